@@ -1,0 +1,35 @@
+"""Rows to Examples: one file format's meaning a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from tunesmith.examples import Example
+from tunesmith.spec import READERS, Spec
+
+__all__ = ["READERS", "Reader"]
+
+Row = Mapping[str, Any]
+
+
+class Reader:
+    """Base of the readers: ``matches`` looks at the columns of a file's first rows, ``read`` at one row."""
+
+    name: ClassVar[str]
+    gives: ClassVar[type]
+    """The kind of Example it makes."""
+    fields: ClassVar[dict[str, str]]
+    """Our names for its fields and what each means; ``data.columns`` maps them to the file's own."""
+
+    class Config(Spec):
+        """No settings."""
+
+    @classmethod
+    def matches(cls, columns: frozenset[str], row: Row) -> bool:
+        """Whether rows with these columns (renamed by ``data.columns``), of which ``row`` is the first, are of this format."""
+        raise AssertionError(f"reader {cls.name} has no matches")
+
+    def read(self, row: Row) -> Example:
+        """The row's meaning; DataError, naming the field, when it has none."""
+        raise AssertionError(f"reader {self.name} has no read")

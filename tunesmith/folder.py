@@ -1,0 +1,117 @@
+"""A run is one folder; this names what lies in it, and writes files that are whole or absent."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunesmith.errors import Problem, SpecError
+from tunesmith.run import Resolved, read_run
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes ``path`` so that a crash leaves the old file or the new one, never a part (fsync, then rename)."""
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.tmp-{uuid.uuid4().hex[:8]}")
+    try:
+        with open(draft, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Names of the files of one run."""
+
+    path: Path
+
+    @property
+    def run_yaml(self) -> Path:
+        """Every value used, with its origin."""
+        return self.path / "run.yaml"
+
+    @property
+    def plan(self) -> Path:
+        """What was planned, as printed."""
+        return self.path / "plan.txt"
+
+    @property
+    def ledger(self) -> Path:
+        """Where every row went."""
+        return self.path / "ledger.json"
+
+    @property
+    def dropped(self) -> Path:
+        """The rows that were not used: one JSON object a line with file, row and reason."""
+        return self.path / "dropped.jsonl"
+
+    @property
+    def record(self) -> Path:
+        """One JSON object a step."""
+        return self.path / "record.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Resumable states."""
+        return self.path / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """The best model by ``train.keep.best_by``, apart from the last."""
+        return self.path / "best"
+
+    @property
+    def model(self) -> Path:
+        """The tuned model: an adapter in peft's format, or a Hugging Face folder."""
+        return self.path / "model"
+
+    @property
+    def proof(self) -> Path:
+        """The verdict and its tables."""
+        return self.path / "proof.json"
+
+    @property
+    def items(self) -> Path:
+        """Per-item predictions and scores, from which every number in the proof follows."""
+        return self.path / "items.jsonl"
+
+    @property
+    def questions(self) -> Path:
+        """Own questions and their answers over the run."""
+        return self.path / "questions.md"
+
+    @property
+    def loss_curve(self) -> Path:
+        """The training and held-out loss as a picture."""
+        return self.path / "loss_curve.png"
+
+    @property
+    def report(self) -> Path:
+        """The report, one self-contained page."""
+        return self.path / "report.html"
+
+    def resolved(self) -> Resolved:
+        """The settings that this run used; SpecError when the folder holds no run."""
+        if not self.run_yaml.is_file():
+            raise SpecError(Problem(str(self.path), "is not the folder of a run: it has no run.yaml"))
+        return Resolved(read_run(self.run_yaml))
+
+    def read(self, path: Path) -> Any:
+        """A JSON file of the run; None where it is not there."""
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+    def steps(self) -> list[dict[str, Any]]:
+        """The record's lines; a last line that a crash cut short is left out."""
+        if not self.record.is_file():
+            return []
+        lines = self.record.read_text(encoding="utf-8").split("\n")
+        return [json.loads(line) for line in lines[:-1] if line]

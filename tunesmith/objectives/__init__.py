@@ -1,0 +1,43 @@
+"""What is learned: one objective a file. Each sums a loss over units; the loop divides once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tunesmith.batch import Batch, Loss, Tokens
+from tunesmith.examples import Example
+from tunesmith.spec import OBJECTIVES, Spec
+
+if TYPE_CHECKING:
+    from tunesmith.data.render import Render
+
+__all__ = ["OBJECTIVES", "Objective"]
+
+
+class Objective:
+    """Base of the objectives; ``models`` in ``loss`` holds the policy and each of ``roles`` by name."""
+
+    name: ClassVar[str]
+    eats: ClassVar[type]
+    """The kind of Example it reads."""
+    unit: ClassVar[str] = "token"
+    """What its loss is a sum over: token (weights), sequence or example."""
+    roles: ClassVar[frozenset[str]] = frozenset()
+    """The models it needs beside the policy."""
+
+    class Config(Spec):
+        """No settings."""
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    def encode(self, example: Example, render: Render) -> list[Tokens]:
+        """The sequences of one example; they stay together in one batch."""
+        raise AssertionError(f"objective {self.name} has no encode")
+
+    def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
+        """The sum of the loss over ``batch.units``, with gradient, and metrics."""
+        raise AssertionError(f"objective {self.name} has no loss")
+
+    def prepare(self, models: dict[str, Any], step: list[Batch]) -> None:
+        """Once a step, before backward, over all its batches; fills ``batch.columns`` for losses that are not sums over examples."""

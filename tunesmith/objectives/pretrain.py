@@ -1,0 +1,29 @@
+"""Continued pre-training: the negative log-likelihood of every token of plain text; documents never see each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.batch import Batch, Loss, Tokens
+from tunesmith.examples import Example, Text
+from tunesmith.models.views import token_loss
+from tunesmith.objectives import OBJECTIVES, Objective
+
+if TYPE_CHECKING:
+    from tunesmith.data.render import Render
+
+
+@OBJECTIVES.register
+class Pretrain(Objective):
+    """Learns the text itself."""
+
+    eats, unit = Text, "token"
+
+    def encode(self, example: Example, render: Render) -> list[Tokens]:
+        """The document with its end token, cut into windows where it is too long."""
+        assert isinstance(example, Text)
+        return render.text(example)
+
+    def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
+        """``-sum(w log p)`` over the scored tokens."""
+        return token_loss(models["policy"], batch)

@@ -1,0 +1,291 @@
+"""Run, what was asked, and Resolved, what is used and why: the only configuration there is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BeforeValidator, ValidationError
+
+from tunesmith.errors import Problem, SpecError
+from tunesmith.peers import name_here
+from tunesmith.spec import METHODS, OBJECTIVES, OPTIMIZERS, SCHEDULES, TRACKERS, Spec, choice, problems_of, read_yaml
+
+
+def _short(key: str) -> BeforeValidator:
+    """A plain string stands for a mapping with this one key."""
+    return BeforeValidator(lambda value: {key: value} if isinstance(value, str | list | Path) else value)
+
+
+class Model(Spec):
+    """The pretrained model."""
+
+    path: str
+    """Hub id, ``ms:`` id of ModelScope, folder, .gguf file, a finished run's folder, or ``starter``."""
+    revision: str | None = None
+    """Branch, tag or commit on the hub."""
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Type of the base's weights; auto follows ``train.machine.precision``."""
+    trust_remote_code: bool = False
+    """Whether Python code that comes with the model may run."""
+
+
+class Source(Spec):
+    """One file among several."""
+
+    path: str
+    """File, folder, or hub id; ``file#2000`` takes 2000 rows, ``id:subset`` a subset."""
+    columns: dict[str, str] | None = None
+    """Our names to the file's: ``{question: Question, reasoning: Complex_CoT, answer: Response}``."""
+    reader: str | None = None
+    """The reader by name, where detection should not decide."""
+    weight: Annotated[float, Gt(0)] = 1.0
+    """How often each of its training rows is seen per epoch; 0.5 takes half of them, 2 takes each twice."""
+
+
+class Data(Spec):
+    """The rows, how they are read, rendered, split and cut."""
+
+    path: str | list[Annotated[Source, _short("path")]]
+    """A file, a folder, a hub id, or a list of sources."""
+    columns: dict[str, str] | None = None
+    """Our names to the file's: ``{question: Question, reasoning: Complex_CoT, answer: Response}``."""
+    reader: str | None = None
+    """The reader by name, where detection should not decide."""
+    template: str | None = None
+    """Your own format over columns instead of the tokenizer's chat template; from the answer's place on it is trained."""
+    system: str | None = None
+    """A system prompt for rows that have none."""
+    reasoning: Literal["think", "plain", "drop"] = "think"
+    """How a reasoning column is rendered: in the model's own think form, as plain text before the answer, or not at all."""
+    train_on: Literal["answers", "last", "everything"] = "answers"
+    """Which turns are trained: all assistant turns, the last one, or every token."""
+    limit: Annotated[int, Gt(0)] | None = None
+    """Take this many rows, evenly over the file (rows)."""
+    held_out: Annotated[float, Ge(0)] | str = 0.1
+    """What is kept from training: a share below 1, a number of rows from 1 on, or a file of its own."""
+    split_by: str | None = None
+    """A column whose equal values stay on one side of the split (patient, document, customer)."""
+    max_length: Annotated[int, Gt(1)] | None = None
+    """Longest sequence (tokens); the model's own limit, at most 2048, when not given."""
+    too_long: Literal["stop", "drop", "truncate", "split"] | None = None
+    """What happens to longer rows; by default they are dropped up to 1 % of the rows, and above that the run stops."""
+
+
+class Machine(Spec):
+    """What the run uses of the machine."""
+
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Compute type; auto asks the machine and says why."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where it runs; a device asked for and absent is an error."""
+    checkpointing: Literal["auto"] | bool = "auto"
+    """Gradient checkpointing; auto turns it on only when the memory estimate asks for it."""
+    memory: Annotated[float, Gt(0)] | None = None
+    """Memory that may be used (GiB); what is free when not given."""
+    threads: Annotated[int, Gt(0)] | None = None
+    """CPU threads; the physical cores when not given."""
+
+
+class Keep(Spec):
+    """What is measured and saved on the way."""
+
+    evaluate: Annotated[float, Ge(0)] = 0.1
+    """Held-out evaluation every this share of the run (below 1) or every this many steps; 0 never."""
+    save: Annotated[float, Ge(0)] = 0.1
+    """Checkpoint every this share of the run (below 1) or every this many steps; 0 only at the end."""
+    keep: Annotated[int, Gt(0)] = 2
+    """How many checkpoints stay on disk; the best is kept apart."""
+    best_by: str = "loss"
+    """Metric on the watched rows that decides which checkpoint is best: loss, or any metric of ``tunesmith explain metrics``."""
+    patience: Annotated[int, Ge(0)] = 0
+    """Stop after this many evaluations without a better one; 0 never."""
+
+
+class Train(Spec):
+    """The optimisation."""
+
+    epochs: Annotated[float, Gt(0)] = 3
+    """Passes over the training rows."""
+    steps: Annotated[int, Gt(0)] | None = None
+    """Optimizer steps; overrides epochs."""
+    batch: Annotated[int, Gt(0)] | None = None
+    """Rows per optimizer step, however they are cut into micro-batches; 16 when not given, less for small sets."""
+    micro_tokens: Annotated[int, Gt(0)] | None = None
+    """Token budget of one micro-batch; chosen by the machine when not given. It never changes the result."""
+    learning_rate: Annotated[float, Gt(0)] | None = None
+    """Peak learning rate; the method's own default when not given."""
+    weight_decay: Annotated[float, Ge(0)] = 0.0
+    """Decoupled weight decay, on matrices only."""
+    optimizer: choice(OPTIMIZERS) = "adamw"  # type: ignore[valid-type]
+    """adamw, adafactor, sgd or muon."""
+    schedule: choice(SCHEDULES) = "cosine"  # type: ignore[valid-type]
+    """Shape of the learning rate over the run."""
+    warmup: Annotated[float, Ge(0)] = 0.03
+    """Linear warm-up: a share of the run below 1, steps from 1 on."""
+    cycles: Annotated[int, Gt(0)] = 1
+    """Number of cosines of cosine_with_restarts."""
+    clip: Annotated[float, Ge(0)] = 1.0
+    """Largest norm of the whole gradient; 0 does not clip."""
+    seed: Annotated[int, Ge(0), Lt(2**32)] = 0
+    """Seed of the adapter's start, the order of the data and the dropout."""
+    machine: Machine = Machine()
+    keep: Keep = Keep()
+
+
+class Generate(Spec):
+    """How answers are written; stored with the model and used by every verb."""
+
+    max_new_tokens: Annotated[int, Gt(0)] = 256
+    """Longest answer (tokens)."""
+    temperature: Annotated[float, Ge(0)] = 0.0
+    """0 takes the likeliest token each time (greedy)."""
+    top_p: Annotated[float, Gt(0), Le(1)] = 1.0
+    """Sample from the likeliest tokens that together have this probability."""
+    no_repeat_ngram: Annotated[int, Ge(0)] = 0
+    """No sequence of this many tokens occurs twice in an answer; 0 allows it."""
+    repetition_penalty: Annotated[float, Gt(0)] = 1.0
+    """Divides the scores of tokens that occurred; 1 leaves them."""
+    stop: tuple[str, ...] = ()
+    """Texts that end an answer, beside the model's own stop token."""
+    samples: Annotated[int, Gt(0)] = 1
+    """Answers per prompt."""
+
+
+class Prove(Spec):
+    """How the result is proved."""
+
+    items: Annotated[int, Gt(0)] = 500
+    """At most this many held-out rows are scored."""
+    shots: Annotated[int, Ge(0)] = 6
+    """Training rows shown in the prompt of the few-shot base; 0 leaves that rival out."""
+    metrics: tuple[str, ...] = ()
+    """Metrics by name; chosen from the answers when not given."""
+    primary: str | None = None
+    """The metric that decides the verdict; the first of ``metrics`` when not given."""
+    require: Literal["improved", "not worse"] | None = None
+    """Exit with code 1 unless the verdict is this."""
+
+
+class Run(Spec):
+    """One run: model, data and out are required, the rest has reasoned defaults."""
+
+    model: Annotated[Model, _short("path")]
+    data: Annotated[Data, _short("path")]
+    out: str
+    """The run's folder."""
+    objective: choice(OBJECTIVES) = "sft"  # type: ignore[valid-type]
+    """What is learned: sft, pretrain."""
+    method: choice(METHODS) = "lora"  # type: ignore[valid-type]
+    """What is trained: lora, full."""
+    train: Train = Train()
+    generate: Generate = Generate()
+    prove: Prove = Prove()
+    track: tuple[choice(TRACKERS), ...] = ()  # type: ignore[valid-type]
+    """Trackers by name: tensorboard, wandb, swanlab, mlflow."""
+    questions: str | tuple[str, ...] = ()
+    """Own questions, in a file (one a line) or a list; answered before step 1, at each evaluation and at the end."""
+    lang: Literal["auto", "en", "zh"] = "auto"
+    """Language of what a person reads; auto follows the locale."""
+
+    model_config = Spec.model_config | {"validate_default": True}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value comes from: given, default, or derived, and the reason."""
+
+    kind: Literal["given", "default", "derived"]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A Run without open values. ``origins`` is keyed by dotted path."""
+
+    run: Run
+    origins: dict[str, Origin] = field(default_factory=dict)
+
+    @property
+    def out(self) -> Path:
+        """The run's folder."""
+        return Path(self.run.out)
+
+    def dump(self) -> str:
+        """run.yaml: every value used; derived ones and defaults say so in a comment."""
+        lines: list[str] = []
+        for line, path in _yaml_lines(self.run.model_dump(mode="json")):
+            origin = self.origins.get(path)
+            note = f"  # {origin.kind}{': ' + origin.reason if origin.reason else ''}" if origin and origin.kind != "given" else ""
+            lines.append(line + note)
+        return "\n".join(lines) + "\n"
+
+
+def _yaml_lines(value: Mapping[str, Any], path: str = "", indent: int = 0) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for key, item in value.items():
+        here = f"{path}.{key}" if path else key
+        if isinstance(item, Mapping) and item:
+            found.append((" " * indent + f"{key}:", here))
+            found += _yaml_lines(item, here, indent + 2)
+        else:
+            text = yaml.safe_dump({key: item}, default_flow_style=True, allow_unicode=True, width=10**9).strip()[1:-1]
+            found.append((" " * indent + text, here))
+    return found
+
+
+def with_overrides(settings: Mapping[str, Any], overrides: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with dotted overrides laid over them: ``train.epochs=1``, ``method=ia3``.
+
+    A name given for a group that was a mapping replaces it; a dotted path into a name (``method: lora``
+    with ``method.rank=4``) opens it to ``{name: lora, rank: 4}``.
+    """
+    merged = {key: _copy(value) for key, value in settings.items()}
+    pairs = overrides.items() if isinstance(overrides, Mapping) else [_pair(text) for text in overrides]
+    for path, value in pairs:
+        *parents, last = path.split(".")
+        group: dict[str, Any] = merged
+        for depth, key in enumerate(parents):
+            inner = group.get(key)
+            if not isinstance(inner, dict):
+                short = "path" if depth == 0 and key in ("model", "data") else "name"
+                group[key] = inner = {} if inner is None else {short: inner}
+            group = inner
+        group[last] = value
+    return merged
+
+
+def _copy(value: Any) -> Any:
+    return {key: _copy(item) for key, item in value.items()} if isinstance(value, Mapping) else value
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    path, equals, value = text.partition("=")
+    if not equals or not path:
+        raise SpecError(Problem(text, "is neither a file nor a setting; write key.path=value"))
+    return path, read_yaml(value, where=path) if value else ""
+
+
+def validate(settings: Mapping[str, Any]) -> Run:
+    """A Run from plain settings; SpecError that lists every problem at its key path."""
+    try:
+        return Run.model_validate(settings)
+    except ValidationError as error:
+        raise SpecError(problems_of(error, Run, hint=name_here)) from None
+
+
+def read_run(path: str | Path | None, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Run:
+    """A Run from a YAML file and overrides; either may be missing."""
+    settings: Any = {}
+    if path is not None:
+        file = Path(path)
+        if not file.is_file():
+            raise SpecError(Problem(str(path), "there is no such file"))
+        settings = read_yaml(file.read_text(encoding="utf-8-sig"), where=str(path)) or {}
+        if not isinstance(settings, Mapping):
+            raise SpecError(Problem(str(path), f"holds a {type(settings).__name__}; a run is a mapping with model, data and out"))
+    return validate(with_overrides(settings, overrides))

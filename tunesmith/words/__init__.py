@@ -1,0 +1,46 @@
+"""What a person reads, in English and Chinese: ``words/en/TOPIC.toml`` and ``words/zh/TOPIC.toml`` hold the same keys."""
+
+from __future__ import annotations
+
+import locale
+import os
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+LANGUAGES = ("en", "zh")
+
+_chosen: str | None = None
+
+
+def use(language: str) -> None:
+    """Chooses the language for this process; ``auto`` follows the locale."""
+    global _chosen
+    _chosen = None if language == "auto" else language
+
+
+def language() -> str:
+    """The language in use: the chosen one, else that of the locale, else English."""
+    if _chosen:
+        return _chosen
+    name = os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or (locale.getlocale()[0] or "")
+    return "zh" if name.lower().startswith(("zh", "chinese")) else "en"
+
+
+@cache
+def texts(language: str, topic: str) -> dict[str, str]:
+    """All texts of one topic."""
+    return tomllib.loads((Path(__file__).parent / language / f"{topic}.toml").read_text(encoding="utf-8"))
+
+
+def say(key: str, **values: Any) -> str:
+    """The text ``topic.name`` in the language in use, with ``values`` filled in by ``str.format``."""
+    topic, _, name = key.partition(".")
+    text = texts(language(), topic)[name]
+    return text.format(**values) if values else text
