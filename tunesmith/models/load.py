@@ -1,0 +1,125 @@
+"""Models and tokenizers from local folders: safetensors only, one attention implementation, the layout settled by a probe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tunesmith.errors import ModelError, Problem
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    import torch
+
+    from tunesmith.data.render import Render
+    from tunesmith.folder import RunFolder
+
+
+@dataclass
+class Loaded:
+    """A model ready to run. ``layout`` says how batches must be laid out, ``reasons`` why."""
+
+    model: Any
+    tokenizer: Any
+    layout: Literal["forest", "padded"]
+    reasons: dict[str, str] = field(default_factory=dict)
+    render: Render | None = None
+    """The run's own renderer, for models that come from a run."""
+
+    def lay(self, batch: Any) -> Any:
+        """``batch`` in this model's layout, on its device."""
+        batch = batch if self.layout == "forest" else batch.padded()
+        return batch.to(self.model.get_input_embeddings().weight.device)
+
+
+def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
+    """The folder's tokenizer; ModelError where there is none."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(Problem(str(folder), say("load.no_tokenizer", error=_first_line(error)))) from None
+
+
+def load_model(folder: Path, *, dtype: torch.dtype, device: Any, trust_remote_code: bool = False) -> Loaded:
+    """The causal language model of a folder, all weights without gradient, in evaluation mode."""
+    import torch
+    from transformers import AutoConfig
+
+    from tunesmith.models.probe import settle
+
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(Problem(str(folder), say("load.no_config", error=_first_line(error)))) from None
+    model = _weights(folder, config, dtype=dtype, trust_remote_code=trust_remote_code).to(device).eval()
+    model.requires_grad_(False)
+    layout, reason = "padded", "this class computes its attention itself"
+    if take_over_attention(model):
+        layout, reason = settle(model, 1e-3 if dtype == torch.float32 else 0.1)
+    tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
+    return Loaded(model, tokenizer, layout, {"layout": reason})  # type: ignore[arg-type]
+
+
+def _weights(folder: Path, config: Any, *, dtype: torch.dtype, trust_remote_code: bool) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    how = {"dtype": dtype, "use_safetensors": True, "local_files_only": True, "trust_remote_code": trust_remote_code}
+    try:
+        return AutoModelForCausalLM.from_pretrained(folder, config=config, **how)
+    except ValueError as error:
+        raise ModelError(Problem(str(folder), say("load.not_causal", error=_first_line(error)))) from None
+    except OSError as error:
+        raise ModelError(Problem(str(folder), say("load.no_weights", error=_first_line(error)))) from None
+
+
+def take_over_attention(model: Any) -> bool:
+    """Sets the model's attention to the forest's, once; False for a class older than the attention interface.
+
+    Such a class would take the name, or another mask with it, and compute something else without a word.
+    """
+    from tunesmith.models.forest import NAME, register
+
+    if not getattr(model, "_supports_attention_backend", False):
+        return False
+    register()
+    model.set_attn_implementation(NAME)
+    return True
+
+
+def load_run(folder: RunFolder, *, tuned: bool = True, which: Literal["model", "best"] = "model") -> Loaded:
+    """A run's model with its adapter attached, or its base (``tuned=False``), and the run's own renderer."""
+    import json
+
+    import torch
+
+    from tunesmith.data.render import Render
+    from tunesmith.models.hub import find_model
+
+    run = folder.resolved().run
+    place = folder.model if which == "model" else folder.best
+    facts = place / "tunesmith.json"
+    if not facts.is_file():
+        raise ModelError(Problem(str(place), say("load.no_run_model", folder=str(folder.path))))
+    told = json.loads(facts.read_text(encoding="utf-8"))
+    base = find_model(run.model.path, revision=run.model.revision)
+    adapter = (place / "adapter_config.json").is_file()
+    device = torch.device("cuda" if run.train.machine.device == "cuda" and torch.cuda.is_available() else "cpu")
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}.get(run.train.machine.precision, torch.float32)
+    source = base if adapter or not tuned else place
+    loaded = load_model(source, dtype=dtype, device=device, trust_remote_code=run.model.trust_remote_code)
+    if adapter and tuned:
+        from peft import PeftModel
+
+        loaded.model = PeftModel.from_pretrained(loaded.model, place).eval()
+    loaded.tokenizer = load_tokenizer(place)
+    loaded.render = Render(loaded.tokenizer, run.data, max_length=run.data.max_length)
+    if loaded.render.fingerprint != told["template_fingerprint"]:
+        raise ModelError(Problem(str(place), say("load.template_changed")))
+    return loaded
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:300]
