@@ -61,7 +61,7 @@ class Lora(Method):
                 lora_alpha=config.alpha if config.alpha is not None else 2 * config.rank,
                 lora_dropout=config.dropout,
                 bias=config.bias,
-                target_modules=sorted(names),
+                target_modules=shortest_names(model, names),
                 task_type="CAUSAL_LM",
             ),
         )
@@ -100,6 +100,13 @@ def matched_layers(model: torch.nn.Module, targets: list[str]) -> set[str]:
     if problems:
         raise SpecError(problems)
     return found
+
+
+def shortest_names(model: torch.nn.Module, names: set[str]) -> list[str]:
+    """``names`` as ends of names (q_proj) where these mean the same layers, which adapters elsewhere expect; else in full."""
+    ends = {name.rpartition(".")[2] for name in names}
+    same = {name for name, _ in model.named_modules() if name.rpartition(".")[2] in ends}
+    return sorted(ends if same == names else names)
 
 
 def _full_match(pattern: str, name: str) -> bool:
