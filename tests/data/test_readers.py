@@ -1,0 +1,161 @@
+"""Each reader on its own rows: what the turns are, and what a wrong value is answered with."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tunesmith.data.readers import READERS
+from tunesmith.errors import DataError
+from tunesmith.examples import Chat, Text, Turn
+
+
+def read(name: str, row: dict[str, Any]) -> Any:
+    return READERS.get(name)().read(row)
+
+
+def told(chat: Chat) -> list[tuple[str, str]]:
+    return [(turn.role, turn.content) for turn in chat.turns]
+
+
+def refusal(name: str, row: dict[str, Any]) -> str:
+    with pytest.raises(DataError) as caught:
+        read(name, row)
+    return str(caught.value)
+
+
+def test_alpaca_joins_instruction_and_input_and_tells_the_history_first() -> None:
+    row = {
+        "instruction": "Translate.",
+        "input": "你好",
+        "output": "Hello",
+        "system": "Be short.",
+        "history": [["a", "b"], ["c", "d"]],
+    }
+    chat = read("alpaca", row)
+    assert told(chat) == [
+        ("system", "Be short."), ("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d"),
+        ("user", "Translate.\n\n你好"), ("assistant", "Hello"),
+    ]  # fmt: skip
+    assert chat.columns == {**row, "question": "Translate.\n\n你好", "answer": "Hello"}
+    assert told(read("alpaca", {"instruction": "a", "input": None, "output": 7})) == [("user", "a"), ("assistant", "7")]
+
+
+def test_alpaca_splits_a_dialogue_inside_the_instruction() -> None:
+    row = {"instruction": " <user>: 真的吗？ <bot>: 是的。 <user>: 适用于所有人吗？", "input": "", "output": "不是。"}
+    assert told(read("alpaca", row)) == [
+        ("user", "真的吗？"),
+        ("assistant", "是的。"),
+        ("user", "适用于所有人吗？"),
+        ("assistant", "不是。"),
+    ]
+    html = {"instruction": "What does <user>: mean in this text?", "output": "A speaker."}
+    assert told(read("alpaca", html))[0] == ("user", "What does <user>: mean in this text?")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("question", "answer"), ("prompt", "completion"), ("query", "response"), ("prompt", "response"), ("input", "output")],
+)
+def test_completion_knows_the_usual_pairs_of_names(names: tuple[str, str]) -> None:
+    row = dict(zip(names, ("Q", "A"), strict=True)) | {"history": [["q", "a"]]}
+    assert READERS.get("completion").matches(frozenset(row), row)
+    chat = read("completion", row)
+    assert told(chat) == [("user", "q"), ("assistant", "a"), ("user", "Q"), ("assistant", "A")]
+    assert (chat.columns["question"], chat.columns["answer"]) == ("Q", "A")
+
+
+def test_reasoning_stays_apart_from_the_answer() -> None:
+    chat = read("reasoning", {"question": "Q", "reasoning": "because", "answer": "A"})
+    assert chat.turns == (Turn("user", "Q"), Turn("assistant", "A", reasoning="because"))
+    assert chat.columns["reasoning"] == "because"
+    assert read("reasoning", {"question": "Q", "reasoning": None, "answer": "A"}).turns[1].reasoning is None
+
+
+def test_messages_with_tools_calls_results_and_parts() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "武汉"}'}}
+    function = {"name": "weather", "parameters": {}}
+    row = {
+        "messages": [
+            {"role": "system", "content": "S"},
+            {"role": "user", "content": [{"type": "text", "text": "How is "}, {"type": "text", "text": "it?"}]},
+            {"role": "assistant", "content": None, "tool_calls": [call], "weight": 0},
+            {"role": "tool", "content": "sunny", "name": "weather"},
+            {"role": "assistant", "content": "Sunny.", "reasoning_content": "the tool says so"},
+        ],
+        "tools": [function],
+    }
+    chat = read("messages", row)
+    assert [turn.role for turn in chat.turns] == ["system", "user", "assistant", "tool", "assistant"]
+    assert chat.turns[1].content == "How is it?"
+    assert chat.turns[2] == Turn(
+        "assistant", "", train=False,
+        tool_calls=({"id": "c1", "type": "function", "function": {"name": "weather", "arguments": {"city": "武汉"}}},),
+    )  # fmt: skip
+    assert (chat.turns[3].name, chat.turns[4].reasoning) == ("weather", "the tool says so")
+    assert chat.tools == ({"type": "function", "function": function},)
+    assert (chat.columns["question"], chat.columns["answer"], chat.columns["system"]) == ("How is it?", "Sunny.", "S")
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        [{"role": "usr", "content": "a"}, {"role": "sys", "content": "b"}],
+        [{"speaker": "customer", "text": "a"}, {"speaker": "agent", "text": "b"}],
+        [["customer", "a"], ["agent", "b"]],
+        ["[客户] a", "[律师] b"],
+        ["用户：a", "医生: b"],
+    ],
+)
+def test_messages_knows_speakers_by_many_names(turns: list[Any]) -> None:
+    for row in ({"conversation": turns}, {"messages": json.dumps(turns, ensure_ascii=False)}):
+        assert READERS.get("messages").matches(frozenset(row), row)
+        assert told(read("messages", row)) == [("user", "a"), ("assistant", "b")]
+
+
+def test_sharegpt_with_function_call_and_observation() -> None:
+    row = {
+        "conversations": [
+            {"from": "human", "value": "area?"},
+            {"from": "function_call", "value": '{"name": "area", "arguments": {"r": 3}}'},
+            {"from": "observation", "value": '{"area": 28}'},
+            {"from": "gpt", "value": "28"},
+        ],
+        "tools": '[{"name": "area", "parameters": {}}]',
+        "system": "S",
+    }
+    chat = read("sharegpt", row)
+    assert told(chat) == [("system", "S"), ("user", "area?"), ("assistant", ""), ("tool", '{"area": 28}'), ("assistant", "28")]
+    assert chat.turns[2].tool_calls == ({"type": "function", "function": {"name": "area", "arguments": {"r": 3}}},)
+    assert chat.tools == ({"type": "function", "function": {"name": "area", "parameters": {}}},)
+    assert read("sharegpt", row | {"tools": ""}).tools == ()
+
+
+def test_text() -> None:
+    assert read("text", {"text": "a\nb", "url": "u"}) == Text("a\nb")
+    assert not READERS.get("text").matches(frozenset({"text", "label"}), {})
+
+
+def test_rows_of_another_task_are_left_alone() -> None:
+    turns = [{"from": "human", "value": "a"}]
+    for row in ({"conversations": turns, "chosen": {}, "rejected": {}}, {"messages": turns, "images": ["x.jpg"]}):
+        assert not any(READERS.get(name).matches(frozenset(row), row) for name in READERS.names())
+    choices = {"question": "q", "choice0": "x", "choice1": "y", "answer": "1"}
+    assert not READERS.get("completion").matches(frozenset(choices), choices)
+
+
+def test_wrong_values_name_the_field() -> None:
+    assert (
+        refusal("alpaca", {"instruction": "a", "output": {"x": 1}}) == 'output: is a dict ({"x": 1}), and a text is needed here'
+    )
+    assert refusal("alpaca", {"instruction": "a"}).startswith("output: the row has no such field; it has instruction.")
+    assert refusal("alpaca", {"instruction": "a", "output": "b", "history": "x"}).startswith("history: is a str (x)")
+    assert refusal("messages", {"messages": [{"content": "x"}]}).startswith("messages[0]: the turn says not whose it is")
+    assert "the speaker 'narrator' is not known; known are user" in refusal("messages", {"messages": [["narrator", "x"]]})
+    picture = [{"role": "user", "content": [{"type": "image_url", "image_url": "u"}]}]
+    assert refusal("messages", {"messages": picture}).startswith("messages[0].content: only text can be read here")
+    broken = [{"from": "function_call", "value": "{area"}]
+    assert refusal("sharegpt", {"conversations": broken}).startswith("conversations[0].value: is not JSON")
+    assert "lone surrogate" in refusal("text", {"text": "\ud83d"})

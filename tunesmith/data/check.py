@@ -1,0 +1,95 @@
+"""``tunesmith check``: what a file holds, how it is read, what is trained of it, and where every row goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text as Coloured
+
+from tunesmith.data.ledger import Ledger
+from tunesmith.data.prepare import Prepared, prepare
+from tunesmith.data.rows import Progress
+from tunesmith.run import Data, Run
+from tunesmith.words import say
+
+SHOWN = 3
+BAR = 40
+
+
+@dataclass(frozen=True)
+class Check:
+    """The answer to ``tunesmith check``; ``show`` prints it, ``to_json`` is the same for programs."""
+
+    ledger: Ledger
+    samples: tuple[tuple[str, Coloured], ...]
+    """A few training rows: id and text, with the trained tokens coloured."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The ledger, and the sample rows with the places of what is trained in their texts."""
+        samples = [{"id": name, "text": text.plain, "trained": list(_trained(text))} for name, text in self.samples]
+        return {**self.ledger.to_json(), "dropped_rows": self.ledger.dropped, "samples": samples}
+
+    def show(self, console: Console) -> None:
+        """Prints files, ledger, lengths and rows."""
+        for line in self.head():
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        for name, text in self.samples:
+            console.print()
+            console.print(name, style="bold", markup=False, highlight=False)
+            console.print(text, soft_wrap=True)
+
+    def head(self) -> list[str]:
+        """All that is printed above the sample rows."""
+        lines = [_file_line(entry) for entry in self.ledger.files]
+        lines += ["", *self.ledger.lines()]
+        dropped = self.ledger.dropped[:SHOWN]
+        if dropped:
+            lines += ["", say("check.dropped", shown=len(dropped), count=len(self.ledger.dropped))]
+            lines += [
+                f"  {entry['file']}:{entry['row']}  {entry['reason']}  {entry.get('seen', '')}".rstrip() for entry in dropped
+            ]
+        lines += ["", say("check.lengths"), *bars(self.ledger.lengths)]
+        return [*lines, "", say("check.samples")] if self.samples else lines
+
+
+def check(asked: Run | Data, tokenizer: Any, *, limit: int | None = None, progress: Progress | None = None) -> Check:
+    """Reads and renders the data of a run, or data alone, as training would; nothing is written and no model is loaded.
+
+    ``limit`` is the model's own longest sequence (tokens).
+    """
+    run = asked if isinstance(asked, Run) else Run.model_validate({"model": "-", "data": asked, "out": "-"})
+    return of(prepare(run, tokenizer, limit=limit, progress=progress))
+
+
+def of(prepared: Prepared) -> Check:
+    """The check of rows that are prepared already."""
+    items = prepared.train
+    places = sorted({round(n * (len(items) - 1) / max(SHOWN - 1, 1)) for n in range(SHOWN)})
+    samples = tuple((items[place].id, prepared.render.coloured(items[place].tokens[0])) for place in places)
+    return Check(prepared.ledger, samples)
+
+
+def bars(lengths: dict[str, Any]) -> list[str]:
+    """A histogram in text: one line a bin, with its longest row in tokens and its number of rows."""
+    if not lengths:
+        return []
+    most = max(lengths["counts"])
+    width = len(f"{lengths['upper'][-1]:,}")
+    lines: list[str] = []
+    for upper, count in zip(lengths["upper"], lengths["counts"], strict=True):
+        bar = "█" * max(round(BAR * count / most), bool(count))
+        lines.append(f"  ≤ {upper:>{width},}  {bar} {count:,}".rstrip())
+    return lines
+
+
+def _file_line(entry: dict[str, Any]) -> str:
+    kind = entry["format"] + (f", {entry['encoding']}" if entry["encoding"] else "")
+    columns = ", ".join(entry["columns"])
+    return say("check.file", path=entry["path"], kind=kind, columns=columns, reader=entry["reader"], rows=entry["rows"])
+
+
+def _trained(text: Coloured) -> Iterator[tuple[int, int]]:
+    return ((span.start, span.end) for span in text.spans if "green" in str(span.style))

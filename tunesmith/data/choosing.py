@@ -1,0 +1,74 @@
+"""Which reader a file needs: decided by its columns, and where they do not decide, asked for with the line that settles it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from tunesmith.data.proposal import another_task, propose
+from tunesmith.data.readers import READERS, Reader
+from tunesmith.data.sources import FileFacts, Located
+from tunesmith.data.turns import shown
+from tunesmith.errors import DataError, Problem
+from tunesmith.spec import closest
+from tunesmith.words import say
+
+
+def choose(
+    known: FileFacts, first: Sequence[Located], *, columns: Mapping[str, str] | None = None, reader: str | None = None
+) -> Reader:
+    """The reader for a file whose first rows these are; DataError, with the one line that settles it, when none or two match."""
+    columns = columns or {}
+    families = {name: READERS.get(name) for name in ([reader] if reader else READERS.names())}
+    problems = _mapping_problems(known, columns, families)
+    if problems:
+        raise DataError(problems)
+    if reader:
+        return families[reader]()
+    row = dict(first[0].row) if first else {}
+    row |= {ours: row.get(theirs) for ours, theirs in columns.items()}
+    able = {name: cls for name, cls in families.items() if cls.fields.keys() >= columns.keys()}
+    rest = frozenset(known.columns) - frozenset(columns.values())
+    matching: list[str] = []
+    # First with the columns that were not renamed, which may complete the reader's fields; then without them.
+    for seen in (rest | columns.keys(), frozenset(columns)):
+        found = [name for name, cls in able.items() if seen and cls.matches(seen, row)]
+        if len(found) == 1:
+            return families[found[0]]()
+        matching = matching or found
+    raise DataError(Problem(str(known.path), _undecided(known, [located.row for located in first], matching, columns)))
+
+
+def _mapping_problems(known: FileFacts, columns: Mapping[str, str], families: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with ``data.columns``: our names that no reader has, and columns that the file has not."""
+    ours = list(dict.fromkeys(name for cls in families.values() for name in cls.fields))
+    found = [
+        Problem(f"data.columns.{name}", say("reader.unknown_name", near=closest(name, ours), known=", ".join(ours)))
+        for name in columns
+        if name not in ours
+    ]
+    for name, theirs in columns.items():
+        if theirs not in known.columns:
+            near = closest(theirs, list(known.columns))
+            told = say("reader.no_column", file=known.path, column=theirs, near=near, columns=", ".join(known.columns))
+            found.append(Problem(f"data.columns.{name}", told))
+    return found
+
+
+def _undecided(known: FileFacts, sample: Sequence[Mapping[str, Any]], matching: list[str], columns: Mapping[str, str]) -> str:
+    """The columns with a value each, and the line that settles which reader it is."""
+    width = max((len(name) for name in known.columns), default=0)
+    held = {name: next((row[name] for row in sample if row.get(name) not in (None, "", [])), "") for name in known.columns}
+    table = "\n".join(f"    {name:<{width}}  {shown(value)}" for name, value in held.items())
+    if matching:
+        line = f"data.reader: {matching[0]}"
+        return say("reader.several", readers=", ".join(matching), table=table, line=line)
+    if another_task(known.columns, sample[0] if sample else {}):
+        return say("reader.another_task", table=table)
+    guess = propose(known.columns, sample)
+    if guess is None or guess == dict(columns):
+        return say("reader.none", table=table, readers=", ".join(READERS.names()))
+    line = yaml.safe_dump({"data.columns": guess}, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10**9)
+    return say("reader.propose", table=table, line=line.strip()[1:-1])

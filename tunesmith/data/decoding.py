@@ -1,0 +1,146 @@
+"""Bytes to text: gzip, and the encoding, found by strict trial decoding of the whole file.
+
+UTF-8, UTF-16 and GB18030 are read; any other encoding is named in the error and never guessed.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, TextIO, cast
+
+from tunesmith.errors import DataError, Problem
+from tunesmith.words import say
+
+_CHUNK = 1 << 20
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark is the beginning of this one
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def compressed(path: Path) -> bool:
+    """Whether the file is gzip, whatever it is called."""
+    with open(path, "rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[BinaryIO]:
+    """The file's bytes, unpacked; DataError when they cannot be read to the end."""
+    try:
+        with cast(BinaryIO, gzip.open(path, "rb") if compressed(path) else open(path, "rb")) as stream:
+            yield stream
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(Problem(str(path), say("source.gzip", error=error))) from None
+    except OSError as error:
+        raise DataError(Problem(str(path), say("source.unreadable", error=error.strerror or error))) from None
+
+
+@contextmanager
+def open_text(path: Path, encoding: str, *, newline: str | None = None) -> Iterator[TextIO]:
+    """The file's text. ``newline=""`` keeps line ends as they are, which quoted fields need."""
+    with open_bytes(path) as stream:
+        text = io.TextIOWrapper(stream, encoding=encoding, errors="strict", newline=newline)
+        try:
+            yield text
+        finally:
+            text.detach()
+
+
+def encoding_of(path: Path) -> str:
+    """The name of the encoding in which every byte of the file is valid; DataError with the byte's offset if there is none."""
+    with open_bytes(path) as stream:
+        head = stream.read(_CHUNK)
+    for mark, name in _BOMS:
+        if head.startswith(mark):
+            failure = _failure(path, name)
+            if failure:
+                raise DataError(Problem(f"{path}:{failure.line}", say("source.mark", encoding=name, offset=failure.offset)))
+            return name
+    wide = _wide(head)
+    if wide and _failure(path, wide) is None:
+        return wide
+    failure = _failure(path, "utf-8", binary=True)
+    if failure is None:
+        return "utf-8"
+    if failure.zero:
+        raise DataError(Problem(f"{path}:{failure.line}", say("source.zero", offset=failure.offset)))
+    # A few valid wide characters before the fault mean UTF-8 that is damaged; GBK text fails at once.
+    if failure.wide < 8 and _chinese(head) and _failure(path, "gb18030") is None:
+        return "gb18030"
+    looks = _looks_like(path, failure.offset)
+    hint = say("source.convert", encoding=looks) if looks else say("source.repair")
+    text = say("source.encoding", offset=failure.offset, byte=f"0x{failure.byte:02X}", hint=hint)
+    raise DataError(Problem(f"{path}:{failure.line}", text))
+
+
+class _Failure:
+    """Where strict decoding stopped: byte offset and line, and how many wide characters were valid before."""
+
+    def __init__(self, offset: int, byte: int, line: int, wide: int) -> None:
+        self.offset, self.byte, self.line, self.wide = offset, byte, line, wide
+        self.zero = byte == 0
+
+
+def _failure(path: Path, encoding: str, *, binary: bool = False) -> _Failure | None:
+    """The first byte that is not of ``encoding``; with ``binary`` a zero byte is one too."""
+    decoder = codecs.getincrementaldecoder(encoding)(errors="strict")
+    offset, line, wide = 0, 1, 0
+    with open_bytes(path) as stream:
+        while True:
+            chunk = stream.read(_CHUNK)
+            if binary and (zero := chunk.find(b"\0")) >= 0:
+                return _Failure(offset + zero, 0, line + chunk.count(b"\n", 0, zero), wide)
+            try:
+                text = decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as error:
+                before = bytes(error.object[: error.start])
+                at = offset - (len(error.object) - len(chunk)) + error.start
+                wide += sum(ord(letter) > 127 for letter in before.decode(encoding, "ignore"))
+                return _Failure(at, error.object[error.start], line + before.count(b"\n"), wide)
+            if not chunk:
+                return None
+            offset += len(chunk)
+            line += chunk.count(b"\n")
+            wide += 0 if text.isascii() or wide > 8 else sum(ord(letter) > 127 for letter in text)
+
+
+def _wide(head: bytes) -> str | None:
+    """UTF-16 without its mark: ASCII structure leaves zeros in every other byte."""
+    even, odd = head[0::2].count(0), head[1::2].count(0)
+    if even + odd < max(2, len(head) // 50):
+        return None
+    if odd > 20 * even:
+        return "utf-16-le"
+    return "utf-16-be" if even > 20 * odd else None
+
+
+def _chinese(head: bytes) -> bool:
+    """Whether these bytes make sense as GB18030: Big5 and Latin bytes are often valid in it, but give rare characters."""
+    letters = [letter for letter in head.decode("gb18030", "ignore") if ord(letter) > 127]
+    common = sum(bool(letter.encode("gb2312", "ignore")) for letter in letters)
+    if not letters or common >= 0.8 * len(letters):
+        return True
+    return (_guess(head[: 1 << 16]) or "") in ("gb18030", "gbk", "gb2312")
+
+
+def _looks_like(path: Path, offset: int) -> str | None:
+    with open_bytes(path) as stream:
+        stream.seek(max(0, offset - (1 << 15)))
+        return _guess(stream.read(1 << 16))
+
+
+def _guess(sample: bytes) -> str | None:
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(sample).best()
+    return best.encoding if best else None

@@ -1,0 +1,148 @@
+"""JSON values one after the other out of a text stream, so that memory does not grow with the file."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+from tunesmith.words import say
+
+_CHUNK = 1 << 18
+_LONGEST = 1 << 26
+"""Longest single value (characters); a longer one is a fault in the file, such as a bracket that is never closed."""
+_CUT = 12
+"""A fault this near to the end of what was read may be a value that is cut there (``\\u12``, ``-Infin``)."""
+_DECODER = json.JSONDecoder()
+_SPACE = re.compile(r"[ \t\n\r]*")
+
+
+class BrokenJson(Exception):
+    """What stands where JSON was expected; the message is for the user."""
+
+
+def excerpt(text: str, position: int) -> str:
+    """The text at ``position``, quoted and short."""
+    begin = max(0, position - 12)
+    piece = text[begin : position + 28]
+    return repr(("…" if begin else "") + piece + ("…" if position + 28 < len(text) else ""))
+
+
+def parse(text: str) -> Any:
+    """The one value that ``text`` holds; BrokenJson says what stands where it breaks."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise BrokenJson(say("source.json", reason=error.msg, seen=excerpt(text, error.pos))) from None
+    except (ValueError, RecursionError) as error:
+        raise BrokenJson(str(error)) from None
+
+
+class JsonText:
+    """A text stream of JSON, read in pieces."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._buffer = ""
+        self._at = 0
+        self._line = 1
+        self._ended = False
+
+    def _more(self) -> None:
+        """Reads on; at least as much as is held, so that a long value is tried again only a few times."""
+        held = len(self._buffer) - self._at
+        piece = self._stream.read(max(_CHUNK, held))
+        self._ended = not piece
+        self._line += self._buffer.count("\n", 0, self._at)
+        self._buffer = self._buffer[self._at :] + piece
+        self._at = 0
+
+    def peek(self) -> str:
+        """The next character that is not space, not taken; empty at the end."""
+        while True:
+            space = _SPACE.match(self._buffer, self._at)
+            assert space is not None
+            self._at = space.end()
+            if self._at < len(self._buffer) or self._ended:
+                return self._buffer[self._at : self._at + 1]
+            self._more()
+
+    def take(self, allowed: str) -> str:
+        """The next character, which must be one of ``allowed``."""
+        found = self.peek()
+        if not found or found not in allowed:
+            raise self.broken(say("source.expected", allowed=" ".join(allowed)), self._at)
+        self._at += 1
+        return found
+
+    def value(self) -> Any:
+        """The next value, whole."""
+        self.peek()
+        while True:
+            try:
+                found, end = _DECODER.raw_decode(self._buffer, self._at)
+            except json.JSONDecodeError as error:
+                cut = error.msg.startswith("Unterminated") or error.pos >= len(self._buffer) - _CUT
+                if cut and not self._ended and len(self._buffer) - self._at < _LONGEST:
+                    self._more()
+                    continue
+                raise self.broken(error.msg, error.pos) from None
+            except (ValueError, RecursionError) as error:
+                raise self.broken(str(error), self._at) from None
+            # A number that touches the end of what was read may go on.
+            if end == len(self._buffer) and not self._ended and isinstance(found, int | float):
+                self._more()
+                continue
+            self._at = end
+            return found
+
+    def broken(self, reason: str, position: int) -> BrokenJson:
+        """The error for what stands at ``position`` of what is held."""
+        line = self._line + self._buffer.count("\n", 0, position)
+        if position >= len(self._buffer):
+            return BrokenJson(say("source.json_end", line=line, reason=reason))
+        return BrokenJson(say("source.json_line", line=line, reason=reason, seen=excerpt(self._buffer, position)))
+
+
+def array(stream: TextIO) -> Iterator[Any]:
+    """The items of one JSON array."""
+    text = JsonText(stream)
+    text.take("[")
+    if text.peek() != "]":
+        yield text.value()
+        while text.take(",]") == ",":
+            yield text.value()
+    else:
+        text.take("]")
+    _nothing_more(text)
+
+
+def members(stream: TextIO) -> Iterator[tuple[str, Any]]:
+    """The keys and values of one JSON object."""
+    text = JsonText(stream)
+    text.take("{")
+    if text.peek() == "}":
+        text.take("}")
+    else:
+        while True:
+            if text.peek() != '"':
+                text.take('"')
+            key = text.value()
+            text.take(":")
+            yield key, text.value()
+            if text.take(",}") == "}":
+                break
+    _nothing_more(text)
+
+
+def values(stream: TextIO) -> Iterator[Any]:
+    """Values that follow each other with only space between, each over several lines."""
+    text = JsonText(stream)
+    while text.peek():
+        yield text.value()
+
+
+def _nothing_more(text: JsonText) -> None:
+    if text.peek():
+        raise text.broken(say("source.after"), text._at)

@@ -1,0 +1,104 @@
+"""The ledger: where every row went, and what became of its tokens."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tunesmith.words import say
+
+REASONS = (
+    *("duplicate", "too long", "nothing to train", "also in held-out file"),
+    *("no answer", "no question", "no text", "not a row"),  # as the reading says
+)
+_WORDS = {reason: "ledger.dropped_" + reason.replace(" ", "_").replace("-", "_") for reason in REASONS}
+
+
+@dataclass
+class Ledger:
+    """``rows = trained + held out + dropped``, checked; counts are of rows of the files, before ``Source.weight``."""
+
+    files: list[dict[str, Any]] = field(default_factory=list)
+    """One entry a file: path, format, encoding, reader, rows."""
+    rows: int = 0
+    different: int = 0
+    trained: int = 0
+    watch: int = 0
+    proof: int = 0
+    dropped: list[dict[str, Any]] = field(default_factory=list)
+    """One entry a dropped row: file, row, reason, and what was seen."""
+    leaked_share: float = 0.0
+    """Share of a random held-out tenth of all rows that has an exact copy in the rest (expected)."""
+    near: int = 0
+    """Rows that are nearly the same as an earlier one, or ask the same; they stay on its side of the split."""
+    tokens: dict[str, int] = field(default_factory=lambda: {"total": 0, "scored": 0, "lost": 0})
+    """Of the training rows: all tokens, those with a loss, and those cut off by ``data.too_long: truncate``."""
+    lengths: dict[str, Any] = field(default_factory=dict)
+    """Histogram of the longest sequence of each row, before cutting, and its quantiles (tokens)."""
+    notes: list[str] = field(default_factory=list)
+
+    def drop(self, file: str, row: int, reason: str, seen: str = "") -> None:
+        """Notes a row that is not used."""
+        assert reason in REASONS, f"{reason} is not a reason to drop a row"
+        self.dropped.append({"file": file, "row": row, "reason": reason} | ({"seen": seen} if seen else {}))
+
+    def reasons(self) -> dict[str, int]:
+        """Number of dropped rows by reason."""
+        return dict(Counter(entry["reason"] for entry in self.dropped))
+
+    def check(self) -> None:
+        """Every row is accounted for, or the code is wrong."""
+        held = self.watch + self.proof
+        total = self.trained + held + len(self.dropped)
+        assert self.rows == total, f"{self.rows} rows, but {self.trained} + {held} + {len(self.dropped)} accounted for"
+
+    def to_json(self) -> dict[str, Any]:
+        """All numbers; the dropped rows by reason, one by one they are in ``dropped``."""
+        return {
+            "files": self.files,
+            "rows": self.rows,
+            "different": self.different,
+            "dropped": self.reasons(),
+            "trained": self.trained,
+            "watch": self.watch,
+            "proof": self.proof,
+            "leaked_share": self.leaked_share,
+            "near": self.near,
+            "tokens": self.tokens,
+            "lengths": self.lengths,
+            "notes": self.notes,
+        }
+
+    def lines(self) -> list[str]:
+        """The ledger as a person reads it."""
+        told = [say("ledger.rows", rows=self.rows, files=len(self.files), different=self.different)]
+        if self.leaked_share >= 0.005:
+            told.append(say("ledger.leaked", percent=f"{100 * self.leaked_share:.0f}"))
+        for reason, number in sorted(self.reasons().items(), key=lambda item: -item[1]):
+            told.append(say(_WORDS[reason], number=number))
+        if self.near:
+            told.append(say("ledger.near", number=self.near))
+        told.append(say("ledger.trained", trained=self.trained, watch=self.watch, proof=self.proof))
+        told.append(say("ledger.tokens", **{name: f"{number:,}" for name, number in self.tokens.items() if name != "lost"}))
+        if self.tokens["lost"]:
+            told.append(say("ledger.lost", lost=f"{self.tokens['lost']:,}"))
+        if self.lengths:
+            told.append(say("ledger.lengths", **{name: self.lengths[name] for name in ("p50", "p90", "p99", "longest")}))
+        return [*told, *self.notes]
+
+
+def histogram(lengths: Sequence[int], bins: int = 12) -> dict[str, Any]:
+    """Counts over equally wide bins of tokens, and quantiles; empty over nothing."""
+    if not lengths:
+        return {}
+    values = np.asarray(lengths)
+    longest = int(values.max())
+    width = max(1, -(-longest // bins))
+    counts = np.bincount((values - 1).clip(0) // width, minlength=1)
+    quantiles = {f"p{q}": int(np.percentile(values, q, method="higher")) for q in (50, 90, 99)}
+    upper = [(n + 1) * width for n in range(len(counts))]
+    return {"upper": upper, "counts": [int(count) for count in counts], **quantiles, "longest": longest}

@@ -1,0 +1,61 @@
+"""Rows longer than the limit: ``data.too_long``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tunesmith.batch import Tokens
+from tunesmith.data.ledger import histogram
+from tunesmith.errors import DataError, Problem
+from tunesmith.words import say
+
+LONGEST = 2048
+"""Longest sequence where neither the settings nor the tokenizer say another (tokens)."""
+DROPPED = 0.01
+"""Up to this share of the rows is dropped without being asked for."""
+
+
+def default_limit(model_max_length: int | None) -> int:
+    """The tokenizer's own limit, at most ``LONGEST``; tokenizers that know none give a huge number."""
+    return min(model_max_length or LONGEST, LONGEST)
+
+
+def refuse_too_many(lengths: Sequence[int], limit: int, policy: str | None, *, texts: bool) -> None:
+    """DataError with the numbers and the ways out where rows are too long and the policy allows no other."""
+    if policy == "split" and not texts:
+        raise DataError(Problem("data.too_long", say("ledger.split_chat")))
+    number = sum(length > limit for length in lengths)
+    allowed = {"stop": 0.0, None: DROPPED * len(lengths)}.get(policy, float("inf"))
+    if number <= allowed:
+        return
+    told = histogram(lengths)
+    quantiles = {name: told[name] for name in ("p50", "p90", "p99", "longest")}
+    split = say("ledger.too_long_split") if texts else ""
+    percent = f"{100 * number / len(lengths):.1f}"
+    text = say("ledger.too_long", number=number, rows=len(lengths), percent=percent, limit=limit, split=split, **quantiles)
+    raise DataError(Problem("data.max_length", text))
+
+
+def truncate(tokens: Tokens, limit: int, *, bos: Sequence[int] = ()) -> Tokens:
+    """The sequence cut to ``limit`` tokens: the beginning of its context goes first, so that the answers and their stop stay.
+
+    A leading ``bos`` stays. Where the trained part alone is too long its end is cut, and up to half of the
+    limit is left to the context right before it.
+    """
+    over = len(tokens) - limit
+    if over <= 0:
+        return tokens
+    head = len(bos) if tokens.ids_T[: len(bos)].tolist() == list(bos) else 0
+    first = int(np.argmax(tokens.weights_T != 0))
+    context = first - head
+    room = limit - head
+    kept = room - (len(tokens) - first)
+    if kept < min(context, 1):
+        kept = min(context, room // 2)
+    keep = np.r_[np.arange(head), np.arange(first - kept, len(tokens))][:limit]
+    weights_T = tokens.weights_T[keep]
+    weights_T[:1] = 0
+    columns = {name: value[keep] if name.endswith("_T") else value for name, value in tokens.columns.items()}
+    return Tokens(tokens.ids_T[keep], weights_T, columns)

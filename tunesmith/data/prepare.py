@@ -1,0 +1,248 @@
+"""From files to what is trained, watched and proved, with every row accounted for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tunesmith.batch import Tokens
+from tunesmith.data import split as splitting
+from tunesmith.data.duplicates import leaked_share
+from tunesmith.data.ledger import Ledger, histogram
+from tunesmith.data.lengths import default_limit, refuse_too_many, truncate
+from tunesmith.data.reading import Reading, examples
+from tunesmith.data.render import Render
+from tunesmith.data.rows import Encoder, Progress, Row, clusters
+from tunesmith.errors import DataError, Problem
+from tunesmith.examples import Chat, Example
+from tunesmith.run import Data, Run
+from tunesmith.spec import OBJECTIVES
+from tunesmith.words import say
+
+
+@dataclass(frozen=True)
+class Item:
+    """One row ready for a model, or one window of a long text. ``id`` is ``file.json:17``."""
+
+    id: str
+    tokens: tuple[Tokens, ...]
+    example: Example | None = None
+    """Kept for held-out rows only."""
+
+
+@dataclass
+class Prepared:
+    """The data of a run, in the order of its files; ``render.data`` holds the settings as they are used."""
+
+    train: list[Item]
+    watch: list[Item]
+    proof: list[Item]
+    ledger: Ledger
+    fingerprint: str
+    """sha256 over all ids and tokens: tells a changed file, template or setting from the one trained on."""
+    render: Render
+
+
+def prepare(run: Run, tokenizer: Any, *, limit: int | None = None, progress: Progress | None = None) -> Prepared:
+    """Reads, renders, cleans and splits the rows of a run.
+
+    ``limit`` is the model's own longest sequence (tokens), used where ``data.max_length`` is not given.
+    """
+    return _Preparation(run, tokenizer, limit, progress).done()
+
+
+class _Preparation:
+    """The rows on their way; each step takes some out, and the ledger notes where they went."""
+
+    def __init__(self, run: Run, tokenizer: Any, limit: int | None, progress: Progress | None) -> None:
+        self.run, self.progress = run, progress
+        self.limit = run.data.max_length or default_limit(min(limit or 10**9, tokenizer.model_max_length))
+        self.ledger = Ledger()
+        self.reading = examples(run.data)
+        self.names = _Names()
+        data = self._settings(tokenizer)
+        self.render = Render(tokenizer, data, max_length=self.limit)
+        self.encoder = Encoder(OBJECTIVES.make(run.objective), self.render, data.split_by)
+
+    def _settings(self, tokenizer: Any) -> Data:
+        """The data settings, without thinking where the model could think but no row has reasoning to learn it from."""
+        data = self.run.data
+        if data.reasoning != "think" or data.template is not None or not Render(tokenizer, data).conversation.thinks:
+            return data
+        if any(turn.reasoning for _, one in self.reading if isinstance(one, Chat) for turn in one.turns):
+            return data
+        self.ledger.notes.append(say("ledger.no_reasoning"))
+        return data.model_copy(update={"reasoning": "drop"})
+
+    def done(self) -> Prepared:
+        """All steps in order."""
+        own = isinstance(self.run.data.held_out, str)
+        held = self._held_out_file() if own else []
+        rows = self._read(self.reading)
+        self.ledger.leaked_share = leaked_share(row.key for row in rows)
+        self.ledger.different = len({row.key for row in rows})
+        self.ledger.lengths = histogram([row.length for row in rows])
+        if own:
+            rows = self._drop(rows, {row.key for row in held}, "also in held-out file")
+        rows = self._cleaned(rows)
+        if own:
+            held = self._cleaned(held)
+            roots, _ = clusters(held)
+            parts = splitting.halves(roots, [row.key for row in held], seed=self.run.train.seed)
+            train, held_rows = rows, held
+        else:
+            train, held_rows, parts = self._split(rows)
+        return self._finished(train, held_rows, parts)
+
+    def _read(self, reading: Reading) -> list[Row]:
+        rows = self.encoder.rows(reading, self.progress)
+        for dropped in reading.dropped:
+            self.ledger.drop(str(dropped.file), dropped.number, dropped.reason, dropped.seen)
+        self.ledger.rows += len(rows) + len(reading.dropped)
+        self.ledger.notes += reading.notes
+        counts = Counter(row.file for row in rows)
+        for opened in reading.opened:
+            known = opened.facts
+            entry = {"path": str(known.path), "format": known.format, "encoding": known.encoding, "reader": opened.reader.name}
+            self.ledger.files.append({**entry, "columns": list(known.columns), "rows": counts[known.path]})
+        return self._without_untrained(rows)
+
+    def _held_out_file(self) -> list[Row]:
+        data = self.run.data
+        self.held_reading = examples(data.model_copy(update={"path": data.held_out, "limit": None}))
+        return self._read(self.held_reading)
+
+    def _without_untrained(self, rows: list[Row]) -> list[Row]:
+        kept = [row for row in rows if row.scored]
+        if rows and not kept:
+            where = f"{rows[0].file}:{rows[0].number}"
+            raise DataError(Problem("data", say("ledger.nothing_to_train", count=len(rows), where=where)))
+        for row in rows:
+            if not row.scored:
+                self.ledger.drop(str(row.file), row.number, "nothing to train")
+        return kept
+
+    def _drop(self, rows: list[Row], keys: set[int], reason: str) -> list[Row]:
+        for row in rows:
+            if row.key in keys:
+                self.ledger.drop(str(row.file), row.number, reason)
+        return [row for row in rows if row.key not in keys]
+
+    def _cleaned(self, rows: list[Row]) -> list[Row]:
+        """Without copies and without what is too long."""
+        seen: set[int] = set()
+        kept: list[Row] = []
+        for row in rows:
+            if row.key in seen:
+                self.ledger.drop(str(row.file), row.number, "duplicate")
+            else:
+                seen.add(row.key)
+                kept.append(row)
+        policy = self.run.data.too_long
+        refuse_too_many([row.length for row in kept], self.limit, policy, texts=all(row.windows for row in kept))
+        if policy == "truncate":
+            cut = partial(truncate, bos=self.render.pieces.bos)
+            return self._without_untrained([row.cut(self.limit, cut) for row in kept])
+        for row in kept:
+            if row.length > self.limit:
+                self.ledger.drop(str(row.file), row.number, "too long")
+        return [row for row in kept if row.length <= self.limit]
+
+    def _split(self, rows: list[Row]) -> tuple[list[Row], list[Row], splitting.Split]:
+        held_out = self.run.data.held_out
+        assert not isinstance(held_out, str), "a file of its own is not drawn from the rows"
+        if self.progress:
+            self.progress("split", 0, len(rows))
+        roots, notes = clusters(rows)
+        self.ledger.near = len(rows) - len(set(roots))
+        self.ledger.notes += notes
+        wanted = splitting.target(held_out, len(rows))
+        parts = splitting.draw(roots, [row.key for row in rows], wanted=wanted, seed=self.run.train.seed)
+        every = parts.watch | parts.proof
+        if not wanted:
+            self.ledger.notes.append(say("ledger.none_held_out"))
+        elif len(every) < wanted:
+            self.ledger.notes.append(say("ledger.not_enough", held=len(every), wanted=wanted))
+        order = sorted(every)
+        places = {row: place for place, row in enumerate(order)}
+        own = splitting.Split(*(frozenset(places[row] for row in part) for part in (parts.watch, parts.proof)))
+        return [row for n, row in enumerate(rows) if n not in every], [rows[n] for n in order], own
+
+    def _finished(self, train: list[Row], held: list[Row], parts: splitting.Split) -> Prepared:
+        ledger = self.ledger
+        if not train:
+            raise DataError(Problem("data.path", say("ledger.none_left", reasons=", ".join(ledger.reasons()) or "0")))
+        if held and not parts.watch:
+            ledger.notes.append(say("ledger.few_held_out", held=len(held)))
+        ledger.trained, ledger.watch, ledger.proof = len(train), len(parts.watch), len(parts.proof)
+        ledger.tokens = {
+            "total": sum(len(tokens) for row in train for tokens in row.tokens),
+            "scored": sum(row.scored for row in train),
+            "lost": sum(row.lost for row in train),
+        }
+        windows = [row for row in train if len(row.tokens) > 1 and row.windows]
+        if windows:
+            count = sum(len(row.tokens) for row in windows)
+            ledger.notes.append(say("ledger.windows", rows=len(windows), windows=count, limit=self.limit))
+        ledger.check()
+        sides: dict[bool, list[Item]] = {True: [], False: []}
+        known = self._examples(held)
+        for place, row in enumerate(held):
+            sides[place in parts.watch] += self._items(row, example=known[row.file, row.number])
+        trained = self._weighted(train)
+        return Prepared(trained, sides[True], sides[False], ledger, _fingerprint(trained, sides[True], sides[False]), self.render)
+
+    def _examples(self, held: list[Row]) -> dict[tuple[Path, int], Example]:
+        """Held-out rows read once more, so that the examples of all others never lie in memory."""
+        reading = self.held_reading if isinstance(self.run.data.held_out, str) else self.reading
+        return dict(self.encoder.examples(reading, {(row.file, row.number): row.key for row in held})) if held else {}
+
+    def _items(self, row: Row, *, suffix: str = "", example: Example | None = None) -> list[Item]:
+        name = f"{self.names.of(row.file)}:{row.number}"
+        if not row.windows or len(row.tokens) == 1:
+            return [Item(name + suffix, row.tokens, example)]
+        return [Item(f"{name}/{n}{suffix}", (tokens,), example) for n, tokens in enumerate(row.tokens, 1)]
+
+    def _weighted(self, train: list[Row]) -> list[Item]:
+        """The training items, as often as the weights of their sources say."""
+        weights = self.reading.weights
+        items: list[Item] = []
+        rows: Counter[Path] = Counter()
+        seen: Counter[Path] = Counter()
+        for row in train:
+            times = splitting.taken(weights[row.file], row.key, self.run.train.seed)
+            rows[row.file] += 1
+            seen[row.file] += times
+            for n in range(1, times + 1):
+                items += self._items(row, suffix="" if n == 1 else f"#{n}")
+        for file, weight in weights.items():
+            if weight != 1:
+                self.ledger.notes.append(say("ledger.weight", path=file.name, weight=weight, rows=rows[file], seen=seen[file]))
+        return items
+
+
+class _Names:
+    """A short name for each file: its own, with its folder's where two files have the same."""
+
+    def __init__(self) -> None:
+        self.given: dict[str, Path] = {}
+
+    def of(self, file: Path) -> str:
+        """The same name for the same file, another for another."""
+        names = [file.name, f"{file.parent.name}/{file.name}", str(file)]
+        return next(name for name in names if self.given.setdefault(name, file) == file)
+
+
+def _fingerprint(*parts: list[Item]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(b"part")
+        for item in part:
+            digest.update(item.id.encode("utf-8", "surrogatepass") + b"\0")
+            for tokens in item.tokens:
+                digest.update(tokens.ids_T.tobytes() + b"\0" + tokens.weights_T.tobytes() + b"\0")
+    return digest.hexdigest()

@@ -1,0 +1,123 @@
+"""A guess at what a file's columns mean, by their names in English and Chinese and by what they hold; for error messages only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tunesmith.data.turns import ANOTHER_TASK, conversation, json_list
+from tunesmith.errors import DataError
+
+Row = Mapping[str, Any]
+
+_QUESTION = (
+    "question query prompt instruction problem input ask user human content context source src passage article document dialogue "
+    "sentence text review comment 问题 提问 题目 指令 用户 咨询 输入 症状 描述 原文 内容 文本 评论 句子 英文"
+)
+_REASONING = (
+    "complexcot cot reasoning reasoningcontent think thinking thought thoughts rationale analysis 思考 推理 思维链 分析 解析"
+)
+_ANSWER = (
+    "response answer output completion reply assistant bot target tgt golden gold solution summary title "
+    "label category intent sentiment 回答 答案 回复 答复 输出 诊断 处方 摘要 标题 标签 类别 译文 中文"
+)
+_ABOUT = "input context passage background material 背景 材料 上下文"
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+def another_task(columns: Sequence[str], first: Row) -> bool:
+    """Whether the rows are preference pairs or pictures, which no reader of conversations may flatten."""
+    turns = any(isinstance(value, list) and value and isinstance(value[0], dict) for value in first.values())
+    judged = turns and isinstance(first.get("label"), bool)
+    paired = any(name.endswith("_j") and name[:-1] + "k" in columns for name in columns)
+    return bool(ANOTHER_TASK & set(columns)) or judged or paired
+
+
+def propose(columns: Sequence[str], rows: Sequence[Row]) -> dict[str, str] | None:
+    """Our names to the file's, such that a reader matches; None where nothing can be made of the columns."""
+    texts = [name for name in columns if _is_text(name, rows)]
+    reasoning = _find(_REASONING, texts, None)
+    around = columns.index(reasoning) if reasoning else None
+    free = [name for name in texts if name != reasoning]
+    question = _find(_QUESTION, free, _distance(columns, around))
+    answer = _find(_ANSWER, [name for name in free if name != question], _distance(columns, around))
+    if not (question and answer):
+        told = _turns(columns, rows)
+        if told:
+            return told
+        question, answer = _by_place([name for name in free if not _only_ids(name, rows)], question, answer)
+    if question and answer and reasoning:
+        return {"question": question, "reasoning": reasoning, "answer": answer}
+    if question and answer:
+        about = _find(_ABOUT, [name for name in free if name not in (question, answer) and _varies(name, rows)], None)
+        if about is None and all(name.isdecimal() for name in columns):
+            about = next((name for name in free if name not in (question, answer)), None)
+        if about:
+            return {"instruction": question, "input": about, "output": answer}
+        return {"question": question, "answer": answer}
+    return {"text": texts[0]} if len(texts) == 1 else None
+
+
+def _distance(columns: Sequence[str], around: int | None) -> dict[str, int] | None:
+    """How far each column is from the one at ``around``: what belongs together stands together."""
+    return None if around is None else {name: abs(n - around) for n, name in enumerate(columns)}
+
+
+def _find(names: str, columns: Sequence[str], near: Mapping[str, int] | None) -> str | None:
+    """The column with the name that comes first in ``names``; with ``near``, the nearest one that has any of them."""
+    order = names.split()
+    found = [(order.index(_plain(name)), name) for name in columns if _plain(name) in order]
+    if near is not None:
+        found = [(near[name], name) for _, name in found]
+    return min(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def _by_place(free: Sequence[str], question: str | None, answer: str | None) -> tuple[str | None, str | None]:
+    """The question is the first text, the answer the last."""
+    rest = [name for name in free if name not in (question, answer)]
+    if question is None and rest:
+        question = rest.pop(0)
+    if answer is None and rest:
+        answer = rest.pop()
+    return question, answer
+
+
+def _is_text(name: str, rows: Sequence[Row]) -> bool:
+    """Whether the column holds texts, or lists of one text; a column of numbers may be an answer by its name or its place."""
+    values = [row.get(name) for row in rows if row.get(name) not in (None, "", [])]
+    flat = [value[0] if isinstance(value, list) and len(value) == 1 else value for value in values]
+    if not flat:
+        return False
+    if all(isinstance(value, str) for value in flat):
+        return True
+    number = all(isinstance(value, int | float) and not isinstance(value, bool) for value in flat)
+    return number and (_plain(name) in _ANSWER.split() or name.isdecimal())
+
+
+def _only_ids(name: str, rows: Sequence[Row]) -> bool:
+    """Whether a named column holds a different number in each row, so that it can only be an id."""
+    values = [str(row.get(name)) for row in rows]
+    return not name.isdecimal() and len(values) > 1 and all(map(str.isdecimal, values)) and len(set(values)) == len(values)
+
+
+def _varies(name: str, rows: Sequence[Row]) -> bool:
+    return len({str(row.get(name)) for row in rows}) > 1
+
+
+def _turns(columns: Sequence[str], rows: Sequence[Row]) -> dict[str, str] | None:
+    """The first column that reads as a conversation of a user and an assistant."""
+    for name in columns:
+        value = json_list(rows[0].get(name)) if rows else None
+        if not value:
+            continue
+        try:
+            roles = {turn.role for turn in conversation(rows[0], name)}
+        except DataError:
+            continue
+        if {"user", "assistant"} <= roles:
+            sharegpt = isinstance(value[0], dict) and "from" in value[0]
+            return {"conversations" if sharegpt else "messages": name}
+    return None

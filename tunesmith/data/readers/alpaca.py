@@ -1,0 +1,40 @@
+"""Alpaca's rows (Taori et al. 2023): instruction, input, output; also with a system prompt and a history of earlier rounds."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from tunesmith.data.readers import READERS, Reader, Row
+from tunesmith.data.turns import ANOTHER_TASK, inside, pairs, system_turn, text_of
+from tunesmith.examples import Chat, Turn
+
+
+@READERS.register
+class Alpaca(Reader):
+    """Instruction and input, with an empty line between, are the question."""
+
+    gives = Chat
+    fields: ClassVar[dict[str, str]] = {
+        "instruction": "what is asked",
+        "input": "what it is asked about; may be empty",
+        "output": "the answer",
+        "system": "a system prompt",
+        "history": "earlier rounds: [[question, answer], …]",
+    }
+
+    @classmethod
+    def matches(cls, columns: frozenset[str], row: Row) -> bool:
+        """It has instruction and output."""
+        return {"instruction", "output"} <= columns and not columns & ANOTHER_TASK
+
+    def read(self, row: Row) -> Chat:
+        """The question is the last one, after the history."""
+        instruction, about = text_of(row, "instruction"), text_of(row, "input", required=False)
+        history = pairs(row)
+        # Published dialogues stand inside the instruction as "<user>: … <bot>: … <user>: …".
+        told = [] if history or about.strip() else inside(instruction)
+        question = told[-1].content if told else "\n\n".join(part for part in (instruction, about) if part.strip())
+        answer, system = text_of(row, "output"), system_turn(row)
+        turns = (*system, *history, *told[:-1], Turn("user", question), Turn("assistant", answer))
+        names = {"question": question, "answer": answer, **({"system": system[0].content} if system else {})}
+        return Chat(turns, columns={**row, **names})

@@ -1,0 +1,33 @@
+"""OpenAI's chat rows: messages with role and content, tool calls and tool results; also turns that only name their speakers."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from tunesmith.data.readers import READERS, Reader, Row
+from tunesmith.data.turns import ANOTHER_TASK, chat_of, turns_column
+from tunesmith.examples import Chat
+
+_KEYS = ("role", "content", "speaker", "text", "utterance", "")
+_OTHERS = ANOTHER_TASK | {"label"}
+
+
+@READERS.register
+class Messages(Reader):
+    """Turns are objects with role and content, pairs of speaker and text, or texts that begin with ``[speaker]``."""
+
+    gives = Chat
+    fields: ClassVar[dict[str, str]] = {
+        "messages": "the turns: [{role, content}, …], [[speaker, text], …] or ['[speaker] text', …]",
+        "tools": "the functions that may be called, in OpenAI's form",
+        "system": "a system prompt",
+    }
+
+    @classmethod
+    def matches(cls, columns: frozenset[str], row: Row) -> bool:
+        """A column holds turns with role and content, or spoken ones."""
+        return not columns & _OTHERS and turns_column(columns, row, _KEYS) is not None
+
+    def read(self, row: Row) -> Chat:
+        """The turns, with the system prompt of the row where they have none."""
+        return chat_of(row, _KEYS, "messages")

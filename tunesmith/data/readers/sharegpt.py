@@ -1,0 +1,32 @@
+"""ShareGPT's chat rows: conversations with from and value, function_call and observation turns, tools as JSON text."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from tunesmith.data.readers import READERS, Reader, Row
+from tunesmith.data.turns import ANOTHER_TASK, chat_of, turns_column
+from tunesmith.examples import Chat
+
+_KEYS = ("from", "value")
+
+
+@READERS.register
+class ShareGpt(Reader):
+    """A function_call is an assistant's turn with a tool call, an observation the tool's."""
+
+    gives = Chat
+    fields: ClassVar[dict[str, str]] = {
+        "conversations": "the turns: [{from: human, value: …}, {from: gpt, value: …}]",
+        "tools": "the functions that may be called, as JSON text",
+        "system": "a system prompt",
+    }
+
+    @classmethod
+    def matches(cls, columns: frozenset[str], row: Row) -> bool:
+        """A column holds turns with from and value."""
+        return not columns & (ANOTHER_TASK | {"label"}) and turns_column(columns, row, _KEYS) is not None
+
+    def read(self, row: Row) -> Chat:
+        """The turns, with the system prompt of the row where they have none."""
+        return chat_of(row, _KEYS, "conversations")

@@ -1,0 +1,28 @@
+"""Plain text, one document a row."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from tunesmith.data.readers import READERS, Reader, Row
+from tunesmith.data.turns import ANOTHER_TASK, text_of
+from tunesmith.examples import Text
+
+_ANSWERS = frozenset({"label", "labels", "answer", "output", "response", "completion", "summary"}) | ANOTHER_TASK
+
+
+@READERS.register
+class PlainText(Reader):
+    """Every token of the document is learned."""
+
+    gives = Text
+    fields: ClassVar[dict[str, str]] = {"text": "the document"}
+
+    @classmethod
+    def matches(cls, columns: frozenset[str], row: Row) -> bool:
+        """It has a text and no answer to it."""
+        return "text" in columns and not columns & _ANSWERS
+
+    def read(self, row: Row) -> Text:
+        """The document."""
+        return Text(text_of(row, "text"))

@@ -1,0 +1,259 @@
+"""Files to Examples: each file's reader is chosen by its columns, and each row is read, dropped with a reason, or a problem."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tunesmith.data.choosing import choose
+from tunesmith.data.files import files
+from tunesmith.data.readers import Reader
+from tunesmith.data.sources import Faults, FileFacts, Located, facts, rows
+from tunesmith.data.turns import LISTS, TURNS, shown
+from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.examples import Chat, Example, Text, Turn
+from tunesmith.run import Data, Source
+from tunesmith.words import say
+
+_FIRST = 20
+
+
+@dataclass
+class Opened:
+    """One file and how it is read."""
+
+    facts: FileFacts
+    reader: Reader
+    columns: Mapping[str, str]
+    weight: float = 1.0
+    rows: int = 0
+    """Rows that were taken, the dropped ones too; known after the reading."""
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A row that is not used: ``reason`` is "no answer", "no question", "no text" or "not a row"."""
+
+    file: Path
+    number: int
+    reason: str
+    seen: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As a line of dropped.jsonl."""
+        return {"file": str(self.file), "row": self.number, "reason": self.reason, "seen": self.seen}
+
+
+@dataclass
+class _Group:
+    """The files of one source, of which ``take`` rows are wanted."""
+
+    opened: list[Opened]
+    take: int | None
+
+
+@dataclass
+class Reading:
+    """All rows of ``data`` as Examples; ``opened``, ``dropped`` and ``notes`` say what happened to them.
+
+    It can be iterated again and again. Rows that cannot be read are collected, and the iteration ends with a
+    DataError that lists the first ten of them. What a row is *not* used for is known after an iteration.
+    """
+
+    data: Data
+    dropped: list[Dropped] = field(default_factory=list)
+    counts: Counter[tuple[Path, str]] = field(default_factory=Counter)
+    """How often each thing in ``notes`` happened, by file and by the key of its text."""
+
+    def __post_init__(self) -> None:
+        sources = [Source(path=self.data.path)] if isinstance(self.data.path, str) else self.data.path
+        self._groups: list[_Group] = []
+        problems: list[Problem] = []
+        for source in sources:
+            path, take = _sized(source.path)
+            group = _Group([], take)
+            try:
+                found = files(path)
+            except DataError as error:
+                problems += error.problems
+                continue
+            for file in found:
+                try:
+                    group.opened.append(self._open(file, source))
+                except (DataError, SpecError) as error:
+                    problems += error.problems
+            self._groups.append(group)
+        if problems:
+            raise DataError(dict.fromkeys(problems))
+
+    def _open(self, file: Path, source: Source) -> Opened:
+        columns = source.columns or self.data.columns or {}
+        known = facts(file, columns=columns)
+        first = list(islice(rows(file, columns=columns, faults=Faults()), _FIRST))
+        reader = choose(known, first, columns=columns, reader=source.reader or self.data.reader)
+        return Opened(known, reader, columns, source.weight)
+
+    @property
+    def opened(self) -> list[Opened]:
+        """The files, in the order in which they are read."""
+        return [opened for group in self._groups for opened in group.opened]
+
+    @property
+    def weights(self) -> dict[Path, float]:
+        """How often the training rows of each file are seen per epoch."""
+        return {opened.facts.path: opened.weight for opened in self.opened}
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know about how the rows were read, in the language in use."""
+        found: list[str] = []
+        for opened in self.opened:
+            path = opened.facts.path
+            unused = _unused(opened)
+            if unused:
+                found.append(say("reader.note_unused", file=path.name, columns=", ".join(unused)))
+            happened = {key: count for (file, key), count in self.counts.items() if file == path}
+            found += [say(f"reader.note_{key}", file=path.name, count=count) for key, count in happened.items()]
+        return found
+
+    def __iter__(self) -> Iterator[tuple[Located, Example]]:
+        self.dropped.clear()
+        self.counts.clear()
+        faults = Faults()
+        given = 0
+        for opened, located in self._located(faults):
+            opened.rows += 1
+            try:
+                example = self._read(opened, located)
+            except DataError as error:
+                for problem in error.problems:
+                    faults.add(Problem(f"{located.where}:{problem.where}", problem.text))
+                continue
+            if isinstance(example, str):
+                self._drop(located, example)
+            else:
+                given += 1
+                yield located, example
+        faults.stop()
+        for located in faults.skipped:
+            self._drop(located, "not a row")
+            self.counts[located.file, "filler"] += 1
+        if not given:
+            reasons = Counter(row.reason for row in self.dropped)
+            told = ", ".join(f"{reason}: {count}" for reason, count in reasons.items()) or "0"
+            raise DataError(Problem(str(self.opened[0].facts.path), say("reader.nothing", reasons=told)))
+
+    def _drop(self, located: Located, reason: str) -> None:
+        self.dropped.append(Dropped(located.file, located.number, reason, shown(located.row, 120)))
+
+    def _located(self, faults: Faults) -> Iterator[tuple[Opened, Located]]:
+        """The rows that are wanted: ``file#n`` takes n rows of a source, ``data.limit`` of all together, evenly."""
+        limit = self.data.limit
+        counts = [_count(group) if group.take or limit else 0 for group in self._groups]
+        total = sum(min(count, group.take or count) for count, group in zip(counts, self._groups, strict=True))
+        position = 0
+        for group, count in zip(self._groups, counts, strict=True):
+            place = 0
+            for opened in group.opened:
+                opened.rows = 0
+                for located in rows(opened.facts.path, columns=opened.columns, faults=faults):
+                    place += 1
+                    if not _taken(place - 1, group.take, count):
+                        continue
+                    position += 1
+                    if _taken(position - 1, limit, total):
+                        yield opened, located
+
+    def _read(self, opened: Opened, located: Located) -> Example | str:
+        """The row's Example, or the reason why it is not used."""
+        row, changes = _prepared(located.row, opened)
+        example = opened.reader.read(row)
+        if isinstance(example, Text):
+            return example if example.text.strip() else "no text"
+        chat, finished = finish(example)
+        for key in (*changes, *finished):
+            self.counts[located.file, key] += 1
+        return chat
+
+
+def examples(data: Data) -> Reading:
+    """Every row of ``data`` with its Example; what was dropped and noted is in the Reading."""
+    return Reading(data)
+
+
+def _sized(path: str) -> tuple[Path, int | None]:
+    """``file#2000`` is 2000 rows of a file, unless a file has that very name."""
+    name, mark, count = path.rpartition("#")
+    if mark and count.isdecimal() and int(count) and not Path(path).exists():
+        return Path(name).expanduser(), int(count)
+    return Path(path).expanduser(), None
+
+
+def _count(group: _Group) -> int:
+    return sum(1 for opened in group.opened for _ in rows(opened.facts.path, columns=opened.columns, faults=Faults()))
+
+
+def _taken(place: int, wanted: int | None, total: int) -> bool:
+    """Whether the row at ``place`` is among ``wanted`` rows spread evenly over ``total``."""
+    return wanted is None or wanted >= total or (place + 1) * wanted // total > place * wanted // total
+
+
+def _prepared(row: dict[str, Any], opened: Opened) -> tuple[dict[str, Any], list[str]]:
+    """The row with our names beside its own, one-element lists unwrapped, and what was changed."""
+    named = {**row, **{ours: row[theirs] for ours, theirs in opened.columns.items() if theirs in row}}
+    changes: list[str] = []
+    for name in opened.reader.fields:
+        value = named.get(name)
+        if isinstance(value, list) and len(value) == 1 and name not in LISTS and isinstance(value[0], str):
+            named[name] = value[0]
+            changes.append("unwrapped")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            changes.append("numbers")
+    return named, list(dict.fromkeys(changes))
+
+
+def finish(chat: Chat) -> tuple[Chat | str, list[str]]:
+    """A chat that ends on the assistant's answer, or the reason why it has none, and what was changed.
+
+    Turns of one speaker that follow each other become one, since most chat templates refuse them.
+    """
+    turns: list[Turn] = []
+    changes: list[str] = []
+    for turn in chat.turns:
+        joined = _joined(turns[-1], turn) if turns else None
+        if joined:
+            turns[-1] = joined
+            changes.append("joined")
+        else:
+            turns.append(turn)
+    while turns and turns[-1].role != "assistant":
+        turns.pop()
+        changes.append("trailing")
+    if not turns or not (turns[-1].content.strip() or turns[-1].tool_calls):
+        return "no answer", []
+    if not any(turn.role == "user" and turn.content.strip() for turn in turns):
+        return "no question", []
+    columns = chat.columns
+    if changes:
+        asked = next(turn.content for turn in reversed(turns) if turn.role == "user")
+        columns = {**columns, "question": asked, "answer": turns[-1].content}
+    return replace(chat, turns=tuple(turns), columns=columns), list(dict.fromkeys(changes))
+
+
+def _joined(before: Turn, turn: Turn) -> Turn | None:
+    """Two turns of one speaker as one; None where they must stay apart."""
+    if before.role != turn.role or turn.role not in ("user", "assistant") or turn.reasoning or before.train != turn.train:
+        return None
+    if before.tool_calls and not turn.tool_calls:
+        return None
+    text = "\n".join(part for part in (before.content, turn.content) if part)
+    return replace(before, content=text, tool_calls=before.tool_calls + turn.tool_calls)
+
+
+def _unused(opened: Opened) -> list[str]:
+    used = {*opened.columns.values(), *opened.reader.fields, *TURNS, "id"}
+    return [name for name in opened.facts.columns if name not in used]

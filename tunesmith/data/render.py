@@ -1,0 +1,178 @@
+"""Render: an Example to the Tokens that a model sees, with a weight on each token that is trained."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from rich.text import Text as Coloured
+
+from tunesmith.batch import Tokens
+from tunesmith.data.conversation import Conversation
+from tunesmith.data.pieces import Pieces
+from tunesmith.data.template import Template
+from tunesmith.errors import DataError, Problem
+from tunesmith.examples import Chat, Text, Turn
+from tunesmith.run import Data
+from tunesmith.words import say
+
+TRAINED, CONTEXT = "bold green", "dim"
+
+
+class Render:
+    """The one way from examples to ids, for training, proof and every answer given later.
+
+    ``max_length`` (tokens) is where a plain text is cut into windows. Where the tokenizer has no chat
+    template a plain one is set on it, so that what is exported carries it.
+    """
+
+    def __init__(self, tokenizer: Any, data: Data, *, max_length: int | None = None) -> None:
+        self.tokenizer, self.data, self.max_length = tokenizer, data, max_length
+        self.pieces = Pieces(tokenizer)
+        carried = tokenizer.chat_template
+        self.conversation = Conversation(self.pieces, data)
+        self.template = Template(data.template, data.columns) if data.template is not None else None
+        if self.template is not None:  # the plain chat template is not what is trained, so it must not be exported
+            tokenizer.chat_template = carried
+        stops = [tokenizer.eos_token_id, self.conversation.stop if self.template is None else None]
+        self.stop_ids: tuple[int, ...] = tuple(dict.fromkeys(token for token in stops if token is not None))
+        if not self.stop_ids or (tokenizer.eos_token_id is None and (self.template or self.conversation.appends_eos)):
+            raise DataError(Problem("model.path", say("render.no_eos")))
+        self.fingerprint = self._fingerprint()
+
+    def chat(self, chat: Chat) -> list[Tokens]:
+        """One sequence, or one for each trained turn where the template writes an answer otherwise once it is history."""
+        if self.template is not None:
+            return self._filled(chat)
+        turns = self.conversation.turns(chat)
+        quick = self._sequences(chat, turns, quick=True)
+        return self._sequences(chat, turns, quick=False) or [] if quick is None else quick
+
+    def _sequences(self, chat: Chat, turns: Sequence[Turn], *, quick: bool) -> list[Tokens] | None:
+        """The sequences of ``chat``. ``quick`` tokenises only what a prompt adds to the answer before it, so that long
+        conversations take no time that grows with the square of their turns; None where the last prompt shows that this
+        tokenizer does not allow it."""
+        everything = self.data.train_on == "everything"
+        trained = _trained(turns, self.data.train_on)
+        done: list[Tokens] = []
+        ids: list[int] = []
+        weights: list[float] = []
+        asked, text, so_far, added = ids, "", "", False
+        for k, turn in enumerate(turns):
+            if turn.role != "assistant" or not (everything or k in trained):
+                continue
+            before = (text, asked) if added else None
+            text = self.conversation.prompt(turns[:k], chat.tools)
+            added = quick and bool(so_far) and text.startswith(so_far)
+            asked = ids + self.pieces.more(text[len(so_far) :]) if added else self.pieces.start(text)
+            if before and not added and self.pieces.start(before[0]) != before[1]:
+                return None
+            answered, answer = self._answer(turns[: k + 1], chat, text)
+            so_far = "" if self.conversation.appends_eos else text + answered
+            if ids and asked[: len(ids)] != ids:
+                done.append(_tokens(ids, weights))
+                same = _common(ids, asked)
+                ids, weights = ids[:same], [0.0] * same
+            weights += [float(everything)] * (len(asked) - len(ids)) + [float(k in trained)] * len(answer)
+            ids = asked + answer
+        if added and self.pieces.start(text) != asked:
+            return None
+        return [*done, _tokens(ids, weights)] if ids else done
+
+    def prompt(self, chat: Chat) -> np.ndarray:
+        """int32 ids up to where the answer begins."""
+        if self.template is not None:
+            given, _ = self.template.fill(chat, system=self.data.system, asking=True)
+            return np.array([*self.pieces.bos, *self.pieces.start(given)], np.int32)
+        turns = self.conversation.turns(chat.prompt)
+        return np.array(self.pieces.start(self.conversation.prompt(turns, chat.tools)), np.int32)
+
+    def text(self, text: Text) -> list[Tokens]:
+        """The document and its end token, in windows of ``max_length``; each begins with the last token of the one before."""
+        eos = self.tokenizer.eos_token_id
+        if eos is None:
+            raise DataError(Problem("model.path", say("render.no_eos")))
+        if not text.text:
+            return []
+        ids = [*self.pieces.bos, *self.pieces.start(text.text), eos]
+        splits = self.max_length is not None and self.data.too_long in (None, "split")
+        size = self.max_length if splits and self.max_length else len(ids)
+        starts = range(0, max(len(ids) - 1, 1), max(size - 1, 1))
+        return [_tokens(ids[start : start + size], [1.0] * len(ids[start : start + size])) for start in starts]
+
+    def coloured(self, tokens: Tokens) -> Coloured:
+        """The text of a sequence: trained tokens in colour, context dim."""
+        shown = Coloured()
+        borders = [0, *(np.flatnonzero(np.diff(tokens.weights_T != 0)) + 1), len(tokens)]
+        for start, stop in pairwise(borders):
+            shown.append(self.pieces.text(tokens.ids_T[start:stop]), style=TRAINED if tokens.weights_T[start] else CONTEXT)
+        return shown
+
+    def _filled(self, chat: Chat) -> list[Tokens]:
+        assert self.template is not None
+        given, answered = self.template.fill(chat, system=self.data.system)
+        context = [*self.pieces.bos, *self.pieces.start(given)]
+        answer = [*(self.pieces.more(answered) if context else self.pieces.start(answered)), self.tokenizer.eos_token_id]
+        untrained = bool(chat.turns) and chat.turns[-1].train is False
+        weight = float(self.data.train_on == "everything")
+        return [_tokens(context + answer, [weight] * len(context) + [0.0 if untrained else 1.0] * len(answer))]
+
+    def _answer(self, turns: Sequence[Turn], chat: Chat, prompt: str) -> tuple[str, list[int]]:
+        """What is answered after ``prompt``: its text, and its ids with the stop token."""
+        text = self.conversation.answer(turns, chat.tools, prompt)
+        ids = self.pieces.more(text)
+        if self.conversation.appends_eos:
+            ids = [*ids, self.tokenizer.eos_token_id]
+        if not ids or ids[-1] not in self.stop_ids:
+            known = ", ".join(repr(self.tokenizer.convert_ids_to_tokens(token)) for token in self.stop_ids)
+            raise DataError(Problem("", say("render.no_stop", tail=repr(text[-60:]), stops=known)))
+        return text, ids
+
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256(repr((self.stop_ids, self.data.template)).encode())
+        for chat in PROBES:
+            try:
+                found = [self.conversation.prompt(chat.turns[:-1], ()), self.conversation.answer(chat.turns, (), "")]
+            except DataError:
+                found = []
+            for text in [*found, *(turn.content for turn in chat.turns)]:
+                digest.update(np.array([*self.pieces.bos, *self.pieces.start(text), -1], np.int32).tobytes())
+        return digest.hexdigest()
+
+
+PROBES = (
+    Chat((Turn("user", "What is the capital of France?"), Turn("assistant", "Paris."))),
+    Chat(
+        (
+            Turn("system", "你是一名医生。"),
+            Turn("user", "头痛怎么办？"),
+            Turn("assistant", "多休息，必要时就医。", reasoning="病因很多。"),
+        )
+    ),
+    Chat(
+        (Turn("user", "Hi 🙂"), Turn("assistant", "Hello!\n\n- a\n- b"), Turn("user", "  spaces  "), Turn("assistant", "1 234,5"))
+    ),
+)
+
+
+def _trained(turns: Sequence[Turn], train_on: str) -> set[int]:
+    answers = [k for k, turn in enumerate(turns) if turn.role == "assistant"]
+    chosen = answers[-1:] if train_on == "last" else answers
+    return {k for k in answers if (k in chosen if turns[k].train is None else turns[k].train)}
+
+
+def _common(left: Sequence[int], right: Sequence[int]) -> int:
+    """Length of the beginning that two sequences share."""
+    for k, (one, other) in enumerate(zip(left, right, strict=False)):
+        if one != other:
+            return k
+    return min(len(left), len(right))
+
+
+def _tokens(ids: Sequence[int], weights: Sequence[float]) -> Tokens:
+    weights_T = np.array(weights, np.float32)
+    weights_T[:1] = 0  # nothing precedes the first token
+    return Tokens(np.array(ids, np.int32), weights_T)

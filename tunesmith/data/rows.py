@@ -1,0 +1,144 @@
+"""Rows on their way to a model: encoded, hashed, and stripped of everything that the split does not need."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tunesmith.batch import Tokens
+from tunesmith.data import duplicates
+from tunesmith.data.reading import Reading
+from tunesmith.data.render import Render
+from tunesmith.data.sources import Faults, Located
+from tunesmith.errors import DataError, Problem
+from tunesmith.examples import Chat, Example, Text
+from tunesmith.spec import OBJECTIVES
+from tunesmith.words import say
+
+Progress = Callable[[str, int, int], None]
+SHARED, SHARED_ROWS = 0.05, 20  # a question in more rows than this is an instruction, and says nothing about the row
+
+
+@dataclass(frozen=True)
+class Row:
+    """One encoded row. ``key`` hashes all of it, ``asked`` its question, ``group`` is its value of ``data.split_by``."""
+
+    file: Path
+    number: int
+    tokens: tuple[Tokens, ...]
+    key: int
+    asked: int | None
+    group: str | None
+    sketch: np.ndarray
+    windows: bool
+    """Whether the sequences are windows of one long text, which need not stay in one batch."""
+    lost: int = 0
+    """Tokens cut off."""
+
+    @property
+    def length(self) -> int:
+        """The longest of its sequences (tokens)."""
+        return max((len(tokens) for tokens in self.tokens), default=0)
+
+    @property
+    def scored(self) -> int:
+        """Number of tokens that are learned."""
+        return sum(tokens.scored for tokens in self.tokens)
+
+    def cut(self, limit: int, how: Callable[[Tokens, int], Tokens]) -> Row:
+        """This row with its sequences cut, and the loss counted."""
+        tokens = tuple(how(one, limit) for one in self.tokens)
+        return replace(self, tokens=tokens, lost=sum(map(len, self.tokens)) - sum(map(len, tokens)))
+
+
+class Encoder:
+    """Rows of files to ``Row``s, by the objective and the render of a run."""
+
+    def __init__(self, objective: Any, render: Render, split_by: str | None) -> None:
+        self.objective, self.render, self.split_by = objective, render, split_by
+
+    def rows(self, reading: Reading, progress: Progress | None = None) -> list[Row]:
+        """All rows of a reading; DataError with the first ten that cannot be rendered."""
+        faults = Faults()
+        done: list[Row] = []
+        seen: dict[int, Row] = {}  # a copy is not encoded again
+        for located, example in reading:
+            if not isinstance(example, self.objective.eats):
+                raise DataError(Problem(located.where, self._wrong_kind(example)))
+            try:
+                done.append(self._row(located, example, seen))
+            except DataError as error:
+                for problem in error.problems:
+                    if problem.where in ("model.path", "data.split_by"):  # as true of every row as of this one
+                        raise
+                    faults.add(Problem(": ".join(filter(None, (located.where, problem.where))), problem.text))
+            if progress and len(done) % 256 == 0:
+                progress("read", len(done), 0)
+        faults.stop()
+        if progress:
+            progress("read", len(done), len(done))
+        return done
+
+    def _row(self, located: Located, example: Example, seen: dict[int, Row]) -> Row:
+        key, asked = self.hashes(example)
+        group = self._group(located, example)
+        if key in seen:
+            return replace(seen[key], file=located.file, number=located.number, group=group)
+        tokens = tuple(self.objective.encode(example, self.render))
+        sketch, windows = duplicates.sketch(example), isinstance(example, Text)
+        seen[key] = Row(located.file, located.number, tokens, key=key, asked=asked, group=group, sketch=sketch, windows=windows)
+        return seen[key]
+
+    def hashes(self, example: Example) -> tuple[int, int | None]:
+        """Hashes of all of an example and of its question."""
+        if self.render.template is not None and isinstance(example, Chat):
+            given, answered = self.render.template.fill(example, system=self.render.data.system)
+            return duplicates.fold([given, answered]), duplicates.fold([given]) if given.strip() else None
+        question = duplicates.question(example)
+        return duplicates.fold(duplicates.content(example)), duplicates.fold(question) if question else None
+
+    def _group(self, located: Located, example: Example) -> str | None:
+        if self.split_by is None:
+            return None
+        columns = located.row | (example.columns if isinstance(example, Chat) else {})
+        if self.split_by not in columns:
+            told = say("ledger.no_column", name=self.split_by, where=located.where, columns=", ".join(located.row))
+            raise DataError(Problem("data.split_by", told))
+        value = columns[self.split_by]
+        return None if value in (None, "") else str(value)
+
+    def _wrong_kind(self, example: Example) -> str:
+        eats = self.objective.eats
+        fitting = [name for name in OBJECTIVES.names() if OBJECTIVES.get(name).eats is type(example)]
+        kind, wanted = (cls.__name__.lower() for cls in (type(example), eats))
+        return say("ledger.wrong_kind", kind=kind, objective=self.objective.name, eats=wanted, better=" / ".join(fitting))
+
+    def examples(self, reading: Reading, wanted: dict[tuple[Path, int], int]) -> Iterator[tuple[tuple[Path, int], Example]]:
+        """The examples of some rows, read once more; DataError where a file is not the same as before."""
+        for located, example in reading:
+            place = (located.file, located.number)
+            if place in wanted:
+                if self.hashes(example)[0] != wanted[place]:
+                    raise DataError(Problem(located.where, say("ledger.changed")))
+                yield place, example
+
+
+def clusters(rows: list[Row]) -> tuple[list[int], list[str]]:
+    """The cluster of each row (by its first row), and notes.
+
+    Rows come together by near-identical text, by the same question, and by the same value of ``data.split_by``.
+    """
+    found = duplicates.Clusters(len(rows))
+    duplicates.join_near(found, [row.sketch for row in rows])
+    asked = Counter(row.asked for row in rows if row.asked is not None)
+    limit = max(SHARED_ROWS, SHARED * len(rows))
+    found.join_equal([None if row.asked is None or asked[row.asked] > limit else row.asked for row in rows])
+    found.join_equal([row.key for row in rows])
+    found.join_equal([row.group for row in rows])
+    notes = [say("ledger.same_question", number=number) for number in asked.values() if number > limit]
+    return found.roots(), notes[:3]

@@ -1,0 +1,87 @@
+"""Training, watch and proof rows: clusters of like rows are drawn whole, by a hash of the seed and of what they hold."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tunesmith.errors import DataError, Problem
+from tunesmith.words import say
+
+WATCHED = 200
+"""At most this many rows are watched during training."""
+SMALLEST = 40
+"""With fewer held-out rows all of them go to the proof."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which of the rows given are held out, and which of those are watched; the others are for the proof."""
+
+    watch: frozenset[int]
+    proof: frozenset[int]
+
+
+def target(held_out: float, rows: int) -> int:
+    """How many of ``rows`` are held out: a share below 1, a number from 1 on; DataError when none would be left."""
+    wanted = round(held_out * rows) if held_out < 1 else int(held_out)
+    if 0 < held_out < 1 and rows > 1:
+        wanted = max(1, wanted)
+    if wanted and wanted >= rows:
+        raise DataError(Problem("data.held_out", say("ledger.held_out_all", wanted=wanted, rows=rows)))
+    return wanted
+
+
+def draw(roots: Sequence[int], keys: Sequence[int], *, wanted: int, seed: int) -> Split:
+    """Draws clusters until ``wanted`` rows are held out; one that would go beyond that is passed over.
+
+    ``roots[row]`` names the row's cluster, ``keys[row]`` is a hash of what it holds. A cluster's place in the
+    draw depends on these hashes alone, so rows added to a file do not send the others to another side.
+    """
+    clusters: dict[int, list[int]] = defaultdict(list)
+    for row, root in enumerate(roots):
+        clusters[root].append(row)
+    names = {root: min(keys[row] for row in rows) for root, rows in clusters.items()}
+    held: list[int] = []
+    count = 0
+    for root in sorted(clusters, key=lambda root: _place(seed, "held", names[root])):
+        if count + len(clusters[root]) <= wanted:
+            held.append(root)
+            count += len(clusters[root])
+        if count == wanted:
+            break
+    watch = _watched(held, clusters, seed=seed, names=names)
+    every = {row for root in held for row in clusters[root]}
+    return Split(frozenset(watch), frozenset(every - watch))
+
+
+def halves(roots: Sequence[int], keys: Sequence[int], *, seed: int) -> Split:
+    """All rows are held out, as those of a file of their own; only watch and proof are drawn."""
+    clusters: dict[int, list[int]] = defaultdict(list)
+    for row, root in enumerate(roots):
+        clusters[root].append(row)
+    names = {root: min(keys[row] for row in rows) for root, rows in clusters.items()}
+    watch = _watched(list(clusters), clusters, seed=seed, names=names)
+    return Split(frozenset(watch), frozenset(set(range(len(roots))) - watch))
+
+
+def _watched(held: list[int], clusters: dict[int, list[int]], *, seed: int, names: dict[int, int]) -> set[int]:
+    total = sum(len(clusters[root]) for root in held)
+    room = min(WATCHED, total // 2) if total >= SMALLEST else 0
+    watch: set[int] = set()
+    for root in sorted(held, key=lambda root: _place(seed, "watch", names[root])):
+        if len(watch) + len(clusters[root]) <= room:
+            watch.update(clusters[root])
+    return watch
+
+
+def _place(seed: int, purpose: str, name: int) -> bytes:
+    return hashlib.blake2b(f"{seed} {purpose} {name}".encode(), digest_size=8).digest()
+
+
+def taken(weight: float, key: int, seed: int) -> int:
+    """How often a training row of a source with this weight is seen: its whole part, and by hash once more."""
+    whole, rest = divmod(weight, 1)
+    return int(whole) + (int.from_bytes(_place(seed, "weight", key), "big") / 2**64 < rest)

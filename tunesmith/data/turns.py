@@ -1,0 +1,263 @@
+"""What the readers share: a field's text, who a speaker is, pairs and prefixed lines to turns, tool calls in OpenAI's form."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from tunesmith.errors import DataError, Problem
+from tunesmith.examples import Chat, Role, Turn
+from tunesmith.words import say
+
+Row = Mapping[str, Any]
+
+LISTS = frozenset({"messages", "conversations", "history", "tools"})
+"""Fields whose value is a list by nature; a one-element list in any other field is unwrapped."""
+TURNS = ("messages", "conversations", "conversation", "dialogue", "dialog", "dialogs", "chat", "turns")
+"""Columns in which conversations are found."""
+ANOTHER_TASK = frozenset({"chosen", "rejected", "images", "image", "videos", "audios"})
+"""Columns of preference and picture rows: read as a plain conversation they would lose their meaning."""
+CHOICES = frozenset({"options", "choices", "choice0", "option_a", "A"})
+"""Columns of multiple-choice rows: question and answer alone make no sense there."""
+
+_USERS = "user human usr customer client patient student prompter question q 用户 客户 患者 病人 学生 顾客 来访者 咨询者 问"
+_ASSISTANTS = (
+    "assistant gpt bot sys agent model ai chatgpt bard doctor lawyer teacher answer a function_call tool_call "
+    "助手 助理 客服 律师 医生 老师 机器人 咨询师 答"
+)
+_SPEAKERS: dict[str, Role] = {
+    **dict.fromkeys(_USERS.split(), "user"),
+    **dict.fromkeys(_ASSISTANTS.split(), "assistant"),
+    **dict.fromkeys(("system", "developer", "系统"), "system"),
+    **dict.fromkeys(("tool", "function", "observation", "tool_response", "ipython", "action", "工具"), "tool"),
+}
+_HALF = re.compile("[\ud800-\udfff]")
+_MARKED = re.compile(r"^\s*(?:\[([^\]]{1,12})\]|【([^】]{1,12})】|<([^>]{1,12})>\s*[:：]|([^\s:：]{1,12})[:：])\s*")
+_INSIDE = re.compile(r"<(user|human|bot|assistant|gpt|用户|客户|患者|助手|医生|律师)>\s*[:：]\s*", re.IGNORECASE)
+
+
+def field_problem(field: str, key: str, **values: Any) -> DataError:
+    """The error for one field of a row; the caller knows file and row."""
+    return DataError(Problem(field, say(key, **values)))
+
+
+def shown(value: Any, length: int = 40) -> str:
+    """A value as an error shows it: on one line, cut."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = " ".join(text.split())
+    return text if len(text) <= length else text[:length] + "…"
+
+
+def as_text(value: Any, field: str) -> str:
+    """A value that must be a text: None is empty, numbers are written out."""
+    if value is None:
+        return ""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        raise field_problem(field, "reader.not_text", kind=type(value).__name__, seen=shown(value))
+    if _HALF.search(value):
+        raise field_problem(field, "reader.half_letter")
+    return value
+
+
+def text_of(row: Row, *names: str, required: bool = True) -> str:
+    """The text of the first of ``names`` that the row has; empty where it is null, or absent and not required."""
+    for name in names:
+        if name in row:
+            return as_text(row[name], name)
+    if required:
+        raise field_problem(names[0], "reader.absent", columns=", ".join(map(str, row)))
+    return ""
+
+
+def system_turn(row: Row) -> list[Turn]:
+    """The row's own system prompt, where it has one."""
+    text = text_of(row, "system", "system_prompt", required=False)
+    return [Turn("system", text)] if text.strip() else []
+
+
+def role_of(speaker: Any, field: str) -> Role:
+    """Whose turn it is."""
+    role = _SPEAKERS.get(str(speaker).strip().lower())
+    if role is None:
+        known = "user, human, customer, 用户 / assistant, gpt, agent, 助手 / system / tool, observation"
+        raise field_problem(field, "reader.speaker", seen=shown(speaker), known=known)
+    return role
+
+
+def spoken(value: Any, field: str) -> Turn:
+    """A turn from ``[speaker, text]`` or from a text that begins with ``[speaker]`` or ``speaker:``."""
+    if isinstance(value, list) and len(value) == 2:
+        return Turn(role_of(value[0], field), as_text(value[1], field))
+    mark = _MARKED.match(value) if isinstance(value, str) else None
+    if mark is None or not isinstance(value, str):
+        raise field_problem(field, "reader.turn", seen=shown(value))
+    return Turn(role_of(next(filter(None, mark.groups())), field), value[mark.end() :])
+
+
+def is_spoken(value: Any) -> bool:
+    """Whether ``spoken`` can read this, and knows the speaker."""
+    try:
+        spoken(value, "")
+    except DataError:
+        return False
+    return True
+
+
+def pairs(row: Row, field: str = "history") -> list[Turn]:
+    """The turns of a history: pairs of question and answer, or turns that name their speakers."""
+    history = row.get(field)
+    if not history:
+        return []
+    if not isinstance(history, list):
+        raise field_problem(field, "reader.not_list", kind=type(history).__name__, seen=shown(history))
+    turns: list[Turn] = []
+    # A person may ask "doctor" or "AI": first items are speakers only where all of them are, and they differ.
+    named = all(map(is_spoken, history)) and len({spoken(item, field).role for item in history}) > 1
+    for n, item in enumerate(history):
+        where = f"{field}[{n}]"
+        if isinstance(item, dict):
+            turns.append(turn_of(item, where))
+        elif isinstance(item, list) and len(item) == 2 and not named:
+            turns += [Turn("user", as_text(item[0], where)), Turn("assistant", as_text(item[1], where))]
+        else:
+            turns.append(spoken(item, where))
+    return turns
+
+
+def inside(text: str) -> list[Turn]:
+    """The turns of a dialogue in one text, ``<user>: … <bot>: … <user>: …``; none where it is no such text."""
+    parts = _INSIDE.split(text)
+    if len(parts) < 3 or parts[0].strip():
+        return []
+    turns = [Turn(role_of(who, ""), said.strip()) for who, said in zip(parts[1::2], parts[2::2], strict=True)]
+    return turns if turns[0].role == turns[-1].role == "user" else []
+
+
+def turn_of(item: Any, field: str) -> Turn:
+    """A turn from an object: role and content (OpenAI), or from and value (ShareGPT)."""
+    if not isinstance(item, dict):
+        return spoken(item, field)
+    speaker = next((item[key] for key in ("role", "from", "speaker") if item.get(key)), None)
+    if speaker is None:
+        raise field_problem(field, "reader.no_role", keys=", ".join(map(str, item)))
+    role = role_of(speaker, field)
+    key = next((key for key in ("content", "value", "text", "utterance") if key in item), "content")
+    content = _content(item.get(key), f"{field}.{key}")
+    calls = item.get("tool_calls") or ()
+    if str(speaker).strip().lower() in ("function_call", "tool_call"):
+        return Turn("assistant", "", tool_calls=tool_calls(content, f"{field}.{key}"))
+    reasoning = next((item[key] for key in ("reasoning_content", "reasoning", "thinking") if item.get(key)), None)
+    train = next((bool(item[key]) for key in ("train", "loss", "weight") if item.get(key) is not None), None)
+    return Turn(
+        role,
+        content,
+        reasoning=as_text(reasoning, field) or None,
+        tool_calls=tool_calls(calls, f"{field}.tool_calls") if calls else (),
+        name=item.get("name") or None,
+        train=train if role == "assistant" else None,
+    )
+
+
+def _content(value: Any, field: str) -> str:
+    """A message's text; OpenAI also writes it as a list of parts."""
+    if not isinstance(value, list):
+        return as_text(value, field)
+    texts: list[str] = []
+    for part in value:
+        if isinstance(part, dict) and part.get("type") == "text":
+            texts.append(as_text(part.get("text"), field))
+        elif isinstance(part, str):
+            texts.append(as_text(part, field))
+        else:
+            raise field_problem(field, "reader.part", seen=shown(part))
+    return "".join(texts)
+
+
+def json_of(value: Any, field: str) -> Any:
+    """A value that may also be given as its JSON text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise field_problem(field, "reader.not_json", error=error, seen=shown(value)) from None
+
+
+def tool_calls(value: Any, field: str) -> tuple[dict[str, Any], ...]:
+    """Calls in OpenAI's form, arguments as an object, from that form or from ``{"name": …, "arguments": …}``."""
+    found = json_of(value, field)
+    made: list[dict[str, Any]] = []
+    for call in found if isinstance(found, list) else [found]:
+        function = call.get("function", call) if isinstance(call, dict) else None
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+            raise field_problem(field, "reader.call", seen=shown(call))
+        arguments = json_of(function.get("arguments") or {}, field)
+        one = {"type": "function", "function": {"name": function["name"], "arguments": arguments}}
+        # Templates that match results to calls need the id.
+        made.append({"id": call["id"], **one} if call.get("id") else one)
+    return tuple(made)
+
+
+def tools_of(row: Row) -> tuple[dict[str, Any], ...]:
+    """The row's tools in OpenAI's form; given as a list, or as JSON text."""
+    value = row.get("tools")
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return ()
+    found = json_of(value, "tools")
+    made: list[dict[str, Any]] = []
+    for tool in found if isinstance(found, list) else [found]:
+        tool = json_of(tool, "tools")
+        if not isinstance(tool, dict) or not isinstance(tool.get("function", tool), dict):
+            raise field_problem("tools", "reader.tool", seen=shown(tool))
+        made.append(tool if "function" in tool else {"type": "function", "function": tool})
+    return tuple(made)
+
+
+def turns_column(columns: frozenset[str], row: Row, keys: tuple[str, ...]) -> str | None:
+    """The column whose value is a list of turns that have one of ``keys``; "" among them stands for turns that are no objects."""
+    for name in TURNS:
+        value = json_list(row.get(name)) if name in columns else None
+        if not value:
+            continue
+        first = value[0]
+        if any(key in first for key in keys) if isinstance(first, dict) else ("" in keys and is_spoken(first)):
+            return name
+    return None
+
+
+def json_list(value: Any) -> list[Any] | None:
+    """A list, or the JSON text of one as tables hold it; None for anything else."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return None
+    return value if isinstance(value, list) else None
+
+
+def conversation(row: Row, name: str) -> list[Turn]:
+    """All turns in the column ``name``."""
+    if name not in row:
+        raise field_problem(name, "reader.absent", columns=", ".join(map(str, row)))
+    value = json_list(row[name])
+    if value is None:
+        raise field_problem(name, "reader.not_list", kind=type(row[name]).__name__, seen=shown(row[name]))
+    return [turn_of(item, f"{name}[{n}]") for n, item in enumerate(value)]
+
+
+def chat_of(row: Row, keys: tuple[str, ...], default: str) -> Chat:
+    """The conversation in the row's column of turns, its tools, and our names for its last question and answer."""
+    name = turns_column(frozenset(row), row, keys) or next((name for name in (default, *TURNS) if name in row), default)
+    turns = conversation(row, name)
+    if not any(turn.role == "system" for turn in turns):
+        turns = [*system_turn(row), *turns]
+    last = {turn.role: turn for turn in turns}
+    names = {"question": "user", "answer": "assistant", "system": "system"}
+    known: dict[str, Any] = {ours: last[role].content for ours, role in names.items() if role in last}
+    if "assistant" in last and last["assistant"].reasoning:
+        known["reasoning"] = last["assistant"].reasoning
+    return Chat(tuple(turns), tools_of(row), {**row, **known})
