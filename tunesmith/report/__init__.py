@@ -1,0 +1,1 @@
+"""What a run did, for people: one page, and a table of runs."""

@@ -1,0 +1,219 @@
+"""The page holds what the folder holds, in both languages, asks nothing of a network, and lets no answer act."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from tests.report.folders import SCRIPT, bare, full, items, proof, steps, write, write_lines
+from tunesmith import words
+from tunesmith.errors import DiskError, SpecError
+from tunesmith.folder import RunFolder
+from tunesmith.report.build import build
+
+VOID = {"meta", "link", "br", "img", "hr"}
+
+
+class Page(HTMLParser):
+    """Tags, attributes and visible text; fails on tags that do not close in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.texts: list[str] = []
+        self.feed(html)
+        assert self.open == [], f"never closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] != ["style"]:
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+
+def read(folder: RunFolder, lang: str = "en") -> Page:
+    return Page(build(folder, lang=lang).read_text(encoding="utf-8"))
+
+
+def test_verdict_comes_first_with_its_numbers(tmp_path: Path) -> None:
+    text = read(full(tmp_path / "trec")).text
+    assert "Improved. On 240 held-out rows the tuned model reaches 86.1 % accuracy, the base 18.4 %." in text
+    assert "Difference +67.7 points, 95 % interval +63.7 to +71.7, paired on the same rows." in text
+    assert "Not shown to be better than this cheaper way: TF-IDF + logistic regression." in text
+    assert text.index("Improved.") < text.index("Where the rows went") < text.index("Versions")
+
+
+def test_proof_table_and_intervals(tmp_path: Path) -> None:
+    page = read(full(tmp_path / "trec"))
+    assert "tuned 86.1 % 0.841 1.139 base 18.4 % 0.164 1.816 base with 6 examples 44.3 %" in page.text
+    assert "TF-IDF + logistic regression +0.9 (−3.1 to +4.9) p < 0.001" in page.text
+    assert [value for name, value in page.attributes if value == "band is-open"], (
+        "an interval over zero must not look like a gain"
+    )
+    assert "base 12 % · tuned 100 %" in page.text
+
+
+@pytest.mark.parametrize(("word", "sentence"), [("worse", "Worse. On 240"), ("not shown", "Not shown. On 240")])
+def test_other_verdicts_say_so(tmp_path: Path, word: str, sentence: str) -> None:
+    folder = full(tmp_path / "trec")
+    write(folder.proof, proof(word))
+    text = read(folder).text
+    assert sentence in text and "Improved." not in text
+    assert ("With 240 rows a difference of about 4.3 or more would be shown" in text) == (word == "not shown")
+
+
+def test_ledger_bar_adds_up_to_all_rows(tmp_path: Path) -> None:
+    page = read(full(tmp_path / "trec"))
+    bar = [value for name, value in page.attributes if name == "style" and value.startswith("width") and "left" not in value]
+    assert sum(float(value.removeprefix("width: ").removesuffix("%")) for value in bar) == pytest.approx(100)
+    assert "The data held 15,452 rows" in page.text
+    assert "dropped: exact copies 9,971 dropped: too long 12" in page.text
+    assert "88 % of a random held-out tenth" in page.text
+
+
+def test_settings_show_origin_and_reason(tmp_path: Path) -> None:
+    text = read(full(tmp_path / "trec")).text
+    assert "model.path starter given" in text
+    assert "objective.name sft default" in text
+    assert "train.batch null derived: 16 rows a step; the set has 600" in text
+    assert "train.learning_rate null derived: 5e-4: lora's own # default" in text
+    assert "train.machine.device auto" in text
+
+
+def test_questions_and_events(tmp_path: Path) -> None:
+    text = read(full(tmp_path / "trec")).text
+    assert "Why is the sky blue? before step 1 Because. tuned, step 150 DESC 1 answers in between step 75 # DESC" in text
+    assert "step 40 the loss jumped (loss 9.1, z 7.5)" in text
+
+
+def test_samples_follow_the_rule(tmp_path: Path) -> None:
+    page = read(full(tmp_path / "trec"))
+    kinds = [value.split()[1] for name, value in page.attributes if name == "class" and value.startswith("tag ")]
+    assert kinds == ["gain"] * 3 + ["regression"] * 3 + ["even"] * 4
+    assert "worst regression questions.tsv:6 What does NASA stand for ? reference ABBR" in page.text
+
+
+def test_nothing_in_an_answer_can_act_or_load(tmp_path: Path) -> None:
+    folder = full(tmp_path / "run <b>bold")
+    rows = items()
+    rows[1] |= {"prompt": "<img src=http://example.com/x.png>", "reference": '"><style>*{display:none}</style>'}
+    write_lines(folder.items, rows)
+    folder.questions.write_text("## <iframe src=x></iframe>\n\n### base\n\n</p><script>1</script>\n", encoding="utf-8")
+    page = read(folder)
+    assert not {"script", "img", "iframe", "link"} & set(page.tags) and page.tags.count("style") == 1
+    assert "run <b>bold" in page.text
+    assert SCRIPT in page.text and "<img src=http://example.com/x.png>" in page.text
+    outside = [value for name, value in page.attributes if name in ("src", "href", "srcset") and not value.startswith("#")]
+    assert outside == []
+    assert ("content", "default-src 'none'; style-src 'unsafe-inline'; img-src data:") in page.attributes
+    assert not re.search(r"url\(|@import", folder.report.read_text(encoding="utf-8"))
+
+
+def test_absent_parts_name_the_command_that_adds_them(tmp_path: Path) -> None:
+    folder = bare(tmp_path / "my run")
+    text = read(folder).text
+    place = f"'{folder.path}'"
+    assert f"There is no proof yet that tuning helped. This adds it: tunesmith prove {place}" in text
+    assert f"This prints what becomes of every row: tunesmith check {place}/run.yaml" in text
+    assert "No step has been recorded yet" in text and "No questions of your own were asked" in text
+    assert "Ten answers" not in text
+    assert not folder.loss_curve.exists()
+
+
+def test_chinese(tmp_path: Path) -> None:
+    folder = full(tmp_path / "trec")
+    page = read(folder, "zh")
+    assert ("lang", "zh-CN") in page.attributes
+    assert "有提升。 在 240 条留出数据上，微调后的准确率为 86.1 %，原模型为 18.4 %。" in page.text
+    english = set(words.texts("en", "report").values())
+    shown = {text.strip() for text in page.texts} & english
+    assert shown <= {"ROUGE-L", "BLEU", "chrF"} | set(words.texts("zh", "report").values()), shown
+    assert "Improved." in read(folder, "en").text, "one report must not change the language of the next"
+
+
+def test_the_runs_own_language_is_the_default(tmp_path: Path) -> None:
+    assert "有提升。" in build(full(tmp_path / "trec", lang="zh")).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 2000])
+def test_curves_of_any_length(tmp_path: Path, count: int) -> None:
+    folder = bare(tmp_path / "run")
+    write_lines(folder.record, [{"step": 0, "evaluation": {"loss": 2.5}}, *steps(count), {"step": count, "loss": "nan"}])
+    page = read(folder)
+    assert page.tags.count("svg") == 5
+    lines = [value.split() for name, value in page.attributes if name == "points"]
+    assert max(map(len, lines)) <= 400 and "nan" not in str(lines)
+    assert folder.loss_curve.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert len(folder.report.read_bytes()) < 200_000
+
+
+def test_plain_text_runs_have_no_answers_to_show(tmp_path: Path) -> None:
+    folder = full(tmp_path / "run")
+    write_lines(folder.items, [row | {"predictions": {}} for row in items()])
+    write(folder.proof, proof() | {"generation": None, "stopped": {}})
+    assert "there are no answers to compare" in read(folder).text
+
+
+def test_an_unknown_end_of_an_interval_is_a_dash(tmp_path: Path) -> None:
+    folder, found = full(tmp_path / "run"), proof("not shown")
+    found["differences"]["base"]["accuracy"] |= {"low": None, "high": None, "smallest_effect": None}
+    write(folder.proof, found)
+    assert "95 % interval – to –" in read(folder).text
+
+
+def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"is not the folder of a run: it has no run\.yaml"):
+        build(RunFolder(tmp_path))
+
+
+def test_a_disk_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = bare(tmp_path / "run")
+
+    def refuse(source: object, target: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", refuse)
+    with pytest.raises(DiskError, match="the report could not be written: No space left on device") as caught:
+        build(folder, lang="en")
+    assert caught.value.exit_code == 74 and not folder.report.exists()
+
+
+@pytest.mark.parametrize(("width", "lang"), [(1200, "en"), (500, "zh")])
+def test_it_fits_a_laptop_and_a_phone(tmp_path: Path, width: int, lang: str) -> None:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium here to draw the page")
+    page = build(full(tmp_path / "trec"), lang=lang)
+    # The page's own policy forbids scripts, so a copy without it measures.
+    html = re.sub(r"<meta http-equiv[^>]*>", "", page.read_text(encoding="utf-8"))
+    measure = "<script>document.title = document.documentElement.scrollWidth + '/' + innerWidth</script></body>"
+    copy = tmp_path / "copy.html"
+    copy.write_text(html.replace("</body>", measure), encoding="utf-8")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    flags += ["--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}"]
+    command = [browser, *flags, f"--window-size={width},900", "--dump-dom", copy.as_uri()]
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    found = re.search(r"<title>(\d+)/(\d+)</title>", dom)
+    assert found and int(found[1]) <= int(found[2]), f"the page is wider than the window: {found and found[0]}"

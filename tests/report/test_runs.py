@@ -1,0 +1,102 @@
+"""The table of runs: what each was, its best held-out loss, its verdict and its state."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+from tests.report.folders import bare, full, steps, write_lines
+from tunesmith import words
+from tunesmith.errors import SpecError
+from tunesmith.folder import RunFolder
+from tunesmith.report.runs import lines, runs
+
+
+def finish(folder: RunFolder) -> None:
+    folder.model.mkdir()
+    (folder.model / "tunesmith.json").write_text("{}")
+
+
+def checkpoint(folder: RunFolder, step: int) -> None:
+    (folder.checkpoints / f"step-{step:08d}").mkdir(parents=True)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    place = tmp_path / "runs"
+    finish(full(place / "done"))
+    stopped = bare(place / "group" / "stopped", method={"name": "lora", "rank": 4})
+    write_lines(stopped.record, steps(40))
+    checkpoint(stopped, 36)
+    checkpoint(stopped, 40)
+    running = bare(place / "running")
+    write_lines(running.record, steps(40))
+    checkpoint(running, 36)
+    killed = bare(place / "killed")
+    write_lines(killed.record, steps(9))
+    bare(place / "waiting")
+    (place / "broken").mkdir()
+    (place / "broken" / "run.yaml").write_text("model: [")
+    (place / "notes").mkdir()
+    for age, name in enumerate(("killed", "group/stopped", "done", "running", "waiting", "broken")):
+        for path in (place / name).iterdir():
+            if path.is_file():
+                then = path.stat().st_mtime - (4000 if name == "killed" else 100 - age)
+                os.utime(path, (then, then))
+    return place
+
+
+def test_every_run_with_its_state(folders: Path) -> None:
+    found = {row["name"]: row for row in runs(folders)}
+    assert list(found) == ["killed", "group/stopped", "done", "running", "waiting", "broken"], "oldest first"
+    states = {name: (row["state"], row.get("resumable_at")) for name, row in found.items()}
+    assert states == {
+        "killed": ("stopped", None),
+        "group/stopped": ("stopped", 40),
+        "done": ("finished", None),
+        "running": ("running", 36),
+        "waiting": ("not started", None),
+        "broken": ("unreadable", None),
+    }
+    done = found["done"]
+    assert (done["objective"], done["method"], done["model"], done["rows"], done["steps"]) == (
+        "sft",
+        "lora",
+        "starter",
+        4681,
+        150,
+    )
+    assert done["held_out"] == {"loss": pytest.approx(0.6311, abs=1e-4), "step": 150}
+    assert done["proof"]["verdict"] == "improved" and done["proof"]["metric"] == "accuracy"
+    assert done["proof"]["difference"] == pytest.approx(0.677)
+    assert "is not YAML" in found["broken"]["problem"]
+    json.dumps(runs(folders), allow_nan=False)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_lines_are_aligned(folders: Path, language: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "_chosen", language)
+    table = lines(runs(folders))
+    assert len(table) == 7
+    done = next(line for line in table if line.startswith("done"))
+    state = {"en": "finished", "zh": "已完成"}[language]
+    assert done.endswith(state)
+    assert cell_len(done[: -len(state)]) == cell_len(table[0][: table[0].index({"en": "state", "zh": "状态"}[language])])
+    stopped = {"en": "stopped, resumable at step 40", "zh": "已停止，可从第 40 步继续"}[language]
+    assert any(line.endswith(stopped) for line in table)
+    assert ("improved: accuracy +67.7 (+63.7 to +71.7)" in done) == (language == "en")
+
+
+def test_one_run_is_a_table_too(folders: Path) -> None:
+    assert [row["name"] for row in runs(folders / "done")] == ["done"]
+
+
+def test_no_folder_and_no_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "_chosen", "en")
+    with pytest.raises(SpecError, match="there is no such folder; name the folder that holds your runs"):
+        runs(tmp_path / "missing")
+    assert lines(runs(tmp_path)) == ["no runs here (a run is a folder with a run.yaml)"]

@@ -1,0 +1,222 @@
+"""A tuned model as an ordinary Hugging Face folder, published only after it was seen to behave as the trained one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from tunesmith.errors import ExportError, ModelError, Problem, SpecError
+from tunesmith.export.files import check_space, copy_beside, copy_model, draft, refuse_full, weights_in
+from tunesmith.export.parity import Behaviour, Parity, behaviour, compare, distance, logits, probe_ids, probe_texts
+from tunesmith.folder import RunFolder
+from tunesmith.run import Run
+from tunesmith.words import say
+
+Progress = Callable[[str, int, int], None]
+
+TOLERANCE = {"fp32": 1e-3, "fp16": 0.05, "bf16": 0.1}
+"""Largest logit difference, as a share of the logits' range, that rounding to the type explains."""
+STAGES = ("load", "merge", "save", "verify")
+UNCHANGED = 1e-6
+"""A change of the logits below this, as a share of their size, is none."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Where the model is and how it compares with the trained one."""
+
+    out: Path
+    dtype: str
+    merged: Parity
+    """In fp32, before saving."""
+    saved: Parity
+    """Loaded again from ``out``, in the type it is saved in."""
+    warnings: tuple[str, ...] = ()
+    code: bool = False
+    """Whether the model comes with Python code of its own."""
+    load: tuple[str, ...] = field(init=False)
+    """The lines of Python that load it."""
+
+    def __post_init__(self) -> None:
+        more = ", trust_remote_code=True" if self.code else ""
+        place = json.dumps(str(self.out), ensure_ascii=False)
+        lines = (
+            "from transformers import AutoModelForCausalLM, AutoTokenizer",
+            f"model = AutoModelForCausalLM.from_pretrained({place}{more})",
+            f"tokenizer = AutoTokenizer.from_pretrained({place}{more})",
+        )
+        object.__setattr__(self, "load", lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain values."""
+        parity = {"merged": self.merged.to_json(), "saved": self.saved.to_json()}
+        return {"out": str(self.out), "dtype": self.dtype, **parity, "warnings": list(self.warnings), "load": list(self.load)}
+
+    def lines(self) -> list[str]:
+        """What a person reads."""
+        told = [say("export.written", out=self.out, dtype=self.dtype)]
+        for name, parity in (("merged", self.merged), ("saved", self.saved)):
+            told.append(
+                say(
+                    f"export.parity_{name}",
+                    dtype=parity.dtype,
+                    difference=f"{parity.largest_difference:.2g}",
+                    relative=f"{parity.relative * 100:.2g}",
+                    top1=f"{parity.top1_agreement * 100:.1f}",
+                    same=parity.same_answers,
+                    probes=parity.probes,
+                )
+            )
+        return [*told, *self.warnings, say("export.load"), *(f"  {line}" for line in self.load)]
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What is exported: the run's model folder, its base, and what is known of both."""
+
+    run: Run
+    place: Path
+    base: Path
+    told: dict[str, Any]
+
+    @property
+    def adapter(self) -> bool:
+        return (self.place / "adapter_config.json").is_file()
+
+
+def export(
+    folder: RunFolder,
+    out: Path,
+    *,
+    which: Literal["model", "best"] = "model",
+    dtype: str | None = None,
+    progress: Progress | None = None,
+) -> Exported:
+    """Writes the run's model to ``out`` with tokenizer, chat template and generation settings.
+
+    ``dtype`` is fp32, bf16 or fp16; by default that of the base's weights. The adapter is merged in fp32 into a freshly
+    loaded base. SpecError when ``out`` is not empty, DiskError when it does not fit, ExportError when the result does not
+    behave as the trained model; then nothing is left at ``out``.
+    """
+    if dtype is not None and dtype not in TOLERANCE:
+        raise SpecError(Problem("dtype", say("export.unknown_dtype", dtype=dtype, known=", ".join(TOLERANCE))))
+    refuse_full(out)
+    source = _source(folder, which)
+    stored, weights = weights_in(source.base if source.adapter else source.place)
+    kind = dtype or stored
+    check_space(out, weights, kind)
+
+    def tell(stage: str) -> None:
+        if progress:
+            progress(stage, STAGES.index(stage), len(STAGES))
+
+    tell("load")
+    loaded, base_logits, prompts, reference = _trained(folder, source)
+    tell("merge")
+    if source.adapter:
+        loaded.model = loaded.model.merge_and_unload()
+    merged = compare(reference, _behave(loaded, prompts, source), "fp32")
+    _refuse_different(merged, out)
+    with draft(out) as place:
+        tell("save")
+        _save(loaded.model, source, place, kind, as_stored=not source.adapter and kind == stored)
+        del loaded
+        tell("verify")
+        seen = _load_again(place, source, prompts)
+        saved = compare(reference, seen, kind)
+        _refuse_different(saved, out)
+    warnings = _warnings(base_logits, reference, seen, kind)
+    return Exported(out, kind, merged, saved, warnings, code=source.run.model.trust_remote_code)
+
+
+def _source(folder: RunFolder, which: str) -> _Source:
+    from tunesmith.models.hub import find_model
+
+    run = folder.resolved().run
+    place = folder.model if which == "model" else folder.best
+    facts = place / "tunesmith.json"
+    if not facts.is_file():
+        raise ModelError(Problem(str(place), say("export.no_model", run=folder.path)))
+    base = find_model(run.model.path, revision=run.model.revision)
+    if not (base / "config.json").is_file():
+        raise SpecError(Problem(str(base), say("export.base_is_adapter")))
+    if "quantization_config" in json.loads((base / "config.json").read_text(encoding="utf-8")):
+        raise SpecError(Problem(str(base), say("export.quantised_base")))
+    return _Source(run, place, base, json.loads(facts.read_text(encoding="utf-8")))
+
+
+def _trained(folder: RunFolder, source: _Source) -> tuple[Any, tuple[Any, ...], list[Any], Behaviour]:
+    """The trained model in fp32 on the CPU, the base's logits, the probes, and what the trained model does on them."""
+    import torch
+
+    from tunesmith.data.render import Render
+    from tunesmith.models.load import load_model, load_tokenizer
+
+    how = {"dtype": torch.float32, "device": "cpu", "trust_remote_code": source.run.model.trust_remote_code}
+    tokenizer = load_tokenizer(source.place, trust_remote_code=source.run.model.trust_remote_code)
+    prompts = probe_ids(probe_texts(folder, source.run), Render(tokenizer, source.run.data))
+    loaded = load_model(source.base, **how)
+    base_logits = logits(loaded.model, prompts)
+    if source.adapter:
+        from peft import PeftModel
+
+        loaded.model = PeftModel.from_pretrained(loaded.model, source.place).eval()
+    else:
+        loaded = load_model(source.place, **how)
+    loaded.tokenizer = tokenizer
+    return loaded, base_logits, prompts, _behave(loaded, prompts, source)
+
+
+def _behave(loaded: Any, prompts: list[Any], source: _Source) -> Behaviour:
+    return behaviour(loaded.model, loaded.tokenizer, prompts, source.told["stop_ids"])
+
+
+def _save(model: Any, source: _Source, place: Path, kind: str, *, as_stored: bool) -> None:
+    """Weights in ``kind`` and all that lies beside them; a whole model that keeps its type is copied bit by bit."""
+    import torch
+
+    if as_stored:
+        copy_model(source.place, place)
+    else:
+        model.to({"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[kind])
+        model.save_pretrained(place)
+    copy_beside(source.place, place)
+
+
+def _load_again(place: Path, source: _Source, prompts: list[Any]) -> Behaviour:
+    """What the saved model does when it is loaded as anybody would load it."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    code = source.run.model.trust_remote_code
+    model = AutoModelForCausalLM.from_pretrained(place, trust_remote_code=code).eval()
+    tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=code)
+    return behaviour(model, tokenizer, prompts, source.told["stop_ids"])
+
+
+def _refuse_different(parity: Parity, out: Path) -> None:
+    if parity.relative <= TOLERANCE[parity.dtype]:
+        return
+    text = say(
+        "export.differs" if parity.dtype == "fp32" else "export.differs_rounded",
+        dtype=parity.dtype,
+        difference=f"{parity.largest_difference:.3g}",
+        relative=f"{parity.relative * 100:.2g}",
+        allowed=f"{TOLERANCE[parity.dtype] * 100:g}",
+        top1=f"{parity.top1_agreement * 100:.1f}",
+    )
+    raise ExportError(Problem(str(out), text))
+
+
+def _warnings(base: tuple[Any, ...], reference: Behaviour, seen: Behaviour, kind: str) -> tuple[str, ...]:
+    """That nothing was learned, or that rounding lost most of it."""
+    if base[0].shape != reference.logits[0].shape:
+        return ()
+    learned = distance(base, reference.logits)
+    size = distance(base, [part * 0 for part in base])
+    if learned <= UNCHANGED * size:
+        return (say("export.unchanged"),)
+    lost = distance(seen.logits, reference.logits)
+    return (say("export.rounded_away", dtype=kind, share=f"{min(lost / learned, 1) * 100:.0f}"),) if lost > learned / 2 else ()

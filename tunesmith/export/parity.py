@@ -1,0 +1,152 @@
+"""Whether two models behave alike on probe prompts: logits, likeliest tokens, greedy answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tunesmith.examples import Chat, Text, Turn
+from tunesmith.folder import RunFolder
+from tunesmith.run import Generate, Run
+
+if TYPE_CHECKING:
+    import torch
+
+    from tunesmith.data.render import Render
+
+PROBES = 24
+LONGEST_PROBE = 512
+"""Tokens of a probe prompt; the last so many of a longer one."""
+POSITIONS = 8
+"""Logits are compared at the last so many positions: a whole prompt times a whole vocabulary would fill the memory."""
+NEW_TOKENS = 24
+
+FIXED = (
+    "Who are you?",
+    "What is the capital of Australia?",
+    "Write one sentence about the sea.",
+    "Translate into French: good morning, my friend.",
+    "What is 17 times 23?",
+    "List three uses of a paper clip.",
+    "Why is the sky blue?",
+    "Summarise: the meeting was moved from Monday to Thursday because two people were ill.",
+    "Write a Python function that returns the larger of two numbers.",
+    "My order has not arrived. What can I do?",
+    "Is this review positive or negative? I would not buy it again.",
+    'Return {"a": 1, "b": [2, 3]} with the keys in reverse order.',
+    "你是谁？",
+    "中国的首都是哪里？",
+    "写一句关于春天的话。",
+    "把下面的话翻译成英文：早上好，朋友。",
+    "感冒发烧应该注意什么？",
+    "请列出三种常见的中药。",
+    "为什么天空是蓝色的？",
+    "总结一下：会议因为两人生病，从周一改到了周四。",
+    "我的订单还没有到，怎么办？",
+    "这条评论是好评还是差评？再也不会买了。",
+    "小明有 12 个苹果，吃了 5 个，又买了 8 个，现在有几个？",
+    "用一句话解释什么是机器学习。",
+)
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """What a model does on the probes: logits [at most POSITIONS, V] and the greedy answer of each."""
+
+    logits: tuple[torch.Tensor, ...]
+    answers: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far one model is from another on the probes."""
+
+    dtype: str
+    largest_difference: float
+    """Between two logits."""
+    relative: float
+    """The same, as a share of the range of the reference's logits."""
+    top1_agreement: float
+    """Share of positions with the same likeliest token."""
+    same_answers: int
+    """Probes with the same greedy answer."""
+    probes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as they are."""
+        return asdict(self)
+
+
+def probe_texts(folder: RunFolder, run: Run) -> list[str]:
+    """At least PROBES texts: the run's own questions, then prompts of its proof, then fixed ones."""
+    own = list(run.questions) if isinstance(run.questions, tuple) else _from_file(Path(run.questions))
+    proved = []
+    if folder.items.is_file():
+        with open(folder.items, encoding="utf-8") as file:
+            proved = [str(json.loads(line)["prompt"]) for _, line in zip(range(PROBES), file, strict=False)]
+    texts = list(dict.fromkeys([*own[:PROBES], *proved]))[:PROBES]
+    return texts + list(FIXED[: PROBES - len(texts)])
+
+
+def _from_file(path: Path) -> list[str]:
+    """The questions in a file, one a line; none when it has gone since the run."""
+    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()] if path.is_file() else []
+
+
+def probe_ids(texts: Sequence[str], render: Render) -> list[np.ndarray]:
+    """The texts as the run's renderer asks them; as plain text where its template wants columns that a text does not have."""
+    if render.template is None:
+        prompts = [render.prompt(Chat((Turn("user", text),))) for text in texts]
+    else:
+        prompts = [render.text(Text(text))[0].ids_T[:-1] for text in texts]
+    return [np.asarray(prompt)[-LONGEST_PROBE:] for prompt in prompts]
+
+
+def logits(model: Any, prompts: Sequence[np.ndarray]) -> tuple[torch.Tensor, ...]:
+    """Logits in fp32 at the last positions of each prompt, one prompt at a time: no padding that could differ."""
+    import torch
+
+    found = []
+    with torch.no_grad():
+        for prompt in prompts:
+            ids = torch.as_tensor(prompt, dtype=torch.long)[None]
+            found.append(model(input_ids=ids, use_cache=False).logits[0, -POSITIONS:].float())
+    return tuple(found)
+
+
+def behaviour(model: Any, tokenizer: Any, prompts: Sequence[np.ndarray], stop_ids: Sequence[int]) -> Behaviour:
+    """Logits and greedy answers of a model."""
+    from tunesmith.models.generate import generate
+
+    answers = generate(model, tokenizer, prompts, Generate(max_new_tokens=NEW_TOKENS), stop_ids=tuple(stop_ids))
+    return Behaviour(logits(model, prompts), tuple(answer.ids for answer in answers))
+
+
+def compare(reference: Behaviour, other: Behaviour, dtype: str) -> Parity:
+    """``other``, computed in ``dtype``, against ``reference``."""
+    import torch
+
+    wanted, seen = torch.cat(reference.logits), torch.cat(other.logits)
+    # A logit that is not a number must count as the largest difference there can be, not be ignored by a comparison.
+    largest = torch.nan_to_num((wanted - seen).abs(), nan=float("inf")).max().item()
+    same = sum(first == second for first, second in zip(reference.answers, other.answers, strict=True))
+    return Parity(
+        dtype=dtype,
+        largest_difference=largest,
+        relative=largest / max((wanted.max() - wanted.min()).item(), 1e-12),
+        top1_agreement=(wanted.argmax(-1) == seen.argmax(-1)).float().mean().item(),
+        same_answers=same,
+        probes=len(reference.answers),
+    )
+
+
+def distance(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor]) -> float:
+    """Root mean square difference of logits."""
+    import torch
+
+    return (torch.cat(tuple(first)) - torch.cat(tuple(second))).square().mean().sqrt().item()

@@ -1,0 +1,113 @@
+"""report.html, one page that says what a run did and whether it helped, and loss_curve.png."""
+
+from __future__ import annotations
+
+import datetime
+import shlex
+from pathlib import Path
+from typing import Any
+
+from tunesmith import words
+from tunesmith.errors import DiskError, Problem
+from tunesmith.evaluate.judge import metric
+from tunesmith.folder import RunFolder, write_whole
+from tunesmith.report.asked import asked
+from tunesmith.report.charts import short
+from tunesmith.report.curves import curves, draw_loss_curve, events
+from tunesmith.report.language import Say
+from tunesmith.report.machine import machine, trained_with, versions
+from tunesmith.report.rows import lengths, shares
+from tunesmith.report.samples import choose, read_items
+from tunesmith.report.settings import settings
+from tunesmith.report.verdict import contenders, intervals, metric_name, metrics, name_of, number, standing, verdict
+from tunesmith.run import Run
+
+LONGEST_TEXT = 1500
+"""Characters of an answer that the page shows; all of it is in items.jsonl."""
+
+
+def build(folder: RunFolder, *, lang: str | None = None) -> Path:
+    """Writes report.html and loss_curve.png into the run's folder, from what lies there, and returns the page's path.
+
+    ``lang`` is en or zh; by default the run's own language, then that of the process.
+    """
+    run = folder.resolved().run
+    chosen = lang or (run.lang if run.lang != "auto" else words.language())
+    say = Say(chosen)
+    try:
+        draw_loss_curve(folder, say)
+        write_whole(folder.report, page(folder, run, say))
+    except OSError as error:
+        raise DiskError(Problem(str(folder.report), say("report.cannot_write", reason=error.strerror or str(error)))) from None
+    return folder.report
+
+
+def page(folder: RunFolder, run: Run, say: Say) -> str:
+    """The page as HTML."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    # Autoescape is on for every template name: rows and answers are text from outside.
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters["cut"] = _cut
+    templates.filters["count"] = lambda value: f"{value:,}"
+    templates.filters["short"] = short
+    templates.globals["say"] = lambda key, **values: say(f"report.{key}", **values)
+    name, trained = shlex.quote(str(folder.path)), trained_with(folder)
+    contents = {
+        "name": folder.path.resolve().name,
+        "folder": name,
+        "lang": "zh-CN" if say.language == "zh" else "en",
+        "date": datetime.datetime.fromtimestamp(folder.run_yaml.stat().st_mtime).strftime("%Y-%m-%d %H:%M"),
+        "run": run,
+        "ledger": _ledger(folder, say),
+        "proof": _proof(folder, say),
+        "settings": settings(folder.run_yaml.read_text(encoding="utf-8")),
+        "curves": curves(folder.steps(), say),
+        "events": events(folder.steps(), say),
+        "questions": asked(folder.questions.read_text(encoding="utf-8")) if folder.questions.is_file() else [],
+        "versions": versions(trained),
+        "machine": machine(trained),
+    }
+    return templates.get_template("page.html.j2").render(contents)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + " …"
+
+
+def _ledger(folder: RunFolder, say: Say) -> dict[str, Any] | None:
+    ledger = folder.read(folder.ledger)
+    if ledger is None:
+        return None
+    return {**ledger, "shares": shares(ledger, say), "bins": lengths(ledger)}
+
+
+def _proof(folder: RunFolder, say: Say) -> dict[str, Any] | None:
+    """All that the page needs of the proof, as text and percentages."""
+    proof = folder.read(folder.proof)
+    if proof is None:
+        return None
+    primary, columns = proof["primary"], metrics(proof)
+    table = [
+        (who, name_of(who, proof, say), [number(name, proof["contenders"][who].get(name)) for name in columns])
+        for who in contenders(proof)
+    ]
+    samples = choose(read_items(folder.items), primary)
+    return {
+        "verdict": verdict(proof, say),
+        "standing": standing(proof, say),
+        "rows": proof["items"],
+        "primary": metric_name(primary, say),
+        "columns": [(metric_name(name, say), metric(name).higher) for name in columns],
+        "table": table,
+        "intervals": [(metric_name(name, say), found) for name in columns if (found := intervals(proof, name, say))],
+        "stopped": {name_of(who, proof, say): f"{share * 100:.0f} %" for who, share in (proof.get("stopped") or {}).items()},
+        "samples": [(one, number(primary, one.base.score), number(primary, one.tuned.score)) for one in samples],
+        "wrote": bool(proof.get("generation")),
+    }

@@ -1,0 +1,131 @@
+"""The curves of a run, from record.jsonl: as charts for the page, and loss_curve.png."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from tunesmith.folder import RunFolder, write_whole
+from tunesmith.report.charts import FEW_POINTS, Point, Series, finite, line_chart, running_mean
+from tunesmith.report.language import Say
+
+CHINESE_FONTS = ("Noto Sans CJK SC", "Source Han Sans SC", "PingFang SC", "Microsoft YaHei", "SimHei", "WenQuanYi Zen Hei")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One chart of the page."""
+
+    title: str
+    chart: Markup
+    legend: tuple[tuple[str, str], ...] = ()
+    """CSS class and name of each line, where there are several."""
+    wide: bool = False
+
+
+def points(record: Sequence[Mapping[str, Any]], name: str) -> tuple[Point, ...]:
+    """The (step, value) pairs of a step's own measure."""
+    steps = (line for line in record if "evaluation" not in line and "event" not in line)
+    return finite([(float(line["step"]), float(line[name])) for line in steps if line.get(name) is not None])
+
+
+def held_out(record: Sequence[Mapping[str, Any]], name: str = "loss") -> tuple[Point, ...]:
+    """The (step, value) pairs of a measure on the watched rows."""
+    found = [(line["step"], line["evaluation"].get(name)) for line in record if "evaluation" in line]
+    return finite([(float(step), float(value)) for step, value in found if value is not None])
+
+
+def curves(record: Sequence[Mapping[str, Any]], say: Say) -> list[Curve]:
+    """Loss first, over the whole width, then what else was recorded."""
+    train, watch = points(record, "loss"), held_out(record)
+    lines = []
+    if train:
+        smooth = running_mean(train)
+        if smooth != train:
+            lines.append(Series(say("report.each_step"), train, "faint"))
+        lines.append(Series(say("report.train_loss"), smooth, "train"))
+    if watch:
+        lines.append(Series(say("report.held_out_loss"), watch, "held_out"))
+    mark = min(watch, key=lambda point: point[1]) if len(watch) > 1 else None
+    step = say("report.step")
+    found = []
+    if lines:
+        title = say("report.loss")
+        legend = [(one.style, one.name) for one in lines]
+        if mark:
+            legend.append(("ring", say("report.lowest", value=f"{mark[1]:.4g}", step=int(mark[0]))))
+        found.append(Curve(title, line_chart(lines, label=title, x_label=step, mark=mark), tuple(legend), wide=True))
+    for name in ("learning_rate", "grad_norm", "tokens_per_second", "memory_gib"):
+        values = points(record, name)
+        if values:
+            title = say(f"report.{name}")
+            found.append(Curve(title, line_chart([Series(title, values)], label=title, x_label=step)))
+    return found
+
+
+def events(record: Sequence[Mapping[str, Any]], say: Say) -> list[tuple[int, str]]:
+    """What happened at which step, in order; answers to own questions have their own place."""
+    found = []
+    for line in record:
+        name = line.get("event")
+        if name is None or name == "answers":
+            continue
+        told = {key: value for key, value in line.items() if key not in ("step", "event") and not isinstance(value, list)}
+        numbers = [f"{key} {value}" for key, value in told.items()]
+        text = say.known(f"report.event_{name}", str(name))
+        found.append((int(line["step"]), f"{text} ({', '.join(numbers)})" if numbers else text))
+    return found
+
+
+def draw_loss_curve(folder: RunFolder, say: Say) -> bool:
+    """Writes loss_curve.png, training and held-out loss on one axis; False when no step was recorded."""
+    record = folder.steps()
+    train, watch = points(record, "loss"), held_out(record)
+    if not train and not watch:
+        return False
+    # The object interface, not pyplot: a report may be written while a notebook or a server draws its own pictures.
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    family, say = _font(say)
+    with rc_context({"font.family": family, "axes.unicode_minus": False}):
+        figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots()
+        if train:
+            smooth = running_mean(train)
+            if smooth != train:
+                axes.plot(*zip(*train, strict=True), color="#1f6f8b", alpha=0.25, linewidth=1)
+            axes.plot(*zip(*smooth, strict=True), _shape(train), color="#1f6f8b", label=say("report.train_loss"))
+        if watch:
+            axes.plot(*zip(*watch, strict=True), _shape(watch), color="#c8692b", label=say("report.held_out_loss"))
+        axes.set(xlabel=say("report.step"), ylabel=say("report.loss"))
+        axes.grid(axis="y", color="#e4e6e8", linewidth=0.8)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(frameon=False)
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png")
+    write_whole(folder.loss_curve, picture.getvalue())
+    return True
+
+
+def _shape(line: Sequence[Point]) -> str:
+    return "o-" if len(line) <= FEW_POINTS else "-"
+
+
+def _font(say: Say) -> tuple[list[str], Say]:
+    """A font that has the language's characters, and English where the machine has none for Chinese."""
+    if say.language != "zh":
+        return ["DejaVu Sans"], say
+    from matplotlib.font_manager import fontManager
+
+    there = {font.name for font in fontManager.ttflist}
+    found = [name for name in CHINESE_FONTS if name in there]
+    return ([*found, "DejaVu Sans"], say) if found else (["DejaVu Sans"], Say("en"))

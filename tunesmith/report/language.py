@@ -1,0 +1,26 @@
+"""The words of one page in one language, without changing the language of the process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tunesmith.words import texts
+
+
+@dataclass(frozen=True)
+class Say:
+    """Like ``tunesmith.words.say``, bound to a language: a server may write two reports at once."""
+
+    language: str
+
+    def __call__(self, key: str, **values: Any) -> str:
+        """The text ``topic.name`` with ``values`` filled in."""
+        topic, _, name = key.partition(".")
+        text = texts(self.language, topic)[name]
+        return text.format(**values) if values else text
+
+    def known(self, key: str, otherwise: str) -> str:
+        """The text of ``key``, or ``otherwise`` where the topic has none, as for a metric from outside."""
+        topic, _, name = key.partition(".")
+        return texts(self.language, topic).get(name, otherwise)

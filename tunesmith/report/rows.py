@@ -1,0 +1,56 @@
+"""Where every row went, from ledger.json: a bar that adds up to all rows, and the lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tunesmith.report.language import Say
+
+
+@dataclass(frozen=True)
+class Share:
+    """One part of the bar; ``width`` in percent of all rows."""
+
+    style: str
+    name: str
+    count: int
+    width: float
+
+
+@dataclass(frozen=True)
+class Bin:
+    """One column of the histogram; ``height`` in percent of the highest."""
+
+    label: str
+    count: int
+    height: float
+
+
+def shares(ledger: Mapping[str, Any], say: Say) -> list[Share]:
+    """Trained, watched, proof and dropped rows, then what is in none of them: the counts add up to ``rows``."""
+    dropped = ledger.get("dropped") or {}
+    counted = [
+        ("trained", say("report.rows_trained"), ledger.get("trained", 0)),
+        ("watch", say("report.rows_watch"), ledger.get("watch", 0)),
+        ("proof", say("report.rows_proof"), ledger.get("proof", 0)),
+        *(("dropped", _dropped(reason, say), count) for reason, count in dropped.items()),
+    ]
+    total = ledger.get("rows", 0)
+    rest = total - sum(count for _, _, count in counted)
+    if rest:
+        counted.append(("other", say("report.rows_other"), rest))
+    return [Share(style, name, count, 100 * count / total) for style, name, count in counted if count and total]
+
+
+def _dropped(reason: str, say: Say) -> str:
+    return say("report.rows_dropped", reason=say.known(f"report.dropped_{reason.replace(' ', '_').replace('-', '_')}", reason))
+
+
+def lengths(ledger: Mapping[str, Any]) -> list[Bin]:
+    """The histogram of row lengths (tokens), each column by its upper end."""
+    found = ledger.get("lengths") or {"upper": [], "counts": []}
+    highest = max(found["counts"], default=0)
+    bins = zip(found["upper"], found["counts"], strict=True)
+    return [Bin(str(upper), count, 100 * count / highest) for upper, count in bins] if highest else []

@@ -1,0 +1,134 @@
+"""A table of the runs in a folder: what each was, how well it did, and whether it is finished."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tunesmith.errors import Problem, SpecError
+from tunesmith.folder import RunFolder
+from tunesmith.report.curves import held_out
+from tunesmith.report.language import Say
+from tunesmith.report.verdict import metric_name, number
+from tunesmith.train.checkpoint import NAME, Checkpoints
+from tunesmith.words import language, say
+
+DEEPEST = 3
+"""Folders are searched this many levels down."""
+RECENT = 600
+"""Seconds since the last recorded step within which a run may still be running."""
+COLUMNS = ("name", "objective", "method", "model", "rows", "steps", "held_out", "verdict", "date", "state")
+
+
+def runs(folder_of_runs: Path) -> list[dict[str, Any]]:
+    """One dict a run, oldest first: plain values, for a table or JSON. SpecError when there is no such folder."""
+    if not folder_of_runs.is_dir():
+        raise SpecError(Problem(str(folder_of_runs), say("runs.no_folder")))
+    found = [_row(RunFolder(path), folder_of_runs) for path in _folders(folder_of_runs, DEEPEST)]
+    return sorted(found, key=lambda row: (row["date"], row["name"]))
+
+
+def _folders(place: Path, depth: int) -> list[Path]:
+    """Folders with a run.yaml; a run's own folders are not searched for more."""
+    if (place / "run.yaml").is_file():
+        return [place]
+    if depth == 0:
+        return []
+    inner = sorted(path for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return [found for path in inner for found in _folders(path, depth - 1)]
+
+
+def _row(folder: RunFolder, above: Path) -> dict[str, Any]:
+    name = str(folder.path.relative_to(above)) if folder.path != above else folder.path.name
+    changed = max(path.stat().st_mtime for path in (folder.run_yaml, folder.record, folder.proof) if path.is_file())
+    row: dict[str, Any] = {"name": name, "date": datetime.datetime.fromtimestamp(changed).isoformat(timespec="seconds")}
+    try:
+        run = folder.resolved().run
+        record = folder.steps()
+        ledger = folder.read(folder.ledger) or {}
+        proof = folder.read(folder.proof)
+    except (SpecError, json.JSONDecodeError) as error:
+        return row | {"state": "unreadable", "problem": str(error)}
+    watch = held_out(record)
+    best = min(watch, key=lambda point: point[1]) if watch else None
+    row |= {
+        "objective": run.objective.name,
+        "method": run.method.name,
+        "model": run.model.path,
+        "rows": ledger.get("trained"),
+        "steps": max((int(line["step"]) for line in record), default=0),
+        "held_out": None if best is None else {"loss": best[1], "step": int(best[0])},
+        "proof": None if proof is None else _proof(proof),
+    }
+    return row | _state(folder, row["steps"])
+
+
+def _proof(proof: Mapping[str, Any]) -> dict[str, Any]:
+    paired = proof["differences"]["base"][proof["primary"]]
+    numbers = {key: paired[key] for key in ("difference", "low", "high")}
+    return {"verdict": proof["verdict"], "metric": proof["primary"], "items": proof["items"], **numbers}
+
+
+def _state(folder: RunFolder, last: int) -> dict[str, Any]:
+    """finished, running, stopped (with the step it can be resumed at), or not started; ``last`` is the last recorded step."""
+    if (folder.model / "tunesmith.json").is_file():
+        return {"state": "finished"}
+    step = _resumable(folder)
+    if not folder.record.is_file():
+        return {"state": "not started", "resumable_at": None}
+    age = datetime.datetime.now().timestamp() - folder.record.stat().st_mtime
+    # A run that stops when asked saves its last step; one that has gone on since its last save runs, or was killed.
+    running = age < RECENT and last > (step or 0)
+    return {"state": "running" if running else "stopped", "resumable_at": step}
+
+
+def _resumable(folder: RunFolder) -> int | None:
+    """The step of the newest checkpoint."""
+    committed = Checkpoints(folder.checkpoints, keep=1).committed()
+    match = NAME.match(committed[0].name) if committed else None
+    return int(match[1]) if match else None
+
+
+def lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The table as text, columns aligned, Chinese characters counted as two."""
+    from rich.cells import cell_len
+
+    if not rows:
+        return [say("runs.none")]
+    table = [[say(f"runs.{name}") for name in COLUMNS], *([_cell(row, name) for name in COLUMNS] for row in rows)]
+    widths = [max(cell_len(line[i]) for line in table) for i in range(len(COLUMNS))]
+    padded = [[cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True)] for line in table]
+    return ["  ".join(line).rstrip() for line in padded]
+
+
+def _cell(row: Mapping[str, Any], name: str) -> str:
+    if name == "verdict":
+        return _verdict(row.get("proof"))
+    if name == "state":
+        return _state_words(row)
+    if name == "held_out":
+        return "–" if not row.get("held_out") else f"{row['held_out']['loss']:.4f}"
+    if name == "date":
+        return row["date"][:16].replace("T", " ")
+    value = row.get(name)
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) else Path(value).name if name == "model" else str(value)
+
+
+def _verdict(proof: Mapping[str, Any] | None) -> str:
+    if proof is None:
+        return "–"
+    speak, metric = Say(language()), proof["metric"]
+    difference, low, high = (number(metric, proof[key], sign=True) for key in ("difference", "low", "high"))
+    word = say(f"prove.word_{proof['verdict'].replace(' ', '_')}")
+    return say("runs.verdict_text", word=word, metric=metric_name(metric, speak), difference=difference, low=low, high=high)
+
+
+def _state_words(row: Mapping[str, Any]) -> str:
+    text = say(f"runs.state_{row['state'].replace(' ', '_')}")
+    step = row.get("resumable_at")
+    return text if step is None or row["state"] == "running" else say("runs.resumable", state=text, step=step)

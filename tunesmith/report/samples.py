@@ -1,0 +1,76 @@
+"""Answers of base and tuned side by side, chosen by a stated rule so that nobody can pick the pretty ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunesmith.evaluate.judge import TUNED, metric
+
+SAMPLES = 10
+EXTREMES = 3
+"""So many of the largest gains and so many of the worst regressions; the rest evenly over all other rows."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One contender's answer: what it wrote, its score, and the option that it found likeliest where that is what is scored."""
+
+    text: str
+    score: float | None
+    choice: str | None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One held-out row and both answers to it; ``kind`` is gain, regression or even."""
+
+    kind: str
+    id: str
+    prompt: str
+    reference: str
+    base: Side
+    tuned: Side
+
+
+def read_items(path: Path) -> list[dict[str, Any]]:
+    """The lines of items.jsonl; empty where there is none."""
+    if not path.is_file():
+        return []
+    with open(path, encoding="utf-8") as file:
+        return [json.loads(line) for line in file if line.strip()]
+
+
+def choose(items: Sequence[Mapping[str, Any]], name: str) -> list[Sample]:
+    """Up to SAMPLES rows: the largest gains and worst regressions by the metric ``name``, the rest evenly over the others.
+
+    Equal ones keep the order of the items. Empty where nothing was written, as for plain text.
+    """
+    sign = 1.0 if metric(name).higher else -1.0
+    both = [item for item in items if {"base", TUNED} <= set(item["predictions"])]
+    change = [sign * ((_score(item, TUNED, name) or 0.0) - (_score(item, "base", name) or 0.0)) for item in both]
+    gains = sorted((i for i, by in enumerate(change) if by > 0), key=lambda i: -change[i])[:EXTREMES]
+    regressions = sorted((i for i, by in enumerate(change) if by < 0), key=lambda i: change[i])[:EXTREMES]
+    others = [i for i in range(len(both)) if i not in {*gains, *regressions}]
+    even = _evenly(others, SAMPLES - len(gains) - len(regressions))
+    chosen = [("gain", i) for i in gains] + [("regression", i) for i in regressions] + [("even", i) for i in even]
+    return [_sample(kind, both[i], name) for kind, i in chosen]
+
+
+def _evenly(values: Sequence[int], count: int) -> list[int]:
+    if len(values) <= count:
+        return list(values)
+    return [values[round(i * (len(values) - 1) / (count - 1))] for i in range(count)]
+
+
+def _score(item: Mapping[str, Any], contender: str, name: str) -> float | None:
+    return item["scores"].get(contender, {}).get(name)
+
+
+def _sample(kind: str, item: Mapping[str, Any], name: str) -> Sample:
+    options = item["choices"] if metric(name).reads == "choice" else {}
+    sides = [Side(str(item["predictions"][who]), _score(item, who, name), options.get(who)) for who in ("base", TUNED)]
+    return Sample(kind, str(item["id"]), str(item["prompt"]), str(item["reference"]), *sides)

@@ -1,0 +1,46 @@
+"""Every value that a run used, with its origin and reason, read back from the comments of its run.yaml."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# ``Resolved.dump`` writes these; a value that was given has no comment.
+NOTE = re.compile(r"  # (default|derived)(?:: (.*))?$")
+LINE = re.compile(r"^( *)([^\s:]+):(?: (.*))?$")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One value: its dotted path, the value as written, where it comes from and why."""
+
+    path: str
+    value: str
+    origin: str
+    reason: str
+
+    @property
+    def group(self) -> str:
+        """The first part of the path."""
+        return self.path.partition(".")[0]
+
+
+def settings(run_yaml: str) -> list[Setting]:
+    """The settings in a resolved run.yaml, in its order."""
+    found: list[Setting] = []
+    parents: list[tuple[int, str]] = []
+    for text in run_yaml.splitlines():
+        note = NOTE.search(text)
+        line = LINE.match(text[: note.start()] if note else text)
+        if line is None:
+            continue
+        indent, key, value = len(line[1]), line[2], line[3]
+        while parents and parents[-1][0] >= indent:
+            parents.pop()
+        path = ".".join([*(name for _, name in parents), key])
+        if value is None:
+            parents.append((indent, key))
+        else:
+            origin, reason = (note[1], note[2] or "") if note else ("given", "")
+            found.append(Setting(path, value, origin, reason))
+    return found

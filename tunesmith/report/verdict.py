@@ -1,0 +1,117 @@
+"""The proof as the page shows it, from proof.json: the verdict in one sentence, the table, the intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tunesmith.evaluate.judge import TUNED, metric
+from tunesmith.evaluate.proof import shown
+from tunesmith.report.language import Say
+
+ORDER = (TUNED, "base", "few_shot")
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A paired difference, tuned minus ``rival``; the last four in percent of the chart's width."""
+
+    rival: str
+    text: str
+    p: str
+    verdict: str
+    """improved, worse or open."""
+    left: float
+    width: float
+    at: float
+    zero: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The sentence at the top, and its word for the colour."""
+
+    word: str
+    sentence: str
+    detail: str
+
+
+def number(name: str, value: float | None, *, sign: bool = False) -> str:
+    """A value of the metric ``name`` with the minus sign that print uses."""
+    return shown(name, value, sign=sign).replace("-", "−")
+
+
+def name_of(contender: str, proof: Mapping[str, Any], say: Say) -> str:
+    """What a contender is called."""
+    return say(f"prove.{contender}", shots=len(proof["shots"]))
+
+
+def metric_name(name: str, say: Say) -> str:
+    """What people call a metric; one from outside keeps its own name."""
+    return say.known(f"metric.{name}", name)
+
+
+def contenders(proof: Mapping[str, Any]) -> list[str]:
+    """Their names: tuned, base, base with examples, then the cheap ones as they come."""
+    names = list(proof["contenders"])
+    return [name for name in ORDER if name in names] + [name for name in names if name not in ORDER]
+
+
+def metrics(proof: Mapping[str, Any]) -> list[str]:
+    """The metrics of the table, the primary one first."""
+    names = dict.fromkeys(name for scores in proof["contenders"].values() for name in scores)
+    return sorted(names, key=lambda name: name != proof["primary"])
+
+
+def verdict(proof: Mapping[str, Any], say: Say) -> Verdict:
+    """One sentence with the numbers: what tuned reaches, against the base, with the interval."""
+    name = proof["primary"]
+    tuned, base = (number(name, proof["contenders"][who].get(name)) for who in (TUNED, "base"))
+    compared = proof["differences"]["base"][name]
+    word = _word(proof["verdict"])
+    sentence = say(f"report.verdict_{word}", metric=metric_name(name, say), tuned=tuned, base=base, items=proof["items"])
+    difference, low, high = (number(name, compared[key], sign=True) for key in ("difference", "low", "high"))
+    unit = say("report.points") if metric(name).right_or_wrong else ""
+    detail = [say("report.verdict_interval", difference=difference, low=low, high=high, unit=unit)]
+    if word == "open" and compared.get("smallest_effect") is not None:
+        effect = number(name, compared["smallest_effect"]).removesuffix(" %")
+        detail.append(say("prove.smallest", effect=effect, items=proof["items"]))
+    return Verdict(word, sentence, " ".join(detail))
+
+
+def standing(proof: Mapping[str, Any], say: Say) -> list[str]:
+    """A sentence for each cheaper rival that tuned was not shown to beat."""
+    name = proof["primary"]
+    words = {rival: by[name]["verdict"] for rival, by in proof["differences"].items() if name in by and rival != "base"}
+    return [say("prove.rival_stands", rival=name_of(rival, proof, say)) for rival, word in words.items() if word != "improved"]
+
+
+def intervals(proof: Mapping[str, Any], name: str, say: Say) -> list[Interval]:
+    """The paired differences of the metric ``name`` to each rival, on one scale that includes zero."""
+    order = [rival for rival in contenders(proof) if name in proof["differences"].get(rival, {})]
+    rows = [(rival, proof["differences"][rival][name]) for rival in order]
+    ends = [0.0, *(row[key] for _, row in rows for key in ("difference", "low", "high") if row[key] is not None)]
+    reach = (max(ends) - min(ends)) * 0.05 or 1.0
+    least, most = min(ends) - reach, max(ends) + reach
+
+    def at(value: float | None, otherwise: float) -> float:
+        # An end that is not known reaches to the edge: with so few items the difference could be anything.
+        return otherwise if value is None else round(100 * (value - least) / (most - least), 2)
+
+    found = []
+    for rival, row in rows:
+        left, right = at(row["low"], 0.0), at(row["high"], 100.0)
+        difference, low, high = (number(name, row[key], sign=True) for key in ("difference", "low", "high"))
+        text = say("report.interval", difference=difference, low=low, high=high)
+        place = (left, round(right - left, 2), at(row["difference"], 50.0), at(0.0, 0.0))
+        found.append(Interval(name_of(rival, proof, say), text, _p(row.get("p")), _word(row["verdict"]), *place))
+    return found
+
+
+def _p(value: float | None) -> str:
+    return "" if value is None else "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
+def _word(verdict: str) -> str:
+    return "open" if verdict == "not shown" else verdict
