@@ -11,14 +11,28 @@ import yaml
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BeforeValidator, ValidationError
 
-from tunesmith.errors import Problem, SpecError
+from tunesmith.errors import SpecError
+from tunesmith.overrides import with_overrides
 from tunesmith.peers import name_here
-from tunesmith.spec import METHODS, OBJECTIVES, OPTIMIZERS, SCHEDULES, TRACKERS, Spec, choice, problems_of, read_yaml
+from tunesmith.spec import (
+    METHODS,
+    OBJECTIVES,
+    OPTIMIZERS,
+    SCHEDULES,
+    TRACKERS,
+    Spec,
+    choice,
+    problems_of,
+    read_settings,
+)
 
 
 def _short(key: str) -> BeforeValidator:
     """A plain string stands for a mapping with this one key."""
     return BeforeValidator(lambda value: {key: value} if isinstance(value, str | list | Path) else value)
+
+
+_ONE_OR_MORE = BeforeValidator(lambda value: (value,) if isinstance(value, str | Mapping) else value)
 
 
 class Model(Spec):
@@ -121,9 +135,9 @@ class Train(Spec):
     """Peak learning rate; the method's own default when not given."""
     weight_decay: Annotated[float, Ge(0)] = 0.0
     """Decoupled weight decay, on matrices only."""
-    optimizer: choice(OPTIMIZERS) = "adamw"  # type: ignore[valid-type]
+    optimizer: choice(OPTIMIZERS, "adamw") = "adamw"  # type: ignore[valid-type]
     """adamw, adafactor, sgd or muon."""
-    schedule: choice(SCHEDULES) = "cosine"  # type: ignore[valid-type]
+    schedule: choice(SCHEDULES, "cosine") = "cosine"  # type: ignore[valid-type]
     """Shape of the learning rate over the run."""
     warmup: Annotated[float, Ge(0)] = 0.03
     """Linear warm-up: a share of the run below 1, steps from 1 on."""
@@ -135,6 +149,8 @@ class Train(Spec):
     """Seed of the adapter's start, the order of the data and the dropout."""
     machine: Machine = Machine()
     keep: Keep = Keep()
+
+    model_config = Spec.model_config | {"validate_default": True}
 
 
 class Generate(Spec):
@@ -150,7 +166,7 @@ class Generate(Spec):
     """No sequence of this many tokens occurs twice in an answer; 0 allows it."""
     repetition_penalty: Annotated[float, Gt(0)] = 1.0
     """Divides the scores of tokens that occurred; 1 leaves them."""
-    stop: tuple[str, ...] = ()
+    stop: Annotated[tuple[str, ...], _ONE_OR_MORE] = ()
     """Texts that end an answer, beside the model's own stop token."""
     samples: Annotated[int, Gt(0)] = 1
     """Answers per prompt."""
@@ -163,7 +179,7 @@ class Prove(Spec):
     """At most this many held-out rows are scored."""
     shots: Annotated[int, Ge(0)] = 6
     """Training rows shown in the prompt of the few-shot base; 0 leaves that rival out."""
-    metrics: tuple[str, ...] = ()
+    metrics: Annotated[tuple[str, ...], _ONE_OR_MORE] = ()
     """Metrics by name; chosen from the answers when not given."""
     primary: str | None = None
     """The metric that decides the verdict; the first of ``metrics`` when not given."""
@@ -178,14 +194,14 @@ class Run(Spec):
     data: Annotated[Data, _short("path")]
     out: str
     """The run's folder."""
-    objective: choice(OBJECTIVES) = "sft"  # type: ignore[valid-type]
+    objective: choice(OBJECTIVES, "sft") = "sft"  # type: ignore[valid-type]
     """What is learned: sft, pretrain."""
-    method: choice(METHODS) = "lora"  # type: ignore[valid-type]
+    method: choice(METHODS, "lora") = "lora"  # type: ignore[valid-type]
     """What is trained: lora, full."""
     train: Train = Train()
     generate: Generate = Generate()
     prove: Prove = Prove()
-    track: tuple[choice(TRACKERS), ...] = ()  # type: ignore[valid-type]
+    track: Annotated[tuple[choice(TRACKERS), ...], _ONE_OR_MORE] = ()  # type: ignore[valid-type]
     """Trackers by name: tensorboard, wandb, swanlab, mlflow."""
     questions: str | tuple[str, ...] = ()
     """Own questions, in a file (one a line) or a list; answered before step 1, at each evaluation and at the end."""
@@ -220,14 +236,15 @@ class Resolved:
         lines: list[str] = []
         for line, path in _yaml_lines(self.run.model_dump(mode="json")):
             origin = self.origins.get(path)
-            note = f"  # {origin.kind}{': ' + origin.reason if origin.reason else ''}" if origin and origin.kind != "given" else ""
-            lines.append(line + note)
+            if origin and origin.kind != "given":
+                line += f"  # {origin.kind}{': ' + origin.reason if origin.reason else ''}"
+            lines.append(line)
         return "\n".join(lines) + "\n"
 
 
 def _yaml_lines(value: Mapping[str, Any], path: str = "", indent: int = 0) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
-    for key, item in value.items():
+    for key, item in sorted(value.items(), key=lambda pair: pair[0] != "name"):  # a plug-in's name before its settings
         here = f"{path}.{key}" if path else key
         if isinstance(item, Mapping) and item:
             found.append((" " * indent + f"{key}:", here))
@@ -236,38 +253,6 @@ def _yaml_lines(value: Mapping[str, Any], path: str = "", indent: int = 0) -> li
             text = yaml.safe_dump({key: item}, default_flow_style=True, allow_unicode=True, width=10**9).strip()[1:-1]
             found.append((" " * indent + text, here))
     return found
-
-
-def with_overrides(settings: Mapping[str, Any], overrides: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with dotted overrides laid over them: ``train.epochs=1``, ``method=ia3``.
-
-    A name given for a group that was a mapping replaces it; a dotted path into a name (``method: lora``
-    with ``method.rank=4``) opens it to ``{name: lora, rank: 4}``.
-    """
-    merged = {key: _copy(value) for key, value in settings.items()}
-    pairs = overrides.items() if isinstance(overrides, Mapping) else [_pair(text) for text in overrides]
-    for path, value in pairs:
-        *parents, last = path.split(".")
-        group: dict[str, Any] = merged
-        for depth, key in enumerate(parents):
-            inner = group.get(key)
-            if not isinstance(inner, dict):
-                short = "path" if depth == 0 and key in ("model", "data") else "name"
-                group[key] = inner = {} if inner is None else {short: inner}
-            group = inner
-        group[last] = value
-    return merged
-
-
-def _copy(value: Any) -> Any:
-    return {key: _copy(item) for key, item in value.items()} if isinstance(value, Mapping) else value
-
-
-def _pair(text: str) -> tuple[str, Any]:
-    path, equals, value = text.partition("=")
-    if not equals or not path:
-        raise SpecError(Problem(text, "is neither a file nor a setting; write key.path=value"))
-    return path, read_yaml(value, where=path) if value else ""
 
 
 def validate(settings: Mapping[str, Any]) -> Run:
@@ -280,12 +265,5 @@ def validate(settings: Mapping[str, Any]) -> Run:
 
 def read_run(path: str | Path | None, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Run:
     """A Run from a YAML file and overrides; either may be missing."""
-    settings: Any = {}
-    if path is not None:
-        file = Path(path)
-        if not file.is_file():
-            raise SpecError(Problem(str(path), "there is no such file"))
-        settings = read_yaml(file.read_text(encoding="utf-8-sig"), where=str(path)) or {}
-        if not isinstance(settings, Mapping):
-            raise SpecError(Problem(str(path), f"holds a {type(settings).__name__}; a run is a mapping with model, data and out"))
+    settings = read_settings(path) if path is not None else {}
     return validate(with_overrides(settings, overrides))

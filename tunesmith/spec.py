@@ -9,16 +9,17 @@ import difflib
 import importlib
 import importlib.util
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model
 from pydantic_core import PydanticCustomError
 
 from tunesmith.errors import Problem, SpecError
+from tunesmith.words import say
 
 
 class Spec(BaseModel):
@@ -30,7 +31,7 @@ class Spec(BaseModel):
 def closest(name: str, known: list[str]) -> str:
     """A did-you-mean clause for ``name``, empty when nothing comes near."""
     match = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6)
-    return f"; did you mean {match[0]!r}?" if match else ""
+    return say("spec.did_you_mean", name=repr(match[0])) if match else ""
 
 
 class Family:
@@ -40,15 +41,20 @@ class Family:
         self.kind = kind
         self.package = package
         self._classes: dict[str, type] = {}
+        self._file: Path | None = None
+        """The file outside the package that is being run, after which its class is named."""
 
     def register(self, cls: type) -> type:
         """Class decorator: names the class after its file and gives its ``Config`` that name."""
-        name = cls.__module__.rpartition(".")[2]
+        name = str(self._file) if self._file else cls.__module__.rpartition(".")[2]
         cls.name = name  # type: ignore[attr-defined]
         config = cls.__dict__.get("Config", Spec)
         # The name is a field, so that a resolved run.yaml can be read back as it was written.
         cls.Config = create_model(  # type: ignore[attr-defined]
-            f"{cls.__name__}Config", __base__=config, __module__=cls.__module__, name=(Literal[name], name)
+            f"{cls.__name__}Config",
+            __base__=config,
+            __module__=cls.__module__,
+            name=(Literal[name], name),  # type: ignore[arg-type]
         )
         cls.Config.__doc__ = config.__doc__  # type: ignore[attr-defined]
         self._classes[name] = cls
@@ -72,12 +78,12 @@ class Family:
     def get(self, name: str) -> Any:
         """The class registered under ``name``, or in the file ``./name.py``; SpecError with a suggestion if there is none."""
         if name.endswith(".py"):
-            return self._from_file(Path(name))
+            return self._from_file(Path(name).resolve())
         if name not in self._classes:
             known = self.names()
             if name not in known:
                 told = closest(name, known) or ";"
-                raise SpecError(f"unknown {self.kind} {name!r}{told} known: {', '.join(known)}")
+                raise SpecError(say("spec.unknown_name", kind=self.called, name=repr(name), told=told, known=", ".join(known)))
             outside = {entry.name: entry for entry in self._outside()}
             if name in outside:
                 self._classes[name] = outside[name].load()
@@ -86,34 +92,48 @@ class Family:
         assert name in self._classes, f"{self.package}.{name} registers no {self.kind} of its own name"
         return self._classes[name]
 
+    @property
+    def called(self) -> str:
+        """What this kind of plug-in is called in the language in use."""
+        return say(f"spec.kind_{self.kind}")
+
     def _from_file(self, path: Path) -> Any:
-        if path.stem in self._classes:
-            return self._classes[path.stem]
+        # Named by its whole path: ``./sft.py`` is not the sft of the package, and run.yaml finds it again from anywhere.
+        name = str(path)
+        if name in self._classes:
+            return self._classes[name]
         spec = importlib.util.spec_from_file_location(path.stem, path)
         if spec is None or spec.loader is None or not path.is_file():
-            raise SpecError(f"{self.kind} {str(path)!r}: there is no such file")
-        spec.loader.exec_module(importlib.util.module_from_spec(spec))
-        if path.stem not in self._classes:
-            raise SpecError(f"{self.kind} {str(path)!r} registers no class; put @{self.kind.upper()}S.register above it")
-        return self._classes[path.stem]
+            raise SpecError(say("spec.no_plugin_file", kind=self.called, name=repr(name)))
+        self._file = path
+        try:
+            spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        except (SyntaxError, ImportError) as error:
+            raise SpecError(say("spec.broken_plugin_file", kind=self.called, name=repr(name), error=repr(error))) from None
+        finally:
+            self._file = None
+        if name not in self._classes:
+            decorator = f"@{self.kind.upper()}S.register"
+            raise SpecError(say("spec.empty_plugin_file", kind=self.called, name=repr(name), decorator=decorator))
+        return self._classes[name]
 
-    def config(self, value: Any) -> Any:
-        """A validated ``Config`` from a name, a mapping with ``name``, or a Config."""
+    def config(self, value: Any, default: str | None = None) -> Any:
+        """A validated ``Config`` from a name, a mapping with ``name``, or a Config; a mapping without one means ``default``."""
         if isinstance(value, Spec):
             return value
         if isinstance(value, str):
             value = {"name": value}
+        if isinstance(value, Mapping) and default is not None:
+            value = {"name": default, **value}
         if not isinstance(value, Mapping) or "name" not in value:
-            raise PydanticCustomError(
-                "choice", "{kind} is a name, or a mapping with 'name'; got {value}", {"kind": self.kind, "value": repr(value)}
-            )
+            raise PydanticCustomError("choice", "{text}", {"text": say("spec.not_a_choice", kind=self.called, value=repr(value))})
         settings = dict(value)
-        name = str(settings["name"])
         try:
-            cls = self.get(name)
-            return cls.Config.model_validate(settings | {"name": cls.name})
+            cls = self.get(str(settings["name"]))
         except SpecError as error:
             raise PydanticCustomError("choice", "{text}", {"text": str(error)}) from None
+        try:
+            return cls.Config.model_validate(settings | {"name": cls.name})
         except ValidationError as error:
             # pydantic would flatten the inner error to one line; it is unfolded again in ``problems_of``.
             raise PydanticCustomError("nested", "{text}", {"text": str(error), "nested": error, "spec": cls.Config}) from None
@@ -123,9 +143,9 @@ class Family:
         return self._classes[config.name](config)
 
 
-def choice(family: Family) -> Any:
-    """Field type for a plug-in of ``family``: a name, or a mapping with its settings."""
-    return Annotated[Any, BeforeValidator(family.config)]
+def choice(family: Family, default: str | None = None) -> Any:
+    """Field type for a plug-in of ``family``: a name, or a mapping with its settings, of ``default`` where it gives no name."""
+    return Annotated[Any, BeforeValidator(lambda value: family.config(value, default))]
 
 
 METHODS = Family("method", "tunesmith.methods")
@@ -144,21 +164,66 @@ def problems_of(
 
     ``hint`` gets the path of an unknown key and may say what it is called here.
     """
-    found: list[Problem] = []
+    found: dict[str, list[str]] = {}
+    seen: dict[str, str] = {}
     for item in error.errors(include_url=False):
-        path = prefix + tuple(str(part) for part in item["loc"])
+        path = prefix + _path(spec, item["loc"])
         where = ".".join(path)
         if item["type"] == "nested":
-            found += problems_of(item["ctx"]["nested"], item["ctx"]["spec"], path, hint)
+            context = item.get("ctx", {})
+            for problem in problems_of(context["nested"], context["spec"], path, hint):
+                found.setdefault(problem.where, []).append(problem.text)
         elif item["type"] == "extra_forbidden":
             told = hint(where) if hint else None
-            found.append(Problem(where, told or f"there is no such setting{_near(spec, item['loc'])}"))
-        elif item["type"] == "missing":
-            found.append(Problem(where, "is required"))
+            found.setdefault(where, []).append(told or say("spec.extra", told=_near(spec, item["loc"])))
         else:
-            seen = "" if item["type"] == "choice" else f"; got {item['input']!r}"
-            found.append(Problem(where, item["msg"].removeprefix("Value error, ") + seen))
-    return found
+            found.setdefault(where, []).append(_text(item))
+            if item["type"] not in ("missing", "choice"):
+                seen[where] = say("spec.got", value=repr(item["input"]))
+    # The branches of a union each complain at the same path. A complaint further in is the one that was meant;
+    # otherwise one of each kind is given.
+    meant = {where for where in found if not any(other.startswith(f"{where}.") for other in found)}
+    return [
+        Problem(where, say("spec.or").join(dict.fromkeys(texts)) + seen.get(where, ""))
+        for where, texts in found.items()
+        if where in meant
+    ]
+
+
+def _text(item: Any) -> str:
+    """What is wrong with one value, in the language in use."""
+    context = {name: value for name, value in item.get("ctx", {}).items() if name != "error"}
+    try:
+        return item["msg"] if item["type"] == "choice" else say(f"spec.{item['type']}", **context)
+    except KeyError:  # pydantic has a hundred kinds of error; those that are not in the words keep its English
+        return item["msg"].removeprefix("Value error, ")
+
+
+def group_of(annotation: Any) -> type[Spec] | None:
+    """The Spec that a field's annotation holds, whether optional, in a list or annotated; None for a plain value."""
+    if isinstance(annotation, type) and issubclass(annotation, Spec):
+        return annotation
+    return next((group for part in get_args(annotation) if (group := group_of(part))), None)
+
+
+def _path(spec: type[Spec], loc: Sequence[int | str]) -> tuple[str, ...]:
+    """The key path of an error; what pydantic adds to it for the branches of a union is left out."""
+    group: type[Spec] | None = spec
+    path: list[str] = []
+    for index, part in enumerate(loc):
+        field = group.model_fields.get(str(part)) if group else None
+        if field is not None:
+            path.append(str(part))
+            inner = group_of(field.annotation)
+            # A list of groups keeps its group for the index that follows.
+            group = inner
+        elif isinstance(part, int) or (index == len(loc) - 1 and group is not None and not _is_branch(part)):
+            path.append(str(part))
+    return tuple(path)
+
+
+def _is_branch(part: int | str) -> bool:
+    return str(part) in {"str", "int", "float", "bool", "list", "tuple", "dict"} or not str(part).replace("_", "").isalnum()
 
 
 def _near(spec: type[Spec], loc: tuple[int | str, ...]) -> str:
@@ -166,10 +231,9 @@ def _near(spec: type[Spec], loc: tuple[int | str, ...]) -> str:
     group: type[Spec] = spec
     for part in loc[:-1]:
         field = group.model_fields.get(str(part))
-        if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, Spec):
-            group = field.annotation
+        group = (group_of(field.annotation) if field is not None else None) or group
     known = [name for name in group.model_fields if name != "name"]
-    return closest(str(loc[-1]), known) or (f"; known here: {', '.join(known)}" if known else "; it has no settings")
+    return closest(str(loc[-1]), known) or (say("spec.known_here", known=", ".join(known)) if known else say("spec.no_settings"))
 
 
 class _Loader(yaml.SafeLoader):
@@ -178,9 +242,11 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         keys: set[Any] = set()
         for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                continue  # super() refuses it with its place
             key = self.construct_object(key_node, deep=True)
             if key in keys:
-                raise SpecError(f"line {key_node.start_mark.line + 1}: the key {key!r} is given twice")
+                raise SpecError(Problem(f"{self.name}:{key_node.start_mark.line + 1}", say("spec.given_twice", key=repr(key))))
             keys.add(key)
         return super().construct_mapping(node, deep)
 
@@ -194,8 +260,30 @@ _Loader.add_implicit_resolver(
 
 def read_yaml(text: str, where: str = "") -> Any:
     """The value of a YAML text; SpecError with file and line when it does not parse."""
+    loader = _Loader(text)
+    loader.name = where
     try:
-        return yaml.load(text, _Loader)  # noqa: S506  (a SafeLoader)
+        return loader.get_single_data()
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise SpecError(Problem(f"{where}{line}", f"this is not YAML: {error.problem}")) from None
+        raise SpecError(Problem(f"{where}{line}", say("spec.not_yaml", problem=error.problem))) from None
+    except yaml.YAMLError as error:
+        raise SpecError(Problem(where, say("spec.not_yaml", problem=str(error)))) from None
+    finally:
+        loader.dispose()
+
+
+def read_settings(path: str | Path) -> dict[str, Any]:
+    """The mapping that a YAML file holds, not yet validated."""
+    file = Path(path)
+    if not file.is_file():
+        raise SpecError(Problem(str(path), say("spec.no_file")))
+    try:
+        settings = read_yaml(file.read_text(encoding="utf-8-sig"), where=str(path))
+    except UnicodeDecodeError:
+        raise SpecError(Problem(str(path), say("spec.not_utf8"))) from None
+    if settings is None:
+        settings = {}
+    if not isinstance(settings, dict):
+        raise SpecError(Problem(str(path), say("spec.not_a_mapping", kind=type(settings).__name__)))
+    return settings

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.data.choosing import choose
-from tunesmith.data.files import files
+from tunesmith.data.fetch import find_data
 from tunesmith.data.readers import Reader
 from tunesmith.data.sources import Faults, FileFacts, Located, facts, rows
 from tunesmith.data.turns import LISTS, TURNS, shown
@@ -77,7 +77,7 @@ class Reading:
             path, take = _sized(source.path)
             group = _Group([], take)
             try:
-                found = files(path)
+                found = find_data(path)
             except DataError as error:
                 problems += error.problems
                 continue
@@ -185,12 +185,12 @@ def examples(data: Data) -> Reading:
     return Reading(data)
 
 
-def _sized(path: str) -> tuple[Path, int | None]:
+def _sized(path: str) -> tuple[str, int | None]:
     """``file#2000`` is 2000 rows of a file, unless a file has that very name."""
     name, mark, count = path.rpartition("#")
     if mark and count.isdecimal() and int(count) and not Path(path).exists():
-        return Path(name).expanduser(), int(count)
-    return Path(path).expanduser(), None
+        return name, int(count)
+    return path, None
 
 
 def _count(group: _Group) -> int:

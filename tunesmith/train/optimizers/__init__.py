@@ -1,0 +1,38 @@
+"""How the weights move: one optimizer a file; torch inside ``build``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tunesmith.spec import OPTIMIZERS, Spec
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["OPTIMIZERS", "Optimizer", "groups"]
+
+Named = list[tuple[str, "torch.nn.Parameter"]]
+
+
+class Optimizer:
+    """Base of the optimizers."""
+
+    name: ClassVar[str]
+
+    class Config(Spec):
+        """No settings."""
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    def build(self, named: Named, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
+        """A torch optimizer over the trainable parameters; its groups are those of ``groups``."""
+        raise AssertionError(f"optimizer {self.name} has no build")
+
+
+def groups(named: Named, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups: decay on matrices, none on vectors (biases, norms, scales)."""
+    matrices = [parameter for _, parameter in named if parameter.ndim >= 2]
+    vectors = [parameter for _, parameter in named if parameter.ndim < 2]
+    found = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    return [group for group in found if group["params"]]

@@ -1,0 +1,82 @@
+"""What can be seen going wrong while a run runs; each rule gives an event for the record and a line for the person."""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+WINDOW = 50
+"""Losses that a new one is compared with."""
+FEWEST = 10
+"""A median of fewer says nothing."""
+SPIKE = 8.0
+"""Robust z-score above which a loss is a spike."""
+SPIKES = 3
+"""Spikes in a row that make an event."""
+MOVED_BY = 10
+"""Updates after which every trainable weight should have moved."""
+
+
+def robust_z(value: float, window: Iterable[float]) -> float:
+    """Distance from the median in units of 1.4826 MAD, which is the standard deviation where losses are normal."""
+    losses = list(window)
+    median = statistics.median(losses)
+    spread = 1.4826 * statistics.median(abs(loss - median) for loss in losses)
+    return (value - median) / max(spread, 1e-3 * abs(median), 1e-12)
+
+
+class Spikes:
+    """The loss-spike rule: z above 8 against the last 50 losses, three steps running."""
+
+    def __init__(self) -> None:
+        self.losses: deque[float] = deque(maxlen=WINDOW)
+        self.row = 0
+
+    def see(self, loss: float) -> dict[str, Any] | None:
+        """The event, at the third spike in a row; losses of a spike do not enter the window until then."""
+        z = robust_z(loss, self.losses) if len(self.losses) >= FEWEST else 0.0
+        if z <= SPIKE:
+            self.row = 0
+            self.losses.append(loss)
+            return None
+        self.row += 1
+        if self.row < SPIKES:
+            return None
+        self.row = 0
+        self.losses.append(loss)
+        return {"event": "loss_spike", "loss": loss, "z": round(z, 2)}
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"losses": list(self.losses), "row": self.row}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restores ``state()``."""
+        self.losses = deque(state["losses"], maxlen=WINDOW)
+        self.row = state["row"]
+
+
+class Unmoved:
+    """The rule that ten updates move every trainable tensor; it compares sums, not copies."""
+
+    def __init__(self, named: list[tuple[str, torch.nn.Parameter]], updates: int = 0) -> None:
+        self.named = named
+        self.sums = _sums(named) if updates < MOVED_BY else None
+
+    def see(self, updates: int) -> dict[str, Any] | None:
+        """The event, once, when ``updates`` have been made and some tensor is as it was."""
+        if self.sums is None or updates < MOVED_BY:
+            return None
+        after, before, self.sums = _sums(self.named), self.sums, None
+        still = [name for (name, _), old, new in zip(self.named, before, after, strict=True) if old == new]
+        return {"event": "weights_did_not_move", "count": len(still), "of": len(after), "first": still[:5]} if still else None
+
+
+def _sums(named: list[tuple[str, torch.nn.Parameter]]) -> list[float]:
+    # The norm besides, because an update may leave the plain sum unchanged.
+    both = [(p.detach().sum(dtype=torch.float64), torch.linalg.vector_norm(p.detach(), dtype=torch.float64)) for _, p in named]
+    return [float(total + norm) for total, norm in both]

@@ -1,0 +1,59 @@
+"""What a run shows: a bar with phase, step, loss, tokens/s and time left, or plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+PLAIN_EVERY = 10.0
+"""Seconds between two lines of one phase where there is no terminal."""
+
+
+class Shown:
+    """Context of one run's display; called as ``shown(phase, done, total)``, with more for a training step."""
+
+    def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
+        self.console = console or Console(stderr=True, quiet=quiet)
+        self._bar: Progress | None = None
+        self._task: Any = None
+        self._phase = ""
+        self._told = 0.0
+        self._began = 0.0
+
+    def __enter__(self) -> Shown:
+        if self.console.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[detail]}"))
+            self._bar = Progress(*columns, TimeRemainingColumn(), console=self.console)
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def tell(self, text: str) -> None:
+        """A line that stays."""
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def __call__(self, phase: str, done: int, total: int, detail: str = "") -> None:
+        """Where ``phase`` stands."""
+        changed, self._phase = phase != self._phase, phase
+        if changed:
+            self._began = time.monotonic()
+        if self._bar is not None:
+            if changed:
+                if self._task is not None:
+                    self._bar.remove_task(self._task)
+                self._task = self._bar.add_task(phase, total=total, detail=detail, completed=done)
+            self._bar.update(self._task, completed=done, total=total, detail=detail)
+        elif changed or done == total or time.monotonic() - self._told >= PLAIN_EVERY:
+            self._told = time.monotonic()
+            self.tell(f"{phase} {done}/{total}  {detail}{self._left(done, total)}".rstrip())
+
+    def _left(self, done: int, total: int) -> str:
+        spent = time.monotonic() - self._began
+        return f"  {spent / done * (total - done):.0f} s left" if 0 < done < total and spent > 1 else ""
