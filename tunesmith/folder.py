@@ -11,6 +11,7 @@ from typing import Any
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.run import Resolved, read_run
+from tunesmith.words import say
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -102,7 +103,7 @@ class RunFolder:
     def resolved(self) -> Resolved:
         """The settings that this run used; SpecError when the folder holds no run."""
         if not self.run_yaml.is_file():
-            raise SpecError(Problem(str(self.path), "is not the folder of a run: it has no run.yaml"))
+            raise SpecError(Problem(str(self.path), say("spec.not_a_run")))
         return Resolved(read_run(self.run_yaml))
 
     def read(self, path: Path) -> Any:

@@ -1,8 +1,150 @@
-"""What LLaMA-Factory, ms-swift, axolotl and TRL call a setting, and what it is called here."""
+"""What LLaMA-Factory, ms-swift, axolotl and TRL call a setting, and what it is called here: tables, no logic.
+
+``SAME`` only renames; ``CHANGED`` names the function of ``importing`` that also changes the value;
+``NEEDLESS`` and ``NOTHING`` give the reason (a key of the words) why a key has no translation.
+"""
 
 from __future__ import annotations
+
+from tunesmith.words import say
+
+SAME: dict[str, str] = {
+    "model_name_or_path": "model",
+    "base_model": "model",
+    "model_id_or_path": "model",
+    "checkpoint_dir": "model",
+    "model_revision": "model.revision",
+    "base_model_revision": "model.revision",
+    "revision_of_model": "model.revision",
+    "trust_remote_code": "model.trust_remote_code",
+    "system": "data.system",
+    "default_system": "data.system",
+    "system_prompt": "data.system",
+    "cutoff_len": "data.max_length",
+    "max_length": "data.max_length",
+    "sequence_len": "data.max_length",
+    "max_seq_length": "data.max_length",
+    "max_seq_len": "data.max_length",
+    "max_samples": "data.limit",
+    "val_size": "data.held_out",
+    "val_set_size": "data.held_out",
+    "split_dataset_ratio": "data.held_out",
+    "eval_dataset": "data.held_out",
+    "num_train_epochs": "train.epochs",
+    "num_epochs": "train.epochs",
+    "learning_rate": "train.learning_rate",
+    "lr": "train.learning_rate",
+    "weight_decay": "train.weight_decay",
+    "warmup_ratio": "train.warmup",
+    "warmup_steps": "train.warmup",
+    "max_grad_norm": "train.clip",
+    "gradient_clipping": "train.clip",
+    "seed": "train.seed",
+    "gradient_checkpointing": "train.machine.checkpointing",
+    "lora_rank": "method.rank",
+    "lora_r": "method.rank",
+    "lora_alpha": "method.alpha",
+    "lora_dropout": "method.dropout",
+    "lora_bias": "method.bias",
+    "modules_to_save": "method.modules_to_save",
+    "output_dir": "out",
+    "save_steps": "train.keep.save",
+    "eval_steps": "train.keep.evaluate",
+    "save_total_limit": "train.keep.keep",
+    "early_stopping_patience": "train.keep.patience",
+    "max_new_tokens": "generate.max_new_tokens",
+    "temperature": "generate.temperature",
+    "top_p": "generate.top_p",
+    "repetition_penalty": "generate.repetition_penalty",
+    "stop_words": "generate.stop",
+}
+
+CHANGED: dict[str, tuple[str, str]] = {
+    "model": ("model", "swift_model"),
+    "stage": ("objective", "objective"),
+    "rlhf_type": ("objective", "objective"),
+    "rl": ("objective", "objective"),
+    "finetuning_type": ("method", "method"),
+    "tuner_type": ("method", "method"),
+    "train_type": ("method", "method"),
+    "sft_type": ("method", "method"),
+    "adapter": ("method", "method"),
+    "use_peft": ("method", "use_peft"),
+    "dataset": ("data", "datasets"),
+    "datasets": ("data", "datasets"),
+    "dataset_name": ("data", "datasets"),
+    "val_dataset": ("data.held_out", "one_dataset"),
+    "test_datasets": ("data.held_out", "one_dataset"),
+    "max_steps": ("train.steps", "steps"),
+    "lr_scheduler_type": ("train.schedule", "schedule"),
+    "lr_scheduler": ("train.schedule", "schedule"),
+    "optim": ("train.optimizer", "optimizer"),
+    "optimizer": ("train.optimizer", "optimizer"),
+    "torch_dtype": ("train.machine.precision", "precision"),
+    "dtype": ("train.machine.precision", "precision"),
+    "bf16": ("train.machine.precision", "bf16"),
+    "fp16": ("train.machine.precision", "fp16"),
+    "lora_target": ("method.targets", "targets"),
+    "target_modules": ("method.targets", "targets"),
+    "lora_target_modules": ("method.targets", "targets"),
+    "lora_target_linear": ("method.targets", "linear"),
+    "metric_for_best_model": ("train.keep.best_by", "best_by"),
+    "report_to": ("track", "trackers"),
+    "truncation_strategy": ("data.too_long", "too_long"),
+    "train_on_inputs": ("data.train_on", "train_on_inputs"),
+    "train_on_prompt": ("data.train_on", "train_on_inputs"),
+    "mask_history": ("data.train_on", "mask_history"),
+}
+
+BATCH = ("per_device_train_batch_size", "micro_batch_size", "gradient_accumulation_steps")
+"""Their product is the rows of an optimizer step on one device."""
+
+NEEDLESS: dict[str, str] = {
+    key: reason
+    for reason, keys in {
+        "template": "template chat_template chat_template_jinja",
+        "verb": "do_train do_eval do_predict predict_with_generate eval_strategy evaluation_strategy save_strategy "
+        "load_best_model_at_end logging_strategy val_split overwrite_output_dir "
+        "add_version create_checkpoint_symlink save_only_model",
+        "record": "logging_steps logging_first_step logging_dir plot_loss include_num_input_tokens_seen run_name",
+        "packing": "packing neat_packing sample_packing eval_sample_packing pad_to_sequence_len group_by_length padding_free "
+        "packing_strategy use_liger_kernel enable_liger_kernel remove_unused_columns",
+        "probe": "flash_attn attn_impl flash_attention attn_implementation xformers_attention sdp_attention "
+        "per_device_eval_batch_size eval_batch_size tf32 upcast_layernorm",
+        "workers": "preprocessing_num_workers dataset_num_proc dataloader_num_workers overwrite_cache dataset_prepared_path "
+        "dataloader_pin_memory lazy_tokenize num_workers",
+        "answers": "completion_only_loss assistant_only_loss train_on_responses_only roles_to_train",
+        "types": "model_type tokenizer_type task_type strict dataset_info use_fast_tokenizer is_llama_derived_model",
+        "path": "dataset_dir use_hf",
+    }.items()
+    for key in keys.split()
+}
+
+NOTHING: dict[str, str] = {
+    key: reason
+    for reason, keys in {
+        "quantize": "quantization_bit quantization_method load_in_4bit load_in_8bit quant_bits quant_method bnb_4bit_quant_type",
+        "many_devices": "deepspeed fsdp fsdp_config ddp_timeout nproc_per_node ddp_find_unused_parameters tensor_parallel_size",
+        "resume": "resume_from_checkpoint auto_resume_from_checkpoints",
+        "continue": "adapter_name_or_path adapters lora_model_dir resume_only_model",
+    }.items()
+    for key in keys.split()
+}
 
 
 def name_here(path: str) -> str | None:
     """What the unknown key at ``path`` is called here, as a sentence; None when no peer knows it."""
-    return None
+    key = path.rpartition(".")[2]
+    if key in BATCH:
+        return say("peers.batch", name=key)
+    if key in SAME:
+        here = SAME[key]
+    elif key in CHANGED:
+        here = CHANGED[key][0]
+    elif key in NEEDLESS:
+        return say(f"peers.needless_{NEEDLESS[key]}")
+    elif key in NOTHING:
+        return say(f"peers.nothing_{NOTHING[key]}")
+    else:
+        return None
+    return say("peers.called", name=here) if here != path else None

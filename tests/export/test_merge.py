@@ -16,6 +16,7 @@ from tests.conftest import tiny_model
 from tunesmith.errors import DiskError, ExportError, ModelError, SpecError
 from tunesmith.export.merge import export
 from tunesmith.export.parity import FIXED, PROBES, probe_texts
+from tunesmith.data.render import Render
 from tunesmith.folder import RunFolder
 
 QUESTIONS = ["what is the name of this", "中医药知识问题"]
@@ -30,9 +31,11 @@ def run_folder(place: Path, base: Path, **settings: object) -> RunFolder:
 
 def beside(folder: RunFolder, base: Path) -> None:
     """Tokenizer, generation settings and facts, as a finished run leaves them."""
-    AutoTokenizer.from_pretrained(base).save_pretrained(folder.model)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    fingerprint = Render(tokenizer, folder.resolved().run.data).fingerprint
+    tokenizer.save_pretrained(folder.model)
     (folder.model / "generation_config.json").write_text(json.dumps({"eos_token_id": [2, 0], "pad_token_id": 3}))
-    facts = {"base": str(base), "stop_ids": [2], "template_fingerprint": "", "objective": "sft", "method": "lora"}
+    facts = {"base": str(base), "stop_ids": [2], "template_fingerprint": fingerprint, "objective": "sft", "method": "lora"}
     (folder.model / "tunesmith.json").write_text(json.dumps(facts))
 
 

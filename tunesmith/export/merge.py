@@ -152,12 +152,11 @@ def _trained(folder: RunFolder, source: _Source) -> tuple[Any, tuple[Any, ...], 
     """The trained model in fp32 on the CPU, the base's logits, the probes, and what the trained model does on them."""
     import torch
 
-    from tunesmith.data.render import Render
-    from tunesmith.models.load import load_model, load_tokenizer
+    from tunesmith.models.load import load_model, load_tokenizer, renderer
 
     how = {"dtype": torch.float32, "device": "cpu", "trust_remote_code": source.run.model.trust_remote_code}
     tokenizer = load_tokenizer(source.place, trust_remote_code=source.run.model.trust_remote_code)
-    prompts = probe_ids(probe_texts(folder, source.run), Render(tokenizer, source.run.data))
+    prompts = probe_ids(probe_texts(folder, source.run), renderer(source.place, tokenizer, source.run.data))
     loaded = load_model(source.base, **how)
     base_logits = logits(loaded.model, prompts)
     if source.adapter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
     from tunesmith.data.render import Render
     from tunesmith.folder import RunFolder
+    from tunesmith.run import Data
+
+FACTS = "tunesmith.json"
+"""The file beside a saved model that says how it was made and how it is asked."""
 
 
 @dataclass
@@ -65,7 +70,9 @@ def load_model(folder: Path, *, dtype: torch.dtype, device: Any, trust_remote_co
 
 def _weights(folder: Path, config: Any, *, dtype: torch.dtype, trust_remote_code: bool) -> Any:
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # ours says what is loading
     how = {"dtype": dtype, "use_safetensors": True, "local_files_only": True, "trust_remote_code": trust_remote_code}
     try:
         return AutoModelForCausalLM.from_pretrained(folder, config=config, **how)
@@ -89,36 +96,51 @@ def take_over_attention(model: Any) -> bool:
     return True
 
 
-def load_run(folder: RunFolder, *, tuned: bool = True, which: Literal["model", "best"] = "model") -> Loaded:
-    """A run's model with its adapter attached, or its base (``tuned=False``), and the run's own renderer."""
-    import json
+def load_run(
+    folder: RunFolder, *, tuned: bool = True, which: Literal["model", "best"] = "model", dtype: torch.dtype | None = None
+) -> Loaded:
+    """A run's model with its adapter attached, or its base (``tuned=False``), and the run's own renderer.
 
-    import torch
-
-    from tunesmith.data.render import Render
+    The best is the last where nothing was watched. ``dtype`` is the base's; that of the run when not given.
+    """
     from tunesmith.models.hub import find_model
 
     run = folder.resolved().run
-    place = folder.model if which == "model" else folder.best
-    facts = place / "tunesmith.json"
-    if not facts.is_file():
+    place = folder.best if which == "best" and folder.best.is_dir() else folder.model
+    if not (place / FACTS).is_file():
         raise ModelError(Problem(str(place), say("load.no_run_model", folder=str(folder.path))))
-    told = json.loads(facts.read_text(encoding="utf-8"))
-    base = find_model(run.model.path, revision=run.model.revision)
+    device, own = _place(run.train.machine)
     adapter = (place / "adapter_config.json").is_file()
-    device = torch.device("cuda" if run.train.machine.device == "cuda" and torch.cuda.is_available() else "cpu")
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}.get(run.train.machine.precision, torch.float32)
-    source = base if adapter or not tuned else place
-    loaded = load_model(source, dtype=dtype, device=device, trust_remote_code=run.model.trust_remote_code)
+    source = find_model(run.model.path, revision=run.model.revision) if adapter or not tuned else place
+    loaded = load_model(source, dtype=dtype or own, device=device, trust_remote_code=run.model.trust_remote_code)
     if adapter and tuned:
         from peft import PeftModel
 
         loaded.model = PeftModel.from_pretrained(loaded.model, place).eval()
     loaded.tokenizer = load_tokenizer(place)
-    loaded.render = Render(loaded.tokenizer, run.data, max_length=run.data.max_length)
-    if loaded.render.fingerprint != told["template_fingerprint"]:
-        raise ModelError(Problem(str(place), say("load.template_changed")))
+    loaded.render = renderer(place, loaded.tokenizer, run.data)
     return loaded
+
+
+def renderer(place: Path, tokenizer: Any, data: Data) -> Render:
+    """The renderer of a saved model; ModelError when it gives other tokens than in training."""
+    from tunesmith.data.render import Render
+
+    told = json.loads((place / FACTS).read_text(encoding="utf-8"))
+    render = Render(tokenizer, data, max_length=data.max_length)
+    if render.fingerprint != told["template_fingerprint"]:
+        raise ModelError(Problem(str(place), say("load.template_changed")))
+    return render
+
+
+def _place(machine: Any) -> tuple[torch.device, torch.dtype]:
+    """The run's device and type where this machine has it; a CPU computes in fp32, which is faster there than bf16."""
+    import torch
+
+    if machine.device == "cuda" and torch.cuda.is_available():
+        types = {"bf16": torch.bfloat16, "fp16": torch.float16}
+        return torch.device("cuda"), types.get(machine.precision, torch.float32)
+    return torch.device("cpu"), torch.float32
 
 
 def _first_line(error: Exception) -> str:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.batch import Batch, Loss, Tokens
 from tunesmith.examples import Chat, Example
-from tunesmith.models.views import token_loss
 from tunesmith.objectives import OBJECTIVES, Objective
 
 if TYPE_CHECKING:
@@ -26,4 +25,6 @@ class Sft(Objective):
 
     def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
         """``-sum(w log p)`` over the scored tokens."""
+        from tunesmith.models.views import token_loss
+
         return token_loss(models["policy"], batch)

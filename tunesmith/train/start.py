@@ -181,7 +181,8 @@ def _open_folder(ready: Ready, folder: RunFolder, *, plan: str | None, resume: b
         sweep(folder.path)
         return
     ledger = ready.prepared.ledger
-    write_whole(folder.ledger, json.dumps(ledger.to_json(), indent=1, ensure_ascii=False))
+    facts = ledger.to_json() | {"fingerprint": ready.prepared.fingerprint}
+    write_whole(folder.ledger, json.dumps(facts, indent=1, ensure_ascii=False))
     write_whole(folder.dropped, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ledger.dropped))
     if plan is not None:
         write_whole(folder.plan, plan)

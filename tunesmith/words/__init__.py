@@ -39,7 +39,7 @@ def texts(language: str, topic: str) -> dict[str, str]:
     return tomllib.loads((Path(__file__).parent / language / f"{topic}.toml").read_text(encoding="utf-8"))
 
 
-def say(key: str, **values: Any) -> str:
+def say(key: str, /, **values: Any) -> str:
     """The text ``topic.name`` in the language in use, with ``values`` filled in by ``str.format``."""
     topic, _, name = key.partition(".")
     text = texts(language(), topic)[name]

@@ -1,0 +1,65 @@
+"""The demo's glue, on a tiny model: ledger first, then the proof, the questions, and paths that are there."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tunesmith import demo as demonstration
+from tunesmith.demo import demo, free_folder, recipe
+from tunesmith.errors import SpecError
+from tunesmith.run import read_run
+
+KINDS = ["abbreviation", "description", "entity", "human", "location", "number"]
+
+
+def test_demo_from_ledger_to_report(
+    tiny_llama: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [{"question": f"What is {number} of {number * 7 % 31} ?", "answer": KINDS[number % 6]} for number in range(120)]
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows * 2))
+    changes = {"model": str(tiny_llama), "data.path": "rows.jsonl", "data.held_out": 60, "lang": "en"}
+    run = demo(Path("runs/demo"), changes | {"train.steps": 2, "prove.items": 12, "prove.shots": 1, "generate.max_new_tokens": 2})
+    printed = capsys.readouterr().out
+    order = [
+        "240 rows in 1 file(s), 120 of them different",
+        "60 rows to train on",
+        "What does NATO stand for ?",
+        "report:",
+        "model:",
+    ]
+    places = [printed.index(text) for text in order]
+    assert places == sorted(places)
+    assert printed.count("    base ") == printed.count("    tuned ") == 4
+    report = Path(printed.partition("report: ")[2].partition("\n")[0])
+    model = Path(printed.partition("model:  ")[2].partition("\n")[0])
+    assert report.is_file()
+    assert (model / "adapter_config.json").is_file()
+    assert run.proof.is_file()
+    assert free_folder(Path("runs/demo")) == Path("runs/demo-2")
+
+
+def test_recipe_is_the_main_job() -> None:
+    run = read_run(recipe("demo_trec.yaml"))
+    assert (run.model.path, run.data.path, run.objective.name, run.method.name) == ("starter", "package:trec", "sft", "lora")
+    assert all(kind in str(run.data.system) for kind in KINDS)
+    assert len(run.questions) == 4
+
+
+def test_recipe_of_an_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demonstration, "__file__", str(tmp_path / "site" / "tunesmith" / "demo.py"))
+    monkeypatch.setattr(importlib.metadata, "files", lambda name: None)
+    with pytest.raises(SpecError, match=r"demo_trec\.yaml: the demo's recipe is neither"):
+        recipe("demo_trec.yaml")
+    installed = tmp_path / "share" / "demo_trec.yaml"
+    installed.parent.mkdir()
+    installed.write_text("model: starter\n")
+    monkeypatch.setattr(
+        importlib.metadata, "files", lambda name: [SimpleNamespace(name="demo_trec.yaml", locate=lambda: installed)]
+    )
+    assert recipe("demo_trec.yaml") == installed

@@ -1,0 +1,66 @@
+"""Without torch: the import, the help, and the validation of every recipe answer, and nothing heavy is loaded."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+
+BLOCKED = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "transformers", "peft"):
+            raise RuntimeError(f"{name} was imported")  # pydantic would take an AssertionError for a bad value
+
+sys.meta_path.insert(0, Blocked())
+import io, contextlib
+import tunesmith
+from tunesmith.cli import main
+
+def said(words):
+    out, error = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
+        code = main(words)
+    return code, out.getvalue(), error.getvalue()
+
+code, out, _ = said(["--help"])
+assert code == 0 and "prove" in out, (code, out)
+code, out, _ = said(["--lang", "zh", "plan", "--help"])
+assert code == 0 and "将要运行" in out, (code, out)
+code, out, _ = said(["explain", "method", "--lang", "en"])
+assert code == 0 and "lora" in out, (code, out)
+for verb in ("plan", "train", "sft"):
+    code, _, error = said([verb, "model=m", "data=d", "out=o", "train.bach=3", "method.rnk=2", "--lang", "en"])
+    assert code == 2 and "train.bach: there is no such setting; did you mean 'batch'?" in error, (verb, code, error)
+    assert "method.rnk" in error and "Traceback" not in error, error
+
+from tunesmith.run import read_run
+from tunesmith.explain import plug_in_settings
+from tunesmith.rules import broken
+
+list(plug_in_settings())  # imports every plug-in there is
+recipes = sys.argv[1:]
+for recipe in recipes:
+    run = read_run(recipe)
+    assert not [problem for problem in broken(run) if not problem.where.startswith("track")], recipe
+heavy = {"torch", "transformers", "peft"} & set(sys.modules)
+assert not heavy, heavy
+print("light")
+"""
+
+
+def test_help_and_validation_need_no_torch():
+    recipes = [str(path) for path in sorted(RECIPES.glob("*.yaml"))]
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKED, *recipes], capture_output=True, text=True, timeout=120, check=False, cwd=RECIPES.parent
+    )
+    assert done.stdout.strip().endswith("light"), done.stdout + done.stderr
+
+
+def test_recipes_are_short():
+    for path in RECIPES.glob("*.yaml"):
+        assert len(path.read_text(encoding="utf-8").splitlines()) < 25, path.name

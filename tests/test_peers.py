@@ -1,0 +1,183 @@
+"""A peer's file or command line is answered with the same in our keys, ready to paste, and what has no translation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tunesmith import words
+from tunesmith.errors import SpecError
+from tunesmith.importing import command_line, peer_of, translate
+from tunesmith.peers import BATCH, CHANGED, NEEDLESS, NOTHING, SAME, name_here
+from tunesmith.run import validate
+from tunesmith.settings_line import settings_line
+from tunesmith.verbs import settings_of
+
+LLAMA_FACTORY = """
+model_name_or_path: Qwen/Qwen2.5-0.5B-Instruct
+trust_remote_code: true
+stage: sft
+do_train: true
+finetuning_type: lora
+lora_rank: 8
+lora_target: all
+dataset_dir: FOLDER
+dataset: identity
+template: qwen
+cutoff_len: 2048
+max_samples: 1000
+preprocessing_num_workers: 16
+output_dir: saves/qwen
+logging_steps: 10
+save_steps: 500
+plot_loss: true
+per_device_train_batch_size: 2
+gradient_accumulation_steps: 8
+learning_rate: 1.0e-4
+num_train_epochs: 3.0
+lr_scheduler_type: cosine
+warmup_ratio: 0.1
+bf16: true
+ddp_timeout: 180000000
+val_size: 0.1
+use_rslora: true
+"""
+
+SWIFT = """--model Qwen/Qwen2.5-7B-Instruct --tuner_type lora
+ --dataset AI-ModelScope/alpaca-gpt4-data-zh#500 swift/self-cognition#500 --torch_dtype bfloat16 --num_train_epochs 1
+ --per_device_train_batch_size 1 --learning_rate 1e-4 --lora_rank 8 --lora_alpha 32 --target_modules all-linear
+ --gradient_accumulation_steps 16 --max_length 2048 --output_dir output --warmup_ratio 0.05 --model_author swift"""
+
+AXOLOTL = """
+base_model: NousResearch/Llama-3.2-1B
+load_in_4bit: true
+adapter: qlora
+datasets:
+  - path: teknium/GPT4-LLM-Cleaned
+    type: alpaca
+    split: train
+val_set_size: 0.1
+sequence_len: 2048
+sample_packing: true
+lora_r: 16
+lora_alpha: 32
+lora_target_linear: true
+micro_batch_size: 2
+gradient_accumulation_steps: 4
+num_epochs: 1
+optimizer: adamw_8bit
+lr_scheduler: cosine
+learning_rate: 0.0002
+output_dir: ./outputs
+wandb_entity: me
+"""
+
+
+@pytest.fixture(autouse=True)
+def english():
+    words.use("en")
+    yield
+    words.use("auto")
+
+
+def test_llama_factory(tmp_path: Path):
+    (tmp_path / "dataset_info.json").write_text(json.dumps({"identity": {"file_name": "identity.json"}}), encoding="utf-8")
+    file = tmp_path / "lora_sft.yaml"
+    file.write_text(LLAMA_FACTORY.replace("FOLDER", str(tmp_path)), encoding="utf-8")
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert peer_of(settings) == "LLaMA-Factory"
+    found = translate(settings, "LLaMA-Factory")
+    assert found.settings() == {
+        "model": {"path": "Qwen/Qwen2.5-0.5B-Instruct", "trust_remote_code": True},
+        "data": {"path": str(tmp_path / "identity.json"), "max_length": 2048, "limit": 1000, "held_out": 0.1},
+        "out": "saves/qwen",
+        "objective": "sft",
+        "method": {"name": "lora", "rank": 8, "targets": "all-linear"},
+        "train": {
+            "learning_rate": 1e-4,
+            "epochs": 3.0,
+            "schedule": "cosine",
+            "warmup": 0.1,
+            "batch": 16,
+            "machine": {"precision": "bf16"},
+            "keep": {"save": 500},
+        },
+    }
+    validate(found.settings())
+    assert found.left["use_rslora"] == "not known here"
+    assert found.left["ddp_timeout"] == "training on several devices is not built"
+    with pytest.raises(SpecError) as caught:
+        settings_of(file)
+    told = str(caught.value)
+    assert told.startswith("These are the settings of LLaMA-Factory. Here they are, in tunesmith's keys;")
+    pasted = told.split("\n\n")[1]
+    assert validate(yaml.safe_load(pasted)) == validate(found.settings())
+    assert "Without a translation:" in told and "use_rslora: not known here" in told
+
+
+def test_ms_swift_command_line():
+    settings = command_line(SWIFT.split())
+    assert settings is not None and peer_of(settings) == "ms-swift"
+    with pytest.raises(SpecError) as caught:
+        settings_line(SWIFT.split())
+    pasted = yaml.safe_load(str(caught.value).split("\n\n")[1])
+    run = validate(pasted)
+    assert run.model.path == "ms:Qwen/Qwen2.5-7B-Instruct"
+    paths = [source.path for source in run.data.path]
+    assert paths == ["ms:AI-ModelScope/alpaca-gpt4-data-zh#500", "ms:swift/self-cognition#500"]
+    assert (run.train.batch, run.method.rank, run.method.alpha, run.train.machine.precision) == (16, 8, 32, "bf16")
+    assert "model_author: not known here" in str(caught.value)
+
+
+def test_axolotl():
+    settings = yaml.safe_load(AXOLOTL)
+    assert peer_of(settings) == "axolotl"
+    found = translate(settings, "axolotl")
+    run = validate(found.settings())
+    assert (run.method.name, run.method.rank, run.train.batch, run.data.held_out) == ("lora", 16, 8, 0.1)
+    assert (run.data.path, run.train.optimizer.name) == ("teknium/GPT4-LLM-Cleaned", "adamw")
+    assert run.model.path == "NousResearch/Llama-3.2-1B"
+    assert found.left["load_in_4bit"] == "quantised training is not built"
+    assert found.left["sample_packing"].startswith("not needed: rows run without padding")
+    assert found.left["wandb_entity"] == "not known here"
+
+
+def test_trl_trains_all_weights_unless_an_adapter_is_asked_for():
+    settings = {"model_name_or_path": "m/n", "dataset_name": "a/b", "output_dir": "o", "learning_rate": 2e-5}
+    assert peer_of(settings) == "TRL"
+    assert translate(settings, "TRL").settings()["method"] == "full"
+    assert translate(settings | {"use_peft": True, "lora_r": 4}, "TRL").settings()["method"] == {"name": "lora", "rank": 4}
+
+
+def test_what_is_not_built_is_said():
+    settings = {"model_name_or_path": "m", "stage": "no_such_stage", "finetuning_type": "freeze", "optim": "galore"}
+    left = translate(settings, "LLaMA-Factory").left
+    assert left["no_such_stage"].startswith("objective no_such_stage is not built; there are: ")
+    assert left["freeze"].startswith("method freeze is not built; there are: full, lora")
+    assert left["galore"].startswith("optimizer galore is not built")
+
+
+def test_ours_is_not_taken_for_a_peers():
+    assert peer_of({"model": "m", "data": "d", "out": "o"}) is None
+    assert peer_of({"model": "m", "lora_rank": 3, "out": "o"}) is None
+    with pytest.raises(SpecError, match=r"settings are written key\.path=value, here: train.epochs=3"):
+        settings_line(["--train.epochs", "3"])
+
+
+def test_one_unknown_key_is_told_its_name():
+    assert name_here("num_train_epochs") == "here this is called train.epochs"
+    assert name_here("train.lora_alpha") == "here this is called method.alpha"
+    assert name_here("gradient_accumulation_steps") == (
+        "here train.batch is the rows of one optimizer step: gradient_accumulation_steps times the other factors"
+    )
+    assert name_here("no_such_key") is None
+    words.use("zh")
+    assert name_here("lora_rank") == "这里叫做 method.rank"
+
+
+def test_every_key_of_the_tables_has_its_words():
+    for key in [*SAME, *CHANGED, *NEEDLESS, *NOTHING, *BATCH]:
+        assert name_here(f"x.{key}"), key

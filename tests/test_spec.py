@@ -1,0 +1,265 @@
+"""Settings: every problem at its path, suggestions, overrides, YAML as people mean it, and no option without effect."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+import tunesmith
+from tunesmith import words
+from tunesmith.errors import SpecError
+from tunesmith.explain import every_setting, explain
+from tunesmith.overrides import with_overrides
+from tunesmith.run import Run, read_run, validate
+from tunesmith.spec import METHODS, OBJECTIVES, READERS, group_of, read_yaml
+
+SMALLEST = {"model": "m", "data": "d.json", "out": "runs/x"}
+PACKAGE = Path(tunesmith.__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def english():
+    words.use("en")
+    yield
+    words.use("auto")
+
+
+def problems(settings: dict) -> dict[str, str]:
+    with pytest.raises(SpecError) as caught:
+        validate(settings)
+    return {problem.where: problem.text for problem in caught.value.problems}
+
+
+def test_all_problems_at_once_each_at_its_path():
+    found = problems(
+        {
+            "model": 3,
+            "data": {"path": [{"pth": "x"}], "held_out": -1},
+            "objective": "stf",
+            "method": {"name": "lora", "rnk": 3, "rank": 0},
+            "train": {"bach": 1, "epochs": "many", "seed": -1, "machine": {"precision": "fp8"}, "learning_rate": 0},
+            "generate": {"top_p": 1.5, "max_new_tokens": 1.5},
+            "track": ["wandbb"],
+            "lora_rank": 8,
+        }
+    )
+    assert found == {
+        "model": "must be a mapping of settings; got 3",
+        "data.path.0.path": "is required",
+        "data.path.0.pth": "there is no such setting; did you mean 'path'?",
+        "data.held_out": "must be 0.0 or more, or must be a text; got -1",
+        "out": "is required",
+        "objective": "unknown objective 'stf'; did you mean 'sft'? known: " + ", ".join(OBJECTIVES.names()),
+        "method.rnk": "there is no such setting; did you mean 'rank'?",
+        "method.rank": "must be above 0; got 0",
+        "train.bach": "there is no such setting; did you mean 'batch'?",
+        "train.epochs": "must be a number; got 'many'",
+        "train.seed": "must be 0 or more; got -1",
+        "train.learning_rate": "must be above 0.0; got 0",
+        "train.machine.precision": "must be 'auto', 'fp32', 'bf16' or 'fp16'; got 'fp8'",
+        "generate.top_p": "must be 1.0 or less; got 1.5",
+        "generate.max_new_tokens": "must be a whole number; got 1.5",
+        "track.0": "unknown tracker 'wandbb'; did you mean 'wandb'? known: mlflow, swanlab, tensorboard, wandb",
+        "lora_rank": "here this is called method.rank",
+    }
+
+
+def test_the_same_in_chinese():
+    words.use("zh")
+    found = problems(SMALLEST | {"method": {"name": "lroa"}, "train": {"bach": 1, "epochs": 0}})
+    assert found["method"].startswith("没有名为 'lroa' 的方法；您是不是想写 'lora'？ 可用的有：")
+    assert found["train.bach"] == "没有这项设置；您是不是想写 'batch'？"
+    assert found["train.epochs"] == "必须大于 0.0；现在是 0"
+
+
+def test_a_key_of_nothing_known_lists_what_there_is():
+    assert problems(SMALLEST | {"train": {"keep": {"zzz": 1}}})["train.keep.zzz"] == (
+        "there is no such setting; known here: evaluate, save, keep, best_by, patience"
+    )
+    bare = problems(SMALLEST | {"method": {"name": "full", "rank": 1}})
+    assert bare["method.rank"] == "there is no such setting; it has no settings"
+    assert problems(SMALLEST | {"method": 3})["method"] == "method is a name, or a mapping with 'name'; got 3"
+    nameless = problems(SMALLEST | {"track": [{"project": "x"}]})
+    assert nameless["track.0"] == "tracker is a name, or a mapping with 'name'; got {'project': 'x'}"
+    assert validate(SMALLEST | {"method": {"rank": 1}}).method.rank == 1
+
+
+def test_short_forms():
+    run = validate({"model": "m", "data": ["a.json", {"path": "b.json", "weight": 2}], "out": "o", "track": "tensorboard"})
+    assert run.model.path == "m"
+    assert [source.path for source in run.data.path] == ["a.json", "b.json"]
+    assert (run.method.name, run.method.rank, run.objective.name, run.track[0].name) == ("lora", 16, "sft", "tensorboard")
+
+
+def test_overrides_open_short_forms_and_replace_names():
+    settings = {"model": "m", "data": "d.json", "out": "o", "method": {"name": "lora", "rank": 4}}
+    run = validate(with_overrides(settings, ["train.epochs=1", "method=full", "data.limit=10", "model.dtype=bf16"]))
+    assert (run.train.epochs, run.method.name, run.data.path, run.data.limit, run.model.path) == (1, "full", "d.json", 10, "m")
+    assert validate(with_overrides(SMALLEST, ["train.learning_rate=1e-4"])).train.learning_rate == 1e-4
+    run = validate(with_overrides(SMALLEST | {"method": "lora"}, ["method.rank=2", "prove.metrics=[bleu, chrf]"]))
+    assert (run.method.rank, run.prove.metrics) == (2, ("bleu", "chrf"))
+    assert settings["method"] == {"name": "lora", "rank": 4}
+    with pytest.raises(SpecError, match=r"train: is neither a file nor a setting; write key.path=value"):
+        with_overrides({}, ["train"])
+    with pytest.raises(SpecError, match=r"data.path.0.weight: goes through a list"):
+        with_overrides({"data": {"path": ["a"]}}, ["data.path.0.weight=2"])
+
+
+def test_yaml_as_people_mean_it(tmp_path: Path):
+    assert read_yaml("a: 1e-4\nb: 2E5\nc: -1e+3\nd: v1e4") == {"a": 1e-4, "b": 2e5, "c": -1000.0, "d": "v1e4"}
+    file = tmp_path / "run.yaml"
+    file.write_text("model: m\ndata: d\nout: o\ntrain: {epochs: 1}\ntrain: {epochs: 2}\n", encoding="utf-8")
+    with pytest.raises(SpecError) as caught:
+        read_run(file)
+    assert str(caught.value) == f"{file}:5: the key 'train' is given twice"
+    file.write_text("model: [m\n", encoding="utf-8")
+    with pytest.raises(SpecError, match=r"run.yaml:2: this is not YAML"):
+        read_run(file)
+    file.write_text("- a\n", encoding="utf-8")
+    with pytest.raises(SpecError, match="holds a list; a run is a mapping with model, data and out"):
+        read_run(file)
+    file.write_bytes("model: 模型\n".encode("gbk"))
+    with pytest.raises(SpecError, match="is not UTF-8 text"):
+        read_run(file)
+    with pytest.raises(SpecError, match=r"absent.yaml: there is no such file"):
+        read_run(tmp_path / "absent.yaml")
+
+
+OBJECTIVE = '''
+from typing import Annotated
+from annotated_types import Gt
+from tunesmith.examples import Chat
+from tunesmith.objectives import OBJECTIVES, Objective
+from tunesmith.spec import Spec
+
+@OBJECTIVES.register
+class Mine(Objective):
+    """Mine."""
+    eats = Chat
+    class Config(Spec):
+        """Mine."""
+        power: Annotated[float, Gt(0)] = 2.0
+        """Power."""
+'''
+
+
+def test_an_objective_in_a_file_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("my_loss", "sft"):  # one of them has the name of ours
+        (tmp_path / f"{name}.py").write_text(OBJECTIVE, encoding="utf-8")
+        run = validate(SMALLEST | {"objective": {"name": f"./{name}.py", "power": 3}})
+        assert run.objective.power == 3.0
+        assert OBJECTIVES.make(run.objective).config.power == 3.0
+        # What run.yaml holds reads back from anywhere.
+        monkeypatch.chdir("/")
+        assert validate(run.model_dump(mode="json")).objective.power == 3.0
+        monkeypatch.chdir(tmp_path)
+    assert validate(SMALLEST).objective.name == "sft"
+    wrong = problems(SMALLEST | {"objective": {"name": "./my_loss.py", "powr": 3}})
+    assert wrong == {"objective.powr": "there is no such setting; did you mean 'power'?"}
+    assert problems(SMALLEST | {"objective": "./absent.py"})["objective"].endswith("absent.py': there is no such file")
+    (tmp_path / "bad.py").write_text("def (", encoding="utf-8")
+    assert "does not load: SyntaxError" in problems(SMALLEST | {"objective": "./bad.py"})["objective"]
+    (tmp_path / "empty.py").write_text("", encoding="utf-8")
+    assert problems(SMALLEST | {"objective": "./empty.py"})["objective"].endswith(
+        "registers no class; put @OBJECTIVES.register above it"
+    )
+    for name in [name for name in OBJECTIVES.names() if name.endswith(".py")]:
+        del OBJECTIVES._classes[name]
+
+
+def test_an_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "outside_method.py").write_text(
+        "from tunesmith.methods import METHODS, Method\n\n@METHODS.register\nclass M(Method):\n    learning_rate = 1.0\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    entry = importlib.metadata.EntryPoint("outside_method", "outside_method:M", "tunesmith.methods")
+    monkeypatch.setattr("tunesmith.spec.entry_points", lambda group: [entry] if group == "tunesmith.methods" else [])
+    assert "outside_method" in METHODS.names()
+    assert validate(SMALLEST | {"method": "outside_method"}).method.name == "outside_method"
+    del METHODS._classes["outside_method"]
+
+
+def test_a_resolved_run_reads_back_as_it_was_written(tmp_path: Path):
+    from tunesmith.run import Origin, Resolved
+
+    data = {"path": ["a#b: c"], "template": "问：{q}\n答：{a}"}
+    run = validate(SMALLEST | {"data": data, "generate": {"stop": ["\n", "#"]}, "method": "full"})
+    text = Resolved(run, {"train.epochs": Origin("derived", "why")}).dump()
+    assert "epochs: 3.0  # derived: why" in text
+    (tmp_path / "run.yaml").write_text(text, encoding="utf-8")
+    assert read_run(tmp_path / "run.yaml") == run
+
+
+def test_explain_says_type_default_and_choices():
+    assert explain("train.learning_rate")[1:] == [
+        "  Peak learning rate; the method's own default when not given.",
+        "  type: number, above 0",
+        "  default: -",
+    ]
+    assert "  type: one of stop, drop, truncate, split" in explain("data.too_long")
+    assert "  required" in explain("out")
+    assert any(line.startswith("  lora ") for line in explain("method"))
+    assert explain("method.rank") == explain("method.lora.rank")
+    assert any(line.startswith("  rank ") for line in explain("method.lora"))
+    assert any(line.startswith("  bleu ") for line in explain("metrics"))
+    with pytest.raises(SpecError, match=r"train.bach: there is no such setting; did you mean 'batch'?"):
+        explain("train.bach")
+    with pytest.raises(SpecError, match=r"here this is called train.epochs"):
+        explain("num_train_epochs")
+    with pytest.raises(SpecError, match=r"unknown method 'lroa'; did you mean 'lora'?"):
+        explain("method.lroa")
+    for path in every_setting():
+        assert explain(path)[1].strip(), path
+
+
+def _leaf_fields(group: type[BaseModel]) -> dict[type[BaseModel], list[str]]:
+    found: dict[type[BaseModel], list[str]] = {group: []}
+    for name, field in group.model_fields.items():
+        inner = group_of(field.annotation)
+        if inner is None or name in ("path",):
+            found[group].append(name)
+        if inner is not None:
+            found |= _leaf_fields(inner)
+    return found
+
+
+def test_no_group_has_more_than_twelve_settings():
+    for group, names in _leaf_fields(Run).items():
+        assert len(names) <= 12, (group.__name__, names)
+        assert group.__doc__
+
+
+def _attributes_read() -> set[str]:
+    """Names of attributes that are read anywhere but where settings are defined, shown or explained."""
+    not_readers = {"spec.py", "run.py", "explain.py", "table.py", "rules.py", "peers.py", "importing.py"}
+    read: set[str] = set()
+    for file in PACKAGE.rglob("*.py"):
+        if str(file.relative_to(PACKAGE)) in not_readers:
+            continue
+        nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+        called = {node.func for node in nodes if isinstance(node, ast.Call)}  # a setting is no method: ``stop()`` reads none
+        for node in nodes:
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load) and node not in called:
+                read.add(node.attr)
+    return read
+
+
+def test_no_option_without_effect():
+    read = _attributes_read()
+    settings = [(group.__name__, name) for group, names in _leaf_fields(Run).items() for name in names]
+    unread = [f"{group}.{name}" for group, name in settings if name not in read]
+    families = (METHODS, OBJECTIVES, READERS)
+    unread += [
+        f"{family.kind}.{name}.{field}"
+        for family in families
+        for name in family.names()
+        for field in family.get(name).Config.model_fields
+        if field not in read
+    ]
+    assert not unread

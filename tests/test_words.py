@@ -1,0 +1,83 @@
+"""What a person reads is there in both languages, with the same keys and the same values in it."""
+
+from __future__ import annotations
+
+import ast
+import re
+import string
+from pathlib import Path
+
+import pytest
+
+import tunesmith
+from tunesmith import words
+from tunesmith.explain import every_setting, plug_in_settings
+
+PACKAGE = Path(tunesmith.__file__).parent
+TOPICS = sorted(path.stem for path in (PACKAGE / "words" / "en").glob("*.toml"))
+KEY = re.compile(r"^[a-z_]+\.[a-z0-9_]+$")
+
+
+def _values(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def test_both_languages_have_the_same_topics():
+    # The English help of a setting is the docstring of its field.
+    assert sorted(path.stem for path in (PACKAGE / "words" / "zh").glob("*.toml")) == sorted([*TOPICS, "help"])
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_both_languages_have_the_same_keys_and_values(topic: str):
+    english, chinese = words.texts("en", topic), words.texts("zh", topic)
+    assert set(english) == set(chinese)
+    for key in english:
+        assert _values(english[key]) == _values(chinese[key]), f"{topic}.{key}"
+
+
+def test_chinese_help_has_every_setting_and_no_other():
+    assert set(words.texts("zh", "help")) == set(every_setting()) | set(plug_in_settings())
+
+
+def _said() -> list[tuple[str, str, set[str] | None]]:
+    """File, key and named values of each ``say("topic.key", …)`` with a constant key."""
+    found = []
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "say" and node.args:
+                key = node.args[0]
+                if isinstance(key, ast.Constant) and isinstance(key.value, str) and KEY.match(key.value):
+                    spread = any(keyword.arg is None for keyword in node.keywords)
+                    given = None if spread else {keyword.arg for keyword in node.keywords if keyword.arg}
+                    found.append((str(file.relative_to(PACKAGE)), key.value, given))
+    return found
+
+
+def test_every_text_that_is_said_exists_and_gets_its_values():
+    for file, key, given in _said():
+        topic, _, name = key.partition(".")
+        text = words.texts("en", topic).get(name)
+        assert text is not None, f"{file} says {key}, which is not in the words"
+        if given:  # a text without values is not formatted: its braces are braces
+            assert _values(text) <= given, f"{file} says {key} without {_values(text) - given}"
+
+
+def test_no_text_is_left_over():
+    """A text whose key appears nowhere in the package is dead."""
+    code = "\n".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*") if path.suffix in (".py", ".j2"))
+    built = ("peers", "spec")  # keys made of a reason or of pydantic's kind of error
+    dead = [
+        f"{topic}.{name}"
+        for topic in TOPICS
+        if topic not in built
+        for name in words.texts("en", topic)
+        if not re.search(rf"\b{re.escape(name)}\b", code) and not _made_of_parts(name, code)
+    ]
+    assert not dead
+
+
+def _made_of_parts(name: str, code: str) -> bool:
+    """Whether ``say(f"topic.prefix_{…}")`` could make it."""
+    parts = name.split("_")
+    starts = ["_".join(parts[:count]) + "_" for count in range(1, len(parts))]
+    return any(f"{start}{{" in code or f'{start}" ' in code for start in starts)

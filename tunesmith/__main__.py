@@ -1,0 +1,9 @@
+"""``python -m tunesmith``."""
+
+from __future__ import annotations
+
+import sys
+
+from tunesmith.cli import main
+
+sys.exit(main())

@@ -1,0 +1,267 @@
+"""The verbs of the command line, one thin function each; an implementation is imported when its verb is used."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tunesmith.errors import Problem, SpecError, TunesmithError
+from tunesmith.folder import RunFolder
+from tunesmith.settings_line import check_line, settings_line
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.plan import Plan
+
+SettingsArgument = Annotated[list[str] | None, typer.Argument(metavar="RUN.YAML KEY=VALUE", show_default=False)]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", show_default=False)]
+Lang = Annotated[str, typer.Option("--lang", metavar="en|zh|auto")]
+AsJson = Annotated[bool, typer.Option("--json")]
+Number = Annotated[int | None, typer.Option(min=0, show_default=False)]
+
+
+def check(settings: SettingsArgument = None, as_json: AsJson = False, lang: Lang = "auto") -> None:
+    """Data only."""
+    from tunesmith import verbs
+
+    with _quiet(as_json), _progress() as shown:
+        found = verbs.check(*check_line(settings or [], lang), progress=shown)
+    if as_json:
+        print_json(found.to_json())
+        return
+    from rich.console import Console
+
+    found.show(Console())
+
+
+def plan(
+    settings: SettingsArgument = None,
+    probe: Annotated[bool, typer.Option("--probe")] = False,
+    as_json: AsJson = False,
+    lang: Lang = "auto",
+) -> None:
+    """What would run."""
+    from tunesmith import verbs
+
+    with _quiet(as_json), _progress() as shown:
+        made = verbs.plan(*settings_line(settings or [], lang), probe=probe, progress=shown)
+    if as_json:
+        print_json(made.to_json())
+    else:
+        _print(made.lines())
+    if made.problems:
+        raise typer.Exit(2)
+
+
+def train(
+    settings: SettingsArgument = None,
+    resume: Annotated[bool, typer.Option("--resume")] = False,
+    lang: Lang = "auto",
+) -> None:
+    """A run."""
+    from tunesmith import verbs
+
+    with _progress() as shown:
+        if resume:
+            if len(settings or []) != 1:
+                raise SpecError(say("cli.resume_takes_folder"))
+            folder = verbs.train(*(settings or []), resume=True, progress=shown)
+        else:
+            given, overrides = settings_line(settings or [], lang)
+            folder = verbs.train(given, overrides, progress=shown, on_plan=_tell_plan)
+    _print([say("cli.trained", model=folder.model), say("cli.next_step", folder=folder.path)])
+
+
+def _tell_plan(made: Plan) -> None:
+    assert made.prepared is not None, "a plan without problems has its data"
+    _print([*made.prepared.ledger.lines(), "", *made.fact_lines()])
+
+
+def prove(run: RunArgument, items: Number = None, shots: Number = None, as_json: AsJson = False, lang: Lang = "auto") -> None:
+    """The verdict."""
+    from tunesmith import verbs
+
+    with _quiet(as_json), _progress() as shown:
+        proof = verbs.prove(run, items=items, shots=shots, progress=shown)
+    if as_json:
+        print_json(proof.to_json())
+    else:
+        _print(proof.lines())
+    required = RunFolder(run).resolved().run.prove.require
+    if not proof.meets(required):
+        raise TunesmithError(say("cli.required_verdict", verdict=proof.verdict, required=required))
+
+
+def predict(
+    run: RunArgument,
+    file: Annotated[str, typer.Argument(metavar="FILE|-", show_default=False)],
+    out: Annotated[Path | None, typer.Option("--out", show_default=False)] = None,
+    lang: Lang = "auto",
+) -> None:
+    """Answers as JSON lines."""
+    from tunesmith import verbs
+    from tunesmith.data.sources import rows
+    from tunesmith.folder import write_whole
+
+    if file != "-" and not Path(file).is_file():
+        raise SpecError(Problem(file, say("spec.no_file")))
+    asked = _standard_input() if file == "-" else [located.row for located in rows(Path(file))]
+    with redirect_stdout(sys.stderr), _progress() as shown:
+        answered = verbs.load(run).predict(asked, progress=lambda done, total: shown("predict", done, total))
+    text = "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in answered)
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        write_whole(out, text)
+        _print([say("cli.written", path=out)])
+
+
+def chat(
+    run: RunArgument,
+    base: Annotated[bool, typer.Option("--base")] = False,
+    system: Annotated[str | None, typer.Option("--system", show_default=False)] = None,
+    lang: Lang = "auto",
+) -> None:
+    """Streaming, several turns."""
+    from tunesmith.evaluate.chat import Session
+
+    session = Session(RunFolder(run), tuned=not base, system=system)
+    _print([say("cli.chat_start", model=run)])
+    while (line := _asked()) is not None:
+        if line == "/new":
+            session.reset()
+            continue
+        for piece in session.say(line):
+            print(piece, end="", flush=True)
+        print()
+
+
+def report(run: RunArgument, lang: Lang = "auto") -> None:
+    """report.html."""
+    from tunesmith.report.build import build
+
+    path = build(RunFolder(run), lang=None if lang == "auto" else lang)
+    _print([say("cli.written", path=path)])
+
+
+def runs(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER")] = Path("runs"),
+    as_json: AsJson = False,
+    lang: Lang = "auto",
+) -> None:
+    """A table."""
+    from tunesmith.report.runs import lines
+    from tunesmith.report.runs import runs as table
+
+    found = table(folder)
+    if as_json:
+        print_json({"runs": found})
+    else:
+        _print(lines(found))
+
+
+def export(
+    run: RunArgument,
+    out: Annotated[Path, typer.Argument(metavar="OUT", show_default=False)],
+    which: Annotated[str, typer.Option(metavar="model|best")] = "model",
+    dtype: Annotated[str | None, typer.Option(metavar="fp32|bf16|fp16", show_default=False)] = None,
+    as_json: AsJson = False,
+    lang: Lang = "auto",
+) -> None:
+    """A merged folder."""
+    from tunesmith.export.merge import export as merge
+
+    if which not in ("model", "best"):
+        raise SpecError(Problem("--which", say("cli.bad_choice", value=which, known="model, best")))
+    with _quiet(as_json), _progress() as shown:
+        done = merge(RunFolder(run), out, which=which, dtype=dtype, progress=shown)  # type: ignore[arg-type]
+    if as_json:
+        print_json(done.to_json())
+    else:
+        _print(done.lines())
+
+
+def explain(
+    path: Annotated[str, typer.Argument(metavar="PATH", show_default=False)] = "",
+    lang: Lang = "auto",
+) -> None:
+    """Help for a setting."""
+    from tunesmith.explain import explain as help_for
+
+    _print(help_for(path))
+
+
+def doctor(as_json: AsJson = False, lang: Lang = "auto") -> None:
+    """The machine."""
+    from tunesmith.doctor import examine, lines, to_json
+
+    found = examine()
+    if as_json:
+        print_json(to_json(found))
+    else:
+        _print(lines(found))
+    if any(item.state == "fault" for item in found):
+        raise typer.Exit(1)
+
+
+def demo(out: Annotated[Path, typer.Option("--out")] = Path("runs/demo"), lang: Lang = "auto") -> None:
+    """The whole job."""
+    from tunesmith.demo import demo as show
+
+    show(out)
+
+
+def objective_verb(objective: str) -> Any:
+    """The verb ``train`` with the objective set."""
+
+    def verb(settings: SettingsArgument = None, lang: Lang = "auto") -> None:
+        train([*(settings or []), f"objective={objective}"], lang=lang)
+
+    return verb
+
+
+def _quiet(as_json: bool) -> Any:
+    """With ``--json``, whatever else prints goes to standard error."""
+    return redirect_stdout(sys.stderr) if as_json else redirect_stdout(sys.stdout)
+
+
+def _progress() -> Any:
+    from tunesmith.train.progress import Shown
+
+    return Shown()
+
+
+def _print(lines: Iterable[str]) -> None:
+    print("\n".join(lines), flush=True)
+
+
+def print_json(value: Any) -> None:
+    """The one object that ``--json`` prints."""
+    print(json.dumps(value, ensure_ascii=False, default=str), flush=True)
+
+
+def _standard_input() -> list[dict[str, Any]]:
+    rows = []
+    for number, line in enumerate(sys.stdin, start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                row = None
+            if not isinstance(row, dict):
+                raise SpecError(say("cli.not_json_line", line=number))
+            rows.append(row)
+    return rows
+
+
+def _asked() -> str | None:
+    try:
+        return input(say("cli.chat_you")).strip() or None
+    except EOFError:
+        return None

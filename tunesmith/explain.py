@@ -1,0 +1,197 @@
+"""Help for a setting, a group of settings or a family of plug-ins, from the classes that define them."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import types
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from tunesmith import words
+from tunesmith.errors import Problem, SpecError
+from tunesmith.peers import name_here
+from tunesmith.run import Run
+from tunesmith.spec import METHODS, METRICS, OBJECTIVES, OPTIMIZERS, READERS, SCHEDULES, TRACKERS, Family, Spec, closest, group_of
+from tunesmith.words import say
+
+FAMILIES: dict[str, Family] = {
+    "objective": OBJECTIVES,
+    "method": METHODS,
+    "train.optimizer": OPTIMIZERS,
+    "train.schedule": SCHEDULES,
+    "track": TRACKERS,
+    "reader": READERS,
+    "metric": METRICS,
+}
+"""Families by the path of their setting; readers and metrics are named in several settings and listed by their own name."""
+ALIASES = {
+    "metrics": "metric",
+    "readers": "reader",
+    "methods": "method",
+    "objectives": "objective",
+    "trackers": "track",
+    "optimizer": "train.optimizer",
+    "schedule": "train.schedule",
+    "data.reader": "reader",
+    "prove.metrics": "metric",
+}
+_BOUNDS = {Gt: "gt", Ge: "ge", Lt: "lt", Le: "le"}
+
+
+def explain(path: str = "") -> list[str]:
+    """The help for ``path``; SpecError with a suggestion where there is no such setting."""
+    listed = ALIASES.get(path, path)
+    if not path:
+        return [say("explain.start"), "", *_group(Run, "")]
+    if listed in FAMILIES:
+        setting = _setting(path) if path in FAMILIES and path not in ("reader", "metric") else []
+        return [*setting, *([""] if setting else []), *_family(listed)]
+    for place, family in FAMILIES.items():
+        if listed.startswith(f"{place}."):
+            return _plug_in(place, family, listed.removeprefix(f"{place}."))
+    return _setting(path)
+
+
+def every_setting() -> Iterator[str]:
+    """Every dotted path of a run, groups included, without the plug-ins' own settings."""
+    yield from _paths(Run, "")
+
+
+def plug_in_settings() -> Iterator[str]:
+    """``method.lora`` and ``method.lora.rank``: every plug-in of the package and each of its settings."""
+    for place, family in FAMILIES.items():
+        for name in family.names():
+            yield f"{place}.{name}"
+            yield from (f"{place}.{name}.{field}" for field in family.get(name).Config.model_fields if field != "name")
+
+
+def _paths(group: type[BaseModel], path: str) -> Iterator[str]:
+    for name, field in group.model_fields.items():
+        here = f"{path}.{name}" if path else name
+        yield here
+        inner = group_of(field.annotation)
+        if inner is not None:
+            yield from _paths(inner, here)
+
+
+def first_sentence(path: str, run: Run) -> str:
+    """The help of a setting of ``run`` in one sentence."""
+    group: Any = run
+    key = described = ""
+    for part in path.split("."):
+        if part == "name":
+            return ""  # a plug-in's name says what it is
+        key = f"{key}.{group.name}.{part}" if key in FAMILIES else f"{key}.{part}".lstrip(".")
+        described = type(group).model_fields[part].description or ""
+        group = vars(group)[part]
+    return help_text(key, described).split("\n")[0].rstrip(".。")
+
+
+def help_text(key: str, described: str) -> str:
+    """The help at ``key`` in the language in use; what only a plug-in from outside describes stays as it is."""
+    text = words.texts(words.language(), "help").get(key) if words.language() != "en" else None
+    return text or inspect.cleandoc(described).replace("``", "")
+
+
+def _setting(path: str) -> list[str]:
+    group: type[BaseModel] = Run
+    field: FieldInfo | None = None
+    done: list[str] = []
+    for part in path.split("."):
+        if part not in group.model_fields:
+            where = ".".join([*done, part])
+            known = list(group.model_fields)
+            told = closest(part, known) or say("spec.known_here", known=", ".join(known))
+            raise SpecError(Problem(where, name_here(where) or say("spec.extra", told=told)))
+        done.append(part)
+        field = group.model_fields[part]
+        group = group_of(field.annotation) or Spec
+    assert field is not None, "a path has at least one part"
+    lines = [path, f"  {help_text(path, field.description or group.__doc__ or '')}"]
+    if group is not Spec and group.model_fields:
+        return [*lines, "", *_group(group, path)]
+    return [*lines, *(f"  {line}" for line in _facts(field, family=path in FAMILIES))]
+
+
+def _facts(field: FieldInfo, family: bool = False) -> list[str]:
+    kinds = say("explain.plug_in") if family else _kind(field.annotation, list(field.metadata))
+    lines = [say("explain.type", type=kinds)]
+    if field.is_required():
+        return [*lines, say("explain.required")]
+    default = field.get_default(call_default_factory=True)
+    return [*lines, say("explain.default", value="-" if default in (None, ()) else default)]
+
+
+def _kind(annotation: Any, metadata: list[Any]) -> str:
+    """A type in words: the choices of a Literal, the bounds of a number, the parts of a union."""
+    marks = ((mark, _BOUNDS[type(mark)]) for mark in metadata if type(mark) in _BOUNDS)
+    bounds = [say(f"explain.{name}", value=f"{dataclasses.asdict(mark)[name]:g}") for mark, name in marks]
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _kind(inner[0], [*inner[1:], *metadata])
+    if origin is Literal:
+        return say("explain.one_of", values=", ".join(str(value) for value in inner))
+    if origin in (Union, types.UnionType):
+        return say("explain.or").join(_kind(part, []) for part in inner if part is not type(None)) + "".join(bounds)
+    if origin in (list, tuple):
+        return say("explain.list_of", type=_kind(inner[0], []))
+    if isinstance(annotation, type) and annotation.__name__ in ("int", "float", "str", "bool"):
+        return say(f"explain.{annotation.__name__}") + "".join(bounds)
+    return say("explain.mapping")
+
+
+def _group(group: type[BaseModel], path: str) -> list[str]:
+    rows = []
+    for name, field in group.model_fields.items():
+        here = f"{path}.{name}" if path else name
+        described = field.description or (group_of(field.annotation) or Spec).__doc__ or ""
+        rows.append((here, help_text(here, described).split("\n")[0]))
+    width = max(len(row[0]) for row in rows)
+    return [f"  {here:<{width}}  {text}" for here, text in rows]
+
+
+def _family(place: str) -> list[str]:
+    family = FAMILIES[place]
+    rows = []
+    for name in family.names():
+        rows.append((name, help_text(f"{place}.{name}", family.get(name).__doc__ or "").split("\n")[0]))
+    width = max((len(row[0]) for row in rows), default=0)
+    return [say("explain.family", kind=family.called), *(f"  {name:<{width}}  {text}" for name, text in rows)]
+
+
+def _plug_in(place: str, family: Family, rest: str) -> list[str]:
+    name, _, key = rest.partition(".")
+    config = None if name in family.names() else _default_config(place, name)
+    if config is not None:  # ``method.rank``: a setting of the default plug-in
+        name, key = config, rest
+    cls = family.get(name)
+    fields = {field: info for field, info in cls.Config.model_fields.items() if field != "name"}
+    here = f"{place}.{name}"
+    if key:
+        if key not in fields:
+            told = closest(key, list(fields)) or say("spec.known_here", known=", ".join(fields))
+            raise SpecError(Problem(f"{here}.{key}", say("spec.extra", told=told)))
+        text = help_text(f"{here}.{key}", fields[key].description or "")
+        return [f"{here}.{key}", f"  {text}", *(f"  {line}" for line in _facts(fields[key]))]
+    lines = [here, f"  {help_text(here, cls.__doc__ or '')}"]
+    width = max((len(field) for field in fields), default=0)
+    rows = [f"  {field:<{width}}  {help_text(f'{here}.{field}', info.description or '')}" for field, info in fields.items()]
+    return [*lines, "", *rows] if rows else lines
+
+
+def _default_config(place: str, field: str) -> str | None:
+    """The default plug-in at ``place``, if it has a setting of this name."""
+    info: FieldInfo | None = None
+    group: type[BaseModel] = Run
+    for part in place.split("."):
+        info = group.model_fields.get(part)
+        group = (group_of(info.annotation) if info else None) or Spec
+    name = info.default if info is not None else None
+    if not isinstance(name, str):
+        return None
+    return name if field in FAMILIES[place].get(name).Config.model_fields else None

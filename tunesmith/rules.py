@@ -1,0 +1,117 @@
+"""Rules across settings, one function each; every one of them needs nothing but the settings and the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tunesmith.errors import Problem
+from tunesmith.examples import Text
+from tunesmith.folder import RunFolder
+from tunesmith.run import Run
+from tunesmith.spec import METRICS, OBJECTIVES, READERS, closest
+from tunesmith.train.trackers import missing_packages
+from tunesmith.words import say
+
+
+def empty_folder(run: Run) -> Iterator[Problem]:
+    """The run's folder is new, or holds no run."""
+    folder = RunFolder(Path(run.out))
+    if folder.path.exists() and not folder.path.is_dir():
+        yield Problem("out", say("plan.out_is_file", out=run.out))
+    elif any(path.exists() for path in (folder.run_yaml, folder.record, folder.checkpoints, folder.model)):
+        yield Problem("out", say("plan.out_taken", out=run.out))
+
+
+def known_names(run: Run) -> Iterator[Problem]:
+    """Metrics and readers that are named exist."""
+    metrics = METRICS.names()
+    if run.train.keep.best_by not in ("loss", *metrics):
+        yield _unknown("train.keep.best_by", run.train.keep.best_by, ["loss", *metrics])
+    for index, name in enumerate(run.prove.metrics):
+        if name not in metrics:
+            yield _unknown(f"prove.metrics.{index}", name, metrics)
+    allowed = list(run.prove.metrics) or metrics
+    if run.prove.primary is not None and run.prove.primary not in allowed:
+        yield _unknown("prove.primary", run.prove.primary, allowed)
+    for where, reader in _readers(run):
+        if reader is not None and reader not in READERS.names():
+            yield _unknown(where, reader, READERS.names())
+
+
+def _readers(run: Run) -> Iterator[tuple[str, str | None]]:
+    yield "data.reader", run.data.reader
+    if not isinstance(run.data.path, str):
+        for index, source in enumerate(run.data.path):
+            yield f"data.path.{index}.reader", source.reader
+
+
+def _unknown(where: str, name: str, known: list[str]) -> Problem:
+    return Problem(where, say("plan.unknown", name=repr(name), told=closest(name, known) or ";", known=", ".join(known)))
+
+
+def schedule_fits(run: Run) -> Iterator[Problem]:
+    """Cycles belong to the one schedule that has them, and warm-up is shorter than the run."""
+    train = run.train
+    if train.cycles > 1 and train.schedule.name != "cosine_with_restarts":
+        yield Problem("train.cycles", say("plan.cycles", value=train.cycles, schedule=train.schedule.name))
+    if train.steps is not None and train.warmup >= 1 and train.warmup >= train.steps:
+        yield Problem("train.warmup", say("plan.warmup", warmup=f"{train.warmup:g}", steps=train.steps))
+
+
+def watched(run: Run) -> Iterator[Problem]:
+    """What is decided by held-out rows has held-out rows, and is measured."""
+    keep, nothing = run.train.keep, run.data.held_out == 0
+    if keep.patience and (nothing or keep.evaluate == 0):
+        yield Problem("train.keep.patience", say("plan.patience"))
+    if keep.best_by != "loss" and (nothing or keep.evaluate == 0):
+        yield Problem("train.keep.best_by", say("plan.best_by", value=repr(keep.best_by)))
+    if run.prove.require and nothing:
+        yield Problem("prove.require", say("plan.require", value=repr(run.prove.require)))
+
+
+def objective_fits(run: Run) -> Iterator[Problem]:
+    """Settings of a conversation are not given where plain text is learned, and the other way round."""
+    given = run.data.model_fields_set
+    if OBJECTIVES.get(run.objective.name).eats is Text:
+        for name in ("template", "system", "reasoning", "train_on"):
+            if name in given and run.data.model_dump()[name] != type(run.data).model_fields[name].default:
+                yield Problem(f"data.{name}", say("plan.not_for_text", objective=run.objective.name))
+    elif run.data.too_long == "split":
+        yield Problem("data.too_long", say("plan.split_is_for_text", objective=run.objective.name))
+
+
+def answers(run: Run) -> Iterator[Problem]:
+    """Several different answers need a temperature."""
+    if run.generate.samples > 1 and run.generate.temperature == 0:
+        yield Problem("generate.samples", say("plan.samples", value=run.generate.samples))
+    if run.generate.top_p < 1 and run.generate.temperature == 0:
+        yield Problem("generate.top_p", say("plan.top_p", value=run.generate.top_p))
+
+
+def questions_there(run: Run) -> Iterator[Problem]:
+    """A text as ``questions`` is a file."""
+    if isinstance(run.questions, str) and run.questions and not Path(run.questions).is_file():
+        yield Problem("questions", say("plan.no_questions", value=repr(run.questions)))
+
+
+def trackers_there(run: Run) -> Iterator[Problem]:
+    """The packages of the trackers are installed."""
+    yield from missing_packages(run.track)
+
+
+RULES: tuple[Callable[[Run], Iterator[Problem]], ...] = (
+    empty_folder,
+    known_names,
+    schedule_fits,
+    watched,
+    objective_fits,
+    answers,
+    questions_there,
+    trackers_there,
+)
+
+
+def broken(run: Run) -> list[Problem]:
+    """Every rule that ``run`` breaks."""
+    return [problem for rule in RULES for problem in rule(run)]

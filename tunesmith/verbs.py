@@ -1,0 +1,134 @@
+"""One function for each verb, for Python and for the command line alike.
+
+``import tunesmith as ts; run = ts.train("run.yaml", ["train.epochs=1"], on_step=print); ts.prove(run)``
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunesmith import words
+from tunesmith.errors import Problem, SpecError
+from tunesmith.folder import RunFolder
+from tunesmith.importing import peer_of, translate
+from tunesmith.overrides import with_overrides
+from tunesmith.run import Run, validate
+from tunesmith.spec import read_settings
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.data.check import Check
+    from tunesmith.evaluate.predict import Predictor
+    from tunesmith.evaluate.prove import Proof
+    from tunesmith.plan import Plan
+    from tunesmith.train.progress import Shown
+
+Settings = str | Path | Mapping[str, Any] | Run
+AnyRun = RunFolder | str | Path
+Overrides = Sequence[str] | Mapping[str, Any]
+
+
+def settings_of(settings: Settings, overrides: Overrides = ()) -> Run:
+    """A validated Run from a YAML file, a mapping or a Run; a peer's settings are answered with ours."""
+    if isinstance(settings, Run):
+        settings = settings.model_dump(exclude_unset=True)
+    if isinstance(settings, str | Path) and Path(settings).is_dir():
+        raise SpecError(Problem(str(settings), say("cli.is_folder", folder=settings)))
+    plain = read_settings(settings) if isinstance(settings, str | Path) else settings
+    peer = peer_of(plain)
+    if peer is not None:
+        raise SpecError(translate(plain, peer).text())
+    return validate(with_overrides(plain, overrides))
+
+
+def check(settings: Settings, overrides: Overrides = (), *, progress: Shown | None = None) -> Check:
+    """Reads, renders and splits the data, and says where every row went; needs the model's tokenizer only."""
+    from tunesmith.data.check import check as look
+    from tunesmith.models.hub import find_model
+    from tunesmith.models.load import load_tokenizer
+
+    plain = read_settings(settings) if isinstance(settings, str | Path) else settings
+    plain = plain.model_dump(exclude_unset=True) if isinstance(plain, Run) else plain
+    # Neither is needed to look at data; the starter's tokenizer counts tokens as well as another's.
+    run = settings_of({"model": "starter", "out": "runs/check", **plain}, overrides)
+    _speak(run)
+    folder = find_model(run.model.path, revision=run.model.revision)
+    tokenizer = load_tokenizer(folder, trust_remote_code=run.model.trust_remote_code)
+    return look(run, tokenizer, progress=progress)
+
+
+def plan(settings: Settings, overrides: Overrides = (), *, probe: bool = False, progress: Shown | None = None) -> Plan:
+    """What would run, with every value's origin and every problem; nothing is written."""
+    from tunesmith.plan import make
+
+    run = settings_of(settings, overrides)
+    _speak(run)
+    return make(run, probe=probe, progress=progress)
+
+
+def train(
+    settings: Settings,
+    overrides: Overrides = (),
+    *,
+    on_step: Callable[[dict[str, Any]], None] | None = None,
+    resume: bool = False,
+    progress: Shown | None = None,
+    on_plan: Callable[[Plan], None] | None = None,
+) -> RunFolder:
+    """Trains and returns the run's folder; with ``resume``, ``settings`` is the folder of a run that was stopped.
+
+    ``on_step`` gets each line of the record; ``on_plan`` the plan before anything is written.
+    """
+    if resume:
+        if not isinstance(settings, str | Path) or overrides:
+            raise SpecError(say("cli.resume_takes_folder"))
+        resolved = RunFolder(Path(settings)).resolved()
+        # The folder may have been moved since.
+        resolved = replace(resolved, run=resolved.run.model_copy(update={"out": str(settings)}))
+        _speak(resolved.run)
+        from tunesmith.train.start import train as start
+
+        return start(resolved, resume=True, on_step=on_step, progress=progress)
+    made = plan(settings, overrides, progress=progress).require()
+    if on_plan is not None:
+        on_plan(made)
+    from tunesmith.train.start import train as start
+
+    text = "\n".join(made.lines()) + "\n"
+    return start(made.resolved, made.prepared, on_step=on_step, progress=progress, plan=text)
+
+
+def prove(run: AnyRun, *, items: int | None = None, shots: int | None = None, progress: Shown | None = None) -> Proof:
+    """Scores tuned, base and the cheap rivals on the proof rows, and says improved, worse or not shown."""
+    from tunesmith.evaluate.prove import prove as score
+
+    folder = _folder(run)
+    _speak(folder.resolved().run)
+    return score(folder, items=items, shots=shots, progress=progress)
+
+
+def load(run: AnyRun) -> Predictor:
+    """The tuned model of a run, ready to answer: ``ts.load(RUN).predict(rows)``."""
+    from tunesmith.evaluate.predict import Predictor
+
+    return Predictor(_folder(run))
+
+
+def predict(run: AnyRun, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with an answer each, their other columns kept."""
+    return load(run).predict(rows)
+
+
+def _folder(run: AnyRun) -> RunFolder:
+    folder = run if isinstance(run, RunFolder) else RunFolder(Path(run))
+    folder.resolved()
+    return folder
+
+
+def _speak(run: Run) -> None:
+    """The run's own language, where it names one."""
+    if run.lang != "auto":
+        words.use(run.lang)
