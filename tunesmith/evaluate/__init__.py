@@ -1,0 +1,1 @@
+"""Proof, prediction and conversation with a trained run."""

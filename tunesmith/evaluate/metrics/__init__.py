@@ -1,0 +1,63 @@
+"""How good an answer is: one metric a file. A metric gives a number an item, and says how items combine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from tunesmith.spec import METRICS, Spec
+
+__all__ = ["METRICS", "Metric", "has_han", "has_kana", "words"]
+
+HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+KANA = "\u3040-\u30ff\u31f0-\u31ff"
+_WORD = re.compile(f"[{HAN}{KANA}]|[^\\W_{HAN}{KANA}]+")
+
+
+class Metric:
+    """Base of the metrics. A plain average needs only ``score``; others say what adds up and what is made of the sums."""
+
+    name: ClassVar[str]
+    reads: ClassVar[Literal["text", "choice", "nll"]] = "text"
+    """What it looks at: the text a model wrote, the option it finds likeliest, or its log-likelihood of the reference."""
+    higher: ClassVar[bool] = True
+    """Whether more is better."""
+    right_or_wrong: ClassVar[bool] = False
+    """Whether an item scores 0 or 1, so that McNemar's test applies."""
+
+    class Config(Spec):
+        """No settings."""
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    def score(self, prediction: Any, reference: str) -> float:
+        """The score of one item."""
+        raise AssertionError(f"metric {self.name} has no score")
+
+    def statistics(self, predictions: Sequence[Any], references: Sequence[str]) -> np.ndarray:
+        """One row of numbers an item, [n, S], whose sums over items are all that ``value`` needs."""
+        pairs = zip(predictions, references, strict=True)
+        return np.array([[self.score(prediction, reference), 1.0] for prediction, reference in pairs], dtype=np.float64)
+
+    def value(self, sums: np.ndarray) -> np.ndarray:
+        """The metric over the items whose statistics add up to ``sums`` [..., S]."""
+        return sums[..., 0] / sums[..., 1]
+
+
+def has_han(text: str) -> bool:
+    """Whether a Chinese character occurs."""
+    return re.search(f"[{HAN}]", text) is not None
+
+
+def has_kana(text: str) -> bool:
+    """Whether a Japanese syllable occurs."""
+    return re.search(f"[{KANA}]", text) is not None
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words, English as rouge_score splits it; of Han and kana, written without spaces, each character is one."""
+    return _WORD.findall(text.lower())

@@ -1,0 +1,74 @@
+"""A session: several turns, streamed, the oldest rounds forgotten where the context ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from tunesmith import verbs, words
+from tunesmith.errors import DataError
+from tunesmith.evaluate.chat import Session
+from tunesmith.examples import Turn
+
+
+@pytest.fixture
+def session(label_run):
+    return Session(label_run)
+
+
+def test_a_first_answer_is_that_of_predict(session, label_run):
+    pieces = list(session.say("xyz red uvw zzz"))
+    assert "".join(pieces) == verbs.predict(label_run, [{"instruction": "xyz red uvw zzz"}])[0]["prediction"]
+    assert session.turns == (Turn("user", "xyz red uvw zzz"), Turn("assistant", "".join(pieces).strip()))
+
+
+def test_later_turns_see_the_earlier_ones(session):
+    list(session.say("red"))
+    first = session.turns[-1].content
+    asked = []
+    prompt = session.render.prompt
+    session.render.prompt = lambda chat: asked.append(prompt(chat)) or asked[-1]
+    list(session.say("two"))
+    text = session.loaded.tokenizer.decode(asked[-1])
+    assert text == (
+        f"<|im_start|>user\nred<|im_end|>\n<|im_start|>assistant\n{first}<|im_end|>\n<|im_start|>user\ntwo<|im_end|>\n<|im_start|>assistant\n"
+    )
+    assert len(session.turns) == 4
+    session.reset()
+    assert session.turns == () and session.forgotten == 0
+
+
+def test_a_system_prompt_stays(label_run):
+    session = Session(label_run, system="be brief")
+    list(session.say("red"))
+    session.reset()
+    session.turns = (Turn("user", "two"),)
+    text = session.loaded.tokenizer.decode(session._fitting())
+    assert text.startswith("<|im_start|>system\nbe brief<|im_end|>\n<|im_start|>user\ntwo")
+
+
+def test_the_oldest_rounds_are_forgotten_where_the_context_ends(session):
+    session.limit = 120
+    for _ in range(4):
+        list(session.say("red xyz uvw red xyz uvw"))
+    assert session.forgotten > 0
+    assert session.turns[0].role == "user" and session.turns[-1].role == "assistant"
+
+
+def test_a_question_that_cannot_fit_is_refused_and_the_session_goes_on(session):
+    words.use("en")
+    session.limit = 40
+    with pytest.raises(DataError, match=r"the question has \d+ tokens; with an answer of up to 24 it does not fit into"):
+        list(session.say("red " * 60))
+    session.limit = 512
+    assert "".join(session.say("red"))
+
+
+def test_what_was_said_before_an_interruption_is_kept(session):
+    talk = session.say("xyz red uvw zzz")
+    piece = next(talk)
+    talk.close()
+    assert session.turns[-1] == Turn("assistant", piece.strip())
+
+
+def test_the_base_can_be_asked(label_run):
+    assert list(Session(label_run, tuned=False).say("red")) != list(Session(label_run).say("red"))

@@ -1,0 +1,64 @@
+"""A conversation of several turns with a run's model, its answers streamed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tunesmith import words
+from tunesmith.errors import DataError
+from tunesmith.evaluate.task import final
+from tunesmith.examples import Chat, Turn
+from tunesmith.folder import RunFolder
+
+
+class Session:
+    """The turns so far. ``forgotten`` counts rounds that no longer fit into the model's context and were left out."""
+
+    def __init__(self, folder: RunFolder, *, tuned: bool = True, system: str | None = None) -> None:
+        from tunesmith.models.load import load_run
+
+        self.run = folder.resolved().run
+        self.loaded = load_run(folder, tuned=tuned)
+        assert self.loaded.render is not None, "a run's model comes with its renderer"
+        self.render = self.loaded.render
+        self.settings = self.run.generate
+        self.system = (Turn("system", system),) if system else ()
+        self.limit: int | None = self.loaded.model.config.get_text_config().to_dict().get("max_position_embeddings")
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets the conversation; the system prompt stays."""
+        self.turns: tuple[Turn, ...] = ()
+        self.forgotten = 0
+
+    def say(self, text: str) -> Iterator[str]:
+        """The answer, piece by piece. What was said when the caller stops listening is part of the conversation."""
+        from tunesmith.models.generate import stream
+
+        self.turns = (*self.turns, Turn("user", text))
+        prompt = self._fitting()
+        seed = self.run.train.seed + len(self.turns)
+        pieces: list[str] = []
+        try:
+            loaded = self.loaded
+            for piece in stream(loaded.model, loaded.tokenizer, prompt, self.settings, stop_ids=self.render.stop_ids, seed=seed):
+                pieces.append(piece)
+                yield piece
+        finally:
+            self.turns = (*self.turns, Turn("assistant", final("".join(pieces))))
+
+    def _fitting(self) -> np.ndarray:
+        """The prompt, without the oldest rounds where an answer would not fit; DataError when the question alone is too long."""
+        while True:
+            prompt = self.render.prompt(Chat((*self.system, *self.turns), columns={"question": self.turns[-1].content}))
+            if self.limit is None or len(prompt) + self.settings.max_new_tokens <= self.limit:
+                return prompt
+            later = next((n for n, turn in enumerate(self.turns) if n and turn.role == "user"), None)
+            if later is None:
+                self.turns = ()
+                told = {"tokens": len(prompt), "new": self.settings.max_new_tokens, "limit": self.limit}
+                raise DataError(words.say("chat.too_long", **told))
+            self.turns = self.turns[later:]
+            self.forgotten += 1

@@ -1,0 +1,139 @@
+"""Proof: the verdict with all its numbers, as JSON and as the table that a person reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rich.cells import cell_len
+
+from tunesmith.evaluate.judge import TUNED, metric
+from tunesmith.evaluate.statistics import DISCORDANT, FEWEST
+from tunesmith.words import say
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What ``prove`` found. ``found`` is proof.json."""
+
+    found: dict[str, Any]
+
+    @property
+    def verdict(self) -> str:
+        """improved, worse or not shown: tuned against the base, by the primary metric."""
+        return self.found["verdict"]
+
+    def meets(self, require: str | None) -> bool:
+        """Whether the verdict is what ``prove.require`` asks for."""
+        return {None: True, "improved": self.verdict == "improved", "not worse": self.verdict != "worse"}[require]
+
+    def to_json(self) -> dict[str, Any]:
+        """proof.json as a dict."""
+        return self.found
+
+    def lines(self) -> list[str]:
+        """Heading, a row a contender, the verdict in one line, and what it rests on."""
+        found = self.found
+        head = say(
+            "prove.head",
+            items=found["items"],
+            primary=metric_name(found["primary"]),
+            reason=say(f"prove.{found['primary_reason']}"),
+        )
+        return [head, "", *_table(found), "", self.sentence(), *_notes(found)]
+
+    def sentence(self) -> str:
+        """The verdict in one line."""
+        found, name = self.found, self.found["primary"]
+        compared = found["differences"]["base"][name]
+        values = {
+            "metric": metric_name(name),
+            "items": found["items"],
+            "tuned": shown(name, found["contenders"][TUNED][name]),
+            "base": shown(name, found["contenders"]["base"][name]),
+            "interval": _interval(name, compared),
+        }
+        key = {"improved": "prove.improved", "worse": "prove.worse", "not shown": "prove.not_shown"}[self.verdict]
+        return say(key, **values)
+
+
+def metric_name(name: str) -> str:
+    """What people call a metric; one from outside keeps its own name."""
+    from tunesmith.words import language, texts
+
+    return texts(language(), "metric").get(name, name)
+
+
+def shown(name: str, value: float | None, *, sign: bool = False) -> str:
+    """A value as people read it: rights and wrongs in percent, others with digits that mean something."""
+    if value is None:
+        return "–"
+    mark = "+" if sign else ""
+    if metric(name).right_or_wrong:
+        return f"{100 * value:{mark}.1f}" + ("" if sign else " %")
+    return f"{value:{mark}.1f}" if abs(value) >= 10 or name in ("bleu", "chrf") else f"{value:{mark}.3f}"
+
+
+def _interval(name: str, compared: dict[str, Any]) -> str:
+    low, high = (shown(name, compared[side], sign=True) for side in ("low", "high"))
+    return f"{shown(name, compared['difference'], sign=True)} [{low}, {high}]"
+
+
+def _table(found: dict[str, Any]) -> list[str]:
+    names = list(dict.fromkeys([found["primary"], *(n for values in found["contenders"].values() for n in values)]))
+    rows = [["", *(metric_name(name) for name in names), say("prove.col_difference", metric=metric_name(found["primary"])), ""]]
+    for contender, values in found["contenders"].items():
+        compared = found["differences"].get(contender, {}).get(found["primary"])
+        last = (
+            [_interval(found["primary"], compared), say(f"prove.word_{compared['verdict'].replace(' ', '_')}")]
+            if compared
+            else ["", ""]
+        )
+        label = say(f"prove.{contender}", shots=len(found["shots"]))
+        rows.append([label, *(shown(name, values.get(name)) for name in names), *last])
+    widths = [max(cell_len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    aligned = [
+        [_pad(cell, width, right=0 < i <= len(names)) for i, (cell, width) in enumerate(zip(row, widths, strict=True))]
+        for row in rows
+    ]
+    return ["  " + "  ".join(row).rstrip() for row in aligned]
+
+
+def _pad(text: str, width: int, *, right: bool) -> str:
+    space = " " * (width - cell_len(text))
+    return space + text if right else text + space
+
+
+def _notes(found: dict[str, Any]) -> list[str]:
+    name = found["primary"]
+    compared = found["differences"]["base"][name]
+    lines = []
+    if found["items"] < FEWEST:
+        lines.append(say("prove.too_few", items=found["items"], fewest=FEWEST))
+    elif found["verdict"] == "not shown" and not compared["low"] <= 0 <= compared["high"]:
+        lines.append(say("prove.few_changed", fewest=DISCORDANT))
+    if found["verdict"] == "not shown":
+        lines.append(
+            say("prove.smallest", items=found["items"], effect=shown(name, compared["smallest_effect"]).removesuffix(" %"))
+        )
+        if compared["items_needed"]:
+            lines.append(say("prove.needed", needed=compared["items_needed"]))
+    if "p" in compared:
+        test = {key: compared[key] for key in ("only_tuned_right", "only_other_right")}
+        lines.append(say("prove.mcnemar", p=f"{compared['p']:.2g}", **test))
+    lost = [
+        rival
+        for rival, by in found["differences"].items()
+        if rival != "base" and by.get(name, {}).get("verdict") not in ("improved", None)
+    ]
+    lines += [say("prove.rival_stands", rival=say(f"prove.{rival}", shots=len(found["shots"]))) for rival in lost]
+    if found["stopped"]:
+        shares = {contender: f"{100 * found['stopped'][contender]:.0f} %" for contender in ("base", TUNED)}
+        lines.append(say("prove.stopped", tokens=found["generation"]["max_new_tokens"], **shares))
+    if found["generation"] and found["generation"]["folder_defaults"]:
+        lines.append(
+            say(
+                "prove.folder_defaults", settings=", ".join(f"{k}={v}" for k, v in found["generation"]["folder_defaults"].items())
+            )
+        )
+    return lines

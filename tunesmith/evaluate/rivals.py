@@ -1,0 +1,119 @@
+"""The cheap rivals that answer "should you tune at all?": TF-IDF with logistic regression, and examples in the prompt."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tunesmith.batch import Tokens
+from tunesmith.data.render import Render
+from tunesmith.evaluate.metrics import words
+from tunesmith.examples import Chat
+
+MOST_OPTIONS = 50
+LONGEST_OPTION = 60
+"""Characters."""
+EACH_AT_LEAST = 3
+STRENGTHS = (1.0, 10.0, 100.0)
+"""Inverse regularisation that cross-validation on the training rows chooses from."""
+
+
+def options_of(answers: Sequence[str]) -> tuple[str, ...]:
+    """The different answers, most frequent first, where they are a small set; else nothing.
+
+    A small set is 2 to 50 different answers of at most 60 characters on one line, each given 3 times on average.
+    """
+    counts = Counter(answers)
+    fits = all(answer and len(answer) <= LONGEST_OPTION and "\n" not in answer for answer in counts)
+    if not fits or not 2 <= len(counts) <= MOST_OPTIONS or len(answers) < EACH_AT_LEAST * len(counts):
+        return ()
+    return tuple(sorted(counts, key=lambda answer: (-counts[answer], answer)))
+
+
+def tfidf(questions: Sequence[str], answers: Sequence[str], asked: Sequence[str], *, seed: int) -> list[str]:
+    """Answers to ``asked`` by logistic regression on words and word pairs of the training rows; Chinese by characters."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import make_pipeline
+
+    def pipeline(strength: float) -> Any:
+        settings: dict[str, Any] = {"tokenizer": words, "token_pattern": None, "lowercase": False}
+        vectors = TfidfVectorizer(**settings, ngram_range=(1, 2), sublinear_tf=True)
+        return make_pipeline(vectors, LogisticRegression(C=strength, max_iter=1000, random_state=seed))
+
+    if len(set(answers)) < 2 or not any(words(question) for question in questions):
+        return [Counter(answers).most_common(1)[0][0]] * len(asked)
+    model = pipeline(STRENGTHS[1])
+    folds = min(3, min(Counter(answers).values()))
+    if folds > 1:
+        model = GridSearchCV(model, {"logisticregression__C": STRENGTHS}, cv=folds)
+    return [str(answer) for answer in model.fit(list(questions), list(answers)).predict(list(asked))]
+
+
+def choose_shots(answers: Sequence[str], shots: int, *, seed: int, labelled: bool) -> list[int]:
+    """Indices of the training rows shown: at random, where answers are labels one of each in turn, in random order."""
+    order: list[int] = [int(index) for index in np.random.default_rng(seed).permutation(len(answers))]
+    if not labelled:
+        return order[:shots]
+    piles: defaultdict[str, list[int]] = defaultdict(list)
+    for index in order:
+        piles[answers[index]].append(index)
+    rounds: list[int] = []
+    for depth in range(max(map(len, piles.values()), default=0)):
+        rounds += [pile[depth] for pile in piles.values() if depth < len(pile)]
+    return np.random.default_rng(seed).permutation(rounds[:shots]).tolist()
+
+
+def with_shots(chat: Chat, shots: Sequence[Chat]) -> Chat:
+    """``chat`` with the examples as earlier turns after its own system turn; they are context, never trained."""
+    shown = tuple(replace(turn, train=False) for shot in shots for turn in shot.turns if turn.role != "system")
+    system = tuple(turn for turn in chat.turns if turn.role == "system")
+    return replace(chat, turns=(*system, *shown, *(turn for turn in chat.turns if turn.role != "system")))
+
+
+def prompt_with_shots(render: Render, chat: Chat, shots: Sequence[Chat]) -> np.ndarray:
+    """What a model is asked when it sees the examples first; with ``data.template``, filled templates one after another."""
+    if render.template is None:
+        return render.prompt(with_shots(chat, shots))
+    return np.concatenate([_shown(render, shots), _bare(render, render.prompt(chat))])
+
+
+def tokens_with_shots(render: Render, chat: Chat, plain: Sequence[Tokens], shots: Sequence[Chat]) -> list[Tokens]:
+    """The sequences ``plain`` of ``chat`` after the examples; exactly the tokens that are scored there are scored here."""
+    if render.template is None:
+        longer = render.chat(with_shots(chat, shots))[-len(plain) :]
+    else:
+        header = _shown(render, shots)
+        longer = [_after(header, tokens, len(tokens) - len(_bare(render, tokens.ids_T))) for tokens in plain]
+    return [_same_scored(after, before) for after, before in zip(longer, plain, strict=True)]
+
+
+def _shown(render: Render, shots: Sequence[Chat]) -> np.ndarray:
+    gap = render.pieces.more("\n\n")
+    parts = [np.array([*_bare(render, render.chat(shot)[-1].ids_T), *gap], np.int32) for shot in shots]
+    return np.concatenate([np.array(render.pieces.bos, np.int32), *parts])
+
+
+def _bare(render: Render, ids: np.ndarray) -> np.ndarray:
+    """Ids without the tokens that begin a text."""
+    bos = np.array(render.pieces.bos, np.int32)
+    return ids[len(bos) :] if len(bos) and np.array_equal(ids[: len(bos)], bos) else ids
+
+
+def _after(header: np.ndarray, tokens: Tokens, skip: int) -> Tokens:
+    weights = np.concatenate([np.zeros(len(header), np.float32), tokens.weights_T[skip:]])
+    return Tokens(np.concatenate([header, tokens.ids_T[skip:]]), weights)
+
+
+def _same_scored(longer: Tokens, plain: Tokens) -> Tokens:
+    """``longer`` with the weights of its last tokens taken from ``plain``, so that the examples count nothing."""
+    scored = np.flatnonzero(longer.weights_T)
+    kept = scored[max(0, len(scored) - plain.scored) :]
+    weights = np.zeros(len(longer), np.float32)
+    weights[kept] = plain.weights_T[1:][plain.weights_T[1:] != 0][-len(kept) :] if len(kept) else 0
+    return Tokens(longer.ids_T, weights)

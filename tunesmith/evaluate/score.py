@@ -1,0 +1,93 @@
+"""What a model finds likely: log-likelihoods of given sequences, shared beginnings computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tunesmith.batch import Batch, Tokens
+
+if TYPE_CHECKING:
+    from tunesmith.models.load import Loaded
+
+BUDGET = 4096
+"""Tokens of one forward."""
+
+Progress = Callable[[int, int], None]
+
+
+def likelihoods(
+    loaded: Loaded, examples: Sequence[Sequence[Tokens]], *, budget: int = BUDGET, progress: Progress | None = None
+) -> list[np.ndarray]:
+    """For each example [sequences, 2]: weighted negative log-likelihood of the scored tokens (nats), and their weight."""
+    import torch
+
+    from tunesmith.models.views import see
+
+    found: dict[int, np.ndarray] = {}
+    loaded.model.eval()
+    for part in _parts(examples, budget, padded=loaded.layout == "padded"):
+        batch = loaded.lay(Batch.grow([examples[index] for index in part]))
+        with torch.no_grad():
+            weights_N = batch.weights_N.double()
+            terms_N2 = torch.stack([-weights_N * see(loaded.model, batch).logprobs_N.double(), weights_N], dim=1)
+            sums_B2 = torch.zeros(len(batch.ends_B), 2, dtype=torch.float64, device=terms_N2.device)
+            rows = sums_B2.index_add_(0, batch.owner_N, terms_N2).cpu().numpy()
+        ends = np.cumsum([len(examples[index]) for index in part])
+        found |= dict(zip(part, np.split(rows, ends[:-1]), strict=True))
+        if progress:
+            progress(len(found), len(examples))
+    return [found[index] for index in range(len(examples))]
+
+
+def continued(prompt: np.ndarray, answer: Sequence[int]) -> Tokens:
+    """``answer`` scored after ``prompt``."""
+    ids = np.concatenate([np.asarray(prompt, np.int32), np.asarray(answer, np.int32)])
+    weights = np.zeros(len(ids), np.float32)
+    weights[len(prompt) :] = 1
+    return Tokens(ids, weights)
+
+
+def likeliest(nll_of_options: np.ndarray, options: Sequence[str]) -> str:
+    """The option of the highest summed log-probability over its tokens, the stop token among them.
+
+    The sum is the probability that the model answers exactly this and stops; an average would favour long options.
+    """
+    return options[int(np.argmin(nll_of_options))]
+
+
+def _parts(examples: Sequence[Sequence[Tokens]], budget: int, *, padded: bool) -> list[list[int]]:
+    """Indices, cut to ``budget`` tokens: neighbours that begin alike in a forest, of like length where rows are padded."""
+
+    def beginning(index: int) -> bytes:
+        return examples[index][0].ids_T.astype(">u4").tobytes()
+
+    def longest(index: int) -> int:
+        return max(map(len, examples[index]))
+
+    parts: list[list[int]] = []
+    cost = width = 0
+    last = np.zeros(0, np.int32)
+    for index in sorted(range(len(examples)), key=(lambda i: -longest(i)) if padded else beginning):
+        sequences = [tokens.ids_T for tokens in examples[index]]
+        width = width or longest(index)
+        if padded:
+            added = width * len(sequences)
+        else:
+            added = sum(len(now) - _common(before, now) for before, now in zip([last, *sequences], sequences, strict=False))
+        if not parts or cost + added > budget:
+            parts.append([])
+            width, cost = longest(index), 0
+            added = width * len(sequences) if padded else added + _common(last, sequences[0])
+        parts[-1].append(index)
+        cost += added
+        last = sequences[-1]
+    return parts
+
+
+def _common(left: np.ndarray, right: np.ndarray) -> int:
+    length = min(len(left), len(right))
+    different = np.flatnonzero(left[:length] != right[:length])
+    return int(different[0]) if len(different) else length

@@ -1,0 +1,155 @@
+"""What the contenders of a proof are given: held-out items, their references, the options, training rows for the rivals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tunesmith.batch import Tokens
+from tunesmith.data.prepare import Item, Prepared
+from tunesmith.data.reading import examples
+from tunesmith.data.render import Render
+from tunesmith.evaluate import rivals
+from tunesmith.evaluate.score import continued
+from tunesmith.examples import Chat
+from tunesmith.run import Run
+
+MOST_TRAINING_ROWS = 20_000
+"""Training rows that the rivals see; more would cost minutes and memory and change them little."""
+
+
+@dataclass
+class Task:
+    """``questions``, ``prompts`` and ``references`` are by item; empty for plain text, which is only scored."""
+
+    items: list[Item]
+    render: Render
+    questions: list[str]
+    prompts: list[np.ndarray]
+    references: list[str]
+    longest: int
+    """Tokens of the longest reference, its stop token counted."""
+    options: dict[str, tuple[int, ...]]
+    """Answer to its token ids, most frequent in training first; empty where answers are no small set."""
+    training: list[tuple[str, Chat]]
+    """Row id and conversation of the training rows that the rivals see."""
+    labels: list[str]
+    """The option that each of those training rows has for an answer; empty without options."""
+    shots: list[int]
+    """Indices into ``training`` of the rows shown in the prompt of the few-shot base."""
+
+    @property
+    def shown(self) -> list[Chat]:
+        """The conversations of ``shots``."""
+        return [self.training[index][1] for index in self.shots]
+
+    def sequences(self, index: int, *, shots: bool = False) -> list[Tokens]:
+        """The item's own sequences, whose trained tokens are scored, then each option after its prompt."""
+        item = self.items[index]
+        if not shots:
+            return [*item.tokens, *(continued(self.prompts[index], ids) for ids in self.options.values())]
+        chat = _chat(item)
+        plain = rivals.tokens_with_shots(self.render, chat, item.tokens, self.shown)
+        return [*plain, *(continued(self.prompt(index, shots=True), ids) for ids in self.options.values())]
+
+    def prompt(self, index: int, *, shots: bool = False) -> np.ndarray:
+        """What a model is asked."""
+        return rivals.prompt_with_shots(self.render, _chat(self.items[index]), self.shown) if shots else self.prompts[index]
+
+
+def task_of(run: Run, prepared: Prepared, *, items: int, shots: int) -> Task:
+    """The task of a proof over at most ``items`` of the proof rows, with at most ``shots`` training rows shown to the base."""
+    chosen = evenly(prepared.proof, items)
+    render = prepared.render
+    if not isinstance(chosen[0].example, Chat):
+        texts = [item.example.text if item.example else "" for item in chosen]  # type: ignore[union-attr]
+        return Task(chosen, render, texts, [], texts, 0, {}, [], [], [])
+    answered = [answer_of(render, _chat(item)) for item in chosen]
+    training = _training(run, prepared)
+    options = _options(render, [chat for _, chat in training])
+    task = Task(
+        items=chosen,
+        render=render,
+        questions=[question_of(_chat(item)) for item in chosen],
+        prompts=[prompt for prompt, _, _ in answered],
+        references=[text for _, _, text in answered],
+        longest=max(len(ids) for _, ids, _ in answered),
+        options={text: ids for ids, text in options.values()},
+        training=training,
+        labels=[options[_label(chat)][1] for _, chat in training] if options else [],
+        shots=[],
+    )
+    labels = task.labels or [chat.answer for _, chat in training]
+    task.shots = rivals.choose_shots(labels, shots, seed=run.train.seed, labelled=bool(options))
+    _fit(task, run.data.max_length or 2048)
+    return task
+
+
+def evenly(items: Sequence[Item], most: int) -> list[Item]:
+    """At most ``most`` items, spread over all."""
+    return list(items) if len(items) <= most else [items[index * len(items) // most] for index in range(most)]
+
+
+def question_of(chat: Chat) -> str:
+    """What the user said, all turns."""
+    return "\n".join(turn.content for turn in chat.turns if turn.role == "user")
+
+
+def answer_of(render: Render, chat: Chat) -> tuple[np.ndarray, tuple[int, ...], str]:
+    """The prompt, the last answer's ids with their stop token, and the text without thinking that a model has to write."""
+    last = replace(chat, turns=(*chat.turns[:-1], replace(chat.turns[-1], train=True)))
+    prompt, ids = render.prompt(last), render.chat(last)[-1].ids_T
+    assert np.array_equal(ids[: len(prompt)], prompt), "a rendered conversation begins with what its prompt renders to"
+    answer = tuple(ids[len(prompt) :].tolist())
+    return prompt, answer, final(render.tokenizer.decode(answer, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+def final(text: str) -> str:
+    """An answer without the thinking before it."""
+    return text.rpartition("</think>")[2].strip()
+
+
+def _chat(item: Item) -> Chat:
+    assert isinstance(item.example, Chat), f"{item.id} is held out and so keeps its example"
+    return item.example
+
+
+def _training(run: Run, prepared: Prepared) -> list[tuple[str, Chat]]:
+    """The training rows, read again from the file, for only their tokens were kept; none that equals a held-out one."""
+    wanted = {item.id for item in evenly(prepared.train, MOST_TRAINING_ROWS)}
+    held = {(question_of(chat), chat.answer) for chat in map(_chat, [*prepared.watch, *prepared.proof])}
+    known = {item.id.rpartition(":")[0] for item in [*prepared.train, *prepared.watch, *prepared.proof]}
+    rows: dict[str, Chat] = {}
+    for located, example in examples(run.data):
+        file = located.file
+        # Files of one name are told apart by a longer one, so the longest that occurs is the file's.
+        names = [name for name in (str(file), f"{file.parent.name}/{file.name}", file.name) if name in known]
+        place = f"{names[0]}:{located.number}" if names else ""
+        if place in wanted and isinstance(example, Chat) and (question_of(example), example.answer) not in held:
+            rows[place] = example
+    return list(rows.items())
+
+
+def _label(chat: Chat) -> str:
+    return chat.answer.strip()
+
+
+def _options(render: Render, chats: list[Chat]) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Label to its ids and text, where the training answers are a small set."""
+    if any(chat.turns[-1].tool_calls or chat.turns[-1].reasoning for chat in chats):
+        return {}
+    example: dict[str, Any] = {}
+    for chat in chats:
+        example.setdefault(_label(chat), chat)
+    found = {label: answer_of(render, example[label]) for label in rivals.options_of([_label(chat) for chat in chats])}
+    return {label: (ids, text) for label, (_, ids, text) in found.items()}
+
+
+def _fit(task: Task, limit: int) -> None:
+    """Takes examples away until the longest item fits after them."""
+    widest = max(range(len(task.items)), key=lambda index: len(task.prompts[index]))
+    while task.shots and len(task.prompt(widest, shots=True)) + task.longest > limit:
+        task.shots = task.shots[:-1]
