@@ -103,7 +103,9 @@ def run_tutorial(rows: list[dict[str, list[int]]], folder: Path, out: str) -> fl
         mask = [1] * len(row["input_ids"]) + [0] * missing
         return {"input_ids": row["input_ids"] + [2] * missing, "labels": row["labels"] + [-100] * missing, "attention_mask": mask}
 
-    trainer = Trainer(lora_model(folder), TrainingArguments(**settings(out, 4)), train_dataset=Dataset.from_list([pad(row) for row in rows]))
+    trainer = Trainer(
+        lora_model(folder), TrainingArguments(**settings(out, 4)), train_dataset=Dataset.from_list([pad(row) for row in rows])
+    )
     start = time.perf_counter()
     trainer.train()
     return time.perf_counter() - start
@@ -193,8 +195,9 @@ def once(arm: str, name: str, data: Path, count: int) -> dict[str, float]:
 
 def table(name: str, results: dict[str, list[dict[str, float]]], rate: float) -> list[str]:
     base = [line["tokens_per_second"] for line in results["tutorial"]]
+    first = results["tunesmith"][0]
     lines = [
-        f"### {name}: {results['tunesmith'][0]['tokens']:.0f} real tokens, {results['tunesmith'][0]['scored']:.0f} of them trained",
+        f"### {name}: {first['tokens']:.0f} real tokens, {first['scored']:.0f} of them trained",
         "",
         "| | real tokens/s, median (range) | times (a) | times (b) | peak memory, GiB | share of the matrix rate |",
         "|---|---|---|---|---|---|",
@@ -237,8 +240,9 @@ def main() -> None:
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE).stdout.strip()
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "peft", "trl"))
     head = [
-        f"{date.today()}, commit {commit}, {versions}, Python {platform.python_version()}; {given.rows} rows, {given.rounds} interleaved",
-        f"rounds, {ROWS_PER_STEP} rows a step, LoRA rank {RANK} on all linear layers, fp32, SmolLM2-135M;",
+        f"{date.today()}, commit {commit}, {versions}, Python {platform.python_version()};",
+        f"{given.rows} rows, {given.rounds} interleaved rounds, {ROWS_PER_STEP} rows a step,",
+        f"LoRA rank {RANK} on all linear layers, fp32, SmolLM2-135M;",
         f"2 cores, matrix product {rate / 1e9:.0f} GFLOP/s.",
         "",
     ]

@@ -39,7 +39,9 @@ def byte_tokenizer(folder: Path) -> None:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(["the question and the answer of a person", "what is the name of this", "中医药知识问题答案"] * 20, trainer)
+    tokenizer.train_from_iterator(
+        ["the question and the answer of a person", "what is the name of this", "中医药知识问题答案"] * 20, trainer
+    )
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|pad|>")
     fast.chat_template = CHATML
     fast.save_pretrained(folder)

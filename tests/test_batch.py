@@ -70,8 +70,12 @@ def test_padding_keeps_every_scored_token_in_order() -> None:
 
 
 def test_columns_follow_the_scored_tokens_or_the_sequences() -> None:
-    first = Tokens(np.arange(3, dtype=np.int32), np.array([0, 0, 1], np.float32), {"advantages_T": np.array([5.0, 6.0, 7.0]), "label": 1})
-    second = Tokens(np.arange(3, dtype=np.int32), np.array([0, 1, 1], np.float32), {"advantages_T": np.array([1.0, 2.0, 3.0]), "label": 0})
+    first = Tokens(
+        np.arange(3, dtype=np.int32), np.array([0, 0, 1], np.float32), {"advantages_T": np.array([5.0, 6.0, 7.0]), "label": 1}
+    )
+    second = Tokens(
+        np.arange(3, dtype=np.int32), np.array([0, 1, 1], np.float32), {"advantages_T": np.array([1.0, 2.0, 3.0]), "label": 0}
+    )
     batch = Batch.grow([[first], [second]])
     assert batch.columns["advantages_N"].tolist() == [7.0, 2.0, 3.0]
     assert batch.columns["label_B"].tolist() == [1, 0]

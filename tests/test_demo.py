@@ -30,14 +30,14 @@ def test_demo_from_ledger_to_report(
         "240 rows in 1 file(s), 120 of them different",
         "60 rows to train on",
         "What does NATO stand for ?",
-        "report:",
-        "model:",
+        "\nreport: ",
+        "\nmodel:  ",
     ]
     places = [printed.index(text) for text in order]
     assert places == sorted(places)
     assert printed.count("    base ") == printed.count("    tuned ") == 4
-    report = Path(printed.partition("report: ")[2].partition("\n")[0])
-    model = Path(printed.partition("model:  ")[2].partition("\n")[0])
+    report = Path(printed.partition("\nreport: ")[2].partition("\n")[0])
+    model = Path(printed.partition("\nmodel:  ")[2].partition("\n")[0])
     assert report.is_file()
     assert (model / "adapter_config.json").is_file()
     assert run.proof.is_file()

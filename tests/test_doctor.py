@@ -34,7 +34,7 @@ def test_all_that_it_prints(capsys: pytest.CaptureFixture[str]) -> None:
     }
     assert {item.state for item in found} <= {"ok", "note", "fault"}
     printed = "\n".join(doctor.lines(found))
-    assert doctor._version("torch") in printed
+    assert str(doctor._version("torch")) in printed
     assert printed.endswith("no fault found") or "faults; the arrows say what to do" in printed
     assert json.loads(json.dumps(doctor.to_json(found)))["findings"][0]["name"] == "python"
 

@@ -17,7 +17,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 NAMES = [str(path.relative_to(PACKAGE)) for path in FILES]
 
 FILE_LINES, FUNCTION_LINES, POSITIONAL, REPEATED = 300, 50, 5, 0.03
-MAY_GUESS = {"models/load.py", "train/device.py", "spec.py"}
+MAY_GUESS = {"models/load.py", "training/device.py", "spec.py"}
 FORBIDDEN_NAMES = {"utils", "util", "misc", "common", "helpers", "helper"}
 
 # From left to right; a module imports only what stands to its right, or beside it in its own package.
@@ -27,10 +27,10 @@ ORDER: list[set[str]] = [
     {"commands"},
     {"demo", "settings_line", "web", "tunesmith"},
     {"verbs"},
-    {"importing", "doctor", "plan", "table", "rules", "estimate", "explain"},
+    {"importing", "doctor", "planning", "table", "rules", "estimate", "explain"},
     {"report"},
     {"export"},
-    {"train"},
+    {"training"},
     {"evaluate"},
     {"objectives", "methods"},
     {"models"},

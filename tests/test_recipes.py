@@ -23,8 +23,9 @@ FILES = {
 def tiny_qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random model of Qwen1.5's architecture, with the tests' tokenizer."""
     import torch
-    from conftest import byte_tokenizer
     from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    from conftest import byte_tokenizer
 
     folder = tmp_path_factory.mktemp("tiny_qwen")
     byte_tokenizer(folder)

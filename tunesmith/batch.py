@@ -117,8 +117,9 @@ class Batch:
         def move(value: Any) -> Any:
             return value.to(device) if isinstance(value, torch.Tensor) else value
 
-        moved = {name: move(value) for name, value in vars(self).items()}
-        return Batch(**moved | {"columns": {name: move(value) for name, value in self.columns.items()}})
+        moved: dict[str, Any] = {name: move(value) for name, value in vars(self).items()}
+        moved["columns"] = {name: move(value) for name, value in self.columns.items()}
+        return replace(self, **moved)
 
 
 def _gather(

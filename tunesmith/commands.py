@@ -17,7 +17,7 @@ from tunesmith.settings_line import check_line, settings_line
 from tunesmith.words import say
 
 if TYPE_CHECKING:
-    from tunesmith.plan import Plan
+    from tunesmith.planning import Plan
 
 SettingsArgument = Annotated[list[str] | None, typer.Argument(metavar="RUN.YAML KEY=VALUE", show_default=False)]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", show_default=False)]
@@ -232,7 +232,7 @@ def _quiet(as_json: bool) -> Any:
 
 
 def _progress() -> Any:
-    from tunesmith.train.progress import Shown
+    from tunesmith.training.progress import Shown
 
     return Shown()
 

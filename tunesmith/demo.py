@@ -14,7 +14,7 @@ from tunesmith.folder import RunFolder
 from tunesmith.words import say
 
 if TYPE_CHECKING:
-    from tunesmith.plan import Plan
+    from tunesmith.planning import Plan
 
 RECIPE = "demo_trec.yaml"
 
@@ -46,7 +46,7 @@ def free_folder(wanted: Path) -> Path:
 def demo(out: Path = Path("runs/demo"), overrides: Mapping[str, Any] | None = None) -> RunFolder:
     """Trains, proves and reports, printing each result as it comes; under 8 minutes on two cores."""
     from tunesmith.report.build import build
-    from tunesmith.train.progress import Shown
+    from tunesmith.training.progress import Shown
 
     began = time.monotonic()
     file, folder = recipe(RECIPE), free_folder(out)

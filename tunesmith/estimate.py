@@ -171,7 +171,7 @@ def measure(loaded: Any, run: Run, items: list[Any], device: Any, *, micro_token
 
     from tunesmith.batch import Batch
     from tunesmith.spec import OBJECTIVES
-    from tunesmith.train.steps import cut
+    from tunesmith.training.steps import cut
 
     model = METHODS.make(run.method).apply(loaded.model)
     model.train()

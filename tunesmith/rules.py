@@ -10,7 +10,7 @@ from tunesmith.examples import Text
 from tunesmith.folder import RunFolder
 from tunesmith.run import Run
 from tunesmith.spec import METRICS, OBJECTIVES, READERS, closest
-from tunesmith.train.trackers import missing_packages
+from tunesmith.training.trackers import missing_packages
 from tunesmith.words import say
 
 

@@ -152,9 +152,9 @@ METHODS = Family("method", "tunesmith.methods")
 OBJECTIVES = Family("objective", "tunesmith.objectives")
 READERS = Family("reader", "tunesmith.data.readers")
 METRICS = Family("metric", "tunesmith.evaluate.metrics")
-OPTIMIZERS = Family("optimizer", "tunesmith.train.optimizers")
-SCHEDULES = Family("schedule", "tunesmith.train.schedules")
-TRACKERS = Family("tracker", "tunesmith.train.trackers")
+OPTIMIZERS = Family("optimizer", "tunesmith.training.optimizers")
+SCHEDULES = Family("schedule", "tunesmith.training.schedules")
+TRACKERS = Family("tracker", "tunesmith.training.trackers")
 
 
 def problems_of(

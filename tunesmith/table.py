@@ -13,7 +13,7 @@ from tunesmith.spec import Spec
 from tunesmith.words import say
 
 if TYPE_CHECKING:
-    from tunesmith.plan import Plan
+    from tunesmith.planning import Plan
 
 WIDEST_VALUE = 36
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from tunesmith.data.check import Check
     from tunesmith.evaluate.predict import Predictor
     from tunesmith.evaluate.prove import Proof
-    from tunesmith.plan import Plan
-    from tunesmith.train.progress import Shown
+    from tunesmith.planning import Plan
+    from tunesmith.training.progress import Shown
 
 Settings = str | Path | Mapping[str, Any] | Run
 AnyRun = RunFolder | str | Path
@@ -47,7 +47,7 @@ def settings_of(settings: Settings, overrides: Overrides = ()) -> Run:
 def check(settings: Settings, overrides: Overrides = (), *, progress: Shown | None = None) -> Check:
     """Reads, renders and splits the data, and says where every row went; needs the model's tokenizer only."""
     from tunesmith.data.check import check as look
-    from tunesmith.models.hub import find_model
+    from tunesmith.models.hub import folder_of
     from tunesmith.models.load import load_tokenizer
 
     plain = read_settings(settings) if isinstance(settings, str | Path) else settings
@@ -55,14 +55,14 @@ def check(settings: Settings, overrides: Overrides = (), *, progress: Shown | No
     # Neither is needed to look at data; the starter's tokenizer counts tokens as well as another's.
     run = settings_of({"model": "starter", "out": "runs/check", **plain}, overrides)
     _speak(run)
-    folder = find_model(run.model.path, revision=run.model.revision)
+    folder = folder_of(run.model)
     tokenizer = load_tokenizer(folder, trust_remote_code=run.model.trust_remote_code)
     return look(run, tokenizer, progress=progress)
 
 
 def plan(settings: Settings, overrides: Overrides = (), *, probe: bool = False, progress: Shown | None = None) -> Plan:
     """What would run, with every value's origin and every problem; nothing is written."""
-    from tunesmith.plan import make
+    from tunesmith.planning import make
 
     run = settings_of(settings, overrides)
     _speak(run)
@@ -89,13 +89,13 @@ def train(
         # The folder may have been moved since.
         resolved = replace(resolved, run=resolved.run.model_copy(update={"out": str(settings)}))
         _speak(resolved.run)
-        from tunesmith.train.start import train as start
+        from tunesmith.training.start import train as start
 
         return start(resolved, resume=True, on_step=on_step, progress=progress)
     made = plan(settings, overrides, progress=progress).require()
     if on_plan is not None:
         on_plan(made)
-    from tunesmith.train.start import train as start
+    from tunesmith.training.start import train as start
 
     text = "\n".join(made.lines()) + "\n"
     return start(made.resolved, made.prepared, on_step=on_step, progress=progress, plan=text)

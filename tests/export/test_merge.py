@@ -13,10 +13,10 @@ from peft import LoraConfig, LoraModel, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.conftest import tiny_model
+from tunesmith.data.render import Render
 from tunesmith.errors import DiskError, ExportError, ModelError, SpecError
 from tunesmith.export.merge import export
 from tunesmith.export.parity import FIXED, PROBES, probe_texts
-from tunesmith.data.render import Render
 from tunesmith.folder import RunFolder
 
 QUESTIONS = ["what is the name of this", "中医药知识问题"]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from models.architectures import tiny
 
+from models.architectures import tiny
 from tunesmith.errors import SpecError
 from tunesmith.spec import METHODS
 from tunesmith.words import use
@@ -79,7 +79,10 @@ def test_a_target_that_matches_nothing_lists_what_there_is() -> None:
         method(targets=["q_projj", "v_proj", "xyz"]).apply(tiny("llama"))
     message = str(caught.value)
     assert "2 problems" in message
-    assert "method.targets: 'q_projj' matches no linear layer (did you mean 'q_proj'?); this model has: q_proj (2), k_proj (2)" in message
+    assert (
+        "method.targets: 'q_projj' matches no linear layer (did you mean 'q_proj'?); this model has: q_proj (2), k_proj (2)"
+        in message
+    )
     assert "'xyz' matches no linear layer; this model has" in message
 
 

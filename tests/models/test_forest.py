@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from models.architectures import ARCHITECTURES, FOREST, tiny
 
+from models.architectures import ARCHITECTURES, FOREST, tiny
 from tunesmith.batch import Batch, Tokens
 from tunesmith.errors import ModelError
 from tunesmith.models import forest
 from tunesmith.models.load import take_over_attention
 from tunesmith.models.probe import settle
 from tunesmith.models.views import inputs_of, see
-
 
 
 def sequences(seed: int = 0, vocabulary: int = 320) -> list[list[Tokens]]:

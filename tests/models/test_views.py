@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from models.architectures import tiny
 from models.test_forest import alone, sequences
-
 from tunesmith.batch import Batch, Tokens
 from tunesmith.models import forest, views
 from tunesmith.models.probe import settle
@@ -87,7 +87,9 @@ def test_a_head_scaled_in_an_unknown_way_lets_the_model_make_its_logits(monkeypa
     assert settle(model, 1e-4)[0] == "forest"
     assert model.get_output_embeddings() in views.makes_own_logits
     with torch.no_grad():
-        torch.testing.assert_close(see(model, Batch.grow(sequences())).logprobs_N, alone(model, sequences()), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            see(model, Batch.grow(sequences())).logprobs_N, alone(model, sequences()), rtol=1e-4, atol=1e-5
+        )
 
 
 def test_nothing_scored_is_a_zero_in_the_graph() -> None:

@@ -1,0 +1,1 @@
+"""From files as people have them to rendered rows, each accounted for."""

@@ -74,7 +74,7 @@ class Reading:
         self._groups: list[_Group] = []
         problems: list[Problem] = []
         for source in sources:
-            path, take = _sized(source.path)
+            path, take = sized(source.path)
             group = _Group([], take)
             try:
                 found = find_data(path)
@@ -185,7 +185,7 @@ def examples(data: Data) -> Reading:
     return Reading(data)
 
 
-def _sized(path: str) -> tuple[str, int | None]:
+def sized(path: str) -> tuple[str, int | None]:
     """``file#2000`` is 2000 rows of a file, unless a file has that very name."""
     name, mark, count = path.rpartition("#")
     if mark and count.isdecimal() and int(count) and not Path(path).exists():

@@ -16,7 +16,7 @@ from tunesmith.evaluate.judge import item_scores, judge, metric
 from tunesmith.evaluate.proof import Proof
 from tunesmith.evaluate.score import likeliest, likelihoods
 from tunesmith.evaluate.statistics import LEVEL, RESAMPLES
-from tunesmith.evaluate.task import Task, final, question_of, task_of
+from tunesmith.evaluate.task import Task, choose_best_shots, final, question_of, task_of
 from tunesmith.folder import RunFolder, write_whole
 from tunesmith.methods import METHODS
 from tunesmith.run import Generate, Run
@@ -59,6 +59,7 @@ def prove(folder: RunFolder, *, items: int | None = None, shots: int | None = No
         defaults = own_defaults(base.model)
         contest.model("base", base)
         if task.shots:
+            choose_best_shots(task, base, run.train.seed)
             contest.model("few_shot", base, shots=True)
     contest.model("tuned", tuned)
     records = contest.records(names)

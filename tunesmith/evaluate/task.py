@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,10 +13,16 @@ from tunesmith.data.prepare import Item, Prepared
 from tunesmith.data.reading import examples
 from tunesmith.data.render import Render
 from tunesmith.evaluate import rivals
-from tunesmith.evaluate.score import continued
+from tunesmith.evaluate.score import continued, likelihoods
 from tunesmith.examples import Chat
 from tunesmith.run import Run
 
+if TYPE_CHECKING:
+    from tunesmith.models.load import Loaded
+
+DRAWS = 4
+"""Draws of examples for the few-shot base, of which the best on TRIED other training rows is kept."""
+TRIED = 24
 MOST_TRAINING_ROWS = 20_000
 """Training rows that the rivals see; more would cost minutes and memory and change them little."""
 
@@ -40,6 +46,8 @@ class Task:
     """The option that each of those training rows has for an answer; empty without options."""
     shots: list[int]
     """Indices into ``training`` of the rows shown in the prompt of the few-shot base."""
+    limit: int
+    """Longest prompt with its answer (tokens)."""
 
     @property
     def shown(self) -> list[Chat]:
@@ -66,7 +74,7 @@ def task_of(run: Run, prepared: Prepared, *, items: int, shots: int) -> Task:
     render = prepared.render
     if not isinstance(chosen[0].example, Chat):
         texts = [item.example.text if item.example else "" for item in chosen]  # type: ignore[union-attr]
-        return Task(chosen, render, texts, [], texts, 0, {}, [], [], [])
+        return Task(chosen, render, texts, [], texts, 0, {}, [], [], [], 0)
     answered = [answer_of(render, _chat(item)) for item in chosen]
     training = _training(run, prepared)
     options = _options(render, [chat for _, chat in training])
@@ -81,14 +89,41 @@ def task_of(run: Run, prepared: Prepared, *, items: int, shots: int) -> Task:
         training=training,
         labels=[options[_label(chat)][1] for _, chat in training] if options else [],
         shots=[],
+        limit=run.data.max_length or 2048,
     )
-    labels = task.labels or [chat.answer for _, chat in training]
-    task.shots = rivals.choose_shots(labels, shots, seed=run.train.seed, labelled=bool(options))
-    _fit(task, run.data.max_length or 2048)
+    _draw(task, shots, run.train.seed)
     return task
 
 
-def evenly(items: Sequence[Item], most: int) -> list[Item]:
+def _draw(task: Task, shots: int, seed: int) -> None:
+    """Draws at most ``shots`` examples, fewer where more do not fit."""
+    labels = task.labels or [chat.answer for _, chat in task.training]
+    task.shots = rivals.choose_shots(labels, shots, seed=seed, labelled=bool(task.options))
+    _fit(task, task.limit)
+
+
+def choose_best_shots(task: Task, loaded: Loaded, seed: int) -> None:
+    """Keeps, of several draws of examples, the one under which the answers of other training rows are likeliest.
+
+    A single draw can halve a small model's score by its order alone; a rival should not lose to an unlucky one.
+    """
+    wanted, draws = len(task.shots), [task.shots]
+    for number in range(1, DRAWS):
+        _draw(task, wanted, seed + number)
+        draws += [task.shots] if len(task.shots) == wanted else []
+    shown = {index for draw in draws for index in draw}
+    tried = [task.training[index][1] for index in evenly([i for i in range(len(task.training)) if i not in shown], TRIED)]
+
+    def loss(draw: list[int]) -> float:
+        shots = [task.training[index][1] for index in draw]
+        sequences = [rivals.tokens_with_shots(task.render, chat, task.render.chat(chat), shots) for chat in tried]
+        total, weight = np.sum([row.sum(0) for row in likelihoods(loaded, sequences)], axis=0)
+        return float(total / weight)
+
+    task.shots = min(draws, key=loss) if tried and len(draws) > 1 else draws[0]
+
+
+def evenly(items: Sequence[Any], most: int) -> list[Any]:
     """At most ``most`` items, spread over all."""
     return list(items) if len(items) <= most else [items[index * len(items) // most] for index in range(most)]
 

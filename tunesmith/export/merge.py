@@ -133,14 +133,14 @@ def export(
 
 
 def _source(folder: RunFolder, which: str) -> _Source:
-    from tunesmith.models.hub import find_model
+    from tunesmith.models.hub import folder_of
 
     run = folder.resolved().run
     place = folder.model if which == "model" else folder.best
     facts = place / "tunesmith.json"
     if not facts.is_file():
         raise ModelError(Problem(str(place), say("export.no_model", run=folder.path)))
-    base = find_model(run.model.path, revision=run.model.revision)
+    base = folder_of(run.model)
     if not (base / "config.json").is_file():
         raise SpecError(Problem(str(base), say("export.base_is_adapter")))
     if "quantization_config" in json.loads((base / "config.json").read_text(encoding="utf-8")):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _as_list(value: Any) -> Any:
-    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
 @METHODS.register
@@ -41,7 +42,7 @@ class Lora(Method):
         """Share of the adapter's inputs that is dropped in training."""
         bias: Literal["none", "all", "lora_only"] = "none"
         """Which biases are trained too."""
-        targets: Annotated[list[str], BeforeValidator(_as_list)] = ["all-linear"]
+        targets: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = ("all-linear",)
         """Layers to change: ``all-linear``, ends of names (q_proj), or regular expressions over whole names."""
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
@@ -80,7 +81,7 @@ def linear_layers(model: torch.nn.Module) -> dict[str, torch.nn.Module]:
     return {name: part for name, part in model.named_modules() if isinstance(part, torch.nn.Linear | Conv1D) and part is not head}
 
 
-def matched_layers(model: torch.nn.Module, targets: list[str]) -> set[str]:
+def matched_layers(model: torch.nn.Module, targets: Sequence[str]) -> set[str]:
     """Full names of the layers that ``targets`` mean; SpecError that lists what there is for each that matches nothing."""
     layers = linear_layers(model)
     found: set[str] = set()

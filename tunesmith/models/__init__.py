@@ -1,0 +1,1 @@
+"""Pretrained models: found, loaded, called in one place, and made to write."""

@@ -23,7 +23,16 @@ from tunesmith.errors import ModelError
 NAME = "forest"
 
 # What models hand to attention beside the tensors, and what does not change the result of a forest call.
-HARMLESS = {"position_ids", "cache_position", "use_cache", "output_attentions", "is_causal", "position_embeddings", "output_hidden_states", "output_router_logits"}
+HARMLESS = {
+    "position_ids",
+    "cache_position",
+    "use_cache",
+    "output_attentions",
+    "is_causal",
+    "position_embeddings",
+    "output_hidden_states",
+    "output_router_logits",
+}
 
 # Cost of one call of the kernel, in query-key pairs: what padding a bucket may cost to save a call.
 CALL = 16_384
@@ -78,7 +87,9 @@ def forest_attention(
         if attention_mask is not None and tuple(attention_mask.shape) == (1, 1, 1, 1) and query.shape[2] > 1:
             raise ModelError("this model does not hand the forest down to its attention; it must run padded")
         if softcap is not None or s_aux is not None:
-            return _exact_without_forest(query, key, value, attention_mask, scaling=scaling, dropout=dropout, softcap=softcap, s_aux=s_aux)
+            return _exact_without_forest(
+                query, key, value, attention_mask, scaling=scaling, dropout=dropout, softcap=softcap, s_aux=s_aux
+            )
         return sdpa_attention_forward(  # type: ignore[return-value]
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **others
         )
@@ -98,7 +109,8 @@ def forest_attention(
 
 
 def _take(tensor: torch.Tensor, index_SQ: torch.Tensor) -> torch.Tensor:
-    """Rows of ``[1, H, T, D]`` as ``[S, H, Q, D]``. index_select, because the backward of ``h[index]`` is not deterministic on CPU."""
+    """Rows of ``[1, H, T, D]`` as ``[S, H, Q, D]``."""
+    # index_select, because the backward of h[index] is not deterministic on CPU.
     heads, width = tensor.shape[1], tensor.shape[3]
     rows = tensor[0].index_select(1, index_SQ.flatten())
     return rows.view(heads, *index_SQ.shape, width).transpose(0, 1)

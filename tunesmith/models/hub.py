@@ -9,14 +9,20 @@ from tunesmith.data.fetch import find_data, looks_local, snapshot
 from tunesmith.errors import ModelError, Problem
 from tunesmith.folder import RunFolder
 from tunesmith.models.starter import convert_gguf, starter
+from tunesmith.run import Model
 from tunesmith.words import say
 
-__all__ = ["find_data", "find_model"]
+__all__ = ["find_data", "find_model", "folder_of"]
 
 MODEL_PATTERNS = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.tiktoken"]
 # Sub-folders hold the same weights in other forms (onnx/, original/); consolidated files are a second copy.
 NOT_MODEL = ["*/*", "consolidated*.safetensors"]
 PICKLED = {".bin", ".pt", ".pth", ".pkl", ".ckpt", ".pickle"}
+
+
+def folder_of(model: Model) -> Path:
+    """The folder of a run's base model."""
+    return find_model(model.path, revision=model.revision, code=model.trust_remote_code)
 
 
 def find_model(path: str, *, revision: str | None = None, code: bool = False) -> Path:

@@ -103,7 +103,7 @@ def load_run(
 
     The best is the last where nothing was watched. ``dtype`` is the base's; that of the run when not given.
     """
-    from tunesmith.models.hub import find_model
+    from tunesmith.models.hub import folder_of
 
     run = folder.resolved().run
     place = folder.best if which == "best" and folder.best.is_dir() else folder.model
@@ -111,7 +111,7 @@ def load_run(
         raise ModelError(Problem(str(place), say("load.no_run_model", folder=str(folder.path))))
     device, own = _place(run.train.machine)
     adapter = (place / "adapter_config.json").is_file()
-    source = find_model(run.model.path, revision=run.model.revision) if adapter or not tuned else place
+    source = folder_of(run.model) if adapter or not tuned else place
     loaded = load_model(source, dtype=dtype or own, device=device, trust_remote_code=run.model.trust_remote_code)
     if adapter and tuned:
         from peft import PeftModel

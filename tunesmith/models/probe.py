@@ -81,8 +81,8 @@ def _small_model(model: Any) -> Any | None:
     heads = config.attribute_map.get("num_attention_heads", "num_attention_heads")
     if isinstance(settings.get("num_key_value_heads"), int):
         changes["num_key_value_heads"] = changes[heads] if settings["num_key_value_heads"] == settings[heads] else 2
-    common = {name: CUT for name in _windows(settings)} | _layers(config, settings)
-    common |= {name: None for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
+    common = dict.fromkeys(_windows(settings), CUT) | _layers(config, settings)
+    common |= dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"))
     for attempt in (changes | common, common):
         small = copy.deepcopy(config)
         for name, value in attempt.items():

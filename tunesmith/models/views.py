@@ -24,7 +24,7 @@ SMALLEST_CHUNK = 128
 # f(logits_nV, other_nV or None, slice of the scored positions) -> a sum
 LogitsFunction = Callable[[torch.Tensor, "torch.Tensor | None", slice], torch.Tensor]
 
-# Heads whose scaling afterwards we do not know by name (``models/load.py`` finds them): these models make their logits themselves.
+# Heads after which a model scales its logits in a way we do not know by name (``probe.py`` finds them): it makes them itself.
 makes_own_logits: weakref.WeakSet[torch.nn.Module] = weakref.WeakSet()
 
 
@@ -147,7 +147,9 @@ class _Sum(torch.autograd.Function):
     """A sum over chunks whose gradient is formed with it, so that no logits outlive their chunk."""
 
     @staticmethod
-    def forward(ctx: Any, function: LogitsFunction, head: Head, other: Seen | None, hidden_ND: torch.Tensor, *weights: torch.Tensor) -> torch.Tensor:
+    def forward(
+        ctx: Any, function: LogitsFunction, head: Head, other: Seen | None, hidden_ND: torch.Tensor, *weights: torch.Tensor
+    ) -> torch.Tensor:
         others_ND = other.features("scored") if other is not None else None
         wants = [hidden_ND.requires_grad, *(weight.requires_grad for weight in weights)]
         grads = [torch.zeros_like(t) if want else None for t, want in zip((hidden_ND, *weights), wants, strict=True)]
@@ -179,7 +181,10 @@ class _LogProbs(torch.autograd.Function):
     def forward(ctx: Any, head: Head, targets_N: torch.Tensor, hidden_ND: torch.Tensor, *weights: torch.Tensor) -> torch.Tensor:
         ctx.head = head
         ctx.save_for_backward(targets_N, hidden_ND, *weights)
-        parts = [-cross_entropy(head.logits(hidden_ND[chunk]), targets_N[chunk], reduction="none") for chunk in _chunks(head, hidden_ND)]
+        parts = [
+            -cross_entropy(head.logits(hidden_ND[chunk]), targets_N[chunk], reduction="none")
+            for chunk in _chunks(head, hidden_ND)
+        ]
         return torch.cat(parts) if parts else hidden_ND.new_zeros(0, dtype=torch.float32)
 
     @staticmethod

@@ -40,4 +40,4 @@ class Objective:
         raise AssertionError(f"objective {self.name} has no loss")
 
     def prepare(self, models: dict[str, Any], step: list[Batch]) -> None:
-        """Once a step, before backward, over all its batches; fills ``batch.columns`` for losses that are not sums over examples."""
+        """Once a step, before backward, over all its batches; fills ``batch.columns`` where a loss is no sum over examples."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 from tunesmith.folder import RunFolder
-from tunesmith.train.checkpoint import Checkpoints
+from tunesmith.training.checkpoint import Checkpoints
 
 USED = ("threads", "device", "precision", "ranks")
 PACKAGES = ("tunesmith", "torch", "transformers", "peft", "safetensors", "numpy")

@@ -13,7 +13,7 @@ from tunesmith.folder import RunFolder
 from tunesmith.report.curves import held_out
 from tunesmith.report.language import Say
 from tunesmith.report.verdict import metric_name, number
-from tunesmith.train.checkpoint import NAME, Checkpoints
+from tunesmith.training.checkpoint import NAME, Checkpoints
 from tunesmith.words import language, say
 
 DEEPEST = 3

@@ -1,0 +1,241 @@
+"""The plan: every open value with its reason, all problems at once before weights load, and facts that hold."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunesmith import words
+from tunesmith.estimate import readable, weights_in
+from tunesmith.planning import Plan, make
+from tunesmith.run import read_run, validate
+from tunesmith.table import leaves
+
+GIB = 2**30
+
+
+@pytest.fixture(autouse=True)
+def english():
+    words.use("en")
+    yield
+    words.use("auto")
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    file = tmp_path / "rows.json"
+    made = [{"instruction": f"what is the name of {n}", "input": "", "output": f"the name is {n * 7 % 13}"} for n in range(120)]
+    file.write_text(json.dumps(made), encoding="utf-8")
+    return file
+
+
+def plan(model: Path | str, data: Path | str, out: Path, *, probe: bool = False, **settings: Any) -> Plan:
+    return make(validate({"model": str(model), "data": str(data), "out": str(out)} | settings), probe=probe)
+
+
+def test_every_open_value_is_resolved_with_a_reason(tiny_llama: Path, rows: Path, tmp_path: Path):
+    made = plan(tiny_llama, rows, tmp_path / "run", train={"epochs": 2, "clip": 0.5})
+    assert not made.problems
+    run, origins = made.resolved.run, made.resolved.origins
+    assert (run.train.learning_rate, run.train.batch, run.data.max_length) == (2e-4, 4, 512)
+    assert (run.train.machine.device, run.train.machine.precision, run.model.dtype) == ("cpu", "fp32", "fp32")
+    assert run.train.micro_tokens and run.train.machine.threads and run.train.machine.checkpointing is False
+    assert run.lang == "en"
+    for path in (
+        "train.learning_rate",
+        "train.batch",
+        "data.max_length",
+        "train.micro_tokens",
+        "train.machine.precision",
+        "lang",
+    ):
+        assert origins[path].kind == "derived" and origins[path].reason, path
+    assert origins["train.learning_rate"].reason.startswith("of the method lora: Dettmers et al. 2023")
+    assert "the longest 3" in origins["data.max_length"].reason
+    assert (origins["train.epochs"].kind, origins["train.clip"].kind, origins["train.warmup"].kind) == (
+        "given",
+        "given",
+        "default",
+    )
+    assert {path for path, _ in leaves(run)} <= set(origins)
+    text = "\n".join(made.lines())
+    for path, _ in leaves(run):
+        assert path in text
+    assert not (tmp_path / "run").exists(), "a plan writes nothing"
+    # What the run folder will hold reads back as the very same run.
+    (tmp_path / "run.yaml").write_text(made.resolved.dump(), encoding="utf-8")
+    assert read_run(tmp_path / "run.yaml") == run
+
+
+def test_given_values_stay(tiny_llama: Path, rows: Path, tmp_path: Path):
+    train = {"learning_rate": 0.5, "batch": 3, "micro_tokens": 700, "machine": {"checkpointing": True, "threads": 1}}
+    made = plan(tiny_llama, {"path": str(rows), "max_length": 100} and rows, tmp_path / "run", train=train)
+    run = made.resolved.run
+    assert (run.train.learning_rate, run.train.batch, run.train.micro_tokens) == (0.5, 3, 700)
+    assert run.train.machine.checkpointing is True and run.train.machine.threads == 1
+    assert made.resolved.origins["train.micro_tokens"].kind == "given"
+
+
+def test_facts_are_those_of_the_model_that_would_run(tiny_llama: Path, rows: Path, tmp_path: Path):
+    import torch
+
+    from tunesmith.methods import METHODS
+    from tunesmith.models.load import load_model
+
+    made = plan(tiny_llama, rows, tmp_path / "run", method={"name": "lora", "rank": 4, "targets": ["q_proj", "v_proj"]})
+    model = load_model(tiny_llama, dtype=torch.float32, device="cpu").model
+    whole = sum(parameter.numel() for parameter in model.parameters())
+    tuned = METHODS.make(made.resolved.run.method).apply(model)
+    trainable = sum(parameter.numel() for parameter in tuned.parameters() if parameter.requires_grad)
+    facts = made.facts
+    assert (facts["trainable"], facts["parameters"]) == (trainable, whole + trainable)
+    assert weights_in(tiny_llama) == whole
+    # 3 checkpoints with weight and two moments, and the model twice, 4 bytes a number.
+    assert facts["disk"]["needed"] == trainable * 4 * (3 * 3 + 2)
+    assert facts["rows"] == {"train": 108, "watch": 0, "proof": 12}
+    assert facts["steps"] == 3 * facts["steps_per_epoch"] == 54
+    assert facts["tokens"] == made.prepared.ledger.to_json()["tokens"]["total"] if made.prepared else False
+    assert facts["memory_gib"]["low"] <= facts["memory_gib"]["high"]
+    terms = facts["memory_terms_gib"]
+    assert sum(terms.values()) == pytest.approx(facts["memory_gib"]["low"], abs=1e-3)
+    full = plan(tiny_llama, rows, tmp_path / "full", method="full").facts
+    assert full["trainable"] == full["parameters"] == whole
+
+
+def test_probe_measures_the_largest_micro_batch(tiny_llama: Path, rows: Path, tmp_path: Path):
+    made = plan(tiny_llama, rows, tmp_path / "run", probe=True, train={"batch": 8})
+    probe = made.facts["probe"]
+    assert 8 * 20 < probe["tokens"] <= 8 * 33  # eight of the longest rows, what they share counted once
+    assert probe["peak_gib"] > 0.05 and probe["seconds"] >= 0
+    assert any("measured on the largest micro-batch" in line for line in made.lines())
+
+
+def test_all_problems_at_once(tiny_llama: Path, tmp_path: Path, rows: Path):
+    out = tmp_path / "taken"
+    out.mkdir()
+    (out / "run.yaml").write_text("", encoding="utf-8")
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text('{"instruction": "a", "output": "b"}\n{"instruction": \n', encoding="utf-8")
+    made = plan(
+        tiny_llama,
+        broken,
+        out,
+        method={"name": "lora", "targets": ["q_porj"]},
+        train={"cycles": 3, "keep": {"best_by": "blue", "patience": 2, "evaluate": 0}},
+        generate={"samples": 2, "top_p": 0.9},
+        prove={"metrics": ["rogue_l"]},
+        questions="absent.txt",
+    )
+    told = {problem.where: problem.text for problem in made.problems}
+    assert (
+        told["out"] == f"{out} already holds a run; choose another folder, or continue that one: tunesmith train {out} --resume"
+    )
+    assert told["train.cycles"].startswith("3 has no effect with the schedule cosine")
+    assert told["train.keep.patience"].startswith("stopping early needs held-out rows")
+    assert "train.keep.best_by" in told
+    assert told["prove.metrics.0"].startswith("there is no 'rogue_l'; did you mean 'rouge_l'?")
+    assert told["generate.samples"].startswith("2 answers to one prompt are all the same at temperature 0")
+    assert told["generate.top_p"].startswith("0.9 has no effect at temperature 0")
+    assert told["questions"].startswith("there is no file 'absent.txt'")
+    assert "q_porj" in told["method.targets"] and "q_proj" in told["method.targets"]
+    assert any(str(broken) in where and "2" in where for where in told), told
+    assert len(told) == 10
+
+
+def test_missing_things_are_named(tiny_llama: Path, tmp_path: Path, rows: Path):
+    made = plan(tmp_path / "no_model", tmp_path / "no_rows.json", tmp_path / "run", train={"keep": {"best_by": "blue"}})
+    text = "\n".join(str(problem) for problem in made.problems)
+    assert "no_model" in text and "no_rows.json" in text and "there is no 'blue'; did you mean 'bleu'?" in text
+    pickled = tmp_path / "pickled"
+    shutil.copytree(tiny_llama, pickled)
+    (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
+    assert "pytorch_model.bin" in str(plan(pickled, rows, tmp_path / "run").problems)
+    strange = tmp_path / "strange"
+    shutil.copytree(tiny_llama, strange)
+    config = json.loads((strange / "config.json").read_text(encoding="utf-8")) | {"model_type": "no_such_model"}
+    (strange / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert "this model cannot be built from its config.json" in str(plan(strange, rows, tmp_path / "run").problems)
+
+
+def test_rules(tiny_llama: Path, rows: Path, tmp_path: Path):
+    from tunesmith.rules import broken
+
+    def told(**settings: Any) -> dict[str, str]:
+        run = validate({"model": str(tiny_llama), "data": str(rows), "out": str(tmp_path / "run")} | settings)
+        return {problem.where: problem.text for problem in broken(run)}
+
+    data = {"path": str(rows)}
+    assert told() == {}
+    assert told(train={"cycles": 3, "schedule": "cosine_with_restarts"}) == {}
+    assert "fill the whole run of 10 steps" in told(train={"steps": 10, "warmup": 10})["train.warmup"]
+    assert "needs held-out rows" in told(data=data | {"held_out": 0}, train={"keep": {"best_by": "bleu"}})["train.keep.best_by"]
+    assert "needs held-out rows" in told(data=data | {"held_out": 0}, prove={"require": "improved"})["prove.require"]
+    assert told(prove={"metrics": ["bleu"], "primary": "chrf"})["prove.primary"].endswith("known: bleu")
+    assert told(data=data | {"reader": "alpca"})["data.reader"].startswith("there is no 'alpca'; did you mean 'alpaca'?")
+    assert "learns from conversations" in told(data=data | {"too_long": "split"})["data.too_long"]
+    assert "learns from plain text" in told(data=data | {"system": "Be kind."}, objective="pretrain")["data.system"]
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    assert told(out=str(tmp_path / "file"))["out"].endswith("is a file; give a folder that does not exist yet")
+
+
+def test_a_disk_too_small(tiny_llama: Path, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("tunesmith.estimate.shutil.disk_usage", lambda place: shutil._ntuple_diskusage(10**6, 10**6, 1000))
+    made = plan(tiny_llama, rows, tmp_path / "run")
+    assert [problem.where for problem in made.problems] == ["out"]
+    assert "1000 B are free on the disk" in made.problems[0].text and "train.keep.keep" in made.problems[0].text
+
+
+def test_limits_and_warnings(tiny_llama: Path, rows: Path, tmp_path: Path):
+    made = make(
+        validate(
+            {
+                "model": str(tiny_llama),
+                "data": {"path": str(rows), "max_length": 4096},
+                "out": str(tmp_path / "run"),
+                "train": {"steps": 5, "machine": {"memory": 0.01}},
+            }
+        )
+    )
+    assert [str(problem) for problem in made.problems] == ["data.max_length: 4096 tokens are more than the 512 of this model"]
+    assert made.warnings[0].startswith("only 5 optimizer steps")
+    assert made.warnings[1].startswith("the estimate is above the free memory")
+
+
+def test_a_device_that_is_absent(tiny_llama: Path, rows: Path, tmp_path: Path):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    made = plan(
+        tiny_llama, rows, tmp_path / "run", train={"machine": {"device": "cuda"}}, method={"name": "lora", "targets": ["x"]}
+    )
+    assert {problem.where for problem in made.problems} == {"train.machine.device", "method.targets"}
+
+
+def test_in_chinese(tiny_llama: Path, rows: Path, tmp_path: Path):
+    words.use("zh")
+    lines = plan(tiny_llama, rows, tmp_path / "run").lines()
+    assert lines[0] == "将要运行的内容"
+    assert any("推得" in line and line.strip().startswith("train.learning_rate") for line in lines)
+    assert any("训练数据要过几轮" in line for line in lines)
+
+
+def test_json_is_json(tiny_llama: Path, rows: Path, tmp_path: Path):
+    made = plan(tiny_llama, rows, tmp_path / "run")
+    told = json.loads(json.dumps(made.to_json()))
+    assert told["run"]["method"]["rank"] == 16 and told["facts"]["steps"] == 54 and told["problems"] == []
+    assert told["origins"]["train.batch"]["kind"] == "derived" and told["ledger"]["rows"] == 120
+
+
+def test_sizes_read_well():
+    assert [readable(size) for size in (10, 2048, 3 * 2**20, 5 * GIB, 5000 * GIB)] == [
+        "10 B",
+        "2.0 KiB",
+        "3.0 MiB",
+        "5.0 GiB",
+        "5000.0 GiB",
+    ]

@@ -1,0 +1,124 @@
+"""A tiny run, ready to train, and ways to train it in a child process that may be killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tunesmith.data.prepare import Prepared, prepare
+from tunesmith.folder import RunFolder
+from tunesmith.models.load import load_tokenizer
+from tunesmith.run import Resolved, validate, with_overrides
+from tunesmith.training.progress import Shown
+
+CAPITALS = [
+    "Paris",
+    "Berlin",
+    "Rome",
+    "Madrid",
+    "Vienna",
+    "Prague",
+    "Warsaw",
+    "Athens",
+    "Dublin",
+    "Oslo",
+    "Lisbon",
+    "Cairo",
+    "Lima",
+    "Quito",
+    "Tokyo",
+    "Seoul",
+]
+
+
+def rows(count: int = 36) -> list[dict[str, str]]:
+    """Questions of different length about different things."""
+    return [
+        {
+            "instruction": f"How far is {CAPITALS[i % 16]} from {CAPITALS[i // 16 + 3]}?" + " Please." * (i % 4),
+            "output": f"{i * 37 % 1000} km",
+        }
+        for i in range(count)
+    ]
+
+
+def resolved(out: Path, model: Path, **overrides: Any) -> Resolved:
+    """A run of 9 steps over 2 epochs with dropout, an evaluation every 3 steps and a checkpoint every 2."""
+    data = model / "rows.json"
+    if not data.is_file():
+        data.write_text(json.dumps(rows()), encoding="utf-8")
+    settings: dict[str, Any] = {
+        "model": str(model),
+        "data": {"path": str(data), "held_out": 0},
+        "out": str(out),
+        "method": {"name": "lora", "rank": 4, "dropout": 0.1},
+        "train": {
+            "epochs": 2, "batch": 8, "learning_rate": 1e-2, "micro_tokens": 512, "seed": 3,
+            "machine": {"threads": 1}, "keep": {"evaluate": 3, "save": 2},
+        },
+        "generate": {"max_new_tokens": 4},
+    }  # fmt: skip
+    return Resolved(validate(with_overrides(settings, overrides)))
+
+
+def data_of(one: Resolved, watch: int = 0) -> Prepared:
+    """The rows of a run; the last ``watch`` training rows are watched instead."""
+    prepared = prepare(one.run, load_tokenizer(Path(one.run.model.path)))
+    if watch:
+        from dataclasses import replace
+
+        from tunesmith.examples import Chat, Turn
+
+        asked = Chat((Turn("user", "How far?"), Turn("assistant", "1 km")))
+        prepared.watch = [replace(item, example=asked) for item in prepared.train[-watch:]]
+        prepared.train = prepared.train[:-watch]
+    return prepared
+
+
+def quiet() -> Shown:
+    """A display that nobody sees."""
+    return Shown(quiet=True)
+
+
+def weights(folder: Path) -> bytes:
+    """The bytes of a folder's weights."""
+    return next(path for path in sorted(folder.glob("*.safetensors"))).read_bytes()
+
+
+TIMINGS = ("seconds", "tokens_per_second", "memory_gib")
+
+
+def record(folder: RunFolder) -> list[dict[str, Any]]:
+    """The record without its timings."""
+    return [{name: value for name, value in line.items() if name not in TIMINGS} for line in folder.steps()]
+
+
+def in_child(work: Callable[[], object]) -> int:
+    """Runs ``work`` in a forked child and gives its exit code, or minus the signal that ended it."""
+    pid = os.fork()
+    if pid == 0:
+        code = 70
+        try:
+            work()
+            code = 0
+        except SystemExit as left:
+            code = int(left.code or 0)
+        except BaseException as error:
+            code = int(vars(type(error)).get("exit_code", 70))
+            if code == 70:
+                traceback.print_exc(file=sys.stderr)
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def kill_now() -> None:
+    """What ``kill -9`` does."""
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from train import runs
+from transformers import LlamaConfig
+
+from tunesmith.data.prepare import Prepared
+from tunesmith.errors import SpecError
+from tunesmith.folder import RunFolder
+from tunesmith.run import Machine
+from tunesmith.training.device import Device, LossScale, activation_bytes, choose, free_memory, room
+from tunesmith.training.start import train
+
+
+def test_a_cpu_gets_fp32_and_says_why():
+    device = choose(Machine(device="cpu"))
+    assert (device.place.type, device.precision, device.scale) == ("cpu", "fp32", None)
+    assert device.reasons["train.machine.precision"] == "most CPUs compute bf16 more slowly than fp32"
+
+
+def test_what_is_asked_for_and_absent_is_an_error(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SpecError) as caught:
+        choose(Machine(device="cuda"))
+    assert "train.machine.device: cuda is not there (torch sees: cpu" in str(caught.value)
+    with pytest.raises(SpecError) as caught:
+        choose(Machine(device="cpu", precision="fp16"))
+    assert "train.machine.precision: fp16 needs a CUDA GPU, this is cpu" in str(caught.value)
+
+
+@pytest.mark.parametrize(("capability", "precision"), [((7, 5), "fp16"), ((8, 0), "bf16"), ((9, 0), "bf16")])
+def test_a_gpu_gets_bf16_or_scaled_fp16(capability, precision, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "a GPU")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: capability)
+    device = choose(Machine())
+    assert device.place.type == "cuda" and device.precision == precision
+    assert (device.scale is not None) == (precision == "fp16")
+    if precision == "fp16":
+        with pytest.raises(SpecError, match="this GPU has no bf16"):
+            choose(Machine(precision="bf16"))
+
+
+def test_micro_batches_and_checkpointing_follow_from_the_memory():
+    model = torch.nn.Linear(4, 4)
+    model.config = LlamaConfig(hidden_size=1024, num_hidden_layers=16, intermediate_size=4096)  # type: ignore[assignment]
+    device = Device(torch.device("cpu"), "fp32", 1)
+    plain, again = activation_bytes(model.config, 4)
+    assert again < plain / 4
+
+    def fitted(gib: float, **machine: Any) -> Any:
+        return room(device, Machine(memory=gib, **machine), model=model, longest=2048, micro_tokens=None)
+
+    large, small = fitted(64), fitted(2)
+    assert (large.checkpointing, large.micro_tokens) == (False, 16384)
+    assert small.checkpointing and small.micro_tokens * again <= 2 * 2**30 * 0.8
+    assert "2048 tokens" in small.reasons["train.machine.checkpointing"]
+    assert not fitted(2, checkpointing=False).checkpointing
+    assert free_memory(torch.device("cpu")) > 2**20
+
+
+def test_the_loss_scale_halves_on_overflow_and_doubles_after_2000_clean_steps():
+    scale = LossScale()
+    assert scale.overflow() and scale.value == 2.0**15 and scale.overflows == 1
+    for _ in range(2000):
+        scale.step()
+    assert scale.value == 2.0**16
+    assert not LossScale(value=1.0).overflow()
+
+
+def test_an_overflow_lowers_the_scale_and_repeats_the_step(tiny_llama, prepared, tmp_path, monkeypatch):
+    from tunesmith.training import device as devices
+
+    # On a CPU, in fp32: what is tested is the scaling, which is the same there.
+    real = devices.choose
+
+    def scaled(machine: Machine) -> Device:
+        device = real(machine)
+        device.scale = LossScale(value=2.0**130)
+        return device
+
+    plain = train(runs.resolved(tmp_path / "plain", tiny_llama), prepared, progress=runs.quiet())
+    monkeypatch.setattr(devices, "choose", scaled)
+    folder = train(runs.resolved(tmp_path / "run", tiny_llama, **{"method.dropout": 0}), prepared, progress=runs.quiet())
+    overflows = [line for line in folder.steps() if line.get("event") == "overflow"]
+    assert overflows and all(line["step"] == 1 for line in overflows)
+    steps = [line for line in folder.steps() if "learning_rate" in line]
+    assert [line["learning_rate"] for line in steps] == [
+        line["learning_rate"] for line in plain.steps() if "learning_rate" in line
+    ]
+
+
+def test_checkpointing_gives_the_same_training(tiny_llama, prepared, tmp_path):
+    settings = {"method.dropout": 0, "train.steps": 3}
+    plain, again = (
+        train(
+            runs.resolved(tmp_path / str(on), tiny_llama, **settings, **{"train.machine.checkpointing": on}),
+            prepared,
+            progress=runs.quiet(),
+        )
+        for on in (False, True)
+    )
+    first, second = (load_file(folder.model / "adapter_model.safetensors") for folder in (plain, again))
+    for name in first:
+        assert torch.allclose(first[name], second[name], atol=1e-6), name
+
+
+def two_ranks(out: Path, model: Path, prepared: Prepared, **overrides: Any) -> list[int]:
+    """Trains in two processes joined by gloo; their exit codes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def rank(number: int) -> int:
+        os.environ.update(
+            RANK=str(number), LOCAL_RANK=str(number), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
+        )
+        return runs.in_child(lambda: train(runs.resolved(out, model, **overrides), prepared, progress=runs.quiet()))
+
+    first = os.fork()
+    if first == 0:
+        os._exit(rank(1) & 0xFF)
+    try:
+        code = rank(0)
+    finally:
+        for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+            os.environ.pop(name, None)
+    return [code, os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])]
+
+
+def test_two_ranks_train_what_one_trains(tiny_llama, prepared, tmp_path):
+    # Plain descent: AdamW would blow rounding up where a gradient is next to nothing. The last step has one row, so one
+    # rank has nothing to do in it.
+    settings: dict[str, Any] = {"method.dropout": 0, "train.batch": 9, "train.epochs": 1, "train.optimizer": "sgd"}
+    assert two_ranks(tmp_path / "two", tiny_llama, prepared, **settings) == [0, 0]
+    one = train(runs.resolved(tmp_path / "one", tiny_llama, **settings), prepared, progress=runs.quiet())
+    two = RunFolder(tmp_path / "two")
+    for alone, joined in zip(runs.record(one), runs.record(two), strict=True):
+        assert alone.get("tokens") == joined.get("tokens")
+        assert alone.get("loss", 0) == pytest.approx(joined.get("loss", 0), rel=1e-6)
+        assert alone.get("evaluation", {}) == pytest.approx(joined.get("evaluation", {}), rel=1e-6)
+    first, second = (load_file(folder.model / "adapter_model.safetensors") for folder in (one, two))
+    for name in first:
+        assert float((first[name] - second[name]).abs().max()) < 1e-6, name

@@ -1,0 +1,200 @@
+"""Runs that are ended in every way end, once resumed, with the same bytes as one that was left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from train import runs
+
+from tunesmith.data.prepare import Prepared
+from tunesmith.errors import CheckpointError
+from tunesmith.folder import RunFolder
+from tunesmith.training import start
+from tunesmith.training.start import train
+
+
+def at_step(step: int, act: Callable[[], object]) -> Callable[[dict[str, Any]], None]:
+    """An ``on_step`` that acts when the line of ``step`` has been written."""
+
+    def on_step(line: dict[str, Any]) -> None:
+        if line["step"] == step and "loss" in line:
+            act()
+
+    return on_step
+
+
+def send(number: int) -> Callable[[], None]:
+    return lambda: os.kill(os.getpid(), number)
+
+
+@pytest.fixture
+def begin(tiny_llama: Path, prepared: Prepared, tmp_path: Path) -> Callable[..., int]:
+    """Trains, or resumes, in a child process; the exit code is that of the command."""
+
+    def run(on_step: Any = None, *, resume: bool = False, **overrides: Any) -> int:
+        one = runs.resolved(tmp_path / "run", tiny_llama, **overrides)
+        return runs.in_child(lambda: train(one, prepared, resume=resume, on_step=on_step, progress=runs.quiet()))
+
+    return run
+
+
+def assert_same(folder: RunFolder, straight: RunFolder) -> None:
+    assert runs.weights(folder.model) == runs.weights(straight.model)
+    assert runs.weights(folder.best) == runs.weights(straight.best)
+    assert runs.record(folder) == runs.record(straight)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 5, 7, 8])
+def test_kill_9_at_a_step_then_resume_is_bit_equal(step, begin, straight, tmp_path):
+    assert begin(at_step(step, runs.kill_now)) == -signal.SIGKILL
+    folder = RunFolder(tmp_path / "run")
+    assert not folder.model.exists()
+    assert begin(resume=True) == 0
+    assert_same(folder, straight)
+
+
+def test_a_chain_of_kills_is_bit_equal(begin, straight, tmp_path):
+    assert begin(at_step(3, runs.kill_now)) == -signal.SIGKILL
+    for step in (4, 5, 7, 8):
+        assert begin(at_step(step, runs.kill_now), resume=True) == -signal.SIGKILL
+    assert begin(resume=True) == 0
+    assert_same(RunFolder(tmp_path / "run"), straight)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("step", [3, 5])
+def test_a_polite_signal_saves_leaves_with_75_and_loses_no_step(number, step, begin, straight, tmp_path):
+    assert begin(at_step(step, send(number))) == 75
+    folder = RunFolder(tmp_path / "run")
+    facts = json.loads((max(folder.checkpoints.glob("step-*")) / "state.json").read_text())
+    assert facts["parts"]["position"]["step"] == step
+    assert begin(at_step(step, lambda: os._exit(99)), resume=True) == 0, "the step is not trained again"
+    assert_same(folder, straight)
+
+
+def test_a_signal_during_the_evaluation_makes_it_again(begin, straight, tmp_path, monkeypatch):
+    from tunesmith.training.watch import Watch
+
+    evaluate = Watch.evaluate
+
+    def stopped_within(self: Watch, stopped: Callable[[], bool]) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(self, stopped)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Watch, "evaluate", stopped_within)
+        assert begin() == 75
+        assert begin(resume=True) == 75
+    assert begin(resume=True) == 0
+    assert_same(RunFolder(tmp_path / "run"), straight)
+
+
+def test_a_second_signal_leaves_at_once(begin, straight, tmp_path):
+    def twice() -> None:
+        send(signal.SIGTERM)()
+        send(signal.SIGTERM)()
+        os._exit(98)
+
+    assert begin(at_step(5, twice)) == 75
+    folder = RunFolder(tmp_path / "run")
+    assert [path.name for path in sorted(folder.checkpoints.glob("step-*"))] == ["step-00000002", "step-00000004"]
+    assert begin(resume=True) == 0
+    assert_same(folder, straight)
+
+
+@pytest.mark.parametrize("place", ["tensors", "commit", "pointer", "rotation", "best", "model"])
+def test_kill_9_within_a_save_then_resume_is_bit_equal(place, begin, straight, tmp_path, monkeypatch):
+    names = {"commit": ".step.tmp", "pointer": ".LATEST.tmp", "best": ".best.old", "model": ".model.tmp"}
+    replace, removed = os.replace, shutil.rmtree
+
+    def killed_replace(source: Any, target: Any) -> None:
+        if str(names[place]) in (Path(source).name + Path(target).name):
+            runs.kill_now()
+        replace(source, target)
+
+    def killed_removal(path: Any, **how: Any) -> None:
+        if Path(path).name.startswith("step-"):
+            runs.kill_now()
+        removed(path, **how)
+
+    with monkeypatch.context() as patch:
+        if place == "tensors":
+            patch.setattr(
+                start, "write", lambda folder, *_: (folder / "weights.safetensors").write_bytes(b"part") and runs.kill_now()
+            )
+        elif place == "rotation":
+            patch.setattr(shutil, "rmtree", killed_removal)
+        else:
+            patch.setattr(os, "replace", killed_replace)
+        assert begin() == -signal.SIGKILL
+    folder = RunFolder(tmp_path / "run")
+    assert begin(resume=True) == 0
+    assert_same(folder, straight)
+    assert not [path for path in folder.path.rglob(".*") if "tmp-" in path.name or "old-" in path.name]
+
+
+def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before_and_nothing_else(begin, straight, tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    assert begin(at_step(7, runs.kill_now)) == -signal.SIGKILL
+    newest = max(folder.checkpoints.glob("step-*"))
+    content = bytearray((newest / "weights.safetensors").read_bytes())
+    content[-1] ^= 1
+    (newest / "weights.safetensors").write_bytes(content)
+    assert begin(resume=True) == 0
+    assert_same(folder, straight)
+    assert list(folder.checkpoints.glob("*.corrupt"))
+
+
+def test_a_finished_run_can_be_resumed_and_stays_what_it_is(begin, straight, tmp_path):
+    assert begin() == 0
+    assert begin(at_step(8, lambda: os._exit(99)), resume=True) == 0
+    assert_same(RunFolder(tmp_path / "run"), straight)
+
+
+def test_another_cut_into_micro_batches_is_refused_but_another_place_is_not(
+    begin, straight, tmp_path, tiny_llama, prepared, capfd
+):
+    assert begin(at_step(5, runs.kill_now)) == -signal.SIGKILL
+    one = runs.resolved(tmp_path / "run", tiny_llama, **{"train.learning_rate": 5e-3, "train.micro_tokens": 64})
+    with pytest.raises(CheckpointError) as caught:
+        train(one, prepared, resume=True, progress=runs.quiet())
+    assert "train.learning_rate: 0.01 -> 0.005" in str(caught.value)
+    assert "train.micro_tokens: 512 -> 64" in str(caught.value)
+    moved = (tmp_path / "run").rename(tmp_path / "moved")
+    one = runs.resolved(moved, tiny_llama)
+    assert runs.in_child(lambda: train(one, prepared, resume=True, progress=runs.quiet())) == 0
+    assert_same(RunFolder(moved), straight)
+
+
+def test_other_rows_are_refused(begin, tmp_path, tiny_llama, prepared):
+    assert begin(at_step(5, runs.kill_now)) == -signal.SIGKILL
+    from dataclasses import replace
+
+    with pytest.raises(CheckpointError, match="data: "):
+        train(runs.resolved(tmp_path / "run", tiny_llama), replace(prepared, fingerprint="x"), resume=True, progress=runs.quiet())
+
+
+@pytest.mark.parametrize("optimizer", ["adafactor", "sgd", "muon"])
+def test_every_optimizer_resumes_bit_equal(optimizer, tiny_llama, prepared, tmp_path):
+    whole = runs.resolved(tmp_path / "whole", tiny_llama, **{"train.optimizer": optimizer})
+    broken = runs.resolved(tmp_path / "broken", tiny_llama, **{"train.optimizer": optimizer})
+    assert runs.in_child(lambda: train(whole, prepared, progress=runs.quiet())) == 0
+    assert runs.in_child(lambda: train(broken, prepared, on_step=at_step(5, runs.kill_now), progress=runs.quiet())) == -9
+    assert runs.in_child(lambda: train(broken, prepared, resume=True, progress=runs.quiet())) == 0
+    assert_same(RunFolder(tmp_path / "broken"), RunFolder(tmp_path / "whole"))
+
+
+def test_full_training_resumes_bit_equal(tiny_llama, prepared, tmp_path):
+    settings: dict[str, Any] = {"method": "full", "train.learning_rate": 1e-3}
+    whole, broken = (runs.resolved(tmp_path / name, tiny_llama, **settings) for name in ("whole", "broken"))
+    assert runs.in_child(lambda: train(whole, prepared, progress=runs.quiet())) == 0
+    assert runs.in_child(lambda: train(broken, prepared, on_step=at_step(3, runs.kill_now), progress=runs.quiet())) == -9
+    assert runs.in_child(lambda: train(broken, prepared, resume=True, progress=runs.quiet())) == 0
+    assert_same(RunFolder(tmp_path / "broken"), RunFolder(tmp_path / "whole"))

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import json
+import os
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+from train import runs
+
+from tunesmith.data.prepare import Prepared
+from tunesmith.errors import DiskError, SpecError
+from tunesmith.folder import RunFolder
+from tunesmith.report.asked import asked
+from tunesmith.training import start
+from tunesmith.training.progress import Shown
+from tunesmith.training.start import train
+
+
+def trained(out: Path, model: Path, prepared: Prepared, **overrides: Any) -> RunFolder:
+    return train(runs.resolved(out, model, **overrides), prepared, progress=runs.quiet())
+
+
+def logits(model: Any, tokenizer: Any) -> torch.Tensor:
+    ids = tokenizer("How far is Rome from Oslo?", return_tensors="pt").input_ids
+    with torch.no_grad():
+        return model.eval()(ids).logits
+
+
+def test_the_folder_tells_what_was_run(straight, prepared):
+    used = straight.resolved().run
+    assert used.train.machine.precision == "fp32" and used.train.machine.device == "cpu"
+    assert "# derived: torch sees no GPU" in straight.run_yaml.read_text() or torch.cuda.is_available()
+    assert straight.read(straight.ledger) == json.loads(json.dumps(prepared.ledger.to_json()))
+    facts = straight.read(straight.model / "tunesmith.json")
+    assert facts["base"] == used.model.path and facts["objective"] == "sft" and facts["method"] == "lora"
+    assert facts["template_fingerprint"] == prepared.render.fingerprint
+    assert facts["stop_ids"] == list(prepared.render.stop_ids)
+    assert facts["generate"]["max_new_tokens"] == 4
+
+
+def test_the_plan_is_written_with_the_run(tiny_llama, prepared, tmp_path):
+    one = runs.resolved(tmp_path / "run", tiny_llama, **{"train.steps": 1})
+    assert train(one, prepared, progress=runs.quiet(), plan="what will run\n").plan.read_text() == "what will run\n"
+
+
+def test_an_adapter_loads_with_the_usual_lines(straight, tiny_llama, prepared):
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+    base = AutoModelForCausalLM.from_pretrained(tiny_llama)
+    tokenizer = AutoTokenizer.from_pretrained(straight.model)
+    before = logits(base, tokenizer)
+    tuned = PeftModel.from_pretrained(base, straight.model)
+    assert (logits(tuned, tokenizer) - before).abs().max() > 1e-2
+    assert tokenizer.chat_template == prepared.render.tokenizer.chat_template
+    settings = GenerationConfig.from_pretrained(straight.model)
+    assert settings.eos_token_id == list(prepared.render.stop_ids) and settings.max_new_tokens == 4 and not settings.do_sample
+
+
+def test_a_whole_model_loads_with_the_usual_lines(tiny_llama, prepared, tmp_path):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = trained(tmp_path / "run", tiny_llama, prepared, method="full", **{"generate.temperature": 0.7})
+    tokenizer = AutoTokenizer.from_pretrained(folder.model)
+    tuned, base = (AutoModelForCausalLM.from_pretrained(path) for path in (folder.model, tiny_llama))
+    assert (logits(tuned, tokenizer) - logits(base, tokenizer)).abs().max() > 1e-2
+    assert tuned.generation_config.do_sample and tuned.generation_config.temperature == 0.7
+    assert not (folder.model / "adapter_config.json").exists()
+
+
+def test_an_adapter_of_a_hub_model_names_its_id(tmp_path, tiny_llama):
+    from tunesmith.run import validate
+    from tunesmith.training.save import Saver
+
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "/cache/x", "revision": null}')
+    run = validate({"model": {"path": "someone/small", "revision": "v2"}, "data": "x.json", "out": "runs/x"})
+    Saver(None, None, run, tiny_llama)._name_base(tmp_path / "adapter_config.json")  # type: ignore[arg-type]
+    assert json.loads((tmp_path / "adapter_config.json").read_text()) == {
+        "base_model_name_or_path": "someone/small",
+        "revision": "v2",
+    }
+
+
+def test_a_folder_that_holds_a_run_is_not_touched(straight, tiny_llama, prepared):
+    before = {path: path.stat().st_mtime_ns for path in straight.path.rglob("*")}
+    with pytest.raises(SpecError) as caught:
+        trained(straight.path, tiny_llama, prepared)
+    assert f"out: {straight.path} already holds a run; continue it with --resume, or choose another folder" == str(caught.value)
+    assert {path: path.stat().st_mtime_ns for path in straight.path.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("overrides", "text"),
+    [
+        ({"method.targets": ["nothing"]}, "method.targets: "),
+        ({"train.machine.precision": "fp16"}, "train.machine.precision: "),
+        ({"questions": "no/such/file.txt"}, "questions: there is no file no/such/file.txt"),
+        (
+            {"train.keep.best_by": "accuracy"},
+            "train.keep.best_by: accuracy cannot choose the best checkpoint while training; these can: loss, ",
+        ),
+        ({"train.keep.best_by": "blue"}, "train.keep.best_by: blue cannot choose"),
+        ({"track": ["mlflow"]}, "track.0: mlflow needs a package that is not installed: pip install mlflow"),
+    ],
+)
+def test_a_run_that_cannot_start_leaves_nothing_behind(overrides, text, tiny_llama, prepared, tmp_path):
+    with pytest.raises(SpecError) as caught:
+        trained(tmp_path / "deep" / "run", tiny_llama, prepared, **overrides)
+    assert text in str(caught.value)
+    assert not (tmp_path / "deep").exists()
+
+
+def test_a_disk_too_small_for_the_checkpoints_is_an_error_before_step_1(tiny_llama, prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr(start.shutil, "disk_usage", lambda _: types.SimpleNamespace(free=1000))
+    with pytest.raises(DiskError, match=r"has 0\.00 GiB free; checkpoints and models of this run need about") as caught:
+        trained(tmp_path / "deep" / "run", tiny_llama, prepared)
+    assert caught.value.exit_code == 74
+    assert not (tmp_path / "deep").exists()
+
+
+def test_questions_are_answered_by_base_and_tuned_side_by_side(tiny_llama, prepared, tmp_path):
+    questions = tmp_path / "questions.txt"
+    questions.write_text("How far is Rome?\n\nWie weit ist Wien?\n", encoding="utf-8")
+    folder = trained(tmp_path / "run", tiny_llama, prepared, questions=str(questions))
+    found = asked(folder.questions.read_text(encoding="utf-8"))
+    assert [one.question for one in found] == ["How far is Rome?", "Wie weit ist Wien?"]
+    whens = [when for when, _ in found[0].answers]
+    assert whens == ["base, before training", "step 3", "step 6", "tuned, step 8"]
+    told = [line for line in folder.steps() if line.get("event") == "answers"]
+    assert [line["step"] for line in told] == [0, 3, 6, 8]
+    assert found[1].answers[0][1] == told[0]["answers"][1].strip()
+
+
+def test_questions_do_not_change_the_training(tiny_llama, prepared, tmp_path, straight):
+    folder = trained(tmp_path / "run", tiny_llama, prepared, questions=["How far?"], **{"generate.temperature": 0.9})
+    assert runs.weights(folder.model) == runs.weights(straight.model)
+
+
+def test_evaluation_can_be_switched_off_and_questions_are_still_answered_at_both_ends(tiny_llama, prepared, tmp_path):
+    folder = trained(tmp_path / "run", tiny_llama, prepared, questions=["How far?"], **{"train.keep.evaluate": 0})
+    assert not [line for line in folder.steps() if "evaluation" in line]
+    assert [line["step"] for line in folder.steps() if line.get("event") == "answers"] == [0, 8]
+
+
+def test_without_watched_rows_the_best_is_the_last_and_that_is_said(tiny_llama, prepared, tmp_path):
+    from dataclasses import replace
+
+    seen = Console(record=True, file=open(os.devnull, "w"), width=500)  # noqa: SIM115
+    one = runs.resolved(tmp_path / "run", tiny_llama)
+    folder = train(one, replace(prepared, watch=[]), progress=Shown(seen))
+    assert not folder.best.exists()
+    assert not [line for line in folder.steps() if "evaluation" in line]
+    text = seen.export_text()
+    assert "no held-out rows to watch: nothing is chosen by the loss, and the best model is the last one" in text
+    assert "train.machine.precision = fp32  (most CPUs compute bf16 more slowly than fp32)" in text
+    assert "training 4,096 weights, 8.44% of 48,544" in text
+    assert "only 8 steps: below 50 a learning rate schedule hardly works" in text
+    assert "training 8/8  loss " in text and "tokens/s" in text
+
+
+def test_trackers_and_the_callers_function_get_the_same_numbers(tiny_llama, prepared, tmp_path, monkeypatch):
+    logged: list[tuple[int, dict[str, float]]] = []
+    told: dict[str, Any] = {}
+    fake = types.ModuleType("wandb")
+    fake.__spec__ = types.SimpleNamespace()  # type: ignore[assignment]
+
+    class Opened:
+        def log(self, numbers: dict[str, float], step: int) -> None:
+            logged.append((step, numbers))
+
+        def finish(self) -> None:
+            told["finished"] = True
+
+    def init(**named: Any) -> Opened:
+        told.update(named)
+        return Opened()
+
+    fake.init = init  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    lines: list[dict[str, Any]] = []
+    one = runs.resolved(tmp_path / "run", tiny_llama, track=[{"name": "wandb", "project": "distances"}])
+    folder = train(one, prepared, on_step=lines.append, progress=runs.quiet())
+    assert lines == folder.steps()
+    assert told["project"] == "distances" and told["name"] == "run" and told["finished"]
+    assert told["config"]["train"]["learning_rate"] == 1e-2
+    steps = {step: numbers for step, numbers in logged if "loss" in numbers}
+    assert sorted(steps) == list(range(1, 9))
+    assert steps[4]["loss"] == next(line["loss"] for line in lines if line["step"] == 4)
+    assert {step for step, numbers in logged if "held_out/loss" in numbers} == {0, 3, 6, 8}
+
+
+def test_the_settings_left_open_are_filled_with_their_reasons_and_kept_on_resume(tiny_llama, prepared, tmp_path):
+    left_open = {"train.batch": None, "train.learning_rate": None, "train.micro_tokens": None, "train.steps": 2}
+    folder = trained(tmp_path / "run", tiny_llama, prepared, **left_open)
+    used = folder.resolved().run.train
+    assert used.batch == 1 and used.learning_rate == 2e-4 and used.micro_tokens
+    text = folder.run_yaml.read_text()
+    assert "  batch: 1  # derived: 16, fewer where 28 rows would give under 50 steps" in text
+    assert "  learning_rate: 0.0002  # derived: Dettmers et al. 2023 (QLoRA)" in text
+    # Less memory than at the start would ask for other cuts; a continuation keeps those it was started with.
+    one = runs.resolved(folder.path, tiny_llama, **left_open, **{"train.machine.memory": 0.001})
+    assert train(one, prepared, resume=True, progress=runs.quiet()) == folder
+
+
+def test_pretraining_runs_too_and_goes_on_from_a_question(tiny_llama, tmp_path):
+    file = tmp_path / "lines.txt"
+    file.write_text("\n".join(f"{city} is a city on a river, and it has a bridge." for city in runs.CAPITALS), encoding="utf-8")
+    one = runs.resolved(
+        tmp_path / "run", tiny_llama, objective="pretrain", data={"path": str(file), "held_out": 0}, questions=["Paris is"]
+    )
+    folder = train(one, runs.data_of(one), progress=runs.quiet())
+    losses = [line["loss"] for line in folder.steps() if "loss" in line]
+    assert losses[-1] < losses[0]
+    assert len(folder.steps()[0]["answers"]) == 1

@@ -1,0 +1,271 @@
+"""Resolves a Run: every open value with its reason, and all problems at once, before any weights load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunesmith import estimate
+from tunesmith.data.fetch import find_data
+from tunesmith.data.lengths import default_limit
+from tunesmith.data.prepare import Prepared, prepare
+from tunesmith.data.reading import sized
+from tunesmith.errors import Problem, SpecError, TunesmithError
+from tunesmith.rules import broken
+from tunesmith.run import Origin, Resolved, Run
+from tunesmith.spec import METHODS, Spec
+from tunesmith.training.steps import FEWEST_STEPS, Order, batch_size
+from tunesmith.words import language, say
+
+if TYPE_CHECKING:
+    from tunesmith.training.device import Device
+
+UNLIMITED = 10**9
+"""Tokenizers that know no limit say a number above this one."""
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass
+class Plan:
+    """What would run. With problems nothing runs, and ``prepared`` may be missing."""
+
+    resolved: Resolved
+    prepared: Prepared | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def require(self) -> Plan:
+        """This plan; SpecError with every problem where there are some."""
+        if self.problems:
+            raise SpecError(self.problems)
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, in English, for programs."""
+        run = self.resolved.run.model_dump(mode="json")
+        origins = {path: {"kind": origin.kind, "reason": origin.reason} for path, origin in self.resolved.origins.items()}
+        return {
+            "run": run,
+            "origins": origins,
+            "facts": self.facts,
+            "warnings": self.warnings,
+            "problems": [{"where": problem.where, "text": problem.text} for problem in self.problems],
+            "ledger": self.prepared.ledger.to_json() if self.prepared else None,
+        }
+
+    def fact_lines(self) -> list[str]:
+        """What follows from model and data, and the warnings, as a person reads them."""
+        from tunesmith.table import fact_lines
+
+        return fact_lines(self)
+
+    def lines(self) -> list[str]:
+        """The whole plan as a person reads it."""
+        from tunesmith.table import plan_lines
+
+        return plan_lines(self)
+
+
+class _Making:
+    """One run while it is resolved: values replaced, origins noted, problems collected."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.origins = dict(_origins(run))
+        self.problems: list[Problem] = []
+        self.facts: dict[str, Any] = {}
+        self.warnings: list[str] = []
+
+    def put(self, path: str, value: Any, reason: str) -> None:
+        """Replaces the value at ``path``; one that was given keeps its origin."""
+        self.run = _replaced(self.run, path.split("."), value)
+        self.explain(path, reason)
+
+    def explain(self, path: str, reason: str) -> None:
+        """Says why the value at ``path`` is what it is."""
+        if self.origins[path].kind != "given":
+            self.origins[path] = Origin("derived", reason)
+
+    def attempt(self, action: Callable[[], Any]) -> Any:
+        """The action's result; None where it failed, with its problems noted."""
+        try:
+            return action()
+        except TunesmithError as error:
+            self.problems += error.problems
+            return None
+
+    def plan(self, prepared: Prepared | None) -> Plan:
+        """The result."""
+        problems = list(dict.fromkeys(self.problems))
+        return Plan(Resolved(self.run, self.origins), prepared, self.facts, problems, self.warnings)
+
+
+def make(run: Run, *, probe: bool = False, progress: Progress | None = None) -> Plan:
+    """The plan of ``run``: it reads the data, and of the model only config and headers, except with ``probe``, which measures."""
+    from tunesmith.models.hub import folder_of
+    from tunesmith.models.load import load_tokenizer
+
+    making = _Making(run)
+    making.problems += broken(run)
+    _method(making)
+    data_is_there = None not in [making.attempt(lambda path=path: find_data(path)) for path in _paths(run)]
+    folder = making.attempt(lambda: folder_of(run.model))
+    if folder is None:
+        return making.plan(None)
+    device, form = _machine(making), making.attempt(lambda: estimate.shape(folder, making.run))
+    tokenizer = making.attempt(lambda: load_tokenizer(folder, trust_remote_code=run.model.trust_remote_code))
+    prepared = None
+    if tokenizer is not None:
+        _lengths(making, form, tokenizer.model_max_length)
+        prepared = making.attempt(lambda: prepare(making.run, tokenizer, progress=progress)) if data_is_there else None
+    if prepared is not None:
+        _rows(making, prepared)
+    if form is not None and device is not None:
+        _room(making, form, device, prepared)
+    plan = making.plan(prepared)
+    if probe and not plan.problems and prepared is not None and device is not None:
+        _probe(plan, folder, device)
+    return plan
+
+
+def _paths(run: Run) -> list[str]:
+    """Every file, folder or id that rows come from."""
+    path = run.data.path
+    paths = [sized(one)[0] for one in ([path] if isinstance(path, str) else [source.path for source in path])]
+    return [*paths, run.data.held_out] if isinstance(run.data.held_out, str) else paths
+
+
+def _origins(value: Spec, path: str = "", given: bool = True) -> dict[str, Origin]:
+    """Where each value of a group comes from: a value inside a group that was not given is a default."""
+    found: dict[str, Origin] = {}
+    for name in type(value).model_fields:
+        here = f"{path}.{name}" if path else name
+        item = vars(value)[name]
+        set_here = given and name in value.model_fields_set
+        if isinstance(item, Spec):
+            found |= _origins(item, here, set_here)
+        found[here] = Origin("given" if set_here else "default")
+    return found
+
+
+def _replaced(group: Any, path: list[str], value: Any) -> Any:
+    name = path[0]
+    return group.model_copy(update={name: value if len(path) == 1 else _replaced(vars(group)[name], path[1:], value)})
+
+
+def _method(making: _Making) -> None:
+    """The method's own learning rate, and the language."""
+    run = making.run
+    if run.train.learning_rate is None:
+        method = METHODS.get(run.method.name)
+        reason = "plan.reason_learning_rate" if method.source else "plan.reason_learning_rate_bare"
+        making.put("train.learning_rate", method.learning_rate, say(reason, method=run.method.name, source=method.source))
+    if run.lang == "auto":
+        making.put("lang", language(), say("plan.reason_lang"))
+    if run.data.too_long is None:
+        making.explain("data.too_long", say("plan.reason_too_long"))
+
+
+def _machine(making: _Making) -> Device | None:
+    """Device, precision, threads and the base's type."""
+    from tunesmith.training.device import choose
+
+    device = making.attempt(lambda: choose(making.run.train.machine))
+    if device is None:
+        return None
+    values = {"device": device.place.type, "precision": device.precision, "threads": device.threads}
+    for name, value in values.items():
+        making.put(f"train.machine.{name}", value, device.reasons.get(f"train.machine.{name}", ""))
+    if making.run.model.dtype == "auto":
+        making.put("model.dtype", device.precision, say("plan.reason_dtype"))
+    return device
+
+
+def _lengths(making: _Making, form: estimate.Shape | None, tokenizer_limit: int) -> None:
+    limits = [limit for limit in (form.limit if form else None, tokenizer_limit) if limit is not None and limit < UNLIMITED]
+    limit = min(limits, default=None)
+    given = making.run.data.max_length
+    if given is None:
+        reason = say("plan.reason_max_length", limit=limit) if limit else say("plan.reason_max_length_no_limit")
+        making.put("data.max_length", default_limit(limit), reason)
+    elif form is not None and form.limit is not None and given > form.limit:
+        making.problems.append(Problem("data.max_length", say("plan.limit_too_long", value=given, limit=form.limit)))
+
+
+def _rows(making: _Making, prepared: Prepared) -> None:
+    """What follows from the rows: the batch, the steps, the tokens."""
+    train, rows = making.run.train, len(prepared.train)
+    if making.run.data.reasoning != prepared.render.data.reasoning:
+        making.put("data.reasoning", prepared.render.data.reasoning, say("plan.reason_reasoning"))
+    batch = train.batch or batch_size(rows, train.epochs)
+    order = Order(rows, batch, train.seed)
+    steps = order.total(train.epochs, train.steps)
+    if train.batch is None:
+        epochs = f"{train.epochs:g}"
+        making.put("train.batch", batch, say("plan.reason_batch", rows=rows, epochs=epochs, steps=order.total(train.epochs)))
+    lengths = sorted(len(tokens) for item in prepared.train for tokens in item.tokens)
+    p99 = lengths[min(len(lengths) - 1, int(0.99 * len(lengths)))]
+    reason = making.origins["data.max_length"].reason + say("plan.reason_lengths", p99=p99, longest=lengths[-1])
+    making.explain("data.max_length", reason)
+    making.facts |= {
+        "rows": {"train": rows, "watch": len(prepared.watch), "proof": len(prepared.proof)},
+        "steps": steps,
+        "steps_per_epoch": order.steps_per_epoch,
+        "tokens": sum(lengths),
+        "scored_tokens": sum(tokens.scored for item in prepared.train for tokens in item.tokens),
+        "p99_length": p99,
+        "longest": lengths[-1],
+    }
+    if steps < FEWEST_STEPS:
+        making.warnings.append(say("plan.warn_few_steps", steps=steps))
+
+
+def _room(making: _Making, form: estimate.Shape, device: Device, prepared: Prepared | None) -> None:
+    """Micro-batches, memory and disk."""
+    from tunesmith.training.device import DTYPES, GIB, activation_bytes, free_memory, room
+
+    run, machine = making.run, making.run.train.machine
+    width = DTYPES[run.model.dtype].itemsize
+    # room() looks at what is left beside loaded weights; here they are not loaded yet.
+    free = machine.memory * GIB if machine.memory else free_memory(device.place)
+    weights = (form.parameters - form.trainable) * width + form.trainable * 4
+    beside = machine.model_copy(update={"memory": max(free - weights, 1.0) / GIB})
+    longest = making.facts.get("longest", run.data.max_length)
+    found = room(device, beside, model=form.model, longest=longest, micro_tokens=run.train.micro_tokens)
+    making.put("train.micro_tokens", found.micro_tokens, found.reasons.get("train.micro_tokens", ""))
+    making.put("train.machine.checkpointing", found.checkpointing, found.reasons.get("train.machine.checkpointing", ""))
+    plain, again = activation_bytes(form.model.config, 4 if device.precision == "fp32" else 2)  # type: ignore[attr-defined]
+    used = again if found.checkpointing else plain
+    # A step never holds more tokens than its rows have.
+    tokens = min(found.micro_tokens, longest * (run.train.batch or 16)) if prepared is not None else found.micro_tokens
+    needed = estimate.memory(form, making.run, width=width, tokens=max(tokens, longest), activation_bytes=used)
+    disk = estimate.disk(form, run)
+    making.facts |= {
+        "parameters": form.parameters,
+        "trainable": form.trainable,
+        "disk": disk.to_json(),
+        "memory_gib": {"low": round(needed.low / GIB, 3), "high": round(needed.high / GIB, 3), "free": round(free / GIB, 3)},
+        "memory_terms_gib": {name: round(value / GIB, 4) for name, value in vars(needed).items()},
+    }
+    if needed.low > free:
+        making.warnings.append(say("plan.warn_memory"))
+    if disk.needed > disk.free:
+        needed_, one, free_ = map(estimate.readable, (disk.needed, disk.checkpoint, disk.free))
+        told = {"needed": needed_, "one": one, "free": free_, "checkpoints": run.train.keep.keep + 1}
+        making.problems.append(Problem("out", say("plan.disk", out=run.out, **told)))
+
+
+def _probe(plan: Plan, folder: Path, device: Device) -> None:
+    """Loads the model and measures the largest micro-batch."""
+    from tunesmith.models.load import load_model
+    from tunesmith.training.device import DTYPES, prepare
+
+    run = plan.resolved.run
+    assert plan.prepared is not None and run.train.micro_tokens is not None
+    prepare(device)
+    loaded = load_model(folder, dtype=DTYPES[run.model.dtype], device=device.place, trust_remote_code=run.model.trust_remote_code)
+    plan.facts["layout"] = loaded.layout
+    plan.facts["probe"] = estimate.measure(loaded, run, plan.prepared.train, device, micro_tokens=run.train.micro_tokens)

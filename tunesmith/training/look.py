@@ -1,0 +1,69 @@
+"""One evaluation of a run, as the loop sees it: watched rows, the best model kept, own questions answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tunesmith.errors import DiskError
+from tunesmith.folder import RunFolder
+from tunesmith.training.device import Device
+from tunesmith.training.questions import Questions, write_page
+from tunesmith.training.record import Record
+from tunesmith.training.save import Saver
+from tunesmith.training.watch import Watch
+from tunesmith.words import say
+
+
+@dataclass
+class Looker:
+    """Evaluates at the steps where the loop asks for it."""
+
+    watch: Watch
+    questions: Questions
+    saver: Saver
+    folder: RunFolder
+    record: Record
+    device: Device
+    total: int
+    stopped: Callable[[], str | None]
+    tell: Callable[[str], None]
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether patience is at its end."""
+        return self.watch.best.exhausted
+
+    def __call__(self, step: int) -> bool:
+        """Evaluates; False when a signal broke it off."""
+        if self.watch.used:
+            found = self.watch.evaluate(lambda: self.stopped() is not None)
+            if found is None:
+                return False
+            self.record.add({"step": step, "evaluation": found})
+            self._tell(step, found)
+            if self.watch.best.see(step, found) and self.device.main:
+                self._keep_best(step)
+            if self.exhausted:
+                self.record.add({"step": step, "event": "patience_ended", "best_step": self.watch.best.step})
+                self.tell(say("train.patience_ended", step=step, best=self.watch.best.step))
+        if self.questions.texts and self.device.main:
+            answers = self.questions.answers(self.watch.model.model)
+            self.record.add({"step": step, "event": "answers", "answers": answers})
+            last = step if self.exhausted else self.total
+            write_page(self.folder.questions, self.questions.texts, self.record.lines(), last)
+        self.device.barrier()
+        return True
+
+    def _keep_best(self, step: int) -> None:
+        try:
+            self.saver(self.folder.best, step)
+        except DiskError as error:
+            # Training goes on: the checkpoints report a disk that stays full.
+            self.record.add({"step": step, "event": "best_not_saved", "error": str(error)})
+            self.tell(str(error))
+
+    def _tell(self, step: int, found: dict[str, Any]) -> None:
+        numbers = "  ".join(f"{name} {value:.4f}" for name, value in found.items())
+        self.tell(say("train.base_held_out", numbers=numbers) if step == 0 else say("train.held_out", step=step, numbers=numbers))

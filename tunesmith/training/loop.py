@@ -1,0 +1,223 @@
+"""The loop: what one step of training is, and the order in which a run evaluates, saves and stops.
+
+A step is a set of rows fixed by (seed, epoch, position); the token budget only decides how it is cut. Its gradient
+is one sum, over all micro-batches and ranks, divided once by the units of the whole step.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from tunesmith.batch import Batch, Ratio
+from tunesmith.data.prepare import Item
+from tunesmith.errors import DiskError, Stopped, TrainingError
+from tunesmith.methods import Method
+from tunesmith.models.load import Loaded
+from tunesmith.objectives import Objective
+from tunesmith.run import Run
+from tunesmith.training.device import Device
+from tunesmith.training.health import Spikes, Unmoved
+from tunesmith.training.record import Line, Record
+from tunesmith.training.schedules import Schedule
+from tunesmith.training.steps import Order, cut
+from tunesmith.words import say
+
+SKIPS = 3
+"""Steps in a row that may be left out because their loss or gradient is not finite."""
+
+
+@dataclass
+class Position:
+    """Where a run stands. ``updates`` counts the steps that moved the weights; it is what the schedule sees."""
+
+    step: int = 0
+    updates: int = 0
+    skipped: int = 0
+    skipped_in_row: int = 0
+    unseen: bool = True
+    """Whether the evaluation due at this step has still to be made; the base's, before step 1, is."""
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return dict(vars(self))
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restores ``state()``."""
+        vars(self).update(state)
+
+
+@dataclass
+class Work:
+    """What a run works with; made by ``start.py``."""
+
+    run: Run
+    items: Sequence[Item]
+    model: Loaded
+    objective: Objective
+    method: Method
+    device: Device
+    named: list[tuple[str, torch.nn.Parameter]]
+    """The trainable weights."""
+    optimizer: torch.optim.Optimizer
+    schedule: Schedule
+    warmup: int
+    learning_rate: float
+    """At the peak."""
+    micro_tokens: int
+    order: Order
+    total: int
+    """Steps of the run."""
+    evaluate_every: int
+    save_every: int
+
+    def batches(self, rows: Sequence[int]) -> list[Batch]:
+        """This rank's micro-batches of a step."""
+        examples = [self.items[row].tokens for row in rows]
+        cuts = cut(examples, self.micro_tokens, padded=self.model.layout == "padded", parts=self.device.world)
+        mine = cuts[self.device.rank :: self.device.world]
+        return [self.model.lay(Batch.grow([examples[index] for index in chosen], unit=self.objective.unit)) for chosen in mine]
+
+    def rate(self, updates: int) -> float:
+        """The learning rate of the next update."""
+        return self.learning_rate * self.schedule.factor(updates, self.total, self.warmup, self.run.train.cycles)
+
+
+class Look(Protocol):
+    """The evaluations of a run."""
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether patience is at its end."""
+        ...
+
+    def __call__(self, step: int) -> bool:
+        """Evaluates; False when a signal broke it off."""
+        ...
+
+
+def fit(
+    work: Work,
+    at: Position,
+    *,
+    spikes: Spikes,
+    record: Record,
+    look: Look,
+    save: Callable[[int], bool],
+    stopped: Callable[[], str | None],
+    tell: Callable[[str], None],
+    shown: Callable[[str, int, int, str], None],
+) -> None:
+    """Trains from ``at`` to the end; Stopped after a signal, TrainingError when the numbers are past saving.
+
+    At each step number, in this order: the evaluation that is due, a stop that was asked for, the checkpoint that
+    is due, the end. A checkpoint so knows whether its evaluation was made, and a resumed run repeats nothing.
+    """
+    unmoved = Unmoved(work.named, at.updates)
+    while True:
+        if at.unseen:
+            at.unseen = not look(at.step)
+        if work.device.sum(float(stopped() is not None))[0]:
+            if not save(at.step):
+                raise DiskError(say("train.stopped_unsaved", signal=stopped(), step=at.step))
+            raise Stopped(say("train.stopped", signal=stopped(), step=at.step, out=work.run.out))
+        done = at.step >= work.total or look.exhausted
+        if done or (at.step > 0 and work.save_every and at.step % work.save_every == 0):
+            save(at.step)
+        if done:
+            return
+        line = take_step(work, at, record, tell)
+        at.step += 1
+        at.unseen = at.step == work.total or (work.evaluate_every > 0 and at.step % work.evaluate_every == 0)
+        if line is not None:
+            line = {"step": at.step, **line, "epoch": round(work.order.epoch(at.step), 4)}
+            record.add(line)
+            for event in filter(None, [spikes.see(line["loss"]), unmoved.see(at.updates)]):
+                record.add({"step": at.step, **event})
+                tell(say(f"train.{event['event']}", step=at.step, **event))
+            numbers = f"loss {line['loss']:.4f}  {line['tokens_per_second']:,.0f} tokens/s"
+            shown(say("train.training"), at.step, work.total, numbers)
+
+
+def take_step(work: Work, at: Position, record: Record, tell: Callable[[str], None]) -> Line | None:
+    """One update; None when the step was left out because its numbers stayed not finite.
+
+    Such a step moves neither weights nor schedule. It is tried twice, because dropout draws anew; fp16 overflows
+    lower the loss scale and do not count.
+    """
+    started = time.perf_counter()
+    rows = work.order.taken(at.step)
+    batches = work.batches(rows)
+    for attempt in (1, 2):
+        metrics, norm = gradient(work, batches, record, at.step + 1)
+        loss = metrics["loss"].value
+        if math.isfinite(loss) and math.isfinite(norm):
+            rate = update(work, at)
+            numbers = {name: ratio.value for name, ratio in metrics.items()} | {"learning_rate": rate, "grad_norm": norm}
+            return numbers | amounts(work, batches, time.perf_counter() - started)
+        work.optimizer.zero_grad(set_to_none=True)
+        ids = [work.items[row].id for row in rows]
+        record.add({"step": at.step + 1, "event": "not_finite", "attempt": attempt, "loss": loss, "grad_norm": norm, "rows": ids})
+        tell(say("train.not_finite", step=at.step + 1, loss=loss, norm=norm, rows=", ".join(ids)))
+    at.skipped += 1
+    at.skipped_in_row += 1
+    if at.skipped_in_row > SKIPS:
+        raise TrainingError(say("train.never_finite", count=at.skipped_in_row, step=at.step + 1, rows=", ".join(ids)))
+    return None
+
+
+def gradient(work: Work, batches: list[Batch], record: Record, step: int) -> tuple[dict[str, Ratio], float]:
+    """Metrics of the step and the norm of its gradient, which is left, clipped, in the weights' ``grad``."""
+    device, models = work.device, {"policy": work.model.model}
+    units = device.sum(sum(batch.units for batch in batches))[0]
+    work.model.model.train()
+    while True:
+        work.objective.prepare(models, batches)
+        metrics: dict[str, Ratio] = {}
+        for batch in batches:
+            with device.autocast():
+                loss = work.objective.loss(models, batch)
+                total = loss.total + work.method.penalty(batch)
+            device.backward(total, units)
+            for name, ratio in loss.metrics.items():
+                metrics[name] = metrics.get(name, Ratio(0.0, 0.0)) + ratio
+        metrics = device.merge(metrics)
+        norm = device.clip([parameter for _, parameter in work.named], work.run.train.clip)
+        overflow = device.scale is not None and math.isfinite(metrics["loss"].value) and not math.isfinite(norm)
+        if not (overflow and device.scale is not None and device.scale.overflow()):
+            return metrics, norm
+        record.add({"step": step, "event": "overflow", "scale": device.scale.value})
+        work.optimizer.zero_grad(set_to_none=True)
+
+
+def update(work: Work, at: Position) -> float:
+    """Moves the weights along the gradient they hold, and gives the learning rate that was used."""
+    rate = work.rate(at.updates)
+    for group in work.optimizer.param_groups:
+        group["lr"] = rate
+    work.optimizer.step()
+    if work.device.scale:
+        work.device.scale.step()
+    work.method.after_step(at.step + 1)
+    work.optimizer.zero_grad(set_to_none=True)
+    at.updates += 1
+    at.skipped_in_row = 0
+    return rate
+
+
+def amounts(work: Work, batches: list[Batch], seconds: float) -> Line:
+    """What the step took. Tokens per second counts every token of the rows once, shared or not, and no padding."""
+    trained = sum(len(batch.scored_N) for batch in batches)
+    read = sum(len(tokens) for batch in batches for example in batch.sequences for tokens in example)
+    trained, read = map(int, work.device.sum(float(trained), float(read)))
+    return {
+        "tokens": trained,
+        "tokens_per_second": round(read / seconds, 1),
+        "memory_gib": work.device.peak_memory(),
+        "seconds": round(seconds, 4),
+    }

@@ -1,0 +1,30 @@
+"""Adam with the second moment factored into rows and columns (Shazeer & Stern 2018, algorithm 4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Gt
+
+from tunesmith.spec import Spec
+from tunesmith.training.optimizers import OPTIMIZERS, Named, Optimizer, groups
+
+if TYPE_CHECKING:
+    import torch
+
+
+@OPTIMIZERS.register
+class Adafactor(Optimizer):
+    """Adafactor with the given learning rate; its state is the size of rows plus columns."""
+
+    class Config(Spec):
+        """Clipping of each tensor's update."""
+
+        threshold: Annotated[float, Gt(0)] = 1.0
+        """Largest root mean square of one tensor's update before the learning rate."""
+
+    def build(self, named: Named, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
+        """torch's Adafactor."""
+        import torch
+
+        return torch.optim.Adafactor(groups(named, weight_decay), lr=learning_rate, d=self.config.threshold)

@@ -1,0 +1,83 @@
+"""Own questions, answered by the base before step 1, at each evaluation and at the end, side by side in questions.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tunesmith.data.render import Render
+from tunesmith.errors import Problem, SpecError
+from tunesmith.examples import Chat, Text, Turn
+from tunesmith.folder import write_whole
+from tunesmith.models.generate import generate
+from tunesmith.run import Run
+from tunesmith.training.record import Line
+from tunesmith.words import say
+
+
+def read_questions(run: Run) -> list[str]:
+    """The questions of a run: its list, or the lines of its file that are not empty."""
+    if not isinstance(run.questions, str):
+        return list(run.questions)
+    path = Path(run.questions)
+    if not path.is_file():
+        raise SpecError(Problem("questions", say("train.no_questions_file", path=path)))
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise SpecError(Problem("questions", say("train.questions_not_utf8", path=path))) from None
+    found = [line.strip() for line in lines if line.strip()]
+    if not found:
+        raise SpecError(Problem("questions", say("train.questions_empty", path=path)))
+    return found
+
+
+@dataclass
+class Questions:
+    """The questions of one run."""
+
+    texts: list[str]
+    render: Render
+    run: Run
+    eats: type
+    """What the objective reads: a question of a Chat is asked, one of a Text is continued."""
+
+    def answers(self, model: Any) -> list[str]:
+        """What the model says now."""
+        settings = self.run.generate.model_copy(update={"samples": 1})
+        found = generate(
+            model, self.render.tokenizer, [self._prompt(text) for text in self.texts], settings,
+            stop_ids=self.render.stop_ids, seed=self.run.train.seed,
+        )  # fmt: skip
+        return [answer.text for answer in found]
+
+    def _prompt(self, text: str) -> np.ndarray:
+        if self.eats is Text:
+            return self.render.text(Text(text))[0].ids_T[:-1]  # Without the end token: the model goes on from here.
+        return self.render.prompt(Chat((Turn("user", text),), columns={"question": text}))
+
+
+def page(texts: list[str], lines: list[Line], last: int) -> str:
+    """questions.md, from the record's events: a heading for each question, below it one for each time it was answered."""
+    rounds = [line for line in lines if line.get("event") == "answers"]
+    parts = [f"# {say('train.questions')}\n"]
+    for index, text in enumerate(texts):
+        parts.append(f"## {' '.join(text.split())}\n")
+        for line in rounds:
+            when = say("train.base") if line["step"] == 0 else say("train.step", step=line["step"])
+            when = say("train.final", step=last) if line["step"] == last else when
+            parts.append(f"### {when}\n\n{_quiet(line['answers'][index])}\n")
+    return "\n".join(parts)
+
+
+def _quiet(answer: str) -> str:
+    """An answer's own headings would cut the page up."""
+    return "\n".join("\\" + line if line.startswith("#") else line for line in answer.strip().splitlines())
+
+
+def write_page(path: Path, texts: list[str], lines: list[Line], last: int) -> None:
+    """Writes questions.md, whole."""
+    write_whole(path, page(texts, lines, last))

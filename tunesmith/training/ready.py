@@ -1,0 +1,141 @@
+"""Everything a run needs, made before its folder is touched, and the first lines that it prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunesmith.data.prepare import Prepared, prepare
+from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.methods import METHODS
+from tunesmith.models.hub import folder_of
+from tunesmith.models.load import Loaded, load_model, load_tokenizer
+from tunesmith.objectives import OBJECTIVES
+from tunesmith.run import Resolved
+from tunesmith.training import device as devices
+from tunesmith.training.device import Device
+from tunesmith.training.loop import Work
+from tunesmith.training.optimizers import OPTIMIZERS
+from tunesmith.training.progress import Shown
+from tunesmith.training.questions import Questions, read_questions
+from tunesmith.training.schedules import SCHEDULES, warmup_steps
+from tunesmith.training.settle import fill, from_rows
+from tunesmith.training.state import seed_everything
+from tunesmith.training.steps import FEWEST_STEPS, Order, every
+from tunesmith.training.trackers import missing_packages
+from tunesmith.training.watch import Watch
+from tunesmith.words import say
+
+
+@dataclass
+class Ready:
+    """All that a run needs, before anything is written."""
+
+    resolved: Resolved
+    prepared: Prepared
+    work: Work
+    watch: Watch
+    questions: Questions
+    base: Path
+    first_lines: list[str]
+
+
+def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown) -> Ready:
+    """Checks, loads and builds everything; errors come before the run's folder is touched."""
+    missing = missing_packages(resolved.run.track)
+    if missing:
+        raise SpecError(missing)
+    device = devices.choose(resolved.run.train.machine)
+    devices.prepare(device)
+    questions = read_questions(resolved.run)
+    base = folder_of(resolved.run.model)
+    trust = resolved.run.model.trust_remote_code
+    if prepared is None:
+        prepared = prepare(resolved.run, load_tokenizer(base, trust_remote_code=trust), progress=shown)
+    if not prepared.train:
+        raise DataError(Problem("data.path", say("train.no_rows")))
+    resolved = fill(resolved, from_rows(resolved.run, len(prepared.train)))
+    run = resolved.run
+
+    shown(say("train.loading"), 0, 1)
+    dtype = device.dtype if run.model.dtype == "auto" else devices.DTYPES[run.model.dtype]
+    model = load_model(base, dtype=dtype, device=device.place, trust_remote_code=trust)
+    # Before the method draws an adapter, and the same on every rank, so that all start from one.
+    seed_everything(run.train.seed)
+    method = METHODS.make(run.method)
+    if model.layout not in method.layouts:
+        model.layout, model.reasons["layout"] = "padded", say("train.layout_of_method", method=run.method.name)
+    model.model = method.apply(model.model)
+    shown(say("train.loading"), 1, 1)
+    longest = max(len(tokens) for item in prepared.train for tokens in item.tokens)
+    room = devices.room(device, run.train.machine, model=model.model, longest=longest, micro_tokens=run.train.micro_tokens)
+    if room.checkpointing:
+        model.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    resolved = fill(resolved, _chosen(device, room))
+    work = _work(resolved, prepared, model, method=method, device=device)
+    watch = Watch(
+        model, work.objective, prepared.watch, device, prepared.render, run.train.keep, run.generate, budget=work.micro_tokens
+    )
+    asked = Questions(questions, prepared.render, run, work.objective.eats)
+    return Ready(resolved, prepared, work, watch, asked, base, _first_lines(resolved, work, watch))
+
+
+def _chosen(device: Device, room: devices.Room) -> dict[str, tuple[Any, str]]:
+    reasons = device.reasons | room.reasons
+    values = {
+        "train.machine.device": device.place.type,
+        "train.machine.precision": device.precision,
+        "train.machine.threads": device.threads,
+        "train.machine.checkpointing": room.checkpointing,
+        "train.micro_tokens": room.micro_tokens,
+    }
+    return {path: (value, reasons.get(path, "")) for path, value in values.items()}
+
+
+def _work(resolved: Resolved, prepared: Prepared, model: Loaded, *, method: Any, device: Device) -> Work:
+    run, train_ = resolved.run, resolved.run.train
+    named = [(name, parameter) for name, parameter in model.model.named_parameters() if parameter.requires_grad]
+    assert train_.batch and train_.learning_rate and train_.micro_tokens, "open values were filled above"
+    order = Order(len(prepared.train), train_.batch, train_.seed)
+    total = order.total(train_.epochs, train_.steps)
+    keep = train_.keep
+    return Work(
+        run=run,
+        items=prepared.train,
+        model=model,
+        objective=OBJECTIVES.make(run.objective),
+        method=method,
+        device=device,
+        named=named,
+        optimizer=OPTIMIZERS.make(train_.optimizer).build(named, train_.learning_rate, train_.weight_decay),
+        schedule=SCHEDULES.make(train_.schedule),
+        warmup=warmup_steps(train_.warmup, total),
+        learning_rate=train_.learning_rate,
+        micro_tokens=train_.micro_tokens,
+        order=order,
+        total=total,
+        evaluate_every=every(keep.evaluate, total),
+        save_every=every(keep.save, total),
+    )
+
+
+def _first_lines(resolved: Resolved, work: Work, watch: Watch) -> list[str]:
+    """The choices with their reasons, and what is trained."""
+    settings = {f"train.{name}": value for name, value in resolved.run.train.model_dump(exclude={"machine", "keep"}).items()}
+    settings |= {f"train.machine.{name}": value for name, value in resolved.run.train.machine.model_dump().items()}
+    lines = [
+        say("train.choice", name=path, value=value, reason=resolved.origins[path].reason)
+        for path, value in settings.items()
+        if path in resolved.origins and resolved.origins[path].kind == "derived"
+    ]
+    lines.append(say("train.choice", name="layout", value=work.model.layout, reason=work.model.reasons.get("layout", "")))
+    trained = sum(parameter.numel() for _, parameter in work.named)
+    everything = sum(parameter.numel() for parameter in work.model.model.parameters())
+    lines.append(say("train.trainable", count=f"{trained:,}", share=f"{trained / everything:.2%}", all=f"{everything:,}"))
+    lines.append(say("train.steps", total=work.total, rows=len(work.items), batch=work.order.batch))
+    if work.total < FEWEST_STEPS:
+        lines.append(say("train.few_steps", total=work.total, least=FEWEST_STEPS))
+    if not watch.used:
+        lines.append(say("train.nothing_watched"))
+    return lines

@@ -1,0 +1,120 @@
+"""The model folder that a run leaves: an adapter in peft's format or a whole model, with tokenizer, template, settings."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from tunesmith.data.render import Render
+from tunesmith.errors import DiskError
+from tunesmith.run import Run
+from tunesmith.training.checkpoint import fsync
+from tunesmith.words import say
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class Saver:
+    """Saves the model of one run as it stands."""
+
+    model: Any
+    render: Render
+    run: Run
+    base: Path
+    """The folder of the base."""
+
+    def __call__(self, folder: Path, step: int) -> None:
+        """Writes ``folder``, whole; DiskError when the disk refuses."""
+        try:
+            replace_folder(folder, lambda draft: self._write(draft, step))
+        except (OSError, SafetensorError) as error:
+            raise DiskError(say("train.model_unsaved", folder=folder, error=error)) from error
+
+    def _write(self, folder: Path, step: int) -> None:
+        generation = self._generation()
+        # A whole model saves its own; that of the base may hold settings that transformers refuses to write.
+        self.model.generation_config = generation
+        self.model.save_pretrained(folder)
+        # peft's model card is a form to fill in; tunesmith.json says what there is to say.
+        (folder / "README.md").unlink(missing_ok=True)
+        generation.save_pretrained(folder)
+        self.render.tokenizer.save_pretrained(folder)
+        self._name_base(folder / "adapter_config.json")
+        run = self.run
+        facts = {
+            "base": run.model.path,
+            "base_folder": str(self.base),
+            "revision": run.model.revision,
+            "objective": run.objective.name,
+            "method": run.method.name,
+            "step": step,
+            "template_fingerprint": self.render.fingerprint,
+            "stop_ids": list(self.render.stop_ids),
+            "generate": run.generate.model_dump(mode="json"),
+        }
+        (folder / "tunesmith.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
+
+    def _generation(self) -> Any:
+        """The run's settings in transformers' terms, for its own ``generate``; those of sampling only where it samples."""
+        from transformers import GenerationConfig
+
+        settings, stop_ids = self.run.generate, self.render.stop_ids
+        pad_id = self.render.tokenizer.pad_token_id
+        sampling = {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0} if settings.temperature > 0 else {}
+        return GenerationConfig(
+            max_new_tokens=settings.max_new_tokens,
+            do_sample=bool(sampling),
+            repetition_penalty=settings.repetition_penalty,
+            no_repeat_ngram_size=settings.no_repeat_ngram,
+            eos_token_id=list(stop_ids),
+            pad_token_id=stop_ids[0] if pad_id is None else pad_id,
+            **sampling,
+        )
+
+    def _name_base(self, path: Path) -> None:
+        """An adapter of a hub model names the hub id, so that it loads on another machine."""
+        if path.is_file() and HUB_ID.fullmatch(self.run.model.path) and not Path(self.run.model.path).exists():
+            config = json.loads(path.read_text(encoding="utf-8"))
+            config |= {"base_model_name_or_path": self.run.model.path, "revision": self.run.model.revision}
+            path.write_text(json.dumps(config, indent=2), encoding="utf-8")
+
+
+def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
+    """Puts what ``write`` writes at ``folder``, fsynced; what was there before stays until the new one is whole."""
+    draft = folder.with_name(f".{folder.name}.tmp-{uuid.uuid4().hex[:8]}")
+    old = folder.with_name(f".{folder.name}.old-{uuid.uuid4().hex[:8]}")
+    try:
+        draft.mkdir(parents=True)
+        write(draft)
+        for path in sorted(draft.rglob("*")):
+            fsync(path)
+        fsync(draft)
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(draft, folder)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        if old.exists() and not folder.exists():
+            os.replace(old, folder)
+        raise
+    fsync(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def sweep(out: Path) -> None:
+    """Removes what a killed save left in the run's folder, and puts back a model that was being replaced."""
+    for old in out.glob(".*.old-*"):
+        target = out / old.name.removeprefix(".").partition(".old-")[0]
+        shutil.rmtree(old) if target.exists() else os.replace(old, target)
+    for draft in out.glob(".*.tmp-*"):
+        shutil.rmtree(draft) if draft.is_dir() else draft.unlink()

@@ -1,0 +1,54 @@
+"""The values that a run leaves open, filled in with their origin; on resume those that the run was started with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tunesmith.methods import METHODS
+from tunesmith.run import Origin, Resolved, Run
+from tunesmith.spec import Spec
+from tunesmith.training.steps import batch_size
+from tunesmith.words import say
+
+Derived = Mapping[str, tuple[Any, str]]
+
+OPEN = (None, "auto")
+
+
+def fill(resolved: Resolved, derived: Derived) -> Resolved:
+    """``resolved`` with each value of ``derived`` (by dotted path: value and reason) put where the run left it open."""
+    run, origins = resolved.run, dict(resolved.origins)
+    for path, (value, reason) in derived.items():
+        if _at(run, path) in OPEN:
+            run = _with(run, path.split("."), value)
+            origins[path] = Origin("derived", reason)
+    return Resolved(run, origins)
+
+
+def from_rows(run: Run, rows: int) -> Derived:
+    """What follows from the method and the number of training rows."""
+    method = METHODS.get(run.method.name)
+    return {
+        "train.batch": (batch_size(rows, run.train.epochs), say("train.batch", rows=rows)),
+        "train.learning_rate": (method.learning_rate, method.source),
+    }
+
+
+def started_with(run: Run) -> Derived:
+    """The values that a run in its folder used, for a continuation that leaves them open."""
+    paths = ("train.batch", "train.learning_rate", "train.micro_tokens", "train.machine.threads")
+    paths += ("train.machine.precision", "train.machine.device", "train.machine.checkpointing")
+    return {path: (_at(run, path), say("train.as_started")) for path in paths}
+
+
+def _at(run: Any, path: str) -> Any:
+    for key in path.split("."):
+        run = dict(run)[key]
+    return run
+
+
+def _with(group: Any, path: list[str], value: Any) -> Any:
+    key, *rest = path
+    inner: Spec = dict(group)[key]
+    return group.model_copy(update={key: _with(inner, rest, value) if rest else value})

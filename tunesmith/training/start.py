@@ -1,0 +1,194 @@
+"""From a resolved run to a trained model in its folder: everything is made ready before the folder is touched."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+from tunesmith.data.prepare import Prepared
+from tunesmith.errors import DiskError, Problem, SpecError
+from tunesmith.folder import RunFolder, write_whole
+from tunesmith.run import Resolved
+from tunesmith.training import device as devices
+from tunesmith.training.checkpoint import Checkpoints
+from tunesmith.training.device import GIB
+from tunesmith.training.health import Spikes
+from tunesmith.training.look import Looker
+from tunesmith.training.loop import Position, fit
+from tunesmith.training.progress import Shown
+from tunesmith.training.ready import Ready, make_ready
+from tunesmith.training.record import Line, Record
+from tunesmith.training.save import Saver, sweep
+from tunesmith.training.settle import fill, started_with
+from tunesmith.training.signals import StopSignal
+from tunesmith.training.state import State, base_fingerprint, identity, seed_everything, write
+from tunesmith.training.trackers import TRACKERS
+from tunesmith.words import say
+
+
+def train(
+    resolved: Resolved,
+    prepared: Prepared | None = None,
+    *,
+    resume: bool = False,
+    on_step: Callable[[Line], None] | None = None,
+    progress: Shown | None = None,
+    plan: str | None = None,
+) -> RunFolder:
+    """Trains, or continues with ``resume``, and gives the run's folder.
+
+    ``on_step`` gets every line of the record, ``plan`` is the text for plan.txt. Stopped when a signal ended it
+    after a checkpoint.
+    """
+    folder = RunFolder(resolved.out)
+    with ExitStack() as stack:
+        shown = (
+            progress if progress is not None and devices.is_first() else stack.enter_context(Shown(quiet=not devices.is_first()))
+        )
+        if resume:
+            resolved = fill(resolved, started_with(folder.resolved().run))
+        elif devices.is_first():
+            _refuse_taken(folder)
+        ready = make_ready(resolved, prepared, shown)
+        say_to = shown.tell if ready.work.device.main else _silent
+        for text in ready.first_lines:
+            say_to(text)
+        _run(ready, folder, resume=resume, plan=plan, on_step=on_step, shown=shown, tell=say_to)
+    return folder
+
+
+def _refuse_taken(folder: RunFolder) -> None:
+    if folder.run_yaml.exists() or folder.checkpoints.exists():
+        raise SpecError(Problem("out", say("train.folder_taken", out=folder.path)))
+    if folder.path.exists() and not folder.path.is_dir():
+        raise SpecError(Problem("out", say("train.folder_is_file", out=folder.path)))
+
+
+def _run(
+    ready: Ready, folder: RunFolder, *, resume: bool, plan: str | None, on_step: Any, shown: Shown, tell: Callable[[str], None]
+) -> None:
+    work, device = ready.work, ready.work.device
+    if device.main:
+        _check_disk(ready, folder)
+        _open_folder(ready, folder, plan=plan, resume=resume)
+    device.barrier()
+    trackers = [TRACKERS.make(config) for config in work.run.track] if device.main else []
+    for tracker in trackers:
+        tracker.start(folder.path, work.run.model_dump(mode="json"))
+    record = Record(folder.record if device.main else None, trackers, on_step if device.main else None)
+    try:
+        _train(ready, folder, record, resume=resume, shown=shown, tell=tell)
+    finally:
+        record.close()
+
+
+def _train(ready: Ready, folder: RunFolder, record: Record, *, resume: bool, shown: Shown, tell: Callable[[str], None]) -> None:
+    work, device = ready.work, ready.work.device
+    at, spikes = Position(), Spikes()
+    parts: dict[str, Any] = {"position": at, "spikes": spikes, "best": ready.watch.best, "record": record}
+    if device.scale is not None:
+        parts["scale"] = device.scale
+    whose = identity(work.run, ready.prepared.fingerprint, base_fingerprint(ready.base), work.micro_tokens)
+    state = State(work.named, work.optimizer, work.method, device, parts=parts, identity=whose)
+    checkpoints = Checkpoints(folder.checkpoints, work.run.train.keep.keep)
+    saver = Saver(work.model.model, ready.prepared.render, work.run, ready.base)
+    seed_everything(work.run.train.seed, device.rank)
+    if resume:
+        _resume(checkpoints, state, at, record, tell)
+    save = Saves(checkpoints, state, record, tell, last=at.step if resume else None)
+    with StopSignal() as signal:
+
+        def stopped() -> str | None:
+            return signal.received
+
+        look = Looker(
+            watch=ready.watch,
+            questions=ready.questions,
+            saver=saver,
+            folder=folder,
+            record=record,
+            device=device,
+            total=work.total,
+            stopped=stopped,
+            tell=tell,
+        )
+        showing: Any = shown if device.main else _silent
+        fit(work, at, spikes=spikes, record=record, look=look, save=save, stopped=stopped, tell=tell, shown=showing)
+    if device.main:
+        saver(folder.model, at.step)
+        tell(say("train.done", model=folder.model, step=at.step))
+    device.barrier()
+
+
+class Saves:
+    """Saves checkpoints as the loop asks; a disk that refuses is told and recorded, and training goes on."""
+
+    def __init__(
+        self, checkpoints: Checkpoints, state: State, record: Record, tell: Callable[[str], None], *, last: int | None
+    ) -> None:
+        self.checkpoints, self.state, self.record, self.tell = checkpoints, state, record, tell
+        self.last = last
+
+    def __call__(self, step: int) -> bool:
+        """Whether the state at ``step`` is safe on the disk."""
+        if step == self.last:
+            return True
+        files, facts = self.state.capture()
+        if not self.state.device.main:
+            return True
+        if not self.checkpoints.save(step, lambda folder: write(folder, files, facts)):
+            self.record.add({"step": step, "event": "checkpoint_failed", "error": self.checkpoints.last_error})
+            self.tell(say("train.checkpoint_failed", step=step, error=self.checkpoints.last_error))
+            return False
+        self.last = step
+        return True
+
+
+def _resume(checkpoints: Checkpoints, state: State, at: Position, record: Record, tell: Callable[[str], None]) -> None:
+    device = state.device
+    if device.main:
+        checkpoints.newest(tell)
+    device.barrier()
+    path = checkpoints.newest(_silent, mend=False)
+    if path is None:
+        record.load_state({"bytes": 0})
+        tell(say("train.no_checkpoint"))
+        return
+    for name, (then, now) in state.restore(path).items():
+        tell(say("train.machine_differs", name=name, then=then, now=now))
+    tell(say("train.resumed", step=at.step, path=path))
+
+
+def _check_disk(ready: Ready, folder: RunFolder) -> None:
+    """DiskError when the checkpoints, the best and the last model cannot fit."""
+    work = ready.work
+    trained = sum(parameter.numel() * 4 for _, parameter in work.named)
+    model = trained if work.method.adapter else sum(p.numel() * p.element_size() for p in work.model.model.parameters())
+    # Weights and two moments a checkpoint, one more than is kept while a new one is written.
+    need = 3 * trained * (work.run.train.keep.keep + 1) + 2 * model
+    place = next(parent for parent in [folder.path, *folder.path.absolute().parents] if parent.exists())
+    free = shutil.disk_usage(place).free
+    if free < need:
+        raise DiskError(say("train.disk_too_small", place=place, need=f"{need / GIB:.2f}", free=f"{free / GIB:.2f}"))
+
+
+def _open_folder(ready: Ready, folder: RunFolder, *, plan: str | None, resume: bool) -> None:
+    folder.path.mkdir(parents=True, exist_ok=True)
+    if resume:
+        sweep(folder.path)
+        return
+    ledger = ready.prepared.ledger
+    facts = ledger.to_json() | {"fingerprint": ready.prepared.fingerprint}
+    write_whole(folder.ledger, json.dumps(facts, indent=1, ensure_ascii=False))
+    write_whole(folder.dropped, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ledger.dropped))
+    if plan is not None:
+        write_whole(folder.plan, plan)
+    # Last, because this is the file by which a folder is known to hold a run.
+    write_whole(folder.run_yaml, ready.resolved.dump())
+
+
+def _silent(*_: object) -> None:
+    """What ranks other than the first say."""

@@ -1,0 +1,38 @@
+"""SwanLab; ``SWANLAB_MODE=local`` keeps everything on this machine."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from tunesmith.spec import Spec
+from tunesmith.training.trackers import TRACKERS, Tracker
+
+
+@TRACKERS.register
+class Swanlab(Tracker):
+    """Logs to SwanLab."""
+
+    package = "swanlab"
+
+    class Config(Spec):
+        """Where it goes."""
+
+        project: str = "tunesmith"
+        """Project that the run is listed under."""
+
+    def start(self, folder: Path, settings: dict[str, Any]) -> None:
+        """Opens the run."""
+        logs = str(folder / "swanlab")
+        self._run = import_module(self.package).init(
+            project=self.config.project, experiment_name=folder.name, logdir=logs, config=settings
+        )
+
+    def log(self, numbers: dict[str, float], step: int) -> None:
+        """One call a step."""
+        self._run.log(numbers, step=step)
+
+    def finish(self) -> None:
+        """Closes the run."""
+        self._run.finish()

@@ -1,0 +1,138 @@
+"""The watched held-out rows during training: their loss, a metric that may decide which checkpoint is best, and patience."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from tunesmith.batch import Batch, Ratio
+from tunesmith.data.prepare import Item
+from tunesmith.data.render import Render
+from tunesmith.errors import Problem, SpecError
+from tunesmith.evaluate.metrics import METRICS
+from tunesmith.examples import Chat
+from tunesmith.models.generate import generate
+from tunesmith.models.load import Loaded
+from tunesmith.objectives import Objective
+from tunesmith.run import Generate, Keep
+from tunesmith.training.device import Device
+from tunesmith.training.steps import cut
+from tunesmith.words import say
+
+MOST_ANSWERS = 64
+"""Watched rows that are answered in writing; more would cost more time than they add to the decision."""
+
+
+def evenly(items: Sequence[Item], most: int) -> list[Item]:
+    """At most this many items, spread over all."""
+    return list(items) if len(items) <= most else [items[index * len(items) // most] for index in range(most)]
+
+
+def held_out_loss(
+    model: Loaded, objective: Objective, items: Sequence[Item], device: Device, *, budget: int, stopped: Callable[[], bool]
+) -> dict[str, float] | None:
+    """The objective's metrics over ``items``, every unit counting the same; None when ``stopped`` said so on the way."""
+    examples = [item.tokens for item in items]
+    cuts = cut(examples, budget, padded=model.layout == "padded", parts=device.world)
+    sums: dict[str, Ratio] = {}
+    model.model.eval()
+    with torch.no_grad(), device.autocast():
+        for chosen in cuts[device.rank :: device.world]:
+            if device.world == 1 and stopped():
+                return None
+            batch = model.lay(Batch.grow([examples[index] for index in chosen], unit=objective.unit))
+            for name, ratio in objective.loss({"policy": model.model}, batch).metrics.items():
+                sums[name] = sums.get(name, Ratio(0.0, 0.0)) + ratio
+    return {name: ratio.value for name, ratio in device.merge(sums).items()}
+
+
+def answers_score(model: Loaded, metric: Any, items: Sequence[Item], render: Render, settings: Generate) -> float:
+    """The metric over the answers that the model writes to the items' prompts."""
+    chats = [item.example for item in items if isinstance(item.example, Chat)]
+    settings = settings.model_copy(update={"samples": 1, "temperature": 0.0})
+    prompts = [render.prompt(chat) for chat in chats]
+    found = generate(model.model, render.tokenizer, prompts, settings, stop_ids=render.stop_ids)
+    rows = metric.statistics([answer.text for answer in found], [chat.answer for chat in chats])
+    return float(metric.value(np.asarray(rows).sum(axis=0)))
+
+
+@dataclass
+class Best:
+    """Which evaluation was best, and how many since were not."""
+
+    keep: Keep
+    higher: bool = False
+    value: float | None = None
+    step: int | None = None
+    since: int = 0
+
+    def see(self, step: int, evaluation: dict[str, float]) -> bool:
+        """Whether this evaluation is the best so far; the base, at step 0, is not in the running."""
+        value = evaluation[self.keep.best_by]
+        if step == 0 or value != value:
+            return False
+        if self.value is not None and (value <= self.value if self.higher else value >= self.value):
+            self.since += 1
+            return False
+        self.value, self.step, self.since = value, step, 0
+        return True
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether patience is at its end."""
+        return 0 < self.keep.patience <= self.since
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"value": self.value, "step": self.step, "since": self.since}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restores ``state()``."""
+        self.value, self.step, self.since = state["value"], state["step"], state["since"]
+
+
+@dataclass
+class Watch:
+    """The evaluation of one run."""
+
+    model: Loaded
+    objective: Objective
+    items: list[Item]
+    device: Device
+    render: Render
+    keep: Keep
+    settings: Generate
+    budget: int
+    best: Best = field(init=False)
+    _metric: Any = None
+
+    def __post_init__(self) -> None:
+        if self.keep.best_by != "loss":
+            self._metric = _metric(self.keep.best_by)
+        self.best = Best(self.keep, higher=self._metric is not None and self._metric.higher)
+
+    @property
+    def used(self) -> bool:
+        """Whether there are rows to watch and the run wants it."""
+        return bool(self.items) and self.keep.evaluate > 0
+
+    def evaluate(self, stopped: Callable[[], bool]) -> dict[str, float] | None:
+        """The numbers of one evaluation; None when it was stopped."""
+        found = held_out_loss(self.model, self.objective, self.items, self.device, budget=self.budget, stopped=stopped)
+        if found is not None and self._metric is not None:
+            items = evenly(self.items, MOST_ANSWERS)
+            found[self.keep.best_by] = answers_score(self.model, self._metric, items, self.render, self.settings)
+        return found
+
+
+def _metric(name: str) -> Any:
+    """The metric by name; SpecError for one that needs more than a written answer."""
+    metric = METRICS.make(METRICS.config(name)) if name in METRICS.names() else None
+    if metric is None or metric.reads != "text":
+        texts = [known for known in METRICS.names() if METRICS.get(known).reads == "text"]
+        raise SpecError(Problem("train.keep.best_by", say("train.best_by", name=name, known=", ".join(["loss", *texts]))))
+    return metric
