@@ -17,6 +17,14 @@ CHATML = (
 )
 
 
+@pytest.fixture(autouse=True)
+def english() -> None:
+    """A test that trains in Chinese must not leave the next one in it."""
+    from tunesmith import words
+
+    words.use("en")
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of small real data sets; tests that read it are skipped where it is missing."""

@@ -70,6 +70,7 @@ def test_a_recipe_runs_at_tiny_size(recipe: Path, tiny_qwen: Path, shared_data: 
         "train.steps": 2,
         "train.batch": 2,
         "questions": [],
+        "method.rank": 4,
         "generate.max_new_tokens": 4,
     }
     if recipe.stem != "pretrain_text":

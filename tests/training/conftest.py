@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from train import runs
 
+from training import runs
 from tunesmith.data.prepare import Prepared
 from tunesmith.folder import RunFolder
 from tunesmith.training.start import train

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors import SafetensorError
-from train.runs import in_child, kill_now
 
+from training.runs import in_child, kill_now
 from tunesmith.errors import CheckpointError, DiskError
 from tunesmith.methods import Method
 from tunesmith.spec import OPTIMIZERS

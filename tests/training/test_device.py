@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from train import runs
 from transformers import LlamaConfig
 
+from training import runs
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import SpecError
 from tunesmith.folder import RunFolder

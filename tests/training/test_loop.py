@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from train import runs
 
+from training import runs
 from tunesmith.batch import Batch, Loss, Ratio
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import DiskError, TrainingError

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from train import runs
 
+from training import runs
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import CheckpointError
 from tunesmith.folder import RunFolder

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 from rich.console import Console
-from train import runs
 
+from training import runs
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import DiskError, SpecError
 from tunesmith.folder import RunFolder
@@ -35,7 +35,9 @@ def test_the_folder_tells_what_was_run(straight, prepared):
     used = straight.resolved().run
     assert used.train.machine.precision == "fp32" and used.train.machine.device == "cpu"
     assert "# derived: torch sees no GPU" in straight.run_yaml.read_text() or torch.cuda.is_available()
-    assert straight.read(straight.ledger) == json.loads(json.dumps(prepared.ledger.to_json()))
+    assert straight.read(straight.ledger) == json.loads(json.dumps(prepared.ledger.to_json())) | {
+        "fingerprint": prepared.fingerprint
+    }
     facts = straight.read(straight.model / "tunesmith.json")
     assert facts["base"] == used.model.path and facts["objective"] == "sft" and facts["method"] == "lora"
     assert facts["template_fingerprint"] == prepared.render.fingerprint
