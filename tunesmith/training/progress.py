@@ -48,11 +48,12 @@ class Shown:
             if changed:
                 if self._task is not None:
                     self._bar.remove_task(self._task)
-                self._task = self._bar.add_task(phase, total=total, detail=detail, completed=done)
-            self._bar.update(self._task, completed=done, total=total, detail=detail)
+                self._task = self._bar.add_task(phase, total=total or None, detail=detail, completed=done)
+            self._bar.update(self._task, completed=done, total=total or None, detail=detail)
         elif changed or done == total or time.monotonic() - self._told >= PLAIN_EVERY:
             self._told = time.monotonic()
-            self.tell(f"{phase} {done}/{total}  {detail}{self._left(done, total)}".rstrip())
+            of = f"{done}/{total}" if total else f"{done:,}"
+            self.tell(f"{phase} {of}  {detail}{self._left(done, total)}".rstrip())
 
     def _left(self, done: int, total: int) -> str:
         spent = time.monotonic() - self._began
