@@ -35,6 +35,7 @@ ORDER: list[set[str]] = [
     {"objectives", "methods"},
     {"models"},
     {"data"},
+    {"cuts"},
     {"batch", "examples"},
     {"folder"},
     {"run"},

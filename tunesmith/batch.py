@@ -206,7 +206,7 @@ def plant(sequences: list[np.ndarray], shortest: int | None) -> tuple[list[Segme
 def _hang(node: _Node, ids: np.ndarray, shortest: int | None) -> _Node:
     """Hangs a sequence under ``node`` and gives the node at which it ends."""
     while len(ids):
-        lengths = [_common(child.ids, ids) for child in node.children] if shortest is not None else []
+        lengths = [common_beginning(child.ids, ids) for child in node.children] if shortest is not None else []
         best = int(np.argmax(lengths)) if lengths else -1
         if best < 0 or lengths[best] < min(shortest or 0, len(ids), len(node.children[best].ids)):
             node.children.append(_Node(ids))
@@ -221,8 +221,8 @@ def _hang(node: _Node, ids: np.ndarray, shortest: int | None) -> _Node:
     return node
 
 
-def _common(left: np.ndarray, right: np.ndarray) -> int:
-    """Length of the common beginning."""
+def common_beginning(left: np.ndarray, right: np.ndarray) -> int:
+    """How many tokens two sequences have in common before they differ."""
     length = min(len(left), len(right))
     different = np.flatnonzero(left[:length] != right[:length])
     return int(different[0]) if len(different) else length

@@ -170,8 +170,8 @@ def measure(loaded: Any, run: Run, items: list[Any], device: Any, *, micro_token
     import time
 
     from tunesmith.batch import Batch
+    from tunesmith.cuts import cut
     from tunesmith.spec import OBJECTIVES
-    from tunesmith.training.steps import cut
 
     model = METHODS.make(run.method).apply(loaded.model)
     model.train()

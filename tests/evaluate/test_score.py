@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tunesmith.batch import Batch, Tokens
+from tunesmith.cuts import cut
 from tunesmith.evaluate import score
 from tunesmith.models.load import load_model
 
@@ -63,7 +64,7 @@ def test_a_shared_prompt_is_computed_once(loaded, monkeypatch):
 @pytest.mark.parametrize("padded, budget", [(False, 90), (True, 200)])
 def test_parts_keep_to_the_budget_and_hold_every_example_once(padded, budget):
     given = examples()
-    parts = score._parts(given, budget, padded=padded)
+    parts = cut(given, budget, padded=padded)
     assert sorted(index for part in parts for index in part) == list(range(len(given)))
     assert 1 < len(parts) < len(given)
     for part in parts:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tunesmith.batch import Tokens, plant
-from tunesmith.training.steps import Order, batch_size, cut, every
+from tunesmith.cuts import cut
+from tunesmith.training.steps import Order, batch_size, every
 
 
 def tokens(ids: list[int]) -> Tokens:

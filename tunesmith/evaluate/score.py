@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tunesmith.batch import Batch, Tokens
+from tunesmith.cuts import cut
 
 if TYPE_CHECKING:
     from tunesmith.models.load import Loaded
@@ -28,7 +29,7 @@ def likelihoods(
 
     found: dict[int, np.ndarray] = {}
     loaded.model.eval()
-    for part in _parts(examples, budget, padded=loaded.layout == "padded"):
+    for part in cut(examples, budget, padded=loaded.layout == "padded"):
         batch = loaded.lay(Batch.grow([examples[index] for index in part]))
         with torch.no_grad():
             weights_N = batch.weights_N.double()
@@ -56,38 +57,3 @@ def likeliest(nll_of_options: np.ndarray, options: Sequence[str]) -> str:
     The sum is the probability that the model answers exactly this and stops; an average would favour long options.
     """
     return options[int(np.argmin(nll_of_options))]
-
-
-def _parts(examples: Sequence[Sequence[Tokens]], budget: int, *, padded: bool) -> list[list[int]]:
-    """Indices, cut to ``budget`` tokens: neighbours that begin alike in a forest, of like length where rows are padded."""
-
-    def beginning(index: int) -> bytes:
-        return examples[index][0].ids_T.astype(">u4").tobytes()
-
-    def longest(index: int) -> int:
-        return max(map(len, examples[index]))
-
-    parts: list[list[int]] = []
-    cost = width = 0
-    last = np.zeros(0, np.int32)
-    for index in sorted(range(len(examples)), key=(lambda i: -longest(i)) if padded else beginning):
-        sequences = [tokens.ids_T for tokens in examples[index]]
-        width = width or longest(index)
-        if padded:
-            added = width * len(sequences)
-        else:
-            added = sum(len(now) - _common(before, now) for before, now in zip([last, *sequences], sequences, strict=False))
-        if not parts or cost + added > budget:
-            parts.append([])
-            width, cost = longest(index), 0
-            added = width * len(sequences) if padded else added + _common(last, sequences[0])
-        parts[-1].append(index)
-        cost += added
-        last = sequences[-1]
-    return parts
-
-
-def _common(left: np.ndarray, right: np.ndarray) -> int:
-    length = min(len(left), len(right))
-    different = np.flatnonzero(left[:length] != right[:length])
-    return int(different[0]) if len(different) else length

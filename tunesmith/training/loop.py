@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import torch
 
 from tunesmith.batch import Batch, Ratio
+from tunesmith.cuts import cut
 from tunesmith.data.prepare import Item
 from tunesmith.errors import DiskError, Stopped, TrainingError
 from tunesmith.methods import Method
@@ -25,7 +26,7 @@ from tunesmith.training.device import Device
 from tunesmith.training.health import Spikes, Unmoved
 from tunesmith.training.record import Line, Record
 from tunesmith.training.schedules import Schedule
-from tunesmith.training.steps import Order, cut
+from tunesmith.training.steps import Order
 from tunesmith.words import say
 
 SKIPS = 3

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from tunesmith.batch import Batch, Ratio
+from tunesmith.cuts import cut
 from tunesmith.data.prepare import Item
 from tunesmith.data.render import Render
 from tunesmith.errors import Problem, SpecError
@@ -20,7 +21,6 @@ from tunesmith.models.load import Loaded
 from tunesmith.objectives import Objective
 from tunesmith.run import Generate, Keep
 from tunesmith.training.device import Device
-from tunesmith.training.steps import cut
 from tunesmith.words import say
 
 MOST_ANSWERS = 64
