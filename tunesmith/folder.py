@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,6 +101,33 @@ class RunFolder:
     def report(self) -> Path:
         """The report, one self-contained page."""
         return self.path / "report.html"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Holds the folder for this process alone, until it ends or dies; SpecError while another trains in it."""
+        from filelock import FileLock, Timeout
+
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise SpecError(Problem(str(self.path), say("spec.folder_busy"))) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a process trains in it now."""
+        if not (self.path / ".lock").is_file():
+            return False
+        try:
+            with self.held():
+                return False
+        except SpecError:
+            return True
 
     def resolved(self) -> Resolved:
         """The settings that this run used; SpecError when the folder holds no run."""

@@ -50,6 +50,18 @@ def test_the_plan_is_written_with_the_run(tiny_llama, prepared, tmp_path):
     assert train(one, prepared, progress=runs.quiet(), plan="what will run\n").plan.read_text() == "what will run\n"
 
 
+def test_two_processes_do_not_train_in_one_folder(tiny_llama, prepared, tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    assert not folder.busy
+    with folder.held():
+        assert folder.busy
+        with pytest.raises(SpecError, match="another process is training in this folder"):
+            trained(folder.path, tiny_llama, prepared, **{"train.steps": 1})
+    assert not folder.run_yaml.exists()
+    trained(folder.path, tiny_llama, prepared, **{"train.steps": 1})
+    assert not folder.busy and folder.run_yaml.exists()
+
+
 def test_an_adapter_loads_with_the_usual_lines(straight, tiny_llama, prepared):
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig

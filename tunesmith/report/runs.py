@@ -18,8 +18,6 @@ from tunesmith.words import language, say
 
 DEEPEST = 3
 """Folders are searched this many levels down."""
-RECENT = 600
-"""Seconds since the last recorded step within which a run may still be running."""
 COLUMNS = ("name", "objective", "method", "model", "rows", "steps", "held_out", "verdict", "date", "state")
 
 
@@ -63,7 +61,7 @@ def _row(folder: RunFolder, above: Path) -> dict[str, Any]:
         "held_out": None if best is None else {"loss": best[1], "step": int(best[0])},
         "proof": None if proof is None else _proof(proof),
     }
-    return row | _state(folder, row["steps"])
+    return row | _state(folder)
 
 
 def _proof(proof: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,17 +70,15 @@ def _proof(proof: Mapping[str, Any]) -> dict[str, Any]:
     return {"verdict": proof["verdict"], "metric": proof["primary"], "items": proof["items"], **numbers}
 
 
-def _state(folder: RunFolder, last: int) -> dict[str, Any]:
-    """finished, running, stopped (with the step it can be resumed at), or not started; ``last`` is the last recorded step."""
+def _state(folder: RunFolder) -> dict[str, Any]:
+    """finished, running, stopped (with the step it can be resumed at), or not started."""
     if (folder.model / "tunesmith.json").is_file():
         return {"state": "finished"}
-    step = _resumable(folder)
+    if folder.busy:
+        return {"state": "running", "resumable_at": _resumable(folder)}
     if not folder.record.is_file():
         return {"state": "not started", "resumable_at": None}
-    age = datetime.datetime.now().timestamp() - folder.record.stat().st_mtime
-    # A run that stops when asked saves its last step; one that has gone on since its last save runs, or was killed.
-    running = age < RECENT and last > (step or 0)
-    return {"state": "running" if running else "stopped", "resumable_at": step}
+    return {"state": "stopped", "resumable_at": _resumable(folder)}
 
 
 def _resumable(folder: RunFolder) -> int | None:

@@ -71,18 +71,18 @@ def _run(
     ready: Ready, folder: RunFolder, *, resume: bool, plan: str | None, on_step: Any, shown: Shown, tell: Callable[[str], None]
 ) -> None:
     work, device = ready.work, ready.work.device
-    if device.main:
-        _check_disk(ready, folder)
-        _open_folder(ready, folder, plan=plan, resume=resume)
-    device.barrier()
-    trackers = [TRACKERS.make(config) for config in work.run.track] if device.main else []
-    for tracker in trackers:
-        tracker.start(folder.path, work.run.model_dump(mode="json"))
-    record = Record(folder.record if device.main else None, trackers, on_step if device.main else None)
-    try:
+    with ExitStack() as stack:
+        if device.main:
+            _check_disk(ready, folder)
+            stack.enter_context(folder.held())
+            _open_folder(ready, folder, plan=plan, resume=resume)
+        device.barrier()
+        trackers = [TRACKERS.make(config) for config in work.run.track] if device.main else []
+        for tracker in trackers:
+            tracker.start(folder.path, work.run.model_dump(mode="json"))
+        record = Record(folder.record if device.main else None, trackers, on_step if device.main else None)
+        stack.callback(record.close)
         _train(ready, folder, record, resume=resume, shown=shown, tell=tell)
-    finally:
-        record.close()
 
 
 def _train(ready: Ready, folder: RunFolder, record: Record, *, resume: bool, shown: Shown, tell: Callable[[str], None]) -> None:
