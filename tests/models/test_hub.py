@@ -215,8 +215,8 @@ def test_folder_of_a_run_gives_its_model(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"is a run without a model yet; finish it with `tunesmith train .* --resume`"):
         find_model(str(tmp_path))
     (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "adapter_config.json").write_text("{}")
-    (tmp_path / "model" / "adapter_model.safetensors").write_bytes(b"")
+    (tmp_path / "model" / "config.json").write_text("{}")
+    (tmp_path / "model" / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
     assert find_model(str(tmp_path)) == tmp_path / "model"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from tunesmith.data.fetch import find_data, looks_local, snapshot
 from tunesmith.errors import ModelError, Problem
 from tunesmith.folder import RunFolder
+from tunesmith.models.merged import merged
 from tunesmith.models.starter import convert_gguf, starter
 from tunesmith.run import Model
 from tunesmith.words import say
@@ -26,7 +27,7 @@ def folder_of(model: Model) -> Path:
 
 
 def find_model(path: str, *, revision: str | None = None, code: bool = False) -> Path:
-    """The folder to load: with ``config.json``, or with ``adapter_config.json`` where a run left an adapter.
+    """The folder to load, with ``config.json``; an adapter, such as a finished run's, comes merged into its base.
 
     ``code`` also takes a hub model's own Python files, for those who trust them. ModelError says the ways out.
     """
@@ -73,7 +74,24 @@ def _checked(folder: Path, path: str) -> Path:
     if not weights:
         raise ModelError(Problem(path, say("hub.no_weights", found=_some(names))))
     _check_shards(folder, path)
-    return folder
+    for name in weights:
+        _check_whole(folder / name)
+    return merged(folder, lambda name, revision: find_model(name, revision=revision)) if "config.json" not in names else folder
+
+
+def _check_whole(file: Path) -> None:
+    """A file as long as its own header says: a download that was cut off is not."""
+    size = file.stat().st_size
+    try:
+        with open(file, "rb") as opened:
+            length = int.from_bytes(opened.read(8), "little")
+            header = json.loads(opened.read(length)) if length < size else {}
+        tensors = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        wanted = 8 + length + max(tensors, default=0)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+        raise ModelError(Problem(str(file), say("hub.not_safetensors"))) from None
+    if size != wanted:
+        raise ModelError(Problem(str(file), say("hub.file_cut_off", size=f"{size:,}", wanted=f"{wanted:,}")))
 
 
 def _check_shards(folder: Path, path: str) -> None:

