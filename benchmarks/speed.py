@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import resource
 import statistics
@@ -187,7 +188,9 @@ def matrix_rate() -> float:
 def once(arm: str, name: str, data: Path, count: int) -> dict[str, float]:
     """One arm in a fresh process."""
     command = [sys.executable, __file__, "--arm", arm, "--set", name, "--data", str(data), "--rows", str(count)]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False, cwd=HERE.parent)
+    # Threads that spin while they wait make every arm slower beside any other program; the same for all three.
+    environment = os.environ | {"GOMP_SPINCOUNT": "10000", "PYTHONPATH": str(HERE.parent)}
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, cwd=HERE.parent, env=environment)
     if answer.returncode:
         raise SystemExit(f"{arm} on {name} failed:\n{answer.stderr[-3000:]}")
     return json.loads(answer.stdout.strip().splitlines()[-1])

@@ -193,6 +193,12 @@ def test_prove_predict_report_runs(trained: tuple[Terminal, Done]):
     done = terminal("infer", "run", "asked.jsonl", "--out", "answers.jsonl")
     assert done.code == 0
     assert [json.loads(line) for line in (terminal.cwd / "answers.jsonl").read_text(encoding="utf-8").splitlines()] == answers
+    (terminal.cwd / "bad.json").write_text('[{"instruction": "a"}, {"foo": 1}]', encoding="utf-8")
+    bad = terminal("predict", "run", "bad.json", "--lang", "en")
+    assert bad.code == 2 and bad.error.startswith("bad.json:2: asks nothing"), bad
+    assert "The row has the columns foo;" in bad.error
+    none = terminal("prove", "run", "--items", "0", "--lang", "en")
+    assert none.code == 2 and "items: must be 1 or more" in none.error
     broken = terminal("predict", "run", "-", "--lang", "en", stdin='{"instruction": "a"}\n[1]\n')
     assert broken.code == 2 and "line 2 of standard input is not a JSON object" in broken.error
 
@@ -218,7 +224,11 @@ def test_export_and_chat(trained: tuple[Terminal, Done]):
 
 def test_explain_and_doctor(terminal: Terminal):
     done = terminal("explain", "train.learning_rate", "--lang", "zh")
-    assert done.code == 0 and done.out.splitlines()[1].strip() == "学习率峰值；不指定时用所选方法的默认值。"
+    assert done.code == 0 and done.out.splitlines()[1].strip() == "学习率峰值；不指定时用所选方法的默认值，再乘以优化器的倍数。"
+    done = terminal("explain", "train.learning_rate", "--lang", "en")
+    assert "default of the method lora: 0.0002 (Dettmers" in done.out and "default of the method full: 2e-05 (" in done.out
+    assert "with the optimizer sgd, 100 times that" in done.out
+    assert "loss, accuracy, bleu, " in terminal("explain", "train.keep.best_by", "--lang", "en").out
     done = terminal("explain", "train.bach", "--lang", "en")
     assert (done.code, done.error.strip()) == (2, "train.bach: there is no such setting; did you mean 'batch'?")
     done = terminal("doctor", "--json")
@@ -295,6 +305,31 @@ def test_stopped_and_resumed(terminal: Terminal, tiny_llama: Path):
     assert steps == list(range(steps[0], steps[-1] + 1)) and steps[-1] > stopped_at
 
 
+def test_ctrl_c_within_a_verb_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    from tunesmith import cli, words
+
+    def interrupted(path: str) -> list[str]:
+        os.kill(os.getpid(), signal.SIGINT)
+        return []
+
+    monkeypatch.setattr("tunesmith.explain.explain", interrupted)
+    words.use("en")
+    assert cli.main(["explain"]) == 1
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_a_run_from_relative_paths_stands_alone(trained: tuple[Terminal, Done]):
+    terminal, _ = trained
+    run = (terminal.cwd / "run/run.yaml").read_text(encoding="utf-8")
+    assert f"path: {terminal.cwd}/rows.json" in run and "out: run" in run
+    elsewhere = terminal.cwd / "elsewhere"
+    elsewhere.mkdir()
+    away = Terminal(terminal.server, elsewhere)
+    done = away("prove", "../run", "--items", "4", "--shots", "0", "--json")
+    assert done.code == 0 and done.json()["items"] == 4, done.error
+    assert away("train", "../run", "--resume").code == 0
+
+
 def run_main(monkeypatch: pytest.MonkeyPatch, raised: BaseException) -> int:
     from tunesmith import cli
 
@@ -315,6 +350,8 @@ def test_exit_codes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
         assert capsys.readouterr().err == "x\n"
     assert run_main(monkeypatch, OSError(28, "No space left on device")) == 74
     assert "the disk could not be written (No space left on device)" in capsys.readouterr().err
+    assert run_main(monkeypatch, SystemExit(130)) == 1
+    assert capsys.readouterr().err == "interrupted\n"
     assert run_main(monkeypatch, KeyboardInterrupt()) == 1
     assert capsys.readouterr().err == "interrupted\n"
     assert run_main(monkeypatch, RuntimeError("a bug")) == 1

@@ -152,6 +152,20 @@ def test_trl_trains_all_weights_unless_an_adapter_is_asked_for():
     assert translate(settings | {"use_peft": True, "lora_r": 4}, "TRL").settings()["method"] == {"name": "lora", "rank": 4}
 
 
+def test_a_rank_is_never_translated_to_training_all_weights():
+    line = ["--model_name_or_path", "x", "--lora_rank", "8", "--lora_alpha", "16", "--learning_rate", "1e-4"]
+    settings = command_line(line)
+    assert settings is not None and peer_of(settings) == "LLaMA-Factory"
+    assert translate(settings, "LLaMA-Factory").settings()["method"] == {"name": "lora", "rank": 8, "alpha": 16}
+    for switched in ({}, {"use_peft": False}):
+        theirs = {"model_name_or_path": "m/n", "lora_r": 8, "dataset_name": "a/b", **switched}
+        assert peer_of(theirs) == "TRL"
+        found = translate(theirs, "TRL")
+        assert found.settings()["method"] == {"name": "lora", "rank": 8}
+        assert found.left["use_peft"].startswith("not switched on: TRL itself would train all weights without use_peft")
+    assert translate({"base_model": "m", "lora_r": 8}, "axolotl").settings()["method"] == {"name": "lora", "rank": 8}
+
+
 def test_what_is_not_built_is_said():
     settings = {"model_name_or_path": "m", "stage": "no_such_stage", "finetuning_type": "freeze", "optim": "galore"}
     left = translate(settings, "LLaMA-Factory").left

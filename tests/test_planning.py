@@ -161,6 +161,40 @@ def test_missing_things_are_named(tiny_llama: Path, tmp_path: Path, rows: Path):
     assert "this model cannot be built from its config.json" in str(plan(strange, rows, tmp_path / "run").problems)
 
 
+def test_a_model_without_a_tokenizer_is_one_of_the_problems(tiny_llama: Path, tmp_path: Path, rows: Path):
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(tiny_llama / name, bare / name)
+    told = [str(problem) for problem in plan(bare, rows, tmp_path / "run", train={"cycles": 2}).problems]
+    assert len(told) == 2 and any("holds no tokenizer that can be read" in text for text in told)
+
+
+def test_what_lies_here_is_kept_by_its_whole_path(tiny_llama: Path, tmp_path: Path, rows: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(tiny_llama, "model")
+    Path("questions.txt").write_text("Who?", encoding="utf-8")
+    held = json.loads(rows.read_text(encoding="utf-8"))[:50]
+    Path("held.json").write_text(json.dumps([row | {"instruction": row["instruction"] + "?"} for row in held]), encoding="utf-8")
+    data = {"path": ["rows.json#100"], "held_out": "held.json"}
+    settings = {"model": "model", "data": data, "out": "run", "questions": "questions.txt"}
+    made = make(validate(settings))
+    assert not made.problems
+    run = made.resolved.run
+    assert (run.model.path, run.data.held_out) == (str(tmp_path / "model"), str(tmp_path / "held.json"))
+    assert [source.path for source in run.data.path] == [f"{tmp_path}/rows.json#100"]
+    assert (run.questions, run.out) == (str(tmp_path / "questions.txt"), "run")
+    assert all(made.resolved.origins[path].kind == "given" for path in ("model.path", "data.path", "questions"))
+    ids = make(validate({"model": "no/such", "data": "package:nothing", "out": "run"})).resolved.run
+    assert (ids.model.path, ids.data.path) == ("no/such", "package:nothing")
+
+
+def test_the_default_rate_is_the_methods_times_the_optimizers_factor(tiny_llama: Path, tmp_path: Path, rows: Path):
+    made = plan(tiny_llama, rows, tmp_path / "run", train={"optimizer": "sgd"})
+    assert made.resolved.run.train.learning_rate == 0.02
+    assert made.resolved.origins["train.learning_rate"].reason.endswith("; times 100 for sgd, a rule of thumb")
+
+
 def test_rules(tiny_llama: Path, rows: Path, tmp_path: Path):
     from tunesmith.rules import broken
 
@@ -173,6 +207,9 @@ def test_rules(tiny_llama: Path, rows: Path, tmp_path: Path):
     assert told(train={"cycles": 3, "schedule": "cosine_with_restarts"}) == {}
     assert "fill the whole run of 10 steps" in told(train={"steps": 10, "warmup": 10})["train.warmup"]
     assert "needs held-out rows" in told(data=data | {"held_out": 0}, train={"keep": {"best_by": "bleu"}})["train.keep.best_by"]
+    assert told(train={"keep": {"best_by": "accuracy"}}) == {}
+    by_answers = told(objective="pretrain", train={"keep": {"best_by": "bleu"}})["train.keep.best_by"]
+    assert by_answers.startswith("'bleu' looks at answers, and the objective pretrain learns from plain text")
     assert "needs held-out rows" in told(data=data | {"held_out": 0}, prove={"require": "improved"})["prove.require"]
     assert told(prove={"metrics": ["bleu"], "primary": "chrf"})["prove.primary"].endswith("known: bleu")
     assert told(data=data | {"reader": "alpca"})["data.reader"].startswith("there is no 'alpca'; did you mean 'alpaca'?")
@@ -180,6 +217,21 @@ def test_rules(tiny_llama: Path, rows: Path, tmp_path: Path):
     assert "learns from plain text" in told(data=data | {"system": "Be kind."}, objective="pretrain")["data.system"]
     (tmp_path / "file").write_text("", encoding="utf-8")
     assert told(out=str(tmp_path / "file"))["out"].endswith("is a file; give a folder that does not exist yet")
+
+
+def test_choosing_by_options_needs_a_small_set_of_answers(tiny_llama: Path, tmp_path: Path, rows: Path):
+    texts = [{"instruction": f"what is {n}", "output": f"the name is {n * 37} and {n}"} for n in range(120)]
+    free = tmp_path / "free.json"
+    free.write_text(json.dumps(texts), encoding="utf-8")
+    train = {"keep": {"best_by": "accuracy"}, "cycles": 2}
+    data = {"path": str(free), "held_out": 0.4}
+    made = make(validate({"model": str(tiny_llama), "data": data, "out": str(tmp_path / "run"), "train": train}))
+    assert [problem.where for problem in made.problems] == ["train.cycles", "train.keep.best_by"]
+    assert "accuracy needs answers from a small set" in made.problems[1].text
+    made = make(
+        validate({"model": str(tiny_llama), "data": data | {"path": str(rows)}, "out": "run", "train": {"keep": train["keep"]}})
+    )
+    assert not made.problems
 
 
 def test_a_disk_too_small(tiny_llama: Path, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -19,6 +19,8 @@ from tunesmith.spec import OBJECTIVES
 from tunesmith.words import say
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+INTERRUPTED = 130
+"""What typer makes of Ctrl-C, without a word."""
 VERBS = ("check", "plan", "train", "prove", "predict", "chat", "report", "runs", "export", "explain", "doctor", "demo")
 ALIASES = {"eval": "prove", "infer": "predict"}
 OBJECTIVE_ALIASES = {"pt": "pretrain"}
@@ -85,6 +87,9 @@ def main(argv: list[str] | None = None) -> int:
     except TunesmithError as error:
         return _failed(error, argv)
     except SystemExit as end:
+        if end.code == INTERRUPTED:
+            print(say("cli.interrupted"), file=sys.stderr)
+            return 1
         return end.code if isinstance(end.code, int) else 0
     except KeyboardInterrupt:
         print(say("cli.interrupted"), file=sys.stderr)

@@ -111,9 +111,14 @@ def predict(
 
     if file != "-" and not Path(file).is_file():
         raise SpecError(Problem(file, say("spec.no_file")))
-    asked = _standard_input() if file == "-" else [located.row for located in rows(Path(file))]
+    if file == "-":
+        asked = _standard_input()
+    else:
+        asked = {f"{file}:{located.number}": located.row for located in rows(Path(file))}
     with redirect_stdout(sys.stderr), _progress() as shown:
-        answered = verbs.load(run).predict(asked, progress=lambda done, total: shown("predict", done, total))
+        model = verbs.load(run)
+        places, tell = list(asked), lambda done, total: shown("predict", done, total)
+        answered = model.predict(asked.values(), places=places, progress=tell)
     text = "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in answered)
     if out is None:
         sys.stdout.write(text)
@@ -246,8 +251,9 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False, default=str), flush=True)
 
 
-def _standard_input() -> list[dict[str, Any]]:
-    rows = []
+def _standard_input() -> dict[str, dict[str, Any]]:
+    """The rows by the place that messages name."""
+    rows = {}
     for number, line in enumerate(sys.stdin, start=1):
         if line.strip():
             try:
@@ -256,7 +262,7 @@ def _standard_input() -> list[dict[str, Any]]:
                 row = None
             if not isinstance(row, dict):
                 raise SpecError(say("cli.not_json_line", line=number))
-            rows.append(row)
+            rows[f"-:{number}"] = row
     return rows
 
 

@@ -115,7 +115,22 @@ def _setting(path: str) -> list[str]:
     lines = [path, f"  {help_text(path, field.description or group.__doc__ or '')}"]
     if group is not Spec and group.model_fields:
         return [*lines, "", *_group(group, path)]
-    return [*lines, *(f"  {line}" for line in _facts(field, family=path in FAMILIES))]
+    facts = [*_facts(field, family=path in FAMILIES), *_more(path)]
+    return [*lines, *(f"  {line}" for line in facts)]
+
+
+def _more(path: str) -> list[str]:
+    """What a value may be, or is when it is left open, where that is told by plug-ins."""
+    if path == "train.keep.best_by":
+        return [say("explain.one_of", values=", ".join(["loss", *METRICS.names()]))]
+    if path != "train.learning_rate":
+        return []
+    methods = [(name, METHODS.get(name)) for name in METHODS.names()]
+    factors = [(name, OPTIMIZERS.get(name).rate_factor) for name in OPTIMIZERS.names()]
+    rates = [
+        say("explain.rate_of_method", name=name, rate=f"{one.learning_rate:g}", source=one.source or "-") for name, one in methods
+    ]
+    return [*rates, *(say("explain.rate_factor", name=name, factor=f"{factor:g}") for name, factor in factors if factor != 1)]
 
 
 def _facts(field: FieldInfo, family: bool = False) -> list[str]:

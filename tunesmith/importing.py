@@ -21,6 +21,8 @@ OBJECTIVE_NAMES = {"pt": "pretrain", "rm": "reward"}
 METHOD_NAMES = {"qlora": "lora"}
 SCHEDULE_NAMES = {"constant_with_warmup": "constant"}
 PRECISION_NAMES = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32", "half": "fp16", "float": "fp32"}
+LLAMA_FACTORY = {"stage", "finetuning_type", "cutoff_len", "dataset_dir", "template", "lora_rank", "lora_target"}
+"""Keys that only LLaMA-Factory has; TRL's are lora_r and lora_target_modules."""
 ADAMW_NAMES = ("adamw", "paged_adamw")
 
 
@@ -58,7 +60,7 @@ def peer_of(settings: Mapping[str, Any]) -> str | None:
     if "base_model" in keys:
         return "axolotl"
     if "model_name_or_path" in keys:
-        return "LLaMA-Factory" if {"stage", "finetuning_type", "cutoff_len", "dataset_dir", "template"} & keys else "TRL"
+        return "LLaMA-Factory" if LLAMA_FACTORY & keys else "TRL"
     if {"tuner_type", "train_type", "sft_type", "dataset", "rlhf_type", "split_dataset_ratio"} & keys:
         return "ms-swift"
     return None
@@ -102,8 +104,13 @@ def translate(settings: Mapping[str, Any], peer: str) -> Translation:
     if any(key in settings for key in BATCH[:2]):
         rows = settings.get(BATCH[0], settings.get(BATCH[1], 1))
         found.pairs["train.batch"] = int(rows) * int(settings.get(BATCH[2], 1))
-    if peer in ("TRL", "axolotl") and "method" not in found.pairs:
-        found.pairs["method"] = "full"  # theirs train all weights unless an adapter is asked for
+    switch = {"TRL": "use_peft", "axolotl": "adapter"}.get(peer)
+    if switch and "method" not in found.pairs:
+        # Theirs train all weights unless an adapter is asked for; a rank says that one was meant.
+        asked = any(path.startswith("method.") for path in found.pairs)
+        found.pairs["method"] = "lora" if asked else "full"
+        if asked:
+            found.left[switch] = say("peers.not_switched_on", peer=peer, switch=switch)
     if "method" not in found.pairs and any(path.startswith("method.") for path in found.pairs):
         found.pairs["method"] = "lora"
     return _checked(found)
@@ -230,7 +237,7 @@ CHANGES: dict[str, Callable[[Any, Mapping[str, Any], Translation], Pairs]] = {
     "swift_model": _model,
     "objective": _named(OBJECTIVES, "objective", OBJECTIVE_NAMES),
     "method": _named(METHODS, "method", METHOD_NAMES),
-    "use_peft": lambda value, settings, found: {"method": "lora" if value is True else "full"},
+    "use_peft": _when("method", "lora"),
     "datasets": _datasets,
     "one_dataset": _one_dataset,
     "steps": lambda value, settings, found: {"train.steps": value if int(value) > 0 else None},

@@ -33,6 +33,16 @@ def with_overrides(settings: Mapping[str, Any], overrides: Sequence[str] | Mappi
     return merged
 
 
+# Settings that are one plain text are taken as it is typed: a template is seldom YAML.
+PROSE = frozenset({"data.template", "data.system"})
+NAMES = frozenset(
+    {
+        *("model.path", "model.revision", "data.reader", "data.split_by"),
+        *("train.keep.best_by", "prove.primary", "out", "questions"),
+    }
+)
+
+
 def _copy(value: Any) -> Any:
     return {key: _copy(item) for key, item in value.items()} if isinstance(value, Mapping) else value
 
@@ -41,4 +51,19 @@ def _pair(text: str) -> tuple[str, Any]:
     path, equals, value = text.partition("=")
     if not equals or not path:
         raise SpecError(Problem(text, say("spec.not_a_setting")))
+    if path in PROSE or path in NAMES:
+        return path, _literal(path, value)
     return path, read_yaml(value, where=path) if value else ""
+
+
+def _literal(path: str, value: str) -> Any:
+    r"""A text as it was typed, in prose with a new line for a written ``\n``; what is quoted or null is YAML."""
+    try:
+        read = read_yaml(value)
+    except SpecError:
+        read = ""
+    bare = value.strip()
+    quoted = isinstance(read, str) and bare[:1] in ("'", '"') and bare[-1:] == bare[:1]
+    if bare and (read is None or quoted or (path == "questions" and isinstance(read, list))):
+        return read
+    return value.replace("\\n", "\n") if path in PROSE else bare

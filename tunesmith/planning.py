@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,9 @@ from tunesmith.data.reading import sized
 from tunesmith.errors import Problem, SpecError, TunesmithError
 from tunesmith.rules import broken
 from tunesmith.run import Origin, Resolved, Run
-from tunesmith.spec import METHODS, Spec
+from tunesmith.spec import Spec
+from tunesmith.training.options import chosen_among_options, options_task
+from tunesmith.training.settle import default_rate
 from tunesmith.training.steps import FEWEST_STEPS, Order, batch_size
 from tunesmith.words import language, say
 
@@ -110,6 +113,8 @@ def make(run: Run, *, probe: bool = False, progress: Progress | None = None) -> 
 
     making = _Making(run)
     making.problems += broken(run)
+    _places(making)
+    run = making.run
     _method(making)
     data_is_there = None not in [making.attempt(lambda path=path: find_data(path)) for path in _paths(run)]
     folder = making.attempt(lambda: folder_of(run.model))
@@ -129,6 +134,27 @@ def make(run: Run, *, probe: bool = False, progress: Progress | None = None) -> 
     if probe and not plan.problems and prepared is not None and device is not None:
         _probe(plan, folder, device)
     return plan
+
+
+def _places(making: _Making) -> None:
+    """What lies on this machine by its whole path, so that the run's folder can be used from anywhere."""
+    run, path = making.run, making.run.data.path
+    many = [] if isinstance(path, str) else [source.model_copy(update={"path": _place(source.path)}) for source in path]
+    values = {"model.path": run.model.path, "data.path": path, "data.held_out": run.data.held_out, "questions": run.questions}
+    for name, value in values.items():
+        if isinstance(value, str) and value not in ("", "starter"):
+            making.put(name, _place(value), "")
+    if many:
+        making.put("data.path", many, "")
+
+
+def _place(path: str) -> str:
+    """The whole path of what is there; an id, ``package:NAME`` and what is not there stay as they are."""
+    name, rows = sized(path)
+    here = Path(name).expanduser()
+    if not here.exists() or name.startswith("package:"):
+        return path
+    return os.path.abspath(here) + (f"#{rows}" if rows is not None else "")
 
 
 def _paths(run: Run) -> list[str]:
@@ -160,9 +186,7 @@ def _method(making: _Making) -> None:
     """The method's own learning rate, and the language."""
     run = making.run
     if run.train.learning_rate is None:
-        method = METHODS.get(run.method.name)
-        reason = "plan.reason_learning_rate" if method.source else "plan.reason_learning_rate_bare"
-        making.put("train.learning_rate", method.learning_rate, say(reason, method=run.method.name, source=method.source))
+        making.put("train.learning_rate", *default_rate(run))
     if run.lang == "auto":
         making.put("lang", language(), say("plan.reason_lang"))
     if run.data.too_long is None:
@@ -200,6 +224,8 @@ def _rows(making: _Making, prepared: Prepared) -> None:
     train, rows = making.run.train, len(prepared.train)
     if making.run.data.reasoning != prepared.render.data.reasoning:
         making.put("data.reasoning", prepared.render.data.reasoning, say("plan.reason_reasoning"))
+    if making.run.data.columns != prepared.render.data.columns:
+        making.put("data.columns", prepared.render.data.columns, say("plan.reason_columns"))
     batch = train.batch or batch_size(rows, train.epochs)
     order = Order(rows, batch, train.seed)
     steps = order.total(train.epochs, train.steps)
@@ -219,6 +245,8 @@ def _rows(making: _Making, prepared: Prepared) -> None:
         "p99_length": p99,
         "longest": lengths[-1],
     }
+    if prepared.watch and chosen_among_options(making.run.train.keep):
+        making.attempt(lambda: options_task(making.run, prepared))
     if steps < FEWEST_STEPS:
         making.warnings.append(say("plan.warn_few_steps", steps=steps))
 
@@ -233,7 +261,7 @@ def _room(making: _Making, form: estimate.Shape, device: Device, prepared: Prepa
     free = machine.memory * GIB if machine.memory else free_memory(device.place)
     weights = (form.parameters - form.trainable) * width + form.trainable * 4
     beside = machine.model_copy(update={"memory": max(free - weights, 1.0) / GIB})
-    longest = making.facts.get("longest", run.data.max_length)
+    longest = making.facts.get("longest") or run.data.max_length or default_limit(form.limit)
     found = room(device, beside, model=form.model, longest=longest, micro_tokens=run.train.micro_tokens)
     making.put("train.micro_tokens", found.micro_tokens, found.reasons.get("train.micro_tokens", ""))
     making.put("train.machine.checkpointing", found.checkpointing, found.reasons.get("train.machine.checkpointing", ""))

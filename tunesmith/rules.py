@@ -74,6 +74,9 @@ def objective_fits(run: Run) -> Iterator[Problem]:
     """Settings of a conversation are not given where plain text is learned, and the other way round."""
     given = run.data.model_fields_set
     if OBJECTIVES.get(run.objective.name).eats is Text:
+        if run.train.keep.best_by not in ("loss", "nll"):
+            told = say("plan.best_by_for_text", value=repr(run.train.keep.best_by), objective=run.objective.name)
+            yield Problem("train.keep.best_by", told)
         for name in ("template", "system", "reasoning", "train_on"):
             if name in given and run.data.model_dump()[name] != type(run.data).model_fields[name].default:
                 yield Problem(f"data.{name}", say("plan.not_for_text", objective=run.objective.name))

@@ -115,7 +115,8 @@ class Keep(Spec):
     keep: Annotated[int, Gt(0)] = 2
     """How many checkpoints stay on disk; the best is kept apart."""
     best_by: str = "loss"
-    """Metric on the watched rows that decides which checkpoint is best: loss, or any metric of ``tunesmith explain metrics``."""
+    """Metric on the watched rows that decides which checkpoint is best: loss, or any metric of ``tunesmith explain metrics``;
+    accuracy and macro_f1 where the answers come from a small set."""
     patience: Annotated[int, Ge(0)] = 0
     """Stop after this many evaluations without a better one; 0 never."""
 
@@ -132,7 +133,7 @@ class Train(Spec):
     micro_tokens: Annotated[int, Gt(0)] | None = None
     """Token budget of one micro-batch; chosen by the machine when not given. It never changes the result."""
     learning_rate: Annotated[float, Gt(0)] | None = None
-    """Peak learning rate; the method's own default when not given."""
+    """Peak learning rate; the method's own default, times the optimizer's factor, when not given."""
     weight_decay: Annotated[float, Ge(0)] = 0.0
     """Decoupled weight decay, on matrices only."""
     optimizer: choice(OPTIMIZERS, "adamw") = "adamw"  # type: ignore[valid-type]

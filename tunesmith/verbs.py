@@ -80,7 +80,7 @@ def train(
 ) -> RunFolder:
     """Trains and returns the run's folder; with ``resume``, ``settings`` is the folder of a run that was stopped.
 
-    ``on_step`` gets each line of the record; ``on_plan`` the plan before anything is written.
+    ``on_step`` gets the record's line of each step; ``on_plan`` the plan before anything is written.
     """
     if resume:
         if not isinstance(settings, str | Path) or overrides:
@@ -107,6 +107,8 @@ def prove(run: AnyRun, *, items: int | None = None, shots: int | None = None, pr
 
     folder = _folder(run)
     _speak(folder.resolved().run)
+    if items is not None and items < 1:
+        raise SpecError(Problem("items", say("spec.greater_than_equal", ge=1)))
     return score(folder, items=items, shots=shots, progress=progress)
 
 

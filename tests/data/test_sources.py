@@ -191,7 +191,7 @@ BROKEN = {
         "ragged.csv:2: has 3 fields, where the file has 2 columns (question, answer)",
     ),
     "quote.csv": ('question,answer\na,"b\nc,d\n', "is not a CSV record"),
-    "zero.txt": ("plain text\nand then \0 a zero\n" + "more and more text " * 40, "zero.txt:2: holds a zero byte (byte 20)"),
+    "zero.txt": ("plain text\nand then \0 a zero\n" + "more and more text " * 40, "zero.txt:2: is a binary file"),
     "empty.json": ("", "the file is empty (0 bytes)"),
     "blank.json": ("\n \n", "the file holds no row"),
     "sheet.xls": (b"\xd0\xcf\x11\xe0rest".decode("latin-1"), "old Excel file"),

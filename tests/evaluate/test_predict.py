@@ -80,6 +80,7 @@ def test_rows_without_a_question_are_all_named_before_any_is_answered(label_run)
     lines = str(caught.value).splitlines()
     assert lines[0] == "3 problems:"
     assert lines[1].strip().startswith("2: asks nothing: the question is missing or empty. The row has the columns text")
+    assert "The row has the columns text;" in lines[1], "not those that a reader fills in"
     assert lines[2].strip().startswith("3: asks nothing") and lines[3].strip().startswith("4:instruction:")
 
 

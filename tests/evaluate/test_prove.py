@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -220,3 +221,25 @@ def test_plain_text_is_proved_by_its_likelihood(tiny_llama, tmp_path):
 
 def test_require_is_met_by_the_verdict(proof):
     assert proof.meets(None) and proof.meets("improved") and proof.meets("not worse")
+
+
+def test_windows_of_one_document_are_one_row():
+    """Thirty windows of one article must not pass for thirty independent rows."""
+    draw = np.random.default_rng(0)
+
+    def records(ids: list[str]) -> list[dict[str, Any]]:
+        return [
+            {
+                "id": one,
+                "reference": "",
+                "predictions": {},
+                "choices": {},
+                "nll": {"base": [2.0 + noise, 1.0], "tuned": [1.5, 1.0]},
+            }
+            for one, noise in zip(ids, draw.normal(0, 0.1, len(ids)), strict=True)
+        ]
+
+    windows = judge.judge(records([f"a.txt:4/{n}" for n in range(30)]), ["nll"], seed=0)["differences"]["base"]["nll"]
+    rows = judge.judge(records([f"a.txt:{n}" for n in range(30)]), ["nll"], seed=0)["differences"]["base"]["nll"]
+    assert windows["verdict"] == "not shown" and rows["verdict"] == "improved"
+    assert windows["difference"] == pytest.approx(-0.5, abs=0.1)

@@ -96,6 +96,71 @@ def test_a_signal_during_the_evaluation_makes_it_again(begin, straight, tmp_path
     assert_same(RunFolder(tmp_path / "run"), straight)
 
 
+def test_a_signal_while_the_folder_is_being_opened_can_be_continued(begin, straight, tmp_path, monkeypatch):
+    whole = start.write_whole
+
+    def signalled(path: Path, content: str) -> None:
+        whole(path, content)
+        if path.name == "run.yaml":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(start, "write_whole", signalled)
+        assert begin() == 75
+    folder = RunFolder(tmp_path / "run")
+    assert folder.ledger.is_file()
+    with monkeypatch.context() as patch:
+        ready = start.make_ready
+        patch.setattr(start, "make_ready", lambda *given: (send(signal.SIGTERM)(), ready(*given))[1])
+        assert begin(resume=True) == 75, "the folder is there while the model loads"
+    assert begin(resume=True) == 0
+    assert_same(folder, straight)
+
+
+@pytest.mark.parametrize("name", ["run.yaml", "dropped.jsonl", "ledger.json"])
+def test_kill_9_while_the_folder_is_being_opened_leaves_no_dead_folder(name, begin, straight, tmp_path, monkeypatch):
+    whole = start.write_whole
+
+    def killed(path: Path, content: str) -> None:
+        if path.name == name:
+            runs.kill_now()
+        whole(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(start, "write_whole", killed)
+        assert begin() == -signal.SIGKILL
+    folder = RunFolder(tmp_path / "run")
+    assert folder.run_yaml.exists() == (name != "run.yaml")
+    assert begin(resume=folder.run_yaml.exists()) == 0
+    assert_same(folder, straight)
+    assert folder.read(folder.ledger) == straight.read(straight.ledger) and folder.dropped.is_file()
+
+
+def test_a_signal_between_the_own_questions_makes_the_whole_evaluation_again(begin, tmp_path, monkeypatch):
+    from tunesmith.training import questions
+
+    asked = {"questions": ["How far is Rome?", "How far is Oslo?", "Where is Lima?"]}
+    calls: list[int] = []
+    generate = questions.generate
+
+    def counted(*given: Any, **settings: Any) -> Any:
+        (tmp_path / f"call{len(calls)}").touch()
+        calls.append(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return generate(*given, **settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(questions, "AT_ONCE", 1)
+        patch.setattr(questions, "generate", counted)
+        assert begin(**asked) == 75
+    folder = RunFolder(tmp_path / "run")
+    assert [path.name for path in tmp_path.glob("call*")] == ["call0"], "the other questions are not waited for"
+    assert folder.steps() == []
+    assert begin(resume=True, **asked) == 0
+    told = [(line["step"], "answers" if "answers" in line else "evaluation") for line in folder.steps() if "loss" not in line]
+    assert told == [(step, kind) for step in (0, 3, 6, 8) for kind in ("evaluation", "answers")]
+
+
 def test_a_second_signal_leaves_at_once(begin, straight, tmp_path):
     def twice() -> None:
         send(signal.SIGTERM)()

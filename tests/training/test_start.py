@@ -116,7 +116,7 @@ def test_a_folder_that_holds_a_run_is_not_touched(straight, tiny_llama, prepared
         ({"questions": "no/such/file.txt"}, "questions: there is no file no/such/file.txt"),
         (
             {"train.keep.best_by": "accuracy"},
-            "train.keep.best_by: accuracy cannot choose the best checkpoint while training; these can: loss, ",
+            "train.keep.best_by: accuracy needs answers from a small set, and those of the training rows are none; these can",
         ),
         ({"train.keep.best_by": "blue"}, "train.keep.best_by: blue cannot choose"),
         ({"track": ["mlflow"]}, "track.0: mlflow needs a package that is not installed: pip install mlflow"),
@@ -177,6 +177,48 @@ def test_without_watched_rows_the_best_is_the_last_and_that_is_said(tiny_llama, 
     assert "training 8/8  loss " in text and "tokens/s" in text
 
 
+def test_too_few_held_out_rows_are_measured_and_nothing_is_chosen_by_them(tiny_llama, prepared, tmp_path):
+    from dataclasses import replace
+
+    seen = Console(record=True, file=open(os.devnull, "w"), width=500)  # noqa: SIM115
+    one = runs.resolved(tmp_path / "run", tiny_llama, **{"train.keep.patience": 1, "train.learning_rate": 1e-9})
+    folder = train(one, replace(prepared, watch=[], proof=prepared.watch), progress=Shown(seen))
+    assert [line["step"] for line in folder.steps() if "evaluation" in line] == [0, 3, 6, 8]
+    assert not folder.best.exists() and not [line for line in folder.steps() if line.get("event") == "patience_ended"]
+    assert "the loss of 8 proof rows is measured on the way, but nothing is chosen by it" in seen.export_text()
+
+
+@pytest.mark.parametrize("name", ["accuracy", "macro_f1", "nll"])
+def test_the_best_can_be_told_by_likelihood(name, tiny_llama, tmp_path):
+    file = tmp_path / "labels.json"
+    rows = [{"instruction": f"{runs.CAPITALS[n % 16]} {n}", "output": ("near", "far")[n % 2]} for n in range(120)]
+    file.write_text(json.dumps(rows), encoding="utf-8")
+    settings = {"data": {"path": str(file), "held_out": 0.4}, "train.keep.best_by": name, "train.steps": 9}
+    one = runs.resolved(tmp_path / "run", tiny_llama, **settings)
+    data = runs.data_of(one)
+    folder = train(one, data, progress=runs.quiet())
+    found = [line["evaluation"] for line in folder.steps() if "evaluation" in line]
+    assert folder.best.is_dir() and len(found) == 4
+    if name == "nll":
+        assert all(one["nll"] == one["loss"] for one in found)
+        return
+    from tunesmith.evaluate.score import likelihoods
+    from tunesmith.models.load import load_run
+    from tunesmith.training.options import choices_score, options_task
+
+    task = options_task(one.run, data)
+    assert set(task.options) == {"near", "far"} and [item.id for item in task.items] == [item.id for item in data.watch]
+    loaded = load_run(folder)
+    rows_ = likelihoods(loaded, [task.sequences(index) for index in range(len(task.items))])
+    chosen = [list(task.options)[int(row[-2:, 0].argmin())] for row in rows_]
+    from tunesmith.spec import METRICS
+
+    metric = METRICS.make(METRICS.config(name))
+    expected = float(metric.value(metric.statistics(chosen, task.references).sum(axis=0)))
+    assert found[-1][name] == pytest.approx(expected)
+    assert choices_score(loaded, metric, task, budget=512, stopped=lambda: True) is None
+
+
 def test_trackers_and_the_callers_function_get_the_same_numbers(tiny_llama, prepared, tmp_path, monkeypatch):
     logged: list[tuple[int, dict[str, float]]] = []
     told: dict[str, Any] = {}
@@ -199,7 +241,7 @@ def test_trackers_and_the_callers_function_get_the_same_numbers(tiny_llama, prep
     lines: list[dict[str, Any]] = []
     one = runs.resolved(tmp_path / "run", tiny_llama, track=[{"name": "wandb", "project": "distances"}])
     folder = train(one, prepared, on_step=lines.append, progress=runs.quiet())
-    assert lines == folder.steps()
+    assert lines == [line for line in folder.steps() if "loss" in line], "evaluations and events are no steps"
     assert told["project"] == "distances" and told["name"] == "run" and told["finished"]
     assert told["config"]["train"]["learning_rate"] == 1e-2
     steps = {step: numbers for step, numbers in logged if "loss" in numbers}
@@ -215,7 +257,7 @@ def test_the_settings_left_open_are_filled_with_their_reasons_and_kept_on_resume
     assert used.batch == 1 and used.learning_rate == 2e-4 and used.micro_tokens
     text = folder.run_yaml.read_text()
     assert "  batch: 1  # derived: 16, fewer where 28 rows would give under 50 steps" in text
-    assert "  learning_rate: 0.0002  # derived: Dettmers et al. 2023 (QLoRA)" in text
+    assert "  learning_rate: 0.0002  # derived: of the method lora: Dettmers et al. 2023 (QLoRA)" in text
     # Less memory than at the start would ask for other cuts; a continuation keeps those it was started with.
     one = runs.resolved(folder.path, tiny_llama, **left_open, **{"train.machine.memory": 0.001})
     assert train(one, prepared, resume=True, progress=runs.quiet()) == folder

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
-from tunesmith.data.proposal import another_task, propose
+from tunesmith.data.proposal import another_task, propose, template_for
 from tunesmith.data.readers import READERS, Reader
 from tunesmith.data.sources import FileFacts, Located
 from tunesmith.data.turns import shown
@@ -71,4 +72,8 @@ def _undecided(known: FileFacts, sample: Sequence[Mapping[str, Any]], matching: 
     if guess is None or guess == dict(columns):
         return say("reader.none", table=table, readers=", ".join(READERS.names()))
     line = yaml.safe_dump({"data.columns": guess}, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10**9)
-    return say("reader.propose", table=table, line=line.strip()[1:-1])
+    told = say("reader.propose", table=table, line=line.strip()[1:-1])
+    template = template_for(known.columns, guess, sample)
+    if template:
+        told += "\n" + say("reader.propose_template", line=f"data.template: {json.dumps(template, ensure_ascii=False)}")
+    return told

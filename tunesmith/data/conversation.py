@@ -54,6 +54,9 @@ class Conversation:
         self.shows_tools = MARK in (self._probe([_user()], tools=[_tool()]) or "")
         calling = {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": _call()}]}
         self.shows_calls = MARK in (self._probe([_user(), calling]) or "")
+        opened = self._probe([{"role": "assistant", "content": MARK}, _user()])
+        self.may_open = MARK in (opened or "")
+        """Whether a conversation may begin with the assistant."""
         self._find_ending()
 
     def _probe(self, messages: Messages, *, generation: bool = False, **options: Any) -> str | None:
@@ -100,7 +103,7 @@ class Conversation:
 
     def turns(self, chat: Chat) -> tuple[Turn, ...]:
         """The turns, with ``data.system`` where there is no system turn, and the tools in words where the template shows none."""
-        turns = chat.turns
+        turns = chat.turns if self.may_open else from_question(chat.turns)
         system = [turn.content for turn in turns if turn.role == "system"] or ([self.data.system] if self.data.system else [])
         if self.ignores_system and system:
             raise DataError(Problem("", say("render.ignores_system")))
@@ -150,6 +153,17 @@ class Conversation:
         thought = turn.reasoning if turn.reasoning and self.data.reasoning == "think" else ""
         rest = self.message(replace(turn, reasoning=None if thought else turn.reasoning))["content"]
         return f"{thought}\n</think>\n\n{rest}{self.ending}"
+
+
+def opening(turns: Sequence[Turn]) -> int:
+    """The place of the first question: answers before it answer nothing and are context."""
+    return next((k for k, turn in enumerate(turns) if turn.role == "user"), 0)
+
+
+def from_question(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    """The turns without what the assistant says before the first question."""
+    first = opening(turns)
+    return (*(turn for turn in turns[:first] if turn.role == "system"), *turns[first:])
 
 
 def _user() -> dict[str, Any]:

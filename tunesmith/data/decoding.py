@@ -74,6 +74,10 @@ def encoding_of(path: Path) -> str:
         return "utf-8"
     if failure.zero:
         raise DataError(Problem(f"{path}:{failure.line}", say("source.zero", offset=failure.offset)))
+    good, bad = _lines_in_utf8(path)
+    if good >= 2 and good > bad:
+        values = {"good": good, "bad": bad, "lines": good + bad, "offset": failure.offset, "byte": f"0x{failure.byte:02X}"}
+        raise DataError(Problem(f"{path}:{failure.line}", say("source.mixed", **values)))
     # A few valid wide characters before the fault mean UTF-8 that is damaged; GBK text fails at once.
     if failure.wide < 8 and _chinese(head) and _failure(path, "gb18030") is None:
         return "gb18030"
@@ -81,6 +85,20 @@ def encoding_of(path: Path) -> str:
     hint = say("source.convert", encoding=looks) if looks else say("source.repair")
     text = say("source.encoding", offset=failure.offset, byte=f"0x{failure.byte:02X}", hint=hint)
     raise DataError(Problem(f"{path}:{failure.line}", text))
+
+
+def _lines_in_utf8(path: Path) -> tuple[int, int]:
+    """How many lines with wide letters are valid UTF-8, and how many are not; valid ones come about by chance hardly ever."""
+    good = bad = 0
+    with open_bytes(path) as stream:
+        for line in stream:
+            if not line.isascii():
+                try:
+                    line.decode("utf-8")
+                    good += 1
+                except UnicodeDecodeError:
+                    bad += 1
+    return good, bad
 
 
 class _Failure:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any, TextIO
 
 from tunesmith.words import say
@@ -15,6 +15,7 @@ _LONGEST = 1 << 26
 _CUT = 12
 """A fault this near to the end of what was read may be a value that is cut there (``\\u12``, ``-Infin``)."""
 _DECODER = json.JSONDecoder()
+_ROWS = frozenset({"data", "rows", "examples", "items", "records", "instances", "samples", "train", "dataset", "数据"})
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -108,6 +109,11 @@ class JsonText:
 def array(stream: TextIO) -> Iterator[Any]:
     """The items of one JSON array."""
     text = JsonText(stream)
+    yield from _items(text)
+    _nothing_more(text)
+
+
+def _items(text: JsonText) -> Iterator[Any]:
     text.take("[")
     if text.peek() != "]":
         yield text.value()
@@ -115,7 +121,59 @@ def array(stream: TextIO) -> Iterator[Any]:
             yield text.value()
     else:
         text.take("]")
+
+
+def items_under(stream: TextIO, wanted: str) -> Iterator[Any]:
+    """The items of the array under one key of an object; what stands under other keys is passed over."""
+    text = JsonText(stream)
+    text.take("{")
+    while True:
+        if text.peek() != '"':
+            text.take('"')
+        key = text.value()
+        text.take(":")
+        if key == wanted:
+            yield from _items(text)
+        else:
+            text.value()
+        if text.take(",}") == "}":
+            break
     _nothing_more(text)
+
+
+def key_of_rows(text: str, never: Container[str]) -> str | None:
+    """The key of ``{"data": [{…}, …], "version": 1}`` that holds the rows, from a text that may be cut off; None where none does.
+
+    ``never`` are keys whose lists of objects belong to a row.
+    """
+    found: list[tuple[str, int]] = []
+    at = _space(text, 1)
+    keys = 0
+    try:
+        while text[at : at + 1] == '"':
+            key, end = _DECODER.raw_decode(text, at)
+            at = _space(text, _space(text, end) + 1)
+            keys += 1
+            rows = text[at : at + 1] == "[" and text[_space(text, at + 1) :][:1] == "{" and key not in never
+            try:
+                value, end = _DECODER.raw_decode(text, at)
+            except ValueError:
+                return key if rows and not found else None
+            if rows:
+                found.append((key, len(value)))
+            at = _space(text, end)
+            if text[at : at + 1] == "}":
+                whole = len(found) == 1 and not text[at + 1 :].strip()
+                return found[0][0] if whole and (keys == 1 or found[0][0] in _ROWS or found[0][1] > 2) else None
+            at = _space(text, at + 1)
+    except ValueError:
+        pass
+    return None
+
+
+def _space(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    return match.end() if match else at
 
 
 def members(stream: TextIO) -> Iterator[tuple[str, Any]]:

@@ -9,8 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.errors import DataError, Problem
 from tunesmith.words import say
 
+LOST, SHOWN = 0.5, 10
+"""Above this share of rows with nothing to learn the columns are read wrongly; this many places are named."""
+EMPTY = frozenset({"no answer", "no question", "no text", "nothing to train"})
 REASONS = (
     *("duplicate", "too long", "nothing to train", "also in held-out file"),
     *("no answer", "no question", "no text", "not a row"),  # as the reading says
@@ -89,6 +93,20 @@ class Ledger:
         if self.lengths:
             told.append(say("ledger.lengths", **{name: self.lengths[name] for name in ("p50", "p90", "p99", "longest")}))
         return [*told, *self.notes]
+
+
+def lost_note(dropped: Sequence[dict[str, Any]], rows: int) -> str | None:
+    """A warning where rows hold nothing to learn; DataError where more than half of all do."""
+    lost = [entry for entry in dropped if entry["reason"] in EMPTY]
+    if not lost:
+        return None
+    percent = f"{100 * len(lost) / rows:.1f}"
+    places = ", ".join(f"{entry['file']}:{entry['row']}" for entry in lost[:SHOWN]) + (", …" if len(lost) > SHOWN else "")
+    reasons = ", ".join(f"{reason}: {count}" for reason, count in Counter(entry["reason"] for entry in lost).items())
+    values = {"number": len(lost), "rows": rows, "percent": percent, "reasons": reasons, "places": places}
+    if len(lost) > LOST * rows:
+        raise DataError(Problem("data", say("ledger.mostly_empty", **values)))
+    return say("ledger.empty_rows", **values)
 
 
 def histogram(lengths: Sequence[int], bins: int = 12) -> dict[str, Any]:

@@ -33,8 +33,10 @@ def refuse_too_many(lengths: Sequence[int], limit: int, policy: str | None, *, t
     told = histogram(lengths)
     quantiles = {name: told[name] for name in ("p50", "p90", "p99", "longest")}
     split = say("ledger.too_long_split") if texts else ""
+    cut = say("ledger.cut_text") if texts else say("ledger.cut_question")
     percent = f"{100 * number / len(lengths):.1f}"
-    text = say("ledger.too_long", number=number, rows=len(lengths), percent=percent, limit=limit, split=split, **quantiles)
+    values = {"number": number, "rows": len(lengths), "percent": percent, "limit": limit}
+    text = say("ledger.too_long", **values, cut=cut, split=split, **quantiles)
     raise DataError(Problem("data.max_length", text))
 
 

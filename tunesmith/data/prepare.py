@@ -12,7 +12,7 @@ from typing import Any
 from tunesmith.batch import Tokens
 from tunesmith.data import split as splitting
 from tunesmith.data.duplicates import leaked_share
-from tunesmith.data.ledger import Ledger, histogram
+from tunesmith.data.ledger import Ledger, histogram, lost_note
 from tunesmith.data.lengths import default_limit, refuse_too_many, truncate
 from tunesmith.data.reading import Reading, examples
 from tunesmith.data.render import Render
@@ -71,6 +71,8 @@ class _Preparation:
     def _settings(self, tokenizer: Any) -> Data:
         """The data settings, without thinking where the model could think but no row has reasoning to learn it from."""
         data = self.run.data
+        if data.template is not None and data.columns is None and self.reading.columns:
+            data = data.model_copy(update={"columns": self.reading.columns})
         if data.reasoning != "think" or data.template is not None or not Render(tokenizer, data).conversation.thinks:
             return data
         if any(turn.reasoning for _, one in self.reading if isinstance(one, Chat) for turn in one.turns):
@@ -85,7 +87,6 @@ class _Preparation:
         rows = self._read(self.reading)
         self.ledger.leaked_share = leaked_share(row.key for row in rows)
         self.ledger.different = len({row.key for row in rows})
-        self.ledger.lengths = histogram([row.length for row in rows])
         if own:
             rows = self._drop(rows, {row.key for row in held}, "also in held-out file")
         rows = self._cleaned(rows)
@@ -109,7 +110,14 @@ class _Preparation:
             known = opened.facts
             entry = {"path": str(known.path), "format": known.format, "encoding": known.encoding, "reader": opened.reader.name}
             self.ledger.files.append({**entry, "columns": list(known.columns), "rows": counts[known.path]})
-        return self._without_untrained(rows)
+        if self.encoder.opened:
+            self.ledger.notes.append(say("ledger.opened", number=self.encoder.opened))
+            self.encoder.opened = 0
+        before = len(self.ledger.dropped) - len(reading.dropped)
+        kept = self._without_untrained(rows)
+        note = lost_note(self.ledger.dropped[before:], len(rows) + len(reading.dropped))
+        self.ledger.notes += [note] if note else []
+        return kept
 
     def _held_out_file(self) -> list[Row]:
         data = self.run.data
@@ -133,7 +141,7 @@ class _Preparation:
         return [row for row in rows if row.key not in keys]
 
     def _cleaned(self, rows: list[Row]) -> list[Row]:
-        """Without copies and without what is too long."""
+        """Without copies and without what is too long; the lengths of the ledger are those of the first rows asked for."""
         seen: set[int] = set()
         kept: list[Row] = []
         for row in rows:
@@ -144,6 +152,8 @@ class _Preparation:
                 kept.append(row)
         policy = self.run.data.too_long
         refuse_too_many([row.length for row in kept], self.limit, policy, texts=all(row.windows for row in kept))
+        if not self.ledger.lengths:
+            self.ledger.lengths = histogram([row.length for row in kept if policy == "truncate" or row.length <= self.limit])
         if policy == "truncate":
             cut = partial(truncate, bos=self.render.pieces.bos)
             return self._without_untrained([row.cut(self.limit, cut) for row in kept])

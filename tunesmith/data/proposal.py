@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ _ANSWER = (
     "response answer output completion reply assistant bot target tgt golden gold solution summary title "
     "label category intent sentiment 回答 答案 回复 答复 输出 诊断 处方 摘要 标题 标签 类别 译文 中文"
 )
+_CHOICE = re.compile(r"^(?:(?:[Cc]hoice|[Oo]ption|[Oo]pt|选项)[ _]?(?=.$)|(?=[A-H]$))([A-Ha-h]|\d)$")
+_PAIRS = {"premise": "hypothesis", "text": "text2", "sentence": "sentence2", "query": "passage", "anchor": "positive"}
 _ABOUT = "input context passage background material 背景 材料 上下文"
 
 
@@ -59,6 +62,50 @@ def propose(columns: Sequence[str], rows: Sequence[Row]) -> dict[str, str] | Non
             return {"instruction": question, "input": about, "output": answer}
         return {"question": question, "answer": answer}
     return {"text": texts[0]} if len(texts) == 1 else None
+
+
+def propose_from(template: Sequence[str], rows: Sequence[Row]) -> dict[str, str] | None:
+    """Our names to the columns that a template names: the last is the answer, those before are asked or thought."""
+    names = list(dict.fromkeys(template))
+    if len(names) < 2:
+        return None
+    reasoning = _find(_REASONING, names[1:], None)
+    rest = [name for name in names if name != reasoning]
+    if len(rest) < 2:
+        return {"question": names[0], "answer": names[-1]}
+    question = _find(_QUESTION, rest[:-1], None) or rest[0]
+    return {"question": question, **({"reasoning": reasoning} if reasoning else {}), "answer": rest[-1]}
+
+
+def template_for(columns: Sequence[str], guess: Mapping[str, str], rows: Sequence[Row]) -> str | None:
+    """A template that keeps the choices of a question or the other sentence of a pair; None where there are none."""
+    asked = next((guess[name] for name in ("question", "instruction") if name in guess), None)
+    answer = next((guess[name] for name in ("answer", "output") if name in guess), None)
+    if asked is None or answer is None or "reasoning" in guess:
+        return None
+    free = [name for name in columns if name not in (asked, answer)]
+    sets = [name for name in free if _plain(name) in ("options", "choices", "选项") and _any(name, rows)]
+    choices = [(name, match[1]) for name in free if (match := _CHOICE.match(name)) and _is_text(name, rows)]
+    if len(choices) >= 2:
+        lines = [f"{label}. {{{name}}}" for name, label in choices]
+    elif sets:
+        lines = [f"{{{sets[0]}}}"]
+    else:
+        other = _other_of_pair(asked, free)
+        return f"{{{asked}}}\n{{{other}}}\n{answer}: {{{answer}}}" if other else None
+    return "\n".join([f"{{{asked}}}", *lines, f"Answer: {{{answer}}}"])
+
+
+def _any(name: str, rows: Sequence[Row]) -> bool:
+    return any(row.get(name) for row in rows)
+
+
+def _other_of_pair(asked: str, free: Sequence[str]) -> str | None:
+    """The column that is to ``asked`` as sentence2 is to sentence1."""
+    if asked in _PAIRS and _PAIRS[asked] in free:
+        return _PAIRS[asked]
+    other = {"1": "2", "a": "b", "A": "B"}.get(asked[-1])
+    return asked[:-1] + other if other and asked[:-1] + other in free else None
 
 
 def _distance(columns: Sequence[str], around: int | None) -> dict[str, int] | None:

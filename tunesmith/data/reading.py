@@ -11,9 +11,12 @@ from typing import Any
 
 from tunesmith.data.choosing import choose
 from tunesmith.data.fetch import find_data
+from tunesmith.data.proposal import propose_from
 from tunesmith.data.readers import Reader
 from tunesmith.data.sources import Faults, FileFacts, Located, facts, rows
-from tunesmith.data.turns import LISTS, TURNS, shown
+from tunesmith.data.tables import all_numbers
+from tunesmith.data.template import Template
+from tunesmith.data.turns import LISTS, TURNS, no_number, shown
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.examples import Chat, Example, Text, Turn
 from tunesmith.run import Data, Source
@@ -32,6 +35,10 @@ class Opened:
     weight: float = 1.0
     rows: int = 0
     """Rows that were taken, the dropped ones too; known after the reading."""
+    by_template: bool = False
+    """Whether ``columns`` come from ``data.template``."""
+    numbers: frozenset[str] = frozenset()
+    """Columns of a table of text cells that hold numbers, in which "nan" is an empty cell."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +101,27 @@ class Reading:
         columns = source.columns or self.data.columns or {}
         known = facts(file, columns=columns)
         first = list(islice(rows(file, columns=columns, faults=Faults()), _FIRST))
-        reader = choose(known, first, columns=columns, reader=source.reader or self.data.reader)
-        return Opened(known, reader, columns, source.weight)
+        named = source.reader or self.data.reader
+        try:
+            reader = choose(known, first, columns=columns, reader=named)
+        except DataError:
+            used = [name for name in self._in_template if name in known.columns]
+            guess = None if columns or named else propose_from(used, [located.row for located in first])
+            if guess is None:
+                raise
+            reader = choose(known, first, columns=guess)
+            return Opened(known, reader, guess, source.weight, by_template=True, numbers=_numbers(known, first))
+        return Opened(known, reader, columns, source.weight, numbers=_numbers(known, first))
+
+    @property
+    def _in_template(self) -> list[str]:
+        return Template(self.data.template).names if self.data.template is not None else []
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Our names to the files', where all files agree on them."""
+        found = [dict(opened.columns) for opened in self.opened]
+        return found[0] if all(one == found[0] for one in found) else {}
 
     @property
     def opened(self) -> list[Opened]:
@@ -113,7 +139,12 @@ class Reading:
         found: list[str] = []
         for opened in self.opened:
             path = opened.facts.path
-            unused = _unused(opened)
+            if opened.facts.key is not None:
+                found.append(say("reader.note_inside", file=path.name, key=opened.facts.key))
+            if opened.by_template:
+                roles = ", ".join(f"{ours}: {theirs}" for ours, theirs in opened.columns.items())
+                found.append(say("reader.note_by_template", file=path.name, roles=roles))
+            unused = [name for name in _unused(opened) if name not in self._in_template]
             if unused:
                 found.append(say("reader.note_unused", file=path.name, columns=", ".join(unused)))
             happened = {key: count for (file, key), count in self.counts.items() if file == path}
@@ -208,10 +239,13 @@ def _prepared(row: dict[str, Any], opened: Opened) -> tuple[dict[str, Any], list
     changes: list[str] = []
     for name in opened.reader.fields:
         value = named.get(name)
+        theirs = opened.columns.get(name, name)
+        if theirs in opened.numbers and isinstance(value, str) and value.strip().lower() == "nan":
+            named[name] = ""
         if isinstance(value, list) and len(value) == 1 and name not in LISTS and isinstance(value[0], str):
             named[name] = value[0]
             changes.append("unwrapped")
-        elif isinstance(value, int | float) and not isinstance(value, bool):
+        elif isinstance(value, int | float) and not isinstance(value, bool) and not no_number(value):
             changes.append("numbers")
     return named, list(dict.fromkeys(changes))
 
@@ -252,6 +286,13 @@ def _joined(before: Turn, turn: Turn) -> Turn | None:
         return None
     text = "\n".join(part for part in (before.content, turn.content) if part)
     return replace(before, content=text, tool_calls=before.tool_calls + turn.tool_calls)
+
+
+def _numbers(known: FileFacts, first: list[Located]) -> frozenset[str]:
+    """The columns of a CSV file whose first cells are all numbers."""
+    if known.format not in ("csv", "tsv"):
+        return frozenset()
+    return frozenset(name for name in known.columns if all_numbers([located.row.get(name) for located in first]))
 
 
 def _unused(opened: Opened) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 from rich.text import Text as Coloured
 
 from tunesmith.batch import Tokens
-from tunesmith.data.conversation import Conversation
+from tunesmith.data.conversation import Conversation, opening
 from tunesmith.data.pieces import Pieces
 from tunesmith.data.template import Template
 from tunesmith.errors import DataError, Problem
@@ -56,13 +56,13 @@ class Render:
         conversations take no time that grows with the square of their turns; None where the last prompt shows that this
         tokenizer does not allow it."""
         everything = self.data.train_on == "everything"
-        trained = _trained(turns, self.data.train_on)
+        trained, first = _trained(turns, self.data.train_on), opening(turns)
         done: list[Tokens] = []
         ids: list[int] = []
         weights: list[float] = []
         asked, text, so_far, added = ids, "", "", False
         for k, turn in enumerate(turns):
-            if turn.role != "assistant" or not (everything or k in trained):
+            if turn.role != "assistant" or k < first or not (everything or k in trained):
                 continue
             before = (text, asked) if added else None
             text = self.conversation.prompt(turns[:k], chat.tools)

@@ -12,6 +12,7 @@ import numpy as np
 
 from tunesmith.batch import Tokens
 from tunesmith.data import duplicates
+from tunesmith.data.conversation import from_question
 from tunesmith.data.reading import Reading
 from tunesmith.data.render import Render
 from tunesmith.data.sources import Faults, Located
@@ -61,6 +62,8 @@ class Encoder:
 
     def __init__(self, objective: Any, render: Render, split_by: str | None) -> None:
         self.objective, self.render, self.split_by = objective, render, split_by
+        self.opened = 0
+        """Rows whose first answers were left out, because the chat template cannot begin with one."""
 
     def rows(self, reading: Reading, progress: Progress | None = None) -> list[Row]:
         """All rows of a reading; DataError with the first ten that cannot be rendered."""
@@ -87,6 +90,8 @@ class Encoder:
     def _row(self, located: Located, example: Example, seen: dict[int, Row]) -> Row:
         key, asked = self.hashes(example)
         group = self._group(located, example)
+        if isinstance(example, Chat) and self.render.template is None and not self.render.conversation.may_open:
+            self.opened += from_question(example.turns) != example.turns
         if key in seen:
             return replace(seen[key], file=located.file, number=located.number, group=group)
         tokens = tuple(self.objective.encode(example, self.render))

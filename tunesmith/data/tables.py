@@ -101,6 +101,12 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def all_numbers(cells: Sequence[Any]) -> bool:
+    """Whether these cells hold numbers and nothing else; pandas' "nan" and empty cells do not count."""
+    texts = [cell for cell in cells if isinstance(cell, str) and cell.strip().lower() not in ("", "nan")]
+    return bool(texts) and all(map(_is_number, texts))
+
+
 def names(first: Sequence[Any], header: bool, path: Path) -> tuple[str, ...]:
     """The columns' names: the header's, or numbers from 0; an empty header cell gets its number."""
     if not header:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -50,9 +51,14 @@ def shown(value: Any, length: int = 40) -> str:
     return text if len(text) <= length else text[:length] + "…"
 
 
+def no_number(value: Any) -> bool:
+    """Whether this is what tables and pandas write where there is no value."""
+    return isinstance(value, float) and not math.isfinite(value)
+
+
 def as_text(value: Any, field: str) -> str:
-    """A value that must be a text: None is empty, numbers are written out."""
-    if value is None:
+    """A value that must be a text: None, NaN and infinity are empty, numbers are written out."""
+    if value is None or no_number(value):
         return ""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)

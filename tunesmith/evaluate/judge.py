@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,9 @@ TUNED = "tuned"
 FIELDS = {"text": "predictions", "choice": "choices", "nll": "nll"}
 """Where a metric's input stands in a line of items.jsonl."""
 
+WINDOW = re.compile(r"/\d+$")
+"""What the id of a window of a long text ends with."""
+
 Items = Sequence[Mapping[str, Any]]
 
 
@@ -26,12 +30,15 @@ def metric(name: str) -> Metric:
 def judge(items: Items, names: Sequence[str], *, seed: int, resamples: int = statistics.RESAMPLES) -> dict[str, Any]:
     """``contenders``: values; ``differences``: tuned minus each other one, with interval, test and verdict; by metric."""
     metrics = {name: metric(name) for name in names}
+    row_I = rows_of(items)
     tables: dict[tuple[str, str], np.ndarray] = {}
     for name, one in metrics.items():
         for contender in contenders(items):
             given = [item[FIELDS[one.reads]].get(contender) for item in items]
             if None not in given:
-                tables[contender, name] = one.statistics(given, [item["reference"] for item in items])
+                table = one.statistics(given, [item["reference"] for item in items])
+                tables[contender, name] = np.zeros((row_I.max() + 1, table.shape[1]))
+                np.add.at(tables[contender, name], row_I, table)
     values = {key: float(metrics[key[1]].value(table.sum(0))) for key, table in tables.items()}
     sums = statistics.resample(tables, seed=seed, resamples=resamples)
     spread = {key: metrics[key[1]].value(drawn) for key, drawn in sums.items()}
@@ -45,6 +52,12 @@ def judge(items: Items, names: Sequence[str], *, seed: int, resamples: int = sta
         compared = _compared(metrics[name], interval, tables[mine], tables[theirs])
         found["differences"].setdefault(contender, {})[name] = compared
     return found
+
+
+def rows_of(items: Items) -> np.ndarray:
+    """For each item the number of its row. Windows of one long text are one row: they are not independent of each other."""
+    rows: dict[str, int] = {}
+    return np.array([rows.setdefault(WINDOW.sub("", item["id"]), len(rows)) for item in items])
 
 
 def contenders(items: Items) -> list[str]:

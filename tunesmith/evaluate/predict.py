@@ -35,19 +35,23 @@ class Predictor:
         names = [self.run.data.reader] if self.run.data.reader else [file["reader"] for file in ledger["files"]]
         self.readers: list[Reader] = [READERS.get(name)() for name in dict.fromkeys(names)]
 
-    def predict(self, rows: Iterable[Row], *, progress: Callable[[int, int], None] | None = None) -> list[dict[str, Any]]:
+    def predict(
+        self, rows: Iterable[Row], *, places: Sequence[str] = (), progress: Callable[[int, int], None] | None = None
+    ) -> list[dict[str, Any]]:
         """The rows with ``prediction`` added (``prediction_1`` where there is one); a list of texts for several samples.
 
-        DataError with every row that cannot be read, before any is answered.
+        DataError with every row that cannot be read, before any is answered; ``places`` are the rows' names in it,
+        their numbers when not given.
         """
         rows = [dict(row) for row in rows]
+        places = places or [str(number) for number in range(1, len(rows) + 1)]
         prompts: list[np.ndarray] = []
         problems: list[Problem] = []
-        for number, row in enumerate(rows, 1):
+        for place, row in zip(places, rows, strict=True):
             try:
                 prompts.append(self.prompt(row))
             except DataError as error:
-                problems += [Problem(":".join(filter(None, (str(number), one.where))), one.text) for one in error.problems]
+                problems += [Problem(":".join(filter(None, (place, one.where))), one.text) for one in error.problems]
         if problems:
             raise DataError(problems)
         column = _free({name for row in rows for name in row})
@@ -56,7 +60,7 @@ class Predictor:
     def chat(self, messages: Sequence[Row]) -> str:
         """The answer to a conversation in OpenAI's form: ``[{"role": "user", "content": …}]``."""
         turns = tuple(turn_of(message, f"messages[{n}]") for n, message in enumerate(messages))
-        answer = self._answers([self.render.prompt(_asked(Chat(turns)))], None)[0]
+        answer = self._answers([self.render.prompt(_asked(Chat(turns), ("role", "content")))], None)[0]
         return answer if isinstance(answer, str) else answer[0]
 
     def prompt(self, row: Row) -> np.ndarray:
@@ -64,7 +68,7 @@ class Predictor:
         example = self._read(row)
         if isinstance(example, Text):
             return self.render.text(example)[0].ids_T[:-1]  # without the end token: the model goes on from here
-        return self.render.prompt(_asked(example))
+        return self.render.prompt(_asked(example, row))
 
     def _answers(self, prompts: list[np.ndarray], progress: Callable[[int, int], None] | None) -> list[Any]:
         from tunesmith.models.generate import generate
@@ -109,11 +113,11 @@ def predict(folder: RunFolder, rows: Iterable[Row]) -> list[dict[str, Any]]:
     return Predictor(folder).predict(rows)
 
 
-def _asked(chat: Chat) -> Chat:
-    """The conversation up to what is asked; DataError without a question."""
+def _asked(chat: Chat, columns: Iterable[str]) -> Chat:
+    """The conversation up to what is asked; DataError without a question, which names the columns that are there."""
     asked = chat.prompt
     if not any(turn.role in ("user", "tool") and turn.content.strip() for turn in asked.turns[-1:]):
-        raise DataError(Problem("", say("chat.no_question", columns=", ".join(chat.columns))))
+        raise DataError(Problem("", say("chat.no_question", columns=", ".join(columns))))
     return asked
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.evaluate import rivals
-from tunesmith.evaluate.judge import item_scores, judge, metric
+from tunesmith.evaluate.judge import item_scores, judge, metric, rows_of
 from tunesmith.evaluate.proof import Proof
 from tunesmith.evaluate.score import likeliest, likelihoods
 from tunesmith.evaluate.statistics import LEVEL, RESAMPLES
@@ -69,7 +69,7 @@ def prove(folder: RunFolder, *, items: int | None = None, shots: int | None = No
         "verdict": compared["verdict"],
         "primary": primary,
         "primary_reason": reason,
-        "items": len(records),
+        "items": int(rows_of(records).max()) + 1,
         "smallest_effect": compared["smallest_effect"],
         "items_needed": compared["items_needed"],
         **judged,

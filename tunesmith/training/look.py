@@ -36,25 +36,40 @@ class Looker:
         return self.watch.best.exhausted
 
     def __call__(self, step: int) -> bool:
-        """Evaluates; False when a signal broke it off."""
+        """Evaluates; False when a signal broke it off, and then nothing of it is kept, for all of it is made again."""
+        found: dict[str, float] | None = None
         if self.watch.used:
-            found = self.watch.evaluate(lambda: self.stopped() is not None)
+            found = self.watch.evaluate(self._broken_off)
             if found is None:
                 return False
-            self.record.add({"step": step, "evaluation": found})
-            self._tell(step, found)
-            if self.watch.best.see(step, found) and self.device.main:
-                self._keep_best(step)
-            if self.exhausted:
-                self.record.add({"step": step, "event": "patience_ended", "best_step": self.watch.best.step})
-                self.tell(say("train.patience_ended", step=step, best=self.watch.best.step))
+        answers: list[str] | None = None
         if self.questions.texts and self.device.main:
-            answers = self.questions.answers(self.watch.model.model)
+            answers = self.questions.answers(self.watch.model.model, self._broken_off)
+            if answers is None:
+                return False
+        if found is not None:
+            self._evaluated(step, found)
+        if answers is not None:
             self.record.add({"step": step, "event": "answers", "answers": answers})
             last = step if self.exhausted else self.total
             write_page(self.folder.questions, self.questions.texts, self.record.lines(), last)
         self.device.barrier()
         return True
+
+    def _broken_off(self) -> bool:
+        # Several ranks stop together, at the next step.
+        return self.device.world == 1 and self.stopped() is not None
+
+    def _evaluated(self, step: int, found: dict[str, float]) -> None:
+        self.record.add({"step": step, "evaluation": found})
+        self._tell(step, found)
+        if self.watch.only_measured:
+            return
+        if self.watch.best.see(step, found) and self.device.main:
+            self._keep_best(step)
+        if self.exhausted:
+            self.record.add({"step": step, "event": "patience_ended", "best_step": self.watch.best.step})
+            self.tell(say("train.patience_ended", step=step, best=self.watch.best.step))
 
     def _keep_best(self, step: int) -> None:
         try:

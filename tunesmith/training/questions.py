@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Chat, Text, Turn
 from tunesmith.folder import write_whole
 from tunesmith.models.generate import generate
-from tunesmith.run import Run
+from tunesmith.run import Generate, Run
 from tunesmith.training.record import Line
 from tunesmith.words import say
+
+AT_ONCE = 8
+"""Answers written together; between these, a signal is heard."""
 
 
 def read_questions(run: Run) -> list[str]:
@@ -45,19 +49,30 @@ class Questions:
     eats: type
     """What the objective reads: a question of a Chat is asked, one of a Text is continued."""
 
-    def answers(self, model: Any) -> list[str]:
-        """What the model says now."""
+    def answers(self, model: Any, stopped: Callable[[], bool]) -> list[str] | None:
+        """What the model says now; None when ``stopped`` said so on the way."""
         settings = self.run.generate.model_copy(update={"samples": 1})
-        found = generate(
-            model, self.render.tokenizer, [self._prompt(text) for text in self.texts], settings,
-            stop_ids=self.render.stop_ids, seed=self.run.train.seed,
-        )  # fmt: skip
-        return [answer.text for answer in found]
+        prompts = [self._prompt(text) for text in self.texts]
+        return written(model, self.render, prompts, settings, seed=self.run.train.seed, stopped=stopped)
 
     def _prompt(self, text: str) -> np.ndarray:
         if self.eats is Text:
             return self.render.text(Text(text))[0].ids_T[:-1]  # Without the end token: the model goes on from here.
         return self.render.prompt(Chat((Turn("user", text),), columns={"question": text}))
+
+
+def written(
+    model: Any, render: Render, prompts: list[np.ndarray], settings: Generate, *, stopped: Callable[[], bool], seed: int = 0
+) -> list[str] | None:
+    """The model's answers, a few at once; None when ``stopped`` said so between them."""
+    found: list[str] = []
+    for start in range(0, len(prompts), AT_ONCE):
+        if stopped():
+            return None
+        some = prompts[start : start + AT_ONCE]
+        answers = generate(model, render.tokenizer, some, settings, stop_ids=render.stop_ids, seed=seed + start)
+        found += [answer.text for answer in answers]
+    return found
 
 
 def page(texts: list[str], lines: list[Line], last: int) -> str:

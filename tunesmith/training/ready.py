@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.data.prepare import Prepared, prepare
+from tunesmith.data.split import WATCHED
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.methods import METHODS
 from tunesmith.models.hub import folder_of
@@ -17,6 +18,7 @@ from tunesmith.training import device as devices
 from tunesmith.training.device import Device
 from tunesmith.training.loop import Work
 from tunesmith.training.optimizers import OPTIMIZERS
+from tunesmith.training.options import chosen_among_options, options_task
 from tunesmith.training.progress import Shown
 from tunesmith.training.questions import Questions, read_questions
 from tunesmith.training.schedules import SCHEDULES, warmup_steps
@@ -24,7 +26,7 @@ from tunesmith.training.settle import fill, from_rows
 from tunesmith.training.state import seed_everything
 from tunesmith.training.steps import FEWEST_STEPS, Order, every
 from tunesmith.training.trackers import missing_packages
-from tunesmith.training.watch import Watch
+from tunesmith.training.watch import Watch, evenly
 from tunesmith.words import say
 
 
@@ -74,11 +76,27 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown) -> R
         model.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     resolved = fill(resolved, _chosen(device, room))
     work = _work(resolved, prepared, model, method=method, device=device)
-    watch = Watch(
-        model, work.objective, prepared.watch, device, prepared.render, run.train.keep, run.generate, budget=work.micro_tokens
-    )
+    watch = _watch(work, prepared)
     asked = Questions(questions, prepared.render, run, work.objective.eats)
     return Ready(resolved, prepared, work, watch, asked, base, _first_lines(resolved, work, watch))
+
+
+def _watch(work: Work, prepared: Prepared) -> Watch:
+    """The evaluation. Where all held-out rows are for the proof, some of these are measured, and nothing is chosen by them."""
+    keep = work.run.train.keep
+    by_options = prepared.watch and keep.evaluate > 0 and chosen_among_options(keep)
+    return Watch(
+        work.model,
+        work.objective,
+        prepared.watch or evenly(prepared.proof, WATCHED),
+        work.device,
+        prepared.render,
+        keep,
+        work.run.generate,
+        budget=work.micro_tokens,
+        task=options_task(work.run, prepared) if by_options else None,
+        only_measured=not prepared.watch,
+    )
 
 
 def _chosen(device: Device, room: devices.Room) -> dict[str, tuple[Any, str]]:
@@ -136,6 +154,8 @@ def _first_lines(resolved: Resolved, work: Work, watch: Watch) -> list[str]:
     lines.append(say("train.steps", total=work.total, rows=len(work.items), batch=work.order.batch))
     if work.total < FEWEST_STEPS:
         lines.append(say("train.few_steps", total=work.total, least=FEWEST_STEPS))
+    if watch.used and watch.only_measured:
+        lines.append(say("train.only_measured", rows=len(watch.items)))
     if not watch.used:
         lines.append(say("train.nothing_watched"))
     return lines

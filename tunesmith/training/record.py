@@ -22,7 +22,7 @@ BINARY: int = os.O_BINARY if sys.platform == "win32" else 0
 class Record:
     """Append-only and line-buffered; on resume the lines after the checkpoint are cut off.
 
-    ``on_step`` gets every line as it is written.
+    ``on_step`` gets the lines of the steps as they are written, not those of evaluations and events.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Record:
         numbers = {name: float(value) for name, value in numbers.items() if isinstance(value, int | float) and name != "step"}
         for tracker in self.trackers if numbers else ():
             tracker.log(numbers, line["step"])
-        if self.on_step is not None:
+        if self.on_step is not None and "loss" in line and "event" not in line:
             self.on_step(line)
 
     def _flush(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from tunesmith.methods import METHODS
 from tunesmith.run import Origin, Resolved, Run
 from tunesmith.spec import Spec
+from tunesmith.training.optimizers import OPTIMIZERS
 from tunesmith.training.steps import batch_size
 from tunesmith.words import say
 
@@ -28,11 +29,20 @@ def fill(resolved: Resolved, derived: Derived) -> Resolved:
 
 def from_rows(run: Run, rows: int) -> Derived:
     """What follows from the method and the number of training rows."""
-    method = METHODS.get(run.method.name)
     return {
         "train.batch": (batch_size(rows, run.train.epochs), say("train.batch", rows=rows)),
-        "train.learning_rate": (method.learning_rate, method.source),
+        "train.learning_rate": default_rate(run),
     }
+
+
+def default_rate(run: Run) -> tuple[float, str]:
+    """The method's own learning rate times the optimizer's factor, and where they come from."""
+    method, factor = METHODS.get(run.method.name), OPTIMIZERS.get(run.train.optimizer.name).rate_factor
+    reason = "plan.reason_learning_rate" if method.source else "plan.reason_learning_rate_bare"
+    text = say(reason, method=run.method.name, source=method.source)
+    if factor != 1:
+        text += say("plan.reason_rate_factor", factor=f"{factor:g}", optimizer=run.train.optimizer.name)
+    return float(f"{method.learning_rate * factor:.6g}"), text
 
 
 def started_with(run: Run) -> Derived:

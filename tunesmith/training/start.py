@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.data.prepare import Prepared
@@ -40,11 +41,15 @@ def train(
 ) -> RunFolder:
     """Trains, or continues with ``resume``, and gives the run's folder.
 
-    ``on_step`` gets every line of the record, ``plan`` is the text for plan.txt. Stopped when a signal ended it
-    after a checkpoint.
+    ``on_step`` gets the record's line of every step, ``plan`` is the text for plan.txt. Stopped when a signal ended
+    it; from the moment there is a folder to continue, signals are only noted until the loop can save.
     """
     folder = RunFolder(resolved.out)
     with ExitStack() as stack:
+        signal = StopSignal()
+        if resume:
+            folder.resolved()
+            stack.enter_context(signal)
         shown = (
             progress if progress is not None and devices.is_first() else stack.enter_context(Shown(quiet=not devices.is_first()))
         )
@@ -56,8 +61,24 @@ def train(
         say_to = shown.tell if ready.work.device.main else _silent
         for text in ready.first_lines:
             say_to(text)
-        _run(ready, folder, resume=resume, plan=plan, on_step=on_step, shown=shown, tell=say_to)
+        if not resume:
+            stack.enter_context(signal)
+        told = Told(signal, shown, say_to)
+        _run(ready, folder, told, resume=resume, plan=plan, on_step=on_step)
     return folder
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a run hears and says."""
+
+    signal: StopSignal
+    shown: Shown
+    tell: Callable[[str], None]
+
+    def stopped(self) -> str | None:
+        """The signal that asks the run to stop."""
+        return self.signal.received
 
 
 def _refuse_taken(folder: RunFolder) -> None:
@@ -67,9 +88,7 @@ def _refuse_taken(folder: RunFolder) -> None:
         raise SpecError(Problem("out", say("train.folder_is_file", out=folder.path)))
 
 
-def _run(
-    ready: Ready, folder: RunFolder, *, resume: bool, plan: str | None, on_step: Any, shown: Shown, tell: Callable[[str], None]
-) -> None:
+def _run(ready: Ready, folder: RunFolder, told: Told, *, resume: bool, plan: str | None, on_step: Any) -> None:
     work, device = ready.work, ready.work.device
     with ExitStack() as stack:
         if device.main:
@@ -82,11 +101,11 @@ def _run(
             tracker.start(folder.path, work.run.model_dump(mode="json"))
         record = Record(folder.record if device.main else None, trackers, on_step if device.main else None)
         stack.callback(record.close)
-        _train(ready, folder, record, resume=resume, shown=shown, tell=tell)
+        _train(ready, folder, record, told, resume=resume)
 
 
-def _train(ready: Ready, folder: RunFolder, record: Record, *, resume: bool, shown: Shown, tell: Callable[[str], None]) -> None:
-    work, device = ready.work, ready.work.device
+def _train(ready: Ready, folder: RunFolder, record: Record, told: Told, *, resume: bool) -> None:
+    work, device, tell = ready.work, ready.work.device, told.tell
     at, spikes = Position(), Spikes()
     parts: dict[str, Any] = {"position": at, "spikes": spikes, "best": ready.watch.best, "record": record}
     if device.scale is not None:
@@ -99,24 +118,19 @@ def _train(ready: Ready, folder: RunFolder, record: Record, *, resume: bool, sho
     if resume:
         _resume(checkpoints, state, at, record, tell)
     save = Saves(checkpoints, state, record, tell, last=at.step if resume else None)
-    with StopSignal() as signal:
-
-        def stopped() -> str | None:
-            return signal.received
-
-        look = Looker(
-            watch=ready.watch,
-            questions=ready.questions,
-            saver=saver,
-            folder=folder,
-            record=record,
-            device=device,
-            total=work.total,
-            stopped=stopped,
-            tell=tell,
-        )
-        showing: Any = shown if device.main else _silent
-        fit(work, at, spikes=spikes, record=record, look=look, save=save, stopped=stopped, tell=tell, shown=showing)
+    look = Looker(
+        watch=ready.watch,
+        questions=ready.questions,
+        saver=saver,
+        folder=folder,
+        record=record,
+        device=device,
+        total=work.total,
+        stopped=told.stopped,
+        tell=tell,
+    )
+    showing: Any = told.shown if device.main else _silent
+    fit(work, at, spikes=spikes, record=record, look=look, save=save, stopped=told.stopped, tell=tell, shown=showing)
     if device.main:
         saver(folder.model, at.step)
         tell(say("train.done", model=folder.model, step=at.step))
@@ -179,15 +193,18 @@ def _open_folder(ready: Ready, folder: RunFolder, *, plan: str | None, resume: b
     folder.path.mkdir(parents=True, exist_ok=True)
     if resume:
         sweep(folder.path)
+    else:
+        # First, because this is the file by which a folder is known to hold a run, and can be continued.
+        write_whole(folder.run_yaml, ready.resolved.dump())
+    if folder.ledger.exists():
         return
     ledger = ready.prepared.ledger
     facts = ledger.to_json() | {"fingerprint": ready.prepared.fingerprint}
-    write_whole(folder.ledger, json.dumps(facts, indent=1, ensure_ascii=False))
-    write_whole(folder.dropped, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ledger.dropped))
     if plan is not None:
         write_whole(folder.plan, plan)
-    # Last, because this is the file by which a folder is known to hold a run.
-    write_whole(folder.run_yaml, ready.resolved.dump())
+    write_whole(folder.dropped, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ledger.dropped))
+    # Last of these, so that a continuation writes what a killed start left out.
+    write_whole(folder.ledger, json.dumps(facts, indent=1, ensure_ascii=False))
 
 
 def _silent(*_: object) -> None:

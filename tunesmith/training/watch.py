@@ -15,12 +15,14 @@ from tunesmith.data.prepare import Item
 from tunesmith.data.render import Render
 from tunesmith.errors import Problem, SpecError
 from tunesmith.evaluate.metrics import METRICS
+from tunesmith.evaluate.task import Task
 from tunesmith.examples import Chat
-from tunesmith.models.generate import generate
 from tunesmith.models.load import Loaded
 from tunesmith.objectives import Objective
 from tunesmith.run import Generate, Keep
 from tunesmith.training.device import Device
+from tunesmith.training.options import choices_score
+from tunesmith.training.questions import written
 from tunesmith.words import say
 
 MOST_ANSWERS = 64
@@ -50,13 +52,17 @@ def held_out_loss(
     return {name: ratio.value for name, ratio in device.merge(sums).items()}
 
 
-def answers_score(model: Loaded, metric: Any, items: Sequence[Item], render: Render, settings: Generate) -> float:
-    """The metric over the answers that the model writes to the items' prompts."""
+def answers_score(
+    model: Loaded, metric: Any, items: Sequence[Item], render: Render, settings: Generate, *, stopped: Callable[[], bool]
+) -> float | None:
+    """The metric over the answers that the model writes to the items' prompts; None when ``stopped`` said so on the way."""
     chats = [item.example for item in items if isinstance(item.example, Chat)]
     settings = settings.model_copy(update={"samples": 1, "temperature": 0.0})
     prompts = [render.prompt(chat) for chat in chats]
-    found = generate(model.model, render.tokenizer, prompts, settings, stop_ids=render.stop_ids)
-    rows = metric.statistics([answer.text for answer in found], [chat.answer for chat in chats])
+    answers = written(model.model, render, prompts, settings, stopped=stopped)
+    if answers is None:
+        return None
+    rows = metric.statistics(answers, [chat.answer for chat in chats])
     return float(metric.value(np.asarray(rows).sum(axis=0)))
 
 
@@ -107,6 +113,10 @@ class Watch:
     keep: Keep
     settings: Generate
     budget: int
+    task: Task | None = None
+    """The rows with their options, for a metric of choices."""
+    only_measured: bool = False
+    """Whether the rows are those of the proof, because there are too few for both: nothing is chosen by them."""
     best: Best = field(init=False)
     _metric: Any = None
 
@@ -123,16 +133,25 @@ class Watch:
     def evaluate(self, stopped: Callable[[], bool]) -> dict[str, float] | None:
         """The numbers of one evaluation; None when it was stopped."""
         found = held_out_loss(self.model, self.objective, self.items, self.device, budget=self.budget, stopped=stopped)
-        if found is not None and self._metric is not None:
-            items = evenly(self.items, MOST_ANSWERS)
-            found[self.keep.best_by] = answers_score(self.model, self._metric, items, self.render, self.settings)
-        return found
+        if found is None or self._metric is None or self.only_measured:
+            return found
+        score = self._score(found, lambda: self.device.world == 1 and stopped())
+        return None if score is None else found | {self.keep.best_by: score}
+
+    def _score(self, found: dict[str, float], stopped: Callable[[], bool]) -> float | None:
+        if self._metric.reads == "nll":
+            return found["loss"]
+        with self.device.autocast():
+            if self._metric.reads == "choice":
+                assert self.task is not None, "the options were found before the run began"
+                return choices_score(self.model, self._metric, self.task, budget=self.budget, stopped=stopped)
+        items = evenly(self.items, MOST_ANSWERS)
+        return answers_score(self.model, self._metric, items, self.render, self.settings, stopped=stopped)
 
 
 def _metric(name: str) -> Any:
-    """The metric by name; SpecError for one that needs more than a written answer."""
-    metric = METRICS.make(METRICS.config(name)) if name in METRICS.names() else None
-    if metric is None or metric.reads != "text":
-        texts = [known for known in METRICS.names() if METRICS.get(known).reads == "text"]
-        raise SpecError(Problem("train.keep.best_by", say("train.best_by", name=name, known=", ".join(["loss", *texts]))))
-    return metric
+    """The metric by name; SpecError where there is none."""
+    if name not in METRICS.names():
+        known = ", ".join(["loss", *METRICS.names()])
+        raise SpecError(Problem("train.keep.best_by", say("train.best_by", name=name, known=known)))
+    return METRICS.make(METRICS.config(name))

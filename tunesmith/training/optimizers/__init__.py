@@ -18,6 +18,9 @@ class Optimizer:
     """Base of the optimizers."""
 
     name: ClassVar[str]
+    rate_factor: ClassVar[float] = 1.0
+    """What the method's default learning rate, which is meant for AdamW, is multiplied by. Others than 1 are rules of thumb:
+    in a sweep over a tiny Llama (LoRA and full, 100 steps) they lowered the loss about as much as AdamW did."""
 
     class Config(Spec):
         """No settings."""

@@ -1,0 +1,70 @@
+"""What is known of a file, where each of its rows stands, and the rows that could not be read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tunesmith.errors import DataError, Problem
+from tunesmith.words import say
+
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Located:
+    """One row and where it stands: ``number`` is its line in JSONL and text, else its place from 1, a header not counted."""
+
+    file: Path
+    number: int
+    row: dict[str, Any]
+
+    @property
+    def where(self) -> str:
+        """``file:row``."""
+        return f"{self.file}:{self.number}"
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What was found out about one file."""
+
+    path: Path
+    format: str
+    """json array, jsonl, json object, json list (under ``key``), csv, tsv, parquet, excel or text."""
+    encoding: str | None
+    compressed: bool
+    columns: tuple[str, ...]
+    header: bool | None
+    """Whether a table's first row names its columns; None where the question does not arise."""
+    delimiter: str = ","
+    quotes: bool = True
+    pretty: bool = False
+    """Whether JSON values that follow each other are spread over several lines."""
+    key: str | None = None
+    """The key of the one object in the file under which its rows stand."""
+
+
+@dataclass
+class Faults:
+    """Rows that could not be read (all counted, the first ten kept), and lines that are no rows."""
+
+    first: list[Problem] = field(default_factory=list)
+    count: int = 0
+    skipped: list[Located] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+    """The first values that stand where rows should: numbers, true, null."""
+
+    def add(self, problem: Problem) -> None:
+        """Notes a row that could not be read."""
+        self.count += 1
+        if self.count <= _SHOWN:
+            self.first.append(problem)
+
+    def stop(self) -> None:
+        """DataError with the first ten problems and the number of all, where there are any."""
+        if self.count > len(self.first):
+            raise DataError([*self.first, Problem("", say("source.more", shown=len(self.first), count=self.count))])
+        if self.first:
+            raise DataError(self.first)

@@ -1,0 +1,47 @@
+"""The options that the answers come from, scored on the watched rows, where a metric of choices says which checkpoint is best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from tunesmith.data.prepare import Prepared
+from tunesmith.errors import Problem, SpecError
+from tunesmith.evaluate.metrics import METRICS, Metric
+from tunesmith.evaluate.score import continued, likeliest, likelihoods
+from tunesmith.evaluate.task import Task, task_of
+from tunesmith.models.load import Loaded
+from tunesmith.run import Keep, Run
+from tunesmith.words import say
+
+AT_ONCE = 16
+"""Rows between two looks at whether a signal came."""
+
+
+def chosen_among_options(keep: Keep) -> bool:
+    """Whether the best checkpoint is told by which option it finds likeliest."""
+    return keep.best_by in METRICS.names() and METRICS.get(keep.best_by).reads == "choice"
+
+
+def options_task(run: Run, prepared: Prepared) -> Task:
+    """The watched rows with the options of the training answers; SpecError where these are no small set."""
+    task = task_of(run, replace(prepared, proof=prepared.watch, watch=prepared.proof), items=len(prepared.watch), shots=0)
+    if not task.options:
+        name = run.train.keep.best_by
+        texts = [known for known in METRICS.names() if METRICS.get(known).reads != "choice"]
+        raise SpecError(Problem("train.keep.best_by", say("train.best_by_options", name=name, known=", ".join(["loss", *texts]))))
+    return task
+
+
+def choices_score(model: Loaded, metric: Metric, task: Task, *, budget: int, stopped: Callable[[], bool]) -> float | None:
+    """The metric over the likeliest options; None when ``stopped`` said so on the way."""
+    chosen: list[str] = []
+    for start in range(0, len(task.items), AT_ONCE):
+        if stopped():
+            return None
+        prompts = task.prompts[start : start + AT_ONCE]
+        sequences = [[continued(prompt, ids) for ids in task.options.values()] for prompt in prompts]
+        chosen += [likeliest(row[:, 0], list(task.options)) for row in likelihoods(model, sequences, budget=budget)]
+    return float(metric.value(np.asarray(metric.statistics(chosen, task.references)).sum(axis=0)))
