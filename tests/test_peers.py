@@ -167,10 +167,10 @@ def test_a_rank_is_never_translated_to_training_all_weights():
 
 
 def test_what_is_not_built_is_said():
-    settings = {"model_name_or_path": "m", "stage": "no_such_stage", "finetuning_type": "freeze", "optim": "galore"}
+    settings = {"model_name_or_path": "m", "stage": "no_such_stage", "finetuning_type": "no_such_method", "optim": "galore"}
     left = translate(settings, "LLaMA-Factory").left
     assert left["no_such_stage"].startswith("objective no_such_stage is not built; there are: ")
-    assert left["freeze"].startswith("method freeze is not built; there are: full, lora")
+    assert left["no_such_method"].startswith("method no_such_method is not built; there are: adalora, bitfit, ")
     assert left["galore"].startswith("optimizer galore is not built")
 
 

@@ -198,7 +198,7 @@ class Run(Spec):
     objective: choice(OBJECTIVES, "sft") = "sft"  # type: ignore[valid-type]
     """What is learned: sft, pretrain."""
     method: choice(METHODS, "lora") = "lora"  # type: ignore[valid-type]
-    """What is trained: lora, full."""
+    """Which weights are trained: lora, full, and what ``tunesmith explain method`` lists."""
     train: Train = Train()
     generate: Generate = Generate()
     prove: Prove = Prove()

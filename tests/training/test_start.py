@@ -93,7 +93,7 @@ def test_an_adapter_of_a_hub_model_names_its_id(tmp_path, tiny_llama):
 
     (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "/cache/x", "revision": null}')
     run = validate({"model": {"path": "someone/small", "revision": "v2"}, "data": "x.json", "out": "runs/x"})
-    Saver(None, None, run, tiny_llama)._name_base(tmp_path / "adapter_config.json")  # type: ignore[arg-type]
+    Saver(None, None, run, tiny_llama, None)._name_base(tmp_path / "adapter_config.json")  # type: ignore[arg-type]
     assert json.loads((tmp_path / "adapter_config.json").read_text()) == {
         "base_model_name_or_path": "someone/small",
         "revision": "v2",

@@ -13,6 +13,7 @@ from tunesmith.export.files import check_space, copy_beside, copy_model, draft, 
 from tunesmith.export.parity import Behaviour, Parity, behaviour, compare, distance, logits, probe_ids, probe_texts
 from tunesmith.folder import RunFolder
 from tunesmith.run import Run
+from tunesmith.spec import METHODS
 from tunesmith.words import say
 
 Progress = Callable[[str, int, int], None]
@@ -145,14 +146,17 @@ def _source(folder: RunFolder, which: str) -> _Source:
         raise SpecError(Problem(str(base), say("export.base_is_adapter")))
     if "quantization_config" in json.loads((base / "config.json").read_text(encoding="utf-8")):
         raise SpecError(Problem(str(base), say("export.quantised_base")))
-    return _Source(run, place, base, json.loads(facts.read_text(encoding="utf-8")))
+    source = _Source(run, place, base, json.loads(facts.read_text(encoding="utf-8")))
+    if source.adapter and not METHODS.get(run.method.name).merges:
+        raise SpecError(Problem("method", say("export.does_not_merge", method=run.method.name, place=str(place))))
+    return source
 
 
 def _trained(folder: RunFolder, source: _Source) -> tuple[Any, tuple[Any, ...], list[Any], Behaviour]:
     """The trained model in fp32 on the CPU, the base's logits, the probes, and what the trained model does on them."""
     import torch
 
-    from tunesmith.models.load import load_model, load_tokenizer, renderer
+    from tunesmith.models.load import attach, load_model, load_tokenizer, renderer
 
     how = {"dtype": torch.float32, "device": "cpu", "trust_remote_code": source.run.model.trust_remote_code}
     tokenizer = load_tokenizer(source.place, trust_remote_code=source.run.model.trust_remote_code)
@@ -160,9 +164,7 @@ def _trained(folder: RunFolder, source: _Source) -> tuple[Any, tuple[Any, ...], 
     loaded = load_model(source.base, **how)
     base_logits = logits(loaded.model, prompts)
     if source.adapter:
-        from peft import PeftModel
-
-        loaded.model = PeftModel.from_pretrained(loaded.model, source.place).eval()
+        loaded.model = attach(loaded.model, source.place)
     else:
         loaded = load_model(source.place, **how)
     loaded.tokenizer = tokenizer

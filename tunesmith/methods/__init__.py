@@ -1,4 +1,8 @@
-"""Which weights are trained: one method a file; peft inside where peft has it."""
+"""Which weights are trained: one method a file; peft inside where peft has it.
+
+A run calls a method in this order: ``apply``, ``begin``, ``load_state`` where it resumes, then at each step ``penalty``
+for each micro-batch and ``after_step``; ``state`` at checkpoints, ``save`` at the best step and the last, ``at_end``.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tunesmith.spec import METHODS, Spec
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
 
     from tunesmith.batch import Batch
@@ -22,13 +28,19 @@ class Method:
     """Its own default; a single one for all methods is badly wrong."""
     source: ClassVar[str] = ""
     """Where that learning rate comes from."""
+    search: ClassVar[tuple[float, float]]
+    """The rates between which a better one is worth looking for."""
     merges: ClassVar[bool] = True
     """Whether it folds into the base's weights."""
     layouts: ClassVar[frozenset[str]] = frozenset({"forest", "padded"})
-    rewrites_base: ClassVar[bool] = False
-    """Whether switching it off does not give the base back."""
+    rewrites_base: bool = False
+    """Whether, while it trains, switching it off does not give the base back."""
+    starts_as_base: bool = True
+    """Whether the model answers as the base does before the first step."""
     adapter: ClassVar[bool] = True
     """Whether it is saved as an adapter in peft's format beside its base; otherwise as a whole model."""
+    full_precision: ClassVar[bool] = False
+    """Whether it holds the whole model in fp32, what is frozen too."""
 
     class Config(Spec):
         """No settings."""
@@ -40,8 +52,11 @@ class Method:
         """The model made trainable; frozen weights have ``requires_grad`` off, trainable ones are fp32."""
         raise AssertionError(f"method {self.name} has no apply")
 
+    def begin(self, total_steps: int) -> None:
+        """Once before the first step of a run, or of what is left of it; ``total_steps`` counts the whole run."""
+
     def after_step(self, step: int) -> None:
-        """Once after each optimizer step."""
+        """Once after each optimizer step, with the gradient still there; ``step`` counts from 1."""
 
     def penalty(self, batch: Batch) -> Any:
         """A term added to the loss sum of ``batch``; 0 for most methods."""
@@ -53,3 +68,11 @@ class Method:
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
         """Restores ``state()``."""
+
+    def save(self, model: torch.nn.Module, folder: Path) -> None:
+        """Writes the weights to ``folder`` as transformers or peft load them."""
+        model.save_pretrained(folder)  # type: ignore[operator]
+
+    def at_end(self) -> dict[str, Any]:
+        """What the record says of the method at the end; nothing for most."""
+        return {}

@@ -16,9 +16,11 @@ class Full(Method):
 
     learning_rate = 2e-5
     source = "Touvron et al. 2023 (Llama 2), section 3.1: 2e-5 for supervised fine-tuning"
+    search = (2e-6, 1e-4)
     merges = False
     rewrites_base = True
     adapter = False
+    full_precision = True
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """All weights in fp32, all with gradient."""

@@ -1,27 +1,24 @@
-"""LoRA (Hu et al. 2021, section 4.1): W + (alpha / rank) B A, with A (rank × in) and B (out × rank) trained."""
+"""LoRA (Hu et al. 2021, section 4.1): W + (alpha / rank) B A, with A (rank × in) and B (out × rank) trained.
+
+Variants: rsLoRA (Kalajdzievski 2023, theorem 3.2), DoRA (Liu et al. 2024, eq. 5). Starts: PiSSA (Meng et al. 2024,
+eq. 2–4) and OLoRA (Büyükakyüz 2024) take B A out of W at the start; what they save is a LoRA for the untouched W.
+"""
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections import Counter
-from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt
-from pydantic import BeforeValidator
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.methods import METHODS, Method
+from tunesmith.methods._peft import Targets, targets_of, with_adapter
 from tunesmith.spec import Spec
 from tunesmith.words import say
 
 if TYPE_CHECKING:
     import torch
-
-
-def _as_list(value: Any) -> Any:
-    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
 @METHODS.register
@@ -30,6 +27,7 @@ class Lora(Method):
 
     learning_rate = 2e-4
     source = "Dettmers et al. 2023 (QLoRA), appendix B: 2e-4 for 7B and 13B models with LoRA on all linear layers"
+    search = (5e-5, 2e-3)
 
     class Config(Spec):
         """Low-rank adaptation."""
@@ -38,90 +36,88 @@ class Lora(Method):
         """Rank of the change; the trained weights grow with it."""
         alpha: Annotated[float, Gt(0)] | None = None
         """Scale of the change is alpha / rank; twice the rank when not given."""
+        variant: Literal["plain", "rslora", "dora"] = "plain"
+        """rslora scales by alpha / √rank, for high ranks; dora trains size and direction apart, more slowly."""
+        init: Literal["plain", "gaussian", "orthogonal", "pissa", "olora"] = "plain"
+        """Where A and B start; pissa and olora start at the main part of the layer, which the base then lacks in training."""
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
         """Share of the adapter's inputs that is dropped in training."""
         bias: Literal["none", "all", "lora_only"] = "none"
         """Which biases are trained too."""
-        targets: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = ("all-linear",)
+        targets: Targets = ("all-linear",)
         """Layers to change: ``all-linear``, ends of names (q_proj), or regular expressions over whole names."""
 
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.rewrites_base = config.init in ("pissa", "olora")
+        self._start: dict[str, torch.Tensor] = {}
+        """A and B of each layer as they were taken out of the base."""
+
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """A peft model whose adapter weights are fp32, whatever the base; SpecError when a target matches nothing."""
-        import torch
-        from peft import LoraConfig, get_peft_model
+        """A peft model; SpecError when a target matches nothing or a layer is smaller than the rank."""
+        from peft import LoraConfig
 
         config = self.config
-        names = matched_layers(model, config.targets)
-        too_small = _smaller_than(model, names, config.rank)
-        if too_small:
-            raise SpecError(Problem("method.rank", say("lora.rank_too_large", rank=config.rank, layers=too_small)))
-        peft_model = get_peft_model(
-            model,  # type: ignore[arg-type]
-            LoraConfig(
-                r=config.rank,
-                lora_alpha=config.alpha if config.alpha is not None else 2 * config.rank,
-                lora_dropout=config.dropout,
-                bias=config.bias,
-                target_modules=shortest_names(model, names),
-                task_type="CAUSAL_LM",
-            ),
-        )
-        for parameter in peft_model.parameters():
-            if parameter.requires_grad:
-                parameter.data = parameter.data.to(torch.float32)
-        return peft_model  # type: ignore[return-value]
+        targets = targets_of(model, config.targets, rank=config.rank)
+        # A model without memory for weights, which only the plan makes, has nothing to take apart.
+        empty = next(model.parameters()).is_meta
+        init: Any = True if config.init == "plain" or empty else config.init
+        how = {"use_rslora": config.variant == "rslora", "use_dora": config.variant == "dora", "init_lora_weights": init}
+        alpha = config.alpha if config.alpha is not None else 2 * config.rank
+        how |= {"r": config.rank, "lora_alpha": alpha, "lora_dropout": config.dropout, "bias": config.bias}
+        self.model = with_adapter(model, LoraConfig(**how, target_modules=targets, task_type="CAUSAL_LM"))
+        if config.init == "olora" and any(vars(part).get("fan_in_fan_out") for part in self.model.modules()):
+            # peft takes such a weight apart the wrong way round, and fails at the first batch.
+            raise SpecError(Problem("method.init", say("method.cannot_take", method="olora", error="Conv1D")))
+        if self.rewrites_base:
+            self._start = {name: weight.detach().clone() for name, weight in self._factors().items()}
+        return self.model
+
+    def _factors(self) -> dict[str, torch.Tensor]:
+        """A and B of each layer by the names that peft saves them under."""
+        return {
+            name.replace(".default", ""): weight
+            for name, weight in self.model.named_parameters()
+            if ".lora_A." in name or ".lora_B." in name
+        }
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """What was taken out of the base."""
+        return self._start
+
+    def load_state(self, state: dict[str, torch.Tensor]) -> None:
+        """Restores ``state()``; where this machine took out something else, the base gets it back."""
+        for name, part in self.model.named_modules():
+            key = f"{name}.lora_A.weight"
+            if key not in state:
+                continue
+            down, up = (key, key.replace("lora_A", "lora_B"))
+            if any(not state[one].equal(self._start[one].cpu()) for one in (down, up)):
+                taken = self._start[up] @ self._start[down] - (state[up] @ state[down]).to(self._start[up])
+                _add(part, taken)
+        self._start = {name: weight.to(self._start[name]) for name, weight in state.items()}
+
+    def save(self, model: torch.nn.Module, folder: Path) -> None:
+        """peft's folder. W − s B₀A₀ + s B A is W + s [B, −B₀] [A; A₀]: a LoRA of twice the rank on the untouched base."""
+        super().save(model, folder)
+        if not self.rewrites_base:
+            return
+        import torch
+        from peft import LoraConfig
+        from safetensors.torch import load_file, save_file
+
+        weights = load_file(folder / "adapter_model.safetensors")
+        for name, start in self._start.items():
+            first, sign = (0, 1) if "lora_A" in name else (1, -1)
+            weights[name] = torch.cat([weights[name], sign * start.to(weights[name])], dim=first)
+        save_file(weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+        config: Any = LoraConfig.from_pretrained(str(folder))
+        config.lora_alpha *= 2**0.5 if config.use_rslora else 2
+        config.r, config.init_lora_weights = 2 * config.r, True
+        config.save_pretrained(str(folder))
 
 
-def linear_layers(model: torch.nn.Module) -> dict[str, torch.nn.Module]:
-    """The linear layers by full name, without the output head (GPT-2's Conv1D counts as linear)."""
-    import torch
-    from transformers.pytorch_utils import Conv1D
-
-    head = model.get_output_embeddings()  # type: ignore[operator]
-    return {name: part for name, part in model.named_modules() if isinstance(part, torch.nn.Linear | Conv1D) and part is not head}
-
-
-def matched_layers(model: torch.nn.Module, targets: Sequence[str]) -> set[str]:
-    """Full names of the layers that ``targets`` mean; SpecError that lists what there is for each that matches nothing."""
-    layers = linear_layers(model)
-    found: set[str] = set()
-    problems: list[Problem] = []
-    ends = Counter(name.rpartition(".")[2] for name in layers)
-    for target in targets:
-        if target in ("all-linear", "all"):
-            found |= set(layers)
-            continue
-        matches = {name for name in layers if name == target or name.endswith(f".{target}") or _full_match(target, name)}
-        if not matches:
-            near = difflib.get_close_matches(target, ends, n=1)
-            known = ", ".join(f"{end} ({count})" for end, count in ends.items())
-            hint = say("lora.did_you_mean", name=near[0]) if near else ""
-            problems.append(Problem("method.targets", say("lora.no_match", target=target, hint=hint, known=known)))
-        found |= matches
-    if problems:
-        raise SpecError(problems)
-    return found
-
-
-def shortest_names(model: torch.nn.Module, names: set[str]) -> list[str]:
-    """``names`` as ends of names (q_proj) where these mean the same layers, which adapters elsewhere expect; else in full."""
-    ends = {name.rpartition(".")[2] for name in names}
-    same = {name for name, _ in model.named_modules() if name.rpartition(".")[2] in ends}
-    return sorted(ends if same == names else names)
-
-
-def _full_match(pattern: str, name: str) -> bool:
-    try:
-        return re.fullmatch(pattern, name) is not None
-    except re.error:
-        return False
-
-
-def _smaller_than(model: torch.nn.Module, names: set[str], rank: int) -> str:
-    """The layers whose smaller side is below ``rank``, as ``q_proj 32×16``."""
-    sizes = {}
-    for name in names:
-        weight = model.get_submodule(name).weight
-        if min(weight.shape) < rank:  # type: ignore[arg-type]
-            sizes[name.rpartition(".")[2]] = "×".join(str(side) for side in weight.shape)  # type: ignore[union-attr]
-    return ", ".join(f"{name} {size}" for name, size in sorted(sizes.items()))
+def _add(layer: Any, taken: torch.Tensor) -> None:
+    """Adds s · ``taken`` to the base's weight of a peft layer."""
+    weight, change = layer.base_layer.weight.data, layer.scaling["default"] * taken
+    weight += (change.T if layer.fan_in_fan_out else change).to(weight)

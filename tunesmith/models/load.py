@@ -114,12 +114,27 @@ def load_run(
     source = folder_of(run.model) if adapter or not tuned else place
     loaded = load_model(source, dtype=dtype or own, device=device, trust_remote_code=run.model.trust_remote_code)
     if adapter and tuned:
-        from peft import PeftModel
-
-        loaded.model = PeftModel.from_pretrained(loaded.model, place).eval()
+        loaded.model = attach(loaded.model, place)
     loaded.tokenizer = load_tokenizer(place)
     loaded.render = renderer(place, loaded.tokenizer, run.data)
     return loaded
+
+
+def attach(model: Any, place: Path) -> Any:
+    """``model`` with the adapter in ``place``; ModelError when that was made for another base."""
+    from peft import PeftModel, get_peft_model_state_dict
+    from safetensors import safe_open
+
+    try:
+        model = PeftModel.from_pretrained(model, place).eval()
+        with safe_open(place / "adapter_model.safetensors", "pt") as file:
+            odd = set(file.keys()) ^ set(get_peft_model_state_dict(model))
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise ModelError(Problem(str(place), say("load.other_base", error=" ".join(str(error).split("\n")[:2])[:300]))) from None
+    if odd:
+        # peft leaves such a layer at its start, or leaves it out.
+        raise ModelError(Problem(str(place), say("load.other_base", error=", ".join(sorted(odd)[:3]))))
+    return model
 
 
 def renderer(place: Path, tokenizer: Any, data: Data) -> Render:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tunesmith.data.packages import cache_folder, digest, locked, notice
 from tunesmith.errors import ModelError, Problem
@@ -41,13 +42,14 @@ def merged(adapter: Path, find: Callable[[str, str | None], Path]) -> Path:
 
 def _merge(base: Path, adapter: Path, draft: Path) -> None:
     import torch
-    from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    plain = AutoModelForCausalLM.from_pretrained(base, dtype="auto", use_safetensors=True, local_files_only=True)
+    from tunesmith.models.load import attach
+
+    plain: Any = AutoModelForCausalLM.from_pretrained(base, dtype="auto", use_safetensors=True, local_files_only=True)
     stored = plain.dtype
     # In fp32, so that the change is rounded once, when it is stored.
-    model = PeftModel.from_pretrained(plain.to(torch.float32), adapter).merge_and_unload()
+    model = attach(plain.to(torch.float32), adapter).merge_and_unload()
     model.to(stored).save_pretrained(draft)
     own = (adapter / "tokenizer_config.json").is_file()
     AutoTokenizer.from_pretrained(adapter if own else base, local_files_only=True).save_pretrained(draft)

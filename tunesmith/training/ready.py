@@ -117,6 +117,7 @@ def _work(resolved: Resolved, prepared: Prepared, model: Loaded, *, method: Any,
     assert train_.batch and train_.learning_rate and train_.micro_tokens, "open values were filled above"
     order = Order(len(prepared.train), train_.batch, train_.seed)
     total = order.total(train_.epochs, train_.steps)
+    method.begin(total)
     keep = train_.keep
     return Work(
         run=run,

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 
 from tunesmith.data.render import Render
 from tunesmith.errors import DiskError
+from tunesmith.methods import Method
 from tunesmith.run import Run
 from tunesmith.training.checkpoint import fsync
 from tunesmith.words import say
@@ -32,6 +33,7 @@ class Saver:
     run: Run
     base: Path
     """The folder of the base."""
+    method: Method
 
     def __call__(self, folder: Path, step: int) -> None:
         """Writes ``folder``, whole; DiskError when the disk refuses."""
@@ -44,7 +46,7 @@ class Saver:
         generation = self._generation()
         # A whole model saves its own; that of the base may hold settings that transformers refuses to write.
         self.model.generation_config = generation
-        self.model.save_pretrained(folder)
+        self.method.save(self.model, folder)
         # peft's model card is a form to fill in; tunesmith.json says what there is to say.
         (folder / "README.md").unlink(missing_ok=True)
         generation.save_pretrained(folder)

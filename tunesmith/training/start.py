@@ -113,7 +113,7 @@ def _train(ready: Ready, folder: RunFolder, record: Record, told: Told, *, resum
     whose = identity(work.run, ready.prepared.fingerprint, base_fingerprint(ready.base), work.micro_tokens)
     state = State(work.named, work.optimizer, work.method, device, parts=parts, identity=whose)
     checkpoints = Checkpoints(folder.checkpoints, work.run.train.keep.keep)
-    saver = Saver(work.model.model, ready.prepared.render, work.run, ready.base)
+    saver = Saver(work.model.model, ready.prepared.render, work.run, ready.base, work.method)
     seed_everything(work.run.train.seed, device.rank)
     if resume:
         _resume(checkpoints, state, at, record, tell)
@@ -133,6 +133,10 @@ def _train(ready: Ready, folder: RunFolder, record: Record, told: Told, *, resum
     fit(work, at, spikes=spikes, record=record, look=look, save=save, stopped=told.stopped, tell=tell, shown=showing)
     if device.main:
         saver(folder.model, at.step)
+        facts = work.method.at_end()
+        if facts:
+            record.add({"step": at.step, "event": "method", **facts})
+            tell(say("train.method", method=work.run.method.name, facts=json.dumps(facts, ensure_ascii=False)))
         tell(say("train.done", model=folder.model, step=at.step))
     device.barrier()
 

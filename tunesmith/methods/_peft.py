@@ -1,0 +1,140 @@
+"""What every method that rests on peft does alike: which layers it changes, and the adapter put beside them."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator
+
+from tunesmith.errors import Problem, SpecError
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    import torch
+
+    Layers = dict[str, torch.nn.Module]
+
+
+def _as_list(value: Any) -> Any:
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+Targets = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+"""Names of layers: ``all-linear``, ends of names, or regular expressions over whole names; a text is split at its commas."""
+
+
+def with_adapter(model: torch.nn.Module, config: Any) -> torch.nn.Module:
+    """``model`` with the adapter of a peft ``config``, its weights fp32 whatever the base; SpecError where peft refuses."""
+    from peft import get_peft_model
+
+    try:
+        peft_model = get_peft_model(model, config)  # type: ignore[arg-type]
+    except (ValueError, TypeError, NotImplementedError) as error:
+        reason = str(error).strip().split("\n")[0][:300].rstrip(".")
+        method = str(config.peft_type.value).lower()
+        raise SpecError(Problem("method", say("method.cannot_take", method=method, error=reason))) from None
+    for parameter in peft_model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    return peft_model  # type: ignore[return-value]
+
+
+def linear_layers(model: torch.nn.Module) -> Layers:
+    """The linear layers by full name, without the output head (GPT-2's Conv1D counts as linear)."""
+    import torch
+    from transformers.pytorch_utils import Conv1D
+
+    head = model.get_output_embeddings()  # type: ignore[operator]
+    return {name: part for name, part in model.named_modules() if isinstance(part, torch.nn.Linear | Conv1D) and part is not head}
+
+
+def norm_layers(model: torch.nn.Module) -> Layers:
+    """The layer norms by full name, of whatever class (LayerNorm, LlamaRMSNorm, …)."""
+    return {
+        name: part
+        for name, part in model.named_modules()
+        if "norm" in type(part).__name__.lower() and "weight" in dict(part.named_parameters(recurse=False))
+    }
+
+
+def targets_of(model: torch.nn.Module, targets: Sequence[str], *, divisor: int = 1, rank: int = 0) -> list[str]:
+    """The linear layers that ``targets`` mean, as peft takes them; SpecError where one matches nothing or is too small.
+
+    Every layer's inputs must divide by ``divisor``, and its smaller side be at least ``rank``.
+    """
+    names = matched_layers(model, targets)
+    sizes = {name: tuple(model.get_submodule(name).weight.shape) for name in names}  # type: ignore[arg-type]
+    too_small = _told({name: size for name, size in sizes.items() if min(size) < rank})
+    if too_small:
+        raise SpecError(Problem("method.rank", say("method.rank_too_large", rank=rank, layers=too_small)))
+    uneven = _told({name: size for name, size in sizes.items() if _inputs(model, name) % divisor})
+    if uneven:
+        raise SpecError(Problem("method.block", say("method.block_does_not_fit", block=divisor, layers=uneven)))
+    return shortest_names(model, names)
+
+
+def matched_layers(
+    model: torch.nn.Module,
+    targets: Sequence[str],
+    layers: Layers | None = None,
+    *,
+    kind: str = "linear",
+    where: str = "method.targets",
+) -> set[str]:
+    """Full names of the layers that ``targets`` mean; SpecError that lists what there is for each that matches nothing."""
+    layers = linear_layers(model) if layers is None else layers
+    found: set[str] = set()
+    problems: list[Problem] = []
+    ends = Counter(name.rpartition(".")[2] for name in layers)
+    for target in targets:
+        if target in (f"all-{kind}", "all"):
+            found |= set(layers)
+            continue
+        matches = {name for name in layers if matches_name(target, name)}
+        if not matches:
+            near = difflib.get_close_matches(target, ends, n=1)
+            known = ", ".join(f"{end} ({count})" for end, count in ends.items())
+            hint = say("method.did_you_mean", name=near[0]) if near else ""
+            told = say("method.no_match", target=target, kind=say(f"method.kind_{kind}"), hint=hint, known=known or "-")
+            problems.append(Problem(where, told))
+        found |= matches
+    if problems:
+        raise SpecError(problems)
+    return found
+
+
+def matches_name(target: str, name: str) -> bool:
+    """Whether ``target`` is ``name``, its end, or a regular expression for the whole of it."""
+    return name == target or name.endswith(f".{target}") or _full_match(target, name)
+
+
+def shortest_names(model: torch.nn.Module, names: set[str]) -> list[str]:
+    """``names`` as ends of names (q_proj) where these mean the same layers, which adapters elsewhere expect; else in full."""
+    ends = {name.rpartition(".")[2] for name in names}
+    same = {name for name, _ in model.named_modules() if name.rpartition(".")[2] in ends}
+    return sorted(ends if same == names else names)
+
+
+def _full_match(pattern: str, name: str) -> bool:
+    try:
+        return re.fullmatch(pattern, name) is not None
+    except re.error:
+        return False
+
+
+def _inputs(model: torch.nn.Module, name: str) -> int:
+    """The number of inputs of a linear layer; a Conv1D holds its weight the other way round."""
+    import torch
+
+    layer = model.get_submodule(name)
+    return layer.weight.shape[1 if isinstance(layer, torch.nn.Linear) else 0]  # type: ignore[index, union-attr]
+
+
+def _told(sizes: Mapping[str, Sequence[int]]) -> str:
+    """The layers as ``q_proj 32×16``, each kind once."""
+    kinds = {name.rpartition(".")[2]: "×".join(map(str, size)) for name, size in sizes.items()}
+    return ", ".join(f"{name} {size}" for name, size in sorted(kinds.items()))

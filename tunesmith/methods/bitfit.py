@@ -1,0 +1,49 @@
+"""BitFit (Ben Zaken et al. 2022): only the biases are trained, and the norms, which models without biases have in their place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from tunesmith.errors import Problem, SpecError
+from tunesmith.methods import METHODS, Method
+from tunesmith.methods._peft import norm_layers
+from tunesmith.spec import Spec
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    import torch
+
+
+@METHODS.register
+class Bitfit(Method):
+    """Trains biases and layer norms; saved as a whole model."""
+
+    learning_rate = 1e-3
+    source = "Ben Zaken et al. 2022 (BitFit): the largest of its grid, 1e-4 to 1e-3, for the few weights of a decoder"
+    search = (1e-4, 1e-2)
+    merges = False
+    rewrites_base = True
+    adapter = False
+    full_precision = True
+
+    class Config(Spec):
+        """Biases and norms."""
+
+        parts: Literal["biases_and_norms", "biases", "norms"] = "biases_and_norms"
+        """What is trained; Llama and its like have no biases."""
+
+    def apply(self, model: torch.nn.Module) -> torch.nn.Module:
+        """The model in fp32, these weights with gradient; SpecError when it has none of them."""
+        norms = tuple(f"{name}." for name in norm_layers(model)) if "norms" in self.config.parts else ()
+        biases = "biases" in self.config.parts
+        chosen = [
+            weight
+            for name, weight in model.named_parameters()
+            if (norms and name.startswith(norms)) or (biases and name.endswith("bias"))
+        ]
+        if not chosen:
+            raise SpecError(Problem("method.parts", say("method.has_none", parts=self.config.parts)))
+        model.float().requires_grad_(False)
+        for weight in chosen:
+            weight.requires_grad_(True)
+        return model

@@ -1,0 +1,60 @@
+"""Partial fine-tuning (Lee et al. 2019; Howard and Ruder 2018, section 3.3): the last blocks, or named parts, the rest frozen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge
+
+from tunesmith.errors import Problem, SpecError
+from tunesmith.methods import METHODS, Method
+from tunesmith.methods._peft import Targets, matched_layers
+from tunesmith.spec import Spec
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    import torch
+
+
+@METHODS.register
+class Freeze(Method):
+    """Trains the last blocks, or the parts that are named; saved as a whole model."""
+
+    learning_rate = 2e-5
+    source = "that of full: Touvron et al. 2023 (Llama 2), section 3.1, 2e-5 for supervised fine-tuning"
+    search = (5e-6, 2e-4)
+    merges = False
+    rewrites_base = True
+    adapter = False
+    full_precision = True
+
+    class Config(Spec):
+        """Which parts are trained."""
+
+        last: Annotated[int, Ge(0)] | None = None
+        """The last so many blocks; 2 when neither this nor parts is given."""
+        parts: Targets = ()
+        """Parts that are trained: ends of names (lm_head, layers.0.mlp), or regular expressions over whole names."""
+
+    def apply(self, model: torch.nn.Module) -> torch.nn.Module:
+        """The model in fp32, the chosen parts with gradient; SpecError when they match nothing."""
+        parts = dict(model.named_modules())
+        parts.pop("")
+        names = matched_layers(model, self.config.parts, parts, kind="part", where="method.parts")
+        last = self.config.last if self.config.last is not None else 0 if names else 2
+        blocks = _blocks(model)
+        if last > len(blocks) or not (last or names):
+            raise SpecError(Problem("method.last", say("method.last_blocks", last=last, blocks=len(blocks))))
+        model.float().requires_grad_(False)
+        for part in [*blocks[len(blocks) - last :], *(parts[name] for name in names)]:
+            part.requires_grad_(True)
+        return model
+
+
+def _blocks(model: torch.nn.Module) -> list[torch.nn.Module]:
+    """The blocks in order: the first list of modules that is as long as the config says the model is deep."""
+    import torch
+
+    depth = model.config.get_text_config().num_hidden_layers  # type: ignore[union-attr, operator]
+    lists = (part for part in model.modules() if isinstance(part, torch.nn.ModuleList) and len(part) == depth)
+    return list(next(lists, ()))

@@ -1,0 +1,41 @@
+"""LoHa (Hyeon-Woo et al. 2022, FedPara, proposition 1): W + (alpha / rank) (B₁A₁ ⊙ B₂A₂), whose rank is up to rank²."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Gt
+
+from tunesmith.methods import METHODS, Method
+from tunesmith.methods._peft import Targets, targets_of, with_adapter
+from tunesmith.spec import Spec
+
+if TYPE_CHECKING:
+    import torch
+
+
+@METHODS.register
+class Loha(Method):
+    """Trains two low-rank changes and multiplies them elementwise, for a higher rank from as few weights."""
+
+    learning_rate = 2e-4
+    source = "none is published for language models; that of LoRA, which its size of change is made to match"
+    search = (5e-5, 1e-3)
+
+    class Config(Spec):
+        """Settings of Loha."""
+
+        rank: Annotated[int, Gt(0)] = 8
+        """Rank of each of the two changes; that of their product is up to its square."""
+        alpha: Annotated[int, Gt(0)] = 8
+        """Scale of the change is alpha / rank."""
+        targets: Targets = ("all-linear",)
+        """Layers to change: ``all-linear``, ends of names (q_proj), or regular expressions over whole names."""
+
+    def apply(self, model: torch.nn.Module) -> torch.nn.Module:
+        """A peft model; SpecError when a target matches nothing or does not fit."""
+        from peft import LoHaConfig
+
+        config = self.config
+        targets = targets_of(model, config.targets, rank=config.rank)
+        return with_adapter(model, LoHaConfig(r=config.rank, alpha=config.alpha, target_modules=targets, task_type="CAUSAL_LM"))
