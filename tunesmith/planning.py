@@ -16,7 +16,7 @@ from tunesmith.data.reading import sized
 from tunesmith.errors import Problem, SpecError, TunesmithError
 from tunesmith.rules import broken
 from tunesmith.run import Origin, Resolved, Run
-from tunesmith.spec import Spec
+from tunesmith.spec import METHODS, Spec
 from tunesmith.training.options import chosen_among_options, options_task
 from tunesmith.training.settle import default_rate
 from tunesmith.training.steps import FEWEST_STEPS, Order, batch_size
