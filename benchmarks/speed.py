@@ -231,25 +231,22 @@ def main() -> None:
         print(json.dumps(measure(given.arm, given.set or "reviews", given.data, given.rows)))
         return
     rate = matrix_rate()
-    names = [given.set] if given.set else list(DATA)
-    sections: list[str] = []
-    for name in names:
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE).stdout.strip()
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "peft", "trl"))
+    lines = [
+        f"{date.today()}, commit {commit}, {versions}, Python {platform.python_version()};",
+        f"{given.rows} rows, {given.rounds} interleaved rounds, {ROWS_PER_STEP} rows a step,",
+        f"LoRA rank {RANK} on all linear layers, fp32, SmolLM2-135M; 2 cores, matrix product {rate / 1e9:.0f} GFLOP/s.",
+        "",
+    ]
+    for name in [given.set] if given.set else list(DATA):
         results: dict[str, list[dict[str, float]]] = {arm: [] for arm in ARMS}
         for number in range(given.rounds):
             for arm in ARMS:
                 results[arm].append(once(arm, name, given.data, given.rows))
                 print(f"{name} round {number + 1} {arm}: {results[arm][-1]['tokens_per_second']:.0f} tokens/s", flush=True)
-        sections += table(name, results, rate)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE).stdout.strip()
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "peft", "trl"))
-    head = [
-        f"{date.today()}, commit {commit}, {versions}, Python {platform.python_version()};",
-        f"{given.rows} rows, {given.rounds} interleaved rounds, {ROWS_PER_STEP} rows a step,",
-        f"LoRA rank {RANK} on all linear layers, fp32, SmolLM2-135M;",
-        f"2 cores, matrix product {rate / 1e9:.0f} GFLOP/s.",
-        "",
-    ]
-    write("speed", head + sections)
+        lines += table(name, results, rate)
+        write("speed", lines)  # after each set, so that a long run that is broken off leaves what it has
 
 
 def write(section: str, lines: list[str]) -> None:
