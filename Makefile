@@ -14,7 +14,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 
 help:
 	@echo "make demo       set up, then tune the starter model on real questions and prove it"
-	@echo "make test       set up, then run the tests (under 6 minutes on 2 cores)"
+	@echo "make test       set up, then run the tests (about 4 minutes on 2 cores)"
 	@echo "make check      format, lint, types, limits and tests"
 	@echo "make check-all  the same, with the slow tests"
 	@echo "make format     write the code in the project's format"
