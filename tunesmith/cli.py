@@ -79,7 +79,7 @@ def _failed(error: TunesmithError, argv: list[str]) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Runs one verb; returns 0, 1 a run that failed, 2 bad input, 74 the disk, 75 stopped but resumable."""
     argv = sys.argv[1:] if argv is None else argv
-    # OpenMP's threads wait by spinning; beside any other busy program matrix products then took 2 to 5 times longer (read when torch loads).
+    # OpenMP threads wait by spinning; beside a busy program that made matrix products 2 to 5 times slower (read as torch loads).
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         _use_language(argv)
