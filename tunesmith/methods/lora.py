@@ -57,6 +57,8 @@ class Lora(Method):
         """A peft model; SpecError when a target matches nothing or a layer is smaller than the rank."""
         from peft import LoraConfig
 
+        from tunesmith.models.layers.lora import fuse
+
         config = self.config
         targets = targets_of(model, config.targets, rank=config.rank)
         # A model without memory for weights, which only the plan makes, has nothing to take apart.
@@ -69,6 +71,7 @@ class Lora(Method):
         if config.init == "olora" and any(vars(part).get("fan_in_fan_out") for part in self.model.modules()):
             # peft takes such a weight apart the wrong way round, and fails at the first batch.
             raise SpecError(Problem("method.init", say("method.cannot_take", method="olora", error="Conv1D")))
+        fuse(self.model)
         if self.rewrites_base:
             self._start = {name: weight.detach().clone() for name, weight in self._factors().items()}
         return self.model
