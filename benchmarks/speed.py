@@ -216,12 +216,13 @@ def table(name: str, results: dict[str, list[dict[str, float]]], rate: float) ->
     def times(arm: str, other: str, what: str) -> str:
         return f"{statistics.median(a[what] / b[what] for a, b in zip(results[arm], results[other], strict=True)):.1f}"
 
+    head = ["", "real tokens/s, median (range)", "times (a)", "times (b)", "without the first step", "times (a)", "times (b)"]
+    head += ["peak memory, GiB", "share of the matrix rate"]
     lines = [
         f"### {name}: {first['tokens']:.0f} real tokens, {first['scored']:.0f} of them trained",
         "",
-        "| | real tokens/s, median (range) | times (a) | times (b) | without the first step | times (a) | times (b) "
-        "| peak memory, GiB | share of the matrix rate |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| " + " | ".join(head) + " |",
+        "|---" * len(head) + "|",
     ]
     for arm, label in ARMS.items():
         cells = [label]

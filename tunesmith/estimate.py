@@ -138,13 +138,18 @@ class Disk:
 
 
 def disk(form: Shape, run: Run) -> Disk:
-    """Checkpoints hold the trained weights and the optimizer's state; ``model`` and ``best`` the trained weights each.
+    """The same for a model that is not loaded."""
+    adapter = METHODS.get(run.method.name).adapter
+    return disk_of(form.trainable, 4 * (form.trainable if adapter else form.parameters), run)
+
+
+def disk_of(trainable: int, saved: int, run: Run) -> Disk:
+    """Checkpoints hold the trained weights in fp32 and the optimizer's state; ``model`` and ``best`` are ``saved`` bytes each.
 
     One checkpoint more than are kept is there while the newest is written.
     """
-    trained = form.trainable * 4
-    checkpoint = trained + form.trainable * STATE_BYTES.get(run.train.optimizer.name, 8)
-    needed = (run.train.keep.keep + 1) * checkpoint + 2 * trained
+    checkpoint = trainable * (4 + STATE_BYTES.get(run.train.optimizer.name, 8))
+    needed = (run.train.keep.keep + 1) * checkpoint + 2 * saved
     return Disk(checkpoint, needed, free_space(Path(run.out)))
 
 

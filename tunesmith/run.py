@@ -164,7 +164,7 @@ class Generate(Spec):
     top_p: Annotated[float, Gt(0), Le(1)] = 1.0
     """Sample from the likeliest tokens that together have this probability."""
     no_repeat_ngram: Annotated[int, Ge(0)] = 0
-    """No sequence of this many tokens occurs twice in an answer; 0 allows it."""
+    """No sequence of this many tokens occurs twice in prompt and answer together; 0 allows it."""
     repetition_penalty: Annotated[float, Gt(0)] = 1.0
     """Divides the scores of tokens that occurred; 1 leaves them."""
     stop: Annotated[tuple[str, ...], _ONE_OR_MORE] = ()

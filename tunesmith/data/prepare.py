@@ -89,6 +89,7 @@ class _Preparation:
         self.ledger.different = len({row.key for row in rows})
         if own:
             rows = self._drop(rows, {row.key for row in held}, "also in held-out file")
+            rows = self._drop(rows, _beside(held, rows), "near a held-out row")
         rows = self._cleaned(rows)
         if own:
             held = self._cleaned(held)
@@ -245,6 +246,12 @@ class _Names:
         """The same name for the same file, another for another."""
         names = [file.name, f"{file.parent.name}/{file.name}", str(file)]
         return next(name for name in names if self.given.setdefault(name, file) == file)
+
+
+def _beside(held: list[Row], rows: list[Row]) -> set[int]:
+    """The keys of ``rows`` that share a cluster with a held-out one."""
+    roots, _ = clusters([*held, *rows])  # a cluster is named by its first row
+    return {row.key for row, root in zip(rows, roots[len(held) :], strict=True) if root < len(held)}
 
 
 def _fingerprint(*parts: list[Item]) -> str:
