@@ -88,6 +88,8 @@ class Batch:
     example_B: torch.Tensor
     columns: dict[str, Any]
     units: float
+    units_B: torch.Tensor
+    """Of the units, those of each sequence."""
 
     @classmethod
     def grow(cls, examples: Sequence[Sequence[Tokens]], *, share: bool = True, unit: str = "token") -> Batch:
@@ -103,7 +105,21 @@ class Batch:
         length = max(map(len, sequences))
         flats = [row * length + np.arange(len(tokens)) for row, tokens in enumerate(sequences)]
         batch = _gather(self.sequences, flats, Layout(len(sequences), length, None), unit="token", pad_id=pad_id)
-        return replace(batch, units=self.units).to(self.ids_T.device)
+        return replace(batch, units=self.units, units_B=self.units_B).to(self.ids_T.device)
+
+    def members(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Flat index and sequence of every token, sequence by sequence: a shared one once for each of its owners, no padding."""
+        import torch
+
+        ends, forest = self.ends_B.tolist(), self.layout.forest
+        if forest is None:
+            pieces = [np.arange(end - end % self.layout.length, end + 1) for end in ends]
+        else:
+            by_stop = {segment.stop: segment for segment in forest.segments}
+            pieces = [_above(by_stop[end + 1], forest.segments) for end in ends]
+        owners = np.repeat(np.arange(len(pieces)), [len(piece) for piece in pieces])
+        device = self.ids_T.device
+        return torch.from_numpy(np.concatenate(pieces)).to(device), torch.from_numpy(owners).to(device)
 
     @property
     def input_ids(self) -> torch.Tensor:
@@ -142,6 +158,11 @@ def _gather(
 
     weights_N = joined([tokens.weights_T[t] for tokens, t in zip(sequences, scored, strict=True)], np.float32)
     units = {"token": float(weights_N.sum()), "sequence": float(len(sequences)), "example": float(len(examples))}
+    each = {
+        "token": [float(tokens.weights_T[t].sum()) for tokens, t in zip(sequences, scored, strict=True)],
+        "sequence": [1.0] * len(sequences),
+        "example": [1.0 / len(example) for example in examples for _ in example],
+    }
     return Batch(
         sequences=tuple(tuple(example) for example in examples),
         layout=layout,
@@ -156,7 +177,17 @@ def _gather(
         example_B=torch.from_numpy(np.repeat(np.arange(len(examples)), [len(example) for example in examples])),
         columns=_columns(sequences, scored),
         units=units[unit],
+        units_B=torch.tensor(each[unit], dtype=torch.float32),
     )
+
+
+def _above(segment: Segment, segments: Sequence[Segment]) -> np.ndarray:
+    """Flat indices of a segment's tokens and of those it hangs from, by depth."""
+    pieces = [np.arange(segment.start, segment.stop)]
+    while segment.parent >= 0:
+        segment = segments[segment.parent]
+        pieces.append(np.arange(segment.start, segment.stop))
+    return np.concatenate(pieces[::-1])
 
 
 def _columns(sequences: list[Tokens], scored: list[np.ndarray]) -> dict[str, Any]:

@@ -65,15 +65,15 @@ def shape(folder: Path, run: Run) -> Shape:
         reason = str(error).strip().split("\n")[0][:300]
         raise ModelError(Problem("model", say("plan.cannot_build", error=reason))) from None
     model.requires_grad_(False)
+    before = sum(parameter.numel() for parameter in model.parameters())
     with torch.device("meta"):
         changed = METHODS.make(run.method).apply(model)
-    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in changed.parameters()]
-    trainable = sum(size for size, trained in sizes if trained)
+    trainable = sum(parameter.numel() for parameter in changed.parameters() if parameter.requires_grad)
     text = config.get_text_config().to_dict()
     limit = text.get("max_position_embeddings") or text.get("n_positions")
-    # An adapter's own weights are not in the headers; the base's are, whatever the class makes of them.
-    base = weights_in(folder) if (folder / "config.json").is_file() else sum(size for size, _ in sizes)
-    own = trainable if METHODS.get(run.method.name).adapter else 0
+    # What a method adds is not in the headers; the base's weights are, whatever the class makes of them.
+    base = weights_in(folder) if (folder / "config.json").is_file() else before
+    own = sum(parameter.numel() for parameter in changed.parameters()) - before
     return Shape(changed, base + own, trainable, int(limit) if limit else None, int(text.get("vocab_size") or 0))
 
 

@@ -256,7 +256,7 @@ def _room(making: _Making, form: estimate.Shape, device: Device, prepared: Prepa
     from tunesmith.training.device import DTYPES, GIB, activation_bytes, free_memory, room
 
     run, machine = making.run, making.run.train.machine
-    width = 4 if METHODS.get(run.method.name).full_precision else DTYPES[run.model.dtype].itemsize
+    width = 4 if METHODS.make(run.method).full_precision else DTYPES[run.model.dtype].itemsize
     # room() looks at what is left beside loaded weights; here they are not loaded yet.
     free = machine.memory * GIB if machine.memory else free_memory(device.place)
     weights = (form.parameters - form.trainable) * width + form.trainable * 4

@@ -34,6 +34,8 @@ def _short(key: str) -> BeforeValidator:
 
 _ONE_OR_MORE = BeforeValidator(lambda value: (value,) if isinstance(value, str | Mapping) else value)
 
+_SEVERAL = BeforeValidator(lambda value: {"name": "combined", "methods": value} if isinstance(value, list | tuple) else value)
+
 
 class Model(Spec):
     """The pretrained model."""
@@ -197,8 +199,8 @@ class Run(Spec):
     """The run's folder."""
     objective: choice(OBJECTIVES, "sft") = "sft"  # type: ignore[valid-type]
     """What is learned: sft, pretrain."""
-    method: choice(METHODS, "lora") = "lora"  # type: ignore[valid-type]
-    """Which weights are trained: lora, full, and what ``tunesmith explain method`` lists."""
+    method: Annotated[choice(METHODS, "lora"), _SEVERAL] = "lora"  # type: ignore[valid-type]
+    """Which weights are trained: lora, full, and what ``tunesmith explain method`` lists; a list uses several together."""
     train: Train = Train()
     generate: Generate = Generate()
     prove: Prove = Prove()

@@ -117,8 +117,10 @@ def export(
     tell("load")
     loaded, base_logits, prompts, reference = _trained(folder, source)
     tell("merge")
+    from tunesmith.models import own
+
     if source.adapter:
-        loaded.model = loaded.model.merge_and_unload()
+        loaded.model = own.merge(loaded.model)
     merged = compare(reference, _behave(loaded, prompts, source), "fp32")
     _refuse_different(merged, out)
     with draft(out) as place:
@@ -134,6 +136,7 @@ def export(
 
 
 def _source(folder: RunFolder, which: str) -> _Source:
+    from tunesmith.models import own
     from tunesmith.models.hub import folder_of
 
     run = folder.resolved().run
@@ -147,8 +150,12 @@ def _source(folder: RunFolder, which: str) -> _Source:
     if "quantization_config" in json.loads((base / "config.json").read_text(encoding="utf-8")):
         raise SpecError(Problem(str(base), say("export.quantised_base")))
     source = _Source(run, place, base, json.loads(facts.read_text(encoding="utf-8")))
-    if source.adapter and not METHODS.get(run.method.name).merges:
-        raise SpecError(Problem("method", say("export.does_not_merge", method=run.method.name, place=str(place))))
+    if source.adapter and not METHODS.make(run.method).merges:
+        told = say("export.does_not_merge", method=run.method.name, place=str(place))
+        if own.is_own(place):
+            lines = "\n".join(f"  {line}" for line in own.serving(base, place))
+            told = say("own.does_not_merge", method=run.method.name, lines=lines)
+        raise SpecError(Problem("method", told))
     return source
 
 

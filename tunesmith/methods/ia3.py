@@ -23,6 +23,7 @@ class Ia3(Method):
     learning_rate = 5e-3
     source = "PEFT's method comparison (Llama-3.2-3B on MetaMathQA): 5e-3 gives 0.455, the usual 1e-4 0.311"
     search = (1e-3, 2e-2)
+    changes = frozenset({"linear"})
 
     class Config(Spec):
         """Scales of activations."""

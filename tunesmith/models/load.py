@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tunesmith.errors import ModelError, Problem
+from tunesmith.errors import ModelError, Problem, SpecError
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -125,16 +125,31 @@ def attach(model: Any, place: Path) -> Any:
     from peft import PeftModel, get_peft_model_state_dict
     from safetensors import safe_open
 
+    from tunesmith.models import own
+
     try:
+        if own.is_own(place):
+            return own.load(model, place)
         model = PeftModel.from_pretrained(model, place).eval()
         with safe_open(place / "adapter_model.safetensors", "pt") as file:
             odd = set(file.keys()) ^ set(get_peft_model_state_dict(model))
-    except (RuntimeError, ValueError, KeyError) as error:
+    except (RuntimeError, ValueError, KeyError, SpecError) as error:
         raise ModelError(Problem(str(place), say("load.other_base", error=" ".join(str(error).split("\n")[:2])[:300]))) from None
     if odd:
         # peft leaves such a layer at its start, or leaves it out.
         raise ModelError(Problem(str(place), say("load.other_base", error=", ".join(sorted(odd)[:3]))))
     return model
+
+
+def gates(model: Any) -> list[tuple[Any, int]]:
+    """The routers of a mixture of experts, each with the place of its logits in what it gives, as the class says it."""
+    found: dict[Any, int] = {}
+    for part in model.modules():
+        told = (getattr(part, "_can_record_outputs", None) or {}).get("router_logits")
+        for recorder in told if isinstance(told, list) else [told] if told else []:
+            kind, index = (getattr(recorder, "target_class", recorder), getattr(recorder, "index", 0))
+            found |= {gate: index for gate in part.modules() if isinstance(gate, kind)}
+    return list(found.items())
 
 
 def renderer(place: Path, tokenizer: Any, data: Data) -> Render:

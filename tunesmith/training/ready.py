@@ -12,6 +12,7 @@ from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.methods import METHODS
 from tunesmith.models.hub import folder_of
 from tunesmith.models.load import Loaded, load_model, load_tokenizer
+from tunesmith.models.routing import Routers
 from tunesmith.objectives import OBJECTIVES
 from tunesmith.run import Resolved
 from tunesmith.training import device as devices
@@ -125,6 +126,7 @@ def _work(resolved: Resolved, prepared: Prepared, model: Loaded, *, method: Any,
         model=model,
         objective=OBJECTIVES.make(run.objective),
         method=method,
+        routers=Routers(model.model),
         device=device,
         named=named,
         optimizer=OPTIMIZERS.make(train_.optimizer).build(named, train_.learning_rate, train_.weight_decay),
