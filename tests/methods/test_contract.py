@@ -25,7 +25,11 @@ from tunesmith.training.start import train
 from tunesmith.words import use
 
 SMALL: dict[str, dict[str, Any]] = {"fourierft": {"frequencies": 100}, "lora": {"rank": 4}, "vera": {"rank": 16}}
-SMALL |= {"combined": {"methods": [{"name": "lora", "rank": 4}, "ln_tuning"]}, "moe_lora": {"rank": 4}, "experts": {"parts": "everything"}}
+SMALL |= {
+    "combined": {"methods": [{"name": "lora", "rank": 4}, "ln_tuning"]},
+    "moe_lora": {"rank": 4},
+    "experts": {"parts": "everything"},
+}
 """What the tiny models need; a method that is not here runs at its defaults."""
 MORE = [
     {"name": "lora", "rank": 4, "variant": "rslora", "init": "orthogonal"},

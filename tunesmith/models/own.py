@@ -80,7 +80,7 @@ def load(model: Any, folder: Path) -> Any:
     """``model`` with the adapter in ``folder``, without gradient; ValueError that names tensors where they do not fit."""
     from safetensors.torch import load_file
 
-    model = method_of(folder).apply(model)
+    model = method_of(folder).apply(model.requires_grad_(False))
     saved, places = load_file(folder / WEIGHTS), dict(model.named_parameters()) | dict(model.named_buffers())
     odd = [name for name in _tensors(model) if name not in saved]
     odd += [name for name, tensor in saved.items() if name not in places or tensor.shape != places[name].shape]
