@@ -41,7 +41,7 @@ class Bottleneck(Method):
         """Bottleneck adapters."""
 
         variant: Literal["houlsby", "pfeiffer", "parallel"] = "pfeiffer"
-        """houlsby: behind attention and feed-forward; pfeiffer: behind feed-forward; parallel: beside feed-forward, on its input."""
+        """houlsby: behind attention and feed-forward; pfeiffer: behind feed-forward; parallel: beside it, on its input."""
         size: Annotated[int, Gt(0)] | None = None
         """Width of the bottleneck; the model's width over ``reduction`` when not given."""
         reduction: Annotated[float, Ge(1)] = 16
@@ -65,7 +65,8 @@ class Bottleneck(Method):
             raise SpecError(Problem("method.size", say("own.too_wide", size=size, width=width)))
         scale = config.scale or (4.0 if config.variant == "parallel" else 1.0)
         device = next(model.parameters()).device
-        for place, block in ((place, block) for block in self._chosen(blocks(model, width)) for place in self._places(block)):
+        wanted = [(place, block) for block in self._chosen(blocks(model, width)) for place in self._places(block)]
+        for place, block in wanted:
             adapter = Bottleneck(width, size, activation=config.activation, scale=scale, device=device)
             if config.variant == "parallel" and block.feed_forward:
                 adapter.beside(model.get_submodule(block.feed_forward[0]), model.get_submodule(place))

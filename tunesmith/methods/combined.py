@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import MinLen
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
-from typing_extensions import Self
 
 from tunesmith.batch import Ratio
 from tunesmith.methods import METHODS, Method
@@ -36,7 +35,7 @@ class Combined(Method):
         """The methods, each by its name or with its settings; they may not change the same kind of layer."""
 
         @model_validator(mode="after")
-        def fit(self) -> Self:
+        def fit(self) -> Any:
             """Refuses methods that cannot be used together, with the reason."""
             reasons = _reasons([METHODS.make(one) for one in self.methods])
             if reasons:

@@ -1,4 +1,4 @@
-"""A mixture of LoRA experts at each linear layer: LoRAMoE's sum (Dou et al. 2024) with the top-k gates of MixLoRA (Li et al. 2024).
+"""A mixture of LoRA experts at each linear layer: LoRAMoE (Dou et al. 2024) with the top-k gates of MixLoRA (Li et al. 2024).
 
 W x + (alpha / rank) Σ g_e B_e A_e x. We depart from MixLoRA, which routes once a feed-forward block, by a router for each layer,
 and from its balance loss by taking it for each sequence.

@@ -13,7 +13,7 @@ ACTIVATIONS = {"relu": relu, "gelu": gelu, "silu": silu, "tanh": torch.tanh}
 
 
 class Bottleneck(Own):
-    """``scale · (up(activation(down(h))))``, where ``up`` starts at zero; shapes: D width of the model, S size of the bottleneck."""
+    """``scale · up(activation(down(h)))``, where ``up`` starts at zero; D is the width of the model, S that of the bottleneck."""
 
     def __init__(self, width: int, size: int, *, activation: str, scale: float, device: torch.device) -> None:
         super().__init__()

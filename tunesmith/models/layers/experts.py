@@ -12,7 +12,7 @@ from tunesmith.models.routing import routed
 
 
 class LoraExperts(Own):
-    """``scale · Σ g_e(x) B_e A_e x`` over the top k of E experts of rank R; the gates g are their probabilities, made to sum to 1.
+    """``scale · Σ g_e(x) B_e A_e x`` over the top k of E experts of rank R; the gates g are probabilities made to sum to 1.
 
     All experts' inner values are computed, E R a token, and those that were not chosen multiplied by 0.
     """
