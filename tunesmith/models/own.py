@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from tunesmith.models.layers import Own
+from tunesmith.models.layers.own import Own
 from tunesmith.spec import METHODS, Spec
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.nn.functional import gelu, linear, relu, silu
 
-from tunesmith.models.layers import Own
+from tunesmith.models.layers.own import Own
 
 ACTIVATIONS = {"relu": relu, "gelu": gelu, "silu": silu, "tanh": torch.tanh}
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.nn.functional import dropout, linear
 
-from tunesmith.models.layers import Own
+from tunesmith.models.layers.own import Own
 from tunesmith.models.routing import routed
 
 
