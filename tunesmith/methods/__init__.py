@@ -41,6 +41,8 @@ class Method:
     """Whether it is saved as an adapter in peft's format beside its base; otherwise as a whole model."""
     full_precision: ClassVar[bool] = False
     """Whether it holds the whole model in fp32, what is frozen too."""
+    kinds: ClassVar[frozenset[str]] = frozenset({"decoder", "encoder", "encoder-decoder"})
+    """The kinds of model that it can take."""
 
     class Config(Spec):
         """No settings."""

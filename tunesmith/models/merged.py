@@ -42,11 +42,12 @@ def merged(adapter: Path, find: Callable[[str, str | None], Path]) -> Path:
 
 def _merge(base: Path, adapter: Path, draft: Path) -> None:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
-    from tunesmith.models.load import attach
+    from tunesmith.models.load import attach, language_class, load_config
 
-    plain: Any = AutoModelForCausalLM.from_pretrained(base, dtype="auto", use_safetensors=True, local_files_only=True)
+    kind = language_class(load_config(base))
+    plain: Any = kind.from_pretrained(base, dtype="auto", use_safetensors=True, local_files_only=True)
     stored = plain.dtype
     # In fp32, so that the change is rounded once, when it is stored.
     model = attach(plain.to(torch.float32), adapter).merge_and_unload()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Sft(Objective):
     """Learns to give the answers of the conversations."""
 
-    eats, unit = Chat, "token"
+    eats, unit, two_sided = Chat, "token", True
 
     def encode(self, example: Example, render: Render) -> list[Tokens]:
         """The rendered conversation; what is trained is marked by its weights."""
