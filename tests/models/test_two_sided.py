@@ -36,6 +36,7 @@ def theirs(loaded: Loaded) -> torch.Tensor:
     tokenizer, start = loaded.tokenizer, Render(loaded.tokenizer, Data(path="x")).start
     for asked, answer in list(zip(ASKED, ANSWERS, strict=True))[:8]:
         labels = tokenizer(text_target=answer, return_tensors="pt")["input_ids"]
+        shifted = loaded.model.prepare_decoder_input_ids_from_labels(labels)
         labels[:, : len(start) - 1] = -100
         ids = tokenizer(asked, return_tensors="pt")["input_ids"]
         shifted = loaded.model.prepare_decoder_input_ids_from_labels(

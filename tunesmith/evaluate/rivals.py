@@ -131,6 +131,6 @@ def _same_scored(longer: Tokens, plain: Tokens) -> Tokens:
     """``longer`` with the weights of its last tokens taken from ``plain``, so that the examples count nothing."""
     scored = np.flatnonzero(longer.weights_T)
     kept = scored[max(0, len(scored) - plain.scored) :]
-    weights = np.zeros(len(longer), np.float32)
+    weights = np.zeros(len(longer.ids_T), np.float32)
     weights[kept] = plain.weights_T[1:][plain.weights_T[1:] != 0][-len(kept) :] if len(kept) else 0
     return replace(longer, weights_T=weights)
