@@ -81,7 +81,7 @@ def bart_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
         "model": str(model),
         "data": {
             "path": str(folder / "rows.tsv"),
-            "columns": {"source": "1", "target": "2"},
+            "columns": {"source": "0", "target": "1"},
             "system": "how far?",
             "held_out": 0.3,
         },

@@ -16,6 +16,7 @@ from tunesmith.data.conversation import Conversation, opening
 from tunesmith.data.pieces import Pieces
 from tunesmith.data.sides import Sides, continued
 from tunesmith.data.template import Template
+from tunesmith.data.weights import token_weights
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.examples import Chat, Text, Turn
 from tunesmith.run import Data
@@ -94,7 +95,7 @@ class Render:
                 done.append(_tokens(ids, weights))
                 same = _common(ids, asked)
                 ids, weights = ids[:same], [0.0] * same
-            weights += [float(everything)] * (len(asked) - len(ids)) + [float(k in trained)] * len(answer)
+            weights += [float(everything)] * (len(asked) - len(ids)) + self._weights(turn, answered, answer, k in trained)
             ids = asked + answer
         if added and self.pieces.start(text) != asked:
             return None
@@ -138,27 +139,38 @@ class Render:
         given, answered = self.template.fill(chat, system=self.data.system)
         context = [*self.pieces.bos, *self.pieces.start(given)]
         answer = [*(self.pieces.more(answered) if context else self.pieces.start(answered)), self.tokenizer.eos_token_id]
-        untrained = bool(chat.turns) and chat.turns[-1].train is False
         weight = float(self.data.train_on == "everything")
-        return [_tokens(context + answer, [weight] * len(context) + [0.0 if untrained else 1.0] * len(answer))]
+        return [_tokens(context + answer, [weight] * len(context) + self._last_weights(chat, answered, answer))]
 
     def _two_sided(self, chat: Chat) -> list[Tokens]:
         assert self.sides is not None
         if self.template is not None:
             given, answered = self.template.fill(chat, system=self.data.system)
-            weight = 0.0 if chat.turns and chat.turns[-1].train is False else 1.0
             answer = [*self.sides.answer(answered), self.tokenizer.eos_token_id]
-            return [continued(self.sides.source(given), answer, self.start, weight=weight)]
+            weights = self._last_weights(chat, answered, answer)
+            return [continued(self.sides.source(given), answer, self.start, weights=weights)]
         turns, found = self.conversation.turns(chat), []
         for k in sorted(_trained(turns, self.data.train_on)):
             if k < opening(turns):
                 continue
             if self.plain_sides:
-                answer = [*self.sides.answer(self._plainly(turns[k : k + 1])), self.tokenizer.eos_token_id]
+                text = self._plainly(turns[k : k + 1])
+                answer = [*self.sides.answer(text), self.tokenizer.eos_token_id]
             else:
-                _, answer = self._answer(turns[: k + 1], chat, self.conversation.prompt(turns[:k], chat.tools))
-            found.append(continued(self._source(replace(chat, turns=turns[:k])), answer, self.start))
+                text, answer = self._answer(turns[: k + 1], chat, self.conversation.prompt(turns[:k], chat.tools))
+            weights = self._weights(turns[k], text, answer)
+            found.append(continued(self._source(replace(chat, turns=turns[:k])), answer, self.start, weights=weights))
         return found
+
+    def _weights(self, turn: Turn, text: str, answer: Sequence[int], trained: bool = True) -> list[float]:
+        """What each id of a turn's rendered answer counts."""
+        places = self.sides.places if self.plain_sides and self.sides else self.pieces.places
+        return token_weights(turn, text, len(answer), places) if trained else [0.0] * len(answer)
+
+    def _last_weights(self, chat: Chat, text: str, answer: Sequence[int]) -> list[float]:
+        """The same for a filled template, whose answer is the last turn's."""
+        turn = chat.turns[-1] if chat.turns else Turn("assistant", text)
+        return self._weights(turn, text, answer, turn.train is not False)
 
     def _source(self, chat: Chat) -> np.ndarray:
         """The encoder's side: the filled template, the chat template's prompt, or the turns below each other."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.batch import Tokens
+from tunesmith.data.weights import places_of
 
 KEY = "encoder_decoder"
 """Under this name ``load_tokenizer`` puts the config's ``start`` and ``end`` into the tokenizer's settings."""
@@ -54,6 +55,10 @@ class Sides:
         """Ids of what the decoder writes, without the token that ends it."""
         return _ids(self.tokenizer, "text_target", text)
 
+    def places(self, text: str) -> list[tuple[int, int]]:
+        """The characters that each of the ids of ``answer(text)`` stands for."""
+        return places_of(self.tokenizer, text, side="text_target")
+
 
 def beginning(tokenizer: Any) -> tuple[int, ...]:
     """The ids that a decoder beside an encoder is given before it writes; none for a decoder alone."""
@@ -61,12 +66,14 @@ def beginning(tokenizer: Any) -> tuple[int, ...]:
     return sides.start if sides else ()
 
 
-def continued(prompt: np.ndarray, answer: Sequence[int], start: Sequence[int] = (), *, weight: float = 1.0) -> Tokens:
+def continued(
+    prompt: np.ndarray, answer: Sequence[int], start: Sequence[int] = (), *, weights: float | Sequence[float] = 1.0
+) -> Tokens:
     """``answer`` scored after ``prompt`` or, where a decoder begins with ``start``, beside it."""
     given = np.asarray(start if len(start) else prompt, np.int32)
     ids_T = np.concatenate([given, np.asarray(answer, np.int32)])
     weights_T = np.zeros(len(ids_T), np.float32)
-    weights_T[len(given) :] = weight
+    weights_T[len(given) :] = weights
     return Tokens(ids_T, weights_T, source_ids_T=np.asarray(prompt, np.int32) if len(start) else None)
 
 

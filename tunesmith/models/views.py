@@ -223,11 +223,23 @@ def _add(grads: list[torch.Tensor | None], found: Any, wants: list[bool], chunk:
             (grad[chunk] if index == 0 else grad).add_(next(found))
 
 
-def token_loss(model: torch.nn.Module, batch: Batch) -> Loss:
-    """The weighted negative log-likelihood of the scored tokens, as a sum."""
+def token_loss(model: torch.nn.Module, batch: Batch, *, smoothing: float = 0.0) -> Loss:
+    """The weighted negative log-likelihood of the scored tokens, as a sum.
+
+    With ``smoothing`` ε (Szegedy et al. 2016, section 7) the target is (1 - ε) of the token and ε of all tokens alike:
+    Σ w ((1 - ε) (-log p) + ε mean over the vocabulary of -log p). The likelihood alone is then told as ``nll``.
+    """
+    plain: list[float] = []
 
     def nll(logits_nV: torch.Tensor, _: torch.Tensor | None, chunk: slice) -> torch.Tensor:
-        return (batch.weights_N[chunk] * cross_entropy(logits_nV, batch.targets_N[chunk], reduction="none")).sum()
+        weights_n, targets_n = batch.weights_N[chunk], batch.targets_N[chunk]
+        told = (weights_n * cross_entropy(logits_nV, targets_n, reduction="none")).sum()
+        if not smoothing:
+            return told
+        plain.append(float(told.detach()))
+        even = (weights_n * -logits_nV.log_softmax(-1).mean(-1)).sum()
+        return (1 - smoothing) * told + smoothing * even
 
     total = see(model, batch).over_logits(nll)
-    return Loss(total, {"loss": Ratio(float(total.detach()), batch.units)})
+    metrics = {"loss": Ratio(float(total.detach()), batch.units)}
+    return Loss(total, metrics | ({"nll": Ratio(sum(plain), batch.units)} if smoothing else {}))
