@@ -70,6 +70,31 @@ def plainly(lines: tuple[str, ...], asked: list[str]) -> list[str]:
     return answers
 
 
+def test_a_real_translation_file_is_trained_on(tiny_t5: Path, shared_data: Path, tmp_path: Path) -> None:
+    data = {"path": f"{shared_data / 'translation_en_zh' / 'cmn.txt'}#200", "columns": {"source": "0", "target": "1"}}
+    train = {"steps": 12, "batch": 16, "learning_rate": 3e-3, "keep": {"evaluate": 0.5, "save": 0}}
+    settings = {"model": str(tiny_t5), "data": data | {"system": "translate:"}, "out": str(tmp_path / "run"), "method": "full"}
+    run = verbs.train(settings | {"train": train})
+    watched = [line["evaluation"]["loss"] for line in run.steps() if "evaluation" in line]
+    assert watched[-1] < watched[0]
+    ledger = run.read(run.ledger)
+    assert ledger["files"][0]["reader"] == "source_target" and ledger["files"][0]["rows"] == 200
+
+
+def test_a_finished_run_is_a_model_to_go_on_from(bart_run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import AutoModelForSeq2SeqLM
+
+    from tunesmith.models.hub import find_model
+
+    monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path / "cache"))
+    folder = find_model(str(bart_run.path))
+    merged, ids = AutoModelForSeq2SeqLM.from_pretrained(folder).eval(), torch.arange(3, 20)[None]
+    tuned = Predictor(bart_run).loaded.model
+    with torch.no_grad():
+        wanted, found = (model(input_ids=ids, decoder_input_ids=ids[:, :5]).logits for model in (tuned, merged))
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+
+
 @pytest.fixture(scope="module")
 def bart_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A BART, whose answers begin with <s> and whose positions end; few labels, so that options are scored."""
