@@ -55,15 +55,16 @@ def weights_in(folder: Path) -> int:
 def shape(folder: Path, run: Run) -> Shape:
     """The model with the method applied, without memory for weights; SpecError or ModelError where the two do not fit."""
     import torch
+    from transformers import AutoConfig
 
-    from tunesmith.models.load import kind_of, language_class, load_config
+    from tunesmith.models.load import kind_of, language_class
 
     trust = run.model.trust_remote_code
-    config = load_config(folder, trust_remote_code=trust)
-    wrong = list(model_fits(run, kind_of(config)))
-    if wrong:
-        raise SpecError(wrong)
     try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust)
+        wrong = list(model_fits(run, kind_of(config)))
+        if wrong:
+            raise SpecError(wrong)
         with torch.device("meta"):
             model = language_class(config).from_config(config, trust_remote_code=trust)
     except (OSError, ValueError, KeyError, AttributeError, ImportError) as error:

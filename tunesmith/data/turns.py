@@ -186,11 +186,12 @@ def _spans(item: dict[str, Any], content: str, field: str) -> tuple[tuple[int, i
     found: list[tuple[int, int, float]] = []
     for n, part in enumerate(item.get("train_detail") or ()):
         where = f"{field}.train_detail[{n}]"
-        offsets = [part.get(name) if isinstance(part, dict) else None for name in ("begin_offset", "end_offset")]
-        if not all(isinstance(offset, int) for offset in offsets) or not 0 <= offsets[0] <= offsets[1] < len(content):
+        given = part if isinstance(part, dict) else {}
+        start, last = given.get("begin_offset"), given.get("end_offset")
+        if not (isinstance(start, int) and isinstance(last, int) and 0 <= start <= last < len(content)):
             raise field_problem(where, "reader.span", seen=shown(part), length=len(content))
-        train = part.get("train", True)
-        found.append((offsets[0], offsets[1] + 1, _weight(part.get("weight"), f"{where}.weight") if train else 0.0))
+        weight = _weight(given.get("weight"), f"{where}.weight") if given.get("train", True) else 0.0
+        found.append((start, last + 1, weight))
     return tuple(found)
 
 

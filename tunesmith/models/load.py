@@ -48,7 +48,11 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(Problem(str(folder), say("load.no_tokenizer", error=_first_line(error)))) from None
     if (folder / "config.json").is_file():
-        _tell_sides(tokenizer, load_config(folder, trust_remote_code=trust_remote_code))
+        try:
+            config = load_config(folder, trust_remote_code=trust_remote_code)
+        except ModelError:
+            return tokenizer  # what is wrong with the config is said where the model is loaded or planned
+        _tell_sides(tokenizer, config)
     return tokenizer
 
 
