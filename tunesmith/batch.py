@@ -21,15 +21,26 @@ SHORTEST_SHARED = 8
 
 @dataclass(frozen=True)
 class Tokens:
-    """One rendered sequence. ``weights_T[t]`` is the weight of predicting ``ids_T[t]`` from ``ids_T[:t]``; 0 is context."""
+    """One rendered sequence. ``weights_T[t]`` is the weight of predicting ``ids_T[t]`` from ``ids_T[:t]``; 0 is context.
+
+    For a model with an encoder and a decoder ``ids_T`` is the decoder's side, which begins with its start token.
+    """
 
     ids_T: np.ndarray
     weights_T: np.ndarray
     columns: dict[str, Any] = field(default_factory=dict)
     """What else an objective needs: names ending in ``_T`` hold a value a token, others one value a sequence."""
+    source_ids_T: np.ndarray | None = None
+    """The encoder's side; None for a decoder alone."""
 
     def __len__(self) -> int:
-        return len(self.ids_T)
+        """Tokens that a model computes for it, both sides counted."""
+        return len(self.ids_T) + (0 if self.source_ids_T is None else len(self.source_ids_T))
+
+    @property
+    def longest(self) -> int:
+        """The longer of its sides (tokens): each has the model's whole length to itself."""
+        return max(len(self.ids_T), len(self) - len(self.ids_T))
 
     @property
     def scored(self) -> int:
@@ -90,6 +101,10 @@ class Batch:
     units: float
     units_B: torch.Tensor
     """Of the units, those of each sequence."""
+    source_ids_BS: torch.Tensor | None = None
+    """The encoder's side of padded rows, S tokens wide; None for a decoder alone."""
+    source_mask_BS: torch.Tensor | None = None
+    """1 for a token, 0 for padding."""
 
     @classmethod
     def grow(cls, examples: Sequence[Sequence[Tokens]], *, share: bool = True, unit: str = "token") -> Batch:
@@ -102,10 +117,15 @@ class Batch:
     def padded(self, pad_id: int = 0) -> Batch:
         """The same sequences right-padded, a row each."""
         sequences = [tokens for example in self.sequences for tokens in example]
-        length = max(map(len, sequences))
-        flats = [row * length + np.arange(len(tokens)) for row, tokens in enumerate(sequences)]
+        length = max(len(tokens.ids_T) for tokens in sequences)
+        flats = [row * length + np.arange(len(tokens.ids_T)) for row, tokens in enumerate(sequences)]
         batch = _gather(self.sequences, flats, Layout(len(sequences), length, None), unit="token", pad_id=pad_id)
-        return replace(batch, units=self.units, units_B=self.units_B).to(self.ids_T.device)
+        batch = replace(batch, units=self.units, units_B=self.units_B)
+        sources = [tokens.source_ids_T for tokens in sequences if tokens.source_ids_T is not None]
+        if sources:
+            assert len(sources) == len(sequences), "all sequences of a batch have an encoder's side, or none has"
+            batch.source_ids_BS, batch.source_mask_BS = right_padded(sources, pad_id)
+        return batch.to(self.ids_T.device)
 
     def members(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Flat index and sequence of every token, sequence by sequence: a shared one once for each of its owners, no padding."""
@@ -138,6 +158,18 @@ class Batch:
         return replace(self, **moved)
 
 
+def right_padded(rows: Sequence[np.ndarray], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids ``[rows, longest]`` with padding at their ends, and the mask: 1 for a token, by position."""
+    import torch
+
+    ids_BS = torch.full((len(rows), max(map(len, rows))), pad_id, dtype=torch.long)
+    mask_BS = torch.zeros_like(ids_BS)
+    for index, row in enumerate(rows):
+        ids_BS[index, : len(row)] = torch.from_numpy(np.asarray(row, dtype=np.int64))
+        mask_BS[index, : len(row)] = 1
+    return ids_BS, mask_BS
+
+
 def _gather(
     examples: Sequence[Sequence[Tokens]], flats: list[np.ndarray], layout: Layout, *, unit: str, pad_id: int = 0
 ) -> Batch:
@@ -151,7 +183,7 @@ def _gather(
     positions_T = np.zeros(len(ids_T), np.int64)
     mask_T = np.zeros(len(ids_T), np.int64)
     for tokens, flat_t in zip(sequences, flats, strict=True):
-        ids_T[flat_t], positions_T[flat_t], mask_T[flat_t] = tokens.ids_T, np.arange(len(tokens)), 1
+        ids_T[flat_t], positions_T[flat_t], mask_T[flat_t] = tokens.ids_T, np.arange(len(flat_t)), 1
 
     def joined(pieces: list[np.ndarray], dtype: type) -> torch.Tensor:
         return torch.from_numpy(np.concatenate(pieces).astype(dtype) if pieces else np.zeros(0, dtype))

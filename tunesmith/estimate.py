@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.errors import ModelError, Problem
+from tunesmith.errors import ModelError, Problem, SpecError
+from tunesmith.rules import model_fits
 from tunesmith.run import Run
 from tunesmith.spec import METHODS
 from tunesmith.words import say
@@ -54,13 +55,18 @@ def weights_in(folder: Path) -> int:
 def shape(folder: Path, run: Run) -> Shape:
     """The model with the method applied, without memory for weights; SpecError or ModelError where the two do not fit."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
+
+    from tunesmith.models.load import kind_of, language_class
 
     trust = run.model.trust_remote_code
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust)
+        wrong = list(model_fits(run, kind_of(config)))
+        if wrong:
+            raise SpecError(wrong)
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust)
+            model = language_class(config).from_config(config, trust_remote_code=trust)
     except (OSError, ValueError, KeyError, AttributeError, ImportError) as error:
         reason = str(error).strip().split("\n")[0][:300]
         raise ModelError(Problem("model", say("plan.cannot_build", error=reason))) from None
@@ -70,7 +76,9 @@ def shape(folder: Path, run: Run) -> Shape:
         changed = METHODS.make(run.method).apply(model)
     trainable = sum(parameter.numel() for parameter in changed.parameters() if parameter.requires_grad)
     text = config.get_text_config().to_dict()
-    limit = text.get("max_position_embeddings") or text.get("n_positions")
+    # T5 keeps a number of positions in its config, but sees distances alone, and has no longest row.
+    relative = text.get("relative_attention_num_buckets")
+    limit = None if relative else text.get("max_position_embeddings") or text.get("n_positions")
     # What a method adds is not in the headers; the base's weights are, whatever the class makes of them.
     base = weights_in(folder) if (folder / "config.json").is_file() else before
     own = sum(parameter.numel() for parameter in changed.parameters()) - before

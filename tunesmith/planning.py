@@ -233,8 +233,9 @@ def _rows(making: _Making, prepared: Prepared) -> None:
         epochs = f"{train.epochs:g}"
         making.put("train.batch", batch, say("plan.reason_batch", rows=rows, epochs=epochs, steps=order.total(train.epochs)))
     lengths = sorted(len(tokens) for item in prepared.train for tokens in item.tokens)
-    p99 = lengths[min(len(lengths) - 1, int(0.99 * len(lengths)))]
-    reason = making.origins["data.max_length"].reason + say("plan.reason_lengths", p99=p99, longest=lengths[-1])
+    sides = sorted(tokens.longest for item in prepared.train for tokens in item.tokens)
+    p99 = sides[min(len(sides) - 1, int(0.99 * len(sides)))]
+    reason = making.origins["data.max_length"].reason + say("plan.reason_lengths", p99=p99, longest=sides[-1])
     making.explain("data.max_length", reason)
     making.facts |= {
         "rows": {"train": rows, "watch": len(prepared.watch), "proof": len(prepared.proof)},

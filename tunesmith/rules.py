@@ -9,7 +9,7 @@ from tunesmith.errors import Problem
 from tunesmith.examples import Text
 from tunesmith.folder import RunFolder
 from tunesmith.run import Run
-from tunesmith.spec import METRICS, OBJECTIVES, READERS, closest
+from tunesmith.spec import METHODS, METRICS, OBJECTIVES, READERS, closest
 from tunesmith.training.trackers import missing_packages
 from tunesmith.words import say
 
@@ -101,6 +101,17 @@ def questions_there(run: Run) -> Iterator[Problem]:
 def trackers_there(run: Run) -> Iterator[Problem]:
     """The packages of the trackers are installed."""
     yield from missing_packages(run.track)
+
+
+def model_fits(run: Run, kind: str) -> Iterator[Problem]:
+    """Method and objective can take a model of this kind: a decoder, an encoder, or both together."""
+    method = METHODS.get(run.method.name)
+    if kind not in method.kinds:
+        known = ", ".join(say(f"sides.{one}") for one in sorted(method.kinds))
+        yield Problem("method", say("sides.kind", method=run.method.name, kind=say(f"sides.{kind}"), known=known))
+    if kind == "encoder-decoder" and not OBJECTIVES.get(run.objective.name).two_sided:
+        known = ", ".join(name for name in OBJECTIVES.names() if OBJECTIVES.get(name).two_sided)
+        yield Problem("objective", say("sides.objective", objective=run.objective.name, known=known))
 
 
 RULES: tuple[Callable[[Run], Iterator[Problem]], ...] = (

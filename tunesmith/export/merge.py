@@ -38,6 +38,8 @@ class Exported:
     warnings: tuple[str, ...] = ()
     code: bool = False
     """Whether the model comes with Python code of its own."""
+    kind: str = "AutoModelForCausalLM"
+    """transformers' class that loads it."""
     load: tuple[str, ...] = field(init=False)
     """The lines of Python that load it."""
 
@@ -45,8 +47,8 @@ class Exported:
         more = ", trust_remote_code=True" if self.code else ""
         place = json.dumps(str(self.out), ensure_ascii=False)
         lines = (
-            "from transformers import AutoModelForCausalLM, AutoTokenizer",
-            f"model = AutoModelForCausalLM.from_pretrained({place}{more})",
+            f"from transformers import {self.kind}, AutoTokenizer",
+            f"model = {self.kind}.from_pretrained({place}{more})",
             f"tokenizer = AutoTokenizer.from_pretrained({place}{more})",
         )
         object.__setattr__(self, "load", lines)
@@ -86,6 +88,13 @@ class _Source:
     @property
     def adapter(self) -> bool:
         return (self.place / "adapter_config.json").is_file()
+
+    @property
+    def loader(self) -> Any:
+        """transformers' class for the base, and so for what is exported."""
+        from tunesmith.models.load import language_class, load_config
+
+        return language_class(load_config(self.base, trust_remote_code=self.run.model.trust_remote_code))
 
 
 def export(
@@ -132,7 +141,8 @@ def export(
         saved = compare(reference, seen, kind)
         _refuse_different(saved, out)
     warnings = _warnings(base_logits, reference, seen, kind)
-    return Exported(out, kind, merged, saved, warnings, code=source.run.model.trust_remote_code)
+    loader = source.loader.__name__
+    return Exported(out, kind, merged, saved, warnings, code=source.run.model.trust_remote_code, kind=loader)
 
 
 def _source(folder: RunFolder, which: str) -> _Source:
@@ -196,10 +206,10 @@ def _save(model: Any, source: _Source, place: Path, kind: str, *, as_stored: boo
 
 def _load_again(place: Path, source: _Source, prompts: list[Any]) -> Behaviour:
     """What the saved model does when it is loaded as anybody would load it."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
     code = source.run.model.trust_remote_code
-    model = AutoModelForCausalLM.from_pretrained(place, trust_remote_code=code).eval()
+    model = source.loader.from_pretrained(place, trust_remote_code=code).eval()
     tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=code)
     return behaviour(model, tokenizer, prompts, source.told["stop_ids"])
 

@@ -27,6 +27,11 @@ Targets = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 """Names of layers: ``all-linear``, ends of names, or regular expressions over whole names; a text is split at its commas."""
 
 
+def task_type(model: torch.nn.Module) -> str:
+    """peft's name for what the model is made for."""
+    return "SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM"  # type: ignore[union-attr]
+
+
 def with_adapter(model: torch.nn.Module, config: Any) -> torch.nn.Module:
     """``model`` with the adapter of a peft ``config``, its weights fp32 whatever the base; SpecError where peft refuses."""
     from peft import get_peft_model

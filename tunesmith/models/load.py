@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from tunesmith.data.sides import KEY
 from tunesmith.errors import ModelError, Problem, SpecError
 from tunesmith.words import say
 
@@ -43,39 +44,79 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(Problem(str(folder), say("load.no_tokenizer", error=_first_line(error)))) from None
+    if (folder / "config.json").is_file():
+        try:
+            config = load_config(folder, trust_remote_code=trust_remote_code)
+        except ModelError:
+            return tokenizer  # what is wrong with the config is said where the model is loaded or planned
+        _tell_sides(tokenizer, config)
+    return tokenizer
+
+
+def _tell_sides(tokenizer: Any, config: Any) -> None:
+    """Gives the tokenizer what the renderer of an encoder–decoder model must know of its config."""
+    if not config.is_encoder_decoder:
+        return
+    names = ("decoder_start_token_id", "bos_token_id")
+    start = next((token for name in names if (token := getattr(config, name, None)) is not None), None)
+    if start is None:
+        raise ModelError(Problem("model.path", say("sides.no_start")))
+    end = config.eos_token_id[0] if isinstance(config.eos_token_id, list) else config.eos_token_id
+    tokenizer.init_kwargs[KEY] = {"start": start, "end": end}
+
+
+def load_config(folder: Path, *, trust_remote_code: bool = False) -> Any:
+    """The folder's config; ModelError where there is none."""
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(Problem(str(folder), say("load.no_config", error=_first_line(error)))) from None
+
+
+def kind_of(config: Any) -> str:
+    """Which kind of model this is, as ``Method.kinds`` names it."""
+    return "encoder-decoder" if config.is_encoder_decoder else "decoder"
+
+
+def language_class(config: Any) -> Any:
+    """transformers' class for a model that writes text: with an encoder beside its decoder, or a decoder alone."""
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
 
 
 def load_model(folder: Path, *, dtype: torch.dtype, device: Any, trust_remote_code: bool = False) -> Loaded:
-    """The causal language model of a folder, all weights without gradient, in evaluation mode."""
+    """The language model of a folder, all weights without gradient, in evaluation mode."""
     import torch
-    from transformers import AutoConfig
 
-    from tunesmith.models.probe import settle
+    from tunesmith.models.probe import own_head, settle
 
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(Problem(str(folder), say("load.no_config", error=_first_line(error)))) from None
+    config = load_config(folder, trust_remote_code=trust_remote_code)
     model = _weights(folder, config, dtype=dtype, trust_remote_code=trust_remote_code).to(device).eval()
     model.requires_grad_(False)
     layout, reason = "padded", "this class computes its attention itself"
-    if take_over_attention(model):
-        layout, reason = settle(model, 1e-3 if dtype == torch.float32 else 0.1)
+    tolerance = 1e-3 if dtype == torch.float32 else 0.1
+    if config.is_encoder_decoder:
+        reason = "an encoder reads each row as a whole"
+        own_head(model, tolerance)
+    elif take_over_attention(model):
+        layout, reason = settle(model, tolerance)
     tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
     return Loaded(model, tokenizer, layout, {"layout": reason})  # type: ignore[arg-type]
 
 
 def _weights(folder: Path, config: Any, *, dtype: torch.dtype, trust_remote_code: bool) -> Any:
-    from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # ours says what is loading
     how = {"dtype": dtype, "use_safetensors": True, "local_files_only": True, "trust_remote_code": trust_remote_code}
     try:
-        return AutoModelForCausalLM.from_pretrained(folder, config=config, **how)
+        return language_class(config).from_pretrained(folder, config=config, **how)
     except ValueError as error:
         raise ModelError(Problem(str(folder), say("load.not_causal", error=_first_line(error)))) from None
     except OSError as error:

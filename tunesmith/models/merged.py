@@ -42,14 +42,15 @@ def merged(adapter: Path, find: Callable[[str, str | None], Path]) -> Path:
 
 def _merge(base: Path, adapter: Path, draft: Path) -> None:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
     from tunesmith.models import own
-    from tunesmith.models.load import attach
+    from tunesmith.models.load import attach, language_class, load_config
 
     if own.is_own(adapter) and not own.method_of(adapter).merges:
         raise ModelError(Problem(str(adapter), say("own.cannot_go_on", method=own.method_of(adapter).name)))
-    plain: Any = AutoModelForCausalLM.from_pretrained(base, dtype="auto", use_safetensors=True, local_files_only=True)
+    kind = language_class(load_config(base))
+    plain: Any = kind.from_pretrained(base, dtype="auto", use_safetensors=True, local_files_only=True)
     stored = plain.dtype
     # In fp32, so that the change is rounded once, when it is stored.
     model = own.merge(attach(plain.to(torch.float32), adapter))
