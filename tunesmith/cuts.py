@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tunesmith.batch import Tokens, common_beginning
+from tunesmith.batch import Tokens
+from tunesmith.trees import common_beginning
 
 Example = Sequence[Tokens]
 

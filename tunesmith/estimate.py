@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +13,13 @@ from tunesmith.errors import ModelError, Problem, SpecError
 from tunesmith.rules import model_fits
 from tunesmith.run import Run
 from tunesmith.spec import METHODS
+from tunesmith.training.disk import STATE_BYTES, Disk, disk_of
 from tunesmith.words import say
 
 if TYPE_CHECKING:
     import torch
 
 GIB = 2**30
-STATE_BYTES = {"adamw": 8, "adafactor": 1, "sgd": 4, "muon": 4}
-"""What an optimizer keeps for each trained weight (bytes): AdamW two moments, Muon and SGD one, Adafactor rows and columns."""
 OVERHEAD = {"cpu": 0.7 * GIB, "cuda": 1.2 * GIB, "mps": 0.7 * GIB}
 """The interpreter with its libraries, and on a GPU the context and the library workspaces."""
 
@@ -132,41 +130,10 @@ def memory(form: Shape, run: Run, *, width: int, tokens: int, activation_bytes: 
     )
 
 
-@dataclass(frozen=True)
-class Disk:
-    """Bytes: one checkpoint, everything the run leaves, and what is free where it goes."""
-
-    checkpoint: int
-    needed: int
-    free: int
-
-    def to_json(self) -> dict[str, int]:
-        """The three numbers."""
-        return dict(vars(self))
-
-
 def disk(form: Shape, run: Run) -> Disk:
     """The same for a model that is not loaded."""
     adapter = METHODS.get(run.method.name).adapter
     return disk_of(form.trainable, 4 * (form.trainable if adapter else form.parameters), run)
-
-
-def disk_of(trainable: int, saved: int, run: Run) -> Disk:
-    """Checkpoints hold the trained weights in fp32 and the optimizer's state; ``model`` and ``best`` are ``saved`` bytes each.
-
-    One checkpoint more than are kept is there while the newest is written.
-    """
-    checkpoint = trainable * (4 + STATE_BYTES.get(run.train.optimizer.name, 8))
-    needed = (run.train.keep.keep + 1) * checkpoint + 2 * saved
-    return Disk(checkpoint, needed, free_space(Path(run.out)))
-
-
-def free_space(path: Path) -> int:
-    """Bytes free on the disk where ``path`` is, or would be."""
-    place = path.absolute()
-    while not place.exists():
-        place = place.parent
-    return shutil.disk_usage(place).free
 
 
 def readable(count: float) -> str:

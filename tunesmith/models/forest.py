@@ -18,8 +18,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from tunesmith.batch import Forest, Segment
 from tunesmith.errors import ModelError
+from tunesmith.trees import Forest, Segment
 
 NAME = "forest"
 

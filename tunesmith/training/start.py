@@ -10,12 +10,12 @@ from typing import Any
 
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import DiskError, Problem, SpecError
-from tunesmith.estimate import disk_of
 from tunesmith.folder import RunFolder, write_whole
 from tunesmith.run import Resolved
 from tunesmith.training import device as devices
 from tunesmith.training.checkpoint import Checkpoints
 from tunesmith.training.device import GIB
+from tunesmith.training.disk import disk_of
 from tunesmith.training.health import Spikes
 from tunesmith.training.look import Looker
 from tunesmith.training.loop import Position, fit
