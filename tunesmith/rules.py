@@ -103,6 +103,12 @@ def trackers_there(run: Run) -> Iterator[Problem]:
     yield from missing_packages(run.track)
 
 
+def single_run(run: Run) -> Iterator[Problem]:
+    """The settings of a tournament mean nothing to one run."""
+    if run.tournament is not None:
+        yield Problem("tournament", say("tournament.not_for_one_run"))
+
+
 RULES: tuple[Callable[[Run], Iterator[Problem]], ...] = (
     empty_folder,
     known_names,
@@ -112,6 +118,7 @@ RULES: tuple[Callable[[Run], Iterator[Problem]], ...] = (
     answers,
     questions_there,
     trackers_there,
+    single_run,
 )
 
 
