@@ -192,6 +192,19 @@ def export(
         _print(done.lines())
 
 
+def tournament(settings: SettingsArgument = None, as_json: AsJson = False, lang: Lang = "auto") -> None:
+    """Methods compared."""
+    from tunesmith import verbs
+
+    with _quiet(as_json):
+        played = verbs.tournament(*settings_line(settings or [], lang))
+    if as_json:
+        print_json(played.to_json())
+        return
+    board = played.board
+    _print(["", *played.lines(), "", say("tournament.written", table=board.table, report=board.report, result=board.result)])
+
+
 def explain(
     path: Annotated[str, typer.Argument(metavar="PATH", show_default=False)] = "",
     lang: Lang = "auto",

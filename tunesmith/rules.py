@@ -114,6 +114,12 @@ def model_fits(run: Run, kind: str) -> Iterator[Problem]:
         yield Problem("objective", say("sides.objective", objective=run.objective.name, known=known))
 
 
+def single_run(run: Run) -> Iterator[Problem]:
+    """The settings of a tournament mean nothing to one run."""
+    if run.tournament is not None:
+        yield Problem("tournament", say("tournament.not_for_one_run"))
+
+
 RULES: tuple[Callable[[Run], Iterator[Problem]], ...] = (
     empty_folder,
     known_names,
@@ -123,6 +129,7 @@ RULES: tuple[Callable[[Run], Iterator[Problem]], ...] = (
     answers,
     questions_there,
     trackers_there,
+    single_run,
 )
 
 

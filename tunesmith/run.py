@@ -11,6 +11,7 @@ import yaml
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BeforeValidator, ValidationError
 
+from tunesmith.entries import Tournament
 from tunesmith.errors import SpecError
 from tunesmith.overrides import with_overrides
 from tunesmith.peers import name_here
@@ -210,6 +211,8 @@ class Run(Spec):
     """Own questions, in a file (one a line) or a list; answered before step 1, at each evaluation and at the end."""
     lang: Literal["auto", "en", "zh"] = "auto"
     """Language of what a person reads; auto follows the locale."""
+    tournament: Tournament | None = None
+    """How methods are compared, for ``tunesmith tournament``."""
 
     model_config = Spec.model_config | {"validate_default": True}
 

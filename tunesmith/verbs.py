@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tunesmith.evaluate.predict import Predictor
     from tunesmith.evaluate.prove import Proof
     from tunesmith.planning import Plan
+    from tunesmith.tournament.play import Played
     from tunesmith.training.progress import Shown
 
 Settings = str | Path | Mapping[str, Any] | Run
@@ -110,6 +111,15 @@ def prove(run: AnyRun, *, items: int | None = None, shots: int | None = None, pr
     if items is not None and items < 1:
         raise SpecError(Problem("items", say("spec.greater_than_equal", ge=1)))
     return score(folder, items=items, shots=shots, progress=progress)
+
+
+def tournament(settings: Settings, overrides: Overrides = (), *, quiet: bool = False) -> Played:
+    """Compares the methods of ``tournament.methods`` on the same rows; what its folder holds already is not done again."""
+    run = settings_of(settings, overrides)
+    _speak(run)
+    from tunesmith.tournament.play import play
+
+    return play(run, quiet=quiet)
 
 
 def load(run: AnyRun) -> Predictor:

@@ -53,7 +53,7 @@ def prove(folder: RunFolder, *, items: int | None = None, shots: int | None = No
     prepared = _prepared(folder, run, tuned.tokenizer, progress)
     task = task_of(run, prepared, items=items or run.prove.items, shots=run.prove.shots if shots is None else shots)
     names, primary, reason = metrics_of(run, task)
-    contest = Contest(task, _settings(run, task), tell)
+    contest = Contest(task, settings_for(run, task), tell)
     contest.cheap(run.train.seed)
     with _base(folder, run, tuned) as base:
         defaults = own_defaults(base.model)
@@ -123,7 +123,7 @@ def _prepared(folder: RunFolder, run: Run, tokenizer: Any, progress: Progress | 
     ledger = folder.read(folder.ledger)
     if ledger is None or "fingerprint" not in ledger:
         raise DataError(Problem(str(folder.ledger), say("prove.no_ledger")))
-    prepared = prepare(run, tokenizer, progress=progress)
+    prepared = prepare(run, tokenizer, seed=ledger.get("split_seed"), progress=progress)
     if prepared.fingerprint != ledger["fingerprint"]:
         raise DataError(Problem("data.path", say("prove.data_changed")))
     if not prepared.proof:
@@ -131,7 +131,7 @@ def _prepared(folder: RunFolder, run: Run, tokenizer: Any, progress: Progress | 
     return prepared
 
 
-def _settings(run: Run, task: Task) -> Generate:
+def settings_for(run: Run, task: Task) -> Generate:
     """Greedy, one answer, and not longer than could still be right."""
     useful = task.longest + SPARE_FOR_LABELS if task.options else 2 * task.longest + SPARE
     new = min(run.generate.max_new_tokens, useful)
@@ -158,6 +158,8 @@ class Contest:
     task: Task
     settings: Generate
     tell: Progress
+    writes: bool = True
+    """Whether answers are written, or only scored."""
     predictions: dict[str, list[str]] = field(default_factory=dict)
     choices: dict[str, list[str]] = field(default_factory=dict)
     nll: dict[str, list[list[float]]] = field(default_factory=dict)
@@ -200,7 +202,7 @@ class Contest:
             self.options[name] = [
                 dict(zip(labels, (-row[count:, 0]).tolist(), strict=True)) for row, count in zip(rows, own, strict=True)
             ]
-        if task.prompts:
+        if task.prompts and self.writes:
             self._write(name, called, loaded, shots=shots)
         self.seconds[name] = time.perf_counter() - start
 
