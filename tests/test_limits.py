@@ -27,7 +27,7 @@ ORDER: list[set[str]] = [
     {"commands"},
     {"demo", "settings_line", "web", "tunesmith"},
     {"verbs"},
-    {"tournament"},
+    {"arena"},
     {"importing", "doctor", "planning", "table", "rules", "estimate", "explain"},
     {"report"},
     {"export"},

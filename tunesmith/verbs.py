@@ -20,11 +20,11 @@ from tunesmith.spec import read_settings
 from tunesmith.words import say
 
 if TYPE_CHECKING:
+    from tunesmith.arena.play import Played
     from tunesmith.data.check import Check
     from tunesmith.evaluate.predict import Predictor
     from tunesmith.evaluate.prove import Proof
     from tunesmith.planning import Plan
-    from tunesmith.tournament.play import Played
     from tunesmith.training.progress import Shown
 
 Settings = str | Path | Mapping[str, Any] | Run
@@ -117,7 +117,7 @@ def tournament(settings: Settings, overrides: Overrides = (), *, quiet: bool = F
     """Compares the methods of ``tournament.methods`` on the same rows; what its folder holds already is not done again."""
     run = settings_of(settings, overrides)
     _speak(run)
-    from tunesmith.tournament.play import play
+    from tunesmith.arena.play import play
 
     return play(run, quiet=quiet)
 

@@ -219,7 +219,7 @@ PACKAGED = {
 
 
 def packaged_data(name: str) -> Path:
-    """The file of ``package:NAME``: JSONL with ``question`` and ``answer``, or ``text``, in the package's order, duplicates kept."""
+    """The file of ``package:NAME``: JSONL (``question``, ``answer``; ``text``) in the package's order, duplicates kept."""
     if name not in PACKAGED:
         known = ", ".join(f"package:{key}" for key in PACKAGED)
         raise DataError(Problem(f"package:{name}", say("hub.package_unknown", known=known)))

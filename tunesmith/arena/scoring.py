@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from tunesmith.arena.board import Scored, put
+from tunesmith.arena.field import Field
 from tunesmith.errors import Stopped
 from tunesmith.evaluate.judge import TUNED
 from tunesmith.evaluate.prove import Contest
@@ -16,8 +18,6 @@ from tunesmith.folder import write_whole
 from tunesmith.models.load import Loaded
 from tunesmith.run import Run
 from tunesmith.spec import METHODS, OBJECTIVES
-from tunesmith.tournament.board import Scored, put
-from tunesmith.tournament.field import Field
 from tunesmith.training import device as devices
 from tunesmith.training.watch import Watch
 from tunesmith.words import say
@@ -63,7 +63,7 @@ def score(field: Field, loaded: Loaded, run: Run, place: Scored, *, who: str, co
         tell(say("tournament.phase_speed"), 0, 2)
         found["speed"] = tokens_per_second(field, loaded)
         tell(say("tournament.phase_speed"), 1, 2)
-        method = METHODS.get(run.method.name)
+        method = METHODS.make(run.method)
         merges = who == TUNED and method.adapter and method.merges
         merged = replace(loaded, model=loaded.model.merge_and_unload()) if merges else None
         found["speed_merged"] = tokens_per_second(field, merged) if merged else None

@@ -5,22 +5,22 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tunesmith.arena import pieces
+from tunesmith.arena.apart import apart
+from tunesmith.arena.board import Board, got, put
+from tunesmith.arena.field import Entry, Field, keep, ready
+from tunesmith.arena.halving import halve, trainings
+from tunesmith.arena.standing import badness, ranked, rate_of, standing
 from tunesmith.errors import DiskError, Stopped, TunesmithError
 from tunesmith.evaluate.proof import metric_name
 from tunesmith.folder import RunFolder, write_whole
 from tunesmith.report.tournament import lines, markdown, page
 from tunesmith.run import Run
-from tunesmith.tournament import pieces
-from tunesmith.tournament.apart import apart
-from tunesmith.tournament.board import Board, got, put
-from tunesmith.tournament.field import Entry, Field, keep, ready
-from tunesmith.tournament.halving import halve, trainings
-from tunesmith.tournament.standing import badness, ranked, rate_of, standing
 from tunesmith.training.progress import Shown
 from tunesmith.training.signals import StopSignal
 from tunesmith.words import language, say
@@ -58,8 +58,8 @@ def play(run: Run, *, quiet: bool = False) -> Played:
     with RunFolder(board.path).held(), StopSignal() as heard:
         keep(made)
         told = Shown(quiet=quiet)
-        made.load()
-        _Play(made, heard, told.tell).all()
+        with made.base_in_memory():
+            _Play(made, heard, told.tell).all()
         found = standing(made)
         put(board.result, found)
         write_whole(board.table, markdown(found))
@@ -78,7 +78,8 @@ class _Play:
     """Seconds of the pieces done by this process."""
     shares: float = 0.0
     """Whole trainings that these are worth."""
-    left: float = field(default=0.0)
+    left: float = 0.0
+    """The same of what is not finished."""
 
     def all(self) -> None:
         """The base, every entry, then the other seeds of the first places."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
+from tunesmith.arena.apart import can_fork
+from tunesmith.arena.board import Board, Corner, got, put
+from tunesmith.arena.halving import rates_between
 from tunesmith.batch import Tokens
 from tunesmith.data.prepare import Prepared
 from tunesmith.data.reading import examples
@@ -26,16 +30,13 @@ from tunesmith.models.load import Loaded
 from tunesmith.planning import Plan, Progress, make
 from tunesmith.run import Data, Generate, Keep, Resolved, Run, read_run
 from tunesmith.spec import METHODS, OPTIMIZERS
-from tunesmith.tournament.apart import can_fork
-from tunesmith.tournament.board import Board, Corner, got, put
-from tunesmith.tournament.halving import rates_between
 from tunesmith.training import device as devices
 from tunesmith.training.options import chosen_among_options, options_task
 from tunesmith.training.ready import load_base
 from tunesmith.training.settle import default_rate
 from tunesmith.words import say
 
-GENERAL_TOKENS = 128
+GENERAL_TOKENS = 64
 """Of a general row only so many tokens are scored, from its beginning."""
 MAY_CHANGE = {"methods", "places", "seeds"}
 """Settings of a tournament that a continuation may change: what they add is done, and nothing again."""
@@ -104,14 +105,20 @@ class Field:
         """The plan of the first entry that has one; what does not hang on the method is the same in all."""
         return next(entry.resolved for entry in self.entries if entry.resolved is not None)
 
-    def load(self) -> None:
+    @contextmanager
+    def base_in_memory(self) -> Iterator[None]:
         """Loads the base, with one thread where it is to be forked: a pool of threads does not survive that."""
-        run = self.first.run
+        run, threads = self.first.run, torch.get_num_threads()
         device = devices.choose(run.train.machine)
         self.fork = can_fork(device)
         if self.fork:
             torch.set_num_threads(1)
         self.loaded = load_base(folder_of(run.model), run, device)
+        try:
+            yield
+        finally:
+            self.loaded = None
+            torch.set_num_threads(threads)
 
 
 def ready(run: Run, board: Board, progress: Progress, tell: Any) -> Field:
@@ -181,7 +188,7 @@ def _plan(run: Run, entries: Sequence[Entry], progress: Progress) -> Prepared:
     assert prepared is not None, "there is an entry"
     for entry in entries:
         if entry.resolved is not None:
-            low, high = METHODS.get(entry.method.name).search
+            low, high = METHODS.make(entry.method).search
             factor = OPTIMIZERS.get(run.train.optimizer.name).rate_factor
             own, _ = default_rate(entry.resolved.run)
             count = (run.tournament or Tournament()).rates

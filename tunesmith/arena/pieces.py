@@ -1,4 +1,4 @@
-"""The pieces of work of a tournament, each ending with a file that says it is done: a training of the search, a whole one, scores."""
+"""The pieces of a tournament, each ending with a file that says it is done: a training of the search, a whole one, scores."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 from rich.console import Console
 
+from tunesmith.arena.board import Scored, put
+from tunesmith.arena.field import Entry, Field
+from tunesmith.arena.scoring import score, watched
 from tunesmith.errors import TrainingError
 from tunesmith.evaluate.judge import TUNED
 from tunesmith.models.load import load_run
-from tunesmith.tournament.board import Scored, put
-from tunesmith.tournament.field import Entry, Field
-from tunesmith.tournament.scoring import score, watched
 from tunesmith.training.health import Spikes
 from tunesmith.training.loop import Position, fit
 from tunesmith.training.progress import PLAIN_EVERY, Shown

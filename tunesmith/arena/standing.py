@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.arena.board import Scored, got
+from tunesmith.arena.field import Entry, Field
 from tunesmith.evaluate import statistics
 from tunesmith.evaluate.judge import FIELDS, TUNED, metric, rows_of
-from tunesmith.tournament.board import Scored, got
-from tunesmith.tournament.field import Entry, Field
 
 BASE = "base"
 
@@ -58,15 +58,17 @@ def standing(made: Field) -> dict[str, Any]:
     for row in rows:
         row["quality"] = values(tables[row["method"]], made.primary)
         row["minus_base"] = compared[row["method"], BASE]
-        row["minus_first"] = None if row["method"] == first else compared[row["method"], first]
+        row["minus_first"] = compared.get((row["method"], str(first)))
     base = got(made.board.base.score)
+    couples = combinations([row["method"] for row in rows], 2)
+    pairs = [{"first": one, "second": other, **compared[one, other]} for one, other in couples]
     return {
         "model": made.run.model.path,
         "data": made.run.data.model_dump(mode="json")["path"],
         "rows": {
             "train": len(made.prepared.train),
             "watch": len(made.prepared.watch),
-            "proof": len(rows_of(items(made.board.base))),
+            "proof": len(tables[BASE]),
         },
         "fingerprint": made.prepared.fingerprint,
         "steps": entries[0].facts["steps"] if entries else None,
@@ -78,10 +80,7 @@ def standing(made: Field) -> dict[str, Any]:
         "base": _base(base, tables[BASE], made),
         "methods": rows,
         "left_out": _left_out(made),
-        "pairs": [
-            {"first": one, "second": other, **compared[one, other]}
-            for one, other in combinations([row["method"] for row in rows], 2)
-        ],
+        "pairs": pairs,
         "resamples": statistics.RESAMPLES,
         "level": statistics.LEVEL,
     }
@@ -100,9 +99,10 @@ def _base(score: Mapping[str, Any], table_IS: np.ndarray, made: Field) -> dict[s
 def _left_out(made: Field) -> list[dict[str, str]]:
     found = [{"method": entry.label, "kind": "refused", "reason": entry.refused} for entry in made.entries if entry.refused]
     for entry in made.entries:
-        failed = got(entry.corner.failed)
-        if failed is not None:
-            found.append({"method": entry.label, "kind": "failed", "reason": failed["reason"]})
+        # Of the method, or of another seed alone.
+        for path in [entry.corner.failed, *sorted(entry.corner.path.glob("rate-*/failed.json"))]:
+            if path.is_file():
+                found.append({"method": entry.label, "kind": "failed", "reason": got(path)["reason"]})
     return found
 
 

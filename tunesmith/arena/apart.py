@@ -19,8 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
+from tunesmith.arena.board import got, put
 from tunesmith.errors import DiskError, Stopped, TunesmithError
-from tunesmith.tournament.board import got, put
 from tunesmith.training.device import Device
 from tunesmith.training.signals import StopSignal
 from tunesmith.words import say
@@ -86,7 +86,7 @@ def apart(work: Callable[[], None], told: Path, heard: StopSignal, *, fork: bool
     if child == 0:
         _child(work, told, parent)
     code = _waited(child, heard)
-    kind = next((kind for kind, known in CODES.items() if known == code), "failed")
+    kind: Kind = next((kind for kind, known in CODES.items() if known == code), "failed")
     if kind == "failed" and not told.is_file():
         put(told, {"reason": say("tournament.killed", code=code), "traceback": []})
     return End(kind, "" if kind == "done" else (got(told) or {"reason": ""})["reason"])
@@ -112,6 +112,8 @@ def _child(work: Callable[[], None], told: Path, parent: int) -> None:
         # In a group of its own, so that Ctrl-C reaches it once, by way of the parent; and never without a parent.
         os.setpgid(0, 0)
         ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
+        # Where nothing is being trained there is nothing to save; a training puts its own handler over this one.
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(CODES["stopped"]))
         if os.getppid() == parent:
             with ending:
                 work()
