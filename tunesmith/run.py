@@ -36,7 +36,6 @@ def _short(key: str) -> BeforeValidator:
 _ONE_OR_MORE = BeforeValidator(lambda value: (value,) if isinstance(value, str | Mapping) else value)
 
 
-
 class Model(Spec):
     """The pretrained model."""
 
