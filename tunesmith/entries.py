@@ -17,6 +17,8 @@ USUAL: tuple[Any, ...] = (
     *("adalora", "vera", "loha", "lokr", "oft", "fourierft", "ia3", "bitfit", "freeze", "full"),
 )
 
+SEVERAL = BeforeValidator(lambda value: {"name": "combined", "methods": value} if isinstance(value, list | tuple) else value)
+"""A list of methods means all of them at once."""
 Share = Annotated[float, Gt(0)]
 _ONE_OR_MORE = BeforeValidator(lambda value: [value] if isinstance(value, str | Mapping | float | int) else value)
 
@@ -24,8 +26,9 @@ _ONE_OR_MORE = BeforeValidator(lambda value: [value] if isinstance(value, str | 
 class Tournament(Spec):
     """Methods compared on the same rows; read by ``tunesmith tournament`` alone."""
 
-    methods: Annotated[tuple[choice(METHODS), ...], _ONE_OR_MORE] = USUAL  # type: ignore[valid-type]
-    """The methods, by name or with settings: ``[lora, {name: lora, variant: dora}, ia3]``; a dozen when not given."""
+    methods: Annotated[tuple[Annotated[choice(METHODS), SEVERAL], ...], _ONE_OR_MORE] = USUAL  # type: ignore[valid-type]
+    """The methods, by name, with settings, or several at once: ``[lora, {name: lora, variant: dora}, [lora, bitfit]]``;
+    a dozen when not given."""
     rates: Annotated[int, Gt(0)] = 4
     """Learning rates tried for each method, evenly spaced by ratio over its own range; 1 takes the method's own rate."""
     rungs: Annotated[tuple[Share, ...], _ONE_OR_MORE] = (0.1, 0.3)
@@ -45,6 +48,8 @@ class Tournament(Spec):
 
 def label(method: Any) -> str:
     """What an entry is called: the method's name, and the settings that are not its defaults."""
+    if method.name == "combined":
+        return "+".join(map(label, method.methods))
     fields = type(method).model_fields
     own = {name: value for name, value in vars(method).items() if name != "name" and value != fields[name].get_default()}
     return " ".join([method.name, *(f"{name}={_short(value)}" for name, value in own.items())])
@@ -52,7 +57,7 @@ def label(method: Any) -> str:
 
 def slug(method: Any) -> str:
     """The name of an entry's folder."""
-    return re.sub(r"[^\w.=,-]+", "-", label(method)).strip("-")
+    return re.sub(r"[^\w.=,+-]+", "-", label(method)).strip("-")
 
 
 def _short(value: Any) -> str:

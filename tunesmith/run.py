@@ -11,7 +11,7 @@ import yaml
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BeforeValidator, ValidationError
 
-from tunesmith.entries import Tournament
+from tunesmith.entries import SEVERAL, Tournament
 from tunesmith.errors import SpecError
 from tunesmith.overrides import with_overrides
 from tunesmith.peers import name_here
@@ -34,8 +34,6 @@ def _short(key: str) -> BeforeValidator:
 
 
 _ONE_OR_MORE = BeforeValidator(lambda value: (value,) if isinstance(value, str | Mapping) else value)
-
-_SEVERAL = BeforeValidator(lambda value: {"name": "combined", "methods": value} if isinstance(value, list | tuple) else value)
 
 
 class Model(Spec):
@@ -200,7 +198,7 @@ class Run(Spec):
     """The run's folder."""
     objective: choice(OBJECTIVES, "sft") = "sft"  # type: ignore[valid-type]
     """What is learned: sft, pretrain."""
-    method: Annotated[choice(METHODS, "lora"), _SEVERAL] = "lora"  # type: ignore[valid-type]
+    method: Annotated[choice(METHODS, "lora"), SEVERAL] = "lora"  # type: ignore[valid-type]
     """Which weights are trained: lora, full, and what ``tunesmith explain method`` lists; a list uses several together."""
     train: Train = Train()
     generate: Generate = Generate()

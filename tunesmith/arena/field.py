@@ -188,7 +188,7 @@ def _plan(run: Run, entries: Sequence[Entry], progress: Progress) -> Prepared:
     assert prepared is not None, "there is an entry"
     for entry in entries:
         if entry.resolved is not None:
-            low, high = METHODS.get(entry.method.name).search
+            low, high = METHODS.make(entry.method).search
             factor = OPTIMIZERS.get(run.train.optimizer.name).rate_factor
             own, _ = default_rate(entry.resolved.run)
             count = (run.tournament or Tournament()).rates

@@ -63,7 +63,7 @@ def score(field: Field, loaded: Loaded, run: Run, place: Scored, *, who: str, co
         tell(say("tournament.phase_speed"), 0, 2)
         found["speed"] = tokens_per_second(field, loaded)
         tell(say("tournament.phase_speed"), 1, 2)
-        method = METHODS.get(run.method.name)
+        method = METHODS.make(run.method)
         merges = who == TUNED and method.adapter and method.merges
         merged = replace(loaded, model=loaded.model.merge_and_unload()) if merges else None
         found["speed_merged"] = tokens_per_second(field, merged) if merged else None
