@@ -210,13 +210,16 @@ def _machine(making: _Making) -> Device | None:
 
 def _lengths(making: _Making, form: estimate.Shape | None, tokenizer_limit: int) -> None:
     limits = [limit for limit in (form.limit if form else None, tokenizer_limit) if limit is not None and limit < UNLIMITED]
-    limit = min(limits, default=None)
+    virtual = METHODS.make(making.run.method).virtual_tokens
+    limit = min(limits) - virtual if limits else None
     given = making.run.data.max_length
     if given is None:
         reason = say("plan.reason_max_length", limit=limit) if limit else say("plan.reason_max_length_no_limit")
         making.put("data.max_length", default_limit(limit), reason)
-    elif form is not None and form.limit is not None and given > form.limit:
-        making.problems.append(Problem("data.max_length", say("plan.limit_too_long", value=given, limit=form.limit)))
+    elif form is not None and form.limit is not None and given > form.limit - virtual:
+        told = say("plan.limit_of_virtual", virtual=virtual) if virtual else ""
+        text = say("plan.limit_too_long", value=given, limit=form.limit - virtual) + told
+        making.problems.append(Problem("data.max_length", text))
 
 
 def _rows(making: _Making, prepared: Prepared) -> None:

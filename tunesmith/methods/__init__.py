@@ -47,11 +47,19 @@ class Method:
     """The kinds of layer that it changes (linear, norm, bias, block): methods with none in common combine; without any it
     works alone."""
 
+    kinds: ClassVar[frozenset[str]] = frozenset({"decoder", "encoder", "encoder-decoder"})
+    """The kinds of model that it can take."""
+
     class Config(Spec):
         """No settings."""
 
     def __init__(self, config: Any) -> None:
         self.config = config
+
+    @property
+    def virtual_tokens(self) -> int:
+        """How many places of a row it takes for itself."""
+        return 0
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model made trainable; frozen weights have ``requires_grad`` off, trainable ones are fp32."""

@@ -33,6 +33,12 @@ class Loaded:
     render: Render | None = None
     """The run's own renderer, for models that come from a run."""
 
+    @property
+    def limit(self) -> int | None:
+        """The longest row with its answer that the model takes (tokens); None where it says none."""
+        limit: int | None = self.model.config.get_text_config().to_dict().get("max_position_embeddings")
+        return limit - getattr(self.model, "virtual_tokens", 0) if limit is not None else None
+
     def lay(self, batch: Any) -> Any:
         """``batch`` in this model's layout, on its device."""
         batch = batch if self.layout == "forest" else batch.padded()
@@ -167,10 +173,14 @@ def attach(model: Any, place: Path) -> Any:
     from safetensors import safe_open
 
     from tunesmith.models import own
+    from tunesmith.models.prompted import prompted
 
     try:
         if own.is_own(place):
             return own.load(model, place)
+        with_prompt = prompted(model, place)
+        if with_prompt is not None:
+            return with_prompt
         model = PeftModel.from_pretrained(model, place).eval()
         with safe_open(place / "adapter_model.safetensors", "pt") as file:
             odd = set(file.keys()) ^ set(get_peft_model_state_dict(model))
