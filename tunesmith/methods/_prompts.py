@@ -28,11 +28,11 @@ def with_prompt(model: Any, config: Any, kind: Kind, encoder: Callable[[torch.Te
 
     try:
         ids = drawn(model, config.tokens, _ids(model, config.init))
+        layers, heads, _ = key_shape(model)
         start = started(model, kind, ids)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = str(error).strip().split("\n")[0][:300].rstrip(".")
         raise SpecError(Problem("method", say("method.cannot_take", method=config.name, error=reason))) from None
-    layers, heads, _ = key_shape(model.config)
     told |= {"num_virtual_tokens": config.tokens, "num_layers": layers, "num_attention_heads": heads}
     told |= {"token_dim": width(model, kind) // (2 * layers if kind == "keys" else 1), "num_transformer_submodules": 1}
     told |= {"task_type": "CAUSAL_LM", "base_model_name_or_path": model.name_or_path, "inference_mode": True}

@@ -175,17 +175,29 @@ def width(base: Any, kind: str) -> int:
     """The numbers of one virtual token."""
     if kind == "words":
         return int(base.get_input_embeddings().weight.shape[1])
-    layers, heads, size = key_shape(base.config)
+    layers, heads, size = key_shape(base)
     return 2 * layers * heads * size
 
 
-def key_shape(config: Any) -> tuple[int, int, int]:
-    """Layers, key heads and their width; for grouped-query attention the keys have fewer heads than the queries."""
-    text = config.get_text_config()
-    told = text.to_dict() | {name: text.to_dict().get(own) for name, own in text.attribute_map.items()}
-    heads = told["num_attention_heads"]
-    size = told.get("head_dim") or told["hidden_size"] // heads
-    return told["num_hidden_layers"], told.get("num_key_value_heads") or told.get("num_kv_heads") or heads, size
+@torch.no_grad()
+def key_shape(base: Any) -> tuple[int, int, int]:
+    """Layers, key heads and their width, as the model keeps them; as its config tells where it has no weights.
+
+    With grouped-query attention there are fewer heads than the queries have. ValueError where layers differ in it.
+    """
+    text = base.config.get_text_config()
+    if base.device.type == "meta":
+        told = text.to_dict() | {name: text.to_dict().get(own) for name, own in text.attribute_map.items()}
+        heads = told["num_attention_heads"]
+        size = told.get("head_dim") or told["hidden_size"] // heads
+        return told["num_hidden_layers"], told.get("num_key_value_heads") or heads, size
+    cache = DynamicCache()
+    base(input_ids=torch.zeros(1, 1, dtype=torch.long, device=base.device), past_key_values=cache, use_cache=True)
+    shapes = {tuple(part.shape) for layer in cache.layers for part in (layer.keys, layer.values)}
+    if len(shapes) != 1:
+        raise ValueError(f"its layers keep keys and values of different shapes: {sorted(shapes)}")
+    _, heads, _, size = shapes.pop()
+    return len(cache.layers), heads, size
 
 
 def drawn(base: Any, count: int, text_ids: list[int] | None) -> torch.Tensor:
@@ -208,9 +220,6 @@ def started(base: Any, kind: str, ids: torch.Tensor) -> torch.Tensor:
     cache = DynamicCache()
     base(input_ids=ids, past_key_values=cache, use_cache=True)
     parts = [part[0] for layer in cache.layers for part in (layer.keys, layer.values)]
-    _, heads, size = key_shape(base.config)
-    if len(parts) * heads * size != width(base, kind) or any(part.shape != (heads, count, size) for part in parts):
-        raise ValueError("its layers do not all keep keys and values of one shape")
     return torch.stack(parts).permute(2, 0, 1, 3).reshape(count, -1).float().contiguous()
 
 
