@@ -141,6 +141,7 @@ def _places(making: _Making) -> None:
     run, path = making.run, making.run.data.path
     many = [] if isinstance(path, str) else [source.model_copy(update={"path": _place(source.path)}) for source in path]
     values = {"model.path": run.model.path, "data.path": path, "data.held_out": run.data.held_out, "questions": run.questions}
+    values |= {"prove.prompt": run.prove.prompt}
     for name, value in values.items():
         if isinstance(value, str) and value not in ("", "starter"):
             making.put(name, _place(value), "")
@@ -210,16 +211,13 @@ def _machine(making: _Making) -> Device | None:
 
 def _lengths(making: _Making, form: estimate.Shape | None, tokenizer_limit: int) -> None:
     limits = [limit for limit in (form.limit if form else None, tokenizer_limit) if limit is not None and limit < UNLIMITED]
-    virtual = METHODS.make(making.run.method).virtual_tokens
-    limit = min(limits) - virtual if limits else None
+    limit = min(limits, default=None)
     given = making.run.data.max_length
     if given is None:
         reason = say("plan.reason_max_length", limit=limit) if limit else say("plan.reason_max_length_no_limit")
         making.put("data.max_length", default_limit(limit), reason)
-    elif form is not None and form.limit is not None and given > form.limit - virtual:
-        told = say("plan.limit_of_virtual", virtual=virtual) if virtual else ""
-        text = say("plan.limit_too_long", value=given, limit=form.limit - virtual) + told
-        making.problems.append(Problem("data.max_length", text))
+    elif form is not None and form.limit is not None and given > form.limit:
+        making.problems.append(Problem("data.max_length", say("plan.limit_too_long", value=given, limit=form.limit)))
 
 
 def _rows(making: _Making, prepared: Prepared) -> None:

@@ -93,7 +93,9 @@ def answers(run: Run) -> Iterator[Problem]:
 
 
 def questions_there(run: Run) -> Iterator[Problem]:
-    """A text as ``questions`` is a file."""
+    """A text as ``questions`` is a file, and so is a hard prompt."""
+    if run.prove.prompt is not None and not Path(run.prove.prompt).is_file():
+        yield Problem("prove.prompt", say("plan.no_prompt", value=repr(run.prove.prompt)))
     if isinstance(run.questions, str) and run.questions and not Path(run.questions).is_file():
         yield Problem("questions", say("plan.no_questions", value=repr(run.questions)))
 

@@ -30,7 +30,7 @@ class PTuningV2(Method):
         tokens: Annotated[int, Gt(0)] = 20
         """Virtual tokens; they take their place from ``data.max_length``."""
         init: str | None = None
-        """A hard prompt whose keys and values to begin with, repeated or cut; those of words drawn from the vocabulary when not given."""
+        """A hard prompt whose keys and values to begin with, repeated or cut; those of drawn words when not given."""
 
     @property
     def virtual_tokens(self) -> int:

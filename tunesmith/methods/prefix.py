@@ -1,4 +1,4 @@
-"""Prefix tuning (Li & Liang 2021, section 4): keys and values before every row, in every layer, from a network that is then dropped."""
+"""Prefix tuning (Li & Liang 2021, section 4): keys and values for every layer, before every row, from a network."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Prefix(Method):
         hidden: Annotated[int, Gt(0)] = 512
         """Width of the network and of what it is given."""
         init: str | None = None
-        """A hard prompt whose keys and values to begin with, repeated or cut; those of words drawn from the vocabulary when not given."""
+        """A hard prompt whose keys and values to begin with, repeated or cut; those of drawn words when not given."""
 
     @property
     def virtual_tokens(self) -> int:

@@ -1,4 +1,4 @@
-"""Where virtual tokens come from while they are trained. P virtual tokens, W numbers each; called without arguments, ``[P, W]``."""
+"""What gives virtual tokens while they are trained. Shapes: P virtual tokens, W numbers each."""
 
 from __future__ import annotations
 
