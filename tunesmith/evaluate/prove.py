@@ -57,12 +57,11 @@ def prove(
 
     run = folder.resolved().run
     asked = read_prompt(prompt or run.prove.prompt)
-    tell = progress or (lambda phase, done, of: None)
     tuned = load_run(folder)
     prepared = _prepared(folder, run, tuned.tokenizer, progress)
     task = task_of(run, prepared, items=items or run.prove.items, shots=run.prove.shots if shots is None else shots)
     names, primary, reason = metrics_of(run, task)
-    contest = Contest(task, _settings(run, task), tell)
+    contest = Contest(task, _settings(run, task), progress or (lambda phase, done, of: None))
     contest.cheap(run.train.seed)
     with _base(folder, run, tuned) as base:
         defaults = own_defaults(base.model)
@@ -72,12 +71,10 @@ def prove(
     judged = judge(records, names, seed=run.train.seed)
     compared = judged["differences"]["base"][primary]
     found = {
-        "verdict": compared["verdict"],
         "primary": primary,
         "primary_reason": reason,
         "items": int(rows_of(records).max()) + 1,
-        "smallest_effect": compared["smallest_effect"],
-        "items_needed": compared["items_needed"],
+        **{name: compared[name] for name in ("verdict", "smallest_effect", "items_needed")},
         **judged,
         "higher_is_better": {name: metric(name).higher for name in names},
         "stopped": contest.stopped,
@@ -92,6 +89,11 @@ def prove(
         "level": LEVEL,
         "fingerprint": prepared.fingerprint,
     }
+    return _written(folder, records, found)
+
+
+def _written(folder: RunFolder, records: list[dict[str, Any]], found: dict[str, Any]) -> Proof:
+    """The proof, once its two files are in the folder."""
     write_whole(folder.items, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
     write_whole(folder.proof, json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
     return Proof(found)

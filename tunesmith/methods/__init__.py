@@ -47,9 +47,6 @@ class Method:
     """The kinds of layer that it changes (linear, norm, bias, block): methods with none in common combine; without any it
     works alone."""
 
-    kinds: ClassVar[frozenset[str]] = frozenset({"decoder", "encoder", "encoder-decoder"})
-    """The kinds of model that it can take."""
-
     class Config(Spec):
         """No settings."""
 
@@ -58,7 +55,12 @@ class Method:
 
     @property
     def virtual_tokens(self) -> int:
-        """How many places of a row it takes for itself."""
+        """How many places beside a row it takes for itself."""
+        return 0
+
+    @property
+    def slots(self) -> int:
+        """How many ``[P]`` it wants in ``data.template``."""
         return 0
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:

@@ -49,3 +49,10 @@ def _ids(model: Any, text: str | None) -> list[int] | None:
     if not ids:
         raise SpecError(Problem("method.init", say("method.empty_prompt")))
     return ids
+
+
+def first_slot(model: Any) -> int:
+    """The id of the first ``[P]``: what comes after the base's own tokens."""
+    from tunesmith.models.load import load_tokenizer
+
+    return len(load_tokenizer(Path(model.name_or_path)))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Gt
 
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._prompts import with_prompt
+from tunesmith.methods._prompts import first_slot, with_prompt
 from tunesmith.spec import Spec
 
 if TYPE_CHECKING:
@@ -33,13 +33,25 @@ class PTuning(Method):
         """What gives the prompt: an LSTM in both directions before a feed-forward network, or that network alone."""
         hidden: Annotated[int, Gt(1)] = 256
         """Width of the network."""
+        place: Literal["front", "template"] = "front"
+        """Where they stand: before every row, or one where each ``[P]`` stands in ``data.template``."""
         init: str | None = None
         """A hard prompt to begin with, repeated or cut to that many tokens; words drawn from the vocabulary when not given."""
 
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        if self.slots:
+            self.layouts = frozenset({"padded"})
+
     @property
     def virtual_tokens(self) -> int:
-        """The soft prompt's."""
-        return self.config.tokens
+        """The soft prompt's, where it stands before the rows."""
+        return 0 if self.slots else self.config.tokens
+
+    @property
+    def slots(self) -> int:
+        """The soft prompt's, where it stands inside the rows."""
+        return self.config.tokens if self.config.place == "template" else 0
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model behind its soft prompt, which peft knows as P-tuning."""
@@ -52,6 +64,8 @@ class PTuning(Method):
 
         how = {"encoder_reparameterization_type": config.encoder.upper(), "encoder_hidden_size": config.hidden}
         self.model = with_prompt(model, config, "words", encoder, peft_type="P_TUNING", **how)
+        if self.slots:
+            self.model.first_slot = first_slot(model)
         return self.model
 
     def state(self) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""P-tuning v2 (Liu et al. 2022, section 3.2): deep prompts, keys and values before every row in every layer, trained as they are."""
+"""P-tuning v2 (Liu et al. 2022, section 3.2): keys and values for every layer, before every row, trained as they are."""
 
 from __future__ import annotations
 

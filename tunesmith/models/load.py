@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tunesmith.data.sides import KEY
 from tunesmith.errors import ModelError, Problem, SpecError
+from tunesmith.spec import METHODS
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -160,8 +161,11 @@ def load_run(
     adapter = (place / "adapter_config.json").is_file()
     source = folder_of(run.model) if adapter or not tuned else place
     loaded = load_model(source, dtype=dtype or own, device=device, trust_remote_code=run.model.trust_remote_code)
-    if adapter and tuned:
+    if adapter and (tuned or METHODS.make(run.method).slots):
         loaded.model = attach(loaded.model, place)
+    if METHODS.make(run.method).slots:
+        # Rows with virtual tokens inside them mean nothing to a base that does not know how to leave them out.
+        loaded.layout, loaded.model.on = "padded", tuned
     loaded.tokenizer = load_tokenizer(place)
     loaded.render = renderer(place, loaded.tokenizer, run.data)
     return loaded

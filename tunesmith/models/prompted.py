@@ -23,6 +23,7 @@ from transformers.cache_utils import Cache, DynamicLayer
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from tunesmith.errors import ModelError, Problem
+from tunesmith.models import slots
 from tunesmith.models.layers.prompts import Table
 from tunesmith.words import say
 
@@ -33,10 +34,12 @@ KINDS: dict[str, Literal["words", "keys"]] = {"PROMPT_TUNING": "words", "P_TUNIN
 class Prompted(nn.Module):
     """``base`` with the virtual tokens that ``encoder()`` gives, saved with peft's ``config``; else it behaves as ``base``."""
 
-    def __init__(self, base: Any, encoder: nn.Module, config: Any) -> None:
+    def __init__(self, base: Any, encoder: nn.Module, config: Any, *, first_slot: int | None = None) -> None:
         super().__init__()
         self.base, self.encoder, self.peft_config = base, encoder, config
         self.kind = KINDS[config.peft_type.value]
+        self.first_slot = first_slot
+        """Id of the first virtual token, where these stand inside the rows; None where they stand before them."""
         self.on = True
 
     def __getattr__(self, name: str) -> Any:
@@ -47,8 +50,8 @@ class Prompted(nn.Module):
 
     @property
     def virtual_tokens(self) -> int:
-        """How many places of a row's length they take."""
-        return int(self.peft_config.num_virtual_tokens)
+        """How many places beside a row they take."""
+        return int(self.peft_config.num_virtual_tokens) if self.first_slot is None else 0
 
     @contextmanager
     def disable_adapter(self) -> Iterator[None]:
@@ -70,6 +73,8 @@ class Prompted(nn.Module):
         """The base's output for the rows; nothing in it is about the virtual tokens."""
         call = {name: value for name, value in call.items() if value is not None}
         cache = call.get("past_key_values")
+        if self.first_slot is not None:
+            return self.base(**(call | self._in_slots(input_ids, call.get("attention_mask"))))
         if not self.on or (cache is not None and cache.get_seq_length() > 0):  # the cache holds them already
             return self.base(input_ids=input_ids, **call)
         count = self.virtual_tokens
@@ -88,6 +93,13 @@ class Prompted(nn.Module):
         words = torch.cat([self.encoder().to(words).expand(len(words), -1, -1), words], 1)
         with _cut(self.base.get_output_embeddings(), words.shape[1], count):
             return self.base(inputs_embeds=words, **call)
+
+    def _in_slots(self, input_ids: torch.Tensor, mask: torch.Tensor | None) -> dict[str, torch.Tensor]:
+        """What the base is called with for rows that hold virtual tokens."""
+        assert self.first_slot is not None, "only called for slots"
+        if self.on:
+            return slots.call_of(input_ids, mask, self.encoder(), self.first_slot, self.base.get_input_embeddings())
+        return slots.without(input_ids, mask, self.first_slot, self.peft_config.num_virtual_tokens)
 
     def _before(self, call: dict[str, Any], rows: int) -> dict[str, Any]:
         """The call with keys and values before its rows: in its forest, in its cache, or as a cache that is only read."""
@@ -111,6 +123,12 @@ class Prompted(nn.Module):
     @torch.no_grad()
     def generate(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **how: Any) -> torch.Tensor:
         """As in transformers, for left-padded rows; the prompt comes first in what is returned, without virtual tokens."""
+        if self.first_slot is not None:
+            call = self._in_slots(input_ids, attention_mask)
+            call.pop("position_ids", None)  # generation counts them from the mask by itself
+            clean = slots.cleaned(input_ids, self.first_slot, self.peft_config.num_virtual_tokens)
+            output = self.base.generate(**({"input_ids": clean} | call), **how)
+            return torch.cat([input_ids, output[:, input_ids.shape[1] :]], 1)
         if not self.on:
             return self.base.generate(input_ids=input_ids, attention_mask=attention_mask, **how)
         if "past_key_values" not in how and self.kind == "keys":
@@ -148,8 +166,12 @@ class Prompted(nn.Module):
         raise ModelError(Problem("model", say("method.virtual_do_not_merge", method=self.peft_config.peft_type.value.lower())))
 
     def save_pretrained(self, folder: Path) -> None:
-        """peft's folder: its configuration, and the virtual tokens as they are now."""
+        """peft's folder: its configuration, and the virtual tokens as they are now; peft has no name for those in slots."""
         self.peft_config.save_pretrained(str(folder))
+        if self.first_slot is not None:
+            told = json.loads((Path(folder) / "adapter_config.json").read_text(encoding="utf-8"))
+            told |= {"peft_type": slots.PEFT_TYPE, "first_slot": self.first_slot}
+            (Path(folder) / "adapter_config.json").write_text(json.dumps(told, indent=2), encoding="utf-8")
         with torch.no_grad():
             table = self.encoder().detach().cpu().contiguous()
         save_file({"prompt_embeddings": table}, Path(folder) / "adapter_model.safetensors", metadata={"format": "pt"})
@@ -157,14 +179,15 @@ class Prompted(nn.Module):
 
 def prompted(base: Any, place: Path) -> Prompted | None:
     """``base`` with the virtual tokens saved in ``place``, by us or by peft; None where it holds another kind of adapter."""
-    from peft import PeftConfig
+    from peft import PeftConfig, get_peft_config
 
     told = json.loads((place / "adapter_config.json").read_text(encoding="utf-8"))
-    if told.get("peft_type") not in KINDS:
+    first = told.pop("first_slot", None)
+    if told.get("peft_type") not in (*KINDS, slots.PEFT_TYPE):
         return None
-    config: Any = PeftConfig.from_pretrained(str(place))
+    config: Any = PeftConfig.from_pretrained(str(place)) if first is None else get_peft_config(told | {"peft_type": "P_TUNING"})
     table = load_file(place / "adapter_model.safetensors")["prompt_embeddings"].float()
-    model = Prompted(base, Table(table.to(base.device)).requires_grad_(False), config)
+    model = Prompted(base, Table(table.to(base.device)).requires_grad_(False), config, first_slot=first)
     wanted = width(base, model.kind)
     if table.shape[1] != wanted:
         raise ValueError(f"virtual tokens of {table.shape[1]} numbers, where this base takes {wanted}")
