@@ -216,7 +216,7 @@ def key_shape(base: Any) -> tuple[int, int, int]:
         return told["num_hidden_layers"], told.get("num_key_value_heads") or heads, size
     cache = DynamicCache()
     base(input_ids=torch.zeros(1, 1, dtype=torch.long, device=base.device), past_key_values=cache, use_cache=True)
-    shapes = {tuple(part.shape) for layer in cache.layers for part in (layer.keys, layer.values)}
+    shapes = {tuple(part.shape) for part in _kept(cache)}
     if len(shapes) != 1:
         raise ValueError(f"its layers keep keys and values of different shapes: {sorted(shapes)}")
     _, heads, _, size = shapes.pop()
@@ -242,8 +242,12 @@ def started(base: Any, kind: str, ids: torch.Tensor) -> torch.Tensor:
         return base.get_input_embeddings()(ids)[0].float()
     cache = DynamicCache()
     base(input_ids=ids, past_key_values=cache, use_cache=True)
-    parts = [part[0] for layer in cache.layers for part in (layer.keys, layer.values)]
-    return torch.stack(parts).permute(2, 0, 1, 3).reshape(count, -1).float().contiguous()
+    return torch.stack([part[0] for part in _kept(cache)]).permute(2, 0, 1, 3).reshape(count, -1).float().contiguous()
+
+
+def _kept(cache: Any) -> list[torch.Tensor]:
+    """Keys and values by turns, layer after layer."""
+    return [part for layer in cache.layers for part in (layer.keys, layer.values)]
 
 
 class _Read(DynamicLayer):
@@ -256,6 +260,7 @@ class _Read(DynamicLayer):
 
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any) -> Any:
         """What attention sees."""
+        assert self.keys is not None and self.values is not None, "given when it was made"
         return torch.cat([self.keys.to(key_states), key_states], -2), torch.cat([self.values.to(value_states), value_states], -2)
 
 
