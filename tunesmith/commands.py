@@ -83,12 +83,19 @@ def _tell_plan(made: Plan) -> None:
     _print([*made.prepared.ledger.lines(), "", *made.fact_lines()])
 
 
-def prove(run: RunArgument, items: Number = None, shots: Number = None, as_json: AsJson = False, lang: Lang = "auto") -> None:
+def prove(
+    run: RunArgument,
+    items: Number = None,
+    shots: Number = None,
+    prompt: Annotated[str | None, typer.Option("--prompt", metavar="FILE", show_default=False)] = None,
+    as_json: AsJson = False,
+    lang: Lang = "auto",
+) -> None:
     """The verdict."""
     from tunesmith import verbs
 
     with _quiet(as_json), _progress() as shown:
-        proof = verbs.prove(run, items=items, shots=shots, progress=shown)
+        proof = verbs.prove(run, items=items, shots=shots, prompt=prompt, progress=shown)
     if as_json:
         print_json(proof.to_json())
     else:

@@ -141,7 +141,7 @@ def _places(making: _Making) -> None:
     run, path = making.run, making.run.data.path
     many = [] if isinstance(path, str) else [source.model_copy(update={"path": _place(source.path)}) for source in path]
     values = {"model.path": run.model.path, "data.path": path, "data.held_out": run.data.held_out, "questions": run.questions}
-    for name, value in values.items():
+    for name, value in {**values, "prove.prompt": run.prove.prompt}.items():
         if isinstance(value, str) and value not in ("", "starter"):
             making.put(name, _place(value), "")
     if many:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tunesmith.data.template import SLOT
 from tunesmith.errors import Problem
 from tunesmith.examples import Text
 from tunesmith.folder import RunFolder
@@ -84,6 +85,14 @@ def objective_fits(run: Run) -> Iterator[Problem]:
         yield Problem("data.too_long", say("plan.split_is_for_text", objective=run.objective.name))
 
 
+def slots_there(run: Run) -> Iterator[Problem]:
+    """As many ``[P]`` stand in the template as the method has virtual tokens for."""
+    slots, found = METHODS.make(run.method).slots, (run.data.template or "").count(SLOT)
+    if slots != found:
+        where, key = ("method.tokens", "plan.slots") if slots else ("data.template", "plan.no_slots")
+        yield Problem(where, say(key, slots=slots, found=found))
+
+
 def answers(run: Run) -> Iterator[Problem]:
     """Several different answers need a temperature."""
     if run.generate.samples > 1 and run.generate.temperature == 0:
@@ -93,7 +102,9 @@ def answers(run: Run) -> Iterator[Problem]:
 
 
 def questions_there(run: Run) -> Iterator[Problem]:
-    """A text as ``questions`` is a file."""
+    """A text as ``questions`` is a file, and so is a hard prompt."""
+    if run.prove.prompt is not None and not Path(run.prove.prompt).is_file():
+        yield Problem("prove.prompt", say("plan.no_prompt", value=repr(run.prove.prompt)))
     if isinstance(run.questions, str) and run.questions and not Path(run.questions).is_file():
         yield Problem("questions", say("plan.no_questions", value=repr(run.questions)))
 
@@ -126,6 +137,7 @@ RULES: tuple[Callable[[Run], Iterator[Problem]], ...] = (
     schedule_fits,
     watched,
     objective_fits,
+    slots_there,
     answers,
     questions_there,
     trackers_there,

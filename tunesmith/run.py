@@ -181,6 +181,9 @@ class Prove(Spec):
     """At most this many held-out rows are scored."""
     shots: Annotated[int, Ge(0)] = 6
     """Training rows shown in the prompt of the few-shot base; 0 leaves that rival out."""
+    prompt: str | None = None
+    """A file with a hard prompt, under which the base is scored too, without and with the examples; ``{question}`` and other
+    columns of the rows may stand in it."""
     metrics: Annotated[tuple[str, ...], _ONE_OR_MORE] = ()
     """Metrics by name; chosen from the answers when not given."""
     primary: str | None = None

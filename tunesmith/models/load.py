@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tunesmith.data.sides import KEY
 from tunesmith.errors import ModelError, Problem, SpecError
+from tunesmith.spec import METHODS
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -32,6 +33,12 @@ class Loaded:
     reasons: dict[str, str] = field(default_factory=dict)
     render: Render | None = None
     """The run's own renderer, for models that come from a run."""
+
+    @property
+    def limit(self) -> int | None:
+        """The longest row with its answer that the model takes (tokens); None where it says none."""
+        limit: int | None = self.model.config.get_text_config().to_dict().get("max_position_embeddings")
+        return limit - getattr(self.model, "virtual_tokens", 0) if limit is not None else None
 
     def lay(self, batch: Any) -> Any:
         """``batch`` in this model's layout, on its device."""
@@ -154,8 +161,11 @@ def load_run(
     adapter = (place / "adapter_config.json").is_file()
     source = folder_of(run.model) if adapter or not tuned else place
     loaded = load_model(source, dtype=dtype or own, device=device, trust_remote_code=run.model.trust_remote_code)
-    if adapter and tuned:
+    if adapter and (tuned or METHODS.make(run.method).slots):
         loaded.model = attach(loaded.model, place)
+    if METHODS.make(run.method).slots:
+        # Rows with virtual tokens inside them mean nothing to a base that does not know how to leave them out.
+        loaded.layout, loaded.model.on = "padded", tuned
     loaded.tokenizer = load_tokenizer(place)
     loaded.render = renderer(place, loaded.tokenizer, run.data)
     return loaded
@@ -167,10 +177,14 @@ def attach(model: Any, place: Path) -> Any:
     from safetensors import safe_open
 
     from tunesmith.models import own
+    from tunesmith.models.prompted import prompted
 
     try:
         if own.is_own(place):
             return own.load(model, place)
+        with_prompt = prompted(model, place)
+        if with_prompt is not None:
+            return with_prompt
         model = PeftModel.from_pretrained(model, place).eval()
         with safe_open(place / "adapter_model.safetensors", "pt") as file:
             odd = set(file.keys()) ^ set(get_peft_model_state_dict(model))
