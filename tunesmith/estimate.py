@@ -11,29 +11,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import ModelError, Problem
+from tunesmith.methods._peft import linear_layers, size_of
+from tunesmith.models.quantize import BYTES
 from tunesmith.run import Run
-from tunesmith.spec import METHODS
+from tunesmith.spec import METHODS, OPTIMIZERS
 from tunesmith.words import say
 
 if TYPE_CHECKING:
     import torch
 
 GIB = 2**30
-STATE_BYTES = {"adamw": 8, "adafactor": 1, "sgd": 4, "muon": 4}
-"""What an optimizer keeps for each trained weight (bytes): AdamW two moments, Muon and SGD one, Adafactor rows and columns."""
 OVERHEAD = {"cpu": 0.7 * GIB, "cuda": 1.2 * GIB, "mps": 0.7 * GIB}
 """The interpreter with its libraries, and on a GPU the context and the library workspaces."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A model without its weights. ``limit`` is the longest row that it takes (tokens), None where it says none."""
+    """A model without its weights. ``limit`` is the longest row that it takes (tokens), None where it says none;
+    ``linear`` counts the weights that quantisation rounds, where it is asked for."""
 
     model: torch.nn.Module
     parameters: int
     trainable: int
     limit: int | None
     vocabulary: int
+    linear: int
+
+    def bytes(self, width: int, quantize: str | None) -> float:
+        """All weights: ``width`` bytes each, those that are trained 4, and quantised ones what they take."""
+        rounded = self.linear if quantize else 0
+        each = BYTES[quantize] if quantize else 0.0
+        return (self.parameters - self.trainable - rounded) * width + rounded * each + self.trainable * 4.0
 
 
 def headers(folder: Path) -> Iterator[tuple[str, list[int], str]]:
@@ -65,6 +73,7 @@ def shape(folder: Path, run: Run) -> Shape:
         reason = str(error).strip().split("\n")[0][:300]
         raise ModelError(Problem("model", say("plan.cannot_build", error=reason))) from None
     model.requires_grad_(False)
+    linear = sum(math.prod(size_of(layer)) for layer in linear_layers(model).values())
     with torch.device("meta"):
         changed = METHODS.make(run.method).apply(model)
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in changed.parameters()]
@@ -74,7 +83,7 @@ def shape(folder: Path, run: Run) -> Shape:
     # An adapter's own weights are not in the headers; the base's are, whatever the class makes of them.
     base = weights_in(folder) if (folder / "config.json").is_file() else sum(size for size, _ in sizes)
     own = trainable if METHODS.get(run.method.name).adapter else 0
-    return Shape(changed, base + own, trainable, int(limit) if limit else None, int(text.get("vocab_size") or 0))
+    return Shape(changed, base + own, trainable, int(limit) if limit else None, int(text.get("vocab_size") or 0), linear)
 
 
 @dataclass(frozen=True)
@@ -106,16 +115,16 @@ class Memory:
 def memory(form: Shape, run: Run, *, width: int, tokens: int, activation_bytes: float) -> Memory:
     """The estimate for one micro-batch of ``tokens``; ``width`` is bytes of a frozen weight.
 
-    weights      = frozen * width + trainable * 4          (what is trained is fp32)
+    weights      = frozen * width + trainable * 4          (what is trained is fp32; quantised ones take BYTES each)
     gradients    = trainable * 4
-    optimizer    = trainable * STATE_BYTES
+    optimizer    = trainable * state_bytes                 (of the optimizer)
     activations  = tokens * activation_bytes               (10 vectors of the width and 4 of the feed-forward a block)
     logits       = 3 * min(tokens * vocabulary * 4, 64 MiB) (a chunk, its softmax and its gradient)
     """
     chunk = max(64 * 2**20, 128 * form.vocabulary * 4)
-    kept = STATE_BYTES.get(run.train.optimizer.name, 8)
+    kept = OPTIMIZERS.get(run.train.optimizer.name).state_bytes
     return Memory(
-        weights=(form.parameters - form.trainable) * width + form.trainable * 4.0,
+        weights=form.bytes(width, run.model.quantize),
         gradients=form.trainable * 4.0,
         optimizer=float(form.trainable * kept),
         activations=tokens * activation_bytes,
@@ -143,7 +152,7 @@ def disk(form: Shape, run: Run) -> Disk:
     One checkpoint more than are kept is there while the newest is written.
     """
     trained = form.trainable * 4
-    checkpoint = trained + form.trainable * STATE_BYTES.get(run.train.optimizer.name, 8)
+    checkpoint = trained + int(form.trainable * OPTIMIZERS.get(run.train.optimizer.name).state_bytes)
     needed = (run.train.keep.keep + 1) * checkpoint + 2 * trained
     return Disk(checkpoint, needed, free_space(Path(run.out)))
 

@@ -118,7 +118,7 @@ def export(
     loaded, base_logits, prompts, reference = _trained(folder, source)
     tell("merge")
     if source.adapter:
-        loaded.model = loaded.model.merge_and_unload()
+        loaded.model = _merge(loaded.model, source)
     merged = compare(reference, _behave(loaded, prompts, source), "fp32")
     _refuse_different(merged, out)
     with draft(out) as place:
@@ -130,6 +130,8 @@ def export(
         saved = compare(reference, seen, kind)
         _refuse_different(saved, out)
     warnings = _warnings(base_logits, reference, seen, kind)
+    if source.run.model.quantize and source.adapter:
+        warnings = (say("export.dequantised", kind=source.run.model.quantize), *warnings)
     return Exported(out, kind, merged, saved, warnings, code=source.run.model.trust_remote_code)
 
 
@@ -161,7 +163,7 @@ def _trained(folder: RunFolder, source: _Source) -> tuple[Any, tuple[Any, ...], 
     how = {"dtype": torch.float32, "device": "cpu", "trust_remote_code": source.run.model.trust_remote_code}
     tokenizer = load_tokenizer(source.place, trust_remote_code=source.run.model.trust_remote_code)
     prompts = probe_ids(probe_texts(folder, source.run), renderer(source.place, tokenizer, source.run.data))
-    loaded = load_model(source.base, **how)
+    loaded = load_model(source.base, **how, quantize=source.run.model.quantize if source.adapter else None)
     base_logits = logits(loaded.model, prompts)
     if source.adapter:
         loaded.model = attach(loaded.model, source.place)
@@ -169,6 +171,19 @@ def _trained(folder: RunFolder, source: _Source) -> tuple[Any, tuple[Any, ...], 
         loaded = load_model(source.place, **how)
     loaded.tokenizer = tokenizer
     return loaded, base_logits, prompts, _behave(loaded, prompts, source)
+
+
+def _merge(model: Any, source: _Source) -> Any:
+    """The adapter folded into its base; into the rounded weights that it was trained beside where that is quantised.
+
+    Folding into packed weights would round the change away, and the unrounded ones are another model.
+    """
+    from tunesmith.models.load import attach
+    from tunesmith.models.quantize import make_plain
+
+    if source.run.model.quantize:
+        model = attach(make_plain(model.unload()), source.place)
+    return model.merge_and_unload()
 
 
 def _behave(loaded: Any, prompts: list[Any], source: _Source) -> Behaviour:

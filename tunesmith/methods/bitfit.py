@@ -25,6 +25,7 @@ class Bitfit(Method):
     rewrites_base = True
     adapter = False
     full_precision = True
+    bases = frozenset({"plain"})
 
     class Config(Spec):
         """Biases and norms."""

@@ -20,6 +20,7 @@ class LnTuning(Method):
     source = "Ben Zaken et al. 2022 (BitFit), the largest of its grid 1e-4 to 1e-3, for weights of the same kind"
     search = (1e-4, 1e-2)
     full_precision = True
+    bases = frozenset({"plain"})
 
     class Config(Spec):
         """Layer norms."""

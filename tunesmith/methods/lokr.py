@@ -21,6 +21,7 @@ class Lokr(Method):
     learning_rate = 3e-3
     source = "PEFT's method comparison (Llama-3.2-3B on MetaMathQA): LoKr at 3e-3"
     search = (3e-4, 1e-2)
+    bases = frozenset({"plain", "int8"})  # peft gives the change the shape of the weight, which is packed in nf4
 
     class Config(Spec):
         """Settings of Lokr."""

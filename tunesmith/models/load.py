@@ -48,7 +48,9 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
         raise ModelError(Problem(str(folder), say("load.no_tokenizer", error=_first_line(error)))) from None
 
 
-def load_model(folder: Path, *, dtype: torch.dtype, device: Any, trust_remote_code: bool = False) -> Loaded:
+def load_model(
+    folder: Path, *, dtype: torch.dtype, device: Any, trust_remote_code: bool = False, quantize: str | None = None
+) -> Loaded:
     """The causal language model of a folder, all weights without gradient, in evaluation mode."""
     import torch
     from transformers import AutoConfig
@@ -59,8 +61,9 @@ def load_model(folder: Path, *, dtype: torch.dtype, device: Any, trust_remote_co
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(Problem(str(folder), say("load.no_config", error=_first_line(error)))) from None
-    model = _weights(folder, config, dtype=dtype, trust_remote_code=trust_remote_code).to(device).eval()
-    model.requires_grad_(False)
+    how = {"dtype": dtype, "trust_remote_code": trust_remote_code}
+    model = _quantised(folder, config, quantize, device, **how) if quantize else _weights(folder, config, **how).to(device)
+    model.eval().requires_grad_(False)
     layout, reason = "padded", "this class computes its attention itself"
     if take_over_attention(model):
         layout, reason = settle(model, 1e-3 if dtype == torch.float32 else 0.1)
@@ -68,12 +71,22 @@ def load_model(folder: Path, *, dtype: torch.dtype, device: Any, trust_remote_co
     return Loaded(model, tokenizer, layout, {"layout": reason})  # type: ignore[arg-type]
 
 
-def _weights(folder: Path, config: Any, *, dtype: torch.dtype, trust_remote_code: bool) -> Any:
+def _quantised(folder: Path, config: Any, kind: str, device: Any, *, dtype: torch.dtype, trust_remote_code: bool) -> Any:
+    from tunesmith.models import quantize
+
+    place = {"quantization_config": quantize.settings(kind, dtype), "device_map": {"": device}}
+    model = _weights(folder, config, dtype=dtype, trust_remote_code=trust_remote_code, **place)
+    quantize.make_steady(model)
+    return model
+
+
+def _weights(folder: Path, config: Any, *, dtype: torch.dtype, trust_remote_code: bool, **place: Any) -> Any:
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # ours says what is loading
     how = {"dtype": dtype, "use_safetensors": True, "local_files_only": True, "trust_remote_code": trust_remote_code}
+    how |= place
     try:
         return AutoModelForCausalLM.from_pretrained(folder, config=config, **how)
     except ValueError as error:
@@ -112,7 +125,8 @@ def load_run(
     device, own = _place(run.train.machine)
     adapter = (place / "adapter_config.json").is_file()
     source = folder_of(run.model) if adapter or not tuned else place
-    loaded = load_model(source, dtype=dtype or own, device=device, trust_remote_code=run.model.trust_remote_code)
+    how = {"dtype": dtype or own, "device": device, "trust_remote_code": run.model.trust_remote_code}
+    loaded = load_model(source, **how, quantize=run.model.quantize if source != place else None)
     if adapter and tuned:
         loaded.model = attach(loaded.model, place)
     loaded.tokenizer = load_tokenizer(place)

@@ -57,6 +57,7 @@ class Saver:
             "base": run.model.path,
             "base_folder": str(self.base),
             "revision": run.model.revision,
+            "quantize": run.model.quantize,
             "objective": run.objective.name,
             "method": run.method.name,
             "step": step,
