@@ -35,16 +35,17 @@ def lora_layers(model: torch.nn.Module) -> dict[str, Any]:
 def from_inputs(model: torch.nn.Module, batches: Sequence[Batch]) -> None:
     """EVA: rows of A are the first principal components of the layer's inputs, found batch by batch.
 
-    Every layer keeps its rank: the paper's moving of ranks between layers (its rho) is 1 here. Micro-batches with fewer
-    tokens than the largest rank are left out; SpecError when none is left.
+    Every layer keeps its rank: the paper's moving of ranks between layers (its rho) is 1 here. Twice as many directions
+    are followed as are used, for the last ones turn as batches come in. Micro-batches with fewer tokens than that are
+    left out; SpecError when none is left.
     """
     layers = lora_layers(model)
-    ranks = {name: layer.r["default"] for name, layer in layers.items()}
-    most = max(ranks.values())
+    followed = {name: min(2 * layer.r["default"], layer.in_features) for name, layer in layers.items()}
+    most = max(followed.values())
     usable = [batch for batch in batches if int(batch.mask_T.sum()) >= most]
     if not usable:
-        raise SpecError(Problem("method.init", say("method.eva_too_few", rank=most)))
-    found = {name: IncrementalPCA(rank, lowrank=True, lowrank_seed=42) for name, rank in ranks.items()}
+        raise SpecError(Problem("method.init", say("method.eva_too_few", tokens=most)))
+    found = {name: IncrementalPCA(count, lowrank=True, lowrank_seed=42) for name, count in followed.items()}
     training = model.training
     model.eval()
     for batch in usable:
@@ -66,7 +67,7 @@ def from_inputs(model: torch.nn.Module, batches: Sequence[Batch]) -> None:
     model.train(training)
     for name, layer in layers.items():
         weight = layer.lora_A["default"].weight
-        weight.copy_(found[name].components_.to(weight))
+        weight.copy_(found[name].components_[: len(weight)].to(weight))
 
 
 @torch.no_grad()
