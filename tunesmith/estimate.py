@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import ModelError, Problem
 from tunesmith.methods._peft import linear_layers, size_of
+from tunesmith.models import tokens
+from tunesmith.models.load import load_tokenizer
 from tunesmith.models.quantize import BYTES
 from tunesmith.run import Run
 from tunesmith.spec import METHODS, OPTIMIZERS
@@ -72,6 +74,8 @@ def shape(folder: Path, run: Run) -> Shape:
     except (OSError, ValueError, KeyError, AttributeError, ImportError) as error:
         reason = str(error).strip().split("\n")[0][:300]
         raise ModelError(Problem("model", say("plan.cannot_build", error=reason))) from None
+        if run.model.add_tokens:
+            tokens.grow(model, load_tokenizer(folder, trust_remote_code=trust), run.model.add_tokens)
     model.requires_grad_(False)
     linear = sum(math.prod(size_of(layer)) for layer in linear_layers(model).values())
     with torch.device("meta"):

@@ -121,7 +121,8 @@ def make(run: Run, *, probe: bool = False, progress: Progress | None = None) -> 
     if folder is None:
         return making.plan(None)
     device, form = _machine(making), making.attempt(lambda: estimate.shape(folder, making.run))
-    tokenizer = making.attempt(lambda: load_tokenizer(folder, trust_remote_code=run.model.trust_remote_code))
+    how = {"trust_remote_code": run.model.trust_remote_code, "add_tokens": run.model.add_tokens}
+    tokenizer = making.attempt(lambda: load_tokenizer(folder, **how))
     prepared = None
     if tokenizer is not None:
         _lengths(making, form, tokenizer.model_max_length)
@@ -289,7 +290,7 @@ def _probe(plan: Plan, folder: Path, device: Device) -> None:
     run = plan.resolved.run
     assert plan.prepared is not None and run.train.micro_tokens is not None
     prepare(device)
-    how = {"trust_remote_code": run.model.trust_remote_code, "quantize": run.model.quantize}
+    how = {name: vars(run.model)[name] for name in ("trust_remote_code", "quantize", "add_tokens")}
     loaded = load_model(folder, dtype=DTYPES[run.model.dtype], device=device.place, **how)
     plan.facts["layout"] = loaded.layout
     plan.facts["probe"] = estimate.measure(loaded, run, plan.prepared.train, device, micro_tokens=run.train.micro_tokens)

@@ -60,6 +60,10 @@ def base_fits(run: Run) -> Iterator[Problem]:
         yield Problem("model.quantize", told)
     if kind:
         yield from missing_package("model.quantize")
+    if run.model.add_tokens and not method.new_tokens:
+        yield Problem("model.add_tokens", say("tokens.untrained", method=run.method.name))
+    if len(set(run.model.add_tokens)) < len(run.model.add_tokens) or "" in run.model.add_tokens:
+        yield Problem("model.add_tokens", say("tokens.not_apart"))
     if OPTIMIZERS.get(run.train.optimizer.name).eight_bit:
         yield from missing_package("train.optimizer")
 

@@ -46,6 +46,8 @@ class Model(Spec):
     """Type of the base's weights, with ``quantize`` of those that are not quantised; auto follows ``train.machine.precision``."""
     quantize: Literal["nf4", "int8"] | None = None
     """Rounds the linear layers' weights to 4 bits (nf4) or 8 (int8) as they load; an adapter is trained beside them."""
+    add_tokens: Annotated[tuple[str, ...], _ONE_OR_MORE] = ()
+    """Texts that become one token each (<think>); their rows of embeddings and head are trained and saved with the adapter."""
     trust_remote_code: bool = False
     """Whether Python code that comes with the model may run."""
 

@@ -163,7 +163,8 @@ def _trained(folder: RunFolder, source: _Source) -> tuple[Any, tuple[Any, ...], 
     how = {"dtype": torch.float32, "device": "cpu", "trust_remote_code": source.run.model.trust_remote_code}
     tokenizer = load_tokenizer(source.place, trust_remote_code=source.run.model.trust_remote_code)
     prompts = probe_ids(probe_texts(folder, source.run), renderer(source.place, tokenizer, source.run.data))
-    loaded = load_model(source.base, **how, quantize=source.run.model.quantize if source.adapter else None)
+    more = {"quantize": source.run.model.quantize, "add_tokens": source.run.model.add_tokens}
+    loaded = load_model(source.base, **how, **more)
     base_logits = logits(loaded.model, prompts)
     if source.adapter:
         loaded.model = attach(loaded.model, source.place)

@@ -44,6 +44,8 @@ class Method:
     """Whether it holds the whole model in fp32, what is frozen too."""
     bases: frozenset[str] = frozenset({"plain", "nf4", "int8"})
     """The kinds of base that it trains on: plain weights, or quantised ones (``model.quantize``)."""
+    new_tokens: ClassVar[bool] = False
+    """Whether it trains the rows of tokens that were added (``model.add_tokens``)."""
     fills: ClassVar[Mapping[str, Any]] = {}
     """Settings of the run, by dotted path, that have this value with it where the run gives none; see ``preset``."""
     of: ClassVar[str] = ""

@@ -15,6 +15,7 @@ from annotated_types import Ge, Gt, Lt
 from tunesmith.errors import Problem, SpecError
 from tunesmith.methods import METHODS, Method
 from tunesmith.methods._peft import Targets, by_layer, matched_layers, pattern_of, targets_of, with_adapter
+from tunesmith.models.tokens import added_rows
 from tunesmith.spec import Spec
 from tunesmith.words import say
 
@@ -31,6 +32,7 @@ class Lora(Method):
     learning_rate = 2e-4
     source = "Dettmers et al. 2023 (QLoRA), appendix B: 2e-4 for 7B and 13B models with LoRA on all linear layers"
     search = (5e-5, 2e-3)
+    new_tokens = True
 
     class Config(Spec):
         """Low-rank adaptation."""
@@ -78,6 +80,7 @@ class Lora(Method):
         init: Any = True if config.init in ("plain", "eva", "loftq") or empty else config.init
         how = {"use_rslora": config.variant == "rslora", "use_dora": config.variant == "dora", "init_lora_weights": init}
         how |= {"lora_dropout": config.dropout, "bias": config.bias} | self._sizes(model)
+        how["trainable_token_indices"] = added_rows(model)
         self.model = with_adapter(model, LoraConfig(**how, task_type="CAUSAL_LM"))
         if config.init == "loftq" and not empty:
             from tunesmith.methods._starts import from_rounding

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tunesmith.errors import ModelError, Problem
+from tunesmith.models import tokens
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -38,18 +39,27 @@ class Loaded:
         return batch.to(self.model.get_input_embeddings().weight.device)
 
 
-def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
-    """The folder's tokenizer; ModelError where there is none."""
+def load_tokenizer(folder: Path, *, trust_remote_code: bool = False, add_tokens: tuple[str, ...] = ()) -> Any:
+    """The folder's tokenizer with ``add_tokens``; ModelError where there is none."""
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(Problem(str(folder), say("load.no_tokenizer", error=_first_line(error)))) from None
+    if add_tokens:
+        tokens.add_to(tokenizer, add_tokens)
+    return tokenizer
 
 
 def load_model(
-    folder: Path, *, dtype: torch.dtype, device: Any, trust_remote_code: bool = False, quantize: str | None = None
+    folder: Path,
+    *,
+    dtype: torch.dtype,
+    device: Any,
+    trust_remote_code: bool = False,
+    quantize: str | None = None,
+    add_tokens: tuple[str, ...] = (),
 ) -> Loaded:
     """The causal language model of a folder, all weights without gradient, in evaluation mode."""
     import torch
@@ -64,10 +74,12 @@ def load_model(
     how = {"dtype": dtype, "trust_remote_code": trust_remote_code}
     model = _quantised(folder, config, quantize, device, **how) if quantize else _weights(folder, config, **how).to(device)
     model.eval().requires_grad_(False)
+    tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
+    if add_tokens:
+        tokens.grow(model, tokenizer, add_tokens)
     layout, reason = "padded", "this class computes its attention itself"
     if take_over_attention(model):
         layout, reason = settle(model, 1e-3 if dtype == torch.float32 else 0.1)
-    tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
     return Loaded(model, tokenizer, layout, {"layout": reason})  # type: ignore[arg-type]
 
 
@@ -125,8 +137,9 @@ def load_run(
     device, own = _place(run.train.machine)
     adapter = (place / "adapter_config.json").is_file()
     source = folder_of(run.model) if adapter or not tuned else place
-    how = {"dtype": dtype or own, "device": device, "trust_remote_code": run.model.trust_remote_code}
-    loaded = load_model(source, **how, quantize=run.model.quantize if source != place else None)
+    more = {"quantize": run.model.quantize, "add_tokens": run.model.add_tokens} if source != place else {}
+    more["trust_remote_code"] = run.model.trust_remote_code
+    loaded = load_model(source, dtype=dtype or own, device=device, **more)  # type: ignore[arg-type]
     if adapter and tuned:
         loaded.model = attach(loaded.model, place)
     loaded.tokenizer = load_tokenizer(place)

@@ -35,22 +35,25 @@ def merged(adapter: Path, find: Callable[[str, str | None], Path]) -> Path:
         if not made(target):  # by another process, meanwhile
             notice(say("hub.merging", adapter=adapter, base=name))
             with drafted(target) as draft:
-                _merge(base, adapter, draft, facts.get("quantize"))
+                _merge(base, adapter, draft, facts)
                 finish(draft, {"source": str(adapter), "sha256": weights})
     return target
 
 
-def _merge(base: Path, adapter: Path, draft: Path, quantize: str | None) -> None:
+def _merge(base: Path, adapter: Path, draft: Path, facts: dict[str, Any]) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from tunesmith.models.load import attach, load_model
+    from tunesmith.models import tokens
+    from tunesmith.models.load import attach, load_model, load_tokenizer
     from tunesmith.models.quantize import make_plain
 
     plain: Any = AutoModelForCausalLM.from_pretrained(base, dtype="auto", use_safetensors=True, local_files_only=True)
     stored = plain.dtype
-    if quantize:
-        plain = make_plain(load_model(base, dtype=torch.float32, device="cpu", quantize=quantize).model)
+    if facts.get("quantize"):
+        plain = make_plain(load_model(base, dtype=torch.float32, device="cpu", quantize=facts["quantize"]).model)
+    if facts.get("add_tokens"):
+        tokens.grow(plain, load_tokenizer(base), facts["add_tokens"])
     # In fp32, so that the change is rounded once, when it is stored.
     model = attach(plain.to(torch.float32), adapter).merge_and_unload()
     model.to(stored).save_pretrained(draft)

@@ -58,7 +58,8 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown) -> R
     base = folder_of(resolved.run.model)
     trust = resolved.run.model.trust_remote_code
     if prepared is None:
-        prepared = prepare(resolved.run, load_tokenizer(base, trust_remote_code=trust), progress=shown)
+        tokenizer = load_tokenizer(base, trust_remote_code=trust, add_tokens=resolved.run.model.add_tokens)
+        prepared = prepare(resolved.run, tokenizer, progress=shown)
     if not prepared.train:
         raise DataError(Problem("data.path", say("train.no_rows")))
     resolved = fill(resolved, from_rows(resolved.run, len(prepared.train)))
@@ -66,7 +67,8 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown) -> R
 
     shown(say("train.loading"), 0, 1)
     dtype = device.dtype if run.model.dtype == "auto" else devices.DTYPES[run.model.dtype]
-    model = load_model(base, dtype=dtype, device=device.place, trust_remote_code=trust, quantize=run.model.quantize)
+    more = {"quantize": run.model.quantize, "add_tokens": run.model.add_tokens}
+    model = load_model(base, dtype=dtype, device=device.place, trust_remote_code=trust, **more)
     # Before the method draws an adapter, and the same on every rank, so that all start from one.
     seed_everything(run.train.seed)
     method = METHODS.make(run.method)
