@@ -97,8 +97,10 @@ class Lora(Method):
         """peft's settings for which layers are changed, and the rank and alpha of each."""
         config = self.config
         names = matched_layers(model, config.targets)
-        ranks = dict.fromkeys(sorted(names), config.rank) | by_layer(model, names, config.ranks or {}, "method.ranks")
-        alphas = {name: 2.0 * rank if config.alpha is None else config.alpha for name, rank in ranks.items()}
+        ranks: dict[str, int] = dict.fromkeys(sorted(names), config.rank) | by_layer(
+            model, names, config.ranks or {}, "method.ranks"
+        )
+        alphas: dict[str, float] = {name: 2.0 * rank if config.alpha is None else config.alpha for name, rank in ranks.items()}
         alphas |= by_layer(model, names, config.alphas or {}, "method.alphas")
         alpha = config.alpha if config.alpha is not None else 2 * config.rank
         patterns = {"rank_pattern": pattern_of(ranks, config.rank), "alpha_pattern": pattern_of(alphas, alpha)}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class AdamW8bit(Optimizer):
     """AdamW with moments of 8 bits: a quarter of the state, slower on a CPU."""
 
-    Config = Moments
+    Config = Moments  # type: ignore[assignment]
     state_bytes = STATE_BYTES
     eight_bit = True
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class PagedAdamW8bit(Optimizer):
     """AdamW with moments of 8 bits that move to main memory when the GPU's is full; on a CPU plain adamw_8bit."""
 
-    Config = Moments
+    Config = Moments  # type: ignore[assignment]
     state_bytes = STATE_BYTES
     eight_bit = True
 
