@@ -97,7 +97,7 @@ class Lora(Method):
         """peft's settings for which layers are changed, and the rank and alpha of each."""
         config = self.config
         names = matched_layers(model, config.targets)
-        ranks: dict[str, int] = dict.fromkeys(sorted(names), config.rank) | by_layer(
+        ranks: dict[str, int] = dict.fromkeys(sorted(names), int(config.rank)) | by_layer(
             model, names, config.ranks or {}, "method.ranks"
         )
         alphas: dict[str, float] = {name: 2.0 * rank if config.alpha is None else config.alpha for name, rank in ranks.items()}
