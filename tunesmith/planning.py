@@ -229,8 +229,9 @@ def _rows(making: _Making, prepared: Prepared) -> None:
         epochs = f"{train.epochs:g}"
         making.put("train.batch", batch, say("plan.reason_batch", rows=rows, epochs=epochs, steps=order.total(train.epochs)))
     lengths = sorted(len(tokens) for item in prepared.train for tokens in item.tokens)
-    p99 = lengths[min(len(lengths) - 1, int(0.99 * len(lengths)))]
-    reason = making.origins["data.max_length"].reason + say("plan.reason_lengths", p99=p99, longest=lengths[-1])
+    sides = sorted(tokens.longest for item in prepared.train for tokens in item.tokens)
+    p99 = sides[min(len(sides) - 1, int(0.99 * len(sides)))]
+    reason = making.origins["data.max_length"].reason + say("plan.reason_lengths", p99=p99, longest=sides[-1])
     making.explain("data.max_length", reason)
     making.facts |= {
         "rows": {"train": rows, "watch": len(prepared.watch), "proof": len(prepared.proof)},
@@ -252,7 +253,7 @@ def _room(making: _Making, form: estimate.Shape, device: Device, prepared: Prepa
     from tunesmith.training.device import DTYPES, GIB, activation_bytes, free_memory, room
 
     run, machine = making.run, making.run.train.machine
-    width = 4 if METHODS.get(run.method.name).full_precision else DTYPES[run.model.dtype].itemsize
+    width = 4 if METHODS.make(run.method).full_precision else DTYPES[run.model.dtype].itemsize
     # room() looks at what is left beside loaded weights; here they are not loaded yet.
     free = machine.memory * GIB if machine.memory else free_memory(device.place)
     weights = form.bytes(width, run.model.quantize)

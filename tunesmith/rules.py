@@ -121,6 +121,17 @@ def trackers_there(run: Run) -> Iterator[Problem]:
     yield from missing_packages(run.track)
 
 
+def model_fits(run: Run, kind: str) -> Iterator[Problem]:
+    """Method and objective can take a model of this kind: a decoder, an encoder, or both together."""
+    method = METHODS.get(run.method.name)
+    if kind not in method.kinds:
+        known = ", ".join(say(f"sides.{one}") for one in sorted(method.kinds))
+        yield Problem("method", say("sides.kind", method=run.method.name, kind=say(f"sides.{kind}"), known=known))
+    if kind == "encoder-decoder" and not OBJECTIVES.get(run.objective.name).two_sided:
+        known = ", ".join(name for name in OBJECTIVES.names() if OBJECTIVES.get(name).two_sided)
+        yield Problem("objective", say("sides.objective", objective=run.objective.name, known=known))
+
+
 RULES: tuple[Callable[[Run], Iterator[Problem]], ...] = (
     empty_folder,
     known_names,

@@ -34,6 +34,8 @@ def _short(key: str) -> BeforeValidator:
 
 _ONE_OR_MORE = BeforeValidator(lambda value: (value,) if isinstance(value, str | Mapping) else value)
 
+_SEVERAL = BeforeValidator(lambda value: {"name": "combined", "methods": value} if isinstance(value, list | tuple) else value)
+
 
 class Model(Spec):
     """The pretrained model."""
@@ -168,7 +170,7 @@ class Generate(Spec):
     top_p: Annotated[float, Gt(0), Le(1)] = 1.0
     """Sample from the likeliest tokens that together have this probability."""
     no_repeat_ngram: Annotated[int, Ge(0)] = 0
-    """No sequence of this many tokens occurs twice in an answer; 0 allows it."""
+    """No sequence of this many tokens occurs twice in prompt and answer together; 0 allows it."""
     repetition_penalty: Annotated[float, Gt(0)] = 1.0
     """Divides the scores of tokens that occurred; 1 leaves them."""
     stop: Annotated[tuple[str, ...], _ONE_OR_MORE] = ()
@@ -201,8 +203,8 @@ class Run(Spec):
     """The run's folder."""
     objective: choice(OBJECTIVES, "sft") = "sft"  # type: ignore[valid-type]
     """What is learned: sft, pretrain."""
-    method: choice(METHODS, "lora") = "lora"  # type: ignore[valid-type]
-    """Which weights are trained: lora, full, and what ``tunesmith explain method`` lists."""
+    method: Annotated[choice(METHODS, "lora"), _SEVERAL] = "lora"  # type: ignore[valid-type]
+    """Which weights are trained: lora, full, and what ``tunesmith explain method`` lists; a list uses several together."""
     train: Train = Train()
     generate: Generate = Generate()
     prove: Prove = Prove()

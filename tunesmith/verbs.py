@@ -119,6 +119,17 @@ def load(run: AnyRun) -> Predictor:
     return Predictor(_folder(run))
 
 
+def attach(model: Any, adapter: AnyRun) -> Any:
+    """A transformers ``model`` with the adapter of a run, or of its ``model`` folder, ready to answer.
+
+    The way to serve an adapter that does not fold into its base: ``ts.attach(AutoModelForCausalLM.from_pretrained(BASE), RUN)``.
+    """
+    from tunesmith.models.load import attach
+
+    folder = adapter if isinstance(adapter, RunFolder) else RunFolder(Path(adapter))
+    return attach(model, folder.model if folder.run_yaml.is_file() else folder.path)
+
+
 def predict(run: AnyRun, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The rows with an answer each, their other columns kept."""
     return load(run).predict(rows)

@@ -94,7 +94,8 @@ def gradient_of_embeddings(model: Any, batch: Batch) -> torch.Tensor:
 @both
 @pytest.mark.parametrize("name", METHODS.names())
 def test_every_method_trains_beside_it_or_says_that_it_does_not(kind: str, name: str, folder: Path, tmp_path: Path) -> None:
-    small = {"vera": {"rank": 16}, "fourierft": {"frequencies": 100}}.get(name, {})
+    several = [{"name": "lora", "rank": 4}, {"name": "bottleneck"}]
+    small = {"vera": {"rank": 16}, "fourierft": {"frequencies": 100}, "combined": {"methods": several}}.get(name, {})
     method = METHODS.make(METHODS.config({"name": name, **small}))
     if kind not in method.bases:
         assert kind in refusal(folder, method=name, quantize=kind)

@@ -89,6 +89,7 @@ class _Preparation:
         self.ledger.different = len({row.key for row in rows})
         if own:
             rows = self._drop(rows, {row.key for row in held}, "also in held-out file")
+            rows = self._drop(rows, _beside(held, rows), "near a held-out row")
         rows = self._cleaned(rows)
         if own:
             held = self._cleaned(held)
@@ -151,11 +152,13 @@ class _Preparation:
                 seen.add(row.key)
                 kept.append(row)
         policy = self.run.data.too_long
-        refuse_too_many([row.length for row in kept], self.limit, policy, texts=all(row.windows for row in kept))
+        kind = "texts" if all(row.windows for row in kept) else "sides" if self.render.sides else "chats"
+        refuse_too_many([row.length for row in kept], self.limit, policy, kind=kind)
         if not self.ledger.lengths:
             self.ledger.lengths = histogram([row.length for row in kept if policy == "truncate" or row.length <= self.limit])
         if policy == "truncate":
-            cut = partial(truncate, bos=self.render.pieces.bos)
+            sides = self.render.sides
+            cut = partial(truncate, bos=self.render.pieces.bos, ends=len(sides.after) if sides else 0)
             return self._without_untrained([row.cut(self.limit, cut) for row in kept])
         for row in kept:
             if row.length > self.limit:
@@ -198,6 +201,8 @@ class _Preparation:
         if windows:
             count = sum(len(row.tokens) for row in windows)
             ledger.notes.append(say("ledger.windows", rows=len(windows), windows=count, limit=self.limit))
+        if self.render.sides is not None:
+            ledger.notes.append(_sides_note([tokens for row in train for tokens in row.tokens], self.limit))
         ledger.check()
         sides: dict[bool, list[Item]] = {True: [], False: []}
         known = self._examples(held)
@@ -247,6 +252,25 @@ class _Names:
         return next(name for name in names if self.given.setdefault(name, file) == file)
 
 
+def _beside(held: list[Row], rows: list[Row]) -> set[int]:
+    """The keys of ``rows`` that share a cluster with a held-out one."""
+    roots, _ = clusters([*held, *rows])  # a cluster is named by its first row
+    return {row.key for row, root in zip(rows, roots[len(held) :], strict=True) if root < len(held)}
+
+
+def _sides_note(sequences: list[Tokens], limit: int) -> str:
+    """How long the two sides are: what is read, and what is written."""
+    written = histogram([len(tokens.ids_T) for tokens in sequences])
+    read = histogram([len(tokens) - len(tokens.ids_T) for tokens in sequences])
+    told = {
+        "read": read["p99"],
+        "longest_read": read["longest"],
+        "written": written["p99"],
+        "longest_written": written["longest"],
+    }
+    return say("sides.lengths", limit=limit, **told)
+
+
 def _fingerprint(*parts: list[Item]) -> str:
     digest = hashlib.sha256()
     for part in parts:
@@ -255,4 +279,6 @@ def _fingerprint(*parts: list[Item]) -> str:
             digest.update(item.id.encode("utf-8", "surrogatepass") + b"\0")
             for tokens in item.tokens:
                 digest.update(tokens.ids_T.tobytes() + b"\0" + tokens.weights_T.tobytes() + b"\0")
+                if tokens.source_ids_T is not None:
+                    digest.update(b"source" + tokens.source_ids_T.tobytes())
     return digest.hexdigest()

@@ -143,7 +143,7 @@ def _base(folder: RunFolder, run: Run, tuned: Loaded) -> Iterator[Loaded]:
     """The base: the adapter switched off where that gives it back, else loaded beside it."""
     from tunesmith.models.load import load_run
 
-    method = METHODS.get(run.method.name)
+    method = METHODS.make(run.method)
     if method.adapter and not method.rewrites_base:
         with tuned.model.disable_adapter():
             yield tuned

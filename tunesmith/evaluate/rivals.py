@@ -80,6 +80,8 @@ def prompt_with_shots(render: Render, chat: Chat, shots: Sequence[Chat]) -> np.n
     """What a model is asked when it sees the examples first; with ``data.template``, filled templates one after another."""
     if render.template is None:
         return render.prompt(with_shots(chat, shots))
+    if render.sides is not None:
+        return _source_after(render, shots, render.prompt(chat))
     return np.concatenate([_shown(render, shots), _bare(render, render.prompt(chat))])
 
 
@@ -87,6 +89,8 @@ def tokens_with_shots(render: Render, chat: Chat, plain: Sequence[Tokens], shots
     """The sequences ``plain`` of ``chat`` after the examples; exactly the tokens that are scored there are scored here."""
     if render.template is None:
         longer = render.chat(with_shots(chat, shots))[-len(plain) :]
+    elif render.sides is not None:
+        return [replace(tokens, source_ids_T=_source_after(render, shots, tokens.source_ids_T)) for tokens in plain]
     else:
         header = _shown(render, shots)
         longer = [_after(header, tokens, len(tokens) - len(_bare(render, tokens.ids_T))) for tokens in plain]
@@ -97,6 +101,19 @@ def _shown(render: Render, shots: Sequence[Chat]) -> np.ndarray:
     gap = render.pieces.more("\n\n")
     parts = [np.array([*_bare(render, render.chat(shot)[-1].ids_T), *gap], np.int32) for shot in shots]
     return np.concatenate([np.array(render.pieces.bos, np.int32), *parts])
+
+
+def _source_after(render: Render, shots: Sequence[Chat], source: np.ndarray | None) -> np.ndarray:
+    """An encoder's side with the examples, question and answer, in front of what is asked."""
+    assert render.sides is not None and source is not None
+    before, after, gap = len(render.sides.before), len(render.sides.after), render.pieces.start("\n\n")
+    shown: list[int] = []
+    for shot in shots:
+        tokens = render.chat(shot)[-1]
+        assert tokens.source_ids_T is not None
+        asked = tokens.source_ids_T[before : len(tokens.source_ids_T) - after]
+        shown += [*asked, *tokens.ids_T[len(render.start) : -1], *gap]
+    return np.concatenate([source[:before], np.array(shown, np.int32), source[before:]])
 
 
 def _bare(render: Render, ids: np.ndarray) -> np.ndarray:
@@ -114,6 +131,6 @@ def _same_scored(longer: Tokens, plain: Tokens) -> Tokens:
     """``longer`` with the weights of its last tokens taken from ``plain``, so that the examples count nothing."""
     scored = np.flatnonzero(longer.weights_T)
     kept = scored[max(0, len(scored) - plain.scored) :]
-    weights = np.zeros(len(longer), np.float32)
+    weights = np.zeros(len(longer.ids_T), np.float32)
     weights[kept] = plain.weights_T[1:][plain.weights_T[1:] != 0][-len(kept) :] if len(kept) else 0
-    return Tokens(longer.ids_T, weights)
+    return replace(longer, weights_T=weights)

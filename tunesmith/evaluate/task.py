@@ -12,8 +12,9 @@ from tunesmith.batch import Tokens
 from tunesmith.data.prepare import Item, Prepared
 from tunesmith.data.reading import examples
 from tunesmith.data.render import Render
+from tunesmith.data.sides import continued
 from tunesmith.evaluate import rivals
-from tunesmith.evaluate.score import continued, likelihoods
+from tunesmith.evaluate.score import likelihoods
 from tunesmith.examples import Chat
 from tunesmith.run import Run
 
@@ -58,10 +59,14 @@ class Task:
         """The item's own sequences, whose trained tokens are scored, then each option after its prompt."""
         item = self.items[index]
         if not shots:
-            return [*item.tokens, *(continued(self.prompts[index], ids) for ids in self.options.values())]
+            return [*item.tokens, *(self.answered(self.prompts[index]) if self.options else ())]
         chat = _chat(item)
         plain = rivals.tokens_with_shots(self.render, chat, item.tokens, self.shown)
-        return [*plain, *(continued(self.prompt(index, shots=True), ids) for ids in self.options.values())]
+        return [*plain, *self.answered(self.prompt(index, shots=True))]
+
+    def answered(self, prompt: np.ndarray) -> list[Tokens]:
+        """Each option as the answer to ``prompt``."""
+        return [continued(prompt, ids, self.render.start) for ids in self.options.values()]
 
     def prompt(self, index: int, *, shots: bool = False) -> np.ndarray:
         """What a model is asked."""
@@ -137,8 +142,9 @@ def answer_of(render: Render, chat: Chat) -> tuple[np.ndarray, tuple[int, ...], 
     """The prompt, the last answer's ids with their stop token, and the text without thinking that a model has to write."""
     last = replace(chat, turns=(*chat.turns[:-1], replace(chat.turns[-1], train=True)))
     prompt, ids = render.prompt(last), render.chat(last)[-1].ids_T
-    assert np.array_equal(ids[: len(prompt)], prompt), "a rendered conversation begins with what its prompt renders to"
-    answer = tuple(ids[len(prompt) :].tolist())
+    given = np.array(render.start, np.int32) if render.start else prompt
+    assert np.array_equal(ids[: len(given)], given), "a rendered conversation begins with what its prompt renders to"
+    answer = tuple(ids[len(given) :].tolist())
     return prompt, answer, final(render.tokenizer.decode(answer, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 

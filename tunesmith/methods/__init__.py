@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from tunesmith.batch import Batch
+    from tunesmith.batch import Batch, Ratio
 
 __all__ = ["METHODS", "Method", "preset"]
 
@@ -25,28 +25,33 @@ class Method:
     """Base of the methods. What one cannot do is stated as data."""
 
     name: ClassVar[str]
-    learning_rate: ClassVar[float]
+    learning_rate: float
     """Its own default; a single one for all methods is badly wrong."""
-    source: ClassVar[str] = ""
+    source: str = ""
     """Where that learning rate comes from."""
     search: ClassVar[tuple[float, float]]
     """The rates between which a better one is worth looking for."""
-    merges: ClassVar[bool] = True
+    merges: bool = True
     """Whether it folds into the base's weights."""
-    layouts: ClassVar[frozenset[str]] = frozenset({"forest", "padded"})
+    layouts: frozenset[str] = frozenset({"forest", "padded"})
     rewrites_base: bool = False
     """Whether, while it trains, switching it off does not give the base back."""
     starts_as_base: bool = True
     """Whether the model answers as the base does before the first step."""
     adapter: ClassVar[bool] = True
     """Whether it is saved as an adapter in peft's format beside its base; otherwise as a whole model."""
-    full_precision: ClassVar[bool] = False
+    full_precision: bool = False
     """Whether it holds the whole model in fp32, what is frozen too."""
+    kinds: frozenset[str] = frozenset({"decoder", "encoder", "encoder-decoder"})
+    """The kinds of model that it can take."""
+    changes: ClassVar[frozenset[str]] = frozenset()
+    """The kinds of layer that it changes (linear, norm, bias, block): methods with none in common combine; without any it
+    works alone."""
     bases: frozenset[str] = frozenset({"plain", "nf4", "int8"})
     """The kinds of base that it trains on: plain weights, or quantised ones (``model.quantize``)."""
-    new_tokens: ClassVar[bool] = False
+    new_tokens: bool = False
     """Whether it trains the rows of tokens that were added (``model.add_tokens``)."""
-    fills: ClassVar[Mapping[str, Any]] = {}
+    fills: Mapping[str, Any] = {}
     """Settings of the run, by dotted path, that have this value with it where the run gives none; see ``preset``."""
     of: ClassVar[str] = ""
     """The method that it is a preset of."""
@@ -77,6 +82,10 @@ class Method:
     def penalty(self, batch: Batch) -> Any:
         """A term added to the loss sum of ``batch``; 0 for most methods."""
         return 0.0
+
+    def metrics(self) -> dict[str, Ratio]:
+        """Numbers of the batch that ``penalty`` has just seen, for the record's line of the step; none for most."""
+        return {}
 
     def state(self) -> dict[str, torch.Tensor]:
         """Every tensor that the next step reads and the weights do not hold."""

@@ -21,6 +21,7 @@ class Bitfit(Method):
     learning_rate = 1e-3
     source = "no published rate that was checked; far above that of full, as so few weights are trained"
     search = (1e-4, 1e-2)
+    changes = frozenset({"norm", "bias"})
     merges = False
     rewrites_base = True
     adapter = False

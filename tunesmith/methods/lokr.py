@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge, Gt
 
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, targets_of, with_adapter
+from tunesmith.methods._peft import Targets, targets_of, task_type, with_adapter
 from tunesmith.spec import Spec
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ class Lokr(Method):
     source = "no published rate that was checked; above LoRA's, as one of its factors starts at 0"
     search = (3e-4, 1e-2)
     bases = frozenset({"plain", "int8"})  # peft gives the change the shape of the weight, which is packed in nf4
+    changes = frozenset({"linear"})
 
     class Config(Spec):
         """Settings of Lokr."""
@@ -48,6 +49,6 @@ class Lokr(Method):
                 alpha=config.alpha,
                 decompose_factor=config.factor or -1,
                 target_modules=targets,
-                task_type="CAUSAL_LM",
+                task_type=task_type(model),
             ),
         )

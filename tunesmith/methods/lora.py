@@ -14,7 +14,7 @@ from annotated_types import Ge, Gt, Lt
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, by_layer, matched_layers, pattern_of, targets_of, with_adapter
+from tunesmith.methods._peft import Targets, by_layer, matched_layers, pattern_of, targets_of, task_type, with_adapter
 from tunesmith.models.tokens import added_rows
 from tunesmith.spec import Spec
 from tunesmith.words import say
@@ -33,6 +33,7 @@ class Lora(Method):
     source = "Dettmers et al. 2023 (QLoRA), appendix B: 2e-4 for 7B and 13B models with LoRA on all linear layers"
     search = (5e-5, 2e-3)
     new_tokens = True
+    changes = frozenset({"linear"})
 
     class Config(Spec):
         """Low-rank adaptation."""
@@ -72,6 +73,8 @@ class Lora(Method):
         """A peft model; SpecError when a target matches nothing or a layer is smaller than the rank."""
         from peft import LoraConfig
 
+        from tunesmith.models.layers.lora import fuse
+
         config = self.config
         if config.init == "loftq" and config.variant == "dora":
             raise SpecError(Problem("method.variant", say("method.loftq_with_dora")))
@@ -81,7 +84,7 @@ class Lora(Method):
         how = {"use_rslora": config.variant == "rslora", "use_dora": config.variant == "dora", "init_lora_weights": init}
         how |= {"lora_dropout": config.dropout, "bias": config.bias} | self._sizes(model)
         how["trainable_token_indices"] = added_rows(model)
-        self.model = with_adapter(model, LoraConfig(**how, task_type="CAUSAL_LM"))
+        self.model = with_adapter(model, LoraConfig(**how, task_type=task_type(model)))
         if config.init == "loftq" and not empty:
             from tunesmith.methods._starts import from_rounding
 
@@ -89,6 +92,7 @@ class Lora(Method):
         if config.init == "olora" and any(vars(part).get("fan_in_fan_out") for part in self.model.modules()):
             # peft takes such a weight apart the wrong way round, and fails at the first batch.
             raise SpecError(Problem("method.init", say("method.cannot_take", method="olora", error="Conv1D")))
+        fuse(self.model)
         if self.rewrites_base:
             self._start = {name: weight.detach().clone() for name, weight in self._factors().items()}
         return self.model
@@ -111,8 +115,8 @@ class Lora(Method):
         } | patterns
 
     def rate_factor(self, name: str, parameter: torch.nn.Parameter) -> float:
-        """LoRA+: B, and what is a vector, learn faster than A."""
-        return self.config.plus_ratio if "lora_B" in name or parameter.ndim == 1 else 1.0
+        """LoRA+: B, and as in peft dora's sizes, learn faster than A."""
+        return self.config.plus_ratio if "lora_B" in name or ("lora_" in name and parameter.ndim == 1) else 1.0
 
     def study(self, model: torch.nn.Module, batches: Sequence[Batch]) -> None:
         """EVA's start, from the inputs that the layers get on ``batches``."""

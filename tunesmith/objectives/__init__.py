@@ -24,6 +24,8 @@ class Objective:
     """What its loss is a sum over: token (weights), sequence or example."""
     roles: ClassVar[frozenset[str]] = frozenset()
     """The models it needs beside the policy."""
+    two_sided: ClassVar[bool] = False
+    """Whether it can train a model with an encoder and a decoder."""
 
     class Config(Spec):
         """No settings."""

@@ -15,6 +15,7 @@ from tunesmith.methods import METHODS
 from tunesmith.models.hub import folder_of
 from tunesmith.models.load import Loaded, load_model, load_tokenizer
 from tunesmith.models.quantize import count
+from tunesmith.models.routing import Routers
 from tunesmith.objectives import OBJECTIVES
 from tunesmith.run import Resolved
 from tunesmith.training import device as devices
@@ -134,6 +135,7 @@ def _work(resolved: Resolved, prepared: Prepared, model: Loaded, *, method: Any,
         model=model,
         objective=OBJECTIVES.make(run.objective),
         method=method,
+        routers=Routers(model.model),
         device=device,
         named=named,
         optimizer=optimizer,

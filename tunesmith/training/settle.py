@@ -30,7 +30,7 @@ def fill(resolved: Resolved, derived: Derived) -> Resolved:
 def with_preset(resolved: Resolved) -> Resolved:
     """``resolved`` with what its method, where that is a preset, gives to settings that the run does not name."""
     run, origins = resolved.run, dict(resolved.origins)
-    for path, text in METHODS.get(run.method.name).fills.items():
+    for path, text in METHODS.make(run.method).fills.items():
         *groups, key = path.split(".")
         group = _at(run, ".".join(groups))
         named = {name: value for name, value in dict(group).items() if name in group.model_fields_set}
@@ -64,7 +64,7 @@ def from_rows(run: Run, rows: int) -> Derived:
 
 def default_rate(run: Run) -> tuple[float, str]:
     """The method's own learning rate times the optimizer's factor, and where they come from."""
-    method, factor = METHODS.get(run.method.name), OPTIMIZERS.get(run.train.optimizer.name).rate_factor
+    method, factor = METHODS.make(run.method), OPTIMIZERS.get(run.train.optimizer.name).rate_factor
     reason = "plan.reason_learning_rate" if method.source else "plan.reason_learning_rate_bare"
     text = say(reason, method=run.method.name, source=method.source)
     if factor != 1:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from tunesmith.run import Resolved
 from tunesmith.training import device as devices
 from tunesmith.training.checkpoint import Checkpoints
 from tunesmith.training.device import GIB
+from tunesmith.training.disk import disk_of
 from tunesmith.training.health import Spikes
 from tunesmith.training.look import Looker
 from tunesmith.training.loop import Position, fit
@@ -183,14 +183,12 @@ def _resume(checkpoints: Checkpoints, state: State, at: Position, record: Record
 def _check_disk(ready: Ready, folder: RunFolder) -> None:
     """DiskError when the checkpoints, the best and the last model cannot fit."""
     work = ready.work
-    trained = sum(parameter.numel() * 4 for _, parameter in work.named)
-    model = trained if work.method.adapter else sum(p.numel() * p.element_size() for p in work.model.model.parameters())
-    # Weights and two moments a checkpoint, one more than is kept while a new one is written.
-    need = 3 * trained * (work.run.train.keep.keep + 1) + 2 * model
-    place = next(parent for parent in [folder.path, *folder.path.absolute().parents] if parent.exists())
-    free = shutil.disk_usage(place).free
-    if free < need:
-        raise DiskError(say("train.disk_too_small", place=place, need=f"{need / GIB:.2f}", free=f"{free / GIB:.2f}"))
+    trainable = sum(parameter.numel() for _, parameter in work.named)
+    whole = sum(p.numel() * p.element_size() for p in work.model.model.parameters())
+    disk = disk_of(trainable, 4 * trainable if work.method.adapter else whole, work.run)
+    if disk.free < disk.needed:
+        need, free = f"{disk.needed / GIB:.2f}", f"{disk.free / GIB:.2f}"
+        raise DiskError(say("train.disk_too_small", place=folder.path, need=need, free=free))
 
 
 def _open_folder(ready: Ready, folder: RunFolder, *, plan: str | None, resume: bool) -> None:
