@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tunesmith.data.sides import KEY
 from tunesmith.errors import ModelError, Problem, SpecError
+from tunesmith.models import tokens
 from tunesmith.spec import METHODS
 from tunesmith.words import say
 
@@ -46,8 +47,8 @@ class Loaded:
         return batch.to(self.model.get_input_embeddings().weight.device)
 
 
-def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
-    """The folder's tokenizer; ModelError where there is none."""
+def load_tokenizer(folder: Path, *, trust_remote_code: bool = False, add_tokens: tuple[str, ...] = ()) -> Any:
+    """The folder's tokenizer with ``add_tokens``; ModelError where there is none."""
     from transformers import AutoTokenizer
 
     try:
@@ -58,8 +59,11 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
         try:
             config = load_config(folder, trust_remote_code=trust_remote_code)
         except ModelError:
-            return tokenizer  # what is wrong with the config is said where the model is loaded or planned
-        _tell_sides(tokenizer, config)
+            config = None  # what is wrong with it is said where the model is loaded or planned
+        if config is not None:
+            _tell_sides(tokenizer, config)
+    if add_tokens:
+        tokens.add_to(tokenizer, add_tokens)
     return tokenizer
 
 
@@ -97,15 +101,27 @@ def language_class(config: Any) -> Any:
     return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
 
 
-def load_model(folder: Path, *, dtype: torch.dtype, device: Any, trust_remote_code: bool = False) -> Loaded:
+def load_model(
+    folder: Path,
+    *,
+    dtype: torch.dtype,
+    device: Any,
+    trust_remote_code: bool = False,
+    quantize: str | None = None,
+    add_tokens: tuple[str, ...] = (),
+) -> Loaded:
     """The language model of a folder, all weights without gradient, in evaluation mode."""
     import torch
 
     from tunesmith.models.probe import own_head, settle
 
     config = load_config(folder, trust_remote_code=trust_remote_code)
-    model = _weights(folder, config, dtype=dtype, trust_remote_code=trust_remote_code).to(device).eval()
-    model.requires_grad_(False)
+    how = {"dtype": dtype, "trust_remote_code": trust_remote_code}
+    model = _quantised(folder, config, quantize, device, **how) if quantize else _weights(folder, config, **how).to(device)
+    model.eval().requires_grad_(False)
+    tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
+    if add_tokens:
+        tokens.grow(model, tokenizer, add_tokens)
     layout, reason = "padded", "this class computes its attention itself"
     tolerance = 1e-3 if dtype == torch.float32 else 0.1
     if config.is_encoder_decoder:
@@ -113,15 +129,24 @@ def load_model(folder: Path, *, dtype: torch.dtype, device: Any, trust_remote_co
         own_head(model, tolerance)
     elif take_over_attention(model):
         layout, reason = settle(model, tolerance)
-    tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
     return Loaded(model, tokenizer, layout, {"layout": reason})  # type: ignore[arg-type]
 
 
-def _weights(folder: Path, config: Any, *, dtype: torch.dtype, trust_remote_code: bool) -> Any:
+def _quantised(folder: Path, config: Any, kind: str, device: Any, *, dtype: torch.dtype, trust_remote_code: bool) -> Any:
+    from tunesmith.models import quantize
+
+    place = {"quantization_config": quantize.settings(kind, dtype), "device_map": {"": device}}
+    model = _weights(folder, config, dtype=dtype, trust_remote_code=trust_remote_code, **place)
+    quantize.make_steady(model)
+    return model
+
+
+def _weights(folder: Path, config: Any, *, dtype: torch.dtype, trust_remote_code: bool, **place: Any) -> Any:
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # ours says what is loading
     how = {"dtype": dtype, "use_safetensors": True, "local_files_only": True, "trust_remote_code": trust_remote_code}
+    how |= place
     try:
         return language_class(config).from_pretrained(folder, config=config, **how)
     except ValueError as error:
@@ -160,7 +185,9 @@ def load_run(
     device, own = _place(run.train.machine)
     adapter = (place / "adapter_config.json").is_file()
     source = folder_of(run.model) if adapter or not tuned else place
-    loaded = load_model(source, dtype=dtype or own, device=device, trust_remote_code=run.model.trust_remote_code)
+    more = {"quantize": run.model.quantize, "add_tokens": run.model.add_tokens} if source != place else {}
+    more["trust_remote_code"] = run.model.trust_remote_code
+    loaded = load_model(source, dtype=dtype or own, device=device, **more)  # type: ignore[arg-type]
     if adapter and (tuned or METHODS.make(run.method).slots):
         loaded.model = attach(loaded.model, place)
     if METHODS.make(run.method).slots:

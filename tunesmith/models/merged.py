@@ -35,23 +35,28 @@ def merged(adapter: Path, find: Callable[[str, str | None], Path]) -> Path:
         if not made(target):  # by another process, meanwhile
             notice(say("hub.merging", adapter=adapter, base=name))
             with drafted(target) as draft:
-                _merge(base, adapter, draft)
+                _merge(base, adapter, draft, facts)
                 finish(draft, {"source": str(adapter), "sha256": weights})
     return target
 
 
-def _merge(base: Path, adapter: Path, draft: Path) -> None:
+def _merge(base: Path, adapter: Path, draft: Path, facts: dict[str, Any]) -> None:
     import torch
     from transformers import AutoTokenizer
 
-    from tunesmith.models import own
-    from tunesmith.models.load import attach, language_class, load_config
+    from tunesmith.models import own, tokens
+    from tunesmith.models.load import attach, language_class, load_config, load_model, load_tokenizer
+    from tunesmith.models.quantize import make_plain
 
     if own.is_own(adapter) and not own.method_of(adapter).merges:
         raise ModelError(Problem(str(adapter), say("own.cannot_go_on", method=own.method_of(adapter).name)))
     kind = language_class(load_config(base))
     plain: Any = kind.from_pretrained(base, dtype="auto", use_safetensors=True, local_files_only=True)
     stored = plain.dtype
+    if facts.get("quantize"):
+        plain = make_plain(load_model(base, dtype=torch.float32, device="cpu", quantize=facts["quantize"]).model)
+    if facts.get("add_tokens"):
+        tokens.grow(plain, load_tokenizer(base), facts["add_tokens"])
     # In fp32, so that the change is rounded once, when it is stored.
     model = own.merge(attach(plain.to(torch.float32), adapter))
     model.to(stored).save_pretrained(draft)
