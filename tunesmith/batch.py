@@ -127,20 +127,6 @@ class Batch:
             batch.source_ids_BS, batch.source_mask_BS = right_padded(sources, pad_id)
         return batch.to(self.ids_T.device)
 
-    def members(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Flat index and sequence of every token, sequence by sequence: a shared one once for each of its owners, no padding."""
-        import torch
-
-        ends, forest = self.ends_B.tolist(), self.layout.forest
-        if forest is None:
-            pieces = [np.arange(end - end % self.layout.length, end + 1) for end in ends]
-        else:
-            by_stop = {segment.stop: segment for segment in forest.segments}
-            pieces = [_above(by_stop[end + 1], forest.segments) for end in ends]
-        owners = np.repeat(np.arange(len(pieces)), [len(piece) for piece in pieces])
-        device = self.ids_T.device
-        return torch.from_numpy(np.concatenate(pieces)).to(device), torch.from_numpy(owners).to(device)
-
     @property
     def input_ids(self) -> torch.Tensor:
         """The ids as rows."""
@@ -211,15 +197,6 @@ def _gather(
         units=units[unit],
         units_B=torch.tensor(each[unit], dtype=torch.float32),
     )
-
-
-def _above(segment: Segment, segments: Sequence[Segment]) -> np.ndarray:
-    """Flat indices of a segment's tokens and of those it hangs from, by depth."""
-    pieces = [np.arange(segment.start, segment.stop)]
-    while segment.parent >= 0:
-        segment = segments[segment.parent]
-        pieces.append(np.arange(segment.start, segment.stop))
-    return np.concatenate(pieces[::-1])
 
 
 def _columns(sequences: list[Tokens], scored: list[np.ndarray]) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def trackers_there(run: Run) -> Iterator[Problem]:
 
 def model_fits(run: Run, kind: str) -> Iterator[Problem]:
     """Method and objective can take a model of this kind: a decoder, an encoder, or both together."""
-    method = METHODS.get(run.method.name)
+    method = METHODS.make(run.method)
     if kind not in method.kinds:
         known = ", ".join(say(f"sides.{one}") for one in sorted(method.kinds))
         yield Problem("method", say("sides.kind", method=run.method.name, kind=say(f"sides.{kind}"), known=known))
