@@ -16,7 +16,7 @@ from models.test_forest import sequences
 from training import runs
 from tunesmith.batch import Batch, Tokens
 from tunesmith.models.load import take_over_attention
-from tunesmith.models.routing import Routers, balance, routed
+from tunesmith.models.routing import Routers, balance, members, routed
 from tunesmith.models.views import token_loss
 from tunesmith.spec import METHODS
 from tunesmith.training.start import train
@@ -99,6 +99,14 @@ def test_the_balance_by_hand() -> None:
     total, counts = balance([routed(probs.log(), 1)], Batch.grow([[tokens]]))
     assert float(total) == pytest.approx(2 * 3 * (1.0 * 0.6)), "weighted by the sequence's two units"
     assert counts.tolist() == [[2, 0, 0]]
+
+
+def test_every_token_belongs_to_its_sequence_and_padding_to_none() -> None:
+    batch = Batch.grow(sequences())
+    told = [tokens.ids_T.tolist() for example in batch.sequences for tokens in example]
+    for laid in (batch, batch.padded()):
+        index_M, owner_M = members(laid)
+        assert [laid.ids_T[index_M[owner_M == row]].tolist() for row in range(len(told))] == told
 
 
 @pytest.mark.parametrize("unit", ["token", "sequence", "example"])

@@ -12,10 +12,7 @@ from torch.nn.functional import gelu, relu
 
 from methods.test_contract import applied, base, logits, stepped
 from models.architectures import tiny
-from models.test_forest import sequences
-from tests.conftest import tiny_model
 from training import runs
-from tunesmith.batch import Batch
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import ModelError, SpecError
 from tunesmith.export.merge import export
