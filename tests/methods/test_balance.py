@@ -16,7 +16,7 @@ from models.test_forest import sequences
 from training import runs
 from tunesmith.batch import Batch, Tokens
 from tunesmith.models.load import take_over_attention
-from tunesmith.models.routing import Routers, balance, members, routed
+from tunesmith.models.routing import Routers, balance, routed
 from tunesmith.models.views import token_loss
 from tunesmith.spec import METHODS
 from tunesmith.training.start import train

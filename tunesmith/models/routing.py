@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
-from tunesmith.batch import Batch, Ratio, Segment
+from tunesmith.batch import Batch, Ratio
 from tunesmith.models.load import gates
 
 
@@ -23,31 +22,9 @@ def routed(logits_TE: torch.Tensor, top_k: int) -> tuple[torch.Tensor, torch.Ten
     return probs_TE, chosen_TE
 
 
-def members(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Flat index and sequence of every token, sequence by sequence: a shared one once for each of its owners, no padding."""
-    ends, forest = batch.ends_B.tolist(), batch.layout.forest
-    if forest is None:
-        pieces = [np.arange(end - end % batch.layout.length, end + 1) for end in ends]
-    else:
-        by_stop = {segment.stop: segment for segment in forest.segments}
-        pieces = [_with_ancestors(by_stop[end + 1], forest.segments) for end in ends]
-    owners = np.repeat(np.arange(len(pieces)), [len(piece) for piece in pieces])
-    device = batch.ids_T.device
-    return torch.from_numpy(np.concatenate(pieces)).to(device), torch.from_numpy(owners).to(device)
-
-
-def _with_ancestors(segment: Segment, segments: Sequence[Segment]) -> np.ndarray:
-    """Flat indices of a segment's tokens and of those it hangs from, by depth."""
-    pieces = [np.arange(segment.start, segment.stop)]
-    while segment.parent >= 0:
-        segment = segments[segment.parent]
-        pieces.append(np.arange(segment.start, segment.stop))
-    return np.concatenate(pieces[::-1])
-
-
 def means_over_sequences(batch: Batch) -> torch.Tensor:
     """``[B, T]``: its product with a value a token is the mean over the tokens of each sequence."""
-    index_M, owner_M = members(batch)
+    index_M, owner_M = batch.members()
     lengths_B = torch.bincount(owner_M, minlength=len(batch.ends_B)).float()
     means_BT = torch.zeros(len(lengths_B), len(batch.ids_T), device=index_M.device)
     means_BT[owner_M, index_M] = 1.0 / lengths_B[owner_M]
