@@ -105,7 +105,7 @@ def test_every_token_belongs_to_its_sequence_and_padding_to_none() -> None:
     batch = Batch.grow(sequences())
     told = [tokens.ids_T.tolist() for example in batch.sequences for tokens in example]
     for laid in (batch, batch.padded()):
-        index_M, owner_M = members(laid)
+        index_M, owner_M = laid.members()
         assert [laid.ids_T[index_M[owner_M == row]].tolist() for row in range(len(told))] == told
 
 
