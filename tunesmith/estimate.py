@@ -30,8 +30,10 @@ OVERHEAD = {"cpu": 0.7 * GIB, "cuda": 1.2 * GIB, "mps": 0.7 * GIB}
 
 @dataclass(frozen=True)
 class Shape:
-    """A model without its weights. ``limit`` is the longest row that it takes (tokens), None where it says none;
-    ``linear`` counts the weights that quantisation rounds, where it is asked for."""
+    """A model without its weights. ``limit`` is the longest row that it takes (tokens), None where it says none.
+
+    What a method's virtual tokens take of a row is not in it. ``linear`` counts the weights that quantisation rounds.
+    """
 
     model: torch.nn.Module
     parameters: int
@@ -85,8 +87,9 @@ def shape(folder: Path, run: Run) -> Shape:
     model.requires_grad_(False)
     linear = sum(math.prod(size_of(layer)) for layer in linear_layers(model).values())
     before = sum(parameter.numel() for parameter in model.parameters())
+    method = METHODS.make(run.method)
     with torch.device("meta"):
-        changed = METHODS.make(run.method).apply(model)
+        changed = method.apply(model)
     trainable = sum(parameter.numel() for parameter in changed.parameters() if parameter.requires_grad)
     text = config.get_text_config().to_dict()
     # T5 keeps a number of positions in its config, but sees distances alone, and has no longest row.
@@ -95,7 +98,8 @@ def shape(folder: Path, run: Run) -> Shape:
     # What a method adds is not in the headers; the base's weights are, whatever the class makes of them.
     base = weights_in(folder) if (folder / "config.json").is_file() else before
     own = sum(parameter.numel() for parameter in changed.parameters()) - before
-    return Shape(changed, base + own, trainable, int(limit) if limit else None, int(text.get("vocab_size") or 0), linear)
+    limit = int(limit) - method.virtual_tokens if limit else None
+    return Shape(changed, base + own, trainable, limit, int(text.get("vocab_size") or 0), linear)
 
 
 @dataclass(frozen=True)

@@ -106,8 +106,8 @@ class _Making:
         return Plan(Resolved(self.run, self.origins), prepared, self.facts, problems, self.warnings)
 
 
-def make(run: Run, *, probe: bool = False, progress: Progress | None = None) -> Plan:
-    """The plan of ``run``: it reads the data, and of the model only config and headers, except with ``probe``, which measures."""
+def make(run: Run, *, prepared: Prepared | None = None, probe: bool = False, progress: Progress | None = None) -> Plan:
+    """The plan of ``run``: it reads the data unless given, and of the model only config and headers, but ``probe`` measures."""
     from tunesmith.models.hub import folder_of
     from tunesmith.models.load import load_tokenizer
 
@@ -123,10 +123,10 @@ def make(run: Run, *, probe: bool = False, progress: Progress | None = None) -> 
     device, form = _machine(making), making.attempt(lambda: estimate.shape(folder, making.run))
     how = {"trust_remote_code": run.model.trust_remote_code, "add_tokens": run.model.add_tokens}
     tokenizer = making.attempt(lambda: load_tokenizer(folder, **how))
-    prepared = None
     if tokenizer is not None:
         _lengths(making, form, tokenizer.model_max_length)
-        prepared = making.attempt(lambda: prepare(making.run, tokenizer, progress=progress)) if data_is_there else None
+        if prepared is None and data_is_there:
+            prepared = making.attempt(lambda: prepare(making.run, tokenizer, progress=progress))
     if prepared is not None:
         _rows(making, prepared)
     if form is not None and device is not None:
@@ -142,7 +142,7 @@ def _places(making: _Making) -> None:
     run, path = making.run, making.run.data.path
     many = [] if isinstance(path, str) else [source.model_copy(update={"path": _place(source.path)}) for source in path]
     values = {"model.path": run.model.path, "data.path": path, "data.held_out": run.data.held_out, "questions": run.questions}
-    for name, value in values.items():
+    for name, value in {**values, "prove.prompt": run.prove.prompt}.items():
         if isinstance(value, str) and value not in ("", "starter"):
             making.put(name, _place(value), "")
     if many:

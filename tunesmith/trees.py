@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import torch
 
 # Hanging a sequence from a shared segment costs an attention call and a gather; below this many
 # shared tokens it costs more than computing them again.
@@ -29,6 +32,13 @@ class Forest:
 
     segments: tuple[Segment, ...]
     cache: dict[Any, Any] = field(default_factory=dict)
+    above: tuple[tuple[torch.Tensor, torch.Tensor], ...] = ()
+    """Keys and values of every layer (``[1, heads, tokens, width]``) that stand above every root; no tokens of the row."""
+
+    def under(self, count: int) -> Forest:
+        """The same trees under one root of ``count`` tokens, which stands first in the row."""
+        moved = (Segment(s.start + count, s.stop + count, s.parent + 1, s.depth + count) for s in self.segments)
+        return Forest((Segment(0, count, -1, 0), *moved))
 
 
 def above(segment: Segment, segments: Sequence[Segment]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from tunesmith.data.lengths import truncate
 from tunesmith.data.readers import READERS
 from tunesmith.data.render import Render
 from tunesmith.data.sides import Sides
-from tunesmith.errors import DataError, SpecError
+from tunesmith.errors import DataError, ModelError, SpecError
 from tunesmith.evaluate import rivals
 from tunesmith.evaluate.task import answer_of
 from tunesmith.examples import Chat, Turn
@@ -115,6 +116,7 @@ def test_the_check_shows_and_counts_both_sides(t5: Any, tmp_path: Path) -> None:
         check(Data(**{**data, "max_length": 20}), t5)
     cut = check(Data(**{**data, "max_length": 20, "too_long": "truncate"}), t5)
     assert cut.ledger.tokens["lost"] > 0 and not cut.ledger.dropped
+    assert all("</s>\n→ <pad>" in text.plain for _, text in cut.samples), "a source that was cut still ends"
 
 
 @pytest.mark.parametrize(
@@ -137,3 +139,11 @@ def test_translations_and_summaries_are_read(row: dict[str, Any], asked: str, an
 def test_one_language_alone_is_told() -> None:
     with pytest.raises(DataError, match="an object of two languages is needed here"):
         READERS.get("source_target")().read({"translation": {"en": "a"}})
+
+
+def test_a_config_without_a_start_token_is_told(tmp_path: Path) -> None:
+    folder = tiny_pair(tmp_path, "t5")
+    config = json.loads((folder / "config.json").read_text()) | {"decoder_start_token_id": None, "bos_token_id": None}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="set decoder_start_token_id in its config"):
+        load_tokenizer(folder)

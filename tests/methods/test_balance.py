@@ -80,6 +80,18 @@ def test_forest_and_padding_and_one_by_one_give_one_balance(kind: str) -> None:
         assert len(shares) == 4 and sum(shares) == pytest.approx(1)
 
 
+def test_a_layer_that_reads_one_vector_a_sequence_has_no_tokens_to_spread() -> None:
+    from methods.test_own import outside
+
+    method = METHODS.make(METHODS.config({"name": "moe_lora", "rank": 2, "targets": "query, bert.pooler.dense"}))
+    model = method.apply(outside("bert").requires_grad_(False)).train()
+    batch = Batch.grow(sequences()).padded()
+    mask = batch.mask_T.view(batch.layout.rows, batch.layout.length)
+    model(input_ids=batch.input_ids, attention_mask=mask)
+    assert method.penalty(batch).item() > 0
+    assert [name.rpartition(".")[2] for name in method.at_end()["experts"]] == ["query", "query"]
+
+
 def test_the_balance_by_hand() -> None:
     # Two tokens of one sequence, three experts, one choice a token: both go to expert 0.
     probs = torch.tensor([[0.5, 0.3, 0.2], [0.7, 0.2, 0.1]])

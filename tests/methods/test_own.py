@@ -313,3 +313,11 @@ def test_the_contract_batch_has_what_its_penalty_needs(tmp_path: Path) -> None:
     told = [tokens.ids_T.tolist() for example in batch.sequences for tokens in example]
     assert [batch.ids_T[index_M[owner_M == row]].tolist() for row in range(len(told))] == told
     assert tiny_model(tmp_path).is_dir()
+
+
+def test_the_method_that_contributing_shows_is_the_real_one() -> None:
+    page = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    diff = page.partition("```diff\n")[2].partition("```")[0].split("\n")
+    name = diff[1].removeprefix("+++ b/")
+    shown = [line.removeprefix("+") for line in diff[3:-1]]
+    assert "\n".join([*shown, ""]) == (Path(__file__).parents[2] / name).read_text(encoding="utf-8")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,9 +12,11 @@ from tunesmith.batch import Batch, Tokens
 from tunesmith.cuts import cut
 from tunesmith.data.render import Render
 from tunesmith.examples import Chat, Turn
+from tunesmith.models.generate import generate
 from tunesmith.models.load import Loaded, load_model
 from tunesmith.models.views import makes_own_logits, see, token_loss
-from tunesmith.run import Data
+from tunesmith.run import Data, Generate
+from tunesmith.spec import OBJECTIVES
 from two_sided import MODELS, tiny_pair
 
 ASKED = ["How far is it?", "From here to the sea", "翻译成中文 please", "x", "How far is the sea from here to the answer?"] * 2
@@ -95,3 +99,33 @@ def test_cuts_cost_both_sides() -> None:
     assert [len(tokens) for example in examples for tokens in example] == [100, 100, 100]
     assert cut(examples, 360, padded=True) == [[0, 1], [2]], "two rows of 90 tokens on either side"
     assert cut(examples, 359, padded=True) == [[0], [1, 2]]
+
+
+def test_checkpointing_and_its_noise_change_no_gradient(tmp_path: Path) -> None:
+    loaded = load_model(tiny_pair(tmp_path, dropout_rate=0.0), dtype=torch.float32, device="cpu")
+    model, batch = loaded.model.train().requires_grad_(True), loaded.lay(Batch.grow(rows(loaded)))
+    found = []
+    for checkpointing in (False, True):
+        if checkpointing:
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        torch.manual_seed(0)
+        model.zero_grad()
+        OBJECTIVES.make(OBJECTIVES.config({"name": "sft", "neftune": 5})).loss({"policy": model}, batch).total.backward()
+        found.append(torch.cat([w.grad.flatten() for w in model.parameters() if w.grad is not None]))
+    assert float((found[0] - found[1]).norm()) < 1e-5 * float(found[0].norm())
+
+
+def test_answers_of_a_batch_are_those_of_each_alone_and_of_plain_transformers(loaded: Loaded) -> None:
+    render = Render(loaded.tokenizer, Data(path="x"))
+    prompts = [render.prompt(Chat((Turn("user", asked * times),))) for asked, times in (("x", 1), (ASKED[0], 2), (ASKED[4], 3))]
+    assert len({len(prompt) for prompt in prompts}) == 3
+    together = generate(loaded.model, loaded.tokenizer, prompts, Generate(max_new_tokens=8), stop_ids=(1,))
+    for prompt, answer in zip(prompts, together, strict=True):
+        ids = torch.from_numpy(prompt.astype(np.int64))[None]
+        given = torch.tensor([render.start])
+        own = loaded.model.generate(ids, decoder_input_ids=given, max_new_tokens=8, do_sample=False, num_beams=1, eos_token_id=1)
+        written = own[0, len(render.start) :].tolist()
+        assert list(answer.ids) == (written[: written.index(1)] if 1 in written else written)
+        (alone,) = generate(loaded.model, loaded.tokenizer, [prompt], Generate(max_new_tokens=8), stop_ids=(1,))
+        assert alone == answer
+    assert len({answer.ids for answer in together}) > 1, "what is read matters"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,9 @@ def test_answers_begin_as_the_decoder_is_begun(bart_run: RunFolder, tmp_path: Pa
     assert predicted == plainly(exported.load, [f"how far?\n{text}" for text in asked])
     assert predictor.chat([{"role": "user", "content": asked[0]}]) == predicted[0]
     assert "".join(Session(bart_run).say(asked[0])) == predicted[0]
+    saved = json.loads((tmp_path / "out" / "generation_config.json").read_text(encoding="utf-8"))
+    names = ("decoder_start_token_id", "forced_bos_token_id", "max_new_tokens")
+    assert [saved[name] for name in names] == [1, 2, 7], "the <s> that an answer begins with counts as written there"
     told = predictor.loaded.tokenizer.init_kwargs["encoder_decoder"]
     assert told == {"start": 1, "end": 1} and predictor.render.start == (1, 2)
 

@@ -45,21 +45,26 @@ class Prepared:
     fingerprint: str
     """sha256 over all ids and tokens: tells a changed file, template or setting from the one trained on."""
     render: Render
+    seed: int = 0
+    """By which the rows were split."""
 
 
-def prepare(run: Run, tokenizer: Any, *, limit: int | None = None, progress: Progress | None = None) -> Prepared:
+def prepare(
+    run: Run, tokenizer: Any, *, limit: int | None = None, seed: int | None = None, progress: Progress | None = None
+) -> Prepared:
     """Reads, renders, cleans and splits the rows of a run.
 
-    ``limit`` is the model's own longest sequence (tokens), used where ``data.max_length`` is not given.
+    ``limit`` is the model's own longest sequence (tokens), used where ``data.max_length`` is not given; the split is
+    drawn by ``seed``, that of the run when not given.
     """
-    return _Preparation(run, tokenizer, limit, progress).done()
+    return _Preparation(run, tokenizer, limit, progress, run.train.seed if seed is None else seed).done()
 
 
 class _Preparation:
     """The rows on their way; each step takes some out, and the ledger notes where they went."""
 
-    def __init__(self, run: Run, tokenizer: Any, limit: int | None, progress: Progress | None) -> None:
-        self.run, self.progress = run, progress
+    def __init__(self, run: Run, tokenizer: Any, limit: int | None, progress: Progress | None, seed: int) -> None:
+        self.run, self.progress, self.seed = run, progress, seed
         self.limit = run.data.max_length or default_limit(min(limit or 10**9, tokenizer.model_max_length))
         self.ledger = Ledger()
         self.reading = examples(run.data)
@@ -94,7 +99,7 @@ class _Preparation:
         if own:
             held = self._cleaned(held)
             roots, _ = clusters(held)
-            parts = splitting.halves(roots, [row.key for row in held], seed=self.run.train.seed)
+            parts = splitting.halves(roots, [row.key for row in held], seed=self.seed)
             train, held_rows = rows, held
         else:
             train, held_rows, parts = self._split(rows)
@@ -174,7 +179,7 @@ class _Preparation:
         self.ledger.near = len(rows) - len(set(roots))
         self.ledger.notes += notes
         wanted = splitting.target(held_out, len(rows))
-        parts = splitting.draw(roots, [row.key for row in rows], wanted=wanted, seed=self.run.train.seed)
+        parts = splitting.draw(roots, [row.key for row in rows], wanted=wanted, seed=self.seed)
         every = parts.watch | parts.proof
         if not wanted:
             self.ledger.notes.append(say("ledger.none_held_out"))
@@ -209,7 +214,8 @@ class _Preparation:
         for place, row in enumerate(held):
             sides[place in parts.watch] += self._items(row, example=known[row.file, row.number])
         trained = self._weighted(train)
-        return Prepared(trained, sides[True], sides[False], ledger, _fingerprint(trained, sides[True], sides[False]), self.render)
+        fingerprint = _fingerprint(trained, sides[True], sides[False])
+        return Prepared(trained, sides[True], sides[False], ledger, fingerprint, self.render, self.seed)
 
     def _examples(self, held: list[Row]) -> dict[tuple[Path, int], Example]:
         """Held-out rows read once more, so that the examples of all others never lie in memory."""
@@ -229,7 +235,7 @@ class _Preparation:
         rows: Counter[Path] = Counter()
         seen: Counter[Path] = Counter()
         for row in train:
-            times = splitting.taken(weights[row.file], row.key, self.run.train.seed)
+            times = splitting.taken(weights[row.file], row.key, self.seed)
             rows[row.file] += 1
             seen[row.file] += times
             for n in range(1, times + 1):

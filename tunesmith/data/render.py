@@ -15,7 +15,7 @@ from tunesmith.batch import Tokens
 from tunesmith.data.conversation import Conversation, opening
 from tunesmith.data.pieces import Pieces
 from tunesmith.data.sides import Sides, continued
-from tunesmith.data.template import Template
+from tunesmith.data.template import Template, numbered
 from tunesmith.data.weights import token_weights
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.examples import Chat, Text, Turn
@@ -42,7 +42,9 @@ class Render:
         carried = tokenizer.chat_template
         self.plain_sides = self.sides is not None and not carried
         self.conversation = Conversation(self.pieces, data)
-        self.template = Template(data.template, data.columns) if data.template is not None else None
+        text, names = numbered(data.template or "")
+        self.slots = _slots(tokenizer, names)
+        self.template = Template(text, data.columns) if data.template is not None else None
         if self.template is not None or self.plain_sides:
             # The plain chat template is not what is trained, so it must not be exported.
             tokenizer.chat_template = carried
@@ -139,8 +141,11 @@ class Render:
         given, answered = self.template.fill(chat, system=self.data.system)
         context = [*self.pieces.bos, *self.pieces.start(given)]
         answer = [*(self.pieces.more(answered) if context else self.pieces.start(answered)), self.tokenizer.eos_token_id]
+        if self.slots & set(answer):
+            raise SpecError(Problem("data.template", say("render.slot_in_answer")))
         weight = float(self.data.train_on == "everything")
-        return [_tokens(context + answer, [weight] * len(context) + self._last_weights(chat, answered, answer))]
+        weights = [0.0 if token in self.slots else weight for token in context]
+        return [_tokens(context + answer, weights + self._last_weights(chat, answered, answer))]
 
     def _two_sided(self, chat: Chat) -> list[Tokens]:
         assert self.sides is not None
@@ -235,6 +240,13 @@ def _common(left: Sequence[int], right: Sequence[int]) -> int:
         if one != other:
             return k
     return min(len(left), len(right))
+
+
+def _slots(tokenizer: Any, names: list[str]) -> set[int]:
+    """The ids of a template's slots, which the tokenizer learns behind its own tokens."""
+    if names:
+        tokenizer.add_tokens(names, special_tokens=True)
+    return set(tokenizer.convert_tokens_to_ids(names)) if names else set()
 
 
 def _tokens(ids: Sequence[int], weights: Sequence[float]) -> Tokens:

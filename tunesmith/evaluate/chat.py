@@ -25,7 +25,7 @@ class Session:
         self.render = self.loaded.render
         self.settings = self.run.generate
         self.system = (Turn("system", system),) if system else ()
-        self.limit: int | None = self.loaded.model.config.get_text_config().to_dict().get("max_position_embeddings")
+        self.limit = self.loaded.limit
         self.reset()
 
     def reset(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,6 +49,8 @@ class Task:
     """Indices into ``training`` of the rows shown in the prompt of the few-shot base."""
     limit: int
     """Longest prompt with its answer (tokens)."""
+    header: np.ndarray = field(default_factory=lambda: rivals.NOTHING)
+    """What stands before the examples with ``data.template``, under a hard prompt."""
 
     @property
     def shown(self) -> list[Chat]:
@@ -58,11 +60,10 @@ class Task:
     def sequences(self, index: int, *, shots: bool = False) -> list[Tokens]:
         """The item's own sequences, whose trained tokens are scored, then each option after its prompt."""
         item = self.items[index]
-        if not shots:
-            return [*item.tokens, *(self.answered(self.prompts[index]) if self.options else ())]
-        chat = _chat(item)
-        plain = rivals.tokens_with_shots(self.render, chat, item.tokens, self.shown)
-        return [*plain, *self.answered(self.prompt(index, shots=True))]
+        plain: Sequence[Tokens] = item.tokens
+        if shots or len(self.header):
+            plain = rivals.tokens_with_shots(self.render, _chat(item), plain, self.shown if shots else [], self.header)
+        return [*plain, *(self.answered(self.prompt(index, shots=shots)) if self.options else ())]
 
     def answered(self, prompt: np.ndarray) -> list[Tokens]:
         """Each option as the answer to ``prompt``."""
@@ -70,7 +71,9 @@ class Task:
 
     def prompt(self, index: int, *, shots: bool = False) -> np.ndarray:
         """What a model is asked."""
-        return rivals.prompt_with_shots(self.render, _chat(self.items[index]), self.shown) if shots else self.prompts[index]
+        if not shots:
+            return self.prompts[index]
+        return rivals.prompt_with_shots(self.render, _chat(self.items[index]), self.shown, self.header)
 
 
 def task_of(run: Run, prepared: Prepared, *, items: int, shots: int) -> Task:
@@ -104,7 +107,7 @@ def _draw(task: Task, shots: int, seed: int) -> None:
     """Draws at most ``shots`` examples, fewer where more do not fit."""
     labels = task.labels or [chat.answer for _, chat in task.training]
     task.shots = rivals.choose_shots(labels, shots, seed=seed, labelled=bool(task.options))
-    _fit(task, task.limit)
+    fit(task, task.limit)
 
 
 def choose_best_shots(task: Task, loaded: Loaded, seed: int) -> None:
@@ -189,7 +192,7 @@ def _options(render: Render, chats: list[Chat]) -> dict[str, tuple[tuple[int, ..
     return {label: (ids, text) for label, (_, ids, text) in found.items()}
 
 
-def _fit(task: Task, limit: int) -> None:
+def fit(task: Task, limit: int) -> None:
     """Takes examples away until the longest item fits after them."""
     widest = max(range(len(task.items)), key=lambda index: len(task.prompts[index]))
     while task.shots and len(task.prompt(widest, shots=True)) + task.longest > limit:

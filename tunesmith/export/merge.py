@@ -161,7 +161,8 @@ def _source(folder: RunFolder, which: str) -> _Source:
         raise SpecError(Problem(str(base), say("export.quantised_base")))
     source = _Source(run, place, base, json.loads(facts.read_text(encoding="utf-8")))
     if source.adapter and not METHODS.make(run.method).merges:
-        told = say("export.does_not_merge", method=run.method.name, place=str(place))
+        key = "export.slots_do_not_merge" if METHODS.make(run.method).slots else "export.does_not_merge"
+        told = say(key, method=run.method.name, place=str(place))
         if own.is_own(place):
             lines = "\n".join(f"  {line}" for line in own.serving(base, place))
             told = say("own.does_not_merge", method=run.method.name, lines=lines)

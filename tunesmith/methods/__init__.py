@@ -62,6 +62,16 @@ class Method:
     def __init__(self, config: Any) -> None:
         self.config = config
 
+    @property
+    def virtual_tokens(self) -> int:
+        """How many places beside a row it takes for itself."""
+        return 0
+
+    @property
+    def slots(self) -> int:
+        """How many ``[P]`` it wants in ``data.template``."""
+        return 0
+
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model made trainable; frozen weights have ``requires_grad`` off, trainable ones are fp32."""
         raise AssertionError(f"method {self.name} has no apply")

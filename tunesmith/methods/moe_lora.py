@@ -78,6 +78,7 @@ class MoeLora(Method):
             self.layers[name] = experts
         self._counts: torch.Tensor | None = None
         self._metrics: dict[str, Ratio] = {}
+        self._routed: list[str] = list(self.layers)
         return own.switchable(model)
 
     def penalty(self, batch: Batch) -> Any:
@@ -86,14 +87,16 @@ class MoeLora(Method):
 
         from tunesmith.models.routing import balance
 
-        seen = [layer.seen for layer in self.layers.values() if layer.seen is not None]
+        seen = {name: layer.seen for name, layer in self.layers.items() if layer.seen is not None}
         for layer in self.layers.values():
             layer.seen = None
-        self._metrics = {}
-        if len(seen) < len(self.layers):
+        # A layer that reads one vector a sequence, such as an encoder's pooler, has no tokens to spread.
+        seen = {name: pair for name, pair in seen.items() if len(pair[0]) == len(batch.ids_T)}
+        self._metrics, self._routed = {}, list(seen)
+        if not seen:
             return 0.0
         with torch.autocast(batch.ids_T.device.type, enabled=False):
-            total, counts_LE = balance(seen, batch)
+            total, counts_LE = balance(list(seen.values()), batch)
         counts_LE = counts_LE.double().cpu()
         self._counts = counts_LE if self._counts is None else self._counts + counts_LE
         shares = {f"expert_{e}": Ratio(float(n), float(counts_LE.sum())) for e, n in enumerate(counts_LE.sum(0), 1)}
@@ -123,4 +126,4 @@ class MoeLora(Method):
         if self._counts is None:
             return {}
         shares = self._counts / self._counts.sum(1, keepdim=True)
-        return {"experts": {name: [round(x, 4) for x in row] for name, row in zip(self.layers, shares.tolist(), strict=True)}}
+        return {"experts": {name: [round(x, 4) for x in row] for name, row in zip(self._routed, shares.tolist(), strict=True)}}

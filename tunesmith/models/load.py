@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tunesmith.data.sides import KEY
 from tunesmith.errors import ModelError, Problem, SpecError
 from tunesmith.models import tokens
+from tunesmith.spec import METHODS
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -31,8 +32,16 @@ class Loaded:
     tokenizer: Any
     layout: Literal["forest", "padded"]
     reasons: dict[str, str] = field(default_factory=dict)
+    quantize: str | None = None
+    """How its linear layers are rounded."""
     render: Render | None = None
     """The run's own renderer, for models that come from a run."""
+
+    @property
+    def limit(self) -> int | None:
+        """The longest row with its answer that the model takes (tokens); None where it says none."""
+        limit: int | None = self.model.config.get_text_config().to_dict().get("max_position_embeddings")
+        return limit - getattr(self.model, "virtual_tokens", 0) if limit is not None else None
 
     def lay(self, batch: Any) -> Any:
         """``batch`` in this model's layout, on its device."""
@@ -122,7 +131,7 @@ def load_model(
         own_head(model, tolerance)
     elif take_over_attention(model):
         layout, reason = settle(model, tolerance)
-    return Loaded(model, tokenizer, layout, {"layout": reason})  # type: ignore[arg-type]
+    return Loaded(model, tokenizer, layout, {"layout": reason}, quantize)  # type: ignore[arg-type]
 
 
 def _quantised(folder: Path, config: Any, kind: str, device: Any, *, dtype: torch.dtype, trust_remote_code: bool) -> Any:
@@ -181,8 +190,11 @@ def load_run(
     more = {"quantize": run.model.quantize, "add_tokens": run.model.add_tokens} if source != place else {}
     more["trust_remote_code"] = run.model.trust_remote_code
     loaded = load_model(source, dtype=dtype or own, device=device, **more)  # type: ignore[arg-type]
-    if adapter and tuned:
+    if adapter and (tuned or METHODS.make(run.method).slots):
         loaded.model = attach(loaded.model, place)
+    if METHODS.make(run.method).slots:
+        # Rows with virtual tokens inside them mean nothing to a base that does not know how to leave them out.
+        loaded.layout, loaded.model.on = "padded", tuned
     loaded.tokenizer = load_tokenizer(place)
     loaded.render = renderer(place, loaded.tokenizer, run.data)
     return loaded
@@ -194,10 +206,14 @@ def attach(model: Any, place: Path) -> Any:
     from safetensors import safe_open
 
     from tunesmith.models import own
+    from tunesmith.models.prompted import prompted
 
     try:
         if own.is_own(place):
             return own.load(model, place)
+        with_prompt = prompted(model, place)
+        if with_prompt is not None:
+            return with_prompt
         model = PeftModel.from_pretrained(model, place).eval()
         with safe_open(place / "adapter_model.safetensors", "pt") as file:
             odd = set(file.keys()) ^ set(get_peft_model_state_dict(model))

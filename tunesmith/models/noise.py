@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 
 from tunesmith.batch import Batch
@@ -44,18 +43,8 @@ def noisy(model: Any, batch: Batch, alpha: float) -> Iterator[None]:
 
 def lengths_of(batch: Batch) -> torch.Tensor:
     """For each token of the rows that are embedded, how long its sequence is; 0 for padding."""
-    if batch.source_mask_BS is not None or batch.layout.forest is None:
-        own = batch.mask_T.view(batch.layout.rows, batch.layout.length)
-        mask_RT = batch.source_mask_BS if batch.source_mask_BS is not None else own
-        return mask_RT * mask_RT.sum(1, keepdim=True)
-    segments = batch.layout.forest.segments
-    starts = np.array([segment.start for segment in segments])
-    longest = np.zeros(len(segments), np.int64)
-    sequences = (tokens for example in batch.sequences for tokens in example)
-    for tokens, end in zip(sequences, batch.ends_B.tolist(), strict=True):
-        place = int(np.searchsorted(starts, end, side="right")) - 1
-        while place >= 0:
-            longest[place] = max(longest[place], len(tokens.ids_T))
-            place = segments[place].parent
-    lengths = np.repeat(longest, [segment.stop - segment.start for segment in segments])
-    return torch.from_numpy(lengths).to(batch.ids_T.device).unsqueeze(0)
+    if batch.source_mask_BS is not None:
+        return batch.source_mask_BS * batch.source_mask_BS.sum(1, keepdim=True)
+    index_M, owner_M = batch.members()
+    own_M = torch.bincount(owner_M).index_select(0, owner_M)
+    return torch.zeros_like(batch.ids_T).scatter_reduce(0, index_M, own_M, "amax").view_as(batch.input_ids)

@@ -35,7 +35,8 @@ def see(model: torch.nn.Module, batch: Batch) -> Seen:
     own_logits = head in makes_own_logits
 
     def take(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        hidden = inputs[0]
+        # A peft model's virtual tokens stand before the rows, and predict nothing that is scored.
+        hidden = inputs[0][:, inputs[0].shape[1] - batch.layout.length :]
         taken.append(hidden.reshape(-1, hidden.shape[-1]))
         if own_logits:
             return (taken[0].index_select(0, batch.scored_N).unsqueeze(0), *inputs[1:])

@@ -17,7 +17,7 @@ from tunesmith.models.load import Loaded, load_model, load_tokenizer
 from tunesmith.models.quantize import count
 from tunesmith.models.routing import Routers
 from tunesmith.objectives import OBJECTIVES
-from tunesmith.run import Resolved
+from tunesmith.run import Resolved, Run
 from tunesmith.training import device as devices
 from tunesmith.training.device import Device
 from tunesmith.training.loop import Work
@@ -47,8 +47,8 @@ class Ready:
     first_lines: list[str]
 
 
-def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown) -> Ready:
-    """Checks, loads and builds everything; errors come before the run's folder is touched."""
+def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown, loaded: Loaded | None = None) -> Ready:
+    """Checks, loads and builds everything; errors come before the run's folder is touched. ``loaded`` is the base, if it is."""
     resolved = with_preset(resolved)
     missing = missing_packages(resolved.run.track)
     if missing:
@@ -67,9 +67,8 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown) -> R
     run = resolved.run
 
     shown(say("train.loading"), 0, 1)
-    dtype = device.dtype if run.model.dtype == "auto" else devices.DTYPES[run.model.dtype]
-    more = {"quantize": run.model.quantize, "add_tokens": run.model.add_tokens}
-    model = load_model(base, dtype=dtype, device=device.place, trust_remote_code=trust, **more)
+    # One base serves several methods; a preset such as qlora takes one of its own.
+    model = loaded if loaded and loaded.quantize == run.model.quantize else load_base(base, run, device)
     # Before the method draws an adapter, and the same on every rank, so that all start from one.
     seed_everything(run.train.seed)
     method = METHODS.make(run.method)
@@ -86,6 +85,13 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown) -> R
     watch = _watch(work, prepared)
     asked = Questions(questions, prepared.render, run, work.objective.eats)
     return Ready(resolved, prepared, work, watch, asked, base, _first_lines(resolved, work, watch))
+
+
+def load_base(folder: Path, run: Run, device: Device) -> Loaded:
+    """The model of ``folder`` as the run takes it, before a method changes it."""
+    dtype = device.dtype if run.model.dtype == "auto" else devices.DTYPES[run.model.dtype]
+    how = {name: vars(run.model)[name] for name in ("trust_remote_code", "quantize", "add_tokens")}
+    return load_model(folder, dtype=dtype, device=device.place, **how)
 
 
 def _watch(work: Work, prepared: Prepared) -> Watch:
