@@ -30,9 +30,10 @@ OVERHEAD = {"cpu": 0.7 * GIB, "cuda": 1.2 * GIB, "mps": 0.7 * GIB}
 
 @dataclass(frozen=True)
 class Shape:
-    """A model without its weights. ``limit`` is the longest row that it takes (tokens), None where it says none; what a
-    method's virtual tokens take of a row is not in it. ``linear`` counts the weights that quantisation rounds, where it is
-    asked for."""
+    """A model without its weights. ``limit`` is the longest row that it takes (tokens), None where it says none.
+
+    What a method's virtual tokens take of a row is not in it. ``linear`` counts the weights that quantisation rounds.
+    """
 
     model: torch.nn.Module
     parameters: int

@@ -32,6 +32,8 @@ class Loaded:
     tokenizer: Any
     layout: Literal["forest", "padded"]
     reasons: dict[str, str] = field(default_factory=dict)
+    quantize: str | None = None
+    """How its linear layers are rounded."""
     render: Render | None = None
     """The run's own renderer, for models that come from a run."""
 
@@ -129,7 +131,7 @@ def load_model(
         own_head(model, tolerance)
     elif take_over_attention(model):
         layout, reason = settle(model, tolerance)
-    return Loaded(model, tokenizer, layout, {"layout": reason})  # type: ignore[arg-type]
+    return Loaded(model, tokenizer, layout, {"layout": reason}, quantize)  # type: ignore[arg-type]
 
 
 def _quantised(folder: Path, config: Any, kind: str, device: Any, *, dtype: torch.dtype, trust_remote_code: bool) -> Any:

@@ -67,7 +67,8 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown, load
     run = resolved.run
 
     shown(say("train.loading"), 0, 1)
-    model = loaded or load_base(base, run, device)
+    # One base serves several methods; a preset such as qlora takes one of its own.
+    model = loaded if loaded and loaded.quantize == run.model.quantize else load_base(base, run, device)
     # Before the method draws an adapter, and the same on every rank, so that all start from one.
     seed_everything(run.train.seed)
     method = METHODS.make(run.method)
@@ -89,8 +90,8 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown, load
 def load_base(folder: Path, run: Run, device: Device) -> Loaded:
     """The model of ``folder`` as the run takes it, before a method changes it."""
     dtype = device.dtype if run.model.dtype == "auto" else devices.DTYPES[run.model.dtype]
-    more = {"quantize": run.model.quantize, "add_tokens": run.model.add_tokens}
-    return load_model(folder, dtype=dtype, device=device.place, trust_remote_code=run.model.trust_remote_code, **more)
+    how = {name: vars(run.model)[name] for name in ("trust_remote_code", "quantize", "add_tokens")}
+    return load_model(folder, dtype=dtype, device=device.place, **how)
 
 
 def _watch(work: Work, prepared: Prepared) -> Watch:
