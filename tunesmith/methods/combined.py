@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 class Combined(Method):
     """Trains with several methods at once; written as a list of methods."""
 
+    learning_rate = 2e-4  # of lora alone; that of a list is set below
+    source = "the smallest of its methods' own rates"
     search = (5e-6, 5e-3)
 
     class Config(Spec):
