@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, linear_layers, matched_layers, shortest_names, with_adapter
+from tunesmith.methods._peft import Targets, linear_layers, matched_layers, shortest_names, task_type, with_adapter
 from tunesmith.spec import Spec
 
 if TYPE_CHECKING:
@@ -45,4 +45,4 @@ class Ia3(Method):
             "target_modules": shortest_names(model, names),
             "feedforward_modules": shortest_names(model, second),
         }
-        return with_adapter(model, IA3Config(**how, task_type="CAUSAL_LM"))
+        return with_adapter(model, IA3Config(**how, task_type=task_type(model)))

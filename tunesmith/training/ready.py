@@ -12,7 +12,6 @@ from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.methods import METHODS
 from tunesmith.models.hub import folder_of
 from tunesmith.models.load import Loaded, load_model, load_tokenizer
-from tunesmith.objectives import OBJECTIVES
 from tunesmith.run import Resolved
 from tunesmith.training import device as devices
 from tunesmith.training.device import Device
@@ -62,7 +61,9 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown) -> R
 
     shown(say("train.loading"), 0, 1)
     dtype = device.dtype if run.model.dtype == "auto" else devices.DTYPES[run.model.dtype]
-    model = load_model(base, dtype=dtype, device=device.place, trust_remote_code=trust)
+    seed_everything(run.train.seed)  # a new head is drawn as it is loaded
+    head = {"head": prepared.objective.head, "outputs": prepared.objective.outputs}
+    model = load_model(base, dtype=dtype, device=device.place, trust_remote_code=trust, **head)
     # Before the method draws an adapter, and the same on every rank, so that all start from one.
     seed_everything(run.train.seed)
     method = METHODS.make(run.method)
@@ -77,14 +78,14 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown) -> R
     resolved = fill(resolved, _chosen(device, room))
     work = _work(resolved, prepared, model, method=method, device=device)
     watch = _watch(work, prepared)
-    asked = Questions(questions, prepared.render, run, work.objective.eats)
+    asked = Questions(questions, prepared.render, run, work.objective)
     return Ready(resolved, prepared, work, watch, asked, base, _first_lines(resolved, work, watch))
 
 
 def _watch(work: Work, prepared: Prepared) -> Watch:
     """The evaluation. Where all held-out rows are for the proof, some of these are measured, and nothing is chosen by them."""
     keep = work.run.train.keep
-    by_options = prepared.watch and keep.evaluate > 0 and chosen_among_options(keep)
+    by_options = prepared.watch and keep.evaluate > 0 and work.objective.head == "language" and chosen_among_options(keep)
     return Watch(
         work.model,
         work.objective,
@@ -123,7 +124,7 @@ def _work(resolved: Resolved, prepared: Prepared, model: Loaded, *, method: Any,
         run=run,
         items=prepared.train,
         model=model,
-        objective=OBJECTIVES.make(run.objective),
+        objective=prepared.objective,
         method=method,
         device=device,
         named=named,
@@ -149,6 +150,8 @@ def _first_lines(resolved: Resolved, work: Work, watch: Watch) -> list[str]:
         if path in resolved.origins and resolved.origins[path].kind == "derived"
     ]
     lines.append(say("train.choice", name="layout", value=work.model.layout, reason=work.model.reasons.get("layout", "")))
+    if "head" in work.model.reasons:
+        lines.append(work.model.reasons["head"])
     trained = sum(parameter.numel() for _, parameter in work.named)
     everything = sum(parameter.numel() for parameter in work.model.model.parameters())
     lines.append(say("train.trainable", count=f"{trained:,}", share=f"{trained / everything:.2%}", all=f"{everything:,}"))
