@@ -13,7 +13,7 @@ _TEXT = "the cat dog cow red blue green one two six is a of and what who how man
 WORDS = _TEXT.split()
 THREE = Outputs(("animal", "color", "number"), "single_label_classification")
 SMALL: dict[str, Any] = {
-    "vocab_size": 160, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48,
+    "vocab_size": 160, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64,
     "max_position_embeddings": 128,
 }  # fmt: skip
 

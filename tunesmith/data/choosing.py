@@ -52,7 +52,7 @@ def choose(
     if len(matching) == 1:
         return families[matching[0]]()
     told = _undecided(known, [located.row for located in first], matching, columns)
-    raise DataError(Problem(str(known.path), told + ("\n" + say("labelled.or_classify") if labelled else "")))
+    raise DataError(Problem(str(known.path), (say("labelled.or_classify") if labelled else "") + told))
 
 
 def _matching(families: Mapping[str, Any], known: FileFacts, columns: Mapping[str, str], row: Mapping[str, Any]) -> list[str]:

@@ -48,10 +48,6 @@ def prove(folder: RunFolder, *, items: int | None = None, shots: int | None = No
     from tunesmith.models.load import load_run
 
     run = folder.resolved().run
-    if OBJECTIVES.get(run.objective.name).head == "classes":
-        from tunesmith.evaluate.prove_classes import prove_classes
-
-        return prove_classes(folder, items=items or run.prove.items, progress=progress)
     tell = progress or (lambda phase, done, of: None)
     tuned = load_run(folder)
     prepared = prepared_again(folder, run, tuned.tokenizer, progress)

@@ -34,7 +34,10 @@ def with_adapter(model: torch.nn.Module, config: Any) -> torch.nn.Module:
     from tunesmith.models.heads import head_parts
 
     # peft itself adds those that are called classifier or score; without the others a saved adapter would be half a model.
-    parts = [name for name in head_parts(model) if name not in ("classifier", "score")]
+    # By layer, because peft merges single layers.
+    heads = [name for name in head_parts(model) if name not in ("classifier", "score")]
+    layers = {f"{name}.{inner}".rstrip("."): part for name in heads for inner, part in model.get_submodule(name).named_modules()}
+    parts = [name for name, part in layers.items() if any(True for _ in part.parameters(recurse=False))]
     if parts:
         config.modules_to_save = parts
     try:
