@@ -20,7 +20,7 @@ from tunesmith.evaluate.task import Task, choose_best_shots, final, question_of,
 from tunesmith.folder import RunFolder, write_whole
 from tunesmith.methods import METHODS
 from tunesmith.run import Generate, Run
-from tunesmith.spec import METRICS, OBJECTIVES
+from tunesmith.spec import METRICS
 from tunesmith.words import say
 
 if TYPE_CHECKING:

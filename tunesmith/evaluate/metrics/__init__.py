@@ -31,8 +31,6 @@ class Metric:
     """Whether an item scores 0 or 1, so that McNemar's test applies."""
     adds_up: ClassVar[bool] = True
     """Whether it follows from sums over items, so that it can be resampled; another says what it is in ``over``."""
-    adds_up: ClassVar[bool] = True
-    """Whether it follows from sums over items, so that it can be resampled; another says what it is in ``over``."""
 
     class Config(Spec):
         """No settings."""
@@ -52,23 +50,6 @@ class Metric:
     def value(self, sums: np.ndarray) -> np.ndarray:
         """The metric over the items whose statistics add up to ``sums`` [..., S]."""
         return sums[..., 0] / sums[..., 1]
-
-    def over(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
-        """The metric over all items."""
-        return float(self.value(np.asarray(self.statistics(predictions, references)).sum(axis=0)))
-
-
-def names_of(choice: Any) -> Sequence[str]:
-    """A choice as names: one, or those of several labels."""
-    return choice if isinstance(choice, list) else [choice]
-
-
-def log_shares(options: Mapping[str, float]) -> dict[str, float]:
-    """Log-probabilities of options as shares that sum to 1."""
-    highest = max(options.values())
-    powers = {name: math.exp(value - highest) for name, value in options.items()}
-    return {name: power / sum(powers.values()) for name, power in powers.items()}
-
 
     def over(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
         """The metric over all items."""
