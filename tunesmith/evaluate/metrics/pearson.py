@@ -27,5 +27,7 @@ class Pearson(Metric):
     def value(self, sums: np.ndarray) -> np.ndarray:
         """Between -1 and 1."""
         x, y, xx, yy, xy = np.moveaxis(sums[..., 1:] / sums[..., :1], -1, 0)
-        spread = np.sqrt(np.maximum((xx - x * x) * (yy - y * y), 0))
-        return np.where(spread > 1e-9, (xy - x * y) / np.where(spread > 1e-9, spread, 1), 0.0)
+        # What is left of a difference of equal moments is rounding.
+        varies = (xx - x * x > 1e-12 * xx) & (yy - y * y > 1e-12 * yy)
+        spread = np.sqrt(np.where(varies, (xx - x * x) * (yy - y * y), 1))
+        return np.where(varies, (xy - x * y) / spread, 0.0)
