@@ -69,7 +69,7 @@ def test_a_recipe_runs_at_tiny_size(recipe: Path, tiny_qwen: Path, shared_data: 
         "data.path": path,
         "data.limit": 14 if recipe.stem == "customer_service" else 24,
         "data.held_out": 4,
-        "data.max_length": 768,
+        "data.max_length": 128 if encoders else 768,
         "out": str(tmp_path / "run"),
         "train.steps": 2,
         "train.batch": 2,

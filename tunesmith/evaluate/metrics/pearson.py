@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +16,11 @@ class Pearson(Metric):
 
     reads = "number"
 
-    def score(self, prediction: float, reference: float) -> float:
+    def score(self, prediction: Any, reference: Any) -> float:
         """Minus the distance; the correlation itself exists only over items."""
         return -abs(float(prediction) - float(reference))
 
-    def statistics(self, predictions: Sequence[float], references: Sequence[float]) -> np.ndarray:
+    def statistics(self, predictions: Sequence[Any], references: Sequence[Any]) -> np.ndarray:
         """1, x, y, x², y², xy of each item."""
         x, y = np.array(predictions, np.float64), np.array(references, np.float64)
         return np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=-1)
