@@ -20,6 +20,10 @@ class Turn:
     name: str | None = None
     train: bool | None = None
     """Whether this assistant turn is trained; None leaves it to ``data.train_on``."""
+    weight: float = 1.0
+    """How much each of its trained tokens counts."""
+    spans: tuple[tuple[int, int, float], ...] = ()
+    """Parts of ``content`` (from, up to, in characters) and how much their tokens count beside the rest of the turn."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,14 @@ class Labelled:
 Example = Chat | Text | Labelled
 
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
+
+
+KINDS: dict[str, frozenset[str]] = {
+    "language": frozenset({"decoder", "encoder-decoder"}),
+    "classes": frozenset({"decoder", "encoder"}),
+    "embedding": frozenset({"decoder", "encoder"}),
+}
+"""The kinds of model that can carry a head: a vocabulary, classes, or none."""
 
 
 @dataclass(frozen=True)

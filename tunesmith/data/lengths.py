@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,9 +23,12 @@ def default_limit(model_max_length: int | None) -> int:
     return min(model_max_length or LONGEST, LONGEST)
 
 
-def refuse_too_many(lengths: Sequence[int], limit: int, policy: str | None, *, texts: bool) -> None:
-    """DataError with the numbers and the ways out where rows are too long and the policy allows no other."""
-    if policy == "split" and not texts:
+def refuse_too_many(lengths: Sequence[int], limit: int, policy: str | None, *, kind: str) -> None:
+    """DataError with the numbers and the ways out where rows are too long and the policy allows no other.
+
+    ``kind`` says what they are: texts, chats, or chats on two sides.
+    """
+    if policy == "split" and kind != "texts":
         raise DataError(Problem("data.too_long", say("ledger.split_chat")))
     number = sum(length > limit for length in lengths)
     allowed = {"stop": 0.0, None: DROPPED * len(lengths)}.get(policy, float("inf"))
@@ -32,32 +36,36 @@ def refuse_too_many(lengths: Sequence[int], limit: int, policy: str | None, *, t
         return
     told = histogram(lengths)
     quantiles = {name: told[name] for name in ("p50", "p90", "p99", "longest")}
-    split = say("ledger.too_long_split") if texts else ""
-    cut = say("ledger.cut_text") if texts else say("ledger.cut_question")
+    split = say("ledger.too_long_split") if kind == "texts" else ""
+    cut = {"texts": say("ledger.cut_text"), "chats": say("ledger.cut_question"), "sides": say("sides.cut")}[kind]
     percent = f"{100 * number / len(lengths):.1f}"
     values = {"number": number, "rows": len(lengths), "percent": percent, "limit": limit}
     text = say("ledger.too_long", **values, cut=cut, split=split, **quantiles)
     raise DataError(Problem("data.max_length", text))
 
 
-def truncate(tokens: Tokens, limit: int, *, bos: Sequence[int] = ()) -> Tokens:
+def truncate(tokens: Tokens, limit: int, *, bos: Sequence[int] = (), ends: int = 0) -> Tokens:
     """The sequence cut to ``limit`` tokens: the beginning of its context goes first, so that the answers and their stop stay.
 
     A leading ``bos`` stays. Where the trained part alone is too long its end is cut, and up to half of the
-    limit is left to the context right before it.
+    limit is left to the context right before it. An encoder's side has a limit of its own and loses its end, but for
+    the last ``ends`` tokens, which say that it ends.
     """
-    over = len(tokens) - limit
-    if over <= 0:
+    source_T = tokens.source_ids_T
+    if source_T is not None and len(source_T) > limit:
+        tokens = replace(tokens, source_ids_T=np.r_[source_T[: limit - ends], source_T[len(source_T) - ends :]])
+    total = len(tokens.ids_T)
+    if total <= limit:
         return tokens
     head = len(bos) if tokens.ids_T[: len(bos)].tolist() == list(bos) else 0
     first = int(np.argmax(tokens.weights_T != 0))
     context = first - head
     room = limit - head
-    kept = room - (len(tokens) - first)
+    kept = room - (total - first)
     if kept < min(context, 1):
         kept = min(context, room // 2)
-    keep = np.r_[np.arange(head), np.arange(first - kept, len(tokens))][:limit]
+    keep = np.r_[np.arange(head), np.arange(first - kept, total)][:limit]
     weights_T = tokens.weights_T[keep]
     weights_T[:1] = 0
     columns = {name: value[keep] if name.endswith("_T") else value for name, value in tokens.columns.items()}
-    return Tokens(tokens.ids_T[keep], weights_T, columns)
+    return replace(tokens, ids_T=tokens.ids_T[keep], weights_T=weights_T, columns=columns)

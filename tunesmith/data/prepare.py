@@ -16,6 +16,7 @@ from tunesmith.data import split as splitting
 from tunesmith.data.duplicates import leaked_share
 from tunesmith.data.ledger import Ledger, histogram, lost_note
 from tunesmith.data.lengths import default_limit, refuse_too_many, truncate
+from tunesmith.data.located import Names
 from tunesmith.data.reading import Reading, examples
 from tunesmith.data.render import Render
 from tunesmith.data.rows import Encoder, Progress, Row, clusters
@@ -49,21 +50,30 @@ class Prepared:
     render: Render
     objective: Any
     """The objective, which has seen the rows and knows what they taught it."""
+    seed: int = 0
+    """By which the rows were split."""
+
+    def objective_of(self, run: Run) -> Any:
+        """The objective of a run over these rows; one with other settings has nothing to learn from them."""
+        return self.objective if self.objective.config == run.objective else OBJECTIVES.make(run.objective)
 
 
-def prepare(run: Run, tokenizer: Any, *, limit: int | None = None, progress: Progress | None = None) -> Prepared:
+def prepare(
+    run: Run, tokenizer: Any, *, limit: int | None = None, seed: int | None = None, progress: Progress | None = None
+) -> Prepared:
     """Reads, renders, cleans and splits the rows of a run.
 
-    ``limit`` is the model's own longest sequence (tokens), used where ``data.max_length`` is not given.
+    ``limit`` is the model's own longest sequence (tokens), used where ``data.max_length`` is not given; the split is
+    drawn by ``seed``, that of the run when not given.
     """
-    return _Preparation(run, tokenizer, limit, progress).done()
+    return _Preparation(run, tokenizer, limit, progress, run.train.seed if seed is None else seed).done()
 
 
 class _Preparation:
     """The rows on their way; each step takes some out, and the ledger notes where they went."""
 
-    def __init__(self, run: Run, tokenizer: Any, limit: int | None, progress: Progress | None) -> None:
-        self.run, self.progress = run, progress
+    def __init__(self, run: Run, tokenizer: Any, limit: int | None, progress: Progress | None, seed: int) -> None:
+        self.run, self.progress, self.seed = run, progress, seed
         self.limit = run.data.max_length or default_limit(min(limit or 10**9, tokenizer.model_max_length))
         self.ledger = Ledger()
         self.objective = OBJECTIVES.make(run.objective)
@@ -71,7 +81,7 @@ class _Preparation:
         if isinstance(run.data.held_out, str):
             held = run.data.model_copy(update={"path": run.data.held_out, "limit": None})
             self.held_reading = examples(held, self.objective.eats)
-        self.names = _Names()
+        self.names = Names()
         data = self._settings(tokenizer)
         self.render = Render(tokenizer, data, max_length=self.limit, head=self.objective.head)
         self.encoder = Encoder(self.objective, self.render, data.split_by)
@@ -105,7 +115,7 @@ class _Preparation:
         if own:
             held = self._cleaned(held)
             roots, _ = clusters(held)
-            parts = splitting.halves(roots, [row.key for row in held], seed=self.run.train.seed)
+            parts = splitting.halves(roots, [row.key for row in held], seed=self.seed)
             train, held_rows = rows, held
         else:
             train, held_rows, parts = self._split(rows)
@@ -158,11 +168,13 @@ class _Preparation:
                 seen.add(row.key)
                 kept.append(row)
         policy = self.run.data.too_long
-        refuse_too_many([row.length for row in kept], self.limit, policy, texts=all(row.windows for row in kept))
+        kind = "texts" if all(row.windows for row in kept) else "sides" if self.render.sides else "chats"
+        refuse_too_many([row.length for row in kept], self.limit, policy, kind=kind)
         if not self.ledger.lengths:
             self.ledger.lengths = histogram([row.length for row in kept if policy == "truncate" or row.length <= self.limit])
         if policy == "truncate" and self.objective.head == "language":
-            cut = partial(truncate, bos=self.render.pieces.bos)
+            sides = self.render.sides
+            cut = partial(truncate, bos=self.render.pieces.bos, ends=len(sides.after) if sides else 0)
             return self._without_untrained([row.cut(self.limit, cut) for row in kept])
         for row in kept:
             if row.length > self.limit:
@@ -178,7 +190,7 @@ class _Preparation:
         self.ledger.near = len(rows) - len(set(roots))
         self.ledger.notes += notes
         wanted = splitting.target(held_out, len(rows))
-        parts = splitting.draw(roots, [row.key for row in rows], wanted=wanted, seed=self.run.train.seed)
+        parts = splitting.draw(roots, [row.key for row in rows], wanted=wanted, seed=self.seed)
         every = parts.watch | parts.proof
         if not wanted:
             self.ledger.notes.append(say("ledger.none_held_out"))
@@ -205,14 +217,16 @@ class _Preparation:
         if windows:
             count = sum(len(row.tokens) for row in windows)
             ledger.notes.append(say("ledger.windows", rows=len(windows), windows=count, limit=self.limit))
+        if self.render.sides is not None:
+            ledger.notes.append(_sides_note([tokens for row in train for tokens in row.tokens], self.limit))
         ledger.check()
         sides: dict[bool, list[Item]] = {True: [], False: []}
         known = self._examples(held)
         for place, row in enumerate(held):
             sides[place in parts.watch] += self._items(row, example=known[row.file, row.number])
         trained = self._weighted(train)
-        fingerprint = _fingerprint(trained, sides[True], sides[False])
-        return Prepared(trained, sides[True], sides[False], ledger, fingerprint, self.render, self.objective)
+        every = (trained, sides[True], sides[False])
+        return Prepared(*every, ledger, _fingerprint(*every), self.render, self.objective, self.seed)
 
     def _examples(self, held: list[Row]) -> dict[tuple[Path, int], Example]:
         """Held-out rows read once more, so that the examples of all others never lie in memory."""
@@ -232,7 +246,7 @@ class _Preparation:
         rows: Counter[Path] = Counter()
         seen: Counter[Path] = Counter()
         for row in train:
-            times = splitting.taken(weights[row.file] * self.objective.repeats(row.tokens), row.key, self.run.train.seed)
+            times = splitting.taken(weights[row.file] * self.objective.repeats(row.tokens), row.key, self.seed)
             rows[row.file] += 1
             seen[row.file] += times
             for n in range(1, times + 1):
@@ -243,22 +257,23 @@ class _Preparation:
         return items
 
 
-class _Names:
-    """A short name for each file: its own, with its folder's where two files have the same."""
-
-    def __init__(self) -> None:
-        self.given: dict[str, Path] = {}
-
-    def of(self, file: Path) -> str:
-        """The same name for the same file, another for another."""
-        names = [file.name, f"{file.parent.name}/{file.name}", str(file)]
-        return next(name for name in names if self.given.setdefault(name, file) == file)
-
-
 def _beside(held: list[Row], rows: list[Row]) -> set[int]:
     """The keys of ``rows`` that share a cluster with a held-out one."""
     roots, _ = clusters([*held, *rows])  # a cluster is named by its first row
     return {row.key for row, root in zip(rows, roots[len(held) :], strict=True) if root < len(held)}
+
+
+def _sides_note(sequences: list[Tokens], limit: int) -> str:
+    """How long the two sides are: what is read, and what is written."""
+    written = histogram([len(tokens.ids_T) for tokens in sequences])
+    read = histogram([len(tokens) - len(tokens.ids_T) for tokens in sequences])
+    told = {
+        "read": read["p99"],
+        "longest_read": read["longest"],
+        "written": written["p99"],
+        "longest_written": written["longest"],
+    }
+    return say("sides.lengths", limit=limit, **told)
 
 
 def _fingerprint(*parts: list[Item]) -> str:
@@ -271,4 +286,6 @@ def _fingerprint(*parts: list[Item]) -> str:
                 digest.update(tokens.ids_T.tobytes() + b"\0" + tokens.weights_T.tobytes() + b"\0")
                 for name, value in sorted(tokens.columns.items()):
                     digest.update(f"{name}={value.tolist() if isinstance(value, np.ndarray) else value!r}".encode())
+                if tokens.source_ids_T is not None:
+                    digest.update(b"source" + tokens.source_ids_T.tobytes())
     return digest.hexdigest()

@@ -233,8 +233,7 @@ class Reading:
         if isinstance(example, Labelled):
             return without_label(example) or example
         chat, finished = finish(example)
-        for key in (*changes, *finished):
-            self.counts[located.file, key] += 1
+        self.counts.update((located.file, key) for key in (*changes, *finished))
         return chat
 
 

@@ -20,7 +20,7 @@ from tunesmith.evaluate.classes import Choice, Meaning, outputs_of
 from tunesmith.evaluate.judge import item_scores, judge, metric, rows_of
 from tunesmith.evaluate.metrics import METRICS, Metric, names_of
 from tunesmith.evaluate.proof import Proof
-from tunesmith.evaluate.prove import Progress, base_of, prepared_again, written
+from tunesmith.evaluate.prove import Progress, prepared_again, written
 from tunesmith.evaluate.statistics import LEVEL, RESAMPLES
 from tunesmith.evaluate.task import MOST_TRAINING_ROWS, evenly
 from tunesmith.examples import Labelled, Outputs
@@ -52,8 +52,8 @@ def prove_classes(folder: RunFolder, *, items: int, progress: Progress | None = 
     contest.cheap(*_training(run, prepared), seed=run.train.seed)
     tell = progress or (lambda phase, done, of: None)
     if tuned.facts["outputs"]["kept"]:
-        with base_of(folder, run, tuned) as base:
-            contest.model("base", base, tell)
+        # Loaded anew: an adapter that is switched off may leave its trained head in place.
+        contest.model("base", load_run(folder, tuned=False), tell)
     contest.model("tuned", tuned, tell)
     records = contest.records(names)
     judged = judge(records, names, seed=run.train.seed)

@@ -12,7 +12,6 @@ from tunesmith.errors import ExportError, ModelError, Problem, SpecError
 from tunesmith.export.files import check_space, copy_beside, copy_model, draft, refuse_full, weights_in
 from tunesmith.export.parity import Behaviour, Parity, behaviour, compare, distance, logits, probe_ids, probe_texts
 from tunesmith.folder import RunFolder
-from tunesmith.models.merged import merge
 from tunesmith.run import Run
 from tunesmith.spec import METHODS, OBJECTIVES
 from tunesmith.words import say
@@ -21,7 +20,6 @@ Progress = Callable[[str, int, int], None]
 
 TOLERANCE = {"fp32": 1e-3, "fp16": 0.05, "bf16": 0.1}
 """Largest logit difference, as a share of the logits' range, that rounding to the type explains."""
-CLASSES = {"language": "AutoModelForCausalLM", "classes": "AutoModelForSequenceClassification", "embedding": "AutoModel"}
 STAGES = ("load", "merge", "save", "verify")
 UNCHANGED = 1e-6
 """A change of the logits below this, as a share of their size, is none."""
@@ -40,18 +38,17 @@ class Exported:
     warnings: tuple[str, ...] = ()
     code: bool = False
     """Whether the model comes with Python code of its own."""
-    head: str = "language"
-    """What stands on its trunk."""
+    kind: str = "AutoModelForCausalLM"
+    """transformers' class that loads it."""
     load: tuple[str, ...] = field(init=False)
     """The lines of Python that load it."""
 
     def __post_init__(self) -> None:
         more = ", trust_remote_code=True" if self.code else ""
         place = json.dumps(str(self.out), ensure_ascii=False)
-        cls = CLASSES[self.head]
         lines = (
-            f"from transformers import {cls}, AutoTokenizer",
-            f"model = {cls}.from_pretrained({place}{more})",
+            f"from transformers import {self.kind}, AutoTokenizer",
+            f"model = {self.kind}.from_pretrained({place}{more})",
             f"tokenizer = AutoTokenizer.from_pretrained({place}{more})",
         )
         object.__setattr__(self, "load", lines)
@@ -89,12 +86,17 @@ class _Source:
     told: dict[str, Any]
 
     @property
-    def head(self) -> str:
-        return OBJECTIVES.get(self.run.objective.name).head
-
-    @property
     def adapter(self) -> bool:
         return (self.place / "adapter_config.json").is_file()
+
+    @property
+    def loader(self) -> Any:
+        """transformers' class for the base, and so for what is exported."""
+        from tunesmith.models.heads import class_of
+        from tunesmith.models.load import load_config
+
+        config = load_config(self.base, trust_remote_code=self.run.model.trust_remote_code)
+        return class_of(config, OBJECTIVES.get(self.run.objective.name).head)
 
 
 def export(
@@ -126,8 +128,10 @@ def export(
     tell("load")
     loaded, base_logits, prompts, reference = _trained(folder, source)
     tell("merge")
+    from tunesmith.models import own
+
     if source.adapter:
-        loaded.model = merge(loaded.model)
+        loaded.model = own.merge(loaded.model)
     merged = compare(reference, _behave(loaded, prompts, source), "fp32")
     _refuse_different(merged, out)
     with draft(out) as place:
@@ -139,10 +143,12 @@ def export(
         saved = compare(reference, seen, kind)
         _refuse_different(saved, out)
     warnings = _warnings(base_logits, reference, seen, kind)
-    return Exported(out, kind, merged, saved, warnings, code=source.run.model.trust_remote_code, head=source.head)
+    loader = source.loader.__name__
+    return Exported(out, kind, merged, saved, warnings, code=source.run.model.trust_remote_code, kind=loader)
 
 
 def _source(folder: RunFolder, which: str) -> _Source:
+    from tunesmith.models import own
     from tunesmith.models.hub import folder_of
 
     run = folder.resolved().run
@@ -156,8 +162,13 @@ def _source(folder: RunFolder, which: str) -> _Source:
     if "quantization_config" in json.loads((base / "config.json").read_text(encoding="utf-8")):
         raise SpecError(Problem(str(base), say("export.quantised_base")))
     source = _Source(run, place, base, json.loads(facts.read_text(encoding="utf-8")))
-    if source.adapter and not METHODS.get(run.method.name).merges:
-        raise SpecError(Problem("method", say("export.does_not_merge", method=run.method.name, place=str(place))))
+    if source.adapter and not METHODS.make(run.method).merges:
+        key = "export.slots_do_not_merge" if METHODS.make(run.method).slots else "export.does_not_merge"
+        told = say(key, method=run.method.name, place=str(place))
+        if own.is_own(place):
+            lines = "\n".join(f"  {line}" for line in own.serving(base, place))
+            told = say("own.does_not_merge", method=run.method.name, lines=lines)
+        raise SpecError(Problem("method", told))
     return source
 
 
@@ -167,12 +178,8 @@ def _trained(folder: RunFolder, source: _Source) -> tuple[Any, tuple[Any, ...], 
 
     from tunesmith.models.load import attach, head_in, load_model, load_tokenizer, renderer
 
-    how = {
-        "dtype": torch.float32,
-        "device": "cpu",
-        "trust_remote_code": source.run.model.trust_remote_code,
-        **head_in(source.told),
-    }
+    how = {"dtype": torch.float32, "device": "cpu", "trust_remote_code": source.run.model.trust_remote_code}
+    how |= head_in(source.told)
     tokenizer = load_tokenizer(source.place, trust_remote_code=source.run.model.trust_remote_code)
     prompts = probe_ids(probe_texts(folder, source.run), renderer(source.place, tokenizer, source.run.data))
     loaded = load_model(source.base, **how)
@@ -203,11 +210,10 @@ def _save(model: Any, source: _Source, place: Path, kind: str, *, as_stored: boo
 
 def _load_again(place: Path, source: _Source, prompts: list[Any]) -> Behaviour:
     """What the saved model does when it is loaded as anybody would load it."""
-    import transformers
     from transformers import AutoTokenizer
 
     code = source.run.model.trust_remote_code
-    model = vars(transformers)[CLASSES[source.head]].from_pretrained(place, trust_remote_code=code).eval()
+    model = source.loader.from_pretrained(place, trust_remote_code=code).eval()
     tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=code)
     return behaviour(model, tokenizer, prompts, source.told["stop_ids"])
 

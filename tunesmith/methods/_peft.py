@@ -61,14 +61,6 @@ def task_type(model: torch.nn.Module) -> str:
     return kinds.get(head_of(model), writes)
 
 
-def train_head(model: torch.nn.Module) -> None:
-    """Gives a classifier's head its gradient back, which every method trains."""
-    from tunesmith.models.heads import head_parts
-
-    for name in head_parts(model):
-        model.get_submodule(name).requires_grad_(True)
-
-
 def _outside_head(model: torch.nn.Module, layers: Layers) -> Layers:
     """``layers`` without those of the output head, which is trained whole or not at all."""
     from tunesmith.models.heads import head_parts
@@ -83,12 +75,14 @@ def _outside_head(model: torch.nn.Module, layers: Layers) -> Layers:
 
 
 def linear_layers(model: torch.nn.Module) -> Layers:
-    """The linear layers by full name, without the output head (GPT-2's Conv1D counts as linear)."""
+    """The linear layers by full name (GPT-2's Conv1D counts), without the output head and gates, which have one output."""
     import torch
     from transformers.pytorch_utils import Conv1D
 
+    from tunesmith.models.places import sizes
+
     linear: Layers = {name: part for name, part in model.named_modules() if isinstance(part, torch.nn.Linear | Conv1D)}
-    return _outside_head(model, linear)
+    return _outside_head(model, {name: part for name, part in linear.items() if (sizes(part) or (0, 0))[1] > 1})
 
 
 def norm_layers(model: torch.nn.Module) -> Layers:

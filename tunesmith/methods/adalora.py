@@ -28,6 +28,7 @@ class Adalora(Method):
     learning_rate = 1e-3
     source = "Zhang et al. 2023 (AdaLoRA), question answering: 1e-3; on GLUE 5e-4 to 2.2e-3"
     search = (2e-4, 3e-3)
+    changes = frozenset({"linear"})
 
     class Config(Spec):
         """Low-rank adaptation with a budget."""

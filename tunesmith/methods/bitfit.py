@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import norm_layers, train_head
+from tunesmith.methods._peft import norm_layers
 from tunesmith.spec import Spec
 from tunesmith.words import say
 
@@ -21,6 +21,7 @@ class Bitfit(Method):
     learning_rate = 1e-3
     source = "Ben Zaken et al. 2022 (BitFit): the largest of its grid, 1e-4 to 1e-3, for the few weights of a decoder"
     search = (1e-4, 1e-2)
+    changes = frozenset({"norm", "bias"})
     merges = False
     rewrites_base = True
     adapter = False
@@ -34,6 +35,8 @@ class Bitfit(Method):
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model in fp32, these weights with gradient; SpecError when it has none of them."""
+        from tunesmith.models.heads import train_head
+
         norms = tuple(f"{name}." for name in norm_layers(model)) if "norms" in self.config.parts else ()
         biases = "biases" in self.config.parts
         chosen = [

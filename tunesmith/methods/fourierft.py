@@ -24,6 +24,7 @@ class Fourierft(Method):
     learning_rate = 3e-2
     source = "Gao et al. 2024 (FourierFT), Llama 2: 3e-2; at 1e-4 it learns nothing (0.000 on GSM8K in PEFT's method comparison)"
     search = (5e-3, 2e-1)
+    changes = frozenset({"linear"})
 
     class Config(Spec):
         """Settings of Fourierft."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, matched_layers, train_head
+from tunesmith.methods._peft import Targets, matched_layers
 from tunesmith.spec import Spec
 from tunesmith.words import say
 
@@ -38,6 +38,8 @@ class Freeze(Method):
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model in fp32, the chosen parts with gradient; SpecError when they match nothing."""
+        from tunesmith.models.heads import train_head
+
         parts = dict(model.named_modules())
         parts.pop("")
         names = matched_layers(model, self.config.parts, parts, kind="part", where="method.parts")
@@ -53,9 +55,18 @@ class Freeze(Method):
 
 
 def _blocks(model: torch.nn.Module) -> list[torch.nn.Module]:
-    """The blocks in order: the first list of modules that is as long as the config says the model is deep."""
+    """The blocks in order: the first list of modules that is as long as the config says the model is deep.
+
+    An encoder–decoder's are those of its decoder, which writes the answer.
+    """
     import torch
 
-    depth = model.config.get_text_config().num_hidden_layers  # type: ignore[union-attr, operator]
+    config: Any = model.config
+    if config.is_encoder_decoder:
+        settings = config.to_dict()
+        depth = settings.get("decoder_layers") or settings.get("num_decoder_layers") or config.num_hidden_layers
+        model = model.get_decoder()  # type: ignore[operator]
+    else:
+        depth = config.get_text_config().num_hidden_layers
     lists = (part for part in model.modules() if isinstance(part, torch.nn.ModuleList) and len(part) == depth)
     return list(next(lists, ()))

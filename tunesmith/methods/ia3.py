@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     import torch
 
 # Where keys and values are one layer with the queries (GPT-2, Phi-3, NeoX), its queries are scaled with them, as in peft.
-KEYS_AND_VALUES = ("k_proj", "v_proj", "qkv_proj", "query_key_value", "c_attn", "W_pack", "Wqkv")
+KEYS_AND_VALUES = ("k_proj", "v_proj", "qkv_proj", "query_key_value", "c_attn", "W_pack", "Wqkv", "k", "v")
 KEYS_AND_VALUES += ("self.key", "self.value", "attention.key", "attention.value", "key_proj", "value_proj", "k_lin", "v_lin")
-SECOND = ("down_proj", "fc2", "dense_4h_to_h", "mlp.c_proj", "fc_out", "w2", "ffn_output", "ffn.lin2", "mlp.Wo")
+SECOND = ("down_proj", "fc2", "dense_4h_to_h", "mlp.c_proj", "fc_out", "w2", "wo", "ffn_output", "ffn.lin2", "mlp.Wo")
 
 
 @METHODS.register
@@ -24,6 +24,7 @@ class Ia3(Method):
     learning_rate = 5e-3
     source = "PEFT's method comparison (Llama-3.2-3B on MetaMathQA): 5e-3 gives 0.455, the usual 1e-4 0.311"
     search = (1e-3, 2e-2)
+    changes = frozenset({"linear"})
 
     class Config(Spec):
         """Scales of activations."""

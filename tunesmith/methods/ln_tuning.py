@@ -19,6 +19,7 @@ class LnTuning(Method):
     learning_rate = 1e-3
     source = "Ben Zaken et al. 2022 (BitFit), the largest of its grid 1e-4 to 1e-3, for weights of the same kind"
     search = (1e-4, 1e-2)
+    changes = frozenset({"norm"})
     full_precision = True
 
     class Config(Spec):

@@ -21,6 +21,7 @@ class Lokr(Method):
     learning_rate = 3e-3
     source = "PEFT's method comparison (Llama-3.2-3B on MetaMathQA): LoKr at 3e-3"
     search = (3e-4, 1e-2)
+    changes = frozenset({"linear"})
 
     class Config(Spec):
         """Settings of Lokr."""

@@ -28,6 +28,7 @@ class Lora(Method):
     learning_rate = 2e-4
     source = "Dettmers et al. 2023 (QLoRA), appendix B: 2e-4 for 7B and 13B models with LoRA on all linear layers"
     search = (5e-5, 2e-3)
+    changes = frozenset({"linear"})
 
     class Config(Spec):
         """Low-rank adaptation."""

@@ -21,6 +21,7 @@ class Oft(Method):
     learning_rate = 4e-4
     source = "none that is agreed on; twice that of LoRA, as a rotation moves a weight by its own size times a small angle"
     search = (5e-5, 2e-3)
+    changes = frozenset({"linear"})
 
     class Config(Spec):
         """Settings of Oft."""

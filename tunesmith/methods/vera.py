@@ -21,6 +21,7 @@ class Vera(Method):
     learning_rate = 4e-3
     source = "Kopiczko et al. 2024 (VeRA), instruction tuning of Llama 2: 4e-3, ten times that of LoRA beside it"
     search = (1e-3, 2e-2)
+    changes = frozenset({"linear"})
 
     class Config(Spec):
         """Settings of Vera."""

@@ -18,8 +18,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from tunesmith.batch import Forest, Segment
 from tunesmith.errors import ModelError
+from tunesmith.trees import Forest, Segment
 
 NAME = "forest"
 
@@ -41,7 +41,7 @@ CALL = 16_384
 
 @dataclass(frozen=True)
 class Bucket:
-    """Segments of similar length, computed in one call. Indices point into the flat row."""
+    """Segments of similar length, computed in one call. Indices point into the flat row; of keys, after what is above it."""
 
     queries_SQ: torch.Tensor
     keys_SK: torch.Tensor
@@ -100,6 +100,9 @@ def forest_attention(
     if unknown:
         raise ModelError(f"attention keywords that the forest does not know: {', '.join(unknown)}; the model must run padded")
     calls = _calls(forest, sliding_window, query.device)
+    if forest.above:
+        above = forest.above[module.layer_idx]  # type: ignore[index]
+        key, value = (torch.cat([one.to(own), own], 2) for one, own in zip(above, (key, value), strict=True))
     queries = _take(query, calls.queries, [bucket.queries_SQ for bucket in calls.buckets])
     keys, values = (_take(tensor, calls.keys, [bucket.keys_SK for bucket in calls.buckets]) for tensor in (key, value))
     outputs = []
@@ -191,18 +194,20 @@ def _calls(forest: Forest, window: int | None, device: torch.device) -> Calls:
     """The buckets of a forest; derived once a batch and window, for all layers."""
     found = forest.cache.get((window, device))
     if found is None:
-        longest = max(segment.depth + segment.stop - segment.start for segment in forest.segments)
+        before = forest.above[0][0].shape[2] if forest.above else 0
+        segments = forest.under(before).segments if before else forest.segments
+        longest = max(segment.depth + segment.stop - segment.start for segment in segments)
         reach = None if window is None or window >= longest else window
-        groups = _group(forest.segments)
-        place_T = np.empty(forest.segments[-1].stop, np.int64)
+        groups = _group(segments[1:] if before else segments)
+        place_T = np.empty(segments[-1].stop - before, np.int64)
         start, buckets = 0, []
         for group in groups:
             width = max(segment.stop - segment.start for segment in group)
             for row, segment in enumerate(group):
                 length = segment.stop - segment.start
-                place_T[segment.start : segment.stop] = start + row * width + np.arange(length)
+                place_T[segment.start - before : segment.stop - before] = start + row * width + np.arange(length)
             start += len(group) * width
-            buckets.append(_bucket(group, forest.segments, reach, device))
+            buckets.append(_bucket(group, segments, reach, device, before=before))
         queries, keys = (torch.cat([part.flatten() for part in parts]) for parts in zip(*map(_indices, buckets), strict=True))
         found = forest.cache[window, device] = Calls(tuple(buckets), queries, keys, torch.from_numpy(place_T).to(device))
     return found
@@ -234,7 +239,9 @@ def _group(segments: tuple[Segment, ...]) -> list[list[Segment]]:
     return groups
 
 
-def _bucket(group: list[Segment], segments: tuple[Segment, ...], window: int | None, device: torch.device) -> Bucket:
+def _bucket(
+    group: list[Segment], segments: tuple[Segment, ...], window: int | None, device: torch.device, *, before: int
+) -> Bucket:
     own = max(segment.stop - segment.start for segment in group)
     above = max(segment.depth for segment in group)
     queries_SQ = np.zeros((len(group), own), np.int64)
@@ -243,7 +250,7 @@ def _bucket(group: list[Segment], segments: tuple[Segment, ...], window: int | N
     depths_SK = np.full((len(group), above + own), -1, np.int64)
     for row, segment in enumerate(group):
         tokens = np.minimum(segment.start + np.arange(own), segment.stop - 1)
-        queries_SQ[row] = keys_SK[row, above:] = tokens
+        queries_SQ[row], keys_SK[row, above:] = tokens - before, tokens
         depths_SK[row, above:] = segment.depth + np.arange(own)
         if segment.depth:
             keys_SK[row, above - segment.depth : above] = _ancestors(segment, segments)

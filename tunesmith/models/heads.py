@@ -10,32 +10,16 @@ from typing import Any, Literal
 
 import torch
 
+from tunesmith.batch import Batch
 from tunesmith.errors import ModelError, Problem
-from tunesmith.examples import Outputs
+from tunesmith.examples import KINDS, Outputs
+from tunesmith.models.load import kind_of, language_class
 from tunesmith.words import say
 
 Head = Literal["language", "classes", "embedding"]
-Kind = Literal["decoder", "encoder", "encoder-decoder"]
-
-KINDS: dict[str, frozenset[str]] = {
-    "language": frozenset({"decoder", "encoder-decoder"}),
-    "classes": frozenset({"decoder", "encoder"}),
-    "embedding": frozenset({"decoder", "encoder"}),
-}
-"""The kinds of model that can carry a head."""
 
 # Parts inside the trunk that the checkpoint lacks: random at the start, they are trained and saved like the head.
 _fresh: weakref.WeakKeyDictionary[torch.nn.Module, tuple[str, ...]] = weakref.WeakKeyDictionary()
-
-
-def kind_of(config: Any) -> Kind:
-    """Whether a model of this config reads both ways (encoder), writes (decoder), or has a side for each."""
-    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING
-
-    settings = config.to_dict()
-    if settings.get("is_encoder_decoder"):
-        return "encoder-decoder"
-    return "encoder" if type(config) in MODEL_FOR_MASKED_LM_MAPPING and not settings.get("is_decoder") else "decoder"
 
 
 def plain(model: torch.nn.Module) -> Any:
@@ -67,15 +51,34 @@ def head_parts(model: torch.nn.Module) -> list[str]:
     return [name for name in beside if any(True for _ in inner.get_submodule(name).parameters())] + list(_fresh.get(inner, ()))
 
 
-def build(config: Any, head: Head, *, trust_remote_code: bool = False) -> Any:
-    """A model of this config with random weights, on the device in use."""
-    return _class(head).from_config(config, trust_remote_code=trust_remote_code)
+def train_head(model: torch.nn.Module) -> None:
+    """Gives a classifier's head its gradient back, which every method trains; peft's trains a copy of its own."""
+    for part in map(plain(model).get_submodule, head_parts(model)):
+        if type(part).__name__ != "ModulesToSaveWrapper":
+            part.float().requires_grad_(True)
 
 
-def _class(head: Head) -> Any:
-    from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
+def for_trunk(config: Any, batch: Batch, inputs: dict[str, Any]) -> dict[str, Any]:
+    """The keywords of a call without a vocabulary; an encoder takes no cache, but may tell a first text from a second."""
+    if kind_of(config) == "decoder":
+        return inputs
+    del inputs["use_cache"]
+    sequences = [tokens for example in batch.sequences for tokens in example]
+    if (config.to_dict().get("type_vocab_size") or 0) > 1 and all("types_T" in tokens.columns for tokens in sequences):
+        types_T = torch.zeros_like(batch.ids_T)
+        for tokens, place_t in zip(sequences, batch.places(), strict=True):
+            types_T[torch.from_numpy(place_t)] = torch.from_numpy(tokens.columns["types_T"].astype("int64")).to(types_T.device)
+        inputs["token_type_ids"] = types_T.view_as(batch.input_ids)
+    return inputs
 
-    return {"language": AutoModelForCausalLM, "classes": AutoModelForSequenceClassification, "embedding": AutoModel}[head]
+
+def class_of(config: Any, head: Head) -> Any:
+    """transformers' class for a model of this config under the head."""
+    from transformers import AutoModel, AutoModelForSequenceClassification
+
+    if head == "language":
+        return language_class(config)
+    return AutoModelForSequenceClassification if head == "classes" else AutoModel
 
 
 def refuse_kind(folder: Path, config: Any, head: Head) -> None:
@@ -100,13 +103,13 @@ def load_headed(folder: Path, config: Any, head: Head, outputs: Outputs | None, 
     A head of the checkpoint is kept where its outputs have the same names in the same order; otherwise it is new.
     """
     if head == "embedding":
-        return _class(head).from_pretrained(folder, config=config, **how), False
+        return class_of(config, head).from_pretrained(folder, config=config, **how), False
     assert outputs is not None, "a classification head has outputs"
     known = tuple(config.to_dict().get("id2label", {}).values())
     config = with_outputs(config, outputs)
     with _quiet():
         how |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
-        model, told = _class(head).from_pretrained(folder, config=config, **how)
+        model, told = class_of(config, head).from_pretrained(folder, config=config, **how)
     own = tuple(f"{name}." for name in head_parts(model))
     changed = [name for name, *_ in told["mismatched_keys"] if not name.startswith(own)]
     # A pooler on top of the trunk is often left out of a checkpoint; anything else that lacks is another model.

@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from tunesmith.batch import Batch, Loss, Ratio
 from tunesmith.models.forest import no_mask
-from tunesmith.models.heads import head_of, kind_of, plain, score_of
+from tunesmith.models.heads import for_trunk, head_of, plain, score_of
 
 # Logits that are in memory at once; below 128 rows the matrix product loses more than the memory is worth.
 CHUNK_BYTES = 64 * 2**20
@@ -38,7 +38,8 @@ def see(model: torch.nn.Module, batch: Batch) -> Seen:
     own_logits = head in makes_own_logits
 
     def take(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        hidden = inputs[0]
+        # A peft model's virtual tokens stand before the rows, and predict nothing that is scored.
+        hidden = inputs[0][:, inputs[0].shape[1] - batch.layout.length :]
         taken.append(hidden.reshape(-1, hidden.shape[-1]))
         if own_logits:
             return (taken[0].index_select(0, batch.scored_N).unsqueeze(0), *inputs[1:])
@@ -50,7 +51,7 @@ def see(model: torch.nn.Module, batch: Batch) -> Seen:
     finally:
         handle.remove()
     logits_NV = output.logits[0] if own_logits else None
-    return Seen(batch, taken[0], Head(head, after_head(model.config)), logits_NV)  # type: ignore[arg-type]
+    return Seen(batch, taken[0], Head(head, after_head(model.config), _bias(model)), logits_NV)  # type: ignore[arg-type]
 
 
 def _see_trunk(model: torch.nn.Module, batch: Batch) -> Seen:
@@ -67,7 +68,7 @@ def _see_trunk(model: torch.nn.Module, batch: Batch) -> Seen:
 
     handle = score.register_forward_pre_hook(take) if score is not None else inner.base_model.register_forward_hook(keep)
     try:
-        output = model(**_for_trunk(inner.config, batch))
+        output = model(**for_trunk(inner.config, batch, inputs_of(batch)))
     finally:
         handle.remove()
     # Virtual tokens stand before the row.
@@ -80,23 +81,12 @@ def _see_trunk(model: torch.nn.Module, batch: Batch) -> Seen:
     return Seen(batch, hidden_TD, Head(score or inner, lambda logits: logits), own_outputs_BC=outputs_BC)
 
 
-def _for_trunk(config: Any, batch: Batch) -> dict[str, Any]:
-    """The keywords of a call without a vocabulary head; an encoder takes no cache, but may tell a first text from a second."""
-    inputs = inputs_of(batch)
-    if kind_of(config) == "decoder":
-        return inputs
-    del inputs["use_cache"]
-    sequences = [tokens for example in batch.sequences for tokens in example]
-    if (config.to_dict().get("type_vocab_size") or 0) > 1 and all("types_T" in tokens.columns for tokens in sequences):
-        types_T = torch.zeros_like(batch.ids_T)
-        for tokens, place_t in zip(sequences, batch.places(), strict=True):
-            types_T[torch.from_numpy(place_t)] = torch.from_numpy(tokens.columns["types_T"].astype("int64")).to(types_T.device)
-        inputs["token_type_ids"] = types_T.view_as(batch.input_ids)
-    return inputs
-
-
 def inputs_of(batch: Batch) -> dict[str, Any]:
     """The keywords of a model's call for this layout."""
+    if batch.source_ids_BS is not None:
+        # What pads the decoder's side follows every scored token, and a decoder looks back only.
+        source = {"input_ids": batch.source_ids_BS, "attention_mask": batch.source_mask_BS}
+        return {**source, "decoder_input_ids": batch.input_ids, "use_cache": False}
     if batch.layout.forest is None:
         mask = batch.mask_T.view(batch.layout.rows, batch.layout.length)
         return {"input_ids": batch.input_ids, "attention_mask": mask, "use_cache": False}
@@ -107,6 +97,13 @@ def inputs_of(batch: Batch) -> dict[str, Any]:
         "forest": batch.layout.forest,
         "use_cache": False,
     }
+
+
+def _bias(model: torch.nn.Module) -> torch.Tensor | None:
+    """What BART's family adds to its logits beside the head; Marian's is not zero."""
+    if not model.config.is_encoder_decoder:  # type: ignore[union-attr]
+        return None
+    return next((buffer for name, buffer in model.named_buffers() if name.endswith("final_logits_bias")), None)
 
 
 def after_head(config: Any) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -130,10 +127,12 @@ class Head:
 
     module: torch.nn.Module
     after: Callable[[torch.Tensor], torch.Tensor]
+    bias_1V: torch.Tensor | None = None
 
     def logits(self, hidden_nD: torch.Tensor) -> torch.Tensor:
         """fp32 logits ``[n, V]``."""
-        return self.after(self.module(hidden_nD).float())
+        logits_nV = self.module(hidden_nD).float()
+        return self.after(logits_nV if self.bias_1V is None else logits_nV + self.bias_1V)
 
     @property
     def trained(self) -> list[torch.nn.Parameter]:
@@ -274,11 +273,23 @@ def _add(grads: list[torch.Tensor | None], found: Any, wants: list[bool], chunk:
             (grad[chunk] if index == 0 else grad).add_(next(found))
 
 
-def token_loss(model: torch.nn.Module, batch: Batch) -> Loss:
-    """The weighted negative log-likelihood of the scored tokens, as a sum."""
+def token_loss(model: torch.nn.Module, batch: Batch, *, smoothing: float = 0.0) -> Loss:
+    """The weighted negative log-likelihood of the scored tokens, as a sum.
+
+    With ``smoothing`` ε (Szegedy et al. 2016, section 7) the target is (1 - ε) of the token and ε of all tokens alike:
+    Σ w ((1 - ε) (-log p) + ε mean over the vocabulary of -log p). The likelihood alone is then told as ``nll``.
+    """
+    plain: list[float] = []
 
     def nll(logits_nV: torch.Tensor, _: torch.Tensor | None, chunk: slice) -> torch.Tensor:
-        return (batch.weights_N[chunk] * cross_entropy(logits_nV, batch.targets_N[chunk], reduction="none")).sum()
+        weights_n, targets_n = batch.weights_N[chunk], batch.targets_N[chunk]
+        told = (weights_n * cross_entropy(logits_nV, targets_n, reduction="none")).sum()
+        if not smoothing:
+            return told
+        plain.append(float(told.detach()))
+        even = (weights_n * -logits_nV.log_softmax(-1).mean(-1)).sum()
+        return (1 - smoothing) * told + smoothing * even
 
     total = see(model, batch).over_logits(nll)
-    return Loss(total, {"loss": Ratio(float(total.detach()), batch.units)})
+    metrics = {"loss": Ratio(float(total.detach()), batch.units)}
+    return Loss(total, metrics | ({"nll": Ratio(sum(plain), batch.units)} if smoothing else {}))

@@ -25,6 +25,8 @@ class Objective:
     """What its loss is a sum over: token (weights), sequence or example."""
     roles: ClassVar[frozenset[str]] = frozenset()
     """The models it needs beside the policy."""
+    two_sided: ClassVar[bool] = False
+    """Whether it can train a model with an encoder and a decoder."""
     head: ClassVar[Literal["language", "classes", "embedding"]] = "language"
     """What stands on the model's trunk: the vocabulary, an output for each class (or one number), or nothing."""
     outputs: Outputs | None = None

@@ -74,7 +74,7 @@ class Classify(Objective):
         assert isinstance(example, Labelled)
         tokens = render.sequence(example.text, example.second)
         label = {"label": self.classes.target(example)}
-        return [Tokens(tokens.ids_T, tokens.weights_T, tokens.columns | label, tokens.lost)]
+        return [Tokens(tokens.ids_T, tokens.weights_T, tokens.columns | label, lost=tokens.lost)]
 
     def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
         """The sum over sequences of the cross-entropy, of the binary one averaged over classes, or of the squared error."""

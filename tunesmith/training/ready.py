@@ -12,7 +12,9 @@ from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.methods import METHODS
 from tunesmith.models.hub import folder_of
 from tunesmith.models.load import Loaded, load_model, load_tokenizer
-from tunesmith.run import Resolved
+from tunesmith.models.routing import Routers
+from tunesmith.objectives import Objective
+from tunesmith.run import Resolved, Run
 from tunesmith.training import device as devices
 from tunesmith.training.device import Device
 from tunesmith.training.loop import Work
@@ -42,8 +44,8 @@ class Ready:
     first_lines: list[str]
 
 
-def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown) -> Ready:
-    """Checks, loads and builds everything; errors come before the run's folder is touched."""
+def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown, loaded: Loaded | None = None) -> Ready:
+    """Checks, loads and builds everything; errors come before the run's folder is touched. ``loaded`` is the base, if it is."""
     missing = missing_packages(resolved.run.track)
     if missing:
         raise SpecError(missing)
@@ -60,10 +62,7 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown) -> R
     run = resolved.run
 
     shown(say("train.loading"), 0, 1)
-    dtype = device.dtype if run.model.dtype == "auto" else devices.DTYPES[run.model.dtype]
-    seed_everything(run.train.seed)  # a new head is drawn as it is loaded
-    head = {"head": prepared.objective.head, "outputs": prepared.objective.outputs}
-    model = load_model(base, dtype=dtype, device=device.place, trust_remote_code=trust, **head)
+    model = loaded or load_base(base, run, device, prepared.objective_of(run))
     # Before the method draws an adapter, and the same on every rank, so that all start from one.
     seed_everything(run.train.seed)
     method = METHODS.make(run.method)
@@ -80,6 +79,14 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown) -> R
     watch = _watch(work, prepared)
     asked = Questions(questions, prepared.render, run, work.objective)
     return Ready(resolved, prepared, work, watch, asked, base, _first_lines(resolved, work, watch))
+
+
+def load_base(folder: Path, run: Run, device: Device, objective: Objective) -> Loaded:
+    """The model of ``folder`` as the run takes it, under the head of the objective, before a method changes it."""
+    dtype = device.dtype if run.model.dtype == "auto" else devices.DTYPES[run.model.dtype]
+    seed_everything(run.train.seed)  # a new head is drawn as it is loaded
+    how = {"trust_remote_code": run.model.trust_remote_code, "head": objective.head, "outputs": objective.outputs}
+    return load_model(folder, dtype=dtype, device=device.place, **how)
 
 
 def _watch(work: Work, prepared: Prepared) -> Watch:
@@ -124,8 +131,9 @@ def _work(resolved: Resolved, prepared: Prepared, model: Loaded, *, method: Any,
         run=run,
         items=prepared.train,
         model=model,
-        objective=prepared.objective,
+        objective=prepared.objective_of(run),
         method=method,
+        routers=Routers(model.model),
         device=device,
         named=named,
         optimizer=OPTIMIZERS.make(train_.optimizer).build(named, train_.learning_rate, train_.weight_decay),

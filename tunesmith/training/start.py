@@ -10,13 +10,14 @@ from typing import Any
 
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import DiskError, Problem, SpecError
-from tunesmith.estimate import disk_of
 from tunesmith.evaluate.classes import fit_classes
 from tunesmith.folder import RunFolder, write_whole
+from tunesmith.models.load import Loaded
 from tunesmith.run import Resolved
 from tunesmith.training import device as devices
 from tunesmith.training.checkpoint import Checkpoints
 from tunesmith.training.device import GIB
+from tunesmith.training.disk import disk_of
 from tunesmith.training.health import Spikes
 from tunesmith.training.look import Looker
 from tunesmith.training.loop import Position, fit
@@ -39,10 +40,12 @@ def train(
     on_step: Callable[[Line], None] | None = None,
     progress: Shown | None = None,
     plan: str | None = None,
+    loaded: Loaded | None = None,
 ) -> RunFolder:
     """Trains, or continues with ``resume``, and gives the run's folder.
 
-    ``on_step`` gets the record's line of every step, ``plan`` is the text for plan.txt. Stopped when a signal ended
+    ``on_step`` gets the record's line of every step, ``plan`` is the text for plan.txt, ``loaded`` the base where
+    it is in memory already; it is changed. Stopped when a signal ended
     it; from the moment there is a folder to continue, signals are only noted until the loop can save.
     """
     folder = RunFolder(resolved.out)
@@ -58,7 +61,7 @@ def train(
             resolved = fill(resolved, started_with(folder.resolved().run))
         elif devices.is_first():
             _refuse_taken(folder)
-        ready = make_ready(resolved, prepared, shown)
+        ready = make_ready(resolved, prepared, shown, loaded)
         say_to = shown.tell if ready.work.device.main else _silent
         for text in ready.first_lines:
             say_to(text)
@@ -211,7 +214,7 @@ def _open_folder(ready: Ready, folder: RunFolder, *, plan: str | None, resume: b
     if folder.ledger.exists():
         return
     ledger = ready.prepared.ledger
-    facts = ledger.to_json() | {"fingerprint": ready.prepared.fingerprint}
+    facts = ledger.to_json() | {"fingerprint": ready.prepared.fingerprint, "split_seed": ready.prepared.seed}
     if plan is not None:
         write_whole(folder.plan, plan)
     write_whole(folder.dropped, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ledger.dropped))

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from peft.tuners.lora.layer import Linear
+from peft.tuners.lora.layer import Linear as PeftLinear
 
 
-class FusedLinear(Linear):
+class FusedLinear(PeftLinear):
     """peft's layer, computed in one go where nothing but its change is trained; everything else it does is peft's."""
 
     def forward(self, x: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
@@ -31,11 +31,11 @@ class FusedLinear(Linear):
 def fuse(model: torch.nn.Module) -> None:
     """Makes every plain LoRA layer of a peft model a FusedLinear; its weights and their names stay."""
     for part in model.modules():
-        if type(part) is Linear and _is_plain(part):
+        if type(part) is PeftLinear and _is_plain(part):
             part.__class__ = FusedLinear
 
 
-def _is_plain(layer: Linear) -> bool:
+def _is_plain(layer: PeftLinear) -> bool:
     base = layer.base_layer
     no_dropout = all(isinstance(dropout, torch.nn.Identity) for dropout in layer.lora_dropout.values())
     return type(base) is torch.nn.Linear and no_dropout and not layer.lora_variant and not any(layer.lora_bias.values())
