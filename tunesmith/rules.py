@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tunesmith.data.template import SLOT
 from tunesmith.errors import Problem
-from tunesmith.examples import Text
+from tunesmith.examples import KINDS, Labelled, Text
 from tunesmith.folder import RunFolder
 from tunesmith.models.quantize import missing_package
 from tunesmith.run import Run
@@ -91,8 +91,14 @@ def watched(run: Run) -> Iterator[Problem]:
 
 def objective_fits(run: Run) -> Iterator[Problem]:
     """Settings of a conversation are not given where plain text is learned, and the other way round."""
-    given = run.data.model_fields_set
-    if OBJECTIVES.get(run.objective.name).eats is Text:
+    given, objective = run.data.model_fields_set, OBJECTIVES.get(run.objective.name)
+    if objective.eats is Labelled:
+        for name in ("template", "system", "reasoning", "train_on"):
+            if name in given and run.data.model_dump()[name] != type(run.data).model_fields[name].default:
+                yield Problem(f"data.{name}", say("classes.no_text", objective=run.objective.name))
+        if run.data.too_long == "split":
+            yield Problem("data.too_long", say("plan.split_is_for_text", objective=run.objective.name))
+    elif objective.eats is Text:
         if run.train.keep.best_by not in ("loss", "nll"):
             told = say("plan.best_by_for_text", value=repr(run.train.keep.best_by), objective=run.objective.name)
             yield Problem("train.keep.best_by", told)
@@ -101,6 +107,18 @@ def objective_fits(run: Run) -> Iterator[Problem]:
                 yield Problem(f"data.{name}", say("plan.not_for_text", objective=run.objective.name))
     elif run.data.too_long == "split":
         yield Problem("data.too_long", say("plan.split_is_for_text", objective=run.objective.name))
+
+
+def metric_fits(run: Run) -> Iterator[Problem]:
+    """What decides which checkpoint is best can be measured on what the head gives."""
+    best, objective = run.train.keep.best_by, OBJECTIVES.get(run.objective.name)
+    if best not in METRICS.names():
+        return
+    of_classes = [name for name in METRICS.names() if METRICS.get(name).reads in ("choice", "options", "number")]
+    if objective.head == "classes" and best not in of_classes:
+        yield Problem("train.keep.best_by", say("classes.best_by", value=repr(best), known=", ".join(of_classes)))
+    elif objective.head == "language" and METRICS.get(best).reads in ("options", "number"):
+        yield Problem("train.keep.best_by", say("classes.best_by_language", value=repr(best), objective=run.objective.name))
 
 
 def slots_there(run: Run) -> Iterator[Problem]:
@@ -134,7 +152,10 @@ def trackers_there(run: Run) -> Iterator[Problem]:
 
 def model_fits(run: Run, kind: str) -> Iterator[Problem]:
     """Method and objective can take a model of this kind: a decoder, an encoder, or both together."""
-    method = METHODS.make(run.method)
+    method, head = METHODS.make(run.method), OBJECTIVES.get(run.objective.name).head
+    if kind not in KINDS[head]:
+        yield Problem("model", say(f"heads.not_{head}", kind=say(f"heads.kind_{kind.replace('-', '_')}")))
+        return
     if kind not in method.kinds:
         known = ", ".join(say(f"sides.{one}") for one in sorted(method.kinds))
         yield Problem("method", say("sides.kind", method=run.method.name, kind=say(f"sides.{kind}"), known=known))
@@ -156,6 +177,7 @@ RULES: tuple[Callable[[Run], Iterator[Problem]], ...] = (
     schedule_fits,
     watched,
     objective_fits,
+    metric_fits,
     slots_there,
     answers,
     questions_there,

@@ -40,7 +40,7 @@ class Model(Spec):
     """The pretrained model."""
 
     path: str
-    """Hub id, ``ms:`` id of ModelScope, folder, .gguf file, a finished run's folder, or ``starter``."""
+    """Hub id, ``ms:`` id of ModelScope, folder, .gguf file, a finished run's folder, ``package:minilm``, or ``starter``."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
@@ -204,7 +204,7 @@ class Run(Spec):
     out: str
     """The run's folder."""
     objective: choice(OBJECTIVES, "sft") = "sft"  # type: ignore[valid-type]
-    """What is learned: sft, pretrain."""
+    """What is learned: sft, pretrain, classify, and what ``tunesmith explain objective`` lists."""
     method: Annotated[choice(METHODS, "lora"), SEVERAL] = "lora"  # type: ignore[valid-type]
     """Which weights are trained: lora, full, and what ``tunesmith explain method`` lists; a list uses several together."""
     train: Train = Train()

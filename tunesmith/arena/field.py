@@ -29,7 +29,7 @@ from tunesmith.models.hub import folder_of
 from tunesmith.models.load import Loaded
 from tunesmith.planning import Plan, Progress, make
 from tunesmith.run import Data, Generate, Keep, Resolved, Run, read_run
-from tunesmith.spec import METHODS, OPTIMIZERS
+from tunesmith.spec import METHODS, OBJECTIVES, OPTIMIZERS
 from tunesmith.training import device as devices
 from tunesmith.training.options import chosen_among_options, options_task
 from tunesmith.training.ready import load_base
@@ -113,7 +113,7 @@ class Field:
         self.fork = can_fork(device)
         if self.fork:
             torch.set_num_threads(1)
-        self.loaded = load_base(folder_of(run.model), run, device)
+        self.loaded = load_base(folder_of(run.model), run, device, self.prepared.objective_of(run))
         try:
             yield
         finally:
@@ -126,6 +126,8 @@ def ready(run: Run, board: Board, progress: Progress, tell: Any) -> Field:
     # A pool of threads in the tokenizer would not survive a fork either.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     asked = run.tournament or Tournament()
+    if OBJECTIVES.get(run.objective.name).head != "language":
+        raise SpecError(Problem("objective", say("classes.no_tournament", objective=run.objective.name)))
     _check(asked)
     entries = [Entry(one, board.corner(slug(one)), label(one)) for one in asked.methods]
     _refuse_changed(run, board)

@@ -17,7 +17,7 @@ from tunesmith.evaluate.score import likelihoods
 from tunesmith.folder import write_whole
 from tunesmith.models.load import Loaded
 from tunesmith.run import Run
-from tunesmith.spec import METHODS, OBJECTIVES
+from tunesmith.spec import METHODS
 from tunesmith.training import device as devices
 from tunesmith.training.watch import Watch
 from tunesmith.words import say
@@ -34,7 +34,7 @@ def watched(field: Field, loaded: Loaded, run: Run, stopped: Callable[[], bool])
     assert run.train.micro_tokens is not None, "the plan filled it"
     watch = Watch(
         loaded,
-        OBJECTIVES.make(run.objective),
+        field.prepared.objective_of(run),
         field.prepared.watch,
         device,
         field.prepared.render,

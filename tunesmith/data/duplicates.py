@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from tunesmith.examples import Chat, Example
+from tunesmith.examples import Chat, Example, Labelled
 
 THRESHOLD = 0.8
 """Near duplicates share this part of their runs of characters (Jaccard)."""
@@ -36,6 +36,9 @@ def fold(parts: Iterable[str]) -> int:
 
 def content(example: Example) -> list[str]:
     """All of an example that makes it what it is."""
+    if isinstance(example, Labelled):
+        labels = example.labels if isinstance(example.labels, tuple) else (repr(example.labels),)
+        return [example.text, example.second or "", *labels]
     if not isinstance(example, Chat):
         return [example.text]
     parts = [
@@ -46,6 +49,8 @@ def content(example: Example) -> list[str]:
 
 def question(example: Example) -> list[str]:
     """What is asked: every turn before the last answer but the system's, empty for plain text."""
+    if isinstance(example, Labelled):
+        return [example.text, example.second or ""]
     if not isinstance(example, Chat):
         return []
     turns = [turn.content for turn in example.prompt.turns if turn.role != "system"]
@@ -59,7 +64,10 @@ def _only_columns(chat: Chat) -> list[str]:
 
 def sketch(example: Example) -> np.ndarray:
     """The smallest distinct 32-bit hashes of the runs of characters of an example, sorted."""
-    turns = [turn.content for turn in example.turns if turn.role != "system"] if isinstance(example, Chat) else [example.text]
+    if isinstance(example, Chat):
+        turns = [turn.content for turn in example.turns if turn.role != "system"]
+    else:
+        turns = [example.text, *([example.second] if isinstance(example, Labelled) and example.second else [])]
     text = " ".join(unicodedata.normalize("NFKC", "\n".join(turns)).casefold().split())
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     run = WIDE_RUN if 2 * int(np.count_nonzero(codes > 0x2E80)) > len(codes) else RUN

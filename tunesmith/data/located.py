@@ -68,3 +68,15 @@ class Faults:
             raise DataError([*self.first, Problem("", say("source.more", shown=len(self.first), count=self.count))])
         if self.first:
             raise DataError(self.first)
+
+
+class Names:
+    """A short name for each file: its own, with its folder's where two files have the same."""
+
+    def __init__(self) -> None:
+        self.given: dict[str, Path] = {}
+
+    def of(self, file: Path) -> str:
+        """The same name for the same file, another for another."""
+        names = [file.name, f"{file.parent.name}/{file.name}", str(file)]
+        return next(name for name in names if self.given.setdefault(name, file) == file)

@@ -9,11 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tunesmith.batch import Tokens
 from tunesmith.data import split as splitting
 from tunesmith.data.duplicates import leaked_share
 from tunesmith.data.ledger import Ledger, histogram, lost_note
 from tunesmith.data.lengths import default_limit, refuse_too_many, truncate
+from tunesmith.data.located import Names
 from tunesmith.data.reading import Reading, examples
 from tunesmith.data.render import Render
 from tunesmith.data.rows import Encoder, Progress, Row, clusters
@@ -45,8 +48,14 @@ class Prepared:
     fingerprint: str
     """sha256 over all ids and tokens: tells a changed file, template or setting from the one trained on."""
     render: Render
+    objective: Any
+    """The objective, which has seen the rows and knows what they taught it."""
     seed: int = 0
     """By which the rows were split."""
+
+    def objective_of(self, run: Run) -> Any:
+        """The objective of a run over these rows; one with other settings has nothing to learn from them."""
+        return self.objective if self.objective.config == run.objective else OBJECTIVES.make(run.objective)
 
 
 def prepare(
@@ -67,15 +76,21 @@ class _Preparation:
         self.run, self.progress, self.seed = run, progress, seed
         self.limit = run.data.max_length or default_limit(min(limit or 10**9, tokenizer.model_max_length))
         self.ledger = Ledger()
-        self.reading = examples(run.data)
-        self.names = _Names()
+        self.objective = OBJECTIVES.make(run.objective)
+        self.reading = examples(run.data, self.objective.eats)
+        if isinstance(run.data.held_out, str):
+            held = run.data.model_copy(update={"path": run.data.held_out, "limit": None})
+            self.held_reading = examples(held, self.objective.eats)
+        self.names = Names()
         data = self._settings(tokenizer)
-        self.render = Render(tokenizer, data, max_length=self.limit)
-        self.encoder = Encoder(OBJECTIVES.make(run.objective), self.render, data.split_by)
+        self.render = Render(tokenizer, data, max_length=self.limit, head=self.objective.head)
+        self.encoder = Encoder(self.objective, self.render, data.split_by)
 
     def _settings(self, tokenizer: Any) -> Data:
         """The data settings, without thinking where the model could think but no row has reasoning to learn it from."""
         data = self.run.data
+        if self.objective.head != "language":
+            return data
         if data.template is not None and data.columns is None and self.reading.columns:
             data = data.model_copy(update={"columns": self.reading.columns})
         if data.reasoning != "think" or data.template is not None or not Render(tokenizer, data).conversation.thinks:
@@ -88,7 +103,8 @@ class _Preparation:
     def done(self) -> Prepared:
         """All steps in order."""
         own = isinstance(self.run.data.held_out, str)
-        held = self._held_out_file() if own else []
+        self.ledger.notes += self.encoder.learn([self.reading, *([self.held_reading] if own else [])])
+        held = self._read(self.held_reading) if own else []
         rows = self._read(self.reading)
         self.ledger.leaked_share = leaked_share(row.key for row in rows)
         self.ledger.different = len({row.key for row in rows})
@@ -125,18 +141,13 @@ class _Preparation:
         self.ledger.notes += [note] if note else []
         return kept
 
-    def _held_out_file(self) -> list[Row]:
-        data = self.run.data
-        self.held_reading = examples(data.model_copy(update={"path": data.held_out, "limit": None}))
-        return self._read(self.held_reading)
-
     def _without_untrained(self, rows: list[Row]) -> list[Row]:
-        kept = [row for row in rows if row.scored]
+        kept = [row for row in rows if row.learned(self.objective.unit)]
         if rows and not kept:
             where = f"{rows[0].file}:{rows[0].number}"
             raise DataError(Problem("data", say("ledger.nothing_to_train", count=len(rows), where=where)))
         for row in rows:
-            if not row.scored:
+            if not row.learned(self.objective.unit):
                 self.ledger.drop(str(row.file), row.number, "nothing to train")
         return kept
 
@@ -161,7 +172,7 @@ class _Preparation:
         refuse_too_many([row.length for row in kept], self.limit, policy, kind=kind)
         if not self.ledger.lengths:
             self.ledger.lengths = histogram([row.length for row in kept if policy == "truncate" or row.length <= self.limit])
-        if policy == "truncate":
+        if policy == "truncate" and self.objective.head == "language":
             sides = self.render.sides
             cut = partial(truncate, bos=self.render.pieces.bos, ends=len(sides.after) if sides else 0)
             return self._without_untrained([row.cut(self.limit, cut) for row in kept])
@@ -214,8 +225,8 @@ class _Preparation:
         for place, row in enumerate(held):
             sides[place in parts.watch] += self._items(row, example=known[row.file, row.number])
         trained = self._weighted(train)
-        fingerprint = _fingerprint(trained, sides[True], sides[False])
-        return Prepared(trained, sides[True], sides[False], ledger, fingerprint, self.render, self.seed)
+        every = (trained, sides[True], sides[False])
+        return Prepared(*every, ledger, _fingerprint(*every), self.render, self.objective, self.seed)
 
     def _examples(self, held: list[Row]) -> dict[tuple[Path, int], Example]:
         """Held-out rows read once more, so that the examples of all others never lie in memory."""
@@ -235,7 +246,7 @@ class _Preparation:
         rows: Counter[Path] = Counter()
         seen: Counter[Path] = Counter()
         for row in train:
-            times = splitting.taken(weights[row.file], row.key, self.seed)
+            times = splitting.taken(weights[row.file] * self.objective.repeats(row.tokens), row.key, self.seed)
             rows[row.file] += 1
             seen[row.file] += times
             for n in range(1, times + 1):
@@ -244,18 +255,6 @@ class _Preparation:
             if weight != 1:
                 self.ledger.notes.append(say("ledger.weight", path=file.name, weight=weight, rows=rows[file], seen=seen[file]))
         return items
-
-
-class _Names:
-    """A short name for each file: its own, with its folder's where two files have the same."""
-
-    def __init__(self) -> None:
-        self.given: dict[str, Path] = {}
-
-    def of(self, file: Path) -> str:
-        """The same name for the same file, another for another."""
-        names = [file.name, f"{file.parent.name}/{file.name}", str(file)]
-        return next(name for name in names if self.given.setdefault(name, file) == file)
 
 
 def _beside(held: list[Row], rows: list[Row]) -> set[int]:
@@ -285,6 +284,8 @@ def _fingerprint(*parts: list[Item]) -> str:
             digest.update(item.id.encode("utf-8", "surrogatepass") + b"\0")
             for tokens in item.tokens:
                 digest.update(tokens.ids_T.tobytes() + b"\0" + tokens.weights_T.tobytes() + b"\0")
+                for name, value in sorted(tokens.columns.items()):
+                    digest.update(f"{name}={value.tolist() if isinstance(value, np.ndarray) else value!r}".encode())
                 if tokens.source_ids_T is not None:
                     digest.update(b"source" + tokens.source_ids_T.tobytes())
     return digest.hexdigest()

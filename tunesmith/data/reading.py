@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tunesmith.data.choosing import choose
 from tunesmith.data.fetch import find_data
+from tunesmith.data.finishing import finish, without_label
+from tunesmith.data.labels import labelled_columns
 from tunesmith.data.proposal import propose_from
-from tunesmith.data.readers import Reader
+from tunesmith.data.readers import READERS, Reader
 from tunesmith.data.sources import Faults, FileFacts, Located, facts, rows
 from tunesmith.data.tables import all_numbers
 from tunesmith.data.template import Template
 from tunesmith.data.turns import LISTS, TURNS, no_number, shown
 from tunesmith.errors import DataError, Problem, SpecError
-from tunesmith.examples import Chat, Example, Text, Turn
+from tunesmith.examples import Chat, Example, Labelled, Text
 from tunesmith.run import Data, Source
 from tunesmith.words import say
 
 _FIRST = 20
+_MORE = 400
+"""Rows that are looked at where only what they hold can tell what they mean."""
 
 
 @dataclass
@@ -35,8 +39,10 @@ class Opened:
     weight: float = 1.0
     rows: int = 0
     """Rows that were taken, the dropped ones too; known after the reading."""
-    by_template: bool = False
-    """Whether ``columns`` come from ``data.template``."""
+    told_by: str | None = None
+    """Where ``columns`` come from, when it is not the user: template, or cells."""
+    label: str | None = None
+    """The class of all rows of the file, where its name says it."""
     numbers: frozenset[str] = frozenset()
     """Columns of a table of text cells that hold numbers, in which "nan" is an empty cell."""
 
@@ -72,6 +78,8 @@ class Reading:
     """
 
     data: Data
+    eats: type = Chat
+    """The kind of Example that is wanted; readers of another kind are looked at only when none gives it."""
     dropped: list[Dropped] = field(default_factory=list)
     counts: Counter[tuple[Path, str]] = field(default_factory=Counter)
     """How often each thing in ``notes`` happened, by file and by the key of its text."""
@@ -90,28 +98,43 @@ class Reading:
                 continue
             for file in found:
                 try:
-                    group.opened.append(self._open(file, source))
+                    group.opened.append(self._open(file, source, several=len(found) > 1))
                 except (DataError, SpecError) as error:
                     problems += error.problems
             self._groups.append(group)
         if problems:
             raise DataError(dict.fromkeys(problems))
 
-    def _open(self, file: Path, source: Source) -> Opened:
+    def _open(self, file: Path, source: Source, *, several: bool) -> Opened:
         columns = source.columns or self.data.columns or {}
         known = facts(file, columns=columns)
         first = list(islice(rows(file, columns=columns, faults=Faults()), _FIRST))
         named = source.reader or self.data.reader
+        how: dict[str, Any] = {"weight": source.weight, "numbers": _numbers(known, first)}
+        bare = self.eats is Labelled and several and known.columns == ("text",) and not (columns or named)
+        # A folder with a file for each class; lines that name their class themselves need no other name.
+        if bare and not READERS.get("label_first").matches(frozenset(known.columns), first[0].row if first else {}):
+            return Opened(known, READERS.get("labelled")(), {}, label=file.name.partition(".")[0], **how)
+        reader, refused = None, None
         try:
-            reader = choose(known, first, columns=columns, reader=named)
-        except DataError:
-            used = [name for name in self._in_template if name in known.columns]
-            guess = None if columns or named else propose_from(used, [located.row for located in first])
-            if guess is None:
-                raise
-            reader = choose(known, first, columns=guess)
-            return Opened(known, reader, guess, source.weight, by_template=True, numbers=_numbers(known, first))
-        return Opened(known, reader, columns, source.weight, numbers=_numbers(known, first))
+            reader = choose(known, first, columns=columns, reader=named, eats=self.eats)
+        except DataError as error:
+            refused = error
+        if not (columns or named) and (reader is None or (self.eats is Labelled and reader.gives is not Labelled)):
+            guess, told_by = self._guess(known, first)
+            if guess is not None:
+                return Opened(known, choose(known, first, columns=guess, eats=self.eats), guess, told_by=told_by, **how)
+        if reader is None:
+            raise refused or AssertionError("a file without a reader was refused")
+        return Opened(known, reader, columns, **how)
+
+    def _guess(self, known: FileFacts, first: list[Located]) -> tuple[dict[str, str] | None, str]:
+        """Which column is what, where a template or the cells leave one reading alone, and which of them told."""
+        if self.eats is Labelled:
+            sample = islice(rows(known.path, columns={}, faults=Faults()), _MORE)
+            return labelled_columns(known.columns, [located.row for located in sample]), "cells"
+        used = [name for name in self._in_template if name in known.columns]
+        return propose_from(used, [located.row for located in first]), "template"
 
     @property
     def _in_template(self) -> list[str]:
@@ -141,9 +164,11 @@ class Reading:
             path = opened.facts.path
             if opened.facts.key is not None:
                 found.append(say("reader.note_inside", file=path.name, key=opened.facts.key))
-            if opened.by_template:
+            if opened.told_by is not None:
                 roles = ", ".join(f"{ours}: {theirs}" for ours, theirs in opened.columns.items())
-                found.append(say("reader.note_by_template", file=path.name, roles=roles))
+                found.append(say(f"reader.note_by_{opened.told_by}", file=path.name, roles=roles))
+            if opened.label is not None:
+                found.append(say("labelled.note_file", file=path.name, label=opened.label))
             unused = [name for name in _unused(opened) if name not in self._in_template]
             if unused:
                 found.append(say("reader.note_unused", file=path.name, columns=", ".join(unused)))
@@ -205,14 +230,16 @@ class Reading:
         example = opened.reader.read(row)
         if isinstance(example, Text):
             return example if example.text.strip() else "no text"
+        if isinstance(example, Labelled):
+            return without_label(example) or example
         chat, finished = finish(example)
         self.counts.update((located.file, key) for key in (*changes, *finished))
         return chat
 
 
-def examples(data: Data) -> Reading:
-    """Every row of ``data`` with its Example; what was dropped and noted is in the Reading."""
-    return Reading(data)
+def examples(data: Data, eats: type = Chat) -> Reading:
+    """Every row of ``data`` with its Example, of the kind ``eats``; what was dropped and noted is in the Reading."""
+    return Reading(data, eats)
 
 
 def sized(path: str) -> tuple[str, int | None]:
@@ -235,6 +262,8 @@ def _taken(place: int, wanted: int | None, total: int) -> bool:
 def _prepared(row: dict[str, Any], opened: Opened) -> tuple[dict[str, Any], list[str]]:
     """The row with our names beside its own, one-element lists unwrapped, and what was changed."""
     named = {**row, **{ours: row[theirs] for ours, theirs in opened.columns.items() if theirs in row}}
+    if opened.label is not None:
+        named["label"] = opened.label
     changes: list[str] = []
     for name in opened.reader.fields:
         value = named.get(name)
@@ -247,45 +276,6 @@ def _prepared(row: dict[str, Any], opened: Opened) -> tuple[dict[str, Any], list
         elif isinstance(value, int | float) and not isinstance(value, bool) and not no_number(value):
             changes.append("numbers")
     return named, list(dict.fromkeys(changes))
-
-
-def finish(chat: Chat) -> tuple[Chat | str, list[str]]:
-    """A chat that ends on the assistant's answer, or the reason why it has none, and what was changed.
-
-    Turns of one speaker that follow each other become one, since most chat templates refuse them.
-    """
-    turns: list[Turn] = []
-    changes: list[str] = []
-    for turn in chat.turns:
-        joined = _joined(turns[-1], turn) if turns else None
-        if joined:
-            turns[-1] = joined
-            changes.append("joined")
-        else:
-            turns.append(turn)
-    while turns and turns[-1].role != "assistant":
-        turns.pop()
-        changes.append("trailing")
-    if not turns or not (turns[-1].content.strip() or turns[-1].tool_calls):
-        return "no answer", []
-    if not any(turn.role == "user" and turn.content.strip() for turn in turns):
-        return "no question", []
-    columns = chat.columns
-    if changes:
-        asked = next(turn.content for turn in reversed(turns) if turn.role == "user")
-        columns = {**columns, "question": asked, "answer": turns[-1].content}
-    return replace(chat, turns=tuple(turns), columns=columns), list(dict.fromkeys(changes))
-
-
-def _joined(before: Turn, turn: Turn) -> Turn | None:
-    """Two turns of one speaker as one; None where they must stay apart."""
-    apart = turn.reasoning or (before.role, before.train, before.weight) != (turn.role, turn.train, turn.weight)
-    if apart or turn.role not in ("user", "assistant") or (before.tool_calls and not turn.tool_calls):
-        return None
-    text = "\n".join(part for part in (before.content, turn.content) if part)
-    moved = len(text) - len(turn.content)
-    spans = before.spans + tuple((start + moved, stop + moved, weight) for start, stop, weight in turn.spans)
-    return replace(before, content=text, tool_calls=before.tool_calls + turn.tool_calls, spans=spans)
 
 
 def _numbers(known: FileFacts, first: list[Located]) -> frozenset[str]:

@@ -13,7 +13,7 @@ from tunesmith.export.files import check_space, copy_beside, copy_model, draft, 
 from tunesmith.export.parity import Behaviour, Parity, behaviour, compare, distance, logits, probe_ids, probe_texts
 from tunesmith.folder import RunFolder
 from tunesmith.run import Run
-from tunesmith.spec import METHODS
+from tunesmith.spec import METHODS, OBJECTIVES
 from tunesmith.words import say
 
 Progress = Callable[[str, int, int], None]
@@ -92,9 +92,11 @@ class _Source:
     @property
     def loader(self) -> Any:
         """transformers' class for the base, and so for what is exported."""
-        from tunesmith.models.load import language_class, load_config
+        from tunesmith.models.heads import class_of
+        from tunesmith.models.load import load_config
 
-        return language_class(load_config(self.base, trust_remote_code=self.run.model.trust_remote_code))
+        config = load_config(self.base, trust_remote_code=self.run.model.trust_remote_code)
+        return class_of(config, OBJECTIVES.get(self.run.objective.name).head)
 
 
 def export(
@@ -174,9 +176,11 @@ def _trained(folder: RunFolder, source: _Source) -> tuple[Any, tuple[Any, ...], 
     """The trained model in fp32 on the CPU, the base's logits, the probes, and what the trained model does on them."""
     import torch
 
+    from tunesmith.models.heads import head_in
     from tunesmith.models.load import attach, load_model, load_tokenizer, renderer
 
     how = {"dtype": torch.float32, "device": "cpu", "trust_remote_code": source.run.model.trust_remote_code}
+    how |= head_in(source.told)
     tokenizer = load_tokenizer(source.place, trust_remote_code=source.run.model.trust_remote_code)
     prompts = probe_ids(probe_texts(folder, source.run), renderer(source.place, tokenizer, source.run.data))
     more = {"quantize": source.run.model.quantize, "add_tokens": source.run.model.add_tokens}

@@ -30,15 +30,19 @@ Targets = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 """Names of layers: ``all-linear``, ends of names, or regular expressions over whole names; a text is split at its commas."""
 
 
-def task_type(model: torch.nn.Module) -> str:
-    """peft's name for what the model is made for."""
-    return "SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM"  # type: ignore[union-attr]
-
-
 def with_adapter(model: torch.nn.Module, config: Any) -> torch.nn.Module:
     """``model`` with the adapter of a peft ``config``, its weights fp32 whatever the base; SpecError where peft refuses."""
     from peft import get_peft_model
 
+    from tunesmith.models.heads import head_parts
+
+    # peft itself adds those that are called classifier or score; without the others a saved adapter would be half a model.
+    # By layer, because peft merges single layers.
+    heads = [name for name in head_parts(model) if name not in ("classifier", "score")]
+    layers = {f"{name}.{inner}".rstrip("."): part for name in heads for inner, part in model.get_submodule(name).named_modules()}
+    parts = [name for name, part in layers.items() if any(True for _ in part.parameters(recurse=False))]
+    if parts:
+        config.modules_to_save = parts
     try:
         peft_model = get_peft_model(model, config)  # type: ignore[arg-type]
     except (ValueError, TypeError, NotImplementedError) as error:
@@ -51,6 +55,28 @@ def with_adapter(model: torch.nn.Module, config: Any) -> torch.nn.Module:
     return peft_model  # type: ignore[return-value]
 
 
+def task_type(model: torch.nn.Module) -> str:
+    """peft's name for what the model does."""
+    from tunesmith.models.heads import head_of, kind_of, plain
+
+    kinds = {"classes": "SEQ_CLS", "embedding": "FEATURE_EXTRACTION"}
+    writes = "SEQ_2_SEQ_LM" if kind_of(plain(model).config) == "encoder-decoder" else "CAUSAL_LM"
+    return kinds.get(head_of(model), writes)
+
+
+def _outside_head(model: torch.nn.Module, layers: Layers) -> Layers:
+    """``layers`` without those of the output head, which is trained whole or not at all."""
+    from tunesmith.models.heads import head_parts
+
+    parts = head_parts(model)
+    head = model.get_output_embeddings()  # type: ignore[operator]
+    return {
+        name: part
+        for name, part in layers.items()
+        if part is not head and not any(name == one or name.startswith(f"{one}.") for one in parts)
+    }
+
+
 def linear_layers(model: torch.nn.Module) -> Layers:
     """The linear layers by full name (GPT-2's Conv1D counts), without the output head and gates, which have one output."""
     import torch
@@ -58,18 +84,18 @@ def linear_layers(model: torch.nn.Module) -> Layers:
 
     from tunesmith.models.places import sizes
 
-    head = model.get_output_embeddings()  # type: ignore[operator]
-    parts = {name: part for name, part in model.named_modules() if isinstance(part, torch.nn.Linear | Conv1D)}
-    return {name: part for name, part in parts.items() if part is not head and (sizes(part) or (0, 0))[1] > 1}
+    linear: Layers = {name: part for name, part in model.named_modules() if isinstance(part, torch.nn.Linear | Conv1D)}
+    return _outside_head(model, {name: part for name, part in linear.items() if (sizes(part) or (0, 0))[1] > 1})
 
 
 def norm_layers(model: torch.nn.Module) -> Layers:
     """The layer norms by full name, of whatever class (LayerNorm, LlamaRMSNorm, …)."""
-    return {
+    norms = {
         name: part
         for name, part in model.named_modules()
         if "norm" in type(part).__name__.lower() and "weight" in dict(part.named_parameters(recurse=False))
     }
+    return _outside_head(model, norms)
 
 
 def targets_of(

@@ -36,6 +36,8 @@ class Bitfit(Method):
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model in fp32, these weights with gradient; SpecError when it has none of them."""
+        from tunesmith.models.heads import train_head
+
         norms = tuple(f"{name}." for name in norm_layers(model)) if "norms" in self.config.parts else ()
         biases = "biases" in self.config.parts
         chosen = [
@@ -48,4 +50,5 @@ class Bitfit(Method):
         model.float().requires_grad_(False)
         for weight in chosen:
             weight.requires_grad_(True)
+        train_head(model)
         return model

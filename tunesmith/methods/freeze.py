@@ -39,6 +39,8 @@ class Freeze(Method):
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model in fp32, the chosen parts with gradient; SpecError when they match nothing."""
+        from tunesmith.models.heads import train_head
+
         parts = dict(model.named_modules())
         parts.pop("")
         names = matched_layers(model, self.config.parts, parts, kind="part", where="method.parts")
@@ -49,6 +51,7 @@ class Freeze(Method):
         model.float().requires_grad_(False)
         for part in [*blocks[len(blocks) - last :], *(parts[name] for name in names)]:
             part.requires_grad_(True)
+        train_head(model)
         return model
 
 

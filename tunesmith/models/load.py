@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tunesmith.data.sides import KEY
 from tunesmith.errors import ModelError, Problem, SpecError
+from tunesmith.examples import Outputs
 from tunesmith.models import tokens
-from tunesmith.spec import METHODS
+from tunesmith.spec import METHODS, OBJECTIVES
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from tunesmith.data.render import Render
     from tunesmith.folder import RunFolder
+    from tunesmith.models.heads import Head
     from tunesmith.run import Data
 
 FACTS = "tunesmith.json"
@@ -36,6 +38,10 @@ class Loaded:
     """How its linear layers are rounded."""
     render: Render | None = None
     """The run's own renderer, for models that come from a run."""
+    kept_head: bool = False
+    """Whether the classification head is the checkpoint's own, trained for these very classes."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What tunesmith.json tells, for models that come from a run."""
 
     @property
     def limit(self) -> int | None:
@@ -92,8 +98,12 @@ def load_config(folder: Path, *, trust_remote_code: bool = False) -> Any:
 
 
 def kind_of(config: Any) -> str:
-    """Which kind of model this is, as ``Method.kinds`` names it."""
-    return "encoder-decoder" if config.is_encoder_decoder else "decoder"
+    """Which kind of model this is, as ``Method.kinds`` names it: it reads both ways (encoder), writes, or has a side for each."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING
+
+    if config.is_encoder_decoder:
+        return "encoder-decoder"
+    return "encoder" if type(config) in MODEL_FOR_MASKED_LM_MAPPING and not getattr(config, "is_decoder", False) else "decoder"
 
 
 def language_class(config: Any) -> Any:
@@ -111,15 +121,27 @@ def load_model(
     trust_remote_code: bool = False,
     quantize: str | None = None,
     add_tokens: tuple[str, ...] = (),
+    head: Head = "language",
+    outputs: Outputs | None = None,
 ) -> Loaded:
-    """The language model of a folder, all weights without gradient, in evaluation mode."""
+    """The model of a folder under the head asked for, all weights without gradient, in evaluation mode.
+
+    ``outputs`` are those of a head of classes. ModelError where the model is of a kind that cannot carry the head.
+    """
     import torch
 
+    from tunesmith.models.heads import told_of_head
     from tunesmith.models.probe import own_head, settle
+    from tunesmith.models.quantize import make_steady, placed
 
     config = load_config(folder, trust_remote_code=trust_remote_code)
-    how = {"dtype": dtype, "trust_remote_code": trust_remote_code}
-    model = _quantised(folder, config, quantize, device, **how) if quantize else _weights(folder, config, **how).to(device)
+    how = {"dtype": dtype, "use_safetensors": True, "local_files_only": True, "trust_remote_code": trust_remote_code}
+    how |= placed(quantize, dtype, device) if quantize else {}
+    model, kept = _weights(folder, config, head, outputs, how)
+    if quantize:
+        make_steady(model)
+    else:
+        model = model.to(device)
     model.eval().requires_grad_(False)
     tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
     if add_tokens:
@@ -129,30 +151,38 @@ def load_model(
     if config.is_encoder_decoder:
         reason = "an encoder reads each row as a whole"
         own_head(model, tolerance)
+    elif kind_of(config) == "encoder":
+        reason = say("heads.layout_encoder")
     elif take_over_attention(model):
         layout, reason = settle(model, tolerance)
-    return Loaded(model, tokenizer, layout, {"layout": reason}, quantize)  # type: ignore[arg-type]
+    if head != "language":
+        _pad_token(model, tokenizer)
+    reasons = {"layout": reason} | ({"head": told_of_head(outputs, kept)} if outputs is not None else {})
+    return Loaded(model, tokenizer, layout, reasons, quantize, kept_head=kept)  # type: ignore[arg-type]
 
 
-def _quantised(folder: Path, config: Any, kind: str, device: Any, *, dtype: torch.dtype, trust_remote_code: bool) -> Any:
-    from tunesmith.models import quantize
-
-    place = {"quantization_config": quantize.settings(kind, dtype), "device_map": {"": device}}
-    model = _weights(folder, config, dtype=dtype, trust_remote_code=trust_remote_code, **place)
-    quantize.make_steady(model)
-    return model
+def _pad_token(model: Any, tokenizer: Any) -> None:
+    """transformers finds a row's last token by the padding's id, so whoever loads the saved model needs one."""
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
 
 
-def _weights(folder: Path, config: Any, *, dtype: torch.dtype, trust_remote_code: bool, **place: Any) -> Any:
+def _weights(folder: Path, config: Any, head: Head, outputs: Outputs | None, how: dict[str, Any]) -> tuple[Any, bool]:
+    """The model, and whether its classification head is the checkpoint's own."""
     from transformers.utils import logging
 
+    from tunesmith.models.heads import load_headed, refuse_kind
+
     logging.disable_progress_bar()  # ours says what is loading
-    how = {"dtype": dtype, "use_safetensors": True, "local_files_only": True, "trust_remote_code": trust_remote_code}
-    how |= place
+    refuse_kind(folder, config, head)
     try:
-        return language_class(config).from_pretrained(folder, config=config, **how)
+        if head != "language":
+            return load_headed(folder, config, head, outputs, **how)
+        return language_class(config).from_pretrained(folder, config=config, **how), False
     except ValueError as error:
-        raise ModelError(Problem(str(folder), say("load.not_causal", error=_first_line(error)))) from None
+        key = "load.not_causal" if head == "language" else "heads.no_class"
+        raise ModelError(Problem(str(folder), say(key, error=_first_line(error)))) from None
     except OSError as error:
         raise ModelError(Problem(str(folder), say("load.no_weights", error=_first_line(error)))) from None
 
@@ -178,6 +208,7 @@ def load_run(
 
     The best is the last where nothing was watched. ``dtype`` is the base's; that of the run when not given.
     """
+    from tunesmith.models.heads import head_in
     from tunesmith.models.hub import folder_of
 
     run = folder.resolved().run
@@ -187,16 +218,17 @@ def load_run(
     device, own = _place(run.train.machine)
     adapter = (place / "adapter_config.json").is_file()
     source = folder_of(run.model) if adapter or not tuned else place
-    more = {"quantize": run.model.quantize, "add_tokens": run.model.add_tokens} if source != place else {}
-    more["trust_remote_code"] = run.model.trust_remote_code
-    loaded = load_model(source, dtype=dtype or own, device=device, **more)  # type: ignore[arg-type]
+    told = json.loads((place / FACTS).read_text(encoding="utf-8"))
+    how = {"trust_remote_code": run.model.trust_remote_code, **head_in(told)}
+    how |= {"quantize": run.model.quantize, "add_tokens": run.model.add_tokens} if source != place else {}
+    loaded = load_model(source, dtype=dtype or own, device=device, **how)
     if adapter and (tuned or METHODS.make(run.method).slots):
         loaded.model = attach(loaded.model, place)
     if METHODS.make(run.method).slots:
         # Rows with virtual tokens inside them mean nothing to a base that does not know how to leave them out.
         loaded.layout, loaded.model.on = "padded", tuned
     loaded.tokenizer = load_tokenizer(place)
-    loaded.render = renderer(place, loaded.tokenizer, run.data)
+    loaded.render, loaded.facts = renderer(place, loaded.tokenizer, run.data), told
     return loaded
 
 
@@ -241,7 +273,7 @@ def renderer(place: Path, tokenizer: Any, data: Data) -> Render:
     from tunesmith.data.render import Render
 
     told = json.loads((place / FACTS).read_text(encoding="utf-8"))
-    render = Render(tokenizer, data, max_length=data.max_length)
+    render = Render(tokenizer, data, max_length=data.max_length, head=OBJECTIVES.get(told["objective"]).head)
     if render.fingerprint != told["template_fingerprint"]:
         raise ModelError(Problem(str(place), say("load.template_changed")))
     return render

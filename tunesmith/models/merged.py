@@ -45,13 +45,19 @@ def _merge(base: Path, adapter: Path, draft: Path, facts: dict[str, Any]) -> Non
     from transformers import AutoTokenizer
 
     from tunesmith.models import own, tokens
-    from tunesmith.models.load import attach, language_class, load_config, load_model, load_tokenizer
+    from tunesmith.models.heads import class_of, head_in, load_headed
+    from tunesmith.models.load import attach, load_config, load_model, load_tokenizer
     from tunesmith.models.quantize import make_plain
 
     if own.is_own(adapter) and not own.method_of(adapter).merges:
         raise ModelError(Problem(str(adapter), say("own.cannot_go_on", method=own.method_of(adapter).name)))
-    kind = language_class(load_config(base))
-    plain: Any = kind.from_pretrained(base, dtype="auto", use_safetensors=True, local_files_only=True)
+    config = load_config(base)
+    known: dict[str, Any] = head_in(facts) if "objective" in facts else {"head": "language"}
+    how: dict[str, Any] = {"dtype": "auto", "use_safetensors": True, "local_files_only": True}
+    if known["head"] == "language":
+        plain: Any = class_of(config, "language").from_pretrained(base, **how)
+    else:
+        plain, _ = load_headed(base, config, known["head"], known["outputs"], **how)
     stored = plain.dtype
     if facts.get("quantize"):
         plain = make_plain(load_model(base, dtype=torch.float32, device="cpu", quantize=facts["quantize"]).model)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from tunesmith.models.heads import train_head
 from tunesmith.models.layers.own import Own
 from tunesmith.spec import METHODS, Spec
 
@@ -20,7 +21,11 @@ FORMAT = "tunesmith_adapter"
 
 
 def switchable(model: Any) -> Any:
-    """``model`` with a ``disable_adapter()`` that, as peft's, gives the base back for as long as it is entered."""
+    """``model`` with a ``disable_adapter()`` that, as peft's, gives the base back for as long as it is entered.
+
+    A classifier's head is trained beside the adapter, and stays as trained when that is off.
+    """
+    train_head(model)
     model.disable_adapter = MethodType(_off, model)
     return model
 
@@ -97,8 +102,19 @@ def merge(model: Any) -> Any:
     from peft import PeftModel
 
     while isinstance(model, PeftModel):
+        _place_heads(model.get_base_model())
         model = model.merge_and_unload()  # type: ignore[operator]
     return model
+
+
+def _place_heads(inner: Any) -> None:
+    """Puts a head that was trained whole where it belongs; peft does so for single layers alone, and RoBERTa's has several."""
+    from peft.utils.other import ModulesToSaveWrapper
+
+    for name, part in list(inner.named_modules()):
+        if isinstance(part, ModulesToSaveWrapper):
+            place, _, own = name.rpartition(".")
+            setattr(inner.get_submodule(place), own, part.modules_to_save[part.active_adapters[0]])
 
 
 def _tensors(model: Any) -> dict[str, torch.Tensor]:

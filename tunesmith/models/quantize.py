@@ -41,6 +41,11 @@ def settings(kind: str, dtype: torch.dtype) -> Any:
     )
 
 
+def placed(kind: str, dtype: torch.dtype, device: Any) -> dict[str, Any]:
+    """What ``from_pretrained`` takes to quantise the linear layers as it loads them."""
+    return {"quantization_config": settings(kind, dtype), "device_map": {"": device}}
+
+
 def layers(model: torch.nn.Module) -> Iterator[tuple[str, Any]]:
     """The quantised linear layers by full name."""
     import bitsandbytes as bnb

@@ -16,7 +16,7 @@ from tunesmith.models.hub import folder_of
 from tunesmith.models.load import Loaded, load_model, load_tokenizer
 from tunesmith.models.quantize import count
 from tunesmith.models.routing import Routers
-from tunesmith.objectives import OBJECTIVES
+from tunesmith.objectives import Objective
 from tunesmith.run import Resolved, Run
 from tunesmith.training import device as devices
 from tunesmith.training.device import Device
@@ -68,7 +68,8 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown, load
 
     shown(say("train.loading"), 0, 1)
     # One base serves several methods; a preset such as qlora takes one of its own.
-    model = loaded if loaded and loaded.quantize == run.model.quantize else load_base(base, run, device)
+    own = loaded is None or loaded.quantize != run.model.quantize
+    model = load_base(base, run, device, prepared.objective_of(run)) if own else loaded
     # Before the method draws an adapter, and the same on every rank, so that all start from one.
     seed_everything(run.train.seed)
     method = METHODS.make(run.method)
@@ -83,21 +84,23 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown, load
     resolved = fill(resolved, _chosen(device, room))
     work = _work(resolved, prepared, model, method=method, device=device)
     watch = _watch(work, prepared)
-    asked = Questions(questions, prepared.render, run, work.objective.eats)
+    asked = Questions(questions, prepared.render, run, work.objective)
     return Ready(resolved, prepared, work, watch, asked, base, _first_lines(resolved, work, watch))
 
 
-def load_base(folder: Path, run: Run, device: Device) -> Loaded:
-    """The model of ``folder`` as the run takes it, before a method changes it."""
+def load_base(folder: Path, run: Run, device: Device, objective: Objective) -> Loaded:
+    """The model of ``folder`` as the run takes it, under the head of the objective, before a method changes it."""
     dtype = device.dtype if run.model.dtype == "auto" else devices.DTYPES[run.model.dtype]
+    seed_everything(run.train.seed)  # a new head is drawn as it is loaded
     how = {name: vars(run.model)[name] for name in ("trust_remote_code", "quantize", "add_tokens")}
+    how |= {"head": objective.head, "outputs": objective.outputs}
     return load_model(folder, dtype=dtype, device=device.place, **how)
 
 
 def _watch(work: Work, prepared: Prepared) -> Watch:
     """The evaluation. Where all held-out rows are for the proof, some of these are measured, and nothing is chosen by them."""
     keep = work.run.train.keep
-    by_options = prepared.watch and keep.evaluate > 0 and chosen_among_options(keep)
+    by_options = prepared.watch and keep.evaluate > 0 and work.objective.head == "language" and chosen_among_options(keep)
     return Watch(
         work.model,
         work.objective,
@@ -139,7 +142,7 @@ def _work(resolved: Resolved, prepared: Prepared, model: Loaded, *, method: Any,
         run=run,
         items=prepared.train,
         model=model,
-        objective=OBJECTIVES.make(run.objective),
+        objective=prepared.objective_of(run),
         method=method,
         routers=Routers(model.model),
         device=device,
@@ -178,6 +181,8 @@ def _first_lines(resolved: Resolved, work: Work, watch: Watch) -> list[str]:
         if path in resolved.origins and resolved.origins[path].kind == "derived"
     ]
     lines.append(say("train.choice", name="layout", value=work.model.layout, reason=work.model.reasons.get("layout", "")))
+    if "head" in work.model.reasons:
+        lines.append(work.model.reasons["head"])
     trained = sum(parameter.numel() for _, parameter in work.named)
     everything = sum(count(parameter) for parameter in work.model.model.parameters())
     lines.append(say("train.trainable", count=f"{trained:,}", share=f"{trained / everything:.2%}", all=f"{everything:,}"))
