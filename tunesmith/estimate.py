@@ -177,17 +177,20 @@ def measure(loaded: Any, run: Run, items: list[Any], device: Any, *, micro_token
     from tunesmith.batch import Batch
     from tunesmith.cuts import cut
     from tunesmith.spec import OBJECTIVES
+    from tunesmith.training.reference import blank
 
     model = METHODS.make(run.method).apply(loaded.model)
     model.train()
     objective = OBJECTIVES.make(run.objective)
+    items = blank(objective, items)
     longest = sorted((item.tokens for item in items), key=lambda tokens: -max(map(len, tokens)))[: run.train.batch]
     groups = cut(longest, micro_tokens, padded=loaded.layout == "padded")
-    batches = [Batch.grow([longest[index] for index in group]) for group in groups]
-    batch = max(batches, key=lambda one: len(one.ids_T))
+    batches = [Batch.grow([longest[index] for index in group], unit=objective.unit) for group in groups]
+    batch = loaded.lay(max(batches, key=lambda one: len(one.ids_T)))
     began = time.perf_counter()
     with device.autocast():
-        loss = objective.loss({"policy": model}, loaded.lay(batch))
+        objective.prepare({"policy": model}, [batch], device.sum)
+        loss = objective.loss({"policy": model}, batch)
     (loss.total / max(batch.units, 1.0)).backward()
     seconds = time.perf_counter() - began
     return {"tokens": len(batch.ids_T), "peak_gib": device.peak_memory() or float("nan"), "seconds": round(seconds, 2)}

@@ -50,4 +50,53 @@ class Text:
     text: str
 
 
-Example = Chat | Text
+@dataclass(frozen=True)
+class Preference:
+    """Two answers to one conversation, of which one is preferred."""
+
+    prompt: Chat
+    """What both answer: it ends with a question."""
+    chosen: tuple[Turn, ...]
+    rejected: tuple[Turn, ...]
+    margin: float | None = None
+    """How much better the chosen answer was rated, where that is known."""
+    columns: dict[str, Any] = field(default_factory=dict)
+    """As a Chat's."""
+
+    @property
+    def sides(self) -> tuple[Chat, Chat]:
+        """The chosen and the rejected conversation, whole. ``answer`` and ``chosen`` name a side's own answer in
+        ``data.template``, so that one format fits both.
+        """
+        return self._side(self.chosen), self._side(self.rejected)
+
+    def _side(self, answer: tuple[Turn, ...]) -> Chat:
+        own = dict.fromkeys(("answer", "chosen"), answer[-1].content if answer else "")
+        return Chat((*self.prompt.turns, *answer), self.prompt.tools, {**self.columns, **own})
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """A conversation whose last answer was judged alone."""
+
+    chat: Chat
+    desirable: bool | None
+    """None where the row does not say, as when it is only asked."""
+
+
+Example = Chat | Text | Preference | Feedback
+
+
+def chats_of(example: Example) -> tuple[Chat, ...]:
+    """The conversations that an example consists of; none where it is no conversation."""
+    if isinstance(example, Chat):
+        return (example,)
+    if isinstance(example, Feedback):
+        return (example.chat,)
+    return example.sides if isinstance(example, Preference) else ()
+
+
+def prompt_of(example: Example) -> Chat | None:
+    """What a model is asked; None where nothing is."""
+    chats = chats_of(example)
+    return example.prompt if isinstance(example, Preference) else chats[0].prompt if chats else None

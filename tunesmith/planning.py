@@ -245,7 +245,7 @@ def _rows(making: _Making, prepared: Prepared) -> None:
         "p99_length": p99,
         "longest": lengths[-1],
     }
-    if prepared.watch and chosen_among_options(making.run.train.keep):
+    if prepared.watch and chosen_among_options(making.run):
         making.attempt(lambda: options_task(making.run, prepared))
     if steps < FEWEST_STEPS:
         making.warnings.append(say("plan.warn_few_steps", steps=steps))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tunesmith.errors import Problem
-from tunesmith.examples import Text
+from tunesmith.examples import Feedback, Preference, Text
 from tunesmith.folder import RunFolder
 from tunesmith.run import Run
 from tunesmith.spec import METRICS, OBJECTIVES, READERS, closest
@@ -26,8 +26,9 @@ def empty_folder(run: Run) -> Iterator[Problem]:
 def known_names(run: Run) -> Iterator[Problem]:
     """Metrics and readers that are named exist."""
     metrics = METRICS.names()
-    if run.train.keep.best_by not in ("loss", *metrics):
-        yield _unknown("train.keep.best_by", run.train.keep.best_by, ["loss", *metrics])
+    known = list(dict.fromkeys(["loss", *OBJECTIVES.get(run.objective.name).measures, *metrics]))
+    if run.train.keep.best_by not in known:
+        yield _unknown("train.keep.best_by", run.train.keep.best_by, known)
     for index, name in enumerate(run.prove.metrics):
         if name not in metrics:
             yield _unknown(f"prove.metrics.{index}", name, metrics)
@@ -72,8 +73,15 @@ def watched(run: Run) -> Iterator[Problem]:
 
 def objective_fits(run: Run) -> Iterator[Problem]:
     """Settings of a conversation are not given where plain text is learned, and the other way round."""
-    given = run.data.model_fields_set
-    if OBJECTIVES.get(run.objective.name).eats is Text:
+    given, objective = run.data.model_fields_set, OBJECTIVES.get(run.objective.name)
+    if objective.eats in (Preference, Feedback):
+        own = ["loss", *objective.measures]
+        if run.train.keep.best_by not in own:
+            told = say("plan.best_by_own", value=repr(run.train.keep.best_by), objective=objective.name, known=", ".join(own))
+            yield Problem("train.keep.best_by", told)
+        if run.data.train_on == "everything":
+            yield Problem("data.train_on", say("plan.not_everything", objective=objective.name))
+    if objective.eats is Text:
         if run.train.keep.best_by not in ("loss", "nll"):
             told = say("plan.best_by_for_text", value=repr(run.train.keep.best_by), objective=run.objective.name)
             yield Problem("train.keep.best_by", told)

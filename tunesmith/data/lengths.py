@@ -40,22 +40,46 @@ def refuse_too_many(lengths: Sequence[int], limit: int, policy: str | None, *, t
     raise DataError(Problem("data.max_length", text))
 
 
+def truncate_row(sequences: Sequence[Tokens], limit: int, *, bos: Sequence[int] = ()) -> tuple[Tokens, ...]:
+    """The sequences of a row cut to ``limit`` tokens. Those that answer one prompt keep the same rest of it."""
+    prompts = [tokens.ids_T[: _first(tokens)].tobytes() for tokens in sequences]
+    kept = [_kept(tokens, limit, _head(tokens, bos)) for tokens in sequences]
+    least = {prompt: min(k for p, k in zip(prompts, kept, strict=True) if p == prompt) for prompt in prompts}
+    return tuple(_cut(tokens, limit, _head(tokens, bos), least[prompt]) for tokens, prompt in zip(sequences, prompts, strict=True))
+
+
 def truncate(tokens: Tokens, limit: int, *, bos: Sequence[int] = ()) -> Tokens:
     """The sequence cut to ``limit`` tokens: the beginning of its context goes first, so that the answers and their stop stay.
 
     A leading ``bos`` stays. Where the trained part alone is too long its end is cut, and up to half of the
     limit is left to the context right before it.
     """
-    over = len(tokens) - limit
-    if over <= 0:
-        return tokens
-    head = len(bos) if tokens.ids_T[: len(bos)].tolist() == list(bos) else 0
-    first = int(np.argmax(tokens.weights_T != 0))
+    return truncate_row([tokens], limit, bos=bos)[0]
+
+
+def _first(tokens: Tokens) -> int:
+    """Where what is trained begins."""
+    return int(np.argmax(tokens.weights_T != 0))
+
+
+def _head(tokens: Tokens, bos: Sequence[int]) -> int:
+    """How many tokens the tokenizer itself put in front."""
+    return len(bos) if tokens.ids_T[: len(bos)].tolist() == list(bos) else 0
+
+
+def _kept(tokens: Tokens, limit: int, head: int) -> int:
+    """How many tokens of the context may stay."""
+    first = _first(tokens)
     context = first - head
     room = limit - head
-    kept = room - (len(tokens) - first)
-    if kept < min(context, 1):
-        kept = min(context, room // 2)
+    kept = min(context, room - (len(tokens) - first))
+    return min(context, room // 2) if kept < min(context, 1) else kept
+
+
+def _cut(tokens: Tokens, limit: int, head: int, kept: int) -> Tokens:
+    first = _first(tokens)
+    if first - head == kept and len(tokens) <= limit:
+        return tokens
     keep = np.r_[np.arange(head), np.arange(first - kept, len(tokens))][:limit]
     weights_T = tokens.weights_T[keep]
     weights_T[:1] = 0

@@ -13,12 +13,12 @@ from tunesmith.batch import Tokens
 from tunesmith.data import split as splitting
 from tunesmith.data.duplicates import leaked_share
 from tunesmith.data.ledger import Ledger, histogram, lost_note
-from tunesmith.data.lengths import default_limit, refuse_too_many, truncate
+from tunesmith.data.lengths import default_limit, refuse_too_many, truncate_row
 from tunesmith.data.reading import Reading, examples
 from tunesmith.data.render import Render
 from tunesmith.data.rows import Encoder, Progress, Row, clusters
 from tunesmith.errors import DataError, Problem
-from tunesmith.examples import Chat, Example
+from tunesmith.examples import Example, chats_of
 from tunesmith.run import Data, Run
 from tunesmith.spec import OBJECTIVES
 from tunesmith.words import say
@@ -75,7 +75,7 @@ class _Preparation:
             data = data.model_copy(update={"columns": self.reading.columns})
         if data.reasoning != "think" or data.template is not None or not Render(tokenizer, data).conversation.thinks:
             return data
-        if any(turn.reasoning for _, one in self.reading if isinstance(one, Chat) for turn in one.turns):
+        if any(turn.reasoning for _, one in self.reading for chat in chats_of(one) for turn in chat.turns):
             return data
         self.ledger.notes.append(say("ledger.no_reasoning"))
         return data.model_copy(update={"reasoning": "drop"})
@@ -156,7 +156,7 @@ class _Preparation:
         if not self.ledger.lengths:
             self.ledger.lengths = histogram([row.length for row in kept if policy == "truncate" or row.length <= self.limit])
         if policy == "truncate":
-            cut = partial(truncate, bos=self.render.pieces.bos)
+            cut = partial(truncate_row, bos=self.render.pieces.bos)
             return self._without_untrained([row.cut(self.limit, cut) for row in kept])
         for row in kept:
             if row.length > self.limit:
@@ -262,4 +262,5 @@ def _fingerprint(*parts: list[Item]) -> str:
             digest.update(item.id.encode("utf-8", "surrogatepass") + b"\0")
             for tokens in item.tokens:
                 digest.update(tokens.ids_T.tobytes() + b"\0" + tokens.weights_T.tobytes() + b"\0")
+                digest.update(repr(tokens.columns).encode() if tokens.columns else b"")
     return digest.hexdigest()

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tunesmith.data.choosing import choose
 from tunesmith.data.fetch import find_data
+from tunesmith.data.finishing import finished
 from tunesmith.data.proposal import propose_from
 from tunesmith.data.readers import Reader
 from tunesmith.data.sources import Faults, FileFacts, Located, facts, rows
 from tunesmith.data.tables import all_numbers
 from tunesmith.data.template import Template
-from tunesmith.data.turns import LISTS, TURNS, no_number, shown
+from tunesmith.data.turns import LISTS, NUMBERS, TURNS, no_number, shown
 from tunesmith.errors import DataError, Problem, SpecError
-from tunesmith.examples import Chat, Example, Text, Turn
+from tunesmith.examples import Example
 from tunesmith.run import Data, Source
 from tunesmith.words import say
 
@@ -202,13 +203,10 @@ class Reading:
     def _read(self, opened: Opened, located: Located) -> Example | str:
         """The row's Example, or the reason why it is not used."""
         row, changes = _prepared(located.row, opened)
-        example = opened.reader.read(row)
-        if isinstance(example, Text):
-            return example if example.text.strip() else "no text"
-        chat, finished = finish(example)
-        for key in (*changes, *finished):
+        example, mended = finished(opened.reader.read(row))
+        for key in (*changes, *mended):
             self.counts[located.file, key] += 1
-        return chat
+        return example
 
 
 def examples(data: Data) -> Reading:
@@ -245,47 +243,9 @@ def _prepared(row: dict[str, Any], opened: Opened) -> tuple[dict[str, Any], list
         if isinstance(value, list) and len(value) == 1 and name not in LISTS and isinstance(value[0], str):
             named[name] = value[0]
             changes.append("unwrapped")
-        elif isinstance(value, int | float) and not isinstance(value, bool) and not no_number(value):
+        elif name not in NUMBERS and isinstance(value, int | float) and not isinstance(value, bool) and not no_number(value):
             changes.append("numbers")
     return named, list(dict.fromkeys(changes))
-
-
-def finish(chat: Chat) -> tuple[Chat | str, list[str]]:
-    """A chat that ends on the assistant's answer, or the reason why it has none, and what was changed.
-
-    Turns of one speaker that follow each other become one, since most chat templates refuse them.
-    """
-    turns: list[Turn] = []
-    changes: list[str] = []
-    for turn in chat.turns:
-        joined = _joined(turns[-1], turn) if turns else None
-        if joined:
-            turns[-1] = joined
-            changes.append("joined")
-        else:
-            turns.append(turn)
-    while turns and turns[-1].role != "assistant":
-        turns.pop()
-        changes.append("trailing")
-    if not turns or not (turns[-1].content.strip() or turns[-1].tool_calls):
-        return "no answer", []
-    if not any(turn.role == "user" and turn.content.strip() for turn in turns):
-        return "no question", []
-    columns = chat.columns
-    if changes:
-        asked = next(turn.content for turn in reversed(turns) if turn.role == "user")
-        columns = {**columns, "question": asked, "answer": turns[-1].content}
-    return replace(chat, turns=tuple(turns), columns=columns), list(dict.fromkeys(changes))
-
-
-def _joined(before: Turn, turn: Turn) -> Turn | None:
-    """Two turns of one speaker as one; None where they must stay apart."""
-    if before.role != turn.role or turn.role not in ("user", "assistant") or turn.reasoning or before.train != turn.train:
-        return None
-    if before.tool_calls and not turn.tool_calls:
-        return None
-    text = "\n".join(part for part in (before.content, turn.content) if part)
-    return replace(before, content=text, tool_calls=before.tool_calls + turn.tool_calls)
 
 
 def _numbers(known: FileFacts, first: list[Located]) -> frozenset[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +16,7 @@ from tunesmith.data.conversation import Conversation, opening
 from tunesmith.data.pieces import Pieces
 from tunesmith.data.template import Template
 from tunesmith.errors import DataError, Problem
-from tunesmith.examples import Chat, Text, Turn
+from tunesmith.examples import Chat, Feedback, Preference, Text, Turn
 from tunesmith.run import Data
 from tunesmith.words import say
 
@@ -81,6 +82,20 @@ class Render:
         if added and self.pieces.start(text) != asked:
             return None
         return [*done, _tokens(ids, weights)] if ids else done
+
+    def preference(self, example: Preference) -> list[Tokens]:
+        """Both sides after their prompt, of which nothing is trained; ``side`` is 0 for chosen, 1 for rejected."""
+        start, sides = len(example.prompt.turns), example.sides
+        return [tokens for side, chat in enumerate(sides) for tokens in self._answering(chat, start, side=side)]
+
+    def feedback(self, example: Feedback) -> list[Tokens]:
+        """The answer after its prompt; ``desirable`` is 1 or 0."""
+        return self._answering(example.chat, len(example.chat.turns) - 1, desirable=int(bool(example.desirable)))
+
+    def _answering(self, chat: Chat, start: int, **columns: Any) -> list[Tokens]:
+        """The sequences of ``chat`` of which only the turns from ``start`` on are trained."""
+        quiet = tuple(replace(turn, train=False) for turn in chat.turns[:start])
+        return [replace(one, columns=columns) for one in self.chat(replace(chat, turns=(*quiet, *chat.turns[start:])))]
 
     def prompt(self, chat: Chat) -> np.ndarray:
         """int32 ids up to where the answer begins."""

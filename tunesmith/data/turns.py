@@ -18,8 +18,11 @@ LISTS = frozenset({"messages", "conversations", "history", "tools"})
 """Fields whose value is a list by nature; a one-element list in any other field is unwrapped."""
 TURNS = ("messages", "conversations", "conversation", "dialogue", "dialog", "dialogs", "chat", "turns")
 """Columns in which conversations are found."""
-ANOTHER_TASK = frozenset({"chosen", "rejected", "images", "image", "videos", "audios"})
+PICTURES = frozenset({"images", "image", "videos", "audios"})
+ANOTHER_TASK = frozenset({"chosen", "rejected", "rejected_response", "kto_tag"}) | PICTURES
 """Columns of preference and picture rows: read as a plain conversation they would lose their meaning."""
+NUMBERS = frozenset({"margin", "label", "kto_tag"})
+"""Fields that hold a number or a truth value by nature; in any other field one is written out as text."""
 CHOICES = frozenset({"options", "choices", "choice0", "option_a", "A"})
 """Columns of multiple-choice rows: question and answer alone make no sense there."""
 
@@ -77,6 +80,18 @@ def text_of(row: Row, *names: str, required: bool = True) -> str:
     if required:
         raise field_problem(names[0], "reader.absent", columns=", ".join(map(str, row)))
     return ""
+
+
+def flag_of(value: Any) -> bool | None:
+    """A truth value, also as a table writes it; None for anything else."""
+    if isinstance(value, bool):
+        return value
+    return {"true": True, "false": False}.get(value.strip().lower()) if isinstance(value, str) else None
+
+
+def judged(columns: frozenset[str], row: Row) -> bool:
+    """Whether the rows say of each answer that it is good or not."""
+    return "kto_tag" in columns or ("label" in columns and flag_of(row.get("label")) is not None)
 
 
 def system_turn(row: Row) -> list[Turn]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tunesmith.batch import Batch, Loss, Tokens
@@ -23,7 +24,13 @@ class Objective:
     unit: ClassVar[str] = "token"
     """What its loss is a sum over: token (weights), sequence or example."""
     roles: ClassVar[frozenset[str]] = frozenset()
-    """The models it needs beside the policy."""
+    """The models it needs beside the policy. Of "reference", the base as it was, each sequence brings its log-probability
+    as the column ``reference``; in evaluations it is among the models where it is at hand.
+    """
+    measures: ClassVar[dict[str, bool]] = {}
+    """Metrics of its own that may choose the best checkpoint, and whether more is better."""
+    rate_factor: ClassVar[float] = 1.0
+    """Factor on the method's own learning rate."""
 
     class Config(Spec):
         """No settings."""
@@ -39,5 +46,12 @@ class Objective:
         """The sum of the loss over ``batch.units``, with gradient, and metrics."""
         raise AssertionError(f"objective {self.name} has no loss")
 
-    def prepare(self, models: dict[str, Any], step: list[Batch]) -> None:
-        """Once a step, before backward, over all its batches; fills ``batch.columns`` where a loss is no sum over examples."""
+    def across(self, rows: list[tuple[Tokens, ...]]) -> list[tuple[Tokens, ...]]:
+        """The sequences of all rows of a part (training, watched), where a row needs what stands in another."""
+        return rows
+
+    def prepare(self, models: dict[str, Any], step: list[Batch], over_ranks: Callable[..., list[float]]) -> None:
+        """Once a step, before backward, over all its batches; fills ``batch.columns`` where a loss is no sum over examples.
+
+        ``over_ranks`` adds each number that it is given over the ranks.
+        """

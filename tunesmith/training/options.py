@@ -13,16 +13,19 @@ from tunesmith.evaluate.metrics import METRICS, Metric
 from tunesmith.evaluate.score import continued, likeliest, likelihoods
 from tunesmith.evaluate.task import Task, task_of
 from tunesmith.models.load import Loaded
-from tunesmith.run import Keep, Run
+from tunesmith.run import Run
+from tunesmith.spec import OBJECTIVES
 from tunesmith.words import say
 
 AT_ONCE = 16
 """Rows between two looks at whether a signal came."""
 
 
-def chosen_among_options(keep: Keep) -> bool:
+def chosen_among_options(run: Run) -> bool:
     """Whether the best checkpoint is told by which option it finds likeliest."""
-    return keep.best_by in METRICS.names() and METRICS.get(keep.best_by).reads == "choice"
+    name = run.train.keep.best_by
+    own = OBJECTIVES.get(run.objective.name).measures
+    return name not in own and name in METRICS.names() and METRICS.get(name).reads == "choice"
 
 
 def options_task(run: Run, prepared: Prepared) -> Task:

@@ -11,8 +11,10 @@ from tunesmith.data.split import WATCHED
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.methods import METHODS
 from tunesmith.models.hub import folder_of
+from tunesmith.folder import RunFolder
 from tunesmith.models.load import Loaded, load_model, load_tokenizer
-from tunesmith.objectives import OBJECTIVES
+from tunesmith.models.roles import reference_at_hand
+from tunesmith.objectives import OBJECTIVES, Objective
 from tunesmith.run import Resolved
 from tunesmith.training import device as devices
 from tunesmith.training.device import Device
@@ -21,9 +23,10 @@ from tunesmith.training.optimizers import OPTIMIZERS
 from tunesmith.training.options import chosen_among_options, options_task
 from tunesmith.training.progress import Shown
 from tunesmith.training.questions import Questions, read_questions
+from tunesmith.training.reference import Reference, attached, find, with_others
 from tunesmith.training.schedules import SCHEDULES, warmup_steps
 from tunesmith.training.settle import fill, from_rows
-from tunesmith.training.state import seed_everything
+from tunesmith.training.state import base_fingerprint, seed_everything
 from tunesmith.training.steps import FEWEST_STEPS, Order, every
 from tunesmith.training.trackers import missing_packages
 from tunesmith.training.watch import Watch, evenly
@@ -41,6 +44,7 @@ class Ready:
     questions: Questions
     base: Path
     first_lines: list[str]
+    reference: Reference | None = None
 
 
 def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown) -> Ready:
@@ -63,6 +67,12 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown) -> R
     shown(say("train.loading"), 0, 1)
     dtype = device.dtype if run.model.dtype == "auto" else devices.DTYPES[run.model.dtype]
     model = load_model(base, dtype=dtype, device=device.place, trust_remote_code=trust)
+    objective = OBJECTIVES.make(run.objective)
+    prepared = with_others(objective, prepared)
+    found, told = None, []
+    if "reference" in objective.roles:
+        found, told = _reference(resolved, model, prepared, device, base=base, shown=shown)
+        prepared = attached(prepared, found.values)
     # Before the method draws an adapter, and the same on every rank, so that all start from one.
     seed_everything(run.train.seed)
     method = METHODS.make(run.method)
@@ -75,16 +85,30 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown) -> R
     if room.checkpointing:
         model.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     resolved = fill(resolved, _chosen(device, room))
-    work = _work(resolved, prepared, model, method=method, device=device)
+    work = _work(resolved, prepared, model, method=method, device=device, objective=objective)
     watch = _watch(work, prepared)
     asked = Questions(questions, prepared.render, run, work.objective.eats)
-    return Ready(resolved, prepared, work, watch, asked, base, _first_lines(resolved, work, watch))
+    return Ready(resolved, prepared, work, watch, asked, base, [*told, *_first_lines(resolved, work, watch)], found)
+
+
+def _reference(
+    resolved: Resolved, model: Loaded, prepared: Prepared, device: Device, *, base: Path, shown: Shown
+) -> tuple[Reference, list[str]]:
+    """The reference's log-probabilities of all rows that are trained, watched or measured, and what is told of them."""
+    key = {
+        "base": base_fingerprint(base),
+        "template": prepared.render.fingerprint,
+        "data": prepared.fingerprint,
+        "objective": resolved.run.objective.model_dump_json(),
+        "precision": device.precision,
+    }
+    return find(model, prepared, device, path=RunFolder(resolved.out).reference, key=key, shown=shown)
 
 
 def _watch(work: Work, prepared: Prepared) -> Watch:
     """The evaluation. Where all held-out rows are for the proof, some of these are measured, and nothing is chosen by them."""
     keep = work.run.train.keep
-    by_options = prepared.watch and keep.evaluate > 0 and chosen_among_options(keep)
+    by_options = prepared.watch and keep.evaluate > 0 and chosen_among_options(work.run)
     return Watch(
         work.model,
         work.objective,
@@ -96,7 +120,16 @@ def _watch(work: Work, prepared: Prepared) -> Watch:
         budget=work.micro_tokens,
         task=options_task(work.run, prepared) if by_options else None,
         only_measured=not prepared.watch,
+        roles=_watching(work),
     )
+
+
+def _watching(work: Work) -> dict[str, Any]:
+    """The models that an evaluation has beside the policy: the reference itself, where it is at hand."""
+    if "reference" not in work.objective.roles:
+        return work.roles
+    reference = reference_at_hand(work.model.model, work.model.layout, work.method)
+    return work.roles | ({"reference": reference} if reference else {})
 
 
 def _chosen(device: Device, room: devices.Room) -> dict[str, tuple[Any, str]]:
@@ -111,7 +144,9 @@ def _chosen(device: Device, room: devices.Room) -> dict[str, tuple[Any, str]]:
     return {path: (value, reasons.get(path, "")) for path, value in values.items()}
 
 
-def _work(resolved: Resolved, prepared: Prepared, model: Loaded, *, method: Any, device: Device) -> Work:
+def _work(
+    resolved: Resolved, prepared: Prepared, model: Loaded, *, method: Any, device: Device, objective: Objective
+) -> Work:
     run, train_ = resolved.run, resolved.run.train
     named = [(name, parameter) for name, parameter in model.model.named_parameters() if parameter.requires_grad]
     assert train_.batch and train_.learning_rate and train_.micro_tokens, "open values were filled above"
@@ -123,7 +158,7 @@ def _work(resolved: Resolved, prepared: Prepared, model: Loaded, *, method: Any,
         run=run,
         items=prepared.train,
         model=model,
-        objective=OBJECTIVES.make(run.objective),
+        objective=objective,
         method=method,
         device=device,
         named=named,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from tunesmith.data.readers import READERS, Reader, Row
-from tunesmith.data.turns import ANOTHER_TASK, CHOICES, pairs, system_turn, text_of
+from tunesmith.data.turns import ANOTHER_TASK, CHOICES, judged, pairs, system_turn, text_of
 from tunesmith.examples import Chat, Turn
 
 _PAIRS = (("question", "answer"), ("prompt", "completion"), ("query", "response"), ("prompt", "response"), ("input", "output"))
@@ -33,7 +33,7 @@ class Completion(Reader):
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
         """It has one of the usual pairs of names, and nothing that makes question and answer alone too little."""
-        return any(columns.issuperset(pair) for pair in _PAIRS) and not columns & _OTHERS
+        return any(columns.issuperset(pair) for pair in _PAIRS) and not columns & _OTHERS and not judged(columns, row)
 
     def read(self, row: Row) -> Chat:
         """The first of the pairs that the row has."""
