@@ -27,6 +27,8 @@ class Tokens:
     weights_T: np.ndarray
     columns: dict[str, Any] = field(default_factory=dict)
     """What else an objective needs: names ending in ``_T`` hold a value a token, others one value a sequence."""
+    lost: int = 0
+    """Tokens of the row that were cut off already."""
 
     def __len__(self) -> int:
         return len(self.ids_T)
@@ -109,6 +111,23 @@ class Batch:
     def input_ids(self) -> torch.Tensor:
         """The ids as rows."""
         return self.ids_T.view(self.layout.rows, self.layout.length)
+
+    def places(self) -> list[np.ndarray]:
+        """Where the tokens of each sequence lie in the flat layout."""
+        if self.layout.forest is None:
+            lengths = [len(tokens) for example in self.sequences for tokens in example]
+            return [row * self.layout.length + np.arange(length) for row, length in enumerate(lengths)]
+        segments = self.layout.forest.segments
+        found: list[np.ndarray] = []
+        for end in self.ends_B.tolist():
+            # A sequence ends where a segment does.
+            index = next(number for number, segment in enumerate(segments) if segment.stop == end + 1)
+            pieces: list[np.ndarray] = []
+            while index >= 0:
+                pieces.append(np.arange(segments[index].start, segments[index].stop))
+                index = segments[index].parent
+            found.append(np.concatenate(pieces[::-1]))
+        return found
 
     def to(self, device: Any) -> Batch:
         """The batch with its tensors on ``device``."""

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.errors import ModelError, Problem
+from tunesmith.errors import ModelError, Problem, SpecError
+from tunesmith.examples import Outputs
 from tunesmith.run import Run
-from tunesmith.spec import METHODS
+from tunesmith.spec import METHODS, OBJECTIVES
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -54,16 +55,28 @@ def weights_in(folder: Path) -> int:
 def shape(folder: Path, run: Run) -> Shape:
     """The model with the method applied, without memory for weights; SpecError or ModelError where the two do not fit."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
-    trust = run.model.trust_remote_code
+    from tunesmith.models.heads import build, kind_of, refuse_kind, with_outputs
+
+    trust, objective = run.model.trust_remote_code, OBJECTIVES.get(run.objective.name)
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust)
-        with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust)
     except (OSError, ValueError, KeyError, AttributeError, ImportError) as error:
-        reason = str(error).strip().split("\n")[0][:300]
-        raise ModelError(Problem("model", say("plan.cannot_build", error=reason))) from None
+        raise _cannot_build(error) from None
+    refuse_kind(folder, config, objective.head)
+    kind, kinds = kind_of(config), METHODS.get(run.method.name).kinds
+    if kind not in kinds:
+        told = {"kind": say(f"heads.kind_{kind.replace('-', '_')}"), "kinds": ", ".join(sorted(kinds))}
+        raise SpecError(Problem("method", say("heads.method_kind", method=run.method.name, **told)))
+    if objective.head == "classes":
+        # How many classes there are is known once the data is read; a head weighs next to nothing.
+        config = with_outputs(config, Outputs(("0", "1"), "single_label_classification"))
+    try:
+        with torch.device("meta"):
+            model = build(config, objective.head, trust_remote_code=trust)
+    except (OSError, ValueError, KeyError, AttributeError, ImportError) as error:
+        raise _cannot_build(error) from None
     model.requires_grad_(False)
     with torch.device("meta"):
         changed = METHODS.make(run.method).apply(model)
@@ -71,10 +84,17 @@ def shape(folder: Path, run: Run) -> Shape:
     trainable = sum(size for size, trained in sizes if trained)
     text = config.get_text_config().to_dict()
     limit = text.get("max_position_embeddings") or text.get("n_positions")
+    for name, part in model.named_modules():
+        if limit and name.endswith("position_embeddings") and vars(part).get("padding_idx") is not None:
+            limit -= vars(part)["padding_idx"] + 1  # RoBERTa counts positions from behind the padding's
     # An adapter's own weights are not in the headers; the base's are, whatever the class makes of them.
     base = weights_in(folder) if (folder / "config.json").is_file() else sum(size for size, _ in sizes)
     own = trainable if METHODS.get(run.method.name).adapter else 0
     return Shape(changed, base + own, trainable, int(limit) if limit else None, int(text.get("vocab_size") or 0))
+
+
+def _cannot_build(error: Exception) -> ModelError:
+    return ModelError(Problem("model", say("plan.cannot_build", error=str(error).strip().split("\n")[0][:300])))
 
 
 @dataclass(frozen=True)
@@ -170,19 +190,18 @@ def readable(count: float) -> str:
     raise AssertionError("the loop ends at GiB")
 
 
-def measure(loaded: Any, run: Run, items: list[Any], device: Any, *, micro_tokens: int) -> dict[str, float]:
+def measure(loaded: Any, run: Run, prepared: Any, device: Any, *, micro_tokens: int) -> dict[str, float]:
     """Runs the largest micro-batch forwards and backwards with the method applied: tokens, peak (GiB) and seconds."""
     import time
 
     from tunesmith.batch import Batch
     from tunesmith.cuts import cut
-    from tunesmith.spec import OBJECTIVES
     from tunesmith.training.reference import blank
 
     model = METHODS.make(run.method).apply(loaded.model)
     model.train()
-    objective = OBJECTIVES.make(run.objective)
-    items = blank(objective, items)
+    objective = prepared.objective
+    items = blank(objective, prepared.train)
     longest = sorted((item.tokens for item in items), key=lambda tokens: -max(map(len, tokens)))[: run.train.batch]
     groups = cut(longest, micro_tokens, padded=loaded.layout == "padded")
     batches = [Batch.grow([longest[index] for index in group], unit=objective.unit) for group in groups]

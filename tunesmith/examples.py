@@ -84,7 +84,18 @@ class Feedback:
     """None where the row does not say, as when it is only asked."""
 
 
-Example = Chat | Text | Preference | Feedback
+@dataclass(frozen=True)
+class Labelled:
+    """A text, or two, and what it is: the names of its classes, or a number. Several names, or none, belong to one text."""
+
+    text: str
+    second: str | None = None
+    labels: tuple[str, ...] | float = ()
+    columns: dict[str, Any] = field(default_factory=dict)
+    """The row's own columns."""
+
+
+Example = Chat | Text | Preference | Feedback | Labelled
 
 
 def chats_of(example: Example) -> tuple[Chat, ...]:
@@ -100,3 +111,14 @@ def prompt_of(example: Example) -> Chat | None:
     """What a model is asked; None where nothing is."""
     chats = chats_of(example)
     return example.prompt if isinstance(example, Preference) else chats[0].prompt if chats else None
+
+
+ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a classification head gives: a name for each number, and what the numbers are, in transformers' words."""
+
+    names: tuple[str, ...]
+    problem: ProblemType

@@ -245,7 +245,7 @@ def _rows(making: _Making, prepared: Prepared) -> None:
         "p99_length": p99,
         "longest": lengths[-1],
     }
-    if prepared.watch and chosen_among_options(making.run):
+    if prepared.watch and prepared.objective.head == "language" and chosen_among_options(making.run):
         making.attempt(lambda: options_task(making.run, prepared))
     if steps < FEWEST_STEPS:
         making.warnings.append(say("plan.warn_few_steps", steps=steps))
@@ -294,6 +294,8 @@ def _probe(plan: Plan, folder: Path, device: Device) -> None:
     run = plan.resolved.run
     assert plan.prepared is not None and run.train.micro_tokens is not None
     prepare(device)
-    loaded = load_model(folder, dtype=DTYPES[run.model.dtype], device=device.place, trust_remote_code=run.model.trust_remote_code)
+    objective = plan.prepared.objective
+    how = {"trust_remote_code": run.model.trust_remote_code, "head": objective.head, "outputs": objective.outputs}
+    loaded = load_model(folder, dtype=DTYPES[run.model.dtype], device=device.place, **how)
     plan.facts["layout"] = loaded.layout
-    plan.facts["probe"] = estimate.measure(loaded, run, plan.prepared.train, device, micro_tokens=run.train.micro_tokens)
+    plan.facts["probe"] = estimate.measure(loaded, run, plan.prepared, device, micro_tokens=run.train.micro_tokens)

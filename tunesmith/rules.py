@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tunesmith.errors import Problem
-from tunesmith.examples import Feedback, Preference, Text
+from tunesmith.examples import Feedback, Labelled, Preference, Text
 from tunesmith.folder import RunFolder
 from tunesmith.run import Run
 from tunesmith.spec import METRICS, OBJECTIVES, READERS, closest
@@ -81,7 +81,13 @@ def objective_fits(run: Run) -> Iterator[Problem]:
             yield Problem("train.keep.best_by", told)
         if run.data.train_on == "everything":
             yield Problem("data.train_on", say("plan.not_everything", objective=objective.name))
-    if objective.eats is Text:
+    if objective.eats is Labelled:
+        for name in ("template", "system", "reasoning", "train_on"):
+            if name in given and run.data.model_dump()[name] != type(run.data).model_fields[name].default:
+                yield Problem(f"data.{name}", say("classes.no_text", objective=run.objective.name))
+        if run.data.too_long == "split":
+            yield Problem("data.too_long", say("plan.split_is_for_text", objective=run.objective.name))
+    elif objective.eats is Text:
         if run.train.keep.best_by not in ("loss", "nll"):
             told = say("plan.best_by_for_text", value=repr(run.train.keep.best_by), objective=run.objective.name)
             yield Problem("train.keep.best_by", told)
@@ -90,6 +96,18 @@ def objective_fits(run: Run) -> Iterator[Problem]:
                 yield Problem(f"data.{name}", say("plan.not_for_text", objective=run.objective.name))
     elif run.data.too_long == "split":
         yield Problem("data.too_long", say("plan.split_is_for_text", objective=run.objective.name))
+
+
+def metric_fits(run: Run) -> Iterator[Problem]:
+    """What decides which checkpoint is best can be measured on what the head gives."""
+    best, objective = run.train.keep.best_by, OBJECTIVES.get(run.objective.name)
+    if best not in METRICS.names():
+        return
+    of_classes = [name for name in METRICS.names() if METRICS.get(name).reads in ("choice", "options", "number")]
+    if objective.head == "classes" and best not in of_classes:
+        yield Problem("train.keep.best_by", say("classes.best_by", value=repr(best), known=", ".join(of_classes)))
+    elif objective.head == "language" and METRICS.get(best).reads in ("options", "number"):
+        yield Problem("train.keep.best_by", say("classes.best_by_language", value=repr(best), objective=run.objective.name))
 
 
 def answers(run: Run) -> Iterator[Problem]:
@@ -117,6 +135,7 @@ RULES: tuple[Callable[[Run], Iterator[Problem]], ...] = (
     schedule_fits,
     watched,
     objective_fits,
+    metric_fits,
     answers,
     questions_there,
     trackers_there,

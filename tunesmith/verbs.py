@@ -16,7 +16,7 @@ from tunesmith.folder import RunFolder
 from tunesmith.importing import peer_of, translate
 from tunesmith.overrides import with_overrides
 from tunesmith.run import Run, validate
-from tunesmith.spec import read_settings
+from tunesmith.spec import OBJECTIVES, read_settings
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -104,11 +104,15 @@ def train(
 def prove(run: AnyRun, *, items: int | None = None, shots: int | None = None, progress: Shown | None = None) -> Proof:
     """Scores tuned, base and the cheap rivals on the proof rows, and says improved, worse or not shown."""
     from tunesmith.evaluate.prove import prove as score
+    from tunesmith.evaluate.prove_classes import prove_classes
 
     folder = _folder(run)
-    _speak(folder.resolved().run)
+    asked = folder.resolved().run
+    _speak(asked)
     if items is not None and items < 1:
         raise SpecError(Problem("items", say("spec.greater_than_equal", ge=1)))
+    if OBJECTIVES.get(asked.objective.name).head == "classes":
+        return prove_classes(folder, items=items or asked.prove.items, progress=progress)
     return score(folder, items=items, shots=shots, progress=progress)
 
 

@@ -13,14 +13,24 @@ from tunesmith.data.readers import READERS, Reader
 from tunesmith.data.sources import FileFacts, Located
 from tunesmith.data.turns import PICTURES, shown
 from tunesmith.errors import DataError, Problem
+from tunesmith.examples import Chat, Labelled
 from tunesmith.spec import closest
 from tunesmith.words import say
 
 
 def choose(
-    known: FileFacts, first: Sequence[Located], *, columns: Mapping[str, str] | None = None, reader: str | None = None
+    known: FileFacts,
+    first: Sequence[Located],
+    *,
+    columns: Mapping[str, str] | None = None,
+    reader: str | None = None,
+    eats: type = Chat,
 ) -> Reader:
-    """The reader for a file whose first rows these are; DataError, with the one line that settles it, when none or two match."""
+    """The reader for a file whose first rows these are; DataError, with the one line that settles it, when none or two match.
+
+    Readers that give what ``eats`` asks for come first; another is given only where no column could be meant otherwise,
+    for the error that names its objective.
+    """
     columns = columns or {}
     families = {name: READERS.get(name) for name in ([reader] if reader else READERS.names())}
     problems = _mapping_problems(known, columns, families)
@@ -31,15 +41,30 @@ def choose(
     row = dict(first[0].row) if first else {}
     row |= {ours: row.get(theirs) for ours, theirs in columns.items()}
     able = {name: cls for name, cls in families.items() if cls.fields.keys() >= columns.keys()}
+    wanted = {name: cls for name, cls in able.items() if cls.gives is eats}
+    matching = _matching(wanted, known, columns, row)
+    labelled: list[str] = []
+    if not matching:
+        others = _matching({name: cls for name, cls in able.items() if name not in wanted}, known, columns, row)
+        # A label may be meant as an answer, so such rows are asked about.
+        labelled = [name for name in others if eats is Chat and families[name].gives is Labelled and not reader]
+        matching = [name for name in others if name not in labelled]
+    if len(matching) == 1:
+        return families[matching[0]]()
+    told = _undecided(known, [located.row for located in first], matching, columns)
+    raise DataError(Problem(str(known.path), (say("labelled.or_classify") if labelled else "") + told))
+
+
+def _matching(families: Mapping[str, Any], known: FileFacts, columns: Mapping[str, str], row: Mapping[str, Any]) -> list[str]:
+    """The readers that match: first with the columns that were not renamed, which may complete their fields; then without."""
     rest = frozenset(known.columns) - frozenset(columns.values())
     matching: list[str] = []
-    # First with the columns that were not renamed, which may complete the reader's fields; then without them.
     for seen in (rest | columns.keys(), frozenset(columns)):
-        found = [name for name, cls in able.items() if seen and cls.matches(seen, row)]
+        found = [name for name, cls in families.items() if seen and cls.matches(seen, row)]
         if len(found) == 1:
-            return families[found[0]]()
+            return found
         matching = matching or found
-    raise DataError(Problem(str(known.path), _undecided(known, [located.row for located in first], matching, columns)))
+    return matching
 
 
 def _mapping_problems(known: FileFacts, columns: Mapping[str, str], families: Mapping[str, Any]) -> list[Problem]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from tunesmith.examples import Chat, Example, Feedback, Preference, Text, chats_of, prompt_of
+from tunesmith.examples import Chat, Example, Feedback, Labelled, Preference, Text, chats_of, prompt_of
 
 THRESHOLD = 0.8
 """Near duplicates share this part of their runs of characters (Jaccard)."""
@@ -38,6 +38,9 @@ def content(example: Example) -> list[str]:
     """All of an example that makes it what it is."""
     if isinstance(example, Text):
         return [example.text]
+    if isinstance(example, Labelled):
+        labels = example.labels if isinstance(example.labels, tuple) else (repr(example.labels),)
+        return [example.text, example.second or "", *labels]
     parts: list[str] = []
     for chat in chats_of(example):
         for turn in chat.turns:
@@ -55,6 +58,8 @@ def judgement(example: Example) -> list[str]:
 
 def question(example: Example) -> list[str]:
     """What is asked: every turn before the last answer but the system's, empty for plain text."""
+    if isinstance(example, Labelled):
+        return [example.text, example.second or ""]
     prompt = prompt_of(example)
     if prompt is None:
         return []
@@ -69,8 +74,10 @@ def _only_columns(chat: Chat) -> list[str]:
 
 def sketch(example: Example) -> np.ndarray:
     """The smallest distinct 32-bit hashes of the runs of characters of an example, sorted."""
-    turns = [turn.content for chat in chats_of(example) for turn in chat.turns if turn.role != "system"]
-    turns = [example.text] if isinstance(example, Text) else turns
+    if isinstance(example, Text | Labelled):
+        turns = [example.text, *([example.second] if isinstance(example, Labelled) and example.second else [])]
+    else:
+        turns = [turn.content for chat in chats_of(example) for turn in chat.turns if turn.role != "system"]
     text = " ".join(unicodedata.normalize("NFKC", "\n".join(turns)).casefold().split())
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     run = WIDE_RUN if 2 * int(np.count_nonzero(codes > 0x2E80)) > len(codes) else RUN

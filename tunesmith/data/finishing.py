@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tunesmith.examples import Chat, Example, Feedback, Preference, Text, Turn
+from tunesmith.data.labels import label_column
+from tunesmith.data.turns import json_list
+from tunesmith.examples import Chat, Example, Feedback, Labelled, Preference, Text, Turn
 
 
 def finished(example: Example) -> tuple[Example | str, list[str]]:
     """The example, or the reason why it is not used, and what was changed."""
     if isinstance(example, Text):
         return (example if example.text.strip() else "no text"), []
+    if isinstance(example, Labelled):
+        return without_label(example) or example, []
     if isinstance(example, Preference):
         return _pair(example)
     if isinstance(example, Feedback):
@@ -39,10 +43,22 @@ def _pair(example: Preference) -> tuple[Preference | str, list[str]]:
 
 def common_turns(left: Sequence[Turn], right: Sequence[Turn]) -> int:
     """How many turns two conversations begin with in common, up to a question: what follows on both sides is an answer."""
-    common = next((n for n, (one, other) in enumerate(zip(left, right, strict=False)) if one != other), min(len(left), len(right)))
+    common = next(
+        (n for n, (one, other) in enumerate(zip(left, right, strict=False)) if one != other), min(len(left), len(right))
+    )
     while common and left[common - 1].role == "assistant":
         common -= 1
     return common
+
+
+def without_label(example: Labelled) -> str | None:
+    """Why a labelled text cannot be used; None where it can. An empty list says that no class fits, which is a label."""
+    if not example.text.strip():
+        return "no text"
+    if isinstance(example.labels, float) or example.labels:
+        return None
+    name = label_column(example.columns)
+    return None if name is not None and json_list(example.columns[name]) is not None else "no label"
 
 
 def finish(chat: Chat) -> tuple[Chat | str, list[str]]:

@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tunesmith.batch import Tokens
 from tunesmith.data import split as splitting
 from tunesmith.data.duplicates import leaked_share
@@ -45,6 +47,8 @@ class Prepared:
     fingerprint: str
     """sha256 over all ids and tokens: tells a changed file, template or setting from the one trained on."""
     render: Render
+    objective: Any
+    """The objective, which has seen the rows and knows what they taught it."""
 
 
 def prepare(run: Run, tokenizer: Any, *, limit: int | None = None, progress: Progress | None = None) -> Prepared:
@@ -62,15 +66,21 @@ class _Preparation:
         self.run, self.progress = run, progress
         self.limit = run.data.max_length or default_limit(min(limit or 10**9, tokenizer.model_max_length))
         self.ledger = Ledger()
-        self.reading = examples(run.data)
+        self.objective = OBJECTIVES.make(run.objective)
+        self.reading = examples(run.data, self.objective.eats)
+        if isinstance(run.data.held_out, str):
+            held = run.data.model_copy(update={"path": run.data.held_out, "limit": None})
+            self.held_reading = examples(held, self.objective.eats)
         self.names = _Names()
         data = self._settings(tokenizer)
-        self.render = Render(tokenizer, data, max_length=self.limit)
-        self.encoder = Encoder(OBJECTIVES.make(run.objective), self.render, data.split_by)
+        self.render = Render(tokenizer, data, max_length=self.limit, head=self.objective.head)
+        self.encoder = Encoder(self.objective, self.render, data.split_by)
 
     def _settings(self, tokenizer: Any) -> Data:
         """The data settings, without thinking where the model could think but no row has reasoning to learn it from."""
         data = self.run.data
+        if self.objective.head != "language":
+            return data
         if data.template is not None and data.columns is None and self.reading.columns:
             data = data.model_copy(update={"columns": self.reading.columns})
         if data.reasoning != "think" or data.template is not None or not Render(tokenizer, data).conversation.thinks:
@@ -83,7 +93,8 @@ class _Preparation:
     def done(self) -> Prepared:
         """All steps in order."""
         own = isinstance(self.run.data.held_out, str)
-        held = self._held_out_file() if own else []
+        self.ledger.notes += self.encoder.learn([self.reading, *([self.held_reading] if own else [])])
+        held = self._read(self.held_reading) if own else []
         rows = self._read(self.reading)
         self.ledger.leaked_share = leaked_share(row.key for row in rows)
         self.ledger.different = len({row.key for row in rows})
@@ -120,18 +131,13 @@ class _Preparation:
         self.ledger.notes += [note] if note else []
         return kept
 
-    def _held_out_file(self) -> list[Row]:
-        data = self.run.data
-        self.held_reading = examples(data.model_copy(update={"path": data.held_out, "limit": None}))
-        return self._read(self.held_reading)
-
     def _without_untrained(self, rows: list[Row]) -> list[Row]:
-        kept = [row for row in rows if row.scored]
+        kept = [row for row in rows if row.learned(self.objective.unit)]
         if rows and not kept:
             where = f"{rows[0].file}:{rows[0].number}"
             raise DataError(Problem("data", say("ledger.nothing_to_train", count=len(rows), where=where)))
         for row in rows:
-            if not row.scored:
+            if not row.learned(self.objective.unit):
                 self.ledger.drop(str(row.file), row.number, "nothing to train")
         return kept
 
@@ -155,7 +161,7 @@ class _Preparation:
         refuse_too_many([row.length for row in kept], self.limit, policy, texts=all(row.windows for row in kept))
         if not self.ledger.lengths:
             self.ledger.lengths = histogram([row.length for row in kept if policy == "truncate" or row.length <= self.limit])
-        if policy == "truncate":
+        if policy == "truncate" and self.objective.head == "language":
             cut = partial(truncate_row, bos=self.render.pieces.bos)
             return self._without_untrained([row.cut(self.limit, cut) for row in kept])
         for row in kept:
@@ -205,7 +211,8 @@ class _Preparation:
         for place, row in enumerate(held):
             sides[place in parts.watch] += self._items(row, example=known[row.file, row.number])
         trained = self._weighted(train)
-        return Prepared(trained, sides[True], sides[False], ledger, _fingerprint(trained, sides[True], sides[False]), self.render)
+        fingerprint = _fingerprint(trained, sides[True], sides[False])
+        return Prepared(trained, sides[True], sides[False], ledger, fingerprint, self.render, self.objective)
 
     def _examples(self, held: list[Row]) -> dict[tuple[Path, int], Example]:
         """Held-out rows read once more, so that the examples of all others never lie in memory."""
@@ -225,7 +232,7 @@ class _Preparation:
         rows: Counter[Path] = Counter()
         seen: Counter[Path] = Counter()
         for row in train:
-            times = splitting.taken(weights[row.file], row.key, self.run.train.seed)
+            times = splitting.taken(weights[row.file] * self.objective.repeats(row.tokens), row.key, self.run.train.seed)
             rows[row.file] += 1
             seen[row.file] += times
             for n in range(1, times + 1):
@@ -262,5 +269,6 @@ def _fingerprint(*parts: list[Item]) -> str:
             digest.update(item.id.encode("utf-8", "surrogatepass") + b"\0")
             for tokens in item.tokens:
                 digest.update(tokens.ids_T.tobytes() + b"\0" + tokens.weights_T.tobytes() + b"\0")
-                digest.update(repr(tokens.columns).encode() if tokens.columns else b"")
+                for name, value in sorted(tokens.columns.items()):
+                    digest.update(f"{name}={value.tolist() if isinstance(value, np.ndarray) else value!r}".encode())
     return digest.hexdigest()

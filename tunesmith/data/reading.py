@@ -12,18 +12,21 @@ from typing import Any
 from tunesmith.data.choosing import choose
 from tunesmith.data.fetch import find_data
 from tunesmith.data.finishing import finished
+from tunesmith.data.labels import labelled_columns
 from tunesmith.data.proposal import propose_from
-from tunesmith.data.readers import Reader
+from tunesmith.data.readers import READERS, Reader
 from tunesmith.data.sources import Faults, FileFacts, Located, facts, rows
 from tunesmith.data.tables import all_numbers
 from tunesmith.data.template import Template
 from tunesmith.data.turns import LISTS, NUMBERS, TURNS, no_number, shown
 from tunesmith.errors import DataError, Problem, SpecError
-from tunesmith.examples import Example
+from tunesmith.examples import Chat, Example, Labelled
 from tunesmith.run import Data, Source
 from tunesmith.words import say
 
 _FIRST = 20
+_MORE = 400
+"""Rows that are looked at where only what they hold can tell what they mean."""
 
 
 @dataclass
@@ -36,8 +39,10 @@ class Opened:
     weight: float = 1.0
     rows: int = 0
     """Rows that were taken, the dropped ones too; known after the reading."""
-    by_template: bool = False
-    """Whether ``columns`` come from ``data.template``."""
+    told_by: str | None = None
+    """Where ``columns`` come from, when it is not the user: template, or cells."""
+    label: str | None = None
+    """The class of all rows of the file, where its name says it."""
     numbers: frozenset[str] = frozenset()
     """Columns of a table of text cells that hold numbers, in which "nan" is an empty cell."""
 
@@ -73,6 +78,8 @@ class Reading:
     """
 
     data: Data
+    eats: type = Chat
+    """The kind of Example that is wanted; readers of another kind are looked at only when none gives it."""
     dropped: list[Dropped] = field(default_factory=list)
     counts: Counter[tuple[Path, str]] = field(default_factory=Counter)
     """How often each thing in ``notes`` happened, by file and by the key of its text."""
@@ -91,28 +98,39 @@ class Reading:
                 continue
             for file in found:
                 try:
-                    group.opened.append(self._open(file, source))
+                    group.opened.append(self._open(file, source, several=len(found) > 1))
                 except (DataError, SpecError) as error:
                     problems += error.problems
             self._groups.append(group)
         if problems:
             raise DataError(dict.fromkeys(problems))
 
-    def _open(self, file: Path, source: Source) -> Opened:
+    def _open(self, file: Path, source: Source, *, several: bool) -> Opened:
         columns = source.columns or self.data.columns or {}
         known = facts(file, columns=columns)
         first = list(islice(rows(file, columns=columns, faults=Faults()), _FIRST))
         named = source.reader or self.data.reader
+        how: dict[str, Any] = {"weight": source.weight, "numbers": _numbers(known, first)}
+        bare = self.eats is Labelled and several and known.columns == ("text",) and not (columns or named)
+        # A folder with a file for each class; lines that name their class themselves need no other name.
+        if bare and not READERS.get("label_first").matches(frozenset(known.columns), first[0].row if first else {}):
+            return Opened(known, READERS.get("labelled")(), {}, label=file.name.partition(".")[0], **how)
         try:
-            reader = choose(known, first, columns=columns, reader=named)
+            reader = choose(known, first, columns=columns, reader=named, eats=self.eats)
         except DataError:
-            used = [name for name in self._in_template if name in known.columns]
-            guess = None if columns or named else propose_from(used, [located.row for located in first])
+            guess, told_by = (None, "") if columns or named else self._guess(known, first)
             if guess is None:
                 raise
-            reader = choose(known, first, columns=guess)
-            return Opened(known, reader, guess, source.weight, by_template=True, numbers=_numbers(known, first))
-        return Opened(known, reader, columns, source.weight, numbers=_numbers(known, first))
+            return Opened(known, choose(known, first, columns=guess, eats=self.eats), guess, told_by=told_by, **how)
+        return Opened(known, reader, columns, **how)
+
+    def _guess(self, known: FileFacts, first: list[Located]) -> tuple[dict[str, str] | None, str]:
+        """Which column is what, where a template or the cells leave one reading alone, and which of them told."""
+        if self.eats is Labelled:
+            sample = islice(rows(known.path, columns={}, faults=Faults()), _MORE)
+            return labelled_columns(known.columns, [located.row for located in sample]), "cells"
+        used = [name for name in self._in_template if name in known.columns]
+        return propose_from(used, [located.row for located in first]), "template"
 
     @property
     def _in_template(self) -> list[str]:
@@ -142,9 +160,11 @@ class Reading:
             path = opened.facts.path
             if opened.facts.key is not None:
                 found.append(say("reader.note_inside", file=path.name, key=opened.facts.key))
-            if opened.by_template:
+            if opened.told_by is not None:
                 roles = ", ".join(f"{ours}: {theirs}" for ours, theirs in opened.columns.items())
-                found.append(say("reader.note_by_template", file=path.name, roles=roles))
+                found.append(say(f"reader.note_by_{opened.told_by}", file=path.name, roles=roles))
+            if opened.label is not None:
+                found.append(say("labelled.note_file", file=path.name, label=opened.label))
             unused = [name for name in _unused(opened) if name not in self._in_template]
             if unused:
                 found.append(say("reader.note_unused", file=path.name, columns=", ".join(unused)))
@@ -209,9 +229,9 @@ class Reading:
         return example
 
 
-def examples(data: Data) -> Reading:
-    """Every row of ``data`` with its Example; what was dropped and noted is in the Reading."""
-    return Reading(data)
+def examples(data: Data, eats: type = Chat) -> Reading:
+    """Every row of ``data`` with its Example, of the kind ``eats``; what was dropped and noted is in the Reading."""
+    return Reading(data, eats)
 
 
 def sized(path: str) -> tuple[str, int | None]:
@@ -234,6 +254,8 @@ def _taken(place: int, wanted: int | None, total: int) -> bool:
 def _prepared(row: dict[str, Any], opened: Opened) -> tuple[dict[str, Any], list[str]]:
     """The row with our names beside its own, one-element lists unwrapped, and what was changed."""
     named = {**row, **{ours: row[theirs] for ours, theirs in opened.columns.items() if theirs in row}}
+    if opened.label is not None:
+        named["label"] = opened.label
     changes: list[str] = []
     for name in opened.reader.fields:
         value = named.get(name)

@@ -30,19 +30,46 @@ class Render:
     template a plain one is set on it, so that what is exported carries it.
     """
 
-    def __init__(self, tokenizer: Any, data: Data, *, max_length: int | None = None) -> None:
-        self.tokenizer, self.data, self.max_length = tokenizer, data, max_length
+    def __init__(self, tokenizer: Any, data: Data, *, max_length: int | None = None, head: str = "language") -> None:
+        self.tokenizer, self.data, self.max_length, self.head = tokenizer, data, max_length, head
         self.pieces = Pieces(tokenizer)
+        self.template = None
+        self.stop_ids: tuple[int, ...] = ()
+        if head == "language":
+            self._prepare_answers(tokenizer, data)
+        else:
+            self.apart = _keeps_apart(tokenizer)
+        self.fingerprint = self._fingerprint()
+
+    def _prepare_answers(self, tokenizer: Any, data: Data) -> None:
+        """What only a model that writes needs: the conversation's form and the tokens that end an answer."""
         carried = tokenizer.chat_template
         self.conversation = Conversation(self.pieces, data)
         self.template = Template(data.template, data.columns) if data.template is not None else None
         if self.template is not None:  # the plain chat template is not what is trained, so it must not be exported
             tokenizer.chat_template = carried
         stops = [tokenizer.eos_token_id, self.conversation.stop if self.template is None else None]
-        self.stop_ids: tuple[int, ...] = tuple(dict.fromkeys(token for token in stops if token is not None))
+        self.stop_ids = tuple(dict.fromkeys(token for token in stops if token is not None))
         if not self.stop_ids or (tokenizer.eos_token_id is None and (self.template or self.conversation.appends_eos)):
             raise DataError(Problem("model.path", say("render.no_eos")))
-        self.fingerprint = self._fingerprint()
+
+    def sequence(self, text: str, second: str | None = None) -> Tokens:
+        """A text, or two, as the tokenizer puts them for a model that reads: nothing in it is predicted.
+
+        The tokenizer cuts it to ``max_length`` where the settings say so. Where it would join two texts without a
+        mark between them, they stand on two lines.
+        """
+        if second is not None and not self.apart:
+            text, second = f"{text}\n{second}", None
+        told = self.tokenizer(text, second, verbose=False)
+        lost = 0
+        if self.data.too_long == "truncate" and self.max_length is not None and len(told["input_ids"]) > self.max_length:
+            whole = len(told["input_ids"])
+            told = self.tokenizer(text, second, truncation=True, max_length=self.max_length, verbose=False)
+            lost = whole - len(told["input_ids"])
+        ids_T = np.array(told["input_ids"], np.int32)
+        types = {"types_T": np.array(told["token_type_ids"], np.int8)} if "token_type_ids" in told else {}
+        return Tokens(ids_T, np.zeros(len(ids_T), np.float32), types, lost)
 
     def chat(self, chat: Chat) -> list[Tokens]:
         """One sequence, or one for each trained turn where the template writes an answer otherwise once it is history."""
@@ -147,6 +174,9 @@ class Render:
         return text, ids
 
     def _fingerprint(self) -> str:
+        if self.head != "language":
+            read = [self.sequence(turn.content, other) for chat in PROBES for turn in chat.turns for other in (None, "b")]
+            return hashlib.sha256(b"".join(np.append(tokens.ids_T, -1).tobytes() for tokens in read)).hexdigest()
         digest = hashlib.sha256(repr((self.stop_ids, self.data.template)).encode())
         for chat in PROBES:
             try:
@@ -171,6 +201,13 @@ PROBES = (
         (Turn("user", "Hi 🙂"), Turn("assistant", "Hello!\n\n- a\n- b"), Turn("user", "  spaces  "), Turn("assistant", "1 234,5"))
     ),
 )
+
+
+def _keeps_apart(tokenizer: Any) -> bool:
+    """Whether the tokenizer marks where a second text begins."""
+    joined, first = tokenizer("a", "a")["input_ids"], tokenizer("a", add_special_tokens=False)["input_ids"]
+    inner = joined[joined.index(first[0]) + 1 :] if first and first[0] in joined else []
+    return bool(inner) and inner[0] != first[0]
 
 
 def _trained(turns: Sequence[Turn], train_on: str) -> set[int]:

@@ -17,7 +17,7 @@ from tunesmith.data.reading import Reading
 from tunesmith.data.render import Render
 from tunesmith.data.sources import Faults, Located
 from tunesmith.errors import DataError, Problem
-from tunesmith.examples import Example, Text, chats_of
+from tunesmith.examples import Example, Labelled, Text, chats_of
 from tunesmith.spec import OBJECTIVES
 from tunesmith.words import language, say, texts
 
@@ -51,6 +51,10 @@ class Row:
         """Number of tokens that are learned."""
         return sum(tokens.scored for tokens in self.tokens)
 
+    def learned(self, unit: str) -> bool:
+        """Whether there is anything to learn in it, when a loss is a sum over ``unit``."""
+        return self.length > 0 if unit == "sequence" else self.scored > 0
+
     def cut(self, limit: int, how: Callable[[Sequence[Tokens], int], tuple[Tokens, ...]]) -> Row:
         """This row with its sequences cut, and the loss counted."""
         tokens = how(self.tokens, limit)
@@ -70,9 +74,7 @@ class Encoder:
         faults = Faults()
         done: list[Row] = []
         seen: dict[int, Row] = {}  # a copy is not encoded again
-        for located, example in reading:
-            if not isinstance(example, self.objective.eats):
-                raise DataError(Problem(located.where, self._wrong_kind(example)))
+        for located, example in self._fitting(reading):
             try:
                 done.append(self._row(located, example, seen))
             except DataError as error:
@@ -87,6 +89,17 @@ class Encoder:
             progress("read", len(done), len(done))
         return done
 
+    def learn(self, readings: list[Reading]) -> list[str]:
+        """Shows the objective all rows, before the first is encoded; notes for the ledger."""
+        return self.objective.learn(example for reading in readings for _, example in self._fitting(reading))
+
+    def _fitting(self, reading: Reading) -> Iterator[tuple[Located, Example]]:
+        """The rows, all of the kind that the objective learns from."""
+        for located, example in reading:
+            if not isinstance(example, self.objective.eats):
+                raise DataError(Problem(located.where, self._wrong_kind(example)))
+            yield located, example
+
     def _row(self, located: Located, example: Example, seen: dict[int, Row]) -> Row:
         key, asked = self.hashes(example)
         group = self._group(located, example)
@@ -96,7 +109,8 @@ class Encoder:
             return replace(seen[key], file=located.file, number=located.number, group=group)
         tokens = tuple(self.objective.encode(example, self.render))
         sketch, windows = duplicates.sketch(example), isinstance(example, Text)
-        seen[key] = Row(located.file, located.number, tokens, key=key, asked=asked, group=group, sketch=sketch, windows=windows)
+        how = {"group": group, "sketch": sketch, "windows": windows, "lost": sum(one.lost for one in tokens)}
+        seen[key] = Row(located.file, located.number, tokens, key=key, asked=asked, **how)
         return seen[key]
 
     def hashes(self, example: Example) -> tuple[int, int | None]:
@@ -111,7 +125,7 @@ class Encoder:
     def _group(self, located: Located, example: Example) -> str | None:
         if self.split_by is None:
             return None
-        columns = located.row.copy()
+        columns = located.row | (example.columns if isinstance(example, Labelled) else {})
         for chat in chats_of(example):
             columns |= chat.columns
         if self.split_by not in columns:
@@ -121,6 +135,8 @@ class Encoder:
         return None if value in (None, "") else str(value)
 
     def _wrong_kind(self, example: Example) -> str:
+        if isinstance(example, Labelled):
+            return say("labelled.wrong_kind", objective=self.objective.name, eats=self.objective.eats.__name__.lower())
         fitting = [name for name in OBJECTIVES.names() if OBJECTIVES.get(name).eats is type(example)]
         known = texts(language(), "kinds")
         kind = known.get(type(example).__name__.lower(), type(example).__name__)
@@ -135,6 +151,18 @@ class Encoder:
                 if self.hashes(example)[0] != wanted[place]:
                     raise DataError(Problem(located.where, say("ledger.changed")))
                 yield place, example
+
+
+def chosen_rows(reading: Reading, wanted: set[str], everything: set[str]) -> Iterator[tuple[str, Example]]:
+    """The examples whose rows have the ids ``wanted``, among the ids of ``everything`` that was read."""
+    known = {name.rpartition(":")[0] for name in everything}
+    for located, example in reading:
+        file = located.file
+        # Files of one name are told apart by a longer one, so the longest that occurs is the file's.
+        names = [name for name in (str(file), f"{file.parent.name}/{file.name}", file.name) if name in known]
+        place = f"{names[0]}:{located.number}" if names else ""
+        if place in wanted:
+            yield place, example
 
 
 def clusters(rows: list[Row]) -> tuple[list[int], list[str]]:

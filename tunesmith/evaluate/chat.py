@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from tunesmith import words
-from tunesmith.errors import DataError
+from tunesmith.errors import DataError, SpecError
 from tunesmith.evaluate.task import final
 from tunesmith.examples import Chat, Turn
 from tunesmith.folder import RunFolder
+from tunesmith.spec import OBJECTIVES
 
 
 class Session:
@@ -20,6 +21,8 @@ class Session:
         from tunesmith.models.load import load_run
 
         self.run = folder.resolved().run
+        if OBJECTIVES.get(self.run.objective.name).head != "language":
+            raise SpecError(words.say("classes.chat", folder=folder.path))
         self.loaded = load_run(folder, tuned=tuned)
         assert self.loaded.render is not None, "a run's model comes with its renderer"
         self.render = self.loaded.render

@@ -13,7 +13,7 @@ from tunesmith.evaluate import statistics
 from tunesmith.evaluate.metrics import METRICS, Metric
 
 TUNED = "tuned"
-FIELDS = {"text": "predictions", "choice": "choices", "nll": "nll"}
+FIELDS = {"text": "predictions", "choice": "choices", "nll": "nll", "options": "options", "number": "choices"}
 """Where a metric's input stands in a line of items.jsonl."""
 
 WINDOW = re.compile(r"/\d+$")
@@ -32,10 +32,16 @@ def judge(items: Items, names: Sequence[str], *, seed: int, resamples: int = sta
     metrics = {name: metric(name) for name in names}
     row_I = rows_of(items)
     tables: dict[tuple[str, str], np.ndarray] = {}
+    alone: dict[tuple[str, str], float] = {}
+    alone: dict[tuple[str, str], float] = {}
     for name, one in metrics.items():
         for contender in contenders(items):
             given = [item[FIELDS[one.reads]].get(contender) for item in items]
-            if None not in given:
+            if None in given:
+                continue
+            if not one.adds_up:
+                alone[contender, name] = one.over(given, [item["reference"] for item in items])
+            else:
                 table = one.statistics(given, [item["reference"] for item in items])
                 tables[contender, name] = np.zeros((row_I.max() + 1, table.shape[1]))
                 np.add.at(tables[contender, name], row_I, table)
@@ -51,6 +57,10 @@ def judge(items: Items, names: Sequence[str], *, seed: int, resamples: int = sta
         interval = statistics.interval(values[mine] - values[theirs], spread[mine] - spread[theirs])
         compared = _compared(metrics[name], interval, tables[mine], tables[theirs])
         found["differences"].setdefault(contender, {})[name] = compared
+    for (contender, name), value in alone.items():
+        found["contenders"][contender][name] = _finite(value)
+    for (contender, name), value in alone.items():
+        found["contenders"][contender][name] = _finite(value)
     return found
 
 

@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.batch import Tokens
 from tunesmith.data.readers import READERS, Reader
 from tunesmith.data.turns import LISTS, turn_of
-from tunesmith.errors import DataError, Problem
-from tunesmith.examples import Chat, Example, Text
+from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.evaluate.classes import Meaning, outputs_of
+from tunesmith.examples import Chat, Example, Labelled, Text
 from tunesmith.folder import RunFolder
+from tunesmith.models.load import head_in
 from tunesmith.run import Run
 from tunesmith.words import say
 
@@ -35,6 +38,11 @@ class Predictor:
         names = [self.run.data.reader] if self.run.data.reader else [file["reader"] for file in ledger["files"]]
         self.readers: list[Reader] = [READERS.get(name)() for name in dict.fromkeys(names)]
 
+    @property
+    def names_classes(self) -> bool:
+        """Whether the model has a classification head and writes no text."""
+        return self.render.head == "classes"
+
     def predict(
         self, rows: Iterable[Row], *, places: Sequence[str] = (), progress: Callable[[int, int], None] | None = None
     ) -> list[dict[str, Any]]:
@@ -45,20 +53,50 @@ class Predictor:
         """
         rows = [dict(row) for row in rows]
         places = places or [str(number) for number in range(1, len(rows) + 1)]
-        prompts: list[np.ndarray] = []
+        asked: list[Any] = []
         problems: list[Problem] = []
         for place, row in zip(places, rows, strict=True):
             try:
-                prompts.append(self.prompt(row))
+                asked.append(self.sequence(row) if self.names_classes else self.prompt(row))
             except DataError as error:
                 problems += [Problem(":".join(filter(None, (place, one.where))), one.text) for one in error.problems]
         if problems:
             raise DataError(problems)
-        column = _free({name for row in rows for name in row})
-        return [{**row, column: answer} for row, answer in zip(rows, self._answers(prompts, progress), strict=True)]
+        taken = {name for row in rows for name in row}
+        if self.names_classes:
+            found = self._classes(asked, progress)
+            names = {name: _free(taken, name) for one in found[:1] for name in one}
+            return [{**row, **{names[name]: value for name, value in one.items()}} for row, one in zip(rows, found, strict=True)]
+        column = _free(taken)
+        return [{**row, column: answer} for row, answer in zip(rows, self._answers(asked, progress), strict=True)]
+
+    def sequence(self, row: Row) -> Tokens:
+        """What the classifier reads of one row."""
+        example = self._read(row)
+        assert isinstance(example, Labelled), "a classifier's rows are read by its own readers"
+        return self.render.sequence(example.text, example.second)
+
+    def _classes(self, sequences: list[Tokens], progress: Callable[[int, int], None] | None) -> list[dict[str, Any]]:
+        """For each row its class (classes, number), and where there are classes their probabilities, as the model gives them,
+        and where the watched rows told how sure it may be, the calibrated one of the class."""
+        told = self.loaded.facts
+        meaning = Meaning.of(head_in(told)["outputs"], told.get("fitted", {}))
+        found = outputs_of(self.loaded, sequences, progress=progress)
+        assert found is not None, "nothing stops this"
+        choices, names = meaning.choices(found), meaning.outputs.names
+        if meaning.outputs.problem == "regression":
+            return [{COLUMN: choice} for choice in choices]
+        rows = [dict(zip(names, row.tolist(), strict=True)) for row in meaning.probabilities(found)]
+        answers: list[dict[str, Any]] = [{COLUMN: one, "probabilities": row} for one, row in zip(choices, rows, strict=True)]
+        if "temperature" in told.get("fitted", {}) and meaning.outputs.problem == "single_label_classification":
+            calibrated = meaning.probabilities(found, calibrated=True)
+            answers = [one | {"confidence": float(row.max())} for one, row in zip(answers, calibrated, strict=True)]
+        return answers
 
     def chat(self, messages: Sequence[Row]) -> str:
         """The answer to a conversation in OpenAI's form: ``[{"role": "user", "content": …}]``."""
+        if self.names_classes:
+            raise SpecError(say("classes.chat", folder=self.run.out))
         turns = tuple(turn_of(message, f"messages[{n}]") for n, message in enumerate(messages))
         answer = self._answers([self.render.prompt(_asked(Chat(turns), ("role", "content")))], None)[0]
         return answer if isinstance(answer, str) else answer[0]
@@ -66,6 +104,7 @@ class Predictor:
     def prompt(self, row: Row) -> np.ndarray:
         """What the model is asked for one row, as ids."""
         example = self._read(row)
+        assert not isinstance(example, Labelled), "only a classifier's rows are read so"
         if isinstance(example, Text):
             return self.render.text(example)[0].ids_T[:-1]  # without the end token: the model goes on from here
         return self.render.prompt(_asked(example, row))
@@ -100,6 +139,10 @@ class Predictor:
                 named[name] = value[0]
         filled = {name: "" for name in reader.fields if name not in named}
         example = reader.read({**named, **filled})
+        if isinstance(example, Labelled):
+            if not example.text.strip():
+                raise DataError(Problem("", say("classes.no_row_text", columns=", ".join(row))))
+            return example
         if isinstance(example, Text):
             if not example.text.strip():
                 raise DataError(Problem("", say("chat.no_text", columns=", ".join(row))))
@@ -126,11 +169,11 @@ def _columns(run: Run) -> Mapping[str, str]:
     return run.data.columns or next((source.columns for source in sources if source.columns), {})
 
 
-def _free(taken: set[str]) -> str:
+def _free(taken: set[str], wanted: str = COLUMN) -> str:
     """A name for the new column that no row has."""
     number = 0
-    name = COLUMN
+    name = wanted
     while name in taken:
         number += 1
-        name = f"{COLUMN}_{number}"
+        name = f"{wanted}_{number}"
     return name

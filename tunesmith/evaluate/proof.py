@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,16 +46,23 @@ class Proof:
     def sentence(self) -> str:
         """The verdict in one line."""
         found, name = self.found, self.found["primary"]
-        compared = found["differences"]["base"][name]
+        rival = rival_of(found)
+        compared = found["differences"][rival][name]
         values = {
             "metric": metric_name(name),
             "items": found["items"],
             "tuned": shown(name, found["contenders"][TUNED][name]),
-            "base": shown(name, found["contenders"]["base"][name]),
+            "base": shown(name, found["contenders"][rival][name]),
+            "rival": say(f"prove.{rival}_possessive"),
             "interval": _interval(name, compared),
         }
         key = {"improved": "prove.improved", "worse": "prove.worse", "not shown": "prove.not_shown"}[self.verdict]
         return say(key, **values)
+
+
+def rival_of(found: Mapping[str, Any]) -> str:
+    """The contender that the verdict is against: the base, or for classifiers the best that needs no model."""
+    return found.get("against", "base")
 
 
 def metric_name(name: str) -> str:
@@ -79,6 +87,27 @@ def _interval(name: str, compared: dict[str, Any]) -> str:
     return f"{shown(name, compared['difference'], sign=True)} [{low}, {high}]"
 
 
+def class_lines(found: Mapping[str, Any]) -> list[str]:
+    """Precision, recall and F1 of each class of the tuned model, and what calibration does; nothing without classes."""
+    classes = found.get("classes")
+    if not classes:
+        return []
+    head = ["", *(say(f"classes.{name}") for name in ("precision", "recall", "f1", "rows"))]
+    rows = [
+        [one["label"], *(f"{one[name]:.3f}" for name in ("precision", "recall", "f1")), str(one["rows"])]
+        for one in classes["tuned"]["table"]
+    ]
+    lines = [*_aligned([head, *rows], numbers=4), ""]
+    if "calibration" in classes:
+        told = {"temperature": f"{classes['calibration']['temperature']:.2f}", "rows": classes["calibration"]["rows"]}
+        before, after = (f"{classes['calibration'][when]:.3f}" for when in ("before", "after"))
+        lines.append(say("classes.calibration", before=before, after=after, **told))
+    if "thresholds" in classes:
+        shares = ", ".join(f"{name} {value:.2f}" for name, value in classes["thresholds"].items())
+        lines.append(say("classes.thresholds", shares=shares))
+    return lines
+
+
 def _table(found: dict[str, Any]) -> list[str]:
     names = list(dict.fromkeys([found["primary"], *(n for values in found["contenders"].values() for n in values)]))
     rows = [["", *(metric_name(name) for name in names), say("prove.col_difference", metric=metric_name(found["primary"])), ""]]
@@ -91,9 +120,14 @@ def _table(found: dict[str, Any]) -> list[str]:
         )
         label = say(f"prove.{contender}", shots=len(found["shots"]))
         rows.append([label, *(shown(name, values.get(name)) for name in names), *last])
+    return _aligned(rows, numbers=len(names))
+
+
+def _aligned(rows: list[list[str]], *, numbers: int) -> list[str]:
+    """A table; ``numbers`` columns after the first stand to the right."""
     widths = [max(cell_len(row[column]) for row in rows) for column in range(len(rows[0]))]
     aligned = [
-        [_pad(cell, width, right=0 < i <= len(names)) for i, (cell, width) in enumerate(zip(row, widths, strict=True))]
+        [_pad(cell, width, right=0 < i <= numbers) for i, (cell, width) in enumerate(zip(row, widths, strict=True))]
         for row in rows
     ]
     return ["  " + "  ".join(row).rstrip() for row in aligned]
@@ -106,8 +140,8 @@ def _pad(text: str, width: int, *, right: bool) -> str:
 
 def _notes(found: dict[str, Any]) -> list[str]:
     name = found["primary"]
-    compared = found["differences"]["base"][name]
-    lines = []
+    compared = found["differences"][rival_of(found)][name]
+    lines = class_lines(found)
     if found["items"] < FEWEST:
         lines.append(say("prove.too_few", items=found["items"], fewest=FEWEST))
     elif found["verdict"] == "not shown" and not compared["low"] <= 0 <= compared["high"]:
@@ -124,9 +158,11 @@ def _notes(found: dict[str, Any]) -> list[str]:
     lost = [
         rival
         for rival, by in found["differences"].items()
-        if rival != "base" and by.get(name, {}).get("verdict") not in ("improved", None)
+        if rival != rival_of(found) and by.get(name, {}).get("verdict") not in ("improved", None)
     ]
     lines += [say("prove.rival_stands", rival=say(f"prove.{rival}", shots=len(found["shots"]))) for rival in lost]
+    if "base" not in found["contenders"]:
+        lines.append(say("classes.no_base"))
     if found["stopped"]:
         shares = {contender: f"{100 * found['stopped'][contender]:.0f} %" for contender in ("base", TUNED)}
         lines.append(say("prove.stopped", tokens=found["generation"]["max_new_tokens"], **shares))

@@ -50,12 +50,12 @@ def prove(folder: RunFolder, *, items: int | None = None, shots: int | None = No
     run = folder.resolved().run
     tell = progress or (lambda phase, done, of: None)
     tuned = load_run(folder)
-    prepared = _prepared(folder, run, tuned.tokenizer, progress)
+    prepared = prepared_again(folder, run, tuned.tokenizer, progress)
     task = task_of(run, prepared, items=items or run.prove.items, shots=run.prove.shots if shots is None else shots)
     names, primary, reason = metrics_of(run, task)
     contest = Contest(task, _settings(run, task), tell)
     contest.cheap(run.train.seed)
-    with _base(folder, run, tuned) as base:
+    with base_of(folder, run, tuned) as base:
         defaults = own_defaults(base.model)
         contest.model("base", base)
         if task.shots:
@@ -85,6 +85,11 @@ def prove(folder: RunFolder, *, items: int | None = None, shots: int | None = No
         "level": LEVEL,
         "fingerprint": prepared.fingerprint,
     }
+    return written(folder, records, found)
+
+
+def written(folder: RunFolder, records: Sequence[dict[str, Any]], found: dict[str, Any]) -> Proof:
+    """The proof, once items.jsonl and proof.json hold it."""
     write_whole(folder.items, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
     write_whole(folder.proof, json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
     return Proof(found)
@@ -113,10 +118,10 @@ def metrics_of(run: Run, task: Task) -> tuple[list[str], str, str]:
 
 def _able(name: str, task: Task) -> bool:
     reads = METRICS.get(name).reads
-    return reads == "nll" or bool(task.prompts and (reads == "text" or task.options))
+    return reads == "nll" or bool(task.prompts and (reads == "text" or (reads in ("choice", "options") and task.options)))
 
 
-def _prepared(folder: RunFolder, run: Run, tokenizer: Any, progress: Progress | None) -> Prepared:
+def prepared_again(folder: RunFolder, run: Run, tokenizer: Any, progress: Progress | None) -> Prepared:
     """The run's rows, split as they were in training."""
     from tunesmith.data.prepare import prepare
 
@@ -139,7 +144,7 @@ def _settings(run: Run, task: Task) -> Generate:
 
 
 @contextmanager
-def _base(folder: RunFolder, run: Run, tuned: Loaded) -> Iterator[Loaded]:
+def base_of(folder: RunFolder, run: Run, tuned: Loaded) -> Iterator[Loaded]:
     """The base: the adapter switched off where that gives it back, else loaded beside it."""
     from tunesmith.models.load import load_run
 

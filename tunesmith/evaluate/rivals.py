@@ -36,23 +36,33 @@ def options_of(answers: Sequence[str]) -> tuple[str, ...]:
 
 def tfidf(questions: Sequence[str], answers: Sequence[str], asked: Sequence[str], *, seed: int) -> list[str]:
     """Answers to ``asked`` by logistic regression on words and word pairs of the training rows; Chinese by characters."""
+    model = tfidf_model(questions, answers, seed=seed)
+    if model is None:
+        return [Counter(answers).most_common(1)[0][0]] * len(asked)
+    return [str(answer) for answer in model.predict(list(asked))]
+
+
+def vectors() -> Any:
+    """TF-IDF of words and word pairs, by scikit-learn."""
     from sklearn.feature_extraction.text import TfidfVectorizer
+
+    settings: dict[str, Any] = {"tokenizer": words, "token_pattern": None, "lowercase": False}
+    return TfidfVectorizer(**settings, ngram_range=(1, 2), sublinear_tf=True)
+
+
+def tfidf_model(questions: Sequence[str], answers: Sequence[str], *, seed: int) -> Any | None:
+    """The fitted logistic regression; None where there is one answer only, or no word."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV
     from sklearn.pipeline import make_pipeline
 
-    def pipeline(strength: float) -> Any:
-        settings: dict[str, Any] = {"tokenizer": words, "token_pattern": None, "lowercase": False}
-        vectors = TfidfVectorizer(**settings, ngram_range=(1, 2), sublinear_tf=True)
-        return make_pipeline(vectors, LogisticRegression(C=strength, max_iter=1000, random_state=seed))
-
     if len(set(answers)) < 2 or not any(words(question) for question in questions):
-        return [Counter(answers).most_common(1)[0][0]] * len(asked)
-    model = pipeline(STRENGTHS[1])
+        return None
+    model: Any = make_pipeline(vectors(), LogisticRegression(C=STRENGTHS[1], max_iter=1000, random_state=seed))
     folds = min(3, min(Counter(answers).values()))
     if folds > 1:
         model = GridSearchCV(model, {"logisticregression__C": STRENGTHS}, cv=folds)
-    return [str(answer) for answer in model.fit(list(questions), list(answers)).predict(list(asked))]
+    return model.fit(list(questions), list(answers))
 
 
 def choose_shots(answers: Sequence[str], shots: int, *, seed: int, labelled: bool) -> list[int]:

@@ -12,6 +12,7 @@ from tunesmith.batch import Tokens
 from tunesmith.data.prepare import Item, Prepared
 from tunesmith.data.reading import examples
 from tunesmith.data.render import Render
+from tunesmith.data.rows import chosen_rows
 from tunesmith.evaluate import rivals
 from tunesmith.evaluate.score import continued, likelihoods
 from tunesmith.examples import Chat
@@ -156,14 +157,10 @@ def _training(run: Run, prepared: Prepared) -> list[tuple[str, Chat]]:
     """The training rows, read again from the file, for only their tokens were kept; none that equals a held-out one."""
     wanted = {item.id for item in evenly(prepared.train, MOST_TRAINING_ROWS)}
     held = {(question_of(chat), chat.answer) for chat in map(_chat, [*prepared.watch, *prepared.proof])}
-    known = {item.id.rpartition(":")[0] for item in [*prepared.train, *prepared.watch, *prepared.proof]}
     rows: dict[str, Chat] = {}
-    for located, example in examples(run.data):
-        file = located.file
-        # Files of one name are told apart by a longer one, so the longest that occurs is the file's.
-        names = [name for name in (str(file), f"{file.parent.name}/{file.name}", file.name) if name in known]
-        place = f"{names[0]}:{located.number}" if names else ""
-        if place in wanted and isinstance(example, Chat) and (question_of(example), example.answer) not in held:
+    everything = {item.id for item in [*prepared.train, *prepared.watch, *prepared.proof]}
+    for place, example in chosen_rows(examples(run.data, prepared.objective.eats), wanted, everything):
+        if isinstance(example, Chat) and (question_of(example), example.answer) not in held:
             rows[place] = example
     return list(rows.items())
 

@@ -12,6 +12,7 @@ from tunesmith.errors import ExportError, ModelError, Problem, SpecError
 from tunesmith.export.files import check_space, copy_beside, copy_model, draft, refuse_full, weights_in
 from tunesmith.export.parity import Behaviour, Parity, behaviour, compare, distance, logits, probe_ids, probe_texts
 from tunesmith.folder import RunFolder
+from tunesmith.models.merged import merge
 from tunesmith.run import Run
 from tunesmith.spec import METHODS
 from tunesmith.words import say
@@ -118,7 +119,7 @@ def export(
     loaded, base_logits, prompts, reference = _trained(folder, source)
     tell("merge")
     if source.adapter:
-        loaded.model = loaded.model.merge_and_unload()
+        loaded.model = merge(loaded.model)
     merged = compare(reference, _behave(loaded, prompts, source), "fp32")
     _refuse_different(merged, out)
     with draft(out) as place:

@@ -33,6 +33,8 @@ class Method:
     merges: ClassVar[bool] = True
     """Whether it folds into the base's weights."""
     layouts: ClassVar[frozenset[str]] = frozenset({"forest", "padded"})
+    kinds: ClassVar[frozenset[str]] = frozenset({"decoder", "encoder", "encoder-decoder"})
+    """The kinds of model that it can change."""
     rewrites_base: bool = False
     """Whether, while it trains, switching it off does not give the base back."""
     starts_as_base: bool = True

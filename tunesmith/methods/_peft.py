@@ -31,6 +31,15 @@ def with_adapter(model: torch.nn.Module, config: Any) -> torch.nn.Module:
     """``model`` with the adapter of a peft ``config``, its weights fp32 whatever the base; SpecError where peft refuses."""
     from peft import get_peft_model
 
+    from tunesmith.models.heads import head_parts
+
+    # peft itself adds those that are called classifier or score; without the others a saved adapter would be half a model.
+    # By layer, because peft merges single layers.
+    heads = [name for name in head_parts(model) if name not in ("classifier", "score")]
+    layers = {f"{name}.{inner}".rstrip("."): part for name in heads for inner, part in model.get_submodule(name).named_modules()}
+    parts = [name for name, part in layers.items() if any(True for _ in part.parameters(recurse=False))]
+    if parts:
+        config.modules_to_save = parts
     try:
         peft_model = get_peft_model(model, config)  # type: ignore[arg-type]
     except (ValueError, TypeError, NotImplementedError) as error:
@@ -43,22 +52,53 @@ def with_adapter(model: torch.nn.Module, config: Any) -> torch.nn.Module:
     return peft_model  # type: ignore[return-value]
 
 
+def task_type(model: torch.nn.Module) -> str:
+    """peft's name for what the model does."""
+    from tunesmith.models.heads import head_of, kind_of, plain
+
+    kinds = {"classes": "SEQ_CLS", "embedding": "FEATURE_EXTRACTION"}
+    writes = "SEQ_2_SEQ_LM" if kind_of(plain(model).config) == "encoder-decoder" else "CAUSAL_LM"
+    return kinds.get(head_of(model), writes)
+
+
+def train_head(model: torch.nn.Module) -> None:
+    """Gives a classifier's head its gradient back, which every method trains."""
+    from tunesmith.models.heads import head_parts
+
+    for name in head_parts(model):
+        model.get_submodule(name).requires_grad_(True)
+
+
+def _outside_head(model: torch.nn.Module, layers: Layers) -> Layers:
+    """``layers`` without those of the output head, which is trained whole or not at all."""
+    from tunesmith.models.heads import head_parts
+
+    parts = head_parts(model)
+    head = model.get_output_embeddings()  # type: ignore[operator]
+    return {
+        name: part
+        for name, part in layers.items()
+        if part is not head and not any(name == one or name.startswith(f"{one}.") for one in parts)
+    }
+
+
 def linear_layers(model: torch.nn.Module) -> Layers:
     """The linear layers by full name, without the output head (GPT-2's Conv1D counts as linear)."""
     import torch
     from transformers.pytorch_utils import Conv1D
 
-    head = model.get_output_embeddings()  # type: ignore[operator]
-    return {name: part for name, part in model.named_modules() if isinstance(part, torch.nn.Linear | Conv1D) and part is not head}
+    linear = {name: part for name, part in model.named_modules() if isinstance(part, torch.nn.Linear | Conv1D)}
+    return _outside_head(model, linear)
 
 
 def norm_layers(model: torch.nn.Module) -> Layers:
     """The layer norms by full name, of whatever class (LayerNorm, LlamaRMSNorm, …)."""
-    return {
+    norms = {
         name: part
         for name, part in model.named_modules()
         if "norm" in type(part).__name__.lower() and "weight" in dict(part.named_parameters(recurse=False))
     }
+    return _outside_head(model, norms)
 
 
 def targets_of(model: torch.nn.Module, targets: Sequence[str], *, divisor: int = 1, rank: int = 0) -> list[str]:

@@ -8,7 +8,7 @@ from annotated_types import Ge, Gt, Lt
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, targets_of, with_adapter
+from tunesmith.methods._peft import Targets, targets_of, task_type, with_adapter
 from tunesmith.spec import Spec
 from tunesmith.words import say
 
@@ -63,7 +63,7 @@ class Adalora(Method):
         how = {"lora_alpha": config.alpha, "lora_dropout": config.dropout, "orth_reg_weight": config.orthogonal}
         ranks = {"init_r": initial, "target_r": config.rank, "total_step": 1}
         targets = targets_of(model, config.targets, rank=initial)
-        self.model = with_adapter(model, AdaLoraConfig(**ranks, **how, target_modules=targets, task_type="CAUSAL_LM"))
+        self.model = with_adapter(model, AdaLoraConfig(**ranks, **how, target_modules=targets, task_type=task_type(model)))
         return self.model
 
     @property

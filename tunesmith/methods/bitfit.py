@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import norm_layers
+from tunesmith.methods._peft import norm_layers, train_head
 from tunesmith.spec import Spec
 from tunesmith.words import say
 
@@ -46,4 +46,5 @@ class Bitfit(Method):
         model.float().requires_grad_(False)
         for weight in chosen:
             weight.requires_grad_(True)
+        train_head(model)
         return model

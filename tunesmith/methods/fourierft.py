@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Gt
 
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, targets_of, with_adapter
+from tunesmith.methods._peft import Targets, targets_of, task_type, with_adapter
 from tunesmith.spec import Spec
 
 if TYPE_CHECKING:
@@ -48,6 +48,6 @@ class Fourierft(Method):
                 scaling=config.scale,
                 init_weights=True,
                 target_modules=targets,
-                task_type="CAUSAL_LM",
+                task_type=task_type(model),
             ),
         )

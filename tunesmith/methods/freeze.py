@@ -8,7 +8,7 @@ from annotated_types import Ge
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, matched_layers
+from tunesmith.methods._peft import Targets, matched_layers, train_head
 from tunesmith.spec import Spec
 from tunesmith.words import say
 
@@ -48,6 +48,7 @@ class Freeze(Method):
         model.float().requires_grad_(False)
         for part in [*blocks[len(blocks) - last :], *(parts[name] for name in names)]:
             part.requires_grad_(True)
+        train_head(model)
         return model
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, linear_layers, matched_layers, shortest_names, with_adapter
+from tunesmith.methods._peft import Targets, linear_layers, matched_layers, shortest_names, task_type, with_adapter
 from tunesmith.spec import Spec
 
 if TYPE_CHECKING:
     import torch
 
 # Where keys and values are one layer with the queries (GPT-2, Phi-3, NeoX), its queries are scaled with them, as in peft.
-KEYS_AND_VALUES = ("k_proj", "v_proj", "qkv_proj", "query_key_value", "c_attn", "W_pack")
-SECOND = ("down_proj", "fc2", "dense_4h_to_h", "mlp.c_proj", "fc_out", "w2")
+KEYS_AND_VALUES = ("k_proj", "v_proj", "qkv_proj", "query_key_value", "c_attn", "W_pack", "Wqkv")
+KEYS_AND_VALUES += ("self.key", "self.value", "attention.key", "attention.value", "key_proj", "value_proj", "k_lin", "v_lin")
+SECOND = ("down_proj", "fc2", "dense_4h_to_h", "mlp.c_proj", "fc_out", "w2", "ffn_output", "ffn.lin2", "mlp.Wo")
 
 
 @METHODS.register
@@ -36,13 +37,18 @@ class Ia3(Method):
 
         targets: tuple[str, ...] = self.config.targets
         if targets == ("auto",):
-            names = linear_layers(model)
-            there = [end for end in KEYS_AND_VALUES + SECOND if any(name.endswith(f".{end}") for name in names)]
-            targets = tuple(there) or ("auto",)
+            keys = tuple(f".{end}" for end in KEYS_AND_VALUES)
+            targets = tuple(name for name in linear_layers(model) if name.endswith(keys) or _is_second(name)) or targets
         names = matched_layers(model, targets)
-        second = {name for name in names if name.endswith(tuple(f".{end}" for end in SECOND))}
+        second = {name for name in names if _is_second(name)}
         how: dict[str, Any] = {
             "target_modules": shortest_names(model, names),
             "feedforward_modules": shortest_names(model, second),
         }
-        return with_adapter(model, IA3Config(**how, task_type="CAUSAL_LM"))
+        return with_adapter(model, IA3Config(**how, task_type=task_type(model)))
+
+
+def _is_second(name: str) -> bool:
+    """Whether this is the second layer of a feed-forward part, which BERT and its like call as attention's last."""
+    like_bert = name.endswith(".output.dense") and not name.endswith(".attention.output.dense")
+    return like_bert or name.endswith(tuple(f".{end}" for end in SECOND))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Gt
 
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, targets_of, with_adapter
+from tunesmith.methods._peft import Targets, targets_of, task_type, with_adapter
 from tunesmith.spec import Spec
 
 if TYPE_CHECKING:
@@ -38,4 +38,6 @@ class Loha(Method):
 
         config = self.config
         targets = targets_of(model, config.targets, rank=config.rank)
-        return with_adapter(model, LoHaConfig(r=config.rank, alpha=config.alpha, target_modules=targets, task_type="CAUSAL_LM"))
+        return with_adapter(
+            model, LoHaConfig(r=config.rank, alpha=config.alpha, target_modules=targets, task_type=task_type(model))
+        )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge, Gt
 
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, targets_of, with_adapter
+from tunesmith.methods._peft import Targets, targets_of, task_type, with_adapter
 from tunesmith.spec import Spec
 
 if TYPE_CHECKING:
@@ -47,6 +47,6 @@ class Lokr(Method):
                 alpha=config.alpha,
                 decompose_factor=config.factor or -1,
                 target_modules=targets,
-                task_type="CAUSAL_LM",
+                task_type=task_type(model),
             ),
         )

@@ -13,7 +13,7 @@ from annotated_types import Ge, Gt, Lt
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, targets_of, with_adapter
+from tunesmith.methods._peft import Targets, targets_of, task_type, with_adapter
 from tunesmith.spec import Spec
 from tunesmith.words import say
 
@@ -67,7 +67,7 @@ class Lora(Method):
         how = {"use_rslora": config.variant == "rslora", "use_dora": config.variant == "dora", "init_lora_weights": init}
         alpha = config.alpha if config.alpha is not None else 2 * config.rank
         how |= {"r": config.rank, "lora_alpha": alpha, "lora_dropout": config.dropout, "bias": config.bias}
-        self.model = with_adapter(model, LoraConfig(**how, target_modules=targets, task_type="CAUSAL_LM"))
+        self.model = with_adapter(model, LoraConfig(**how, target_modules=targets, task_type=task_type(model)))
         if config.init == "olora" and any(vars(part).get("fan_in_fan_out") for part in self.model.modules()):
             # peft takes such a weight apart the wrong way round, and fails at the first batch.
             raise SpecError(Problem("method.init", say("method.cannot_take", method="olora", error="Conv1D")))

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tunesmith.errors import ModelError, Problem
+from tunesmith.examples import Outputs
+from tunesmith.spec import OBJECTIVES
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from tunesmith.data.render import Render
     from tunesmith.folder import RunFolder
+    from tunesmith.models.heads import Head
     from tunesmith.run import Data
 
 FACTS = "tunesmith.json"
@@ -31,6 +34,10 @@ class Loaded:
     reasons: dict[str, str] = field(default_factory=dict)
     render: Render | None = None
     """The run's own renderer, for models that come from a run."""
+    kept_head: bool = False
+    """Whether the classification head is the checkpoint's own, trained for these very classes."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What tunesmith.json tells, for models that come from a run."""
 
     def lay(self, batch: Any) -> Any:
         """``batch`` in this model's layout, on its device."""
@@ -48,36 +55,75 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
         raise ModelError(Problem(str(folder), say("load.no_tokenizer", error=_first_line(error)))) from None
 
 
-def load_model(folder: Path, *, dtype: torch.dtype, device: Any, trust_remote_code: bool = False) -> Loaded:
-    """The causal language model of a folder, all weights without gradient, in evaluation mode."""
-    import torch
+def read_config(folder: Path, *, trust_remote_code: bool = False) -> Any:
+    """The config of a model's folder; ModelError where there is none."""
     from transformers import AutoConfig
 
-    from tunesmith.models.probe import settle
-
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(Problem(str(folder), say("load.no_config", error=_first_line(error)))) from None
-    model = _weights(folder, config, dtype=dtype, trust_remote_code=trust_remote_code).to(device).eval()
+
+
+def load_model(
+    folder: Path,
+    *,
+    dtype: torch.dtype,
+    device: Any,
+    trust_remote_code: bool = False,
+    head: Head = "language",
+    outputs: Outputs | None = None,
+) -> Loaded:
+    """The model of a folder under the head asked for, all weights without gradient, in evaluation mode.
+
+    ``outputs`` are those of a head of classes. ModelError where the model is of a kind that cannot carry the head.
+    """
+    import torch
+
+    from tunesmith.models.heads import kind_of, told_of_head
+    from tunesmith.models.probe import settle
+
+    config = read_config(folder, trust_remote_code=trust_remote_code)
+    how = {"dtype": dtype, "use_safetensors": True, "local_files_only": True, "trust_remote_code": trust_remote_code}
+    model, kept = _weights(folder, config, head, outputs, how)
+    model = model.to(device).eval()
     model.requires_grad_(False)
-    layout, reason = "padded", "this class computes its attention itself"
-    if take_over_attention(model):
-        layout, reason = settle(model, 1e-3 if dtype == torch.float32 else 0.1)
+    if kind_of(config) == "encoder":
+        layout, reason = "padded", say("heads.layout_encoder")
+    else:
+        layout, reason = "padded", "this class computes its attention itself"
+        if take_over_attention(model):
+            layout, reason = settle(model, 1e-3 if dtype == torch.float32 else 0.1)
     tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
-    return Loaded(model, tokenizer, layout, {"layout": reason})  # type: ignore[arg-type]
+    if head != "language":
+        _pad_token(model, tokenizer)
+    reasons = {"layout": reason} | ({"head": told_of_head(outputs, kept)} if outputs is not None else {})
+    return Loaded(model, tokenizer, layout, reasons, kept_head=kept)  # type: ignore[arg-type]
 
 
-def _weights(folder: Path, config: Any, *, dtype: torch.dtype, trust_remote_code: bool) -> Any:
+def _pad_token(model: Any, tokenizer: Any) -> None:
+    """transformers finds a row's last token by the padding's id, so whoever loads the saved model needs one."""
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+
+
+def _weights(folder: Path, config: Any, head: Head, outputs: Outputs | None, how: dict[str, Any]) -> tuple[Any, bool]:
+    """The model, and whether its classification head is the checkpoint's own."""
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
+    from tunesmith.models.heads import load_headed, refuse_kind
+
     logging.disable_progress_bar()  # ours says what is loading
-    how = {"dtype": dtype, "use_safetensors": True, "local_files_only": True, "trust_remote_code": trust_remote_code}
+    refuse_kind(folder, config, head)
     try:
-        return AutoModelForCausalLM.from_pretrained(folder, config=config, **how)
+        if head != "language":
+            return load_headed(folder, config, head, outputs, **how)
+        return AutoModelForCausalLM.from_pretrained(folder, config=config, **how), False
     except ValueError as error:
-        raise ModelError(Problem(str(folder), say("load.not_causal", error=_first_line(error)))) from None
+        key = "load.not_causal" if head == "language" else "heads.no_class"
+        raise ModelError(Problem(str(folder), say(key, error=_first_line(error)))) from None
     except OSError as error:
         raise ModelError(Problem(str(folder), say("load.no_weights", error=_first_line(error)))) from None
 
@@ -112,12 +158,22 @@ def load_run(
     device, own = _place(run.train.machine)
     adapter = (place / "adapter_config.json").is_file()
     source = folder_of(run.model) if adapter or not tuned else place
-    loaded = load_model(source, dtype=dtype or own, device=device, trust_remote_code=run.model.trust_remote_code)
+    told = json.loads((place / FACTS).read_text(encoding="utf-8"))
+    how = {"trust_remote_code": run.model.trust_remote_code, **head_in(told)}
+    loaded = load_model(source, dtype=dtype or own, device=device, **how)
     if adapter and tuned:
         loaded.model = attach(loaded.model, place)
     loaded.tokenizer = load_tokenizer(place)
     loaded.render = renderer(place, loaded.tokenizer, run.data)
+    loaded.facts = told
     return loaded
+
+
+def head_in(told: dict[str, Any]) -> dict[str, Any]:
+    """``head`` and ``outputs`` for ``load_model``, from what tunesmith.json tells of a saved model."""
+    outputs = told.get("outputs")
+    known = Outputs(tuple(outputs["names"]), outputs["problem"]) if outputs else None
+    return {"head": OBJECTIVES.get(told["objective"]).head, "outputs": known}
 
 
 def attach(model: Any, place: Path) -> Any:
@@ -142,7 +198,7 @@ def renderer(place: Path, tokenizer: Any, data: Data) -> Render:
     from tunesmith.data.render import Render
 
     told = json.loads((place / FACTS).read_text(encoding="utf-8"))
-    render = Render(tokenizer, data, max_length=data.max_length)
+    render = Render(tokenizer, data, max_length=data.max_length, head=OBJECTIVES.get(told["objective"]).head)
     if render.fingerprint != told["template_fingerprint"]:
         raise ModelError(Problem(str(place), say("load.template_changed")))
     return render

@@ -44,12 +44,32 @@ def _merge(base: Path, adapter: Path, draft: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from tunesmith.models.load import attach
+    from tunesmith.models.heads import load_headed
+    from tunesmith.models.load import attach, head_in, read_config
 
-    plain: Any = AutoModelForCausalLM.from_pretrained(base, dtype="auto", use_safetensors=True, local_files_only=True)
+    told = json.loads((adapter / "tunesmith.json").read_text(encoding="utf-8")) if (adapter / "tunesmith.json").is_file() else {}
+    how: dict[str, Any] = {"dtype": "auto", "use_safetensors": True, "local_files_only": True}
+    known = head_in(told) if told else {"head": "language"}
+    if known["head"] == "language":
+        plain: Any = AutoModelForCausalLM.from_pretrained(base, **how)
+    else:
+        plain, _ = load_headed(base, read_config(base), known["head"], known["outputs"], **how)
     stored = plain.dtype
     # In fp32, so that the change is rounded once, when it is stored.
-    model = attach(plain.to(torch.float32), adapter).merge_and_unload()
+    model = merge(attach(plain.to(torch.float32), adapter))
     model.to(stored).save_pretrained(draft)
     own = (adapter / "tokenizer_config.json").is_file()
     AutoTokenizer.from_pretrained(adapter if own else base, local_files_only=True).save_pretrained(draft)
+
+
+def merge(model: Any) -> Any:
+    """The model of transformers with its adapter folded in; a head that was trained whole takes its place as it is."""
+    from peft.utils.other import ModulesToSaveWrapper
+
+    # peft does this for single layers alone, and RoBERTa's head has several.
+    inner = model.get_base_model()
+    for name, part in list(inner.named_modules()):
+        if isinstance(part, ModulesToSaveWrapper):
+            place, _, own = name.rpartition(".")
+            setattr(inner.get_submodule(place), own, part.modules_to_save[part.active_adapters[0]])
+    return model.merge_and_unload()

@@ -15,6 +15,7 @@ import torch
 from tunesmith.batch import Batch, Tokens
 from tunesmith.errors import ModelError
 from tunesmith.models.forest import NAME
+from tunesmith.models.heads import head_of, score_of
 from tunesmith.models.views import makes_own_logits, see
 
 CUT = 8
@@ -40,13 +41,16 @@ LARGEST_PROBE = 2 * 10**8
 def settle(model: Any, tolerance: float) -> tuple[str, str]:
     """The layout for ``model``, ``forest`` or ``padded``, and the reason. Also finds heads that need the model's own logits."""
     windows = _windows(model.config.get_text_config().to_dict())
+    language = head_of(model) == "language"
+    if head_of(model) == "classes" and score_of(model) is None:
+        return "padded", "this class pools by itself, a row at a time"
     small = _small_model(model)
     if small is None and windows:
         return "padded", f"no small copy could be built to try {', '.join(windows)}"
     for candidate, allowed in ((small, 1e-4), (model, tolerance)):
         if candidate is None:
             continue
-        own = _head_is_unknown(candidate, allowed)
+        own = language and _head_is_unknown(candidate, allowed)
         if own and candidate is model:
             makes_own_logits.add(model.get_output_embeddings())
         elif own:
@@ -83,6 +87,8 @@ def _small_model(model: Any) -> Any | None:
         changes["num_key_value_heads"] = changes[heads] if settings["num_key_value_heads"] == settings[heads] else 2
     common = dict.fromkeys(_windows(settings), CUT) | _layers(config, settings)
     common |= dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"))
+    if head_of(model) != "language":
+        common["pad_token_id"] = 0  # a classifier takes no two rows without one
     for attempt in (changes | common, common):
         small = copy.deepcopy(config)
         for name, value in attempt.items():
@@ -137,7 +143,7 @@ def _rows(vocabulary: int) -> list[list[Tokens]]:
 
 
 def _run(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probabilities, and their gradient with respect to the embedded tokens, summed over equal ids."""
+    """Log-probabilities, or what another head gives, and their gradient with respect to the embedded tokens, by id."""
     embedded: list[torch.Tensor] = []
 
     def keep(_: torch.nn.Module, __: Any, output: torch.Tensor) -> torch.Tensor:
@@ -146,7 +152,11 @@ def _run(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
 
     handle = model.get_input_embeddings().register_forward_hook(keep)
     try:
-        logprobs_N = see(model, batch).logprobs_N
+        seen, head = see(model, batch), head_of(model)
+        if head == "language":
+            logprobs_N = seen.logprobs_N
+        else:
+            logprobs_N = (seen.outputs_BC if head == "classes" else seen.features("ends")).flatten().float()
     finally:
         handle.remove()
     # Unequal factors, so that gradients of different sequences cannot cancel.

@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from tunesmith.batch import Batch, Loss, Ratio
 from tunesmith.models.forest import no_mask
+from tunesmith.models.heads import head_of, kind_of, plain, score_of
 
 # Logits that are in memory at once; below 128 rows the matrix product loses more than the memory is worth.
 CHUNK_BYTES = 64 * 2**20
@@ -30,6 +31,8 @@ makes_own_logits: weakref.WeakSet[torch.nn.Module] = weakref.WeakSet()
 
 def see(model: torch.nn.Module, batch: Batch) -> Seen:
     """One forward of ``model`` over ``batch``, whose views share it."""
+    if head_of(model) != "language":
+        return _see_trunk(model, batch)
     head = model.get_output_embeddings()  # type: ignore[operator]
     taken: list[torch.Tensor] = []
     own_logits = head in makes_own_logits
@@ -48,6 +51,48 @@ def see(model: torch.nn.Module, batch: Batch) -> Seen:
         handle.remove()
     logits_NV = output.logits[0] if own_logits else None
     return Seen(batch, taken[0], Head(head, after_head(model.config)), logits_NV)  # type: ignore[arg-type]
+
+
+def _see_trunk(model: torch.nn.Module, batch: Batch) -> Seen:
+    """A forward whose hidden states are the trunk's; of a decoder's classifier what its head is given, token by token."""
+    inner = plain(model)
+    taken: list[torch.Tensor] = []
+    score = score_of(inner) if head_of(model) == "classes" else None
+
+    def take(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        taken.append(inputs[0])
+
+    def keep(_: torch.nn.Module, __: Any, output: Any) -> None:
+        taken.append(output.last_hidden_state)
+
+    handle = score.register_forward_pre_hook(take) if score is not None else inner.base_model.register_forward_hook(keep)
+    try:
+        output = model(**_for_trunk(inner.config, batch))
+    finally:
+        handle.remove()
+    # Virtual tokens stand before the row.
+    hidden_TD = taken[0][:, -batch.layout.length :].flatten(0, 1)
+    if score is not None:
+        # transformers finds the last token by the padding's id; we know where it is.
+        outputs_BC = score(hidden_TD.index_select(0, batch.ends_B)).float()
+    else:
+        outputs_BC = output.logits.float() if "logits" in output else None
+    return Seen(batch, hidden_TD, Head(score or inner, lambda logits: logits), own_outputs_BC=outputs_BC)
+
+
+def _for_trunk(config: Any, batch: Batch) -> dict[str, Any]:
+    """The keywords of a call without a vocabulary head; an encoder takes no cache, but may tell a first text from a second."""
+    inputs = inputs_of(batch)
+    if kind_of(config) == "decoder":
+        return inputs
+    del inputs["use_cache"]
+    sequences = [tokens for example in batch.sequences for tokens in example]
+    if (config.to_dict().get("type_vocab_size") or 0) > 1 and all("types_T" in tokens.columns for tokens in sequences):
+        types_T = torch.zeros_like(batch.ids_T)
+        for tokens, place_t in zip(sequences, batch.places(), strict=True):
+            types_T[torch.from_numpy(place_t)] = torch.from_numpy(tokens.columns["types_T"].astype("int64")).to(types_T.device)
+        inputs["token_type_ids"] = types_T.view_as(batch.input_ids)
+    return inputs
 
 
 def inputs_of(batch: Batch) -> dict[str, Any]:
@@ -104,6 +149,25 @@ class Seen:
     hidden_TD: torch.Tensor
     head: Head
     own_logits_NV: torch.Tensor | None = None
+    own_outputs_BC: torch.Tensor | None = None
+
+    @property
+    def outputs_BC(self) -> torch.Tensor:
+        """fp32 outputs of a classification head, a row a sequence, with gradient."""
+        assert self.own_outputs_BC is not None, "this model has no classification head"
+        return self.own_outputs_BC
+
+    def tokens(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Hidden states ``[B, L, D]`` of each sequence's tokens, right-padded, and their mask ``[B, L]``; in either layout."""
+        places = self.batch.places()
+        longest = max(map(len, places))
+        index_BL = torch.zeros(len(places), longest, dtype=torch.long)
+        mask_BL = torch.zeros(len(places), longest, dtype=torch.bool)
+        for row, place_t in enumerate(places):
+            index_BL[row, : len(place_t)], mask_BL[row, : len(place_t)] = torch.from_numpy(place_t), True
+        device = self.hidden_TD.device
+        hidden_BLD = self.hidden_TD.index_select(0, index_BL.to(device).flatten()).unflatten(0, index_BL.shape)
+        return hidden_BLD, mask_BL.to(device)
 
     @property
     def logprobs_N(self) -> torch.Tensor:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tunesmith.batch import Batch, Loss, Tokens
-from tunesmith.examples import Example
+from tunesmith.examples import Example, Outputs
 from tunesmith.spec import OBJECTIVES, Spec
 
 if TYPE_CHECKING:
@@ -31,12 +31,24 @@ class Objective:
     """Metrics of its own that may choose the best checkpoint, and whether more is better."""
     rate_factor: ClassVar[float] = 1.0
     """Factor on the method's own learning rate."""
+    head: ClassVar[Literal["language", "classes", "embedding"]] = "language"
+    """What stands on the model's trunk: the vocabulary, an output for each class (or one number), or nothing."""
+    outputs: Outputs | None = None
+    """The outputs of a head of classes; known once ``learn`` has seen the rows."""
 
     class Config(Spec):
         """No settings."""
 
     def __init__(self, config: Any) -> None:
         self.config = config
+
+    def learn(self, examples: Iterable[Example]) -> list[str]:
+        """Once, before the first ``encode``: what must be known of all rows, such as their labels; notes for the ledger."""
+        return []
+
+    def repeats(self, tokens: tuple[Tokens, ...]) -> float:
+        """How often a training row is seen in an epoch."""
+        return 1.0
 
     def encode(self, example: Example, render: Render) -> list[Tokens]:
         """The sequences of one example; they stay together in one batch."""

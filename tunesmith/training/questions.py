@@ -11,6 +11,7 @@ import numpy as np
 
 from tunesmith.data.render import Render
 from tunesmith.errors import Problem, SpecError
+from tunesmith.evaluate.classes import named
 from tunesmith.examples import Chat, Text, Turn
 from tunesmith.folder import write_whole
 from tunesmith.models.generate import generate
@@ -46,17 +47,19 @@ class Questions:
     texts: list[str]
     render: Render
     run: Run
-    eats: type
-    """What the objective reads: a question of a Chat is asked, one of a Text is continued."""
+    objective: Any
+    """A question is asked where it learns from chats, continued where from text, and put into a class where it names classes."""
 
     def answers(self, model: Any, stopped: Callable[[], bool]) -> list[str] | None:
         """What the model says now; None when ``stopped`` said so on the way."""
+        if self.objective.head == "classes":
+            return named(model, self.render, self.texts, self.objective.outputs)
         settings = self.run.generate.model_copy(update={"samples": 1})
         prompts = [self._prompt(text) for text in self.texts]
         return written(model, self.render, prompts, settings, seed=self.run.train.seed, stopped=stopped)
 
     def _prompt(self, text: str) -> np.ndarray:
-        if self.eats is Text:
+        if self.objective.eats is Text:
             return self.render.text(Text(text))[0].ids_T[:-1]  # Without the end token: the model goes on from here.
         return self.render.prompt(Chat((Turn("user", text),), columns={"question": text}))
 

@@ -9,12 +9,11 @@ from typing import Any
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.data.split import WATCHED
 from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.folder import RunFolder
 from tunesmith.methods import METHODS
 from tunesmith.models.hub import folder_of
-from tunesmith.folder import RunFolder
 from tunesmith.models.load import Loaded, load_model, load_tokenizer
 from tunesmith.models.roles import reference_at_hand
-from tunesmith.objectives import OBJECTIVES, Objective
 from tunesmith.run import Resolved
 from tunesmith.training import device as devices
 from tunesmith.training.device import Device
@@ -66,8 +65,10 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown) -> R
 
     shown(say("train.loading"), 0, 1)
     dtype = device.dtype if run.model.dtype == "auto" else devices.DTYPES[run.model.dtype]
-    model = load_model(base, dtype=dtype, device=device.place, trust_remote_code=trust)
-    objective = OBJECTIVES.make(run.objective)
+    seed_everything(run.train.seed)  # a new head is drawn as it is loaded
+    head = {"head": prepared.objective.head, "outputs": prepared.objective.outputs}
+    model = load_model(base, dtype=dtype, device=device.place, trust_remote_code=trust, **head)
+    objective = prepared.objective
     prepared = with_others(objective, prepared)
     found, told = None, []
     if "reference" in objective.roles:
@@ -85,9 +86,9 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown) -> R
     if room.checkpointing:
         model.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     resolved = fill(resolved, _chosen(device, room))
-    work = _work(resolved, prepared, model, method=method, device=device, objective=objective)
+    work = _work(resolved, prepared, model, method=method, device=device)
     watch = _watch(work, prepared)
-    asked = Questions(questions, prepared.render, run, work.objective.eats)
+    asked = Questions(questions, prepared.render, run, work.objective)
     return Ready(resolved, prepared, work, watch, asked, base, [*told, *_first_lines(resolved, work, watch)], found)
 
 
@@ -108,7 +109,7 @@ def _reference(
 def _watch(work: Work, prepared: Prepared) -> Watch:
     """The evaluation. Where all held-out rows are for the proof, some of these are measured, and nothing is chosen by them."""
     keep = work.run.train.keep
-    by_options = prepared.watch and keep.evaluate > 0 and chosen_among_options(work.run)
+    by_options = prepared.watch and keep.evaluate > 0 and work.objective.head == "language" and chosen_among_options(work.run)
     return Watch(
         work.model,
         work.objective,
@@ -144,9 +145,7 @@ def _chosen(device: Device, room: devices.Room) -> dict[str, tuple[Any, str]]:
     return {path: (value, reasons.get(path, "")) for path, value in values.items()}
 
 
-def _work(
-    resolved: Resolved, prepared: Prepared, model: Loaded, *, method: Any, device: Device, objective: Objective
-) -> Work:
+def _work(resolved: Resolved, prepared: Prepared, model: Loaded, *, method: Any, device: Device) -> Work:
     run, train_ = resolved.run, resolved.run.train
     named = [(name, parameter) for name, parameter in model.model.named_parameters() if parameter.requires_grad]
     assert train_.batch and train_.learning_rate and train_.micro_tokens, "open values were filled above"
@@ -158,7 +157,7 @@ def _work(
         run=run,
         items=prepared.train,
         model=model,
-        objective=objective,
+        objective=prepared.objective,
         method=method,
         device=device,
         named=named,
@@ -184,6 +183,8 @@ def _first_lines(resolved: Resolved, work: Work, watch: Watch) -> list[str]:
         if path in resolved.origins and resolved.origins[path].kind == "derived"
     ]
     lines.append(say("train.choice", name="layout", value=work.model.layout, reason=work.model.reasons.get("layout", "")))
+    if "head" in work.model.reasons:
+        lines.append(work.model.reasons["head"])
     trained = sum(parameter.numel() for _, parameter in work.named)
     everything = sum(parameter.numel() for parameter in work.model.model.parameters())
     lines.append(say("train.trainable", count=f"{trained:,}", share=f"{trained / everything:.2%}", all=f"{everything:,}"))

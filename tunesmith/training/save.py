@@ -8,7 +8,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 
 from tunesmith.data.render import Render
 from tunesmith.errors import DiskError
+from tunesmith.examples import Outputs
 from tunesmith.methods import Method
 from tunesmith.run import Run
 from tunesmith.training.checkpoint import fsync
@@ -34,6 +35,12 @@ class Saver:
     base: Path
     """The folder of the base."""
     method: Method
+    outputs: Outputs | None = None
+    """The outputs of a classification head."""
+    kept_head: bool = False
+    """Whether that head came with the base."""
+    fitted: dict[str, Any] = field(default_factory=dict)
+    """What was fitted on the watched rows at the end."""
 
     def __call__(self, folder: Path, step: int) -> None:
         """Writes ``folder``, whole; DiskError when the disk refuses."""
@@ -43,13 +50,15 @@ class Saver:
             raise DiskError(say("train.model_unsaved", folder=folder, error=error)) from error
 
     def _write(self, folder: Path, step: int) -> None:
-        generation = self._generation()
-        # A whole model saves its own; that of the base may hold settings that transformers refuses to write.
-        self.model.generation_config = generation
+        generation = self._generation() if self.render.head == "language" else None
+        if generation is not None:
+            # A whole model saves its own; that of the base may hold settings that transformers refuses to write.
+            self.model.generation_config = generation
         self.method.save(self.model, folder)
         # peft's model card is a form to fill in; tunesmith.json says what there is to say.
         (folder / "README.md").unlink(missing_ok=True)
-        generation.save_pretrained(folder)
+        if generation is not None:
+            generation.save_pretrained(folder)
         self.render.tokenizer.save_pretrained(folder)
         self._name_base(folder / "adapter_config.json")
         run = self.run
@@ -64,6 +73,9 @@ class Saver:
             "stop_ids": list(self.render.stop_ids),
             "generate": run.generate.model_dump(mode="json"),
         }
+        if self.outputs is not None:
+            facts["outputs"] = {"names": list(self.outputs.names), "problem": self.outputs.problem, "kept": self.kept_head}
+        facts |= {"fitted": self.fitted} if self.fitted else {}
         (folder / "tunesmith.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
 
     def _generation(self) -> Any:

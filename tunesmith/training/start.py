@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import DiskError, Problem, SpecError
 from tunesmith.estimate import disk_of
+from tunesmith.evaluate.classes import fit_classes
 from tunesmith.folder import RunFolder, write_whole
 from tunesmith.run import Resolved
 from tunesmith.training import device as devices
@@ -116,7 +117,15 @@ def _train(ready: Ready, folder: RunFolder, record: Record, told: Told, *, resum
     whose = identity(work.run, ready.prepared.fingerprint, base_fingerprint(ready.base), work.micro_tokens)
     state = State(work.named, work.optimizer, work.method, device, parts=parts, identity=whose)
     checkpoints = Checkpoints(folder.checkpoints, work.run.train.keep.keep)
-    saver = Saver(work.model.model, ready.prepared.render, work.run, ready.base, work.method)
+    saver = Saver(
+        work.model.model,
+        ready.prepared.render,
+        work.run,
+        ready.base,
+        work.method,
+        outputs=work.objective.outputs,
+        kept_head=work.model.kept_head,
+    )
     seed_everything(work.run.train.seed, device.rank)
     if resume:
         _resume(checkpoints, state, at, record, tell)
@@ -136,7 +145,8 @@ def _train(ready: Ready, folder: RunFolder, record: Record, told: Told, *, resum
     health: Any = {"spikes": spikes, "falling": falling}
     fit(work, at, **health, record=record, look=look, save=save, stopped=told.stopped, tell=tell, shown=showing)
     if device.main:
-        saver(folder.model, at.step)
+        fitted = fit_classes(work.model, work.objective, ready.prepared.watch) if work.objective.head == "classes" else {}
+        replace(saver, fitted=fitted)(folder.model, at.step)
         facts = work.method.at_end()
         if facts:
             record.add({"step": at.step, "event": "method", **facts})

@@ -14,6 +14,7 @@ from tunesmith.cuts import cut
 from tunesmith.data.prepare import Item
 from tunesmith.data.render import Render
 from tunesmith.errors import Problem, SpecError
+from tunesmith.evaluate.classes import classes_score
 from tunesmith.evaluate.metrics import METRICS
 from tunesmith.evaluate.task import Task
 from tunesmith.examples import Chat
@@ -157,6 +158,8 @@ class Watch:
         if self._metric.reads == "nll":
             return found["loss"]
         with self.device.autocast():
+            if self.objective.head == "classes":
+                return classes_score(self.model, self._metric, self.objective, self.items, budget=self.budget, stopped=stopped)
             if self._metric.reads == "choice":
                 assert self.task is not None, "the options were found before the run began"
                 return choices_score(self.model, self._metric, self.task, budget=self.budget, stopped=stopped)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from tunesmith.spec import METRICS, Spec
 
-__all__ = ["METRICS", "Metric", "has_han", "has_kana", "words"]
+__all__ = ["METRICS", "Metric", "has_han", "has_kana", "log_shares", "names_of", "words"]
 
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
 KANA = "\u3040-\u30ff\u31f0-\u31ff"
@@ -21,12 +22,15 @@ class Metric:
     """Base of the metrics. A plain average needs only ``score``; others say what adds up and what is made of the sums."""
 
     name: ClassVar[str]
-    reads: ClassVar[Literal["text", "choice", "nll"]] = "text"
-    """What it looks at: the text a model wrote, the option it finds likeliest, or its log-likelihood of the reference."""
+    reads: ClassVar[Literal["text", "choice", "nll", "options", "number"]] = "text"
+    """What it looks at: the text a model wrote, the option it finds likeliest, its log-likelihood of the reference, the
+    log-probability of every option, or a number. Of several labels, choice and reference are lists."""
     higher: ClassVar[bool] = True
     """Whether more is better."""
     right_or_wrong: ClassVar[bool] = False
     """Whether an item scores 0 or 1, so that McNemar's test applies."""
+    adds_up: ClassVar[bool] = True
+    """Whether it follows from sums over items, so that it can be resampled; another says what it is in ``over``."""
 
     class Config(Spec):
         """No settings."""
@@ -46,6 +50,22 @@ class Metric:
     def value(self, sums: np.ndarray) -> np.ndarray:
         """The metric over the items whose statistics add up to ``sums`` [..., S]."""
         return sums[..., 0] / sums[..., 1]
+
+    def over(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
+        """The metric over all items."""
+        return float(self.value(np.asarray(self.statistics(predictions, references)).sum(axis=0)))
+
+
+def names_of(choice: Any) -> Sequence[str]:
+    """A choice as names: one, or those of several labels."""
+    return choice if isinstance(choice, list) else [choice]
+
+
+def log_shares(options: Mapping[str, float]) -> dict[str, float]:
+    """Log-probabilities of options as shares that sum to 1."""
+    highest = max(options.values())
+    powers = {name: math.exp(value - highest) for name, value in options.items()}
+    return {name: power / sum(powers.values()) for name, power in powers.items()}
 
 
 def has_han(text: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tunesmith.evaluate.metrics import METRICS, Metric
+from tunesmith.evaluate.metrics import METRICS, Metric, names_of
 
 
 @METRICS.register
@@ -21,9 +21,11 @@ class MacroF1(Metric):
 
     def statistics(self, predictions: Sequence[str], references: Sequence[str]) -> np.ndarray:
         """For each option that is some item's reference: hit, false alarm, miss; [n, 3 options]."""
-        options = sorted(set(references))
-        chosen = np.array([[prediction == option for option in options] for prediction in predictions], dtype=np.float64)
-        right = np.array([[reference == option for option in options] for reference in references], dtype=np.float64)
+        options = sorted({name for reference in references for name in names_of(reference)})
+        chosen = np.array(
+            [[option in names_of(prediction) for option in options] for prediction in predictions], dtype=np.float64
+        )
+        right = np.array([[option in names_of(reference) for option in options] for reference in references], dtype=np.float64)
         return np.stack([chosen * right, chosen * (1 - right), (1 - chosen) * right], axis=-1).reshape(len(references), -1)
 
     def value(self, sums: np.ndarray) -> np.ndarray:
@@ -31,4 +33,4 @@ class MacroF1(Metric):
         hits, alarms, misses = np.moveaxis(sums.reshape(*sums.shape[:-1], -1, 3), -1, 0)
         f1 = 2 * hits / np.maximum(2 * hits + alarms + misses, 1)
         present = hits + misses > 0
-        return (f1 * present).sum(-1) / present.sum(-1)
+        return (f1 * present).sum(-1) / np.maximum(present.sum(-1), 1)

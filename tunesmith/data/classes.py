@@ -1,0 +1,146 @@
+"""The classes of labelled rows: which there are, in an order that no file decides, and what kind of problem they pose."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tunesmith.data.duplicates import fold, question
+from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.examples import Labelled, Outputs, ProblemType
+from tunesmith.words import say
+
+SCORES = 20
+"""From so many different whole numbers on, nobody can tell classes from scores."""
+VALUE = "value"
+"""What the one output of a regression is called."""
+SHOWN = 12
+
+
+@dataclass
+class _Seen:
+    """What one pass over the rows finds."""
+
+    rows: int = 0
+    names: Counter[str] = field(default_factory=Counter)
+    numbers: list[float] = field(default_factory=list)
+    not_one: int = 0
+    """Rows with several names, or with none."""
+    told: dict[int, Any] = field(default_factory=dict)
+    """A text's hash to its label; None once it was seen with another."""
+
+    def add(self, example: Labelled) -> None:
+        labels = example.labels
+        self.rows += 1
+        if isinstance(labels, float):
+            self.numbers.append(labels)
+        else:
+            self.names.update(set(labels))
+            self.not_one += len(labels) != 1
+        key = fold(question(example))
+        if self.told.setdefault(key, labels) != labels:
+            self.told[key] = None
+
+
+@dataclass(frozen=True)
+class Classes:
+    """``names`` in the order of the outputs; ``counts`` are the rows of each, ``rows`` those of all."""
+
+    problem: ProblemType
+    names: tuple[str, ...]
+    counts: np.ndarray
+    rows: int
+    notes: list[str]
+
+    @property
+    def outputs(self) -> Outputs:
+        """What the head must give."""
+        return Outputs(self.names, self.problem)
+
+    @classmethod
+    def find(cls, examples: Iterable[Labelled], problem: str, given: Sequence[str]) -> Classes:
+        """The classes of all rows; SpecError or DataError where they leave it open what is to be learned."""
+        seen = _Seen()
+        for example in examples:
+            seen.add(example)
+        kind = _problem(seen, problem)
+        notes = [say("labelled.note_contradict", number=n)] if (n := sum(one is None for one in seen.told.values())) else []
+        if kind == "regression":
+            values = seen.numbers + [float(name) for name in seen.names.elements()]
+            notes.insert(0, say("labelled.note_regression", low=f"{min(values):g}", high=f"{max(values):g}"))
+            return cls(kind, (VALUE,), np.array([len(values)]), seen.rows, notes)
+        counts = seen.names + Counter(_name(number) for number in seen.numbers)
+        names = tuple(given) or tuple(sorted(counts, key=_order))
+        _check(counts, names, seen)
+        shown = ", ".join(f"{name} {counts[name]}" for name in names[:SHOWN]) + (" …" if len(names) > SHOWN else "")
+        several = kind == "multi_label_classification"
+        told = {"mean": f"{sum(counts.values()) / seen.rows:.1f}"} if several else {}
+        key = "labelled.note_multi" if several else "labelled.note_single"
+        notes.insert(0, say(key, labels=len(names), counts=shown, **told))
+        if problem == "auto" and all(name.lstrip("-").isdecimal() for name in names) and len(names) > 2:
+            notes.append(say("labelled.note_whole"))
+        return cls(kind, names, np.array([counts[name] for name in names]), seen.rows, notes)
+
+    def target(self, example: Labelled) -> Any:
+        """What is learned for one row: the index of its class, a 0 or 1 for each class, or the number."""
+        labels = example.labels
+        if self.problem == "regression":
+            return labels if isinstance(labels, float) else float(labels[0])
+        own = (_name(labels),) if isinstance(labels, float) else labels
+        if self.problem == "single_label_classification":
+            return self.names.index(own[0])
+        return np.array([name in own for name in self.names], np.float32)
+
+
+def _problem(seen: _Seen, asked: str) -> ProblemType:
+    """What the labels pose, or what was asked for where they allow it."""
+    some = ", ".join(list(seen.names)[:3])
+    numeric = all(_is_number(name) for name in seen.names)
+    if asked == "regression":
+        if not numeric or seen.not_one:
+            raise DataError(Problem("objective.problem", say("labelled.not_numbers", some=some)))
+        return "regression"
+    if asked == "single" and seen.not_one:
+        raise DataError(Problem("objective.problem", say("labelled.not_single", number=seen.not_one)))
+    if asked == "auto" and any(not number.is_integer() for number in seen.numbers):
+        if not numeric or seen.not_one:
+            raise SpecError(Problem("objective.problem", say("labelled.mixed", some=some)))
+        return "regression"
+    different = len(seen.names) + len({*seen.numbers})
+    if asked == "auto" and numeric and different > SCORES:
+        raise SpecError(Problem("objective.problem", say("labelled.scores", labels=different)))
+    return "multi_label_classification" if asked == "multi" or seen.not_one else "single_label_classification"
+
+
+def _check(counts: Counter[str], names: Sequence[str], seen: _Seen) -> None:
+    """DataError or SpecError where the labels are no classes, or others than were given."""
+    unknown = next((name for name in counts if name not in names), None)
+    if unknown is not None:
+        raise SpecError(Problem("objective.labels", say("labelled.unknown_label", label=unknown, known=", ".join(names))))
+    if len(names) < 2 and not seen.not_one:
+        raise DataError(Problem("data.columns", say("labelled.no_classes", rows=seen.rows, label="".join(names))))
+    if 2 * len(names) > seen.rows and len(names) > SCORES:
+        told = {"rows": seen.rows, "labels": len(names), "some": ", ".join(map(repr, names[:3]))}
+        raise DataError(Problem("data.columns", say("labelled.free_text", **told)))
+
+
+def _name(number: float) -> str:
+    return f"{number:g}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _order(name: str) -> tuple[bool, float, str]:
+    """Numbers by value, then names by letter."""
+    number = _is_number(name) and float(name) == float(name)
+    return (not number, float(name) if number else 0.0, name)

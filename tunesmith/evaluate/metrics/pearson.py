@@ -1,0 +1,31 @@
+"""Pearson's correlation of numbers with the right ones; its statistics are moments, which add up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tunesmith.evaluate.metrics import METRICS, Metric
+
+
+@METRICS.register
+class Pearson(Metric):
+    """For labels that are numbers; 0 where all predictions are one."""
+
+    reads = "number"
+
+    def score(self, prediction: float, reference: float) -> float:
+        """Minus the distance; the correlation itself exists only over items."""
+        return -abs(float(prediction) - float(reference))
+
+    def statistics(self, predictions: Sequence[float], references: Sequence[float]) -> np.ndarray:
+        """1, x, y, x², y², xy of each item."""
+        x, y = np.array(predictions, np.float64), np.array(references, np.float64)
+        return np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=-1)
+
+    def value(self, sums: np.ndarray) -> np.ndarray:
+        """Between -1 and 1."""
+        x, y, xx, yy, xy = np.moveaxis(sums[..., 1:] / sums[..., :1], -1, 0)
+        spread = np.sqrt(np.maximum((xx - x * x) * (yy - y * y), 0))
+        return np.where(spread > 1e-9, (xy - x * y) / np.where(spread > 1e-9, spread, 1), 0.0)

@@ -1,0 +1,164 @@
+"""Models whose head is no vocabulary: a classification head, or none. Which kind a model is, what its checkpoint lacks."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from tunesmith.errors import ModelError, Problem
+from tunesmith.examples import Outputs
+from tunesmith.words import say
+
+Head = Literal["language", "classes", "embedding"]
+Kind = Literal["decoder", "encoder", "encoder-decoder"]
+
+KINDS: dict[str, frozenset[str]] = {
+    "language": frozenset({"decoder", "encoder-decoder"}),
+    "classes": frozenset({"decoder", "encoder"}),
+    "embedding": frozenset({"decoder", "encoder"}),
+}
+"""The kinds of model that can carry a head."""
+
+# Parts inside the trunk that the checkpoint lacks: random at the start, they are trained and saved like the head.
+_fresh: weakref.WeakKeyDictionary[torch.nn.Module, tuple[str, ...]] = weakref.WeakKeyDictionary()
+
+
+def kind_of(config: Any) -> Kind:
+    """Whether a model of this config reads both ways (encoder), writes (decoder), or has a side for each."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING
+
+    settings = config.to_dict()
+    if settings.get("is_encoder_decoder"):
+        return "encoder-decoder"
+    return "encoder" if type(config) in MODEL_FOR_MASKED_LM_MAPPING and not settings.get("is_decoder") else "decoder"
+
+
+def plain(model: torch.nn.Module) -> Any:
+    """The model of transformers inside adapters."""
+    from transformers import PreTrainedModel
+
+    return next(part for part in model.modules() if isinstance(part, PreTrainedModel))
+
+
+def head_of(model: torch.nn.Module) -> Head:
+    """Which head a model has."""
+    inner = plain(model)
+    if inner.get_output_embeddings() is not None:
+        return "language"
+    return "classes" if type(inner).__name__.endswith("ForSequenceClassification") else "embedding"
+
+
+def score_of(inner: Any) -> torch.nn.Module | None:
+    """A decoder's classification head, which scores each token's own hidden state; None where the head pools by itself."""
+    return inner._modules.get("score") if kind_of(inner.config) == "decoder" else None
+
+
+def head_parts(model: torch.nn.Module) -> list[str]:
+    """Names of the parts of a classifier that are trained whatever the method: its head, and what its checkpoint lacked."""
+    inner = plain(model)
+    if head_of(model) != "classes":
+        return []
+    beside = [name for name, part in inner.named_children() if name != inner.base_model_prefix]
+    return [name for name in beside if any(True for _ in inner.get_submodule(name).parameters())] + list(_fresh.get(inner, ()))
+
+
+def build(config: Any, head: Head, *, trust_remote_code: bool = False) -> Any:
+    """A model of this config with random weights, on the device in use."""
+    return _class(head).from_config(config, trust_remote_code=trust_remote_code)
+
+
+def _class(head: Head) -> Any:
+    from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
+
+    return {"language": AutoModelForCausalLM, "classes": AutoModelForSequenceClassification, "embedding": AutoModel}[head]
+
+
+def refuse_kind(folder: Path, config: Any, head: Head) -> None:
+    """ModelError where a model of this kind cannot carry the head."""
+    kind = kind_of(config)
+    if kind not in KINDS[head]:
+        raise ModelError(Problem(str(folder), say(f"heads.not_{head}", kind=say(f"heads.kind_{kind.replace('-', '_')}"))))
+
+
+def with_outputs(config: Any, outputs: Outputs) -> Any:
+    """The config, told how many outputs there are, what they are called and how they are learned."""
+    config.num_labels = len(outputs.names)
+    config.id2label = dict(enumerate(outputs.names))
+    config.label2id = {name: index for index, name in enumerate(outputs.names)}
+    config.problem_type = outputs.problem
+    return config
+
+
+def load_headed(folder: Path, config: Any, head: Head, outputs: Outputs | None, **how: Any) -> tuple[Any, bool]:
+    """The weights of ``folder`` under a classification head or none, and whether the head is the checkpoint's own.
+
+    A head of the checkpoint is kept where its outputs have the same names in the same order; otherwise it is new.
+    """
+    if head == "embedding":
+        return _class(head).from_pretrained(folder, config=config, **how), False
+    assert outputs is not None, "a classification head has outputs"
+    known = tuple(config.to_dict().get("id2label", {}).values())
+    config = with_outputs(config, outputs)
+    with _quiet():
+        how |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
+        model, told = _class(head).from_pretrained(folder, config=config, **how)
+    own = tuple(f"{name}." for name in head_parts(model))
+    changed = [name for name, *_ in told["mismatched_keys"] if not name.startswith(own)]
+    # A pooler on top of the trunk is often left out of a checkpoint; anything else that lacks is another model.
+    lacking = [name for name in told["missing_keys"] if not name.startswith(own)]
+    poolers = {name.rpartition("pooler.")[0] + "pooler" for name in lacking if "pooler." in name}
+    other = [*changed, *(name for name in lacking if not name.startswith(tuple(f"{pooler}." for pooler in poolers)))]
+    if other:
+        raise ModelError(Problem(str(folder), say("heads.other_weights", names=", ".join(sorted(other)[:3]))))
+    _fresh[model] = tuple(sorted(poolers))
+    whole = not any(name.startswith(own) for name in [*told["missing_keys"], *(n for n, *_ in told["mismatched_keys"])])
+    if whole and known != outputs.names:
+        _draw_anew(model)
+    _cast_inputs(model)
+    return model, whole and known == outputs.names
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """transformers tells of a new head in a table; ours is one line."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+
+
+def told_of_head(outputs: Outputs, kept: bool) -> str:
+    """What became of the head, for people."""
+    names = ", ".join(outputs.names[:8]) + (f", … ({len(outputs.names)})" if len(outputs.names) > 8 else "")
+    return say("heads.kept" if kept else "heads.new", names=names)
+
+
+def _draw_anew(model: Any) -> None:
+    """A head for other labels is worth nothing, even where its size happens to fit."""
+    spread = model.config.to_dict().get("initializer_range", 0.02)
+    for name in head_parts(model):
+        for weight in model.get_submodule(name).parameters():
+            torch.nn.init.normal_(weight, std=spread) if weight.dim() > 1 else torch.nn.init.zeros_(weight)
+
+
+def _cast_inputs(model: Any) -> None:
+    """What is trained is fp32; a frozen trunk in another type must not fail at its door."""
+
+    def cast(layer: torch.nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        weight = layer.weight
+        assert isinstance(weight, torch.Tensor), "a linear layer has a weight"
+        return (inputs[0].to(weight.dtype), *inputs[1:])
+
+    for name in head_parts(model):
+        for part in model.get_submodule(name).modules():
+            if isinstance(part, torch.nn.Linear):
+                part.register_forward_pre_hook(cast)

@@ -1,0 +1,120 @@
+"""Classification: a label, several labels or a number for a text or a pair of texts, by a head on the trunk (Devlin et al. 2019,
+section 4.1, for encoders; for decoders Radford et al. 2018, section 3.2: the last token's hidden state).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from annotated_types import Ge, Gt, Lt
+
+from tunesmith.batch import Batch, Loss, Ratio, Tokens
+from tunesmith.data.classes import Classes
+from tunesmith.errors import Problem, SpecError
+from tunesmith.examples import Example, Labelled
+from tunesmith.objectives import OBJECTIVES, Objective
+from tunesmith.spec import Spec
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    import torch
+
+    from tunesmith.data.render import Render
+
+
+@OBJECTIVES.register
+class Classify(Objective):
+    """Learns to name the class of a text."""
+
+    eats, unit, head = Labelled, "sequence", "classes"
+
+    class Config(Spec):
+        """Labels and how they count."""
+
+        problem: Literal["auto", "single", "multi", "regression"] = "auto"
+        """One label a row, several, or a number; auto sees it from the labels."""
+        labels: tuple[str, ...] = ()
+        """The classes in the order of the outputs; found in the data and sorted when not given."""
+        class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Gt(0)]] = "none"
+        """How much a row counts by its class: balanced weighs rare classes up, {label: weight} says it for each."""
+        balanced_sampling: bool = False
+        """Whether the rows of rare classes are repeated until every class is seen equally often in an epoch."""
+        label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
+        """Share of the target that is spread over all classes."""
+
+    def learn(self, examples: Iterable[Example]) -> list[str]:
+        """Finds the labels and what kind of problem they pose."""
+        asked = self.config
+        rows = (example for example in examples if isinstance(example, Labelled))
+        self.classes = Classes.find(rows, asked.problem, asked.labels)
+        self.outputs = self.classes.outputs
+        known = ", ".join(self.classes.names)
+        if isinstance(asked.class_weights, dict):
+            wrong = [name for name in asked.class_weights if name not in self.classes.names]
+            told = [Problem("objective.class_weights", say("labelled.no_weight", name=name, known=known)) for name in wrong]
+            if told:
+                raise SpecError(told)
+        if self.outputs.problem == "regression" and asked.class_weights != "none":
+            raise SpecError(Problem("objective.class_weights", say("labelled.no_weights_here")))
+        if self.outputs.problem == "regression" and asked.label_smoothing:
+            raise SpecError(Problem("objective.label_smoothing", say("labelled.no_weights_here")))
+        if self.outputs.problem != "single_label_classification" and asked.balanced_sampling:
+            raise SpecError(Problem("objective.balanced_sampling", say("labelled.no_sampling_here")))
+        return self.classes.notes
+
+    def repeats(self, tokens: tuple[Tokens, ...]) -> float:
+        """With balanced sampling, how much rarer the row's class is than the commonest."""
+        counts = self.classes.counts
+        return float(counts.max() / counts[tokens[0].columns["label"]]) if self.config.balanced_sampling else 1.0
+
+    def encode(self, example: Example, render: Render) -> list[Tokens]:
+        """The text, or the pair, with its label as a column."""
+        assert isinstance(example, Labelled)
+        tokens = render.sequence(example.text, example.second)
+        label = {"label": self.classes.target(example)}
+        return [Tokens(tokens.ids_T, tokens.weights_T, tokens.columns | label, tokens.lost)]
+
+    def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
+        """The sum over sequences of the cross-entropy, of the binary one averaged over classes, or of the squared error."""
+        import torch
+
+        from tunesmith.models.views import see
+
+        outputs_BC = see(models["policy"], batch).outputs_BC
+        target = batch.columns["label_B"]
+        if not isinstance(target, torch.Tensor):
+            target = torch.from_numpy(np.stack(target)).to(outputs_BC.device)
+        terms_B = self._terms(outputs_BC, target)
+        total = terms_B.sum()
+        metrics = {"loss": Ratio(float(total.detach()), len(terms_B))}
+        if self.outputs is not None and self.outputs.problem == "single_label_classification":
+            metrics["accuracy"] = Ratio(float((outputs_BC.argmax(-1) == target).sum()), len(terms_B))
+        return Loss(total, metrics)
+
+    def _terms(self, outputs_BC: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """The loss of each sequence, in the same units as transformers' mean over them."""
+        from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
+
+        assert self.outputs is not None, "the rows were seen before the first loss"
+        smoothing, weights_C = self.config.label_smoothing, self._weights(outputs_BC)
+        if self.outputs.problem == "regression":
+            return mse_loss(outputs_BC[:, 0], target.to(outputs_BC), reduction="none")
+        if self.outputs.problem == "single_label_classification":
+            return cross_entropy(outputs_BC, target, weights_C, label_smoothing=smoothing, reduction="none")
+        wanted_BC = target.to(outputs_BC) * (1 - smoothing) + smoothing / 2
+        how = {"pos_weight": weights_C, "reduction": "none"}
+        return binary_cross_entropy_with_logits(outputs_BC, wanted_BC, **how).mean(-1)
+
+    def _weights(self, like: torch.Tensor) -> torch.Tensor | None:
+        """The weight of each class, of several labels that of the rows that have it against those that do not."""
+        given = self.config.class_weights
+        if given == "none":
+            return None
+        if isinstance(given, dict):
+            return like.new_tensor([given.get(name, 1.0) for name in self.classes.names])
+        counts, rows = np.maximum(self.classes.counts, 1), self.classes.rows
+        several = self.outputs is not None and self.outputs.problem == "multi_label_classification"
+        # The mean weight of a row is 1, as sklearn's class_weight="balanced" has it.
+        return like.new_tensor((rows - counts) / counts if several else rows / (len(counts) * counts))
