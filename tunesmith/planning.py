@@ -117,8 +117,7 @@ def make(run: Run, *, probe: bool = False, progress: Progress | None = None) -> 
     run = making.run
     _method(making)
     data_is_there = None not in [making.attempt(lambda path=path: find_data(path)) for path in _paths(run)]
-    folder = making.attempt(lambda: folder_of(run.model))
-    if folder is None:
+    if (folder := making.attempt(lambda: folder_of(run.model))) is None:
         return making.plan(None)
     device, form = _machine(making), making.attempt(lambda: estimate.shape(folder, making.run))
     tokenizer = making.attempt(lambda: load_tokenizer(folder, trust_remote_code=run.model.trust_remote_code))
@@ -294,8 +293,8 @@ def _probe(plan: Plan, folder: Path, device: Device) -> None:
     run = plan.resolved.run
     assert plan.prepared is not None and run.train.micro_tokens is not None
     prepare(device)
-    objective = plan.prepared.objective
-    how = {"trust_remote_code": run.model.trust_remote_code, "head": objective.head, "outputs": objective.outputs}
-    loaded = load_model(folder, dtype=DTYPES[run.model.dtype], device=device.place, **how)
+    head = {"head": plan.prepared.objective.head, "outputs": plan.prepared.objective.outputs}
+    how = {"dtype": DTYPES[run.model.dtype], "device": device.place, "trust_remote_code": run.model.trust_remote_code}
+    loaded = load_model(folder, **how, **head)
     plan.facts["layout"] = loaded.layout
     plan.facts["probe"] = estimate.measure(loaded, run, plan.prepared, device, micro_tokens=run.train.micro_tokens)

@@ -117,7 +117,7 @@ def test_merged_it_answers_as_before(case: dict[str, Any], folder: Path) -> None
 
 @every
 def test_checkpointing_does_not_change_its_gradient(case: dict[str, Any], folder: Path) -> None:
-    method, model = applied(case, folder)
+    _, model = applied(case, folder)
 
     def gradient() -> torch.Tensor:
         model.zero_grad()

@@ -33,10 +33,9 @@ def judge(items: Items, names: Sequence[str], *, seed: int, resamples: int = sta
     row_I = rows_of(items)
     tables: dict[tuple[str, str], np.ndarray] = {}
     alone: dict[tuple[str, str], float] = {}
-    alone: dict[tuple[str, str], float] = {}
     for name, one in metrics.items():
         for contender in contenders(items):
-            given = [item[FIELDS[one.reads]].get(contender) for item in items]
+            given = [item.get(FIELDS[one.reads], {}).get(contender) for item in items]
             if None in given:
                 continue
             if not one.adds_up:
@@ -59,8 +58,6 @@ def judge(items: Items, names: Sequence[str], *, seed: int, resamples: int = sta
         found["differences"].setdefault(contender, {})[name] = compared
     for (contender, name), value in alone.items():
         found["contenders"][contender][name] = _finite(value)
-    for (contender, name), value in alone.items():
-        found["contenders"][contender][name] = _finite(value)
     return found
 
 
@@ -72,7 +69,7 @@ def rows_of(items: Items) -> np.ndarray:
 
 def contenders(items: Items) -> list[str]:
     """Their names, in the order in which they were scored."""
-    return list(dict.fromkeys(name for item in items for field in FIELDS.values() for name in item[field]))
+    return list(dict.fromkeys(name for item in items for field in FIELDS.values() for name in item.get(field, ())))
 
 
 def item_scores(item: Mapping[str, Any], metrics: Mapping[str, Metric]) -> dict[str, dict[str, float]]:

@@ -53,7 +53,7 @@ class Proof:
             "items": found["items"],
             "tuned": shown(name, found["contenders"][TUNED][name]),
             "base": shown(name, found["contenders"][rival][name]),
-            "rival": say(f"prove.{rival}_possessive"),
+            "rival": say(f"prove.possessive_{rival}"),
             "interval": _interval(name, compared),
         }
         key = {"improved": "prove.improved", "worse": "prove.worse", "not shown": "prove.not_shown"}[self.verdict]

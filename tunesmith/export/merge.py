@@ -14,13 +14,14 @@ from tunesmith.export.parity import Behaviour, Parity, behaviour, compare, dista
 from tunesmith.folder import RunFolder
 from tunesmith.models.merged import merge
 from tunesmith.run import Run
-from tunesmith.spec import METHODS
+from tunesmith.spec import METHODS, OBJECTIVES
 from tunesmith.words import say
 
 Progress = Callable[[str, int, int], None]
 
 TOLERANCE = {"fp32": 1e-3, "fp16": 0.05, "bf16": 0.1}
 """Largest logit difference, as a share of the logits' range, that rounding to the type explains."""
+CLASSES = {"language": "AutoModelForCausalLM", "classes": "AutoModelForSequenceClassification", "embedding": "AutoModel"}
 STAGES = ("load", "merge", "save", "verify")
 UNCHANGED = 1e-6
 """A change of the logits below this, as a share of their size, is none."""
@@ -39,15 +40,18 @@ class Exported:
     warnings: tuple[str, ...] = ()
     code: bool = False
     """Whether the model comes with Python code of its own."""
+    head: str = "language"
+    """What stands on its trunk."""
     load: tuple[str, ...] = field(init=False)
     """The lines of Python that load it."""
 
     def __post_init__(self) -> None:
         more = ", trust_remote_code=True" if self.code else ""
         place = json.dumps(str(self.out), ensure_ascii=False)
+        cls = CLASSES[self.head]
         lines = (
-            "from transformers import AutoModelForCausalLM, AutoTokenizer",
-            f"model = AutoModelForCausalLM.from_pretrained({place}{more})",
+            f"from transformers import {cls}, AutoTokenizer",
+            f"model = {cls}.from_pretrained({place}{more})",
             f"tokenizer = AutoTokenizer.from_pretrained({place}{more})",
         )
         object.__setattr__(self, "load", lines)
@@ -83,6 +87,10 @@ class _Source:
     place: Path
     base: Path
     told: dict[str, Any]
+
+    @property
+    def head(self) -> str:
+        return OBJECTIVES.get(self.run.objective.name).head
 
     @property
     def adapter(self) -> bool:
@@ -131,7 +139,7 @@ def export(
         saved = compare(reference, seen, kind)
         _refuse_different(saved, out)
     warnings = _warnings(base_logits, reference, seen, kind)
-    return Exported(out, kind, merged, saved, warnings, code=source.run.model.trust_remote_code)
+    return Exported(out, kind, merged, saved, warnings, code=source.run.model.trust_remote_code, head=source.head)
 
 
 def _source(folder: RunFolder, which: str) -> _Source:
@@ -157,9 +165,14 @@ def _trained(folder: RunFolder, source: _Source) -> tuple[Any, tuple[Any, ...], 
     """The trained model in fp32 on the CPU, the base's logits, the probes, and what the trained model does on them."""
     import torch
 
-    from tunesmith.models.load import attach, load_model, load_tokenizer, renderer
+    from tunesmith.models.load import attach, head_in, load_model, load_tokenizer, renderer
 
-    how = {"dtype": torch.float32, "device": "cpu", "trust_remote_code": source.run.model.trust_remote_code}
+    how = {
+        "dtype": torch.float32,
+        "device": "cpu",
+        "trust_remote_code": source.run.model.trust_remote_code,
+        **head_in(source.told),
+    }
     tokenizer = load_tokenizer(source.place, trust_remote_code=source.run.model.trust_remote_code)
     prompts = probe_ids(probe_texts(folder, source.run), renderer(source.place, tokenizer, source.run.data))
     loaded = load_model(source.base, **how)
@@ -190,10 +203,11 @@ def _save(model: Any, source: _Source, place: Path, kind: str, *, as_stored: boo
 
 def _load_again(place: Path, source: _Source, prompts: list[Any]) -> Behaviour:
     """What the saved model does when it is loaded as anybody would load it."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    import transformers
+    from transformers import AutoTokenizer
 
     code = source.run.model.trust_remote_code
-    model = AutoModelForCausalLM.from_pretrained(place, trust_remote_code=code).eval()
+    model = vars(transformers)[CLASSES[source.head]].from_pretrained(place, trust_remote_code=code).eval()
     tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=code)
     return behaviour(model, tokenizer, prompts, source.told["stop_ids"])
 

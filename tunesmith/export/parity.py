@@ -100,7 +100,9 @@ def _from_file(path: Path) -> list[str]:
 
 def probe_ids(texts: Sequence[str], render: Render) -> list[np.ndarray]:
     """The texts as the run's renderer asks them; as plain text where its template wants columns that a text does not have."""
-    if render.template is None:
+    if render.head != "language":
+        prompts = [render.sequence(text).ids_T for text in texts]
+    elif render.template is None:
         prompts = [render.prompt(Chat((Turn("user", text),))) for text in texts]
     else:
         prompts = [render.text(Text(text))[0].ids_T[:-1] for text in texts]
@@ -111,18 +113,28 @@ def logits(model: Any, prompts: Sequence[np.ndarray]) -> tuple[torch.Tensor, ...
     """Logits in fp32 at the last positions of each prompt, one prompt at a time: no padding that could differ."""
     import torch
 
+    from tunesmith.models.heads import head_of
+
     found = []
     with torch.no_grad():
         for prompt in prompts:
             ids = torch.as_tensor(prompt, dtype=torch.long)[None]
-            found.append(model(input_ids=ids, use_cache=False).logits[0, -POSITIONS:].float())
+            if head_of(model) == "language":
+                found.append(model(input_ids=ids, use_cache=False).logits[0, -POSITIONS:].float())
+            else:
+                output = model(input_ids=ids)
+                found.append((output.logits if "logits" in output else output.last_hidden_state[0, -POSITIONS:]).float())
     return tuple(found)
 
 
 def behaviour(model: Any, tokenizer: Any, prompts: Sequence[np.ndarray], stop_ids: Sequence[int]) -> Behaviour:
-    """Logits and greedy answers of a model."""
+    """Logits and greedy answers of a model; of one that writes no text its likeliest classes."""
     from tunesmith.models.generate import generate
+    from tunesmith.models.heads import head_of
 
+    if head_of(model) != "language":
+        found = logits(model, prompts)
+        return Behaviour(found, tuple(tuple(rows.argmax(-1).tolist()) for rows in found))
     answers = generate(model, tokenizer, prompts, Generate(max_new_tokens=NEW_TOKENS), stop_ids=tuple(stop_ids))
     return Behaviour(logits(model, prompts), tuple(answer.ids for answer in answers))
 

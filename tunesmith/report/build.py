@@ -10,9 +10,11 @@ from typing import Any
 from tunesmith import words
 from tunesmith.errors import DiskError, Problem
 from tunesmith.evaluate.judge import metric
+from tunesmith.evaluate.proof import rival_of
 from tunesmith.folder import RunFolder, write_whole
 from tunesmith.report.asked import asked
 from tunesmith.report.charts import short
+from tunesmith.report.classes import class_tables
 from tunesmith.report.curves import curves, draw_loss_curve, events
 from tunesmith.report.language import Say
 from tunesmith.report.machine import machine, trained_with, versions
@@ -98,7 +100,8 @@ def _proof(folder: RunFolder, say: Say) -> dict[str, Any] | None:
         (who, name_of(who, proof, say), [number(name, proof["contenders"][who].get(name)) for name in columns])
         for who in contenders(proof)
     ]
-    samples = choose(read_items(folder.items), primary)
+    rival = rival_of(proof)
+    samples = choose(read_items(folder.items), primary, rival)
     return {
         "verdict": verdict(proof, say),
         "standing": standing(proof, say),
@@ -109,5 +112,7 @@ def _proof(folder: RunFolder, say: Say) -> dict[str, Any] | None:
         "intervals": [(metric_name(name, say), found) for name in columns if (found := intervals(proof, name, say))],
         "stopped": {name_of(who, proof, say): f"{share * 100:.0f} %" for who, share in (proof.get("stopped") or {}).items()},
         "samples": [(one, number(primary, one.base.score), number(primary, one.tuned.score)) for one in samples],
-        "wrote": bool(proof.get("generation")),
+        "wrote": bool(proof.get("generation")) or "classes" in proof,
+        "rival": name_of(rival, proof, say),
+        "classes": [(name_of(who, proof, say), found) for who, found in class_tables(proof).items()],
     }

@@ -44,20 +44,20 @@ def read_items(path: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in file if line.strip()]
 
 
-def choose(items: Sequence[Mapping[str, Any]], name: str) -> list[Sample]:
-    """Up to SAMPLES rows: the largest gains and worst regressions by the metric ``name``, the rest evenly over the others.
+def choose(items: Sequence[Mapping[str, Any]], name: str, rival: str = "base") -> list[Sample]:
+    """Up to SAMPLES rows, tuned beside ``rival``: the largest gains and worst regressions by metric ``name``, the rest evenly.
 
     Equal ones keep the order of the items. Empty where nothing was written, as for plain text.
     """
     sign = 1.0 if metric(name).higher else -1.0
-    both = [item for item in items if {"base", TUNED} <= set(item["predictions"])]
-    change = [sign * ((_score(item, TUNED, name) or 0.0) - (_score(item, "base", name) or 0.0)) for item in both]
+    both = [item for item in items if {rival, TUNED} <= set(item["predictions"])]
+    change = [sign * ((_score(item, TUNED, name) or 0.0) - (_score(item, rival, name) or 0.0)) for item in both]
     gains = sorted((i for i, by in enumerate(change) if by > 0), key=lambda i: -change[i])[:EXTREMES]
     regressions = sorted((i for i, by in enumerate(change) if by < 0), key=lambda i: change[i])[:EXTREMES]
     others = [i for i in range(len(both)) if i not in {*gains, *regressions}]
     even = _evenly(others, SAMPLES - len(gains) - len(regressions))
     chosen = [("gain", i) for i in gains] + [("regression", i) for i in regressions] + [("even", i) for i in even]
-    return [_sample(kind, both[i], name) for kind, i in chosen]
+    return [_sample(kind, both[i], name, rival) for kind, i in chosen]
 
 
 def _evenly(values: Sequence[int], count: int) -> list[int]:
@@ -70,7 +70,7 @@ def _score(item: Mapping[str, Any], contender: str, name: str) -> float | None:
     return item["scores"].get(contender, {}).get(name)
 
 
-def _sample(kind: str, item: Mapping[str, Any], name: str) -> Sample:
+def _sample(kind: str, item: Mapping[str, Any], name: str, rival: str) -> Sample:
     options = item["choices"] if metric(name).reads == "choice" else {}
-    sides = [Side(str(item["predictions"][who]), _score(item, who, name), options.get(who)) for who in ("base", TUNED)]
+    sides = [Side(str(item["predictions"][who]), _score(item, who, name), options.get(who)) for who in (rival, TUNED)]
     return Sample(kind, str(item["id"]), str(item["prompt"]), str(item["reference"]), *sides)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.evaluate.judge import TUNED, metric
-from tunesmith.evaluate.proof import shown
+from tunesmith.evaluate.proof import rival_of, shown
 from tunesmith.report.language import Say
 
 ORDER = (TUNED, "base", "few_shot")
@@ -67,10 +67,18 @@ def metrics(proof: Mapping[str, Any]) -> list[str]:
 def verdict(proof: Mapping[str, Any], say: Say) -> Verdict:
     """One sentence with the numbers: what tuned reaches, against the base, with the interval."""
     name = proof["primary"]
-    tuned, base = (number(name, proof["contenders"][who].get(name)) for who in (TUNED, "base"))
-    compared = proof["differences"]["base"][name]
+    rival = rival_of(proof)
+    tuned, base = (number(name, proof["contenders"][who].get(name)) for who in (TUNED, rival))
+    compared = proof["differences"][rival][name]
     word = _word(proof["verdict"])
-    sentence = say(f"report.verdict_{word}", metric=metric_name(name, say), tuned=tuned, base=base, items=proof["items"])
+    sentence = say(
+        f"report.verdict_{word}",
+        metric=metric_name(name, say),
+        tuned=tuned,
+        base=base,
+        items=proof["items"],
+        rival=say(f"report.rival_{rival}"),
+    )
     difference, low, high = (number(name, compared[key], sign=True) for key in ("difference", "low", "high"))
     unit = say("report.points") if metric(name).right_or_wrong else ""
     detail = [say("report.verdict_interval", difference=difference, low=low, high=high, unit=unit)]
@@ -83,7 +91,7 @@ def verdict(proof: Mapping[str, Any], say: Say) -> Verdict:
 def standing(proof: Mapping[str, Any], say: Say) -> list[str]:
     """A sentence for each cheaper rival that tuned was not shown to beat."""
     name = proof["primary"]
-    words = {rival: by[name]["verdict"] for rival, by in proof["differences"].items() if name in by and rival != "base"}
+    words = {rival: by[name]["verdict"] for rival, by in proof["differences"].items() if name in by and rival != rival_of(proof)}
     return [say("prove.rival_stands", rival=name_of(rival, proof, say)) for rival, word in words.items() if word != "improved"]
 
 

@@ -1,0 +1,26 @@
+"""How a classifier does by class, as the page shows it: a table, and who is taken for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tunesmith.evaluate.judge import TUNED
+
+CONTENDERS = (TUNED, "base", "tfidf")
+
+
+def class_tables(proof: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """By contender, tuned first: the table, and the cells of the confusion with their share of the row (percent)."""
+    found = proof.get("classes") or {}
+    tables = {}
+    for who in CONTENDERS:
+        if who in found:
+            cells = [_cells(row) for row in found[who].get("confusion", [])]
+            tables[who] = {"table": found[who]["table"], "confusion": cells}
+    return tables
+
+
+def _cells(row: list[int]) -> list[dict[str, int]]:
+    total = max(sum(row), 1)
+    return [{"count": count, "share": round(60 * count / total)} for count in row]
