@@ -13,7 +13,7 @@ from tunesmith.evaluate import statistics
 from tunesmith.evaluate.metrics import METRICS, Metric
 
 TUNED = "tuned"
-FIELDS = {"text": "predictions", "choice": "choices", "nll": "nll"}
+FIELDS = {"text": "predictions", "choice": "choices", "nll": "nll", "pair": "pairs", "reward": "rewards", "judged": "rewards"}
 """Where a metric's input stands in a line of items.jsonl."""
 
 WINDOW = re.compile(r"/\d+$")
@@ -62,7 +62,7 @@ def rows_of(items: Items) -> np.ndarray:
 
 def contenders(items: Items) -> list[str]:
     """Their names, in the order in which they were scored."""
-    return list(dict.fromkeys(name for item in items for field in FIELDS.values() for name in item[field]))
+    return list(dict.fromkeys(name for item in items for field in FIELDS.values() for name in item.get(field, ())))
 
 
 def item_scores(item: Mapping[str, Any], metrics: Mapping[str, Metric]) -> dict[str, dict[str, float]]:
