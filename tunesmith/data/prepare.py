@@ -17,7 +17,7 @@ from tunesmith.data.duplicates import leaked_share
 from tunesmith.data.ledger import Ledger, histogram, lost_note
 from tunesmith.data.lengths import default_limit, refuse_too_many, truncate_row
 from tunesmith.data.reading import Reading, examples
-from tunesmith.data.render import Render
+from tunesmith.data.render import Render, converses
 from tunesmith.data.rows import Encoder, Progress, Row, clusters
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Example, chats_of
@@ -73,13 +73,13 @@ class _Preparation:
             self.held_reading = examples(held, self.objective.eats)
         self.names = _Names()
         data = self._settings(tokenizer)
-        self.render = Render(tokenizer, data, max_length=self.limit, head=self.objective.head)
+        self.render = Render(tokenizer, data, max_length=self.limit, head=self.objective.head, eats=self.objective.eats)
         self.encoder = Encoder(self.objective, self.render, data.split_by)
 
     def _settings(self, tokenizer: Any) -> Data:
         """The data settings, without thinking where the model could think but no row has reasoning to learn it from."""
         data = self.run.data
-        if self.objective.head != "language":
+        if not converses(tokenizer, self.objective.head, self.objective.eats):
             return data
         if data.template is not None and data.columns is None and self.reading.columns:
             data = data.model_copy(update={"columns": self.reading.columns})
@@ -132,12 +132,12 @@ class _Preparation:
         return kept
 
     def _without_untrained(self, rows: list[Row]) -> list[Row]:
-        kept = [row for row in rows if row.learned(self.objective.unit)]
+        kept = [row for row in rows if row.learned(self.objective.head)]
         if rows and not kept:
             where = f"{rows[0].file}:{rows[0].number}"
             raise DataError(Problem("data", say("ledger.nothing_to_train", count=len(rows), where=where)))
         for row in rows:
-            if not row.learned(self.objective.unit):
+            if not row.learned(self.objective.head):
                 self.ledger.drop(str(row.file), row.number, "nothing to train")
         return kept
 
@@ -161,7 +161,7 @@ class _Preparation:
         refuse_too_many([row.length for row in kept], self.limit, policy, texts=all(row.windows for row in kept))
         if not self.ledger.lengths:
             self.ledger.lengths = histogram([row.length for row in kept if policy == "truncate" or row.length <= self.limit])
-        if policy == "truncate" and self.objective.head == "language":
+        if policy == "truncate" and self.render.converses:
             cut = partial(truncate_row, bos=self.render.pieces.bos)
             return self._without_untrained([row.cut(self.limit, cut) for row in kept])
         for row in kept:

@@ -30,19 +30,22 @@ class Render:
     template a plain one is set on it, so that what is exported carries it.
     """
 
-    def __init__(self, tokenizer: Any, data: Data, *, max_length: int | None = None, head: str = "language") -> None:
+    def __init__(
+        self, tokenizer: Any, data: Data, *, max_length: int | None = None, head: str = "language", eats: type = Chat
+    ) -> None:
         self.tokenizer, self.data, self.max_length, self.head = tokenizer, data, max_length, head
+        self.converses = converses(tokenizer, head, eats)
         self.pieces = Pieces(tokenizer)
         self.template = None
         self.stop_ids: tuple[int, ...] = ()
-        if head == "language":
+        if self.converses:
             self._prepare_answers(tokenizer, data)
         else:
-            self.apart = _keeps_apart(tokenizer)
+            self.apart = keeps_apart(tokenizer)
         self.fingerprint = self._fingerprint()
 
     def _prepare_answers(self, tokenizer: Any, data: Data) -> None:
-        """What only a model that writes needs: the conversation's form and the tokens that end an answer."""
+        """What only conversations need: their form and the tokens that end an answer."""
         carried = tokenizer.chat_template
         self.conversation = Conversation(self.pieces, data)
         self.template = Template(data.template, data.columns) if data.template is not None else None
@@ -174,7 +177,7 @@ class Render:
         return text, ids
 
     def _fingerprint(self) -> str:
-        if self.head != "language":
+        if not self.converses:
             read = [self.sequence(turn.content, other) for chat in PROBES for turn in chat.turns for other in (None, "b")]
             return hashlib.sha256(b"".join(np.append(tokens.ids_T, -1).tobytes() for tokens in read)).hexdigest()
         digest = hashlib.sha256(repr((self.stop_ids, self.data.template)).encode())
@@ -203,7 +206,16 @@ PROBES = (
 )
 
 
-def _keeps_apart(tokenizer: Any) -> bool:
+def converses(tokenizer: Any, head: str, eats: type) -> bool:
+    """Whether rows are written as conversations. A model that only reads them, with a tokenizer for two texts and no chat
+    template of its own, is given question and answer as these two.
+    """
+    if head == "language":
+        return True
+    return eats in (Chat, Preference, Feedback) and (tokenizer.chat_template is not None or not keeps_apart(tokenizer))
+
+
+def keeps_apart(tokenizer: Any) -> bool:
     """Whether the tokenizer marks where a second text begins."""
     joined, first = tokenizer("a", "a")["input_ids"], tokenizer("a", add_special_tokens=False)["input_ids"]
     inner = joined[joined.index(first[0]) + 1 :] if first and first[0] in joined else []

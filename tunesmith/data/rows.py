@@ -51,9 +51,9 @@ class Row:
         """Number of tokens that are learned."""
         return sum(tokens.scored for tokens in self.tokens)
 
-    def learned(self, unit: str) -> bool:
-        """Whether there is anything to learn in it, when a loss is a sum over ``unit``."""
-        return self.length > 0 if unit == "sequence" else self.scored > 0
+    def learned(self, head: str) -> bool:
+        """Whether there is anything to learn in it, for a model with such a head."""
+        return self.scored > 0 if head == "language" else self.length > 0
 
     def cut(self, limit: int, how: Callable[[Sequence[Tokens], int], tuple[Tokens, ...]]) -> Row:
         """This row with its sequences cut, and the loss counted."""
@@ -103,7 +103,7 @@ class Encoder:
     def _row(self, located: Located, example: Example, seen: dict[int, Row]) -> Row:
         key, asked = self.hashes(example)
         group = self._group(located, example)
-        if self.render.template is None and not self.render.conversation.may_open:
+        if self.render.converses and self.render.template is None and not self.render.conversation.may_open:
             self.opened += any(from_question(chat.turns) != chat.turns for chat in chats_of(example))
         if key in seen:
             return replace(seen[key], file=located.file, number=located.number, group=group)

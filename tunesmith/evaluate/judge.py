@@ -13,7 +13,10 @@ from tunesmith.evaluate import statistics
 from tunesmith.evaluate.metrics import METRICS, Metric
 
 TUNED = "tuned"
-FIELDS = {"text": "predictions", "choice": "choices", "nll": "nll", "options": "options", "number": "choices"}
+FIELDS = {
+    "text": "predictions", "choice": "choices", "nll": "nll", "options": "options", "number": "choices",
+    "pair": "pairs", "reward": "rewards", "judged": "rewards",
+}
 """Where a metric's input stands in a line of items.jsonl."""
 
 WINDOW = re.compile(r"/\d+$")

@@ -13,7 +13,7 @@ from tunesmith.data.readers import READERS, Reader
 from tunesmith.data.turns import LISTS, turn_of
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.evaluate.classes import Meaning, outputs_of
-from tunesmith.examples import Chat, Example, Labelled, Text
+from tunesmith.examples import Chat, Labelled, Text, prompt_of
 from tunesmith.folder import RunFolder
 from tunesmith.models.load import head_in
 from tunesmith.run import Run
@@ -128,7 +128,7 @@ class Predictor:
             return texts
         return [texts[start : start + settings.samples] for start in range(0, len(texts), settings.samples)]
 
-    def _read(self, row: Row) -> Example:
+    def _read(self, row: Row) -> Chat | Text:
         """The row by the reader of the training, with empty text for the fields that it lacks, such as the answer."""
         named = {**row, **{ours: row[theirs] for ours, theirs in self.columns.items() if theirs in row}}
         matching = [reader for reader in self.readers if reader.matches(frozenset(named), named)]
@@ -147,8 +147,10 @@ class Predictor:
             if not example.text.strip():
                 raise DataError(Problem("", say("chat.no_text", columns=", ".join(row))))
             return example
+        asked = example if isinstance(example, Chat) else prompt_of(example)
+        assert asked is not None, "what is no text has a prompt"
         # The template finds the answer's place by what a row lacks.
-        return replace(example, columns={name: value for name, value in example.columns.items() if filled.get(name) != value})
+        return replace(asked, columns={name: value for name, value in asked.columns.items() if filled.get(name) != value})
 
 
 def predict(folder: RunFolder, rows: Iterable[Row]) -> list[dict[str, Any]]:

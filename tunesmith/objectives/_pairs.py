@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 RATE_FACTOR = 0.05
 """TRL 1.16's default learning rate for preferences over that for SFT: 1e-6 to 2e-5."""
+TIE = 1e-4
+"""Rewards closer than this are equal: fp32 sums of some hundred log-probabilities differ by a tenth of it."""
 WATCHED = {"accuracy": True, "margin": True}
 
 
@@ -62,12 +64,20 @@ class Pairs:
                 "rewards/chosen": mean(chosen_P),
                 "rewards/rejected": mean(rejected_P),
                 "margin": mean(chosen_P - rejected_P),
-                "accuracy": mean((chosen_P > rejected_P).float()),
+                "accuracy": mean(_first_is_higher(chosen_P, rejected_P)),
                 "length/chosen": mean(self.lengths_P2[:, 0]),
                 "length/rejected": mean(self.lengths_P2[:, 1]),
                 **self.metrics,
             },
         )
+
+
+def _first_is_higher(one_P: torch.Tensor, other_P: torch.Tensor) -> torch.Tensor:
+    """1, 0, or a half where rounding alone tells them apart, as before the first step."""
+    import torch
+
+    higher_P = (one_P > other_P).float()
+    return torch.where((one_P - other_P).abs() <= TIE, 0.5, higher_P)
 
 
 def encode_pair(example: Example, render: Render) -> list[Tokens]:

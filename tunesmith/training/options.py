@@ -33,7 +33,7 @@ def options_task(run: Run, prepared: Prepared) -> Task:
     task = task_of(run, replace(prepared, proof=prepared.watch, watch=prepared.proof), items=len(prepared.watch), shots=0)
     if not task.options:
         name = run.train.keep.best_by
-        texts = [known for known in METRICS.names() if METRICS.get(known).reads != "choice"]
+        texts = [known for known in METRICS.names() if METRICS.get(known).reads in ("text", "nll")]
         raise SpecError(Problem("train.keep.best_by", say("train.best_by_options", name=name, known=", ".join(["loss", *texts]))))
     return task
 

@@ -71,7 +71,9 @@ def find(
     if found is not None and len(found) == len(sequences):
         return Reference(found, key), [say("train.reference_read", path=path)]
     told = say("train.reference_computed", count=f"{len(sequences):,}")
-    parts = [list(item.tokens) for item in _items(prepared)] + [[mate] for mate in _mates(prepared)]
+    # Rows and mates hold other columns, and none is needed here.
+    parts = [[replace(one, columns={}) for one in item.tokens] for item in _items(prepared)]
+    parts += [[replace(mate, columns={})] for mate in _mates(prepared)]
     with device.autocast():
         rows = likelihoods(model, parts, progress=lambda done, of: shown(say("train.reference"), done, of))
     return Reference(-np.concatenate([row[:, 0] for row in rows]), key), [*([fault] if fault else []), told]

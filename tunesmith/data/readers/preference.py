@@ -35,7 +35,7 @@ class PreferenceReader(Reader):
     def read(self, row: Row) -> Preference:
         """The pair; what its two sides begin with in common is the prompt."""
         turns = asked(row)
-        rejected = answers(row, "rejected" if row.get("rejected") not in (None, "") else "rejected_response")
+        rejected = answers(row, "rejected_response" if row.get("rejected_response") not in (None, "") else "rejected")
         if row.get("chosen") not in (None, ""):
             chosen = answers(row, "chosen")
         elif row.get("response") not in (None, ""):

@@ -22,9 +22,11 @@ class Metric:
     """Base of the metrics. A plain average needs only ``score``; others say what adds up and what is made of the sums."""
 
     name: ClassVar[str]
-    reads: ClassVar[Literal["text", "choice", "nll", "options", "number"]] = "text"
+    reads: ClassVar[Literal["text", "choice", "nll", "options", "number", "pair", "reward", "judged"]] = "text"
     """What it looks at: the text a model wrote, the option it finds likeliest, its log-likelihood of the reference, the
-    log-probability of every option, or a number. Of several labels, choice and reference are lists."""
+    log-probability of every option, or a number. Of several labels, choice and reference are lists. Or the log-likelihood of
+    the two answers of a pair; the gain of these over the base, or the gain of one judged answer.
+    """
     higher: ClassVar[bool] = True
     """Whether more is better."""
     right_or_wrong: ClassVar[bool] = False
