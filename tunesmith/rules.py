@@ -120,7 +120,10 @@ def answers(run: Run) -> Iterator[Problem]:
 
 
 def questions_there(run: Run) -> Iterator[Problem]:
-    """A text as ``questions`` is a file."""
+    """A text as ``questions`` is a file, and the model gives something that can be read."""
+    objective = OBJECTIVES.get(run.objective.name)
+    if run.questions and objective.gives in ("scores", "vectors"):
+        yield Problem("questions", say("reward.no_questions", objective=objective.name))
     if isinstance(run.questions, str) and run.questions and not Path(run.questions).is_file():
         yield Problem("questions", say("plan.no_questions", value=repr(run.questions)))
 

@@ -105,15 +105,18 @@ def prove(run: AnyRun, *, items: int | None = None, shots: int | None = None, pr
     """Scores tuned, base and the cheap rivals on the proof rows, and says improved, worse or not shown."""
     from tunesmith.evaluate.prove import prove as score
     from tunesmith.evaluate.prove_classes import prove_classes
+    from tunesmith.evaluate.prove_scores import prove_scores
 
     folder = _folder(run)
     asked = folder.resolved().run
     _speak(asked)
     if items is not None and items < 1:
         raise SpecError(Problem("items", say("spec.greater_than_equal", ge=1)))
-    if OBJECTIVES.get(asked.objective.name).head == "classes":
-        return prove_classes(folder, items=items or asked.prove.items, progress=progress)
-    return score(folder, items=items, shots=shots, progress=progress)
+    gives = OBJECTIVES.get(asked.objective.name).gives
+    if gives == "answers":
+        return score(folder, items=items, shots=shots, progress=progress)
+    others = {"classes": prove_classes, "scores": prove_scores}
+    return others[gives](folder, items=items or asked.prove.items, progress=progress)
 
 
 def load(run: AnyRun) -> Predictor:

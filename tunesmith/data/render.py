@@ -116,13 +116,13 @@ class Render:
     def preference(self, example: Preference) -> list[Tokens]:
         """Both sides after their prompt, of which nothing is trained; ``side`` is 0 for chosen, 1 for rejected."""
         start, sides = len(example.prompt.turns), example.sides
-        return [tokens for side, chat in enumerate(sides) for tokens in self._answering(chat, start, side=side)]
+        return [tokens for side, chat in enumerate(sides) for tokens in self.answering(chat, start, side=side)]
 
     def feedback(self, example: Feedback) -> list[Tokens]:
         """The answer after its prompt; ``desirable`` is 1 or 0."""
-        return self._answering(example.chat, len(example.chat.turns) - 1, desirable=int(bool(example.desirable)))
+        return self.answering(example.chat, len(example.chat.turns) - 1, desirable=int(bool(example.desirable)))
 
-    def _answering(self, chat: Chat, start: int, **columns: Any) -> list[Tokens]:
+    def answering(self, chat: Chat, start: int, **columns: Any) -> list[Tokens]:
         """The sequences of ``chat`` of which only the turns from ``start`` on are trained."""
         quiet = tuple(replace(turn, train=False) for turn in chat.turns[:start])
         return [replace(one, columns=columns) for one in self.chat(replace(chat, turns=(*quiet, *chat.turns[start:])))]

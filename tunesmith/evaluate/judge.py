@@ -14,8 +14,14 @@ from tunesmith.evaluate.metrics import METRICS, Metric
 
 TUNED = "tuned"
 FIELDS = {
-    "text": "predictions", "choice": "choices", "nll": "nll", "options": "options", "number": "choices",
-    "pair": "pairs", "reward": "rewards", "judged": "rewards",
+    "text": "predictions",
+    "choice": "choices",
+    "nll": "nll",
+    "options": "options",
+    "number": "choices",
+    "pair": "pairs",
+    "reward": "rewards",
+    "judged": "rewards",
 }
 """Where a metric's input stands in a line of items.jsonl."""
 

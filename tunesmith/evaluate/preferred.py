@@ -32,17 +32,23 @@ def metrics_of(run: Run, objective: Any) -> tuple[list[str], str, str]:
     if not judged and "reference" not in objective.roles:
         usual.reverse()
     able = [name for name in METRICS.names() if METRICS.get(name).reads in (("judged",) if judged else ("pair", "reward", "nll"))]
+    wanted = refuse_others(run, able)
+    names = list(dict.fromkeys([*(wanted or usual), *usual, *([] if judged else ["nll"])]))
+    primary = run.prove.primary or names[0]
+    return names, primary, "given" if wanted else {"reward_auc": "judged", "reward_accuracy": "gained"}.get(primary, "likelier")
+
+
+def refuse_others(run: Run, able: Sequence[str]) -> list[str]:
+    """The metrics that the run asks for; SpecError for those that its rows cannot have."""
     wanted = [*run.prove.metrics, *([run.prove.primary] if run.prove.primary else [])]
     problems = [
-        Problem("prove.metrics", say("prove.needs_other", metric=name, objective=objective.name, known=", ".join(able)))
+        Problem("prove.metrics", say("prove.needs_other", metric=name, objective=run.objective.name, known=", ".join(able)))
         for name in wanted
         if name not in able
     ]
     if problems:
         raise SpecError(problems)
-    names = list(dict.fromkeys([*(wanted or usual), *usual, *([] if judged else ["nll"])]))
-    primary = run.prove.primary or names[0]
-    return names, primary, "given" if wanted else {"reward_auc": "judged", "reward_accuracy": "gained"}.get(primary, "likelier")
+    return wanted
 
 
 def known(loaded: Loaded, items: Sequence[Item], tell: Callable[[str, int, int], None]) -> Known:

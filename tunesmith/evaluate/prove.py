@@ -59,7 +59,7 @@ def prove(folder: RunFolder, *, items: int | None = None, shots: int | None = No
             known = preferred.known(base, chosen, tell)
         names, primary, reason = preferred.metrics_of(run, objective)
         records = preferred.records(chosen, known, preferred.known(tuned, chosen, tell), names)
-        return _written(folder, run, records, names, primary, primary_reason=reason, fingerprint=prepared.fingerprint)
+        return conclude(folder, run, records, names, primary, primary_reason=reason, fingerprint=prepared.fingerprint)
     task = task_of(run, prepared, items=items or run.prove.items, shots=run.prove.shots if shots is None else shots)
     names, primary, reason = metrics_of(run, task)
     contest = Contest(task, _settings(run, task), tell)
@@ -81,19 +81,29 @@ def prove(folder: RunFolder, *, items: int | None = None, shots: int | None = No
         "shots_wanted": run.prove.shots if shots is None else shots,
         "fingerprint": prepared.fingerprint,
     }
-    return _written(folder, run, contest.records(names), names, primary, **more)
+    return conclude(folder, run, contest.records(names), names, primary, **more)
 
 
 NOTHING: dict[str, Any] = {"stopped": {}, "seconds": {}, "generation": None, "options": [], "shots": [], "shots_wanted": 0}
 """What a proof without written answers has to say of them."""
 
 
-def _written(folder: RunFolder, run: Run, records: list[dict[str, Any]], names: list[str], primary: str, **more: Any) -> Proof:
-    """Judges the records, and writes items.jsonl and proof.json."""
+def conclude(
+    folder: RunFolder,
+    run: Run,
+    records: list[dict[str, Any]],
+    names: list[str],
+    primary: str,
+    *,
+    against: str = "base",
+    **more: Any,
+) -> Proof:
+    """Judges the records, ``against`` a contender, and writes items.jsonl and proof.json."""
     judged = judge(records, names, seed=run.train.seed)
-    compared = judged["differences"]["base"][primary]
+    compared = judged["differences"][against][primary]
     found = {
         "verdict": compared["verdict"],
+        "against": against,
         "primary": primary,
         "items": int(rows_of(records).max()) + 1,
         "smallest_effect": compared["smallest_effect"],

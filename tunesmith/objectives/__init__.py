@@ -33,6 +33,8 @@ class Objective:
     """Factor on the method's own learning rate."""
     head: ClassVar[Literal["language", "classes", "embedding"]] = "language"
     """What stands on the model's trunk: the vocabulary, an output for each class (or one number), or nothing."""
+    gives: ClassVar[Literal["answers", "classes", "scores", "vectors"]] = "answers"
+    """What its model says of a row, which decides how it is proved and asked."""
     outputs: Outputs | None = None
     """The outputs of a head of classes; known once ``learn`` has seen the rows."""
 
