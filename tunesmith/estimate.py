@@ -196,6 +196,7 @@ def measure(loaded: Any, run: Run, prepared: Any, device: Any, *, micro_tokens: 
 
     from tunesmith.batch import Batch
     from tunesmith.cuts import cut
+    from tunesmith.training.ranks import OverRanks
     from tunesmith.training.reference import blank
 
     model = METHODS.make(run.method).apply(loaded.model)
@@ -208,7 +209,7 @@ def measure(loaded: Any, run: Run, prepared: Any, device: Any, *, micro_tokens: 
     batch = loaded.lay(max(batches, key=lambda one: len(one.ids_T)))
     began = time.perf_counter()
     with device.autocast():
-        objective.prepare({"policy": model}, [batch], device.sum)
+        objective.prepare({"policy": model}, [batch], OverRanks(device))
         loss = objective.loss({"policy": model}, batch)
     (loss.total / max(batch.units, 1.0)).backward()
     seconds = time.perf_counter() - began

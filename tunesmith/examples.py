@@ -85,6 +85,19 @@ class Feedback:
 
 
 @dataclass(frozen=True)
+class TextPair:
+    """Two texts that belong together, or how much they do; and texts that do not belong to the first."""
+
+    text: str
+    second: str
+    similarity: float | None = None
+    """On any scale, of which only the order counts; None where the rows do not grade."""
+    negatives: tuple[str, ...] = ()
+    columns: dict[str, Any] = field(default_factory=dict)
+    """The row's own columns."""
+
+
+@dataclass(frozen=True)
 class Labelled:
     """A text, or two, and what it is: the names of its classes, or a number. Several names, or none, belong to one text."""
 
@@ -95,7 +108,7 @@ class Labelled:
     """The row's own columns."""
 
 
-Example = Chat | Text | Preference | Feedback | Labelled
+Example = Chat | Text | Preference | Feedback | Labelled | TextPair
 
 
 def chats_of(example: Example) -> tuple[Chat, ...]:

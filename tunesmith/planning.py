@@ -244,6 +244,10 @@ def _rows(making: _Making, prepared: Prepared) -> None:
         "p99_length": p99,
         "longest": lengths[-1],
     }
+    best = making.run.train.keep.best_by
+    own = ["loss", *prepared.objective.measures]
+    if prepared.objective.gives == "vectors" and best not in own:
+        making.problems.append(Problem("train.keep.best_by", say("embed.best_by", value=repr(best), known=", ".join(own))))
     if prepared.watch and prepared.objective.head == "language" and chosen_among_options(making.run):
         making.attempt(lambda: options_task(making.run, prepared))
     if steps < FEWEST_STEPS:

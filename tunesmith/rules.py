@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tunesmith.errors import Problem
-from tunesmith.examples import Feedback, Labelled, Preference, Text
+from tunesmith.examples import Feedback, Labelled, Preference, Text, TextPair
 from tunesmith.folder import RunFolder
 from tunesmith.run import Run
 from tunesmith.spec import METRICS, OBJECTIVES, READERS, closest
@@ -75,14 +75,14 @@ def watched(run: Run) -> Iterator[Problem]:
 def objective_fits(run: Run) -> Iterator[Problem]:
     """Settings of a conversation are not given where plain text is learned, and the other way round."""
     given, objective = run.data.model_fields_set, OBJECTIVES.get(run.objective.name)
-    if objective.eats in (Preference, Feedback):
+    if objective.eats in (Preference, Feedback, TextPair):
         own = ["loss", *objective.measures]
         if run.train.keep.best_by not in own:
             told = say("plan.best_by_own", value=repr(run.train.keep.best_by), objective=objective.name, known=", ".join(own))
             yield Problem("train.keep.best_by", told)
         if run.data.train_on == "everything":
             yield Problem("data.train_on", say("plan.not_everything", objective=objective.name))
-    if objective.eats is Labelled:
+    if objective.eats in (Labelled, TextPair):
         for name in ("template", "system", "reasoning", "train_on"):
             if name in given and run.data.model_dump()[name] != type(run.data).model_fields[name].default:
                 yield Problem(f"data.{name}", say("classes.no_text", objective=run.objective.name))

@@ -106,6 +106,7 @@ def prove(run: AnyRun, *, items: int | None = None, shots: int | None = None, pr
     from tunesmith.evaluate.prove import prove as score
     from tunesmith.evaluate.prove_classes import prove_classes
     from tunesmith.evaluate.prove_scores import prove_scores
+    from tunesmith.evaluate.prove_vectors import prove_vectors
 
     folder = _folder(run)
     asked = folder.resolved().run
@@ -115,7 +116,7 @@ def prove(run: AnyRun, *, items: int | None = None, shots: int | None = None, pr
     gives = OBJECTIVES.get(asked.objective.name).gives
     if gives == "answers":
         return score(folder, items=items, shots=shots, progress=progress)
-    others = {"classes": prove_classes, "scores": prove_scores}
+    others = {"classes": prove_classes, "scores": prove_scores, "vectors": prove_vectors}
     return others[gives](folder, items=items or asked.prove.items, progress=progress)
 
 

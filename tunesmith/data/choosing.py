@@ -13,7 +13,7 @@ from tunesmith.data.readers import READERS, Reader
 from tunesmith.data.sources import FileFacts, Located
 from tunesmith.data.turns import PICTURES, shown
 from tunesmith.errors import DataError, Problem
-from tunesmith.examples import Chat, Labelled
+from tunesmith.examples import Chat, Labelled, TextPair
 from tunesmith.spec import closest
 from tunesmith.words import say
 
@@ -49,6 +49,10 @@ def choose(
         # A label may be meant as an answer, so such rows are asked about.
         labelled = [name for name in others if eats is Chat and families[name].gives is Labelled and not reader]
         matching = [name for name in others if name not in labelled]
+        # Much can be meant as a pair of texts, so that is told only where nothing else is meant.
+        pairs = [name for name in matching if families[name].gives is TextPair]
+        if labelled or len(pairs) < len(matching):
+            matching = [name for name in matching if name not in pairs]
     if len(matching) == 1:
         return families[matching[0]]()
     told = _undecided(known, [located.row for located in first], matching, columns)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from tunesmith.examples import Chat, Example, Feedback, Labelled, Preference, Text, chats_of, prompt_of
+from tunesmith.examples import Chat, Example, Feedback, Labelled, Preference, Text, TextPair, chats_of, prompt_of
 
 THRESHOLD = 0.8
 """Near duplicates share this part of their runs of characters (Jaccard)."""
@@ -38,6 +38,8 @@ def content(example: Example) -> list[str]:
     """All of an example that makes it what it is."""
     if isinstance(example, Text):
         return [example.text]
+    if isinstance(example, TextPair):
+        return [example.text, example.second, repr(example.similarity), *example.negatives]
     if isinstance(example, Labelled):
         labels = example.labels if isinstance(example.labels, tuple) else (repr(example.labels),)
         return [example.text, example.second or "", *labels]
@@ -60,6 +62,8 @@ def question(example: Example) -> list[str]:
     """What is asked: every turn before the last answer but the system's, empty for plain text."""
     if isinstance(example, Labelled):
         return [example.text, example.second or ""]
+    if isinstance(example, TextPair):
+        return [example.text]
     prompt = prompt_of(example)
     if prompt is None:
         return []
@@ -74,8 +78,9 @@ def _only_columns(chat: Chat) -> list[str]:
 
 def sketch(example: Example) -> np.ndarray:
     """The smallest distinct 32-bit hashes of the runs of characters of an example, sorted."""
-    if isinstance(example, Text | Labelled):
-        turns = [example.text, *([example.second] if isinstance(example, Labelled) and example.second else [])]
+    if isinstance(example, Text | Labelled | TextPair):
+        second = None if isinstance(example, Text) else example.second
+        turns = [example.text, *([second] if second else [])]
     else:
         turns = [turn.content for chat in chats_of(example) for turn in chat.turns if turn.role != "system"]
     text = " ".join(unicodedata.normalize("NFKC", "\n".join(turns)).casefold().split())

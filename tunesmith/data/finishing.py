@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 from tunesmith.data.labels import label_column
 from tunesmith.data.turns import json_list
-from tunesmith.examples import Chat, Example, Feedback, Labelled, Preference, Text, Turn
+from tunesmith.examples import Chat, Example, Feedback, Labelled, Preference, Text, TextPair, Turn
 
 
 def finished(example: Example) -> tuple[Example | str, list[str]]:
@@ -16,6 +17,8 @@ def finished(example: Example) -> tuple[Example | str, list[str]]:
         return (example if example.text.strip() else "no text"), []
     if isinstance(example, Labelled):
         return without_label(example) or example, []
+    if isinstance(example, TextPair):
+        return _without_text(example) or example, []
     if isinstance(example, Preference):
         return _pair(example)
     if isinstance(example, Feedback):
@@ -49,6 +52,13 @@ def common_turns(left: Sequence[Turn], right: Sequence[Turn]) -> int:
     while common and left[common - 1].role == "assistant":
         common -= 1
     return common
+
+
+def _without_text(example: TextPair) -> str | None:
+    """Why a pair cannot be used; None where it can."""
+    if not all(text.strip() for text in (example.text, example.second, *example.negatives)):
+        return "no text"
+    return "no label" if example.similarity is not None and math.isnan(example.similarity) else None
 
 
 def without_label(example: Labelled) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any
 from tunesmith.data.choosing import choose
 from tunesmith.data.fetch import find_data
 from tunesmith.data.finishing import finished
-from tunesmith.data.labels import labelled_columns
+from tunesmith.data.labels import labelled_columns, pair_columns
 from tunesmith.data.proposal import propose_from
 from tunesmith.data.readers import READERS, Reader
 from tunesmith.data.sources import Faults, FileFacts, Located, facts, rows
@@ -20,7 +20,7 @@ from tunesmith.data.tables import all_numbers
 from tunesmith.data.template import Template
 from tunesmith.data.turns import LISTS, NUMBERS, TURNS, no_number, shown
 from tunesmith.errors import DataError, Problem, SpecError
-from tunesmith.examples import Chat, Example, Labelled
+from tunesmith.examples import Chat, Example, Labelled, TextPair
 from tunesmith.run import Data, Source
 from tunesmith.words import say
 
@@ -133,6 +133,9 @@ class Reading:
         if self.eats is Labelled:
             sample = islice(rows(known.path, columns={}, faults=Faults()), _MORE)
             return labelled_columns(known.columns, [located.row for located in sample]), "cells"
+        if self.eats is TextPair:
+            sample = islice(rows(known.path, columns={}, faults=Faults()), _MORE)
+            return pair_columns(known.columns, [located.row for located in sample]), "cells"
         used = [name for name in self._in_template if name in known.columns]
         return propose_from(used, [located.row for located in first]), "template"
 

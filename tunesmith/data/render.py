@@ -56,19 +56,20 @@ class Render:
         if not self.stop_ids or (tokenizer.eos_token_id is None and (self.template or self.conversation.appends_eos)):
             raise DataError(Problem("model.path", say("render.no_eos")))
 
-    def sequence(self, text: str, second: str | None = None) -> Tokens:
+    def sequence(self, text: str, second: str | None = None, *, limit: int | None = None) -> Tokens:
         """A text, or two, as the tokenizer puts them for a model that reads: nothing in it is predicted.
 
-        The tokenizer cuts it to ``max_length`` where the settings say so. Where it would join two texts without a
-        mark between them, they stand on two lines.
+        The tokenizer cuts it to ``limit``, or to ``max_length`` where the settings say so. Where it would join two texts
+        without a mark between them, they stand on two lines.
         """
         if second is not None and not self.apart:
             text, second = f"{text}\n{second}", None
         told = self.tokenizer(text, second, verbose=False)
         lost = 0
-        if self.data.too_long == "truncate" and self.max_length is not None and len(told["input_ids"]) > self.max_length:
+        limit = limit or (self.max_length if self.data.too_long == "truncate" else None)
+        if limit is not None and len(told["input_ids"]) > limit:
             whole = len(told["input_ids"])
-            told = self.tokenizer(text, second, truncation=True, max_length=self.max_length, verbose=False)
+            told = self.tokenizer(text, second, truncation=True, max_length=limit, verbose=False)
             lost = whole - len(told["input_ids"])
         ids_T = np.array(told["input_ids"], np.int32)
         types = {"types_T": np.array(told["token_type_ids"], np.int8)} if "token_type_ids" in told else {}

@@ -14,14 +14,14 @@ from tunesmith.words import say
 
 Row = Mapping[str, Any]
 
-LISTS = frozenset({"messages", "conversations", "history", "tools"})
+LISTS = frozenset({"messages", "conversations", "history", "tools", "pos", "neg", "negatives"})
 """Fields whose value is a list by nature; a one-element list in any other field is unwrapped."""
 TURNS = ("messages", "conversations", "conversation", "dialogue", "dialog", "dialogs", "chat", "turns")
 """Columns in which conversations are found."""
 PICTURES = frozenset({"images", "image", "videos", "audios"})
 ANOTHER_TASK = frozenset({"chosen", "rejected", "rejected_response", "kto_tag"}) | PICTURES
 """Columns of preference and picture rows: read as a plain conversation they would lose their meaning."""
-NUMBERS = frozenset({"margin", "label", "kto_tag"})
+NUMBERS = frozenset({"margin", "label", "kto_tag", "similarity", "score"})
 """Fields that hold a number or a truth value by nature; in any other field one is written out as text."""
 CHOICES = frozenset({"options", "choices", "choice0", "option_a", "A"})
 """Columns of multiple-choice rows: question and answer alone make no sense there."""

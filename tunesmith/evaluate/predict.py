@@ -14,7 +14,8 @@ from tunesmith.data.readers import READERS, Reader
 from tunesmith.data.turns import LISTS, turn_of
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.evaluate.classes import Meaning, outputs_of
-from tunesmith.examples import Chat, Example, Labelled, Preference, Text, prompt_of
+from tunesmith.evaluate.vectors import vectors_of
+from tunesmith.examples import Chat, Example, Labelled, Preference, Text, TextPair, prompt_of
 from tunesmith.folder import RunFolder
 from tunesmith.models.load import head_in
 from tunesmith.objectives import OBJECTIVES
@@ -57,7 +58,7 @@ class Predictor:
         """
         rows = [dict(row) for row in rows]
         places = places or [str(number) for number in range(1, len(rows) + 1)]
-        ask = {"classes": self.sequence, "scores": self.conversations}.get(self.objective.gives, self.prompt)
+        ask, answer = self._ways()
         asked: list[Any] = []
         problems: list[Problem] = []
         for place, row in zip(places, rows, strict=True):
@@ -69,11 +70,20 @@ class Predictor:
             raise DataError(problems)
         taken = {name for row in rows for name in row}
         if self.objective.gives != "answers":
-            found = {"classes": self._classes, "scores": self._scores}[self.objective.gives](asked, progress)
+            found = answer(asked, progress)
             names = {name: _free(taken, name) for one in found for name in one}
             return [{**row, **{names[name]: value for name, value in one.items()}} for row, one in zip(rows, found, strict=True)]
         column = _free(taken)
-        return [{**row, column: answer} for row, answer in zip(rows, self._answers(asked, progress), strict=True)]
+        return [{**row, column: text} for row, text in zip(rows, answer(asked, progress), strict=True)]
+
+    def _ways(self) -> tuple[Callable[[Row], Any], Callable[..., list[Any]]]:
+        """What is asked of one row, and what answers a list of these."""
+        return {
+            "answers": (self.prompt, self._answers),
+            "classes": (self.sequence, self._classes),
+            "scores": (self.conversations, self._scores),
+            "vectors": (self.texts, self._vectors),
+        }[self.objective.gives]
 
     def sequence(self, row: Row) -> Tokens:
         """What the classifier reads of one row."""
@@ -123,6 +133,24 @@ class Predictor:
         assert found is not None, "nothing stops this"
         scores = iter(found[:, 0].tolist())
         return [{name: next(scores) for name in one} for one in asked]
+
+    def texts(self, row: Row) -> dict[str, Tokens]:
+        """The texts of one row by the name of their vector; one longer than the model reads is cut, as anybody cuts it there."""
+        example, _ = self._example(row)
+        assert isinstance(example, TextPair), "rows of a model of embeddings are read by its own readers"
+        texts = [text for text in (example.text, example.second) if text.strip()]
+        if not texts:
+            raise DataError(Problem("", say("embed.no_text", columns=", ".join(row))))
+        limit = self.run.data.max_length
+        return {
+            name: self.render.sequence(text, limit=limit) for name, text in zip((COLUMN, f"{COLUMN}_second"), texts, strict=False)
+        }
+
+    def _vectors(self, asked: list[dict[str, Tokens]], progress: Callable[[int, int], None] | None) -> list[dict[str, Any]]:
+        """For each row the vector of its text; of a pair those of both."""
+        found = vectors_of(self.loaded, self.objective, [one for texts in asked for one in texts.values()], progress=progress)
+        vectors = iter(found.tolist())
+        return [{name: next(vectors) for name in texts} for texts in asked]
 
     def chat(self, messages: Sequence[Row]) -> str:
         """The answer to a conversation in OpenAI's form: ``[{"role": "user", "content": …}]``."""

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from tunesmith.batch import Batch, Loss, Tokens
 from tunesmith.examples import Example, Outputs
 from tunesmith.spec import OBJECTIVES, Spec
 
 if TYPE_CHECKING:
+    import torch
+
     from tunesmith.data.render import Render
 
-__all__ = ["OBJECTIVES", "Objective"]
+__all__ = ["OBJECTIVES", "Objective", "Ranks"]
+
+
+class Ranks(Protocol):
+    """The processes of a run, as an objective sees them. Called, it adds each number that it is given over them."""
+
+    several: bool
+    """Whether there is more than one."""
+
+    def __call__(self, *values: float) -> list[float]:
+        """Each value summed."""
+        ...
+
+    def gather(self, rows: torch.Tensor) -> tuple[torch.Tensor, int]:
+        """The rows of all processes, and where one's own begin."""
+        ...
 
 
 class Objective:
@@ -64,8 +82,11 @@ class Objective:
         """The sequences of all rows of a part (training, watched), where a row needs what stands in another."""
         return rows
 
-    def prepare(self, models: dict[str, Any], step: list[Batch], over_ranks: Callable[..., list[float]]) -> None:
+    def prepare(self, models: dict[str, Any], step: list[Batch], over_ranks: Ranks) -> None:
         """Once a step, before backward, over all its batches; fills ``batch.columns`` where a loss is no sum over examples.
 
-        ``over_ranks`` adds each number that it is given over the ranks.
+        A step's gradient is what ``loss`` gives afterwards, batch by batch.
         """
+
+    def beside(self, folder: Path, config: Any, longest: int) -> None:
+        """Writes what other toolkits need beside a saved model of this transformers config, which reads ``longest`` tokens."""

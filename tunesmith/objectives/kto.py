@@ -6,7 +6,6 @@ other prompts (section 4.1), never below 0, and without gradient. Each row is pa
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,7 +14,7 @@ from annotated_types import Gt
 
 from tunesmith.batch import Batch, Loss, Ratio, Tokens
 from tunesmith.examples import Example, Feedback
-from tunesmith.objectives import OBJECTIVES, Objective
+from tunesmith.objectives import OBJECTIVES, Objective, Ranks
 from tunesmith.objectives._pairs import RATE_FACTOR, answer_logprobs, over_sequences
 from tunesmith.spec import Spec
 
@@ -56,7 +55,7 @@ class Kto(Objective):
         mates = [_after(one, other, longest) for one, other in zip(sequences, [*sequences[1:], *sequences[:1]], strict=True)]
         return [(replace(one, columns={**one.columns, "mismatched": mate}),) for one, mate in zip(sequences, mates, strict=True)]
 
-    def prepare(self, models: dict[str, Any], step: list[Batch], over_ranks: Callable[..., list[float]]) -> None:
+    def prepare(self, models: dict[str, Any], step: list[Batch], over_ranks: Ranks) -> None:
         """z0, from the mismatched answers of all rows of the step, on all ranks."""
         import torch
 

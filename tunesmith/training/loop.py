@@ -24,6 +24,7 @@ from tunesmith.objectives import Objective
 from tunesmith.run import Run
 from tunesmith.training.device import Device
 from tunesmith.training.health import Falling, Spikes, Unmoved
+from tunesmith.training.ranks import OverRanks
 from tunesmith.training.record import Line, Record
 from tunesmith.training.schedules import Schedule
 from tunesmith.training.steps import Order
@@ -182,7 +183,7 @@ def gradient(work: Work, batches: list[Batch], record: Record, step: int) -> tup
     work.model.model.train()
     while True:
         with device.autocast():
-            work.objective.prepare(models, batches, device.sum)
+            work.objective.prepare(models, batches, OverRanks(device))
         metrics: dict[str, Ratio] = {}
         for batch in batches:
             with device.autocast():

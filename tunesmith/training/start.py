@@ -124,6 +124,7 @@ def _train(ready: Ready, folder: RunFolder, record: Record, told: Told, *, resum
         ready.base,
         work.method,
         outputs=work.objective.outputs,
+        objective=work.objective,
         kept_head=work.model.kept_head,
     )
     seed_everything(work.run.train.seed, device.rank)

@@ -24,6 +24,7 @@ from tunesmith.run import Generate, Keep
 from tunesmith.training.device import Device
 from tunesmith.training.options import choices_score
 from tunesmith.training.questions import written
+from tunesmith.training.ranks import OverRanks
 from tunesmith.words import say
 
 MOST_ANSWERS = 64
@@ -54,7 +55,7 @@ def held_out_loss(
     with torch.no_grad(), device.autocast():
         mine = cuts[device.rank :: device.world]
         batches = [model.lay(Batch.grow([examples[index] for index in chosen], unit=objective.unit)) for chosen in mine]
-        objective.prepare(models, batches, device.sum)
+        objective.prepare(models, batches, OverRanks(device))
         for batch in batches:
             if device.world == 1 and stopped():
                 return None
