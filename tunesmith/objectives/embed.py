@@ -76,7 +76,7 @@ class Embed(Objective):
         problems = [
             Problem(f"objective.{setting}", say("embed.no_effect", loss=name, losses=", ".join(losses)))
             for setting, losses in SETTINGS.items()
-            if setting in self.config.model_fields_set and name not in losses
+            if name not in losses and self.config.model_dump()[setting] != type(self.config).model_fields[setting].default
         ]
         if name == "cosent" and graded < len(pairs):
             problems.append(Problem("objective.loss", say("embed.needs_similarity", lack=len(pairs) - graded, rows=len(pairs))))
