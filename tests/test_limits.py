@@ -27,7 +27,7 @@ ORDER: list[set[str]] = [
     {"commands"},
     {"demo", "settings_line", "web", "tunesmith"},
     {"verbs"},
-    {"importing", "doctor", "planning", "table", "rules", "estimate", "explain"},
+    {"importing", "doctor", "planning", "table", "rules", "estimate", "explain", "stages", "places"},
     {"report"},
     {"export"},
     {"training"},

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
+STAGES = "rlhf"
 # The real file that each recipe was written for, and what makes it tiny.
 FILES = {
     "tcm_qwen_lora": "tcm_cpmi/cpmi_dataset.json",
@@ -20,6 +21,9 @@ FILES = {
     "kto": "kto_en/kto_en_demo.json",
     "orpo": "dpo_en/dpo_en_demo.json",
     "simpo": "reward_zh/dpo_zh_500.jsonl",
+    "reward": "reward_zh/dpo_zh_500.jsonl",
+    "embed": "pairs_stsb_zh/sts-b-train.txt",
+    STAGES: "alpaca_zh/alpaca_zh_demo.json reward_zh/dpo_zh_500.jsonl dpo_zh/dpo_zh_demo.json",
 }
 
 
@@ -58,7 +62,7 @@ def test_a_recipe_is_under_25_lines(recipe: Path) -> None:
     assert len(recipe.read_text(encoding="utf-8").splitlines()) < 25
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("recipe", [one for one in RECIPES if one.stem != STAGES], ids=lambda path: path.stem)
 def test_a_recipe_runs_at_tiny_size(recipe: Path, tiny_qwen: Path, shared_data: Path, tmp_path: Path) -> None:
     import tunesmith as ts
 
@@ -74,15 +78,31 @@ def test_a_recipe_runs_at_tiny_size(recipe: Path, tiny_qwen: Path, shared_data: 
         "train.steps": 2,
         "train.batch": 2,
         "questions": [],
-        "method.rank": 4,
+        **({} if recipe.stem == "embed" else {"method.rank": 4}),
         "generate.max_new_tokens": 4,
     }
     if recipe.stem != "pretrain_text":
         # A byte-level tokenizer makes long rows of Chinese; what a recipe says of length is for its own model.
         changes["data.too_long"] = "truncate"
     run = ts.train(recipe, changes)
-    assert (run.model / "adapter_config.json").is_file()
+    assert (run.model / ("modules.json" if recipe.stem == "embed" else "adapter_config.json")).is_file()
     losses = [line["loss"] for line in run.steps() if "loss" in line]
     assert len(losses) == 2 and all(loss > 0 for loss in losses)
     ledger = run.read(run.ledger)
     assert ledger["rows"] == ledger["trained"] + ledger["watch"] + ledger["proof"] + sum(ledger["dropped"].values())
+
+
+def test_the_stages_of_a_recipe_run_at_tiny_size(
+    tiny_qwen: Path, shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tunesmith as ts
+    from tunesmith.spec import read_settings
+
+    monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path / "cache"))
+    settings = read_settings(next(recipe for recipe in RECIPES if recipe.stem == STAGES))
+    for stage, file in zip(settings["stages"], FILES[STAGES].split(), strict=True):
+        stage["data"] = {"path": str(shared_data / file), "limit": 16, "held_out": 4, "max_length": 512, "too_long": "truncate"}
+    settings |= {"model": str(tiny_qwen), "out": str(tmp_path / "runs")}
+    changes = {"train.steps": 1, "train.batch": 2, "method.rank": 4}
+    runs = ts.rlhf(settings, changes)
+    assert [run.path.name for run in runs] == ["sft", "reward", "dpo"]

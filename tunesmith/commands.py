@@ -78,6 +78,17 @@ def train(
     _print([say("cli.trained", model=folder.model), say("cli.next_step", folder=folder.path)])
 
 
+def rlhf(settings: SettingsArgument = None, lang: Lang = "auto") -> None:
+    """Several runs."""
+    from tunesmith import verbs
+
+    given, overrides = settings_line(settings or [], lang)
+    with _progress() as shown:
+        folders = verbs.rlhf(given, overrides, progress=shown)
+    _print([say("cli.trained", model=folder.model) for folder in folders])
+    _print([say("cli.next_step", folder=folders[-1].path)])
+
+
 def _tell_plan(made: Plan) -> None:
     assert made.prepared is not None, "a plan without problems has its data"
     _print([*made.prepared.ledger.lines(), "", *made.fact_lines()])

@@ -101,6 +101,27 @@ def train(
     return start(made.resolved, made.prepared, on_step=on_step, progress=progress, plan=text)
 
 
+def rlhf(
+    settings: str | Path | Mapping[str, Any], overrides: Overrides = (), *, progress: Shown | None = None
+) -> list[RunFolder]:
+    """Trains the stages of a file one after the other, each on the model of its parent; called again, it continues.
+
+    ``overrides`` hold for every stage. All stages are planned before the first is trained.
+    """
+    from tunesmith.stages import go, stages_of
+
+    plain = read_settings(settings) if isinstance(settings, str | Path) else settings
+    peer = peer_of(plain)
+    if peer is not None:
+        raise SpecError(translate(plain, peer).text())
+
+    def run(one: Run | str, *, resume: bool = False) -> RunFolder:
+        return train(one, resume=resume, progress=progress)
+
+    tell = progress.tell if progress is not None else print
+    return go(stages_of(plain, overrides), run, lambda one: (plan(one).require(), None)[1], tell)
+
+
 def prove(run: AnyRun, *, items: int | None = None, shots: int | None = None, progress: Shown | None = None) -> Proof:
     """Scores tuned, base and the cheap rivals on the proof rows, and says improved, worse or not shown."""
     from tunesmith.evaluate.prove import prove as score

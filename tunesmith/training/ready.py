@@ -13,6 +13,7 @@ from tunesmith.folder import RunFolder
 from tunesmith.methods import METHODS
 from tunesmith.models.hub import folder_of
 from tunesmith.models.load import Loaded, load_model, load_tokenizer
+from tunesmith.models.parent import parent_of
 from tunesmith.models.roles import reference_at_hand
 from tunesmith.run import Resolved
 from tunesmith.training import device as devices
@@ -89,6 +90,8 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown) -> R
     work = _work(resolved, prepared, model, method=method, device=device)
     watch = _watch(work, prepared)
     asked = Questions(questions, prepared.render, run, work.objective)
+    parent = parent_of(run.model.path)
+    told = [*([parent.told()] if parent else []), *told]
     return Ready(resolved, prepared, work, watch, asked, base, [*told, *_first_lines(resolved, work, watch)], found)
 
 

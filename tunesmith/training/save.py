@@ -19,6 +19,7 @@ from tunesmith.data.render import Render
 from tunesmith.errors import DiskError
 from tunesmith.examples import Outputs
 from tunesmith.methods import Method
+from tunesmith.models.parent import parent_of
 from tunesmith.objectives import Objective
 from tunesmith.run import Run
 from tunesmith.training.checkpoint import fsync
@@ -80,6 +81,8 @@ class Saver:
         if self.outputs is not None:
             facts["outputs"] = {"names": list(self.outputs.names), "problem": self.outputs.problem, "kept": self.kept_head}
         facts |= {"fitted": self.fitted} if self.fitted else {}
+        parent = parent_of(run.model.path)
+        facts |= {"parent": parent.to_json()} if parent else {}
         if self.objective is not None:
             longest = run.data.max_length or default_limit(self.render.tokenizer.model_max_length)
             self.objective.beside(folder, self.model.config, longest)
