@@ -171,6 +171,7 @@ def measure(loaded: Any, run: Run, items: list[Any], device: Any, *, micro_token
 
     from tunesmith.batch import Batch
     from tunesmith.cuts import cut
+    from tunesmith.models.roles import teacher, teacher_folder
     from tunesmith.spec import OBJECTIVES
     from tunesmith.training.reference import blank
 
@@ -180,12 +181,14 @@ def measure(loaded: Any, run: Run, items: list[Any], device: Any, *, micro_token
     items = blank(objective, items)
     longest = sorted((item.tokens for item in items), key=lambda tokens: -max(map(len, tokens)))[: run.train.batch]
     groups = cut(longest, micro_tokens, padded=loaded.layout == "padded")
+    folder = teacher_folder(run, loaded.tokenizer)
+    roles = {"teacher": teacher(folder, run, dtype=model.dtype, device=device.place)} if folder else {}
     batches = [Batch.grow([longest[index] for index in group], unit=objective.unit) for group in groups]
     batch = loaded.lay(max(batches, key=lambda one: len(one.ids_T)))
     began = time.perf_counter()
     with device.autocast():
-        objective.prepare({"policy": model}, [batch], device.sum)
-        loss = objective.loss({"policy": model}, batch)
+        objective.prepare({"policy": model, **roles}, [batch], device.sum)
+        loss = objective.loss({"policy": model, **roles}, batch)
     (loss.total / max(batch.units, 1.0)).backward()
     seconds = time.perf_counter() - began
     return {"tokens": len(batch.ids_T), "peak_gib": device.peak_memory() or float("nan"), "seconds": round(seconds, 2)}

@@ -110,6 +110,7 @@ def make(run: Run, *, probe: bool = False, progress: Progress | None = None) -> 
     """The plan of ``run``: it reads the data, and of the model only config and headers, except with ``probe``, which measures."""
     from tunesmith.models.hub import folder_of
     from tunesmith.models.load import load_tokenizer
+    from tunesmith.models.roles import teacher_folder
 
     making = _Making(run)
     making.problems += broken(run)
@@ -125,6 +126,7 @@ def make(run: Run, *, probe: bool = False, progress: Progress | None = None) -> 
     prepared = None
     if tokenizer is not None:
         _lengths(making, form, tokenizer.model_max_length)
+        making.attempt(lambda: teacher_folder(run, tokenizer))
         prepared = making.attempt(lambda: prepare(making.run, tokenizer, progress=progress)) if data_is_there else None
     if prepared is not None:
         _rows(making, prepared)

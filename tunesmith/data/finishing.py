@@ -39,7 +39,9 @@ def _pair(example: Preference) -> tuple[Preference | str, list[str]]:
 
 def common_turns(left: Sequence[Turn], right: Sequence[Turn]) -> int:
     """How many turns two conversations begin with in common, up to a question: what follows on both sides is an answer."""
-    common = next((n for n, (one, other) in enumerate(zip(left, right, strict=False)) if one != other), min(len(left), len(right)))
+    common = next(
+        (n for n, (one, other) in enumerate(zip(left, right, strict=False)) if one != other), min(len(left), len(right))
+    )
     while common and left[common - 1].role == "assistant":
         common -= 1
     return common

@@ -45,7 +45,9 @@ def truncate_row(sequences: Sequence[Tokens], limit: int, *, bos: Sequence[int] 
     prompts = [tokens.ids_T[: _first(tokens)].tobytes() for tokens in sequences]
     kept = [_kept(tokens, limit, _head(tokens, bos)) for tokens in sequences]
     least = {prompt: min(k for p, k in zip(prompts, kept, strict=True) if p == prompt) for prompt in prompts}
-    return tuple(_cut(tokens, limit, _head(tokens, bos), least[prompt]) for tokens, prompt in zip(sequences, prompts, strict=True))
+    return tuple(
+        _cut(tokens, limit, _head(tokens, bos), least[prompt]) for tokens, prompt in zip(sequences, prompts, strict=True)
+    )
 
 
 def truncate(tokens: Tokens, limit: int, *, bos: Sequence[int] = ()) -> Tokens:

@@ -47,7 +47,9 @@ def metrics_of(run: Run, objective: Any) -> tuple[list[str], str, str]:
 
 def known(loaded: Loaded, items: Sequence[Item], tell: Callable[[str, int, int], None]) -> Known:
     """What a model makes of the items' answers."""
-    rows = likelihoods(loaded, [item.tokens for item in items], progress=lambda done, of: tell(say("prove.phase_pairs"), done, of))
+    rows = likelihoods(
+        loaded, [item.tokens for item in items], progress=lambda done, of: tell(say("prove.phase_pairs"), done, of)
+    )
     return [_sides(item, row) for item, row in zip(items, rows, strict=True)]
 
 
@@ -60,7 +62,10 @@ def _sides(item: Item, row: np.ndarray) -> np.ndarray:
 def records(items: Sequence[Item], base: Known, tuned: Known, names: Sequence[str]) -> list[dict[str, Any]]:
     """The lines of items.jsonl. A reward is what an answer gained over the base, without beta."""
     metrics = {name: metric(name) for name in names}
-    return [_record(item, {"base": before, TUNED: after}, before, metrics) for item, before, after in zip(items, base, tuned, strict=True)]
+    return [
+        _record(item, {"base": before, TUNED: after}, before, metrics)
+        for item, before, after in zip(items, base, tuned, strict=True)
+    ]
 
 
 def _record(item: Item, by: dict[str, np.ndarray], base: np.ndarray, metrics: dict[str, Any]) -> dict[str, Any]:
@@ -72,7 +77,11 @@ def _record(item: Item, by: dict[str, np.ndarray], base: np.ndarray, metrics: di
     record: dict[str, Any] = {
         "id": item.id,
         "prompt": question_of(prompt) if prompt else "",
-        "reference": chats[0].answer if pair else DESIRABLE if isinstance(example, Feedback) and example.desirable else "undesirable",
+        "reference": chats[0].answer
+        if pair
+        else DESIRABLE
+        if isinstance(example, Feedback) and example.desirable
+        else "undesirable",
         "answers": [chat.answer for chat in chats],
         "rewards": gained if pair else {name: values[0] for name, values in gained.items()},
         **{key: {} for key in ("predictions", "thoughts", "choices", "nll", "options", "stopped", "pairs")},

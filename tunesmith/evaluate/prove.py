@@ -88,9 +88,7 @@ NOTHING: dict[str, Any] = {"stopped": {}, "seconds": {}, "generation": None, "op
 """What a proof without written answers has to say of them."""
 
 
-def _written(
-    folder: RunFolder, run: Run, records: list[dict[str, Any]], names: list[str], primary: str, **more: Any
-) -> Proof:
+def _written(folder: RunFolder, run: Run, records: list[dict[str, Any]], names: list[str], primary: str, **more: Any) -> Proof:
     """Judges the records, and writes items.jsonl and proof.json."""
     judged = judge(records, names, seed=run.train.seed)
     compared = judged["differences"]["base"][primary]

@@ -9,11 +9,11 @@ from typing import Any
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.data.split import WATCHED
 from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.folder import RunFolder
 from tunesmith.methods import METHODS
 from tunesmith.models.hub import folder_of
-from tunesmith.folder import RunFolder
 from tunesmith.models.load import Loaded, load_model, load_tokenizer
-from tunesmith.models.roles import reference_at_hand
+from tunesmith.models.roles import reference_at_hand, teacher, teacher_folder
 from tunesmith.objectives import OBJECTIVES, Objective
 from tunesmith.run import Resolved
 from tunesmith.training import device as devices
@@ -63,11 +63,15 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown) -> R
         raise DataError(Problem("data.path", say("train.no_rows")))
     resolved = fill(resolved, from_rows(resolved.run, len(prepared.train)))
     run = resolved.run
+    teaching = teacher_folder(run, prepared.render.tokenizer)
 
     shown(say("train.loading"), 0, 1)
     dtype = device.dtype if run.model.dtype == "auto" else devices.DTYPES[run.model.dtype]
     model = load_model(base, dtype=dtype, device=device.place, trust_remote_code=trust)
     objective = OBJECTIVES.make(run.objective)
+    roles = {}
+    if teaching is not None:
+        roles["teacher"] = teacher(teaching, run, dtype=dtype, device=device.place)
     prepared = with_others(objective, prepared)
     found, told = None, []
     if "reference" in objective.roles:
@@ -85,7 +89,7 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown) -> R
     if room.checkpointing:
         model.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     resolved = fill(resolved, _chosen(device, room))
-    work = _work(resolved, prepared, model, method=method, device=device, objective=objective)
+    work = _work(resolved, prepared, model, method=method, device=device, objective=objective, roles=roles)
     watch = _watch(work, prepared)
     asked = Questions(questions, prepared.render, run, work.objective.eats)
     return Ready(resolved, prepared, work, watch, asked, base, [*told, *_first_lines(resolved, work, watch)], found)
@@ -145,7 +149,14 @@ def _chosen(device: Device, room: devices.Room) -> dict[str, tuple[Any, str]]:
 
 
 def _work(
-    resolved: Resolved, prepared: Prepared, model: Loaded, *, method: Any, device: Device, objective: Objective
+    resolved: Resolved,
+    prepared: Prepared,
+    model: Loaded,
+    *,
+    method: Any,
+    device: Device,
+    objective: Objective,
+    roles: dict[str, Any],
 ) -> Work:
     run, train_ = resolved.run, resolved.run.train
     named = [(name, parameter) for name, parameter in model.model.named_parameters() if parameter.requires_grad]
@@ -171,6 +182,7 @@ def _work(
         total=total,
         evaluate_every=every(keep.evaluate, total),
         save_every=every(keep.save, total),
+        roles=roles,
     )
 
 
