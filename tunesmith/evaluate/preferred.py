@@ -40,7 +40,7 @@ def metrics_of(run: Run, objective: Any) -> tuple[list[str], str, str]:
     ]
     if problems:
         raise SpecError(problems)
-    names = list(dict.fromkeys([*(wanted or usual), *usual, *([] if judged else ["nll"])]))
+    names: list[str] = list(dict.fromkeys([*(wanted or usual), *usual, *([] if judged else ["nll"])]))
     primary = run.prove.primary or names[0]
     return names, primary, "given" if wanted else {"reward_auc": "judged", "reward_accuracy": "gained"}.get(primary, "likelier")
 

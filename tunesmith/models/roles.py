@@ -10,19 +10,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from tunesmith.batch import Batch
 from tunesmith.errors import Problem, SpecError
-from tunesmith.methods import Method
 from tunesmith.models.hub import folder_of
 from tunesmith.models.load import load_model, load_tokenizer
 from tunesmith.models.views import Head, Seen, see
 from tunesmith.run import Run
 from tunesmith.spec import OBJECTIVES
 from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.methods import Method
 
 
 @dataclass(frozen=True)

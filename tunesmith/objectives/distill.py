@@ -7,7 +7,7 @@ keeps its size beside that of the hard labels (Hinton et al. 2015, section 2); T
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -29,7 +29,7 @@ class Distill(Objective):
     """Learns the answers as a larger model with the same vocabulary would weigh every token of them."""
 
     eats, unit, roles = Chat, "token", frozenset({"teacher"})
-    measures = {"divergence": False, "nll": False}
+    measures: ClassVar[dict[str, bool]] = {"divergence": False, "nll": False}
 
     class Config(Spec):
         """A teacher's distribution over the tokens of the answers."""
