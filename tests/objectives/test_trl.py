@@ -57,7 +57,8 @@ def same(ours: tuple[float, torch.Tensor], loss: torch.Tensor, policy: Any) -> N
 
 
 DPO: list[dict[str, Any]] = [
-    {"loss": name} for name in ("sigmoid", "hinge", "ipo", "nca_pair", "bco_pair", "sppo_hard", "apo_zero", "apo_down", "discopop")
+    {"loss": name}
+    for name in ("sigmoid", "hinge", "ipo", "nca_pair", "bco_pair", "sppo_hard", "apo_zero", "apo_down", "discopop")
 ]  # fmt: skip
 DPO += [{"loss": name, "label_smoothing": 0.2} for name in ("robust", "exo_pair")]
 DPO += [{"loss": "sigmoid", "length_normalized": True, "beta": 2.0}, {"loss": "sigmoid", "beta": 0.5}]

@@ -13,6 +13,7 @@ import torch
 from safetensors.numpy import load_file
 
 from methods.test_contract import CASES, called
+from training import runs
 from tunesmith.batch import Batch
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.errors import CheckpointError
@@ -20,14 +21,13 @@ from tunesmith.folder import RunFolder
 from tunesmith.models.load import load_model, load_tokenizer
 from tunesmith.models.roles import reference_at_hand
 from tunesmith.models.views import see
-from tunesmith.run import Resolved, validate
 from tunesmith.overrides import with_overrides
+from tunesmith.run import Resolved, validate
 from tunesmith.spec import METHODS
 from tunesmith.training.health import Falling
 from tunesmith.training.progress import Shown
 from tunesmith.training.reference import Reference
 from tunesmith.training.start import train
-from training import runs
 
 
 def pairs() -> list[dict[str, Any]]:

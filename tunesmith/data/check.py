@@ -80,8 +80,11 @@ def _shown(sequences: tuple[Tokens, ...]) -> tuple[Tokens, ...]:
 
 def _title(name: str, tokens: Tokens) -> str:
     """A sequence by its row, and which of the row's answers it holds."""
-    kind = next((column for column in ("side", "desirable") if column in tokens.columns), None)
-    return f"{name}  {say(f'check.{kind}_{tokens.columns[kind]:d}')}" if kind else name
+    columns = tokens.columns
+    side, desirable = columns.get("side"), columns.get("desirable")
+    if side is not None:
+        return f"{name}  {say(f'check.side_{side}')}"
+    return name if desirable is None else f"{name}  {say(f'check.desirable_{desirable}')}"
 
 
 def bars(lengths: dict[str, Any]) -> list[str]:

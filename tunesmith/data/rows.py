@@ -139,8 +139,8 @@ class Encoder:
             return say("labelled.wrong_kind", objective=self.objective.name, eats=self.objective.eats.__name__.lower())
         fitting = [name for name in OBJECTIVES.names() if OBJECTIVES.get(name).eats is type(example)]
         known = texts(language(), "kinds")
-        kind = known.get(type(example).__name__.lower(), type(example).__name__)
-        needs = known.get(f"{self.objective.eats.__name__.lower()}_row", self.objective.eats.__name__)
+        kind = known.get(f"is_{type(example).__name__.lower()}", type(example).__name__)
+        needs = known.get(f"row_{self.objective.eats.__name__.lower()}", self.objective.eats.__name__)
         return say("ledger.wrong_kind", kind=kind, objective=self.objective.name, needs=needs, better=" / ".join(fitting) or "-")
 
     def examples(self, reading: Reading, wanted: dict[tuple[Path, int], int]) -> Iterator[tuple[tuple[Path, int], Example]]:

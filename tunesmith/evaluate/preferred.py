@@ -33,7 +33,7 @@ def metrics_of(run: Run, objective: Any) -> tuple[list[str], str, str]:
         usual.reverse()
     able = [name for name in METRICS.names() if METRICS.get(name).reads in (("judged",) if judged else ("pair", "reward", "nll"))]
     wanted = refuse_others(run, able)
-    names = list(dict.fromkeys([*(wanted or usual), *usual, *([] if judged else ["nll"])]))
+    names: list[str] = list(dict.fromkeys([*(wanted or usual), *usual, *([] if judged else ["nll"])]))
     primary = run.prove.primary or names[0]
     return names, primary, "given" if wanted else {"reward_auc": "judged", "reward_accuracy": "gained"}.get(primary, "likelier")
 

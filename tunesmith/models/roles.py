@@ -9,13 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from tunesmith.batch import Batch
-from tunesmith.methods import Method
+from tunesmith.errors import Problem, SpecError
+from tunesmith.models.hub import folder_of
+from tunesmith.models.load import load_model, load_tokenizer
 from tunesmith.models.views import Head, Seen, see
+from tunesmith.run import Run
+from tunesmith.spec import OBJECTIVES
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.methods import Method
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,26 @@ class _Switched(Head):
         """fp32 logits of the base ``[n, V]``."""
         with as_base(self.policy):
             return self.after(self.module(hidden_nD).float())
+
+
+def teacher_folder(run: Run, tokenizer: Any) -> Path | None:
+    """The folder of the run's teacher; None where its objective has none, SpecError where it has another vocabulary."""
+    if "teacher" not in OBJECTIVES.get(run.objective.name).roles:
+        return None
+    name = run.objective.teacher
+    folder = folder_of(run.model.model_copy(update={"path": name, "revision": None}))
+    own, theirs = tokenizer.get_vocab(), load_tokenizer(folder, trust_remote_code=run.model.trust_remote_code).get_vocab()
+    if own != theirs:
+        differing = sum(own.get(token) != theirs.get(token) for token in {*own, *theirs})
+        told = say("load.other_vocabulary", teacher=name, own=len(own), theirs=len(theirs), differing=differing)
+        raise SpecError(Problem("objective.teacher", told))
+    return folder
+
+
+def teacher(folder: Path, run: Run, *, dtype: torch.dtype, device: Any) -> Role:
+    """The teacher, loaded to be looked at."""
+    loaded = load_model(folder, dtype=dtype, device=device, trust_remote_code=run.model.trust_remote_code)
+    return Role(loaded.model, loaded.layout)
 
 
 def reference_at_hand(model: Any, layout: str, method: Method) -> Role | None:

@@ -5,18 +5,21 @@ Departure: the SFT term is per token of each answer, as in TRL but for its pooli
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt
 
-from tunesmith.batch import Batch, Loss
+from tunesmith.batch import Batch, Loss, Tokens
 from tunesmith.errors import Problem, SpecError
-from tunesmith.examples import Preference
+from tunesmith.examples import Example, Preference
 from tunesmith.objectives import OBJECTIVES, Objective
 from tunesmith.objectives._pairs import RATE_FACTOR, WATCHED, encode_pair, see_pairs
 from tunesmith.objectives.dpo import LOSSES
 from tunesmith.spec import Spec
 from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.data.render import Render
 
 
 @OBJECTIVES.register
@@ -25,7 +28,6 @@ class Cpo(Objective):
 
     eats, unit = Preference, "example"
     measures, rate_factor = WATCHED, RATE_FACTOR
-    encode = staticmethod(encode_pair)
 
     class Config(Spec):
         """Preference pairs against a uniform reference."""
@@ -45,9 +47,13 @@ class Cpo(Objective):
             told = say("preference.no_smoothing", loss=config.loss, known="sigmoid")
             raise SpecError(Problem("objective.label_smoothing", told))
 
+    def encode(self, example: Example, render: Render) -> list[Tokens]:
+        """Both sides after their common prompt."""
+        return encode_pair(example, render)
+
     def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
         """DPO's losses with the log-probabilities in the place of the log-ratios."""
         config, pairs = self.config, see_pairs(models, batch)
         scores_P2 = pairs.averages_P2 if config.loss == "ipo" else pairs.logprobs_P2
-        losses_P = LOSSES[config.loss](*scores_P2.unbind(1), config)
+        losses_P = LOSSES[config.loss](scores_P2[:, 0], scores_P2[:, 1], config)
         return pairs.loss(losses_P + config.sft * pairs.nll_P, config.beta * scores_P2)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt
 
-from tunesmith.batch import Batch, Loss
+from tunesmith.batch import Batch, Loss, Tokens
 from tunesmith.errors import Problem, SpecError
-from tunesmith.examples import Preference
+from tunesmith.examples import Example, Preference
 from tunesmith.objectives import OBJECTIVES, Objective
 from tunesmith.objectives._pairs import RATE_FACTOR, WATCHED, encode_pair, see_pairs, smoothed
 from tunesmith.spec import Spec
@@ -21,6 +21,8 @@ from tunesmith.words import say
 
 if TYPE_CHECKING:
     import torch
+
+    from tunesmith.data.render import Render
 
 Name = Literal[
     "sigmoid", "hinge", "ipo", "robust", "exo_pair", "nca_pair", "bco_pair", "sppo_hard", "apo_zero", "apo_down", "discopop"
@@ -36,7 +38,6 @@ class Dpo(Objective):
 
     eats, unit, roles = Preference, "example", frozenset({"reference"})
     measures, rate_factor = WATCHED, RATE_FACTOR
-    encode = staticmethod(encode_pair)
 
     class Config(Spec):
         """Preference pairs against a reference."""
@@ -61,6 +62,10 @@ class Dpo(Objective):
             raise SpecError(Problem("objective.label_smoothing", told))
         if config.loss == "exo_pair" and not smoothing:
             raise SpecError(Problem("objective.label_smoothing", say("preference.needs_smoothing")))
+
+    def encode(self, example: Example, render: Render) -> list[Tokens]:
+        """Both sides after their common prompt."""
+        return encode_pair(example, render)
 
     def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
         """The chosen loss of each pair, and the sft term."""

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge
 
-from tunesmith.batch import Batch, Loss
-from tunesmith.examples import Preference
+from tunesmith.batch import Batch, Loss, Tokens
+from tunesmith.examples import Example, Preference
 from tunesmith.objectives import OBJECTIVES, Objective
 from tunesmith.objectives._pairs import RATE_FACTOR, WATCHED, encode_pair, see_pairs, smoothed
 from tunesmith.spec import Spec
 
 if TYPE_CHECKING:
     import torch
+
+    from tunesmith.data.render import Render
 
 
 @OBJECTIVES.register
@@ -27,13 +29,16 @@ class Orpo(Objective):
 
     eats, unit = Preference, "example"
     measures, rate_factor = WATCHED, RATE_FACTOR
-    encode = staticmethod(encode_pair)
 
     class Config(Spec):
         """Preference pairs with an SFT term."""
 
         beta: Annotated[float, Ge(0)] = 0.1
         """Weight of the odds ratio beside the SFT loss (the paper's lambda)."""
+
+    def encode(self, example: Example, render: Render) -> list[Tokens]:
+        """Both sides after their common prompt."""
+        return encode_pair(example, render)
 
     def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
         """-log p(chosen) per token - beta log sigmoid(log odds ratio)."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt, Lt
 
-from tunesmith.batch import Batch, Loss
-from tunesmith.examples import Preference
+from tunesmith.batch import Batch, Loss, Tokens
+from tunesmith.examples import Example, Preference
 from tunesmith.objectives import OBJECTIVES, Objective
 from tunesmith.objectives._pairs import RATE_FACTOR, WATCHED, encode_pair, see_pairs, smoothed
 from tunesmith.spec import Spec
+
+if TYPE_CHECKING:
+    from tunesmith.data.render import Render
 
 
 @OBJECTIVES.register
@@ -19,7 +22,6 @@ class Simpo(Objective):
 
     eats, unit = Preference, "example"
     measures, rate_factor = WATCHED, RATE_FACTOR
-    encode = staticmethod(encode_pair)
 
     class Config(Spec):
         """Preference pairs by length-normalised likelihood."""
@@ -32,6 +34,10 @@ class Simpo(Objective):
         """Share of pairs that are taken to be labelled the wrong way round."""
         sft: Annotated[float, Ge(0)] = 0.0
         """Weight of the chosen answer's own loss per token (CPO-SimPO); without a reference it is all that holds the model."""
+
+    def encode(self, example: Example, render: Render) -> list[Tokens]:
+        """Both sides after their common prompt."""
+        return encode_pair(example, render)
 
     def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
         """-log sigmoid(beta (average of chosen - average of rejected) - gamma)."""

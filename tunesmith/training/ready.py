@@ -14,7 +14,7 @@ from tunesmith.methods import METHODS
 from tunesmith.models.hub import folder_of
 from tunesmith.models.load import Loaded, load_model, load_tokenizer
 from tunesmith.models.parent import parent_of
-from tunesmith.models.roles import reference_at_hand
+from tunesmith.models.roles import reference_at_hand, teacher, teacher_folder
 from tunesmith.run import Resolved
 from tunesmith.training import device as devices
 from tunesmith.training.device import Device
@@ -63,13 +63,16 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown) -> R
         raise DataError(Problem("data.path", say("train.no_rows")))
     resolved = fill(resolved, from_rows(resolved.run, len(prepared.train)))
     run = resolved.run
+    teaching = teacher_folder(run, prepared.render.tokenizer)
 
     shown(say("train.loading"), 0, 1)
     dtype = device.dtype if run.model.dtype == "auto" else devices.DTYPES[run.model.dtype]
     seed_everything(run.train.seed)  # a new head is drawn as it is loaded
     head = {"head": prepared.objective.head, "outputs": prepared.objective.outputs}
     model = load_model(base, dtype=dtype, device=device.place, trust_remote_code=trust, **head)
-    objective = prepared.objective
+    objective, roles = prepared.objective, {}
+    if teaching is not None:
+        roles["teacher"] = teacher(teaching, run, dtype=dtype, device=device.place)
     prepared = with_others(objective, prepared)
     found, told = None, []
     if "reference" in objective.roles:
@@ -87,7 +90,7 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown) -> R
     if room.checkpointing:
         model.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     resolved = fill(resolved, _chosen(device, room))
-    work = _work(resolved, prepared, model, method=method, device=device)
+    work = _work(resolved, prepared, model, method=method, device=device, roles=roles)
     watch = _watch(work, prepared)
     asked = Questions(questions, prepared.render, run, work.objective)
     parent = parent_of(run.model.path)
@@ -148,7 +151,7 @@ def _chosen(device: Device, room: devices.Room) -> dict[str, tuple[Any, str]]:
     return {path: (value, reasons.get(path, "")) for path, value in values.items()}
 
 
-def _work(resolved: Resolved, prepared: Prepared, model: Loaded, *, method: Any, device: Device) -> Work:
+def _work(resolved: Resolved, prepared: Prepared, model: Loaded, *, method: Any, device: Device, roles: dict[str, Any]) -> Work:
     run, train_ = resolved.run, resolved.run.train
     named = [(name, parameter) for name, parameter in model.model.named_parameters() if parameter.requires_grad]
     assert train_.batch and train_.learning_rate and train_.micro_tokens, "open values were filled above"
@@ -173,6 +176,7 @@ def _work(resolved: Resolved, prepared: Prepared, model: Loaded, *, method: Any,
         total=total,
         evaluate_every=every(keep.evaluate, total),
         save_every=every(keep.save, total),
+        roles=roles,
     )
 
 

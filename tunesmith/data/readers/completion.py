@@ -37,7 +37,9 @@ class Completion(Reader):
 
     def read(self, row: Row) -> Chat:
         """The first of the pairs that the row has."""
-        asked, answered = next((pair for pair in _PAIRS if pair[0] in row and pair[1] in row), _PAIRS[0])
+        there = [pair for pair in _PAIRS if pair[0] in row and pair[1] in row] or [_PAIRS[0]]
+        # A row that is only asked has all fields, but only its own hold something.
+        asked, answered = next((pair for pair in there if row.get(pair[0]) not in (None, "")), there[0])
         question, answer, system = text_of(row, asked), text_of(row, answered), system_turn(row)
         turns = (*system, *pairs(row), Turn("user", question), Turn("assistant", answer))
         names = {"question": question, "answer": answer, **({"system": system[0].content} if system else {})}
