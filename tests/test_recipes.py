@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from models.headed import encoder
+
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 STAGES = "rlhf"
 # The real file that each recipe was written for, and what makes it tiny.
@@ -25,6 +27,7 @@ FILES = {
     "reward": "reward_zh/dpo_zh_500.jsonl",
     "embed": "pairs_stsb_zh/sts-b-train.txt",
     STAGES: "alpaca_zh/alpaca_zh_demo.json reward_zh/dpo_zh_500.jsonl dpo_zh/dpo_zh_demo.json",
+    "classify_questions": "package:trec",
 }
 
 
@@ -67,28 +70,32 @@ def test_a_recipe_is_under_25_lines(recipe: Path) -> None:
 def test_a_recipe_runs_at_tiny_size(recipe: Path, tiny_qwen: Path, shared_data: Path, tmp_path: Path) -> None:
     import tunesmith as ts
 
+    encoders = recipe.stem.startswith("classify")
     file = FILES[recipe.stem]
     path = file if file.startswith("package:") else str(shared_data / file)
     changes: dict[str, Any] = {
-        "model": str(tiny_qwen),
+        "model": str(encoder(tmp_path / "encoder") if encoders else tiny_qwen),
         "data.path": path,
         "data.limit": 14 if recipe.stem == "customer_service" else 24,
         "data.held_out": 4,
-        "data.max_length": 768,
+        "data.max_length": 128 if encoders else 768,
         "out": str(tmp_path / "run"),
         "train.steps": 2,
         "train.batch": 2,
         "questions": [],
-        **({} if recipe.stem == "embed" else {"method.rank": 4}),
         "generate.max_new_tokens": 4,
     }
+    if encoders or recipe.stem == "embed":
+        del changes["generate.max_new_tokens"]
+    else:
+        changes["method.rank"] = 4
     if recipe.stem == "distill":
         changes["objective.teacher"] = str(tiny_qwen)
     if recipe.stem != "pretrain_text":
         # A byte-level tokenizer makes long rows of Chinese; what a recipe says of length is for its own model.
         changes["data.too_long"] = "truncate"
     run = ts.train(recipe, changes)
-    assert (run.model / ("modules.json" if recipe.stem == "embed" else "adapter_config.json")).is_file()
+    assert (run.model / ("model.safetensors" if encoders or recipe.stem == "embed" else "adapter_config.json")).is_file()
     losses = [line["loss"] for line in run.steps() if "loss" in line]
     assert len(losses) == 2 and all(loss > 0 for loss in losses)
     ledger = run.read(run.ledger)

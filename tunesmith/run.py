@@ -39,7 +39,7 @@ class Model(Spec):
     """The pretrained model."""
 
     path: str
-    """Hub id, ``ms:`` id of ModelScope, folder, .gguf file, a finished run's folder, or ``starter``."""
+    """Hub id, ``ms:`` id of ModelScope, folder, .gguf file, a finished run's folder, ``package:minilm``, or ``starter``."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"

@@ -38,6 +38,8 @@ def settings_of(settings: Settings, overrides: Overrides = ()) -> Run:
     if isinstance(settings, str | Path) and Path(settings).is_dir():
         raise SpecError(Problem(str(settings), say("cli.is_folder", folder=settings)))
     plain = read_settings(settings) if isinstance(settings, str | Path) else settings
+    if "stages" in plain:
+        raise SpecError(Problem("stages", say("stages.for_rlhf")))
     peer = peer_of(plain)
     if peer is not None:
         raise SpecError(translate(plain, peer).text())

@@ -36,8 +36,8 @@ class _Seen:
     def add(self, example: Labelled) -> None:
         labels = example.labels
         self.rows += 1
-        if isinstance(labels, float):
-            self.numbers.append(labels)
+        if isinstance(labels, float | int):
+            self.numbers.append(float(labels))
         else:
             self.names.update(set(labels))
             self.not_one += len(labels) != 1
@@ -89,8 +89,8 @@ class Classes:
         """What is learned for one row: the index of its class, a 0 or 1 for each class, or the number."""
         labels = example.labels
         if self.problem == "regression":
-            return labels if isinstance(labels, float) else float(labels[0])
-        own = (_name(labels),) if isinstance(labels, float) else labels
+            return float(labels if isinstance(labels, float | int) else labels[0])
+        own = (_name(labels),) if isinstance(labels, float | int) else labels
         if self.problem == "single_label_classification":
             return self.names.index(own[0])
         return np.array([name in own for name in self.names], np.float32)

@@ -115,17 +115,17 @@ class Reading:
         # A folder with a file for each class; lines that name their class themselves need no other name.
         if bare and not READERS.get("label_first").matches(frozenset(known.columns), first[0].row if first else {}):
             return Opened(known, READERS.get("labelled")(), {}, label=file.name.partition(".")[0], **how)
-        refused: DataError | None = None
+        reader, refused = None, None
         try:
             reader = choose(known, first, columns=columns, reader=named, eats=self.eats)
         except DataError as error:
             refused = error
-        if not (columns or named) and (refused or (self.eats is Labelled and reader.gives is not Labelled)):
+        if not (columns or named) and (reader is None or (self.eats is Labelled and reader.gives is not Labelled)):
             guess, told_by = self._guess(known, first)
             if guess is not None:
                 return Opened(known, choose(known, first, columns=guess, eats=self.eats), guess, told_by=told_by, **how)
-        if refused:
-            raise refused
+        if reader is None:
+            raise refused or AssertionError("a file without a reader was refused")
         return Opened(known, reader, columns, **how)
 
     def _guess(self, known: FileFacts, first: list[Located]) -> tuple[dict[str, str] | None, str]:

@@ -158,7 +158,8 @@ def temperature(outputs_nC: np.ndarray, labels: np.ndarray) -> float:
         total = highest + np.log(np.exp(scaled - highest[:, None]).sum(-1))
         return float((total - scaled[np.arange(len(labels)), labels]).mean())
 
-    return round(float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x)), 4)
+    found: Any = minimize_scalar(loss, bounds=(-3, 3), method="bounded")
+    return round(float(np.exp(found.x)), 4)
 
 
 def best_threshold(chances: np.ndarray, labels: np.ndarray) -> float:

@@ -195,7 +195,8 @@ class Predictor:
             value = named.get(name)
             if isinstance(value, list) and len(value) == 1 and name not in LISTS and isinstance(value[0], str):
                 named[name] = value[0]
-        filled = {name: "" for name in reader.fields if name not in named}
+        # A label's reader goes by which columns are there.
+        filled = {name: "" for name in reader.fields if name not in named and reader.gives is not Labelled}
         return reader.read({**named, **filled}), filled
 
     def _read(self, row: Row) -> Chat | Text:

@@ -90,7 +90,8 @@ def _metrics(run: Run, outputs: Outputs) -> tuple[list[str], str, str]:
         usual = ("macro_f1", "accuracy", "roc_auc")
     reads = ("number",) if outputs.problem == "regression" else ("choice", "options")
     able = [name for name in METRICS.names() if METRICS.get(name).reads in reads]
-    wanted = list(dict.fromkeys([*run.prove.metrics, *([run.prove.primary] if run.prove.primary else [])]))
+    given: list[str] = [*run.prove.metrics, *([run.prove.primary] if run.prove.primary else [])]
+    wanted = list(dict.fromkeys(given))
     wrong = [name for name in wanted if name not in able]
     if wrong:
         known = ", ".join(able)
@@ -111,7 +112,8 @@ def _training(run: Run, prepared: Prepared) -> tuple[list[str], list[Choice]]:
     wanted = {item.id: item for item in evenly(prepared.train, MOST_TRAINING_ROWS)}
     rows = chosen_rows(examples(run.data, Labelled), {*wanted}, {item.id for item in _all(prepared)})
     meaning = Meaning(prepared.objective.outputs)
-    found = [(text_of(example), meaning.reference(wanted[place].tokens[0])) for place, example in rows]
+    labelled = [(place, example) for place, example in rows if isinstance(example, Labelled)]
+    found = [(text_of(example), meaning.reference(wanted[place].tokens[0])) for place, example in labelled]
     return [text for text, _ in found], [label for _, label in found]
 
 

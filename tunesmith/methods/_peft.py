@@ -87,7 +87,7 @@ def linear_layers(model: torch.nn.Module) -> Layers:
     import torch
     from transformers.pytorch_utils import Conv1D
 
-    linear = {name: part for name, part in model.named_modules() if isinstance(part, torch.nn.Linear | Conv1D)}
+    linear: Layers = {name: part for name, part in model.named_modules() if isinstance(part, torch.nn.Linear | Conv1D)}
     return _outside_head(model, linear)
 
 

@@ -9,6 +9,7 @@ from tunesmith.data.fetch import find_data, looks_local, snapshot
 from tunesmith.errors import ModelError, Problem
 from tunesmith.folder import RunFolder
 from tunesmith.models.merged import merged
+from tunesmith.models.packaged import packaged_model
 from tunesmith.models.starter import convert_gguf, starter
 from tunesmith.run import Model
 from tunesmith.words import say
@@ -33,6 +34,8 @@ def find_model(path: str, *, revision: str | None = None, code: bool = False) ->
     """
     if path == "starter":
         return starter()
+    if path.startswith("package:"):
+        return packaged_model(path.removeprefix("package:"))
     here = Path(path).expanduser()
     if here.is_file():
         if here.suffix != ".gguf":

@@ -49,7 +49,7 @@ def _merge(base: Path, adapter: Path, draft: Path) -> None:
 
     told = json.loads((adapter / "tunesmith.json").read_text(encoding="utf-8")) if (adapter / "tunesmith.json").is_file() else {}
     how: dict[str, Any] = {"dtype": "auto", "use_safetensors": True, "local_files_only": True}
-    known = head_in(told) if told else {"head": "language"}
+    known: dict[str, Any] = head_in(told) if told else {"head": "language"}
     if known["head"] == "language":
         plain: Any = AutoModelForCausalLM.from_pretrained(base, **how)
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tunesmith.evaluate.metrics import METRICS, Metric
 
 
@@ -12,6 +14,6 @@ class MeanAbsoluteError(Metric):
     reads = "number"
     higher = False
 
-    def score(self, prediction: float, reference: float) -> float:
+    def score(self, prediction: Any, reference: Any) -> float:
         """The distance."""
         return abs(float(prediction) - float(reference))

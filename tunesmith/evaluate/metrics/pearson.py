@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +16,11 @@ class Pearson(Metric):
 
     reads = "number"
 
-    def score(self, prediction: float, reference: float) -> float:
+    def score(self, prediction: Any, reference: Any) -> float:
         """Minus the distance; the correlation itself exists only over items."""
         return -abs(float(prediction) - float(reference))
 
-    def statistics(self, predictions: Sequence[float], references: Sequence[float]) -> np.ndarray:
+    def statistics(self, predictions: Sequence[Any], references: Sequence[Any]) -> np.ndarray:
         """1, x, y, x², y², xy of each item."""
         x, y = np.array(predictions, np.float64), np.array(references, np.float64)
         return np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=-1)
@@ -27,5 +28,7 @@ class Pearson(Metric):
     def value(self, sums: np.ndarray) -> np.ndarray:
         """Between -1 and 1."""
         x, y, xx, yy, xy = np.moveaxis(sums[..., 1:] / sums[..., :1], -1, 0)
-        spread = np.sqrt(np.maximum((xx - x * x) * (yy - y * y), 0))
-        return np.where(spread > 1e-9, (xy - x * y) / np.where(spread > 1e-9, spread, 1), 0.0)
+        # What is left of a difference of equal moments is rounding.
+        varies = (xx - x * x > 1e-12 * xx) & (yy - y * y > 1e-12 * yy)
+        spread = np.sqrt(np.where(varies, (xx - x * x) * (yy - y * y), 1))
+        return np.where(varies, (xy - x * y) / spread, 0.0)
