@@ -81,7 +81,7 @@ def test_a_recipe_runs_at_tiny_size(recipe: Path, tiny_qwen: Path, shared_data: 
         "data.max_length": 128 if encoders else 768,
         "out": str(tmp_path / "run"),
         "train.steps": 2,
-        "train.batch": 2,
+        "train.batch": 8 if recipe.stem == "embed" else 2,  # two rows of one grade have nothing to rank
         "questions": [],
         "generate.max_new_tokens": 4,
     }

@@ -240,7 +240,7 @@ def _rows(making: _Making, prepared: Prepared) -> None:
         "longest": lengths[-1],
     }
     best = making.run.train.keep.best_by
-    own = ["loss", *prepared.objective.measures]
+    own = ["loss", *prepared.objective.measured()]
     if prepared.objective.gives == "vectors" and best not in own:
         making.problems.append(Problem("train.keep.best_by", say("embed.best_by", value=repr(best), known=", ".join(own))))
     if prepared.watch and prepared.objective.head == "language" and chosen_among_options(making.run):

@@ -21,8 +21,10 @@ __all__ = ["OBJECTIVES", "Objective", "Ranks"]
 class Ranks(Protocol):
     """The processes of a run, as an objective sees them. Called, it adds each number that it is given over them."""
 
-    several: bool
-    """Whether there is more than one."""
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one."""
+        ...
 
     def __call__(self, *values: float) -> list[float]:
         """Each value summed."""
@@ -65,6 +67,10 @@ class Objective:
     def learn(self, examples: Iterable[Example]) -> list[str]:
         """Once, before the first ``encode``: what must be known of all rows, such as their labels; notes for the ledger."""
         return []
+
+    def measured(self) -> dict[str, bool]:
+        """Of ``measures`` those that its rows allow, known once it has seen them."""
+        return self.measures
 
     def repeats(self, tokens: tuple[Tokens, ...]) -> float:
         """How often a training row is seen in an epoch."""

@@ -88,8 +88,11 @@ class Embed(Objective):
             problems.append(Problem("objective.loss", say("embed.no_negatives", loss=name)))
         if problems:
             raise SpecError(problems)
-        self.measures = dict.fromkeys(GRADED if name == "cosent" else RANKED, True)
         return [say(f"embed.note_{name}", rows=len(pairs), negatives=negatives)]
+
+    def measured(self) -> dict[str, bool]:
+        """Rank correlation where rows grade, else what is found among all texts."""
+        return dict.fromkeys(GRADED if self.loss_name == "cosent" else RANKED, True)
 
     def encode(self, example: Example, render: Render) -> list[Tokens]:
         """The text, its partner, and its negatives, a sequence each."""

@@ -135,7 +135,7 @@ class Watch:
     _metric: Any = None
 
     def __post_init__(self) -> None:
-        own = self.objective.measures
+        own = self.objective.measured()
         if self.keep.best_by != "loss" and self.keep.best_by not in own:
             self._metric = _metric(self.keep.best_by)
         higher = self._metric.higher if self._metric else own.get(self.keep.best_by, False)

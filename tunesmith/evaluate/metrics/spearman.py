@@ -16,7 +16,7 @@ class Spearman(Metric):
 
     reads, adds_up, redrawn = "number", False, True
 
-    def score(self, prediction: float, reference: float) -> float:
+    def score(self, prediction: Any, reference: Any) -> float:
         """Minus the distance; the correlation itself exists only over items."""
         return -abs(float(prediction) - float(reference))
 
