@@ -11,17 +11,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import DataError, Problem, SpecError
-from tunesmith.evaluate import rivals
+from tunesmith.evaluate import preferred, rivals
 from tunesmith.evaluate.hard_prompt import prompted, read_prompt
 from tunesmith.evaluate.judge import item_scores, judge, metric, rows_of
 from tunesmith.evaluate.proof import Proof
 from tunesmith.evaluate.score import likeliest, likelihoods
 from tunesmith.evaluate.statistics import LEVEL, RESAMPLES
-from tunesmith.evaluate.task import Task, choose_best_shots, final, question_of, task_of
+from tunesmith.evaluate.task import Task, choose_best_shots, evenly, final, question_of, task_of
+from tunesmith.examples import Feedback, Preference
 from tunesmith.folder import RunFolder, write_whole
 from tunesmith.methods import METHODS
 from tunesmith.run import Generate, Run
-from tunesmith.spec import METRICS
+from tunesmith.spec import METRICS, OBJECTIVES
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -55,28 +56,28 @@ def prove(
     from tunesmith.models.generate import own_defaults
     from tunesmith.models.load import load_run
 
-    run = folder.resolved().run
+    run, tell = folder.resolved().run, progress or (lambda phase, done, of: None)
     asked = read_prompt(prompt or run.prove.prompt)
     tuned = load_run(folder)
     prepared = prepared_again(folder, run, tuned.tokenizer, progress)
+    objective = OBJECTIVES.get(run.objective.name)
+    if objective.eats in (Preference, Feedback):
+        chosen = evenly(prepared.proof, items or run.prove.items)
+        with base_of(folder, run, tuned) as base:
+            known = preferred.known(base, chosen, tell)
+        names, primary, reason = preferred.metrics_of(run, objective)
+        records = preferred.records(chosen, known, preferred.known(tuned, chosen, tell), names)
+        return conclude(folder, run, records, names, primary, primary_reason=reason, fingerprint=prepared.fingerprint)
     task = task_of(run, prepared, items=items or run.prove.items, shots=run.prove.shots if shots is None else shots)
     names, primary, reason = metrics_of(run, task)
-    contest = Contest(task, settings_for(run, task), progress or (lambda phase, done, of: None))
+    contest = Contest(task, settings_for(run, task), tell)
     contest.cheap(run.train.seed)
     with base_of(folder, run, tuned) as base:
         defaults = own_defaults(base.model)
         shown = contest.untuned(base, asked, run.train.seed)
     contest.model("tuned", tuned)
-    records = contest.records(names)
-    judged = judge(records, names, seed=run.train.seed)
-    compared = judged["differences"]["base"][primary]
-    found = {
-        "primary": primary,
+    more = {
         "primary_reason": reason,
-        "items": int(rows_of(records).max()) + 1,
-        **{name: compared[name] for name in ("verdict", "smallest_effect", "items_needed")},
-        **judged,
-        "higher_is_better": {name: metric(name).higher for name in names},
         "stopped": contest.stopped,
         "seconds": contest.seconds,
         "generation": {**contest.settings.model_dump(mode="json"), "folder_defaults": defaults} if task.prompts else None,
@@ -84,10 +85,42 @@ def prove(
         "prompt": asked,
         "shots": [task.training[index][0] for index in shown],
         "shots_wanted": run.prove.shots if shots is None else shots,
+        "fingerprint": prepared.fingerprint,
+    }
+    return conclude(folder, run, contest.records(names), names, primary, **more)
+
+
+NOTHING: dict[str, Any] = {"stopped": {}, "seconds": {}, "generation": None, "options": [], "shots": [], "shots_wanted": 0}
+"""What a proof without written answers has to say of them."""
+
+
+def conclude(
+    folder: RunFolder,
+    run: Run,
+    records: list[dict[str, Any]],
+    names: list[str],
+    primary: str,
+    *,
+    against: str = "base",
+    **more: Any,
+) -> Proof:
+    """Judges the records, ``against`` a contender, and writes items.jsonl and proof.json."""
+    judged = judge(records, names, seed=run.train.seed)
+    compared = judged["differences"][against][primary]
+    found = {
+        "verdict": compared["verdict"],
+        "against": against,
+        "primary": primary,
+        "items": int(rows_of(records).max()) + 1,
+        "smallest_effect": compared["smallest_effect"],
+        "items_needed": compared["items_needed"],
+        **judged,
+        "higher_is_better": {name: metric(name).higher for name in names},
+        **NOTHING,
+        **more,
         "seed": run.train.seed,
         "resamples": RESAMPLES,
         "level": LEVEL,
-        "fingerprint": prepared.fingerprint,
     }
     return written(folder, records, found)
 

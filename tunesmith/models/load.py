@@ -273,7 +273,8 @@ def renderer(place: Path, tokenizer: Any, data: Data) -> Render:
     from tunesmith.data.render import Render
 
     told = json.loads((place / FACTS).read_text(encoding="utf-8"))
-    render = Render(tokenizer, data, max_length=data.max_length, head=OBJECTIVES.get(told["objective"]).head)
+    objective = OBJECTIVES.get(told["objective"])
+    render = Render(tokenizer, data, max_length=data.max_length, head=objective.head, eats=objective.eats)
     if render.fingerprint != told["template_fingerprint"]:
         raise ModelError(Problem(str(place), say("load.template_changed")))
     return render
