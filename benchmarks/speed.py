@@ -23,6 +23,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from transformers import TrainerCallback
+
 HERE = Path(__file__).parent
 ROWS_PER_STEP = 16
 RANK = 8
@@ -94,7 +96,20 @@ def settings(out: str, batch: int) -> dict[str, Any]:
     }
 
 
-def run_tutorial(rows: list[dict[str, list[int]]], folder: Path, out: str) -> float:
+class Clock(TrainerCallback):
+    """The seconds of each optimizer step of a Trainer."""
+
+    def __init__(self) -> None:
+        self.started, self.seconds = 0.0, []
+
+    def on_step_begin(self, *_: Any, **__: Any) -> None:
+        self.started = time.perf_counter()
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        self.seconds.append(time.perf_counter() - self.started)
+
+
+def run_tutorial(rows: list[dict[str, list[int]]], folder: Path, out: str) -> list[float]:
     """What the tutorials do: every row padded to 512, full logits."""
     from datasets import Dataset
     from transformers import Trainer, TrainingArguments
@@ -104,27 +119,23 @@ def run_tutorial(rows: list[dict[str, list[int]]], folder: Path, out: str) -> fl
         mask = [1] * len(row["input_ids"]) + [0] * missing
         return {"input_ids": row["input_ids"] + [2] * missing, "labels": row["labels"] + [-100] * missing, "attention_mask": mask}
 
-    trainer = Trainer(
-        lora_model(folder), TrainingArguments(**settings(out, 4)), train_dataset=Dataset.from_list([pad(row) for row in rows])
-    )
-    start = time.perf_counter()
-    trainer.train()
-    return time.perf_counter() - start
+    clock, padded = Clock(), Dataset.from_list([pad(row) for row in rows])
+    Trainer(lora_model(folder), TrainingArguments(**settings(out, 4)), train_dataset=padded, callbacks=[clock]).train()
+    return clock.seconds
 
 
-def run_trl(rows: list[dict[str, list[int]]], folder: Path, out: str) -> float:
+def run_trl(rows: list[dict[str, list[int]]], folder: Path, out: str) -> list[float]:
     """TRL with what makes it fastest on a CPU: fp32, no checkpointing, rows grouped by length."""
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
     arguments = SFTConfig(**settings(out, 8), train_sampling_strategy="group_by_length", max_length=PADDED_TO)
-    trainer = SFTTrainer(lora_model(folder), args=arguments, train_dataset=Dataset.from_list(rows))
-    start = time.perf_counter()
-    trainer.train()
-    return time.perf_counter() - start
+    clock = Clock()
+    SFTTrainer(lora_model(folder), args=arguments, train_dataset=Dataset.from_list(rows), callbacks=[clock]).train()
+    return clock.seconds
 
 
-def run_tunesmith(rows: list[dict[str, str]], folder: Path, out: str) -> float:
+def run_tunesmith(rows: list[dict[str, str]], folder: Path, out: str) -> list[float]:
     """The whole of ``tunesmith train`` on the rows' file; the seconds are those of its steps."""
     import tunesmith as ts
 
@@ -139,7 +150,7 @@ def run_tunesmith(rows: list[dict[str, str]], folder: Path, out: str) -> float:
             "train": {"epochs": 1, "batch": ROWS_PER_STEP, "learning_rate": 2e-4, "keep": {"evaluate": 0, "save": 0}},
         }
     )
-    return sum(line["seconds"] for line in run.steps() if "loss" in line)
+    return [line["seconds"] for line in run.steps() if "loss" in line]
 
 
 def measure(arm: str, name: str, data: Path, count: int) -> dict[str, float]:
@@ -156,11 +167,14 @@ def measure(arm: str, name: str, data: Path, count: int) -> dict[str, float]:
         else:
             seconds = {"tutorial": run_tutorial, "trl": run_trl}[arm](rows, folder, out)
     scored = sum(label != -100 for row in rows for label in row["labels"])
+    # Every step holds as many rows; their tokens are nearly as even.
+    warm = tokens * (1 - 1 / len(seconds)) / sum(seconds[1:]) if len(seconds) > 1 else float("nan")
     return {
         "tokens": tokens,
         "scored": scored,
-        "seconds": seconds,
-        "tokens_per_second": tokens / seconds,
+        "seconds": sum(seconds),
+        "tokens_per_second": tokens / sum(seconds),
+        "warm": warm,
         "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
         "flop": flop(tokens, scored),
     }
@@ -197,24 +211,28 @@ def once(arm: str, name: str, data: Path, count: int) -> dict[str, float]:
 
 
 def table(name: str, results: dict[str, list[dict[str, float]]], rate: float) -> list[str]:
-    base = [line["tokens_per_second"] for line in results["tutorial"]]
     first = results["tunesmith"][0]
+
+    def times(arm: str, other: str, what: str) -> str:
+        return f"{statistics.median(a[what] / b[what] for a, b in zip(results[arm], results[other], strict=True)):.1f}"
+
+    head = ["", "real tokens/s, median (range)", "times (a)", "times (b)", "without the first step", "times (a)", "times (b)"]
+    head += ["peak memory, GiB", "share of the matrix rate"]
     lines = [
         f"### {name}: {first['tokens']:.0f} real tokens, {first['scored']:.0f} of them trained",
         "",
-        "| | real tokens/s, median (range) | times (a) | times (b) | peak memory, GiB | share of the matrix rate |",
-        "|---|---|---|---|---|---|",
+        "| " + " | ".join(head) + " |",
+        "|---" * len(head) + "|",
     ]
     for arm, label in ARMS.items():
-        speeds = [line["tokens_per_second"] for line in results[arm]]
-        over_a = statistics.median(s / b for s, b in zip(speeds, base, strict=True))
-        over_b = statistics.median(s / b["tokens_per_second"] for s, b in zip(speeds, results["trl"], strict=True))
+        cells = [label]
+        for what in ("tokens_per_second", "warm"):
+            speeds = [line[what] for line in results[arm]]
+            cells += [f"{statistics.median(speeds):.0f} ({min(speeds):.0f}-{max(speeds):.0f})"]
+            cells += [times(arm, "tutorial", what), times(arm, "trl", what)]
         share = statistics.median(line["flop"] / line["seconds"] for line in results[arm]) / rate
         peak = max(line["peak_gib"] for line in results[arm])
-        lines.append(
-            f"| {label} | {statistics.median(speeds):.0f} ({min(speeds):.0f}-{max(speeds):.0f}) | {over_a:.1f} | {over_b:.1f} "
-            f"| {peak:.1f} | {share:.0%} |"
-        )
+        lines.append("| " + " | ".join([*cells, f"{peak:.1f}", f"{share:.0%}"]) + " |")
     return [*lines, ""]
 
 

@@ -235,7 +235,7 @@ def test_choosing_by_options_needs_a_small_set_of_answers(tiny_llama: Path, tmp_
 
 
 def test_a_disk_too_small(tiny_llama: Path, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("tunesmith.estimate.shutil.disk_usage", lambda place: shutil._ntuple_diskusage(10**6, 10**6, 1000))
+    monkeypatch.setattr("tunesmith.training.disk.shutil.disk_usage", lambda place: shutil._ntuple_diskusage(10**6, 10**6, 1000))
     made = plan(tiny_llama, rows, tmp_path / "run")
     assert [problem.where for problem in made.problems] == ["out"]
     assert "1000 B are free on the disk" in made.problems[0].text and "train.keep.keep" in made.problems[0].text

@@ -11,48 +11,39 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tunesmith.trees import SHORTEST_SHARED, Forest, above, plant
+
 if TYPE_CHECKING:
     import torch
-
-# Hanging a sequence from a shared segment costs an attention call and a gather; below this many
-# shared tokens it costs more than computing them again.
-SHORTEST_SHARED = 8
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """One rendered sequence. ``weights_T[t]`` is the weight of predicting ``ids_T[t]`` from ``ids_T[:t]``; 0 is context."""
+    """One rendered sequence. ``weights_T[t]`` is the weight of predicting ``ids_T[t]`` from ``ids_T[:t]``; 0 is context.
+
+    For a model with an encoder and a decoder ``ids_T`` is the decoder's side, which begins with its start token.
+    """
 
     ids_T: np.ndarray
     weights_T: np.ndarray
     columns: dict[str, Any] = field(default_factory=dict)
     """What else an objective needs: names ending in ``_T`` hold a value a token, others one value a sequence."""
+    source_ids_T: np.ndarray | None = None
+    """The encoder's side; None for a decoder alone."""
 
     def __len__(self) -> int:
-        return len(self.ids_T)
+        """Tokens that a model computes for it, both sides counted."""
+        return len(self.ids_T) + (0 if self.source_ids_T is None else len(self.source_ids_T))
+
+    @property
+    def longest(self) -> int:
+        """The longer of its sides (tokens): each has the model's whole length to itself."""
+        return max(len(self.ids_T), len(self) - len(self.ids_T))
 
     @property
     def scored(self) -> int:
         """Number of tokens with a weight; the first token of a sequence is never scored."""
         return int(np.count_nonzero(self.weights_T[1:]))
-
-
-@dataclass(frozen=True)
-class Segment:
-    """Tokens ``start`` to ``stop`` of the flat row, hanging from segment ``parent`` (-1: a root), at ``depth``."""
-
-    start: int
-    stop: int
-    parent: int
-    depth: int
-
-
-@dataclass(frozen=True, eq=False)
-class Forest:
-    """The segments of one flat row. ``cache`` holds what attention derives from them, for one call of the model."""
-
-    segments: tuple[Segment, ...]
-    cache: dict[Any, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,6 +79,12 @@ class Batch:
     example_B: torch.Tensor
     columns: dict[str, Any]
     units: float
+    units_B: torch.Tensor
+    """Of the units, those of each sequence."""
+    source_ids_BS: torch.Tensor | None = None
+    """The encoder's side of padded rows, S tokens wide; None for a decoder alone."""
+    source_mask_BS: torch.Tensor | None = None
+    """1 for a token, 0 for padding."""
 
     @classmethod
     def grow(cls, examples: Sequence[Sequence[Tokens]], *, share: bool = True, unit: str = "token") -> Batch:
@@ -100,10 +97,29 @@ class Batch:
     def padded(self, pad_id: int = 0) -> Batch:
         """The same sequences right-padded, a row each."""
         sequences = [tokens for example in self.sequences for tokens in example]
-        length = max(map(len, sequences))
-        flats = [row * length + np.arange(len(tokens)) for row, tokens in enumerate(sequences)]
+        length = max(len(tokens.ids_T) for tokens in sequences)
+        flats = [row * length + np.arange(len(tokens.ids_T)) for row, tokens in enumerate(sequences)]
         batch = _gather(self.sequences, flats, Layout(len(sequences), length, None), unit="token", pad_id=pad_id)
-        return replace(batch, units=self.units).to(self.ids_T.device)
+        batch = replace(batch, units=self.units, units_B=self.units_B)
+        sources = [tokens.source_ids_T for tokens in sequences if tokens.source_ids_T is not None]
+        if sources:
+            assert len(sources) == len(sequences), "all sequences of a batch have an encoder's side, or none has"
+            batch.source_ids_BS, batch.source_mask_BS = right_padded(sources, pad_id)
+        return batch.to(self.ids_T.device)
+
+    def members(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Flat index and sequence of every token, sequence by sequence: a shared one once for each of its owners, no padding."""
+        import torch
+
+        ends, forest = self.ends_B.tolist(), self.layout.forest
+        if forest is None:
+            pieces = [np.arange(end - end % self.layout.length, end + 1) for end in ends]
+        else:
+            by_stop = {segment.stop: segment for segment in forest.segments}
+            pieces = [above(by_stop[end + 1], forest.segments) for end in ends]
+        owners = np.repeat(np.arange(len(pieces)), [len(piece) for piece in pieces])
+        device = self.ids_T.device
+        return torch.from_numpy(np.concatenate(pieces)).to(device), torch.from_numpy(owners).to(device)
 
     @property
     def input_ids(self) -> torch.Tensor:
@@ -122,6 +138,18 @@ class Batch:
         return replace(self, **moved)
 
 
+def right_padded(rows: Sequence[np.ndarray], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids ``[rows, longest]`` with padding at their ends, and the mask: 1 for a token, by position."""
+    import torch
+
+    ids_BS = torch.full((len(rows), max(map(len, rows))), pad_id, dtype=torch.long)
+    mask_BS = torch.zeros_like(ids_BS)
+    for index, row in enumerate(rows):
+        ids_BS[index, : len(row)] = torch.from_numpy(np.asarray(row, dtype=np.int64))
+        mask_BS[index, : len(row)] = 1
+    return ids_BS, mask_BS
+
+
 def _gather(
     examples: Sequence[Sequence[Tokens]], flats: list[np.ndarray], layout: Layout, *, unit: str, pad_id: int = 0
 ) -> Batch:
@@ -135,13 +163,18 @@ def _gather(
     positions_T = np.zeros(len(ids_T), np.int64)
     mask_T = np.zeros(len(ids_T), np.int64)
     for tokens, flat_t in zip(sequences, flats, strict=True):
-        ids_T[flat_t], positions_T[flat_t], mask_T[flat_t] = tokens.ids_T, np.arange(len(tokens)), 1
+        ids_T[flat_t], positions_T[flat_t], mask_T[flat_t] = tokens.ids_T, np.arange(len(flat_t)), 1
 
     def joined(pieces: list[np.ndarray], dtype: type) -> torch.Tensor:
         return torch.from_numpy(np.concatenate(pieces).astype(dtype) if pieces else np.zeros(0, dtype))
 
     weights_N = joined([tokens.weights_T[t] for tokens, t in zip(sequences, scored, strict=True)], np.float32)
     units = {"token": float(weights_N.sum()), "sequence": float(len(sequences)), "example": float(len(examples))}
+    each = {
+        "token": [float(tokens.weights_T[t].sum()) for tokens, t in zip(sequences, scored, strict=True)],
+        "sequence": [1.0] * len(sequences),
+        "example": [1.0 / len(example) for example in examples for _ in example],
+    }
     return Batch(
         sequences=tuple(tuple(example) for example in examples),
         layout=layout,
@@ -156,6 +189,7 @@ def _gather(
         example_B=torch.from_numpy(np.repeat(np.arange(len(examples)), [len(example) for example in examples])),
         columns=_columns(sequences, scored),
         units=units[unit],
+        units_B=torch.tensor(each[unit], dtype=torch.float32),
     )
 
 
@@ -172,60 +206,6 @@ def _columns(sequences: list[Tokens], scored: list[np.ndarray]) -> dict[str, Any
             numbers = all(isinstance(value, int | float | np.number) for value in values)
             found[name + "_B"] = torch.tensor(values) if numbers else values
     return found
-
-
-@dataclass(eq=False)
-class _Node:
-    """A segment while the trees are built; its place in the row is known once all sequences hang."""
-
-    ids: np.ndarray
-    children: list[_Node] = field(default_factory=list)
-    flat_T: np.ndarray | None = None
-
-
-def plant(sequences: list[np.ndarray], shortest: int | None) -> tuple[list[Segment], list[np.ndarray]]:
-    """The segments of a forest, parents first, and where the tokens of each sequence lie in the flat row.
-
-    A beginning is shared where that saves at least ``shortest`` tokens; None shares nothing.
-    """
-    root = _Node(np.zeros(0, np.int32), flat_T=np.zeros(0, np.int64))
-    ends = [_hang(root, ids, shortest) for ids in sequences]
-    segments: list[Segment] = []
-    waiting = [(child, root, -1) for child in reversed(root.children)]
-    while waiting:
-        node, parent, parent_index = waiting.pop()
-        assert parent.flat_T is not None
-        start = segments[-1].stop if segments else 0
-        stop = start + len(node.ids)
-        waiting += [(child, node, len(segments)) for child in reversed(node.children)]
-        segments.append(Segment(start, stop, parent_index, len(parent.flat_T)))
-        node.flat_T = np.concatenate([parent.flat_T, np.arange(start, stop)])
-    return segments, [end.flat_T for end in ends if end.flat_T is not None]
-
-
-def _hang(node: _Node, ids: np.ndarray, shortest: int | None) -> _Node:
-    """Hangs a sequence under ``node`` and gives the node at which it ends."""
-    while len(ids):
-        lengths = [common_beginning(child.ids, ids) for child in node.children] if shortest is not None else []
-        best = int(np.argmax(lengths)) if lengths else -1
-        if best < 0 or lengths[best] < min(shortest or 0, len(ids), len(node.children[best].ids)):
-            node.children.append(_Node(ids))
-            return node.children[-1]
-        child, shared = node.children[best], lengths[best]
-        if shared < len(child.ids):
-            # The lower part keeps its identity: sequences that end there already point to it.
-            node.children[best] = _Node(child.ids[:shared], [child])
-            child.ids = child.ids[shared:]
-            child = node.children[best]
-        node, ids = child, ids[shared:]
-    return node
-
-
-def common_beginning(left: np.ndarray, right: np.ndarray) -> int:
-    """How many tokens two sequences have in common before they differ."""
-    length = min(len(left), len(right))
-    different = np.flatnonzero(left[:length] != right[:length])
-    return int(different[0]) if len(different) else length
 
 
 @dataclass(frozen=True)

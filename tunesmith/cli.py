@@ -21,7 +21,21 @@ from tunesmith.words import say
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 INTERRUPTED = 130
 """What typer makes of Ctrl-C, without a word."""
-VERBS = ("check", "plan", "train", "prove", "predict", "chat", "report", "runs", "export", "explain", "doctor", "demo")
+VERBS = (
+    "check",
+    "plan",
+    "train",
+    "prove",
+    "predict",
+    "chat",
+    "report",
+    "runs",
+    "export",
+    "tournament",
+    "explain",
+    "doctor",
+    "demo",
+)
 ALIASES = {"eval": "prove", "infer": "predict"}
 OBJECTIVE_ALIASES = {"pt": "pretrain"}
 
@@ -35,7 +49,7 @@ def command() -> Any:
     loose = {"ignore_unknown_options": True, "allow_extra_args": False}
     for name in (*VERBS, *ALIASES):
         function = vars(commands)[ALIASES.get(name, name)]
-        takes_settings = name in ("check", "plan", "train")
+        takes_settings = name in ("check", "plan", "train", "tournament")
         app.command(name, help=say(f"cli.verb_{name}"), context_settings=loose if takes_settings else {})(function)
     for name, objective in objectives.items():
         told = say("cli.verb_objective", name=objective, verb=name)

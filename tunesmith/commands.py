@@ -83,12 +83,19 @@ def _tell_plan(made: Plan) -> None:
     _print([*made.prepared.ledger.lines(), "", *made.fact_lines()])
 
 
-def prove(run: RunArgument, items: Number = None, shots: Number = None, as_json: AsJson = False, lang: Lang = "auto") -> None:
+def prove(
+    run: RunArgument,
+    items: Number = None,
+    shots: Number = None,
+    prompt: Annotated[str | None, typer.Option("--prompt", metavar="FILE", show_default=False)] = None,
+    as_json: AsJson = False,
+    lang: Lang = "auto",
+) -> None:
     """The verdict."""
     from tunesmith import verbs
 
     with _quiet(as_json), _progress() as shown:
-        proof = verbs.prove(run, items=items, shots=shots, progress=shown)
+        proof = verbs.prove(run, items=items, shots=shots, prompt=prompt, progress=shown)
     if as_json:
         print_json(proof.to_json())
     else:
@@ -190,6 +197,19 @@ def export(
         print_json(done.to_json())
     else:
         _print(done.lines())
+
+
+def tournament(settings: SettingsArgument = None, as_json: AsJson = False, lang: Lang = "auto") -> None:
+    """Methods compared."""
+    from tunesmith import verbs
+
+    with _quiet(as_json):
+        played = verbs.tournament(*settings_line(settings or [], lang))
+    if as_json:
+        print_json(played.to_json())
+        return
+    board = played.board
+    _print(["", *played.lines(), "", say("tournament.written", table=board.table, report=board.report, result=board.result)])
 
 
 def explain(

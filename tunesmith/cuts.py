@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tunesmith.batch import Tokens, common_beginning
+from tunesmith.batch import Tokens
+from tunesmith.trees import common_beginning
 
 Example = Sequence[Tokens]
 
@@ -53,13 +54,14 @@ class _Cost:
         self.padded = padded
         self.tokens = 0
         self._rows = 0
-        self._longest = 0
+        self._longest = (0, 0)
+        """Tokens of the longest row, on the decoder's side and on the encoder's."""
         self._last: np.ndarray | None = None
 
     def with_(self, example: Example) -> int:
         """The cost once ``example`` is added."""
         if self.padded:
-            return (self._rows + len(example)) * max(self._longest, _longest(example))
+            return (self._rows + len(example)) * sum(self._with(example))
         last, cost = self._last, self.tokens
         for tokens in example:
             cost += len(tokens) - (common_beginning(last, tokens.ids_T) if last is not None else 0)
@@ -70,5 +72,10 @@ class _Cost:
         """Counts ``example`` in."""
         self.tokens = self.with_(example)
         self._rows += len(example)
-        self._longest = max(self._longest, _longest(example))
+        self._longest = self._with(example)
         self._last = example[-1].ids_T
+
+    def _with(self, example: Example) -> tuple[int, int]:
+        own = max(len(tokens.ids_T) for tokens in example)
+        source = max(len(tokens) - len(tokens.ids_T) for tokens in example)
+        return max(self._longest[0], own), max(self._longest[1], source)

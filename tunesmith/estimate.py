@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.errors import ModelError, Problem
+from tunesmith.errors import ModelError, Problem, SpecError
+from tunesmith.rules import model_fits
 from tunesmith.run import Run
 from tunesmith.spec import METHODS
+from tunesmith.training.disk import STATE_BYTES, Disk, disk_of
 from tunesmith.words import say
 
 if TYPE_CHECKING:
     import torch
 
 GIB = 2**30
-STATE_BYTES = {"adamw": 8, "adafactor": 1, "sgd": 4, "muon": 4}
-"""What an optimizer keeps for each trained weight (bytes): AdamW two moments, Muon and SGD one, Adafactor rows and columns."""
 OVERHEAD = {"cpu": 0.7 * GIB, "cuda": 1.2 * GIB, "mps": 0.7 * GIB}
 """The interpreter with its libraries, and on a GPU the context and the library workspaces."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A model without its weights. ``limit`` is the longest row that it takes (tokens), None where it says none."""
+    """A model without its weights. ``limit`` is the longest row that it takes (tokens), None where it says none.
+
+    What a method's virtual tokens take of a row is not in it.
+    """
 
     model: torch.nn.Module
     parameters: int
@@ -54,27 +56,36 @@ def weights_in(folder: Path) -> int:
 def shape(folder: Path, run: Run) -> Shape:
     """The model with the method applied, without memory for weights; SpecError or ModelError where the two do not fit."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
+
+    from tunesmith.models.load import kind_of, language_class
 
     trust = run.model.trust_remote_code
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust)
+        wrong = list(model_fits(run, kind_of(config)))
+        if wrong:
+            raise SpecError(wrong)
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust)
+            model = language_class(config).from_config(config, trust_remote_code=trust)
     except (OSError, ValueError, KeyError, AttributeError, ImportError) as error:
         reason = str(error).strip().split("\n")[0][:300]
         raise ModelError(Problem("model", say("plan.cannot_build", error=reason))) from None
     model.requires_grad_(False)
+    before = sum(parameter.numel() for parameter in model.parameters())
+    method = METHODS.make(run.method)
     with torch.device("meta"):
-        changed = METHODS.make(run.method).apply(model)
-    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in changed.parameters()]
-    trainable = sum(size for size, trained in sizes if trained)
+        changed = method.apply(model)
+    trainable = sum(parameter.numel() for parameter in changed.parameters() if parameter.requires_grad)
     text = config.get_text_config().to_dict()
-    limit = text.get("max_position_embeddings") or text.get("n_positions")
-    # An adapter's own weights are not in the headers; the base's are, whatever the class makes of them.
-    base = weights_in(folder) if (folder / "config.json").is_file() else sum(size for size, _ in sizes)
-    own = trainable if METHODS.get(run.method.name).adapter else 0
-    return Shape(changed, base + own, trainable, int(limit) if limit else None, int(text.get("vocab_size") or 0))
+    # T5 keeps a number of positions in its config, but sees distances alone, and has no longest row.
+    relative = text.get("relative_attention_num_buckets")
+    limit = None if relative else text.get("max_position_embeddings") or text.get("n_positions")
+    # What a method adds is not in the headers; the base's weights are, whatever the class makes of them.
+    base = weights_in(folder) if (folder / "config.json").is_file() else before
+    own = sum(parameter.numel() for parameter in changed.parameters()) - before
+    limit = int(limit) - method.virtual_tokens if limit else None
+    return Shape(changed, base + own, trainable, limit, int(text.get("vocab_size") or 0))
 
 
 @dataclass(frozen=True)
@@ -124,36 +135,10 @@ def memory(form: Shape, run: Run, *, width: int, tokens: int, activation_bytes: 
     )
 
 
-@dataclass(frozen=True)
-class Disk:
-    """Bytes: one checkpoint, everything the run leaves, and what is free where it goes."""
-
-    checkpoint: int
-    needed: int
-    free: int
-
-    def to_json(self) -> dict[str, int]:
-        """The three numbers."""
-        return dict(vars(self))
-
-
 def disk(form: Shape, run: Run) -> Disk:
-    """Checkpoints hold the trained weights and the optimizer's state; ``model`` and ``best`` the trained weights each.
-
-    One checkpoint more than are kept is there while the newest is written.
-    """
-    trained = form.trainable * 4
-    checkpoint = trained + form.trainable * STATE_BYTES.get(run.train.optimizer.name, 8)
-    needed = (run.train.keep.keep + 1) * checkpoint + 2 * trained
-    return Disk(checkpoint, needed, free_space(Path(run.out)))
-
-
-def free_space(path: Path) -> int:
-    """Bytes free on the disk where ``path`` is, or would be."""
-    place = path.absolute()
-    while not place.exists():
-        place = place.parent
-    return shutil.disk_usage(place).free
+    """The same for a model that is not loaded."""
+    adapter = METHODS.get(run.method.name).adapter
+    return disk_of(form.trainable, 4 * (form.trainable if adapter else form.parameters), run)
 
 
 def readable(count: float) -> str:

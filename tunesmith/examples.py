@@ -20,6 +20,10 @@ class Turn:
     name: str | None = None
     train: bool | None = None
     """Whether this assistant turn is trained; None leaves it to ``data.train_on``."""
+    weight: float = 1.0
+    """How much each of its trained tokens counts."""
+    spans: tuple[tuple[int, int, float], ...] = ()
+    """Parts of ``content`` (from, up to, in characters) and how much their tokens count beside the rest of the turn."""
 
 
 @dataclass(frozen=True)

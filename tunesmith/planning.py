@@ -106,8 +106,8 @@ class _Making:
         return Plan(Resolved(self.run, self.origins), prepared, self.facts, problems, self.warnings)
 
 
-def make(run: Run, *, probe: bool = False, progress: Progress | None = None) -> Plan:
-    """The plan of ``run``: it reads the data, and of the model only config and headers, except with ``probe``, which measures."""
+def make(run: Run, *, prepared: Prepared | None = None, probe: bool = False, progress: Progress | None = None) -> Plan:
+    """The plan of ``run``: it reads the data unless given, and of the model only config and headers, but ``probe`` measures."""
     from tunesmith.models import hub, load, roles
 
     making = _Making(run)
@@ -121,11 +121,11 @@ def make(run: Run, *, probe: bool = False, progress: Progress | None = None) -> 
         return making.plan(None)
     device, form = _machine(making), making.attempt(lambda: estimate.shape(folder, making.run))
     tokenizer = making.attempt(lambda: load.load_tokenizer(folder, trust_remote_code=run.model.trust_remote_code))
-    prepared = None
     if tokenizer is not None:
         _lengths(making, form, tokenizer.model_max_length)
         making.attempt(lambda: roles.teacher_folder(run, tokenizer))
-        prepared = making.attempt(lambda: prepare(making.run, tokenizer, progress=progress)) if data_is_there else None
+        if prepared is None and data_is_there:
+            prepared = making.attempt(lambda: prepare(making.run, tokenizer, progress=progress))
     if prepared is not None:
         _rows(making, prepared)
     if form is not None and device is not None:
@@ -141,7 +141,7 @@ def _places(making: _Making) -> None:
     run, path = making.run, making.run.data.path
     many = [] if isinstance(path, str) else [source.model_copy(update={"path": _place(source.path)}) for source in path]
     values = {"model.path": run.model.path, "data.path": path, "data.held_out": run.data.held_out, "questions": run.questions}
-    for name, value in values.items():
+    for name, value in {**values, "prove.prompt": run.prove.prompt}.items():
         if isinstance(value, str) and value not in ("", "starter"):
             making.put(name, _place(value), "")
     if many:
@@ -233,8 +233,9 @@ def _rows(making: _Making, prepared: Prepared) -> None:
         epochs = f"{train.epochs:g}"
         making.put("train.batch", batch, say("plan.reason_batch", rows=rows, epochs=epochs, steps=order.total(train.epochs)))
     lengths = sorted(len(tokens) for item in prepared.train for tokens in item.tokens)
-    p99 = lengths[min(len(lengths) - 1, int(0.99 * len(lengths)))]
-    reason = making.origins["data.max_length"].reason + say("plan.reason_lengths", p99=p99, longest=lengths[-1])
+    sides = sorted(tokens.longest for item in prepared.train for tokens in item.tokens)
+    p99 = sides[min(len(sides) - 1, int(0.99 * len(sides)))]
+    reason = making.origins["data.max_length"].reason + say("plan.reason_lengths", p99=p99, longest=sides[-1])
     making.explain("data.max_length", reason)
     making.facts |= {
         "rows": {"train": rows, "watch": len(prepared.watch), "proof": len(prepared.proof)},
@@ -256,7 +257,7 @@ def _room(making: _Making, form: estimate.Shape, device: Device, prepared: Prepa
     from tunesmith.training.device import DTYPES, GIB, activation_bytes, free_memory, room
 
     run, machine = making.run, making.run.train.machine
-    width = 4 if METHODS.get(run.method.name).full_precision else DTYPES[run.model.dtype].itemsize
+    width = 4 if METHODS.make(run.method).full_precision else DTYPES[run.model.dtype].itemsize
     # room() looks at what is left beside loaded weights; here they are not loaded yet.
     free = machine.memory * GIB if machine.memory else free_memory(device.place)
     weights = (form.parameters - form.trainable) * width + form.trainable * 4

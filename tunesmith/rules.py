@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tunesmith.data.template import SLOT
 from tunesmith.errors import Problem
 from tunesmith.examples import Feedback, Preference, Text
 from tunesmith.folder import RunFolder
 from tunesmith.run import Run
-from tunesmith.spec import METRICS, OBJECTIVES, READERS, closest
+from tunesmith.spec import METHODS, METRICS, OBJECTIVES, READERS, closest
 from tunesmith.training.trackers import missing_packages
 from tunesmith.words import say
 
@@ -93,6 +94,14 @@ def objective_fits(run: Run) -> Iterator[Problem]:
         yield Problem("data.too_long", say("plan.split_is_for_text", objective=run.objective.name))
 
 
+def slots_there(run: Run) -> Iterator[Problem]:
+    """As many ``[P]`` stand in the template as the method has virtual tokens for."""
+    slots, found = METHODS.make(run.method).slots, (run.data.template or "").count(SLOT)
+    if slots != found:
+        where, key = ("method.tokens", "plan.slots") if slots else ("data.template", "plan.no_slots")
+        yield Problem(where, say(key, slots=slots, found=found))
+
+
 def answers(run: Run) -> Iterator[Problem]:
     """Several different answers need a temperature."""
     if run.generate.samples > 1 and run.generate.temperature == 0:
@@ -102,7 +111,9 @@ def answers(run: Run) -> Iterator[Problem]:
 
 
 def questions_there(run: Run) -> Iterator[Problem]:
-    """A text as ``questions`` is a file."""
+    """A text as ``questions`` is a file, and so is a hard prompt."""
+    if run.prove.prompt is not None and not Path(run.prove.prompt).is_file():
+        yield Problem("prove.prompt", say("plan.no_prompt", value=repr(run.prove.prompt)))
     if isinstance(run.questions, str) and run.questions and not Path(run.questions).is_file():
         yield Problem("questions", say("plan.no_questions", value=repr(run.questions)))
 
@@ -112,15 +123,34 @@ def trackers_there(run: Run) -> Iterator[Problem]:
     yield from missing_packages(run.track)
 
 
+def model_fits(run: Run, kind: str) -> Iterator[Problem]:
+    """Method and objective can take a model of this kind: a decoder, an encoder, or both together."""
+    method = METHODS.make(run.method)
+    if kind not in method.kinds:
+        known = ", ".join(say(f"sides.{one}") for one in sorted(method.kinds))
+        yield Problem("method", say("sides.kind", method=run.method.name, kind=say(f"sides.{kind}"), known=known))
+    if kind == "encoder-decoder" and not OBJECTIVES.get(run.objective.name).two_sided:
+        known = ", ".join(name for name in OBJECTIVES.names() if OBJECTIVES.get(name).two_sided)
+        yield Problem("objective", say("sides.objective", objective=run.objective.name, known=known))
+
+
+def single_run(run: Run) -> Iterator[Problem]:
+    """The settings of a tournament mean nothing to one run."""
+    if run.tournament is not None:
+        yield Problem("tournament", say("tournament.not_for_one_run"))
+
+
 RULES: tuple[Callable[[Run], Iterator[Problem]], ...] = (
     empty_folder,
     known_names,
     schedule_fits,
     watched,
     objective_fits,
+    slots_there,
     answers,
     questions_there,
     trackers_there,
+    single_run,
 )
 
 

@@ -11,6 +11,7 @@ import yaml
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BeforeValidator, ValidationError
 
+from tunesmith.entries import SEVERAL, Tournament
 from tunesmith.errors import SpecError
 from tunesmith.overrides import with_overrides
 from tunesmith.peers import name_here
@@ -164,7 +165,7 @@ class Generate(Spec):
     top_p: Annotated[float, Gt(0), Le(1)] = 1.0
     """Sample from the likeliest tokens that together have this probability."""
     no_repeat_ngram: Annotated[int, Ge(0)] = 0
-    """No sequence of this many tokens occurs twice in an answer; 0 allows it."""
+    """No sequence of this many tokens occurs twice in prompt and answer together; 0 allows it."""
     repetition_penalty: Annotated[float, Gt(0)] = 1.0
     """Divides the scores of tokens that occurred; 1 leaves them."""
     stop: Annotated[tuple[str, ...], _ONE_OR_MORE] = ()
@@ -180,6 +181,9 @@ class Prove(Spec):
     """At most this many held-out rows are scored."""
     shots: Annotated[int, Ge(0)] = 6
     """Training rows shown in the prompt of the few-shot base; 0 leaves that rival out."""
+    prompt: str | None = None
+    """A file with a hard prompt, under which the base is scored too, without and with the examples; ``{question}`` and other
+    columns of the rows may stand in it."""
     metrics: Annotated[tuple[str, ...], _ONE_OR_MORE] = ()
     """Metrics by name; chosen from the answers when not given."""
     primary: str | None = None
@@ -197,8 +201,8 @@ class Run(Spec):
     """The run's folder."""
     objective: choice(OBJECTIVES, "sft") = "sft"  # type: ignore[valid-type]
     """What is learned: sft, pretrain, preferences (dpo, kto, orpo, simpo, cpo), a teacher (distill)."""
-    method: choice(METHODS, "lora") = "lora"  # type: ignore[valid-type]
-    """Which weights are trained: lora, full, and what ``tunesmith explain method`` lists."""
+    method: Annotated[choice(METHODS, "lora"), SEVERAL] = "lora"  # type: ignore[valid-type]
+    """Which weights are trained: lora, full, and what ``tunesmith explain method`` lists; a list uses several together."""
     train: Train = Train()
     generate: Generate = Generate()
     prove: Prove = Prove()
@@ -208,6 +212,8 @@ class Run(Spec):
     """Own questions, in a file (one a line) or a list; answered before step 1, at each evaluation and at the end."""
     lang: Literal["auto", "en", "zh"] = "auto"
     """Language of what a person reads; auto follows the locale."""
+    tournament: Tournament | None = None
+    """How methods are compared, for ``tunesmith tournament``."""
 
     model_config = Spec.model_config | {"validate_default": True}
 

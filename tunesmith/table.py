@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tunesmith.planning import Plan
 
 WIDEST_VALUE = 36
+"""A longer value pushes what follows it to the right; it is never cut."""
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -79,8 +80,7 @@ def _short(value: Any) -> str:
         return "-"
     if isinstance(value, tuple | list):
         value = ", ".join(str(vars(item).get("name", item)) if isinstance(item, Spec) else str(item) for item in value)
-    text = str(value).replace("\n", "\\n")
-    return text if len(text) <= WIDEST_VALUE else text[: WIDEST_VALUE - 1] + "…"
+    return str(value).replace("\n", "\\n")
 
 
 def _pad(text: str, width: int) -> str:

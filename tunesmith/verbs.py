@@ -20,6 +20,7 @@ from tunesmith.spec import read_settings
 from tunesmith.words import say
 
 if TYPE_CHECKING:
+    from tunesmith.arena.play import Played
     from tunesmith.data.check import Check
     from tunesmith.evaluate.predict import Predictor
     from tunesmith.evaluate.prove import Proof
@@ -101,15 +102,34 @@ def train(
     return start(made.resolved, made.prepared, on_step=on_step, progress=progress, plan=text)
 
 
-def prove(run: AnyRun, *, items: int | None = None, shots: int | None = None, progress: Shown | None = None) -> Proof:
-    """Scores tuned, base and the cheap rivals on the proof rows, and says improved, worse or not shown."""
+def prove(
+    run: AnyRun,
+    *,
+    items: int | None = None,
+    shots: int | None = None,
+    prompt: str | None = None,
+    progress: Shown | None = None,
+) -> Proof:
+    """Scores tuned, base and the cheap rivals on the proof rows, and says improved, worse or not shown.
+
+    ``prompt`` is a file with a hard prompt, under which the base is scored too.
+    """
     from tunesmith.evaluate.prove import prove as score
 
     folder = _folder(run)
     _speak(folder.resolved().run)
     if items is not None and items < 1:
         raise SpecError(Problem("items", say("spec.greater_than_equal", ge=1)))
-    return score(folder, items=items, shots=shots, progress=progress)
+    return score(folder, items=items, shots=shots, prompt=prompt, progress=progress)
+
+
+def tournament(settings: Settings, overrides: Overrides = (), *, quiet: bool = False) -> Played:
+    """Compares the methods of ``tournament.methods`` on the same rows; what its folder holds already is not done again."""
+    run = settings_of(settings, overrides)
+    _speak(run)
+    from tunesmith.arena.play import play
+
+    return play(run, quiet=quiet)
 
 
 def load(run: AnyRun) -> Predictor:
@@ -117,6 +137,17 @@ def load(run: AnyRun) -> Predictor:
     from tunesmith.evaluate.predict import Predictor
 
     return Predictor(_folder(run))
+
+
+def attach(model: Any, adapter: AnyRun) -> Any:
+    """A transformers ``model`` with the adapter of a run, or of its ``model`` folder, ready to answer.
+
+    The way to serve an adapter that does not fold into its base: ``ts.attach(AutoModelForCausalLM.from_pretrained(BASE), RUN)``.
+    """
+    from tunesmith.models.load import attach
+
+    folder = adapter if isinstance(adapter, RunFolder) else RunFolder(Path(adapter))
+    return attach(model, folder.model if folder.run_yaml.is_file() else folder.path)
 
 
 def predict(run: AnyRun, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

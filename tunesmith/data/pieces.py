@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tunesmith.data.weights import places_of
+
 # An answer, an answer that begins with a space, a wide character, a letter outside the first plane.
 PROBES = (("Q:", "answer"), ("Q:", " answer"), ("问：", "答案"), ("Q:\n", "🙂 ok"))
 ANCHORS = ("\n", ":", "\u0001")
@@ -30,6 +32,10 @@ class Pieces:
             return self.start(text)
         anchor, length = self._anchor
         return self.start(anchor + text)[length:]
+
+    def places(self, text: str) -> list[tuple[int, int]]:
+        """The characters that each of the ids of ``more(text)`` stands for."""
+        return places_of(self.tokenizer, text, before=self._anchor[0] if self._anchor else "")
 
     def text(self, ids: Any) -> str:
         """The text of ids, exactly."""

@@ -45,21 +45,26 @@ class Prepared:
     fingerprint: str
     """sha256 over all ids and tokens: tells a changed file, template or setting from the one trained on."""
     render: Render
+    seed: int = 0
+    """By which the rows were split."""
 
 
-def prepare(run: Run, tokenizer: Any, *, limit: int | None = None, progress: Progress | None = None) -> Prepared:
+def prepare(
+    run: Run, tokenizer: Any, *, limit: int | None = None, seed: int | None = None, progress: Progress | None = None
+) -> Prepared:
     """Reads, renders, cleans and splits the rows of a run.
 
-    ``limit`` is the model's own longest sequence (tokens), used where ``data.max_length`` is not given.
+    ``limit`` is the model's own longest sequence (tokens), used where ``data.max_length`` is not given; the split is
+    drawn by ``seed``, that of the run when not given.
     """
-    return _Preparation(run, tokenizer, limit, progress).done()
+    return _Preparation(run, tokenizer, limit, progress, run.train.seed if seed is None else seed).done()
 
 
 class _Preparation:
     """The rows on their way; each step takes some out, and the ledger notes where they went."""
 
-    def __init__(self, run: Run, tokenizer: Any, limit: int | None, progress: Progress | None) -> None:
-        self.run, self.progress = run, progress
+    def __init__(self, run: Run, tokenizer: Any, limit: int | None, progress: Progress | None, seed: int) -> None:
+        self.run, self.progress, self.seed = run, progress, seed
         self.limit = run.data.max_length or default_limit(min(limit or 10**9, tokenizer.model_max_length))
         self.ledger = Ledger()
         self.reading = examples(run.data)
@@ -89,11 +94,12 @@ class _Preparation:
         self.ledger.different = len({row.key for row in rows})
         if own:
             rows = self._drop(rows, {row.key for row in held}, "also in held-out file")
+            rows = self._drop(rows, _beside(held, rows), "near a held-out row")
         rows = self._cleaned(rows)
         if own:
             held = self._cleaned(held)
             roots, _ = clusters(held)
-            parts = splitting.halves(roots, [row.key for row in held], seed=self.run.train.seed)
+            parts = splitting.halves(roots, [row.key for row in held], seed=self.seed)
             train, held_rows = rows, held
         else:
             train, held_rows, parts = self._split(rows)
@@ -151,11 +157,13 @@ class _Preparation:
                 seen.add(row.key)
                 kept.append(row)
         policy = self.run.data.too_long
-        refuse_too_many([row.length for row in kept], self.limit, policy, texts=all(row.windows for row in kept))
+        kind = "texts" if all(row.windows for row in kept) else "sides" if self.render.sides else "chats"
+        refuse_too_many([row.length for row in kept], self.limit, policy, kind=kind)
         if not self.ledger.lengths:
             self.ledger.lengths = histogram([row.length for row in kept if policy == "truncate" or row.length <= self.limit])
         if policy == "truncate":
-            cut = partial(truncate_row, bos=self.render.pieces.bos)
+            sides = self.render.sides
+            cut = partial(truncate_row, bos=self.render.pieces.bos, ends=len(sides.after) if sides else 0)
             return self._without_untrained([row.cut(self.limit, cut) for row in kept])
         for row in kept:
             if row.length > self.limit:
@@ -171,7 +179,7 @@ class _Preparation:
         self.ledger.near = len(rows) - len(set(roots))
         self.ledger.notes += notes
         wanted = splitting.target(held_out, len(rows))
-        parts = splitting.draw(roots, [row.key for row in rows], wanted=wanted, seed=self.run.train.seed)
+        parts = splitting.draw(roots, [row.key for row in rows], wanted=wanted, seed=self.seed)
         every = parts.watch | parts.proof
         if not wanted:
             self.ledger.notes.append(say("ledger.none_held_out"))
@@ -198,13 +206,16 @@ class _Preparation:
         if windows:
             count = sum(len(row.tokens) for row in windows)
             ledger.notes.append(say("ledger.windows", rows=len(windows), windows=count, limit=self.limit))
+        if self.render.sides is not None:
+            ledger.notes.append(_sides_note([tokens for row in train for tokens in row.tokens], self.limit))
         ledger.check()
         sides: dict[bool, list[Item]] = {True: [], False: []}
         known = self._examples(held)
         for place, row in enumerate(held):
             sides[place in parts.watch] += self._items(row, example=known[row.file, row.number])
         trained = self._weighted(train)
-        return Prepared(trained, sides[True], sides[False], ledger, _fingerprint(trained, sides[True], sides[False]), self.render)
+        fingerprint = _fingerprint(trained, sides[True], sides[False])
+        return Prepared(trained, sides[True], sides[False], ledger, fingerprint, self.render, self.seed)
 
     def _examples(self, held: list[Row]) -> dict[tuple[Path, int], Example]:
         """Held-out rows read once more, so that the examples of all others never lie in memory."""
@@ -224,7 +235,7 @@ class _Preparation:
         rows: Counter[Path] = Counter()
         seen: Counter[Path] = Counter()
         for row in train:
-            times = splitting.taken(weights[row.file], row.key, self.run.train.seed)
+            times = splitting.taken(weights[row.file], row.key, self.seed)
             rows[row.file] += 1
             seen[row.file] += times
             for n in range(1, times + 1):
@@ -247,6 +258,25 @@ class _Names:
         return next(name for name in names if self.given.setdefault(name, file) == file)
 
 
+def _beside(held: list[Row], rows: list[Row]) -> set[int]:
+    """The keys of ``rows`` that share a cluster with a held-out one."""
+    roots, _ = clusters([*held, *rows])  # a cluster is named by its first row
+    return {row.key for row, root in zip(rows, roots[len(held) :], strict=True) if root < len(held)}
+
+
+def _sides_note(sequences: list[Tokens], limit: int) -> str:
+    """How long the two sides are: what is read, and what is written."""
+    written = histogram([len(tokens.ids_T) for tokens in sequences])
+    read = histogram([len(tokens) - len(tokens.ids_T) for tokens in sequences])
+    told = {
+        "read": read["p99"],
+        "longest_read": read["longest"],
+        "written": written["p99"],
+        "longest_written": written["longest"],
+    }
+    return say("sides.lengths", limit=limit, **told)
+
+
 def _fingerprint(*parts: list[Item]) -> str:
     digest = hashlib.sha256()
     for part in parts:
@@ -256,4 +286,6 @@ def _fingerprint(*parts: list[Item]) -> str:
             for tokens in item.tokens:
                 digest.update(tokens.ids_T.tobytes() + b"\0" + tokens.weights_T.tobytes() + b"\0")
                 digest.update(repr(tokens.columns).encode() if tokens.columns else b"")
+                if tokens.source_ids_T is not None:
+                    digest.update(b"source" + tokens.source_ids_T.tobytes())
     return digest.hexdigest()

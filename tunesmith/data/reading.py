@@ -204,8 +204,7 @@ class Reading:
         """The row's Example, or the reason why it is not used."""
         row, changes = _prepared(located.row, opened)
         example, mended = finished(opened.reader.read(row))
-        for key in (*changes, *mended):
-            self.counts[located.file, key] += 1
+        self.counts.update((located.file, key) for key in (*changes, *mended))
         return example
 
 

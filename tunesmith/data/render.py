@@ -14,8 +14,10 @@ from rich.text import Text as Coloured
 from tunesmith.batch import Tokens
 from tunesmith.data.conversation import Conversation, opening
 from tunesmith.data.pieces import Pieces
-from tunesmith.data.template import Template
-from tunesmith.errors import DataError, Problem
+from tunesmith.data.sides import Sides, continued
+from tunesmith.data.template import Template, numbered
+from tunesmith.data.weights import token_weights
+from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.examples import Chat, Feedback, Preference, Text, Turn
 from tunesmith.run import Data
 from tunesmith.words import say
@@ -27,16 +29,24 @@ class Render:
     """The one way from examples to ids, for training, proof and every answer given later.
 
     ``max_length`` (tokens) is where a plain text is cut into windows. Where the tokenizer has no chat
-    template a plain one is set on it, so that what is exported carries it.
+    template a plain one is set on it, so that what is exported carries it. A model with an encoder and a decoder
+    needs none: what is asked goes into the encoder as it is, turn below turn, and the answer into the decoder.
     """
 
     def __init__(self, tokenizer: Any, data: Data, *, max_length: int | None = None) -> None:
         self.tokenizer, self.data, self.max_length = tokenizer, data, max_length
         self.pieces = Pieces(tokenizer)
+        self.sides = Sides.of(tokenizer)
+        if self.sides is not None and data.train_on == "everything":
+            raise SpecError(Problem("data.train_on", say("sides.everything")))
         carried = tokenizer.chat_template
+        self.plain_sides = self.sides is not None and not carried
         self.conversation = Conversation(self.pieces, data)
-        self.template = Template(data.template, data.columns) if data.template is not None else None
-        if self.template is not None:  # the plain chat template is not what is trained, so it must not be exported
+        text, names = numbered(data.template or "")
+        self.slots = _slots(tokenizer, names)
+        self.template = Template(text, data.columns) if data.template is not None else None
+        if self.template is not None or self.plain_sides:
+            # The plain chat template is not what is trained, so it must not be exported.
             tokenizer.chat_template = carried
         stops = [tokenizer.eos_token_id, self.conversation.stop if self.template is None else None]
         self.stop_ids: tuple[int, ...] = tuple(dict.fromkeys(token for token in stops if token is not None))
@@ -44,8 +54,18 @@ class Render:
             raise DataError(Problem("model.path", say("render.no_eos")))
         self.fingerprint = self._fingerprint()
 
+    @property
+    def start(self) -> tuple[int, ...]:
+        """What a decoder beside an encoder is given before it writes; nothing for a decoder alone."""
+        return self.sides.start if self.sides else ()
+
     def chat(self, chat: Chat) -> list[Tokens]:
-        """One sequence, or one for each trained turn where the template writes an answer otherwise once it is history."""
+        """One sequence, or one for each trained turn where the template writes an answer otherwise once it is history.
+
+        With an encoder's side it is one for each trained turn, of which all that was said before is the source.
+        """
+        if self.sides is not None:
+            return self._two_sided(chat)
         if self.template is not None:
             return self._filled(chat)
         turns = self.conversation.turns(chat)
@@ -77,7 +97,7 @@ class Render:
                 done.append(_tokens(ids, weights))
                 same = _common(ids, asked)
                 ids, weights = ids[:same], [0.0] * same
-            weights += [float(everything)] * (len(asked) - len(ids)) + [float(k in trained)] * len(answer)
+            weights += [float(everything)] * (len(asked) - len(ids)) + self._weights(turn, answered, answer, k in trained)
             ids = asked + answer
         if added and self.pieces.start(text) != asked:
             return None
@@ -98,7 +118,9 @@ class Render:
         return [replace(one, columns=columns) for one in self.chat(replace(chat, turns=(*quiet, *chat.turns[start:])))]
 
     def prompt(self, chat: Chat) -> np.ndarray:
-        """int32 ids up to where the answer begins."""
+        """int32 ids up to where the answer begins, or the encoder's side."""
+        if self.sides is not None:
+            return self._source(chat.prompt)
         if self.template is not None:
             given, _ = self.template.fill(chat, system=self.data.system, asking=True)
             return np.array([*self.pieces.bos, *self.pieces.start(given)], np.int32)
@@ -121,7 +143,9 @@ class Render:
     def coloured(self, tokens: Tokens) -> Coloured:
         """The text of a sequence: trained tokens in colour, context dim."""
         shown = Coloured()
-        borders = [0, *(np.flatnonzero(np.diff(tokens.weights_T != 0)) + 1), len(tokens)]
+        if tokens.source_ids_T is not None:
+            shown.append(self.pieces.text(tokens.source_ids_T) + "\n→ ", style=CONTEXT)
+        borders = [0, *(np.flatnonzero(np.diff(tokens.weights_T != 0)) + 1), len(tokens.ids_T)]
         for start, stop in pairwise(borders):
             shown.append(self.pieces.text(tokens.ids_T[start:stop]), style=TRAINED if tokens.weights_T[start] else CONTEXT)
         return shown
@@ -131,9 +155,53 @@ class Render:
         given, answered = self.template.fill(chat, system=self.data.system)
         context = [*self.pieces.bos, *self.pieces.start(given)]
         answer = [*(self.pieces.more(answered) if context else self.pieces.start(answered)), self.tokenizer.eos_token_id]
-        untrained = bool(chat.turns) and chat.turns[-1].train is False
+        if self.slots & set(answer):
+            raise SpecError(Problem("data.template", say("render.slot_in_answer")))
         weight = float(self.data.train_on == "everything")
-        return [_tokens(context + answer, [weight] * len(context) + [0.0 if untrained else 1.0] * len(answer))]
+        weights = [0.0 if token in self.slots else weight for token in context]
+        return [_tokens(context + answer, weights + self._last_weights(chat, answered, answer))]
+
+    def _two_sided(self, chat: Chat) -> list[Tokens]:
+        assert self.sides is not None
+        if self.template is not None:
+            given, answered = self.template.fill(chat, system=self.data.system)
+            answer = [*self.sides.answer(answered), self.tokenizer.eos_token_id]
+            weights = self._last_weights(chat, answered, answer)
+            return [continued(self.sides.source(given), answer, self.start, weights=weights)]
+        turns, found = self.conversation.turns(chat), []
+        for k in sorted(_trained(turns, self.data.train_on)):
+            if k < opening(turns):
+                continue
+            if self.plain_sides:
+                text = self._plainly(turns[k : k + 1])
+                answer = [*self.sides.answer(text), self.tokenizer.eos_token_id]
+            else:
+                text, answer = self._answer(turns[: k + 1], chat, self.conversation.prompt(turns[:k], chat.tools))
+            weights = self._weights(turns[k], text, answer)
+            found.append(continued(self._source(replace(chat, turns=turns[:k])), answer, self.start, weights=weights))
+        return found
+
+    def _weights(self, turn: Turn, text: str, answer: Sequence[int], trained: bool = True) -> list[float]:
+        """What each id of a turn's rendered answer counts."""
+        places = self.sides.places if self.plain_sides and self.sides else self.pieces.places
+        return token_weights(turn, text, len(answer), places) if trained else [0.0] * len(answer)
+
+    def _last_weights(self, chat: Chat, text: str, answer: Sequence[int]) -> list[float]:
+        """The same for a filled template, whose answer is the last turn's."""
+        turn = chat.turns[-1] if chat.turns else Turn("assistant", text)
+        return self._weights(turn, text, answer, turn.train is not False)
+
+    def _source(self, chat: Chat) -> np.ndarray:
+        """The encoder's side: the filled template, the chat template's prompt, or the turns below each other."""
+        assert self.sides is not None
+        if self.template is not None:
+            return self.sides.source(self.template.fill(chat, system=self.data.system, asking=True)[0])
+        turns = self.conversation.turns(chat)
+        return self.sides.source(self._plainly(turns) if self.plain_sides else self.conversation.prompt(turns, chat.tools))
+
+    def _plainly(self, turns: Sequence[Turn]) -> str:
+        texts = [self.conversation.message(turn)["content"] for turn in turns]
+        return "\n".join(text for text in texts if text)
 
     def _answer(self, turns: Sequence[Turn], chat: Chat, prompt: str) -> tuple[str, list[int]]:
         """What is answered after ``prompt``: its text, and its ids with the stop token."""
@@ -147,7 +215,8 @@ class Render:
         return text, ids
 
     def _fingerprint(self) -> str:
-        digest = hashlib.sha256(repr((self.stop_ids, self.data.template)).encode())
+        fixed = self.sides.fixed if self.sides else ()
+        digest = hashlib.sha256(repr((self.stop_ids, self.data.template, *fixed)).encode())
         for chat in PROBES:
             try:
                 found = [self.conversation.prompt(chat.turns[:-1], ()), self.conversation.answer(chat.turns, (), "")]
@@ -185,6 +254,13 @@ def _common(left: Sequence[int], right: Sequence[int]) -> int:
         if one != other:
             return k
     return min(len(left), len(right))
+
+
+def _slots(tokenizer: Any, names: list[str]) -> set[int]:
+    """The ids of a template's slots, which the tokenizer learns behind its own tokens."""
+    if names:
+        tokenizer.add_tokens(names, special_tokens=True)
+    return set(tokenizer.convert_tokens_to_ids(names)) if names else set()
 
 
 def _tokens(ids: Sequence[int], weights: Sequence[float]) -> Tokens:

@@ -43,8 +43,8 @@ class Row:
 
     @property
     def length(self) -> int:
-        """The longest of its sequences (tokens)."""
-        return max((len(tokens) for tokens in self.tokens), default=0)
+        """The longest of its sequences (tokens), of two sides the longer."""
+        return max((tokens.longest for tokens in self.tokens), default=0)
 
     @property
     def scored(self) -> int:

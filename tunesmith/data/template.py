@@ -12,6 +12,8 @@ from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.examples import Chat
 from tunesmith.words import say
 
+SLOT = "[P]"
+"""Where a virtual token of P-tuning stands."""
 PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}\n]+)\}")
 ANSWERS = ("reasoning", "answer")
 # What files call their answers, for a row that is only asked and so has no answer to compare with.
@@ -76,6 +78,17 @@ class Template:
             if found:
                 return found[0]
         return None
+
+
+def numbered(text: str) -> tuple[str, list[str]]:
+    """``text`` with a name for each slot in it, and these names."""
+    names: list[str] = []
+
+    def name(_: re.Match[str]) -> str:
+        names.append(f"<|P{len(names)}|>")
+        return names[-1]
+
+    return re.sub(re.escape(SLOT), name, text), names
 
 
 def _parse(text: str) -> list[tuple[str, str | None]]:

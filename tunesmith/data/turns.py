@@ -82,18 +82,6 @@ def text_of(row: Row, *names: str, required: bool = True) -> str:
     return ""
 
 
-def flag_of(value: Any) -> bool | None:
-    """A truth value, also as a table writes it; None for anything else."""
-    if isinstance(value, bool):
-        return value
-    return {"true": True, "false": False}.get(value.strip().lower()) if isinstance(value, str) else None
-
-
-def judged(columns: frozenset[str], row: Row) -> bool:
-    """Whether the rows say of each answer that it is good or not."""
-    return "kto_tag" in columns or ("label" in columns and flag_of(row.get("label")) is not None)
-
-
 def system_turn(row: Row) -> list[Turn]:
     """The row's own system prompt, where it has one."""
     text = text_of(row, "system", "system_prompt", required=False)
@@ -173,6 +161,7 @@ def turn_of(item: Any, field: str) -> Turn:
         return Turn("assistant", "", tool_calls=tool_calls(content, f"{field}.{key}"))
     reasoning = next((item[key] for key in ("reasoning_content", "reasoning", "thinking") if item.get(key)), None)
     train = next((bool(item[key]) for key in ("train", "loss", "weight") if item.get(key) is not None), None)
+    weight = _weight(item.get("weight"), f"{field}.weight")
     return Turn(
         role,
         content,
@@ -180,7 +169,33 @@ def turn_of(item: Any, field: str) -> Turn:
         tool_calls=tool_calls(calls, f"{field}.tool_calls") if calls else (),
         name=item.get("name") or None,
         train=train if role == "assistant" else None,
+        weight=weight or 1.0,  # one of 0 is not trained at all
+        spans=_spans(item, content, field),
     )
+
+
+def _weight(value: Any, field: str) -> float:
+    """How much something counts: OpenAI's 0 or 1, or any number from 0 on."""
+    if value is None:
+        return 1.0
+    if isinstance(value, bool | str) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise field_problem(field, "reader.weight", seen=shown(value))
+    return float(value)
+
+
+def _spans(item: dict[str, Any], content: str, field: str) -> tuple[tuple[int, int, float], ...]:
+    """axolotl's ``train_detail``: parts from ``begin_offset`` to ``end_offset``, the last letter included, trained or not;
+    a ``weight`` in place of ``train`` says how much."""
+    found: list[tuple[int, int, float]] = []
+    for n, part in enumerate(item.get("train_detail") or ()):
+        where = f"{field}.train_detail[{n}]"
+        given = part if isinstance(part, dict) else {}
+        start, last = given.get("begin_offset"), given.get("end_offset")
+        if not (isinstance(start, int) and isinstance(last, int) and 0 <= start <= last < len(content)):
+            raise field_problem(where, "reader.span", seen=shown(part), length=len(content))
+        weight = _weight(given.get("weight"), f"{where}.weight") if given.get("train", True) else 0.0
+        found.append((start, last + 1, weight))
+    return tuple(found)
 
 
 def _content(value: Any, field: str) -> str:

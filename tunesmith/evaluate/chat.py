@@ -25,7 +25,7 @@ class Session:
         self.render = self.loaded.render
         self.settings = self.run.generate
         self.system = (Turn("system", system),) if system else ()
-        self.limit: int | None = self.loaded.model.config.get_text_config().to_dict().get("max_position_embeddings")
+        self.limit = self.loaded.limit
         self.reset()
 
     def reset(self) -> None:
@@ -53,7 +53,9 @@ class Session:
         """The prompt, without the oldest rounds where an answer would not fit; DataError when the question alone is too long."""
         while True:
             prompt = self.render.prompt(Chat((*self.system, *self.turns), columns={"question": self.turns[-1].content}))
-            if self.limit is None or len(prompt) + self.settings.max_new_tokens <= self.limit:
+            new = self.settings.max_new_tokens
+            needed = max(len(prompt), new) if self.render.sides else len(prompt) + new
+            if self.limit is None or needed <= self.limit:
                 return prompt
             later = next((n for n, turn in enumerate(self.turns) if n and turn.role == "user"), None)
             if later is None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.evaluate import preferred, rivals
+from tunesmith.evaluate.hard_prompt import prompted, read_prompt
 from tunesmith.evaluate.judge import item_scores, judge, metric, rows_of
 from tunesmith.evaluate.proof import Proof
 from tunesmith.evaluate.score import likeliest, likelihoods
@@ -25,7 +26,7 @@ from tunesmith.spec import METRICS, OBJECTIVES
 from tunesmith.words import say
 
 if TYPE_CHECKING:
-    from tunesmith.data.prepare import Prepared
+    from tunesmith.data.prepare import Item, Prepared
     from tunesmith.models.load import Loaded
 
 __all__ = ["Proof", "prove"]
@@ -40,36 +41,39 @@ SPARE_FOR_LABELS = 4
 """New tokens allowed beyond the longest option, for white space: what goes on after that will not become right."""
 
 
-def prove(folder: RunFolder, *, items: int | None = None, shots: int | None = None, progress: Progress | None = None) -> Proof:
+def prove(
+    folder: RunFolder,
+    *,
+    items: int | None = None,
+    shots: int | None = None,
+    prompt: str | None = None,
+    progress: Progress | None = None,
+) -> Proof:
     """Scores the contenders on the proof rows, writes items.jsonl and proof.json, and gives the verdict.
 
-    ``items`` and ``shots`` override the run's own. DataError where the data is no longer what was trained on.
+    ``items``, ``shots`` and ``prompt`` override the run's own. DataError where the data is no longer what was trained on.
     """
     from tunesmith.models.generate import own_defaults
     from tunesmith.models.load import load_run
 
     run = folder.resolved().run
-    tell = progress or (lambda phase, done, of: None)
+    asked = read_prompt(prompt or run.prove.prompt)
     tuned = load_run(folder)
     prepared = _prepared(folder, run, tuned.tokenizer, progress)
-    objective = OBJECTIVES.get(run.objective.name)
-    if objective.eats in (Preference, Feedback):
-        chosen = evenly(prepared.proof, items or run.prove.items)
-        with _base(folder, run, tuned) as base:
-            known = preferred.known(base, chosen, tell)
-        names, primary, reason = preferred.metrics_of(run, objective)
-        records = preferred.records(chosen, known, preferred.known(tuned, chosen, tell), names)
-        return _written(folder, run, records, names, primary, primary_reason=reason, fingerprint=prepared.fingerprint)
+    tell = progress or (lambda phase, done, of: None)
+    if OBJECTIVES.get(run.objective.name).eats in (Preference, Feedback):
+        if asked:
+            raise SpecError(Problem("prove.prompt", say("prove.no_prompt_for_pairs", objective=run.objective.name)))
+        return _preferred(
+            folder, run, tuned, evenly(prepared.proof, items or run.prove.items), tell=tell, fingerprint=prepared.fingerprint
+        )
     task = task_of(run, prepared, items=items or run.prove.items, shots=run.prove.shots if shots is None else shots)
     names, primary, reason = metrics_of(run, task)
-    contest = Contest(task, _settings(run, task), tell)
+    contest = Contest(task, settings_for(run, task), tell)
     contest.cheap(run.train.seed)
     with _base(folder, run, tuned) as base:
         defaults = own_defaults(base.model)
-        contest.model("base", base)
-        if task.shots:
-            choose_best_shots(task, base, run.train.seed)
-            contest.model("few_shot", base, shots=True)
+        shown = contest.untuned(base, asked, run.train.seed)
     contest.model("tuned", tuned)
     more = {
         "primary_reason": reason,
@@ -77,18 +81,33 @@ def prove(folder: RunFolder, *, items: int | None = None, shots: int | None = No
         "seconds": contest.seconds,
         "generation": {**contest.settings.model_dump(mode="json"), "folder_defaults": defaults} if task.prompts else None,
         "options": list(task.options),
-        "shots": [task.training[index][0] for index in task.shots],
+        "prompt": asked,
+        "shots": [task.training[index][0] for index in shown],
         "shots_wanted": run.prove.shots if shots is None else shots,
         "fingerprint": prepared.fingerprint,
     }
-    return _written(folder, run, contest.records(names), names, primary, **more)
+    return _written(folder, run, contest.records(names), names, primary=primary, more=more)
 
 
-NOTHING: dict[str, Any] = {"stopped": {}, "seconds": {}, "generation": None, "options": [], "shots": [], "shots_wanted": 0}
+def _preferred(folder: RunFolder, run: Run, tuned: Loaded, items: list[Item], *, tell: Progress, fingerprint: str) -> Proof:
+    """The proof of an objective over preferences: what both models find likely, and nothing written."""
+    names, primary, reason = preferred.metrics_of(run, OBJECTIVES.get(run.objective.name))
+    with _base(folder, run, tuned) as base:
+        before = preferred.known(base, items, tell)
+    records = preferred.records(items, before, preferred.known(tuned, items, tell), names)
+    more = {"primary_reason": reason, "fingerprint": fingerprint}
+    return _written(folder, run, records, names, primary=primary, more=more)
+
+
+NOTHING: dict[str, Any] = {
+    "stopped": {}, "seconds": {}, "generation": None, "options": [], "prompt": None, "shots": [], "shots_wanted": 0,
+}  # fmt: skip
 """What a proof without written answers has to say of them."""
 
 
-def _written(folder: RunFolder, run: Run, records: list[dict[str, Any]], names: list[str], primary: str, **more: Any) -> Proof:
+def _written(
+    folder: RunFolder, run: Run, records: list[dict[str, Any]], names: list[str], *, primary: str, more: dict[str, Any]
+) -> Proof:
     """Judges the records, and writes items.jsonl and proof.json."""
     judged = judge(records, names, seed=run.train.seed)
     compared = judged["differences"]["base"][primary]
@@ -144,7 +163,7 @@ def _prepared(folder: RunFolder, run: Run, tokenizer: Any, progress: Progress | 
     ledger = folder.read(folder.ledger)
     if ledger is None or "fingerprint" not in ledger:
         raise DataError(Problem(str(folder.ledger), say("prove.no_ledger")))
-    prepared = prepare(run, tokenizer, progress=progress)
+    prepared = prepare(run, tokenizer, seed=ledger.get("split_seed"), progress=progress)
     if prepared.fingerprint != ledger["fingerprint"]:
         raise DataError(Problem("data.path", say("prove.data_changed")))
     if not prepared.proof:
@@ -152,7 +171,7 @@ def _prepared(folder: RunFolder, run: Run, tokenizer: Any, progress: Progress | 
     return prepared
 
 
-def _settings(run: Run, task: Task) -> Generate:
+def settings_for(run: Run, task: Task) -> Generate:
     """Greedy, one answer, and not longer than could still be right."""
     useful = task.longest + SPARE_FOR_LABELS if task.options else 2 * task.longest + SPARE
     new = min(run.generate.max_new_tokens, useful)
@@ -164,7 +183,7 @@ def _base(folder: RunFolder, run: Run, tuned: Loaded) -> Iterator[Loaded]:
     """The base: the adapter switched off where that gives it back, else loaded beside it."""
     from tunesmith.models.load import load_run
 
-    method = METHODS.get(run.method.name)
+    method = METHODS.make(run.method)
     if method.adapter and not method.rewrites_base:
         with tuned.model.disable_adapter():
             yield tuned
@@ -179,6 +198,8 @@ class Contest:
     task: Task
     settings: Generate
     tell: Progress
+    writes: bool = True
+    """Whether answers are written, or only scored."""
     predictions: dict[str, list[str]] = field(default_factory=dict)
     choices: dict[str, list[str]] = field(default_factory=dict)
     nll: dict[str, list[list[float]]] = field(default_factory=dict)
@@ -207,9 +228,22 @@ class Contest:
         self.choices[name] = self.predictions[name] = answers
         self.seconds[name] = time.perf_counter() - start
 
-    def model(self, name: str, loaded: Loaded, *, shots: bool = False) -> None:
-        """Likelihood of the references and of the options, then written answers."""
-        task, start = self.task, time.perf_counter()
+    def untuned(self, base: Loaded, asked: str | None, seed: int) -> list[int]:
+        """The base as it is, under the hard prompt ``asked``, and with examples; gives the examples that were shown."""
+        task = self.task
+        self.model("base", base)
+        if task.shots:
+            choose_best_shots(task, base, seed)
+        if asked:
+            task = prompted(task, asked, base.limit)
+            self.model("prompted", base, task=task)
+        if task.shots:
+            self.model("few_shot", base, task=task, shots=True)
+        return task.shots
+
+    def model(self, name: str, loaded: Loaded, *, task: Task | None = None, shots: bool = False) -> None:
+        """Likelihood of the references and of the options, then written answers; to what ``task`` asks where it is given."""
+        task, start = task or self.task, time.perf_counter()
         called = say(f"prove.{name}", shots=len(task.shots))
         sequences = [task.sequences(index, shots=shots) for index in range(len(task.items))]
         rows = likelihoods(loaded, sequences, progress=self._teller("prove.phase_score", called))
@@ -221,14 +255,13 @@ class Contest:
             self.options[name] = [
                 dict(zip(labels, (-row[count:, 0]).tolist(), strict=True)) for row, count in zip(rows, own, strict=True)
             ]
-        if task.prompts:
-            self._write(name, called, loaded, shots=shots)
+        if task.prompts and self.writes:
+            self._write(name, loaded, [task.prompt(index, shots=shots) for index in range(len(task.items))], called)
         self.seconds[name] = time.perf_counter() - start
 
-    def _write(self, name: str, called: str, loaded: Loaded, *, shots: bool) -> None:
+    def _write(self, name: str, loaded: Loaded, prompts: Sequence[Any], called: str) -> None:
         from tunesmith.models.generate import generate
 
-        prompts = [self.task.prompt(index, shots=shots) for index in range(len(self.task.items))]
         answers = generate(
             loaded.model,
             loaded.tokenizer,

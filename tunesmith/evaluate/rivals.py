@@ -76,36 +76,59 @@ def with_shots(chat: Chat, shots: Sequence[Chat]) -> Chat:
     return replace(chat, turns=(*system, *shown, *(turn for turn in chat.turns if turn.role != "system")))
 
 
-def prompt_with_shots(render: Render, chat: Chat, shots: Sequence[Chat]) -> np.ndarray:
-    """What a model is asked when it sees the examples first; with ``data.template``, filled templates one after another."""
+NOTHING = np.zeros(0, np.int32)
+
+
+def prompt_with_shots(render: Render, chat: Chat, shots: Sequence[Chat], header: np.ndarray = NOTHING) -> np.ndarray:
+    """What a model is asked when it sees the examples first; with ``data.template``, ``header``, then filled templates."""
     if render.template is None:
         return render.prompt(with_shots(chat, shots))
-    return np.concatenate([_shown(render, shots), _bare(render, render.prompt(chat))])
+    if render.sides is not None:
+        return _source_after(render, shots, render.prompt(chat), header)
+    return np.concatenate([_shown(render, shots, header), bare(render, render.prompt(chat))])
 
 
-def tokens_with_shots(render: Render, chat: Chat, plain: Sequence[Tokens], shots: Sequence[Chat]) -> list[Tokens]:
+def tokens_with_shots(
+    render: Render, chat: Chat, plain: Sequence[Tokens], shots: Sequence[Chat], header: np.ndarray = NOTHING
+) -> list[Tokens]:
     """The sequences ``plain`` of ``chat`` after the examples; exactly the tokens that are scored there are scored here."""
     if render.template is None:
         longer = render.chat(with_shots(chat, shots))[-len(plain) :]
+    elif render.sides is not None:
+        return [replace(tokens, source_ids_T=_source_after(render, shots, tokens.source_ids_T, header)) for tokens in plain]
     else:
-        header = _shown(render, shots)
-        longer = [_after(header, tokens, len(tokens) - len(_bare(render, tokens.ids_T))) for tokens in plain]
+        shown = _shown(render, shots, header)
+        longer = [after(shown, tokens, len(tokens) - len(bare(render, tokens.ids_T))) for tokens in plain]
     return [_same_scored(after, before) for after, before in zip(longer, plain, strict=True)]
 
 
-def _shown(render: Render, shots: Sequence[Chat]) -> np.ndarray:
+def _shown(render: Render, shots: Sequence[Chat], header: np.ndarray) -> np.ndarray:
     gap = render.pieces.more("\n\n")
-    parts = [np.array([*_bare(render, render.chat(shot)[-1].ids_T), *gap], np.int32) for shot in shots]
-    return np.concatenate([np.array(render.pieces.bos, np.int32), *parts])
+    parts = [np.array([*bare(render, render.chat(shot)[-1].ids_T), *gap], np.int32) for shot in shots]
+    return np.concatenate([header if len(header) else np.array(render.pieces.bos, np.int32), *parts])
 
 
-def _bare(render: Render, ids: np.ndarray) -> np.ndarray:
+def _source_after(render: Render, shots: Sequence[Chat], source: np.ndarray | None, header: np.ndarray) -> np.ndarray:
+    """An encoder's side with the examples, question and answer, in front of what is asked."""
+    assert render.sides is not None and source is not None
+    before, after, gap = len(render.sides.before), len(render.sides.after), render.pieces.start("\n\n")
+    shown: list[int] = []
+    for shot in shots:
+        tokens = render.chat(shot)[-1]
+        assert tokens.source_ids_T is not None
+        asked = tokens.source_ids_T[before : len(tokens.source_ids_T) - after]
+        shown += [*asked, *tokens.ids_T[len(render.start) : -1], *gap]
+    return np.concatenate([source[:before], header, np.array(shown, np.int32), source[before:]])
+
+
+def bare(render: Render, ids: np.ndarray) -> np.ndarray:
     """Ids without the tokens that begin a text."""
     bos = np.array(render.pieces.bos, np.int32)
     return ids[len(bos) :] if len(bos) and np.array_equal(ids[: len(bos)], bos) else ids
 
 
-def _after(header: np.ndarray, tokens: Tokens, skip: int) -> Tokens:
+def after(header: np.ndarray, tokens: Tokens, skip: int) -> Tokens:
+    """``tokens`` without its first ``skip``, after a header that is not scored."""
     weights = np.concatenate([np.zeros(len(header), np.float32), tokens.weights_T[skip:]])
     return Tokens(np.concatenate([header, tokens.ids_T[skip:]]), weights)
 
@@ -114,6 +137,6 @@ def _same_scored(longer: Tokens, plain: Tokens) -> Tokens:
     """``longer`` with the weights of its last tokens taken from ``plain``, so that the examples count nothing."""
     scored = np.flatnonzero(longer.weights_T)
     kept = scored[max(0, len(scored) - plain.scored) :]
-    weights = np.zeros(len(longer), np.float32)
+    weights = np.zeros(len(longer.ids_T), np.float32)
     weights[kept] = plain.weights_T[1:][plain.weights_T[1:] != 0][-len(kept) :] if len(kept) else 0
-    return Tokens(longer.ids_T, weights)
+    return replace(longer, weights_T=weights)

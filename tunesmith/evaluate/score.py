@@ -9,9 +9,12 @@ import numpy as np
 
 from tunesmith.batch import Batch, Tokens
 from tunesmith.cuts import cut
+from tunesmith.data.sides import continued
 
 if TYPE_CHECKING:
     from tunesmith.models.load import Loaded
+
+__all__ = ["continued", "likeliest", "likelihoods"]
 
 BUDGET = 4096
 """Tokens of one forward."""
@@ -41,14 +44,6 @@ def likelihoods(
         if progress:
             progress(len(found), len(examples))
     return [found[index] for index in range(len(examples))]
-
-
-def continued(prompt: np.ndarray, answer: Sequence[int]) -> Tokens:
-    """``answer`` scored after ``prompt``."""
-    ids = np.concatenate([np.asarray(prompt, np.int32), np.asarray(answer, np.int32)])
-    weights = np.zeros(len(ids), np.float32)
-    weights[len(prompt) :] = 1
-    return Tokens(ids, weights)
 
 
 def likeliest(nll_of_options: np.ndarray, options: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +12,9 @@ from tunesmith.batch import Tokens
 from tunesmith.data.prepare import Item, Prepared
 from tunesmith.data.reading import examples
 from tunesmith.data.render import Render
+from tunesmith.data.sides import continued
 from tunesmith.evaluate import rivals
-from tunesmith.evaluate.score import continued, likelihoods
+from tunesmith.evaluate.score import likelihoods
 from tunesmith.examples import Chat
 from tunesmith.run import Run
 
@@ -48,6 +49,8 @@ class Task:
     """Indices into ``training`` of the rows shown in the prompt of the few-shot base."""
     limit: int
     """Longest prompt with its answer (tokens)."""
+    header: np.ndarray = field(default_factory=lambda: rivals.NOTHING)
+    """What stands before the examples with ``data.template``, under a hard prompt."""
 
     @property
     def shown(self) -> list[Chat]:
@@ -57,15 +60,20 @@ class Task:
     def sequences(self, index: int, *, shots: bool = False) -> list[Tokens]:
         """The item's own sequences, whose trained tokens are scored, then each option after its prompt."""
         item = self.items[index]
-        if not shots:
-            return [*item.tokens, *(continued(self.prompts[index], ids) for ids in self.options.values())]
-        chat = _chat(item)
-        plain = rivals.tokens_with_shots(self.render, chat, item.tokens, self.shown)
-        return [*plain, *(continued(self.prompt(index, shots=True), ids) for ids in self.options.values())]
+        plain: Sequence[Tokens] = item.tokens
+        if shots or len(self.header):
+            plain = rivals.tokens_with_shots(self.render, _chat(item), plain, self.shown if shots else [], self.header)
+        return [*plain, *(self.answered(self.prompt(index, shots=shots)) if self.options else ())]
+
+    def answered(self, prompt: np.ndarray) -> list[Tokens]:
+        """Each option as the answer to ``prompt``."""
+        return [continued(prompt, ids, self.render.start) for ids in self.options.values()]
 
     def prompt(self, index: int, *, shots: bool = False) -> np.ndarray:
         """What a model is asked."""
-        return rivals.prompt_with_shots(self.render, _chat(self.items[index]), self.shown) if shots else self.prompts[index]
+        if not shots:
+            return self.prompts[index]
+        return rivals.prompt_with_shots(self.render, _chat(self.items[index]), self.shown, self.header)
 
 
 def task_of(run: Run, prepared: Prepared, *, items: int, shots: int) -> Task:
@@ -99,7 +107,7 @@ def _draw(task: Task, shots: int, seed: int) -> None:
     """Draws at most ``shots`` examples, fewer where more do not fit."""
     labels = task.labels or [chat.answer for _, chat in task.training]
     task.shots = rivals.choose_shots(labels, shots, seed=seed, labelled=bool(task.options))
-    _fit(task, task.limit)
+    fit(task, task.limit)
 
 
 def choose_best_shots(task: Task, loaded: Loaded, seed: int) -> None:
@@ -137,8 +145,9 @@ def answer_of(render: Render, chat: Chat) -> tuple[np.ndarray, tuple[int, ...], 
     """The prompt, the last answer's ids with their stop token, and the text without thinking that a model has to write."""
     last = replace(chat, turns=(*chat.turns[:-1], replace(chat.turns[-1], train=True)))
     prompt, ids = render.prompt(last), render.chat(last)[-1].ids_T
-    assert np.array_equal(ids[: len(prompt)], prompt), "a rendered conversation begins with what its prompt renders to"
-    answer = tuple(ids[len(prompt) :].tolist())
+    given = np.array(render.start, np.int32) if render.start else prompt
+    assert np.array_equal(ids[: len(given)], given), "a rendered conversation begins with what its prompt renders to"
+    answer = tuple(ids[len(given) :].tolist())
     return prompt, answer, final(render.tokenizer.decode(answer, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
@@ -183,7 +192,7 @@ def _options(render: Render, chats: list[Chat]) -> dict[str, tuple[tuple[int, ..
     return {label: (ids, text) for label, (_, ids, text) in found.items()}
 
 
-def _fit(task: Task, limit: int) -> None:
+def fit(task: Task, limit: int) -> None:
     """Takes examples away until the longest item fits after them."""
     widest = max(range(len(task.items)), key=lambda index: len(task.prompts[index]))
     while task.shots and len(task.prompt(widest, shots=True)) + task.longest > limit:

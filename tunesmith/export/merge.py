@@ -38,6 +38,8 @@ class Exported:
     warnings: tuple[str, ...] = ()
     code: bool = False
     """Whether the model comes with Python code of its own."""
+    kind: str = "AutoModelForCausalLM"
+    """transformers' class that loads it."""
     load: tuple[str, ...] = field(init=False)
     """The lines of Python that load it."""
 
@@ -45,8 +47,8 @@ class Exported:
         more = ", trust_remote_code=True" if self.code else ""
         place = json.dumps(str(self.out), ensure_ascii=False)
         lines = (
-            "from transformers import AutoModelForCausalLM, AutoTokenizer",
-            f"model = AutoModelForCausalLM.from_pretrained({place}{more})",
+            f"from transformers import {self.kind}, AutoTokenizer",
+            f"model = {self.kind}.from_pretrained({place}{more})",
             f"tokenizer = AutoTokenizer.from_pretrained({place}{more})",
         )
         object.__setattr__(self, "load", lines)
@@ -87,6 +89,13 @@ class _Source:
     def adapter(self) -> bool:
         return (self.place / "adapter_config.json").is_file()
 
+    @property
+    def loader(self) -> Any:
+        """transformers' class for the base, and so for what is exported."""
+        from tunesmith.models.load import language_class, load_config
+
+        return language_class(load_config(self.base, trust_remote_code=self.run.model.trust_remote_code))
+
 
 def export(
     folder: RunFolder,
@@ -117,8 +126,10 @@ def export(
     tell("load")
     loaded, base_logits, prompts, reference = _trained(folder, source)
     tell("merge")
+    from tunesmith.models import own
+
     if source.adapter:
-        loaded.model = loaded.model.merge_and_unload()
+        loaded.model = own.merge(loaded.model)
     merged = compare(reference, _behave(loaded, prompts, source), "fp32")
     _refuse_different(merged, out)
     with draft(out) as place:
@@ -130,10 +141,12 @@ def export(
         saved = compare(reference, seen, kind)
         _refuse_different(saved, out)
     warnings = _warnings(base_logits, reference, seen, kind)
-    return Exported(out, kind, merged, saved, warnings, code=source.run.model.trust_remote_code)
+    loader = source.loader.__name__
+    return Exported(out, kind, merged, saved, warnings, code=source.run.model.trust_remote_code, kind=loader)
 
 
 def _source(folder: RunFolder, which: str) -> _Source:
+    from tunesmith.models import own
     from tunesmith.models.hub import folder_of
 
     run = folder.resolved().run
@@ -147,8 +160,13 @@ def _source(folder: RunFolder, which: str) -> _Source:
     if "quantization_config" in json.loads((base / "config.json").read_text(encoding="utf-8")):
         raise SpecError(Problem(str(base), say("export.quantised_base")))
     source = _Source(run, place, base, json.loads(facts.read_text(encoding="utf-8")))
-    if source.adapter and not METHODS.get(run.method.name).merges:
-        raise SpecError(Problem("method", say("export.does_not_merge", method=run.method.name, place=str(place))))
+    if source.adapter and not METHODS.make(run.method).merges:
+        key = "export.slots_do_not_merge" if METHODS.make(run.method).slots else "export.does_not_merge"
+        told = say(key, method=run.method.name, place=str(place))
+        if own.is_own(place):
+            lines = "\n".join(f"  {line}" for line in own.serving(base, place))
+            told = say("own.does_not_merge", method=run.method.name, lines=lines)
+        raise SpecError(Problem("method", told))
     return source
 
 
@@ -189,10 +207,10 @@ def _save(model: Any, source: _Source, place: Path, kind: str, *, as_stored: boo
 
 def _load_again(place: Path, source: _Source, prompts: list[Any]) -> Behaviour:
     """What the saved model does when it is loaded as anybody would load it."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
     code = source.run.model.trust_remote_code
-    model = AutoModelForCausalLM.from_pretrained(place, trust_remote_code=code).eval()
+    model = source.loader.from_pretrained(place, trust_remote_code=code).eval()
     tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=code)
     return behaviour(model, tokenizer, prompts, source.told["stop_ids"])
 

@@ -103,7 +103,7 @@ def probe_ids(texts: Sequence[str], render: Render) -> list[np.ndarray]:
     if render.template is None:
         prompts = [render.prompt(Chat((Turn("user", text),))) for text in texts]
     else:
-        prompts = [render.text(Text(text))[0].ids_T[:-1] for text in texts]
+        prompts = [render.sides.source(text) if render.sides else render.text(Text(text))[0].ids_T[:-1] for text in texts]
     return [np.asarray(prompt)[-LONGEST_PROBE:] for prompt in prompts]
 
 
@@ -115,7 +115,9 @@ def logits(model: Any, prompts: Sequence[np.ndarray]) -> tuple[torch.Tensor, ...
     with torch.no_grad():
         for prompt in prompts:
             ids = torch.as_tensor(prompt, dtype=torch.long)[None]
-            found.append(model(input_ids=ids, use_cache=False).logits[0, -POSITIONS:].float())
+            # Any tokens show what a decoder does with what its encoder read.
+            more = {"decoder_input_ids": ids[:, :POSITIONS]} if model.config.is_encoder_decoder else {}
+            found.append(model(input_ids=ids, use_cache=False, **more).logits[0, -POSITIONS:].float())
     return tuple(found)
 
 

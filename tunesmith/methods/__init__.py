@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from tunesmith.batch import Batch
+    from tunesmith.batch import Batch, Ratio
 
 __all__ = ["METHODS", "Method"]
 
@@ -24,29 +24,44 @@ class Method:
     """Base of the methods. What one cannot do is stated as data."""
 
     name: ClassVar[str]
-    learning_rate: ClassVar[float]
+    learning_rate: float
     """Its own default; a single one for all methods is badly wrong."""
-    source: ClassVar[str] = ""
+    source: str = ""
     """Where that learning rate comes from."""
     search: ClassVar[tuple[float, float]]
     """The rates between which a better one is worth looking for."""
-    merges: ClassVar[bool] = True
+    merges: bool = True
     """Whether it folds into the base's weights."""
-    layouts: ClassVar[frozenset[str]] = frozenset({"forest", "padded"})
+    layouts: frozenset[str] = frozenset({"forest", "padded"})
     rewrites_base: bool = False
     """Whether, while it trains, switching it off does not give the base back."""
     starts_as_base: bool = True
     """Whether the model answers as the base does before the first step."""
     adapter: ClassVar[bool] = True
     """Whether it is saved as an adapter in peft's format beside its base; otherwise as a whole model."""
-    full_precision: ClassVar[bool] = False
+    full_precision: bool = False
     """Whether it holds the whole model in fp32, what is frozen too."""
+    kinds: frozenset[str] = frozenset({"decoder", "encoder", "encoder-decoder"})
+    """The kinds of model that it can take."""
+    changes: ClassVar[frozenset[str]] = frozenset()
+    """The kinds of layer that it changes (linear, norm, bias, block): methods with none in common combine; without any it
+    works alone."""
 
     class Config(Spec):
         """No settings."""
 
     def __init__(self, config: Any) -> None:
         self.config = config
+
+    @property
+    def virtual_tokens(self) -> int:
+        """How many places beside a row it takes for itself."""
+        return 0
+
+    @property
+    def slots(self) -> int:
+        """How many ``[P]`` it wants in ``data.template``."""
+        return 0
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model made trainable; frozen weights have ``requires_grad`` off, trainable ones are fp32."""
@@ -61,6 +76,10 @@ class Method:
     def penalty(self, batch: Batch) -> Any:
         """A term added to the loss sum of ``batch``; 0 for most methods."""
         return 0.0
+
+    def metrics(self) -> dict[str, Ratio]:
+        """Numbers of the batch that ``penalty`` has just seen, for the record's line of the step; none for most."""
+        return {}
 
     def state(self) -> dict[str, torch.Tensor]:
         """Every tensor that the next step reads and the weights do not hold."""

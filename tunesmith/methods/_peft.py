@@ -27,6 +27,11 @@ Targets = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 """Names of layers: ``all-linear``, ends of names, or regular expressions over whole names; a text is split at its commas."""
 
 
+def task_type(model: torch.nn.Module) -> str:
+    """peft's name for what the model is made for."""
+    return "SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM"  # type: ignore[union-attr]
+
+
 def with_adapter(model: torch.nn.Module, config: Any) -> torch.nn.Module:
     """``model`` with the adapter of a peft ``config``, its weights fp32 whatever the base; SpecError where peft refuses."""
     from peft import get_peft_model
@@ -44,12 +49,15 @@ def with_adapter(model: torch.nn.Module, config: Any) -> torch.nn.Module:
 
 
 def linear_layers(model: torch.nn.Module) -> Layers:
-    """The linear layers by full name, without the output head (GPT-2's Conv1D counts as linear)."""
+    """The linear layers by full name (GPT-2's Conv1D counts), without the output head and gates, which have one output."""
     import torch
     from transformers.pytorch_utils import Conv1D
 
+    from tunesmith.models.places import sizes
+
     head = model.get_output_embeddings()  # type: ignore[operator]
-    return {name: part for name, part in model.named_modules() if isinstance(part, torch.nn.Linear | Conv1D) and part is not head}
+    parts = {name: part for name, part in model.named_modules() if isinstance(part, torch.nn.Linear | Conv1D)}
+    return {name: part for name, part in parts.items() if part is not head and (sizes(part) or (0, 0))[1] > 1}
 
 
 def norm_layers(model: torch.nn.Module) -> Layers:

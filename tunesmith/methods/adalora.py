@@ -8,7 +8,7 @@ from annotated_types import Ge, Gt, Lt
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, targets_of, with_adapter
+from tunesmith.methods._peft import Targets, targets_of, task_type, with_adapter
 from tunesmith.spec import Spec
 from tunesmith.words import say
 
@@ -28,6 +28,7 @@ class Adalora(Method):
     learning_rate = 1e-3
     source = "Zhang et al. 2023 (AdaLoRA), question answering: 1e-3; on GLUE 5e-4 to 2.2e-3"
     search = (2e-4, 3e-3)
+    changes = frozenset({"linear"})
 
     class Config(Spec):
         """Low-rank adaptation with a budget."""
@@ -63,7 +64,7 @@ class Adalora(Method):
         how = {"lora_alpha": config.alpha, "lora_dropout": config.dropout, "orth_reg_weight": config.orthogonal}
         ranks = {"init_r": initial, "target_r": config.rank, "total_step": 1}
         targets = targets_of(model, config.targets, rank=initial)
-        self.model = with_adapter(model, AdaLoraConfig(**ranks, **how, target_modules=targets, task_type="CAUSAL_LM"))
+        self.model = with_adapter(model, AdaLoraConfig(**ranks, **how, target_modules=targets, task_type=task_type(model)))
         return self.model
 
     @property

@@ -21,6 +21,7 @@ class Bitfit(Method):
     learning_rate = 1e-3
     source = "Ben Zaken et al. 2022 (BitFit): the largest of its grid, 1e-4 to 1e-3, for the few weights of a decoder"
     search = (1e-4, 1e-2)
+    changes = frozenset({"norm", "bias"})
     merges = False
     rewrites_base = True
     adapter = False

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Gt
 
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, targets_of, with_adapter
+from tunesmith.methods._peft import Targets, targets_of, task_type, with_adapter
 from tunesmith.spec import Spec
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class Fourierft(Method):
     learning_rate = 3e-2
     source = "Gao et al. 2024 (FourierFT), Llama 2: 3e-2; at 1e-4 it learns nothing (0.000 on GSM8K in PEFT's method comparison)"
     search = (5e-3, 2e-1)
+    changes = frozenset({"linear"})
 
     class Config(Spec):
         """Settings of Fourierft."""
@@ -48,6 +49,6 @@ class Fourierft(Method):
                 scaling=config.scale,
                 init_weights=True,
                 target_modules=targets,
-                task_type="CAUSAL_LM",
+                task_type=task_type(model),
             ),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge
 
@@ -52,9 +52,18 @@ class Freeze(Method):
 
 
 def _blocks(model: torch.nn.Module) -> list[torch.nn.Module]:
-    """The blocks in order: the first list of modules that is as long as the config says the model is deep."""
+    """The blocks in order: the first list of modules that is as long as the config says the model is deep.
+
+    An encoder–decoder's are those of its decoder, which writes the answer.
+    """
     import torch
 
-    depth = model.config.get_text_config().num_hidden_layers  # type: ignore[union-attr, operator]
+    config: Any = model.config
+    if config.is_encoder_decoder:
+        settings = config.to_dict()
+        depth = settings.get("decoder_layers") or settings.get("num_decoder_layers") or config.num_hidden_layers
+        model = model.get_decoder()  # type: ignore[operator]
+    else:
+        depth = config.get_text_config().num_hidden_layers
     lists = (part for part in model.modules() if isinstance(part, torch.nn.ModuleList) and len(part) == depth)
     return list(next(lists, ()))

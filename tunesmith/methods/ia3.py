@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, linear_layers, matched_layers, shortest_names, with_adapter
+from tunesmith.methods._peft import Targets, linear_layers, matched_layers, shortest_names, task_type, with_adapter
 from tunesmith.spec import Spec
 
 if TYPE_CHECKING:
     import torch
 
 # Where keys and values are one layer with the queries (GPT-2, Phi-3, NeoX), its queries are scaled with them, as in peft.
-KEYS_AND_VALUES = ("k_proj", "v_proj", "qkv_proj", "query_key_value", "c_attn", "W_pack")
-SECOND = ("down_proj", "fc2", "dense_4h_to_h", "mlp.c_proj", "fc_out", "w2")
+KEYS_AND_VALUES = ("k_proj", "v_proj", "qkv_proj", "query_key_value", "c_attn", "W_pack", "k", "v")
+SECOND = ("down_proj", "fc2", "dense_4h_to_h", "mlp.c_proj", "fc_out", "w2", "wo")
 
 
 @METHODS.register
@@ -23,6 +23,7 @@ class Ia3(Method):
     learning_rate = 5e-3
     source = "PEFT's method comparison (Llama-3.2-3B on MetaMathQA): 5e-3 gives 0.455, the usual 1e-4 0.311"
     search = (1e-3, 2e-2)
+    changes = frozenset({"linear"})
 
     class Config(Spec):
         """Scales of activations."""
@@ -45,4 +46,4 @@ class Ia3(Method):
             "target_modules": shortest_names(model, names),
             "feedforward_modules": shortest_names(model, second),
         }
-        return with_adapter(model, IA3Config(**how, task_type="CAUSAL_LM"))
+        return with_adapter(model, IA3Config(**how, task_type=task_type(model)))

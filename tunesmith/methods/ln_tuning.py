@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, matched_layers, norm_layers, shortest_names, with_adapter
+from tunesmith.methods._peft import Targets, matched_layers, norm_layers, shortest_names, task_type, with_adapter
 from tunesmith.spec import Spec
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ class LnTuning(Method):
     learning_rate = 1e-3
     source = "Ben Zaken et al. 2022 (BitFit), the largest of its grid 1e-4 to 1e-3, for weights of the same kind"
     search = (1e-4, 1e-2)
+    changes = frozenset({"norm"})
     full_precision = True
 
     class Config(Spec):
@@ -34,4 +35,4 @@ class LnTuning(Method):
         names = matched_layers(model, self.config.targets, norm_layers(model), kind="norm")
         # A norm in fp32 gives fp32, which a frozen layer in bf16 does not take.
         targets = shortest_names(model, names)
-        return with_adapter(model.float(), LNTuningConfig(target_modules=targets, task_type="CAUSAL_LM"))
+        return with_adapter(model.float(), LNTuningConfig(target_modules=targets, task_type=task_type(model)))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Gt
 
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, targets_of, with_adapter
+from tunesmith.methods._peft import Targets, targets_of, task_type, with_adapter
 from tunesmith.spec import Spec
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ class Loha(Method):
     learning_rate = 2e-4
     source = "none is published for language models; that of LoRA, which its size of change is made to match"
     search = (5e-5, 1e-3)
+    changes = frozenset({"linear"})
 
     class Config(Spec):
         """Settings of Loha."""
@@ -38,4 +39,6 @@ class Loha(Method):
 
         config = self.config
         targets = targets_of(model, config.targets, rank=config.rank)
-        return with_adapter(model, LoHaConfig(r=config.rank, alpha=config.alpha, target_modules=targets, task_type="CAUSAL_LM"))
+        return with_adapter(
+            model, LoHaConfig(r=config.rank, alpha=config.alpha, target_modules=targets, task_type=task_type(model))
+        )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge, Gt
 
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, targets_of, with_adapter
+from tunesmith.methods._peft import Targets, targets_of, task_type, with_adapter
 from tunesmith.spec import Spec
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ class Lokr(Method):
     learning_rate = 3e-3
     source = "PEFT's method comparison (Llama-3.2-3B on MetaMathQA): LoKr at 3e-3"
     search = (3e-4, 1e-2)
+    changes = frozenset({"linear"})
 
     class Config(Spec):
         """Settings of Lokr."""
@@ -47,6 +48,6 @@ class Lokr(Method):
                 alpha=config.alpha,
                 decompose_factor=config.factor or -1,
                 target_modules=targets,
-                task_type="CAUSAL_LM",
+                task_type=task_type(model),
             ),
         )

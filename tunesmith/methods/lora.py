@@ -13,7 +13,7 @@ from annotated_types import Ge, Gt, Lt
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, targets_of, with_adapter
+from tunesmith.methods._peft import Targets, targets_of, task_type, with_adapter
 from tunesmith.spec import Spec
 from tunesmith.words import say
 
@@ -28,6 +28,7 @@ class Lora(Method):
     learning_rate = 2e-4
     source = "Dettmers et al. 2023 (QLoRA), appendix B: 2e-4 for 7B and 13B models with LoRA on all linear layers"
     search = (5e-5, 2e-3)
+    changes = frozenset({"linear"})
 
     class Config(Spec):
         """Low-rank adaptation."""
@@ -57,6 +58,8 @@ class Lora(Method):
         """A peft model; SpecError when a target matches nothing or a layer is smaller than the rank."""
         from peft import LoraConfig
 
+        from tunesmith.models.layers.lora import fuse
+
         config = self.config
         targets = targets_of(model, config.targets, rank=config.rank)
         # A model without memory for weights, which only the plan makes, has nothing to take apart.
@@ -65,10 +68,11 @@ class Lora(Method):
         how = {"use_rslora": config.variant == "rslora", "use_dora": config.variant == "dora", "init_lora_weights": init}
         alpha = config.alpha if config.alpha is not None else 2 * config.rank
         how |= {"r": config.rank, "lora_alpha": alpha, "lora_dropout": config.dropout, "bias": config.bias}
-        self.model = with_adapter(model, LoraConfig(**how, target_modules=targets, task_type="CAUSAL_LM"))
+        self.model = with_adapter(model, LoraConfig(**how, target_modules=targets, task_type=task_type(model)))
         if config.init == "olora" and any(vars(part).get("fan_in_fan_out") for part in self.model.modules()):
             # peft takes such a weight apart the wrong way round, and fails at the first batch.
             raise SpecError(Problem("method.init", say("method.cannot_take", method="olora", error="Conv1D")))
+        fuse(self.model)
         if self.rewrites_base:
             self._start = {name: weight.detach().clone() for name, weight in self._factors().items()}
         return self.model

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge, Gt, Lt
 
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, targets_of, with_adapter
+from tunesmith.methods._peft import Targets, targets_of, task_type, with_adapter
 from tunesmith.spec import Spec
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ class Oft(Method):
     learning_rate = 4e-4
     source = "none that is agreed on; twice that of LoRA, as a rotation moves a weight by its own size times a small angle"
     search = (5e-5, 2e-3)
+    changes = frozenset({"linear"})
 
     class Config(Spec):
         """Settings of Oft."""
@@ -40,5 +41,7 @@ class Oft(Method):
         targets = targets_of(model, config.targets, divisor=config.block)
         return with_adapter(
             model,
-            OFTConfig(oft_block_size=config.block, module_dropout=config.dropout, target_modules=targets, task_type="CAUSAL_LM"),
+            OFTConfig(
+                oft_block_size=config.block, module_dropout=config.dropout, target_modules=targets, task_type=task_type(model)
+            ),
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge, Gt, Lt
 
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, targets_of, with_adapter
+from tunesmith.methods._peft import Targets, targets_of, task_type, with_adapter
 from tunesmith.spec import Spec
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ class Vera(Method):
     learning_rate = 4e-3
     source = "Kopiczko et al. 2024 (VeRA), instruction tuning of Llama 2: 4e-3, ten times that of LoRA beside it"
     search = (1e-3, 2e-2)
+    changes = frozenset({"linear"})
 
     class Config(Spec):
         """Settings of Vera."""
@@ -39,5 +40,5 @@ class Vera(Method):
         config = self.config
         targets = targets_of(model, config.targets)
         return with_adapter(
-            model, VeraConfig(r=config.rank, vera_dropout=config.dropout, target_modules=targets, task_type="CAUSAL_LM")
+            model, VeraConfig(r=config.rank, vera_dropout=config.dropout, target_modules=targets, task_type=task_type(model))
         )

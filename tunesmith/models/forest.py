@@ -6,6 +6,7 @@ S segments of a bucket, Q their longest own part, K their longest ancestry plus 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +18,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from tunesmith.batch import Forest, Segment
 from tunesmith.errors import ModelError
+from tunesmith.trees import Forest, Segment
 
 NAME = "forest"
 
@@ -40,7 +41,7 @@ CALL = 16_384
 
 @dataclass(frozen=True)
 class Bucket:
-    """Segments of similar length, computed in one call. Indices point into the flat row."""
+    """Segments of similar length, computed in one call. Indices point into the flat row; of keys, after what is above it."""
 
     queries_SQ: torch.Tensor
     keys_SK: torch.Tensor
@@ -50,9 +51,11 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Calls:
-    """All buckets of a forest, and for each token where its output lies in their concatenation."""
+    """All buckets of a forest, their indices joined, and for each token where its output lies in their concatenation."""
 
     buckets: tuple[Bucket, ...]
+    queries: torch.Tensor
+    keys: torch.Tensor
     place_T: torch.Tensor
 
 
@@ -97,23 +100,25 @@ def forest_attention(
     if unknown:
         raise ModelError(f"attention keywords that the forest does not know: {', '.join(unknown)}; the model must run padded")
     calls = _calls(forest, sliding_window, query.device)
-    repeat = query.shape[1] // key.shape[1]
+    if forest.above:
+        above = forest.above[module.layer_idx]  # type: ignore[index]
+        key, value = (torch.cat([one.to(own), own], 2) for one, own in zip(above, (key, value), strict=True))
+    queries = _take(query, calls.queries, [bucket.queries_SQ for bucket in calls.buckets])
+    keys, values = (_take(tensor, calls.keys, [bucket.keys_SK for bucket in calls.buckets]) for tensor in (key, value))
     outputs = []
-    for bucket in calls.buckets:
-        q, k, v = _take(query, bucket.queries_SQ), _take(key, bucket.keys_SK), _take(value, bucket.keys_SK)
-        if repeat > 1:
-            k, v = k.repeat_interleave(repeat, 1), v.repeat_interleave(repeat, 1)
+    for bucket, q, k, v in zip(calls.buckets, queries, keys, values, strict=True):
         out = _attend(q, k, v, bucket.allowed_SQK, scaling=scaling, dropout=dropout, softcap=softcap, s_aux=s_aux)
         outputs.append(out.transpose(1, 2).flatten(0, 1))
     return torch.cat(outputs).index_select(0, calls.place_T).unsqueeze(0), None
 
 
-def _take(tensor: torch.Tensor, index_SQ: torch.Tensor) -> torch.Tensor:
-    """Rows of ``[1, H, T, D]`` as ``[S, H, Q, D]``."""
-    # index_select, because the backward of h[index] is not deterministic on CPU.
+def _take(tensor: torch.Tensor, index: torch.Tensor, parts: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Rows of ``[1, H, T, D]`` as ``[S, H, Q, D]``, one for each bucket of indices ``[S, Q]``, which ``index`` joins."""
+    # One gather for all buckets, because the gradient of each is as long as the row. The tensor lies token by token
+    # in memory, so this copies whole tokens. index_select, because the backward of h[index] is not deterministic on CPU.
     heads, width = tensor.shape[1], tensor.shape[3]
-    rows = tensor[0].index_select(1, index_SQ.flatten())
-    return rows.view(heads, *index_SQ.shape, width).transpose(0, 1)
+    rows = tensor[0].transpose(0, 1).flatten(1).index_select(0, index).split([part.numel() for part in parts])
+    return [row.view(*part.shape, heads, width).transpose(1, 2) for row, part in zip(rows, parts, strict=True)]
 
 
 def _attend(
@@ -127,9 +132,18 @@ def _attend(
     softcap: float | None,
     s_aux: torch.Tensor | None,
 ) -> torch.Tensor:
-    if softcap is None and s_aux is None:
-        mask = None if allowed is None else allowed.unsqueeze(1)
-        return scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=allowed is None, scale=scaling)
+    repeat = q.shape[1] // k.shape[1]
+    plain = softcap is None and s_aux is None
+    if plain and allowed is not None:
+        # Heads that share a key lie under each other as more queries, so that no key is copied.
+        folded = q.unflatten(1, (k.shape[1], repeat)).flatten(2, 3)
+        mask = allowed.repeat(1, repeat, 1).unsqueeze(1)
+        out = scaled_dot_product_attention(folded, k, v, attn_mask=mask, dropout_p=dropout, scale=scaling)
+        return out.unflatten(2, (repeat, q.shape[2])).flatten(1, 2)
+    if repeat > 1:
+        k, v = k.repeat_interleave(repeat, 1), v.repeat_interleave(repeat, 1)
+    if plain:
+        return scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True, scale=scaling)
     if allowed is None:
         allowed = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device).tril().unsqueeze(0)
     bias = torch.zeros_like(allowed, dtype=q.dtype).masked_fill(~allowed, torch.finfo(q.dtype).min).unsqueeze(1)
@@ -180,20 +194,27 @@ def _calls(forest: Forest, window: int | None, device: torch.device) -> Calls:
     """The buckets of a forest; derived once a batch and window, for all layers."""
     found = forest.cache.get((window, device))
     if found is None:
-        longest = max(segment.depth + segment.stop - segment.start for segment in forest.segments)
+        before = forest.above[0][0].shape[2] if forest.above else 0
+        segments = forest.under(before).segments if before else forest.segments
+        longest = max(segment.depth + segment.stop - segment.start for segment in segments)
         reach = None if window is None or window >= longest else window
-        groups = _group(forest.segments)
-        place_T = np.empty(forest.segments[-1].stop, np.int64)
+        groups = _group(segments[1:] if before else segments)
+        place_T = np.empty(segments[-1].stop - before, np.int64)
         start, buckets = 0, []
         for group in groups:
             width = max(segment.stop - segment.start for segment in group)
             for row, segment in enumerate(group):
                 length = segment.stop - segment.start
-                place_T[segment.start : segment.stop] = start + row * width + np.arange(length)
+                place_T[segment.start - before : segment.stop - before] = start + row * width + np.arange(length)
             start += len(group) * width
-            buckets.append(_bucket(group, forest.segments, reach, device))
-        found = forest.cache[window, device] = Calls(tuple(buckets), torch.from_numpy(place_T).to(device))
+            buckets.append(_bucket(group, segments, reach, device, before=before))
+        queries, keys = (torch.cat([part.flatten() for part in parts]) for parts in zip(*map(_indices, buckets), strict=True))
+        found = forest.cache[window, device] = Calls(tuple(buckets), queries, keys, torch.from_numpy(place_T).to(device))
     return found
+
+
+def _indices(bucket: Bucket) -> tuple[torch.Tensor, torch.Tensor]:
+    return bucket.queries_SQ, bucket.keys_SK
 
 
 def _group(segments: tuple[Segment, ...]) -> list[list[Segment]]:
@@ -218,7 +239,9 @@ def _group(segments: tuple[Segment, ...]) -> list[list[Segment]]:
     return groups
 
 
-def _bucket(group: list[Segment], segments: tuple[Segment, ...], window: int | None, device: torch.device) -> Bucket:
+def _bucket(
+    group: list[Segment], segments: tuple[Segment, ...], window: int | None, device: torch.device, *, before: int
+) -> Bucket:
     own = max(segment.stop - segment.start for segment in group)
     above = max(segment.depth for segment in group)
     queries_SQ = np.zeros((len(group), own), np.int64)
@@ -227,7 +250,7 @@ def _bucket(group: list[Segment], segments: tuple[Segment, ...], window: int | N
     depths_SK = np.full((len(group), above + own), -1, np.int64)
     for row, segment in enumerate(group):
         tokens = np.minimum(segment.start + np.arange(own), segment.stop - 1)
-        queries_SQ[row] = keys_SK[row, above:] = tokens
+        queries_SQ[row], keys_SK[row, above:] = tokens - before, tokens
         depths_SK[row, above:] = segment.depth + np.arange(own)
         if segment.depth:
             keys_SK[row, above - segment.depth : above] = _ancestors(segment, segments)

@@ -20,6 +20,9 @@ from transformers import DynamicCache, GenerationConfig, PreTrainedModel, Stoppi
 from transformers.cache_utils import DynamicLayer
 from transformers.generation.streamers import BaseStreamer
 
+from tunesmith.batch import right_padded
+from tunesmith.data.sides import beginning
+from tunesmith.models.padding import left_padded
 from tunesmith.run import Generate
 
 BUDGET = 8192
@@ -102,7 +105,7 @@ def own_defaults(model: Any) -> dict[str, Any]:
     return {name: value for name, value in heard.items() if value is not None and value != USUAL.get(name)}
 
 
-def explicit(settings: Generate, *, stop_ids: Sequence[int], pad_id: int) -> GenerationConfig:
+def explicit(settings: Generate, *, stop_ids: Sequence[int], pad_id: int, start: Sequence[int] = ()) -> GenerationConfig:
     """The whole configuration of a call; transformers would take what is left open from the model's folder."""
     sampling = {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0} if settings.temperature > 0 else {}
     return GenerationConfig(
@@ -113,6 +116,7 @@ def explicit(settings: Generate, *, stop_ids: Sequence[int], pad_id: int) -> Gen
         no_repeat_ngram_size=settings.no_repeat_ngram,
         eos_token_id=list(stop_ids) or None,
         pad_token_id=pad_id,
+        decoder_start_token_id=start[0] if start else None,
         use_cache=True,
         **sampling,
     )
@@ -167,27 +171,24 @@ def _written(
     common = _common(rows) if share and len(rows) > 1 else 0
     cache = _prefix(model, rows[0][:common], len(rows)) if common >= WORTH_SHARING else None
     common = common if cache is not None else 0
-    longest = max(map(len, rows))
-    ids = torch.full((len(rows), longest), pad_id, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    for index, row in enumerate(rows):
-        # Padding stands between the shared beginning, whose keys are cached, and the row's own part.
-        own = longest - (len(row) - common)
-        for part, start in ((row[:common], 0), (row[common:], own)):
-            ids[index, start : start + len(part)] = torch.from_numpy(np.asarray(part, dtype=np.int64))
-            mask[index, start : start + len(part)] = 1
+    start = beginning(tokenizer)
+    ids, mask = right_padded(rows, pad_id) if start else left_padded(rows, common, pad_id)
+    given = len(start) or ids.shape[1]
     stops: list[StoppingCriteria] = [_Closed(closed)] if closed else []
     if settings.stop:
-        stops.append(_StopTexts(tokenizer, settings.stop, longest))
+        stops.append(_StopTexts(tokenizer, settings.stop, given))
+    more: dict[str, Any] = {"past_key_values": cache} if cache is not None else {}
+    if start:
+        more["decoder_input_ids"] = torch.tensor([start] * len(rows), device=model.device)
     output = model.generate(
         input_ids=ids.to(model.device),
         attention_mask=mask.to(model.device),
-        generation_config=explicit(settings, stop_ids=stop_ids, pad_id=pad_id),
+        generation_config=explicit(settings, stop_ids=stop_ids, pad_id=pad_id, start=start),
         stopping_criteria=StoppingCriteriaList(stops),
         streamer=streamer,
-        **({"past_key_values": cache} if cache is not None else {}),
+        **more,
     )
-    return output[:, longest:].tolist()
+    return output[:, given:].tolist()
 
 
 def _common(rows: list[np.ndarray]) -> int:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tunesmith.errors import ModelError, Problem
+from tunesmith.data.sides import KEY
+from tunesmith.errors import ModelError, Problem, SpecError
+from tunesmith.spec import METHODS
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -32,6 +34,12 @@ class Loaded:
     render: Render | None = None
     """The run's own renderer, for models that come from a run."""
 
+    @property
+    def limit(self) -> int | None:
+        """The longest row with its answer that the model takes (tokens); None where it says none."""
+        limit: int | None = self.model.config.get_text_config().to_dict().get("max_position_embeddings")
+        return limit - getattr(self.model, "virtual_tokens", 0) if limit is not None else None
+
     def lay(self, batch: Any) -> Any:
         """``batch`` in this model's layout, on its device."""
         batch = batch if self.layout == "forest" else batch.padded()
@@ -43,39 +51,79 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(Problem(str(folder), say("load.no_tokenizer", error=_first_line(error)))) from None
+    if (folder / "config.json").is_file():
+        try:
+            config = load_config(folder, trust_remote_code=trust_remote_code)
+        except ModelError:
+            return tokenizer  # what is wrong with the config is said where the model is loaded or planned
+        _tell_sides(tokenizer, config)
+    return tokenizer
+
+
+def _tell_sides(tokenizer: Any, config: Any) -> None:
+    """Gives the tokenizer what the renderer of an encoder–decoder model must know of its config."""
+    if not config.is_encoder_decoder:
+        return
+    names = ("decoder_start_token_id", "bos_token_id")
+    start = next((token for name in names if (token := getattr(config, name, None)) is not None), None)
+    if start is None:
+        raise ModelError(Problem("model.path", say("sides.no_start")))
+    end = config.eos_token_id[0] if isinstance(config.eos_token_id, list) else config.eos_token_id
+    tokenizer.init_kwargs[KEY] = {"start": start, "end": end}
+
+
+def load_config(folder: Path, *, trust_remote_code: bool = False) -> Any:
+    """The folder's config; ModelError where there is none."""
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(Problem(str(folder), say("load.no_config", error=_first_line(error)))) from None
+
+
+def kind_of(config: Any) -> str:
+    """Which kind of model this is, as ``Method.kinds`` names it."""
+    return "encoder-decoder" if config.is_encoder_decoder else "decoder"
+
+
+def language_class(config: Any) -> Any:
+    """transformers' class for a model that writes text: with an encoder beside its decoder, or a decoder alone."""
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
 
 
 def load_model(folder: Path, *, dtype: torch.dtype, device: Any, trust_remote_code: bool = False) -> Loaded:
-    """The causal language model of a folder, all weights without gradient, in evaluation mode."""
+    """The language model of a folder, all weights without gradient, in evaluation mode."""
     import torch
-    from transformers import AutoConfig
 
-    from tunesmith.models.probe import settle
+    from tunesmith.models.probe import own_head, settle
 
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(Problem(str(folder), say("load.no_config", error=_first_line(error)))) from None
+    config = load_config(folder, trust_remote_code=trust_remote_code)
     model = _weights(folder, config, dtype=dtype, trust_remote_code=trust_remote_code).to(device).eval()
     model.requires_grad_(False)
     layout, reason = "padded", "this class computes its attention itself"
-    if take_over_attention(model):
-        layout, reason = settle(model, 1e-3 if dtype == torch.float32 else 0.1)
+    tolerance = 1e-3 if dtype == torch.float32 else 0.1
+    if config.is_encoder_decoder:
+        reason = "an encoder reads each row as a whole"
+        own_head(model, tolerance)
+    elif take_over_attention(model):
+        layout, reason = settle(model, tolerance)
     tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
     return Loaded(model, tokenizer, layout, {"layout": reason})  # type: ignore[arg-type]
 
 
 def _weights(folder: Path, config: Any, *, dtype: torch.dtype, trust_remote_code: bool) -> Any:
-    from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # ours says what is loading
     how = {"dtype": dtype, "use_safetensors": True, "local_files_only": True, "trust_remote_code": trust_remote_code}
     try:
-        return AutoModelForCausalLM.from_pretrained(folder, config=config, **how)
+        return language_class(config).from_pretrained(folder, config=config, **how)
     except ValueError as error:
         raise ModelError(Problem(str(folder), say("load.not_causal", error=_first_line(error)))) from None
     except OSError as error:
@@ -113,8 +161,11 @@ def load_run(
     adapter = (place / "adapter_config.json").is_file()
     source = folder_of(run.model) if adapter or not tuned else place
     loaded = load_model(source, dtype=dtype or own, device=device, trust_remote_code=run.model.trust_remote_code)
-    if adapter and tuned:
+    if adapter and (tuned or METHODS.make(run.method).slots):
         loaded.model = attach(loaded.model, place)
+    if METHODS.make(run.method).slots:
+        # Rows with virtual tokens inside them mean nothing to a base that does not know how to leave them out.
+        loaded.layout, loaded.model.on = "padded", tuned
     loaded.tokenizer = load_tokenizer(place)
     loaded.render = renderer(place, loaded.tokenizer, run.data)
     return loaded
@@ -125,16 +176,35 @@ def attach(model: Any, place: Path) -> Any:
     from peft import PeftModel, get_peft_model_state_dict
     from safetensors import safe_open
 
+    from tunesmith.models import own
+    from tunesmith.models.prompted import prompted
+
     try:
+        if own.is_own(place):
+            return own.load(model, place)
+        with_prompt = prompted(model, place)
+        if with_prompt is not None:
+            return with_prompt
         model = PeftModel.from_pretrained(model, place).eval()
         with safe_open(place / "adapter_model.safetensors", "pt") as file:
             odd = set(file.keys()) ^ set(get_peft_model_state_dict(model))
-    except (RuntimeError, ValueError, KeyError) as error:
+    except (RuntimeError, ValueError, KeyError, SpecError) as error:
         raise ModelError(Problem(str(place), say("load.other_base", error=" ".join(str(error).split("\n")[:2])[:300]))) from None
     if odd:
         # peft leaves such a layer at its start, or leaves it out.
         raise ModelError(Problem(str(place), say("load.other_base", error=", ".join(sorted(odd)[:3]))))
     return model
+
+
+def gates(model: Any) -> list[tuple[Any, int]]:
+    """The routers of a mixture of experts, each with the place of its logits in what it gives, as the class says it."""
+    found: dict[Any, int] = {}
+    for part in model.modules():
+        told = (getattr(part, "_can_record_outputs", None) or {}).get("router_logits")
+        for recorder in told if isinstance(told, list) else [told] if told else []:
+            kind, index = (getattr(recorder, "target_class", recorder), getattr(recorder, "index", 0))
+            found |= {gate: index for gate in part.modules() if isinstance(gate, kind)}
+    return list(found.items())
 
 
 def renderer(place: Path, tokenizer: Any, data: Data) -> Render:

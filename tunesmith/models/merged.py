@@ -42,14 +42,18 @@ def merged(adapter: Path, find: Callable[[str, str | None], Path]) -> Path:
 
 def _merge(base: Path, adapter: Path, draft: Path) -> None:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
-    from tunesmith.models.load import attach
+    from tunesmith.models import own
+    from tunesmith.models.load import attach, language_class, load_config
 
-    plain: Any = AutoModelForCausalLM.from_pretrained(base, dtype="auto", use_safetensors=True, local_files_only=True)
+    if own.is_own(adapter) and not own.method_of(adapter).merges:
+        raise ModelError(Problem(str(adapter), say("own.cannot_go_on", method=own.method_of(adapter).name)))
+    kind = language_class(load_config(base))
+    plain: Any = kind.from_pretrained(base, dtype="auto", use_safetensors=True, local_files_only=True)
     stored = plain.dtype
     # In fp32, so that the change is rounded once, when it is stored.
-    model = attach(plain.to(torch.float32), adapter).merge_and_unload()
+    model = own.merge(attach(plain.to(torch.float32), adapter))
     model.to(stored).save_pretrained(draft)
-    own = (adapter / "tokenizer_config.json").is_file()
-    AutoTokenizer.from_pretrained(adapter if own else base, local_files_only=True).save_pretrained(draft)
+    with_tokenizer = (adapter / "tokenizer_config.json").is_file()
+    AutoTokenizer.from_pretrained(adapter if with_tokenizer else base, local_files_only=True).save_pretrained(draft)

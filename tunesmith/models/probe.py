@@ -15,7 +15,7 @@ import torch
 from tunesmith.batch import Batch, Tokens
 from tunesmith.errors import ModelError
 from tunesmith.models.forest import NAME
-from tunesmith.models.views import makes_own_logits, see
+from tunesmith.models.views import inputs_of, makes_own_logits, see
 
 CUT = 8
 # Sizes of the small model, by the names that transformers' configs share.
@@ -46,11 +46,7 @@ def settle(model: Any, tolerance: float) -> tuple[str, str]:
     for candidate, allowed in ((small, 1e-4), (model, tolerance)):
         if candidate is None:
             continue
-        own = _head_is_unknown(candidate, allowed)
-        if own and candidate is model:
-            makes_own_logits.add(model.get_output_embeddings())
-        elif own:
-            makes_own_logits.add(candidate.get_output_embeddings())
+        own_head(candidate, allowed)
         try:
             difference = _difference(candidate)
         except ModelError as error:
@@ -62,6 +58,12 @@ def settle(model: Any, tolerance: float) -> tuple[str, str]:
             which = "a small copy with windows cut to 8" if candidate is small else "the model"
             return "padded", f"forest and padded differ by {difference:.1e} on {which}"
     return "forest", f"forest = padded to {difference:.0e} in logits and gradient"
+
+
+def own_head(model: Any, tolerance: float) -> None:
+    """Finds out whether the head and what we know to follow it give the model's own logits; where not, it makes them itself."""
+    if _head_is_unknown(model, tolerance):
+        makes_own_logits.add(model.get_output_embeddings())
 
 
 def _windows(settings: dict[str, Any]) -> list[str]:
@@ -121,13 +123,13 @@ def _build(cls: Any, config: Any) -> Any | None:
     return small
 
 
-def _rows(vocabulary: int) -> list[list[Tokens]]:
+def _rows(config: Any) -> list[list[Tokens]]:
     """Sequences with a shared beginning of 12 tokens, longer than a window of 8, and one that shares nothing."""
-    draw = np.random.default_rng(0)
+    draw, vocabulary = np.random.default_rng(0), config.get_text_config().vocab_size
 
     def tokens(*pieces: np.ndarray) -> Tokens:
         ids = np.concatenate(pieces).astype(np.int32)
-        return Tokens(ids, np.ones(len(ids), np.float32))
+        return Tokens(ids, np.ones(len(ids), np.float32), source_ids_T=ids[::-1].copy() if config.is_encoder_decoder else None)
 
     shared = draw.integers(0, vocabulary, 12)
     return [
@@ -163,7 +165,7 @@ def _difference(model: Any) -> float:
     training = model.training
     model.eval()
     device = model.get_input_embeddings().weight.device
-    batch = Batch.grow(_rows(model.config.get_text_config().vocab_size)).to(device)
+    batch = Batch.grow(_rows(model.config)).to(device)
     try:
         padded = _run(model, batch.padded())
         forest = _run(model, batch)
@@ -176,9 +178,9 @@ def _head_is_unknown(model: Any, allowed: float) -> bool:
     """Whether the head and what we know to follow it do not give the model's own logits."""
     model.eval()
     device = model.get_input_embeddings().weight.device
-    batch = Batch.grow(_rows(model.config.get_text_config().vocab_size)[1:]).to(device).padded()
+    batch = Batch.grow(_rows(model.config)[1:]).to(device).padded()
     with torch.no_grad():
-        own = model(input_ids=batch.input_ids, use_cache=False).logits.flatten(0, 1).index_select(0, batch.scored_N).float()
+        own = model(**inputs_of(batch)).logits.flatten(0, 1).index_select(0, batch.scored_N).float()
         seen = see(model, batch)
         ours = seen.head.logits(seen.features("scored"))
     return ours.shape != own.shape or float((ours - own).abs().max()) > allowed * max(1.0, float(own.abs().max()))

@@ -35,7 +35,8 @@ def see(model: torch.nn.Module, batch: Batch) -> Seen:
     own_logits = head in makes_own_logits
 
     def take(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        hidden = inputs[0]
+        # A peft model's virtual tokens stand before the rows, and predict nothing that is scored.
+        hidden = inputs[0][:, inputs[0].shape[1] - batch.layout.length :]
         taken.append(hidden.reshape(-1, hidden.shape[-1]))
         if own_logits:
             return (taken[0].index_select(0, batch.scored_N).unsqueeze(0), *inputs[1:])
@@ -47,11 +48,15 @@ def see(model: torch.nn.Module, batch: Batch) -> Seen:
     finally:
         handle.remove()
     logits_NV = output.logits[0] if own_logits else None
-    return Seen(batch, taken[0], Head(head, after_head(model.config)), logits_NV)  # type: ignore[arg-type]
+    return Seen(batch, taken[0], Head(head, after_head(model.config), _bias(model)), logits_NV)  # type: ignore[arg-type]
 
 
 def inputs_of(batch: Batch) -> dict[str, Any]:
     """The keywords of a model's call for this layout."""
+    if batch.source_ids_BS is not None:
+        # What pads the decoder's side follows every scored token, and a decoder looks back only.
+        source = {"input_ids": batch.source_ids_BS, "attention_mask": batch.source_mask_BS}
+        return {**source, "decoder_input_ids": batch.input_ids, "use_cache": False}
     if batch.layout.forest is None:
         mask = batch.mask_T.view(batch.layout.rows, batch.layout.length)
         return {"input_ids": batch.input_ids, "attention_mask": mask, "use_cache": False}
@@ -62,6 +67,13 @@ def inputs_of(batch: Batch) -> dict[str, Any]:
         "forest": batch.layout.forest,
         "use_cache": False,
     }
+
+
+def _bias(model: torch.nn.Module) -> torch.Tensor | None:
+    """What BART's family adds to its logits beside the head; Marian's is not zero."""
+    if not model.config.is_encoder_decoder:  # type: ignore[union-attr]
+        return None
+    return next((buffer for name, buffer in model.named_buffers() if name.endswith("final_logits_bias")), None)
 
 
 def after_head(config: Any) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -85,10 +97,12 @@ class Head:
 
     module: torch.nn.Module
     after: Callable[[torch.Tensor], torch.Tensor]
+    bias_1V: torch.Tensor | None = None
 
     def logits(self, hidden_nD: torch.Tensor) -> torch.Tensor:
         """fp32 logits ``[n, V]``."""
-        return self.after(self.module(hidden_nD).float())
+        logits_nV = self.module(hidden_nD).float()
+        return self.after(logits_nV if self.bias_1V is None else logits_nV + self.bias_1V)
 
     @property
     def trained(self) -> list[torch.nn.Parameter]:
@@ -210,11 +224,23 @@ def _add(grads: list[torch.Tensor | None], found: Any, wants: list[bool], chunk:
             (grad[chunk] if index == 0 else grad).add_(next(found))
 
 
-def token_loss(model: torch.nn.Module, batch: Batch) -> Loss:
-    """The weighted negative log-likelihood of the scored tokens, as a sum."""
+def token_loss(model: torch.nn.Module, batch: Batch, *, smoothing: float = 0.0) -> Loss:
+    """The weighted negative log-likelihood of the scored tokens, as a sum.
+
+    With ``smoothing`` ε (Szegedy et al. 2016, section 7) the target is (1 - ε) of the token and ε of all tokens alike:
+    Σ w ((1 - ε) (-log p) + ε mean over the vocabulary of -log p). The likelihood alone is then told as ``nll``.
+    """
+    plain: list[float] = []
 
     def nll(logits_nV: torch.Tensor, _: torch.Tensor | None, chunk: slice) -> torch.Tensor:
-        return (batch.weights_N[chunk] * cross_entropy(logits_nV, batch.targets_N[chunk], reduction="none")).sum()
+        weights_n, targets_n = batch.weights_N[chunk], batch.targets_N[chunk]
+        told = (weights_n * cross_entropy(logits_nV, targets_n, reduction="none")).sum()
+        if not smoothing:
+            return told
+        plain.append(float(told.detach()))
+        even = (weights_n * -logits_nV.log_softmax(-1).mean(-1)).sum()
+        return (1 - smoothing) * told + smoothing * even
 
     total = see(model, batch).over_logits(nll)
-    return Loss(total, {"loss": Ratio(float(total.detach()), batch.units)})
+    metrics = {"loss": Ratio(float(total.detach()), batch.units)}
+    return Loss(total, metrics | ({"nll": Ratio(sum(plain), batch.units)} if smoothing else {}))

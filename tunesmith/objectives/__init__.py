@@ -31,6 +31,8 @@ class Objective:
     """Metrics of its own that may choose the best checkpoint, and whether more is better."""
     rate_factor: ClassVar[float] = 1.0
     """Factor on the method's own learning rate."""
+    two_sided: ClassVar[bool] = False
+    """Whether it can train a model with an encoder and a decoder."""
 
     class Config(Spec):
         """No settings."""

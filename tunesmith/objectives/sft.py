@@ -1,12 +1,18 @@
-"""Supervised fine-tuning: the negative log-likelihood of the trained turns, summed over their tokens."""
+"""Supervised fine-tuning: the negative log-likelihood of the trained turns, summed over their tokens.
+
+Label smoothing is that of Szegedy et al. 2016 (section 7), the noise that of NEFTune (Jain et al. 2023, algorithm 1).
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Ge, Lt
 
 from tunesmith.batch import Batch, Loss, Tokens
 from tunesmith.examples import Chat, Example
 from tunesmith.objectives import OBJECTIVES, Objective
+from tunesmith.spec import Spec
 
 if TYPE_CHECKING:
     from tunesmith.data.render import Render
@@ -16,7 +22,15 @@ if TYPE_CHECKING:
 class Sft(Objective):
     """Learns to give the answers of the conversations."""
 
-    eats, unit = Chat, "token"
+    eats, unit, two_sided = Chat, "token", True
+
+    class Config(Spec):
+        """What is done in training against learning the answers by heart; what is measured is always the plain likelihood."""
+
+        label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
+        """Share of each target that is spread over the whole vocabulary; 0 is none, 0.1 is usual for translation."""
+        neftune: Annotated[float, Ge(0)] = 0.0
+        """Size of the noise on the embedded tokens (NEFTune's alpha); 0 is none, its authors used 5 to 15."""
 
     def encode(self, example: Example, render: Render) -> list[Tokens]:
         """The rendered conversation; what is trained is marked by its weights."""
@@ -24,7 +38,12 @@ class Sft(Objective):
         return render.chat(example)
 
     def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
-        """``-sum(w log p)`` over the scored tokens."""
+        """``-sum(w log p)`` over the scored tokens, smoothed and noisy in training where that is asked for."""
+        from tunesmith.models.noise import noisy
         from tunesmith.models.views import token_loss
 
-        return token_loss(models["policy"], batch)
+        model = models["policy"]
+        if not model.training:
+            return token_loss(model, batch)
+        with noisy(model, batch, self.config.neftune):
+            return token_loss(model, batch, smoothing=self.config.label_smoothing)

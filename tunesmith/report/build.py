@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tunesmith import words
 from tunesmith.errors import DiskError, Problem
@@ -21,6 +21,9 @@ from tunesmith.report.samples import choose, read_items
 from tunesmith.report.settings import settings
 from tunesmith.report.verdict import contenders, intervals, metric_name, metrics, name_of, number, standing, verdict
 from tunesmith.run import Run
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 LONGEST_TEXT = 1500
 """Characters of an answer that the page shows; all of it is in items.jsonl."""
@@ -44,16 +47,7 @@ def build(folder: RunFolder, *, lang: str | None = None) -> Path:
 
 def page(folder: RunFolder, run: Run, say: Say) -> str:
     """The page as HTML."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    # Autoescape is on for every template name: rows and answers are text from outside.
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    templates = templates_of()
     templates.filters["cut"] = _cut
     templates.filters["count"] = lambda value: f"{value:,}"
     templates.filters["short"] = short
@@ -75,6 +69,19 @@ def page(folder: RunFolder, run: Run, say: Say) -> str:
         "machine": machine(trained),
     }
     return templates.get_template("page.html.j2").render(contents)
+
+
+def templates_of() -> Environment:
+    """The folder of templates. Autoescape is on for every name: rows and answers are text from outside."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def _cut(text: str) -> str:

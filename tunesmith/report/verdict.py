@@ -10,7 +10,7 @@ from tunesmith.evaluate.judge import TUNED, metric
 from tunesmith.evaluate.proof import shown
 from tunesmith.report.language import Say
 
-ORDER = (TUNED, "base", "few_shot")
+ORDER = (TUNED, "base", "prompted", "few_shot")
 
 
 @dataclass(frozen=True)

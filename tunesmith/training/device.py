@@ -248,13 +248,17 @@ def room(device: Device, machine: Machine, *, model: torch.nn.Module, longest: i
 def activation_bytes(config: Any, width: int) -> tuple[float, float]:
     """Bytes a token keeps for the backward pass, estimated: as it is, and with gradient checkpointing.
 
-    A block keeps about ten vectors of the model's width and four of the feed-forward's.
+    A block keeps about ten vectors of the model's width and four of the feed-forward's. A token of an encoder–decoder
+    goes through the blocks of its own side; the decoder's keep four vectors more, for what they read of the encoder.
     """
     text = config.get_text_config()
     wide = getattr(text, "hidden_size", None) or getattr(text, "n_embd", 768)
     layers = getattr(text, "num_hidden_layers", None) or getattr(text, "n_layer", 12)
-    inner = getattr(text, "intermediate_size", None) or 4 * wide
-    block = (10 * wide + 4 * inner) * width
+    names = ("intermediate_size", "d_ff", "decoder_ffn_dim")
+    inner = next((size for name in names if (size := getattr(text, name, None))), 4 * wide)
+    sides = [getattr(text, name, None) or 0 for name in ("num_decoder_layers", "decoder_layers")]
+    layers = max(layers, *sides) if config.is_encoder_decoder else layers
+    block = ((14 if config.is_encoder_decoder else 10) * wide + 4 * inner) * width
     return float(layers * block), float(layers * wide * width + block)
 
 

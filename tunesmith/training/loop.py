@@ -20,6 +20,7 @@ from tunesmith.data.prepare import Item
 from tunesmith.errors import DiskError, Stopped, TrainingError
 from tunesmith.methods import Method
 from tunesmith.models.load import Loaded
+from tunesmith.models.routing import Routers
 from tunesmith.objectives import Objective
 from tunesmith.run import Run
 from tunesmith.training.device import Device
@@ -62,6 +63,8 @@ class Work:
     model: Loaded
     objective: Objective
     method: Method
+    routers: Routers
+    """Those of a model that is a mixture of experts."""
     device: Device
     named: list[tuple[str, torch.nn.Parameter]]
     """The trainable weights."""
@@ -187,9 +190,9 @@ def gradient(work: Work, batches: list[Batch], record: Record, step: int) -> tup
         for batch in batches:
             with device.autocast():
                 loss = work.objective.loss(models, batch)
-                total = loss.total + work.method.penalty(batch)
+                total = loss.total + work.method.penalty(batch) + work.routers.penalty(batch)
             device.backward(total, units)
-            for name, ratio in loss.metrics.items():
+            for name, ratio in (loss.metrics | work.method.metrics() | work.routers.metrics()).items():
                 metrics[name] = metrics.get(name, Ratio(0.0, 0.0)) + ratio
         metrics = device.merge(metrics)
         norm = device.clip([parameter for _, parameter in work.named], work.run.train.clip)

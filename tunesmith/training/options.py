@@ -10,7 +10,7 @@ import numpy as np
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import Problem, SpecError
 from tunesmith.evaluate.metrics import METRICS, Metric
-from tunesmith.evaluate.score import continued, likeliest, likelihoods
+from tunesmith.evaluate.score import likeliest, likelihoods
 from tunesmith.evaluate.task import Task, task_of
 from tunesmith.models.load import Loaded
 from tunesmith.run import Run
@@ -45,6 +45,6 @@ def choices_score(model: Loaded, metric: Metric, task: Task, *, budget: int, sto
         if stopped():
             return None
         prompts = task.prompts[start : start + AT_ONCE]
-        sequences = [[continued(prompt, ids) for ids in task.options.values()] for prompt in prompts]
+        sequences = [task.answered(prompt) for prompt in prompts]
         chosen += [likeliest(row[:, 0], list(task.options)) for row in likelihoods(model, sequences, budget=budget)]
     return float(metric.value(np.asarray(metric.statistics(chosen, task.references)).sum(axis=0)))

@@ -14,8 +14,9 @@ from tunesmith.methods import METHODS
 from tunesmith.models.hub import folder_of
 from tunesmith.models.load import Loaded, load_model, load_tokenizer
 from tunesmith.models.roles import reference_at_hand, teacher, teacher_folder
+from tunesmith.models.routing import Routers
 from tunesmith.objectives import OBJECTIVES, Objective
-from tunesmith.run import Resolved
+from tunesmith.run import Resolved, Run
 from tunesmith.training import device as devices
 from tunesmith.training.device import Device
 from tunesmith.training.loop import Work
@@ -47,8 +48,8 @@ class Ready:
     reference: Reference | None = None
 
 
-def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown) -> Ready:
-    """Checks, loads and builds everything; errors come before the run's folder is touched."""
+def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown, loaded: Loaded | None = None) -> Ready:
+    """Checks, loads and builds everything; errors come before the run's folder is touched. ``loaded`` is the base, if it is."""
     missing = missing_packages(resolved.run.track)
     if missing:
         raise SpecError(missing)
@@ -66,12 +67,11 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown) -> R
     teaching = teacher_folder(run, prepared.render.tokenizer)
 
     shown(say("train.loading"), 0, 1)
-    dtype = device.dtype if run.model.dtype == "auto" else devices.DTYPES[run.model.dtype]
-    model = load_model(base, dtype=dtype, device=device.place, trust_remote_code=trust)
+    model = loaded or load_base(base, run, device)
     objective = OBJECTIVES.make(run.objective)
     roles = {}
     if teaching is not None:
-        roles["teacher"] = teacher(teaching, run, dtype=dtype, device=device.place)
+        roles["teacher"] = teacher(teaching, run, dtype=model.model.dtype, device=device.place)
     prepared = with_others(objective, prepared)
     found, told = None, []
     if "reference" in objective.roles:
@@ -107,6 +107,12 @@ def _reference(
         "precision": device.precision,
     }
     return find(model, prepared, device, path=RunFolder(resolved.out).reference, key=key, shown=shown)
+
+
+def load_base(folder: Path, run: Run, device: Device) -> Loaded:
+    """The model of ``folder`` as the run takes it, before a method changes it."""
+    dtype = device.dtype if run.model.dtype == "auto" else devices.DTYPES[run.model.dtype]
+    return load_model(folder, dtype=dtype, device=device.place, trust_remote_code=run.model.trust_remote_code)
 
 
 def _watch(work: Work, prepared: Prepared) -> Watch:
@@ -171,6 +177,7 @@ def _work(
         model=model,
         objective=objective,
         method=method,
+        routers=Routers(model.model),
         device=device,
         named=named,
         optimizer=OPTIMIZERS.make(train_.optimizer).build(named, train_.learning_rate, train_.weight_decay),

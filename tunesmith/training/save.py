@@ -70,11 +70,14 @@ class Saver:
         """The run's settings in transformers' terms, for its own ``generate``; those of sampling only where it samples."""
         from transformers import GenerationConfig
 
-        settings, stop_ids = self.run.generate, self.render.stop_ids
+        settings, stop_ids, start = self.run.generate, self.render.stop_ids, self.render.start
         pad_id = self.render.tokenizer.pad_token_id
         sampling = {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0} if settings.temperature > 0 else {}
+        # transformers counts what it is forced to begin an answer with as written.
         return GenerationConfig(
-            max_new_tokens=settings.max_new_tokens,
+            max_new_tokens=settings.max_new_tokens + max(len(start) - 1, 0),
+            decoder_start_token_id=start[0] if start else None,
+            forced_bos_token_id=start[1] if len(start) > 1 else None,
             do_sample=bool(sampling),
             repetition_penalty=settings.repetition_penalty,
             no_repeat_ngram_size=settings.no_repeat_ngram,

@@ -37,7 +37,7 @@ def from_rows(run: Run, rows: int) -> Derived:
 
 def default_rate(run: Run) -> tuple[float, str]:
     """The method's own learning rate times the optimizer's factor, and where they come from."""
-    method, factor = METHODS.get(run.method.name), OPTIMIZERS.get(run.train.optimizer.name).rate_factor
+    method, factor = METHODS.make(run.method), OPTIMIZERS.get(run.train.optimizer.name).rate_factor
     reason = "plan.reason_learning_rate" if method.source else "plan.reason_learning_rate_bare"
     text = say(reason, method=run.method.name, source=method.source)
     if factor != 1:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,10 +11,12 @@ from typing import Any
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import DiskError, Problem, SpecError
 from tunesmith.folder import RunFolder, write_whole
+from tunesmith.models.load import Loaded
 from tunesmith.run import Resolved
 from tunesmith.training import device as devices
 from tunesmith.training.checkpoint import Checkpoints
 from tunesmith.training.device import GIB
+from tunesmith.training.disk import disk_of
 from tunesmith.training.health import Falling, Spikes
 from tunesmith.training.look import Looker
 from tunesmith.training.loop import Position, fit
@@ -38,10 +39,12 @@ def train(
     on_step: Callable[[Line], None] | None = None,
     progress: Shown | None = None,
     plan: str | None = None,
+    loaded: Loaded | None = None,
 ) -> RunFolder:
     """Trains, or continues with ``resume``, and gives the run's folder.
 
-    ``on_step`` gets the record's line of every step, ``plan`` is the text for plan.txt. Stopped when a signal ended
+    ``on_step`` gets the record's line of every step, ``plan`` is the text for plan.txt, ``loaded`` the base where
+    it is in memory already; it is changed. Stopped when a signal ended
     it; from the moment there is a folder to continue, signals are only noted until the loop can save.
     """
     folder = RunFolder(resolved.out)
@@ -57,7 +60,7 @@ def train(
             resolved = fill(resolved, started_with(folder.resolved().run))
         elif devices.is_first():
             _refuse_taken(folder)
-        ready = make_ready(resolved, prepared, shown)
+        ready = make_ready(resolved, prepared, shown, loaded)
         say_to = shown.tell if ready.work.device.main else _silent
         for text in ready.first_lines:
             say_to(text)
@@ -187,14 +190,12 @@ def _resume(checkpoints: Checkpoints, state: State, at: Position, record: Record
 def _check_disk(ready: Ready, folder: RunFolder) -> None:
     """DiskError when the checkpoints, the best and the last model cannot fit."""
     work = ready.work
-    trained = sum(parameter.numel() * 4 for _, parameter in work.named)
-    model = trained if work.method.adapter else sum(p.numel() * p.element_size() for p in work.model.model.parameters())
-    # Weights and two moments a checkpoint, one more than is kept while a new one is written.
-    need = 3 * trained * (work.run.train.keep.keep + 1) + 2 * model
-    place = next(parent for parent in [folder.path, *folder.path.absolute().parents] if parent.exists())
-    free = shutil.disk_usage(place).free
-    if free < need:
-        raise DiskError(say("train.disk_too_small", place=place, need=f"{need / GIB:.2f}", free=f"{free / GIB:.2f}"))
+    trainable = sum(parameter.numel() for _, parameter in work.named)
+    whole = sum(p.numel() * p.element_size() for p in work.model.model.parameters())
+    disk = disk_of(trainable, 4 * trainable if work.method.adapter else whole, work.run)
+    if disk.free < disk.needed:
+        need, free = f"{disk.needed / GIB:.2f}", f"{disk.free / GIB:.2f}"
+        raise DiskError(say("train.disk_too_small", place=folder.path, need=need, free=free))
 
 
 def _open_folder(ready: Ready, folder: RunFolder, *, plan: str | None, resume: bool) -> None:
@@ -209,7 +210,7 @@ def _open_folder(ready: Ready, folder: RunFolder, *, plan: str | None, resume: b
     if folder.ledger.exists():
         return
     ledger = ready.prepared.ledger
-    facts = ledger.to_json() | {"fingerprint": ready.prepared.fingerprint}
+    facts = ledger.to_json() | {"fingerprint": ready.prepared.fingerprint, "split_seed": ready.prepared.seed}
     if plan is not None:
         write_whole(folder.plan, plan)
     write_whole(folder.dropped, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ledger.dropped))

@@ -1,0 +1,58 @@
+"""What the methods that train virtual tokens do alike: where these begin, and what peft is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tunesmith.errors import Problem, SpecError
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    import torch
+
+    from tunesmith.models.prompted import Prompted
+
+Kind = Literal["words", "keys"]
+
+
+def with_prompt(model: Any, config: Any, kind: Kind, encoder: Callable[[torch.Tensor], torch.nn.Module], **told: Any) -> Prompted:
+    """``model`` with virtual tokens before every row, from ``encoder(start)``; ``told`` is what peft calls their kind.
+
+    SpecError where the model keeps its keys and values in a form that cannot be given.
+    """
+    from peft import get_peft_config
+
+    from tunesmith.models.prompted import Prompted, drawn, key_shape, started, width
+
+    try:
+        ids = drawn(model, config.tokens, _ids(model, config.init))
+        layers, heads, _ = key_shape(model)
+        start = started(model, kind, ids)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = str(error).strip().split("\n")[0][:300].rstrip(".")
+        raise SpecError(Problem("method", say("method.cannot_take", method=config.name, error=reason))) from None
+    told |= {"num_virtual_tokens": config.tokens, "num_layers": layers, "num_attention_heads": heads}
+    told |= {"token_dim": width(model, kind) // (2 * layers if kind == "keys" else 1), "num_transformer_submodules": 1}
+    told |= {"task_type": "CAUSAL_LM", "base_model_name_or_path": model.name_or_path, "inference_mode": True}
+    return Prompted(model, encoder(start), get_peft_config(told))
+
+
+def _ids(model: Any, text: str | None) -> list[int] | None:
+    """The tokens of a text; SpecError when it has none."""
+    if text is None:
+        return None
+    from tunesmith.models.load import load_tokenizer
+
+    ids = load_tokenizer(Path(model.name_or_path))(text, add_special_tokens=False)["input_ids"]
+    if not ids:
+        raise SpecError(Problem("method.init", say("method.empty_prompt")))
+    return ids
+
+
+def first_slot(model: Any) -> int:
+    """The id of the first ``[P]``: what comes after the base's own tokens."""
+    from tunesmith.models.load import load_tokenizer
+
+    return len(load_tokenizer(Path(model.name_or_path)))

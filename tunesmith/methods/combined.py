@@ -1,0 +1,140 @@
+"""Several methods at once, where they change different kinds of layer: ``method: [lora, bitfit]``."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import MinLen
+from pydantic import model_validator
+from pydantic_core import PydanticCustomError
+
+from tunesmith.batch import Ratio
+from tunesmith.methods import METHODS, Method
+from tunesmith.spec import Spec, choice
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+    from tunesmith.batch import Batch
+
+
+@METHODS.register
+class Combined(Method):
+    """Trains with several methods at once; written as a list of methods."""
+
+    search = (5e-6, 5e-3)
+
+    class Config(Spec):
+        """Methods that are used together."""
+
+        methods: Annotated[tuple[choice(METHODS), ...], MinLen(1)]  # type: ignore[valid-type]
+        """The methods, each by its name or with its settings; they may not change the same kind of layer."""
+
+        @model_validator(mode="after")
+        def fit(self) -> Any:
+            """Refuses methods that cannot be used together, with the reason."""
+            reasons = _reasons([METHODS.make(one) for one in self.methods])
+            if reasons:
+                raise PydanticCustomError("choice", "{text}", {"text": "; ".join(reasons)})
+            return self
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        parts: list[Method] = [METHODS.make(one) for one in config.methods]
+        # Weights of the base first, then norms, which peft merges only from within, our own layers last: around all others.
+        self.methods = sorted(parts, key=lambda one: (one.adapter, "norm" not in one.changes, "block" in one.changes, one.name))
+        self.learning_rate = min(one.learning_rate for one in parts)
+        self.source = say("own.smallest", rates=", ".join(f"{one.name} {one.learning_rate:g}" for one in parts))
+        self.merges = all(one.merges or not one.adapter for one in parts)
+        self.layouts = frozenset.intersection(*(one.layouts for one in parts))
+        self.kinds = frozenset.intersection(*(one.kinds for one in parts))
+        self.rewrites_base = any(one.rewrites_base for one in parts)
+        self.starts_as_base = all(one.starts_as_base for one in parts)
+        self.full_precision = any(one.full_precision for one in parts)
+
+    def apply(self, model: torch.nn.Module) -> torch.nn.Module:
+        """The model with all of them applied; each freezes what it does not train, so what any of them trains is kept."""
+        from tunesmith.models import own
+
+        trained: list[torch.nn.Parameter] = []
+        for method in self.methods:
+            model = _within(model, method)
+            trained += [weight for weight in model.parameters() if weight.requires_grad]
+        for weight in trained:
+            weight.requires_grad_(True)
+        return own.switchable(model)
+
+    def begin(self, total_steps: int) -> None:
+        """That of each."""
+        for method in self.methods:
+            method.begin(total_steps)
+
+    def after_step(self, step: int) -> None:
+        """That of each."""
+        for method in self.methods:
+            method.after_step(step)
+
+    def penalty(self, batch: Batch) -> Any:
+        """The sum of theirs."""
+        return sum(method.penalty(batch) for method in self.methods)
+
+    def metrics(self) -> dict[str, Ratio]:
+        """Theirs together."""
+        return {name: ratio for method in self.methods for name, ratio in method.metrics().items()}
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Theirs, each under its method's name."""
+        return {f"{method.name}/{key}": value for method in self.methods for key, value in method.state().items()}
+
+    def load_state(self, state: dict[str, torch.Tensor]) -> None:
+        """Restores ``state()``."""
+        for method in self.methods:
+            start = f"{method.name}/"
+            method.load_state({key.removeprefix(start): value for key, value in state.items() if key.startswith(start)})
+
+    def save(self, model: torch.nn.Module, folder: Path) -> None:
+        """The settings of all and every trained tensor; ``tunesmith.attach`` puts them beside the base again."""
+        from tunesmith.models import own
+
+        own.save(model, self.config, folder)
+
+    def at_end(self) -> dict[str, Any]:
+        """What each says."""
+        return {method.name: told for method in self.methods if (told := method.at_end())}
+
+
+def _within(model: Any, method: Method) -> Any:
+    """``model`` with one more method; of several peft models one stays, because peft cannot merge one in another."""
+    from peft import PeftModel
+
+    if not isinstance(model, PeftModel):
+        return method.apply(model)
+    inner = model.get_base_model()
+    config = vars(inner).pop("peft_config")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="You are trying to modify a model with PEFT")
+        changed = method.apply(inner)
+    if changed is not inner:
+        return changed
+    inner.peft_config = config
+    return model
+
+
+def _reasons(methods: list[Method]) -> list[str]:
+    """Why the methods cannot be used together, by what each says that it changes."""
+    found = []
+    for index, one in enumerate(methods):
+        if not one.changes and len(methods) > 1:
+            found.append(say("own.alone", method=one.name))
+        if one.rewrites_base and one.adapter:
+            found.append(say("own.rewrites", method=one.name))
+        for other in methods[:index]:
+            both = sorted(one.changes & other.changes)
+            if both:
+                kinds = ", ".join(say(f"own.kind_{kind}") for kind in both)
+                found.append(say("own.both_change", one=other.name, other=one.name, kinds=kinds))
+    return found

@@ -1,0 +1,129 @@
+"""A mixture of LoRA experts at each linear layer: LoRAMoE (Dou et al. 2024) with the top-k gates of MixLoRA (Li et al. 2024).
+
+W x + (alpha / rank) Σ g_e B_e A_e x. We depart from MixLoRA, which routes once a feed-forward block, by a router for each layer,
+and from its balance loss by taking it for each sequence.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Ge, Gt, Lt
+
+from tunesmith.batch import Ratio
+from tunesmith.errors import Problem, SpecError
+from tunesmith.methods import METHODS, Method
+from tunesmith.methods._peft import Targets, matched_layers, targets_of
+from tunesmith.spec import Spec
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+    from tunesmith.batch import Batch
+
+
+@METHODS.register
+class MoeLora(Method):
+    """Trains several low-rank experts and a router beside each targeted linear layer."""
+
+    learning_rate = 2e-4
+    source = "that of lora, whose matrices the experts are; no published rate for a router at every layer"
+    search = (5e-5, 2e-3)
+    changes = frozenset({"linear"})
+    kinds = frozenset({"decoder", "encoder"})
+    merges = False
+
+    class Config(Spec):
+        """Low-rank experts."""
+
+        experts: Annotated[int, Gt(1)] = 4
+        """Experts at each layer."""
+        top_k: Annotated[int, Gt(0)] = 2
+        """How many of them a token uses."""
+        rank: Annotated[int, Gt(0)] = 8
+        """Rank of each expert."""
+        alpha: Annotated[float, Gt(0)] | None = None
+        """Scale of the change is alpha / rank; twice the rank when not given."""
+        balance: Annotated[float, Ge(0)] = 0.01
+        """Weight of the loss that spreads the tokens over the experts."""
+        dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
+        """Share of the experts' inputs that is dropped in training."""
+        targets: Targets = ("all-linear",)
+        """Layers to change: ``all-linear``, ends of names (q_proj), or regular expressions over whole names."""
+
+    def apply(self, model: torch.nn.Module) -> torch.nn.Module:
+        """The model with its experts; SpecError when a target matches nothing or the numbers do not fit."""
+        from tunesmith.models import own
+        from tunesmith.models.layers.experts import LoraExperts
+        from tunesmith.models.places import sizes
+
+        config = self.config
+        if config.top_k > config.experts:
+            raise SpecError(Problem("method.top_k", say("own.top_k", top_k=config.top_k, experts=config.experts)))
+        targets_of(model, config.targets, rank=config.rank)
+        wanted = matched_layers(model, config.targets)
+        names = [name for name, _ in model.named_modules() if name in wanted]
+        device = next(model.parameters()).device
+        self.layers: dict[str, Any] = {}
+        for name in names:
+            layer = model.get_submodule(name)
+            inputs, outputs = sizes(layer) or (0, 0)
+            experts = LoraExperts(inputs, outputs, experts=config.experts, rank=config.rank, device=device)
+            experts.top_k, experts.dropout = config.top_k, config.dropout
+            experts.scale = (config.alpha if config.alpha is not None else 2 * config.rank) / config.rank
+            experts.beside(layer)
+            self.layers[name] = experts
+        self._counts: torch.Tensor | None = None
+        self._metrics: dict[str, Ratio] = {}
+        self._routed: list[str] = list(self.layers)
+        return own.switchable(model)
+
+    def penalty(self, batch: Batch) -> Any:
+        """balance · the mean over layers of E Σ f_e P_e, for each sequence, summed over units; 1 · balance when even."""
+        import torch
+
+        from tunesmith.models.routing import balance
+
+        seen = {name: layer.seen for name, layer in self.layers.items() if layer.seen is not None}
+        for layer in self.layers.values():
+            layer.seen = None
+        # A layer that reads one vector a sequence, such as an encoder's pooler, has no tokens to spread.
+        seen = {name: pair for name, pair in seen.items() if len(pair[0]) == len(batch.ids_T)}
+        self._metrics, self._routed = {}, list(seen)
+        if not seen:
+            return 0.0
+        with torch.autocast(batch.ids_T.device.type, enabled=False):
+            total, counts_LE = balance(list(seen.values()), batch)
+        counts_LE = counts_LE.double().cpu()
+        self._counts = counts_LE if self._counts is None else self._counts + counts_LE
+        shares = {f"expert_{e}": Ratio(float(n), float(counts_LE.sum())) for e, n in enumerate(counts_LE.sum(0), 1)}
+        self._metrics = {"balance": Ratio(float(total.detach()), batch.units), **shares}
+        return self.config.balance * total
+
+    def metrics(self) -> dict[str, Ratio]:
+        """The balance loss, 1 when even, and the share of the choices that fell on each expert, over all layers."""
+        return self._metrics
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """How many choices fell on each expert of each layer so far."""
+        return {} if self._counts is None else {"counts": self._counts}
+
+    def load_state(self, state: dict[str, torch.Tensor]) -> None:
+        """Restores ``state()``."""
+        self._counts = state.get("counts")
+
+    def save(self, model: torch.nn.Module, folder: Path) -> None:
+        """The settings and the experts' weights; ``tunesmith.attach`` puts them beside the base again."""
+        from tunesmith.models import own
+
+        own.save(model, self.config, folder)
+
+    def at_end(self) -> dict[str, Any]:
+        """The share of the tokens' choices that each expert of each layer got over the run."""
+        if self._counts is None:
+            return {}
+        shares = self._counts / self._counts.sum(1, keepdim=True)
+        return {"experts": {name: [round(x, 4) for x in row] for name, row in zip(self._routed, shares.tolist(), strict=True)}}

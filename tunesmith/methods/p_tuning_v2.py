@@ -1,0 +1,44 @@
+"""P-tuning v2 (Liu et al. 2022, section 3.2): keys and values for every layer, before every row, trained as they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Gt
+
+from tunesmith.methods import METHODS, Method
+from tunesmith.methods._prompts import with_prompt
+from tunesmith.spec import Spec
+
+if TYPE_CHECKING:
+    import torch
+
+
+@METHODS.register
+class PTuningV2(Method):
+    """Trains some keys and values for every layer to attend to; prefix tuning without its network."""
+
+    learning_rate = 1e-2
+    source = "measured"
+    search = (1e-3, 0.1)
+    merges, starts_as_base = False, False
+    kinds = frozenset({"decoder"})
+
+    class Config(Spec):
+        """Keys and values."""
+
+        tokens: Annotated[int, Gt(0)] = 20
+        """Virtual tokens; they take their place from ``data.max_length``."""
+        init: str | None = None
+        """A hard prompt whose keys and values to begin with, repeated or cut; those of drawn words when not given."""
+
+    @property
+    def virtual_tokens(self) -> int:
+        """The prefix's."""
+        return self.config.tokens
+
+    def apply(self, model: torch.nn.Module) -> torch.nn.Module:
+        """The model behind its keys and values; for peft, prefix tuning without projection."""
+        from tunesmith.models.layers.prompts import Table
+
+        return with_prompt(model, self.config, "keys", Table, peft_type="PREFIX_TUNING", prefix_projection=False)

@@ -1,0 +1,44 @@
+"""Prompt tuning (Lester et al. 2021, section 2.1): a few embedded words before every row are trained, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Gt
+
+from tunesmith.methods import METHODS, Method
+from tunesmith.methods._prompts import with_prompt
+from tunesmith.spec import Spec
+
+if TYPE_CHECKING:
+    import torch
+
+
+@METHODS.register
+class Prompt(Method):
+    """Trains a soft prompt: the embeddings of some words that stand before every row."""
+
+    learning_rate = 1e-2
+    source = "measured"
+    search = (1e-3, 0.3)
+    merges, starts_as_base = False, False
+    kinds = frozenset({"decoder"})
+
+    class Config(Spec):
+        """A soft prompt."""
+
+        tokens: Annotated[int, Gt(0)] = 20
+        """Virtual tokens; they take their place from ``data.max_length``."""
+        init: str | None = None
+        """A hard prompt to begin with, repeated or cut to that many tokens; words drawn from the vocabulary when not given."""
+
+    @property
+    def virtual_tokens(self) -> int:
+        """The soft prompt's."""
+        return self.config.tokens
+
+    def apply(self, model: torch.nn.Module) -> torch.nn.Module:
+        """The model behind its soft prompt, which peft knows as prompt tuning."""
+        from tunesmith.models.layers.prompts import Table
+
+        return with_prompt(model, self.config, "words", Table, peft_type="PROMPT_TUNING")

@@ -1,0 +1,297 @@
+"""A model with virtual tokens before every row: a soft prompt, or keys and values for every layer.
+
+In a forest they are the root segment, shared by all rows; in padded rows and in generation they stand beside each row,
+and positions never count padding. Saved in peft's format, which holds what the virtual tokens came to, not how.
+Shapes: P virtual tokens, W numbers each, L layers, H key heads, D width of one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import DynamicCache
+from transformers.cache_utils import Cache, DynamicLayer
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from tunesmith.errors import ModelError, Problem
+from tunesmith.models import slots
+from tunesmith.models.layers.prompts import Table
+from tunesmith.words import say
+
+KINDS: dict[str, Literal["words", "keys"]] = {"PROMPT_TUNING": "words", "P_TUNING": "words", "PREFIX_TUNING": "keys"}
+"""peft's names, and what their virtual tokens are: embedded words, or keys and values of every layer."""
+
+
+class Prompted(nn.Module):
+    """``base`` with the virtual tokens that ``encoder()`` gives, saved with peft's ``config``; else it behaves as ``base``."""
+
+    def __init__(self, base: Any, encoder: nn.Module, config: Any, *, first_slot: int | None = None) -> None:
+        super().__init__()
+        self.base, self.encoder, self.peft_config = base, encoder, config
+        self.kind = KINDS[config.peft_type.value]
+        self.first_slot = first_slot
+        """Id of the first virtual token, where these stand inside the rows; None where they stand before them."""
+        self.on = True
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return attrgetter(name)(super().__getattr__("base"))
+
+    @property
+    def virtual_tokens(self) -> int:
+        """How many places beside a row they take."""
+        return int(self.peft_config.num_virtual_tokens) if self.first_slot is None else 0
+
+    @contextmanager
+    def disable_adapter(self) -> Iterator[None]:
+        """The base alone."""
+        was, self.on = self.on, False
+        try:
+            yield
+        finally:
+            self.on = was
+
+    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
+        """As in transformers. The keys and values that stand before a row are only read, so computing again is exact."""
+        self.base.gradient_checkpointing_enable(gradient_checkpointing_kwargs=gradient_checkpointing_kwargs)
+        for part in self.base.modules():
+            if isinstance(part, GradientCheckpointingLayer):
+                part._can_checkpoint_with_cache = True
+
+    def forward(self, input_ids: torch.Tensor, **call: Any) -> Any:
+        """The base's output for the rows; nothing in it is about the virtual tokens."""
+        call = {name: value for name, value in call.items() if value is not None}
+        cache = call.get("past_key_values")
+        if self.first_slot is not None:
+            return self.base(**(call | self._in_slots(input_ids, call.get("attention_mask"))))
+        if not self.on or (cache is not None and cache.get_seq_length() > 0):  # the cache holds them already
+            return self.base(input_ids=input_ids, **call)
+        count = self.virtual_tokens
+        if "position_ids" in call:
+            call["position_ids"] = call["position_ids"] + count
+        if self.kind == "keys":
+            return self.base(input_ids=input_ids, **self._before(call, len(input_ids)))
+        words = self.base.get_input_embeddings()(input_ids)
+        if "position_ids" in call:
+            own = torch.arange(count, device=words.device).expand(len(call["position_ids"]), -1)
+            call["position_ids"] = torch.cat([own, call["position_ids"]], 1)
+        if "forest" in call:
+            call["forest"] = call["forest"].under(count)
+        elif "attention_mask" in call:
+            call["attention_mask"] = _longer(call["attention_mask"], count)
+        words = torch.cat([self.encoder().to(words).expand(len(words), -1, -1), words], 1)
+        with _cut(self.base.get_output_embeddings(), words.shape[1], count):
+            return self.base(inputs_embeds=words, **call)
+
+    def _in_slots(self, input_ids: torch.Tensor, mask: torch.Tensor | None) -> dict[str, torch.Tensor]:
+        """What the base is called with for rows that hold virtual tokens."""
+        assert self.first_slot is not None, "only called for slots"
+        if self.on:
+            return slots.call_of(input_ids, mask, self.encoder(), self.first_slot, self.base.get_input_embeddings())
+        return slots.without(input_ids, mask, self.first_slot, self.peft_config.num_virtual_tokens)
+
+    def _before(self, call: dict[str, Any], rows: int) -> dict[str, Any]:
+        """The call with keys and values before its rows: in its forest, in its cache, or as a cache that is only read."""
+        if "forest" in call:
+            return call | {"forest": replace(call["forest"], above=self.layers(), cache={})}
+        if "past_key_values" in call:
+            for index, (keys, values) in enumerate(self.layers()):
+                call["past_key_values"].update(*_rows(keys, values, rows), index)
+        else:
+            call["past_key_values"] = Cache(layers=[_Read(*_rows(keys, values, rows)) for keys, values in self.layers()])
+        if "attention_mask" in call:
+            call["attention_mask"] = _longer(call["attention_mask"], self.virtual_tokens)
+        return call
+
+    def layers(self) -> tuple[tuple[torch.Tensor, torch.Tensor], ...]:
+        """Keys and values ``[1, H, P, D]`` of each layer."""
+        table_PW, heads = self.encoder().to(self.base.dtype), self.peft_config.num_attention_heads
+        parts = table_PW.view(len(table_PW), 2 * self.peft_config.num_layers, heads, -1).permute(1, 2, 0, 3).unsqueeze(1)
+        return tuple((parts[index], parts[index + 1]) for index in range(0, len(parts), 2))
+
+    @torch.no_grad()
+    def generate(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **how: Any) -> torch.Tensor:
+        """As in transformers, for left-padded rows; the prompt comes first in what is returned, without virtual tokens."""
+        if self.first_slot is not None:
+            call = self._in_slots(input_ids, attention_mask)
+            call.pop("position_ids", None)  # generation counts them from the mask by itself
+            clean = slots.cleaned(input_ids, self.first_slot, self.peft_config.num_virtual_tokens)
+            output = self.base.generate(**({"input_ids": clean} | call), **how)
+            return torch.cat([input_ids, output[:, input_ids.shape[1] :]], 1)
+        if not self.on:
+            return self.base.generate(input_ids=input_ids, attention_mask=attention_mask, **how)
+        if "past_key_values" not in how and self.kind == "keys":
+            how["past_key_values"] = DynamicCache(config=self.base.config)
+            self._before(how, len(input_ids))
+        if "past_key_values" in how:
+            # Padding stands between virtual tokens and row; what counts places instead of positions must not see it.
+            plain = all(type(layer) is DynamicLayer for layer in how["past_key_values"].layers)
+            if not plain and len(input_ids) > 1 and not bool(attention_mask.all()):
+                return self._one_by_one(input_ids, attention_mask, how)
+            places = torch.zeros(len(input_ids), dtype=torch.long, device=input_ids.device)
+        else:
+            places = (attention_mask == 0).sum(1)  # after the padding
+            how["inputs_embeds"] = _inserted(
+                self.base.get_input_embeddings()(input_ids), places, self.encoder().to(self.base.dtype)
+            )
+        # What stands for them among the ids is read by penalties alone: a token that the row has anyway.
+        first = input_ids.gather(1, (attention_mask.argmax(1, keepdim=True)))
+        fill = first.expand(-1, self.virtual_tokens).unsqueeze(-1)
+        ids = _inserted(input_ids.unsqueeze(-1), places, fill).squeeze(-1)
+        mask = _inserted(attention_mask.unsqueeze(-1), places, torch.ones_like(fill)).squeeze(-1)
+        output = self.base.generate(input_ids=ids, attention_mask=mask, **how)
+        return torch.cat([input_ids, output[:, ids.shape[1] :]], 1)
+
+    def _one_by_one(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, how: dict[str, Any]) -> torch.Tensor:
+        how = {name: value for name, value in how.items() if name != "past_key_values"}
+        rows = []
+        for ids, mask in zip(input_ids, attention_mask.bool(), strict=True):
+            rows.append(self.generate(ids[mask][None], mask[mask][None].long(), **how)[0, int(mask.sum()) :])
+        pad = how["generation_config"].pad_token_id
+        return torch.cat([input_ids, nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=pad)], 1)
+
+    def merge_and_unload(self) -> Any:
+        """ModelError: virtual tokens are no weights."""
+        raise ModelError(Problem("model", say("method.virtual_do_not_merge", method=self.peft_config.peft_type.value.lower())))
+
+    def save_pretrained(self, folder: Path) -> None:
+        """peft's folder: its configuration, and the virtual tokens as they are now; peft has no name for those in slots."""
+        self.peft_config.save_pretrained(str(folder))
+        if self.first_slot is not None:
+            told = json.loads((Path(folder) / "adapter_config.json").read_text(encoding="utf-8"))
+            told |= {"peft_type": slots.PEFT_TYPE, "first_slot": self.first_slot}
+            (Path(folder) / "adapter_config.json").write_text(json.dumps(told, indent=2), encoding="utf-8")
+        with torch.no_grad():
+            table = self.encoder().detach().cpu().contiguous()
+        save_file({"prompt_embeddings": table}, Path(folder) / "adapter_model.safetensors", metadata={"format": "pt"})
+
+
+def prompted(base: Any, place: Path) -> Prompted | None:
+    """``base`` with the virtual tokens saved in ``place``, by us or by peft; None where it holds another kind of adapter."""
+    from peft import PeftConfig, get_peft_config
+
+    told = json.loads((place / "adapter_config.json").read_text(encoding="utf-8"))
+    first = told.pop("first_slot", None)
+    if told.get("peft_type") not in (*KINDS, slots.PEFT_TYPE):
+        return None
+    config: Any = PeftConfig.from_pretrained(str(place)) if first is None else get_peft_config(told | {"peft_type": "P_TUNING"})
+    table = load_file(place / "adapter_model.safetensors")["prompt_embeddings"].float()
+    model = Prompted(base, Table(table.to(base.device)).requires_grad_(False), config, first_slot=first)
+    wanted = width(base, model.kind)
+    if table.shape[1] != wanted:
+        raise ValueError(f"virtual tokens of {table.shape[1]} numbers, where this base takes {wanted}")
+    return model.eval()
+
+
+def width(base: Any, kind: str) -> int:
+    """The numbers of one virtual token."""
+    if kind == "words":
+        return int(base.get_input_embeddings().weight.shape[1])
+    layers, heads, size = key_shape(base)
+    return 2 * layers * heads * size
+
+
+@torch.no_grad()
+def key_shape(base: Any) -> tuple[int, int, int]:
+    """Layers, key heads and their width, as the model keeps them; as its config tells where it has no weights.
+
+    With grouped-query attention there are fewer heads than the queries have. ValueError where layers differ in it.
+    """
+    text = base.config.get_text_config()
+    if base.device.type == "meta":
+        told = text.to_dict() | {name: text.to_dict().get(own) for name, own in text.attribute_map.items()}
+        heads = told["num_attention_heads"]
+        size = told.get("head_dim") or told["hidden_size"] // heads
+        return told["num_hidden_layers"], told.get("num_key_value_heads") or heads, size
+    cache = DynamicCache()
+    base(input_ids=torch.zeros(1, 1, dtype=torch.long, device=base.device), past_key_values=cache, use_cache=True)
+    shapes = {tuple(part.shape) for part in _kept(cache)}
+    if len(shapes) != 1:
+        raise ValueError(f"its layers keep keys and values of different shapes: {sorted(shapes)}")
+    _, heads, _, size = shapes.pop()
+    return len(cache.layers), heads, size
+
+
+def drawn(base: Any, count: int, text_ids: list[int] | None) -> torch.Tensor:
+    """Token ids ``[1, P]`` to start from: those of a text, repeated or cut, or of words drawn from the vocabulary."""
+    if text_ids:
+        ids = torch.tensor((text_ids * (count // len(text_ids) + 1))[:count])
+    else:
+        ids = torch.randint(0, base.config.get_text_config().vocab_size, (count,))
+    return ids[None].to(base.device)
+
+
+@torch.no_grad()
+def started(base: Any, kind: str, ids: torch.Tensor) -> torch.Tensor:
+    """What the base itself makes of ``ids``, as virtual tokens ``[P, W]`` in fp32: a start that is an ordinary prompt."""
+    count = ids.shape[1]
+    if base.device.type == "meta":
+        return torch.empty(count, width(base, kind), device="meta")
+    if kind == "words":
+        return base.get_input_embeddings()(ids)[0].float()
+    cache = DynamicCache()
+    base(input_ids=ids, past_key_values=cache, use_cache=True)
+    return torch.stack([part[0] for part in _kept(cache)]).permute(2, 0, 1, 3).reshape(count, -1).float().contiguous()
+
+
+def _kept(cache: Any) -> list[torch.Tensor]:
+    """Keys and values by turns, layer after layer."""
+    return [part for layer in cache.layers for part in (layer.keys, layer.values)]
+
+
+class _Read(DynamicLayer):
+    """Keys and values before a row, which no call adds to: a layer that is computed again finds them unchanged."""
+
+    def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
+        super().__init__()
+        self.keys, self.values, self.is_initialized = keys, values, True
+        self.dtype, self.device = keys.dtype, keys.device
+
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any) -> Any:
+        """What attention sees."""
+        assert self.keys is not None and self.values is not None, "given when it was made"
+        return torch.cat([self.keys.to(key_states), key_states], -2), torch.cat([self.values.to(value_states), value_states], -2)
+
+
+def _rows(keys: torch.Tensor, values: torch.Tensor, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+    return keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1)
+
+
+def _longer(mask: torch.Tensor, count: int) -> torch.Tensor:
+    return torch.cat([mask.new_ones(len(mask), count), mask], 1)
+
+
+def _inserted(values_BTX: torch.Tensor, places_B: torch.Tensor, virtual: torch.Tensor) -> torch.Tensor:
+    """Each row with ``virtual`` (``[P, X]``, or one for each row) at its own place."""
+    virtual = virtual.expand(len(values_BTX), -1, -1)
+    rows = zip(values_BTX, places_B.tolist(), virtual, strict=True)
+    return torch.stack([torch.cat([row[:place], own, row[place:]]) for row, place, own in rows])
+
+
+@contextmanager
+def _cut(head: nn.Module | None, length: int, count: int) -> Iterator[None]:
+    """Takes the virtual tokens' hidden states off before the output head."""
+
+    def cut(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        hidden = inputs[0]
+        return (hidden[:, count:], *inputs[1:]) if hidden.shape[1] == length else inputs
+
+    if head is None:
+        yield
+        return
+    handle = head.register_forward_pre_hook(cut, prepend=True)
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -1,0 +1,195 @@
+"""A tournament as a person reads it: the table on the screen, as Markdown, and on a page with two pictures."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.cells import cell_len
+
+from tunesmith.evaluate.judge import metric
+from tunesmith.report.build import templates_of
+from tunesmith.report.language import Say
+from tunesmith.report.machine import machine, versions
+from tunesmith.report.scatter import Dot, scatter
+from tunesmith.report.verdict import metric_name, number
+from tunesmith.words import language
+
+Found = Mapping[str, Any]
+Cells = list[list[str]]
+
+QUALITY = ("place", "method", "trainable", "rate", "seeds", "quality", "minus_base", "minus_first", "noise")
+COST = ("seconds", "memory", "disk", "speed", "speed_merged", "general")
+NUMBERS = {"trainable", "rate", "quality", "minus_base", "minus_first", *COST}
+
+
+def cells(found: Found, columns: Sequence[str], say: Say) -> Cells:
+    """A heading, a row a method, and one for the base."""
+    heads = [say(f"tournament.col_{name}", metric=metric_name(found["primary"], say)) for name in columns]
+    rows = [[_cell(found, row, name, say) for name in columns] for row in found["methods"]]
+    return [heads, *rows, [_base_cell(found, name, say) for name in columns]]
+
+
+def _cell(found: Found, row: Found, name: str, say: Say) -> str:
+    primary, place = found["primary"], found["methods"].index(row) + 1
+    made = {
+        "place": lambda: str(place),
+        "method": lambda: row["method"],
+        "trainable": lambda: f"{row['trainable']:,} ({_percent(row['trainable'] / row['parameters'])})",
+        "rate": lambda: f"{row['rate']:g}",
+        "seeds": lambda: _seeds(primary, row),
+        "quality": lambda: number(primary, row["quality"]),
+        "minus_base": lambda: interval(primary, row["minus_base"]),
+        "minus_first": lambda: interval(primary, row["minus_first"]) if row["minus_first"] else "–",
+        "noise": lambda: say(f"tournament.word_{row['minus_first']['verdict'].replace(' ', '_')}") if row["minus_first"] else "–",
+        "seconds": lambda: f"{row['seconds']:.0f}",
+        "memory": lambda: _or_dash(row["memory_gib"], ".2f"),
+        "disk": lambda: _size(row["bytes"]),
+        "speed": lambda: _or_dash(row["speed"], ".0f"),
+        "speed_merged": lambda: _or_dash(row["speed_merged"], ".0f"),
+        "general": lambda: interval("nll", row["general"]) if row["general"] else "–",
+    }
+    return made[name]()
+
+
+def _base_cell(found: Found, name: str, say: Say) -> str:
+    base = found["base"]
+    made = {
+        "method": say("tournament.base"),
+        "quality": number(found["primary"], base["quality"]),
+        "speed": _or_dash(base["speed"], ".0f"),
+    }
+    return made.get(name, "–" if name != "place" else "")
+
+
+def interval(name: str, compared: Found) -> str:
+    """A difference with its interval."""
+    low, high = (number(name, compared[side], sign=True) for side in ("low", "high"))
+    return f"{number(name, compared['difference'], sign=True)} [{low}, {high}]"
+
+
+def _seeds(primary: str, row: Found) -> str:
+    """How many seeds, and between which values they lie."""
+    each = row["each_quality"]
+    if len(each) == 1:
+        return "1"
+    return f"{len(each)}: {number(primary, min(each))}–{number(primary, max(each))}"
+
+
+def _or_dash(value: float | None, form: str) -> str:
+    return "–" if value is None else f"{value:{form}}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
+
+
+def _size(count: float) -> str:
+    return f"{count / 1024:.0f} KiB" if count < 2**20 else f"{count / 2**20:.1f} MiB"
+
+
+def lines(found: Found) -> list[str]:
+    """Two tables, what they rest on, and which differences are within the noise."""
+    say = Say(language())
+    told = [_head(found, say), "", *_aligned(cells(found, QUALITY, say), QUALITY), ""]
+    told += [*_aligned(cells(found, ("method", *COST), say), ("method", *COST)), "", *notes(found, say)]
+    return told
+
+
+def _aligned(rows: Cells, columns: Sequence[str]) -> list[str]:
+    widths = [max(cell_len(row[index]) for row in rows) for index in range(len(columns))]
+    return ["  " + "  ".join(_pad(*one) for one in zip(row, widths, columns, strict=True)).rstrip() for row in rows]
+
+
+def _pad(text: str, width: int, column: str) -> str:
+    space = " " * (width - cell_len(text))
+    return space + text if column in NUMBERS else text + space
+
+
+def markdown(found: Found) -> str:
+    """The whole table, one row a method, and the notes."""
+    say, columns = Say(language()), (*QUALITY, *COST)
+    head, *rows = cells(found, columns, say)
+    bars = ["---:" if name in NUMBERS else "---" for name in columns]
+    table = ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in [head, bars, *rows]]
+    return "\n".join([_head(found, say), "", *table, "", *(f"- {note}" for note in notes(found, say))]) + "\n"
+
+
+def _head(found: Found, say: Say) -> str:
+    rows = found["rows"]
+    told = {"steps": found["steps"], "train": rows["train"], "watch": rows["watch"], "proof": rows["proof"]}
+    return say("tournament.head", model=found["model"], metric=metric_name(found["primary"], say), **told)
+
+
+def notes(found: Found, say: Say) -> list[str]:
+    """Which differences are within the noise, how rates and places were found, and what was left out."""
+    told = []
+    names = [row["method"] for row in found["methods"]]
+    same = [
+        row["method"] for row in found["methods"] if row["minus_first"] and row["minus_first"]["verdict"] == "within the noise"
+    ]
+    if len(names) > 1:
+        key = "tournament.noise" if same else "tournament.no_noise"
+        told.append(say(key, first=names[0], same=", ".join(same)))
+        within = sum(pair["verdict"] == "within the noise" for pair in found["pairs"])
+        told.append(say("tournament.pairs", within=within, pairs=len(found["pairs"])))
+    settings = found["settings"]
+    shares = ", ".join(f"{100 * share:g} %" for share in settings["rungs"])
+    chosen = metric_name(found["chosen_by"], say) if found["chosen_by"] != "loss" else say("tournament.loss")
+    told.append(say("tournament.how", rates=settings["rates"], rungs=shares, chosen=chosen, watch=found["rows"]["watch"]))
+    told.append(say("tournament.seeds_say", places=settings["places"], seeds=settings["seeds"]))
+    if any(row["general"] for row in found["methods"]):
+        told.append(say("tournament.general_says", rows=settings["general"], base=number("nll", found["base"]["general_nll"])))
+    told.append(say("tournament.cost_says"))
+    told += [say(f"tournament.row_{one['kind']}", method=one["method"], reason=one["reason"]) for one in found["left_out"]]
+    return told
+
+
+def page(found: Found, folder: Path, lang: str) -> str:
+    """The page as HTML."""
+    say, columns = Say(lang), (*QUALITY, *COST)
+    templates = templates_of()
+    templates.globals["say"] = lambda key, **values: say(f"tournament.{key}", **values)
+    head, *rows = cells(found, columns, say)
+    ran_on = machine({"threads": str(found["threads"])})
+    contents = {
+        "name": folder.resolve().name,
+        "folder": shlex.quote(str(folder)),
+        "lang": "zh-CN" if lang == "zh" else "en",
+        "head": _head(found, say),
+        "columns": [(text, name in NUMBERS) for text, name in zip(head, columns, strict=True)],
+        "rows": rows,
+        "notes": notes(found, say),
+        "pictures": pictures(found, say),
+        "versions": versions({}),
+        "machine": ran_on,
+        "labels": {key: say(f"report.{key}") for key in ("environment", "packages", "footer", *ran_on)},
+    }
+    return templates.get_template("tournament.html.j2").render(contents)
+
+
+def pictures(found: Found, say: Say) -> list[tuple[str, Any]]:
+    """Quality against trained weights, and against peak memory; whiskers are the interval against the base."""
+    primary, first = found["primary"], found["methods"][0]["method"] if found["methods"] else None
+    quality, base = metric_name(primary, say), found["base"]["quality"]
+    made = []
+    for key in ("trainable", "memory_gib"):
+        dots = []
+        for row in found["methods"]:
+            low, high = row["minus_base"]["low"], row["minus_base"]["high"]
+            if row[key] and None not in (low, high):
+                style = "first" if row["method"] == first else ""
+                dots.append(Dot(row["method"], row[key], row["quality"], base + low, base + high, style))
+        title = say(f"tournament.picture_{key}", metric=quality)
+        chart = scatter(
+            dots,
+            label=title,
+            x_label=say(f"tournament.axis_{key}"),
+            y_label=quality + ("" if metric(primary).higher else " ↓"),
+            level=(say("tournament.base"), base),
+            text=lambda value: number(primary, value),
+        )
+        made.append((title, chart))
+    return made
