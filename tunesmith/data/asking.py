@@ -61,3 +61,15 @@ def known(row: Row, turns: list[Turn]) -> dict[str, Any]:
     """The row's columns with our names for its last question and its system prompt."""
     last = {turn.role: turn.content for turn in turns}
     return {**row, **{ours: last[role] for ours, role in (("question", "user"), ("system", "system")) if role in last}}
+
+
+def flag_of(value: Any) -> bool | None:
+    """A truth value, also as a table writes it; None for anything else."""
+    if isinstance(value, bool):
+        return value
+    return {"true": True, "false": False}.get(value.strip().lower()) if isinstance(value, str) else None
+
+
+def judged(columns: frozenset[str], row: Row) -> bool:
+    """Whether the rows say of each answer that it is good or not."""
+    return "kto_tag" in columns or ("label" in columns and flag_of(row.get("label")) is not None)

@@ -82,18 +82,6 @@ def text_of(row: Row, *names: str, required: bool = True) -> str:
     return ""
 
 
-def flag_of(value: Any) -> bool | None:
-    """A truth value, also as a table writes it; None for anything else."""
-    if isinstance(value, bool):
-        return value
-    return {"true": True, "false": False}.get(value.strip().lower()) if isinstance(value, str) else None
-
-
-def judged(columns: frozenset[str], row: Row) -> bool:
-    """Whether the rows say of each answer that it is good or not."""
-    return "kto_tag" in columns or ("label" in columns and flag_of(row.get("label")) is not None)
-
-
 def system_turn(row: Row) -> list[Turn]:
     """The row's own system prompt, where it has one."""
     text = text_of(row, "system", "system_prompt", required=False)

@@ -26,7 +26,7 @@ from tunesmith.spec import METRICS, OBJECTIVES
 from tunesmith.words import say
 
 if TYPE_CHECKING:
-    from tunesmith.data.prepare import Prepared
+    from tunesmith.data.prepare import Item, Prepared
     from tunesmith.models.load import Loaded
 
 __all__ = ["Proof", "prove"]
@@ -60,14 +60,12 @@ def prove(
     asked = read_prompt(prompt or run.prove.prompt)
     tuned = load_run(folder)
     prepared = prepared_again(folder, run, tuned.tokenizer, progress)
-    objective = OBJECTIVES.get(run.objective.name)
-    if objective.eats in (Preference, Feedback):
-        chosen = evenly(prepared.proof, items or run.prove.items)
-        with base_of(folder, run, tuned) as base:
-            known = preferred.known(base, chosen, tell)
-        names, primary, reason = preferred.metrics_of(run, objective)
-        records = preferred.records(chosen, known, preferred.known(tuned, chosen, tell), names)
-        return conclude(folder, run, records, names, primary, primary_reason=reason, fingerprint=prepared.fingerprint)
+    if OBJECTIVES.get(run.objective.name).eats in (Preference, Feedback):
+        if asked:
+            raise SpecError(Problem("prove.prompt", say("prove.no_prompt_for_pairs", objective=run.objective.name)))
+        return _preferred(
+            folder, run, tuned, evenly(prepared.proof, items or run.prove.items), tell=tell, fingerprint=prepared.fingerprint
+        )
     task = task_of(run, prepared, items=items or run.prove.items, shots=run.prove.shots if shots is None else shots)
     names, primary, reason = metrics_of(run, task)
     contest = Contest(task, settings_for(run, task), tell)
@@ -90,7 +88,19 @@ def prove(
     return conclude(folder, run, contest.records(names), names, primary, **more)
 
 
-NOTHING: dict[str, Any] = {"stopped": {}, "seconds": {}, "generation": None, "options": [], "shots": [], "shots_wanted": 0}
+def _preferred(folder: RunFolder, run: Run, tuned: Loaded, items: list[Item], *, tell: Progress, fingerprint: str) -> Proof:
+    """The proof of an objective over preferences: what both models find likely, and nothing written."""
+    names, primary, reason = preferred.metrics_of(run, OBJECTIVES.get(run.objective.name))
+    with base_of(folder, run, tuned) as base:
+        before = preferred.known(base, items, tell)
+    records = preferred.records(items, before, preferred.known(tuned, items, tell), names)
+    more = {"primary_reason": reason, "fingerprint": fingerprint}
+    return conclude(folder, run, records, names, primary, **more)
+
+
+NOTHING: dict[str, Any] = {
+    "stopped": {}, "seconds": {}, "generation": None, "options": [], "prompt": None, "shots": [], "shots_wanted": 0,
+}  # fmt: skip
 """What a proof without written answers has to say of them."""
 
 

@@ -40,19 +40,19 @@ class Role:
         batch = batch.padded() if self.layout == "padded" and batch.layout.forest is not None else batch
         with torch.no_grad(), as_base(self.model) if self.switched else _still(self.model):
             seen = see(self.model, batch)
-        return replace(seen, head=_Switched(seen.head.module, seen.head.after, self.model)) if self.switched else seen
+        return replace(seen, head=_Switched(**vars(seen.head), policy=self.model)) if self.switched else seen
 
 
 @dataclass(frozen=True)
 class _Switched(Head):
     """The head of the policy as it is with the adapter off."""
 
-    policy: Any
+    policy: Any = None
 
     def logits(self, hidden_nD: torch.Tensor) -> torch.Tensor:
         """fp32 logits of the base ``[n, V]``."""
         with as_base(self.policy):
-            return self.after(self.module(hidden_nD).float())
+            return super().logits(hidden_nD)
 
 
 def teacher_folder(run: Run, tokenizer: Any) -> Path | None:
