@@ -95,7 +95,7 @@ def test_llama_factory(tmp_path: Path):
         "data": {"path": str(tmp_path / "identity.json"), "max_length": 2048, "limit": 1000, "held_out": 0.1},
         "out": "saves/qwen",
         "objective": "sft",
-        "method": {"name": "lora", "rank": 8, "targets": "all-linear"},
+        "method": {"name": "lora", "rank": 8, "targets": "all-linear", "variant": "rslora"},
         "train": {
             "learning_rate": 1e-4,
             "epochs": 3.0,
@@ -107,7 +107,6 @@ def test_llama_factory(tmp_path: Path):
         },
     }
     validate(found.settings())
-    assert found.left["use_rslora"] == "not known here"
     assert found.left["ddp_timeout"] == "training on several devices is not built"
     with pytest.raises(SpecError) as caught:
         settings_of(file)
@@ -115,7 +114,7 @@ def test_llama_factory(tmp_path: Path):
     assert told.startswith("These are the settings of LLaMA-Factory. Here they are, in tunesmith's keys;")
     pasted = told.split("\n\n")[1]
     assert validate(yaml.safe_load(pasted)) == validate(found.settings())
-    assert "Without a translation:" in told and "use_rslora: not known here" in told
+    assert "Without a translation:" in told and "ddp_timeout: training on several devices is not built" in told
 
 
 def test_ms_swift_command_line():
@@ -137,10 +136,10 @@ def test_axolotl():
     assert peer_of(settings) == "axolotl"
     found = translate(settings, "axolotl")
     run = validate(found.settings())
-    assert (run.method.name, run.method.rank, run.train.batch, run.data.held_out) == ("lora", 16, 8, 0.1)
-    assert (run.data.path, run.train.optimizer.name) == ("teknium/GPT4-LLM-Cleaned", "adamw")
+    assert (run.method.name, run.method.rank, run.train.batch, run.data.held_out) == ("qlora", 16, 8, 0.1)
+    assert (run.data.path, run.train.optimizer.name) == ("teknium/GPT4-LLM-Cleaned", "adamw_8bit")
+    assert run.model.quantize == "nf4"
     assert run.model.path == "NousResearch/Llama-3.2-1B"
-    assert found.left["load_in_4bit"] == "quantised training is not built"
     assert found.left["sample_packing"].startswith("not needed: rows run without padding")
     assert found.left["wandb_entity"] == "not known here"
 
@@ -164,6 +163,22 @@ def test_a_rank_is_never_translated_to_training_all_weights():
         assert found.settings()["method"] == {"name": "lora", "rank": 8}
         assert found.left["use_peft"].startswith("not switched on: TRL itself would train all weights without use_peft")
     assert translate({"base_model": "m", "lora_r": 8}, "axolotl").settings()["method"] == {"name": "lora", "rank": 8}
+
+
+def test_quantised_bases_and_the_kinds_of_lora():
+    theirs = {"model_name_or_path": "m", "finetuning_type": "lora", "dataset": "d", "output_dir": "o", "lora_rank": 8}
+    more = {"quantization_bit": 8, "quantization_method": "bnb", "loraplus_lr_ratio": 16.0, "add_tokens": "<a>,<b>"}
+    found = translate(theirs | more | {"use_dora": True, "additional_target": "embed_tokens"}, "LLaMA-Factory")
+    run = validate(found.settings())
+    assert (run.model.quantize, run.model.add_tokens, run.method.variant) == ("int8", ("<a>", "<b>"), "dora")
+    assert run.method.plus_ratio == 16 and found.left["quantization_method"].startswith("not needed: bitsandbytes")
+    assert found.left["additional_target"].startswith("whole layers beside an adapter are not trained")
+    pissa = translate(theirs | {"pissa_init": True, "use_rslora": False, "quantization_bit": 3}, "LLaMA-Factory")
+    assert pissa.settings()["method"]["init"] == "pissa" and "variant" not in pissa.settings()["method"]
+    assert pissa.left["3 bit"] == "there are 4 bits (nf4) and 8 (int8), not 3"
+    assert name_here("load_in_8bit") == "here this is called model.quantize"
+    paged = translate({"base_model": "m", "adapter": "qlora", "optimizer": "paged_adamw_32bit"}, "axolotl").settings()
+    assert paged["train"]["optimizer"] == "adamw" and paged["method"] == "qlora"
 
 
 def test_what_is_not_built_is_said():

@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import ModelError, Problem, SpecError
 from tunesmith.examples import Outputs
+from tunesmith.methods._peft import linear_layers, size_of
+from tunesmith.models import tokens
+from tunesmith.models.load import load_tokenizer
+from tunesmith.models.quantize import BYTES
 from tunesmith.rules import model_fits
 from tunesmith.run import Run
-from tunesmith.spec import METHODS, OBJECTIVES
-from tunesmith.training.disk import STATE_BYTES, Disk, disk_of
+from tunesmith.spec import METHODS, OBJECTIVES, OPTIMIZERS
+from tunesmith.training.disk import Disk, disk_of
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -29,7 +33,7 @@ OVERHEAD = {"cpu": 0.7 * GIB, "cuda": 1.2 * GIB, "mps": 0.7 * GIB}
 class Shape:
     """A model without its weights. ``limit`` is the longest row that it takes (tokens), None where it says none.
 
-    What a method's virtual tokens take of a row is not in it.
+    What a method's virtual tokens take of a row is not in it. ``linear`` counts the weights that quantisation rounds.
     """
 
     model: torch.nn.Module
@@ -37,6 +41,13 @@ class Shape:
     trainable: int
     limit: int | None
     vocabulary: int
+    linear: int
+
+    def bytes(self, width: int, quantize: str | None) -> float:
+        """All weights: ``width`` bytes each, those that are trained 4, and quantised ones what they take."""
+        rounded = self.linear if quantize else 0
+        each = BYTES[quantize] if quantize else 0.0
+        return (self.parameters - self.trainable - rounded) * width + rounded * each + self.trainable * 4.0
 
 
 def headers(folder: Path) -> Iterator[tuple[str, list[int], str]]:
@@ -76,7 +87,11 @@ def shape(folder: Path, run: Run) -> Shape:
     except (OSError, ValueError, KeyError, AttributeError, ImportError) as error:
         reason = str(error).strip().split("\n")[0][:300]
         raise ModelError(Problem("model", say("plan.cannot_build", error=reason))) from None
+    if run.model.add_tokens:
+        with torch.device("meta"):
+            tokens.grow(model, load_tokenizer(folder, trust_remote_code=trust), run.model.add_tokens)
     model.requires_grad_(False)
+    linear = sum(math.prod(size_of(layer)) for layer in linear_layers(model).values())
     before = sum(parameter.numel() for parameter in model.parameters())
     method = METHODS.make(run.method)
     with torch.device("meta"):
@@ -93,7 +108,7 @@ def shape(folder: Path, run: Run) -> Shape:
     base = weights_in(folder) if (folder / "config.json").is_file() else before
     own = sum(parameter.numel() for parameter in changed.parameters()) - before
     limit = int(limit) - method.virtual_tokens if limit else None
-    return Shape(changed, base + own, trainable, limit, int(text.get("vocab_size") or 0))
+    return Shape(changed, base + own, trainable, limit, int(text.get("vocab_size") or 0), linear)
 
 
 @dataclass(frozen=True)
@@ -125,16 +140,16 @@ class Memory:
 def memory(form: Shape, run: Run, *, width: int, tokens: int, activation_bytes: float) -> Memory:
     """The estimate for one micro-batch of ``tokens``; ``width`` is bytes of a frozen weight.
 
-    weights      = frozen * width + trainable * 4          (what is trained is fp32)
+    weights      = frozen * width + trainable * 4          (what is trained is fp32; quantised ones take BYTES each)
     gradients    = trainable * 4
-    optimizer    = trainable * STATE_BYTES
+    optimizer    = trainable * state_bytes                 (of the optimizer)
     activations  = tokens * activation_bytes               (10 vectors of the width and 4 of the feed-forward a block)
     logits       = 3 * min(tokens * vocabulary * 4, 64 MiB) (a chunk, its softmax and its gradient)
     """
     chunk = max(64 * 2**20, 128 * form.vocabulary * 4)
-    kept = STATE_BYTES.get(run.train.optimizer.name, 8)
+    kept = OPTIMIZERS.get(run.train.optimizer.name).state_bytes
     return Memory(
-        weights=(form.parameters - form.trainable) * width + form.trainable * 4.0,
+        weights=form.bytes(width, run.model.quantize),
         gradients=form.trainable * 4.0,
         optimizer=float(form.trainable * kept),
         activations=tokens * activation_bytes,

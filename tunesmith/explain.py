@@ -67,7 +67,8 @@ def plug_in_settings() -> Iterator[str]:
     for place, family in FAMILIES.items():
         for name in family.names():
             yield f"{place}.{name}"
-            yield from (f"{place}.{name}.{field}" for field in family.get(name).Config.model_fields if field != "name")
+            fields = [field for field in family.get(name).Config.model_fields if field != "name"]
+            yield from (f"{place}.{name}.{field}" for field in fields if _home(f"{place}.{name}.{field}").split(".")[-2] == name)
 
 
 def _paths(group: type[BaseModel], path: str) -> Iterator[str]:
@@ -94,8 +95,16 @@ def first_sentence(path: str, run: Run) -> str:
 
 def help_text(key: str, described: str) -> str:
     """The help at ``key`` in the language in use; what only a plug-in from outside describes stays as it is."""
-    text = words.texts(words.language(), "help").get(key) if words.language() != "en" else None
+    text = words.texts(words.language(), "help").get(_home(key)) if words.language() != "en" else None
     return text or inspect.cleandoc(described).replace("``", "")
+
+
+def _home(key: str) -> str:
+    """Where the help of a method's setting stands: that of a preset's with the method that it is a preset of."""
+    family, _, rest = key.partition(".")
+    name, dot, setting = rest.rpartition(".")
+    of = METHODS.get(name).of if family == "method" and dot and name in METHODS.names() else ""
+    return f"method.{of}.{setting}" if of else key
 
 
 def _setting(path: str) -> list[str]:

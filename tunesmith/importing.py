@@ -18,12 +18,12 @@ from tunesmith.words import say
 
 Pairs = dict[str, Any]
 OBJECTIVE_NAMES = {"pt": "pretrain", "rm": "reward"}
-METHOD_NAMES = {"qlora": "lora"}
 SCHEDULE_NAMES = {"constant_with_warmup": "constant"}
 PRECISION_NAMES = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32", "half": "fp16", "float": "fp32"}
 LLAMA_FACTORY = {"stage", "finetuning_type", "cutoff_len", "dataset_dir", "template", "lora_rank", "lora_target"}
 """Keys that only LLaMA-Factory has; TRL's are lora_r and lora_target_modules."""
 ADAMW_NAMES = ("adamw", "paged_adamw")
+EIGHT_BIT_NAMES = {"adamw_bnb_8bit": "adamw_8bit", "adamw_8bit": "adamw_8bit", "paged_adamw_8bit": "paged_adamw_8bit"}
 
 
 @dataclass
@@ -148,8 +148,6 @@ def _named(family: Family, key: str, names: Mapping[str, str] | None = None) -> 
     def change(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
         name = (names or {}).get(str(value), str(value))
         if name in family.names():
-            if str(value) == "qlora":
-                found.left[str(value)] = say("peers.qlora")
             return {key: name}
         found.left[str(value)] = say("peers.no_name", name=f"{family.called} {value}", known=", ".join(family.names()))
         return {}
@@ -158,8 +156,20 @@ def _named(family: Family, key: str, names: Mapping[str, str] | None = None) -> 
 
 
 def _optimizer(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
-    name = "adamw" if str(value).startswith(ADAMW_NAMES) else str(value)
+    name = EIGHT_BIT_NAMES.get(str(value), "adamw" if str(value).startswith(ADAMW_NAMES) else str(value))
     return _named(OPTIMIZERS, "train.optimizer")(name, settings, found)
+
+
+def _bits(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    kind = {"4": "nf4", "8": "int8"}.get(str(value))
+    if kind is None and value:
+        found.left[f"{value} bit"] = say("peers.bits", value=value)
+    return {"model.quantize": kind} if kind or not value else {}
+
+
+def _tokens(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    texts = value.split(",") if isinstance(value, str) else value or []
+    return {"model.add_tokens": [str(text).strip() for text in texts] or None}
 
 
 def _trackers(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
@@ -236,7 +246,7 @@ def _when(path: str, here: Any) -> Callable[..., Pairs]:
 CHANGES: dict[str, Callable[[Any, Mapping[str, Any], Translation], Pairs]] = {
     "swift_model": _model,
     "objective": _named(OBJECTIVES, "objective", OBJECTIVE_NAMES),
-    "method": _named(METHODS, "method", METHOD_NAMES),
+    "method": _named(METHODS, "method"),
     "use_peft": _when("method", "lora"),
     "datasets": _datasets,
     "one_dataset": _one_dataset,
@@ -247,6 +257,13 @@ CHANGES: dict[str, Callable[[Any, Mapping[str, Any], Translation], Pairs]] = {
     "bf16": _when("train.machine.precision", "bf16"),
     "fp16": _when("train.machine.precision", "fp16"),
     "targets": _targets,
+    "rslora": _when("method.variant", "rslora"),
+    "dora": _when("method.variant", "dora"),
+    "pissa": _when("method.init", "pissa"),
+    "bits": _bits,
+    "nf4": _when("model.quantize", "nf4"),
+    "int8": _when("model.quantize", "int8"),
+    "tokens": _tokens,
     "linear": _when("method.targets", "all-linear"),
     "best_by": lambda value, settings, found: {"train.keep.best_by": str(value).removeprefix("eval_")},
     "trackers": _trackers,

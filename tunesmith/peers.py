@@ -46,7 +46,8 @@ SAME: dict[str, str] = {
     "lora_alpha": "method.alpha",
     "lora_dropout": "method.dropout",
     "lora_bias": "method.bias",
-    "modules_to_save": "method.modules_to_save",
+    "loraplus_lr_ratio": "method.plus_ratio",
+    "lorap_lr_ratio": "method.plus_ratio",
     "output_dir": "out",
     "save_steps": "train.keep.save",
     "eval_steps": "train.keep.evaluate",
@@ -91,6 +92,17 @@ CHANGED: dict[str, tuple[str, str]] = {
     "target_modules": ("method.targets", "targets"),
     "lora_target_modules": ("method.targets", "targets"),
     "lora_target_linear": ("method.targets", "linear"),
+    "use_rslora": ("method.variant", "rslora"),
+    "peft_use_rslora": ("method.variant", "rslora"),
+    "use_dora": ("method.variant", "dora"),
+    "peft_use_dora": ("method.variant", "dora"),
+    "pissa_init": ("method.init", "pissa"),
+    "quantization_bit": ("model.quantize", "bits"),
+    "quant_bits": ("model.quantize", "bits"),
+    "load_in_4bit": ("model.quantize", "nf4"),
+    "load_in_8bit": ("model.quantize", "int8"),
+    "add_tokens": ("model.add_tokens", "tokens"),
+    "new_special_tokens": ("model.add_tokens", "tokens"),
     "metric_for_best_model": ("train.keep.best_by", "best_by"),
     "report_to": ("track", "trackers"),
     "truncation_strategy": ("data.too_long", "too_long"),
@@ -119,6 +131,8 @@ NEEDLESS: dict[str, str] = {
         "answers": "completion_only_loss assistant_only_loss train_on_responses_only roles_to_train",
         "types": "model_type tokenizer_type task_type strict dataset_info use_fast_tokenizer is_llama_derived_model",
         "path": "dataset_dir use_hf",
+        "rounding": "quantization_method quant_method bnb_4bit_quant_type bnb_4bit_compute_dtype bnb_4bit_use_double_quant "
+        "double_quantization quantization_type resize_vocab",
     }.items()
     for key in keys.split()
 }
@@ -126,7 +140,7 @@ NEEDLESS: dict[str, str] = {
 NOTHING: dict[str, str] = {
     key: reason
     for reason, keys in {
-        "quantize": "quantization_bit quantization_method load_in_4bit load_in_8bit quant_bits quant_method bnb_4bit_quant_type",
+        "whole_layers": "modules_to_save additional_target lora_modules_to_save",
         "many_devices": "deepspeed fsdp fsdp_config ddp_timeout nproc_per_node ddp_find_unused_parameters tensor_parallel_size",
         "resume": "resume_from_checkpoint auto_resume_from_checkpoints",
         "continue": "adapter_name_or_path adapters lora_model_dir resume_only_model",

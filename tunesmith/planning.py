@@ -18,7 +18,7 @@ from tunesmith.rules import broken
 from tunesmith.run import Origin, Resolved, Run
 from tunesmith.spec import METHODS, Spec
 from tunesmith.training.options import chosen_among_options, options_task
-from tunesmith.training.settle import default_rate
+from tunesmith.training.settle import default_rate, with_preset, with_value
 from tunesmith.training.steps import FEWEST_STEPS, Order, batch_size
 from tunesmith.words import language, say
 
@@ -76,15 +76,15 @@ class _Making:
     """One run while it is resolved: values replaced, origins noted, problems collected."""
 
     def __init__(self, run: Run) -> None:
-        self.run = run
-        self.origins = dict(_origins(run))
+        settled = with_preset(Resolved(run, dict(_origins(run))))
+        self.run, self.origins = settled.run, settled.origins
         self.problems: list[Problem] = []
         self.facts: dict[str, Any] = {}
         self.warnings: list[str] = []
 
     def put(self, path: str, value: Any, reason: str) -> None:
         """Replaces the value at ``path``; one that was given keeps its origin."""
-        self.run = _replaced(self.run, path.split("."), value)
+        self.run = with_value(self.run, path.split("."), value)
         self.explain(path, reason)
 
     def explain(self, path: str, reason: str) -> None:
@@ -112,7 +112,7 @@ def make(run: Run, *, prepared: Prepared | None = None, probe: bool = False, pro
     from tunesmith.models.load import load_tokenizer
 
     making = _Making(run)
-    making.problems += broken(run)
+    making.problems += broken(making.run)
     _places(making)
     run = making.run
     _method(making)
@@ -120,7 +120,8 @@ def make(run: Run, *, prepared: Prepared | None = None, probe: bool = False, pro
     if (folder := making.attempt(lambda: folder_of(run.model))) is None:
         return making.plan(None)
     device, form = _machine(making), making.attempt(lambda: estimate.shape(folder, making.run))
-    tokenizer = making.attempt(lambda: load_tokenizer(folder, trust_remote_code=run.model.trust_remote_code))
+    how = {"trust_remote_code": run.model.trust_remote_code, "add_tokens": run.model.add_tokens}
+    tokenizer = making.attempt(lambda: load_tokenizer(folder, **how))
     if tokenizer is not None:
         _lengths(making, form, tokenizer.model_max_length)
         if prepared is None and data_is_there:
@@ -174,11 +175,6 @@ def _origins(value: Spec, path: str = "", given: bool = True) -> dict[str, Origi
             found |= _origins(item, here, set_here)
         found[here] = Origin("given" if set_here else "default")
     return found
-
-
-def _replaced(group: Any, path: list[str], value: Any) -> Any:
-    name = path[0]
-    return group.model_copy(update={name: value if len(path) == 1 else _replaced(vars(group)[name], path[1:], value)})
 
 
 def _method(making: _Making) -> None:
@@ -259,7 +255,7 @@ def _room(making: _Making, form: estimate.Shape, device: Device, prepared: Prepa
     width = 4 if METHODS.make(run.method).full_precision else DTYPES[run.model.dtype].itemsize
     # room() looks at what is left beside loaded weights; here they are not loaded yet.
     free = machine.memory * GIB if machine.memory else free_memory(device.place)
-    weights = (form.parameters - form.trainable) * width + form.trainable * 4
+    weights = form.bytes(width, run.model.quantize)
     beside = machine.model_copy(update={"memory": max(free - weights, 1.0) / GIB})
     longest = making.facts.get("longest") or run.data.max_length or default_limit(form.limit)
     found = room(device, beside, model=form.model, longest=longest, micro_tokens=run.train.micro_tokens)

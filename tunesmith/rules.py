@@ -9,8 +9,9 @@ from tunesmith.data.template import SLOT
 from tunesmith.errors import Problem
 from tunesmith.examples import KINDS, Labelled, Text
 from tunesmith.folder import RunFolder
+from tunesmith.models.quantize import missing_package
 from tunesmith.run import Run
-from tunesmith.spec import METHODS, METRICS, OBJECTIVES, READERS, closest
+from tunesmith.spec import METHODS, METRICS, OBJECTIVES, OPTIMIZERS, READERS, closest
 from tunesmith.training.trackers import missing_packages
 from tunesmith.words import say
 
@@ -49,6 +50,23 @@ def _readers(run: Run) -> Iterator[tuple[str, str | None]]:
 
 def _unknown(where: str, name: str, known: list[str]) -> Problem:
     return Problem(where, say("plan.unknown", name=repr(name), told=closest(name, known) or ";", known=", ".join(known)))
+
+
+def base_fits(run: Run) -> Iterator[Problem]:
+    """The method trains on that kind of base, and what quantised weights or optimizers need is installed."""
+    method, kind = METHODS.make(run.method), run.model.quantize
+    if (kind or "plain") not in method.bases:
+        kinds = ", ".join(sorted(method.bases))
+        told = say("quantize.refused" if kind else "quantize.needed", method=run.method.name, kind=kind, kinds=kinds)
+        yield Problem("model.quantize", told)
+    if kind:
+        yield from missing_package("model.quantize")
+    if run.model.add_tokens and not method.new_tokens:
+        yield Problem("model.add_tokens", say("tokens.untrained", method=run.method.name))
+    if len(set(run.model.add_tokens)) < len(run.model.add_tokens) or "" in run.model.add_tokens:
+        yield Problem("model.add_tokens", say("tokens.not_apart"))
+    if OPTIMIZERS.get(run.train.optimizer.name).eight_bit:
+        yield from missing_package("train.optimizer")
 
 
 def schedule_fits(run: Run) -> Iterator[Problem]:
@@ -155,6 +173,7 @@ def single_run(run: Run) -> Iterator[Problem]:
 RULES: tuple[Callable[[Run], Iterator[Problem]], ...] = (
     empty_folder,
     known_names,
+    base_fits,
     schedule_fits,
     watched,
     objective_fits,

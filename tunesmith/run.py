@@ -44,7 +44,11 @@ class Model(Spec):
     revision: str | None = None
     """Branch, tag or commit on the hub."""
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Type of the base's weights; auto follows ``train.machine.precision``."""
+    """Type of the base's weights, with ``quantize`` of those that are not quantised; auto follows ``train.machine.precision``."""
+    quantize: Literal["nf4", "int8"] | None = None
+    """Rounds the linear layers' weights to 4 bits (nf4) or 8 (int8) as they load; an adapter is trained beside them."""
+    add_tokens: Annotated[tuple[str, ...], _ONE_OR_MORE] = ()
+    """Texts that become one token each (<think>); their rows of embeddings and head are trained and saved with the adapter."""
     trust_remote_code: bool = False
     """Whether Python code that comes with the model may run."""
 
@@ -138,7 +142,7 @@ class Train(Spec):
     weight_decay: Annotated[float, Ge(0)] = 0.0
     """Decoupled weight decay, on matrices only."""
     optimizer: choice(OPTIMIZERS, "adamw") = "adamw"  # type: ignore[valid-type]
-    """adamw, adafactor, sgd or muon."""
+    """adamw, adafactor, sgd, muon, adamw_8bit or paged_adamw_8bit."""
     schedule: choice(SCHEDULES, "cosine") = "cosine"  # type: ignore[valid-type]
     """Shape of the learning rate over the run."""
     warmup: Annotated[float, Ge(0)] = 0.03

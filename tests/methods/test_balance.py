@@ -101,6 +101,14 @@ def test_the_balance_by_hand() -> None:
     assert counts.tolist() == [[2, 0, 0]]
 
 
+def test_every_token_belongs_to_its_sequence_and_padding_to_none() -> None:
+    batch = Batch.grow(sequences())
+    told = [tokens.ids_T.tolist() for example in batch.sequences for tokens in example]
+    for laid in (batch, batch.padded()):
+        index_M, owner_M = laid.members()
+        assert [laid.ids_T[index_M[owner_M == row]].tolist() for row in range(len(told))] == told
+
+
 @pytest.mark.parametrize("unit", ["token", "sequence", "example"])
 def test_units_of_sequences_add_up_to_those_of_the_batch(unit: str) -> None:
     batch = Batch.grow(sequences(), unit=unit)

@@ -12,10 +12,7 @@ from torch.nn.functional import gelu, relu
 
 from methods.test_contract import applied, base, logits, stepped
 from models.architectures import tiny
-from models.test_forest import sequences
-from tests.conftest import tiny_model
 from training import runs
-from tunesmith.batch import Batch
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import ModelError, SpecError
 from tunesmith.export.merge import export
@@ -304,15 +301,6 @@ def test_a_copy_of_the_model_switches_its_own_layers() -> None:
     with twin.disable_adapter():
         torch.testing.assert_close(logits(twin), plain)
         assert (logits(model) - plain).abs().max() > 1e-2
-
-
-def test_the_contract_batch_has_what_its_penalty_needs(tmp_path: Path) -> None:
-    batch = Batch.grow(sequences())
-    index_M, owner_M = batch.members()
-    assert torch.bincount(owner_M).tolist() == [len(tokens) for example in batch.sequences for tokens in example]
-    told = [tokens.ids_T.tolist() for example in batch.sequences for tokens in example]
-    assert [batch.ids_T[index_M[owner_M == row]].tolist() for row in range(len(told))] == told
-    assert tiny_model(tmp_path).is_dir()
 
 
 def test_the_method_that_contributing_shows_is_the_real_one() -> None:

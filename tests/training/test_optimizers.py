@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tunesmith.spec import OPTIMIZERS
-from tunesmith.training.optimizers import groups
+from tunesmith.training.optimizers import groups, split_by_rate
 from tunesmith.training.optimizers._orthogonal import orthogonalised
 
 
@@ -87,3 +87,32 @@ def test_every_optimizer_goes_downhill():
             optimizer.step()
             losses.append(loss.item())
         assert losses[-1] < 0.5 * losses[0], name
+
+
+@pytest.mark.parametrize("name", ["adamw_8bit", "paged_adamw_8bit"])
+def test_eight_bit_adamw_goes_nearly_as_adamw_does_and_small_tensors_just_as(name: str):
+    parameters, theirs = named(large=(64, 128), small=(8, 8)), named(large=(64, 128), small=(8, 8))
+    eight, full = built(name, parameters, 0.1), built("adamw", theirs, 0.1)
+    generator = torch.Generator().manual_seed(5)
+    for _ in range(5):
+        for (_, one), (_, other) in zip(parameters, theirs, strict=True):
+            one.grad = torch.randn(one.shape, generator=generator)
+            other.grad = one.grad.clone()
+        eight.step()
+        full.step()
+    (large, small), (large_, small_) = parameters, theirs
+    torch.testing.assert_close(small[1], small_[1], rtol=1e-5, atol=1e-5)
+    moved = large_[1].detach() - named(large=(64, 128), small=(8, 8))[0][1].detach()
+    assert 1e-4 < float((large[1] - large_[1]).norm() / moved.norm()) < 0.1
+    kept = sum(
+        value.nbytes for value in eight.state[large[1]].values() if isinstance(value, torch.Tensor) and value.numel() > 256
+    )
+    assert kept == 2 * 64 * 128 and OPTIMIZERS.get(name).state_bytes < 2.1
+
+
+def test_groups_are_split_by_the_method_and_the_loop_multiplies():
+    parameters = named(**{"a.lora_A.weight": (4, 4), "a.lora_B.weight": (4, 4), "bias": (4,)})
+    optimizer = built("adamw", parameters, 0.5)
+    split_by_rate(optimizer, parameters, lambda name, _: 16.0 if "lora_B" in name else 1.0)
+    found = [(len(group["params"]), group["weight_decay"], group["rate_factor"]) for group in optimizer.param_groups]
+    assert found == [(1, 0.5, 1.0), (1, 0.5, 16.0), (1, 0.0, 1.0)]

@@ -35,7 +35,8 @@ def test_the_folder_tells_what_was_run(straight, prepared):
     assert used.train.machine.precision == "fp32" and used.train.machine.device == "cpu"
     assert "# derived: torch sees no GPU" in straight.run_yaml.read_text() or torch.cuda.is_available()
     assert straight.read(straight.ledger) == json.loads(json.dumps(prepared.ledger.to_json())) | {
-        "fingerprint": prepared.fingerprint
+        "fingerprint": prepared.fingerprint,
+        "split_seed": 3,
     }
     facts = straight.read(straight.model / "tunesmith.json")
     assert facts["base"] == used.model.path and facts["objective"] == "sft" and facts["method"] == "lora"

@@ -86,7 +86,8 @@ def apart(work: Callable[[], None], told: Path, heard: StopSignal, *, fork: bool
     if child == 0:
         _child(work, told, parent)
     code = _waited(child, heard)
-    kind: Kind = next((kind for kind, known in CODES.items() if known == code), "failed")
+    kinds: dict[int, Kind] = {known: kind for kind, known in CODES.items()}
+    kind = kinds.get(code, "failed")
     if kind == "failed" and not told.is_file():
         put(told, {"reason": say("tournament.killed", code=code), "traceback": []})
     return End(kind, "" if kind == "done" else (got(told) or {"reason": ""})["reason"])

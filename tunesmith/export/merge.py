@@ -128,10 +128,8 @@ def export(
     tell("load")
     loaded, base_logits, prompts, reference = _trained(folder, source)
     tell("merge")
-    from tunesmith.models import own
-
     if source.adapter:
-        loaded.model = own.merge(loaded.model)
+        loaded.model = _merge(loaded.model, source)
     merged = compare(reference, _behave(loaded, prompts, source), "fp32")
     _refuse_different(merged, out)
     with draft(out) as place:
@@ -143,6 +141,8 @@ def export(
         saved = compare(reference, seen, kind)
         _refuse_different(saved, out)
     warnings = _warnings(base_logits, reference, seen, kind)
+    if source.run.model.quantize and source.adapter:
+        warnings = (say("export.dequantised", kind=source.run.model.quantize), *warnings)
     loader = source.loader.__name__
     return Exported(out, kind, merged, saved, warnings, code=source.run.model.trust_remote_code, kind=loader)
 
@@ -182,7 +182,8 @@ def _trained(folder: RunFolder, source: _Source) -> tuple[Any, tuple[Any, ...], 
     how |= head_in(source.told)
     tokenizer = load_tokenizer(source.place, trust_remote_code=source.run.model.trust_remote_code)
     prompts = probe_ids(probe_texts(folder, source.run), renderer(source.place, tokenizer, source.run.data))
-    loaded = load_model(source.base, **how)
+    more = {"quantize": source.run.model.quantize, "add_tokens": source.run.model.add_tokens}
+    loaded = load_model(source.base, **how, **more)
     base_logits = logits(loaded.model, prompts)
     if source.adapter:
         loaded.model = attach(loaded.model, source.place)
@@ -190,6 +191,25 @@ def _trained(folder: RunFolder, source: _Source) -> tuple[Any, tuple[Any, ...], 
         loaded = load_model(source.place, **how)
     loaded.tokenizer = tokenizer
     return loaded, base_logits, prompts, _behave(loaded, prompts, source)
+
+
+def _merge(model: Any, source: _Source) -> Any:
+    """The adapter folded into its base; into the rounded weights that it was trained beside where that is quantised.
+
+    Folding into packed weights would round the change away, and the unrounded ones are another model.
+    """
+    import torch
+
+    from tunesmith.models import own
+    from tunesmith.models.load import attach, load_model
+    from tunesmith.models.quantize import make_plain
+
+    asked = source.run.model
+    if asked.quantize:
+        how = {name: vars(asked)[name] for name in ("trust_remote_code", "quantize", "add_tokens")}
+        base = load_model(source.base, dtype=torch.float32, device="cpu", **how).model
+        model = attach(make_plain(base), source.place)
+    return own.merge(model)
 
 
 def _behave(loaded: Any, prompts: list[Any], source: _Source) -> Behaviour:

@@ -1,11 +1,12 @@
 """Which weights are trained: one method a file; peft inside where peft has it.
 
-A run calls a method in this order: ``apply``, ``begin``, ``load_state`` where it resumes, then at each step ``penalty``
-for each micro-batch and ``after_step``; ``state`` at checkpoints, ``save`` at the best step and the last, ``at_end``.
+A run calls a method in this order: ``apply``, ``study``, ``begin``, ``load_state`` where it resumes, then at each step
+``penalty`` for each micro-batch and ``after_step``; ``state`` at checkpoints, ``save`` at the best step and the last, ``at_end``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tunesmith.spec import METHODS, Spec
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from tunesmith.batch import Batch, Ratio
 
-__all__ = ["METHODS", "Method"]
+__all__ = ["METHODS", "Method", "preset"]
 
 
 class Method:
@@ -46,6 +47,14 @@ class Method:
     changes: ClassVar[frozenset[str]] = frozenset()
     """The kinds of layer that it changes (linear, norm, bias, block): methods with none in common combine; without any it
     works alone."""
+    bases: frozenset[str] = frozenset({"plain", "nf4", "int8"})
+    """The kinds of base that it trains on: plain weights, or quantised ones (``model.quantize``)."""
+    new_tokens: bool = False
+    """Whether it trains the rows of tokens that were added (``model.add_tokens``)."""
+    fills: Mapping[str, Any] = {}
+    """Settings of the run, by dotted path, that have this value with it where the run gives none; see ``preset``."""
+    of: ClassVar[str] = ""
+    """The method that it is a preset of."""
 
     class Config(Spec):
         """No settings."""
@@ -69,6 +78,13 @@ class Method:
 
     def begin(self, total_steps: int) -> None:
         """Once before the first step of a run, or of what is left of it; ``total_steps`` counts the whole run."""
+
+    def study(self, model: torch.nn.Module, batches: Sequence[Batch]) -> None:
+        """Once before ``begin``: some micro-batches of training rows, for a method whose start depends on them."""
+
+    def rate_factor(self, name: str, parameter: torch.nn.Parameter) -> float:
+        """What the learning rate is multiplied by for this weight."""
+        return 1.0
 
     def after_step(self, step: int) -> None:
         """Once after each optimizer step, with the gradient still there; ``step`` counts from 1."""
@@ -95,3 +111,9 @@ class Method:
     def at_end(self) -> dict[str, Any]:
         """What the record says of the method at the end; nothing for most."""
         return {}
+
+
+def preset(of: type[Method], module: str, text: str, **data: Any) -> type[Method]:
+    """The method ``of`` under the name of ``module``, with other ``data``, such as ``fills``; ``text`` says what it is for."""
+    own = {"__module__": module, "__doc__": text, "Config": vars(of)["Config"], "of": of.name, **data}
+    return METHODS.register(type(module.rpartition(".")[2].title(), (of,), own))

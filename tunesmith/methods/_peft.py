@@ -6,7 +6,7 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import torch
 
     Layers = dict[str, torch.nn.Module]
+
+
+T = TypeVar("T", int, float)
 
 
 def _as_list(value: Any) -> Any:
@@ -95,17 +98,21 @@ def norm_layers(model: torch.nn.Module) -> Layers:
     return _outside_head(model, norms)
 
 
-def targets_of(model: torch.nn.Module, targets: Sequence[str], *, divisor: int = 1, rank: int = 0) -> list[str]:
+def targets_of(
+    model: torch.nn.Module, targets: Sequence[str], *, divisor: int = 1, rank: int = 0, ranks: Mapping[str, int] | None = None
+) -> list[str]:
     """The linear layers that ``targets`` mean, as peft takes them; SpecError where one matches nothing or is too small.
 
-    Every layer's inputs must divide by ``divisor``, and its smaller side be at least ``rank``.
+    Every layer's inputs must divide by ``divisor``, and its smaller side be at least its rank: that in ``ranks``, or ``rank``.
     """
     names = matched_layers(model, targets)
-    sizes = {name: tuple(model.get_submodule(name).weight.shape) for name in names}  # type: ignore[arg-type]
-    too_small = _told({name: size for name, size in sizes.items() if min(size) < rank})
-    if too_small:
-        raise SpecError(Problem("method.rank", say("method.rank_too_large", rank=rank, layers=too_small)))
-    uneven = _told({name: size for name, size in sizes.items() if _inputs(model, name) % divisor})
+    sizes = {name: size_of(model.get_submodule(name)) for name in names}
+    needed = dict.fromkeys(names, rank) | dict(ranks or {})
+    small = {name: size for name, size in sizes.items() if min(size) < needed[name]}
+    if small:
+        rank = max(needed[name] for name in small)
+        raise SpecError(Problem("method.rank", say("method.rank_too_large", rank=rank, layers=_told(small))))
+    uneven = _told({name: size for name, size in sizes.items() if _inputs(model.get_submodule(name)) % divisor})
     if uneven:
         raise SpecError(Problem("method.block", say("method.block_does_not_fit", block=divisor, layers=uneven)))
     return shortest_names(model, names)
@@ -141,6 +148,24 @@ def matched_layers(
     return found
 
 
+def by_layer(model: torch.nn.Module, names: set[str], patterns: Mapping[str, T], where: str) -> dict[str, T]:
+    """The value of each layer in ``names`` that a pattern matches, the first one; SpecError for one that matches nothing."""
+    layers = {name: model.get_submodule(name) for name in names}
+    found: dict[str, T] = {}
+    for pattern, value in patterns.items():
+        found = dict.fromkeys(sorted(matched_layers(model, [pattern], layers, where=where)), value) | found
+    return found
+
+
+def pattern_of(values: Mapping[str, T], default: T) -> dict[str, T]:
+    """What is not ``default``, as peft's patterns: an end of names where all layers with it have one value, else whole names."""
+    by_end: dict[str, set[T]] = {}
+    for name, value in values.items():
+        by_end.setdefault(name.rpartition(".")[2], set()).add(value)
+    ends = {name: name.rpartition(".")[2] for name in values}
+    return {ends[n] if len(by_end[ends[n]]) == 1 else n: value for n, value in values.items() if value != default}
+
+
 def matches_name(target: str, name: str) -> bool:
     """Whether ``target`` is ``name``, its end, or a regular expression for the whole of it."""
     return name == target or name.endswith(f".{target}") or _full_match(target, name)
@@ -160,12 +185,18 @@ def _full_match(pattern: str, name: str) -> bool:
         return False
 
 
-def _inputs(model: torch.nn.Module, name: str) -> int:
+def size_of(layer: Any) -> tuple[int, int]:
+    """Both sides of a linear layer's matrix as it is held; a quantised one holds it packed."""
+    import torch
+
+    return (layer.out_features, layer.in_features) if isinstance(layer, torch.nn.Linear) else tuple(layer.weight.shape)
+
+
+def _inputs(layer: Any) -> int:
     """The number of inputs of a linear layer; a Conv1D holds its weight the other way round."""
     import torch
 
-    layer = model.get_submodule(name)
-    return layer.weight.shape[1 if isinstance(layer, torch.nn.Linear) else 0]  # type: ignore[index, union-attr]
+    return layer.in_features if isinstance(layer, torch.nn.Linear) else layer.weight.shape[0]
 
 
 def _told(sizes: Mapping[str, Sequence[int]]) -> str:

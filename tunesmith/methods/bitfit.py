@@ -19,13 +19,14 @@ class Bitfit(Method):
     """Trains biases and layer norms; saved as a whole model."""
 
     learning_rate = 1e-3
-    source = "Ben Zaken et al. 2022 (BitFit): the largest of its grid, 1e-4 to 1e-3, for the few weights of a decoder"
+    source = "no published rate that was checked; far above that of full, as so few weights are trained"
     search = (1e-4, 1e-2)
     changes = frozenset({"norm", "bias"})
     merges = False
     rewrites_base = True
     adapter = False
     full_precision = True
+    bases = frozenset({"plain"})
 
     class Config(Spec):
         """Biases and norms."""

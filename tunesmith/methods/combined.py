@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import MinLen
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 class Combined(Method):
     """Trains with several methods at once; written as a list of methods."""
 
+    learning_rate = 2e-4  # of lora alone; that of a list is set below
+    source = "the smallest of its methods' own rates"
     search = (5e-6, 5e-3)
 
     class Config(Spec):
@@ -56,6 +60,9 @@ class Combined(Method):
         self.rewrites_base = any(one.rewrites_base for one in parts)
         self.starts_as_base = all(one.starts_as_base for one in parts)
         self.full_precision = any(one.full_precision for one in parts)
+        self.bases = frozenset.intersection(*(one.bases for one in parts))
+        self.new_tokens = any(one.new_tokens for one in parts)
+        self.fills = {path: value for one in parts for path, value in one.fills.items()}
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model with all of them applied; each freezes what it does not train, so what any of them trains is kept."""
@@ -72,6 +79,15 @@ class Combined(Method):
         for weight in trained:
             weight.requires_grad_(True)
         return own.switchable(model)
+
+    def study(self, model: torch.nn.Module, batches: Sequence[Batch]) -> None:
+        """That of each."""
+        for method in self.methods:
+            method.study(model, batches)
+
+    def rate_factor(self, name: str, parameter: torch.nn.Parameter) -> float:
+        """The product of theirs; each knows its own weights by their names."""
+        return math.prod(method.rate_factor(name, parameter) for method in self.methods)
 
     def begin(self, total_steps: int) -> None:
         """That of each."""

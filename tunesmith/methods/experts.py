@@ -30,6 +30,7 @@ class Experts(Method):
     rewrites_base = True
     adapter = False
     full_precision = True
+    bases = frozenset({"plain"})
 
     class Config(Spec):
         """A mixture of full experts."""

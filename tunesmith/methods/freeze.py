@@ -27,6 +27,7 @@ class Freeze(Method):
     rewrites_base = True
     adapter = False
     full_precision = True
+    bases = frozenset({"plain"})
 
     class Config(Spec):
         """Which parts are trained."""

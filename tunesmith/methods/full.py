@@ -21,6 +21,8 @@ class Full(Method):
     rewrites_base = True
     adapter = False
     full_precision = True
+    bases = frozenset({"plain"})
+    new_tokens = True
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """All weights in fp32, all with gradient."""

@@ -22,7 +22,7 @@ class Ia3(Method):
     """Trains one scale for each channel of keys, values and feed-forward; a few thousand weights."""
 
     learning_rate = 5e-3
-    source = "PEFT's method comparison (Llama-3.2-3B on MetaMathQA): 5e-3 gives 0.455, the usual 1e-4 0.311"
+    source = "no published rate that was checked; a tuned one gave 0.455, LoRA's usual 0.311, in PEFT's method comparison"
     search = (1e-3, 2e-2)
     changes = frozenset({"linear"})
 

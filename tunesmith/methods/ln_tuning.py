@@ -17,10 +17,11 @@ class LnTuning(Method):
     """Trains the layer norms, saved as an adapter."""
 
     learning_rate = 1e-3
-    source = "Ben Zaken et al. 2022 (BitFit), the largest of its grid 1e-4 to 1e-3, for weights of the same kind"
+    source = "no published rate that was checked; that of bitfit, for weights of the same kind"
     search = (1e-4, 1e-2)
     changes = frozenset({"norm"})
     full_precision = True
+    bases = frozenset({"plain"})
 
     class Config(Spec):
         """Layer norms."""

@@ -1,11 +1,12 @@
 """LoRA (Hu et al. 2021, section 4.1): W + (alpha / rank) B A, with A (rank × in) and B (out × rank) trained.
 
-Variants: rsLoRA (Kalajdzievski 2023, theorem 3.2), DoRA (Liu et al. 2024, eq. 5). Starts: PiSSA (Meng et al. 2024,
-eq. 2–4) and OLoRA (Büyükakyüz 2024) take B A out of W at the start; what they save is a LoRA for the untouched W.
-"""
+Variants: rsLoRA (Kalajdzievski 2023, theorem 3.2), DoRA (Liu et al. 2024, eq. 5), LoRA+ (Hayou et al. 2024). Starts: PiSSA
+(Meng et al. 2024, eq. 2–4) and OLoRA (Büyükakyüz 2024) take B A out of W at the start; what they save is a LoRA for the
+untouched W. EVA and LoftQ are in ``_starts.py``."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,12 +14,15 @@ from annotated_types import Ge, Gt, Lt
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, targets_of, task_type, with_adapter
+from tunesmith.methods._peft import Targets, by_layer, matched_layers, pattern_of, targets_of, task_type, with_adapter
+from tunesmith.models.tokens import added_rows
 from tunesmith.spec import Spec
 from tunesmith.words import say
 
 if TYPE_CHECKING:
     import torch
+
+    from tunesmith.batch import Batch
 
 
 @METHODS.register
@@ -28,6 +32,7 @@ class Lora(Method):
     learning_rate = 2e-4
     source = "Dettmers et al. 2023 (QLoRA), appendix B: 2e-4 for 7B and 13B models with LoRA on all linear layers"
     search = (5e-5, 2e-3)
+    new_tokens = True
     changes = frozenset({"linear"})
 
     class Config(Spec):
@@ -39,18 +44,28 @@ class Lora(Method):
         """Scale of the change is alpha / rank; twice the rank when not given."""
         variant: Literal["plain", "rslora", "dora"] = "plain"
         """rslora scales by alpha / √rank, for high ranks; dora trains size and direction apart, more slowly."""
-        init: Literal["plain", "gaussian", "orthogonal", "pissa", "olora"] = "plain"
-        """Where A and B start; pissa and olora start at the main part of the layer, which the base then lacks in training."""
+        init: Literal["plain", "gaussian", "orthogonal", "pissa", "olora", "eva", "loftq"] = "plain"
+        """Where A and B start; pissa and olora start at the main part of the layer, which the base then lacks in training,
+        eva at the main directions of the layer's inputs on the training rows, loftq at what quantising to nf4 lost."""
+        plus_ratio: Annotated[float, Ge(1)] = 1.0
+        """Learning rate of B over that of A (LoRA+); its paper takes 16, with half the usual rate or less."""
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
         """Share of the adapter's inputs that is dropped in training."""
         bias: Literal["none", "all", "lora_only"] = "none"
         """Which biases are trained too."""
         targets: Targets = ("all-linear",)
         """Layers to change: ``all-linear``, ends of names (q_proj), or regular expressions over whole names."""
+        ranks: dict[str, Annotated[int, Gt(0)]] | None = None
+        """Ranks of some of them, by name or pattern as in ``targets``; the first that matches counts."""
+        alphas: dict[str, Annotated[float, Gt(0)]] | None = None
+        """Alphas of some of them, in the same way; twice the layer's rank when neither this nor alpha is given."""
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.rewrites_base = config.init in ("pissa", "olora")
+        self.starts_as_base = config.init != "loftq"
+        if self.rewrites_base or config.init == "loftq":
+            self.bases = frozenset({"plain" if self.rewrites_base else "nf4"})
         self._start: dict[str, torch.Tensor] = {}
         """A and B of each layer as they were taken out of the base."""
 
@@ -61,14 +76,19 @@ class Lora(Method):
         from tunesmith.models.layers.lora import fuse
 
         config = self.config
-        targets = targets_of(model, config.targets, rank=config.rank)
+        if config.init == "loftq" and config.variant == "dora":
+            raise SpecError(Problem("method.variant", say("method.loftq_with_dora")))
         # A model without memory for weights, which only the plan makes, has nothing to take apart.
         empty = next(model.parameters()).is_meta
-        init: Any = True if config.init == "plain" or empty else config.init
+        init: Any = True if config.init in ("plain", "eva", "loftq") or empty else config.init
         how = {"use_rslora": config.variant == "rslora", "use_dora": config.variant == "dora", "init_lora_weights": init}
-        alpha = config.alpha if config.alpha is not None else 2 * config.rank
-        how |= {"r": config.rank, "lora_alpha": alpha, "lora_dropout": config.dropout, "bias": config.bias}
-        self.model = with_adapter(model, LoraConfig(**how, target_modules=targets, task_type=task_type(model)))
+        how |= {"lora_dropout": config.dropout, "bias": config.bias} | self._sizes(model)
+        how["trainable_token_indices"] = added_rows(model)
+        self.model = with_adapter(model, LoraConfig(**how, task_type=task_type(model)))
+        if config.init == "loftq" and not empty:
+            from tunesmith.methods._starts import from_rounding
+
+            from_rounding(self.model)
         if config.init == "olora" and any(vars(part).get("fan_in_fan_out") for part in self.model.modules()):
             # peft takes such a weight apart the wrong way round, and fails at the first batch.
             raise SpecError(Problem("method.init", say("method.cannot_take", method="olora", error="Conv1D")))
@@ -76,6 +96,34 @@ class Lora(Method):
         if self.rewrites_base:
             self._start = {name: weight.detach().clone() for name, weight in self._factors().items()}
         return self.model
+
+    def _sizes(self, model: torch.nn.Module) -> dict[str, Any]:
+        """peft's settings for which layers are changed, and the rank and alpha of each."""
+        config = self.config
+        names = matched_layers(model, config.targets)
+        ranks: dict[str, int] = dict.fromkeys(sorted(names), int(config.rank)) | by_layer(
+            model, names, config.ranks or {}, "method.ranks"
+        )
+        alphas: dict[str, float] = {name: 2.0 * rank if config.alpha is None else config.alpha for name, rank in ranks.items()}
+        alphas |= by_layer(model, names, config.alphas or {}, "method.alphas")
+        alpha = config.alpha if config.alpha is not None else 2 * config.rank
+        patterns = {"rank_pattern": pattern_of(ranks, config.rank), "alpha_pattern": pattern_of(alphas, alpha)}
+        return {
+            "r": config.rank,
+            "lora_alpha": alpha,
+            "target_modules": targets_of(model, config.targets, ranks=ranks),
+        } | patterns
+
+    def rate_factor(self, name: str, parameter: torch.nn.Parameter) -> float:
+        """LoRA+: B, and as in peft dora's sizes, learn faster than A."""
+        return self.config.plus_ratio if "lora_B" in name or ("lora_" in name and parameter.ndim == 1) else 1.0
+
+    def study(self, model: torch.nn.Module, batches: Sequence[Batch]) -> None:
+        """EVA's start, from the inputs that the layers get on ``batches``."""
+        if self.config.init == "eva":
+            from tunesmith.methods._starts import from_inputs
+
+            from_inputs(model, batches)
 
     def _factors(self) -> dict[str, torch.Tensor]:
         """A and B of each layer by the names that peft saves them under."""
@@ -116,7 +164,10 @@ class Lora(Method):
             weights[name] = torch.cat([weights[name], sign * start.to(weights[name])], dim=first)
         save_file(weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
         config: Any = LoraConfig.from_pretrained(str(folder))
-        config.lora_alpha *= 2**0.5 if config.use_rslora else 2
+        factor = 2**0.5 if config.use_rslora else 2
+        config.lora_alpha *= factor
+        config.alpha_pattern = {name: alpha * factor for name, alpha in config.alpha_pattern.items()}
+        config.rank_pattern = {name: 2 * rank for name, rank in config.rank_pattern.items()}
         config.r, config.init_lora_weights = 2 * config.r, True
         config.save_pretrained(str(folder))
 

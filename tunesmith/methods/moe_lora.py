@@ -30,7 +30,7 @@ class MoeLora(Method):
     """Trains several low-rank experts and a router beside each targeted linear layer."""
 
     learning_rate = 2e-4
-    source = "that of lora, whose matrices the experts are; no published rate for a router at every layer"
+    source = "that of lora, whose matrices the experts are; measured on the starter, no published rate for a router a layer"
     search = (5e-5, 2e-3)
     changes = frozenset({"linear"})
     kinds = frozenset({"decoder", "encoder"})

@@ -19,7 +19,10 @@ class Prompt(Method):
     """Trains a soft prompt: the embeddings of some words that stand before every row."""
 
     learning_rate = 1e-2
-    source = "measured"
+    source = (
+        "measured, SmolLM2-135M, 321 questions of TREC: 98 % of the loss that LoRA takes off; "
+        "Lester et al. 2021 use 0.3 with Adafactor on T5"
+    )
     search = (1e-3, 0.3)
     merges, starts_as_base = False, False
     kinds = frozenset({"decoder"})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tunesmith.data.sides import KEY
 from tunesmith.errors import ModelError, Problem, SpecError
 from tunesmith.examples import Outputs
+from tunesmith.models import tokens
 from tunesmith.spec import METHODS, OBJECTIVES
 from tunesmith.words import say
 
@@ -33,6 +34,8 @@ class Loaded:
     tokenizer: Any
     layout: Literal["forest", "padded"]
     reasons: dict[str, str] = field(default_factory=dict)
+    quantize: str | None = None
+    """How its linear layers are rounded."""
     render: Render | None = None
     """The run's own renderer, for models that come from a run."""
     kept_head: bool = False
@@ -52,8 +55,8 @@ class Loaded:
         return batch.to(self.model.get_input_embeddings().weight.device)
 
 
-def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
-    """The folder's tokenizer; ModelError where there is none."""
+def load_tokenizer(folder: Path, *, trust_remote_code: bool = False, add_tokens: tuple[str, ...] = ()) -> Any:
+    """The folder's tokenizer with ``add_tokens``; ModelError where there is none."""
     from transformers import AutoTokenizer
 
     try:
@@ -64,8 +67,11 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
         try:
             config = load_config(folder, trust_remote_code=trust_remote_code)
         except ModelError:
-            return tokenizer  # what is wrong with the config is said where the model is loaded or planned
-        _tell_sides(tokenizer, config)
+            config = None  # what is wrong with it is said where the model is loaded or planned
+        if config is not None:
+            _tell_sides(tokenizer, config)
+    if add_tokens:
+        tokens.add_to(tokenizer, add_tokens)
     return tokenizer
 
 
@@ -115,6 +121,8 @@ def load_model(
     trust_remote_code: bool = False,
     head: Head = "language",
     outputs: Outputs | None = None,
+    quantize: str | None = None,
+    add_tokens: tuple[str, ...] = (),
 ) -> Loaded:
     """The model of a folder under the head asked for, all weights without gradient, in evaluation mode.
 
@@ -122,14 +130,19 @@ def load_model(
     """
     import torch
 
-    from tunesmith.models.heads import told_of_head
+    from tunesmith.models.heads import HEADS, told_of_head
     from tunesmith.models.probe import own_head, settle
+    from tunesmith.models.quantize import rounded, settled
 
     config = load_config(folder, trust_remote_code=trust_remote_code)
     how = {"dtype": dtype, "use_safetensors": True, "local_files_only": True, "trust_remote_code": trust_remote_code}
+    if quantize:
+        how |= rounded(quantize, dtype, device, whole=HEADS if head == "classes" else ())
     model, kept = _weights(folder, config, head, outputs, how)
-    model = model.to(device).eval()
-    model.requires_grad_(False)
+    settled(model, quantize, device).eval().requires_grad_(False)
+    tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
+    if add_tokens:
+        tokens.grow(model, tokenizer, add_tokens)
     layout, reason = "padded", "this class computes its attention itself"
     tolerance = 1e-3 if dtype == torch.float32 else 0.1
     if config.is_encoder_decoder:
@@ -139,11 +152,10 @@ def load_model(
         reason = say("heads.layout_encoder")
     elif take_over_attention(model):
         layout, reason = settle(model, tolerance)
-    tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
     if head != "language":
         _pad_token(model, tokenizer)
     reasons = {"layout": reason} | ({"head": told_of_head(outputs, kept)} if outputs is not None else {})
-    return Loaded(model, tokenizer, layout, reasons, kept_head=kept)  # type: ignore[arg-type]
+    return Loaded(model, tokenizer, layout, reasons, quantize, kept_head=kept)  # type: ignore[arg-type]
 
 
 def _pad_token(model: Any, tokenizer: Any) -> None:
@@ -203,8 +215,9 @@ def load_run(
     adapter = (place / "adapter_config.json").is_file()
     source = folder_of(run.model) if adapter or not tuned else place
     told = json.loads((place / FACTS).read_text(encoding="utf-8"))
-    how = {"trust_remote_code": run.model.trust_remote_code, **head_in(told)}
-    loaded = load_model(source, dtype=dtype or own, device=device, **how)
+    more: dict[str, Any] = {"trust_remote_code": run.model.trust_remote_code, **head_in(told)}
+    more |= {"quantize": run.model.quantize, "add_tokens": run.model.add_tokens} if source != place else {}
+    loaded = load_model(source, dtype=dtype or own, device=device, **more)
     if adapter and (tuned or METHODS.make(run.method).slots):
         loaded.model = attach(loaded.model, place)
     if METHODS.make(run.method).slots:

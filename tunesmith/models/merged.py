@@ -35,29 +35,34 @@ def merged(adapter: Path, find: Callable[[str, str | None], Path]) -> Path:
         if not made(target):  # by another process, meanwhile
             notice(say("hub.merging", adapter=adapter, base=name))
             with drafted(target) as draft:
-                _merge(base, adapter, draft)
+                _merge(base, adapter, draft, facts)
                 finish(draft, {"source": str(adapter), "sha256": weights})
     return target
 
 
-def _merge(base: Path, adapter: Path, draft: Path) -> None:
+def _merge(base: Path, adapter: Path, draft: Path, facts: dict[str, Any]) -> None:
     import torch
     from transformers import AutoTokenizer
 
-    from tunesmith.models import own
+    from tunesmith.models import own, tokens
     from tunesmith.models.heads import class_of, load_headed
-    from tunesmith.models.load import attach, head_in, load_config
+    from tunesmith.models.load import attach, head_in, load_config, load_model, load_tokenizer
+    from tunesmith.models.quantize import make_plain
 
     if own.is_own(adapter) and not own.method_of(adapter).merges:
         raise ModelError(Problem(str(adapter), say("own.cannot_go_on", method=own.method_of(adapter).name)))
-    facts, config = adapter / "tunesmith.json", load_config(base)
-    known: dict[str, Any] = head_in(json.loads(facts.read_text(encoding="utf-8"))) if facts.is_file() else {"head": "language"}
+    config = load_config(base)
+    known: dict[str, Any] = head_in(facts) if "objective" in facts else {"head": "language"}
     how: dict[str, Any] = {"dtype": "auto", "use_safetensors": True, "local_files_only": True}
     if known["head"] == "language":
         plain: Any = class_of(config, "language").from_pretrained(base, **how)
     else:
         plain, _ = load_headed(base, config, known["head"], known["outputs"], **how)
     stored = plain.dtype
+    if facts.get("quantize"):
+        plain = make_plain(load_model(base, dtype=torch.float32, device="cpu", quantize=facts["quantize"], **known).model)
+    if facts.get("add_tokens"):
+        tokens.grow(plain, load_tokenizer(base), facts["add_tokens"])
     # In fp32, so that the change is rounded once, when it is stored.
     model = own.merge(attach(plain.to(torch.float32), adapter))
     model.to(stored).save_pretrained(draft)

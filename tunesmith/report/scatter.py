@@ -38,7 +38,7 @@ def scatter(
     drawn = [dot for dot in dots if dot.x > 0 and math.isfinite(dot.y)]
     if not drawn:
         return Markup("")
-    heights = [value for dot in drawn for value in (dot.low, dot.high)] + ([level[1]] if level else [])
+    heights = [value for dot in drawn for value in (dot.low, dot.high)]
     low, high = _widened(min(heights), max(heights), 0.06)
     left, right = _widened(math.log10(min(dot.x for dot in drawn)), math.log10(max(dot.x for dot in drawn)), 0.08)
 
@@ -51,7 +51,7 @@ def scatter(
     parts.append(Markup('<text class="name" x="{}" y="{}">{}</text>').format(WIDTH - RIGHT, HEIGHT - 4, x_label))
     parts.append(Markup('<text class="tag-left" x="{}" y="{}">{}</text>').format(WIDTH - RIGHT, TOP + 6, y_label))
     taken: list[Box] = [(WIDTH - RIGHT - LETTER * len(y_label), TOP - 8, WIDTH - RIGHT, TOP + 10)]
-    if level:
+    if level and low < level[1] < high:  # far away it would press the points together
         _, y = place(drawn[0].x, level[1])
         parts.append(Markup('<line class="level" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(LEFT, WIDTH - RIGHT, y, y))
         parts.append(Markup('<text class="tag-right" x="{}" y="{}">{}</text>').format(LEFT + 4, y - 5, level[0]))

@@ -138,8 +138,12 @@ def notes(found: Found, say: Say) -> list[str]:
     settings = found["settings"]
     shares = ", ".join(f"{100 * share:g} %" for share in settings["rungs"])
     chosen = metric_name(found["chosen_by"], say) if found["chosen_by"] != "loss" else say("tournament.loss")
-    told.append(say("tournament.how", rates=settings["rates"], rungs=shares, chosen=chosen, watch=found["rows"]["watch"]))
-    told.append(say("tournament.seeds_say", places=settings["places"], seeds=settings["seeds"]))
+    if settings["rates"] > 1:
+        told.append(say("tournament.how", rates=settings["rates"], rungs=shares, chosen=chosen, watch=found["rows"]["watch"]))
+    else:
+        told.append(say("tournament.own_rates"))
+    if any(len(row["seeds"]) > 1 for row in found["methods"]):
+        told.append(say("tournament.seeds_say", places=settings["places"], seeds=settings["seeds"]))
     if any(row["general"] for row in found["methods"]):
         told.append(say("tournament.general_says", rows=settings["general"], base=number("nll", found["base"]["general_nll"])))
     told.append(say("tournament.cost_says"))
@@ -149,18 +153,20 @@ def notes(found: Found, say: Say) -> list[str]:
 
 def page(found: Found, folder: Path, lang: str) -> str:
     """The page as HTML."""
-    say, columns = Say(lang), (*QUALITY, *COST)
+    say = Say(lang)
     templates = templates_of()
     templates.globals["say"] = lambda key, **values: say(f"tournament.{key}", **values)
-    head, *rows = cells(found, columns, say)
+    tables = []
+    for columns in (QUALITY, ("method", *COST)):
+        head, *rows = cells(found, columns, say)
+        tables.append(([(text, name in NUMBERS) for text, name in zip(head, columns, strict=True)], rows))
     ran_on = machine({"threads": str(found["threads"])})
     contents = {
         "name": folder.resolve().name,
         "folder": shlex.quote(str(folder)),
         "lang": "zh-CN" if lang == "zh" else "en",
         "head": _head(found, say),
-        "columns": [(text, name in NUMBERS) for text, name in zip(head, columns, strict=True)],
-        "rows": rows,
+        "tables": tables,
         "notes": notes(found, say),
         "pictures": pictures(found, say),
         "versions": versions({}),

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunesmith.run import Run
-
-STATE_BYTES = {"adamw": 8, "adafactor": 1, "sgd": 4, "muon": 4}
-"""What an optimizer keeps for each trained weight (bytes): AdamW two moments, Muon and SGD one, Adafactor rows and columns."""
+from tunesmith.spec import OPTIMIZERS
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ def disk_of(trainable: int, saved: int, run: Run) -> Disk:
 
     One checkpoint more than are kept is there while the newest is written.
     """
-    checkpoint = trainable * (4 + STATE_BYTES.get(run.train.optimizer.name, 8))
+    checkpoint = int(trainable * (4 + OPTIMIZERS.get(run.train.optimizer.name).state_bytes))
     needed = (run.train.keep.keep + 1) * checkpoint + 2 * saved
     return Disk(checkpoint, needed, free_space(Path(run.out)))
 

@@ -203,7 +203,7 @@ def update(work: Work, at: Position) -> float:
     """Moves the weights along the gradient they hold, and gives the learning rate that was used."""
     rate = work.rate(at.updates)
     for group in work.optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["rate_factor"]
     work.optimizer.step()
     if work.device.scale:
         work.device.scale.step()

@@ -6,24 +6,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tunesmith.batch import Batch
+from tunesmith.cuts import cut
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.data.split import WATCHED
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.methods import METHODS
 from tunesmith.models.hub import folder_of
 from tunesmith.models.load import Loaded, load_model, load_tokenizer
+from tunesmith.models.quantize import count
 from tunesmith.models.routing import Routers
 from tunesmith.objectives import Objective
 from tunesmith.run import Resolved, Run
 from tunesmith.training import device as devices
 from tunesmith.training.device import Device
 from tunesmith.training.loop import Work
-from tunesmith.training.optimizers import OPTIMIZERS
+from tunesmith.training.optimizers import OPTIMIZERS, split_by_rate
 from tunesmith.training.options import chosen_among_options, options_task
 from tunesmith.training.progress import Shown
 from tunesmith.training.questions import Questions, read_questions
 from tunesmith.training.schedules import SCHEDULES, warmup_steps
-from tunesmith.training.settle import fill, from_rows
+from tunesmith.training.settle import fill, from_rows, with_preset
 from tunesmith.training.state import seed_everything
 from tunesmith.training.steps import FEWEST_STEPS, Order, every
 from tunesmith.training.trackers import missing_packages
@@ -46,6 +49,7 @@ class Ready:
 
 def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown, loaded: Loaded | None = None) -> Ready:
     """Checks, loads and builds everything; errors come before the run's folder is touched. ``loaded`` is the base, if it is."""
+    resolved = with_preset(resolved)
     missing = missing_packages(resolved.run.track)
     if missing:
         raise SpecError(missing)
@@ -55,14 +59,17 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown, load
     base = folder_of(resolved.run.model)
     trust = resolved.run.model.trust_remote_code
     if prepared is None:
-        prepared = prepare(resolved.run, load_tokenizer(base, trust_remote_code=trust), progress=shown)
+        tokenizer = load_tokenizer(base, trust_remote_code=trust, add_tokens=resolved.run.model.add_tokens)
+        prepared = prepare(resolved.run, tokenizer, progress=shown)
     if not prepared.train:
         raise DataError(Problem("data.path", say("train.no_rows")))
     resolved = fill(resolved, from_rows(resolved.run, len(prepared.train)))
     run = resolved.run
 
     shown(say("train.loading"), 0, 1)
-    model = loaded or load_base(base, run, device, prepared.objective_of(run))
+    # One base serves several methods; a preset such as qlora takes one of its own.
+    fits = loaded is not None and loaded.quantize == run.model.quantize
+    model = loaded if fits and loaded else load_base(base, run, device, prepared.objective_of(run))
     # Before the method draws an adapter, and the same on every rank, so that all start from one.
     seed_everything(run.train.seed)
     method = METHODS.make(run.method)
@@ -85,7 +92,8 @@ def load_base(folder: Path, run: Run, device: Device, objective: Objective) -> L
     """The model of ``folder`` as the run takes it, under the head of the objective, before a method changes it."""
     dtype = device.dtype if run.model.dtype == "auto" else devices.DTYPES[run.model.dtype]
     seed_everything(run.train.seed)  # a new head is drawn as it is loaded
-    how = {"trust_remote_code": run.model.trust_remote_code, "head": objective.head, "outputs": objective.outputs}
+    how = {name: vars(run.model)[name] for name in ("trust_remote_code", "quantize", "add_tokens")}
+    how |= {"head": objective.head, "outputs": objective.outputs}
     return load_model(folder, dtype=dtype, device=device.place, **how)
 
 
@@ -124,9 +132,12 @@ def _work(resolved: Resolved, prepared: Prepared, model: Loaded, *, method: Any,
     named = [(name, parameter) for name, parameter in model.model.named_parameters() if parameter.requires_grad]
     assert train_.batch and train_.learning_rate and train_.micro_tokens, "open values were filled above"
     order = Order(len(prepared.train), train_.batch, train_.seed)
+    method.study(model.model, _first_batches(prepared, model, order, train_.micro_tokens))
     total = order.total(train_.epochs, train_.steps)
     method.begin(total)
     keep = train_.keep
+    optimizer = OPTIMIZERS.make(train_.optimizer).build(named, train_.learning_rate, train_.weight_decay)
+    split_by_rate(optimizer, named, method.rate_factor)
     return Work(
         run=run,
         items=prepared.train,
@@ -136,7 +147,7 @@ def _work(resolved: Resolved, prepared: Prepared, model: Loaded, *, method: Any,
         routers=Routers(model.model),
         device=device,
         named=named,
-        optimizer=OPTIMIZERS.make(train_.optimizer).build(named, train_.learning_rate, train_.weight_decay),
+        optimizer=optimizer,
         schedule=SCHEDULES.make(train_.schedule),
         warmup=warmup_steps(train_.warmup, total),
         learning_rate=train_.learning_rate,
@@ -146,6 +157,18 @@ def _work(resolved: Resolved, prepared: Prepared, model: Loaded, *, method: Any,
         evaluate_every=every(keep.evaluate, total),
         save_every=every(keep.save, total),
     )
+
+
+STUDIED = 512
+"""Rows of which a method may see the activations before the first step."""
+
+
+def _first_batches(prepared: Prepared, model: Loaded, order: Order, budget: int) -> list[Batch]:
+    """Micro-batches of the first rows of the run, on every rank the same."""
+    rows = [row for step in range(-(-STUDIED // order.batch)) for row in order.taken(step)][:STUDIED]
+    examples = [prepared.train[row].tokens for row in dict.fromkeys(rows)]
+    cuts = cut(examples, budget, padded=model.layout == "padded")
+    return [model.lay(Batch.grow([examples[index] for index in chosen])) for chosen in cuts]
 
 
 def _first_lines(resolved: Resolved, work: Work, watch: Watch) -> list[str]:
@@ -161,7 +184,7 @@ def _first_lines(resolved: Resolved, work: Work, watch: Watch) -> list[str]:
     if "head" in work.model.reasons:
         lines.append(work.model.reasons["head"])
     trained = sum(parameter.numel() for _, parameter in work.named)
-    everything = sum(parameter.numel() for parameter in work.model.model.parameters())
+    everything = sum(count(parameter) for parameter in work.model.model.parameters())
     lines.append(say("train.trainable", count=f"{trained:,}", share=f"{trained / everything:.2%}", all=f"{everything:,}"))
     lines.append(say("train.steps", total=work.total, rows=len(work.items), batch=work.order.batch))
     if work.total < FEWEST_STEPS:

@@ -66,6 +66,8 @@ class Saver:
             "base": run.model.path,
             "base_folder": str(self.base),
             "revision": run.model.revision,
+            "quantize": run.model.quantize,
+            "add_tokens": list(run.model.add_tokens),
             "objective": run.objective.name,
             "method": run.method.name,
             "step": step,

@@ -22,9 +22,36 @@ def fill(resolved: Resolved, derived: Derived) -> Resolved:
     run, origins = resolved.run, dict(resolved.origins)
     for path, (value, reason) in derived.items():
         if _at(run, path) in OPEN:
-            run = _with(run, path.split("."), value)
+            run = with_value(run, path.split("."), value)
             origins[path] = Origin("derived", reason)
     return Resolved(run, origins)
+
+
+def with_preset(resolved: Resolved) -> Resolved:
+    """``resolved`` with what its method, where that is a preset, gives to settings that the run does not name."""
+    run, origins = resolved.run, dict(resolved.origins)
+    for path, text in METHODS.make(run.method).fills.items():
+        *groups, key = path.split(".")
+        group = _at(run, ".".join(groups))
+        named = {name: value for name, value in dict(group).items() if name in group.model_fields_set}
+        if key in named and _given(run, groups):
+            continue
+        value = dict(type(group).model_validate(named | {key: text}))[key]
+        run = with_value(run, path.split("."), value)
+        origin = Origin("derived", say("plan.reason_preset", method=run.method.name))
+        inner = [f"{path}.{name}" for name in dict(value)] if isinstance(value, Spec) else []
+        origins |= dict.fromkeys([path, *inner], origin)
+    return Resolved(run, origins)
+
+
+def _given(run: Run, groups: list[str]) -> bool:
+    """Whether the run names every one of these groups, each inside the one before."""
+    at: Any = run
+    for name in groups:
+        if name not in at.model_fields_set:
+            return False
+        at = dict(at)[name]
+    return True
 
 
 def from_rows(run: Run, rows: int) -> Derived:
@@ -58,7 +85,8 @@ def _at(run: Any, path: str) -> Any:
     return run
 
 
-def _with(group: Any, path: list[str], value: Any) -> Any:
+def with_value(group: Any, path: list[str], value: Any) -> Any:
+    """``group`` with another value at ``path``."""
     key, *rest = path
     inner: Spec = dict(group)[key]
-    return group.model_copy(update={key: _with(inner, rest, value) if rest else value})
+    return group.model_copy(update={key: with_value(inner, rest, value) if rest else value})

@@ -119,8 +119,19 @@ class State:
 def write(folder: Path, files: Mapping[str, dict[str, torch.Tensor]], facts: dict[str, Any]) -> None:
     """Writes a captured state into ``folder``."""
     for name, tensors in files.items():
-        save_file({key: value.contiguous() for key, value in tensors.items()}, folder / f"{name}.safetensors")
+        save_file(_apart(tensors), folder / f"{name}.safetensors")
     (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
+
+
+def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Contiguous tensors, no two in the same memory, which safetensors refuses; 8-bit optimizers share their code books."""
+    seen: set[int] = set()
+    found = {}
+    for key, value in tensors.items():
+        place = value.data_ptr()
+        found[key] = value.clone(memory_format=torch.contiguous_format) if place in seen else value.contiguous()
+        seen.add(place)
+    return found
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:

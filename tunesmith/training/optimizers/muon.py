@@ -23,6 +23,7 @@ NOT_MATRICES = ("embed", "wte", "wpe", "lm_head", "embed_out")
 class Muon(Optimizer):
     """Muon for 2-D weights, AdamW for the rest, in one optimizer."""
 
+    state_bytes = 4.0
     rate_factor = 5.0
     """Its update has a root mean square of 0.2, where AdamW's in a short run is nearer to 1."""
 

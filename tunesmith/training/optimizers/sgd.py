@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 class Sgd(Optimizer):
     """SGD; with momentum one extra copy of the trainable weights, without it none."""
 
+    state_bytes = 4.0
     rate_factor = 100.0
     """Its update is the gradient itself, whose numbers are small, where AdamW's are about 1 each."""
 

@@ -1,0 +1,12 @@
+"""QLoRA (Dettmers et al. 2023): LoRA beside a base of 4-bit NormalFloat with double quantisation, moved by paged 8-bit AdamW.
+
+A preset of lora: what differs is what the run gets where it says nothing else.
+"""
+
+from __future__ import annotations
+
+from tunesmith.methods import preset
+from tunesmith.methods.lora import Lora
+
+FILLS = {"model.quantize": "nf4", "train.optimizer": "paged_adamw_8bit"}
+Qlora = preset(Lora, __name__, "LoRA on a base of 4-bit weights: the same training in a quarter of the memory.", fills=FILLS)
