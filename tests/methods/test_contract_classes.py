@@ -25,7 +25,8 @@ from tunesmith.spec import METHODS
 
 # BERT calls its norms otherwise.
 CASES = [case | {"parts": "LayerNorm"} if case.get("parts") == "norm" else case for case in DECODERS]
-every = pytest.mark.parametrize("case", [case for case in CASES if "encoder" in METHODS.get(case["name"]).kinds], ids=called)
+ALONE = [case for case in CASES if "encoder" in METHODS.get(case["name"]).kinds and case["name"] != "combined"]
+every = pytest.mark.parametrize("case", ALONE, ids=called)
 
 
 @pytest.fixture(scope="module")
@@ -140,8 +141,11 @@ def settings(case: dict[str, Any], folder: Path) -> Any:
 
 @pytest.mark.parametrize("case", CASES, ids=called)
 def test_the_plan_counts_its_weights_or_refuses_with_the_reason(case: dict[str, Any], folder: Path) -> None:
-    if "encoder" in METHODS.get(case["name"]).kinds:
+    if case in ALONE:
         assert shape(folder, settings(case, folder)).trainable > 0
+    elif case["name"] == "combined":
+        with pytest.raises(SpecError, match="method: several methods at once do not train a classification head"):
+            shape(folder, settings(case, folder))
     else:
         with pytest.raises(SpecError, match="does not train a model that is an encoder alone"):
             shape(folder, settings(case, folder))

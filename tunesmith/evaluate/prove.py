@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -12,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.evaluate import preferred, rivals
+from tunesmith.evaluate.concluding import conclude
 from tunesmith.evaluate.hard_prompt import prompted, read_prompt
-from tunesmith.evaluate.judge import item_scores, judge, metric, rows_of
+from tunesmith.evaluate.judge import item_scores, metric
 from tunesmith.evaluate.proof import Proof
 from tunesmith.evaluate.score import likeliest, likelihoods
-from tunesmith.evaluate.statistics import LEVEL, RESAMPLES
 from tunesmith.evaluate.task import Task, choose_best_shots, evenly, final, question_of, task_of
 from tunesmith.examples import Feedback, Preference
-from tunesmith.folder import RunFolder, write_whole
+from tunesmith.folder import RunFolder
 from tunesmith.methods import METHODS
 from tunesmith.run import Generate, Run
 from tunesmith.spec import METRICS, OBJECTIVES
@@ -96,50 +95,6 @@ def _preferred(folder: RunFolder, run: Run, tuned: Loaded, items: list[Item], *,
     records = preferred.records(items, before, preferred.known(tuned, items, tell), names)
     more = {"primary_reason": reason, "fingerprint": fingerprint}
     return conclude(folder, run, records, names, primary, **more)
-
-
-NOTHING: dict[str, Any] = {
-    "stopped": {}, "seconds": {}, "generation": None, "options": [], "prompt": None, "shots": [], "shots_wanted": 0,
-}  # fmt: skip
-"""What a proof without written answers has to say of them."""
-
-
-def conclude(
-    folder: RunFolder,
-    run: Run,
-    records: list[dict[str, Any]],
-    names: list[str],
-    primary: str,
-    *,
-    against: str = "base",
-    **more: Any,
-) -> Proof:
-    """Judges the records, ``against`` a contender, and writes items.jsonl and proof.json."""
-    judged = judge(records, names, seed=run.train.seed)
-    compared = judged["differences"][against][primary]
-    found = {
-        "verdict": compared["verdict"],
-        "against": against,
-        "primary": primary,
-        "items": int(rows_of(records).max()) + 1,
-        "smallest_effect": compared["smallest_effect"],
-        "items_needed": compared["items_needed"],
-        **judged,
-        "higher_is_better": {name: metric(name).higher for name in names},
-        **NOTHING,
-        **more,
-        "seed": run.train.seed,
-        "resamples": RESAMPLES,
-        "level": LEVEL,
-    }
-    return written(folder, records, found)
-
-
-def written(folder: RunFolder, records: Sequence[dict[str, Any]], found: dict[str, Any]) -> Proof:
-    """The proof, once items.jsonl and proof.json hold it."""
-    write_whole(folder.items, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
-    write_whole(folder.proof, json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
-    return Proof(found)
 
 
 def metrics_of(run: Run, task: Task) -> tuple[list[str], str, str]:

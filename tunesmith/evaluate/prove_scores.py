@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.prepare import Item
 from tunesmith.evaluate.classes import outputs_of
+from tunesmith.evaluate.concluding import conclude
 from tunesmith.evaluate.judge import TUNED, item_scores, metric
 from tunesmith.evaluate.preferred import refuse_others
 from tunesmith.evaluate.proof import Proof
-from tunesmith.evaluate.prove import Progress, base_of, conclude, prepared_again
+from tunesmith.evaluate.prove import Progress, base_of, prepared_again
 from tunesmith.evaluate.task import evenly, question_of
 from tunesmith.examples import Preference
 from tunesmith.folder import RunFolder

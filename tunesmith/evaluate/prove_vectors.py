@@ -9,10 +9,11 @@ import numpy as np
 
 from tunesmith.data.prepare import Item
 from tunesmith.evaluate import rivals
+from tunesmith.evaluate.concluding import conclude
 from tunesmith.evaluate.judge import TUNED, item_scores, metric
 from tunesmith.evaluate.preferred import refuse_others
 from tunesmith.evaluate.proof import Proof
-from tunesmith.evaluate.prove import Progress, base_of, conclude, prepared_again
+from tunesmith.evaluate.prove import Progress, base_of, prepared_again
 from tunesmith.evaluate.task import evenly
 from tunesmith.evaluate.vectors import vectors_of
 from tunesmith.examples import TextPair

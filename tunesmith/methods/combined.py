@@ -12,6 +12,7 @@ from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
 from tunesmith.batch import Ratio
+from tunesmith.errors import Problem, SpecError
 from tunesmith.methods import METHODS, Method
 from tunesmith.spec import Spec, choice
 from tunesmith.words import say
@@ -65,6 +66,10 @@ class Combined(Method):
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model with all of them applied; each freezes what it does not train, so what any of them trains is kept."""
+        from tunesmith.models.heads import head_of
+
+        if head_of(model) == "classes":
+            raise SpecError(Problem("method", say("heads.several")))
         from tunesmith.models import own
 
         trained: list[torch.nn.Parameter] = []

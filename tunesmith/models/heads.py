@@ -19,6 +19,9 @@ from tunesmith.words import say
 
 Head = Literal["language", "classes", "embedding"]
 
+HEADS = ("score", "classifier", "pre_classifier", "pooler")
+"""What transformers calls the parts of a classification head: new and trained, they are never quantised."""
+
 # Parts inside the trunk that the checkpoint lacks: random at the start, they are trained and saved like the head.
 _fresh: weakref.WeakKeyDictionary[torch.nn.Module, tuple[str, ...]] = weakref.WeakKeyDictionary()
 

@@ -74,9 +74,9 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown, load
 
     shown(say("train.loading"), 0, 1)
     # One base serves several methods; a preset such as qlora takes one of its own.
-    own = loaded is None or loaded.quantize != run.model.quantize
+    fits = loaded is not None and loaded.quantize == run.model.quantize
     objective, roles = prepared.objective_of(run), {}
-    model = load_base(base, run, device, objective) if own else loaded
+    model = loaded if fits and loaded else load_base(base, run, device, objective)
     if teaching is not None:
         roles["teacher"] = teacher(teaching, run, dtype=model.model.dtype, device=device.place)
     prepared = with_others(objective, prepared)
