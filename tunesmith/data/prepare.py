@@ -56,7 +56,8 @@ class Prepared:
 
     def objective_of(self, run: Run) -> Any:
         """The objective of a run over these rows; one with other settings has nothing to learn from them."""
-        return self.objective if self.objective.config == run.objective else OBJECTIVES.make(run.objective)
+        same = self.objective.config.model_dump() == run.objective.model_dump()
+        return self.objective if same else OBJECTIVES.make(run.objective)
 
 
 def prepare(
