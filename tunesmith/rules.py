@@ -28,7 +28,8 @@ def empty_folder(run: Run) -> Iterator[Problem]:
 def known_names(run: Run) -> Iterator[Problem]:
     """Metrics and readers that are named exist."""
     metrics = METRICS.names()
-    on_the_way = [name for name in metrics if METRICS.get(name).reads in ("text", "choice", "nll")]
+    measured = ("text", "choice", "nll", "options", "number")
+    on_the_way = [name for name in metrics if METRICS.get(name).reads in measured]
     known = list(dict.fromkeys(["loss", *OBJECTIVES.get(run.objective.name).measures, *on_the_way]))
     if run.train.keep.best_by not in known:
         yield _unknown("train.keep.best_by", run.train.keep.best_by, known)

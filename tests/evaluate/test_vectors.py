@@ -19,6 +19,7 @@ from tunesmith.evaluate.judge import judge
 from tunesmith.evaluate.metrics import METRICS
 from tunesmith.evaluate.predict import Predictor
 from tunesmith.examples import TextPair
+from tunesmith.export.merge import export
 from tunesmith.run import Data
 
 THINGS = ["cat", "dog", "cow", "film", "book", "hotel"]
@@ -72,6 +73,9 @@ def test_trained_proved_asked_and_loaded_by_sentence_transformers(kind: str, met
     theirs = SentenceTransformer(str(run.model), device="cpu").encode(texts)
     assert np.allclose([row["prediction"] for row in rows], theirs, atol=1e-5)
     assert np.allclose(np.linalg.norm(theirs, axis=1), 1) == objective.get("normalize", True)
+    if method == "lora":
+        exported = SentenceTransformer(str(export(run, tmp_path / "exported").out), device="cpu").encode(texts)
+        assert np.allclose(exported, theirs, atol=1e-5)
     with pytest.raises(DataError, match="no text to embed"):
         ts.predict(run, [{"other": "x"}])
 

@@ -19,6 +19,7 @@ from tunesmith.batch import Batch, Tokens
 from tunesmith.errors import DataError, SpecError
 from tunesmith.evaluate.predict import Predictor
 from tunesmith.models.load import load_model
+from tunesmith.report.build import build
 from tunesmith.spec import OBJECTIVES
 
 REPLIES = ["Yes, gladly: it is here.", "No.", "I cannot say, but I will look.", "Go away!"]
@@ -133,6 +134,8 @@ def test_trained_proved_asked_and_loaded_elsewhere(method: str, tiny_llama: Path
     proof = ts.prove(run)
     assert proof.found["contenders"]["tuned"]["pair_accuracy"] == 1 and proof.found["against"] == "length"
     assert "base" not in proof.found["contenders"] and "which of two answers scores higher" in "\n".join(proof.lines())
+
+    assert "taking the longer answer" in build(run).read_text(encoding="utf-8")
 
     predictor = Predictor(run)
     pair = {"prompt": "Where is it?", "chosen": REPLIES[0], "rejected": REPLIES[3]}

@@ -48,7 +48,7 @@ class Distill(Objective):
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
-        # A resolved run gives every value, the defaults too.
+        # A finished run's settings are all written out, so what was given is told by its value.
         if config.beta != type(config).model_fields["beta"].default and config.divergence != "jsd":
             raise SpecError(Problem("objective.beta", say("preference.beta_of_jsd", divergence=config.divergence)))
 
