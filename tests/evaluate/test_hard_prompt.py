@@ -12,7 +12,7 @@ import torch
 from tunesmith import verbs, words
 from tunesmith.errors import SpecError
 from tunesmith.evaluate.hard_prompt import asked_under, prompted
-from tunesmith.evaluate.prove import _prepared
+from tunesmith.evaluate.prove import prepared_again
 from tunesmith.evaluate.task import task_of
 from tunesmith.examples import Chat, Turn
 from tunesmith.models.load import load_run
@@ -79,6 +79,6 @@ def test_what_cannot_be_a_prompt_is_refused(adapter_run, tmp_path) -> None:
         with pytest.raises(SpecError, match=told):
             verbs.prove(adapter_run, items=4, shots=0, prompt=str(tmp_path / name))
     run = adapter_run.resolved().run
-    task = task_of(run, _prepared(adapter_run, run, load_run(adapter_run).tokenizer, None), items=3, shots=0)
+    task = task_of(run, prepared_again(adapter_run, run, load_run(adapter_run).tokenizer, None), items=3, shots=0)
     with pytest.raises(SpecError, match="a hard prompt is for conversations"):
         prompted(replace(task, prompts=[]), ASKED, None)

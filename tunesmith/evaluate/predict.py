@@ -15,7 +15,6 @@ from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.evaluate.classes import Meaning, outputs_of
 from tunesmith.examples import Chat, Example, Labelled, Text
 from tunesmith.folder import RunFolder
-from tunesmith.models.load import head_in
 from tunesmith.run import Run
 from tunesmith.words import say
 
@@ -80,6 +79,8 @@ class Predictor:
         """For each row its class (classes, number), and where there are classes their probabilities, as the model gives them,
         and where the watched rows told how sure it may be, the calibrated one of the class."""
         told = self.loaded.facts
+        from tunesmith.models.heads import head_in
+
         meaning = Meaning.of(head_in(told)["outputs"], told.get("fitted", {}))
         found = outputs_of(self.loaded, sequences, progress=progress)
         assert found is not None, "nothing stops this"

@@ -176,7 +176,8 @@ def _trained(folder: RunFolder, source: _Source) -> tuple[Any, tuple[Any, ...], 
     """The trained model in fp32 on the CPU, the base's logits, the probes, and what the trained model does on them."""
     import torch
 
-    from tunesmith.models.load import attach, head_in, load_model, load_tokenizer, renderer
+    from tunesmith.models.heads import head_in
+    from tunesmith.models.load import attach, load_model, load_tokenizer, renderer
 
     how = {"dtype": torch.float32, "device": "cpu", "trust_remote_code": source.run.model.trust_remote_code}
     how |= head_in(source.told)
@@ -201,13 +202,14 @@ def _merge(model: Any, source: _Source) -> Any:
     import torch
 
     from tunesmith.models import own
+    from tunesmith.models.heads import head_in
     from tunesmith.models.load import attach, load_model
     from tunesmith.models.quantize import make_plain
 
     asked = source.run.model
     if asked.quantize:
         how = {name: vars(asked)[name] for name in ("trust_remote_code", "quantize", "add_tokens")}
-        base = load_model(source.base, dtype=torch.float32, device="cpu", **how).model
+        base = load_model(source.base, dtype=torch.float32, device="cpu", **how, **head_in(source.told)).model
         model = attach(make_plain(base), source.place)
     return own.merge(model)
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 class PTuning(Method):
     """Trains an LSTM or a feed-forward network that gives the soft prompt; only what it gives is saved with the model."""
 
-    learning_rate = 1e-3
-    source = "measured"
-    search = (1e-4, 1e-2)
+    learning_rate = 5e-3
+    source = "measured, SmolLM2-135M, 321 questions of TREC: 96 % of the loss that LoRA takes off"
+    search = (5e-4, 3e-2)
     merges, starts_as_base = False, False
     kinds = frozenset({"decoder"})
 

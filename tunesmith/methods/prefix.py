@@ -19,7 +19,10 @@ class Prefix(Method):
     """Trains a feed-forward network that gives every layer some keys and values to attend to; only what it gives is saved."""
 
     learning_rate = 1e-3
-    source = "measured"
+    source = (
+        "measured, SmolLM2-135M, 321 questions of TREC: 95 % of the loss that LoRA takes off, after a third of the steps; "
+        "Li & Liang 2021 use 5e-5 on GPT-2"
+    )
     search = (5e-5, 1e-2)
     merges, starts_as_base = False, False
     kinds = frozenset({"decoder"})

@@ -14,6 +14,7 @@ from tunesmith.batch import Batch
 from tunesmith.errors import ModelError, Problem
 from tunesmith.examples import KINDS, Outputs
 from tunesmith.models.load import kind_of, language_class
+from tunesmith.spec import OBJECTIVES
 from tunesmith.words import say
 
 Head = Literal["language", "classes", "embedding"]
@@ -168,3 +169,10 @@ def _cast_inputs(model: Any) -> None:
         for part in model.get_submodule(name).modules():
             if isinstance(part, torch.nn.Linear):
                 part.register_forward_pre_hook(cast)
+
+
+def head_in(told: dict[str, Any]) -> dict[str, Any]:
+    """``head`` and ``outputs`` for ``load_model``, from what tunesmith.json tells of a saved model."""
+    outputs = told.get("outputs")
+    known = Outputs(tuple(outputs["names"]), outputs["problem"]) if outputs else None
+    return {"head": OBJECTIVES.get(told["objective"]).head, "outputs": known}

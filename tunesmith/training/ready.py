@@ -68,8 +68,8 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown, load
 
     shown(say("train.loading"), 0, 1)
     # One base serves several methods; a preset such as qlora takes one of its own.
-    fits = loaded is not None and loaded.quantize == run.model.quantize
-    model = loaded if fits and loaded else load_base(base, run, device, prepared.objective_of(run))
+    own = loaded is None or loaded.quantize != run.model.quantize
+    model = load_base(base, run, device, prepared.objective_of(run)) if own else loaded
     # Before the method draws an adapter, and the same on every rank, so that all start from one.
     seed_everything(run.train.seed)
     method = METHODS.make(run.method)
