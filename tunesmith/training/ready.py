@@ -68,8 +68,9 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown, load
 
     shown(say("train.loading"), 0, 1)
     # One base serves several methods; a preset such as qlora takes one of its own.
-    own = loaded is None or loaded.quantize != run.model.quantize
-    model = load_base(base, run, device, prepared.objective_of(run)) if own else loaded
+    if loaded is None or loaded.quantize != run.model.quantize:
+        loaded = load_base(base, run, device, prepared.objective_of(run))
+    model = loaded
     # Before the method draws an adapter, and the same on every rank, so that all start from one.
     seed_everything(run.train.seed)
     method = METHODS.make(run.method)
