@@ -119,10 +119,10 @@ def load_model(
     dtype: torch.dtype,
     device: Any,
     trust_remote_code: bool = False,
-    head: Head = "language",
-    outputs: Outputs | None = None,
     quantize: str | None = None,
     add_tokens: tuple[str, ...] = (),
+    head: Head = "language",
+    outputs: Outputs | None = None,
 ) -> Loaded:
     """The model of a folder under the head asked for, all weights without gradient, in evaluation mode.
 
@@ -132,14 +132,17 @@ def load_model(
 
     from tunesmith.models.heads import HEADS, told_of_head
     from tunesmith.models.probe import own_head, settle
-    from tunesmith.models.quantize import rounded, settled
+    from tunesmith.models.quantize import make_steady, placed
 
     config = load_config(folder, trust_remote_code=trust_remote_code)
     how = {"dtype": dtype, "use_safetensors": True, "local_files_only": True, "trust_remote_code": trust_remote_code}
-    if quantize:
-        how |= rounded(quantize, dtype, device, whole=HEADS if head == "classes" else ())
+    how |= placed(quantize, dtype, device, whole=HEADS if head == "classes" else ()) if quantize else {}
     model, kept = _weights(folder, config, head, outputs, how)
-    settled(model, quantize, device).eval().requires_grad_(False)
+    if quantize:
+        make_steady(model)
+    else:
+        model = model.to(device)
+    model.eval().requires_grad_(False)
     tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
     if add_tokens:
         tokens.grow(model, tokenizer, add_tokens)
@@ -216,9 +219,9 @@ def load_run(
     adapter = (place / "adapter_config.json").is_file()
     source = folder_of(run.model) if adapter or not tuned else place
     told = json.loads((place / FACTS).read_text(encoding="utf-8"))
-    more: dict[str, Any] = {"trust_remote_code": run.model.trust_remote_code, **head_in(told)}
-    more |= {"quantize": run.model.quantize, "add_tokens": run.model.add_tokens} if source != place else {}
-    loaded = load_model(source, dtype=dtype or own, device=device, **more)
+    how = {"trust_remote_code": run.model.trust_remote_code, **head_in(told)}
+    how |= {"quantize": run.model.quantize, "add_tokens": run.model.add_tokens} if source != place else {}
+    loaded = load_model(source, dtype=dtype or own, device=device, **how)
     if adapter and (tuned or METHODS.make(run.method).slots):
         loaded.model = attach(loaded.model, place)
     if METHODS.make(run.method).slots:
