@@ -79,7 +79,7 @@ def _use_language(argv: list[str]) -> None:
         known = ("auto", *words.LANGUAGES)
         if value not in known:
             raise SpecError(Problem("--lang", say("cli.bad_choice", value=value, known=", ".join(known))))
-        words.use(value)
+        words.use(value, asked=True)
 
 
 def _failed(error: TunesmithError, argv: list[str]) -> int:

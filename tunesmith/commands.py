@@ -258,7 +258,8 @@ def objective_verb(objective: str) -> Any:
     """The verb ``train`` with the objective set."""
 
     def verb(settings: SettingsArgument = None, lang: Lang = "auto") -> None:
-        train([*(settings or []), f"objective={objective}"], lang=lang)
+        # In front, because the last flag of another tool's command line may take all that follows it.
+        train([f"objective={objective}", *(settings or [])], lang=lang)
 
     return verb
 

@@ -193,6 +193,6 @@ def _folder(run: AnyRun) -> RunFolder:
 
 
 def _speak(run: Run) -> None:
-    """The run's own language, where it names one."""
-    if run.lang != "auto":
+    """The run's own language, where it names one and nobody has just asked for another."""
+    if run.lang != "auto" and not words.asked():
         words.use(run.lang)

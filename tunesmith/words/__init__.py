@@ -17,12 +17,19 @@ else:
 LANGUAGES = ("en", "zh")
 
 _chosen: str | None = None
+_asked = False
 
 
-def use(language: str) -> None:
-    """Chooses the language for this process; ``auto`` follows the locale."""
-    global _chosen
+def use(language: str, *, asked: bool = False) -> None:
+    """Chooses the language for this process; ``auto`` follows the locale. ``asked`` says that a person named it just now."""
+    global _chosen, _asked
     _chosen = None if language == "auto" else language
+    _asked = asked and language != "auto"
+
+
+def asked() -> bool:
+    """Whether a person named the language on the command line, which goes before what a run's file says."""
+    return _asked
 
 
 def language() -> str:
