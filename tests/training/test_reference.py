@@ -67,11 +67,9 @@ def trained(out: Path, model: Path, **overrides: Any) -> RunFolder:
     return RunFolder(out)
 
 
-def told_by_base(model: Path, prepared: Prepared) -> np.ndarray:
-    """Log-probabilities of all sequences by a freshly loaded base, each alone, through plain transformers."""
-    from transformers import AutoModelForCausalLM
-
-    base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
+def told_by_base(model: Path, prepared: Prepared, quantize: str | None) -> np.ndarray:
+    """Log-probabilities of all sequences by a freshly loaded base, each alone, in a plain call of the model."""
+    base = load_model(model, dtype=torch.float32, device="cpu", quantize=quantize).model
     found = []
     for one in (one for item in [*prepared.train, *prepared.watch] for one in item.tokens):
         ids = torch.from_numpy(one.ids_T.astype(np.int64))[None]
@@ -85,8 +83,8 @@ def told_by_base(model: Path, prepared: Prepared) -> np.ndarray:
 def test_the_reference_does_not_drift_in_20_steps(case: dict[str, Any], tiny_llama: Path, tmp_path: Path) -> None:
     overrides = {"method": case, "train.steps": 20, "train.keep.evaluate": 20, "train.keep.save": 0, "train.learning_rate": 3e-3}
     folder = trained(tmp_path / "run", tiny_llama, **overrides)
-    values = load_file(folder.reference)["logprobs"]
-    assert values == pytest.approx(told_by_base(tiny_llama, data_of(resolved(tmp_path / "run", tiny_llama))), rel=1e-4)
+    values, rows = load_file(folder.reference)["logprobs"], data_of(resolved(tmp_path / "run", tiny_llama))
+    assert values == pytest.approx(told_by_base(tiny_llama, rows, folder.resolved().run.model.quantize), rel=1e-4)
     first = next(line["evaluation"] for line in folder.steps() if "evaluation" in line)
     method = METHODS.make(METHODS.config(case))
     if method.starts_as_base:
