@@ -41,13 +41,16 @@ for verb in ("plan", "train", "sft"):
 from tunesmith.run import read_run
 from tunesmith.explain import plug_in_settings
 from tunesmith.rules import broken
+from tunesmith.spec import read_settings
+from tunesmith.stages import stages_of
 
 list(plug_in_settings())  # imports every plug-in there is
 recipes = sys.argv[1:]
 for recipe in recipes:
-    run = read_run(recipe)
+    runs = [stage.run for stage in stages_of(settings)] if "stages" in (settings := read_settings(recipe)) else [read_run(recipe)]
     # A tracker may not be installed, the demo may have been run before, and one recipe is a tournament's.
-    assert not [problem for problem in broken(run) if not problem.where.startswith(("track", "out", "tournament"))], recipe
+    wrong = [problem for run in runs for problem in broken(run) if not problem.where.startswith(("track", "out", "tournament"))]
+    assert not wrong, recipe
 heavy = {"torch", "transformers", "peft"} & set(sys.modules)
 assert not heavy, heavy
 print("light")

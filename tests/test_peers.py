@@ -83,6 +83,38 @@ def english():
     words.use("auto")
 
 
+PREFERENCES = {
+    "LLaMA-Factory": ("model_name_or_path: m\nstage: dpo\nfinetuning_type: lora\ndataset: ./pairs.json\npref_beta: 0.2\n"
+                      "pref_loss: LOSS\npref_ftx: 0.5\nref_model: other"),
+    "ms-swift": "model: ./m\nrlhf_type: LOSS\ntrain_type: lora\ndataset: [./pairs.json]\nbeta: 0.2\nrpo_alpha: 0.5",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("peer", PREFERENCES)
+@pytest.mark.parametrize(
+    ("loss", "objective"),
+    [
+        ("ipo", {"name": "dpo", "loss": "ipo", "beta": 0.2, "sft": 0.5}),
+        ("orpo", {"name": "orpo", "beta": 0.2}),
+        ("simpo", {"name": "simpo", "beta": 0.2, "sft": 0.5}),
+        ("dpo", {"name": "dpo", "beta": 0.2, "sft": 0.5}),
+        ("kto", {"name": "kto", "beta": 0.2}),
+        ("cpo", {"name": "cpo", "beta": 0.2, "sft": 0.5}),
+    ],
+)
+def test_a_peers_preferences(peer: str, loss: str, objective: dict[str, object]):
+    if peer == "ms-swift" and loss == "ipo":
+        pytest.skip("it names the loss by loss_type")
+    settings = yaml.safe_load(PREFERENCES[peer].replace("LOSS", loss))
+    assert peer_of(settings) == peer
+    found = translate(settings, peer)
+    made = found.settings()["objective"]
+    assert (made if isinstance(made, dict) else {"name": made}) == objective
+    validate({**found.settings(), "out": "o"})
+    if peer == "LLaMA-Factory":
+        assert "the reference is the model before training" in found.left["ref_model"]
+
+
 def test_llama_factory(tmp_path: Path):
     (tmp_path / "dataset_info.json").write_text(json.dumps({"identity": {"file_name": "identity.json"}}), encoding="utf-8")
     file = tmp_path / "lora_sft.yaml"

@@ -25,6 +25,7 @@ VERBS = (
     "check",
     "plan",
     "train",
+    "rlhf",
     "prove",
     "predict",
     "chat",
@@ -49,7 +50,7 @@ def command() -> Any:
     loose = {"ignore_unknown_options": True, "allow_extra_args": False}
     for name in (*VERBS, *ALIASES):
         function = vars(commands)[ALIASES.get(name, name)]
-        takes_settings = name in ("check", "plan", "train", "tournament")
+        takes_settings = name in ("check", "plan", "train", "rlhf", "tournament")
         app.command(name, help=say(f"cli.verb_{name}"), context_settings=loose if takes_settings else {})(function)
     for name, objective in objectives.items():
         told = say("cli.verb_objective", name=objective, verb=name)

@@ -14,6 +14,7 @@ import typer
 from tunesmith.errors import Problem, SpecError, TunesmithError
 from tunesmith.folder import RunFolder
 from tunesmith.settings_line import check_line, settings_line
+from tunesmith.standard_input import asked_line, rows_of_input
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -78,6 +79,17 @@ def train(
     _print([say("cli.trained", model=folder.model), say("cli.next_step", folder=folder.path)])
 
 
+def rlhf(settings: SettingsArgument = None, lang: Lang = "auto") -> None:
+    """Several runs."""
+    from tunesmith import verbs
+
+    given, overrides = settings_line(settings or [], lang)
+    with _progress() as shown:
+        folders = verbs.rlhf(given, overrides, progress=shown)
+    _print([say("cli.trained", model=folder.model) for folder in folders])
+    _print([say("cli.next_step", folder=folders[-1].path)])
+
+
 def _tell_plan(made: Plan) -> None:
     assert made.prepared is not None, "a plan without problems has its data"
     _print([*made.prepared.ledger.lines(), "", *made.fact_lines()])
@@ -119,7 +131,7 @@ def predict(
     if file != "-" and not Path(file).is_file():
         raise SpecError(Problem(file, say("spec.no_file")))
     if file == "-":
-        asked = _standard_input()
+        asked = rows_of_input()
     else:
         asked = {f"{file}:{located.number}": located.row for located in rows(Path(file))}
     with redirect_stdout(sys.stderr), _progress() as shown:
@@ -145,7 +157,7 @@ def chat(
 
     session = Session(RunFolder(run), tuned=not base, system=system)
     _print([say("cli.chat_start", model=run)])
-    while (line := _asked()) is not None:
+    while (line := asked_line()) is not None:
         if line == "/new":
             session.reset()
             continue
@@ -269,25 +281,3 @@ def _print(lines: Iterable[str]) -> None:
 def print_json(value: Any) -> None:
     """The one object that ``--json`` prints."""
     print(json.dumps(value, ensure_ascii=False, default=str), flush=True)
-
-
-def _standard_input() -> dict[str, dict[str, Any]]:
-    """The rows by the place that messages name."""
-    rows = {}
-    for number, line in enumerate(sys.stdin, start=1):
-        if line.strip():
-            try:
-                row = json.loads(line)
-            except ValueError:
-                row = None
-            if not isinstance(row, dict):
-                raise SpecError(say("cli.not_json_line", line=number))
-            rows[f"-:{number}"] = row
-    return rows
-
-
-def _asked() -> str | None:
-    try:
-        return input(say("cli.chat_you")).strip() or None
-    except EOFError:
-        return None

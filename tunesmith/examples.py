@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -55,6 +55,53 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Preference:
+    """Two answers to one conversation, of which one is preferred."""
+
+    prompt: Chat
+    """What both answer: it ends with a question."""
+    chosen: tuple[Turn, ...]
+    rejected: tuple[Turn, ...]
+    margin: float | None = None
+    """How much better the chosen answer was rated, where that is known."""
+    columns: dict[str, Any] = field(default_factory=dict)
+    """As a Chat's."""
+
+    @property
+    def sides(self) -> tuple[Chat, Chat]:
+        """The chosen and the rejected conversation, whole. ``answer`` and ``chosen`` name a side's own answer in
+        ``data.template``, so that one format fits both.
+        """
+        return self._side(self.chosen), self._side(self.rejected)
+
+    def _side(self, answer: tuple[Turn, ...]) -> Chat:
+        own = dict.fromkeys(("answer", "chosen"), answer[-1].content if answer else "")
+        return Chat((*self.prompt.turns, *answer), self.prompt.tools, {**self.columns, **own})
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """A conversation whose last answer was judged alone."""
+
+    chat: Chat
+    desirable: bool | None
+    """None where the row does not say, as when it is only asked."""
+
+
+@dataclass(frozen=True)
+class TextPair:
+    """Two texts that belong together, or how much they do; and texts that do not belong to the first."""
+
+    text: str
+    second: str
+    similarity: float | None = None
+    """On any scale, of which only the order counts; None where the rows do not grade."""
+    negatives: tuple[str, ...] = ()
+    columns: dict[str, Any] = field(default_factory=dict)
+    """The row's own columns."""
+
+
+@dataclass(frozen=True)
 class Labelled:
     """A text, or two, and what it is: the names of its classes, or a number. Several names, or none, belong to one text."""
 
@@ -65,7 +112,25 @@ class Labelled:
     """The row's own columns."""
 
 
-Example = Chat | Text | Labelled
+Example = Chat | Text | Preference | Feedback | Labelled | TextPair
+
+
+def chats_of(example: Example) -> tuple[Chat, ...]:
+    """The conversations that an example consists of; none where it is no conversation."""
+    if isinstance(example, Chat):
+        return (example,)
+    if isinstance(example, Feedback):
+        return (example.chat,)
+    return example.sides if isinstance(example, Preference) else ()
+
+
+def prompt_of(example: Example) -> Chat | None:
+    """What a model is asked; None where nothing is."""
+    if isinstance(example, Preference):
+        return replace(example.prompt, columns=example.columns)
+    chats = chats_of(example)
+    return chats[0].prompt if chats else None
+
 
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 

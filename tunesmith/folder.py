@@ -63,6 +63,11 @@ class RunFolder:
         return self.path / "record.jsonl"
 
     @property
+    def reference(self) -> Path:
+        """The reference's log-probabilities of the run's rows, where its objective has one."""
+        return self.path / "reference.safetensors"
+
+    @property
     def checkpoints(self) -> Path:
         """Resumable states."""
         return self.path / "checkpoints"

@@ -127,18 +127,20 @@ def _put(found: Translation, key: str, pairs: Pairs) -> None:
 def _checked(found: Translation) -> Translation:
     """Without what our spec does not know, such as a method's setting that this method lacks."""
     for path in list(found.pairs):
-        if not _exists(path, str(found.pairs.get("method", "lora"))):
+        if not _exists(path, str(found.pairs.get("method", "lora")), str(found.pairs.get("objective", "sft"))):
             del found.pairs[path]
             found.left[path] = say("peers.no_setting", name=path)
     return found
 
 
-def _exists(path: str, method: str) -> bool:
+def _exists(path: str, method: str, objective: str) -> bool:
     group: Any = Run
+    plug_ins = {"method": METHODS.get(method).Config, "objective": OBJECTIVES.get(objective).Config}
     for part in path.split("."):
         if group is None or part not in group.model_fields:
             return False
-        group = METHODS.get(method).Config if group is Run and part == "method" else group_of(group.model_fields[part].annotation)
+        own = plug_ins.get(part) if group is Run else None
+        group = own or group_of(group.model_fields[part].annotation)
     return True
 
 
@@ -153,6 +155,22 @@ def _named(family: Family, key: str, names: Mapping[str, str] | None = None) -> 
         return {}
 
     return change
+
+
+def _objective(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    """The stage by name; where LLaMA-Factory's loss of that stage is an objective of its own here, that one."""
+    loss = settings.get("pref_loss")
+    return _named(OBJECTIVES, "objective", OBJECTIVE_NAMES)(loss if loss in OBJECTIVES.names() else value, settings, found)
+
+
+def _preference_loss(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    """A loss that is an objective of its own here, or dpo's loss of that name."""
+    name = str(value[0] if isinstance(value, list) else value)
+    if name in OBJECTIVES.names():
+        return {"objective": name}
+    if name == "sigmoid_norm":
+        return {"objective.loss": "sigmoid", "objective.length_normalized": True}
+    return {"objective.loss": {"kto_pair": "bco_pair"}.get(name, name)}
 
 
 def _optimizer(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
@@ -245,7 +263,8 @@ def _when(path: str, here: Any) -> Callable[..., Pairs]:
 
 CHANGES: dict[str, Callable[[Any, Mapping[str, Any], Translation], Pairs]] = {
     "swift_model": _model,
-    "objective": _named(OBJECTIVES, "objective", OBJECTIVE_NAMES),
+    "objective": _objective,
+    "preference_loss": _preference_loss,
     "method": _named(METHODS, "method"),
     "use_peft": _when("method", "lora"),
     "datasets": _datasets,

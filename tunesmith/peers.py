@@ -61,6 +61,18 @@ SAME: dict[str, str] = {
     "top_p": "generate.top_p",
     "repetition_penalty": "generate.repetition_penalty",
     "stop_words": "generate.stop",
+    "pref_beta": "objective.beta",
+    "beta": "objective.beta",
+    "pref_ftx": "objective.sft",
+    "rpo_alpha": "objective.sft",
+    "cpo_alpha": "objective.sft",
+    "dpo_label_smoothing": "objective.label_smoothing",
+    "label_smoothing": "objective.label_smoothing",
+    "kto_chosen_weight": "objective.desirable_weight",
+    "kto_rejected_weight": "objective.undesirable_weight",
+    "desirable_weight": "objective.desirable_weight",
+    "undesirable_weight": "objective.undesirable_weight",
+    "simpo_gamma": "objective.gamma",
 }
 
 CHANGED: dict[str, tuple[str, str]] = {
@@ -68,6 +80,8 @@ CHANGED: dict[str, tuple[str, str]] = {
     "stage": ("objective", "objective"),
     "rlhf_type": ("objective", "objective"),
     "rl": ("objective", "objective"),
+    "pref_loss": ("objective.loss", "preference_loss"),
+    "loss_type": ("objective.loss", "preference_loss"),
     "finetuning_type": ("method", "method"),
     "tuner_type": ("method", "method"),
     "train_type": ("method", "method"),
@@ -128,6 +142,8 @@ NEEDLESS: dict[str, str] = {
         "per_device_eval_batch_size eval_batch_size tf32 upcast_layernorm",
         "workers": "preprocessing_num_workers dataset_num_proc dataloader_num_workers overwrite_cache dataset_prepared_path "
         "dataloader_pin_memory lazy_tokenize num_workers",
+        "reference": "ref_model ref_model_adapters ref_model_quantization_bit precompute_ref_log_probs precompute_ref_batch_size "
+        "reference_free sync_ref_model",
         "answers": "completion_only_loss assistant_only_loss train_on_responses_only roles_to_train",
         "types": "model_type tokenizer_type task_type strict dataset_info use_fast_tokenizer is_llama_derived_model",
         "path": "dataset_dir use_hf",

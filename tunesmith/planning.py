@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +11,8 @@ from tunesmith import estimate
 from tunesmith.data.fetch import find_data
 from tunesmith.data.lengths import default_limit
 from tunesmith.data.prepare import Prepared, prepare
-from tunesmith.data.reading import sized
 from tunesmith.errors import Problem, SpecError, TunesmithError
+from tunesmith.places import paths, place
 from tunesmith.rules import broken
 from tunesmith.run import Origin, Resolved, Run
 from tunesmith.spec import METHODS, Spec
@@ -108,22 +107,24 @@ class _Making:
 
 def make(run: Run, *, prepared: Prepared | None = None, probe: bool = False, progress: Progress | None = None) -> Plan:
     """The plan of ``run``: it reads the data unless given, and of the model only config and headers, but ``probe`` measures."""
-    from tunesmith.models.hub import folder_of
-    from tunesmith.models.load import load_tokenizer
+    from tunesmith.models import hub, load, roles
 
     making = _Making(run)
     making.problems += broken(making.run)
     _places(making)
     run = making.run
     _method(making)
-    data_is_there = None not in [making.attempt(lambda path=path: find_data(path)) for path in _paths(run)]
-    if (folder := making.attempt(lambda: folder_of(run.model))) is None:
+    data_is_there = None not in [making.attempt(lambda path=path: find_data(path)) for path in paths(run)]
+    _parent(making)
+    folder = making.attempt(lambda: hub.folder_of(run.model))
+    if folder is None:
         return making.plan(None)
     device, form = _machine(making), making.attempt(lambda: estimate.shape(folder, making.run))
     how = {"trust_remote_code": run.model.trust_remote_code, "add_tokens": run.model.add_tokens}
-    tokenizer = making.attempt(lambda: load_tokenizer(folder, **how))
+    tokenizer = making.attempt(lambda: load.load_tokenizer(folder, **how))
     if tokenizer is not None:
         _lengths(making, form, tokenizer.model_max_length)
+        making.attempt(lambda: roles.teacher_folder(run, tokenizer))
         if prepared is None and data_is_there:
             prepared = making.attempt(lambda: prepare(making.run, tokenizer, progress=progress))
     if prepared is not None:
@@ -139,29 +140,23 @@ def make(run: Run, *, prepared: Prepared | None = None, probe: bool = False, pro
 def _places(making: _Making) -> None:
     """What lies on this machine by its whole path, so that the run's folder can be used from anywhere."""
     run, path = making.run, making.run.data.path
-    many = [] if isinstance(path, str) else [source.model_copy(update={"path": _place(source.path)}) for source in path]
+    many = [] if isinstance(path, str) else [source.model_copy(update={"path": place(source.path)}) for source in path]
     values = {"model.path": run.model.path, "data.path": path, "data.held_out": run.data.held_out, "questions": run.questions}
     for name, value in {**values, "prove.prompt": run.prove.prompt}.items():
         if isinstance(value, str) and value not in ("", "starter"):
-            making.put(name, _place(value), "")
+            making.put(name, place(value), "")
     if many:
         making.put("data.path", many, "")
 
 
-def _place(path: str) -> str:
-    """The whole path of what is there; an id, ``package:NAME`` and what is not there stay as they are."""
-    name, rows = sized(path)
-    here = Path(name).expanduser()
-    if not here.exists() or name.startswith("package:"):
-        return path
-    return os.path.abspath(here) + (f"#{rows}" if rows is not None else "")
+def _parent(making: _Making) -> None:
+    """The run that this one goes on from."""
+    from tunesmith.models.parent import parent_of
 
-
-def _paths(run: Run) -> list[str]:
-    """Every file, folder or id that rows come from."""
-    path = run.data.path
-    paths = [sized(one)[0] for one in ([path] if isinstance(path, str) else [source.path for source in path])]
-    return [*paths, run.data.held_out] if isinstance(run.data.held_out, str) else paths
+    parent = parent_of(making.run.model.path)
+    if parent is not None:
+        making.facts["parent"] = parent.to_json()
+        making.warnings += parent.warnings(making.run)
 
 
 def _origins(value: Spec, path: str = "", given: bool = True) -> dict[str, Origin]:
@@ -241,7 +236,11 @@ def _rows(making: _Making, prepared: Prepared) -> None:
         "p99_length": p99,
         "longest": lengths[-1],
     }
-    if prepared.watch and prepared.objective.head == "language" and chosen_among_options(making.run.train.keep):
+    best = making.run.train.keep.best_by
+    own = ["loss", *prepared.objective.measured()]
+    if prepared.objective.gives == "vectors" and best not in own:
+        making.problems.append(Problem("train.keep.best_by", say("embed.best_by", value=repr(best), known=", ".join(own))))
+    if prepared.watch and prepared.objective.head == "language" and chosen_among_options(making.run):
         making.attempt(lambda: options_task(making.run, prepared))
     if steps < FEWEST_STEPS:
         making.warnings.append(say("plan.warn_few_steps", steps=steps))

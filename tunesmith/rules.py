@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tunesmith.data.template import SLOT
 from tunesmith.errors import Problem
-from tunesmith.examples import KINDS, Labelled, Text
+from tunesmith.examples import KINDS, Feedback, Labelled, Preference, Text, TextPair
 from tunesmith.folder import RunFolder
 from tunesmith.models.quantize import missing_package
 from tunesmith.run import Run
@@ -28,8 +28,11 @@ def empty_folder(run: Run) -> Iterator[Problem]:
 def known_names(run: Run) -> Iterator[Problem]:
     """Metrics and readers that are named exist."""
     metrics = METRICS.names()
-    if run.train.keep.best_by not in ("loss", *metrics):
-        yield _unknown("train.keep.best_by", run.train.keep.best_by, ["loss", *metrics])
+    measured = ("text", "choice", "nll", "options", "number")
+    on_the_way = [name for name in metrics if METRICS.get(name).reads in measured]
+    known = list(dict.fromkeys(["loss", *OBJECTIVES.get(run.objective.name).measures, *on_the_way]))
+    if run.train.keep.best_by not in known:
+        yield _unknown("train.keep.best_by", run.train.keep.best_by, known)
     for index, name in enumerate(run.prove.metrics):
         if name not in metrics:
             yield _unknown(f"prove.metrics.{index}", name, metrics)
@@ -92,7 +95,14 @@ def watched(run: Run) -> Iterator[Problem]:
 def objective_fits(run: Run) -> Iterator[Problem]:
     """Settings of a conversation are not given where plain text is learned, and the other way round."""
     given, objective = run.data.model_fields_set, OBJECTIVES.get(run.objective.name)
-    if objective.eats is Labelled:
+    if objective.eats in (Preference, Feedback, TextPair):
+        own = ["loss", *objective.measures]
+        if run.train.keep.best_by not in own:
+            told = say("plan.best_by_own", value=repr(run.train.keep.best_by), objective=objective.name, known=", ".join(own))
+            yield Problem("train.keep.best_by", told)
+        if run.data.train_on == "everything":
+            yield Problem("data.train_on", say("plan.not_everything", objective=objective.name))
+    if objective.eats in (Labelled, TextPair):
         for name in ("template", "system", "reasoning", "train_on"):
             if name in given and run.data.model_dump()[name] != type(run.data).model_fields[name].default:
                 yield Problem(f"data.{name}", say("classes.no_text", objective=run.objective.name))
@@ -138,9 +148,12 @@ def answers(run: Run) -> Iterator[Problem]:
 
 
 def questions_there(run: Run) -> Iterator[Problem]:
-    """A text as ``questions`` is a file, and so is a hard prompt."""
+    """A text as ``questions`` is a file, and so is a hard prompt; the model gives something that can be read."""
     if run.prove.prompt is not None and not Path(run.prove.prompt).is_file():
         yield Problem("prove.prompt", say("plan.no_prompt", value=repr(run.prove.prompt)))
+    objective = OBJECTIVES.get(run.objective.name)
+    if run.questions and objective.gives in ("scores", "vectors"):
+        yield Problem("questions", say("reward.no_questions", objective=objective.name))
     if isinstance(run.questions, str) and run.questions and not Path(run.questions).is_file():
         yield Problem("questions", say("plan.no_questions", value=repr(run.questions)))
 

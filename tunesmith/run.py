@@ -204,7 +204,7 @@ class Run(Spec):
     out: str
     """The run's folder."""
     objective: choice(OBJECTIVES, "sft") = "sft"  # type: ignore[valid-type]
-    """What is learned: sft, pretrain, classify, and what ``tunesmith explain objective`` lists."""
+    """What is learned: sft, pretrain, classify, embed, reward, preferences (dpo, kto, orpo, simpo, cpo), a teacher (distill)."""
     method: Annotated[choice(METHODS, "lora"), SEVERAL] = "lora"  # type: ignore[valid-type]
     """Which weights are trained: lora, full, and what ``tunesmith explain method`` lists; a list uses several together."""
     train: Train = Train()

@@ -8,6 +8,7 @@ from rich.cells import cell_len
 
 from tunesmith.estimate import readable
 from tunesmith.explain import first_sentence
+from tunesmith.models.parent import parent_of
 from tunesmith.run import Origin, Run
 from tunesmith.spec import Spec
 from tunesmith.words import say
@@ -37,6 +38,9 @@ def plan_lines(plan: Plan) -> list[str]:
 def fact_lines(plan: Plan) -> list[str]:
     """What follows from model and data, and the warnings."""
     facts, run, lines = plan.facts, plan.resolved.run, []
+    parent = parent_of(run.model.path)
+    if parent is not None:
+        lines.append(parent.told())
     if "rows" in facts:
         lines.append(say("plan.fact_rows", **facts["rows"]))
         lines.append(say("plan.fact_steps", steps=facts["steps"], per_epoch=facts["steps_per_epoch"], batch=run.train.batch))

@@ -39,6 +39,8 @@ def settings_of(settings: Settings, overrides: Overrides = ()) -> Run:
     if isinstance(settings, str | Path) and Path(settings).is_dir():
         raise SpecError(Problem(str(settings), say("cli.is_folder", folder=settings)))
     plain = read_settings(settings) if isinstance(settings, str | Path) else settings
+    if "stages" in plain:
+        raise SpecError(Problem("stages", say("stages.for_rlhf")))
     peer = peer_of(plain)
     if peer is not None:
         raise SpecError(translate(plain, peer).text())
@@ -102,6 +104,27 @@ def train(
     return start(made.resolved, made.prepared, on_step=on_step, progress=progress, plan=text)
 
 
+def rlhf(
+    settings: str | Path | Mapping[str, Any], overrides: Overrides = (), *, progress: Shown | None = None
+) -> list[RunFolder]:
+    """Trains the stages of a file one after the other, each on the model of its parent; called again, it continues.
+
+    ``overrides`` hold for every stage. All stages are planned before the first is trained.
+    """
+    from tunesmith.stages import go, stages_of
+
+    plain = read_settings(settings) if isinstance(settings, str | Path) else settings
+    peer = peer_of(plain)
+    if peer is not None:
+        raise SpecError(translate(plain, peer).text())
+
+    def run(one: Run | str, *, resume: bool = False) -> RunFolder:
+        return train(one, resume=resume, progress=progress)
+
+    tell = progress.tell if progress is not None else print
+    return go(stages_of(plain, overrides), run, lambda one: (plan(one).require(), None)[1], tell)
+
+
 def prove(
     run: AnyRun,
     *,
@@ -116,15 +139,19 @@ def prove(
     """
     from tunesmith.evaluate.prove import prove as score
     from tunesmith.evaluate.prove_classes import prove_classes
+    from tunesmith.evaluate.prove_scores import prove_scores
+    from tunesmith.evaluate.prove_vectors import prove_vectors
 
     folder = _folder(run)
     asked = folder.resolved().run
     _speak(asked)
     if items is not None and items < 1:
         raise SpecError(Problem("items", say("spec.greater_than_equal", ge=1)))
-    if OBJECTIVES.get(asked.objective.name).head == "classes":
-        return prove_classes(folder, items=items or asked.prove.items, progress=progress)
-    return score(folder, items=items, shots=shots, prompt=prompt, progress=progress)
+    gives = OBJECTIVES.get(asked.objective.name).gives
+    if gives == "answers":
+        return score(folder, items=items, shots=shots, prompt=prompt, progress=progress)
+    others = {"classes": prove_classes, "scores": prove_scores, "vectors": prove_vectors}
+    return others[gives](folder, items=items or asked.prove.items, progress=progress)
 
 
 def tournament(settings: Settings, overrides: Overrides = (), *, quiet: bool = False) -> Played:

@@ -251,7 +251,7 @@ def test_objective_that_eats_something_else_says_which_does_not(make: Make, tmp_
     path.write_text("one line\nanother line\n", encoding="utf-8")
     with pytest.raises(
         DataError,
-        match=r"lines.txt:1: these rows are read as text, but objective: sft learns from chat; use objective: .*pretrain",
+        match=r"lines.txt:1: these rows are plain text: take objective: pretrain for them, or, for objective: sft",
     ):
         make(str(path))
 

@@ -140,8 +140,12 @@ def test_text() -> None:
 
 def test_rows_of_another_task_are_left_alone() -> None:
     turns = [{"from": "human", "value": "a"}]
-    for row in ({"conversations": turns, "chosen": {}, "rejected": {}}, {"messages": turns, "images": ["x.jpg"]}):
-        assert not any(READERS.get(name).matches(frozenset(row), row) for name in READERS.names())
+    pair, picture = {"conversations": turns, "chosen": {}, "rejected": {}}, {"messages": turns, "images": ["x.jpg"]}
+    judged, tagged = {"messages": turns, "label": False}, {"prompt": "a", "completion": "b", "kto_tag": True}
+    readers = {"preference": [pair], "feedback": [judged, tagged]}
+    for row in (pair, picture, judged, tagged):
+        found = [name for name in READERS.names() if READERS.get(name).matches(frozenset(row), row)]
+        assert found == [name for name, rows in readers.items() if row in rows]
     choices = {"question": "q", "choice0": "x", "choice1": "y", "answer": "1"}
     assert not READERS.get("completion").matches(frozenset(choices), choices)
 

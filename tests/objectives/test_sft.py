@@ -17,8 +17,8 @@ from models.architectures import tiny
 from models.test_forest import sequences
 from training import runs
 from tunesmith.batch import Batch, Tokens
+from tunesmith.data.finishing import finish
 from tunesmith.data.readers import READERS
-from tunesmith.data.reading import finish
 from tunesmith.data.render import Render
 from tunesmith.data.turns import turn_of
 from tunesmith.errors import DataError

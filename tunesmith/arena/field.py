@@ -23,7 +23,7 @@ from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.evaluate.judge import metric
 from tunesmith.evaluate.prove import metrics_of, settings_for
 from tunesmith.evaluate.task import Task, task_of
-from tunesmith.examples import Chat, Text
+from tunesmith.examples import Chat, Feedback, Preference, Text
 from tunesmith.folder import write_whole
 from tunesmith.models.hub import folder_of
 from tunesmith.models.load import Loaded
@@ -128,6 +128,8 @@ def ready(run: Run, board: Board, progress: Progress, tell: Any) -> Field:
     asked = run.tournament or Tournament()
     if OBJECTIVES.get(run.objective.name).head != "language":
         raise SpecError(Problem("objective", say("classes.no_tournament", objective=run.objective.name)))
+    if OBJECTIVES.get(run.objective.name).eats in (Preference, Feedback):
+        raise SpecError(Problem("objective", say("tournament.not_preferences", objective=run.objective.name)))
     _check(asked)
     entries = [Entry(one, board.corner(slug(one)), label(one)) for one in asked.methods]
     _refuse_changed(run, board)
@@ -140,7 +142,7 @@ def ready(run: Run, board: Board, progress: Progress, tell: Any) -> Field:
     writes = metric(primary).reads == "text"
     names = [name for name in names if writes or metric(name).reads != "text"]
     chosen = base.model_copy(update={"train": run.train})
-    watched = options_task(chosen, prepared) if chosen_among_options(run.train.keep) else None
+    watched = options_task(chosen, prepared) if chosen_among_options(chosen) else None
     general = _general(asked, prepared.render.tokenizer, tell)
     generate = settings_for(base, task)
     return Field(run, asked, board, prepared, entries, task, watched, names, primary, writes, generate, general)

@@ -17,7 +17,7 @@ from tunesmith.arena.scoring import score, watched
 from tunesmith.errors import TrainingError
 from tunesmith.evaluate.judge import TUNED
 from tunesmith.models.load import load_run
-from tunesmith.training.health import Spikes
+from tunesmith.training.health import Falling, Spikes
 from tunesmith.training.loop import Position, fit
 from tunesmith.training.progress import PLAIN_EVERY, Shown
 from tunesmith.training.ready import make_ready
@@ -66,6 +66,7 @@ def try_rate(field: Field, entry: Entry, rate: float, share: float, title: str) 
                 ready.work,
                 at,
                 spikes=Spikes(),
+                falling=Falling(),
                 record=record,
                 look=_Never(),
                 save=lambda step: True,

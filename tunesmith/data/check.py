@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text as Coloured
 
+from tunesmith.batch import Tokens
 from tunesmith.data.ledger import Ledger
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.data.rows import Progress
@@ -68,8 +69,22 @@ def of(prepared: Prepared) -> Check:
     """The check of rows that are prepared already."""
     items = prepared.train
     places = sorted({round(n * (len(items) - 1) / max(SHOWN - 1, 1)) for n in range(SHOWN)})
-    samples = tuple((items[place].id, prepared.render.coloured(items[place].tokens[0])) for place in places)
-    return Check(prepared.ledger, samples)
+    shown = [(items[place].id, one) for place in places for one in _shown(items[place].tokens)]
+    return Check(prepared.ledger, tuple((_title(name, one), prepared.render.coloured(one)) for name, one in shown))
+
+
+def _shown(sequences: tuple[Tokens, ...]) -> tuple[Tokens, ...]:
+    """Both answers of a pair; of other rows the first sequence."""
+    return sequences if "side" in sequences[0].columns else sequences[:1]
+
+
+def _title(name: str, tokens: Tokens) -> str:
+    """A sequence by its row, and which of the row's answers it holds."""
+    columns = tokens.columns
+    side, desirable = columns.get("side"), columns.get("desirable")
+    if side is not None:
+        return f"{name}  {say(f'check.side_{side}')}"
+    return name if desirable is None else f"{name}  {say(f'check.desirable_{desirable}')}"
 
 
 def bars(lengths: dict[str, Any]) -> list[str]:

@@ -8,12 +8,12 @@ from typing import Any
 
 import yaml
 
-from tunesmith.data.proposal import another_task, propose, template_for
+from tunesmith.data.proposal import another_task, propose, propose_pair, template_for
 from tunesmith.data.readers import READERS, Reader
 from tunesmith.data.sources import FileFacts, Located
-from tunesmith.data.turns import shown
+from tunesmith.data.turns import PICTURES, shown
 from tunesmith.errors import DataError, Problem
-from tunesmith.examples import Chat, Labelled
+from tunesmith.examples import Chat, Labelled, TextPair
 from tunesmith.spec import closest
 from tunesmith.words import say
 
@@ -49,6 +49,10 @@ def choose(
         # A label may be meant as an answer, so such rows are asked about.
         labelled = [name for name in others if eats is Chat and families[name].gives is Labelled and not reader]
         matching = [name for name in others if name not in labelled]
+        # Much can be meant as a pair of texts, so that is told only where nothing else is meant.
+        pairs = [name for name in matching if families[name].gives is TextPair]
+        if labelled or len(pairs) < len(matching):
+            matching = [name for name in matching if name not in pairs]
     if len(matching) == 1:
         return families[matching[0]]()
     told = _undecided(known, [located.row for located in first], matching, columns)
@@ -91,9 +95,10 @@ def _undecided(known: FileFacts, sample: Sequence[Mapping[str, Any]], matching: 
     if matching:
         line = f"data.reader: {matching[0]}"
         return say("reader.several", readers=", ".join(matching), table=table, line=line)
-    if another_task(known.columns, sample[0] if sample else {}):
-        return say("reader.another_task", table=table)
-    guess = propose(known.columns, sample)
+    pair = propose_pair(known.columns, sample)
+    if pair in (None, dict(columns)) and another_task(known.columns, sample[0] if sample else {}):
+        return say("reader.pictures" if PICTURES & set(known.columns) else "reader.another_task", table=table)
+    guess = pair or propose(known.columns, sample)
     if guess is None or guess == dict(columns):
         return say("reader.none", table=table, readers=", ".join(READERS.names()))
     line = yaml.safe_dump({"data.columns": guess}, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10**9)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from tunesmith.examples import Chat, Example, Labelled
+from tunesmith.examples import Chat, Example, Feedback, Labelled, Preference, Text, TextPair, chats_of, prompt_of
 
 THRESHOLD = 0.8
 """Near duplicates share this part of their runs of characters (Jaccard)."""
@@ -36,25 +36,39 @@ def fold(parts: Iterable[str]) -> int:
 
 def content(example: Example) -> list[str]:
     """All of an example that makes it what it is."""
+    if isinstance(example, Text):
+        return [example.text]
+    if isinstance(example, TextPair):
+        return [example.text, example.second, repr(example.similarity), *example.negatives]
     if isinstance(example, Labelled):
         labels = example.labels if isinstance(example.labels, tuple) else (repr(example.labels),)
         return [example.text, example.second or "", *labels]
-    if not isinstance(example, Chat):
-        return [example.text]
-    parts = [
-        part for turn in example.turns for part in (turn.role, turn.content, turn.reasoning or "", str(turn.tool_calls or ""))
-    ]
-    return [*parts, str(example.tools or ""), *_only_columns(example)]
+    parts: list[str] = []
+    for chat in chats_of(example):
+        for turn in chat.turns:
+            parts += (turn.role, turn.content, turn.reasoning or "", str(turn.tool_calls or ""))
+        parts += (str(chat.tools or ""), *_only_columns(chat))
+    return [*parts, *judgement(example)]
+
+
+def judgement(example: Example) -> list[str]:
+    """What a row says of its answers: the same answer judged otherwise is no copy."""
+    if isinstance(example, Feedback):
+        return [str(example.desirable)]
+    return [str(example.margin)] if isinstance(example, Preference) else []
 
 
 def question(example: Example) -> list[str]:
     """What is asked: every turn before the last answer but the system's, empty for plain text."""
     if isinstance(example, Labelled):
         return [example.text, example.second or ""]
-    if not isinstance(example, Chat):
+    if isinstance(example, TextPair):
+        return [example.text]
+    prompt = prompt_of(example)
+    if prompt is None:
         return []
-    turns = [turn.content for turn in example.prompt.turns if turn.role != "system"]
-    return turns or _only_columns(example)
+    turns = [turn.content for turn in prompt.turns if turn.role != "system"]
+    return turns or _only_columns(prompt)
 
 
 def _only_columns(chat: Chat) -> list[str]:
@@ -64,10 +78,11 @@ def _only_columns(chat: Chat) -> list[str]:
 
 def sketch(example: Example) -> np.ndarray:
     """The smallest distinct 32-bit hashes of the runs of characters of an example, sorted."""
-    if isinstance(example, Chat):
-        turns = [turn.content for turn in example.turns if turn.role != "system"]
+    if isinstance(example, Text | Labelled | TextPair):
+        second = None if isinstance(example, Text) else example.second
+        turns = [example.text, *([second] if second else [])]
     else:
-        turns = [example.text, *([example.second] if isinstance(example, Labelled) and example.second else [])]
+        turns = [turn.content for chat in chats_of(example) for turn in chat.turns if turn.role != "system"]
     text = " ".join(unicodedata.normalize("NFKC", "\n".join(turns)).casefold().split())
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     run = WIDE_RUN if 2 * int(np.count_nonzero(codes > 0x2E80)) > len(codes) else RUN

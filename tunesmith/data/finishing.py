@@ -1,12 +1,64 @@
-"""What readers give, made fit to be used: chats that end on an answer, texts that are not empty and have a label."""
+"""What a reader made of a row, ready to render: one turn after the other, ended by an answer; or why the row is not used."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from tunesmith.data.labels import label_column
 from tunesmith.data.turns import json_list
-from tunesmith.examples import Chat, Labelled, Turn
+from tunesmith.examples import Chat, Example, Feedback, Labelled, Preference, Text, TextPair, Turn
+
+
+def finished(example: Example) -> tuple[Example | str, list[str]]:
+    """The example, or the reason why it is not used, and what was changed."""
+    if isinstance(example, Text):
+        return (example if example.text.strip() else "no text"), []
+    if isinstance(example, Labelled):
+        return without_label(example) or example, []
+    if isinstance(example, TextPair):
+        return _without_text(example) or example, []
+    if isinstance(example, Preference):
+        return _pair(example)
+    if isinstance(example, Feedback):
+        if example.desirable is None:
+            return "no label", []
+        chat, changes = finish(example.chat)
+        return (chat if isinstance(chat, str) else replace(example, chat=chat)), changes
+    return finish(example)
+
+
+def _pair(example: Preference) -> tuple[Preference | str, list[str]]:
+    """Both sides finished; what they begin with in common is the prompt, wherever the file drew the line."""
+    (chosen, changes), (rejected, others) = map(finish, example.sides)
+    if isinstance(chosen, str) or isinstance(rejected, str):
+        return (chosen if isinstance(chosen, str) else str(rejected)), []
+    if chosen.turns == rejected.turns:
+        return "same answers", []
+    common = common_turns(chosen.turns, rejected.turns)
+    prompt = replace(example.prompt, turns=chosen.turns[:common])
+    if not any(turn.role == "user" for turn in prompt.turns):
+        return "no common question", []
+    pair = replace(example, prompt=prompt, chosen=chosen.turns[common:], rejected=rejected.turns[common:])
+    return pair, list(dict.fromkeys([*changes, *others]))
+
+
+def common_turns(left: Sequence[Turn], right: Sequence[Turn]) -> int:
+    """How many turns two conversations begin with in common, up to a question: what follows on both sides is an answer."""
+    common = next(
+        (n for n, (one, other) in enumerate(zip(left, right, strict=False)) if one != other), min(len(left), len(right))
+    )
+    while common and left[common - 1].role == "assistant":
+        common -= 1
+    return common
+
+
+def _without_text(example: TextPair) -> str | None:
+    """Why a pair cannot be used; None where it can."""
+    if not all(text.strip() for text in (example.text, example.second, *example.negatives)):
+        return "no text"
+    return "no label" if example.similarity is not None and math.isnan(example.similarity) else None
 
 
 def without_label(example: Labelled) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -52,6 +53,23 @@ def labelled_columns(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) 
     if len(labels) != 1 or not 1 <= len(texts) <= 2 or len(labels) + len(texts) < len(columns):
         return None
     return {"text": texts[0], **({"second": texts[1]} if len(texts) == 2 else {}), "label": labels[0]}
+
+
+def pair_columns(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dict[str, str] | None:
+    """Our names to the file's where the cells leave one reading alone: two columns of texts, and at most one of numbers."""
+    held = {name: [row.get(name) for row in rows if row.get(name) not in (None, "")] for name in columns}
+    numbers = [name for name, values in held.items() if values and all(_is_number(value) for value in values)]
+    texts = [name for name, values in held.items() if name not in numbers and _many(values)]
+    if len(texts) != 2 or len(numbers) > 1 or len(texts) + len(numbers) < len(columns):
+        return None
+    return {"text": texts[0], "second": texts[1], **({"similarity": numbers[0]} if numbers else {})}
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except (TypeError, ValueError):
+        return False
 
 
 def _few(values: Sequence[Any]) -> bool:

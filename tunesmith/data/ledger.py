@@ -14,10 +14,11 @@ from tunesmith.words import say
 
 LOST, SHOWN = 0.5, 10
 """Above this share of rows with nothing to learn the columns are read wrongly; this many places are named."""
-EMPTY = frozenset({"no answer", "no question", "no text", "nothing to train"})
+EMPTY = frozenset({"no answer", "no question", "no text", "nothing to train", "no common question", "same answers", "no label"})
 REASONS = (
     *("duplicate", "too long", "nothing to train", "also in held-out file", "near a held-out row"),
     *("no answer", "no question", "no text", "not a row"),  # as the reading says
+    *("same answers", "no common question", "no label"),
 )
 _WORDS = {reason: "ledger.dropped_" + reason.replace(" ", "_").replace("-", "_") for reason in REASONS}
 

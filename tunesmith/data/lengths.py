@@ -44,6 +44,17 @@ def refuse_too_many(lengths: Sequence[int], limit: int, policy: str | None, *, k
     raise DataError(Problem("data.max_length", text))
 
 
+def truncate_row(sequences: Sequence[Tokens], limit: int, *, bos: Sequence[int] = (), ends: int = 0) -> tuple[Tokens, ...]:
+    """The sequences of a row cut to ``limit`` tokens. Those that answer one prompt keep the same rest of it."""
+    sequences = [_shorter_source(tokens, limit, ends) for tokens in sequences]
+    prompts = [tokens.ids_T[: _first(tokens)].tobytes() for tokens in sequences]
+    kept = [_kept(tokens, limit, _head(tokens, bos)) for tokens in sequences]
+    least = {prompt: min(k for p, k in zip(prompts, kept, strict=True) if p == prompt) for prompt in prompts}
+    return tuple(
+        _cut(tokens, limit, _head(tokens, bos), least[prompt]) for tokens, prompt in zip(sequences, prompts, strict=True)
+    )
+
+
 def truncate(tokens: Tokens, limit: int, *, bos: Sequence[int] = (), ends: int = 0) -> Tokens:
     """The sequence cut to ``limit`` tokens: the beginning of its context goes first, so that the answers and their stop stay.
 
@@ -51,20 +62,40 @@ def truncate(tokens: Tokens, limit: int, *, bos: Sequence[int] = (), ends: int =
     limit is left to the context right before it. An encoder's side has a limit of its own and loses its end, but for
     the last ``ends`` tokens, which say that it ends.
     """
+    return truncate_row([tokens], limit, bos=bos, ends=ends)[0]
+
+
+def _shorter_source(tokens: Tokens, limit: int, ends: int) -> Tokens:
     source_T = tokens.source_ids_T
-    if source_T is not None and len(source_T) > limit:
-        tokens = replace(tokens, source_ids_T=np.r_[source_T[: limit - ends], source_T[len(source_T) - ends :]])
-    total = len(tokens.ids_T)
-    if total <= limit:
+    if source_T is None or len(source_T) <= limit:
         return tokens
-    head = len(bos) if tokens.ids_T[: len(bos)].tolist() == list(bos) else 0
-    first = int(np.argmax(tokens.weights_T != 0))
+    return replace(tokens, source_ids_T=np.r_[source_T[: limit - ends], source_T[len(source_T) - ends :]])
+
+
+def _first(tokens: Tokens) -> int:
+    """Where what is trained begins."""
+    return int(np.argmax(tokens.weights_T != 0))
+
+
+def _head(tokens: Tokens, bos: Sequence[int]) -> int:
+    """How many tokens the tokenizer itself put in front."""
+    return len(bos) if tokens.ids_T[: len(bos)].tolist() == list(bos) else 0
+
+
+def _kept(tokens: Tokens, limit: int, head: int) -> int:
+    """How many tokens of the context may stay."""
+    first = _first(tokens)
     context = first - head
     room = limit - head
-    kept = room - (total - first)
-    if kept < min(context, 1):
-        kept = min(context, room // 2)
-    keep = np.r_[np.arange(head), np.arange(first - kept, total)][:limit]
+    kept = min(context, room - (len(tokens.ids_T) - first))
+    return min(context, room // 2) if kept < min(context, 1) else kept
+
+
+def _cut(tokens: Tokens, limit: int, head: int, kept: int) -> Tokens:
+    first = _first(tokens)
+    if first - head == kept and len(tokens.ids_T) <= limit:
+        return tokens
+    keep = np.r_[np.arange(head), np.arange(first - kept, len(tokens.ids_T))][:limit]
     weights_T = tokens.weights_T[keep]
     weights_T[:1] = 0
     columns = {name: value[keep] if name.endswith("_T") else value for name, value in tokens.columns.items()}

@@ -15,13 +15,14 @@ from tunesmith.batch import Tokens
 from tunesmith.data import split as splitting
 from tunesmith.data.duplicates import leaked_share
 from tunesmith.data.ledger import Ledger, histogram, lost_note
-from tunesmith.data.lengths import default_limit, refuse_too_many, truncate
+from tunesmith.data.lengths import default_limit, refuse_too_many, truncate_row
 from tunesmith.data.located import Names
 from tunesmith.data.reading import Reading, examples
 from tunesmith.data.render import Render
 from tunesmith.data.rows import Encoder, Progress, Row, clusters
+from tunesmith.data.tokenizers import converses
 from tunesmith.errors import DataError, Problem
-from tunesmith.examples import Chat, Example
+from tunesmith.examples import Example, chats_of
 from tunesmith.run import Data, Run
 from tunesmith.spec import OBJECTIVES
 from tunesmith.words import say
@@ -55,7 +56,8 @@ class Prepared:
 
     def objective_of(self, run: Run) -> Any:
         """The objective of a run over these rows; one with other settings has nothing to learn from them."""
-        return self.objective if self.objective.config == run.objective else OBJECTIVES.make(run.objective)
+        same = self.objective.config.model_dump() == run.objective.model_dump()
+        return self.objective if same else OBJECTIVES.make(run.objective)
 
 
 def prepare(
@@ -83,19 +85,19 @@ class _Preparation:
             self.held_reading = examples(held, self.objective.eats)
         self.names = Names()
         data = self._settings(tokenizer)
-        self.render = Render(tokenizer, data, max_length=self.limit, head=self.objective.head)
+        self.render = Render(tokenizer, data, max_length=self.limit, head=self.objective.head, eats=self.objective.eats)
         self.encoder = Encoder(self.objective, self.render, data.split_by)
 
     def _settings(self, tokenizer: Any) -> Data:
         """The data settings, without thinking where the model could think but no row has reasoning to learn it from."""
         data = self.run.data
-        if self.objective.head != "language":
+        if not converses(tokenizer, self.objective.head, self.objective.eats):
             return data
         if data.template is not None and data.columns is None and self.reading.columns:
             data = data.model_copy(update={"columns": self.reading.columns})
         if data.reasoning != "think" or data.template is not None or not Render(tokenizer, data).conversation.thinks:
             return data
-        if any(turn.reasoning for _, one in self.reading if isinstance(one, Chat) for turn in one.turns):
+        if any(turn.reasoning for _, one in self.reading for chat in chats_of(one) for turn in chat.turns):
             return data
         self.ledger.notes.append(say("ledger.no_reasoning"))
         return data.model_copy(update={"reasoning": "drop"})
@@ -142,12 +144,12 @@ class _Preparation:
         return kept
 
     def _without_untrained(self, rows: list[Row]) -> list[Row]:
-        kept = [row for row in rows if row.learned(self.objective.unit)]
+        kept = [row for row in rows if row.learned(self.objective.head)]
         if rows and not kept:
             where = f"{rows[0].file}:{rows[0].number}"
             raise DataError(Problem("data", say("ledger.nothing_to_train", count=len(rows), where=where)))
         for row in rows:
-            if not row.learned(self.objective.unit):
+            if not row.learned(self.objective.head):
                 self.ledger.drop(str(row.file), row.number, "nothing to train")
         return kept
 
@@ -172,9 +174,9 @@ class _Preparation:
         refuse_too_many([row.length for row in kept], self.limit, policy, kind=kind)
         if not self.ledger.lengths:
             self.ledger.lengths = histogram([row.length for row in kept if policy == "truncate" or row.length <= self.limit])
-        if policy == "truncate" and self.objective.head == "language":
+        if policy == "truncate" and self.render.converses:
             sides = self.render.sides
-            cut = partial(truncate, bos=self.render.pieces.bos, ends=len(sides.after) if sides else 0)
+            cut = partial(truncate_row, bos=self.render.pieces.bos, ends=len(sides.after) if sides else 0)
             return self._without_untrained([row.cut(self.limit, cut) for row in kept])
         for row in kept:
             if row.length > self.limit:

@@ -23,6 +23,8 @@ _ANSWER = (
     "label category intent sentiment 回答 答案 回复 答复 输出 诊断 处方 摘要 标题 标签 类别 译文 中文"
 )
 _CHOICE = re.compile(r"^(?:(?:[Cc]hoice|[Oo]ption|[Oo]pt|选项)[ _]?(?=.$)|(?=[A-H]$))([A-Ha-h]|\d)$")
+_BETTER = "chosen chosenresponse chosenanswer chosentext better preferred win winner positive accepted 优选 选中 好回答"
+_WORSE = "rejected rejectedresponse rejectedanswer rejectedtext worse dispreferred lose loser negative 劣选 拒绝 差回答"
 _PAIRS = {"premise": "hypothesis", "text": "text2", "sentence": "sentence2", "query": "passage", "anchor": "positive"}
 _ABOUT = "input context passage background material 背景 材料 上下文"
 
@@ -62,6 +64,18 @@ def propose(columns: Sequence[str], rows: Sequence[Row]) -> dict[str, str] | Non
             return {"instruction": question, "input": about, "output": answer}
         return {"question": question, "answer": answer}
     return {"text": texts[0]} if len(texts) == 1 else None
+
+
+def propose_pair(columns: Sequence[str], rows: Sequence[Row]) -> dict[str, str] | None:
+    """Our names to the file's where two columns are a better and a worse answer; None where none are."""
+    sides = [(name, name[:-1] + "k") for name in columns if name.endswith("_j")]
+    better, worse = (_find(names, columns, None) for names in (_BETTER, _WORSE))
+    sides += [(better, worse)] if better and worse else []
+    found = next(((one, other) for one, other in sides if other in columns), None)
+    if found is None:
+        return None
+    asked = _find(_QUESTION, [name for name in columns if name not in found and _is_text(name, rows)], None)
+    return {**({"prompt": asked} if asked else {}), "chosen": found[0], "rejected": found[1]}
 
 
 def propose_from(template: Sequence[str], rows: Sequence[Row]) -> dict[str, str] | None:

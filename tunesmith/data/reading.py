@@ -11,16 +11,16 @@ from typing import Any
 
 from tunesmith.data.choosing import choose
 from tunesmith.data.fetch import find_data
-from tunesmith.data.finishing import finish, without_label
-from tunesmith.data.labels import labelled_columns
+from tunesmith.data.finishing import finished
+from tunesmith.data.labels import labelled_columns, pair_columns
 from tunesmith.data.proposal import propose_from
 from tunesmith.data.readers import READERS, Reader
 from tunesmith.data.sources import Faults, FileFacts, Located, facts, rows
 from tunesmith.data.tables import all_numbers
 from tunesmith.data.template import Template
-from tunesmith.data.turns import LISTS, TURNS, no_number, shown
+from tunesmith.data.turns import LISTS, NUMBERS, TURNS, no_number, shown
 from tunesmith.errors import DataError, Problem, SpecError
-from tunesmith.examples import Chat, Example, Labelled, Text
+from tunesmith.examples import Chat, Example, Labelled, TextPair
 from tunesmith.run import Data, Source
 from tunesmith.words import say
 
@@ -133,6 +133,9 @@ class Reading:
         if self.eats is Labelled:
             sample = islice(rows(known.path, columns={}, faults=Faults()), _MORE)
             return labelled_columns(known.columns, [located.row for located in sample]), "cells"
+        if self.eats is TextPair:
+            sample = islice(rows(known.path, columns={}, faults=Faults()), _MORE)
+            return pair_columns(known.columns, [located.row for located in sample]), "cells"
         used = [name for name in self._in_template if name in known.columns]
         return propose_from(used, [located.row for located in first]), "template"
 
@@ -227,14 +230,9 @@ class Reading:
     def _read(self, opened: Opened, located: Located) -> Example | str:
         """The row's Example, or the reason why it is not used."""
         row, changes = _prepared(located.row, opened)
-        example = opened.reader.read(row)
-        if isinstance(example, Text):
-            return example if example.text.strip() else "no text"
-        if isinstance(example, Labelled):
-            return without_label(example) or example
-        chat, finished = finish(example)
-        self.counts.update((located.file, key) for key in (*changes, *finished))
-        return chat
+        example, mended = finished(opened.reader.read(row))
+        self.counts.update((located.file, key) for key in (*changes, *mended))
+        return example
 
 
 def examples(data: Data, eats: type = Chat) -> Reading:
@@ -273,7 +271,7 @@ def _prepared(row: dict[str, Any], opened: Opened) -> tuple[dict[str, Any], list
         if isinstance(value, list) and len(value) == 1 and name not in LISTS and isinstance(value[0], str):
             named[name] = value[0]
             changes.append("unwrapped")
-        elif isinstance(value, int | float) and not isinstance(value, bool) and not no_number(value):
+        elif name not in NUMBERS and isinstance(value, int | float) and not isinstance(value, bool) and not no_number(value):
             changes.append("numbers")
     return named, list(dict.fromkeys(changes))
 

@@ -16,9 +16,10 @@ from tunesmith.data.conversation import Conversation, opening
 from tunesmith.data.pieces import Pieces
 from tunesmith.data.sides import Sides, continued
 from tunesmith.data.template import Template, numbered
+from tunesmith.data.tokenizers import add_slots, converses, keeps_apart
 from tunesmith.data.weights import token_weights
 from tunesmith.errors import DataError, Problem, SpecError
-from tunesmith.examples import Chat, Text, Turn
+from tunesmith.examples import Chat, Feedback, Preference, Text, Turn
 from tunesmith.run import Data
 from tunesmith.words import say
 
@@ -33,20 +34,23 @@ class Render:
     needs none: what is asked goes into the encoder as it is, turn below turn, and the answer into the decoder.
     """
 
-    def __init__(self, tokenizer: Any, data: Data, *, max_length: int | None = None, head: str = "language") -> None:
+    def __init__(
+        self, tokenizer: Any, data: Data, *, max_length: int | None = None, head: str = "language", eats: type = Chat
+    ) -> None:
         self.tokenizer, self.data, self.max_length, self.head = tokenizer, data, max_length, head
+        self.converses = converses(tokenizer, head, eats)
         self.pieces = Pieces(tokenizer)
         self.template, self.sides, self.plain_sides = None, None, False
         self.slots: set[int] = set()
         self.stop_ids: tuple[int, ...] = ()
-        if head == "language":
+        if self.converses:
             self._prepare_answers(tokenizer, data)
         else:
-            self.apart = _keeps_apart(tokenizer)
+            self.apart = keeps_apart(tokenizer)
         self.fingerprint = self._fingerprint()
 
     def _prepare_answers(self, tokenizer: Any, data: Data) -> None:
-        """What only a model that writes needs: the conversation's form and the tokens that end an answer."""
+        """What only conversations need: their form and the tokens that end an answer."""
         self.sides = Sides.of(tokenizer)
         if self.sides is not None and data.train_on == "everything":
             raise SpecError(Problem("data.train_on", say("sides.everything")))
@@ -54,7 +58,7 @@ class Render:
         self.plain_sides = self.sides is not None and not carried
         self.conversation = Conversation(self.pieces, data)
         text, names = numbered(data.template or "")
-        self.slots = _slots(tokenizer, names)
+        self.slots = add_slots(tokenizer, names)
         self.template = Template(text, data.columns) if data.template is not None else None
         if self.template is not None or self.plain_sides:
             # The plain chat template is not what is trained, so it must not be exported.
@@ -64,19 +68,20 @@ class Render:
         if not self.stop_ids or (tokenizer.eos_token_id is None and (self.template or self.conversation.appends_eos)):
             raise DataError(Problem("model.path", say("render.no_eos")))
 
-    def sequence(self, text: str, second: str | None = None) -> Tokens:
+    def sequence(self, text: str, second: str | None = None, *, limit: int | None = None) -> Tokens:
         """A text, or two, as the tokenizer puts them for a model that reads: nothing in it is predicted.
 
-        The tokenizer cuts it to ``max_length`` where the settings say so. Where it would join two texts without a
-        mark between them, they stand on two lines.
+        The tokenizer cuts it to ``limit``, or to ``max_length`` where the settings say so. Where it would join two texts
+        without a mark between them, they stand on two lines.
         """
         if second is not None and not self.apart:
             text, second = f"{text}\n{second}", None
         told = self.tokenizer(text, second, verbose=False)
         lost = 0
-        if self.data.too_long == "truncate" and self.max_length is not None and len(told["input_ids"]) > self.max_length:
+        limit = limit or (self.max_length if self.data.too_long == "truncate" else None)
+        if limit is not None and len(told["input_ids"]) > limit:
             whole = len(told["input_ids"])
-            told = self.tokenizer(text, second, truncation=True, max_length=self.max_length, verbose=False)
+            told = self.tokenizer(text, second, truncation=True, max_length=limit, verbose=False)
             lost = whole - len(told["input_ids"])
         ids_T = np.array(told["input_ids"], np.int32)
         types = {"types_T": np.array(told["token_type_ids"], np.int8)} if "token_type_ids" in told else {}
@@ -130,6 +135,20 @@ class Render:
         if added and self.pieces.start(text) != asked:
             return None
         return [*done, _tokens(ids, weights)] if ids else done
+
+    def preference(self, example: Preference) -> list[Tokens]:
+        """Both sides after their prompt, of which nothing is trained; ``side`` is 0 for chosen, 1 for rejected."""
+        start, sides = len(example.prompt.turns), example.sides
+        return [tokens for side, chat in enumerate(sides) for tokens in self.answering(chat, start, side=side)]
+
+    def feedback(self, example: Feedback) -> list[Tokens]:
+        """The answer after its prompt; ``desirable`` is 1 or 0."""
+        return self.answering(example.chat, len(example.chat.turns) - 1, desirable=int(bool(example.desirable)))
+
+    def answering(self, chat: Chat, start: int, **columns: Any) -> list[Tokens]:
+        """The sequences of ``chat`` of which only the turns from ``start`` on are trained."""
+        quiet = tuple(replace(turn, train=False) for turn in chat.turns[:start])
+        return [replace(one, columns=columns) for one in self.chat(replace(chat, turns=(*quiet, *chat.turns[start:])))]
 
     def prompt(self, chat: Chat) -> np.ndarray:
         """int32 ids up to where the answer begins, or the encoder's side."""
@@ -229,7 +248,7 @@ class Render:
         return text, ids
 
     def _fingerprint(self) -> str:
-        if self.head != "language":
+        if not self.converses:
             read = [self.sequence(turn.content, other) for chat in PROBES for turn in chat.turns for other in (None, "b")]
             return hashlib.sha256(b"".join(np.append(tokens.ids_T, -1).tobytes() for tokens in read)).hexdigest()
         fixed = self.sides.fixed if self.sides else ()
@@ -259,13 +278,6 @@ PROBES = (
 )
 
 
-def _keeps_apart(tokenizer: Any) -> bool:
-    """Whether the tokenizer marks where a second text begins."""
-    joined, first = tokenizer("a", "a")["input_ids"], tokenizer("a", add_special_tokens=False)["input_ids"]
-    inner = joined[joined.index(first[0]) + 1 :] if first and first[0] in joined else []
-    return bool(inner) and inner[0] != first[0]
-
-
 def _trained(turns: Sequence[Turn], train_on: str) -> set[int]:
     answers = [k for k, turn in enumerate(turns) if turn.role == "assistant"]
     chosen = answers[-1:] if train_on == "last" else answers
@@ -278,13 +290,6 @@ def _common(left: Sequence[int], right: Sequence[int]) -> int:
         if one != other:
             return k
     return min(len(left), len(right))
-
-
-def _slots(tokenizer: Any, names: list[str]) -> set[int]:
-    """The ids of a template's slots, which the tokenizer learns behind its own tokens."""
-    if names:
-        tokenizer.add_tokens(names, special_tokens=True)
-    return set(tokenizer.convert_tokens_to_ids(names)) if names else set()
 
 
 def _tokens(ids: Sequence[int], weights: Sequence[float]) -> Tokens:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ from tunesmith.data.reading import Reading
 from tunesmith.data.render import Render
 from tunesmith.data.sources import Faults, Located
 from tunesmith.errors import DataError, Problem
-from tunesmith.examples import Chat, Example, Labelled, Text
+from tunesmith.examples import Example, Labelled, Text, chats_of
 from tunesmith.spec import OBJECTIVES
-from tunesmith.words import say
+from tunesmith.words import language, say, texts
 
 Progress = Callable[[str, int, int], None]
 SHARED, SHARED_ROWS = 0.05, 20  # a question in more rows than this is an instruction, and says nothing about the row
@@ -51,13 +51,13 @@ class Row:
         """Number of tokens that are learned."""
         return sum(tokens.scored for tokens in self.tokens)
 
-    def learned(self, unit: str) -> bool:
-        """Whether there is anything to learn in it, when a loss is a sum over ``unit``."""
-        return self.scored > 0 if unit == "token" else self.length > 0
+    def learned(self, head: str) -> bool:
+        """Whether there is anything to learn in it, for a model with such a head."""
+        return self.scored > 0 if head == "language" else self.length > 0
 
-    def cut(self, limit: int, how: Callable[[Tokens, int], Tokens]) -> Row:
+    def cut(self, limit: int, how: Callable[[Sequence[Tokens], int], tuple[Tokens, ...]]) -> Row:
         """This row with its sequences cut, and the loss counted."""
-        tokens = tuple(how(one, limit) for one in self.tokens)
+        tokens = how(self.tokens, limit)
         return replace(self, tokens=tokens, lost=sum(map(len, self.tokens)) - sum(map(len, tokens)))
 
 
@@ -103,8 +103,8 @@ class Encoder:
     def _row(self, located: Located, example: Example, seen: dict[int, Row]) -> Row:
         key, asked = self.hashes(example)
         group = self._group(located, example)
-        if isinstance(example, Chat) and self.render.template is None and not self.render.conversation.may_open:
-            self.opened += from_question(example.turns) != example.turns
+        if self.render.converses and self.render.template is None and not self.render.conversation.may_open:
+            self.opened += any(from_question(chat.turns) != chat.turns for chat in chats_of(example))
         if key in seen:
             return replace(seen[key], file=located.file, number=located.number, group=group)
         tokens = tuple(self.objective.encode(example, self.render))
@@ -115,16 +115,19 @@ class Encoder:
 
     def hashes(self, example: Example) -> tuple[int, int | None]:
         """Hashes of all of an example and of its question."""
-        if self.render.template is not None and isinstance(example, Chat):
-            given, answered = self.render.template.fill(example, system=self.render.data.system)
-            return duplicates.fold([given, answered]), duplicates.fold([given]) if given.strip() else None
+        if self.render.template is not None and (chats := chats_of(example)):
+            filled = [self.render.template.fill(chat, system=self.render.data.system) for chat in chats]
+            whole = [part for pair in filled for part in pair] + duplicates.judgement(example)
+            return duplicates.fold(whole), duplicates.fold([filled[0][0]]) if filled[0][0].strip() else None
         question = duplicates.question(example)
         return duplicates.fold(duplicates.content(example)), duplicates.fold(question) if question else None
 
     def _group(self, located: Located, example: Example) -> str | None:
         if self.split_by is None:
             return None
-        columns = located.row | (example.columns if isinstance(example, Chat | Labelled) else {})
+        columns = located.row | (example.columns if isinstance(example, Labelled) else {})
+        for chat in chats_of(example):
+            columns |= chat.columns
         if self.split_by not in columns:
             told = say("ledger.no_column", name=self.split_by, where=located.where, columns=", ".join(located.row))
             raise DataError(Problem("data.split_by", told))
@@ -132,12 +135,13 @@ class Encoder:
         return None if value in (None, "") else str(value)
 
     def _wrong_kind(self, example: Example) -> str:
-        eats = self.objective.eats
         if isinstance(example, Labelled):
-            return say("labelled.wrong_kind", objective=self.objective.name, eats=eats.__name__.lower())
+            return say("labelled.wrong_kind", objective=self.objective.name, eats=self.objective.eats.__name__.lower())
         fitting = [name for name in OBJECTIVES.names() if OBJECTIVES.get(name).eats is type(example)]
-        kind, wanted = (cls.__name__.lower() for cls in (type(example), eats))
-        return say("ledger.wrong_kind", kind=kind, objective=self.objective.name, eats=wanted, better=" / ".join(fitting))
+        known = texts(language(), "kinds")
+        kind = known.get(f"is_{type(example).__name__.lower()}", type(example).__name__)
+        needs = known.get(f"row_{self.objective.eats.__name__.lower()}", self.objective.eats.__name__)
+        return say("ledger.wrong_kind", kind=kind, objective=self.objective.name, needs=needs, better=" / ".join(fitting) or "-")
 
     def examples(self, reading: Reading, wanted: dict[tuple[Path, int], int]) -> Iterator[tuple[tuple[Path, int], Example]]:
         """The examples of some rows, read once more; DataError where a file is not the same as before."""

@@ -9,17 +9,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunesmith.errors import DataError, Problem
-from tunesmith.examples import Chat, Role, Turn
+from tunesmith.examples import Role, Turn
 from tunesmith.words import say
 
 Row = Mapping[str, Any]
 
-LISTS = frozenset({"messages", "conversations", "history", "tools"})
+LISTS = frozenset({"messages", "conversations", "history", "tools", "pos", "neg", "negatives"})
 """Fields whose value is a list by nature; a one-element list in any other field is unwrapped."""
 TURNS = ("messages", "conversations", "conversation", "dialogue", "dialog", "dialogs", "chat", "turns")
 """Columns in which conversations are found."""
-ANOTHER_TASK = frozenset({"chosen", "rejected", "images", "image", "videos", "audios"})
+PICTURES = frozenset({"images", "image", "videos", "audios"})
+ANOTHER_TASK = frozenset({"chosen", "rejected", "rejected_response", "kto_tag"}) | PICTURES
 """Columns of preference and picture rows: read as a plain conversation they would lose their meaning."""
+NUMBERS = frozenset({"margin", "label", "kto_tag", "similarity", "score"})
+"""Fields that hold a number or a truth value by nature; in any other field one is written out as text."""
 CHOICES = frozenset({"options", "choices", "choice0", "option_a", "A"})
 """Columns of multiple-choice rows: question and answer alone make no sense there."""
 
@@ -250,18 +253,6 @@ def tools_of(row: Row) -> tuple[dict[str, Any], ...]:
     return tuple(made)
 
 
-def turns_column(columns: frozenset[str], row: Row, keys: tuple[str, ...]) -> str | None:
-    """The column whose value is a list of turns that have one of ``keys``; "" among them stands for turns that are no objects."""
-    for name in TURNS:
-        value = json_list(row.get(name)) if name in columns else None
-        if not value:
-            continue
-        first = value[0]
-        if any(key in first for key in keys) if isinstance(first, dict) else ("" in keys and is_spoken(first)):
-            return name
-    return None
-
-
 def json_list(value: Any) -> list[Any] | None:
     """A list, or the JSON text of one as tables hold it; None for anything else."""
     if isinstance(value, str) and value.lstrip().startswith("["):
@@ -280,17 +271,3 @@ def conversation(row: Row, name: str) -> list[Turn]:
     if value is None:
         raise field_problem(name, "reader.not_list", kind=type(row[name]).__name__, seen=shown(row[name]))
     return [turn_of(item, f"{name}[{n}]") for n, item in enumerate(value)]
-
-
-def chat_of(row: Row, keys: tuple[str, ...], default: str) -> Chat:
-    """The conversation in the row's column of turns, its tools, and our names for its last question and answer."""
-    name = turns_column(frozenset(row), row, keys) or next((name for name in (default, *TURNS) if name in row), default)
-    turns = conversation(row, name)
-    if not any(turn.role == "system" for turn in turns):
-        turns = [*system_turn(row), *turns]
-    last = {turn.role: turn for turn in turns}
-    names = {"question": "user", "answer": "assistant", "system": "system"}
-    known: dict[str, Any] = {ours: last[role].content for ours, role in names.items() if role in last}
-    if "assistant" in last and last["assistant"].reasoning:
-        known["reasoning"] = last["assistant"].reasoning
-    return Chat(tuple(turns), tools_of(row), {**row, **known})

@@ -13,7 +13,17 @@ from tunesmith.evaluate import statistics
 from tunesmith.evaluate.metrics import METRICS, Metric
 
 TUNED = "tuned"
-FIELDS = {"text": "predictions", "choice": "choices", "nll": "nll", "options": "options", "number": "choices"}
+FIELDS = {
+    "text": "predictions",
+    "choice": "choices",
+    "nll": "nll",
+    "options": "options",
+    "number": "choices",
+    "rank": "choices",
+    "pair": "pairs",
+    "reward": "rewards",
+    "judged": "rewards",
+}
 """Where a metric's input stands in a line of items.jsonl."""
 
 WINDOW = re.compile(r"/\d+$")
@@ -33,6 +43,7 @@ def judge(items: Items, names: Sequence[str], *, seed: int, resamples: int = sta
     row_I = rows_of(items)
     tables: dict[tuple[str, str], np.ndarray] = {}
     alone: dict[tuple[str, str], float] = {}
+    redrawn: dict[tuple[str, str], np.ndarray] = {}
     for name, one in metrics.items():
         for contender in contenders(items):
             given = [item.get(FIELDS[one.reads], {}).get(contender) for item in items]
@@ -40,6 +51,8 @@ def judge(items: Items, names: Sequence[str], *, seed: int, resamples: int = sta
                 continue
             if not one.adds_up:
                 alone[contender, name] = one.over(given, [item["reference"] for item in items])
+                if one.redrawn:
+                    redrawn[contender, name] = _redrawn(one, given, items, seed=seed, resamples=resamples)
             else:
                 table = one.statistics(given, [item["reference"] for item in items])
                 tables[contender, name] = np.zeros((row_I.max() + 1, table.shape[1]))
@@ -58,7 +71,22 @@ def judge(items: Items, names: Sequence[str], *, seed: int, resamples: int = sta
         found["differences"].setdefault(contender, {})[name] = compared
     for (contender, name), value in alone.items():
         found["contenders"][contender][name] = _finite(value)
+        mine, theirs = (TUNED, name), (contender, name)
+        if theirs in redrawn and mine in redrawn and contender != TUNED:
+            interval = statistics.interval(alone[mine] - value, redrawn[mine] - redrawn[theirs])
+            compared = _compared(metrics[name], interval, row_I[:, None], row_I[:, None])
+            found["differences"].setdefault(contender, {})[name] = compared
     return found
+
+
+def _redrawn(one: Metric, given: Sequence[float], items: Items, *, seed: int, resamples: int) -> np.ndarray:
+    """The metric over the same random draws of items with replacement, whoever answered: [resamples]."""
+    predictions, references = np.array(given, float), np.array([item["reference"] for item in items], float)
+    generator, parts = np.random.default_rng(seed), []
+    for start in range(0, resamples, 500):
+        drawn_RI = generator.integers(0, len(items), (min(500, resamples - start), len(items)))
+        parts.append(one.over_draws(predictions[drawn_RI], references[drawn_RI]))
+    return np.concatenate(parts)
 
 
 def rows_of(items: Items) -> np.ndarray:
@@ -76,7 +104,7 @@ def item_scores(item: Mapping[str, Any], metrics: Mapping[str, Metric]) -> dict[
     """Each contender's score of one item by each metric."""
     found: dict[str, dict[str, float]] = {}
     for name, one in metrics.items():
-        for contender, given in item[FIELDS[one.reads]].items():
+        for contender, given in item.get(FIELDS[one.reads], {}).items():
             found.setdefault(contender, {})[name] = one.score(given, item["reference"])
     return found
 

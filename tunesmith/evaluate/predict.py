@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 
 from tunesmith.batch import Tokens
+from tunesmith.data.finishing import finish
 from tunesmith.data.readers import READERS, Reader
 from tunesmith.data.turns import LISTS, turn_of
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.evaluate.classes import Meaning, outputs_of
-from tunesmith.examples import Chat, Example, Labelled, Text
+from tunesmith.evaluate.vectors import vectors_of
+from tunesmith.examples import Chat, Example, Labelled, Preference, Text, TextPair, prompt_of
 from tunesmith.folder import RunFolder
+from tunesmith.objectives import OBJECTIVES
+from tunesmith.objectives.reward import answered
 from tunesmith.run import Run
 from tunesmith.words import say
 
@@ -32,6 +36,7 @@ class Predictor:
         self.loaded = load_run(folder, tuned=tuned)
         assert self.loaded.render is not None, "a run's model comes with its renderer"
         self.render = self.loaded.render
+        self.objective = OBJECTIVES.make(self.run.objective)
         self.columns = _columns(self.run)
         ledger = folder.read(folder.ledger) or {"files": []}
         names = [self.run.data.reader] if self.run.data.reader else [file["reader"] for file in ledger["files"]]
@@ -39,8 +44,8 @@ class Predictor:
 
     @property
     def names_classes(self) -> bool:
-        """Whether the model has a classification head and writes no text."""
-        return self.render.head == "classes"
+        """Whether the model names classes and writes no text."""
+        return self.objective.gives == "classes"
 
     def predict(
         self, rows: Iterable[Row], *, places: Sequence[str] = (), progress: Callable[[int, int], None] | None = None
@@ -52,27 +57,39 @@ class Predictor:
         """
         rows = [dict(row) for row in rows]
         places = places or [str(number) for number in range(1, len(rows) + 1)]
+        ask, answer = self._ways()
         asked: list[Any] = []
         problems: list[Problem] = []
         for place, row in zip(places, rows, strict=True):
             try:
-                asked.append(self.sequence(row) if self.names_classes else self.prompt(row))
+                asked.append(ask(row))
             except DataError as error:
                 problems += [Problem(":".join(filter(None, (place, one.where))), one.text) for one in error.problems]
         if problems:
             raise DataError(problems)
         taken = {name for row in rows for name in row}
-        if self.names_classes:
-            found = self._classes(asked, progress)
-            names = {name: _free(taken, name) for one in found[:1] for name in one}
+        if self.objective.gives != "answers":
+            found = answer(asked, progress)
+            names = {name: _free(taken, name) for one in found for name in one}
             return [{**row, **{names[name]: value for name, value in one.items()}} for row, one in zip(rows, found, strict=True)]
         column = _free(taken)
-        return [{**row, column: answer} for row, answer in zip(rows, self._answers(asked, progress), strict=True)]
+        return [{**row, column: text} for row, text in zip(rows, answer(asked, progress), strict=True)]
+
+    def _ways(self) -> tuple[Callable[[Row], Any], Callable[..., list[Any]]]:
+        """What is asked of one row, and what answers a list of these."""
+        return {
+            "answers": (self.prompt, self._answers),
+            "classes": (self.sequence, self._classes),
+            "scores": (self.conversations, self._scores),
+            "vectors": (self.texts, self._vectors),
+        }[self.objective.gives]
 
     def sequence(self, row: Row) -> Tokens:
         """What the classifier reads of one row."""
-        example = self._read(row)
+        example, _ = self._example(row)
         assert isinstance(example, Labelled), "a classifier's rows are read by its own readers"
+        if not example.text.strip():
+            raise DataError(Problem("", say("classes.no_row_text", columns=", ".join(row))))
         return self.render.sequence(example.text, example.second)
 
     def _classes(self, sequences: list[Tokens], progress: Callable[[int, int], None] | None) -> list[dict[str, Any]]:
@@ -94,9 +111,51 @@ class Predictor:
             answers = [one | {"confidence": float(row.max())} for one, row in zip(answers, calibrated, strict=True)]
         return answers
 
+    def conversations(self, row: Row) -> dict[str, Tokens]:
+        """What a reward model reads of one row, by the name of the score: an answered conversation, or both sides of a pair."""
+        named = {**row, **{ours: row[theirs] for ours, theirs in self.columns.items() if theirs in row}}
+        chats = {name: READERS.get(name) for name in READERS.names() if READERS.get(name).gives is Chat}
+        matching = [name for name, cls in chats.items() if cls.matches(frozenset(named), named)]
+        if len(matching) == 1 and not {"chosen", "rejected"} & {*named}:
+            sides = [chats[matching[0]]().read(named)]
+        else:
+            example, _ = self._example(row)
+            assert isinstance(example, Preference), "a reward model's rows are read by its own readers"
+            sides = [side for side in example.sides if side.turns[-1:] and side.turns[-1].content.strip()]
+        finished = [chat for chat, _ in map(finish, sides) if isinstance(chat, Chat)]
+        if not finished:
+            raise DataError(Problem("", say("reward.no_answer", columns=", ".join(row))))
+        tokens = [answered(chat, self.render, len(chat.turns) - 1) for chat in finished]
+        return dict(zip((COLUMN, f"{COLUMN}_rejected"), tokens, strict=False))
+
+    def _scores(self, asked: list[dict[str, Tokens]], progress: Callable[[int, int], None] | None) -> list[dict[str, Any]]:
+        """For each row the score of its answer; of a pair those of both."""
+        found = outputs_of(self.loaded, [tokens for one in asked for tokens in one.values()], progress=progress)
+        assert found is not None, "nothing stops this"
+        scores = iter(found[:, 0].tolist())
+        return [{name: next(scores) for name in one} for one in asked]
+
+    def texts(self, row: Row) -> dict[str, Tokens]:
+        """The texts of one row by the name of their vector; one longer than the model reads is cut, as anybody cuts it there."""
+        example, _ = self._example(row)
+        assert isinstance(example, TextPair), "rows of a model of embeddings are read by its own readers"
+        texts = [text for text in (example.text, example.second) if text.strip()]
+        if not texts:
+            raise DataError(Problem("", say("embed.no_text", columns=", ".join(row))))
+        limit = self.run.data.max_length
+        return {
+            name: self.render.sequence(text, limit=limit) for name, text in zip((COLUMN, f"{COLUMN}_second"), texts, strict=False)
+        }
+
+    def _vectors(self, asked: list[dict[str, Tokens]], progress: Callable[[int, int], None] | None) -> list[dict[str, Any]]:
+        """For each row the vector of its text; of a pair those of both."""
+        found = vectors_of(self.loaded, self.objective, [one for texts in asked for one in texts.values()], progress=progress)
+        vectors = iter(found.tolist())
+        return [{name: next(vectors) for name in texts} for texts in asked]
+
     def chat(self, messages: Sequence[Row]) -> str:
         """The answer to a conversation in OpenAI's form: ``[{"role": "user", "content": …}]``."""
-        if self.names_classes:
+        if self.objective.gives != "answers":
             raise SpecError(say("classes.chat", folder=self.run.out))
         turns = tuple(turn_of(message, f"messages[{n}]") for n, message in enumerate(messages))
         answer = self._answers([self.render.prompt(_asked(Chat(turns), ("role", "content")))], None)[0]
@@ -105,7 +164,6 @@ class Predictor:
     def prompt(self, row: Row) -> np.ndarray:
         """What the model is asked for one row, as ids."""
         example = self._read(row)
-        assert not isinstance(example, Labelled), "only a classifier's rows are read so"
         if isinstance(example, Text):
             return self.render.text(example)[0].ids_T[:-1]  # without the end token: the model goes on from here
         return self.render.prompt(_asked(example, row))
@@ -129,8 +187,8 @@ class Predictor:
             return texts
         return [texts[start : start + settings.samples] for start in range(0, len(texts), settings.samples)]
 
-    def _read(self, row: Row) -> Example:
-        """The row by the reader of the training, with empty text for the fields that it lacks, such as the answer."""
+    def _example(self, row: Row) -> tuple[Example, dict[str, str]]:
+        """The row by the reader of the training, and the fields that it lacks, such as the answer, which are empty then."""
         named = {**row, **{ours: row[theirs] for ours, theirs in self.columns.items() if theirs in row}}
         matching = [reader for reader in self.readers if reader.matches(frozenset(named), named)]
         reader = (matching or self.readers)[0]
@@ -140,17 +198,19 @@ class Predictor:
                 named[name] = value[0]
         # A label's reader goes by which columns are there.
         filled = {name: "" for name in reader.fields if name not in named and reader.gives is not Labelled}
-        example = reader.read({**named, **filled})
-        if isinstance(example, Labelled):
-            if not example.text.strip():
-                raise DataError(Problem("", say("classes.no_row_text", columns=", ".join(row))))
-            return example
+        return reader.read({**named, **filled}), filled
+
+    def _read(self, row: Row) -> Chat | Text:
+        """What is asked of a model that writes."""
+        example, filled = self._example(row)
         if isinstance(example, Text):
             if not example.text.strip():
                 raise DataError(Problem("", say("chat.no_text", columns=", ".join(row))))
             return example
+        asked = example if isinstance(example, Chat) else prompt_of(example)
+        assert asked is not None, "what is no text has a prompt"
         # The template finds the answer's place by what a row lacks.
-        return replace(example, columns={name: value for name, value in example.columns.items() if filled.get(name) != value})
+        return replace(asked, columns={name: value for name, value in asked.columns.items() if filled.get(name) != value})
 
 
 def predict(folder: RunFolder, rows: Iterable[Row]) -> list[dict[str, Any]]:

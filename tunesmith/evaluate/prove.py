@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -11,21 +10,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import DataError, Problem, SpecError
-from tunesmith.evaluate import rivals
+from tunesmith.evaluate import preferred, rivals
+from tunesmith.evaluate.concluding import conclude
 from tunesmith.evaluate.hard_prompt import prompted, read_prompt
-from tunesmith.evaluate.judge import item_scores, judge, metric, rows_of
+from tunesmith.evaluate.judge import item_scores, metric
 from tunesmith.evaluate.proof import Proof
 from tunesmith.evaluate.score import likeliest, likelihoods
-from tunesmith.evaluate.statistics import LEVEL, RESAMPLES
-from tunesmith.evaluate.task import Task, choose_best_shots, final, question_of, task_of
-from tunesmith.folder import RunFolder, write_whole
+from tunesmith.evaluate.task import Task, choose_best_shots, evenly, final, question_of, task_of
+from tunesmith.examples import Feedback, Preference
+from tunesmith.folder import RunFolder
 from tunesmith.methods import METHODS
 from tunesmith.run import Generate, Run
-from tunesmith.spec import METRICS
+from tunesmith.spec import METRICS, OBJECTIVES
 from tunesmith.words import say
 
 if TYPE_CHECKING:
-    from tunesmith.data.prepare import Prepared
+    from tunesmith.data.prepare import Item, Prepared
     from tunesmith.models.load import Loaded
 
 __all__ = ["Proof", "prove"]
@@ -55,28 +55,26 @@ def prove(
     from tunesmith.models.generate import own_defaults
     from tunesmith.models.load import load_run
 
-    run = folder.resolved().run
+    run, tell = folder.resolved().run, progress or (lambda phase, done, of: None)
     asked = read_prompt(prompt or run.prove.prompt)
     tuned = load_run(folder)
     prepared = prepared_again(folder, run, tuned.tokenizer, progress)
+    if OBJECTIVES.get(run.objective.name).eats in (Preference, Feedback):
+        if asked:
+            raise SpecError(Problem("prove.prompt", say("prove.no_prompt_for_pairs", objective=run.objective.name)))
+        return _preferred(
+            folder, run, tuned, evenly(prepared.proof, items or run.prove.items), tell=tell, fingerprint=prepared.fingerprint
+        )
     task = task_of(run, prepared, items=items or run.prove.items, shots=run.prove.shots if shots is None else shots)
     names, primary, reason = metrics_of(run, task)
-    contest = Contest(task, settings_for(run, task), progress or (lambda phase, done, of: None))
+    contest = Contest(task, settings_for(run, task), tell)
     contest.cheap(run.train.seed)
     with base_of(folder, run, tuned) as base:
         defaults = own_defaults(base.model)
         shown = contest.untuned(base, asked, run.train.seed)
     contest.model("tuned", tuned)
-    records = contest.records(names)
-    judged = judge(records, names, seed=run.train.seed)
-    compared = judged["differences"]["base"][primary]
-    found = {
-        "primary": primary,
+    more = {
         "primary_reason": reason,
-        "items": int(rows_of(records).max()) + 1,
-        **{name: compared[name] for name in ("verdict", "smallest_effect", "items_needed")},
-        **judged,
-        "higher_is_better": {name: metric(name).higher for name in names},
         "stopped": contest.stopped,
         "seconds": contest.seconds,
         "generation": {**contest.settings.model_dump(mode="json"), "folder_defaults": defaults} if task.prompts else None,
@@ -84,19 +82,19 @@ def prove(
         "prompt": asked,
         "shots": [task.training[index][0] for index in shown],
         "shots_wanted": run.prove.shots if shots is None else shots,
-        "seed": run.train.seed,
-        "resamples": RESAMPLES,
-        "level": LEVEL,
         "fingerprint": prepared.fingerprint,
     }
-    return written(folder, records, found)
+    return conclude(folder, run, contest.records(names), names, primary, **more)
 
 
-def written(folder: RunFolder, records: Sequence[dict[str, Any]], found: dict[str, Any]) -> Proof:
-    """The proof, once items.jsonl and proof.json hold it."""
-    write_whole(folder.items, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
-    write_whole(folder.proof, json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
-    return Proof(found)
+def _preferred(folder: RunFolder, run: Run, tuned: Loaded, items: list[Item], *, tell: Progress, fingerprint: str) -> Proof:
+    """The proof of an objective over preferences: what both models find likely, and nothing written."""
+    names, primary, reason = preferred.metrics_of(run, OBJECTIVES.get(run.objective.name))
+    with base_of(folder, run, tuned) as base:
+        before = preferred.known(base, items, tell)
+    records = preferred.records(items, before, preferred.known(tuned, items, tell), names)
+    more = {"primary_reason": reason, "fingerprint": fingerprint}
+    return conclude(folder, run, records, names, primary, **more)
 
 
 def metrics_of(run: Run, task: Task) -> tuple[list[str], str, str]:

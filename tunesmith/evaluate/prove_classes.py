@@ -17,10 +17,11 @@ from tunesmith.data.rows import chosen_rows
 from tunesmith.errors import Problem, SpecError
 from tunesmith.evaluate import class_rivals
 from tunesmith.evaluate.classes import Choice, Meaning, outputs_of
+from tunesmith.evaluate.concluding import written
 from tunesmith.evaluate.judge import item_scores, judge, metric, rows_of
 from tunesmith.evaluate.metrics import METRICS, Metric, names_of
 from tunesmith.evaluate.proof import Proof
-from tunesmith.evaluate.prove import Progress, prepared_again, written
+from tunesmith.evaluate.prove import Progress, prepared_again
 from tunesmith.evaluate.statistics import LEVEL, RESAMPLES
 from tunesmith.evaluate.task import MOST_TRAINING_ROWS, evenly
 from tunesmith.examples import Labelled, Outputs

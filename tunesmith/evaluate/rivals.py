@@ -50,6 +50,12 @@ def vectors() -> Any:
     return TfidfVectorizer(**settings, ngram_range=(1, 2), sublinear_tf=True)
 
 
+def nearness(texts: Sequence[str], others: Sequence[str]) -> np.ndarray:
+    """Cosines [texts, others] of TF-IDF vectors; the weights are of these very texts, whose partners they do not tell."""
+    fitted = vectors().fit([*texts, *others])
+    return (fitted.transform(texts) @ fitted.transform(others).T).toarray()
+
+
 def tfidf_model(questions: Sequence[str], answers: Sequence[str], *, seed: int) -> Any | None:
     """The fitted logistic regression; None where there is one answer only, or no word."""
     from sklearn.linear_model import LogisticRegression

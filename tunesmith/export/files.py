@@ -79,8 +79,10 @@ def draft(out: Path) -> Iterator[Path]:
 
 
 def copy_beside(source: Path, target: Path) -> None:
-    """Copies tokenizer, chat template and generation settings as they are, byte for byte."""
+    """Copies tokenizer, chat template, generation settings and what an objective put there as they are, byte for byte."""
     for path in sorted(source.iterdir()):
+        if path.is_dir():
+            shutil.copytree(path, target / path.name)
         if path.is_file() and not path.name.startswith(NOT_COPIED):
             shutil.copyfile(path, target / path.name)
 

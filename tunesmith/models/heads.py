@@ -107,7 +107,11 @@ def load_headed(folder: Path, config: Any, head: Head, outputs: Outputs | None, 
     A head of the checkpoint is kept where its outputs have the same names in the same order; otherwise it is new.
     """
     if head == "embedding":
-        return class_of(config, head).from_pretrained(folder, config=config, **how), False
+        with _quiet():
+            model = class_of(config, head).from_pretrained(folder, config=config, **how)
+        if "pooler" in model._modules:  # made for telling sentences apart; vectors are pooled from its tokens
+            model.pooler = None
+        return model, False
     assert outputs is not None, "a classification head has outputs"
     known = tuple(config.to_dict().get("id2label", {}).values())
     config = with_outputs(config, outputs)

@@ -119,10 +119,10 @@ def load_model(
     dtype: torch.dtype,
     device: Any,
     trust_remote_code: bool = False,
-    quantize: str | None = None,
-    add_tokens: tuple[str, ...] = (),
     head: Head = "language",
     outputs: Outputs | None = None,
+    quantize: str | None = None,
+    add_tokens: tuple[str, ...] = (),
 ) -> Loaded:
     """The model of a folder under the head asked for, all weights without gradient, in evaluation mode.
 
@@ -132,17 +132,14 @@ def load_model(
 
     from tunesmith.models.heads import HEADS, told_of_head
     from tunesmith.models.probe import own_head, settle
-    from tunesmith.models.quantize import make_steady, placed
+    from tunesmith.models.quantize import rounded, settled
 
     config = load_config(folder, trust_remote_code=trust_remote_code)
     how = {"dtype": dtype, "use_safetensors": True, "local_files_only": True, "trust_remote_code": trust_remote_code}
-    how |= placed(quantize, dtype, device, whole=HEADS if head == "classes" else ()) if quantize else {}
-    model, kept = _weights(folder, config, head, outputs, how)
     if quantize:
-        make_steady(model)
-    else:
-        model = model.to(device)
-    model.eval().requires_grad_(False)
+        how |= rounded(quantize, dtype, device, whole=HEADS if head == "classes" else ())
+    model, kept = _weights(folder, config, head, outputs, how)
+    settled(model, quantize, device).eval().requires_grad_(False)
     tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
     if add_tokens:
         tokens.grow(model, tokenizer, add_tokens)
@@ -219,9 +216,9 @@ def load_run(
     adapter = (place / "adapter_config.json").is_file()
     source = folder_of(run.model) if adapter or not tuned else place
     told = json.loads((place / FACTS).read_text(encoding="utf-8"))
-    how = {"trust_remote_code": run.model.trust_remote_code, **head_in(told)}
-    how |= {"quantize": run.model.quantize, "add_tokens": run.model.add_tokens} if source != place else {}
-    loaded = load_model(source, dtype=dtype or own, device=device, **how)
+    more: dict[str, Any] = {"trust_remote_code": run.model.trust_remote_code, **head_in(told)}
+    more |= {"quantize": run.model.quantize, "add_tokens": run.model.add_tokens} if source != place else {}
+    loaded = load_model(source, dtype=dtype or own, device=device, **more)
     if adapter and (tuned or METHODS.make(run.method).slots):
         loaded.model = attach(loaded.model, place)
     if METHODS.make(run.method).slots:
@@ -273,7 +270,8 @@ def renderer(place: Path, tokenizer: Any, data: Data) -> Render:
     from tunesmith.data.render import Render
 
     told = json.loads((place / FACTS).read_text(encoding="utf-8"))
-    render = Render(tokenizer, data, max_length=data.max_length, head=OBJECTIVES.get(told["objective"]).head)
+    objective = OBJECTIVES.get(told["objective"])
+    render = Render(tokenizer, data, max_length=data.max_length, head=objective.head, eats=objective.eats)
     if render.fingerprint != told["template_fingerprint"]:
         raise ModelError(Problem(str(place), say("load.template_changed")))
     return render

@@ -41,12 +41,20 @@ def settings(kind: str, dtype: torch.dtype) -> Any:
     )
 
 
-def placed(kind: str, dtype: torch.dtype, device: Any, *, whole: tuple[str, ...] = ()) -> dict[str, Any]:
-    """What ``from_pretrained`` takes to quantise the linear layers as it loads them, but not parts called as in ``whole``."""
+def rounded(kind: str, dtype: torch.dtype, device: Any, *, whole: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What ``from_pretrained`` is given; parts called as in ``whole`` are not rounded."""
     how = settings(kind, dtype)
     if whole:
         how.llm_int8_skip_modules = list(whole)
     return {"quantization_config": how, "device_map": {"": device}}
+
+
+def settled(model: Any, kind: str | None, device: Any) -> Any:
+    """The loaded model on its device, where a rounded one is already."""
+    if kind is None:
+        return model.to(device)
+    make_steady(model)
+    return model
 
 
 def layers(model: torch.nn.Module) -> Iterator[tuple[str, Any]]:

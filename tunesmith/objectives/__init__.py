@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from tunesmith.batch import Batch, Loss, Tokens
 from tunesmith.examples import Example, Outputs
 from tunesmith.spec import OBJECTIVES, Spec
 
 if TYPE_CHECKING:
+    import torch
+
     from tunesmith.data.render import Render
 
-__all__ = ["OBJECTIVES", "Objective"]
+__all__ = ["OBJECTIVES", "Objective", "Ranks"]
+
+
+class Ranks(Protocol):
+    """The processes of a run, as an objective sees them. Called, it adds each number that it is given over them."""
+
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one."""
+        ...
+
+    def __call__(self, *values: float) -> list[float]:
+        """Each value summed."""
+        ...
+
+    def gather(self, rows: torch.Tensor) -> tuple[torch.Tensor, int]:
+        """The rows of all processes, and where one's own begin."""
+        ...
 
 
 class Objective:
@@ -24,11 +44,19 @@ class Objective:
     unit: ClassVar[str] = "token"
     """What its loss is a sum over: token (weights), sequence or example."""
     roles: ClassVar[frozenset[str]] = frozenset()
-    """The models it needs beside the policy."""
+    """The models it needs beside the policy. Of "reference", the base as it was, each sequence brings its log-probability
+    as the column ``reference``; in evaluations it is among the models where it is at hand.
+    """
     two_sided: ClassVar[bool] = False
     """Whether it can train a model with an encoder and a decoder."""
+    measures: ClassVar[dict[str, bool]] = {}
+    """Metrics of its own that may choose the best checkpoint, and whether more is better."""
+    rate_factor: ClassVar[float] = 1.0
+    """Factor on the method's own learning rate."""
     head: ClassVar[Literal["language", "classes", "embedding"]] = "language"
     """What stands on the model's trunk: the vocabulary, an output for each class (or one number), or nothing."""
+    gives: ClassVar[Literal["answers", "classes", "scores", "vectors"]] = "answers"
+    """What its model says of a row, which decides how it is proved and asked."""
     outputs: Outputs | None = None
     """The outputs of a head of classes; known once ``learn`` has seen the rows."""
 
@@ -42,6 +70,10 @@ class Objective:
         """Once, before the first ``encode``: what must be known of all rows, such as their labels; notes for the ledger."""
         return []
 
+    def measured(self) -> dict[str, bool]:
+        """Of ``measures`` those that its rows allow, known once it has seen them."""
+        return self.measures
+
     def repeats(self, tokens: tuple[Tokens, ...]) -> float:
         """How often a training row is seen in an epoch."""
         return 1.0
@@ -54,5 +86,15 @@ class Objective:
         """The sum of the loss over ``batch.units``, with gradient, and metrics."""
         raise AssertionError(f"objective {self.name} has no loss")
 
-    def prepare(self, models: dict[str, Any], step: list[Batch]) -> None:
-        """Once a step, before backward, over all its batches; fills ``batch.columns`` where a loss is no sum over examples."""
+    def across(self, rows: list[tuple[Tokens, ...]]) -> list[tuple[Tokens, ...]]:
+        """The sequences of all rows of a part (training, watched), where a row needs what stands in another."""
+        return rows
+
+    def prepare(self, models: dict[str, Any], step: list[Batch], over_ranks: Ranks) -> None:
+        """Once a step, before backward, over all its batches; fills ``batch.columns`` where a loss is no sum over examples.
+
+        A step's gradient is what ``loss`` gives afterwards, batch by batch.
+        """
+
+    def beside(self, folder: Path, config: Any, longest: int) -> None:
+        """Writes what other toolkits need beside a saved model of this transformers config, which reads ``longest`` tokens."""

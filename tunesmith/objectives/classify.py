@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Classify(Objective):
     """Learns to name the class of a text."""
 
-    eats, unit, head = Labelled, "sequence", "classes"
+    eats, unit, head, gives = Labelled, "sequence", "classes", "classes"
 
     class Config(Spec):
         """Labels and how they count."""

@@ -59,12 +59,35 @@ def curves(record: Sequence[Mapping[str, Any]], say: Say) -> list[Curve]:
         if mark:
             legend.append(("ring", say("report.lowest", value=f"{mark[1]:.4g}", step=int(mark[0]))))
         found.append(Curve(title, line_chart(lines, label=title, x_label=step, mark=mark), tuple(legend), wide=True))
+    found += [one for one in (_sides(record, name, say) for name in ("rewards", "length")) if one]
+    for name in ("margin", "accuracy", "divergence", "kl"):
+        both = (
+            Series(say("report.each_step"), points(record, name), "faint"),
+            Series(say("report.watched"), held_out(record, name)),
+        )
+        drawn = [one for one in both if one.points]
+        if drawn:
+            title = say(f"report.{name}")
+            found.append(
+                Curve(title, line_chart(drawn, label=title, x_label=step), tuple((one.style, one.name) for one in drawn))
+            )
     for name in ("learning_rate", "grad_norm", "tokens_per_second", "memory_gib"):
         values = points(record, name)
         if values:
             title = say(f"report.{name}")
             found.append(Curve(title, line_chart([Series(title, values)], label=title, x_label=step)))
     return found
+
+
+def _sides(record: Sequence[Mapping[str, Any]], name: str, say: Say) -> Curve | None:
+    """What chosen and rejected answers got, in one chart."""
+    pairs = (("chosen", "train"), ("rejected", "held_out"))
+    lines = [Series(say(f"report.{side}"), running_mean(points(record, f"{name}/{side}")), style) for side, style in pairs]
+    if not all(line.points for line in lines):
+        return None
+    title = say(f"report.{name}")
+    chart = line_chart(lines, label=title, x_label=say("report.step"))
+    return Curve(title, chart, tuple((line.style, line.name) for line in lines))
 
 
 def events(record: Sequence[Mapping[str, Any]], say: Say) -> list[tuple[int, str]]:

@@ -60,6 +60,39 @@ class Spikes:
         self.row = state["row"]
 
 
+class Falling:
+    """The rule that the reward of the chosen answer should not fall: the last ten steps against the first ten, told once.
+
+    It fell where their means are further apart than three standard errors of the difference.
+    """
+
+    def __init__(self) -> None:
+        self.first: list[float] = []
+        self.last: deque[float] = deque(maxlen=FEWEST)
+        self.told = False
+
+    def see(self, line: dict[str, Any]) -> dict[str, Any] | None:
+        """The event, the first time that the reward has fallen; steps without such a reward are passed over."""
+        reward = line.get("rewards/chosen")
+        if reward is None or self.told:
+            return None
+        (self.first if len(self.first) < FEWEST else self.last).append(reward)
+        if len(self.last) < FEWEST:
+            return None
+        before, now = statistics.fmean(self.first), statistics.fmean(self.last)
+        error = ((statistics.variance(self.first) + statistics.variance(self.last)) / FEWEST) ** 0.5
+        self.told = before - now > 3 * max(error, 1e-6)
+        return {"event": "chosen_reward_falls", "before": round(before, 4), "now": round(now, 4)} if self.told else None
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"first": self.first, "last": list(self.last), "told": self.told}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restores ``state()``."""
+        self.first, self.last, self.told = state["first"], deque(state["last"], maxlen=FEWEST), state["told"]
+
+
 class Unmoved:
     """The rule that ten updates move every trainable tensor; it compares sums, not copies."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -24,7 +24,8 @@ from tunesmith.models.routing import Routers
 from tunesmith.objectives import Objective
 from tunesmith.run import Run
 from tunesmith.training.device import Device
-from tunesmith.training.health import Spikes, Unmoved
+from tunesmith.training.health import Falling, Spikes, Unmoved
+from tunesmith.training.ranks import OverRanks
 from tunesmith.training.record import Line, Record
 from tunesmith.training.schedules import Schedule
 from tunesmith.training.steps import Order
@@ -79,6 +80,8 @@ class Work:
     """Steps of the run."""
     evaluate_every: int
     save_every: int
+    roles: dict[str, Any] = field(default_factory=dict)
+    """The models beside the policy that every step looks at."""
 
     def batches(self, rows: Sequence[int]) -> list[Batch]:
         """This rank's micro-batches of a step."""
@@ -110,6 +113,7 @@ def fit(
     at: Position,
     *,
     spikes: Spikes,
+    falling: Falling,
     record: Record,
     look: Look,
     save: Callable[[int], bool],
@@ -141,7 +145,7 @@ def fit(
         if line is not None:
             line = {"step": at.step, **line, "epoch": round(work.order.epoch(at.step), 4)}
             record.add(line)
-            for event in filter(None, [spikes.see(line["loss"]), unmoved.see(at.updates)]):
+            for event in filter(None, [spikes.see(line["loss"]), unmoved.see(at.updates), falling.see(line)]):
                 record.add({"step": at.step, **event})
                 tell(say(f"train.{event['event']}", step=at.step, **event))
             numbers = f"loss {line['loss']:.4f}  {line['tokens_per_second']:,.0f} tokens/s"
@@ -177,11 +181,12 @@ def take_step(work: Work, at: Position, record: Record, tell: Callable[[str], No
 
 def gradient(work: Work, batches: list[Batch], record: Record, step: int) -> tuple[dict[str, Ratio], float]:
     """Metrics of the step and the norm of its gradient, which is left, clipped, in the weights' ``grad``."""
-    device, models = work.device, {"policy": work.model.model}
+    device, models = work.device, {"policy": work.model.model, **work.roles}
     units = device.sum(sum(batch.units for batch in batches))[0]
     work.model.model.train()
     while True:
-        work.objective.prepare(models, batches)
+        with device.autocast():
+            work.objective.prepare(models, batches, OverRanks(device))
         metrics: dict[str, Ratio] = {}
         for batch in batches:
             with device.autocast():

@@ -13,16 +13,19 @@ from tunesmith.evaluate.metrics import METRICS, Metric
 from tunesmith.evaluate.score import likeliest, likelihoods
 from tunesmith.evaluate.task import Task, task_of
 from tunesmith.models.load import Loaded
-from tunesmith.run import Keep, Run
+from tunesmith.run import Run
+from tunesmith.spec import OBJECTIVES
 from tunesmith.words import say
 
 AT_ONCE = 16
 """Rows between two looks at whether a signal came."""
 
 
-def chosen_among_options(keep: Keep) -> bool:
+def chosen_among_options(run: Run) -> bool:
     """Whether the best checkpoint is told by which option it finds likeliest."""
-    return keep.best_by in METRICS.names() and METRICS.get(keep.best_by).reads == "choice"
+    name = run.train.keep.best_by
+    own = OBJECTIVES.get(run.objective.name).measures
+    return name not in own and name in METRICS.names() and METRICS.get(name).reads == "choice"
 
 
 def options_task(run: Run, prepared: Prepared) -> Task:
@@ -30,7 +33,7 @@ def options_task(run: Run, prepared: Prepared) -> Task:
     task = task_of(run, replace(prepared, proof=prepared.watch, watch=prepared.proof), items=len(prepared.watch), shots=0)
     if not task.options:
         name = run.train.keep.best_by
-        texts = [known for known in METRICS.names() if METRICS.get(known).reads != "choice"]
+        texts = [known for known in METRICS.names() if METRICS.get(known).reads in ("text", "nll")]
         raise SpecError(Problem("train.keep.best_by", say("train.best_by_options", name=name, known=", ".join(["loss", *texts]))))
     return task
 

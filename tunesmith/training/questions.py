@@ -52,7 +52,7 @@ class Questions:
 
     def answers(self, model: Any, stopped: Callable[[], bool]) -> list[str] | None:
         """What the model says now; None when ``stopped`` said so on the way."""
-        if self.objective.head == "classes":
+        if self.objective.gives == "classes":
             return named(model, self.render, self.texts, self.objective.outputs)
         settings = self.run.generate.model_copy(update={"samples": 1})
         prompts = [self._prompt(text) for text in self.texts]

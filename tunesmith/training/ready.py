@@ -11,10 +11,13 @@ from tunesmith.cuts import cut
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.data.split import WATCHED
 from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.folder import RunFolder
 from tunesmith.methods import METHODS
 from tunesmith.models.hub import folder_of
 from tunesmith.models.load import Loaded, load_model, load_tokenizer
+from tunesmith.models.parent import parent_of
 from tunesmith.models.quantize import count
+from tunesmith.models.roles import reference_at_hand, teacher, teacher_folder
 from tunesmith.models.routing import Routers
 from tunesmith.objectives import Objective
 from tunesmith.run import Resolved, Run
@@ -25,9 +28,10 @@ from tunesmith.training.optimizers import OPTIMIZERS, split_by_rate
 from tunesmith.training.options import chosen_among_options, options_task
 from tunesmith.training.progress import Shown
 from tunesmith.training.questions import Questions, read_questions
+from tunesmith.training.reference import Reference, attached, find, with_others
 from tunesmith.training.schedules import SCHEDULES, warmup_steps
 from tunesmith.training.settle import fill, from_rows, with_preset
-from tunesmith.training.state import seed_everything
+from tunesmith.training.state import base_fingerprint, seed_everything
 from tunesmith.training.steps import FEWEST_STEPS, Order, every
 from tunesmith.training.trackers import missing_packages
 from tunesmith.training.watch import Watch, evenly
@@ -45,6 +49,7 @@ class Ready:
     questions: Questions
     base: Path
     first_lines: list[str]
+    reference: Reference | None = None
 
 
 def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown, loaded: Loaded | None = None) -> Ready:
@@ -65,12 +70,20 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown, load
         raise DataError(Problem("data.path", say("train.no_rows")))
     resolved = fill(resolved, from_rows(resolved.run, len(prepared.train)))
     run = resolved.run
+    teaching = teacher_folder(run, prepared.render.tokenizer)
 
     shown(say("train.loading"), 0, 1)
     # One base serves several methods; a preset such as qlora takes one of its own.
-    if loaded is None or loaded.quantize != run.model.quantize:
-        loaded = load_base(base, run, device, prepared.objective_of(run))
-    model = loaded
+    fits = loaded is not None and loaded.quantize == run.model.quantize
+    objective, roles = prepared.objective_of(run), {}
+    model = loaded if fits and loaded else load_base(base, run, device, objective)
+    if teaching is not None:
+        roles["teacher"] = teacher(teaching, run, dtype=model.model.dtype, device=device.place)
+    prepared = with_others(objective, prepared)
+    found, told = None, []
+    if "reference" in objective.roles:
+        found, told = _reference(resolved, model, prepared, device, base=base, shown=shown)
+        prepared = attached(prepared, found.values)
     # Before the method draws an adapter, and the same on every rank, so that all start from one.
     seed_everything(run.train.seed)
     method = METHODS.make(run.method)
@@ -83,10 +96,26 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown, load
     if room.checkpointing:
         model.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     resolved = fill(resolved, _chosen(device, room))
-    work = _work(resolved, prepared, model, method=method, device=device)
+    work = _work(resolved, prepared, model, method=method, device=device, roles=roles)
     watch = _watch(work, prepared)
     asked = Questions(questions, prepared.render, run, work.objective)
-    return Ready(resolved, prepared, work, watch, asked, base, _first_lines(resolved, work, watch))
+    parent = parent_of(run.model.path)
+    told = [*([parent.told()] if parent else []), *told]
+    return Ready(resolved, prepared, work, watch, asked, base, [*told, *_first_lines(resolved, work, watch)], found)
+
+
+def _reference(
+    resolved: Resolved, model: Loaded, prepared: Prepared, device: Device, *, base: Path, shown: Shown
+) -> tuple[Reference, list[str]]:
+    """The reference's log-probabilities of all rows that are trained, watched or measured, and what is told of them."""
+    key = {
+        "base": base_fingerprint(base),
+        "template": prepared.render.fingerprint,
+        "data": prepared.fingerprint,
+        "objective": resolved.run.objective.model_dump_json(),
+        "precision": device.precision,
+    }
+    return find(model, prepared, device, path=RunFolder(resolved.out).reference, key=key, shown=shown)
 
 
 def load_base(folder: Path, run: Run, device: Device, objective: Objective) -> Loaded:
@@ -101,7 +130,7 @@ def load_base(folder: Path, run: Run, device: Device, objective: Objective) -> L
 def _watch(work: Work, prepared: Prepared) -> Watch:
     """The evaluation. Where all held-out rows are for the proof, some of these are measured, and nothing is chosen by them."""
     keep = work.run.train.keep
-    by_options = prepared.watch and keep.evaluate > 0 and work.objective.head == "language" and chosen_among_options(keep)
+    by_options = prepared.watch and keep.evaluate > 0 and work.objective.head == "language" and chosen_among_options(work.run)
     return Watch(
         work.model,
         work.objective,
@@ -113,7 +142,16 @@ def _watch(work: Work, prepared: Prepared) -> Watch:
         budget=work.micro_tokens,
         task=options_task(work.run, prepared) if by_options else None,
         only_measured=not prepared.watch,
+        roles=_watching(work),
     )
+
+
+def _watching(work: Work) -> dict[str, Any]:
+    """The models that an evaluation has beside the policy: the reference itself, where it is at hand."""
+    if "reference" not in work.objective.roles:
+        return work.roles
+    reference = reference_at_hand(work.model.model, work.model.layout, work.method)
+    return work.roles | ({"reference": reference} if reference else {})
 
 
 def _chosen(device: Device, room: devices.Room) -> dict[str, tuple[Any, str]]:
@@ -128,7 +166,7 @@ def _chosen(device: Device, room: devices.Room) -> dict[str, tuple[Any, str]]:
     return {path: (value, reasons.get(path, "")) for path, value in values.items()}
 
 
-def _work(resolved: Resolved, prepared: Prepared, model: Loaded, *, method: Any, device: Device) -> Work:
+def _work(resolved: Resolved, prepared: Prepared, model: Loaded, *, method: Any, device: Device, roles: dict[str, Any]) -> Work:
     run, train_ = resolved.run, resolved.run.train
     named = [(name, parameter) for name, parameter in model.model.named_parameters() if parameter.requires_grad]
     assert train_.batch and train_.learning_rate and train_.micro_tokens, "open values were filled above"
@@ -157,6 +195,7 @@ def _work(resolved: Resolved, prepared: Prepared, model: Loaded, *, method: Any,
         total=total,
         evaluate_every=every(keep.evaluate, total),
         save_every=every(keep.save, total),
+        roles=roles,
     )
 
 

@@ -14,10 +14,13 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from tunesmith.data.lengths import default_limit
 from tunesmith.data.render import Render
 from tunesmith.errors import DiskError
 from tunesmith.examples import Outputs
 from tunesmith.methods import Method
+from tunesmith.models.parent import parent_of
+from tunesmith.objectives import Objective
 from tunesmith.run import Run
 from tunesmith.training.checkpoint import fsync
 from tunesmith.words import say
@@ -39,6 +42,8 @@ class Saver:
     """The outputs of a classification head."""
     kept_head: bool = False
     """Whether that head came with the base."""
+    objective: Objective | None = None
+    """What else a saved model needs beside it is the objective's to say."""
     fitted: dict[str, Any] = field(default_factory=dict)
     """What was fitted on the watched rows at the end."""
 
@@ -78,6 +83,11 @@ class Saver:
         if self.outputs is not None:
             facts["outputs"] = {"names": list(self.outputs.names), "problem": self.outputs.problem, "kept": self.kept_head}
         facts |= {"fitted": self.fitted} if self.fitted else {}
+        parent = parent_of(run.model.path)
+        facts |= {"parent": parent.to_json()} if parent else {}
+        if self.objective is not None:
+            longest = run.data.max_length or default_limit(self.render.tokenizer.model_max_length)
+            self.objective.beside(folder, self.model.config, longest)
         (folder / "tunesmith.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
 
     def _generation(self) -> Any:

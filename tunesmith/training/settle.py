@@ -7,7 +7,7 @@ from typing import Any
 
 from tunesmith.methods import METHODS
 from tunesmith.run import Origin, Resolved, Run
-from tunesmith.spec import Spec
+from tunesmith.spec import OBJECTIVES, Spec
 from tunesmith.training.optimizers import OPTIMIZERS
 from tunesmith.training.steps import batch_size
 from tunesmith.words import say
@@ -69,7 +69,10 @@ def default_rate(run: Run) -> tuple[float, str]:
     text = say(reason, method=run.method.name, source=method.source)
     if factor != 1:
         text += say("plan.reason_rate_factor", factor=f"{factor:g}", optimizer=run.train.optimizer.name)
-    return float(f"{method.learning_rate * factor:.6g}"), text
+    slower = OBJECTIVES.get(run.objective.name).rate_factor
+    if slower != 1:
+        text += say("plan.reason_rate_objective", factor=f"{slower:g}", objective=run.objective.name)
+    return float(f"{method.learning_rate * factor * slower:.6g}"), text
 
 
 def started_with(run: Run) -> Derived:

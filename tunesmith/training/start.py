@@ -18,7 +18,7 @@ from tunesmith.training import device as devices
 from tunesmith.training.checkpoint import Checkpoints
 from tunesmith.training.device import GIB
 from tunesmith.training.disk import disk_of
-from tunesmith.training.health import Spikes
+from tunesmith.training.health import Falling, Spikes
 from tunesmith.training.look import Looker
 from tunesmith.training.loop import Position, fit
 from tunesmith.training.progress import Shown
@@ -111,7 +111,10 @@ def _run(ready: Ready, folder: RunFolder, told: Told, *, resume: bool, plan: str
 def _train(ready: Ready, folder: RunFolder, record: Record, told: Told, *, resume: bool) -> None:
     work, device, tell = ready.work, ready.work.device, told.tell
     at, spikes = Position(), Spikes()
-    parts: dict[str, Any] = {"position": at, "spikes": spikes, "best": ready.watch.best, "record": record}
+    falling = Falling()
+    parts: dict[str, Any] = {"position": at, "spikes": spikes, "falling": falling, "best": ready.watch.best, "record": record}
+    if ready.reference is not None:
+        parts["reference"] = ready.reference
     if device.scale is not None:
         parts["scale"] = device.scale
     whose = identity(work.run, ready.prepared.fingerprint, base_fingerprint(ready.base), work.micro_tokens)
@@ -124,6 +127,7 @@ def _train(ready: Ready, folder: RunFolder, record: Record, told: Told, *, resum
         ready.base,
         work.method,
         outputs=work.objective.outputs,
+        objective=work.objective,
         kept_head=work.model.kept_head,
     )
     seed_everything(work.run.train.seed, device.rank)
@@ -142,7 +146,8 @@ def _train(ready: Ready, folder: RunFolder, record: Record, told: Told, *, resum
         tell=tell,
     )
     showing: Any = told.shown if device.main else _silent
-    fit(work, at, spikes=spikes, record=record, look=look, save=save, stopped=told.stopped, tell=tell, shown=showing)
+    health: Any = {"spikes": spikes, "falling": falling}
+    fit(work, at, **health, record=record, look=look, save=save, stopped=told.stopped, tell=tell, shown=showing)
     if device.main:
         fitted = fit_classes(work.model, work.objective, ready.prepared.watch) if work.objective.head == "classes" else {}
         replace(saver, fitted=fitted)(folder.model, at.step)
@@ -211,6 +216,8 @@ def _open_folder(ready: Ready, folder: RunFolder, *, plan: str | None, resume: b
     else:
         # First, because this is the file by which a folder is known to hold a run, and can be continued.
         write_whole(folder.run_yaml, ready.resolved.dump())
+    if ready.reference is not None:
+        ready.reference.write(folder.reference)
     if folder.ledger.exists():
         return
     ledger = ready.prepared.ledger

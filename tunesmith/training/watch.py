@@ -24,6 +24,7 @@ from tunesmith.run import Generate, Keep
 from tunesmith.training.device import Device
 from tunesmith.training.options import choices_score
 from tunesmith.training.questions import written
+from tunesmith.training.ranks import OverRanks
 from tunesmith.words import say
 
 MOST_ANSWERS = 64
@@ -36,19 +37,29 @@ def evenly(items: Sequence[Item], most: int) -> list[Item]:
 
 
 def held_out_loss(
-    model: Loaded, objective: Objective, items: Sequence[Item], device: Device, *, budget: int, stopped: Callable[[], bool]
+    model: Loaded,
+    objective: Objective,
+    items: Sequence[Item],
+    device: Device,
+    *,
+    budget: int,
+    stopped: Callable[[], bool],
+    roles: dict[str, Any] | None = None,
 ) -> dict[str, float] | None:
     """The objective's metrics over ``items``, every unit counting the same; None when ``stopped`` said so on the way."""
     examples = [item.tokens for item in items]
     cuts = cut(examples, budget, padded=model.layout == "padded", parts=device.world)
     sums: dict[str, Ratio] = {}
+    models = {"policy": model.model, **(roles or {})}
     model.model.eval()
     with torch.no_grad(), device.autocast():
-        for chosen in cuts[device.rank :: device.world]:
+        mine = cuts[device.rank :: device.world]
+        batches = [model.lay(Batch.grow([examples[index] for index in chosen], unit=objective.unit)) for chosen in mine]
+        objective.prepare(models, batches, OverRanks(device))
+        for batch in batches:
             if device.world == 1 and stopped():
                 return None
-            batch = model.lay(Batch.grow([examples[index] for index in chosen], unit=objective.unit))
-            for name, ratio in objective.loss({"policy": model.model}, batch).metrics.items():
+            for name, ratio in objective.loss(models, batch).metrics.items():
                 sums[name] = sums.get(name, Ratio(0.0, 0.0)) + ratio
     return {name: ratio.value for name, ratio in device.merge(sums).items()}
 
@@ -118,13 +129,17 @@ class Watch:
     """The rows with their options, for a metric of choices."""
     only_measured: bool = False
     """Whether the rows are those of the proof, because there are too few for both: nothing is chosen by them."""
+    roles: dict[str, Any] = field(default_factory=dict)
+    """The models beside the policy."""
     best: Best = field(init=False)
     _metric: Any = None
 
     def __post_init__(self) -> None:
-        if self.keep.best_by != "loss":
+        own = self.objective.measured()
+        if self.keep.best_by != "loss" and self.keep.best_by not in own:
             self._metric = _metric(self.keep.best_by)
-        self.best = Best(self.keep, higher=self._metric is not None and self._metric.higher)
+        higher = self._metric.higher if self._metric else own.get(self.keep.best_by, False)
+        self.best = Best(self.keep, higher=higher)
 
     @property
     def used(self) -> bool:
@@ -133,7 +148,8 @@ class Watch:
 
     def evaluate(self, stopped: Callable[[], bool]) -> dict[str, float] | None:
         """The numbers of one evaluation; None when it was stopped."""
-        found = held_out_loss(self.model, self.objective, self.items, self.device, budget=self.budget, stopped=stopped)
+        how: Any = {"budget": self.budget, "stopped": stopped, "roles": self.roles}
+        found = held_out_loss(self.model, self.objective, self.items, self.device, **how)
         if found is None or self._metric is None or self.only_measured:
             return found
         score = self._score(found, lambda: self.device.world == 1 and stopped())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from tunesmith.data.asking import judged
 from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.data.turns import ANOTHER_TASK, inside, pairs, system_turn, text_of
 from tunesmith.examples import Chat, Turn
@@ -25,7 +26,7 @@ class Alpaca(Reader):
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
         """It has instruction and output."""
-        return {"instruction", "output"} <= columns and not columns & ANOTHER_TASK
+        return {"instruction", "output"} <= columns and not columns & ANOTHER_TASK and not judged(columns, row)
 
     def read(self, row: Row) -> Chat:
         """The question is the last one, after the history."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from tunesmith.data.asking import judged
 from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.data.turns import ANOTHER_TASK, CHOICES, pairs, system_turn, text_of
 from tunesmith.examples import Chat, Turn
@@ -33,11 +34,13 @@ class Completion(Reader):
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
         """It has one of the usual pairs of names, and nothing that makes question and answer alone too little."""
-        return any(columns.issuperset(pair) for pair in _PAIRS) and not columns & _OTHERS
+        return any(columns.issuperset(pair) for pair in _PAIRS) and not columns & _OTHERS and not judged(columns, row)
 
     def read(self, row: Row) -> Chat:
         """The first of the pairs that the row has."""
-        asked, answered = next((pair for pair in _PAIRS if pair[0] in row and pair[1] in row), _PAIRS[0])
+        there = [pair for pair in _PAIRS if pair[0] in row and pair[1] in row] or [_PAIRS[0]]
+        # A row that is only asked has all fields, but only its own hold something.
+        asked, answered = next((pair for pair in there if row.get(pair[0]) not in (None, "")), there[0])
         question, answer, system = text_of(row, asked), text_of(row, answered), system_turn(row)
         turns = (*system, *pairs(row), Turn("user", question), Turn("assistant", answer))
         names = {"question": question, "answer": answer, **({"system": system[0].content} if system else {})}

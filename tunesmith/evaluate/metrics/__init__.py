@@ -22,15 +22,20 @@ class Metric:
     """Base of the metrics. A plain average needs only ``score``; others say what adds up and what is made of the sums."""
 
     name: ClassVar[str]
-    reads: ClassVar[Literal["text", "choice", "nll", "options", "number"]] = "text"
+    reads: ClassVar[Literal["text", "choice", "nll", "options", "number", "rank", "pair", "reward", "judged"]] = "text"
     """What it looks at: the text a model wrote, the option it finds likeliest, its log-likelihood of the reference, the
-    log-probability of every option, or a number. Of several labels, choice and reference are lists."""
+    log-probability of every option, a number, or the rank of what was looked for. Of several labels, choice and reference
+    are lists. Or the log-likelihood of
+    the two answers of a pair; the gain of these over the base, or the gain of one judged answer.
+    """
     higher: ClassVar[bool] = True
     """Whether more is better."""
     right_or_wrong: ClassVar[bool] = False
     """Whether an item scores 0 or 1, so that McNemar's test applies."""
     adds_up: ClassVar[bool] = True
     """Whether it follows from sums over items, so that it can be resampled; another says what it is in ``over``."""
+    redrawn: ClassVar[bool] = False
+    """Whether one that does not add up can still be resampled, by ``over_draws``."""
 
     class Config(Spec):
         """No settings."""
@@ -50,6 +55,10 @@ class Metric:
     def value(self, sums: np.ndarray) -> np.ndarray:
         """The metric over the items whose statistics add up to ``sums`` [..., S]."""
         return sums[..., 0] / sums[..., 1]
+
+    def over_draws(self, predictions: np.ndarray, references: np.ndarray) -> np.ndarray:
+        """The metric over each row of drawn items [resamples, n], of one that is ``redrawn``."""
+        raise AssertionError(f"metric {self.name} has no over_draws")
 
     def over(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
         """The metric over all items."""

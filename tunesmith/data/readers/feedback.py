@@ -1,0 +1,59 @@
+"""Answers judged one by one: a conversation, or a question and its answer, with ``label`` or ``kto_tag``."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from tunesmith.data.asking import ASKING, answers, asked, flag_of, judged, known
+from tunesmith.data.readers import READERS, Reader, Row
+from tunesmith.data.turns import PICTURES, TURNS, field_problem, shown, tools_of
+from tunesmith.examples import Chat, Feedback
+
+_ANSWERS = ("completion", "answer", "response", "output")
+_ONLY_PAIRS = frozenset({"chosen", "rejected", "rejected_response"})
+
+
+@READERS.register
+class FeedbackReader(Reader):
+    """True is a desirable answer, false an undesirable one; turns end with the answer that is judged."""
+
+    gives = Feedback
+    fields: ClassVar[dict[str, str]] = {
+        "label": "whether the answer is desirable: true or false",
+        "kto_tag": "the same",
+        "completion": "the answer; also answer, response, output",
+        "answer": "the answer",
+        "response": "the answer",
+        "output": "the answer",
+        "tools": "the functions that may be called",
+        **ASKING,
+    }
+
+    @classmethod
+    def matches(cls, columns: frozenset[str], row: Row) -> bool:
+        """It has a truth value, and an answer that it is about."""
+        about = columns & {*TURNS, *_ANSWERS}
+        return judged(columns, row) and bool(about) and not columns & (PICTURES | _ONLY_PAIRS)
+
+    def read(self, row: Row) -> Feedback:
+        """The conversation with its label."""
+        turns = asked(row)
+        if turns and turns[-1].role != "assistant":
+            answer = next((name for name in _ANSWERS if row.get(name) not in (None, "")), None)
+            turns += answers(row, answer) if answer else []
+        own = {"answer": turns[-1].content} if turns and turns[-1].role == "assistant" else {}
+        return Feedback(Chat(tuple(turns), tools_of(row), known(row, turns) | own), _desirable(row))
+
+
+def _desirable(row: Row) -> bool | None:
+    """The label of a row; None where it gives none."""
+    field = "kto_tag" if row.get("kto_tag") not in (None, "") else "label"
+    value: Any = row.get(field)
+    if value in (None, ""):
+        return None
+    found = flag_of(value)
+    if found is None and str(value).strip() in ("0", "1"):
+        found = str(value).strip() == "1"
+    if found is None:
+        raise field_problem(field, "reader.not_flag", seen=shown(value))
+    return found

@@ -1,0 +1,62 @@
+"""Preference pairs: chosen and rejected as texts, as turns or as whole conversations, with what both answer."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from tunesmith.data.asking import ASKING, answers, asked, known
+from tunesmith.data.finishing import common_turns
+from tunesmith.data.readers import READERS, Reader, Row
+from tunesmith.data.turns import PICTURES, field_problem, shown, tools_of
+from tunesmith.examples import Chat, Preference
+
+
+@READERS.register
+class PreferenceReader(Reader):
+    """Answers that hold the whole conversation each begin with the prompt, which is found by comparing them."""
+
+    gives = Preference
+    fields: ClassVar[dict[str, str]] = {
+        "chosen": "the better answer: a text, a turn, or the whole conversation",
+        "rejected": "the worse answer, in the same form; also rejected_response, beside messages that end with the better one",
+        "rejected_response": "the worse answer",
+        "response": "the better answer, beside rejected_response",
+        "margin": "how much better the chosen answer is, a number; may be missing",
+        "tools": "the functions that may be called",
+        **ASKING,
+    }
+
+    @classmethod
+    def matches(cls, columns: frozenset[str], row: Row) -> bool:
+        """It has both answers."""
+        swift = "rejected_response" in columns and bool(columns & {"messages", "response"})
+        return ({"chosen", "rejected"} <= columns or swift) and not columns & PICTURES
+
+    def read(self, row: Row) -> Preference:
+        """The pair; what its two sides begin with in common is the prompt."""
+        turns = asked(row)
+        rejected = answers(row, "rejected_response" if row.get("rejected_response") not in (None, "") else "rejected")
+        if row.get("chosen") not in (None, ""):
+            chosen = answers(row, "chosen")
+        elif row.get("response") not in (None, ""):
+            chosen = answers(row, "response")
+        else:
+            end = next((n for n in range(len(turns), 0, -1) if turns[n - 1].role == "user"), len(turns))
+            turns, chosen = turns[:end], turns[end:]
+        if {side[0].role for side in (chosen, rejected) if side} - {"assistant"}:
+            system = [turn for turn in turns if turn.role == "system" and turn not in (*chosen, *rejected)]
+            common = common_turns(chosen, rejected)
+            turns, chosen, rejected = [*system, *chosen[:common]], chosen[common:], rejected[common:]
+        prompt = Chat(tuple(turns), tools_of(row))
+        return Preference(prompt, tuple(chosen), tuple(rejected), _margin(row), known(row, turns))
+
+
+def _margin(row: Row) -> float | None:
+    """The margin of a row; None where it gives none."""
+    value = row.get("margin")
+    if value in (None, ""):
+        return None
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise field_problem("margin", "reader.not_number", seen=shown(value)) from None

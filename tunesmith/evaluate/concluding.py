@@ -1,0 +1,56 @@
+"""From records to a proof: they are judged, and items.jsonl and proof.json are written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from tunesmith.evaluate.judge import judge, metric, rows_of
+from tunesmith.evaluate.proof import Proof
+from tunesmith.evaluate.statistics import LEVEL, RESAMPLES
+from tunesmith.folder import RunFolder, write_whole
+from tunesmith.run import Run
+
+NOTHING: dict[str, Any] = {
+    "stopped": {}, "seconds": {}, "generation": None, "options": [], "prompt": None, "shots": [], "shots_wanted": 0,
+}  # fmt: skip
+"""What a proof without written answers has to say of them."""
+
+
+def conclude(
+    folder: RunFolder,
+    run: Run,
+    records: list[dict[str, Any]],
+    names: list[str],
+    primary: str,
+    *,
+    against: str = "base",
+    **more: Any,
+) -> Proof:
+    """Judges the records, ``against`` a contender, and writes items.jsonl and proof.json."""
+    judged = judge(records, names, seed=run.train.seed)
+    compared = judged["differences"][against][primary]
+    found = {
+        "verdict": compared["verdict"],
+        "against": against,
+        "primary": primary,
+        "items": int(rows_of(records).max()) + 1,
+        "smallest_effect": compared["smallest_effect"],
+        "items_needed": compared["items_needed"],
+        **judged,
+        "higher_is_better": {name: metric(name).higher for name in names},
+        **NOTHING,
+        **more,
+        "seed": run.train.seed,
+        "resamples": RESAMPLES,
+        "level": LEVEL,
+    }
+    return written(folder, records, found)
+
+
+def written(folder: RunFolder, records: Sequence[dict[str, Any]], found: dict[str, Any]) -> Proof:
+    """The proof, once items.jsonl and proof.json hold it."""
+    write_whole(folder.items, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+    write_whole(folder.proof, json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+    return Proof(found)

@@ -1,0 +1,18 @@
+"""Share of preference pairs whose chosen answer the model finds likelier, per token, so that length does not decide."""
+
+from __future__ import annotations
+
+from tunesmith.evaluate.metrics import METRICS, Metric
+
+
+@METRICS.register
+class PairAccuracy(Metric):
+    """A prediction here is the pair of log-probabilities per token (nats) of the chosen and the rejected answer."""
+
+    reads = "pair"
+    right_or_wrong = True
+
+    def score(self, prediction: tuple[float, float], reference: str) -> float:
+        """1, 0, or a half for a tie."""
+        chosen, rejected = prediction
+        return 0.5 if chosen == rejected else float(chosen > rejected)

@@ -1,0 +1,21 @@
+"""Share of preference pairs whose chosen answer gained more than the rejected one: DPO's implicit reward, log p - log p_base.
+
+Rafailov et al. 2023, eq. 5. The base itself gains nothing on either side, which is a tie: it stands at one half.
+"""
+
+from __future__ import annotations
+
+from tunesmith.evaluate.metrics import METRICS, Metric
+
+
+@METRICS.register
+class RewardAccuracy(Metric):
+    """A prediction here is the pair of implicit rewards (nats) of the chosen and the rejected answer."""
+
+    reads = "reward"
+    right_or_wrong = True
+
+    def score(self, prediction: tuple[float, float], reference: str) -> float:
+        """1, 0, or a half for a tie."""
+        gained, other = prediction
+        return float((gained > other) + 0.5 * (gained == other))

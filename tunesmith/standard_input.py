@@ -1,0 +1,33 @@
+"""What a person or a pipe types: rows as JSON lines, or one line of a conversation."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from tunesmith.errors import SpecError
+from tunesmith.words import say
+
+
+def rows_of_input() -> dict[str, dict[str, Any]]:
+    """The rows by the place that messages name."""
+    rows = {}
+    for number, line in enumerate(sys.stdin, start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                row = None
+            if not isinstance(row, dict):
+                raise SpecError(say("cli.not_json_line", line=number))
+            rows[f"-:{number}"] = row
+    return rows
+
+
+def asked_line() -> str | None:
+    """The next line of a conversation; None where it ends."""
+    try:
+        return input(say("cli.chat_you")).strip() or None
+    except EOFError:
+        return None

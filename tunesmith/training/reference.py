@@ -1,0 +1,133 @@
+"""The reference's log-probabilities: taken once from the base as it was loaded, before the method touches it, and kept on disk.
+
+Whatever the method does to the model later, the reference cannot drift, and it costs no memory. The file says of which base,
+template and data it is; a checkpoint holds its hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from tunesmith.batch import Tokens
+from tunesmith.data.prepare import Item, Prepared
+from tunesmith.errors import CheckpointError
+from tunesmith.evaluate.score import likelihoods
+from tunesmith.folder import write_whole
+from tunesmith.models.load import Loaded
+from tunesmith.objectives import Objective
+from tunesmith.training.device import Device
+from tunesmith.training.progress import Shown
+from tunesmith.words import say
+
+COLUMN, MATE = "reference", "mismatched"
+
+
+@dataclass
+class Reference:
+    """``values`` are log-probabilities (nats) of the sequences, in their order; ``key`` says whose they are."""
+
+    values: np.ndarray
+    key: dict[str, str]
+
+    def write(self, path: Path) -> None:
+        """Writes the file, whole."""
+        write_whole(path, save({"logprobs": self.values}, metadata={"key": json.dumps(self.key)}))
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"sha256": hashlib.sha256(self.values.tobytes()).hexdigest()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """CheckpointError where the checkpoint was trained with other values."""
+        if state != self.state():
+            raise CheckpointError(say("train.other_reference"))
+
+
+def with_others(objective: Objective, prepared: Prepared) -> Prepared:
+    """``prepared`` with what rows need of each other."""
+
+    def across(items: list[Item]) -> list[Item]:
+        rows = objective.across([item.tokens for item in items])
+        return [replace(item, tokens=row) for item, row in zip(items, rows, strict=True)]
+
+    return replace(prepared, train=across(prepared.train), watch=across(prepared.watch), proof=across(prepared.proof))
+
+
+def find(
+    model: Loaded, prepared: Prepared, device: Device, *, path: Path, key: dict[str, str], shown: Shown
+) -> tuple[Reference, list[str]]:
+    """The values in the file at ``path`` where they are of this ``key``, else computed; and what a person is told."""
+    sequences = list(_sequences(prepared))
+    found, fault = _read(path, key)
+    if found is not None and len(found) == len(sequences):
+        return Reference(found, key), [say("train.reference_read", path=path)]
+    told = say("train.reference_computed", count=f"{len(sequences):,}")
+    # Rows and mates hold other columns, and none is needed here.
+    parts = [[replace(one, columns={}) for one in item.tokens] for item in _items(prepared)]
+    parts += [[replace(mate, columns={})] for mate in _mates(prepared)]
+    with device.autocast():
+        rows = likelihoods(model, parts, progress=lambda done, of: shown(say("train.reference"), done, of))
+    return Reference(-np.concatenate([row[:, 0] for row in rows]), key), [*([fault] if fault else []), told]
+
+
+def attached(prepared: Prepared, values: np.ndarray) -> Prepared:
+    """``prepared`` with a value for each sequence, and for each that a row took from another, as its column."""
+    own = sum(len(item.tokens) for item in _items(prepared))
+    first, mates = iter(values[:own].tolist()), iter(values[own:].tolist())
+
+    def with_value(tokens: Tokens) -> Tokens:
+        columns = {**tokens.columns, COLUMN: next(first)}
+        if MATE in columns:
+            columns[MATE] = replace(columns[MATE], columns={COLUMN: next(mates)})
+        return replace(tokens, columns=columns)
+
+    def part(items: list[Item]) -> list[Item]:
+        return [replace(item, tokens=tuple(map(with_value, item.tokens))) for item in items]
+
+    return replace(prepared, train=part(prepared.train), watch=part(prepared.watch), proof=part(prepared.proof))
+
+
+def _items(prepared: Prepared) -> Iterator[Item]:
+    yield from (*prepared.train, *prepared.watch, *prepared.proof)
+
+
+def _mates(prepared: Prepared) -> Iterator[Tokens]:
+    return (tokens.columns[MATE] for item in _items(prepared) for tokens in item.tokens if MATE in tokens.columns)
+
+
+def _sequences(prepared: Prepared) -> Iterator[Tokens]:
+    yield from (tokens for item in _items(prepared) for tokens in item.tokens)
+    yield from _mates(prepared)
+
+
+def _read(path: Path, key: dict[str, str]) -> tuple[np.ndarray | None, str | None]:
+    """The values of the file, or why it is of no use."""
+    if not path.is_file():
+        return None, None
+    try:
+        with safe_open(path, "np") as file:
+            known, values = json.loads(file.metadata()["key"]), file.get_tensor("logprobs")
+    except (SafetensorError, KeyError, TypeError, ValueError):
+        return None, say("train.reference_damaged", path=path)
+    changed = [name for name in key if known.get(name) != key[name]]
+    return (None, say("train.reference_changed", what=", ".join(changed))) if changed else (values, None)
+
+
+def blank(objective: Objective, items: Sequence[Item]) -> list[Item]:
+    """``items`` as if the reference had been asked, for a trial without it."""
+    rows = objective.across([item.tokens for item in items])
+    return [replace(item, tokens=tuple(_blank(tokens) for tokens in row)) for item, row in zip(items, rows, strict=True)]
+
+
+def _blank(tokens: Tokens) -> Tokens:
+    mate = {MATE: replace(tokens.columns[MATE], columns={COLUMN: 0.0})} if MATE in tokens.columns else {}
+    return replace(tokens, columns={**tokens.columns, COLUMN: 0.0, **mate})
