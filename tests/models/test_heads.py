@@ -168,6 +168,9 @@ def test_what_cannot_carry_the_head_is_refused_with_the_way_out(tmp_path: Path) 
     sides.save_pretrained(tmp_path / "t5")
     with pytest.raises(ModelError, match="is an encoder with a decoder, and this objective puts its head on"):
         loaded(tmp_path / "t5")
+    how = {"n_embd": 16, "n_layer": 1, "n_head": 2, "dff": 16, "n_positions": 64}
+    with pytest.raises(ModelError, match="CTRLForSequenceClassification finds the last token of a row in a way of its own"):
+        loaded(encoder(tmp_path / "ctrl", "ctrl", **how))
 
 
 def test_half_a_model_is_not_taken_for_a_whole_one(tmp_path: Path) -> None:

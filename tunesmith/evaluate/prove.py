@@ -151,7 +151,9 @@ def base_of(folder: RunFolder, run: Run, tuned: Loaded) -> Iterator[Loaded]:
     from tunesmith.models.load import load_run
 
     method = METHODS.make(run.method)
-    if method.adapter and not method.rewrites_base:
+    # A head that is trained beside an adapter of ours stays when that is off.
+    switches = method.adapter and not method.rewrites_base and OBJECTIVES.get(run.objective.name).head == "language"
+    if switches:
         with tuned.model.disable_adapter():
             yield tuned
     else:

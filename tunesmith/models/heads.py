@@ -118,6 +118,9 @@ def load_headed(folder: Path, config: Any, head: Head, outputs: Outputs | None, 
     with _quiet():
         how |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
         model, told = class_of(config, head).from_pretrained(folder, config=config, **how)
+    if kind_of(config) == "decoder" and score_of(model) is None:
+        # It would look for a row's last token by the padding's id, or by its place.
+        raise ModelError(Problem(str(folder), say("heads.pools_itself", name=type(model).__name__)))
     own = tuple(f"{name}." for name in head_parts(model))
     changed = [name for name, *_ in told["mismatched_keys"] if not name.startswith(own)]
     # A pooler on top of the trunk is often left out of a checkpoint; anything else that lacks is another model.

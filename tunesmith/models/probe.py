@@ -15,7 +15,7 @@ import torch
 from tunesmith.batch import Batch, Tokens
 from tunesmith.errors import ModelError
 from tunesmith.models.forest import NAME
-from tunesmith.models.heads import head_of, score_of
+from tunesmith.models.heads import head_of
 from tunesmith.models.views import inputs_of, makes_own_logits, see
 
 CUT = 8
@@ -42,8 +42,6 @@ def settle(model: Any, tolerance: float) -> tuple[str, str]:
     """The layout for ``model``, ``forest`` or ``padded``, and the reason. Also finds heads that need the model's own logits."""
     windows = _windows(model.config.get_text_config().to_dict())
     language = head_of(model) == "language"
-    if head_of(model) == "classes" and score_of(model) is None:
-        return "padded", "this class pools by itself, a row at a time"
     small = _small_model(model)
     if small is None and windows:
         return "padded", f"no small copy could be built to try {', '.join(windows)}"
