@@ -17,12 +17,11 @@ from tunesmith.data.rows import chosen_rows
 from tunesmith.errors import Problem, SpecError
 from tunesmith.evaluate import class_rivals
 from tunesmith.evaluate.classes import Choice, Meaning, outputs_of
-from tunesmith.evaluate.concluding import written
-from tunesmith.evaluate.judge import item_scores, judge, metric, rows_of
+from tunesmith.evaluate.concluding import conclude
+from tunesmith.evaluate.judge import item_scores, metric
 from tunesmith.evaluate.metrics import METRICS, Metric, names_of
 from tunesmith.evaluate.proof import Proof
 from tunesmith.evaluate.prove import Progress, prepared_again
-from tunesmith.evaluate.statistics import LEVEL, RESAMPLES
 from tunesmith.evaluate.task import MOST_TRAINING_ROWS, evenly
 from tunesmith.examples import Labelled, Outputs
 from tunesmith.folder import RunFolder
@@ -57,31 +56,9 @@ def prove_classes(folder: RunFolder, *, items: int, progress: Progress | None = 
         contest.model("base", load_run(folder, tuned=False), tell)
     contest.model("tuned", tuned, tell)
     records = contest.records(names)
-    judged = judge(records, names, seed=run.train.seed)
-    compared = judged["differences"][AGAINST][primary]
-    found = {
-        "verdict": compared["verdict"],
-        "against": AGAINST,
-        "primary": primary,
-        "primary_reason": reason,
-        "items": int(rows_of(records).max()) + 1,
-        "smallest_effect": compared["smallest_effect"],
-        "items_needed": compared["items_needed"],
-        **judged,
-        "higher_is_better": {name: metric(name).higher for name in names},
-        "stopped": {},
-        "seconds": contest.seconds,
-        "generation": None,
-        "options": list(outputs.names),
-        "shots": [],
-        "shots_wanted": 0,
-        "seed": run.train.seed,
-        "resamples": RESAMPLES,
-        "level": LEVEL,
-        "fingerprint": prepared.fingerprint,
-        "classes": contest.classes(tuned.facts.get("fitted", {})),
-    }
-    return written(folder, records, found)
+    more = {"primary_reason": reason, "seconds": contest.seconds, "options": list(outputs.names)}
+    more |= {"fingerprint": prepared.fingerprint, "classes": contest.classes(tuned.facts.get("fitted", {}))}
+    return conclude(folder, run, records, names, primary, against=AGAINST, **more)
 
 
 def _metrics(run: Run, outputs: Outputs) -> tuple[list[str], str, str]:
