@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from tunesmith.evaluate.judge import judge, metric, rows_of
@@ -46,11 +45,6 @@ def conclude(
         "resamples": RESAMPLES,
         "level": LEVEL,
     }
-    return written(folder, records, found)
-
-
-def written(folder: RunFolder, records: Sequence[dict[str, Any]], found: dict[str, Any]) -> Proof:
-    """The proof, once items.jsonl and proof.json hold it."""
     write_whole(folder.items, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
     write_whole(folder.proof, json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
     return Proof(found)

@@ -11,6 +11,7 @@ from tunesmith.cuts import cut
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.data.split import WATCHED
 from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.evaluate.task import evenly
 from tunesmith.folder import RunFolder
 from tunesmith.methods import METHODS
 from tunesmith.models.hub import folder_of
@@ -34,7 +35,7 @@ from tunesmith.training.settle import fill, from_rows, with_preset
 from tunesmith.training.state import base_fingerprint, seed_everything
 from tunesmith.training.steps import FEWEST_STEPS, Order, every
 from tunesmith.training.trackers import missing_packages
-from tunesmith.training.watch import Watch, evenly
+from tunesmith.training.watch import Watch
 from tunesmith.words import say
 
 

@@ -16,7 +16,7 @@ from tunesmith.data.render import Render
 from tunesmith.errors import Problem, SpecError
 from tunesmith.evaluate.classes import classes_score
 from tunesmith.evaluate.metrics import METRICS
-from tunesmith.evaluate.task import Task
+from tunesmith.evaluate.task import Task, evenly
 from tunesmith.examples import Chat
 from tunesmith.models.load import Loaded
 from tunesmith.objectives import Objective
@@ -29,11 +29,6 @@ from tunesmith.words import say
 
 MOST_ANSWERS = 64
 """Watched rows that are answered in writing; more would cost more time than they add to the decision."""
-
-
-def evenly(items: Sequence[Item], most: int) -> list[Item]:
-    """At most this many items, spread over all."""
-    return list(items) if len(items) <= most else [items[index * len(items) // most] for index in range(most)]
 
 
 def held_out_loss(
