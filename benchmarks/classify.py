@@ -11,18 +11,16 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
+from tables import measured_with, write
+
 ARMS = {"trainer": "transformers.Trainer", "tunesmith": "tunesmith"}
 BATCH, RATE, WARMUP, DECAY = 32, 5e-5, 0.1, 0.01
 
@@ -163,23 +161,12 @@ def compare(given: argparse.Namespace) -> None:
                 found[arm].append(json.loads(done.stdout.strip().splitlines()[-1]))
                 print(arm, seed, found[arm][-1], flush=True)
         count = len(json.loads(train.read_text(encoding="utf-8")))
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers"))
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE).stdout.strip()
-    told = f"{date.today()}, commit {commit}, Python {platform.python_version()}, {versions}; {count} rows, "
+    told = f"{measured_with('torch', 'transformers')}; {count} rows, "
     told += f"{given.epochs:g} epochs, batch {BATCH}, learning rate {RATE:g}, fp32, {given.seeds} seeds."
     lines = table(found, told)
     print("\n".join(lines))
     if given.limit is None:
-        write(lines)
-
-
-def write(lines: list[str]) -> None:
-    """Replaces the part of README.md between the markers."""
-    file = HERE / "README.md"
-    before, rest = file.read_text(encoding="utf-8").split("<!-- classify -->\n")
-    after = rest.split("<!-- /classify -->\n")[1]
-    text = "\n".join(lines)
-    file.write_text(f"{before}<!-- classify -->\n{text}\n<!-- /classify -->\n{after}", encoding="utf-8")
+        write("classify", lines)
 
 
 if __name__ == "__main__":

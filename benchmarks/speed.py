@@ -11,18 +11,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from tables import measured_with, write
 from transformers import TrainerCallback
 
 HERE = Path(__file__).parent
@@ -249,10 +247,8 @@ def main() -> None:
         print(json.dumps(measure(given.arm, given.set or "reviews", given.data, given.rows)))
         return
     rate = matrix_rate()
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE).stdout.strip()
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "peft", "trl"))
     lines = [
-        f"{date.today()}, commit {commit}, {versions}, Python {platform.python_version()};",
+        f"{measured_with('torch', 'transformers', 'peft', 'trl')};",
         f"{given.rows} rows, {given.rounds} interleaved rounds, {ROWS_PER_STEP} rows a step,",
         f"LoRA rank {RANK} on all linear layers, fp32, SmolLM2-135M; 2 cores, matrix product {rate / 1e9:.0f} GFLOP/s.",
         "",
@@ -265,15 +261,6 @@ def main() -> None:
                 print(f"{name} round {number + 1} {arm}: {results[arm][-1]['tokens_per_second']:.0f} tokens/s", flush=True)
         lines += table(name, results, rate)
         write("speed", lines)  # after each set, so that a long run that is broken off leaves what it has
-
-
-def write(section: str, lines: list[str]) -> None:
-    """Replaces the part of README.md between the section's markers."""
-    file = HERE / "README.md"
-    text = file.read_text(encoding="utf-8")
-    before, rest = text.split(f"<!-- {section} -->\n")
-    after = rest.split(f"<!-- /{section} -->\n")[1]
-    file.write_text(f"{before}<!-- {section} -->\n" + "\n".join(lines) + f"<!-- /{section} -->\n{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import sys
 import time
 from datetime import date
 
-from speed import write
+from tables import write
 
 ROUNDS = 15
 CASES = {
