@@ -72,6 +72,7 @@ def shape(folder: Path, run: Run) -> Shape:
 
     from tunesmith.models.heads import class_of, with_outputs
     from tunesmith.models.load import kind_of
+    from tunesmith.models.places import longest_row
 
     trust, head = run.model.trust_remote_code, OBJECTIVES.get(run.objective.name).head
     try:
@@ -98,16 +99,11 @@ def shape(folder: Path, run: Run) -> Shape:
         changed = method.apply(model)
     trainable = sum(parameter.numel() for parameter in changed.parameters() if parameter.requires_grad)
     text = config.get_text_config().to_dict()
-    # T5 keeps a number of positions in its config, but sees distances alone, and has no longest row.
-    relative = text.get("relative_attention_num_buckets")
-    limit = None if relative else text.get("max_position_embeddings") or text.get("n_positions")
-    for name, part in model.named_modules():
-        if limit and name.endswith("position_embeddings") and vars(part).get("padding_idx") is not None:
-            limit -= vars(part)["padding_idx"] + 1  # RoBERTa counts positions from behind the padding's
+    limit = longest_row(model, text)
     # What a method adds is not in the headers; the base's weights are, whatever the class makes of them.
     base = weights_in(folder) if (folder / "config.json").is_file() else before
     own = sum(parameter.numel() for parameter in changed.parameters()) - before
-    limit = int(limit) - method.virtual_tokens if limit else None
+    limit = limit - method.virtual_tokens if limit else None
     return Shape(changed, base + own, trainable, limit, int(text.get("vocab_size") or 0), linear)
 
 

@@ -152,6 +152,8 @@ def questions_there(run: Run) -> Iterator[Problem]:
     if run.prove.prompt is not None and not Path(run.prove.prompt).is_file():
         yield Problem("prove.prompt", say("plan.no_prompt", value=repr(run.prove.prompt)))
     objective = OBJECTIVES.get(run.objective.name)
+    if run.prove.prompt is not None and objective.gives in ("scores", "vectors"):
+        yield Problem("prove.prompt", say("cloze.no_prompt", objective=objective.name))
     if run.questions and objective.gives in ("scores", "vectors"):
         yield Problem("questions", say("reward.no_questions", objective=objective.name))
     if isinstance(run.questions, str) and run.questions and not Path(run.questions).is_file():

@@ -187,7 +187,8 @@ class Prove(Spec):
     """Training rows shown in the prompt of the few-shot base; 0 leaves that rival out."""
     prompt: str | None = None
     """A file with a hard prompt, under which the base is scored too, without and with the examples; ``{question}`` and other
-    columns of the rows may stand in it."""
+    columns of the rows may stand in it. For classes of a masked model a cloze: ``{text} It was [MASK].``, and above a line
+    ``---`` the words of each label (``label: word``)."""
     metrics: Annotated[tuple[str, ...], _ONE_OR_MORE] = ()
     """Metrics by name; chosen from the answers when not given."""
     primary: str | None = None

@@ -150,7 +150,11 @@ def prove(
     gives = OBJECTIVES.get(asked.objective.name).gives
     if gives == "answers":
         return score(folder, items=items, shots=shots, prompt=prompt, progress=progress)
-    others = {"classes": prove_classes, "scores": prove_scores, "vectors": prove_vectors}
+    if gives == "classes":
+        return prove_classes(folder, items=items or asked.prove.items, prompt=prompt, progress=progress)
+    if prompt or asked.prove.prompt:
+        raise SpecError(Problem("prove.prompt", say("cloze.no_prompt", objective=asked.objective.name)))
+    others = {"scores": prove_scores, "vectors": prove_vectors}
     return others[gives](folder, items=items or asked.prove.items, progress=progress)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.cells import cell_len
 
+from tunesmith.evaluate.cloze import told_lines
 from tunesmith.evaluate.judge import TUNED, metric
 from tunesmith.evaluate.statistics import DISCORDANT, FEWEST
 from tunesmith.words import say
@@ -141,7 +142,7 @@ def _pad(text: str, width: int, *, right: bool) -> str:
 def _notes(found: dict[str, Any]) -> list[str]:
     name = found["primary"]
     compared = found["differences"][rival_of(found)][name]
-    lines = class_lines(found)
+    lines = [*class_lines(found), *told_lines(found)]
     if found["items"] < FEWEST:
         lines.append(say("prove.too_few", items=found["items"], fewest=FEWEST))
     elif found["verdict"] == "not shown" and not compared["low"] <= 0 <= compared["high"]:

@@ -17,7 +17,9 @@ from tunesmith.data.rows import chosen_rows
 from tunesmith.errors import Problem, SpecError
 from tunesmith.evaluate import class_rivals
 from tunesmith.evaluate.classes import Choice, Meaning, outputs_of
+from tunesmith.evaluate.cloze import Reader, read_cloze, scores
 from tunesmith.evaluate.concluding import conclude
+from tunesmith.evaluate.hard_prompt import read_prompt
 from tunesmith.evaluate.judge import item_scores, metric
 from tunesmith.evaluate.metrics import METRICS, Metric, names_of
 from tunesmith.evaluate.proof import Proof
@@ -38,11 +40,15 @@ AGAINST = "tfidf"
 """The rival that tuned must beat: it costs a second, and needs no model."""
 
 
-def prove_classes(folder: RunFolder, *, items: int, progress: Progress | None = None) -> Proof:
-    """Scores the contenders on the proof rows, writes items.jsonl and proof.json, and gives the verdict against TF-IDF."""
+def prove_classes(folder: RunFolder, *, items: int, prompt: str | None = None, progress: Progress | None = None) -> Proof:
+    """Scores the contenders on the proof rows, writes items.jsonl and proof.json, and gives the verdict against TF-IDF.
+
+    ``prompt`` is a file with a cloze, under which the base is scored as the masked language model that it was.
+    """
     from tunesmith.models.load import load_run
 
     run = folder.resolved().run
+    asked = read_prompt(prompt or run.prove.prompt)
     tuned = load_run(folder)
     prepared = prepared_again(folder, run, tuned.tokenizer, progress)
     outputs = prepared.objective.outputs
@@ -54,9 +60,12 @@ def prove_classes(folder: RunFolder, *, items: int, progress: Progress | None = 
     if tuned.facts["outputs"]["kept"]:
         # Loaded anew: an adapter that is switched off may leave its trained head in place.
         contest.model("base", load_run(folder, tuned=False), tell)
+    more: dict[str, Any] = {}
+    if asked is not None:
+        more = {"prompt": asked, "cloze": contest.cloze(asked, run, tuned, tell)}
     contest.model("tuned", tuned, tell)
     records = contest.records(names)
-    more = {"primary_reason": reason, "seconds": contest.seconds, "options": list(outputs.names)}
+    more |= {"primary_reason": reason, "seconds": contest.seconds, "options": list(outputs.names)}
     more |= {"fingerprint": prepared.fingerprint, "classes": contest.classes(tuned.facts.get("fitted", {}))}
     return conclude(folder, run, records, names, primary, against=AGAINST, **more)
 
@@ -142,6 +151,28 @@ class _Contest:
             self.options[name] = self.meaning.options(found)
         self.seconds[name] = time.perf_counter() - start
 
+    def cloze(self, prompt: str, run: Run, tuned: Loaded, tell: Callable[[str, int, int], None]) -> dict[str, Any]:
+        """The base under a hard prompt, as the run's checkpoint fills masks; what the proof says of it."""
+        from tunesmith.models.hub import folder_of
+        from tunesmith.models.load import load_tokenizer
+        from tunesmith.models.masked import load_masked
+        from tunesmith.models.places import longest_row
+
+        start, phase = time.perf_counter(), say("cloze.phase", contender=say("prove.prompted"))
+        examples = [item.example for item in self.items if isinstance(item.example, Labelled)]
+        cloze = read_cloze(prompt, self.meaning.outputs, pairs=examples[0].second is not None)
+        base, trust = folder_of(run.model), run.model.trust_remote_code
+        device = tuned.model.get_input_embeddings().weight.device
+        model = load_masked(base, device=device, trust_remote_code=trust)
+        tokenizer = load_tokenizer(base, trust_remote_code=trust)
+        limit = longest_row(model, model.config.get_text_config().to_dict()) or tokenizer.model_max_length
+        reader = Reader(cloze, tokenizer, min(limit, tokenizer.model_max_length))
+        logs_nC, lost = scores(model, reader, examples, progress=lambda done, of: tell(phase, done, of))
+        self.outputs["prompted"], self.choices["prompted"] = logs_nC, self.meaning.choices(logs_nC)
+        self.options["prompted"] = self.meaning.options(logs_nC)
+        self.seconds["prompted"] = time.perf_counter() - start
+        return {"words": {label: list(words) for label, words in cloze.words.items()}, "cut": lost}
+
     def records(self, names: Sequence[str]) -> list[dict[str, Any]]:
         """The lines of items.jsonl."""
         metrics: dict[str, Metric] = {name: metric(name) for name in names}
@@ -167,7 +198,7 @@ class _Contest:
         """Precision, recall and F1 of each class, who is taken for whom, and what calibration does; nothing for numbers."""
         if self.meaning.outputs.problem == "regression":
             return None
-        contenders = [name for name in ("tuned", "tfidf", "base") if name in self.choices]
+        contenders = [name for name in ("tuned", "tfidf", "base", "prompted") if name in self.choices]
         found: dict[str, Any] = {name: self._table(self.choices[name]) for name in contenders}
         if fitted and self.meaning.outputs.problem == "single_label_classification":
             error, calibrated = metric("calibration_error"), self.meaning.options(self.outputs["tuned"], calibrated=True)

@@ -107,7 +107,7 @@ def load_headed(folder: Path, config: Any, head: Head, outputs: Outputs | None, 
     A head of the checkpoint is kept where its outputs have the same names in the same order; otherwise it is new.
     """
     if head == "embedding":
-        with _quiet():
+        with quiet():
             model = class_of(config, head).from_pretrained(folder, config=config, **how)
         if "pooler" in model._modules:  # made for telling sentences apart; vectors are pooled from its tokens
             model.pooler = None
@@ -115,7 +115,7 @@ def load_headed(folder: Path, config: Any, head: Head, outputs: Outputs | None, 
     assert outputs is not None, "a classification head has outputs"
     known = tuple(config.to_dict().get("id2label", {}).values())
     config = with_outputs(config, outputs)
-    with _quiet():
+    with quiet():
         how |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
         model, told = class_of(config, head).from_pretrained(folder, config=config, **how)
     if kind_of(config) == "decoder" and score_of(model) is None:
@@ -138,7 +138,7 @@ def load_headed(folder: Path, config: Any, head: Head, outputs: Outputs | None, 
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """transformers tells of a new head in a table; ours is one line."""
     from transformers.utils import logging
 

@@ -1,9 +1,10 @@
-"""Where in a model's blocks attention and feed-forward end, found by structure, whatever the architecture calls them."""
+"""Where in a model's blocks attention and feed-forward end, found by structure, and how many places it has for a row."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -30,6 +31,17 @@ def blocks(model: torch.nn.Module, width: int) -> list[Block]:
     for name, part in _stacks(model, ""):
         found += [_block(f"{name}.{index}", index, block, width) for index, block in enumerate(part)]  # type: ignore[arg-type]
     return found
+
+
+def longest_row(model: torch.nn.Module, text: dict[str, Any]) -> int | None:
+    """The longest row that a model takes (tokens), by its ``text`` config; None where it says none."""
+    # T5 keeps a number of positions in its config, but sees distances alone, and has no longest row.
+    relative = text.get("relative_attention_num_buckets")
+    limit = None if relative else text.get("max_position_embeddings") or text.get("n_positions")
+    for name, part in model.named_modules():
+        if limit and name.endswith("position_embeddings") and vars(part).get("padding_idx") is not None:
+            limit -= vars(part)["padding_idx"] + 1  # RoBERTa counts positions from behind the padding's
+    return int(limit) if limit else None
 
 
 def sizes(layer: torch.nn.Module) -> tuple[int, int] | None:
