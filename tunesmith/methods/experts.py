@@ -46,6 +46,7 @@ class Experts(Method):
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """The mixture in fp32; SpecError for a model that has no mixture of its kind."""
+        from tunesmith.models.heads import train_head
         from tunesmith.models.upcycle import mixture_of
 
         config = self.config
@@ -54,4 +55,5 @@ class Experts(Method):
         mixture = mixture_of(model, experts=config.experts, top_k=config.top_k, balance=config.balance)
         for name, weight in mixture.named_parameters():
             weight.requires_grad_(config.parts == "everything" or ".mlp." in name)
+        train_head(mixture)
         return mixture

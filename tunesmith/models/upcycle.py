@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from tunesmith.errors import Problem, SpecError
+from tunesmith.models.heads import class_of, head_of
 from tunesmith.words import say
 
 # Dense type -> mixture, whose other layers are the same, and its settings beside those of the dense config.
@@ -21,16 +22,16 @@ MIXTURES: dict[str, tuple[str, dict[str, Any]]] = {
 NOT_TAKEN = ("attention_bias", "mlp_bias", "use_sliding_window")
 """Settings of a dense model that its mixture knows nothing of, or takes in another way."""
 DIFFERENT = 1e-3
-"""Largest logit difference, as a share of their size, that rounding explains."""
+"""Largest difference of logits (of hidden states without a head), as a share of their size, that rounding explains."""
 
 
 def mixture_of(model: Any, *, experts: int, top_k: int, balance: float) -> Any:
     """The mixture in fp32, which answers as ``model`` does; SpecError where there is no such class for it."""
-    from transformers import AutoModelForCausalLM
-
-    mixture = AutoModelForCausalLM.from_config(_config(model, experts=experts, top_k=top_k, balance=balance)).float().eval()
+    config, head = _config(model, experts=experts, top_k=top_k, balance=balance), head_of(model)
+    mixture = class_of(config, head).from_config(config).float().eval()
     mixture.set_attn_implementation(model.config._attn_implementation)
-    mixture.generation_config = model.generation_config
+    if head == "language":
+        mixture.generation_config = model.generation_config
     mixture.to(next(model.parameters()).device)
     theirs, ours = dict(model.named_parameters()), dict(mixture.named_parameters())
     with torch.no_grad():
@@ -71,7 +72,7 @@ def _check(model: Any, mixture: Any) -> None:
     if ids.is_meta:
         return
     with torch.no_grad():
-        dense, ours = (one.eval()(input_ids=ids, use_cache=False).logits.float() for one in (model, mixture))
+        dense, ours = (one.eval()(input_ids=ids, use_cache=False)[0].float() for one in (model, mixture))
     worst = float((dense - ours).abs().max() / dense.abs().max())
     allowed = DIFFERENT if model.dtype == torch.float32 else 0.1
     if not worst <= allowed:

@@ -56,9 +56,9 @@ def see(model: torch.nn.Module, batch: Batch) -> Seen:
 
 def _see_trunk(model: torch.nn.Module, batch: Batch) -> Seen:
     """A forward whose hidden states are the trunk's; of a decoder's classifier what its head is given, token by token."""
-    inner = plain(model)
+    inner, head = plain(model), head_of(model)
     taken: list[torch.Tensor] = []
-    score = score_of(inner) if head_of(model) == "classes" else None
+    score = score_of(inner) if head == "classes" else None
 
     def take(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         taken.append(inputs[0])
@@ -71,8 +71,9 @@ def _see_trunk(model: torch.nn.Module, batch: Batch) -> Seen:
         output = model(**for_trunk(inner.config, batch, inputs_of(batch)))
     finally:
         handle.remove()
-    # Virtual tokens stand before the row.
-    hidden_TD = taken[0][:, -batch.layout.length :].flatten(0, 1)
+    # A trunk alone is its own base_model, whose hooks peft's AdaLoRA goes past. Virtual tokens stand before the row.
+    hidden_BLD = output.last_hidden_state if head == "embedding" else taken[0]
+    hidden_TD = hidden_BLD[:, -batch.layout.length :].flatten(0, 1)
     if score is not None:
         # transformers finds the last token by the padding's id; we know where it is.
         outputs_BC = score(hidden_TD.index_select(0, batch.ends_B)).float()

@@ -1,0 +1,160 @@
+"""Every method with every objective: two steps of the loop whose gradient reaches every trained weight, or a refusal with reason.
+
+Both are found in their folders, so a new file is covered the moment it is there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from conftest import tiny_model
+from methods.test_contract import SMALL
+from models.headed import encoder
+from training import runs
+from tunesmith.batch import Batch
+from tunesmith.data.prepare import Prepared, prepare
+from tunesmith.examples import KINDS, Chat, Feedback, Labelled, Preference, Text, TextPair
+from tunesmith.folder import RunFolder
+from tunesmith.models.load import load_run, load_tokenizer
+from tunesmith.models.roles import reference_at_hand
+from tunesmith.models.views import see
+from tunesmith.planning import make
+from tunesmith.run import Run, validate
+from tunesmith.spec import METHODS, OBJECTIVES
+from tunesmith.training.loop import Position, gradient, update
+from tunesmith.training.ready import Ready, make_ready
+from tunesmith.training.record import Record
+from tunesmith.training.save import Saver
+from tunesmith.words import say
+from two_sided import tiny_pair
+
+ASKED = ["How far is it?", "How far is the sea?", "One or two?", "Is a cow blue?", "What is red?", "Is it good?", "And a dog?", "Why?"]
+ROWS: dict[type, Callable[[int, str], dict[str, Any]]] = {
+    Chat: lambda n, text: {"instruction": text, "output": f"{n} km"},
+    Text: lambda n, text: {"text": f"{text} {n} km"},
+    Preference: lambda n, text: {"prompt": text, "chosen": f"{n} km", "rejected": "not at all"},
+    Feedback: lambda n, text: {"prompt": text, "completion": f"{n} km", "label": n % 2 == 0},
+    Labelled: lambda n, text: {"text": text, "label": "ab"[n % 2]},
+    TextPair: lambda n, text: {"anchor": text, "positive": f"{n} miles"},
+}
+# Two units behind a relu may both be silent on eight rows.
+NEEDS: dict[str, dict[str, Any]] = SMALL | {"bottleneck": {"size": 8, "activation": "gelu"}}
+
+
+def kinds_of(objective: str) -> list[str]:
+    """The kinds of model that can learn it."""
+    of = OBJECTIVES.get(objective)
+    return sorted(kind for kind in KINDS[of.head] if kind != "encoder-decoder" or of.two_sided)
+
+
+PAIRS = [(objective, kind, method) for objective in OBJECTIVES.names() for kind in kinds_of(objective) for method in METHODS.names()]
+
+
+@dataclass
+class House:
+    """Tiny models of each kind, and what was read for an objective and a kind, once."""
+
+    folder: Path
+    models: dict[str, Path]
+    read: dict[tuple[str, str], Prepared] = field(default_factory=dict)
+
+    def run(self, objective: str, kind: str, method: str, out: Path) -> Run:
+        of = OBJECTIVES.get(objective)
+        data = self.folder / f"{of.eats.__name__}.json"
+        data.write_text(json.dumps([ROWS[of.eats](n, text) for n, text in enumerate(ASKED)]), encoding="utf-8")
+        needs = {"teacher": str(self.models["teacher"])} if "teacher" in of.roles else {}
+        return validate({
+            "model": str(self.models[kind]), "data": {"path": str(data), "held_out": 0}, "out": str(out),
+            "objective": {"name": objective, **needs}, "method": {"name": method, **NEEDS.get(method, {})},
+            "train": {"steps": 2, "batch": 4, "learning_rate": 1e-2, "micro_tokens": 64, "machine": {"threads": 1}},
+        })  # fmt: skip
+
+    def prepared(self, run: Run, kind: str) -> Prepared:
+        key = (run.objective.name, kind)
+        if key not in self.read:
+            self.read[key] = prepare(run, load_tokenizer(self.models[kind]))
+        return self.read[key]
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> House:
+    torch.set_num_threads(1)
+    place = tmp_path_factory.mktemp("every")
+    models = {"decoder": tiny_model(place / "llama"), "teacher": tiny_model(place / "teacher", intermediate_size=32)}
+    models |= {"encoder": encoder(place / "bert"), "encoder-decoder": tiny_pair(place / "t5")}
+    return House(place, models)
+
+
+def stepped(ready: Ready) -> None:
+    """Two steps as the loop makes them; the loss is a number, and every trained weight got a gradient."""
+    work, at, reached = ready.work, Position(), set()
+    for step in range(2):
+        metrics, norm = gradient(work, work.batches(work.order.taken(step)), Record(None), step + 1)
+        assert torch.isfinite(torch.tensor([metrics["loss"].value, norm])).all() and metrics["loss"].count
+        reached |= {name for name, weight in work.named if weight.grad is not None and weight.grad.any()}
+        update(work, at)
+        at.step += 1
+    assert reached == {name for name, _ in work.named} and reached
+
+
+def said(model: Any, batch: Batch) -> torch.Tensor:
+    """What the model says of ``batch``, whatever its head."""
+    with torch.no_grad():
+        seen = see(model.eval(), batch)
+        if seen.own_outputs_BC is not None:
+            return seen.outputs_BC
+        return seen.logprobs_N if len(batch.scored_N) else seen.features("ends")
+
+
+def told_why(method: str, objective: str, problems: list[Any]) -> None:
+    """The refusal is at the method or the objective, and says which does not take which."""
+    name = "several methods at once" if method == "combined" else method
+    for problem in problems:
+        assert problem.where.partition(".")[0] in ("method", "objective")
+        assert problem.text.startswith(name) and len(problem.text) > len(name) + 20
+        heads = [say(f"sides.{kind}") for kind in ("decoder", "encoder", "encoder-decoder")] + ["classification head", objective]
+        assert any(one in problem.text for one in heads)
+
+
+@pytest.mark.filterwarnings("ignore:Unsupported layer type")
+@pytest.mark.parametrize(("objective", "kind", "method"), PAIRS, ids=["-".join(pair) for pair in PAIRS])
+def test_it_trains_or_is_refused_with_the_reason(objective: str, kind: str, method: str, house: House, tmp_path: Path) -> None:
+    run = house.run(objective, kind, method, tmp_path / "run")
+    prepared = house.prepared(run, kind)
+    plan = make(run, prepared=prepared)
+    if plan.problems:
+        told_why(method, objective, plan.problems)
+        return
+    ready = make_ready(plan.resolved, prepared, runs.quiet())
+    work = ready.work
+    batch = work.batches(work.order.taken(0))[0]
+    reference = reference_at_hand(work.model.model, work.model.layout, work.method)
+    looked_at = [role for role in (reference, work.roles.get("teacher")) if role is not None]
+    before = [said_by(role, batch) for role in looked_at]
+    stepped(ready)
+    for role, then in zip(looked_at, before, strict=True):
+        assert torch.equal(said_by(role, batch), then), "what is only looked at has moved"
+    same_from_disk(ready, batch)
+
+
+def said_by(role: Any, batch: Batch) -> torch.Tensor:
+    seen = role.see(batch)
+    return seen.features("scored" if len(batch.scored_N) else "ends")
+
+
+def same_from_disk(ready: Ready, batch: Batch) -> None:
+    """What is saved answers alike when the run's folder is loaded."""
+    work, folder = ready.work, RunFolder(ready.resolved.out)
+    folder.path.mkdir(exist_ok=True)
+    folder.run_yaml.write_text(ready.resolved.dump(), encoding="utf-8")
+    objective = work.objective
+    how = {"outputs": objective.outputs, "kept_head": work.model.kept_head, "objective": objective}
+    Saver(work.model.model, ready.prepared.render, work.run, ready.base, work.method, **how)(folder.model, 2)
+    torch.testing.assert_close(said(load_run(folder).model, batch), said(work.model.model, batch), rtol=1e-5, atol=1e-5)
