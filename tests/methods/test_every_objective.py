@@ -22,6 +22,7 @@ from tunesmith.batch import Batch
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.examples import KINDS, Chat, Feedback, Labelled, Preference, Text, TextPair
 from tunesmith.folder import RunFolder
+from tunesmith.models.heads import head_parts
 from tunesmith.models.load import load_run, load_tokenizer
 from tunesmith.models.roles import reference_at_hand
 from tunesmith.models.views import see
@@ -35,7 +36,16 @@ from tunesmith.training.save import Saver
 from tunesmith.words import say
 from two_sided import tiny_pair
 
-ASKED = ["How far is it?", "How far is the sea?", "One or two?", "Is a cow blue?", "What is red?", "Is it good?", "And a dog?", "Why?"]
+ASKED = [
+    "How far is it?",
+    "How far is the sea?",
+    "One or two?",
+    "Is a cow blue?",
+    "What is red?",
+    "Is it good?",
+    "And a dog?",
+    "Why?",
+]
 ROWS: dict[type, Callable[[int, str], dict[str, Any]]] = {
     Chat: lambda n, text: {"instruction": text, "output": f"{n} km"},
     Text: lambda n, text: {"text": f"{text} {n} km"},
@@ -54,7 +64,26 @@ def kinds_of(objective: str) -> list[str]:
     return sorted(kind for kind in KINDS[of.head] if kind != "encoder-decoder" or of.two_sided)
 
 
-PAIRS = [(objective, kind, method) for objective in OBJECTIVES.names() for kind in kinds_of(objective) for method in METHODS.names()]
+def alike(objective: str) -> str:
+    """The first objective with the same rows, head and roles: beside it only the loss is another."""
+    of = [(name, OBJECTIVES.get(name)) for name in OBJECTIVES.names()]
+    facts = {name: (one.eats, one.head, one.roles, one.two_sided) for name, one in of}
+    return next(name for name in facts if facts[name] == facts[objective])
+
+
+PLAIN = ("full", "lora")
+
+
+def pairs() -> list[Any]:
+    """Slow are those whose loss alone is new, and those with an encoder, but for the plainest methods."""
+    found = []
+    for objective in OBJECTIVES.names():
+        for kind in kinds_of(objective):
+            for method in METHODS.names():
+                fast = method in PLAIN or (kind == "decoder" and alike(objective) == objective)
+                marks = () if fast else pytest.mark.slow
+                found.append(pytest.param(objective, kind, method, id=f"{objective}-{kind}-{method}", marks=marks))
+    return found
 
 
 @dataclass
@@ -102,6 +131,8 @@ def stepped(ready: Ready) -> None:
         update(work, at)
         at.step += 1
     assert reached == {name for name, _ in work.named} and reached
+    for part in head_parts(work.model.model):
+        assert any(f".{part}." in f".{name}" for name in reached), f"the new {part} is not trained"
 
 
 def said(model: Any, batch: Batch) -> torch.Tensor:
@@ -124,7 +155,7 @@ def told_why(method: str, objective: str, problems: list[Any]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Unsupported layer type")
-@pytest.mark.parametrize(("objective", "kind", "method"), PAIRS, ids=["-".join(pair) for pair in PAIRS])
+@pytest.mark.parametrize(("objective", "kind", "method"), pairs())
 def test_it_trains_or_is_refused_with_the_reason(objective: str, kind: str, method: str, house: House, tmp_path: Path) -> None:
     run = house.run(objective, kind, method, tmp_path / "run")
     prepared = house.prepared(run, kind)
@@ -152,7 +183,7 @@ def said_by(role: Any, batch: Batch) -> torch.Tensor:
 def same_from_disk(ready: Ready, batch: Batch) -> None:
     """What is saved answers alike when the run's folder is loaded."""
     work, folder = ready.work, RunFolder(ready.resolved.out)
-    folder.path.mkdir(exist_ok=True)
+    folder.path.mkdir()
     folder.run_yaml.write_text(ready.resolved.dump(), encoding="utf-8")
     objective = work.objective
     how = {"outputs": objective.outputs, "kept_head": work.model.kept_head, "objective": objective}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 from transformers import AutoTokenizer
 
 from models.architectures import ARCHITECTURES, FOREST, tiny
@@ -145,3 +146,40 @@ def test_an_empty_text_to_begin_with_is_refused(tiny_llama: Path) -> None:
 
     with pytest.raises(SpecError, match="no words to begin with"):
         METHODS.make(METHODS.config({"name": "prompt", "init": ""})).apply(AutoModelForCausalLM.from_pretrained(tiny_llama))
+
+
+@pytest.mark.parametrize("method", KINDS)
+def test_a_classifiers_head_is_trained_and_saved_for_plain_peft(method: str, tiny_llama: Path, tmp_path: Path) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForSequenceClassification
+
+    model = METHODS.make(METHODS.config({"name": method, "tokens": 5})).apply(classifier(tiny_llama, 1))
+    trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
+    assert {"base.score.weight", "encoder.weight"} == trained
+    with torch.no_grad():
+        for name in trained:
+            model.get_parameter(name).add_(torch.randn_like(model.get_parameter(name)))
+    model.save_pretrained(tmp_path)
+    batch = Batch.grow(sequences()).padded()
+    plain = AutoModelForSequenceClassification.from_pretrained(tiny_llama, num_labels=3).requires_grad_(False)
+    theirs = PeftModel.from_pretrained(plain, tmp_path).eval()
+    assert theirs.peft_config["default"].task_type == "SEQ_CLS"
+    with torch.no_grad():
+        wanted = see(model.eval(), batch).outputs_BC
+        torch.testing.assert_close(see(attach(classifier(tiny_llama, 2), tmp_path), batch).outputs_BC, wanted)
+        for row, tokens in enumerate(tokens for example in batch.sequences for tokens in example):
+            alone = theirs(input_ids=torch.from_numpy(tokens.ids_T.astype(np.int64))[None]).logits[0]
+            torch.testing.assert_close(alone, wanted[row], rtol=1e-4, atol=1e-4)
+    (tmp_path / "adapter_model.safetensors").write_bytes(
+        save({"prompt_embeddings": torch.zeros(5, model.encoder.weight.shape[1])})
+    )
+    with pytest.raises(ModelError, match=r"score\.weight"):
+        attach(classifier(tiny_llama, 2), tmp_path)
+
+
+def classifier(folder: Path, seed: int) -> Any:
+    """Of three classes, whose new head is drawn by ``seed``."""
+    from transformers import AutoModelForSequenceClassification
+
+    torch.manual_seed(seed)
+    return AutoModelForSequenceClassification.from_pretrained(folder, num_labels=3).requires_grad_(False)

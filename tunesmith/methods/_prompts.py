@@ -24,6 +24,8 @@ def with_prompt(model: Any, config: Any, kind: Kind, encoder: Callable[[torch.Te
     """
     from peft import get_peft_config
 
+    from tunesmith.methods._peft import task_type
+    from tunesmith.models.heads import train_head
     from tunesmith.models.prompted import Prompted, drawn, key_shape, started, width
 
     try:
@@ -35,7 +37,8 @@ def with_prompt(model: Any, config: Any, kind: Kind, encoder: Callable[[torch.Te
         raise SpecError(Problem("method", say("method.cannot_take", method=config.name, error=reason))) from None
     told |= {"num_virtual_tokens": config.tokens, "num_layers": layers, "num_attention_heads": heads}
     told |= {"token_dim": width(model, kind) // (2 * layers if kind == "keys" else 1), "num_transformer_submodules": 1}
-    told |= {"task_type": "CAUSAL_LM", "base_model_name_or_path": model.name_or_path, "inference_mode": True}
+    told |= {"task_type": task_type(model), "base_model_name_or_path": model.name_or_path, "inference_mode": True}
+    train_head(model)
     return Prompted(model, encoder(start), get_peft_config(told))
 
 

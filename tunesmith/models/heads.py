@@ -62,6 +62,24 @@ def train_head(model: torch.nn.Module) -> None:
             part.float().requires_grad_(True)
 
 
+def head_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The weights of those parts by full name in the model of transformers; none where it is no classifier."""
+    inner = plain(model)
+    names = tuple(f"{name}." for name in head_parts(model))
+    return {name: weight for name, weight in inner.named_parameters() if name.startswith(names)} if names else {}
+
+
+def place_head(model: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
+    """Puts saved ``head_weights`` where they belong; ValueError where they are not those of this model."""
+    places = head_weights(model)
+    odd = sorted(weights.keys() ^ places.keys()) or [name for name in places if places[name].shape != weights[name].shape]
+    if odd:
+        raise ValueError(", ".join(odd[:3]))
+    with torch.no_grad():
+        for name, weight in weights.items():
+            places[name].copy_(weight)
+
+
 def for_trunk(config: Any, batch: Batch, inputs: dict[str, Any]) -> dict[str, Any]:
     """The keywords of a call without a vocabulary; an encoder takes no cache, but may tell a first text from a second."""
     if kind_of(config) == "decoder":

@@ -24,6 +24,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from tunesmith.errors import ModelError, Problem
 from tunesmith.models import slots
+from tunesmith.models.heads import head_weights, place_head
 from tunesmith.models.layers.prompts import Table
 from tunesmith.words import say
 
@@ -166,15 +167,16 @@ class Prompted(nn.Module):
         raise ModelError(Problem("model", say("method.virtual_do_not_merge", method=self.peft_config.peft_type.value.lower())))
 
     def save_pretrained(self, folder: Path) -> None:
-        """peft's folder: its configuration, and the virtual tokens as they are now; peft has no name for those in slots."""
+        """peft's folder: its configuration, the virtual tokens as they are now, and a classifier's head; it knows no slots."""
         self.peft_config.save_pretrained(str(folder))
         if self.first_slot is not None:
             told = json.loads((Path(folder) / "adapter_config.json").read_text(encoding="utf-8"))
             told |= {"peft_type": slots.PEFT_TYPE, "first_slot": self.first_slot}
             (Path(folder) / "adapter_config.json").write_text(json.dumps(told, indent=2), encoding="utf-8")
         with torch.no_grad():
-            table = self.encoder().detach().cpu().contiguous()
-        save_file({"prompt_embeddings": table}, Path(folder) / "adapter_model.safetensors", metadata={"format": "pt"})
+            kept = {"prompt_embeddings": self.encoder()} | {f"base_model.{n}": own for n, own in head_weights(self.base).items()}
+        kept = {name: kept[name].detach().cpu().contiguous() for name in kept}
+        save_file(kept, Path(folder) / "adapter_model.safetensors", metadata={"format": "pt"})
 
 
 def prompted(base: Any, place: Path) -> Prompted | None:
@@ -186,10 +188,11 @@ def prompted(base: Any, place: Path) -> Prompted | None:
     if told.get("peft_type") not in (*KINDS, slots.PEFT_TYPE):
         return None
     config: Any = PeftConfig.from_pretrained(str(place)) if first is None else get_peft_config(told | {"peft_type": "P_TUNING"})
-    table = load_file(place / "adapter_model.safetensors")["prompt_embeddings"].float()
+    saved = load_file(place / "adapter_model.safetensors")
+    table = saved.pop("prompt_embeddings").float()
+    place_head(base, {name.removeprefix("base_model."): weight for name, weight in saved.items()})
     model = Prompted(base, Table(table.to(base.device)).requires_grad_(False), config, first_slot=first)
-    wanted = width(base, model.kind)
-    if table.shape[1] != wanted:
+    if table.shape[1] != (wanted := width(base, model.kind)):
         raise ValueError(f"virtual tokens of {table.shape[1]} numbers, where this base takes {wanted}")
     return model.eval()
 
