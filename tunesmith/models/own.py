@@ -104,6 +104,10 @@ def merge(model: Any) -> Any:
     while isinstance(model, PeftModel):
         _place_heads(model.get_base_model())
         model = model.merge_and_unload()  # type: ignore[operator]
+    for part in list(model.modules()):
+        for child in list(part.children()):
+            if isinstance(child, Own):
+                child.fold(part)
     return model
 
 

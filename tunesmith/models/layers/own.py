@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 
@@ -10,3 +12,7 @@ class Own(torch.nn.Module):
 
     on: bool = True
     """Whether it changes anything (``models/own.py`` switches it)."""
+
+    def fold(self, layer: Any) -> None:
+        """Puts its change into the weights of the ``layer`` that it stands beside; only for methods that merge."""
+        raise AssertionError(f"{type(self).__name__} does not merge")
