@@ -137,11 +137,15 @@ def test_a_fresh_process_and_a_module():
         assert ("prove" in done.stdout) == (words == ["--help"])
 
 
+def test_brackets_in_the_help_are_no_markup(terminal: Terminal):
+    assert "tournament.methods=[lora,ia3]" in "".join(terminal("tournament", "--help", "--lang", "en").out.split("\n"))
+
+
 def test_train(trained: tuple[Terminal, Done]):
     terminal, done = trained
     assert done.code == 0, done.error
     assert "108 rows to train on" in done.out and "steps: 8, 14 an epoch, 8 rows each" in done.out
-    assert "warning: only 8 optimizer steps" in done.out
+    assert (done.out + done.error).count("only 8 optimizer steps") == 1
     assert done.out.strip().endswith("next: tunesmith prove run")
     for name in ("run.yaml", "plan.txt", "ledger.json", "record.jsonl", "model/tunesmith.json", "model/adapter_config.json"):
         assert (terminal.cwd / "run" / name).is_file(), name
@@ -219,7 +223,8 @@ def test_export_and_chat(trained: tuple[Terminal, Done]):
     assert wrong.code == 2 and "--which: newest is not one of model, best" in wrong.error
     talk = terminal("chat", "run", "--lang", "en", stdin="what is the name of 3\n/new\nwhat is the name of 4\n\n")
     assert talk.code == 0, talk.error
-    assert talk.out.startswith("run. An empty line or Ctrl-D ends") and talk.out.count("you> ") == 4
+    # A pipe gets the answers alone.
+    assert "you>" not in talk.out and "Ctrl-D" not in talk.out and len(talk.out.splitlines()) >= 2
 
 
 def test_explain_and_doctor(terminal: Terminal):
@@ -261,7 +266,7 @@ def test_bad_input_is_one_clear_text(terminal: Terminal, tiny_llama: Path):
         ("plan", "peer.yaml"): "These are the settings of LLaMA-Factory. Here they are, in tunesmith's keys;",
         ("sft", "--model", "a/b", "--dataset", "c/d#5", "--lora_rank", "8"): "data: ms:c/d#5",
         ("train", "--resume"): "--resume takes the folder of a run and nothing else",
-        ("train", "nowhere", "--resume"): "nowhere: is not the folder of a run: it has no run.yaml",
+        ("train", "nowhere", "--resume"): "nowhere: is not the folder of a run: there is no such folder; no run is near it",
         ("prove", "nowhere"): "nowhere: is not the folder of a run",
         ("predict", "nowhere", "nothing.json"): "nothing.json: there is no such file",
         ("chat", "nowhere"): "nowhere: is not the folder of a run",

@@ -71,6 +71,18 @@ def test_every_open_value_is_resolved_with_a_reason(tiny_llama: Path, rows: Path
     assert read_run(tmp_path / "run.yaml") == run
 
 
+def test_the_reason_of_the_batch_is_true_where_the_steps_are_given(tiny_llama: Path, rows: Path, tmp_path: Path):
+    made = plan(tiny_llama, rows, tmp_path / "run", train={"epochs": 2, "steps": 9})
+    told = "so that 108 training rows for 2 epochs would make 54 steps; train.steps=9 makes 0.333 epochs of it"
+    assert made.resolved.origins["train.batch"].reason == told
+
+
+def test_a_number_of_one_has_its_own_word(tiny_llama: Path, rows: Path, tmp_path: Path):
+    made = plan(tiny_llama, rows, tmp_path / "run", train={"epochs": 1, "steps": 1})
+    assert any("only 1 optimizer step: too few" in text for text in made.warnings)
+    assert "for 1 epoch would make" in made.resolved.origins["train.batch"].reason
+
+
 def test_given_values_stay(tiny_llama: Path, rows: Path, tmp_path: Path):
     train = {"learning_rate": 0.5, "batch": 3, "micro_tokens": 700, "machine": {"checkpointing": True, "threads": 1}}
     made = plan(tiny_llama, {"path": str(rows), "max_length": 100} and rows, tmp_path / "run", train=train)

@@ -78,7 +78,7 @@ def test_the_same_in_chinese():
 
 def test_a_key_of_nothing_known_lists_what_there_is():
     assert problems(SMALLEST | {"train": {"keep": {"zzz": 1}}})["train.keep.zzz"] == (
-        "there is no such setting; known here: evaluate, save, keep, best_by, patience"
+        "there is no such setting; known here: evaluate, save, keep, best_by, patience, final"
     )
     bare = problems(SMALLEST | {"method": {"name": "full", "rank": 1}})
     assert bare["method.rank"] == "there is no such setting; it has no settings"
@@ -86,6 +86,23 @@ def test_a_key_of_nothing_known_lists_what_there_is():
     nameless = problems(SMALLEST | {"track": [{"project": "x"}]})
     assert nameless["track.0"] == "tracker is a name, or a mapping with 'name'; got {'project': 'x'}"
     assert validate(SMALLEST | {"method": {"rank": 1}}).method.rank == 1
+
+
+def test_a_name_that_is_a_setting_of_a_method_is_told_as_that_setting():
+    for name, told in {
+        "rslora": "did you mean method=lora method.variant=rslora?",
+        "dora": "did you mean method=lora method.variant=dora?",
+        "pissa": "did you mean method=lora method.init=pissa?",
+        "LoftQ": "did you mean method=lora method.init=loftq?",
+        "houlsby": "did you mean method=bottleneck method.variant=houlsby?",
+        "lora+": "did you mean method=lora method.plus_ratio=16?",
+        "prompt_tuning": "did you mean method=prompt?",
+        "lroa": "did you mean 'lora'?",
+    }.items():
+        assert told in problems(SMALLEST | {"method": name})["method"], name
+    told = problems(SMALLEST | {"objective": "ipo"})["objective"]
+    assert "did you mean objective=cpo objective.loss=ipo or objective=dpo objective.loss=ipo?" in told
+    assert validate(with_overrides(SMALLEST, ["method=lora", "method.variant=rslora"])).method.variant == "rslora"
 
 
 def test_short_forms():

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 import typer.main
+from rich.markup import escape
 
 from tunesmith import __version__, commands, words
 from tunesmith.commands import Lang, objective_verb, print_json
@@ -51,15 +52,15 @@ def command() -> Any:
     for name in (*VERBS, *ALIASES):
         function = vars(commands)[ALIASES.get(name, name)]
         takes_settings = name in ("check", "plan", "train", "rlhf", "tournament")
-        app.command(name, help=say(f"cli.verb_{name}"), context_settings=loose if takes_settings else {})(function)
+        app.command(name, help=escape(say(f"cli.verb_{name}")), context_settings=loose if takes_settings else {})(function)
     for name, objective in objectives.items():
-        told = say("cli.verb_objective", name=objective, verb=name)
+        told = escape(say("cli.verb_objective", name=objective, verb=name))
         app.command(name, help=told, context_settings=loose)(objective_verb(objective))
     built = typer.main.get_command(app)
     built.help = say("cli.about")
     for one in [built, *built.commands.values()]:  # type: ignore[attr-defined]
         for parameter in one.params:
-            parameter.help = say(f"cli.option_{parameter.name}")
+            parameter.help = escape(say(f"cli.option_{parameter.name}"))
     return built
 
 

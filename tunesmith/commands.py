@@ -14,7 +14,7 @@ import typer
 from tunesmith.errors import Problem, SpecError, TunesmithError
 from tunesmith.folder import RunFolder
 from tunesmith.settings_line import check_line, settings_line
-from tunesmith.standard_input import asked_line, rows_of_input
+from tunesmith.standard_input import asked_line, at_terminal, rows_of_input
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ SettingsArgument = Annotated[list[str] | None, typer.Argument(metavar="RUN.YAML 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", show_default=False)]
 Lang = Annotated[str, typer.Option("--lang", metavar="en|zh|auto")]
 AsJson = Annotated[bool, typer.Option("--json")]
+Which = Annotated[str, typer.Option("--which", metavar="model|best")]
 Number = Annotated[int | None, typer.Option(min=0, show_default=False)]
 
 
@@ -100,6 +101,7 @@ def prove(
     items: Number = None,
     shots: Number = None,
     prompt: Annotated[str | None, typer.Option("--prompt", metavar="FILE", show_default=False)] = None,
+    which: Which = "model",
     as_json: AsJson = False,
     lang: Lang = "auto",
 ) -> None:
@@ -107,7 +109,7 @@ def prove(
     from tunesmith import verbs
 
     with _quiet(as_json), _progress() as shown:
-        proof = verbs.prove(run, items=items, shots=shots, prompt=prompt, progress=shown)
+        proof = verbs.prove(_of(run, which), items=items, shots=shots, prompt=prompt, progress=shown)
     if as_json:
         print_json(proof.to_json())
     else:
@@ -121,6 +123,7 @@ def predict(
     run: RunArgument,
     file: Annotated[str, typer.Argument(metavar="FILE|-", show_default=False)],
     out: Annotated[Path | None, typer.Option("--out", show_default=False)] = None,
+    which: Which = "model",
     lang: Lang = "auto",
 ) -> None:
     """Answers as JSON lines."""
@@ -135,7 +138,7 @@ def predict(
     else:
         asked = {f"{file}:{located.number}": located.row for located in rows(Path(file))}
     with redirect_stdout(sys.stderr), _progress() as shown:
-        model = verbs.load(run)
+        model = verbs.load(_of(run, which))
         places, tell = list(asked), lambda done, total: shown("predict", done, total)
         answered = model.predict(asked.values(), places=places, progress=tell)
     text = "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in answered)
@@ -150,13 +153,15 @@ def chat(
     run: RunArgument,
     base: Annotated[bool, typer.Option("--base")] = False,
     system: Annotated[str | None, typer.Option("--system", show_default=False)] = None,
+    which: Which = "model",
     lang: Lang = "auto",
 ) -> None:
     """Streaming, several turns."""
     from tunesmith.evaluate.chat import Session
 
-    session = Session(RunFolder(run), tuned=not base, system=system)
-    _print([say("cli.chat_start", model=run)])
+    session = Session(_of(run, which), tuned=not base, system=system)
+    if at_terminal():
+        _print([say("cli.chat_start", model=run)])
     while (line := asked_line()) is not None:
         if line == "/new":
             session.reset()
@@ -193,7 +198,7 @@ def runs(
 def export(
     run: RunArgument,
     out: Annotated[Path, typer.Argument(metavar="OUT", show_default=False)],
-    which: Annotated[str, typer.Option(metavar="model|best")] = "model",
+    which: Which = "model",
     dtype: Annotated[str | None, typer.Option(metavar="fp32|bf16|fp16", show_default=False)] = None,
     as_json: AsJson = False,
     lang: Lang = "auto",
@@ -201,10 +206,8 @@ def export(
     """A merged folder."""
     from tunesmith.export.merge import export as merge
 
-    if which not in ("model", "best"):
-        raise SpecError(Problem("--which", say("cli.bad_choice", value=which, known="model, best")))
     with _quiet(as_json), _progress() as shown:
-        done = merge(RunFolder(run), out, which=which, dtype=dtype, progress=shown)  # type: ignore[arg-type]
+        done = merge(_of(run, which), out, dtype=dtype, progress=shown)
     if as_json:
         print_json(done.to_json())
     else:
@@ -262,6 +265,17 @@ def objective_verb(objective: str) -> Any:
         train([f"objective={objective}", *(settings or [])], lang=lang)
 
     return verb
+
+
+def _of(run: Path, which: str) -> RunFolder:
+    """The run's folder, of which ``model`` or ``best`` is looked at."""
+    if which not in ("model", "best"):
+        raise SpecError(Problem("--which", say("cli.bad_choice", value=which, known="model, best")))
+    folder = RunFolder(run, which)  # type: ignore[arg-type]
+    folder.resolved()
+    if which == "best" and not folder.model.is_dir():
+        raise SpecError(Problem(str(folder.model), say("cli.no_best")))
+    return folder
 
 
 def _quiet(as_json: bool) -> Any:

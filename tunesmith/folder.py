@@ -9,11 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.run import Resolved, read_run
+from tunesmith.spec import closest
 from tunesmith.words import say
+
+NEAR = 6
+"""Run folders that an error names."""
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -31,11 +35,19 @@ def write_whole(path: Path, content: str | bytes) -> None:
         draft.unlink(missing_ok=True)
 
 
+def runs_near(path: Path) -> list[str]:
+    """The run folders inside ``path``, beside it, and in ``runs``: where people look for the one they mean."""
+    places = dict.fromkeys([path, path.parent, path.parent / "runs", Path("runs")])
+    found = [inner.parent for place in places if place.is_dir() for inner in sorted(place.glob("*/run.yaml"))]
+    return [str(one) for one in dict.fromkeys(found)]
+
+
 @dataclass(frozen=True)
 class RunFolder:
-    """Names of the files of one run."""
+    """Names of the files of one run; ``which`` of its two models is looked at."""
 
     path: Path
+    which: Literal["model", "best"] = "model"
 
     @property
     def run_yaml(self) -> Path:
@@ -80,7 +92,7 @@ class RunFolder:
     @property
     def model(self) -> Path:
         """The tuned model: an adapter in peft's format, or a Hugging Face folder."""
-        return self.path / "model"
+        return self.path / self.which
 
     @property
     def proof(self) -> Path:
@@ -137,8 +149,26 @@ class RunFolder:
     def resolved(self) -> Resolved:
         """The settings that this run used; SpecError when the folder holds no run."""
         if not self.run_yaml.is_file():
-            raise SpecError(Problem(str(self.path), say("spec.not_a_run")))
+            raise SpecError(Problem(str(self.path), self._missing()))
         return Resolved(read_run(self.run_yaml))
+
+    def _missing(self) -> str:
+        """Why this is no run, and the runs that are near it."""
+        key = "spec.not_a_run" if self.path.is_dir() else "spec.no_run"
+        near = runs_near(self.path)
+        if not near:
+            return say(key) + say("spec.no_runs_near")
+        told = closest(str(self.path), near)
+        return say(key) + told + say("spec.runs_near", known=", ".join(near[:NEAR]), more=", …" if len(near) > NEAR else "")
+
+    def taken(self) -> str | None:
+        """Why no new run can be begun here; None where one can."""
+        if self.path.exists() and not self.path.is_dir():
+            return say("plan.out_is_file", out=self.path)
+        if self.busy:
+            return say("spec.folder_busy")
+        held = (self.run_yaml, self.record, self.checkpoints, self.model)
+        return say("plan.out_taken", out=self.path) if any(path.exists() for path in held) else None
 
     def read(self, path: Path) -> Any:
         """A JSON file of the run; None where it is not there."""

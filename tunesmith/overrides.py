@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import yaml
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.spec import read_yaml
@@ -14,11 +18,11 @@ def with_overrides(settings: Mapping[str, Any], overrides: Sequence[str] | Mappi
     """Settings with dotted overrides laid over them: ``train.epochs=1``, ``method=ia3``.
 
     A name given for a group that was a mapping replaces it; a dotted path into a name (``method: lora``
-    with ``method.rank=4``) opens it to ``{name: lora, rank: 4}``.
+    with ``method.rank=4``) opens it to ``{name: lora, rank: 4}``. Settings may have dotted keys themselves.
     """
-    merged = {key: _copy(value) for key, value in settings.items()}
-    pairs = overrides.items() if isinstance(overrides, Mapping) else [_pair(text) for text in overrides]
-    for path, value in pairs:
+    merged = {key: _copy(value) for key, value in settings.items() if "." not in str(key)}
+    pairs = list(overrides.items() if isinstance(overrides, Mapping) else [_pair(text) for text in overrides])
+    for path, value in [*((key, _copy(value)) for key, value in settings.items() if key not in merged), *pairs]:
         *parents, last = path.split(".")
         group: dict[str, Any] = merged
         for depth, key in enumerate(parents):
@@ -31,6 +35,16 @@ def with_overrides(settings: Mapping[str, Any], overrides: Sequence[str] | Mappi
             group = inner
         group[last] = value
     return merged
+
+
+def to_paste(path: str, value: Any) -> str:
+    """A setting as it is written after a verb, quoted for the shell, and as a line of a YAML file."""
+    if isinstance(value, str) and "\n" in value:
+        typed = json.dumps(value, ensure_ascii=False)  # which is YAML too, and one line
+    else:
+        whole = yaml.safe_dump({path: value}, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10**9)
+        typed = whole.strip()[1:-1].removeprefix(f"{path}: ")
+    return say("spec.to_paste", typed=shlex.quote(f"{path}={typed}"), line=f"{path}: {typed}")
 
 
 # Settings that are one plain text are taken as it is typed: a template is seldom YAML.

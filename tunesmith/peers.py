@@ -128,6 +128,17 @@ CHANGED: dict[str, tuple[str, str]] = {
 BATCH = ("per_device_train_batch_size", "micro_batch_size", "gradient_accumulation_steps")
 """Their product is the rows of an optimizer step on one device."""
 
+METHODS_HERE: dict[str, str] = {
+    "lora+": "method=lora method.plus_ratio=16",
+    "loraplus": "method=lora method.plus_ratio=16",
+    "lora_plus": "method=lora method.plus_ratio=16",
+    "prompt_tuning": "method=prompt",
+    "prefix_tuning": "method=prefix",
+    "adapter": "method=bottleneck",
+    "adapters": "method=bottleneck",
+}
+"""What people call a method elsewhere, where the nearest name here is another one."""
+
 NEEDLESS: dict[str, str] = {
     key: reason
     for reason, keys in {

@@ -17,7 +17,7 @@ from tunesmith.rules import broken
 from tunesmith.run import Origin, Resolved, Run
 from tunesmith.spec import METHODS, Spec
 from tunesmith.training.options import chosen_among_options, options_task
-from tunesmith.training.settle import default_rate, with_preset, with_value
+from tunesmith.training.settle import default_rate, final_weights, with_preset, with_value
 from tunesmith.training.steps import FEWEST_STEPS, Order, batch_size
 from tunesmith.words import language, say
 
@@ -173,10 +173,12 @@ def _origins(value: Spec, path: str = "", given: bool = True) -> dict[str, Origi
 
 
 def _method(making: _Making) -> None:
-    """The method's own learning rate, and the language."""
+    """The method's own learning rate, the weights that are left, and the language."""
     run = making.run
     if run.train.learning_rate is None:
         making.put("train.learning_rate", *default_rate(run))
+    if run.train.keep.final is None:
+        making.put("train.keep.final", *final_weights(run))
     if run.lang == "auto":
         making.put("lang", language(), say("plan.reason_lang"))
     if run.data.too_long is None:
@@ -220,8 +222,12 @@ def _rows(making: _Making, prepared: Prepared) -> None:
     order = Order(rows, batch, train.seed)
     steps = order.total(train.epochs, train.steps)
     if train.batch is None:
-        epochs = f"{train.epochs:g}"
-        making.put("train.batch", batch, say("plan.reason_batch", rows=rows, epochs=epochs, steps=order.total(train.epochs)))
+        told: dict[str, Any] = {"rows": rows, "epochs": f"{train.epochs:g}", "steps": steps}
+        if train.steps is None:
+            reason = say("plan.reason_batch", **told)
+        else:
+            reason = say("plan.reason_batch_steps", full=order.total(train.epochs), passes=f"{order.epoch(steps):.3g}", **told)
+        making.put("train.batch", batch, reason)
     lengths = sorted(len(tokens) for item in prepared.train for tokens in item.tokens)
     sides = sorted(tokens.longest for item in prepared.train for tokens in item.tokens)
     p99 = sides[min(len(sides) - 1, int(0.99 * len(sides)))]
@@ -243,7 +249,7 @@ def _rows(making: _Making, prepared: Prepared) -> None:
     if prepared.watch and prepared.objective.head == "language" and chosen_among_options(making.run):
         making.attempt(lambda: options_task(making.run, prepared))
     if steps < FEWEST_STEPS:
-        making.warnings.append(say("plan.warn_few_steps", steps=steps))
+        making.warnings.append(say("plan.warn_few_steps", steps=steps, least=FEWEST_STEPS))
 
 
 def _room(making: _Making, form: estimate.Shape, device: Device, prepared: Prepared | None) -> None:

@@ -18,11 +18,9 @@ from tunesmith.words import say
 
 def empty_folder(run: Run) -> Iterator[Problem]:
     """The run's folder is new, or holds no run."""
-    folder = RunFolder(Path(run.out))
-    if folder.path.exists() and not folder.path.is_dir():
-        yield Problem("out", say("plan.out_is_file", out=run.out))
-    elif any(path.exists() for path in (folder.run_yaml, folder.record, folder.checkpoints, folder.model)):
-        yield Problem("out", say("plan.out_taken", out=run.out))
+    taken = RunFolder(Path(run.out)).taken()
+    if taken:
+        yield Problem("out", taken)
 
 
 def known_names(run: Run) -> Iterator[Problem]:

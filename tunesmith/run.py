@@ -124,6 +124,9 @@ class Keep(Spec):
     accuracy and macro_f1 where the answers come from a small set."""
     patience: Annotated[int, Ge(0)] = 0
     """Stop after this many evaluations without a better one; 0 never."""
+    final: Literal["last", "best"] | None = None
+    """Which weights the run leaves in ``model/`` and every verb then uses: the last, or the best by best_by; the best when not
+    given, where best_by or patience is."""
 
 
 class Train(Spec):

@@ -12,13 +12,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model
 from pydantic_core import PydanticCustomError
 
 from tunesmith.errors import Problem, SpecError
+from tunesmith.peers import METHODS_HERE
 from tunesmith.words import say
 
 
@@ -82,7 +83,7 @@ class Family:
         if name not in self._classes:
             known = self.names()
             if name not in known:
-                told = closest(name, known) or ";"
+                told = self._as_setting(name.lower()) or closest(name, known) or ";"
                 raise SpecError(say("spec.unknown_name", kind=self.called, name=repr(name), told=told, known=", ".join(known)))
             outside = {entry.name: entry for entry in self._outside()}
             if name in outside:
@@ -91,6 +92,16 @@ class Family:
                 importlib.import_module(f"{self.package}.{name}")
         assert name in self._classes, f"{self.package}.{name} registers no {self.kind} of its own name"
         return self._classes[name]
+
+    def _as_setting(self, name: str) -> str:
+        """A did-you-mean for the value of a setting, as rslora is of lora's variant, and for what peers call a plug-in."""
+        found = [METHODS_HERE[name]] if self.kind == "method" and name in METHODS_HERE else []
+        for plug_in in self.names():
+            cls = self.get(plug_in)
+            fields = [] if getattr(cls, "of", "") else list(cls.Config.model_fields.items())
+            of_it = [key for key, info in fields if get_origin(info.annotation) is Literal and name in get_args(info.annotation)]
+            found += [f"{self.kind}={plug_in} {self.kind}.{key}={name}" for key in of_it]
+        return say("spec.did_you_mean", name=say("spec.or_mean").join(found)) if found else ""
 
     @property
     def called(self) -> str:

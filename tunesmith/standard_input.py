@@ -25,9 +25,14 @@ def rows_of_input() -> dict[str, dict[str, Any]]:
     return rows
 
 
+def at_terminal() -> bool:
+    """Whether a person types, and not a pipe."""
+    return sys.stdin.isatty()
+
+
 def asked_line() -> str | None:
     """The next line of a conversation; None where it ends."""
     try:
-        return input(say("cli.chat_you")).strip() or None
+        return input(say("cli.chat_you") if at_terminal() else "").strip() or None
     except EOFError:
         return None

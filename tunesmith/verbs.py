@@ -95,9 +95,18 @@ def train(
         from tunesmith.training.start import train as start
 
         return start(resolved, resume=True, on_step=on_step, progress=progress)
+    asked = settings_of(settings, overrides)
+    _speak(asked)
+    taken = RunFolder(Path(asked.out)).taken()
+    if taken:  # said before the rows are read, which may take minutes
+        raise SpecError(Problem("out", taken))
     made = plan(settings, overrides, progress=progress).require()
     if on_plan is not None:
         on_plan(made)
+    else:
+        tell = progress.tell if progress is not None else print
+        for text in made.warnings:
+            tell(say("plan.warning", text=text))
     from tunesmith.training.start import train as start
 
     text = "\n".join(made.lines()) + "\n"

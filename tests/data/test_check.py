@@ -40,6 +40,17 @@ def test_what_a_person_sees(rows: Path, tiny_llama: Path) -> None:
     assert len(found.samples) == 3
 
 
+def test_without_colours_what_is_learned_is_marked(rows: Path, tiny_llama: Path) -> None:
+    from transformers import AutoTokenizer
+
+    found = check(Data(path=str(rows)), AutoTokenizer.from_pretrained(tiny_llama))
+    for console in (Console(file=io.StringIO(), width=200), Console(file=io.StringIO(), force_terminal=True, no_color=True)):
+        found.show(console)
+        text = console.file.getvalue()  # type: ignore[attr-defined]
+        assert "what stands between ⟦ and ⟧ is learned" in text
+        assert text.count("⟦[bold]name ") == 3 and text.count("[/bold]<|im_end|>⟧") == 3
+
+
 def test_what_a_program_sees(rows: Path, tiny_llama: Path) -> None:
     from transformers import AutoTokenizer
 

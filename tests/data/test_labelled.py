@@ -82,7 +82,7 @@ def test_labels_may_be_answers_so_a_conversation_asks(tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text(json.dumps(rows))
     with pytest.raises(DataError) as caught:
         read(tmp_path / "rows.json", Chat)
-    assert "objective: classify would learn these rows as texts with a label" in str(caught.value)
+    assert "objective=classify would learn these rows as texts with a label" in str(caught.value)
     assert str(caught.value).endswith("data.columns: {question: text, answer: label}")
 
 

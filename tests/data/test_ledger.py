@@ -44,7 +44,7 @@ def test_lines_in_both_languages() -> None:
     assert english[0] == "10 rows in 0 file(s), 8 of them different"
     assert english[1].startswith("88 % of a random held-out tenth would have a copy")
     assert "dropped 1: longer than data.max_length" in english
-    assert "7 tokens cut off (data.too_long: truncate)" in english
+    assert "7 tokens cut off (data.too_long=truncate)" in english
     assert english[-1] == "A note."
     words.use("zh")
     chinese = filled().lines()

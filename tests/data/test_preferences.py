@@ -206,9 +206,9 @@ def test_truncation_keeps_the_prompt_of_a_pair_common() -> None:
 @pytest.mark.parametrize(
     ("objective", "row", "text"),
     [
-        ("sft", {"prompt": "a", "chosen": "b", "rejected": "c"}, "these rows are preference pairs: take objective: .*dpo"),
-        ("dpo", {"prompt": "a", "completion": "b"}, "sft for them, or, for objective: dpo, give rows with a prompt"),
-        ("dpo", {"prompt": "a", "completion": "b", "label": True}, "rows are answers judged one by one: take objective: kto"),
+        ("sft", {"prompt": "a", "chosen": "b", "rejected": "c"}, "these rows are preference pairs: take objective=.*dpo"),
+        ("dpo", {"prompt": "a", "completion": "b"}, "sft for them, or, for objective=dpo, give rows with a prompt"),
+        ("dpo", {"prompt": "a", "completion": "b", "label": True}, "rows are answers judged one by one: take objective=kto"),
     ],
 )  # fmt: skip
 def test_rows_that_do_not_fit_name_the_two_ways_out(

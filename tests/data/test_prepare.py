@@ -187,7 +187,7 @@ def test_up_to_one_percent_too_long_is_dropped_and_more_stops(make: Make) -> Non
         make(content, max_length=256)
     text = str(caught.value)
     assert text.startswith("data.max_length: 11 of 300 rows (3.7 %) are longer than 256 tokens; half of all rows are at most ")
-    assert "data.too_long: drop (leave them out), or truncate" in text
+    assert "data.too_long=drop (leave them out), or truncate" in text
     assert "split" not in text
     assert make(content, max_length=256, too_long="drop").ledger.reasons() == {"too long": 11}
     with pytest.raises(DataError, match="1 of 300 rows"):
@@ -251,7 +251,7 @@ def test_objective_that_eats_something_else_says_which_does_not(make: Make, tmp_
     path.write_text("one line\nanother line\n", encoding="utf-8")
     with pytest.raises(
         DataError,
-        match=r"lines.txt:1: these rows are plain text: take objective: pretrain for them, or, for objective: sft",
+        match=r"lines.txt:1: these rows are plain text: take objective=pretrain for them, or, for objective=sft",
     ):
         make(str(path))
 
@@ -290,7 +290,7 @@ def test_fingerprint_tells_a_changed_row(make: Make) -> None:
 def test_model_that_thinks_is_asked_not_to_where_no_row_does(make: Make) -> None:
     plain = make(rows(50), using=byte_level(QWEN3, "<|im_end|>"))
     assert plain.render.data.reasoning == "drop"
-    assert any("data.reasoning: drop" in note for note in plain.ledger.notes)
+    assert any("data.reasoning=drop" in note for note in plain.ledger.notes)
     thinking = [{"question": f"{n} a", "reasoning": "because", "answer": "b"} for n in range(50)]
     assert make(thinking, using=byte_level(QWEN3, "<|im_end|>")).render.data.reasoning == "think"
     assert make(rows(50)).render.data.reasoning == "think"

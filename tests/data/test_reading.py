@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,12 @@ REAL: dict[str, tuple[str, int, str | None]] = {
 }
 
 
+def proposals(text: str) -> tuple[list[str], str]:
+    """The words after a verb that an error proposes, as a shell makes them of its line, and the line for a file."""
+    typed, in_file = text.splitlines()[-2:]
+    return shlex.split(typed), in_file.removeprefix("    in a YAML file: ")
+
+
 @pytest.mark.parametrize("name", REAL)
 def test_real_files_load_by_themselves_or_with_the_line_that_the_error_proposes(name: str, shared_data: Path) -> None:
     reader, count, line = REAL[name]
@@ -92,9 +99,9 @@ def test_real_files_load_by_themselves_or_with_the_line_that_the_error_proposes(
     if line:
         with pytest.raises(DataError) as caught:
             examples(validate(settings).data)
-        proposed = str(caught.value).splitlines()[-1]
+        typed, proposed = proposals(str(caught.value))
         assert proposed == f"data.columns: {line}"
-        settings = with_overrides(settings, yaml.safe_load(proposed))
+        settings = with_overrides(settings, typed)
     reading = examples(validate(settings).data)
     found = read(reading)
     assert (reading.opened[0].reader.name, len(found)) == (reader, count)
@@ -169,9 +176,12 @@ def test_the_error_shows_each_column_with_a_value(tmp_path: Path) -> None:
 )
 def test_the_proposed_line_works_when_it_is_pasted(row: dict[str, Any], line: str, tmp_path: Path) -> None:
     path = written(tmp_path / "rows.jsonl", [row, row])
-    assert refusal(path).splitlines()[-1] == line
-    pasted = with_overrides({"model": "m", "out": "o", "data": str(path)}, yaml.safe_load(line))
-    assert len(read(examples(validate(pasted).data))) == 2
+    typed, in_file = proposals(refusal(path))
+    assert in_file == line
+    settings = {"model": "m", "out": "o", "data": str(path)}
+    # After a verb as the shell hands it over, and in a file as its own line.
+    for pasted in (with_overrides(settings, typed), with_overrides(settings | yaml.safe_load(in_file), [])):
+        assert len(read(examples(validate(pasted).data))) == 2
 
 
 def test_a_context_that_varies_is_kept(tmp_path: Path) -> None:

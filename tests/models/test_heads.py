@@ -162,7 +162,7 @@ def test_what_cannot_carry_the_head_is_refused_with_the_way_out(tmp_path: Path) 
     from transformers import T5Config, T5ForConditionalGeneration
 
     folder = encoder(tmp_path / "bert")
-    with pytest.raises(ModelError, match=r"is an encoder, which reads both ways and writes no text.*objective: classify"):
+    with pytest.raises(ModelError, match=r"is an encoder, which reads both ways and writes no text.*objective=classify"):
         load_model(folder, dtype=torch.float32, device="cpu")
     sides = T5ForConditionalGeneration(T5Config(vocab_size=160, d_model=16, d_kv=4, d_ff=16, num_layers=1, num_heads=2))
     sides.save_pretrained(tmp_path / "t5")

@@ -153,7 +153,7 @@ def test_missing(hub: SimpleNamespace, tmp_path: Path) -> None:
     said = ask(hub.url, tmp_path, "team/nothing")
     assert said.startswith("ModelError 2 team/nothing: there is no such folder in")
     assert f"{hub.url} has no such id" in said
-    assert all(way in said for way in ("HF_ENDPOINT=<mirror's address>", "model: ms:<id>", "model: starter"))
+    assert all(way in said for way in ("HF_ENDPOINT=<mirror's address>", "model=ms:<id>", "model=starter"))
 
 
 def test_no_such_revision(hub: SimpleNamespace, tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_cut_off_then_whole(hub: SimpleNamespace, tmp_path: Path, monkeypatch: p
 def test_unreachable(tmp_path: Path) -> None:
     said = ask("http://127.0.0.1:9", tmp_path, "team/tiny")  # the discard port: nobody listens
     assert said.startswith("ModelError 2 team/tiny: could not be fetched: http://127.0.0.1:9 does not answer")
-    assert all(way in said for way in ("a folder on this machine", "HF_ENDPOINT=", "ms:<id>", "model: starter"))
+    assert all(way in said for way in ("a folder on this machine", "HF_ENDPOINT=", "ms:<id>", "model=starter"))
 
 
 def test_offline_and_not_here(hub: SimpleNamespace, tmp_path: Path) -> None:

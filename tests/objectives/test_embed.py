@@ -209,7 +209,7 @@ def test_a_decoder_gives_the_same_as_a_forest(tmp_path: Path) -> None:
         ({"loss": "cosent"}, {}, "8 of 8 rows have no similarity"),
         ({"loss": "infonce"}, {"graded": True}, "8 of 8 rows have a similarity"),
         ({"loss": "triplet"}, {}, "8 of 8 have none"),
-        ({"margin": 1.0}, {}, "has no effect with loss: infonce; it belongs to triplet"),
+        ({"margin": 1.0}, {}, "has no effect with objective.loss=infonce; it belongs to triplet"),
         ({"loss": "triplet", "temperature": 0.1}, {"negatives": 1}, "it belongs to infonce, cosent"),
         ({}, {"graded": True, "negatives": 1}, "the rows have negatives"),
     ],

@@ -71,11 +71,25 @@ def test_every_run_with_its_state(folders: Path) -> None:
         4681,
         150,
     )
-    assert done["held_out"] == {"loss": pytest.approx(0.6311, abs=1e-4), "step": 150}
+    point = {"loss": pytest.approx(0.6311, abs=1e-4), "step": 150}
+    assert done["held_out"] == {"last": point, "best": point}
     assert done["proof"]["verdict"] == "improved" and done["proof"]["metric"] == "accuracy"
     assert done["proof"]["difference"] == pytest.approx(0.677)
     assert "is not YAML" in found["broken"]["problem"]
     json.dumps(runs(folders), allow_nan=False)
+
+
+def test_the_last_and_the_best_are_told_apart(tmp_path: Path) -> None:
+    folder = bare(tmp_path / "run")
+    seen = [(0, 0.1), (10, 0.7), (20, 0.5), (30, 0.9)]
+    write_lines(folder.record, [{"step": step, "evaluation": {"loss": loss}} for step, loss in seen])
+    folder.model.mkdir()
+    (folder.model / "tunesmith.json").write_text(json.dumps({"step": 30}))
+    (row,) = runs(tmp_path)
+    assert row["held_out"] == {"last": {"loss": 0.9, "step": 30}, "best": {"loss": 0.5, "step": 20}} and row["model_step"] == 30
+    words.use("en")
+    table = lines([row])
+    assert "0.9000 @30*" in table[1] and "0.5000 @20 " in table[1] and table[-1].startswith("* the step whose weights")
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

@@ -34,16 +34,17 @@ class Check:
         return {**self.ledger.to_json(), "dropped_rows": self.ledger.dropped, "samples": samples}
 
     def show(self, console: Console) -> None:
-        """Prints files, ledger, lengths and rows."""
-        for line in self.head():
+        """Prints files, ledger, lengths and rows; where there are no colours, what is learned stands between ⟦ and ⟧."""
+        plain = console.color_system is None or console.no_color
+        for line in self.head(marked=plain):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
         for name, text in self.samples:
             console.print()
             console.print(name, style="bold", markup=False, highlight=False)
-            console.print(text, soft_wrap=True)
+            console.print(marked(text) if plain else text, soft_wrap=True)
 
-    def head(self) -> list[str]:
-        """All that is printed above the sample rows."""
+    def head(self, *, marked: bool = False) -> list[str]:
+        """All that is printed above the sample rows, in which what is learned is coloured or ``marked``."""
         lines = [_file_line(entry) for entry in self.ledger.files]
         lines += ["", *self.ledger.lines()]
         dropped = self.ledger.dropped[:SHOWN]
@@ -53,7 +54,7 @@ class Check:
                 f"  {entry['file']}:{entry['row']}  {entry['reason']}  {entry.get('seen', '')}".rstrip() for entry in dropped
             ]
         lines += ["", say("check.lengths"), *bars(self.ledger.lengths)]
-        return [*lines, "", say("check.samples")] if self.samples else lines
+        return [*lines, "", say("check.samples_marked" if marked else "check.samples")] if self.samples else lines
 
 
 def check(asked: Run | Data, tokenizer: Any, *, limit: int | None = None, progress: Progress | None = None) -> Check:
@@ -104,6 +105,17 @@ def _file_line(entry: dict[str, Any]) -> str:
     kind = entry["format"] + (f", {entry['encoding']}" if entry["encoding"] else "")
     columns = ", ".join(entry["columns"])
     return say("check.file", path=entry["path"], kind=kind, columns=columns, reader=entry["reader"], rows=entry["rows"])
+
+
+def marked(text: Coloured) -> Coloured:
+    """The text with what is learned between ⟦ and ⟧; a new line at its end stays outside, so that the mark is seen."""
+    parts, done = [], 0
+    for start, end in _trained(text):
+        learned = text.plain[start:end]
+        inside = learned.rstrip("\n") or learned
+        parts += [text.plain[done:start], f"⟦{inside}⟧", learned[len(inside) :]]
+        done = end
+    return Coloured("".join([*parts, text.plain[done:]]))
 
 
 def _trained(text: Coloured) -> Iterator[tuple[int, int]]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import yaml
 
 from tunesmith.data.proposal import another_task, propose, propose_pair, template_for
 from tunesmith.data.readers import READERS, Reader
@@ -14,6 +11,7 @@ from tunesmith.data.sources import FileFacts, Located
 from tunesmith.data.turns import PICTURES, shown
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Chat, Labelled, TextPair
+from tunesmith.overrides import to_paste
 from tunesmith.spec import closest
 from tunesmith.words import say
 
@@ -93,17 +91,15 @@ def _undecided(known: FileFacts, sample: Sequence[Mapping[str, Any]], matching: 
     held = {name: next((row[name] for row in sample if row.get(name) not in (None, "", [])), "") for name in known.columns}
     table = "\n".join(f"    {name:<{width}}  {shown(value)}" for name, value in held.items())
     if matching:
-        line = f"data.reader: {matching[0]}"
-        return say("reader.several", readers=", ".join(matching), table=table, line=line)
+        return say("reader.several", readers=", ".join(matching), table=table, line=to_paste("data.reader", matching[0]))
     pair = propose_pair(known.columns, sample)
     if pair in (None, dict(columns)) and another_task(known.columns, sample[0] if sample else {}):
         return say("reader.pictures" if PICTURES & set(known.columns) else "reader.another_task", table=table)
     guess = pair or propose(known.columns, sample)
     if guess is None or guess == dict(columns):
         return say("reader.none", table=table, readers=", ".join(READERS.names()))
-    line = yaml.safe_dump({"data.columns": guess}, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10**9)
-    told = say("reader.propose", table=table, line=line.strip()[1:-1])
+    told = say("reader.propose", table=table, line=to_paste("data.columns", guess))
     template = template_for(known.columns, guess, sample)
     if template:
-        told += "\n" + say("reader.propose_template", line=f"data.template: {json.dumps(template, ensure_ascii=False)}")
+        told += "\n" + say("reader.propose_template", line=to_paste("data.template", template))
     return told

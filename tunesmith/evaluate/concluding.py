@@ -17,6 +17,13 @@ NOTHING: dict[str, Any] = {
 """What a proof without written answers has to say of them."""
 
 
+def _model(folder: RunFolder, run: Run) -> dict[str, Any]:
+    """Which step's weights were proved, the last step, and which step the watched rows found best."""
+    facts, best = (folder.read(place / "tunesmith.json") or {} for place in (folder.model, folder.best))
+    last = max((line["step"] for line in folder.steps()), default=None)
+    return {"step": facts.get("step"), "last": last, "best": best.get("step"), "best_by": run.train.keep.best_by}
+
+
 def conclude(
     folder: RunFolder,
     run: Run,
@@ -39,6 +46,7 @@ def conclude(
         "items_needed": compared["items_needed"],
         **judged,
         "higher_is_better": {name: metric(name).higher for name in names},
+        "model": _model(folder, run),
         **NOTHING,
         **more,
         "seed": run.train.seed,

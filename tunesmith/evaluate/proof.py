@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +42,7 @@ class Proof:
             primary=metric_name(found["primary"]),
             reason=say(f"prove.{found['primary_reason']}"),
         )
-        return [head, "", *_table(found), "", self.sentence(), *_notes(found)]
+        return [head, "", *_table(found), "", self.sentence(), *which_model(found, say), *_notes(found)]
 
     def sentence(self) -> str:
         """The verdict in one line."""
@@ -59,6 +59,16 @@ class Proof:
         }
         key = {"improved": "prove.improved", "worse": "prove.worse", "not shown": "prove.not_shown"}[self.verdict]
         return say(key, **values)
+
+
+def which_model(found: Mapping[str, Any], speak: Callable[..., str]) -> list[str]:
+    """Which step's weights were proved, where there were two to choose from."""
+    model = found.get("model", {})
+    step, last, best = (model.get(name) for name in ("step", "last", "best"))
+    if step is None or best is None or best == last == step:
+        return []
+    key = "prove.of_best" if step == best else "prove.of_last"
+    return [speak(key, step=step, last=last, best=best, by=model["best_by"])]
 
 
 def rival_of(found: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tunesmith.errors import ExportError, ModelError, Problem, SpecError
 from tunesmith.export.files import check_space, copy_beside, copy_model, draft, refuse_full, weights_in
@@ -103,7 +103,6 @@ def export(
     folder: RunFolder,
     out: Path,
     *,
-    which: Literal["model", "best"] = "model",
     dtype: str | None = None,
     progress: Progress | None = None,
 ) -> Exported:
@@ -116,7 +115,7 @@ def export(
     if dtype is not None and dtype not in TOLERANCE:
         raise SpecError(Problem("dtype", say("export.unknown_dtype", dtype=dtype, known=", ".join(TOLERANCE))))
     refuse_full(out)
-    source = _source(folder, which)
+    source = _source(folder)
     stored, weights = weights_in(source.base if source.adapter else source.place)
     kind = dtype or stored
     check_space(out, weights, kind)
@@ -147,12 +146,12 @@ def export(
     return Exported(out, kind, merged, saved, warnings, code=source.run.model.trust_remote_code, kind=loader)
 
 
-def _source(folder: RunFolder, which: str) -> _Source:
+def _source(folder: RunFolder) -> _Source:
     from tunesmith.models import own
     from tunesmith.models.hub import folder_of
 
     run = folder.resolved().run
-    place = folder.model if which == "model" else folder.best
+    place = folder.model
     facts = place / "tunesmith.json"
     if not facts.is_file():
         raise ModelError(Problem(str(place), say("export.no_model", run=folder.path)))

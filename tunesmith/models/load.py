@@ -201,20 +201,19 @@ def take_over_attention(model: Any) -> bool:
     return True
 
 
-def load_run(
-    folder: RunFolder, *, tuned: bool = True, which: Literal["model", "best"] = "model", dtype: torch.dtype | None = None
-) -> Loaded:
+def load_run(folder: RunFolder, *, tuned: bool = True, dtype: torch.dtype | None = None) -> Loaded:
     """A run's model with its adapter attached, or its base (``tuned=False``), and the run's own renderer.
 
-    The best is the last where nothing was watched. ``dtype`` is the base's; that of the run when not given.
+    ``dtype`` is the base's; that of the run when not given.
     """
     from tunesmith.models.heads import head_in
     from tunesmith.models.hub import folder_of
 
     run = folder.resolved().run
-    place = folder.best if which == "best" and folder.best.is_dir() else folder.model
+    place = folder.model
     if not (place / FACTS).is_file():
-        raise ModelError(Problem(str(place), say("load.no_run_model", folder=str(folder.path))))
+        key = "load.still_training" if folder.busy else "load.no_run_model"
+        raise ModelError(Problem(str(place), say(key, folder=str(folder.path))))
     device, own = _place(run.train.machine)
     adapter = (place / "adapter_config.json").is_file()
     source = folder_of(run.model) if adapter or not tuned else place

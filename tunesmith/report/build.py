@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tunesmith import words
 from tunesmith.errors import DiskError, Problem
 from tunesmith.evaluate.judge import metric
-from tunesmith.evaluate.proof import rival_of
+from tunesmith.evaluate.proof import rival_of, which_model
 from tunesmith.folder import RunFolder, write_whole
 from tunesmith.report.asked import asked
 from tunesmith.report.charts import short
@@ -113,6 +113,7 @@ def _proof(folder: RunFolder, say: Say) -> dict[str, Any] | None:
         "verdict": verdict(proof, say),
         "standing": standing(proof, say),
         "rows": proof["items"],
+        "model": which_model(proof, say),
         "primary": metric_name(primary, say),
         "columns": [(metric_name(name, say), metric(name).higher) for name in columns],
         "table": table,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.words import texts
+from tunesmith.words import filled, texts
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Say:
         """The text ``topic.name`` with ``values`` filled in."""
         topic, _, name = key.partition(".")
         text = texts(self.language, topic)[name]
-        return text.format(**values) if values else text
+        return filled(text, values)
 
     def known(self, key: str, otherwise: str) -> str:
         """The text of ``key``, or ``otherwise`` where the topic has none, as for a metric from outside."""

@@ -18,7 +18,7 @@ from tunesmith.words import language, say
 
 DEEPEST = 3
 """Folders are searched this many levels down."""
-COLUMNS = ("name", "objective", "method", "model", "rows", "steps", "held_out", "verdict", "date", "state")
+COLUMNS = ("name", "objective", "method", "model", "rows", "steps", "last", "best", "verdict", "date", "state")
 
 
 def runs(folder_of_runs: Path) -> list[dict[str, Any]]:
@@ -50,7 +50,7 @@ def _row(folder: RunFolder, above: Path) -> dict[str, Any]:
         proof = folder.read(folder.proof)
     except (SpecError, json.JSONDecodeError) as error:
         return row | {"state": "unreadable", "problem": str(error)}
-    watch = held_out(record)
+    watch = [point for point in held_out(record) if point[0] > 0]  # the base is in no folder of the run
     best = min(watch, key=lambda point: point[1]) if watch else None
     row |= {
         "objective": run.objective.name,
@@ -58,10 +58,20 @@ def _row(folder: RunFolder, above: Path) -> dict[str, Any]:
         "model": run.model.path,
         "rows": ledger.get("trained"),
         "steps": max((int(line["step"]) for line in record), default=0),
-        "held_out": None if best is None else {"loss": best[1], "step": int(best[0])},
+        "held_out": None if best is None else {"last": _point(watch[-1]), "best": _point(best)},
+        "model_step": _model_step(folder),
         "proof": None if proof is None else _proof(proof),
     }
     return row | _state(folder)
+
+
+def _point(point: tuple[float, float]) -> dict[str, Any]:
+    return {"loss": point[1], "step": int(point[0])}
+
+
+def _model_step(folder: RunFolder) -> int | None:
+    """The step whose weights ``model`` holds."""
+    return (folder.read(folder.model / "tunesmith.json") or {}).get("step")
 
 
 def _proof(proof: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,7 +107,8 @@ def lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     table = [[say(f"runs.{name}") for name in COLUMNS], *([_cell(row, name) for name in COLUMNS] for row in rows)]
     widths = [max(cell_len(line[i]) for line in table) for i in range(len(COLUMNS))]
     padded = [[cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True)] for line in table]
-    return ["  ".join(line).rstrip() for line in padded]
+    star = ["", say("runs.star")] if any(cell.endswith("*") for line in table for cell in line) else []
+    return [*("  ".join(line).rstrip() for line in padded), *star]
 
 
 def _cell(row: Mapping[str, Any], name: str) -> str:
@@ -105,14 +116,22 @@ def _cell(row: Mapping[str, Any], name: str) -> str:
         return _verdict(row.get("proof"))
     if name == "state":
         return _state_words(row)
-    if name == "held_out":
-        return "–" if not row.get("held_out") else f"{row['held_out']['loss']:.4f}"
+    if name in ("last", "best"):
+        return _loss(row, name)
     if name == "date":
         return row["date"][:16].replace("T", " ")
     value = row.get(name)
     if value is None:
         return "–"
     return f"{value:,}" if isinstance(value, int) else Path(value).name if name == "model" else str(value)
+
+
+def _loss(row: Mapping[str, Any], name: str) -> str:
+    """The held-out loss of the last evaluation or the best, its step, and a star where that is in ``model``."""
+    if not row.get("held_out"):
+        return "–"
+    point = row["held_out"][name]
+    return f"{point['loss']:.4f} @{point['step']:,}" + ("*" if point["step"] == row.get("model_step") else "")
 
 
 def _verdict(proof: Mapping[str, Any] | None) -> str:

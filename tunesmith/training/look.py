@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import DiskError
+from tunesmith.evaluate.classes import fit_classes
 from tunesmith.folder import RunFolder
 from tunesmith.training.device import Device
 from tunesmith.training.questions import Questions, write_page
 from tunesmith.training.record import Record
-from tunesmith.training.save import Saver
+from tunesmith.training.save import Saver, replace_folder
 from tunesmith.training.watch import Watch
 from tunesmith.words import say
 
@@ -29,6 +32,25 @@ class Looker:
     total: int
     stopped: Callable[[], str | None]
     tell: Callable[[str], None]
+
+    def save(self, folder: Path, step: int) -> None:
+        """Writes the model as it stands, with what is fitted on the watched rows where it names classes."""
+        objective, watch = self.saver.objective, self.watch
+        names_classes = objective is not None and objective.head == "classes"
+        chosen_by = [] if watch.only_measured else watch.items
+        fitted = fit_classes(watch.model, objective, chosen_by) if names_classes else {}
+        replace(self.saver, fitted=fitted)(folder, step)
+
+    def leave(self, step: int) -> int:
+        """Puts the run's model, the best where that is asked for and there is one, into its place; gives the model's step."""
+        best = self.watch.best
+        if best.keep.final != "best" or best.step is None or not self.folder.best.is_dir():
+            self.save(self.folder.model, step)
+            return step
+        replace_folder(self.folder.model, lambda draft: shutil.copytree(self.folder.best, draft, dirs_exist_ok=True))
+        if self.questions.texts:
+            write_page(self.folder.questions, self.questions.texts, self.record.lines(), best.step)
+        return best.step
 
     @property
     def exhausted(self) -> bool:
@@ -73,7 +95,7 @@ class Looker:
 
     def _keep_best(self, step: int) -> None:
         try:
-            self.saver(self.folder.best, step)
+            self.save(self.folder.best, step)
         except DiskError as error:
             # Training goes on: the checkpoints report a disk that stays full.
             self.record.add({"step": step, "event": "best_not_saved", "error": str(error)})

@@ -81,6 +81,7 @@ def written(
 def page(texts: list[str], lines: list[Line], last: int) -> str:
     """questions.md, from the record's events: a heading for each question, below it one for each time it was answered."""
     rounds = [line for line in lines if line.get("event") == "answers"]
+    rounds.sort(key=lambda line: line["step"] == last)  # the tuned model's are the last, whichever step it is of
     parts = [f"# {say('train.questions')}\n"]
     for index, text in enumerate(texts):
         parts.append(f"## {' '.join(text.split())}\n")

@@ -33,7 +33,7 @@ from tunesmith.training.reference import Reference, attached, find, with_others
 from tunesmith.training.schedules import SCHEDULES, warmup_steps
 from tunesmith.training.settle import fill, from_rows, with_preset
 from tunesmith.training.state import base_fingerprint, seed_everything
-from tunesmith.training.steps import FEWEST_STEPS, Order, every
+from tunesmith.training.steps import Order, every
 from tunesmith.training.trackers import missing_packages
 from tunesmith.training.watch import Watch
 from tunesmith.words import say
@@ -228,10 +228,6 @@ def _first_lines(resolved: Resolved, work: Work, watch: Watch) -> list[str]:
     everything = sum(count(parameter) for parameter in work.model.model.parameters())
     lines.append(say("train.trainable", count=f"{trained:,}", share=f"{trained / everything:.2%}", all=f"{everything:,}"))
     lines.append(say("train.steps", total=work.total, rows=len(work.items), batch=work.order.batch))
-    if work.total < FEWEST_STEPS:
-        lines.append(say("train.few_steps", total=work.total, least=FEWEST_STEPS))
-    if watch.used and watch.only_measured:
-        lines.append(say("train.only_measured", rows=len(watch.items)))
     if not watch.used:
         lines.append(say("train.nothing_watched"))
     return lines

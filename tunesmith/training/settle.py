@@ -59,6 +59,7 @@ def from_rows(run: Run, rows: int) -> Derived:
     return {
         "train.batch": (batch_size(rows, run.train.epochs), say("train.batch", rows=rows)),
         "train.learning_rate": default_rate(run),
+        "train.keep.final": final_weights(run),
     }
 
 
@@ -73,6 +74,14 @@ def default_rate(run: Run) -> tuple[float, str]:
     if slower != 1:
         text += say("plan.reason_rate_objective", factor=f"{slower:g}", objective=run.objective.name)
     return float(f"{method.learning_rate * factor * slower:.6g}"), text
+
+
+def final_weights(run: Run) -> tuple[str, str]:
+    """Which weights the run leaves as its model where it does not say, and why."""
+    keep = run.train.keep
+    if keep.evaluate and (keep.patience or "best_by" in keep.model_fields_set):
+        return "best", say("plan.reason_final_best", best_by=keep.best_by)
+    return "last", say("plan.reason_final_last")
 
 
 def started_with(run: Run) -> Derived:

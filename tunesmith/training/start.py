@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import DiskError, Problem, SpecError
-from tunesmith.evaluate.classes import fit_classes
 from tunesmith.folder import RunFolder, write_whole
 from tunesmith.models.load import Loaded
 from tunesmith.run import Resolved
@@ -29,6 +28,7 @@ from tunesmith.training.settle import fill, started_with
 from tunesmith.training.signals import StopSignal
 from tunesmith.training.state import State, base_fingerprint, identity, seed_everything, write
 from tunesmith.training.trackers import TRACKERS
+from tunesmith.training.watch import Watch
 from tunesmith.words import say
 
 
@@ -53,6 +53,7 @@ def train(
         signal = StopSignal()
         if resume:
             folder.resolved()
+            _refuse_busy(folder)
             stack.enter_context(signal)
         shown = (
             progress if progress is not None and devices.is_first() else stack.enter_context(Shown(quiet=not devices.is_first()))
@@ -86,10 +87,15 @@ class Told:
 
 
 def _refuse_taken(folder: RunFolder) -> None:
-    if folder.run_yaml.exists() or folder.checkpoints.exists():
-        raise SpecError(Problem("out", say("train.folder_taken", out=folder.path)))
-    if folder.path.exists() and not folder.path.is_dir():
-        raise SpecError(Problem("out", say("train.folder_is_file", out=folder.path)))
+    taken = folder.taken()
+    if taken:
+        raise SpecError(Problem("out", taken))
+
+
+def _refuse_busy(folder: RunFolder) -> None:
+    """Said before the rows are read; what holds the folder for this process comes with the first write."""
+    if devices.is_first() and folder.busy:
+        raise SpecError(Problem(str(folder.path), say("spec.folder_busy")))
 
 
 def _run(ready: Ready, folder: RunFolder, told: Told, *, resume: bool, plan: str | None, on_step: Any) -> None:
@@ -149,14 +155,22 @@ def _train(ready: Ready, folder: RunFolder, record: Record, told: Told, *, resum
     health: Any = {"spikes": spikes, "falling": falling}
     fit(work, at, **health, record=record, look=look, save=save, stopped=told.stopped, tell=tell, shown=showing)
     if device.main:
-        fitted = fit_classes(work.model, work.objective, ready.prepared.watch) if work.objective.head == "classes" else {}
-        replace(saver, fitted=fitted)(folder.model, at.step)
+        left = look.leave(at.step)
         facts = work.method.at_end()
         if facts:
             record.add({"step": at.step, "event": "method", **facts})
             tell(say("train.method", method=work.run.method.name, facts=json.dumps(facts, ensure_ascii=False)))
-        tell(say("train.done", model=folder.model, step=at.step))
+        tell(_done(ready.watch, folder, left=left, last=at.step))
     device.barrier()
+
+
+def _done(watch: Watch, folder: RunFolder, *, left: int, last: int) -> str:
+    """Which step's weights the model holds, and where another's are."""
+    best, by = watch.best.step, watch.best.keep.best_by
+    if left != last:
+        return say("train.done_best", model=folder.model, step=left, last=last, by=by)
+    told = say("train.done", model=folder.model, step=last)
+    return told if best in (None, last) else told + say("train.done_apart", best=best, by=by, folder=folder.best)
 
 
 class Saves:

@@ -25,7 +25,10 @@ from tunesmith.words import say
 FACTS = "state.json"
 
 # What may differ between a run and its continuation: where it lies, what is shown, and the machine.
-FREE = ("out", "lang", "track", "questions", "prove", "generate", "train.machine", "train.keep.keep", "train.keep.save")
+FREE = (
+    *("out", "lang", "track", "questions", "prove", "generate"),
+    *("train.machine", "train.keep.keep", "train.keep.save", "train.keep.final"),
+)
 
 
 class Part(Protocol):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import locale
 import os
+import string
 import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,8 +48,26 @@ def texts(language: str, topic: str) -> dict[str, str]:
     return tomllib.loads((Path(__file__).parent / language / f"{topic}.toml").read_text(encoding="utf-8"))
 
 
+class _Filling(string.Formatter):
+    """``str.format``, and a word that follows a number: ``{rows:row|rows}`` is the first for 1, else the second."""
+
+    def format_field(self, value: Any, format_spec: str) -> Any:
+        one, bar, many = format_spec.partition("|")
+        if bar:
+            return one if str(value) == "1" else many
+        return super().format_field(value, format_spec)
+
+
+_FILL = _Filling()
+
+
+def filled(text: str, values: Mapping[str, Any]) -> str:
+    """The text with ``values`` filled in; a text without values is not formatted: its braces are braces."""
+    return _FILL.vformat(text, (), values) if values else text
+
+
 def say(key: str, /, **values: Any) -> str:
-    """The text ``topic.name`` in the language in use, with ``values`` filled in by ``str.format``."""
+    """The text ``topic.name`` in the language in use, with ``values`` filled in."""
     topic, _, name = key.partition(".")
     text = texts(language(), topic)[name]
-    return text.format(**values) if values else text
+    return filled(text, values)
