@@ -44,7 +44,17 @@ MORE = [
     {"name": "combined", "methods": ["bottleneck", {"name": "lora", "rank": 4}, "ln_tuning"]},
 ]
 CASES = [{"name": name, **SMALL.get(name, {})} for name in METHODS.names()] + MORE
-EXPORTED = ("ia3", "boft", "adalora", "ln_tuning", "freeze", "lora-pissa", "experts", "combined-lora-bitfit", "combined-lora-ln_tuning")
+EXPORTED = (
+    "ia3",
+    "boft",
+    "adalora",
+    "ln_tuning",
+    "freeze",
+    "lora-pissa",
+    "experts",
+    "combined-lora-bitfit",
+    "combined-lora-ln_tuning",
+)
 
 
 def called(case: dict[str, Any]) -> str:

@@ -47,7 +47,11 @@ class Looker:
         if best.keep.final != "best" or best.step is None or not self.folder.best.is_dir():
             self.save(self.folder.model, step)
             return step
-        replace_folder(self.folder.model, lambda draft: shutil.copytree(self.folder.best, draft, dirs_exist_ok=True))
+
+        def copy(draft: Path) -> None:
+            shutil.copytree(self.folder.best, draft, dirs_exist_ok=True)
+
+        replace_folder(self.folder.model, copy)
         if self.questions.texts:
             write_page(self.folder.questions, self.questions.texts, self.record.lines(), best.step)
         return best.step
