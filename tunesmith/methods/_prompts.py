@@ -25,12 +25,18 @@ def with_prompt(model: Any, config: Any, kind: Kind, encoder: Callable[[torch.Te
     from peft import get_peft_config
 
     from tunesmith.methods._peft import task_type
+    from tunesmith.models import reading
     from tunesmith.models.heads import train_head
-    from tunesmith.models.prompted import Prompted, drawn, key_shape, started, width
+    from tunesmith.models.load import kind_of
+    from tunesmith.models.prompted import Prompted
+    from tunesmith.models.starts import drawn, key_shape, started, told_shape, width
 
     try:
         ids = drawn(model, config.tokens, _ids(model, config.init))
-        layers, heads, _ = key_shape(model)
+        both_ways = kind_of(model.config) != "decoder" and kind == "words"
+        layers, heads, _ = told_shape(model.config) if both_ways else key_shape(model)
+        if both_ways:
+            reading.refuse_other_words(model)
         start = started(model, kind, ids)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = str(error).strip().split("\n")[0][:300].rstrip(".")

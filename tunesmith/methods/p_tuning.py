@@ -22,7 +22,6 @@ class PTuning(Method):
     source = "measured, SmolLM2-135M, 321 questions of TREC: 96 % of the loss that LoRA takes off"
     search = (5e-4, 3e-2)
     merges, starts_as_base = False, False
-    kinds = frozenset({"decoder"})
 
     class Config(Spec):
         """A soft prompt from a network."""
@@ -41,7 +40,7 @@ class PTuning(Method):
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         if self.slots:
-            self.layouts = frozenset({"padded"})
+            self.layouts, self.kinds = frozenset({"padded"}), frozenset({"decoder"})
 
     @property
     def virtual_tokens(self) -> int:

@@ -22,7 +22,7 @@ class PTuningV2(Method):
     source = "measured, SmolLM2-135M, 321 questions of TREC: 99.9 % of the loss that LoRA takes off"
     search = (1e-3, 0.1)
     merges, starts_as_base = False, False
-    kinds = frozenset({"decoder"})
+    kinds = frozenset({"decoder", "encoder"})
 
     class Config(Spec):
         """Keys and values."""

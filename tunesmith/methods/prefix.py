@@ -25,7 +25,7 @@ class Prefix(Method):
     )
     search = (5e-5, 1e-2)
     merges, starts_as_base = False, False
-    kinds = frozenset({"decoder"})
+    kinds = frozenset({"decoder", "encoder"})
 
     class Config(Spec):
         """Keys and values from a network."""

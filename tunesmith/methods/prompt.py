@@ -25,7 +25,6 @@ class Prompt(Method):
     )
     search = (1e-3, 0.3)
     merges, starts_as_base = False, False
-    kinds = frozenset({"decoder"})
 
     class Config(Spec):
         """A soft prompt."""

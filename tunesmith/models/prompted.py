@@ -23,9 +23,11 @@ from transformers.cache_utils import Cache, DynamicLayer
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from tunesmith.errors import ModelError, Problem
-from tunesmith.models import slots
+from tunesmith.models import reading, slots
 from tunesmith.models.heads import head_weights, place_head
 from tunesmith.models.layers.prompts import Table
+from tunesmith.models.load import kind_of
+from tunesmith.models.starts import width
 from tunesmith.words import say
 
 KINDS: dict[str, Literal["words", "keys"]] = {"PROMPT_TUNING": "words", "P_TUNING": "words", "PREFIX_TUNING": "keys"}
@@ -42,6 +44,8 @@ class Prompted(nn.Module):
         self.first_slot = first_slot
         """Id of the first virtual token, where these stand inside the rows; None where they stand before them."""
         self.on = True
+        self.both_ways = kind_of(base.config) != "decoder" and self.kind == "words"
+        """Whether the virtual tokens are words of what is read both ways: an encoder's row, or the source beside a decoder."""
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -78,6 +82,8 @@ class Prompted(nn.Module):
             return self.base(**(call | self._in_slots(input_ids, call.get("attention_mask"))))
         if not self.on or (cache is not None and cache.get_seq_length() > 0):  # the cache holds them already
             return self.base(input_ids=input_ids, **call)
+        if self.both_ways:
+            return reading.read(self.base, input_ids, self.encoder(), call)
         count = self.virtual_tokens
         if "position_ids" in call:
             call["position_ids"] = call["position_ids"] + count
@@ -132,6 +138,10 @@ class Prompted(nn.Module):
             return torch.cat([input_ids, output[:, input_ids.shape[1] :]], 1)
         if not self.on:
             return self.base.generate(input_ids=input_ids, attention_mask=attention_mask, **how)
+        if self.both_ways:
+            return self.base.generate(
+                **reading.call_of(self.base, input_ids, self.encoder(), how | {"attention_mask": attention_mask})
+            )
         if "past_key_values" not in how and self.kind == "keys":
             how["past_key_values"] = DynamicCache(config=self.base.config)
             self._before(how, len(input_ids))
@@ -167,11 +177,16 @@ class Prompted(nn.Module):
         raise ModelError(Problem("model", say("method.virtual_do_not_merge", method=self.peft_config.peft_type.value.lower())))
 
     def save_pretrained(self, folder: Path) -> None:
-        """peft's folder: its configuration, the virtual tokens as they are now, and a classifier's head; it knows no slots."""
+        """peft's folder: its configuration, the virtual tokens as they are now, and a classifier's head.
+
+        What peft has no name for, or would put elsewhere, it is told by a name that it refuses.
+        """
         self.peft_config.save_pretrained(str(folder))
-        if self.first_slot is not None:
-            told = json.loads((Path(folder) / "adapter_config.json").read_text(encoding="utf-8"))
-            told |= {"peft_type": slots.PEFT_TYPE, "first_slot": self.first_slot}
+        other = {"peft_type": slots.PEFT_TYPE, "first_slot": self.first_slot} if self.first_slot is not None else {}
+        if self.both_ways and reading.first_stays(self.base.config):
+            other = {"peft_type": reading.PEFT_TYPE, "kind": self.peft_config.peft_type.value}
+        if other:
+            told = json.loads((Path(folder) / "adapter_config.json").read_text(encoding="utf-8")) | other
             (Path(folder) / "adapter_config.json").write_text(json.dumps(told, indent=2), encoding="utf-8")
         with torch.no_grad():
             kept = {"prompt_embeddings": self.encoder()} | {f"base_model.{n}": own for n, own in head_weights(self.base).items()}
@@ -185,9 +200,12 @@ def prompted(base: Any, place: Path) -> Prompted | None:
 
     told = json.loads((place / "adapter_config.json").read_text(encoding="utf-8"))
     first = told.pop("first_slot", None)
-    if told.get("peft_type") not in (*KINDS, slots.PEFT_TYPE):
+    if told.get("peft_type") not in (*KINDS, slots.PEFT_TYPE, reading.PEFT_TYPE):
         return None
-    config: Any = PeftConfig.from_pretrained(str(place)) if first is None else get_peft_config(told | {"peft_type": "P_TUNING"})
+    if told["peft_type"] in KINDS:
+        config: Any = PeftConfig.from_pretrained(str(place))
+    else:
+        config = get_peft_config(told | {"peft_type": told.pop("kind", "P_TUNING")})
     saved = load_file(place / "adapter_model.safetensors")
     table = saved.pop("prompt_embeddings").float()
     place_head(base, {name.removeprefix("base_model."): weight for name, weight in saved.items()})
@@ -195,62 +213,6 @@ def prompted(base: Any, place: Path) -> Prompted | None:
     if table.shape[1] != (wanted := width(base, model.kind)):
         raise ValueError(f"virtual tokens of {table.shape[1]} numbers, where this base takes {wanted}")
     return model.eval()
-
-
-def width(base: Any, kind: str) -> int:
-    """The numbers of one virtual token."""
-    if kind == "words":
-        return int(base.get_input_embeddings().weight.shape[1])
-    layers, heads, size = key_shape(base)
-    return 2 * layers * heads * size
-
-
-@torch.no_grad()
-def key_shape(base: Any) -> tuple[int, int, int]:
-    """Layers, key heads and their width, as the model keeps them; as its config tells where it has no weights.
-
-    With grouped-query attention there are fewer heads than the queries have. ValueError where layers differ in it.
-    """
-    text = base.config.get_text_config()
-    if base.device.type == "meta":
-        told = text.to_dict() | {name: text.to_dict().get(own) for name, own in text.attribute_map.items()}
-        heads = told["num_attention_heads"]
-        size = told.get("head_dim") or told["hidden_size"] // heads
-        return told["num_hidden_layers"], told.get("num_key_value_heads") or heads, size
-    cache = DynamicCache()
-    base(input_ids=torch.zeros(1, 1, dtype=torch.long, device=base.device), past_key_values=cache, use_cache=True)
-    shapes = {tuple(part.shape) for part in _kept(cache)}
-    if len(shapes) != 1:
-        raise ValueError(f"its layers keep keys and values of different shapes: {sorted(shapes)}")
-    _, heads, _, size = shapes.pop()
-    return len(cache.layers), heads, size
-
-
-def drawn(base: Any, count: int, text_ids: list[int] | None) -> torch.Tensor:
-    """Token ids ``[1, P]`` to start from: those of a text, repeated or cut, or of words drawn from the vocabulary."""
-    if text_ids:
-        ids = torch.tensor((text_ids * (count // len(text_ids) + 1))[:count])
-    else:
-        ids = torch.randint(0, base.config.get_text_config().vocab_size, (count,))
-    return ids[None].to(base.device)
-
-
-@torch.no_grad()
-def started(base: Any, kind: str, ids: torch.Tensor) -> torch.Tensor:
-    """What the base itself makes of ``ids``, as virtual tokens ``[P, W]`` in fp32: a start that is an ordinary prompt."""
-    count = ids.shape[1]
-    if base.device.type == "meta":
-        return torch.empty(count, width(base, kind), device="meta")
-    if kind == "words":
-        return base.get_input_embeddings()(ids)[0].float()
-    cache = DynamicCache()
-    base(input_ids=ids, past_key_values=cache, use_cache=True)
-    return torch.stack([part[0] for part in _kept(cache)]).permute(2, 0, 1, 3).reshape(count, -1).float().contiguous()
-
-
-def _kept(cache: Any) -> list[torch.Tensor]:
-    """Keys and values by turns, layer after layer."""
-    return [part for layer in cache.layers for part in (layer.keys, layer.values)]
 
 
 class _Read(DynamicLayer):
