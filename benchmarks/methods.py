@@ -27,14 +27,13 @@ NEEDS: dict[str, dict[str, Any]] = {
 
 
 def measured(method: str, out: Path) -> dict[str, float]:
-    """Watched loss of base and tuned, trained weights and seconds a step."""
+    """Watched loss of base and tuned, and the rate."""
     settings = {"method": {"name": method, **NEEDS.get(method, {})}, "out": str(out)}
     given = [f"{name}={json.dumps(value)}" for name, value in settings.items()]
     given += [f"train.steps={STEPS}", f"train.keep.evaluate={STEPS}", "train.keep.save=0"]
     subprocess.run([sys.executable, "-m", "tunesmith", "train", str(RECIPE), *given], check=True, stderr=subprocess.DEVNULL)
     lines = [json.loads(line) for line in (out / "record.jsonl").read_text(encoding="utf-8").splitlines()]
     looks = {line["step"]: line["evaluation"]["loss"] for line in lines if "evaluation" in line}
-    steps = [line["seconds"] for line in lines if "loss" in line]
     return {
         "base": looks[0],
         "tuned": looks[STEPS],
@@ -48,10 +47,10 @@ def table(found: dict[str, dict[str, float]]) -> list[str]:
     gain = found["lora"]["base"] - found["lora"]["tuned"]
     base = found["lora"]["base"]
     lines = [f"{measured_with('torch', 'transformers', 'peft')}; one seed, base {base:.3f}.", ""]
-    lines += ["| method | learning rate | watched loss | share of LoRA's gain | seconds |", "|---|---|---|---|---|"]
+    lines += ["| method | learning rate | watched loss | share of LoRA's gain |", "|---|---|---|---|"]
     for name, one in sorted(found.items(), key=lambda pair: pair[1]["tuned"]):
         share = 100 * (one["base"] - one["tuned"]) / gain
-        lines.append(f"| `{name}` | {one['rate']:g} | {one['tuned']:.3f} | {share:.1f} % | {one['seconds']:.0f} |")
+        lines.append(f"| `{name}` | {one['rate']:g} | {one['tuned']:.3f} | {share:.1f} % |")
     return lines
 
 
