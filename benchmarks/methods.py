@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import yaml
 from tables import measured_with, write
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "tournament.yaml"
@@ -28,16 +29,20 @@ NEEDS: dict[str, dict[str, Any]] = {
 
 def measured(method: str, out: Path) -> dict[str, float]:
     """Watched loss of base and tuned, and the rate."""
-    settings = {"method": {"name": method, **NEEDS.get(method, {})}, "out": str(out)}
-    given = [f"{name}={json.dumps(value)}" for name, value in settings.items()]
-    given += [f"train.steps={STEPS}", f"train.keep.evaluate={STEPS}", "train.keep.save=0"]
-    subprocess.run([sys.executable, "-m", "tunesmith", "train", str(RECIPE), *given], check=True, stderr=subprocess.DEVNULL)
+    run = yaml.safe_load(RECIPE.read_text(encoding="utf-8"))
+    del run["tournament"]
+    run |= {"method": {"name": method, **NEEDS.get(method, {})}, "out": str(out)}
+    run["train"] |= {"steps": STEPS, "keep": {"evaluate": STEPS, "save": 0}}
+    file = out.with_suffix(".yaml")
+    file.write_text(yaml.safe_dump(run), encoding="utf-8")
+    done = subprocess.run([sys.executable, "-m", "tunesmith", "train", str(file)], stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{method} failed:\n{done.stderr[-3000:]}")
     lines = [json.loads(line) for line in (out / "record.jsonl").read_text(encoding="utf-8").splitlines()]
     looks = {line["step"]: line["evaluation"]["loss"] for line in lines if "evaluation" in line}
     return {
         "base": looks[0],
         "tuned": looks[STEPS],
-        "seconds": sum(steps),
         "rate": max(line.get("learning_rate", 0) for line in lines),
     }
 
