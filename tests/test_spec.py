@@ -230,6 +230,16 @@ def test_explain_says_type_default_and_choices():
         explain("num_train_epochs")
     with pytest.raises(SpecError, match=r"unknown method 'lroa'; did you mean 'lora'?"):
         explain("method.lroa")
+    assert explain("lora") == explain("method=lora") == explain("method.lora") and explain("seed") == explain("train.seed")
+    told = "\n".join(explain("lora"))
+    assert "learning rate when none is given: 0.0002 (Dettmers" in told and "rates worth searching: 5e-05 to 0.002" in told
+    assert "twice the rank when not given. [default: -]" in told and "(q_proj), or regular" in told
+    assert all(
+        any(f"  {name} " in line for line in explain(f"{kind}s")) for kind, name in (("schedule", "cosine"), ("optimizer", "sgd"))
+    )
+    assert any(line.endswith("where the answers come from a small set.") for line in explain("train.keep")), "help is cut nowhere"
+    assert "  Lower is better." in explain("metric.nll") and any("Higher is better." in line for line in explain("metrics"))
+    assert any("instruction  what is asked" in line for line in explain("alpaca"))
     for path in every_setting():
         assert explain(path)[1].strip(), path
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 import types
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -30,6 +31,9 @@ FAMILIES: dict[str, Family] = {
 }
 """Families by the path of their setting; readers and metrics are named in several settings and listed by their own name."""
 ALIASES = {
+    "optimizers": "train.optimizer",
+    "schedules": "train.schedule",
+    "tracker": "track",
     "metrics": "metric",
     "readers": "reader",
     "methods": "method",
@@ -45,6 +49,7 @@ _BOUNDS = {Gt: "gt", Ge: "ge", Lt: "lt", Le: "le"}
 
 def explain(path: str = "") -> list[str]:
     """The help for ``path``; SpecError with a suggestion where there is no such setting."""
+    path = path.replace("=", ".")  # as it is written when it is set
     listed = ALIASES.get(path, path)
     if not path:
         return [say("explain.start"), "", *_group(Run, "")]
@@ -54,7 +59,17 @@ def explain(path: str = "") -> list[str]:
     for place, family in FAMILIES.items():
         if listed.startswith(f"{place}."):
             return _plug_in(place, family, listed.removeprefix(f"{place}."))
+    meant = [] if path in Run.model_fields else _meant(path)
+    if meant:
+        return "\n\n".join("\n".join(explain(one)) for one in meant).split("\n")
     return _setting(path)
+
+
+def _meant(name: str) -> list[str]:
+    """The plug-ins of this name, or else the settings whose path ends so."""
+    plug_ins = [f"{place}.{name}" for place, family in FAMILIES.items() if name in family.names()]
+    default = [f"{place}.{name}" for place in FAMILIES if _default_config(place, name)]
+    return plug_ins or [path for path in every_setting() if path.endswith(f".{name}")] or default
 
 
 def every_setting() -> Iterator[str]:
@@ -90,13 +105,14 @@ def first_sentence(path: str, run: Run) -> str:
         key = f"{key}.{group.name}.{part}" if key in FAMILIES else f"{key}.{part}".lstrip(".")
         described = type(group).model_fields[part].description or ""
         group = vars(group)[part]
-    return help_text(key, described).split("\n")[0].rstrip(".。")
+    return re.split(r"(?<=\w[.])\s|。", help_text(key, described).split("\n")[0])[0].rstrip(".。")
 
 
 def help_text(key: str, described: str) -> str:
-    """The help at ``key`` in the language in use; what only a plug-in from outside describes stays as it is."""
+    """The help at ``key`` in the language in use, a paragraph a line; a plug-in from outside has only its own."""
     text = words.texts(words.language(), "help").get(_home(key)) if words.language() != "en" else None
-    return text or inspect.cleandoc(described).replace("``", "")
+    paragraphs = inspect.cleandoc(described).replace("``", "").split("\n\n")
+    return text or "\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def _home(key: str) -> str:
@@ -148,13 +164,14 @@ def _facts(field: FieldInfo, family: bool = False) -> list[str]:
     if field.is_required():
         return [*lines, say("explain.required")]
     default = field.get_default(call_default_factory=True)
-    return [*lines, say("explain.default", value="-" if default in (None, ()) else default)]
+    shown = ", ".join(map(str, default)) if isinstance(default, tuple) else default
+    return [*lines, say("explain.default", value="-" if shown in (None, "") else shown)]
 
 
 def _kind(annotation: Any, metadata: list[Any]) -> str:
     """A type in words: the choices of a Literal, the bounds of a number, the parts of a union."""
     marks = ((mark, _BOUNDS[type(mark)]) for mark in metadata if type(mark) in _BOUNDS)
-    bounds = [say(f"explain.{name}", value=f"{dataclasses.asdict(mark)[name]:g}") for mark, name in marks]
+    bounds = [say(f"explain.{name}", value=f"{dataclasses.asdict(mark)[name]:,}") for mark, name in marks]
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _kind(inner[0], [*inner[1:], *metadata])
@@ -183,9 +200,40 @@ def _family(place: str) -> list[str]:
     family = FAMILIES[place]
     rows = []
     for name in family.names():
-        rows.append((name, help_text(f"{place}.{name}", family.get(name).__doc__ or "").split("\n")[0]))
+        cls = family.get(name)
+        text = help_text(f"{place}.{name}", cls.__doc__ or "").split("\n")[0]
+        fact = _in_short(place, cls)
+        rows.append((name, say("explain.beside", text=text, fact=fact) if fact else text))
     width = max((len(row[0]) for row in rows), default=0)
     return [say("explain.family", kind=family.called), *(f"  {name:<{width}}  {text}" for name, text in rows)]
+
+
+def _in_short(place: str, cls: Any) -> str:
+    """What a list says of a plug-in beside its help."""
+    if place == "method":
+        return say("explain.short_rate", rate=f"{cls.learning_rate:g}")
+    if place == "metric":
+        return say("explain.higher" if cls.higher else "explain.lower")
+    return say("explain.short_columns", names=", ".join(cls.fields)) if place == "reader" else ""
+
+
+def _own_facts(place: str, cls: Any) -> list[str]:
+    """What a page says of a plug-in beside its help and its settings."""
+    if place == "method":
+        low, high = cls.search
+        source = say("explain.source", source=cls.source) if cls.source else ""
+        return [
+            say("explain.rate", rate=f"{cls.learning_rate:g}") + source,
+            say("explain.search", low=f"{low:g}", high=f"{high:g}"),
+        ]
+    if place == "metric":
+        return [say("explain.higher" if cls.higher else "explain.lower")]
+    if place != "reader":
+        return []
+    width = max(map(len, cls.fields))
+    # What a column means is said in the code, in English; the Chinese help names them in its sentence.
+    told = [f"  {name:<{width}}  {text if words.language() == 'en' else ''}".rstrip() for name, text in cls.fields.items()]
+    return [say("explain.columns"), *told]
 
 
 def _plug_in(place: str, family: Family, rest: str) -> list[str]:
@@ -202,9 +250,12 @@ def _plug_in(place: str, family: Family, rest: str) -> list[str]:
             raise SpecError(Problem(f"{here}.{key}", say("spec.extra", told=told)))
         text = help_text(f"{here}.{key}", fields[key].description or "")
         return [f"{here}.{key}", f"  {text}", *(f"  {line}" for line in _facts(fields[key]))]
-    lines = [here, f"  {help_text(here, cls.__doc__ or '')}"]
+    lines = [here, *(f"  {line}" for line in [*help_text(here, cls.__doc__ or "").split("\n"), *_own_facts(place, cls)])]
     width = max((len(field) for field in fields), default=0)
-    rows = [f"  {field:<{width}}  {help_text(f'{here}.{field}', info.description or '')}" for field, info in fields.items()]
+    rows = []
+    for field, info in fields.items():
+        text = help_text(f"{here}.{field}", info.description or "")
+        rows.append(f"  {field:<{width}}  {say('explain.beside', text=text, fact=f'[{_facts(info)[-1]}]')}")
     return [*lines, "", *rows] if rows else lines
 
 

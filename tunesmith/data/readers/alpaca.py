@@ -12,7 +12,7 @@ from tunesmith.examples import Chat, Turn
 
 @READERS.register
 class Alpaca(Reader):
-    """Instruction and input, with an empty line between, are the question."""
+    """Alpaca: an instruction, perhaps an input, and the output; both together, with an empty line between, are the question."""
 
     gives = Chat
     fields: ClassVar[dict[str, str]] = {

@@ -15,7 +15,7 @@ _OTHERS = frozenset({"instruction", "reasoning", "messages"}) | ANOTHER_TASK | C
 
 @READERS.register
 class Completion(Reader):
-    """The prompt is the user's turn, the completion the assistant's."""
+    """A question and its answer, or a prompt and its completion: one turn of the user and one of the assistant."""
 
     gives = Chat
     fields: ClassVar[dict[str, str]] = {

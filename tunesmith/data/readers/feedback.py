@@ -15,7 +15,7 @@ _ONLY_PAIRS = frozenset({"chosen", "rejected", "rejected_response"})
 
 @READERS.register
 class FeedbackReader(Reader):
-    """True is a desirable answer, false an undesirable one; turns end with the answer that is judged."""
+    """A question, an answer, and whether that answer is desirable (true or false)."""
 
     gives = Feedback
     fields: ClassVar[dict[str, str]] = {

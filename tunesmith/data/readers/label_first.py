@@ -14,7 +14,7 @@ _LINE = re.compile(r"\s*(?:(?P<marked>(?:__label__\S+\s+)+)|(?P<plain>[A-Z]{2,}:
 
 @READERS.register
 class LabelFirst(Reader):
-    """What stands before the first space is the label; fastText's may be several."""
+    """Lines of text that begin with a label: TREC's DESC:manner How did …, or fastText's __label__name …, perhaps several."""
 
     gives = Labelled
     fields: ClassVar[dict[str, str]] = {"text": "the label, a space, and what is judged"}

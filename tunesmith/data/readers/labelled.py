@@ -18,7 +18,7 @@ _TEXTS = ("text", "sentence", "content", "review", "comment", "document", "title
 
 @READERS.register
 class LabelledText(Reader):
-    """The label is kept as a name, whatever it looks like; a number with a decimal point is a number."""
+    """A text, or two, and a label: a name (whatever it looks like), or a number with a decimal point."""
 
     gives = Labelled
     fields: ClassVar[dict[str, str]] = {

@@ -15,7 +15,7 @@ _OTHERS = ANOTHER_TASK | {"label"}
 
 @READERS.register
 class Messages(Reader):
-    """Turns are objects with role and content, pairs of speaker and text, or texts that begin with ``[speaker]``."""
+    """OpenAI's messages: a list of turns, each with role and content, a pair of speaker and text, or a text after [speaker]."""
 
     gives = Chat
     fields: ClassVar[dict[str, str]] = {

@@ -13,7 +13,7 @@ from tunesmith.examples import Chat, Preference
 
 @READERS.register
 class PreferenceReader(Reader):
-    """Answers that hold the whole conversation each begin with the prompt, which is found by comparing them."""
+    """A better and a worse answer to one prompt; where each holds the whole conversation, the prompt is what both begin with."""
 
     gives = Preference
     fields: ClassVar[dict[str, str]] = {

@@ -11,7 +11,7 @@ from tunesmith.examples import Chat, Turn
 
 @READERS.register
 class Reasoning(Reader):
-    """The thinking goes before the answer, in the form that ``data.reasoning`` says."""
+    """A question, the thinking, and the answer; the thinking goes before the answer, in the form that data.reasoning says."""
 
     gives = Chat
     fields: ClassVar[dict[str, str]] = {

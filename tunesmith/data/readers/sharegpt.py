@@ -14,7 +14,7 @@ _KEYS = ("from", "value")
 
 @READERS.register
 class ShareGpt(Reader):
-    """A function_call is an assistant's turn with a tool call, an observation the tool's."""
+    """ShareGPT's conversations: turns with from and value; function_call and observation are calls of tools and their results."""
 
     gives = Chat
     fields: ClassVar[dict[str, str]] = {

@@ -22,7 +22,7 @@ _OTHERS = frozenset({"instruction", "question", "messages", "conversations"}) | 
 
 @READERS.register
 class SourceTarget(Reader):
-    """The source is the user's turn, the target the assistant's; what is to be done with it stands in ``data.system``."""
+    """A text and what is made of it (a translation, a summary); what is to be done with it stands in data.system."""
 
     gives = Chat
     fields: ClassVar[dict[str, str]] = {

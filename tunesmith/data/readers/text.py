@@ -13,7 +13,7 @@ _ANSWERS = frozenset({"label", "labels", "answer", "output", "response", "comple
 
 @READERS.register
 class PlainText(Reader):
-    """Every token of the document is learned."""
+    """Plain text: every token of it is learned."""
 
     gives = Text
     fields: ClassVar[dict[str, str]] = {"text": "the document"}

@@ -21,7 +21,7 @@ NEGATIVES = ("negatives", "negative", "neg", "hard_negative", "hard_negatives")
 
 @READERS.register
 class TextPairReader(Reader):
-    """Where a row lists several partners the first one is taken; all of its negatives are."""
+    """Two texts that belong together, or are graded; of several partners in a row the first is taken, of negatives all."""
 
     gives = TextPair
     fields: ClassVar[dict[str, str]] = {

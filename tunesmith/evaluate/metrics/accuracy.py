@@ -7,7 +7,7 @@ from tunesmith.evaluate.metrics import METRICS, Metric
 
 @METRICS.register
 class Accuracy(Metric):
-    """1 where the chosen option is the reference, else 0."""
+    """The share of rows for which the likeliest of the possible answers is the right one."""
 
     reads = "choice"
     right_or_wrong = True

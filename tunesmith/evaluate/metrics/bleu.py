@@ -14,14 +14,14 @@ ORDERS = 4
 
 @METRICS.register
 class Bleu(Metric):
-    """The statistics are both lengths, then matches and n-grams of each order: those of a set add up to the set's BLEU."""
+    """How many of the word sequences (one to four words) of the answers stand in the references, over all rows, 0 to 100."""
 
     def score(self, prediction: str, reference: str) -> float:
         """Sentence BLEU with sacrebleu's effective order, for reading item by item; their mean is not BLEU."""
         return float(_counter([reference]).sentence_score(prediction, [reference]).score)
 
     def statistics(self, predictions: Sequence[str], references: Sequence[str]) -> np.ndarray:
-        """[n, 10]; the tokenizer is chosen once, from all references."""
+        """Both lengths, then matches and n-grams of each order [n, 10]; the tokenizer is chosen once, from all references."""
         counter = _counter(references)
         scores = [counter.sentence_score(p, [r]) for p, r in zip(predictions, references, strict=True)]
         return np.array([[s.sys_len, s.ref_len, *s.counts, *s.totals] for s in scores], dtype=np.float64)

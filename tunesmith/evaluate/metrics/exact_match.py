@@ -7,7 +7,7 @@ from tunesmith.evaluate.metrics import METRICS, Metric
 
 @METRICS.register
 class ExactMatch(Metric):
-    """1 where the written answer is the reference, else 0."""
+    """The share of rows whose written answer is the reference, letter by letter."""
 
     right_or_wrong = True
 

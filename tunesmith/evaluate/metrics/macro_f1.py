@@ -11,7 +11,7 @@ from tunesmith.evaluate.metrics import METRICS, Metric, names_of
 
 @METRICS.register
 class MacroF1(Metric):
-    """The statistics are hits, false alarms and misses of each option."""
+    """The F1 of each class, averaged so that a rare class counts as much as a common one; 1 is perfect."""
 
     reads = "choice"
 

@@ -7,10 +7,10 @@ from tunesmith.evaluate.metrics import METRICS, Metric
 
 @METRICS.register
 class ReciprocalRank(Metric):
-    """A prediction here is the rank of the partner, from 1."""
+    """For embeddings: 1 over the place at which a text finds its partner, on average; 1 where it always comes first."""
 
     reads = "rank"
 
     def score(self, prediction: float, reference: str) -> float:
-        """1 over the rank."""
+        """1 over ``prediction``, the rank of the partner, from 1."""
         return 1 / prediction

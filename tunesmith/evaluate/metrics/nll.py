@@ -11,13 +11,13 @@ from tunesmith.evaluate.metrics import METRICS, Metric
 
 @METRICS.register
 class Nll(Metric):
-    """A prediction here is the pair of the answer's summed negative log-likelihood and the weight it is over."""
+    """The loss a token of the reference answers: how surprised the model is by them."""
 
     reads = "nll"
     higher = False
 
     def score(self, prediction: tuple[float, float], reference: str) -> float:
-        """The item's own average over its tokens."""
+        """The item's own average; ``prediction`` is the summed negative log-likelihood and the weight it is over."""
         total, weight = prediction
         return total / weight
 

@@ -7,12 +7,12 @@ from tunesmith.evaluate.metrics import METRICS, Metric
 
 @METRICS.register
 class PairAccuracy(Metric):
-    """A prediction here is the pair of log-probabilities per token (nats) of the chosen and the rejected answer."""
+    """The share of preference pairs whose chosen answer the model finds likelier per token than the rejected one."""
 
     reads = "pair"
     right_or_wrong = True
 
     def score(self, prediction: tuple[float, float], reference: str) -> float:
-        """1, 0, or a half for a tie."""
+        """1, 0, or a half for a tie; ``prediction`` is the log-probability per token (nats) of both answers, the chosen first."""
         chosen, rejected = prediction
         return 0.5 if chosen == rejected else float(chosen > rejected)

@@ -12,7 +12,7 @@ from tunesmith.evaluate.metrics import METRICS, Metric
 
 @METRICS.register
 class Pearson(Metric):
-    """For labels that are numbers; 0 where all predictions are one."""
+    """For labels that are numbers: how well predicted and right numbers lie on one line; 1 perfectly, 0 not at all."""
 
     reads = "number"
 

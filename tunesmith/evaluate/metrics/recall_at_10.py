@@ -7,11 +7,11 @@ from tunesmith.evaluate.metrics import METRICS, Metric
 
 @METRICS.register
 class RecallAt10(Metric):
-    """A prediction here is the rank of the partner, from 1."""
+    """For embeddings: the share of texts whose partner is among the ten nearest candidates."""
 
     reads = "rank"
     right_or_wrong = True
 
     def score(self, prediction: float, reference: str) -> float:
-        """1 or 0."""
+        """1 or 0, by ``prediction``, the rank of the partner, from 1."""
         return float(prediction <= 10)

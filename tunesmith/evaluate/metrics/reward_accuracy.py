@@ -10,12 +10,12 @@ from tunesmith.evaluate.metrics import METRICS, Metric
 
 @METRICS.register
 class RewardAccuracy(Metric):
-    """A prediction here is the pair of implicit rewards (nats) of the chosen and the rejected answer."""
+    """The share of preference pairs whose chosen answer gained more likelihood over the base than the rejected one."""
 
     reads = "reward"
     right_or_wrong = True
 
     def score(self, prediction: tuple[float, float], reference: str) -> float:
-        """1, 0, or a half for a tie."""
+        """1, 0, or a half for a tie; ``prediction`` is the implicit reward (nats) of both answers, the chosen first."""
         gained, other = prediction
         return float((gained > other) + 0.5 * (gained == other))

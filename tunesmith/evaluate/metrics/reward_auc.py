@@ -16,12 +16,12 @@ DESIRABLE = "desirable"
 
 @METRICS.register
 class RewardAuc(Metric):
-    """A prediction here is an implicit reward (nats): log p - log p_base of the answer."""
+    """How often a desirable answer gained more likelihood over the base than an undesirable one; one half is chance."""
 
     reads = "judged"
 
     def score(self, prediction: float, reference: str) -> float:
-        """1 where the answer gained and is desirable, or lost and is not; a half where neither."""
+        """1 where ``prediction``, log p - log p_base (nats), has the sign that the reference wants; a half where it is 0."""
         sign = prediction if reference == DESIRABLE else -prediction
         return float((sign > 0) + 0.5 * (sign == 0))
 

@@ -12,7 +12,7 @@ from tunesmith.evaluate.metrics import METRICS, Metric, log_shares, names_of
 
 @METRICS.register
 class RocAuc(Metric):
-    """The plain mean over classes, each against the rest; it is no sum over items, so it has no interval."""
+    """How often a row of a class scores higher for it than a row of another, averaged over classes; one half is chance."""
 
     reads = "options"
     adds_up = False
@@ -24,7 +24,7 @@ class RocAuc(Metric):
         return float(np.mean(wanted)) if wanted else 0.0
 
     def over(self, predictions: Sequence[Mapping[str, float]], references: Sequence[Any]) -> float:
-        """Between 0 and 1, half for chance; nan where no class has both rows that are of it and rows that are not."""
+        """The mean over classes, each against the rest; nan where no class has rows that are of it and rows that are not."""
         from sklearn.metrics import roc_auc_score
 
         found = []

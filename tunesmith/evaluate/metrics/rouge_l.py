@@ -7,10 +7,10 @@ from tunesmith.evaluate.metrics import METRICS, Metric, words
 
 @METRICS.register
 class RougeL(Metric):
-    """Equal to rouge_score's rougeL without stemming, with ``words`` as its tokenizer."""
+    """How much of the reference the answer gives in the same order of words (Chinese: characters), 0 to 1."""
 
     def score(self, prediction: str, reference: str) -> float:
-        """Between 0 and 1."""
+        """Between 0 and 1; equal to rouge_score's rougeL without stemming, with ``words`` as its tokenizer."""
         written, wanted = words(prediction), words(reference)
         common = common_length(wanted, written)
         return 2 * common / (len(written) + len(wanted)) if common else 0.0

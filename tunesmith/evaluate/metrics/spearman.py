@@ -12,7 +12,7 @@ from tunesmith.evaluate.metrics import METRICS, Metric
 
 @METRICS.register
 class Spearman(Metric):
-    """For grades of which only the order counts; 0 where all predictions are one."""
+    """For grades of which only the order counts: how alike the two orders are; 1 the same, 0 unrelated."""
 
     reads, adds_up, redrawn = "number", False, True
 
