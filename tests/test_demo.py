@@ -27,7 +27,7 @@ def test_demo_from_ledger_to_report(
     run = demo(Path("runs/demo"), changes | {"train.steps": 2, "prove.items": 12, "prove.shots": 1, "generate.max_new_tokens": 2})
     printed = capsys.readouterr().out
     order = [
-        "240 rows in 1 file(s), 120 of them different",
+        "240 rows in 1 file, 120 of them different",
         "60 rows to train on",
         "What does NATO stand for ?",
         "\nreport: ",

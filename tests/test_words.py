@@ -39,6 +39,25 @@ def test_chinese_help_has_every_setting_and_no_other():
     assert set(words.texts("zh", "help")) == set(every_setting()) | set(plug_in_settings())
 
 
+REJECTED = re.compile(
+    r"底座|基座|观察|监视|未证实|(?<!没)有提升|变差|留出集|验证|(?<!精确)(?<!McNemar )检验|词元 (?=[\u4e00-\u9fff])"
+    r"|(?<![\w.<{/:])token(?![\w/}=.])"
+)
+"""Other words for what has one word in Chinese; ``words/zh/cli.toml`` begins with those."""
+
+
+def test_chinese_has_one_word_for_one_thing():
+    readme = (PACKAGE.parent / "README.zh-CN.md").read_text(encoding="utf-8")
+    told = {"README": re.sub(r"(?s)```.*?```", "", readme)}
+    told |= {f"{topic}.{key}": text for topic in (*TOPICS, "help") for key, text in words.texts("zh", topic).items()}
+    assert {key: found[0] for key, text in told.items() if (found := REJECTED.search(text))} == {}
+
+
+@pytest.mark.parametrize(("count", "told"), [(1, "only 1 row is held out"), (2, "only 2 rows are held out")])
+def test_a_number_of_one_takes_its_own_word(count: int, told: str):
+    assert told in words.say("ledger.few_held_out", held=count).lower()
+
+
 def _said() -> list[tuple[str, str, set[str] | None]]:
     """File, key and named values of each ``say("topic.key", …)`` with a constant key."""
     found = []

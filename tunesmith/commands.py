@@ -139,7 +139,7 @@ def predict(
         asked = {f"{file}:{located.number}": located.row for located in rows(Path(file))}
     with redirect_stdout(sys.stderr), _progress() as shown:
         model = verbs.load(_of(run, which))
-        places, tell = list(asked), lambda done, total: shown("predict", done, total)
+        places, tell = list(asked), lambda done, total: shown(say("cli.phase_predict"), done, total)
         answered = model.predict(asked.values(), places=places, progress=tell)
     text = "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in answered)
     if out is None:

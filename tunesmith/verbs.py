@@ -156,6 +156,8 @@ def prove(
     _speak(asked)
     if items is not None and items < 1:
         raise SpecError(Problem("items", say("spec.greater_than_equal", ge=1)))
+    if progress is not None:
+        progress.tell(say("prove.begin", folder=folder.path))
     gives = OBJECTIVES.get(asked.objective.name).gives
     if gives == "answers":
         return score(folder, items=items, shots=shots, prompt=prompt, progress=progress)

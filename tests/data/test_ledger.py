@@ -41,7 +41,7 @@ def test_json_has_its_keys_and_is_json() -> None:
 def test_lines_in_both_languages() -> None:
     words.use("en")
     english = filled().lines()
-    assert english[0] == "10 rows in 0 file(s), 8 of them different"
+    assert english[0] == "10 rows in 0 files, 8 of them different"
     assert english[1].startswith("88 % of a random held-out tenth would have a copy")
     assert "dropped 1: longer than data.max_length" in english
     assert "7 tokens cut off (data.too_long=truncate)" in english

@@ -282,7 +282,7 @@ def test_an_adapter_for_another_base_is_refused(changes: dict[str, int], tmp_pat
     method.save(model, tmp_path)
     config = tiny("llama").config
     config.update(changes)
-    for language, text in (("en", "holds an adapter that was made for another base"), ("zh", "为另一个底座训练的")):
+    for language, text in (("en", "holds an adapter that was made for another base"), ("zh", "为另一个原模型训练的")):
         use(language)
         with pytest.raises(ModelError, match=text):
             attach(AutoModelForCausalLM.from_config(config), tmp_path)

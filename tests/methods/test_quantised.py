@@ -135,7 +135,7 @@ def test_what_changes_the_base_is_refused_beside_rounded_weights_in_both_languag
     assert "trains on: plain" in refusal(folder, method=pissa, quantize="int8")
     assert "needs a quantised base (nf4); set model.quantize" in refusal(folder, method=loftq, quantize=None)
     use("zh")
-    assert "不能在量化为 nf4 的底座上训练" in refusal(folder, method="full", quantize="nf4")
+    assert "不能在量化为 nf4 的原模型上训练" in refusal(folder, method="full", quantize="nf4")
 
 
 def test_without_the_package_there_is_one_error_with_the_command(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -187,7 +187,7 @@ class _Preparation:
         held_out = self.run.data.held_out
         assert not isinstance(held_out, str), "a file of its own is not drawn from the rows"
         if self.progress:
-            self.progress("split", 0, len(rows))
+            self.progress(say("ledger.phase_split"), 0, len(rows))
         roots, notes = clusters(rows)
         self.ledger.near = len(rows) - len(set(roots))
         self.ledger.notes += notes

@@ -83,10 +83,10 @@ class Encoder:
                         raise
                     faults.add(Problem(": ".join(filter(None, (located.where, problem.where))), problem.text))
             if progress and len(done) % 256 == 0:
-                progress("read", len(done), 0)
+                progress(say("ledger.phase_read"), len(done), 0)
         faults.stop()
         if progress:
-            progress("read", len(done), len(done))
+            progress(say("ledger.phase_read"), len(done), len(done))
         return done
 
     def learn(self, readings: list[Reading]) -> list[str]:

@@ -122,7 +122,7 @@ def export(
 
     def tell(stage: str) -> None:
         if progress:
-            progress(stage, STAGES.index(stage), len(STAGES))
+            progress(say(f"export.stage_{stage}"), STAGES.index(stage), len(STAGES))
 
     tell("load")
     loaded, base_logits, prompts, reference = _trained(folder, source)

@@ -17,6 +17,7 @@ from tunesmith.errors import ModelError
 from tunesmith.models.forest import NAME
 from tunesmith.models.heads import head_of
 from tunesmith.models.views import inputs_of, makes_own_logits, see
+from tunesmith.words import say
 
 CUT = 8
 # Sizes of the small model, by the names that transformers' configs share.
@@ -60,7 +61,7 @@ def settle(model: Any, tolerance: float) -> tuple[str, str]:
         if not difference <= allowed:
             which = "a small copy with windows cut to 8" if candidate is small else "the model"
             return "padded", f"forest and padded differ by {difference:.1e} on {which}"
-    return "forest", f"forest = padded to {difference:.0e} in logits and gradient"
+    return "forest", say("load.forest_exact", difference=f"{difference:.0e}")
 
 
 def own_head(model: Any, tolerance: float) -> None:

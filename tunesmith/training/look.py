@@ -70,6 +70,8 @@ class Looker:
                 return False
         answers: list[str] | None = None
         if self.questions.texts and self.device.main:
+            if step == 0:
+                self.tell(say("train.asking", count=len(self.questions.texts)))
             answers = self.questions.answers(self.watch.model.model, self._broken_off)
             if answers is None:
                 return False

@@ -148,7 +148,7 @@ def fit(
             for event in filter(None, [spikes.see(line["loss"]), unmoved.see(at.updates), falling.see(line)]):
                 record.add({"step": at.step, **event})
                 tell(say(f"train.{event['event']}", step=at.step, **event))
-            numbers = f"loss {line['loss']:.4f}  {line['tokens_per_second']:,.0f} tokens/s"
+            numbers = say("train.numbers", loss=f"{line['loss']:.4f}", speed=f"{line['tokens_per_second']:,.0f}")
             shown(say("train.training"), at.step, work.total, numbers)
 
 

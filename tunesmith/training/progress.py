@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tunesmith.words import say
+
 PLAIN_EVERY = 10.0
 """Seconds between two lines of one phase where there is no terminal."""
 
@@ -57,4 +59,5 @@ class Shown:
 
     def _left(self, done: int, total: int) -> str:
         spent = time.monotonic() - self._began
-        return f"  {spent / done * (total - done):.0f} s left" if 0 < done < total and spent > 1 else ""
+        seconds = f"{spent / done * (total - done):.0f}" if 0 < done < total and spent > 1 else ""
+        return say("train.left", seconds=seconds) if seconds else ""
