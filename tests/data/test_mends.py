@@ -100,7 +100,7 @@ def test_template_that_demands_the_user_first(tmp_path: Path) -> None:
     turns = [["agent", "Hello!"], ["customer", "I want tea."], ["agent", "Here it is."]]
     file = saved(tmp_path / "a.json", [{"messages": turns}, {"messages": turns[1:]}, {"messages": [*turns[1:], *turns[1:]]}])
     made = prepared(file, byte_level(GEMMA, "<end_of_turn>"), held_out=0)
-    assert any(note.startswith("In 1 rows the assistant speaks first") for note in made.ledger.notes)
+    assert any(note.startswith("In 1 row the assistant speaks first") for note in made.ledger.notes)
     assert "Hello!" not in made.render.pieces.text(made.train[0].tokens[0].ids_T)
     chat = Chat((Turn("system", "s"), Turn("assistant", "Hello!"), Turn("user", "a"), Turn("assistant", "b")))
     (tokens,) = Render(byte_level(CHATML, "<|im_end|>"), Data(path="x.json")).chat(chat)

@@ -124,7 +124,7 @@ def test_real_notes_say_what_was_changed(shared_data: Path) -> None:
         return "\n".join(reading.notes)
 
     assert "420 rows hold a text in a list of one" in notes("tcm_huatuo26m/huatuo26M_tcm.json")
-    assert "1 rows end on a question" in notes("sharegpt_zh/sharegpt_zh_1K_format.jsonl")
+    assert "1 row ends on a question" in notes("sharegpt_zh/sharegpt_zh_1K_format.jsonl")
     assert "2 lines hold no letter or digit" in notes("finance_zh/fin_data.json")
     assert "columns not used: laws" in notes("law_consult_zh/zixun_gpt4.json")
     history = "law_multiturn_zh/legal_counsel_multi_turn_with_article_v2.json"
@@ -236,7 +236,7 @@ def test_rows_without_answer_or_question_are_dropped_and_counted(tmp_path: Path)
     for _ in range(2):  # a second pass counts anew
         assert [located.number for located, _ in reading] == [1, 5]
         assert [(row.number, row.reason) for row in reading.dropped] == [(2, "no answer"), (3, "no question"), (4, "no answer")]
-        assert reading.notes == ["rows.jsonl: 1 rows hold a number where a text is meant; it was written out"]
+        assert reading.notes == ["rows.jsonl: 1 row holds a number where a text is meant; it was written out"]
     assert reading.dropped[0].to_json()["reason"] == "no answer"
     assert "no row can be used (no answer: 2)" in refusal(written(tmp_path / "none.jsonl", [rows[1]] * 2))
 

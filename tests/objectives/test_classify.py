@@ -141,7 +141,7 @@ def test_labels_are_found_in_an_order_that_no_file_decides() -> None:
 REFUSED = [
     ([("a",)] * 3, {}, DataError, "all 3 rows have the label 'a'"),
     ([("a",), ("b",)], {"problem": "regression"}, DataError, "needs numbers, and these labels are none: a, b"),
-    ([("a", "b"), ("b",)], {"problem": "single"}, DataError, "1 rows have several labels or none"),
+    ([("a", "b"), ("b",)], {"problem": "single"}, DataError, "1 row has several labels or none"),
     ([("a",), 0.5], {}, SpecError, "some labels are numbers with a decimal point and others are names"),
     ([(str(n),) for n in range(30)] * 2, {}, SpecError, "30 different whole numbers stand as labels"),
     ([(f"text {n}",) for n in range(30)], {}, DataError, "30 rows have 30 different labels"),
