@@ -161,6 +161,8 @@ def prove(
     gives = OBJECTIVES.get(asked.objective.name).gives
     if gives == "answers":
         return score(folder, items=items, shots=shots, prompt=prompt, progress=progress)
+    if shots:
+        raise SpecError(Problem("shots", say("cloze.no_shots", objective=asked.objective.name)))
     if gives == "classes":
         return prove_classes(folder, items=items or asked.prove.items, prompt=prompt, progress=progress)
     if prompt or asked.prove.prompt:

@@ -142,3 +142,5 @@ def test_a_run_that_asks_nothing_in_words_refuses_a_prompt(bert: Path, tmp_path:
     made = verbs.train(settings | {"train": {"steps": 1, "keep": {"evaluate": 0}}})
     with pytest.raises(SpecError, match="the proof of embed asks nothing in words"):
         prove(made, tmp_path, PROMPT)
+    with pytest.raises(SpecError, match="shots: has no effect: the proof of embed shows no examples"):
+        verbs.prove(made, shots=2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +12,19 @@ import pytest
 import torch
 
 from models.headed import THREE, encoder
+from training import runs
 from tunesmith.batch import Batch, Tokens
 from tunesmith.data.sides import beginning
-from tunesmith.errors import SpecError
+from tunesmith.errors import ModelError, SpecError
+from tunesmith.export.merge import export
+from tunesmith.folder import RunFolder
 from tunesmith.methods import Method
 from tunesmith.models.generate import generate
-from tunesmith.models.load import attach, load_model
+from tunesmith.models.load import attach, load_model, load_run
 from tunesmith.models.views import see
 from tunesmith.run import Generate
 from tunesmith.spec import METHODS
+from tunesmith.training.start import train
 from two_sided import tiny_pair
 
 FOUR = ("prompt", "p_tuning", "prefix", "p_tuning_v2")
@@ -68,6 +74,11 @@ def test_padding_and_company_change_nothing_and_it_is_saved(
         model.save_pretrained(tmp_path)
         again = attach(loaded(folders[kind]).model, tmp_path)
         torch.testing.assert_close(see(again, rows()).outputs_BC, together, rtol=1e-5, atol=1e-5)
+        if name == "prompt":
+            told = tmp_path / "adapter_config.json"
+            told.write_text(told.read_text(encoding="utf-8").replace("TUNESMITH_BEHIND_FIRST", "PROMPT_TUNING"), encoding="utf-8")
+            with pytest.raises(ModelError, match="stand before the row's first token"):
+                attach(loaded(folders[kind]).model, tmp_path)
         # A head that was trained stays; the rest is the base's.
         with again.disable_adapter():
             assert not torch.allclose(see(again, rows()).outputs_BC, together, atol=1e-3)
@@ -149,3 +160,44 @@ def test_a_source_behind_a_prompt_is_written_to_as_plain_peft_does(kind: str, tm
         told |= {"decoder_input_ids": start, "max_new_tokens": 6, "do_sample": False, "num_beams": 1}
         out = theirs.generate(**told)[0, start.shape[1] :].tolist()
         assert list(answer.ids) == out[: len(answer.ids)]
+
+
+def killed(line: dict[str, Any]) -> None:
+    if line["step"] == 4 and "loss" in line:
+        os._exit(9)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("p_tuning", "bert"), ("prefix", "bert"), ("p_tuning", "t5")])
+def test_a_killed_run_ends_alike_and_loads_as_it_was(name: str, kind: str, folders: dict[str, Path], tmp_path: Path) -> None:
+    torch.set_num_threads(1)  # children are forked
+    folder = tiny_pair(tmp_path / "t5") if kind == "t5" else folders[kind]
+    texts = [{"text": row["instruction"], "label": str(n % 3)} for n, row in enumerate(runs.rows())]
+    (tmp_path / "rows.json").write_text(json.dumps(runs.rows() if kind == "t5" else texts), encoding="utf-8")
+    settings = {"method": {"name": name, "tokens": 5}, "objective": "sft" if kind == "t5" else "classify"}
+    settings |= {"data.path": str(tmp_path / "rows.json"), "train.epochs": 1, "train.keep": {"evaluate": 0, "save": 2}}
+    whole, broken = (runs.resolved(tmp_path / one, folder, **settings) for one in ("whole", "broken"))
+    prepared = runs.data_of(whole)
+    assert runs.in_child(lambda: train(whole, prepared, progress=runs.quiet())) == 0
+    assert runs.in_child(lambda: train(broken, prepared, on_step=killed, progress=runs.quiet())) == 9
+    assert runs.in_child(lambda: train(broken, prepared, resume=True, progress=runs.quiet())) == 0
+    straight, resumed = (RunFolder(tmp_path / one) for one in ("whole", "broken"))
+    assert runs.weights(resumed.model) == runs.weights(straight.model)
+    assert runs.record(resumed) == runs.record(straight)
+    tuned, base = load_run(straight), load_run(straight, tuned=False)
+    batch = tuned.lay(Batch.grow([item.tokens for item in prepared.train[:4]]))
+    with torch.no_grad():
+        found = [see(one.model, batch) for one in (tuned, base)]
+    if (name, kind) == ("p_tuning", "bert"):
+        served_as_it_says(straight, found[0].outputs_BC, batch)
+    assert all((one.outputs_BC if kind == "bert" else one.logprobs_N).isfinite().all() for one in found)
+
+
+def served_as_it_says(run: RunFolder, wanted: torch.Tensor, batch: Batch) -> None:
+    """The lines with which the export refuses give the model that was trained."""
+    with pytest.raises(SpecError, match="p_tuning does not fold into the base's weights") as caught:
+        export(run, run.path / "out")
+    lines = [line.strip() for line in str(caught.value).splitlines() if "transformers" in line or "attach" in line]
+    space: dict[str, Any] = {}
+    exec("\n".join(line for line in lines if line.startswith(("import", "base =", "model ="))), space)
+    with torch.no_grad():
+        torch.testing.assert_close(see(space["model"].eval(), batch).outputs_BC, wanted, rtol=1e-5, atol=1e-5)

@@ -147,7 +147,7 @@ def export(
 
 
 def _source(folder: RunFolder) -> _Source:
-    from tunesmith.models import own
+    from tunesmith.models import own, reading
     from tunesmith.models.hub import folder_of
 
     run = folder.resolved().run
@@ -164,8 +164,10 @@ def _source(folder: RunFolder) -> _Source:
     if source.adapter and not METHODS.make(run.method).merges:
         key = "export.slots_do_not_merge" if METHODS.make(run.method).slots else "export.does_not_merge"
         told = say(key, method=run.method.name, place=str(place))
-        if own.is_own(place):
-            lines = "\n".join(f"  {line}" for line in own.serving(base, place))
+        if own.is_own(place) or reading.is_there(place):
+            labels = len((source.told.get("outputs") or {}).get("names", ()))
+            serving = own.serving(base, place, loader=source.loader.__name__, labels=labels)
+            lines = "\n".join(f"  {line}" for line in serving)
             told = say("own.does_not_merge", method=run.method.name, lines=lines)
         raise SpecError(Problem("method", told))
     return source

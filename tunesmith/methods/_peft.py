@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     Layers = dict[str, torch.nn.Module]
+    Named = Mapping[str, torch.nn.Module] | Mapping[str, torch.nn.Parameter]
 
 
 T = TypeVar("T", int, float)
@@ -98,6 +99,22 @@ def norm_layers(model: torch.nn.Module) -> Layers:
     return _outside_head(model, norms)
 
 
+def expert_stacks(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+    """Weights of all experts of a layer in one tensor ``[E, …]`` by full name, as transformers holds mixtures."""
+    return {name: weight for name, weight in model.named_parameters() if weight.dim() == 3 and "experts" in name}
+
+
+def stacked(model: torch.nn.Module, targets: Sequence[str]) -> tuple[list[str], set[str]]:
+    """The targets that mean layers, and the full names of the stacks of experts that the others mean.
+
+    A target means stacks only where it says ``experts``; SpecError for one that then matches nothing.
+    """
+    linear = linear_layers(model)
+    layers = [one for one in targets if "experts" not in one or any(matches_name(one, name) for name in linear)]
+    rest = [one for one in targets if one not in layers]
+    return layers, matched_layers(model, rest, expert_stacks(model), kind="experts") if rest else set()
+
+
 def targets_of(
     model: torch.nn.Module, targets: Sequence[str], *, divisor: int = 1, rank: int = 0, ranks: Mapping[str, int] | None = None
 ) -> list[str]:
@@ -121,7 +138,7 @@ def targets_of(
 def matched_layers(
     model: torch.nn.Module,
     targets: Sequence[str],
-    layers: Layers | None = None,
+    layers: Named | None = None,
     *,
     kind: str = "linear",
     where: str = "method.targets",
@@ -132,7 +149,7 @@ def matched_layers(
     problems: list[Problem] = []
     ends = Counter(name.rpartition(".")[2] for name in layers)
     for target in targets:
-        if target in (f"all-{kind}", "all"):
+        if target in (f"all-{kind}", "all") and layers:
             found |= set(layers)
             continue
         matches = {name for name in layers if matches_name(target, name)}

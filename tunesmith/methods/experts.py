@@ -23,7 +23,10 @@ class Experts(Method):
     """Trains a mixture of full experts grown from a dense model; saved as an ordinary Mixtral or Qwen3-MoE model."""
 
     learning_rate = 2e-5
-    source = "that of full, whose weights the experts are: Touvron et al. 2023 (Llama 2), section 3.1"
+    source = (
+        "no published rate that was checked; that of full, whose weights the experts are: "
+        "Touvron et al. 2023 (Llama 2), section 3.1"
+    )
     search = (2e-6, 2e-4)
     kinds = frozenset({"decoder"})
     merges = False

@@ -21,7 +21,10 @@ class Freeze(Method):
     """Trains the last blocks, or the parts that are named; saved as a whole model."""
 
     learning_rate = 2e-5
-    source = "that of full: Touvron et al. 2023 (Llama 2), section 3.1, 2e-5 for supervised fine-tuning"
+    source = (
+        "no published rate that was checked; that of full: "
+        "Touvron et al. 2023 (Llama 2), section 3.1, 2e-5 for supervised fine-tuning"
+    )
     search = (5e-6, 2e-4)
     merges = False
     rewrites_base = True

@@ -19,7 +19,7 @@ class Loha(Method):
     """Trains two low-rank changes and multiplies them elementwise, for a higher rank from as few weights."""
 
     learning_rate = 2e-4
-    source = "none is published for language models; that of LoRA, which its size of change is made to match"
+    source = "no published rate that was checked; that of LoRA, which its size of change is made to match"
     search = (5e-5, 1e-3)
     bases = frozenset({"plain", "int8"})  # peft gives the change the shape of the weight, which is packed in nf4
     changes = frozenset({"linear"})

@@ -2,7 +2,7 @@
 
 Variants: rsLoRA (Kalajdzievski 2023, theorem 3.2), DoRA (Liu et al. 2024, eq. 5), LoRA+ (Hayou et al. 2024). Starts: PiSSA
 (Meng et al. 2024, eq. 2–4) and OLoRA (Büyükakyüz 2024) take B A out of W at the start; what they save is a LoRA for the
-untouched W. EVA and LoftQ are in ``_starts.py``."""
+untouched W. EVA is in ``_starts.py``, LoftQ in ``models/rounding.py``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,17 @@ from annotated_types import Ge, Gt, Lt
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, by_layer, matched_layers, pattern_of, targets_of, task_type, with_adapter
+from tunesmith.methods._peft import (
+    Targets,
+    by_layer,
+    expert_stacks,
+    matched_layers,
+    pattern_of,
+    stacked,
+    targets_of,
+    task_type,
+    with_adapter,
+)
 from tunesmith.models.tokens import added_rows
 from tunesmith.spec import Spec
 from tunesmith.words import say
@@ -46,7 +56,11 @@ class Lora(Method):
         """rslora scales by alpha / √rank, for high ranks; dora trains size and direction apart, more slowly."""
         init: Literal["plain", "gaussian", "orthogonal", "pissa", "olora", "eva", "loftq"] = "plain"
         """Where A and B start; pissa and olora start at the main part of the layer, which the base then lacks in training,
-        eva at the main directions of the layer's inputs on the training rows, loftq at what quantising to nf4 lost."""
+        eva at the main directions of the layer's inputs on the training rows, which a few batches give before the first step,
+        loftq at what quantising to nf4 lost."""
+        alternations: Annotated[int, Gt(0)] = 1
+        """How often loftq goes to and fro between quantising and what that lost. From 2 on the base is quantised
+        anew without B A, so plain peft cannot load what is saved."""
         plus_ratio: Annotated[float, Ge(1)] = 1.0
         """Learning rate of B over that of A (LoRA+); its paper takes 16, with half the usual rate or less."""
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
@@ -54,7 +68,8 @@ class Lora(Method):
         bias: Literal["none", "all", "lora_only"] = "none"
         """Which biases are trained too."""
         targets: Targets = ("all-linear",)
-        """Layers to change: ``all-linear``, ends of names (q_proj), or regular expressions over whole names."""
+        """Layers to change: ``all-linear``, ends of names (q_proj), or regular expressions over whole names. The experts of a
+        mixture, which lie in one tensor a layer, are meant by ``all-experts`` or a name with ``experts`` in it alone."""
         ranks: dict[str, Annotated[int, Gt(0)]] | None = None
         """Ranks of some of them, by name or pattern as in ``targets``; the first that matches counts."""
         alphas: dict[str, Annotated[float, Gt(0)]] | None = None
@@ -62,12 +77,13 @@ class Lora(Method):
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
-        self.rewrites_base = config.init in ("pissa", "olora")
+        self._takes_out = config.init in ("pissa", "olora")
+        self.rewrites_base = self._takes_out or config.alternations > 1
         self.starts_as_base = config.init != "loftq"
-        if self.rewrites_base or config.init == "loftq":
-            self.bases = frozenset({"plain" if self.rewrites_base else "nf4"})
+        if self._takes_out or config.init == "loftq":
+            self.bases = frozenset({"plain" if self._takes_out else "nf4"})
         self._start: dict[str, torch.Tensor] = {}
-        """A and B of each layer as they were taken out of the base."""
+        """A and B of each layer as they were taken out of the base; for loftq what was taken out before it was quantised."""
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """A peft model; SpecError when a target matches nothing or a layer is smaller than the rank."""
@@ -78,6 +94,8 @@ class Lora(Method):
         config = self.config
         if config.init == "loftq" and config.variant == "dora":
             raise SpecError(Problem("method.variant", say("method.loftq_with_dora")))
+        if config.init != "loftq" and config.alternations > 1:
+            raise SpecError(Problem("method.alternations", say("method.alternations", init=config.init)))
         # A model without memory for weights, which only the plan makes, has nothing to take apart.
         empty = next(model.parameters()).is_meta
         init: Any = True if config.init in ("plain", "eva", "loftq") or empty else config.init
@@ -86,21 +104,23 @@ class Lora(Method):
         how["trainable_token_indices"] = added_rows(model)
         self.model = with_adapter(model, LoraConfig(**how, task_type=task_type(model)))
         if config.init == "loftq" and not empty:
-            from tunesmith.methods._starts import from_rounding
+            from tunesmith.models.rounding import alternate
 
-            from_rounding(self.model)
+            self._start = alternate(self.model, config.alternations)
         if config.init == "olora" and any(vars(part).get("fan_in_fan_out") for part in self.model.modules()):
             # peft takes such a weight apart the wrong way round, and fails at the first batch.
             raise SpecError(Problem("method.init", say("method.cannot_take", method="olora", error="Conv1D")))
         fuse(self.model)
-        if self.rewrites_base:
+        if self._takes_out:
             self._start = {name: weight.detach().clone() for name, weight in self._factors().items()}
         return self.model
 
     def _sizes(self, model: torch.nn.Module) -> dict[str, Any]:
         """peft's settings for which layers are changed, and the rank and alpha of each."""
         config = self.config
-        names = matched_layers(model, config.targets)
+        targets, stacks = stacked(model, config.targets)
+        self._refuse_for(stacks, model)
+        names = matched_layers(model, targets)
         ranks: dict[str, int] = dict.fromkeys(sorted(names), int(config.rank)) | by_layer(
             model, names, config.ranks or {}, "method.ranks"
         )
@@ -108,11 +128,26 @@ class Lora(Method):
         alphas |= by_layer(model, names, config.alphas or {}, "method.alphas")
         alpha = config.alpha if config.alpha is not None else 2 * config.rank
         patterns = {"rank_pattern": pattern_of(ranks, config.rank), "alpha_pattern": pattern_of(alphas, alpha)}
-        return {
-            "r": config.rank,
-            "lora_alpha": alpha,
-            "target_modules": targets_of(model, config.targets, ranks=ranks),
-        } | patterns
+        experts = {"target_parameters": sorted(stacks)} if stacks else {}
+        layers = targets_of(model, targets, ranks=ranks) if targets else []
+        return {"r": config.rank, "lora_alpha": alpha, "target_modules": layers} | patterns | experts
+
+    def _refuse_for(self, stacks: set[str], model: torch.nn.Module) -> None:
+        """SpecError for settings that a change of all experts in one tensor cannot have, as peft computes it."""
+        config, there = self.config, expert_stacks(model)
+        wanted = {"variant": ("plain", "rslora"), "init": ("plain", "gaussian"), "dropout": (0.0,)}
+        wanted |= {"ranks": (None,), "alphas": (None,)}
+        odd = {name: known for name, known in wanted.items() if vars(config)[name] not in known}
+        told = [
+            Problem(f"method.{name}", say("method.not_for_experts", value=vars(config)[name], known=", ".join(map(str, known))))
+            for name, known in odd.items()
+        ]
+        small = {name: there[name].shape[1:] for name in sorted(stacks) if min(there[name].shape[1:]) < config.rank}
+        if small:
+            shown = ", ".join(f"{name} {rows}×{columns}" for name, (rows, columns) in small.items())
+            told.append(Problem("method.rank", say("method.rank_too_large", rank=config.rank, layers=shown)))
+        if stacks and told:
+            raise SpecError(told)
 
     def rate_factor(self, name: str, parameter: torch.nn.Parameter) -> float:
         """LoRA+: B, and as in peft dora's sizes, learn faster than A."""
@@ -139,6 +174,12 @@ class Lora(Method):
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
         """Restores ``state()``; where this machine took out something else, the base gets it back."""
+        if self.config.init == "loftq":
+            from tunesmith.models.rounding import restore
+
+            self._start = state
+            restore(self.model, state)
+            return
         for name, part in self.model.named_modules():
             key = f"{name}.lora_A.weight"
             if key not in state:
@@ -152,7 +193,11 @@ class Lora(Method):
     def save(self, model: torch.nn.Module, folder: Path) -> None:
         """peft's folder. W − s B₀A₀ + s B A is W + s [B, −B₀] [A; A₀]: a LoRA of twice the rank on the untouched base."""
         super().save(model, folder)
-        if not self.rewrites_base:
+        if self.config.init == "loftq":
+            from tunesmith.models.rounding import save
+
+            save(self._start, folder)
+        if not self._takes_out:
             return
         import torch
         from peft import LoraConfig

@@ -19,7 +19,9 @@ class Oft(Method):
     """Trains a rotation of each layer's inputs; angles between neurons stay as they were."""
 
     learning_rate = 4e-4
-    source = "none that is agreed on; twice that of LoRA, as a rotation moves a weight by its own size times a small angle"
+    source = (
+        "no published rate that was checked; twice that of LoRA, as a rotation moves a weight by its own size times a small angle"
+    )
     search = (5e-5, 2e-3)
     changes = frozenset({"linear"})
 

@@ -9,4 +9,5 @@ from tunesmith.methods import preset
 from tunesmith.methods.lora import Lora
 
 FILLS = {"model.quantize": "nf4", "train.optimizer": "paged_adamw_8bit"}
-Qlora = preset(Lora, __name__, "LoRA on a base of 4-bit weights: the same training in a quarter of the memory.", fills=FILLS)
+TEXT = "LoRA beside a base whose linear layers take about 4 bits a weight; embeddings and output head stay as they are."
+Qlora = preset(Lora, __name__, TEXT, fills=FILLS)

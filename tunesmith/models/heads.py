@@ -71,8 +71,10 @@ def head_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 def place_head(model: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
     """Puts saved ``head_weights`` where they belong; ValueError where they are not those of this model."""
-    places = head_weights(model)
-    odd = sorted(weights.keys() ^ places.keys()) or [name for name in places if places[name].shape != weights[name].shape]
+    # A model that somebody else loaded does not tell what its checkpoint lacked.
+    places = dict(plain(model).named_parameters())
+    other = {name for name, weight in weights.items() if name not in places or places[name].shape != weight.shape}
+    odd = sorted(other | (head_weights(model).keys() - weights.keys()))
     if odd:
         raise ValueError(", ".join(odd[:3]))
     with torch.no_grad():

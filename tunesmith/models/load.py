@@ -233,10 +233,10 @@ def load_run(folder: RunFolder, *, tuned: bool = True, dtype: torch.dtype | None
 
 def attach(model: Any, place: Path) -> Any:
     """``model`` with the adapter in ``place``; ModelError when that was made for another base."""
-    from peft import PeftModel, get_peft_model_state_dict
+    from peft import get_peft_model_state_dict
     from safetensors import safe_open
 
-    from tunesmith.models import own
+    from tunesmith.models import own, rounding
     from tunesmith.models.prompted import prompted
 
     try:
@@ -245,7 +245,7 @@ def attach(model: Any, place: Path) -> Any:
         with_prompt = prompted(model, place)
         if with_prompt is not None:
             return with_prompt
-        model = PeftModel.from_pretrained(model, place).eval()
+        model = rounding.with_adapter(model, place).eval()
         with safe_open(place / "adapter_model.safetensors", "pt") as file:
             odd = set(file.keys()) ^ set(get_peft_model_state_dict(model))
     except (RuntimeError, ValueError, KeyError, SpecError) as error:

@@ -71,12 +71,13 @@ def method_of(folder: Path) -> Any:
     return METHODS.make(METHODS.config(told["method"]))
 
 
-def serving(base: Path, folder: Path) -> tuple[str, ...]:
-    """The lines of Python that put the adapter in ``folder`` beside its base."""
+def serving(base: Path, folder: Path, *, loader: str = "AutoModelForCausalLM", labels: int = 0) -> tuple[str, ...]:
+    """The lines of Python that put the adapter in ``folder`` beside its base, which transformers' ``loader`` loads."""
+    how = f", num_labels={labels}" if labels else ""
     base_, folder_ = (json.dumps(str(path), ensure_ascii=False) for path in (base, folder))
     return (
         "import tunesmith, transformers",
-        f"base = transformers.AutoModelForCausalLM.from_pretrained({base_})",
+        f"base = transformers.{loader}.from_pretrained({base_}{how})",
         f"model = tunesmith.attach(base, {folder_})",
     )
 

@@ -210,6 +210,8 @@ def prompted(base: Any, place: Path) -> Prompted | None:
     table = saved.pop("prompt_embeddings").float()
     place_head(base, {name.removeprefix("base_model."): weight for name, weight in saved.items()})
     model = Prompted(base, Table(table.to(base.device)).requires_grad_(False), config, first_slot=first)
+    if model.both_ways and reading.first_stays(base.config) and told["peft_type"] in KINDS:
+        raise ValueError("its virtual tokens stand before the row's first token, where a classifier reads")
     if table.shape[1] != (wanted := width(base, model.kind)):
         raise ValueError(f"virtual tokens of {table.shape[1]} numbers, where this base takes {wanted}")
     return model.eval()

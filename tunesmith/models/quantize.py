@@ -85,6 +85,22 @@ def dequantised(layer: Any) -> torch.Tensor:
     return dequantize_4bit(weight.data, weight.quant_state).float()
 
 
+def quantise_again(layer: Any, weight_OI: torch.Tensor) -> None:
+    """Gives a layer the NF4 version of ``weight_OI``: packed where it holds packed weights, else what that stands for."""
+    import bitsandbytes as bnb
+    from bitsandbytes.functional import dequantize_4bit, quantize_4bit
+
+    how: dict[str, Any] = {"compress_statistics": True, "quant_type": "nf4"}
+    device = layer.weight.device
+    if isinstance(layer, bnb.nn.Linear4bit):
+        old: Any = layer.weight
+        stored = weight_OI.to(old.quant_state.dtype).cpu().contiguous()
+        packed: Any = bnb.nn.Params4bit  # whose types do not tell of ``__new__``
+        layer.weight = packed(stored, requires_grad=False, module=layer, **how).to(device)
+    else:
+        layer.weight.data.copy_(dequantize_4bit(*quantize_4bit(weight_OI.to(device).contiguous(), **how)))
+
+
 def make_plain(model: torch.nn.Module) -> torch.nn.Module:
     """``model`` with its quantised layers replaced by plain fp32 ones of the same, rounded, weights."""
     import torch

@@ -6,8 +6,10 @@ one ([CLS]), which so keeps its place. peft would put the prompt first, and then
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,6 +23,11 @@ PEFT_TYPE = "TUNESMITH_BEHIND_FIRST"
 def first_stays(config: Any) -> bool:
     """Whether the prompt stands behind a row's first token."""
     return not config.is_encoder_decoder
+
+
+def is_there(folder: Path) -> bool:
+    """Whether ``folder`` holds a prompt that stands behind the first token."""
+    return json.loads((folder / "adapter_config.json").read_text(encoding="utf-8")).get("peft_type") == PEFT_TYPE
 
 
 def call_of(base: Any, input_ids: torch.Tensor, table_PD: torch.Tensor, call: dict[str, Any]) -> dict[str, Any]:
