@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -65,18 +65,35 @@ def with_others(objective: Objective, prepared: Prepared) -> Prepared:
 def find(
     model: Loaded, prepared: Prepared, device: Device, *, path: Path, key: dict[str, str], shown: Shown
 ) -> tuple[Reference, list[str]]:
-    """The values in the file at ``path`` where they are of this ``key``, else computed; and what a person is told."""
+    """The values in the file at ``path`` where they are of this ``key``, else computed; and what a person is told.
+
+    Each process asks the model about its share of the rows, so that several take no longer than their number says.
+    """
     sequences = list(_sequences(prepared))
     found, fault = _read(path, key)
-    if found is not None and len(found) == len(sequences):
+    usable = found is not None and len(found) == len(sequences)
+    # A process that does not see the file must not wait for others that do.
+    everywhere = device.sum(float(usable))[0] == device.world
+    if found is not None and everywhere:
         return Reference(found, key), [say("train.reference_read", path=path)]
     told = say("train.reference_computed", count=f"{len(sequences):,}")
     # Rows and mates hold other columns, and none is needed here.
     parts = [[replace(one, columns={}) for one in item.tokens] for item in _items(prepared)]
     parts += [[replace(mate, columns={})] for mate in _mates(prepared)]
     with device.autocast():
-        rows = likelihoods(model, parts, progress=lambda done, of: shown(say("train.reference"), done, of))
-    return Reference(-np.concatenate([row[:, 0] for row in rows]), key), [*([fault] if fault else []), told]
+        values = _asked(model, parts, device, progress=lambda done, of: shown(say("train.reference"), done, of))
+    return Reference(values, key), [*([fault] if fault else []), told]
+
+
+def _asked(model: Loaded, parts: list[list[Tokens]], device: Device, *, progress: Callable[[int, int], None]) -> np.ndarray:
+    """The log-probability of each sequence, on every process; each computes those of its own parts."""
+    own = range(device.rank, len(parts), device.world)
+    rows = likelihoods(model, [parts[index] for index in own], progress=progress)
+    starts = np.cumsum([0, *map(len, parts)])
+    values = np.zeros(starts[-1])
+    for index, row in zip(own, rows, strict=True):
+        values[starts[index] : starts[index + 1]] = -row[:, 0]
+    return np.array(device.sum(*values))
 
 
 def attached(prepared: Prepared, values: np.ndarray) -> Prepared:
