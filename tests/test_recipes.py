@@ -25,6 +25,7 @@ FILES = {
     "kto": "kto_en/kto_en_demo.json",
     "orpo": "dpo_en/dpo_en_demo.json",
     "simpo": "reward_zh/dpo_zh_500.jsonl",
+    "cpo": "reward_zh/dpo_zh_500.jsonl",
     "reward": "reward_zh/dpo_zh_500.jsonl",
     "embed": "pairs_stsb_zh/sts-b-train.txt",
     STAGES: "alpaca_zh/alpaca_zh_demo.json reward_zh/dpo_zh_500.jsonl dpo_zh/dpo_zh_demo.json",

@@ -86,6 +86,9 @@ def watched(run: Run) -> Iterator[Problem]:
         yield Problem("train.keep.patience", say("plan.patience"))
     if keep.best_by != "loss" and (nothing or keep.evaluate == 0):
         yield Problem("train.keep.best_by", say("plan.best_by", value=repr(keep.best_by)))
+    fitted = OBJECTIVES.get(run.objective.name).fits(run.objective)
+    if fitted and nothing:
+        yield Problem(fitted, say("plan.fitted"))
     if run.prove.require and nothing:
         yield Problem("prove.require", say("plan.require", value=repr(run.prove.require)))
 

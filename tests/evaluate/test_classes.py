@@ -15,7 +15,7 @@ from conftest import tiny_model
 from models.headed import encoder
 from tunesmith import verbs
 from tunesmith.errors import DataError, SpecError
-from tunesmith.evaluate.classes import Meaning, best_threshold, temperature
+from tunesmith.evaluate.classes import Meaning, best_cut, best_threshold, temperature
 from tunesmith.evaluate.judge import metric
 from tunesmith.examples import Outputs
 from tunesmith.export.merge import export
@@ -198,6 +198,35 @@ def test_what_does_not_fit_is_said_before_anything_runs(single: RunFolder, model
     assert ("writes no text" in told["data.system"] and "split" in told["data.too_long"]) or told["data.too_long"]
     spoken = verbs.plan({"model": str(models["bert"]), "data": str(single.path.parent / "rows.json"), "out": str(tmp_path / "y")})
     assert any("is an encoder" in problem.text and "objective=classify" in problem.text for problem in spoken.problems)
+
+
+def test_two_classes_have_a_threshold_where_it_is_asked_for(models: dict[str, Path], tmp_path: Path) -> None:
+    from sklearn.metrics import f1_score
+
+    # One row in four is a colour, and the words say so half of the time.
+    rare = [("red" if n % 8 < 3 else "cat", row["text"], n % 4 == 0) for n, row in enumerate(rows(160))]
+    few = [{"text": f"{word} {text}", "label": "color" if is_one else "other"} for word, text, is_one in rare]
+    (tmp_path / "rows.json").write_text(json.dumps(few), encoding="utf-8")
+    data = {"path": str(tmp_path / "rows.json"), "held_out": 0.5}
+    settings = {"model": str(models["bert"]), "data": data, "objective": {"name": "classify", "threshold": "fitted"}}
+    settings["train"] = {"steps": 6, "learning_rate": 2e-2, "keep": {"evaluate": 0}}
+    run = verbs.train(settings | {"out": str(tmp_path / "run")})
+    below, above = json.loads((run.model / "tunesmith.json").read_text(encoding="utf-8"))["fitted"]["thresholds"]
+    assert below + above == pytest.approx(1) and above != 0.5
+    for row in verbs.predict(run, [{"text": one["text"]} for one in few[:20]]):
+        assert row["prediction"] == ("other" if row["probabilities"]["other"] >= above else "color")
+    assert f"from this probability, chosen on the watched rows: color {below:.2f}" in "\n".join(verbs.prove(run).lines())
+    draw = np.random.default_rng(1)
+    chances, labels = draw.random(60).round(2), draw.integers(0, 2, 60)
+
+    def macro(cut: float) -> float:
+        return float(f1_score(labels, chances >= cut, average="macro", zero_division=0))
+
+    assert macro(best_cut(chances, labels)) == pytest.approx(max(map(macro, np.linspace(0, 1, 401))))
+    assert best_cut(np.full(4, 0.3), np.array([0, 0, 1, 1])) == 0.5
+    settings["data"] = data | {"held_out": 0}
+    plan = verbs.plan(settings | {"out": str(tmp_path / "none")})
+    assert [problem.where for problem in plan.problems] == ["objective.threshold"]
 
 
 def test_calibration_and_thresholds_by_hand() -> None:

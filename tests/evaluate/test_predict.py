@@ -8,9 +8,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from evaluate.conftest import labelled, trained
 from tunesmith import verbs, words
 from tunesmith.errors import DataError
 from tunesmith.evaluate.predict import Predictor
+from tunesmith.export.merge import export
 
 ASKED = ["xyz red uvw zzz", "two", "vvv cow", "a blue zzz xyz uvw xyz uvw", "dog dog"]
 
@@ -41,6 +43,24 @@ def test_answers_of_an_adapter_are_those_of_the_merged_model(adapter_run, tiny_l
     AutoTokenizer.from_pretrained(adapter_run.model).save_pretrained(tmp_path)
     found = verbs.predict(adapter_run, [{"instruction": question} for question in ASKED])
     assert [row["prediction"] for row in found] == plainly(tmp_path, ASKED)
+
+
+@pytest.mark.parametrize("objective", ["sft", "distill", "dpo"])
+def test_answers_are_those_of_the_pipeline_on_the_exported_folder(objective, adapter_run, tiny_llama, tmp_path):
+    from transformers import pipeline
+
+    run = adapter_run
+    if objective != "sft":
+        rows = labelled(60)
+        asked = {"name": objective, **({"teacher": str(tiny_llama)} if objective == "distill" else {"sft": 1.0})}
+        if objective == "dpo":
+            rows = [{"prompt": row["instruction"], "chosen": row["output"], "rejected": row["instruction"]} for row in rows]
+        more = {"method": {"name": "lora", "rank": 8}, "train": {"steps": 12, "learning_rate": 5e-3, "keep": {"evaluate": 0}}}
+        run = trained(tmp_path, tiny_llama, rows, objective=asked, **more)
+    ours = [row["prediction"] for row in verbs.predict(run, [{"instruction": question} for question in ASKED])]
+    ask = pipeline("text-generation", model=str(export(run, tmp_path / "exported").out))
+    theirs = ask([[{"role": "user", "content": question}] for question in ASKED])
+    assert ours == [one[0]["generated_text"][-1]["content"] for one in theirs] and any(ours)
 
 
 def test_columns_are_kept_and_the_answer_may_be_there_empty_or_missing(label_run):

@@ -149,6 +149,8 @@ REFUSED = [
     ([("a",), ("b",)], {"class_weights": {"x": 2.0}}, SpecError, "there is no class 'x'; the classes are a, b"),
     ([0.5, 1.5], {"class_weights": "balanced"}, SpecError, "has no effect where a number is learned"),
     ([("a", "b"), ()], {"balanced_sampling": True}, SpecError, "repeats rows of rare classes"),
+    ([("a",), ("b",), ("c",)], {"threshold": "fitted"}, SpecError, "is for two classes, or for several labels"),
+    ([0.5, 1.5], {"threshold": "half"}, SpecError, "is for two classes, or for several labels"),
 ]
 
 

@@ -12,6 +12,7 @@ import torch
 
 from objectives.pairs import batch_of, judged, models, pairs, referred, stepped
 from tunesmith.batch import Tokens
+from tunesmith.objectives.dpo import LOSSES
 from tunesmith.spec import OBJECTIVES
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -61,6 +62,7 @@ DPO: list[dict[str, Any]] = [
     for name in ("sigmoid", "hinge", "ipo", "nca_pair", "bco_pair", "sppo_hard", "apo_zero", "apo_down", "discopop")
 ]  # fmt: skip
 DPO += [{"loss": name, "label_smoothing": 0.2} for name in ("robust", "exo_pair")]
+assert {case["loss"] for case in DPO} == set(LOSSES), "every loss of dpo has its oracle"
 DPO += [{"loss": "sigmoid", "length_normalized": True, "beta": 2.0}, {"loss": "sigmoid", "beta": 0.5}]
 
 

@@ -56,7 +56,9 @@ def outputs_of(
 
 @dataclass(frozen=True)
 class Meaning:
-    """Reads outputs as classes. ``thresholds`` are by class, from which probability it is named; half where none are given."""
+    """Reads outputs as classes. ``thresholds`` are by class, from which probability it is named; without them each of several
+    labels is named from half on, and of single ones the likeliest.
+    """
 
     outputs: Outputs
     temperature: float = 1.0
@@ -85,6 +87,8 @@ class Meaning:
         if self.outputs.problem == "multi_label_classification":
             named = self.probabilities(outputs_nC) >= np.array(self.thresholds or [0.5] * len(names))
             return [[name for name, said in zip(names, row, strict=True) if said] for row in named]
+        if self.thresholds:
+            return [names[int(said)] for said in self.probabilities(outputs_nC)[:, 1] >= self.thresholds[1]]
         return [names[index] for index in outputs_nC.argmax(-1)]
 
     def options(self, outputs_nC: np.ndarray, *, calibrated: bool = False) -> list[dict[str, float]]:
@@ -131,7 +135,7 @@ def named(model: Any, render: Render, texts: Sequence[str], outputs: Outputs) ->
 
 
 def fit_classes(loaded: Loaded, objective: Any, watch: Sequence[Item]) -> dict[str, Any]:
-    """The temperature, and for several labels the thresholds, that suit the watched rows; nothing where they are too few."""
+    """The temperature, and the thresholds where they are wanted, that suit the watched rows; nothing where they are too few."""
     outputs = objective.outputs
     if len(watch) < FEWEST or outputs.problem == "regression":
         return {}
@@ -140,9 +144,12 @@ def fit_classes(loaded: Loaded, objective: Any, watch: Sequence[Item]) -> dict[s
     assert found is not None, "nothing stops this"
     labels = np.array([tokens.columns["label"] for tokens in sequences])
     fitted: dict[str, Any] = {"rows": len(watch), "temperature": temperature(found, labels)}
-    if outputs.problem == "multi_label_classification":
-        chances = Meaning(outputs).probabilities(found)
+    chances, wanted = Meaning(outputs).probabilities(found), objective.threshold
+    if outputs.problem == "multi_label_classification" and wanted != "half":
         fitted["thresholds"] = [best_threshold(chances[:, c], labels[:, c]) for c in range(len(outputs.names))]
+    elif wanted == "fitted":
+        cut = best_cut(chances[:, 1], labels)
+        fitted["thresholds"] = [round(1 - cut, 6), cut]
     return fitted
 
 
@@ -160,6 +167,19 @@ def temperature(outputs_nC: np.ndarray, labels: np.ndarray) -> float:
 
     found: Any = minimize_scalar(loss, bounds=(-3, 3), method="bounded")
     return round(float(np.exp(found.x)), 4)
+
+
+def best_cut(chances_n: np.ndarray, labels_n: np.ndarray) -> float:
+    """The probability from which naming the second of two classes gives the best macro-F1; of equal ones the nearest to half."""
+    order, known = np.argsort(chances_n), np.unique(chances_n)
+    cuts = np.append((known[1:] + known[:-1]) / 2, 0.5)
+    below = np.searchsorted(chances_n[order], cuts)
+    missed = np.append(0, np.cumsum(labels_n[order]))[below]
+    right = {1: labels_n.sum() - missed, 0: below - missed}
+    wrong = missed + len(labels_n) - below - right[1]
+    macro = sum(2 * one / np.maximum(2 * one + wrong, 1) for one in right.values()) / 2
+    best = cuts[macro >= macro.max() - 1e-12]
+    return round(float(best[np.abs(best - 0.5).argmin()]), 6)
 
 
 def best_threshold(chances: np.ndarray, labels: np.ndarray) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -140,13 +140,18 @@ class _Contest:
             self.options["tfidf"] = options
         self.seconds["tfidf"] = time.perf_counter() - start
 
+    def _meaning_of(self, name: str) -> Meaning:
+        """The threshold between two classes was fitted to the tuned model alone."""
+        other = name != "tuned" and self.meaning.outputs.problem == "single_label_classification"
+        return replace(self.meaning, thresholds=()) if other else self.meaning
+
     def model(self, name: str, loaded: Loaded, tell: Callable[[str, int, int], None]) -> None:
         """A model's answers."""
         start, called = time.perf_counter(), say(f"prove.{name}")
         phase = say("classes.phase", contender=called)
         found = outputs_of(loaded, [item.tokens[0] for item in self.items], progress=lambda done, of: tell(phase, done, of))
         assert found is not None, "nothing stops this"
-        self.outputs[name], self.choices[name] = found, self.meaning.choices(found)
+        self.outputs[name], self.choices[name] = found, self._meaning_of(name).choices(found)
         if self.meaning.outputs.problem != "regression":
             self.options[name] = self.meaning.options(found)
         self.seconds[name] = time.perf_counter() - start
@@ -168,7 +173,7 @@ class _Contest:
         limit = longest_row(model, model.config.get_text_config().to_dict()) or tokenizer.model_max_length
         reader = Reader(cloze, tokenizer, min(limit, tokenizer.model_max_length))
         logs_nC, lost = scores(model, reader, examples, progress=lambda done, of: tell(phase, done, of))
-        self.outputs["prompted"], self.choices["prompted"] = logs_nC, self.meaning.choices(logs_nC)
+        self.outputs["prompted"], self.choices["prompted"] = logs_nC, self._meaning_of("prompted").choices(logs_nC)
         self.options["prompted"] = self.meaning.options(logs_nC)
         self.seconds["prompted"] = time.perf_counter() - start
         return {"words": {label: list(words) for label, words in cloze.words.items()}, "cut": lost}

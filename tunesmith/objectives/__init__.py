@@ -59,6 +59,8 @@ class Objective:
     """What its model says of a row, which decides how it is proved and asked."""
     outputs: Outputs | None = None
     """The outputs of a head of classes; known once ``learn`` has seen the rows."""
+    threshold: Literal["auto", "half", "fitted"] = "auto"
+    """From which probability a class is named, as ``classify`` has it."""
 
     class Config(Spec):
         """No settings."""
@@ -69,6 +71,11 @@ class Objective:
     def learn(self, examples: Iterable[Example]) -> list[str]:
         """Once, before the first ``encode``: what must be known of all rows, such as their labels; notes for the ledger."""
         return []
+
+    @staticmethod
+    def fits(config: Any) -> str | None:
+        """The setting that asks for something which is fitted on watched rows once the training has ended; None without one."""
+        return None
 
     def measured(self) -> dict[str, bool]:
         """Of ``measures`` those that its rows allow, known once it has seen them."""

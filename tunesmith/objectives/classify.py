@@ -43,6 +43,13 @@ class Classify(Objective):
         """Whether the rows of rare classes are repeated until every class is seen equally often in an epoch."""
         label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
         """Share of the target that is spread over all classes."""
+        threshold: Literal["auto", "half", "fitted"] = "auto"
+        """The probability from which a class is named: half, or fitted on the watched rows (by the F1 of each of several labels,
+        by the macro-F1 of two classes); auto fits several labels, and names the likelier of two classes as transformers does."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.threshold = config.threshold
 
     def learn(self, examples: Iterable[Example]) -> list[str]:
         """Finds the labels and what kind of problem they pose."""
@@ -62,7 +69,15 @@ class Classify(Objective):
             raise SpecError(Problem("objective.label_smoothing", say("labelled.no_weights_here")))
         if self.outputs.problem != "single_label_classification" and asked.balanced_sampling:
             raise SpecError(Problem("objective.balanced_sampling", say("labelled.no_sampling_here")))
+        cut = self.outputs.problem == "multi_label_classification" or len(self.classes.names) == 2
+        if asked.threshold != "auto" and (not cut or self.outputs.problem == "regression"):
+            raise SpecError(Problem("objective.threshold", say("labelled.no_threshold_here")))
         return self.classes.notes
+
+    @staticmethod
+    def fits(config: Any) -> str | None:
+        """The threshold, where it is asked for."""
+        return "objective.threshold" if config.threshold == "fitted" else None
 
     def repeats(self, tokens: tuple[Tokens, ...]) -> float:
         """With balanced sampling, how much rarer the row's class is than the commonest."""

@@ -11,6 +11,7 @@ from tunesmith.cuts import cut
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.data.split import WATCHED
 from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.evaluate.classes import FEWEST
 from tunesmith.evaluate.task import evenly
 from tunesmith.folder import RunFolder
 from tunesmith.methods import METHODS
@@ -228,6 +229,9 @@ def _first_lines(resolved: Resolved, work: Work, watch: Watch) -> list[str]:
     everything = sum(count(parameter) for parameter in work.model.model.parameters())
     lines.append(say("train.trainable", count=f"{trained:,}", share=f"{trained / everything:.2%}", all=f"{everything:,}"))
     lines.append(say("train.steps", total=work.total, rows=len(work.items), batch=work.order.batch))
+    asked, chosen_by = work.objective.fits(work.run.objective), 0 if watch.only_measured else len(watch.items)
+    if asked and chosen_by < FEWEST:
+        lines.append(say("train.not_fitted", setting=asked, rows=chosen_by, least=FEWEST))
     if not watch.used:
         lines.append(say("train.nothing_watched"))
     return lines
