@@ -22,6 +22,7 @@ from tunesmith.models.load import load_model, load_tokenizer
 from tunesmith.models.roles import reference_at_hand
 from tunesmith.models.views import see
 from tunesmith.overrides import with_overrides
+from tunesmith.report.build import build
 from tunesmith.run import Resolved, validate
 from tunesmith.spec import METHODS
 from tunesmith.training.health import Falling
@@ -208,3 +209,16 @@ def test_a_falling_reward_of_the_chosen_answer_is_pointed_out_once() -> None:
     steady = Falling()
     assert not any(steady.see({"rewards/chosen": 0.3 * ((step * 7) % 5)}) for step in range(60))
     assert not any(Falling().see({"loss": 1.0}) for _ in range(60))
+
+
+def test_a_run_whose_chosen_answers_get_less_likely_says_so(tiny_llama: Path, tmp_path: Path) -> None:
+    # A loss that takes the chosen answers to be worse than what the model says by itself.
+    objective = {"name": "dpo", "loss": "apo_down", "beta": 1.0}
+    settings = {"objective": objective, "train.steps": 24, "train.schedule": "constant", "train.keep.evaluate": 0}
+    folder = trained(tmp_path / "run", tiny_llama, **settings, **{"train.keep.save": 0, "method.dropout": 0})
+    fallen = [line for line in folder.steps() if line.get("event") == "chosen_reward_falls"]
+    assert len(fallen) == 1 and fallen[0]["now"] < fallen[0]["before"] and fallen[0]["step"] >= 20
+    page = build(folder, lang="en").read_text(encoding="utf-8")
+    assert "the reward of the chosen answers falls" in page
+    drawn = ("Reward of the answers", "Length of the answers", "Margin of the rewards", "Pairs told right")
+    assert [name for name in drawn if name not in page] == []
