@@ -177,7 +177,7 @@ def best_cut(chances_n: np.ndarray, labels_n: np.ndarray) -> float:
     missed = np.append(0, np.cumsum(labels_n[order]))[below]
     right = {1: labels_n.sum() - missed, 0: below - missed}
     wrong = missed + len(labels_n) - below - right[1]
-    macro = sum(2 * one / np.maximum(2 * one + wrong, 1) for one in right.values()) / 2
+    macro = np.mean([2 * one / np.maximum(2 * one + wrong, 1) for one in right.values()], axis=0)
     best = cuts[macro >= macro.max() - 1e-12]
     return round(float(best[np.abs(best - 0.5).argmin()]), 6)
 
