@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before any import of huggingface_hub: nothing in the suite may reach a hub
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before any import of torch: the workers share the cores
 
 SHARED_DATA = Path(os.environ.get("TUNESMITH_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -23,6 +26,21 @@ def english() -> None:
     from tunesmith import words
 
     words.use("en")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Fetched models and data come from the user's cache, or go there; what a test makes of them does not stay."""
+    from tunesmith.data.packages import cache_folder
+
+    base = tmp_path_factory.getbasetemp()
+    ours, users = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache", cache_folder()
+    ours.mkdir(exist_ok=True)
+    for name in ("models", "data"):
+        (users / name).mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):  # another worker's
+            (ours / name).symlink_to(users / name)
+    os.environ["TUNESMITH_CACHE"] = str(ours)
 
 
 @pytest.fixture(scope="session")

@@ -28,10 +28,10 @@ def merged(adapter: Path, find: Callable[[str, str | None], Path]) -> Path:
     base = find(name, facts.get("revision"))
     weights = digest(adapter / "adapter_model.safetensors")
     key = hashlib.sha256(f"{base.resolve()} {weights}".encode()).hexdigest()
-    target = cache_folder() / "models" / f"merged-{key[:12]}"
+    target = cache_folder() / "merged" / key[:12]
     if made(target):
         return target
-    with locked("models"):
+    with locked("merged"):
         if not made(target):  # by another process, meanwhile
             notice(say("hub.merging", adapter=adapter, base=name))
             with drafted(target) as draft:
