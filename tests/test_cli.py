@@ -214,6 +214,22 @@ def test_prove_predict_report_runs(trained: tuple[Terminal, Done]):
     assert terminal("runs", "absent").code == 2
 
 
+def test_generate(trained: tuple[Terminal, Done]):
+    terminal, _ = trained
+    asked = "".join(json.dumps({"id": n, "instruction": row["instruction"]}) + "\n" for n, row in enumerate(rows(3)))
+    (terminal.cwd / "questions.jsonl").write_text(asked, encoding="utf-8")
+    words = ("generate", "model=run", "data=questions.jsonl", "out=taught.jsonl", "generate.max_new_tokens=4", "teacher.cut=keep")
+    done = terminal(*words, "--json")
+    assert done.code == 0, done.error
+    written = [json.loads(line) for line in (terminal.cwd / "taught.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert done.json()["written"] == len(written) and done.json()["rows"] == 3
+    assert all(row["messages"][0]["content"] == rows(3)[row["id"]]["instruction"] for row in written)
+    again = terminal(*words, "--lang", "en")
+    assert again.code == 2 and "out: taught.jsonl is already there; choose another out" in again.error
+    shown = terminal(*words, "out=other.jsonl", "--lang", "zh")
+    assert shown.code == 0 and "已写入：other.jsonl" in shown.out
+
+
 def test_export_and_chat(trained: tuple[Terminal, Done]):
     terminal, _ = trained
     done = terminal("export", "run", "merged", "--json")
@@ -268,6 +284,8 @@ def test_bad_input_is_one_clear_text(terminal: Terminal, tiny_llama: Path):
         ("train", "--resume"): "--resume takes the folder of a run and nothing else",
         ("train", "nowhere", "--resume"): "nowhere: is not the folder of a run: there is no such folder; no run is near it",
         ("prove", "nowhere"): "nowhere: is not the folder of a run",
+        ("generate", "model=m", "data=d"): "out: is required",
+        ("sft", "model=http://a/v1", "data=d", "out=o"): "tunesmith generate model=http://a/v1 data=FILE out=answers.jsonl",
         ("predict", "nowhere", "nothing.json"): "nothing.json: there is no such file",
         ("chat", "nowhere"): "nowhere: is not the folder of a run",
         ("report", "nowhere"): "nowhere: is not the folder of a run",

@@ -12,6 +12,7 @@ from models.headed import encoder
 TOURNAMENT = "tournament"
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 STAGES = "rlhf"
+WRITES = "teacher_text"
 # The real file that each recipe was written for, and what makes it tiny.
 FILES = {
     "tcm_qwen_lora": "tcm_cpmi/cpmi_dataset.json",
@@ -32,7 +33,11 @@ FILES = {
     "classify_questions": "package:trec",
     "summary": "summarisation_zh/csl_ts_dev.tsv",
     TOURNAMENT: "package:trec",
+    WRITES: "alpaca_zh/alpaca_zh_demo.json",
 }
+
+
+NO_RUNS = (STAGES, TOURNAMENT, WRITES)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +83,7 @@ def test_a_recipe_is_under_25_lines(recipe: Path) -> None:
     assert len(recipe.read_text(encoding="utf-8").splitlines()) < 25
 
 
-@pytest.mark.parametrize("recipe", [one for one in RECIPES if one.stem not in (STAGES, TOURNAMENT)], ids=lambda path: path.stem)
+@pytest.mark.parametrize("recipe", [one for one in RECIPES if one.stem not in NO_RUNS], ids=lambda path: path.stem)
 def test_a_recipe_runs_at_tiny_size(recipe: Path, tiny_qwen: Path, tiny_mt5: Path, shared_data: Path, tmp_path: Path) -> None:
     import tunesmith as ts
 
@@ -137,6 +142,21 @@ def test_the_tournament_runs_at_tiny_size(tiny_qwen: Path, tmp_path: Path) -> No
     played = ts.tournament(recipe, changes, quiet=True)
     assert len(played.found["methods"]) == 10 and played.found["left_out"] == []
     assert played.board.report.is_file() and played.board.table.is_file()
+
+
+def test_a_teacher_writes_at_tiny_size(tiny_qwen: Path, shared_data: Path, tmp_path: Path) -> None:
+    import tunesmith as ts
+
+    changes: dict[str, Any] = {
+        "model": str(tiny_qwen),
+        "data.path": str(shared_data / FILES[WRITES]),
+        "data.limit": 6,
+        "out": str(tmp_path / "answers.jsonl"),
+        "generate.max_new_tokens": 4,
+        "teacher.cut": "keep",
+    }
+    account = ts.generate(next(recipe for recipe in RECIPES if recipe.stem == WRITES), changes)
+    assert account.rows == 6 and 0 < account.written == len((tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines())
 
 
 def test_the_stages_of_a_recipe_run_at_tiny_size(

@@ -29,6 +29,7 @@ VERBS = (
     "rlhf",
     "prove",
     "predict",
+    "generate",
     "chat",
     "report",
     "runs",
@@ -51,7 +52,7 @@ def command() -> Any:
     loose = {"ignore_unknown_options": True, "allow_extra_args": False}
     for name in (*VERBS, *ALIASES):
         function = vars(commands)[ALIASES.get(name, name)]
-        takes_settings = name in ("check", "plan", "train", "rlhf", "tournament")
+        takes_settings = name in ("check", "plan", "train", "rlhf", "generate", "tournament")
         app.command(name, help=escape(say(f"cli.verb_{name}")), context_settings=loose if takes_settings else {})(function)
     for name, objective in objectives.items():
         told = escape(say("cli.verb_objective", name=objective, verb=name))

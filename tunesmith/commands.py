@@ -14,7 +14,7 @@ import typer
 from tunesmith.errors import Problem, SpecError, TunesmithError
 from tunesmith.folder import RunFolder
 from tunesmith.settings_line import check_line, settings_line
-from tunesmith.standard_input import asked_line, at_terminal, rows_of_input
+from tunesmith.standard_input import asked_line, at_terminal, rows_of
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -53,10 +53,7 @@ def plan(
 
     with _quiet(as_json), _progress() as shown:
         made = verbs.plan(*settings_line(settings or [], lang), probe=probe, progress=shown)
-    if as_json:
-        print_json(made.to_json())
-    else:
-        _print(made.lines())
+    _tell(made, as_json)
     if made.problems:
         raise typer.Exit(2)
 
@@ -110,10 +107,7 @@ def prove(
 
     with _quiet(as_json), _progress() as shown:
         proof = verbs.prove(_of(run, which), items=items, shots=shots, prompt=prompt, progress=shown)
-    if as_json:
-        print_json(proof.to_json())
-    else:
-        _print(proof.lines())
+    _tell(proof, as_json)
     required = RunFolder(run).resolved().run.prove.require
     if not proof.meets(required):
         raise TunesmithError(say("cli.required_verdict", verdict=proof.verdict, required=required))
@@ -128,15 +122,9 @@ def predict(
 ) -> None:
     """Answers as JSON lines."""
     from tunesmith import verbs
-    from tunesmith.data.sources import rows
     from tunesmith.folder import write_whole
 
-    if file != "-" and not Path(file).is_file():
-        raise SpecError(Problem(file, say("spec.no_file")))
-    if file == "-":
-        asked = rows_of_input()
-    else:
-        asked = {f"{file}:{located.number}": located.row for located in rows(Path(file))}
+    asked = rows_of(file)
     with redirect_stdout(sys.stderr), _progress() as shown:
         model = verbs.load(_of(run, which))
         places, tell = list(asked), lambda done, total: shown(say("cli.phase_predict"), done, total)
@@ -147,6 +135,15 @@ def predict(
     else:
         write_whole(out, text)
         _print([say("cli.written", path=out)])
+
+
+def generate(settings: SettingsArgument = None, as_json: AsJson = False, lang: Lang = "auto") -> None:
+    """A teacher's answers."""
+    from tunesmith import verbs
+
+    with _quiet(as_json), _progress() as shown:
+        account = verbs.generate(*settings_line(settings or [], lang), progress=shown)
+    _tell(account, as_json)
 
 
 def chat(
@@ -208,10 +205,7 @@ def export(
 
     with _quiet(as_json), _progress() as shown:
         done = merge(_of(run, which), out, dtype=dtype, progress=shown)
-    if as_json:
-        print_json(done.to_json())
-    else:
-        _print(done.lines())
+    _tell(done, as_json)
 
 
 def tournament(settings: SettingsArgument = None, as_json: AsJson = False, lang: Lang = "auto") -> None:
@@ -287,6 +281,14 @@ def _progress() -> Any:
     from tunesmith.training.progress import Shown
 
     return Shown()
+
+
+def _tell(found: Any, as_json: bool) -> None:
+    """What was found, for a program or for a person."""
+    if as_json:
+        print_json(found.to_json())
+    else:
+        _print(found.lines())
 
 
 def _print(lines: Iterable[str]) -> None:

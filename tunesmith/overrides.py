@@ -52,7 +52,7 @@ PROSE = frozenset({"data.template", "data.system"})
 NAMES = frozenset(
     {
         *("model.path", "model.revision", "data.reader", "data.split_by"),
-        *("train.keep.best_by", "prove.primary", "out", "questions"),
+        *("train.keep.best_by", "prove.primary", "out", "questions", "teacher.name"),
     }
 )
 

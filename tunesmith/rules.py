@@ -181,9 +181,11 @@ def model_fits(run: Run, kind: str) -> Iterator[Problem]:
 
 
 def single_run(run: Run) -> Iterator[Problem]:
-    """The settings of a tournament mean nothing to one run."""
+    """The settings of a tournament, and of a teacher that writes, mean nothing to one run."""
     if run.tournament is not None:
         yield Problem("tournament", say("tournament.not_for_one_run"))
+    if run.teacher is not None:
+        yield Problem("teacher", say("generate.not_for_one_run"))
 
 
 RULES: tuple[Callable[[Run], Iterator[Problem]], ...] = (

@@ -26,6 +26,7 @@ from tunesmith.spec import (
     problems_of,
     read_settings,
 )
+from tunesmith.teacher import Teacher
 
 
 def _short(key: str) -> BeforeValidator:
@@ -40,7 +41,8 @@ class Model(Spec):
     """The pretrained model."""
 
     path: str
-    """Hub id, ``ms:`` id of ModelScope, folder, .gguf file, a finished run's folder, ``package:minilm``, or ``starter``."""
+    """Hub id, ``ms:`` id of ModelScope, folder, .gguf file, a finished run's folder, ``package:minilm``, or ``starter``;
+    for ``tunesmith generate`` also an endpoint's address, ``http://localhost:8000/v1``."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
@@ -222,6 +224,8 @@ class Run(Spec):
     """Language of what a person reads; auto follows the locale."""
     tournament: Tournament | None = None
     """How methods are compared, for ``tunesmith tournament``."""
+    teacher: Teacher | None = None
+    """How ``tunesmith generate`` asks, and what it keeps."""
 
     model_config = Spec.model_config | {"validate_default": True}
 

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
-from tunesmith.errors import SpecError
+from tunesmith.errors import Problem, SpecError
 from tunesmith.words import say
+
+
+def rows_of(file: str) -> dict[str, dict[str, Any]]:
+    """The rows of a file, or with ``-`` those that are typed, by the place that messages name; SpecError where it is absent."""
+    from tunesmith.data.sources import rows
+
+    if file == "-":
+        return rows_of_input()
+    if not Path(file).is_file():
+        raise SpecError(Problem(file, say("spec.no_file")))
+    return {f"{file}:{located.number}": located.row for located in rows(Path(file))}
 
 
 def rows_of_input() -> dict[str, dict[str, Any]]:

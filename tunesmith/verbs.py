@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tunesmith.evaluate.predict import Predictor
     from tunesmith.evaluate.prove import Proof
     from tunesmith.planning import Plan
+    from tunesmith.teaching.write import Account
     from tunesmith.training.progress import Shown
 
 Settings = str | Path | Mapping[str, Any] | Run
@@ -178,6 +179,19 @@ def tournament(settings: Settings, overrides: Overrides = (), *, quiet: bool = F
     from tunesmith.arena.play import play
 
     return play(run, quiet=quiet)
+
+
+def generate(settings: Settings, overrides: Overrides = (), *, progress: Shown | None = None) -> Account:
+    """Writes ``out``: the rows of ``data`` with the answers of ``model``, a teacher here or behind an endpoint.
+
+    Called again after it was stopped, it asks only what has no answer yet.
+    """
+    run = settings_of(settings, overrides)
+    _speak(run)
+    from tunesmith.teaching.write import write
+    from tunesmith.training.progress import Shown
+
+    return write(run, progress or Shown(quiet=True))
 
 
 def load(run: AnyRun) -> Predictor:

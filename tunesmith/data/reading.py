@@ -230,9 +230,13 @@ class Reading:
     def _read(self, opened: Opened, located: Located) -> Example | str:
         """The row's Example, or the reason why it is not used."""
         row, changes = _prepared(located.row, opened)
-        example, mended = finished(opened.reader.read(row))
+        example, mended = self._finished(opened.reader.read(row))
         self.counts.update((located.file, key) for key in (*changes, *mended))
         return example
+
+    def _finished(self, example: Example) -> tuple[Example | str, list[str]]:
+        """The example ready to render, or the reason why it is not used, and what was changed."""
+        return finished(example)
 
 
 def examples(data: Data, eats: type = Chat) -> Reading:

@@ -12,6 +12,7 @@ from tunesmith.models.merged import merged
 from tunesmith.models.packaged import packaged_model
 from tunesmith.models.starter import convert_gguf, starter
 from tunesmith.run import Model
+from tunesmith.teacher import is_endpoint
 from tunesmith.words import say
 
 __all__ = ["find_data", "find_model", "folder_of"]
@@ -34,6 +35,8 @@ def find_model(path: str, *, revision: str | None = None, code: bool = False) ->
     """
     if path == "starter":
         return starter()
+    if is_endpoint(path):
+        raise ModelError(Problem(path, say("hub.is_endpoint", path=path)))
     if path.startswith("package:"):
         return packaged_model(path.removeprefix("package:"))
     here = Path(path).expanduser()

@@ -65,8 +65,14 @@ def teacher_folder(run: Run, tokenizer: Any) -> Path | None:
     if own != theirs:
         differing = sum(own.get(token) != theirs.get(token) for token in {*own, *theirs})
         told = say("load.other_vocabulary", teacher=name, own=len(own), theirs=len(theirs), differing=differing)
-        raise SpecError(Problem("objective.teacher", told))
+        raise SpecError(Problem("objective.teacher", told + say("generate.instead", **_commands(run))))
     return folder
+
+
+def _commands(run: Run) -> dict[str, str]:
+    """What the commands are made of that train on the teacher's text."""
+    data = run.data.path if isinstance(run.data.path, str) else "FILE"
+    return {"teacher": run.objective.teacher, "student": run.model.path, "data": data, "out": run.out}
 
 
 def teacher(folder: Path, run: Run, *, dtype: torch.dtype, device: Any) -> Role:

@@ -1,0 +1,125 @@
+"""A teacher on this machine: a folder, a hub id, the starter, or a finished run, which answers as it was trained to."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Collection, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from tunesmith.data.questions import Question
+from tunesmith.errors import Problem, SpecError
+from tunesmith.models.hub import folder_of
+from tunesmith.models.parent import Parent, parent_of
+from tunesmith.run import Run
+from tunesmith.spec import OBJECTIVES
+from tunesmith.teaching.written import Written, written
+from tunesmith.training.state import base_fingerprint
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.data.render import Render
+    from tunesmith.models.load import Loaded
+
+ROWS = 16
+"""Rows that are answered together; between these, a signal is heard."""
+LOADED_AS = ("quantize", "dtype", "add_tokens")
+"""Settings of the model that change its answers."""
+OF_THE_RUN = ("template", "system", "reasoning")
+"""Settings of the data that a finished run was trained with, and is asked with."""
+
+
+class Local:
+    """A model that is loaded here; ``name`` is what the rows call it, ``loading`` how long that took (seconds)."""
+
+    loading = 0.0
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.name = run, run.model.path
+        self.parent: Parent | None = parent_of(run.model.path)
+        if self.parent is None:
+            self.folder, self.system = folder_of(run.model), run.data.system
+            return
+        self.folder, self.system = self.parent.folder.model, self.parent.folder.resolved().run.data.system
+        given = [name for name in OF_THE_RUN if name in run.data.model_fields_set]
+        problems = [Problem(f"data.{name}", say("generate.run_has_own", run=self.name)) for name in given]
+        if OBJECTIVES.get(self.parent.facts["objective"]).gives != "answers":
+            problems.append(Problem("model", say("generate.run_writes_nothing", objective=self.parent.facts["objective"])))
+        if problems:
+            raise SpecError(problems)
+
+    def identity(self) -> dict[str, str]:
+        """What tells this teacher from another."""
+        loaded_as = {f"model.{name}": repr(vars(self.run.model)[name]) for name in LOADED_AS}
+        if (self.folder / "config.json").is_file():
+            return {"model": base_fingerprint(self.folder), **loaded_as}
+        digest = hashlib.sha256()
+        for path in [self.folder / "tunesmith.json", *sorted(self.folder.glob("*.safetensors"))]:
+            digest.update(path.read_bytes())
+        return {"model": digest.hexdigest(), **loaded_as}
+
+    def answers(
+        self, questions: Iterator[Question], done: Collection[int], stopped: Callable[[], bool]
+    ) -> Iterator[tuple[int, Written]]:
+        """The answers that are not ``done``, by their number: question by question, each ``generate.samples`` times."""
+        from tunesmith.models.generate import generate
+
+        loaded: Loaded | None = None
+        each, first = self.run.generate.samples, 0
+        while some := list(islice(questions, ROWS)):
+            numbers = range(first * each, (first + len(some)) * each)
+            first += len(some)
+            if all(number in done for number in numbers):
+                continue
+            if stopped():
+                return
+            if loaded is None:
+                began = time.monotonic()
+                loaded = self._loaded()
+                self.loading = time.monotonic() - began
+            render = _render(loaded)
+            prompts = [render.prompt(question.chat) for question in some]
+            room = (loaded.limit or 10**9) - self.run.generate.max_new_tokens
+            fitting = [index for index, prompt in enumerate(prompts) if len(prompt) <= room]
+            # Drawn by the place of the rows, and all of them again: what was killed ends as what was not.
+            found = iter(
+                generate(
+                    loaded.model,
+                    loaded.tokenizer,
+                    [prompts[index] for index in fitting],
+                    self.run.generate,
+                    stop_ids=render.stop_ids,
+                    share=loaded.layout == "forest",
+                    seed=self.run.train.seed + numbers.start,
+                )
+            )
+            for number in numbers:
+                fits = (number - numbers.start) // each in fitting
+                answer = next(found) if fits else None
+                if number in done:
+                    continue
+                if answer is None:
+                    yield number, Written("", "too long", 0)
+                else:
+                    yield number, written(answer.text, cut=not answer.stopped, tokens=len(answer.ids))
+
+    def _loaded(self) -> Loaded:
+        """The model with its renderer: that of the run, or of the settings."""
+        from tunesmith.data.render import Render
+        from tunesmith.models.load import load_run
+        from tunesmith.training import device as devices
+        from tunesmith.training.ready import load_base
+
+        if self.parent is not None:
+            return load_run(self.parent.folder)
+        device = devices.choose(self.run.train.machine)
+        devices.prepare(device)
+        loaded = load_base(self.folder, self.run, device, OBJECTIVES.make(OBJECTIVES.config("sft")))
+        loaded.render = Render(loaded.tokenizer, self.run.data)
+        return loaded
+
+
+def _render(loaded: Loaded) -> Render:
+    assert loaded.render is not None, "a teacher comes with its renderer"
+    return loaded.render

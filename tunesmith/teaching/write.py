@@ -1,0 +1,178 @@
+"""``tunesmith generate``: the rows of a file with a teacher's answers, ready to train on, and an account of every row."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.data.questions import Questions
+from tunesmith.errors import DataError, Problem, SpecError, Stopped, TunesmithError
+from tunesmith.models.parent import parent_of
+from tunesmith.rules import answers, known_names
+from tunesmith.run import Run
+from tunesmith.teacher import Teacher, is_endpoint
+from tunesmith.teaching.journal import Journal
+from tunesmith.teaching.written import messages, row_of
+from tunesmith.training.signals import StopSignal
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.teaching.endpoint import Endpoint
+    from tunesmith.teaching.local import Local
+    from tunesmith.training.progress import Shown
+
+ASKED_BY = ("template", "system", "reasoning")
+"""Settings of the data that change what a teacher is asked."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """Where every row went: ``rows`` were read, ``left`` out by reason, the others asked ``samples`` times each."""
+
+    out: str
+    teacher: str
+    rows: int
+    left: dict[str, int]
+    samples: int
+    finishes: dict[str, int]
+    written: int
+    retried: int
+    tokens: int
+    earlier: int
+    """Answers that an earlier call had."""
+    rate: float
+    """Tokens a second, of this call without the loading; 0 where it asked nothing."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs."""
+        return dict(vars(self))
+
+    def lines(self) -> list[str]:
+        """As a person reads it."""
+        asked = self.rows - sum(self.left.values())
+        lines = [say("generate.rows", rows=self.rows, asked=asked, samples=self.samples, teacher=self.teacher)]
+        lines += [say(f"generate.left_{reason.replace(' ', '_')}", count=count) for reason, count in self.left.items()]
+        lines += [
+            say(f"generate.finish_{name.replace(' ', '_')}", count=count)
+            for name, count in sorted(self.finishes.items())
+            if count
+        ]
+        if self.earlier:
+            lines.append(say("generate.earlier", count=self.earlier))
+        lines.append(say("generate.cost", tokens=f"{self.tokens:,}", rate=f"{self.rate:.0f}", retried=self.retried))
+        return [*lines, say("generate.written", count=self.written, out=self.out)]
+
+
+def write(run: Run, shown: Shown) -> Account:
+    """Asks the teacher for every row that has no answer yet, and writes the file once all have one.
+
+    Stopped where a signal came, or an endpoint did not answer; the same call goes on from there.
+    """
+    run, out = _settled(run), Path(run.out)
+    problems = [*answers(run), *known_names(run)]
+    if out.exists():
+        problems.append(Problem("out", say("generate.out_is_folder" if out.is_dir() else "generate.out_there", out=out)))
+    if problems:
+        raise SpecError(problems)
+    questions = Questions(run.data)
+    count, digest = _known(questions)
+    if run.data.template is not None and run.data.columns is None and questions.columns:
+        run = run.model_copy(update={"data": run.data.model_copy(update={"columns": questions.columns})})
+    left = Counter(dropped.reason for dropped in questions.dropped)
+    teacher = _teacher(run, shown)
+    journal = Journal(out, _key(run, teacher, digest))
+    with journal.held():
+        began, before, earlier = time.monotonic(), journal.tokens, len(journal.places)
+        _ask(run, teacher, questions, journal, shown=shown, total=count * run.generate.samples)
+        spent, tokens = time.monotonic() - began - teacher.loading, journal.tokens
+        written = journal.finish(_rows(run, teacher, questions, journal, digest))
+    if not written:
+        counts = ", ".join(f"{name}: {number}" for name, number in sorted(journal.finishes.items()))
+        raise TunesmithError(say("generate.nothing", counts=counts, path=journal.path))
+    return Account(
+        out=run.out,
+        teacher=teacher.name,
+        rows=count + sum(left.values()),
+        left=dict(left),
+        samples=run.generate.samples,
+        finishes=dict(journal.finishes),
+        written=written,
+        retried=journal.retries,
+        tokens=tokens,
+        earlier=earlier,
+        rate=(tokens - before) / spent if spent else 0.0,
+    )
+
+
+def _settled(run: Run) -> Run:
+    """The run with the generation settings of a finished one that is its teacher, but for those that were given."""
+    parent = parent_of(run.model.path)
+    if parent is None:
+        return run
+    given = {name: vars(run.generate)[name] for name in run.generate.model_fields_set}
+    return run.model_copy(update={"generate": parent.folder.resolved().run.generate.model_copy(update=given)})
+
+
+def _teacher(run: Run, shown: Shown) -> Local | Endpoint:
+    if is_endpoint(run.model.path):
+        from tunesmith.teaching.endpoint import Endpoint
+
+        return Endpoint(run, shown.tell)
+    from tunesmith.teaching.local import Local
+
+    return Local(run)
+
+
+def _ask(run: Run, teacher: Local | Endpoint, questions: Questions, journal: Journal, *, shown: Shown, total: int) -> None:
+    """Every answer that the journal lacks."""
+
+    def stand() -> None:
+        cut = journal.finishes["length"]
+        shown(say("generate.phase"), len(journal.places), total, say("generate.standing", cut=cut, retried=journal.retries))
+
+    if journal.places:
+        shown.tell(say("generate.going_on", done=len(journal.places), total=total))
+    with StopSignal() as signal:
+        stand()
+        for number, answer in teacher.answers(questions.asked(), journal.places, lambda: signal.received is not None):
+            journal.add(number, answer)
+            stand()
+            if signal.received:
+                break
+        if len(journal.places) < total:
+            told = {"signal": signal.received, "done": len(journal.places), "total": total}
+            raise Stopped(say("generate.stopped", **told, path=journal.path))
+
+
+def _rows(run: Run, teacher: Local | Endpoint, questions: Questions, journal: Journal, digest: str) -> Iterator[dict[str, Any]]:
+    """The rows in the order of the file, those without an answer to learn from left out; DataError where that has changed."""
+    kept = {"stop", "length"} if (run.teacher or Teacher()).cut == "keep" else {"stop"}
+    each = run.generate.samples
+    if _known(questions)[1] != digest:
+        raise DataError(Problem("data", say("ledger.changed")))
+    for index, question in enumerate(questions.asked()):
+        for answer in journal.answers(range(index * each, (index + 1) * each)):
+            if answer.finish in kept:
+                yield row_of(question, answer, teacher=teacher.name, system=teacher.system)
+
+
+def _known(questions: Questions) -> tuple[int, str]:
+    """How many rows ask something, and a hash of all that they ask; DataError with the rows that cannot be read."""
+    digest, count = hashlib.sha256(), 0
+    for question in questions.asked():
+        count += 1
+        digest.update(json.dumps([messages(question.chat.turns), question.reference]).encode() + b"\n")
+    return count, digest.hexdigest()
+
+
+def _key(run: Run, teacher: Local | Endpoint, digest: str) -> dict[str, str]:
+    """What must be the same for answers of two calls to belong together."""
+    settings = {f"generate.{name}": repr(value) for name, value in run.generate}
+    settings |= {f"data.{name}": repr(vars(run.data)[name]) for name in ASKED_BY}
+    return {**teacher.identity(), **settings, "train.seed": repr(run.train.seed), "data": digest}
