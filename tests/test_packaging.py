@@ -33,6 +33,8 @@ PINS = [Requirement(line) for line in (ROOT / "constraints.txt").read_text().spl
 
 # The name that is imported, where it is not that of the package.
 IMPORTED_AS = {"yaml": "pyyaml", "sklearn": "scikit-learn", "attr": "attrs"}
+TESTS = "python -m pytest -n auto --maxprocesses 4 --dist loadfile -m not slow"
+
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 
 
@@ -174,7 +176,7 @@ def test_make_sets_up_once(bench: Bench) -> None:
     _, calls = bench.run("make", "test")
     assert sum("pip install" in call for call in calls) == 1
     assert not any("venv" in call for call in calls)
-    assert calls[-1] == "python -m pytest -m not slow"
+    assert calls[-1] == TESTS
 
 
 def test_install_that_stopped_is_repeated(bench: Bench) -> None:
@@ -193,6 +195,6 @@ def test_ci_fails_where_a_step_fails(bench: Bench, step: str) -> None:
     code, calls = bench.run("bash", ".ci/run")
     assert code == 0
     done = [call for call in calls if "pip" not in call and "venv" not in call and " -c " not in call]
-    assert done == ["ruff format --check .", "ruff check .", "pyright ", "python -m pytest -m not slow"]
+    assert done == ["ruff format --check .", "ruff check .", "pyright ", TESTS]
     bench.failing(step)
     assert bench.run("bash", ".ci/run")[0] != 0
