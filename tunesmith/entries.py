@@ -17,8 +17,15 @@ USUAL: tuple[Any, ...] = (
     *("adalora", "vera", "loha", "lokr", "oft", "fourierft", "ia3", "bitfit", "freeze", "full"),
 )
 
-SEVERAL = BeforeValidator(lambda value: {"name": "combined", "methods": value} if isinstance(value, list | tuple) else value)
-"""A list of methods means all of them at once."""
+
+def _several(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        return value
+    return value[0] if len(value) == 1 else {"name": "combined", "methods": value}
+
+
+SEVERAL = BeforeValidator(_several)
+"""A list of methods means all of them at once; a list of one means that one."""
 Share = Annotated[float, Gt(0)]
 _ONE_OR_MORE = BeforeValidator(lambda value: [value] if isinstance(value, str | Mapping | float | int) else value)
 

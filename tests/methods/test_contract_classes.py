@@ -152,6 +152,19 @@ def test_the_plan_counts_its_weights_or_refuses_with_the_reason(case: dict[str, 
             shape(folder, settings(case, folder))
 
 
+def test_the_experts_of_each_layer_are_told_after_a_run_is_continued_at_its_end(tmp_path: Path) -> None:
+    """A pooler that came with the base reads one vector a row: it has no tokens to spread, and is not among them."""
+    case, folder = {"name": "moe_lora", "rank": 4}, encoder(tmp_path)
+    method, model = applied(case, folder)
+    assert any("pooler" in name for name in method.layers)
+    stepped(method, model, steps=2)
+    told = method.at_end()["experts"]
+    assert len(told) == len(method.layers) - 1 and not any("pooler" in name for name in told)
+    again, _ = applied(case, folder)
+    again.load_state(method.state())
+    assert again.at_end()["experts"] == told
+
+
 def test_a_method_for_other_models_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(METHODS.get("lora"), "kinds", frozenset({"decoder"}))
     with pytest.raises(SpecError, match=r"method: lora does not train a model that is an encoder alone; it takes a decoder"):

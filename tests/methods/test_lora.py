@@ -14,7 +14,8 @@ from training import runs
 from tunesmith.batch import Batch
 from tunesmith.errors import SpecError
 from tunesmith.folder import RunFolder
-from tunesmith.models.load import load_model
+from tunesmith.models import own
+from tunesmith.models.load import attach, load_model
 from tunesmith.models.views import see
 from tunesmith.spec import METHODS, OPTIMIZERS
 from tunesmith.training.optimizers import split_by_rate
@@ -187,6 +188,28 @@ def test_patterns_that_match_nothing_and_ranks_that_do_not_fit_are_refused() -> 
         method(rank=4, targets="v_proj", alphas={"q_proj": 2.0}).apply(tiny("llama"))
     with pytest.raises(SpecError, match=r"method.rank: 40 is larger than these layers: v_proj 32×64"):
         method(rank=4, ranks={"v_proj": 40}).apply(tiny("llama"))
+
+
+@pytest.mark.parametrize(("bias", "count"), [("all", 6), ("lora_only", 4)])
+def test_biases_are_trained_saved_and_merged_and_leave_no_base_behind(bias: Any, count: int, tmp_path: Path) -> None:
+    ours = method(rank=4, bias=bias, targets="q_proj,v_proj")
+    model = ours.apply(tiny("qwen2").requires_grad_(False))
+    stir(model)
+    trained = [name for name, weight in model.named_parameters() if weight.requires_grad and "lora_" not in name]
+    assert len(trained) == count and all(name.endswith("bias") for name in trained)
+    wanted = logits(model)
+    with model.disable_adapter():
+        off = logits(model)
+    assert (off - logits(tiny("qwen2"))).abs().max() > 1e-4 and ours.rewrites_base, "who needs the base loads it"
+    ours.save(model, tmp_path)
+    torch.testing.assert_close(logits(attach(tiny("qwen2"), tmp_path)), wanted, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(logits(own.merge(model)), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_biases_that_are_not_there_are_refused() -> None:
+    for model, bias, targets in (("llama", "all", "all-linear"), ("qwen2", "lora_only", "o_proj")):
+        with pytest.raises(SpecError, match=f"method.bias: this model has no biases where {bias} means them"):
+            method(rank=4, bias=bias, targets=targets).apply(tiny(model))
 
 
 def test_eva_starts_at_the_directions_that_peft_finds(tiny_llama: Path) -> None:

@@ -210,7 +210,9 @@ REFUSED = [
     (["lora", "full"], "full works alone"),
     (["ln_tuning", "bitfit"], "ln_tuning and bitfit both change layer norms"),
     (["moe_lora", "ia3"], "moe_lora and ia3 both change linear layers"),
-    ([{"name": "lora", "init": "pissa"}, "bitfit"], "lora with this init takes its start out of the base's weights"),
+    ([{"name": "lora", "init": "pissa"}, "bitfit"], "lora with these settings changes the base's own weights"),
+    ([{"name": "lora", "bias": "all"}, "ln_tuning"], "lora with these settings changes the base's own weights"),
+    ({"name": "combined", "methods": ["prompt"]}, "prompt works alone"),
     (["lora", "lora"], "lora and lora both change linear layers"),
     (["lroa"], "unknown method 'lroa'; did you mean 'lora'?"),
 ]
@@ -226,6 +228,14 @@ def test_methods_that_cannot_be_combined_are_refused_with_the_reason(methods: An
         assert all(problem.where.startswith("method") for problem in caught.value.problems)
         told[language] = str(caught.value)
     assert text in told["en"] and told["zh"] != told["en"]
+
+
+def test_a_list_of_one_is_that_one_and_no_targets_are_refused() -> None:
+    common = {"model": "m", "data": "d", "out": "o"}
+    assert validate(common | {"method": ["prompt"]}).method == validate(common | {"method": "prompt"}).method
+    for name in ("lora", "moe_lora", "boft"):
+        with pytest.raises(SpecError, match=r"method\.targets: "):
+            validate(common | {"method": {"name": name, "targets": []}})
 
 
 def test_a_list_means_the_same_in_any_order_and_starts_at_the_smallest_rate() -> None:

@@ -70,3 +70,15 @@ def test_a_weights_file_that_was_cut_off_is_named(tiny_llama: Path, tmp_path: Pa
             find_model(str(tmp_path))
     weights.write_bytes(whole)
     assert find_model(str(tmp_path)) == tmp_path
+
+
+@pytest.mark.parametrize("name", ["prompt", "prefix", "bottleneck"])
+def test_what_does_not_merge_is_no_model_to_go_on_from(
+    name: str, tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path / "cache"))
+    method = METHODS.make(METHODS.config({"name": name}))
+    method.save(method.apply(AutoModelForCausalLM.from_pretrained(tiny_llama).requires_grad_(False)), tmp_path / "adapter")
+    with pytest.raises(ModelError, match=r"is an adapter of \w+, which does not fold into its base"):
+        find_model(str(tmp_path / "adapter"))
+    assert not list((tmp_path / "cache").glob("merged/*"))

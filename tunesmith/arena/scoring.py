@@ -15,6 +15,8 @@ from tunesmith.evaluate.judge import TUNED
 from tunesmith.evaluate.prove import Contest
 from tunesmith.evaluate.score import likelihoods
 from tunesmith.folder import write_whole
+from tunesmith.methods import Method
+from tunesmith.models import own
 from tunesmith.models.load import Loaded
 from tunesmith.run import Run
 from tunesmith.spec import METHODS
@@ -63,12 +65,15 @@ def score(field: Field, loaded: Loaded, run: Run, place: Scored, *, who: str, co
         tell(say("tournament.phase_speed"), 0, 2)
         found["speed"] = tokens_per_second(field, loaded)
         tell(say("tournament.phase_speed"), 1, 2)
-        method = METHODS.make(run.method)
-        merges = who == TUNED and method.adapter and method.merges
-        merged = replace(loaded, model=loaded.model.merge_and_unload()) if merges else None
-        found["speed_merged"] = tokens_per_second(field, merged) if merged else None
+        folded = merged(loaded, METHODS.make(run.method)) if who == TUNED else None
+        found["speed_merged"] = tokens_per_second(field, folded) if folded else None
         tell(say("tournament.phase_speed"), 2, 2)
     put(place.score, found)
+
+
+def merged(loaded: Loaded, method: Method) -> Loaded | None:
+    """The model with its adapter folded in; None where there is none, or none that folds. ``loaded`` is changed."""
+    return replace(loaded, model=own.merge(loaded.model)) if method.adapter and method.merges else None
 
 
 def tokens_per_second(field: Field, loaded: Loaded) -> float | None:

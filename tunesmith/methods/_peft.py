@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
+from annotated_types import MinLen
 from pydantic import BeforeValidator
 
 from tunesmith.errors import Problem, SpecError
@@ -27,8 +28,10 @@ def _as_list(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
-Targets = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
-"""Names of layers: ``all-linear``, ends of names, or regular expressions over whole names; a text is split at its commas."""
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+"""Names of layers or parts: ends of names, or regular expressions over whole names; a text is split at its commas."""
+Targets = Annotated[Names, MinLen(1)]
+"""The same, one at least; ``all-linear`` means every linear layer."""
 
 
 def with_adapter(model: torch.nn.Module, config: Any) -> torch.nn.Module:

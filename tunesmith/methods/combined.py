@@ -150,7 +150,7 @@ def _reasons(methods: list[Method]) -> list[str]:
     """Why the methods cannot be used together, by what each says that it changes."""
     found = []
     for index, one in enumerate(methods):
-        if not one.changes and len(methods) > 1:
+        if not one.changes:
             found.append(say("own.alone", method=one.name))
         if one.rewrites_base and one.adapter:
             found.append(say("own.rewrites", method=one.name))

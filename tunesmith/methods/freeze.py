@@ -8,7 +8,7 @@ from annotated_types import Ge
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, matched_layers
+from tunesmith.methods._peft import Names, matched_layers
 from tunesmith.spec import Spec
 from tunesmith.words import say
 
@@ -37,7 +37,7 @@ class Freeze(Method):
 
         last: Annotated[int, Ge(0)] | None = None
         """The last so many blocks; 2 when neither this nor parts is given."""
-        parts: Targets = ()
+        parts: Names = ()
         """Parts that are trained: ends of names (lm_head, layers.0.mlp), or regular expressions over whole names."""
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:

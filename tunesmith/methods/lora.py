@@ -66,7 +66,7 @@ class Lora(Method):
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
         """Share of the adapter's inputs that is dropped in training."""
         bias: Literal["none", "all", "lora_only"] = "none"
-        """Which biases are trained too."""
+        """Which biases of the base are trained too: none, all, or those of the targets."""
         targets: Targets = ("all-linear",)
         """Layers to change: ``all-linear``, ends of names (q_proj), or regular expressions over whole names. The experts of a
         mixture, which lie in one tensor a layer, are meant by ``all-experts`` or a name with ``experts`` in it alone."""
@@ -78,7 +78,8 @@ class Lora(Method):
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self._takes_out = config.init in ("pissa", "olora")
-        self.rewrites_base = self._takes_out or config.alternations > 1
+        # The biases are the base's own, and stay as trained when the adapter is off.
+        self.rewrites_base = self._takes_out or config.alternations > 1 or config.bias != "none"
         self.starts_as_base = config.init != "loftq"
         if self._takes_out or config.init == "loftq":
             self.bases = frozenset({"plain" if self._takes_out else "nf4"})
@@ -110,6 +111,8 @@ class Lora(Method):
         if config.init == "olora" and any(vars(part).get("fan_in_fan_out") for part in self.model.modules()):
             # peft takes such a weight apart the wrong way round, and fails at the first batch.
             raise SpecError(Problem("method.init", say("method.cannot_take", method="olora", error="Conv1D")))
+        if config.bias != "none" and not any(name.endswith("bias") for name in _trained(self.model)):
+            raise SpecError(Problem("method.bias", say("method.no_bias", bias=config.bias)))
         fuse(self.model)
         if self._takes_out:
             self._start = {name: weight.detach().clone() for name, weight in self._factors().items()}
@@ -215,6 +218,11 @@ class Lora(Method):
         config.rank_pattern = {name: 2 * rank for name, rank in config.rank_pattern.items()}
         config.r, config.init_lora_weights = 2 * config.r, True
         config.save_pretrained(str(folder))
+
+
+def _trained(model: torch.nn.Module) -> list[str]:
+    """Names of the weights that are trained, without those of a head, which is trained whole whatever the method."""
+    return [name for name, weight in model.named_parameters() if weight.requires_grad and "modules_to_save" not in name]
 
 
 def _add(layer: Any, taken: torch.Tensor) -> None:

@@ -76,9 +76,9 @@ class MoeLora(Method):
             experts.scale = (config.alpha if config.alpha is not None else 2 * config.rank) / config.rank
             experts.beside(layer)
             self.layers[name] = experts
-        self._counts: torch.Tensor | None = None
+        self._counts: dict[str, torch.Tensor] = {}
+        """How many choices fell on each expert so far, by layer; those that have no tokens to spread are not in it."""
         self._metrics: dict[str, Ratio] = {}
-        self._routed: list[str] = list(self.layers)
         return own.switchable(model)
 
     def penalty(self, batch: Batch) -> Any:
@@ -92,13 +92,14 @@ class MoeLora(Method):
             layer.seen = None
         # A layer that reads one vector a sequence, such as an encoder's pooler, has no tokens to spread.
         seen = {name: pair for name, pair in seen.items() if len(pair[0]) == len(batch.ids_T)}
-        self._metrics, self._routed = {}, list(seen)
+        self._metrics = {}
         if not seen:
             return 0.0
         with torch.autocast(batch.ids_T.device.type, enabled=False):
             total, counts_LE = balance(list(seen.values()), batch)
         counts_LE = counts_LE.double().cpu()
-        self._counts = counts_LE if self._counts is None else self._counts + counts_LE
+        for name, counts_E in zip(seen, counts_LE, strict=True):
+            self._counts[name] = self._counts.get(name, 0) + counts_E
         shares = {f"expert_{e}": Ratio(float(n), float(counts_LE.sum())) for e, n in enumerate(counts_LE.sum(0), 1)}
         self._metrics = {"balance": Ratio(float(total.detach()), batch.units), **shares}
         return self.config.balance * total
@@ -109,11 +110,11 @@ class MoeLora(Method):
 
     def state(self) -> dict[str, torch.Tensor]:
         """How many choices fell on each expert of each layer so far."""
-        return {} if self._counts is None else {"counts": self._counts}
+        return dict(self._counts)
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
         """Restores ``state()``."""
-        self._counts = state.get("counts")
+        self._counts = dict(state)
 
     def save(self, model: torch.nn.Module, folder: Path) -> None:
         """The settings and the experts' weights; ``tunesmith.attach`` puts them beside the base again."""
@@ -123,7 +124,5 @@ class MoeLora(Method):
 
     def at_end(self) -> dict[str, Any]:
         """The share of the tokens' choices that each expert of each layer got over the run."""
-        if self._counts is None:
-            return {}
-        shares = self._counts / self._counts.sum(1, keepdim=True)
-        return {"experts": {name: [round(x, 4) for x in row] for name, row in zip(self._routed, shares.tolist(), strict=True)}}
+        shares = {name: (counts_E / counts_E.sum()).tolist() for name, counts_E in self._counts.items()}
+        return {"experts": {name: [round(x, 4) for x in row] for name, row in shares.items()}} if shares else {}

@@ -25,6 +25,7 @@ def merged(adapter: Path, find: Callable[[str, str | None], Path]) -> Path:
         name = str(facts.get("base_model_name_or_path") or "")
     if not name:
         raise ModelError(Problem(str(adapter), say("hub.adapter_without_base")))
+    _refuse_unmerged(adapter, facts)
     base = find(name, facts.get("revision"))
     weights = digest(adapter / "adapter_model.safetensors")
     key = hashlib.sha256(f"{base.resolve()} {weights}".encode()).hexdigest()
@@ -40,6 +41,21 @@ def merged(adapter: Path, find: Callable[[str, str | None], Path]) -> Path:
     return target
 
 
+def _refuse_unmerged(adapter: Path, facts: dict[str, Any]) -> None:
+    """ModelError for an adapter that does not fold into its base, of ours or virtual tokens."""
+    from tunesmith.models import own
+    from tunesmith.models.prompted import holds_prompt
+
+    told = json.loads((adapter / own.CONFIG).read_text(encoding="utf-8"))
+    if own.is_own(adapter):
+        method = own.method_of(adapter)
+        refused = None if method.merges else method.name
+    else:
+        refused = str(facts.get("method") or told["peft_type"].lower()) if holds_prompt(told) else None
+    if refused:
+        raise ModelError(Problem(str(adapter), say("own.cannot_go_on", method=refused)))
+
+
 def _merge(base: Path, adapter: Path, draft: Path, facts: dict[str, Any]) -> None:
     import torch
     from transformers import AutoTokenizer
@@ -49,8 +65,6 @@ def _merge(base: Path, adapter: Path, draft: Path, facts: dict[str, Any]) -> Non
     from tunesmith.models.load import attach, load_config, load_model, load_tokenizer
     from tunesmith.models.quantize import make_plain
 
-    if own.is_own(adapter) and not own.method_of(adapter).merges:
-        raise ModelError(Problem(str(adapter), say("own.cannot_go_on", method=own.method_of(adapter).name)))
     config = load_config(base)
     known: dict[str, Any] = head_in(facts) if "objective" in facts else {"head": "language"}
     how: dict[str, Any] = {"dtype": "auto", "use_safetensors": True, "local_files_only": True}

@@ -8,7 +8,7 @@ Shapes: P virtual tokens, W numbers each, L layers, H key heads, D width of one.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from operator import attrgetter
@@ -194,13 +194,18 @@ class Prompted(nn.Module):
         save_file(kept, Path(folder) / "adapter_model.safetensors", metadata={"format": "pt"})
 
 
+def holds_prompt(told: Mapping[str, Any]) -> bool:
+    """Whether an adapter's configuration tells of virtual tokens, saved by us or by peft."""
+    return told.get("peft_type") in (*KINDS, slots.PEFT_TYPE, reading.PEFT_TYPE)
+
+
 def prompted(base: Any, place: Path) -> Prompted | None:
     """``base`` with the virtual tokens saved in ``place``, by us or by peft; None where it holds another kind of adapter."""
     from peft import PeftConfig, get_peft_config
 
     told = json.loads((place / "adapter_config.json").read_text(encoding="utf-8"))
     first = told.pop("first_slot", None)
-    if told.get("peft_type") not in (*KINDS, slots.PEFT_TYPE, reading.PEFT_TYPE):
+    if not holds_prompt(told):
         return None
     if told["peft_type"] in KINDS:
         config: Any = PeftConfig.from_pretrained(str(place))
