@@ -126,6 +126,13 @@ def test_overrides_open_short_forms_and_replace_names():
         with_overrides({"data": {"path": ["a"]}}, ["data.path.0.weight=2"])
 
 
+def test_a_setting_of_a_group_counts_before_and_after_the_groups_name():
+    given = ["method.rank=2", "data.template=Q: {instruction}", "method=lora", "data=rows.json"]
+    for pairs in (given, given[::-1]):
+        run = validate(with_overrides(SMALLEST, pairs))
+        assert (run.method.rank, run.data.template, run.data.path) == (2, "Q: {instruction}", "rows.json")
+
+
 def test_yaml_as_people_mean_it(tmp_path: Path):
     assert read_yaml("a: 1e-4\nb: 2E5\nc: -1e+3\nd: v1e4") == {"a": 1e-4, "b": 2e5, "c": -1000.0, "d": "v1e4"}
     file = tmp_path / "run.yaml"

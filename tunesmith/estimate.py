@@ -65,12 +65,19 @@ def weights_in(folder: Path) -> int:
     return sum(math.prod(shape) for _, shape, _ in headers(folder))
 
 
-def shape(folder: Path, run: Run) -> Shape:
-    """The model with the method applied, without memory for weights; SpecError or ModelError where the two do not fit."""
+TWO = Outputs(("0", "1"), "single_label_classification")
+"""The outputs of a head of classes before the rows are read."""
+
+
+def shape(folder: Path, run: Run, outputs: Outputs = TWO) -> Shape:
+    """The model with the method applied, without memory for weights; SpecError or ModelError where the two do not fit.
+
+    ``outputs`` are those of a head of classes, known once the rows are read.
+    """
     import torch
     from transformers import AutoConfig
 
-    from tunesmith.models.heads import class_of, with_outputs
+    from tunesmith.models.heads import as_loaded, class_of, with_outputs
     from tunesmith.models.load import kind_of
     from tunesmith.models.places import longest_row
 
@@ -81,8 +88,7 @@ def shape(folder: Path, run: Run) -> Shape:
         if wrong:
             raise SpecError(wrong)
         if head == "classes":
-            # How many classes there are is known once the data is read; a head weighs next to nothing.
-            config = with_outputs(config, Outputs(("0", "1"), "single_label_classification"))
+            config = with_outputs(config, outputs)
         with torch.device("meta"):
             model = class_of(config, head).from_config(config, trust_remote_code=trust)
     except (OSError, ValueError, KeyError, AttributeError, ImportError) as error:
@@ -92,6 +98,7 @@ def shape(folder: Path, run: Run) -> Shape:
         with torch.device("meta"):
             tokens.grow(model, load_tokenizer(folder, trust_remote_code=trust), run.model.add_tokens)
     model.requires_grad_(False)
+    as_loaded(model, head, {name for name, *_ in headers(folder)})
     linear = sum(math.prod(size_of(layer)) for layer in linear_layers(model).values())
     before = sum(parameter.numel() for parameter in model.parameters())
     method = METHODS.make(run.method)
@@ -105,6 +112,11 @@ def shape(folder: Path, run: Run) -> Shape:
     own = sum(parameter.numel() for parameter in changed.parameters()) - before
     limit = limit - method.virtual_tokens if limit else None
     return Shape(changed, base + own, trainable, limit, int(text.get("vocab_size") or 0), linear)
+
+
+def with_classes(form: Shape | None, folder: Path, run: Run, outputs: Outputs | None) -> Shape | None:
+    """``form`` with as many outputs as the rows have classes, where its head is one of classes."""
+    return form if form is None or outputs is None else shape(folder, run, outputs)
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,12 @@ def with_overrides(settings: Mapping[str, Any], overrides: Sequence[str] | Mappi
     """Settings with dotted overrides laid over them: ``train.epochs=1``, ``method=ia3``.
 
     A name given for a group that was a mapping replaces it; a dotted path into a name (``method: lora``
-    with ``method.rank=4``) opens it to ``{name: lora, rank: 4}``. Settings may have dotted keys themselves.
+    with ``method.rank=4``) opens it to ``{name: lora, rank: 4}``, whichever of the two comes first. Settings may have dotted
+    keys themselves.
     """
     merged = {key: _copy(value) for key, value in settings.items() if "." not in str(key)}
     pairs = list(overrides.items() if isinstance(overrides, Mapping) else [_pair(text) for text in overrides])
+    pairs.sort(key=lambda pair: pair[0].count("."))
     for path, value in [*((key, _copy(value)) for key, value in settings.items() if key not in merged), *pairs]:
         *parents, last = path.split(".")
         group: dict[str, Any] = merged

@@ -101,8 +101,7 @@ class _Making:
 
     def plan(self, prepared: Prepared | None) -> Plan:
         """The result."""
-        problems = list(dict.fromkeys(self.problems))
-        return Plan(Resolved(self.run, self.origins), prepared, self.facts, problems, self.warnings)
+        return Plan(Resolved(self.run, self.origins), prepared, self.facts, [*dict.fromkeys(self.problems)], self.warnings)
 
 
 def make(run: Run, *, prepared: Prepared | None = None, probe: bool = False, progress: Progress | None = None) -> Plan:
@@ -129,6 +128,7 @@ def make(run: Run, *, prepared: Prepared | None = None, probe: bool = False, pro
             prepared = making.attempt(lambda: prepare(making.run, tokenizer, progress=progress))
     if prepared is not None:
         _rows(making, prepared)
+        form = making.attempt(lambda: estimate.with_classes(form, folder, making.run, prepared.objective.outputs))
     if form is not None and device is not None:
         _room(making, form, device, prepared)
     plan = making.plan(prepared)
@@ -266,8 +266,8 @@ def _room(making: _Making, form: estimate.Shape, device: Device, prepared: Prepa
     found = room(device, beside, model=form.model, longest=longest, micro_tokens=run.train.micro_tokens)
     making.put("train.micro_tokens", found.micro_tokens, found.reasons.get("train.micro_tokens", ""))
     making.put("train.machine.checkpointing", found.checkpointing, found.reasons.get("train.machine.checkpointing", ""))
-    plain, again = activation_bytes(form.model.config, 4 if device.precision == "fp32" else 2)  # type: ignore[attr-defined]
-    used = again if found.checkpointing else plain
+    wide = 4 if device.precision == "fp32" else 2
+    used = activation_bytes(form.model.config, wide)[bool(found.checkpointing)]  # type: ignore[attr-defined]
     # A step never holds more tokens than its rows have.
     tokens = min(found.micro_tokens, longest * (run.train.batch or 16)) if prepared is not None else found.micro_tokens
     needed = estimate.memory(form, making.run, width=width, tokens=max(tokens, longest), activation_bytes=used)

@@ -13,6 +13,7 @@ import torch
 from methods.test_contract import CASES as DECODERS
 from methods.test_contract import called
 from models.headed import THREE, encoder
+from training import runs
 from tunesmith.batch import Batch, Tokens
 from tunesmith.errors import SpecError
 from tunesmith.estimate import shape
@@ -21,8 +22,10 @@ from tunesmith.models import own
 from tunesmith.models.heads import head_parts
 from tunesmith.models.load import attach, load_model
 from tunesmith.models.views import see
+from tunesmith.planning import make
 from tunesmith.run import validate
 from tunesmith.spec import METHODS
+from tunesmith.training.ready import make_ready
 
 # BERT calls its norms otherwise.
 CASES = [case | {"parts": "LayerNorm"} if case.get("parts") == "norm" else case for case in DECODERS]
@@ -163,6 +166,22 @@ def test_the_experts_of_each_layer_are_told_after_a_run_is_continued_at_its_end(
     again, _ = applied(case, folder)
     again.load_state(method.state())
     assert again.at_end()["experts"] == told
+
+
+CLASSES = [{"text": f"the cat {n}", "label": "abcde"[n % 5]} for n in range(60)]
+PAIRS = [{"anchor": f"the cat {n}", "positive": f"the dog {n}"} for n in range(60)]
+
+
+@pytest.mark.parametrize("objective", ["classify", "embed"])
+@pytest.mark.parametrize("cls", ["AutoModelForMaskedLM", "AutoModel"])
+def test_the_plan_counts_what_the_run_trains(objective: str, cls: str, tmp_path: Path) -> None:
+    """As many outputs as the rows have classes; a pooler that the checkpoint lacks whole, and none under vectors."""
+    (tmp_path / "rows.json").write_text(json.dumps(CLASSES if objective == "classify" else PAIRS), encoding="utf-8")
+    common = {"model": str(encoder(tmp_path / "model", cls=cls)), "method": {"name": "lora", "rank": 4}}
+    run = {"data": str(tmp_path / "rows.json"), "out": str(tmp_path / "run"), "objective": objective}
+    plan = make(validate(common | run)).require()
+    trained = [weight.numel() for _, weight in make_ready(plan.resolved, plan.prepared, runs.quiet()).work.named]
+    assert plan.facts["trainable"] == sum(trained)
 
 
 def test_a_method_for_other_models_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

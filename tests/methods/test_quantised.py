@@ -13,6 +13,7 @@ import torch
 
 from conftest import tiny_model
 from methods.test_contract import logits, stepped
+from models.headed import THREE, encoder
 from models.test_forest import sequences
 from training import runs
 from tunesmith.batch import Batch
@@ -284,3 +285,38 @@ def test_a_lora_saved_beside_rounded_weights_answers_alike_when_attached_again(f
     stepped(method, model)
     method.save(model, tmp_path)
     torch.testing.assert_close(logits(attach(loaded(folder, "nf4"), tmp_path)), logits(model), rtol=1e-5, atol=1e-5)
+
+
+def test_an_adapter_that_does_not_fold_is_served_beside_rounded_weights(folder: Path, prepared: Prepared, tmp_path: Path) -> None:
+    one = runs.resolved(tmp_path / "run", folder, method="bottleneck", **{"model.quantize": "nf4", "train.steps": 2})
+    assert runs.in_child(lambda: train(one, prepared, progress=runs.quiet())) == 0
+    with pytest.raises(SpecError, match="does not fold") as caught:
+        export(RunFolder(tmp_path / "run"), tmp_path / "merged")
+    served: dict[str, Any] = {}
+    exec("\n".join(line.strip() for line in str(caught.value).splitlines()[1:]), served)
+    wanted = logits(load_run(RunFolder(tmp_path / "run")).model)
+    # Without make_steady(), a CPU with bf16 computes less exactly.
+    near, far = (float((logits(model) - wanted).norm()) for model in (served["model"], loaded(folder, None)))
+    assert near < far / 5
+
+
+def test_a_classifier_beside_rounded_weights_is_a_model_to_go_on_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import AutoModelForSequenceClassification
+
+    monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path / "cache"))
+    base, ids = encoder(tmp_path / "bert"), torch.arange(5, 20)[None]
+    how: dict[str, Any] = {"dtype": torch.float32, "device": "cpu", "head": "classes", "outputs": THREE}
+    method = METHODS.make(METHODS.config({"name": "lora", "rank": 4}))
+    model = method.apply(load_model(base, quantize="nf4", **how).model)
+    torch.manual_seed(1)
+    for weight in model.parameters():
+        if weight.requires_grad:
+            torch.nn.init.normal_(weight, std=0.1)
+    method.save(model, tmp_path / "adapter")
+    facts = {"base": str(base), "quantize": "nf4", "objective": "classify"}
+    facts |= {"outputs": {"names": THREE.names, "problem": THREE.problem, "kept": False}}
+    (tmp_path / "adapter" / "tunesmith.json").write_text(json.dumps(facts), encoding="utf-8")
+    merged = AutoModelForSequenceClassification.from_pretrained(find_model(str(tmp_path / "adapter")))
+    with torch.no_grad():
+        found, wanted = (one.eval()(input_ids=ids).logits for one in (merged, model))
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)

@@ -166,7 +166,8 @@ def _source(folder: RunFolder) -> _Source:
         told = say(key, method=run.method.name, place=str(place))
         if own.is_own(place) or reading.is_there(place):
             labels = len((source.told.get("outputs") or {}).get("names", ()))
-            serving = own.serving(base, place, loader=source.loader.__name__, labels=labels)
+            how = {"loader": source.loader.__name__, "labels": labels, "quantize": run.model.quantize}
+            serving = own.serving(base, place, **how)
             lines = "\n".join(f"  {line}" for line in serving)
             told = say("own.does_not_merge", method=run.method.name, lines=lines)
         raise SpecError(Problem("method", told))

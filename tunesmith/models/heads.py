@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -129,8 +129,7 @@ def load_headed(folder: Path, config: Any, head: Head, outputs: Outputs | None, 
     if head == "embedding":
         with quiet():
             model = class_of(config, head).from_pretrained(folder, config=config, **how)
-        if "pooler" in model._modules:  # made for telling sentences apart; vectors are pooled from its tokens
-            model.pooler = None
+        _without_pooler(model)
         return model, False
     assert outputs is not None, "a classification head has outputs"
     known = tuple(config.to_dict().get("id2label", {}).values())
@@ -155,6 +154,24 @@ def load_headed(folder: Path, config: Any, head: Head, outputs: Outputs | None, 
         _draw_anew(model)
     _cast_inputs(model)
     return model, whole and known == outputs.names
+
+
+def as_loaded(model: Any, head: Head, stored: Collection[str]) -> None:
+    """Tells a model that was built without weights what loading a checkpoint with tensors of these names would tell it."""
+    if head == "embedding":
+        _without_pooler(model)
+    elif head == "classes":
+        own = tuple(f"{name}." for name in head_parts(model))
+        trunk = [name for name, _ in model.named_parameters() if not name.startswith(own)]
+        # A trunk that was saved alone leaves its own name out.
+        lacking = [name for name in trunk if name not in stored and name.partition(".")[2] not in stored]
+        _fresh[model] = tuple(sorted({name.rpartition("pooler.")[0] + "pooler" for name in lacking if "pooler." in name}))
+
+
+def _without_pooler(model: Any) -> None:
+    """It was made for telling sentences apart; vectors are pooled from the tokens."""
+    if "pooler" in model._modules:
+        model.pooler = None
 
 
 @contextmanager

@@ -74,7 +74,7 @@ def _merge(base: Path, adapter: Path, draft: Path, facts: dict[str, Any]) -> Non
         plain, _ = load_headed(base, config, known["head"], known["outputs"], **how)
     stored = plain.dtype
     if facts.get("quantize"):
-        plain = make_plain(load_model(base, dtype=torch.float32, device="cpu", quantize=facts["quantize"]).model)
+        plain = make_plain(load_model(base, dtype=torch.float32, device="cpu", quantize=facts["quantize"], **known).model)
     if facts.get("add_tokens"):
         tokens.grow(plain, load_tokenizer(base), facts["add_tokens"])
     # In fp32, so that the change is rounded once, when it is stored.

@@ -20,6 +20,13 @@ FORMAT = "tunesmith_adapter"
 """The key that marks our config; its value is the version of the format."""
 
 
+ROUNDED = {
+    "nf4": "load_in_4bit=True, bnb_4bit_quant_type='nf4', bnb_4bit_use_double_quant=True",
+    "int8": "load_in_8bit=True",
+}
+"""How transformers is told to round a base as ``model.quantize`` does."""
+
+
 def switchable(model: Any) -> Any:
     """``model`` with a ``disable_adapter()`` that, as peft's, gives the base back for as long as it is entered.
 
@@ -71,9 +78,12 @@ def method_of(folder: Path) -> Any:
     return METHODS.make(METHODS.config(told["method"]))
 
 
-def serving(base: Path, folder: Path, *, loader: str = "AutoModelForCausalLM", labels: int = 0) -> tuple[str, ...]:
+def serving(
+    base: Path, folder: Path, *, loader: str = "AutoModelForCausalLM", labels: int = 0, quantize: str | None = None
+) -> tuple[str, ...]:
     """The lines of Python that put the adapter in ``folder`` beside its base, which transformers' ``loader`` loads."""
     how = f", num_labels={labels}" if labels else ""
+    how += f", quantization_config=transformers.BitsAndBytesConfig({ROUNDED[quantize]})" if quantize else ""
     base_, folder_ = (json.dumps(str(path), ensure_ascii=False) for path in (base, folder))
     return (
         "import tunesmith, transformers",
