@@ -28,7 +28,7 @@ NEEDS: dict[str, dict[str, Any]] = {
 
 
 def measured(method: str, out: Path) -> dict[str, float]:
-    """Watched loss of base and tuned, and the rate."""
+    """Watched loss before the first step and after the last, and the rate."""
     run = yaml.safe_load(RECIPE.read_text(encoding="utf-8"))
     del run["tournament"]
     run |= {"method": {"name": method, **NEEDS.get(method, {})}, "out": str(out)}
@@ -41,7 +41,7 @@ def measured(method: str, out: Path) -> dict[str, float]:
     lines = [json.loads(line) for line in (out / "record.jsonl").read_text(encoding="utf-8").splitlines()]
     looks = {line["step"]: line["evaluation"]["loss"] for line in lines if "evaluation" in line}
     return {
-        "base": looks[0],
+        "start": looks[0],
         "tuned": looks[STEPS],
         "rate": max(line.get("learning_rate", 0) for line in lines),
     }
@@ -49,12 +49,12 @@ def measured(method: str, out: Path) -> dict[str, float]:
 
 def table(found: dict[str, dict[str, float]]) -> list[str]:
     """The section of README.md, the best first."""
-    gain = found["lora"]["base"] - found["lora"]["tuned"]
-    base = found["lora"]["base"]
+    base = found["lora"]["start"]
+    gain = base - found["lora"]["tuned"]
     lines = [f"{measured_with('torch', 'transformers', 'peft')}; one seed, base {base:.3f}.", ""]
     lines += ["| method | learning rate | watched loss | share of LoRA's gain |", "|---|---|---|---|"]
     for name, one in sorted(found.items(), key=lambda pair: pair[1]["tuned"]):
-        share = 100 * (one["base"] - one["tuned"]) / gain
+        share = 100 * (base - one["tuned"]) / gain
         lines.append(f"| `{name}` | {one['rate']:g} | {one['tuned']:.3f} | {share:.1f} % |")
     return lines
 

@@ -148,5 +148,5 @@ def test_real_files_are_read(file: str, first: str | None, grades: set[Any], sha
 
 def test_rows_of_another_kind_say_both_ways_out(tiny_llama: Path, tmp_path: Path) -> None:
     path = questions(tmp_path / "pairs.jsonl", 3)
-    with pytest.raises(SpecError, match="these rows are pairs of texts: take objective: embed"):
+    with pytest.raises(SpecError, match="these rows are pairs of texts: take objective=embed"):
         ts.plan({"model": str(tiny_llama), "data": str(path), "out": str(tmp_path / "run"), "objective": "dpo"}).require()
