@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 import tempfile
 import traceback
+import warnings
 from typing import Annotated, Any
 
 import typer
@@ -98,6 +100,9 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     # OpenMP threads wait by spinning; beside a busy program that made matrix products 2 to 5 times slower (read as torch loads).
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    # Libraries tell a person at a terminal of layers that we have looked at ourselves, and of a kernel that we do not use.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"peft\.")
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     try:
         _use_language(argv)
         command().main(args=argv, prog_name="tunesmith")
