@@ -229,6 +229,11 @@ def test_explain_says_type_default_and_choices():
     assert "  required" in explain("out")
     assert any(line.startswith("  lora ") for line in explain("method"))
     assert explain("method.rank") == explain("method.lora.rank")
+    assert explain("objective.threshold") == explain("objective.classify.threshold")
+    assert [line for line in explain("objective.hard") + explain("objective.beta") if line.startswith("objective.")] == [
+        f"objective.{one}"
+        for one in ("distill.hard", *(f"{name}.beta" for name in ("cpo", "distill", "dpo", "kto", "orpo", "simpo")))
+    ], "every plug-in that has the setting is named"
     assert any(line.startswith("  rank ") for line in explain("method.lora"))
     assert any(line.startswith("  bleu ") for line in explain("metrics"))
     with pytest.raises(SpecError, match=r"train.bach: there is no such setting; did you mean 'batch'?"):

@@ -58,11 +58,21 @@ def explain(path: str = "") -> list[str]:
         return [*setting, *([""] if setting else []), *_family(listed)]
     for place, family in FAMILIES.items():
         if listed.startswith(f"{place}."):
-            return _plug_in(place, family, listed.removeprefix(f"{place}."))
-    meant = [] if path in Run.model_fields else _meant(path)
-    if meant:
-        return "\n\n".join("\n".join(explain(one)) for one in meant).split("\n")
-    return _setting(path)
+            rest = listed.removeprefix(f"{place}.")
+            return _pages(_owners(place, family, rest)) or _plug_in(place, family, rest)
+    return _pages([] if path in Run.model_fields else _meant(path)) or _setting(path)
+
+
+def _pages(paths: list[str]) -> list[str]:
+    return "\n\n".join("\n".join(explain(path)) for path in paths).split("\n") if paths else []
+
+
+def _owners(place: str, family: Family, field: str) -> list[str]:
+    """``objective.threshold`` is a setting of some plug-ins: its paths, presets' left out, where no default has it."""
+    if field in family.names() or _default_config(place, field):
+        return []
+    paths = [f"{place}.{name}.{field}" for name in family.names() if field in family.get(name).Config.model_fields]
+    return [path for path in paths if _home(path) == path]
 
 
 def _meant(name: str) -> list[str]:
