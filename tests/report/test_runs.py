@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from tests.report.folders import bare, full, steps, write_lines
+from tests.report.folders import bare, full, proof, steps, write, write_lines
 from tunesmith import words
 from tunesmith.errors import SpecError
 from tunesmith.folder import RunFolder
@@ -104,6 +104,20 @@ def test_lines_are_aligned(folders: Path, language: str, monkeypatch: pytest.Mon
     stopped = {"en": "stopped, resumable at step 40", "zh": "已停止，可从第 40 步继续"}[language]
     assert any(line.endswith(stopped) for line in table)
     assert ("improved: accuracy +67.7 (+63.7 to +71.7)" in done) == (language == "en")
+
+
+@pytest.mark.parametrize(("rival", "told"), [("tfidf", "TF-IDF with a linear model"), ("length", "taking the longer answer")])
+def test_a_verdict_against_another_rival(tmp_path: Path, rival: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A classifier's or a reward model's proof has no base: its head was drawn at random."""
+    monkeypatch.setattr(words, "_chosen", "en")
+    found = proof("not shown")
+    compared = found["differences"].pop("base")
+    found["contenders"].pop("base")
+    compared["accuracy"] |= {"low": None, "high": None}
+    write(full(tmp_path / "run").proof, found | {"against": rival, "differences": {rival: compared}})
+    (row,) = runs(tmp_path)
+    assert row["proof"]["against"] == rival and row["proof"]["difference"] == pytest.approx(0.677)
+    assert f"not shown: accuracy +67.7 (– to –) against {told}" in lines([row])[1]
 
 
 def test_one_run_is_a_table_too(folders: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import Problem, SpecError
+from tunesmith.evaluate.proof import rival_of
 from tunesmith.folder import RunFolder
 from tunesmith.report.curves import held_out
 from tunesmith.report.language import Say
@@ -75,9 +76,10 @@ def _model_step(folder: RunFolder) -> int | None:
 
 
 def _proof(proof: Mapping[str, Any]) -> dict[str, Any]:
-    paired = proof["differences"]["base"][proof["primary"]]
+    rival = rival_of(proof)
+    paired = proof["differences"][rival][proof["primary"]]
     numbers = {key: paired[key] for key in ("difference", "low", "high")}
-    return {"verdict": proof["verdict"], "metric": proof["primary"], "items": proof["items"], **numbers}
+    return {"verdict": proof["verdict"], "against": rival, "metric": proof["primary"], "items": proof["items"], **numbers}
 
 
 def _state(folder: RunFolder) -> dict[str, Any]:
@@ -140,7 +142,10 @@ def _verdict(proof: Mapping[str, Any] | None) -> str:
     speak, metric = Say(language()), proof["metric"]
     difference, low, high = (number(metric, proof[key], sign=True) for key in ("difference", "low", "high"))
     word = say(f"prove.word_{proof['verdict'].replace(' ', '_')}")
-    return say("runs.verdict_text", word=word, metric=metric_name(metric, speak), difference=difference, low=low, high=high)
+    text = say("runs.verdict_text", word=word, metric=metric_name(metric, speak), difference=difference, low=low, high=high)
+    if proof["against"] == "base":
+        return text
+    return say("runs.verdict_rival", text=text, rival=say(f"report.rival_{proof['against']}"))
 
 
 def _state_words(row: Mapping[str, Any]) -> str:
