@@ -94,6 +94,10 @@ def test_graded_pairs_are_proved_by_rank_correlation(shared_data: Path, tmp_path
     assert proof["contenders"]["tuned"]["spearman"] == pytest.approx(by_scipy) and proof["primary"] == "spearman"
     compared = proof["differences"]["base"]["spearman"]
     assert compared["low"] <= compared["difference"] <= compared["high"]
+    # The file has no header: rows that are asked about have its columns, 0 to 2, and mean the same.
+    asked = [dict(zip("012", [*item["prompt"].split("\n"), "3"], strict=True)) for item in items]
+    found = ts.predict(run, asked)
+    assert [row["prediction_cosine"] for row in found] == pytest.approx([item["choices"]["tuned"] for item in items], abs=1e-5)
 
 
 def test_each_draw_of_items_is_ranked_anew() -> None:

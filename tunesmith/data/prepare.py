@@ -133,7 +133,8 @@ class _Preparation:
         for opened in reading.opened:
             known = opened.facts
             entry = {"path": str(known.path), "format": known.format, "encoding": known.encoding, "reader": opened.reader.name}
-            self.ledger.files.append({**entry, "columns": list(known.columns), "rows": counts[known.path]})
+            columns = {"columns": list(known.columns), "read_as": dict(opened.columns)}
+            self.ledger.files.append({**entry, **columns, "rows": counts[known.path]})
         if self.encoder.opened:
             self.ledger.notes.append(say("ledger.opened", number=self.encoder.opened))
             self.encoder.opened = 0

@@ -37,8 +37,8 @@ class Predictor:
         assert self.loaded.render is not None, "a run's model comes with its renderer"
         self.render = self.loaded.render
         self.objective = OBJECTIVES.make(self.run.objective)
-        self.columns = _columns(self.run)
         ledger = folder.read(folder.ledger) or {"files": []}
+        self.columns = _columns(self.run, ledger["files"])
         names = [self.run.data.reader] if self.run.data.reader else [file["reader"] for file in ledger["files"]]
         self.readers: list[Reader] = [READERS.get(name)() for name in dict.fromkeys(names)]
 
@@ -148,10 +148,18 @@ class Predictor:
         }
 
     def _vectors(self, asked: list[dict[str, Tokens]], progress: Callable[[int, int], None] | None) -> list[dict[str, Any]]:
-        """For each row the vector of its text; of a pair those of both."""
+        """For each row the vector of its text; of a pair those of both, and their cosine."""
         found = vectors_of(self.loaded, self.objective, [one for texts in asked for one in texts.values()], progress=progress)
-        vectors = iter(found.tolist())
-        return [{name: next(vectors) for name in texts} for texts in asked]
+        vectors, answers = iter(found), []
+        for texts in asked:
+            named = {name: next(vectors) for name in texts}
+            answer: dict[str, Any] = {name: vector_D.tolist() for name, vector_D in named.items()}
+            if len(named) == 2:
+                first_D, second_D = named.values()
+                lengths = float(np.linalg.norm(first_D) * np.linalg.norm(second_D))
+                answer[f"{COLUMN}_cosine"] = float(first_D @ second_D) / lengths
+            answers.append(answer)
+        return answers
 
     def chat(self, messages: Sequence[Row]) -> str:
         """The answer to a conversation in OpenAI's form: ``[{"role": "user", "content": …}]``."""
@@ -226,9 +234,11 @@ def _asked(chat: Chat, columns: Iterable[str]) -> Chat:
     return asked
 
 
-def _columns(run: Run) -> Mapping[str, str]:
+def _columns(run: Run, files: Sequence[Row]) -> Mapping[str, str]:
+    """Our names to those of the training files: as the user gave them, or as they were told by the cells."""
     sources = [] if isinstance(run.data.path, str) else run.data.path
-    return run.data.columns or next((source.columns for source in sources if source.columns), {})
+    given = run.data.columns or next((source.columns for source in sources if source.columns), None)
+    return given or next((file["read_as"] for file in files if file.get("read_as")), {})
 
 
 def _free(taken: set[str], wanted: str = COLUMN) -> str:
