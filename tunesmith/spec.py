@@ -188,7 +188,7 @@ def problems_of(
             told = hint(where) if hint else None
             found.setdefault(where, []).append(told or say("spec.extra", told=_near(spec, item["loc"])))
         else:
-            found.setdefault(where, []).append(_text(item))
+            found.setdefault(where, []).append(_text(item, ".".join(part for part in path if not part.isdigit())))
             if item["type"] not in ("missing", "choice"):
                 seen[where] = say("spec.got", value=repr(item["input"]))
     # The branches of a union each complain at the same path. A complaint further in is the one that was meant;
@@ -201,11 +201,11 @@ def problems_of(
     ]
 
 
-def _text(item: Any) -> str:
+def _text(item: Any, setting: str) -> str:
     """What is wrong with one value, in the language in use."""
     context = {name: value for name, value in item.get("ctx", {}).items() if name != "error"}
     try:
-        return item["msg"] if item["type"] == "choice" else say(f"spec.{item['type']}", **context)
+        return item["msg"] if item["type"] == "choice" else say(f"spec.{item['type']}", setting=setting, **context)
     except KeyError:  # pydantic has a hundred kinds of error; those that are not in the words keep its English
         return item["msg"].removeprefix("Value error, ")
 

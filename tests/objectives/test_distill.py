@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from conftest import tiny_model
+from models.headed import encoder
 from objectives.pairs import models, pairs, stepped
 from tunesmith import verbs
 from tunesmith.batch import Batch
@@ -111,12 +112,23 @@ def test_a_student_comes_nearer_to_its_teacher(tiny_llama: Path, tmp_path: Path)
     assert verbs.predict(folder, [{"prompt": "What is number 3?"}])[0]["prediction"] is not None
 
 
-def test_another_vocabulary_is_refused_before_weights_load(tiny_llama: Path, tmp_path: Path) -> None:
+def test_a_teacher_that_cannot_teach_is_refused_before_weights_load(
+    tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     teacher = tiny_model(tmp_path / "teacher")
     text = (teacher / "tokenizer.json").read_text(encoding="utf-8").replace("<|endoftext|>", "<|end|>")
     (teacher / "tokenizer.json").write_text(text, encoding="utf-8")
     plan = verbs.plan(run(tmp_path, tiny_llama, teacher))
     told = {problem.where: problem.text for problem in plan.problems}
     assert "has another vocabulary than the student" in told["objective.teacher"] and "objective=sft" in told["objective.teacher"]
+    plan = verbs.plan(run(tmp_path, tiny_llama, encoder(tmp_path / "reads")))
+    assert [problem.where for problem in plan.problems] == ["objective.teacher"] and "is an encoder" in plan.problems[0].text
+    plan = verbs.plan(run(tmp_path, tiny_llama, Path("no/such/teacher")))
+    assert [problem.where for problem in plan.problems] == ["objective.teacher"] and "no/such/teacher" in plan.problems[0].text
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    told = verbs.plan(run(tmp_path, tiny_llama, Path("no-such-teacher"))).problems[0]
+    assert told.where == "objective.teacher" and "objective.teacher=ms:<id>" in told.text and " model=" not in told.text
+    with pytest.raises(SpecError, match=r"objective\.teacher: is required; .* explain objective\.teacher"):
+        verbs.plan({"model": "m", "data": "d", "out": "o", "objective": "distill"})
     with pytest.raises(SpecError, match="it belongs to jsd"):
         made(divergence="reverse_kl", beta=0.3)

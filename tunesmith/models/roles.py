@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tunesmith.batch import Batch
-from tunesmith.errors import Problem, SpecError
+from tunesmith.errors import ModelError, Problem, SpecError
 from tunesmith.models.hub import folder_of
-from tunesmith.models.load import load_model, load_tokenizer
+from tunesmith.models.load import kind_of, load_config, load_model, load_tokenizer
 from tunesmith.models.views import Head, Seen, see
 from tunesmith.run import Run
 from tunesmith.spec import OBJECTIVES
@@ -60,8 +60,19 @@ def teacher_folder(run: Run, tokenizer: Any) -> Path | None:
     if "teacher" not in OBJECTIVES.get(run.objective.name).roles:
         return None
     name = run.objective.teacher
-    folder = folder_of(run.model.model_copy(update={"path": name, "revision": None}))
-    own, theirs = tokenizer.get_vocab(), load_tokenizer(folder, trust_remote_code=run.model.trust_remote_code).get_vocab()
+    trust = run.model.trust_remote_code
+    try:
+        folder = folder_of(run.model.model_copy(update={"path": name, "revision": None}))
+    except ModelError as error:
+        # A model's ways out are given in the setting of the student.
+        ways = say("hub.ways_model"), say("hub.ways_teacher")
+        told = [f"{one.where}: {one.text.replace(*ways)}" for one in error.problems]
+        raise SpecError(Problem("objective.teacher", text) for text in told) from None
+    kind = kind_of(load_config(folder, trust_remote_code=trust))
+    if kind == "encoder":
+        told = say("load.teacher_reads", teacher=name, kind=say("heads.kind_encoder"))
+        raise SpecError(Problem("objective.teacher", told))
+    own, theirs = tokenizer.get_vocab(), load_tokenizer(folder, trust_remote_code=trust).get_vocab()
     if own != theirs:
         differing = sum(own.get(token) != theirs.get(token) for token in {*own, *theirs})
         told = say("load.other_vocabulary", teacher=name, own=len(own), theirs=len(theirs), differing=differing)

@@ -35,7 +35,8 @@ class Distill(Objective):
         """A teacher's distribution over the tokens of the answers."""
 
         teacher: str
-        """The teacher: a folder, a hub id, or a finished run; its tokenizer must be the student's."""
+        """The teacher: a folder, a hub id, or a finished run, such as objective.teacher=runs/large; its tokenizer must be the
+        student's."""
         divergence: Literal["forward_kl", "reverse_kl", "jsd"] = "forward_kl"
         """How far the student is from the teacher: forward_kl covers all the teacher may say, reverse_kl keeps to what it
         likes best, jsd lies between."""
