@@ -74,7 +74,7 @@ def train(
         else:
             given, overrides = settings_line(settings or [], lang)
             folder = verbs.train(given, overrides, progress=shown, on_plan=_tell_plan)
-    _print([say("cli.trained", model=folder.model), say("cli.next_step", folder=folder.path)])
+    _print([say("cli.trained", model=folder.model), folder.next_step()])
 
 
 def rlhf(settings: SettingsArgument = None, lang: Lang = "auto") -> None:
@@ -85,7 +85,7 @@ def rlhf(settings: SettingsArgument = None, lang: Lang = "auto") -> None:
     with _progress() as shown:
         folders = verbs.rlhf(given, overrides, progress=shown)
     _print([say("cli.trained", model=folder.model) for folder in folders])
-    _print([say("cli.next_step", folder=folders[-1].path)])
+    _print([folders[-1].next_step()])
 
 
 def _tell_plan(made: Plan) -> None:

@@ -170,6 +170,11 @@ class RunFolder:
         held = (self.run_yaml, self.record, self.checkpoints, self.model)
         return say("plan.out_taken", out=self.path) if any(path.exists() for path in held) else None
 
+    def next_step(self) -> str:
+        """What to do with a finished run: prove it, where rows were kept for that."""
+        proof = (self.read(self.ledger) or {}).get("proof")
+        return say("cli.next_step" if proof else "cli.next_without_proof", folder=self.path)
+
     def read(self, path: Path) -> Any:
         """A JSON file of the run; None where it is not there."""
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -132,6 +132,8 @@ def test_few_or_no_held_out_rows_are_told(make: Make) -> None:
     assert (none.watch, none.proof, len(none.train)) == ([], [], 100)
     assert any("this run cannot be proved" in note for note in none.ledger.notes)
     assert len(make(rows(100), held_out=60).proof) == 30
+    alone = make(rows(1)).ledger
+    assert alone.proof == 0 and "There is a single row, so nothing can be held out: this run cannot be proved" in alone.notes
 
 
 def test_held_out_file(make: Make, tmp_path: Path) -> None:

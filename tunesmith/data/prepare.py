@@ -196,7 +196,7 @@ class _Preparation:
         parts = splitting.draw(roots, [row.key for row in rows], wanted=wanted, seed=self.seed)
         every = parts.watch | parts.proof
         if not wanted:
-            self.ledger.notes.append(say("ledger.none_held_out"))
+            self.ledger.notes.append(say("ledger.single_row" if held_out else "ledger.none_held_out"))
         elif len(every) < wanted:
             self.ledger.notes.append(say("ledger.not_enough", held=len(every), wanted=wanted))
         order = sorted(every)
