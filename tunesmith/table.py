@@ -44,7 +44,8 @@ def fact_lines(plan: Plan) -> list[str]:
     if "rows" in facts:
         lines.append(say("plan.fact_rows", **facts["rows"]))
         lines.append(say("plan.fact_steps", steps=facts["steps"], per_epoch=facts["steps_per_epoch"], batch=run.train.batch))
-        lines.append(say("plan.fact_tokens", tokens=f"{facts['tokens']:,}", scored=f"{facts['scored_tokens']:,}"))
+        key = "plan.fact_tokens" if facts["scored_tokens"] else "plan.fact_tokens_read"
+        lines.append(say(key, tokens=f"{facts['tokens']:,}", scored=f"{facts['scored_tokens']:,}"))
     if "parameters" in facts:
         total, trainable = facts["parameters"], facts["trainable"]
         share = 100 * trainable / total

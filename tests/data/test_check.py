@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from models.headed import encoder
 from tunesmith import words
 from tunesmith.data.check import bars, check
 from tunesmith.data.ledger import histogram
-from tunesmith.run import Data
+from tunesmith.run import Data, validate
 
 
 @pytest.fixture
@@ -49,6 +50,33 @@ def test_without_colours_what_is_learned_is_marked(rows: Path, tiny_llama: Path)
         text = console.file.getvalue()  # type: ignore[attr-defined]
         assert "what stands between ⟦ and ⟧ is learned" in text
         assert text.count("⟦[bold]name ") == 3 and text.count("[/bold]<|im_end|>⟧") == 3
+
+
+def test_where_a_row_is_learned_as_a_whole_its_label_stands_beside_it(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    words.use("en")
+    tokenizer = AutoTokenizer.from_pretrained(encoder(tmp_path / "model"))
+    labels = {"pos": "good", "neg": "bad"}
+    made = [{"text": f"a {labels[name]} number {n}", "label": name} for n, name in enumerate(["pos", "neg"] * 20)]
+    pairs = [{"sentence1": f"number {n}", "sentence2": f"the number {n * n}", "score": n / 40} for n in range(40)]
+    told = {}
+    for objective, rows in (("classify", made), ("embed", pairs)):
+        path = tmp_path / f"{objective}.json"
+        path.write_text(json.dumps(rows), encoding="utf-8")
+        run = validate({"model": "-", "data": str(path), "out": "-", "objective": objective})
+        found = check(run, tokenizer)
+        out = io.StringIO()
+        found.show(Console(file=out, width=200))
+        told[objective] = out.getvalue()
+        assert "each with what is learned of it:" in told[objective] and "⟦" not in told[objective]
+        assert "tokens to train on" in told[objective] and "are learned" not in told[objective]
+        for name, text in found.samples:
+            if objective == "classify":
+                assert name.endswith(f"label: {'pos' if 'good' in text.plain else 'neg'}")
+    assert len(found.samples) == 6 and found.samples[0][0].endswith("  text")
+    row = int(found.samples[1][0].split("  ")[0].rpartition(":")[2]) - 1
+    assert found.samples[1][0].endswith(f"  partner  similarity: {row / 40:g}")
 
 
 def test_what_a_program_sees(rows: Path, tiny_llama: Path) -> None:

@@ -54,7 +54,11 @@ class Check:
                 f"  {entry['file']}:{entry['row']}  {entry['reason']}  {entry.get('seen', '')}".rstrip() for entry in dropped
             ]
         lines += ["", say("check.lengths"), *bars(self.ledger.lengths)]
-        return [*lines, "", say("check.samples_marked" if marked else "check.samples")] if self.samples else lines
+        if not any(text for _, sample in self.samples for text in _trained(sample)):
+            key = "check.samples_read"  # what is learned stands beside a row, not within it
+        else:
+            key = "check.samples_marked" if marked else "check.samples"
+        return [*lines, "", say(key)] if self.samples else lines
 
 
 def check(asked: Run | Data, tokenizer: Any, *, limit: int | None = None, progress: Progress | None = None) -> Check:
@@ -71,12 +75,14 @@ def of(prepared: Prepared) -> Check:
     items = prepared.train
     places = sorted({round(n * (len(items) - 1) / max(SHOWN - 1, 1)) for n in range(SHOWN)})
     shown = [(items[place].id, one) for place in places for one in _shown(items[place].tokens)]
-    return Check(prepared.ledger, tuple((_title(name, one), prepared.render.coloured(one)) for name, one in shown))
+    titles = [f"{_title(name, one)}  {prepared.objective.told(one)}".rstrip() for name, one in shown]
+    samples = zip(titles, (prepared.render.coloured(one) for _, one in shown), strict=True)
+    return Check(prepared.ledger, tuple(samples))
 
 
 def _shown(sequences: tuple[Tokens, ...]) -> tuple[Tokens, ...]:
-    """Both answers of a pair; of other rows the first sequence."""
-    return sequences if "side" in sequences[0].columns else sequences[:1]
+    """Both answers of a pair, all texts that are compared; of other rows the first sequence."""
+    return sequences if {"side", "role"} & set(sequences[0].columns) else sequences[:1]
 
 
 def _title(name: str, tokens: Tokens) -> str:

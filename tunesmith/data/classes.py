@@ -95,6 +95,14 @@ class Classes:
             return self.names.index(own[0])
         return np.array([name in own for name in self.names], np.float32)
 
+    def shown(self, target: Any) -> str:
+        """A target as its row has it: the class, the classes, or the number."""
+        if self.problem == "regression":
+            return f"{target:g}"
+        if self.problem == "single_label_classification":
+            return self.names[target]
+        return ", ".join(name for name, there in zip(self.names, target, strict=True) if there) or "-"
+
 
 def _problem(seen: _Seen, asked: str) -> ProblemType:
     """What the labels pose, or what was asked for where they allow it."""

@@ -89,6 +89,10 @@ class Objective:
         """The sequences of one example; they stay together in one batch."""
         raise AssertionError(f"objective {self.name} has no encode")
 
+    def told(self, tokens: Tokens) -> str:
+        """What is learned of a sequence as a whole, or what it is in its row, for a person who looks at the rows."""
+        return ""
+
     def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
         """The sum of the loss over ``batch.units``, with gradient, and metrics."""
         raise AssertionError(f"objective {self.name} has no loss")

@@ -91,6 +91,10 @@ class Classify(Objective):
         label = {"label": self.classes.target(example)}
         return [Tokens(tokens.ids_T, tokens.weights_T, tokens.columns | label, lost=tokens.lost)]
 
+    def told(self, tokens: Tokens) -> str:
+        """The label."""
+        return say("labelled.told", label=self.classes.shown(tokens.columns["label"]))
+
     def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
         """The sum over sequences of the cross-entropy, of the binary one averaged over classes, or of the squared error."""
         import torch

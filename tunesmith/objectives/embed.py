@@ -102,6 +102,13 @@ class Embed(Objective):
         facts = [{"role": min(n, 2), "similarity": similarity, "key": _key(one)} for n, one in enumerate(sequences)]
         return [replace(one, columns=one.columns | told) for one, told in zip(sequences, facts, strict=True)]
 
+    def told(self, tokens: Tokens) -> str:
+        """Which text of its row it is, and how similar it is to be where rows are graded."""
+        role = tokens.columns["role"]
+        graded = role == 1 and self.loss_name == "cosent"
+        more = [say("embed.similarity", similarity=f"{tokens.columns['similarity']:g}")] if graded else []
+        return "  ".join([say(f"embed.role_{role}"), *more])
+
     def prepare(self, models: dict[str, Any], step: list[Batch], over_ranks: Ranks) -> None:
         """The vectors of all the step's texts, and the gradient of its loss with respect to each.
 
