@@ -86,6 +86,7 @@ def test_predictions_are_those_of_the_pipeline_on_the_exported_folder(
     run = trained(tmp_path, models[kind], method=method, train={"steps": 8, "learning_rate": 2e-2, "keep": {"evaluate": 0}})
     found = export(run, tmp_path / "exported")
     assert found.saved.relative < 1e-4 and "AutoModelForSequenceClassification" in found.load[0]
+    assert "24 of 24 likeliest classes the same" in found.lines()[1] and "greedy" not in "".join(found.lines())
     ours = verbs.predict(run, asked())
     for row, theirs in zip(ours, pipeline(tmp_path / "exported")([row["text"] for row in asked()]), strict=True):
         assert row["note"] == "kept" and row["prediction"] == theirs[0]["label"]

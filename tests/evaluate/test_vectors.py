@@ -53,7 +53,9 @@ def run_of(model: Path, data: Path, out: Path, **settings: Any) -> Any:
         ("llama", {"name": "lora", "rank": 8}, {"pooling": "last"}),
     ],
 )
-def test_trained_proved_asked_and_loaded_by_sentence_transformers(kind: str, method: Any, objective: Any, tmp_path: Path) -> None:
+def test_trained_proved_asked_and_loaded_by_sentence_transformers(
+    kind: str, method: Any, objective: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     from sentence_transformers import SentenceTransformer
 
     model = encoder(tmp_path / "base") if kind == "bert" else tiny_model(tmp_path / "base")
@@ -74,8 +76,13 @@ def test_trained_proved_asked_and_loaded_by_sentence_transformers(kind: str, met
     assert np.allclose([row["prediction"] for row in rows], theirs, atol=1e-5)
     assert np.allclose(np.linalg.norm(theirs, axis=1), 1) == objective.get("normalize", True)
     if method == "lora":
-        exported = SentenceTransformer(str(export(run, tmp_path / "exported").out), device="cpu").encode(texts)
-        assert np.allclose(exported, theirs, atol=1e-5)
+        space: dict[str, Any] = {}
+        exported = export(run, tmp_path / "exported")
+        assert "LOAD REPORT" not in "".join(capfd.readouterr())
+        told = "\n".join(exported.lines())
+        assert "vectors of the tokens" in told and not any(word in told for word in ("logits", "likeliest", "greedy"))
+        exec("\n".join(exported.load), space)  # the lines that are printed, as printed
+        assert np.allclose(space["model"].encode(texts), theirs, atol=1e-5)
     with pytest.raises(DataError, match="no text to embed"):
         ts.predict(run, [{"other": "x"}])
 

@@ -21,6 +21,7 @@ Progress = Callable[[str, int, int], None]
 TOLERANCE = {"fp32": 1e-3, "fp16": 0.05, "bf16": 0.1}
 """Largest logit difference, as a share of the logits' range, that rounding to the type explains."""
 STAGES = ("load", "merge", "save", "verify")
+VECTORS = "SentenceTransformer"
 UNCHANGED = 1e-6
 """A change of the logits below this, as a share of their size, is none."""
 
@@ -39,18 +40,20 @@ class Exported:
     code: bool = False
     """Whether the model comes with Python code of its own."""
     kind: str = "AutoModelForCausalLM"
-    """transformers' class that loads it."""
+    """The class that loads it: transformers', or sentence-transformers' where it gives vectors."""
     load: tuple[str, ...] = field(init=False)
     """The lines of Python that load it."""
 
     def __post_init__(self) -> None:
         more = ", trust_remote_code=True" if self.code else ""
         place = json.dumps(str(self.out), ensure_ascii=False)
-        lines = (
+        lines: tuple[str, ...] = (
             f"from transformers import {self.kind}, AutoTokenizer",
             f"model = {self.kind}.from_pretrained({place}{more})",
             f"tokenizer = AutoTokenizer.from_pretrained({place}{more})",
         )
+        if self.kind == VECTORS:
+            lines = (f"from sentence_transformers import {VECTORS}", f"model = {VECTORS}({place}{more})")
         object.__setattr__(self, "load", lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -62,17 +65,7 @@ class Exported:
         """What a person reads."""
         told = [say("export.written", out=self.out, dtype=self.dtype)]
         for name, parity in (("merged", self.merged), ("saved", self.saved)):
-            told.append(
-                say(
-                    f"export.parity_{name}",
-                    dtype=parity.dtype,
-                    difference=f"{parity.largest_difference:.2g}",
-                    relative=f"{parity.relative * 100:.2g}",
-                    top1=f"{parity.top1_agreement * 100:.1f}",
-                    same=parity.same_answers,
-                    probes=parity.probes,
-                )
-            )
+            told.append(say(f"export.parity_{name}", dtype=parity.dtype, compared=parity.told()))
         return [*told, *self.warnings, say("export.load"), *(f"  {line}" for line in self.load)]
 
 
@@ -142,7 +135,7 @@ def export(
     warnings = _warnings(base_logits, reference, seen, kind)
     if source.run.model.quantize and source.adapter:
         warnings = (say("export.dequantised", kind=source.run.model.quantize), *warnings)
-    loader = source.loader.__name__
+    loader = VECTORS if merged.kind == "embedding" else source.loader.__name__
     return Exported(out, kind, merged, saved, warnings, code=source.run.model.trust_remote_code, kind=loader)
 
 
@@ -236,8 +229,11 @@ def _load_again(place: Path, source: _Source, prompts: list[Any]) -> Behaviour:
     """What the saved model does when it is loaded as anybody would load it."""
     from transformers import AutoTokenizer
 
+    from tunesmith.models.heads import quiet
+
     code = source.run.model.trust_remote_code
-    model = source.loader.from_pretrained(place, trust_remote_code=code).eval()
+    with quiet():  # a pooler that vectors do without is no news
+        model = source.loader.from_pretrained(place, trust_remote_code=code).eval()
     tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=code)
     return behaviour(model, tokenizer, prompts, source.told["stop_ids"])
 
@@ -248,10 +244,8 @@ def _refuse_different(parity: Parity, out: Path) -> None:
     text = say(
         "export.differs" if parity.dtype == "fp32" else "export.differs_rounded",
         dtype=parity.dtype,
-        difference=f"{parity.largest_difference:.3g}",
-        relative=f"{parity.relative * 100:.2g}",
+        compared=parity.told(),
         allowed=f"{TOLERANCE[parity.dtype] * 100:g}",
-        top1=f"{parity.top1_agreement * 100:.1f}",
     )
     raise ExportError(Problem(str(out), text))
 

@@ -13,6 +13,7 @@ import numpy as np
 from tunesmith.examples import Chat, Text, Turn
 from tunesmith.folder import RunFolder
 from tunesmith.run import Generate, Run
+from tunesmith.words import say
 
 if TYPE_CHECKING:
     import torch
@@ -60,6 +61,8 @@ class Behaviour:
 
     logits: tuple[torch.Tensor, ...]
     answers: tuple[tuple[int, ...], ...]
+    kind: str = "language"
+    """What the logits are: those of a vocabulary (language), classes, scores (one a text), or tokens' vectors (embedding)."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +79,25 @@ class Parity:
     same_answers: int
     """Probes with the same greedy answer."""
     probes: int
+    kind: str = "language"
+    """As in Behaviour."""
 
     def to_json(self) -> dict[str, Any]:
         """The fields as they are."""
         return asdict(self)
+
+    def told(self) -> str:
+        """For people: how far apart they are."""
+        told: dict[str, Any] = {
+            "difference": f"{self.largest_difference:.2g}",
+            "relative": f"{self.relative * 100:.2g}",
+            "probes": self.probes,
+        }
+        if self.kind in ("language", "classes"):
+            told["same"] = self.same_answers
+        if self.kind == "language":
+            told["top1"] = f"{self.top1_agreement * 100:.1f}"
+        return say(f"export.same_{self.kind}", **told)
 
 
 def probe_texts(folder: RunFolder, run: Run) -> list[str]:
@@ -134,9 +152,11 @@ def behaviour(model: Any, tokenizer: Any, prompts: Sequence[np.ndarray], stop_id
     from tunesmith.models.generate import generate
     from tunesmith.models.heads import head_of
 
-    if head_of(model) != "language":
+    head = head_of(model)
+    if head != "language":
         found = logits(model, prompts)
-        return Behaviour(found, tuple(tuple(rows.argmax(-1).tolist()) for rows in found))
+        kind = "scores" if head == "classes" and found[0].shape[-1] == 1 else head
+        return Behaviour(found, tuple(tuple(rows.argmax(-1).tolist()) for rows in found), kind)
     answers = generate(model, tokenizer, prompts, Generate(max_new_tokens=NEW_TOKENS), stop_ids=tuple(stop_ids))
     return Behaviour(logits(model, prompts), tuple(answer.ids for answer in answers))
 
@@ -156,6 +176,7 @@ def compare(reference: Behaviour, other: Behaviour, dtype: str) -> Parity:
         top1_agreement=(wanted.argmax(-1) == seen.argmax(-1)).float().mean().item(),
         same_answers=same,
         probes=len(reference.answers),
+        kind=reference.kind,
     )
 
 
