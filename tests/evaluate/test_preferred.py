@@ -14,6 +14,7 @@ import pytest
 from evaluate.conftest import trained
 from tunesmith import verbs
 from tunesmith.errors import DataError, SpecError
+from tunesmith.evaluate import preferred
 from tunesmith.evaluate.judge import judge, metric
 from tunesmith.export.merge import export
 from tunesmith.folder import RunFolder
@@ -87,6 +88,17 @@ def test_judged_answers_are_proved_by_the_area_under_the_curve(judged_run: RunFo
     assert found["contenders"]["tuned"]["reward_auc"] == pytest.approx(area) and area > 0.9
     assert found["contenders"]["base"]["reward_auc"] == 0.5
     build(judged_run)
+
+
+@pytest.mark.parametrize(("kind", "told"), [(True, "no bad answer"), (False, "no good answer")])
+def test_answers_of_one_kind_are_refused_before_any_work(
+    judged_run: RunFolder, kind: bool, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_kind = lambda items, most: [item for item in items if item.example.desirable == kind][:3]  # noqa: E731
+    monkeypatch.setattr("tunesmith.evaluate.prove.evenly", of_kind)
+    monkeypatch.setattr(preferred, "known", lambda *given: pytest.fail("the likelihoods were computed"))
+    with pytest.raises(DataError, match=rf"data.held_out: {told} \(label \w+\) is among the 3 held-out rows"):
+        verbs.prove(judged_run)
 
 
 def test_the_interval_of_the_area_has_the_width_of_delong() -> None:

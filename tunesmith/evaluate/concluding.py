@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from tunesmith.evaluate.judge import judge, metric, rows_of
@@ -22,6 +23,15 @@ def _model(folder: RunFolder, run: Run) -> dict[str, Any]:
     facts, best = (folder.read(place / "tunesmith.json") or {} for place in (folder.model, folder.best))
     last = max((line["step"] for line in folder.steps()), default=None)
     return {"step": facts.get("step"), "last": last, "best": best.get("step"), "best_by": run.train.keep.best_by}
+
+
+def _plain(value: Any) -> Any:
+    """``value`` as JSON can hold it: None for what is not a finite number."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def conclude(
@@ -53,6 +63,6 @@ def conclude(
         "resamples": RESAMPLES,
         "level": LEVEL,
     }
-    write_whole(folder.items, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
-    write_whole(folder.proof, json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
-    return Proof(found)
+    write_whole(folder.items, "".join(json.dumps(_plain(record), ensure_ascii=False) + "\n" for record in records))
+    write_whole(folder.proof, json.dumps(_plain(found), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+    return Proof(_plain(found))

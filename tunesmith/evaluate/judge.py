@@ -62,7 +62,7 @@ def judge(items: Items, names: Sequence[str], *, seed: int, resamples: int = sta
     spread = {key: metrics[key[1]].value(drawn) for key, drawn in sums.items()}
     found: dict[str, Any] = {"contenders": {name: {} for name in contenders(items)}, "differences": {}}
     for contender, name in tables:
-        found["contenders"][contender][name] = values[contender, name]
+        found["contenders"][contender][name] = _finite(values[contender, name])
         mine, theirs = (TUNED, name), (contender, name)
         if contender == TUNED or mine not in tables:
             continue
@@ -114,7 +114,7 @@ def _compared(one: Metric, interval: statistics.Interval, mine: np.ndarray, thei
     test = statistics.mcnemar(mine[:, 0], theirs[:, 0]) if one.right_or_wrong else None
     smallest = statistics.smallest_effect(interval.error, items, right_or_wrong=one.right_or_wrong)
     found: dict[str, Any] = {
-        "difference": interval.difference,
+        "difference": _finite(interval.difference),
         "low": _finite(interval.low),
         "high": _finite(interval.high),
         "smallest_effect": _finite(smallest),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunesmith.data.prepare import Item
-from tunesmith.errors import Problem, SpecError
+from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.evaluate.judge import TUNED, item_scores, metric
 from tunesmith.evaluate.metrics.reward_auc import DESIRABLE
 from tunesmith.evaluate.score import likelihoods
@@ -49,6 +49,14 @@ def refuse_others(run: Run, able: Sequence[str]) -> list[str]:
     if problems:
         raise SpecError(problems)
     return wanted
+
+
+def refuse_one_kind(items: Sequence[Item]) -> None:
+    """DataError where all judged answers are of one kind: how often a good one beats a bad one is then undefined."""
+    kinds = {item.example.desirable for item in items if isinstance(item.example, Feedback)}
+    if len(kinds) == 1:
+        key = "prove.no_bad" if kinds.pop() else "prove.no_good"
+        raise DataError(Problem("data.held_out", say(key, rows=len(items))))
 
 
 def known(loaded: Loaded, items: Sequence[Item], tell: Callable[[str, int, int], None]) -> Known:

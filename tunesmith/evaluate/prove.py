@@ -90,6 +90,7 @@ def prove(
 def _preferred(folder: RunFolder, run: Run, tuned: Loaded, items: list[Item], *, tell: Progress, fingerprint: str) -> Proof:
     """The proof of an objective over preferences: what both models find likely, and nothing written."""
     names, primary, reason = preferred.metrics_of(run, OBJECTIVES.get(run.objective.name))
+    preferred.refuse_one_kind(items)
     with base_of(folder, run, tuned) as base:
         before = preferred.known(base, items, tell)
     records = preferred.records(items, before, preferred.known(tuned, items, tell), names)

@@ -94,6 +94,6 @@ def smallest_effect(error: float, items: int, *, right_or_wrong: bool) -> float:
 
 def items_needed(difference: float, items: int, smallest: float) -> int | None:
     """How many items would show this difference 8 times in 10, as errors shrink with the root; None for no difference."""
-    if difference == 0 or not math.isfinite(smallest):
+    if difference == 0 or not (math.isfinite(difference) and math.isfinite(smallest)):
         return None
     return max(FEWEST, math.ceil(items * (smallest / abs(difference)) ** 2))
