@@ -64,5 +64,6 @@ def conclude(
         "level": LEVEL,
     }
     write_whole(folder.items, "".join(json.dumps(_plain(record), ensure_ascii=False) + "\n" for record in records))
-    write_whole(folder.proof, json.dumps(_plain(found), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
-    return Proof(_plain(found))
+    found = _plain(found)
+    write_whole(folder.proof, json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+    return Proof(found)

@@ -57,6 +57,8 @@ class Proof:
             "rival": say(f"prove.possessive_{rival}"),
             "interval": _interval(name, compared),
         }
+        if found["items"] < FEWEST:
+            return say("prove.undecided", **values)
         key = {"improved": "prove.improved", "worse": "prove.worse", "not shown": "prove.not_shown"}[self.verdict]
         return say(key, **values)
 
@@ -74,6 +76,23 @@ def which_model(found: Mapping[str, Any], speak: Callable[..., str]) -> list[str
 def rival_of(found: Mapping[str, Any]) -> str:
     """The contender that the verdict is against: the base, or for classifiers the best that needs no model."""
     return found.get("against", "base")
+
+
+def unbeaten(found: Mapping[str, Any]) -> list[str]:
+    """The rivals that tuned was not shown to beat by the primary metric; of a base, the verdict itself says that."""
+    words = {rival: by.get(found["primary"], {}).get("verdict") for rival, by in found["differences"].items()}
+    said = {rival_of(found)} & {"base"}
+    return [rival for rival, word in words.items() if word not in ("improved", None) and rival not in said]
+
+
+def would_show(found: Mapping[str, Any], effect: str, speak: Callable[..., str]) -> list[str]:
+    """What this many items could show, where nothing was shown; of too few, only that. ``effect`` is the difference in words."""
+    if found["items"] < FEWEST:
+        return [speak("prove.too_few", items=found["items"], fewest=FEWEST)]
+    smallest = found["differences"][rival_of(found)][found["primary"]]["smallest_effect"]
+    if found["verdict"] != "not shown" or not smallest:
+        return []
+    return [speak("prove.smallest", items=found["items"], effect=effect)]
 
 
 def metric_name(name: str) -> str:
@@ -153,25 +172,16 @@ def _notes(found: dict[str, Any]) -> list[str]:
     name = found["primary"]
     compared = found["differences"][rival_of(found)][name]
     lines = [*class_lines(found), *told_lines(found)]
-    if found["items"] < FEWEST:
-        lines.append(say("prove.too_few", items=found["items"], fewest=FEWEST))
-    elif found["verdict"] == "not shown" and not compared["low"] <= 0 <= compared["high"]:
+    undecided = found["items"] >= FEWEST and found["verdict"] == "not shown"
+    if undecided and None not in (compared["low"], compared["high"]) and not compared["low"] <= 0 <= compared["high"]:
         lines.append(say("prove.few_changed", fewest=DISCORDANT))
-    if found["verdict"] == "not shown":
-        lines.append(
-            say("prove.smallest", items=found["items"], effect=shown(name, compared["smallest_effect"]).removesuffix(" %"))
-        )
-        if compared["items_needed"]:
-            lines.append(say("prove.needed", needed=compared["items_needed"]))
+    lines += would_show(found, shown(name, compared["smallest_effect"]).removesuffix(" %"), say)
+    if undecided and (compared["items_needed"] or 0) > found["items"]:
+        lines.append(say("prove.needed", needed=compared["items_needed"]))
     if "p" in compared:
         test = {key: compared[key] for key in ("only_tuned_right", "only_other_right")}
-        lines.append(say("prove.mcnemar", p=f"{compared['p']:.2g}", **test))
-    lost = [
-        rival
-        for rival, by in found["differences"].items()
-        if rival != rival_of(found) and by.get(name, {}).get("verdict") not in ("improved", None)
-    ]
-    lines += [say("prove.rival_stands", rival=say(f"prove.{rival}", shots=len(found["shots"]))) for rival in lost]
+        lines.append(say("prove.mcnemar", p=f"{compared['p']:.2g}", rival=say(f"report.rival_{rival_of(found)}"), **test))
+    lines += [say("prove.rival_stands", rival=say(f"prove.{rival}", shots=len(found["shots"]))) for rival in unbeaten(found)]
     if "base" not in found["contenders"]:
         lines.append(say("classes.no_base"))
     if found["stopped"]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.evaluate.judge import TUNED, metric
-from tunesmith.evaluate.proof import rival_of, shown
+from tunesmith.evaluate.proof import rival_of, shown, unbeaten, would_show
 from tunesmith.report.language import Say
 
 ORDER = (TUNED, "base", "prompted", "few_shot")
@@ -82,17 +82,14 @@ def verdict(proof: Mapping[str, Any], say: Say) -> Verdict:
     difference, low, high = (number(name, compared[key], sign=True) for key in ("difference", "low", "high"))
     unit = say("report.points") if metric(name).right_or_wrong else ""
     detail = [say("report.verdict_interval", difference=difference, low=low, high=high, unit=unit)]
-    if word == "open" and compared.get("smallest_effect") is not None:
-        effect = number(name, compared["smallest_effect"]).removesuffix(" %")
-        detail.append(say("prove.smallest", effect=effect, items=proof["items"]))
+    if word == "open":
+        detail += would_show(proof, number(name, compared["smallest_effect"]).removesuffix(" %"), say)
     return Verdict(word, sentence, " ".join(detail))
 
 
 def standing(proof: Mapping[str, Any], say: Say) -> list[str]:
     """A sentence for each cheaper rival that tuned was not shown to beat."""
-    name = proof["primary"]
-    words = {rival: by[name]["verdict"] for rival, by in proof["differences"].items() if name in by and rival != rival_of(proof)}
-    return [say("prove.rival_stands", rival=name_of(rival, proof, say)) for rival, word in words.items() if word != "improved"]
+    return [say("prove.rival_stands", rival=name_of(rival, proof, say)) for rival in unbeaten(proof)]
 
 
 def intervals(proof: Mapping[str, Any], name: str, say: Say) -> list[Interval]:
