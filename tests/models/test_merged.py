@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
+from transformers.utils import logging
 
 from tunesmith.errors import ModelError
 from tunesmith.models.hub import find_model
@@ -45,8 +46,11 @@ def test_an_adapter_comes_merged_into_its_base(adapter: Path, tiny_llama: Path) 
 
 
 def test_it_is_merged_once(adapter: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    first = find_model(str(adapter))
-    assert "merging the adapter" in "".join(capsys.readouterr())
+    logging.enable_progress_bar()
+    capsys.readouterr()
+    first, told = find_model(str(adapter)), "".join(capsys.readouterr())
+    assert "merging the adapter" in told and "Loading weights" not in told and "shards" not in told
+    assert logging.is_progress_bar_enabled()
     assert find_model(str(adapter)) == first
     assert "merging" not in "".join(capsys.readouterr())
 

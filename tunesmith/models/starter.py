@@ -87,12 +87,27 @@ def drafted(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
-        yield draft
+        with _without_bars():
+            yield draft
         if target.exists():  # of an older conversion
             shutil.rmtree(target)
         os.replace(draft, target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """transformers' bars end up in files and pipes; a line of ours says what is being made."""
+    from transformers.utils import logging
+
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if bars:
+            logging.enable_progress_bar()
 
 
 def finish(draft: Path, facts: dict[str, str]) -> None:
@@ -108,21 +123,15 @@ def finish(draft: Path, facts: dict[str, str]) -> None:
 def _convert(file: Path, draft: Path, name: str) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
 
     notice(say("starter.converting", name=name))
     metadata = _metadata(file)
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
         model: Any = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
     except (ValueError, KeyError, OSError, NotImplementedError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(Problem(str(file), say("starter.not_convertible", reason=reason))) from None
-    finally:
-        if bars:
-            logging.enable_progress_bar()
     dtype = torch.float32 if model.num_parameters() < LARGE else torch.bfloat16
     require_space(draft, model.num_parameters() * dtype.itemsize // 10**6 + 50)
     model.to(dtype)
