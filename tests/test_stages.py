@@ -54,6 +54,22 @@ def test_each_stage_goes_on_from_the_last_that_writes(tiny_llama: Path, tmp_path
     assert [one.run.out.rpartition("/")[2] for one in twice] == ["sft", "sft-2"] and twice[1].parent == "sft"
 
 
+def test_a_setting_may_be_for_one_stage(tiny_llama: Path, tmp_path: Path) -> None:
+    settings = file_of(tmp_path, tiny_llama)
+    for overrides in (
+        ["stages.0.train.steps=5", "train.steps=4", "stages.2.objective.beta=0.3", "stages.2.out=o"],
+        {"stages.0.train.steps": 5, "train.steps": 4, "stages.2.objective.beta": 0.3, "stages.2.out": "o"},
+    ):
+        stages = stages_of(settings, overrides)
+        assert [one.run.train.steps for one in stages] == [5, 4, 4]
+        assert stages[2].run.objective.beta == 0.3 and stages[2].run.out == "o"
+    with pytest.raises(SpecError, match=r"stages\.3\.seed: names no setting of a stage: the stages are 0 to 2, as in stages\.0"):
+        stages_of(settings, ["stages.3.seed=1"])
+    with pytest.raises(SpecError, match=r"^sft, reward, dpo: no/such/model: ") as told:
+        ts.rlhf(settings | {"model": "no/such/model"})
+    assert len(told.value.problems) == 1, "what all stages share is told once"
+
+
 def test_trained_stopped_and_gone_on(tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = file_of(tmp_path, tiny_llama)
     trained: list[str] = []
@@ -70,7 +86,9 @@ def test_trained_stopped_and_gone_on(tiny_llama: Path, tmp_path: Path, monkeypat
     monkeypatch.setattr(verbs, "train", stopping)
     with pytest.raises(KeyboardInterrupt):
         ts.rlhf(settings)
-    folders = ts.rlhf(settings)
+    plans: list[Any] = []
+    folders = ts.rlhf(settings, on_plan=plans.append)
+    assert [(plan.resolved.run.objective.name, plan.prepared.ledger.rows) for plan in plans] == [("reward", 24), ("dpo", 24)]
     assert trained == ["sft", "reward", "reward", "dpo"] and [one.path.name for one in folders] == ["sft", "reward", "dpo"]
     assert ts.rlhf(settings) and len(trained) == 4, "what is finished is not trained again"
     (folders[2].model / "tunesmith.json").rename(tmp_path / "kept.json")

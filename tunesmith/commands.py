@@ -83,7 +83,7 @@ def rlhf(settings: SettingsArgument = None, lang: Lang = "auto") -> None:
 
     given, overrides = settings_line(settings or [], lang)
     with _progress() as shown:
-        folders = verbs.rlhf(given, overrides, progress=shown)
+        folders = verbs.rlhf(given, overrides, progress=shown, on_plan=_tell_plan)
     _print([say("cli.trained", model=folder.model) for folder in folders])
     _print([folders[-1].next_step()])
 

@@ -6,6 +6,7 @@ was interrupted continues.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,8 +58,10 @@ def stages_of(settings: Mapping[str, Any], overrides: Sequence[str] | Mapping[st
         raise SpecError(Problem("out", say("stages.no_out")))
     found: list[Stage] = []
     problems: list[Problem] = []
-    for number, own in enumerate(listed):
-        plain = with_overrides(_over(shared, own), overrides)
+    for_all, for_one = _by_stage(overrides, len(listed))
+    for number, given_own in enumerate(listed):
+        own = with_overrides(given_own, for_one[number])
+        plain = with_overrides(with_overrides(_over(shared, own), for_all), for_one[number])
         name = _name(own, [stage.name for stage in found])
         writing = [stage for stage in found if OBJECTIVES.get(stage.run.objective.name).gives == "answers"]
         parent = writing[-1] if writing and "model" not in own else None
@@ -77,6 +80,22 @@ def stages_of(settings: Mapping[str, Any], overrides: Sequence[str] | Mapping[st
     return found
 
 
+def _by_stage(
+    overrides: Sequence[str] | Mapping[str, Any], count: int
+) -> tuple[dict[str, Any] | list[str], list[dict[str, Any] | list[str]]]:
+    """The overrides for all stages, and those for each: ``stages.0.train.steps=2`` is ``train.steps=2`` of the first."""
+    keys = [re.match(r"stages\.(?:(\d+)\.)?|stages(?==|$)", text) for text in overrides]
+    wrong = [text for text, key in zip(overrides, keys, strict=True) if key and not (key[1] and int(key[1]) < count)]
+    if wrong:
+        raise SpecError(Problem(text.partition("=")[0], say("stages.no_stage", last=count - 1)) for text in wrong)
+    own = [(int(key[1]), text, text[key.end() :]) for text, key in zip(overrides, keys, strict=True) if key]
+    common = [text for text, key in zip(overrides, keys, strict=True) if key is None]
+    if isinstance(overrides, Mapping):
+        values = [{rest: overrides[text] for number, text, rest in own if number == place} for place in range(count)]
+        return {text: overrides[text] for text in common}, [*values]
+    return common, [[rest for number, _, rest in own if number == place] for place in range(count)]
+
+
 def changed(stage: Stage) -> list[str]:
     """The settings of a stage that was begun which the file gives otherwise now."""
     return _different(stage.run.model_dump(exclude_unset=True, mode="json"), stage.folder.resolved().run.model_dump(mode="json"))
@@ -93,6 +112,7 @@ def go(
     ``check`` raises what is wrong with a run; a parent that is still to be trained is checked as the model that it begins with.
     """
     problems: list[Problem] = []
+    named: dict[Problem, list[str]] = {}
     for stage in stages:
         if stage.begun:
             keys = changed(stage)
@@ -102,7 +122,9 @@ def go(
         try:
             check(_on_what_is_there(stage, stages))
         except SpecError as error:
-            problems += [Problem(f"{stage.name}: {one.where}", one.text) for one in error.problems]
+            for one in error.problems:  # what several stages share, as a model that is not there, is told once
+                named.setdefault(one, []).append(stage.name)
+    problems += [Problem(f"{', '.join(names)}: {one.where}", one.text) for one, names in named.items()]
     if problems:
         raise SpecError(problems)
     for number, stage in enumerate(stages, 1):

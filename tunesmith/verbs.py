@@ -115,11 +115,16 @@ def train(
 
 
 def rlhf(
-    settings: str | Path | Mapping[str, Any], overrides: Overrides = (), *, progress: Shown | None = None
+    settings: str | Path | Mapping[str, Any],
+    overrides: Overrides = (),
+    *,
+    progress: Shown | None = None,
+    on_plan: Callable[[Plan], None] | None = None,
 ) -> list[RunFolder]:
     """Trains the stages of a file one after the other, each on the model of its parent; called again, it continues.
 
-    ``overrides`` hold for every stage. All stages are planned before the first is trained.
+    ``overrides`` hold for every stage, but ``stages.0.train.steps=2`` for the first alone. All stages are planned before the
+    first is trained; ``on_plan`` gets the plan of each as it begins.
     """
     from tunesmith.stages import go, stages_of
 
@@ -129,7 +134,7 @@ def rlhf(
         raise SpecError(translate(plain, peer).text())
 
     def run(one: Run | str, *, resume: bool = False) -> RunFolder:
-        return train(one, resume=resume, progress=progress)
+        return train(one, resume=resume, progress=progress, on_plan=on_plan)
 
     tell = progress.tell if progress is not None else print
     return go(stages_of(plain, overrides), run, lambda one: (plan(one).require(), None)[1], tell)

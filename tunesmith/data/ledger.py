@@ -90,7 +90,9 @@ class Ledger:
         told.append(say("ledger.trained", trained=self.trained, watch=self.watch, proof=self.proof))
         numbers = {name: f"{number:,}" for name, number in self.tokens.items() if name != "lost"}
         # Where a row is learned as a whole, as by its label, no token is.
-        told.append(say("ledger.tokens", **numbers) if self.tokens["scored"] else say("ledger.tokens_read", total=numbers["total"]))
+        told.append(
+            say("ledger.tokens", **numbers) if self.tokens["scored"] else say("ledger.tokens_read", total=numbers["total"])
+        )
         if self.tokens["lost"]:
             told.append(say("ledger.lost", lost=f"{self.tokens['lost']:,}"))
         if self.lengths:
