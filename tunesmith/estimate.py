@@ -107,8 +107,9 @@ def shape(folder: Path, run: Run, outputs: Outputs = TWO) -> Shape:
     trainable = sum(parameter.numel() for parameter in changed.parameters() if parameter.requires_grad)
     text = config.get_text_config().to_dict()
     limit = longest_row(model, text)
-    # What a method adds is not in the headers; the base's weights are, whatever the class makes of them.
-    base = weights_in(folder) if (folder / "config.json").is_file() else before
+    # What a method adds is not in the headers; the base's weights are, whatever the class makes of them, where it writes. Another
+    # head is not in them, but the one that it replaces is, and tables of places beside.
+    base = weights_in(folder) if head == "language" and (folder / "config.json").is_file() else before
     own = sum(parameter.numel() for parameter in changed.parameters()) - before
     limit = limit - method.virtual_tokens if limit else None
     return Shape(changed, base + own, trainable, limit, int(text.get("vocab_size") or 0), linear)

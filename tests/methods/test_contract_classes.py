@@ -180,8 +180,9 @@ def test_the_plan_counts_what_the_run_trains(objective: str, cls: str, tmp_path:
     common = {"model": str(encoder(tmp_path / "model", cls=cls)), "method": {"name": "lora", "rank": 4}}
     run = {"data": str(tmp_path / "rows.json"), "out": str(tmp_path / "run"), "objective": objective}
     plan = make(validate(common | run)).require()
-    trained = [weight.numel() for _, weight in make_ready(plan.resolved, plan.prepared, runs.quiet()).work.named]
-    assert plan.facts["trainable"] == sum(trained)
+    work = make_ready(plan.resolved, plan.prepared, runs.quiet()).work
+    assert plan.facts["trainable"] == sum(weight.numel() for _, weight in work.named)
+    assert plan.facts["parameters"] == sum(weight.numel() for weight in work.model.model.parameters())
 
 
 def test_a_method_for_other_models_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
