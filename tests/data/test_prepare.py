@@ -81,6 +81,14 @@ def test_every_row_is_somewhere(make: Make) -> None:
     assert told["tokens"]["scored"] == sum(item.tokens[0].scored for item in prepared.train)
 
 
+def test_every_phase_that_is_shown_ends(tokenizer: Any, tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text(json.dumps(rows(40)), encoding="utf-8")
+    at: dict[str, tuple[int, int]] = {}
+    run = validate({"model": "m", "data": str(tmp_path / "rows.json"), "out": "o", "objective": "sft"})
+    prepare(run, tokenizer, progress=lambda phase, done, total: at.update({phase: (done, total)}))
+    assert len(at) == 2 and set(at.values()) == {(40, 40)}
+
+
 def test_items_are_in_the_order_of_the_file_and_held_out_ones_keep_their_example(make: Make) -> None:
     content = rows(400)
     prepared = make(content)

@@ -17,7 +17,7 @@ from tunesmith.batch import Batch, Tokens
 from tunesmith.errors import ModelError
 from tunesmith.examples import Outputs
 from tunesmith.methods._peft import linear_layers, task_type
-from tunesmith.models.heads import head_of, head_parts, kind_of
+from tunesmith.models.heads import head_of, head_parts, kind_of, told_of_head
 from tunesmith.models.load import load_model, take_over_attention
 from tunesmith.models.probe import settle
 from tunesmith.models.views import see
@@ -135,6 +135,7 @@ def test_a_model_without_a_head_gives_its_hidden_states(tmp_path: Path) -> None:
 def test_what_the_checkpoint_lacks_is_new_and_trained(tmp_path: Path) -> None:
     one = loaded(encoder(tmp_path / "whole"))
     assert head_parts(one.model) == ["classifier"] and one.reasons["head"] == "a new head: animal, color, number"
+    assert told_of_head(Outputs(("LABEL_0",), "regression"), kept=False) == "a new head: one number"
     assert task_type(one.model) == "SEQ_CLS"
     # A masked language model has no pooler, and a checkpoint of it cannot have one.
     one = loaded(encoder(tmp_path / "masked", cls="AutoModelForMaskedLM"))

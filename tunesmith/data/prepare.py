@@ -194,6 +194,8 @@ class _Preparation:
         self.ledger.notes += notes
         wanted = splitting.target(held_out, len(rows))
         parts = splitting.draw(roots, [row.key for row in rows], wanted=wanted, seed=self.seed)
+        if self.progress:
+            self.progress(say("ledger.phase_split"), len(rows), len(rows))
         every = parts.watch | parts.proof
         if not wanted:
             self.ledger.notes.append(say("ledger.single_row" if held_out else "ledger.none_held_out"))

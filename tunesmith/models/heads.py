@@ -190,6 +190,8 @@ def quiet() -> Iterator[None]:
 def told_of_head(outputs: Outputs, kept: bool) -> str:
     """What became of the head, for people."""
     names = ", ".join(outputs.names[:8]) + (f", … ({len(outputs.names)})" if len(outputs.names) > 8 else "")
+    if len(outputs.names) == 1 and outputs.problem == "regression":
+        names = say("heads.one_number")
     return say("heads.kept" if kept else "heads.new", names=names)
 
 
