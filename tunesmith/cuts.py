@@ -13,11 +13,14 @@ from tunesmith.trees import common_beginning
 Example = Sequence[Tokens]
 
 
-def cut(examples: Sequence[Example], budget: int, *, padded: bool = False, parts: int = 1) -> list[list[int]]:
+def cut(
+    examples: Sequence[Example], budget: int, *, padded: bool = False, parts: int = 1, waste: float = math.inf
+) -> list[list[int]]:
     """Indices into ``examples``, cut so that no micro-batch costs more than ``budget`` tokens unless one example alone does.
 
     A forest costs the tokens that are not shared, so examples that begin alike come together; padded rows cost
-    their count times the longest, so examples of one length do. At least ``parts`` micro-batches where the rows suffice.
+    their count times the longest, so examples of one length do. At least ``parts`` micro-batches where the rows suffice;
+    none has more than ``waste`` tokens of padding, which is what a pass of its own costs.
     """
     key = _longest if padded else _beginning
     order = sorted(range(len(examples)), key=lambda index: (key(examples[index]), index))
@@ -29,7 +32,7 @@ def cut(examples: Sequence[Example], budget: int, *, padded: bool = False, parts
     found: list[list[int]] = []
     cost = _Cost(padded)
     for index in order:
-        if found and cost.with_(examples[index]) <= budget:
+        if found and cost.with_(examples[index]) <= budget and cost.wasted_with(examples[index]) <= waste:
             found[-1].append(index)
         else:
             found.append([index])
@@ -54,6 +57,7 @@ class _Cost:
         self.padded = padded
         self.tokens = 0
         self._rows = 0
+        self._real = 0
         self._longest = (0, 0)
         """Tokens of the longest row, on the decoder's side and on the encoder's."""
         self._last: np.ndarray | None = None
@@ -68,9 +72,14 @@ class _Cost:
             last = tokens.ids_T
         return cost
 
+    def wasted_with(self, example: Example) -> int:
+        """The tokens of padding once ``example`` is added; a forest has none."""
+        return self.with_(example) - self._real - sum(map(len, example)) if self.padded else 0
+
     def add(self, example: Example) -> None:
         """Counts ``example`` in."""
         self.tokens = self.with_(example)
+        self._real += sum(map(len, example))
         self._rows += len(example)
         self._longest = self._with(example)
         self._last = example[-1].ids_T

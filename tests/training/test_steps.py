@@ -95,3 +95,11 @@ def test_a_forest_is_charged_the_tokens_that_it_computes():
 def test_there_is_a_micro_batch_for_every_rank_where_rows_suffice():
     assert len(cut(lengths(10, 10, 10, 10), 10**6, parts=2)) == 2
     assert len(cut(lengths(10), 10**6, parts=2)) == 1
+
+
+def test_padding_beyond_the_cost_of_a_pass_makes_another_pass():
+    rows = lengths(10, 50, 11, 52, 12, 49)
+    assert len(cut(rows, 10**6, padded=True)) == 1
+    assert cut(rows, 10**6, padded=True, waste=5) == [[0, 2, 4], [5, 1, 3]]
+    assert cut(rows, 10**6, padded=True, waste=2) == [[0, 2], [4], [5, 1], [3]]
+    assert len(cut(rows, 10**6, waste=0)) == 1, "a forest has no padding"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
@@ -75,6 +76,11 @@ class Device:
     def dtype(self) -> torch.dtype:
         """Type of frozen weights and of autocast."""
         return DTYPES[self.precision]
+
+    @property
+    def pass_tokens(self) -> float:
+        """Tokens of padding that cost about as much as one pass more: few where a pass starts at once, any number where not."""
+        return 128 if self.place.type == "cpu" else math.inf
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Mixed precision where the compute type is not fp32."""

@@ -86,7 +86,8 @@ class Work:
     def batches(self, rows: Sequence[int]) -> list[Batch]:
         """This rank's micro-batches of a step."""
         examples = [self.items[row].tokens for row in rows]
-        cuts = cut(examples, self.micro_tokens, padded=self.model.layout == "padded", parts=self.device.world)
+        how: Any = {"padded": self.model.layout == "padded", "parts": self.device.world, "waste": self.device.pass_tokens}
+        cuts = cut(examples, self.micro_tokens, **how)
         mine = cuts[self.device.rank :: self.device.world]
         return [self.model.lay(Batch.grow([examples[index] for index in chosen], unit=self.objective.unit)) for chosen in mine]
 

@@ -1,0 +1,54 @@
+"""On an encoder and an encoder–decoder too, a run of any method that was killed ends with the bytes of one that was not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from methods.test_every_objective import House, house, told_why  # noqa: F401
+from training import runs
+from tunesmith.folder import RunFolder
+from tunesmith.planning import make
+from tunesmith.spec import METHODS
+from tunesmith.training.start import train
+
+OBJECTIVE_OF = {"encoder": "classify", "encoder-decoder": "sft"}
+STATEFUL = ("full", "lora", "adalora", "moe_lora", "p_tuning", "prefix", "boft", "bottleneck")
+"""Those that keep more than weights, or are most used; the others are slow tests."""
+
+
+def cases() -> list[Any]:
+    marks = {name: () if name in STATEFUL else pytest.mark.slow for name in METHODS.names()}
+    return [pytest.param(kind, name, id=f"{kind}-{name}", marks=mark) for kind in OBJECTIVE_OF for name, mark in marks.items()]
+
+
+@pytest.mark.filterwarnings("ignore:Unsupported layer type")
+@pytest.mark.parametrize(("kind", "method"), cases())
+def test_a_killed_run_ends_alike(kind: str, method: str, house: House, tmp_path: Path) -> None:  # noqa: F811
+    names = ("whole", "broken")
+    found = []
+    for name in names:
+        run = house.run(OBJECTIVE_OF[kind], kind, method, tmp_path / name)
+        prepared = house.prepared(run, kind)
+        keep = run.train.keep.model_copy(update={"evaluate": 0, "save": 1})
+        longer = run.model_copy(update={"train": run.train.model_copy(update={"steps": 5, "keep": keep})})
+        plan = make(longer, prepared=prepared)
+        if plan.problems:
+            told_why(method, OBJECTIVE_OF[kind], plan.problems)
+            return
+        found.append(plan.resolved)
+    whole, broken = found
+
+    def killed(line: dict[str, Any]) -> None:
+        if line["step"] == 3:
+            os._exit(9)
+
+    assert runs.in_child(lambda: train(whole, prepared, progress=runs.quiet())) == 0
+    assert runs.in_child(lambda: train(broken, prepared, on_step=killed, progress=runs.quiet())) == 9
+    assert runs.in_child(lambda: train(broken, prepared, resume=True, progress=runs.quiet())) == 0
+    straight, resumed = (RunFolder(tmp_path / name) for name in names)
+    assert runs.weights(resumed.model) == runs.weights(straight.model)
+    assert runs.record(resumed) == runs.record(straight)
