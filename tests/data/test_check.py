@@ -70,7 +70,7 @@ def test_where_a_row_is_learned_as_a_whole_its_label_stands_beside_it(tmp_path: 
         found.show(Console(file=out, width=200))
         told[objective] = out.getvalue()
         assert "each with what is learned of it:" in told[objective] and "⟦" not in told[objective]
-        assert "tokens to train on" in told[objective] and "are learned" not in told[objective]
+        assert "tokens to train on" in told[objective] and "are learned and the rest" not in told[objective]
         for name, text in found.samples:
             if objective == "classify":
                 assert name.endswith(f"label: {'pos' if 'good' in text.plain else 'neg'}")
