@@ -162,7 +162,7 @@ def compare(given: argparse.Namespace) -> None:
                 print(arm, seed, found[arm][-1], flush=True)
         count = len(json.loads(train.read_text(encoding="utf-8")))
     told = f"{measured_with('torch', 'transformers')}; {count} rows, "
-    told += f"{given.epochs:g} epochs, batch {BATCH}, learning rate {RATE:g}, fp32, {given.seeds} seeds."
+    told += f"epochs: {given.epochs:g}, batch {BATCH}, learning rate {RATE:g}, fp32, {given.seeds} seeds."
     lines = table(found, told)
     print("\n".join(lines))
     if given.limit is None:
