@@ -17,6 +17,8 @@ import pytest
 
 from tunesmith import verbs
 from tunesmith.errors import SpecError, Stopped, TunesmithError
+from tunesmith.teaching.journal import Journal
+from tunesmith.teaching.written import Written
 
 SERVER = Path(__file__).with_name("troubled.py")
 
@@ -75,7 +77,7 @@ ASKED_TWICE = ("busy", "fails", "broken", "unended", "error", "slow")
 
 def test_every_trouble_at_once(serve: Callable[..., Server], tmp_path: Path) -> None:
     server = serve()
-    asked = settings(tmp_path, server, [f"{trouble} {n}" for n, trouble in enumerate(TROUBLES)], timeout=3)
+    asked = settings(tmp_path, server, [f"{trouble} {n}" for n, trouble in enumerate(TROUBLES)], timeout=5)
     account = verbs.generate(asked, ["data.system=Be brief.", "generate.temperature=0.5", "generate.stop=END"])
     assert server.counts == {trouble: 2 if trouble in ASKED_TWICE else 1 for trouble in TROUBLES}
     first, second = (one["at"] for one in server.asked if one["question"].startswith("busy"))
@@ -179,6 +181,21 @@ def test_an_endpoint_that_stays_down_is_left_and_gone_on_with(serve: Callable[..
         verbs.generate(asked)
 
 
+def test_no_more_answers_wait_to_be_kept_than_there_are_requests(
+    serve: Callable[..., Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, add, lost = serve(), Journal.add, []
+
+    def slowly(journal: Journal, number: int, answer: Written) -> None:
+        time.sleep(0.1)
+        lost.append(len(server.asked) - len(journal.places))
+        add(journal, number, answer)
+
+    monkeypatch.setattr(Journal, "add", slowly)
+    verbs.generate(settings(tmp_path, server, [f"good {n}" for n in range(9)], requests=2))
+    assert len(lost) == 9 and max(lost) == 2, "what a kill would lose"
+
+
 def started(folder: Path, asked: dict[str, Any]) -> subprocess.Popen[str]:
     (folder / "asked.yaml").write_text(json.dumps(asked), encoding="utf-8")
     words = [sys.executable, "-m", "tunesmith", "generate", "asked.yaml", "--lang", "en"]
@@ -189,8 +206,9 @@ def started(folder: Path, asked: dict[str, Any]) -> subprocess.Popen[str]:
 def test_a_process_that_ends_in_the_middle_goes_on(
     serve: Callable[..., Server], tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    server, requests = serve(pause=0.1), 2
-    asked = settings(tmp_path, server, [f"good {n}" for n in range(12)], requests=requests)
+    server, requests = serve(), 2
+    questions = [f"{'good' if n < 6 else 'held'} {n}" for n in range(12)]
+    asked = settings(tmp_path, server, questions, requests=requests)
     process, partial = started(tmp_path, asked), tmp_path / "answers.jsonl.partial"
     until = time.monotonic() + 60
     while (not partial.is_file() or partial.read_bytes().count(b"\n") < 4) and time.monotonic() < until:
@@ -200,7 +218,8 @@ def test_a_process_that_ends_in_the_middle_goes_on(
     assert process.returncode == code, error
     assert code != 75 or ("which are in" in error and "Traceback" not in error)
     had = len(read(partial)) - 1
-    assert 3 <= had < 12 and not (tmp_path / "answers.jsonl").exists()
+    assert 3 <= had <= 6 and not (tmp_path / "answers.jsonl").exists()
+    server.log.with_name("asked.jsonl.go").touch()
     with open(partial, "a", encoding="utf-8") as file:
         file.write('{"number": 11, "text": "answer to g')
     again = started(tmp_path, asked)
@@ -208,5 +227,5 @@ def test_a_process_that_ends_in_the_middle_goes_on(
     assert again.returncode == 0, error
     assert f"{had} answers were there from an earlier call" in told and "of 12 answers are there already" in error
     rows = read(tmp_path / "answers.jsonl")
-    assert [row["messages"][-1]["content"] for row in rows] == [f"answer\u2028to good {n}" for n in range(12)]
+    assert [row["messages"][-1]["content"] for row in rows] == [f"answer\u2028to {question}" for question in questions]
     assert 12 <= len(server.asked) <= 12 + requests, "only what was on its way is asked again"

@@ -1,12 +1,13 @@
 """An endpoint in a process of its own, with the troubles that real ones have; each question says which it meets.
 
 ``python troubled.py LOG KEY PAUSE`` prints its port, notes each request in LOG, wants KEY where one is given, and rests PAUSE
-seconds in the middle of each answer.
+seconds in the middle of each answer. Answers to ``held`` questions wait there until a file LOG.go exists.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -90,7 +91,9 @@ class Troubled(BaseHTTPRequestHandler):
         self.chunk(event("th", name="reasoning_content") + event("ought", name="reasoning_content"))
         self.chunk(b": a comment\n\n" + event(f"answer{SEPARATOR}")[:20])  # an event may arrive in two parts
         self.chunk(event(f"answer{SEPARATOR}")[20:])
-        time.sleep(PAUSE + (4.5 if trouble == "slow" else 0))
+        time.sleep(PAUSE + (8 if trouble == "slow" else 0))
+        while trouble == "held" and not os.path.exists(f"{LOG}.go"):
+            time.sleep(0.02)
         if trouble == "broken":  # the connection dies
             self.close_connection = True
             return self.connection.close()

@@ -95,9 +95,11 @@ class Endpoint:
         wanted = ((number, question) for number, question in every if number not in done)
         results: queue.Queue[tuple[int, Written] | BaseException | None] = queue.Queue()
         taking = threading.Lock()
+        # An answer gives its slot back once it is kept, so that a killed process loses no more of them than it has requests.
+        slots = threading.Semaphore(self.settings.requests)
         # A thread that waits for a server must not keep the process from ending.
         workers = [
-            threading.Thread(target=self._work, args=(wanted, taking, results), daemon=True)
+            threading.Thread(target=self._work, args=(wanted, taking, slots, results), daemon=True)
             for _ in range(self.settings.requests)
         ]
         for worker in workers:
@@ -117,15 +119,23 @@ class Endpoint:
                     failed = failed or found
                 else:
                     yield found
+                    slots.release()
             if failed:
                 raise failed
         finally:
             self._over.set()
+            slots.release(len(workers))
 
-    def _work(self, wanted: Iterator[tuple[int, Question]], taking: threading.Lock, results: queue.Queue[Any]) -> None:
+    def _work(
+        self,
+        wanted: Iterator[tuple[int, Question]],
+        taking: threading.Lock,
+        slots: threading.Semaphore,
+        results: queue.Queue[Any],
+    ) -> None:
         """Asks one question after the other until there are no more, or one has failed for good."""
         try:
-            while not self._over.is_set():
+            while slots.acquire() and not self._over.is_set():
                 with taking:
                     number, question = next(wanted, (None, None))
                 if number is None or question is None:
