@@ -1,6 +1,6 @@
 """Training speed on the same rows, model, LoRA and precision: (a) the tutorial recipe, (b) TRL at its best here, (c) tunesmith.
 
-    python benchmarks/speed.py --data DIR            # writes its table into benchmarks/README.md
+    python benchmarks/speed.py --data DIR            # writes its tables into benchmarks/README.md
 
 Each measurement is a fresh process; the three are interleaved, and medians with ranges are kept. Tokens are real
 ones: what the rows hold, without padding, and a beginning that rows share counted for each of them.
@@ -20,8 +20,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import yaml
 from tables import measured_with, write
 from transformers import TrainerCallback
+
+from tunesmith.data.packages import packaged_data
+from tunesmith.demo import recipe
 
 HERE = Path(__file__).parent
 ROWS_PER_STEP = 16
@@ -31,8 +35,16 @@ INSTRUCTION = "判断下面这条评论的情感倾向是正面还是负面，�
 ARMS = {"tutorial": "(a) Trainer, padded to 512", "trl": "(b) TRL SFTTrainer, fp32, grouped", "tunesmith": "(c) tunesmith"}
 
 
+def questions(_: Path, count: int) -> list[dict[str, str]]:
+    """The demo's questions under the demo's instruction: some ten words each."""
+    lines = packaged_data("trec").read_text(encoding="utf-8").splitlines()
+    instruction = yaml.safe_load(recipe("demo_trec.yaml").read_text(encoding="utf-8"))["data"]["system"]
+    rows = {row["question"]: row["answer"] for row in map(json.loads, lines)}
+    return [{"instruction": instruction, "input": text, "output": answer} for text, answer in list(rows.items())[:count]]
+
+
 def reviews(data: Path, count: int) -> list[dict[str, str]]:
-    """Short Chinese reviews under one instruction, both kinds in turn."""
+    """Chinese reviews of 5 to 60 characters under one instruction, both kinds in turn; a character is two or three tokens here."""
     kinds = {"正面": "pos.txt", "负面": "neg.txt"}
     columns = []
     for answer, name in kinds.items():
@@ -48,7 +60,7 @@ def alpaca(data: Path, count: int) -> list[dict[str, str]]:
     return [row for row in rows if len(row["instruction"] + row["input"] + row["output"]) < 1600][:count]
 
 
-DATA = {"reviews": reviews, "alpaca_en": alpaca}
+DATA = {"questions": questions, "reviews": reviews, "alpaca_en": alpaca}
 
 
 def rendered(rows: list[dict[str, str]], folder: Path) -> list[dict[str, list[int]]]:
@@ -235,7 +247,7 @@ def table(name: str, results: dict[str, list[dict[str, float]]], rate: float) ->
 
 
 def main() -> None:
-    """Runs one arm (``--arm``), or all of them in turn and writes the table."""
+    """Runs one arm (``--arm``), or all of them in turn, and writes a table for each set of rows."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with chinese_reviews/ and alpaca_en/")
     parser.add_argument("--rows", type=int, default=64)
@@ -246,21 +258,18 @@ def main() -> None:
     if given.arm:
         print(json.dumps(measure(given.arm, given.set or "reviews", given.data, given.rows)))
         return
-    rate = matrix_rate()
-    lines = [
-        f"{measured_with('torch', 'transformers', 'peft', 'trl')};",
-        f"{given.rows} rows, {given.rounds} interleaved rounds, {ROWS_PER_STEP} rows a step,",
-        f"LoRA rank {RANK} on all linear layers, fp32, SmolLM2-135M; 2 cores, matrix product {rate / 1e9:.0f} GFLOP/s.",
-        "",
-    ]
     for name in [given.set] if given.set else list(DATA):
-        results: dict[str, list[dict[str, float]]] = {arm: [] for arm in ARMS}
+        rate, results = matrix_rate(), {arm: [] for arm in ARMS}
         for number in range(given.rounds):
             for arm in ARMS:
                 results[arm].append(once(arm, name, given.data, given.rows))
                 print(f"{name} round {number + 1} {arm}: {results[arm][-1]['tokens_per_second']:.0f} tokens/s", flush=True)
-        lines += table(name, results, rate)
-        write("speed", lines)  # after each set, so that a long run that is broken off leaves what it has
+        said = [
+            f"{measured_with('torch', 'transformers', 'peft', 'trl')};",
+            f"{given.rows} rows, {given.rounds} interleaved rounds, {ROWS_PER_STEP} rows a step,",
+            f"LoRA rank {RANK} on all linear layers, fp32, SmolLM2-135M; 2 cores, matrix product {rate / 1e9:.0f} GFLOP/s.",
+        ]
+        write(f"speed {name}", [*table(name, results, rate), *said])
 
 
 if __name__ == "__main__":
