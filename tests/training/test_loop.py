@@ -166,9 +166,9 @@ def test_a_full_disk_during_training_is_recorded_and_retried_then_stops_with_74(
 
 
 def test_patience_ends_a_run_and_the_best_is_kept_apart(tiny_llama, prepared, tmp_path):
-    # At this rate the held-out loss rises from the first evaluation on.
+    # At this rate the held-out loss rises after the first evaluation.
     keep = {"evaluate": 1, "save": 0, "patience": 2, "final": "last"}
-    settings = {"train.keep": keep, "train.learning_rate": 10.0, "train.warmup": 0}
+    settings = {"train.keep": keep, "train.learning_rate": 0.3, "train.warmup": 0}
     folder = trained(tmp_path / "run", tiny_llama, prepared, **settings)
     looked = {line["step"]: line["evaluation"]["loss"] for line in folder.steps() if "evaluation" in line and line["step"]}
     best = min(looked, key=lambda step: looked[step])

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
 
 from tunesmith.batch import Batch, Loss, Ratio
 from tunesmith.models.forest import no_mask
 from tunesmith.models.heads import for_trunk, head_of, plain, score_of
+from tunesmith.models.layers.nll import nll
 
 # Logits that are in memory at once; below 128 rows the matrix product loses more than the memory is worth.
 CHUNK_BYTES = 64 * 2**20
@@ -173,7 +173,7 @@ class Seen:
     def logprobs_N(self) -> torch.Tensor:
         """Log-probability of each scored target (nats), with gradient, without keeping logits."""
         if self.own_logits_NV is not None:
-            return -cross_entropy(self.own_logits_NV.float(), self.batch.targets_N, reduction="none")
+            return -nll(self.own_logits_NV.float(), self.batch.targets_N)
         hidden_ND = self.features("scored")
         return _LogProbs.apply(self.head, self.batch.targets_N, hidden_ND, *self.head.trained)  # type: ignore[return-value]
 
@@ -245,10 +245,7 @@ class _LogProbs(torch.autograd.Function):
     def forward(ctx: Any, head: Head, targets_N: torch.Tensor, hidden_ND: torch.Tensor, *weights: torch.Tensor) -> torch.Tensor:
         ctx.head = head
         ctx.save_for_backward(targets_N, hidden_ND, *weights)
-        parts = [
-            -cross_entropy(head.logits(hidden_ND[chunk]), targets_N[chunk], reduction="none")
-            for chunk in _chunks(head, hidden_ND)
-        ]
+        parts = [-nll(head.logits(hidden_ND[chunk]), targets_N[chunk]) for chunk in _chunks(head, hidden_ND)]
         return torch.cat(parts) if parts else hidden_ND.new_zeros(0, dtype=torch.float32)
 
     @staticmethod
@@ -259,7 +256,7 @@ class _LogProbs(torch.autograd.Function):
         for chunk in _chunks(ctx.head, hidden_ND):
             with torch.enable_grad():
                 hidden_nD = hidden_ND[chunk].detach().requires_grad_(wants[0])
-                part = -cross_entropy(ctx.head.logits(hidden_nD), targets_N[chunk], reduction="none")
+                part = -nll(ctx.head.logits(hidden_nD), targets_N[chunk])
                 leaves = [t for t, want in zip((hidden_nD, *weights), wants, strict=True) if want]
                 found = iter(torch.autograd.grad(part, leaves, outputs[0][chunk]))
             _add(grads, found, wants, chunk)
@@ -282,15 +279,15 @@ def token_loss(model: torch.nn.Module, batch: Batch, *, smoothing: float = 0.0) 
     """
     plain: list[float] = []
 
-    def nll(logits_nV: torch.Tensor, _: torch.Tensor | None, chunk: slice) -> torch.Tensor:
+    def likelihood(logits_nV: torch.Tensor, _: torch.Tensor | None, chunk: slice) -> torch.Tensor:
         weights_n, targets_n = batch.weights_N[chunk], batch.targets_N[chunk]
-        told = (weights_n * cross_entropy(logits_nV, targets_n, reduction="none")).sum()
+        told = (weights_n * nll(logits_nV, targets_n)).sum()
         if not smoothing:
             return told
         plain.append(float(told.detach()))
         even = (weights_n * -logits_nV.log_softmax(-1).mean(-1)).sum()
         return (1 - smoothing) * told + smoothing * even
 
-    total = see(model, batch).over_logits(nll)
+    total = see(model, batch).over_logits(likelihood)
     metrics = {"loss": Ratio(float(total.detach()), batch.units)}
     return Loss(total, metrics | ({"nll": Ratio(sum(plain), batch.units)} if smoothing else {}))

@@ -61,8 +61,8 @@ class Distill(Objective):
     def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
         """``sum(w ((1 - hard) T^2 D(teacher, student) - hard log p))`` over the scored tokens."""
         import torch
-        from torch.nn.functional import cross_entropy
 
+        from tunesmith.models.layers.nll import nll
         from tunesmith.models.views import see
 
         config, parts = self.config, {"divergence": 0.0, "nll": 0.0}
@@ -73,10 +73,10 @@ class Distill(Objective):
             # A vocabulary may be padded to another size; what is beyond the common part is no token.
             size = min(logits_nV.shape[-1], other_nV.shape[-1])
             apart = (weights_n * self.divergence(other_nV[:, :size].float(), logits_nV[:, :size])).sum()
-            nll = (weights_n * cross_entropy(logits_nV, batch.targets_N[chunk], reduction="none")).sum()
+            told = (weights_n * nll(logits_nV, batch.targets_N[chunk])).sum()
             parts["divergence"] += float(apart.detach())
-            parts["nll"] += float(nll.detach())
-            return (1 - config.hard) * apart + config.hard * nll
+            parts["nll"] += float(told.detach())
+            return (1 - config.hard) * apart + config.hard * told
 
         with torch.no_grad():
             teacher = models["teacher"].see(batch)

@@ -16,6 +16,7 @@ import torch.distributed as dist
 from tunesmith.batch import Ratio
 from tunesmith.errors import Problem, SpecError
 from tunesmith.run import Machine
+from tunesmith.training.allocator import keep_freed
 from tunesmith.words import say
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -173,6 +174,7 @@ def prepare(device: Device) -> None:
     if device.place.type == "cuda":
         torch.cuda.set_device(device.place)
     elif device.place.type == "cpu":
+        keep_freed()
         torch.use_deterministic_algorithms(True, warn_only=True)
         # Filling new memory with NaN finds errors of kernels, not ours, and costs time.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
