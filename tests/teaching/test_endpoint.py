@@ -17,6 +17,7 @@ import pytest
 
 from tunesmith import verbs
 from tunesmith.errors import SpecError, Stopped, TunesmithError
+from tunesmith.teaching.endpoint import LIMITS
 from tunesmith.teaching.journal import Journal
 from tunesmith.teaching.written import Written
 
@@ -114,6 +115,15 @@ def test_what_was_cut_is_kept_where_it_is_asked_for(serve: Callable[..., Server]
     account = verbs.generate(asked, ["teacher.cut=keep"])
     assert account.earlier == 1, "it is not asked again"
     assert [row["finish"] for row in read(tmp_path / "answers.jsonl")] == ["length"]
+
+
+def test_a_server_that_calls_the_limit_otherwise(serve: Callable[..., Server], tmp_path: Path) -> None:
+    server = serve()
+    asked = settings(tmp_path, server, [f"newer {n}" for n in range(5)], requests=1, attempts=1)
+    account = verbs.generate(asked, ["generate.max_new_tokens=7"])
+    assert (account.written, account.retried) == (5, 0)
+    limits = [{name: one["body"][name] for name in LIMITS if name in one["body"]} for one in server.asked]
+    assert limits == [{"max_tokens": 7}, *[{"max_completion_tokens": 7}] * 5], "it is learned once"
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,9 @@ class Troubled(BaseHTTPRequestHandler):
             self.whole(500, {"error": {"message": "out of memory"}})
         elif trouble == "bad":
             self.whole(400, {"error": {"message": "context length exceeded"}})
+        elif trouble == "newer" and "max_tokens" in body:
+            said = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+            self.whole(400, {"error": {"message": said, "code": "unsupported_parameter"}})
         elif trouble == "page":
             self.whole(200, "<html>hello</html>", {"Content-Type": "text/html"})
         elif trouble == "plain":

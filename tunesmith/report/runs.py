@@ -10,6 +10,7 @@ from typing import Any
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.evaluate.proof import rival_of
+from tunesmith.evaluate.statistics import FEWEST
 from tunesmith.folder import RunFolder
 from tunesmith.report.curves import held_out
 from tunesmith.report.language import Say
@@ -142,6 +143,8 @@ def _verdict(proof: Mapping[str, Any] | None) -> str:
     speak, metric = Say(language()), proof["metric"]
     difference, low, high = (number(metric, proof[key], sign=True) for key in ("difference", "low", "high"))
     word = say(f"prove.word_{proof['verdict'].replace(' ', '_')}")
+    if proof["items"] < FEWEST:
+        return say("runs.verdict_few", word=word, items=proof["items"])
     text = say("runs.verdict_text", word=word, metric=metric_name(metric, speak), difference=difference, low=low, high=high)
     if proof["against"] == "base":
         return text

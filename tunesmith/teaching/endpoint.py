@@ -35,6 +35,8 @@ FIRST_PAUSE, LONGEST_PAUSE, LONGEST_TOLD = 0.5, 60.0, 900.0
 """Seconds: the pause before the second try, the longest that doubling comes to, and the longest that a server may ask for."""
 HEARD = 0.1
 """Seconds between two looks at whether a signal came."""
+LIMITS = ("max_tokens", "max_completion_tokens")
+"""What the limit of an answer's tokens is called; servers that want the second name say so to the first."""
 NOT_THERE = {
     "generate": ("no_repeat_ngram", "repetition_penalty"),
     "model": ("revision", "dtype", "quantize", "add_tokens", "trust_remote_code"),
@@ -66,6 +68,7 @@ class Endpoint:
         self.url, self.system = run.model.path.rstrip("/"), run.data.system
         self.key = os.environ.get(self.settings.key_env, "").strip()
         self.template = Template(run.data.template, run.data.columns) if run.data.template is not None else None
+        self._limit = LIMITS[0]
         self._over = threading.Event()
         self._told: set[str] = set()
         problems = [
@@ -161,7 +164,7 @@ class Endpoint:
         said = messages(question.chat.turns, self.system)
         if self.template is not None:
             said = [{"role": "user", "content": self.template.fill(question.chat, system=self.system, asking=True)[0]}]
-        body: dict[str, Any] = {"model": self.name, "messages": said, "stream": True, "max_tokens": settings.max_new_tokens}
+        body: dict[str, Any] = {"model": self.name, "messages": said, "stream": True}
         body |= {"temperature": settings.temperature} | ({"stop": list(settings.stop)} if settings.stop else {})
         if settings.temperature > 0:
             # Samples of one question must differ where a server draws by the seed alone.
@@ -188,9 +191,15 @@ class Endpoint:
         raise Stopped(say("generate.gave_up", url=self.url, attempts=self.settings.attempts, reason=again, out=self.run.out))
 
     def _ask(self, body: dict[str, Any], place: str) -> Written:
-        with self.client.stream("POST", f"{self.url}/chat/completions", json=body) as response:
-            self._check(response, place)
-            return answer_of(response)
+        sent = self._limit
+        limited = body | {sent: self.run.generate.max_new_tokens}
+        with self.client.stream("POST", f"{self.url}/chat/completions", json=limited) as response:
+            other = sent == LIMITS[0] and response.status_code == 400 and LIMITS[1] in message_of(response.read())
+            if not other:
+                self._check(response, place)
+                return answer_of(response)
+        self._limit = LIMITS[1]
+        return self._ask(body, place)
 
     def _check(self, response: httpx.Response, place: str = "") -> None:
         """Raises what follows from a status that is not 200, or from a page that is no answer of such an endpoint."""
