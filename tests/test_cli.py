@@ -310,7 +310,7 @@ def test_stopped_and_resumed(terminal: Terminal, tiny_llama: Path):
     settings = [f"model={tiny_llama}", "data=rows.json", "out=run", "train.steps=3000", "train.batch=4", "train.keep.evaluate=0"]
     process, place = terminal.start("train", *settings, "--lang", "en")
     record = terminal.cwd / "run/record.jsonl"
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while (not record.is_file() or record.stat().st_size < 300) and time.monotonic() < until:
         time.sleep(0.05)
     os.kill(process, signal.SIGTERM)
@@ -320,7 +320,7 @@ def test_stopped_and_resumed(terminal: Terminal, tiny_llama: Path):
     stopped_at = json.loads(record.read_text(encoding="utf-8").splitlines()[-1])["step"]
     # The loop ends at the steps it was started with; fewer are asked for here by a copy of its settings.
     process, place = terminal.start("train", "run", "--resume", "--lang", "en")
-    size = record.stat().st_size
+    size, until = record.stat().st_size, time.monotonic() + 120
     while record.stat().st_size <= size + 300 and time.monotonic() < until:
         time.sleep(0.05)
     os.kill(process, signal.SIGTERM)
