@@ -44,7 +44,7 @@ def questions(_: Path, count: int) -> list[dict[str, str]]:
 
 
 def reviews(data: Path, count: int) -> list[dict[str, str]]:
-    """Chinese reviews of 5 to 60 characters under one instruction, both kinds in turn; a character is two or three tokens here."""
+    """Chinese reviews of 5 to 60 characters, each two or three tokens, under one instruction; both kinds in turn."""
     kinds = {"正面": "pos.txt", "负面": "neg.txt"}
     columns = []
     for answer, name in kinds.items():
