@@ -10,6 +10,7 @@ from typing import Any
 
 from tunesmith.errors import DiskError
 from tunesmith.evaluate.classes import fit_classes
+from tunesmith.evaluate.proof import metric_name
 from tunesmith.folder import RunFolder
 from tunesmith.training.device import Device
 from tunesmith.training.questions import Questions, write_page
@@ -108,5 +109,5 @@ class Looker:
             self.tell(str(error))
 
     def _tell(self, step: int, found: dict[str, Any]) -> None:
-        numbers = "  ".join(f"{name} {value:.4f}" for name, value in found.items())
+        numbers = "  ".join(f"{metric_name(name)} {value:.4f}" for name, value in found.items())
         self.tell(say("train.base_held_out", numbers=numbers) if step == 0 else say("train.held_out", step=step, numbers=numbers))
