@@ -119,12 +119,11 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             return _failed(DiskError(say("cli.disk", reason=error.strerror)), argv)
-        return _fault(error)
+        return _fault(error, argv)
     return 0
 
 
-def _fault(error: Exception) -> int:
+def _fault(error: Exception, argv: list[str]) -> int:
     with tempfile.NamedTemporaryFile("w", prefix="tunesmith-", suffix=".txt", delete=False, encoding="utf-8") as file:
         traceback.print_exc(file=file)
-    print(say("cli.fault", error=f"{type(error).__name__}: {error}", path=file.name), file=sys.stderr)
-    return 1
+    return _failed(TunesmithError(say("cli.fault", error=f"{type(error).__name__}: {error}", path=file.name)), argv)
