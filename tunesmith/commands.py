@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tunesmith.errors import Problem, SpecError, TunesmithError
-from tunesmith.folder import RunFolder
+from tunesmith.folder import RunFolder, barred
 from tunesmith.settings_line import check_line, settings_line
-from tunesmith.standard_input import asked_line, at_terminal, rows_of
+from tunesmith.standard_input import at_terminal, converse, rows_of
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -110,7 +110,9 @@ def prove(
     _tell(proof, as_json)
     required = RunFolder(run).resolved().run.prove.require
     if not proof.meets(required):
-        raise TunesmithError(say("cli.required_verdict", verdict=proof.verdict, required=required))
+        # No error to main, which would print a second JSON object.
+        print(say("cli.required_verdict", verdict=proof.verdict, required=required), file=sys.stderr)
+        raise typer.Exit(TunesmithError.exit_code)
 
 
 def predict(
@@ -124,6 +126,9 @@ def predict(
     from tunesmith import verbs
     from tunesmith.folder import write_whole
 
+    wrong = None if out is None else say("cli.out_is_folder") if out.is_dir() else barred(out)
+    if wrong:
+        raise SpecError(Problem(str(out), wrong))
     asked = rows_of(file)
     with redirect_stdout(sys.stderr), _progress() as shown:
         model = verbs.load(_of(run, which))
@@ -159,13 +164,7 @@ def chat(
     session = Session(_of(run, which), tuned=not base, system=system)
     if at_terminal():
         _print([say("cli.chat_start", model=run)])
-    while (line := asked_line()) is not None:
-        if line == "/new":
-            session.reset()
-            continue
-        for piece in session.say(line):
-            print(piece, end="", flush=True)
-        print()
+    converse(session)
 
 
 def report(run: RunArgument, lang: Lang = "auto") -> None:

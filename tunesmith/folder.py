@@ -35,6 +35,16 @@ def write_whole(path: Path, content: str | bytes) -> None:
         draft.unlink(missing_ok=True)
 
 
+def barred(path: Path) -> str | None:
+    """Why nothing can be written at ``path``; None where it can."""
+    place = path.absolute().parent
+    while not os.path.exists(place):  # which is False, and no error, below a file or a folder that may not be read
+        place = place.parent
+    if not place.is_dir():
+        return say("plan.out_is_file", out=place)
+    return None if os.access(place, os.W_OK | os.X_OK) else say("plan.out_unwritable", place=place)
+
+
 def runs_near(path: Path) -> list[str]:
     """The run folders inside ``path``, beside it, and in ``runs``: where people look for the one they mean."""
     places = dict.fromkeys([path, path.parent, path.parent / "runs", Path("runs")])
@@ -163,8 +173,9 @@ class RunFolder:
 
     def taken(self) -> str | None:
         """Why no new run can be begun here; None where one can."""
-        if self.path.exists() and not self.path.is_dir():
-            return say("plan.out_is_file", out=self.path)
+        wrong = barred(self.path / "run.yaml")
+        if wrong:
+            return wrong
         if self.busy:
             return say("spec.folder_busy")
         held = (self.run_yaml, self.record, self.checkpoints, self.model)

@@ -72,3 +72,46 @@ def test_what_was_said_before_an_interruption_is_kept(session):
 
 def test_the_base_can_be_asked(label_run):
     assert list(Session(label_run, tuned=False).say("red")) != list(Session(label_run).say("red"))
+
+
+def test_a_question_that_cannot_fit_leaves_the_conversation_as_it_was(session):
+    list(session.say("red"))
+    before = session.turns
+    session.limit = 60
+    with pytest.raises(DataError):
+        list(session.say("red " * 60))
+    assert session.turns == before and session.forgotten == 0
+
+
+@pytest.fixture
+def typed(session, monkeypatch):
+    """A conversation of these lines, at a terminal or through a pipe."""
+    from tunesmith import standard_input
+
+    def converse(lines: list[str], *, terminal: bool) -> None:
+        left = iter([*lines, None])
+        monkeypatch.setattr(standard_input, "at_terminal", lambda: terminal)
+        monkeypatch.setattr(standard_input, "asked_line", lambda: next(left))
+        standard_input.converse(session)
+
+    return converse
+
+
+def test_at_a_terminal_a_question_that_cannot_fit_is_told_and_another_is_asked(typed, session, label_run, capsys):
+    words.use("en")
+    typed(["red " * 300, "xyz red uvw zzz"], terminal=True)
+    told = capsys.readouterr()
+    answer = verbs.predict(label_run, [{"instruction": "xyz red uvw zzz"}])[0]["prediction"]
+    assert told.out == f"{answer}\n" and "it does not fit into the model's 512" in told.err
+    with pytest.raises(DataError, match="does not fit"):
+        typed(["red " * 300], terminal=False)
+
+
+def test_at_a_terminal_rounds_that_were_left_out_are_told(typed, session, capsys):
+    words.use("en")
+    session.limit = 120
+    typed(["red xyz uvw red xyz uvw"] * 4, terminal=True)
+    assert "(2 earlier rounds no longer fit and were left out)" in capsys.readouterr().err
+    session.reset()
+    typed(["red xyz uvw red xyz uvw"] * 4, terminal=False)
+    assert capsys.readouterr().err == "", "a pipe gets the answers alone"

@@ -37,11 +37,19 @@ class Session:
         self.forgotten = 0
 
     def say(self, text: str) -> Iterator[str]:
-        """The answer, piece by piece. What was said when the caller stops listening is part of the conversation."""
+        """The answer, piece by piece. What was said when the caller stops listening is part of the conversation.
+
+        DataError for a question that is too long; the conversation is then as it was.
+        """
         from tunesmith.models.generate import stream
 
+        before = self.turns, self.forgotten
         self.turns = (*self.turns, Turn("user", text))
-        prompt = self._fitting()
+        try:
+            prompt = self._fitting()
+        except DataError:
+            self.turns, self.forgotten = before
+            raise
         seed = self.run.train.seed + len(self.turns)
         pieces: list[str] = []
         try:
@@ -62,7 +70,6 @@ class Session:
                 return prompt
             later = next((n for n, turn in enumerate(self.turns) if n and turn.role == "user"), None)
             if later is None:
-                self.turns = ()
                 told = {"tokens": len(prompt), "new": self.settings.max_new_tokens, "limit": self.limit}
                 raise DataError(words.say("chat.too_long", **told))
             self.turns = self.turns[later:]

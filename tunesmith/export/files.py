@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tunesmith.errors import DiskError, Problem, SpecError
+from tunesmith.folder import barred
 from tunesmith.words import say
 
 # What belongs to the run or to an adapter; all else in a model folder is tokenizer, template and generation settings.
@@ -24,9 +25,11 @@ SPARE = 64 * 2**20
 
 
 def refuse_full(out: Path) -> None:
-    """SpecError when there is something at ``out`` already."""
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise SpecError(Problem(str(out), say("export.not_empty")))
+    """SpecError when there is something at ``out`` already, or nothing can be written there."""
+    there = out.is_file() or (out.is_dir() and any(out.iterdir()))
+    wrong = say("export.not_empty") if there else barred(out)
+    if wrong:
+        raise SpecError(Problem(str(out), wrong))
 
 
 def weights_in(folder: Path) -> tuple[str, int]:

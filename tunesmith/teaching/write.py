@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.questions import Questions
 from tunesmith.errors import DataError, Problem, SpecError, Stopped, TunesmithError
+from tunesmith.folder import barred
 from tunesmith.models.parent import parent_of
 from tunesmith.rules import answers, known_names
 from tunesmith.run import Run
@@ -78,6 +79,8 @@ def write(run: Run, shown: Shown) -> Account:
     problems = [*answers(run), *known_names(run)]
     if out.exists():
         problems.append(Problem("out", say("generate.out_is_folder" if out.is_dir() else "generate.out_there", out=out)))
+    elif wrong := barred(out):
+        problems.append(Problem("out", wrong))
     if problems:
         raise SpecError(problems)
     questions = Questions(run.data)
