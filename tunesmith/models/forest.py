@@ -20,6 +20,7 @@ from transformers.masking_utils import sdpa_mask
 
 from tunesmith.errors import ModelError
 from tunesmith.trees import Forest, Segment
+from tunesmith.words import say
 
 NAME = "forest"
 
@@ -88,7 +89,7 @@ def forest_attention(
     """Attention outputs ``[1, T, H, D]`` for query, key and value ``[1, H, T, D]``; ModelError for a keyword it cannot honour."""
     if forest is None:
         if attention_mask is not None and tuple(attention_mask.shape) == (1, 1, 1, 1) and query.shape[2] > 1:
-            raise ModelError("this model does not hand the forest down to its attention; it must run padded")
+            raise ModelError(say("load.forest_lost"))
         if softcap is not None or s_aux is not None:
             return _exact_without_forest(
                 query, key, value, attention_mask, scaling=scaling, dropout=dropout, softcap=softcap, s_aux=s_aux
@@ -98,7 +99,7 @@ def forest_attention(
         )
     unknown = sorted(name for name, given in others.items() if given is not None and name not in HARMLESS)
     if unknown:
-        raise ModelError(f"attention keywords that the forest does not know: {', '.join(unknown)}; the model must run padded")
+        raise ModelError(say("load.forest_keywords", names=", ".join(unknown)))
     calls = _calls(forest, sliding_window, query.device)
     if forest.above:
         above = forest.above[module.layer_idx]  # type: ignore[index]

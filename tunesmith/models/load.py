@@ -146,10 +146,10 @@ def load_model(
     tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
     if add_tokens:
         tokens.grow(model, tokenizer, add_tokens)
-    layout, reason = "padded", "this class computes its attention itself"
+    layout, reason = "padded", say("load.own_attention")
     tolerance = 1e-3 if dtype == torch.float32 else 0.1
     if config.is_encoder_decoder:
-        reason = "an encoder reads each row as a whole"
+        reason = say("load.reads_whole")
         own_head(model, tolerance)
     elif kind_of(config) == "encoder":
         reason = say("heads.layout_encoder")

@@ -45,7 +45,7 @@ def settle(model: Any, tolerance: float) -> tuple[str, str]:
     language = head_of(model) == "language"
     small = _small_model(model)
     if small is None and windows:
-        return "padded", f"no small copy could be built to try {', '.join(windows)}"
+        return "padded", say("load.no_small_copy", windows=", ".join(windows))
     for candidate, allowed in ((small, 1e-4), (model, tolerance)):
         if candidate is None:
             continue
@@ -57,10 +57,10 @@ def settle(model: Any, tolerance: float) -> tuple[str, str]:
             return "padded", str(error)
         except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             # Models differ in how they fail on a row they were not written for; any failure means padded.
-            return "padded", f"the forest call failed: {type(error).__name__}"
+            return "padded", say("load.forest_failed", error=type(error).__name__)
         if not difference <= allowed:
-            which = "a small copy with windows cut to 8" if candidate is small else "the model"
-            return "padded", f"forest and padded differ by {difference:.1e} on {which}"
+            key = "load.forest_differs_small" if candidate is small else "load.forest_differs"
+            return "padded", say(key, difference=f"{difference:.1e}", cut=CUT)
     return "forest", say("load.forest_exact", difference=f"{difference:.0e}")
 
 
