@@ -197,6 +197,8 @@ def test_what_lies_here_is_kept_by_its_whole_path(tiny_llama: Path, tmp_path: Pa
     assert [source.path for source in run.data.path] == [f"{tmp_path}/rows.json#100"]
     assert (run.questions, run.out) == (str(tmp_path / "questions.txt"), "run")
     assert all(made.resolved.origins[path].kind == "given" for path in ("model.path", "data.path", "questions"))
+    taught = make(validate(settings | {"objective": {"name": "distill", "teacher": "model"}}))
+    assert not taught.problems and taught.resolved.run.objective.teacher == str(tmp_path / "model")
     ids = make(validate({"model": "no/such", "data": "package:nothing", "out": "run"})).resolved.run
     assert (ids.model.path, ids.data.path) == ("no/such", "package:nothing")
 

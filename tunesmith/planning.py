@@ -142,7 +142,8 @@ def _places(making: _Making) -> None:
     run, path = making.run, making.run.data.path
     many = [] if isinstance(path, str) else [source.model_copy(update={"path": place(source.path)}) for source in path]
     values = {"model.path": run.model.path, "data.path": path, "data.held_out": run.data.held_out, "questions": run.questions}
-    for name, value in {**values, "prove.prompt": run.prove.prompt}.items():
+    values |= {"prove.prompt": run.prove.prompt, "objective.teacher": dict(run.objective).get("teacher")}
+    for name, value in values.items():
         if isinstance(value, str) and value not in ("", "starter"):
             making.put(name, place(value), "")
     if many:
@@ -242,8 +243,7 @@ def _rows(making: _Making, prepared: Prepared) -> None:
         "p99_length": p99,
         "longest": lengths[-1],
     }
-    best = making.run.train.keep.best_by
-    own = ["loss", *prepared.objective.measured()]
+    best, own = making.run.train.keep.best_by, ["loss", *prepared.objective.measured()]
     if prepared.objective.gives == "vectors" and best not in own:
         making.problems.append(Problem("train.keep.best_by", say("embed.best_by", value=repr(best), known=", ".join(own))))
     if prepared.watch and prepared.objective.head == "language" and chosen_among_options(making.run):
