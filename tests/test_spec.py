@@ -15,7 +15,7 @@ from tunesmith.errors import SpecError
 from tunesmith.explain import every_setting, explain
 from tunesmith.overrides import with_overrides
 from tunesmith.run import Run, read_run, validate
-from tunesmith.spec import METHODS, OBJECTIVES, READERS, group_of, read_yaml
+from tunesmith.spec import METHODS, METRICS, OBJECTIVES, OPTIMIZERS, READERS, SCHEDULES, TRACKERS, group_of, read_yaml
 
 SMALLEST = {"model": "m", "data": "d.json", "out": "runs/x"}
 PACKAGE = Path(tunesmith.__file__).parent
@@ -292,7 +292,7 @@ def test_no_option_without_effect():
     read = _attributes_read()
     settings = [(group.__name__, name) for group, names in _leaf_fields(Run).items() for name in names]
     unread = [f"{group}.{name}" for group, name in settings if name not in read]
-    families = (METHODS, OBJECTIVES, READERS)
+    families = (METHODS, OBJECTIVES, READERS, METRICS, OPTIMIZERS, SCHEDULES, TRACKERS)
     unread += [
         f"{family.kind}.{name}.{field}"
         for family in families

@@ -56,10 +56,6 @@ class Dropped:
     reason: str
     seen: str
 
-    def to_json(self) -> dict[str, Any]:
-        """As a line of dropped.jsonl."""
-        return {"file": str(self.file), "row": self.number, "reason": self.reason, "seen": self.seen}
-
 
 @dataclass
 class _Group:
