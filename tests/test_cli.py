@@ -196,8 +196,9 @@ def test_prove_predict_report_runs(trained: tuple[Terminal, Done]):
     ]
     assert all(isinstance(row["prediction"], str) for row in answers)
     (terminal.cwd / "asked.jsonl").write_text(asked, encoding="utf-8")
-    done = terminal("infer", "run", "asked.jsonl", "--out", "answers.jsonl")
-    assert done.code == 0
+    (terminal.cwd / "link.jsonl").symlink_to("answers.jsonl")
+    done = terminal("infer", "run", "asked.jsonl", "--out", "link.jsonl", "--lang", "en")
+    assert done.code == 0 and done.out == "written: link.jsonl\n" and (terminal.cwd / "link.jsonl").is_symlink()
     assert [json.loads(line) for line in (terminal.cwd / "answers.jsonl").read_text(encoding="utf-8").splitlines()] == answers
     (terminal.cwd / "bad.json").write_text('[{"instruction": "a"}, {"foo": 1}]', encoding="utf-8")
     bad = terminal("predict", "run", "bad.json", "--lang", "en")
@@ -323,14 +324,25 @@ def test_a_verdict_that_was_required_and_not_given_is_told_beside_the_one_json_o
 def test_where_nothing_can_be_written_is_told_before_any_work(trained: tuple[Terminal, Done], tiny_llama: Path):
     terminal, _ = trained
     settings = [f"model={tiny_llama}", "data=rows.json"]
+    os.mkfifo(terminal.cwd / "pipe")
     below = f"{terminal.cwd / 'rows.json'} is a file; give a folder that does not exist yet"
     told = {
         ("train", *settings, "out=rows.json/run"): f"out: {below}",
         ("generate", "model=run", "data=rows.json", "out=rows.json/a.jsonl"): f"out: {below}",
         ("export", "run", "rows.json/merged"): f"rows.json/merged: {below}",
         ("predict", "run", "rows.json", "--out", "rows.json/a.jsonl"): f"rows.json/a.jsonl: {below}",
-        ("predict", "run", "rows.json", "--out", "run"): "run: is a folder; give a file to write",
+        (
+            "predict",
+            "run",
+            "rows.json",
+            "--out",
+            "run",
+        ): "run: is a folder or a device; give a file to write, or write to standard output and redirect it: > FILE",
     }
+    told[("predict", "run", "rows.json", "--out", "pipe")] = told[("predict", "run", "rows.json", "--out", "run")].replace(
+        "run", "pipe", 1
+    )
+    told[("export", "run", "pipe")] = "pipe: is there already and is not empty; name a new folder, or empty this one"
     for words, text in told.items():
         done = terminal(*words, "--lang", "en")
         assert (done.code, done.error.strip().splitlines()[-1], done.out) == (2, text, ""), words

@@ -64,7 +64,7 @@ print("\\n".join(lines(examine())))
     )
     assert done.returncode == 0, done.stderr
     assert f"→ {sys.executable} -m pip install 'torch>=2.6,<2.14'" in done.stdout
-    assert "4 faults" in done.stdout
+    assert done.stdout.count("is not installed") == 4, "of the machine's own faults there may be more"
 
 
 @pytest.mark.parametrize(

@@ -219,6 +219,9 @@ def test_what_is_not_built_is_said():
     assert left["no_such_stage"].startswith("objective no_such_stage is not built; there are: ")
     assert left["no_such_method"].startswith("method no_such_method is not built; there are: adalora, bitfit, ")
     assert left["galore"].startswith("optimizer galore is not built")
+    auto = translate({"model_name_or_path": "m", "per_device_train_batch_size": "auto", "max_steps": "auto"}, "TRL")
+    assert auto.left["per_device_train_batch_size"] == auto.left["max_steps"] == "auto is no whole number"
+    assert "train.batch" not in auto.pairs and "train.steps" not in auto.pairs
 
 
 def test_ours_is_not_taken_for_a_peers():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tunesmith.errors import Problem, SpecError, TunesmithError
-from tunesmith.folder import RunFolder, barred
+from tunesmith.folder import RunFolder, file_to_write
 from tunesmith.settings_line import check_line, settings_line
 from tunesmith.standard_input import at_terminal, converse, rows_of
 from tunesmith.words import say
@@ -126,19 +126,17 @@ def predict(
     from tunesmith import verbs
     from tunesmith.folder import write_whole
 
-    wrong = None if out is None else say("cli.out_is_folder") if out.is_dir() else barred(out)
-    if wrong:
-        raise SpecError(Problem(str(out), wrong))
+    place = file_to_write(out)
     asked = rows_of(file)
     with redirect_stdout(sys.stderr), _progress() as shown:
         model = verbs.load(_of(run, which))
         places, tell = list(asked), lambda done, total: shown(say("cli.phase_predict"), done, total)
         answered = model.predict(asked.values(), places=places, progress=tell)
     text = "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in answered)
-    if out is None:
+    if place is None:
         sys.stdout.write(text)
     else:
-        write_whole(out, text)
+        write_whole(place, text)
         _print([say("cli.written", path=out)])
 
 

@@ -45,6 +45,18 @@ def barred(path: Path) -> str | None:
     return None if os.access(place, os.W_OK | os.X_OK) else say("plan.out_unwritable", place=place)
 
 
+def file_to_write(path: Path | None) -> Path | None:
+    """``path`` with links followed, for ``write_whole``; SpecError where no file can be put there."""
+    if path is None:
+        return None
+    place = Path(os.path.realpath(path))
+    # A device or a pipe would be replaced by a file.
+    wrong = say("spec.no_plain_file") if place.exists() and not place.is_file() else barred(place)
+    if wrong:
+        raise SpecError(Problem(str(path), wrong))
+    return place
+
+
 def runs_near(path: Path) -> list[str]:
     """The run folders inside ``path``, beside it, and in ``runs``: where people look for the one they mean."""
     places = dict.fromkeys([path, path.parent, path.parent / "runs", Path("runs")])

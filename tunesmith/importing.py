@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,9 +102,9 @@ def translate(settings: Mapping[str, Any], peer: str) -> Translation:
             found.left[key] = say(f"peers.nothing_{NOTHING[key]}" if value else "peers.off")
         else:
             found.left[key] = say("peers.unknown")
-    if any(key in settings for key in BATCH[:2]):
-        rows = settings.get(BATCH[0], settings.get(BATCH[1], 1))
-        found.pairs["train.batch"] = int(rows) * int(settings.get(BATCH[2], 1))
+    factors = [_whole(key, settings[key], found) for key in BATCH if key in settings]
+    if any(key in settings for key in BATCH[:2]) and None not in factors:
+        found.pairs["train.batch"] = math.prod(filter(None, factors))
     switch = {"TRL": "use_peft", "axolotl": "adapter"}.get(peer)
     if switch and "method" not in found.pairs:
         # Theirs train all weights unless an adapter is asked for; a rank says that one was meant.
@@ -213,9 +214,15 @@ def _datasets(value: Any, settings: Mapping[str, Any], found: Translation) -> Pa
         elif found.peer == "ms-swift" and _is_id(path) and not settings.get("use_hf"):
             path = f"ms:{path}"
         sources.append(path)
-    if len(sources) == 1:
-        return {"data": sources[0]}
-    return {"data.path": sources}
+    return {"data": sources[0]} if len(sources) == 1 else {"data.path": sources}
+
+
+def _whole(key: str, value: Any, found: Translation) -> int | None:
+    """A whole number; what is none, such as auto, is left."""
+    if isinstance(value, int | float) or str(value).lstrip("-").isdecimal():
+        return int(value)
+    found.left[key] = say("peers.not_whole", value=value)
+    return None
 
 
 def _is_id(path: str) -> bool:
@@ -269,7 +276,7 @@ CHANGES: dict[str, Callable[[Any, Mapping[str, Any], Translation], Pairs]] = {
     "use_peft": _when("method", "lora"),
     "datasets": _datasets,
     "one_dataset": _one_dataset,
-    "steps": lambda value, settings, found: {"train.steps": value if int(value) > 0 else None},
+    "steps": lambda value, settings, found: {"train.steps": value if (_whole("max_steps", value, found) or 0) > 0 else None},
     "schedule": _named(SCHEDULES, "train.schedule", SCHEDULE_NAMES),
     "optimizer": _optimizer,
     "precision": lambda value, settings, found: {"train.machine.precision": PRECISION_NAMES.get(str(value), str(value))},

@@ -124,7 +124,8 @@ def test_a_folder_that_holds_a_run_is_not_touched(straight, tiny_llama, prepared
         ({"track": ["mlflow"]}, "track.0: mlflow needs a package that is not installed: pip install mlflow"),
     ],
 )
-def test_a_run_that_cannot_start_leaves_nothing_behind(overrides, text, tiny_llama, prepared, tmp_path):
+def test_a_run_that_cannot_start_leaves_nothing_behind(overrides, text, tiny_llama, prepared, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow", None)  # which somebody may have installed
     with pytest.raises(SpecError) as caught:
         trained(tmp_path / "deep" / "run", tiny_llama, prepared, **overrides)
     assert text in str(caught.value)

@@ -26,7 +26,7 @@ SPARE = 64 * 2**20
 
 def refuse_full(out: Path) -> None:
     """SpecError when there is something at ``out`` already, or nothing can be written there."""
-    there = out.is_file() or (out.is_dir() and any(out.iterdir()))
+    there = out.exists() and not (out.is_dir() and not any(out.iterdir()))
     wrong = say("export.not_empty") if there else barred(out)
     if wrong:
         raise SpecError(Problem(str(out), wrong))
