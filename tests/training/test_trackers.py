@@ -63,3 +63,23 @@ def test_a_tracker_gets_every_step_and_is_closed(name, tiny_llama, prepared, tmp
     opened = [str(value) for _, given, named in seen.calls[:3] for value in (*given, *named.values())]
     assert any(value == "tunesmith" or value == str(folder.path / "tensorboard") for value in opened), "project, or place"
     assert "held_out/loss" in str(seen.calls)
+
+
+@pytest.mark.parametrize("where", ["set_experiment", "log_metrics", "end_run"])
+def test_a_tracker_that_fails_is_told_once_and_the_run_goes_on(where, tiny_llama, prepared, tmp_path, monkeypatch):
+    seen, told = StandIn(), []
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise ConnectionError("no server at 127.0.0.1:5000\nand more")
+
+    stand_in = types.ModuleType("mlflow")
+    stand_in.__spec__ = types.SimpleNamespace()  # type: ignore[assignment]
+    vars(stand_in).update({each: getattr(seen, each) for each in CALLED} | {where: fails})
+    monkeypatch.setitem(sys.modules, "mlflow", stand_in)
+    progress = runs.quiet()
+    monkeypatch.setattr(progress, "tell", told.append)
+    one = runs.resolved(tmp_path / "run", tiny_llama, track=["mlflow"], **{"train.steps": 3})
+    folder: RunFolder = train(one, prepared, progress=progress)
+    assert len([line for line in folder.steps() if "loss" in line]) == 3 and (folder.model / "tunesmith.json").is_file()
+    failed = [line for line in told if "mlflow" in line and "ConnectionError: no server at 127.0.0.1:5000)" in line]
+    assert len(failed) == 1 and "record.jsonl" in failed[0]

@@ -6,12 +6,12 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tunesmith.training.trackers import Tracker
+from tunesmith.training.trackers import Trackers
 
 Line = dict[str, Any]
 
@@ -26,9 +26,9 @@ class Record:
     """
 
     def __init__(
-        self, path: Path | None, trackers: Sequence[Tracker] = (), on_step: Callable[[Line], None] | None = None
+        self, path: Path | None, trackers: Trackers | None = None, on_step: Callable[[Line], None] | None = None
     ) -> None:
-        self.trackers = trackers
+        self.trackers = trackers or Trackers()
         self.on_step = on_step
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | BINARY, 0o644) if path is not None else None
         self._path = path
@@ -41,8 +41,8 @@ class Record:
         self._flush()
         numbers = {**line, **{f"held_out/{name}": value for name, value in line.get("evaluation", {}).items()}}
         numbers = {name: float(value) for name, value in numbers.items() if isinstance(value, int | float) and name != "step"}
-        for tracker in self.trackers if numbers else ():
-            tracker.log(numbers, line["step"])
+        if numbers:
+            self.trackers.log(numbers, line["step"])
         if self.on_step is not None and "loss" in line and "event" not in line:
             self.on_step(line)
 
@@ -76,8 +76,7 @@ class Record:
 
     def close(self) -> None:
         """Closes the file and the trackers."""
-        for tracker in self.trackers:
-            tracker.finish()
+        self.trackers.finish()
         if self._handle is not None:
             os.close(self._handle)
 

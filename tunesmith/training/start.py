@@ -27,7 +27,7 @@ from tunesmith.training.save import Saver, sweep
 from tunesmith.training.settle import fill, started_with
 from tunesmith.training.signals import StopSignal
 from tunesmith.training.state import State, base_fingerprint, identity, seed_everything, write
-from tunesmith.training.trackers import TRACKERS
+from tunesmith.training.trackers import Trackers
 from tunesmith.training.watch import Watch
 from tunesmith.words import say
 
@@ -106,9 +106,8 @@ def _run(ready: Ready, folder: RunFolder, told: Told, *, resume: bool, plan: str
             stack.enter_context(folder.held())
             _open_folder(ready, folder, plan=plan, resume=resume)
         device.barrier()
-        trackers = [TRACKERS.make(config) for config in work.run.track] if device.main else []
-        for tracker in trackers:
-            tracker.start(folder.path, work.run.model_dump(mode="json"))
+        trackers = Trackers(work.run.track if device.main else (), told.tell)
+        trackers.start(folder.path, work.run.model_dump(mode="json"))
         record = Record(folder.record if device.main else None, trackers, on_step if device.main else None)
         stack.callback(record.close)
         _train(ready, folder, record, told, resume=resume)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from tunesmith.errors import Problem
 from tunesmith.spec import TRACKERS, Spec
 from tunesmith.words import say
 
-__all__ = ["TRACKERS", "Tracker", "missing_packages"]
+__all__ = ["TRACKERS", "Tracker", "Trackers", "missing_packages"]
 
 
 class Tracker:
@@ -37,6 +37,35 @@ class Tracker:
 
     def finish(self) -> None:
         """Closes the run."""
+
+
+class Trackers:
+    """All trackers of a run. One that fails is told and left: the record has its numbers, and training goes on."""
+
+    def __init__(self, configs: Sequence[Any] = (), tell: Callable[[str], None] = print) -> None:
+        self.running: list[Tracker] = [TRACKERS.make(config) for config in configs]
+        self.tell = tell
+
+    def start(self, folder: Path, settings: dict[str, Any]) -> None:
+        """Opens the run in each."""
+        self._each(lambda tracker: tracker.start(folder, settings))
+
+    def log(self, numbers: dict[str, float], step: int) -> None:
+        """Sends one step's numbers to each."""
+        self._each(lambda tracker: tracker.log(numbers, step))
+
+    def finish(self) -> None:
+        """Closes the run in each."""
+        self._each(lambda tracker: tracker.finish())
+
+    def _each(self, call: Callable[[Tracker], None]) -> None:
+        for tracker in tuple(self.running):
+            try:
+                call(tracker)
+            except Exception as error:  # somebody else's program, at somebody else's server: it may raise anything
+                self.running.remove(tracker)
+                told = f"{type(error).__name__}: {error}".split("\n")[0][:300].rstrip(".")
+                self.tell(say("train.tracker_failed", name=tracker.name, error=told))
 
 
 def missing_packages(configs: Sequence[Any]) -> list[Problem]:
