@@ -86,7 +86,14 @@ def test_ranges(monkeypatch: pytest.MonkeyPatch, versions: dict[str, str], state
     ("cuda", "driver", "hidden", "text", "command"),
     [
         (None, "580.10", None, "was built for the CPU only", "pip install --force-reinstall 'torch>="),
-        ("13.0", "535.104", None, "the driver 535.104 is too old for CUDA 13.0; it must be 580 or newer", "nvidia-smi"),
+        (
+            "13.0",
+            "535.104",
+            None,
+            "the driver 535.104 is too old for CUDA 13.0; it must be 580 or newer",
+            "pip install 'torch>=2.6,<2.9'",
+        ),
+        ("13.0", "470.57", None, "the driver 470.57 is too old for CUDA 13.0; it must be 580 or newer", "nvidia-smi"),
         ("12.6", "535.104", "", "CUDA_VISIBLE_DEVICES= hides the card", "unset CUDA_VISIBLE_DEVICES"),
         ("12.6", "535.104", None, "in a container: was it started with the GPU?", "torch.cuda.init()"),
     ],
@@ -157,3 +164,8 @@ def test_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: SimpleNamespace(free=10**9))
     disk = named(list(doctor._machine(tmp_path / "not" / "yet")), "disk")
     assert (disk.state, disk.text) == ("fault", "less than 2 GB are free; a run with checkpoints may not fit")
+    assert disk.command == f"{sys.executable} -m pip cache purge"
+    monkeypatch.setattr(doctor.os, "access", lambda *_: False)
+    found = list(doctor._machine(tmp_path / "not yet"))
+    assert named(found, "disk").text == "cannot be written to" and str(tmp_path) in named(found, "disk").command
+    assert "TUNESMITH_CACHE=" in named(found, "cache").command and "…" not in named(found, "cache").command

@@ -188,6 +188,8 @@ def test_an_objective_in_a_file_of_ones_own(tmp_path: Path, monkeypatch: pytest.
     assert problems(SMALLEST | {"objective": "./absent.py"})["objective"].endswith("absent.py': there is no such file")
     (tmp_path / "bad.py").write_text("def (", encoding="utf-8")
     assert "does not load: SyntaxError" in problems(SMALLEST | {"objective": "./bad.py"})["objective"]
+    (tmp_path / "wrong.py").write_text("absent_name + 1", encoding="utf-8")
+    assert "does not load: NameError" in problems(SMALLEST | {"objective": "./wrong.py"})["objective"]
     (tmp_path / "empty.py").write_text("", encoding="utf-8")
     assert problems(SMALLEST | {"objective": "./empty.py"})["objective"].endswith(
         "registers no class; put @OBJECTIVES.register above it"

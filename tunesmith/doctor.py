@@ -8,6 +8,7 @@ import locale
 import os
 import platform
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -28,6 +29,8 @@ HUB_VARIABLES = ("HF_ENDPOINT", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HT
 
 # The oldest driver that runs each major CUDA release on Linux.
 DRIVERS = {11: 450, 12: 525, 13: 580}
+CUDA_12 = "'torch>=2.6,<2.9'"
+"""Releases of torch whose wheels are built for CUDA 12."""
 
 Probe = Callable[[list[str]], "str | None"]
 
@@ -79,7 +82,13 @@ def _numbers(version: str) -> tuple[int, ...]:
 def _python() -> Iterator[Finding]:
     value = f"{platform.python_version()} · {platform.platform(terse=True)} {platform.machine()}"
     old = sys.version_info < (3, 10)
-    yield Finding("python", value, "fault" if old else "ok", say("doctor.python_old") if old else "")
+    yield Finding(
+        "python",
+        value,
+        "fault" if old else "ok",
+        say("doctor.python_old") if old else "",
+        "python3.12 -m venv .venv" if old else "",
+    )
     yield Finding("tunesmith", _version("tunesmith") or say("doctor.from_source"))
     if importlib.util.find_spec("pip") is None:
         yield Finding("pip", "-", "note", say("doctor.no_pip"), f"{sys.executable} -m ensurepip")
@@ -156,7 +165,9 @@ def _why_not(cuda: str | None, driver: str) -> Finding:
         return Finding("gpu", "-", "fault", say("doctor.cpu_build"), _reinstall())
     needed = DRIVERS.get(_numbers(cuda)[0], max(DRIVERS.values()))
     if _numbers(driver)[0] < needed:
-        return Finding("gpu", "-", "fault", say("doctor.old_driver", driver=driver, cuda=cuda, needed=needed), "nvidia-smi")
+        enough = DRIVERS[12] <= _numbers(driver)[0]
+        command = f"{sys.executable} -m pip install {CUDA_12}" if enough else "nvidia-smi"
+        return Finding("gpu", "-", "fault", say("doctor.old_driver", driver=driver, cuda=cuda, needed=needed), command)
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
     if hidden is not None:
         text = say("doctor.hidden", value=hidden)
@@ -183,10 +194,13 @@ def _machine(folder: Path) -> Iterator[Finding]:
         free_gb = shutil.disk_usage(there).free / 1e9
         value = f"{place} · {say('doctor.free', free=f'{free_gb:.1f}')}"
         if not os.access(there, os.W_OK):
-            command = "export TUNESMITH_CACHE=…" if name == "cache" else ""
+            own, windows = Path.home() / "tunesmith-cache", os.name == "nt"
+            command = f'icacls "{there}" /grant "%USERNAME%":M' if windows else f"sudo chown -R $USER {shlex.quote(str(there))}"
+            if name == "cache":
+                command = f"set TUNESMITH_CACHE={own}" if windows else f"export TUNESMITH_CACHE={shlex.quote(str(own))}"
             yield Finding(name, value, "fault", say("doctor.unwritable"), command)
         elif free_gb < 2:
-            yield Finding(name, value, "fault", say("doctor.little_disk"), f"du -sh {cache}")
+            yield Finding(name, value, "fault", say("doctor.little_disk"), f"{sys.executable} -m pip cache purge")
         else:
             yield Finding(name, value)
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+FAULTS = (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError, LookupError, ArithmeticError, RuntimeError)
+"""What a Python file of the user's raises where it is broken."""
+
 
 @dataclass(frozen=True)
 class Problem:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tunesmith.errors import Problem, SpecError
+from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.run import Resolved, read_run
 from tunesmith.spec import closest
 from tunesmith.words import say
@@ -199,8 +199,13 @@ class RunFolder:
         return say("cli.next_step" if proof else "cli.next_without_proof", folder=self.path)
 
     def read(self, path: Path) -> Any:
-        """A JSON file of the run; None where it is not there."""
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        """A JSON file of the run; None where it is not there, DataError where it is damaged."""
+        if not path.is_file():
+            return None
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise DataError(Problem(str(path), say("spec.damaged_json", error=error))) from None
 
     def steps(self) -> list[dict[str, Any]]:
         """The record's lines; a last line that a crash cut short is left out."""

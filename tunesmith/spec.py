@@ -18,7 +18,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model
 from pydantic_core import PydanticCustomError
 
-from tunesmith.errors import Problem, SpecError
+from tunesmith.errors import FAULTS, Problem, SpecError
 from tunesmith.peers import METHODS_HERE
 from tunesmith.words import say
 
@@ -119,7 +119,7 @@ class Family:
         self._file = path
         try:
             spec.loader.exec_module(importlib.util.module_from_spec(spec))
-        except (SyntaxError, ImportError) as error:
+        except FAULTS as error:
             raise SpecError(say("spec.broken_plugin_file", kind=self.called, name=repr(name), error=repr(error))) from None
         finally:
             self._file = None

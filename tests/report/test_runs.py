@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from tests.report.folders import bare, full, proof, steps, write, write_lines
 from tunesmith import words
-from tunesmith.errors import SpecError
+from tunesmith.errors import DataError, SpecError
 from tunesmith.folder import RunFolder
 from tunesmith.report.runs import lines, runs
 
@@ -131,3 +131,11 @@ def test_no_folder_and_no_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(SpecError, match="there is no such folder; name the folder that holds your runs"):
         runs(tmp_path / "missing")
     assert lines(runs(tmp_path)) == ["no runs here (a run is a folder with a run.yaml)"]
+
+
+def test_a_damaged_file_is_named_with_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "_chosen", "en")
+    run = full(tmp_path / "run")
+    run.proof.write_text('{"verdict": "impr', encoding="utf-8")
+    with pytest.raises(DataError, match=r"run/proof\.json: this file of the run is damaged \(.*\); take it away"):
+        runs(tmp_path)
