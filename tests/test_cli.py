@@ -153,7 +153,7 @@ def test_train(trained: tuple[Terminal, Done]):
         assert (terminal.cwd / "run" / name).is_file(), name
     assert "train.learning_rate" in (terminal.cwd / "run/plan.txt").read_text(encoding="utf-8")
     again = terminal("train", "settings.yaml", "--lang", "en")
-    assert again.code == 2 and "out: run already holds a run; choose another folder" in again.error
+    assert again.code == 2 and "out: run already holds a finished run; choose another folder" in again.error
     assert (
         "is a folder; to continue the run in it: tunesmith train run --resume" in terminal("train", "run", "--lang", "en").error
     )

@@ -79,7 +79,7 @@ def test_the_reason_of_the_batch_is_true_where_the_steps_are_given(tiny_llama: P
 
 def test_a_number_of_one_has_its_own_word(tiny_llama: Path, rows: Path, tmp_path: Path):
     made = plan(tiny_llama, rows, tmp_path / "run", train={"epochs": 1, "steps": 1})
-    assert any("only 1 optimizer step: too few" in text for text in made.warnings)
+    assert any("only 1 optimizer step, as train.steps says: too few" in text for text in made.warnings)
     assert "for 1 epoch would make" in made.resolved.origins["train.batch"].reason
 
 

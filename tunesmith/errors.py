@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tunesmith.words import say
+
 FAULTS = (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError, LookupError, ArithmeticError, RuntimeError)
 """What a Python file of the user's raises where it is broken."""
 
@@ -38,7 +40,7 @@ class TunesmithError(Exception):
     def __str__(self) -> str:
         if len(self.problems) == 1:
             return str(self.problems[0])
-        return "\n".join([f"{len(self.problems)} problems:", *(f"  {p}" for p in self.problems)])
+        return "\n".join([say("spec.problems", count=len(self.problems)), *(f"  {p}" for p in self.problems)])
 
 
 class SpecError(TunesmithError):

@@ -190,6 +190,8 @@ class RunFolder:
             return wrong
         if self.busy:
             return say("spec.folder_busy")
+        if (self.model / "tunesmith.json").is_file():
+            return say("plan.out_finished", out=self.path)
         held = (self.run_yaml, self.record, self.checkpoints, self.model)
         return say("plan.out_taken", out=self.path) if any(path.exists() for path in held) else None
 

@@ -144,8 +144,9 @@ NEEDLESS: dict[str, str] = {
     for reason, keys in {
         "template": "template chat_template chat_template_jinja",
         "verb": "do_train do_eval do_predict predict_with_generate eval_strategy evaluation_strategy save_strategy "
-        "load_best_model_at_end logging_strategy val_split overwrite_output_dir "
-        "add_version create_checkpoint_symlink save_only_model",
+        "logging_strategy val_split add_version create_checkpoint_symlink save_only_model",
+        "best": "load_best_model_at_end",
+        "overwrite": "overwrite_output_dir",
         "record": "logging_steps logging_first_step logging_dir plot_loss include_num_input_tokens_seen run_name",
         "packing": "packing neat_packing sample_packing eval_sample_packing pad_to_sequence_len group_by_length padding_free "
         "packing_strategy use_liger_kernel enable_liger_kernel remove_unused_columns",

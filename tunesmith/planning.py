@@ -249,7 +249,7 @@ def _rows(making: _Making, prepared: Prepared) -> None:
     if prepared.watch and prepared.objective.head == "language" and chosen_among_options(making.run):
         making.attempt(lambda: options_task(making.run, prepared))
     if steps < FEWEST_STEPS:
-        making.warnings.append(say("plan.warn_few_steps", steps=steps, least=FEWEST_STEPS))
+        making.warnings.append(say(f"plan.few_{'given' if making.run.train.steps else 'steps'}", steps=steps, least=FEWEST_STEPS))
 
 
 def _room(making: _Making, form: estimate.Shape, device: Device, prepared: Prepared | None) -> None:

@@ -115,6 +115,15 @@ def test_shots_are_training_rows_of_every_label_and_no_held_out_row(label_run, p
     assert not asked & {row["instruction"] for row in shown}
 
 
+def test_examples_that_do_not_fit_are_told(label_run):
+    words.use("en")
+    few = verbs.prove(label_run, items=20, shots=200)
+    shown = len(few.to_json()["shots"])
+    assert 0 < shown < 200
+    assert any(line.startswith(f"Of the 200 examples that the base was to be shown, {shown} were") for line in few.lines())
+    assert not any("that the base was to be shown" in line for line in verbs.prove(label_run, items=20, shots=2).lines())
+
+
 def test_few_shot_tokens_are_scored_like_plain_ones(label_run, proof):
     for item in lines_of(label_run):
         assert item["nll"]["few_shot"][1] == item["nll"]["base"][1] == item["nll"]["tuned"][1]

@@ -105,7 +105,7 @@ def test_a_folder_that_holds_a_run_is_not_touched(straight, tiny_llama, prepared
     before = {path: path.stat().st_mtime_ns for path in straight.path.rglob("*")}
     with pytest.raises(SpecError) as caught:
         trained(straight.path, tiny_llama, prepared)
-    told = f"already holds a run; choose another folder, or continue that one: tunesmith train {straight.path} --resume"
+    told = f"already holds a finished run; choose another folder, or go on from its model with: model={straight.path} out=ANOTHER"
     assert str(caught.value) == f"out: {straight.path} {told}"
     assert {path: path.stat().st_mtime_ns for path in straight.path.rglob("*")} == before
 

@@ -182,6 +182,8 @@ def _notes(found: dict[str, Any]) -> list[str]:
         test = {key: compared[key] for key in ("only_tuned_right", "only_other_right")}
         lines.append(say("prove.mcnemar", p=f"{compared['p']:.2g}", rival=say(f"report.rival_{rival_of(found)}"), **test))
     lines += [say("prove.rival_stands", rival=say(f"prove.{rival}", shots=len(found["shots"]))) for rival in unbeaten(found)]
+    if found.get("shots_wanted", 0) > len(found["shots"]):
+        lines.append(say("prove.fewer_shots", wanted=found["shots_wanted"], shown=len(found["shots"])))
     if "base" not in found["contenders"]:
         lines.append(say("classes.no_base"))
     if found["stopped"]:

@@ -24,7 +24,7 @@ class Shown:
         self._task: Any = None
         self._phase = ""
         self._told = 0.0
-        self._began = 0.0
+        self._began, self._from = 0.0, 0
 
     def __enter__(self) -> Shown:
         if self.console.is_terminal:
@@ -45,7 +45,7 @@ class Shown:
         """Where ``phase`` stands."""
         changed, self._phase = phase != self._phase, phase
         if changed:
-            self._began = time.monotonic()
+            self._began, self._from = time.monotonic(), done
         if self._bar is not None:
             if changed:
                 if self._task is not None:
@@ -58,6 +58,7 @@ class Shown:
             self.tell(f"{phase} {of}  {detail}{self._left(done, total)}".rstrip())
 
     def _left(self, done: int, total: int) -> str:
-        spent = time.monotonic() - self._began
-        seconds = f"{spent / done * (total - done):.0f}" if 0 < done < total and spent > 1 else ""
+        # What was done before this phase began, of a resumed run, took none of its time.
+        spent, own = time.monotonic() - self._began, done - self._from
+        seconds = f"{spent / own * (total - done):.0f}" if own > 0 and done < total and spent > 1 else ""
         return say("train.left", seconds=seconds) if seconds else ""

@@ -1,0 +1,25 @@
+"""What is told of a run on the way."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from tunesmith import words
+from tunesmith.training import progress
+
+
+def test_the_time_left_counts_what_this_process_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "_chosen", "en")
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    out = io.StringIO()
+    shown = progress.Shown(Console(file=out, width=200))
+    # Resumed after 14 of 30 steps; each takes 10 seconds.
+    for step in range(15, 18):
+        shown("training", step, 30)
+        now[0] += 10
+    told = out.getvalue().splitlines()
+    assert [line.partition("30")[2].strip() for line in told] == ["", "140 s left", "130 s left"]
