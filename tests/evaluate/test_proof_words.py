@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,10 @@ def test_enough_rows_say_what_they_could_show_and_more_rows_are_needed(tmp_path:
     text = "\n".join(proof.lines())
     assert proof.verdict == "not shown" and all(part in text for part in HARD)
     assert proof.to_json()["items_needed"] > 40
+    told_page = verdict(proof.to_json(), Say("en")).detail
+    assert all(re.search(r"a difference of about [\d.]+ points or more", one) for one in (text, told_page)), (
+        "a share has its unit"
+    )
     same = told(tmp_path / "same", {"length": [True] * 30, "tuned": [True] * 30}, against="length")
     assert "size measured" not in "\n".join(same.lines())
 

@@ -81,7 +81,7 @@ def test_other_verdicts_say_so(tmp_path: Path, word: str, sentence: str) -> None
     write(folder.proof, proof(word))
     text = read(folder).text
     assert sentence in text and "Improved." not in text
-    assert ("With 240 rows a difference of about 4.3 or more would be shown" in text) == (word == "not shown")
+    assert ("With 240 rows a difference of about 4.3 points or more would be shown" in text) == (word == "not shown")
 
 
 def test_ledger_bar_adds_up_to_all_rows(tmp_path: Path) -> None:

@@ -86,13 +86,15 @@ def unbeaten(found: Mapping[str, Any]) -> list[str]:
 
 
 def would_show(found: Mapping[str, Any], effect: str, speak: Callable[..., str]) -> list[str]:
-    """What this many items could show, where nothing was shown; of too few, only that. ``effect`` is the difference in words."""
+    """What this many items could show, where nothing was shown; of too few, only that. ``effect`` is that difference."""
     if found["items"] < FEWEST:
         return [speak("prove.too_few", items=found["items"], fewest=FEWEST)]
     smallest = found["differences"][rival_of(found)][found["primary"]]["smallest_effect"]
     if found["verdict"] != "not shown" or not smallest:
         return []
-    return [speak("prove.smallest", items=found["items"], effect=effect)]
+    # A difference of two shares is in points, not in percent.
+    unit = speak("report.points") if metric(found["primary"]).right_or_wrong else ""
+    return [speak("prove.smallest", items=found["items"], effect=effect.removesuffix(" %"), unit=unit)]
 
 
 def metric_name(name: str) -> str:
@@ -175,7 +177,7 @@ def _notes(found: dict[str, Any]) -> list[str]:
     undecided = found["items"] >= FEWEST and found["verdict"] == "not shown"
     if undecided and None not in (compared["low"], compared["high"]) and not compared["low"] <= 0 <= compared["high"]:
         lines.append(say("prove.few_changed", fewest=DISCORDANT))
-    lines += would_show(found, shown(name, compared["smallest_effect"]).removesuffix(" %"), say)
+    lines += would_show(found, shown(name, compared["smallest_effect"]), say)
     if undecided and (compared["items_needed"] or 0) > found["items"]:
         lines.append(say("prove.needed", needed=compared["items_needed"]))
     if "p" in compared:

@@ -83,7 +83,7 @@ def verdict(proof: Mapping[str, Any], say: Say) -> Verdict:
     unit = say("report.points") if metric(name).right_or_wrong else ""
     detail = [say("report.verdict_interval", difference=difference, low=low, high=high, unit=unit)]
     if word == "open":
-        detail += would_show(proof, number(name, compared["smallest_effect"]).removesuffix(" %"), say)
+        detail += would_show(proof, number(name, compared["smallest_effect"]), say)
     return Verdict(word, sentence, " ".join(detail))
 
 
