@@ -100,6 +100,9 @@ def test_settings_show_origin_and_reason(tmp_path: Path) -> None:
     assert "train.batch null derived: 16 rows a step; the set has 600" in text
     assert "train.learning_rate null derived: 5e-4: lora's own # default" in text
     assert "train.machine.device auto" in text
+    given = bare(tmp_path / "given", data={"path": "questions.tsv", "held_out": 40, "system": "7.0"})
+    text = read(given).text
+    assert "data.held_out 40 given" in text and "data.system '7.0' given" in text
 
 
 def test_questions_and_events(tmp_path: Path) -> None:
@@ -113,6 +116,46 @@ def test_samples_follow_the_rule(tmp_path: Path) -> None:
     kinds = [value.split()[1] for name, value in page.attributes if name == "class" and value.startswith("tag ")]
     assert kinds == ["gain"] * 3 + ["regression"] * 3 + ["even"] * 4
     assert "worst regression questions.tsv:6 What does NASA stand for ? reference ABBR" in page.text
+
+
+def test_as_many_answers_are_named_as_there_are_and_whose_they_are(tmp_path: Path) -> None:
+    folder, found = full(tmp_path / "trec"), proof()
+    text = read(folder).text
+    assert "10 answers: base and tuned Chosen by a rule" in text
+    assert "at most three of the largest gains in accuracy (here 3) and at most three of the worst regressions (here 3)" in text
+    for part in ("contenders", "differences"):
+        found[part].pop("base")
+    write(folder.proof, found | {"against": "tfidf"})
+    rows = [
+        row | {part: {"tfidf": row[part]["base"], "tuned": row[part]["tuned"]} for part in ("predictions", "choices", "scores")}
+        for row in items(6)[3:]
+    ]
+    write_lines(folder.items, rows)
+    text = read(folder).text
+    assert "3 answers: TF-IDF + logistic regression and tuned" in text and "base and tuned" not in text
+    assert "gains in accuracy (here 2)" in text and "regressions (here 1)" in text and "the rest (here 0)" in text
+    write_lines(folder.items, rows[:1])
+    assert "1 answer: TF-IDF" in read(folder).text
+    assert "1 条回答：TF-IDF + 逻辑回归与微调后" in read(folder, "zh").text
+
+
+def test_a_row_that_is_learned_as_a_whole_has_no_tokens_of_its_own_to_train(tmp_path: Path) -> None:
+    folder = full(tmp_path / "trec")
+    assert "14,380 tokens trained on, of 182,031 in the rows" in read(folder).text
+    write(folder.ledger, (folder.read(folder.ledger) or {}) | {"tokens": {"total": 8548, "scored": 0, "lost": 0}})
+    text = read(folder).text
+    assert "8,548 tokens in the rows to train on; each row is learned as a whole" in text and "tokens trained on" not in text
+
+
+@pytest.mark.parametrize(
+    ("objective", "title"),
+    [("classify", "Accuracy"), ("kto", "Accuracy"), ("dpo", "Pairs told right"), ("reward", "Pairs told right")],
+)
+def test_the_curve_of_accuracy_is_named_after_what_is_told_right(tmp_path: Path, objective: str, title: str) -> None:
+    folder = bare(tmp_path / "run", objective=objective)
+    write_lines(folder.record, [{"step": n, "loss": 1.0, "accuracy": n / 4} for n in range(1, 4)])
+    text = read(folder).text
+    assert [name for name in ("Accuracy", "Pairs told right") if name in text] == [title]
 
 
 def test_nothing_in_an_answer_can_act_or_load(tmp_path: Path) -> None:
@@ -138,7 +181,7 @@ def test_absent_parts_name_the_command_that_adds_them(tmp_path: Path) -> None:
     assert f"There is no proof yet that tuning helped. This adds it: tunesmith prove {place}" in text
     assert f"This prints what becomes of every row: tunesmith check {place}/run.yaml" in text
     assert "No step has been recorded yet" in text and "No questions of your own were asked" in text
-    assert "Ten answers" not in text
+    assert "answers: " not in text
     assert not folder.loss_curve.exists()
 
 

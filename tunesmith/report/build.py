@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import shlex
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from tunesmith import words
 from tunesmith.errors import DiskError, Problem
 from tunesmith.evaluate.judge import metric
 from tunesmith.evaluate.proof import rival_of, which_model
+from tunesmith.examples import Preference
 from tunesmith.folder import RunFolder, write_whole
 from tunesmith.report.asked import asked
 from tunesmith.report.charts import short
@@ -23,6 +25,7 @@ from tunesmith.report.samples import choose, read_items
 from tunesmith.report.settings import settings
 from tunesmith.report.verdict import contenders, intervals, metric_name, metrics, name_of, number, standing, verdict
 from tunesmith.run import Run
+from tunesmith.spec import OBJECTIVES
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -54,6 +57,7 @@ def page(folder: RunFolder, run: Run, say: Say) -> str:
     templates.filters["count"] = lambda value: f"{value:,}"
     templates.filters["short"] = short
     templates.globals["say"] = lambda key, **values: say(f"report.{key}", **values)
+    pairs = issubclass(OBJECTIVES.get(run.objective.name).eats, Preference)
     name, trained = shlex.quote(str(folder.path)), trained_with(folder)
     contents = {
         "name": folder.path.resolve().name,
@@ -64,7 +68,7 @@ def page(folder: RunFolder, run: Run, say: Say) -> str:
         "ledger": _ledger(folder, say),
         "proof": _proof(folder, say),
         "settings": settings(folder.run_yaml.read_text(encoding="utf-8")),
-        "curves": curves(folder.steps(), say),
+        "curves": curves(folder.steps(), say, pairs=pairs),
         "events": events(folder.steps(), say),
         "questions": asked(folder.questions.read_text(encoding="utf-8")) if folder.questions.is_file() else [],
         "versions": versions(trained),
@@ -109,6 +113,7 @@ def _proof(folder: RunFolder, say: Say) -> dict[str, Any] | None:
     ]
     rival = rival_of(proof)
     samples = choose(read_items(folder.items), primary, rival)
+    kinds = Counter(one.kind for one in samples)
     return {
         "verdict": verdict(proof, say),
         "standing": standing(proof, say),
@@ -120,6 +125,7 @@ def _proof(folder: RunFolder, say: Say) -> dict[str, Any] | None:
         "intervals": [(metric_name(name, say), found) for name in columns if (found := intervals(proof, name, say))],
         "stopped": {name_of(who, proof, say): f"{share * 100:.0f} %" for who, share in (proof.get("stopped") or {}).items()},
         "samples": [(one, number(primary, one.base.score), number(primary, one.tuned.score)) for one in samples],
+        "chosen": {"gains": kinds["gain"], "regressions": kinds["regression"], "even": kinds["even"]},
         "wrote": bool(proof.get("generation")) or "classes" in proof,
         "rival": name_of(rival, proof, say),
         "classes": [(name_of(who, proof, say), found) for who, found in class_tables(proof).items()],

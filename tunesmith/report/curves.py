@@ -39,8 +39,8 @@ def held_out(record: Sequence[Mapping[str, Any]], name: str = "loss") -> tuple[P
     return finite([(float(step), float(value)) for step, value in found if value is not None])
 
 
-def curves(record: Sequence[Mapping[str, Any]], say: Say) -> list[Curve]:
-    """Loss first, over the whole width, then what else was recorded."""
+def curves(record: Sequence[Mapping[str, Any]], say: Say, *, pairs: bool = False) -> list[Curve]:
+    """Loss first, over the whole width, then what else was recorded; accuracy over ``pairs`` tells two answers apart."""
     train, watch = points(record, "loss"), held_out(record)
     lines = []
     if train:
@@ -67,7 +67,7 @@ def curves(record: Sequence[Mapping[str, Any]], say: Say) -> list[Curve]:
         )
         drawn = [one for one in both if one.points]
         if drawn:
-            title = say(f"report.{name}")
+            title = say("report.pair_accuracy" if pairs and name == "accuracy" else f"report.{name}")
             found.append(
                 Curve(title, line_chart(drawn, label=title, x_label=step), tuple((one.style, one.name) for one in drawn))
             )

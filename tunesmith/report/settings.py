@@ -8,11 +8,13 @@ from dataclasses import dataclass
 # ``Resolved.dump`` writes these; a value that was given has no comment.
 NOTE = re.compile(r"  # (default|derived)(?:: (.*))?$")
 LINE = re.compile(r"^( *)([^\s:]+):(?: (.*))?$")
+WHOLE = re.compile(r"(-?\d+)\.0")
+"""A whole number as YAML writes a float; a text that looks like one stands in quotes."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One value: its dotted path, the value as written, where it comes from and why."""
+    """One value: its dotted path, the value as written (40.0 as 40), where it comes from and why."""
 
     path: str
     value: str
@@ -42,5 +44,6 @@ def settings(run_yaml: str) -> list[Setting]:
             parents.append((indent, key))
         else:
             origin, reason = (note[1], note[2] or "") if note else ("given", "")
-            found.append(Setting(path, value, origin, reason))
+            whole = WHOLE.fullmatch(value)
+            found.append(Setting(path, whole[1] if whole else value, origin, reason))
     return found
