@@ -18,3 +18,7 @@ def __getattr__(name: str) -> Any:
 
         return vars(verbs)[name]
     raise AttributeError(f"module 'tunesmith' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

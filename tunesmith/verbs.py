@@ -35,11 +35,9 @@ Overrides = Sequence[str] | Mapping[str, Any]
 
 def settings_of(settings: Settings, overrides: Overrides = ()) -> Run:
     """A validated Run from a YAML file, a mapping or a Run; a peer's settings are answered with ours."""
-    if isinstance(settings, Run):
-        settings = settings.model_dump(exclude_unset=True)
     if isinstance(settings, str | Path) and Path(settings).is_dir():
         raise SpecError(Problem(str(settings), say("cli.is_folder", folder=settings)))
-    plain = read_settings(settings) if isinstance(settings, str | Path) else settings
+    plain = _plain(settings)
     if "stages" in plain:
         raise SpecError(Problem("stages", say("stages.for_rlhf")))
     peer = peer_of(plain)
@@ -54,8 +52,7 @@ def check(settings: Settings, overrides: Overrides = (), *, progress: Shown | No
     from tunesmith.models.hub import folder_of
     from tunesmith.models.load import load_tokenizer
 
-    plain = read_settings(settings) if isinstance(settings, str | Path) else settings
-    plain = plain.model_dump(exclude_unset=True) if isinstance(plain, Run) else plain
+    plain = _plain(settings)
     # Neither is needed to look at data; the starter's tokenizer counts tokens as well as another's.
     run = settings_of({"model": "starter", "out": "runs/check", **plain}, overrides)
     _speak(run)
@@ -128,7 +125,7 @@ def rlhf(
     """
     from tunesmith.stages import go, stages_of
 
-    plain = read_settings(settings) if isinstance(settings, str | Path) else settings
+    plain = _plain(settings)
     peer = peer_of(plain)
     if peer is not None:
         raise SpecError(translate(plain, peer).text())
@@ -226,6 +223,17 @@ def _folder(run: AnyRun) -> RunFolder:
     folder = run if isinstance(run, RunFolder) else RunFolder(Path(run))
     folder.resolved()
     return folder
+
+
+def _plain(settings: Settings) -> Mapping[str, Any]:
+    """The settings as they were given, not yet validated; SpecError where they are none."""
+    if isinstance(settings, str | Path):
+        return read_settings(settings)
+    if isinstance(settings, Run):
+        return settings.model_dump(exclude_unset=True)
+    if not isinstance(settings, Mapping):
+        raise SpecError(Problem("settings", say("spec.not_settings", kind=type(settings).__name__)))
+    return settings
 
 
 def _speak(run: Run) -> None:

@@ -1,0 +1,34 @@
+"""Python's side of the verbs: what the package shows, and what is said of settings that are none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tunesmith as ts
+from tunesmith import words
+from tunesmith.errors import SpecError
+
+
+def test_the_package_shows_its_names():
+    assert dir(ts) == sorted(ts.__all__)
+    assert all(getattr(ts, name) for name in dir(ts))
+
+
+@pytest.mark.parametrize("verb", ["check", "plan", "train", "rlhf", "tournament", "generate"])
+@pytest.mark.parametrize("settings", [None, ["model=x"], 3], ids=str)
+def test_settings_that_are_none_are_told(verb: str, settings: Any):
+    words.use("en")
+    with pytest.raises(SpecError, match=r'^settings: .*{"model": …, .* path of a YAML file') as caught:
+        getattr(ts, verb)(settings)
+    assert str(caught.value).endswith(f"got a {type(settings).__name__}")
+
+
+def test_a_path_is_taken_as_a_path_and_as_a_text(tmp_path: Path):
+    words.use("en")
+    (tmp_path / "run.yaml").write_text("model: x\nout: y\n", encoding="utf-8")
+    for path in (tmp_path / "run.yaml", str(tmp_path / "run.yaml")):
+        with pytest.raises(SpecError, match="data: is required"):
+            ts.plan(path)
