@@ -190,6 +190,11 @@ def test_what_does_not_fit_is_said_before_anything_runs(single: RunFolder, model
         Session(single)
     with pytest.raises(DataError, match=r"holds no text to judge\. The row has the columns text"):
         verbs.predict(single, [{"text": " "}])
+    with pytest.raises(
+        DataError, match="The row has the columns foo; it needs those of the training file, without the label: text"
+    ):
+        verbs.predict(single, [{"foo": "red"}])
+    assert verbs.predict(single, []) == []
     plan = verbs.plan({
         "model": str(models["bert"]), "data": {"path": str(single.path.parent / "rows.json"), "system": "x", "too_long": "split"},
         "objective": "classify", "out": str(tmp_path / "x"), "train": {"keep": {"best_by": "bleu"}},

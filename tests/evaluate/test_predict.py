@@ -10,9 +10,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from evaluate.conftest import labelled, trained
 from tunesmith import verbs, words
-from tunesmith.errors import DataError
+from tunesmith.errors import DataError, SpecError
+from tunesmith.evaluate.asked_rows import needed
 from tunesmith.evaluate.predict import Predictor
 from tunesmith.export.merge import export
+from tunesmith.run import Data
 
 ASKED = ["xyz red uvw zzz", "two", "vvv cow", "a blue zzz xyz uvw xyz uvw", "dog dog"]
 
@@ -101,11 +103,60 @@ def test_rows_without_a_question_are_all_named_before_any_is_answered(label_run)
     assert lines[0] == "3 problems:"
     assert lines[1].strip().startswith("2: asks nothing: the question is missing or empty. The row has the columns text")
     assert "The row has the columns text;" in lines[1], "not those that a reader fills in"
+    assert lines[1].endswith("without the answer: instruction, input"), "as the file has them"
     assert lines[2].strip().startswith("3: asks nothing") and lines[3].strip().startswith("4:instruction:")
 
 
 def test_no_rows_give_no_rows(label_run):
     assert verbs.predict(label_run, []) == []
+
+
+def test_rows_that_fail_alike_are_told_once(label_run):
+    words.use("en")
+    bad = [{"foo": str(n)} for n in range(60)]
+    with pytest.raises(DataError) as caught:
+        verbs.predict(label_run, [{"instruction": "red"}, *bad])
+    told = str(caught.value)
+    assert "\n" not in told and told.startswith("2: asks nothing")
+    assert told.endswith(": instruction, input (the same in 59 more rows: 3, 4, 5, …)")
+    with pytest.raises(DataError) as caught:
+        verbs.predict(label_run, [*bad, {"instruction": " "}])
+    assert len(str(caught.value).splitlines()) == 3
+
+
+def test_the_columns_that_are_needed_are_the_files_own(text_run):
+    words.use("en")
+    with pytest.raises(DataError, match=r"without the answer: 问$"):
+        verbs.predict(text_run, [{"question text": "甘草"}])
+
+
+@pytest.mark.parametrize("rows", ["a text", ["a text"], None, {"instruction": "a"}, [{"instruction": "a"}, 3]], ids=str)
+def test_what_is_no_rows_is_answered_with_a_row_that_is(label_run, rows):
+    words.use("en")
+    with pytest.raises(SpecError, match=r'Give .*{"instruction": "…", "input": "…"}.*: the columns of the training file'):
+        verbs.load(label_run).predict(rows)
+
+
+@pytest.mark.parametrize(
+    ("reader", "columns", "read_as", "wanted"),
+    [
+        ("alpaca", ["id", "instruction", "input", "output"], {}, ["instruction", "input"]),
+        ("completion", ["n", "Frage", "Antwort"], {"question": "Frage", "answer": "Antwort"}, ["Frage"]),
+        ("messages", ["id", "dialog"], {}, ["dialog"]),
+        ("labelled", ["id", "review", "sentiment"], {}, ["review"]),
+        ("text_pair", ["sentence1", "sentence2", "score"], {}, ["sentence1", "sentence2"]),
+        ("source_target", ["document", "summary"], {}, ["document"]),
+        ("preference", ["prompt", "chosen", "rejected"], {}, ["prompt"]),
+        ("feedback", ["prompt", "completion", "label"], {}, ["prompt"]),
+        ("reasoning", ["Question", "CoT", "A"], {"question": "Question", "reasoning": "CoT", "answer": "A"}, ["Question"]),
+    ],
+)
+def test_needed_columns_leave_the_answer_out(reader, columns, read_as, wanted):
+    file = {"reader": reader, "columns": columns, "read_as": read_as}
+    assert needed(Data(path="x"), [file, file], answers=False) == [wanted]
+    if reader == "completion":
+        assert needed(Data(path="x"), [file], answers=True) == [["Frage", "Antwort"]]
+        assert needed(Data(path="x", template="{n}: {Frage}\n{Antwort}"), [file], answers=False) == [["n", "Frage"]]
 
 
 def test_several_samples_give_a_list(label_run):

@@ -83,8 +83,9 @@ def test_trained_proved_asked_and_loaded_by_sentence_transformers(
         assert "vectors of the tokens" in told and not any(word in told for word in ("logits", "likeliest", "greedy"))
         exec("\n".join(exported.load), space)  # the lines that are printed, as printed
         assert np.allclose(space["model"].encode(texts), theirs, atol=1e-5)
-    with pytest.raises(DataError, match="no text to embed"):
+    with pytest.raises(DataError, match=r"no text to embed: the row has the columns other; .*: question, positive$"):
         ts.predict(run, [{"other": "x"}])
+    assert ts.predict(run, []) == []
 
 
 def test_graded_pairs_are_proved_by_rank_correlation(shared_data: Path, tmp_path: Path) -> None:

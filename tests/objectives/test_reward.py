@@ -144,6 +144,7 @@ def test_trained_proved_asked_and_loaded_elsewhere(method: str, tiny_llama: Path
     assert both["prediction"] > both["prediction_rejected"] and alone["prediction"] == pytest.approx(both["prediction"], abs=1e-5)
     with pytest.raises(DataError, match="no answer to score"):
         predictor.predict([{"prompt": "Where is it?"}])
+    assert predictor.predict([]) == []
 
     from tunesmith.models.hub import find_model
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from tunesmith.data.turns import as_text, json_list, no_number
 
-_LABELS = ("label", "labels")
-_OTHERS = ("class", "category", "intent", "sentiment", "score", "similarity", "target", "标签", "类别", "情感", "意图")
+LABELS = ("label", "labels")
+OTHER_LABELS = ("class", "category", "intent", "sentiment", "score", "similarity", "target", "标签", "类别", "情感", "意图")
 _NUMBER = re.compile(r"[-+]?(\d+\.\d*|\.\d+)([eE][-+]?\d+)?")
 _MARKS = re.compile(r"\s*[|;；,，、]\s*")
 LONGEST_LABEL = 60
@@ -19,8 +19,8 @@ LONGEST_LABEL = 60
 
 def label_column(columns: Collection[str]) -> str | None:
     """The column that names the classes: label or labels; else the only one of the other usual names."""
-    plain = [name for name in _LABELS if name in columns]
-    others = [name for name in _OTHERS if name in columns]
+    plain = [name for name in LABELS if name in columns]
+    others = [name for name in OTHER_LABELS if name in columns]
     return plain[0] if plain else others[0] if len(others) == 1 else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from tunesmith.data.finishing import finish
 from tunesmith.data.readers import READERS, Reader
 from tunesmith.data.turns import LISTS, turn_of
 from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.evaluate.asked_rows import alike, mappings, needed
 from tunesmith.evaluate.classes import Meaning, outputs_of
 from tunesmith.evaluate.vectors import vectors_of
 from tunesmith.examples import Chat, Example, Labelled, Preference, Text, TextPair, prompt_of
@@ -24,6 +26,8 @@ from tunesmith.words import say
 
 Row = Mapping[str, Any]
 COLUMN = "prediction"
+_ROOT = re.compile(r"^[^.\[]+")
+"""The column of a place such as ``messages[3].content``."""
 
 
 class Predictor:
@@ -41,6 +45,7 @@ class Predictor:
         self.columns = _columns(self.run, ledger["files"])
         names = [self.run.data.reader] if self.run.data.reader else [file["reader"] for file in ledger["files"]]
         self.readers: list[Reader] = [READERS.get(name)() for name in dict.fromkeys(names)]
+        self.needed = needed(self.run.data, ledger["files"], answers=self.objective.gives == "scores")
 
     @property
     def names_classes(self) -> bool:
@@ -52,21 +57,23 @@ class Predictor:
     ) -> list[dict[str, Any]]:
         """The rows with ``prediction`` added (``prediction_1`` where there is one); a list of texts for several samples.
 
-        DataError with every row that cannot be read, before any is answered; ``places`` are the rows' names in it,
-        their numbers when not given.
+        DataError with every row that cannot be read, those with the same problem together, before any is answered; ``places``
+        are the rows' names in it, their numbers when not given.
         """
-        rows = [dict(row) for row in rows]
+        rows = mappings(rows, self.needed[0] if self.needed else ("text",))
+        if not rows:
+            return []
         places = places or [str(number) for number in range(1, len(rows) + 1)]
         ask, answer = self._ways()
         asked: list[Any] = []
-        problems: list[Problem] = []
+        problems: list[tuple[str, Problem]] = []
         for place, row in zip(places, rows, strict=True):
             try:
                 asked.append(ask(row))
             except DataError as error:
-                problems += [Problem(":".join(filter(None, (place, one.where))), one.text) for one in error.problems]
+                problems += [(place, one) for one in error.problems]
         if problems:
-            raise DataError(problems)
+            raise DataError(alike(problems))
         taken = {name for row in rows for name in row}
         if self.objective.gives != "answers":
             found = answer(asked, progress)
@@ -89,7 +96,7 @@ class Predictor:
         example, _ = self._example(row)
         assert isinstance(example, Labelled), "a classifier's rows are read by its own readers"
         if not example.text.strip():
-            raise DataError(Problem("", say("classes.no_row_text", columns=", ".join(row))))
+            raise self._lacking(row)
         return self.render.sequence(example.text, example.second)
 
     def _classes(self, sequences: list[Tokens], progress: Callable[[int, int], None] | None) -> list[dict[str, Any]]:
@@ -124,7 +131,7 @@ class Predictor:
             sides = [side for side in example.sides if side.turns[-1:] and side.turns[-1].content.strip()]
         finished = [chat for chat, _ in map(finish, sides) if isinstance(chat, Chat)]
         if not finished:
-            raise DataError(Problem("", say("reward.no_answer", columns=", ".join(row))))
+            raise self._lacking(row)
         tokens = [answered(chat, self.render, len(chat.turns) - 1) for chat in finished]
         return dict(zip((COLUMN, f"{COLUMN}_rejected"), tokens, strict=False))
 
@@ -141,7 +148,7 @@ class Predictor:
         assert isinstance(example, TextPair), "rows of a model of embeddings are read by its own readers"
         texts = [text for text in (example.text, example.second) if text.strip()]
         if not texts:
-            raise DataError(Problem("", say("embed.no_text", columns=", ".join(row))))
+            raise self._lacking(row)
         limit = self.run.data.max_length
         return {
             name: self.render.sequence(text, limit=limit) for name, text in zip((COLUMN, f"{COLUMN}_second"), texts, strict=False)
@@ -166,7 +173,9 @@ class Predictor:
         if self.objective.gives != "answers":
             raise SpecError(say("classes.chat", folder=self.run.out))
         turns = tuple(turn_of(message, f"messages[{n}]") for n, message in enumerate(messages))
-        answer = self._answers([self.render.prompt(_asked(Chat(turns), ("role", "content")))], None)[0]
+        if not _asks(Chat(turns)):
+            raise DataError(Problem("messages", say("chat.no_turn")))
+        answer = self._answers([self.render.prompt(Chat(turns).prompt)], None)[0]
         return answer if isinstance(answer, str) else answer[0]
 
     def prompt(self, row: Row) -> np.ndarray:
@@ -174,7 +183,9 @@ class Predictor:
         example = self._read(row)
         if isinstance(example, Text):
             return self.render.text(example)[0].ids_T[:-1]  # without the end token: the model goes on from here
-        return self.render.prompt(_asked(example, row))
+        if not _asks(example):
+            raise self._lacking(row)
+        return self.render.prompt(example.prompt)
 
     def _answers(self, prompts: list[np.ndarray], progress: Callable[[int, int], None] | None) -> list[Any]:
         from tunesmith.models.generate import generate
@@ -206,14 +217,27 @@ class Predictor:
                 named[name] = value[0]
         # A label's reader goes by which columns are there.
         filled = {name: "" for name in reader.fields if name not in named and reader.gives is not Labelled}
-        return reader.read({**named, **filled}), filled
+        try:
+            return reader.read({**named, **filled}), filled
+        except DataError as error:
+            # A field that is not there is named as the training file calls it.
+            if all(one.where and not {one.where, *_ROOT.findall(one.where)} & {*named} for one in error.problems):
+                raise self._lacking(row) from None
+            raise
+
+    def _lacking(self, row: Row) -> DataError:
+        """What to say of a row without anything to answer: the columns that it has, and those that it needs."""
+        keys = {"classes": "classes.no_row_text", "scores": "reward.no_answer", "vectors": "embed.no_text"}
+        asked = "chat.no_text" if self.readers[0].gives is Text else "chat.no_question"
+        columns = say("spec.or_mean").join(", ".join(names) for names in self.needed)
+        return DataError(Problem("", say(keys.get(self.objective.gives, asked), columns=", ".join(row), needed=columns)))
 
     def _read(self, row: Row) -> Chat | Text:
         """What is asked of a model that writes."""
         example, filled = self._example(row)
         if isinstance(example, Text):
             if not example.text.strip():
-                raise DataError(Problem("", say("chat.no_text", columns=", ".join(row))))
+                raise self._lacking(row)
             return example
         asked = example if isinstance(example, Chat) else prompt_of(example)
         assert asked is not None, "what is no text has a prompt"
@@ -226,12 +250,9 @@ def predict(folder: RunFolder, rows: Iterable[Row]) -> list[dict[str, Any]]:
     return Predictor(folder).predict(rows)
 
 
-def _asked(chat: Chat, columns: Iterable[str]) -> Chat:
-    """The conversation up to what is asked; DataError without a question, which names the columns that are there."""
-    asked = chat.prompt
-    if not any(turn.role in ("user", "tool") and turn.content.strip() for turn in asked.turns[-1:]):
-        raise DataError(Problem("", say("chat.no_question", columns=", ".join(columns))))
-    return asked
+def _asks(chat: Chat) -> bool:
+    """Whether the conversation, its answer left out, ends with something asked."""
+    return any(turn.role in ("user", "tool") and turn.content.strip() for turn in chat.prompt.turns[-1:])
 
 
 def _columns(run: Run, files: Sequence[Row]) -> Mapping[str, str]:

@@ -21,6 +21,11 @@ class Reader:
     """The kind of Example it makes."""
     fields: ClassVar[dict[str, str]]
     """Our names for its fields and what each means; ``data.columns`` maps them to the file's own."""
+    answers: ClassVar[frozenset[str]] = frozenset(
+        {"answer", "reasoning", "completion", "response", "output", "chosen", "rejected", "rejected_response", "margin"}
+        | {"label", "kto_tag"}
+    )
+    """Names of what the training learns to give, which a row that is only asked need not have."""
 
     class Config(Spec):
         """No settings."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from tunesmith.data.labels import label_column, labels_of
+from tunesmith.data.labels import LABELS, OTHER_LABELS, label_column, labels_of
 from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.data.turns import ANOTHER_TASK, CHOICES, text_of
 from tunesmith.examples import Labelled
@@ -28,6 +28,7 @@ class LabelledText(Reader):
         **{name: "the first text of a pair" for name, _ in _PAIRS if name != "text"},
         **{name: "the second text of a pair" for _, name in _PAIRS if name != "second"},
     }
+    answers: ClassVar[frozenset[str]] = frozenset({*LABELS, *OTHER_LABELS})
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:

@@ -39,6 +39,7 @@ class SourceTarget(Reader):
         "highlights": "the target",
         "system": "a system prompt",
     }
+    answers: ClassVar[frozenset[str]] = frozenset({"target", "tgt", "summary", "highlights"})
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:

@@ -34,6 +34,7 @@ class TextPairReader(Reader):
         **dict.fromkeys(GRADES[1:], "as similarity"),
         **dict.fromkeys(NEGATIVES[1:], "as negatives"),
     }
+    answers: ClassVar[frozenset[str]] = frozenset({*GRADES, *NEGATIVES})
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
