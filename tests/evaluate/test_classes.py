@@ -13,10 +13,11 @@ from scipy.special import expit, softmax
 
 from conftest import tiny_model
 from models.headed import encoder
-from tunesmith import verbs
+from tunesmith import verbs, words
 from tunesmith.errors import DataError, SpecError
 from tunesmith.evaluate.classes import Meaning, best_cut, best_threshold, temperature
 from tunesmith.evaluate.judge import metric
+from tunesmith.evaluate.proof import class_lines
 from tunesmith.examples import Outputs
 from tunesmith.export.merge import export
 from tunesmith.folder import RunFolder
@@ -233,6 +234,17 @@ def test_two_classes_have_a_threshold_where_it_is_asked_for(models: dict[str, Pa
     settings["data"] = data | {"held_out": 0}
     plan = verbs.plan(settings | {"out": str(tmp_path / "none")})
     assert [problem.where for problem in plan.problems] == ["objective.threshold"]
+
+
+def test_one_class_for_every_row_is_told() -> None:
+    def table(matrix: list[list[int]]) -> str:
+        part = {"precision": 0.5, "recall": 0.5, "f1": 0.5, "rows": 10}
+        rows = [{"label": name, **part} for name in ("cat", "dog")]
+        return "\n".join(class_lines({"classes": {"tuned": {"table": rows, "confusion": matrix}}}))
+
+    words.use("en")
+    assert "Every row was given the class dog:" in table([[0, 9], [0, 11]])
+    assert "Every row" not in table([[1, 8], [0, 11]])
 
 
 def test_calibration_and_thresholds_by_hand() -> None:

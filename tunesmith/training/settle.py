@@ -70,10 +70,11 @@ def default_rate(run: Run) -> tuple[float, str]:
     text = say(reason, method=run.method.name, source=method.source)
     if factor != 1:
         text += say("plan.reason_rate_factor", factor=f"{factor:g}", optimizer=run.train.optimizer.name)
-    slower = OBJECTIVES.get(run.objective.name).rate_factor
-    if slower != 1:
-        text += say("plan.reason_rate_objective", factor=f"{slower:g}", objective=run.objective.name)
-    return float(f"{method.learning_rate * factor * slower:.6g}"), text
+    objective = OBJECTIVES.get(run.objective.name)
+    if objective.rate_factor != 1:
+        why = "plan.reason_rate_classes" if objective.head == "classes" else "plan.reason_rate_objective"
+        text += say(why, factor=f"{objective.rate_factor:g}", objective=run.objective.name)
+    return float(f"{method.learning_rate * factor * objective.rate_factor:.6g}"), text
 
 
 def final_weights(run: Run) -> tuple[str, str]:
