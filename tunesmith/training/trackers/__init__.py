@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tunesmith.errors import Problem
+from tunesmith.errors import FAULTS, Problem
 from tunesmith.spec import TRACKERS, Spec
 from tunesmith.words import say
 
@@ -20,6 +21,9 @@ class Tracker:
     name: ClassVar[str]
     package: ClassVar[str]
     """What has to be installed, by its import name and its name for pip."""
+
+    errors: ClassVar[tuple[str, ...]] = ()
+    """The package's own exceptions that are neither Python's nor the system's, as ``module:name``."""
 
     class Config(Spec):
         """No settings."""
@@ -62,10 +66,16 @@ class Trackers:
         for tracker in tuple(self.running):
             try:
                 call(tracker)
-            except Exception as error:  # somebody else's program, at somebody else's server: it may raise anything
+            except (OSError, *FAULTS, *_own_errors(tracker)) as error:
                 self.running.remove(tracker)
                 told = f"{type(error).__name__}: {error}".split("\n")[0][:300].rstrip(".")
                 self.tell(say("train.tracker_failed", name=tracker.name, error=told))
+
+
+def _own_errors(tracker: Tracker) -> list[type[Exception]]:
+    """The exceptions of the tracker's package; what it has not loaded it cannot have raised."""
+    named = [error.split(":") for error in tracker.errors]
+    return [vars(sys.modules[module])[name] for module, name in named if name in vars(sys.modules.get(module, object))]
 
 
 def missing_packages(configs: Sequence[Any]) -> list[Problem]:

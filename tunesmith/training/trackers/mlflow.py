@@ -15,6 +15,7 @@ class Mlflow(Tracker):
     """Logs to MLflow."""
 
     package = "mlflow"
+    errors = ("mlflow.exceptions:MlflowException",)
 
     class Config(Spec):
         """Where it goes."""

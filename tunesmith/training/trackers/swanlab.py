@@ -15,6 +15,7 @@ class Swanlab(Tracker):
     """Logs to SwanLab."""
 
     package = "swanlab"
+    errors = ("swanlab.exceptions:AuthenticationError", "swanlab.exceptions:DataStoreError")
 
     class Config(Spec):
         """Where it goes."""

@@ -15,6 +15,7 @@ class Wandb(Tracker):
     """Logs to wandb."""
 
     package = "wandb"
+    errors = ("wandb.errors:Error",)
 
     class Config(Spec):
         """Where it goes."""
