@@ -245,6 +245,7 @@ def test_one_class_for_every_row_is_told() -> None:
     words.use("en")
     assert "Every row was given the class dog:" in table([[0, 9], [0, 11]])
     assert "Every row" not in table([[1, 8], [0, 11]])
+    assert "Every row" not in table([[0, 0], [0, 11]]), "they are all dogs"
 
 
 def test_calibration_and_thresholds_by_hand() -> None:

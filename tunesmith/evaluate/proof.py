@@ -130,9 +130,10 @@ def class_lines(found: Mapping[str, Any]) -> list[str]:
         for one in classes["tuned"]["table"]
     ]
     lines = [*_aligned([head, *rows], numbers=4), ""]
-    named = [one["label"] for one, count in zip(classes["tuned"]["table"], _named(classes["tuned"]), strict=True) if count]
-    if len(rows) > 1 and len(named) == 1:
-        lines.append(say("classes.one_named", label=named[0]))
+    confusion = classes["tuned"].get("confusion", [])
+    named = [index for index, column in enumerate(zip(*confusion, strict=True)) if any(column)]
+    if len(named) == 1 and sum(map(any, confusion)) > 1:
+        lines.append(say("classes.one_named", label=classes["tuned"]["table"][named[0]]["label"]))
     if "calibration" in classes:
         told = {"temperature": f"{classes['calibration']['temperature']:.2f}", "rows": classes["calibration"]["rows"]}
         before, after = (f"{classes['calibration'][when]:.3f}" for when in ("before", "after"))
@@ -141,15 +142,6 @@ def class_lines(found: Mapping[str, Any]) -> list[str]:
         shares = ", ".join(f"{name} {value:.2f}" for name, value in classes["thresholds"].items())
         lines.append(say("classes.thresholds", shares=shares))
     return lines
-
-
-def _named(scores: Mapping[str, Any]) -> list[int]:
-    """How many rows were given each class; one each where rows may have several."""
-    return (
-        [sum(column) for column in zip(*scores["confusion"], strict=True)]
-        if "confusion" in scores
-        else [1] * len(scores["table"])
-    )
 
 
 def _table(found: dict[str, Any]) -> list[str]:
