@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tunesmith.words import say
 
 FAULTS = (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError, LookupError, ArithmeticError, RuntimeError)
-"""What a Python file of the user's raises where it is broken."""
+"""What Python code that is not ours raises where it is broken."""
 
 
 @dataclass(frozen=True)
