@@ -43,7 +43,7 @@ def written(data: Path, place: Path, limit: int | None) -> tuple[Path, Path]:
 
 def with_tunesmith(model: Path, train: Path, out: Path, *, epochs: float, seed: int) -> float:
     """Trains, and gives the seconds."""
-    from tunesmith import verbs
+    from tunesmith import api
 
     keep = {"evaluate": 0, "save": 0}
     how = {"epochs": epochs, "batch": BATCH, "learning_rate": RATE, "weight_decay": DECAY, "schedule": "linear"}
@@ -53,7 +53,7 @@ def with_tunesmith(model: Path, train: Path, out: Path, *, epochs: float, seed: 
     import tunesmith.training.start  # noqa: F401
 
     began = time.perf_counter()
-    verbs.train(settings)
+    api.train(settings)
     return time.perf_counter() - began
 
 
@@ -147,7 +147,7 @@ def main() -> None:
 
 def compare(given: argparse.Namespace) -> None:
     """Both arms with every seed, each in a process of its own, and the table."""
-    from tunesmith.models.hub import find_model
+    from tunesmith.models.finding.hub import find_model
 
     found: dict[str, list[dict[str, Any]]] = {arm: [] for arm in ARMS}
     with tempfile.TemporaryDirectory() as place:

@@ -61,7 +61,7 @@ def table(found: dict[str, dict[str, float]]) -> list[str]:
 
 def main() -> None:
     """Measures one method after the other, LoRA first."""
-    from tunesmith.spec import METHODS
+    from tunesmith.settings.family import METHODS
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", help="names of methods, for a try; nothing is written then")

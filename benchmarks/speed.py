@@ -24,8 +24,8 @@ import yaml
 from tables import measured_with, write
 from transformers import TrainerCallback
 
-from tunesmith.data.packages import packaged_data
-from tunesmith.demo import recipe
+from tunesmith.cli.demo import recipe
+from tunesmith.data.packaged import packaged_data
 
 HERE = Path(__file__).parent
 ROWS_PER_STEP = 16
@@ -65,10 +65,10 @@ DATA = {"questions": questions, "reviews": reviews, "alpaca_en": alpaca}
 
 def rendered(rows: list[dict[str, str]], folder: Path) -> list[dict[str, list[int]]]:
     """The rows as every arm sees them: input_ids, and labels that are -100 outside the answer."""
-    from tunesmith.data.render import Render
+    from tunesmith.data.rendering.render import Render
     from tunesmith.examples import Chat, Turn
-    from tunesmith.models.load import load_tokenizer
-    from tunesmith.run import Data
+    from tunesmith.models.loading.load import load_tokenizer
+    from tunesmith.settings.run import Data
 
     render = Render(load_tokenizer(folder), Data(path="rows"), max_length=PADDED_TO)
     found = []
@@ -165,7 +165,7 @@ def run_tunesmith(rows: list[dict[str, str]], folder: Path, out: str) -> list[fl
 
 def measure(arm: str, name: str, data: Path, count: int) -> dict[str, float]:
     """One arm once, in this process."""
-    from tunesmith.models.hub import find_model
+    from tunesmith.models.finding.hub import find_model
 
     folder = find_model("starter")
     plain = DATA[name](data, count)

@@ -31,7 +31,7 @@ def english() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Fetched models and data come from the user's cache, or go there; what a test makes of them does not stay."""
-    from tunesmith.data.packages import cache_folder
+    from tunesmith.storage.cache import cache_folder
 
     base = tmp_path_factory.getbasetemp()
     ours, users = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache", cache_folder()

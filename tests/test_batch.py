@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from tunesmith.batch import Batch, Ratio, Tokens
-from tunesmith.trees import plant
+from tunesmith.batches.batch import Batch, Ratio, Tokens
+from tunesmith.batches.trees import plant
 
 
 def tokens(ids: list[int], scored: int = 1, **columns: object) -> Tokens:

@@ -22,7 +22,7 @@ import pytest
 WARM = """
 import json, os, sys
 import torch, transformers, peft  # nothing is computed here, so that forks are safe
-from tunesmith.cli import main
+from tunesmith.cli.main import main
 
 for line in sys.stdin:
     job = json.loads(line)
@@ -395,15 +395,16 @@ def test_stopped_and_resumed(terminal: Terminal, tiny_llama: Path):
 
 
 def test_ctrl_c_within_a_verb_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    from tunesmith import cli, words
+    from tunesmith import words
+    from tunesmith.cli import main
 
     def interrupted(path: str) -> list[str]:
         os.kill(os.getpid(), signal.SIGINT)
         return []
 
-    monkeypatch.setattr("tunesmith.explain.explain", interrupted)
+    monkeypatch.setattr("tunesmith.settings.explain.explain", interrupted)
     words.use("en")
-    assert cli.main(["explain"]) == 1
+    assert main.main(["explain"]) == 1
     assert capsys.readouterr().err == "interrupted\n"
 
 
@@ -420,13 +421,13 @@ def test_a_run_from_relative_paths_stands_alone(trained: tuple[Terminal, Done]):
 
 
 def run_main(monkeypatch: pytest.MonkeyPatch, raised: BaseException) -> int:
-    from tunesmith import cli
+    from tunesmith.cli import main
 
     def fails(self: Any, *words: Any, **settings: Any) -> None:
         raise raised
 
-    monkeypatch.setattr(cli, "command", lambda: type("Command", (), {"main": fails})())
-    return cli.main(["train"])
+    monkeypatch.setattr(main, "command", lambda: type("Command", (), {"main": fails})())
+    return main.main(["train"])
 
 
 def test_exit_codes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from tunesmith import demo as demonstration
-from tunesmith.demo import demo, free_folder, recipe
+from tunesmith.cli import demo as demonstration
+from tunesmith.cli.demo import demo, free_folder, recipe
 from tunesmith.errors import SpecError
-from tunesmith.run import read_run
+from tunesmith.settings.run import read_run
 
 KINDS = ["abbreviation", "description", "entity", "human", "location", "number"]
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from tunesmith import doctor, words
-from tunesmith.doctor import Finding
+from tunesmith import words
+from tunesmith.cli import doctor
+from tunesmith.cli.doctor import Finding
 
 CARD = "NVIDIA H100, {driver}, 81559 MiB"
 
@@ -55,7 +56,7 @@ importlib.metadata.version = lost
 importlib.util.find_spec = lambda name, *rest: None if name in gone else find(name, *rest)
 for name in gone:
     sys.modules[name] = None
-from tunesmith.doctor import examine, lines
+from tunesmith.cli.doctor import examine, lines
 print("\\n".join(lines(examine())))
 """
     environment = os.environ | {"LC_ALL": "C.UTF-8"}

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from tunesmith.batch import Batch, Tokens
-from tunesmith.data.render import Render
+from tunesmith.batches.batch import Batch, Tokens
+from tunesmith.data.rendering.render import Render
 from tunesmith.examples import Chat, Turn
-from tunesmith.models.load import load_model
-from tunesmith.models.views import token_loss
-from tunesmith.run import Data
-from tunesmith.spec import METHODS
+from tunesmith.models.calling.views import token_loss
+from tunesmith.models.loading.load import load_model
+from tunesmith.settings.family import METHODS
+from tunesmith.settings.run import Data
 
 pytestmark = pytest.mark.starter
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.starter
 @pytest.fixture(scope="module")
 def starter() -> Any:
     """The starter model with a LoRA moved off its start, at which half of the gradient is zero."""
-    from tunesmith.models.hub import find_model
+    from tunesmith.models.finding.hub import find_model
 
     loaded = load_model(find_model("starter"), dtype=torch.float32, device="cpu")
     assert loaded.layout == "forest", loaded.reasons

@@ -19,7 +19,7 @@ class Blocked:
 sys.meta_path.insert(0, Blocked())
 import io, contextlib
 import tunesmith
-from tunesmith.cli import main
+from tunesmith.cli.main import main
 
 def said(words):
     out, error = io.StringIO(), io.StringIO()
@@ -38,11 +38,11 @@ for verb in ("plan", "train", "sft"):
     assert code == 2 and "train.bach: there is no such setting; did you mean 'batch'?" in error, (verb, code, error)
     assert "method.rnk" in error and "Traceback" not in error, error
 
-from tunesmith.run import read_run
-from tunesmith.explain import plug_in_settings
-from tunesmith.rules import broken
-from tunesmith.spec import read_settings
-from tunesmith.stages import stages_of
+from tunesmith.settings.run import read_run
+from tunesmith.settings.explain import plug_in_settings
+from tunesmith.planning.rules import broken
+from tunesmith.settings.yaml_file import read_settings
+from tunesmith.planning.stages import stages_of
 
 list(plug_in_settings())  # imports every plug-in there is
 recipes = sys.argv[1:]

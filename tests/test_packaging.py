@@ -16,7 +16,8 @@ import pytest
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
-from tunesmith import __version__, doctor
+from tunesmith import __version__
+from tunesmith.cli import doctor
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from tunesmith import words
+from tunesmith.api import settings_of
+from tunesmith.cli.settings_line import settings_line
 from tunesmith.errors import SpecError
-from tunesmith.importing import command_line, peer_of, translate
-from tunesmith.peers import BATCH, CHANGED, NEEDLESS, NOTHING, SAME, name_here
-from tunesmith.run import validate
-from tunesmith.settings_line import settings_line
-from tunesmith.verbs import settings_of
+from tunesmith.settings.import_peers import command_line, peer_of, translate
+from tunesmith.settings.peer_names import BATCH, CHANGED, NEEDLESS, NOTHING, SAME, name_here
+from tunesmith.settings.run import validate
 
 LLAMA_FACTORY = """
 model_name_or_path: Qwen/Qwen2.5-0.5B-Instruct

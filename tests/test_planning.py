@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from tunesmith import words
-from tunesmith.estimate import readable, weights_in
-from tunesmith.planning import Plan, make
-from tunesmith.run import read_run, validate
-from tunesmith.table import leaves
+from tunesmith.display.table import readable
+from tunesmith.planning.lines import leaves
+from tunesmith.planning.make import make
+from tunesmith.planning.plan import Plan
+from tunesmith.settings.run import read_run, validate
+from tunesmith.storage.headers import weights_in
 
 GIB = 2**30
 
@@ -96,7 +98,7 @@ def test_facts_are_those_of_the_model_that_would_run(tiny_llama: Path, rows: Pat
     import torch
 
     from tunesmith.methods import METHODS
-    from tunesmith.models.load import load_model
+    from tunesmith.models.loading.load import load_model
 
     made = plan(tiny_llama, rows, tmp_path / "run", method={"name": "lora", "rank": 4, "targets": ["q_proj", "v_proj"]})
     model = load_model(tiny_llama, dtype=torch.float32, device="cpu").model
@@ -210,7 +212,7 @@ def test_the_default_rate_is_the_methods_times_the_optimizers_factor(tiny_llama:
 
 
 def test_rules(tiny_llama: Path, rows: Path, tmp_path: Path):
-    from tunesmith.rules import broken
+    from tunesmith.planning.rules import broken
 
     def told(**settings: Any) -> dict[str, str]:
         run = validate({"model": str(tiny_llama), "data": str(rows), "out": str(tmp_path / "run")} | settings)
@@ -249,7 +251,7 @@ def test_choosing_by_options_needs_a_small_set_of_answers(tiny_llama: Path, tmp_
 
 
 def test_a_disk_too_small(tiny_llama: Path, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("tunesmith.training.disk.shutil.disk_usage", lambda place: shutil._ntuple_diskusage(10**6, 10**6, 1000))
+    monkeypatch.setattr("tunesmith.machine.disk.shutil.disk_usage", lambda place: shutil._ntuple_diskusage(10**6, 10**6, 1000))
     made = plan(tiny_llama, rows, tmp_path / "run")
     assert [problem.where for problem in made.problems] == ["out"]
     assert "1000 B are free on the disk" in made.problems[0].text and "train.keep.keep" in made.problems[0].text

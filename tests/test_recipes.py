@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from models.headed import encoder
-from tunesmith.spec import read_settings
+from tunesmith.settings.yaml_file import read_settings
 
 TOURNAMENT = "tournament"
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))

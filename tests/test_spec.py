@@ -12,10 +12,12 @@ from pydantic import BaseModel
 import tunesmith
 from tunesmith import words
 from tunesmith.errors import SpecError
-from tunesmith.explain import every_setting, explain
-from tunesmith.overrides import with_overrides
-from tunesmith.run import Run, read_run, validate
-from tunesmith.spec import METHODS, METRICS, OBJECTIVES, OPTIMIZERS, READERS, SCHEDULES, TRACKERS, group_of, read_yaml
+from tunesmith.settings.explain import every_setting, explain
+from tunesmith.settings.family import METHODS, METRICS, OBJECTIVES, OPTIMIZERS, READERS, SCHEDULES, TRACKERS
+from tunesmith.settings.overrides import with_overrides
+from tunesmith.settings.problems import group_of
+from tunesmith.settings.run import Run, read_run, validate
+from tunesmith.settings.yaml_file import read_yaml
 
 SMALLEST = {"model": "m", "data": "d.json", "out": "runs/x"}
 PACKAGE = Path(tunesmith.__file__).parent
@@ -158,7 +160,7 @@ from typing import Annotated
 from annotated_types import Gt
 from tunesmith.examples import Chat
 from tunesmith.objectives import OBJECTIVES, Objective
-from tunesmith.spec import Spec
+from tunesmith.settings.spec import Spec
 
 @OBJECTIVES.register
 class Mine(Objective):
@@ -205,14 +207,14 @@ def test_an_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     )
     monkeypatch.syspath_prepend(tmp_path)
     entry = importlib.metadata.EntryPoint("outside_method", "outside_method:M", "tunesmith.methods")
-    monkeypatch.setattr("tunesmith.spec.entry_points", lambda group: [entry] if group == "tunesmith.methods" else [])
+    monkeypatch.setattr("tunesmith.settings.family.entry_points", lambda group: [entry] if group == "tunesmith.methods" else [])
     assert "outside_method" in METHODS.names()
     assert validate(SMALLEST | {"method": "outside_method"}).method.name == "outside_method"
     del METHODS._classes["outside_method"]
 
 
 def test_a_resolved_run_reads_back_as_it_was_written(tmp_path: Path):
-    from tunesmith.run import Origin, Resolved
+    from tunesmith.settings.resolved import Origin, Resolved
 
     data = {"path": ["a#b: c"], "template": "问：{q}\n答：{a}"}
     run = validate(SMALLEST | {"data": data, "generate": {"stop": ["\n", "#"]}, "method": "full"})

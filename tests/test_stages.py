@@ -12,12 +12,12 @@ import torch
 import tunesmith as ts
 from objectives.test_reward import written
 from training.runs import rows, weights
-from tunesmith import verbs
+from tunesmith import api
 from tunesmith.errors import SpecError
-from tunesmith.folder import RunFolder
-from tunesmith.models.hub import find_model
-from tunesmith.models.load import load_run
-from tunesmith.stages import stages_of
+from tunesmith.models.finding.hub import find_model
+from tunesmith.models.saved import load_run
+from tunesmith.planning.stages import stages_of
+from tunesmith.storage.run_folder import RunFolder
 
 
 def file_of(folder: Path, model: Path, **more: Any) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def test_a_setting_may_be_for_one_stage(tiny_llama: Path, tmp_path: Path) -> Non
 def test_trained_stopped_and_gone_on(tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = file_of(tmp_path, tiny_llama)
     trained: list[str] = []
-    whole = verbs.train
+    whole = api.train
 
     def stopping(one: Any, *given: Any, **how: Any) -> RunFolder:
         trained.append(
@@ -83,7 +83,7 @@ def test_trained_stopped_and_gone_on(tiny_llama: Path, tmp_path: Path, monkeypat
             raise KeyboardInterrupt
         return whole(one, *given, **how)
 
-    monkeypatch.setattr(verbs, "train", stopping)
+    monkeypatch.setattr(api, "train", stopping)
     with pytest.raises(KeyboardInterrupt):
         ts.rlhf(settings)
     plans: list[Any] = []

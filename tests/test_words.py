@@ -11,7 +11,7 @@ import pytest
 
 import tunesmith
 from tunesmith import words
-from tunesmith.explain import every_setting, plug_in_settings
+from tunesmith.settings.explain import every_setting, plug_in_settings
 
 PACKAGE = Path(tunesmith.__file__).parent
 TOPICS = sorted(path.stem for path in (PACKAGE / "words" / "en").glob("*.toml"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tunesmith.verbs import attach, check, generate, load, plan, predict, prove, rlhf, tournament, train
+    from tunesmith.api import attach, check, generate, load, plan, predict, prove, rlhf, tournament, train
 
 __all__ = ["__version__", "attach", "check", "generate", "load", "plan", "predict", "prove", "rlhf", "tournament", "train"]
 __version__ = "0.1.0"
@@ -14,9 +14,9 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     # Lazy, so that ``import tunesmith`` costs nothing.
     if name in __all__:
-        from tunesmith import verbs
+        from tunesmith import api
 
-        return vars(verbs)[name]
+        return vars(api)[name]
     raise AttributeError(f"module 'tunesmith' has no attribute {name!r}")
 
 

@@ -85,3 +85,8 @@ class Stopped(TunesmithError):
     """A run that a signal ended after a checkpoint; ``tunesmith train RUN --resume`` continues it."""
 
     exit_code = 75
+
+
+def first_line(error: Exception) -> str:
+    """Gives the first line of an error's text, at most 300 characters."""
+    return str(error).strip().split("\n")[0][:300]

@@ -149,3 +149,13 @@ class Outputs:
 
     names: tuple[str, ...]
     problem: ProblemType
+
+
+def final(text: str) -> str:
+    """An answer without the thinking before it."""
+    return text.rpartition("</think>")[2].strip()
+
+
+def question_of(chat: Chat) -> str:
+    """What the user said, all turns."""
+    return "\n".join(turn.content for turn in chat.turns if turn.role == "user")

@@ -18,7 +18,7 @@ BROKEN = '''
 """Fails when it is really applied, not when it is planned."""
 import os
 from tunesmith.methods import METHODS, Method
-from tunesmith.spec import Spec
+from tunesmith.settings.spec import Spec
 
 @METHODS.register
 class Broken(Method):
@@ -73,7 +73,7 @@ class Table:
             for number, name in ((1, "stdout"), (2, "stderr")):
                 os.dup2(os.open(self.path / f"{os.getpid()}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
             sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8") for number in (1, 2))
-            from tunesmith.cli import main
+            from tunesmith.cli.main import main
 
             code = main(words)
             sys.stdout.flush()

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from tunesmith.arena.halving import halve, rates_between, survivors, trainings
+from tunesmith.tournaments.halving import halve, rates_between, survivors, trainings
 
 
 def test_rates_are_evenly_spaced_by_ratio_and_hold_both_ends():

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from arena.conftest import Ended, Table
-from tunesmith.arena.halving import rates_between
-from tunesmith.evaluate import statistics
+from tunesmith.proving import statistics
+from tunesmith.tournaments.halving import rates_between
 
 Played = tuple[Table, Ended]
 MEASURED = {"seconds", "memory_gib", "speed", "speed_merged"}
@@ -134,12 +134,12 @@ def test_places_go_by_the_watched_rows_and_the_first_have_several_seeds(played: 
 
 
 def test_checkpoints_go_and_a_run_folder_of_another_seed_can_be_proved(played: Played):
-    from tunesmith import verbs
+    from tunesmith import api
 
     table, _ = played
     assert not list((table.path / "out").rglob("checkpoints"))
     run = next((table.path / "out").glob("*/rate-*-seed-1"))
-    proof = verbs.prove(run, items=30, shots=0).to_json()
+    proof = api.prove(run, items=30, shots=0).to_json()
     assert proof["items"] == 30 and proof["fingerprint"] == result(table)["fingerprint"]
 
 
@@ -225,7 +225,7 @@ def test_without_forking_the_numbers_are_the_same(tables: Callable[[], Table], m
     small = {"tournament.rates": 1, "tournament.places": 0, "train.steps": 3}
     methods = {"tournament.methods": ["lora", "full", {"name": str(table.path / "broken.py")}]}
     assert table(table.words("forked", **small, **methods)).code == 0
-    monkeypatch.setattr("tunesmith.arena.field.can_fork", lambda device: False)
+    monkeypatch.setattr("tunesmith.tournaments.setup.can_fork", lambda device: False)
     assert table(table.words("here", **small, **methods)).code == 0
     assert exact(result(table, "forked")) == exact(result(table, "here"))
 

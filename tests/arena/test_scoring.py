@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from methods.test_contract import applied, logits, stepped
-from tunesmith.arena.scoring import merged
-from tunesmith.models.layers.own import Own
-from tunesmith.models.load import Loaded
+from tunesmith.models.adapters.layers.own import Own
+from tunesmith.models.loading.load import Loaded
+from tunesmith.tournaments.scoring import merged
 
 
 @pytest.mark.parametrize("case", ["lora", "boft", {"name": "combined", "methods": ["boft", "ln_tuning"]}], ids=str)

@@ -13,7 +13,7 @@ from models.headed import encoder
 from tunesmith import words
 from tunesmith.data.check import bars, check
 from tunesmith.data.ledger import histogram
-from tunesmith.run import Data, validate
+from tunesmith.settings.run import Data, validate
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.data.reading import examples
 from tunesmith.errors import DataError
 from tunesmith.examples import Chat, Labelled
-from tunesmith.models.load import load_tokenizer
-from tunesmith.run import Data, validate
+from tunesmith.models.loading.load import load_tokenizer
+from tunesmith.settings.run import Data, validate
 
 
 def read(path: Path, eats: type = Labelled, **settings: Any) -> tuple[list[Labelled], list[str]]:
@@ -114,7 +114,7 @@ REAL: dict[str, tuple[str, tuple[str, ...], str]] = {
 
 @pytest.mark.parametrize("name", REAL)
 def test_every_labelled_file_loads_and_is_trained_on(name: str, shared_data: Path, tiny: Path, tmp_path: Path) -> None:
-    from tunesmith import verbs
+    from tunesmith import api
 
     path = name if name.startswith("package:") else shared_data / name
     found = prepared(path, tiny, tmp_path / "run")
@@ -124,7 +124,7 @@ def test_every_labelled_file_loads_and_is_trained_on(name: str, shared_data: Pat
     assert ledger.rows == 300 == ledger.trained + ledger.watch + ledger.proof + len(ledger.dropped)
     pairs = [item.example.second is not None for item in found.proof if isinstance(item.example, Labelled)]
     assert all(pairs) if kind == "pair" else not any(pairs)
-    run = verbs.train(run_of(path, tiny, tmp_path / "run"))
+    run = api.train(run_of(path, tiny, tmp_path / "run"))
     assert [line["loss"] > 0 for line in run.steps() if "loss" in line] == [True, True]
 
 
@@ -145,7 +145,7 @@ def test_the_named_label_of_many_is_taken_and_the_rest_told(shared_data: Path, t
 
 
 def test_a_pair_is_marked_by_the_tokenizer_and_cut_by_it(tiny: Path, tmp_path: Path) -> None:
-    from tunesmith.data.render import Render
+    from tunesmith.data.rendering.render import Render
 
     tokenizer = load_tokenizer(tiny)
     render = Render(tokenizer, Data(path="x", too_long="truncate"), max_length=8, head="classes")

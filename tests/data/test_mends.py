@@ -11,14 +11,14 @@ import yaml
 
 from chat_templates import CHATML, GEMMA, byte_level
 from tunesmith.data.check import check
+from tunesmith.data.files.sources import facts
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.data.reading import Reading, examples
-from tunesmith.data.render import Render
-from tunesmith.data.sources import facts
+from tunesmith.data.rendering.render import Render
 from tunesmith.errors import DataError, SpecError
 from tunesmith.examples import Chat, Turn
-from tunesmith.overrides import with_overrides
-from tunesmith.run import Data, Run, validate
+from tunesmith.settings.overrides import with_overrides
+from tunesmith.settings.run import Data, Run, validate
 
 PAIRS = [{"instruction": f"what is thing number {n} of the list", "output": f"it is {n}"} for n in range(60)]
 

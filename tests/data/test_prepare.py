@@ -13,12 +13,12 @@ import pytest
 
 from chat_templates import CHATML, QWEN3, byte_level
 from tunesmith import words
-from tunesmith.batch import Tokens
+from tunesmith.batches.batch import Tokens
 from tunesmith.data.lengths import truncate
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.errors import DataError
 from tunesmith.examples import Chat, Text
-from tunesmith.run import validate
+from tunesmith.settings.run import validate
 
 SYLLABLES = (
     ("ba", "do", "fi", "ku", "le", "mo", "na", "po", "ri", "su", "ta", "ve", "wi", "xo", "yu", "ze"),

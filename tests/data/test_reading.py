@@ -14,7 +14,7 @@ import yaml
 from tunesmith.data.reading import Reading, examples
 from tunesmith.errors import DataError, SpecError
 from tunesmith.examples import Chat, Example, Text
-from tunesmith.run import Data, validate, with_overrides
+from tunesmith.settings.run import Data, validate, with_overrides
 
 
 def data(path: Path | str | list[Any], **settings: Any) -> Data:

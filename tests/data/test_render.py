@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from chat_templates import CHATML, TEMPLATES, byte_level, sentencepiece_like
-from tunesmith.batch import Tokens
-from tunesmith.data.render import Render
+from tunesmith.batches.batch import Tokens
+from tunesmith.data.rendering.render import Render
 from tunesmith.errors import DataError
 from tunesmith.examples import Chat, Text, Turn
-from tunesmith.run import Data
+from tunesmith.settings.run import Data
 
 
 def render(name: str, **data: Any) -> Render:

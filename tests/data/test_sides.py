@@ -12,14 +12,14 @@ import pytest
 from tunesmith.data.check import check
 from tunesmith.data.lengths import truncate
 from tunesmith.data.readers import READERS
-from tunesmith.data.render import Render
-from tunesmith.data.sides import Sides
+from tunesmith.data.rendering.render import Render
+from tunesmith.data.rendering.sides import Sides
 from tunesmith.errors import DataError, ModelError, SpecError
-from tunesmith.evaluate import rivals
-from tunesmith.evaluate.task import answer_of
 from tunesmith.examples import Chat, Turn
-from tunesmith.models.load import load_tokenizer
-from tunesmith.run import Data
+from tunesmith.models.loading.load import load_tokenizer
+from tunesmith.proving import rivals
+from tunesmith.proving.task import answer_of
+from tunesmith.settings.run import Data
 from two_sided import tiny_pair
 
 PAIR = Chat((Turn("user", "How far?"), Turn("assistant", "3 km")))

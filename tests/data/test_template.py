@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from chat_templates import byte_level
-from tunesmith.batch import Tokens
-from tunesmith.data.render import Render
+from tunesmith.batches.batch import Tokens
+from tunesmith.data.rendering.render import Render
 from tunesmith.errors import DataError, SpecError
 from tunesmith.examples import Chat, Turn
-from tunesmith.run import Data
+from tunesmith.settings.run import Data
 
 
 def render(template: str, **data: Any) -> Render:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tunesmith import verbs
-from tunesmith.folder import RunFolder
+from tunesmith import api
+from tunesmith.storage.run_folder import RunFolder
 
 KINDS = {"color": ["red", "blue", "green"], "animal": ["cat", "dog", "cow"], "number": ["one", "two", "six"]}
 
@@ -33,7 +33,7 @@ def trained(folder: Path, model: Path, rows: list[dict[str, Any]], **settings: A
     data.write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
     train = {"epochs": 4, "learning_rate": 5e-3, "keep": {"evaluate": 0, "save": 0}}
     asked = {"model": str(model), "data": {"path": str(data)}, "out": str(folder / "run"), "train": train}
-    return verbs.train(asked | {"generate": {"max_new_tokens": 24}} | settings)
+    return api.train(asked | {"generate": {"max_new_tokens": 24}} | settings)
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tunesmith import verbs, words
+from tunesmith import api, words
 from tunesmith.errors import DataError
-from tunesmith.evaluate.chat import Session
 from tunesmith.examples import Turn
+from tunesmith.predicting.chat import Session
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def session(label_run):
 
 def test_a_first_answer_is_that_of_predict(session, label_run):
     pieces = list(session.say("xyz red uvw zzz"))
-    assert "".join(pieces) == verbs.predict(label_run, [{"instruction": "xyz red uvw zzz"}])[0]["prediction"]
+    assert "".join(pieces) == api.predict(label_run, [{"instruction": "xyz red uvw zzz"}])[0]["prediction"]
     assert session.turns == (Turn("user", "xyz red uvw zzz"), Turn("assistant", "".join(pieces).strip()))
 
 
@@ -86,13 +86,13 @@ def test_a_question_that_cannot_fit_leaves_the_conversation_as_it_was(session):
 @pytest.fixture
 def typed(session, monkeypatch):
     """A conversation of these lines, at a terminal or through a pipe."""
-    from tunesmith import standard_input
+    from tunesmith.cli import terminal_input
 
     def converse(lines: list[str], *, terminal: bool) -> None:
         left = iter([*lines, None])
-        monkeypatch.setattr(standard_input, "at_terminal", lambda: terminal)
-        monkeypatch.setattr(standard_input, "asked_line", lambda: next(left))
-        standard_input.converse(session)
+        monkeypatch.setattr(terminal_input, "at_terminal", lambda: terminal)
+        monkeypatch.setattr(terminal_input, "asked_line", lambda: next(left))
+        terminal_input.converse(session)
 
     return converse
 
@@ -101,7 +101,7 @@ def test_at_a_terminal_a_question_that_cannot_fit_is_told_and_another_is_asked(t
     words.use("en")
     typed(["red " * 300, "xyz red uvw zzz"], terminal=True)
     told = capsys.readouterr()
-    answer = verbs.predict(label_run, [{"instruction": "xyz red uvw zzz"}])[0]["prediction"]
+    answer = api.predict(label_run, [{"instruction": "xyz red uvw zzz"}])[0]["prediction"]
     assert told.out == f"{answer}\n" and "it does not fit into the model's 512" in told.err
     with pytest.raises(DataError, match="does not fit"):
         typed(["red " * 300], terminal=False)

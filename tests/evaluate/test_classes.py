@@ -13,15 +13,15 @@ from scipy.special import expit, softmax
 
 from conftest import tiny_model
 from models.headed import encoder
-from tunesmith import verbs, words
+from tunesmith import api, words
 from tunesmith.errors import DataError, SpecError
-from tunesmith.evaluate.classes import Meaning, best_cut, best_threshold, temperature
-from tunesmith.evaluate.judge import metric
-from tunesmith.evaluate.proof import class_lines
 from tunesmith.examples import Outputs
 from tunesmith.export.merge import export
-from tunesmith.folder import RunFolder
+from tunesmith.predicting.classes import Meaning, best_cut, best_threshold, temperature
+from tunesmith.proving.judge import metric
+from tunesmith.proving.proof import class_lines
 from tunesmith.report.build import build
+from tunesmith.storage.run_folder import RunFolder
 
 KINDS = {"color": ["red", "blue", "green"], "animal": ["cat", "dog", "cow"], "number": ["one", "two", "six"]}
 
@@ -46,7 +46,7 @@ def trained(folder: Path, model: Path, problem: str = "single", **changes: Any) 
         "out": str(folder / "run"), "method": {"name": "lora", "rank": 4},
         "train": {"epochs": 3, "learning_rate": 2e-2, "keep": keep},
     }  # fmt: skip
-    return verbs.train(settings | changes)
+    return api.train(settings | changes)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_predictions_are_those_of_the_pipeline_on_the_exported_folder(
     found = export(run, tmp_path / "exported")
     assert found.saved.relative < 1e-4 and "AutoModelForSequenceClassification" in found.load[0]
     assert "24 of 24 likeliest classes the same" in found.lines()[1] and "greedy" not in "".join(found.lines())
-    ours = verbs.predict(run, asked())
+    ours = api.predict(run, asked())
     for row, theirs in zip(ours, pipeline(tmp_path / "exported")([row["text"] for row in asked()]), strict=True):
         assert row["note"] == "kept" and row["prediction"] == theirs[0]["label"]
         assert row["probabilities"] == pytest.approx({one["label"]: one["score"] for one in theirs}, abs=1e-5)
@@ -104,9 +104,9 @@ def test_pairs_are_read_as_the_pipeline_reads_them(models: dict[str, Path], tmp_
     data = {"path": str(tmp_path / "rows.json"), "held_out": 0.2}
     train = {"steps": 8, "learning_rate": 2e-2, "keep": {"evaluate": 0}}
     asked = {"model": str(models["bert"]), "data": data, "objective": "classify", "out": str(tmp_path / "run"), "train": train}
-    run = verbs.train(asked)
+    run = api.train(asked)
     export(run, tmp_path / "exported")
-    ours = verbs.predict(run, [{"sentence1": "red cat", "sentence2": "two"}])[0]
+    ours = api.predict(run, [{"sentence1": "red cat", "sentence2": "two"}])[0]
     theirs = pipeline(tmp_path / "exported")({"text": "red cat", "text_pair": "two"})
     assert ours["probabilities"] == pytest.approx({one["label"]: one["score"] for one in theirs}, abs=1e-5)
 
@@ -114,7 +114,7 @@ def test_pairs_are_read_as_the_pipeline_reads_them(models: dict[str, Path], tmp_
 def test_the_proof_has_rivals_classes_and_a_verdict(single: RunFolder) -> None:
     from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_score, roc_auc_score
 
-    proof = verbs.prove(single)
+    proof = api.prove(single)
     found = proof.found
     assert list(found["contenders"]) == ["most_frequent", "tfidf", "tuned"] and found["against"] == "tfidf"
     items = [json.loads(line) for line in single.items.read_text(encoding="utf-8").splitlines()]
@@ -142,17 +142,17 @@ def test_the_proof_has_rivals_classes_and_a_verdict(single: RunFolder) -> None:
 def test_what_was_fitted_on_the_watched_rows_is_saved_and_used(single: RunFolder, multi: RunFolder) -> None:
     facts = json.loads((single.model / "tunesmith.json").read_text(encoding="utf-8"))
     assert facts["outputs"]["names"] == ["animal", "color", "number"] and facts["fitted"]["temperature"] > 0
-    row = verbs.predict(single, [{"text": "red"}])[0]
+    row = api.predict(single, [{"text": "red"}])[0]
     logits = np.log([row["probabilities"][name] for name in facts["outputs"]["names"]])
     assert row["confidence"] == pytest.approx(float(softmax(logits / facts["fitted"]["temperature"]).max()), abs=1e-6)
     fitted = json.loads((multi.model / "tunesmith.json").read_text(encoding="utf-8"))["fitted"]
-    row = verbs.predict(multi, [{"text": "red cat"}])[0]
+    row = api.predict(multi, [{"text": "red cat"}])[0]
     limits = dict(zip(("animal", "color", "number"), fitted["thresholds"], strict=True))
     assert row["prediction"] == [name for name, limit in limits.items() if row["probabilities"][name] >= limit]
 
 
 def test_several_labels_are_proved_too(multi: RunFolder) -> None:
-    proof = verbs.prove(multi)
+    proof = api.prove(multi)
     assert proof.found["primary"] == "macro_f1" and list(proof.found["classes"]["thresholds"]) == ["animal", "color", "number"]
     assert "A class is named from this probability" in "\n".join(proof.lines())
     assert build(multi).is_file()
@@ -160,14 +160,14 @@ def test_several_labels_are_proved_too(multi: RunFolder) -> None:
 
 def test_numbers_are_proved_by_their_distance(models: dict[str, Path], tmp_path: Path) -> None:
     run = trained(tmp_path, models["bert"], "regression")
-    proof = verbs.prove(run)
+    proof = api.prove(run)
     items = [json.loads(line) for line in run.items.read_text(encoding="utf-8").splitlines()]
     x, y = (np.array(part, float) for part in ([i["choices"]["tuned"] for i in items], [i["reference"] for i in items]))
     tuned = proof.found["contenders"]["tuned"]
     assert tuned["mean_absolute_error"] == pytest.approx(float(np.abs(x - y).mean()))
     assert tuned["pearson"] == pytest.approx(float(np.corrcoef(x, y)[0, 1]), abs=1e-6)
     assert proof.found["contenders"]["most_frequent"]["pearson"] == 0
-    assert isinstance(verbs.predict(run, [{"text": "red"}])[0]["prediction"], float) and build(run).is_file()
+    assert isinstance(api.predict(run, [{"text": "red"}])[0]["prediction"], float) and build(run).is_file()
 
 
 def test_own_questions_are_put_into_classes(single: RunFolder) -> None:
@@ -179,31 +179,31 @@ def test_a_run_that_goes_on_has_a_base_to_beat(single: RunFolder, tmp_path: Path
     train = {"steps": 2, "learning_rate": 1e-3, "keep": {"evaluate": 0}}
     run = trained(tmp_path, single.path, train=train)
     assert json.loads((run.model / "tunesmith.json").read_text(encoding="utf-8"))["outputs"]["kept"]
-    found = verbs.prove(run).found
+    found = api.prove(run).found
     assert list(found["contenders"]) == ["most_frequent", "tfidf", "base", "tuned"]
-    assert found["contenders"]["base"]["accuracy"] == verbs.prove(single).found["contenders"]["tuned"]["accuracy"]
+    assert found["contenders"]["base"]["accuracy"] == api.prove(single).found["contenders"]["tuned"]["accuracy"]
 
 
 def test_what_does_not_fit_is_said_before_anything_runs(single: RunFolder, models: dict[str, Path], tmp_path: Path) -> None:
-    from tunesmith.evaluate.chat import Session
+    from tunesmith.predicting.chat import Session
 
     with pytest.raises(SpecError, match="names classes and writes no text"):
         Session(single)
     with pytest.raises(DataError, match=r"holds no text to judge\. The row has the columns text"):
-        verbs.predict(single, [{"text": " "}])
+        api.predict(single, [{"text": " "}])
     with pytest.raises(
         DataError, match="The row has the columns foo; it needs those of the training file, without the label: text"
     ):
-        verbs.predict(single, [{"foo": "red"}])
-    assert verbs.predict(single, []) == []
-    plan = verbs.plan({
+        api.predict(single, [{"foo": "red"}])
+    assert api.predict(single, []) == []
+    plan = api.plan({
         "model": str(models["bert"]), "data": {"path": str(single.path.parent / "rows.json"), "system": "x", "too_long": "split"},
         "objective": "classify", "out": str(tmp_path / "x"), "train": {"keep": {"best_by": "bleu"}},
     })  # fmt: skip
     told = {problem.where: problem.text for problem in plan.problems}
     assert "use loss or accuracy, calibration_error" in told["train.keep.best_by"]
     assert "writes no text" in told["data.system"] and "split" in told["data.too_long"]
-    spoken = verbs.plan({"model": str(models["bert"]), "data": str(single.path.parent / "rows.json"), "out": str(tmp_path / "y")})
+    spoken = api.plan({"model": str(models["bert"]), "data": str(single.path.parent / "rows.json"), "out": str(tmp_path / "y")})
     assert any("is an encoder" in problem.text and "objective=classify" in problem.text for problem in spoken.problems)
 
 
@@ -217,12 +217,12 @@ def test_two_classes_have_a_threshold_where_it_is_asked_for(models: dict[str, Pa
     data = {"path": str(tmp_path / "rows.json"), "held_out": 0.5}
     settings = {"model": str(models["bert"]), "data": data, "objective": {"name": "classify", "threshold": "fitted"}}
     settings["train"] = {"steps": 6, "learning_rate": 2e-2, "keep": {"evaluate": 0}}
-    run = verbs.train(settings | {"out": str(tmp_path / "run")})
+    run = api.train(settings | {"out": str(tmp_path / "run")})
     below, above = json.loads((run.model / "tunesmith.json").read_text(encoding="utf-8"))["fitted"]["thresholds"]
     assert below + above == pytest.approx(1) and above != 0.5
-    for row in verbs.predict(run, [{"text": one["text"]} for one in few[:20]]):
+    for row in api.predict(run, [{"text": one["text"]} for one in few[:20]]):
         assert row["prediction"] == ("other" if row["probabilities"]["other"] >= above else "color")
-    assert f"from this probability, chosen on the watched rows: color {below:.2f}" in "\n".join(verbs.prove(run).lines())
+    assert f"from this probability, chosen on the watched rows: color {below:.2f}" in "\n".join(api.prove(run).lines())
     draw = np.random.default_rng(1)
     chances, labels = draw.random(60).round(2), draw.integers(0, 2, 60)
 
@@ -232,7 +232,7 @@ def test_two_classes_have_a_threshold_where_it_is_asked_for(models: dict[str, Pa
     assert macro(best_cut(chances, labels)) == pytest.approx(max(map(macro, np.linspace(0, 1, 401))))
     assert best_cut(np.full(4, 0.3), np.array([0, 0, 1, 1])) == 0.5
     settings["data"] = data | {"held_out": 0}
-    plan = verbs.plan(settings | {"out": str(tmp_path / "none")})
+    plan = api.plan(settings | {"out": str(tmp_path / "none")})
     assert [problem.where for problem in plan.problems] == ["objective.threshold"]
 
 

@@ -11,13 +11,13 @@ import torch
 
 from evaluate.test_classes import rows, trained
 from models.headed import THREE, encoder
-from tunesmith import verbs, words
+from tunesmith import api, words
 from tunesmith.errors import ModelError, SpecError
-from tunesmith.evaluate.cloze import Cloze, Reader, read_cloze, scores
 from tunesmith.examples import Labelled, Outputs
-from tunesmith.folder import RunFolder
-from tunesmith.models.load import load_tokenizer
-from tunesmith.models.masked import load_masked
+from tunesmith.models.loading.load import load_tokenizer
+from tunesmith.models.structure.masked import load_masked
+from tunesmith.proving.cloze import Cloze, Reader, read_cloze, scores
+from tunesmith.storage.run_folder import RunFolder
 
 PROMPT = "animal: cat, dog\ncolor: [red]\nnumber: two\n---\nwhat of {text} is [MASK] ."
 
@@ -35,7 +35,7 @@ def run(bert: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 def prove(run: RunFolder, folder: Path, text: str) -> Any:
     (folder / "prompt.txt").write_text(text, encoding="utf-8")
-    return verbs.prove(run, items=24, prompt=str(folder / "prompt.txt"))
+    return api.prove(run, items=24, prompt=str(folder / "prompt.txt"))
 
 
 def test_the_base_stands_in_the_table_with_the_scores_of_a_direct_call(run: RunFolder, bert: Path, tmp_path: Path) -> None:
@@ -139,8 +139,8 @@ def test_a_run_that_asks_nothing_in_words_refuses_a_prompt(bert: Path, tmp_path:
     graded = [{"sentence1": row["text"], "sentence2": row["text"][::-1], "score": n % 5 / 4} for n, row in enumerate(rows(60))]
     (tmp_path / "rows.json").write_text(json.dumps(graded), encoding="utf-8")
     settings = {"model": str(bert), "data": str(tmp_path / "rows.json"), "out": str(tmp_path / "run"), "objective": "embed"}
-    made = verbs.train(settings | {"train": {"steps": 1, "keep": {"evaluate": 0}}})
+    made = api.train(settings | {"train": {"steps": 1, "keep": {"evaluate": 0}}})
     with pytest.raises(SpecError, match="the proof of embed asks nothing in words"):
         prove(made, tmp_path, PROMPT)
     with pytest.raises(SpecError, match="shots: has no effect: the proof of embed shows no examples"):
-        verbs.prove(made, shots=2)
+        api.prove(made, shots=2)

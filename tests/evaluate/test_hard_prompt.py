@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from tunesmith import verbs, words
+from tunesmith import api, words
 from tunesmith.errors import SpecError
-from tunesmith.evaluate.hard_prompt import asked_under, prompted
-from tunesmith.evaluate.prove import prepared_again
-from tunesmith.evaluate.task import task_of
 from tunesmith.examples import Chat, Turn
-from tunesmith.models.load import load_run
+from tunesmith.models.saved import load_run
+from tunesmith.proving.answers import prepared_again
+from tunesmith.proving.hard_prompt import asked_under, prompted
+from tunesmith.proving.task import task_of
 
 ASKED = "Name the kind of the word that has a meaning: color, animal or number."
 
@@ -24,8 +24,8 @@ def test_the_base_is_scored_under_the_prompt_and_with_examples_too(adapter_run, 
     words.use("en")
     file = tmp_path / "prompt.txt"
     file.write_text(f"{ASKED}\n", encoding="utf-8")
-    before = verbs.prove(adapter_run, items=12, shots=2).to_json()
-    proof = verbs.prove(adapter_run, items=12, shots=2, prompt=str(file))
+    before = api.prove(adapter_run, items=12, shots=2).to_json()
+    proof = api.prove(adapter_run, items=12, shots=2, prompt=str(file))
     found = proof.to_json()
     assert list(found["contenders"]) == ["most_frequent", "tfidf", "base", "prompted", "few_shot", "tuned"]
     assert found["prompt"] == ASKED and len(found["shots"]) == 2
@@ -77,7 +77,7 @@ def test_what_cannot_be_a_prompt_is_refused(adapter_run, tmp_path) -> None:
     (tmp_path / "long.txt").write_text("word " * 400, encoding="utf-8")
     for name, told in (("none.txt", "there is no file"), ("empty.txt", "holds no text"), ("long.txt", "and the model 512")):
         with pytest.raises(SpecError, match=told):
-            verbs.prove(adapter_run, items=4, shots=0, prompt=str(tmp_path / name))
+            api.prove(adapter_run, items=4, shots=0, prompt=str(tmp_path / name))
     run = adapter_run.resolved().run
     task = task_of(run, prepared_again(adapter_run, run, load_run(adapter_run).tokenizer, None), items=3, shots=0)
     with pytest.raises(SpecError, match="a hard prompt is for conversations"):

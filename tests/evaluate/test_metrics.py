@@ -10,7 +10,7 @@ from sacrebleu.metrics.chrf import CHRF
 from sklearn.metrics import accuracy_score, f1_score
 
 from tunesmith.errors import SpecError
-from tunesmith.evaluate.metrics import METRICS, words
+from tunesmith.metrics import METRICS, words
 
 ENGLISH = (
     ["the cat sat on the mat.", "It's a dog, isn't it?", "", "one", "He bought 3.5 kg of apples in New-York today", "a a a a a"],

@@ -9,12 +9,12 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from evaluate.conftest import labelled, trained
-from tunesmith import verbs, words
+from tunesmith import api, words
 from tunesmith.errors import DataError, SpecError
-from tunesmith.evaluate.asked_rows import needed
-from tunesmith.evaluate.predict import Predictor
 from tunesmith.export.merge import export
-from tunesmith.run import Data
+from tunesmith.predicting.predictor import Predictor
+from tunesmith.predicting.row_problems import needed
+from tunesmith.settings.run import Data
 
 ASKED = ["xyz red uvw zzz", "two", "vvv cow", "a blue zzz xyz uvw xyz uvw", "dog dog"]
 
@@ -32,7 +32,7 @@ def plainly(folder: Path, questions: list[str], new: int = 24) -> list[str]:
 
 
 def test_answers_are_those_of_plain_transformers_on_the_saved_model(label_run):
-    found = verbs.load(label_run).predict([{"instruction": question} for question in ASKED])
+    found = api.load(label_run).predict([{"instruction": question} for question in ASKED])
     assert [row["prediction"] for row in found] == plainly(label_run.model, ASKED)
     assert len({row["prediction"] for row in found} & {"color", "animal", "number"}) > 1
 
@@ -43,7 +43,7 @@ def test_answers_of_an_adapter_are_those_of_the_merged_model(adapter_run, tiny_l
     merged = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_llama), adapter_run.model).merge_and_unload()
     merged.save_pretrained(tmp_path)
     AutoTokenizer.from_pretrained(adapter_run.model).save_pretrained(tmp_path)
-    found = verbs.predict(adapter_run, [{"instruction": question} for question in ASKED])
+    found = api.predict(adapter_run, [{"instruction": question} for question in ASKED])
     assert [row["prediction"] for row in found] == plainly(tmp_path, ASKED)
 
 
@@ -59,7 +59,7 @@ def test_answers_are_those_of_the_pipeline_on_the_exported_folder(objective, ada
             rows = [{"prompt": row["instruction"], "chosen": row["output"], "rejected": row["instruction"]} for row in rows]
         more = {"method": {"name": "lora", "rank": 8}, "train": {"steps": 12, "learning_rate": 5e-3, "keep": {"evaluate": 0}}}
         run = trained(tmp_path, tiny_llama, rows, objective=asked, **more)
-    ours = [row["prediction"] for row in verbs.predict(run, [{"instruction": question} for question in ASKED])]
+    ours = [row["prediction"] for row in api.predict(run, [{"instruction": question} for question in ASKED])]
     ask = pipeline("text-generation", model=str(export(run, tmp_path / "exported").out))
     theirs = ask([[{"role": "user", "content": question}] for question in ASKED])
     assert ours == [one[0]["generated_text"][-1]["content"] for one in theirs] and any(ours)
@@ -82,7 +82,7 @@ def test_columns_are_kept_and_the_answer_may_be_there_empty_or_missing(label_run
 
 
 def test_a_column_of_that_name_is_not_overwritten(label_run):
-    found = verbs.predict(label_run, [{"instruction": "red", "prediction": "mine"}, {"instruction": "two", "prediction_1": 0}])
+    found = api.predict(label_run, [{"instruction": "red", "prediction": "mine"}, {"instruction": "two", "prediction_1": 0}])
     assert found[0]["prediction"] == "mine" and found[1]["prediction_1"] == 0
     assert all("prediction_2" in row for row in found)
 
@@ -98,7 +98,7 @@ def test_the_files_own_column_names_are_understood_without_the_answer(text_run):
 def test_rows_without_a_question_are_all_named_before_any_is_answered(label_run):
     words.use("en")
     with pytest.raises(DataError) as caught:
-        verbs.predict(label_run, [{"instruction": "red"}, {"text": "?"}, {"instruction": "  "}, {"instruction": {"a": 1}}])
+        api.predict(label_run, [{"instruction": "red"}, {"text": "?"}, {"instruction": "  "}, {"instruction": {"a": 1}}])
     lines = str(caught.value).splitlines()
     assert lines[0] == "3 problems:"
     assert lines[1].strip().startswith("2: asks nothing: the question is missing or empty. The row has the columns text")
@@ -108,33 +108,33 @@ def test_rows_without_a_question_are_all_named_before_any_is_answered(label_run)
 
 
 def test_no_rows_give_no_rows(label_run):
-    assert verbs.predict(label_run, []) == []
+    assert api.predict(label_run, []) == []
 
 
 def test_rows_that_fail_alike_are_told_once(label_run):
     words.use("en")
     bad = [{"foo": str(n)} for n in range(60)]
     with pytest.raises(DataError) as caught:
-        verbs.predict(label_run, [{"instruction": "red"}, *bad])
+        api.predict(label_run, [{"instruction": "red"}, *bad])
     told = str(caught.value)
     assert "\n" not in told and told.startswith("2: asks nothing")
     assert told.endswith(": instruction, input (the same in 59 more rows: 3, 4, 5, …)")
     with pytest.raises(DataError) as caught:
-        verbs.predict(label_run, [*bad, {"instruction": " "}])
+        api.predict(label_run, [*bad, {"instruction": " "}])
     assert len(str(caught.value).splitlines()) == 3
 
 
 def test_the_columns_that_are_needed_are_the_files_own(text_run):
     words.use("en")
     with pytest.raises(DataError, match=r"without the answer: 问$"):
-        verbs.predict(text_run, [{"question text": "甘草"}])
+        api.predict(text_run, [{"question text": "甘草"}])
 
 
 @pytest.mark.parametrize("rows", ["a text", ["a text"], None, {"instruction": "a"}, [{"instruction": "a"}, 3]], ids=str)
 def test_what_is_no_rows_is_answered_with_a_row_that_is(label_run, rows):
     words.use("en")
     with pytest.raises(SpecError, match=r'Give .*{"instruction": "…", "input": "…"}.*: the columns of the training file'):
-        verbs.load(label_run).predict(rows)
+        api.load(label_run).predict(rows)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_several_samples_give_a_list(label_run):
 
 
 def test_a_conversation_is_answered(label_run):
-    model = verbs.load(label_run)
+    model = api.load(label_run)
     assert model.chat([{"role": "user", "content": "xyz red uvw zzz"}]) == plainly(label_run.model, ["xyz red uvw zzz"])[0]
     with pytest.raises(DataError, match="asks nothing"):
         model.chat([{"role": "user", "content": " "}])
@@ -177,4 +177,4 @@ def test_a_conversation_is_answered(label_run):
 
 def test_the_base_answers_too(label_run):
     base = Predictor(label_run, tuned=False).predict([{"instruction": ASKED[0]}])
-    assert base != verbs.predict(label_run, [{"instruction": ASKED[0]}])
+    assert base != api.predict(label_run, [{"instruction": ASKED[0]}])

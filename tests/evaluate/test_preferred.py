@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from evaluate.conftest import trained
-from tunesmith import verbs
+from tunesmith import api
 from tunesmith.errors import DataError, SpecError
-from tunesmith.evaluate import preferred
-from tunesmith.evaluate.judge import judge, metric
 from tunesmith.export.merge import export
-from tunesmith.folder import RunFolder
+from tunesmith.proving import preferences
+from tunesmith.proving.judge import judge, metric
 from tunesmith.report.build import build
+from tunesmith.storage.run_folder import RunFolder
 
 
 def pairs(count: int = 160, *, polite: bool = True) -> list[dict[str, str]]:
@@ -59,7 +59,7 @@ def judged_run(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Ru
 
 
 def test_pairs_are_proved_against_the_base(pair_run: RunFolder) -> None:
-    proof = verbs.prove(pair_run)
+    proof = api.prove(pair_run)
     found, objective = proof.to_json(), pair_run.resolved().run.objective.name
     assert found["primary"] == ("reward_accuracy" if objective == "dpo" else "pair_accuracy")
     assert proof.verdict == "improved" and found["items"] == 40
@@ -80,7 +80,7 @@ def test_pairs_are_proved_against_the_base(pair_run: RunFolder) -> None:
 def test_judged_answers_are_proved_by_the_area_under_the_curve(judged_run: RunFolder) -> None:
     from sklearn.metrics import roc_auc_score
 
-    found = verbs.prove(judged_run).to_json()
+    found = api.prove(judged_run).to_json()
     assert found["primary"] == "reward_auc" and found["verdict"] == "improved"
     records = [json.loads(line) for line in judged_run.items.read_text(encoding="utf-8").splitlines()]
     labels = [record["reference"] == "desirable" for record in records]
@@ -95,10 +95,10 @@ def test_answers_of_one_kind_are_refused_before_any_work(
     judged_run: RunFolder, kind: bool, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of_kind = lambda items, most: [item for item in items if item.example.desirable == kind][:3]  # noqa: E731
-    monkeypatch.setattr("tunesmith.evaluate.prove.evenly", of_kind)
-    monkeypatch.setattr(preferred, "known", lambda *given: pytest.fail("the likelihoods were computed"))
+    monkeypatch.setattr("tunesmith.proving.answers.evenly", of_kind)
+    monkeypatch.setattr(preferences, "known", lambda *given: pytest.fail("the likelihoods were computed"))
     with pytest.raises(DataError, match=rf"data.held_out: {told} \(label \w+\) is among the 3 held-out rows"):
-        verbs.prove(judged_run)
+        api.prove(judged_run)
 
 
 def test_the_interval_of_the_area_has_the_width_of_delong() -> None:
@@ -117,8 +117,8 @@ def test_the_interval_of_the_area_has_the_width_of_delong() -> None:
 def test_a_metric_that_pairs_cannot_have_is_refused(pair_run: RunFolder) -> None:
     from dataclasses import replace
 
-    from tunesmith.evaluate.preferred import metrics_of
-    from tunesmith.spec import OBJECTIVES
+    from tunesmith.proving.preferences import metrics_of
+    from tunesmith.settings.family import OBJECTIVES
 
     resolved = pair_run.resolved()
     run = replace(resolved).run
@@ -129,12 +129,12 @@ def test_a_metric_that_pairs_cannot_have_is_refused(pair_run: RunFolder) -> None
 
 def test_such_a_run_answers_in_text_and_can_be_exported(pair_run: RunFolder, tmp_path: Path) -> None:
     rows = [{"id": 7, "prompt": "Tell me of abc 1"}, {"id": 8, "prompt": "Tell me of abc 2", "chosen": "x", "rejected": "y"}]
-    answered = verbs.predict(pair_run, rows)
+    answered = api.predict(pair_run, rows)
     assert [row["id"] for row in answered] == [7, 8] and all(isinstance(row["prediction"], str) for row in answered)
     with pytest.raises(DataError):
-        verbs.predict(pair_run, [{"id": 7}])
+        api.predict(pair_run, [{"id": 7}])
     assert export(pair_run, tmp_path / "merged").saved.relative < 1e-4
 
 
 def test_judged_runs_answer_too(judged_run: RunFolder) -> None:
-    assert isinstance(verbs.predict(judged_run, [{"prompt": "Tell me of abc 1"}])[0]["prediction"], str)
+    assert isinstance(api.predict(judged_run, [{"prompt": "Tell me of abc 1"}])[0]["prediction"], str)

@@ -12,11 +12,11 @@ import pytest
 
 from tests.report.folders import bare
 from tunesmith import words
-from tunesmith.evaluate.concluding import conclude
-from tunesmith.evaluate.proof import Proof
-from tunesmith.folder import RunFolder
+from tunesmith.proving.proof import Proof
+from tunesmith.proving.write import conclude
 from tunesmith.report.language import Say
 from tunesmith.report.verdict import standing, verdict
+from tunesmith.storage.run_folder import RunFolder
 
 HARD = ("8 times in 10", "size measured", "tell it from chance")
 

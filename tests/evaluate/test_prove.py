@@ -14,11 +14,11 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sklearn.metrics import accuracy_score, f1_score
 
-from tunesmith import verbs, words
+from tunesmith import api, words
 from tunesmith.errors import DataError, SpecError
-from tunesmith.evaluate import judge, statistics
-from tunesmith.folder import RunFolder
-from tunesmith.models.load import load_run
+from tunesmith.models.saved import load_run
+from tunesmith.proving import judge, statistics
+from tunesmith.storage.run_folder import RunFolder
 
 
 def lines_of(folder: RunFolder) -> list[dict]:
@@ -28,7 +28,7 @@ def lines_of(folder: RunFolder) -> list[dict]:
 @pytest.fixture(scope="module")
 def proof(label_run):
     words.use("en")
-    return verbs.prove(label_run)
+    return api.prove(label_run)
 
 
 def test_five_contenders_in_order_and_a_verdict(label_run, proof):
@@ -85,7 +85,7 @@ def test_likelihoods_are_those_of_plain_transformers(label_run, proof, tuned):
 
 
 def test_the_base_behind_an_adapter_is_the_base(adapter_run, tiny_llama):
-    found = verbs.prove(adapter_run, shots=0).to_json()
+    found = api.prove(adapter_run, shots=0).to_json()
     assert "few_shot" not in found["contenders"] and found["shots"] == []
     base = load_run(adapter_run, tuned=False)
     items = lines_of(adapter_run)
@@ -103,7 +103,7 @@ def test_the_base_behind_an_adapter_is_the_base(adapter_run, tiny_llama):
 
 
 def test_the_same_seed_gives_the_same_proof(label_run, proof):
-    again = verbs.prove(label_run).to_json()
+    again = api.prove(label_run).to_json()
     assert {k: v for k, v in again.items() if k != "seconds"} == {k: v for k, v in proof.to_json().items() if k != "seconds"}
 
 
@@ -117,11 +117,11 @@ def test_shots_are_training_rows_of_every_label_and_no_held_out_row(label_run, p
 
 def test_examples_that_do_not_fit_are_told(label_run):
     words.use("en")
-    few = verbs.prove(label_run, items=20, shots=200)
+    few = api.prove(label_run, items=20, shots=200)
     shown = len(few.to_json()["shots"])
     assert 0 < shown < 200
     assert any(line.startswith(f"Of the 200 examples that the base was to be shown, {shown} were") for line in few.lines())
-    assert not any("that the base was to be shown" in line for line in verbs.prove(label_run, items=20, shots=2).lines())
+    assert not any("that the base was to be shown" in line for line in api.prove(label_run, items=20, shots=2).lines())
 
 
 def test_few_shot_tokens_are_scored_like_plain_ones(label_run, proof):
@@ -146,7 +146,7 @@ def test_the_table_is_read_in_both_languages(proof):
 
 
 def test_free_chinese_text_is_judged_by_rouge_of_characters(text_run):
-    found, items = verbs.prove(text_run).to_json(), lines_of(text_run)
+    found, items = api.prove(text_run).to_json(), lines_of(text_run)
     assert list(found["contenders"]) == ["base", "few_shot", "tuned"] and found["options"] == []
     assert found["primary"] == "rouge_l" and found["primary_reason"] == "text"
     references = [item["reference"] for item in items]
@@ -160,7 +160,7 @@ def test_free_chinese_text_is_judged_by_rouge_of_characters(text_run):
 
 def test_fewer_items_and_no_verdict_from_too_few(text_run):
     words.use("en")
-    proof = verbs.prove(text_run, items=5, shots=0)
+    proof = api.prove(text_run, items=5, shots=0)
     assert len(lines_of(text_run)) == proof.to_json()["items"] == 5
     assert proof.verdict == "not shown"
     assert any("5 rows are too few for a verdict; from 20 on" in line for line in proof.lines())
@@ -179,7 +179,7 @@ def copy_of(run: RunFolder, folder, **changes: str) -> RunFolder:
 def test_metrics_and_primary_are_the_users_own(label_run, tmp_path):
     metrics, primary = (r"metrics: \[\].*", "metrics: [chrf, exact_match]"), (r"primary: null.*", "primary: nll")
     run = copy_of(label_run, tmp_path, metrics=metrics, primary=primary)
-    found = verbs.prove(run, items=30, shots=0).to_json()
+    found = api.prove(run, items=30, shots=0).to_json()
     assert found["primary"] == "nll" and found["primary_reason"] == "given"
     assert set(found["contenders"]["tuned"]) == {"chrf", "exact_match", "nll"}
     assert found["verdict"] == "improved" and found["differences"]["base"]["nll"]["high"] < 0
@@ -190,7 +190,7 @@ def test_label_metrics_of_free_text_are_refused(text_run, tmp_path):
     run = copy_of(text_run, tmp_path, metrics=(r"metrics: \[\].*", "metrics: [accuracy, rouge_l]"))
     told = r"prove.metrics: accuracy needs answers from a small set.*for these answers: bleu, chrf, exact_match, nll, rouge_l"
     with pytest.raises(SpecError, match=told):
-        verbs.prove(run)
+        api.prove(run)
 
 
 def test_changed_data_is_refused(label_run, tmp_path):
@@ -200,7 +200,7 @@ def test_changed_data_is_refused(label_run, tmp_path):
     changed.write_text(json.dumps([*rows, {"instruction": "red new", "input": "", "output": "color"}]), encoding="utf-8")
     run = copy_of(label_run, tmp_path, path=(r"path: \S*rows.json", f"path: {changed}"))
     with pytest.raises(DataError, match=r"data.path: the data, or how it is read, has changed since the training"):
-        verbs.prove(run)
+        api.prove(run)
     assert json.loads((run.path / "proof.json").read_text(encoding="utf-8"))["items"]
 
 
@@ -209,7 +209,7 @@ def test_without_proof_rows_or_ledger_there_is_no_proof(label_run, tmp_path):
     run = copy_of(label_run, tmp_path)
     run.ledger.unlink()
     with pytest.raises(DataError, match=r"ledger.json: is missing"):
-        verbs.prove(run)
+        api.prove(run)
 
 
 def test_plain_text_is_proved_by_its_likelihood(tiny_llama, tmp_path):
@@ -218,8 +218,8 @@ def test_plain_text_is_proved_by_its_likelihood(tiny_llama, tmp_path):
     train = {"epochs": 2, "learning_rate": 5e-3, "keep": {"evaluate": 0, "save": 0}}
     data = {"path": str(tmp_path / "rows.json"), "held_out": 0.5}
     settings = {"model": str(tiny_llama), "data": data, "out": str(tmp_path / "run")}
-    run = verbs.train(settings | {"objective": "pretrain", "method": "full", "train": train})
-    proof = verbs.prove(run)
+    run = api.train(settings | {"objective": "pretrain", "method": "full", "train": train})
+    proof = api.prove(run)
     found = proof.to_json()
     assert list(found["contenders"]) == ["base", "tuned"] and found["primary"] == "nll" and found["verdict"] == "improved"
     assert found["generation"] is None and found["stopped"] == {}

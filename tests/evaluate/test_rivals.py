@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tunesmith.batch import Tokens
-from tunesmith.data.render import Render
-from tunesmith.evaluate import rivals
-from tunesmith.evaluate.task import answer_of, final
-from tunesmith.examples import Chat, Turn
-from tunesmith.models.load import load_tokenizer
-from tunesmith.run import Data
+from tunesmith.batches.batch import Tokens
+from tunesmith.data.rendering.render import Render
+from tunesmith.examples import Chat, Turn, final
+from tunesmith.models.loading.load import load_tokenizer
+from tunesmith.proving import rivals
+from tunesmith.proving.task import answer_of
+from tunesmith.settings.run import Data
 
 
 def chat(question: str, answer: str, *before: Turn) -> Chat:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from tunesmith.batch import Batch, Tokens
-from tunesmith.cuts import cut
-from tunesmith.evaluate import score
-from tunesmith.models.load import load_model
+from tunesmith.batches.batch import Batch, Tokens
+from tunesmith.batches.cuts import cut
+from tunesmith.models.loading.load import load_model
+from tunesmith.predicting import likelihoods
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def examples() -> list[list[Tokens]]:
     found = []
     for n in range(9):
         prompt = np.concatenate([header, generator.integers(4, 400, 3 + 5 * (n % 3))])
-        found.append([score.continued(prompt, generator.integers(4, 400, size)) for size in (1, 2, 4)])
+        found.append([likelihoods.continued(prompt, generator.integers(4, 400, size)) for size in (1, 2, 4)])
     weights = np.where(np.arange(30) % 3 == 0, 0.5, 1.0).astype(np.float32)
     return [*found, [Tokens(generator.integers(4, 400, 30).astype(np.int32), weights)]]
 
@@ -40,7 +40,7 @@ def plain(model, tokens: Tokens) -> list[float]:
 @pytest.mark.parametrize("budget", [1, 200, 100_000])
 def test_equal_to_plain_transformers(loaded, layout, budget):
     loaded.layout = layout
-    found = score.likelihoods(loaded, examples(), budget=budget)
+    found = likelihoods.likelihoods(loaded, examples(), budget=budget)
     for rows, sequences in zip(found, examples(), strict=True):
         assert rows == pytest.approx(np.array([plain(loaded.model, tokens) for tokens in sequences]), abs=1e-4)
 
@@ -56,7 +56,7 @@ def test_a_shared_prompt_is_computed_once(loaded, monkeypatch):
         return batch
 
     monkeypatch.setattr(Batch, "grow", classmethod(watched))
-    score.likelihoods(loaded, examples(), budget=100_000)
+    likelihoods.likelihoods(loaded, examples(), budget=100_000)
     whole = sum(len(tokens) for sequences in examples() for tokens in sequences)
     assert len(sizes) == 1 and sizes[0] < whole / 2.5
 
@@ -76,9 +76,9 @@ def test_parts_keep_to_the_budget_and_hold_every_example_once(padded, budget):
 
 def test_progress_counts_to_all(loaded):
     told = []
-    score.likelihoods(loaded, examples(), budget=100, progress=lambda done, of: told.append((done, of)))
+    likelihoods.likelihoods(loaded, examples(), budget=100, progress=lambda done, of: told.append((done, of)))
     assert told[-1] == (10, 10) and told == sorted(told)
 
 
 def test_the_likeliest_option_has_the_smallest_sum():
-    assert score.likeliest(np.array([3.0, 1.5, 2.0]), ["a", "b", "c"]) == "b"
+    assert likelihoods.likeliest(np.array([3.0, 1.5, 2.0]), ["a", "b", "c"]) == "b"

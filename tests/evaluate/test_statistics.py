@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from tunesmith.evaluate import statistics
-from tunesmith.evaluate.metrics import METRICS
+from tunesmith.metrics import METRICS
+from tunesmith.proving import statistics
 
 
 def mean(sums: np.ndarray) -> np.ndarray:

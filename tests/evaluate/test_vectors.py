@@ -15,12 +15,12 @@ from conftest import tiny_model
 from models.headed import encoder
 from tunesmith.data.reading import examples
 from tunesmith.errors import DataError, SpecError
-from tunesmith.evaluate.judge import judge
-from tunesmith.evaluate.metrics import METRICS
-from tunesmith.evaluate.predict import Predictor
 from tunesmith.examples import TextPair
 from tunesmith.export.merge import export
-from tunesmith.run import Data
+from tunesmith.metrics import METRICS
+from tunesmith.predicting.predictor import Predictor
+from tunesmith.proving.judge import judge
+from tunesmith.settings.run import Data
 
 THINGS = ["cat", "dog", "cow", "film", "book", "hotel"]
 COLORS = ["red", "blue", "green"]

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from evaluate.conftest import labelled, trained
-from tunesmith import planning, verbs
+from tunesmith import api
 from tunesmith.errors import ModelError, SpecError
-from tunesmith.evaluate.chat import Session
-from tunesmith.evaluate.predict import Predictor
 from tunesmith.export.merge import export
-from tunesmith.models.load import load_run
-from tunesmith.run import validate
+from tunesmith.models.saved import load_run
+from tunesmith.planning.make import make
+from tunesmith.predicting.chat import Session
+from tunesmith.predicting.predictor import Predictor
+from tunesmith.settings.run import validate
 
 
 @pytest.mark.parametrize("method", ["prompt", "prefix"])
@@ -21,7 +22,7 @@ def test_a_run_from_the_plan_to_the_answer(method: str, tiny_llama: Path, tmp_pa
     settings = {"name": method, "tokens": 12, "init": "the question is"}
     run = trained(tmp_path, tiny_llama, labelled(200), method=settings, generate={"max_new_tokens": 4})
     assert run.resolved().run.data.max_length == 512 - 12 == load_run(run).limit
-    found = verbs.prove(run, items=20, shots=2).to_json()
+    found = api.prove(run, items=20, shots=2).to_json()
     assert found["contenders"]["tuned"]["nll"] < found["contenders"]["base"]["nll"]
     asked = {"instruction": "red xyz uvw", "input": ""}
     answer = Predictor(run).predict([asked])[0]["prediction"]
@@ -30,7 +31,7 @@ def test_a_run_from_the_plan_to_the_answer(method: str, tiny_llama: Path, tmp_pa
         export(run, tmp_path / "merged")
     with pytest.raises(ModelError, match="virtual tokens, which are no weights"):
         load_run(run).model.merge_and_unload()
-    longer = planning.make(
+    longer = make.make(
         validate({"model": str(tiny_llama), "data": {"path": str(tmp_path / "rows.json"), "max_length": 505}} |
                  {"method": settings, "out": str(tmp_path / "longer")})
     )  # fmt: skip

@@ -13,11 +13,11 @@ from peft import LoraConfig, LoraModel, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.conftest import tiny_model
-from tunesmith.data.render import Render
+from tunesmith.data.rendering.render import Render
 from tunesmith.errors import DiskError, ExportError, ModelError, SpecError
 from tunesmith.export.merge import export
 from tunesmith.export.parity import FIXED, PROBES, probe_texts
-from tunesmith.folder import RunFolder
+from tunesmith.storage.run_folder import RunFolder
 
 QUESTIONS = ["what is the name of this", "中医药知识问题"]
 

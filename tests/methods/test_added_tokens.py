@@ -12,16 +12,17 @@ import torch
 from conftest import tiny_model
 from methods.test_contract import logits
 from training import runs
-from tunesmith.batch import Batch
+from tunesmith.batches.batch import Batch
 from tunesmith.errors import SpecError
 from tunesmith.export.merge import export
-from tunesmith.folder import RunFolder
-from tunesmith.models.hub import find_model
-from tunesmith.models.load import load_model, load_run, load_tokenizer
-from tunesmith.models.views import token_loss
-from tunesmith.rules import base_fits
-from tunesmith.run import validate
-from tunesmith.spec import METHODS
+from tunesmith.models.calling.views import token_loss
+from tunesmith.models.finding.hub import find_model
+from tunesmith.models.loading.load import load_model, load_tokenizer
+from tunesmith.models.saved import load_run
+from tunesmith.planning.rules import base_fits
+from tunesmith.settings.family import METHODS
+from tunesmith.settings.run import validate
+from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
 from tunesmith.words import use
 
@@ -63,7 +64,7 @@ def test_each_becomes_one_token_whose_row_starts_as_the_mean_of_its_pieces(folde
 def test_the_loss_has_the_gradient_of_the_models_own(folder: Path) -> None:
     loaded, model = applied(folder)
     ids = loaded.tokenizer.encode("How far <think> is it? 5 km 7 km", add_special_tokens=False)
-    from tunesmith.batch import Tokens
+    from tunesmith.batches.batch import Tokens
 
     import numpy as np  # isort: skip
 

@@ -14,11 +14,12 @@ from methods.test_contract import applied, stepped
 from models.architectures import tiny
 from models.test_forest import sequences
 from training import runs
-from tunesmith.batch import Batch, Tokens
-from tunesmith.models.load import take_over_attention
-from tunesmith.models.routing import Routers, balance, routed
-from tunesmith.models.views import token_loss
-from tunesmith.spec import METHODS
+from tunesmith.batches.batch import Batch, Tokens
+from tunesmith.models.adapters.layers.experts import routed
+from tunesmith.models.calling.routing import Routers, balance
+from tunesmith.models.calling.views import token_loss
+from tunesmith.models.loading.load import take_over_attention
+from tunesmith.settings.family import METHODS
 from tunesmith.training.start import train
 
 MIXTURES = ["mixtral", "qwen2_moe", "qwen3_moe", "gpt_oss"]

@@ -9,8 +9,8 @@ import torch
 from peft.tuners.boft import layer as peft_boft
 
 from methods.test_contract import applied, base, logits, stepped
-from tunesmith.models import own
-from tunesmith.models.layers.butterfly import Butterfly
+from tunesmith.models.adapters import beside_base
+from tunesmith.models.adapters.layers.butterfly import Butterfly
 
 
 class InTorch:
@@ -68,4 +68,4 @@ def test_merged_beside_others_it_answers_as_before() -> None:
     with model.disable_adapter():
         torch.testing.assert_close(logits(model), logits(base()), rtol=1e-5, atol=1e-5)
     wanted = logits(model)
-    torch.testing.assert_close(logits(own.merge(model)), wanted, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(logits(beside_base.merge(model)), wanted, rtol=1e-4, atol=1e-4)

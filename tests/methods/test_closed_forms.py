@@ -13,8 +13,8 @@ from methods.test_contract import applied, base, logits, stepped
 from models.architectures import tiny
 from models.test_forest import sequences
 from training import runs
-from tunesmith.batch import Batch
-from tunesmith.spec import METHODS
+from tunesmith.batches.batch import Batch
+from tunesmith.settings.family import METHODS
 from tunesmith.training.start import train
 
 

@@ -12,15 +12,17 @@ import torch
 from models.architectures import tiny
 from models.test_forest import sequences
 from training import runs
-from tunesmith.batch import Batch
+from tunesmith.batches.batch import Batch
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import ModelError, SpecError
 from tunesmith.export.merge import export
-from tunesmith.folder import RunFolder
-from tunesmith.models import own
-from tunesmith.models.load import attach, load_run, take_over_attention
-from tunesmith.models.views import token_loss
-from tunesmith.spec import METHODS
+from tunesmith.models.adapters import beside_base
+from tunesmith.models.adapters.attach import attach
+from tunesmith.models.calling.views import token_loss
+from tunesmith.models.loading.load import take_over_attention
+from tunesmith.models.saved import load_run
+from tunesmith.settings.family import METHODS
+from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
 from tunesmith.words import use
 
@@ -143,9 +145,9 @@ def test_what_is_saved_answers_alike_in_a_fresh_model_and_in_plain_peft(case: di
     wanted = logits(model)
     if method.adapter:
         models = [attach(base(), tmp_path)]
-        if not own.is_own(tmp_path):
+        if not beside_base.is_own(tmp_path):
             models.append(PeftModel.from_pretrained(tiny("llama"), tmp_path))
-        if not (method.rewrites_base and own.is_own(tmp_path)):
+        if not (method.rewrites_base and beside_base.is_own(tmp_path)):
             with models[0].disable_adapter():
                 torch.testing.assert_close(logits(models[0]), logits(base()), rtol=1e-5, atol=1e-5)
     else:
@@ -160,7 +162,7 @@ def test_merged_it_answers_as_before(case: dict[str, Any], tmp_path: Path) -> No
     if not method.merges:
         pytest.skip("does not merge")
     wanted = logits(stepped(method, model))
-    torch.testing.assert_close(logits(own.merge(model)), wanted, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(logits(beside_base.merge(model)), wanted, rtol=1e-4, atol=1e-4)
 
 
 @every

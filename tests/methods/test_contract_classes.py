@@ -14,17 +14,18 @@ from methods.test_contract import CASES as DECODERS
 from methods.test_contract import called
 from models.headed import THREE, encoder
 from training import runs
-from tunesmith.batch import Batch, Tokens
+from tunesmith.batches.batch import Batch, Tokens
 from tunesmith.errors import SpecError
-from tunesmith.estimate import shape
 from tunesmith.methods._peft import task_type
-from tunesmith.models import own
-from tunesmith.models.heads import head_parts
-from tunesmith.models.load import attach, load_model
-from tunesmith.models.views import see
-from tunesmith.planning import make
-from tunesmith.run import validate
-from tunesmith.spec import METHODS
+from tunesmith.models.adapters import beside_base
+from tunesmith.models.adapters.attach import attach
+from tunesmith.models.calling.views import see
+from tunesmith.models.loading.load import load_model
+from tunesmith.models.structure.heads import head_parts
+from tunesmith.planning.make import make
+from tunesmith.planning.memory import shape
+from tunesmith.settings.family import METHODS
+from tunesmith.settings.run import validate
 from tunesmith.training.ready import make_ready
 
 # BERT calls its norms otherwise.
@@ -117,7 +118,7 @@ def test_merged_it_answers_as_before(case: dict[str, Any], folder: Path) -> None
     if not method.merges:
         pytest.skip("does not merge")
     wanted = outputs(stepped(method, model))
-    merged = own.merge(model) if method.adapter else model
+    merged = beside_base.merge(model) if method.adapter else model
     torch.testing.assert_close(outputs(merged), wanted, rtol=1e-4, atol=1e-4)
     assert head_parts(merged)[0] == "classifier"
 

@@ -18,21 +18,22 @@ from conftest import tiny_model
 from methods.test_contract import SMALL
 from models.headed import encoder
 from training import runs
-from tunesmith.batch import Batch
+from tunesmith.batches.batch import Batch
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.examples import KINDS, Chat, Feedback, Labelled, Preference, Text, TextPair
-from tunesmith.folder import RunFolder
-from tunesmith.models.heads import head_parts
-from tunesmith.models.load import load_run, load_tokenizer
+from tunesmith.models.calling.views import see
+from tunesmith.models.loading.load import load_tokenizer
 from tunesmith.models.roles import reference_at_hand
-from tunesmith.models.views import see
-from tunesmith.planning import make
-from tunesmith.run import Run, validate
-from tunesmith.spec import METHODS, OBJECTIVES
+from tunesmith.models.saved import load_run
+from tunesmith.models.structure.heads import head_parts
+from tunesmith.planning.make import make
+from tunesmith.settings.family import METHODS, OBJECTIVES
+from tunesmith.settings.run import Run, validate
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.training.keeping.record import Record
+from tunesmith.training.keeping.save import Saver
 from tunesmith.training.loop import Position, gradient, update
 from tunesmith.training.ready import Ready, make_ready
-from tunesmith.training.record import Record
-from tunesmith.training.save import Saver
 from tunesmith.words import say
 from two_sided import tiny_pair
 

@@ -11,13 +11,14 @@ import torch
 
 from models.architectures import tiny
 from training import runs
-from tunesmith.batch import Batch
+from tunesmith.batches.batch import Batch
 from tunesmith.errors import SpecError
-from tunesmith.folder import RunFolder
-from tunesmith.models import own
-from tunesmith.models.load import attach, load_model
-from tunesmith.models.views import see
-from tunesmith.spec import METHODS, OPTIMIZERS
+from tunesmith.models.adapters import beside_base
+from tunesmith.models.adapters.attach import attach
+from tunesmith.models.calling.views import see
+from tunesmith.models.loading.load import load_model
+from tunesmith.settings.family import METHODS, OPTIMIZERS
+from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.optimizers import split_by_rate
 from tunesmith.training.start import train
 from tunesmith.words import use
@@ -203,7 +204,7 @@ def test_biases_are_trained_saved_and_merged_and_leave_no_base_behind(bias: Any,
     assert (off - logits(tiny("qwen2"))).abs().max() > 1e-4 and ours.rewrites_base, "who needs the base loads it"
     ours.save(model, tmp_path)
     torch.testing.assert_close(logits(attach(tiny("qwen2"), tmp_path)), wanted, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(logits(own.merge(model)), wanted, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(logits(beside_base.merge(model)), wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_biases_that_are_not_there_are_refused() -> None:

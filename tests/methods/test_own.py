@@ -16,12 +16,12 @@ from training import runs
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import ModelError, SpecError
 from tunesmith.export.merge import export
-from tunesmith.folder import RunFolder
-from tunesmith.models.hub import find_model
-from tunesmith.models.load import attach
-from tunesmith.models.places import blocks
-from tunesmith.run import validate
-from tunesmith.spec import METHODS
+from tunesmith.models.adapters.attach import attach
+from tunesmith.models.finding.hub import find_model
+from tunesmith.models.structure.layers import blocks
+from tunesmith.settings.family import METHODS
+from tunesmith.settings.run import validate
+from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
 from tunesmith.words import use
 

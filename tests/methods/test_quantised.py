@@ -16,18 +16,21 @@ from methods.test_contract import logits, stepped
 from models.headed import THREE, encoder
 from models.test_forest import sequences
 from training import runs
-from tunesmith.batch import Batch
+from tunesmith.batches.batch import Batch
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import SpecError
 from tunesmith.export.merge import export
-from tunesmith.folder import RunFolder
-from tunesmith.models import quantize
-from tunesmith.models.hub import find_model
-from tunesmith.models.load import attach, load_model, load_run
-from tunesmith.models.views import token_loss
-from tunesmith.planning import Plan, make
-from tunesmith.run import validate
-from tunesmith.spec import METHODS
+from tunesmith.models.adapters.attach import attach
+from tunesmith.models.calling.views import token_loss
+from tunesmith.models.finding.hub import find_model
+from tunesmith.models.loading.load import load_model
+from tunesmith.models.saved import load_run
+from tunesmith.models.structure import quantize
+from tunesmith.planning.make import make
+from tunesmith.planning.plan import Plan
+from tunesmith.settings.family import METHODS
+from tunesmith.settings.run import validate
+from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
 from tunesmith.words import use
 
@@ -123,7 +126,7 @@ def plan(folder: Path, out: Path, method: Any, **settings: Any) -> Plan:
 
 
 def refusal(folder: Path, *, method: Any, quantize: str | None) -> str:
-    from tunesmith.rules import base_fits
+    from tunesmith.planning.rules import base_fits
 
     model = {"path": str(folder)} | ({"quantize": quantize} if quantize else {})
     (problem,) = base_fits(validate({"model": model, "data": "x", "out": "y", "method": method}))

@@ -10,9 +10,9 @@ import pytest
 
 from methods.test_every_objective import House, house, told_why  # noqa: F401
 from training import runs
-from tunesmith.folder import RunFolder
-from tunesmith.planning import make
-from tunesmith.spec import METHODS
+from tunesmith.planning.make import make
+from tunesmith.settings.family import METHODS
+from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
 
 OBJECTIVE_OF = {"encoder": "classify", "encoder-decoder": "sft"}

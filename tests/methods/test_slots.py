@@ -11,15 +11,16 @@ import pytest
 import torch
 
 from training import runs
-from tunesmith import verbs
+from tunesmith import api
 from tunesmith.data.prepare import prepare
 from tunesmith.errors import SpecError
-from tunesmith.evaluate.predict import Predictor
-from tunesmith.evaluate.score import likelihoods
 from tunesmith.export.merge import export
-from tunesmith.folder import RunFolder
-from tunesmith.models.load import load_run, load_tokenizer
-from tunesmith.rules import broken
+from tunesmith.models.loading.load import load_tokenizer
+from tunesmith.models.saved import load_run
+from tunesmith.planning.rules import broken
+from tunesmith.predicting.likelihoods import likelihoods
+from tunesmith.predicting.predictor import Predictor
+from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
 
 TEMPLATE = "[P][P] Q: {instruction} [P]\nA: {output}"
@@ -86,7 +87,7 @@ def test_it_answers_and_is_proved_in_batches_as_alone(trained: RunFolder) -> Non
     asked = [{"instruction": text} for text in ("How far is Rome?", "How far is it from Oslo to Lima? Please.", "Why?")]
     together = [row["prediction"] for row in predictor.predict(asked)]
     assert together == [predictor.predict([row])[0]["prediction"] for row in asked]
-    found = verbs.prove(trained, items=4, shots=0).to_json()
+    found = api.prove(trained, items=4, shots=0).to_json()
     assert {"base", "tuned"} <= set(found["contenders"])
 
 

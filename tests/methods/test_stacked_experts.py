@@ -12,13 +12,13 @@ from methods.test_balance import mixture
 from methods.test_contract import gradient, logits, same_gradient, stepped
 from models.architectures import tiny
 from models.test_forest import sequences
-from tunesmith.batch import Batch
+from tunesmith.batches.batch import Batch
 from tunesmith.errors import SpecError
-from tunesmith.models import own
-from tunesmith.models.load import attach
-from tunesmith.models.routing import Routers
-from tunesmith.models.views import token_loss
-from tunesmith.spec import METHODS
+from tunesmith.models.adapters import beside_base
+from tunesmith.models.adapters.attach import attach
+from tunesmith.models.calling.routing import Routers
+from tunesmith.models.calling.views import token_loss
+from tunesmith.settings.family import METHODS
 
 MIXTURES = ["mixtral", "qwen3_moe"]
 every = pytest.mark.parametrize("name", MIXTURES)
@@ -53,7 +53,7 @@ def test_each_expert_gets_its_own_change_and_it_merges(name: str) -> None:
         # peft lays the ranks of an expert side by side in A, and the experts of a rank in B.
         experts = range(part.num_experts)
         changes.append(torch.stack([12 / 4 * up_O[:, e :: part.num_experts] @ down_I[4 * e : 4 * e + 4] for e in experts]))
-    merged = own.merge(model)
+    merged = beside_base.merge(model)
     torch.testing.assert_close(logits(merged), wanted, rtol=1e-4, atol=1e-4)
     found = [weight - stacks(plain)[key] for key, weight in stacks(merged).items()]
     for own_change in found:

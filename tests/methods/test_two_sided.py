@@ -11,17 +11,18 @@ import torch
 
 from methods.test_contract import every
 from training import runs
-from tunesmith import estimate
-from tunesmith.batch import Batch
-from tunesmith.data.render import Render
+from tunesmith.batches.batch import Batch
+from tunesmith.data.rendering.render import Render
 from tunesmith.errors import SpecError
 from tunesmith.examples import Chat, Turn
 from tunesmith.methods import Method
-from tunesmith.models import own
-from tunesmith.models.load import attach, load_model
-from tunesmith.models.views import token_loss
-from tunesmith.run import Data
-from tunesmith.spec import METHODS
+from tunesmith.models.adapters import beside_base
+from tunesmith.models.adapters.attach import attach
+from tunesmith.models.calling.views import token_loss
+from tunesmith.models.loading.load import load_model
+from tunesmith.planning.make import memory
+from tunesmith.settings.family import METHODS
+from tunesmith.settings.run import Data
 from two_sided import tiny_pair
 
 REFUSED: dict[str, str] = {}
@@ -65,9 +66,9 @@ def test_it_trains_and_loads_alike_or_the_plan_refuses_it(case: dict[str, Any], 
     if case["name"] in REFUSED or "encoder-decoder" not in METHODS.make(METHODS.config(case)).kinds:
         text = REFUSED.get(case["name"], f"{case['name']} does not train a model that is an encoder with a decoder")
         with pytest.raises(SpecError, match=text):
-            estimate.shape(tiny_t5, run)
+            memory.shape(tiny_t5, run)
         return
-    planned = estimate.shape(tiny_t5, run)
+    planned = memory.shape(tiny_t5, run)
     loaded, plain = fresh(tiny_t5), logits(fresh(tiny_t5).model)
     torch.manual_seed(0)
     method = METHODS.make(run.method)
@@ -82,7 +83,7 @@ def test_it_trains_and_loads_alike_or_the_plan_refuses_it(case: dict[str, Any], 
     for again in reloaded(method, tiny_t5, tmp_path):
         torch.testing.assert_close(logits(again), wanted, **within)
     if method.adapter and method.merges:
-        torch.testing.assert_close(logits(own.merge(loaded.model)), wanted, rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(logits(beside_base.merge(loaded.model)), wanted, rtol=1e-4, atol=1e-3)
 
 
 def reloaded(method: Method, base: Path, saved: Path) -> list[Any]:
@@ -92,7 +93,7 @@ def reloaded(method: Method, base: Path, saved: Path) -> list[Any]:
 
     if not method.adapter:
         return [AutoModelForSeq2SeqLM.from_pretrained(saved)]
-    if own.is_own(saved):
+    if beside_base.is_own(saved):
         return [attach(fresh(base).model, saved)]
     assert json.loads((saved / "adapter_config.json").read_text())["task_type"] == "SEQ_2_SEQ_LM"
     return [attach(fresh(base).model, saved), PeftModel.from_pretrained(AutoModelForSeq2SeqLM.from_pretrained(base), saved)]
@@ -101,7 +102,7 @@ def reloaded(method: Method, base: Path, saved: Path) -> list[Any]:
 def test_a_kind_that_a_method_does_not_take_is_refused(tiny_t5: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(METHODS.get("lora"), "kinds", frozenset({"decoder"}))
     with pytest.raises(SpecError, match="model that is an encoder with a decoder; it takes a decoder alone"):
-        estimate.shape(tiny_t5, runs.resolved(tiny_t5 / "unused", tiny_t5).run)
+        memory.shape(tiny_t5, runs.resolved(tiny_t5 / "unused", tiny_t5).run)
 
 
 def test_the_last_blocks_are_those_of_the_decoder(tiny_t5: Path) -> None:

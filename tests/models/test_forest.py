@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from models.architectures import ARCHITECTURES, FOREST, tiny
-from tunesmith.batch import Batch, Tokens
+from tunesmith.batches.batch import Batch, Tokens
 from tunesmith.errors import ModelError
-from tunesmith.models import forest
-from tunesmith.models.load import take_over_attention
-from tunesmith.models.probe import settle
-from tunesmith.models.views import inputs_of, see
+from tunesmith.models.calling import forest
+from tunesmith.models.calling.probe import settle
+from tunesmith.models.calling.views import inputs_of, see
+from tunesmith.models.loading.load import take_over_attention
 
 
 def sequences(seed: int = 0, vocabulary: int = 320) -> list[list[Tokens]]:

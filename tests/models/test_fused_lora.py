@@ -8,7 +8,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from tunesmith.models.layers.lora import FusedLinear, fuse
+from tunesmith.models.adapters.layers.lora import FusedLinear, fuse
 
 
 def pair(*, biases: bool = True, **settings: object) -> tuple[torch.nn.Module, torch.nn.Module]:

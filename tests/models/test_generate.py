@@ -17,9 +17,9 @@ from transformers import (
     MistralForCausalLM,
 )
 
-from tunesmith.models import generate as generation
-from tunesmith.models.generate import Answer, generate, own_defaults, stream
-from tunesmith.run import Generate
+from tunesmith.models.calling import generate as generation
+from tunesmith.models.calling.generate import Answer, generate, own_defaults, stream
+from tunesmith.settings.run import Generate
 
 PROMPTS = ["what is the name", "a", "the question and the answer of a person is what", "中医药知识", "the answer"]
 STOPS = [2]

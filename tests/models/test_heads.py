@@ -13,14 +13,16 @@ from conftest import tiny_model
 from models.architectures import ARCHITECTURES, FOREST, SIZES
 from models.headed import THREE, encoder
 from models.test_forest import sequences
-from tunesmith.batch import Batch, Tokens
+from tunesmith.batches.batch import Batch, Tokens
 from tunesmith.errors import ModelError
 from tunesmith.examples import Outputs
-from tunesmith.methods._peft import linear_layers, task_type
-from tunesmith.models.heads import head_of, head_parts, kind_of, told_of_head
-from tunesmith.models.load import load_model, take_over_attention
-from tunesmith.models.probe import settle
-from tunesmith.models.views import see
+from tunesmith.methods._peft import task_type
+from tunesmith.models.calling.probe import settle
+from tunesmith.models.calling.views import see
+from tunesmith.models.loading.load import load_model, take_over_attention
+from tunesmith.models.structure.heads import head_parts, kind_of, told_of_head
+from tunesmith.models.structure.kinds import head_of
+from tunesmith.models.structure.layers import linear_layers
 
 ENCODERS = {
     "bert": {}, "roberta": {"pad_token_id": 0, "max_position_embeddings": 130}, "distilbert": {}, "electra": {},

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from tunesmith.data.fetch import find_data
+from tunesmith.data.find import find_data
 from tunesmith.errors import DataError, ModelError
-from tunesmith.models.hub import find_model
+from tunesmith.models.finding.hub import find_model
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -117,7 +117,7 @@ http.time.sleep = lambda seconds: None  # the waits between tries are not what i
 import huggingface_hub.file_download as files
 files.time.sleep = lambda seconds: None
 from tunesmith.errors import TunesmithError
-from tunesmith.models.hub import find_data, find_model
+from tunesmith.models.finding.hub import find_data, find_model
 find, name, revision = sys.argv[1:]
 try:
     found = find_model(name, revision=revision or None) if find == "model" else find_data(name)

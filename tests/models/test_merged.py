@@ -10,8 +10,8 @@ from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
 from tunesmith.errors import ModelError
-from tunesmith.models.hub import find_model
-from tunesmith.spec import METHODS
+from tunesmith.models.finding.hub import find_model
+from tunesmith.settings.family import METHODS
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from tunesmith.models.layers.nll import nll
+from tunesmith.models.calling.nll import nll
 
 
 @pytest.mark.parametrize("heights", [1.0, 30.0, 1e4])

@@ -13,8 +13,8 @@ import pytest
 
 from models.headed import encoder
 from tunesmith.errors import ModelError
-from tunesmith.models import packaged
-from tunesmith.models.hub import find_model
+from tunesmith.models.finding import packaged
+from tunesmith.models.finding.hub import find_model
 
 
 def test_a_packaged_model_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

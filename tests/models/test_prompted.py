@@ -13,13 +13,14 @@ from transformers import AutoTokenizer
 
 from models.architectures import ARCHITECTURES, FOREST, tiny
 from models.test_forest import sequences
-from tunesmith.batch import Batch
+from tunesmith.batches.batch import Batch
 from tunesmith.errors import ModelError, SpecError
-from tunesmith.models.generate import generate
-from tunesmith.models.load import attach, take_over_attention
-from tunesmith.models.views import see
-from tunesmith.run import Generate
-from tunesmith.spec import METHODS
+from tunesmith.models.adapters.attach import attach
+from tunesmith.models.calling.generate import generate
+from tunesmith.models.calling.views import see
+from tunesmith.models.loading.load import take_over_attention
+from tunesmith.settings.family import METHODS
+from tunesmith.settings.run import Generate
 
 KINDS = ("prompt", "p_tuning_v2")
 WITHOUT_KEYS = {"bloom": "peft turns its keys round", "falcon": "peft gives it as many key heads as query heads"}

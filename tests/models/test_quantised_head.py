@@ -10,8 +10,8 @@ import pytest
 from conftest import tiny_model
 from evaluate.test_classes import rows
 from models.headed import encoder
-from tunesmith import verbs
-from tunesmith.models.load import load_run
+from tunesmith import api
+from tunesmith.models.saved import load_run
 
 
 @pytest.mark.parametrize(("base", "kind"), [("llama", "nf4"), ("llama", "int8"), ("roberta", "nf4")])
@@ -28,10 +28,10 @@ def test_a_head_on_a_quantised_base_is_trained_whole(base: str, kind: str, tmp_p
     train = {"steps": 4, "learning_rate": 1e-2, "keep": {"evaluate": 2}}
     data = {"path": str(tmp_path / "rows.json"), "held_out": 0.5}
     settings = {"model": model, "data": data, "objective": "classify", "out": str(tmp_path / "run"), "train": train}
-    run = verbs.train(settings | {"method": {"name": "lora", "rank": 4}})
+    run = api.train(settings | {"method": {"name": "lora", "rank": 4}})
     loaded = load_run(run)
     scores = [weight for name, weight in loaded.model.named_parameters() if "score" in name or "classifier" in name]
     assert scores and all(weight.dtype == torch.float32 for weight in scores)
     seen = [line["evaluation"]["loss"] for line in run.steps() if "evaluation" in line][-1]
-    prepared = [row["prediction"] for row in verbs.predict(run, rows(6, seed=3))]
+    prepared = [row["prediction"] for row in api.predict(run, rows(6, seed=3))]
     assert seen > 0 and set(prepared) <= {"animal", "color", "number"}

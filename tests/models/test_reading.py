@@ -13,17 +13,19 @@ import torch
 
 from models.headed import THREE, encoder
 from training import runs
-from tunesmith.batch import Batch, Tokens
-from tunesmith.data.sides import beginning
+from tunesmith.batches.batch import Batch, Tokens
+from tunesmith.data.rendering.sides import beginning
 from tunesmith.errors import ModelError, SpecError
 from tunesmith.export.merge import export
-from tunesmith.folder import RunFolder
 from tunesmith.methods import Method
-from tunesmith.models.generate import generate
-from tunesmith.models.load import attach, load_model, load_run
-from tunesmith.models.views import see
-from tunesmith.run import Generate
-from tunesmith.spec import METHODS
+from tunesmith.models.adapters.attach import attach
+from tunesmith.models.calling.generate import generate
+from tunesmith.models.calling.views import see
+from tunesmith.models.loading.load import load_model
+from tunesmith.models.saved import load_run
+from tunesmith.settings.family import METHODS
+from tunesmith.settings.run import Generate
+from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
 from two_sided import tiny_pair
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tunesmith.data import packages
+from tunesmith.data import packaged
 from tunesmith.errors import DiskError, ModelError
-from tunesmith.models import starter
-from tunesmith.models.hub import find_model
+from tunesmith.models.finding import starter
+from tunesmith.models.finding.hub import find_model
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_starter_that_is_another_file_is_refused(monkeypatch: pytest.MonkeyPatch
 
 
 def test_two_processes_convert_once(gguf_file: Path, cache: Path) -> None:
-    call = "import sys; from tunesmith.models.hub import find_model; print(find_model(sys.argv[1]))"
+    call = "import sys; from tunesmith.models.finding.hub import find_model; print(find_model(sys.argv[1]))"
     command = [sys.executable, "-c", call, str(gguf_file)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -161,7 +161,7 @@ def test_starter_answers_and_ends() -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = find_model("starter")
-    assert folder == packages.cache_folder() / "models" / "SmolLM2-135M-Instruct"
+    assert folder == packaged.cache_folder() / "models" / "SmolLM2-135M-Instruct"
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder)
     assert model.dtype == torch.float32

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from tunesmith.batch import Batch, Tokens
-from tunesmith.cuts import cut
-from tunesmith.data.render import Render
+from tunesmith.batches.batch import Batch, Tokens
+from tunesmith.batches.cuts import cut
+from tunesmith.data.rendering.render import Render
 from tunesmith.examples import Chat, Turn
-from tunesmith.models.generate import generate
-from tunesmith.models.load import Loaded, load_model
-from tunesmith.models.views import makes_own_logits, see, token_loss
-from tunesmith.run import Data, Generate
-from tunesmith.spec import OBJECTIVES
+from tunesmith.models.calling.generate import generate
+from tunesmith.models.calling.views import makes_own_logits, see, token_loss
+from tunesmith.models.loading.load import Loaded, load_model
+from tunesmith.settings.family import OBJECTIVES
+from tunesmith.settings.run import Data, Generate
 from two_sided import MODELS, tiny_pair
 
 ASKED = ["How far is it?", "From here to the sea", "翻译成中文 please", "x", "How far is the sea from here to the answer?"] * 2

@@ -8,10 +8,10 @@ import torch
 
 from models.architectures import tiny
 from models.test_forest import alone, sequences
-from tunesmith.batch import Batch, Tokens
-from tunesmith.models import forest, views
-from tunesmith.models.probe import settle
-from tunesmith.models.views import see, token_loss
+from tunesmith.batches.batch import Batch, Tokens
+from tunesmith.models.calling import forest, views
+from tunesmith.models.calling.probe import settle
+from tunesmith.models.calling.views import see, token_loss
 
 forest.register()
 

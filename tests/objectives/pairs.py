@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from models.architectures import tiny
-from tunesmith.batch import Batch, Tokens
+from tunesmith.batches.batch import Batch, Tokens
 from tunesmith.data.prepare import Item
-from tunesmith.models.load import take_over_attention
-from tunesmith.models.views import see
+from tunesmith.models.calling.views import see
+from tunesmith.models.loading.load import take_over_attention
 from tunesmith.objectives._pairs import answer_logprobs
-from tunesmith.spec import OBJECTIVES
+from tunesmith.settings.family import OBJECTIVES
 
 LENGTHS = [(5, 9), (7, 3), (4, 4), (11, 6), (6, 12), (3, 8), (9, 9), (10, 2)]
 

@@ -11,12 +11,12 @@ import torch
 
 from conftest import tiny_model
 from models.headed import THREE, encoder
-from tunesmith.batch import Batch, Tokens
-from tunesmith.cuts import cut
+from tunesmith.batches.batch import Batch, Tokens
+from tunesmith.batches.cuts import cut
 from tunesmith.errors import DataError, SpecError
 from tunesmith.examples import Labelled, Outputs
-from tunesmith.models.load import load_model
-from tunesmith.spec import OBJECTIVES
+from tunesmith.models.loading.load import load_model
+from tunesmith.settings.family import OBJECTIVES
 
 MULTI = Outputs(THREE.names, "multi_label_classification")
 NUMBER = Outputs(("value",), "regression")

@@ -13,12 +13,12 @@ import torch
 from conftest import tiny_model
 from models.headed import encoder
 from objectives.pairs import models, pairs, stepped
-from tunesmith import verbs
-from tunesmith.batch import Batch
+from tunesmith import api
+from tunesmith.batches.batch import Batch
 from tunesmith.errors import SpecError
+from tunesmith.models.calling.views import token_loss
 from tunesmith.models.roles import Role
-from tunesmith.models.views import token_loss
-from tunesmith.spec import OBJECTIVES
+from tunesmith.settings.family import OBJECTIVES
 
 KINDS: list[dict[str, Any]] = [
     {"divergence": "forward_kl"}, {"divergence": "reverse_kl"}, {"divergence": "jsd", "beta": 0.3}, {"divergence": "jsd"},
@@ -106,10 +106,10 @@ def run(folder: Path, student: Path, teacher: Path, **more: Any) -> dict[str, An
 def test_a_student_comes_nearer_to_its_teacher(tiny_llama: Path, tmp_path: Path) -> None:
     # A vocabulary padded to another size, as in Qwen2.5's larger models.
     teacher = tiny_model(tmp_path / "teacher", vocab_size=416, hidden_size=48)
-    folder = verbs.train(run(tmp_path, tiny_llama, teacher))
+    folder = api.train(run(tmp_path, tiny_llama, teacher))
     seen = [line["evaluation"]["divergence"] for line in folder.steps() if "evaluation" in line]
     assert seen[-1] < 0.8 * seen[0]
-    assert verbs.predict(folder, [{"prompt": "What is number 3?"}])[0]["prediction"] is not None
+    assert api.predict(folder, [{"prompt": "What is number 3?"}])[0]["prediction"] is not None
 
 
 def test_a_teacher_that_cannot_teach_is_refused_before_weights_load(
@@ -118,17 +118,17 @@ def test_a_teacher_that_cannot_teach_is_refused_before_weights_load(
     teacher = tiny_model(tmp_path / "teacher")
     text = (teacher / "tokenizer.json").read_text(encoding="utf-8").replace("<|endoftext|>", "<|end|>")
     (teacher / "tokenizer.json").write_text(text, encoding="utf-8")
-    plan = verbs.plan(run(tmp_path, tiny_llama, teacher))
+    plan = api.plan(run(tmp_path, tiny_llama, teacher))
     told = {problem.where: problem.text for problem in plan.problems}
     assert "has another vocabulary than the student" in told["objective.teacher"] and "objective=sft" in told["objective.teacher"]
-    plan = verbs.plan(run(tmp_path, tiny_llama, encoder(tmp_path / "reads")))
+    plan = api.plan(run(tmp_path, tiny_llama, encoder(tmp_path / "reads")))
     assert [problem.where for problem in plan.problems] == ["objective.teacher"] and "is an encoder" in plan.problems[0].text
-    plan = verbs.plan(run(tmp_path, tiny_llama, Path("no/such/teacher")))
+    plan = api.plan(run(tmp_path, tiny_llama, Path("no/such/teacher")))
     assert [problem.where for problem in plan.problems] == ["objective.teacher"] and "no/such/teacher" in plan.problems[0].text
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    told = verbs.plan(run(tmp_path, tiny_llama, Path("no-such-teacher"))).problems[0]
+    told = api.plan(run(tmp_path, tiny_llama, Path("no-such-teacher"))).problems[0]
     assert told.where == "objective.teacher" and "objective.teacher=ms:<id>" in told.text and " model=" not in told.text
     with pytest.raises(SpecError, match=r"objective\.teacher: is required; .* explain objective\.teacher"):
-        verbs.plan({"model": "m", "data": "d", "out": "o", "objective": "distill"})
+        api.plan({"model": "m", "data": "d", "out": "o", "objective": "distill"})
     with pytest.raises(SpecError, match="it belongs to jsd"):
         made(divergence="reverse_kl", beta=0.3)

@@ -12,16 +12,16 @@ import torch
 
 from conftest import tiny_model
 from models.headed import WORDS, encoder
-from tunesmith.batch import Batch, Tokens
-from tunesmith.data.render import Render
+from tunesmith.batches.batch import Batch, Tokens
+from tunesmith.data.rendering.render import Render
 from tunesmith.errors import SpecError
 from tunesmith.examples import TextPair
-from tunesmith.models.load import load_model
+from tunesmith.machine.device import Device
+from tunesmith.machine.ranks import OverRanks
+from tunesmith.models.loading.load import load_model
 from tunesmith.objectives._contrast import Facts, Terms, cosent, infonce, triplet
-from tunesmith.run import Data
-from tunesmith.spec import OBJECTIVES
-from tunesmith.training.device import Device
-from tunesmith.training.ranks import OverRanks
+from tunesmith.settings.family import OBJECTIVES
+from tunesmith.settings.run import Data
 
 ALONE = OverRanks(Device(torch.device("cpu"), "fp32", 1))
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from objectives.pairs import batch_of, judged, models, pairs, referred, stepped, tokens
-from tunesmith.batch import Batch
+from tunesmith.batches.batch import Batch
 from tunesmith.errors import SpecError
-from tunesmith.models.views import see
+from tunesmith.models.calling.views import see
 from tunesmith.objectives._pairs import Pairs, answer_logprobs
 from tunesmith.objectives.orpo import log1mexp
-from tunesmith.spec import OBJECTIVES
+from tunesmith.settings.family import OBJECTIVES
 from tunesmith.words import use
 
 LN2 = math.log(2)

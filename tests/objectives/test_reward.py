@@ -15,12 +15,12 @@ import torch
 import tunesmith as ts
 from models.headed import encoder
 from objectives.pairs import pairs
-from tunesmith.batch import Batch, Tokens
+from tunesmith.batches.batch import Batch, Tokens
 from tunesmith.errors import DataError, SpecError
-from tunesmith.evaluate.predict import Predictor
-from tunesmith.models.load import load_model
+from tunesmith.models.loading.load import load_model
+from tunesmith.predicting.predictor import Predictor
 from tunesmith.report.build import build
-from tunesmith.spec import OBJECTIVES
+from tunesmith.settings.family import OBJECTIVES
 
 REPLIES = ["Yes, gladly: it is here.", "No.", "I cannot say, but I will look.", "Go away!"]
 
@@ -146,7 +146,7 @@ def test_trained_proved_asked_and_loaded_elsewhere(method: str, tiny_llama: Path
         predictor.predict([{"prompt": "Where is it?"}])
     assert predictor.predict([]) == []
 
-    from tunesmith.models.hub import find_model
+    from tunesmith.models.finding.hub import find_model
 
     folder = find_model(str(run.path))
     loaded = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1)

@@ -16,19 +16,19 @@ import torch
 from models.architectures import tiny
 from models.test_forest import sequences
 from training import runs
-from tunesmith.batch import Batch, Tokens
-from tunesmith.data.finishing import finish
+from tunesmith.batches.batch import Batch, Tokens
+from tunesmith.data.columns.finishing import finish
+from tunesmith.data.columns.turns import turn_of
 from tunesmith.data.readers import READERS
-from tunesmith.data.render import Render
-from tunesmith.data.turns import turn_of
+from tunesmith.data.rendering.render import Render
 from tunesmith.errors import DataError
 from tunesmith.examples import Chat, Turn
-from tunesmith.folder import RunFolder
-from tunesmith.models.load import load_model, load_tokenizer, take_over_attention
-from tunesmith.models.noise import lengths_of, noisy
-from tunesmith.models.views import token_loss
-from tunesmith.run import Data
-from tunesmith.spec import OBJECTIVES
+from tunesmith.models.calling.noise import lengths_of, noisy
+from tunesmith.models.calling.views import token_loss
+from tunesmith.models.loading.load import load_model, load_tokenizer, take_over_attention
+from tunesmith.settings.family import OBJECTIVES
+from tunesmith.settings.run import Data
+from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
 from two_sided import tiny_pair
 
@@ -66,7 +66,7 @@ def test_smoothing_is_transformers_own() -> None:
 
 
 def test_smoothing_by_hand_with_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tunesmith.models import views
+    from tunesmith.models.calling import views
 
     logits = torch.tensor([[0.0, math.log(2), math.log(5)], [0.0, 0.0, 0.0]])  # p = 1/8 2/8 5/8, and thirds
     batch = Batch.grow([[Tokens(np.array([0, 2, 1], np.int32), np.array([0, 1, 3], np.float32))]])

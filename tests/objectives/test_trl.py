@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from objectives.pairs import batch_of, judged, models, pairs, referred, stepped
-from tunesmith.batch import Tokens
+from tunesmith.batches.batch import Tokens
 from tunesmith.objectives.dpo import LOSSES
-from tunesmith.spec import OBJECTIVES
+from tunesmith.settings.family import OBJECTIVES
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 ONE_RANK = SimpleNamespace(device=torch.device("cpu"), gather_for_metrics=lambda value: value, gather=lambda value: value)

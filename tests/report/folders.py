@@ -7,8 +7,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from tunesmith.folder import RunFolder
-from tunesmith.run import Origin, Resolved, validate
+from tunesmith.settings.resolved import Origin, Resolved
+from tunesmith.settings.run import validate
+from tunesmith.storage.run_folder import RunFolder
 
 SCRIPT = "<script>alert('answered')</script>"
 

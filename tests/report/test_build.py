@@ -13,8 +13,8 @@ import pytest
 from tests.report.folders import SCRIPT, bare, full, items, proof, steps, write, write_lines
 from tunesmith import words
 from tunesmith.errors import DiskError, SpecError
-from tunesmith.folder import RunFolder
 from tunesmith.report.build import build
+from tunesmith.storage.run_folder import RunFolder
 
 VOID = {"meta", "link", "br", "img", "hr"}
 

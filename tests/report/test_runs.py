@@ -12,8 +12,8 @@ from rich.cells import cell_len
 from tests.report.folders import bare, full, proof, steps, write, write_lines
 from tunesmith import words
 from tunesmith.errors import DataError, SpecError
-from tunesmith.folder import RunFolder
 from tunesmith.report.runs import lines, runs
+from tunesmith.storage.run_folder import RunFolder
 
 
 def finish(folder: RunFolder) -> None:

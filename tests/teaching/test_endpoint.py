@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tunesmith import verbs
+from tunesmith import api
 from tunesmith.errors import SpecError, Stopped, TunesmithError
 from tunesmith.teaching.endpoint import LIMITS
 from tunesmith.teaching.journal import Journal
@@ -79,7 +79,7 @@ ASKED_TWICE = ("busy", "fails", "broken", "unended", "error", "slow")
 def test_every_trouble_at_once(serve: Callable[..., Server], tmp_path: Path) -> None:
     server = serve()
     asked = settings(tmp_path, server, [f"{trouble} {n}" for n, trouble in enumerate(TROUBLES)], timeout=5)
-    account = verbs.generate(asked, ["data.system=Be brief.", "generate.temperature=0.5", "generate.stop=END"])
+    account = api.generate(asked, ["data.system=Be brief.", "generate.temperature=0.5", "generate.stop=END"])
     assert server.counts == {trouble: 2 if trouble in ASKED_TWICE else 1 for trouble in TROUBLES}
     first, second = (one["at"] for one in server.asked if one["question"].startswith("busy"))
     assert second - first > 0.99, "Retry-After is kept"
@@ -105,14 +105,14 @@ def test_every_trouble_at_once(serve: Callable[..., Server], tmp_path: Path) -> 
     assert account.finishes == {"stop": 8, "length": 1, "refused": 1, "empty": 1}
     assert not (tmp_path / "answers.jsonl.partial").exists() and not list(tmp_path.glob(".*"))
     with pytest.raises(SpecError, match="is already there; choose another out"):
-        verbs.generate(asked)
+        api.generate(asked)
 
 
 def test_what_was_cut_is_kept_where_it_is_asked_for(serve: Callable[..., Server], tmp_path: Path) -> None:
     asked = settings(tmp_path, serve(), ["long 0"])
     with pytest.raises(TunesmithError, match=r"no answer could be kept \(length: 1\).*teacher.cut=keep"):
-        verbs.generate(asked)
-    account = verbs.generate(asked, ["teacher.cut=keep"])
+        api.generate(asked)
+    account = api.generate(asked, ["teacher.cut=keep"])
     assert account.earlier == 1, "it is not asked again"
     assert [row["finish"] for row in read(tmp_path / "answers.jsonl")] == ["length"]
 
@@ -120,7 +120,7 @@ def test_what_was_cut_is_kept_where_it_is_asked_for(serve: Callable[..., Server]
 def test_a_server_that_calls_the_limit_otherwise(serve: Callable[..., Server], tmp_path: Path) -> None:
     server = serve()
     asked = settings(tmp_path, server, [f"newer {n}" for n in range(5)], requests=1, attempts=1)
-    account = verbs.generate(asked, ["generate.max_new_tokens=7"])
+    account = api.generate(asked, ["generate.max_new_tokens=7"])
     assert (account.written, account.retried) == (5, 0)
     limits = [{name: one["body"][name] for name in LIMITS if name in one["body"]} for one in server.asked]
     assert limits == [{"max_tokens": 7}, *[{"max_completion_tokens": 7}] * 5], "it is learned once"
@@ -139,7 +139,7 @@ def test_what_the_request_is_to_blame_for_ends_at_once(
 ) -> None:
     server = serve()
     with pytest.raises(SpecError) as caught:
-        verbs.generate(settings(tmp_path, server, [question, *(f"good {n}" for n in range(1, 40))], requests=1))
+        api.generate(settings(tmp_path, server, [question, *(f"good {n}" for n in range(1, 40))], requests=1))
     assert told in str(caught.value) and str(caught.value).startswith("model: http://127.0.0.1")
     assert len(server.asked) == 1
 
@@ -148,14 +148,14 @@ def test_keys(serve: Callable[..., Server], tmp_path: Path, monkeypatch: pytest.
     server = serve(key="sk-right")
     asked = settings(tmp_path, server, ["good 0"], name="big")
     with pytest.raises(SpecError, match=r"answered 401.*environment variable OPENAI_API_KEY is not set"):
-        verbs.generate(asked)
+        api.generate(asked)
     monkeypatch.setenv("MY_KEY", "sk-wrong")
     with pytest.raises(SpecError, match="does not accept the key in MY_KEY") as caught:
-        verbs.generate(asked, ["teacher.key_env=MY_KEY"])
+        api.generate(asked, ["teacher.key_env=MY_KEY"])
     assert "sk-wrong" not in str(caught.value) and "***" in str(caught.value)
     assert len(server.asked) == 2
     monkeypatch.setenv("MY_KEY", "sk-right")
-    verbs.generate(asked, ["teacher.key_env=MY_KEY"])
+    api.generate(asked, ["teacher.key_env=MY_KEY"])
     assert "sk-right" not in "".join(path.read_text(encoding="utf-8") for path in tmp_path.iterdir() if path != server.log)
 
 
@@ -163,32 +163,32 @@ def test_settings_that_an_endpoint_cannot_follow(serve: Callable[..., Server], t
     server = serve(models=("one", "two"))
     asked = settings(tmp_path, server, ["good 0"])
     with pytest.raises(SpecError, match=r"serves 2 models; choose one with teacher.name=...: one, two"):
-        verbs.generate(asked)
+        api.generate(asked)
     with pytest.raises(SpecError, match=r"generate.repetition_penalty: an endpoint has no such setting"):
-        verbs.generate(asked, ["generate.repetition_penalty=1.2"])
+        api.generate(asked, ["generate.repetition_penalty=1.2"])
     with pytest.raises(SpecError, match=r"model.quantize: an endpoint has no such setting"):
-        verbs.generate(asked, ["model.quantize=nf4"])
+        api.generate(asked, ["model.quantize=nf4"])
     with pytest.raises(SpecError, match="the key belongs into the environment variable"):
-        verbs.generate(asked, [f"model={server.url}?api-key=1"])
+        api.generate(asked, [f"model={server.url}?api-key=1"])
     with pytest.raises(SpecError, match=r"is an endpoint.*tunesmith generate model=http"):
-        verbs.plan({**asked, "teacher": None, "out": str(tmp_path / "run")}).require()
+        api.plan({**asked, "teacher": None, "out": str(tmp_path / "run")}).require()
 
 
 def test_an_endpoint_that_stays_down_is_left_and_gone_on_with(serve: Callable[..., Server], tmp_path: Path) -> None:
     server = serve()
     asked = settings(tmp_path, server, ["good 0", "good 1", "down 2", "good 3"], requests=1)
     with pytest.raises(Stopped, match=r"gave no answer in 3 tries \(status 500: out of memory\); what was answered is kept"):
-        verbs.generate(asked)
+        api.generate(asked)
     assert server.counts == {"good": 2, "down": 3}
     with pytest.raises(Stopped):
-        verbs.generate(asked)
+        api.generate(asked)
     assert server.counts == {"good": 2, "down": 6}
     with pytest.raises(SpecError, match=r"asked with other settings \(generate.max_new_tokens\); give these as before"):
-        verbs.generate(asked, ["generate.max_new_tokens=9"])
+        api.generate(asked, ["generate.max_new_tokens=9"])
     rows = (tmp_path / "rows.json").read_text(encoding="utf-8")
     (tmp_path / "rows.json").write_text(rows.replace("good 0", "good 9"), encoding="utf-8")
     with pytest.raises(SpecError, match=r"asked with other settings \(data\)"):
-        verbs.generate(asked)
+        api.generate(asked)
 
 
 def test_no_more_answers_wait_to_be_kept_than_there_are_requests(
@@ -202,7 +202,7 @@ def test_no_more_answers_wait_to_be_kept_than_there_are_requests(
         add(journal, number, answer)
 
     monkeypatch.setattr(Journal, "add", slowly)
-    verbs.generate(settings(tmp_path, server, [f"good {n}" for n in range(9)], requests=2))
+    api.generate(settings(tmp_path, server, [f"good {n}" for n in range(9)], requests=2))
     assert len(lost) == 9 and max(lost) == 2, "what a kill would lose"
 
 

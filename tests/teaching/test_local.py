@@ -11,12 +11,12 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from conftest import tiny_model
-from tunesmith import verbs
+from tunesmith import api
 from tunesmith.errors import DataError, SpecError, Stopped
 from tunesmith.export.merge import export
-from tunesmith.folder import RunFolder
+from tunesmith.machine.signals import StopSignal
+from tunesmith.storage.run_folder import RunFolder
 from tunesmith.teaching import local, write
-from tunesmith.training.signals import StopSignal
 
 ROWS = [
     {"instruction": f"{'short' if n % 3 else 'long'} name" + " please" * (n % 4), "output": f"own {n}", "n": n} for n in range(20)
@@ -34,7 +34,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     train = {"steps": 100, "batch": 8, "learning_rate": 5e-3, "keep": {"evaluate": 0, "save": 0}}
     data = {"path": str(folder / "rows.json"), "held_out": 0, "system": "Answer."}
     asked = {"model": str(base), "data": data, "out": str(folder / "run"), "train": train}
-    return verbs.train({**asked, "method": "full", "generate": {"max_new_tokens": 12}})
+    return api.train({**asked, "method": "full", "generate": {"max_new_tokens": 12}})
 
 
 def settings(folder: Path, model: Path | str, rows: Any = ROWS, **more: Any) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def test_a_folder_and_a_run_answer_as_plain_transformers(teacher: RunFolder, tmp
     expected = plainly(tmp_path / "merged", [row["instruction"] for row in ROWS])
     ended = {n: text for n, (text, whole) in enumerate(expected) if whole and text}
     assert 0 < len(ended) < len(ROWS), "some of the answers must be cut for this test to say something"
-    by_run = verbs.generate(settings(tmp_path, teacher.path))
+    by_run = api.generate(settings(tmp_path, teacher.path))
     rows = read(tmp_path / "answers.jsonl")
     assert {row["n"]: row["messages"][-1]["content"] for row in rows} == ended
     assert rows[0]["messages"][:2] == [
@@ -74,7 +74,7 @@ def test_a_folder_and_a_run_answer_as_plain_transformers(teacher: RunFolder, tmp
     assert by_run.finishes.get("length", 0) == sum(not whole for _, whole in expected) and by_run.written == len(ended)
     (tmp_path / "answers.jsonl").unlink()
     asked = settings(tmp_path, tmp_path / "merged", teacher={"cut": "keep"}, generate={"max_new_tokens": 12})
-    verbs.generate(asked, ["data.system=Answer."])
+    api.generate(asked, ["data.system=Answer."])
     rows = read(tmp_path / "answers.jsonl")
     assert [(row["messages"][-1]["content"], row["finish"] == "stop") for row in rows] == [one for one in expected if one[0]]
 
@@ -86,7 +86,7 @@ def test_samples_that_were_interrupted_are_those_that_were_not(
     sampled = {"max_new_tokens": 6, "temperature": 1.5, "samples": 2}
     rows = [*ROWS[:5], {"instruction": "中医" * 300, "output": ""}, *ROWS[6:]]
     asked = settings(tmp_path, teacher.path, rows, generate=sampled, teacher={"cut": "keep"})
-    assert verbs.generate(asked).finishes["too long"] == 2
+    assert api.generate(asked).finishes["too long"] == 2
     whole = (tmp_path / "answers.jsonl").read_bytes()
     (tmp_path / "answers.jsonl").unlink()
 
@@ -107,9 +107,9 @@ def test_samples_that_were_interrupted_are_those_that_were_not(
     with monkeypatch.context() as patched:
         patched.setattr(write, "StopSignal", Heard)
         with pytest.raises(Stopped, match="SIGTERM: stopped after"):
-            verbs.generate(asked)
+            api.generate(asked)
     assert not (tmp_path / "answers.jsonl").exists()
-    account = verbs.generate(asked)
+    account = api.generate(asked)
     assert 12 <= account.earlier < 16, "it stopped within rows that are answered together, after the one too long"
     assert account.finishes["too long"] == 2
     assert (tmp_path / "answers.jsonl").read_bytes() == whole
@@ -123,14 +123,14 @@ def test_a_student_of_another_vocabulary_trains_on_the_text(teacher: RunFolder, 
     (student / "tokenizer.json").write_text(text, encoding="utf-8")
     asked = settings(tmp_path, teacher.path)
     distill = {"model": str(student), "data": asked["data"], "out": str(tmp_path / "d")}
-    made = verbs.plan({**distill, "objective": {"name": "distill", "teacher": str(teacher.path)}})
+    made = api.plan({**distill, "objective": {"name": "distill", "teacher": str(teacher.path)}})
     (told,) = [problem.text for problem in made.problems if problem.where == "objective.teacher"]
     commands = (
         f"tunesmith generate model={teacher.path} data={asked['data']} out=answers.jsonl, then tunesmith sft model={student}"
     )
     assert commands in told
-    written = verbs.generate(asked).written
-    run = verbs.train(
+    written = api.generate(asked).written
+    run = api.train(
         {"model": str(student), "data": asked["out"], "out": str(tmp_path / "run"), "train": {"steps": 2, "batch": 2}}
     )
     ledger = run.read(run.ledger)
@@ -154,9 +154,9 @@ FORMS: dict[str, Any] = {
 def test_rows_with_and_without_answers_are_asked_and_trained_on(
     form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tunesmith.data.questions import Questions
     from tunesmith.data.reading import examples
-    from tunesmith.run import Data
+    from tunesmith.settings.run import Data
+    from tunesmith.teaching.questions import Questions
     from tunesmith.teaching.written import row_of, written
 
     (tmp_path / "rows.json").write_text(json.dumps([FORMS[form]] * 3), encoding="utf-8")
@@ -175,8 +175,8 @@ def test_rows_with_and_without_answers_are_asked_and_trained_on(
 
 
 def test_an_answer_under_another_name_is_asked_for(tmp_path: Path) -> None:
-    from tunesmith.data.questions import Questions
-    from tunesmith.run import Data
+    from tunesmith.settings.run import Data
+    from tunesmith.teaching.questions import Questions
 
     (tmp_path / "rows.json").write_text(json.dumps([{"instruction": "a", "response": "b"}] * 3), encoding="utf-8")
     with pytest.raises(DataError, match=r"data.columns.*question: instruction, answer: response"):
@@ -190,9 +190,9 @@ def test_an_adapter_is_told_from_its_base_and_from_another(tiny_llama: Path, tmp
     found = []
     for seed in (0, 1):
         asked = settings(tmp_path, tiny_llama) | {"out": str(tmp_path / f"run{seed}")}
-        run = verbs.train(asked | {"train": {"steps": 1, "batch": 2, "seed": seed}})
-        found.append(local.Local(verbs.settings_of(settings(tmp_path, run.path))).identity())
-    found.append(local.Local(verbs.settings_of(settings(tmp_path, tiny_llama))).identity())
+        run = api.train(asked | {"train": {"steps": 1, "batch": 2, "seed": seed}})
+        found.append(local.Local(api.settings_of(settings(tmp_path, run.path))).identity())
+    found.append(local.Local(api.settings_of(settings(tmp_path, tiny_llama))).identity())
     assert len({one["model"] for one in found}) == 3
 
 
@@ -201,15 +201,15 @@ def test_what_asks_nothing_is_left_out_or_refused(teacher: RunFolder, tmp_path: 
     rows = [{"messages": [{"role": "user", "content": "name 1"}]}, {"messages": [{"role": "user", "content": " "}]}]
     rows.append({"messages": [{"role": "user", "content": "x"}, call, {"role": "tool", "content": "1"}]})
     long = {"messages": [{"role": "user", "content": "中医" * 300}]}
-    account = verbs.generate(settings(tmp_path, teacher.path, [*rows, long], teacher={"cut": "keep"}))
+    account = api.generate(settings(tmp_path, teacher.path, [*rows, long], teacher={"cut": "keep"}))
     assert (account.rows, account.left) == (4, {"no question": 1, "tools": 1})
     assert account.finishes["too long"] == 1 and account.written == 1
     assert [line.split(":")[0] for line in account.lines()[1:3]] == ["left out 1", "left out 1"]
     (tmp_path / "labels.csv").write_text("text,label\ngood film,pos\nbad film,neg\n", encoding="utf-8")
     (tmp_path / "answers.jsonl").unlink()
     with pytest.raises(DataError, match="classify"):
-        verbs.generate(settings(tmp_path, teacher.path) | {"data": str(tmp_path / "labels.csv")})
+        api.generate(settings(tmp_path, teacher.path) | {"data": str(tmp_path / "labels.csv")})
     with pytest.raises(SpecError, match=r"data.system: .* is a finished run and is asked as it was trained"):
-        verbs.generate(settings(tmp_path, teacher.path), ["data.system=x"])
+        api.generate(settings(tmp_path, teacher.path), ["data.system=x"])
     with pytest.raises(SpecError, match="teacher: is for `tunesmith generate` alone"):
-        verbs.plan(settings(tmp_path, teacher.path, teacher={"requests": 1})).require()
+        api.plan(settings(tmp_path, teacher.path, teacher={"requests": 1})).require()

@@ -6,7 +6,7 @@ import pytest
 
 from training import runs
 from tunesmith.data.prepare import Prepared
-from tunesmith.folder import RunFolder
+from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
 
 

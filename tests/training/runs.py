@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.data.prepare import Prepared, prepare
-from tunesmith.folder import RunFolder
-from tunesmith.models.load import load_tokenizer
-from tunesmith.run import Resolved, validate, with_overrides
-from tunesmith.training.progress import Shown
+from tunesmith.display.progress import Shown
+from tunesmith.models.loading.load import load_tokenizer
+from tunesmith.settings.resolved import Resolved
+from tunesmith.settings.run import validate, with_overrides
+from tunesmith.storage.run_folder import RunFolder
 
 CAPITALS = [
     "Paris",

@@ -17,12 +17,12 @@ from safetensors import SafetensorError
 
 from training.runs import in_child, kill_now
 from tunesmith.errors import CheckpointError, DiskError
+from tunesmith.machine.device import Device, LossScale
 from tunesmith.methods import Method
-from tunesmith.spec import OPTIMIZERS
-from tunesmith.training import state
-from tunesmith.training.checkpoint import LATEST, MANIFEST, Checkpoints
-from tunesmith.training.device import Device, LossScale
-from tunesmith.training.state import State, write
+from tunesmith.settings.family import OPTIMIZERS
+from tunesmith.training.keeping import state
+from tunesmith.training.keeping.checkpoint import LATEST, MANIFEST, Checkpoints
+from tunesmith.training.keeping.state import State, write
 
 
 class Small:

@@ -13,9 +13,11 @@ from transformers import LlamaConfig
 from training import runs
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import SpecError
-from tunesmith.folder import RunFolder
-from tunesmith.run import Machine
-from tunesmith.training.device import Device, LossScale, activation_bytes, choose, free_memory, room
+from tunesmith.machine.device import Device, LossScale, choose
+from tunesmith.machine.memory import free_memory
+from tunesmith.machine.micro_batch import activation_bytes, room
+from tunesmith.settings.run import Machine
+from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
 
 
@@ -76,7 +78,7 @@ def test_the_loss_scale_halves_on_overflow_and_doubles_after_2000_clean_steps():
 
 
 def test_an_overflow_lowers_the_scale_and_repeats_the_step(tiny_llama, prepared, tmp_path, monkeypatch):
-    from tunesmith.training import device as devices
+    from tunesmith.machine import device as devices
 
     # On a CPU, in fp32: what is tested is the scaling, which is the same there.
     real = devices.choose

@@ -9,13 +9,13 @@ import torch
 from safetensors.torch import load_file
 
 from training import runs
-from tunesmith.batch import Batch, Loss, Ratio
+from tunesmith.batches.batch import Batch, Loss, Ratio
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import DiskError, TrainingError
-from tunesmith.folder import RunFolder
 from tunesmith.objectives.sft import Sft
-from tunesmith.training import checkpoint
+from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.health import Spikes, Unmoved, robust_z
+from tunesmith.training.keeping import checkpoint
 from tunesmith.training.start import train
 
 NO_DROPOUT = {"method": {"name": "lora", "rank": 4}}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from tunesmith.spec import OPTIMIZERS
+from tunesmith.settings.family import OPTIMIZERS
 from tunesmith.training.optimizers import groups, split_by_rate
 from tunesmith.training.optimizers._orthogonal import orthogonalised
 

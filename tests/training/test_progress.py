@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from tunesmith import words
-from tunesmith.training import progress
+from tunesmith.display import progress
 
 
 def test_the_time_left_counts_what_this_process_did(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,19 +14,20 @@ from safetensors.numpy import load_file
 
 from methods.test_contract import CASES, called
 from training import runs
-from tunesmith.batch import Batch
+from tunesmith.batches.batch import Batch
 from tunesmith.data.prepare import Prepared, prepare
+from tunesmith.display.progress import Shown
 from tunesmith.errors import CheckpointError
-from tunesmith.folder import RunFolder
-from tunesmith.models.load import load_model, load_tokenizer
+from tunesmith.models.calling.views import see
+from tunesmith.models.loading.load import load_model, load_tokenizer
 from tunesmith.models.roles import reference_at_hand
-from tunesmith.models.views import see
-from tunesmith.overrides import with_overrides
 from tunesmith.report.build import build
-from tunesmith.run import Resolved, validate
-from tunesmith.spec import METHODS
+from tunesmith.settings.family import METHODS
+from tunesmith.settings.overrides import with_overrides
+from tunesmith.settings.resolved import Resolved
+from tunesmith.settings.run import validate
+from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.health import Falling
-from tunesmith.training.progress import Shown
 from tunesmith.training.reference import Reference
 from tunesmith.training.start import train
 

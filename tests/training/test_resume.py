@@ -15,7 +15,7 @@ import pytest
 from training import runs
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import CheckpointError
-from tunesmith.folder import RunFolder
+from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training import start
 from tunesmith.training.start import train
 
@@ -80,7 +80,7 @@ def test_a_polite_signal_saves_leaves_with_75_and_loses_no_step(number, step, be
 
 
 def test_a_signal_during_the_evaluation_makes_it_again(begin, straight, tmp_path, monkeypatch):
-    from tunesmith.training.watch import Watch
+    from tunesmith.training.evaluation.watch import Watch
 
     evaluate = Watch.evaluate
 
@@ -137,7 +137,7 @@ def test_kill_9_while_the_folder_is_being_opened_leaves_no_dead_folder(name, beg
 
 
 def test_a_signal_between_the_own_questions_makes_the_whole_evaluation_again(begin, tmp_path, monkeypatch):
-    from tunesmith.training import questions
+    from tunesmith.training.evaluation import questions
 
     asked = {"questions": ["How far is Rome?", "How far is Oslo?", "Where is Lima?"]}
     calls: list[int] = []

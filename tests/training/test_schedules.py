@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tunesmith.spec import SCHEDULES
+from tunesmith.settings.family import SCHEDULES
 from tunesmith.training.schedules import warmup_steps
 
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tunesmith.training.signals import StopSignal
+from tunesmith.machine.signals import StopSignal
 
 
 def test_the_first_signal_is_noted_and_the_handlers_before_come_back():

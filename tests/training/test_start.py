@@ -13,11 +13,11 @@ from rich.console import Console
 
 from training import runs
 from tunesmith.data.prepare import Prepared
+from tunesmith.display.progress import Shown
 from tunesmith.errors import DiskError, SpecError
-from tunesmith.folder import RunFolder
 from tunesmith.report.asked import asked
-from tunesmith.run import read_run
-from tunesmith.training.progress import Shown
+from tunesmith.settings.run import read_run
+from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
 
 
@@ -89,8 +89,8 @@ def test_a_whole_model_loads_with_the_usual_lines(tiny_llama, prepared, tmp_path
 
 
 def test_an_adapter_of_a_hub_model_names_its_id(tmp_path, tiny_llama):
-    from tunesmith.run import validate
-    from tunesmith.training.save import Saver
+    from tunesmith.settings.run import validate
+    from tunesmith.training.keeping.save import Saver
 
     (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "/cache/x", "revision": null}')
     run = validate({"model": {"path": "someone/small", "revision": "v2"}, "data": "x.json", "out": "runs/x"})
@@ -133,7 +133,7 @@ def test_a_run_that_cannot_start_leaves_nothing_behind(overrides, text, tiny_lla
 
 
 def test_a_disk_too_small_for_the_checkpoints_is_an_error_before_step_1(tiny_llama, prepared, tmp_path, monkeypatch):
-    monkeypatch.setattr("tunesmith.training.disk.shutil.disk_usage", lambda _: types.SimpleNamespace(free=1000))
+    monkeypatch.setattr("tunesmith.machine.disk.shutil.disk_usage", lambda _: types.SimpleNamespace(free=1000))
     with pytest.raises(DiskError, match=r"has 0\.00 GiB free; checkpoints and models of this run need about") as caught:
         trained(tmp_path / "deep" / "run", tiny_llama, prepared)
     assert caught.value.exit_code == 74
@@ -195,10 +195,10 @@ def test_too_few_held_out_rows_are_measured_and_nothing_is_chosen_by_them(tiny_l
     "settings", [{"train.keep.best_by": "loss"}, {"train.keep.patience": 5}, {"train.keep.final": "best"}, {}]
 )
 def test_the_model_is_the_best_where_one_is_chosen(settings, tiny_llama, prepared, tmp_path, monkeypatch):
-    from tunesmith.models.load import load_run
+    from tunesmith.models.saved import load_run
 
     losses = iter([0.1, 0.5, 0.9, 0.8])
-    monkeypatch.setattr("tunesmith.training.watch.held_out_loss", lambda *_, **__: {"loss": next(losses)})
+    monkeypatch.setattr("tunesmith.training.evaluation.watch.held_out_loss", lambda *_, **__: {"loss": next(losses)})
     seen = Console(record=True, file=open(os.devnull, "w"), width=500)  # noqa: SIM115
     one = runs.resolved(tmp_path / "run", tiny_llama, questions=["How far?"], **settings)
     folder = train(one, prepared, progress=Shown(seen))
@@ -230,16 +230,16 @@ def test_the_best_can_be_told_by_likelihood(name, tiny_llama, tmp_path):
     if name == "nll":
         assert all(one["nll"] == one["loss"] for one in found)
         return
-    from tunesmith.evaluate.score import likelihoods
-    from tunesmith.models.load import load_run
-    from tunesmith.training.options import choices_score, options_task
+    from tunesmith.models.saved import load_run
+    from tunesmith.predicting.likelihoods import likelihoods
+    from tunesmith.training.evaluation.options import choices_score, options_task
 
     task = options_task(one.run, data)
     assert set(task.options) == {"near", "far"} and [item.id for item in task.items] == [item.id for item in data.watch]
     loaded = load_run(folder)
     rows_ = likelihoods(loaded, [task.sequences(index) for index in range(len(task.items))])
     chosen = [list(task.options)[int(row[-2:, 0].argmin())] for row in rows_]
-    from tunesmith.spec import METRICS
+    from tunesmith.settings.family import METRICS
 
     metric = METRICS.make(METRICS.config(name))
     expected = float(metric.value(metric.statistics(chosen, task.references).sum(axis=0)))

@@ -5,10 +5,10 @@ import random
 import numpy as np
 import pytest
 
-from tunesmith.batch import Tokens
-from tunesmith.cuts import cut
-from tunesmith.training.steps import Order, batch_size, every
-from tunesmith.trees import plant
+from tunesmith.batches.batch import Tokens
+from tunesmith.batches.cuts import cut
+from tunesmith.batches.order import Order, batch_size, every
+from tunesmith.batches.trees import plant
 
 
 def tokens(ids: list[int]) -> Tokens:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from training import runs
-from tunesmith.folder import RunFolder
-from tunesmith.spec import TRACKERS
+from tunesmith.settings.family import TRACKERS
+from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
 
 

@@ -12,7 +12,7 @@ from evaluate.test_vectors import questions
 from models.headed import encoder
 from training import runs
 from training.test_device import two_ranks
-from tunesmith.folder import RunFolder
+from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
 
 

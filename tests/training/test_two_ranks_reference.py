@@ -13,8 +13,8 @@ from safetensors.numpy import load_file
 from training import runs
 from training.test_device import two_ranks
 from training.test_reference import judged, pairs
-from tunesmith.evaluate.score import likelihoods
-from tunesmith.folder import RunFolder
+from tunesmith.predicting.likelihoods import likelihoods
+from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
 
 

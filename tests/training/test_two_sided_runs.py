@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from training import runs
-from tunesmith import verbs
+from tunesmith import api
 from tunesmith.data.prepare import Prepared
-from tunesmith.evaluate.predict import Predictor
 from tunesmith.export.merge import export
-from tunesmith.folder import RunFolder
+from tunesmith.predicting.predictor import Predictor
+from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
 from two_sided import tiny_pair
 
@@ -75,7 +75,7 @@ def test_a_real_translation_file_is_trained_on(tiny_t5: Path, shared_data: Path,
     data = {"path": f"{shared_data / 'translation_en_zh' / 'cmn.txt'}#200", "columns": {"source": "0", "target": "1"}}
     train = {"steps": 12, "batch": 16, "learning_rate": 3e-3, "keep": {"evaluate": 0.5, "save": 0}}
     settings = {"model": str(tiny_t5), "data": data | {"system": "translate:"}, "out": str(tmp_path / "run"), "method": "full"}
-    run = verbs.train(settings | {"train": train})
+    run = api.train(settings | {"train": train})
     watched = [line["evaluation"]["loss"] for line in run.steps() if "evaluation" in line]
     assert watched[-1] < watched[0]
     ledger = run.read(run.ledger)
@@ -85,7 +85,7 @@ def test_a_real_translation_file_is_trained_on(tiny_t5: Path, shared_data: Path,
 def test_a_finished_run_is_a_model_to_go_on_from(bart_run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from transformers import AutoModelForSeq2SeqLM
 
-    from tunesmith.models.hub import find_model
+    from tunesmith.models.finding.hub import find_model
 
     monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path / "cache"))
     folder = find_model(str(bart_run.path))
@@ -117,18 +117,18 @@ def bart_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
         "generate": {"max_new_tokens": 6},
         "questions": ["near the sea?"],
     }
-    return verbs.train(settings)
+    return api.train(settings)
 
 
 def test_labels_are_proved_against_rivals_and_examples_in_the_source(bart_run: RunFolder) -> None:
-    proof = verbs.prove(bart_run)
+    proof = api.prove(bart_run)
     assert {"base", "tuned", "few_shot", "tfidf"} <= proof.found["contenders"].keys()
     assert proof.found["contenders"]["tuned"]["accuracy"] > proof.found["contenders"]["base"]["accuracy"]
     assert "near the sea?" in bart_run.questions.read_text(encoding="utf-8")
 
 
 def test_answers_begin_as_the_decoder_is_begun(bart_run: RunFolder, tmp_path: Path) -> None:
-    from tunesmith.evaluate.chat import Session
+    from tunesmith.predicting.chat import Session
 
     exported = export(bart_run, tmp_path / "out")
     asked = ["near 3 9", "sea 1 2"]
@@ -153,5 +153,5 @@ def test_answers_begin_as_the_decoder_is_begun(bart_run: RunFolder, tmp_path: Pa
 )
 def test_what_does_not_apply_is_refused_by_the_plan(changes: dict[str, Any], where: str, text: str, tiny_t5: Path) -> None:
     one = runs.resolved(tiny_t5 / "unused", tiny_t5, **changes)
-    problems = verbs.plan(one.run.model_dump()).problems
+    problems = api.plan(one.run.model_dump()).problems
     assert any(problem.where == where and text in problem.text for problem in problems), problems

@@ -9,11 +9,11 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text as Coloured
 
-from tunesmith.batch import Tokens
+from tunesmith.batches.batch import Tokens
 from tunesmith.data.ledger import Ledger
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.data.rows import Progress
-from tunesmith.run import Data, Run
+from tunesmith.settings.run import Data, Run
 from tunesmith.words import say
 
 SHOWN = 3

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tunesmith.batch import Tokens
+from tunesmith.batches.batch import Tokens
 from tunesmith.data.ledger import histogram
 from tunesmith.errors import DataError, Problem
 from tunesmith.words import say

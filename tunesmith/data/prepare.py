@@ -11,20 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.batch import Tokens
+from tunesmith.batches.batch import Tokens
 from tunesmith.data import split as splitting
 from tunesmith.data.duplicates import leaked_share
+from tunesmith.data.files.located import Names
 from tunesmith.data.ledger import Ledger, histogram, lost_note
 from tunesmith.data.lengths import default_limit, refuse_too_many, truncate_row
-from tunesmith.data.located import Names
 from tunesmith.data.reading import Reading, examples
-from tunesmith.data.render import Render
+from tunesmith.data.rendering.render import Render
+from tunesmith.data.rendering.tokenizers import converses
 from tunesmith.data.rows import Encoder, Progress, Row, clusters
-from tunesmith.data.tokenizers import converses
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Example, chats_of
-from tunesmith.run import Data, Run
-from tunesmith.spec import OBJECTIVES
+from tunesmith.settings.family import OBJECTIVES
+from tunesmith.settings.run import Data, Run
 from tunesmith.words import say
 
 

@@ -9,19 +9,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.choosing import choose
-from tunesmith.data.fetch import find_data
-from tunesmith.data.finishing import finished
-from tunesmith.data.labels import labelled_columns, pair_columns
-from tunesmith.data.proposal import propose_from
+from tunesmith.data.choose_reader import choose
+from tunesmith.data.columns.finishing import finished
+from tunesmith.data.columns.labels import labelled_columns, pair_columns
+from tunesmith.data.columns.turns import LISTS, NUMBERS, TURNS, no_number, shown
+from tunesmith.data.files.sources import Faults, FileFacts, Located, facts, rows
+from tunesmith.data.files.tables import all_numbers
+from tunesmith.data.find import find_data
+from tunesmith.data.propose_columns import propose_from
 from tunesmith.data.readers import READERS, Reader
-from tunesmith.data.sources import Faults, FileFacts, Located, facts, rows
-from tunesmith.data.tables import all_numbers
-from tunesmith.data.template import Template
-from tunesmith.data.turns import LISTS, NUMBERS, TURNS, no_number, shown
+from tunesmith.data.rendering.template import Template
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.examples import Chat, Example, Labelled, TextPair
-from tunesmith.run import Data, Source
+from tunesmith.settings.run import Data, Source
 from tunesmith.words import say
 
 _FIRST = 20

@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.batch import Tokens
+from tunesmith.batches.batch import Tokens
 from tunesmith.data import duplicates
-from tunesmith.data.conversation import from_question
+from tunesmith.data.files.sources import Faults, Located
 from tunesmith.data.reading import Reading
-from tunesmith.data.render import Render
-from tunesmith.data.sources import Faults, Located
+from tunesmith.data.rendering.conversation import from_question
+from tunesmith.data.rendering.render import Render
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Example, Labelled, Text, chats_of
-from tunesmith.spec import OBJECTIVES
+from tunesmith.settings.family import OBJECTIVES
 from tunesmith.words import language, say, texts
 
 Progress = Callable[[str, int, int], None]

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tunesmith.errors import DiskError, Problem, SpecError
-from tunesmith.folder import barred
+from tunesmith.storage.atomic import barred
 from tunesmith.words import say
 
 # What belongs to the run or to an adapter; all else in a model folder is tokenizer, template and generation settings.

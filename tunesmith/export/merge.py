@@ -11,9 +11,9 @@ from typing import Any
 from tunesmith.errors import ExportError, ModelError, Problem, SpecError
 from tunesmith.export.files import check_space, copy_beside, copy_model, draft, refuse_full, weights_in
 from tunesmith.export.parity import Behaviour, Parity, behaviour, compare, distance, logits, probe_ids, probe_texts
-from tunesmith.folder import RunFolder
-from tunesmith.run import Run
-from tunesmith.spec import METHODS, OBJECTIVES
+from tunesmith.settings.family import METHODS, OBJECTIVES
+from tunesmith.settings.run import Run
+from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import say
 
 Progress = Callable[[str, int, int], None]
@@ -85,8 +85,7 @@ class _Source:
     @property
     def loader(self) -> Any:
         """transformers' class for the base, and so for what is exported."""
-        from tunesmith.models.heads import class_of
-        from tunesmith.models.load import load_config
+        from tunesmith.models.structure.kinds import class_of, load_config
 
         config = load_config(self.base, trust_remote_code=self.run.model.trust_remote_code)
         return class_of(config, OBJECTIVES.get(self.run.objective.name).head)
@@ -140,8 +139,8 @@ def export(
 
 
 def _source(folder: RunFolder) -> _Source:
-    from tunesmith.models import own, reading
-    from tunesmith.models.hub import folder_of
+    from tunesmith.models.adapters import beside_base, prompt_in_encoder
+    from tunesmith.models.finding.hub import folder_of
 
     run = folder.resolved().run
     place = folder.model
@@ -157,10 +156,10 @@ def _source(folder: RunFolder) -> _Source:
     if source.adapter and not METHODS.make(run.method).merges:
         key = "export.slots_do_not_merge" if METHODS.make(run.method).slots else "export.does_not_merge"
         told = say(key, method=run.method.name, place=str(place))
-        if own.is_own(place) or reading.is_there(place):
+        if beside_base.is_own(place) or prompt_in_encoder.is_there(place):
             labels = len((source.told.get("outputs") or {}).get("names", ()))
             how = {"loader": source.loader.__name__, "labels": labels, "quantize": run.model.quantize}
-            serving = own.serving(base, place, **how)
+            serving = beside_base.serving(base, place, **how)
             lines = "\n".join(f"  {line}" for line in serving)
             told = say("own.does_not_merge", method=run.method.name, lines=lines)
         raise SpecError(Problem("method", told))
@@ -171,8 +170,10 @@ def _trained(folder: RunFolder, source: _Source) -> tuple[Any, tuple[Any, ...], 
     """The trained model in fp32 on the CPU, the base's logits, the probes, and what the trained model does on them."""
     import torch
 
-    from tunesmith.models.heads import head_in
-    from tunesmith.models.load import attach, load_model, load_tokenizer, renderer
+    from tunesmith.models.adapters.attach import attach
+    from tunesmith.models.loading.load import load_model, load_tokenizer
+    from tunesmith.models.saved import renderer
+    from tunesmith.models.structure.heads import head_in
 
     how = {"dtype": torch.float32, "device": "cpu", "trust_remote_code": source.run.model.trust_remote_code}
     how |= head_in(source.told)
@@ -196,17 +197,18 @@ def _merge(model: Any, source: _Source) -> Any:
     """
     import torch
 
-    from tunesmith.models import own
-    from tunesmith.models.heads import head_in
-    from tunesmith.models.load import attach, load_model
-    from tunesmith.models.quantize import make_plain
+    from tunesmith.models.adapters import beside_base
+    from tunesmith.models.adapters.attach import attach
+    from tunesmith.models.loading.load import load_model
+    from tunesmith.models.structure.heads import head_in
+    from tunesmith.models.structure.quantize import make_plain
 
     asked = source.run.model
     if asked.quantize:
         how = {name: vars(asked)[name] for name in ("trust_remote_code", "quantize", "add_tokens")}
         base = load_model(source.base, dtype=torch.float32, device="cpu", **how, **head_in(source.told)).model
         model = attach(make_plain(base), source.place)
-    return own.merge(model)
+    return beside_base.merge(model)
 
 
 def _behave(loaded: Any, prompts: list[Any], source: _Source) -> Behaviour:
@@ -229,7 +231,7 @@ def _load_again(place: Path, source: _Source, prompts: list[Any]) -> Behaviour:
     """What the saved model does when it is loaded as anybody would load it."""
     from transformers import AutoTokenizer
 
-    from tunesmith.models.heads import quiet
+    from tunesmith.models.structure.heads import quiet
 
     code = source.run.model.trust_remote_code
     with quiet():  # a pooler that vectors do without is no news

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunesmith.examples import Chat, Text, Turn
-from tunesmith.folder import RunFolder
-from tunesmith.run import Generate, Run
+from tunesmith.settings.run import Generate, Run
+from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import say
 
 if TYPE_CHECKING:
     import torch
 
-    from tunesmith.data.render import Render
+    from tunesmith.data.rendering.render import Render
 
 PROBES = 24
 LONGEST_PROBE = 512
@@ -131,7 +131,7 @@ def logits(model: Any, prompts: Sequence[np.ndarray]) -> tuple[torch.Tensor, ...
     """Logits in fp32 at the last positions of each prompt, one prompt at a time: no padding that could differ."""
     import torch
 
-    from tunesmith.models.heads import head_of
+    from tunesmith.models.structure.kinds import head_of
 
     found = []
     with torch.no_grad():
@@ -149,8 +149,8 @@ def logits(model: Any, prompts: Sequence[np.ndarray]) -> tuple[torch.Tensor, ...
 
 def behaviour(model: Any, tokenizer: Any, prompts: Sequence[np.ndarray], stop_ids: Sequence[int]) -> Behaviour:
     """Logits and greedy answers of a model; of one that writes no text its likeliest classes."""
-    from tunesmith.models.generate import generate
-    from tunesmith.models.heads import head_of
+    from tunesmith.models.calling.generate import generate
+    from tunesmith.models.structure.kinds import head_of
 
     head = head_of(model)
     if head != "language":

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tunesmith.spec import METHODS, Spec
+from tunesmith.settings.family import METHODS
+from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
 
-    from tunesmith.batch import Batch, Ratio
+    from tunesmith.batches.batch import Batch, Ratio
 
 __all__ = ["METHODS", "Method", "preset"]
 

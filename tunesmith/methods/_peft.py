@@ -12,6 +12,7 @@ from annotated_types import MinLen
 from pydantic import BeforeValidator
 
 from tunesmith.errors import Problem, SpecError
+from tunesmith.models.structure.layers import _inputs, expert_stacks, linear_layers, size_of
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def with_adapter(model: torch.nn.Module, config: Any) -> torch.nn.Module:
     """``model`` with the adapter of a peft ``config``, its weights fp32 whatever the base; SpecError where peft refuses."""
     from peft import get_peft_model
 
-    from tunesmith.models.heads import head_parts
+    from tunesmith.models.structure.heads import head_parts
 
     # peft itself adds those that are called classifier or score; without the others a saved adapter would be half a model.
     # By layer, because peft merges single layers.
@@ -61,50 +62,12 @@ def with_adapter(model: torch.nn.Module, config: Any) -> torch.nn.Module:
 
 def task_type(model: torch.nn.Module) -> str:
     """peft's name for what the model does."""
-    from tunesmith.models.heads import head_of, kind_of, plain
+    from tunesmith.models.structure.heads import kind_of
+    from tunesmith.models.structure.kinds import head_of, plain
 
     kinds = {"classes": "SEQ_CLS", "embedding": "FEATURE_EXTRACTION"}
     writes = "SEQ_2_SEQ_LM" if kind_of(plain(model).config) == "encoder-decoder" else "CAUSAL_LM"
     return kinds.get(head_of(model), writes)
-
-
-def _outside_head(model: torch.nn.Module, layers: Layers) -> Layers:
-    """``layers`` without those of the output head, which is trained whole or not at all."""
-    from tunesmith.models.heads import head_parts
-
-    parts = head_parts(model)
-    head = model.get_output_embeddings()  # type: ignore[operator]
-    return {
-        name: part
-        for name, part in layers.items()
-        if part is not head and not any(name == one or name.startswith(f"{one}.") for one in parts)
-    }
-
-
-def linear_layers(model: torch.nn.Module) -> Layers:
-    """The linear layers by full name (GPT-2's Conv1D counts), without the output head and gates, which have one output."""
-    import torch
-    from transformers.pytorch_utils import Conv1D
-
-    from tunesmith.models.places import sizes
-
-    linear: Layers = {name: part for name, part in model.named_modules() if isinstance(part, torch.nn.Linear | Conv1D)}
-    return _outside_head(model, {name: part for name, part in linear.items() if (sizes(part) or (0, 0))[1] > 1})
-
-
-def norm_layers(model: torch.nn.Module) -> Layers:
-    """The layer norms by full name, of whatever class (LayerNorm, LlamaRMSNorm, …)."""
-    norms = {
-        name: part
-        for name, part in model.named_modules()
-        if "norm" in type(part).__name__.lower() and "weight" in dict(part.named_parameters(recurse=False))
-    }
-    return _outside_head(model, norms)
-
-
-def expert_stacks(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
-    """Weights of all experts of a layer in one tensor ``[E, …]`` by full name, as transformers holds mixtures."""
-    return {name: weight for name, weight in model.named_parameters() if weight.dim() == 3 and "experts" in name}
 
 
 def stacked(model: torch.nn.Module, targets: Sequence[str]) -> tuple[list[str], set[str]]:
@@ -203,20 +166,6 @@ def _full_match(pattern: str, name: str) -> bool:
         return re.fullmatch(pattern, name) is not None
     except re.error:
         return False
-
-
-def size_of(layer: Any) -> tuple[int, int]:
-    """Both sides of a linear layer's matrix as it is held; a quantised one holds it packed."""
-    import torch
-
-    return (layer.out_features, layer.in_features) if isinstance(layer, torch.nn.Linear) else tuple(layer.weight.shape)
-
-
-def _inputs(layer: Any) -> int:
-    """The number of inputs of a linear layer; a Conv1D holds its weight the other way round."""
-    import torch
-
-    return layer.in_features if isinstance(layer, torch.nn.Linear) else layer.weight.shape[0]
 
 
 def _told(sizes: Mapping[str, Sequence[int]]) -> str:

@@ -12,7 +12,7 @@ from tunesmith.words import say
 if TYPE_CHECKING:
     import torch
 
-    from tunesmith.models.prompted import Prompted
+    from tunesmith.models.adapters.soft_prompt import Prompted
 
 Kind = Literal["words", "keys"]
 
@@ -25,18 +25,18 @@ def with_prompt(model: Any, config: Any, kind: Kind, encoder: Callable[[torch.Te
     from peft import get_peft_config
 
     from tunesmith.methods._peft import task_type
-    from tunesmith.models import reading
-    from tunesmith.models.heads import train_head
-    from tunesmith.models.load import kind_of
-    from tunesmith.models.prompted import Prompted
-    from tunesmith.models.starts import drawn, key_shape, started, told_shape, width
+    from tunesmith.models.adapters import prompt_in_encoder
+    from tunesmith.models.adapters.prompt_starts import drawn, key_shape, started, told_shape, width
+    from tunesmith.models.adapters.soft_prompt import Prompted
+    from tunesmith.models.structure.heads import train_head
+    from tunesmith.models.structure.kinds import kind_of
 
     try:
         ids = drawn(model, config.tokens, _ids(model, config.init))
         both_ways = kind_of(model.config) != "decoder" and kind == "words"
         layers, heads, _ = told_shape(model.config) if both_ways else key_shape(model)
         if both_ways:
-            reading.refuse_other_words(model)
+            prompt_in_encoder.refuse_other_words(model)
         start = started(model, kind, ids)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = str(error).strip().split("\n")[0][:300].rstrip(".")
@@ -52,7 +52,7 @@ def _ids(model: Any, text: str | None) -> list[int] | None:
     """The tokens of a text; SpecError when it has none."""
     if text is None:
         return None
-    from tunesmith.models.load import load_tokenizer
+    from tunesmith.models.loading.load import load_tokenizer
 
     ids = load_tokenizer(Path(model.name_or_path))(text, add_special_tokens=False)["input_ids"]
     if not ids:
@@ -62,6 +62,6 @@ def _ids(model: Any, text: str | None) -> list[int] | None:
 
 def first_slot(model: Any) -> int:
     """The id of the first ``[P]``: what comes after the base's own tokens."""
-    from tunesmith.models.load import load_tokenizer
+    from tunesmith.models.loading.load import load_tokenizer
 
     return len(load_tokenizer(Path(model.name_or_path)))

@@ -1,6 +1,6 @@
 """Where A and B of a LoRA start, beyond what peft does by itself on any machine.
 
-EVA (Paischer et al. 2024): A is the main directions of the layer's inputs, B is 0. LoftQ is in ``models/rounding.py``.
+EVA (Paischer et al. 2024): A is the main directions of the layer's inputs, B is 0. LoftQ is in ``models/adapters/loftq.py``.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from peft.utils.incremental_pca import IncrementalPCA
 
-from tunesmith.batch import Batch
+from tunesmith.batches.batch import Batch
 from tunesmith.errors import Problem, SpecError
-from tunesmith.models.rounding import lora_layers
-from tunesmith.models.views import see
+from tunesmith.models.adapters.loftq import lora_layers
+from tunesmith.models.calling.views import see
 from tunesmith.words import say
 
 

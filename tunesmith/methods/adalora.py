@@ -9,13 +9,13 @@ from annotated_types import Ge, Gt, Lt
 from tunesmith.errors import Problem, SpecError
 from tunesmith.methods import METHODS, Method
 from tunesmith.methods._peft import Targets, targets_of, task_type, with_adapter
-from tunesmith.spec import Spec
+from tunesmith.settings.spec import Spec
 from tunesmith.words import say
 
 if TYPE_CHECKING:
     import torch
 
-    from tunesmith.batch import Batch
+    from tunesmith.batches.batch import Batch
 
 SCORES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
 """What the allocator remembers of each weight: its importance, the running mean of it, and how uncertain that is."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import norm_layers
-from tunesmith.spec import Spec
+from tunesmith.models.structure.layers import norm_layers
+from tunesmith.settings.spec import Spec
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Bitfit(Method):
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model in fp32, these weights with gradient; SpecError when it has none of them."""
-        from tunesmith.models.heads import train_head
+        from tunesmith.models.structure.heads import train_head
 
         norms = tuple(f"{name}." for name in norm_layers(model)) if "norms" in self.config.parts else ()
         biases = "biases" in self.config.parts

@@ -12,7 +12,7 @@ from annotated_types import Gt, MultipleOf
 
 from tunesmith.methods import METHODS, Method
 from tunesmith.methods._peft import Targets, matched_layers, targets_of
-from tunesmith.spec import Spec
+from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,9 +42,9 @@ class Boft(Method):
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model with its rotations; SpecError when a target matches nothing or does not fit."""
-        from tunesmith.models import own
-        from tunesmith.models.layers.butterfly import Butterfly
-        from tunesmith.models.places import sizes
+        from tunesmith.models.adapters import beside_base
+        from tunesmith.models.adapters.layers.butterfly import Butterfly
+        from tunesmith.models.structure.layers import sizes
 
         config: Any = self.config
         targets_of(model, config.targets, divisor=config.block * 2 ** (config.factors - 1))
@@ -53,10 +53,10 @@ class Boft(Method):
             layer = model.get_submodule(name)
             inputs, outputs = sizes(layer) or (0, 0)
             Butterfly(inputs, outputs, block=config.block, factors=config.factors, device=device).beside(layer)
-        return own.switchable(model)
+        return beside_base.switchable(model)
 
     def save(self, model: torch.nn.Module, folder: Path) -> None:
         """The settings and the angles; ``tunesmith.attach`` puts them beside the base again."""
-        from tunesmith.models import own
+        from tunesmith.models.adapters import beside_base
 
-        own.save(model, self.config, folder)
+        beside_base.save(model, self.config, folder)

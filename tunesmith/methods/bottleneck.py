@@ -12,7 +12,7 @@ from pydantic import BeforeValidator
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.methods import METHODS, Method
-from tunesmith.spec import Spec
+from tunesmith.settings.spec import Spec
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from tunesmith.models.places import Block
+    from tunesmith.models.structure.layers import Block
 
 
 def _as_numbers(value: Any) -> Any:
@@ -55,9 +55,9 @@ class Bottleneck(Method):
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model with its adapters; SpecError that lists what there is where a place is missing."""
-        from tunesmith.models import own
-        from tunesmith.models.layers.bottleneck import Bottleneck
-        from tunesmith.models.places import blocks
+        from tunesmith.models.adapters import beside_base
+        from tunesmith.models.adapters.layers.bottleneck import Bottleneck
+        from tunesmith.models.structure.layers import blocks
 
         config, width = self.config, model.config.get_text_config().hidden_size  # type: ignore[union-attr, operator]
         size = config.size or max(1, round(width / config.reduction))
@@ -72,7 +72,7 @@ class Bottleneck(Method):
                 adapter.beside(model.get_submodule(block.feed_forward[0]), model.get_submodule(place))
             else:
                 adapter.behind(model.get_submodule(place))
-        return own.switchable(model)
+        return beside_base.switchable(model)
 
     def _chosen(self, found: list[Block]) -> list[Block]:
         there = {block.layer for block in found}
@@ -92,6 +92,6 @@ class Bottleneck(Method):
 
     def save(self, model: torch.nn.Module, folder: Path) -> None:
         """The settings and the adapters' weights; ``tunesmith.attach`` puts them beside the base again."""
-        from tunesmith.models import own
+        from tunesmith.models.adapters import beside_base
 
-        own.save(model, self.config, folder)
+        beside_base.save(model, self.config, folder)

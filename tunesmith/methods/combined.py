@@ -11,10 +11,11 @@ from annotated_types import MinLen
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
-from tunesmith.batch import Ratio
+from tunesmith.batches.batch import Ratio
 from tunesmith.errors import Problem, SpecError
 from tunesmith.methods import METHODS, Method
-from tunesmith.spec import Spec, choice
+from tunesmith.settings.family import choice
+from tunesmith.settings.spec import Spec
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from tunesmith.batch import Batch
+    from tunesmith.batches.batch import Batch
 
 
 @METHODS.register
@@ -67,11 +68,11 @@ class Combined(Method):
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model with all of them applied; each freezes what it does not train, so what any of them trains is kept."""
-        from tunesmith.models.heads import head_of
+        from tunesmith.models.structure.kinds import head_of
 
         if head_of(model) == "classes":
             raise SpecError(Problem("method", say("heads.several")))
-        from tunesmith.models import own
+        from tunesmith.models.adapters import beside_base
 
         trained: list[torch.nn.Parameter] = []
         for method in self.methods:
@@ -79,7 +80,7 @@ class Combined(Method):
             trained += [weight for weight in model.parameters() if weight.requires_grad]
         for weight in trained:
             weight.requires_grad_(True)
-        return own.switchable(model)
+        return beside_base.switchable(model)
 
     def study(self, model: torch.nn.Module, batches: Sequence[Batch]) -> None:
         """That of each."""
@@ -120,9 +121,9 @@ class Combined(Method):
 
     def save(self, model: torch.nn.Module, folder: Path) -> None:
         """The settings of all and every trained tensor; ``tunesmith.attach`` puts them beside the base again."""
-        from tunesmith.models import own
+        from tunesmith.models.adapters import beside_base
 
-        own.save(model, self.config, folder)
+        beside_base.save(model, self.config, folder)
 
     def at_end(self) -> dict[str, Any]:
         """What each says."""

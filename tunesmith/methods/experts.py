@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.methods import METHODS, Method
-from tunesmith.spec import Spec
+from tunesmith.settings.spec import Spec
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ class Experts(Method):
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """The mixture in fp32; SpecError for a model that has no mixture of its kind."""
-        from tunesmith.models.heads import train_head
-        from tunesmith.models.upcycle import mixture_of
+        from tunesmith.models.adapters.upcycle import mixture_of
+        from tunesmith.models.structure.heads import train_head
 
         config = self.config
         if config.top_k > config.experts:

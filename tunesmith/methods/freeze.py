@@ -9,7 +9,7 @@ from annotated_types import Ge
 from tunesmith.errors import Problem, SpecError
 from tunesmith.methods import METHODS, Method
 from tunesmith.methods._peft import Names, matched_layers
-from tunesmith.spec import Spec
+from tunesmith.settings.spec import Spec
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Freeze(Method):
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model in fp32, the chosen parts with gradient; SpecError when they match nothing."""
-        from tunesmith.models.heads import train_head
+        from tunesmith.models.structure.heads import train_head
 
         parts = dict(model.named_modules())
         parts.pop("")

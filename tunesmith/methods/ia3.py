@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, linear_layers, matched_layers, shortest_names, task_type, with_adapter
-from tunesmith.spec import Spec
+from tunesmith.methods._peft import Targets, matched_layers, shortest_names, task_type, with_adapter
+from tunesmith.models.structure.layers import linear_layers
+from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
     import torch

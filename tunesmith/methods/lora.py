@@ -2,7 +2,7 @@
 
 Variants: rsLoRA (Kalajdzievski 2023, theorem 3.2), DoRA (Liu et al. 2024, eq. 5), LoRA+ (Hayou et al. 2024). Starts: PiSSA
 (Meng et al. 2024, eq. 2–4) and OLoRA (Büyükakyüz 2024) take B A out of W at the start; what they save is a LoRA for the
-untouched W. EVA is in ``_starts.py``, LoftQ in ``models/rounding.py``."""
+untouched W. EVA is in ``_starts.py``, LoftQ in ``models/adapters/loftq.py``."""
 
 from __future__ import annotations
 
@@ -14,25 +14,16 @@ from annotated_types import Ge, Gt, Lt
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import (
-    Targets,
-    by_layer,
-    expert_stacks,
-    matched_layers,
-    pattern_of,
-    stacked,
-    targets_of,
-    task_type,
-    with_adapter,
-)
-from tunesmith.models.tokens import added_rows
-from tunesmith.spec import Spec
+from tunesmith.methods._peft import Targets, by_layer, matched_layers, pattern_of, stacked, targets_of, task_type, with_adapter
+from tunesmith.models.structure.added_tokens import added_rows
+from tunesmith.models.structure.layers import expert_stacks
+from tunesmith.settings.spec import Spec
 from tunesmith.words import say
 
 if TYPE_CHECKING:
     import torch
 
-    from tunesmith.batch import Batch
+    from tunesmith.batches.batch import Batch
 
 
 @METHODS.register
@@ -90,7 +81,7 @@ class Lora(Method):
         """A peft model; SpecError when a target matches nothing or a layer is smaller than the rank."""
         from peft import LoraConfig
 
-        from tunesmith.models.layers.lora import fuse
+        from tunesmith.models.adapters.layers.lora import fuse
 
         config = self.config
         if config.init == "loftq" and config.variant == "dora":
@@ -105,7 +96,7 @@ class Lora(Method):
         how["trainable_token_indices"] = added_rows(model)
         self.model = with_adapter(model, LoraConfig(**how, task_type=task_type(model)))
         if config.init == "loftq" and not empty:
-            from tunesmith.models.rounding import alternate
+            from tunesmith.models.adapters.loftq import alternate
 
             self._start = alternate(self.model, config.alternations)
         if config.init == "olora" and any(vars(part).get("fan_in_fan_out") for part in self.model.modules()):
@@ -178,7 +169,7 @@ class Lora(Method):
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
         """Restores ``state()``; where this machine took out something else, the base gets it back."""
         if self.config.init == "loftq":
-            from tunesmith.models.rounding import restore
+            from tunesmith.models.adapters.loftq import restore
 
             self._start = state
             restore(self.model, state)
@@ -197,7 +188,7 @@ class Lora(Method):
         """peft's folder. W − s B₀A₀ + s B A is W + s [B, −B₀] [A; A₀]: a LoRA of twice the rank on the untouched base."""
         super().save(model, folder)
         if self.config.init == "loftq":
-            from tunesmith.models.rounding import save
+            from tunesmith.models.adapters.loftq import save
 
             save(self._start, folder)
         if not self._takes_out:

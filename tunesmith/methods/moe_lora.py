@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt, Lt
 
-from tunesmith.batch import Ratio
+from tunesmith.batches.batch import Ratio
 from tunesmith.errors import Problem, SpecError
 from tunesmith.methods import METHODS, Method
 from tunesmith.methods._peft import Targets, matched_layers, targets_of
-from tunesmith.spec import Spec
+from tunesmith.settings.spec import Spec
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from tunesmith.batch import Batch
+    from tunesmith.batches.batch import Batch
 
 
 @METHODS.register
@@ -56,9 +56,9 @@ class MoeLora(Method):
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model with its experts; SpecError when a target matches nothing or the numbers do not fit."""
-        from tunesmith.models import own
-        from tunesmith.models.layers.experts import LoraExperts
-        from tunesmith.models.places import sizes
+        from tunesmith.models.adapters import beside_base
+        from tunesmith.models.adapters.layers.experts import LoraExperts
+        from tunesmith.models.structure.layers import sizes
 
         config = self.config
         if config.top_k > config.experts:
@@ -79,13 +79,13 @@ class MoeLora(Method):
         self._counts: dict[str, torch.Tensor] = {}
         """How many choices fell on each expert so far, by layer; those that have no tokens to spread are not in it."""
         self._metrics: dict[str, Ratio] = {}
-        return own.switchable(model)
+        return beside_base.switchable(model)
 
     def penalty(self, batch: Batch) -> Any:
         """balance · the mean over layers of E Σ f_e P_e, for each sequence, summed over units; 1 · balance when even."""
         import torch
 
-        from tunesmith.models.routing import balance
+        from tunesmith.models.calling.routing import balance
 
         seen = {name: layer.seen for name, layer in self.layers.items() if layer.seen is not None}
         for layer in self.layers.values():
@@ -118,9 +118,9 @@ class MoeLora(Method):
 
     def save(self, model: torch.nn.Module, folder: Path) -> None:
         """The settings and the experts' weights; ``tunesmith.attach`` puts them beside the base again."""
-        from tunesmith.models import own
+        from tunesmith.models.adapters import beside_base
 
-        own.save(model, self.config, folder)
+        beside_base.save(model, self.config, folder)
 
     def at_end(self) -> dict[str, Any]:
         """The share of the tokens' choices that each expert of each layer got over the run."""

@@ -8,7 +8,7 @@ from annotated_types import Gt
 
 from tunesmith.methods import METHODS, Method
 from tunesmith.methods._prompts import first_slot, with_prompt
-from tunesmith.spec import Spec
+from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +54,7 @@ class PTuning(Method):
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model behind its soft prompt, which peft knows as P-tuning."""
-        from tunesmith.models.layers.prompts import Recurrent
+        from tunesmith.models.adapters.layers.prompts import Recurrent
 
         config = self.config
 

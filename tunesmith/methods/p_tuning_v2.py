@@ -8,7 +8,7 @@ from annotated_types import Gt
 
 from tunesmith.methods import METHODS, Method
 from tunesmith.methods._prompts import with_prompt
-from tunesmith.spec import Spec
+from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
     import torch
@@ -39,6 +39,6 @@ class PTuningV2(Method):
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model behind its keys and values; for peft, prefix tuning without projection."""
-        from tunesmith.models.layers.prompts import Table
+        from tunesmith.models.adapters.layers.prompts import Table
 
         return with_prompt(model, self.config, "keys", Table, peft_type="PREFIX_TUNING", prefix_projection=False)

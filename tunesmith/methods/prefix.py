@@ -8,7 +8,7 @@ from annotated_types import Gt
 
 from tunesmith.methods import METHODS, Method
 from tunesmith.methods._prompts import with_prompt
-from tunesmith.spec import Spec
+from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +44,7 @@ class Prefix(Method):
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model behind its prefix; for peft, prefix tuning without projection."""
-        from tunesmith.models.layers.prompts import Reparameterised
+        from tunesmith.models.adapters.layers.prompts import Reparameterised
 
         def encoder(start: torch.Tensor) -> torch.nn.Module:
             return Reparameterised(start, self.config.hidden, self.config.hidden).to(start.device)

@@ -8,7 +8,7 @@ from annotated_types import Gt
 
 from tunesmith.methods import METHODS, Method
 from tunesmith.methods._prompts import with_prompt
-from tunesmith.spec import Spec
+from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +41,6 @@ class Prompt(Method):
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model behind its soft prompt, which peft knows as prompt tuning."""
-        from tunesmith.models.layers.prompts import Table
+        from tunesmith.models.adapters.layers.prompts import Table
 
         return with_prompt(model, self.config, "words", Table, peft_type="PROMPT_TUNING")

@@ -8,7 +8,7 @@ from annotated_types import Ge, Gt, Lt
 
 from tunesmith.methods import METHODS, Method
 from tunesmith.methods._peft import Targets, targets_of, task_type, with_adapter
-from tunesmith.spec import Spec
+from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
     import torch

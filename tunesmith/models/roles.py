@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tunesmith.batch import Batch
+from tunesmith.batches.batch import Batch
 from tunesmith.errors import ModelError, Problem, SpecError
-from tunesmith.models.hub import folder_of
-from tunesmith.models.load import kind_of, load_config, load_model, load_tokenizer
-from tunesmith.models.views import Head, Seen, see
-from tunesmith.run import Run
-from tunesmith.spec import OBJECTIVES
+from tunesmith.models.calling.views import Head, Seen, see
+from tunesmith.models.finding.hub import folder_of
+from tunesmith.models.loading.load import load_model, load_tokenizer
+from tunesmith.models.structure.kinds import kind_of, load_config
+from tunesmith.settings.family import OBJECTIVES
+from tunesmith.settings.run import Run
 from tunesmith.words import say
 
 if TYPE_CHECKING:

@@ -6,14 +6,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from tunesmith.batch import Batch, Loss, Tokens
+from tunesmith.batches.batch import Batch, Loss, Tokens
 from tunesmith.examples import Example, Outputs
-from tunesmith.spec import OBJECTIVES, Spec
+from tunesmith.settings.family import OBJECTIVES
+from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
     import torch
 
-    from tunesmith.data.render import Render
+    from tunesmith.data.rendering.render import Render
 
 __all__ = ["OBJECTIVES", "Objective", "Ranks"]
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.nn.functional import cosine_similarity, normalize, pairwise_distance
 
-from tunesmith.batch import Batch, Ratio
+from tunesmith.batches.batch import Batch, Ratio
 
 Distance = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.batch import Batch, Loss, Ratio, Tokens
+from tunesmith.batches.batch import Batch, Loss, Ratio, Tokens
 from tunesmith.examples import Example, Preference
 
 if TYPE_CHECKING:
     import torch
 
-    from tunesmith.data.render import Render
-    from tunesmith.models.views import Seen
+    from tunesmith.data.rendering.render import Render
+    from tunesmith.models.calling.views import Seen
 
 RATE_FACTOR = 0.05
 """TRL 1.16's default learning rate for preferences over that for SFT: 1e-6 to 2e-5."""
@@ -90,7 +90,7 @@ def see_pairs(models: dict[str, Any], batch: Batch) -> Pairs:
     """One forward of the policy over the pairs of ``batch``; its head runs on the answers alone."""
     import torch
 
-    from tunesmith.models.views import see
+    from tunesmith.models.calling.views import see
 
     seen = see(models["policy"], batch)
     side_B = 2 * batch.example_B + batch.columns["side_B"]

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Lt
 
-from tunesmith.batch import Batch, Loss, Ratio, Tokens
+from tunesmith.batches.batch import Batch, Loss, Ratio, Tokens
 from tunesmith.data.classes import Classes
 from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Example, Labelled
 from tunesmith.objectives import OBJECTIVES, Objective
-from tunesmith.spec import Spec
+from tunesmith.settings.spec import Spec
 from tunesmith.words import say
 
 if TYPE_CHECKING:
     import torch
 
-    from tunesmith.data.render import Render
+    from tunesmith.data.rendering.render import Render
 
 
 @OBJECTIVES.register
@@ -100,7 +100,7 @@ class Classify(Objective):
         """The sum over sequences of the cross-entropy, of the binary one averaged over classes, or of the squared error."""
         import torch
 
-        from tunesmith.models.views import see
+        from tunesmith.models.calling.views import see
 
         outputs_BC = see(models["policy"], batch).outputs_BC
         target = batch.columns["label_B"]

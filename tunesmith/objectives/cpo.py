@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt
 
-from tunesmith.batch import Batch, Loss, Tokens
+from tunesmith.batches.batch import Batch, Loss, Tokens
 from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Example, Preference
 from tunesmith.objectives import OBJECTIVES, Objective
 from tunesmith.objectives._pairs import RATE_FACTOR, WATCHED, encode_pair, see_pairs
 from tunesmith.objectives.dpo import LOSSES
-from tunesmith.spec import Spec
+from tunesmith.settings.spec import Spec
 from tunesmith.words import say
 
 if TYPE_CHECKING:
-    from tunesmith.data.render import Render
+    from tunesmith.data.rendering.render import Render
 
 
 @OBJECTIVES.register

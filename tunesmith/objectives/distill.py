@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from tunesmith.batch import Batch, Loss, Ratio, Tokens
+from tunesmith.batches.batch import Batch, Loss, Ratio, Tokens
 from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Chat, Example
 from tunesmith.objectives import OBJECTIVES, Objective
-from tunesmith.spec import Spec
+from tunesmith.settings.spec import Spec
 from tunesmith.words import say
 
 if TYPE_CHECKING:
     import torch
 
-    from tunesmith.data.render import Render
+    from tunesmith.data.rendering.render import Render
 
 
 @OBJECTIVES.register
@@ -62,8 +62,8 @@ class Distill(Objective):
         """``sum(w ((1 - hard) T^2 D(teacher, student) - hard log p))`` over the scored tokens."""
         import torch
 
-        from tunesmith.models.layers.nll import nll
-        from tunesmith.models.views import see
+        from tunesmith.models.calling.nll import nll
+        from tunesmith.models.calling.views import see
 
         config, parts = self.config, {"divergence": 0.0, "nll": 0.0}
 

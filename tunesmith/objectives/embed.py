@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Gt
 
-from tunesmith.batch import Batch, Loss, Tokens
+from tunesmith.batches.batch import Batch, Loss, Tokens
 from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Example, TextPair
 from tunesmith.objectives import OBJECTIVES, Objective, Ranks
-from tunesmith.spec import Spec
+from tunesmith.settings.spec import Spec
 from tunesmith.words import say
 
 if TYPE_CHECKING:
     import torch
 
-    from tunesmith.data.render import Render
-    from tunesmith.models.views import Seen
+    from tunesmith.data.rendering.render import Render
+    from tunesmith.models.calling.views import Seen
     from tunesmith.objectives._contrast import Facts, Terms
 
 SETTINGS = {"temperature": ("infonce", "cosent"), "symmetric": ("infonce",), "margin": ("triplet",), "distance": ("triplet",)}
@@ -157,7 +157,7 @@ class Embed(Objective):
         return Loss((vectors_BD * gradient_BD.to(vectors_BD)).sum(), metrics)
 
     def _vectors(self, policy: Any, batch: Batch) -> torch.Tensor:
-        from tunesmith.models.views import see
+        from tunesmith.models.calling.views import see
 
         return self.pooled(see(policy, batch))
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from annotated_types import Gt
 
-from tunesmith.batch import Batch, Loss, Ratio, Tokens
+from tunesmith.batches.batch import Batch, Loss, Ratio, Tokens
 from tunesmith.examples import Example, Feedback
 from tunesmith.objectives import OBJECTIVES, Objective, Ranks
 from tunesmith.objectives._pairs import RATE_FACTOR, answer_logprobs, over_sequences
-from tunesmith.spec import Spec
+from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
-    from tunesmith.data.render import Render
+    from tunesmith.data.rendering.render import Render
 
 
 @OBJECTIVES.register
@@ -59,7 +59,7 @@ class Kto(Objective):
         """z0, from the mismatched answers of all rows of the step, on all ranks."""
         import torch
 
-        from tunesmith.models.views import see
+        from tunesmith.models.calling.views import see
 
         policy, total, count = models["policy"], 0.0, 0.0
         training = policy.training
@@ -77,7 +77,7 @@ class Kto(Objective):
 
     def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
         """weight (1 - sigmoid(beta (log-ratio - z0))), the sign turned round for an undesirable answer."""
-        from tunesmith.models.views import see
+        from tunesmith.models.calling.views import see
 
         config, kl = self.config, batch.columns["kl"]
         good_B = batch.columns["desirable_B"].bool()

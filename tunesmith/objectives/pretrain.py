@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.batch import Batch, Loss, Tokens
+from tunesmith.batches.batch import Batch, Loss, Tokens
 from tunesmith.examples import Example, Text
 from tunesmith.objectives import OBJECTIVES, Objective
 
 if TYPE_CHECKING:
-    from tunesmith.data.render import Render
+    from tunesmith.data.rendering.render import Render
 
 
 @OBJECTIVES.register
@@ -25,6 +25,6 @@ class Pretrain(Objective):
 
     def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
         """``-sum(w log p)`` over the scored tokens."""
-        from tunesmith.models.views import token_loss
+        from tunesmith.models.calling.views import token_loss
 
         return token_loss(models["policy"], batch)

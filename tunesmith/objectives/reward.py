@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge
 
-from tunesmith.batch import Batch, Loss, Ratio, Tokens
+from tunesmith.batches.batch import Batch, Loss, Ratio, Tokens
 from tunesmith.examples import Chat, Example, Outputs, Preference
 from tunesmith.objectives import OBJECTIVES, Objective
 from tunesmith.objectives._pairs import WATCHED
-from tunesmith.spec import Spec
+from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
     import torch
 
-    from tunesmith.data.render import Render
+    from tunesmith.data.rendering.render import Render
 
 
 @OBJECTIVES.register
@@ -47,7 +47,7 @@ class Reward(Objective):
 
     def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
         """-log sigmoid(r_c - r_r - margin) + centering (r_c + r_r)^2, summed over pairs."""
-        from tunesmith.models.views import see
+        from tunesmith.models.calling.views import see
 
         scores_B = see(models["policy"], batch).outputs_BC[:, 0]
         margin_P = batch.columns["margin_B"].to(scores_B)[batch.columns["side_B"] == 0]

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Lt
 
-from tunesmith.batch import Batch, Loss, Tokens
+from tunesmith.batches.batch import Batch, Loss, Tokens
 from tunesmith.examples import Chat, Example
 from tunesmith.objectives import OBJECTIVES, Objective
-from tunesmith.spec import Spec
+from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
-    from tunesmith.data.render import Render
+    from tunesmith.data.rendering.render import Render
 
 
 @OBJECTIVES.register
@@ -39,8 +39,8 @@ class Sft(Objective):
 
     def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
         """``-sum(w log p)`` over the scored tokens, smoothed and noisy in training where that is asked for."""
-        from tunesmith.models.noise import noisy
-        from tunesmith.models.views import token_loss
+        from tunesmith.models.calling.noise import noisy
+        from tunesmith.models.calling.views import token_loss
 
         model = models["policy"]
         if not model.training:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt, Lt
 
-from tunesmith.batch import Batch, Loss, Tokens
+from tunesmith.batches.batch import Batch, Loss, Tokens
 from tunesmith.examples import Example, Preference
 from tunesmith.objectives import OBJECTIVES, Objective
 from tunesmith.objectives._pairs import RATE_FACTOR, WATCHED, encode_pair, see_pairs, smoothed
-from tunesmith.spec import Spec
+from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
-    from tunesmith.data.render import Render
+    from tunesmith.data.rendering.render import Render
 
 
 @OBJECTIVES.register

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith import words
 from tunesmith.errors import DiskError, Problem
-from tunesmith.evaluate.judge import metric
-from tunesmith.evaluate.proof import rival_of, which_model
 from tunesmith.examples import Preference
-from tunesmith.folder import RunFolder, write_whole
+from tunesmith.proving.judge import metric
+from tunesmith.proving.proof import rival_of, which_model
 from tunesmith.report.asked import asked
 from tunesmith.report.charts import short
 from tunesmith.report.classes import class_tables
@@ -24,8 +23,10 @@ from tunesmith.report.rows import lengths, shares
 from tunesmith.report.samples import choose, read_items
 from tunesmith.report.settings import settings
 from tunesmith.report.verdict import contenders, intervals, metric_name, metrics, name_of, number, standing, verdict
-from tunesmith.run import Run
-from tunesmith.spec import OBJECTIVES
+from tunesmith.settings.family import OBJECTIVES
+from tunesmith.settings.run import Run
+from tunesmith.storage.atomic import write_whole
+from tunesmith.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tunesmith.evaluate.judge import TUNED
+from tunesmith.proving.judge import TUNED
 
 CONTENDERS = (TUNED, "base", "tfidf")
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tunesmith.folder import RunFolder, write_whole
 from tunesmith.report.charts import FEW_POINTS, Point, Series, finite, line_chart, running_mean
 from tunesmith.report.language import Say
+from tunesmith.storage.atomic import write_whole
+from tunesmith.storage.run_folder import RunFolder
 
 CHINESE_FONTS = ("Noto Sans CJK SC", "Source Han Sans SC", "PingFang SC", "Microsoft YaHei", "SimHei", "WenQuanYi Zen Hei")
 

@@ -7,8 +7,8 @@ import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
-from tunesmith.folder import RunFolder
-from tunesmith.training.checkpoint import Checkpoints
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.training.keeping.checkpoint import Checkpoints
 
 USED = ("threads", "device", "precision", "ranks")
 PACKAGES = ("tunesmith", "torch", "transformers", "peft", "safetensors", "numpy")

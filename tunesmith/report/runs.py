@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import Problem, SpecError
-from tunesmith.evaluate.proof import rival_of
-from tunesmith.evaluate.statistics import FEWEST
-from tunesmith.folder import RunFolder
+from tunesmith.proving.proof import rival_of
+from tunesmith.proving.statistics import FEWEST
 from tunesmith.report.curves import held_out
 from tunesmith.report.language import Say
 from tunesmith.report.verdict import metric_name, number
-from tunesmith.training.checkpoint import NAME, Checkpoints
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.training.keeping.checkpoint import NAME, Checkpoints
 from tunesmith.words import language, say
 
 DEEPEST = 3

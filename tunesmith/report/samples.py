@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunesmith.evaluate.judge import TUNED, metric
+from tunesmith.proving.judge import TUNED, metric
 
 SAMPLES = 10
 EXTREMES = 3

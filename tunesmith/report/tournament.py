@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from tunesmith.evaluate.judge import metric
+from tunesmith.proving.judge import metric
 from tunesmith.report.build import templates_of
 from tunesmith.report.language import Say
 from tunesmith.report.machine import machine, versions

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.evaluate.judge import TUNED, metric
-from tunesmith.evaluate.proof import rival_of, shown, unbeaten, would_show
+from tunesmith.proving.judge import TUNED, metric
+from tunesmith.proving.proof import rival_of, shown, unbeaten, would_show
 from tunesmith.report.language import Say
 
 ORDER = (TUNED, "base", "prompted", "few_shot")

@@ -17,11 +17,11 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tunesmith.data.questions import Question
-from tunesmith.data.template import Template
+from tunesmith.data.rendering.template import Template
 from tunesmith.errors import Problem, SpecError, Stopped, TunesmithError
-from tunesmith.run import Run
-from tunesmith.teacher import Teacher
+from tunesmith.settings.run import Run
+from tunesmith.settings.teacher import Teacher
+from tunesmith.teaching.questions import Question
 from tunesmith.teaching.sse import Cut, answer_of, message_of
 from tunesmith.teaching.written import Written, messages
 from tunesmith.words import say

@@ -8,19 +8,19 @@ from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from tunesmith.data.questions import Question
 from tunesmith.errors import Problem, SpecError
-from tunesmith.models.hub import folder_of
-from tunesmith.models.parent import Parent, parent_of
-from tunesmith.run import Run
-from tunesmith.spec import OBJECTIVES
+from tunesmith.models.finding.hub import folder_of
+from tunesmith.models.finding.parent import Parent, parent_of
+from tunesmith.settings.family import OBJECTIVES
+from tunesmith.settings.run import Run
+from tunesmith.teaching.questions import Question
 from tunesmith.teaching.written import Written, written
-from tunesmith.training.state import base_fingerprint
+from tunesmith.training.keeping.state import base_fingerprint
 from tunesmith.words import say
 
 if TYPE_CHECKING:
-    from tunesmith.data.render import Render
-    from tunesmith.models.load import Loaded
+    from tunesmith.data.rendering.render import Render
+    from tunesmith.models.loading.load import Loaded
 
 ROWS = 16
 """Rows that are answered together; between these, a signal is heard."""
@@ -63,7 +63,7 @@ class Local:
         self, questions: Iterator[Question], done: Collection[int], stopped: Callable[[], bool]
     ) -> Iterator[tuple[int, Written]]:
         """The answers that are not ``done``, by their number: question by question, each ``generate.samples`` times."""
-        from tunesmith.models.generate import generate
+        from tunesmith.models.calling.generate import generate
 
         loaded: Loaded | None = None
         each, first = self.run.generate.samples, 0
@@ -106,9 +106,9 @@ class Local:
 
     def _loaded(self) -> Loaded:
         """The model with its renderer: that of the run, or of the settings."""
-        from tunesmith.data.render import Render
-        from tunesmith.models.load import load_run
-        from tunesmith.training import device as devices
+        from tunesmith.data.rendering.render import Render
+        from tunesmith.machine import device as devices
+        from tunesmith.models.saved import load_run
         from tunesmith.training.ready import load_base
 
         if self.parent is not None:

@@ -11,22 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.data.questions import Questions
 from tunesmith.errors import DataError, Problem, SpecError, Stopped, TunesmithError
-from tunesmith.folder import barred
-from tunesmith.models.parent import parent_of
-from tunesmith.rules import answers, known_names
-from tunesmith.run import Run
-from tunesmith.teacher import Teacher, is_endpoint
+from tunesmith.machine.signals import StopSignal
+from tunesmith.models.finding.parent import parent_of
+from tunesmith.planning.rules import answers, known_names
+from tunesmith.settings.run import Run
+from tunesmith.settings.teacher import Teacher, is_endpoint
+from tunesmith.storage.atomic import barred
 from tunesmith.teaching.journal import Journal
+from tunesmith.teaching.questions import Questions
 from tunesmith.teaching.written import messages, row_of
-from tunesmith.training.signals import StopSignal
 from tunesmith.words import say
 
 if TYPE_CHECKING:
+    from tunesmith.display.progress import Shown
     from tunesmith.teaching.endpoint import Endpoint
     from tunesmith.teaching.local import Local
-    from tunesmith.training.progress import Shown
 
 ASKED_BY = ("template", "system", "reasoning")
 """Settings of the data that change what a teacher is asked."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tunesmith.data.questions import Question
 from tunesmith.examples import Turn
+from tunesmith.teaching.questions import Question
 
 THOUGHT = "</think>"
 Finish = Literal["stop", "length", "refused", "empty", "too long"]

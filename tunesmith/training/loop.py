@@ -14,21 +14,21 @@ from typing import Any, Protocol
 
 import torch
 
-from tunesmith.batch import Batch, Ratio
-from tunesmith.cuts import cut
+from tunesmith.batches.batch import Batch, Ratio
+from tunesmith.batches.cuts import cut
+from tunesmith.batches.order import Order
 from tunesmith.data.prepare import Item
 from tunesmith.errors import DiskError, Stopped, TrainingError
+from tunesmith.machine.device import Device
+from tunesmith.machine.ranks import OverRanks
 from tunesmith.methods import Method
-from tunesmith.models.load import Loaded
-from tunesmith.models.routing import Routers
+from tunesmith.models.calling.routing import Routers
+from tunesmith.models.loading.load import Loaded
 from tunesmith.objectives import Objective
-from tunesmith.run import Run
-from tunesmith.training.device import Device
+from tunesmith.settings.run import Run
 from tunesmith.training.health import Falling, Spikes, Unmoved
-from tunesmith.training.ranks import OverRanks
-from tunesmith.training.record import Line, Record
+from tunesmith.training.keeping.record import Line, Record
 from tunesmith.training.schedules import Schedule
-from tunesmith.training.steps import Order
 from tunesmith.words import say
 
 SKIPS = 3

@@ -6,37 +6,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunesmith.batch import Batch
-from tunesmith.cuts import cut
+from tunesmith.batches.batch import Batch
+from tunesmith.batches.cuts import cut
+from tunesmith.batches.order import Order, every
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.data.split import WATCHED
+from tunesmith.display.progress import Shown
 from tunesmith.errors import DataError, Problem, SpecError
-from tunesmith.evaluate.classes import FEWEST
-from tunesmith.evaluate.task import evenly
-from tunesmith.folder import RunFolder
+from tunesmith.machine import device as devices
+from tunesmith.machine.device import Device
+from tunesmith.machine.micro_batch import Room, room
 from tunesmith.methods import METHODS
-from tunesmith.models.hub import folder_of
-from tunesmith.models.load import Loaded, load_model, load_tokenizer
-from tunesmith.models.parent import parent_of
-from tunesmith.models.quantize import count
+from tunesmith.models.calling.routing import Routers
+from tunesmith.models.finding.hub import folder_of
+from tunesmith.models.finding.parent import parent_of
+from tunesmith.models.loading.load import Loaded, load_model, load_tokenizer
 from tunesmith.models.roles import reference_at_hand, teacher, teacher_folder
-from tunesmith.models.routing import Routers
+from tunesmith.models.structure.quantize import count
 from tunesmith.objectives import Objective
-from tunesmith.run import Resolved, Run
-from tunesmith.training import device as devices
-from tunesmith.training.device import Device
+from tunesmith.predicting.classes import FEWEST
+from tunesmith.proving.task import evenly
+from tunesmith.settings.resolved import Resolved
+from tunesmith.settings.run import Run
+from tunesmith.settings.settle import fill, from_rows, with_preset
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.training.evaluation.options import chosen_among_options, options_task
+from tunesmith.training.evaluation.questions import Questions, read_questions
+from tunesmith.training.evaluation.watch import Watch
+from tunesmith.training.keeping.state import base_fingerprint, seed_everything
 from tunesmith.training.loop import Work
 from tunesmith.training.optimizers import OPTIMIZERS, split_by_rate
-from tunesmith.training.options import chosen_among_options, options_task
-from tunesmith.training.progress import Shown
-from tunesmith.training.questions import Questions, read_questions
 from tunesmith.training.reference import Reference, attached, find, with_others
 from tunesmith.training.schedules import SCHEDULES, warmup_steps
-from tunesmith.training.settle import fill, from_rows, with_preset
-from tunesmith.training.state import base_fingerprint, seed_everything
-from tunesmith.training.steps import Order, every
 from tunesmith.training.trackers import missing_packages
-from tunesmith.training.watch import Watch
 from tunesmith.words import say
 
 
@@ -94,10 +96,10 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown, load
     model.model = method.apply(model.model)
     shown(say("train.loading"), 1, 1)
     longest = max(len(tokens) for item in prepared.train for tokens in item.tokens)
-    room = devices.room(device, run.train.machine, model=model.model, longest=longest, micro_tokens=run.train.micro_tokens)
-    if room.checkpointing:
+    chosen = room(device, run.train.machine, model=model.model, longest=longest, micro_tokens=run.train.micro_tokens)
+    if chosen.checkpointing:
         model.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    resolved = fill(resolved, _chosen(device, room))
+    resolved = fill(resolved, _chosen(device, chosen))
     work = _work(resolved, prepared, model, method=method, device=device, roles=roles)
     watch = _watch(work, prepared)
     asked = Questions(questions, prepared.render, run, work.objective)
@@ -156,7 +158,7 @@ def _watching(work: Work) -> dict[str, Any]:
     return work.roles | ({"reference": reference} if reference else {})
 
 
-def _chosen(device: Device, room: devices.Room) -> dict[str, tuple[Any, str]]:
+def _chosen(device: Device, room: Room) -> dict[str, tuple[Any, str]]:
     reasons = device.reasons | room.reasons
     values = {
         "train.machine.device": device.place.type,

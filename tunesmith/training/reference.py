@@ -17,15 +17,15 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from tunesmith.batch import Tokens
+from tunesmith.batches.batch import Tokens
 from tunesmith.data.prepare import Item, Prepared
+from tunesmith.display.progress import Shown
 from tunesmith.errors import CheckpointError
-from tunesmith.evaluate.score import likelihoods
-from tunesmith.folder import write_whole
-from tunesmith.models.load import Loaded
+from tunesmith.machine.device import Device
+from tunesmith.models.loading.load import Loaded
 from tunesmith.objectives import Objective
-from tunesmith.training.device import Device
-from tunesmith.training.progress import Shown
+from tunesmith.predicting.likelihoods import likelihoods
+from tunesmith.storage.atomic import write_whole
 from tunesmith.words import say
 
 COLUMN, MATE = "reference", "mismatched"

@@ -9,26 +9,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.data.prepare import Prepared
+from tunesmith.display.progress import Shown
 from tunesmith.errors import DiskError, Problem, SpecError
-from tunesmith.folder import RunFolder, write_whole
-from tunesmith.models.load import Loaded
-from tunesmith.run import Resolved
-from tunesmith.training import device as devices
-from tunesmith.training.checkpoint import Checkpoints
-from tunesmith.training.device import GIB
-from tunesmith.training.disk import disk_of
+from tunesmith.machine import device as devices
+from tunesmith.machine.disk import disk_of
+from tunesmith.machine.memory import GIB
+from tunesmith.machine.signals import StopSignal
+from tunesmith.models.loading.load import Loaded
+from tunesmith.settings.resolved import Resolved
+from tunesmith.settings.settle import fill, started_with
+from tunesmith.storage.atomic import sweep, write_whole
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.training.evaluation.look import Looker
+from tunesmith.training.evaluation.watch import Watch
 from tunesmith.training.health import Falling, Spikes
-from tunesmith.training.look import Looker
+from tunesmith.training.keeping.checkpoint import Checkpoints
+from tunesmith.training.keeping.record import Line, Record
+from tunesmith.training.keeping.save import Saver
+from tunesmith.training.keeping.state import State, base_fingerprint, identity, seed_everything, write
 from tunesmith.training.loop import Position, fit
-from tunesmith.training.progress import Shown
 from tunesmith.training.ready import Ready, make_ready
-from tunesmith.training.record import Line, Record
-from tunesmith.training.save import Saver, sweep
-from tunesmith.training.settle import fill, started_with
-from tunesmith.training.signals import StopSignal
-from tunesmith.training.state import State, base_fingerprint, identity, seed_everything, write
 from tunesmith.training.trackers import Trackers
-from tunesmith.training.watch import Watch
 from tunesmith.words import say
 
 

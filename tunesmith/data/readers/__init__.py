@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from tunesmith.examples import Example
-from tunesmith.spec import READERS, Spec
+from tunesmith.settings.family import READERS
+from tunesmith.settings.spec import Spec
 
 __all__ = ["READERS", "Reader"]
 

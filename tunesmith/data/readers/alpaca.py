@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from tunesmith.data.asking import judged
+from tunesmith.data.columns.asking import judged
+from tunesmith.data.columns.turns import ANOTHER_TASK, inside, pairs, system_turn, text_of
 from tunesmith.data.readers import READERS, Reader, Row
-from tunesmith.data.turns import ANOTHER_TASK, inside, pairs, system_turn, text_of
 from tunesmith.examples import Chat, Turn
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from tunesmith.data.asking import ASKING, answers, asked, flag_of, judged, known
+from tunesmith.data.columns.asking import ASKING, answers, asked, flag_of, judged, known
+from tunesmith.data.columns.turns import PICTURES, TURNS, field_problem, shown, tools_of
 from tunesmith.data.readers import READERS, Reader, Row
-from tunesmith.data.turns import PICTURES, TURNS, field_problem, shown, tools_of
 from tunesmith.examples import Chat, Feedback
 
 _ANSWERS = ("completion", "answer", "response", "output")

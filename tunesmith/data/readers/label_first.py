@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
+from tunesmith.data.columns.turns import field_problem, shown, text_of
 from tunesmith.data.readers import READERS, Reader, Row
-from tunesmith.data.turns import field_problem, shown, text_of
 from tunesmith.examples import Labelled
 
 _LINE = re.compile(r"\s*(?:(?P<marked>(?:__label__\S+\s+)+)|(?P<plain>[A-Z]{2,}:[\w-]+)\s+)(?P<text>.*)", re.DOTALL)

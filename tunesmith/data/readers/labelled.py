@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from tunesmith.data.labels import LABELS, OTHER_LABELS, label_column, labels_of
+from tunesmith.data.columns.labels import LABELS, OTHER_LABELS, label_column, labels_of
+from tunesmith.data.columns.turns import ANOTHER_TASK, CHOICES, text_of
 from tunesmith.data.readers import READERS, Reader, Row
-from tunesmith.data.turns import ANOTHER_TASK, CHOICES, text_of
 from tunesmith.examples import Labelled
 
 _PAIRS = (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from tunesmith.data.asking import ASKING, answers, asked, known
-from tunesmith.data.finishing import common_turns
+from tunesmith.data.columns.asking import ASKING, answers, asked, known
+from tunesmith.data.columns.finishing import common_turns
+from tunesmith.data.columns.turns import PICTURES, field_problem, shown, tools_of
 from tunesmith.data.readers import READERS, Reader, Row
-from tunesmith.data.turns import PICTURES, field_problem, shown, tools_of
 from tunesmith.examples import Chat, Preference
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from tunesmith.data.columns.turns import ANOTHER_TASK, CHOICES, system_turn, text_of
 from tunesmith.data.readers import READERS, Reader, Row
-from tunesmith.data.turns import ANOTHER_TASK, CHOICES, system_turn, text_of
 from tunesmith.examples import Chat, Turn
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from tunesmith.data.chats import chat_of, turns_column
+from tunesmith.data.columns.chats import chat_of, turns_column
+from tunesmith.data.columns.turns import ANOTHER_TASK
 from tunesmith.data.readers import READERS, Reader, Row
-from tunesmith.data.turns import ANOTHER_TASK
 from tunesmith.examples import Chat
 
 _KEYS = ("from", "value")

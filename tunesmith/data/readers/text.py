@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from tunesmith.data.columns.turns import ANOTHER_TASK, text_of
 from tunesmith.data.readers import READERS, Reader, Row
-from tunesmith.data.turns import ANOTHER_TASK, text_of
 from tunesmith.examples import Text
 
 _ANSWERS = frozenset({"label", "labels", "answer", "output", "response", "completion", "summary"}) | ANOTHER_TASK

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
+from tunesmith.data.columns.turns import ANOTHER_TASK, CHOICES, as_text, field_problem, json_list, no_number, shown
 from tunesmith.data.readers import READERS, Reader, Row
-from tunesmith.data.turns import ANOTHER_TASK, CHOICES, as_text, field_problem, json_list, no_number, shown
 from tunesmith.examples import TextPair
 
 PAIRS = (

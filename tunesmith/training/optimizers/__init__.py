@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tunesmith.spec import OPTIMIZERS, Spec
+from tunesmith.settings.family import OPTIMIZERS
+from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
     import torch

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge, Gt, Lt
 
 from tunesmith.errors import SpecError
-from tunesmith.models.quantize import missing_package
-from tunesmith.spec import Spec
+from tunesmith.models.structure.quantize import missing_package
+from tunesmith.settings.spec import Spec
 from tunesmith.training.optimizers import Named, groups
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Gt, Lt
 
-from tunesmith.spec import Spec
+from tunesmith.settings.spec import Spec
 from tunesmith.training.optimizers import OPTIMIZERS, Named, Optimizer
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Lt
 
-from tunesmith.spec import Spec
+from tunesmith.settings.spec import Spec
 from tunesmith.training.optimizers import OPTIMIZERS, Named, Optimizer, groups
 
 if TYPE_CHECKING:

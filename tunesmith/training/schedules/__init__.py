@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-from tunesmith.spec import SCHEDULES, Spec
+from tunesmith.settings.family import SCHEDULES
+from tunesmith.settings.spec import Spec
 
 __all__ = ["SCHEDULES", "Schedule", "warmup_steps"]
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from annotated_types import Gt, Le
 
-from tunesmith.spec import Spec
+from tunesmith.settings.spec import Spec
 from tunesmith.training.schedules import SCHEDULES, Schedule
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tunesmith.errors import FAULTS, Problem
-from tunesmith.spec import TRACKERS, Spec
+from tunesmith.settings.family import TRACKERS
+from tunesmith.settings.spec import Spec
 from tunesmith.words import say
 
 __all__ = ["TRACKERS", "Tracker", "Trackers", "missing_packages"]

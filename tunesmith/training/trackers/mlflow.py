@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tunesmith.spec import Spec
+from tunesmith.settings.spec import Spec
 from tunesmith.training.trackers import TRACKERS, Tracker
 
 

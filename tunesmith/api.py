@@ -1,0 +1,243 @@
+"""One function for each verb, for Python and for the command line alike.
+
+``import tunesmith as ts; run = ts.train("run.yaml", ["train.epochs=1"], on_step=print); ts.prove(run)``
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunesmith import words
+from tunesmith.errors import Problem, SpecError
+from tunesmith.settings.family import OBJECTIVES
+from tunesmith.settings.import_peers import peer_of, translate
+from tunesmith.settings.overrides import with_overrides
+from tunesmith.settings.run import Run, validate
+from tunesmith.settings.yaml_file import read_settings
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.data.check import Check
+    from tunesmith.display.progress import Shown
+    from tunesmith.planning.plan import Plan
+    from tunesmith.predicting.predictor import Predictor
+    from tunesmith.proving.answers import Proof
+    from tunesmith.teaching.write import Account
+    from tunesmith.tournaments.play import Played
+
+Settings = str | Path | Mapping[str, Any] | Run
+AnyRun = RunFolder | str | Path
+Overrides = Sequence[str] | Mapping[str, Any]
+
+
+def settings_of(settings: Settings, overrides: Overrides = ()) -> Run:
+    """A validated Run from a YAML file, a mapping or a Run; a peer's settings are answered with ours."""
+    if isinstance(settings, str | Path) and Path(settings).is_dir():
+        raise SpecError(Problem(str(settings), say("cli.is_folder", folder=settings)))
+    plain = _plain(settings)
+    if "stages" in plain:
+        raise SpecError(Problem("stages", say("stages.for_rlhf")))
+    peer = peer_of(plain)
+    if peer is not None:
+        raise SpecError(translate(plain, peer).text())
+    return validate(with_overrides(plain, overrides))
+
+
+def check(settings: Settings, overrides: Overrides = (), *, progress: Shown | None = None) -> Check:
+    """Reads, renders and splits the data, and says where every row went; needs the model's tokenizer only."""
+    from tunesmith.data.check import check as look
+    from tunesmith.models.finding.hub import folder_of
+    from tunesmith.models.loading.load import load_tokenizer
+
+    plain = _plain(settings)
+    # Neither is needed to look at data; the starter's tokenizer counts tokens as well as another's.
+    run = settings_of({"model": "starter", "out": "runs/check", **plain}, overrides)
+    _speak(run)
+    folder = folder_of(run.model)
+    tokenizer = load_tokenizer(folder, trust_remote_code=run.model.trust_remote_code, add_tokens=run.model.add_tokens)
+    return look(run, tokenizer, progress=progress)
+
+
+def plan(settings: Settings, overrides: Overrides = (), *, probe: bool = False, progress: Shown | None = None) -> Plan:
+    """What would run, with every value's origin and every problem; nothing is written."""
+    from tunesmith.planning.make import make
+
+    run = settings_of(settings, overrides)
+    _speak(run)
+    return make(run, probe=probe, progress=progress)
+
+
+def train(
+    settings: Settings,
+    overrides: Overrides = (),
+    *,
+    on_step: Callable[[dict[str, Any]], None] | None = None,
+    resume: bool = False,
+    progress: Shown | None = None,
+    on_plan: Callable[[Plan], None] | None = None,
+) -> RunFolder:
+    """Trains and returns the run's folder; with ``resume``, ``settings`` is the folder of a run that was stopped.
+
+    ``on_step`` gets the record's line of each step; ``on_plan`` the plan before anything is written.
+    """
+    if resume:
+        if not isinstance(settings, str | Path) or overrides:
+            raise SpecError(say("cli.resume_takes_folder"))
+        resolved = RunFolder(Path(settings)).resolved()
+        # The folder may have been moved since.
+        resolved = replace(resolved, run=resolved.run.model_copy(update={"out": str(settings)}))
+        _speak(resolved.run)
+        from tunesmith.training.start import train as start
+
+        return start(resolved, resume=True, on_step=on_step, progress=progress)
+    asked = settings_of(settings, overrides)
+    _speak(asked)
+    taken = RunFolder(Path(asked.out)).taken()
+    if taken:  # said before the rows are read, which may take minutes
+        raise SpecError(Problem("out", taken))
+    made = plan(settings, overrides, progress=progress).require()
+    if on_plan is not None:
+        on_plan(made)
+    else:
+        tell = progress.tell if progress is not None else print
+        for text in made.warnings:
+            tell(say("plan.warning", text=text))
+    from tunesmith.training.start import train as start
+
+    text = "\n".join(made.lines()) + "\n"
+    return start(made.resolved, made.prepared, on_step=on_step, progress=progress, plan=text)
+
+
+def rlhf(
+    settings: str | Path | Mapping[str, Any],
+    overrides: Overrides = (),
+    *,
+    progress: Shown | None = None,
+    on_plan: Callable[[Plan], None] | None = None,
+) -> list[RunFolder]:
+    """Trains the stages of a file one after the other, each on the model of its parent; called again, it continues.
+
+    ``overrides`` hold for every stage, but ``stages.0.train.steps=2`` for the first alone. All stages are planned before the
+    first is trained; ``on_plan`` gets the plan of each as it begins.
+    """
+    from tunesmith.planning.stages import go, stages_of
+
+    plain = _plain(settings)
+    peer = peer_of(plain)
+    if peer is not None:
+        raise SpecError(translate(plain, peer).text())
+
+    def run(one: Run | str, *, resume: bool = False) -> RunFolder:
+        return train(one, resume=resume, progress=progress, on_plan=on_plan)
+
+    tell = progress.tell if progress is not None else print
+    return go(stages_of(plain, overrides), run, lambda one: (plan(one).require(), None)[1], tell)
+
+
+def prove(
+    run: AnyRun,
+    *,
+    items: int | None = None,
+    shots: int | None = None,
+    prompt: str | None = None,
+    progress: Shown | None = None,
+) -> Proof:
+    """Scores tuned, base and the cheap rivals on the proof rows, and says improved, worse or not shown.
+
+    ``prompt`` is a file with a hard prompt, under which the base is scored too.
+    """
+    from tunesmith.proving.answers import prove as score
+    from tunesmith.proving.classes import prove_classes
+    from tunesmith.proving.scores import prove_scores
+    from tunesmith.proving.vectors import prove_vectors
+
+    folder = _folder(run)
+    asked = folder.resolved().run
+    _speak(asked)
+    if items is not None and items < 1:
+        raise SpecError(Problem("items", say("spec.greater_than_equal", ge=1)))
+    if progress is not None:
+        progress.tell(say("prove.begin", folder=folder.path))
+    gives = OBJECTIVES.get(asked.objective.name).gives
+    if gives == "answers":
+        return score(folder, items=items, shots=shots, prompt=prompt, progress=progress)
+    if shots:
+        raise SpecError(Problem("shots", say("cloze.no_shots", objective=asked.objective.name)))
+    if gives == "classes":
+        return prove_classes(folder, items=items or asked.prove.items, prompt=prompt, progress=progress)
+    if prompt or asked.prove.prompt:
+        raise SpecError(Problem("prove.prompt", say("cloze.no_prompt", objective=asked.objective.name)))
+    others = {"scores": prove_scores, "vectors": prove_vectors}
+    return others[gives](folder, items=items or asked.prove.items, progress=progress)
+
+
+def tournament(settings: Settings, overrides: Overrides = (), *, quiet: bool = False) -> Played:
+    """Compares the methods of ``tournament.methods`` on the same rows; what its folder holds already is not done again."""
+    run = settings_of(settings, overrides)
+    _speak(run)
+    from tunesmith.tournaments.play import play
+
+    return play(run, quiet=quiet)
+
+
+def generate(settings: Settings, overrides: Overrides = (), *, progress: Shown | None = None) -> Account:
+    """Writes ``out``: the rows of ``data`` with the answers of ``model``, a teacher here or behind an endpoint.
+
+    Called again after it was stopped, it asks only what has no answer yet.
+    """
+    run = settings_of(settings, overrides)
+    _speak(run)
+    from tunesmith.display.progress import Shown
+    from tunesmith.teaching.write import write
+
+    return write(run, progress or Shown(quiet=True))
+
+
+def load(run: AnyRun) -> Predictor:
+    """The tuned model of a run, ready to answer: ``ts.load(RUN).predict(rows)``."""
+    from tunesmith.predicting.predictor import Predictor
+
+    return Predictor(_folder(run))
+
+
+def attach(model: Any, adapter: AnyRun) -> Any:
+    """A transformers ``model`` with the adapter of a run, or of its ``model`` folder, ready to answer.
+
+    The way to serve an adapter that does not fold into its base: ``ts.attach(AutoModelForCausalLM.from_pretrained(BASE), RUN)``.
+    """
+    from tunesmith.models.adapters.attach import attach
+
+    folder = adapter if isinstance(adapter, RunFolder) else RunFolder(Path(adapter))
+    return attach(model, folder.model if folder.run_yaml.is_file() else folder.path)
+
+
+def predict(run: AnyRun, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with an answer each, their other columns kept."""
+    return load(run).predict(rows)
+
+
+def _folder(run: AnyRun) -> RunFolder:
+    folder = run if isinstance(run, RunFolder) else RunFolder(Path(run))
+    folder.resolved()
+    return folder
+
+
+def _plain(settings: Settings) -> Mapping[str, Any]:
+    """The settings as they were given, not yet validated; SpecError where they are none."""
+    if isinstance(settings, str | Path):
+        return read_settings(settings)
+    if isinstance(settings, Run):
+        return settings.model_dump(exclude_unset=True)
+    if not isinstance(settings, Mapping):
+        raise SpecError(Problem("settings", say("spec.not_settings", kind=type(settings).__name__)))
+    return settings
+
+
+def _speak(run: Run) -> None:
+    """The run's own language, where it names one and nobody has just asked for another."""
+    if run.lang != "auto" and not words.asked():
+        words.use(run.lang)

@@ -1,0 +1,298 @@
+"""The verbs of the command line, one thin function each; an implementation is imported when its verb is used."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tunesmith.cli.settings_line import check_line, settings_line
+from tunesmith.cli.terminal_input import at_terminal, converse, rows_of
+from tunesmith.errors import Problem, SpecError, TunesmithError
+from tunesmith.storage.atomic import file_to_write
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.planning.plan import Plan
+
+SettingsArgument = Annotated[list[str] | None, typer.Argument(metavar="RUN.YAML KEY=VALUE", show_default=False)]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", show_default=False)]
+Lang = Annotated[str, typer.Option("--lang", metavar="en|zh|auto")]
+AsJson = Annotated[bool, typer.Option("--json")]
+Which = Annotated[str, typer.Option("--which", metavar="model|best")]
+Number = Annotated[int | None, typer.Option(min=0, show_default=False)]
+
+
+def check(settings: SettingsArgument = None, as_json: AsJson = False, lang: Lang = "auto") -> None:
+    """Data only."""
+    from tunesmith import api
+
+    with _quiet(as_json), _progress() as shown:
+        found = api.check(*check_line(settings or [], lang), progress=shown)
+    if as_json:
+        print_json(found.to_json())
+        return
+    from rich.console import Console
+
+    found.show(Console())
+
+
+def plan(
+    settings: SettingsArgument = None,
+    probe: Annotated[bool, typer.Option("--probe")] = False,
+    as_json: AsJson = False,
+    lang: Lang = "auto",
+) -> None:
+    """What would run."""
+    from tunesmith import api
+
+    with _quiet(as_json), _progress() as shown:
+        made = api.plan(*settings_line(settings or [], lang), probe=probe, progress=shown)
+    _tell(made, as_json)
+    if made.problems:
+        raise typer.Exit(2)
+
+
+def train(
+    settings: SettingsArgument = None,
+    resume: Annotated[bool, typer.Option("--resume")] = False,
+    lang: Lang = "auto",
+) -> None:
+    """A run."""
+    from tunesmith import api
+
+    with _progress() as shown:
+        if resume:
+            if len(settings or []) != 1:
+                raise SpecError(say("cli.resume_takes_folder"))
+            folder = api.train(*(settings or []), resume=True, progress=shown)
+        else:
+            given, overrides = settings_line(settings or [], lang)
+            folder = api.train(given, overrides, progress=shown, on_plan=_tell_plan)
+    _print([say("cli.trained", model=folder.model), folder.next_step()])
+
+
+def rlhf(settings: SettingsArgument = None, lang: Lang = "auto") -> None:
+    """Several runs."""
+    from tunesmith import api
+
+    given, overrides = settings_line(settings or [], lang)
+    with _progress() as shown:
+        folders = api.rlhf(given, overrides, progress=shown, on_plan=_tell_plan)
+    _print([say("cli.trained", model=folder.model) for folder in folders])
+    _print([folders[-1].next_step()])
+
+
+def _tell_plan(made: Plan) -> None:
+    assert made.prepared is not None, "a plan without problems has its data"
+    _print([*made.prepared.ledger.lines(), "", *made.fact_lines()])
+
+
+def prove(
+    run: RunArgument,
+    items: Number = None,
+    shots: Number = None,
+    prompt: Annotated[str | None, typer.Option("--prompt", metavar="FILE", show_default=False)] = None,
+    which: Which = "model",
+    as_json: AsJson = False,
+    lang: Lang = "auto",
+) -> None:
+    """The verdict."""
+    from tunesmith import api
+
+    with _quiet(as_json), _progress() as shown:
+        proof = api.prove(_of(run, which), items=items, shots=shots, prompt=prompt, progress=shown)
+    _tell(proof, as_json)
+    required = RunFolder(run).resolved().run.prove.require
+    if not proof.meets(required):
+        # No error to main, which would print a second JSON object.
+        print(say("cli.required_verdict", verdict=proof.verdict, required=required), file=sys.stderr)
+        raise typer.Exit(TunesmithError.exit_code)
+
+
+def predict(
+    run: RunArgument,
+    file: Annotated[str, typer.Argument(metavar="FILE|-", show_default=False)],
+    out: Annotated[Path | None, typer.Option("--out", show_default=False)] = None,
+    which: Which = "model",
+    lang: Lang = "auto",
+) -> None:
+    """Answers as JSON lines."""
+    from tunesmith import api
+    from tunesmith.storage.atomic import write_whole
+
+    place = file_to_write(out)
+    asked = rows_of(file)
+    with redirect_stdout(sys.stderr), _progress() as shown:
+        model = api.load(_of(run, which))
+        places, tell = list(asked), lambda done, total: shown(say("cli.phase_predict"), done, total)
+        answered = model.predict(asked.values(), places=places, progress=tell)
+    text = "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in answered)
+    if place is None:
+        sys.stdout.write(text)
+    else:
+        write_whole(place, text)
+        _print([say("cli.written", path=out)])
+
+
+def generate(settings: SettingsArgument = None, as_json: AsJson = False, lang: Lang = "auto") -> None:
+    """A teacher's answers."""
+    from tunesmith import api
+
+    with _quiet(as_json), _progress() as shown:
+        account = api.generate(*settings_line(settings or [], lang), progress=shown)
+    _tell(account, as_json)
+
+
+def chat(
+    run: RunArgument,
+    base: Annotated[bool, typer.Option("--base")] = False,
+    system: Annotated[str | None, typer.Option("--system", show_default=False)] = None,
+    which: Which = "model",
+    lang: Lang = "auto",
+) -> None:
+    """Streaming, several turns."""
+    from tunesmith.predicting.chat import Session
+
+    session = Session(_of(run, which), tuned=not base, system=system)
+    if at_terminal():
+        _print([say("cli.chat_start", model=run)])
+    converse(session)
+
+
+def report(run: RunArgument, lang: Lang = "auto") -> None:
+    """report.html."""
+    from tunesmith.report.build import build
+
+    path = build(RunFolder(run), lang=None if lang == "auto" else lang)
+    _print([say("cli.written", path=path)])
+
+
+def runs(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER")] = Path("runs"),
+    as_json: AsJson = False,
+    lang: Lang = "auto",
+) -> None:
+    """A table."""
+    from tunesmith.report.runs import lines
+    from tunesmith.report.runs import runs as table
+
+    found = table(folder)
+    if as_json:
+        print_json({"runs": found})
+    else:
+        _print(lines(found))
+
+
+def export(
+    run: RunArgument,
+    out: Annotated[Path, typer.Argument(metavar="OUT", show_default=False)],
+    which: Which = "model",
+    dtype: Annotated[str | None, typer.Option(metavar="fp32|bf16|fp16", show_default=False)] = None,
+    as_json: AsJson = False,
+    lang: Lang = "auto",
+) -> None:
+    """A merged folder."""
+    from tunesmith.export.merge import export as merge
+
+    with _quiet(as_json), _progress() as shown:
+        done = merge(_of(run, which), out, dtype=dtype, progress=shown)
+    _tell(done, as_json)
+
+
+def tournament(settings: SettingsArgument = None, as_json: AsJson = False, lang: Lang = "auto") -> None:
+    """Methods compared."""
+    from tunesmith import api
+
+    with _quiet(as_json):
+        played = api.tournament(*settings_line(settings or [], lang))
+    if as_json:
+        print_json(played.to_json())
+        return
+    board = played.board
+    _print(["", *played.lines(), "", say("tournament.written", table=board.table, report=board.report, result=board.result)])
+
+
+def explain(
+    path: Annotated[str, typer.Argument(metavar="PATH", show_default=False)] = "",
+    lang: Lang = "auto",
+) -> None:
+    """Help for a setting."""
+    from tunesmith.settings.explain import explain as help_for
+
+    _print(help_for(path))
+
+
+def doctor(as_json: AsJson = False, lang: Lang = "auto") -> None:
+    """The machine."""
+    from tunesmith.cli.doctor import examine, lines, to_json
+
+    found = examine()
+    if as_json:
+        print_json(to_json(found))
+    else:
+        _print(lines(found))
+    if any(item.state == "fault" for item in found):
+        raise typer.Exit(1)
+
+
+def demo(out: Annotated[Path, typer.Option("--out")] = Path("runs/demo"), lang: Lang = "auto") -> None:
+    """The whole job."""
+    from tunesmith.cli.demo import demo as show
+
+    show(out)
+
+
+def objective_verb(objective: str) -> Any:
+    """The verb ``train`` with the objective set."""
+
+    def verb(settings: SettingsArgument = None, lang: Lang = "auto") -> None:
+        # In front, because the last flag of another tool's command line may take all that follows it.
+        train([f"objective={objective}", *(settings or [])], lang=lang)
+
+    return verb
+
+
+def _of(run: Path, which: str) -> RunFolder:
+    """The run's folder, of which ``model`` or ``best`` is looked at."""
+    if which not in ("model", "best"):
+        raise SpecError(Problem("--which", say("cli.bad_choice", value=which, known="model, best")))
+    folder = RunFolder(run, which)  # type: ignore[arg-type]
+    folder.resolved()
+    if which == "best" and not folder.model.is_dir():
+        raise SpecError(Problem(str(folder.model), say("cli.no_best")))
+    return folder
+
+
+def _quiet(as_json: bool) -> Any:
+    """With ``--json``, whatever else prints goes to standard error."""
+    return redirect_stdout(sys.stderr) if as_json else redirect_stdout(sys.stdout)
+
+
+def _progress() -> Any:
+    from tunesmith.display.progress import Shown
+
+    return Shown()
+
+
+def _tell(found: Any, as_json: bool) -> None:
+    """What was found, for a program or for a person."""
+    if as_json:
+        print_json(found.to_json())
+    else:
+        _print(found.lines())
+
+
+def _print(lines: Iterable[str]) -> None:
+    print("\n".join(lines), flush=True)
+
+
+def print_json(value: Any) -> None:
+    """The one object that ``--json`` prints."""
+    print(json.dumps(value, ensure_ascii=False, default=str), flush=True)

@@ -1,0 +1,130 @@
+"""The command line: builds the command in the reader's language, runs one verb, and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import sys
+import tempfile
+import traceback
+import warnings
+from typing import Annotated, Any
+
+import typer
+import typer.main
+from rich.markup import escape
+
+from tunesmith import __version__, words
+from tunesmith.cli import commands
+from tunesmith.cli.commands import Lang, objective_verb, print_json
+from tunesmith.errors import DiskError, Problem, SpecError, TunesmithError
+from tunesmith.settings.family import OBJECTIVES
+from tunesmith.words import say
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+INTERRUPTED = 130
+"""What typer makes of Ctrl-C, without a word."""
+VERBS = (
+    "check",
+    "plan",
+    "train",
+    "rlhf",
+    "prove",
+    "predict",
+    "generate",
+    "chat",
+    "report",
+    "runs",
+    "export",
+    "tournament",
+    "explain",
+    "doctor",
+    "demo",
+)
+ALIASES = {"eval": "prove", "infer": "predict"}
+OBJECTIVE_ALIASES = {"pt": "pretrain"}
+
+
+def command() -> Any:
+    """The whole command with its help in the language in use."""
+    app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+    app.callback(invoke_without_command=True)(_main)
+    objectives = {name: name for name in OBJECTIVES.names()} | OBJECTIVE_ALIASES
+    # A peer's ``--key value`` line must reach settings_line, which answers it in our keys.
+    loose = {"ignore_unknown_options": True, "allow_extra_args": False}
+    for name in (*VERBS, *ALIASES):
+        function = vars(commands)[ALIASES.get(name, name)]
+        takes_settings = name in ("check", "plan", "train", "rlhf", "generate", "tournament")
+        app.command(name, help=escape(say(f"cli.verb_{name}")), context_settings=loose if takes_settings else {})(function)
+    for name, objective in objectives.items():
+        told = escape(say("cli.verb_objective", name=objective, verb=name))
+        app.command(name, help=told, context_settings=loose)(objective_verb(objective))
+    built = typer.main.get_command(app)
+    built.help = say("cli.about")
+    for one in [built, *built.commands.values()]:  # type: ignore[attr-defined]
+        for parameter in one.params:
+            parameter.help = escape(say(f"cli.option_{parameter.name}"))
+    return built
+
+
+def _main(version: Annotated[bool, typer.Option("--version")] = False, lang: Lang = "auto") -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+def _use_language(argv: list[str]) -> None:
+    """``--lang`` holds for the help too, so it is looked for before the command is built."""
+    for index, word in enumerate(argv):
+        name, _, value = word.partition("=")
+        if name != "--lang" or (not value and index + 1 == len(argv)):
+            continue
+        value = value or argv[index + 1]
+        known = ("auto", *words.LANGUAGES)
+        if value not in known:
+            raise SpecError(Problem("--lang", say("cli.bad_choice", value=value, known=", ".join(known))))
+        words.use(value, asked=True)
+
+
+def _failed(error: TunesmithError, argv: list[str]) -> int:
+    """Prints a user's error, without traceback, and gives the exit code."""
+    if "--json" in argv:
+        problems = [{"where": problem.where, "text": problem.text} for problem in error.problems]
+        print_json({"error": type(error).__name__, "problems": problems})
+    print(error, file=sys.stderr)
+    return error.exit_code
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one verb; returns 0, 1 a run that failed, 2 bad input, 74 the disk, 75 stopped but resumable."""
+    argv = sys.argv[1:] if argv is None else argv
+    # OpenMP threads wait by spinning; beside a busy program that made matrix products 2 to 5 times slower (read as torch loads).
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    # Libraries tell a person at a terminal of layers that we have looked at ourselves, and of a kernel that we do not use.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"peft\.")
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+    try:
+        _use_language(argv)
+        command().main(args=argv, prog_name="tunesmith")
+    except TunesmithError as error:
+        return _failed(error, argv)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            print(say("cli.interrupted"), file=sys.stderr)
+            return 1
+        return end.code if isinstance(end.code, int) else 0
+    except KeyboardInterrupt:
+        print(say("cli.interrupted"), file=sys.stderr)
+        return 1
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            return _failed(DiskError(say("cli.disk", reason=error.strerror)), argv)
+        return _fault(error, argv)
+    return 0
+
+
+def _fault(error: Exception, argv: list[str]) -> int:
+    with tempfile.NamedTemporaryFile("w", prefix="tunesmith-", suffix=".txt", delete=False, encoding="utf-8") as file:
+        traceback.print_exc(file=file)
+    return _failed(TunesmithError(say("cli.fault", error=f"{type(error).__name__}: {error}", path=file.name)), argv)

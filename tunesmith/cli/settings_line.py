@@ -1,0 +1,45 @@
+"""What the words after a verb mean: a file, settings over it, or a peer's ``--key value`` line, which is answered in our keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tunesmith.errors import SpecError
+from tunesmith.settings.import_peers import command_line, peer_of, translate
+from tunesmith.words import say
+
+RUN_SUFFIXES = (".yaml", ".yml")
+
+
+def settings_line(words: Sequence[str], lang: str = "auto") -> tuple[str | dict[str, Any], list[str]]:
+    """The settings to start from, a file's path or nothing, and the overrides."""
+    _no_flags(words)
+    language = [] if lang == "auto" else [f"lang={lang}"]
+    if not words:
+        raise SpecError(say("cli.nothing_given"))
+    if "=" not in words[0] or Path(words[0]).is_file():
+        return words[0], [*words[1:], *language]
+    return {}, [*words, *language]
+
+
+def check_line(words: Sequence[str], lang: str = "auto") -> tuple[str | dict[str, Any], list[str]]:
+    """The same for ``check``, where a first word that is no run.yaml is the data."""
+    if words and "=" not in words[0] and not words[0].startswith("--") and Path(words[0]).suffix not in RUN_SUFFIXES:
+        words = [f"data={words[0]}", *words[1:]]
+    return settings_line(words, lang)
+
+
+def _no_flags(words: Sequence[str]) -> None:
+    """SpecError for ``--key value``: a peer's line as ours, other flags as they are written here."""
+    first = next((index for index, word in enumerate(words) if word.startswith("--") and len(word) > 2), None)
+    if first is None:
+        return
+    given = command_line(words[first:])
+    assert given is not None, "the first of these words is a flag"
+    peer = peer_of(given)
+    if peer is not None:
+        raise SpecError(translate(given, peer).text())
+    pairs = " ".join(f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in given.items())
+    raise SpecError(say("cli.no_flags", pairs=pairs))

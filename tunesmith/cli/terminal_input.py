@@ -1,0 +1,77 @@
+"""What a person or a pipe types: rows as JSON lines, or the lines of a conversation."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.predicting.chat import Session
+
+
+def rows_of(file: str) -> dict[str, dict[str, Any]]:
+    """The rows of a file, or with ``-`` those that are typed, by the place that messages name; SpecError where it is absent."""
+    from tunesmith.data.files.sources import rows
+
+    if file == "-":
+        return rows_of_input()
+    if not Path(file).is_file():
+        raise SpecError(Problem(file, say("spec.no_file")))
+    return {f"{file}:{located.number}": located.row for located in rows(Path(file))}
+
+
+def rows_of_input() -> dict[str, dict[str, Any]]:
+    """The rows by the place that messages name."""
+    try:
+        lines = list(sys.stdin)
+    except UnicodeDecodeError as error:
+        raise SpecError(say("cli.input_encoding", encoding=error.encoding, byte=f"0x{error.object[error.start]:02X}")) from None
+    rows = {}
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                row = None
+            if not isinstance(row, dict):
+                raise SpecError(say("cli.not_json_line", line=number))
+            rows[f"-:{number}"] = row
+    return rows
+
+
+def at_terminal() -> bool:
+    """Whether a person types, and not a pipe."""
+    return sys.stdin.isatty()
+
+
+def asked_line() -> str | None:
+    """The next line of a conversation; None where it ends."""
+    try:
+        return input(say("cli.chat_you") if at_terminal() else "").strip() or None
+    except EOFError:
+        return None
+
+
+def converse(session: Session) -> None:
+    """Asks each line and prints its answer as it comes; one that cannot be asked ends a pipe, not a person's conversation."""
+    while (line := asked_line()) is not None:
+        if line == "/new":
+            session.reset()
+            continue
+        before = session.forgotten
+        try:
+            for piece in session.say(line):
+                print(piece, end="", flush=True)
+        except DataError as error:
+            if not at_terminal():
+                raise
+            print(error, file=sys.stderr)
+            continue
+        print()
+        if at_terminal() and session.forgotten > before:
+            print(say("chat.forgotten", count=session.forgotten - before), file=sys.stderr)

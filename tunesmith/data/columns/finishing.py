@@ -1,0 +1,110 @@
+"""What a reader made of a row, ready to render: one turn after the other, ended by an answer; or why the row is not used."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tunesmith.data.columns.labels import label_column
+from tunesmith.data.columns.turns import json_list
+from tunesmith.examples import Chat, Example, Feedback, Labelled, Preference, Text, TextPair, Turn
+
+
+def finished(example: Example) -> tuple[Example | str, list[str]]:
+    """The example, or the reason why it is not used, and what was changed."""
+    if isinstance(example, Text):
+        return (example if example.text.strip() else "no text"), []
+    if isinstance(example, Labelled):
+        return without_label(example) or example, []
+    if isinstance(example, TextPair):
+        return _without_text(example) or example, []
+    if isinstance(example, Preference):
+        return _pair(example)
+    if isinstance(example, Feedback):
+        if example.desirable is None:
+            return "no label", []
+        chat, changes = finish(example.chat)
+        return (chat if isinstance(chat, str) else replace(example, chat=chat)), changes
+    return finish(example)
+
+
+def _pair(example: Preference) -> tuple[Preference | str, list[str]]:
+    """Both sides finished; what they begin with in common is the prompt, wherever the file drew the line."""
+    (chosen, changes), (rejected, others) = map(finish, example.sides)
+    if isinstance(chosen, str) or isinstance(rejected, str):
+        return (chosen if isinstance(chosen, str) else str(rejected)), []
+    if chosen.turns == rejected.turns:
+        return "same answers", []
+    common = common_turns(chosen.turns, rejected.turns)
+    prompt = replace(example.prompt, turns=chosen.turns[:common])
+    if not any(turn.role == "user" for turn in prompt.turns):
+        return "no common question", []
+    pair = replace(example, prompt=prompt, chosen=chosen.turns[common:], rejected=rejected.turns[common:])
+    return pair, list(dict.fromkeys([*changes, *others]))
+
+
+def common_turns(left: Sequence[Turn], right: Sequence[Turn]) -> int:
+    """How many turns two conversations begin with in common, up to a question: what follows on both sides is an answer."""
+    common = next(
+        (n for n, (one, other) in enumerate(zip(left, right, strict=False)) if one != other), min(len(left), len(right))
+    )
+    while common and left[common - 1].role == "assistant":
+        common -= 1
+    return common
+
+
+def _without_text(example: TextPair) -> str | None:
+    """Why a pair cannot be used; None where it can."""
+    if not all(text.strip() for text in (example.text, example.second, *example.negatives)):
+        return "no text"
+    return "no label" if example.similarity is not None and math.isnan(example.similarity) else None
+
+
+def without_label(example: Labelled) -> str | None:
+    """Why a labelled text cannot be used; None where it can. An empty list says that no class fits, which is a label."""
+    if not example.text.strip():
+        return "no text"
+    if isinstance(example.labels, float) or example.labels:
+        return None
+    name = label_column(example.columns)
+    return None if name is not None and json_list(example.columns[name]) is not None else "no label"
+
+
+def finish(chat: Chat) -> tuple[Chat | str, list[str]]:
+    """A chat that ends on the assistant's answer, or the reason why it has none, and what was changed.
+
+    Turns of one speaker that follow each other become one, since most chat templates refuse them.
+    """
+    turns: list[Turn] = []
+    changes: list[str] = []
+    for turn in chat.turns:
+        joined = _joined(turns[-1], turn) if turns else None
+        if joined:
+            turns[-1] = joined
+            changes.append("joined")
+        else:
+            turns.append(turn)
+    while turns and turns[-1].role != "assistant":
+        turns.pop()
+        changes.append("trailing")
+    if not turns or not (turns[-1].content.strip() or turns[-1].tool_calls):
+        return "no answer", []
+    if not any(turn.role == "user" and turn.content.strip() for turn in turns):
+        return "no question", []
+    columns = chat.columns
+    if changes:
+        asked = next(turn.content for turn in reversed(turns) if turn.role == "user")
+        columns = {**columns, "question": asked, "answer": turns[-1].content}
+    return replace(chat, turns=tuple(turns), columns=columns), list(dict.fromkeys(changes))
+
+
+def _joined(before: Turn, turn: Turn) -> Turn | None:
+    """Two turns of one speaker as one; None where they must stay apart."""
+    apart = turn.reasoning or (before.role, before.train, before.weight) != (turn.role, turn.train, turn.weight)
+    if apart or turn.role not in ("user", "assistant") or (before.tool_calls and not turn.tool_calls):
+        return None
+    text = "\n".join(part for part in (before.content, turn.content) if part)
+    moved = len(text) - len(turn.content)
+    spans = before.spans + tuple((start + moved, stop + moved, weight) for start, stop, weight in turn.spans)
+    return replace(before, content=text, tool_calls=before.tool_calls + turn.tool_calls, spans=spans)

@@ -1,0 +1,173 @@
+"""Any file to rows: its format, encoding and columns are found by what it holds, and rows are streamed with their numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tunesmith.data.files import jsonrows, tables
+from tunesmith.data.files.decoding import compressed, encoding_of, open_bytes, open_text
+from tunesmith.data.files.located import Faults, FileFacts, Located
+from tunesmith.data.files.paths import files
+from tunesmith.errors import DataError, Problem
+from tunesmith.words import say
+
+_SAMPLE = 1 << 20
+_FIRST = 20
+"""Rows from which the columns are taken."""
+
+
+def facts(path: Path, *, columns: Mapping[str, str] | None = None) -> FileFacts:
+    """Format, encoding and columns of one file; ``columns`` (``data.columns``) settles whether a table has a header."""
+    (file,) = files(path)[:1]
+    try:
+        stat = file.stat()
+    except OSError as error:
+        raise DataError(Problem(str(file), say("source.unreadable", error=error.strerror or error))) from None
+    return _facts(file, (stat.st_size, stat.st_mtime_ns), tuple((columns or {}).items()))
+
+
+@lru_cache(maxsize=64)
+def _facts(path: Path, _version: tuple[int, int], named: tuple[tuple[str, str], ...]) -> FileFacts:
+    """Kept per version of the file, because the encoding is found by reading all of it."""
+    with open_bytes(path) as stream:
+        magic = stream.read(8)
+    packed, suffix = compressed(path), Path(path.name.lower().removesuffix(".gz")).suffix
+    if not magic:
+        raise DataError(Problem(str(path), say("source.empty")))
+    if magic[:4] == b"PAR1":
+        found = FileFacts(path, "parquet", None, packed, (), None)
+    elif magic[:4] == b"PK\x03\x04" and suffix in (".xlsx", ".xlsm"):
+        found = _with_header(FileFacts(path, "excel", None, packed, (), True), tables.excel(path), dict(named), default=True)
+    elif magic[:4] in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0") or suffix in (".parquet", ".xlsx", ".xlsm"):
+        named_so = "source.not_parquet" if suffix == ".parquet" else "source.not_excel"
+        kind = {b"PK\x03\x04": "source.zip", b"\xd0\xcf\x11\xe0": "source.xls"}.get(magic[:4], named_so)
+        raise DataError(Problem(str(path), say(kind)))
+    else:
+        found = _text_facts(path, packed, suffix, dict(named))
+    if found.columns:
+        return found
+    return _with_columns(found, dict(named))
+
+
+def _with_columns(found: FileFacts, named: dict[str, str]) -> FileFacts:
+    """The columns of rows that name them, or of arrays that are headed by them."""
+    faults = Faults()
+    first = [located.row for located in islice(_read(found, faults), _FIRST)]
+    columns = tuple(dict.fromkeys(name for row in first for name in row))
+    if not columns and not first and faults.values:
+        kinds = ", ".join(dict.fromkeys(map(jsonrows.kind_of, faults.values)))
+        raise DataError(Problem(str(found.path), say("source.not_rows", kinds=kinds, seen=json.dumps(faults.values[0]))))
+    if not first:
+        faults.stop()
+    if not columns:
+        raise DataError(Problem(str(found.path), say("source.blank_rows")))
+    numbered = all(list(row) == [str(n) for n in range(len(row))] for row in first)
+    if numbered and len(first) > 1 and all(isinstance(cell, str) for cell in first[0].values()):
+        top, body = list(first[0].values()), [list(row.values()) for row in first[1:]]
+        if tables.has_header(top, body, columns=named, default=False):
+            return FileFacts(**{**found.__dict__, "columns": tables.names(top, True, found.path), "header": True})
+    return FileFacts(**{**found.__dict__, "columns": columns})
+
+
+def _text_facts(path: Path, packed: bool, suffix: str, named: dict[str, str]) -> FileFacts:
+    encoding = encoding_of(path)
+    with open_text(path, encoding, newline="") as stream:
+        sample = stream.read(_SAMPLE)
+        complete = not stream.read(1)
+    if not sample.strip():
+        raise DataError(Problem(str(path), say("source.blank")))
+    shape = jsonrows.shape_of(sample, complete, suffix)
+    if shape:
+        key = jsonrows.key_of_rows(sample)
+        if key is not None:
+            return FileFacts(path, "json list", encoding, packed, (), None, key=key)
+        return FileFacts(path, shape[0], encoding, packed, (), None, pretty=shape[1])
+    if suffix in (".csv", ".tsv") or (suffix != ".md" and tables.tabbed(_whole_lines(sample, complete))):
+        delimiter = "\t" if suffix == ".tsv" else tables.delimiter_of(sample)
+        tab = delimiter == "\t"
+        quotes = not tab or tables.quoted(_whole_lines(sample, complete))
+        table = FileFacts(path, "tsv" if tab else "csv", encoding, packed, (), None, delimiter, quotes)
+        try:
+            with open_text(path, encoding, newline="") as stream:
+                found = tables.records(stream, delimiter=delimiter, quotes=quotes)
+                return _with_header(table, found, named, default=suffix == ".csv")
+        except tables.BadTable as error:
+            raise DataError(Problem(f"{path}:{error.number}", str(error))) from None
+    return FileFacts(path, "text", encoding, packed, ("text",), None)
+
+
+def _whole_lines(sample: str, complete: bool) -> list[str]:
+    lines = sample.splitlines()
+    return lines if complete or len(lines) < 2 else lines[:-1]
+
+
+def _with_header(table: FileFacts, rows: Iterator[Any], named: dict[str, str], *, default: bool) -> FileFacts:
+    first, body = tables.head(rows)
+    if first is None:
+        raise DataError(Problem(str(table.path), say("source.blank")))
+    header = tables.has_header(first, body, columns=named, default=default)
+    return FileFacts(**{**table.__dict__, "columns": tables.names(first, header, table.path), "header": header})
+
+
+def rows(path: Path, *, columns: Mapping[str, str] | None = None, faults: Faults | None = None) -> Iterator[Located]:
+    """The rows of a file or of a folder's files, streamed.
+
+    Rows that cannot be read are noted in ``faults`` and passed over; without it the first of them is a DataError.
+    """
+    for file in files(path):
+        strict = Faults()
+        for located in _read(facts(file, columns=columns), strict if faults is None else faults):
+            strict.stop()
+            yield located
+        strict.stop()
+
+
+def _read(found: FileFacts, faults: Faults) -> Iterator[Located]:
+    try:
+        if found.format == "parquet":
+            for number, row in enumerate(tables.parquet(found.path), 1):
+                yield Located(found.path, number, row)
+        elif found.format == "excel":
+            yield from _table(found, tables.excel(found.path), faults)
+        else:
+            assert found.encoding, f"{found.path} has no encoding"
+            table = found.format in ("csv", "tsv")
+            with open_text(found.path, found.encoding, newline="" if table else None) as stream:
+                if table:
+                    read = tables.records(stream, delimiter=found.delimiter, quotes=found.quotes)
+                    yield from _table(found, read, faults)
+                else:
+                    read = _TEXT[found.format](found, stream, faults)
+                    yield from jsonrows.headed(found, read, faults) if found.header else read
+    except tables.BadTable as error:
+        faults.add(Problem(f"{found.path}:{max(1, error.number - bool(found.header))}", str(error)))
+    except UnicodeDecodeError as error:
+        raise DataError(Problem(str(found.path), say("source.changed", error=error))) from None
+
+
+def _table(found: FileFacts, read: Iterator[list[Any]], faults: Faults) -> Iterator[Located]:
+    for number, cells in enumerate(read, 0 if found.header else 1):
+        if number == 0:
+            continue
+        if len(cells) == len(found.columns):
+            yield Located(found.path, number, dict(zip(found.columns, cells, strict=True)))
+        else:
+            text = say("source.ragged", count=len(cells), columns=len(found.columns), names=", ".join(found.columns))
+            faults.add(Problem(f"{found.path}:{number}", text))
+
+
+def _lines(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:
+    for number, line in enumerate(stream, 1):
+        if line.strip():
+            yield Located(found.path, number, {"text": line.rstrip("\n")})
+
+
+_TEXT: dict[str, Callable[[FileFacts, Any, Faults], Iterator[Located]]] = {
+    "text": _lines,
+    **jsonrows.READ,
+}

@@ -1,0 +1,216 @@
+"""Tables to rows of cells: CSV and TSV by evidence of delimiter, quotes and header; Excel; Parquet."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO, cast
+
+from tunesmith.data.files.decoding import compressed, open_bytes
+from tunesmith.errors import DataError, Problem
+from tunesmith.words import say
+
+_LONGEST_FIELD = 1 << 24
+_BATCH = 256
+_SENTENCE_ENDS = ".。!！?？,，;；:：…\"”'"
+_NAMES = (
+    "id idx index key text content sentence sentence1 sentence2 label labels category class intent type title abstract summary "
+    "question query prompt instruction input context passage document dialogue source src english chinese en zh lang "
+    "answer response output completion reply target tgt golden score reasoning complex_cot cot think rationale system history "
+    "编号 序号 问题 提问 题目 指令 输入 内容 文本 原文 标题 摘要 回答 答案 回复 输出 "
+    "标签 类别 分类 分析 思考 推理 解析 评论 译文 中文 英文"
+)
+
+
+class BadTable(Exception):
+    """A record that cannot be read; ``number`` counts from 1 and the message is for the user."""
+
+    def __init__(self, number: int, text: str) -> None:
+        super().__init__(text)
+        self.number = number
+
+
+def delimiter_of(sample: str) -> str:
+    """The delimiter of a CSV file: what the first line holds most of, outside quotes; a comma where there is none."""
+    line, quoted, counts = sample.lstrip("\r\n"), False, {",": 0, "\t": 0, ";": 0, "|": 0}
+    for letter in line:
+        if letter == '"':
+            quoted = not quoted
+        elif letter in "\r\n" and not quoted:
+            break
+        elif not quoted and letter in counts:
+            counts[letter] += 1
+    # A tab decides: text holds commas, seldom tabs.
+    return "\t" if counts["\t"] else max(counts, key=lambda mark: counts[mark])
+
+
+def tabbed(lines: Sequence[str]) -> bool:
+    """Whether nearly all lines hold the same number of tabs, at least one."""
+    counts = [line.count("\t") for line in lines if line.strip()]
+    return bool(counts) and counts[0] > 0 and sum(count == counts[0] for count in counts) >= 0.95 * len(counts)
+
+
+def quoted(lines: Sequence[str]) -> bool:
+    """Whether quotes in a TSV file's first lines enclose fields; mostly they are part of the text there."""
+    fields = [field for line in lines for field in line.split("\t") if field.startswith('"')]
+    if not fields:
+        return False
+    if len({line.count("\t") for line in lines if line}) == 1:
+        closed = all(len(field) > 1 and field.endswith('"') and '"' not in field[1:-1].replace('""', "") for field in fields)
+        return closed and any('""' in field[1:-1] for field in fields)
+    try:
+        read = csv.reader((line + "\n" for line in lines), delimiter="\t", strict=True)
+        return len({len(cells) for cells in read if cells}) == 1
+    except csv.Error:
+        return False
+
+
+def has_header(first: Sequence[Any], body: Sequence[Sequence[Any]], *, columns: Mapping[str, str] | None, default: bool) -> bool:
+    """Whether ``first`` names the columns of ``body``; ``columns`` settles it by naming them, or by numbering them."""
+    cells = ["" if cell is None else str(cell).strip() for cell in first]
+    named = set((columns or {}).values())
+    if named and named <= set(cells):
+        return True
+    if named and all(name.isdecimal() and int(name) < len(cells) for name in named):
+        return False
+    if cells == [str(n) for n in range(len(cells))]:
+        return True
+    if len(set(cells)) < len(cells) or cells.count("") > 1 or any(_is_number(cell) for cell in cells):
+        return False
+    if any(len(cell) > 60 or (cell and cell[-1] in _SENTENCE_ENDS) for cell in cells):
+        return False
+    below = [[str(row[n]) for row in body if n < len(row)] for n in range(len(cells))]
+    if any(cell in column for cell, column in zip(cells, below, strict=True)):
+        return False
+    known = _NAMES.split()
+    if any(cell.lower() in known for cell in cells):
+        return True
+    return default or any(column and all(map(_is_number, column)) for column in below)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def all_numbers(cells: Sequence[Any]) -> bool:
+    """Whether these cells hold numbers and nothing else; pandas' "nan" and empty cells do not count."""
+    texts = [cell for cell in cells if isinstance(cell, str) and cell.strip().lower() not in ("", "nan")]
+    return bool(texts) and all(map(_is_number, texts))
+
+
+def names(first: Sequence[Any], header: bool, path: Path) -> tuple[str, ...]:
+    """The columns' names: the header's, or numbers from 0; an empty header cell gets its number."""
+    if not header:
+        return tuple(str(n) for n in range(len(first)))
+    found = tuple(str(cell).strip() if cell not in (None, "") else str(n) for n, cell in enumerate(first))
+    twice = sorted({name for name in found if found.count(name) > 1})
+    if twice:
+        raise DataError(Problem(str(path), say("source.twice", names=", ".join(twice))))
+    return found
+
+
+def records(stream: TextIO, *, delimiter: str, quotes: bool) -> Iterator[list[str]]:
+    """The records of a CSV or TSV stream opened with ``newline=""``, empty ones left out."""
+    csv.field_size_limit(_LONGEST_FIELD)
+    reader = csv.reader(stream, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE, strict=True)
+    number = 0
+    while True:
+        number += 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise BadTable(number, say("source.csv", line=reader.line_num, error=error)) from None
+        if cells:
+            yield cells
+        else:
+            number -= 1
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[BinaryIO]:
+    """A file that can be read from any place; gzip is unpacked to a temporary file."""
+    with open_bytes(path) as stream:
+        if not compressed(path):
+            yield stream
+            return
+        with tempfile.TemporaryFile() as copy:
+            while piece := stream.read(1 << 20):
+                copy.write(piece)
+            copy.seek(0)
+            yield cast(BinaryIO, copy)
+
+
+def parquet(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a Parquet file, a small batch in memory at a time."""
+    import pyarrow
+    import pyarrow.parquet
+
+    with _whole(path) as file:
+        try:
+            # Without prebuffering, and a batch of rows at a time, a large row group is not held whole.
+            for batch in pyarrow.parquet.ParquetFile(file, pre_buffer=False).iter_batches(batch_size=_BATCH):
+                yield from batch.to_pylist()
+        except (pyarrow.ArrowException, OSError) as error:
+            raise DataError(Problem(str(path), say("source.parquet", error=error))) from None
+
+
+def excel(path: Path) -> Iterator[list[Any]]:
+    """The rows of a workbook's sheets one after the other; DataError when sheets begin with different rows."""
+    import zipfile
+    import zlib
+
+    import openpyxl
+    from openpyxl.utils.exceptions import InvalidFileException
+
+    # SyntaxError is what the XML parser's own error is derived from.
+    faults = (InvalidFileException, zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, TypeError, SyntaxError)
+    with _whole(path) as file:
+        try:
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+            yield from _sheets(path, book.worksheets)
+            book.close()
+        except faults as error:
+            raise DataError(Problem(str(path), say("source.excel", error=error))) from None
+
+
+def _sheets(path: Path, sheets: Sequence[Any]) -> Iterator[list[Any]]:
+    top: list[Any] | None = None
+    for sheet in sheets:
+        found = (list(map(_cell, row)) for row in sheet.iter_rows(values_only=True))
+        filled = (_trimmed(row) for row in found if any(cell is not None for cell in row))
+        first = next(filled, None)
+        if first is None:
+            continue
+        if top is None:
+            top = first
+            yield first
+        elif first != top:
+            raise DataError(Problem(f"{path}:{sheet.title}", say("source.sheets", first=sheets[0].title)))
+        for row in filled:
+            yield row + [None] * (len(top) - len(row))
+
+
+def _trimmed(row: list[Any]) -> list[Any]:
+    while row and row[-1] is None:
+        row.pop()
+    return row
+
+
+def _cell(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime.date | datetime.time) else value
+
+
+def head(rows: Iterator[Sequence[Any]], count: int = 50) -> tuple[Sequence[Any] | None, list[Sequence[Any]]]:
+    """The first row and some of those below it."""
+    return next(rows, None), list(islice(rows, count))

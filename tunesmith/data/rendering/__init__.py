@@ -1,0 +1,1 @@
+"""From an Example to Tokens: templates, masks, limits."""

@@ -1,0 +1,140 @@
+"""``data.template``: the user's own format over columns instead of the tokenizer's chat template."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from tunesmith.data.columns.turns import no_number
+from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.examples import Chat
+from tunesmith.words import say
+
+SLOT = "[P]"
+"""Where a virtual token of P-tuning stands."""
+PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}\n]+)\}")
+ANSWERS = ("reasoning", "answer")
+# What files call their answers, for a row that is only asked and so has no answer to compare with.
+USUAL = frozenset({"answer", "reasoning", "output", "response", "completion", "target", "complex_cot", "reasoning_content"})
+
+ASKED = frozenset({"question", "instruction", "input", "prompt", "query", "system"})
+"""Our names for what is asked."""
+
+
+class Template:
+    """A format with ``{column}`` in it; ``{{`` and ``}}`` are braces, a written ``\\n`` is a new line."""
+
+    def __init__(self, text: str, columns: Mapping[str, str] | None = None) -> None:
+        self.columns = columns or {}
+        self.parts = _parse(text.replace("\\n", "\n").replace("\\t", "\t"))
+        self.names = [name for _, name in self.parts if name is not None]
+        if not self.names:
+            raise SpecError(Problem("data.template", say("render.no_placeholder")))
+        answers = {theirs for ours, theirs in self.columns.items() if ours in USUAL}
+        asked = {theirs for ours, theirs in self.columns.items() if ours in ASKED}
+        self.answers = {*ANSWERS, *answers}
+        """Names that are surely of the answer, whatever a row holds."""
+        self.asked = {name for name in self.names if name in asked or name.casefold() in ASKED} - self.answers
+        found = [name in self.answers or (name.casefold() in USUAL and name not in asked) for name in self.names]
+        self.last_asked = max((n for n, name in enumerate(self.names) if name in self.asked), default=-1)
+        if any(found[: max(self.last_asked, 0)]):
+            wrong = {"answer": self.names[found.index(True)], "question": self.names[self.last_asked]}
+            raise SpecError(Problem("data.template", say("render.answer_first", **wrong)))
+
+    def fill(self, chat: Chat, *, system: str | None = None, asking: bool = False) -> tuple[str, str]:
+        """What is given and what is answered; ``asking`` allows a row without the columns of the answer."""
+        values = _values(chat, system)
+        # A question asked freely has our names only.
+        values = {theirs: values[ours] for ours, theirs in self.columns.items() if ours in values} | values
+        missing = [name for name in self.names if name not in values]
+        if missing and not asking:
+            raise DataError(_unknown(missing, values))
+        first = self._first_answer(values, asking)
+        if first is None:
+            if values.get("answer") and not asking:
+                raise SpecError(Problem("data.template", say("render.no_answer", names=", ".join(_answering(values)))))
+            first = len(self.names) - 1
+        if any(name not in values for name in self.names[:first]):
+            raise DataError(_unknown(missing, values))
+        cut = [index for index, (_, name) in enumerate(self.parts) if name is not None][first]
+        filled = [literal if name is None else _plain(values.get(name)) for literal, name in self.parts]
+        return "".join(filled[:cut]), "".join(filled[cut:])
+
+    def _first_answer(self, values: Mapping[str, Any], asking: bool) -> int | None:
+        """Index of the first placeholder that belongs to the answer; None where none does."""
+        sure = set(self.answers)
+        asked = [values.get(name) for name in ("question", "input", "instruction", "system")]
+        for name in self.names[self.last_asked + 1 :]:  # a question may hold the very word of the answer
+            value = values.get(name)
+            same = value not in (None, "") and any(value == values.get(ours) for ours in ANSWERS)
+            if same and value not in asked:
+                sure.add(name)
+        if asking:
+            sure |= {name for name in self.names if name not in values}
+        for chosen in (sure, {name for name in self.names if name.casefold() in USUAL}):
+            found = [index for index, name in enumerate(self.names) if name in chosen]
+            if found:
+                return found[0]
+        return None
+
+
+def numbered(text: str) -> tuple[str, list[str]]:
+    """``text`` with a name for each slot in it, and these names."""
+    names: list[str] = []
+
+    def name(_: re.Match[str]) -> str:
+        names.append(f"<|P{len(names)}|>")
+        return names[-1]
+
+    return re.sub(re.escape(SLOT), name, text), names
+
+
+def _parse(text: str) -> list[tuple[str, str | None]]:
+    parts: list[tuple[str, str | None]] = []
+    literal, end = "", 0
+    for match in PLACEHOLDER.finditer(text):
+        literal += text[end : match.start()]
+        end = match.end()
+        if match[1] is None:
+            literal += match[0][0]
+            continue
+        parts += [(literal, None), ("", match[1].strip())]
+        literal = ""
+    return [*parts, (literal + text[end:], None)]
+
+
+def _values(chat: Chat, system: str | None) -> dict[str, Any]:
+    """The row's columns, and our names for its parts where a reader gave none."""
+    users = [turn.content for turn in chat.turns if turn.role == "user"]
+    systems = [turn.content for turn in chat.turns if turn.role == "system"]
+    last = chat.turns[-1] if chat.turns else None
+    ours: dict[str, Any] = {"system": systems[0] if systems else system or ""}
+    if users:
+        ours["question"] = users[-1]
+    if last is not None and last.role == "assistant":
+        ours |= {"answer": last.content, "reasoning": last.reasoning or ""}
+    return {"input": "", **ours, **chat.columns}
+
+
+def _answering(values: Mapping[str, Any]) -> list[str]:
+    """The names that stand for a part of this row's answer."""
+    parts = [values[name] for name in ANSWERS if values.get(name)]
+    return [name for name, value in values.items() if value and (name.casefold() in USUAL or value in parts)]
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return "\n".join(value)
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if no_number(value):
+        return ""
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _unknown(missing: list[str], values: Mapping[str, Any]) -> Problem:
+    return Problem("data.template", say("render.unknown_column", names=", ".join(missing), columns=", ".join(sorted(values))))

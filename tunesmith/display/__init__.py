@@ -1,0 +1,1 @@
+"""What runs show while they work."""

@@ -1,0 +1,211 @@
+"""Where and how the arithmetic runs: device, precision, threads, memory, processes. Each choice comes with its reason."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from tunesmith.batches.batch import Ratio
+from tunesmith.errors import Problem, SpecError
+from tunesmith.machine.allocator import keep_freed
+from tunesmith.machine.memory import GIB
+from tunesmith.settings.run import Machine
+from tunesmith.words import say
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+FIRST_SCALE, GROW_AFTER = 2.0**16, 2000
+
+
+@dataclass
+class LossScale:
+    """Dynamic loss scaling for fp16 (Micikevicius et al. 2018, 3.2): halved on overflow, doubled after 2000 clean steps."""
+
+    value: float = FIRST_SCALE
+    clean: int = 0
+    overflows: int = 0
+
+    def overflow(self) -> bool:
+        """Halves the scale; False when it is already 1, and the gradient itself is at fault."""
+        if self.value <= 1.0:
+            return False
+        self.value, self.clean, self.overflows = self.value / 2, 0, self.overflows + 1
+        return True
+
+    def step(self) -> None:
+        """Counts a clean step."""
+        self.clean += 1
+        if self.clean == GROW_AFTER:
+            self.value, self.clean = self.value * 2, 0
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return dict(vars(self))
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restores ``state()``."""
+        vars(self).update(state)
+
+
+@dataclass
+class Device:
+    """One rank's device, and what the loop does on it."""
+
+    place: torch.device
+    precision: str
+    threads: int
+    rank: int = 0
+    world: int = 1
+    reasons: dict[str, str] = field(default_factory=dict)
+    """Why each value was chosen, by the setting's dotted path."""
+    scale: LossScale | None = None
+
+    @property
+    def main(self) -> bool:
+        """Whether this rank writes files and speaks."""
+        return self.rank == 0
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of frozen weights and of autocast."""
+        return DTYPES[self.precision]
+
+    @property
+    def pass_tokens(self) -> float:
+        """Tokens of padding that cost about as much as one pass more: few where a pass starts at once, any number where not."""
+        return 128 if self.place.type == "cpu" else math.inf
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Mixed precision where the compute type is not fp32."""
+        return nullcontext() if self.precision == "fp32" else torch.autocast(self.place.type, dtype=self.dtype)
+
+    def sum(self, *values: float) -> list[float]:
+        """Each value summed over the ranks."""
+        if self.world == 1:
+            return list(values)
+        total = torch.tensor(values, dtype=torch.float64, device=self.place)
+        dist.all_reduce(total)
+        return total.tolist()
+
+    def merge(self, metrics: dict[str, Ratio]) -> dict[str, Ratio]:
+        """Metrics added up over the ranks; a rank without a micro-batch has none."""
+        found: list[dict[str, Ratio]] = [metrics]
+        if self.world > 1:
+            found = [{} for _ in range(self.world)]
+            dist.all_gather_object(found, metrics)
+        merged: dict[str, Ratio] = {}
+        for one in found:
+            for name, ratio in one.items():
+                merged[name] = merged.get(name, Ratio(0.0, 0.0)) + ratio
+        return merged
+
+    def barrier(self) -> None:
+        """Waits for all ranks."""
+        if self.world > 1:
+            dist.barrier()
+
+    def gather(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The tensors of all ranks stacked, on the CPU; all must have one shape."""
+        if self.world == 1:
+            return tensor.cpu()[None]
+        found = [torch.empty_like(tensor, device=self.place) for _ in range(self.world)]
+        dist.all_gather(found, tensor.to(self.place))
+        return torch.stack(found).cpu()
+
+    def backward(self, total: torch.Tensor, units: float) -> None:
+        """Adds the gradient of ``total / units``, scaled against underflow in fp16."""
+        (total * ((self.scale.value if self.scale else 1.0) / units)).backward()
+
+    def clip(self, parameters: list[torch.nn.Parameter], limit: float) -> float:
+        """Sums the gradients over the ranks, takes the loss scale off, clips them to ``limit`` (0: not) and gives their norm."""
+        for parameter in parameters:
+            if parameter.grad is None and self.world > 1:
+                parameter.grad = torch.zeros_like(parameter)  # A rank without a micro-batch in this step.
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        if self.world > 1:
+            for gradient in gradients:
+                dist.all_reduce(gradient)
+        if self.scale:
+            torch._foreach_div_(gradients, self.scale.value)
+        return float(torch.nn.utils.clip_grad_norm_(parameters, limit or float("inf")))
+
+    def peak_memory(self) -> float | None:
+        """Most memory used so far (GiB): allocated on the GPU, resident on a CPU; None where the system does not say."""
+        if self.place.type == "cuda":
+            return round(torch.cuda.max_memory_allocated(self.place) / GIB, 3)
+        if sys.platform == "win32":
+            return None
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return round(peak / (GIB if sys.platform == "darwin" else 2**20), 3)  # Bytes on macOS, KiB on Linux.
+
+
+def is_first() -> bool:
+    """Whether this process is the first, or only, one of its run."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def choose(machine: Machine) -> Device:
+    """The device that ``train.machine`` asks for, or the best there is; SpecError for one that is absent."""
+    rank, local = int(os.environ.get("RANK", 0)), int(os.environ.get("LOCAL_RANK", 0))
+    world = int(os.environ.get("WORLD_SIZE", 1))
+    kind, reasons = _kind(machine)
+    place = torch.device(kind, local) if kind == "cuda" else torch.device(kind)
+    precision, reasons["train.machine.precision"] = _precision(machine, place)
+    threads = machine.threads or torch.get_num_threads()
+    reasons["train.machine.threads"] = say("train.threads_given") if machine.threads else say("train.threads_found")
+    if world > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if kind == "cuda" else "gloo")
+    return Device(place, precision, threads, rank, world, reasons, LossScale() if precision == "fp16" else None)
+
+
+def prepare(device: Device) -> None:
+    """Sets this process up: threads, GPU, deterministic kernels where the CPU has them."""
+    torch.set_num_threads(device.threads)
+    if device.place.type == "cuda":
+        torch.cuda.set_device(device.place)
+    elif device.place.type == "cpu":
+        keep_freed()
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        # Filling new memory with NaN finds errors of kernels, not ours, and costs time.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def _kind(machine: Machine) -> tuple[str, dict[str, str]]:
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if machine.device != "auto":
+        if not there[machine.device]:
+            known = ", ".join(name for name, found in there.items() if found)
+            raise SpecError(Problem("train.machine.device", say("train.no_device", device=machine.device, known=known)))
+        return machine.device, {"train.machine.device": say("train.given")}
+    kind = next(name for name in ("cuda", "mps", "cpu") if there[name])
+    why = say("train.no_gpu") if kind == "cpu" else say("train.gpu", name=_gpu_name(kind))
+    return kind, {"train.machine.device": why}
+
+
+def _gpu_name(kind: str) -> str:
+    return torch.cuda.get_device_name() if kind == "cuda" else "Apple GPU"
+
+
+def _precision(machine: Machine, place: torch.device) -> tuple[str, str]:
+    asked = machine.precision
+    bf16 = place.type == "cuda" and torch.cuda.get_device_capability(place) >= (8, 0)
+    refused = {
+        "fp16": place.type != "cuda" and say("train.fp16_needs_cuda", device=place.type),
+        "bf16": place.type == "cuda" and not bf16 and say("train.bf16_needs_ampere"),
+    }
+    if asked != "auto":
+        if refused.get(asked):
+            raise SpecError(Problem("train.machine.precision", str(refused[asked])))
+        return asked, say("train.bf16_slow") if asked == "bf16" and place.type == "cpu" else say("train.given")
+    if place.type != "cuda":
+        return "fp32", say("train.fp32_cpu") if place.type == "cpu" else say("train.fp32_mps")
+    return ("bf16", say("train.bf16_cuda")) if bf16 else ("fp16", say("train.fp16_cuda"))

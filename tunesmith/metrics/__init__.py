@@ -1,0 +1,93 @@
+"""How good an answer is: one metric a file. A metric gives a number an item, and says how items combine."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from tunesmith.settings.family import METRICS
+from tunesmith.settings.spec import Spec
+
+__all__ = ["METRICS", "Metric", "has_han", "has_kana", "log_shares", "names_of", "words"]
+
+HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+KANA = "\u3040-\u30ff\u31f0-\u31ff"
+_WORD = re.compile(f"[{HAN}{KANA}]|[^\\W_{HAN}{KANA}]+")
+
+
+class Metric:
+    """Base of the metrics. A plain average needs only ``score``; others say what adds up and what is made of the sums."""
+
+    name: ClassVar[str]
+    reads: ClassVar[Literal["text", "choice", "nll", "options", "number", "rank", "pair", "reward", "judged"]] = "text"
+    """What it looks at: the text a model wrote, the option it finds likeliest, its log-likelihood of the reference, the
+    log-probability of every option, a number, or the rank of what was looked for. Of several labels, choice and reference
+    are lists. Or the log-likelihood of
+    the two answers of a pair; the gain of these over the base, or the gain of one judged answer.
+    """
+    higher: ClassVar[bool] = True
+    """Whether more is better."""
+    right_or_wrong: ClassVar[bool] = False
+    """Whether an item scores 0 or 1, so that McNemar's test applies."""
+    adds_up: ClassVar[bool] = True
+    """Whether it follows from sums over items, so that it can be resampled; another says what it is in ``over``."""
+    redrawn: ClassVar[bool] = False
+    """Whether one that does not add up can still be resampled, by ``over_draws``."""
+
+    class Config(Spec):
+        """No settings."""
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    def score(self, prediction: Any, reference: str) -> float:
+        """The score of one item."""
+        raise AssertionError(f"metric {self.name} has no score")
+
+    def statistics(self, predictions: Sequence[Any], references: Sequence[str]) -> np.ndarray:
+        """One row of numbers an item, [n, S], whose sums over items are all that ``value`` needs."""
+        pairs = zip(predictions, references, strict=True)
+        return np.array([[self.score(prediction, reference), 1.0] for prediction, reference in pairs], dtype=np.float64)
+
+    def value(self, sums: np.ndarray) -> np.ndarray:
+        """The metric over the items whose statistics add up to ``sums`` [..., S]."""
+        return sums[..., 0] / sums[..., 1]
+
+    def over_draws(self, predictions: np.ndarray, references: np.ndarray) -> np.ndarray:
+        """The metric over each row of drawn items [resamples, n], of one that is ``redrawn``."""
+        raise AssertionError(f"metric {self.name} has no over_draws")
+
+    def over(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
+        """The metric over all items."""
+        return float(self.value(np.asarray(self.statistics(predictions, references)).sum(axis=0)))
+
+
+def names_of(choice: Any) -> Sequence[str]:
+    """A choice as names: one, or those of several labels."""
+    return choice if isinstance(choice, list) else [choice]
+
+
+def log_shares(options: Mapping[str, float]) -> dict[str, float]:
+    """Log-probabilities of options as shares that sum to 1."""
+    highest = max(options.values())
+    powers = {name: math.exp(value - highest) for name, value in options.items()}
+    return {name: power / sum(powers.values()) for name, power in powers.items()}
+
+
+def has_han(text: str) -> bool:
+    """Whether a Chinese character occurs."""
+    return re.search(f"[{HAN}]", text) is not None
+
+
+def has_kana(text: str) -> bool:
+    """Whether a Japanese syllable occurs."""
+    return re.search(f"[{KANA}]", text) is not None
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words, English as rouge_score splits it; of Han and kana, written without spaces, each character is one."""
+    return _WORD.findall(text.lower())

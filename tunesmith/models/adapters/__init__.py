@@ -1,0 +1,1 @@
+"""What is put on a pretrained model: adapters, soft prompts, experts."""

@@ -1,0 +1,279 @@
+"""Attention over a forest on unmodified Hugging Face models: each segment sees its ancestors and, causally, itself.
+
+The forest travels as a keyword of the model's call; without it this is plain sdpa. Shapes: H heads, D head width,
+S segments of a bucket, Q their longest own part, K their longest ancestry plus Q.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import dropout as drop
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from tunesmith.batches.trees import Forest, Segment
+from tunesmith.errors import ModelError
+from tunesmith.words import say
+
+NAME = "forest"
+
+# What models hand to attention beside the tensors, and what does not change the result of a forest call.
+HARMLESS = {
+    "position_ids",
+    "cache_position",
+    "use_cache",
+    "output_attentions",
+    "is_causal",
+    "position_embeddings",
+    "output_hidden_states",
+    "output_router_logits",
+}
+
+# Cost of one call of the kernel, in query-key pairs: what padding a bucket may cost to save a call.
+CALL = 16_384
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Segments of similar length, computed in one call. Indices point into the flat row; of keys, after what is above it."""
+
+    queries_SQ: torch.Tensor
+    keys_SK: torch.Tensor
+    allowed_SQK: torch.Tensor | None
+    """None where plain causal attention says the same."""
+
+
+@dataclass(frozen=True)
+class Calls:
+    """All buckets of a forest, their indices joined, and for each token where its output lies in their concatenation."""
+
+    buckets: tuple[Bucket, ...]
+    queries: torch.Tensor
+    keys: torch.Tensor
+    place_T: torch.Tensor
+
+
+def register() -> None:
+    """Makes ``attn_implementation="forest"`` known to transformers."""
+    AttentionInterface.register(NAME, forest_attention)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+
+
+def no_mask(device: torch.device) -> torch.Tensor:
+    """The mask of a forest call: transformers hands a 4-D mask on untouched, so none is built."""
+    return torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
+
+
+def forest_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    *,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    forest: Forest | None = None,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    s_aux: torch.Tensor | None = None,
+    **others: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention outputs ``[1, T, H, D]`` for query, key and value ``[1, H, T, D]``; ModelError for a keyword it cannot honour."""
+    if forest is None:
+        if attention_mask is not None and tuple(attention_mask.shape) == (1, 1, 1, 1) and query.shape[2] > 1:
+            raise ModelError(say("load.forest_lost"))
+        if softcap is not None or s_aux is not None:
+            return _exact_without_forest(
+                query, key, value, attention_mask, scaling=scaling, dropout=dropout, softcap=softcap, s_aux=s_aux
+            )
+        return sdpa_attention_forward(  # type: ignore[return-value]
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **others
+        )
+    unknown = sorted(name for name, given in others.items() if given is not None and name not in HARMLESS)
+    if unknown:
+        raise ModelError(say("load.forest_keywords", names=", ".join(unknown)))
+    calls = _calls(forest, sliding_window, query.device)
+    if forest.above:
+        above = forest.above[module.layer_idx]  # type: ignore[index]
+        key, value = (torch.cat([one.to(own), own], 2) for one, own in zip(above, (key, value), strict=True))
+    queries = _take(query, calls.queries, [bucket.queries_SQ for bucket in calls.buckets])
+    keys, values = (_take(tensor, calls.keys, [bucket.keys_SK for bucket in calls.buckets]) for tensor in (key, value))
+    outputs = []
+    for bucket, q, k, v in zip(calls.buckets, queries, keys, values, strict=True):
+        out = _attend(q, k, v, bucket.allowed_SQK, scaling=scaling, dropout=dropout, softcap=softcap, s_aux=s_aux)
+        outputs.append(out.transpose(1, 2).flatten(0, 1))
+    return torch.cat(outputs).index_select(0, calls.place_T).unsqueeze(0), None
+
+
+def _take(tensor: torch.Tensor, index: torch.Tensor, parts: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Rows of ``[1, H, T, D]`` as ``[S, H, Q, D]``, one for each bucket of indices ``[S, Q]``, which ``index`` joins."""
+    # One gather for all buckets, because the gradient of each is as long as the row. The tensor lies token by token
+    # in memory, so this copies whole tokens. index_select, because the backward of h[index] is not deterministic on CPU.
+    heads, width = tensor.shape[1], tensor.shape[3]
+    rows = tensor[0].transpose(0, 1).flatten(1).index_select(0, index).split([part.numel() for part in parts])
+    return [row.view(*part.shape, heads, width).transpose(1, 2) for row, part in zip(rows, parts, strict=True)]
+
+
+def _attend(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    allowed: torch.Tensor | None,
+    *,
+    scaling: float | None,
+    dropout: float,
+    softcap: float | None,
+    s_aux: torch.Tensor | None,
+) -> torch.Tensor:
+    repeat = q.shape[1] // k.shape[1]
+    plain = softcap is None and s_aux is None
+    if plain and allowed is not None:
+        # Heads that share a key lie under each other as more queries, so that no key is copied.
+        folded = q.unflatten(1, (k.shape[1], repeat)).flatten(2, 3)
+        mask = allowed.repeat(1, repeat, 1).unsqueeze(1)
+        out = scaled_dot_product_attention(folded, k, v, attn_mask=mask, dropout_p=dropout, scale=scaling)
+        return out.unflatten(2, (repeat, q.shape[2])).flatten(1, 2)
+    if repeat > 1:
+        k, v = k.repeat_interleave(repeat, 1), v.repeat_interleave(repeat, 1)
+    if plain:
+        return scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True, scale=scaling)
+    if allowed is None:
+        allowed = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device).tril().unsqueeze(0)
+    bias = torch.zeros_like(allowed, dtype=q.dtype).masked_fill(~allowed, torch.finfo(q.dtype).min).unsqueeze(1)
+    return _by_hand(q, k, v, bias, scaling=scaling, dropout=dropout, softcap=softcap, s_aux=s_aux)
+
+
+def _by_hand(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    bias: torch.Tensor | None,
+    *,
+    scaling: float | None,
+    dropout: float,
+    softcap: float | None,
+    s_aux: torch.Tensor | None,
+) -> torch.Tensor:
+    """Attention with capped scores (Gemma 2, section 2) or a learned sink beside the keys (gpt-oss)."""
+    scores = q @ k.transpose(2, 3) * (scaling if scaling is not None else q.shape[-1] ** -0.5)
+    if softcap is not None:
+        scores = softcap * torch.tanh(scores / softcap)
+    if bias is not None:
+        scores = scores + bias
+    if s_aux is not None:
+        sink = s_aux.view(1, -1, 1, 1).expand(scores.shape[0], -1, scores.shape[2], 1).to(scores.dtype)
+        weights = torch.cat([scores, sink], -1).softmax(-1, dtype=torch.float32)[..., :-1]
+    else:
+        weights = scores.softmax(-1, dtype=torch.float32)
+    return drop(weights.to(v.dtype), dropout) @ v
+
+
+def _exact_without_forest(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, **how: Any
+) -> tuple[torch.Tensor, None]:
+    """Padded rows and generation for models whose attention sdpa cannot express."""
+    repeat = query.shape[1] // key.shape[1]
+    if repeat > 1:
+        key, value = key.repeat_interleave(repeat, 1), value.repeat_interleave(repeat, 1)
+    queries, keys = query.shape[2], key.shape[2]
+    if mask is None:
+        mask = torch.ones(queries, keys, dtype=torch.bool, device=query.device).tril(keys - queries).view(1, 1, queries, keys)
+    if mask.dtype == torch.bool:
+        mask = torch.zeros_like(mask, dtype=query.dtype).masked_fill(~mask, torch.finfo(query.dtype).min)
+    return _by_hand(query, key, value, mask[..., :keys], **how).transpose(1, 2), None
+
+
+def _calls(forest: Forest, window: int | None, device: torch.device) -> Calls:
+    """The buckets of a forest; derived once a batch and window, for all layers."""
+    found = forest.cache.get((window, device))
+    if found is None:
+        before = forest.above[0][0].shape[2] if forest.above else 0
+        segments = forest.under(before).segments if before else forest.segments
+        longest = max(segment.depth + segment.stop - segment.start for segment in segments)
+        reach = None if window is None or window >= longest else window
+        groups = _group(segments[1:] if before else segments)
+        place_T = np.empty(segments[-1].stop - before, np.int64)
+        start, buckets = 0, []
+        for group in groups:
+            width = max(segment.stop - segment.start for segment in group)
+            for row, segment in enumerate(group):
+                length = segment.stop - segment.start
+                place_T[segment.start - before : segment.stop - before] = start + row * width + np.arange(length)
+            start += len(group) * width
+            buckets.append(_bucket(group, segments, reach, device, before=before))
+        queries, keys = (torch.cat([part.flatten() for part in parts]) for parts in zip(*map(_indices, buckets), strict=True))
+        found = forest.cache[window, device] = Calls(tuple(buckets), queries, keys, torch.from_numpy(place_T).to(device))
+    return found
+
+
+def _indices(bucket: Bucket) -> tuple[torch.Tensor, torch.Tensor]:
+    return bucket.queries_SQ, bucket.keys_SK
+
+
+def _group(segments: tuple[Segment, ...]) -> list[list[Segment]]:
+    """Segments of similar size together, as long as padding costs less than another call."""
+
+    def cost(length: int, depth: int) -> int:
+        return length * (length + depth)
+
+    groups: list[list[Segment]] = []
+    real = 0
+    for segment in sorted(segments, key=lambda s: (s.depth > 0, s.stop - s.start, s.depth)):
+        length = segment.stop - segment.start
+        group = groups[-1] if groups else []
+        depth = max([segment.depth, *(s.depth for s in group)])
+        same_kind = bool(group) and (group[0].depth > 0) == (segment.depth > 0)
+        if same_kind and (len(group) + 1) * cost(length, depth) <= real + cost(length, segment.depth) + CALL:
+            group.append(segment)
+            real += cost(length, segment.depth)
+        else:
+            groups.append([segment])
+            real = cost(length, segment.depth)
+    return groups
+
+
+def _bucket(
+    group: list[Segment], segments: tuple[Segment, ...], window: int | None, device: torch.device, *, before: int
+) -> Bucket:
+    own = max(segment.stop - segment.start for segment in group)
+    above = max(segment.depth for segment in group)
+    queries_SQ = np.zeros((len(group), own), np.int64)
+    keys_SK = np.zeros((len(group), above + own), np.int64)
+    # Depth of each key, ancestors right-aligned before the own part; a padded ancestor has a negative one.
+    depths_SK = np.full((len(group), above + own), -1, np.int64)
+    for row, segment in enumerate(group):
+        tokens = np.minimum(segment.start + np.arange(own), segment.stop - 1)
+        queries_SQ[row], keys_SK[row, above:] = tokens - before, tokens
+        depths_SK[row, above:] = segment.depth + np.arange(own)
+        if segment.depth:
+            keys_SK[row, above - segment.depth : above] = _ancestors(segment, segments)
+            depths_SK[row, above - segment.depth : above] = np.arange(segment.depth)
+    allowed = None
+    if above or window is not None:
+        query_depths = depths_SK[:, above:, None]
+        allowed_SQK = (depths_SK[:, None] >= 0) & (depths_SK[:, None] <= query_depths)
+        if window is not None:
+            allowed_SQK &= query_depths - depths_SK[:, None] < window
+        if (allowed_SQK == allowed_SQK[:1]).all():
+            allowed_SQK = allowed_SQK[:1]
+        allowed = torch.from_numpy(allowed_SQK).to(device)
+    return Bucket(torch.from_numpy(queries_SQ).to(device), torch.from_numpy(keys_SK).to(device), allowed)
+
+
+def _ancestors(segment: Segment, segments: tuple[Segment, ...]) -> np.ndarray:
+    """Flat indices of the tokens above a segment, by depth."""
+    pieces = []
+    parent = segment.parent
+    while parent >= 0:
+        above = segments[parent]
+        pieces.append(np.arange(above.start, above.stop))
+        parent = above.parent
+    return np.concatenate(pieces[::-1])

@@ -1,0 +1,295 @@
+"""Answers of a model: batched, sorted by length, left-padded, with every generation setting given by us.
+
+A model folder's own sampling defaults are reported, never used. Streaming runs the same path one row at a time.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import DynamicCache, GenerationConfig, PreTrainedModel, StoppingCriteria, StoppingCriteriaList
+from transformers.cache_utils import DynamicLayer
+from transformers.generation.streamers import BaseStreamer
+
+from tunesmith.batches.batch import right_padded
+from tunesmith.data.rendering.sides import beginning
+from tunesmith.models.calling.padding import left_padded
+from tunesmith.settings.run import Generate
+
+BUDGET = 8192
+"""Tokens of prompts and answers whose keys and values are in memory at once."""
+WORTH_SHARING = 16
+"""A beginning common to a batch is computed once from this many tokens on."""
+
+WITHOUT_EFFECT = ("use_cache", "max_length", "max_new_tokens", "output_attentions", "output_hidden_states")
+ABOUT_THE_FILE = ("bos_token_id", "eos_token_id", "pad_token_id", "transformers_version", "_from_model_config", "_commit_hash")
+USUAL = {"do_sample": False, "temperature": 1.0, "top_k": 50, "top_p": 1.0, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0}
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model wrote, without the token or text that ended it; ``stopped`` unless only the length limit ended it."""
+
+    text: str
+    ids: tuple[int, ...]
+    stopped: bool
+
+
+def generate(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[np.ndarray],
+    settings: Generate,
+    *,
+    stop_ids: Sequence[int],
+    progress: Progress | None = None,
+    share: bool = False,
+    seed: int = 0,
+    budget: int = BUDGET,
+) -> list[Answer]:
+    """The answers to ``prompts`` (token ids), in their order; several ``settings.samples`` of a prompt follow each other.
+
+    ``share`` computes what all prompts of a batch begin with once; it needs a model whose attention follows the mask alone.
+    """
+    rows = [prompt for prompt in prompts for _ in range(settings.samples)]
+    answers: dict[int, Answer] = {}
+    with _as_given(model, seed if settings.temperature > 0 else None):
+        for batch in _batches([len(row) for row in rows], settings.max_new_tokens, budget):
+            written = _written(model, tokenizer, [rows[index] for index in batch], settings, stop_ids=stop_ids, share=share)
+            for index, ids in zip(batch, written, strict=True):
+                answers[index] = _answer(tokenizer, ids, settings, stop_ids)
+            if progress:
+                progress(len(answers), len(rows))
+    return [answers[index] for index in range(len(rows))]
+
+
+def stream(
+    model: Any, tokenizer: Any, prompt: np.ndarray, settings: Generate, *, stop_ids: Sequence[int], seed: int = 0
+) -> Iterator[str]:
+    """The answer in pieces as it is written; characters of several tokens come whole. Closing the iterator stops the model."""
+    pieces: queue.Queue[int | None] = queue.Queue()
+    closed = threading.Event()
+
+    def work() -> None:
+        try:
+            with _as_given(model, seed if settings.temperature > 0 else None):
+                watch = {"streamer": _Pieces(pieces), "closed": closed}
+                _written(model, tokenizer, [prompt], settings, stop_ids=stop_ids, share=False, **watch)
+        finally:
+            pieces.put(None)
+
+    with ThreadPoolExecutor(1) as pool:
+        task = pool.submit(work)
+        try:
+            yield from _texts(tokenizer, iter(pieces.get, None), settings, stop_ids)
+        finally:
+            closed.set()
+        task.result()
+
+
+def own_defaults(model: Any) -> dict[str, Any]:
+    """The settings in the model's folder that would have changed an answer, and are not used here."""
+    given = model.generation_config.to_diff_dict().items()
+    heard = {name: value for name, value in given if name not in (*WITHOUT_EFFECT, *ABOUT_THE_FILE)}
+    return {name: value for name, value in heard.items() if value is not None and value != USUAL.get(name)}
+
+
+def explicit(settings: Generate, *, stop_ids: Sequence[int], pad_id: int, start: Sequence[int] = ()) -> GenerationConfig:
+    """The whole configuration of a call; transformers would take what is left open from the model's folder."""
+    sampling = {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0} if settings.temperature > 0 else {}
+    return GenerationConfig(
+        max_new_tokens=settings.max_new_tokens,
+        do_sample=settings.temperature > 0,
+        num_beams=1,
+        repetition_penalty=settings.repetition_penalty,
+        no_repeat_ngram_size=settings.no_repeat_ngram,
+        eos_token_id=list(stop_ids) or None,
+        pad_token_id=pad_id,
+        decoder_start_token_id=start[0] if start else None,
+        use_cache=True,
+        **sampling,
+    )
+
+
+@contextmanager
+def _as_given(model: Any, seed: int | None) -> Iterator[None]:
+    """Evaluation mode, no defaults of the folder (transformers fills in what a config leaves open), and a seed of its own."""
+    inner = [module for module in model.modules() if isinstance(module, PreTrainedModel) and module.can_generate()]
+    kept = [module.generation_config for module in inner]
+    training = model.training
+    devices = [model.device] if model.device.type == "cuda" else []
+    model.eval()
+    for module in inner:
+        module.generation_config = GenerationConfig()
+    try:
+        with torch.random.fork_rng(devices=devices, enabled=seed is not None):
+            if seed is not None:
+                torch.manual_seed(seed)
+            yield
+    finally:
+        for module, config in zip(inner, kept, strict=True):
+            module.generation_config = config
+        model.train(training)
+
+
+def _batches(lengths: Sequence[int], new: int, budget: int) -> Iterator[list[int]]:
+    """Indices, longest first, so that a batch that does not fit into memory shows at once."""
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    while order:
+        size = max(1, budget // (lengths[order[0]] + new))
+        yield order[:size]
+        order = order[size:]
+
+
+@torch.no_grad()
+def _written(
+    model: Any,
+    tokenizer: Any,
+    rows: list[np.ndarray],
+    settings: Generate,
+    *,
+    stop_ids: Sequence[int],
+    share: bool,
+    streamer: BaseStreamer | None = None,
+    closed: threading.Event | None = None,
+) -> list[list[int]]:
+    """The new token ids of each row, with what follows a row's end still on them."""
+    pad_id = tokenizer.pad_token_id
+    if pad_id is None:
+        pad_id = stop_ids[0] if stop_ids else 0
+    common = _common(rows) if share and len(rows) > 1 else 0
+    cache = _prefix(model, rows[0][:common], len(rows)) if common >= WORTH_SHARING else None
+    common = common if cache is not None else 0
+    start = beginning(tokenizer)
+    ids, mask = right_padded(rows, pad_id) if start else left_padded(rows, common, pad_id)
+    given = len(start) or ids.shape[1]
+    stops: list[StoppingCriteria] = [_Closed(closed)] if closed else []
+    if settings.stop:
+        stops.append(_StopTexts(tokenizer, settings.stop, given))
+    more: dict[str, Any] = {"past_key_values": cache} if cache is not None else {}
+    if start:
+        more["decoder_input_ids"] = torch.tensor([start] * len(rows), device=model.device)
+    output = model.generate(
+        input_ids=ids.to(model.device),
+        attention_mask=mask.to(model.device),
+        generation_config=explicit(settings, stop_ids=stop_ids, pad_id=pad_id, start=start),
+        stopping_criteria=StoppingCriteriaList(stops),
+        streamer=streamer,
+        **more,
+    )
+    return output[:, given:].tolist()
+
+
+def _common(rows: list[np.ndarray]) -> int:
+    """Length of the beginning that all rows share, each keeping a token of its own."""
+    length = min(map(len, rows)) - 1
+    block = np.stack([row[:length] for row in rows])
+    different = np.flatnonzero((block != block[0]).any(0))
+    return int(different[0]) if len(different) else length
+
+
+def _prefix(model: Any, ids: np.ndarray, rows: int) -> DynamicCache | None:
+    """Keys and values of a beginning, for every row; None where a layer keeps something else (windows, recurrent states)."""
+    device = model.device
+    shared = torch.from_numpy(np.asarray(ids, dtype=np.int64)).to(device).unsqueeze(0)
+    base = DynamicCache(config=model.config)
+    model(input_ids=shared, attention_mask=torch.ones_like(shared), past_key_values=base, use_cache=True, logits_to_keep=1)
+    if not all(type(layer) is DynamicLayer for layer in base.layers):
+        return None
+    base.batch_repeat_interleave(rows)
+    return base
+
+
+def _answer(tokenizer: Any, ids: list[int], settings: Generate, stop_ids: Sequence[int]) -> Answer:
+    end = next((index for index, token in enumerate(ids) if token in stop_ids), None)
+    own = ids if end is None else ids[:end]
+    text = _decoded(tokenizer, own)
+    at = _first(text, settings.stop)
+    if at is None:
+        return Answer(text, tuple(own), end is not None)
+    # The fewest tokens that hold the stop text: what follows them is padding.
+    size = bisect_left(range(len(own)), True, key=lambda n: _first(_decoded(tokenizer, own[:n]), settings.stop) is not None)
+    return Answer(text[:at], tuple(own[:size]), True)
+
+
+def _decoded(tokenizer: Any, ids: Sequence[int]) -> str:
+    return tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+
+def _first(text: str, stops: Sequence[str]) -> int | None:
+    """Where the earliest of ``stops`` begins."""
+    found = [text.index(stop) for stop in stops if stop in text]
+    return min(found) if found else None
+
+
+def _texts(tokenizer: Any, tokens: Iterator[int], settings: Generate, stop_ids: Sequence[int]) -> Iterator[str]:
+    """The text so far, piece by piece; an unfinished character or what may become a stop text is held back."""
+    ids: list[int] = []
+    said = 0
+    for token in tokens:
+        if token in stop_ids:
+            break
+        ids.append(token)
+        text = _decoded(tokenizer, ids)
+        if _first(text, settings.stop) is not None:
+            break
+        ready = len(text.rstrip("\ufffd"))
+        ready -= max((n for stop in settings.stop for n in range(1, len(stop)) if text[:ready].endswith(stop[:n])), default=0)
+        if ready > said:
+            yield text[said:ready]
+            said = ready
+    text = _decoded(tokenizer, ids)
+    rest = text[said : _first(text, settings.stop)]
+    if rest:
+        yield rest
+
+
+class _StopTexts(StoppingCriteria):
+    """Ends a row once one of some texts stands in what it wrote."""
+
+    def __init__(self, tokenizer: Any, stops: Sequence[str], start: int) -> None:
+        self.tokenizer, self.stops, self.start = tokenizer, stops, start
+        # A token holds at least one byte, so this many reach back over the longest text.
+        self.reach = max(len(stop.encode()) for stop in stops) + 4
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **others: Any) -> torch.Tensor:  # type: ignore[override]
+        tail = input_ids[:, max(self.start, input_ids.shape[1] - self.reach) :]
+        found = [_first(_decoded(self.tokenizer, row), self.stops) is not None for row in tail.tolist()]
+        return torch.tensor(found, device=input_ids.device)
+
+
+class _Closed(StoppingCriteria):
+    """Ends all rows once nobody listens any more."""
+
+    def __init__(self, event: threading.Event) -> None:
+        self.event = event
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **others: Any) -> torch.Tensor:  # type: ignore[override]
+        return torch.full((len(input_ids),), self.event.is_set(), device=input_ids.device)
+
+
+class _Pieces(BaseStreamer):
+    """Hands new tokens over; the first that transformers gives are the prompt's."""
+
+    def __init__(self, tokens: queue.Queue[int | None]) -> None:
+        self.tokens, self.prompted = tokens, False
+
+    def put(self, value: torch.Tensor) -> None:
+        if self.prompted:
+            for token in value.flatten().tolist():
+                self.tokens.put(token)
+        self.prompted = True
+
+    def end(self) -> None:
+        """Nothing: the end is told when the model's call returns."""

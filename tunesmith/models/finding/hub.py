@@ -1,0 +1,123 @@
+"""Finds a model: the starter, a folder or file here, a finished run, or an id on a hub; only safetensors are ever taken."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tunesmith.data.find import find_data
+from tunesmith.errors import ModelError, Problem
+from tunesmith.models.finding.merged import merged
+from tunesmith.models.finding.packaged import packaged_model
+from tunesmith.models.finding.starter import convert_gguf, starter
+from tunesmith.settings.run import Model
+from tunesmith.settings.teacher import is_endpoint
+from tunesmith.storage.hub import looks_local, snapshot
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.words import say
+
+__all__ = ["find_data", "find_model", "folder_of"]
+
+MODEL_PATTERNS = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.tiktoken"]
+# Sub-folders hold the same weights in other forms (onnx/, original/); consolidated files are a second copy.
+NOT_MODEL = ["*/*", "consolidated*.safetensors"]
+PICKLED = {".bin", ".pt", ".pth", ".pkl", ".ckpt", ".pickle"}
+
+
+def folder_of(model: Model) -> Path:
+    """The folder of a run's base model."""
+    return find_model(model.path, revision=model.revision, code=model.trust_remote_code)
+
+
+def find_model(path: str, *, revision: str | None = None, code: bool = False) -> Path:
+    """The folder to load, with ``config.json``; an adapter, such as a finished run's, comes merged into its base.
+
+    ``code`` also takes a hub model's own Python files, for those who trust them. ModelError says the ways out.
+    """
+    if path == "starter":
+        return starter()
+    if is_endpoint(path):
+        raise ModelError(Problem(path, say("hub.is_endpoint", path=path)))
+    if path.startswith("package:"):
+        return packaged_model(path.removeprefix("package:"))
+    here = Path(path).expanduser()
+    if here.is_file():
+        if here.suffix != ".gguf":
+            raise ModelError(Problem(path, say("hub.model_is_file")))
+        return convert_gguf(here)
+    if here.is_dir():
+        return _checked(_inner(here, path), path)
+    local = looks_local(path) or path.endswith((".gguf", ".safetensors"))
+    if local and not path.startswith("ms:"):
+        raise ModelError(Problem(path, say("hub.no_folder", folder=Path.cwd())))
+    patterns = [*MODEL_PATTERNS, "*.py"] if code else MODEL_PATTERNS
+    return _checked(snapshot(path, "model", patterns=patterns, ignore=NOT_MODEL, revision=revision), path)
+
+
+def _inner(folder: Path, path: str) -> Path:
+    """The model inside a run's folder; the folder itself when it is a model."""
+    if (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file():
+        return folder
+    run = RunFolder(folder)
+    if not run.run_yaml.is_file():
+        return folder
+    if not run.model.is_dir():
+        raise ModelError(Problem(path, say("hub.run_without_model", path=path)))
+    return run.model
+
+
+def _checked(folder: Path, path: str) -> Path:
+    """The folder, once it is sure that it holds a model whose weights are whole and are safetensors."""
+    names = sorted(file.name for file in folder.iterdir() if file.is_file())
+    weights = [name for name in names if name.endswith(".safetensors")]
+    pickled = [name for name in names if Path(name).suffix in PICKLED and name != "training_args.bin"]
+    ggufs = [name for name in names if name.endswith(".gguf")]
+    if weights and not {"config.json", "adapter_config.json"} & set(names):
+        raise ModelError(Problem(path, say("hub.no_config", found=_some(names))))
+    if not weights and len(ggufs) == 1 and not pickled:
+        return convert_gguf(folder / ggufs[0])
+    if not weights and pickled:
+        raise ModelError(Problem(path, say("hub.pickled", found=_some(pickled))))
+    if not weights:
+        raise ModelError(Problem(path, say("hub.no_weights", found=_some(names))))
+    _check_shards(folder, path)
+    for name in weights:
+        _check_whole(folder / name)
+    return merged(folder, lambda name, revision: find_model(name, revision=revision)) if "config.json" not in names else folder
+
+
+def _check_whole(file: Path) -> None:
+    """A file as long as its own header says: a download that was cut off is not."""
+    size = file.stat().st_size
+    try:
+        with open(file, "rb") as opened:
+            length = int.from_bytes(opened.read(8), "little")
+            header = json.loads(opened.read(length)) if length < size else {}
+        tensors = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        wanted = 8 + length + max(tensors, default=0)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+        raise ModelError(Problem(str(file), say("hub.not_safetensors"))) from None
+    if size != wanted:
+        raise ModelError(Problem(str(file), say("hub.file_cut_off", size=f"{size:,}", wanted=f"{wanted:,}")))
+
+
+def _check_shards(folder: Path, path: str) -> None:
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return
+    try:
+        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, AttributeError, TypeError):
+        raise ModelError(Problem(str(index), say("hub.bad_index"))) from None
+    # A shard is a file of this folder: a path in the index could point anywhere.
+    outside = [name for name in shards if not isinstance(name, str) or Path(name).name != name]
+    if outside:
+        raise ModelError(Problem(str(index), say("hub.shard_outside", shard=outside[0])))
+    missing = [name for name in shards if not (folder / name).is_file()]
+    if missing:
+        raise ModelError(Problem(path, say("hub.shards_missing", missing=_some(missing), count=len(missing), all=len(shards))))
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:6]) or "-"
+    return f"{shown}, … ({len(names)})" if len(names) > 6 else shown

@@ -1,0 +1,55 @@
+"""The finished run that a model path names: what it learned, and how its weights are taken over."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunesmith.settings.family import OBJECTIVES
+from tunesmith.settings.run import Run
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.words import say
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A run that another goes on from."""
+
+    folder: RunFolder
+    facts: dict[str, Any]
+    """What its tunesmith.json tells."""
+
+    @property
+    def adapter(self) -> bool:
+        """Whether it trained an adapter, which is merged into its base; else it is a whole model."""
+        return (self.folder.model / "adapter_config.json").is_file()
+
+    def told(self) -> str:
+        """For people: which run it is, and what became of its adapter."""
+        key = "stages.parent_merged" if self.adapter else "stages.parent_whole"
+        named = {name: self.facts[name] for name in ("objective", "method", "step", "base")}
+        return say(key, run=self.folder.path, **named)
+
+    def warnings(self, run: Run) -> list[str]:
+        """Where answers would be asked for in another form than the parent learned."""
+        if {OBJECTIVES.get(name).gives for name in (self.facts["objective"], run.objective.name)} != {"answers"}:
+            return []
+        before = vars(self.folder.resolved().run.data)
+        other = [f"data.{name}" for name in ("template", "system") if before[name] != vars(run.data)[name]]
+        return [say("stages.other_format", run=self.folder.path, setting=name) for name in other]
+
+    def to_json(self) -> dict[str, Any]:
+        """For tunesmith.json of the run that goes on from it."""
+        kept = {name: self.facts.get(name) for name in ("objective", "method", "step", "base", "parent")}
+        return {"run": str(self.folder.path), "merged": self.adapter, **kept}
+
+
+def parent_of(path: str) -> Parent | None:
+    """The finished run at ``path``; None where it is a model of another kind."""
+    folder = RunFolder(Path(path).expanduser())
+    facts = folder.model / "tunesmith.json"
+    if not (folder.run_yaml.is_file() and facts.is_file()):
+        return None
+    return Parent(folder, json.loads(facts.read_text(encoding="utf-8")))

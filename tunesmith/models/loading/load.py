@@ -1,0 +1,169 @@
+"""Models and tokenizers from local folders: safetensors only, one attention implementation, the layout settled by a probe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tunesmith.data.rendering.sides import KEY
+from tunesmith.errors import ModelError, Problem, first_line
+from tunesmith.examples import Outputs
+from tunesmith.models.structure import added_tokens
+from tunesmith.models.structure.kinds import kind_of, language_class, load_config
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    import torch
+
+    from tunesmith.data.rendering.render import Render
+    from tunesmith.models.structure.kinds import Head
+
+
+@dataclass
+class Loaded:
+    """A model ready to run. ``layout`` says how batches must be laid out, ``reasons`` why."""
+
+    model: Any
+    tokenizer: Any
+    layout: Literal["forest", "padded"]
+    reasons: dict[str, str] = field(default_factory=dict)
+    quantize: str | None = None
+    """How its linear layers are rounded."""
+    render: Render | None = None
+    """The run's own renderer, for models that come from a run."""
+    kept_head: bool = False
+    """Whether the classification head is the checkpoint's own, trained for these very classes."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What tunesmith.json tells, for models that come from a run."""
+
+    @property
+    def limit(self) -> int | None:
+        """The longest row with its answer that the model takes (tokens); None where it says none."""
+        limit: int | None = self.model.config.get_text_config().to_dict().get("max_position_embeddings")
+        return limit - getattr(self.model, "virtual_tokens", 0) if limit is not None else None
+
+    def lay(self, batch: Any) -> Any:
+        """``batch`` in this model's layout, on its device."""
+        batch = batch if self.layout == "forest" else batch.padded()
+        return batch.to(self.model.get_input_embeddings().weight.device)
+
+
+def load_tokenizer(folder: Path, *, trust_remote_code: bool = False, add_tokens: tuple[str, ...] = ()) -> Any:
+    """The folder's tokenizer with ``add_tokens``; ModelError where there is none."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(Problem(str(folder), say("load.no_tokenizer", error=first_line(error)))) from None
+    if (folder / "config.json").is_file():
+        try:
+            config = load_config(folder, trust_remote_code=trust_remote_code)
+        except ModelError:
+            config = None  # what is wrong with it is said where the model is loaded or planned
+        if config is not None:
+            _tell_sides(tokenizer, config)
+    if add_tokens:
+        added_tokens.add_to(tokenizer, add_tokens)
+    return tokenizer
+
+
+def _tell_sides(tokenizer: Any, config: Any) -> None:
+    """Gives the tokenizer what the renderer of an encoder–decoder model must know of its config."""
+    if not config.is_encoder_decoder:
+        return
+    names = ("decoder_start_token_id", "bos_token_id")
+    start = next((token for name in names if (token := getattr(config, name, None)) is not None), None)
+    if start is None:
+        raise ModelError(Problem("model.path", say("sides.no_start")))
+    end = config.eos_token_id[0] if isinstance(config.eos_token_id, list) else config.eos_token_id
+    tokenizer.init_kwargs[KEY] = {"start": start, "end": end}
+
+
+def load_model(
+    folder: Path,
+    *,
+    dtype: torch.dtype,
+    device: Any,
+    trust_remote_code: bool = False,
+    quantize: str | None = None,
+    add_tokens: tuple[str, ...] = (),
+    head: Head = "language",
+    outputs: Outputs | None = None,
+) -> Loaded:
+    """The model of a folder under the head asked for, all weights without gradient, in evaluation mode.
+
+    ``outputs`` are those of a head of classes. ModelError where the model is of a kind that cannot carry the head.
+    """
+    import torch
+
+    from tunesmith.models.calling.probe import own_head, settle
+    from tunesmith.models.structure.heads import HEADS, told_of_head
+    from tunesmith.models.structure.quantize import make_steady, placed
+
+    config = load_config(folder, trust_remote_code=trust_remote_code)
+    how = {"dtype": dtype, "use_safetensors": True, "local_files_only": True, "trust_remote_code": trust_remote_code}
+    how |= placed(quantize, dtype, device, whole=HEADS if head == "classes" else ()) if quantize else {}
+    model, kept = _weights(folder, config, head, outputs, how)
+    if quantize:
+        make_steady(model)
+    else:
+        model = model.to(device)
+    model.eval().requires_grad_(False)
+    tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
+    if add_tokens:
+        added_tokens.grow(model, tokenizer, add_tokens)
+    layout, reason = "padded", say("load.own_attention")
+    tolerance = 1e-3 if dtype == torch.float32 else 0.1
+    if config.is_encoder_decoder:
+        reason = say("load.reads_whole")
+        own_head(model, tolerance)
+    elif kind_of(config) == "encoder":
+        reason = say("heads.layout_encoder")
+    elif take_over_attention(model):
+        layout, reason = settle(model, tolerance)
+    if head != "language":
+        _pad_token(model, tokenizer)
+    reasons = {"layout": reason} | ({"head": told_of_head(outputs, kept)} if outputs is not None else {})
+    return Loaded(model, tokenizer, layout, reasons, quantize, kept_head=kept)  # type: ignore[arg-type]
+
+
+def _pad_token(model: Any, tokenizer: Any) -> None:
+    """transformers finds a row's last token by the padding's id, so whoever loads the saved model needs one."""
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+
+
+def _weights(folder: Path, config: Any, head: Head, outputs: Outputs | None, how: dict[str, Any]) -> tuple[Any, bool]:
+    """The model, and whether its classification head is the checkpoint's own."""
+    from transformers.utils import logging
+
+    from tunesmith.models.structure.heads import load_headed, refuse_kind
+
+    logging.disable_progress_bar()  # ours says what is loading
+    refuse_kind(folder, config, head)
+    try:
+        if head != "language":
+            return load_headed(folder, config, head, outputs, **how)
+        return language_class(config).from_pretrained(folder, config=config, **how), False
+    except ValueError as error:
+        key = "load.not_causal" if head == "language" else "heads.no_class"
+        raise ModelError(Problem(str(folder), say(key, error=first_line(error)))) from None
+    except OSError as error:
+        raise ModelError(Problem(str(folder), say("load.no_weights", error=first_line(error)))) from None
+
+
+def take_over_attention(model: Any) -> bool:
+    """Sets the model's attention to the forest's, once; False for a class older than the attention interface.
+
+    Such a class would take the name, or another mask with it, and compute something else without a word.
+    """
+    from tunesmith.models.calling.forest import NAME, register
+
+    if not getattr(model, "_supports_attention_backend", False):
+        return False
+    register()
+    model.set_attn_implementation(NAME)
+    return True

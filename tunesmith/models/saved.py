@@ -1,0 +1,76 @@
+"""Loads the model that a run left, with the template and settings it was trained with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.errors import ModelError, Problem
+from tunesmith.models.adapters.attach import attach
+from tunesmith.models.loading.load import Loaded, load_model, load_tokenizer
+from tunesmith.settings.family import METHODS, OBJECTIVES
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    import torch
+
+    from tunesmith.data.rendering.render import Render
+    from tunesmith.settings.run import Data
+    from tunesmith.storage.run_folder import RunFolder
+
+
+def load_run(folder: RunFolder, *, tuned: bool = True, dtype: torch.dtype | None = None) -> Loaded:
+    """A run's model with its adapter attached, or its base (``tuned=False``), and the run's own renderer.
+
+    ``dtype`` is the base's; that of the run when not given.
+    """
+    from tunesmith.models.finding.hub import folder_of
+    from tunesmith.models.structure.heads import head_in
+
+    run = folder.resolved().run
+    place = folder.model
+    if not (place / FACTS).is_file():
+        key = "load.still_training" if folder.busy else "load.no_run_model"
+        raise ModelError(Problem(str(place), say(key, folder=str(folder.path))))
+    device, own = _place(run.train.machine)
+    adapter = (place / "adapter_config.json").is_file()
+    source = folder_of(run.model) if adapter or not tuned else place
+    told = json.loads((place / FACTS).read_text(encoding="utf-8"))
+    how = {"trust_remote_code": run.model.trust_remote_code, **head_in(told)}
+    how |= {"quantize": run.model.quantize, "add_tokens": run.model.add_tokens} if source != place else {}
+    loaded = load_model(source, dtype=dtype or own, device=device, **how)
+    if adapter and (tuned or METHODS.make(run.method).slots):
+        loaded.model = attach(loaded.model, place)
+    if METHODS.make(run.method).slots:
+        # Rows with virtual tokens inside them mean nothing to a base that does not know how to leave them out.
+        loaded.layout, loaded.model.on = "padded", tuned
+    loaded.tokenizer = load_tokenizer(place)
+    loaded.render, loaded.facts = renderer(place, loaded.tokenizer, run.data), told
+    return loaded
+
+
+def renderer(place: Path, tokenizer: Any, data: Data) -> Render:
+    """The renderer of a saved model; ModelError when it gives other tokens than in training."""
+    from tunesmith.data.rendering.render import Render
+
+    told = json.loads((place / FACTS).read_text(encoding="utf-8"))
+    objective = OBJECTIVES.get(told["objective"])
+    render = Render(tokenizer, data, max_length=data.max_length, head=objective.head, eats=objective.eats)
+    if render.fingerprint != told["template_fingerprint"]:
+        raise ModelError(Problem(str(place), say("load.template_changed")))
+    return render
+
+
+def _place(machine: Any) -> tuple[torch.device, torch.dtype]:
+    """The run's device and type where this machine has it; a CPU computes in fp32, which is faster there than bf16."""
+    import torch
+
+    if machine.device == "cuda" and torch.cuda.is_available():
+        types = {"bf16": torch.bfloat16, "fp16": torch.float16}
+        return torch.device("cuda"), types.get(machine.precision, torch.float32)
+    return torch.device("cpu"), torch.float32
+
+
+FACTS = "tunesmith.json"
+"""The file beside a saved model that says how it was made and how it is asked."""

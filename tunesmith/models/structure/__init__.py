@@ -1,0 +1,1 @@
+"""What a pretrained model consists of: kinds, heads, layers, tokens, quantised weights."""

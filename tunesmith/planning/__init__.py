@@ -1,0 +1,1 @@
+"""What would run, and what is wrong with it, before any weights load."""

@@ -1,0 +1,266 @@
+"""Resolves a Run: every open value with its reason, and all problems at once, before any weights load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.batches.order import FEWEST_STEPS, Order, batch_size
+from tunesmith.data.find import find_data
+from tunesmith.data.lengths import default_limit
+from tunesmith.data.prepare import Prepared, prepare
+from tunesmith.display.table import readable
+from tunesmith.errors import Problem, TunesmithError
+from tunesmith.planning import memory
+from tunesmith.planning.paths import paths, place
+from tunesmith.planning.plan import Plan
+from tunesmith.planning.rules import broken
+from tunesmith.settings.family import METHODS
+from tunesmith.settings.resolved import Origin, Resolved
+from tunesmith.settings.run import Run
+from tunesmith.settings.settle import default_rate, final_weights, with_preset, with_value
+from tunesmith.settings.spec import Spec
+from tunesmith.training.evaluation.options import chosen_among_options, options_task
+from tunesmith.words import language, say
+
+if TYPE_CHECKING:
+    from tunesmith.machine.device import Device
+
+UNLIMITED = 10**9
+"""Tokenizers that know no limit say a number above this one."""
+Progress = Callable[[str, int, int], None]
+
+
+class _Making:
+    """One run while it is resolved: values replaced, origins noted, problems collected."""
+
+    def __init__(self, run: Run) -> None:
+        settled = with_preset(Resolved(run, dict(_origins(run))))
+        self.run, self.origins = settled.run, settled.origins
+        self.problems: list[Problem] = []
+        self.facts: dict[str, Any] = {}
+        self.warnings: list[str] = []
+
+    def put(self, path: str, value: Any, reason: str) -> None:
+        """Replaces the value at ``path``; one that was given keeps its origin."""
+        self.run = with_value(self.run, path.split("."), value)
+        self.explain(path, reason)
+
+    def explain(self, path: str, reason: str) -> None:
+        """Says why the value at ``path`` is what it is."""
+        if self.origins[path].kind != "given":
+            self.origins[path] = Origin("derived", reason)
+
+    def attempt(self, action: Callable[[], Any]) -> Any:
+        """The action's result; None where it failed, with its problems noted."""
+        try:
+            return action()
+        except TunesmithError as error:
+            self.problems += error.problems
+            return None
+
+    def plan(self, prepared: Prepared | None) -> Plan:
+        """The result."""
+        return Plan(Resolved(self.run, self.origins), prepared, self.facts, [*dict.fromkeys(self.problems)], self.warnings)
+
+
+def make(run: Run, *, prepared: Prepared | None = None, probe: bool = False, progress: Progress | None = None) -> Plan:
+    """The plan of ``run``: it reads the data unless given, and of the model only config and headers, but ``probe`` measures."""
+    from tunesmith.models import roles
+    from tunesmith.models.finding import hub
+    from tunesmith.models.loading import load
+
+    making = _Making(run)
+    making.problems += broken(making.run)
+    _places(making)
+    run = making.run
+    _method(making)
+    data_is_there = None not in [making.attempt(lambda path=path: find_data(path)) for path in paths(run)]
+    _parent(making)
+    folder = making.attempt(lambda: hub.folder_of(run.model))
+    if folder is None:
+        return making.plan(None)
+    device, form = _machine(making), making.attempt(lambda: memory.shape(folder, making.run))
+    how = {"trust_remote_code": run.model.trust_remote_code, "add_tokens": run.model.add_tokens}
+    tokenizer = making.attempt(lambda: load.load_tokenizer(folder, **how))
+    if tokenizer is not None:
+        _lengths(making, form, tokenizer.model_max_length)
+        making.attempt(lambda: roles.teacher_folder(run, tokenizer))
+        if prepared is None and data_is_there:
+            prepared = making.attempt(lambda: prepare(making.run, tokenizer, progress=progress))
+    if prepared is not None:
+        _rows(making, prepared)
+        form = making.attempt(lambda: memory.with_classes(form, folder, making.run, prepared.objective.outputs))
+    if form is not None and device is not None:
+        _room(making, form, device, prepared)
+    plan = making.plan(prepared)
+    if probe and not plan.problems and prepared is not None and device is not None:
+        _probe(plan, folder, device)
+    return plan
+
+
+def _places(making: _Making) -> None:
+    """What lies on this machine by its whole path, so that the run's folder can be used from anywhere."""
+    run, path = making.run, making.run.data.path
+    many = [] if isinstance(path, str) else [source.model_copy(update={"path": place(source.path)}) for source in path]
+    values = {"model.path": run.model.path, "data.path": path, "data.held_out": run.data.held_out, "questions": run.questions}
+    values |= {"prove.prompt": run.prove.prompt, "objective.teacher": dict(run.objective).get("teacher")}
+    for name, value in values.items():
+        if isinstance(value, str) and value not in ("", "starter"):
+            making.put(name, place(value), "")
+    if many:
+        making.put("data.path", many, "")
+
+
+def _parent(making: _Making) -> None:
+    """The run that this one goes on from."""
+    from tunesmith.models.finding.parent import parent_of
+
+    parent = parent_of(making.run.model.path)
+    if parent is not None:
+        making.facts["parent"] = parent.to_json()
+        making.warnings += parent.warnings(making.run)
+
+
+def _origins(value: Spec, path: str = "", given: bool = True) -> dict[str, Origin]:
+    """Where each value of a group comes from: a value inside a group that was not given is a default."""
+    found: dict[str, Origin] = {}
+    for name in type(value).model_fields:
+        here = f"{path}.{name}" if path else name
+        item = vars(value)[name]
+        set_here = given and name in value.model_fields_set
+        if isinstance(item, Spec):
+            found |= _origins(item, here, set_here)
+        found[here] = Origin("given" if set_here else "default")
+    return found
+
+
+def _method(making: _Making) -> None:
+    """The method's own learning rate, the weights that are left, and the language."""
+    run = making.run
+    if run.train.learning_rate is None:
+        making.put("train.learning_rate", *default_rate(run))
+    if run.train.keep.final is None:
+        making.put("train.keep.final", *final_weights(run))
+    if run.lang == "auto":
+        making.put("lang", language(), say("plan.reason_lang"))
+    if run.data.too_long is None:
+        making.explain("data.too_long", say("plan.reason_too_long"))
+
+
+def _machine(making: _Making) -> Device | None:
+    """Device, precision, threads and the base's type."""
+    from tunesmith.machine.device import choose
+
+    device = making.attempt(lambda: choose(making.run.train.machine))
+    if device is None:
+        return None
+    values = {"device": device.place.type, "precision": device.precision, "threads": device.threads}
+    for name, value in values.items():
+        making.put(f"train.machine.{name}", value, device.reasons.get(f"train.machine.{name}", ""))
+    if making.run.model.dtype == "auto":
+        making.put("model.dtype", device.precision, say("plan.reason_dtype"))
+    return device
+
+
+def _lengths(making: _Making, form: memory.Shape | None, tokenizer_limit: int) -> None:
+    limits = [limit for limit in (form.limit if form else None, tokenizer_limit) if limit is not None and limit < UNLIMITED]
+    limit = min(limits, default=None)
+    given = making.run.data.max_length
+    if given is None:
+        reason = say("plan.reason_max_length", limit=limit) if limit else say("plan.reason_max_length_no_limit")
+        making.put("data.max_length", default_limit(limit), reason)
+    elif form is not None and form.limit is not None and given > form.limit:
+        making.problems.append(Problem("data.max_length", say("plan.limit_too_long", value=given, limit=form.limit)))
+
+
+def _rows(making: _Making, prepared: Prepared) -> None:
+    """What follows from the rows: the batch, the steps, the tokens."""
+    train, rows = making.run.train, len(prepared.train)
+    if making.run.data.reasoning != prepared.render.data.reasoning:
+        making.put("data.reasoning", prepared.render.data.reasoning, say("plan.reason_reasoning"))
+    if making.run.data.columns != prepared.render.data.columns:
+        making.put("data.columns", prepared.render.data.columns, say("plan.reason_columns"))
+    batch = train.batch or batch_size(rows, train.epochs)
+    order = Order(rows, batch, train.seed)
+    steps = order.total(train.epochs, train.steps)
+    if train.batch is None:
+        told: dict[str, Any] = {"rows": rows, "epochs": f"{train.epochs:g}", "steps": steps}
+        if train.steps is None:
+            reason = say("plan.reason_batch", **told)
+        else:
+            reason = say("plan.reason_batch_steps", full=order.total(train.epochs), passes=f"{order.epoch(steps):.3g}", **told)
+        making.put("train.batch", batch, reason)
+    lengths = sorted(len(tokens) for item in prepared.train for tokens in item.tokens)
+    sides = sorted(tokens.longest for item in prepared.train for tokens in item.tokens)
+    p99 = sides[min(len(sides) - 1, int(0.99 * len(sides)))]
+    reason = making.origins["data.max_length"].reason + say("plan.reason_lengths", p99=p99, longest=sides[-1])
+    making.explain("data.max_length", reason)
+    making.facts |= {
+        "rows": {"train": rows, "watch": len(prepared.watch), "proof": len(prepared.proof)},
+        "steps": steps,
+        "steps_per_epoch": order.steps_per_epoch,
+        "tokens": sum(lengths),
+        "scored_tokens": sum(tokens.scored for item in prepared.train for tokens in item.tokens),
+        "p99_length": p99,
+        "longest": lengths[-1],
+    }
+    best, own = making.run.train.keep.best_by, ["loss", *prepared.objective.measured()]
+    if prepared.objective.gives == "vectors" and best not in own:
+        making.problems.append(Problem("train.keep.best_by", say("embed.best_by", value=repr(best), known=", ".join(own))))
+    if prepared.watch and prepared.objective.head == "language" and chosen_among_options(making.run):
+        making.attempt(lambda: options_task(making.run, prepared))
+    if steps < FEWEST_STEPS:
+        making.warnings.append(say(f"plan.few_{'given' if making.run.train.steps else 'steps'}", steps=steps, least=FEWEST_STEPS))
+
+
+def _room(making: _Making, form: memory.Shape, device: Device, prepared: Prepared | None) -> None:
+    """Micro-batches, memory and disk."""
+    from tunesmith.machine.device import DTYPES
+    from tunesmith.machine.memory import GIB, free_memory
+    from tunesmith.machine.micro_batch import activation_bytes, room
+
+    run, machine = making.run, making.run.train.machine
+    width = 4 if METHODS.make(run.method).full_precision else DTYPES[run.model.dtype].itemsize
+    # room() looks at what is left beside loaded weights; here they are not loaded yet.
+    free = machine.memory * GIB if machine.memory else free_memory(device.place)
+    weights = form.bytes(width, run.model.quantize)
+    beside = machine.model_copy(update={"memory": max(free - weights, 1.0) / GIB})
+    longest = making.facts.get("longest") or run.data.max_length or default_limit(form.limit)
+    found = room(device, beside, model=form.model, longest=longest, micro_tokens=run.train.micro_tokens)
+    making.put("train.micro_tokens", found.micro_tokens, found.reasons.get("train.micro_tokens", ""))
+    making.put("train.machine.checkpointing", found.checkpointing, found.reasons.get("train.machine.checkpointing", ""))
+    wide = 4 if device.precision == "fp32" else 2
+    used = activation_bytes(form.model.config, wide)[bool(found.checkpointing)]  # type: ignore[attr-defined]
+    # A step never holds more tokens than its rows have.
+    tokens = min(found.micro_tokens, longest * (run.train.batch or 16)) if prepared is not None else found.micro_tokens
+    needed = memory.memory(form, making.run, width=width, tokens=max(tokens, longest), activation_bytes=used)
+    disk = memory.disk(form, run)
+    making.facts |= {
+        "parameters": form.parameters,
+        "trainable": form.trainable,
+        "disk": disk.to_json(),
+        "memory_gib": {"low": round(needed.low / GIB, 3), "high": round(needed.high / GIB, 3), "free": round(free / GIB, 3)},
+        "memory_terms_gib": {name: round(value / GIB, 4) for name, value in vars(needed).items()},
+    }
+    if needed.low > free:
+        making.warnings.append(say("plan.warn_memory"))
+    if disk.needed > disk.free:
+        needed_, one, free_ = map(readable, (disk.needed, disk.checkpoint, disk.free))
+        told = {"needed": needed_, "one": one, "free": free_, "checkpoints": run.train.keep.keep + 1}
+        making.problems.append(Problem("out", say("plan.disk", out=run.out, **told)))
+
+
+def _probe(plan: Plan, folder: Path, device: Device) -> None:
+    """Loads the model and measures the largest micro-batch."""
+    from tunesmith.machine.device import prepare
+    from tunesmith.planning.trial import measure
+    from tunesmith.training.ready import load_base
+
+    run = plan.resolved.run
+    assert plan.prepared is not None and run.train.micro_tokens is not None
+    prepare(device)
+    loaded = load_base(folder, run, device, plan.prepared.objective)
+    plan.facts["layout"] = loaded.layout
+    plan.facts["probe"] = measure(loaded, run, plan.prepared, device, micro_tokens=run.train.micro_tokens)

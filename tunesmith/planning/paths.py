@@ -1,0 +1,25 @@
+"""Where the rows and the model of a run lie: whole paths for what is on this machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tunesmith.data.reading import sized
+from tunesmith.settings.run import Run
+
+
+def place(path: str) -> str:
+    """The whole path of what is there; an id, ``package:NAME`` and what is not there stay as they are."""
+    name, rows = sized(path)
+    here = Path(name).expanduser()
+    if not here.exists() or name.startswith("package:"):
+        return path
+    return os.path.abspath(here) + (f"#{rows}" if rows is not None else "")
+
+
+def paths(run: Run) -> list[str]:
+    """Every file, folder or id that rows come from."""
+    path = run.data.path
+    paths = [sized(one)[0] for one in ([path] if isinstance(path, str) else [source.path for source in path])]
+    return [*paths, run.data.held_out] if isinstance(run.data.held_out, str) else paths

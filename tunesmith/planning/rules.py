@@ -1,0 +1,210 @@
+"""Rules across settings, one function each; every one of them needs nothing but the settings and the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tunesmith.data.rendering.template import SLOT
+from tunesmith.errors import Problem
+from tunesmith.examples import KINDS, Feedback, Labelled, Preference, Text, TextPair
+from tunesmith.models.structure.quantize import missing_package
+from tunesmith.settings.family import METHODS, METRICS, OBJECTIVES, OPTIMIZERS, READERS
+from tunesmith.settings.run import Run
+from tunesmith.settings.spec import closest
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.training.trackers import missing_packages
+from tunesmith.words import say
+
+
+def empty_folder(run: Run) -> Iterator[Problem]:
+    """The run's folder is new, or holds no run."""
+    taken = RunFolder(Path(run.out)).taken()
+    if taken:
+        yield Problem("out", taken)
+
+
+def known_names(run: Run) -> Iterator[Problem]:
+    """Metrics and readers that are named exist."""
+    metrics = METRICS.names()
+    measured = ("text", "choice", "nll", "options", "number")
+    on_the_way = [name for name in metrics if METRICS.get(name).reads in measured]
+    known = list(dict.fromkeys(["loss", *OBJECTIVES.get(run.objective.name).measures, *on_the_way]))
+    if run.train.keep.best_by not in known:
+        yield _unknown("train.keep.best_by", run.train.keep.best_by, known)
+    for index, name in enumerate(run.prove.metrics):
+        if name not in metrics:
+            yield _unknown(f"prove.metrics.{index}", name, metrics)
+    allowed = list(run.prove.metrics) or metrics
+    if run.prove.primary is not None and run.prove.primary not in allowed:
+        yield _unknown("prove.primary", run.prove.primary, allowed)
+    for where, reader in _readers(run):
+        if reader is not None and reader not in READERS.names():
+            yield _unknown(where, reader, READERS.names())
+
+
+def _readers(run: Run) -> Iterator[tuple[str, str | None]]:
+    yield "data.reader", run.data.reader
+    if not isinstance(run.data.path, str):
+        for index, source in enumerate(run.data.path):
+            yield f"data.path.{index}.reader", source.reader
+
+
+def _unknown(where: str, name: str, known: list[str]) -> Problem:
+    return Problem(where, say("plan.unknown", name=repr(name), told=closest(name, known) or ";", known=", ".join(known)))
+
+
+def base_fits(run: Run) -> Iterator[Problem]:
+    """The method trains on that kind of base, and what quantised weights or optimizers need is installed."""
+    method, kind = METHODS.make(run.method), run.model.quantize
+    if (kind or "plain") not in method.bases:
+        kinds = ", ".join(sorted(method.bases))
+        told = say("quantize.refused" if kind else "quantize.needed", method=run.method.name, kind=kind, kinds=kinds)
+        yield Problem("model.quantize", told)
+    if kind:
+        yield from missing_package("model.quantize")
+    if run.model.add_tokens and not method.new_tokens:
+        yield Problem("model.add_tokens", say("tokens.untrained", method=run.method.name))
+    if len(set(run.model.add_tokens)) < len(run.model.add_tokens) or "" in run.model.add_tokens:
+        yield Problem("model.add_tokens", say("tokens.not_apart"))
+    if OPTIMIZERS.get(run.train.optimizer.name).eight_bit:
+        yield from missing_package("train.optimizer")
+
+
+def schedule_fits(run: Run) -> Iterator[Problem]:
+    """Cycles belong to the one schedule that has them, and warm-up is shorter than the run."""
+    train = run.train
+    if train.cycles > 1 and train.schedule.name != "cosine_with_restarts":
+        yield Problem("train.cycles", say("plan.cycles", value=train.cycles, schedule=train.schedule.name))
+    if train.steps is not None and train.warmup >= 1 and train.warmup >= train.steps:
+        yield Problem("train.warmup", say("plan.warmup", warmup=f"{train.warmup:g}", steps=train.steps))
+
+
+def watched(run: Run) -> Iterator[Problem]:
+    """What is decided by held-out rows has held-out rows, and is measured."""
+    keep, nothing = run.train.keep, run.data.held_out == 0
+    if keep.patience and (nothing or keep.evaluate == 0):
+        yield Problem("train.keep.patience", say("plan.patience"))
+    if keep.best_by != "loss" and (nothing or keep.evaluate == 0):
+        yield Problem("train.keep.best_by", say("plan.best_by", value=repr(keep.best_by)))
+    fitted = OBJECTIVES.get(run.objective.name).fits(run.objective)
+    if fitted and nothing:
+        yield Problem(fitted, say("plan.fitted"))
+    if run.prove.require and nothing:
+        yield Problem("prove.require", say("plan.require", value=repr(run.prove.require)))
+
+
+def objective_fits(run: Run) -> Iterator[Problem]:
+    """Settings of a conversation are not given where plain text is learned, and the other way round."""
+    given, objective = run.data.model_fields_set, OBJECTIVES.get(run.objective.name)
+    if objective.eats in (Preference, Feedback, TextPair):
+        own = ["loss", *objective.measures]
+        if run.train.keep.best_by not in own:
+            told = say("plan.best_by_own", value=repr(run.train.keep.best_by), objective=objective.name, known=", ".join(own))
+            yield Problem("train.keep.best_by", told)
+        if run.data.train_on == "everything":
+            yield Problem("data.train_on", say("plan.not_everything", objective=objective.name))
+    if objective.eats in (Labelled, TextPair):
+        for name in ("template", "system", "reasoning", "train_on"):
+            if name in given and run.data.model_dump()[name] != type(run.data).model_fields[name].default:
+                yield Problem(f"data.{name}", say("classes.no_text", objective=run.objective.name))
+        if run.data.too_long == "split":
+            yield Problem("data.too_long", say("plan.split_is_for_text", objective=run.objective.name))
+    elif objective.eats is Text:
+        if run.train.keep.best_by not in ("loss", "nll"):
+            told = say("plan.best_by_for_text", value=repr(run.train.keep.best_by), objective=run.objective.name)
+            yield Problem("train.keep.best_by", told)
+        for name in ("template", "system", "reasoning", "train_on"):
+            if name in given and run.data.model_dump()[name] != type(run.data).model_fields[name].default:
+                yield Problem(f"data.{name}", say("plan.not_for_text", objective=run.objective.name))
+    elif run.data.too_long == "split":
+        yield Problem("data.too_long", say("plan.split_is_for_text", objective=run.objective.name))
+
+
+def metric_fits(run: Run) -> Iterator[Problem]:
+    """What decides which checkpoint is best can be measured on what the head gives."""
+    best, objective = run.train.keep.best_by, OBJECTIVES.get(run.objective.name)
+    if best not in METRICS.names():
+        return
+    of_classes = [name for name in METRICS.names() if METRICS.get(name).reads in ("choice", "options", "number")]
+    if objective.head == "classes" and best not in of_classes:
+        yield Problem("train.keep.best_by", say("classes.best_by", value=repr(best), known=", ".join(of_classes)))
+    elif objective.head == "language" and METRICS.get(best).reads in ("options", "number"):
+        yield Problem("train.keep.best_by", say("classes.best_by_language", value=repr(best), objective=run.objective.name))
+
+
+def slots_there(run: Run) -> Iterator[Problem]:
+    """As many ``[P]`` stand in the template as the method has virtual tokens for."""
+    slots, found = METHODS.make(run.method).slots, (run.data.template or "").count(SLOT)
+    if slots != found:
+        where, key = ("method.tokens", "plan.slots") if slots else ("data.template", "plan.no_slots")
+        yield Problem(where, say(key, slots=slots, found=found))
+
+
+def answers(run: Run) -> Iterator[Problem]:
+    """Several different answers need a temperature."""
+    if run.generate.samples > 1 and run.generate.temperature == 0:
+        yield Problem("generate.samples", say("plan.samples", value=run.generate.samples))
+    if run.generate.top_p < 1 and run.generate.temperature == 0:
+        yield Problem("generate.top_p", say("plan.top_p", value=run.generate.top_p))
+
+
+def questions_there(run: Run) -> Iterator[Problem]:
+    """A text as ``questions`` is a file, and so is a hard prompt; the model gives something that can be read."""
+    if run.prove.prompt is not None and not Path(run.prove.prompt).is_file():
+        yield Problem("prove.prompt", say("plan.no_prompt", value=repr(run.prove.prompt)))
+    objective = OBJECTIVES.get(run.objective.name)
+    if run.prove.prompt is not None and objective.gives in ("scores", "vectors"):
+        yield Problem("prove.prompt", say("cloze.no_prompt", objective=objective.name))
+    if run.questions and objective.gives in ("scores", "vectors"):
+        yield Problem("questions", say("reward.no_questions", objective=objective.name))
+    if isinstance(run.questions, str) and run.questions and not Path(run.questions).is_file():
+        yield Problem("questions", say("plan.no_questions", value=repr(run.questions)))
+
+
+def trackers_there(run: Run) -> Iterator[Problem]:
+    """The packages of the trackers are installed."""
+    yield from missing_packages(run.track)
+
+
+def model_fits(run: Run, kind: str) -> Iterator[Problem]:
+    """Method and objective can take a model of this kind: a decoder, an encoder, or both together."""
+    method, head = METHODS.make(run.method), OBJECTIVES.get(run.objective.name).head
+    if kind not in KINDS[head]:
+        yield Problem("model", say(f"heads.not_{head}", kind=say(f"heads.kind_{kind.replace('-', '_')}")))
+        return
+    if kind not in method.kinds:
+        known = ", ".join(say(f"sides.{one}") for one in sorted(method.kinds))
+        yield Problem("method", say("sides.kind", method=run.method.name, kind=say(f"sides.{kind}"), known=known))
+    if kind == "encoder-decoder" and not OBJECTIVES.get(run.objective.name).two_sided:
+        known = ", ".join(name for name in OBJECTIVES.names() if OBJECTIVES.get(name).two_sided)
+        yield Problem("objective", say("sides.objective", objective=run.objective.name, known=known))
+
+
+def single_run(run: Run) -> Iterator[Problem]:
+    """The settings of a tournament, and of a teacher that writes, mean nothing to one run."""
+    if run.tournament is not None:
+        yield Problem("tournament", say("tournament.not_for_one_run"))
+    if run.teacher is not None:
+        yield Problem("teacher", say("generate.not_for_one_run"))
+
+
+RULES: tuple[Callable[[Run], Iterator[Problem]], ...] = (
+    empty_folder,
+    known_names,
+    base_fits,
+    schedule_fits,
+    watched,
+    objective_fits,
+    metric_fits,
+    slots_there,
+    answers,
+    questions_there,
+    trackers_there,
+    single_run,
+)
+
+
+def broken(run: Run) -> list[Problem]:
+    """Every rule that ``run`` breaks."""
+    return [problem for rule in RULES for problem in rule(run)]

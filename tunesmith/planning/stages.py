@@ -1,0 +1,177 @@
+"""Several runs from one file, each going on from one before it: sft, then a reward model or dpo, and so on.
+
+A stage is what a run.yaml holds, over what stands beside ``stages`` for all. What was finished is not trained again, and what
+was interrupted continues.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunesmith.errors import Problem, SpecError
+from tunesmith.planning.paths import place
+from tunesmith.settings.family import OBJECTIVES
+from tunesmith.settings.overrides import with_overrides
+from tunesmith.settings.run import Run, validate
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.words import say
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One run of the file. ``parent`` is the stage it goes on from, None where that is the model of the file."""
+
+    name: str
+    run: Run
+    parent: str | None
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where it is trained."""
+        return RunFolder(Path(self.run.out))
+
+    @property
+    def finished(self) -> bool:
+        """Whether its model is there; that is saved when the last step is done."""
+        return (self.folder.model / "tunesmith.json").is_file()
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is something to continue."""
+        return self.folder.run_yaml.is_file()
+
+
+def stages_of(settings: Mapping[str, Any], overrides: Sequence[str] | Mapping[str, Any] = ()) -> list[Stage]:
+    """The stages of a file, in order; SpecError with the problems of all of them, each at its place.
+
+    One that names no model of its own goes on from the last stage before it whose model writes answers.
+    """
+    listed = settings.get("stages")
+    if not isinstance(listed, list) or not listed or not all(isinstance(one, Mapping) for one in listed):
+        raise SpecError(Problem("stages", say("stages.none")))
+    shared = {key: value for key, value in settings.items() if key != "stages"}
+    if not isinstance(shared.get("out"), str):
+        raise SpecError(Problem("out", say("stages.no_out")))
+    found: list[Stage] = []
+    problems: list[Problem] = []
+    for_all, for_one = _by_stage(overrides, len(listed))
+    for number, given_own in enumerate(listed):
+        own = with_overrides(given_own, for_one[number])
+        plain = with_overrides(with_overrides(_over(shared, own), for_all), for_one[number])
+        name = _name(own, [stage.name for stage in found])
+        writing = [stage for stage in found if OBJECTIVES.get(stage.run.objective.name).gives == "answers"]
+        parent = writing[-1] if writing and "model" not in own else None
+        if parent is not None:
+            given = plain.get("model")
+            more = {key: value for key, value in given.items() if key != "revision"} if isinstance(given, Mapping) else {}
+            plain["model"] = more | {"path": parent.run.out}
+        if "out" not in own:
+            plain["out"] = str(Path(plain["out"]) / name)
+        try:
+            found.append(Stage(name, validate(plain), parent.name if parent else None))
+        except SpecError as error:
+            problems += [Problem(f"stages[{number}].{one.where}", one.text) for one in error.problems]
+    if problems:
+        raise SpecError(problems)
+    return found
+
+
+def _by_stage(
+    overrides: Sequence[str] | Mapping[str, Any], count: int
+) -> tuple[dict[str, Any] | list[str], list[dict[str, Any] | list[str]]]:
+    """The overrides for all stages, and those for each: ``stages.0.train.steps=2`` is ``train.steps=2`` of the first."""
+    keys = [re.match(r"stages\.(?:(\d+)\.)?|stages(?==|$)", text) for text in overrides]
+    wrong = [text for text, key in zip(overrides, keys, strict=True) if key and not (key[1] and int(key[1]) < count)]
+    if wrong:
+        raise SpecError(Problem(text.partition("=")[0], say("stages.no_stage", last=count - 1)) for text in wrong)
+    own = [(int(key[1]), text, text[key.end() :]) for text, key in zip(overrides, keys, strict=True) if key]
+    common = [text for text, key in zip(overrides, keys, strict=True) if key is None]
+    if isinstance(overrides, Mapping):
+        values = [{rest: overrides[text] for number, text, rest in own if number == place} for place in range(count)]
+        return {text: overrides[text] for text in common}, [*values]
+    return common, [[rest for number, _, rest in own if number == place] for place in range(count)]
+
+
+def changed(stage: Stage) -> list[str]:
+    """The settings of a stage that was begun which the file gives otherwise now."""
+    return _different(stage.run.model_dump(exclude_unset=True, mode="json"), stage.folder.resolved().run.model_dump(mode="json"))
+
+
+def go(
+    stages: Sequence[Stage],
+    train: Callable[..., RunFolder],
+    check: Callable[[Run], None],
+    tell: Callable[[str], None],
+) -> list[RunFolder]:
+    """Trains what is not trained yet, by ``train``; SpecError, before anything is trained, where a stage cannot run.
+
+    ``check`` raises what is wrong with a run; a parent that is still to be trained is checked as the model that it begins with.
+    """
+    problems: list[Problem] = []
+    named: dict[Problem, list[str]] = {}
+    for stage in stages:
+        if stage.begun:
+            keys = changed(stage)
+            if keys:
+                problems.append(Problem(stage.name, say("stages.changed", out=stage.run.out, keys=", ".join(keys))))
+            continue
+        try:
+            check(_on_what_is_there(stage, stages))
+        except SpecError as error:
+            for one in error.problems:  # what several stages share, as a model that is not there, is told once
+                named.setdefault(one, []).append(stage.name)
+    problems += [Problem(f"{', '.join(names)}: {one.where}", one.text) for one, names in named.items()]
+    if problems:
+        raise SpecError(problems)
+    for number, stage in enumerate(stages, 1):
+        place = {"number": number, "of": len(stages), "name": stage.name, "out": stage.run.out}
+        if stage.finished:
+            tell(say("stages.finished", **place))
+            continue
+        tell(say("stages.begin", **place, model=stage.run.model.path))
+        if stage.begun:
+            train(stage.run.out, resume=True)
+        else:
+            train(stage.run)
+    return [stage.folder for stage in stages]
+
+
+def _on_what_is_there(stage: Stage, stages: Sequence[Stage]) -> Run:
+    """The run with the nearest model of its ancestors that is there already, whose tokenizer and shape are the same."""
+    named = {one.name: one for one in stages}
+    while stage.parent is not None and not named[stage.parent].finished:
+        above = named[stage.parent]
+        stage = Stage(stage.name, stage.run.model_copy(update={"model": above.run.model}), above.parent)
+    return stage.run
+
+
+def _name(own: Mapping[str, Any], taken: Sequence[str]) -> str:
+    """The objective's name, numbered where it occurs again."""
+    objective = own.get("objective", "sft")
+    name = str(objective.get("name", "sft") if isinstance(objective, Mapping) else objective)
+    number = sum(one.partition("-")[0] == name for one in taken)
+    return f"{name}-{number + 1}" if number else name
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Two mappings laid over each other, group by group."""
+    merged = dict(below)
+    for key, value in above.items():
+        before = merged.get(key)
+        merged[key] = _over(before, value) if isinstance(before, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _different(given: Any, known: Any, path: str = "") -> list[str]:
+    if isinstance(given, Mapping) and isinstance(known, Mapping):
+        return [
+            place
+            for key, value in given.items()
+            for place in _different(value, known.get(key), f"{path}.{key}" if path else str(key))
+        ]
+    same = given == known or (isinstance(given, str) and place(given) == known)
+    return [] if same else [path]

@@ -1,0 +1,1 @@
+"""What a finished model says: answers, classes, scores, vectors, likelihoods."""

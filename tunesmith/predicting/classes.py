@@ -1,0 +1,195 @@
+"""What the outputs of a classification head mean: probabilities, the classes that are named, and what is fitted to them.
+
+Temperature: Guo et al. 2017, section 4.2. Thresholds: those of the best F1 on the watched rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tunesmith.batches.batch import Batch, Tokens
+from tunesmith.batches.cuts import cut
+from tunesmith.data.prepare import Item
+from tunesmith.data.rendering.render import Render
+from tunesmith.examples import Outputs
+from tunesmith.metrics import Metric
+from tunesmith.models.loading.load import Loaded
+from tunesmith.predicting.likelihoods import BUDGET
+
+FEWEST = 20
+"""Rows from which something is fitted."""
+
+Choice = str | list[str] | float
+
+
+def outputs_of(
+    loaded: Loaded,
+    sequences: Sequence[Tokens],
+    *,
+    budget: int = BUDGET,
+    stopped: Callable[[], bool] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> np.ndarray | None:
+    """The head's outputs ``[n, C]`` for each sequence; None when ``stopped`` said so on the way."""
+    import torch
+
+    from tunesmith.models.calling.views import see
+
+    examples = [(tokens,) for tokens in sequences]
+    found: dict[int, np.ndarray] = {}
+    loaded.model.eval()
+    for part in cut(examples, budget, padded=loaded.layout == "padded"):
+        if stopped is not None and stopped():
+            return None
+        batch = loaded.lay(Batch.grow([examples[index] for index in part], unit="sequence"))
+        with torch.no_grad():
+            rows = see(loaded.model, batch).outputs_BC.double().cpu().numpy()
+        found |= dict(zip(part, rows, strict=True))
+        if progress:
+            progress(len(found), len(examples))
+    return np.stack([found[index] for index in range(len(examples))])
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """Reads outputs as classes. ``thresholds`` are by class, from which probability it is named; without them each of several
+    labels is named from half on, and of single ones the likeliest.
+    """
+
+    outputs: Outputs
+    temperature: float = 1.0
+    thresholds: tuple[float, ...] = field(default=())
+
+    @classmethod
+    def of(cls, outputs: Outputs, fitted: dict[str, Any]) -> Meaning:
+        """With what was fitted when the training ended."""
+        return cls(outputs, fitted.get("temperature", 1.0), tuple(fitted.get("thresholds", ())))
+
+    def probabilities(self, outputs_nC: np.ndarray, *, calibrated: bool = False) -> np.ndarray:
+        """``[n, C]``, as ``transformers.pipeline`` gives them, or with the temperature; of a regression the numbers."""
+        if self.outputs.problem == "regression":
+            return outputs_nC
+        scaled = outputs_nC / self.temperature if calibrated else outputs_nC
+        if self.outputs.problem == "multi_label_classification":
+            return 1 / (1 + np.exp(-scaled))
+        powers = np.exp(scaled - scaled.max(-1, keepdims=True))
+        return powers / powers.sum(-1, keepdims=True)
+
+    def choices(self, outputs_nC: np.ndarray) -> list[Choice]:
+        """The class of each row, its classes, or its number."""
+        names = self.outputs.names
+        if self.outputs.problem == "regression":
+            return [float(value) for value in outputs_nC[:, 0]]
+        if self.outputs.problem == "multi_label_classification":
+            named = self.probabilities(outputs_nC) >= np.array(self.thresholds or [0.5] * len(names))
+            return [[name for name, said in zip(names, row, strict=True) if said] for row in named]
+        if self.thresholds:
+            return [names[int(said)] for said in self.probabilities(outputs_nC)[:, 1] >= self.thresholds[1]]
+        return [names[index] for index in outputs_nC.argmax(-1)]
+
+    def options(self, outputs_nC: np.ndarray, *, calibrated: bool = False) -> list[dict[str, float]]:
+        """Log-probability (nats) of every class, by row."""
+        logs = np.log(np.maximum(self.probabilities(outputs_nC, calibrated=calibrated), 1e-300))
+        return [dict(zip(self.outputs.names, row.tolist(), strict=True)) for row in logs]
+
+    def reference(self, tokens: Tokens) -> Choice:
+        """What a row's label says, in the form of a choice."""
+        label = tokens.columns["label"]
+        if self.outputs.problem == "regression":
+            return float(label)
+        if self.outputs.problem == "multi_label_classification":
+            return [name for name, said in zip(self.outputs.names, label, strict=True) if said]
+        return self.outputs.names[int(label)]
+
+    def given(self, metric: Metric, outputs_nC: np.ndarray) -> list[Any]:
+        """What a metric looks at."""
+        return self.options(outputs_nC) if metric.reads == "options" else self.choices(outputs_nC)
+
+
+def classes_score(
+    loaded: Loaded, metric: Metric, objective: Any, items: Sequence[Item], *, budget: int, stopped: Callable[[], bool]
+) -> float | None:
+    """The metric over the watched rows; None when ``stopped`` said so on the way."""
+    sequences = [item.tokens[0] for item in items]
+    found = outputs_of(loaded, sequences, budget=budget, stopped=stopped)
+    if found is None:
+        return None
+    meaning = Meaning(objective.outputs)
+    return metric.over(meaning.given(metric, found), [meaning.reference(tokens) for tokens in sequences])
+
+
+def named(model: Any, render: Render, texts: Sequence[str], outputs: Outputs) -> list[str]:
+    """The class of each text with its probability, for people; its number where a number is learned."""
+    meaning = Meaning(outputs)
+    found = outputs_of(Loaded(model, render.tokenizer, "padded"), [render.sequence(text) for text in texts])
+    assert found is not None, "nothing stops this"
+    highest = meaning.probabilities(found).max(-1)
+    if outputs.problem == "regression":
+        return [f"{value:.3g}" for value in highest]
+    shown = [", ".join(one) if isinstance(one, list) else str(one) for one in meaning.choices(found)]
+    return [f"{name or '–'} ({share:.0%})" for name, share in zip(shown, highest, strict=True)]
+
+
+def fit_classes(loaded: Loaded, objective: Any, watch: Sequence[Item]) -> dict[str, Any]:
+    """The temperature, and the thresholds where they are wanted, that suit the watched rows; nothing where they are too few."""
+    outputs = objective.outputs
+    if len(watch) < FEWEST or outputs.problem == "regression":
+        return {}
+    sequences = [item.tokens[0] for item in watch]
+    found = outputs_of(loaded, sequences)
+    assert found is not None, "nothing stops this"
+    labels = np.array([tokens.columns["label"] for tokens in sequences])
+    fitted: dict[str, Any] = {"rows": len(watch), "temperature": temperature(found, labels)}
+    chances, wanted = Meaning(outputs).probabilities(found), objective.threshold
+    if outputs.problem == "multi_label_classification" and wanted != "half":
+        fitted["thresholds"] = [best_threshold(chances[:, c], labels[:, c]) for c in range(len(outputs.names))]
+    elif wanted == "fitted":
+        cut = best_cut(chances[:, 1], labels)
+        fitted["thresholds"] = [round(1 - cut, 6), cut]
+    return fitted
+
+
+def temperature(outputs_nC: np.ndarray, labels: np.ndarray) -> float:
+    """The number that outputs are divided by so that the labels are likeliest; labels are indices, or 0 and 1 by class."""
+    from scipy.optimize import minimize_scalar
+
+    def loss(power: float) -> float:
+        scaled = outputs_nC / np.exp(power)
+        if labels.ndim == 2:
+            return float((np.logaddexp(0, scaled) - labels * scaled).mean())
+        highest = scaled.max(-1)
+        total = highest + np.log(np.exp(scaled - highest[:, None]).sum(-1))
+        return float((total - scaled[np.arange(len(labels)), labels]).mean())
+
+    found: Any = minimize_scalar(loss, bounds=(-3, 3), method="bounded")
+    return round(float(np.exp(found.x)), 4)
+
+
+def best_cut(chances_n: np.ndarray, labels_n: np.ndarray) -> float:
+    """The probability from which naming the second of two classes gives the best macro-F1; of equal ones the nearest to half."""
+    order, known = np.argsort(chances_n), np.unique(chances_n)
+    cuts = np.append((known[1:] + known[:-1]) / 2, 0.5)
+    below = np.searchsorted(chances_n[order], cuts)
+    missed = np.append(0, np.cumsum(labels_n[order]))[below]
+    right = {1: labels_n.sum() - missed, 0: below - missed}
+    wrong = missed + len(labels_n) - below - right[1]
+    macro = np.mean([2 * one / np.maximum(2 * one + wrong, 1) for one in right.values()], axis=0)
+    best = cuts[macro >= macro.max() - 1e-12]
+    return round(float(best[np.abs(best - 0.5).argmin()]), 6)
+
+
+def best_threshold(chances: np.ndarray, labels: np.ndarray) -> float:
+    """The probability from which naming a class gives the best F1, halfway to the next lower one; half where it never occurs."""
+    from sklearn.metrics import precision_recall_curve
+
+    if not labels.any():
+        return 0.5
+    precision, recall, thresholds = precision_recall_curve(labels, chances)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    best = float(thresholds[int(f1[:-1].argmax())])
+    lower = chances[chances < best]
+    return round((best + float(lower.max())) / 2, 6) if len(lower) else round(best, 6)

@@ -1,0 +1,58 @@
+"""What is said of rows that cannot be answered: what they lack of the training's columns, and each problem once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tunesmith.data.columns.turns import TURNS, shown
+from tunesmith.data.readers import READERS
+from tunesmith.data.rendering.template import Template
+from tunesmith.errors import Problem, SpecError
+from tunesmith.settings.run import Data
+from tunesmith.words import say
+
+NAMED = 3
+"""Further places that a problem names."""
+
+
+def needed(data: Data, files: Sequence[Mapping[str, Any]], *, answers: bool) -> list[list[str]]:
+    """The columns that the training read, as its files call them, with or without those of the answer; a list for each kind
+    of file.
+    """
+    found: list[list[str]] = []
+    for file in files:
+        reader, read_as = READERS.get(file["reader"]), file.get("read_as") or {}
+        ours = {theirs: name for name, theirs in read_as.items()}
+        left_out = frozenset() if answers else reader.answers
+        asked = [name for name in file["columns"] if not {name, ours.get(name)} & left_out]
+        used = {*read_as.values(), *reader.fields, *TURNS, *(Template(data.template).names if data.template else ())}
+        columns = [name for name in asked if name in used] or [name for name in asked if name != "id"]
+        found += [columns] if columns not in found else []
+    return found
+
+
+def mappings(rows: Any, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows, copied; SpecError, which shows a row of these columns, where they are no rows."""
+    listed = list(rows) if isinstance(rows, Iterable) and not isinstance(rows, str | bytes | Mapping) else None
+    wrong = [rows] if listed is None else [row for row in listed if not isinstance(row, Mapping)]
+    if listed is None or wrong:
+        row = ", ".join(f'"{name}": "…"' for name in columns)
+        found = {"kind": type(wrong[0]).__name__, "seen": shown(wrong[0])}
+        raise SpecError(
+            Problem("rows", say("asked.not_rows" if listed is None else "asked.not_a_row", **found, row=f"{{{row}}}"))
+        )
+    return [dict(row) for row in listed]
+
+
+def alike(problems: Iterable[tuple[str, Problem]]) -> list[Problem]:
+    """Each problem once, at the first of its places, with the number of the others."""
+    places: dict[Problem, list[str]] = {}
+    for place, problem in problems:
+        places.setdefault(problem, []).append(place)
+    found = []
+    for problem, (first, *more) in places.items():
+        named = ", ".join(more[:NAMED]) + (", …" if len(more) > NAMED else "")
+        told = say("asked.alike", count=len(more), places=named) if more else ""
+        found.append(Problem(":".join(filter(None, (first, problem.where))), problem.text + told))
+    return found

@@ -1,0 +1,241 @@
+"""prove for classifiers: tuned beside the commonest answer and TF-IDF with a linear model, on the same held-out rows.
+
+The base is a contender only where its checkpoint was trained for these very classes; a head drawn at random measures nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tunesmith.data.reading import examples
+from tunesmith.data.rows import chosen_rows
+from tunesmith.errors import Problem, SpecError
+from tunesmith.examples import Labelled, Outputs
+from tunesmith.metrics import METRICS, Metric, names_of
+from tunesmith.predicting.classes import Choice, Meaning, outputs_of
+from tunesmith.proving import class_rivals
+from tunesmith.proving.answers import Progress, prepared_again
+from tunesmith.proving.cloze import Reader, read_cloze, scores
+from tunesmith.proving.hard_prompt import read_prompt
+from tunesmith.proving.judge import item_scores, metric
+from tunesmith.proving.proof import Proof
+from tunesmith.proving.task import MOST_TRAINING_ROWS, evenly
+from tunesmith.proving.write import conclude
+from tunesmith.settings.run import Run
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.data.prepare import Item, Prepared
+    from tunesmith.models.loading.load import Loaded
+
+FOR_CLASSES = ("accuracy", "macro_f1", "roc_auc", "calibration_error")
+FOR_NUMBERS = ("mean_absolute_error", "pearson")
+AGAINST = "tfidf"
+"""The rival that tuned must beat: it costs a second, and needs no model."""
+
+
+def prove_classes(folder: RunFolder, *, items: int, prompt: str | None = None, progress: Progress | None = None) -> Proof:
+    """Scores the contenders on the proof rows, writes items.jsonl and proof.json, and gives the verdict against TF-IDF.
+
+    ``prompt`` is a file with a cloze, under which the base is scored as the masked language model that it was.
+    """
+    from tunesmith.models.saved import load_run
+
+    run = folder.resolved().run
+    asked = read_prompt(prompt or run.prove.prompt)
+    tuned = load_run(folder)
+    prepared = prepared_again(folder, run, tuned.tokenizer, progress)
+    outputs = prepared.objective.outputs
+    names, primary, reason = _metrics(run, outputs)
+    meaning = Meaning.of(outputs, tuned.facts.get("fitted", {}))
+    contest = _Contest(evenly(prepared.proof, items), meaning)
+    contest.cheap(*_training(run, prepared), seed=run.train.seed)
+    tell = progress or (lambda phase, done, of: None)
+    if tuned.facts["outputs"]["kept"]:
+        # Loaded anew: an adapter that is switched off may leave its trained head in place.
+        contest.model("base", load_run(folder, tuned=False), tell)
+    more: dict[str, Any] = {}
+    if asked is not None:
+        more = {"prompt": asked, "cloze": contest.cloze(asked, run, tuned, tell)}
+    contest.model("tuned", tuned, tell)
+    records = contest.records(names)
+    more |= {"primary_reason": reason, "seconds": contest.seconds, "options": list(outputs.names)}
+    more |= {"fingerprint": prepared.fingerprint, "classes": contest.classes(tuned.facts.get("fitted", {}))}
+    return conclude(folder, run, records, names, primary, against=AGAINST, **more)
+
+
+def _metrics(run: Run, outputs: Outputs) -> tuple[list[str], str, str]:
+    """The metrics, the one that decides, and the key of the reason; SpecError for those that these labels cannot have."""
+    usual = FOR_NUMBERS if outputs.problem == "regression" else FOR_CLASSES
+    if outputs.problem == "multi_label_classification":
+        usual = ("macro_f1", "accuracy", "roc_auc")
+    reads = ("number",) if outputs.problem == "regression" else ("choice", "options")
+    able = [name for name in METRICS.names() if METRICS.get(name).reads in reads]
+    given: list[str] = [*run.prove.metrics, *([run.prove.primary] if run.prove.primary else [])]
+    wanted = list(dict.fromkeys(given))
+    wrong = [name for name in wanted if name not in able]
+    if wrong:
+        known = ", ".join(able)
+        raise SpecError([Problem("prove.metrics", say("classes.metric", metric=name, known=known)) for name in wrong])
+    primary = run.prove.primary or (wanted or list(usual))[0]
+    if not METRICS.get(primary).adds_up:
+        raise SpecError(Problem("prove.primary", say("classes.no_interval", metric=primary)))
+    return wanted or list(usual), primary, "given" if wanted else "classes"
+
+
+def text_of(example: Labelled) -> str:
+    """What the rivals and a reader see of a row."""
+    return example.text if example.second is None else f"{example.text}\n{example.second}"
+
+
+def _training(run: Run, prepared: Prepared) -> tuple[list[str], list[Choice]]:
+    """Texts and labels of the training rows, read again, for only their tokens were kept."""
+    wanted = {item.id: item for item in evenly(prepared.train, MOST_TRAINING_ROWS)}
+    rows = chosen_rows(examples(run.data, Labelled), {*wanted}, {item.id for item in _all(prepared)})
+    meaning = Meaning(prepared.objective.outputs)
+    labelled = [(place, example) for place, example in rows if isinstance(example, Labelled)]
+    found = [(text_of(example), meaning.reference(wanted[place].tokens[0])) for place, example in labelled]
+    return [text for text, _ in found], [label for _, label in found]
+
+
+def _all(prepared: Prepared) -> list[Item]:
+    return [*prepared.train, *prepared.watch, *prepared.proof]
+
+
+@dataclass
+class _Contest:
+    """The contenders' answers, by contender and item, in the form of items.jsonl."""
+
+    items: list[Item]
+    meaning: Meaning
+    choices: dict[str, list[Choice]] = field(default_factory=dict)
+    options: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    outputs: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def references(self) -> list[Choice]:
+        """What is right, by item."""
+        return [self.meaning.reference(item.tokens[0]) for item in self.items]
+
+    @property
+    def texts(self) -> list[str]:
+        """What is judged, by item."""
+        return [text_of(item.example) for item in self.items if isinstance(item.example, Labelled)]
+
+    def cheap(self, texts: Sequence[str], labels: Sequence[Choice], *, seed: int) -> None:
+        """The rivals that need no model."""
+        outputs, start = self.meaning.outputs, time.perf_counter()
+        self.choices["most_frequent"] = [class_rivals.most_frequent(labels, outputs)] * len(self.items)
+        self.seconds["most_frequent"] = time.perf_counter() - start
+        start = time.perf_counter()
+        self.choices["tfidf"], options = class_rivals.tfidf(texts, labels, self.texts, outputs, seed=seed)
+        if options:
+            self.options["tfidf"] = options
+        self.seconds["tfidf"] = time.perf_counter() - start
+
+    def _meaning_of(self, name: str) -> Meaning:
+        """The threshold between two classes was fitted to the tuned model alone."""
+        other = name != "tuned" and self.meaning.outputs.problem == "single_label_classification"
+        return replace(self.meaning, thresholds=()) if other else self.meaning
+
+    def model(self, name: str, loaded: Loaded, tell: Callable[[str, int, int], None]) -> None:
+        """A model's answers."""
+        start, called = time.perf_counter(), say(f"prove.{name}")
+        phase = say("classes.phase", contender=called)
+        found = outputs_of(loaded, [item.tokens[0] for item in self.items], progress=lambda done, of: tell(phase, done, of))
+        assert found is not None, "nothing stops this"
+        self.outputs[name], self.choices[name] = found, self._meaning_of(name).choices(found)
+        if self.meaning.outputs.problem != "regression":
+            self.options[name] = self.meaning.options(found)
+        self.seconds[name] = time.perf_counter() - start
+
+    def cloze(self, prompt: str, run: Run, tuned: Loaded, tell: Callable[[str, int, int], None]) -> dict[str, Any]:
+        """The base under a hard prompt, as the run's checkpoint fills masks; what the proof says of it."""
+        from tunesmith.models.finding.hub import folder_of
+        from tunesmith.models.loading.load import load_tokenizer
+        from tunesmith.models.structure.layers import longest_row
+        from tunesmith.models.structure.masked import load_masked
+
+        start, phase = time.perf_counter(), say("cloze.phase", contender=say("prove.prompted"))
+        examples = [item.example for item in self.items if isinstance(item.example, Labelled)]
+        cloze = read_cloze(prompt, self.meaning.outputs, pairs=examples[0].second is not None)
+        base, trust = folder_of(run.model), run.model.trust_remote_code
+        device = tuned.model.get_input_embeddings().weight.device
+        model = load_masked(base, device=device, trust_remote_code=trust)
+        tokenizer = load_tokenizer(base, trust_remote_code=trust)
+        limit = longest_row(model, model.config.get_text_config().to_dict()) or tokenizer.model_max_length
+        reader = Reader(cloze, tokenizer, min(limit, tokenizer.model_max_length))
+        logs_nC, lost = scores(model, reader, examples, progress=lambda done, of: tell(phase, done, of))
+        self.outputs["prompted"], self.choices["prompted"] = logs_nC, self._meaning_of("prompted").choices(logs_nC)
+        self.options["prompted"] = self.meaning.options(logs_nC)
+        self.seconds["prompted"] = time.perf_counter() - start
+        return {"words": {label: list(words) for label, words in cloze.words.items()}, "cut": lost}
+
+    def records(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """The lines of items.jsonl."""
+        metrics: dict[str, Metric] = {name: metric(name) for name in names}
+        found = []
+        for index, (item, text, reference) in enumerate(zip(self.items, self.texts, self.references, strict=True)):
+            choices = {name: given[index] for name, given in self.choices.items()}
+            record: dict[str, Any] = {
+                "id": item.id,
+                "prompt": text,
+                "reference": reference,
+                "predictions": {name: shown(choice) for name, choice in choices.items()},
+                "thoughts": {},
+                "choices": choices,
+                "nll": {},
+                "options": {name: given[index] for name, given in self.options.items()},
+                "stopped": {},
+            }
+            record["scores"] = item_scores(record, metrics)
+            found.append(record)
+        return found
+
+    def classes(self, fitted: dict[str, Any]) -> dict[str, Any] | None:
+        """Precision, recall and F1 of each class, who is taken for whom, and what calibration does; nothing for numbers."""
+        if self.meaning.outputs.problem == "regression":
+            return None
+        contenders = [name for name in ("tuned", "tfidf", "base", "prompted") if name in self.choices]
+        found: dict[str, Any] = {name: self._table(self.choices[name]) for name in contenders}
+        if fitted and self.meaning.outputs.problem == "single_label_classification":
+            error, calibrated = metric("calibration_error"), self.meaning.options(self.outputs["tuned"], calibrated=True)
+            found["calibration"] = {
+                "rows": fitted["rows"],
+                "temperature": fitted["temperature"],
+                "before": error.over(self.options["tuned"], self.references),
+                "after": error.over(calibrated, self.references),
+            }
+        if fitted.get("thresholds"):
+            found["thresholds"] = dict(zip(self.meaning.outputs.names, fitted["thresholds"], strict=True))
+        return found
+
+    def _table(self, choices: Sequence[Choice]) -> dict[str, Any]:
+        from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+        names = list(self.meaning.outputs.names)
+        right, said = (
+            np.array([[name in names_of(one) for name in names] for one in given], int) for given in (self.references, choices)
+        )
+        parts = precision_recall_fscore_support(right, said, average=None, zero_division=0)  # type: ignore[arg-type]
+        rows = zip(names, *(part.tolist() for part in parts), strict=True)  # type: ignore[union-attr]
+        columns = ("label", "precision", "recall", "f1", "rows")
+        found: dict[str, Any] = {"table": [dict(zip(columns, row, strict=True)) for row in rows]}
+        if self.meaning.outputs.problem == "single_label_classification":
+            matrix = confusion_matrix([str(one) for one in self.references], [str(one) for one in choices], labels=names)
+            found["confusion"] = matrix.tolist()
+        return found
+
+
+def shown(choice: Choice) -> str:
+    """A choice as text."""
+    if isinstance(choice, list):
+        return ", ".join(choice)
+    return choice if isinstance(choice, str) else f"{choice:.4g}"

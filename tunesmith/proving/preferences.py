@@ -1,0 +1,106 @@
+"""The proof of preferences: how likely tuned and base find the answers of the same held-out rows, and what they gained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tunesmith.data.prepare import Item
+from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.examples import Feedback, Preference, chats_of, prompt_of, question_of
+from tunesmith.metrics.reward_auc import DESIRABLE
+from tunesmith.predicting.likelihoods import likelihoods
+from tunesmith.proving.judge import TUNED, item_scores, metric
+from tunesmith.settings.family import METRICS
+from tunesmith.settings.run import Run
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.models.loading.load import Loaded
+
+Known = list[np.ndarray]
+"""For each item [sides, 2]: log-probability (nats) and tokens of its answers, chosen first."""
+
+
+def metrics_of(run: Run, objective: Any) -> tuple[list[str], str, str]:
+    """The metrics, the one that decides, and the key of the reason; SpecError for those that such rows cannot have."""
+    judged = objective.eats is Feedback
+    usual = ["reward_auc"] if judged else ["reward_accuracy", "pair_accuracy"]
+    if not judged and "reference" not in objective.roles:
+        usual.reverse()
+    able = [name for name in METRICS.names() if METRICS.get(name).reads in (("judged",) if judged else ("pair", "reward", "nll"))]
+    wanted = refuse_others(run, able)
+    names: list[str] = list(dict.fromkeys([*(wanted or usual), *usual, *([] if judged else ["nll"])]))
+    primary = run.prove.primary or names[0]
+    return names, primary, "given" if wanted else {"reward_auc": "judged", "reward_accuracy": "gained"}.get(primary, "likelier")
+
+
+def refuse_others(run: Run, able: Sequence[str]) -> list[str]:
+    """The metrics that the run asks for; SpecError for those that its rows cannot have."""
+    wanted = [*run.prove.metrics, *([run.prove.primary] if run.prove.primary else [])]
+    problems = [
+        Problem("prove.metrics", say("prove.needs_other", metric=name, objective=run.objective.name, known=", ".join(able)))
+        for name in wanted
+        if name not in able
+    ]
+    if problems:
+        raise SpecError(problems)
+    return wanted
+
+
+def refuse_one_kind(items: Sequence[Item]) -> None:
+    """DataError where all judged answers are of one kind: how often a good one beats a bad one is then undefined."""
+    kinds = {item.example.desirable for item in items if isinstance(item.example, Feedback)}
+    if len(kinds) == 1:
+        key = "prove.no_bad" if kinds.pop() else "prove.no_good"
+        raise DataError(Problem("data.held_out", say(key, rows=len(items))))
+
+
+def known(loaded: Loaded, items: Sequence[Item], tell: Callable[[str, int, int], None]) -> Known:
+    """What a model makes of the items' answers."""
+    rows = likelihoods(
+        loaded, [item.tokens for item in items], progress=lambda done, of: tell(say("prove.phase_pairs"), done, of)
+    )
+    return [_sides(item, row) for item, row in zip(items, rows, strict=True)]
+
+
+def _sides(item: Item, row: np.ndarray) -> np.ndarray:
+    """The sequences of each answer added up: an answer of several turns may have several."""
+    sides = np.array([tokens.columns.get("side", 0) for tokens in item.tokens])
+    return np.stack([row[sides == side].sum(0) * (-1, 1) for side in np.unique(sides)])
+
+
+def records(items: Sequence[Item], base: Known, tuned: Known, names: Sequence[str]) -> list[dict[str, Any]]:
+    """The lines of items.jsonl. A reward is what an answer gained over the base, without beta."""
+    metrics = {name: metric(name) for name in names}
+    return [
+        _record(item, {"base": before, TUNED: after}, before, metrics)
+        for item, before, after in zip(items, base, tuned, strict=True)
+    ]
+
+
+def _record(item: Item, by: dict[str, np.ndarray], base: np.ndarray, metrics: dict[str, Any]) -> dict[str, Any]:
+    example = item.example
+    assert example is not None, f"{item.id} is held out and so keeps its example"
+    prompt, chats = prompt_of(example), chats_of(example)
+    pair = isinstance(example, Preference)
+    gained = {name: (sides[:, 0] - base[:, 0]).tolist() for name, sides in by.items()}
+    record: dict[str, Any] = {
+        "id": item.id,
+        "prompt": question_of(prompt) if prompt else "",
+        "reference": chats[0].answer
+        if pair
+        else DESIRABLE
+        if isinstance(example, Feedback) and example.desirable
+        else "undesirable",
+        "answers": [chat.answer for chat in chats],
+        "rewards": gained if pair else {name: values[0] for name, values in gained.items()},
+        **{key: {} for key in ("predictions", "thoughts", "choices", "nll", "options", "stopped", "pairs")},
+    }
+    if pair:
+        record["pairs"] = {name: (sides[:, 0] / sides[:, 1]).tolist() for name, sides in by.items()}
+        record["nll"] = {name: [-float(sides[0, 0]), float(sides[0, 1])] for name, sides in by.items()}
+    record["scores"] = item_scores(record, metrics)
+    return record

@@ -1,0 +1,186 @@
+"""What the contenders of a proof are given: held-out items, their references, the options, training rows for the rivals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tunesmith.batches.batch import Tokens
+from tunesmith.data.prepare import Item, Prepared
+from tunesmith.data.reading import examples
+from tunesmith.data.rendering.render import Render
+from tunesmith.data.rendering.sides import continued
+from tunesmith.data.rows import chosen_rows
+from tunesmith.examples import Chat, final, question_of
+from tunesmith.predicting.likelihoods import likelihoods
+from tunesmith.proving import rivals
+from tunesmith.settings.run import Run
+
+if TYPE_CHECKING:
+    from tunesmith.models.loading.load import Loaded
+
+DRAWS = 4
+"""Draws of examples for the few-shot base, of which the best on TRIED other training rows is kept."""
+TRIED = 24
+MOST_TRAINING_ROWS = 20_000
+"""Training rows that the rivals see; more would cost minutes and memory and change them little."""
+
+
+@dataclass
+class Task:
+    """``questions``, ``prompts`` and ``references`` are by item; empty for plain text, which is only scored."""
+
+    items: list[Item]
+    render: Render
+    questions: list[str]
+    prompts: list[np.ndarray]
+    references: list[str]
+    longest: int
+    """Tokens of the longest reference, its stop token counted."""
+    options: dict[str, tuple[int, ...]]
+    """Answer to its token ids, most frequent in training first; empty where answers are no small set."""
+    training: list[tuple[str, Chat]]
+    """Row id and conversation of the training rows that the rivals see."""
+    labels: list[str]
+    """The option that each of those training rows has for an answer; empty without options."""
+    shots: list[int]
+    """Indices into ``training`` of the rows shown in the prompt of the few-shot base."""
+    limit: int
+    """Longest prompt with its answer (tokens)."""
+    header: np.ndarray = field(default_factory=lambda: rivals.NOTHING)
+    """What stands before the examples with ``data.template``, under a hard prompt."""
+
+    @property
+    def shown(self) -> list[Chat]:
+        """The conversations of ``shots``."""
+        return [self.training[index][1] for index in self.shots]
+
+    def sequences(self, index: int, *, shots: bool = False) -> list[Tokens]:
+        """The item's own sequences, whose trained tokens are scored, then each option after its prompt."""
+        item = self.items[index]
+        plain: Sequence[Tokens] = item.tokens
+        if shots or len(self.header):
+            plain = rivals.tokens_with_shots(self.render, _chat(item), plain, self.shown if shots else [], self.header)
+        return [*plain, *(self.answered(self.prompt(index, shots=shots)) if self.options else ())]
+
+    def answered(self, prompt: np.ndarray) -> list[Tokens]:
+        """Each option as the answer to ``prompt``."""
+        return [continued(prompt, ids, self.render.start) for ids in self.options.values()]
+
+    def prompt(self, index: int, *, shots: bool = False) -> np.ndarray:
+        """What a model is asked."""
+        if not shots:
+            return self.prompts[index]
+        return rivals.prompt_with_shots(self.render, _chat(self.items[index]), self.shown, self.header)
+
+
+def task_of(run: Run, prepared: Prepared, *, items: int, shots: int) -> Task:
+    """The task of a proof over at most ``items`` of the proof rows, with at most ``shots`` training rows shown to the base."""
+    chosen = evenly(prepared.proof, items)
+    render = prepared.render
+    if not isinstance(chosen[0].example, Chat):
+        texts = [item.example.text if item.example else "" for item in chosen]  # type: ignore[union-attr]
+        return Task(chosen, render, texts, [], texts, 0, {}, [], [], [], 0)
+    answered = [answer_of(render, _chat(item)) for item in chosen]
+    training = _training(run, prepared)
+    options = _options(render, [chat for _, chat in training])
+    task = Task(
+        items=chosen,
+        render=render,
+        questions=[question_of(_chat(item)) for item in chosen],
+        prompts=[prompt for prompt, _, _ in answered],
+        references=[text for _, _, text in answered],
+        longest=max(len(ids) for _, ids, _ in answered),
+        options={text: ids for ids, text in options.values()},
+        training=training,
+        labels=[options[_label(chat)][1] for _, chat in training] if options else [],
+        shots=[],
+        limit=run.data.max_length or 2048,
+    )
+    _draw(task, shots, run.train.seed)
+    return task
+
+
+def _draw(task: Task, shots: int, seed: int) -> None:
+    """Draws at most ``shots`` examples, fewer where more do not fit."""
+    labels = task.labels or [chat.answer for _, chat in task.training]
+    task.shots = rivals.choose_shots(labels, shots, seed=seed, labelled=bool(task.options))
+    fit(task, task.limit)
+
+
+def choose_best_shots(task: Task, loaded: Loaded, seed: int) -> None:
+    """Keeps, of several draws of examples, the one under which the answers of other training rows are likeliest.
+
+    A single draw can halve a small model's score by its order alone; a rival should not lose to an unlucky one.
+    """
+    wanted, draws = len(task.shots), [task.shots]
+    for number in range(1, DRAWS):
+        _draw(task, wanted, seed + number)
+        draws += [task.shots] if len(task.shots) == wanted else []
+    shown = {index for draw in draws for index in draw}
+    tried = [task.training[index][1] for index in evenly([i for i in range(len(task.training)) if i not in shown], TRIED)]
+
+    def loss(draw: list[int]) -> float:
+        shots = [task.training[index][1] for index in draw]
+        sequences = [rivals.tokens_with_shots(task.render, chat, task.render.chat(chat), shots) for chat in tried]
+        total, weight = np.sum([row.sum(0) for row in likelihoods(loaded, sequences)], axis=0)
+        return float(total / weight)
+
+    task.shots = min(draws, key=loss) if tried and len(draws) > 1 else draws[0]
+
+
+def evenly(items: Sequence[Any], most: int) -> list[Any]:
+    """At most ``most`` items, spread over all."""
+    return list(items) if len(items) <= most else [items[index * len(items) // most] for index in range(most)]
+
+
+def answer_of(render: Render, chat: Chat) -> tuple[np.ndarray, tuple[int, ...], str]:
+    """The prompt, the last answer's ids with their stop token, and the text without thinking that a model has to write."""
+    last = replace(chat, turns=(*chat.turns[:-1], replace(chat.turns[-1], train=True)))
+    prompt, ids = render.prompt(last), render.chat(last)[-1].ids_T
+    given = np.array(render.start, np.int32) if render.start else prompt
+    assert np.array_equal(ids[: len(given)], given), "a rendered conversation begins with what its prompt renders to"
+    answer = tuple(ids[len(given) :].tolist())
+    return prompt, answer, final(render.tokenizer.decode(answer, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+def _chat(item: Item) -> Chat:
+    assert isinstance(item.example, Chat), f"{item.id} is held out and so keeps its example"
+    return item.example
+
+
+def _training(run: Run, prepared: Prepared) -> list[tuple[str, Chat]]:
+    """The training rows, read again from the file, for only their tokens were kept; none that equals a held-out one."""
+    wanted = {item.id for item in evenly(prepared.train, MOST_TRAINING_ROWS)}
+    held = {(question_of(chat), chat.answer) for chat in map(_chat, [*prepared.watch, *prepared.proof])}
+    rows: dict[str, Chat] = {}
+    everything = {item.id for item in [*prepared.train, *prepared.watch, *prepared.proof]}
+    for place, example in chosen_rows(examples(run.data, prepared.objective.eats), wanted, everything):
+        if isinstance(example, Chat) and (question_of(example), example.answer) not in held:
+            rows[place] = example
+    return list(rows.items())
+
+
+def _label(chat: Chat) -> str:
+    return chat.answer.strip()
+
+
+def _options(render: Render, chats: list[Chat]) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Label to its ids and text, where the training answers are a small set."""
+    if any(chat.turns[-1].tool_calls or chat.turns[-1].reasoning for chat in chats):
+        return {}
+    example: dict[str, Any] = {}
+    for chat in chats:
+        example.setdefault(_label(chat), chat)
+    found = {label: answer_of(render, example[label]) for label in rivals.options_of([_label(chat) for chat in chats])}
+    return {label: (ids, text) for label, (_, ids, text) in found.items()}
+
+
+def fit(task: Task, limit: int) -> None:
+    """Takes examples away until the longest item fits after them."""
+    widest = max(range(len(task.items)), key=lambda index: len(task.prompts[index]))
+    while task.shots and len(task.prompt(widest, shots=True)) + task.longest > limit:
+        task.shots = task.shots[:-1]

@@ -1,0 +1,70 @@
+"""From records to a proof: they are judged, and items.jsonl and proof.json are written."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from tunesmith.proving.judge import judge, metric, rows_of
+from tunesmith.proving.proof import Proof
+from tunesmith.proving.statistics import LEVEL, RESAMPLES
+from tunesmith.settings.run import Run
+from tunesmith.storage.atomic import write_whole
+from tunesmith.storage.run_folder import RunFolder
+
+NOTHING: dict[str, Any] = {
+    "stopped": {}, "seconds": {}, "generation": None, "options": [], "prompt": None, "shots": [], "shots_wanted": 0,
+}  # fmt: skip
+"""What a proof without written answers has to say of them."""
+
+
+def _model(folder: RunFolder, run: Run) -> dict[str, Any]:
+    """Which step's weights were proved, the last step, and which step the watched rows found best."""
+    facts, best = (folder.read(place / "tunesmith.json") or {} for place in (folder.model, folder.best))
+    last = max((line["step"] for line in folder.steps()), default=None)
+    return {"step": facts.get("step"), "last": last, "best": best.get("step"), "best_by": run.train.keep.best_by}
+
+
+def _plain(value: Any) -> Any:
+    """``value`` as JSON can hold it: None for what is not a finite number."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def conclude(
+    folder: RunFolder,
+    run: Run,
+    records: list[dict[str, Any]],
+    names: list[str],
+    primary: str,
+    *,
+    against: str = "base",
+    **more: Any,
+) -> Proof:
+    """Judges the records, ``against`` a contender, and writes items.jsonl and proof.json."""
+    judged = judge(records, names, seed=run.train.seed)
+    compared = judged["differences"][against][primary]
+    found = {
+        "verdict": compared["verdict"],
+        "against": against,
+        "primary": primary,
+        "items": int(rows_of(records).max()) + 1,
+        "smallest_effect": compared["smallest_effect"],
+        "items_needed": compared["items_needed"],
+        **judged,
+        "higher_is_better": {name: metric(name).higher for name in names},
+        "model": _model(folder, run),
+        **NOTHING,
+        **more,
+        "seed": run.train.seed,
+        "resamples": RESAMPLES,
+        "level": LEVEL,
+    }
+    write_whole(folder.items, "".join(json.dumps(_plain(record), ensure_ascii=False) + "\n" for record in records))
+    found = _plain(found)
+    write_whole(folder.proof, json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+    return Proof(found)

@@ -1,0 +1,1 @@
+"""The only configuration: the classes of settings, their families, their files."""

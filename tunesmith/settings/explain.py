@@ -1,0 +1,284 @@
+"""Help for a setting, a group of settings or a family of plug-ins, from the classes that define them."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import types
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from tunesmith import words
+from tunesmith.errors import Problem, SpecError
+from tunesmith.settings.family import METHODS, METRICS, OBJECTIVES, OPTIMIZERS, READERS, SCHEDULES, TRACKERS, Family
+from tunesmith.settings.peer_names import name_here
+from tunesmith.settings.problems import group_of
+from tunesmith.settings.run import Run
+from tunesmith.settings.spec import Spec, closest
+from tunesmith.words import say
+
+FAMILIES: dict[str, Family] = {
+    "objective": OBJECTIVES,
+    "method": METHODS,
+    "train.optimizer": OPTIMIZERS,
+    "train.schedule": SCHEDULES,
+    "track": TRACKERS,
+    "reader": READERS,
+    "metric": METRICS,
+}
+"""Families by the path of their setting; readers and metrics are named in several settings and listed by their own name."""
+ALIASES = {
+    "optimizers": "train.optimizer",
+    "schedules": "train.schedule",
+    "tracker": "track",
+    "metrics": "metric",
+    "readers": "reader",
+    "methods": "method",
+    "objectives": "objective",
+    "trackers": "track",
+    "optimizer": "train.optimizer",
+    "schedule": "train.schedule",
+    "data.reader": "reader",
+    "prove.metrics": "metric",
+}
+_BOUNDS = {Gt: "gt", Ge: "ge", Lt: "lt", Le: "le"}
+
+
+def explain(path: str = "") -> list[str]:
+    """The help for ``path``; SpecError with a suggestion where there is no such setting."""
+    path = path.replace("=", ".")  # as it is written when it is set
+    listed = ALIASES.get(path, path)
+    if not path:
+        return [say("explain.start"), "", *_group(Run, "")]
+    if listed in FAMILIES:
+        setting = _setting(path) if path in FAMILIES and path not in ("reader", "metric") else []
+        return [*setting, *([""] if setting else []), *_family(listed)]
+    for place, family in FAMILIES.items():
+        if listed.startswith(f"{place}."):
+            rest = listed.removeprefix(f"{place}.")
+            return _pages(_owners(place, family, rest)) or _plug_in(place, family, rest)
+    return _pages([] if path in Run.model_fields else _meant(path)) or _setting(path)
+
+
+def _pages(paths: list[str]) -> list[str]:
+    return "\n\n".join("\n".join(explain(path)) for path in paths).split("\n") if paths else []
+
+
+def _owners(place: str, family: Family, field: str) -> list[str]:
+    """``objective.threshold`` is a setting of some plug-ins: its paths, presets' left out, where no default has it."""
+    if field in family.names() or _default_config(place, field):
+        return []
+    paths = [f"{place}.{name}.{field}" for name in family.names() if field in family.get(name).Config.model_fields]
+    return [path for path in paths if _home(path) == path]
+
+
+def _meant(name: str) -> list[str]:
+    """The plug-ins of this name, or else the settings whose path ends so."""
+    plug_ins = [f"{place}.{name}" for place, family in FAMILIES.items() if name in family.names()]
+    default = [f"{place}.{name}" for place in FAMILIES if _default_config(place, name)]
+    return plug_ins or [path for path in every_setting() if path.endswith(f".{name}")] or default
+
+
+def every_setting() -> Iterator[str]:
+    """Every dotted path of a run, groups included, without the plug-ins' own settings."""
+    yield from _paths(Run, "")
+
+
+def plug_in_settings() -> Iterator[str]:
+    """``method.lora`` and ``method.lora.rank``: every plug-in of the package and each of its settings."""
+    for place, family in FAMILIES.items():
+        for name in family.names():
+            yield f"{place}.{name}"
+            fields = [field for field in family.get(name).Config.model_fields if field != "name"]
+            yield from (f"{place}.{name}.{field}" for field in fields if _home(f"{place}.{name}.{field}").split(".")[-2] == name)
+
+
+def _paths(group: type[BaseModel], path: str) -> Iterator[str]:
+    for name, field in group.model_fields.items():
+        here = f"{path}.{name}" if path else name
+        yield here
+        inner = group_of(field.annotation)
+        if inner is not None:
+            yield from _paths(inner, here)
+
+
+def first_sentence(path: str, run: Run) -> str:
+    """The help of a setting of ``run`` in one sentence."""
+    group: Any = run
+    key = described = ""
+    for part in path.split("."):
+        if part == "name":
+            return ""  # a plug-in's name says what it is
+        key = f"{key}.{group.name}.{part}" if key in FAMILIES else f"{key}.{part}".lstrip(".")
+        described = type(group).model_fields[part].description or ""
+        group = vars(group)[part]
+    return re.split(r"(?<=\w[.])\s|。", help_text(key, described).split("\n")[0])[0].rstrip(".。")
+
+
+def help_text(key: str, described: str) -> str:
+    """The help at ``key`` in the language in use, a paragraph a line; a plug-in from outside has only its own."""
+    text = words.texts(words.language(), "help").get(_home(key)) if words.language() != "en" else None
+    paragraphs = inspect.cleandoc(described).replace("``", "").split("\n\n")
+    return text or "\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+def _home(key: str) -> str:
+    """Where the help of a method's setting stands: that of a preset's with the method that it is a preset of."""
+    family, _, rest = key.partition(".")
+    name, dot, setting = rest.rpartition(".")
+    of = METHODS.get(name).of if family == "method" and dot and name in METHODS.names() else ""
+    return f"method.{of}.{setting}" if of else key
+
+
+def _setting(path: str) -> list[str]:
+    group: type[BaseModel] = Run
+    field: FieldInfo | None = None
+    done: list[str] = []
+    for part in path.split("."):
+        if part not in group.model_fields:
+            where = ".".join([*done, part])
+            known = list(group.model_fields)
+            told = closest(part, known) or say("spec.known_here", known=", ".join(known))
+            raise SpecError(Problem(where, name_here(where) or say("spec.extra", told=told)))
+        done.append(part)
+        field = group.model_fields[part]
+        group = group_of(field.annotation) or Spec
+    assert field is not None, "a path has at least one part"
+    lines = [path, f"  {help_text(path, field.description or group.__doc__ or '')}"]
+    if group is not Spec and group.model_fields:
+        return [*lines, "", *_group(group, path)]
+    facts = [*_facts(field, family=path in FAMILIES), *_more(path)]
+    return [*lines, *(f"  {line}" for line in facts)]
+
+
+def _more(path: str) -> list[str]:
+    """What a value may be, or is when it is left open, where that is told by plug-ins."""
+    if path == "train.keep.best_by":
+        return [say("explain.one_of", values=", ".join(["loss", *METRICS.names()]))]
+    if path != "train.learning_rate":
+        return []
+    methods = [(name, METHODS.get(name)) for name in METHODS.names()]
+    factors = [(name, OPTIMIZERS.get(name).rate_factor) for name in OPTIMIZERS.names()]
+    rates = [
+        say("explain.rate_of_method", name=name, rate=f"{one.learning_rate:g}", source=one.source or "-") for name, one in methods
+    ]
+    return [*rates, *(say("explain.rate_factor", name=name, factor=f"{factor:g}") for name, factor in factors if factor != 1)]
+
+
+def _facts(field: FieldInfo, family: bool = False) -> list[str]:
+    kinds = say("explain.plug_in") if family else _kind(field.annotation, list(field.metadata))
+    lines = [say("explain.type", type=kinds)]
+    if field.is_required():
+        return [*lines, say("explain.required")]
+    default = field.get_default(call_default_factory=True)
+    shown = ", ".join(map(str, default)) if isinstance(default, tuple) else default
+    return [*lines, say("explain.default", value="-" if shown in (None, "") else shown)]
+
+
+def _kind(annotation: Any, metadata: list[Any]) -> str:
+    """A type in words: the choices of a Literal, the bounds of a number, the parts of a union."""
+    marks = ((mark, _BOUNDS[type(mark)]) for mark in metadata if type(mark) in _BOUNDS)
+    bounds = [say(f"explain.{name}", value=f"{dataclasses.asdict(mark)[name]:,}") for mark, name in marks]
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _kind(inner[0], [*inner[1:], *metadata])
+    if origin is Literal:
+        return say("explain.one_of", values=", ".join(str(value) for value in inner))
+    if origin in (Union, types.UnionType):
+        return say("explain.or").join(_kind(part, []) for part in inner if part is not type(None)) + "".join(bounds)
+    if origin in (list, tuple):
+        return say("explain.list_of", type=_kind(inner[0], []))
+    if isinstance(annotation, type) and annotation.__name__ in ("int", "float", "str", "bool"):
+        return say(f"explain.{annotation.__name__}") + "".join(bounds)
+    return say("explain.mapping")
+
+
+def _group(group: type[BaseModel], path: str) -> list[str]:
+    rows = []
+    for name, field in group.model_fields.items():
+        here = f"{path}.{name}" if path else name
+        described = field.description or (group_of(field.annotation) or Spec).__doc__ or ""
+        rows.append((here, help_text(here, described).split("\n")[0]))
+    width = max(len(row[0]) for row in rows)
+    return [f"  {here:<{width}}  {text}" for here, text in rows]
+
+
+def _family(place: str) -> list[str]:
+    family = FAMILIES[place]
+    rows = []
+    for name in family.names():
+        cls = family.get(name)
+        text = help_text(f"{place}.{name}", cls.__doc__ or "").split("\n")[0]
+        fact = _in_short(place, cls)
+        rows.append((name, say("explain.beside", text=text, fact=fact) if fact else text))
+    width = max((len(row[0]) for row in rows), default=0)
+    return [say("explain.family", kind=family.called), *(f"  {name:<{width}}  {text}" for name, text in rows)]
+
+
+def _in_short(place: str, cls: Any) -> str:
+    """What a list says of a plug-in beside its help."""
+    if place == "method":
+        return say("explain.short_rate", rate=f"{cls.learning_rate:g}")
+    if place == "metric":
+        return say("explain.higher" if cls.higher else "explain.lower")
+    return say("explain.short_columns", names=", ".join(cls.fields)) if place == "reader" else ""
+
+
+def _own_facts(place: str, cls: Any) -> list[str]:
+    """What a page says of a plug-in beside its help and its settings."""
+    if place == "method":
+        low, high = cls.search
+        source = say("explain.source", source=cls.source) if cls.source else ""
+        return [
+            say("explain.rate", rate=f"{cls.learning_rate:g}") + source,
+            say("explain.search", low=f"{low:g}", high=f"{high:g}"),
+        ]
+    if place == "metric":
+        return [say("explain.higher" if cls.higher else "explain.lower")]
+    if place != "reader":
+        return []
+    width = max(map(len, cls.fields))
+    # What a column means is said in the code, in English; the Chinese help names them in its sentence.
+    told = [f"  {name:<{width}}  {text if words.language() == 'en' else ''}".rstrip() for name, text in cls.fields.items()]
+    return [say("explain.columns"), *told]
+
+
+def _plug_in(place: str, family: Family, rest: str) -> list[str]:
+    name, _, key = rest.partition(".")
+    config = None if name in family.names() else _default_config(place, name)
+    if config is not None:  # ``method.rank``: a setting of the default plug-in
+        name, key = config, rest
+    cls = family.get(name)
+    fields = {field: info for field, info in cls.Config.model_fields.items() if field != "name"}
+    here = f"{place}.{name}"
+    if key:
+        if key not in fields:
+            told = closest(key, list(fields)) or say("spec.known_here", known=", ".join(fields))
+            raise SpecError(Problem(f"{here}.{key}", say("spec.extra", told=told)))
+        text = help_text(f"{here}.{key}", fields[key].description or "")
+        return [f"{here}.{key}", f"  {text}", *(f"  {line}" for line in _facts(fields[key]))]
+    lines = [here, *(f"  {line}" for line in [*help_text(here, cls.__doc__ or "").split("\n"), *_own_facts(place, cls)])]
+    width = max((len(field) for field in fields), default=0)
+    rows = []
+    for field, info in fields.items():
+        text = help_text(f"{here}.{field}", info.description or "")
+        rows.append(f"  {field:<{width}}  {say('explain.beside', text=text, fact=f'[{_facts(info)[-1]}]')}")
+    return [*lines, "", *rows] if rows else lines
+
+
+def _default_config(place: str, field: str) -> str | None:
+    """The default plug-in at ``place``, if it has a setting of this name."""
+    info: FieldInfo | None = None
+    group: type[BaseModel] = Run
+    for part in place.split("."):
+        info = group.model_fields.get(part)
+        group = (group_of(info.annotation) if info else None) or Spec
+    name = info.default if info is not None else None
+    if not isinstance(name, str):
+        return None
+    return name if field in FAMILIES[place].get(name).Config.model_fields else None

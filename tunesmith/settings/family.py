@@ -1,0 +1,162 @@
+"""Family, a folder of plug-ins: the file's name is the plug-in's name; a file is imported only when named."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BeforeValidator, ValidationError, create_model
+from pydantic_core import PydanticCustomError
+
+from tunesmith.errors import FAULTS, SpecError
+from tunesmith.settings.peer_names import METHODS_HERE
+from tunesmith.settings.spec import Spec, closest
+from tunesmith.words import say
+
+
+class Family:
+    """A folder of plug-ins of one kind, for instance ``Family("method", "tunesmith.methods")``."""
+
+    def __init__(self, kind: str, package: str) -> None:
+        self.kind = kind
+        self.package = package
+        self._classes: dict[str, type] = {}
+        self._file: Path | None = None
+        """The file outside the package that is being run, after which its class is named."""
+
+    def register(self, cls: type) -> type:
+        """Class decorator: names the class after its file and gives its ``Config`` that name."""
+        name = str(self._file) if self._file else cls.__module__.rpartition(".")[2]
+        cls.name = name  # type: ignore[attr-defined]
+        config = cls.__dict__.get("Config", Spec)
+        # The name is a field, so that a resolved run.yaml can be read back as it was written.
+        cls.Config = create_model(  # type: ignore[attr-defined]
+            f"{cls.__name__}Config",
+            __base__=config,
+            __module__=cls.__module__,
+            name=(Literal[name], name),  # type: ignore[arg-type]
+        )
+        cls.Config.__doc__ = config.__doc__  # type: ignore[attr-defined]
+        self._classes[name] = cls
+        return cls
+
+    def names(self) -> list[str]:
+        """The plug-ins there are, by file name, without importing them; those of other packages included."""
+        spec = importlib.util.find_spec(self.package)
+        assert spec is not None and spec.submodule_search_locations, f"no package {self.package}"
+        found = {
+            path.stem
+            for folder in spec.submodule_search_locations
+            for path in Path(folder).glob("*.py")
+            if not path.stem.startswith("_")
+        }
+        return sorted(found | {entry.name for entry in self._outside()} | set(self._classes))
+
+    def _outside(self) -> Iterator[Any]:
+        return iter(entry_points(group=f"tunesmith.{self.kind}s"))
+
+    def get(self, name: str) -> Any:
+        """The class registered under ``name``, or in the file ``./name.py``; SpecError with a suggestion if there is none."""
+        if name.endswith(".py"):
+            return self._from_file(Path(name).resolve())
+        if name not in self._classes:
+            known = self.names()
+            if name not in known:
+                told = self._as_setting(name.lower()) or closest(name, known) or ";"
+                raise SpecError(say("spec.unknown_name", kind=self.called, name=repr(name), told=told, known=", ".join(known)))
+            outside = {entry.name: entry for entry in self._outside()}
+            if name in outside:
+                self._classes[name] = outside[name].load()
+            else:
+                importlib.import_module(f"{self.package}.{name}")
+        assert name in self._classes, f"{self.package}.{name} registers no {self.kind} of its own name"
+        return self._classes[name]
+
+    def _as_setting(self, name: str) -> str:
+        """A did-you-mean for the value of a setting, as rslora is of lora's variant, and for what peers call a plug-in."""
+        found = [METHODS_HERE[name]] if self.kind == "method" and name in METHODS_HERE else []
+        for plug_in in self.names():
+            cls = self.get(plug_in)
+            fields = [] if getattr(cls, "of", "") else list(cls.Config.model_fields.items())
+            of_it = [key for key, info in fields if get_origin(info.annotation) is Literal and name in get_args(info.annotation)]
+            found += [f"{self.kind}={plug_in} {self.kind}.{key}={name}" for key in of_it]
+        return say("spec.did_you_mean", name=say("spec.or_mean").join(found)) if found else ""
+
+    @property
+    def called(self) -> str:
+        """What this kind of plug-in is called in the language in use."""
+        return say(f"spec.kind_{self.kind}")
+
+    def _from_file(self, path: Path) -> Any:
+        # Named by its whole path: ``./sft.py`` is not the sft of the package, and run.yaml finds it again from anywhere.
+        name = str(path)
+        if name in self._classes:
+            return self._classes[name]
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        if spec is None or spec.loader is None or not path.is_file():
+            raise SpecError(say("spec.no_plugin_file", kind=self.called, name=repr(name)))
+        self._file = path
+        try:
+            spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        except FAULTS as error:
+            raise SpecError(say("spec.broken_plugin_file", kind=self.called, name=repr(name), error=repr(error))) from None
+        finally:
+            self._file = None
+        if name not in self._classes:
+            decorator = f"@{self.kind.upper()}S.register"
+            raise SpecError(say("spec.empty_plugin_file", kind=self.called, name=repr(name), decorator=decorator))
+        return self._classes[name]
+
+    def config(self, value: Any, default: str | None = None) -> Any:
+        """A validated ``Config`` from a name, a mapping with ``name``, or a Config; a mapping without one means ``default``."""
+        if isinstance(value, Spec):
+            return value
+        if isinstance(value, str):
+            value = {"name": value}
+        if isinstance(value, Mapping) and default is not None:
+            value = {"name": default, **value}
+        if not isinstance(value, Mapping) or "name" not in value:
+            raise PydanticCustomError("choice", "{text}", {"text": say("spec.not_a_choice", kind=self.called, value=repr(value))})
+        settings = dict(value)
+        try:
+            cls = self.get(str(settings["name"]))
+        except SpecError as error:
+            raise PydanticCustomError("choice", "{text}", {"text": str(error)}) from None
+        try:
+            return cls.Config.model_validate(settings | {"name": cls.name})
+        except ValidationError as error:
+            # pydantic would flatten the inner error to one line; it is unfolded again in ``problems_of``.
+            raise PydanticCustomError("nested", "{text}", {"text": str(error), "nested": error, "spec": cls.Config}) from None
+
+    def make(self, config: Any) -> Any:
+        """The plug-in that a validated Config describes."""
+        return self._classes[config.name](config)
+
+
+def choice(family: Family, default: str | None = None) -> Any:
+    """Field type for a plug-in of ``family``: a name, or a mapping with its settings, of ``default`` where it gives no name."""
+    return Annotated[Any, BeforeValidator(lambda value: family.config(value, default))]
+
+
+METHODS = Family("method", "tunesmith.methods")
+
+
+OBJECTIVES = Family("objective", "tunesmith.objectives")
+
+
+READERS = Family("reader", "tunesmith.data.readers")
+
+
+METRICS = Family("metric", "tunesmith.metrics")
+
+
+OPTIMIZERS = Family("optimizer", "tunesmith.training.optimizers")
+
+
+SCHEDULES = Family("schedule", "tunesmith.training.schedules")
+
+
+TRACKERS = Family("tracker", "tunesmith.training.trackers")

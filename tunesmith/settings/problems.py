@@ -1,0 +1,91 @@
+"""Turns pydantic's errors into problems, each at its dotted key path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from tunesmith.errors import Problem
+from tunesmith.settings.spec import Spec, closest
+from tunesmith.words import say
+
+
+def problems_of(
+    error: ValidationError, spec: type[Spec], prefix: tuple[str, ...] = (), hint: Callable[[str], str | None] | None = None
+) -> list[Problem]:
+    """Every problem of validating ``spec``, plug-ins' own settings unfolded, each at its dotted key path.
+
+    ``hint`` gets the path of an unknown key and may say what it is called here.
+    """
+    found: dict[str, list[str]] = {}
+    seen: dict[str, str] = {}
+    for item in error.errors(include_url=False):
+        path = prefix + _path(spec, item["loc"])
+        where = ".".join(path)
+        if item["type"] == "nested":
+            context = item.get("ctx", {})
+            for problem in problems_of(context["nested"], context["spec"], path, hint):
+                found.setdefault(problem.where, []).append(problem.text)
+        elif item["type"] == "extra_forbidden":
+            told = hint(where) if hint else None
+            found.setdefault(where, []).append(told or say("spec.extra", told=_near(spec, item["loc"])))
+        else:
+            found.setdefault(where, []).append(_text(item, ".".join(part for part in path if not part.isdigit())))
+            if item["type"] not in ("missing", "choice"):
+                seen[where] = say("spec.got", value=repr(item["input"]))
+    # The branches of a union each complain at the same path. A complaint further in is the one that was meant;
+    # otherwise one of each kind is given.
+    meant = {where for where in found if not any(other.startswith(f"{where}.") for other in found)}
+    return [
+        Problem(where, say("spec.or").join(dict.fromkeys(texts)) + seen.get(where, ""))
+        for where, texts in found.items()
+        if where in meant
+    ]
+
+
+def _text(item: Any, setting: str) -> str:
+    """What is wrong with one value, in the language in use."""
+    context = {name: value for name, value in item.get("ctx", {}).items() if name != "error"}
+    try:
+        return item["msg"] if item["type"] == "choice" else say(f"spec.{item['type']}", setting=setting, **context)
+    except KeyError:  # pydantic has a hundred kinds of error; those that are not in the words keep its English
+        return item["msg"].removeprefix("Value error, ")
+
+
+def group_of(annotation: Any) -> type[Spec] | None:
+    """The Spec that a field's annotation holds, whether optional, in a list or annotated; None for a plain value."""
+    if isinstance(annotation, type) and issubclass(annotation, Spec):
+        return annotation
+    return next((group for part in get_args(annotation) if (group := group_of(part))), None)
+
+
+def _path(spec: type[Spec], loc: Sequence[int | str]) -> tuple[str, ...]:
+    """The key path of an error; what pydantic adds to it for the branches of a union is left out."""
+    group: type[Spec] | None = spec
+    path: list[str] = []
+    for index, part in enumerate(loc):
+        field = group.model_fields.get(str(part)) if group else None
+        if field is not None:
+            path.append(str(part))
+            inner = group_of(field.annotation)
+            # A list of groups keeps its group for the index that follows.
+            group = inner
+        elif isinstance(part, int) or (index == len(loc) - 1 and group is not None and not _is_branch(part)):
+            path.append(str(part))
+    return tuple(path)
+
+
+def _is_branch(part: int | str) -> bool:
+    return str(part) in {"str", "int", "float", "bool", "list", "tuple", "dict"} or not str(part).replace("_", "").isalnum()
+
+
+def _near(spec: type[Spec], loc: tuple[int | str, ...]) -> str:
+    """A did-you-mean for the last part of ``loc``, else the keys that its group has."""
+    group: type[Spec] = spec
+    for part in loc[:-1]:
+        field = group.model_fields.get(str(part))
+        group = (group_of(field.annotation) if field is not None else None) or group
+    known = [name for name in group.model_fields if name != "name"]
+    return closest(str(loc[-1]), known) or (say("spec.known_here", known=", ".join(known)) if known else say("spec.no_settings"))

@@ -1,0 +1,235 @@
+"""Run, what was asked, and Resolved, what is used and why: the only configuration there is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BeforeValidator, ValidationError
+
+from tunesmith.errors import SpecError
+from tunesmith.settings.family import METHODS, OBJECTIVES, OPTIMIZERS, SCHEDULES, TRACKERS, choice
+from tunesmith.settings.overrides import with_overrides
+from tunesmith.settings.peer_names import name_here
+from tunesmith.settings.problems import problems_of
+from tunesmith.settings.spec import Spec
+from tunesmith.settings.teacher import Teacher
+from tunesmith.settings.tournament import SEVERAL, Tournament
+from tunesmith.settings.yaml_file import read_settings
+
+
+def _short(key: str) -> BeforeValidator:
+    """A plain string stands for a mapping with this one key."""
+    return BeforeValidator(lambda value: {key: value} if isinstance(value, str | list | Path) else value)
+
+
+_ONE_OR_MORE = BeforeValidator(lambda value: (value,) if isinstance(value, str | Mapping) else value)
+
+
+class Model(Spec):
+    """The pretrained model."""
+
+    path: str
+    """Hub id, ``ms:`` id of ModelScope, folder, .gguf file, a finished run's folder, ``package:minilm``, or ``starter``;
+    for ``tunesmith generate`` also an endpoint's address, ``http://localhost:8000/v1``."""
+    revision: str | None = None
+    """Branch, tag or commit on the hub."""
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Type of the base's weights, with ``quantize`` of those that are not quantised; auto follows ``train.machine.precision``."""
+    quantize: Literal["nf4", "int8"] | None = None
+    """Rounds the linear layers' weights to 4 bits (nf4) or 8 (int8) as they load; an adapter is trained beside them."""
+    add_tokens: Annotated[tuple[str, ...], _ONE_OR_MORE] = ()
+    """Texts that become one token each (<think>); their rows of embeddings and head are trained and saved with the adapter."""
+    trust_remote_code: bool = False
+    """Whether Python code that comes with the model may run."""
+
+
+class Source(Spec):
+    """One file among several."""
+
+    path: str
+    """File, folder, or hub id; ``file#2000`` takes 2000 rows, ``id:subset`` a subset."""
+    columns: dict[str, str] | None = None
+    """Our names to the file's: ``{question: Question, reasoning: Complex_CoT, answer: Response}``."""
+    reader: str | None = None
+    """The reader by name, where detection should not decide."""
+    weight: Annotated[float, Gt(0)] = 1.0
+    """How often each of its training rows is seen per epoch; 0.5 takes half of them, 2 takes each twice."""
+
+
+class Data(Spec):
+    """The rows, how they are read, rendered, split and cut."""
+
+    path: str | list[Annotated[Source, _short("path")]]
+    """A file, a folder, a hub id, or a list of sources."""
+    columns: dict[str, str] | None = None
+    """Our names to the file's: ``{question: Question, reasoning: Complex_CoT, answer: Response}``."""
+    reader: str | None = None
+    """The reader by name, where detection should not decide."""
+    template: str | None = None
+    """Your own format over columns instead of the tokenizer's chat template; from the answer's place on it is trained."""
+    system: str | None = None
+    """A system prompt for rows that have none."""
+    reasoning: Literal["think", "plain", "drop"] = "think"
+    """How a reasoning column is rendered: in the model's own think form, as plain text before the answer, or not at all."""
+    train_on: Literal["answers", "last", "everything"] = "answers"
+    """Which turns are trained: all assistant turns, the last one, or every token."""
+    limit: Annotated[int, Gt(0)] | None = None
+    """Take this many rows, evenly over the file (rows)."""
+    held_out: Annotated[float, Ge(0)] | str = 0.1
+    """What is kept from training: a share below 1, a number of rows from 1 on, or a file of its own."""
+    split_by: str | None = None
+    """A column whose equal values stay on one side of the split (patient, document, customer)."""
+    max_length: Annotated[int, Gt(1)] | None = None
+    """Longest sequence (tokens); the model's own limit, at most 2048, when not given."""
+    too_long: Literal["stop", "drop", "truncate", "split"] | None = None
+    """What happens to longer rows; by default they are dropped up to 1 % of the rows, and above that the run stops."""
+
+
+class Machine(Spec):
+    """What the run uses of the machine."""
+
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Compute type; auto asks the machine and says why."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where it runs; a device asked for and absent is an error."""
+    checkpointing: Literal["auto"] | bool = "auto"
+    """Gradient checkpointing; auto turns it on only when the memory estimate asks for it."""
+    memory: Annotated[float, Gt(0)] | None = None
+    """Memory that may be used (GiB); what is free when not given."""
+    threads: Annotated[int, Gt(0)] | None = None
+    """CPU threads; the physical cores when not given."""
+
+
+class Keep(Spec):
+    """What is measured and saved on the way."""
+
+    evaluate: Annotated[float, Ge(0)] = 0.1
+    """Held-out evaluation every this share of the run (below 1) or every this many steps; 0 never."""
+    save: Annotated[float, Ge(0)] = 0.1
+    """Checkpoint every this share of the run (below 1) or every this many steps; 0 only at the end."""
+    keep: Annotated[int, Gt(0)] = 2
+    """How many checkpoints stay on disk; the best is kept apart."""
+    best_by: str = "loss"
+    """Metric on the watched rows that decides which checkpoint is best: loss, or any metric of ``tunesmith explain metrics``;
+    accuracy and macro_f1 where the answers come from a small set."""
+    patience: Annotated[int, Ge(0)] = 0
+    """Stop after this many evaluations without a better one; 0 never."""
+    final: Literal["last", "best"] | None = None
+    """Which weights the run leaves in ``model/`` and every verb then uses: the last, or the best by best_by; the best when not
+    given, where best_by or patience is."""
+
+
+class Train(Spec):
+    """The optimisation."""
+
+    epochs: Annotated[float, Gt(0)] = 3
+    """Passes over the training rows."""
+    steps: Annotated[int, Gt(0)] | None = None
+    """Optimizer steps; overrides epochs."""
+    batch: Annotated[int, Gt(0)] | None = None
+    """Rows per optimizer step, however they are cut into micro-batches; 16 when not given, less for small sets."""
+    micro_tokens: Annotated[int, Gt(0)] | None = None
+    """Token budget of one micro-batch; chosen by the machine when not given. It never changes the result."""
+    learning_rate: Annotated[float, Gt(0)] | None = None
+    """Peak learning rate; the method's own default, times the optimizer's factor, when not given."""
+    weight_decay: Annotated[float, Ge(0)] = 0.0
+    """Decoupled weight decay, on matrices only."""
+    optimizer: choice(OPTIMIZERS, "adamw") = "adamw"  # type: ignore[valid-type]
+    """adamw, adafactor, sgd, muon, adamw_8bit or paged_adamw_8bit."""
+    schedule: choice(SCHEDULES, "cosine") = "cosine"  # type: ignore[valid-type]
+    """Shape of the learning rate over the run."""
+    warmup: Annotated[float, Ge(0)] = 0.03
+    """Linear warm-up: a share of the run below 1, steps from 1 on."""
+    cycles: Annotated[int, Gt(0)] = 1
+    """Number of cosines of cosine_with_restarts."""
+    clip: Annotated[float, Ge(0)] = 1.0
+    """Largest norm of the whole gradient; 0 does not clip."""
+    seed: Annotated[int, Ge(0), Lt(2**32)] = 0
+    """Seed of the adapter's start, the order of the data and the dropout."""
+    machine: Machine = Machine()
+    keep: Keep = Keep()
+
+    model_config = Spec.model_config | {"validate_default": True}
+
+
+class Generate(Spec):
+    """How answers are written; stored with the model and used by every verb."""
+
+    max_new_tokens: Annotated[int, Gt(0)] = 256
+    """Longest answer (tokens)."""
+    temperature: Annotated[float, Ge(0)] = 0.0
+    """0 takes the likeliest token each time (greedy)."""
+    top_p: Annotated[float, Gt(0), Le(1)] = 1.0
+    """Sample from the likeliest tokens that together have this probability."""
+    no_repeat_ngram: Annotated[int, Ge(0)] = 0
+    """No sequence of this many tokens occurs twice in prompt and answer together; 0 allows it."""
+    repetition_penalty: Annotated[float, Gt(0)] = 1.0
+    """Divides the scores of tokens that occurred; 1 leaves them."""
+    stop: Annotated[tuple[str, ...], _ONE_OR_MORE] = ()
+    """Texts that end an answer, beside the model's own stop token."""
+    samples: Annotated[int, Gt(0)] = 1
+    """Answers per prompt."""
+
+
+class Prove(Spec):
+    """How the result is proved."""
+
+    items: Annotated[int, Gt(0)] = 500
+    """At most this many held-out rows are scored."""
+    shots: Annotated[int, Ge(0)] = 6
+    """Training rows shown in the prompt of the few-shot base; 0 leaves that rival out."""
+    prompt: str | None = None
+    """A file with a hard prompt, under which the base is scored too, without and with the examples; ``{question}`` and other
+    columns of the rows may stand in it. For classes of a masked model a cloze: ``{text} It was [MASK].``, and above a line
+    ``---`` the words of each label (``label: word``)."""
+    metrics: Annotated[tuple[str, ...], _ONE_OR_MORE] = ()
+    """Metrics by name; chosen from the answers when not given."""
+    primary: str | None = None
+    """The metric that decides the verdict; the first of ``metrics`` when not given."""
+    require: Literal["improved", "not worse"] | None = None
+    """Exit with code 1 unless the verdict is this."""
+
+
+class Run(Spec):
+    """One run: model, data and out are required, the rest has reasoned defaults."""
+
+    model: Annotated[Model, _short("path")]
+    data: Annotated[Data, _short("path")]
+    out: str
+    """The run's folder."""
+    objective: choice(OBJECTIVES, "sft") = "sft"  # type: ignore[valid-type]
+    """What is learned: sft, pretrain, classify, embed, reward, preferences (dpo, kto, orpo, simpo, cpo), a teacher (distill)."""
+    method: Annotated[choice(METHODS, "lora"), SEVERAL] = "lora"  # type: ignore[valid-type]
+    """Which weights are trained: lora, full, and what ``tunesmith explain method`` lists; a list uses several together."""
+    train: Train = Train()
+    generate: Generate = Generate()
+    prove: Prove = Prove()
+    track: Annotated[tuple[choice(TRACKERS), ...], _ONE_OR_MORE] = ()  # type: ignore[valid-type]
+    """Trackers by name: tensorboard, wandb, swanlab, mlflow."""
+    questions: str | tuple[str, ...] = ()
+    """Own questions, in a file (one a line) or a list; answered before step 1, at each evaluation and at the end."""
+    lang: Literal["auto", "en", "zh"] = "auto"
+    """Language of what a person reads; auto follows the locale."""
+    tournament: Tournament | None = None
+    """How methods are compared, for ``tunesmith tournament``."""
+    teacher: Teacher | None = None
+    """How ``tunesmith generate`` asks, and what it keeps."""
+
+    model_config = Spec.model_config | {"validate_default": True}
+
+
+def validate(settings: Mapping[str, Any]) -> Run:
+    """A Run from plain settings; SpecError that lists every problem at its key path."""
+    try:
+        return Run.model_validate(settings)
+    except ValidationError as error:
+        raise SpecError(problems_of(error, Run, hint=name_here)) from None
+
+
+def read_run(path: str | Path | None, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Run:
+    """A Run from a YAML file and overrides; either may be missing."""
+    settings = read_settings(path) if path is not None else {}
+    return validate(with_overrides(settings, overrides))

@@ -1,0 +1,31 @@
+"""What is asked of a teacher that writes answers: how an endpoint is spoken to, and which answers are kept."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from annotated_types import Gt
+
+from tunesmith.settings.spec import Spec
+
+
+class Teacher(Spec):
+    """How a teacher is asked, and what it writes is kept; read by ``tunesmith generate`` alone."""
+
+    name: str | None = None
+    """The model's name at an endpoint; not needed where it serves a single one."""
+    key_env: str = "OPENAI_API_KEY"
+    """The environment variable that holds an endpoint's key; without it none is sent."""
+    requests: Annotated[int, Gt(0)] = 4
+    """Requests to an endpoint at a time."""
+    attempts: Annotated[int, Gt(0)] = 6
+    """How often a row is asked of an endpoint that is busy, fails, or breaks off its answer, with growing pauses between."""
+    timeout: Annotated[float, Gt(0)] = 120.0
+    """An endpoint that sends nothing for so long is asked again (seconds)."""
+    cut: Literal["drop", "keep"] = "drop"
+    """What becomes of answers that ``generate.max_new_tokens`` cut off: they are left out, or kept as they are."""
+
+
+def is_endpoint(path: str) -> bool:
+    """Whether a model is asked over HTTP."""
+    return path.startswith(("http://", "https://"))

@@ -1,0 +1,57 @@
+"""Reads YAML as people mean it, and names file and line where it does not parse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tunesmith.errors import Problem, SpecError
+from tunesmith.words import say
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 as people mean it: ``1e-4`` is a number, and a key given twice is an error."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys: set[Any] = set()
+        for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                continue  # super() refuses it with its place
+            key = self.construct_object(key_node, deep=True)
+            if key in keys:
+                raise SpecError(Problem(f"{self.name}:{key_node.start_mark.line + 1}", say("spec.given_twice", key=repr(key))))
+            keys.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(text: str, where: str = "") -> Any:
+    """The value of a YAML text; SpecError with file and line when it does not parse."""
+    loader = _Loader(text)
+    loader.name = where
+    try:
+        return loader.get_single_data()
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise SpecError(Problem(f"{where}{line}", say("spec.not_yaml", problem=error.problem))) from None
+    except yaml.YAMLError as error:
+        raise SpecError(Problem(where, say("spec.not_yaml", problem=str(error)))) from None
+    finally:
+        loader.dispose()
+
+
+def read_settings(path: str | Path) -> dict[str, Any]:
+    """The mapping that a YAML file holds, not yet validated."""
+    file = Path(path)
+    if not file.is_file():
+        raise SpecError(Problem(str(path), say("spec.no_file")))
+    try:
+        settings = read_yaml(file.read_text(encoding="utf-8-sig"), where=str(path))
+    except UnicodeDecodeError:
+        raise SpecError(Problem(str(path), say("spec.not_utf8"))) from None
+    if settings is None:
+        settings = {}
+    if not isinstance(settings, dict):
+        raise SpecError(Problem(str(path), say("spec.not_a_mapping", kind=type(settings).__name__)))
+    return settings

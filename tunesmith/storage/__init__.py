@@ -1,0 +1,1 @@
+"""Files on the disk: run folders, the cache, hubs, packages, headers."""

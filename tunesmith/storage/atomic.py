@@ -1,0 +1,101 @@
+"""Writes files and folders whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from tunesmith.errors import Problem, SpecError
+from tunesmith.words import say
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes ``path`` so that a crash leaves the old file or the new one, never a part (fsync, then rename)."""
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.tmp-{uuid.uuid4().hex[:8]}")
+    try:
+        with open(draft, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def barred(path: Path) -> str | None:
+    """Why nothing can be written at ``path``; None where it can."""
+    place = path.absolute().parent
+    while not os.path.exists(place):  # which is False, and no error, below a file or a folder that may not be read
+        place = place.parent
+    if not place.is_dir():
+        return say("plan.out_is_file", out=place)
+    return None if os.access(place, os.W_OK | os.X_OK) else say("plan.out_unwritable", place=place)
+
+
+def file_to_write(path: Path | None) -> Path | None:
+    """``path`` with links followed, for ``write_whole``; SpecError where no file can be put there."""
+    if path is None:
+        return None
+    place = Path(os.path.realpath(path))
+    # A device or a pipe would be replaced by a file.
+    wrong = say("spec.no_plain_file") if place.exists() and not place.is_file() else barred(place)
+    if wrong:
+        raise SpecError(Problem(str(path), wrong))
+    return place
+
+
+def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
+    """Puts what ``write`` writes at ``folder``, fsynced; what was there before stays until the new one is whole."""
+    draft = folder.with_name(f".{folder.name}.tmp-{uuid.uuid4().hex[:8]}")
+    old = folder.with_name(f".{folder.name}.old-{uuid.uuid4().hex[:8]}")
+    try:
+        draft.mkdir(parents=True)
+        write(draft)
+        for path in sorted(draft.rglob("*")):
+            fsync(path)
+        fsync(draft)
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(draft, folder)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        if old.exists() and not folder.exists():
+            os.replace(old, folder)
+        raise
+    fsync(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def sweep(out: Path) -> None:
+    """Removes what a killed save left in the run's folder, and puts back a model that was being replaced."""
+    for old in out.glob(".*.old-*"):
+        target = out / old.name.removeprefix(".").partition(".old-")[0]
+        shutil.rmtree(old) if target.exists() else os.replace(old, target)
+    for draft in out.glob(".*.tmp-*"):
+        shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
+
+
+def fsync(path: Path) -> None:
+    """Brings a file, or a directory's names, to the disk; Windows keeps directories in order itself."""
+    if path.is_dir() and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY if path.is_dir() or os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file's content."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,180 @@
+"""A run is one folder; this names what lies in it, and writes files that are whole or absent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.settings.resolved import Resolved
+from tunesmith.settings.run import read_run
+from tunesmith.settings.spec import closest
+from tunesmith.storage.atomic import barred
+from tunesmith.words import say
+
+NEAR = 6
+"""Run folders that an error names."""
+
+
+def runs_near(path: Path) -> list[str]:
+    """The run folders inside ``path``, beside it, and in ``runs``: where people look for the one they mean."""
+    places = dict.fromkeys([path, path.parent, path.parent / "runs", Path("runs")])
+    found = [inner.parent for place in places if place.is_dir() for inner in sorted(place.glob("*/run.yaml"))]
+    return [str(one) for one in dict.fromkeys(found)]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Names of the files of one run; ``which`` of its two models is looked at."""
+
+    path: Path
+    which: Literal["model", "best"] = "model"
+
+    @property
+    def run_yaml(self) -> Path:
+        """Every value used, with its origin."""
+        return self.path / "run.yaml"
+
+    @property
+    def plan(self) -> Path:
+        """What was planned, as printed."""
+        return self.path / "plan.txt"
+
+    @property
+    def ledger(self) -> Path:
+        """Where every row went."""
+        return self.path / "ledger.json"
+
+    @property
+    def dropped(self) -> Path:
+        """The rows that were not used: one JSON object a line with file, row and reason."""
+        return self.path / "dropped.jsonl"
+
+    @property
+    def record(self) -> Path:
+        """One JSON object a step."""
+        return self.path / "record.jsonl"
+
+    @property
+    def reference(self) -> Path:
+        """The reference's log-probabilities of the run's rows, where its objective has one."""
+        return self.path / "reference.safetensors"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Resumable states."""
+        return self.path / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """The best model by ``train.keep.best_by``, apart from the last."""
+        return self.path / "best"
+
+    @property
+    def model(self) -> Path:
+        """The tuned model: an adapter in peft's format, or a Hugging Face folder."""
+        return self.path / self.which
+
+    @property
+    def proof(self) -> Path:
+        """The verdict and its tables."""
+        return self.path / "proof.json"
+
+    @property
+    def items(self) -> Path:
+        """Per-item predictions and scores, from which every number in the proof follows."""
+        return self.path / "items.jsonl"
+
+    @property
+    def questions(self) -> Path:
+        """Own questions and their answers over the run."""
+        return self.path / "questions.md"
+
+    @property
+    def loss_curve(self) -> Path:
+        """The training and held-out loss as a picture."""
+        return self.path / "loss_curve.png"
+
+    @property
+    def report(self) -> Path:
+        """The report, one self-contained page."""
+        return self.path / "report.html"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Holds the folder for this process alone, until it ends or dies; SpecError while another trains in it."""
+        from filelock import FileLock, Timeout
+
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise SpecError(Problem(str(self.path), say("spec.folder_busy"))) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a process trains in it now."""
+        if not (self.path / ".lock").is_file():
+            return False
+        try:
+            with self.held():
+                return False
+        except SpecError:
+            return True
+
+    def resolved(self) -> Resolved:
+        """The settings that this run used; SpecError when the folder holds no run."""
+        if not self.run_yaml.is_file():
+            raise SpecError(Problem(str(self.path), self._missing()))
+        return Resolved(read_run(self.run_yaml))
+
+    def _missing(self) -> str:
+        """Why this is no run, and the runs that are near it."""
+        key = "spec.not_a_run" if self.path.is_dir() else "spec.no_run"
+        near = runs_near(self.path)
+        if not near:
+            return say(key) + say("spec.no_runs_near")
+        told = closest(str(self.path), near)
+        return say(key) + told + say("spec.runs_near", known=", ".join(near[:NEAR]), more=", …" if len(near) > NEAR else "")
+
+    def taken(self) -> str | None:
+        """Why no new run can be begun here; None where one can."""
+        wrong = barred(self.path / "run.yaml")
+        if wrong:
+            return wrong
+        if self.busy:
+            return say("spec.folder_busy")
+        if (self.model / "tunesmith.json").is_file():
+            return say("plan.out_finished", out=self.path)
+        held = (self.run_yaml, self.record, self.checkpoints, self.model)
+        return say("plan.out_taken", out=self.path) if any(path.exists() for path in held) else None
+
+    def next_step(self) -> str:
+        """What to do with a finished run: prove it, where rows were kept for that."""
+        proof = (self.read(self.ledger) or {}).get("proof")
+        return say("cli.next_step" if proof else "cli.next_without_proof", folder=self.path)
+
+    def read(self, path: Path) -> Any:
+        """A JSON file of the run; None where it is not there, DataError where it is damaged."""
+        if not path.is_file():
+            return None
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise DataError(Problem(str(path), say("spec.damaged_json", error=error))) from None
+
+    def steps(self) -> list[dict[str, Any]]:
+        """The record's lines; a last line that a crash cut short is left out."""
+        if not self.record.is_file():
+            return []
+        lines = self.record.read_text(encoding="utf-8").split("\n")
+        return [json.loads(line) for line in lines[:-1] if line]

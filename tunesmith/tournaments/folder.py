@@ -1,0 +1,119 @@
+"""What lies in a tournament's folder; a piece of work is finished when its file is there, and is never done again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunesmith.storage.atomic import write_whole
+from tunesmith.storage.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Where the scores of one model lie: ``score.json`` and, by proof row, ``scores.jsonl``."""
+
+    path: Path
+
+    @property
+    def score(self) -> Path:
+        """The watched rows, the general rows, the speeds, the size."""
+        return self.path / "score.json"
+
+    @property
+    def items(self) -> Path:
+        """One line a proof row, in the form of a proof's items.jsonl."""
+        return self.path / "scores.jsonl"
+
+    @property
+    def trained(self) -> Path:
+        """What the training took; written when it is over."""
+        return self.path / "trained.json"
+
+    @property
+    def run(self) -> RunFolder:
+        """The same folder as a run."""
+        return RunFolder(self.path)
+
+
+@dataclass(frozen=True)
+class Corner:
+    """The folder of one entry."""
+
+    path: Path
+
+    @property
+    def plan(self) -> Path:
+        """Every value of its runs, but for learning rate, seed and steps."""
+        return self.path / "plan.yaml"
+
+    @property
+    def facts(self) -> Path:
+        """Its weights and steps, or why the plan refuses it."""
+        return self.path / "plan.json"
+
+    @property
+    def failed(self) -> Path:
+        """Why it could not be finished."""
+        return self.path / "failed.json"
+
+    def tried(self, rate: float, share: float) -> Path:
+        """The result of one training of the search; its record lies beside it."""
+        return self.path / "search" / f"{share:g}-at-{rate:g}.json"
+
+    def run(self, rate: float, seed: int) -> Scored:
+        """The run folder of a whole training."""
+        return Scored(self.path / f"rate-{rate:g}-seed-{seed}")
+
+
+@dataclass(frozen=True)
+class Board:
+    """The folder of a tournament."""
+
+    path: Path
+
+    @property
+    def settings(self) -> Path:
+        """What was asked."""
+        return self.path / "tournament.yaml"
+
+    @property
+    def ledger(self) -> Path:
+        """Where every row went, and the fingerprint of the data."""
+        return self.path / "ledger.json"
+
+    @property
+    def base(self) -> Scored:
+        """The base's own scores."""
+        return Scored(self.path / "base")
+
+    @property
+    def result(self) -> Path:
+        """Every number of the table, made of the files of the pieces."""
+        return self.path / "tournament.json"
+
+    @property
+    def table(self) -> Path:
+        """The table as Markdown."""
+        return self.path / "table.md"
+
+    @property
+    def report(self) -> Path:
+        """The table and two pictures, one page."""
+        return self.path / "report.html"
+
+    def corner(self, slug: str) -> Corner:
+        """The folder of the entry of that name."""
+        return Corner(self.path / slug)
+
+
+def put(path: Path, value: Any) -> None:
+    """Writes a JSON file, whole or not at all."""
+    write_whole(path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+
+
+def got(path: Path) -> Any:
+    """A JSON file's value; None where there is no file."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

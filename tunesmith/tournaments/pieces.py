@@ -1,0 +1,138 @@
+"""The pieces of a tournament, each ending with a file that says it is done: a training of the search, a whole one, scores."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from tunesmith.display.progress import PLAIN_EVERY, Shown
+from tunesmith.errors import TrainingError
+from tunesmith.machine.signals import StopSignal
+from tunesmith.models.saved import load_run
+from tunesmith.proving.judge import TUNED
+from tunesmith.tournaments.folder import Scored, put
+from tunesmith.tournaments.scoring import score, watched
+from tunesmith.tournaments.setup import Entry, Field
+from tunesmith.training.health import Falling, Spikes
+from tunesmith.training.keeping.record import Record
+from tunesmith.training.keeping.state import seed_everything
+from tunesmith.training.loop import Position, fit
+from tunesmith.training.ready import make_ready
+from tunesmith.training.start import train
+
+
+class Titled(Shown):
+    """The display of one piece: each phase under the piece's own title; what a single run would tell stays unsaid."""
+
+    def __init__(self, title: str, console: Console | None = None) -> None:
+        super().__init__(console)
+        self.title = title
+        self.last = time.monotonic()
+
+    def tell(self, text: str) -> None:
+        """Only the phases of a piece are shown."""
+        if text.startswith(self.title):
+            super().tell(text)
+
+    def __call__(self, phase: str, done: int, total: int, detail: str = "") -> None:
+        """Where the piece stands; without a terminal now and then, for most pieces are short."""
+        now = time.monotonic()
+        if self.console.is_terminal or now - self.last >= PLAIN_EVERY:
+            self.last = now
+            super().__call__(f"{self.title}  {phase}", done, total, detail)
+
+
+def try_rate(field: Field, entry: Entry, rate: float, share: float, title: str) -> None:
+    """Trains ``share`` of the whole at ``rate`` and scores the watched rows; nothing of the model is kept."""
+    path = entry.corner.tried(rate, share)
+    resolved = entry.planned(rate, field.run.train.seed, share)
+    record_file = path.with_suffix(".jsonl")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    record_file.unlink(missing_ok=True)
+    at = Position(unseen=False)
+    found: dict[str, Any] = {"rate": rate, "share": share, "seed": field.run.train.seed}
+    with StopSignal() as signal, Titled(title) as shown:
+        ready = make_ready(resolved, field.prepared, shown, field.base(entry))
+        record = Record(record_file)
+        seed_everything(resolved.run.train.seed)
+        try:
+            fit(
+                ready.work,
+                at,
+                spikes=Spikes(),
+                falling=Falling(),
+                record=record,
+                look=_Never(),
+                save=lambda step: True,
+                stopped=lambda: signal.received,
+                tell=shown.tell,
+                shown=shown,
+            )
+            found["watch"] = watched(field, ready.work.model, ready.resolved.run, lambda: signal.received is not None)
+        except TrainingError as error:
+            # A rate that blows up loses; that is what the search is for.
+            found |= {"watch": None, "reason": str(error)}
+        found |= taken(record.lines())
+        record.close()
+    if found["watch"] is not None and not all(map(math.isfinite, found["watch"].values())):
+        found |= {"watch": None, "reason": str(found["watch"])}
+    put(path, found)
+
+
+class _Never:
+    """No evaluation on the way."""
+
+    exhausted = False
+
+    def __call__(self, step: int) -> bool:
+        """Nothing is looked at."""
+        return True
+
+
+def taken(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a training took, from its record: seconds of its steps, tokens read, the most memory."""
+    steps = [line for line in lines if "loss" in line and "event" not in line]
+    peaks = [line["memory_gib"] for line in steps if line.get("memory_gib") is not None]
+    return {
+        "steps": len(steps),
+        "seconds": round(sum(line["seconds"] for line in steps), 3),
+        "scored_tokens": sum(line["tokens"] for line in steps),
+        "memory_gib": max(peaks, default=None),
+    }
+
+
+def train_whole(field: Field, entry: Entry, place: Scored, *, rate: float, seed: int, title: str) -> None:
+    """A whole training in a run folder of its own; continued where it was stopped."""
+    resume = place.run.run_yaml.is_file()
+    resolved = place.run.resolved() if resume else entry.planned(rate, seed)
+    with Titled(title) as shown:
+        folder = train(resolved, field.prepared, resume=resume, progress=shown, loaded=field.base(entry))
+    put(place.trained, {"rate": rate, "seed": seed, **taken(folder.steps()), "bytes": weights(folder.model)})
+    # The model is there, and nothing will be continued.
+    shutil.rmtree(folder.checkpoints, ignore_errors=True)
+
+
+def weights(folder: Path) -> int:
+    """Bytes of a model folder's weights."""
+    return sum(os.path.getsize(path) for path in folder.rglob("*.safetensors"))
+
+
+def score_base(field: Field, title: str) -> None:
+    """The base's own scores, once for all."""
+    loaded = field.base()
+    assert loaded is not None, "the base is loaded before anything is scored"
+    with Titled(title) as shown:
+        score(field, loaded, field.first.run, field.board.base, who="base", costs=True, tell=shown)
+
+
+def score_run(field: Field, place: Scored, title: str) -> None:
+    """The scores of a finished run, of what it saved: loaded as any later verb loads it."""
+    run = place.run.resolved().run
+    with Titled(title) as shown:
+        score(field, load_run(place.run), run, place, who=TUNED, costs=run.train.seed == field.run.train.seed, tell=shown)

@@ -1,0 +1,197 @@
+"""A tournament from beginning to end; every piece that is not finished is done, one after the other."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tunesmith.display.progress import Shown
+from tunesmith.errors import DiskError, Stopped, TunesmithError
+from tunesmith.machine.signals import StopSignal
+from tunesmith.proving.proof import metric_name
+from tunesmith.report.tournament import lines, markdown, page
+from tunesmith.settings.run import Run
+from tunesmith.storage.atomic import write_whole
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.tournaments import pieces
+from tunesmith.tournaments.folder import Board, got, put
+from tunesmith.tournaments.forked import apart
+from tunesmith.tournaments.halving import halve, trainings
+from tunesmith.tournaments.setup import Entry, Field, keep, ready
+from tunesmith.tournaments.standing import badness, ranked, rate_of, standing
+from tunesmith.words import language, say
+
+SCORING = 0.5
+"""What scoring a model takes, as a share of training it: a guess, for the time that is left."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """A finished tournament: its folder, and all that its table says."""
+
+    board: Board
+    found: dict[str, Any]
+
+    def lines(self) -> list[str]:
+        """The table as a person reads it."""
+        return lines(self.found)
+
+    def to_json(self) -> dict[str, Any]:
+        """Every number."""
+        return self.found
+
+
+class _Out(TunesmithError):
+    """An entry that cannot go on; its reason is on the disk."""
+
+
+def play(run: Run, *, quiet: bool = False) -> Played:
+    """Plays what is left of the tournament in ``run.out``; Stopped after a signal, to go on by the same command."""
+    board = Board(Path(run.out))
+    # The bar's thread would not survive a fork, so it has ended before the first piece.
+    with Shown(quiet=quiet) as shown:
+        made = ready(run, board, shown, shown.tell)
+    with RunFolder(board.path).held(), StopSignal() as heard:
+        keep(made)
+        told = Shown(quiet=quiet)
+        with made.base_in_memory():
+            _Play(made, heard, told.tell).all()
+        found = standing(made)
+        put(board.result, found)
+        write_whole(board.table, markdown(found))
+        write_whole(board.report, page(found, board.path, language() if run.lang == "auto" else run.lang))
+    return Played(board, found)
+
+
+@dataclass
+class _Play:
+    field: Field
+    heard: StopSignal
+    tell: Callable[[str], None]
+    done: int = 0
+    """Pieces that are finished."""
+    spent: float = 0.0
+    """Seconds of the pieces done by this process."""
+    shares: float = 0.0
+    """Whole trainings that these are worth."""
+    left: float = 0.0
+    """The same of what is not finished."""
+
+    def all(self) -> None:
+        """The base, every entry, then the other seeds of the first places."""
+        made, asked = self.field, self.field.asked
+        self.entries = [entry for entry in made.entries if entry.resolved is not None]
+        search = trainings(len(self.entries[0].rates), asked.rungs)
+        more = min(asked.places, len(self.entries)) * (asked.seeds - 1)
+        self.total = 1 + len(self.entries) * (len(search) + 2) + 2 * more
+        self.left = SCORING + len(self.entries) * (sum(search) + 1 + SCORING) + more * (1 + SCORING)
+        self._begin()
+        base = made.board.base
+        if not self._do(base.score, partial(pieces.score_base, made), say("tournament.base"), SCORING, base.path / "failed.json"):
+            raise TunesmithError(got(base.path / "failed.json")["reason"])
+        for entry in self.entries:
+            self._entry(entry)
+        for entry in ranked(self.entries, made)[: asked.places]:
+            for seed in range(made.run.train.seed + 1, made.run.train.seed + asked.seeds):
+                self._whole(entry, rate_of(entry), seed)
+
+    def _begin(self) -> None:
+        made, asked = self.field, self.field.asked
+        self.tell(
+            say(
+                "tournament.begin",
+                methods=len(self.entries),
+                rows=len(made.prepared.train),
+                steps=self.entries[0].facts["steps"],
+                watch=len(made.prepared.watch),
+                proof=len(made.task.items),
+                general=len(made.general),
+                pieces=self.total,
+                places=asked.places,
+                seeds=asked.seeds,
+            )
+        )
+        for entry in made.entries:
+            if entry.refused:
+                self.tell(say("tournament.left_out", method=entry.label, reason=entry.refused))
+
+    def _entry(self, entry: Entry) -> None:
+        """The search of an entry's rate and its whole training with the first seed; a failure is noted and told."""
+        if entry.corner.failed.is_file():
+            self.tell(say("tournament.failed", method=entry.label, reason=got(entry.corner.failed)["reason"]))
+            return
+        try:
+            rate = halve(entry.rates, self.field.asked.rungs, partial(self._tried, entry))
+        except _Out:
+            return
+        if rate is None:
+            put(entry.corner.failed, {"reason": say("tournament.no_rate", count=len(entry.rates)), "traceback": []})
+            self.tell(say("tournament.failed", method=entry.label, reason=got(entry.corner.failed)["reason"]))
+            return
+        self._whole(entry, rate, self.field.run.train.seed)
+
+    def _tried(self, entry: Entry, rate: float, share: float) -> float:
+        """What the search goes by, lower is better."""
+        path, rungs = entry.corner.tried(rate, share), self.field.asked.rungs
+        told = {"rung": rungs.index(share) + 1, "rungs": len(rungs), "share": f"{100 * share:g}"}
+        title = say("tournament.title_rung", method=entry.label, rate=f"{rate:g}", **told)
+        if not self._do(path, partial(pieces.try_rate, self.field, entry, rate, share), title, share, entry.corner.failed):
+            raise _Out(entry.label)
+        found = got(path)["watch"]
+        self.tell(say("tournament.tried", title=title, numbers=numbers(found)))
+        return badness(found, self.field)
+
+    def _whole(self, entry: Entry, rate: float, seed: int) -> None:
+        """One whole training and its scores."""
+        place = entry.corner.run(rate, seed)
+        first = seed == self.field.run.train.seed
+        failed = entry.corner.failed if first else place.path / "failed.json"
+        title = say("tournament.title_whole", method=entry.label, rate=f"{rate:g}", seed=seed)
+        work = partial(pieces.train_whole, self.field, entry, place, rate=rate, seed=seed)
+        if self._do(place.trained, lambda title: work(title=title), title, 1.0, failed):
+            title = say("tournament.title_score", method=entry.label, rate=f"{rate:g}", seed=seed)
+            if self._do(place.score, partial(pieces.score_run, self.field, place), title, SCORING, failed):
+                self.tell(say("tournament.tried", title=title, numbers=numbers(got(place.score)["watch"])))
+
+    def _do(self, done: Path, work: Callable[[str], None], title: str, share: float, failed: Path) -> bool:
+        """Does a piece unless it is done; False where it failed, now or before, which is told."""
+        if not done.is_file() and not failed.is_file():
+            if self.heard.received:
+                raise Stopped(self._stopped())
+            began, told = time.monotonic(), self.field.board.path / ".ended.json"
+            told.unlink(missing_ok=True)
+            named = f"[{self.done + 1}/{self.total}{self._minutes()}] {title}"
+            end = apart(lambda: work(named), told, self.heard, fork=self.field.fork)
+            self.spent, self.shares = self.spent + time.monotonic() - began, self.shares + share
+            if end.kind == "stopped":
+                raise Stopped(self._stopped())
+            if end.kind == "disk":
+                raise DiskError(end.reason)
+            if end.kind == "failed":
+                failed.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(told, failed)
+        self.done, self.left = self.done + 1, self.left - share
+        if not done.is_file():
+            self.tell(say("tournament.failed", method=title, reason=got(failed)["reason"]))
+        return done.is_file()
+
+    def _minutes(self) -> str:
+        """The time that is left, once there is something to tell it by."""
+        if self.shares < 1:
+            return ""
+        return say("tournament.left", minutes=f"{self.spent / self.shares * max(self.left, 0) / 60:.0f}")
+
+    def _stopped(self) -> str:
+        return say("tournament.stopped", done=self.done, total=self.total, out=self.field.board.path)
+
+
+def numbers(found: dict[str, float] | None) -> str:
+    """The watched rows' numbers as a person reads them."""
+    if found is None:
+        return say("tournament.not_finite")
+    return "  ".join(f"{metric_name(name)} {value:.4f}" for name, value in found.items())

@@ -1,0 +1,95 @@
+"""What is measured on one model: the watched rows, the proof rows, the general rows, and how fast it answers."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from tunesmith.errors import Stopped
+from tunesmith.machine import device as devices
+from tunesmith.methods import Method
+from tunesmith.models.adapters import beside_base
+from tunesmith.models.loading.load import Loaded
+from tunesmith.predicting.likelihoods import likelihoods
+from tunesmith.proving.answers import Contest
+from tunesmith.proving.judge import TUNED
+from tunesmith.settings.family import METHODS
+from tunesmith.settings.run import Run
+from tunesmith.storage.atomic import write_whole
+from tunesmith.tournaments.folder import Scored, put
+from tunesmith.tournaments.setup import Field
+from tunesmith.training.evaluation.watch import Watch
+from tunesmith.words import say
+
+PROMPTS, NEW_TOKENS = 16, 32
+"""How fast a model answers is measured on so many prompts together, each continued by so many tokens."""
+
+Progress = Callable[[str, int, int], None]
+
+
+def watched(field: Field, loaded: Loaded, run: Run, stopped: Callable[[], bool]) -> dict[str, float]:
+    """The watched rows' loss, and the metric that picks the rates; Stopped after a signal."""
+    device = devices.choose(run.train.machine)
+    assert run.train.micro_tokens is not None, "the plan filled it"
+    watch = Watch(
+        loaded,
+        field.prepared.objective_of(run),
+        field.prepared.watch,
+        device,
+        field.prepared.render,
+        field.run.train.keep.model_copy(update={"evaluate": 1}),
+        run.generate,
+        budget=run.train.micro_tokens,
+        task=field.watched,
+    )
+    found = watch.evaluate(stopped)
+    if found is None:
+        raise Stopped(say("tournament.piece_stopped"))
+    return found
+
+
+def score(field: Field, loaded: Loaded, run: Run, place: Scored, *, who: str, costs: bool, tell: Progress) -> None:
+    """Writes the scores of a model to ``place``; ``costs`` adds the general rows and the speeds. ``loaded`` may be changed."""
+    devices.prepare(devices.choose(run.train.machine))
+    found: dict[str, Any] = {"watch": watched(field, loaded, run, lambda: False)}
+    contest = Contest(field.task, field.generate, tell, writes=field.writes)
+    contest.model(who, loaded)
+    lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in contest.records(field.metrics)]
+    write_whole(place.items, "".join(lines))
+    if costs:
+        rows = likelihoods(loaded, field.general, progress=lambda done, of: tell(say("tournament.phase_general"), done, of))
+        found["general"] = [row.sum(0).tolist() for row in rows]
+        tell(say("tournament.phase_speed"), 0, 2)
+        found["speed"] = tokens_per_second(field, loaded)
+        tell(say("tournament.phase_speed"), 1, 2)
+        folded = merged(loaded, METHODS.make(run.method)) if who == TUNED else None
+        found["speed_merged"] = tokens_per_second(field, folded) if folded else None
+        tell(say("tournament.phase_speed"), 2, 2)
+    put(place.score, found)
+
+
+def merged(loaded: Loaded, method: Method) -> Loaded | None:
+    """The model with its adapter folded in; None where there is none, or none that folds. ``loaded`` is changed."""
+    return replace(loaded, model=beside_base.merge(loaded.model)) if method.adapter and method.merges else None
+
+
+def tokens_per_second(field: Field, loaded: Loaded) -> float | None:
+    """New tokens a second over a batch of proof prompts, greedy, nothing ending an answer; None for plain text."""
+    from tunesmith.models.calling.generate import generate
+
+    prompts = field.task.prompts[:PROMPTS]
+    if not prompts:
+        return None
+
+    def written(count: int, new: int) -> int:
+        settings = field.generate.model_copy(update={"max_new_tokens": new, "stop": ()})
+        answers = generate(loaded.model, loaded.tokenizer, prompts[:count], settings, stop_ids=())
+        return sum(len(answer.ids) for answer in answers)
+
+    written(len(prompts), 1)  # what the first call sets up is no part of the speed
+    began = time.perf_counter()
+    tokens = written(len(prompts), NEW_TOKENS)
+    return round(tokens / (time.perf_counter() - began), 2)

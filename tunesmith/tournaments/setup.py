@@ -1,0 +1,275 @@
+"""What is read, planned and loaded once for all entries of a tournament."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from tunesmith.batches.batch import Tokens
+from tunesmith.data.prepare import Prepared
+from tunesmith.data.reading import examples
+from tunesmith.data.rendering.render import Render
+from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.examples import Chat, Feedback, Preference, Text
+from tunesmith.machine import device as devices
+from tunesmith.models.finding.hub import folder_of
+from tunesmith.models.loading.load import Loaded
+from tunesmith.planning.make import Progress, make
+from tunesmith.planning.plan import Plan
+from tunesmith.proving.answers import metrics_of, settings_for
+from tunesmith.proving.judge import metric
+from tunesmith.proving.task import Task, task_of
+from tunesmith.settings.family import METHODS, OBJECTIVES, OPTIMIZERS
+from tunesmith.settings.resolved import Resolved
+from tunesmith.settings.run import Data, Generate, Keep, Run, read_run
+from tunesmith.settings.settle import default_rate
+from tunesmith.settings.tournament import Tournament, label, slug
+from tunesmith.storage.atomic import write_whole
+from tunesmith.tournaments.folder import Board, Corner, got, put
+from tunesmith.tournaments.forked import can_fork
+from tunesmith.tournaments.halving import rates_between
+from tunesmith.training.evaluation.options import chosen_among_options, options_task
+from tunesmith.training.ready import load_base
+from tunesmith.words import say
+
+GENERAL_TOKENS = 64
+"""Of a general row only so many tokens are scored, from its beginning."""
+MAY_CHANGE = {"methods", "places", "seeds"}
+"""Settings of a tournament that a continuation may change: what they add is done, and nothing again."""
+
+
+@dataclass
+class Entry:
+    """One method with its settings. ``resolved`` is its plan; without one, ``refused`` says why."""
+
+    method: Any
+    corner: Corner
+    label: str
+    rates: tuple[float, ...] = ()
+    resolved: Resolved | None = None
+    refused: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """Its weights and steps."""
+
+    def planned(self, rate: float, seed: int, share: float = 1.0) -> Resolved:
+        """The settings of one training: ``share`` of the whole, with a schedule of its own."""
+        assert self.resolved is not None, f"{self.label} was refused"
+        train = self.resolved.run.train
+        changes: dict[str, Any] = {"learning_rate": rate, "seed": seed}
+        if share < 1:
+            warmup = train.warmup if train.warmup < 1 else max(1.0, round(share * train.warmup))
+            changes |= {"steps": max(1, round(share * self.facts["steps"])), "warmup": warmup}
+        run = self.resolved.run.model_copy(
+            update={"train": train.model_copy(update=changes), "out": str(self.corner.run(rate, seed).path)}
+        )
+        return replace(self.resolved, run=run)
+
+
+@dataclass
+class Field:
+    """The tournament's settings, rows, tasks and base, and its entries."""
+
+    run: Run
+    asked: Tournament
+    board: Board
+    prepared: Prepared
+    entries: list[Entry]
+    task: Task
+    """The proof rows."""
+    watched: Task | None
+    """The watched rows with their options, where a metric of choices picks the rates."""
+    metrics: list[str]
+    primary: str
+    writes: bool
+    """Whether a metric needs written answers."""
+    generate: Generate
+    general: list[list[Tokens]] = field(default_factory=list)
+    fork: bool = False
+    loaded: Loaded | None = None
+    """The base, pristine."""
+
+    def base(self, entry: Entry | None = None) -> Loaded | None:
+        """The base for a piece, which may change it; None where the entry takes the model otherwise and loads its own."""
+        taken = self.first.run.model if entry is None or entry.resolved is None else entry.resolved.run.model
+        if self.loaded is None or taken != self.first.run.model:
+            return None
+        # A forked process has memory of its own; here the base must stay as it is.
+        return self.loaded if self.fork else replace(self.loaded, model=copy.deepcopy(self.loaded.model))
+
+    @property
+    def first(self) -> Resolved:
+        """The plan of the first entry that has one; what does not hang on the method is the same in all."""
+        return next(entry.resolved for entry in self.entries if entry.resolved is not None)
+
+    @contextmanager
+    def base_in_memory(self) -> Iterator[None]:
+        """Loads the base, with one thread where it is to be forked: a pool of threads does not survive that."""
+        run, threads = self.first.run, torch.get_num_threads()
+        device = devices.choose(run.train.machine)
+        self.fork = can_fork(device)
+        if self.fork:
+            torch.set_num_threads(1)
+        self.loaded = load_base(folder_of(run.model), run, device, self.prepared.objective_of(run))
+        try:
+            yield
+        finally:
+            self.loaded = None
+            torch.set_num_threads(threads)
+
+
+def ready(run: Run, board: Board, progress: Progress, tell: Any) -> Field:
+    """Reads the rows and plans every entry; SpecError or DataError where nothing could be compared."""
+    # A pool of threads in the tokenizer would not survive a fork either.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    asked = run.tournament or Tournament()
+    if OBJECTIVES.get(run.objective.name).head != "language":
+        raise SpecError(Problem("objective", say("classes.no_tournament", objective=run.objective.name)))
+    if OBJECTIVES.get(run.objective.name).eats in (Preference, Feedback):
+        raise SpecError(Problem("objective", say("tournament.not_preferences", objective=run.objective.name)))
+    _check(asked)
+    entries = [Entry(one, board.corner(slug(one)), label(one)) for one in asked.methods]
+    _refuse_changed(run, board)
+    prepared = _plan(run, entries, progress)
+    if not prepared.watch or not prepared.proof:
+        raise SpecError(Problem("data.held_out", say("tournament.needs_watch")))
+    base = next(entry.resolved for entry in entries if entry.resolved is not None).run
+    task = task_of(base, prepared, items=run.prove.items, shots=0)
+    names, primary, _ = metrics_of(base, task)
+    writes = metric(primary).reads == "text"
+    names = [name for name in names if writes or metric(name).reads != "text"]
+    chosen = base.model_copy(update={"train": run.train})
+    watched = options_task(chosen, prepared) if chosen_among_options(chosen) else None
+    general = _general(asked, prepared.render.tokenizer, tell)
+    generate = settings_for(base, task)
+    return Field(run, asked, board, prepared, entries, task, watched, names, primary, writes, generate, general)
+
+
+def _check(asked: Tournament) -> None:
+    problems = []
+    if asked.rates > 1 and not asked.rungs:
+        problems.append(Problem("tournament.rungs", say("tournament.needs_rungs", rates=asked.rates)))
+    if list(asked.rungs) != sorted(set(asked.rungs)) or any(share >= 1 for share in asked.rungs):
+        problems.append(Problem("tournament.rungs", say("tournament.rungs_rise", value=list(asked.rungs))))
+    if not asked.methods:
+        problems.append(Problem("tournament.methods", say("tournament.no_methods")))
+    names = [slug(one) for one in asked.methods]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        problems.append(Problem("tournament.methods", say("tournament.twice", names=", ".join(twice))))
+    if problems:
+        raise SpecError(problems)
+
+
+def _single(run: Run, method: Any, out: str) -> Run:
+    """The run of one entry: what a tournament decides itself is taken from it."""
+    keep = Keep(evaluate=0, save=run.train.keep.save, keep=run.train.keep.keep)
+    train = run.train.model_copy(update={"learning_rate": None, "keep": keep})
+    changes = {"method": method, "out": out, "train": train, "tournament": None, "questions": (), "track": ()}
+    return run.model_copy(update=changes)
+
+
+def _plan(run: Run, entries: Sequence[Entry], progress: Progress) -> Prepared:
+    """Plans every entry and gives the rows. A problem that all entries have is the tournament's own."""
+    prepared: Prepared | None = None
+    problems: list[list[Problem]] = []
+    for entry in entries:
+        if prepared is not None and _known(entry):
+            problems.append([])
+            continue
+        plan = make(_single(run, entry.method, str(entry.corner.path / "run")), prepared=prepared, progress=progress)
+        if plan.prepared is None:
+            raise SpecError(plan.problems)
+        prepared = plan.prepared
+        if not _known(entry):
+            _take(entry, plan)
+        problems.append(plan.problems)
+    if all(problems):
+        raise SpecError(list(dict.fromkeys(problem for some in problems for problem in some)))
+    assert prepared is not None, "there is an entry"
+    for entry in entries:
+        if entry.resolved is not None:
+            low, high = METHODS.make(entry.method).search
+            factor = OPTIMIZERS.get(run.train.optimizer.name).rate_factor
+            own, _ = default_rate(entry.resolved.run)
+            count = (run.tournament or Tournament()).rates
+            entry.rates = rates_between(low * factor, high * factor, count, own)
+    return prepared
+
+
+def _take(entry: Entry, plan: Plan) -> None:
+    if plan.problems:
+        entry.refused = "; ".join(str(problem) for problem in plan.problems)
+        return
+    entry.resolved = plan.resolved
+    entry.facts = {name: plan.facts[name] for name in ("parameters", "trainable", "steps", "tokens")}
+
+
+def _known(entry: Entry) -> bool:
+    """Whether the entry was planned before; then it keeps that plan, with its micro-batches and threads."""
+    facts = got(entry.corner.facts)
+    if facts is not None:
+        entry.resolved, entry.facts = Resolved(read_run(entry.corner.plan)), facts
+    return facts is not None
+
+
+def _flat(run: Run) -> dict[str, Any]:
+    plain = run.model_dump(mode="json", exclude={"out", "lang", "tournament"})
+    asked = (run.tournament or Tournament()).model_dump(mode="json", exclude=MAY_CHANGE)
+    return {**plain, **{f"tournament.{name}": value for name, value in asked.items()}}
+
+
+def _refuse_changed(run: Run, board: Board) -> None:
+    """SpecError where the folder holds a tournament with other settings, or something else."""
+    if not board.settings.is_file():
+        if board.path.exists() and any(path.name != ".lock" for path in board.path.iterdir()):
+            raise SpecError(Problem("out", say("tournament.folder_taken", out=board.path)))
+        return
+    then, now = _flat(read_run(board.settings)), _flat(run)
+    changed = [
+        Problem(name, say("tournament.changed", then=then[name], now=now[name])) for name in now if then[name] != now[name]
+    ]
+    if changed:
+        raise SpecError([*changed, Problem("out", say("tournament.other_folder", out=board.path))])
+
+
+def keep(field: Field) -> None:
+    """Writes what was asked and planned; DataError where the rows are no longer those that the folder's runs were trained on."""
+    board, prepared = field.board, field.prepared
+    before = got(board.ledger)
+    if before is not None and before["fingerprint"] != prepared.fingerprint:
+        raise DataError(Problem("data.path", say("tournament.data_changed", out=board.path)))
+    # First, because by this file a folder is known to hold a tournament.
+    write_whole(board.settings, Resolved(field.run).dump())
+    put(board.ledger, prepared.ledger.to_json() | {"fingerprint": prepared.fingerprint, "split_seed": prepared.seed})
+    for entry in field.entries:
+        if entry.resolved is not None and not entry.corner.facts.is_file():
+            write_whole(entry.corner.plan, entry.resolved.dump())
+            put(entry.corner.facts, entry.facts)
+
+
+def _general(asked: Tournament, tokenizer: Any, tell: Any) -> list[list[Tokens]]:
+    """The beginnings of the general rows; none, and a line that says so, where they cannot be had."""
+    if asked.general is None:
+        return []
+    data = Data(path=asked.general, limit=asked.general_rows)
+    render = Render(tokenizer, data, max_length=GENERAL_TOKENS)
+    found: list[list[Tokens]] = []
+    try:
+        for _, example in examples(data):
+            tokens = render.text(example)[:1] if isinstance(example, Text) else []
+            tokens = render.chat(example)[-1:] if isinstance(example, Chat) else tokens
+            found += [[one] for one in map(_beginning, tokens) if one.scored]
+    except DataError as error:
+        tell(say("tournament.no_general", error=str(error)))
+        return []
+    return found
+
+
+def _beginning(tokens: Tokens) -> Tokens:
+    return Tokens(tokens.ids_T[: 2 * GENERAL_TOKENS], tokens.weights_T[: 2 * GENERAL_TOKENS])

@@ -1,0 +1,195 @@
+"""From the files of the pieces to the table: places by the watched rows, and what the proof rows say, with paired intervals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from tunesmith.proving import statistics
+from tunesmith.proving.judge import FIELDS, TUNED, metric, rows_of
+from tunesmith.tournaments.folder import Scored, got
+from tunesmith.tournaments.setup import Entry, Field
+
+BASE = "base"
+
+
+def runs_of(entry: Entry) -> list[Scored]:
+    """The entry's whole trainings that were scored, the first seed first."""
+    places = [Scored(path) for path in entry.corner.path.glob("rate-*-seed-*")]
+    return sorted((place for place in places if place.score.is_file()), key=lambda place: got(place.trained)["seed"])
+
+
+def rate_of(entry: Entry) -> float:
+    """The rate of an entry's whole trainings."""
+    return float(got(runs_of(entry)[0].trained)["rate"])
+
+
+def badness(found: dict[str, float] | None, made: Field) -> float:
+    """The watched rows' number that rates and places go by, lower is better."""
+    name = made.run.train.keep.best_by
+    if found is None:
+        return float("inf")
+    return -found[name] if name != "loss" and metric(name).higher else found[name]
+
+
+def ranked(entries: Sequence[Entry], made: Field, *, seeds: bool = False) -> list[Entry]:
+    """The entries that have a score, best first, by the first seed; with ``seeds`` those of several first, by their mean."""
+
+    def place(entry: Entry) -> tuple[bool, float]:
+        runs = runs_of(entry)[: None if seeds else 1]
+        mean = sum(badness(got(run.score)["watch"], made) for run in runs) / len(runs)
+        return len(runs) == 1 and seeds and made.asked.places > 0, mean
+
+    return sorted((entry for entry in entries if runs_of(entry)), key=place)
+
+
+def standing(made: Field) -> dict[str, Any]:
+    """All that the table says. Scores of several seeds are averaged row by row, and so are their intervals."""
+    entries = ranked([entry for entry in made.entries if entry.resolved], made, seeds=True)
+    tables = {BASE: table([made.board.base], BASE, made.primary)}
+    tables |= {entry.label: table(runs_of(entry), TUNED, made.primary) for entry in entries}
+    compared = compare(tables, made.primary, seed=made.run.train.seed)
+    first = entries[0].label if entries else None
+    rows = [_row(entry, made) for entry in entries]
+    for row in rows:
+        row["quality"] = values(tables[row["method"]], made.primary)
+        row["minus_base"] = compared[row["method"], BASE]
+        row["minus_first"] = compared.get((row["method"], str(first)))
+    base = got(made.board.base.score)
+    couples = combinations([row["method"] for row in rows], 2)
+    pairs = [{"first": one, "second": other, **compared[one, other]} for one, other in couples]
+    return {
+        "model": made.run.model.path,
+        "data": made.run.data.model_dump(mode="json")["path"],
+        "rows": {
+            "train": len(made.prepared.train),
+            "watch": len(made.prepared.watch),
+            "proof": len(tables[BASE]),
+        },
+        "fingerprint": made.prepared.fingerprint,
+        "steps": entries[0].facts["steps"] if entries else None,
+        "tokens": entries[0].facts["tokens"] if entries else None,
+        "threads": made.first.run.train.machine.threads,
+        "settings": made.asked.model_dump(mode="json", exclude={"methods"}),
+        "chosen_by": made.run.train.keep.best_by,
+        "primary": made.primary,
+        "base": _base(base, tables[BASE], made),
+        "methods": rows,
+        "left_out": _left_out(made),
+        "pairs": pairs,
+        "resamples": statistics.RESAMPLES,
+        "level": statistics.LEVEL,
+    }
+
+
+def _base(score: Mapping[str, Any], table_IS: np.ndarray, made: Field) -> dict[str, Any]:
+    return {
+        "watch": score["watch"],
+        "quality": values(table_IS, made.primary),
+        "nll": values(table([made.board.base], BASE, "nll"), "nll"),
+        "speed": score["speed"],
+        "general_nll": _nll(score["general"]),
+    }
+
+
+def _left_out(made: Field) -> list[dict[str, str]]:
+    found = [{"method": entry.label, "kind": "refused", "reason": entry.refused} for entry in made.entries if entry.refused]
+    for entry in made.entries:
+        # Of the method, or of another seed alone.
+        for path in [entry.corner.failed, *sorted(entry.corner.path.glob("rate-*/failed.json"))]:
+            if path.is_file():
+                found.append({"method": entry.label, "kind": "failed", "reason": got(path)["reason"]})
+    return found
+
+
+def _row(entry: Entry, made: Field) -> dict[str, Any]:
+    """What the files of one entry say, without the comparisons."""
+    runs = runs_of(entry)
+    trained, scores = [got(run.trained) for run in runs], [got(run.score) for run in runs]
+    base = got(made.board.base.score)
+    memory = [one["memory_gib"] for one in trained if one["memory_gib"] is not None]
+    return {
+        "method": entry.label,
+        "settings": entry.method.model_dump(mode="json"),
+        "folder": str(runs[0].path.relative_to(made.board.path)),
+        "trainable": entry.facts["trainable"],
+        "parameters": entry.facts["parameters"],
+        "rate": trained[0]["rate"],
+        "seeds": [one["seed"] for one in trained],
+        "watch": {name: float(np.mean([one["watch"][name] for one in scores])) for name in scores[0]["watch"]},
+        "each_quality": [values(table([run], TUNED, made.primary), made.primary) for run in runs],
+        "nll": values(table(runs, TUNED, "nll"), "nll"),
+        "seconds": round(float(np.mean([one["seconds"] for one in trained])), 3),
+        "memory_gib": max(memory, default=None),
+        "bytes": trained[0]["bytes"],
+        "speed": scores[0]["speed"],
+        "speed_merged": scores[0]["speed_merged"],
+        "general": _forgot(scores[0]["general"], base["general"], made.run.train.seed),
+    }
+
+
+def items(place: Scored) -> list[dict[str, Any]]:
+    """The scores by proof row."""
+    return [json.loads(line) for line in place.items.read_text(encoding="utf-8").splitlines()]
+
+
+def table(places: Sequence[Scored], who: str, name: str) -> np.ndarray:
+    """The metric's statistics by row [I, S], the mean over several models; windows of one long text are one row."""
+    one, found = metric(name), []
+    for place in places:
+        lines = items(place)
+        row_I = rows_of(lines)
+        each = one.statistics([line[FIELDS[one.reads]][who] for line in lines], [line["reference"] for line in lines])
+        table_IS = np.zeros((row_I.max() + 1, each.shape[1]))
+        np.add.at(table_IS, row_I, each)
+        found.append(table_IS)
+    return np.mean(found, axis=0)
+
+
+def values(table_IS: np.ndarray, name: str) -> float:
+    """The metric over all rows."""
+    return float(metric(name).value(table_IS.sum(0)))
+
+
+def compare(tables: Mapping[str, np.ndarray], name: str, *, seed: int) -> dict[tuple[str, str], dict[str, Any]]:
+    """For every two contenders: the first minus the second, its interval over the same resampled rows, and the verdict."""
+    one = metric(name)
+    spread = {who: one.value(sums) for who, sums in statistics.resample(tables, seed=seed).items()}
+    count = len(next(iter(tables.values())))
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for first in tables:
+        for second in tables:
+            if first != second:
+                difference = values(tables[first], name) - values(tables[second], name)
+                found[first, second] = _told(statistics.interval(difference, spread[first] - spread[second]), count, one.higher)
+    return found
+
+
+def _told(interval: statistics.Interval, count: int, higher: bool) -> dict[str, Any]:
+    excludes = interval.low > 0 or interval.high < 0
+    better = (interval.difference > 0) == higher
+    shown = count >= statistics.FEWEST and excludes
+    return {
+        "difference": interval.difference,
+        "low": interval.low if np.isfinite(interval.low) else None,
+        "high": interval.high if np.isfinite(interval.high) else None,
+        "verdict": ("better" if better else "worse") if shown else "within the noise",
+    }
+
+
+def _nll(rows: Sequence[Sequence[float]]) -> float | None:
+    """Nats a token over rows of summed negative log-likelihood and weight."""
+    total, weight = np.sum(rows, axis=0) if len(rows) else (0.0, 0.0)
+    return float(total / weight) if weight else None
+
+
+def _forgot(tuned: Sequence[Sequence[float]], base: Sequence[Sequence[float]], seed: int) -> dict[str, Any] | None:
+    """By how much general text became less likely (nats a token), with its interval."""
+    if not len(tuned):
+        return None
+    found = compare({TUNED: np.asarray(tuned), BASE: np.asarray(base)}, "nll", seed=seed)[TUNED, BASE]
+    return {"nll": _nll(tuned), **found}

@@ -1,0 +1,114 @@
+"""One evaluation of a run, as the loop sees it: watched rows, the best model kept, own questions answered."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tunesmith.errors import DiskError
+from tunesmith.machine.device import Device
+from tunesmith.predicting.classes import fit_classes
+from tunesmith.proving.proof import metric_name
+from tunesmith.storage.atomic import replace_folder
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.training.evaluation.questions import Questions, write_page
+from tunesmith.training.evaluation.watch import Watch
+from tunesmith.training.keeping.record import Record
+from tunesmith.training.keeping.save import Saver
+from tunesmith.words import say
+
+
+@dataclass
+class Looker:
+    """Evaluates at the steps where the loop asks for it."""
+
+    watch: Watch
+    questions: Questions
+    saver: Saver
+    folder: RunFolder
+    record: Record
+    device: Device
+    total: int
+    stopped: Callable[[], str | None]
+    tell: Callable[[str], None]
+
+    def save(self, folder: Path, step: int) -> None:
+        """Writes the model as it stands, with what is fitted on the watched rows where it names classes."""
+        objective, watch = self.saver.objective, self.watch
+        names_classes = objective is not None and objective.head == "classes"
+        chosen_by = [] if watch.only_measured else watch.items
+        fitted = fit_classes(watch.model, objective, chosen_by) if names_classes else {}
+        replace(self.saver, fitted=fitted)(folder, step)
+
+    def leave(self, step: int) -> int:
+        """Puts the run's model, the best where that is asked for and there is one, into its place; gives the model's step."""
+        best = self.watch.best
+        if best.keep.final != "best" or best.step is None or not self.folder.best.is_dir():
+            self.save(self.folder.model, step)
+            return step
+
+        def copy(draft: Path) -> None:
+            shutil.copytree(self.folder.best, draft, dirs_exist_ok=True)
+
+        replace_folder(self.folder.model, copy)
+        if self.questions.texts:
+            write_page(self.folder.questions, self.questions.texts, self.record.lines(), best.step)
+        return best.step
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether patience is at its end."""
+        return self.watch.best.exhausted
+
+    def __call__(self, step: int) -> bool:
+        """Evaluates; False when a signal broke it off, and then nothing of it is kept, for all of it is made again."""
+        found: dict[str, float] | None = None
+        if self.watch.used:
+            found = self.watch.evaluate(self._broken_off)
+            if found is None:
+                return False
+        answers: list[str] | None = None
+        if self.questions.texts and self.device.main:
+            if step == 0:
+                self.tell(say("train.asking", count=len(self.questions.texts)))
+            answers = self.questions.answers(self.watch.model.model, self._broken_off)
+            if answers is None:
+                return False
+        if found is not None:
+            self._evaluated(step, found)
+        if answers is not None:
+            self.record.add({"step": step, "event": "answers", "answers": answers})
+            last = step if self.exhausted else self.total
+            write_page(self.folder.questions, self.questions.texts, self.record.lines(), last)
+        self.device.barrier()
+        return True
+
+    def _broken_off(self) -> bool:
+        # Several ranks stop together, at the next step.
+        return self.device.world == 1 and self.stopped() is not None
+
+    def _evaluated(self, step: int, found: dict[str, float]) -> None:
+        self.record.add({"step": step, "evaluation": found})
+        self._tell(step, found)
+        if self.watch.only_measured:
+            return
+        if self.watch.best.see(step, found) and self.device.main:
+            self._keep_best(step)
+        if self.exhausted:
+            self.record.add({"step": step, "event": "patience_ended", "best_step": self.watch.best.step})
+            self.tell(say("train.patience_ended", step=step, best=self.watch.best.step))
+
+    def _keep_best(self, step: int) -> None:
+        try:
+            self.save(self.folder.best, step)
+        except DiskError as error:
+            # Training goes on: the checkpoints report a disk that stays full.
+            self.record.add({"step": step, "event": "best_not_saved", "error": str(error)})
+            self.tell(str(error))
+
+    def _tell(self, step: int, found: dict[str, Any]) -> None:
+        numbers = "  ".join(f"{metric_name(name)} {value:.4f}" for name, value in found.items())
+        self.tell(say("train.base_held_out", numbers=numbers) if step == 0 else say("train.held_out", step=step, numbers=numbers))

@@ -1,0 +1,102 @@
+"""Own questions, answered by the base before step 1, at each evaluation and at the end, side by side in questions.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tunesmith.data.rendering.render import Render
+from tunesmith.errors import Problem, SpecError
+from tunesmith.examples import Chat, Text, Turn
+from tunesmith.models.calling.generate import generate
+from tunesmith.predicting.classes import named
+from tunesmith.settings.run import Generate, Run
+from tunesmith.storage.atomic import write_whole
+from tunesmith.training.keeping.record import Line
+from tunesmith.words import say
+
+AT_ONCE = 8
+"""Answers written together; between these, a signal is heard."""
+
+
+def read_questions(run: Run) -> list[str]:
+    """The questions of a run: its list, or the lines of its file that are not empty."""
+    if not isinstance(run.questions, str):
+        return list(run.questions)
+    path = Path(run.questions)
+    if not path.is_file():
+        raise SpecError(Problem("questions", say("train.no_questions_file", path=path)))
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise SpecError(Problem("questions", say("train.questions_not_utf8", path=path))) from None
+    found = [line.strip() for line in lines if line.strip()]
+    if not found:
+        raise SpecError(Problem("questions", say("train.questions_empty", path=path)))
+    return found
+
+
+@dataclass
+class Questions:
+    """The questions of one run."""
+
+    texts: list[str]
+    render: Render
+    run: Run
+    objective: Any
+    """A question is asked where it learns from chats, continued where from text, and put into a class where it names classes."""
+
+    def answers(self, model: Any, stopped: Callable[[], bool]) -> list[str] | None:
+        """What the model says now; None when ``stopped`` said so on the way."""
+        if self.objective.gives == "classes":
+            return named(model, self.render, self.texts, self.objective.outputs)
+        settings = self.run.generate.model_copy(update={"samples": 1})
+        prompts = [self._prompt(text) for text in self.texts]
+        return written(model, self.render, prompts, settings, seed=self.run.train.seed, stopped=stopped)
+
+    def _prompt(self, text: str) -> np.ndarray:
+        if self.objective.eats is Text:
+            return self.render.text(Text(text))[0].ids_T[:-1]  # Without the end token: the model goes on from here.
+        return self.render.prompt(Chat((Turn("user", text),), columns={"question": text}))
+
+
+def written(
+    model: Any, render: Render, prompts: list[np.ndarray], settings: Generate, *, stopped: Callable[[], bool], seed: int = 0
+) -> list[str] | None:
+    """The model's answers, a few at once; None when ``stopped`` said so between them."""
+    found: list[str] = []
+    for start in range(0, len(prompts), AT_ONCE):
+        if stopped():
+            return None
+        some = prompts[start : start + AT_ONCE]
+        answers = generate(model, render.tokenizer, some, settings, stop_ids=render.stop_ids, seed=seed + start)
+        found += [answer.text for answer in answers]
+    return found
+
+
+def page(texts: list[str], lines: list[Line], last: int) -> str:
+    """questions.md, from the record's events: a heading for each question, below it one for each time it was answered."""
+    rounds = [line for line in lines if line.get("event") == "answers"]
+    rounds.sort(key=lambda line: line["step"] == last)  # the tuned model's are the last, whichever step it is of
+    parts = [f"# {say('train.questions')}\n"]
+    for index, text in enumerate(texts):
+        parts.append(f"## {' '.join(text.split())}\n")
+        for line in rounds:
+            when = say("train.base") if line["step"] == 0 else say("train.step", step=line["step"])
+            when = say("train.final", step=last) if line["step"] == last else when
+            parts.append(f"### {when}\n\n{_quiet(line['answers'][index])}\n")
+    return "\n".join(parts)
+
+
+def _quiet(answer: str) -> str:
+    """An answer's own headings would cut the page up."""
+    return "\n".join("\\" + line if line.startswith("#") else line for line in answer.strip().splitlines())
+
+
+def write_page(path: Path, texts: list[str], lines: list[Line], last: int) -> None:
+    """Writes questions.md, whole."""
+    write_whole(path, page(texts, lines, last))

@@ -1,0 +1,171 @@
+"""The watched held-out rows during training: their loss, a metric that may decide which checkpoint is best, and patience."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from tunesmith.batches.batch import Batch, Ratio
+from tunesmith.batches.cuts import cut
+from tunesmith.data.prepare import Item
+from tunesmith.data.rendering.render import Render
+from tunesmith.errors import Problem, SpecError
+from tunesmith.examples import Chat
+from tunesmith.machine.device import Device
+from tunesmith.machine.ranks import OverRanks
+from tunesmith.metrics import METRICS
+from tunesmith.models.loading.load import Loaded
+from tunesmith.objectives import Objective
+from tunesmith.predicting.classes import classes_score
+from tunesmith.proving.task import Task, evenly
+from tunesmith.settings.run import Generate, Keep
+from tunesmith.training.evaluation.options import choices_score
+from tunesmith.training.evaluation.questions import written
+from tunesmith.words import say
+
+MOST_ANSWERS = 64
+"""Watched rows that are answered in writing; more would cost more time than they add to the decision."""
+
+
+def held_out_loss(
+    model: Loaded,
+    objective: Objective,
+    items: Sequence[Item],
+    device: Device,
+    *,
+    budget: int,
+    stopped: Callable[[], bool],
+    roles: dict[str, Any] | None = None,
+) -> dict[str, float] | None:
+    """The objective's metrics over ``items``, every unit counting the same; None when ``stopped`` said so on the way."""
+    examples = [item.tokens for item in items]
+    cuts = cut(examples, budget, padded=model.layout == "padded", parts=device.world)
+    sums: dict[str, Ratio] = {}
+    models = {"policy": model.model, **(roles or {})}
+    model.model.eval()
+    with torch.no_grad(), device.autocast():
+        mine = cuts[device.rank :: device.world]
+        batches = [model.lay(Batch.grow([examples[index] for index in chosen], unit=objective.unit)) for chosen in mine]
+        objective.prepare(models, batches, OverRanks(device))
+        for batch in batches:
+            if device.world == 1 and stopped():
+                return None
+            for name, ratio in objective.loss(models, batch).metrics.items():
+                sums[name] = sums.get(name, Ratio(0.0, 0.0)) + ratio
+    return {name: ratio.value for name, ratio in device.merge(sums).items()}
+
+
+def answers_score(
+    model: Loaded, metric: Any, items: Sequence[Item], render: Render, settings: Generate, *, stopped: Callable[[], bool]
+) -> float | None:
+    """The metric over the answers that the model writes to the items' prompts; None when ``stopped`` said so on the way."""
+    chats = [item.example for item in items if isinstance(item.example, Chat)]
+    settings = settings.model_copy(update={"samples": 1, "temperature": 0.0})
+    prompts = [render.prompt(chat) for chat in chats]
+    answers = written(model.model, render, prompts, settings, stopped=stopped)
+    if answers is None:
+        return None
+    rows = metric.statistics(answers, [chat.answer for chat in chats])
+    return float(metric.value(np.asarray(rows).sum(axis=0)))
+
+
+@dataclass
+class Best:
+    """Which evaluation was best, and how many since were not."""
+
+    keep: Keep
+    higher: bool = False
+    value: float | None = None
+    step: int | None = None
+    since: int = 0
+
+    def see(self, step: int, evaluation: dict[str, float]) -> bool:
+        """Whether this evaluation is the best so far; the base, at step 0, is not in the running."""
+        value = evaluation[self.keep.best_by]
+        if step == 0 or value != value:
+            return False
+        if self.value is not None and (value <= self.value if self.higher else value >= self.value):
+            self.since += 1
+            return False
+        self.value, self.step, self.since = value, step, 0
+        return True
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether patience is at its end."""
+        return 0 < self.keep.patience <= self.since
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"value": self.value, "step": self.step, "since": self.since}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restores ``state()``."""
+        self.value, self.step, self.since = state["value"], state["step"], state["since"]
+
+
+@dataclass
+class Watch:
+    """The evaluation of one run."""
+
+    model: Loaded
+    objective: Objective
+    items: list[Item]
+    device: Device
+    render: Render
+    keep: Keep
+    settings: Generate
+    budget: int
+    task: Task | None = None
+    """The rows with their options, for a metric of choices."""
+    only_measured: bool = False
+    """Whether the rows are those of the proof, because there are too few for both: nothing is chosen by them."""
+    roles: dict[str, Any] = field(default_factory=dict)
+    """The models beside the policy."""
+    best: Best = field(init=False)
+    _metric: Any = None
+
+    def __post_init__(self) -> None:
+        own = self.objective.measured()
+        if self.keep.best_by != "loss" and self.keep.best_by not in own:
+            self._metric = _metric(self.keep.best_by)
+        higher = self._metric.higher if self._metric else own.get(self.keep.best_by, False)
+        self.best = Best(self.keep, higher=higher)
+
+    @property
+    def used(self) -> bool:
+        """Whether there are rows to watch and the run wants it."""
+        return bool(self.items) and self.keep.evaluate > 0
+
+    def evaluate(self, stopped: Callable[[], bool]) -> dict[str, float] | None:
+        """The numbers of one evaluation; None when it was stopped."""
+        how: Any = {"budget": self.budget, "stopped": stopped, "roles": self.roles}
+        found = held_out_loss(self.model, self.objective, self.items, self.device, **how)
+        if found is None or self._metric is None or self.only_measured:
+            return found
+        score = self._score(found, lambda: self.device.world == 1 and stopped())
+        return None if score is None else found | {self.keep.best_by: score}
+
+    def _score(self, found: dict[str, float], stopped: Callable[[], bool]) -> float | None:
+        if self._metric.reads == "nll":
+            return found["loss"]
+        with self.device.autocast():
+            if self.objective.head == "classes":
+                return classes_score(self.model, self._metric, self.objective, self.items, budget=self.budget, stopped=stopped)
+            if self._metric.reads == "choice":
+                assert self.task is not None, "the options were found before the run began"
+                return choices_score(self.model, self._metric, self.task, budget=self.budget, stopped=stopped)
+        items = evenly(self.items, MOST_ANSWERS)
+        return answers_score(self.model, self._metric, items, self.render, self.settings, stopped=stopped)
+
+
+def _metric(name: str) -> Any:
+    """The metric by name; SpecError where there is none."""
+    if name not in METRICS.names():
+        known = ", ".join(["loss", *METRICS.names()])
+        raise SpecError(Problem("train.keep.best_by", say("train.best_by", name=name, known=known)))
+    return METRICS.make(METRICS.config(name))

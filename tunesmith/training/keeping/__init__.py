@@ -1,0 +1,1 @@
+"""What a run keeps on the disk while it trains: record, checkpoints, states, saved models."""
