@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
-
-import torch
+from typing import TYPE_CHECKING, Any, Literal
 
 from tunesmith.errors import ModelError, Problem, first_line
 from tunesmith.words import say
+
+if TYPE_CHECKING:
+    import torch
+
+Head = Literal["language", "classes", "embedding"]
 
 
 def kind_of(config: Any) -> str:
@@ -35,9 +38,6 @@ def load_config(folder: Path, *, trust_remote_code: bool = False) -> Any:
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(Problem(str(folder), say("load.no_config", error=first_line(error)))) from None
-
-
-Head = Literal["language", "classes", "embedding"]
 
 
 def plain(model: torch.nn.Module) -> Any:
