@@ -68,3 +68,12 @@ def test_help_and_validation_need_no_torch():
 def test_recipes_are_short():
     for path in RECIPES.glob("*.yaml"):
         assert len(path.read_text(encoding="utf-8").splitlines()) < 25, path.name
+
+
+def test_no_room_takes_the_name_of_a_public_function():
+    # Importing a package `tunesmith.plan` would put it in the place of the function `tunesmith.plan`.
+    import tunesmith
+
+    package = Path(tunesmith.__file__).parent
+    rooms = {path.stem for path in package.iterdir() if path.is_dir() or path.suffix == ".py"}
+    assert rooms & set(tunesmith.__all__) == set()
