@@ -164,7 +164,7 @@ def test_memory_does_not_grow_with_the_file(layout: str, tmp_path: Path) -> None
 
 
 def test_values_that_a_chunk_cuts_are_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tunesmith.data.files.paths import jsonstream
+    from tunesmith.data.files import jsonstream
 
     data = [{"n": [1, -2.5e-7, True, None], "s": 'é\\u4e2d\\" \\\\ 😀', "o": {}}, 123456, {"deep": [[["x"]]]}, {}]
     for size in range(1, 9):

@@ -31,7 +31,7 @@ def test_a_run_from_the_plan_to_the_answer(method: str, tiny_llama: Path, tmp_pa
         export(run, tmp_path / "merged")
     with pytest.raises(ModelError, match="virtual tokens, which are no weights"):
         load_run(run).model.merge_and_unload()
-    longer = make.make(
+    longer = make(
         validate({"model": str(tiny_llama), "data": {"path": str(tmp_path / "rows.json"), "max_length": 505}} |
                  {"method": settings, "out": str(tmp_path / "longer")})
     )  # fmt: skip
