@@ -1,9 +1,12 @@
-"""MiniLM on SST-2, every weight trained: transformers.Trainer and tunesmith on the same rows under the same settings.
+"""MiniLM on SST-2, every weight trained: transformers.Trainer and tunesmith on the same rows under
+the same settings.
 
     python benchmarks/classify.py --data DIR         # writes its table into benchmarks/README.md
 
-Each measurement is a fresh process, and the two are interleaved. Seconds are from the rows to the trained model, without
-the imports: tokenising, loading and training. Accuracy is that of all seeds on the 872 rows of dev.tsv.
+Each measurement is a fresh process, and the two are interleaved. Seconds are from the rows to the
+trained model, without
+the imports: tokenising, loading and training. Accuracy is that of all seeds on the 872 rows of
+dev.tsv.
 """
 
 from __future__ import annotations
@@ -27,17 +30,27 @@ BATCH, RATE, WARMUP, DECAY = 32, 5e-5, 0.1, 0.01
 
 def rows(file: Path) -> dict[str, str]:
     """Text to label; a text that occurs twice counts once."""
-    lines = [line.rsplit("\t", 1) for line in file.read_text(encoding="utf-8").splitlines() if "\t" in line]
+    lines = [
+        line.rsplit("\t", 1)
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if "\t" in line
+    ]
     return {text.strip(): label.strip() for text, label in lines}
 
 
 def written(data: Path, place: Path, limit: int | None) -> tuple[Path, Path]:
     """The rows to train on, none of which is tested, and those to test on."""
     dev = rows(data / "sst2_en" / "dev.tsv")
-    train = [(text, label) for text, label in rows(data / "sst2_en" / "train.tsv").items() if text not in dev][:limit]
+    train = [
+        (text, label)
+        for text, label in rows(data / "sst2_en" / "train.tsv").items()
+        if text not in dev
+    ][:limit]
     files = (place / "train.json", place / "dev.json")
     for file, some in zip(files, (train, list(dev.items())[:limit]), strict=True):
-        file.write_text(json.dumps([{"text": text, "label": label} for text, label in some]), encoding="utf-8")
+        file.write_text(
+            json.dumps([{"text": text, "label": label} for text, label in some]), encoding="utf-8"
+        )
     return files
 
 
@@ -46,10 +59,23 @@ def with_tunesmith(model: Path, train: Path, out: Path, *, epochs: float, seed: 
     from tunesmith import api
 
     keep = {"evaluate": 0, "save": 0}
-    how = {"epochs": epochs, "batch": BATCH, "learning_rate": RATE, "weight_decay": DECAY, "schedule": "linear"}
+    how = {
+        "epochs": epochs,
+        "batch": BATCH,
+        "learning_rate": RATE,
+        "weight_decay": DECAY,
+        "schedule": "linear",
+    }
     how |= {"warmup": WARMUP, "seed": seed, "keep": keep, "machine": {"precision": "fp32"}}
     data = {"path": str(train), "held_out": 0, "max_length": 128, "too_long": "truncate"}
-    settings = {"model": str(model), "data": data, "objective": "classify", "method": "full", "out": str(out), "train": how}
+    settings = {
+        "model": str(model),
+        "data": data,
+        "objective": "classify",
+        "method": "full",
+        "out": str(out),
+        "train": how,
+    }
     import tunesmith.training.start  # noqa: F401
 
     began = time.perf_counter()
@@ -69,12 +95,23 @@ def with_trainer(model: Path, train: Path, out: Path, *, epochs: float, seed: in
     told = tokenizer([row["text"] for row in some], truncation=True, max_length=128)
     data = Dataset.from_dict({**told, "labels": [int(row["label"]) for row in some]})
     arguments = hf.TrainingArguments(
-        output_dir=str(out), num_train_epochs=epochs, per_device_train_batch_size=BATCH, learning_rate=RATE, weight_decay=DECAY,
-        lr_scheduler_type="linear", warmup_steps=WARMUP, seed=seed, save_strategy="no", report_to=[], use_cpu=True,
+        output_dir=str(out),
+        num_train_epochs=epochs,
+        per_device_train_batch_size=BATCH,
+        learning_rate=RATE,
+        weight_decay=DECAY,
+        lr_scheduler_type="linear",
+        warmup_steps=WARMUP,
+        seed=seed,
+        save_strategy="no",
+        report_to=[],
+        use_cpu=True,
         disable_tqdm=True,
-    )  # fmt: skip
+    )
     made = hf.AutoModelForSequenceClassification.from_pretrained(model, num_labels=2)
-    trainer = hf.Trainer(made, arguments, train_dataset=data, data_collator=hf.DataCollatorWithPadding(tokenizer))
+    trainer = hf.Trainer(
+        made, arguments, train_dataset=data, data_collator=hf.DataCollatorWithPadding(tokenizer)
+    )
     trainer.train()
     seconds = time.perf_counter() - began
     made.save_pretrained(out / "model")
@@ -83,15 +120,26 @@ def with_trainer(model: Path, train: Path, out: Path, *, epochs: float, seed: in
 
 
 def right(folder: Path, dev: Path) -> tuple[int, int]:
-    """How many rows of ``dev`` the folder's model, loaded by transformers alone, gets right, and of how many."""
+    """How many rows of ``dev`` the folder's model, loaded by transformers alone, gets right, and of
+    how many.
+    """
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    tokenizer, model = (
+        AutoTokenizer.from_pretrained(folder),
+        AutoModelForSequenceClassification.from_pretrained(folder).eval(),
+    )
     some, found = json.loads(dev.read_text(encoding="utf-8")), 0
     for start in range(0, len(some), 64):
         part = some[start : start + 64]
-        told = tokenizer([row["text"] for row in part], truncation=True, max_length=128, padding=True, return_tensors="pt")
+        told = tokenizer(
+            [row["text"] for row in part],
+            truncation=True,
+            max_length=128,
+            padding=True,
+            return_tensors="pt",
+        )
         with torch.no_grad():
             chosen = model(**told).logits.argmax(-1).tolist()
         found += sum(index == int(row["label"]) for index, row in zip(chosen, part, strict=True))
@@ -110,7 +158,9 @@ def one(arm: str, work: dict[str, Any]) -> None:
     """A child's measurement, as one line of JSON."""
     out = Path(work["out"])
     train = with_tunesmith if arm == "tunesmith" else with_trainer
-    seconds = train(Path(work["model"]), Path(work["train"]), out, epochs=work["epochs"], seed=work["seed"])
+    seconds = train(
+        Path(work["model"]), Path(work["train"]), out, epochs=work["epochs"], seed=work["seed"]
+    )
     hits, of = right(out / "model", Path(work["dev"]))
     print(json.dumps({"seconds": seconds, "right": hits, "of": of}))
 
@@ -125,17 +175,23 @@ def table(found: dict[str, list[dict[str, Any]]], told: str) -> list[str]:
         low, high = wilson(round(share * runs[0]["of"]), runs[0]["of"])
         times = [run["seconds"] for run in runs]
         seconds = f"{statistics.median(times):.0f} ({min(times):.0f}-{max(times):.0f})"
-        lines.append(f"| {name} | {100 * share:.1f} % ({100 * low:.1f}-{100 * high:.1f}) | {seconds} |")
+        lines.append(
+            f"| {name} | {100 * share:.1f} % ({100 * low:.1f}-{100 * high:.1f}) | {seconds} |"
+        )
     return lines
 
 
 def main() -> None:
     """Reads the command line; a child makes one measurement."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=float, default=2)
-    parser.add_argument("--limit", type=int, help="rows of each file, for a try; nothing is written then")
+    parser.add_argument(
+        "--limit", type=int, help="rows of each file, for a try; nothing is written then"
+    )
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--work", type=json.loads, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -152,17 +208,34 @@ def compare(given: argparse.Namespace) -> None:
     found: dict[str, list[dict[str, Any]]] = {arm: [] for arm in ARMS}
     with tempfile.TemporaryDirectory() as place:
         train, dev = written(given.data, Path(place), given.limit)
-        work = {"model": str(find_model("package:minilm")), "train": str(train), "dev": str(dev), "epochs": given.epochs}
+        work = {
+            "model": str(find_model("package:minilm")),
+            "train": str(train),
+            "dev": str(dev),
+            "epochs": given.epochs,
+        }
         for seed in range(given.seeds):
             for arm in ARMS:
                 mine = work | {"seed": seed, "out": f"{place}/{arm}-{seed}"}
-                command = [sys.executable, __file__, "--data", str(given.data), "--child", arm, "--work", json.dumps(mine)]
+                command = [
+                    sys.executable,
+                    __file__,
+                    "--data",
+                    str(given.data),
+                    "--child",
+                    arm,
+                    "--work",
+                    json.dumps(mine),
+                ]
                 done = subprocess.run(command, capture_output=True, text=True, check=True)
                 found[arm].append(json.loads(done.stdout.strip().splitlines()[-1]))
                 print(arm, seed, found[arm][-1], flush=True)
         count = len(json.loads(train.read_text(encoding="utf-8")))
     told = f"{measured_with('torch', 'transformers')}; {count} rows, "
-    told += f"epochs: {given.epochs:g}, batch {BATCH}, learning rate {RATE:g}, fp32, {given.seeds} seeds."
+    told += (
+        f"epochs: {given.epochs:g}, batch {BATCH}, learning rate {RATE:g}, fp32, {given.seeds} "
+        "seeds."
+    )
     lines = table(found, told)
     print("\n".join(lines))
     if given.limit is None:

@@ -1,4 +1,5 @@
-"""What a user waits for before anything heavy is loaded: import, help and an error in the settings, over a bare interpreter.
+"""What a user waits for before anything heavy is loaded: import, help and an error in the settings,
+over a bare interpreter.
 
 python benchmarks/startup.py            # writes its table into benchmarks/README.md
 """
@@ -19,7 +20,15 @@ CASES = {
     "bare interpreter": ["-c", "pass"],
     "`import tunesmith`": ["-c", "import tunesmith"],
     "`tunesmith --help`": ["-m", "tunesmith", "--help"],
-    "a wrong setting (`train.epoch=1`)": ["-m", "tunesmith", "plan", "model=x", "data=y", "out=z", "train.epoch=1"],
+    "a wrong setting (`train.epoch=1`)": [
+        "-m",
+        "tunesmith",
+        "plan",
+        "model=x",
+        "data=y",
+        "out=z",
+        "train.epoch=1",
+    ],
 }
 
 
@@ -39,14 +48,16 @@ def main() -> None:
                 times[name].append(taken)
     bare = statistics.median(times["bare interpreter"])
     lines = [
-        f"{date.today()}, Python {platform.python_version()}, 2 cores, {ROUNDS} interleaved rounds.",
+        f"{date.today()}, Python {platform.python_version()}, 2 cores, {ROUNDS} rounds in turn.",
         "",
         "| | seconds, median (range) | over a bare interpreter |",
         "|---|---|---|",
     ]
     for name, taken in times.items():
         middle = statistics.median(taken)
-        lines.append(f"| {name} | {middle:.2f} ({min(taken):.2f}-{max(taken):.2f}) | {middle - bare:+.2f} |")
+        lines.append(
+            f"| {name} | {middle:.2f} ({min(taken):.2f}-{max(taken):.2f}) | {middle - bare:+.2f} |"
+        )
     write("startup", [*lines, ""])
 
 

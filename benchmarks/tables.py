@@ -13,9 +13,13 @@ HERE = Path(__file__).parent
 
 def measured_with(*packages: str) -> str:
     """Date, commit and versions, as every table begins."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE).stdout.strip()
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE
+    ).stdout.strip()
     versions = [f"{name} {version(name)}" for name in packages]
-    return ", ".join([str(date.today()), f"commit {commit}", *versions, f"Python {platform.python_version()}"])
+    return ", ".join(
+        [str(date.today()), f"commit {commit}", *versions, f"Python {platform.python_version()}"]
+    )
 
 
 def write(section: str, lines: list[str]) -> None:
@@ -25,4 +29,6 @@ def write(section: str, lines: list[str]) -> None:
     before, rest = text.split(f"<!-- {section} -->\n")
     after = rest.split(f"<!-- /{section} -->\n")[1]
     body = "\n".join(lines).rstrip("\n")
-    file.write_text(f"{before}<!-- {section} -->\n{body}\n<!-- /{section} -->\n{after}", encoding="utf-8")
+    file.write_text(
+        f"{before}<!-- {section} -->\n{body}\n<!-- /{section} -->\n{after}", encoding="utf-8"
+    )

@@ -1,4 +1,6 @@
-"""Fixtures: the real data folder where it is there, and tiny random models with a real tokenizer."""
+"""Fixtures: the real data folder where it is there, and tiny random models with a real
+tokenizer.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +10,19 @@ from pathlib import Path
 
 import pytest
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # before any import of huggingface_hub: nothing in the suite may reach a hub
+os.environ["HF_HUB_OFFLINE"] = (
+    "1"  # before any import of huggingface_hub: nothing in the suite may reach a hub
+)
 if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before any import of torch: the workers share the cores
+    os.environ.setdefault(
+        "OMP_NUM_THREADS", "1"
+    )  # before any import of torch: the workers share the cores
 
 SHARED_DATA = Path(os.environ.get("TUNESMITH_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 CHATML = (
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] "
+    "+ '<|im_end|>' + '\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 
@@ -30,11 +37,16 @@ def english() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Fetched models and data come from the user's cache, or go there; what a test makes of them does not stay."""
+    """Fetched models and data come from the user's cache, or go there; what a test makes of them
+    does not stay.
+    """
     from tunesmith.storage.cache import cache_folder
 
     base = tmp_path_factory.getbasetemp()
-    ours, users = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache", cache_folder()
+    ours, users = (
+        (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache",
+        cache_folder(),
+    )
     ours.mkdir(exist_ok=True)
     for name in ("models", "data"):
         (users / name).mkdir(parents=True, exist_ok=True)
@@ -52,7 +64,9 @@ def shared_data() -> Path:
 
 
 def byte_tokenizer(folder: Path) -> None:
-    """Writes a byte-level BPE tokenizer with ChatML tokens, trained on a few lines, to ``folder``."""
+    """Writes a byte-level BPE tokenizer with ChatML tokens, trained on a few lines, to
+    ``folder``.
+    """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -66,9 +80,17 @@ def byte_tokenizer(folder: Path) -> None:
         show_progress=False,
     )
     tokenizer.train_from_iterator(
-        ["the question and the answer of a person", "what is the name of this", "中医药知识问题答案"] * 20, trainer
+        [
+            "the question and the answer of a person",
+            "what is the name of this",
+            "中医药知识问题答案",
+        ]
+        * 20,
+        trainer,
     )
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|pad|>")
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|pad|>"
+    )
     fast.chat_template = CHATML
     fast.save_pretrained(folder)
 

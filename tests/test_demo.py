@@ -1,4 +1,6 @@
-"""The demo's glue, on a tiny model: ledger first, then the proof, the questions, and paths that are there."""
+"""The demo's glue, on a tiny model: ledger first, then the proof, the questions, and paths that are
+there.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,28 @@ KINDS = ["abbreviation", "description", "entity", "human", "location", "number"]
 
 
 def test_demo_from_ledger_to_report(
-    tiny_llama: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tiny_llama: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    rows = [{"question": f"What is {number} of {number * 7 % 31} ?", "answer": KINDS[number % 6]} for number in range(120)]
+    rows = [
+        {"question": f"What is {number} of {number * 7 % 31} ?", "answer": KINDS[number % 6]}
+        for number in range(120)
+    ]
     Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows * 2))
-    changes = {"model": str(tiny_llama), "data.path": "rows.jsonl", "data.held_out": 60, "lang": "en"}
-    run = demo(Path("runs/demo"), changes | {"train.steps": 2, "prove.items": 12, "prove.shots": 1, "generate.max_new_tokens": 2})
+    changes = {
+        "model": str(tiny_llama),
+        "data.path": "rows.jsonl",
+        "data.held_out": 60,
+        "lang": "en",
+    }
+    run = demo(
+        Path("runs/demo"),
+        changes
+        | {"train.steps": 2, "prove.items": 12, "prove.shots": 1, "generate.max_new_tokens": 2},
+    )
     printed = capsys.readouterr().out
     order = [
         "240 rows in 1 file, 120 of them different",
@@ -46,7 +63,12 @@ def test_demo_from_ledger_to_report(
 
 def test_recipe_is_the_main_job() -> None:
     run = read_run(recipe("demo_trec.yaml"))
-    assert (run.model.path, run.data.path, run.objective.name, run.method.name) == ("starter", "package:trec", "sft", "lora")
+    assert (run.model.path, run.data.path, run.objective.name, run.method.name) == (
+        "starter",
+        "package:trec",
+        "sft",
+        "lora",
+    )
     assert all(kind in str(run.data.system) for kind in KINDS)
     assert len(run.questions) == 4
 
@@ -60,6 +82,8 @@ def test_recipe_of_an_installed_package(tmp_path: Path, monkeypatch: pytest.Monk
     installed.parent.mkdir()
     installed.write_text("model: starter\n")
     monkeypatch.setattr(
-        importlib.metadata, "files", lambda name: [SimpleNamespace(name="demo_trec.yaml", locate=lambda: installed)]
+        importlib.metadata,
+        "files",
+        lambda name: [SimpleNamespace(name="demo_trec.yaml", locate=lambda: installed)],
     )
     assert recipe("demo_trec.yaml") == installed

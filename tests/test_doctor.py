@@ -30,9 +30,17 @@ def named(findings: list[Finding], name: str) -> Finding:
 
 def test_all_that_it_prints(capsys: pytest.CaptureFixture[str]) -> None:
     found = doctor.examine()
-    assert {"python", "torch", "transformers", "memory", "cores", "disk", "cache", "hub variables", "locale"} <= {
-        item.name for item in found
-    }
+    assert {
+        "python",
+        "torch",
+        "transformers",
+        "memory",
+        "cores",
+        "disk",
+        "cache",
+        "hub variables",
+        "locale",
+    } <= {item.name for item in found}
     assert {item.state for item in found} <= {"ok", "note", "fault"}
     printed = "\n".join(doctor.lines(found))
     assert str(doctor._version("torch")) in printed
@@ -43,7 +51,9 @@ def test_all_that_it_prints(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_without_torch_it_names_the_command(tmp_path: Path) -> None:
-    """A process in which neither torch, transformers nor huggingface_hub can be imported or found."""
+    """A process in which neither torch, transformers nor huggingface_hub can be imported or
+    found.
+    """
     code = """
 import importlib.metadata, importlib.util, sys
 gone = {"torch", "transformers", "huggingface_hub", "peft"}
@@ -61,11 +71,19 @@ print("\\n".join(lines(examine())))
 """
     environment = os.environ | {"LC_ALL": "C.UTF-8"}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", env=environment, timeout=60, check=False
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env=environment,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert f"→ {sys.executable} -m pip install 'torch>=2.6,<2.14'" in done.stdout
-    assert done.stdout.count("is not installed") == 4, "of the machine's own faults there may be more"
+    assert done.stdout.count("is not installed") == 4, (
+        "of the machine's own faults there may be more"
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,8 +95,14 @@ print("\\n".join(lines(examine())))
         ({"torch": "2.6.0"}, "ok", ""),
     ],
 )
-def test_ranges(monkeypatch: pytest.MonkeyPatch, versions: dict[str, str], state: str, text: str) -> None:
-    monkeypatch.setattr(doctor, "_version", lambda name: versions.get(name, "5.3.0" if name == "transformers" else None))
+def test_ranges(
+    monkeypatch: pytest.MonkeyPatch, versions: dict[str, str], state: str, text: str
+) -> None:
+    monkeypatch.setattr(
+        doctor,
+        "_version",
+        lambda name: versions.get(name, "5.3.0" if name == "transformers" else None),
+    )
     found = named(list(doctor._packages()), "torch")
     assert (found.state, text in found.text) == (state, True)
 
@@ -86,7 +110,13 @@ def test_ranges(monkeypatch: pytest.MonkeyPatch, versions: dict[str, str], state
 @pytest.mark.parametrize(
     ("cuda", "driver", "hidden", "text", "command"),
     [
-        (None, "580.10", None, "was built for the CPU only", "pip install --force-reinstall 'torch>="),
+        (
+            None,
+            "580.10",
+            None,
+            "was built for the CPU only",
+            "pip install --force-reinstall 'torch>=",
+        ),
         (
             "13.0",
             "535.104",
@@ -94,13 +124,36 @@ def test_ranges(monkeypatch: pytest.MonkeyPatch, versions: dict[str, str], state
             "the driver 535.104 is too old for CUDA 13.0; it must be 580 or newer",
             "pip install 'torch>=2.6,<2.9'",
         ),
-        ("13.0", "470.57", None, "the driver 470.57 is too old for CUDA 13.0; it must be 580 or newer", "nvidia-smi"),
-        ("12.6", "535.104", "", "CUDA_VISIBLE_DEVICES= hides the card", "unset CUDA_VISIBLE_DEVICES"),
-        ("12.6", "535.104", None, "in a container: was it started with the GPU?", "torch.cuda.init()"),
+        (
+            "13.0",
+            "470.57",
+            None,
+            "the driver 470.57 is too old for CUDA 13.0; it must be 580 or newer",
+            "nvidia-smi",
+        ),
+        (
+            "12.6",
+            "535.104",
+            "",
+            "CUDA_VISIBLE_DEVICES= hides the card",
+            "unset CUDA_VISIBLE_DEVICES",
+        ),
+        (
+            "12.6",
+            "535.104",
+            None,
+            "in a container: was it started with the GPU?",
+            "torch.cuda.init()",
+        ),
     ],
 )
 def test_why_torch_sees_no_card(
-    monkeypatch: pytest.MonkeyPatch, cuda: str | None, driver: str, hidden: str | None, text: str, command: str
+    monkeypatch: pytest.MonkeyPatch,
+    cuda: str | None,
+    driver: str,
+    hidden: str | None,
+    text: str,
+    command: str,
 ) -> None:
     import torch
 
@@ -126,7 +179,10 @@ def test_no_card_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (gpu.state, "the CPU is used" in gpu.text) == ("note", True)
 
 
-@pytest.mark.parametrize(("built", "state"), [(["sm_75", "sm_90"], "ok"), (["sm_70", "sm_75"], "fault"), (["sm_90a"], "ok")])
+@pytest.mark.parametrize(
+    ("built", "state"),
+    [(["sm_75", "sm_90"], "ok"), (["sm_70", "sm_75"], "fault"), (["sm_90a"], "ok")],
+)
 def test_card_that_torch_has_no_code_for(built: list[str], state: str) -> None:
     cuda = SimpleNamespace(
         device_count=lambda: 1,
@@ -134,7 +190,9 @@ def test_card_that_torch_has_no_code_for(built: list[str], state: str) -> None:
         get_device_name=lambda number: "H100",
         get_arch_list=lambda: built,
     )
-    (gpu,) = doctor._usable(SimpleNamespace(cuda=cuda, version=SimpleNamespace(cuda="12.6", hip=None)))
+    (gpu,) = doctor._usable(
+        SimpleNamespace(cuda=cuda, version=SimpleNamespace(cuda="12.6", hip=None))
+    )
     assert gpu.state == state
     assert gpu.value == "H100 · sm_90 · CUDA 12.6 · bf16"
 
@@ -164,9 +222,18 @@ def test_reachability_is_a_short_try() -> None:
 def test_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: SimpleNamespace(free=10**9))
     disk = named(list(doctor._machine(tmp_path / "not" / "yet")), "disk")
-    assert (disk.state, disk.text) == ("fault", "less than 2 GB are free; a run with checkpoints may not fit")
+    assert (disk.state, disk.text) == (
+        "fault",
+        "less than 2 GB are free; a run with checkpoints may not fit",
+    )
     assert disk.command == f"{sys.executable} -m pip cache purge"
     monkeypatch.setattr(doctor.os, "access", lambda *_: False)
     found = list(doctor._machine(tmp_path / "not yet"))
-    assert named(found, "disk").text == "cannot be written to" and str(tmp_path) in named(found, "disk").command
-    assert "TUNESMITH_CACHE=" in named(found, "cache").command and "…" not in named(found, "cache").command
+    assert (
+        named(found, "disk").text == "cannot be written to"
+        and str(tmp_path) in named(found, "disk").command
+    )
+    assert (
+        "TUNESMITH_CACHE=" in named(found, "cache").command
+        and "…" not in named(found, "cache").command
+    )

@@ -1,4 +1,6 @@
-"""On real rows and the starter model: layout, sharing and accumulation change nothing in loss and adapter gradient."""
+"""On real rows and the starter model: layout, sharing and accumulation change nothing in loss and
+adapter gradient.
+"""
 
 from __future__ import annotations
 
@@ -41,11 +43,17 @@ def rows(starter: Any, shared_data: Path) -> list[list[Tokens]]:
     render = Render(starter.tokenizer, Data(path="rows"))
     lines = (shared_data / "chinese_reviews" / "pos.txt").read_text(encoding="utf-8").splitlines()
     question = "判断下面这条评论是正面还是负面，只回答一个词。\n"
-    return [render.chat(Chat((Turn("user", question + line), Turn("assistant", "正面")))) for line in lines if len(line) < 60][:8]
+    return [
+        render.chat(Chat((Turn("user", question + line), Turn("assistant", "正面"))))
+        for line in lines
+        if len(line) < 60
+    ][:8]
 
 
 def gradient(model: Any, batches: list[Batch]) -> tuple[float, torch.Tensor]:
-    """Loss per unit of the whole step, and the gradient as the loop forms it: one sum, one count, one division."""
+    """Loss per unit of the whole step, and the gradient as the loop forms it: one sum, one count,
+    one division.
+    """
     model.zero_grad()
     units = sum(batch.units for batch in batches)
     total = 0.0
@@ -53,7 +61,9 @@ def gradient(model: Any, batches: list[Batch]) -> tuple[float, torch.Tensor]:
         loss = token_loss(model, batch)
         (loss.total / units).backward()
         total += float(loss.total.detach())
-    return total / units, torch.cat([weight.grad.flatten() for weight in model.parameters() if weight.requires_grad])
+    return total / units, torch.cat(
+        [weight.grad.flatten() for weight in model.parameters() if weight.requires_grad]
+    )
 
 
 def same(ours: tuple[float, torch.Tensor], theirs: tuple[float, torch.Tensor]) -> None:
@@ -70,7 +80,10 @@ def test_forest_flat_padded_and_micro_batches_agree(starter: Any, rows: list[lis
     same(gradient(starter.model, [flat]), reference)
     same(gradient(starter.model, [forest.padded()]), reference)
     same(gradient(starter.model, [Batch.grow([row]) for row in rows]), reference)
-    same(gradient(starter.model, [Batch.grow(rows[start : start + 4]) for start in (0, 4)]), reference)
+    same(
+        gradient(starter.model, [Batch.grow(rows[start : start + 4]) for start in (0, 4)]),
+        reference,
+    )
 
 
 def test_the_loss_is_the_plain_models_own(starter: Any, rows: list[list[Tokens]]) -> None:
@@ -81,7 +94,9 @@ def test_the_loss_is_the_plain_models_own(starter: Any, rows: list[list[Tokens]]
         labels = torch.where(torch.tensor(tokens.weights_T)[None] > 0, ids, -100)
         scored = int((labels[:, 1:] != -100).sum())
         with torch.no_grad():
-            total += float(starter.model(input_ids=ids, labels=labels, use_cache=False).loss) * scored
+            total += (
+                float(starter.model(input_ids=ids, labels=labels, use_cache=False).loss) * scored
+            )
         count += scored
     assert abs(ours - total / count) <= 1e-5 * ours
 

@@ -1,4 +1,6 @@
-"""Without torch: the import, the help, and the validation of every recipe answer, and nothing heavy is loaded."""
+"""Without torch: the import, the help, and the validation of every recipe answer, and nothing heavy
+is loaded.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ import sys
 class Blocked:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in ("torch", "transformers", "peft"):
-            raise RuntimeError(f"{name} was imported")  # pydantic would take an AssertionError for a bad value
+            # pydantic would take an AssertionError for a bad value
+            raise RuntimeError(f"{name} was imported")
 
 sys.meta_path.insert(0, Blocked())
 import io, contextlib
@@ -34,8 +37,11 @@ assert code == 0 and "将要运行" in out, (code, out)
 code, out, _ = said(["explain", "method", "--lang", "en"])
 assert code == 0 and "lora" in out, (code, out)
 for verb in ("plan", "train", "sft"):
-    code, _, error = said([verb, "model=m", "data=d", "out=o", "train.bach=3", "method.rnk=2", "--lang", "en"])
-    assert code == 2 and "train.bach: there is no such setting; did you mean 'batch'?" in error, (verb, code, error)
+    code, _, error = said(
+        [verb, "model=m", "data=d", "out=o", "train.bach=3", "method.rnk=2", "--lang", "en"]
+    )
+    wanted = "train.bach: there is no such setting; did you mean 'batch'?"
+    assert code == 2 and wanted in error, (verb, code, error)
     assert "method.rnk" in error and "Traceback" not in error, error
 
 from tunesmith.settings.run import read_run
@@ -60,7 +66,12 @@ print("light")
 def test_help_and_validation_need_no_torch():
     recipes = [str(path) for path in sorted(RECIPES.glob("*.yaml"))]
     done = subprocess.run(
-        [sys.executable, "-c", BLOCKED, *recipes], capture_output=True, text=True, timeout=120, check=False, cwd=RECIPES.parent
+        [sys.executable, "-c", BLOCKED, *recipes],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=RECIPES.parent,
     )
     assert done.stdout.strip().endswith("light"), done.stdout + done.stderr
 
@@ -71,7 +82,8 @@ def test_recipes_are_short():
 
 
 def test_no_room_takes_the_name_of_a_public_function():
-    # Importing a package `tunesmith.plan` would put it in the place of the function `tunesmith.plan`.
+    # Importing a package `tunesmith.plan` would put it in the place of the function
+    # `tunesmith.plan`.
     import tunesmith
 
     package = Path(tunesmith.__file__).parent

@@ -1,4 +1,6 @@
-"""The limits of the house, by a walk over the source: sizes, inheritance, guesses, repeats, and which way imports point."""
+"""The limits of the house, by a walk over the source: sizes, inheritance, guesses, repeats, and
+which way imports point.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ MAY_GUESS = {
 }
 FORBIDDEN_NAMES = {"utils", "util", "misc", "common", "helpers", "helper"}
 
-# From the top floor to the ground: a room imports only what stands below it. A room is a folder, or a file at the root.
+# From the top floor to the ground: a room imports only what stands below it. A room is a folder, or
+# a file at the root.
 FLOORS = [
     "__main__",
     "cli",
@@ -74,7 +77,11 @@ def tree(path: Path) -> ast.Module:
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    return (node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return (
+        node
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
 
 
 def where(path: Path, node: ast.AST) -> str:
@@ -82,7 +89,10 @@ def where(path: Path, node: ast.AST) -> str:
 
 
 def test_files_are_short():
-    long = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in zip(NAMES, FILES, strict=True)}
+    long = {
+        name: len(path.read_text(encoding="utf-8").splitlines())
+        for name, path in zip(NAMES, FILES, strict=True)
+    }
     assert {name: lines for name, lines in long.items() if lines > FILE_LINES} == {}
 
 
@@ -102,7 +112,12 @@ def test_few_positional_parameters():
 
     # typer reads the parameters of a verb by name; they are options, never positional.
     files = [path for path in FILES if path.name != "commands.py"]
-    assert [(where(path, one), one.name) for path in files for one in functions(path) if count(one) > POSITIONAL] == []
+    assert [
+        (where(path, one), one.name)
+        for path in files
+        for one in functions(path)
+        if count(one) > POSITIONAL
+    ] == []
 
 
 def test_inheritance_is_one_level():
@@ -126,7 +141,9 @@ def test_nothing_is_guessed():
         for name, path in zip(NAMES, FILES, strict=True)
         if name not in MAY_GUESS
         for node in ast.walk(tree(path))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("getattr", "hasattr")
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("getattr", "hasattr")
     ]
     assert found == []
 
@@ -158,7 +175,9 @@ def test_every_module_says_what_it_is():
 
 def windows(path: Path, size: int = 6) -> Iterator[tuple[int, tuple[str, ...]]]:
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    kept = [line for line in lines if line and not line.startswith(("#", "import ", "from ", '"""'))]
+    kept = [
+        line for line in lines if line and not line.startswith(("#", "import ", "from ", '"""'))
+    ]
     for start in range(len(kept) - size + 1):
         yield start, tuple(kept[start : start + size])
 
@@ -190,7 +209,9 @@ MODULES = dict(zip(ROOMS, FILES, strict=True))
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """Line and module of every import of ours, those inside functions too; type-checking ones are not run."""
+    """Line and module of every import of ours, those inside functions too; type-checking ones are
+    not run.
+    """
     hidden = {
         inner
         for node in ast.walk(tree(path))
@@ -200,7 +221,11 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree(path)):
         if node in hidden:
             continue
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "tunesmith":
+        if (
+            isinstance(node, ast.ImportFrom)
+            and node.module
+            and node.module.split(".")[0] == "tunesmith"
+        ):
             for alias in node.names:
                 module = f"{node.module}.{alias.name}"
                 yield node.lineno, module if module in MODULES else node.module
@@ -211,7 +236,9 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def circles(arrows: dict[str, set[str]]) -> list[str]:
-    """What lies on a circle: what is left when names without outgoing arrows are taken away, again and again."""
+    """What lies on a circle: what is left when names without outgoing arrows are taken away, again
+    and again.
+    """
     left = {name: set(others) for name, others in arrows.items()}
     while True:
         ends = {name for name in left if not left[name] & left.keys()}
@@ -221,7 +248,10 @@ def circles(arrows: dict[str, set[str]]) -> list[str]:
 
 
 def test_files_import_in_no_circle():
-    arrows = {name: {module for _, module in imports(path)} - {name, "tunesmith"} for name, path in MODULES.items()}
+    arrows = {
+        name: {module for _, module in imports(path)} - {name, "tunesmith"}
+        for name, path in MODULES.items()
+    }
     assert circles({name: others for name, others in arrows.items() if name != "tunesmith"}) == []
 
 

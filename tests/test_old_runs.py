@@ -1,4 +1,6 @@
-"""Run folders made by commit 96bdea1 (sft with LoRA, classify, dpo; 6 steps) are resumed, proved, predicted and exported."""
+"""Run folders made by commit 96bdea1 (sft with LoRA, classify, dpo; 6 steps) are resumed, proved,
+predicted and exported.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ KINDS = ["sft", "classify", "dpo"]
 
 @pytest.fixture
 def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the old folders, whose paths point to where it lies; checksums are written again for the changed files."""
+    """A copy of the old folders, whose paths point to where it lies; checksums are written again
+    for the changed files.
+    """
     here = tmp_path / "runs"
     shutil.copytree(MADE, here)
     for path in [*here.rglob("*.json"), *here.rglob("run.yaml")]:
@@ -31,9 +35,16 @@ def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         state = manifest.parent / "state.json"
         facts = json.loads(state.read_text(encoding="utf-8"))
         identity = facts["identity"]
-        settings = {name: value for name, value in identity.items() if name not in ("settings", "data", "base")}
-        # The digest is over settings with whole paths, which have moved; its other parts stay those of the old code.
-        identity["settings"] = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+        settings = {
+            name: value
+            for name, value in identity.items()
+            if name not in ("settings", "data", "base")
+        }
+        # The digest is over settings with whole paths, which have moved; its other parts stay those
+        # of the old code.
+        identity["settings"] = hashlib.sha256(
+            json.dumps(settings, sort_keys=True).encode()
+        ).hexdigest()
         state.write_text(json.dumps(facts), encoding="utf-8")
         digest = hashlib.sha256(state.read_bytes()).hexdigest()
         listed["files"]["state.json"] = {"size": state.stat().st_size, "sha256": digest}
@@ -55,7 +66,9 @@ def test_an_old_run_that_was_killed_ends_with_the_same_weights(old: Path, kind: 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_old_run_is_proved_predicted_and_exported(old: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_old_run_is_proved_predicted_and_exported(
+    old: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["prove", kind]) == 0
     assert "Verdict" in capsys.readouterr().out
     rows = {"sft": "questions.json", "classify": "labels.json", "dpo": "pairs.json"}[kind]

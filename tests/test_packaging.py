@@ -1,4 +1,6 @@
-"""What an install needs: declared imports, packed files, pins that fit, a Makefile and a CI script that do as they say."""
+"""What an install needs: declared imports, packed files, pins that fit, a Makefile and a CI script
+that do as they say.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,15 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tunesmith"
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 CORE = [Requirement(text) for text in PROJECT["project"]["dependencies"]]
-EXTRAS = {name: [Requirement(text) for text in texts] for name, texts in PROJECT["project"]["optional-dependencies"].items()}
-PINS = [Requirement(line) for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+EXTRAS = {
+    name: [Requirement(text) for text in texts]
+    for name, texts in PROJECT["project"]["optional-dependencies"].items()
+}
+PINS = [
+    Requirement(line)
+    for line in (ROOT / "constraints.txt").read_text().splitlines()
+    if not line.startswith("#")
+]
 
 # The name that is imported, where it is not that of the package.
 IMPORTED_AS = {"yaml": "pyyaml", "sklearn": "scikit-learn", "attr": "attrs"}
@@ -53,7 +62,10 @@ def imports(file: Path) -> set[str]:
 
 
 def test_every_import_is_declared() -> None:
-    declared = {plain(wanted.name) for wanted in [*CORE, *(one for extra in EXTRAS.values() for one in extra)]}
+    declared = {
+        plain(wanted.name)
+        for wanted in [*CORE, *(one for extra in EXTRAS.values() for one in extra)]
+    }
     missing = {
         plain(name): str(file.relative_to(ROOT))
         for file in PACKAGE.rglob("*.py")
@@ -64,8 +76,12 @@ def test_every_import_is_declared() -> None:
 
 
 def test_extras_are_imported_only_inside_functions() -> None:
-    """What an extra brings may be missing; a module that needs it at its top could not even be imported."""
-    optional = {plain(one.name) for extra in EXTRAS.values() for one in extra} - {plain(wanted.name) for wanted in CORE}
+    """What an extra brings may be missing; a module that needs it at its top could not even be
+    imported.
+    """
+    optional = {plain(one.name) for extra in EXTRAS.values() for one in extra} - {
+        plain(wanted.name) for wanted in CORE
+    }
     for file in PACKAGE.rglob("*.py"):
         names: set[str] = set()
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
@@ -79,8 +95,12 @@ def test_every_file_is_packed() -> None:
     for file in PACKAGE.rglob("*"):
         name = file.relative_to(PACKAGE).as_posix()
         if file.is_file() and file.suffix not in (".py", ".pyc"):
-            assert any(fnmatch(name, pattern) for pattern in patterns), f"{name} would not be in the wheel"
-    assert PROJECT["tool"]["setuptools"]["data-files"] == {"share/tunesmith/recipes": ["recipes/*.yaml"]}
+            assert any(fnmatch(name, pattern) for pattern in patterns), (
+                f"{name} would not be in the wheel"
+            )
+    assert PROJECT["tool"]["setuptools"]["data-files"] == {
+        "share/tunesmith/recipes": ["recipes/*.yaml"]
+    }
     assert (ROOT / "recipes" / "demo_trec.yaml").is_file()
 
 
@@ -88,7 +108,11 @@ def test_every_file_is_packed() -> None:
 def test_pins_fit_the_ranges(python: str) -> None:
     environment = {key: str(value) for key, value in default_environment().items()}
     environment |= {"python_version": python, "python_full_version": f"{python}.0"}
-    pins = {plain(pin.name): pin for pin in PINS if pin.marker is None or pin.marker.evaluate(environment)}
+    pins = {
+        plain(pin.name): pin
+        for pin in PINS
+        if pin.marker is None or pin.marker.evaluate(environment)
+    }
     for wanted in [*CORE, *EXTRAS["dev"]]:
         if wanted.marker is not None and not wanted.marker.evaluate(environment):
             continue
@@ -113,8 +137,16 @@ def test_doctor_knows_the_declared_ranges() -> None:
 
 
 def test_no_address_of_a_registry() -> None:
-    for name in ("pyproject.toml", "constraints.txt", "Makefile", ".ci/run", ".pre-commit-config.yaml"):
-        assert not re.search(r"https?://|index-url|find-links", (ROOT / name).read_text(encoding="utf-8")), name
+    for name in (
+        "pyproject.toml",
+        "constraints.txt",
+        "Makefile",
+        ".ci/run",
+        ".pre-commit-config.yaml",
+    ):
+        assert not re.search(
+            r"https?://|index-url|find-links", (ROOT / name).read_text(encoding="utf-8")
+        ), name
 
 
 def test_version_and_entry_point() -> None:
@@ -146,7 +178,10 @@ class Bench:
     def failing(self, words: str) -> None:
         """From now on a call with these words fails."""
         (self.folder / "bin").mkdir(exist_ok=True)
-        for place in ("bin/python3", *(str(path.relative_to(self.folder)) for path in self.folder.glob(".venv/bin/*"))):
+        for place in (
+            "bin/python3",
+            *(str(path.relative_to(self.folder)) for path in self.folder.glob(".venv/bin/*")),
+        ):
             (self.folder / place).write_text(FAKE.format(log=self.log, fails=words))
             (self.folder / place).chmod(0o755)
 
@@ -155,7 +190,15 @@ class Bench:
         self.log.write_text("")
         keep = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
         environment = keep | {"PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}"}
-        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
         return done.returncode, self.log.read_text().splitlines()
 
 
@@ -168,10 +211,14 @@ def test_make_sets_up_once(bench: Bench) -> None:
     code, calls = bench.run("make", "demo")
     assert code == 0
     assert [call.split(" -c ")[0] for call in calls][1] == "python3 -m venv .venv"
-    assert "python -m pip install --disable-pip-version-check -q -c constraints.txt -e .[dev]" in calls
+    assert (
+        "python -m pip install --disable-pip-version-check -q -c constraints.txt -e .[dev]" in calls
+    )
     assert calls[-1] == "tunesmith demo"
     assert bench.run("make", "demo") == (0, ["tunesmith demo"])
-    later = (bench.folder / ".venv/.made").stat().st_mtime + 1  # a clock of whole seconds would not tell them apart
+    later = (
+        bench.folder / ".venv/.made"
+    ).stat().st_mtime + 1  # a clock of whole seconds would not tell them apart
     os.utime(bench.folder / "constraints.txt", (later, later))
     _, calls = bench.run("make", "test")
     assert sum("pip install" in call for call in calls) == 1
@@ -194,7 +241,9 @@ def test_install_that_stopped_is_repeated(bench: Bench) -> None:
 def test_ci_fails_where_a_step_fails(bench: Bench, step: str) -> None:
     code, calls = bench.run("bash", ".ci/run")
     assert code == 0
-    done = [call for call in calls if "pip" not in call and "venv" not in call and " -c " not in call]
+    done = [
+        call for call in calls if "pip" not in call and "venv" not in call and " -c " not in call
+    ]
     assert done == ["ruff format --check .", "ruff check .", "pyright ", TESTS]
     bench.failing(step)
     assert bench.run("bash", ".ci/run")[0] != 0

@@ -1,4 +1,6 @@
-"""A peer's file or command line is answered with the same in our keys, ready to paste, and what has no translation."""
+"""A peer's file or command line is answered with the same in our keys, ready to paste, and what has
+no translation.
+"""
 
 from __future__ import annotations
 
@@ -84,10 +86,16 @@ def english():
 
 
 PREFERENCES = {
-    "LLaMA-Factory": ("model_name_or_path: m\nstage: dpo\nfinetuning_type: lora\ndataset: ./pairs.json\npref_beta: 0.2\n"
-                      "pref_loss: LOSS\npref_ftx: 0.5\nref_model: other"),
-    "ms-swift": "model: ./m\nrlhf_type: LOSS\ntrain_type: lora\ndataset: [./pairs.json]\nbeta: 0.2\nrpo_alpha: 0.5",
-}  # fmt: skip
+    "LLaMA-Factory": (
+        "model_name_or_path: m\nstage: dpo\nfinetuning_type: lora\ndataset: "
+        "./pairs.json\npref_beta: 0.2\n"
+        "pref_loss: LOSS\npref_ftx: 0.5\nref_model: other"
+    ),
+    "ms-swift": (
+        "model: ./m\nrlhf_type: LOSS\ntrain_type: lora\ndataset: [./pairs.json]\nbeta: "
+        "0.2\nrpo_alpha: 0.5"
+    ),
+}
 
 
 @pytest.mark.parametrize("peer", PREFERENCES)
@@ -116,7 +124,9 @@ def test_a_peers_preferences(peer: str, loss: str, objective: dict[str, object])
 
 
 def test_llama_factory(tmp_path: Path):
-    (tmp_path / "dataset_info.json").write_text(json.dumps({"identity": {"file_name": "identity.json"}}), encoding="utf-8")
+    (tmp_path / "dataset_info.json").write_text(
+        json.dumps({"identity": {"file_name": "identity.json"}}), encoding="utf-8"
+    )
     file = tmp_path / "lora_sft.yaml"
     file.write_text(LLAMA_FACTORY.replace("FOLDER", str(tmp_path)), encoding="utf-8")
     settings = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -124,7 +134,12 @@ def test_llama_factory(tmp_path: Path):
     found = translate(settings, "LLaMA-Factory")
     assert found.settings() == {
         "model": {"path": "Qwen/Qwen2.5-0.5B-Instruct", "trust_remote_code": True},
-        "data": {"path": str(tmp_path / "identity.json"), "max_length": 2048, "limit": 1000, "held_out": 0.1},
+        "data": {
+            "path": str(tmp_path / "identity.json"),
+            "max_length": 2048,
+            "limit": 1000,
+            "held_out": 0.1,
+        },
         "out": "saves/qwen",
         "objective": "sft",
         "method": {"name": "lora", "rank": 8, "targets": "all-linear", "variant": "rslora"},
@@ -143,10 +158,15 @@ def test_llama_factory(tmp_path: Path):
     with pytest.raises(SpecError) as caught:
         settings_of(file)
     told = str(caught.value)
-    assert told.startswith("These are the settings of LLaMA-Factory. Here they are, in tunesmith's keys;")
+    assert told.startswith(
+        "These are the settings of LLaMA-Factory. Here they are, in tunesmith's keys;"
+    )
     pasted = told.split("\n\n")[1]
     assert validate(yaml.safe_load(pasted)) == validate(found.settings())
-    assert "Without a translation:" in told and "ddp_timeout: training on several devices is not built" in told
+    assert (
+        "Without a translation:" in told
+        and "ddp_timeout: training on several devices is not built" in told
+    )
 
 
 def test_ms_swift_command_line():
@@ -159,7 +179,12 @@ def test_ms_swift_command_line():
     assert run.model.path == "ms:Qwen/Qwen2.5-7B-Instruct"
     paths = [source.path for source in run.data.path]
     assert paths == ["ms:AI-ModelScope/alpaca-gpt4-data-zh#500", "ms:swift/self-cognition#500"]
-    assert (run.train.batch, run.method.rank, run.method.alpha, run.train.machine.precision) == (16, 8, 32, "bf16")
+    assert (run.train.batch, run.method.rank, run.method.alpha, run.train.machine.precision) == (
+        16,
+        8,
+        32,
+        "bf16",
+    )
     assert "model_author: not known here" in str(caught.value)
 
 
@@ -168,7 +193,12 @@ def test_axolotl():
     assert peer_of(settings) == "axolotl"
     found = translate(settings, "axolotl")
     run = validate(found.settings())
-    assert (run.method.name, run.method.rank, run.train.batch, run.data.held_out) == ("qlora", 16, 8, 0.1)
+    assert (run.method.name, run.method.rank, run.train.batch, run.data.held_out) == (
+        "qlora",
+        16,
+        8,
+        0.1,
+    )
     assert (run.data.path, run.train.optimizer.name) == ("teknium/GPT4-LLM-Cleaned", "adamw_8bit")
     assert run.model.quantize == "nf4"
     assert run.model.path == "NousResearch/Llama-3.2-1B"
@@ -177,57 +207,127 @@ def test_axolotl():
 
 
 def test_trl_trains_all_weights_unless_an_adapter_is_asked_for():
-    settings = {"model_name_or_path": "m/n", "dataset_name": "a/b", "output_dir": "o", "learning_rate": 2e-5}
+    settings = {
+        "model_name_or_path": "m/n",
+        "dataset_name": "a/b",
+        "output_dir": "o",
+        "learning_rate": 2e-5,
+    }
     assert peer_of(settings) == "TRL"
     assert translate(settings, "TRL").settings()["method"] == "full"
-    assert translate(settings | {"use_peft": True, "lora_r": 4}, "TRL").settings()["method"] == {"name": "lora", "rank": 4}
+    assert translate(settings | {"use_peft": True, "lora_r": 4}, "TRL").settings()["method"] == {
+        "name": "lora",
+        "rank": 4,
+    }
 
 
 def test_a_rank_is_never_translated_to_training_all_weights():
-    line = ["--model_name_or_path", "x", "--lora_rank", "8", "--lora_alpha", "16", "--learning_rate", "1e-4"]
+    line = [
+        "--model_name_or_path",
+        "x",
+        "--lora_rank",
+        "8",
+        "--lora_alpha",
+        "16",
+        "--learning_rate",
+        "1e-4",
+    ]
     settings = command_line(line)
     assert settings is not None and peer_of(settings) == "LLaMA-Factory"
-    assert translate(settings, "LLaMA-Factory").settings()["method"] == {"name": "lora", "rank": 8, "alpha": 16}
+    assert translate(settings, "LLaMA-Factory").settings()["method"] == {
+        "name": "lora",
+        "rank": 8,
+        "alpha": 16,
+    }
     for switched in ({}, {"use_peft": False}):
         theirs = {"model_name_or_path": "m/n", "lora_r": 8, "dataset_name": "a/b", **switched}
         assert peer_of(theirs) == "TRL"
         found = translate(theirs, "TRL")
         assert found.settings()["method"] == {"name": "lora", "rank": 8}
-        assert found.left["use_peft"].startswith("not switched on: TRL itself would train all weights without use_peft")
-    assert translate({"base_model": "m", "lora_r": 8}, "axolotl").settings()["method"] == {"name": "lora", "rank": 8}
+        assert found.left["use_peft"].startswith(
+            "not switched on: TRL itself would train all weights without use_peft"
+        )
+    assert translate({"base_model": "m", "lora_r": 8}, "axolotl").settings()["method"] == {
+        "name": "lora",
+        "rank": 8,
+    }
 
 
 def test_quantised_bases_and_the_kinds_of_lora():
-    theirs = {"model_name_or_path": "m", "finetuning_type": "lora", "dataset": "d", "output_dir": "o", "lora_rank": 8}
-    more = {"quantization_bit": 8, "quantization_method": "bnb", "loraplus_lr_ratio": 16.0, "add_tokens": "<a>,<b>"}
-    found = translate(theirs | more | {"use_dora": True, "additional_target": "embed_tokens"}, "LLaMA-Factory")
+    theirs = {
+        "model_name_or_path": "m",
+        "finetuning_type": "lora",
+        "dataset": "d",
+        "output_dir": "o",
+        "lora_rank": 8,
+    }
+    more = {
+        "quantization_bit": 8,
+        "quantization_method": "bnb",
+        "loraplus_lr_ratio": 16.0,
+        "add_tokens": "<a>,<b>",
+    }
+    found = translate(
+        theirs | more | {"use_dora": True, "additional_target": "embed_tokens"}, "LLaMA-Factory"
+    )
     run = validate(found.settings())
-    assert (run.model.quantize, run.model.add_tokens, run.method.variant) == ("int8", ("<a>", "<b>"), "dora")
-    assert run.method.plus_ratio == 16 and found.left["quantization_method"].startswith("not needed: bitsandbytes")
-    assert found.left["additional_target"].startswith("whole layers beside an adapter are not trained")
-    pissa = translate(theirs | {"pissa_init": True, "use_rslora": False, "quantization_bit": 3}, "LLaMA-Factory")
-    assert pissa.settings()["method"]["init"] == "pissa" and "variant" not in pissa.settings()["method"]
+    assert (run.model.quantize, run.model.add_tokens, run.method.variant) == (
+        "int8",
+        ("<a>", "<b>"),
+        "dora",
+    )
+    assert run.method.plus_ratio == 16 and found.left["quantization_method"].startswith(
+        "not needed: bitsandbytes"
+    )
+    assert found.left["additional_target"].startswith(
+        "whole layers beside an adapter are not trained"
+    )
+    pissa = translate(
+        theirs | {"pissa_init": True, "use_rslora": False, "quantization_bit": 3}, "LLaMA-Factory"
+    )
+    assert (
+        pissa.settings()["method"]["init"] == "pissa"
+        and "variant" not in pissa.settings()["method"]
+    )
     assert pissa.left["3 bit"] == "there are 4 bits (nf4) and 8 (int8), not 3"
     assert name_here("load_in_8bit") == "here this is called model.quantize"
-    paged = translate({"base_model": "m", "adapter": "qlora", "optimizer": "paged_adamw_32bit"}, "axolotl").settings()
+    paged = translate(
+        {"base_model": "m", "adapter": "qlora", "optimizer": "paged_adamw_32bit"}, "axolotl"
+    ).settings()
     assert paged["train"]["optimizer"] == "adamw" and paged["method"] == "qlora"
 
 
 def test_what_is_not_built_is_said():
-    settings = {"model_name_or_path": "m", "stage": "no_such_stage", "finetuning_type": "no_such_method", "optim": "galore"}
+    settings = {
+        "model_name_or_path": "m",
+        "stage": "no_such_stage",
+        "finetuning_type": "no_such_method",
+        "optim": "galore",
+    }
     left = translate(settings, "LLaMA-Factory").left
     assert left["no_such_stage"].startswith("objective no_such_stage is not built; there are: ")
-    assert left["no_such_method"].startswith("method no_such_method is not built; there are: adalora, bitfit, ")
+    assert left["no_such_method"].startswith(
+        "method no_such_method is not built; there are: adalora, bitfit, "
+    )
     assert left["galore"].startswith("optimizer galore is not built")
-    auto = translate({"model_name_or_path": "m", "per_device_train_batch_size": "auto", "max_steps": "auto"}, "TRL")
-    assert auto.left["per_device_train_batch_size"] == auto.left["max_steps"] == "auto is no whole number"
+    auto = translate(
+        {"model_name_or_path": "m", "per_device_train_batch_size": "auto", "max_steps": "auto"},
+        "TRL",
+    )
+    assert (
+        auto.left["per_device_train_batch_size"]
+        == auto.left["max_steps"]
+        == "auto is no whole number"
+    )
     assert "train.batch" not in auto.pairs and "train.steps" not in auto.pairs
 
 
 def test_ours_is_not_taken_for_a_peers():
     assert peer_of({"model": "m", "data": "d", "out": "o"}) is None
     assert peer_of({"model": "m", "lora_rank": 3, "out": "o"}) is None
-    with pytest.raises(SpecError, match=r"settings are written key\.path=value, here: train.epochs=3"):
+    with pytest.raises(
+        SpecError, match=r"settings are written key\.path=value, here: train.epochs=3"
+    ):
         settings_line(["--train.epochs", "3"])
 
 
@@ -235,7 +335,8 @@ def test_one_unknown_key_is_told_its_name():
     assert name_here("num_train_epochs") == "here this is called train.epochs"
     assert name_here("train.lora_alpha") == "here this is called method.alpha"
     assert name_here("gradient_accumulation_steps") == (
-        "here train.batch is the rows of one optimizer step: gradient_accumulation_steps times the other factors"
+        "here train.batch is the rows of one optimizer step: gradient_accumulation_steps times "
+        "the other factors"
     )
     assert name_here("no_such_key") is None
     words.use("zh")

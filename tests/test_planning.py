@@ -1,4 +1,6 @@
-"""The plan: every open value with its reason, all problems at once before weights load, and facts that hold."""
+"""The plan: every open value with its reason, all problems at once before weights load, and facts
+that hold.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +32,24 @@ def english():
 @pytest.fixture
 def rows(tmp_path: Path) -> Path:
     file = tmp_path / "rows.json"
-    made = [{"instruction": f"what is the name of {n}", "input": "", "output": f"the name is {n * 7 % 13}"} for n in range(120)]
+    made = [
+        {
+            "instruction": f"what is the name of {n}",
+            "input": "",
+            "output": f"the name is {n * 7 % 13}",
+        }
+        for n in range(120)
+    ]
     file.write_text(json.dumps(made), encoding="utf-8")
     return file
 
 
-def plan(model: Path | str, data: Path | str, out: Path, *, probe: bool = False, **settings: Any) -> Plan:
-    return make(validate({"model": str(model), "data": str(data), "out": str(out)} | settings), probe=probe)
+def plan(
+    model: Path | str, data: Path | str, out: Path, *, probe: bool = False, **settings: Any
+) -> Plan:
+    return make(
+        validate({"model": str(model), "data": str(data), "out": str(out)} | settings), probe=probe
+    )
 
 
 def test_every_open_value_is_resolved_with_a_reason(tiny_llama: Path, rows: Path, tmp_path: Path):
@@ -44,8 +57,16 @@ def test_every_open_value_is_resolved_with_a_reason(tiny_llama: Path, rows: Path
     assert not made.problems
     run, origins = made.resolved.run, made.resolved.origins
     assert (run.train.learning_rate, run.train.batch, run.data.max_length) == (2e-4, 4, 512)
-    assert (run.train.machine.device, run.train.machine.precision, run.model.dtype) == ("cpu", "fp32", "fp32")
-    assert run.train.micro_tokens and run.train.machine.threads and run.train.machine.checkpointing is False
+    assert (run.train.machine.device, run.train.machine.precision, run.model.dtype) == (
+        "cpu",
+        "fp32",
+        "fp32",
+    )
+    assert (
+        run.train.micro_tokens
+        and run.train.machine.threads
+        and run.train.machine.checkpointing is False
+    )
     assert run.lang == "en"
     for path in (
         "train.learning_rate",
@@ -56,9 +77,15 @@ def test_every_open_value_is_resolved_with_a_reason(tiny_llama: Path, rows: Path
         "lang",
     ):
         assert origins[path].kind == "derived" and origins[path].reason, path
-    assert origins["train.learning_rate"].reason.startswith("of the method lora: Dettmers et al. 2023")
+    assert origins["train.learning_rate"].reason.startswith(
+        "of the method lora: Dettmers et al. 2023"
+    )
     assert "the longest 3" in origins["data.max_length"].reason
-    assert (origins["train.epochs"].kind, origins["train.clip"].kind, origins["train.warmup"].kind) == (
+    assert (
+        origins["train.epochs"].kind,
+        origins["train.clip"].kind,
+        origins["train.warmup"].kind,
+    ) == (
         "given",
         "given",
         "default",
@@ -73,21 +100,35 @@ def test_every_open_value_is_resolved_with_a_reason(tiny_llama: Path, rows: Path
     assert read_run(tmp_path / "run.yaml") == run
 
 
-def test_the_reason_of_the_batch_is_true_where_the_steps_are_given(tiny_llama: Path, rows: Path, tmp_path: Path):
+def test_the_reason_of_the_batch_is_true_where_the_steps_are_given(
+    tiny_llama: Path, rows: Path, tmp_path: Path
+):
     made = plan(tiny_llama, rows, tmp_path / "run", train={"epochs": 2, "steps": 9})
-    told = "so that 108 training rows for 2 epochs would make 54 steps; train.steps=9 makes 0.333 epochs of it"
+    told = (
+        "so that 108 training rows for 2 epochs would make 54 steps; train.steps=9 makes 0.333 "
+        "epochs of it"
+    )
     assert made.resolved.origins["train.batch"].reason == told
 
 
 def test_a_number_of_one_has_its_own_word(tiny_llama: Path, rows: Path, tmp_path: Path):
     made = plan(tiny_llama, rows, tmp_path / "run", train={"epochs": 1, "steps": 1})
-    assert any("only 1 optimizer step, as train.steps says: too few" in text for text in made.warnings)
+    assert any(
+        "only 1 optimizer step, as train.steps says: too few" in text for text in made.warnings
+    )
     assert "for 1 epoch would make" in made.resolved.origins["train.batch"].reason
 
 
 def test_given_values_stay(tiny_llama: Path, rows: Path, tmp_path: Path):
-    train = {"learning_rate": 0.5, "batch": 3, "micro_tokens": 700, "machine": {"checkpointing": True, "threads": 1}}
-    made = plan(tiny_llama, {"path": str(rows), "max_length": 100} and rows, tmp_path / "run", train=train)
+    train = {
+        "learning_rate": 0.5,
+        "batch": 3,
+        "micro_tokens": 700,
+        "machine": {"checkpointing": True, "threads": 1},
+    }
+    made = plan(
+        tiny_llama, {"path": str(rows), "max_length": 100} and rows, tmp_path / "run", train=train
+    )
     run = made.resolved.run
     assert (run.train.learning_rate, run.train.batch, run.train.micro_tokens) == (0.5, 3, 700)
     assert run.train.machine.checkpointing is True and run.train.machine.threads == 1
@@ -100,11 +141,18 @@ def test_facts_are_those_of_the_model_that_would_run(tiny_llama: Path, rows: Pat
     from tunesmith.methods import METHODS
     from tunesmith.models.loading.load import load_model
 
-    made = plan(tiny_llama, rows, tmp_path / "run", method={"name": "lora", "rank": 4, "targets": ["q_proj", "v_proj"]})
+    made = plan(
+        tiny_llama,
+        rows,
+        tmp_path / "run",
+        method={"name": "lora", "rank": 4, "targets": ["q_proj", "v_proj"]},
+    )
     model = load_model(tiny_llama, dtype=torch.float32, device="cpu").model
     whole = sum(parameter.numel() for parameter in model.parameters())
     tuned = METHODS.make(made.resolved.run.method).apply(model)
-    trainable = sum(parameter.numel() for parameter in tuned.parameters() if parameter.requires_grad)
+    trainable = sum(
+        parameter.numel() for parameter in tuned.parameters() if parameter.requires_grad
+    )
     facts = made.facts
     assert (facts["trainable"], facts["parameters"]) == (trainable, whole + trainable)
     assert weights_in(tiny_llama) == whole
@@ -112,7 +160,11 @@ def test_facts_are_those_of_the_model_that_would_run(tiny_llama: Path, rows: Pat
     assert facts["disk"]["needed"] == trainable * 4 * (3 * 3 + 2)
     assert facts["rows"] == {"train": 108, "watch": 0, "proof": 12}
     assert facts["steps"] == 3 * facts["steps_per_epoch"] == 54
-    assert facts["tokens"] == made.prepared.ledger.to_json()["tokens"]["total"] if made.prepared else False
+    assert (
+        facts["tokens"] == made.prepared.ledger.to_json()["tokens"]["total"]
+        if made.prepared
+        else False
+    )
     assert facts["memory_gib"]["low"] <= facts["memory_gib"]["high"]
     terms = facts["memory_terms_gib"]
     assert sum(terms.values()) == pytest.approx(facts["memory_gib"]["low"], abs=1e-3)
@@ -123,7 +175,9 @@ def test_facts_are_those_of_the_model_that_would_run(tiny_llama: Path, rows: Pat
 def test_probe_measures_the_largest_micro_batch(tiny_llama: Path, rows: Path, tmp_path: Path):
     made = plan(tiny_llama, rows, tmp_path / "run", probe=True, train={"batch": 8})
     probe = made.facts["probe"]
-    assert 8 * 20 < probe["tokens"] <= 8 * 33  # eight of the longest rows, what they share counted once
+    assert (
+        8 * 20 < probe["tokens"] <= 8 * 33
+    )  # eight of the longest rows, what they share counted once
     assert probe["peak_gib"] > 0.05 and probe["seconds"] >= 0
     assert any("measured on the largest micro-batch" in line for line in made.lines())
 
@@ -145,14 +199,17 @@ def test_all_problems_at_once(tiny_llama: Path, tmp_path: Path, rows: Path):
         questions="absent.txt",
     )
     told = {problem.where: problem.text for problem in made.problems}
-    assert (
-        told["out"] == f"{out} already holds a run; choose another folder, or continue that one: tunesmith train {out} --resume"
+    assert told["out"] == (
+        f"{out} already holds a run; choose another folder, or continue that one: tunesmith "
+        f"train {out} --resume"
     )
     assert told["train.cycles"].startswith("3 has no effect with the schedule cosine")
     assert told["train.keep.patience"].startswith("stopping early needs held-out rows")
     assert "train.keep.best_by" in told
     assert told["prove.metrics.0"].startswith("there is no 'rogue_l'; did you mean 'rouge_l'?")
-    assert told["generate.samples"].startswith("2 answers to one prompt are all the same at temperature 0")
+    assert told["generate.samples"].startswith(
+        "2 answers to one prompt are all the same at temperature 0"
+    )
     assert told["generate.top_p"].startswith("0.9 has no effect at temperature 0")
     assert told["questions"].startswith("there is no file 'absent.txt'")
     assert "q_porj" in told["method.targets"] and "q_proj" in told["method.targets"]
@@ -161,100 +218,181 @@ def test_all_problems_at_once(tiny_llama: Path, tmp_path: Path, rows: Path):
 
 
 def test_missing_things_are_named(tiny_llama: Path, tmp_path: Path, rows: Path):
-    made = plan(tmp_path / "no_model", tmp_path / "no_rows.json", tmp_path / "run", train={"keep": {"best_by": "blue"}})
+    made = plan(
+        tmp_path / "no_model",
+        tmp_path / "no_rows.json",
+        tmp_path / "run",
+        train={"keep": {"best_by": "blue"}},
+    )
     text = "\n".join(str(problem) for problem in made.problems)
-    assert "no_model" in text and "no_rows.json" in text and "there is no 'blue'; did you mean 'bleu'?" in text
+    assert (
+        "no_model" in text
+        and "no_rows.json" in text
+        and "there is no 'blue'; did you mean 'bleu'?" in text
+    )
     pickled = tmp_path / "pickled"
     shutil.copytree(tiny_llama, pickled)
     (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
     assert "pytorch_model.bin" in str(plan(pickled, rows, tmp_path / "run").problems)
     strange = tmp_path / "strange"
     shutil.copytree(tiny_llama, strange)
-    config = json.loads((strange / "config.json").read_text(encoding="utf-8")) | {"model_type": "no_such_model"}
+    config = json.loads((strange / "config.json").read_text(encoding="utf-8")) | {
+        "model_type": "no_such_model"
+    }
     (strange / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    assert "this model cannot be built from its config.json" in str(plan(strange, rows, tmp_path / "run").problems)
+    assert "this model cannot be built from its config.json" in str(
+        plan(strange, rows, tmp_path / "run").problems
+    )
 
 
-def test_a_model_without_a_tokenizer_is_one_of_the_problems(tiny_llama: Path, tmp_path: Path, rows: Path):
+def test_a_model_without_a_tokenizer_is_one_of_the_problems(
+    tiny_llama: Path, tmp_path: Path, rows: Path
+):
     bare = tmp_path / "bare"
     bare.mkdir()
     for name in ("config.json", "model.safetensors"):
         shutil.copy(tiny_llama / name, bare / name)
-    told = [str(problem) for problem in plan(bare, rows, tmp_path / "run", train={"cycles": 2}).problems]
+    told = [
+        str(problem) for problem in plan(bare, rows, tmp_path / "run", train={"cycles": 2}).problems
+    ]
     assert len(told) == 2 and any("holds no tokenizer that can be read" in text for text in told)
 
 
-def test_what_lies_here_is_kept_by_its_whole_path(tiny_llama: Path, tmp_path: Path, rows: Path, monkeypatch: pytest.MonkeyPatch):
+def test_what_lies_here_is_kept_by_its_whole_path(
+    tiny_llama: Path, tmp_path: Path, rows: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(tiny_llama, "model")
     Path("questions.txt").write_text("Who?", encoding="utf-8")
     held = json.loads(rows.read_text(encoding="utf-8"))[:50]
-    Path("held.json").write_text(json.dumps([row | {"instruction": row["instruction"] + "?"} for row in held]), encoding="utf-8")
+    Path("held.json").write_text(
+        json.dumps([row | {"instruction": row["instruction"] + "?"} for row in held]),
+        encoding="utf-8",
+    )
     data = {"path": ["rows.json#100"], "held_out": "held.json"}
     settings = {"model": "model", "data": data, "out": "run", "questions": "questions.txt"}
     made = make(validate(settings))
     assert not made.problems
     run = made.resolved.run
-    assert (run.model.path, run.data.held_out) == (str(tmp_path / "model"), str(tmp_path / "held.json"))
+    assert (run.model.path, run.data.held_out) == (
+        str(tmp_path / "model"),
+        str(tmp_path / "held.json"),
+    )
     assert [source.path for source in run.data.path] == [f"{tmp_path}/rows.json#100"]
     assert (run.questions, run.out) == (str(tmp_path / "questions.txt"), "run")
-    assert all(made.resolved.origins[path].kind == "given" for path in ("model.path", "data.path", "questions"))
+    assert all(
+        made.resolved.origins[path].kind == "given"
+        for path in ("model.path", "data.path", "questions")
+    )
     taught = make(validate(settings | {"objective": {"name": "distill", "teacher": "model"}}))
     assert not taught.problems and taught.resolved.run.objective.teacher == str(tmp_path / "model")
     ids = make(validate({"model": "no/such", "data": "package:nothing", "out": "run"})).resolved.run
     assert (ids.model.path, ids.data.path) == ("no/such", "package:nothing")
 
 
-def test_the_default_rate_is_the_methods_times_the_optimizers_factor(tiny_llama: Path, tmp_path: Path, rows: Path):
+def test_the_default_rate_is_the_methods_times_the_optimizers_factor(
+    tiny_llama: Path, tmp_path: Path, rows: Path
+):
     made = plan(tiny_llama, rows, tmp_path / "run", train={"optimizer": "sgd"})
     assert made.resolved.run.train.learning_rate == 0.02
-    assert made.resolved.origins["train.learning_rate"].reason.endswith("; times 100 for sgd, a rule of thumb")
+    assert made.resolved.origins["train.learning_rate"].reason.endswith(
+        "; times 100 for sgd, a rule of thumb"
+    )
 
 
 def test_rules(tiny_llama: Path, rows: Path, tmp_path: Path):
     from tunesmith.planning.rules import broken
 
     def told(**settings: Any) -> dict[str, str]:
-        run = validate({"model": str(tiny_llama), "data": str(rows), "out": str(tmp_path / "run")} | settings)
+        run = validate(
+            {"model": str(tiny_llama), "data": str(rows), "out": str(tmp_path / "run")} | settings
+        )
         return {problem.where: problem.text for problem in broken(run)}
 
     data = {"path": str(rows)}
     assert told() == {}
     assert told(train={"cycles": 3, "schedule": "cosine_with_restarts"}) == {}
-    assert "fill the whole run of 10 steps" in told(train={"steps": 10, "warmup": 10})["train.warmup"]
-    assert "needs held-out rows" in told(data=data | {"held_out": 0}, train={"keep": {"best_by": "bleu"}})["train.keep.best_by"]
+    assert (
+        "fill the whole run of 10 steps" in told(train={"steps": 10, "warmup": 10})["train.warmup"]
+    )
+    assert (
+        "needs held-out rows"
+        in told(data=data | {"held_out": 0}, train={"keep": {"best_by": "bleu"}})[
+            "train.keep.best_by"
+        ]
+    )
     assert told(train={"keep": {"best_by": "accuracy"}}) == {}
-    by_answers = told(objective="pretrain", train={"keep": {"best_by": "bleu"}})["train.keep.best_by"]
-    assert by_answers.startswith("'bleu' looks at answers, and the objective pretrain learns from plain text")
-    assert "needs held-out rows" in told(data=data | {"held_out": 0}, prove={"require": "improved"})["prove.require"]
-    assert told(prove={"metrics": ["bleu"], "primary": "chrf"})["prove.primary"].endswith("known: bleu")
-    assert told(data=data | {"reader": "alpca"})["data.reader"].startswith("there is no 'alpca'; did you mean 'alpaca'?")
+    by_answers = told(objective="pretrain", train={"keep": {"best_by": "bleu"}})[
+        "train.keep.best_by"
+    ]
+    assert by_answers.startswith(
+        "'bleu' looks at answers, and the objective pretrain learns from plain text"
+    )
+    assert (
+        "needs held-out rows"
+        in told(data=data | {"held_out": 0}, prove={"require": "improved"})["prove.require"]
+    )
+    assert told(prove={"metrics": ["bleu"], "primary": "chrf"})["prove.primary"].endswith(
+        "known: bleu"
+    )
+    assert told(data=data | {"reader": "alpca"})["data.reader"].startswith(
+        "there is no 'alpca'; did you mean 'alpaca'?"
+    )
     assert "learns from conversations" in told(data=data | {"too_long": "split"})["data.too_long"]
-    assert "learns from plain text" in told(data=data | {"system": "Be kind."}, objective="pretrain")["data.system"]
+    assert (
+        "learns from plain text"
+        in told(data=data | {"system": "Be kind."}, objective="pretrain")["data.system"]
+    )
     (tmp_path / "file").write_text("", encoding="utf-8")
-    assert told(out=str(tmp_path / "file"))["out"].endswith("is a file; give a folder that does not exist yet")
+    assert told(out=str(tmp_path / "file"))["out"].endswith(
+        "is a file; give a folder that does not exist yet"
+    )
 
 
-def test_choosing_by_options_needs_a_small_set_of_answers(tiny_llama: Path, tmp_path: Path, rows: Path):
-    texts = [{"instruction": f"what is {n}", "output": f"the name is {n * 37} and {n}"} for n in range(120)]
+def test_choosing_by_options_needs_a_small_set_of_answers(
+    tiny_llama: Path, tmp_path: Path, rows: Path
+):
+    texts = [
+        {"instruction": f"what is {n}", "output": f"the name is {n * 37} and {n}"}
+        for n in range(120)
+    ]
     free = tmp_path / "free.json"
     free.write_text(json.dumps(texts), encoding="utf-8")
     train = {"keep": {"best_by": "accuracy"}, "cycles": 2}
     data = {"path": str(free), "held_out": 0.4}
-    made = make(validate({"model": str(tiny_llama), "data": data, "out": str(tmp_path / "run"), "train": train}))
+    made = make(
+        validate(
+            {"model": str(tiny_llama), "data": data, "out": str(tmp_path / "run"), "train": train}
+        )
+    )
     assert [problem.where for problem in made.problems] == ["train.cycles", "train.keep.best_by"]
     assert "accuracy needs answers from a small set" in made.problems[1].text
     made = make(
-        validate({"model": str(tiny_llama), "data": data | {"path": str(rows)}, "out": "run", "train": {"keep": train["keep"]}})
+        validate(
+            {
+                "model": str(tiny_llama),
+                "data": data | {"path": str(rows)},
+                "out": "run",
+                "train": {"keep": train["keep"]},
+            }
+        )
     )
     assert not made.problems
 
 
-def test_a_disk_too_small(tiny_llama: Path, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("tunesmith.machine.disk.shutil.disk_usage", lambda place: shutil._ntuple_diskusage(10**6, 10**6, 1000))
+def test_a_disk_too_small(
+    tiny_llama: Path, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(
+        "tunesmith.machine.disk.shutil.disk_usage",
+        lambda place: shutil._ntuple_diskusage(10**6, 10**6, 1000),
+    )
     made = plan(tiny_llama, rows, tmp_path / "run")
     assert [problem.where for problem in made.problems] == ["out"]
-    assert "1000 B are free on the disk" in made.problems[0].text and "train.keep.keep" in made.problems[0].text
+    assert (
+        "1000 B are free on the disk" in made.problems[0].text
+        and "train.keep.keep" in made.problems[0].text
+    )
 
 
 def test_limits_and_warnings(tiny_llama: Path, rows: Path, tmp_path: Path):
@@ -268,7 +406,9 @@ def test_limits_and_warnings(tiny_llama: Path, rows: Path, tmp_path: Path):
             }
         )
     )
-    assert [str(problem) for problem in made.problems] == ["data.max_length: 4096 tokens are more than the 512 of this model"]
+    assert [str(problem) for problem in made.problems] == [
+        "data.max_length: 4096 tokens are more than the 512 of this model"
+    ]
     assert made.warnings[0].startswith("only 5 optimizer steps")
     assert made.warnings[1].startswith("the estimate is above the free memory")
 
@@ -279,9 +419,16 @@ def test_a_device_that_is_absent(tiny_llama: Path, rows: Path, tmp_path: Path):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     made = plan(
-        tiny_llama, rows, tmp_path / "run", train={"machine": {"device": "cuda"}}, method={"name": "lora", "targets": ["x"]}
+        tiny_llama,
+        rows,
+        tmp_path / "run",
+        train={"machine": {"device": "cuda"}},
+        method={"name": "lora", "targets": ["x"]},
     )
-    assert {problem.where for problem in made.problems} == {"train.machine.device", "method.targets"}
+    assert {problem.where for problem in made.problems} == {
+        "train.machine.device",
+        "method.targets",
+    }
 
 
 def test_in_chinese(tiny_llama: Path, rows: Path, tmp_path: Path):
@@ -295,7 +442,11 @@ def test_in_chinese(tiny_llama: Path, rows: Path, tmp_path: Path):
 def test_json_is_json(tiny_llama: Path, rows: Path, tmp_path: Path):
     made = plan(tiny_llama, rows, tmp_path / "run")
     told = json.loads(json.dumps(made.to_json()))
-    assert told["run"]["method"]["rank"] == 16 and told["facts"]["steps"] == 54 and told["problems"] == []
+    assert (
+        told["run"]["method"]["rank"] == 16
+        and told["facts"]["steps"] == 54
+        and told["problems"] == []
+    )
     assert told["origins"]["train.batch"]["kind"] == "derived" and told["ledger"]["rows"] == 120
 
 

@@ -1,4 +1,6 @@
-"""Every recipe is short, validates without torch, and trains a tiny random model of its own architecture on real rows."""
+"""Every recipe is short, validates without torch, and trains a tiny random model of its own
+architecture on real rows.
+"""
 
 from __future__ import annotations
 
@@ -87,15 +89,28 @@ def test_a_recipe_is_under_25_lines(recipe: Path) -> None:
     assert len(recipe.read_text(encoding="utf-8").splitlines()) < 25
 
 
-@pytest.mark.parametrize("recipe", [one for one in RECIPES if one.stem not in NO_RUNS], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "recipe", [one for one in RECIPES if one.stem not in NO_RUNS], ids=lambda path: path.stem
+)
 def test_a_recipe_runs_at_tiny_size(
-    recipe: Path, tiny_qwen: Path, tiny_llama: Path, tiny_mt5: Path, shared_data: Path, tmp_path: Path
+    recipe: Path,
+    tiny_qwen: Path,
+    tiny_llama: Path,
+    tiny_mt5: Path,
+    shared_data: Path,
+    tmp_path: Path,
 ) -> None:
     import tunesmith as ts
 
     settings = read_settings(recipe)
     encoders = settings["model"] in ENCODERS
-    model = tiny_llama if settings["model"] == "starter" else tiny_mt5 if settings["model"] in TWO_SIDED else tiny_qwen
+    model = (
+        tiny_llama
+        if settings["model"] == "starter"
+        else tiny_mt5
+        if settings["model"] in TWO_SIDED
+        else tiny_qwen
+    )
     file = FILES[recipe.stem]
     path = file if file.startswith("package:") else str(shared_data / file)
     changes: dict[str, Any] = {
@@ -106,7 +121,9 @@ def test_a_recipe_runs_at_tiny_size(
         "data.max_length": 128 if encoders else 512 if model is tiny_llama else 768,
         "out": str(tmp_path / "run"),
         "train.steps": 2,
-        "train.batch": 8 if recipe.stem == "embed" else 2,  # two rows of one grade have nothing to rank
+        "train.batch": 8
+        if recipe.stem == "embed"
+        else 2,  # two rows of one grade have nothing to rank
         "questions": [],
         "generate.max_new_tokens": 4,
     }
@@ -117,14 +134,17 @@ def test_a_recipe_runs_at_tiny_size(
     if recipe.stem == "distill":
         changes["objective.teacher"] = str(tiny_qwen)
     if recipe.stem != "pretrain_text":
-        # A byte-level tokenizer makes long rows of Chinese; what a recipe says of length is for its own model.
+        # A byte-level tokenizer makes long rows of Chinese; what a recipe says of length is for its
+        # own model.
         changes["data.too_long"] = "truncate"
     run = ts.train(recipe, changes)
     assert (run.model / ("model.safetensors" if encoders else "adapter_config.json")).is_file()
     losses = [line["loss"] for line in run.steps() if "loss" in line]
     assert len(losses) == 2 and all(loss > 0 for loss in losses)
     ledger = run.read(run.ledger)
-    assert ledger["rows"] == ledger["trained"] + ledger["watch"] + ledger["proof"] + sum(ledger["dropped"].values())
+    assert ledger["rows"] == ledger["trained"] + ledger["watch"] + ledger["proof"] + sum(
+        ledger["dropped"].values()
+    )
 
 
 def test_the_tournament_runs_at_tiny_size(tiny_llama: Path, tmp_path: Path) -> None:
@@ -164,7 +184,9 @@ def test_a_teacher_writes_at_tiny_size(tiny_qwen: Path, shared_data: Path, tmp_p
         "teacher.cut": "keep",
     }
     account = ts.generate(next(recipe for recipe in RECIPES if recipe.stem == WRITES), changes)
-    assert account.rows == 6 and 0 < account.written == len((tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines())
+    assert account.rows == 6 and 0 < account.written == len(
+        (tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines()
+    )
 
 
 def test_the_stages_of_a_recipe_run_at_tiny_size(
@@ -175,7 +197,13 @@ def test_the_stages_of_a_recipe_run_at_tiny_size(
     monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path / "cache"))
     settings = read_settings(next(recipe for recipe in RECIPES if recipe.stem == STAGES))
     for stage, file in zip(settings["stages"], FILES[STAGES].split(), strict=True):
-        stage["data"] = {"path": str(shared_data / file), "limit": 16, "held_out": 4, "max_length": 512, "too_long": "truncate"}
+        stage["data"] = {
+            "path": str(shared_data / file),
+            "limit": 16,
+            "held_out": 4,
+            "max_length": 512,
+            "too_long": "truncate",
+        }
     settings |= {"model": str(tiny_qwen), "out": str(tmp_path / "runs")}
     changes = {"train.steps": 1, "train.batch": 2, "method.rank": 4}
     runs = ts.rlhf(settings, changes)

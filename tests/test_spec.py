@@ -1,4 +1,6 @@
-"""Settings: every problem at its path, suggestions, overrides, YAML as people mean it, and no option without effect."""
+"""Settings: every problem at its path, suggestions, overrides, YAML as people mean it, and no
+option without effect.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,15 @@ import tunesmith
 from tunesmith import words
 from tunesmith.errors import SpecError
 from tunesmith.settings.explain import every_setting, explain
-from tunesmith.settings.family import METHODS, METRICS, OBJECTIVES, OPTIMIZERS, READERS, SCHEDULES, TRACKERS
+from tunesmith.settings.family import (
+    METHODS,
+    METRICS,
+    OBJECTIVES,
+    OPTIMIZERS,
+    READERS,
+    SCHEDULES,
+    TRACKERS,
+)
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.problems import group_of
 from tunesmith.settings.run import Run, read_run, validate
@@ -43,7 +53,13 @@ def test_all_problems_at_once_each_at_its_path():
             "data": {"path": [{"pth": "x"}], "held_out": -1},
             "objective": "stf",
             "method": {"name": "lora", "rnk": 3, "rank": 0},
-            "train": {"bach": 1, "epochs": "many", "seed": -1, "machine": {"precision": "fp8"}, "learning_rate": 0},
+            "train": {
+                "bach": 1,
+                "epochs": "many",
+                "seed": -1,
+                "machine": {"precision": "fp8"},
+                "learning_rate": 0,
+            },
             "generate": {"top_p": 1.5, "max_new_tokens": 1.5},
             "track": ["wandbb"],
             "lora_rank": 8,
@@ -55,7 +71,8 @@ def test_all_problems_at_once_each_at_its_path():
         "data.path.0.pth": "there is no such setting; did you mean 'path'?",
         "data.held_out": "must be 0.0 or more, or must be a text; got -1",
         "out": "is required; what it is: tunesmith explain out",
-        "objective": "unknown objective 'stf'; did you mean 'sft'? known: " + ", ".join(OBJECTIVES.names()),
+        "objective": "unknown objective 'stf'; did you mean 'sft'? known: "
+        + ", ".join(OBJECTIVES.names()),
         "method.rnk": "there is no such setting; did you mean 'rank'?",
         "method.rank": "must be above 0; got 0",
         "train.bach": "there is no such setting; did you mean 'batch'?",
@@ -65,7 +82,10 @@ def test_all_problems_at_once_each_at_its_path():
         "train.machine.precision": "must be 'auto', 'fp32', 'bf16' or 'fp16'; got 'fp8'",
         "generate.top_p": "must be 1.0 or less; got 1.5",
         "generate.max_new_tokens": "must be a whole number; got 1.5",
-        "track.0": "unknown tracker 'wandbb'; did you mean 'wandb'? known: mlflow, swanlab, tensorboard, wandb",
+        "track.0": (
+            "unknown tracker 'wandbb'; did you mean 'wandb'? known: mlflow, swanlab, tensorboard, "
+            "wandb"
+        ),
         "lora_rank": "here this is called method.rank",
     }
 
@@ -84,9 +104,14 @@ def test_a_key_of_nothing_known_lists_what_there_is():
     )
     bare = problems(SMALLEST | {"method": {"name": "full", "rank": 1}})
     assert bare["method.rank"] == "there is no such setting; it has no settings"
-    assert problems(SMALLEST | {"method": 3})["method"] == "method is a name, or a mapping with 'name'; got 3"
+    assert (
+        problems(SMALLEST | {"method": 3})["method"]
+        == "method is a name, or a mapping with 'name'; got 3"
+    )
     nameless = problems(SMALLEST | {"track": [{"project": "x"}]})
-    assert nameless["track.0"] == "tracker is a name, or a mapping with 'name'; got {'project': 'x'}"
+    assert (
+        nameless["track.0"] == "tracker is a name, or a mapping with 'name'; got {'project': 'x'}"
+    )
     assert validate(SMALLEST | {"method": {"rank": 1}}).method.rank == 1
 
 
@@ -103,26 +128,61 @@ def test_a_name_that_is_a_setting_of_a_method_is_told_as_that_setting():
     }.items():
         assert told in problems(SMALLEST | {"method": name})["method"], name
     told = problems(SMALLEST | {"objective": "ipo"})["objective"]
-    assert "did you mean objective=cpo objective.loss=ipo or objective=dpo objective.loss=ipo?" in told
-    assert validate(with_overrides(SMALLEST, ["method=lora", "method.variant=rslora"])).method.variant == "rslora"
+    assert (
+        "did you mean objective=cpo objective.loss=ipo or objective=dpo objective.loss=ipo?" in told
+    )
+    assert (
+        validate(with_overrides(SMALLEST, ["method=lora", "method.variant=rslora"])).method.variant
+        == "rslora"
+    )
 
 
 def test_short_forms():
-    run = validate({"model": "m", "data": ["a.json", {"path": "b.json", "weight": 2}], "out": "o", "track": "tensorboard"})
+    run = validate(
+        {
+            "model": "m",
+            "data": ["a.json", {"path": "b.json", "weight": 2}],
+            "out": "o",
+            "track": "tensorboard",
+        }
+    )
     assert run.model.path == "m"
     assert [source.path for source in run.data.path] == ["a.json", "b.json"]
-    assert (run.method.name, run.method.rank, run.objective.name, run.track[0].name) == ("lora", 16, "sft", "tensorboard")
+    assert (run.method.name, run.method.rank, run.objective.name, run.track[0].name) == (
+        "lora",
+        16,
+        "sft",
+        "tensorboard",
+    )
 
 
 def test_overrides_open_short_forms_and_replace_names():
     settings = {"model": "m", "data": "d.json", "out": "o", "method": {"name": "lora", "rank": 4}}
-    run = validate(with_overrides(settings, ["train.epochs=1", "method=full", "data.limit=10", "model.dtype=bf16"]))
-    assert (run.train.epochs, run.method.name, run.data.path, run.data.limit, run.model.path) == (1, "full", "d.json", 10, "m")
-    assert validate(with_overrides(SMALLEST, ["train.learning_rate=1e-4"])).train.learning_rate == 1e-4
-    run = validate(with_overrides(SMALLEST | {"method": "lora"}, ["method.rank=2", "prove.metrics=[bleu, chrf]"]))
+    run = validate(
+        with_overrides(
+            settings, ["train.epochs=1", "method=full", "data.limit=10", "model.dtype=bf16"]
+        )
+    )
+    assert (run.train.epochs, run.method.name, run.data.path, run.data.limit, run.model.path) == (
+        1,
+        "full",
+        "d.json",
+        10,
+        "m",
+    )
+    assert (
+        validate(with_overrides(SMALLEST, ["train.learning_rate=1e-4"])).train.learning_rate == 1e-4
+    )
+    run = validate(
+        with_overrides(
+            SMALLEST | {"method": "lora"}, ["method.rank=2", "prove.metrics=[bleu, chrf]"]
+        )
+    )
     assert (run.method.rank, run.prove.metrics) == (2, ("bleu", "chrf"))
     assert settings["method"] == {"name": "lora", "rank": 4}
-    with pytest.raises(SpecError, match=r"train: is neither a file nor a setting; write key.path=value"):
+    with pytest.raises(
+        SpecError, match=r"train: is neither a file nor a setting; write key.path=value"
+    ):
         with_overrides({}, ["train"])
     with pytest.raises(SpecError, match=r"data.path.0.weight: goes through a list"):
         with_overrides({"data": {"path": ["a"]}}, ["data.path.0.weight=2"])
@@ -132,13 +192,24 @@ def test_a_setting_of_a_group_counts_before_and_after_the_groups_name():
     given = ["method.rank=2", "data.template=Q: {instruction}", "method=lora", "data=rows.json"]
     for pairs in (given, given[::-1]):
         run = validate(with_overrides(SMALLEST, pairs))
-        assert (run.method.rank, run.data.template, run.data.path) == (2, "Q: {instruction}", "rows.json")
+        assert (run.method.rank, run.data.template, run.data.path) == (
+            2,
+            "Q: {instruction}",
+            "rows.json",
+        )
 
 
 def test_yaml_as_people_mean_it(tmp_path: Path):
-    assert read_yaml("a: 1e-4\nb: 2E5\nc: -1e+3\nd: v1e4") == {"a": 1e-4, "b": 2e5, "c": -1000.0, "d": "v1e4"}
+    assert read_yaml("a: 1e-4\nb: 2E5\nc: -1e+3\nd: v1e4") == {
+        "a": 1e-4,
+        "b": 2e5,
+        "c": -1000.0,
+        "d": "v1e4",
+    }
     file = tmp_path / "run.yaml"
-    file.write_text("model: m\ndata: d\nout: o\ntrain: {epochs: 1}\ntrain: {epochs: 2}\n", encoding="utf-8")
+    file.write_text(
+        "model: m\ndata: d\nout: o\ntrain: {epochs: 1}\ntrain: {epochs: 2}\n", encoding="utf-8"
+    )
     with pytest.raises(SpecError) as caught:
         read_run(file)
     assert str(caught.value) == f"{file}:5: the key 'train' is given twice"
@@ -146,7 +217,9 @@ def test_yaml_as_people_mean_it(tmp_path: Path):
     with pytest.raises(SpecError, match=r"run.yaml:2: this is not YAML"):
         read_run(file)
     file.write_text("- a\n", encoding="utf-8")
-    with pytest.raises(SpecError, match="holds a list; a run is a mapping with model, data and out"):
+    with pytest.raises(
+        SpecError, match="holds a list; a run is a mapping with model, data and out"
+    ):
         read_run(file)
     file.write_bytes("model: 模型\n".encode("gbk"))
     with pytest.raises(SpecError, match="is not UTF-8 text"):
@@ -187,11 +260,17 @@ def test_an_objective_in_a_file_of_ones_own(tmp_path: Path, monkeypatch: pytest.
     assert validate(SMALLEST).objective.name == "sft"
     wrong = problems(SMALLEST | {"objective": {"name": "./my_loss.py", "powr": 3}})
     assert wrong == {"objective.powr": "there is no such setting; did you mean 'power'?"}
-    assert problems(SMALLEST | {"objective": "./absent.py"})["objective"].endswith("absent.py': there is no such file")
+    assert problems(SMALLEST | {"objective": "./absent.py"})["objective"].endswith(
+        "absent.py': there is no such file"
+    )
     (tmp_path / "bad.py").write_text("def (", encoding="utf-8")
-    assert "does not load: SyntaxError" in problems(SMALLEST | {"objective": "./bad.py"})["objective"]
+    assert (
+        "does not load: SyntaxError" in problems(SMALLEST | {"objective": "./bad.py"})["objective"]
+    )
     (tmp_path / "wrong.py").write_text("absent_name + 1", encoding="utf-8")
-    assert "does not load: NameError" in problems(SMALLEST | {"objective": "./wrong.py"})["objective"]
+    assert (
+        "does not load: NameError" in problems(SMALLEST | {"objective": "./wrong.py"})["objective"]
+    )
     (tmp_path / "empty.py").write_text("", encoding="utf-8")
     assert problems(SMALLEST | {"objective": "./empty.py"})["objective"].endswith(
         "registers no class; put @OBJECTIVES.register above it"
@@ -202,12 +281,16 @@ def test_an_objective_in_a_file_of_ones_own(tmp_path: Path, monkeypatch: pytest.
 
 def test_an_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "outside_method.py").write_text(
-        "from tunesmith.methods import METHODS, Method\n\n@METHODS.register\nclass M(Method):\n    learning_rate = 1.0\n",
+        "from tunesmith.methods import METHODS, Method\n\n@METHODS.register\nclass M(Method):\n   "
+        " learning_rate = 1.0\n",
         encoding="utf-8",
     )
     monkeypatch.syspath_prepend(tmp_path)
     entry = importlib.metadata.EntryPoint("outside_method", "outside_method:M", "tunesmith.methods")
-    monkeypatch.setattr("tunesmith.settings.family.entry_points", lambda group: [entry] if group == "tunesmith.methods" else [])
+    monkeypatch.setattr(
+        "tunesmith.settings.family.entry_points",
+        lambda group: [entry] if group == "tunesmith.methods" else [],
+    )
     assert "outside_method" in METHODS.names()
     assert validate(SMALLEST | {"method": "outside_method"}).method.name == "outside_method"
     del METHODS._classes["outside_method"]
@@ -228,33 +311,55 @@ def test_explain_says_type_default_and_choices():
     told = explain("train.learning_rate")
     assert told[1].startswith("  Peak learning rate; the method's own default")
     assert told[2:4] == ["  type: number, above 0", "  default: -"]
-    assert any(line.startswith("  default of the method lora: 0.0002 (Dettmers et al. 2023") for line in told)
+    assert any(
+        line.startswith("  default of the method lora: 0.0002 (Dettmers et al. 2023")
+        for line in told
+    )
     assert "  type: one of stop, drop, truncate, split" in explain("data.too_long")
     assert "  required" in explain("out")
     assert any(line.startswith("  lora ") for line in explain("method"))
     assert explain("method.rank") == explain("method.lora.rank")
     assert explain("objective.threshold") == explain("objective.classify.threshold")
-    assert [line for line in explain("objective.hard") + explain("objective.beta") if line.startswith("objective.")] == [
+    assert [
+        line
+        for line in explain("objective.hard") + explain("objective.beta")
+        if line.startswith("objective.")
+    ] == [
         f"objective.{one}"
-        for one in ("distill.hard", *(f"{name}.beta" for name in ("cpo", "distill", "dpo", "kto", "orpo", "simpo")))
+        for one in (
+            "distill.hard",
+            *(f"{name}.beta" for name in ("cpo", "distill", "dpo", "kto", "orpo", "simpo")),
+        )
     ], "every plug-in that has the setting is named"
     assert any(line.startswith("  rank ") for line in explain("method.lora"))
     assert any(line.startswith("  bleu ") for line in explain("metrics"))
-    with pytest.raises(SpecError, match=r"train.bach: there is no such setting; did you mean 'batch'?"):
+    with pytest.raises(
+        SpecError, match=r"train.bach: there is no such setting; did you mean 'batch'?"
+    ):
         explain("train.bach")
     with pytest.raises(SpecError, match=r"here this is called train.epochs"):
         explain("num_train_epochs")
     with pytest.raises(SpecError, match=r"unknown method 'lroa'; did you mean 'lora'?"):
         explain("method.lroa")
-    assert explain("lora") == explain("method=lora") == explain("method.lora") and explain("seed") == explain("train.seed")
+    assert explain("lora") == explain("method=lora") == explain("method.lora") and explain(
+        "seed"
+    ) == explain("train.seed")
     told = "\n".join(explain("lora"))
-    assert "learning rate when none is given: 0.0002 (Dettmers" in told and "rates worth searching: 5e-05 to 0.002" in told
+    assert (
+        "learning rate when none is given: 0.0002 (Dettmers" in told
+        and "rates worth searching: 5e-05 to 0.002" in told
+    )
     assert "twice the rank when not given. [default: -]" in told and "(q_proj), or regular" in told
     assert all(
-        any(f"  {name} " in line for line in explain(f"{kind}s")) for kind, name in (("schedule", "cosine"), ("optimizer", "sgd"))
+        any(f"  {name} " in line for line in explain(f"{kind}s"))
+        for kind, name in (("schedule", "cosine"), ("optimizer", "sgd"))
     )
-    assert any(line.endswith("where the answers come from a small set.") for line in explain("train.keep")), "help is cut nowhere"
-    assert "  Lower is better." in explain("metric.nll") and any("Higher is better." in line for line in explain("metrics"))
+    assert any(
+        line.endswith("where the answers come from a small set.") for line in explain("train.keep")
+    ), "help is cut nowhere"
+    assert "  Lower is better." in explain("metric.nll") and any(
+        "Higher is better." in line for line in explain("metrics")
+    )
     assert any("instruction  what is asked" in line for line in explain("alpaca"))
     for path in every_setting():
         assert explain(path)[1].strip(), path
@@ -278,23 +383,41 @@ def test_no_group_has_more_than_twelve_settings():
 
 
 def _attributes_read() -> set[str]:
-    """Names of attributes that are read anywhere but where settings are defined, shown or explained."""
-    not_readers = {"spec.py", "run.py", "explain.py", "table.py", "rules.py", "peers.py", "importing.py"}
+    """Names of attributes that are read anywhere but where settings are defined, shown or
+    explained.
+    """
+    not_readers = {
+        "spec.py",
+        "run.py",
+        "explain.py",
+        "table.py",
+        "rules.py",
+        "peers.py",
+        "importing.py",
+    }
     read: set[str] = set()
     for file in PACKAGE.rglob("*.py"):
         if str(file.relative_to(PACKAGE)) in not_readers:
             continue
         nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
-        called = {node.func for node in nodes if isinstance(node, ast.Call)}  # a setting is no method: ``stop()`` reads none
+        called = {
+            node.func for node in nodes if isinstance(node, ast.Call)
+        }  # a setting is no method: ``stop()`` reads none
         for node in nodes:
-            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load) and node not in called:
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.ctx, ast.Load)
+                and node not in called
+            ):
                 read.add(node.attr)
     return read
 
 
 def test_no_option_without_effect():
     read = _attributes_read()
-    settings = [(group.__name__, name) for group, names in _leaf_fields(Run).items() for name in names]
+    settings = [
+        (group.__name__, name) for group, names in _leaf_fields(Run).items() for name in names
+    ]
     unread = [f"{group}.{name}" for group, name in settings if name not in read]
     families = (METHODS, OBJECTIVES, READERS, METRICS, OPTIMIZERS, SCHEDULES, TRACKERS)
     unread += [

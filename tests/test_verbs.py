@@ -1,4 +1,6 @@
-"""Python's side of the verbs: what the package shows, and what is said of settings that are none."""
+"""Python's side of the verbs: what the package shows, and what is said of settings that are
+none.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ def test_the_package_shows_its_names():
 @pytest.mark.parametrize("settings", [None, ["model=x"], 3], ids=str)
 def test_settings_that_are_none_are_told(verb: str, settings: Any):
     words.use("en")
-    with pytest.raises(SpecError, match=r'^settings: .*{"model": …, .* path of a YAML file') as caught:
+    with pytest.raises(
+        SpecError, match=r'^settings: .*{"model": …, .* path of a YAML file'
+    ) as caught:
         getattr(ts, verb)(settings)
     assert str(caught.value).endswith(f"got a {type(settings).__name__}")
 

@@ -24,7 +24,9 @@ def _values(text: str) -> set[str]:
 
 def test_both_languages_have_the_same_topics():
     # The English help of a setting is the docstring of its field.
-    assert sorted(path.stem for path in (PACKAGE / "words" / "zh").glob("*.toml")) == sorted([*TOPICS, "help"])
+    assert sorted(path.stem for path in (PACKAGE / "words" / "zh").glob("*.toml")) == sorted(
+        [*TOPICS, "help"]
+    )
 
 
 @pytest.mark.parametrize("topic", TOPICS)
@@ -49,11 +51,17 @@ REJECTED = re.compile(
 def test_chinese_has_one_word_for_one_thing():
     readme = (PACKAGE.parent / "README.zh-CN.md").read_text(encoding="utf-8")
     told = {"README": re.sub(r"(?s)```.*?```", "", readme)}
-    told |= {f"{topic}.{key}": text for topic in (*TOPICS, "help") for key, text in words.texts("zh", topic).items()}
+    told |= {
+        f"{topic}.{key}": text
+        for topic in (*TOPICS, "help")
+        for key, text in words.texts("zh", topic).items()
+    }
     assert {key: found[0] for key, text in told.items() if (found := REJECTED.search(text))} == {}
 
 
-@pytest.mark.parametrize(("count", "told"), [(1, "only 1 row is held out"), (2, "only 2 rows are held out")])
+@pytest.mark.parametrize(
+    ("count", "told"), [(1, "only 1 row is held out"), (2, "only 2 rows are held out")]
+)
 def test_a_number_of_one_takes_its_own_word(count: int, told: str):
     assert told in words.say("ledger.few_held_out", held=count).lower()
 
@@ -63,11 +71,24 @@ def _said() -> list[tuple[str, str, set[str] | None]]:
     found = []
     for file in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "say" and node.args:
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id == "say"
+                and node.args
+            ):
                 key = node.args[0]
-                if isinstance(key, ast.Constant) and isinstance(key.value, str) and KEY.match(key.value):
+                if (
+                    isinstance(key, ast.Constant)
+                    and isinstance(key.value, str)
+                    and KEY.match(key.value)
+                ):
                     spread = any(keyword.arg is None for keyword in node.keywords)
-                    given = None if spread else {keyword.arg for keyword in node.keywords if keyword.arg}
+                    given = (
+                        None
+                        if spread
+                        else {keyword.arg for keyword in node.keywords if keyword.arg}
+                    )
                     found.append((str(file.relative_to(PACKAGE)), key.value, given))
     return found
 
@@ -83,7 +104,11 @@ def test_every_text_that_is_said_exists_and_gets_its_values():
 
 def test_no_text_is_left_over():
     """A text whose key appears nowhere in the package is dead."""
-    code = "\n".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*") if path.suffix in (".py", ".j2"))
+    code = "\n".join(
+        path.read_text(encoding="utf-8")
+        for path in PACKAGE.rglob("*")
+        if path.suffix in (".py", ".j2")
+    )
     built = ("peers", "spec")  # keys made of a reason or of pydantic's kind of error
     dead = [
         f"{topic}.{name}"

@@ -1,4 +1,6 @@
-"""Tiny random models with an encoder and a decoder, each with a tokenizer that ends texts as its family's does."""
+"""Tiny random models with an encoder and a decoder, each with a tokenizer that ends texts as its
+family's does.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +9,31 @@ from typing import Any
 
 SIZES: dict[str, Any] = {"vocab_size": 404, "d_model": 32}
 T5 = SIZES | {"d_kv": 8, "d_ff": 64, "num_layers": 2, "num_decoder_layers": 2, "num_heads": 4}
-T5 |= {"relative_attention_num_buckets": 8, "pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0}
-LAYERS = {f"{side}_{what}": size for side in ("encoder", "decoder") for what, size in (("layers", 2), ("attention_heads", 4))}
+T5 |= {
+    "relative_attention_num_buckets": 8,
+    "pad_token_id": 0,
+    "eos_token_id": 1,
+    "decoder_start_token_id": 0,
+}
+LAYERS = {
+    f"{side}_{what}": size
+    for side in ("encoder", "decoder")
+    for what, size in (("layers", 2), ("attention_heads", 4))
+}
 BART = (
-    SIZES | LAYERS | {"encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "max_position_embeddings": 256, "decoder_start_token_id": 1}
+    SIZES
+    | LAYERS
+    | {
+        "encoder_ffn_dim": 64,
+        "decoder_ffn_dim": 64,
+        "max_position_embeddings": 256,
+        "decoder_start_token_id": 1,
+    }
 )
 BART |= {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2, "forced_eos_token_id": None}
 
-# Model type -> its settings, and whether its tokenizer begins a text with <s>; the key before "+" is the type.
+# Model type -> its settings, and whether its tokenizer begins a text with <s>; the key before "+"
+# is the type.
 MODELS: dict[str, tuple[dict[str, Any], bool]] = {
     "t5": (T5, False),
     "t5+untied": (T5 | {"tie_word_embeddings": False, "feed_forward_proj": "gated-gelu"}, False),
@@ -42,7 +61,9 @@ def tiny_pair(folder: Path, name: str = "t5", **changes: Any) -> Path:
 
 
 def tokenizer(folder: Path, begins: bool) -> None:
-    """Writes a byte-level BPE tokenizer that puts ``</s>`` behind a text, and ``<s>`` in front of it where it ``begins``."""
+    """Writes a byte-level BPE tokenizer that puts ``</s>`` behind a text, and ``<s>`` in front of
+    it where it ``begins``.
+    """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -51,9 +72,18 @@ def tokenizer(folder: Path, begins: bool) -> None:
     made.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     special = ["<pad>", "</s>", "<s>"]
-    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False)
-    made.train_from_iterator(["How far is it from here to the sea? translate summarize the answer", "翻译成中文"] * 20, trainer)
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
+    made.train_from_iterator(
+        ["How far is it from here to the sea? translate summarize the answer", "翻译成中文"] * 20,
+        trainer,
+    )
     form = "<s> $A </s>" if begins else "$A </s>"
-    made.post_processor = processors.TemplateProcessing(single=form, special_tokens=[("</s>", 1), ("<s>", 2)])
-    fast = PreTrainedTokenizerFast(tokenizer_object=made, eos_token="</s>", pad_token="<pad>", bos_token="<s>")
+    made.post_processor = processors.TemplateProcessing(
+        single=form, special_tokens=[("</s>", 1), ("<s>", 2)]
+    )
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=made, eos_token="</s>", pad_token="<pad>", bos_token="<s>"
+    )
     fast.save_pretrained(folder)

@@ -5,9 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tunesmith.api import attach, check, generate, load, plan, predict, prove, rlhf, tournament, train
+    from tunesmith.api import (
+        attach,
+        check,
+        generate,
+        load,
+        plan,
+        predict,
+        prove,
+        rlhf,
+        tournament,
+        train,
+    )
 
-__all__ = ["__version__", "attach", "check", "generate", "load", "plan", "predict", "prove", "rlhf", "tournament", "train"]
+__all__ = [
+    "__version__",
+    "attach",
+    "check",
+    "generate",
+    "load",
+    "plan",
+    "predict",
+    "prove",
+    "rlhf",
+    "tournament",
+    "train",
+]
 __version__ = "0.1.0"
 
 

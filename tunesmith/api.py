@@ -1,6 +1,7 @@
 """One function for each verb, for Python and for the command line alike.
 
-``import tunesmith as ts; run = ts.train("run.yaml", ["train.epochs=1"], on_step=print); ts.prove(run)``
+``import tunesmith as ts; run = ts.train("run.yaml", ["train.epochs=1"], on_step=print);
+ts.prove(run)``
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ Overrides = Sequence[str] | Mapping[str, Any]
 
 
 def settings_of(settings: Settings, overrides: Overrides = ()) -> Run:
-    """A validated Run from a YAML file, a mapping or a Run; a peer's settings are answered with ours."""
+    """A validated Run from a YAML file, a mapping or a Run; a peer's settings are answered with
+    ours.
+    """
     if isinstance(settings, str | Path) and Path(settings).is_dir():
         raise SpecError(Problem(str(settings), say("cli.is_folder", folder=settings)))
     plain = _plain(settings)
@@ -48,7 +51,9 @@ def settings_of(settings: Settings, overrides: Overrides = ()) -> Run:
 
 
 def check(settings: Settings, overrides: Overrides = (), *, progress: Shown | None = None) -> Check:
-    """Reads, renders and splits the data, and says where every row went; needs the model's tokenizer only."""
+    """Reads, renders and splits the data, and says where every row went; needs the model's
+    tokenizer only.
+    """
     from tunesmith.data.check import check as look
     from tunesmith.models.finding.hub import folder_of
     from tunesmith.models.loading.load import load_tokenizer
@@ -58,11 +63,19 @@ def check(settings: Settings, overrides: Overrides = (), *, progress: Shown | No
     run = settings_of({"model": "starter", "out": "runs/check", **plain}, overrides)
     _speak(run)
     folder = folder_of(run.model)
-    tokenizer = load_tokenizer(folder, trust_remote_code=run.model.trust_remote_code, add_tokens=run.model.add_tokens)
+    tokenizer = load_tokenizer(
+        folder, trust_remote_code=run.model.trust_remote_code, add_tokens=run.model.add_tokens
+    )
     return look(run, tokenizer, progress=progress)
 
 
-def plan(settings: Settings, overrides: Overrides = (), *, probe: bool = False, progress: Shown | None = None) -> Plan:
+def plan(
+    settings: Settings,
+    overrides: Overrides = (),
+    *,
+    probe: bool = False,
+    progress: Shown | None = None,
+) -> Plan:
     """What would run, with every value's origin and every problem; nothing is written."""
     from tunesmith.planning.make import make
 
@@ -80,9 +93,11 @@ def train(
     progress: Shown | None = None,
     on_plan: Callable[[Plan], None] | None = None,
 ) -> RunFolder:
-    """Trains and returns the run's folder; with ``resume``, ``settings`` is the folder of a run that was stopped.
+    """Trains and returns the run's folder; with ``resume``, ``settings`` is the folder of a run
+    that was stopped.
 
-    ``on_step`` gets the record's line of each step; ``on_plan`` the plan before anything is written.
+    ``on_step`` gets the record's line of each step; ``on_plan`` the plan before anything is
+    written.
     """
     if resume:
         if not isinstance(settings, str | Path) or overrides:
@@ -119,9 +134,11 @@ def rlhf(
     progress: Shown | None = None,
     on_plan: Callable[[Plan], None] | None = None,
 ) -> list[RunFolder]:
-    """Trains the stages of a file one after the other, each on the model of its parent; called again, it continues.
+    """Trains the stages of a file one after the other, each on the model of its parent; called
+    again, it continues.
 
-    ``overrides`` hold for every stage, but ``stages.0.train.steps=2`` for the first alone. All stages are planned before the
+    ``overrides`` hold for every stage, but ``stages.0.train.steps=2`` for the first alone. All
+    stages are planned before the
     first is trained; ``on_plan`` gets the plan of each as it begins.
     """
     from tunesmith.planning.stages import go, stages_of
@@ -146,7 +163,8 @@ def prove(
     prompt: str | None = None,
     progress: Shown | None = None,
 ) -> Proof:
-    """Scores tuned, base and the cheap rivals on the proof rows, and says improved, worse or not shown.
+    """Scores tuned, base and the cheap rivals on the proof rows, and says improved, worse or not
+    shown.
 
     ``prompt`` is a file with a hard prompt, under which the base is scored too.
     """
@@ -168,15 +186,21 @@ def prove(
     if shots:
         raise SpecError(Problem("shots", say("cloze.no_shots", objective=asked.objective.name)))
     if gives == "classes":
-        return prove_classes(folder, items=items or asked.prove.items, prompt=prompt, progress=progress)
+        return prove_classes(
+            folder, items=items or asked.prove.items, prompt=prompt, progress=progress
+        )
     if prompt or asked.prove.prompt:
-        raise SpecError(Problem("prove.prompt", say("cloze.no_prompt", objective=asked.objective.name)))
+        raise SpecError(
+            Problem("prove.prompt", say("cloze.no_prompt", objective=asked.objective.name))
+        )
     others = {"scores": prove_scores, "vectors": prove_vectors}
     return others[gives](folder, items=items or asked.prove.items, progress=progress)
 
 
 def tournament(settings: Settings, overrides: Overrides = (), *, quiet: bool = False) -> Played:
-    """Compares the methods of ``tournament.methods`` on the same rows; what its folder holds already is not done again."""
+    """Compares the methods of ``tournament.methods`` on the same rows; what its folder holds
+    already is not done again.
+    """
     run = settings_of(settings, overrides)
     _speak(run)
     from tunesmith.tournaments.play import play
@@ -184,8 +208,11 @@ def tournament(settings: Settings, overrides: Overrides = (), *, quiet: bool = F
     return play(run, quiet=quiet)
 
 
-def generate(settings: Settings, overrides: Overrides = (), *, progress: Shown | None = None) -> Account:
-    """Writes ``out``: the rows of ``data`` with the answers of ``model``, a teacher here or behind an endpoint.
+def generate(
+    settings: Settings, overrides: Overrides = (), *, progress: Shown | None = None
+) -> Account:
+    """Writes ``out``: the rows of ``data`` with the answers of ``model``, a teacher here or behind
+    an endpoint.
 
     Called again after it was stopped, it asks only what has no answer yet.
     """
@@ -205,9 +232,11 @@ def load(run: AnyRun) -> Predictor:
 
 
 def attach(model: Any, adapter: AnyRun) -> Any:
-    """A transformers ``model`` with the adapter of a run, or of its ``model`` folder, ready to answer.
+    """A transformers ``model`` with the adapter of a run, or of its ``model`` folder, ready to
+    answer.
 
-    The way to serve an adapter that does not fold into its base: ``ts.attach(AutoModelForCausalLM.from_pretrained(BASE), RUN)``.
+    The way to serve an adapter that does not fold into its base:
+    ``ts.attach(AutoModelForCausalLM.from_pretrained(BASE), RUN)``.
     """
     from tunesmith.models.adapters.attach import attach
 

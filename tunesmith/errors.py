@@ -11,7 +11,17 @@ from dataclasses import dataclass
 
 from tunesmith.words import say
 
-FAULTS = (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError, LookupError, ArithmeticError, RuntimeError)
+FAULTS = (
+    ImportError,
+    SyntaxError,
+    NameError,
+    AttributeError,
+    TypeError,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    RuntimeError,
+)
 """What Python code that is not ours raises where it is broken."""
 
 
@@ -40,7 +50,9 @@ class TunesmithError(Exception):
     def __str__(self) -> str:
         if len(self.problems) == 1:
             return str(self.problems[0])
-        return "\n".join([say("spec.problems", count=len(self.problems)), *(f"  {p}" for p in self.problems)])
+        return "\n".join(
+            [say("spec.problems", count=len(self.problems)), *(f"  {p}" for p in self.problems)]
+        )
 
 
 class SpecError(TunesmithError):
@@ -82,7 +94,9 @@ class DiskError(TunesmithError):
 
 
 class Stopped(TunesmithError):
-    """A run that a signal ended after a checkpoint; ``tunesmith train RUN --resume`` continues it."""
+    """A run that a signal ended after a checkpoint; ``tunesmith train RUN --resume`` continues
+    it.
+    """
 
     exit_code = 75
 

@@ -23,17 +23,23 @@ class Turn:
     weight: float = 1.0
     """How much each of its trained tokens counts."""
     spans: tuple[tuple[int, int, float], ...] = ()
-    """Parts of ``content`` (from, up to, in characters) and how much their tokens count beside the rest of the turn."""
+    """Parts of ``content`` (from, up to, in characters) and how much their tokens count beside the
+    rest of the turn.
+    """
 
 
 @dataclass(frozen=True)
 class Chat:
-    """A conversation that ends with the assistant's turn; for a question alone it ends with the user's."""
+    """A conversation that ends with the assistant's turn; for a question alone it ends with the
+    user's.
+    """
 
     turns: tuple[Turn, ...]
     tools: tuple[dict[str, Any], ...] = ()
     columns: dict[str, Any] = field(default_factory=dict)
-    """The row's own columns, and the reader's names for them (question, reasoning, answer, system), for ``data.template``."""
+    """The row's own columns, and the reader's names for them (question, reasoning, answer, system),
+    for ``data.template``.
+    """
 
     @property
     def prompt(self) -> Chat:
@@ -69,7 +75,8 @@ class Preference:
 
     @property
     def sides(self) -> tuple[Chat, Chat]:
-        """The chosen and the rejected conversation, whole. ``answer`` and ``chosen`` name a side's own answer in
+        """The chosen and the rejected conversation, whole. ``answer`` and ``chosen`` name a side's
+        own answer in
         ``data.template``, so that one format fits both.
         """
         return self._side(self.chosen), self._side(self.rejected)
@@ -90,7 +97,9 @@ class Feedback:
 
 @dataclass(frozen=True)
 class TextPair:
-    """Two texts that belong together, or how much they do; and texts that do not belong to the first."""
+    """Two texts that belong together, or how much they do; and texts that do not belong to the
+    first.
+    """
 
     text: str
     second: str
@@ -103,7 +112,9 @@ class TextPair:
 
 @dataclass(frozen=True)
 class Labelled:
-    """A text, or two, and what it is: the names of its classes, or a number. Several names, or none, belong to one text."""
+    """A text, or two, and what it is: the names of its classes, or a number. Several names, or
+    none, belong to one text.
+    """
 
     text: str
     second: str | None = None
@@ -145,7 +156,9 @@ KINDS: dict[str, frozenset[str]] = {
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a classification head gives: a name for each number, and what the numbers are, in transformers' words."""
+    """What a classification head gives: a name for each number, and what the numbers are, in
+    transformers' words.
+    """
 
     names: tuple[str, ...]
     problem: ProblemType

@@ -32,8 +32,17 @@ def test_a_bowl_is_searched_to_its_bottom_with_half_the_rates_at_each_rung(best:
 
 
 def test_a_rate_that_is_only_fast_at_first_loses_at_the_longer_rung():
-    scores = {(1e-2, 0.1): 1.0, (1e-3, 0.1): 2.0, (1e-4, 0.1): 3.0, (1e-5, 0.1): 4.0, (1e-2, 0.5): 1.5, (1e-3, 0.5): 0.5}
-    assert halve((1e-5, 1e-4, 1e-3, 1e-2), (0.1, 0.5), lambda rate, share: scores[rate, share]) == 1e-3
+    scores = {
+        (1e-2, 0.1): 1.0,
+        (1e-3, 0.1): 2.0,
+        (1e-4, 0.1): 3.0,
+        (1e-5, 0.1): 4.0,
+        (1e-2, 0.5): 1.5,
+        (1e-3, 0.5): 0.5,
+    }
+    assert (
+        halve((1e-5, 1e-4, 1e-3, 1e-2), (0.1, 0.5), lambda rate, share: scores[rate, share]) == 1e-3
+    )
 
 
 def test_what_is_not_finite_never_survives_and_a_tie_goes_to_the_lower_rate():

@@ -1,4 +1,6 @@
-"""What a tournament measures on a merged model is measured on one in which nothing of the adapter is left beside the weights."""
+"""What a tournament measures on a merged model is measured on one in which nothing of the adapter
+is left beside the weights.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from tunesmith.models.loading.load import Loaded
 from tunesmith.tournaments.scoring import merged
 
 
-@pytest.mark.parametrize("case", ["lora", "boft", {"name": "combined", "methods": ["boft", "ln_tuning"]}], ids=str)
+@pytest.mark.parametrize(
+    "case", ["lora", "boft", {"name": "combined", "methods": ["boft", "ln_tuning"]}], ids=str
+)
 def test_every_adapter_that_folds_is_folded(case: Any) -> None:
     method, model = applied(case if isinstance(case, dict) else {"name": case})
     wanted = logits(stepped(method, model, steps=3))

@@ -19,7 +19,10 @@ from tunesmith.settings.run import Data, validate
 @pytest.fixture
 def rows(tmp_path: Path) -> Path:
     path = tmp_path / "rows.json"
-    made = [{"instruction": f"what is the name of number {n}?", "output": f"[bold]name {n}[/bold]"} for n in range(60)]
+    made = [
+        {"instruction": f"what is the name of number {n}?", "output": f"[bold]name {n}[/bold]"}
+        for n in range(60)
+    ]
     path.write_text(json.dumps([*made, made[0]]), encoding="utf-8")
     return path
 
@@ -32,7 +35,9 @@ def test_what_a_person_sees(rows: Path, tiny_llama: Path) -> None:
     out = io.StringIO()
     found.show(Console(file=out, force_terminal=True, color_system="standard", width=200))
     text = out.getvalue()
-    assert f"{rows}: json array, utf-8; columns: instruction, output; read as alpaca, 61 rows" in text
+    assert (
+        f"{rows}: json array, utf-8; columns: instruction, output; read as alpaca, 61 rows" in text
+    )
     assert "dropped 1: exact copies of an earlier row" in text
     assert "rows.json:61  duplicate" in text
     assert "█" in text
@@ -45,7 +50,10 @@ def test_without_colours_what_is_learned_is_marked(rows: Path, tiny_llama: Path)
     from transformers import AutoTokenizer
 
     found = check(Data(path=str(rows)), AutoTokenizer.from_pretrained(tiny_llama))
-    for console in (Console(file=io.StringIO(), width=200), Console(file=io.StringIO(), force_terminal=True, no_color=True)):
+    for console in (
+        Console(file=io.StringIO(), width=200),
+        Console(file=io.StringIO(), force_terminal=True, no_color=True),
+    ):
         found.show(console)
         text = console.file.getvalue()  # type: ignore[attr-defined]
         assert "what stands between ⟦ and ⟧ is learned" in text
@@ -58,8 +66,14 @@ def test_where_a_row_is_learned_as_a_whole_its_label_stands_beside_it(tmp_path: 
     words.use("en")
     tokenizer = AutoTokenizer.from_pretrained(encoder(tmp_path / "model"))
     labels = {"pos": "good", "neg": "bad"}
-    made = [{"text": f"a {labels[name]} number {n}", "label": name} for n, name in enumerate(["pos", "neg"] * 20)]
-    pairs = [{"sentence1": f"number {n}", "sentence2": f"the number {n * n}", "score": n / 40} for n in range(40)]
+    made = [
+        {"text": f"a {labels[name]} number {n}", "label": name}
+        for n, name in enumerate(["pos", "neg"] * 20)
+    ]
+    pairs = [
+        {"sentence1": f"number {n}", "sentence2": f"the number {n * n}", "score": n / 40}
+        for n in range(40)
+    ]
     told = {}
     for objective, rows in (("classify", made), ("embed", pairs)):
         path = tmp_path / f"{objective}.json"
@@ -70,7 +84,10 @@ def test_where_a_row_is_learned_as_a_whole_its_label_stands_beside_it(tmp_path: 
         found.show(Console(file=out, width=200))
         told[objective] = out.getvalue()
         assert "each with what is learned of it:" in told[objective] and "⟦" not in told[objective]
-        assert "tokens to train on" in told[objective] and "are learned and the rest" not in told[objective]
+        assert (
+            "tokens to train on" in told[objective]
+            and "are learned and the rest" not in told[objective]
+        )
         for name, text in found.samples:
             if objective == "classify":
                 assert name.endswith(f"label: {'pos' if 'good' in text.plain else 'neg'}")
@@ -82,7 +99,9 @@ def test_where_a_row_is_learned_as_a_whole_its_label_stands_beside_it(tmp_path: 
 def test_what_a_program_sees(rows: Path, tiny_llama: Path) -> None:
     from transformers import AutoTokenizer
 
-    told = json.loads(json.dumps(check(Data(path=str(rows)), AutoTokenizer.from_pretrained(tiny_llama)).to_json()))
+    told = json.loads(
+        json.dumps(check(Data(path=str(rows)), AutoTokenizer.from_pretrained(tiny_llama)).to_json())
+    )
     assert told["rows"] == 61
     assert told["dropped_rows"] == [{"file": str(rows), "row": 61, "reason": "duplicate"}]
     sample = told["samples"][0]

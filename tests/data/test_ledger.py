@@ -32,10 +32,27 @@ def test_rows_add_up_or_it_is_a_fault() -> None:
 
 def test_json_has_its_keys_and_is_json() -> None:
     told = json.loads(json.dumps(filled().to_json()))
-    keys = {"files", "rows", "different", "dropped", "trained", "watch", "proof", "leaked_share", "tokens", "lengths", "notes"}
+    keys = {
+        "files",
+        "rows",
+        "different",
+        "dropped",
+        "trained",
+        "watch",
+        "proof",
+        "leaked_share",
+        "tokens",
+        "lengths",
+        "notes",
+    }
     assert keys <= set(told)
     assert told["dropped"] == {"duplicate": 1, "too long": 1}
-    assert filled().dropped[1] == {"file": "a.json", "row": 4, "reason": "too long", "seen": "Hello"}
+    assert filled().dropped[1] == {
+        "file": "a.json",
+        "row": 4,
+        "reason": "too long",
+        "seen": "Hello",
+    }
 
 
 def test_lines_in_both_languages() -> None:

@@ -21,7 +21,24 @@ from tunesmith.examples import Chat, Text
 from tunesmith.settings.run import validate
 
 SYLLABLES = (
-    ("ba", "do", "fi", "ku", "le", "mo", "na", "po", "ri", "su", "ta", "ve", "wi", "xo", "yu", "ze"),
+    (
+        "ba",
+        "do",
+        "fi",
+        "ku",
+        "le",
+        "mo",
+        "na",
+        "po",
+        "ri",
+        "su",
+        "ta",
+        "ve",
+        "wi",
+        "xo",
+        "yu",
+        "ze",
+    ),
     ("bor", "dal", "fen", "gim", "kal"),
 )
 WORDS = [a + b for a in SYLLABLES[0] for b in SYLLABLES[1]]
@@ -40,7 +57,12 @@ def tokenizer() -> Any:
 def rows(count: int, seed: int = 0) -> list[dict[str, Any]]:
     chance = random.Random(seed)
     return [
-        {"instruction": " ".join(chance.choices(WORDS, k=10)), "input": "", "output": f"answer {n} {seed}", "patient": n % 100}
+        {
+            "instruction": " ".join(chance.choices(WORDS, k=10)),
+            "input": "",
+            "output": f"answer {n} {seed}",
+            "patient": n % 100,
+        }
         for n in range(count)
     ]
 
@@ -50,16 +72,26 @@ Make = Callable[..., Prepared]
 
 @pytest.fixture
 def make(tmp_path: Path, tokenizer: Any) -> Make:
-    def made(content: Any, *, objective: str = "sft", using: Any = None, limit: int | None = None, **data: Any) -> Prepared:
+    def made(
+        content: Any,
+        *,
+        objective: str = "sft",
+        using: Any = None,
+        limit: int | None = None,
+        **data: Any,
+    ) -> Prepared:
         path = (
             content
-            if isinstance(content, str | list) and not (content and isinstance(content[0], dict) and "path" not in content[0])
+            if isinstance(content, str | list)
+            and not (content and isinstance(content[0], dict) and "path" not in content[0])
             else None
         )
         if path is None:
             path = str(tmp_path / "rows.json")
             Path(path).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-        run = validate({"model": "m", "data": {"path": path, **data}, "out": "o", "objective": objective})
+        run = validate(
+            {"model": "m", "data": {"path": path, **data}, "out": "o", "objective": objective}
+        )
         return prepare(run, using or tokenizer, limit=limit)
 
     return made
@@ -84,12 +116,16 @@ def test_every_row_is_somewhere(make: Make) -> None:
 def test_every_phase_that_is_shown_ends(tokenizer: Any, tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text(json.dumps(rows(40)), encoding="utf-8")
     at: dict[str, tuple[int, int]] = {}
-    run = validate({"model": "m", "data": str(tmp_path / "rows.json"), "out": "o", "objective": "sft"})
+    run = validate(
+        {"model": "m", "data": str(tmp_path / "rows.json"), "out": "o", "objective": "sft"}
+    )
     prepare(run, tokenizer, progress=lambda phase, done, total: at.update({phase: (done, total)}))
     assert len(at) == 2 and set(at.values()) == {(40, 40)}
 
 
-def test_items_are_in_the_order_of_the_file_and_held_out_ones_keep_their_example(make: Make) -> None:
+def test_items_are_in_the_order_of_the_file_and_held_out_ones_keep_their_example(
+    make: Make,
+) -> None:
     content = rows(400)
     prepared = make(content)
     for part in (prepared.train, prepared.watch, prepared.proof):
@@ -106,14 +142,21 @@ def test_same_question_with_another_answer_stays_on_one_side(make: Make) -> None
     content = rows(300)
     content += [row | {"output": "another " + row["output"]} for row in content]
     prepared = make(content)
-    side = {item.id: name for name, part in vars(prepared).items() if isinstance(part, list) for item in part}
+    side = {
+        item.id: name
+        for name, part in vars(prepared).items()
+        if isinstance(part, list)
+        for item in part
+    }
     assert len(side) == 600
     assert all(side[f"rows.json:{n}"] == side[f"rows.json:{n + 300}"] for n in range(1, 301))
     assert prepared.ledger.near == 300
 
 
 def test_question_of_every_row_is_an_instruction_and_joins_nothing(make: Make) -> None:
-    prepared = make([row | {"instruction": "Write a name.", "output": row["instruction"]} for row in rows(300)])
+    prepared = make(
+        [row | {"instruction": "Write a name.", "output": row["instruction"]} for row in rows(300)]
+    )
     assert prepared.ledger.proof + prepared.ledger.watch == 30
     assert any("One question stands in 300 rows" in note for note in prepared.ledger.notes)
 
@@ -121,13 +164,21 @@ def test_question_of_every_row_is_an_instruction_and_joins_nothing(make: Make) -
 def test_equal_values_of_a_column_stay_on_one_side(make: Make) -> None:
     prepared = make(rows(1000), split_by="patient")
     patients = [
-        {(int(item.id.split(":")[1]) - 1) % 100 for item in part} for part in (prepared.train, prepared.watch, prepared.proof)
+        {(int(item.id.split(":")[1]) - 1) % 100 for item in part}
+        for part in (prepared.train, prepared.watch, prepared.proof)
     ]
-    assert not patients[0] & patients[1] and not patients[0] & patients[2] and not patients[1] & patients[2]
+    assert (
+        not patients[0] & patients[1]
+        and not patients[0] & patients[2]
+        and not patients[1] & patients[2]
+    )
     assert sum(map(len, patients)) == 100
     with pytest.raises(
         DataError,
-        match=r"data.split_by: there is no column 'doctor' in .*rows.json:1; its columns are: instruction, input, output",
+        match=(
+            r"data.split_by: there is no column 'doctor' in .*rows.json:1; its columns are: "
+            r"instruction, input, output"
+        ),
     ):
         make(rows(5), split_by="doctor")
 
@@ -141,7 +192,11 @@ def test_few_or_no_held_out_rows_are_told(make: Make) -> None:
     assert any("this run cannot be proved" in note for note in none.ledger.notes)
     assert len(make(rows(100), held_out=60).proof) == 30
     alone = make(rows(1)).ledger
-    assert alone.proof == 0 and "There is a single row, so nothing can be held out: this run cannot be proved" in alone.notes
+    assert (
+        alone.proof == 0
+        and "There is a single row, so nothing can be held out: this run cannot be proved"
+        in alone.notes
+    )
 
 
 def test_held_out_file(make: Make, tmp_path: Path) -> None:
@@ -171,15 +226,25 @@ def test_weights_of_sources(make: Make, tmp_path: Path) -> None:
     for name, seed in (("one", 1), ("two", 2), ("half", 3)):
         (tmp_path / f"{name}.json").write_text(json.dumps(rows(200, seed=seed)), encoding="utf-8")
     weights = {"one": 1, "two": 2, "half": 0.5}
-    prepared = make([{"path": str(tmp_path / f"{name}.json"), "weight": weight} for name, weight in weights.items()])
+    prepared = make(
+        [
+            {"path": str(tmp_path / f"{name}.json"), "weight": weight}
+            for name, weight in weights.items()
+        ]
+    )
     names = [item.id for item in prepared.train]
     assert len(names) == len(set(names))
     once = [name for name in names if name.startswith("two") and not name.endswith("#2")]
-    assert [name + "#2" for name in once] == [name for name in names if name.startswith("two") and name.endswith("#2")]
+    assert [name + "#2" for name in once] == [
+        name for name in names if name.startswith("two") and name.endswith("#2")
+    ]
     assert prepared.ledger.trained == 540
     half = sum(name.startswith("half") for name in names)
     assert 60 < half < 120
-    assert any("half.json has weight 0.5: its" in note and f"are seen {half} times" in note for note in prepared.ledger.notes)
+    assert any(
+        "half.json has weight 0.5: its" in note and f"are seen {half} times" in note
+        for note in prepared.ledger.notes
+    )
 
 
 LONG = " ".join(WORDS * 8)
@@ -196,7 +261,10 @@ def test_up_to_one_percent_too_long_is_dropped_and_more_stops(make: Make) -> Non
     with pytest.raises(DataError) as caught:
         make(content, max_length=256)
     text = str(caught.value)
-    assert text.startswith("data.max_length: 11 of 300 rows (3.7 %) are longer than 256 tokens; half of all rows are at most ")
+    assert text.startswith(
+        "data.max_length: 11 of 300 rows (3.7 %) are longer than 256 tokens; half of all rows are "
+        "at most "
+    )
     assert "data.too_long=drop (leave them out), or truncate" in text
     assert "split" not in text
     assert make(content, max_length=256, too_long="drop").ledger.reasons() == {"too long": 11}
@@ -207,12 +275,19 @@ def test_up_to_one_percent_too_long_is_dropped_and_more_stops(make: Make) -> Non
 
 
 def test_models_own_limit_counts_where_none_is_given(make: Make) -> None:
-    assert make([*rows(300), rows(1)[0] | {"instruction": LONG}], limit=256).ledger.reasons() == {"too long": 1}
+    assert make([*rows(300), rows(1)[0] | {"instruction": LONG}], limit=256).ledger.reasons() == {
+        "too long": 1
+    }
 
 
 def test_truncate_keeps_the_answer_and_counts_what_is_lost(make: Make, tokenizer: Any) -> None:
-    content = rows(50) + [{"instruction": LONG + f" {n}", "input": "", "output": "the end"} for n in range(50)]
-    whole, cut = make(content, max_length=10_000), make(content, max_length=256, too_long="truncate")
+    content = rows(50) + [
+        {"instruction": LONG + f" {n}", "input": "", "output": "the end"} for n in range(50)
+    ]
+    whole, cut = (
+        make(content, max_length=10_000),
+        make(content, max_length=256, too_long="truncate"),
+    )
     assert cut.ledger.reasons() == {}
     assert all(len(item.tokens[0]) <= 256 for item in cut.train)
     before = {item.id: item.tokens[0] for item in whole.train}
@@ -228,7 +303,9 @@ def test_truncate_keeps_the_answer_and_counts_what_is_lost(make: Make, tokenizer
 def test_truncate_by_hand() -> None:
     def tokens(context: int, answer: int) -> Tokens:
         ids_T = np.arange(context + answer, dtype=np.int32)
-        return Tokens(ids_T, (ids_T >= context).astype(np.float32), {"mark_T": ids_T * 10, "label": 3})
+        return Tokens(
+            ids_T, (ids_T >= context).astype(np.float32), {"mark_T": ids_T * 10, "label": 3}
+        )
 
     kept = truncate(tokens(10, 4), 6, bos=(0,))
     assert kept.ids_T.tolist() == [0, 9, 10, 11, 12, 13]
@@ -244,7 +321,10 @@ def test_truncate_by_hand() -> None:
 
 def test_long_text_is_cut_into_windows_and_nothing_is_lost(make: Make, tmp_path: Path) -> None:
     path = tmp_path / "book.txt"
-    path.write_text("\n".join(" ".join(random.Random(n).choices(WORDS, k=60)) for n in range(20)), encoding="utf-8")
+    path.write_text(
+        "\n".join(" ".join(random.Random(n).choices(WORDS, k=60)) for n in range(20)),
+        encoding="utf-8",
+    )
     prepared = make(str(path), objective="pretrain", max_length=64, held_out=4)
     assert prepared.ledger.trained == 16
     assert len({item.id for item in prepared.train}) == len(prepared.train) > 32
@@ -261,7 +341,10 @@ def test_objective_that_eats_something_else_says_which_does_not(make: Make, tmp_
     path.write_text("one line\nanother line\n", encoding="utf-8")
     with pytest.raises(
         DataError,
-        match=r"lines.txt:1: these rows are plain text: take objective=pretrain for them, or, for objective=sft",
+        match=(
+            r"lines.txt:1: these rows are plain text: take objective=pretrain for them, or, for "
+            r"objective=sft"
+        ),
     ):
         make(str(path))
 
@@ -276,13 +359,31 @@ def test_rows_that_cannot_be_rendered_are_listed_with_their_place(make: Make) ->
 
 
 def test_nothing_to_train_anywhere_is_an_error(make: Make) -> None:
-    content = [{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "train": False}]}] * 3
-    with pytest.raises(DataError, match=r"data: no row has anything to train on: 3 rows, for instance .*rows.json:1"):
+    content = [
+        {
+            "messages": [
+                {"role": "user", "content": "a"},
+                {"role": "assistant", "content": "b", "train": False},
+            ]
+        }
+    ] * 3
+    with pytest.raises(
+        DataError,
+        match=r"data: no row has anything to train on: 3 rows, for instance .*rows.json:1",
+    ):
         make(content)
     kept = make(
         [
             *content[:1],
-            *({"messages": [{"role": "user", "content": f"{n}"}, {"role": "assistant", "content": "b"}]} for n in range(20)),
+            *(
+                {
+                    "messages": [
+                        {"role": "user", "content": f"{n}"},
+                        {"role": "assistant", "content": "b"},
+                    ]
+                }
+                for n in range(20)
+            ),
         ]
     )
     assert kept.ledger.reasons()["nothing to train"] == 1

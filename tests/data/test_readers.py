@@ -36,15 +36,27 @@ def test_alpaca_joins_instruction_and_input_and_tells_the_history_first() -> Non
     }
     chat = read("alpaca", row)
     assert told(chat) == [
-        ("system", "Be short."), ("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d"),
-        ("user", "Translate.\n\n你好"), ("assistant", "Hello"),
-    ]  # fmt: skip
+        ("system", "Be short."),
+        ("user", "a"),
+        ("assistant", "b"),
+        ("user", "c"),
+        ("assistant", "d"),
+        ("user", "Translate.\n\n你好"),
+        ("assistant", "Hello"),
+    ]
     assert chat.columns == {**row, "question": "Translate.\n\n你好", "answer": "Hello"}
-    assert told(read("alpaca", {"instruction": "a", "input": None, "output": 7})) == [("user", "a"), ("assistant", "7")]
+    assert told(read("alpaca", {"instruction": "a", "input": None, "output": 7})) == [
+        ("user", "a"),
+        ("assistant", "7"),
+    ]
 
 
 def test_alpaca_splits_a_dialogue_inside_the_instruction() -> None:
-    row = {"instruction": " <user>: 真的吗？ <bot>: 是的。 <user>: 适用于所有人吗？", "input": "", "output": "不是。"}
+    row = {
+        "instruction": " <user>: 真的吗？ <bot>: 是的。 <user>: 适用于所有人吗？",
+        "input": "",
+        "output": "不是。",
+    }
     assert told(read("alpaca", row)) == [
         ("user", "真的吗？"),
         ("assistant", "是的。"),
@@ -57,7 +69,13 @@ def test_alpaca_splits_a_dialogue_inside_the_instruction() -> None:
 
 @pytest.mark.parametrize(
     "names",
-    [("question", "answer"), ("prompt", "completion"), ("query", "response"), ("prompt", "response"), ("input", "output")],
+    [
+        ("question", "answer"),
+        ("prompt", "completion"),
+        ("query", "response"),
+        ("prompt", "response"),
+        ("input", "output"),
+    ],
 )
 def test_completion_knows_the_usual_pairs_of_names(names: tuple[str, str]) -> None:
     row = dict(zip(names, ("Q", "A"), strict=True)) | {"history": [["q", "a"]]}
@@ -71,16 +89,26 @@ def test_reasoning_stays_apart_from_the_answer() -> None:
     chat = read("reasoning", {"question": "Q", "reasoning": "because", "answer": "A"})
     assert chat.turns == (Turn("user", "Q"), Turn("assistant", "A", reasoning="because"))
     assert chat.columns["reasoning"] == "because"
-    assert read("reasoning", {"question": "Q", "reasoning": None, "answer": "A"}).turns[1].reasoning is None
+    assert (
+        read("reasoning", {"question": "Q", "reasoning": None, "answer": "A"}).turns[1].reasoning
+        is None
+    )
 
 
 def test_messages_with_tools_calls_results_and_parts() -> None:
-    call = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "武汉"}'}}
+    call = {
+        "id": "c1",
+        "type": "function",
+        "function": {"name": "weather", "arguments": '{"city": "武汉"}'},
+    }
     function = {"name": "weather", "parameters": {}}
     row = {
         "messages": [
             {"role": "system", "content": "S"},
-            {"role": "user", "content": [{"type": "text", "text": "How is "}, {"type": "text", "text": "it?"}]},
+            {
+                "role": "user",
+                "content": [{"type": "text", "text": "How is "}, {"type": "text", "text": "it?"}],
+            },
             {"role": "assistant", "content": None, "tool_calls": [call], "weight": 0},
             {"role": "tool", "content": "sunny", "name": "weather"},
             {"role": "assistant", "content": "Sunny.", "reasoning_content": "the tool says so"},
@@ -88,15 +116,33 @@ def test_messages_with_tools_calls_results_and_parts() -> None:
         "tools": [function],
     }
     chat = read("messages", row)
-    assert [turn.role for turn in chat.turns] == ["system", "user", "assistant", "tool", "assistant"]
+    assert [turn.role for turn in chat.turns] == [
+        "system",
+        "user",
+        "assistant",
+        "tool",
+        "assistant",
+    ]
     assert chat.turns[1].content == "How is it?"
     assert chat.turns[2] == Turn(
-        "assistant", "", train=False,
-        tool_calls=({"id": "c1", "type": "function", "function": {"name": "weather", "arguments": {"city": "武汉"}}},),
-    )  # fmt: skip
+        "assistant",
+        "",
+        train=False,
+        tool_calls=(
+            {
+                "id": "c1",
+                "type": "function",
+                "function": {"name": "weather", "arguments": {"city": "武汉"}},
+            },
+        ),
+    )
     assert (chat.turns[3].name, chat.turns[4].reasoning) == ("weather", "the tool says so")
     assert chat.tools == ({"type": "function", "function": function},)
-    assert (chat.columns["question"], chat.columns["answer"], chat.columns["system"]) == ("How is it?", "Sunny.", "S")
+    assert (chat.columns["question"], chat.columns["answer"], chat.columns["system"]) == (
+        "How is it?",
+        "Sunny.",
+        "S",
+    )
 
 
 @pytest.mark.parametrize(
@@ -127,8 +173,16 @@ def test_sharegpt_with_function_call_and_observation() -> None:
         "system": "S",
     }
     chat = read("sharegpt", row)
-    assert told(chat) == [("system", "S"), ("user", "area?"), ("assistant", ""), ("tool", '{"area": 28}'), ("assistant", "28")]
-    assert chat.turns[2].tool_calls == ({"type": "function", "function": {"name": "area", "arguments": {"r": 3}}},)
+    assert told(chat) == [
+        ("system", "S"),
+        ("user", "area?"),
+        ("assistant", ""),
+        ("tool", '{"area": 28}'),
+        ("assistant", "28"),
+    ]
+    assert chat.turns[2].tool_calls == (
+        {"type": "function", "function": {"name": "area", "arguments": {"r": 3}}},
+    )
     assert chat.tools == ({"type": "function", "function": {"name": "area", "parameters": {}}},)
     assert read("sharegpt", row | {"tools": ""}).tools == ()
 
@@ -140,8 +194,14 @@ def test_text() -> None:
 
 def test_rows_of_another_task_are_left_alone() -> None:
     turns = [{"from": "human", "value": "a"}]
-    pair, picture = {"conversations": turns, "chosen": {}, "rejected": {}}, {"messages": turns, "images": ["x.jpg"]}
-    judged, tagged = {"messages": turns, "label": False}, {"prompt": "a", "completion": "b", "kto_tag": True}
+    pair, picture = (
+        {"conversations": turns, "chosen": {}, "rejected": {}},
+        {"messages": turns, "images": ["x.jpg"]},
+    )
+    judged, tagged = (
+        {"messages": turns, "label": False},
+        {"prompt": "a", "completion": "b", "kto_tag": True},
+    )
     readers = {"preference": [pair], "feedback": [judged, tagged]}
     for row in (pair, picture, judged, tagged):
         found = [name for name in READERS.names() if READERS.get(name).matches(frozenset(row), row)]
@@ -152,14 +212,27 @@ def test_rows_of_another_task_are_left_alone() -> None:
 
 def test_wrong_values_name_the_field() -> None:
     assert (
-        refusal("alpaca", {"instruction": "a", "output": {"x": 1}}) == 'output: is a dict ({"x": 1}), and a text is needed here'
+        refusal("alpaca", {"instruction": "a", "output": {"x": 1}})
+        == 'output: is a dict ({"x": 1}), and a text is needed here'
     )
-    assert refusal("alpaca", {"instruction": "a"}).startswith("output: the row has no such field; it has instruction.")
-    assert refusal("alpaca", {"instruction": "a", "output": "b", "history": "x"}).startswith("history: is a str (x)")
-    assert refusal("messages", {"messages": [{"content": "x"}]}).startswith("messages[0]: the turn says not whose it is")
-    assert "the speaker 'narrator' is not known; known are user" in refusal("messages", {"messages": [["narrator", "x"]]})
+    assert refusal("alpaca", {"instruction": "a"}).startswith(
+        "output: the row has no such field; it has instruction."
+    )
+    assert refusal("alpaca", {"instruction": "a", "output": "b", "history": "x"}).startswith(
+        "history: is a str (x)"
+    )
+    assert refusal("messages", {"messages": [{"content": "x"}]}).startswith(
+        "messages[0]: the turn says not whose it is"
+    )
+    assert "the speaker 'narrator' is not known; known are user" in refusal(
+        "messages", {"messages": [["narrator", "x"]]}
+    )
     picture = [{"role": "user", "content": [{"type": "image_url", "image_url": "u"}]}]
-    assert refusal("messages", {"messages": picture}).startswith("messages[0].content: only text can be read here")
+    assert refusal("messages", {"messages": picture}).startswith(
+        "messages[0].content: only text can be read here"
+    )
     broken = [{"from": "function_call", "value": "{area"}]
-    assert refusal("sharegpt", {"conversations": broken}).startswith("conversations[0].value: is not JSON")
+    assert refusal("sharegpt", {"conversations": broken}).startswith(
+        "conversations[0].value: is not JSON"
+    )
     assert "lone surrogate" in refusal("text", {"text": "\ud83d"})

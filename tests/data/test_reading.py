@@ -1,4 +1,6 @@
-"""Files to Examples: the choice of a reader, the line that settles it, and what becomes of every row."""
+"""Files to Examples: the choice of a reader, the line that settles it, and what becomes of every
+row.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def data(path: Path | str | list[Any], **settings: Any) -> Data:
 
 
 def written(path: Path, rows: list[Any]) -> Path:
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    path.write_text(
+        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
+    )
     return path
 
 
@@ -58,25 +62,41 @@ REAL: dict[str, tuple[str, int, str | None]] = {
     "medical_literature_zh/liver_cancer.json": ("alpaca", 350, None),
     "medical_multiturn_zh/CMtMedQA_test.json": ("alpaca", 420, None),
     "medical_sharegpt_zh/medical_sft_1K_format.jsonl": ("sharegpt", 600, None),
-    "medical_o1_en/demo_data.json": ("reasoning", 130, "{question: Question, reasoning: Complex_CoT, answer: Response}"),
+    "medical_o1_en/demo_data.json": (
+        "reasoning",
+        130,
+        "{question: Question, reasoning: Complex_CoT, answer: Response}",
+    ),
     "grpo_zh/sample.jsonl": ("completion", 32, None),
     "law_exam_zh/fakao_gpt4.json": ("completion", 550, None),
     "law_consult_zh/zixun_gpt4.json": ("completion", 260, None),
-    "law_multiturn_zh/legal_counsel_multi_turn_with_article_v2.json": ("messages", 300, "{messages: history}"),
+    "law_multiturn_zh/legal_counsel_multi_turn_with_article_v2.json": (
+        "messages",
+        300,
+        "{messages: history}",
+    ),
     "finance_zh/consulting_part.json": ("alpaca", 60, None),
     "finance_zh/computing_part.json": ("alpaca", 60, None),
     "finance_zh/task_part.json": ("alpaca", 60, None),
     "finance_zh/retrieval_part.json": ("alpaca", 60, None),
     "finance_zh/fin_data.json": ("alpaca", 10, None),
     "customer_service_en/abcd_sample.json": ("messages", 3, "{messages: original}"),
-    "customer_service_en/bitext_customer_support.csv": ("completion", 1129, "{question: instruction, answer: response}"),
+    "customer_service_en/bitext_customer_support.csv": (
+        "completion",
+        1129,
+        "{question: instruction, answer: response}",
+    ),
     "customer_service_zh/crosswoz_test.json": ("messages", 14, None),
     "glaive_toolcall_en/glaive_toolcall_en_demo.json": ("sharegpt", 200, None),
     "glaive_toolcall_zh/glaive_toolcall_zh_demo.json": ("sharegpt", 200, None),
     "gsm8k_en/train.jsonl": ("completion", 2000, None),
     "cmath_zh/cmath_dev.jsonl": ("completion", 300, "{question: input, answer: golden}"),
     "translation_en_zh/cmn.txt": ("completion", 12553, "{question: '0', answer: '1'}"),
-    "summarisation_zh/csl_ts_dev.tsv": ("alpaca", 1000, "{instruction: '0', input: '1', output: '2'}"),
+    "summarisation_zh/csl_ts_dev.tsv": (
+        "alpaca",
+        1000,
+        "{instruction: '0', input: '1', output: '2'}",
+    ),
     "pretrain_c4/c4_demo.jsonl": ("text", 200, None),
     "pretrain_wiki/wiki_demo.txt": ("text", 15, None),
     "chinese_reviews/pos.txt": ("text", 2215, None),
@@ -87,13 +107,17 @@ REAL: dict[str, tuple[str, int, str | None]] = {
 
 
 def proposals(text: str) -> tuple[list[str], str]:
-    """The words after a verb that an error proposes, as a shell makes them of its line, and the line for a file."""
+    """The words after a verb that an error proposes, as a shell makes them of its line, and the
+    line for a file.
+    """
     typed, in_file = text.splitlines()[-2:]
     return shlex.split(typed), in_file.removeprefix("    in a YAML file: ")
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_real_files_load_by_themselves_or_with_the_line_that_the_error_proposes(name: str, shared_data: Path) -> None:
+def test_real_files_load_by_themselves_or_with_the_line_that_the_error_proposes(
+    name: str, shared_data: Path
+) -> None:
     reader, count, line = REAL[name]
     settings: dict[str, Any] = {"model": "m", "out": "o", "data": str(shared_data / name)}
     if line:
@@ -128,7 +152,9 @@ def test_real_notes_say_what_was_changed(shared_data: Path) -> None:
     assert "2 lines hold no letter or digit" in notes("finance_zh/fin_data.json")
     assert "columns not used: laws" in notes("law_consult_zh/zixun_gpt4.json")
     history = "law_multiturn_zh/legal_counsel_multi_turn_with_article_v2.json"
-    assert "in 8 rows one speaker has turns in a row" in notes(history, columns={"messages": "history"})
+    assert "in 8 rows one speaker has turns in a row" in notes(
+        history, columns={"messages": "history"}
+    )
 
 
 def test_real_dialogues_are_not_mangled(shared_data: Path) -> None:
@@ -137,9 +163,24 @@ def test_real_dialogues_are_not_mangled(shared_data: Path) -> None:
     raw = json.loads(law.read_text(encoding="utf-8"))[0]["history"]
     assert [text for _, text in told(first)] == [line.partition("] ")[2] for line in raw]
     calls = read(examples(data(shared_data / "glaive_toolcall_en/glaive_toolcall_en_demo.json")))
-    assert sum(bool(turn.tool_calls) for chat in calls if isinstance(chat, Chat) for turn in chat.turns) == 137
-    assert sum(turn.role == "tool" for chat in calls if isinstance(chat, Chat) for turn in chat.turns) == 137
-    service = read(examples(data(shared_data / "customer_service_en/abcd_sample.json", columns={"messages": "original"})))[0]
+    assert (
+        sum(
+            bool(turn.tool_calls) for chat in calls if isinstance(chat, Chat) for turn in chat.turns
+        )
+        == 137
+    )
+    assert (
+        sum(turn.role == "tool" for chat in calls if isinstance(chat, Chat) for turn in chat.turns)
+        == 137
+    )
+    service = read(
+        examples(
+            data(
+                shared_data / "customer_service_en/abcd_sample.json",
+                columns={"messages": "original"},
+            )
+        )
+    )[0]
     assert told(service)[0] == ("assistant", "Hi!\nHow can I help you?")
     assert ("tool", "Account has been pulled up for Crystal Minh.") in told(service)
 
@@ -152,11 +193,16 @@ def test_real_rows_of_another_task_are_refused_by_name(shared_data: Path) -> Non
 def test_the_error_shows_each_column_with_a_value(tmp_path: Path) -> None:
     path = written(
         tmp_path / "rows.jsonl",
-        [{"编号": 1, "症状": "头痛发热", "处方": "桂枝汤"}, {"编号": 2, "症状": "咳嗽", "处方": "止嗽散"}],
+        [
+            {"编号": 1, "症状": "头痛发热", "处方": "桂枝汤"},
+            {"编号": 2, "症状": "咳嗽", "处方": "止嗽散"},
+        ],
     )
     text = refusal(path)
     assert "rows.jsonl: no reader knows these columns" in text
-    assert "症状  头痛发热" in text and text.endswith("data.columns: {question: 症状, answer: 处方}")
+    assert "症状  头痛发热" in text and text.endswith(
+        "data.columns: {question: 症状, answer: 处方}"
+    )
     assert told(read(examples(data(path, columns={"question": "症状", "answer": "处方"})))[1]) == [
         ("user", "咳嗽"),
         ("assistant", "止嗽散"),
@@ -166,42 +212,69 @@ def test_the_error_shows_each_column_with_a_value(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "line"),
     [
-        ({"query": "q", "Think": "t", "reply": "a"}, "data.columns: {question: query, reasoning: Think, answer: reply}"),
+        (
+            {"query": "q", "Think": "t", "reply": "a"},
+            "data.columns: {question: query, reasoning: Think, answer: reply}",
+        ),
         ({"提问": "q", "回答": "a", "来源": "s"}, "data.columns: {question: 提问, answer: 回答}"),
-        ({"instruction": "q", "context": "c", "response": "a"}, "data.columns: {question: instruction, answer: response}"),
+        (
+            {"instruction": "q", "context": "c", "response": "a"},
+            "data.columns: {question: instruction, answer: response}",
+        ),
         ({"content": "only one"}, "data.columns: {text: content}"),
-        ({"log": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}, "data.columns: {conversations: log}"),
+        (
+            {"log": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
+            "data.columns: {conversations: log}",
+        ),
         ({"text": "a film", "label": 1}, "data.columns: {question: text, answer: label}"),
     ],
 )
-def test_the_proposed_line_works_when_it_is_pasted(row: dict[str, Any], line: str, tmp_path: Path) -> None:
+def test_the_proposed_line_works_when_it_is_pasted(
+    row: dict[str, Any], line: str, tmp_path: Path
+) -> None:
     path = written(tmp_path / "rows.jsonl", [row, row])
     typed, in_file = proposals(refusal(path))
     assert in_file == line
     settings = {"model": "m", "out": "o", "data": str(path)}
     # After a verb as the shell hands it over, and in a file as its own line.
-    for pasted in (with_overrides(settings, typed), with_overrides(settings | yaml.safe_load(in_file), [])):
+    for pasted in (
+        with_overrides(settings, typed),
+        with_overrides(settings | yaml.safe_load(in_file), []),
+    ):
         assert len(read(examples(validate(pasted).data))) == 2
 
 
 def test_a_context_that_varies_is_kept(tmp_path: Path) -> None:
-    path = written(tmp_path / "dolly.jsonl", [{"instruction": "q", "context": c, "response": "a"} for c in ("one", "two")])
-    assert refusal(path).endswith("data.columns: {instruction: instruction, input: context, output: response}")
+    path = written(
+        tmp_path / "dolly.jsonl",
+        [{"instruction": "q", "context": c, "response": "a"} for c in ("one", "two")],
+    )
+    assert refusal(path).endswith(
+        "data.columns: {instruction: instruction, input: context, output: response}"
+    )
 
 
 def test_two_readings_are_settled_by_the_reader(tmp_path: Path) -> None:
     turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
-    path = written(tmp_path / "both.jsonl", [{"instruction": "i", "output": "o", "messages": turns}])
+    path = written(
+        tmp_path / "both.jsonl", [{"instruction": "i", "output": "o", "messages": turns}]
+    )
     text = refusal(path)
-    assert "in more than one way (alpaca, messages)" in text and text.endswith("data.reader: alpaca")
+    assert "in more than one way (alpaca, messages)" in text and text.endswith(
+        "data.reader: alpaca"
+    )
     assert told(read(examples(data(path, reader="messages")))[0])[0] == ("user", "q")
-    assert "unknown reader 'alpacca'; did you mean 'alpaca'? known: alpaca, completion" in refusal(path, reader="alpacca")
+    assert "unknown reader 'alpacca'; did you mean 'alpaca'? known: alpaca, completion" in refusal(
+        path, reader="alpacca"
+    )
 
 
 def test_wrong_columns_are_answered_with_near_ones(tmp_path: Path) -> None:
     path = written(tmp_path / "rows.jsonl", [{"Question": "q", "Response": "a"}])
     text = refusal(path, columns={"quesion": "Question", "answer": "Respons"})
-    assert "data.columns.quesion: no reader has a field of this name; did you mean 'question'?" in text
+    assert (
+        "data.columns.quesion: no reader has a field of this name; did you mean 'question'?" in text
+    )
     assert "has no column 'Respons'; did you mean 'Response'?; it has Question, Response" in text
 
 
@@ -210,7 +283,10 @@ def test_columns_of_one_source_come_before_those_of_all(tmp_path: Path) -> None:
         written(tmp_path / "1.jsonl", [{"Q": "q", "A": "a"}]),
         written(tmp_path / "2.jsonl", [{"frage": "q2", "wort": "a2"}]),
     )
-    sources = [str(one), {"path": str(two), "columns": {"question": "frage", "answer": "wort"}, "weight": 2}]
+    sources = [
+        str(one),
+        {"path": str(two), "columns": {"question": "frage", "answer": "wort"}, "weight": 2},
+    ]
     reading = examples(data(sources, columns={"question": "Q", "answer": "A"}))
     assert [told(example)[0][1] for example in read(reading)] == ["q", "q2"]
     assert reading.weights == {one: 1.0, two: 2.0}
@@ -222,32 +298,53 @@ def test_bad_rows_stop_the_run_with_file_row_and_field(tmp_path: Path) -> None:
     path = written(tmp_path / "rows.jsonl", [good, *bad])
     text = refusal(path)
     assert 'rows.jsonl:2:output: is a list (["x", "y"]), and a text is needed here' in text
-    assert "rows.jsonl:3:instruction: the row has no such field; it has text. Do rows of another kind stand" in text
+    assert (
+        "rows.jsonl:3:instruction: the row has no such field; it has text. Do rows of another "
+        "kind stand" in text
+    )
     many = written(tmp_path / "many.jsonl", [good] * 20 + [{"text": "x"}] * 30)
     assert "the first 10 of 30 rows" in refusal(many)
 
 
 def test_rows_without_answer_or_question_are_dropped_and_counted(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [
-        {"instruction": "a", "output": "b"}, {"instruction": "a", "output": " "}, {"instruction": "", "output": "b"},
-        {"instruction": "a", "output": None}, {"instruction": "a", "output": 5},
-    ]  # fmt: skip
+        {"instruction": "a", "output": "b"},
+        {"instruction": "a", "output": " "},
+        {"instruction": "", "output": "b"},
+        {"instruction": "a", "output": None},
+        {"instruction": "a", "output": 5},
+    ]
     reading = examples(data(written(tmp_path / "rows.jsonl", rows)))
     for _ in range(2):  # a second pass counts anew
         assert [located.number for located, _ in reading] == [1, 5]
-        assert [(row.number, row.reason) for row in reading.dropped] == [(2, "no answer"), (3, "no question"), (4, "no answer")]
-        assert reading.notes == ["rows.jsonl: 1 row holds a number where a text is meant; it was written out"]
-    assert "no row can be used (no answer: 2)" in refusal(written(tmp_path / "none.jsonl", [rows[1]] * 2))
+        assert [(row.number, row.reason) for row in reading.dropped] == [
+            (2, "no answer"),
+            (3, "no question"),
+            (4, "no answer"),
+        ]
+        assert reading.notes == [
+            "rows.jsonl: 1 row holds a number where a text is meant; it was written out"
+        ]
+    assert "no row can be used (no answer: 2)" in refusal(
+        written(tmp_path / "none.jsonl", [rows[1]] * 2)
+    )
 
 
 def test_turns_of_one_speaker_become_one_and_a_last_question_is_left_out(tmp_path: Path) -> None:
     turns = [("user", "a"), ("user", "b"), ("assistant", "c"), ("assistant", "d"), ("user", "e")]
     only_asked = {"messages": [{"role": "user", "content": "x"}]}
-    path = written(tmp_path / "rows.jsonl", [{"messages": [{"role": role, "content": text} for role, text in turns]}, only_asked])
+    path = written(
+        tmp_path / "rows.jsonl",
+        [{"messages": [{"role": role, "content": text} for role, text in turns]}, only_asked],
+    )
     reading = examples(data(path))
     (chat,) = read(reading)
     assert told(chat) == [("user", "a\nb"), ("assistant", "c\nd")]
-    assert isinstance(chat, Chat) and chat.columns["question"] == "a\nb" and chat.columns["answer"] == "c\nd"
+    assert (
+        isinstance(chat, Chat)
+        and chat.columns["question"] == "a\nb"
+        and chat.columns["answer"] == "c\nd"
+    )
     assert [row.reason for row in reading.dropped] == ["no answer"]
 
 
@@ -257,7 +354,9 @@ def test_a_number_of_rows_is_taken_evenly(tmp_path: Path) -> None:
     assert [located.number for located, _ in examples(data(path, limit=5))] == [20, 40, 60, 80, 100]
     assert len(read(examples(data(path, limit=500)))) == 100
     other = written(tmp_path / "other.jsonl", [{"text": str(n)} for n in range(300)])
-    taken = [located.file.name for located, _ in examples(data([f"{path}#100", str(other)], limit=40))]
+    taken = [
+        located.file.name for located, _ in examples(data([f"{path}#100", str(other)], limit=40))
+    ]
     assert (taken.count("rows.jsonl"), taken.count("other.jsonl")) == (10, 30)
     named = written(tmp_path / "a#3", [{"text": "x"}] * 9)
     assert len(read(examples(data(named)))) == 9
@@ -266,7 +365,11 @@ def test_a_number_of_rows_is_taken_evenly(tmp_path: Path) -> None:
 def test_all_problems_of_all_sources_come_at_once(tmp_path: Path) -> None:
     (tmp_path / "empty.json").touch()
     text = refusal([str(tmp_path / "empty.json"), str(tmp_path / "missing.json")])
-    assert text.startswith("2 problems:") and "the file is empty" in text and "there is no such file" in text
+    assert (
+        text.startswith("2 problems:")
+        and "the file is empty" in text
+        and "there is no such file" in text
+    )
 
 
 def test_chinese_words_are_said(tmp_path: Path) -> None:
@@ -274,7 +377,9 @@ def test_chinese_words_are_said(tmp_path: Path) -> None:
 
     words.use("zh")
     try:
-        assert "没有读取器认识这些列" in refusal(written(tmp_path / "rows.jsonl", [{"a": 1, "b": 2, "c": {}}]))
+        assert "没有读取器认识这些列" in refusal(
+            written(tmp_path / "rows.jsonl", [{"a": 1, "b": 2, "c": {}}])
+        )
     finally:
         words.use("auto")
     for topic in ("source", "reader"):

@@ -1,4 +1,6 @@
-"""Rendering: what is trained is exactly the answer and its stop token, whatever the chat template does."""
+"""Rendering: what is trained is exactly the answer and its stop token, whatever the chat template
+does.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,11 @@ def dialogues(count: int, system: bool) -> list[Chat]:
     chance = random.Random(0)
     made = []
     for _ in range(count):
-        turns = [Turn("system", "".join(chance.choices(PARTS, k=2)))] if system and chance.random() < 0.3 else []
+        turns = (
+            [Turn("system", "".join(chance.choices(PARTS, k=2)))]
+            if system and chance.random() < 0.3
+            else []
+        )
         for _ in range(chance.randint(1, 3)):
             turns.append(Turn("user", "".join(chance.choices(PARTS, k=3))))
             turns.append(Turn("assistant", "".join(chance.choices(PARTS, k=chance.randint(0, 3)))))
@@ -69,8 +75,14 @@ def test_trained_tokens_are_the_answers_and_their_stop(name: str) -> None:
     made = render(name)
     for chat in dialogues(120, system):
         found = [text for tokens in made.chat(chat) for text in trained(made, tokens)]
-        answers = [turn.content.strip() if trims else turn.content for turn in chat.turns if turn.role == "assistant"]
-        if name == "deepseek_r1":  # the template's own prompt opens the thinking: it is closed at once
+        answers = [
+            turn.content.strip() if trims else turn.content
+            for turn in chat.turns
+            if turn.role == "assistant"
+        ]
+        if (
+            name == "deepseek_r1"
+        ):  # the template's own prompt opens the thinking: it is closed at once
             lead = "\n</think>\n\n"
         assert found == [lead + answer + stop for answer in answers]
 
@@ -87,17 +99,24 @@ def test_context_is_what_the_model_is_asked(name: str, swallows: bool) -> None:
                 asked = made.prompt(Chat(chat.turns[: index + 1]))
                 assert asked.dtype == np.int32
                 assert last.ids_T[: len(asked)].tolist() == asked.tolist()
-                assert asked.tolist() == made.pieces.start(made.conversation.prompt(chat.turns[:index], ()))
+                assert asked.tolist() == made.pieces.start(
+                    made.conversation.prompt(chat.turns[:index], ())
+                )
                 assert not last.weights_T[0]
                 assert last.weights_T[len(asked) :].all()
 
 
-@pytest.mark.parametrize("name", ["chatml", "llama3", "gemma", "mistral", "zephyr", "phi3", "qwen3", "deepseek", "vicuna"])
+@pytest.mark.parametrize(
+    "name",
+    ["chatml", "llama3", "gemma", "mistral", "zephyr", "phi3", "qwen3", "deepseek", "vicuna"],
+)
 def test_prompt_is_what_transformers_makes(name: str) -> None:
     made = render(name)
     for chat in dialogues(20, TEMPLATES[name][5]):
         messages = [{"role": turn.role, "content": turn.content} for turn in chat.turns[:-1]]
-        expected = made.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+        expected = made.tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, return_dict=False
+        )
         assert made.prompt(chat).tolist() == expected
 
 
@@ -114,7 +133,9 @@ def test_there_is_one_bos(name: str, adds: bool) -> None:
 
 
 def test_bos_of_the_plain_template_of_a_format_and_of_a_text() -> None:
-    chat = Chat((Turn("user", "the"), Turn("assistant", "a")), columns={"question": "the", "answer": "a"})
+    chat = Chat(
+        (Turn("user", "the"), Turn("assistant", "a")), columns={"question": "the", "answer": "a"}
+    )
     for data in (Data(path="x.json"), Data(path="x.json", template="Q: {question}\nA: {answer}")):
         made = Render(byte_level(None, "<eos>", bos=True), data)
         for ids in (made.chat(chat)[0].ids_T, made.prompt(chat), made.text(Text("the"))[0].ids_T):
@@ -130,7 +151,10 @@ def test_no_space_comes_in_with_a_sentencepiece_tokenizer(name: str) -> None:
     assert template is not None
     made = Render(sentencepiece_like(template, eos), Data(path="x.json"))
     for chat in dialogues(60, system):
-        whole = [made.tokenizer.decode(tokens.ids_T, clean_up_tokenization_spaces=False) for tokens in made.chat(chat)]
+        whole = [
+            made.tokenizer.decode(tokens.ids_T, clean_up_tokenization_spaces=False)
+            for tokens in made.chat(chat)
+        ]
         spans = [text for tokens in made.chat(chat) for text in trained(made, tokens)]
         answers = [turn.content for turn in chat.turns if turn.role == "assistant"]
         # Decoding a span alone takes its first space away, as decoding a text does.
@@ -139,7 +163,9 @@ def test_no_space_comes_in_with_a_sentencepiece_tokenizer(name: str) -> None:
 
 
 def test_conversation_is_one_sequence_where_the_template_allows_it() -> None:
-    chat = Chat((Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c"), Turn("assistant", "d")))
+    chat = Chat(
+        (Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c"), Turn("assistant", "d"))
+    )
     assert len(render("chatml").chat(chat)) == 1
     assert len(render("llama3").chat(chat)) == 1
 
@@ -181,7 +207,12 @@ def test_reasoning_is_rendered_as_asked(name: str, reasoning: str, expected: str
 
 def test_which_turns_are_trained() -> None:
     turns = (Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c"), Turn("assistant", "d"))
-    chosen = (*turns[:1], Turn("assistant", "b", train=True), turns[2], Turn("assistant", "d", train=False))
+    chosen = (
+        *turns[:1],
+        Turn("assistant", "b", train=True),
+        turns[2],
+        Turn("assistant", "d", train=False),
+    )
 
     def texts(turns: tuple[Turn, ...], train_on: str) -> list[str]:
         made = render("chatml", train_on=train_on)
@@ -208,22 +239,32 @@ def test_system_prompt_of_the_settings_is_for_rows_without_one() -> None:
 
 
 def test_template_that_refuses_says_so() -> None:
-    with pytest.raises(DataError, match=r"refuses this conversation: System role not supported \(its turns: system, user\)"):
+    with pytest.raises(
+        DataError,
+        match=r"refuses this conversation: System role not supported \(its turns: system, user\)",
+    ):
         render("gemma").chat(Chat((Turn("system", "s"), Turn("user", "a"), Turn("assistant", "b"))))
     with pytest.raises(DataError, match=r"must alternate.*its turns: user, user"):
         render("gemma").chat(Chat((Turn("user", "a"), Turn("user", "b"), Turn("assistant", "c"))))
 
 
 def test_system_prompt_that_would_vanish_is_an_error() -> None:
-    deaf = "{% for m in messages if m['role'] != 'system' %}{{ '<|im_start|>' + m['content'] + '<|im_end|>' }}{% endfor %}"
+    deaf = (
+        "{% for m in messages if m['role'] != 'system' %}{{ '<|im_start|>' + m['content'] + "
+        "'<|im_end|>' }}{% endfor %}"
+    )
     made = Render(byte_level(deaf, "<|im_end|>"), Data(path="x.json"))
     with pytest.raises(DataError, match="leaves out a system prompt"):
         made.chat(Chat((Turn("system", "s"), Turn("user", "a"), Turn("assistant", "b"))))
 
 
 def test_end_of_turn_that_is_no_token_is_an_error_with_the_tail() -> None:
-    made = Render(byte_level(CHATML.replace("<|im_end|>", "<|finish|>"), "<eos>"), Data(path="x.json"))
-    with pytest.raises(DataError, match=r"ends with '.*b<\|finish\|>.*', and the stop tokens are '<eos>'"):
+    made = Render(
+        byte_level(CHATML.replace("<|im_end|>", "<|finish|>"), "<eos>"), Data(path="x.json")
+    )
+    with pytest.raises(
+        DataError, match=r"ends with '.*b<\|finish\|>.*', and the stop tokens are '<eos>'"
+    ):
         made.chat(Chat((Turn("user", "a"), Turn("assistant", "b"))))
 
 
@@ -242,18 +283,30 @@ def test_stop_tokens() -> None:
 def test_tools_reach_the_model_with_and_without_a_template_that_knows_them() -> None:
     tool = {
         "type": "function",
-        "function": {"name": "weather", "description": "d", "parameters": {"type": "object", "properties": {}}},
+        "function": {
+            "name": "weather",
+            "description": "d",
+            "parameters": {"type": "object", "properties": {}},
+        },
     }
     call = {"type": "function", "function": {"name": "weather", "arguments": {"city": "Wuhan"}}}
-    turns = (Turn("user", "a"), Turn("assistant", "", tool_calls=(call,)), Turn("tool", "sunny"), Turn("assistant", "b"))
+    turns = (
+        Turn("user", "a"),
+        Turn("assistant", "", tool_calls=(call,)),
+        Turn("tool", "sunny"),
+        Turn("assistant", "b"),
+    )
     made = render("chatml")
     (tokens,) = made.chat(Chat(turns, tools=(tool,)))
     assert '"name": "weather"' in made.pieces.text(made.prompt(Chat(turns[:1], tools=(tool,))))
-    assert trained(made, tokens)[0] == '<tool_call>\n{"name": "weather", "arguments": {"city": "Wuhan"}}\n</tool_call><|im_end|>'
+    assert trained(made, tokens)[0] == (
+        '<tool_call>\n{"name": "weather", "arguments": {"city": "Wuhan"}}\n</tool_call><|im_end|>'
+    )
     knows = (
         "{% if tools %}{{ 'TOOLS ' + tools | tojson + '\n' }}{% endif %}"
         "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' }}"
-        "{% for c in m['tool_calls'] or [] %}{{ 'CALL ' + c['function']['name'] }}{% endfor %}{{ m['content'] + '<|im_end|>\n' }}"
+        "{% for c in m['tool_calls'] or [] %}{{ 'CALL ' + c['function']['name'] }}{% endfor %}{{ "
+        "m['content'] + '<|im_end|>\n' }}"
         "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
     )
     made = Render(byte_level(knows, "<|im_end|>"), Data(path="x.json"))
@@ -270,22 +323,38 @@ def test_text_ends_with_the_end_token_and_loses_nothing_in_windows() -> None:
     assert whole[0].ids_T[-1] == whole[0].ids_T.max() or whole[0].ids_T[-1] == 1
     assert all(2 <= len(window) <= 16 for window in windows)
     assert sum(window.scored for window in windows) == whole[0].scored == len(whole[0]) - 1
-    assert [*windows[0].ids_T, *(token for window in windows[1:] for token in window.ids_T[1:])] == whole[0].ids_T.tolist()
-    assert len(Render(byte_level(None, "<eos>"), Data(path="x.txt", too_long="drop"), max_length=16).text(text)) == 1
+    assert [
+        *windows[0].ids_T,
+        *(token for window in windows[1:] for token in window.ids_T[1:]),
+    ] == whole[0].ids_T.tolist()
+    assert (
+        len(
+            Render(
+                byte_level(None, "<eos>"), Data(path="x.txt", too_long="drop"), max_length=16
+            ).text(text)
+        )
+        == 1
+    )
 
 
 def test_fingerprint_tells_templates_apart_and_not_days() -> None:
     assert render("chatml").fingerprint == render("chatml").fingerprint
     assert len({render(name).fingerprint for name in TEMPLATES}) == len(TEMPLATES)
-    assert render("chatml").fingerprint != render("chatml", template="{question}{answer}").fingerprint
-    dated = Render(byte_level("{{ strftime_now('%Y') }}" + CHATML, "<|im_end|>"), Data(path="x.json"))
+    assert (
+        render("chatml").fingerprint != render("chatml", template="{question}{answer}").fingerprint
+    )
+    dated = Render(
+        byte_level("{{ strftime_now('%Y') }}" + CHATML, "<|im_end|>"), Data(path="x.json")
+    )
     assert dated.pieces.text(dated.prompt(Chat((Turn("user", "a"),)))).startswith("2024")
 
 
 def test_colours_show_what_is_trained() -> None:
     made = render("chatml")
     shown = made.coloured(made.chat(Chat((Turn("user", "问题"), Turn("assistant", "答案 🙂"))))[0])
-    coloured = [shown.plain[span.start : span.end] for span in shown.spans if "green" in str(span.style)]
+    coloured = [
+        shown.plain[span.start : span.end] for span in shown.spans if "green" in str(span.style)
+    ]
     assert coloured == ["答案 🙂<|im_end|>"]
 
 

@@ -44,14 +44,24 @@ def read(render: Render, tokens: Any) -> tuple[str, str, str]:
 
 
 def test_a_row_is_what_its_tokenizer_and_config_make_of_it(t5: Any, bart: Any) -> None:
-    for tokenizer, expected in ((t5, ("How far?</s>", "<pad>", "3 km</s>")), (bart, ("<s>How far?</s>", "</s><s>", "3 km</s>"))):
+    for tokenizer, expected in (
+        (t5, ("How far?</s>", "<pad>", "3 km</s>")),
+        (bart, ("<s>How far?</s>", "</s><s>", "3 km</s>")),
+    ):
         render = Render(tokenizer, Data(path="x"))
         (tokens,) = render.chat(PAIR)
         assert read(render, tokens) == expected
-        assert tokens.source_ids_T.tolist() == tokenizer("How far?")["input_ids"] == render.prompt(PAIR).tolist()
+        assert (
+            tokens.source_ids_T.tolist()
+            == tokenizer("How far?")["input_ids"]
+            == render.prompt(PAIR).tolist()
+        )
         assert tokenizer.chat_template is None, "a chat template is not what is trained"
         prompt, answer, text = answer_of(render, PAIR)
-        assert (text, answer) == ("3 km", tuple(tokens.ids_T[len(render.start) :].tolist())) and len(prompt)
+        assert (text, answer) == (
+            "3 km",
+            tuple(tokens.ids_T[len(render.start) :].tolist()),
+        ) and len(prompt)
         assert render.coloured(tokens).plain == f"{expected[0]}\n→ {expected[1]}{expected[2]}"
 
 
@@ -59,7 +69,11 @@ def test_what_was_said_before_and_the_system_prompt_stand_in_the_source(t5: Any)
     render = Render(t5, Data(path="x", system="answer:"))
     first, second = render.chat(TALK)
     assert read(render, first)[0] == "answer:\nHow far?</s>"
-    assert read(render, second) == ("answer:\nHow far?\n3 km\nAnd back?</s>", "<pad>", "the same</s>")
+    assert read(render, second) == (
+        "answer:\nHow far?\n3 km\nAnd back?</s>",
+        "<pad>",
+        "the same</s>",
+    )
     (last,) = Render(t5, Data(path="x", train_on="last")).chat(TALK)
     assert read(render, last)[2] == "the same</s>"
     own = Render(t5, Data(path="x", template="Q: {question} A: {answer}"))
@@ -78,7 +92,9 @@ def test_examples_stand_in_the_source_and_score_nothing(bart: Any, template: str
 
 def test_each_side_is_cut_to_the_limit_and_still_ends(bart: Any) -> None:
     render = Render(bart, Data(path="x"))
-    (tokens,) = render.chat(Chat((Turn("user", "How far is it " * 9), Turn("assistant", "the answer " * 9))))
+    (tokens,) = render.chat(
+        Chat((Turn("user", "How far is it " * 9), Turn("assistant", "the answer " * 9)))
+    )
     cut = truncate(tokens, 8, bos=render.pieces.bos, ends=len(render.sides.after))  # type: ignore[union-attr]
     assert cut.longest == 8 and len(cut) == 16 and len(tokens) > 16
     source, given, learned = read(render, cut)
@@ -105,10 +121,16 @@ def test_prompts_are_read_and_not_predicted_so_everything_is_refused(t5: Any) ->
 def test_the_check_shows_and_counts_both_sides(t5: Any, tmp_path: Path) -> None:
     rows = [f"{'far ' * n}{n}\tanswer {n}" for n in range(1, 61)]
     (tmp_path / "rows.tsv").write_text("\n".join(rows), encoding="utf-8")
-    data = {"path": str(tmp_path / "rows.tsv"), "columns": {"source": "0", "target": "1"}, "max_length": 80}
+    data = {
+        "path": str(tmp_path / "rows.tsv"),
+        "columns": {"source": "0", "target": "1"},
+        "max_length": 80,
+    }
     found = check(Data(**data), t5).to_json()
     shown = found["samples"][0]
-    assert "</s>\n→ <pad>answer" in shown["text"] and [shown["text"][a:b] for a, b in shown["trained"]] == ["answer 1</s>"]
+    assert "</s>\n→ <pad>answer" in shown["text"] and [
+        shown["text"][a:b] for a, b in shown["trained"]
+    ] == ["answer 1</s>"]
     assert any("The encoder reads up to" in note for note in found["notes"])
     longest = max(len(t5(row.split("\t")[0])["input_ids"]) for row in rows)
     assert found["lengths"]["longest"] == longest
@@ -116,7 +138,9 @@ def test_the_check_shows_and_counts_both_sides(t5: Any, tmp_path: Path) -> None:
         check(Data(**{**data, "max_length": 20}), t5)
     cut = check(Data(**{**data, "max_length": 20, "too_long": "truncate"}), t5)
     assert cut.ledger.tokens["lost"] > 0 and not cut.ledger.dropped
-    assert all("</s>\n→ <pad>" in text.plain for _, text in cut.samples), "a source that was cut still ends"
+    assert all("</s>\n→ <pad>" in text.plain for _, text in cut.samples), (
+        "a source that was cut still ends"
+    )
 
 
 @pytest.mark.parametrize(
@@ -128,12 +152,16 @@ def test_the_check_shows_and_counts_both_sides(t5: Any, tmp_path: Path) -> None:
         ({"dialogue": "A: hi\nB: hi", "summary": "b", "system": "sum up:"}, "A: hi\nB: hi", "b"),
     ],
 )
-def test_translations_and_summaries_are_read(row: dict[str, Any], asked: str, answered: str) -> None:
+def test_translations_and_summaries_are_read(
+    row: dict[str, Any], asked: str, answered: str
+) -> None:
     matching = [name for name in READERS.names() if READERS.get(name).matches(frozenset(row), row)]
     assert matching == ["source_target"]
     chat = READERS.get("source_target")().read(row)
     assert (chat.turns[-2].content, chat.answer) == (asked, answered)
-    assert [turn.content for turn in chat.turns if turn.role == "system"] == ([row["system"]] if "system" in row else [])
+    assert [turn.content for turn in chat.turns if turn.role == "system"] == (
+        [row["system"]] if "system" in row else []
+    )
 
 
 def test_one_language_alone_is_told() -> None:
@@ -143,7 +171,10 @@ def test_one_language_alone_is_told() -> None:
 
 def test_a_config_without_a_start_token_is_told(tmp_path: Path) -> None:
     folder = tiny_pair(tmp_path, "t5")
-    config = json.loads((folder / "config.json").read_text()) | {"decoder_start_token_id": None, "bos_token_id": None}
+    config = json.loads((folder / "config.json").read_text()) | {
+        "decoder_start_token_id": None,
+        "bos_token_id": None,
+    }
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelError, match="set decoder_start_token_id in its config"):
         load_tokenizer(folder)

@@ -1,4 +1,6 @@
-"""Any file to rows: formats, encodings, headers, streaming, and what a broken file is answered with."""
+"""Any file to rows: formats, encodings, headers, streaming, and what a broken file is answered
+with.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,10 @@ import pytest
 from tunesmith.data.files.sources import Faults, facts, rows
 from tunesmith.errors import DataError
 
-ROWS = [{"instruction": "问题一", "output": "答案，一"}, {"instruction": "two", "output": 'line 1\nline "2"'}]
+ROWS = [
+    {"instruction": "问题一", "output": "答案，一"},
+    {"instruction": "two", "output": 'line 1\nline "2"'},
+]
 
 
 def read(path: Path, **settings: Any) -> list[dict[str, Any]]:
@@ -35,16 +40,25 @@ def error(path: Path) -> str:
 
 
 def as_csv(delimiter: str = ",") -> str:
-    return delimiter.join(ROWS[0]) + f'\r\n问题一{delimiter}"答案，一"\r\ntwo{delimiter}"line 1\nline ""2"""\r\n'
+    return (
+        delimiter.join(ROWS[0])
+        + f'\r\n问题一{delimiter}"答案，一"\r\ntwo{delimiter}"line 1\nline ""2"""\r\n'
+    )
 
 
 SHAPES = {
     "array.json": (json.dumps(ROWS, ensure_ascii=False, indent=2), "json array"),
     "one_line.json": (json.dumps(ROWS, ensure_ascii=False), "json array"),
     "array_in.txt": (json.dumps(ROWS, ensure_ascii=False, indent=2), "json array"),
-    "lines.jsonl": ("\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS) + "\n\n", "jsonl"),
+    "lines.jsonl": (
+        "\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS) + "\n\n",
+        "jsonl",
+    ),
     "lines_in.json": ("\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS), "jsonl"),
-    "spread.jsonl": ("\n".join(json.dumps(row, ensure_ascii=False, indent=2) for row in ROWS), "jsonl"),
+    "spread.jsonl": (
+        "\n".join(json.dumps(row, ensure_ascii=False, indent=2) for row in ROWS),
+        "jsonl",
+    ),
     "quoted.csv": (as_csv(), "csv"),
     "semicolon.csv": (as_csv(";"), "csv"),
     "tabs.csv": (as_csv("\t"), "tsv"),
@@ -53,12 +67,18 @@ SHAPES = {
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "gb18030"])
 @pytest.mark.parametrize("name", SHAPES)
-def test_every_layout_in_every_encoding_gives_the_same_rows(name: str, encoding: str, tmp_path: Path) -> None:
+def test_every_layout_in_every_encoding_gives_the_same_rows(
+    name: str, encoding: str, tmp_path: Path
+) -> None:
     text, kind = SHAPES[name]
     path = written(tmp_path / name, text, encoding)
     assert read(path) == ROWS
     found = facts(path)
-    assert (found.format, found.encoding, found.columns) == (kind, encoding, ("instruction", "output"))
+    assert (found.format, found.encoding, found.columns) == (
+        kind,
+        encoding,
+        ("instruction", "output"),
+    )
     packed = written(tmp_path / f"{name}.gz", gzip.compress(path.read_bytes()))
     assert read(packed) == ROWS
     assert facts(packed).compressed
@@ -75,16 +95,28 @@ def test_utf16_big_endian_needs_its_mark(tmp_path: Path) -> None:
 
 
 def test_an_object_keyed_by_id_keeps_the_key(tmp_path: Path) -> None:
-    path = written(tmp_path / "keyed.json", json.dumps({"7": {"a": "x"}, "8": {"a": "y", "id": "own"}}, indent=1))
+    path = written(
+        tmp_path / "keyed.json",
+        json.dumps({"7": {"a": "x"}, "8": {"a": "y", "id": "own"}}, indent=1),
+    )
     assert read(path) == [{"id": "7", "a": "x"}, {"id": "own", "a": "y"}]
     one_line = written(tmp_path / "keyed_line.json", json.dumps({"7": {"a": "x"}}))
     assert facts(one_line).format == "json object"
 
 
 def test_arrays_of_arrays_and_texts(tmp_path: Path) -> None:
-    assert read(written(tmp_path / "a.json", '[["q", "a"],\n ["q2", "a2"]]')) == [{"0": "q", "1": "a"}, {"0": "q2", "1": "a2"}]
-    assert read(written(tmp_path / "l.jsonl", '["q", "a"]\n["q2", "a2"]\n')) == [{"0": "q", "1": "a"}, {"0": "q2", "1": "a2"}]
-    assert read(written(tmp_path / "t.json", '["one", "two"]')) == [{"text": "one"}, {"text": "two"}]
+    assert read(written(tmp_path / "a.json", '[["q", "a"],\n ["q2", "a2"]]')) == [
+        {"0": "q", "1": "a"},
+        {"0": "q2", "1": "a2"},
+    ]
+    assert read(written(tmp_path / "l.jsonl", '["q", "a"]\n["q2", "a2"]\n')) == [
+        {"0": "q", "1": "a"},
+        {"0": "q2", "1": "a2"},
+    ]
+    assert read(written(tmp_path / "t.json", '["one", "two"]')) == [
+        {"text": "one"},
+        {"text": "two"},
+    ]
 
 
 def test_text_is_one_row_a_line_with_its_number(tmp_path: Path) -> None:
@@ -110,8 +142,13 @@ def test_tsv_decides_its_header_by_evidence(tmp_path: Path) -> None:
 
 
 def test_csv_without_header_and_with_an_unnamed_index(tmp_path: Path) -> None:
-    assert read(written(tmp_path / "no.csv", "3,what is it?\n4,and now?\n"))[0] == {"0": "3", "1": "what is it?"}
-    assert read(written(tmp_path / "index.csv", ",Question,Answer\n0,a,B\n")) == [{"0": "0", "Question": "a", "Answer": "B"}]
+    assert read(written(tmp_path / "no.csv", "3,what is it?\n4,and now?\n"))[0] == {
+        "0": "3",
+        "1": "what is it?",
+    }
+    assert read(written(tmp_path / "index.csv", ",Question,Answer\n0,a,B\n")) == [
+        {"0": "0", "Question": "a", "Answer": "B"}
+    ]
 
 
 def test_parquet_and_excel(tmp_path: Path) -> None:
@@ -119,7 +156,9 @@ def test_parquet_and_excel(tmp_path: Path) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    chats = [{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}] * 3
+    chats = [
+        {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
+    ] * 3
     path = tmp_path / "rows.parquet"
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(chats), path)
     assert read(path) == chats
@@ -130,7 +169,10 @@ def test_parquet_and_excel(tmp_path: Path) -> None:
         book.active.append(row)
     book.create_sheet("empty")
     book.save(tmp_path / "rows.xlsx")
-    assert read(tmp_path / "rows.xlsx") == [{"question": "q", "answer": "a"}, {"question": "q2", "answer": 7}]
+    assert read(tmp_path / "rows.xlsx") == [
+        {"question": "q", "answer": "a"},
+        {"question": "q2", "answer": 7},
+    ]
     book["empty"].append(["another"])
     book.save(tmp_path / "two.xlsx")
     assert "empty: this sheet begins with another row" in error(tmp_path / "two.xlsx")
@@ -145,14 +187,23 @@ def test_a_folder_means_its_data_files_in_sorted_order(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("layout", ["array", "keyed", "lines", "csv"])
 def test_memory_does_not_grow_with_the_file(layout: str, tmp_path: Path) -> None:
-    path, count, text = tmp_path / ("big.csv" if layout == "csv" else "big.json"), 1100, "中文 words \\n" * 4000
+    path, count, text = (
+        tmp_path / ("big.csv" if layout == "csv" else "big.json"),
+        1100,
+        "中文 words \\n" * 4000,
+    )
     with open(path, "w", encoding="utf-8") as file:
         file.write({"array": "[", "keyed": "{", "lines": "", "csv": "text,answer\n"}[layout])
         for n in range(count):
             comma = "," if n < count - 1 else {"array": "]", "keyed": "}"}.get(layout, "")
             row = f'{{"text": "{text}", "answer": {n}}}'
             file.write(
-                {"array": row + comma, "keyed": f'"{n}": {row}{comma}', "lines": row + "\n", "csv": f"{text},{n}\n"}[layout]
+                {
+                    "array": row + comma,
+                    "keyed": f'"{n}": {row}{comma}',
+                    "lines": row + "\n",
+                    "csv": f"{text},{n}\n",
+                }[layout]
             )
     assert path.stat().st_size > 50_000_000
     tracemalloc.start()
@@ -163,10 +214,17 @@ def test_memory_does_not_grow_with_the_file(layout: str, tmp_path: Path) -> None
         tracemalloc.stop()
 
 
-def test_values_that_a_chunk_cuts_are_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_that_a_chunk_cuts_are_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tunesmith.data.files import jsonstream
 
-    data = [{"n": [1, -2.5e-7, True, None], "s": 'é\\u4e2d\\" \\\\ 😀', "o": {}}, 123456, {"deep": [[["x"]]]}, {}]
+    data = [
+        {"n": [1, -2.5e-7, True, None], "s": 'é\\u4e2d\\" \\\\ 😀', "o": {}},
+        123456,
+        {"deep": [[["x"]]]},
+        {},
+    ]
     for size in range(1, 9):
         monkeypatch.setattr(jsonstream, "_CHUNK", size)
         for indent in (None, 2):
@@ -176,22 +234,37 @@ def test_values_that_a_chunk_cuts_are_read_whole(tmp_path: Path, monkeypatch: py
 
 
 BROKEN = {
-    "row.jsonl": ('{"a": "x"}\n{"a": "y\n{"a": "z"}\n', "row.jsonl:2: this is not JSON: Unterminated string"),
+    "row.jsonl": (
+        '{"a": "x"}\n{"a": "y\n{"a": "z"}\n',
+        "row.jsonl:2: this is not JSON: Unterminated string",
+    ),
     "array.json": (
         '[{"a": 1},\n {"a": 2},\n {"a" 3},\n {"a": 4}]',
         "array.json:3: this is not JSON: Expecting ':' delimiter, on line 3",
     ),
     "comma.json": ('[{"a": 1} {"a": 2}]', "comma.json:2: this is not JSON: expected one of , ]"),
-    "cut.json": ('[{"a": 1},\n{"a": "abc', "cut.json:2: this is not JSON: Unterminated string starting at, on line 2"),
+    "cut.json": (
+        '[{"a": 1},\n{"a": "abc',
+        "cut.json:2: this is not JSON: Unterminated string starting at, on line 2",
+    ),
     "open.json": ('[{"a": 1}', "open.json:2: this is not JSON: the file ends on line 1"),
-    "after.json": ('[\n{"a": 1}\n]\n[\n{"a": 2}\n]', "after.json:2: this is not JSON: there is more after the end"),
-    "number.jsonl": ('{"a": 1}\n17\n', "number.jsonl:2: is not a row: expected an object, a list or a text, found '17'"),
+    "after.json": (
+        '[\n{"a": 1}\n]\n[\n{"a": 2}\n]',
+        "after.json:2: this is not JSON: there is more after the end",
+    ),
+    "number.jsonl": (
+        '{"a": 1}\n17\n',
+        "number.jsonl:2: is not a row: expected an object, a list or a text, found '17'",
+    ),
     "ragged.csv": (
         "question,answer\na,b\nc,d,e\n",
         "ragged.csv:2: has 3 fields, where the file has 2 columns (question, answer)",
     ),
     "quote.csv": ('question,answer\na,"b\nc,d\n', "is not a CSV record"),
-    "zero.txt": ("plain text\nand then \0 a zero\n" + "more and more text " * 40, "zero.txt:2: is a binary file"),
+    "zero.txt": (
+        "plain text\nand then \0 a zero\n" + "more and more text " * 40,
+        "zero.txt:2: is a binary file",
+    ),
     "empty.json": ("", "the file is empty (0 bytes)"),
     "blank.json": ("\n \n", "the file holds no row"),
     "sheet.xls": (b"\xd0\xcf\x11\xe0rest".decode("latin-1"), "old Excel file"),
@@ -201,11 +274,16 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_file_is_named_with_row_and_what_stands_there(name: str, tmp_path: Path) -> None:
     content, expected = BROKEN[name]
-    assert expected in error(written(tmp_path / name, content, "latin-1" if name.endswith("xls") else "utf-8"))
+    assert expected in error(
+        written(tmp_path / name, content, "latin-1" if name.endswith("xls") else "utf-8")
+    )
 
 
 def test_the_first_ten_bad_rows_are_listed_with_the_number_of_all(tmp_path: Path) -> None:
-    path = written(tmp_path / "bad.jsonl", '{"a": "ok"}\n' + "".join(f'{{"a": {n}!\n' for n in range(25)) + "......\n")
+    path = written(
+        tmp_path / "bad.jsonl",
+        '{"a": "ok"}\n' + "".join(f'{{"a": {n}!\n' for n in range(25)) + "......\n",
+    )
     faults = Faults()
     assert [located.number for located in rows(path, faults=faults)] == [1]
     assert [located.number for located in faults.skipped] == [27]
@@ -218,21 +296,29 @@ def test_the_first_ten_bad_rows_are_listed_with_the_number_of_all(tmp_path: Path
 
 def test_other_encodings_are_named_and_never_guessed(tmp_path: Path) -> None:
     big5 = written(tmp_path / "big5.txt", "繁體中文的問題與回答，這是一個測試檔案。\n" * 30, "big5")
-    assert "byte 0 (0xC1) is not valid UTF-8" in error(big5) and "iconv -f big5 -t UTF-8" in error(big5)
-    damaged = written(tmp_path / "damaged.jsonl", '{"a": "中文字符在这里"}\n'.encode() * 9 + b'{"a": "\xff"}\n')
+    assert "byte 0 (0xC1) is not valid UTF-8" in error(big5) and "iconv -f big5 -t UTF-8" in error(
+        big5
+    )
+    damaged = written(
+        tmp_path / "damaged.jsonl", '{"a": "中文字符在这里"}\n'.encode() * 9 + b'{"a": "\xff"}\n'
+    )
     offset = len('{"a": "中文字符在这里"}\n'.encode()) * 9 + 7
     assert f"damaged.jsonl:10: byte {offset} (0xFF) is not valid UTF-8" in error(damaged)
     latin = written(tmp_path / "latin.csv", "question,answer\ncafé au lait,déjà vu où\n", "latin-1")
     assert "latin.csv:2: byte 19 (0xE9) is not valid UTF-8" in error(latin)
     marked = written(tmp_path / "marked.txt", codecs.BOM_UTF8 + b"abc\xff")
     assert "marked as utf-8-sig, but byte" in error(marked)
-    late = written(tmp_path / "late.jsonl", b'{"a": "x"}\n' * 200_000 + '{"a": "中文"}\n'.encode("gb18030"))
+    late = written(
+        tmp_path / "late.jsonl", b'{"a": "x"}\n' * 200_000 + '{"a": "中文"}\n'.encode("gb18030")
+    )
     assert facts(late).encoding == "gb18030"
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     written(tmp_path / "my_rows.json", "[]")
-    assert "there is no such file; " in error(tmp_path / "my_row.json") and "my_rows.json" in error(tmp_path / "my_row.json")
+    assert "there is no such file; " in error(tmp_path / "my_row.json") and "my_rows.json" in error(
+        tmp_path / "my_row.json"
+    )
     assert "no folder" in error(tmp_path / "nowhere" / "x.json")
     (tmp_path / "bare").mkdir()
     assert "the folder holds no data file; these are read: .json" in error(tmp_path / "bare")
@@ -242,8 +328,12 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     assert "the gzip file cannot be unpacked" in error(cut)
     assert "is a zip archive" in error(written(tmp_path / "data.json", b"PK\x03\x04rest"))
     assert "not a Parquet file" in error(written(tmp_path / "x.parquet", "hello"))
-    assert "cannot be read as Parquet" in error(written(tmp_path / "y.parquet", b"PAR1 and no more"))
-    assert "cannot be read as an Excel workbook" in error(written(tmp_path / "y.xlsx", b"PK\x03\x04 and no more"))
+    assert "cannot be read as Parquet" in error(
+        written(tmp_path / "y.parquet", b"PAR1 and no more")
+    )
+    assert "cannot be read as an Excel workbook" in error(
+        written(tmp_path / "y.xlsx", b"PK\x03\x04 and no more")
+    )
 
 
 def test_every_real_file_gives_the_rows_that_its_description_counts(shared_data: Path) -> None:

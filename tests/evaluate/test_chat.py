@@ -17,8 +17,14 @@ def session(label_run):
 
 def test_a_first_answer_is_that_of_predict(session, label_run):
     pieces = list(session.say("xyz red uvw zzz"))
-    assert "".join(pieces) == api.predict(label_run, [{"instruction": "xyz red uvw zzz"}])[0]["prediction"]
-    assert session.turns == (Turn("user", "xyz red uvw zzz"), Turn("assistant", "".join(pieces).strip()))
+    assert (
+        "".join(pieces)
+        == api.predict(label_run, [{"instruction": "xyz red uvw zzz"}])[0]["prediction"]
+    )
+    assert session.turns == (
+        Turn("user", "xyz red uvw zzz"),
+        Turn("assistant", "".join(pieces).strip()),
+    )
 
 
 def test_later_turns_see_the_earlier_ones(session):
@@ -57,7 +63,10 @@ def test_the_oldest_rounds_are_forgotten_where_the_context_ends(session):
 def test_a_question_that_cannot_fit_is_refused_and_the_session_goes_on(session):
     words.use("en")
     session.limit = 40
-    with pytest.raises(DataError, match=r"the question has \d+ tokens; with an answer of up to 24 it does not fit into"):
+    with pytest.raises(
+        DataError,
+        match=r"the question has \d+ tokens; with an answer of up to 24 it does not fit into",
+    ):
         list(session.say("red " * 60))
     session.limit = 512
     assert "".join(session.say("red"))
@@ -97,7 +106,9 @@ def typed(session, monkeypatch):
     return converse
 
 
-def test_at_a_terminal_a_question_that_cannot_fit_is_told_and_another_is_asked(typed, session, label_run, capsys):
+def test_at_a_terminal_a_question_that_cannot_fit_is_told_and_another_is_asked(
+    typed, session, label_run, capsys
+):
     words.use("en")
     typed(["red " * 300, "xyz red uvw zzz"], terminal=True)
     told = capsys.readouterr()

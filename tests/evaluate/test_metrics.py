@@ -13,15 +13,44 @@ from tunesmith.errors import SpecError
 from tunesmith.metrics import METRICS, words
 
 ENGLISH = (
-    ["the cat sat on the mat.", "It's a dog, isn't it?", "", "one", "He bought 3.5 kg of apples in New-York today", "a a a a a"],
-    ["the cat is on the mat.", "It is a dog, is it not?", "something", "one", "He bought 3.5 kg of pears in New York", "a a b"],
+    [
+        "the cat sat on the mat.",
+        "It's a dog, isn't it?",
+        "",
+        "one",
+        "He bought 3.5 kg of apples in New-York today",
+        "a a a a a",
+    ],
+    [
+        "the cat is on the mat.",
+        "It is a dog, is it not?",
+        "something",
+        "one",
+        "He bought 3.5 kg of pears in New York",
+        "a a b",
+    ],
 )
 CHINESE = (
-    ["根据您的症状，建议服用六味地黄丸。", "可以用于治疗感冒", "患者应当多喝水，注意休息，避免熬夜。", ""],
-    ["根据症状，您可以服用六味地黄丸治疗。", "可用于治疗风寒感冒", "患者应当注意休息，多喝温水，避免熬夜和劳累。", "无"],
+    [
+        "根据您的症状，建议服用六味地黄丸。",
+        "可以用于治疗感冒",
+        "患者应当多喝水，注意休息，避免熬夜。",
+        "",
+    ],
+    [
+        "根据症状，您可以服用六味地黄丸治疗。",
+        "可用于治疗风寒感冒",
+        "患者应当注意休息，多喝温水，避免熬夜和劳累。",
+        "无",
+    ],
 )
-MIXED = (["服用 aspirin 100 mg，每日一次", "BMI 为 23.5"], ["每日一次服用 aspirin 100mg", "BMI 是 23.5，正常"])
-ALL = pytest.mark.parametrize("texts", [ENGLISH, CHINESE, MIXED], ids=["english", "chinese", "mixed"])
+MIXED = (
+    ["服用 aspirin 100 mg，每日一次", "BMI 为 23.5"],
+    ["每日一次服用 aspirin 100mg", "BMI 是 23.5，正常"],
+)
+ALL = pytest.mark.parametrize(
+    "texts", [ENGLISH, CHINESE, MIXED], ids=["english", "chinese", "mixed"]
+)
 
 
 def make(name: str):
@@ -53,9 +82,20 @@ def test_english_is_split_as_rouge_score_splits_it_and_chinese_is_not_lost():
     for prediction, reference in zip(*ENGLISH, strict=True):
         expected = scorer.score(reference, prediction)["rougeL"].fmeasure
         assert make("rouge_l").score(prediction, reference) == pytest.approx(expected)
-    assert scorer.score(CHINESE[1][0], CHINESE[0][0])["rougeL"].fmeasure == 0  # what its own tokenizer makes of Chinese
+    assert (
+        scorer.score(CHINESE[1][0], CHINESE[0][0])["rougeL"].fmeasure == 0
+    )  # what its own tokenizer makes of Chinese
     assert make("rouge_l").score(CHINESE[0][0], CHINESE[1][0]) > 0.6
-    assert words("服用Aspirin 100mg，カタカナ") == ["服", "用", "aspirin", "100mg", "カ", "タ", "カ", "ナ"]
+    assert words("服用Aspirin 100mg，カタカナ") == [
+        "服",
+        "用",
+        "aspirin",
+        "100mg",
+        "カ",
+        "タ",
+        "カ",
+        "ナ",
+    ]
 
 
 @ALL
@@ -77,7 +117,13 @@ def test_chinese_bleu_is_not_counted_by_the_english_tokenizer():
 
 @pytest.mark.parametrize(
     "prediction, reference",
-    [("x y z", "a b c"), ("a b c", "a b c"), ("a", "a b c d e f"), ("", "a b"), ("a b q d e z", "a b c d e f")],
+    [
+        ("x y z", "a b c"),
+        ("a b c", "a b c"),
+        ("a", "a b c d e f"),
+        ("", "a b"),
+        ("a b q d e z", "a b c d e f"),
+    ],
 )
 def test_bleu_of_corners_smooths_as_sacrebleu_does(prediction, reference):
     expected = BLEU().corpus_score([prediction], [[reference]]).score
@@ -87,9 +133,13 @@ def test_bleu_of_corners_smooths_as_sacrebleu_does(prediction, reference):
 @ALL
 def test_chrf_is_that_of_sacrebleu(texts):
     predictions, references = texts
-    assert over_all("chrf", predictions, references) == pytest.approx(CHRF().corpus_score(predictions, [references]).score)
+    assert over_all("chrf", predictions, references) == pytest.approx(
+        CHRF().corpus_score(predictions, [references]).score
+    )
     for prediction, reference in zip(predictions, references, strict=True):
-        assert make("chrf").score(prediction, reference) == pytest.approx(CHRF().sentence_score(prediction, [reference]).score)
+        assert make("chrf").score(prediction, reference) == pytest.approx(
+            CHRF().sentence_score(prediction, [reference]).score
+        )
 
 
 def test_label_metrics_are_those_of_scikit_learn():
@@ -98,7 +148,9 @@ def test_label_metrics_are_those_of_scikit_learn():
     truth = labels[generator.integers(0, 3, 200)].tolist()
     guess = labels[generator.integers(0, 4, 200)].tolist()
     assert over_all("accuracy", guess, truth) == pytest.approx(accuracy_score(truth, guess))
-    assert over_all("macro_f1", guess, truth) == pytest.approx(f1_score(truth, guess, labels=sorted(set(truth)), average="macro"))
+    assert over_all("macro_f1", guess, truth) == pytest.approx(
+        f1_score(truth, guess, labels=sorted(set(truth)), average="macro")
+    )
 
 
 def test_macro_f1_leaves_out_an_option_that_a_resample_does_not_hold():

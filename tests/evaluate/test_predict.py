@@ -1,4 +1,6 @@
-"""Prediction equals plain transformers on the exported folder, and keeps the user's rows as they are."""
+"""Prediction equals plain transformers on the exported folder, and keeps the user's rows as they
+are.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,19 @@ ASKED = ["xyz red uvw zzz", "two", "vvv cow", "a blue zzz xyz uvw xyz uvw", "dog
 
 def plainly(folder: Path, questions: list[str], new: int = 24) -> list[str]:
     """What the three usual lines of transformers answer, row by row."""
-    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    model, tokenizer = (
+        AutoModelForCausalLM.from_pretrained(folder),
+        AutoTokenizer.from_pretrained(folder),
+    )
     answers = []
     for question in questions:
         chat = [{"role": "user", "content": question}]
-        row = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt")["input_ids"]
-        output = model.generate(row, attention_mask=torch.ones_like(row), do_sample=False, max_new_tokens=new)
+        row = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt")[
+            "input_ids"
+        ]
+        output = model.generate(
+            row, attention_mask=torch.ones_like(row), do_sample=False, max_new_tokens=new
+        )
         answers.append(tokenizer.decode(output[0, row.shape[1] :], skip_special_tokens=True))
     return answers
 
@@ -40,7 +49,9 @@ def test_answers_are_those_of_plain_transformers_on_the_saved_model(label_run):
 def test_answers_of_an_adapter_are_those_of_the_merged_model(adapter_run, tiny_llama, tmp_path):
     from peft import PeftModel
 
-    merged = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_llama), adapter_run.model).merge_and_unload()
+    merged = PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(tiny_llama), adapter_run.model
+    ).merge_and_unload()
     merged.save_pretrained(tmp_path)
     AutoTokenizer.from_pretrained(adapter_run.model).save_pretrained(tmp_path)
     found = api.predict(adapter_run, [{"instruction": question} for question in ASKED])
@@ -48,18 +59,36 @@ def test_answers_of_an_adapter_are_those_of_the_merged_model(adapter_run, tiny_l
 
 
 @pytest.mark.parametrize("objective", ["sft", "distill", "dpo"])
-def test_answers_are_those_of_the_pipeline_on_the_exported_folder(objective, adapter_run, tiny_llama, tmp_path):
+def test_answers_are_those_of_the_pipeline_on_the_exported_folder(
+    objective, adapter_run, tiny_llama, tmp_path
+):
     from transformers import pipeline
 
     run = adapter_run
     if objective != "sft":
         rows = labelled(60)
-        asked = {"name": objective, **({"teacher": str(tiny_llama)} if objective == "distill" else {"sft": 1.0})}
+        asked = {
+            "name": objective,
+            **({"teacher": str(tiny_llama)} if objective == "distill" else {"sft": 1.0}),
+        }
         if objective == "dpo":
-            rows = [{"prompt": row["instruction"], "chosen": row["output"], "rejected": row["instruction"]} for row in rows]
-        more = {"method": {"name": "lora", "rank": 8}, "train": {"steps": 12, "learning_rate": 5e-3, "keep": {"evaluate": 0}}}
+            rows = [
+                {
+                    "prompt": row["instruction"],
+                    "chosen": row["output"],
+                    "rejected": row["instruction"],
+                }
+                for row in rows
+            ]
+        more = {
+            "method": {"name": "lora", "rank": 8},
+            "train": {"steps": 12, "learning_rate": 5e-3, "keep": {"evaluate": 0}},
+        }
         run = trained(tmp_path, tiny_llama, rows, objective=asked, **more)
-    ours = [row["prediction"] for row in api.predict(run, [{"instruction": question} for question in ASKED])]
+    ours = [
+        row["prediction"]
+        for row in api.predict(run, [{"instruction": question} for question in ASKED])
+    ]
     ask = pipeline("text-generation", model=str(export(run, tmp_path / "exported").out))
     theirs = ask([[{"role": "user", "content": question}] for question in ASKED])
     assert ours == [one[0]["generated_text"][-1]["content"] for one in theirs] and any(ours)
@@ -76,13 +105,18 @@ def test_columns_are_kept_and_the_answer_may_be_there_empty_or_missing(label_run
     kept = [dict(row) for row in rows]
     found = model.predict(rows)
     assert rows == kept
-    assert [{key: value for key, value in row.items() if key != "prediction"} for row in found] == kept
+    assert [
+        {key: value for key, value in row.items() if key != "prediction"} for row in found
+    ] == kept
     assert len({row["prediction"] for row in found}) == 1
     assert [list(row)[-1] for row in found] == ["prediction"] * 4
 
 
 def test_a_column_of_that_name_is_not_overwritten(label_run):
-    found = api.predict(label_run, [{"instruction": "red", "prediction": "mine"}, {"instruction": "two", "prediction_1": 0}])
+    found = api.predict(
+        label_run,
+        [{"instruction": "red", "prediction": "mine"}, {"instruction": "two", "prediction_1": 0}],
+    )
     assert found[0]["prediction"] == "mine" and found[1]["prediction_1"] == 0
     assert all("prediction_2" in row for row in found)
 
@@ -98,13 +132,29 @@ def test_the_files_own_column_names_are_understood_without_the_answer(text_run):
 def test_rows_without_a_question_are_all_named_before_any_is_answered(label_run):
     words.use("en")
     with pytest.raises(DataError) as caught:
-        api.predict(label_run, [{"instruction": "red"}, {"text": "?"}, {"instruction": "  "}, {"instruction": {"a": 1}}])
+        api.predict(
+            label_run,
+            [
+                {"instruction": "red"},
+                {"text": "?"},
+                {"instruction": "  "},
+                {"instruction": {"a": 1}},
+            ],
+        )
     lines = str(caught.value).splitlines()
     assert lines[0] == "3 problems:"
-    assert lines[1].strip().startswith("2: asks nothing: the question is missing or empty. The row has the columns text")
+    assert (
+        lines[1]
+        .strip()
+        .startswith(
+            "2: asks nothing: the question is missing or empty. The row has the columns text"
+        )
+    )
     assert "The row has the columns text;" in lines[1], "not those that a reader fills in"
     assert lines[1].endswith("without the answer: instruction, input"), "as the file has them"
-    assert lines[2].strip().startswith("3: asks nothing") and lines[3].strip().startswith("4:instruction:")
+    assert lines[2].strip().startswith("3: asks nothing") and lines[3].strip().startswith(
+        "4:instruction:"
+    )
 
 
 def test_no_rows_give_no_rows(label_run):
@@ -130,10 +180,15 @@ def test_the_columns_that_are_needed_are_the_files_own(text_run):
         api.predict(text_run, [{"question text": "甘草"}])
 
 
-@pytest.mark.parametrize("rows", ["a text", ["a text"], None, {"instruction": "a"}, [{"instruction": "a"}, 3]], ids=str)
+@pytest.mark.parametrize(
+    "rows", ["a text", ["a text"], None, {"instruction": "a"}, [{"instruction": "a"}, 3]], ids=str
+)
 def test_what_is_no_rows_is_answered_with_a_row_that_is(label_run, rows):
     words.use("en")
-    with pytest.raises(SpecError, match=r'Give .*{"instruction": "…", "input": "…"}.*: the columns of the training file'):
+    with pytest.raises(
+        SpecError,
+        match=r'Give .*{"instruction": "…", "input": "…"}.*: the columns of the training file',
+    ):
         api.load(label_run).predict(rows)
 
 
@@ -141,14 +196,24 @@ def test_what_is_no_rows_is_answered_with_a_row_that_is(label_run, rows):
     ("reader", "columns", "read_as", "wanted"),
     [
         ("alpaca", ["id", "instruction", "input", "output"], {}, ["instruction", "input"]),
-        ("completion", ["n", "Frage", "Antwort"], {"question": "Frage", "answer": "Antwort"}, ["Frage"]),
+        (
+            "completion",
+            ["n", "Frage", "Antwort"],
+            {"question": "Frage", "answer": "Antwort"},
+            ["Frage"],
+        ),
         ("messages", ["id", "dialog"], {}, ["dialog"]),
         ("labelled", ["id", "review", "sentiment"], {}, ["review"]),
         ("text_pair", ["sentence1", "sentence2", "score"], {}, ["sentence1", "sentence2"]),
         ("source_target", ["document", "summary"], {}, ["document"]),
         ("preference", ["prompt", "chosen", "rejected"], {}, ["prompt"]),
         ("feedback", ["prompt", "completion", "label"], {}, ["prompt"]),
-        ("reasoning", ["Question", "CoT", "A"], {"question": "Question", "reasoning": "CoT", "answer": "A"}, ["Question"]),
+        (
+            "reasoning",
+            ["Question", "CoT", "A"],
+            {"question": "Question", "reasoning": "CoT", "answer": "A"},
+            ["Question"],
+        ),
     ],
 )
 def test_needed_columns_leave_the_answer_out(reader, columns, read_as, wanted):
@@ -156,7 +221,9 @@ def test_needed_columns_leave_the_answer_out(reader, columns, read_as, wanted):
     assert needed(Data(path="x"), [file, file], answers=False) == [wanted]
     if reader == "completion":
         assert needed(Data(path="x"), [file], answers=True) == [["Frage", "Antwort"]]
-        assert needed(Data(path="x", template="{n}: {Frage}\n{Antwort}"), [file], answers=False) == [["n", "Frage"]]
+        assert needed(
+            Data(path="x", template="{n}: {Frage}\n{Antwort}"), [file], answers=False
+        ) == [["n", "Frage"]]
 
 
 def test_several_samples_give_a_list(label_run):
@@ -170,7 +237,10 @@ def test_several_samples_give_a_list(label_run):
 
 def test_a_conversation_is_answered(label_run):
     model = api.load(label_run)
-    assert model.chat([{"role": "user", "content": "xyz red uvw zzz"}]) == plainly(label_run.model, ["xyz red uvw zzz"])[0]
+    assert (
+        model.chat([{"role": "user", "content": "xyz red uvw zzz"}])
+        == plainly(label_run.model, ["xyz red uvw zzz"])[0]
+    )
     with pytest.raises(DataError, match="asks nothing"):
         model.chat([{"role": "user", "content": " "}])
 

@@ -1,4 +1,6 @@
-"""What a proof says beside its numbers: who the opponent was, and nothing that so few rows cannot say."""
+"""What a proof says beside its numbers: who the opponent was, and nothing that so few rows cannot
+say.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +35,19 @@ def told(place: Path, right: dict[str, list[bool]], *, against: str) -> Proof:
     folder = bare(place / "run")
     rows = range(len(right["tuned"]))
     pairs = [{name: [float(given[row]), 0.5] for name, given in right.items()} for row in rows]
-    records: list[dict[str, Any]] = [{"id": f"rows.json:{row}", "reference": "", "pairs": pairs[row]} for row in rows]
+    records: list[dict[str, Any]] = [
+        {"id": f"rows.json:{row}", "reference": "", "pairs": pairs[row]} for row in rows
+    ]
     run = folder.resolved().run
-    return conclude(folder, run, records, ["pair_accuracy"], "pair_accuracy", against=against, primary_reason="scored")
+    return conclude(
+        folder,
+        run,
+        records,
+        ["pair_accuracy"],
+        "pair_accuracy",
+        against=against,
+        primary_reason="scored",
+    )
 
 
 @pytest.mark.parametrize(("rows", "lost"), [(2, 2), (8, 4), (8, 8), (19, 1)])
@@ -43,7 +55,9 @@ def test_too_few_rows_say_nothing_but_that(tmp_path: Path, rows: int, lost: int)
     right = {"length": [True] * rows, "tuned": [row >= lost for row in range(rows)]}
     proof = told(tmp_path, right, against="length")
     text = "\n".join(proof.lines())
-    assert f"{rows} rows are too few for a verdict; from 20 on" in text and not any(part in text for part in HARD)
+    assert f"{rows} rows are too few for a verdict; from 20 on" in text and not any(
+        part in text for part in HARD
+    )
     detail = verdict(proof.to_json(), Say("en")).detail
     assert "too few for a verdict" in detail and "8 times in 10" not in detail
 
@@ -55,9 +69,9 @@ def test_enough_rows_say_what_they_could_show_and_more_rows_are_needed(tmp_path:
     assert proof.verdict == "not shown" and all(part in text for part in HARD)
     assert proof.to_json()["items_needed"] > 40
     told_page = verdict(proof.to_json(), Say("en")).detail
-    assert all(re.search(r"a difference of about [\d.]+ points or more", one) for one in (text, told_page)), (
-        "a share has its unit"
-    )
+    assert all(
+        re.search(r"a difference of about [\d.]+ points or more", one) for one in (text, told_page)
+    ), "a share has its unit"
     same = told(tmp_path / "same", {"length": [True] * 30, "tuned": [True] * 30}, against="length")
     assert "size measured" not in "\n".join(same.lines())
 
@@ -75,18 +89,35 @@ def test_the_opponent_is_named(tmp_path: Path, rival: str, language: str) -> Non
     }
     assert line[language] in text and "微调前" not in text
     stands = words.say("prove.rival_stands", rival=words.say(f"prove.{rival}"))
-    assert (stands in text) == (rival != "base") == (standing(proof.to_json(), Say(language)) == [stands]), "told if cheaper"
+    assert (
+        (stands in text)
+        == (rival != "base")
+        == (standing(proof.to_json(), Say(language)) == [stands])
+    ), "told if cheaper"
 
 
 def test_what_is_undefined_is_null(tmp_path: Path) -> None:
     """Judged answers of one kind have no area under the curve; JSON knows no nan."""
     folder: RunFolder = bare(tmp_path / "run")
-    rewards = [{"base": 0.0, "tuned": float("nan")}, *({"base": 0.0, "tuned": 0.1 * row} for row in range(1, 25))]
-    records: list[dict[str, Any]] = [
-        {"id": f"rows.json:{row}", "reference": "desirable", "rewards": one} for row, one in enumerate(rewards)
+    rewards = [
+        {"base": 0.0, "tuned": float("nan")},
+        *({"base": 0.0, "tuned": 0.1 * row} for row in range(1, 25)),
     ]
-    proof = conclude(folder, folder.resolved().run, records, ["reward_auc"], "reward_auc", primary_reason="judged")
+    records: list[dict[str, Any]] = [
+        {"id": f"rows.json:{row}", "reference": "desirable", "rewards": one}
+        for row, one in enumerate(rewards)
+    ]
+    proof = conclude(
+        folder,
+        folder.resolved().run,
+        records,
+        ["reward_auc"],
+        "reward_auc",
+        primary_reason="judged",
+    )
     assert proof.to_json()["contenders"]["tuned"]["reward_auc"] is None
     assert proof.to_json()["differences"]["base"]["reward_auc"]["difference"] is None
-    assert "nan" not in (folder.items.read_text() + folder.proof.read_text()).lower() and proof.lines()
+    assert (
+        "nan" not in (folder.items.read_text() + folder.proof.read_text()).lower() and proof.lines()
+    )
     assert json.loads(folder.items.read_text().splitlines()[0])["rewards"]["tuned"] is None

@@ -1,4 +1,6 @@
-"""The proof end to end on tiny runs: every number follows from items.jsonl, and the verdict is what the numbers say."""
+"""The proof end to end on tiny runs: every number follows from items.jsonl, and the verdict is what
+the numbers say.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,12 @@ def test_five_contenders_in_order_and_a_verdict(label_run, proof):
     assert list(found["contenders"]) == ["most_frequent", "tfidf", "base", "few_shot", "tuned"]
     assert found["primary"] == "accuracy" and found["primary_reason"] == "labels"
     assert found["verdict"] == proof.verdict == "improved"
-    assert found["contenders"]["tuned"]["accuracy"] > 0.9 > 0.6 > found["contenders"]["base"]["accuracy"]
+    assert (
+        found["contenders"]["tuned"]["accuracy"]
+        > 0.9
+        > 0.6
+        > found["contenders"]["base"]["accuracy"]
+    )
     assert found["differences"]["base"]["accuracy"]["low"] > 0
     assert json.loads(label_run.proof.read_text(encoding="utf-8")) == found
     assert set(found["options"]) == {"color", "animal", "number"} and len(found["shots"]) == 6
@@ -45,7 +52,12 @@ def test_five_contenders_in_order_and_a_verdict(label_run, proof):
 
 def test_every_number_follows_from_the_items(label_run, proof):
     found, items = proof.to_json(), lines_of(label_run)
-    again = judge.judge(items, ["accuracy", "macro_f1", "exact_match", "nll"], seed=found["seed"], resamples=found["resamples"])
+    again = judge.judge(
+        items,
+        ["accuracy", "macro_f1", "exact_match", "nll"],
+        seed=found["seed"],
+        resamples=found["resamples"],
+    )
     assert {key: found[key] for key in again} == again
     truth = [item["reference"] for item in items]
     for name, values in found["contenders"].items():
@@ -54,15 +66,27 @@ def test_every_number_follows_from_the_items(label_run, proof):
         f1 = f1_score(truth, choices, average="macro", labels=sorted(set(truth)), zero_division=0)
         assert values["macro_f1"] == pytest.approx(f1)
         written = [item["predictions"][name].strip() for item in items]
-        assert values["exact_match"] == pytest.approx(np.mean([one == other for one, other in zip(written, truth, strict=True)]))
+        assert values["exact_match"] == pytest.approx(
+            np.mean([one == other for one, other in zip(written, truth, strict=True)])
+        )
         for metric in ("accuracy", "exact_match"):
-            assert values[metric] == pytest.approx(np.mean([item["scores"][name][metric] for item in items]))
+            assert values[metric] == pytest.approx(
+                np.mean([item["scores"][name][metric] for item in items])
+            )
     for name in ("base", "few_shot", "tuned"):
         sums = np.array([item["nll"][name] for item in items]).sum(0)
         assert found["contenders"][name]["nll"] == pytest.approx(sums[0] / sums[1])
-        assert found["stopped"][name] == pytest.approx(np.mean([item["stopped"][name] for item in items]))
-        assert all(item["choices"][name] == max(item["options"][name], key=item["options"][name].get) for item in items)
-    right = {name: np.array([item["choices"][name] == item["reference"] for item in items], float) for name in ("tuned", "base")}
+        assert found["stopped"][name] == pytest.approx(
+            np.mean([item["stopped"][name] for item in items])
+        )
+        assert all(
+            item["choices"][name] == max(item["options"][name], key=item["options"][name].get)
+            for item in items
+        )
+    right = {
+        name: np.array([item["choices"][name] == item["reference"] for item in items], float)
+        for name in ("tuned", "base")
+    }
     test = statistics.mcnemar(right["tuned"], right["base"])
     assert found["differences"]["base"]["accuracy"]["p"] == test.p
 
@@ -72,7 +96,9 @@ def test_likelihoods_are_those_of_plain_transformers(label_run, proof, tuned):
     loaded, name = load_run(label_run, tuned=tuned), "tuned" if tuned else "base"
     for item in lines_of(label_run)[:3]:
         chat = [{"role": "user", "content": item["prompt"]}]
-        prompt = loaded.tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+        prompt = loaded.tokenizer.apply_chat_template(
+            chat, add_generation_prompt=True, tokenize=False
+        )
         start = loaded.tokenizer(prompt, add_special_tokens=False)["input_ids"]
         for option, expected in item["options"][name].items():
             answer = loaded.tokenizer(option + "<|im_end|>", add_special_tokens=False)["input_ids"]
@@ -90,27 +116,41 @@ def test_the_base_behind_an_adapter_is_the_base(adapter_run, tiny_llama):
     base = load_run(adapter_run, tuned=False)
     items = lines_of(adapter_run)
     for item in items[:3]:
-        chat = [{"role": "user", "content": item["prompt"]}, {"role": "assistant", "content": item["reference"]}]
+        chat = [
+            {"role": "user", "content": item["prompt"]},
+            {"role": "assistant", "content": item["reference"]},
+        ]
         text = base.tokenizer.apply_chat_template(chat, tokenize=False).removesuffix("\n")
         row = torch.tensor([base.tokenizer(text, add_special_tokens=False)["input_ids"]])
         with torch.no_grad():
             logits = base.model(row).logits[0].log_softmax(-1)
         count = int(item["nll"]["base"][1])
         ids = row[0].tolist()
-        total = -sum(float(logits[place - 1, ids[place]]) for place in range(len(ids) - count, len(ids)))
+        total = -sum(
+            float(logits[place - 1, ids[place]]) for place in range(len(ids) - count, len(ids))
+        )
         assert item["nll"]["base"][0] == pytest.approx(total, abs=1e-3)
     assert found["contenders"]["tuned"]["nll"] < found["contenders"]["base"]["nll"]
 
 
 def test_the_same_seed_gives_the_same_proof(label_run, proof):
     again = api.prove(label_run).to_json()
-    assert {k: v for k, v in again.items() if k != "seconds"} == {k: v for k, v in proof.to_json().items() if k != "seconds"}
+    assert {k: v for k, v in again.items() if k != "seconds"} == {
+        k: v for k, v in proof.to_json().items() if k != "seconds"
+    }
 
 
 def test_shots_are_training_rows_of_every_label_and_no_held_out_row(label_run, proof):
     rows = json.loads((label_run.path.parent / "rows.json").read_text(encoding="utf-8"))
     shown = [rows[int(name.rpartition(":")[2]) - 1] for name in proof.to_json()["shots"]]
-    assert sorted(row["output"] for row in shown) == ["animal", "animal", "color", "color", "number", "number"]
+    assert sorted(row["output"] for row in shown) == [
+        "animal",
+        "animal",
+        "color",
+        "color",
+        "number",
+        "number",
+    ]
     asked = {item["prompt"] for item in lines_of(label_run)}
     assert not asked & {row["instruction"] for row in shown}
 
@@ -120,21 +160,35 @@ def test_examples_that_do_not_fit_are_told(label_run):
     few = api.prove(label_run, items=20, shots=200)
     shown = len(few.to_json()["shots"])
     assert 0 < shown < 200
-    assert any(line.startswith(f"Of the 200 examples that the base was to be shown, {shown} were") for line in few.lines())
-    assert not any("that the base was to be shown" in line for line in api.prove(label_run, items=20, shots=2).lines())
+    assert any(
+        line.startswith(f"Of the 200 examples that the base was to be shown, {shown} were")
+        for line in few.lines()
+    )
+    assert not any(
+        "that the base was to be shown" in line
+        for line in api.prove(label_run, items=20, shots=2).lines()
+    )
 
 
 def test_few_shot_tokens_are_scored_like_plain_ones(label_run, proof):
     for item in lines_of(label_run):
         assert item["nll"]["few_shot"][1] == item["nll"]["base"][1] == item["nll"]["tuned"][1]
-    assert [item["nll"]["few_shot"] for item in lines_of(label_run)] != [item["nll"]["base"] for item in lines_of(label_run)]
+    assert [item["nll"]["few_shot"] for item in lines_of(label_run)] != [
+        item["nll"]["base"] for item in lines_of(label_run)
+    ]
 
 
 def test_the_table_is_read_in_both_languages(proof):
     words.use("en")
     english = proof.lines()
-    assert re.match(r"Proof on \d+ held-out rows that no training step and no choice has seen\. accuracy decides", english[0])
-    assert any(line.lstrip().startswith("TF-IDF + logistic regression") and "%" in line for line in english)
+    assert re.match(
+        r"Proof on \d+ held-out rows that no training step and no choice has seen\. accuracy "
+        r"decides",
+        english[0],
+    )
+    assert any(
+        line.lstrip().startswith("TF-IDF + logistic regression") and "%" in line for line in english
+    )
     assert any(line.startswith("Verdict: improved. accuracy") for line in english)
     assert any(line.startswith("Answers that end by themselves within 1") for line in english)
     words.use("zh")
@@ -152,9 +206,13 @@ def test_free_chinese_text_is_judged_by_rouge_of_characters(text_run):
     references = [item["reference"] for item in items]
     for name, values in found["contenders"].items():
         written = [item["predictions"][name] for item in items]
-        assert values["bleu"] == pytest.approx(BLEU(tokenize="zh").corpus_score(written, [references]).score)
+        assert values["bleu"] == pytest.approx(
+            BLEU(tokenize="zh").corpus_score(written, [references]).score
+        )
         assert values["chrf"] == pytest.approx(CHRF().corpus_score(written, [references]).score)
-        assert values["rouge_l"] == pytest.approx(np.mean([item["scores"][name]["rouge_l"] for item in items]))
+        assert values["rouge_l"] == pytest.approx(
+            np.mean([item["scores"][name]["rouge_l"] for item in items])
+        )
     assert all(reference.endswith("活血。") for reference in references)
 
 
@@ -177,7 +235,10 @@ def copy_of(run: RunFolder, folder, **changes: str) -> RunFolder:
 
 
 def test_metrics_and_primary_are_the_users_own(label_run, tmp_path):
-    metrics, primary = (r"metrics: \[\].*", "metrics: [chrf, exact_match]"), (r"primary: null.*", "primary: nll")
+    metrics, primary = (
+        (r"metrics: \[\].*", "metrics: [chrf, exact_match]"),
+        (r"primary: null.*", "primary: nll"),
+    )
     run = copy_of(label_run, tmp_path, metrics=metrics, primary=primary)
     found = api.prove(run, items=30, shots=0).to_json()
     assert found["primary"] == "nll" and found["primary_reason"] == "given"
@@ -188,7 +249,10 @@ def test_metrics_and_primary_are_the_users_own(label_run, tmp_path):
 def test_label_metrics_of_free_text_are_refused(text_run, tmp_path):
     words.use("en")
     run = copy_of(text_run, tmp_path, metrics=(r"metrics: \[\].*", "metrics: [accuracy, rouge_l]"))
-    told = r"prove.metrics: accuracy needs answers from a small set.*for these answers: bleu, chrf, exact_match, nll, rouge_l"
+    told = (
+        r"prove.metrics: accuracy needs answers from a small set.*for these answers: bleu, chrf, "
+        r"exact_match, nll, rouge_l"
+    )
     with pytest.raises(SpecError, match=told):
         api.prove(run)
 
@@ -197,9 +261,14 @@ def test_changed_data_is_refused(label_run, tmp_path):
     words.use("en")
     rows = json.loads((label_run.path.parent / "rows.json").read_text(encoding="utf-8"))
     changed = tmp_path / "rows.json"
-    changed.write_text(json.dumps([*rows, {"instruction": "red new", "input": "", "output": "color"}]), encoding="utf-8")
+    changed.write_text(
+        json.dumps([*rows, {"instruction": "red new", "input": "", "output": "color"}]),
+        encoding="utf-8",
+    )
     run = copy_of(label_run, tmp_path, path=(r"path: \S*rows.json", f"path: {changed}"))
-    with pytest.raises(DataError, match=r"data.path: the data, or how it is read, has changed since the training"):
+    with pytest.raises(
+        DataError, match=r"data.path: the data, or how it is read, has changed since the training"
+    ):
         api.prove(run)
     assert json.loads((run.path / "proof.json").read_text(encoding="utf-8"))["items"]
 
@@ -213,7 +282,9 @@ def test_without_proof_rows_or_ledger_there_is_no_proof(label_run, tmp_path):
 
 
 def test_plain_text_is_proved_by_its_likelihood(tiny_llama, tmp_path):
-    rows = [{"text": f"what is the name of person {n} and the answer {n * 7}" * 2} for n in range(120)]
+    rows = [
+        {"text": f"what is the name of person {n} and the answer {n * 7}" * 2} for n in range(120)
+    ]
     (tmp_path / "rows.json").write_text(json.dumps(rows))
     train = {"epochs": 2, "learning_rate": 5e-3, "keep": {"evaluate": 0, "save": 0}}
     data = {"path": str(tmp_path / "rows.json"), "held_out": 0.5}
@@ -221,7 +292,11 @@ def test_plain_text_is_proved_by_its_likelihood(tiny_llama, tmp_path):
     run = api.train(settings | {"objective": "pretrain", "method": "full", "train": train})
     proof = api.prove(run)
     found = proof.to_json()
-    assert list(found["contenders"]) == ["base", "tuned"] and found["primary"] == "nll" and found["verdict"] == "improved"
+    assert (
+        list(found["contenders"]) == ["base", "tuned"]
+        and found["primary"] == "nll"
+        and found["verdict"] == "improved"
+    )
     assert found["generation"] is None and found["stopped"] == {}
     sums = np.array([item["nll"]["tuned"] for item in lines_of(run)]).sum(0)
     assert found["contenders"]["tuned"]["nll"] == pytest.approx(sums[0] / sums[1])
@@ -248,7 +323,11 @@ def test_windows_of_one_document_are_one_row():
             for one, noise in zip(ids, draw.normal(0, 0.1, len(ids)), strict=True)
         ]
 
-    windows = judge.judge(records([f"a.txt:4/{n}" for n in range(30)]), ["nll"], seed=0)["differences"]["base"]["nll"]
-    rows = judge.judge(records([f"a.txt:{n}" for n in range(30)]), ["nll"], seed=0)["differences"]["base"]["nll"]
+    windows = judge.judge(records([f"a.txt:4/{n}" for n in range(30)]), ["nll"], seed=0)[
+        "differences"
+    ]["base"]["nll"]
+    rows = judge.judge(records([f"a.txt:{n}" for n in range(30)]), ["nll"], seed=0)["differences"][
+        "base"
+    ]["nll"]
     assert windows["verdict"] == "not shown" and rows["verdict"] == "improved"
     assert windows["difference"] == pytest.approx(-0.5, abs=0.1)

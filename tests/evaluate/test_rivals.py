@@ -1,4 +1,6 @@
-"""The cheap rivals: when answers are options, what TF-IDF learns, and which examples stand in the prompt."""
+"""The cheap rivals: when answers are options, what TF-IDF learns, and which examples stand in the
+prompt.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,10 @@ from tunesmith.settings.run import Data
 
 
 def chat(question: str, answer: str, *before: Turn) -> Chat:
-    return Chat((*before, Turn("user", question), Turn("assistant", answer)), columns={"question": question, "answer": answer})
+    return Chat(
+        (*before, Turn("user", question), Turn("assistant", answer)),
+        columns={"question": question, "answer": answer},
+    )
 
 
 @pytest.fixture
@@ -51,15 +56,23 @@ def test_options_come_most_frequent_first():
 def test_tfidf_reads_english_words_and_chinese_characters():
     questions = [f"the {kind} of number {n}" for n in range(20) for kind in ("colour", "city")]
     answers = ["red", "Rome"] * 20
-    assert rivals.tfidf(questions, answers, ["which city", "which colour"], seed=0) == ["Rome", "red"]
+    assert rivals.tfidf(questions, answers, ["which city", "which colour"], seed=0) == [
+        "Rome",
+        "red",
+    ]
     chinese = [f"{text}第{n}条" for n in range(20) for text in ("房间很脏", "服务热情")]
-    assert rivals.tfidf(chinese, ["差评", "好评"] * 20, ["热情的前台", "床单脏"], seed=0) == ["好评", "差评"]
+    assert rivals.tfidf(chinese, ["差评", "好评"] * 20, ["热情的前台", "床单脏"], seed=0) == [
+        "好评",
+        "差评",
+    ]
 
 
 def test_tfidf_without_any_word_or_with_a_single_rare_label_still_answers():
     assert rivals.tfidf(["?!", "…", "。"], ["a", "a", "b"], ["?"], seed=0) == ["a"]
     assert rivals.tfidf(["red", "blue"], ["a", "a"], ["red"], seed=0) == ["a"]
-    assert rivals.tfidf(["red one", "blue one", "red two"], ["r", "b", "r"], ["red"], seed=0) == ["r"]
+    assert rivals.tfidf(["red one", "blue one", "red two"], ["r", "b", "r"], ["red"], seed=0) == [
+        "r"
+    ]
 
 
 def test_shots_take_labels_in_turn_and_free_answers_at_random():
@@ -76,8 +89,19 @@ def test_shots_are_earlier_turns_after_the_items_own_system_turn(render):
     item = chat("q", "a", Turn("system", "be kind"))
     shots = [chat("one", "1", Turn("system", "other")), chat("two", "2")]
     text = decoded(render, rivals.prompt_with_shots(render, item, shots))
-    expected = [("system", "be kind"), ("user", "one"), ("assistant", "1"), ("user", "two"), ("assistant", "2"), ("user", "q")]
-    assert text == "".join(f"<|im_start|>{role}\n{content}<|im_end|>\n" for role, content in expected) + "<|im_start|>assistant\n"
+    expected = [
+        ("system", "be kind"),
+        ("user", "one"),
+        ("assistant", "1"),
+        ("user", "two"),
+        ("assistant", "2"),
+        ("user", "q"),
+    ]
+    assert (
+        text
+        == "".join(f"<|im_start|>{role}\n{content}<|im_end|>\n" for role, content in expected)
+        + "<|im_start|>assistant\n"
+    )
 
 
 @pytest.mark.parametrize("train_on", ["answers", "last", "everything"])
@@ -87,16 +111,25 @@ def test_only_the_items_own_tokens_are_scored_after_shots(tiny_llama, train_on):
     plain = render.chat(item)
     longer = rivals.tokens_with_shots(render, item, plain, [chat("s", "t"), chat("u", "v")])
     assert len(longer) == len(plain) == 1
-    assert longer[0].ids_T[longer[0].weights_T > 0].tolist() == plain[0].ids_T[plain[0].weights_T > 0].tolist()
+    assert (
+        longer[0].ids_T[longer[0].weights_T > 0].tolist()
+        == plain[0].ids_T[plain[0].weights_T > 0].tolist()
+    )
     assert longer[0].weights_T.sum() == plain[0].weights_T[1:].sum()
-    assert decoded(render, longer[0].ids_T).startswith("<|im_start|>user\ns<|im_end|>\n<|im_start|>assistant\nt<|im_end|>")
+    assert decoded(render, longer[0].ids_T).startswith(
+        "<|im_start|>user\ns<|im_end|>\n<|im_start|>assistant\nt<|im_end|>"
+    )
 
 
 def test_shots_of_an_own_template_are_filled_templates_one_after_another(tiny_llama):
-    render = Render(load_tokenizer(tiny_llama), Data(path="x", template="Q: {question}\nA: {answer}"))
+    render = Render(
+        load_tokenizer(tiny_llama), Data(path="x", template="Q: {question}\nA: {answer}")
+    )
     item, shots = chat("q", "a"), [chat("one", "1"), chat("two", "2")]
     prompt = rivals.prompt_with_shots(render, item, shots)
-    assert decoded(render, prompt) == "Q: one\nA: 1<|im_end|>\n\nQ: two\nA: 2<|im_end|>\n\nQ: q\nA: "
+    assert (
+        decoded(render, prompt) == "Q: one\nA: 1<|im_end|>\n\nQ: two\nA: 2<|im_end|>\n\nQ: q\nA: "
+    )
     longer = rivals.tokens_with_shots(render, item, render.chat(item), shots)[0]
     assert longer.ids_T[: len(prompt)].tolist() == prompt.tolist()
     assert decoded(render, longer.ids_T[longer.weights_T > 0]) == "a<|im_end|>"
@@ -104,7 +137,10 @@ def test_shots_of_an_own_template_are_filled_templates_one_after_another(tiny_ll
 
 def test_the_answer_of_a_row_is_what_the_model_has_to_write(render):
     prompt, ids, text = answer_of(render, chat("q", " Paris "))
-    assert decoded(render, [*prompt, *ids]) == "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n Paris <|im_end|>"
+    assert (
+        decoded(render, [*prompt, *ids])
+        == "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n Paris <|im_end|>"
+    )
     assert text == "Paris" and ids[-1] in render.stop_ids
     thought = Chat((Turn("user", "q"), Turn("assistant", "Paris", reasoning="France, so …")))
     assert answer_of(render, thought)[2] == "Paris"

@@ -1,4 +1,6 @@
-"""Likelihoods: equal in a forest, padded, and by plain transformers, whatever the budget; shared prompts cost once."""
+"""Likelihoods: equal in a forest, padded, and by plain transformers, whatever the budget; shared
+prompts cost once.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,18 @@ def examples() -> list[list[Tokens]]:
     found = []
     for n in range(9):
         prompt = np.concatenate([header, generator.integers(4, 400, 3 + 5 * (n % 3))])
-        found.append([likelihoods.continued(prompt, generator.integers(4, 400, size)) for size in (1, 2, 4)])
+        found.append(
+            [likelihoods.continued(prompt, generator.integers(4, 400, size)) for size in (1, 2, 4)]
+        )
     weights = np.where(np.arange(30) % 3 == 0, 0.5, 1.0).astype(np.float32)
     return [*found, [Tokens(generator.integers(4, 400, 30).astype(np.int32), weights)]]
 
 
 def plain(model, tokens: Tokens) -> list[float]:
     with torch.no_grad():
-        logprobs = model(torch.tensor(tokens.ids_T[None].astype(np.int64))).logits[0].log_softmax(-1)
+        logprobs = (
+            model(torch.tensor(tokens.ids_T[None].astype(np.int64))).logits[0].log_softmax(-1)
+        )
     places = [t for t in range(1, len(tokens)) if tokens.weights_T[t]]
     total = sum(float(-tokens.weights_T[t] * logprobs[t - 1, int(tokens.ids_T[t])]) for t in places)
     return [total, float(tokens.weights_T[1:].sum())]
@@ -42,7 +48,9 @@ def test_equal_to_plain_transformers(loaded, layout, budget):
     loaded.layout = layout
     found = likelihoods.likelihoods(loaded, examples(), budget=budget)
     for rows, sequences in zip(found, examples(), strict=True):
-        assert rows == pytest.approx(np.array([plain(loaded.model, tokens) for tokens in sequences]), abs=1e-4)
+        assert rows == pytest.approx(
+            np.array([plain(loaded.model, tokens) for tokens in sequences]), abs=1e-4
+        )
 
 
 def test_a_shared_prompt_is_computed_once(loaded, monkeypatch):
@@ -76,7 +84,9 @@ def test_parts_keep_to_the_budget_and_hold_every_example_once(padded, budget):
 
 def test_progress_counts_to_all(loaded):
     told = []
-    likelihoods.likelihoods(loaded, examples(), budget=100, progress=lambda done, of: told.append((done, of)))
+    likelihoods.likelihoods(
+        loaded, examples(), budget=100, progress=lambda done, of: told.append((done, of))
+    )
     assert told[-1] == (10, 10) and told == sorted(told)
 
 

@@ -31,23 +31,35 @@ def test_the_interval_of_a_mean_is_its_normal_one():
     found = statistics.paired(table(gains), table(np.zeros(400)), mean, seed=0)
     error = gains.std() / 20
     assert found.error == pytest.approx(error, rel=0.03)
-    assert (found.low, found.high) == pytest.approx((gains.mean() - 1.96 * error, gains.mean() + 1.96 * error), abs=0.1 * error)
+    assert (found.low, found.high) == pytest.approx(
+        (gains.mean() - 1.96 * error, gains.mean() + 1.96 * error), abs=0.1 * error
+    )
 
 
 def test_pairing_is_used():
     generator = np.random.default_rng(2)
     hard = generator.normal(0, 5, 300)
-    found = statistics.paired(table(hard + generator.normal(0.2, 0.1, 300)), table(hard), mean, seed=0)
+    found = statistics.paired(
+        table(hard + generator.normal(0.2, 0.1, 300)), table(hard), mean, seed=0
+    )
     assert 0.18 < found.low < found.high < 0.22
 
 
 def test_the_seed_fixes_the_interval_and_chunks_do_not_change_it():
     generator = np.random.default_rng(3)
     first, second = table(generator.random(30)), table(generator.random(30))
-    assert statistics.paired(first, second, mean, seed=5) == statistics.paired(first, second, mean, seed=5)
-    assert statistics.paired(first, second, mean, seed=5) != statistics.paired(first, second, mean, seed=6)
+    assert statistics.paired(first, second, mean, seed=5) == statistics.paired(
+        first, second, mean, seed=5
+    )
+    assert statistics.paired(first, second, mean, seed=5) != statistics.paired(
+        first, second, mean, seed=6
+    )
     sums = statistics.resample({"a": first, "b": first}, seed=5, resamples=500)
-    assert sums["a"].shape == (500, 2) and (sums["a"] == sums["b"]).all() and (sums["a"][:, 1] == 30).all()
+    assert (
+        sums["a"].shape == (500, 2)
+        and (sums["a"] == sums["b"]).all()
+        and (sums["a"][:, 1] == 30).all()
+    )
 
 
 def test_the_interval_holds_the_truth_as_often_as_it_says():
@@ -69,7 +81,9 @@ def test_a_ratio_over_tokens_is_resampled_by_items():
     assert (found.low, found.high) == pytest.approx((-0.5, -0.5))
 
 
-@pytest.mark.parametrize("only_first, only_second", [(0, 0), (5, 0), (6, 0), (3, 9), (40, 41), (1500, 1100)])
+@pytest.mark.parametrize(
+    "only_first, only_second", [(0, 0), (5, 0), (6, 0), (3, 9), (40, 41), (1500, 1100)]
+)
 def test_mcnemar_is_the_exact_binomial_test(only_first, only_second):
     first = np.array([1] * only_first + [0] * only_second + [1] * 10 + [0] * 7)
     second = np.array([0] * only_first + [1] * only_second + [1] * 10 + [0] * 7)
@@ -89,7 +103,13 @@ def test_the_smallest_effect_is_shown_eight_times_in_ten():
     effect = statistics.smallest_effect(1 / np.sqrt(200), 200, right_or_wrong=False)
     shown = 0
     for trial in range(200):
-        found = statistics.paired(table(generator.normal(effect, 1, 200)), table(np.zeros(200)), mean, seed=trial, resamples=500)
+        found = statistics.paired(
+            table(generator.normal(effect, 1, 200)),
+            table(np.zeros(200)),
+            mean,
+            seed=trial,
+            resamples=500,
+        )
         shown += found.low > 0
     assert 0.72 <= shown / 200 <= 0.88
 

@@ -1,4 +1,6 @@
-"""A merged model behaves as the adapter did, loads with three lines, and is not there at all when it does not."""
+"""A merged model behaves as the adapter did, loads with three lines, and is not there at all when
+it does not.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,12 @@ QUESTIONS = ["what is the name of this", "中医药知识问题"]
 
 def run_folder(place: Path, base: Path, **settings: object) -> RunFolder:
     place.mkdir(parents=True)
-    run = {"model": str(base), "data": "rows.json", "out": str(place), "questions": QUESTIONS} | settings
+    run = {
+        "model": str(base),
+        "data": "rows.json",
+        "out": str(place),
+        "questions": QUESTIONS,
+    } | settings
     (place / "run.yaml").write_text(yaml.safe_dump(run, allow_unicode=True), encoding="utf-8")
     return RunFolder(place)
 
@@ -34,8 +41,16 @@ def beside(folder: RunFolder, base: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(base)
     fingerprint = Render(tokenizer, folder.resolved().run.data).fingerprint
     tokenizer.save_pretrained(folder.model)
-    (folder.model / "generation_config.json").write_text(json.dumps({"eos_token_id": [2, 0], "pad_token_id": 3}))
-    facts = {"base": str(base), "stop_ids": [2], "template_fingerprint": fingerprint, "objective": "sft", "method": "lora"}
+    (folder.model / "generation_config.json").write_text(
+        json.dumps({"eos_token_id": [2, 0], "pad_token_id": 3})
+    )
+    facts = {
+        "base": str(base),
+        "stop_ids": [2],
+        "template_fingerprint": fingerprint,
+        "objective": "sft",
+        "method": "lora",
+    }
     (folder.model / "tunesmith.json").write_text(json.dumps(facts))
 
 
@@ -62,9 +77,17 @@ def test_merged_folder_answers_as_the_adapter(tiny_llama: Path, tmp_path: Path) 
     assert exported.merged.relative < 1e-4 and exported.saved.relative < 1e-4
     assert exported.saved.same_answers == exported.saved.probes == PROBES
     assert exported.warnings == ()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["merged", "run"], "a draft was left behind"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["merged", "run"], (
+        "a draft was left behind"
+    )
     names = {path.name for path in out.iterdir()}
-    assert {"config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja", "generation_config.json"} <= names
+    assert {
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "chat_template.jinja",
+        "generation_config.json",
+    } <= names
     assert not any(name.startswith(("adapter", "tunesmith")) for name in names)
 
     space: dict[str, object] = {}
@@ -73,11 +96,18 @@ def test_merged_folder_answers_as_the_adapter(tiny_llama: Path, tmp_path: Path) 
     assert model.config._attn_implementation == "sdpa"  # type: ignore[attr-defined]
     assert model.generation_config.eos_token_id == [2, 0]  # type: ignore[attr-defined]
     ids = tokenizer.apply_chat_template(  # type: ignore[attr-defined]
-        [{"role": "user", "content": "what is the answer"}], add_generation_prompt=True, return_tensors="pt", return_dict=False
+        [{"role": "user", "content": "what is the answer"}],
+        add_generation_prompt=True,
+        return_tensors="pt",
+        return_dict=False,
     )
-    adapter = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_llama), folder.model).eval()
+    adapter = PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(tiny_llama), folder.model
+    ).eval()
     with torch.no_grad():
-        torch.testing.assert_close(model(ids).logits, adapter(input_ids=ids).logits, atol=1e-4, rtol=1e-4)  # type: ignore[operator]
+        torch.testing.assert_close(
+            model(ids).logits, adapter(input_ids=ids).logits, atol=1e-4, rtol=1e-4
+        )  # type: ignore[operator]
 
 
 def test_saved_in_the_type_of_the_base_unless_given(tiny_llama: Path, tmp_path: Path) -> None:
@@ -94,7 +124,9 @@ def test_saved_in_the_type_of_the_base_unless_given(tiny_llama: Path, tmp_path: 
     assert AutoModelForCausalLM.from_pretrained(tmp_path / "given").dtype == torch.float32
 
 
-def test_a_merge_that_changes_the_model_leaves_nothing(tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_merge_that_changes_the_model_leaves_nothing(
+    tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, merge = tuned(tmp_path / "run", tiny_llama), LoraModel.merge_and_unload
 
     def wrong(self: LoraModel) -> object:
@@ -103,12 +135,17 @@ def test_a_merge_that_changes_the_model_leaves_nothing(tiny_llama: Path, tmp_pat
         return model
 
     monkeypatch.setattr(LoraModel, "merge_and_unload", wrong)
-    with pytest.raises(ExportError, match=r"not behave as the trained one: logits differ .*0\.1 % of the range is allowed"):
+    with pytest.raises(
+        ExportError,
+        match=r"not behave as the trained one: logits differ .*0\.1 % of the range is allowed",
+    ):
         export(folder, tmp_path / "merged")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-def test_a_save_that_loses_weights_leaves_nothing(tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_save_that_loses_weights_leaves_nothing(
+    tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tunesmith.export import merge
 
     def forgetful(source: Path, target: Path) -> None:
@@ -132,17 +169,23 @@ def test_a_whole_model_is_copied_bit_by_bit(tiny_llama: Path, tmp_path: Path) ->
     beside(folder, tiny_llama)
     exported = export(folder, tmp_path / "out")
     assert exported.saved.largest_difference == 0
-    assert (tmp_path / "out" / "model.safetensors").read_bytes() == (folder.model / "model.safetensors").read_bytes()
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == (
+        folder.model / "model.safetensors"
+    ).read_bytes()
 
 
 def test_warns_when_training_changed_nothing(tiny_llama: Path, tmp_path: Path) -> None:
     exported = export(tuned(tmp_path / "run", tiny_llama, scale=0), tmp_path / "merged")
-    assert exported.warnings[0].startswith("warning: the trained model answers exactly as the base does")
+    assert exported.warnings[0].startswith(
+        "warning: the trained model answers exactly as the base does"
+    )
     assert exported.warnings[0] in exported.lines()
 
 
 def test_warns_when_rounding_costs_what_was_learned(tiny_llama: Path, tmp_path: Path) -> None:
-    exported = export(tuned(tmp_path / "run", tiny_llama, scale=1e-4), tmp_path / "merged", dtype="bf16")
+    exported = export(
+        tuned(tmp_path / "run", tiny_llama, scale=1e-4), tmp_path / "merged", dtype="bf16"
+    )
     assert "rounding to bf16 costs about as much as was learned" in exported.warnings[0]
 
 
@@ -152,16 +195,25 @@ def test_tied_heads_stay_tied(tmp_path: Path) -> None:
     assert exported.saved.relative < 1e-4
 
 
-def test_probes_are_the_own_questions_then_the_proofs_then_fixed(tiny_llama: Path, tmp_path: Path) -> None:
+def test_probes_are_the_own_questions_then_the_proofs_then_fixed(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
     folder = run_folder(tmp_path / "run", tiny_llama)
-    folder.items.write_text("".join(json.dumps({"id": str(k), "prompt": f"item {k}"}) + "\n" for k in range(5)), encoding="utf-8")
+    folder.items.write_text(
+        "".join(json.dumps({"id": str(k), "prompt": f"item {k}"}) + "\n" for k in range(5)),
+        encoding="utf-8",
+    )
     texts = probe_texts(folder, folder.resolved().run)
     assert texts[:7] == [*QUESTIONS, *(f"item {k}" for k in range(5))]
     assert texts[7:] == list(FIXED[: PROBES - 7]) and len(texts) == PROBES >= 20
 
 
 def test_template_over_columns_is_probed_with_plain_text(tiny_llama: Path, tmp_path: Path) -> None:
-    folder = tuned(tmp_path / "run", tiny_llama, data={"path": "rows.json", "template": "Q: {question}\nA: {answer}"})
+    folder = tuned(
+        tmp_path / "run",
+        tiny_llama,
+        data={"path": "rows.json", "template": "Q: {question}\nA: {answer}"},
+    )
     assert export(folder, tmp_path / "merged").saved.relative < 1e-4
 
 
@@ -174,11 +226,18 @@ def test_refuses_what_is_there_already(tiny_llama: Path, tmp_path: Path) -> None
     assert (out / "thesis.txt").read_text() == "mine"
 
 
-def test_refuses_an_unknown_type_and_a_run_without_a_model(tiny_llama: Path, tmp_path: Path) -> None:
+def test_refuses_an_unknown_type_and_a_run_without_a_model(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
     folder = run_folder(tmp_path / "run", tiny_llama)
-    with pytest.raises(SpecError, match="dtype: 'int3' is not a type of weights here; one of fp32, fp16, bf16"):
+    with pytest.raises(
+        SpecError, match="dtype: 'int3' is not a type of weights here; one of fp32, fp16, bf16"
+    ):
         export(folder, tmp_path / "out", dtype="int3")
-    with pytest.raises(ModelError, match=r"holds no trained model yet; finish the run with `tunesmith train .*--resume`"):
+    with pytest.raises(
+        ModelError,
+        match=r"holds no trained model yet; finish the run with `tunesmith train .*--resume`",
+    ):
         export(folder, tmp_path / "out")
 
 
@@ -186,15 +245,23 @@ def test_refuses_a_quantised_base(tiny_llama: Path, tmp_path: Path) -> None:
     base = tiny_model(tmp_path / "base")
     folder = tuned(tmp_path / "run", base)
     config = json.loads((base / "config.json").read_text())
-    (base / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": "gptq"}}))
-    with pytest.raises(SpecError, match="is quantised, and merging into rounded weights would change the model"):
+    (base / "config.json").write_text(
+        json.dumps(config | {"quantization_config": {"quant_method": "gptq"}})
+    )
+    with pytest.raises(
+        SpecError, match="is quantised, and merging into rounded weights would change the model"
+    ):
         export(folder, tmp_path / "out")
 
 
-def test_refuses_a_disk_that_is_too_small(tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refuses_a_disk_that_is_too_small(
+    tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage(100, 0, 1000))
-    with pytest.raises(DiskError, match=r"needs 0\.06 GiB, and the disk has 0\.00 GiB free") as caught:
+    with pytest.raises(
+        DiskError, match=r"needs 0\.06 GiB, and the disk has 0\.00 GiB free"
+    ) as caught:
         export(tuned(tmp_path / "run", tiny_llama), tmp_path / "deep" / "out")
     assert caught.value.exit_code == 74
     assert not (tmp_path / "deep").exists()

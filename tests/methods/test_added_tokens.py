@@ -1,4 +1,6 @@
-"""Added tokens: one id each, rows that are trained and saved with the adapter, whether the head is tied or not."""
+"""Added tokens: one id each, rows that are trained and saved with the adapter, whether the head is
+tied or not.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ FIRST = 404
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)  # children are forked
     place = tmp_path_factory.mktemp("tokens")
-    return tiny_model(place, tie_word_embeddings=request.param, hidden_size=64, intermediate_size=128)
+    return tiny_model(
+        place, tie_word_embeddings=request.param, hidden_size=64, intermediate_size=128
+    )
 
 
 def applied(folder: Path) -> tuple[Any, Any]:
@@ -75,7 +79,9 @@ def test_the_loss_has_the_gradient_of_the_models_own(folder: Path) -> None:
     rows = [name for name in trained if "trainable_tokens_delta" in name]
     assert len(rows) == (1 if model.config.tie_word_embeddings else 2)
     token_loss(model.train(), batch).total.backward()
-    ours = {name: weight.grad.clone() for name, weight in trained.items() if weight.grad is not None}
+    ours = {
+        name: weight.grad.clone() for name, weight in trained.items() if weight.grad is not None
+    }
     model.zero_grad()
     own = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, :-1]
     torch.nn.functional.cross_entropy(own, torch.tensor(ids[1:]), reduction="sum").backward()
@@ -85,9 +91,13 @@ def test_the_loss_has_the_gradient_of_the_models_own(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["lora", "qlora", "full"])
-def test_a_run_learns_them_resumes_alike_and_leaves_them_in_what_it_saves(method: str, folder: Path, tmp_path: Path) -> None:
+def test_a_run_learns_them_resumes_alike_and_leaves_them_in_what_it_saves(
+    method: str, folder: Path, tmp_path: Path
+) -> None:
     settings: dict[str, Any] = {"model.add_tokens": list(ADDED), "method": method, "train.steps": 6}
-    whole, broken = (runs.resolved(tmp_path / name, folder, **settings) for name in ("whole", "broken"))
+    whole, broken = (
+        runs.resolved(tmp_path / name, folder, **settings) for name in ("whole", "broken")
+    )
 
     def die(line: Any) -> None:
         if line["step"] == 5 and "loss" in line:
@@ -95,7 +105,14 @@ def test_a_run_learns_them_resumes_alike_and_leaves_them_in_what_it_saves(method
 
     assert runs.in_child(lambda: train(whole, progress=runs.quiet())) == 0
     assert runs.in_child(lambda: train(broken, on_step=die, progress=runs.quiet())) == 9
-    assert runs.in_child(lambda: train(RunFolder(tmp_path / "broken").resolved(), resume=True, progress=runs.quiet())) == 0
+    assert (
+        runs.in_child(
+            lambda: train(
+                RunFolder(tmp_path / "broken").resolved(), resume=True, progress=runs.quiet()
+            )
+        )
+        == 0
+    )
     straight, resumed = (RunFolder(tmp_path / name) for name in ("whole", "broken"))
     assert runs.weights(resumed.model) == runs.weights(straight.model)
 
@@ -107,12 +124,18 @@ def test_a_run_learns_them_resumes_alike_and_leaves_them_in_what_it_saves(method
         base = load_run(straight, tuned=False).model(input_ids=ids, use_cache=False).logits
     assert base.shape == wanted.shape and (base - wanted).abs().max() > 1e-3
     export(straight, tmp_path / "merged", dtype="fp32")
-    places = [tmp_path / "merged"] if method == "full" else [tmp_path / "merged", find_model(str(straight.path))]
+    places = (
+        [tmp_path / "merged"]
+        if method == "full"
+        else [tmp_path / "merged", find_model(str(straight.path))]
+    )
     for place in places:
         again = load_model(place, dtype=torch.float32, device="cpu")
         assert again.tokenizer.encode(text, add_special_tokens=False) == ids[0].tolist()
         with torch.no_grad():
-            torch.testing.assert_close(again.model(input_ids=ids, use_cache=False).logits, wanted, rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(
+                again.model(input_ids=ids, use_cache=False).logits, wanted, rtol=1e-4, atol=1e-4
+            )
 
 
 def test_plain_peft_loads_them_on_a_resized_base(folder: Path, tmp_path: Path) -> None:
@@ -125,21 +148,38 @@ def test_plain_peft_loads_them_on_a_resized_base(folder: Path, tmp_path: Path) -
             if weight.requires_grad:
                 weight.add_(torch.randn_like(weight) * 0.05)
     model.save_pretrained(tmp_path)
-    assert (tmp_path / "adapter_model.safetensors").stat().st_size < 120_000, "the rows, not the whole embeddings"
+    assert (tmp_path / "adapter_model.safetensors").stat().st_size < 120_000, (
+        "the rows, not the whole embeddings"
+    )
     base = AutoModelForCausalLM.from_pretrained(folder)
-    base.resize_token_embeddings(len(loaded.model.get_input_embeddings().weight), mean_resizing=False)
-    torch.testing.assert_close(logits(PeftModel.from_pretrained(base, tmp_path)), logits(model), rtol=1e-5, atol=1e-5)
+    base.resize_token_embeddings(
+        len(loaded.model.get_input_embeddings().weight), mean_resizing=False
+    )
+    torch.testing.assert_close(
+        logits(PeftModel.from_pretrained(base, tmp_path)), logits(model), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_what_makes_no_sense_is_refused(folder: Path) -> None:
     use("en")
-    with pytest.raises(SpecError, match=r"model.add_tokens: '<\|im_end\|>': one token of this tokenizer already"):
+    with pytest.raises(
+        SpecError, match=r"model.add_tokens: '<\|im_end\|>': one token of this tokenizer already"
+    ):
         load_tokenizer(folder, add_tokens=("<|im_end|>", "<x>"))
 
     def told(method: str, *tokens: str) -> list[str]:
-        run = {"model": {"path": str(folder), "add_tokens": list(tokens)}, "data": "x", "out": "y", "method": method}
+        run = {
+            "model": {"path": str(folder), "add_tokens": list(tokens)},
+            "data": "x",
+            "out": "y",
+            "method": method,
+        }
         return [problem.text for problem in base_fits(validate(run))]
 
     assert told("lora", "<x>") == []
-    assert told("ia3", "<x>")[0].startswith("the method ia3 does not train the rows of added tokens")
-    assert told("lora", "<x>", "<x>") == ["the texts must differ from one another, and none may be empty"]
+    assert told("ia3", "<x>")[0].startswith(
+        "the method ia3 does not train the rows of added tokens"
+    )
+    assert told("lora", "<x>", "<x>") == [
+        "the texts must differ from one another, and none may be empty"
+    ]

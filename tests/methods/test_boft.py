@@ -1,4 +1,6 @@
-"""BOFT in plain torch: peft's own code with its extension replaced, an orthogonal matrix that is not block-diagonal."""
+"""BOFT in plain torch: peft's own code with its extension replaced, an orthogonal matrix that is
+not block-diagonal.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ def test_it_is_orthogonal_and_each_factor_makes_blocks_reach_twice_as_far() -> N
 
 
 def test_merged_beside_others_it_answers_as_before() -> None:
-    method, model = applied({"name": "combined", "methods": [{"name": "boft", "block": 4}, "ln_tuning"]})
+    method, model = applied(
+        {"name": "combined", "methods": [{"name": "boft", "block": 4}, "ln_tuning"]}
+    )
     stepped(method, model)
     with model.disable_adapter():
         torch.testing.assert_close(logits(model), logits(base()), rtol=1e-5, atol=1e-5)

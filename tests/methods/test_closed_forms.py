@@ -30,7 +30,8 @@ def test_ia3_scales_keys_values_and_the_inputs_of_the_second_feed_forward_layer(
     for name, layer in parts(model).items():
         if type(layer).__name__ == "Linear" and "ia3_l" in dict(layer.named_children()):
             changed.append(name.rpartition(".")[2])
-            # One scale for an output is a row, one for an input a column: shapes (out, 1) and (1, in).
+            # One scale for an output is a row, one for an input a column: shapes (out, 1) and (1,
+            # in).
             plain.get_submodule(name).weight.data *= layer.ia3_l["default"].detach()
             assert layer.ia3_l["default"].shape[0 if name.endswith("down_proj") else 1] == 1
     assert sorted(changed) == sorted(["k_proj", "v_proj", "down_proj"] * 2)
@@ -44,7 +45,9 @@ def test_adalora_is_p_lambda_q_and_its_term_is_pefts() -> None:
     for name, layer in parts(model).items():
         if type(layer).__name__ == "SVDLinear":
             p, values, q = layer.lora_B["default"], layer.lora_E["default"], layer.lora_A["default"]
-            plain.get_submodule(name).weight.data += (12 / 6 * p @ torch.diag(values[:, 0]) @ q).detach()
+            plain.get_submodule(name).weight.data += (
+                12 / 6 * p @ torch.diag(values[:, 0]) @ q
+            ).detach()
     torch.testing.assert_close(logits(model), logits(plain), rtol=1e-4, atol=1e-3)
 
     batch = Batch.grow(sequences())
@@ -69,18 +72,37 @@ def test_adalora_ends_at_its_budget_and_says_where_the_rank_went() -> None:
 def test_the_orthogonal_term_counts_once_a_step_however_the_step_is_cut(
     micro_tokens: int, tiny_llama: Path, tmp_path: Path
 ) -> None:
-    settings = {"train.steps": 1, "train.warmup": 0, "train.clip": 0, "train.schedule": "constant", "train.learning_rate": 1.0}
-    settings |= {"train.optimizer": {"name": "sgd", "momentum": 0}, "train.micro_tokens": micro_tokens}
+    settings = {
+        "train.steps": 1,
+        "train.warmup": 0,
+        "train.clip": 0,
+        "train.schedule": "constant",
+        "train.learning_rate": 1.0,
+    }
+    settings |= {
+        "train.optimizer": {"name": "sgd", "momentum": 0},
+        "train.micro_tokens": micro_tokens,
+    }
     saved = []
     for weight in (0.0, 0.5):
-        method = {"name": "adalora", "rank": 4, "orthogonal": weight, "full_until": 0.9, "fixed_from": 0.95}
+        method = {
+            "name": "adalora",
+            "rank": 4,
+            "orthogonal": weight,
+            "full_until": 0.9,
+            "fixed_from": 0.95,
+        }
         one = runs.resolved(tmp_path / str(weight), tiny_llama, **settings, method=method)
         folder = train(one, runs.data_of(one, watch=8), progress=runs.quiet())
         saved.append(load_file(folder.model / "adapter_model.safetensors"))
     # At the start Λ is 0, so that P and Q move by this term alone.
-    start, moved = ({name: tensor for name, tensor in one.items() if "lora_E" not in name} for one in saved)
+    start, moved = (
+        {name: tensor for name, tensor in one.items() if "lora_E" not in name} for one in saved
+    )
     leaves = {name: tensor.clone().requires_grad_() for name, tensor in start.items()}
-    products = [leaf @ leaf.T if "lora_A" in name else leaf.T @ leaf for name, leaf in leaves.items()]
+    products = [
+        leaf @ leaf.T if "lora_A" in name else leaf.T @ leaf for name, leaf in leaves.items()
+    ]
     (0.5 * torch.stack([(one - torch.eye(len(one))).norm() for one in products]).mean()).backward()
     for name, leaf in leaves.items():
         torch.testing.assert_close(start[name] - moved[name], leaf.grad, rtol=1e-3, atol=1e-6)
@@ -95,10 +117,15 @@ def test_adalora_takes_any_number_of_steps(steps: int) -> None:
 
 
 @pytest.mark.parametrize("start", ["pissa", "olora"])
-def test_what_was_taken_out_of_the_base_is_put_back_on_a_machine_that_took_out_something_else(start: str) -> None:
+def test_what_was_taken_out_of_the_base_is_put_back_on_a_machine_that_took_out_something_else(
+    start: str,
+) -> None:
     method, model = applied({"name": "lora", "rank": 4, "init": start})
     stepped(method, model)
-    state, weights = method.state(), {name: w.detach().clone() for name, w in model.named_parameters() if w.requires_grad}
+    state, weights = (
+        method.state(),
+        {name: w.detach().clone() for name, w in model.named_parameters() if w.requires_grad},
+    )
     other, continued = applied({"name": "lora", "rank": 4, "init": start})
     # Another sign and order of the singular vectors is as right as ours.
     for name, part in parts(continued).items():
@@ -106,7 +133,9 @@ def test_what_was_taken_out_of_the_base_is_put_back_on_a_machine_that_took_out_s
             down, up = (f"base_model.model.{name}.{side}.weight" for side in ("lora_A", "lora_B"))
             old = other._start[up] @ other._start[down]
             other._start[up] = other._start[up] * 0.5
-            part.base_layer.weight.data += part.scaling["default"] * (old - other._start[up] @ other._start[down])
+            part.base_layer.weight.data += part.scaling["default"] * (
+                old - other._start[up] @ other._start[down]
+            )
     other.load_state(state)
     with torch.no_grad():
         for name, weight in continued.named_parameters():
@@ -117,12 +146,20 @@ def test_what_was_taken_out_of_the_base_is_put_back_on_a_machine_that_took_out_s
 
 def test_freeze_trains_the_last_blocks_or_what_is_named() -> None:
     def trained(**settings: Any) -> set[str]:
-        model = METHODS.make(METHODS.config({"name": "freeze", **settings})).apply(tiny("llama").requires_grad_(False))
-        return {name.removeprefix("model.") for name, weight in model.named_parameters() if weight.requires_grad}
+        model = METHODS.make(METHODS.config({"name": "freeze", **settings})).apply(
+            tiny("llama").requires_grad_(False)
+        )
+        return {
+            name.removeprefix("model.")
+            for name, weight in model.named_parameters()
+            if weight.requires_grad
+        }
 
     assert {name.partition(".")[2][:1] for name in trained(last=1)} == {"1"}
     assert trained(parts="lm_head, model.norm") == {"lm_head.weight", "norm.weight"}
-    assert {name.rpartition(".")[0] for name in trained(parts=r"model\.layers\.\d+\.self_attn\.v_proj")} == {
+    assert {
+        name.rpartition(".")[0] for name in trained(parts=r"model\.layers\.\d+\.self_attn\.v_proj")
+    } == {
         "layers.0.self_attn.v_proj",
         "layers.1.self_attn.v_proj",
     }
@@ -130,6 +167,14 @@ def test_freeze_trains_the_last_blocks_or_what_is_named() -> None:
 
 def test_bitfit_trains_biases_and_norms() -> None:
     model = METHODS.make(METHODS.config("bitfit")).apply(tiny("gpt2").requires_grad_(False))
-    trained = {name.rpartition("transformer.")[2] for name, weight in model.named_parameters() if weight.requires_grad}
-    assert "h.0.attn.c_attn.bias" in trained and "h.1.ln_2.weight" in trained and "ln_f.bias" in trained
+    trained = {
+        name.rpartition("transformer.")[2]
+        for name, weight in model.named_parameters()
+        if weight.requires_grad
+    }
+    assert (
+        "h.0.attn.c_attn.bias" in trained
+        and "h.1.ln_2.weight" in trained
+        and "ln_f.bias" in trained
+    )
     assert all(name.endswith("bias") or "ln_" in name for name in trained)

@@ -1,4 +1,6 @@
-"""What every method keeps, whatever it trains; a new file in the folder is covered the moment it is there."""
+"""What every method keeps, whatever it trains; a new file in the folder is covered the moment it is
+there.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,11 @@ from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
 from tunesmith.words import use
 
-SMALL: dict[str, dict[str, Any]] = {"fourierft": {"frequencies": 100}, "lora": {"rank": 4}, "vera": {"rank": 16}}
+SMALL: dict[str, dict[str, Any]] = {
+    "fourierft": {"frequencies": 100},
+    "lora": {"rank": 4},
+    "vera": {"rank": 16},
+}
 SMALL |= {
     "combined": {"methods": [{"name": "lora", "rank": 4}, "ln_tuning"]},
     "moe_lora": {"rank": 4},
@@ -61,7 +67,10 @@ EXPORTED = (
 
 def called(case: dict[str, Any]) -> str:
     inner = [one if isinstance(one, str) else one["name"] for one in case.get("methods", [])]
-    return "-".join([str(value) for key, value in case.items() if key in ("name", "init", "variant", "last")] + inner)
+    return "-".join(
+        [str(value) for key, value in case.items() if key in ("name", "init", "variant", "last")]
+        + inner
+    )
 
 
 every = pytest.mark.parametrize("case", CASES, ids=called)
@@ -114,7 +123,9 @@ def same_gradient(ours: tuple[float, torch.Tensor], theirs: tuple[float, torch.T
 
 
 @every
-def test_it_says_where_its_rate_comes_from_and_where_to_look_for_a_better_one(case: dict[str, Any]) -> None:
+def test_it_says_where_its_rate_comes_from_and_where_to_look_for_a_better_one(
+    case: dict[str, Any],
+) -> None:
     method = METHODS.make(METHODS.config(case))
     low, high = method.search
     assert 0 < low < method.learning_rate < high and method.source
@@ -122,12 +133,16 @@ def test_it_says_where_its_rate_comes_from_and_where_to_look_for_a_better_one(ca
 
 
 @every
-def test_it_starts_as_the_base_and_moves_every_weight_that_it_trains_and_no_other(case: dict[str, Any]) -> None:
+def test_it_starts_as_the_base_and_moves_every_weight_that_it_trains_and_no_other(
+    case: dict[str, Any],
+) -> None:
     plain = logits(base())
     method, model = applied(case)
     assert bool((logits(model) - plain).abs().max() < 1e-4) == method.starts_as_base
     before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
-    assert all(weight.dtype == torch.float32 for weight in model.parameters() if weight.requires_grad)
+    assert all(
+        weight.dtype == torch.float32 for weight in model.parameters() if weight.requires_grad
+    )
     stepped(method, model)
     moved = {name for name, weight in model.named_parameters() if not weight.equal(before[name])}
     assert moved == {name for name, weight in model.named_parameters() if weight.requires_grad}
@@ -135,7 +150,9 @@ def test_it_starts_as_the_base_and_moves_every_weight_that_it_trains_and_no_othe
 
 
 @every
-def test_what_is_saved_answers_alike_in_a_fresh_model_and_in_plain_peft(case: dict[str, Any], tmp_path: Path) -> None:
+def test_what_is_saved_answers_alike_in_a_fresh_model_and_in_plain_peft(
+    case: dict[str, Any], tmp_path: Path
+) -> None:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
@@ -153,7 +170,9 @@ def test_what_is_saved_answers_alike_in_a_fresh_model_and_in_plain_peft(case: di
     else:
         models = [AutoModelForCausalLM.from_pretrained(tmp_path)]
     for fresh in models:
-        torch.testing.assert_close(logits(fresh), wanted, rtol=1e-5, atol=1e-4 if method.rewrites_base else 1e-5)
+        torch.testing.assert_close(
+            logits(fresh), wanted, rtol=1e-5, atol=1e-4 if method.rewrites_base else 1e-5
+        )
 
 
 @every
@@ -181,8 +200,13 @@ def test_layout_and_checkpointing_do_not_change_its_gradient(case: dict[str, Any
 def test_the_plan_counts_its_weights_without_memory_for_them(case: dict[str, Any]) -> None:
     _, model = applied(case)
     with torch.device("meta"):
-        planned = METHODS.make(METHODS.config(case)).apply(tiny("llama").requires_grad_(False).to("meta"))
-    counts = [sum(weight.numel() for weight in one.parameters() if weight.requires_grad) for one in (model, planned)]
+        planned = METHODS.make(METHODS.config(case)).apply(
+            tiny("llama").requires_grad_(False).to("meta")
+        )
+    counts = [
+        sum(weight.numel() for weight in one.parameters() if weight.requires_grad)
+        for one in (model, planned)
+    ]
     assert counts[0] == counts[1] > 0
 
 
@@ -215,8 +239,16 @@ def test_a_run_that_was_killed_ends_alike_and_loads_as_it_was(
         return lambda line: os._exit(9) if line["step"] == at and "loss" in line else None
 
     assert runs.in_child(lambda: train(whole, prepared, progress=runs.quiet())) == 0
-    assert runs.in_child(lambda: train(broken, prepared, on_step=killed(5), progress=runs.quiet())) == 9
-    assert runs.in_child(lambda: train(broken, prepared, resume=True, on_step=killed(7), progress=runs.quiet())) == 9
+    assert (
+        runs.in_child(lambda: train(broken, prepared, on_step=killed(5), progress=runs.quiet()))
+        == 9
+    )
+    assert (
+        runs.in_child(
+            lambda: train(broken, prepared, resume=True, on_step=killed(7), progress=runs.quiet())
+        )
+        == 9
+    )
     assert runs.in_child(lambda: train(broken, prepared, resume=True, progress=runs.quiet())) == 0
     straight, resumed = (RunFolder(tmp_path / name) for name in names)
     assert runs.weights(resumed.model) == runs.weights(straight.model)
@@ -237,29 +269,65 @@ def test_what_does_not_merge_is_told_how_to_serve(
     one = runs.resolved(tmp_path / "run", tiny_llama, **{"method": "ia3", "train.steps": 1})
     assert runs.in_child(lambda: train(one, prepared, progress=runs.quiet())) == 0
     monkeypatch.setattr(METHODS.get("ia3"), "merges", False)
-    with pytest.raises(SpecError, match=r"ia3 does not fold into the base's weights.*PeftModel.from_pretrained"):
+    with pytest.raises(
+        SpecError, match=r"ia3 does not fold into the base's weights.*PeftModel.from_pretrained"
+    ):
         export(RunFolder(tmp_path / "run"), tmp_path / "merged")
 
 
 WRONG = [
-    ({"name": "vera", "targets": "q_porj"}, "method.targets", "'q_porj' matches no linear layer (did you mean 'q_proj'?)"),
-    ({"name": "ln_tuning", "targets": "q_proj"}, "method.targets", "'q_proj' matches no layer norm"),
+    (
+        {"name": "vera", "targets": "q_porj"},
+        "method.targets",
+        "'q_porj' matches no linear layer (did you mean 'q_proj'?)",
+    ),
+    (
+        {"name": "ln_tuning", "targets": "q_proj"},
+        "method.targets",
+        "'q_proj' matches no layer norm",
+    ),
     ({"name": "ia3", "targets": "xyz"}, "method.targets", "'xyz' matches no linear layer"),
-    ({"name": "freeze", "parts": "lm_haed"}, "method.parts", "'lm_haed' matches no part (did you mean 'lm_head'?)"),
+    (
+        {"name": "freeze", "parts": "lm_haed"},
+        "method.parts",
+        "'lm_haed' matches no part (did you mean 'lm_head'?)",
+    ),
     ({"name": "freeze", "last": 3}, "method.last", "3 of the 2 blocks that this model has"),
     ({"name": "freeze", "last": 0}, "method.last", "0 of the 2 blocks that this model has"),
-    ({"name": "adalora", "rank": 30}, "method.rank", "45 is larger than these layers: k_proj 32×64, v_proj 32×64"),
-    ({"name": "adalora", "initial_rank": 8}, "method.initial_rank", "8 is not above the rank at the end, 8"),
-    ({"name": "adalora", "full_until": 0.8}, "method.fixed_from", "0.7 is not after full_until, 0.8"),
+    (
+        {"name": "adalora", "rank": 30},
+        "method.rank",
+        "45 is larger than these layers: k_proj 32×64, v_proj 32×64",
+    ),
+    (
+        {"name": "adalora", "initial_rank": 8},
+        "method.initial_rank",
+        "8 is not above the rank at the end, 8",
+    ),
+    (
+        {"name": "adalora", "full_until": 0.8},
+        "method.fixed_from",
+        "0.7 is not after full_until, 0.8",
+    ),
     ({"name": "lokr", "rank": 64}, "method.rank", "64 is larger than these layers"),
-    ({"name": "oft", "block": 48}, "method.block", "48 does not divide the inputs of these layers: "),
+    (
+        {"name": "oft", "block": 48},
+        "method.block",
+        "48 does not divide the inputs of these layers: ",
+    ),
     ({"name": "fourierft", "frequencies": 99999}, "method", "fourierft does not fit this model: "),
-    ({"name": "bitfit", "parts": "biases"}, "method.parts", "this model has none of what is to be trained (biases)"),
+    (
+        {"name": "bitfit", "parts": "biases"},
+        "method.parts",
+        "this model has none of what is to be trained (biases)",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("case", "where", "text"), WRONG, ids=lambda value: str(value)[:40])
-def test_what_does_not_fit_is_one_clear_error_in_both_languages(case: dict[str, Any], where: str, text: str) -> None:
+def test_what_does_not_fit_is_one_clear_error_in_both_languages(
+    case: dict[str, Any], where: str, text: str
+) -> None:
     told = {}
     for language in ("en", "zh"):
         use(language)
@@ -270,13 +338,20 @@ def test_what_does_not_fit_is_one_clear_error_in_both_languages(case: dict[str, 
     assert told["en"].startswith(text) and told["zh"] != told["en"]
 
 
-@pytest.mark.parametrize("case", [{"name": "loha"}, {"name": "lora", "init": "olora"}, {"name": "oft"}], ids=called)
+@pytest.mark.parametrize(
+    "case", [{"name": "loha"}, {"name": "lora", "init": "olora"}, {"name": "oft"}], ids=called
+)
 def test_a_method_that_the_model_cannot_take_is_refused_at_once(case: dict[str, Any]) -> None:
-    with pytest.raises(SpecError, match=r"does not fit this model: .*Conv1D.*\. Choose another method, such as lora"):
+    with pytest.raises(
+        SpecError,
+        match=r"does not fit this model: .*Conv1D.*\. Choose another method, such as lora",
+    ):
         METHODS.make(METHODS.config(case)).apply(base("gpt2"))
 
 
-@pytest.mark.parametrize("changes", [{"hidden_size": 32}, {"num_hidden_layers": 3}, {"num_hidden_layers": 1}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{"hidden_size": 32}, {"num_hidden_layers": 3}, {"num_hidden_layers": 1}], ids=str
+)
 def test_an_adapter_for_another_base_is_refused(changes: dict[str, int], tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 
@@ -284,7 +359,10 @@ def test_an_adapter_for_another_base_is_refused(changes: dict[str, int], tmp_pat
     method.save(model, tmp_path)
     config = tiny("llama").config
     config.update(changes)
-    for language, text in (("en", "holds an adapter that was made for another base"), ("zh", "为另一个原模型训练的")):
+    for language, text in (
+        ("en", "holds an adapter that was made for another base"),
+        ("zh", "为另一个原模型训练的"),
+    ):
         use(language)
         with pytest.raises(ModelError, match=text):
             attach(AutoModelForCausalLM.from_config(config), tmp_path)

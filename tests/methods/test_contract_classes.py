@@ -1,4 +1,6 @@
-"""The same for a tiny BERT classifier: its head is trained and saved with every method, or the plan refuses with the reason."""
+"""The same for a tiny BERT classifier: its head is trained and saved with every method, or the plan
+refuses with the reason.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,14 @@ from tunesmith.settings.run import validate
 from tunesmith.training.ready import make_ready
 
 # BERT calls its norms otherwise.
-CASES = [case | {"parts": "LayerNorm"} if case.get("parts") == "norm" else case for case in DECODERS]
-ALONE = [case for case in CASES if "encoder" in METHODS.get(case["name"]).kinds and case["name"] != "combined"]
+CASES = [
+    case | {"parts": "LayerNorm"} if case.get("parts") == "norm" else case for case in DECODERS
+]
+ALONE = [
+    case
+    for case in CASES
+    if "encoder" in METHODS.get(case["name"]).kinds and case["name"] != "combined"
+]
 every = pytest.mark.parametrize("case", ALONE, ids=called)
 
 
@@ -42,13 +50,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def base(folder: Path) -> Any:
     torch.manual_seed(0)
-    return load_model(folder, dtype=torch.float32, device="cpu", head="classes", outputs=THREE).model
+    return load_model(
+        folder, dtype=torch.float32, device="cpu", head="classes", outputs=THREE
+    ).model
 
 
 def batch_of(seed: int) -> Batch:
     draw = np.random.default_rng(seed)
     rows = [draw.integers(5, 150, length).astype(np.int32) for length in (12, 4, 8)]
-    return Batch.grow([[Tokens(ids, np.zeros(len(ids), np.float32))] for ids in rows], unit="sequence").padded()
+    return Batch.grow(
+        [[Tokens(ids, np.zeros(len(ids), np.float32))] for ids in rows], unit="sequence"
+    ).padded()
 
 
 def outputs(model: Any) -> torch.Tensor:
@@ -57,12 +69,16 @@ def outputs(model: Any) -> torch.Tensor:
 
 
 def stepped(method: Any, model: Any, steps: int = 10) -> Any:
-    optimizer = torch.optim.AdamW([weight for weight in model.parameters() if weight.requires_grad], lr=1e-2)
+    optimizer = torch.optim.AdamW(
+        [weight for weight in model.parameters() if weight.requires_grad], lr=1e-2
+    )
     method.begin(steps)
     model.train()
     for step in range(1, steps + 1):
         batch = batch_of(step)
-        loss = torch.nn.functional.cross_entropy(see(model, batch).outputs_BC, torch.tensor([0, 1, 2]), reduction="sum")
+        loss = torch.nn.functional.cross_entropy(
+            see(model, batch).outputs_BC, torch.tensor([0, 1, 2]), reduction="sum"
+        )
         ((loss + method.penalty(batch)) / batch.units).backward()
         optimizer.step()
         method.after_step(step)
@@ -78,7 +94,9 @@ def applied(case: dict[str, Any], folder: Path) -> tuple[Any, Any]:
 
 
 @every
-def test_it_starts_as_the_base_and_moves_the_head_and_every_weight_that_it_trains(case: dict[str, Any], folder: Path) -> None:
+def test_it_starts_as_the_base_and_moves_the_head_and_every_weight_that_it_trains(
+    case: dict[str, Any], folder: Path
+) -> None:
     plain = outputs(base(folder))
     method, model = applied(case, folder)
     assert bool((outputs(model) - plain).abs().max() < 1e-4) == method.starts_as_base
@@ -91,7 +109,9 @@ def test_it_starts_as_the_base_and_moves_the_head_and_every_weight_that_it_train
 
 
 @every
-def test_head_and_all_answer_alike_in_a_fresh_model_and_in_plain_peft(case: dict[str, Any], folder: Path, tmp_path: Path) -> None:
+def test_head_and_all_answer_alike_in_a_fresh_model_and_in_plain_peft(
+    case: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
     from peft import PeftModel, PeftType
     from transformers import AutoModelForSequenceClassification
 
@@ -103,13 +123,20 @@ def test_head_and_all_answer_alike_in_a_fresh_model_and_in_plain_peft(case: dict
         torch.manual_seed(1)  # another draw of what the checkpoint lacks
         plain = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=3)
         models = [attach(base(folder), tmp_path)]
-        if json.loads((tmp_path / "adapter_config.json").read_text(encoding="utf-8")).get("peft_type") in PeftType.__members__:
+        if (
+            json.loads((tmp_path / "adapter_config.json").read_text(encoding="utf-8")).get(
+                "peft_type"
+            )
+            in PeftType.__members__
+        ):
             models.append(PeftModel.from_pretrained(plain, tmp_path))
             assert models[1].peft_config["default"].task_type == "SEQ_CLS" == task_type(plain)
     else:
         models = [AutoModelForSequenceClassification.from_pretrained(tmp_path)]
     for fresh in models:
-        torch.testing.assert_close(outputs(fresh), wanted, rtol=1e-4, atol=1e-4 if method.rewrites_base else 1e-5)
+        torch.testing.assert_close(
+            outputs(fresh), wanted, rtol=1e-4, atol=1e-4 if method.rewrites_base else 1e-5
+        )
 
 
 @every
@@ -130,7 +157,9 @@ def test_checkpointing_does_not_change_its_gradient(case: dict[str, Any], folder
     def gradient() -> torch.Tensor:
         model.zero_grad()
         see(model.train(), batch_of(7)).outputs_BC.square().sum().backward()
-        return torch.cat([weight.grad.flatten() for weight in model.parameters() if weight.grad is not None])
+        return torch.cat(
+            [weight.grad.flatten() for weight in model.parameters() if weight.grad is not None]
+        )
 
     for part in model.modules():
         if isinstance(part, torch.nn.Dropout):
@@ -141,23 +170,39 @@ def test_checkpointing_does_not_change_its_gradient(case: dict[str, Any], folder
 
 
 def settings(case: dict[str, Any], folder: Path) -> Any:
-    return validate({"model": str(folder), "data": "unused", "out": "unused", "objective": "classify", "method": case})
+    return validate(
+        {
+            "model": str(folder),
+            "data": "unused",
+            "out": "unused",
+            "objective": "classify",
+            "method": case,
+        }
+    )
 
 
 @pytest.mark.parametrize("case", CASES, ids=called)
-def test_the_plan_counts_its_weights_or_refuses_with_the_reason(case: dict[str, Any], folder: Path) -> None:
+def test_the_plan_counts_its_weights_or_refuses_with_the_reason(
+    case: dict[str, Any], folder: Path
+) -> None:
     if case in ALONE:
         assert shape(folder, settings(case, folder)).trainable > 0
     elif case["name"] == "combined":
-        with pytest.raises(SpecError, match="method: several methods at once do not train a classification head"):
+        with pytest.raises(
+            SpecError, match="method: several methods at once do not train a classification head"
+        ):
             shape(folder, settings(case, folder))
     else:
         with pytest.raises(SpecError, match="does not train a model that is an encoder alone"):
             shape(folder, settings(case, folder))
 
 
-def test_the_experts_of_each_layer_are_told_after_a_run_is_continued_at_its_end(tmp_path: Path) -> None:
-    """A pooler that came with the base reads one vector a row: it has no tokens to spread, and is not among them."""
+def test_the_experts_of_each_layer_are_told_after_a_run_is_continued_at_its_end(
+    tmp_path: Path,
+) -> None:
+    """A pooler that came with the base reads one vector a row: it has no tokens to spread, and is
+    not among them.
+    """
     case, folder = {"name": "moe_lora", "rank": 4}, encoder(tmp_path)
     method, model = applied(case, folder)
     assert any("pooler" in name for name in method.layers)
@@ -176,17 +221,35 @@ PAIRS = [{"anchor": f"the cat {n}", "positive": f"the dog {n}"} for n in range(6
 @pytest.mark.parametrize("objective", ["classify", "embed"])
 @pytest.mark.parametrize("cls", ["AutoModelForMaskedLM", "AutoModel"])
 def test_the_plan_counts_what_the_run_trains(objective: str, cls: str, tmp_path: Path) -> None:
-    """As many outputs as the rows have classes; a pooler that the checkpoint lacks whole, and none under vectors."""
-    (tmp_path / "rows.json").write_text(json.dumps(CLASSES if objective == "classify" else PAIRS), encoding="utf-8")
-    common = {"model": str(encoder(tmp_path / "model", cls=cls)), "method": {"name": "lora", "rank": 4}}
-    run = {"data": str(tmp_path / "rows.json"), "out": str(tmp_path / "run"), "objective": objective}
+    """As many outputs as the rows have classes; a pooler that the checkpoint lacks whole, and none
+    under vectors.
+    """
+    (tmp_path / "rows.json").write_text(
+        json.dumps(CLASSES if objective == "classify" else PAIRS), encoding="utf-8"
+    )
+    common = {
+        "model": str(encoder(tmp_path / "model", cls=cls)),
+        "method": {"name": "lora", "rank": 4},
+    }
+    run = {
+        "data": str(tmp_path / "rows.json"),
+        "out": str(tmp_path / "run"),
+        "objective": objective,
+    }
     plan = make(validate(common | run)).require()
     work = make_ready(plan.resolved, plan.prepared, runs.quiet()).work
     assert plan.facts["trainable"] == sum(weight.numel() for _, weight in work.named)
-    assert plan.facts["parameters"] == sum(weight.numel() for weight in work.model.model.parameters())
+    assert plan.facts["parameters"] == sum(
+        weight.numel() for weight in work.model.model.parameters()
+    )
 
 
-def test_a_method_for_other_models_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_method_for_other_models_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(METHODS.get("lora"), "kinds", frozenset({"decoder"}))
-    with pytest.raises(SpecError, match=r"method: lora does not train a model that is an encoder alone; it takes a decoder"):
+    with pytest.raises(
+        SpecError,
+        match=r"method: lora does not train a model that is an encoder alone; it takes a decoder",
+    ):
         shape(folder, settings({"name": "lora"}, folder))

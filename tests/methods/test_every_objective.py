@@ -1,4 +1,5 @@
-"""Every method with every objective: two steps of the loop whose gradient reaches every trained weight, or a refusal with reason.
+"""Every method with every objective: two steps of the loop whose gradient reaches every trained
+weight, or a refusal with reason.
 
 Both are found in their folders, so a new file is covered the moment it is there.
 """
@@ -66,7 +67,9 @@ def kinds_of(objective: str) -> list[str]:
 
 
 def alike(objective: str) -> str:
-    """The first objective with the same rows, head and roles: beside it only the loss is another."""
+    """The first objective with the same rows, head and roles: beside it only the loss is
+    another.
+    """
     of = [(name, OBJECTIVES.get(name)) for name in OBJECTIVES.names()]
     facts = {name: (one.eats, one.head, one.roles, one.two_sided) for name, one in of}
     return next(name for name in facts if facts[name] == facts[objective])
@@ -76,14 +79,20 @@ PLAIN = ("full", "lora")
 
 
 def pairs() -> list[Any]:
-    """Slow are those whose loss alone is new, and those with an encoder, but for the plainest methods."""
+    """Slow are those whose loss alone is new, and those with an encoder, but for the plainest
+    methods.
+    """
     found = []
     for objective in OBJECTIVES.names():
         for kind in kinds_of(objective):
             for method in METHODS.names():
                 fast = method in PLAIN or (kind == "decoder" and alike(objective) == objective)
                 marks = () if fast else pytest.mark.slow
-                found.append(pytest.param(objective, kind, method, id=f"{objective}-{kind}-{method}", marks=marks))
+                found.append(
+                    pytest.param(
+                        objective, kind, method, id=f"{objective}-{kind}-{method}", marks=marks
+                    )
+                )
     return found
 
 
@@ -98,13 +107,26 @@ class House:
     def run(self, objective: str, kind: str, method: str, out: Path) -> Run:
         of = OBJECTIVES.get(objective)
         data = self.folder / f"{of.eats.__name__}.json"
-        data.write_text(json.dumps([ROWS[of.eats](n, text) for n, text in enumerate(ASKED)]), encoding="utf-8")
+        data.write_text(
+            json.dumps([ROWS[of.eats](n, text) for n, text in enumerate(ASKED)]), encoding="utf-8"
+        )
         needs = {"teacher": str(self.models["teacher"])} if "teacher" in of.roles else {}
-        return validate({
-            "model": str(self.models[kind]), "data": {"path": str(data), "held_out": 0}, "out": str(out),
-            "objective": {"name": objective, **needs}, "method": {"name": method, **NEEDS.get(method, {})},
-            "train": {"steps": 2, "batch": 4, "learning_rate": 1e-2, "micro_tokens": 64, "machine": {"threads": 1}},
-        })  # fmt: skip
+        return validate(
+            {
+                "model": str(self.models[kind]),
+                "data": {"path": str(data), "held_out": 0},
+                "out": str(out),
+                "objective": {"name": objective, **needs},
+                "method": {"name": method, **NEEDS.get(method, {})},
+                "train": {
+                    "steps": 2,
+                    "batch": 4,
+                    "learning_rate": 1e-2,
+                    "micro_tokens": 64,
+                    "machine": {"threads": 1},
+                },
+            }
+        )
 
     def prepared(self, run: Run, kind: str) -> Prepared:
         key = (run.objective.name, kind)
@@ -117,18 +139,28 @@ class House:
 def house(tmp_path_factory: pytest.TempPathFactory) -> House:
     torch.set_num_threads(1)
     place = tmp_path_factory.mktemp("every")
-    models = {"decoder": tiny_model(place / "llama"), "teacher": tiny_model(place / "teacher", intermediate_size=32)}
+    models = {
+        "decoder": tiny_model(place / "llama"),
+        "teacher": tiny_model(place / "teacher", intermediate_size=32),
+    }
     models |= {"encoder": encoder(place / "bert"), "encoder-decoder": tiny_pair(place / "t5")}
     return House(place, models)
 
 
 def stepped(ready: Ready) -> None:
-    """Two steps as the loop makes them; the loss is a number, and every trained weight got a gradient."""
+    """Two steps as the loop makes them; the loss is a number, and every trained weight got a
+    gradient.
+    """
     work, at, reached = ready.work, Position(), set()
     for step in range(2):
         metrics, norm = gradient(work, work.batches(work.order.taken(step)), Record(None), step + 1)
-        assert torch.isfinite(torch.tensor([metrics["loss"].value, norm])).all() and metrics["loss"].count
-        reached |= {name for name, weight in work.named if weight.grad is not None and weight.grad.any()}
+        assert (
+            torch.isfinite(torch.tensor([metrics["loss"].value, norm])).all()
+            and metrics["loss"].count
+        )
+        reached |= {
+            name for name, weight in work.named if weight.grad is not None and weight.grad.any()
+        }
         update(work, at)
         at.step += 1
     assert reached == {name for name, _ in work.named} and reached
@@ -151,13 +183,18 @@ def told_why(method: str, objective: str, problems: list[Any]) -> None:
     for problem in problems:
         assert problem.where.partition(".")[0] in ("method", "objective")
         assert problem.text.startswith(name) and len(problem.text) > len(name) + 20
-        heads = [say(f"sides.{kind}") for kind in ("decoder", "encoder", "encoder-decoder")] + ["classification head", objective]
+        heads = [say(f"sides.{kind}") for kind in ("decoder", "encoder", "encoder-decoder")] + [
+            "classification head",
+            objective,
+        ]
         assert any(one in problem.text for one in heads)
 
 
 @pytest.mark.filterwarnings("ignore:Unsupported layer type")
 @pytest.mark.parametrize(("objective", "kind", "method"), pairs())
-def test_it_trains_or_is_refused_with_the_reason(objective: str, kind: str, method: str, house: House, tmp_path: Path) -> None:
+def test_it_trains_or_is_refused_with_the_reason(
+    objective: str, kind: str, method: str, house: House, tmp_path: Path
+) -> None:
     run = house.run(objective, kind, method, tmp_path / "run")
     prepared = house.prepared(run, kind)
     plan = make(run, prepared=prepared)
@@ -188,5 +225,9 @@ def same_from_disk(ready: Ready, batch: Batch) -> None:
     folder.run_yaml.write_text(ready.resolved.dump(), encoding="utf-8")
     objective = work.objective
     how = {"outputs": objective.outputs, "kept_head": work.model.kept_head, "objective": objective}
-    Saver(work.model.model, ready.prepared.render, work.run, ready.base, work.method, **how)(folder.model, 2)
-    torch.testing.assert_close(said(load_run(folder).model, batch), said(work.model.model, batch), rtol=1e-5, atol=1e-5)
+    Saver(work.model.model, ready.prepared.render, work.run, ready.base, work.method, **how)(
+        folder.model, 2
+    )
+    torch.testing.assert_close(
+        said(load_run(folder).model, batch), said(work.model.model, batch), rtol=1e-5, atol=1e-5
+    )

@@ -1,4 +1,6 @@
-"""LoRA equals its formula, trains only what it says in fp32, and answers wrong targets with what there is."""
+"""LoRA equals its formula, trains only what it says in fp32, and answers wrong targets with what
+there is.
+"""
 
 from __future__ import annotations
 
@@ -73,12 +75,18 @@ def test_trained_weights_are_fp32_whatever_the_base() -> None:
     model = method().apply(tiny("llama").to(torch.bfloat16))
     types = {weight.dtype for weight in model.parameters() if weight.requires_grad}
     assert types == {torch.float32}
-    assert {weight.dtype for weight in model.parameters() if not weight.requires_grad} == {torch.bfloat16}
+    assert {weight.dtype for weight in model.parameters() if not weight.requires_grad} == {
+        torch.bfloat16
+    }
 
 
 def test_targets_are_names_ends_or_patterns() -> None:
     model = method(rank=4, targets=r"q_proj, model\.layers\.1\.mlp\..*").apply(tiny("llama"))
-    changed = {layer.removeprefix("base_model.model.") for layer, part in model.named_modules() if hasattr(part, "lora_A")}
+    changed = {
+        layer.removeprefix("base_model.model.")
+        for layer, part in model.named_modules()
+        if hasattr(part, "lora_A")
+    }
     mlp = {f"model.layers.1.mlp.{part}_proj" for part in ("gate", "up", "down")}
     assert changed == {"model.layers.0.self_attn.q_proj", "model.layers.1.self_attn.q_proj"} | mlp
 
@@ -90,15 +98,17 @@ def test_a_target_that_matches_nothing_lists_what_there_is() -> None:
     message = str(caught.value)
     assert "2 problems" in message
     assert (
-        "method.targets: 'q_projj' matches no linear layer (did you mean 'q_proj'?); this model has: q_proj (2), k_proj (2)"
-        in message
+        "method.targets: 'q_projj' matches no linear layer (did you mean 'q_proj'?); this model "
+        "has: q_proj (2), k_proj (2)" in message
     )
     assert "'xyz' matches no linear layer; this model has" in message
 
 
 def test_a_rank_above_the_layer_is_refused() -> None:
     use("en")
-    with pytest.raises(SpecError, match=r"method.rank: 40 is larger than these layers: k_proj 32×64, v_proj 32×64"):
+    with pytest.raises(
+        SpecError, match=r"method.rank: 40 is larger than these layers: k_proj 32×64, v_proj 32×64"
+    ):
         method(rank=40).apply(tiny("llama"))
 
 
@@ -108,12 +118,18 @@ def test_plain_peft_loads_what_is_saved(tmp_path: Path) -> None:
     model = method(rank=4).apply(tiny("llama"))
     stir(model)
     model.save_pretrained(tmp_path)
-    torch.testing.assert_close(logits(PeftModel.from_pretrained(tiny("llama"), tmp_path)), logits(model))
+    torch.testing.assert_close(
+        logits(PeftModel.from_pretrained(tiny("llama"), tmp_path)), logits(model)
+    )
 
 
 def test_full_trains_everything_in_fp32() -> None:
-    model = METHODS.make(METHODS.config("full")).apply(tiny("llama").to(torch.bfloat16).requires_grad_(False))
-    assert all(weight.requires_grad and weight.dtype == torch.float32 for weight in model.parameters())
+    model = METHODS.make(METHODS.config("full")).apply(
+        tiny("llama").to(torch.bfloat16).requires_grad_(False)
+    )
+    assert all(
+        weight.requires_grad and weight.dtype == torch.float32 for weight in model.parameters()
+    )
 
 
 def of_run(tmp_path: Path, folder: Path, **settings: Any) -> RunFolder:
@@ -132,22 +148,38 @@ def test_lora_plus_groups_are_those_of_peft_and_b_moves_by_the_ratio() -> None:
     named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
     optimizer = OPTIMIZERS.make(OPTIMIZERS.config("sgd")).build(named, 1e-3, 0.1)
     split_by_rate(optimizer, named, ours.rate_factor)
-    theirs = create_loraplus_optimizer(model, torch.optim.SGD, lr=1.0, loraplus_lr_ratio=16.0, loraplus_weight_decay=0.1)
+    theirs = create_loraplus_optimizer(
+        model, torch.optim.SGD, lr=1.0, loraplus_lr_ratio=16.0, loraplus_weight_decay=0.1
+    )
     names = {weight: name for name, weight in named}
-    wanted = {names[weight]: group["lr"] for group in theirs.param_groups for weight in group["params"]}
-    assert {names[weight]: group["rate_factor"] for group in optimizer.param_groups for weight in group["params"]} == wanted
+    wanted = {
+        names[weight]: group["lr"] for group in theirs.param_groups for weight in group["params"]
+    }
+    assert {
+        names[weight]: group["rate_factor"]
+        for group in optimizer.param_groups
+        for weight in group["params"]
+    } == wanted
     assert set(wanted.values()) == {1.0, 16.0}
 
 
 def test_lora_plus_reaches_the_weights_in_a_run(tiny_llama: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
-    common: dict[str, Any] = {"train.steps": 1, "train.warmup": 0, "train.clip": 0, "train.schedule": "constant"}
+    common: dict[str, Any] = {
+        "train.steps": 1,
+        "train.warmup": 0,
+        "train.clip": 0,
+        "train.schedule": "constant",
+    }
     common |= {"train.optimizer": {"name": "sgd", "momentum": 0}, "train.learning_rate": 0.5}
     moved = []
     for ratio in (1, 8):
         settings = {"method": {"rank": 4, "dropout": 0, "plus_ratio": ratio}, **common}
-        found = load_file(of_run(tmp_path / str(ratio), tiny_llama, **settings).model / "adapter_model.safetensors")
+        found = load_file(
+            of_run(tmp_path / str(ratio), tiny_llama, **settings).model
+            / "adapter_model.safetensors"
+        )
         moved.append({name: weight for name, weight in found.items() if "lora_B" in name})
     for name, weight in moved[0].items():
         torch.testing.assert_close(moved[1][name], 8 * weight, rtol=1e-4, atol=1e-7)
@@ -163,53 +195,84 @@ def test_layers_have_ranks_and_alphas_of_their_own(tmp_path: Path) -> None:
     for name, part in model.base_model.model.named_modules():
         if hasattr(part, "lora_A"):
             found[name.partition("layers.")[2]] = (part.r["default"], part.lora_alpha["default"])
-    assert found["0.self_attn.v_proj"] == found["1.self_attn.v_proj"] == (2, 4), "the first pattern that matches counts"
+    assert found["0.self_attn.v_proj"] == found["1.self_attn.v_proj"] == (2, 4), (
+        "the first pattern that matches counts"
+    )
     assert found["0.self_attn.q_proj"] == (4, 8) and found["1.self_attn.q_proj"] == (3, 6)
     assert found["0.mlp.down_proj"] == (4, 5.0) and found["1.mlp.down_proj"] == (3, 5.0)
     stir(model)
     model.save_pretrained(tmp_path)
-    torch.testing.assert_close(logits(PeftModel.from_pretrained(tiny("llama"), tmp_path)), logits(model))
+    torch.testing.assert_close(
+        logits(PeftModel.from_pretrained(tiny("llama"), tmp_path)), logits(model)
+    )
 
 
 def test_pissa_keeps_ranks_of_their_own_when_it_is_saved(tmp_path: Path) -> None:
     from peft import PeftModel
 
-    ours = method(rank=4, init="pissa", variant="rslora", ranks={"v_proj": 2}, alphas={"q_proj": 3.0})
+    ours = method(
+        rank=4, init="pissa", variant="rslora", ranks={"v_proj": 2}, alphas={"q_proj": 3.0}
+    )
     model = ours.apply(tiny("llama"))
     stir(model)
     ours.save(model, tmp_path)
-    torch.testing.assert_close(logits(PeftModel.from_pretrained(tiny("llama"), tmp_path)), logits(model), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        logits(PeftModel.from_pretrained(tiny("llama"), tmp_path)),
+        logits(model),
+        rtol=1e-4,
+        atol=1e-4,
+    )
 
 
 def test_patterns_that_match_nothing_and_ranks_that_do_not_fit_are_refused() -> None:
     use("en")
-    with pytest.raises(SpecError, match=r"method.ranks: 'v_porj' matches no linear layer \(did you mean 'v_proj'\?\)"):
+    with pytest.raises(
+        SpecError,
+        match=r"method.ranks: 'v_porj' matches no linear layer \(did you mean 'v_proj'\?\)",
+    ):
         method(ranks={"v_porj": 2}).apply(tiny("llama"))
-    with pytest.raises(SpecError, match=r"method.alphas: 'q_proj' matches no linear layer .*; this model has: v_proj \(2\)"):
+    with pytest.raises(
+        SpecError,
+        match=r"method.alphas: 'q_proj' matches no linear layer .*; this model has: v_proj \(2\)",
+    ):
         method(rank=4, targets="v_proj", alphas={"q_proj": 2.0}).apply(tiny("llama"))
-    with pytest.raises(SpecError, match=r"method.rank: 40 is larger than these layers: v_proj 32×64"):
+    with pytest.raises(
+        SpecError, match=r"method.rank: 40 is larger than these layers: v_proj 32×64"
+    ):
         method(rank=4, ranks={"v_proj": 40}).apply(tiny("llama"))
 
 
 @pytest.mark.parametrize(("bias", "count"), [("all", 6), ("lora_only", 4)])
-def test_biases_are_trained_saved_and_merged_and_leave_no_base_behind(bias: Any, count: int, tmp_path: Path) -> None:
+def test_biases_are_trained_saved_and_merged_and_leave_no_base_behind(
+    bias: Any, count: int, tmp_path: Path
+) -> None:
     ours = method(rank=4, bias=bias, targets="q_proj,v_proj")
     model = ours.apply(tiny("qwen2").requires_grad_(False))
     stir(model)
-    trained = [name for name, weight in model.named_parameters() if weight.requires_grad and "lora_" not in name]
+    trained = [
+        name
+        for name, weight in model.named_parameters()
+        if weight.requires_grad and "lora_" not in name
+    ]
     assert len(trained) == count and all(name.endswith("bias") for name in trained)
     wanted = logits(model)
     with model.disable_adapter():
         off = logits(model)
-    assert (off - logits(tiny("qwen2"))).abs().max() > 1e-4 and ours.rewrites_base, "who needs the base loads it"
+    assert (off - logits(tiny("qwen2"))).abs().max() > 1e-4 and ours.rewrites_base, (
+        "who needs the base loads it"
+    )
     ours.save(model, tmp_path)
-    torch.testing.assert_close(logits(attach(tiny("qwen2"), tmp_path)), wanted, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        logits(attach(tiny("qwen2"), tmp_path)), wanted, rtol=1e-5, atol=1e-5
+    )
     torch.testing.assert_close(logits(beside_base.merge(model)), wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_biases_that_are_not_there_are_refused() -> None:
     for model, bias, targets in (("llama", "all", "all-linear"), ("qwen2", "lora_only", "o_proj")):
-        with pytest.raises(SpecError, match=f"method.bias: this model has no biases where {bias} means them"):
+        with pytest.raises(
+            SpecError, match=f"method.bias: this model has no biases where {bias} means them"
+        ):
             method(rank=4, bias=bias, targets=targets).apply(tiny(model))
 
 
@@ -226,36 +289,63 @@ def test_eva_starts_at_the_directions_that_peft_finds(tiny_llama: Path) -> None:
         ours = method(rank=4, init="eva", targets=["q_proj", "down_proj"])
         model = ours.apply(load_model(tiny_llama, dtype=torch.float32, device="cpu").model)
         ours.study(model, batches)
-        parts = {name: part for name, part in model.base_model.model.named_modules() if hasattr(part, "lora_A")}
+        parts = {
+            name: part
+            for name, part in model.base_model.model.named_modules()
+            if hasattr(part, "lora_A")
+        }
         found.append({name: part.lora_A["default"].weight.detach() for name, part in parts.items()})
-        assert all(part.lora_B["default"].weight.abs().max() == 0 for part in parts.values()), "step 0 changes nothing"
-    config = LoraConfig(r=4, target_modules=["q_proj", "down_proj"], init_lora_weights="eva", eva_config=EvaConfig(rho=1.0))
+        assert all(part.lora_B["default"].weight.abs().max() == 0 for part in parts.values()), (
+            "step 0 changes nothing"
+        )
+    config = LoraConfig(
+        r=4,
+        target_modules=["q_proj", "down_proj"],
+        init_lora_weights="eva",
+        eva_config=EvaConfig(rho=1.0),
+    )
     wanted = get_eva_state_dict(
         get_peft_model(load_model(tiny_llama, dtype=torch.float32, device="cpu").model, config),
         together,
         forward_fn=see,
         prepare_model_inputs_fn=lambda batch, _: batch,
-        prepare_layer_inputs_fn=lambda layer_input, *_: layer_input[0].reshape(-1, layer_input[0].shape[-1]),
+        prepare_layer_inputs_fn=lambda layer_input, *_: layer_input[0].reshape(
+            -1, layer_input[0].shape[-1]
+        ),
         show_progress_bar=False,
     )
     assert len(wanted) == len(found[0]) == 4
     for name, their_RD in wanted.items():
         whole_RD, pieces_RD = (one[name.removeprefix("base_model.model.")] for one in found)
         torch.testing.assert_close(whole_RD @ whole_RD.T, torch.eye(4), rtol=1e-4, atol=1e-4)
-        assert (whole_RD * their_RD).sum(1).abs().min() > 0.99, name  # peft follows fewer directions
+        assert (whole_RD * their_RD).sum(1).abs().min() > 0.99, (
+            name
+        )  # peft follows fewer directions
         # Seen in pieces, whose last directions turn, the space is nearly the same.
-        assert torch.linalg.svdvals(pieces_RD.double() @ their_RD.double().T).square().mean() > 0.85, name
+        assert (
+            torch.linalg.svdvals(pieces_RD.double() @ their_RD.double().T).square().mean() > 0.85
+        ), name
 
 
 def test_eva_needs_enough_tokens() -> None:
     use("en")
     ours = method(rank=16, init="eva")
-    with pytest.raises(SpecError, match=r"method.init: eva needs a micro-batch of at least 32 tokens"):
+    with pytest.raises(
+        SpecError, match=r"method.init: eva needs a micro-batch of at least 32 tokens"
+    ):
         ours.study(ours.apply(tiny("llama")), [])
 
 
 def test_a_run_with_eva_that_was_killed_ends_alike(tiny_llama: Path, tmp_path: Path) -> None:
-    settings = {"method": {"rank": 4, "dropout": 0.1, "init": "eva", "plus_ratio": 4, "ranks": {"v_proj": 2}}}
+    settings = {
+        "method": {
+            "rank": 4,
+            "dropout": 0.1,
+            "init": "eva",
+            "plus_ratio": 4,
+            "ranks": {"v_proj": 2},
+        }
+    }
     whole = of_run(tmp_path / "a", tiny_llama, **settings)
     one = runs.resolved(tmp_path / "b", tiny_llama, **settings)
     prepared = runs.data_of(one, watch=8)

@@ -1,4 +1,6 @@
-"""Adapters of our own: equal to their formulas, found at the right places in any architecture, and served in three lines."""
+"""Adapters of our own: equal to their formulas, found at the right places in any architecture, and
+served in three lines.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,13 @@ from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
 from tunesmith.words import use
 
-TINY = {"vocab_size": 320, "num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 64, "intermediate_size": 96}
+TINY = {
+    "vocab_size": 320,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+}
 
 
 def outside(kind: str) -> Any:
@@ -43,11 +51,25 @@ def outside(kind: str) -> Any:
     if kind == "bert":
         return BertForSequenceClassification(BertConfig(**TINY)).eval()
     if kind == "t5":
-        t5 = T5Config(vocab_size=320, d_model=64, d_kv=16, d_ff=96, num_layers=2, num_heads=4, decoder_start_token_id=0)
+        t5 = T5Config(
+            vocab_size=320,
+            d_model=64,
+            d_kv=16,
+            d_ff=96,
+            num_layers=2,
+            num_heads=4,
+            decoder_start_token_id=0,
+        )
         return T5ForConditionalGeneration(t5).eval()
-    sides = {f"{side}_{name}": size for side in ("encoder", "decoder") for name, size in (("layers", 2), ("ffn_dim", 96))}
+    sides = {
+        f"{side}_{name}": size
+        for side in ("encoder", "decoder")
+        for name, size in (("layers", 2), ("ffn_dim", 96))
+    }
     heads = {"encoder_attention_heads": 4, "decoder_attention_heads": 4}
-    return BartForConditionalGeneration(BartConfig(vocab_size=320, d_model=64, **sides, **heads)).eval()
+    return BartForConditionalGeneration(
+        BartConfig(vocab_size=320, d_model=64, **sides, **heads)
+    ).eval()
 
 
 def made(**settings: Any) -> Any:
@@ -55,12 +77,16 @@ def made(**settings: Any) -> Any:
 
 
 def ends(model: Any) -> list[tuple[list[str], list[str]]]:
-    """Of the last block of each stack: ends of attention, and first and last layer of the feed-forward."""
+    """Of the last block of each stack: ends of attention, and first and last layer of the
+    feed-forward.
+    """
     found = []
     for block in blocks(model, 64):
         if block.layer == 1:
             places = [*block.attentions], [*(block.feed_forward or ())]
-            found.append(tuple([name.removeprefix(f"{block.name}.") for name in one] for one in places))
+            found.append(
+                tuple([name.removeprefix(f"{block.name}.") for name in one] for one in places)
+            )
     return found  # type: ignore[return-value]
 
 
@@ -74,9 +100,15 @@ PLACES = {
     "bert": [(["attention.output.dense"], ["intermediate.dense", "output.dense"])],
     "t5": [
         (["layer.0.SelfAttention.o"], ["layer.1.DenseReluDense.wi", "layer.1.DenseReluDense.wo"]),
-        (["layer.0.SelfAttention.o", "layer.1.EncDecAttention.o"], ["layer.2.DenseReluDense.wi", "layer.2.DenseReluDense.wo"]),
+        (
+            ["layer.0.SelfAttention.o", "layer.1.EncDecAttention.o"],
+            ["layer.2.DenseReluDense.wi", "layer.2.DenseReluDense.wo"],
+        ),
     ],
-    "bart": [(["self_attn.out_proj"], ["fc1", "fc2"]), (["self_attn.out_proj", "encoder_attn.out_proj"], ["fc1", "fc2"])],
+    "bart": [
+        (["self_attn.out_proj"], ["fc1", "fc2"]),
+        (["self_attn.out_proj", "encoder_attn.out_proj"], ["fc1", "fc2"]),
+    ],
 }
 
 
@@ -87,7 +119,9 @@ def test_the_ends_of_attention_and_feed_forward_are_found_by_structure(name: str
 
 @pytest.mark.parametrize("variant", ["houlsby", "pfeiffer", "parallel"])
 @pytest.mark.parametrize("kind", ["bert", "t5", "bart", "qwen2_moe"])
-def test_a_bottleneck_fits_encoders_and_encoder_decoders_and_mixtures(kind: str, variant: str) -> None:
+def test_a_bottleneck_fits_encoders_and_encoder_decoders_and_mixtures(
+    kind: str, variant: str
+) -> None:
     model = (outside(kind) if kind in ("bert", "t5", "bart") else tiny(kind)).requires_grad_(False)
     ids = torch.arange(3, 15)[None]
     both = {"decoder_input_ids": ids[:, :5]} if kind in ("t5", "bart") else {}
@@ -95,7 +129,11 @@ def test_a_bottleneck_fits_encoders_and_encoder_decoders_and_mixtures(kind: str,
     model = made(name="bottleneck", variant=variant, size=8).apply(model)
     assert torch.equal(model(input_ids=ids, **both).logits, plain)
     # A classification head is trained beside the adapter, and stays when the adapter is off.
-    trained = [weight for name, weight in model.named_parameters() if weight.requires_grad and "classifier" not in name]
+    trained = [
+        weight
+        for name, weight in model.named_parameters()
+        if weight.requires_grad and "classifier" not in name
+    ]
     for weight in trained:
         torch.nn.init.normal_(weight, std=0.3)
     changed = model(input_ids=ids, **both).logits
@@ -111,20 +149,32 @@ def formula(adapter: Any, hidden: torch.Tensor, activation: Any) -> torch.Tensor
 
 
 @pytest.mark.parametrize(
-    ("variant", "activation", "scale"), [("houlsby", gelu, 1), ("pfeiffer", relu, 0.5), ("parallel", relu, 4)]
+    ("variant", "activation", "scale"),
+    [("houlsby", gelu, 1), ("pfeiffer", relu, 0.5), ("parallel", relu, 4)],
 )
 def test_a_bottleneck_is_its_formula(variant: str, activation: Any, scale: float) -> None:
     given = {} if variant != "pfeiffer" else {"scale": scale}
-    method = made(name="bottleneck", variant=variant, size=8, activation=activation.__name__, layers=[1], **given)
+    method = made(
+        name="bottleneck",
+        variant=variant,
+        size=8,
+        activation=activation.__name__,
+        layers=[1],
+        **given,
+    )
     model = method.apply(base())
     stepped(method, model)
-    assert sum(type(part).__name__ == "Bottleneck" for part in model.modules()) == (2 if variant == "houlsby" else 1)
+    assert sum(type(part).__name__ == "Bottleneck" for part in model.modules()) == (
+        2 if variant == "houlsby" else 1
+    )
     mlp, hidden = model.model.layers[1].mlp, torch.randn(2, 5, 64)
     changed = mlp(hidden)
     with model.disable_adapter():
         plain = mlp(hidden)
     read = hidden if variant == "parallel" else plain
-    torch.testing.assert_close(changed, plain + scale * formula(mlp.down_proj.bottleneck, read, activation))
+    torch.testing.assert_close(
+        changed, plain + scale * formula(mlp.down_proj.bottleneck, read, activation)
+    )
 
 
 def test_lora_experts_are_their_formula_token_by_token() -> None:
@@ -144,7 +194,9 @@ def test_lora_experts_are_their_formula_token_by_token() -> None:
 
 
 @pytest.mark.parametrize("name", ["llama", "mistral", "qwen3"])
-def test_upcycled_experts_are_a_class_of_transformers_and_answer_as_the_dense_model(name: str, tmp_path: Path) -> None:
+def test_upcycled_experts_are_a_class_of_transformers_and_answer_as_the_dense_model(
+    name: str, tmp_path: Path
+) -> None:
     from transformers import AutoModelForCausalLM
 
     dense = tiny(name)
@@ -154,13 +206,19 @@ def test_upcycled_experts_are_a_class_of_transformers_and_answer_as_the_dense_mo
     plain = logits(dense)
     method = made(name="experts", experts=3, top_k=2)
     model = method.apply(dense.requires_grad_(False))
-    trained = {key.rpartition("layers.")[2][2:] for key, weight in model.named_parameters() if weight.requires_grad}
+    trained = {
+        key.rpartition("layers.")[2][2:]
+        for key, weight in model.named_parameters()
+        if weight.requires_grad
+    }
     assert trained == {"mlp.gate.weight", "mlp.experts.gate_up_proj", "mlp.experts.down_proj"}
     torch.testing.assert_close(logits(model), plain, rtol=1e-4, atol=1e-4)
     stepped(method, model)
     method.save(model, tmp_path)
     told = json.loads((tmp_path / "config.json").read_text())
-    assert told["architectures"] == [{"qwen3": "Qwen3MoeForCausalLM"}.get(name, "MixtralForCausalLM")]
+    assert told["architectures"] == [
+        {"qwen3": "Qwen3MoeForCausalLM"}.get(name, "MixtralForCausalLM")
+    ]
     assert told["router_aux_loss_coef"] == 0.01 and told["num_experts_per_tok"] == 2
     saved = AutoModelForCausalLM.from_pretrained(tmp_path)
     torch.testing.assert_close(logits(saved), logits(model), rtol=1e-5, atol=1e-5)
@@ -168,17 +226,31 @@ def test_upcycled_experts_are_a_class_of_transformers_and_answer_as_the_dense_mo
 
 
 WRONG = [
-    ({"name": "bottleneck", "layers": [0, 7]}, "method.layers", "blocks that this model does not have: 7; each of its stacks"),
+    (
+        {"name": "bottleneck", "layers": [0, 7]},
+        "method.layers",
+        "blocks that this model does not have: 7; each of its stacks",
+    ),
     ({"name": "bottleneck", "size": 65}, "method.size", "65 is wider than the model, 64"),
     ({"name": "moe_lora", "top_k": 5}, "method.top_k", "5 of 4 experts"),
-    ({"name": "moe_lora", "targets": "q_porj"}, "method.targets", "'q_porj' matches no linear layer (did you mean 'q_proj'?)"),
-    ({"name": "moe_lora", "rank": 40}, "method.rank", "40 is larger than these layers: k_proj 32×64"),
+    (
+        {"name": "moe_lora", "targets": "q_porj"},
+        "method.targets",
+        "'q_porj' matches no linear layer (did you mean 'q_proj'?)",
+    ),
+    (
+        {"name": "moe_lora", "rank": 40},
+        "method.rank",
+        "40 is larger than these layers: k_proj 32×64",
+    ),
     ({"name": "experts", "top_k": 5}, "method.top_k", "5 of 4 experts"),
 ]
 
 
 @pytest.mark.parametrize(("case", "where", "text"), WRONG, ids=lambda value: str(value)[:40])
-def test_what_does_not_fit_is_one_clear_error_in_both_languages(case: dict[str, Any], where: str, text: str) -> None:
+def test_what_does_not_fit_is_one_clear_error_in_both_languages(
+    case: dict[str, Any], where: str, text: str
+) -> None:
     told = {}
     for language in ("en", "zh"):
         use(language)
@@ -193,15 +265,27 @@ def test_a_model_without_a_place_is_told_what_was_found() -> None:
     model = tiny("llama")
     for layer in model.model.layers:
         layer.mlp = torch.nn.Identity()
-    with pytest.raises(SpecError, match=r"model.layers.0 has no feed-forward to put .*: self_attn.q_proj 64×64, "):
+    with pytest.raises(
+        SpecError, match=r"model.layers.0 has no feed-forward to put .*: self_attn.q_proj 64×64, "
+    ):
         made(name="bottleneck").apply(model)
 
 
-@pytest.mark.parametrize(("name", "changes"), [("gpt2", {}), ("llama", {"attention_bias": True}), ("qwen2", {})])
-def test_experts_of_a_model_without_a_mixture_of_its_kind_are_refused(name: str, changes: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("name", "changes"), [("gpt2", {}), ("llama", {"attention_bias": True}), ("qwen2", {})]
+)
+def test_experts_of_a_model_without_a_mixture_of_its_kind_are_refused(
+    name: str, changes: dict[str, Any]
+) -> None:
     model = tiny(name)
     model.config.update(changes)
-    with pytest.raises(SpecError, match=rf"this model \({name}.*\) has no mixture .*: llama, mistral, qwen3.*moe_lora takes any"):
+    with pytest.raises(
+        SpecError,
+        match=(
+            rf"this model \({name}.*\) has no mixture .*: llama, mistral, qwen3.*moe_lora takes "
+            r"any"
+        ),
+    ):
         made(name="experts").apply(model)
 
 
@@ -210,8 +294,14 @@ REFUSED = [
     (["lora", "full"], "full works alone"),
     (["ln_tuning", "bitfit"], "ln_tuning and bitfit both change layer norms"),
     (["moe_lora", "ia3"], "moe_lora and ia3 both change linear layers"),
-    ([{"name": "lora", "init": "pissa"}, "bitfit"], "lora with these settings changes the base's own weights"),
-    ([{"name": "lora", "bias": "all"}, "ln_tuning"], "lora with these settings changes the base's own weights"),
+    (
+        [{"name": "lora", "init": "pissa"}, "bitfit"],
+        "lora with these settings changes the base's own weights",
+    ),
+    (
+        [{"name": "lora", "bias": "all"}, "ln_tuning"],
+        "lora with these settings changes the base's own weights",
+    ),
     ({"name": "combined", "methods": ["prompt"]}, "prompt works alone"),
     (["lora", "lora"], "lora and lora both change linear layers"),
     (["lroa"], "unknown method 'lroa'; did you mean 'lora'?"),
@@ -219,7 +309,9 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("methods", "text"), REFUSED, ids=lambda value: str(value)[:40])
-def test_methods_that_cannot_be_combined_are_refused_with_the_reason(methods: Any, text: str) -> None:
+def test_methods_that_cannot_be_combined_are_refused_with_the_reason(
+    methods: Any, text: str
+) -> None:
     told = {}
     for language in ("en", "zh"):
         use(language)
@@ -232,7 +324,10 @@ def test_methods_that_cannot_be_combined_are_refused_with_the_reason(methods: An
 
 def test_a_list_of_one_is_that_one_and_no_targets_are_refused() -> None:
     common = {"model": "m", "data": "d", "out": "o"}
-    assert validate(common | {"method": ["prompt"]}).method == validate(common | {"method": "prompt"}).method
+    assert (
+        validate(common | {"method": ["prompt"]}).method
+        == validate(common | {"method": "prompt"}).method
+    )
     for name in ("lora", "moe_lora", "boft"):
         with pytest.raises(SpecError, match=r"method\.targets: "):
             validate(common | {"method": {"name": name, "targets": []}})
@@ -264,7 +359,9 @@ def test_what_does_not_merge_is_served_by_the_three_lines_that_export_prints(
     one = runs.resolved(tmp_path / "run", tiny_llama, **{"method": "bottleneck", "train.steps": 2})
     assert runs.in_child(lambda: train(one, prepared, progress=runs.quiet())) == 0
     folder = RunFolder(tmp_path / "run")
-    with pytest.raises(SpecError, match=r"bottleneck does not fold into the base's weights") as caught:
+    with pytest.raises(
+        SpecError, match=r"bottleneck does not fold into the base's weights"
+    ) as caught:
         export(folder, tmp_path / "merged")
     lines = [line.strip() for line in str(caught.value).split("\n")[1:]]
     assert len(lines) == 3
@@ -273,14 +370,22 @@ def test_what_does_not_merge_is_served_by_the_three_lines_that_export_prints(
     ours = tunesmith.load(folder).loaded.model
     ids = torch.arange(20, 30)[None]
     with torch.no_grad():
-        torch.testing.assert_close(space["model"](ids).logits, ours(input_ids=ids).logits, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(
+            space["model"](ids).logits, ours(input_ids=ids).logits, rtol=1e-5, atol=1e-5
+        )
     assert space["model"].generate(ids, max_new_tokens=3).shape == (1, 13)
-    with pytest.raises(ModelError, match="is an adapter of bottleneck, which does not fold into its base"):
+    with pytest.raises(
+        ModelError, match="is an adapter of bottleneck, which does not fold into its base"
+    ):
         find_model(str(folder.path))
 
 
-@pytest.mark.parametrize("case", [{"name": "moe_lora", "rank": 4}, {"name": "bottleneck"}], ids=lambda case: case["name"])
-def test_an_adapter_of_ours_for_another_base_is_refused(case: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "case", [{"name": "moe_lora", "rank": 4}, {"name": "bottleneck"}], ids=lambda case: case["name"]
+)
+def test_an_adapter_of_ours_for_another_base_is_refused(
+    case: dict[str, Any], tmp_path: Path
+) -> None:
     from transformers import AutoModelForCausalLM
 
     method, model = applied(case)

@@ -1,4 +1,6 @@
-"""Training beside a quantised base: what is refused, what bitsandbytes gets silently wrong on a CPU, and the way back."""
+"""Training beside a quantised base: what is refused, what bitsandbytes gets silently wrong on a
+CPU, and the way back.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,9 @@ def test_weights_are_rounded_as_much_as_is_published_and_no_more(kind: str, fold
 
 
 @both
-def test_training_and_evaluation_compute_the_model_of_the_rounded_weights(kind: str, folder: Path) -> None:
+def test_training_and_evaluation_compute_the_model_of_the_rounded_weights(
+    kind: str, folder: Path
+) -> None:
     model = loaded(folder, kind)
     evaluated = logits(model)
     batch = Batch.grow(sequences())
@@ -98,9 +102,15 @@ def gradient_of_embeddings(model: Any, batch: Batch) -> torch.Tensor:
 
 @both
 @pytest.mark.parametrize("name", METHODS.names())
-def test_every_method_trains_beside_it_or_says_that_it_does_not(kind: str, name: str, folder: Path, tmp_path: Path) -> None:
+def test_every_method_trains_beside_it_or_says_that_it_does_not(
+    kind: str, name: str, folder: Path, tmp_path: Path
+) -> None:
     several = [{"name": "lora", "rank": 4}, {"name": "bottleneck"}]
-    small = {"vera": {"rank": 16}, "fourierft": {"frequencies": 100}, "combined": {"methods": several}}.get(name, {})
+    small = {
+        "vera": {"rank": 16},
+        "fourierft": {"frequencies": 100},
+        "combined": {"methods": several},
+    }.get(name, {})
     method = METHODS.make(METHODS.config({"name": name, **small}))
     if kind not in method.bases:
         assert kind in refusal(folder, method=name, quantize=kind)
@@ -112,7 +122,11 @@ def test_every_method_trains_beside_it_or_says_that_it_does_not(kind: str, name:
     before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
     stepped(method, model)
     moved = {name for name, weight in model.named_parameters() if not weight.equal(before[name])}
-    assert moved == {name for name, weight in model.named_parameters() if weight.requires_grad} != set()
+    assert (
+        moved
+        == {name for name, weight in model.named_parameters() if weight.requires_grad}
+        != set()
+    )
     assert (logits(model) - plain).abs().max() > 1e-3
     method.save(model, tmp_path)
     same = attach(quantize.make_plain(loaded(folder, kind)), tmp_path)
@@ -122,7 +136,16 @@ def test_every_method_trains_beside_it_or_says_that_it_does_not(kind: str, name:
 def plan(folder: Path, out: Path, method: Any, **settings: Any) -> Plan:
     rows = out.parent / "rows.json"
     rows.write_text(json.dumps(runs.rows(40)), encoding="utf-8")
-    return make(validate({"model": {"path": str(folder), **settings}, "data": str(rows), "out": str(out), "method": method}))
+    return make(
+        validate(
+            {
+                "model": {"path": str(folder), **settings},
+                "data": str(rows),
+                "out": str(out),
+                "method": method,
+            }
+        )
+    )
 
 
 def refusal(folder: Path, *, method: Any, quantize: str | None) -> str:
@@ -134,18 +157,31 @@ def refusal(folder: Path, *, method: Any, quantize: str | None) -> str:
     return problem.text
 
 
-def test_what_changes_the_base_is_refused_beside_rounded_weights_in_both_languages(folder: Path) -> None:
-    assert "the method full does not train on a base that is quantised to nf4" in refusal(folder, method="full", quantize="nf4")
+def test_what_changes_the_base_is_refused_beside_rounded_weights_in_both_languages(
+    folder: Path,
+) -> None:
+    assert "the method full does not train on a base that is quantised to nf4" in refusal(
+        folder, method="full", quantize="nf4"
+    )
     pissa, loftq = {"name": "lora", "init": "pissa"}, {"name": "lora", "init": "loftq"}
     assert "trains on: plain" in refusal(folder, method=pissa, quantize="int8")
-    assert "needs a quantised base (nf4); set model.quantize" in refusal(folder, method=loftq, quantize=None)
+    assert "needs a quantised base (nf4); set model.quantize" in refusal(
+        folder, method=loftq, quantize=None
+    )
     use("zh")
     assert "不能在量化为 nf4 的原模型上训练" in refusal(folder, method="full", quantize="nf4")
 
 
-def test_without_the_package_there_is_one_error_with_the_command(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_there_is_one_error_with_the_command(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(quantize.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(SpecError, match=r"model.quantize: needs the package bitsandbytes.*pip install 'tunesmith\[quantize\]'"):
+    with pytest.raises(
+        SpecError,
+        match=(
+            r"model.quantize: needs the package bitsandbytes.*pip install 'tunesmith\[quantize\]'"
+        ),
+    ):
         loaded(folder, "nf4")
     assert "pip install 'tunesmith[quantize]'" in refusal(folder, method="lora", quantize="int8")
 
@@ -166,12 +202,22 @@ def test_qlora_is_lora_with_what_the_run_leaves_open_filled(folder: Path, tmp_pa
 def test_the_plan_knows_what_the_weights_take(folder: Path, tmp_path: Path) -> None:
     def weights(**settings: Any) -> float:
         name = str(settings.get("quantize"))
-        return plan(folder, tmp_path / name, {"name": "lora", "rank": 4}, **settings).facts["memory_terms_gib"]["weights"] * 2**30
+        return (
+            plan(folder, tmp_path / name, {"name": "lora", "rank": 4}, **settings).facts[
+                "memory_terms_gib"
+            ]["weights"]
+            * 2**30
+        )
 
     plain, model = weights(), loaded(folder, None)
-    rounded = sum(model.get_submodule(name).weight.numel() for name, _ in quantize.layers(loaded(folder, "nf4")))
+    rounded = sum(
+        model.get_submodule(name).weight.numel()
+        for name, _ in quantize.layers(loaded(folder, "nf4"))
+    )
     for kind, each in (("nf4", 0.5159), ("int8", 1.0)):
-        assert plain - weights(quantize=kind) == pytest.approx(rounded * (4 - each), abs=2e5)  # rounded to 1e-4 GiB
+        assert plain - weights(quantize=kind) == pytest.approx(
+            rounded * (4 - each), abs=2e5
+        )  # rounded to 1e-4 GiB
     held = sum(quantize.count(weight) for weight in loaded(folder, "nf4").parameters())
     assert held == sum(weight.numel() for weight in model.parameters())
 
@@ -180,32 +226,49 @@ LOFTQ = {"name": "qlora", "init": "loftq"}
 
 
 @pytest.mark.parametrize(
-    "case", [{"name": "qlora"}, {"name": "lora", "kind": "int8"}, LOFTQ, LOFTQ | {"alternations": 3}], ids=str
+    "case",
+    [{"name": "qlora"}, {"name": "lora", "kind": "int8"}, LOFTQ, LOFTQ | {"alternations": 3}],
+    ids=str,
 )
 def test_a_run_that_was_killed_ends_alike_loads_in_plain_peft_and_exports(
     case: dict[str, Any], folder: Path, prepared: Prepared, tmp_path: Path
 ) -> None:
     kind = case.pop("kind", None)
-    more = {"method": {"rank": 4, "dropout": 0.1, **case}} | ({"model.quantize": kind} if kind else {})
+    more = {"method": {"rank": 4, "dropout": 0.1, **case}} | (
+        {"model.quantize": kind} if kind else {}
+    )
     whole, broken = (runs.resolved(tmp_path / name, folder, **more) for name in ("whole", "broken"))
 
     def killed(at: int) -> Any:
         return lambda line: os._exit(9) if line["step"] == at and "loss" in line else None
 
     assert runs.in_child(lambda: train(whole, prepared, progress=runs.quiet())) == 0
-    assert runs.in_child(lambda: train(broken, prepared, on_step=killed(5), progress=runs.quiet())) == 9
+    assert (
+        runs.in_child(lambda: train(broken, prepared, on_step=killed(5), progress=runs.quiet()))
+        == 9
+    )
     stopped = RunFolder(tmp_path / "broken")
-    assert runs.in_child(lambda: train(stopped.resolved(), prepared, resume=True, progress=runs.quiet())) == 0
+    assert (
+        runs.in_child(
+            lambda: train(stopped.resolved(), prepared, resume=True, progress=runs.quiet())
+        )
+        == 0
+    )
     straight = RunFolder(tmp_path / "whole")
     assert runs.weights(stopped.model) == runs.weights(straight.model)
     assert runs.record(stopped) == runs.record(straight)
     run = straight.resolved().run
-    assert (run.model.quantize, run.train.optimizer.name) == (kind or "nf4", "adamw" if kind else "paged_adamw_8bit")
+    assert (run.model.quantize, run.train.optimizer.name) == (
+        kind or "nf4",
+        "adamw" if kind else "paged_adamw_8bit",
+    )
 
     tuned, base = load_run(straight), load_run(straight, tuned=False)
     wanted = logits(tuned.model)
     assert (wanted - logits(base.model)).abs().max() > 1e-3
-    if "alternations" not in case:  # with several the base is another, and plain peft cannot make it
+    if (
+        "alternations" not in case
+    ):  # with several the base is another, and plain peft cannot make it
         with tuned.model.disable_adapter():
             torch.testing.assert_close(logits(tuned.model), logits(base.model))
         theirs = of_plain_peft(folder, straight.model, run.model.quantize)
@@ -213,7 +276,9 @@ def test_a_run_that_was_killed_ends_alike_loads_in_plain_peft_and_exports(
 
     done = export(straight, tmp_path / "merged", dtype="fp32")
     assert done.merged.relative < 1e-5 and done.saved.relative < 1e-5
-    assert done.warnings[0].startswith(f"the base was quantised to {run.model.quantize} in training")
+    assert done.warnings[0].startswith(
+        f"the base was quantised to {run.model.quantize} in training"
+    )
     again = loaded(tmp_path / "merged", None)
     torch.testing.assert_close(logits(again), wanted, rtol=1e-4, atol=1e-4)
     going_on = loaded(find_model(str(straight.path)), None)
@@ -221,12 +286,16 @@ def test_a_run_that_was_killed_ends_alike_loads_in_plain_peft_and_exports(
 
 
 def of_plain_peft(folder: Path, adapter: Path, kind: str) -> Any:
-    """The adapter as anybody loads it, without anything of ours but the arithmetic of the layers."""
+    """The adapter as anybody loads it, without anything of ours but the arithmetic of the
+    layers.
+    """
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
     config = quantize.settings(kind, torch.float32)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, quantization_config=config, device_map={"": "cpu"})
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, quantization_config=config, device_map={"": "cpu"}
+    )
     quantize.make_steady(model)
     return PeftModel.from_pretrained(model, adapter).eval()
 
@@ -237,7 +306,11 @@ def test_loftq_starts_nearer_to_the_unrounded_model_than_rounding_leaves_it(fold
     for name, layer in model.base_model.model.named_modules():
         if type(layer).__name__ == "Linear4bit" and "lora_A" in dict(layer.named_children()):
             lost = plain.get_submodule(name).weight - quantize.dequantised(layer.base_layer)
-            change = layer.lora_B["default"].weight @ layer.lora_A["default"].weight * layer.scaling["default"]
+            change = (
+                layer.lora_B["default"].weight
+                @ layer.lora_A["default"].weight
+                * layer.scaling["default"]
+            )
             # Eckart and Young: what is left is what the singular values from the ninth on make.
             left = torch.linalg.svdvals(lost)[8:].norm()
             torch.testing.assert_close((lost - change).norm(), left, rtol=1e-4, atol=1e-6)
@@ -245,7 +318,9 @@ def test_loftq_starts_nearer_to_the_unrounded_model_than_rounding_leaves_it(fold
     with model.disable_adapter():
         rounded = logits(model)
     assert (logits(model) - logits(plain)).norm() < (rounded - logits(plain)).norm()
-    with pytest.raises(SpecError, match=r"method.variant: dora measures the layer before loftq changes it"):
+    with pytest.raises(
+        SpecError, match=r"method.variant: dora measures the layer before loftq changes it"
+    ):
         applied(folder, "nf4", init="loftq", variant="dora")
 
 
@@ -255,23 +330,35 @@ def left_over(folder: Path, **settings: Any) -> dict[str, float]:
     plain, found = loaded(folder, None), {}
     for name, layer in model.base_model.model.named_modules():
         if type(layer).__name__ == "Linear4bit" and "lora_A" in dict(layer.named_children()):
-            change = layer.lora_B["default"].weight @ layer.lora_A["default"].weight * layer.scaling["default"]
-            rest = plain.get_submodule(name).weight - quantize.dequantised(layer.base_layer) - change
+            change = (
+                layer.lora_B["default"].weight
+                @ layer.lora_A["default"].weight
+                * layer.scaling["default"]
+            )
+            rest = (
+                plain.get_submodule(name).weight - quantize.dequantised(layer.base_layer) - change
+            )
             found[name] = float(rest.detach().norm())
     return found
 
 
-def test_more_alternations_never_leave_more_and_what_is_saved_makes_the_base_again(folder: Path, tmp_path: Path) -> None:
+def test_more_alternations_never_leave_more_and_what_is_saved_makes_the_base_again(
+    folder: Path, tmp_path: Path
+) -> None:
     from peft import PeftModel
 
     left = [left_over(folder, alternations=count) for count in (1, 2, 5)]
     for few, more in itertools.pairwise(left):
-        assert all(more[name] <= few[name] + 1e-6 for name in few) and sum(more.values()) < 0.99 * sum(few.values())
+        assert all(more[name] <= few[name] + 1e-6 for name in few) and sum(
+            more.values()
+        ) < 0.99 * sum(few.values())
     method, model = applied(folder, "nf4", init="loftq", alternations=3)
     start = logits(model)
     stepped(method, model, steps=3)
     method.save(model, tmp_path)
-    torch.testing.assert_close(logits(attach(loaded(folder, "nf4"), tmp_path)), logits(model), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        logits(attach(loaded(folder, "nf4"), tmp_path)), logits(model), rtol=1e-4, atol=1e-5
+    )
     plain = quantize.make_plain(loaded(folder, "nf4"))
     torch.testing.assert_close(logits(attach(plain, tmp_path)), logits(model), rtol=1e-4, atol=1e-4)
     with pytest.raises(KeyError, match="TUNESMITH_LOFTQ"):
@@ -279,19 +366,30 @@ def test_more_alternations_never_leave_more_and_what_is_saved_makes_the_base_aga
     assert not torch.allclose(logits(applied(folder, "nf4", init="loftq")[1]), start, atol=1e-4), (
         "three alternations start elsewhere than one"
     )
-    with pytest.raises(SpecError, match=r"method\.alternations: more than one alternation belongs to method.init=loftq"):
+    with pytest.raises(
+        SpecError,
+        match=r"method\.alternations: more than one alternation belongs to method.init=loftq",
+    ):
         applied(folder, "nf4", alternations=2)
 
 
-def test_a_lora_saved_beside_rounded_weights_answers_alike_when_attached_again(folder: Path, tmp_path: Path) -> None:
+def test_a_lora_saved_beside_rounded_weights_answers_alike_when_attached_again(
+    folder: Path, tmp_path: Path
+) -> None:
     method, model = applied(folder, "nf4", variant="dora")
     stepped(method, model)
     method.save(model, tmp_path)
-    torch.testing.assert_close(logits(attach(loaded(folder, "nf4"), tmp_path)), logits(model), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        logits(attach(loaded(folder, "nf4"), tmp_path)), logits(model), rtol=1e-5, atol=1e-5
+    )
 
 
-def test_an_adapter_that_does_not_fold_is_served_beside_rounded_weights(folder: Path, prepared: Prepared, tmp_path: Path) -> None:
-    one = runs.resolved(tmp_path / "run", folder, method="bottleneck", **{"model.quantize": "nf4", "train.steps": 2})
+def test_an_adapter_that_does_not_fold_is_served_beside_rounded_weights(
+    folder: Path, prepared: Prepared, tmp_path: Path
+) -> None:
+    one = runs.resolved(
+        tmp_path / "run", folder, method="bottleneck", **{"model.quantize": "nf4", "train.steps": 2}
+    )
     assert runs.in_child(lambda: train(one, prepared, progress=runs.quiet())) == 0
     with pytest.raises(SpecError, match="does not fold") as caught:
         export(RunFolder(tmp_path / "run"), tmp_path / "merged")
@@ -299,16 +397,25 @@ def test_an_adapter_that_does_not_fold_is_served_beside_rounded_weights(folder: 
     exec("\n".join(line.strip() for line in str(caught.value).splitlines()[1:]), served)
     wanted = logits(load_run(RunFolder(tmp_path / "run")).model)
     # Without make_steady(), a CPU with bf16 computes less exactly.
-    near, far = (float((logits(model) - wanted).norm()) for model in (served["model"], loaded(folder, None)))
+    near, far = (
+        float((logits(model) - wanted).norm()) for model in (served["model"], loaded(folder, None))
+    )
     assert near < far / 5
 
 
-def test_a_classifier_beside_rounded_weights_is_a_model_to_go_on_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_classifier_beside_rounded_weights_is_a_model_to_go_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from transformers import AutoModelForSequenceClassification
 
     monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path / "cache"))
     base, ids = encoder(tmp_path / "bert"), torch.arange(5, 20)[None]
-    how: dict[str, Any] = {"dtype": torch.float32, "device": "cpu", "head": "classes", "outputs": THREE}
+    how: dict[str, Any] = {
+        "dtype": torch.float32,
+        "device": "cpu",
+        "head": "classes",
+        "outputs": THREE,
+    }
     method = METHODS.make(METHODS.config({"name": "lora", "rank": 4}))
     model = method.apply(load_model(base, quantize="nf4", **how).model)
     torch.manual_seed(1)
@@ -319,7 +426,9 @@ def test_a_classifier_beside_rounded_weights_is_a_model_to_go_on_from(tmp_path: 
     facts = {"base": str(base), "quantize": "nf4", "objective": "classify"}
     facts |= {"outputs": {"names": THREE.names, "problem": THREE.problem, "kept": False}}
     (tmp_path / "adapter" / "tunesmith.json").write_text(json.dumps(facts), encoding="utf-8")
-    merged = AutoModelForSequenceClassification.from_pretrained(find_model(str(tmp_path / "adapter")))
+    merged = AutoModelForSequenceClassification.from_pretrained(
+        find_model(str(tmp_path / "adapter"))
+    )
     with torch.no_grad():
         found, wanted = (one.eval()(input_ids=ids).logits for one in (merged, model))
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)

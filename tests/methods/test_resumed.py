@@ -1,4 +1,6 @@
-"""On an encoder and an encoder–decoder too, a run of any method that was killed ends with the bytes of one that was not."""
+"""On an encoder and an encoder–decoder too, a run of any method that was killed ends with the bytes
+of one that was not.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,11 @@ STATEFUL = ("full", "lora", "adalora", "moe_lora", "p_tuning", "prefix", "boft",
 
 def cases() -> list[Any]:
     marks = {name: () if name in STATEFUL else pytest.mark.slow for name in METHODS.names()}
-    return [pytest.param(kind, name, id=f"{kind}-{name}", marks=mark) for kind in OBJECTIVE_OF for name, mark in marks.items()]
+    return [
+        pytest.param(kind, name, id=f"{kind}-{name}", marks=mark)
+        for kind in OBJECTIVE_OF
+        for name, mark in marks.items()
+    ]
 
 
 @pytest.mark.filterwarnings("ignore:Unsupported layer type")
@@ -34,7 +40,9 @@ def test_a_killed_run_ends_alike(kind: str, method: str, house: House, tmp_path:
         run = house.run(OBJECTIVE_OF[kind], kind, method, tmp_path / name)
         prepared = house.prepared(run, kind)
         keep = run.train.keep.model_copy(update={"evaluate": 0, "save": 1})
-        longer = run.model_copy(update={"train": run.train.model_copy(update={"steps": 5, "keep": keep})})
+        longer = run.model_copy(
+            update={"train": run.train.model_copy(update={"steps": 5, "keep": keep})}
+        )
         plan = make(longer, prepared=prepared)
         if plan.problems:
             told_why(method, OBJECTIVE_OF[kind], plan.problems)
@@ -47,7 +55,9 @@ def test_a_killed_run_ends_alike(kind: str, method: str, house: House, tmp_path:
             os._exit(9)
 
     assert runs.in_child(lambda: train(whole, prepared, progress=runs.quiet())) == 0
-    assert runs.in_child(lambda: train(broken, prepared, on_step=killed, progress=runs.quiet())) == 9
+    assert (
+        runs.in_child(lambda: train(broken, prepared, on_step=killed, progress=runs.quiet())) == 9
+    )
     assert runs.in_child(lambda: train(broken, prepared, resume=True, progress=runs.quiet())) == 0
     straight, resumed = (RunFolder(tmp_path / name) for name in names)
     assert runs.weights(resumed.model) == runs.weights(straight.model)

@@ -1,4 +1,6 @@
-"""P-tuning with its virtual tokens inside a template: trained, resumed, asked, and left out of the base."""
+"""P-tuning with its virtual tokens inside a template: trained, resumed, asked, and left out of the
+base.
+"""
 
 from __future__ import annotations
 
@@ -46,11 +48,15 @@ def test_the_template_has_a_place_for_each_and_no_target(tiny_llama: Path, tmp_p
         size = len(tokenizer)
         tokens = prepare(run, tokenizer).train[0].tokens[0]
         slots = np.flatnonzero(tokens.ids_T >= size)
-        assert tokens.ids_T[slots].tolist() == [size, size + 1, size + 2] and slots[:2].tolist() == [0, 1]
+        assert tokens.ids_T[slots].tolist() == [size, size + 1, size + 2] and slots[
+            :2
+        ].tolist() == [0, 1]
         assert not tokens.weights_T[slots].any() and tokens.weights_T[-1]
 
 
-def test_it_computes_the_row_with_its_vectors_and_the_base_the_row_without(trained: RunFolder, tiny_llama: Path) -> None:
+def test_it_computes_the_row_with_its_vectors_and_the_base_the_row_without(
+    trained: RunFolder, tiny_llama: Path
+) -> None:
     from safetensors.torch import load_file
     from transformers import AutoModelForCausalLM
 
@@ -84,7 +90,10 @@ def _held_out(run: RunFolder) -> list[Any]:
 
 def test_it_answers_and_is_proved_in_batches_as_alone(trained: RunFolder) -> None:
     predictor = Predictor(trained)
-    asked = [{"instruction": text} for text in ("How far is Rome?", "How far is it from Oslo to Lima? Please.", "Why?")]
+    asked = [
+        {"instruction": text}
+        for text in ("How far is Rome?", "How far is it from Oslo to Lima? Please.", "Why?")
+    ]
     together = [row["prediction"] for row in predictor.predict(asked)]
     assert together == [predictor.predict([row])[0]["prediction"] for row in asked]
     found = api.prove(trained, items=4, shots=0).to_json()
@@ -107,12 +116,17 @@ def test_stopped_and_resumed_it_ends_alike(tiny_llama: Path, tmp_path: Path) -> 
 
 def test_what_does_not_fit_is_told(trained: RunFolder, tiny_llama: Path, tmp_path: Path) -> None:
     def told(**more: Any) -> str:
-        return "\n".join(problem.text for problem in broken(resolved(tmp_path / "new", tiny_llama, **more).run))
+        return "\n".join(
+            problem.text for problem in broken(resolved(tmp_path / "new", tiny_llama, **more).run)
+        )
 
     assert told() == ""
     assert "4 virtual tokens for the 3 [P]" in told(method={**METHOD, "tokens": 4})
     assert "has 3 [P], which are places for the virtual tokens of p_tuning" in told(method="lora")
     with pytest.raises(SpecError, match="has a \\[P\\] after the answer begins"):
-        prepare(resolved(tmp_path, tiny_llama, **{"data.template": "{instruction} {output} [P]"}).run, load_tokenizer(tiny_llama))
+        prepare(
+            resolved(tmp_path, tiny_llama, **{"data.template": "{instruction} {output} [P]"}).run,
+            load_tokenizer(tiny_llama),
+        )
     with pytest.raises(SpecError, match="first_slot"):
         export(trained, tmp_path / "merged")

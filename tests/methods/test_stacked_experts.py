@@ -1,4 +1,6 @@
-"""LoRA on experts that lie in one tensor: each expert's own B A, saved and merged as anybody would load it."""
+"""LoRA on experts that lie in one tensor: each expert's own B A, saved and merged as anybody would
+load it.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ every = pytest.mark.parametrize("name", MIXTURES)
 
 def made(name: str, **settings: Any) -> tuple[Any, Any]:
     torch.manual_seed(0)
-    method = METHODS.make(METHODS.config({"name": "lora", "rank": 4, "targets": "all-experts", **settings}))
+    method = METHODS.make(
+        METHODS.config({"name": "lora", "rank": 4, "targets": "all-experts", **settings})
+    )
     return method, method.apply(mixture(name))
 
 
@@ -42,7 +46,9 @@ def test_each_expert_gets_its_own_change_and_it_merges(name: str) -> None:
     before = {key: weight.detach().clone() for key, weight in model.named_parameters()}
     stepped(method, model)
     trained = {key for key, weight in model.named_parameters() if weight.requires_grad}
-    assert trained == {key for key, weight in model.named_parameters() if not weight.equal(before[key])}
+    assert trained == {
+        key for key, weight in model.named_parameters() if not weight.equal(before[key])
+    }
     assert any("q_proj" in key for key in trained) and all("lora_" in key for key in trained)
     wanted = logits(model)
     wrappers = [part for part in model.modules() if type(part).__name__ == "ParamWrapper"]
@@ -52,13 +58,25 @@ def test_each_expert_gets_its_own_change_and_it_merges(name: str) -> None:
         up_O, down_I = part.lora_B["default"].weight, part.lora_A["default"].weight
         # peft lays the ranks of an expert side by side in A, and the experts of a rank in B.
         experts = range(part.num_experts)
-        changes.append(torch.stack([12 / 4 * up_O[:, e :: part.num_experts] @ down_I[4 * e : 4 * e + 4] for e in experts]))
+        changes.append(
+            torch.stack(
+                [
+                    12 / 4 * up_O[:, e :: part.num_experts] @ down_I[4 * e : 4 * e + 4]
+                    for e in experts
+                ]
+            )
+        )
     merged = beside_base.merge(model)
     torch.testing.assert_close(logits(merged), wanted, rtol=1e-4, atol=1e-4)
     found = [weight - stacks(plain)[key] for key, weight in stacks(merged).items()]
     for own_change in found:
-        assert any(one.shape == own_change.shape and torch.allclose(one, own_change, atol=1e-4) for one in changes)
-        assert all(float(one.abs().max()) > 1e-3 for one in own_change), "an expert that no token changed"
+        assert any(
+            one.shape == own_change.shape and torch.allclose(one, own_change, atol=1e-4)
+            for one in changes
+        )
+        assert all(float(one.abs().max()) > 1e-3 for one in own_change), (
+            "an expert that no token changed"
+        )
 
 
 @every
@@ -89,7 +107,9 @@ def test_layout_and_checkpointing_change_nothing_and_routers_are_balanced(name: 
     penalty = routers.penalty(batch)
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     assert any(
-        float(part.abs().max()) > 0 for part in torch.autograd.grad(penalty, trained, allow_unused=True) if part is not None
+        float(part.abs().max()) > 0
+        for part in torch.autograd.grad(penalty, trained, allow_unused=True)
+        if part is not None
     )
 
 
@@ -100,7 +120,10 @@ def test_linear_targets_leave_experts_alone_and_the_plan_counts_them() -> None:
     with torch.device("meta"):
         method = METHODS.make(METHODS.config({"name": "lora", "rank": 4, "targets": "all-experts"}))
         planned = method.apply(tiny("mixtral").requires_grad_(False).to("meta"))
-    counts = [sum(weight.numel() for weight in one.parameters() if weight.requires_grad) for one in (model, planned)]
+    counts = [
+        sum(weight.numel() for weight in one.parameters() if weight.requires_grad)
+        for one in (model, planned)
+    ]
     assert counts[0] == counts[1] > 0
 
 
@@ -112,7 +135,10 @@ WRONG = [
     ({"init": "pissa"}, "method.init: pissa does not go with experts"),
     ({"ranks": {"q_proj": 2}, "targets": "q_proj, all-experts"}, "method.ranks"),
     ({"rank": 90}, "90 is larger than these layers: model.layers.0.mlp.experts.down_proj 64×96"),
-    ({"targets": "experts.gate_proj"}, "'experts.gate_proj' matches no stack of experts.*gate_up_proj"),
+    (
+        {"targets": "experts.gate_proj"},
+        "'experts.gate_proj' matches no stack of experts.*gate_up_proj",
+    ),
 ]
 
 
@@ -123,5 +149,9 @@ def test_what_does_not_go_with_stacks_is_refused(settings: dict[str, Any], told:
 
 
 def test_a_model_without_experts_says_so() -> None:
-    with pytest.raises(SpecError, match="'all-experts' matches no stack of experts; this model has: -"):
-        METHODS.make(METHODS.config({"name": "lora", "targets": "all-experts"})).apply(tiny("llama"))
+    with pytest.raises(
+        SpecError, match="'all-experts' matches no stack of experts; this model has: -"
+    ):
+        METHODS.make(METHODS.config({"name": "lora", "targets": "all-experts"})).apply(
+            tiny("llama")
+        )

@@ -1,4 +1,6 @@
-"""Every method on a model with an encoder and a decoder: it trains, merges and loads alike, or the plan refuses it."""
+"""Every method on a model with an encoder and a decoder: it trains, merges and loads alike, or the
+plan refuses it.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def logits(model: Any) -> torch.Tensor:
 
 def stepped(method: Any, loaded: Any, steps: int = 6) -> None:
     render = Render(loaded.tokenizer, Data(path="x"))
-    chats = [Chat((Turn("user", f"How far is it {n}?"), Turn("assistant", f"{n} km"))) for n in range(4)]
+    chats = [
+        Chat((Turn("user", f"How far is it {n}?"), Turn("assistant", f"{n} km"))) for n in range(4)
+    ]
     batch = loaded.lay(Batch.grow([render.chat(chat) for chat in chats]))
     trained = [weight for weight in loaded.model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-2)
@@ -60,11 +64,17 @@ def stepped(method: Any, loaded: Any, steps: int = 6) -> None:
 
 
 @every
-def test_it_trains_and_loads_alike_or_the_plan_refuses_it(case: dict[str, Any], tiny_t5: Path, tmp_path: Path) -> None:
-    named = {"parts": "layer_norm"} if case.get("parts") == "norm" else {}  # what T5 calls its norms
+def test_it_trains_and_loads_alike_or_the_plan_refuses_it(
+    case: dict[str, Any], tiny_t5: Path, tmp_path: Path
+) -> None:
+    named = (
+        {"parts": "layer_norm"} if case.get("parts") == "norm" else {}
+    )  # what T5 calls its norms
     run = runs.resolved(tmp_path / "unused", tiny_t5, method=case | named).run
     if case["name"] in REFUSED or "encoder-decoder" not in METHODS.make(METHODS.config(case)).kinds:
-        text = REFUSED.get(case["name"], f"{case['name']} does not train a model that is an encoder with a decoder")
+        text = REFUSED.get(
+            case["name"], f"{case['name']} does not train a model that is an encoder with a decoder"
+        )
         with pytest.raises(SpecError, match=text):
             memory.shape(tiny_t5, run)
         return
@@ -73,7 +83,11 @@ def test_it_trains_and_loads_alike_or_the_plan_refuses_it(case: dict[str, Any], 
     torch.manual_seed(0)
     method = METHODS.make(run.method)
     loaded.model = method.apply(loaded.model)
-    assert planned.trainable == sum(weight.numel() for weight in loaded.model.parameters() if weight.requires_grad) > 0
+    assert (
+        planned.trainable
+        == sum(weight.numel() for weight in loaded.model.parameters() if weight.requires_grad)
+        > 0
+    )
     assert bool((logits(loaded.model) - plain).abs().max() < 1e-4) == method.starts_as_base
     stepped(method, loaded)
     wanted = logits(loaded.model)
@@ -83,11 +97,15 @@ def test_it_trains_and_loads_alike_or_the_plan_refuses_it(case: dict[str, Any], 
     for again in reloaded(method, tiny_t5, tmp_path):
         torch.testing.assert_close(logits(again), wanted, **within)
     if method.adapter and method.merges:
-        torch.testing.assert_close(logits(beside_base.merge(loaded.model)), wanted, rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(
+            logits(beside_base.merge(loaded.model)), wanted, rtol=1e-4, atol=1e-3
+        )
 
 
 def reloaded(method: Method, base: Path, saved: Path) -> list[Any]:
-    """What was saved, as we load it and, where the adapter is peft's, as plain transformers and peft do."""
+    """What was saved, as we load it and, where the adapter is peft's, as plain transformers and
+    peft do.
+    """
     from peft import PeftModel
     from transformers import AutoModelForSeq2SeqLM
 
@@ -96,16 +114,27 @@ def reloaded(method: Method, base: Path, saved: Path) -> list[Any]:
     if beside_base.is_own(saved):
         return [attach(fresh(base).model, saved)]
     assert json.loads((saved / "adapter_config.json").read_text())["task_type"] == "SEQ_2_SEQ_LM"
-    return [attach(fresh(base).model, saved), PeftModel.from_pretrained(AutoModelForSeq2SeqLM.from_pretrained(base), saved)]
+    return [
+        attach(fresh(base).model, saved),
+        PeftModel.from_pretrained(AutoModelForSeq2SeqLM.from_pretrained(base), saved),
+    ]
 
 
-def test_a_kind_that_a_method_does_not_take_is_refused(tiny_t5: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kind_that_a_method_does_not_take_is_refused(
+    tiny_t5: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(METHODS.get("lora"), "kinds", frozenset({"decoder"}))
-    with pytest.raises(SpecError, match="model that is an encoder with a decoder; it takes a decoder alone"):
+    with pytest.raises(
+        SpecError, match="model that is an encoder with a decoder; it takes a decoder alone"
+    ):
         memory.shape(tiny_t5, runs.resolved(tiny_t5 / "unused", tiny_t5).run)
 
 
 def test_the_last_blocks_are_those_of_the_decoder(tiny_t5: Path) -> None:
     model = METHODS.make(METHODS.config({"name": "freeze", "last": 1})).apply(fresh(tiny_t5).model)
-    trained = {name.partition(".layer.")[0] for name, weight in model.named_parameters() if weight.requires_grad}
+    trained = {
+        name.partition(".layer.")[0]
+        for name, weight in model.named_parameters()
+        if weight.requires_grad
+    }
     assert trained == {"decoder.block.1"}

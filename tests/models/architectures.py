@@ -44,15 +44,26 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "smollm3": {},
     "glm4": {"head_dim": 16},
     "cohere": {"logit_scale": 0.25},
-    "gpt_oss": {"head_dim": 16, "sliding_window": 8, "num_local_experts": 4, "num_experts_per_tok": 2},
+    "gpt_oss": {
+        "head_dim": 16,
+        "sliding_window": 8,
+        "num_local_experts": 4,
+        "num_experts_per_tok": 2,
+    },
     "stablelm": {},
     "nemotron": {},
     "falcon": {"num_kv_heads": 4},
-    "gpt_neo": {"num_layers": 2, "num_heads": 4, "attention_types": [[["global", "local"], 1]], "window_size": 8},
+    "gpt_neo": {
+        "num_layers": 2,
+        "num_heads": 4,
+        "attention_types": [[["global", "local"], 1]],
+        "window_size": 8,
+    },
     "bloom": {"n_layer": 2, "n_head": 4},
 }
 
-# What hands the forest down to its attention and is exact there; the others must be found out and run padded.
+# What hands the forest down to its attention and is exact there; the others must be found out and
+# run padded.
 FOREST = set(ARCHITECTURES) - {"stablelm", "nemotron", "falcon", "gpt_neo", "bloom"}
 
 
@@ -64,7 +75,9 @@ def tiny(name: str, **how: Any) -> Any:
     # Configs with names of their own (n_embd) refuse the common ones beside them.
     kind = name.partition("+")[0]
     if "num_key_value_heads" not in AutoConfig.for_model(kind).to_dict():
-        del settings["num_key_value_heads"]  # it would be carried along without effect, and believed by others
+        del settings[
+            "num_key_value_heads"
+        ]  # it would be carried along without effect, and believed by others
     config = AutoConfig.for_model(kind, **settings)
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config, **how).float().eval()

@@ -1,4 +1,6 @@
-"""The forest gives what each sequence alone gives, on every architecture that the probe lets through."""
+"""The forest gives what each sequence alone gives, on every architecture that the probe lets
+through.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from tunesmith.models.loading.load import take_over_attention
 
 
 def sequences(seed: int = 0, vocabulary: int = 320) -> list[list[Tokens]]:
-    """Chosen and rejected under one prompt, a third that shares half of it, and one alone; longer than a window of 8."""
+    """Chosen and rejected under one prompt, a third that shares half of it, and one alone; longer
+    than a window of 8.
+    """
     draw = np.random.default_rng(seed)
 
     def tokens(*pieces: np.ndarray) -> Tokens:
@@ -27,7 +31,10 @@ def sequences(seed: int = 0, vocabulary: int = 320) -> list[list[Tokens]]:
 
     prompt = draw.integers(0, vocabulary, 24)
     return [
-        [tokens(prompt, draw.integers(0, vocabulary, 9)), tokens(prompt, draw.integers(0, vocabulary, 21))],
+        [
+            tokens(prompt, draw.integers(0, vocabulary, 9)),
+            tokens(prompt, draw.integers(0, vocabulary, 21)),
+        ],
         [tokens(prompt[:12], draw.integers(0, vocabulary, 15))],
         [tokens(draw.integers(0, vocabulary, 10))],
     ]
@@ -90,7 +97,9 @@ def test_an_unknown_attention_keyword_raises() -> None:
     q = torch.zeros(1, 4, 3, 8)
     trees = Batch.grow(sequences()).layout.forest
     with pytest.raises(ModelError, match="alibi"):
-        forest.forest_attention(torch.nn.Module(), q, q, q, None, forest=trees, alibi=torch.zeros(1))
+        forest.forest_attention(
+            torch.nn.Module(), q, q, q, None, forest=trees, alibi=torch.zeros(1)
+        )
 
 
 def test_attention_honours_dropout() -> None:
@@ -98,13 +107,17 @@ def test_attention_honours_dropout() -> None:
     batch = Batch.grow(sequences())
     q = torch.randn(1, 4, batch.layout.length, 8)
     still, _ = forest.forest_attention(torch.nn.Module(), q, q, q, None, forest=batch.layout.forest)
-    dropped, _ = forest.forest_attention(torch.nn.Module(), q, q, q, None, forest=batch.layout.forest, dropout=0.5)
+    dropped, _ = forest.forest_attention(
+        torch.nn.Module(), q, q, q, None, forest=batch.layout.forest, dropout=0.5
+    )
     assert not torch.allclose(still, dropped)
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("name", ["llama", "gemma2", "mistral+short window"])
-def test_gradients_of_shared_tokens_are_the_sum_over_their_owners(name: str, checkpointing: bool) -> None:
+def test_gradients_of_shared_tokens_are_the_sum_over_their_owners(
+    name: str, checkpointing: bool
+) -> None:
     model = loaded(name).train()
     model.requires_grad_(True)
     examples = sequences(1)
@@ -117,7 +130,11 @@ def test_gradients_of_shared_tokens_are_the_sum_over_their_owners(name: str, che
     theirs = gradient(alone(model, examples))
     if checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
-    for batch in (Batch.grow(examples), Batch.grow(examples, share=False), Batch.grow(examples).padded()):
+    for batch in (
+        Batch.grow(examples),
+        Batch.grow(examples, share=False),
+        Batch.grow(examples).padded(),
+    ):
         difference = (gradient(see(model, batch).logprobs_N) - theirs).norm() / theirs.norm()
         assert difference < 1e-5, difference
 

@@ -1,4 +1,6 @@
-"""Our LoRA layer against peft's own: outputs and gradients, and peft's way wherever something else than the change is at work."""
+"""Our LoRA layer against peft's own: outputs and gradients, and peft's way wherever something else
+than the change is at work.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,12 @@ from tunesmith.models.adapters.layers.lora import FusedLinear, fuse
 def pair(*, biases: bool = True, **settings: object) -> tuple[torch.nn.Module, torch.nn.Module]:
     """peft's model of two layers with a random change, and its fused copy."""
     torch.manual_seed(0)
-    net = torch.nn.Sequential(torch.nn.Linear(6, 10, bias=biases), torch.nn.Tanh(), torch.nn.Linear(10, 4, bias=biases))
-    plain = get_peft_model(net, LoraConfig(r=3, lora_alpha=7, target_modules=["0", "2"], **settings))  # type: ignore[arg-type]
+    net = torch.nn.Sequential(
+        torch.nn.Linear(6, 10, bias=biases), torch.nn.Tanh(), torch.nn.Linear(10, 4, bias=biases)
+    )
+    plain = get_peft_model(
+        net, LoraConfig(r=3, lora_alpha=7, target_modules=["0", "2"], **settings)
+    )  # type: ignore[arg-type]
     for name, weight in plain.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight)
@@ -39,7 +45,9 @@ def test_outputs_and_gradients_are_pefts(biases: bool) -> None:
     torch.testing.assert_close(fused(y), plain(x), rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(y.grad, x.grad, rtol=1e-5, atol=1e-5)
     names = 0
-    for (name, ours), (same, theirs) in zip(fused.named_parameters(), plain.named_parameters(), strict=True):
+    for (name, ours), (same, theirs) in zip(
+        fused.named_parameters(), plain.named_parameters(), strict=True
+    ):
         assert name == same
         assert (ours.grad is None) == (theirs.grad is None)
         if ours.grad is not None:
@@ -51,7 +59,9 @@ def test_outputs_and_gradients_are_pefts(biases: bool) -> None:
 def test_the_gradient_is_that_of_the_function() -> None:
     _, fused = pair()
     layer = fused.double().get_submodule("base_model.model.0")
-    assert torch.autograd.gradcheck(layer, torch.randn(3, 6, dtype=torch.float64, requires_grad=True))
+    assert torch.autograd.gradcheck(
+        layer, torch.randn(3, 6, dtype=torch.float64, requires_grad=True)
+    )
 
 
 def test_peft_goes_on_where_the_adapter_is_off_or_merged() -> None:
@@ -63,7 +73,9 @@ def test_peft_goes_on_where_the_adapter_is_off_or_merged() -> None:
     torch.testing.assert_close(fused.merge_and_unload()(x), expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("settings", [{"lora_dropout": 0.1}, {"use_dora": True}, {"lora_bias": True}])
+@pytest.mark.parametrize(
+    "settings", [{"lora_dropout": 0.1}, {"use_dora": True}, {"lora_bias": True}]
+)
 def test_what_is_more_than_plain_stays_pefts(settings: dict[str, object]) -> None:
     assert how_many(pair(**settings)[1]) == 0
 
@@ -71,7 +83,9 @@ def test_what_is_more_than_plain_stays_pefts(settings: dict[str, object]) -> Non
 def test_biases_that_are_trained_get_their_gradient() -> None:
     _, fused = pair(bias="all")
     fused(torch.randn(5, 6)).sum().backward()
-    assert all(weight.grad is not None for name, weight in fused.named_parameters() if "bias" in name)
+    assert all(
+        weight.grad is not None for name, weight in fused.named_parameters() if "bias" in name
+    )
 
 
 def test_half_precision_stays_pefts() -> None:

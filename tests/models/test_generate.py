@@ -1,4 +1,6 @@
-"""Generation: equal to plain transformers row by row, whatever the batch; explicit settings; stops; streaming."""
+"""Generation: equal to plain transformers row by row, whatever the batch; explicit settings; stops;
+streaming.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,13 @@ from tunesmith.models.calling import generate as generation
 from tunesmith.models.calling.generate import Answer, generate, own_defaults, stream
 from tunesmith.settings.run import Generate
 
-PROMPTS = ["what is the name", "a", "the question and the answer of a person is what", "中医药知识", "the answer"]
+PROMPTS = [
+    "what is the name",
+    "a",
+    "the question and the answer of a person is what",
+    "中医药知识",
+    "the answer",
+]
 STOPS = [2]
 
 
@@ -39,10 +47,16 @@ def ids(tokenizer, texts=PROMPTS) -> list[np.ndarray]:
 
 
 def alone(model, prompt: np.ndarray, *, new: int = 12, stops=STOPS, **settings) -> tuple[int, ...]:
-    config = GenerationConfig(max_new_tokens=new, do_sample=False, eos_token_id=stops, pad_token_id=3, **settings)
+    config = GenerationConfig(
+        max_new_tokens=new, do_sample=False, eos_token_id=stops, pad_token_id=3, **settings
+    )
     row = torch.tensor(prompt[None].astype(np.int64))
-    output = model.generate(row, attention_mask=torch.ones_like(row), generation_config=config)[0, len(prompt) :].tolist()
-    return tuple(output[: next((i for i, token in enumerate(output) if token in stops), len(output))])
+    output = model.generate(row, attention_mask=torch.ones_like(row), generation_config=config)[
+        0, len(prompt) :
+    ].tolist()
+    return tuple(
+        output[: next((i for i, token in enumerate(output) if token in stops), len(output))]
+    )
 
 
 @pytest.mark.parametrize("share", [False, True])
@@ -50,9 +64,19 @@ def alone(model, prompt: np.ndarray, *, new: int = 12, stops=STOPS, **settings) 
 def test_a_batch_writes_what_each_row_writes_alone(tuned, share, budget):
     model, tokenizer = tuned
     prompts = ids(tokenizer, ["what is the question: the " * 3 + text for text in PROMPTS])
-    found = generate(model, tokenizer, prompts, Generate(max_new_tokens=12), stop_ids=STOPS, share=share, budget=budget)
+    found = generate(
+        model,
+        tokenizer,
+        prompts,
+        Generate(max_new_tokens=12),
+        stop_ids=STOPS,
+        share=share,
+        budget=budget,
+    )
     assert [answer.ids for answer in found] == [alone(model, prompt) for prompt in prompts]
-    assert [answer.text for answer in found] == [tokenizer.decode(answer.ids, skip_special_tokens=True) for answer in found]
+    assert [answer.text for answer in found] == [
+        tokenizer.decode(answer.ids, skip_special_tokens=True) for answer in found
+    ]
     assert len({answer.ids for answer in found}) > 1
 
 
@@ -60,7 +84,9 @@ def test_the_shared_beginning_is_computed_once(tuned):
     model, tokenizer = tuned
     prompts = ids(tokenizer, ["what is the question: the " * 3 + text for text in PROMPTS])
     seen = []
-    handle = model.model.embed_tokens.register_forward_hook(lambda _, __, output: seen.append(output.shape[0] * output.shape[1]))
+    handle = model.model.embed_tokens.register_forward_hook(
+        lambda _, __, output: seen.append(output.shape[0] * output.shape[1])
+    )
     generate(model, tokenizer, prompts, Generate(max_new_tokens=1), stop_ids=STOPS, share=True)
     shared = sum(seen)
     seen.clear()
@@ -72,21 +98,37 @@ def test_the_shared_beginning_is_computed_once(tuned):
 def test_a_windowed_model_is_not_shared_and_stays_right(tiny_llama):
     tokenizer = AutoTokenizer.from_pretrained(tiny_llama)
     torch.manual_seed(1)
-    size = {"vocab_size": 404, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
-    model = MistralForCausalLM(MistralConfig(**size, num_key_value_heads=2, sliding_window=8, initializer_range=0.3)).eval()
+    size = {
+        "vocab_size": 404,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+    }
+    model = MistralForCausalLM(
+        MistralConfig(**size, num_key_value_heads=2, sliding_window=8, initializer_range=0.3)
+    ).eval()
     prompts = ids(tokenizer, ["what is the question: the " * 3 + text for text in PROMPTS])
-    found = generate(model, tokenizer, prompts, Generate(max_new_tokens=8), stop_ids=STOPS, share=True)
+    found = generate(
+        model, tokenizer, prompts, Generate(max_new_tokens=8), stop_ids=STOPS, share=True
+    )
     assert [answer.ids for answer in found] == [alone(model, prompt, new=8) for prompt in prompts]
 
 
 def test_absolute_positions_survive_padding_and_sharing(tiny_llama):
     tokenizer = AutoTokenizer.from_pretrained(tiny_llama)
     torch.manual_seed(1)
-    model = GPT2LMHeadModel(GPT2Config(vocab_size=404, n_embd=32, n_layer=2, n_head=4, initializer_range=0.3)).eval()
+    model = GPT2LMHeadModel(
+        GPT2Config(vocab_size=404, n_embd=32, n_layer=2, n_head=4, initializer_range=0.3)
+    ).eval()
     prompts = ids(tokenizer, ["what is the question: the " * 3 + text for text in PROMPTS])
     for share in (False, True):
-        found = generate(model, tokenizer, prompts, Generate(max_new_tokens=8), stop_ids=STOPS, share=share)
-        assert [answer.ids for answer in found] == [alone(model, prompt, new=8) for prompt in prompts]
+        found = generate(
+            model, tokenizer, prompts, Generate(max_new_tokens=8), stop_ids=STOPS, share=share
+        )
+        assert [answer.ids for answer in found] == [
+            alone(model, prompt, new=8) for prompt in prompts
+        ]
 
 
 def test_the_folders_sampling_defaults_are_reported_and_not_used(tuned):
@@ -103,7 +145,10 @@ def test_the_folders_sampling_defaults_are_reported_and_not_used(tuned):
     }
     model.generation_config = GenerationConfig(**loud)
     try:
-        assert generate(model, tokenizer, prompts, Generate(max_new_tokens=12), stop_ids=STOPS) == plain
+        assert (
+            generate(model, tokenizer, prompts, Generate(max_new_tokens=12), stop_ids=STOPS)
+            == plain
+        )
         assert own_defaults(model) == loud
         assert model.generation_config.repetition_penalty == 5.0
     finally:
@@ -112,14 +157,19 @@ def test_the_folders_sampling_defaults_are_reported_and_not_used(tuned):
 
 @pytest.mark.parametrize(
     "ours, theirs",
-    [({"repetition_penalty": 1.5}, {"repetition_penalty": 1.5}), ({"no_repeat_ngram": 2}, {"no_repeat_ngram_size": 2})],
+    [
+        ({"repetition_penalty": 1.5}, {"repetition_penalty": 1.5}),
+        ({"no_repeat_ngram": 2}, {"no_repeat_ngram_size": 2}),
+    ],
 )
 def test_settings_reach_the_model(tuned, ours, theirs):
     model, tokenizer = tuned
     prompts = ids(tokenizer)
     found = [
         answer.ids
-        for answer in generate(model, tokenizer, prompts, Generate(max_new_tokens=20, **ours), stop_ids=STOPS, budget=1)
+        for answer in generate(
+            model, tokenizer, prompts, Generate(max_new_tokens=20, **ours), stop_ids=STOPS, budget=1
+        )
     ]
     assert found == [alone(model, prompt, new=20, **theirs) for prompt in prompts]
     assert found != [alone(model, prompt, new=20) for prompt in prompts]
@@ -140,12 +190,16 @@ def test_stops_by_id_by_text_and_by_length_are_told_apart(tuned):
     model, tokenizer = tuned
     prompt = ids(tokenizer)[:2]
     free = generate(model, tokenizer, prompt, Generate(max_new_tokens=12), stop_ids=[])
-    assert [answer.stopped for answer in free] == [False, False] and [len(answer.ids) for answer in free] == [12, 12]
+    assert [answer.stopped for answer in free] == [False, False] and [
+        len(answer.ids) for answer in free
+    ] == [12, 12]
     third = free[0].ids[2]
     ended = generate(model, tokenizer, prompt, Generate(max_new_tokens=12), stop_ids=[third])[0]
     assert ended.stopped and ended.ids == free[0].ids[: free[0].ids.index(third)]
     piece = tokenizer.decode(free[0].ids[3:5])
-    cut = generate(model, tokenizer, prompt, Generate(max_new_tokens=12, stop=(piece,)), stop_ids=[])
+    cut = generate(
+        model, tokenizer, prompt, Generate(max_new_tokens=12, stop=(piece,)), stop_ids=[]
+    )
     assert cut[0].stopped and cut[0].text == free[0].text[: free[0].text.index(piece)]
     assert piece in tokenizer.decode(cut[0].ids) and len(cut[0].ids) <= 5
 
@@ -162,12 +216,19 @@ def test_an_adapter_writes_what_its_model_writes(tuned):
     from peft import LoraConfig, get_peft_model
 
     model, tokenizer = tuned
-    wrapped = get_peft_model(AutoModelForCausalLM.from_pretrained(model.name_or_path), LoraConfig(r=4, init_lora_weights=False))
+    wrapped = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(model.name_or_path),
+        LoraConfig(r=4, init_lora_weights=False),
+    )
     prompts = ids(tokenizer, ["what is the question: the " * 3 + text for text in PROMPTS])
     wrapped.eval()
     for share in (False, True):
-        found = generate(wrapped, tokenizer, prompts, Generate(max_new_tokens=6), stop_ids=STOPS, share=share)
-        assert [answer.ids for answer in found] == [alone(wrapped, prompt, new=6) for prompt in prompts]
+        found = generate(
+            wrapped, tokenizer, prompts, Generate(max_new_tokens=6), stop_ids=STOPS, share=share
+        )
+        assert [answer.ids for answer in found] == [
+            alone(wrapped, prompt, new=6) for prompt in prompts
+        ]
 
 
 def test_streaming_says_what_generate_writes_and_never_half_a_character(tuned):
@@ -175,7 +236,10 @@ def test_streaming_says_what_generate_writes_and_never_half_a_character(tuned):
     for prompt in ids(tokenizer):
         settings = Generate(max_new_tokens=24)
         pieces = list(stream(model, tokenizer, prompt, settings, stop_ids=STOPS))
-        assert "".join(pieces) == generate(model, tokenizer, [prompt], settings, stop_ids=STOPS)[0].text
+        assert (
+            "".join(pieces)
+            == generate(model, tokenizer, [prompt], settings, stop_ids=STOPS)[0].text
+        )
         assert len(pieces) > 1
 
 
@@ -191,8 +255,14 @@ def test_a_chinese_character_of_several_tokens_comes_whole(tuned):
 def test_streaming_holds_back_what_may_become_a_stop_text(tuned):
     _, tokenizer = tuned
     tokens = tokenizer("the name is END of it")["input_ids"]
-    assert "".join(generation._texts(tokenizer, iter(tokens), Generate(stop=("END",)), STOPS)) == "the name is "
-    assert "".join(generation._texts(tokenizer, iter(tokens), Generate(stop=("ENDE",)), STOPS)) == "the name is END of it"
+    assert (
+        "".join(generation._texts(tokenizer, iter(tokens), Generate(stop=("END",)), STOPS))
+        == "the name is "
+    )
+    assert (
+        "".join(generation._texts(tokenizer, iter(tokens), Generate(stop=("ENDE",)), STOPS))
+        == "the name is END of it"
+    )
 
 
 def test_closing_the_stream_stops_the_model_and_an_error_reaches_the_listener(tuned, monkeypatch):
@@ -204,7 +274,11 @@ def test_closing_the_stream_stops_the_model_and_an_error_reaches_the_listener(tu
     talk.close()
     handle.remove()
     assert len(calls) < 300
-    monkeypatch.setattr(generation, "_written", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("out of memory")))
+    monkeypatch.setattr(
+        generation,
+        "_written",
+        lambda *_, **__: (_ for _ in ()).throw(RuntimeError("out of memory")),
+    )
     with pytest.raises(RuntimeError, match="out of memory"):
         list(stream(model, tokenizer, ids(tokenizer)[0], Generate(), stop_ids=STOPS))
 

@@ -1,4 +1,6 @@
-"""Models with a classification head or none: loaded, laid out, and seen as transformers sees them."""
+"""Models with a classification head or none: loaded, laid out, and seen as transformers sees
+them.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +27,23 @@ from tunesmith.models.structure.kinds import head_of
 from tunesmith.models.structure.layers import linear_layers
 
 ENCODERS = {
-    "bert": {}, "roberta": {"pad_token_id": 0, "max_position_embeddings": 130}, "distilbert": {}, "electra": {},
-    "albert": {"embedding_size": 16}, "deberta-v2": {}, "modernbert": {"pad_token_id": 0, "global_attn_every_n_layers": 1},
-}  # fmt: skip
+    "bert": {},
+    "roberta": {"pad_token_id": 0, "max_position_embeddings": 130},
+    "distilbert": {},
+    "electra": {},
+    "albert": {"embedding_size": 16},
+    "deberta-v2": {},
+    "modernbert": {"pad_token_id": 0, "global_attn_every_n_layers": 1},
+}
 
 
 def loaded(folder: Path, **how: Any) -> Any:
-    settings: dict[str, Any] = {"dtype": torch.float32, "device": "cpu", "head": "classes", "outputs": THREE}
+    settings: dict[str, Any] = {
+        "dtype": torch.float32,
+        "device": "cpu",
+        "head": "classes",
+        "outputs": THREE,
+    }
     return load_model(folder, **(settings | how))
 
 
@@ -48,19 +60,31 @@ def of_lengths(*lengths: int, seed: int = 0, types: bool = False) -> list[list[T
 @pytest.mark.parametrize("kind", ENCODERS)
 def test_an_encoder_gives_what_transformers_gives_row_by_row(kind: str, tmp_path: Path) -> None:
     one = loaded(encoder(tmp_path, kind, **ENCODERS[kind]))
-    assert one.layout == "padded" and kind_of(one.model.config) == "encoder" and head_of(one.model) == "classes"
+    assert (
+        one.layout == "padded"
+        and kind_of(one.model.config) == "encoder"
+        and head_of(one.model) == "classes"
+    )
     assert one.model.config.id2label == {0: "animal", 1: "color", 2: "number"}
     pairs = kind in ("bert", "electra", "albert")
     batch = one.lay(Batch.grow(of_lengths(9, 4, 12, 1, types=pairs), unit="sequence"))
     assert batch.units == 4
     seen = see(one.model, batch)
     for row, [tokens] in enumerate(batch.sequences):
-        types = {"token_type_ids": torch.tensor(tokens.columns["types_T"][None]).long()} if pairs else {}
-        alone = one.model(torch.tensor(tokens.ids_T[None]).long(), output_hidden_states=True, **types)
+        types = (
+            {"token_type_ids": torch.tensor(tokens.columns["types_T"][None]).long()}
+            if pairs
+            else {}
+        )
+        alone = one.model(
+            torch.tensor(tokens.ids_T[None]).long(), output_hidden_states=True, **types
+        )
         torch.testing.assert_close(seen.outputs_BC[row], alone.logits[0], rtol=1e-4, atol=1e-5)
         hidden_LD, mask_L = (part[row] for part in seen.tokens())
         assert int(mask_L.sum()) == len(tokens)
-        last = one.model.base_model(torch.tensor(tokens.ids_T[None]).long(), **types).last_hidden_state[0]
+        last = one.model.base_model(
+            torch.tensor(tokens.ids_T[None]).long(), **types
+        ).last_hidden_state[0]
         torch.testing.assert_close(hidden_LD[mask_L], last, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(seen.features("ends")[row], last[-1], rtol=1e-4, atol=1e-5)
 
@@ -70,7 +94,9 @@ def classifier(name: str) -> Any:
 
     settings = SIZES | ARCHITECTURES[name] | {"num_labels": 3, "pad_token_id": 0}
     torch.manual_seed(0)
-    model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(name.partition("+")[0], **settings)).eval()
+    model = AutoModelForSequenceClassification.from_config(
+        AutoConfig.for_model(name.partition("+")[0], **settings)
+    ).eval()
     for weight in model.parameters():
         if weight.dim() > 1:
             torch.nn.init.normal_(weight, std=0.15)
@@ -82,10 +108,14 @@ def gradients(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     outputs_BC = see(model, batch).outputs_BC
     (outputs_BC * torch.linspace(0.5, 1.5, outputs_BC.numel()).view_as(outputs_BC)).sum().backward()
     # The padding's embedding is kept from learning by torch itself.
-    return outputs_BC.detach(), torch.cat([weight.grad.flatten() for weight in model.parameters() if weight.grad is not None])
+    return outputs_BC.detach(), torch.cat(
+        [weight.grad.flatten() for weight in model.parameters() if weight.grad is not None]
+    )
 
 
-WITH_SCORE = [name for name in ARCHITECTURES if name in FOREST and name not in ("cohere", "granite", "olmo2")]
+WITH_SCORE = [
+    name for name in ARCHITECTURES if name in FOREST and name not in ("cohere", "granite", "olmo2")
+]
 
 
 @pytest.mark.parametrize("name", WITH_SCORE)
@@ -99,7 +129,12 @@ def test_a_decoder_runs_as_a_forest_and_is_pooled_at_its_last_token(name: str) -
     assert float((flat[1] - padded[1]).norm() / padded[1].norm()) < 1e-5
     rows = [tokens for example in batch.sequences for tokens in example]
     with torch.no_grad():
-        alone = torch.cat([model(torch.tensor(tokens.ids_T[None]).long(), use_cache=False).logits for tokens in rows])
+        alone = torch.cat(
+            [
+                model(torch.tensor(tokens.ids_T[None]).long(), use_cache=False).logits
+                for tokens in rows
+            ]
+        )
     torch.testing.assert_close(flat[0], alone, rtol=1e-4, atol=1e-5)
 
 
@@ -107,7 +142,9 @@ def test_padding_inside_a_text_does_not_end_it() -> None:
     model = classifier("llama")
     take_over_attention(model)
     ids = np.array([5, 6, 0, 0], np.int32)  # 0 is the padding's id
-    outputs_BC = see(model, Batch.grow([[Tokens(ids, np.zeros(4, np.float32))]], unit="sequence")).outputs_BC
+    outputs_BC = see(
+        model, Batch.grow([[Tokens(ids, np.zeros(4, np.float32))]], unit="sequence")
+    ).outputs_BC
     with torch.no_grad():
         hidden = model.model(torch.tensor(ids[None]).long()).last_hidden_state
         torch.testing.assert_close(outputs_BC, model.score(hidden[:, -1]))
@@ -136,14 +173,22 @@ def test_a_model_without_a_head_gives_its_hidden_states(tmp_path: Path) -> None:
 
 def test_what_the_checkpoint_lacks_is_new_and_trained(tmp_path: Path) -> None:
     one = loaded(encoder(tmp_path / "whole"))
-    assert head_parts(one.model) == ["classifier"] and one.reasons["head"] == "a new head: animal, color, number"
+    assert (
+        head_parts(one.model) == ["classifier"]
+        and one.reasons["head"] == "a new head: animal, color, number"
+    )
     assert told_of_head(Outputs(("LABEL_0",), "regression"), kept=False) == "a new head: one number"
     assert task_type(one.model) == "SEQ_CLS"
     # A masked language model has no pooler, and a checkpoint of it cannot have one.
     one = loaded(encoder(tmp_path / "masked", cls="AutoModelForMaskedLM"))
     assert head_parts(one.model) == ["classifier", "bert.pooler"]
-    assert not [name for name in linear_layers(one.model) if "pooler" in name or "classifier" in name]
-    assert head_parts(loaded(encoder(tmp_path / "d", "distilbert")).model) == ["pre_classifier", "classifier"]
+    assert not [
+        name for name in linear_layers(one.model) if "pooler" in name or "classifier" in name
+    ]
+    assert head_parts(loaded(encoder(tmp_path / "d", "distilbert")).model) == [
+        "pre_classifier",
+        "classifier",
+    ]
 
 
 def test_a_head_goes_on_where_its_classes_are_the_same(tmp_path: Path) -> None:
@@ -165,14 +210,24 @@ def test_what_cannot_carry_the_head_is_refused_with_the_way_out(tmp_path: Path) 
     from transformers import T5Config, T5ForConditionalGeneration
 
     folder = encoder(tmp_path / "bert")
-    with pytest.raises(ModelError, match=r"is an encoder, which reads both ways and writes no text.*objective=classify"):
+    with pytest.raises(
+        ModelError,
+        match=r"is an encoder, which reads both ways and writes no text.*objective=classify",
+    ):
         load_model(folder, dtype=torch.float32, device="cpu")
-    sides = T5ForConditionalGeneration(T5Config(vocab_size=160, d_model=16, d_kv=4, d_ff=16, num_layers=1, num_heads=2))
+    sides = T5ForConditionalGeneration(
+        T5Config(vocab_size=160, d_model=16, d_kv=4, d_ff=16, num_layers=1, num_heads=2)
+    )
     sides.save_pretrained(tmp_path / "t5")
-    with pytest.raises(ModelError, match="is an encoder with a decoder, and this objective puts its head on"):
+    with pytest.raises(
+        ModelError, match="is an encoder with a decoder, and this objective puts its head on"
+    ):
         loaded(tmp_path / "t5")
     how = {"n_embd": 16, "n_layer": 1, "n_head": 2, "dff": 16, "n_positions": 64}
-    with pytest.raises(ModelError, match="CTRLForSequenceClassification finds the last token of a row in a way of its own"):
+    with pytest.raises(
+        ModelError,
+        match="CTRLForSequenceClassification finds the last token of a row in a way of its own",
+    ):
         loaded(encoder(tmp_path / "ctrl", "ctrl", **how))
 
 
@@ -184,5 +239,8 @@ def test_half_a_model_is_not_taken_for_a_whole_one(tmp_path: Path) -> None:
     gone = next(name for name in weights if "layer.1.output.dense.weight" in name)
     del weights[gone]
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ModelError, match=r"lacks weights that its config.json asks for \(bert\.encoder\.layer\.1\.output"):
+    with pytest.raises(
+        ModelError,
+        match=r"lacks weights that its config.json asks for \(bert\.encoder\.layer\.1\.output",
+    ):
         loaded(folder)

@@ -1,4 +1,6 @@
-"""Models and data are found here, or on a hub: a loopback server that answers as a hub does, in all the ways it can go wrong."""
+"""Models and data are found here, or on a hub: a loopback server that answers as a hub does, in all
+the ways it can go wrong.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class Hub(BaseHTTPRequestHandler):
-    """The three calls that a download makes: what is the revision, which files are there, give me this one."""
+    """The three calls that a download makes: what is the revision, which files are there, give me
+    this one.
+    """
 
     repos: dict[str, dict[str, bytes]]
     asked: list[str]
@@ -45,18 +49,26 @@ class Hub(BaseHTTPRequestHandler):
         for repo, files in self.repos.items():
             api = f"/api/{'' if repo.startswith('datasets/') else 'models/'}{repo}"
             if path == f"{api}/revision/main":
-                return self.say({"id": repo.removeprefix("datasets/"), "sha": COMMIT, "siblings": []})
+                return self.say(
+                    {"id": repo.removeprefix("datasets/"), "sha": COMMIT, "siblings": []}
+                )
             if path.startswith(f"{api}/revision/"):
                 return self.refuse(404, "RevisionNotFound")
             if path.startswith(f"{api}/tree/"):
                 return self.say(
-                    [{"type": "file", "path": name, "size": len(data), "oid": oid(data)} for name, data in files.items()]
+                    [
+                        {"type": "file", "path": name, "size": len(data), "oid": oid(data)}
+                        for name, data in files.items()
+                    ]
                 )
             if path.startswith(f"/{repo}/resolve/"):
                 if "gated" in repo:
                     return self.refuse(403, "GatedRepo")
                 name = path.split("/resolve/")[1].partition("/")[2]
-                return self.file(files[name], cut=self.cutting and "cut" in repo and name.endswith(".safetensors"))
+                return self.file(
+                    files[name],
+                    cut=self.cutting and "cut" in repo and name.endswith(".safetensors"),
+                )
         return self.refuse(404, "RepoNotFound")
 
     def say(self, value: object) -> None:
@@ -86,12 +98,19 @@ def oid(data: bytes) -> str:
 
 @pytest.fixture(scope="module")
 def hub(tiny_llama: Path) -> Iterator[SimpleNamespace]:
-    """A hub on this machine with a good model, one that is cut off, a gated one, one with pickles only, and a data set."""
+    """A hub on this machine with a good model, one that is cut off, a gated one, one with pickles
+    only, and a data set.
+    """
     model = {path.name: path.read_bytes() for path in tiny_llama.iterdir()}
     rows = b'{"question": "a", "answer": "b"}\n'
     Hub.asked = []
     Hub.repos = {
-        "team/tiny": {**model, "pytorch_model.bin": b"pickle", "onnx/model.safetensors": b"other", "custom.py": b"x = 1"},
+        "team/tiny": {
+            **model,
+            "pytorch_model.bin": b"pickle",
+            "onnx/model.safetensors": b"other",
+            "custom.py": b"x = 1",
+        },
         "team/cut": model,
         "team/gated": model,
         "team/pickles": {"config.json": model["config.json"], "pytorch_model.bin": b"pickle"},
@@ -128,17 +147,39 @@ assert not {"torch", "transformers"} & set(sys.modules)
 """
 
 
-def ask(url: str, home: Path, name: str, *, find: str = "model", revision: str = "", **variables: str) -> str:
+def ask(
+    url: str, home: Path, name: str, *, find: str = "model", revision: str = "", **variables: str
+) -> str:
     """What a process with these variables prints."""
-    environment = {**os.environ, "HF_ENDPOINT": url, "HF_HOME": str(home), "HF_HUB_OFFLINE": "0", "LC_ALL": "C.UTF-8"} | variables
-    environment |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1"}
+    environment = {
+        **os.environ,
+        "HF_ENDPOINT": url,
+        "HF_HOME": str(home),
+        "HF_HUB_OFFLINE": "0",
+        "LC_ALL": "C.UTF-8",
+    } | variables
+    environment |= {
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "HF_HUB_DISABLE_XET": "1",
+        "NO_PROXY": "127.0.0.1",
+    }
     call = [sys.executable, "-c", CALL, find, name, revision]
-    done = subprocess.run(call, capture_output=True, text=True, encoding="utf-8", env=environment, timeout=120, check=False)
+    done = subprocess.run(
+        call,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env=environment,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip().splitlines()[-1]
 
 
-def test_found_takes_only_safe_files_and_works_offline_afterwards(hub: SimpleNamespace, tmp_path: Path) -> None:
+def test_found_takes_only_safe_files_and_works_offline_afterwards(
+    hub: SimpleNamespace, tmp_path: Path
+) -> None:
     said = ask(hub.url, tmp_path, "team/tiny")
     folder = Path(said.removeprefix("FOUND "))
     names = {path.name for path in folder.iterdir()}
@@ -153,7 +194,9 @@ def test_missing(hub: SimpleNamespace, tmp_path: Path) -> None:
     said = ask(hub.url, tmp_path, "team/nothing")
     assert said.startswith("ModelError 2 team/nothing: there is no such folder in")
     assert f"{hub.url} has no such id" in said
-    assert all(way in said for way in ("HF_ENDPOINT=<mirror's address>", "model=ms:<id>", "model=starter"))
+    assert all(
+        way in said for way in ("HF_ENDPOINT=<mirror's address>", "model=ms:<id>", "model=starter")
+    )
 
 
 def test_no_such_revision(hub: SimpleNamespace, tmp_path: Path) -> None:
@@ -166,7 +209,9 @@ def test_gated(hub: SimpleNamespace, tmp_path: Path) -> None:
     assert "HF_TOKEN" in said
 
 
-def test_cut_off_then_whole(hub: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cut_off_then_whole(
+    hub: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said = ask(hub.url, tmp_path, "team/cut")
     assert said.startswith("ModelError 2 team/cut: the download from"), said
     assert "the same command goes on where it stopped" in said
@@ -180,8 +225,13 @@ def test_cut_off_then_whole(hub: SimpleNamespace, tmp_path: Path, monkeypatch: p
 
 def test_unreachable(tmp_path: Path) -> None:
     said = ask("http://127.0.0.1:9", tmp_path, "team/tiny")  # the discard port: nobody listens
-    assert said.startswith("ModelError 2 team/tiny: could not be fetched: http://127.0.0.1:9 does not answer")
-    assert all(way in said for way in ("a folder on this machine", "HF_ENDPOINT=", "ms:<id>", "model=starter"))
+    assert said.startswith(
+        "ModelError 2 team/tiny: could not be fetched: http://127.0.0.1:9 does not answer"
+    )
+    assert all(
+        way in said
+        for way in ("a folder on this machine", "HF_ENDPOINT=", "ms:<id>", "model=starter")
+    )
 
 
 def test_offline_and_not_here(hub: SimpleNamespace, tmp_path: Path) -> None:
@@ -201,7 +251,9 @@ def test_data_of_a_hub_takes_the_training_part(hub: SimpleNamespace, tmp_path: P
     assert said.endswith("data/train-00000.jsonl")
     assert "|" not in said
     refused = ask(hub.url, tmp_path, "team/rows:french", find="data")
-    assert refused.startswith("DataError 2 team/rows:french: has no subset 'french'; its files: data/")
+    assert refused.startswith(
+        "DataError 2 team/rows:french: has no subset 'french'; its files: data/"
+    )
 
 
 def test_local_folder_comes_first(tiny_llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,7 +264,10 @@ def test_local_folder_comes_first(tiny_llama: Path, monkeypatch: pytest.MonkeyPa
 
 def test_folder_of_a_run_gives_its_model(tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text("model: x\n")
-    with pytest.raises(ModelError, match=r"is a run without a model yet; finish it with `tunesmith train .* --resume`"):
+    with pytest.raises(
+        ModelError,
+        match=r"is a run without a model yet; finish it with `tunesmith train .* --resume`",
+    ):
         find_model(str(tmp_path))
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}")
@@ -242,8 +297,14 @@ def test_folders_that_are_not_models(tmp_path: Path, files: list[str], text: str
 @pytest.mark.parametrize(
     ("weight_map", "text"),
     [
-        ({"a": "model-1.safetensors", "b": "model-2.safetensors"}, "1 of 2 weight files are missing (model-2.safetensors)"),
-        ({"a": "../elsewhere.safetensors"}, "'../elsewhere.safetensors', which is not a file of this folder"),
+        (
+            {"a": "model-1.safetensors", "b": "model-2.safetensors"},
+            "1 of 2 weight files are missing (model-2.safetensors)",
+        ),
+        (
+            {"a": "../elsewhere.safetensors"},
+            "'../elsewhere.safetensors', which is not a file of this folder",
+        ),
         (["model-1.safetensors"], "is not an index of weights"),
     ],
 )
@@ -262,8 +323,12 @@ def test_paths_that_lead_nowhere_ask_no_hub(path: str) -> None:
         find_model(path)
 
 
-@pytest.mark.parametrize("path", ["./rows.json", "rows.json", "/nothing/rows.csv", "team/rows.jsonl.gz"])
-def test_data_files_that_are_not_there_ask_no_hub(path: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "path", ["./rows.json", "rows.json", "/nothing/rows.csv", "team/rows.jsonl.gz"]
+)
+def test_data_files_that_are_not_there_ask_no_hub(
+    path: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match="there is no such file"):
         find_data(path)
@@ -293,14 +358,21 @@ def test_modelscope_missing(monkeypatch: pytest.MonkeyPatch) -> None:
         find_data("ms:someone/rows")
 
 
-def test_modelscope_gets_the_same_request(tiny_llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modelscope_gets_the_same_request(
+    tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[tuple[Any, ...]] = []
 
     class HubError(Exception):
         """Stands for the base of ModelScope's errors."""
 
     def download(
-        name: str, revision: str | None, *, repo_type: str, allow_patterns: list[str], ignore_patterns: list[str]
+        name: str,
+        revision: str | None,
+        *,
+        repo_type: str,
+        allow_patterns: list[str],
+        ignore_patterns: list[str],
     ) -> str:
         asked.append((name, revision, repo_type))
         assert "*.safetensors" in allow_patterns

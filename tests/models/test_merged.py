@@ -1,4 +1,6 @@
-"""A finished run as the model of the next one: its adapter is merged once, and the result answers as the adapter did."""
+"""A finished run as the model of the next one: its adapter is merged once, and the result answers
+as the adapter did.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def test_an_adapter_comes_merged_into_its_base(adapter: Path, tiny_llama: Path) 
     base = AutoModelForCausalLM.from_pretrained(tiny_llama)
     plain = logits(base)
     tuned = logits(PeftModel.from_pretrained(base, adapter).eval())
-    torch.testing.assert_close(logits(AutoModelForCausalLM.from_pretrained(folder)), tuned, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        logits(AutoModelForCausalLM.from_pretrained(folder)), tuned, rtol=1e-4, atol=1e-5
+    )
     assert (tuned - plain).abs().max() > 0.01
 
 
@@ -70,7 +74,9 @@ def test_a_weights_file_that_was_cut_off_is_named(tiny_llama: Path, tmp_path: Pa
     whole = weights.read_bytes()
     for size in (len(whole) // 2, len(whole) - 1, 4):
         weights.write_bytes(whole[:size])
-        with pytest.raises(ModelError, match=r"model\.safetensors: is (cut off|not a safetensors file)"):
+        with pytest.raises(
+            ModelError, match=r"model\.safetensors: is (cut off|not a safetensors file)"
+        ):
             find_model(str(tmp_path))
     weights.write_bytes(whole)
     assert find_model(str(tmp_path)) == tmp_path
@@ -82,7 +88,12 @@ def test_what_does_not_merge_is_no_model_to_go_on_from(
 ) -> None:
     monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path / "cache"))
     method = METHODS.make(METHODS.config({"name": name}))
-    method.save(method.apply(AutoModelForCausalLM.from_pretrained(tiny_llama).requires_grad_(False)), tmp_path / "adapter")
-    with pytest.raises(ModelError, match=r"is an adapter of \w+, which does not fold into its base"):
+    method.save(
+        method.apply(AutoModelForCausalLM.from_pretrained(tiny_llama).requires_grad_(False)),
+        tmp_path / "adapter",
+    )
+    with pytest.raises(
+        ModelError, match=r"is an adapter of \w+, which does not fold into its base"
+    ):
         find_model(str(tmp_path / "adapter"))
     assert not list((tmp_path / "cache").glob("merged/*"))

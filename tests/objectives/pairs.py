@@ -1,4 +1,6 @@
-"""Pairs and judged answers on a tiny random model, with a reference that differs from the policy."""
+"""Pairs and judged answers on a tiny random model, with a reference that differs from the
+policy.
+"""
 
 from __future__ import annotations
 
@@ -42,13 +44,21 @@ def pairs(lengths: list[tuple[int, int]] = LENGTHS) -> list[tuple[Tokens, ...]]:
     found = []
     for n, sizes in enumerate(lengths):
         prompt = np.r_[shared, draw.integers(0, 320, 3 + n)]
-        found.append(tuple(tokens(prompt, draw.integers(0, 320, size), side=side) for side, size in enumerate(sizes)))
+        found.append(
+            tuple(
+                tokens(prompt, draw.integers(0, 320, size), side=side)
+                for side, size in enumerate(sizes)
+            )
+        )
     return found
 
 
 def judged() -> list[tuple[Tokens, ...]]:
     """The same answers, one by one."""
-    rows = [(replace(pair[n % 2], columns={"desirable": int(n % 3 > 0)}),) for n, pair in enumerate(pairs())]
+    rows = [
+        (replace(pair[n % 2], columns={"desirable": int(n % 3 > 0)}),)
+        for n, pair in enumerate(pairs())
+    ]
     return OBJECTIVES.make(OBJECTIVES.config("kto")).across(rows)
 
 
@@ -62,7 +72,9 @@ def referred(reference: Any, rows: list[tuple[Tokens, ...]]) -> list[tuple[Token
     def with_value(one: Tokens) -> Tokens:
         columns = {**one.columns, "reference": value(one)}
         if "mismatched" in columns:
-            columns["mismatched"] = replace(columns["mismatched"], columns={"reference": value(columns["mismatched"])})
+            columns["mismatched"] = replace(
+                columns["mismatched"], columns={"reference": value(columns["mismatched"])}
+            )
         return replace(one, columns=columns)
 
     return [tuple(map(with_value, row)) for row in rows]
@@ -77,7 +89,9 @@ def stepped(objective: Any, policy: Any, batches: list[Batch]) -> tuple[float, t
         loss = objective.loss({"policy": policy}, batch)
         (loss.total / units).backward()
         total += float(loss.total.detach())
-    return total / units, torch.cat([weight.grad.flatten() for weight in policy.parameters() if weight.grad is not None])
+    return total / units, torch.cat(
+        [weight.grad.flatten() for weight in policy.parameters() if weight.grad is not None]
+    )
 
 
 def batch_of(rows: Any) -> Batch:

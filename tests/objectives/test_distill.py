@@ -21,8 +21,11 @@ from tunesmith.models.roles import Role
 from tunesmith.settings.family import OBJECTIVES
 
 KINDS: list[dict[str, Any]] = [
-    {"divergence": "forward_kl"}, {"divergence": "reverse_kl"}, {"divergence": "jsd", "beta": 0.3}, {"divergence": "jsd"},
-]  # fmt: skip
+    {"divergence": "forward_kl"},
+    {"divergence": "reverse_kl"},
+    {"divergence": "jsd", "beta": 0.3},
+    {"divergence": "jsd"},
+]
 
 
 def made(**settings: Any) -> Any:
@@ -41,7 +44,9 @@ def test_by_hand() -> None:
     found = [float(made(**kind).divergence(teacher, student)) for kind in KINDS[:3]]
     assert found == pytest.approx(expected, rel=1e-5)
     flat = tuple(math.sqrt(x) / sum(map(math.sqrt, p)) for x in p)
-    assert float(made(temperature=2.0).divergence(teacher, student)) == pytest.approx(4 * kl(flat, q), rel=1e-5)
+    assert float(made(temperature=2.0).divergence(teacher, student)) == pytest.approx(
+        4 * kl(flat, q), rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
@@ -53,7 +58,9 @@ def test_it_is_trls(kind: dict[str, Any], heat: float) -> None:
     teacher, student = torch.randn(7, 31), torch.randn(7, 31, requires_grad=True)
     ours = made(**kind, temperature=heat).divergence(teacher, student).sum() / heat**2
     beta = {"forward_kl": 0.0, "reverse_kl": 1.0}.get(kind["divergence"], kind.get("beta", 0.5))
-    theirs = GKDTrainer.generalized_jsd_loss(student[None], teacher[None], beta=beta, temperature=heat, reduction="sum")
+    theirs = GKDTrainer.generalized_jsd_loss(
+        student[None], teacher[None], beta=beta, temperature=heat, reduction="sum"
+    )
     assert float(ours) == pytest.approx(float(theirs), rel=1e-5)
     one, other = (torch.autograd.grad(loss, student)[0] for loss in (ours, theirs))
     assert float((one - other).norm() / other.norm()) < 1e-5
@@ -90,17 +97,27 @@ def test_one_gradient_however_a_step_is_cut_and_none_from_oneself(kind: dict[str
     own = Told(policy).loss({"policy": policy}, Batch.grow(rows)).metrics
     assert own["divergence"].value == pytest.approx(0, abs=1e-6)
     with torch.no_grad():
-        assert own["nll"].value == pytest.approx(token_loss(policy, Batch.grow(rows)).metrics["loss"].value, rel=1e-5)
+        assert own["nll"].value == pytest.approx(
+            token_loss(policy, Batch.grow(rows)).metrics["loss"].value, rel=1e-5
+        )
     assert own["loss"].value == pytest.approx(0.25 * own["nll"].value, rel=1e-4)
 
 
 def run(folder: Path, student: Path, teacher: Path, **more: Any) -> dict[str, Any]:
-    rows = [{"prompt": f"What is number {n}?", "completion": f"It is {n * 7 % 10}."} for n in range(60)]
+    rows = [
+        {"prompt": f"What is number {n}?", "completion": f"It is {n * 7 % 10}."} for n in range(60)
+    ]
     (folder / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
     train = {"steps": 30, "batch": 8, "learning_rate": 5e-3, "keep": {"evaluate": 15, "save": 0}}
     objective = {"name": "distill", "teacher": str(teacher), **more}
     data = {"path": str(folder / "rows.json"), "held_out": 10}
-    return {"model": str(student), "data": data, "out": str(folder / "run"), "objective": objective, "train": train}
+    return {
+        "model": str(student),
+        "data": data,
+        "out": str(folder / "run"),
+        "objective": objective,
+        "train": train,
+    }
 
 
 def test_a_student_comes_nearer_to_its_teacher(tiny_llama: Path, tmp_path: Path) -> None:
@@ -116,19 +133,34 @@ def test_a_teacher_that_cannot_teach_is_refused_before_weights_load(
     tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     teacher = tiny_model(tmp_path / "teacher")
-    text = (teacher / "tokenizer.json").read_text(encoding="utf-8").replace("<|endoftext|>", "<|end|>")
+    text = (
+        (teacher / "tokenizer.json").read_text(encoding="utf-8").replace("<|endoftext|>", "<|end|>")
+    )
     (teacher / "tokenizer.json").write_text(text, encoding="utf-8")
     plan = api.plan(run(tmp_path, tiny_llama, teacher))
     told = {problem.where: problem.text for problem in plan.problems}
-    assert "has another vocabulary than the student" in told["objective.teacher"] and "objective=sft" in told["objective.teacher"]
+    assert (
+        "has another vocabulary than the student" in told["objective.teacher"]
+        and "objective=sft" in told["objective.teacher"]
+    )
     plan = api.plan(run(tmp_path, tiny_llama, encoder(tmp_path / "reads")))
-    assert [problem.where for problem in plan.problems] == ["objective.teacher"] and "is an encoder" in plan.problems[0].text
+    assert [problem.where for problem in plan.problems] == [
+        "objective.teacher"
+    ] and "is an encoder" in plan.problems[0].text
     plan = api.plan(run(tmp_path, tiny_llama, Path("no/such/teacher")))
-    assert [problem.where for problem in plan.problems] == ["objective.teacher"] and "no/such/teacher" in plan.problems[0].text
+    assert [problem.where for problem in plan.problems] == [
+        "objective.teacher"
+    ] and "no/such/teacher" in plan.problems[0].text
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     told = api.plan(run(tmp_path, tiny_llama, Path("no-such-teacher"))).problems[0]
-    assert told.where == "objective.teacher" and "objective.teacher=ms:<id>" in told.text and " model=" not in told.text
-    with pytest.raises(SpecError, match=r"objective\.teacher: is required; .* explain objective\.teacher"):
+    assert (
+        told.where == "objective.teacher"
+        and "objective.teacher=ms:<id>" in told.text
+        and " model=" not in told.text
+    )
+    with pytest.raises(
+        SpecError, match=r"objective\.teacher: is required; .* explain objective\.teacher"
+    ):
         api.plan({"model": "m", "data": "d", "out": "o", "objective": "distill"})
     with pytest.raises(SpecError, match="it belongs to jsd"):
         made(divergence="reverse_kl", beta=0.3)

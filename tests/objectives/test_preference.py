@@ -20,7 +20,8 @@ from tunesmith.words import use
 
 LN2 = math.log(2)
 BETA = 0.5
-# Log-probabilities of one pair: chosen -3 over 3 tokens, rejected -4 over 2; the reference gives -5 and -3.
+# Log-probabilities of one pair: chosen -3 over 3 tokens, rejected -4 over 2; the reference gives -5
+# and -3.
 POLICY, REFERENCE, SIZES = (-3.0, -4.0), (-5.0, -3.0), (3.0, 2.0)
 C, R = 2.0, -1.0  # the log-ratios
 
@@ -43,7 +44,10 @@ BY_HAND: list[tuple[dict[str, Any], float]] = [
     ({"loss": "hinge", "length_normalized": True}, 1 - BETA * (C / 3 - R / 2)),
     ({"loss": "ipo"}, (C / 3 - R / 2 - 1) ** 2),
     ({"loss": "robust", "label_smoothing": 0.1}, (0.9 * nls(M) - 0.1 * nls(-M)) / 0.8),
-    ({"loss": "exo_pair", "label_smoothing": 0.1}, sigma(M) * (-nls(M) - math.log(0.9)) + sigma(-M) * (-nls(-M) - math.log(0.1))),
+    (
+        {"loss": "exo_pair", "label_smoothing": 0.1},
+        sigma(M) * (-nls(M) - math.log(0.9)) + sigma(-M) * (-nls(-M) - math.log(0.1)),
+    ),
     ({"loss": "nca_pair"}, nls(1.0) + 0.5 * nls(-1.0) + 0.5 * nls(0.5)),
     ({"loss": "bco_pair"}, nls(1.0) + nls(0.5)),
     ({"loss": "sppo_hard"}, (C - 1) ** 2 + (R + 1) ** 2),
@@ -62,20 +66,35 @@ def by_hand(monkeypatch: pytest.MonkeyPatch, name: str, settings: dict[str, Any]
 
 
 @pytest.mark.parametrize(("settings", "expected"), BY_HAND, ids=str)
-def test_dpo_by_hand(settings: dict[str, Any], expected: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dpo_by_hand(
+    settings: dict[str, Any], expected: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     loss = by_hand(monkeypatch, "dpo", {"beta": BETA, **settings})
     assert float(loss.total) == pytest.approx(expected, rel=1e-5, abs=1e-6)
     assert {name: ratio.value for name, ratio in loss.metrics.items() if name != "loss"} == {
-        "rewards/chosen": 1.0, "rewards/rejected": -0.5, "margin": 1.5, "accuracy": 1.0, "length/chosen": 3, "length/rejected": 2,
-    }  # fmt: skip
+        "rewards/chosen": 1.0,
+        "rewards/rejected": -0.5,
+        "margin": 1.5,
+        "accuracy": 1.0,
+        "length/chosen": 3,
+        "length/rejected": 2,
+    }
 
 
 def test_the_losses_without_a_reference_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     odds = [math.log(math.exp(x) / (1 - math.exp(x))) for x in (-1.0, -2.0)]
-    assert float(by_hand(monkeypatch, "orpo", {"beta": 0.3}).total) == pytest.approx(1 + 0.3 * nls(odds[0] - odds[1]), rel=1e-5)
-    assert float(by_hand(monkeypatch, "simpo", {"beta": 2.0, "gamma": 0.5}).total) == pytest.approx(nls(1.5), rel=1e-5)
-    assert float(by_hand(monkeypatch, "cpo", {"beta": 0.5}).total) == pytest.approx(nls(0.5) + 1, rel=1e-5)
-    assert float(by_hand(monkeypatch, "cpo", {"loss": "ipo", "beta": 0.25, "sft": 0}).total) == pytest.approx(1.0, rel=1e-5)
+    assert float(by_hand(monkeypatch, "orpo", {"beta": 0.3}).total) == pytest.approx(
+        1 + 0.3 * nls(odds[0] - odds[1]), rel=1e-5
+    )
+    assert float(by_hand(monkeypatch, "simpo", {"beta": 2.0, "gamma": 0.5}).total) == pytest.approx(
+        nls(1.5), rel=1e-5
+    )
+    assert float(by_hand(monkeypatch, "cpo", {"beta": 0.5}).total) == pytest.approx(
+        nls(0.5) + 1, rel=1e-5
+    )
+    assert float(
+        by_hand(monkeypatch, "cpo", {"loss": "ipo", "beta": 0.25, "sft": 0}).total
+    ) == pytest.approx(1.0, rel=1e-5)
 
 
 def test_the_odds_keep_their_digits_and_their_gradient() -> None:
@@ -87,9 +106,14 @@ def test_the_odds_keep_their_digits_and_their_gradient() -> None:
 
 
 def test_kto_by_hand() -> None:
-    objective = OBJECTIVES.make(OBJECTIVES.config({"name": "kto", "beta": BETA, "undesirable_weight": 3.0}))
+    objective = OBJECTIVES.make(
+        OBJECTIVES.config({"name": "kto", "beta": BETA, "undesirable_weight": 3.0})
+    )
     policy, _ = models()
-    rows = [[tokens(np.arange(9), np.arange(20, 24), desirable=label, reference=-7.0)] for label in (1, 0)]
+    rows = [
+        [tokens(np.arange(9), np.arange(20, 24), desirable=label, reference=-7.0)]
+        for label in (1, 0)
+    ]
     batch = batch_of(rows)
     batch.columns["kl"] = 0.25
     with torch.no_grad():
@@ -108,7 +132,9 @@ def test_before_the_first_step_policy_and_reference_are_one() -> None:
         loss = OBJECTIVES.make(OBJECTIVES.config("dpo")).loss({"policy": policy}, batch_of(rows))
     values = {name: ratio.value for name, ratio in loss.metrics.items()}
     assert values["loss"] == pytest.approx(LN2, abs=1e-5) and values["accuracy"] == 0.5
-    assert max(abs(values[name]) for name in ("rewards/chosen", "rewards/rejected", "margin")) < 1e-5
+    assert (
+        max(abs(values[name]) for name in ("rewards/chosen", "rewards/rejected", "margin")) < 1e-5
+    )
     objective = OBJECTIVES.make(OBJECTIVES.config({"name": "kto", "desirable_weight": 1.5}))
     batch = batch_of(referred(policy, judged()))
     objective.prepare({"policy": policy}, [batch], lambda *values: list(values))
@@ -120,7 +146,13 @@ def test_before_the_first_step_policy_and_reference_are_one() -> None:
     assert batch.columns["kl"] == pytest.approx(0, abs=1e-5)
 
 
-CASES = [{"name": "dpo"}, {"name": "dpo", "loss": "ipo", "sft": 0.5}, {"name": "orpo"}, {"name": "simpo"}, {"name": "cpo"}]
+CASES = [
+    {"name": "dpo"},
+    {"name": "dpo", "loss": "ipo", "sft": 0.5},
+    {"name": "orpo"},
+    {"name": "simpo"},
+    {"name": "cpo"},
+]
 CASES += [{"name": "kto", "desirable_weight": 1.4}]
 
 
@@ -146,7 +178,10 @@ def test_one_gradient_however_a_step_is_cut_and_laid_out(case: dict[str, Any]) -
 
 def test_the_prompt_stands_once_and_the_head_sees_answers_alone() -> None:
     prompt = np.arange(30)
-    rows = [[tokens(prompt + 40 * n, np.arange(200, 209 + side), side=side) for side in (0, 1)] for n in range(3)]
+    rows = [
+        [tokens(prompt + 40 * n, np.arange(200, 209 + side), side=side) for side in (0, 1)]
+        for n in range(3)
+    ]
     batch = batch_of(rows)
     assert batch.layout.length == 3 * (30 + 10) and len(batch.scored_N) == 3 * (9 + 10)
 
@@ -157,22 +192,32 @@ def test_the_divergence_is_that_of_the_whole_distribution() -> None:
 
     batch = batch_of(referred(reference, pairs()[:3]))
     with torch.no_grad():
-        found = OBJECTIVES.make(OBJECTIVES.config("dpo")).loss({"policy": policy, "reference": Role(reference, "forest")}, batch)
+        found = OBJECTIVES.make(OBJECTIVES.config("dpo")).loss(
+            {"policy": policy, "reference": Role(reference, "forest")}, batch
+        )
         total, count = 0.0, 0
         for row in pairs()[:3]:
             for one in row:
                 ids = torch.from_numpy(one.ids_T.astype(np.int64))[None]
-                ours, theirs = (m(input_ids=ids, use_cache=False).logits[0, :-1].log_softmax(-1) for m in (policy, reference))
+                ours, theirs = (
+                    m(input_ids=ids, use_cache=False).logits[0, :-1].log_softmax(-1)
+                    for m in (policy, reference)
+                )
                 at = torch.from_numpy(one.weights_T[1:] > 0)
                 total += float((ours.exp() * (ours - theirs)).sum(-1)[at].sum())
                 count += one.scored
-    assert found.metrics["kl"].value == pytest.approx(total / count, rel=1e-4) and total / count > 0.01
+    assert (
+        found.metrics["kl"].value == pytest.approx(total / count, rel=1e-4) and total / count > 0.01
+    )
 
 
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"name": "dpo", "loss": "hinge", "label_smoothing": 0.1}, "has no effect with the loss hinge; it belongs to sigmoid"),
+        (
+            {"name": "dpo", "loss": "hinge", "label_smoothing": 0.1},
+            "has no effect with the loss hinge; it belongs to sigmoid",
+        ),
         ({"name": "dpo", "loss": "exo_pair"}, "exo_pair needs a share above 0"),
         ({"name": "cpo", "loss": "ipo", "label_smoothing": 0.1}, "has no effect with the loss ipo"),
     ],

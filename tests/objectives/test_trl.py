@@ -1,4 +1,6 @@
-"""The preference objectives against trl 1.16, on the same tiny model and rows: loss and gradient."""
+"""The preference objectives against trl 1.16, on the same tiny model and rows: loss and
+gradient.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from tunesmith.objectives.dpo import LOSSES
 from tunesmith.settings.family import OBJECTIVES
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-ONE_RANK = SimpleNamespace(device=torch.device("cpu"), gather_for_metrics=lambda value: value, gather=lambda value: value)
+ONE_RANK = SimpleNamespace(
+    device=torch.device("cpu"), gather_for_metrics=lambda value: value, gather=lambda value: value
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +39,20 @@ def trainer(cls: Any, **settings: Any) -> Any:
     """A trainer of trl with what its loss reads, and no more."""
     made = object.__new__(cls)
     common: dict[str, Any] = {
-        "accelerator": ONE_RANK, "aux_loss_enabled": False, "precompute_ref_logps": False, "use_weighting": False,
-        "ld_alpha": None, "f_divergence_type": "reverse_kl", "_metrics": {"train": defaultdict(list), "eval": defaultdict(list)},
-        "_total_train_tokens": 0, "_tp_size": 1, "is_encoder_decoder": False, "pad_token_id": 0, "padding_value": 0,
+        "accelerator": ONE_RANK,
+        "aux_loss_enabled": False,
+        "precompute_ref_logps": False,
+        "use_weighting": False,
+        "ld_alpha": None,
+        "f_divergence_type": "reverse_kl",
+        "_metrics": {"train": defaultdict(list), "eval": defaultdict(list)},
+        "_total_train_tokens": 0,
+        "_tp_size": 1,
+        "is_encoder_decoder": False,
+        "pad_token_id": 0,
+        "padding_value": 0,
         "args": SimpleNamespace(discopop_tau=0.05, gradient_checkpointing_kwargs=None),
-    }  # fmt: skip
+    }
     vars(made).update(common | settings)
     return made
 
@@ -52,18 +65,33 @@ def parts(tokens: Tokens) -> tuple[list[int], list[int]]:
 def same(ours: tuple[float, torch.Tensor], loss: torch.Tensor, policy: Any) -> None:
     policy.zero_grad()
     loss.backward()
-    theirs = torch.cat([weight.grad.flatten() for weight in policy.parameters() if weight.grad is not None])
+    theirs = torch.cat(
+        [weight.grad.flatten() for weight in policy.parameters() if weight.grad is not None]
+    )
     assert ours[0] == pytest.approx(float(loss), rel=1e-5, abs=1e-6)
     assert float((ours[1] - theirs).norm() / theirs.norm()) < 1e-4 and float(theirs.norm()) > 0
 
 
 DPO: list[dict[str, Any]] = [
     {"loss": name}
-    for name in ("sigmoid", "hinge", "ipo", "nca_pair", "bco_pair", "sppo_hard", "apo_zero", "apo_down", "discopop")
-]  # fmt: skip
+    for name in (
+        "sigmoid",
+        "hinge",
+        "ipo",
+        "nca_pair",
+        "bco_pair",
+        "sppo_hard",
+        "apo_zero",
+        "apo_down",
+        "discopop",
+    )
+]
 DPO += [{"loss": name, "label_smoothing": 0.2} for name in ("robust", "exo_pair")]
 assert {case["loss"] for case in DPO} == set(LOSSES), "every loss of dpo has its oracle"
-DPO += [{"loss": "sigmoid", "length_normalized": True, "beta": 2.0}, {"loss": "sigmoid", "beta": 0.5}]
+DPO += [
+    {"loss": "sigmoid", "length_normalized": True, "beta": 2.0},
+    {"loss": "sigmoid", "beta": 0.5},
+]
 
 
 @pytest.mark.parametrize("settings", DPO, ids=str)
@@ -77,15 +105,30 @@ def test_dpo_and_its_losses(settings: dict[str, Any], both: tuple[Any, Any]) -> 
     examples = []
     for chosen, rejected in rows:
         prompt, answer = parts(chosen)
-        examples.append({"prompt_ids": prompt, "chosen_ids": answer, "rejected_ids": parts(rejected)[1]})
+        examples.append(
+            {"prompt_ids": prompt, "chosen_ids": answer, "rejected_ids": parts(rejected)[1]}
+        )
     name = "sigmoid_norm" if settings.get("length_normalized") else settings["loss"]
     theirs = trainer(
-        DPOTrainer, model=policy, ref_model=reference, loss_types=[name], loss_weights=[1.0],
-        beta=settings.get("beta", 0.1), label_smoothing=settings.get("label_smoothing", 0.0),
-    )  # fmt: skip
-    same(ours, theirs._compute_loss(policy, DataCollatorForPreference(pad_token_id=0)(examples), False), policy)
+        DPOTrainer,
+        model=policy,
+        ref_model=reference,
+        loss_types=[name],
+        loss_weights=[1.0],
+        beta=settings.get("beta", 0.1),
+        label_smoothing=settings.get("label_smoothing", 0.0),
+    )
+    same(
+        ours,
+        theirs._compute_loss(policy, DataCollatorForPreference(pad_token_id=0)(examples), False),
+        policy,
+    )
     metrics = objective.loss({"policy": policy}, batch_of(referred(reference, rows))).metrics
-    names = {"rewards/chosen": "rewards/chosen", "rewards/rejected": "rewards/rejected", "margin": "rewards/margins"}
+    names = {
+        "rewards/chosen": "rewards/chosen",
+        "rewards/rejected": "rewards/rejected",
+        "margin": "rewards/margins",
+    }
     for our_name, their_name in (names | {"accuracy": "rewards/accuracies"}).items():
         logged = theirs._metrics["eval"][their_name][0]
         assert metrics[our_name].value == pytest.approx(logged, rel=1e-4, abs=1e-5)
@@ -105,15 +148,34 @@ def test_kto(name: str, both: tuple[Any, Any]) -> None:
         prompt, answer = parts(one)
         mate = parts(one.columns["mismatched"])[1]
         label = bool(one.columns["desirable"])
-        examples.append({"prompt_ids": prompt, "completion_ids": answer, "KL_completion_ids": mate, "label": label})
-    theirs = trainer(
-        KTOTrainer, model=policy, ref_model=reference, loss_type=name, calculate_KL=name == "kto", beta=0.1, **weights
-    )
-    same(ours, theirs._compute_loss(policy, DataCollatorForUnpairedPreference(pad_token_id=0)(examples), False), policy)
-    if name == "kto":
-        assert objective.loss({"policy": policy}, prepared(objective, policy, reference)).metrics["kl"].value == pytest.approx(
-            theirs._metrics["eval"]["kl"][0], rel=1e-4
+        examples.append(
+            {
+                "prompt_ids": prompt,
+                "completion_ids": answer,
+                "KL_completion_ids": mate,
+                "label": label,
+            }
         )
+    theirs = trainer(
+        KTOTrainer,
+        model=policy,
+        ref_model=reference,
+        loss_type=name,
+        calculate_KL=name == "kto",
+        beta=0.1,
+        **weights,
+    )
+    same(
+        ours,
+        theirs._compute_loss(
+            policy, DataCollatorForUnpairedPreference(pad_token_id=0)(examples), False
+        ),
+        policy,
+    )
+    if name == "kto":
+        assert objective.loss({"policy": policy}, prepared(objective, policy, reference)).metrics[
+            "kl"
+        ].value == pytest.approx(theirs._metrics["eval"]["kl"][0], rel=1e-4)
 
 
 def prepared(objective: Any, policy: Any, reference: Any) -> Any:
@@ -152,13 +214,24 @@ def test_cpo_and_simpo(name: str, smoothing: float, both: tuple[Any, Any]) -> No
         smoothing = 0.0
     sft = 0.0 if name == "simpo alone" else 0.7
     simpo = name.startswith("simpo")
-    own = {"name": "simpo", "beta": 2.0, "gamma": 0.8} if simpo else {"name": "cpo", "loss": name, "beta": 0.3}
-    objective = OBJECTIVES.make(OBJECTIVES.config({**own, "sft": sft, "label_smoothing": smoothing}))
+    own = (
+        {"name": "simpo", "beta": 2.0, "gamma": 0.8}
+        if simpo
+        else {"name": "cpo", "loss": name, "beta": 0.3}
+    )
+    objective = OBJECTIVES.make(
+        OBJECTIVES.config({**own, "sft": sft, "label_smoothing": smoothing})
+    )
     rows = pairs(EVEN)
     theirs = trainer(
-        CPOTrainer, loss_type="simpo" if simpo else name, alpha=0.0, beta=own["beta"], simpo_gamma=0.8,
-        cpo_alpha=sft, label_smoothing=smoothing,
-    )  # fmt: skip
+        CPOTrainer,
+        loss_type="simpo" if simpo else name,
+        alpha=0.0,
+        beta=own["beta"],
+        simpo_gamma=0.8,
+        cpo_alpha=sft,
+        label_smoothing=smoothing,
+    )
     loss, metrics = theirs.get_batch_loss_metrics(policy, concatenated(rows))
     same(stepped(objective, policy, [batch_of(rows)]), loss, policy)
     found = objective.loss({"policy": policy}, batch_of(rows)).metrics
@@ -174,5 +247,12 @@ def test_orpo_but_for_the_pooling_of_its_sft_term(both: tuple[Any, Any]) -> None
     chosen, rejected, *_ = theirs.concatenated_forward(policy, concatenated(rows))
     odds = theirs.odds_ratio_loss(chosen, rejected)[0]
     # Where all chosen answers are of one length, the average over answers is that over tokens.
-    same(stepped(OBJECTIVES.make(OBJECTIVES.config({"name": "orpo", "beta": beta})), policy, [batch_of(rows)]),
-         -chosen.mean() - odds.mean(), policy)  # fmt: skip
+    same(
+        stepped(
+            OBJECTIVES.make(OBJECTIVES.config({"name": "orpo", "beta": beta})),
+            policy,
+            [batch_of(rows)],
+        ),
+        -chosen.mean() - odds.mean(),
+        policy,
+    )

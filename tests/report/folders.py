@@ -28,7 +28,9 @@ def write(path: Path, value: Any) -> None:
 
 
 def write_lines(path: Path, values: list[dict[str, Any]]) -> None:
-    path.write_text("".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values), encoding="utf-8")
+    path.write_text(
+        "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values), encoding="utf-8"
+    )
 
 
 def bare(place: Path, **settings: Any) -> RunFolder:
@@ -52,59 +54,114 @@ def steps(count: int) -> list[dict[str, Any]]:
         loss = 0.35 + 2.1 * math.exp(-n / (0.2 * count)) + 0.12 * math.sin(n * 7.3)
         lines.append(
             {
-                "step": n, "loss": loss, "learning_rate": 5e-4 * math.cos(n / count * 1.5), "tokens": 2000, "epoch": n / count,
-                "grad_norm": 1 + math.cos(n * 3) ** 2, "tokens_per_second": 1180 + 60 * math.sin(n), "memory_gib": 2.1,
+                "step": n,
+                "loss": loss,
+                "learning_rate": 5e-4 * math.cos(n / count * 1.5),
+                "tokens": 2000,
+                "epoch": n / count,
+                "grad_norm": 1 + math.cos(n * 3) ** 2,
+                "tokens_per_second": 1180 + 60 * math.sin(n),
+                "memory_gib": 2.1,
             }
-        )  # fmt: skip
+        )
         if n % max(count // 10, 1) == 0:
-            lines.append({"step": n, "evaluation": {"loss": 0.5 + 1.7 * math.exp(-n / (0.25 * count)) + 0.1 * n / count}})
+            lines.append(
+                {
+                    "step": n,
+                    "evaluation": {
+                        "loss": 0.5 + 1.7 * math.exp(-n / (0.25 * count)) + 0.1 * n / count
+                    },
+                }
+            )
     return lines
 
 
 def full(place: Path, **settings: Any) -> RunFolder:
     """A run folder with everything."""
     folder = bare(place, **settings)
-    write_lines(folder.record, [*steps(150), {"step": 40, "event": "loss_spike", "loss": 9.1, "z": 7.5}])
+    write_lines(
+        folder.record, [*steps(150), {"step": 40, "event": "loss_spike", "loss": 9.1, "z": 7.5}]
+    )
     write(
         folder.ledger,
         {
-            "files": [{"path": "questions.tsv"}], "rows": 15452, "different": 5381,
+            "files": [{"path": "questions.tsv"}],
+            "rows": 15452,
+            "different": 5381,
             "dropped": {"duplicate": 9971, "too long": 12},
-            "trained": 4681, "watch": 300, "proof": 488, "leaked_share": 0.884, "near": 61,
+            "trained": 4681,
+            "watch": 300,
+            "proof": 488,
+            "leaked_share": 0.884,
+            "near": 61,
             "tokens": {"total": 182031, "scored": 14380, "lost": 0},
-            "lengths": {"upper": [8, 16, 24, 32, 40, 48], "counts": [120, 2200, 1600, 640, 101, 20], "p50": 17, "longest": 47},
+            "lengths": {
+                "upper": [8, 16, 24, 32, 40, 48],
+                "counts": [120, 2200, 1600, 640, 101, 20],
+                "p50": 17,
+                "longest": 47,
+            },
             "notes": ["61 rows resemble an earlier one"],
         },
-    )  # fmt: skip
+    )
     write(folder.proof, proof())
     write_lines(folder.items, items())
-    answers = "### before step 1\n\nBecause.\n\n### step 75\n\n\\# DESC\n\n### tuned, step 150\n\nDESC\n"
-    folder.questions.write_text(f"# Own questions\n\n## Why is the sky blue?\n\n{answers}", encoding="utf-8")
+    answers = (
+        "### before step 1\n\nBecause.\n\n### step 75\n\n\\# DESC\n\n### tuned, step 150\n\nDESC\n"
+    )
+    folder.questions.write_text(
+        f"# Own questions\n\n## Why is the sky blue?\n\n{answers}", encoding="utf-8"
+    )
     return folder
 
 
 def proof(verdict: str = "improved") -> dict[str, Any]:
     """proof.json of five contenders; ``verdict`` is that of the primary metric against the base."""
-    scores = {"most_frequent": 0.229, "tfidf": 0.852, "base": 0.184, "few_shot": 0.443, "tuned": 0.861}
+    scores = {
+        "most_frequent": 0.229,
+        "tfidf": 0.852,
+        "base": 0.184,
+        "few_shot": 0.443,
+        "tuned": 0.861,
+    }
     reach = 0.04
 
     def compared(name: str, value: float) -> dict[str, Any]:
         word = "not shown" if abs(value) < reach else "improved"
-        found: dict[str, Any] = {"difference": value, "low": value - reach, "high": value + reach, "verdict": word}
-        return found | {"smallest_effect": 0.043, "items_needed": 90} | ({"p": 1e-5} if name == "accuracy" else {})
+        found: dict[str, Any] = {
+            "difference": value,
+            "low": value - reach,
+            "high": value + reach,
+            "verdict": word,
+        }
+        return (
+            found
+            | {"smallest_effect": 0.043, "items_needed": 90}
+            | ({"p": 1e-5} if name == "accuracy" else {})
+        )
 
     found = {
-        who: {"accuracy": compared("accuracy", 0.861 - value), "nll": compared("nll", value - 0.861)}
+        who: {
+            "accuracy": compared("accuracy", 0.861 - value),
+            "nll": compared("nll", value - 0.861),
+        }
         for who, value in scores.items()
         if who != "tuned"
     }
     found["base"]["accuracy"]["verdict"] = verdict
     return {
-        "items": 240, "primary": "accuracy", "verdict": verdict,
-        "contenders": {who: {"accuracy": value, "macro_f1": value - 0.02, "nll": 2 - value} for who, value in scores.items()},
-        "differences": found, "stopped": {"base": 0.12, "tuned": 1.0}, "generation": {"max_new_tokens": 24},
+        "items": 240,
+        "primary": "accuracy",
+        "verdict": verdict,
+        "contenders": {
+            who: {"accuracy": value, "macro_f1": value - 0.02, "nll": 2 - value}
+            for who, value in scores.items()
+        },
+        "differences": found,
+        "stopped": {"base": 0.12, "tuned": 1.0},
+        "generation": {"max_new_tokens": 24},
         "shots": [3, 4, 5, 6, 7, 8],
-    }  # fmt: skip
+    }
 
 
 def items(count: int = 48) -> list[dict[str, Any]]:
@@ -113,13 +170,21 @@ def items(count: int = 48) -> list[dict[str, Any]]:
     for k in range(count):
         prompt, reference = ASKED[k % len(ASKED)]
         base, tuned = (reference, "ENTY") if k % 6 == 5 else ("DESC", reference)
-        wrote = "The question asks for a description of how something came about, and then of how it went away again."
+        wrote = (
+            "The question asks for a description of how something came about, and then of how it "
+            "went away again."
+        )
         found.append(
             {
-                "id": f"questions.tsv:{k + 1}", "prompt": prompt, "reference": reference,
+                "id": f"questions.tsv:{k + 1}",
+                "prompt": prompt,
+                "reference": reference,
                 "predictions": {"base": SCRIPT if k == 1 else wrote, "tuned": tuned},
                 "choices": {"base": base, "tuned": tuned},
-                "scores": {"base": {"accuracy": float(base == reference)}, "tuned": {"accuracy": float(tuned == reference)}},
+                "scores": {
+                    "base": {"accuracy": float(base == reference)},
+                    "tuned": {"accuracy": float(tuned == reference)},
+                },
             }
-        )  # fmt: skip
+        )
     return found

@@ -1,4 +1,6 @@
-"""The page holds what the folder holds, in both languages, asks nothing of a network, and lets no answer act."""
+"""The page holds what the folder holds, in both languages, asks nothing of a network, and lets no
+answer act.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,10 @@ def read(folder: RunFolder, lang: str = "en") -> Page:
 
 def test_verdict_comes_first_with_its_numbers(tmp_path: Path) -> None:
     text = read(full(tmp_path / "trec")).text
-    assert "Improved. On 240 held-out rows the tuned model reaches 86.1 % accuracy, the base 18.4 %." in text
+    assert (
+        "Improved. On 240 held-out rows the tuned model reaches 86.1 % accuracy, the base 18.4 %."
+        in text
+    )
     assert "Difference +67.7 points, 95 % interval +63.7 to +71.7, paired on the same rows." in text
     assert "Not shown to be better than this cheaper way: TF-IDF + logistic regression." in text
     assert text.index("Improved.") < text.index("Where the rows went") < text.index("Versions")
@@ -67,7 +72,9 @@ def test_verdict_comes_first_with_its_numbers(tmp_path: Path) -> None:
 
 def test_proof_table_and_intervals(tmp_path: Path) -> None:
     page = read(full(tmp_path / "trec"))
-    assert "tuned 86.1 % 0.841 1.139 base 18.4 % 0.164 1.816 base with 6 examples 44.3 %" in page.text
+    assert (
+        "tuned 86.1 % 0.841 1.139 base 18.4 % 0.164 1.816 base with 6 examples 44.3 %" in page.text
+    )
     assert "TF-IDF + logistic regression +0.9 (−3.1 to +4.9) p < 0.001" in page.text
     assert [value for name, value in page.attributes if value == "band is-open"], (
         "an interval over zero must not look like a gain"
@@ -75,19 +82,29 @@ def test_proof_table_and_intervals(tmp_path: Path) -> None:
     assert "base 12 % · tuned 100 %" in page.text
 
 
-@pytest.mark.parametrize(("word", "sentence"), [("worse", "Worse. On 240"), ("not shown", "Not shown. On 240")])
+@pytest.mark.parametrize(
+    ("word", "sentence"), [("worse", "Worse. On 240"), ("not shown", "Not shown. On 240")]
+)
 def test_other_verdicts_say_so(tmp_path: Path, word: str, sentence: str) -> None:
     folder = full(tmp_path / "trec")
     write(folder.proof, proof(word))
     text = read(folder).text
     assert sentence in text and "Improved." not in text
-    assert ("With 240 rows a difference of about 4.3 points or more would be shown" in text) == (word == "not shown")
+    assert ("With 240 rows a difference of about 4.3 points or more would be shown" in text) == (
+        word == "not shown"
+    )
 
 
 def test_ledger_bar_adds_up_to_all_rows(tmp_path: Path) -> None:
     page = read(full(tmp_path / "trec"))
-    bar = [value for name, value in page.attributes if name == "style" and value.startswith("width") and "left" not in value]
-    assert sum(float(value.removeprefix("width: ").removesuffix("%")) for value in bar) == pytest.approx(100)
+    bar = [
+        value
+        for name, value in page.attributes
+        if name == "style" and value.startswith("width") and "left" not in value
+    ]
+    assert sum(
+        float(value.removeprefix("width: ").removesuffix("%")) for value in bar
+    ) == pytest.approx(100)
     assert "The data held 15,452 rows" in page.text
     assert "dropped: exact copies 9,971 dropped: too long 12" in page.text
     assert "88 % of a random held-out tenth" in page.text
@@ -100,20 +117,29 @@ def test_settings_show_origin_and_reason(tmp_path: Path) -> None:
     assert "train.batch null derived: 16 rows a step; the set has 600" in text
     assert "train.learning_rate null derived: 5e-4: lora's own # default" in text
     assert "train.machine.device auto" in text
-    given = bare(tmp_path / "given", data={"path": "questions.tsv", "held_out": 40, "system": "7.0"})
+    given = bare(
+        tmp_path / "given", data={"path": "questions.tsv", "held_out": 40, "system": "7.0"}
+    )
     text = read(given).text
     assert "data.held_out 40 given" in text and "data.system '7.0' given" in text
 
 
 def test_questions_and_events(tmp_path: Path) -> None:
     text = read(full(tmp_path / "trec")).text
-    assert "Why is the sky blue? before step 1 Because. tuned, step 150 DESC 1 answers in between step 75 # DESC" in text
+    assert (
+        "Why is the sky blue? before step 1 Because. tuned, step 150 DESC 1 answers in between "
+        "step 75 # DESC" in text
+    )
     assert "step 40 the loss jumped (loss 9.1, z 7.5)" in text
 
 
 def test_samples_follow_the_rule(tmp_path: Path) -> None:
     page = read(full(tmp_path / "trec"))
-    kinds = [value.split()[1] for name, value in page.attributes if name == "class" and value.startswith("tag ")]
+    kinds = [
+        value.split()[1]
+        for name, value in page.attributes
+        if name == "class" and value.startswith("tag ")
+    ]
     assert kinds == ["gain"] * 3 + ["regression"] * 3 + ["even"] * 4
     assert "worst regression questions.tsv:6 What does NASA stand for ? reference ABBR" in page.text
 
@@ -122,18 +148,31 @@ def test_as_many_answers_are_named_as_there_are_and_whose_they_are(tmp_path: Pat
     folder, found = full(tmp_path / "trec"), proof()
     text = read(folder).text
     assert "10 answers: base and tuned Chosen by a rule" in text
-    assert "at most three of the largest gains in accuracy (here 3) and at most three of the worst regressions (here 3)" in text
+    assert (
+        "at most three of the largest gains in accuracy (here 3) and at most three of the worst "
+        "regressions (here 3)" in text
+    )
     for part in ("contenders", "differences"):
         found[part].pop("base")
     write(folder.proof, found | {"against": "tfidf"})
     rows = [
-        row | {part: {"tfidf": row[part]["base"], "tuned": row[part]["tuned"]} for part in ("predictions", "choices", "scores")}
+        row
+        | {
+            part: {"tfidf": row[part]["base"], "tuned": row[part]["tuned"]}
+            for part in ("predictions", "choices", "scores")
+        }
         for row in items(6)[3:]
     ]
     write_lines(folder.items, rows)
     text = read(folder).text
-    assert "3 answers: TF-IDF + logistic regression and tuned" in text and "base and tuned" not in text
-    assert "gains in accuracy (here 2)" in text and "regressions (here 1)" in text and "the rest (here 0)" in text
+    assert (
+        "3 answers: TF-IDF + logistic regression and tuned" in text and "base and tuned" not in text
+    )
+    assert (
+        "gains in accuracy (here 2)" in text
+        and "regressions (here 1)" in text
+        and "the rest (here 0)" in text
+    )
     write_lines(folder.items, rows[:1])
     assert "1 answer: TF-IDF" in read(folder).text
     assert "1 条回答：TF-IDF + 逻辑回归与微调后" in read(folder, "zh").text
@@ -142,16 +181,29 @@ def test_as_many_answers_are_named_as_there_are_and_whose_they_are(tmp_path: Pat
 def test_a_row_that_is_learned_as_a_whole_has_no_tokens_of_its_own_to_train(tmp_path: Path) -> None:
     folder = full(tmp_path / "trec")
     assert "14,380 tokens trained on, of 182,031 in the rows" in read(folder).text
-    write(folder.ledger, (folder.read(folder.ledger) or {}) | {"tokens": {"total": 8548, "scored": 0, "lost": 0}})
+    write(
+        folder.ledger,
+        (folder.read(folder.ledger) or {}) | {"tokens": {"total": 8548, "scored": 0, "lost": 0}},
+    )
     text = read(folder).text
-    assert "8,548 tokens in the rows to train on; each row is learned as a whole" in text and "tokens trained on" not in text
+    assert (
+        "8,548 tokens in the rows to train on; each row is learned as a whole" in text
+        and "tokens trained on" not in text
+    )
 
 
 @pytest.mark.parametrize(
     ("objective", "title"),
-    [("classify", "Accuracy"), ("kto", "Accuracy"), ("dpo", "Pairs told right"), ("reward", "Pairs told right")],
+    [
+        ("classify", "Accuracy"),
+        ("kto", "Accuracy"),
+        ("dpo", "Pairs told right"),
+        ("reward", "Pairs told right"),
+    ],
 )
-def test_the_curve_of_accuracy_is_named_after_what_is_told_right(tmp_path: Path, objective: str, title: str) -> None:
+def test_the_curve_of_accuracy_is_named_after_what_is_told_right(
+    tmp_path: Path, objective: str, title: str
+) -> None:
     folder = bare(tmp_path / "run", objective=objective)
     write_lines(folder.record, [{"step": n, "loss": 1.0, "accuracy": n / 4} for n in range(1, 4)])
     text = read(folder).text
@@ -161,16 +213,30 @@ def test_the_curve_of_accuracy_is_named_after_what_is_told_right(tmp_path: Path,
 def test_nothing_in_an_answer_can_act_or_load(tmp_path: Path) -> None:
     folder = full(tmp_path / "run <b>bold")
     rows = items()
-    rows[1] |= {"prompt": "<img src=http://example.com/x.png>", "reference": '"><style>*{display:none}</style>'}
+    rows[1] |= {
+        "prompt": "<img src=http://example.com/x.png>",
+        "reference": '"><style>*{display:none}</style>',
+    }
     write_lines(folder.items, rows)
-    folder.questions.write_text("## <iframe src=x></iframe>\n\n### base\n\n</p><script>1</script>\n", encoding="utf-8")
+    folder.questions.write_text(
+        "## <iframe src=x></iframe>\n\n### base\n\n</p><script>1</script>\n", encoding="utf-8"
+    )
     page = read(folder)
-    assert not {"script", "img", "iframe", "link"} & set(page.tags) and page.tags.count("style") == 1
+    assert (
+        not {"script", "img", "iframe", "link"} & set(page.tags) and page.tags.count("style") == 1
+    )
     assert "run <b>bold" in page.text
     assert SCRIPT in page.text and "<img src=http://example.com/x.png>" in page.text
-    outside = [value for name, value in page.attributes if name in ("src", "href", "srcset") and not value.startswith("#")]
+    outside = [
+        value
+        for name, value in page.attributes
+        if name in ("src", "href", "srcset") and not value.startswith("#")
+    ]
     assert outside == []
-    assert ("content", "default-src 'none'; style-src 'unsafe-inline'; img-src data:") in page.attributes
+    assert (
+        "content",
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+    ) in page.attributes
     assert not re.search(r"url\(|@import", folder.report.read_text(encoding="utf-8"))
 
 
@@ -178,7 +244,9 @@ def test_absent_parts_name_the_command_that_adds_them(tmp_path: Path) -> None:
     folder = bare(tmp_path / "my run")
     text = read(folder).text
     place = f"'{folder.path}'"
-    assert f"There is no proof yet that tuning helped. This adds it: tunesmith prove {place}" in text
+    assert (
+        f"There is no proof yet that tuning helped. This adds it: tunesmith prove {place}" in text
+    )
     assert f"This prints what becomes of every row: tunesmith check {place}/run.yaml" in text
     assert "No step has been recorded yet" in text and "No questions of your own were asked" in text
     assert "answers: " not in text
@@ -193,7 +261,9 @@ def test_chinese(tmp_path: Path) -> None:
     english = set(words.texts("en", "report").values())
     shown = {text.strip() for text in page.texts} & english
     assert shown <= {"ROUGE-L", "BLEU", "chrF"} | set(words.texts("zh", "report").values()), shown
-    assert "Improved." in read(folder, "en").text, "one report must not change the language of the next"
+    assert "Improved." in read(folder, "en").text, (
+        "one report must not change the language of the next"
+    )
 
 
 def test_the_runs_own_language_is_the_default(tmp_path: Path) -> None:
@@ -203,7 +273,10 @@ def test_the_runs_own_language_is_the_default(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [1, 2, 4, 2000])
 def test_curves_of_any_length(tmp_path: Path, count: int) -> None:
     folder = bare(tmp_path / "run")
-    write_lines(folder.record, [{"step": 0, "evaluation": {"loss": 2.5}}, *steps(count), {"step": count, "loss": "nan"}])
+    write_lines(
+        folder.record,
+        [{"step": 0, "evaluation": {"loss": 2.5}}, *steps(count), {"step": count, "loss": "nan"}],
+    )
     page = read(folder)
     assert page.tags.count("svg") == 5
     lines = [value.split() for name, value in page.attributes if name == "points"]
@@ -238,25 +311,46 @@ def test_a_disk_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.replace", refuse)
-    with pytest.raises(DiskError, match="the report could not be written: No space left on device") as caught:
+    with pytest.raises(
+        DiskError, match="the report could not be written: No space left on device"
+    ) as caught:
         build(folder, lang="en")
     assert caught.value.exit_code == 74 and not folder.report.exists()
 
 
 @pytest.mark.parametrize(("width", "lang"), [(1200, "en"), (500, "zh")])
 def test_it_fits_a_laptop_and_a_phone(tmp_path: Path, width: int, lang: str) -> None:
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    browser = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     if browser is None:
         pytest.skip("no Chromium here to draw the page")
     page = build(full(tmp_path / "trec"), lang=lang)
     # The page's own policy forbids scripts, so a copy without it measures.
     html = re.sub(r"<meta http-equiv[^>]*>", "", page.read_text(encoding="utf-8"))
-    measure = "<script>document.title = document.documentElement.scrollWidth + '/' + innerWidth</script></body>"
+    measure = (
+        "<script>document.title = document.documentElement.scrollWidth + '/' + "
+        "innerWidth</script></body>"
+    )
     copy = tmp_path / "copy.html"
     copy.write_text(html.replace("</body>", measure), encoding="utf-8")
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    flags += ["--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}"]
+    flags = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-background-networking",
+    ]
+    flags += [
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ]
     command = [browser, *flags, f"--window-size={width},900", "--dump-dom", copy.as_uri()]
     dom = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     found = re.search(r"<title>(\d+)/(\d+)</title>", dom)
-    assert found and int(found[1]) <= int(found[2]), f"the page is wider than the window: {found and found[0]}"
+    assert found and int(found[1]) <= int(found[2]), (
+        f"the page is wider than the window: {found and found[0]}"
+    )

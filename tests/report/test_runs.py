@@ -53,7 +53,9 @@ def folders(tmp_path: Path) -> Path:
 def test_every_run_with_its_state(folders: Path) -> None:
     with RunFolder(folders / "running").held():
         found = {row["name"]: row for row in runs(folders)}
-    assert list(found) == ["killed", "group/stopped", "done", "running", "waiting", "broken"], "oldest first"
+    assert list(found) == ["killed", "group/stopped", "done", "running", "waiting", "broken"], (
+        "oldest first"
+    )
     states = {name: (row["state"], row.get("resumable_at")) for name, row in found.items()}
     assert states == {
         "killed": ("stopped", None),
@@ -82,14 +84,23 @@ def test_every_run_with_its_state(folders: Path) -> None:
 def test_the_last_and_the_best_are_told_apart(tmp_path: Path) -> None:
     folder = bare(tmp_path / "run")
     seen = [(0, 0.1), (10, 0.7), (20, 0.5), (30, 0.9)]
-    write_lines(folder.record, [{"step": step, "evaluation": {"loss": loss}} for step, loss in seen])
+    write_lines(
+        folder.record, [{"step": step, "evaluation": {"loss": loss}} for step, loss in seen]
+    )
     folder.model.mkdir()
     (folder.model / "tunesmith.json").write_text(json.dumps({"step": 30}))
     (row,) = runs(tmp_path)
-    assert row["held_out"] == {"last": {"loss": 0.9, "step": 30}, "best": {"loss": 0.5, "step": 20}} and row["model_step"] == 30
+    assert (
+        row["held_out"] == {"last": {"loss": 0.9, "step": 30}, "best": {"loss": 0.5, "step": 20}}
+        and row["model_step"] == 30
+    )
     words.use("en")
     table = lines([row])
-    assert "0.9000 @30*" in table[1] and "0.5000 @20 " in table[1] and table[-1].startswith("* the step whose weights")
+    assert (
+        "0.9000 @30*" in table[1]
+        and "0.5000 @20 " in table[1]
+        and table[-1].startswith("* the step whose weights")
+    )
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -100,21 +111,30 @@ def test_lines_are_aligned(folders: Path, language: str, monkeypatch: pytest.Mon
     done = next(line for line in table if line.startswith("done"))
     state = {"en": "finished", "zh": "已完成"}[language]
     assert done.endswith(state)
-    assert cell_len(done[: -len(state)]) == cell_len(table[0][: table[0].index({"en": "state", "zh": "状态"}[language])])
+    assert cell_len(done[: -len(state)]) == cell_len(
+        table[0][: table[0].index({"en": "state", "zh": "状态"}[language])]
+    )
     stopped = {"en": "stopped, resumable at step 40", "zh": "已停止，可从第 40 步继续"}[language]
     assert any(line.endswith(stopped) for line in table)
     assert ("improved: accuracy +67.7 (+63.7 to +71.7)" in done) == (language == "en")
 
 
-@pytest.mark.parametrize(("rival", "told"), [("tfidf", "TF-IDF with a linear model"), ("length", "taking the longer answer")])
-def test_a_verdict_against_another_rival(tmp_path: Path, rival: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("rival", "told"),
+    [("tfidf", "TF-IDF with a linear model"), ("length", "taking the longer answer")],
+)
+def test_a_verdict_against_another_rival(
+    tmp_path: Path, rival: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A classifier's or a reward model's proof has no base: its head was drawn at random."""
     monkeypatch.setattr(words, "_chosen", "en")
     found = proof("not shown")
     compared = found["differences"].pop("base")
     found["contenders"].pop("base")
     compared["accuracy"] |= {"low": None, "high": None}
-    write(full(tmp_path / "run").proof, found | {"against": rival, "differences": {rival: compared}})
+    write(
+        full(tmp_path / "run").proof, found | {"against": rival, "differences": {rival: compared}}
+    )
     (row,) = runs(tmp_path)
     assert row["proof"]["against"] == rival and row["proof"]["difference"] == pytest.approx(0.677)
     assert f"not shown: accuracy +67.7 (– to –) against {told}" in lines([row])[1]
@@ -128,14 +148,20 @@ def test_one_run_is_a_table_too(folders: Path) -> None:
 
 def test_no_folder_and_no_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(words, "_chosen", "en")
-    with pytest.raises(SpecError, match="there is no such folder; name the folder that holds your runs"):
+    with pytest.raises(
+        SpecError, match="there is no such folder; name the folder that holds your runs"
+    ):
         runs(tmp_path / "missing")
     assert lines(runs(tmp_path)) == ["no runs here (a run is a folder with a run.yaml)"]
 
 
-def test_a_damaged_file_is_named_with_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_file_is_named_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(words, "_chosen", "en")
     run = full(tmp_path / "run")
     run.proof.write_text('{"verdict": "impr', encoding="utf-8")
-    with pytest.raises(DataError, match=r"run/proof\.json: this file of the run is damaged \(.*\); take it away"):
+    with pytest.raises(
+        DataError, match=r"run/proof\.json: this file of the run is damaged \(.*\); take it away"
+    ):
         runs(tmp_path)

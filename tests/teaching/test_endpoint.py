@@ -1,4 +1,6 @@
-"""A teacher behind an endpoint: what is busy, fails or breaks off is asked again, and nothing cut is taken for an answer."""
+"""A teacher behind an endpoint: what is busy, fails or breaks off is asked again, and nothing cut
+is taken for an answer.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ SERVER = Path(__file__).with_name("troubled.py")
 class Server:
     """An endpoint that runs, and what it was asked."""
 
-    def __init__(self, folder: Path, key: str = "", pause: float = 0, models: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, folder: Path, key: str = "", pause: float = 0, models: tuple[str, ...] = ()
+    ) -> None:
         self.log = folder / "asked.jsonl"
         words = [sys.executable, str(SERVER), str(self.log), key, str(pause), *models]
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
@@ -62,31 +66,64 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 
 
 def settings(folder: Path, server: Server, questions: list[str], **teacher: Any) -> dict[str, Any]:
-    rows = [{"instruction": question, "output": f"own {n}", "id": n} for n, question in enumerate(questions)]
+    rows = [
+        {"instruction": question, "output": f"own {n}", "id": n}
+        for n, question in enumerate(questions)
+    ]
     (folder / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
     how = {"timeout": 60, "attempts": 3, **teacher}
-    return {"model": server.url, "data": str(folder / "rows.json"), "out": str(folder / "answers.jsonl"), "teacher": how}
+    return {
+        "model": server.url,
+        "data": str(folder / "rows.json"),
+        "out": str(folder / "answers.jsonl"),
+        "teacher": how,
+    }
 
 
 def read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
 
 
-TROUBLES = ["good", "busy", "fails", "broken", "unended", "error", "slow", "long", "filtered", "silent", "plain"]
+TROUBLES = [
+    "good",
+    "busy",
+    "fails",
+    "broken",
+    "unended",
+    "error",
+    "slow",
+    "long",
+    "filtered",
+    "silent",
+    "plain",
+]
 ASKED_TWICE = ("busy", "fails", "broken", "unended", "error", "slow")
 
 
 def test_every_trouble_at_once(serve: Callable[..., Server], tmp_path: Path) -> None:
     server = serve()
-    asked = settings(tmp_path, server, [f"{trouble} {n}" for n, trouble in enumerate(TROUBLES)], timeout=5)
-    account = api.generate(asked, ["data.system=Be brief.", "generate.temperature=0.5", "generate.stop=END"])
+    asked = settings(
+        tmp_path, server, [f"{trouble} {n}" for n, trouble in enumerate(TROUBLES)], timeout=5
+    )
+    account = api.generate(
+        asked, ["data.system=Be brief.", "generate.temperature=0.5", "generate.stop=END"]
+    )
     assert server.counts == {trouble: 2 if trouble in ASKED_TWICE else 1 for trouble in TROUBLES}
     first, second = (one["at"] for one in server.asked if one["question"].startswith("busy"))
     assert second - first > 0.99, "Retry-After is kept"
     body = server.asked[0]["body"]
-    assert (body["model"], body["temperature"], body["stop"], body["stream"]) == ("big", 0.5, ["END"], True)
+    assert (body["model"], body["temperature"], body["stop"], body["stream"]) == (
+        "big",
+        0.5,
+        ["END"],
+        True,
+    )
     rows = read(tmp_path / "answers.jsonl")
-    kept = [(n, trouble) for n, trouble in enumerate(TROUBLES) if trouble not in ("long", "filtered", "silent")]
+    kept = [
+        (n, trouble)
+        for n, trouble in enumerate(TROUBLES)
+        if trouble not in ("long", "filtered", "silent")
+    ]
     assert [row["id"] for row in rows] == [n for n, _ in kept], "in the order of the file"
     for row, (n, trouble) in zip(rows, kept, strict=True):
         thought, between = ("hm", " ") if trouble == "plain" else ("thought", "\u2028")
@@ -94,7 +131,11 @@ def test_every_trouble_at_once(serve: Callable[..., Server], tmp_path: Path) -> 
             "messages": [
                 {"role": "system", "content": "Be brief."},
                 {"role": "user", "content": f"{trouble} {n}"},
-                {"role": "assistant", "reasoning_content": thought, "content": f"answer{between}to {trouble} {n}"},
+                {
+                    "role": "assistant",
+                    "reasoning_content": thought,
+                    "content": f"answer{between}to {trouble} {n}",
+                },
             ],
             "reference": f"own {n}",
             "id": n,
@@ -108,21 +149,29 @@ def test_every_trouble_at_once(serve: Callable[..., Server], tmp_path: Path) -> 
         api.generate(asked)
 
 
-def test_what_was_cut_is_kept_where_it_is_asked_for(serve: Callable[..., Server], tmp_path: Path) -> None:
+def test_what_was_cut_is_kept_where_it_is_asked_for(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
     asked = settings(tmp_path, serve(), ["long 0"])
-    with pytest.raises(TunesmithError, match=r"no answer could be kept \(length: 1\).*teacher.cut=keep"):
+    with pytest.raises(
+        TunesmithError, match=r"no answer could be kept \(length: 1\).*teacher.cut=keep"
+    ):
         api.generate(asked)
     account = api.generate(asked, ["teacher.cut=keep"])
     assert account.earlier == 1, "it is not asked again"
     assert [row["finish"] for row in read(tmp_path / "answers.jsonl")] == ["length"]
 
 
-def test_a_server_that_calls_the_limit_otherwise(serve: Callable[..., Server], tmp_path: Path) -> None:
+def test_a_server_that_calls_the_limit_otherwise(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
     server = serve()
     asked = settings(tmp_path, server, [f"newer {n}" for n in range(5)], requests=1, attempts=1)
     account = api.generate(asked, ["generate.max_new_tokens=7"])
     assert (account.written, account.retried) == (5, 0)
-    limits = [{name: one["body"][name] for name in LIMITS if name in one["body"]} for one in server.asked]
+    limits = [
+        {name: one["body"][name] for name in LIMITS if name in one["body"]} for one in server.asked
+    ]
     assert limits == [{"max_tokens": 7}, *[{"max_completion_tokens": 7}] * 5], "it is learned once"
 
 
@@ -139,15 +188,21 @@ def test_what_the_request_is_to_blame_for_ends_at_once(
 ) -> None:
     server = serve()
     with pytest.raises(SpecError) as caught:
-        api.generate(settings(tmp_path, server, [question, *(f"good {n}" for n in range(1, 40))], requests=1))
+        api.generate(
+            settings(tmp_path, server, [question, *(f"good {n}" for n in range(1, 40))], requests=1)
+        )
     assert told in str(caught.value) and str(caught.value).startswith("model: http://127.0.0.1")
     assert len(server.asked) == 1
 
 
-def test_keys(serve: Callable[..., Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys(
+    serve: Callable[..., Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server = serve(key="sk-right")
     asked = settings(tmp_path, server, ["good 0"], name="big")
-    with pytest.raises(SpecError, match=r"answered 401.*environment variable OPENAI_API_KEY is not set"):
+    with pytest.raises(
+        SpecError, match=r"answered 401.*environment variable OPENAI_API_KEY is not set"
+    ):
         api.generate(asked)
     monkeypatch.setenv("MY_KEY", "sk-wrong")
     with pytest.raises(SpecError, match="does not accept the key in MY_KEY") as caught:
@@ -156,15 +211,23 @@ def test_keys(serve: Callable[..., Server], tmp_path: Path, monkeypatch: pytest.
     assert len(server.asked) == 2
     monkeypatch.setenv("MY_KEY", "sk-right")
     api.generate(asked, ["teacher.key_env=MY_KEY"])
-    assert "sk-right" not in "".join(path.read_text(encoding="utf-8") for path in tmp_path.iterdir() if path != server.log)
+    assert "sk-right" not in "".join(
+        path.read_text(encoding="utf-8") for path in tmp_path.iterdir() if path != server.log
+    )
 
 
-def test_settings_that_an_endpoint_cannot_follow(serve: Callable[..., Server], tmp_path: Path) -> None:
+def test_settings_that_an_endpoint_cannot_follow(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
     server = serve(models=("one", "two"))
     asked = settings(tmp_path, server, ["good 0"])
-    with pytest.raises(SpecError, match=r"serves 2 models; choose one with teacher.name=...: one, two"):
+    with pytest.raises(
+        SpecError, match=r"serves 2 models; choose one with teacher.name=...: one, two"
+    ):
         api.generate(asked)
-    with pytest.raises(SpecError, match=r"generate.repetition_penalty: an endpoint has no such setting"):
+    with pytest.raises(
+        SpecError, match=r"generate.repetition_penalty: an endpoint has no such setting"
+    ):
         api.generate(asked, ["generate.repetition_penalty=1.2"])
     with pytest.raises(SpecError, match=r"model.quantize: an endpoint has no such setting"):
         api.generate(asked, ["model.quantize=nf4"])
@@ -174,16 +237,24 @@ def test_settings_that_an_endpoint_cannot_follow(serve: Callable[..., Server], t
         api.plan({**asked, "teacher": None, "out": str(tmp_path / "run")}).require()
 
 
-def test_an_endpoint_that_stays_down_is_left_and_gone_on_with(serve: Callable[..., Server], tmp_path: Path) -> None:
+def test_an_endpoint_that_stays_down_is_left_and_gone_on_with(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
     server = serve()
     asked = settings(tmp_path, server, ["good 0", "good 1", "down 2", "good 3"], requests=1)
-    with pytest.raises(Stopped, match=r"gave no answer in 3 tries \(status 500: out of memory\); what was answered is kept"):
+    with pytest.raises(
+        Stopped,
+        match=r"gave no answer in 3 tries \(status 500: out of memory\); what was answered is kept",
+    ):
         api.generate(asked)
     assert server.counts == {"good": 2, "down": 3}
     with pytest.raises(Stopped):
         api.generate(asked)
     assert server.counts == {"good": 2, "down": 6}
-    with pytest.raises(SpecError, match=r"asked with other settings \(generate.max_new_tokens\); give these as before"):
+    with pytest.raises(
+        SpecError,
+        match=r"asked with other settings \(generate.max_new_tokens\); give these as before",
+    ):
         api.generate(asked, ["generate.max_new_tokens=9"])
     rows = (tmp_path / "rows.json").read_text(encoding="utf-8")
     (tmp_path / "rows.json").write_text(rows.replace("good 0", "good 9"), encoding="utf-8")
@@ -209,10 +280,14 @@ def test_no_more_answers_wait_to_be_kept_than_there_are_requests(
 def started(folder: Path, asked: dict[str, Any]) -> subprocess.Popen[str]:
     (folder / "asked.yaml").write_text(json.dumps(asked), encoding="utf-8")
     words = [sys.executable, "-m", "tunesmith", "generate", "asked.yaml", "--lang", "en"]
-    return subprocess.Popen(words, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        words, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 75), (signal.SIGINT, 75)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 75), (signal.SIGINT, 75)]
+)
 def test_a_process_that_ends_in_the_middle_goes_on(
     serve: Callable[..., Server], tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
@@ -221,7 +296,9 @@ def test_a_process_that_ends_in_the_middle_goes_on(
     asked = settings(tmp_path, server, questions, requests=requests)
     process, partial = started(tmp_path, asked), tmp_path / "answers.jsonl.partial"
     until = time.monotonic() + 60
-    while (not partial.is_file() or partial.read_bytes().count(b"\n") < 4) and time.monotonic() < until:
+    while (
+        not partial.is_file() or partial.read_bytes().count(b"\n") < 4
+    ) and time.monotonic() < until:
         time.sleep(0.02)
     os.kill(process.pid, number)
     _, error = process.communicate(timeout=30)
@@ -235,7 +312,12 @@ def test_a_process_that_ends_in_the_middle_goes_on(
     again = started(tmp_path, asked)
     told, error = again.communicate(timeout=60)
     assert again.returncode == 0, error
-    assert f"{had} answers were there from an earlier call" in told and "of 12 answers are there already" in error
+    assert (
+        f"{had} answers were there from an earlier call" in told
+        and "of 12 answers are there already" in error
+    )
     rows = read(tmp_path / "answers.jsonl")
-    assert [row["messages"][-1]["content"] for row in rows] == [f"answer\u2028to {question}" for question in questions]
+    assert [row["messages"][-1]["content"] for row in rows] == [
+        f"answer\u2028to {question}" for question in questions
+    ]
     assert 12 <= len(server.asked) <= 12 + requests, "only what was on its way is asked again"

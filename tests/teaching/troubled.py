@@ -1,7 +1,10 @@
-"""An endpoint in a process of its own, with the troubles that real ones have; each question says which it meets.
+"""An endpoint in a process of its own, with the troubles that real ones have; each question says
+which it meets.
 
-``python troubled.py LOG KEY PAUSE`` prints its port, notes each request in LOG, wants KEY where one is given, and rests PAUSE
-seconds in the middle of each answer. Answers to ``held`` questions wait there until a file LOG.go exists.
+``python troubled.py LOG KEY PAUSE`` prints its port, notes each request in LOG, wants KEY where one
+is given, and rests PAUSE
+seconds in the middle of each answer. Answers to ``held`` questions wait there until a file LOG.go
+exists.
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ ASKED: Counter[str] = Counter()
 def event(text: str, reason: str | None = None, name: str = "content") -> bytes:
     return (
         b"data: "
-        + json.dumps({"choices": [{"delta": {name: text}, "finish_reason": reason}]}, ensure_ascii=False).encode()
+        + json.dumps(
+            {"choices": [{"delta": {name: text}, "finish_reason": reason}]}, ensure_ascii=False
+        ).encode()
         + b"\n\n"
     )
 
@@ -44,7 +49,12 @@ class Troubled(BaseHTTPRequestHandler):
         question = body["messages"][-1]["content"]
         ASKED[question] += 1
         with open(LOG, "a", encoding="utf-8") as log:
-            log.write(json.dumps({"question": question, "at": time.time(), "path": self.path, "body": body}) + "\n")
+            log.write(
+                json.dumps(
+                    {"question": question, "at": time.time(), "path": self.path, "body": body}
+                )
+                + "\n"
+            )
         if not self.allowed():
             return
         trouble, first = question.split()[0], ASKED[question] == 1
@@ -57,20 +67,43 @@ class Troubled(BaseHTTPRequestHandler):
         elif trouble == "bad":
             self.whole(400, {"error": {"message": "context length exceeded"}})
         elif trouble == "newer" and "max_tokens" in body:
-            said = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+            said = (
+                "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+                "'max_completion_tokens' instead."
+            )
             self.whole(400, {"error": {"message": said, "code": "unsupported_parameter"}})
         elif trouble == "page":
             self.whole(200, "<html>hello</html>", {"Content-Type": "text/html"})
         elif trouble == "plain":
             message = {"content": f"answer to {question}", "reasoning_content": "hm"}
-            self.whole(200, {"choices": [{"message": message, "finish_reason": "stop"}], "usage": {"completion_tokens": 70}})
+            self.whole(
+                200,
+                {
+                    "choices": [{"message": message, "finish_reason": "stop"}],
+                    "usage": {"completion_tokens": 70},
+                },
+            )
         else:
-            self.stream(question, trouble if first else "good" if trouble not in ("long", "filtered", "silent") else trouble)
+            self.stream(
+                question,
+                trouble
+                if first
+                else "good"
+                if trouble not in ("long", "filtered", "silent")
+                else trouble,
+            )
 
     def allowed(self) -> bool:
         given = self.headers.get("authorization", "")
         if KEY and given != f"Bearer {KEY}":
-            self.whole(401, {"error": {"message": f"Incorrect API key provided: {given.removeprefix('Bearer ')}"}})
+            self.whole(
+                401,
+                {
+                    "error": {
+                        "message": f"Incorrect API key provided: {given.removeprefix('Bearer ')}"
+                    }
+                },
+            )
             return False
         return True
 
@@ -92,7 +125,9 @@ class Troubled(BaseHTTPRequestHandler):
             self.chunk(event("", "stop") + b"data: [DONE]\n\n")
             return self.chunk(b"")
         self.chunk(event("th", name="reasoning_content") + event("ought", name="reasoning_content"))
-        self.chunk(b": a comment\n\n" + event(f"answer{SEPARATOR}")[:20])  # an event may arrive in two parts
+        self.chunk(
+            b": a comment\n\n" + event(f"answer{SEPARATOR}")[:20]
+        )  # an event may arrive in two parts
         self.chunk(event(f"answer{SEPARATOR}")[20:])
         time.sleep(PAUSE + (8 if trouble == "slow" else 0))
         while trouble == "held" and not os.path.exists(f"{LOG}.go"):

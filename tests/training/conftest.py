@@ -25,7 +25,9 @@ def prepared(tiny_llama: Path) -> Prepared:
 
 
 @pytest.fixture(scope="session")
-def straight(tiny_llama: Path, prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+def straight(
+    tiny_llama: Path, prepared: Prepared, tmp_path_factory: pytest.TempPathFactory
+) -> RunFolder:
     """The run that nothing interrupts, trained in a child."""
     out = tmp_path_factory.mktemp("straight") / "run"
     one = runs.resolved(out, tiny_llama)

@@ -42,7 +42,8 @@ def rows(count: int = 36) -> list[dict[str, str]]:
     """Questions of different length about different things."""
     return [
         {
-            "instruction": f"How far is {CAPITALS[i % 16]} from {CAPITALS[i // 16 + 3]}?" + " Please." * (i % 4),
+            "instruction": f"How far is {CAPITALS[i % 16]} from {CAPITALS[i // 16 + 3]}?"
+            + " Please." * (i % 4),
             "output": f"{i * 37 % 1000} km",
         }
         for i in range(count)
@@ -50,7 +51,9 @@ def rows(count: int = 36) -> list[dict[str, str]]:
 
 
 def resolved(out: Path, model: Path, **overrides: Any) -> Resolved:
-    """A run of 9 steps over 2 epochs with dropout, an evaluation every 3 steps and a checkpoint every 2."""
+    """A run of 9 steps over 2 epochs with dropout, an evaluation every 3 steps and a checkpoint
+    every 2.
+    """
     data = model / "rows.json"
     if not data.is_file():
         data.write_text(json.dumps(rows()), encoding="utf-8")
@@ -60,11 +63,16 @@ def resolved(out: Path, model: Path, **overrides: Any) -> Resolved:
         "out": str(out),
         "method": {"name": "lora", "rank": 4, "dropout": 0.1},
         "train": {
-            "epochs": 2, "batch": 8, "learning_rate": 1e-2, "micro_tokens": 512, "seed": 3,
-            "machine": {"threads": 1}, "keep": {"evaluate": 3, "save": 2},
+            "epochs": 2,
+            "batch": 8,
+            "learning_rate": 1e-2,
+            "micro_tokens": 512,
+            "seed": 3,
+            "machine": {"threads": 1},
+            "keep": {"evaluate": 3, "save": 2},
         },
         "generate": {"max_new_tokens": 4},
-    }  # fmt: skip
+    }
     return Resolved(validate(with_overrides(settings, overrides)))
 
 
@@ -97,11 +105,16 @@ TIMINGS = ("seconds", "tokens_per_second", "memory_gib")
 
 def record(folder: RunFolder) -> list[dict[str, Any]]:
     """The record without its timings."""
-    return [{name: value for name, value in line.items() if name not in TIMINGS} for line in folder.steps()]
+    return [
+        {name: value for name, value in line.items() if name not in TIMINGS}
+        for line in folder.steps()
+    ]
 
 
 def in_child(work: Callable[[], object]) -> int:
-    """Runs ``work`` in a forked child and gives its exit code, or minus the signal that ended it."""
+    """Runs ``work`` in a forked child and gives its exit code, or minus the signal that ended
+    it.
+    """
     pid = os.fork()
     if pid == 0:
         code = 70

@@ -29,8 +29,13 @@ class Small:
     """A small trained thing: two tensors, an optimizer with moments, a part with a state."""
 
     def __init__(self, optimizer: str = "adamw", **identity: Any) -> None:
-        self.weights = [("a.weight", torch.nn.Parameter(torch.randn(4, 3))), ("b.bias", torch.nn.Parameter(torch.randn(3)))]
-        self.optimizer = OPTIMIZERS.make(OPTIMIZERS.config(optimizer)).build(self.weights, 0.1, 0.01)
+        self.weights = [
+            ("a.weight", torch.nn.Parameter(torch.randn(4, 3))),
+            ("b.bias", torch.nn.Parameter(torch.randn(3))),
+        ]
+        self.optimizer = OPTIMIZERS.make(OPTIMIZERS.config(optimizer)).build(
+            self.weights, 0.1, 0.01
+        )
         self.scale = LossScale()
         device = Device(torch.device("cpu"), "fp32", 1)
         self.state = State(
@@ -136,11 +141,23 @@ DAMAGES = {
     "emptied": (empty, "optimizer.safetensors has 0 bytes"),
     "flipped": (flip, "the content of weights.safetensors is not what was written"),
     "edited": (flip_facts, "the content of state.json is not what was written"),
-    "missing": (lambda path: (path / "random.safetensors").unlink(), "random.safetensors is missing"),
+    "missing": (
+        lambda path: (path / "random.safetensors").unlink(),
+        "random.safetensors is missing",
+    ),
     "no manifest": (lambda path: (path / MANIFEST).unlink(), "MANIFEST.json is missing"),
-    "empty manifest": (lambda path: (path / MANIFEST).write_text(""), "MANIFEST.json is unreadable"),
-    "manifest of nothing": (lambda path: (path / MANIFEST).write_text("[]"), "MANIFEST.json is unreadable"),
-    "another schema": (lambda path: (path / MANIFEST).write_text('{"schema": 99, "files": {}}'), "it has layout 99"),
+    "empty manifest": (
+        lambda path: (path / MANIFEST).write_text(""),
+        "MANIFEST.json is unreadable",
+    ),
+    "manifest of nothing": (
+        lambda path: (path / MANIFEST).write_text("[]"),
+        "MANIFEST.json is unreadable",
+    ),
+    "another schema": (
+        lambda path: (path / MANIFEST).write_text('{"schema": 99, "files": {}}'),
+        "it has layout 99",
+    ),
 }
 
 
@@ -157,7 +174,9 @@ def test_a_damaged_one_is_set_aside_and_the_one_before_used(name, folder):
     assert len(lines) == 1 and "step-00000002 is damaged" in lines[0] and fault in lines[0]
     assert [path.name.split(".")[0] for path in folder.glob("*.corrupt")] == ["step-00000002"]
     assert checkpoints.save(2, one.write())
-    assert checkpoints.committed()[0].name == "step-00000002.1", "the damaged one's name is not used again"
+    assert checkpoints.committed()[0].name == "step-00000002.1", (
+        "the damaged one's name is not used again"
+    )
 
 
 def test_a_stale_pointer_does_not_hide_what_is_whole(folder):
@@ -175,7 +194,10 @@ def test_none_that_is_whole_is_an_error_and_none_at_all_is_not(folder):
     checkpoints.save(1, Small().write())
     flip(folder / "step-00000001")
     for _ in range(2):
-        with pytest.raises(CheckpointError, match=r"no checkpoint in .* is whole; start the run again in another folder"):
+        with pytest.raises(
+            CheckpointError,
+            match=r"no checkpoint in .* is whole; start the run again in another folder",
+        ):
             checkpoints.newest(lambda _: None)
 
 
@@ -185,7 +207,9 @@ def test_another_run_is_refused_by_the_name_of_what_differs(folder):
     assert path is not None
     with pytest.raises(CheckpointError) as caught:
         Small(data="other", **{"train.batch": 16}).state.restore(path)
-    assert "  data: 'd' -> 'other'" in str(caught.value) and "  train.batch: 8 -> 16" in str(caught.value)
+    assert "  data: 'd' -> 'other'" in str(caught.value) and "  train.batch: 8 -> 16" in str(
+        caught.value
+    )
     assert "base" not in str(caught.value).split("\n", 1)[1]
 
 
@@ -219,7 +243,9 @@ def hooked(patch: pytest.MonkeyPatch, act: Callable[[int], None]) -> list[int]:
     return count
 
 
-def test_killed_before_every_call_of_a_save_a_whole_checkpoint_is_left(folder, monkeypatch, tmp_path):
+def test_killed_before_every_call_of_a_save_a_whole_checkpoint_is_left(
+    folder, monkeypatch, tmp_path
+):
     one = Small()
     before = tmp_path / "before"
     one.step()
@@ -254,7 +280,9 @@ def test_killed_before_every_call_of_a_save_a_whole_checkpoint_is_left(folder, m
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS])
-def test_a_disk_that_refuses_leaves_the_last_one_and_stops_the_run_at_the_third_time(code, folder, monkeypatch):
+def test_a_disk_that_refuses_leaves_the_last_one_and_stops_the_run_at_the_third_time(
+    code, folder, monkeypatch
+):
     one, checkpoints = Small(), Checkpoints(folder, 2)
     checkpoints.save(1, one.write())
     with monkeypatch.context() as patch:
@@ -266,7 +294,9 @@ def test_a_disk_that_refuses_leaves_the_last_one_and_stops_the_run_at_the_third_
         assert not checkpoints.save(2, one.write())
         assert os.strerror(code) in checkpoints.last_error
         assert not checkpoints.save(3, one.write())
-        with pytest.raises(DiskError, match="3 checkpoints in a row could not be written") as caught:
+        with pytest.raises(
+            DiskError, match="3 checkpoints in a row could not be written"
+        ) as caught:
             checkpoints.save(4, one.write())
         assert caught.value.exit_code == 74
     assert [path.name for path in folder.iterdir() if path.name != LATEST] == ["step-00000001"]

@@ -24,7 +24,9 @@ from tunesmith.training.start import train
 def test_a_cpu_gets_fp32_and_says_why():
     device = choose(Machine(device="cpu"))
     assert (device.place.type, device.precision, device.scale) == ("cpu", "fp32", None)
-    assert device.reasons["train.machine.precision"] == "most CPUs compute bf16 more slowly than fp32"
+    assert (
+        device.reasons["train.machine.precision"] == "most CPUs compute bf16 more slowly than fp32"
+    )
 
 
 def test_what_is_asked_for_and_absent_is_an_error(monkeypatch):
@@ -37,7 +39,9 @@ def test_what_is_asked_for_and_absent_is_an_error(monkeypatch):
     assert "train.machine.precision: fp16 needs a CUDA GPU, this is cpu" in str(caught.value)
 
 
-@pytest.mark.parametrize(("capability", "precision"), [((7, 5), "fp16"), ((8, 0), "bf16"), ((9, 0), "bf16")])
+@pytest.mark.parametrize(
+    ("capability", "precision"), [((7, 5), "fp16"), ((8, 0), "bf16"), ((9, 0), "bf16")]
+)
 def test_a_gpu_gets_bf16_or_scaled_fp16(capability, precision, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "a GPU")
@@ -58,7 +62,9 @@ def test_micro_batches_and_checkpointing_follow_from_the_memory():
     assert again < plain / 4
 
     def fitted(gib: float, **machine: Any) -> Any:
-        return room(device, Machine(memory=gib, **machine), model=model, longest=2048, micro_tokens=None)
+        return room(
+            device, Machine(memory=gib, **machine), model=model, longest=2048, micro_tokens=None
+        )
 
     large, small = fitted(64), fitted(2)
     assert (large.checkpointing, large.micro_tokens) == (False, 16384)
@@ -77,7 +83,9 @@ def test_the_loss_scale_halves_on_overflow_and_doubles_after_2000_clean_steps():
     assert not LossScale(value=1.0).overflow()
 
 
-def test_an_overflow_lowers_the_scale_and_repeats_the_step(tiny_llama, prepared, tmp_path, monkeypatch):
+def test_an_overflow_lowers_the_scale_and_repeats_the_step(
+    tiny_llama, prepared, tmp_path, monkeypatch
+):
     from tunesmith.machine import device as devices
 
     # On a CPU, in fp32: what is tested is the scaling, which is the same there.
@@ -90,7 +98,11 @@ def test_an_overflow_lowers_the_scale_and_repeats_the_step(tiny_llama, prepared,
 
     plain = train(runs.resolved(tmp_path / "plain", tiny_llama), prepared, progress=runs.quiet())
     monkeypatch.setattr(devices, "choose", scaled)
-    folder = train(runs.resolved(tmp_path / "run", tiny_llama, **{"method.dropout": 0}), prepared, progress=runs.quiet())
+    folder = train(
+        runs.resolved(tmp_path / "run", tiny_llama, **{"method.dropout": 0}),
+        prepared,
+        progress=runs.quiet(),
+    )
     overflows = [line for line in folder.steps() if line.get("event") == "overflow"]
     assert overflows and all(line["step"] == 1 for line in overflows)
     steps = [line for line in folder.steps() if "learning_rate" in line]
@@ -103,13 +115,17 @@ def test_checkpointing_gives_the_same_training(tiny_llama, prepared, tmp_path):
     settings = {"method.dropout": 0, "train.steps": 3}
     plain, again = (
         train(
-            runs.resolved(tmp_path / str(on), tiny_llama, **settings, **{"train.machine.checkpointing": on}),
+            runs.resolved(
+                tmp_path / str(on), tiny_llama, **settings, **{"train.machine.checkpointing": on}
+            ),
             prepared,
             progress=runs.quiet(),
         )
         for on in (False, True)
     )
-    first, second = (load_file(folder.model / "adapter_model.safetensors") for folder in (plain, again))
+    first, second = (
+        load_file(folder.model / "adapter_model.safetensors") for folder in (plain, again)
+    )
     for name in first:
         assert torch.allclose(first[name], second[name], atol=1e-6), name
 
@@ -122,9 +138,15 @@ def two_ranks(out: Path, model: Path, prepared: Prepared, **overrides: Any) -> l
 
     def rank(number: int) -> int:
         os.environ.update(
-            RANK=str(number), LOCAL_RANK=str(number), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
+            RANK=str(number),
+            LOCAL_RANK=str(number),
+            WORLD_SIZE="2",
+            MASTER_ADDR="127.0.0.1",
+            MASTER_PORT=str(port),
         )
-        return runs.in_child(lambda: train(runs.resolved(out, model, **overrides), prepared, progress=runs.quiet()))
+        return runs.in_child(
+            lambda: train(runs.resolved(out, model, **overrides), prepared, progress=runs.quiet())
+        )
 
     first = os.fork()
     if first == 0:
@@ -138,11 +160,19 @@ def two_ranks(out: Path, model: Path, prepared: Prepared, **overrides: Any) -> l
 
 
 def test_two_ranks_train_what_one_trains(tiny_llama, prepared, tmp_path):
-    # Plain descent: AdamW would blow rounding up where a gradient is next to nothing. The last step has one row, so one
+    # Plain descent: AdamW would blow rounding up where a gradient is next to nothing. The last step
+    # has one row, so one
     # rank has nothing to do in it.
-    settings: dict[str, Any] = {"method.dropout": 0, "train.batch": 9, "train.epochs": 1, "train.optimizer": "sgd"}
+    settings: dict[str, Any] = {
+        "method.dropout": 0,
+        "train.batch": 9,
+        "train.epochs": 1,
+        "train.optimizer": "sgd",
+    }
     assert two_ranks(tmp_path / "two", tiny_llama, prepared, **settings) == [0, 0]
-    one = train(runs.resolved(tmp_path / "one", tiny_llama, **settings), prepared, progress=runs.quiet())
+    one = train(
+        runs.resolved(tmp_path / "one", tiny_llama, **settings), prepared, progress=runs.quiet()
+    )
     two = RunFolder(tmp_path / "two")
     for alone, joined in zip(runs.record(one), runs.record(two), strict=True):
         assert alone.get("tokens") == joined.get("tokens")

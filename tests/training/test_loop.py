@@ -35,12 +35,24 @@ def events(folder: RunFolder, name: str) -> list[dict[str, Any]]:
 
 def test_the_cut_into_micro_batches_does_not_change_the_gradient(tiny_llama, prepared, tmp_path):
     # One step of plain gradient descent, not clipped: the weights move by exactly the gradient.
-    settings = {**NO_DROPOUT, "train.steps": 1, "train.warmup": 0, "train.clip": 0, "train.schedule": "constant"}
+    settings = {
+        **NO_DROPOUT,
+        "train.steps": 1,
+        "train.warmup": 0,
+        "train.clip": 0,
+        "train.schedule": "constant",
+    }
     settings |= {"train.optimizer": {"name": "sgd", "momentum": 0}, "train.learning_rate": 1.0}
-    whole = trained(tmp_path / "1x8", tiny_llama, prepared, **settings, **{"train.micro_tokens": 100_000})
-    single = trained(tmp_path / "8x1", tiny_llama, prepared, **settings, **{"train.micro_tokens": 1})
+    whole = trained(
+        tmp_path / "1x8", tiny_llama, prepared, **settings, **{"train.micro_tokens": 100_000}
+    )
+    single = trained(
+        tmp_path / "8x1", tiny_llama, prepared, **settings, **{"train.micro_tokens": 1}
+    )
     ones, eights = adapter(single), adapter(whole)
-    assert max(float(value.abs().max()) for name, value in eights.items() if "lora_B" in name) > 1e-3, "it moved"
+    assert (
+        max(float(value.abs().max()) for name, value in eights.items() if "lora_B" in name) > 1e-3
+    ), "it moved"
     for name in ones:
         difference = float((ones[name] - eights[name]).norm() / eights[name].norm())
         assert difference < 1e-6, name
@@ -68,7 +80,9 @@ def test_the_held_out_loss_is_what_plain_transformers_says(tiny_llama, prepared,
     assert base["evaluation"]["loss"] == pytest.approx(total / count, rel=1e-5)
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tiny_llama, prepared, straight, tmp_path):
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(
+    tiny_llama, prepared, straight, tmp_path
+):
     again = trained(tmp_path / "again", tiny_llama, prepared)
     other = trained(tmp_path / "other", tiny_llama, prepared, **{"train.seed": 4})
     assert runs.weights(again.model) == runs.weights(straight.model)
@@ -79,10 +93,19 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tiny_llama, 
 def test_the_record_has_every_step_and_the_schedules_rate(straight):
     steps = [line for line in straight.steps() if "loss" in line]
     assert [line["step"] for line in steps] == list(range(1, 9))
-    assert {"loss", "learning_rate", "grad_norm", "tokens", "tokens_per_second", "memory_gib", "seconds", "epoch"} <= set(
-        steps[0]
-    )
-    rates = [(1 / 2 if n == 0 else (1 + math.cos(math.pi * (n - 1) / 7)) / 2) * 1e-2 for n in range(8)]
+    assert {
+        "loss",
+        "learning_rate",
+        "grad_norm",
+        "tokens",
+        "tokens_per_second",
+        "memory_gib",
+        "seconds",
+        "epoch",
+    } <= set(steps[0])
+    rates = [
+        (1 / 2 if n == 0 else (1 + math.cos(math.pi * (n - 1) / 7)) / 2) * 1e-2 for n in range(8)
+    ]
     assert [line["learning_rate"] for line in steps] == pytest.approx(rates)
     assert [line["step"] for line in straight.steps() if "evaluation" in line] == [0, 3, 6, 8]
     assert steps[-1]["epoch"] == 2.0
@@ -90,7 +113,9 @@ def test_the_record_has_every_step_and_the_schedules_rate(straight):
 
 
 def poisoned(monkeypatch: pytest.MonkeyPatch, times: list[int], spoil: str = "loss") -> list[int]:
-    """Makes the loss, or its gradient alone, not finite at the given calls of the training loss (from 1)."""
+    """Makes the loss, or its gradient alone, not finite at the given calls of the training loss
+    (from 1).
+    """
     real, calls = Sft.loss, [0]
 
     def loss(self: Sft, models: dict[str, Any], batch: Batch) -> Loss:
@@ -108,7 +133,9 @@ def poisoned(monkeypatch: pytest.MonkeyPatch, times: list[int], spoil: str = "lo
 
 
 @pytest.mark.parametrize("spoil", ["loss", "gradient"])
-def test_a_step_that_is_not_finite_once_is_tried_again(spoil, tiny_llama, prepared, tmp_path, monkeypatch):
+def test_a_step_that_is_not_finite_once_is_tried_again(
+    spoil, tiny_llama, prepared, tmp_path, monkeypatch
+):
     clean = trained(tmp_path / "clean", tiny_llama, prepared, **NO_DROPOUT)
     poisoned(monkeypatch, [2], spoil)
     folder = trained(tmp_path / "run", tiny_llama, prepared, **NO_DROPOUT)
@@ -116,10 +143,14 @@ def test_a_step_that_is_not_finite_once_is_tried_again(spoil, tiny_llama, prepar
     assert event["step"] == 2 and event["attempt"] == 1
     assert len(event["rows"]) == 8 and all(row.startswith("rows.json:") for row in event["rows"])
     assert event["loss"] == "nan" if spoil == "loss" else event["grad_norm"] in ("nan", "inf")
-    assert runs.weights(folder.model) == runs.weights(clean.model), "nothing of the bad attempt is left"
+    assert runs.weights(folder.model) == runs.weights(clean.model), (
+        "nothing of the bad attempt is left"
+    )
 
 
-def test_a_step_that_stays_not_finite_moves_neither_weights_nor_schedule(tiny_llama, prepared, tmp_path, monkeypatch):
+def test_a_step_that_stays_not_finite_moves_neither_weights_nor_schedule(
+    tiny_llama, prepared, tmp_path, monkeypatch
+):
     poisoned(monkeypatch, [2, 3])
     folder = trained(tmp_path / "run", tiny_llama, prepared)
     steps = [line for line in folder.steps() if "loss" in line and "event" not in line]
@@ -127,12 +158,16 @@ def test_a_step_that_stays_not_finite_moves_neither_weights_nor_schedule(tiny_ll
     assert steps[1]["learning_rate"] == pytest.approx(1e-2), "the second update has the second rate"
 
 
-def test_steps_that_are_never_finite_end_the_run_by_name(tiny_llama, prepared, tmp_path, monkeypatch):
+def test_steps_that_are_never_finite_end_the_run_by_name(
+    tiny_llama, prepared, tmp_path, monkeypatch
+):
     poisoned(monkeypatch, list(range(3, 99)))
     with pytest.raises(TrainingError) as caught:
         trained(tmp_path / "run", tiny_llama, prepared)
     assert caught.value.exit_code == 1
-    assert "stopped at step 6: loss or gradient was not finite in 4 steps in a row" in str(caught.value)
+    assert "stopped at step 6: loss or gradient was not finite in 4 steps in a row" in str(
+        caught.value
+    )
     assert "rows.json:" in str(caught.value)
 
 
@@ -170,7 +205,11 @@ def test_patience_ends_a_run_and_the_best_is_kept_apart(tiny_llama, prepared, tm
     keep = {"evaluate": 1, "save": 0, "patience": 2, "final": "last"}
     settings = {"train.keep": keep, "train.learning_rate": 0.3, "train.warmup": 0}
     folder = trained(tmp_path / "run", tiny_llama, prepared, **settings)
-    looked = {line["step"]: line["evaluation"]["loss"] for line in folder.steps() if "evaluation" in line and line["step"]}
+    looked = {
+        line["step"]: line["evaluation"]["loss"]
+        for line in folder.steps()
+        if "evaluation" in line and line["step"]
+    }
     best = min(looked, key=lambda step: looked[step])
     last = max(looked)
     assert last == best + 2 < 8
@@ -182,7 +221,9 @@ def test_patience_ends_a_run_and_the_best_is_kept_apart(tiny_llama, prepared, tm
 
 
 def test_the_best_can_be_chosen_by_a_metric_of_written_answers(tiny_llama, prepared, tmp_path):
-    folder = trained(tmp_path / "run", tiny_llama, prepared, **{"train.keep.best_by": "chrf", "train.steps": 3})
+    folder = trained(
+        tmp_path / "run", tiny_llama, prepared, **{"train.keep.best_by": "chrf", "train.steps": 3}
+    )
     looked = [line["evaluation"] for line in folder.steps() if "evaluation" in line]
     assert all(set(one) == {"loss", "chrf"} for one in looked)
     assert folder.best.is_dir()
@@ -191,7 +232,9 @@ def test_the_best_can_be_chosen_by_a_metric_of_written_answers(tiny_llama, prepa
 def test_a_loss_spike_is_three_losses_far_above_the_last_fifty():
     spikes = Spikes()
     assert not any(spikes.see(2.0 + 0.01 * (n % 7)) for n in range(60))
-    assert [spikes.see(loss) is not None for loss in (9.0, 9.0, 2.01, 9.0, 9.0, 9.5)] == [False] * 5 + [True]
+    assert [spikes.see(loss) is not None for loss in (9.0, 9.0, 2.01, 9.0, 9.0, 9.5)] == [
+        False
+    ] * 5 + [True]
     assert robust_z(3.0, [1.0, 2.0, 3.0]) == pytest.approx(1 / 1.4826)
 
 

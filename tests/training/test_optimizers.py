@@ -12,18 +12,26 @@ from tunesmith.training.optimizers._orthogonal import orthogonalised
 
 def named(**shapes: tuple[int, ...]) -> list[tuple[str, torch.nn.Parameter]]:
     generator = torch.Generator().manual_seed(1)
-    return [(name, torch.nn.Parameter(torch.randn(shape, generator=generator))) for name, shape in shapes.items()]
+    return [
+        (name, torch.nn.Parameter(torch.randn(shape, generator=generator)))
+        for name, shape in shapes.items()
+    ]
 
 
 def built(
     name: str, parameters: list[tuple[str, torch.nn.Parameter]], decay: float = 0.0, **settings: Any
 ) -> torch.optim.Optimizer:
-    return OPTIMIZERS.make(OPTIMIZERS.config({"name": name, **settings})).build(parameters, 0.1, decay)
+    return OPTIMIZERS.make(OPTIMIZERS.config({"name": name, **settings})).build(
+        parameters, 0.1, decay
+    )
 
 
 def test_decay_is_on_matrices_only():
     found = groups(named(matrix=(3, 2), bias=(3,)), 0.5)
-    assert [(len(group["params"]), group["weight_decay"]) for group in found] == [(1, 0.5), (1, 0.0)]
+    assert [(len(group["params"]), group["weight_decay"]) for group in found] == [
+        (1, 0.5),
+        (1, 0.0),
+    ]
 
 
 def test_the_first_adamw_step_is_the_sign_of_the_gradient_after_decay():
@@ -55,13 +63,16 @@ def test_muon_moves_a_matrix_by_a_nearly_orthogonal_one(shape):
     before, weight.grad = weight.detach().clone(), gradient
     built("muon", parameters, iterations=5).step()
     expected = orthogonalised(gradient, 5) * 0.2 * max(shape) ** 0.5
-    # Nesterov momentum of the first step is a multiple of the gradient, which orthogonalising forgets.
+    # Nesterov momentum of the first step is a multiple of the gradient, which orthogonalising
+    # forgets.
     assert torch.allclose((before - weight) / 0.1, expected, atol=2e-2)
 
 
 def test_muon_leaves_embeddings_and_vectors_to_adamw():
     parameters = named(**{"model.embed_tokens.weight": (5, 4), "norm.weight": (4,)})
-    theirs = [(name, torch.nn.Parameter(parameter.detach().clone())) for name, parameter in parameters]
+    theirs = [
+        (name, torch.nn.Parameter(parameter.detach().clone())) for name, parameter in parameters
+    ]
     muon, adamw = built("muon", parameters, 0.1), built("adamw", theirs, 0.1)
     generator = torch.Generator().manual_seed(3)
     for _ in range(3):
@@ -105,7 +116,9 @@ def test_eight_bit_adamw_goes_nearly_as_adamw_does_and_small_tensors_just_as(nam
     moved = large_[1].detach() - named(large=(64, 128), small=(8, 8))[0][1].detach()
     assert 1e-4 < float((large[1] - large_[1]).norm() / moved.norm()) < 0.1
     kept = sum(
-        value.nbytes for value in eight.state[large[1]].values() if isinstance(value, torch.Tensor) and value.numel() > 256
+        value.nbytes
+        for value in eight.state[large[1]].values()
+        if isinstance(value, torch.Tensor) and value.numel() > 256
     )
     assert kept == 2 * 64 * 128 and OPTIMIZERS.get(name).state_bytes < 2.1
 
@@ -114,5 +127,8 @@ def test_groups_are_split_by_the_method_and_the_loop_multiplies():
     parameters = named(**{"a.lora_A.weight": (4, 4), "a.lora_B.weight": (4, 4), "bias": (4,)})
     optimizer = built("adamw", parameters, 0.5)
     split_by_rate(optimizer, parameters, lambda name, _: 16.0 if "lora_B" in name else 1.0)
-    found = [(len(group["params"]), group["weight_decay"], group["rate_factor"]) for group in optimizer.param_groups]
+    found = [
+        (len(group["params"]), group["weight_decay"], group["rate_factor"])
+        for group in optimizer.param_groups
+    ]
     assert found == [(1, 0.5, 1.0), (1, 0.5, 16.0), (1, 0.0, 1.0)]

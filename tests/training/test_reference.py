@@ -1,4 +1,6 @@
-"""The reference: the base as it was, whatever is trained; asked once, kept on disk, and recognised."""
+"""The reference: the base as it was, whatever is trained; asked once, kept on disk, and
+recognised.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,10 @@ def pairs() -> list[dict[str, Any]]:
 
 
 def judged() -> list[dict[str, Any]]:
-    return [{"prompt": row["prompt"], "completion": row["chosen"], "label": n % 2 == 0} for n, row in enumerate(pairs())]
+    return [
+        {"prompt": row["prompt"], "completion": row["chosen"], "label": n % 2 == 0}
+        for n, row in enumerate(pairs())
+    ]
 
 
 def resolved(out: Path, model: Path, **overrides: Any) -> Resolved:
@@ -48,11 +53,21 @@ def resolved(out: Path, model: Path, **overrides: Any) -> Resolved:
     data = out.parent / "rows.json"
     data.write_text(json.dumps(rows), encoding="utf-8")
     settings: dict[str, Any] = {
-        "model": str(model), "data": {"path": str(data), "held_out": 0}, "out": str(out), "objective": "dpo",
+        "model": str(model),
+        "data": {"path": str(data), "held_out": 0},
+        "out": str(out),
+        "objective": "dpo",
         "method": {"name": "lora", "rank": 4, "dropout": 0.1},
-        "train": {"steps": 8, "batch": 8, "learning_rate": 1e-2, "micro_tokens": 512, "seed": 3,
-                  "machine": {"threads": 1}, "keep": {"evaluate": 2, "save": 2}},
-    }  # fmt: skip
+        "train": {
+            "steps": 8,
+            "batch": 8,
+            "learning_rate": 1e-2,
+            "micro_tokens": 512,
+            "seed": 3,
+            "machine": {"threads": 1},
+            "keep": {"evaluate": 2, "save": 2},
+        },
+    }
     return Resolved(validate(with_overrides(settings, overrides)))
 
 
@@ -70,23 +85,40 @@ def trained(out: Path, model: Path, **overrides: Any) -> RunFolder:
 
 
 def told_by_base(model: Path, prepared: Prepared, quantize: str | None) -> np.ndarray:
-    """Log-probabilities of all sequences by a freshly loaded base, each alone, in a plain call of the model."""
+    """Log-probabilities of all sequences by a freshly loaded base, each alone, in a plain call of
+    the model.
+    """
     base = load_model(model, dtype=torch.float32, device="cpu", quantize=quantize).model
     found = []
     for one in (one for item in [*prepared.train, *prepared.watch] for one in item.tokens):
         ids = torch.from_numpy(one.ids_T.astype(np.int64))[None]
         with torch.no_grad():
-            logprobs = base(input_ids=ids).logits[0, :-1].log_softmax(-1).gather(1, ids[0, 1:, None])[:, 0]
+            logprobs = (
+                base(input_ids=ids).logits[0, :-1].log_softmax(-1).gather(1, ids[0, 1:, None])[:, 0]
+            )
         found.append(float((logprobs * torch.from_numpy(one.weights_T[1:])).sum()))
     return np.array(found)
 
 
 @pytest.mark.parametrize("case", CASES, ids=called)
-def test_the_reference_does_not_drift_in_20_steps(case: dict[str, Any], tiny_llama: Path, tmp_path: Path) -> None:
-    overrides = {"method": case, "train.steps": 20, "train.keep.evaluate": 20, "train.keep.save": 0, "train.learning_rate": 3e-3}
+def test_the_reference_does_not_drift_in_20_steps(
+    case: dict[str, Any], tiny_llama: Path, tmp_path: Path
+) -> None:
+    overrides = {
+        "method": case,
+        "train.steps": 20,
+        "train.keep.evaluate": 20,
+        "train.keep.save": 0,
+        "train.learning_rate": 3e-3,
+    }
     folder = trained(tmp_path / "run", tiny_llama, **overrides)
-    values, rows = load_file(folder.reference)["logprobs"], data_of(resolved(tmp_path / "run", tiny_llama))
-    assert values == pytest.approx(told_by_base(tiny_llama, rows, folder.resolved().run.model.quantize), rel=1e-4)
+    values, rows = (
+        load_file(folder.reference)["logprobs"],
+        data_of(resolved(tmp_path / "run", tiny_llama)),
+    )
+    assert values == pytest.approx(
+        told_by_base(tiny_llama, rows, folder.resolved().run.model.quantize), rel=1e-4
+    )
     first = next(line["evaluation"] for line in folder.steps() if "evaluation" in line)
     method = METHODS.make(METHODS.config(case))
     if method.starts_as_base:
@@ -98,7 +130,9 @@ def test_the_reference_does_not_drift_in_20_steps(case: dict[str, Any], tiny_lla
 
 
 @pytest.mark.parametrize("case", CASES, ids=called)
-def test_the_base_behind_a_trained_adapter_is_the_base_to_the_bit(case: dict[str, Any], tiny_llama: Path) -> None:
+def test_the_base_behind_a_trained_adapter_is_the_base_to_the_bit(
+    case: dict[str, Any], tiny_llama: Path
+) -> None:
     loaded = load_model(tiny_llama, dtype=torch.float32, device="cpu")
     rows = [item.tokens for item in data_of_rows(tiny_llama)]
     batch = loaded.lay(Batch.grow(rows))
@@ -120,7 +154,10 @@ def test_the_base_behind_a_trained_adapter_is_the_base_to_the_bit(case: dict[str
     seen = reference.see(batch)
     assert torch.equal(seen.logprobs_N, before) and not seen.logprobs_N.requires_grad
     assert seen.head.logits(seen.features("scored")).shape[0] == len(batch.scored_N)
-    assert model.training and {name for name, weight in model.named_parameters() if weight.requires_grad} == wanted
+    assert (
+        model.training
+        and {name for name, weight in model.named_parameters() if weight.requires_grad} == wanted
+    )
     with torch.no_grad():
         assert not torch.allclose(see(model.eval(), batch).logprobs_N, before, atol=1e-4)
 
@@ -130,7 +167,9 @@ def data_of_rows(model: Path) -> list[Any]:
 
 
 @pytest.mark.parametrize("objective", ["dpo", "kto"])
-def test_a_stopped_run_goes_on_to_the_same_bits_without_asking_again(objective: str, tiny_llama: Path, tmp_path: Path) -> None:
+def test_a_stopped_run_goes_on_to_the_same_bits_without_asking_again(
+    objective: str, tiny_llama: Path, tmp_path: Path
+) -> None:
     straight = trained(tmp_path / "straight", tiny_llama, objective=objective)
     one = resolved(tmp_path / "cut", tiny_llama, objective=objective)
 
@@ -160,15 +199,20 @@ def test_a_stopped_run_goes_on_to_the_same_bits_without_asking_again(objective: 
     assert runs.record(cut) == runs.record(straight)
 
 
-def test_another_key_or_a_damaged_file_is_told_and_computed_again(tiny_llama: Path, tmp_path: Path) -> None:
+def test_another_key_or_a_damaged_file_is_told_and_computed_again(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
     folder = trained(tmp_path / "run", tiny_llama)
     one = resolved(tmp_path / "run", tiny_llama)
     whole = folder.reference.read_bytes()
     values = load_file(folder.reference)["logprobs"]
     for content, text in (
         (whole.replace(b'\\"base\\": \\"', b'\\"base\\": \\"x', 1)[: len(whole)], "damaged"),
-        (whole.replace(b"\\\"precision\\\": \\\"fp32", b"\\\"precision\\\": \\\"bf16"), "has changed (precision)"),
-    ):  # fmt: skip
+        (
+            whole.replace(b'\\"precision\\": \\"fp32', (b'\\"precision\\": \\"bf16')),
+            "has changed (precision)",
+        ),
+    ):
         assert content != whole
         folder.reference.write_bytes(content)
         told: list[str] = []
@@ -194,9 +238,16 @@ def test_a_checkpoint_knows_the_values_that_it_was_trained_with() -> None:
 
 def test_the_best_is_chosen_by_pairs_told_right(tiny_llama: Path, tmp_path: Path) -> None:
     folder = trained(tmp_path / "run", tiny_llama, **{"train.keep.best_by": "accuracy"})
-    seen = {line["step"]: line["evaluation"]["accuracy"] for line in folder.steps() if "evaluation" in line and line["step"]}
+    seen = {
+        line["step"]: line["evaluation"]["accuracy"]
+        for line in folder.steps()
+        if "evaluation" in line and line["step"]
+    }
     best = max(seen, key=lambda step: (seen[step], -step))
-    assert json.loads((folder.best / "tunesmith.json").read_text())["step"] == best and seen[best] > 0.5
+    assert (
+        json.loads((folder.best / "tunesmith.json").read_text())["step"] == best
+        and seen[best] > 0.5
+    )
 
 
 def test_a_falling_reward_of_the_chosen_answer_is_pointed_out_once() -> None:
@@ -212,14 +263,28 @@ def test_a_falling_reward_of_the_chosen_answer_is_pointed_out_once() -> None:
     assert not any(Falling().see({"loss": 1.0}) for _ in range(60))
 
 
-def test_a_run_whose_chosen_answers_get_less_likely_says_so(tiny_llama: Path, tmp_path: Path) -> None:
+def test_a_run_whose_chosen_answers_get_less_likely_says_so(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
     # A loss that takes the chosen answers to be worse than what the model says by itself.
     objective = {"name": "dpo", "loss": "apo_down", "beta": 1.0}
-    settings = {"objective": objective, "train.steps": 24, "train.schedule": "constant", "train.keep.evaluate": 0}
-    folder = trained(tmp_path / "run", tiny_llama, **settings, **{"train.keep.save": 0, "method.dropout": 0})
+    settings = {
+        "objective": objective,
+        "train.steps": 24,
+        "train.schedule": "constant",
+        "train.keep.evaluate": 0,
+    }
+    folder = trained(
+        tmp_path / "run", tiny_llama, **settings, **{"train.keep.save": 0, "method.dropout": 0}
+    )
     fallen = [line for line in folder.steps() if line.get("event") == "chosen_reward_falls"]
     assert len(fallen) == 1 and fallen[0]["now"] < fallen[0]["before"] and fallen[0]["step"] >= 20
     page = build(folder, lang="en").read_text(encoding="utf-8")
     assert "the reward of the chosen answers falls" in page
-    drawn = ("Reward of the answers", "Length of the answers", "Margin of the rewards", "Pairs told right")
+    drawn = (
+        "Reward of the answers",
+        "Length of the answers",
+        "Margin of the rewards",
+        "Pairs told right",
+    )
     assert [name for name in drawn if name not in page] == []

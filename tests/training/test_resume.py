@@ -1,4 +1,6 @@
-"""Runs that are ended in every way end, once resumed, with the same bytes as one that was left alone."""
+"""Runs that are ended in every way end, once resumed, with the same bytes as one that was left
+alone.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def begin(tiny_llama: Path, prepared: Prepared, tmp_path: Path) -> Callable[...,
 
     def run(on_step: Any = None, *, resume: bool = False, **overrides: Any) -> int:
         one = runs.resolved(tmp_path / "run", tiny_llama, **overrides)
-        return runs.in_child(lambda: train(one, prepared, resume=resume, on_step=on_step, progress=runs.quiet()))
+        return runs.in_child(
+            lambda: train(one, prepared, resume=resume, on_step=on_step, progress=runs.quiet())
+        )
 
     return run
 
@@ -70,12 +74,16 @@ def test_a_chain_of_kills_is_bit_equal(begin, straight, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("step", [3, 5])
-def test_a_polite_signal_saves_leaves_with_75_and_loses_no_step(number, step, begin, straight, tmp_path):
+def test_a_polite_signal_saves_leaves_with_75_and_loses_no_step(
+    number, step, begin, straight, tmp_path
+):
     assert begin(at_step(step, send(number))) == 75
     folder = RunFolder(tmp_path / "run")
     facts = json.loads((max(folder.checkpoints.glob("step-*")) / "state.json").read_text())
     assert facts["parts"]["position"]["step"] == step
-    assert begin(at_step(step, lambda: os._exit(99)), resume=True) == 0, "the step is not trained again"
+    assert begin(at_step(step, lambda: os._exit(99)), resume=True) == 0, (
+        "the step is not trained again"
+    )
     assert_same(folder, straight)
 
 
@@ -96,7 +104,9 @@ def test_a_signal_during_the_evaluation_makes_it_again(begin, straight, tmp_path
     assert_same(RunFolder(tmp_path / "run"), straight)
 
 
-def test_a_signal_while_the_folder_is_being_opened_can_be_continued(begin, straight, tmp_path, monkeypatch):
+def test_a_signal_while_the_folder_is_being_opened_can_be_continued(
+    begin, straight, tmp_path, monkeypatch
+):
     whole = start.write_whole
 
     def signalled(path: Path, content: str) -> None:
@@ -111,14 +121,18 @@ def test_a_signal_while_the_folder_is_being_opened_can_be_continued(begin, strai
     assert folder.ledger.is_file()
     with monkeypatch.context() as patch:
         ready = start.make_ready
-        patch.setattr(start, "make_ready", lambda *given: (send(signal.SIGTERM)(), ready(*given))[1])
+        patch.setattr(
+            start, "make_ready", lambda *given: (send(signal.SIGTERM)(), ready(*given))[1]
+        )
         assert begin(resume=True) == 75, "the folder is there while the model loads"
     assert begin(resume=True) == 0
     assert_same(folder, straight)
 
 
 @pytest.mark.parametrize("name", ["run.yaml", "dropped.jsonl", "ledger.json"])
-def test_kill_9_while_the_folder_is_being_opened_leaves_no_dead_folder(name, begin, straight, tmp_path, monkeypatch):
+def test_kill_9_while_the_folder_is_being_opened_leaves_no_dead_folder(
+    name, begin, straight, tmp_path, monkeypatch
+):
     whole = start.write_whole
 
     def killed(path: Path, content: str) -> None:
@@ -136,7 +150,9 @@ def test_kill_9_while_the_folder_is_being_opened_leaves_no_dead_folder(name, beg
     assert folder.read(folder.ledger) == straight.read(straight.ledger) and folder.dropped.is_file()
 
 
-def test_a_signal_between_the_own_questions_makes_the_whole_evaluation_again(begin, tmp_path, monkeypatch):
+def test_a_signal_between_the_own_questions_makes_the_whole_evaluation_again(
+    begin, tmp_path, monkeypatch
+):
     from tunesmith.training.evaluation import questions
 
     asked = {"questions": ["How far is Rome?", "How far is Oslo?", "Where is Lima?"]}
@@ -154,10 +170,16 @@ def test_a_signal_between_the_own_questions_makes_the_whole_evaluation_again(beg
         patch.setattr(questions, "generate", counted)
         assert begin(**asked) == 75
     folder = RunFolder(tmp_path / "run")
-    assert [path.name for path in tmp_path.glob("call*")] == ["call0"], "the other questions are not waited for"
+    assert [path.name for path in tmp_path.glob("call*")] == ["call0"], (
+        "the other questions are not waited for"
+    )
     assert folder.steps() == []
     assert begin(resume=True, **asked) == 0
-    told = [(line["step"], "answers" if "answers" in line else "evaluation") for line in folder.steps() if "loss" not in line]
+    told = [
+        (line["step"], "answers" if "answers" in line else "evaluation")
+        for line in folder.steps()
+        if "loss" not in line
+    ]
     assert told == [(step, kind) for step in (0, 3, 6, 8) for kind in ("evaluation", "answers")]
 
 
@@ -169,14 +191,24 @@ def test_a_second_signal_leaves_at_once(begin, straight, tmp_path):
 
     assert begin(at_step(5, twice)) == 75
     folder = RunFolder(tmp_path / "run")
-    assert [path.name for path in sorted(folder.checkpoints.glob("step-*"))] == ["step-00000002", "step-00000004"]
+    assert [path.name for path in sorted(folder.checkpoints.glob("step-*"))] == [
+        "step-00000002",
+        "step-00000004",
+    ]
     assert begin(resume=True) == 0
     assert_same(folder, straight)
 
 
 @pytest.mark.parametrize("place", ["tensors", "commit", "pointer", "rotation", "best", "model"])
-def test_kill_9_within_a_save_then_resume_is_bit_equal(place, begin, straight, tmp_path, monkeypatch):
-    names = {"commit": ".step.tmp", "pointer": ".LATEST.tmp", "best": ".best.old", "model": ".model.tmp"}
+def test_kill_9_within_a_save_then_resume_is_bit_equal(
+    place, begin, straight, tmp_path, monkeypatch
+):
+    names = {
+        "commit": ".step.tmp",
+        "pointer": ".LATEST.tmp",
+        "best": ".best.old",
+        "model": ".model.tmp",
+    }
     replace, removed = os.replace, shutil.rmtree
 
     def killed_replace(source: Any, target: Any) -> None:
@@ -192,7 +224,11 @@ def test_kill_9_within_a_save_then_resume_is_bit_equal(place, begin, straight, t
     with monkeypatch.context() as patch:
         if place == "tensors":
             patch.setattr(
-                start, "write", lambda folder, *_: (folder / "weights.safetensors").write_bytes(b"part") and runs.kill_now()
+                start,
+                "write",
+                lambda folder, *_: (
+                    (folder / "weights.safetensors").write_bytes(b"part") and runs.kill_now()
+                ),
             )
         elif place == "rotation":
             patch.setattr(shutil, "rmtree", killed_removal)
@@ -202,10 +238,14 @@ def test_kill_9_within_a_save_then_resume_is_bit_equal(place, begin, straight, t
     folder = RunFolder(tmp_path / "run")
     assert begin(resume=True) == 0
     assert_same(folder, straight)
-    assert not [path for path in folder.path.rglob(".*") if "tmp-" in path.name or "old-" in path.name]
+    assert not [
+        path for path in folder.path.rglob(".*") if "tmp-" in path.name or "old-" in path.name
+    ]
 
 
-def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before_and_nothing_else(begin, straight, tmp_path):
+def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before_and_nothing_else(
+    begin, straight, tmp_path
+):
     folder = RunFolder(tmp_path / "run")
     assert begin(at_step(7, runs.kill_now)) == -signal.SIGKILL
     newest = max(folder.checkpoints.glob("step-*"))
@@ -227,7 +267,9 @@ def test_another_cut_into_micro_batches_is_refused_but_another_place_is_not(
     begin, straight, tmp_path, tiny_llama, prepared, capfd
 ):
     assert begin(at_step(5, runs.kill_now)) == -signal.SIGKILL
-    one = runs.resolved(tmp_path / "run", tiny_llama, **{"train.learning_rate": 5e-3, "train.micro_tokens": 64})
+    one = runs.resolved(
+        tmp_path / "run", tiny_llama, **{"train.learning_rate": 5e-3, "train.micro_tokens": 64}
+    )
     with pytest.raises(CheckpointError) as caught:
         train(one, prepared, resume=True, progress=runs.quiet())
     assert "train.learning_rate: 0.01 -> 0.005" in str(caught.value)
@@ -243,7 +285,12 @@ def test_other_rows_are_refused(begin, tmp_path, tiny_llama, prepared):
     from dataclasses import replace
 
     with pytest.raises(CheckpointError, match="data: "):
-        train(runs.resolved(tmp_path / "run", tiny_llama), replace(prepared, fingerprint="x"), resume=True, progress=runs.quiet())
+        train(
+            runs.resolved(tmp_path / "run", tiny_llama),
+            replace(prepared, fingerprint="x"),
+            resume=True,
+            progress=runs.quiet(),
+        )
 
 
 @pytest.mark.parametrize("optimizer", ["adafactor", "sgd", "muon"])
@@ -251,15 +298,31 @@ def test_every_optimizer_resumes_bit_equal(optimizer, tiny_llama, prepared, tmp_
     whole = runs.resolved(tmp_path / "whole", tiny_llama, **{"train.optimizer": optimizer})
     broken = runs.resolved(tmp_path / "broken", tiny_llama, **{"train.optimizer": optimizer})
     assert runs.in_child(lambda: train(whole, prepared, progress=runs.quiet())) == 0
-    assert runs.in_child(lambda: train(broken, prepared, on_step=at_step(5, runs.kill_now), progress=runs.quiet())) == -9
+    assert (
+        runs.in_child(
+            lambda: train(
+                broken, prepared, on_step=at_step(5, runs.kill_now), progress=runs.quiet()
+            )
+        )
+        == -9
+    )
     assert runs.in_child(lambda: train(broken, prepared, resume=True, progress=runs.quiet())) == 0
     assert_same(RunFolder(tmp_path / "broken"), RunFolder(tmp_path / "whole"))
 
 
 def test_full_training_resumes_bit_equal(tiny_llama, prepared, tmp_path):
     settings: dict[str, Any] = {"method": "full", "train.learning_rate": 1e-3}
-    whole, broken = (runs.resolved(tmp_path / name, tiny_llama, **settings) for name in ("whole", "broken"))
+    whole, broken = (
+        runs.resolved(tmp_path / name, tiny_llama, **settings) for name in ("whole", "broken")
+    )
     assert runs.in_child(lambda: train(whole, prepared, progress=runs.quiet())) == 0
-    assert runs.in_child(lambda: train(broken, prepared, on_step=at_step(3, runs.kill_now), progress=runs.quiet())) == -9
+    assert (
+        runs.in_child(
+            lambda: train(
+                broken, prepared, on_step=at_step(3, runs.kill_now), progress=runs.quiet()
+            )
+        )
+        == -9
+    )
     assert runs.in_child(lambda: train(broken, prepared, resume=True, progress=runs.quiet())) == 0
     assert_same(RunFolder(tmp_path / "broken"), RunFolder(tmp_path / "whole"))

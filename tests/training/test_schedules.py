@@ -23,7 +23,9 @@ def test_each_shape_has_its_closed_form():
     for name, shape in factors.items():
         schedule = made(name)
         for step in range(10, 110):
-            assert schedule.factor(step, 110, 10) == pytest.approx(shape((step - 10) / 100), abs=1e-12), (name, step)
+            assert schedule.factor(step, 110, 10) == pytest.approx(
+                shape((step - 10) / 100), abs=1e-12
+            ), (name, step)
 
 
 def test_restarts_repeat_one_cosine_in_each_cycle():
@@ -40,7 +42,9 @@ def test_restarts_repeat_one_cosine_in_each_cycle():
 @pytest.mark.parametrize("name", SCHEDULES.names())
 def test_warm_up_is_linear_and_never_starts_at_zero(name):
     schedule = made(name)
-    assert [schedule.factor(step, 20, 4) for step in range(5)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert [schedule.factor(step, 20, 4) for step in range(5)] == pytest.approx(
+        [0.2, 0.4, 0.6, 0.8, 1.0]
+    )
 
 
 def test_warmup_is_a_share_below_one_and_steps_from_one_on():

@@ -10,7 +10,10 @@ from tunesmith.machine.signals import StopSignal
 
 
 def test_the_first_signal_is_noted_and_the_handlers_before_come_back():
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    before = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    }
     for number in before:
         with StopSignal() as stop:
             assert stop.received is None

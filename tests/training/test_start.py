@@ -34,13 +34,19 @@ def logits(model: Any, tokenizer: Any) -> torch.Tensor:
 def test_the_folder_tells_what_was_run(straight, prepared):
     used = straight.resolved().run
     assert used.train.machine.precision == "fp32" and used.train.machine.device == "cpu"
-    assert "# derived: torch sees no GPU" in straight.run_yaml.read_text() or torch.cuda.is_available()
+    assert (
+        "# derived: torch sees no GPU" in straight.run_yaml.read_text() or torch.cuda.is_available()
+    )
     assert straight.read(straight.ledger) == json.loads(json.dumps(prepared.ledger.to_json())) | {
         "fingerprint": prepared.fingerprint,
         "split_seed": 3,
     }
     facts = straight.read(straight.model / "tunesmith.json")
-    assert facts["base"] == used.model.path and facts["objective"] == "sft" and facts["method"] == "lora"
+    assert (
+        facts["base"] == used.model.path
+        and facts["objective"] == "sft"
+        and facts["method"] == "lora"
+    )
     assert facts["template_fingerprint"] == prepared.render.fingerprint
     assert facts["stop_ids"] == list(prepared.render.stop_ids)
     assert facts["generate"]["max_new_tokens"] == 4
@@ -48,7 +54,10 @@ def test_the_folder_tells_what_was_run(straight, prepared):
 
 def test_the_plan_is_written_with_the_run(tiny_llama, prepared, tmp_path):
     one = runs.resolved(tmp_path / "run", tiny_llama, **{"train.steps": 1})
-    assert train(one, prepared, progress=runs.quiet(), plan="what will run\n").plan.read_text() == "what will run\n"
+    assert (
+        train(one, prepared, progress=runs.quiet(), plan="what will run\n").plan.read_text()
+        == "what will run\n"
+    )
 
 
 def test_two_processes_do_not_train_in_one_folder(tiny_llama, prepared, tmp_path):
@@ -74,15 +83,23 @@ def test_an_adapter_loads_with_the_usual_lines(straight, tiny_llama, prepared):
     assert (logits(tuned, tokenizer) - before).abs().max() > 1e-2
     assert tokenizer.chat_template == prepared.render.tokenizer.chat_template
     settings = GenerationConfig.from_pretrained(straight.model)
-    assert settings.eos_token_id == list(prepared.render.stop_ids) and settings.max_new_tokens == 4 and not settings.do_sample
+    assert (
+        settings.eos_token_id == list(prepared.render.stop_ids)
+        and settings.max_new_tokens == 4
+        and not settings.do_sample
+    )
 
 
 def test_a_whole_model_loads_with_the_usual_lines(tiny_llama, prepared, tmp_path):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    folder = trained(tmp_path / "run", tiny_llama, prepared, method="full", **{"generate.temperature": 0.7})
+    folder = trained(
+        tmp_path / "run", tiny_llama, prepared, method="full", **{"generate.temperature": 0.7}
+    )
     tokenizer = AutoTokenizer.from_pretrained(folder.model)
-    tuned, base = (AutoModelForCausalLM.from_pretrained(path) for path in (folder.model, tiny_llama))
+    tuned, base = (
+        AutoModelForCausalLM.from_pretrained(path) for path in (folder.model, tiny_llama)
+    )
     assert (logits(tuned, tokenizer) - logits(base, tokenizer)).abs().max() > 1e-2
     assert tuned.generation_config.do_sample and tuned.generation_config.temperature == 0.7
     assert not (folder.model / "adapter_config.json").exists()
@@ -92,8 +109,12 @@ def test_an_adapter_of_a_hub_model_names_its_id(tmp_path, tiny_llama):
     from tunesmith.settings.run import validate
     from tunesmith.training.keeping.save import Saver
 
-    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "/cache/x", "revision": null}')
-    run = validate({"model": {"path": "someone/small", "revision": "v2"}, "data": "x.json", "out": "runs/x"})
+    (tmp_path / "adapter_config.json").write_text(
+        '{"base_model_name_or_path": "/cache/x", "revision": null}'
+    )
+    run = validate(
+        {"model": {"path": "someone/small", "revision": "v2"}, "data": "x.json", "out": "runs/x"}
+    )
     Saver(None, None, run, tiny_llama, None)._name_base(tmp_path / "adapter_config.json")  # type: ignore[arg-type]
     assert json.loads((tmp_path / "adapter_config.json").read_text()) == {
         "base_model_name_or_path": "someone/small",
@@ -105,7 +126,10 @@ def test_a_folder_that_holds_a_run_is_not_touched(straight, tiny_llama, prepared
     before = {path: path.stat().st_mtime_ns for path in straight.path.rglob("*")}
     with pytest.raises(SpecError) as caught:
         trained(straight.path, tiny_llama, prepared)
-    told = f"already holds a finished run; choose another folder, or go on from its model with: model={straight.path} out=ANOTHER"
+    told = (
+        "already holds a finished run; choose another folder, or go on from its model with: "
+        f"model={straight.path} out=ANOTHER"
+    )
     assert str(caught.value) == f"out: {straight.path} {told}"
     assert {path: path.stat().st_mtime_ns for path in straight.path.rglob("*")} == before
 
@@ -118,13 +142,21 @@ def test_a_folder_that_holds_a_run_is_not_touched(straight, tiny_llama, prepared
         ({"questions": "no/such/file.txt"}, "questions: there is no file no/such/file.txt"),
         (
             {"train.keep.best_by": "accuracy"},
-            "train.keep.best_by: accuracy needs answers from a small set, and those of the training rows are none; these can",
+            (
+                "train.keep.best_by: accuracy needs answers from a small set, and those of the "
+                "training rows are none; these can"
+            ),
         ),
         ({"train.keep.best_by": "blue"}, "train.keep.best_by: blue cannot choose"),
-        ({"track": ["mlflow"]}, "track.0: mlflow needs a package that is not installed: pip install mlflow"),
+        (
+            {"track": ["mlflow"]},
+            "track.0: mlflow needs a package that is not installed: pip install mlflow",
+        ),
     ],
 )
-def test_a_run_that_cannot_start_leaves_nothing_behind(overrides, text, tiny_llama, prepared, tmp_path, monkeypatch):
+def test_a_run_that_cannot_start_leaves_nothing_behind(
+    overrides, text, tiny_llama, prepared, tmp_path, monkeypatch
+):
     monkeypatch.setitem(sys.modules, "mlflow", None)  # which somebody may have installed
     with pytest.raises(SpecError) as caught:
         trained(tmp_path / "deep" / "run", tiny_llama, prepared, **overrides)
@@ -132,9 +164,15 @@ def test_a_run_that_cannot_start_leaves_nothing_behind(overrides, text, tiny_lla
     assert not (tmp_path / "deep").exists()
 
 
-def test_a_disk_too_small_for_the_checkpoints_is_an_error_before_step_1(tiny_llama, prepared, tmp_path, monkeypatch):
-    monkeypatch.setattr("tunesmith.machine.disk.shutil.disk_usage", lambda _: types.SimpleNamespace(free=1000))
-    with pytest.raises(DiskError, match=r"has 0\.00 GiB free; checkpoints and models of this run need about") as caught:
+def test_a_disk_too_small_for_the_checkpoints_is_an_error_before_step_1(
+    tiny_llama, prepared, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(
+        "tunesmith.machine.disk.shutil.disk_usage", lambda _: types.SimpleNamespace(free=1000)
+    )
+    with pytest.raises(
+        DiskError, match=r"has 0\.00 GiB free; checkpoints and models of this run need about"
+    ) as caught:
         trained(tmp_path / "deep" / "run", tiny_llama, prepared)
     assert caught.value.exit_code == 74
     assert not (tmp_path / "deep").exists()
@@ -154,12 +192,22 @@ def test_questions_are_answered_by_base_and_tuned_side_by_side(tiny_llama, prepa
 
 
 def test_questions_do_not_change_the_training(tiny_llama, prepared, tmp_path, straight):
-    folder = trained(tmp_path / "run", tiny_llama, prepared, questions=["How far?"], **{"generate.temperature": 0.9})
+    folder = trained(
+        tmp_path / "run",
+        tiny_llama,
+        prepared,
+        questions=["How far?"],
+        **{"generate.temperature": 0.9},
+    )
     assert runs.weights(folder.model) == runs.weights(straight.model)
 
 
-def test_evaluation_can_be_switched_off_and_questions_are_still_answered_at_both_ends(tiny_llama, prepared, tmp_path):
-    folder = trained(tmp_path / "run", tiny_llama, prepared, questions=["How far?"], **{"train.keep.evaluate": 0})
+def test_evaluation_can_be_switched_off_and_questions_are_still_answered_at_both_ends(
+    tiny_llama, prepared, tmp_path
+):
+    folder = trained(
+        tmp_path / "run", tiny_llama, prepared, questions=["How far?"], **{"train.keep.evaluate": 0}
+    )
     assert not [line for line in folder.steps() if "evaluation" in line]
     assert [line["step"] for line in folder.steps() if line.get("event") == "answers"] == [0, 8]
 
@@ -173,44 +221,70 @@ def test_without_watched_rows_the_best_is_the_last_and_that_is_said(tiny_llama, 
     assert not folder.best.exists()
     assert not [line for line in folder.steps() if "evaluation" in line]
     text = seen.export_text()
-    assert "no held-out rows to watch: nothing is chosen by the loss, and the best model is the last one" in text
+    assert (
+        "no held-out rows to watch: nothing is chosen by the loss, and the best model is the last "
+        "one" in text
+    )
     assert "train.machine.precision = fp32  (most CPUs compute bf16 more slowly than fp32)" in text
     assert "training 4,096 weights, 8.44% of 48,544" in text
     assert "schedule hardly works" not in text, "the plan says it, once"
     assert "training 8/8  loss " in text and "tokens/s" in text
 
 
-def test_too_few_held_out_rows_are_measured_and_nothing_is_chosen_by_them(tiny_llama, prepared, tmp_path):
+def test_too_few_held_out_rows_are_measured_and_nothing_is_chosen_by_them(
+    tiny_llama, prepared, tmp_path
+):
     from dataclasses import replace
 
     seen = Console(record=True, file=open(os.devnull, "w"), width=500)  # noqa: SIM115
-    one = runs.resolved(tmp_path / "run", tiny_llama, **{"train.keep.patience": 1, "train.learning_rate": 1e-9})
+    one = runs.resolved(
+        tmp_path / "run", tiny_llama, **{"train.keep.patience": 1, "train.learning_rate": 1e-9}
+    )
     folder = train(one, replace(prepared, watch=[], proof=prepared.watch), progress=Shown(seen))
     assert [line["step"] for line in folder.steps() if "evaluation" in line] == [0, 3, 6, 8]
-    assert not folder.best.exists() and not [line for line in folder.steps() if line.get("event") == "patience_ended"]
+    assert not folder.best.exists() and not [
+        line for line in folder.steps() if line.get("event") == "patience_ended"
+    ]
     assert "chosen" not in seen.export_text(), "the ledger says it, once"
 
 
 @pytest.mark.parametrize(
-    "settings", [{"train.keep.best_by": "loss"}, {"train.keep.patience": 5}, {"train.keep.final": "best"}, {}]
+    "settings",
+    [{"train.keep.best_by": "loss"}, {"train.keep.patience": 5}, {"train.keep.final": "best"}, {}],
 )
-def test_the_model_is_the_best_where_one_is_chosen(settings, tiny_llama, prepared, tmp_path, monkeypatch):
+def test_the_model_is_the_best_where_one_is_chosen(
+    settings, tiny_llama, prepared, tmp_path, monkeypatch
+):
     from tunesmith.models.saved import load_run
 
     losses = iter([0.1, 0.5, 0.9, 0.8])
-    monkeypatch.setattr("tunesmith.training.evaluation.watch.held_out_loss", lambda *_, **__: {"loss": next(losses)})
+    monkeypatch.setattr(
+        "tunesmith.training.evaluation.watch.held_out_loss", lambda *_, **__: {"loss": next(losses)}
+    )
     seen = Console(record=True, file=open(os.devnull, "w"), width=500)  # noqa: SIM115
     one = runs.resolved(tmp_path / "run", tiny_llama, questions=["How far?"], **settings)
     folder = train(one, prepared, progress=Shown(seen))
-    step = {place: json.loads((place / "tunesmith.json").read_text())["step"] for place in (folder.model, folder.best)}
+    step = {
+        place: json.loads((place / "tunesmith.json").read_text())["step"]
+        for place in (folder.model, folder.best)
+    }
     last = folder.steps()[-1]["step"]
     page, told = folder.questions.read_text(encoding="utf-8"), seen.export_text()
     if settings:
-        assert step == {folder.model: 3, folder.best: 3} and runs.weights(folder.model) == runs.weights(folder.best)
-        assert f"step {last}: the tuned model in {folder.model} is that of step 3, the best by loss on the watched rows" in told
-        assert [line for line in page.splitlines() if line.startswith("### ")][-1] == "### tuned, step 3"
+        assert step == {folder.model: 3, folder.best: 3} and runs.weights(
+            folder.model
+        ) == runs.weights(folder.best)
+        assert (
+            f"step {last}: the tuned model in {folder.model} is that of step 3, the best by loss "
+            "on the watched rows" in told
+        )
+        assert [line for line in page.splitlines() if line.startswith("### ")][
+            -1
+        ] == "### tuned, step 3"
     else:
-        assert step == {folder.model: last, folder.best: 3} and runs.weights(folder.model) != runs.weights(folder.best)
+        assert step == {folder.model: last, folder.best: 3} and runs.weights(
+            folder.model
+        ) != runs.weights(folder.best)
         assert f"the best by loss on the watched rows, of step 3, is in {folder.best}" in told
         assert load_run(RunFolder(folder.path, "best")).facts["step"] == 3
     assert read_run(folder.run_yaml).train.keep.final == ("best" if settings else "last")
@@ -219,9 +293,16 @@ def test_the_model_is_the_best_where_one_is_chosen(settings, tiny_llama, prepare
 @pytest.mark.parametrize("name", ["accuracy", "macro_f1", "nll"])
 def test_the_best_can_be_told_by_likelihood(name, tiny_llama, tmp_path):
     file = tmp_path / "labels.json"
-    rows = [{"instruction": f"{runs.CAPITALS[n % 16]} {n}", "output": ("near", "far")[n % 2]} for n in range(120)]
+    rows = [
+        {"instruction": f"{runs.CAPITALS[n % 16]} {n}", "output": ("near", "far")[n % 2]}
+        for n in range(120)
+    ]
     file.write_text(json.dumps(rows), encoding="utf-8")
-    settings = {"data": {"path": str(file), "held_out": 0.4}, "train.keep.best_by": name, "train.steps": 9}
+    settings = {
+        "data": {"path": str(file), "held_out": 0.4},
+        "train.keep.best_by": name,
+        "train.steps": 9,
+    }
     one = runs.resolved(tmp_path / "run", tiny_llama, **settings)
     data = runs.data_of(one)
     folder = train(one, data, progress=runs.quiet())
@@ -235,7 +316,9 @@ def test_the_best_can_be_told_by_likelihood(name, tiny_llama, tmp_path):
     from tunesmith.training.evaluation.options import choices_score, options_task
 
     task = options_task(one.run, data)
-    assert set(task.options) == {"near", "far"} and [item.id for item in task.items] == [item.id for item in data.watch]
+    assert set(task.options) == {"near", "far"} and [item.id for item in task.items] == [
+        item.id for item in data.watch
+    ]
     loaded = load_run(folder)
     rows_ = likelihoods(loaded, [task.sequences(index) for index in range(len(task.items))])
     chosen = [list(task.options)[int(row[-2:, 0].argmin())] for row in rows_]
@@ -247,7 +330,9 @@ def test_the_best_can_be_told_by_likelihood(name, tiny_llama, tmp_path):
     assert choices_score(loaded, metric, task, budget=512, stopped=lambda: True) is None
 
 
-def test_trackers_and_the_callers_function_get_the_same_numbers(tiny_llama, prepared, tmp_path, monkeypatch):
+def test_trackers_and_the_callers_function_get_the_same_numbers(
+    tiny_llama, prepared, tmp_path, monkeypatch
+):
     logged: list[tuple[int, dict[str, float]]] = []
     told: dict[str, Any] = {}
     fake = types.ModuleType("wandb")
@@ -267,9 +352,13 @@ def test_trackers_and_the_callers_function_get_the_same_numbers(tiny_llama, prep
     fake.init = init  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "wandb", fake)
     lines: list[dict[str, Any]] = []
-    one = runs.resolved(tmp_path / "run", tiny_llama, track=[{"name": "wandb", "project": "distances"}])
+    one = runs.resolved(
+        tmp_path / "run", tiny_llama, track=[{"name": "wandb", "project": "distances"}]
+    )
     folder = train(one, prepared, on_step=lines.append, progress=runs.quiet())
-    assert lines == [line for line in folder.steps() if "loss" in line], "evaluations and events are no steps"
+    assert lines == [line for line in folder.steps() if "loss" in line], (
+        "evaluations and events are no steps"
+    )
     assert told["project"] == "distances" and told["name"] == "run" and told["finished"]
     assert told["config"]["train"]["learning_rate"] == 1e-2
     steps = {step: numbers for step, numbers in logged if "loss" in numbers}
@@ -278,24 +367,42 @@ def test_trackers_and_the_callers_function_get_the_same_numbers(tiny_llama, prep
     assert {step for step, numbers in logged if "held_out/loss" in numbers} == {0, 3, 6, 8}
 
 
-def test_the_settings_left_open_are_filled_with_their_reasons_and_kept_on_resume(tiny_llama, prepared, tmp_path):
-    left_open = {"train.batch": None, "train.learning_rate": None, "train.micro_tokens": None, "train.steps": 2}
+def test_the_settings_left_open_are_filled_with_their_reasons_and_kept_on_resume(
+    tiny_llama, prepared, tmp_path
+):
+    left_open = {
+        "train.batch": None,
+        "train.learning_rate": None,
+        "train.micro_tokens": None,
+        "train.steps": 2,
+    }
     folder = trained(tmp_path / "run", tiny_llama, prepared, **left_open)
     used = folder.resolved().run.train
     assert used.batch == 1 and used.learning_rate == 2e-4 and used.micro_tokens
     text = folder.run_yaml.read_text()
     assert "  batch: 1  # derived: 16, fewer where 28 rows would give under 50 steps" in text
-    assert "  learning_rate: 0.0002  # derived: of the method lora: Dettmers et al. 2023 (QLoRA)" in text
-    # Less memory than at the start would ask for other cuts; a continuation keeps those it was started with.
+    assert (
+        "  learning_rate: 0.0002  # derived: of the method lora: Dettmers et al. 2023 (QLoRA)"
+        in text
+    )
+    # Less memory than at the start would ask for other cuts; a continuation keeps those it was
+    # started with.
     one = runs.resolved(folder.path, tiny_llama, **left_open, **{"train.machine.memory": 0.001})
     assert train(one, prepared, resume=True, progress=runs.quiet()) == folder
 
 
 def test_pretraining_runs_too_and_goes_on_from_a_question(tiny_llama, tmp_path):
     file = tmp_path / "lines.txt"
-    file.write_text("\n".join(f"{city} is a city on a river, and it has a bridge." for city in runs.CAPITALS), encoding="utf-8")
+    file.write_text(
+        "\n".join(f"{city} is a city on a river, and it has a bridge." for city in runs.CAPITALS),
+        encoding="utf-8",
+    )
     one = runs.resolved(
-        tmp_path / "run", tiny_llama, objective="pretrain", data={"path": str(file), "held_out": 0}, questions=["Paris is"]
+        tmp_path / "run",
+        tiny_llama,
+        objective="pretrain",
+        data={"path": str(file), "held_out": 0},
+        questions=["Paris is"],
     )
     folder = train(one, runs.data_of(one), progress=runs.quiet())
     losses = [line["loss"] for line in folder.steps() if "loss" in line]

@@ -17,13 +17,19 @@ def tokens(ids: list[int]) -> Tokens:
 
 def lengths(*sizes: int) -> list[list[Tokens]]:
     """Examples that share nothing."""
-    return [[tokens([1000 * index + place for place in range(size)])] for index, size in enumerate(sizes)]
+    return [
+        [tokens([1000 * index + place for place in range(size)])]
+        for index, size in enumerate(sizes)
+    ]
 
 
 def test_every_epoch_takes_every_row_once_in_an_order_of_its_own():
     order = Order(rows=10, batch=4, seed=7)
     assert order.steps_per_epoch == 3
-    epochs = [[row for step in range(3 * epoch, 3 * epoch + 3) for row in order.taken(step)] for epoch in range(3)]
+    epochs = [
+        [row for step in range(3 * epoch, 3 * epoch + 3) for row in order.taken(step)]
+        for epoch in range(3)
+    ]
     assert all(sorted(rows) == list(range(10)) for rows in epochs)
     assert epochs[0] != epochs[1] != epochs[2]
     assert len(order.taken(2)) == 2, "the last step of an epoch takes what is left"
@@ -81,7 +87,10 @@ def test_padded_rows_of_like_length_come_together():
 def test_a_forest_is_charged_the_tokens_that_it_computes():
     rng = np.random.default_rng(0)
     first, second = list(range(100, 150)), list(range(200, 250))
-    examples = [[tokens([*(first if i % 2 else second), *rng.integers(0, 9, 10).tolist()])] for i in range(20)]
+    examples = [
+        [tokens([*(first if i % 2 else second), *rng.integers(0, 9, 10).tolist()])]
+        for i in range(20)
+    ]
     whole = cut(examples, 10**6)
     segments, _ = plant([examples[index][0].ids_T for index in whole[0]], 1)
     computed = segments[-1].stop
@@ -89,7 +98,9 @@ def test_a_forest_is_charged_the_tokens_that_it_computes():
     assert len(cut(examples, computed)) == 1
     assert len(cut(examples, computed - 1)) == 2
     halves = cut(examples, 160)
-    assert all(len({int(examples[index][0].ids_T[0]) for index in part}) == 1 for part in halves), "prefixes stay together"
+    assert all(len({int(examples[index][0].ids_T[0]) for index in part}) == 1 for part in halves), (
+        "prefixes stay together"
+    )
 
 
 def test_there_is_a_micro_batch_for_every_rank_where_rows_suffice():

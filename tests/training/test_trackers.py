@@ -1,4 +1,6 @@
-"""Trackers against stand-ins for their packages: what they are opened with, and the numbers of every step."""
+"""Trackers against stand-ins for their packages: what they are opened with, and the numbers of
+every step.
+"""
 
 from __future__ import annotations
 
@@ -32,14 +34,35 @@ class StandIn:
 
 
 NUMBERS = {
-    "wandb": lambda seen: {named["step"]: given[0] for given, named in seen.of("log") if "loss" in given[0]},
-    "swanlab": lambda seen: {named["step"]: given[0] for given, named in seen.of("log") if "loss" in given[0]},
-    "mlflow": lambda seen: {named["step"]: given[0] for given, named in seen.of("log_metrics") if "loss" in given[0]},
-    "tensorboard": lambda seen: {step: {"loss": value} for (name, value, step), _ in seen.of("add_scalar") if name == "loss"},
+    "wandb": lambda seen: {
+        named["step"]: given[0] for given, named in seen.of("log") if "loss" in given[0]
+    },
+    "swanlab": lambda seen: {
+        named["step"]: given[0] for given, named in seen.of("log") if "loss" in given[0]
+    },
+    "mlflow": lambda seen: {
+        named["step"]: given[0] for given, named in seen.of("log_metrics") if "loss" in given[0]
+    },
+    "tensorboard": lambda seen: {
+        step: {"loss": value} for (name, value, step), _ in seen.of("add_scalar") if name == "loss"
+    },
 }
 LAST = {"wandb": "finish", "swanlab": "finish", "mlflow": "end_run", "tensorboard": "close"}
-FIRST = {"wandb": "init", "swanlab": "init", "mlflow": "set_experiment", "tensorboard": "SummaryWriter"}
-CALLED = ("init", "set_experiment", "start_run", "log_param", "log_metrics", "end_run", "SummaryWriter")
+FIRST = {
+    "wandb": "init",
+    "swanlab": "init",
+    "mlflow": "set_experiment",
+    "tensorboard": "SummaryWriter",
+}
+CALLED = (
+    "init",
+    "set_experiment",
+    "start_run",
+    "log_param",
+    "log_metrics",
+    "end_run",
+    "SummaryWriter",
+)
 """What the packages are called by."""
 
 
@@ -58,10 +81,16 @@ def test_a_tracker_gets_every_step_and_is_closed(name, tiny_llama, prepared, tmp
     one = runs.resolved(tmp_path / "run", tiny_llama, track=[name], **{"train.steps": 3})
     folder: RunFolder = train(one, prepared, progress=runs.quiet())
     losses = {line["step"]: {"loss": line["loss"]} for line in folder.steps() if "loss" in line}
-    assert {step: {"loss": numbers["loss"]} for step, numbers in NUMBERS[name](seen).items()} == losses and len(losses) == 3
+    assert {
+        step: {"loss": numbers["loss"]} for step, numbers in NUMBERS[name](seen).items()
+    } == losses and len(losses) == 3
     assert seen.calls[0][0] == FIRST[name] and seen.calls[-1][0] == LAST[name]
-    opened = [str(value) for _, given, named in seen.calls[:3] for value in (*given, *named.values())]
-    assert any(value == "tunesmith" or value == str(folder.path / "tensorboard") for value in opened), "project, or place"
+    opened = [
+        str(value) for _, given, named in seen.calls[:3] for value in (*given, *named.values())
+    ]
+    assert any(
+        value == "tunesmith" or value == str(folder.path / "tensorboard") for value in opened
+    ), "project, or place"
     assert "held_out/loss" in str(seen.calls)
 
 
@@ -70,9 +99,16 @@ class MlflowException(Exception):
 
 
 @pytest.mark.parametrize(
-    ("where", "kind"), [("set_experiment", ConnectionError), ("log_metrics", MlflowException), ("end_run", ValueError)]
+    ("where", "kind"),
+    [
+        ("set_experiment", ConnectionError),
+        ("log_metrics", MlflowException),
+        ("end_run", ValueError),
+    ],
 )
-def test_a_tracker_that_fails_is_told_once_and_the_run_goes_on(where, kind, tiny_llama, prepared, tmp_path, monkeypatch):
+def test_a_tracker_that_fails_is_told_once_and_the_run_goes_on(
+    where, kind, tiny_llama, prepared, tmp_path, monkeypatch
+):
     seen, told = StandIn(), []
 
     def fails(*_: Any, **__: Any) -> None:
@@ -90,6 +126,13 @@ def test_a_tracker_that_fails_is_told_once_and_the_run_goes_on(where, kind, tiny
     monkeypatch.setattr(progress, "tell", told.append)
     one = runs.resolved(tmp_path / "run", tiny_llama, track=["mlflow"], **{"train.steps": 3})
     folder: RunFolder = train(one, prepared, progress=progress)
-    assert len([line for line in folder.steps() if "loss" in line]) == 3 and (folder.model / "tunesmith.json").is_file()
-    failed = [line for line in told if "mlflow" in line and f"{kind.__name__}: no server at 127.0.0.1:5000)" in line]
+    assert (
+        len([line for line in folder.steps() if "loss" in line]) == 3
+        and (folder.model / "tunesmith.json").is_file()
+    )
+    failed = [
+        line
+        for line in told
+        if "mlflow" in line and f"{kind.__name__}: no server at 127.0.0.1:5000)" in line
+    ]
     assert len(failed) == 1 and "record.jsonl" in failed[0]

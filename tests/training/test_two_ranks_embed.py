@@ -1,4 +1,6 @@
-"""Two processes learn embeddings as one does: each text of a step is told from the texts of both."""
+"""Two processes learn embeddings as one does: each text of a step is told from the texts of
+both.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +24,27 @@ def test_two_ranks_contrast_what_one_contrasts(tmp_path: Path) -> None:
         questions(tmp_path / "p.jsonl", 60),
     )
     settings = {
-        "data": {"path": str(data), "held_out": 0}, "objective": "embed", "method": {"name": "lora", "rank": 4},
-        "train.micro_tokens": 64, "train.keep.evaluate": 0, "train.steps": 4, "train.optimizer": "sgd",
-    }  # fmt: skip
+        "data": {"path": str(data), "held_out": 0},
+        "objective": "embed",
+        "method": {"name": "lora", "rank": 4},
+        "train.micro_tokens": 64,
+        "train.keep.evaluate": 0,
+        "train.steps": 4,
+        "train.optimizer": "sgd",
+    }
     alone = runs.resolved(tmp_path / "one", model, **settings)
     prepared = runs.data_of(alone)
     assert two_ranks(tmp_path / "two", model, prepared, **settings) == [0, 0]
     folder = train(alone, prepared, progress=runs.quiet())
-    for first, second in zip(runs.record(folder), runs.record(RunFolder(tmp_path / "two")), strict=True):
+    for first, second in zip(
+        runs.record(folder), runs.record(RunFolder(tmp_path / "two")), strict=True
+    ):
         assert first.get("loss", 0) == pytest.approx(second.get("loss", 0), rel=1e-5)
         assert first.get("grad_norm", 0) == pytest.approx(second.get("grad_norm", 0), rel=1e-4)
-    one, two = (load_file(tmp_path / name / "model/adapter_model.safetensors") for name in ("one", "two"))
-    assert one.keys() == two.keys() and all(torch.allclose(one[name], two[name], atol=1e-6) for name in one)
+    one, two = (
+        load_file(tmp_path / name / "model/adapter_model.safetensors") for name in ("one", "two")
+    )
+    assert one.keys() == two.keys() and all(
+        torch.allclose(one[name], two[name], atol=1e-6) for name in one
+    )
     assert any(float(value.abs().max()) > 1e-4 for name, value in one.items() if "lora_B" in name)

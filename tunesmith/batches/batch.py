@@ -19,15 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tokens:
-    """One rendered sequence. ``weights_T[t]`` is the weight of predicting ``ids_T[t]`` from ``ids_T[:t]``; 0 is context.
+    """One rendered sequence. ``weights_T[t]`` is the weight of predicting ``ids_T[t]`` from
+    ``ids_T[:t]``; 0 is context.
 
-    For a model with an encoder and a decoder ``ids_T`` is the decoder's side, which begins with its start token.
+    For a model with an encoder and a decoder ``ids_T`` is the decoder's side, which begins with its
+    start token.
     """
 
     ids_T: np.ndarray
     weights_T: np.ndarray
     columns: dict[str, Any] = field(default_factory=dict)
-    """What else an objective needs: names ending in ``_T`` hold a value a token, others one value a sequence."""
+    """What else an objective needs: names ending in ``_T`` hold a value a token, others one value a
+    sequence.
+    """
     source_ids_T: np.ndarray | None = None
     """The encoder's side; None for a decoder alone."""
     lost: int = 0
@@ -50,7 +54,9 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the tokens of the sequences lie: one flat row (a forest), or after padding ``rows`` rows of equal length."""
+    """Where the tokens of the sequences lie: one flat row (a forest), or after padding ``rows``
+    rows of equal length.
+    """
 
     rows: int
     length: int
@@ -60,9 +66,11 @@ class Layout:
 
 @dataclass
 class Batch:
-    """Sequences as one row of tokens in which shared beginnings stand once or, after ``padded()``, as a row each.
+    """Sequences as one row of tokens in which shared beginnings stand once or, after ``padded()``,
+    as a row each.
 
-    Tensors are flat whatever the layout; ``input_ids`` is what a model takes. Of ``Tokens.columns``, a value a
+    Tensors are flat whatever the layout; ``input_ids`` is what a model takes. Of
+    ``Tokens.columns``, a value a
     token arrives as ``name_N``, a value a sequence as ``name_B``.
     """
 
@@ -73,7 +81,9 @@ class Batch:
     mask_T: torch.Tensor
     """1 for a token, 0 for padding; by position, never by id."""
     scored_N: torch.Tensor
-    """Flat index of the token whose hidden state predicts; one that sequences share occurs once for each."""
+    """Flat index of the token whose hidden state predicts; one that sequences share occurs once for
+    each.
+    """
     targets_N: torch.Tensor
     weights_N: torch.Tensor
     owner_N: torch.Tensor
@@ -89,10 +99,16 @@ class Batch:
     """1 for a token, 0 for padding."""
 
     @classmethod
-    def grow(cls, examples: Sequence[Sequence[Tokens]], *, share: bool = True, unit: str = "token") -> Batch:
-        """The forest of ``examples``, each a list of sequences, in order; ``share=False`` gives every sequence its own root."""
+    def grow(
+        cls, examples: Sequence[Sequence[Tokens]], *, share: bool = True, unit: str = "token"
+    ) -> Batch:
+        """The forest of ``examples``, each a list of sequences, in order; ``share=False`` gives
+        every sequence its own root.
+        """
         sequences = [tokens for example in examples for tokens in example]
-        segments, flats = plant([tokens.ids_T for tokens in sequences], SHORTEST_SHARED if share else None)
+        segments, flats = plant(
+            [tokens.ids_T for tokens in sequences], SHORTEST_SHARED if share else None
+        )
         length = segments[-1].stop if segments else 0
         return _gather(examples, flats, Layout(1, length, Forest(tuple(segments))), unit=unit)
 
@@ -100,17 +116,25 @@ class Batch:
         """The same sequences right-padded, a row each."""
         sequences = [tokens for example in self.sequences for tokens in example]
         length = max(len(tokens.ids_T) for tokens in sequences)
-        flats = [row * length + np.arange(len(tokens.ids_T)) for row, tokens in enumerate(sequences)]
-        batch = _gather(self.sequences, flats, Layout(len(sequences), length, None), unit="token", pad_id=pad_id)
+        flats = [
+            row * length + np.arange(len(tokens.ids_T)) for row, tokens in enumerate(sequences)
+        ]
+        batch = _gather(
+            self.sequences, flats, Layout(len(sequences), length, None), unit="token", pad_id=pad_id
+        )
         batch = replace(batch, units=self.units, units_B=self.units_B)
         sources = [tokens.source_ids_T for tokens in sequences if tokens.source_ids_T is not None]
         if sources:
-            assert len(sources) == len(sequences), "all sequences of a batch have an encoder's side, or none has"
+            assert len(sources) == len(sequences), (
+                "all sequences of a batch have an encoder's side, or none has"
+            )
             batch.source_ids_BS, batch.source_mask_BS = right_padded(sources, pad_id)
         return batch.to(self.ids_T.device)
 
     def members(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Flat index and sequence of every token, sequence by sequence: a shared one once for each of its owners, no padding."""
+        """Flat index and sequence of every token, sequence by sequence: a shared one once for each
+        of its owners, no padding.
+        """
         import torch
 
         ends, forest = self.ends_B.tolist(), self.layout.forest
@@ -121,7 +145,9 @@ class Batch:
             pieces = [above(by_stop[end + 1], forest.segments) for end in ends]
         owners = np.repeat(np.arange(len(pieces)), [len(piece) for piece in pieces])
         device = self.ids_T.device
-        return torch.from_numpy(np.concatenate(pieces)).to(device), torch.from_numpy(owners).to(device)
+        return torch.from_numpy(np.concatenate(pieces)).to(device), torch.from_numpy(owners).to(
+            device
+        )
 
     @property
     def input_ids(self) -> torch.Tensor:
@@ -132,12 +158,16 @@ class Batch:
         """Where the tokens of each sequence lie in the flat layout."""
         if self.layout.forest is None:
             lengths = [len(tokens) for example in self.sequences for tokens in example]
-            return [row * self.layout.length + np.arange(length) for row, length in enumerate(lengths)]
+            return [
+                row * self.layout.length + np.arange(length) for row, length in enumerate(lengths)
+            ]
         segments = self.layout.forest.segments
         found: list[np.ndarray] = []
         for end in self.ends_B.tolist():
             # A sequence ends where a segment does.
-            index = next(number for number, segment in enumerate(segments) if segment.stop == end + 1)
+            index = next(
+                number for number, segment in enumerate(segments) if segment.stop == end + 1
+            )
             pieces: list[np.ndarray] = []
             while index >= 0:
                 pieces.append(np.arange(segments[index].start, segments[index].stop))
@@ -158,7 +188,9 @@ class Batch:
 
 
 def right_padded(rows: Sequence[np.ndarray], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids ``[rows, longest]`` with padding at their ends, and the mask: 1 for a token, by position."""
+    """Ids ``[rows, longest]`` with padding at their ends, and the mask: 1 for a token, by
+    position.
+    """
     import torch
 
     ids_BS = torch.full((len(rows), max(map(len, rows))), pad_id, dtype=torch.long)
@@ -170,7 +202,12 @@ def right_padded(rows: Sequence[np.ndarray], pad_id: int) -> tuple[torch.Tensor,
 
 
 def _gather(
-    examples: Sequence[Sequence[Tokens]], flats: list[np.ndarray], layout: Layout, *, unit: str, pad_id: int = 0
+    examples: Sequence[Sequence[Tokens]],
+    flats: list[np.ndarray],
+    layout: Layout,
+    *,
+    unit: str,
+    pad_id: int = 0,
 ) -> Batch:
     """A Batch, from where the tokens of each sequence lie."""
     import torch
@@ -185,12 +222,22 @@ def _gather(
         ids_T[flat_t], positions_T[flat_t], mask_T[flat_t] = tokens.ids_T, np.arange(len(flat_t)), 1
 
     def joined(pieces: list[np.ndarray], dtype: type) -> torch.Tensor:
-        return torch.from_numpy(np.concatenate(pieces).astype(dtype) if pieces else np.zeros(0, dtype))
+        return torch.from_numpy(
+            np.concatenate(pieces).astype(dtype) if pieces else np.zeros(0, dtype)
+        )
 
-    weights_N = joined([tokens.weights_T[t] for tokens, t in zip(sequences, scored, strict=True)], np.float32)
-    units = {"token": float(weights_N.sum()), "sequence": float(len(sequences)), "example": float(len(examples))}
+    weights_N = joined(
+        [tokens.weights_T[t] for tokens, t in zip(sequences, scored, strict=True)], np.float32
+    )
+    units = {
+        "token": float(weights_N.sum()),
+        "sequence": float(len(sequences)),
+        "example": float(len(examples)),
+    }
     each = {
-        "token": [float(tokens.weights_T[t].sum()) for tokens, t in zip(sequences, scored, strict=True)],
+        "token": [
+            float(tokens.weights_T[t].sum()) for tokens, t in zip(sequences, scored, strict=True)
+        ],
         "sequence": [1.0] * len(sequences),
         "example": [1.0 / len(example) for example in examples for _ in example],
     }
@@ -201,11 +248,15 @@ def _gather(
         positions_T=torch.from_numpy(positions_T),
         mask_T=torch.from_numpy(mask_T),
         scored_N=joined([flat_t[t - 1] for flat_t, t in zip(flats, scored, strict=True)], np.int64),
-        targets_N=joined([tokens.ids_T[t] for tokens, t in zip(sequences, scored, strict=True)], np.int64),
+        targets_N=joined(
+            [tokens.ids_T[t] for tokens, t in zip(sequences, scored, strict=True)], np.int64
+        ),
         weights_N=weights_N,
         owner_N=torch.from_numpy(np.repeat(np.arange(len(sequences)), [len(t) for t in scored])),
         ends_B=torch.tensor([int(flat_t[-1]) for flat_t in flats], dtype=torch.int64),
-        example_B=torch.from_numpy(np.repeat(np.arange(len(examples)), [len(example) for example in examples])),
+        example_B=torch.from_numpy(
+            np.repeat(np.arange(len(examples)), [len(example) for example in examples])
+        ),
         columns=_columns(sequences, scored),
         units=units[unit],
         units_B=torch.tensor(each[unit], dtype=torch.float32),
@@ -229,7 +280,9 @@ def _columns(sequences: list[Tokens], scored: list[np.ndarray]) -> dict[str, Any
 
 @dataclass(frozen=True)
 class Ratio:
-    """A sum and the count it is over; ratios add, so averages stay right over micro-batches and ranks."""
+    """A sum and the count it is over; ratios add, so averages stay right over micro-batches and
+    ranks.
+    """
 
     sum: float
     count: float

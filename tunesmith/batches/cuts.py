@@ -1,4 +1,6 @@
-"""How examples are cut into micro-batches: by a budget of tokens that a model really computes. No torch here."""
+"""How examples are cut into micro-batches: by a budget of tokens that a model really computes. No
+torch here.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,20 @@ Example = Sequence[Tokens]
 
 
 def cut(
-    examples: Sequence[Example], budget: int, *, padded: bool = False, parts: int = 1, waste: float = math.inf
+    examples: Sequence[Example],
+    budget: int,
+    *,
+    padded: bool = False,
+    parts: int = 1,
+    waste: float = math.inf,
 ) -> list[list[int]]:
-    """Indices into ``examples``, cut so that no micro-batch costs more than ``budget`` tokens unless one example alone does.
+    """Indices into ``examples``, cut so that no micro-batch costs more than ``budget`` tokens
+    unless one example alone does.
 
-    A forest costs the tokens that are not shared, so examples that begin alike come together; padded rows cost
-    their count times the longest, so examples of one length do. At least ``parts`` micro-batches where the rows suffice;
+    A forest costs the tokens that are not shared, so examples that begin alike come together;
+    padded rows cost
+    their count times the longest, so examples of one length do. At least ``parts`` micro-batches
+    where the rows suffice;
     none has more than ``waste`` tokens of padding, which is what a pass of its own costs.
     """
     key = _longest if padded else _beginning
@@ -32,7 +42,11 @@ def cut(
     found: list[list[int]] = []
     cost = _Cost(padded)
     for index in order:
-        if found and cost.with_(examples[index]) <= budget and cost.wasted_with(examples[index]) <= waste:
+        if (
+            found
+            and cost.with_(examples[index]) <= budget
+            and cost.wasted_with(examples[index]) <= waste
+        ):
             found[-1].append(index)
         else:
             found.append([index])

@@ -1,6 +1,7 @@
 """Which rows a step takes, fixed by (seed, epoch, position). No torch here.
 
-The order is a pure function, so a run resumes by an integer, and nothing touches a global generator.
+The order is a pure function, so a run resumes by an integer, and nothing touches a global
+generator.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ def batch_size(rows: int, epochs: float) -> int:
 
 
 def every(setting: float, total: int) -> int:
-    """Steps between two evaluations or saves, from a share of the run (below 1) or a number of steps; 0 is never."""
+    """Steps between two evaluations or saves, from a share of the run (below 1) or a number of
+    steps; 0 is never.
+    """
     return max(1, math.ceil(setting * total)) if 0 < setting < 1 else int(setting)
 
 
@@ -33,7 +36,9 @@ def _permutation(seed: int, epoch: int, rows: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Order:
-    """The rows of every step. The last step of an epoch takes what is left; its sum is divided by its own units."""
+    """The rows of every step. The last step of an epoch takes what is left; its sum is divided by
+    its own units.
+    """
 
     rows: int
     batch: int
@@ -51,7 +56,9 @@ class Order:
     def taken(self, step: int) -> list[int]:
         """Indices of the rows of ``step`` (from 0)."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        return _permutation(self.seed, epoch, self.rows)[place * self.batch : (place + 1) * self.batch].tolist()
+        return _permutation(self.seed, epoch, self.rows)[
+            place * self.batch : (place + 1) * self.batch
+        ].tolist()
 
     def epoch(self, step: int) -> float:
         """Passes over the data after ``step`` steps."""

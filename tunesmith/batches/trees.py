@@ -18,7 +18,9 @@ SHORTEST_SHARED = 8
 
 @dataclass(frozen=True)
 class Segment:
-    """Tokens ``start`` to ``stop`` of the flat row, hanging from segment ``parent`` (-1: a root), at ``depth``."""
+    """Tokens ``start`` to ``stop`` of the flat row, hanging from segment ``parent`` (-1: a root),
+    at ``depth``.
+    """
 
     start: int
     stop: int
@@ -28,16 +30,23 @@ class Segment:
 
 @dataclass(frozen=True, eq=False)
 class Forest:
-    """The segments of one flat row. ``cache`` holds what attention derives from them, for one call of the model."""
+    """The segments of one flat row. ``cache`` holds what attention derives from them, for one call
+    of the model.
+    """
 
     segments: tuple[Segment, ...]
     cache: dict[Any, Any] = field(default_factory=dict)
     above: tuple[tuple[torch.Tensor, torch.Tensor], ...] = ()
-    """Keys and values of every layer (``[1, heads, tokens, width]``) that stand above every root; no tokens of the row."""
+    """Keys and values of every layer (``[1, heads, tokens, width]``) that stand above every root;
+    no tokens of the row.
+    """
 
     def under(self, count: int) -> Forest:
         """The same trees under one root of ``count`` tokens, which stands first in the row."""
-        moved = (Segment(s.start + count, s.stop + count, s.parent + 1, s.depth + count) for s in self.segments)
+        moved = (
+            Segment(s.start + count, s.stop + count, s.parent + 1, s.depth + count)
+            for s in self.segments
+        )
         return Forest((Segment(0, count, -1, 0), *moved))
 
 
@@ -52,15 +61,20 @@ def above(segment: Segment, segments: Sequence[Segment]) -> np.ndarray:
 
 @dataclass(eq=False)
 class _Node:
-    """A segment while the trees are built; its place in the row is known once all sequences hang."""
+    """A segment while the trees are built; its place in the row is known once all sequences
+    hang.
+    """
 
     ids: np.ndarray
     children: list[_Node] = field(default_factory=list)
     flat_T: np.ndarray | None = None
 
 
-def plant(sequences: list[np.ndarray], shortest: int | None) -> tuple[list[Segment], list[np.ndarray]]:
-    """The segments of a forest, parents first, and where the tokens of each sequence lie in the flat row.
+def plant(
+    sequences: list[np.ndarray], shortest: int | None
+) -> tuple[list[Segment], list[np.ndarray]]:
+    """The segments of a forest, parents first, and where the tokens of each sequence lie in the
+    flat row.
 
     A beginning is shared where that saves at least ``shortest`` tokens; None shares nothing.
     """
@@ -82,7 +96,11 @@ def plant(sequences: list[np.ndarray], shortest: int | None) -> tuple[list[Segme
 def _hang(node: _Node, ids: np.ndarray, shortest: int | None) -> _Node:
     """Hangs a sequence under ``node`` and gives the node at which it ends."""
     while len(ids):
-        lengths = [common_beginning(child.ids, ids) for child in node.children] if shortest is not None else []
+        lengths = (
+            [common_beginning(child.ids, ids) for child in node.children]
+            if shortest is not None
+            else []
+        )
         best = int(np.argmax(lengths)) if lengths else -1
         if best < 0 or lengths[best] < min(shortest or 0, len(ids), len(node.children[best].ids)):
             node.children.append(_Node(ids))

@@ -1,4 +1,6 @@
-"""The verbs of the command line, one thin function each; an implementation is imported when its verb is used."""
+"""The verbs of the command line, one thin function each; an implementation is imported when its
+verb is used.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from tunesmith.words import say
 if TYPE_CHECKING:
     from tunesmith.planning.plan import Plan
 
-SettingsArgument = Annotated[list[str] | None, typer.Argument(metavar="RUN.YAML KEY=VALUE", show_default=False)]
+SettingsArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="RUN.YAML KEY=VALUE", show_default=False)
+]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", show_default=False)]
 Lang = Annotated[str, typer.Option("--lang", metavar="en|zh|auto")]
 AsJson = Annotated[bool, typer.Option("--json")]
@@ -98,7 +102,9 @@ def prove(
     run: RunArgument,
     items: Number = None,
     shots: Number = None,
-    prompt: Annotated[str | None, typer.Option("--prompt", metavar="FILE", show_default=False)] = None,
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", metavar="FILE", show_default=False)
+    ] = None,
     which: Which = "model",
     as_json: AsJson = False,
     lang: Lang = "auto",
@@ -112,7 +118,9 @@ def prove(
     required = RunFolder(run).resolved().run.prove.require
     if not proof.meets(required):
         # No error to main, which would print a second JSON object.
-        print(say("cli.required_verdict", verdict=proof.verdict, required=required), file=sys.stderr)
+        print(
+            say("cli.required_verdict", verdict=proof.verdict, required=required), file=sys.stderr
+        )
         raise typer.Exit(TunesmithError.exit_code)
 
 
@@ -141,7 +149,9 @@ def predict(
         _print([say("cli.written", path=out)])
 
 
-def generate(settings: SettingsArgument = None, as_json: AsJson = False, lang: Lang = "auto") -> None:
+def generate(
+    settings: SettingsArgument = None, as_json: AsJson = False, lang: Lang = "auto"
+) -> None:
     """A teacher's answers."""
     from tunesmith import api
 
@@ -206,7 +216,9 @@ def export(
     _tell(done, as_json)
 
 
-def tournament(settings: SettingsArgument = None, as_json: AsJson = False, lang: Lang = "auto") -> None:
+def tournament(
+    settings: SettingsArgument = None, as_json: AsJson = False, lang: Lang = "auto"
+) -> None:
     """Methods compared."""
     from tunesmith import api
 
@@ -216,7 +228,14 @@ def tournament(settings: SettingsArgument = None, as_json: AsJson = False, lang:
         print_json(played.to_json())
         return
     board = played.board
-    _print(["", *played.lines(), "", say("tournament.written", table=board.table, report=board.report, result=board.result)])
+    _print(
+        [
+            "",
+            *played.lines(),
+            "",
+            say("tournament.written", table=board.table, report=board.report, result=board.result),
+        ]
+    )
 
 
 def explain(
@@ -242,7 +261,9 @@ def doctor(as_json: AsJson = False, lang: Lang = "auto") -> None:
         raise typer.Exit(1)
 
 
-def demo(out: Annotated[Path, typer.Option("--out")] = Path("runs/demo"), lang: Lang = "auto") -> None:
+def demo(
+    out: Annotated[Path, typer.Option("--out")] = Path("runs/demo"), lang: Lang = "auto"
+) -> None:
     """The whole job."""
     from tunesmith.cli.demo import demo as show
 
@@ -253,7 +274,8 @@ def objective_verb(objective: str) -> Any:
     """The verb ``train`` with the objective set."""
 
     def verb(settings: SettingsArgument = None, lang: Lang = "auto") -> None:
-        # In front, because the last flag of another tool's command line may take all that follows it.
+        # In front, because the last flag of another tool's command line may take all that follows
+        # it.
         train([f"objective={objective}", *(settings or [])], lang=lang)
 
     return verb

@@ -1,4 +1,6 @@
-"""``tunesmith demo``: the main job on real questions with the starter model, by a recipe and the verbs that anybody has."""
+"""``tunesmith demo``: the main job on real questions with the starter model, by a recipe and the
+verbs that anybody has.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def recipe(name: str) -> Path:
 
 
 def free_folder(wanted: Path) -> Path:
-    """``wanted``, or with the first free number behind it: a demo that ran before stays as it is."""
+    """``wanted``, or with the first free number behind it: a demo that ran before stays as it
+    is.
+    """
     number, folder = 1, wanted
     while folder.exists():
         number += 1
@@ -44,7 +48,9 @@ def free_folder(wanted: Path) -> Path:
 
 
 def demo(out: Path = Path("runs/demo"), overrides: Mapping[str, Any] | None = None) -> RunFolder:
-    """Trains, proves and reports, printing each result as it comes; under 8 minutes on two cores."""
+    """Trains, proves and reports, printing each result as it comes; under 8 minutes on two
+    cores.
+    """
     from tunesmith.display.progress import Shown
     from tunesmith.report.build import build
 
@@ -52,7 +58,9 @@ def demo(out: Path = Path("runs/demo"), overrides: Mapping[str, Any] | None = No
     file, folder = recipe(RECIPE), free_folder(out)
     _print(say("demo.begin", recipe=file), "")
     with Shown() as shown:
-        run = api.train(file, {**(overrides or {}), "out": str(folder)}, progress=shown, on_plan=_ledger_first)
+        run = api.train(
+            file, {**(overrides or {}), "out": str(folder)}, progress=shown, on_plan=_ledger_first
+        )
         proof = api.prove(run, progress=shown)
     _print("", *proof.lines(), "", *_answers(run), "")
     report = build(run)

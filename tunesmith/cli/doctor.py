@@ -1,4 +1,6 @@
-"""What this machine has, what is wrong with it, and the exact command that mends each fault; works without torch installed."""
+"""What this machine has, what is wrong with it, and the exact command that mends each fault; works
+without torch installed.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,21 @@ from tunesmith.storage.cache import cache_folder
 from tunesmith.words import language, say
 
 # The ranges of pyproject.toml whose breach is known to hurt: name, lowest, first one too new.
-RANGES = {"torch": ("2.6", "2.14"), "transformers": ("5.3", "6"), "peft": ("0.19", "1"), "huggingface_hub": ("1.3", "2")}
+RANGES = {
+    "torch": ("2.6", "2.14"),
+    "transformers": ("5.3", "6"),
+    "peft": ("0.19", "1"),
+    "huggingface_hub": ("1.3", "2"),
+}
 SHOWN = ("safetensors", "tokenizers", "numpy", "pydantic", "scikit-learn", "gguf")
-HUB_VARIABLES = ("HF_ENDPOINT", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HTTPS_PROXY", "MODELSCOPE_CACHE")
+HUB_VARIABLES = (
+    "HF_ENDPOINT",
+    "HF_HOME",
+    "HF_HUB_CACHE",
+    "HF_HUB_OFFLINE",
+    "HTTPS_PROXY",
+    "MODELSCOPE_CACHE",
+)
 
 # The oldest driver that runs each major CUDA release on Linux.
 DRIVERS = {11: 450, 12: 525, 13: 580}
@@ -47,25 +61,43 @@ class Finding:
 
 
 def examine(folder: Path | None = None) -> list[Finding]:
-    """All findings, in the order of reading; ``folder`` is where runs would go, the present one by default."""
-    return [*_python(), *_packages(), *_accelerator(), *_machine(folder or Path.cwd()), *_hub(), *_language()]
+    """All findings, in the order of reading; ``folder`` is where runs would go, the present one by
+    default.
+    """
+    return [
+        *_python(),
+        *_packages(),
+        *_accelerator(),
+        *_machine(folder or Path.cwd()),
+        *_hub(),
+        *_language(),
+    ]
 
 
 def lines(findings: list[Finding]) -> list[str]:
-    """What a person reads: a fact a line, under a fault what it means and the command; last, the count of faults."""
+    """What a person reads: a fact a line, under a fault what it means and the command; last, the
+    count of faults.
+    """
     marks = {"ok": " ", "note": "·", "fault": "✗"}
     wide = max(len(item.name) for item in findings)
     shown: list[str] = []
     for item in findings:
         shown.append(f"{marks[item.state]} {item.name:<{wide}}  {item.value}")
-        shown += [f"{'':{wide + 4}}{part}" for part in (item.text, item.command and f"→ {item.command}") if part]
+        shown += [
+            f"{'':{wide + 4}}{part}"
+            for part in (item.text, item.command and f"→ {item.command}")
+            if part
+        ]
     faults = sum(item.state == "fault" for item in findings)
     return [*shown, "", say("doctor.faults", count=faults) if faults else say("doctor.healthy")]
 
 
 def to_json(findings: list[Finding]) -> dict[str, Any]:
     """The findings as plain data."""
-    return {"faults": sum(item.state == "fault" for item in findings), "findings": [asdict(item) for item in findings]}
+    return {
+        "faults": sum(item.state == "fault" for item in findings),
+        "findings": [asdict(item) for item in findings],
+    }
 
 
 def _version(package: str) -> str | None:
@@ -102,17 +134,27 @@ def _packages() -> Iterator[Finding]:
         if version is None:
             yield Finding(name, "-", "fault", say("doctor.missing"), f"{pip} {wanted}")
         elif _numbers(version) < _numbers(lowest):
-            yield Finding(name, version, "fault", say("doctor.too_old", lowest=lowest), f"{pip} -U {wanted}")
+            yield Finding(
+                name, version, "fault", say("doctor.too_old", lowest=lowest), f"{pip} -U {wanted}"
+            )
         elif _numbers(version) >= _numbers(above):
-            yield Finding(name, version, "note", say("doctor.too_new", above=above), f"{pip} {wanted}")
+            yield Finding(
+                name, version, "note", say("doctor.too_new", above=above), f"{pip} {wanted}"
+            )
         else:
             yield Finding(name, version)
     yield Finding("packages", ", ".join(f"{name} {_version(name) or '-'}" for name in SHOWN))
 
 
 def _accelerator(probe: Probe = run_command) -> Iterator[Finding]:
-    said = probe(["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"])
-    cards = [tuple(part.strip() for part in line.split(",")) for line in (said or "").splitlines() if line.count(",") == 2]
+    said = probe(
+        ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    )
+    cards = [
+        tuple(part.strip() for part in line.split(","))
+        for line in (said or "").splitlines()
+        if line.count(",") == 2
+    ]
     for name, driver, memory in cards:
         yield Finding("card", f"{name}, {memory}, {say('doctor.driver')} {driver}")
     if importlib.util.find_spec("torch") is None:
@@ -120,7 +162,9 @@ def _accelerator(probe: Probe = run_command) -> Iterator[Finding]:
     try:
         import torch
     except (ImportError, OSError) as error:  # a half-installed torch, or libraries of another CUDA
-        yield Finding("torch", str(error).splitlines()[0], "fault", say("doctor.torch_broken"), _reinstall())
+        yield Finding(
+            "torch", str(error).splitlines()[0], "fault", say("doctor.torch_broken"), _reinstall()
+        )
         return
     if torch.cuda.is_available():
         yield from _usable(torch)
@@ -137,15 +181,25 @@ def _usable(torch: Any) -> Iterator[Finding]:
         major, minor = torch.cuda.get_device_capability(number)
         bf16 = say("doctor.bf16" if major >= 8 else "doctor.fp16")
         value = (
-            f"{torch.cuda.get_device_name(number)} · sm_{major}{minor} · CUDA {torch.version.cuda or torch.version.hip} · {bf16}"
+            f"{torch.cuda.get_device_name(number)} · sm_{major}{minor} · CUDA "
+            f"{torch.version.cuda or torch.version.hip} · {bf16}"
         )
         built = torch.cuda.get_arch_list()
-        # Code of one major version runs on the later minor ones; PTX (compute_NN) on all later cards.
-        known = not built or any(arch == f"compute_{major}{minor}" or arch.startswith(f"sm_{major}") for arch in built)
+        # Code of one major version runs on the later minor ones; PTX (compute_NN) on all later
+        # cards.
+        known = not built or any(
+            arch == f"compute_{major}{minor}" or arch.startswith(f"sm_{major}") for arch in built
+        )
         if known:
             yield Finding("gpu", value)
         else:
-            yield Finding("gpu", value, "fault", say("doctor.not_built_for", card=f"sm_{major}{minor}"), _reinstall())
+            yield Finding(
+                "gpu",
+                value,
+                "fault",
+                say("doctor.not_built_for", card=f"sm_{major}{minor}"),
+                _reinstall(),
+            )
 
 
 def _why_not(cuda: str | None, driver: str) -> Finding:
@@ -156,14 +210,30 @@ def _why_not(cuda: str | None, driver: str) -> Finding:
     if _numbers(driver)[0] < needed:
         enough = DRIVERS[12] <= _numbers(driver)[0]
         command = f"{sys.executable} -m pip install {CUDA_12}" if enough else "nvidia-smi"
-        return Finding("gpu", "-", "fault", say("doctor.old_driver", driver=driver, cuda=cuda, needed=needed), command)
+        return Finding(
+            "gpu",
+            "-",
+            "fault",
+            say("doctor.old_driver", driver=driver, cuda=cuda, needed=needed),
+            command,
+        )
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
     if hidden is not None:
         text = say("doctor.hidden", value=hidden)
         return Finding(
-            "gpu", "-", "fault", text, "set CUDA_VISIBLE_DEVICES=" if os.name == "nt" else "unset CUDA_VISIBLE_DEVICES"
+            "gpu",
+            "-",
+            "fault",
+            text,
+            "set CUDA_VISIBLE_DEVICES=" if os.name == "nt" else "unset CUDA_VISIBLE_DEVICES",
         )
-    return Finding("gpu", "-", "fault", say("doctor.unseen"), f'{sys.executable} -c "import torch; torch.cuda.init()"')
+    return Finding(
+        "gpu",
+        "-",
+        "fault",
+        say("doctor.unseen"),
+        f'{sys.executable} -c "import torch; torch.cuda.init()"',
+    )
 
 
 def _reinstall() -> str:
@@ -175,7 +245,9 @@ def _machine(folder: Path) -> Iterator[Finding]:
     total, free = total_and_free()
     value = say("doctor.free_of", free=f"{free:.1f}", total=f"{total:.1f}") if total else "?"
     low = 0 < free < 2
-    yield Finding("memory", value, "note" if low else "ok", say("doctor.little_memory") if low else "")
+    yield Finding(
+        "memory", value, "note" if low else "ok", say("doctor.little_memory") if low else ""
+    )
     yield Finding("cores", str(os.cpu_count()))
     cache = cache_folder()
     for name, place in (("disk", folder), ("cache", cache)):
@@ -184,18 +256,36 @@ def _machine(folder: Path) -> Iterator[Finding]:
         value = f"{place} · {say('doctor.free', free=f'{free_gb:.1f}')}"
         if not os.access(there, os.W_OK):
             own, windows = Path.home() / "tunesmith-cache", os.name == "nt"
-            command = f'icacls "{there}" /grant "%USERNAME%":M' if windows else f"sudo chown -R $USER {shlex.quote(str(there))}"
+            command = (
+                f'icacls "{there}" /grant "%USERNAME%":M'
+                if windows
+                else f"sudo chown -R $USER {shlex.quote(str(there))}"
+            )
             if name == "cache":
-                command = f"set TUNESMITH_CACHE={own}" if windows else f"export TUNESMITH_CACHE={shlex.quote(str(own))}"
+                command = (
+                    f"set TUNESMITH_CACHE={own}"
+                    if windows
+                    else f"export TUNESMITH_CACHE={shlex.quote(str(own))}"
+                )
             yield Finding(name, value, "fault", say("doctor.unwritable"), command)
         elif free_gb < 2:
-            yield Finding(name, value, "fault", say("doctor.little_disk"), f"{sys.executable} -m pip cache purge")
+            yield Finding(
+                name,
+                value,
+                "fault",
+                say("doctor.little_disk"),
+                f"{sys.executable} -m pip cache purge",
+            )
         else:
             yield Finding(name, value)
 
 
 def _hub() -> Iterator[Finding]:
-    variables = [f"{name}={_without_password(os.environ[name])}" for name in HUB_VARIABLES if os.environ.get(name)]
+    variables = [
+        f"{name}={_without_password(os.environ[name])}"
+        for name in HUB_VARIABLES
+        if os.environ.get(name)
+    ]
     if os.environ.get("HF_TOKEN"):
         variables.append("HF_TOKEN=***")
     yield Finding("hub variables", " ".join(variables) or "-")
@@ -209,7 +299,9 @@ def _hub() -> Iterator[Finding]:
         return
     reason = _unreachable(hub)
     if reason:
-        yield Finding("hub", hub, "note", say("doctor.no_hub", reason=reason), "export HF_ENDPOINT=…")
+        yield Finding(
+            "hub", hub, "note", say("doctor.no_hub", reason=reason), "export HF_ENDPOINT=…"
+        )
     else:
         yield Finding("hub", f"{hub} · {say('doctor.answers')}")
     yield Finding("ModelScope (ms:)", _version("modelscope") or "-")
@@ -220,7 +312,9 @@ def _without_password(url: str) -> str:
 
 
 def _unreachable(url: str, seconds: float = 3.0) -> str | None:
-    """Why no connection to the address can be opened; None when it can, or a proxy stands in between."""
+    """Why no connection to the address can be opened; None when it can, or a proxy stands in
+    between.
+    """
     parts = urlsplit(url)
     if os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy"):
         return None
@@ -237,4 +331,10 @@ def _language() -> Iterator[Finding]:
     shown = f"{language()} · {encoding} · stdout {sys.stdout.encoding or '?'}"
     good = "utf" in encoding.lower() and "utf" in (sys.stdout.encoding or "").lower()
     command = "set PYTHONUTF8=1" if os.name == "nt" else "export PYTHONUTF8=1 LANG=C.UTF-8"
-    yield Finding("locale", shown, "ok" if good else "note", "" if good else say("doctor.not_utf8"), "" if good else command)
+    yield Finding(
+        "locale",
+        shown,
+        "ok" if good else "note",
+        "" if good else say("doctor.not_utf8"),
+        "" if good else command,
+    )

@@ -1,4 +1,6 @@
-"""The command line: builds the command in the reader's language, runs one verb, and turns errors into exit codes."""
+"""The command line: builds the command in the reader's language, runs one verb, and turns errors
+into exit codes.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,11 @@ def command() -> Any:
     for name in (*VERBS, *ALIASES):
         function = vars(commands)[ALIASES.get(name, name)]
         takes_settings = name in ("check", "plan", "train", "rlhf", "generate", "tournament")
-        app.command(name, help=escape(say(f"cli.verb_{name}")), context_settings=loose if takes_settings else {})(function)
+        app.command(
+            name,
+            help=escape(say(f"cli.verb_{name}")),
+            context_settings=loose if takes_settings else {},
+        )(function)
     for name, objective in objectives.items():
         told = escape(say("cli.verb_objective", name=objective, verb=name))
         app.command(name, help=told, context_settings=loose)(objective_verb(objective))
@@ -83,7 +89,9 @@ def _use_language(argv: list[str]) -> None:
         value = value or argv[index + 1]
         known = ("auto", *words.LANGUAGES)
         if value not in known:
-            raise SpecError(Problem("--lang", say("cli.bad_choice", value=value, known=", ".join(known))))
+            raise SpecError(
+                Problem("--lang", say("cli.bad_choice", value=value, known=", ".join(known)))
+            )
         words.use(value, asked=True)
 
 
@@ -97,11 +105,15 @@ def _failed(error: TunesmithError, argv: list[str]) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one verb; returns 0, 1 a run that failed, 2 bad input, 74 the disk, 75 stopped but resumable."""
+    """Runs one verb; returns 0, 1 a run that failed, 2 bad input, 74 the disk, 75 stopped but
+    resumable.
+    """
     argv = sys.argv[1:] if argv is None else argv
-    # OpenMP threads wait by spinning; beside a busy program that made matrix products 2 to 5 times slower (read as torch loads).
+    # OpenMP threads wait by spinning; beside a busy program that made matrix products 2 to 5 times
+    # slower (read as torch loads).
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    # Libraries tell a person at a terminal of layers that we have looked at ourselves, and of a kernel that we do not use.
+    # Libraries tell a person at a terminal of layers that we have looked at ourselves, and of a
+    # kernel that we do not use.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"peft\.")
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     try:
@@ -125,6 +137,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _fault(error: Exception, argv: list[str]) -> int:
-    with tempfile.NamedTemporaryFile("w", prefix="tunesmith-", suffix=".txt", delete=False, encoding="utf-8") as file:
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="tunesmith-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as file:
         traceback.print_exc(file=file)
-    return _failed(TunesmithError(say("cli.fault", error=f"{type(error).__name__}: {error}", path=file.name)), argv)
+    return _failed(
+        TunesmithError(say("cli.fault", error=f"{type(error).__name__}: {error}", path=file.name)),
+        argv,
+    )

@@ -1,4 +1,6 @@
-"""What the words after a verb mean: a file, settings over it, or a peer's ``--key value`` line, which is answered in our keys."""
+"""What the words after a verb mean: a file, settings over it, or a peer's ``--key value`` line,
+which is answered in our keys.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from tunesmith.words import say
 RUN_SUFFIXES = (".yaml", ".yml")
 
 
-def settings_line(words: Sequence[str], lang: str = "auto") -> tuple[str | dict[str, Any], list[str]]:
+def settings_line(
+    words: Sequence[str], lang: str = "auto"
+) -> tuple[str | dict[str, Any], list[str]]:
     """The settings to start from, a file's path or nothing, and the overrides."""
     _no_flags(words)
     language = [] if lang == "auto" else [f"lang={lang}"]
@@ -26,14 +30,23 @@ def settings_line(words: Sequence[str], lang: str = "auto") -> tuple[str | dict[
 
 def check_line(words: Sequence[str], lang: str = "auto") -> tuple[str | dict[str, Any], list[str]]:
     """The same for ``check``, where a first word that is no run.yaml is the data."""
-    if words and "=" not in words[0] and not words[0].startswith("--") and Path(words[0]).suffix not in RUN_SUFFIXES:
+    if (
+        words
+        and "=" not in words[0]
+        and not words[0].startswith("--")
+        and Path(words[0]).suffix not in RUN_SUFFIXES
+    ):
         words = [f"data={words[0]}", *words[1:]]
     return settings_line(words, lang)
 
 
 def _no_flags(words: Sequence[str]) -> None:
-    """SpecError for ``--key value``: a peer's line as ours, other flags as they are written here."""
-    first = next((index for index, word in enumerate(words) if word.startswith("--") and len(word) > 2), None)
+    """SpecError for ``--key value``: a peer's line as ours, other flags as they are written
+    here.
+    """
+    first = next(
+        (index for index, word in enumerate(words) if word.startswith("--") and len(word) > 2), None
+    )
     if first is None:
         return
     given = command_line(words[first:])
@@ -41,5 +54,8 @@ def _no_flags(words: Sequence[str]) -> None:
     peer = peer_of(given)
     if peer is not None:
         raise SpecError(translate(given, peer).text())
-    pairs = " ".join(f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in given.items())
+    pairs = " ".join(
+        f"{key}={str(value).lower() if isinstance(value, bool) else value}"
+        for key, value in given.items()
+    )
     raise SpecError(say("cli.no_flags", pairs=pairs))

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def rows_of(file: str) -> dict[str, dict[str, Any]]:
-    """The rows of a file, or with ``-`` those that are typed, by the place that messages name; SpecError where it is absent."""
+    """The rows of a file, or with ``-`` those that are typed, by the place that messages name;
+    SpecError where it is absent.
+    """
     from tunesmith.data.files.sources import rows
 
     if file == "-":
@@ -30,7 +32,13 @@ def rows_of_input() -> dict[str, dict[str, Any]]:
     try:
         lines = list(sys.stdin)
     except UnicodeDecodeError as error:
-        raise SpecError(say("cli.input_encoding", encoding=error.encoding, byte=f"0x{error.object[error.start]:02X}")) from None
+        raise SpecError(
+            say(
+                "cli.input_encoding",
+                encoding=error.encoding,
+                byte=f"0x{error.object[error.start]:02X}",
+            )
+        ) from None
     rows = {}
     for number, line in enumerate(lines, start=1):
         if line.strip():
@@ -58,7 +66,9 @@ def asked_line() -> str | None:
 
 
 def converse(session: Session) -> None:
-    """Asks each line and prints its answer as it comes; one that cannot be asked ends a pipe, not a person's conversation."""
+    """Asks each line and prints its answer as it comes; one that cannot be asked ends a pipe, not a
+    person's conversation.
+    """
     while (line := asked_line()) is not None:
         if line == "/new":
             session.reset()

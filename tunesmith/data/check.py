@@ -1,4 +1,6 @@
-"""``tunesmith check``: what a file holds, how it is read, what is trained of it, and where every row goes."""
+"""``tunesmith check``: what a file holds, how it is read, what is trained of it, and where every
+row goes.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ BAR = 40
 
 @dataclass(frozen=True)
 class Check:
-    """The answer to ``tunesmith check``; ``show`` prints it, ``to_json`` is the same for programs."""
+    """The answer to ``tunesmith check``; ``show`` prints it, ``to_json`` is the same for
+    programs.
+    """
 
     ledger: Ledger
     samples: tuple[tuple[str, Coloured], ...]
@@ -30,11 +34,16 @@ class Check:
 
     def to_json(self) -> dict[str, Any]:
         """The ledger, and the sample rows with the places of what is trained in their texts."""
-        samples = [{"id": name, "text": text.plain, "trained": list(_trained(text))} for name, text in self.samples]
+        samples = [
+            {"id": name, "text": text.plain, "trained": list(_trained(text))}
+            for name, text in self.samples
+        ]
         return {**self.ledger.to_json(), "dropped_rows": self.ledger.dropped, "samples": samples}
 
     def show(self, console: Console) -> None:
-        """Prints files, ledger, lengths and rows; where there are no colours, what is learned stands between ⟦ and ⟧."""
+        """Prints files, ledger, lengths and rows; where there are no colours, what is learned
+        stands between ⟦ and ⟧.
+        """
         plain = console.color_system is None or console.no_color
         for line in self.head(marked=plain):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -44,15 +53,17 @@ class Check:
             console.print(marked(text) if plain else text, soft_wrap=True)
 
     def head(self, *, marked: bool = False) -> list[str]:
-        """All that is printed above the sample rows, in which what is learned is coloured or ``marked``."""
+        """All that is printed above the sample rows, in which what is learned is coloured or
+        ``marked``.
+        """
         lines = [_file_line(entry) for entry in self.ledger.files]
         lines += ["", *self.ledger.lines()]
         dropped = self.ledger.dropped[:SHOWN]
         if dropped:
             lines += ["", say("check.dropped", shown=len(dropped), count=len(self.ledger.dropped))]
-            lines += [
-                f"  {entry['file']}:{entry['row']}  {entry['reason']}  {entry.get('seen', '')}".rstrip() for entry in dropped
-            ]
+            for entry in dropped:
+                seen = f"{entry['reason']}  {entry.get('seen', '')}".rstrip()
+                lines.append(f"  {entry['file']}:{entry['row']}  {seen}")
         lines += ["", say("check.lengths"), *bars(self.ledger.lengths)]
         if not any(text for _, sample in self.samples for text in _trained(sample)):
             key = "check.samples_read"  # what is learned stands beside a row, not within it
@@ -61,12 +72,19 @@ class Check:
         return [*lines, "", say(key)] if self.samples else lines
 
 
-def check(asked: Run | Data, tokenizer: Any, *, limit: int | None = None, progress: Progress | None = None) -> Check:
-    """Reads and renders the data of a run, or data alone, as training would; nothing is written and no model is loaded.
+def check(
+    asked: Run | Data, tokenizer: Any, *, limit: int | None = None, progress: Progress | None = None
+) -> Check:
+    """Reads and renders the data of a run, or data alone, as training would; nothing is written and
+    no model is loaded.
 
     ``limit`` is the model's own longest sequence (tokens).
     """
-    run = asked if isinstance(asked, Run) else Run.model_validate({"model": "-", "data": asked, "out": "-"})
+    run = (
+        asked
+        if isinstance(asked, Run)
+        else Run.model_validate({"model": "-", "data": asked, "out": "-"})
+    )
     return of(prepare(run, tokenizer, limit=limit, progress=progress))
 
 
@@ -75,7 +93,9 @@ def of(prepared: Prepared) -> Check:
     items = prepared.train
     places = sorted({round(n * (len(items) - 1) / max(SHOWN - 1, 1)) for n in range(SHOWN)})
     shown = [(items[place].id, one) for place in places for one in _shown(items[place].tokens)]
-    titles = [f"{_title(name, one)}  {prepared.objective.told(one)}".rstrip() for name, one in shown]
+    titles = [
+        f"{_title(name, one)}  {prepared.objective.told(one)}".rstrip() for name, one in shown
+    ]
     samples = zip(titles, (prepared.render.coloured(one) for _, one in shown), strict=True)
     return Check(prepared.ledger, tuple(samples))
 
@@ -95,7 +115,9 @@ def _title(name: str, tokens: Tokens) -> str:
 
 
 def bars(lengths: dict[str, Any]) -> list[str]:
-    """A histogram in text: one line a bin, with its longest row in tokens and its number of rows."""
+    """A histogram in text: one line a bin, with its longest row in tokens and its number of
+    rows.
+    """
     if not lengths:
         return []
     most = max(lengths["counts"])
@@ -110,11 +132,20 @@ def bars(lengths: dict[str, Any]) -> list[str]:
 def _file_line(entry: dict[str, Any]) -> str:
     kind = entry["format"] + (f", {entry['encoding']}" if entry["encoding"] else "")
     columns = ", ".join(entry["columns"])
-    return say("check.file", path=entry["path"], kind=kind, columns=columns, reader=entry["reader"], rows=entry["rows"])
+    return say(
+        "check.file",
+        path=entry["path"],
+        kind=kind,
+        columns=columns,
+        reader=entry["reader"],
+        rows=entry["rows"],
+    )
 
 
 def marked(text: Coloured) -> Coloured:
-    """The text with what is learned between ⟦ and ⟧; a new line at its end stays outside, so that the mark is seen."""
+    """The text with what is learned between ⟦ and ⟧; a new line at its end stays outside, so that
+    the mark is seen.
+    """
     parts, done = [], 0
     for start, end in _trained(text):
         learned = text.plain[start:end]

@@ -1,4 +1,6 @@
-"""The classes of labelled rows: which there are, in an order that no file decides, and what kind of problem they pose."""
+"""The classes of labelled rows: which there are, in an order that no file decides, and what kind of
+problem they pose.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ class _Seen:
 
 @dataclass(frozen=True)
 class Classes:
-    """``names`` in the order of the outputs; ``counts`` are the rows of each, ``rows`` those of all."""
+    """``names`` in the order of the outputs; ``counts`` are the rows of each, ``rows`` those of
+    all.
+    """
 
     problem: ProblemType
     names: tuple[str, ...]
@@ -63,30 +67,46 @@ class Classes:
 
     @classmethod
     def find(cls, examples: Iterable[Labelled], problem: str, given: Sequence[str]) -> Classes:
-        """The classes of all rows; SpecError or DataError where they leave it open what is to be learned."""
+        """The classes of all rows; SpecError or DataError where they leave it open what is to be
+        learned.
+        """
         seen = _Seen()
         for example in examples:
             seen.add(example)
         kind = _problem(seen, problem)
-        notes = [say("labelled.note_contradict", number=n)] if (n := sum(one is None for one in seen.told.values())) else []
+        notes = (
+            [say("labelled.note_contradict", number=n)]
+            if (n := sum(one is None for one in seen.told.values()))
+            else []
+        )
         if kind == "regression":
             values = seen.numbers + [float(name) for name in seen.names.elements()]
-            notes.insert(0, say("labelled.note_regression", low=f"{min(values):g}", high=f"{max(values):g}"))
+            notes.insert(
+                0, say("labelled.note_regression", low=f"{min(values):g}", high=f"{max(values):g}")
+            )
             return cls(kind, (VALUE,), np.array([len(values)]), seen.rows, notes)
         counts = seen.names + Counter(_name(number) for number in seen.numbers)
         names = tuple(given) or tuple(sorted(counts, key=_order))
         _check(counts, names, seen)
-        shown = ", ".join(f"{name} {counts[name]}" for name in names[:SHOWN]) + (" …" if len(names) > SHOWN else "")
+        shown = ", ".join(f"{name} {counts[name]}" for name in names[:SHOWN]) + (
+            " …" if len(names) > SHOWN else ""
+        )
         several = kind == "multi_label_classification"
         told = {"mean": f"{sum(counts.values()) / seen.rows:.1f}"} if several else {}
         key = "labelled.note_multi" if several else "labelled.note_single"
         notes.insert(0, say(key, labels=len(names), counts=shown, **told))
-        if problem == "auto" and all(name.lstrip("-").isdecimal() for name in names) and len(names) > 2:
+        if (
+            problem == "auto"
+            and all(name.lstrip("-").isdecimal() for name in names)
+            and len(names) > 2
+        ):
             notes.append(say("labelled.note_whole"))
         return cls(kind, names, np.array([counts[name] for name in names]), seen.rows, notes)
 
     def target(self, example: Labelled) -> Any:
-        """What is learned for one row: the index of its class, a 0 or 1 for each class, or the number."""
+        """What is learned for one row: the index of its class, a 0 or 1 for each class, or the
+        number.
+        """
         labels = example.labels
         if self.problem == "regression":
             return float(labels if isinstance(labels, float | int) else labels[0])
@@ -101,7 +121,9 @@ class Classes:
             return f"{target:g}"
         if self.problem == "single_label_classification":
             return self.names[target]
-        return ", ".join(name for name, there in zip(self.names, target, strict=True) if there) or "-"
+        return (
+            ", ".join(name for name, there in zip(self.names, target, strict=True) if there) or "-"
+        )
 
 
 def _problem(seen: _Seen, asked: str) -> ProblemType:
@@ -113,7 +135,9 @@ def _problem(seen: _Seen, asked: str) -> ProblemType:
             raise DataError(Problem("objective.problem", say("labelled.not_numbers", some=some)))
         return "regression"
     if asked == "single" and seen.not_one:
-        raise DataError(Problem("objective.problem", say("labelled.not_single", number=seen.not_one)))
+        raise DataError(
+            Problem("objective.problem", say("labelled.not_single", number=seen.not_one))
+        )
     if asked == "auto" and any(not number.is_integer() for number in seen.numbers):
         if not numeric or seen.not_one:
             raise SpecError(Problem("objective.problem", say("labelled.mixed", some=some)))
@@ -121,16 +145,29 @@ def _problem(seen: _Seen, asked: str) -> ProblemType:
     different = len(seen.names) + len({*seen.numbers})
     if asked == "auto" and numeric and different > SCORES:
         raise SpecError(Problem("objective.problem", say("labelled.scores", labels=different)))
-    return "multi_label_classification" if asked == "multi" or seen.not_one else "single_label_classification"
+    return (
+        "multi_label_classification"
+        if asked == "multi" or seen.not_one
+        else "single_label_classification"
+    )
 
 
 def _check(counts: Counter[str], names: Sequence[str], seen: _Seen) -> None:
     """DataError or SpecError where the labels are no classes, or others than were given."""
     unknown = next((name for name in counts if name not in names), None)
     if unknown is not None:
-        raise SpecError(Problem("objective.labels", say("labelled.unknown_label", label=unknown, known=", ".join(names))))
+        raise SpecError(
+            Problem(
+                "objective.labels",
+                say("labelled.unknown_label", label=unknown, known=", ".join(names)),
+            )
+        )
     if len(names) < 2 and not seen.not_one:
-        raise DataError(Problem("data.columns", say("labelled.no_classes", rows=seen.rows, label="".join(names))))
+        raise DataError(
+            Problem(
+                "data.columns", say("labelled.no_classes", rows=seen.rows, label="".join(names))
+            )
+        )
     if 2 * len(names) > seen.rows and len(names) > SCORES:
         told = {"rows": seen.rows, "labels": len(names), "some": ", ".join(map(repr, names[:3]))}
         raise DataError(Problem("data.columns", say("labelled.free_text", **told)))

@@ -1,4 +1,6 @@
-"""Which rows are the same or nearly the same: hashes of normalised text, and MinHash (Broder 1997) over runs of characters."""
+"""Which rows are the same or nearly the same: hashes of normalised text, and MinHash (Broder 1997)
+over runs of characters.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,17 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from tunesmith.examples import Chat, Example, Feedback, Labelled, Preference, Text, TextPair, chats_of, prompt_of
+from tunesmith.examples import (
+    Chat,
+    Example,
+    Feedback,
+    Labelled,
+    Preference,
+    Text,
+    TextPair,
+    chats_of,
+    prompt_of,
+)
 
 THRESHOLD = 0.8
 """Near duplicates share this part of their runs of characters (Jaccard)."""
@@ -17,7 +29,10 @@ THRESHOLD = 0.8
 RUN, WIDE_RUN = 5, 3  # characters in a run; a Chinese character says more than a letter
 SKETCH = 256  # a row is represented by its smallest hashes: all of them up to about 256 characters
 BANDS, DEPTH = 20, 5  # finds 99.9 % of pairs at 0.8, and 4 % of those at 0.3 to be compared in vain
-COMMON, COMMON_ROWS = 0.05, 20  # a run in more rows than this is form (an instruction, a label), not content
+COMMON, COMMON_ROWS = (
+    0.05,
+    20,
+)  # a run in more rows than this is form (an instruction, a label), not content
 CHUNK = 4096
 
 
@@ -82,7 +97,12 @@ def sketch(example: Example) -> np.ndarray:
         second = None if isinstance(example, Text) else example.second
         turns = [example.text, *([second] if second else [])]
     else:
-        turns = [turn.content for chat in chats_of(example) for turn in chat.turns if turn.role != "system"]
+        turns = [
+            turn.content
+            for chat in chats_of(example)
+            for turn in chat.turns
+            if turn.role != "system"
+        ]
     text = " ".join(unicodedata.normalize("NFKC", "\n".join(turns)).casefold().split())
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     run = WIDE_RUN if 2 * int(np.count_nonzero(codes > 0x2E80)) > len(codes) else RUN
@@ -106,7 +126,9 @@ def _mix(values: np.ndarray) -> np.ndarray:
 
 
 class Clusters:
-    """Rows joined into clusters (union–find); ``roots()`` names each row's cluster by its first row."""
+    """Rows joined into clusters (union–find); ``roots()`` names each row's cluster by its first
+    row.
+    """
 
     def __init__(self, rows: int) -> None:
         self.parent = list(range(rows))
@@ -136,7 +158,9 @@ class Clusters:
 
 
 def join_near(clusters: Clusters, sketches: Sequence[np.ndarray]) -> int:
-    """Joins rows whose sketches share ``THRESHOLD``; returns the number of rows that were joined to one before them."""
+    """Joins rows whose sketches share ``THRESHOLD``; returns the number of rows that were joined to
+    one before them.
+    """
     kept = _without_common(sketches)
     signatures = _signatures(kept)
     found: set[int] = set()
@@ -151,7 +175,11 @@ def join_near(clusters: Clusters, sketches: Sequence[np.ndarray]) -> int:
             if place == 0 or not same[place - 1]:
                 first = one
             for before in {first, one}:
-                if len(kept[other]) and clusters.find(before) != clusters.find(other) and _near(kept[before], kept[other]):
+                if (
+                    len(kept[other])
+                    and clusters.find(before) != clusters.find(other)
+                    and _near(kept[before], kept[other])
+                ):
                     clusters.join(before, other)
                     found.add(other)
     return len(found)
@@ -163,7 +191,9 @@ def _near(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def _without_common(sketches: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Sketches without the runs that many rows have; one that holds no others is empty, and near to nothing."""
+    """Sketches without the runs that many rows have; one that holds no others is empty, and near to
+    nothing.
+    """
     limit = max(COMMON_ROWS, COMMON * len(sketches))
     if not sketches:
         return []
@@ -175,7 +205,9 @@ def _without_common(sketches: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 def _signatures(sketches: Sequence[np.ndarray]) -> np.ndarray:
-    """MinHash signatures [rows, BANDS * DEPTH]; a row with nothing to compare gets one of its own."""
+    """MinHash signatures [rows, BANDS * DEPTH]; a row with nothing to compare gets one of its
+    own.
+    """
     size = BANDS * DEPTH
     generator = np.random.default_rng(0)
     factors = generator.integers(1, 2**32, size, dtype=np.uint32) | np.uint32(1)
@@ -191,14 +223,18 @@ def _signatures(sketches: Sequence[np.ndarray]) -> np.ndarray:
         for k in range(size):
             hashed = flat * factors[k] + shifts[k]
             hashed ^= hashed >> np.uint32(15)
-            found[start : start + len(part), k] = np.minimum.reduceat(hashed * np.uint32(0x85EBCA6B), borders)
+            found[start : start + len(part), k] = np.minimum.reduceat(
+                hashed * np.uint32(0x85EBCA6B), borders
+            )
     return found
 
 
 def leaked_share(keys: Iterable[int]) -> float:
-    """The expected share of a random held-out tenth that has an exact copy among the rows left for training.
+    """The expected share of a random held-out tenth that has an exact copy among the rows left for
+    training.
 
-    A row with m copies in N rows has none of the others left with probability prod (h - j) / (N - j), j = 1 .. m - 1.
+    A row with m copies in N rows has none of the others left with probability prod (h - j) / (N -
+    j), j = 1 .. m - 1.
     """
     counts = Counter(keys)
     rows = sum(counts.values())

@@ -13,15 +13,19 @@ from tunesmith.words import say
 
 
 def find_data(path: str) -> list[Path]:
-    """The files that hold the rows of ``path``: a file or folder here, ``package:NAME``, or a data set on a hub.
+    """The files that hold the rows of ``path``: a file or folder here, ``package:NAME``, or a data
+    set on a hub.
 
-    A hub's id may name a subset after a colon, ``id:subset``. Where a data set has its own training part, only that is taken.
+    A hub's id may name a subset after a colon, ``id:subset``. Where a data set has its own training
+    part, only that is taken.
     """
     if path.startswith("package:"):
         return [packaged_data(path.removeprefix("package:"))]
     here = Path(path).expanduser()
     source = "ms:" if path.startswith("ms:") else ""
-    if here.exists() or (not source and (looks_local(path) or path.lower().removesuffix(".gz").endswith(SUFFIXES))):
+    if here.exists() or (
+        not source and (looks_local(path) or path.lower().removesuffix(".gz").endswith(SUFFIXES))
+    ):
         return files(here)
     name, _, subset = path.removeprefix(source).partition(":")
     folder = snapshot(source + name, "dataset", patterns=DATA_PATTERNS, ignore=NOT_ROWS)
@@ -29,21 +33,39 @@ def find_data(path: str) -> list[Path]:
 
 
 def _rows_of(folder: Path, path: str, subset: str) -> list[Path]:
-    names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+    names = sorted(
+        file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()
+    )
     names = [name for name in names if not any(part.startswith(".") for part in name.split("/"))]
     if subset:
         found = [name for name in names if subset in re.split(r"[/.\-]", name)]
         if not found:
-            raise DataError(Problem(path, say("hub.no_subset", subset=subset, found=", ".join(names[:10]) or "-")))
+            raise DataError(
+                Problem(
+                    path, say("hub.no_subset", subset=subset, found=", ".join(names[:10]) or "-")
+                )
+            )
         names = found
-    # Parts are told by a word in a file's or folder's name: train-00000-of-00001.parquet, train.json, train/a.csv.
+    # Parts are told by a word in a file's or folder's name: train-00000-of-00001.parquet,
+    # train.json, train/a.csv.
     names = [name for name in names if re.search(r"(^|[/._-])train([/._-]|$)", name)] or names
     if not names:
         raise DataError(Problem(path, say("hub.no_rows", kinds=" ".join(DATA_PATTERNS[::2]))))
     return [folder / name for name in names]
 
 
-DATA_PATTERNS = [f"*{kind}{zipped}" for kind in (".json", ".jsonl", ".csv", ".tsv", ".parquet", ".txt") for zipped in ("", ".gz")]
+DATA_PATTERNS = [
+    f"*{kind}{zipped}"
+    for kind in (".json", ".jsonl", ".csv", ".tsv", ".parquet", ".txt")
+    for zipped in ("", ".gz")
+]
 
 
-NOT_ROWS = ["dataset_info.json", "dataset_infos.json", "*/dataset_info.json", "state.json", "requirements.txt", ".*"]
+NOT_ROWS = [
+    "dataset_info.json",
+    "dataset_infos.json",
+    "*/dataset_info.json",
+    "state.json",
+    "requirements.txt",
+    ".*",
+]

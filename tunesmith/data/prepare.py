@@ -40,14 +40,18 @@ class Item:
 
 @dataclass
 class Prepared:
-    """The data of a run, in the order of its files; ``render.data`` holds the settings as they are used."""
+    """The data of a run, in the order of its files; ``render.data`` holds the settings as they are
+    used.
+    """
 
     train: list[Item]
     watch: list[Item]
     proof: list[Item]
     ledger: Ledger
     fingerprint: str
-    """sha256 over all ids and tokens: tells a changed file, template or setting from the one trained on."""
+    """sha256 over all ids and tokens: tells a changed file, template or setting from the one
+    trained on.
+    """
     render: Render
     objective: Any
     """The objective, which has seen the rows and knows what they taught it."""
@@ -55,28 +59,42 @@ class Prepared:
     """By which the rows were split."""
 
     def objective_of(self, run: Run) -> Any:
-        """The objective of a run over these rows; one with other settings has nothing to learn from them."""
+        """The objective of a run over these rows; one with other settings has nothing to learn from
+        them.
+        """
         same = self.objective.config.model_dump() == run.objective.model_dump()
         return self.objective if same else OBJECTIVES.make(run.objective)
 
 
 def prepare(
-    run: Run, tokenizer: Any, *, limit: int | None = None, seed: int | None = None, progress: Progress | None = None
+    run: Run,
+    tokenizer: Any,
+    *,
+    limit: int | None = None,
+    seed: int | None = None,
+    progress: Progress | None = None,
 ) -> Prepared:
     """Reads, renders, cleans and splits the rows of a run.
 
-    ``limit`` is the model's own longest sequence (tokens), used where ``data.max_length`` is not given; the split is
+    ``limit`` is the model's own longest sequence (tokens), used where ``data.max_length`` is not
+    given; the split is
     drawn by ``seed``, that of the run when not given.
     """
-    return _Preparation(run, tokenizer, limit, progress, run.train.seed if seed is None else seed).done()
+    return _Preparation(
+        run, tokenizer, limit, progress, run.train.seed if seed is None else seed
+    ).done()
 
 
 class _Preparation:
     """The rows on their way; each step takes some out, and the ledger notes where they went."""
 
-    def __init__(self, run: Run, tokenizer: Any, limit: int | None, progress: Progress | None, seed: int) -> None:
+    def __init__(
+        self, run: Run, tokenizer: Any, limit: int | None, progress: Progress | None, seed: int
+    ) -> None:
         self.run, self.progress, self.seed = run, progress, seed
-        self.limit = run.data.max_length or default_limit(min(limit or 10**9, tokenizer.model_max_length))
+        self.limit = run.data.max_length or default_limit(
+            min(limit or 10**9, tokenizer.model_max_length)
+        )
         self.ledger = Ledger()
         self.objective = OBJECTIVES.make(run.objective)
         self.reading = examples(run.data, self.objective.eats)
@@ -85,19 +103,36 @@ class _Preparation:
             self.held_reading = examples(held, self.objective.eats)
         self.names = Names()
         data = self._settings(tokenizer)
-        self.render = Render(tokenizer, data, max_length=self.limit, head=self.objective.head, eats=self.objective.eats)
+        self.render = Render(
+            tokenizer,
+            data,
+            max_length=self.limit,
+            head=self.objective.head,
+            eats=self.objective.eats,
+        )
         self.encoder = Encoder(self.objective, self.render, data.split_by)
 
     def _settings(self, tokenizer: Any) -> Data:
-        """The data settings, without thinking where the model could think but no row has reasoning to learn it from."""
+        """The data settings, without thinking where the model could think but no row has reasoning
+        to learn it from.
+        """
         data = self.run.data
         if not converses(tokenizer, self.objective.head, self.objective.eats):
             return data
         if data.template is not None and data.columns is None and self.reading.columns:
             data = data.model_copy(update={"columns": self.reading.columns})
-        if data.reasoning != "think" or data.template is not None or not Render(tokenizer, data).conversation.thinks:
+        if (
+            data.reasoning != "think"
+            or data.template is not None
+            or not Render(tokenizer, data).conversation.thinks
+        ):
             return data
-        if any(turn.reasoning for _, one in self.reading for chat in chats_of(one) for turn in chat.turns):
+        if any(
+            turn.reasoning
+            for _, one in self.reading
+            for chat in chats_of(one)
+            for turn in chat.turns
+        ):
             return data
         self.ledger.notes.append(say("ledger.no_reasoning"))
         return data.model_copy(update={"reasoning": "drop"})
@@ -105,7 +140,9 @@ class _Preparation:
     def done(self) -> Prepared:
         """All steps in order."""
         own = isinstance(self.run.data.held_out, str)
-        self.ledger.notes += self.encoder.learn([self.reading, *([self.held_reading] if own else [])])
+        self.ledger.notes += self.encoder.learn(
+            [self.reading, *([self.held_reading] if own else [])]
+        )
         held = self._read(self.held_reading) if own else []
         rows = self._read(self.reading)
         self.ledger.leaked_share = leaked_share(row.key for row in rows)
@@ -132,7 +169,12 @@ class _Preparation:
         counts = Counter(row.file for row in rows)
         for opened in reading.opened:
             known = opened.facts
-            entry = {"path": str(known.path), "format": known.format, "encoding": known.encoding, "reader": opened.reader.name}
+            entry = {
+                "path": str(known.path),
+                "format": known.format,
+                "encoding": known.encoding,
+                "reader": opened.reader.name,
+            }
             columns = {"columns": list(known.columns), "read_as": dict(opened.columns)}
             self.ledger.files.append({**entry, **columns, "rows": counts[known.path]})
         if self.encoder.opened:
@@ -148,7 +190,9 @@ class _Preparation:
         kept = [row for row in rows if row.learned(self.objective.head)]
         if rows and not kept:
             where = f"{rows[0].file}:{rows[0].number}"
-            raise DataError(Problem("data", say("ledger.nothing_to_train", count=len(rows), where=where)))
+            raise DataError(
+                Problem("data", say("ledger.nothing_to_train", count=len(rows), where=where))
+            )
         for row in rows:
             if not row.learned(self.objective.head):
                 self.ledger.drop(str(row.file), row.number, "nothing to train")
@@ -161,7 +205,9 @@ class _Preparation:
         return [row for row in rows if row.key not in keys]
 
     def _cleaned(self, rows: list[Row]) -> list[Row]:
-        """Without copies and without what is too long; the lengths of the ledger are those of the first rows asked for."""
+        """Without copies and without what is too long; the lengths of the ledger are those of the
+        first rows asked for.
+        """
         seen: set[int] = set()
         kept: list[Row] = []
         for row in rows:
@@ -171,13 +217,23 @@ class _Preparation:
                 seen.add(row.key)
                 kept.append(row)
         policy = self.run.data.too_long
-        kind = "texts" if all(row.windows for row in kept) else "sides" if self.render.sides else "chats"
+        kind = (
+            "texts"
+            if all(row.windows for row in kept)
+            else "sides"
+            if self.render.sides
+            else "chats"
+        )
         refuse_too_many([row.length for row in kept], self.limit, policy, kind=kind)
         if not self.ledger.lengths:
-            self.ledger.lengths = histogram([row.length for row in kept if policy == "truncate" or row.length <= self.limit])
+            self.ledger.lengths = histogram(
+                [row.length for row in kept if policy == "truncate" or row.length <= self.limit]
+            )
         if policy == "truncate" and self.render.converses:
             sides = self.render.sides
-            cut = partial(truncate_row, bos=self.render.pieces.bos, ends=len(sides.after) if sides else 0)
+            cut = partial(
+                truncate_row, bos=self.render.pieces.bos, ends=len(sides.after) if sides else 0
+            )
             return self._without_untrained([row.cut(self.limit, cut) for row in kept])
         for row in kept:
             if row.length > self.limit:
@@ -198,18 +254,26 @@ class _Preparation:
             self.progress(say("ledger.phase_split"), len(rows), len(rows))
         every = parts.watch | parts.proof
         if not wanted:
-            self.ledger.notes.append(say("ledger.single_row" if held_out else "ledger.none_held_out"))
+            self.ledger.notes.append(
+                say("ledger.single_row" if held_out else "ledger.none_held_out")
+            )
         elif len(every) < wanted:
             self.ledger.notes.append(say("ledger.not_enough", held=len(every), wanted=wanted))
         order = sorted(every)
         places = {row: place for place, row in enumerate(order)}
-        own = splitting.Split(*(frozenset(places[row] for row in part) for part in (parts.watch, parts.proof)))
+        own = splitting.Split(
+            *(frozenset(places[row] for row in part) for part in (parts.watch, parts.proof))
+        )
         return [row for n, row in enumerate(rows) if n not in every], [rows[n] for n in order], own
 
     def _finished(self, train: list[Row], held: list[Row], parts: splitting.Split) -> Prepared:
         ledger = self.ledger
         if not train:
-            raise DataError(Problem("data.path", say("ledger.none_left", reasons=", ".join(ledger.reasons()) or "0")))
+            raise DataError(
+                Problem(
+                    "data.path", say("ledger.none_left", reasons=", ".join(ledger.reasons()) or "0")
+                )
+            )
         if held and not parts.watch:
             ledger.notes.append(say("ledger.few_held_out", held=len(held)))
         ledger.trained, ledger.watch, ledger.proof = len(train), len(parts.watch), len(parts.proof)
@@ -221,9 +285,13 @@ class _Preparation:
         windows = [row for row in train if len(row.tokens) > 1 and row.windows]
         if windows:
             count = sum(len(row.tokens) for row in windows)
-            ledger.notes.append(say("ledger.windows", rows=len(windows), windows=count, limit=self.limit))
+            ledger.notes.append(
+                say("ledger.windows", rows=len(windows), windows=count, limit=self.limit)
+            )
         if self.render.sides is not None:
-            ledger.notes.append(_sides_note([tokens for row in train for tokens in row.tokens], self.limit))
+            ledger.notes.append(
+                _sides_note([tokens for row in train for tokens in row.tokens], self.limit)
+            )
         ledger.check()
         sides: dict[bool, list[Item]] = {True: [], False: []}
         known = self._examples(held)
@@ -231,18 +299,27 @@ class _Preparation:
             sides[place in parts.watch] += self._items(row, example=known[row.file, row.number])
         trained = self._weighted(train)
         every = (trained, sides[True], sides[False])
-        return Prepared(*every, ledger, _fingerprint(*every), self.render, self.objective, self.seed)
+        return Prepared(
+            *every, ledger, _fingerprint(*every), self.render, self.objective, self.seed
+        )
 
     def _examples(self, held: list[Row]) -> dict[tuple[Path, int], Example]:
         """Held-out rows read once more, so that the examples of all others never lie in memory."""
         reading = self.held_reading if isinstance(self.run.data.held_out, str) else self.reading
-        return dict(self.encoder.examples(reading, {(row.file, row.number): row.key for row in held})) if held else {}
+        return (
+            dict(self.encoder.examples(reading, {(row.file, row.number): row.key for row in held}))
+            if held
+            else {}
+        )
 
     def _items(self, row: Row, *, suffix: str = "", example: Example | None = None) -> list[Item]:
         name = f"{self.names.of(row.file)}:{row.number}"
         if not row.windows or len(row.tokens) == 1:
             return [Item(name + suffix, row.tokens, example)]
-        return [Item(f"{name}/{n}{suffix}", (tokens,), example) for n, tokens in enumerate(row.tokens, 1)]
+        return [
+            Item(f"{name}/{n}{suffix}", (tokens,), example)
+            for n, tokens in enumerate(row.tokens, 1)
+        ]
 
     def _weighted(self, train: list[Row]) -> list[Item]:
         """The training items, as often as the weights of their sources say."""
@@ -251,14 +328,24 @@ class _Preparation:
         rows: Counter[Path] = Counter()
         seen: Counter[Path] = Counter()
         for row in train:
-            times = splitting.taken(weights[row.file] * self.objective.repeats(row.tokens), row.key, self.seed)
+            times = splitting.taken(
+                weights[row.file] * self.objective.repeats(row.tokens), row.key, self.seed
+            )
             rows[row.file] += 1
             seen[row.file] += times
             for n in range(1, times + 1):
                 items += self._items(row, suffix="" if n == 1 else f"#{n}")
         for file, weight in weights.items():
             if weight != 1:
-                self.ledger.notes.append(say("ledger.weight", path=file.name, weight=weight, rows=rows[file], seen=seen[file]))
+                self.ledger.notes.append(
+                    say(
+                        "ledger.weight",
+                        path=file.name,
+                        weight=weight,
+                        rows=rows[file],
+                        seen=seen[file],
+                    )
+                )
         return items
 
 
@@ -290,7 +377,8 @@ def _fingerprint(*parts: list[Item]) -> str:
             for tokens in item.tokens:
                 digest.update(tokens.ids_T.tobytes() + b"\0" + tokens.weights_T.tobytes() + b"\0")
                 for name, value in sorted(tokens.columns.items()):
-                    digest.update(f"{name}={value.tolist() if isinstance(value, np.ndarray) else value!r}".encode())
+                    told = value.tolist() if isinstance(value, np.ndarray) else repr(value)
+                    digest.update(f"{name}={told}".encode())
                 if tokens.source_ids_T is not None:
                     digest.update(b"source" + tokens.source_ids_T.tobytes())
     return digest.hexdigest()

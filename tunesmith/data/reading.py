@@ -1,4 +1,6 @@
-"""Files to Examples: each file's reader is chosen by its columns, and each row is read, dropped with a reason, or a problem."""
+"""Files to Examples: each file's reader is chosen by its columns, and each row is read, dropped
+with a reason, or a problem.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ class Opened:
 
 @dataclass(frozen=True)
 class Dropped:
-    """A row that is not used: ``reason`` is "no answer", "no question", "no text" or "not a row"."""
+    """A row that is not used: ``reason`` is "no answer", "no question", "no text" or "not a
+    row".
+    """
 
     file: Path
     number: int
@@ -67,21 +71,28 @@ class _Group:
 
 @dataclass
 class Reading:
-    """All rows of ``data`` as Examples; ``opened``, ``dropped`` and ``notes`` say what happened to them.
+    """All rows of ``data`` as Examples; ``opened``, ``dropped`` and ``notes`` say what happened to
+    them.
 
-    It can be iterated again and again. Rows that cannot be read are collected, and the iteration ends with a
-    DataError that lists the first ten of them. What a row is *not* used for is known after an iteration.
+    It can be iterated again and again. Rows that cannot be read are collected, and the iteration
+    ends with a
+    DataError that lists the first ten of them. What a row is *not* used for is known after an
+    iteration.
     """
 
     data: Data
     eats: type = Chat
-    """The kind of Example that is wanted; readers of another kind are looked at only when none gives it."""
+    """The kind of Example that is wanted; readers of another kind are looked at only when none
+    gives it.
+    """
     dropped: list[Dropped] = field(default_factory=list)
     counts: Counter[tuple[Path, str]] = field(default_factory=Counter)
     """How often each thing in ``notes`` happened, by file and by the key of its text."""
 
     def __post_init__(self) -> None:
-        sources = [Source(path=self.data.path)] if isinstance(self.data.path, str) else self.data.path
+        sources = (
+            [Source(path=self.data.path)] if isinstance(self.data.path, str) else self.data.path
+        )
         self._groups: list[_Group] = []
         problems: list[Problem] = []
         for source in sources:
@@ -107,25 +118,45 @@ class Reading:
         first = list(islice(rows(file, columns=columns, faults=Faults()), _FIRST))
         named = source.reader or self.data.reader
         how: dict[str, Any] = {"weight": source.weight, "numbers": _numbers(known, first)}
-        bare = self.eats is Labelled and several and known.columns == ("text",) and not (columns or named)
-        # A folder with a file for each class; lines that name their class themselves need no other name.
-        if bare and not READERS.get("label_first").matches(frozenset(known.columns), first[0].row if first else {}):
-            return Opened(known, READERS.get("labelled")(), {}, label=file.name.partition(".")[0], **how)
+        bare = (
+            self.eats is Labelled
+            and several
+            and known.columns == ("text",)
+            and not (columns or named)
+        )
+        # A folder with a file for each class; lines that name their class themselves need no other
+        # name.
+        if bare and not READERS.get("label_first").matches(
+            frozenset(known.columns), first[0].row if first else {}
+        ):
+            return Opened(
+                known, READERS.get("labelled")(), {}, label=file.name.partition(".")[0], **how
+            )
         reader, refused = None, None
         try:
             reader = choose(known, first, columns=columns, reader=named, eats=self.eats)
         except DataError as error:
             refused = error
-        if not (columns or named) and (reader is None or (self.eats is Labelled and reader.gives is not Labelled)):
+        if not (columns or named) and (
+            reader is None or (self.eats is Labelled and reader.gives is not Labelled)
+        ):
             guess, told_by = self._guess(known, first)
             if guess is not None:
-                return Opened(known, choose(known, first, columns=guess, eats=self.eats), guess, told_by=told_by, **how)
+                return Opened(
+                    known,
+                    choose(known, first, columns=guess, eats=self.eats),
+                    guess,
+                    told_by=told_by,
+                    **how,
+                )
         if reader is None:
             raise refused or AssertionError("a file without a reader was refused")
         return Opened(known, reader, columns, **how)
 
     def _guess(self, known: FileFacts, first: list[Located]) -> tuple[dict[str, str] | None, str]:
-        """Which column is what, where a template or the cells leave one reading alone, and which of them told."""
+        """Which column is what, where a template or the cells leave one reading alone, and which of
+        them told.
+        """
         if self.eats is Labelled:
             sample = islice(rows(known.path, columns={}, faults=Faults()), _MORE)
             return labelled_columns(known.columns, [located.row for located in sample]), "cells"
@@ -172,7 +203,10 @@ class Reading:
             if unused:
                 found.append(say("reader.note_unused", file=path.name, columns=", ".join(unused)))
             happened = {key: count for (file, key), count in self.counts.items() if file == path}
-            found += [say(f"reader.note_{key}", file=path.name, count=count) for key, count in happened.items()]
+            found += [
+                say(f"reader.note_{key}", file=path.name, count=count)
+                for key, count in happened.items()
+            ]
         return found
 
     def __iter__(self) -> Iterator[tuple[Located, Example]]:
@@ -200,16 +234,23 @@ class Reading:
         if not given:
             reasons = Counter(row.reason for row in self.dropped)
             told = ", ".join(f"{reason}: {count}" for reason, count in reasons.items()) or "0"
-            raise DataError(Problem(str(self.opened[0].facts.path), say("reader.nothing", reasons=told)))
+            raise DataError(
+                Problem(str(self.opened[0].facts.path), say("reader.nothing", reasons=told))
+            )
 
     def _drop(self, located: Located, reason: str) -> None:
         self.dropped.append(Dropped(located.file, located.number, reason, shown(located.row, 120)))
 
     def _located(self, faults: Faults) -> Iterator[tuple[Opened, Located]]:
-        """The rows that are wanted: ``file#n`` takes n rows of a source, ``data.limit`` of all together, evenly."""
+        """The rows that are wanted: ``file#n`` takes n rows of a source, ``data.limit`` of all
+        together, evenly.
+        """
         limit = self.data.limit
         counts = [_count(group) if group.take or limit else 0 for group in self._groups]
-        total = sum(min(count, group.take or count) for count, group in zip(counts, self._groups, strict=True))
+        total = sum(
+            min(count, group.take or count)
+            for count, group in zip(counts, self._groups, strict=True)
+        )
         position = 0
         for group, count in zip(self._groups, counts, strict=True):
             place = 0
@@ -236,7 +277,9 @@ class Reading:
 
 
 def examples(data: Data, eats: type = Chat) -> Reading:
-    """Every row of ``data`` with its Example, of the kind ``eats``; what was dropped and noted is in the Reading."""
+    """Every row of ``data`` with its Example, of the kind ``eats``; what was dropped and noted is
+    in the Reading.
+    """
     return Reading(data, eats)
 
 
@@ -249,17 +292,26 @@ def sized(path: str) -> tuple[str, int | None]:
 
 
 def _count(group: _Group) -> int:
-    return sum(1 for opened in group.opened for _ in rows(opened.facts.path, columns=opened.columns, faults=Faults()))
+    return sum(
+        1
+        for opened in group.opened
+        for _ in rows(opened.facts.path, columns=opened.columns, faults=Faults())
+    )
 
 
 def _taken(place: int, wanted: int | None, total: int) -> bool:
     """Whether the row at ``place`` is among ``wanted`` rows spread evenly over ``total``."""
-    return wanted is None or wanted >= total or (place + 1) * wanted // total > place * wanted // total
+    return (
+        wanted is None or wanted >= total or (place + 1) * wanted // total > place * wanted // total
+    )
 
 
 def _prepared(row: dict[str, Any], opened: Opened) -> tuple[dict[str, Any], list[str]]:
     """The row with our names beside its own, one-element lists unwrapped, and what was changed."""
-    named = {**row, **{ours: row[theirs] for ours, theirs in opened.columns.items() if theirs in row}}
+    named = {
+        **row,
+        **{ours: row[theirs] for ours, theirs in opened.columns.items() if theirs in row},
+    }
     if opened.label is not None:
         named["label"] = opened.label
     changes: list[str] = []
@@ -268,10 +320,20 @@ def _prepared(row: dict[str, Any], opened: Opened) -> tuple[dict[str, Any], list
         theirs = opened.columns.get(name, name)
         if theirs in opened.numbers and isinstance(value, str) and value.strip().lower() == "nan":
             named[name] = ""
-        if isinstance(value, list) and len(value) == 1 and name not in LISTS and isinstance(value[0], str):
+        if (
+            isinstance(value, list)
+            and len(value) == 1
+            and name not in LISTS
+            and isinstance(value[0], str)
+        ):
             named[name] = value[0]
             changes.append("unwrapped")
-        elif name not in NUMBERS and isinstance(value, int | float) and not isinstance(value, bool) and not no_number(value):
+        elif (
+            name not in NUMBERS
+            and isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and not no_number(value)
+        ):
             changes.append("numbers")
     return named, list(dict.fromkeys(changes))
 
@@ -280,7 +342,9 @@ def _numbers(known: FileFacts, first: list[Located]) -> frozenset[str]:
     """The columns of a CSV file whose first cells are all numbers."""
     if known.format not in ("csv", "tsv"):
         return frozenset()
-    return frozenset(name for name in known.columns if all_numbers([located.row.get(name) for located in first]))
+    return frozenset(
+        name for name in known.columns if all_numbers([located.row.get(name) for located in first])
+    )
 
 
 def _unused(opened: Opened) -> list[str]:

@@ -1,4 +1,6 @@
-"""Rows on their way to a model: encoded, hashed, and stripped of everything that the split does not need."""
+"""Rows on their way to a model: encoded, hashed, and stripped of everything that the split does not
+need.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +24,17 @@ from tunesmith.settings.family import OBJECTIVES
 from tunesmith.words import language, say, texts
 
 Progress = Callable[[str, int, int], None]
-SHARED, SHARED_ROWS = 0.05, 20  # a question in more rows than this is an instruction, and says nothing about the row
+SHARED, SHARED_ROWS = (
+    0.05,
+    20,
+)  # a question in more rows than this is an instruction, and says nothing about the row
 
 
 @dataclass(frozen=True)
 class Row:
-    """One encoded row. ``key`` hashes all of it, ``asked`` its question, ``group`` is its value of ``data.split_by``."""
+    """One encoded row. ``key`` hashes all of it, ``asked`` its question, ``group`` is its value of
+    ``data.split_by``.
+    """
 
     file: Path
     number: int
@@ -67,7 +74,8 @@ class Encoder:
     def __init__(self, objective: Any, render: Render, split_by: str | None) -> None:
         self.objective, self.render, self.split_by = objective, render, split_by
         self.opened = 0
-        """Rows whose first answers were left out, because the chat template cannot begin with one."""
+        """Rows whose first answers were left out, because the chat template cannot begin with one.
+        """
 
     def rows(self, reading: Reading, progress: Progress | None = None) -> list[Row]:
         """All rows of a reading; DataError with the first ten that cannot be rendered."""
@@ -79,9 +87,16 @@ class Encoder:
                 done.append(self._row(located, example, seen))
             except DataError as error:
                 for problem in error.problems:
-                    if problem.where in ("model.path", "data.split_by"):  # as true of every row as of this one
+                    if problem.where in (
+                        "model.path",
+                        "data.split_by",
+                    ):  # as true of every row as of this one
                         raise
-                    faults.add(Problem(": ".join(filter(None, (located.where, problem.where))), problem.text))
+                    faults.add(
+                        Problem(
+                            ": ".join(filter(None, (located.where, problem.where))), problem.text
+                        )
+                    )
             if progress and len(done) % 256 == 0:
                 progress(say("ledger.phase_read"), len(done), 0)
         faults.stop()
@@ -91,7 +106,9 @@ class Encoder:
 
     def learn(self, readings: list[Reading]) -> list[str]:
         """Shows the objective all rows, before the first is encoded; notes for the ledger."""
-        return self.objective.learn(example for reading in readings for _, example in self._fitting(reading))
+        return self.objective.learn(
+            example for reading in readings for _, example in self._fitting(reading)
+        )
 
     def _fitting(self, reading: Reading) -> Iterator[tuple[Located, Example]]:
         """The rows, all of the kind that the objective learns from."""
@@ -103,24 +120,41 @@ class Encoder:
     def _row(self, located: Located, example: Example, seen: dict[int, Row]) -> Row:
         key, asked = self.hashes(example)
         group = self._group(located, example)
-        if self.render.converses and self.render.template is None and not self.render.conversation.may_open:
-            self.opened += any(from_question(chat.turns) != chat.turns for chat in chats_of(example))
+        if (
+            self.render.converses
+            and self.render.template is None
+            and not self.render.conversation.may_open
+        ):
+            self.opened += any(
+                from_question(chat.turns) != chat.turns for chat in chats_of(example)
+            )
         if key in seen:
             return replace(seen[key], file=located.file, number=located.number, group=group)
         tokens = tuple(self.objective.encode(example, self.render))
         sketch, windows = duplicates.sketch(example), isinstance(example, Text)
-        how = {"group": group, "sketch": sketch, "windows": windows, "lost": sum(one.lost for one in tokens)}
+        how = {
+            "group": group,
+            "sketch": sketch,
+            "windows": windows,
+            "lost": sum(one.lost for one in tokens),
+        }
         seen[key] = Row(located.file, located.number, tokens, key=key, asked=asked, **how)
         return seen[key]
 
     def hashes(self, example: Example) -> tuple[int, int | None]:
         """Hashes of all of an example and of its question."""
         if self.render.template is not None and (chats := chats_of(example)):
-            filled = [self.render.template.fill(chat, system=self.render.data.system) for chat in chats]
+            filled = [
+                self.render.template.fill(chat, system=self.render.data.system) for chat in chats
+            ]
             whole = [part for pair in filled for part in pair] + duplicates.judgement(example)
-            return duplicates.fold(whole), duplicates.fold([filled[0][0]]) if filled[0][0].strip() else None
+            return duplicates.fold(whole), duplicates.fold([filled[0][0]]) if filled[0][
+                0
+            ].strip() else None
         question = duplicates.question(example)
-        return duplicates.fold(duplicates.content(example)), duplicates.fold(question) if question else None
+        return duplicates.fold(duplicates.content(example)), duplicates.fold(
+            question
+        ) if question else None
 
     def _group(self, located: Located, example: Example) -> str | None:
         if self.split_by is None:
@@ -129,22 +163,45 @@ class Encoder:
         for chat in chats_of(example):
             columns |= chat.columns
         if self.split_by not in columns:
-            told = say("ledger.no_column", name=self.split_by, where=located.where, columns=", ".join(located.row))
+            told = say(
+                "ledger.no_column",
+                name=self.split_by,
+                where=located.where,
+                columns=", ".join(located.row),
+            )
             raise DataError(Problem("data.split_by", told))
         value = columns[self.split_by]
         return None if value in (None, "") else str(value)
 
     def _wrong_kind(self, example: Example) -> str:
         if isinstance(example, Labelled):
-            return say("labelled.wrong_kind", objective=self.objective.name, eats=self.objective.eats.__name__.lower())
-        fitting = [name for name in OBJECTIVES.names() if OBJECTIVES.get(name).eats is type(example)]
+            return say(
+                "labelled.wrong_kind",
+                objective=self.objective.name,
+                eats=self.objective.eats.__name__.lower(),
+            )
+        fitting = [
+            name for name in OBJECTIVES.names() if OBJECTIVES.get(name).eats is type(example)
+        ]
         known = texts(language(), "kinds")
         kind = known.get(f"is_{type(example).__name__.lower()}", type(example).__name__)
-        needs = known.get(f"row_{self.objective.eats.__name__.lower()}", self.objective.eats.__name__)
-        return say("ledger.wrong_kind", kind=kind, objective=self.objective.name, needs=needs, better=" / ".join(fitting) or "-")
+        needs = known.get(
+            f"row_{self.objective.eats.__name__.lower()}", self.objective.eats.__name__
+        )
+        return say(
+            "ledger.wrong_kind",
+            kind=kind,
+            objective=self.objective.name,
+            needs=needs,
+            better=" / ".join(fitting) or "-",
+        )
 
-    def examples(self, reading: Reading, wanted: dict[tuple[Path, int], int]) -> Iterator[tuple[tuple[Path, int], Example]]:
-        """The examples of some rows, read once more; DataError where a file is not the same as before."""
+    def examples(
+        self, reading: Reading, wanted: dict[tuple[Path, int], int]
+    ) -> Iterator[tuple[tuple[Path, int], Example]]:
+        """The examples of some rows, read once more; DataError where a file is not the same as
+        before.
+        """
         for located, example in reading:
             place = (located.file, located.number)
             if place in wanted:
@@ -153,13 +210,22 @@ class Encoder:
                 yield place, example
 
 
-def chosen_rows(reading: Reading, wanted: set[str], everything: set[str]) -> Iterator[tuple[str, Example]]:
-    """The examples whose rows have the ids ``wanted``, among the ids of ``everything`` that was read."""
+def chosen_rows(
+    reading: Reading, wanted: set[str], everything: set[str]
+) -> Iterator[tuple[str, Example]]:
+    """The examples whose rows have the ids ``wanted``, among the ids of ``everything`` that was
+    read.
+    """
     known = {name.rpartition(":")[0] for name in everything}
     for located, example in reading:
         file = located.file
-        # Files of one name are told apart by a longer one, so the longest that occurs is the file's.
-        names = [name for name in (str(file), f"{file.parent.name}/{file.name}", file.name) if name in known]
+        # Files of one name are told apart by a longer one, so the longest that occurs is the
+        # file's.
+        names = [
+            name
+            for name in (str(file), f"{file.parent.name}/{file.name}", file.name)
+            if name in known
+        ]
         place = f"{names[0]}:{located.number}" if names else ""
         if place in wanted:
             yield place, example
@@ -168,14 +234,19 @@ def chosen_rows(reading: Reading, wanted: set[str], everything: set[str]) -> Ite
 def clusters(rows: list[Row]) -> tuple[list[int], list[str]]:
     """The cluster of each row (by its first row), and notes.
 
-    Rows come together by near-identical text, by the same question, and by the same value of ``data.split_by``.
+    Rows come together by near-identical text, by the same question, and by the same value of
+    ``data.split_by``.
     """
     found = duplicates.Clusters(len(rows))
     duplicates.join_near(found, [row.sketch for row in rows])
     asked = Counter(row.asked for row in rows if row.asked is not None)
     limit = max(SHARED_ROWS, SHARED * len(rows))
-    found.join_equal([None if row.asked is None or asked[row.asked] > limit else row.asked for row in rows])
+    found.join_equal(
+        [None if row.asked is None or asked[row.asked] > limit else row.asked for row in rows]
+    )
     found.join_equal([row.key for row in rows])
     found.join_equal([row.group for row in rows])
-    notes = [say("ledger.same_question", number=number) for number in asked.values() if number > limit]
+    notes = [
+        say("ledger.same_question", number=number) for number in asked.values() if number > limit
+    ]
     return found.roots(), notes[:3]

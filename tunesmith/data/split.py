@@ -1,4 +1,6 @@
-"""Training, watch and proof rows: clusters of like rows are drawn whole, by a hash of the seed and of what they hold."""
+"""Training, watch and proof rows: clusters of like rows are drawn whole, by a hash of the seed and
+of what they hold.
+"""
 
 from __future__ import annotations
 
@@ -18,27 +20,36 @@ SMALLEST = 40
 
 @dataclass(frozen=True)
 class Split:
-    """Which of the rows given are held out, and which of those are watched; the others are for the proof."""
+    """Which of the rows given are held out, and which of those are watched; the others are for the
+    proof.
+    """
 
     watch: frozenset[int]
     proof: frozenset[int]
 
 
 def target(held_out: float, rows: int) -> int:
-    """How many of ``rows`` are held out: a share below 1, a number from 1 on; DataError when none would be left."""
+    """How many of ``rows`` are held out: a share below 1, a number from 1 on; DataError when none
+    would be left.
+    """
     wanted = round(held_out * rows) if held_out < 1 else int(held_out)
     if 0 < held_out < 1 and rows > 1:
         wanted = max(1, wanted)
     if wanted and wanted >= rows:
-        raise DataError(Problem("data.held_out", say("ledger.held_out_all", wanted=wanted, rows=rows)))
+        raise DataError(
+            Problem("data.held_out", say("ledger.held_out_all", wanted=wanted, rows=rows))
+        )
     return wanted
 
 
 def draw(roots: Sequence[int], keys: Sequence[int], *, wanted: int, seed: int) -> Split:
-    """Draws clusters until ``wanted`` rows are held out; one that would go beyond that is passed over.
+    """Draws clusters until ``wanted`` rows are held out; one that would go beyond that is passed
+    over.
 
-    ``roots[row]`` names the row's cluster, ``keys[row]`` is a hash of what it holds. A cluster's place in the
-    draw depends on these hashes alone, so rows added to a file do not send the others to another side.
+    ``roots[row]`` names the row's cluster, ``keys[row]`` is a hash of what it holds. A cluster's
+    place in the
+    draw depends on these hashes alone, so rows added to a file do not send the others to another
+    side.
     """
     clusters: dict[int, list[int]] = defaultdict(list)
     for row, root in enumerate(roots):
@@ -67,7 +78,9 @@ def halves(roots: Sequence[int], keys: Sequence[int], *, seed: int) -> Split:
     return Split(frozenset(watch), frozenset(set(range(len(roots))) - watch))
 
 
-def _watched(held: list[int], clusters: dict[int, list[int]], *, seed: int, names: dict[int, int]) -> set[int]:
+def _watched(
+    held: list[int], clusters: dict[int, list[int]], *, seed: int, names: dict[int, int]
+) -> set[int]:
     total = sum(len(clusters[root]) for root in held)
     room = min(WATCHED, total // 2) if total >= SMALLEST else 0
     watch: set[int] = set()
@@ -82,6 +95,8 @@ def _place(seed: int, purpose: str, name: int) -> bytes:
 
 
 def taken(weight: float, key: int, seed: int) -> int:
-    """How often a training row of a source with this weight is seen: its whole part, and by hash once more."""
+    """How often a training row of a source with this weight is seen: its whole part, and by hash
+    once more.
+    """
     whole, rest = divmod(weight, 1)
     return int(whole) + (int.from_bytes(_place(seed, "weight", key), "big") / 2**64 < rest)

@@ -1,4 +1,6 @@
-"""What a run shows: a bar with phase, step, loss, tokens/s and time left, or plain lines where there is no terminal."""
+"""What a run shows: a bar with phase, step, loss, tokens/s and time left, or plain lines where
+there is no terminal.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ PLAIN_EVERY = 10.0
 
 
 class Shown:
-    """Context of one run's display; called as ``shown(phase, done, total)``, with more for a training step."""
+    """Context of one run's display; called as ``shown(phase, done, total)``, with more for a
+    training step.
+    """
 
     def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
         self.console = console or Console(stderr=True, quiet=quiet)
@@ -28,12 +32,22 @@ class Shown:
 
     def __enter__(self) -> Shown:
         if self.console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[detail]}"))
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[detail]}"),
+            )
             self._bar = Progress(*columns, TimeRemainingColumn(), console=self.console)
             self._bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._bar is not None:
             self._bar.stop()
 
@@ -50,7 +64,9 @@ class Shown:
             if changed:
                 if self._task is not None:
                     self._bar.remove_task(self._task)
-                self._task = self._bar.add_task(phase, total=total or None, detail=detail, completed=done)
+                self._task = self._bar.add_task(
+                    phase, total=total or None, detail=detail, completed=done
+                )
             self._bar.update(self._task, completed=done, total=total or None, detail=detail)
         elif changed or done == total or time.monotonic() - self._told >= PLAIN_EVERY:
             self._told = time.monotonic()
@@ -60,5 +76,7 @@ class Shown:
     def _left(self, done: int, total: int) -> str:
         # What was done before this phase began, of a resumed run, took none of its time.
         spent, own = time.monotonic() - self._began, done - self._from
-        seconds = f"{spent / own * (total - done):.0f}" if own > 0 and done < total and spent > 1 else ""
+        seconds = (
+            f"{spent / own * (total - done):.0f}" if own > 0 and done < total and spent > 1 else ""
+        )
         return say("train.left", seconds=seconds) if seconds else ""

@@ -18,7 +18,10 @@ def _aligned(rows: list[list[str]], *, numbers: int) -> list[str]:
     """A table; ``numbers`` columns after the first stand to the right."""
     widths = [max(cell_len(row[column]) for row in rows) for column in range(len(rows[0]))]
     aligned = [
-        [_pad(cell, width, right=0 < i <= numbers) for i, (cell, width) in enumerate(zip(row, widths, strict=True))]
+        [
+            _pad(cell, width, right=0 < i <= numbers)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
         for row in rows
     ]
     return ["  " + "  ".join(row).rstrip() for row in aligned]

@@ -1,4 +1,6 @@
-"""The files of an exported model: written to a draft folder that becomes the output only when all is well."""
+"""The files of an exported model: written to a draft folder that becomes the output only when all
+is well.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,17 @@ from tunesmith.errors import DiskError, Problem, SpecError
 from tunesmith.storage.atomic import barred
 from tunesmith.words import say
 
-# What belongs to the run or to an adapter; all else in a model folder is tokenizer, template and generation settings.
-NOT_COPIED = ("adapter_", "tunesmith.json", "config.json", "README.md", "MANIFEST.json", "model.safetensors", "training_args")
+# What belongs to the run or to an adapter; all else in a model folder is tokenizer, template and
+# generation settings.
+NOT_COPIED = (
+    "adapter_",
+    "tunesmith.json",
+    "config.json",
+    "README.md",
+    "MANIFEST.json",
+    "model.safetensors",
+    "training_args",
+)
 HEADER_NAMES = {"F32": "fp32", "BF16": "bf16", "F16": "fp16"}
 BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 SPARE = 64 * 2**20
@@ -33,7 +44,9 @@ def refuse_full(out: Path) -> None:
 
 
 def weights_in(folder: Path) -> tuple[str, int]:
-    """The commonest type of the weights in a folder's safetensors files, and how many weights there are."""
+    """The commonest type of the weights in a folder's safetensors files, and how many weights there
+    are.
+    """
     counts: Counter[str] = Counter()
     for path in sorted(folder.glob("*.safetensors")):
         with open(path, "rb") as file:
@@ -55,12 +68,19 @@ def check_space(out: Path, weights: int, dtype: str) -> None:
         parent = parent.parent
     needed, free = weights * BYTES[dtype] + SPARE, shutil.disk_usage(parent).free
     if free < needed:
-        raise DiskError(Problem(str(out), say("export.no_space", needed=f"{needed / 2**30:.2f}", free=f"{free / 2**30:.2f}")))
+        raise DiskError(
+            Problem(
+                str(out),
+                say("export.no_space", needed=f"{needed / 2**30:.2f}", free=f"{free / 2**30:.2f}"),
+            )
+        )
 
 
 @contextmanager
 def draft(out: Path) -> Iterator[Path]:
-    """An empty folder beside ``out`` that is renamed to it at the end; after an error neither is there."""
+    """An empty folder beside ``out`` that is renamed to it at the end; after an error neither is
+    there.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
     place = out.parent / f".{out.name}.tmp-{uuid.uuid4().hex[:8]}"
     place.mkdir()
@@ -82,7 +102,9 @@ def draft(out: Path) -> Iterator[Path]:
 
 
 def copy_beside(source: Path, target: Path) -> None:
-    """Copies tokenizer, chat template, generation settings and what an objective put there as they are, byte for byte."""
+    """Copies tokenizer, chat template, generation settings and what an objective put there as they
+    are, byte for byte.
+    """
     for path in sorted(source.iterdir()):
         if path.is_dir():
             shutil.copytree(path, target / path.name)
@@ -93,5 +115,7 @@ def copy_beside(source: Path, target: Path) -> None:
 def copy_model(source: Path, target: Path) -> None:
     """Copies the weights and the configuration of a whole model as they are."""
     for path in sorted(source.iterdir()):
-        if path.name == "config.json" or (path.name.startswith("model") and ".safetensors" in path.name):
+        if path.name == "config.json" or (
+            path.name.startswith("model") and ".safetensors" in path.name
+        ):
             shutil.copyfile(path, target / path.name)

@@ -1,4 +1,6 @@
-"""A tuned model as an ordinary Hugging Face folder, published only after it was seen to behave as the trained one."""
+"""A tuned model as an ordinary Hugging Face folder, published only after it was seen to behave as
+the trained one.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import ExportError, ModelError, Problem, SpecError
-from tunesmith.export.files import check_space, copy_beside, copy_model, draft, refuse_full, weights_in
-from tunesmith.export.parity import Behaviour, Parity, behaviour, compare, distance, logits, probe_ids, probe_texts
+from tunesmith.export.files import (
+    check_space,
+    copy_beside,
+    copy_model,
+    draft,
+    refuse_full,
+    weights_in,
+)
+from tunesmith.export.parity import (
+    Behaviour,
+    Parity,
+    behaviour,
+    compare,
+    distance,
+    logits,
+    probe_ids,
+    probe_texts,
+)
 from tunesmith.settings.family import METHODS, OBJECTIVES
 from tunesmith.settings.run import Run
 from tunesmith.storage.run_folder import RunFolder
@@ -53,13 +71,22 @@ class Exported:
             f"tokenizer = AutoTokenizer.from_pretrained({place}{more})",
         )
         if self.kind == VECTORS:
-            lines = (f"from sentence_transformers import {VECTORS}", f"model = {VECTORS}({place}{more})")
+            lines = (
+                f"from sentence_transformers import {VECTORS}",
+                f"model = {VECTORS}({place}{more})",
+            )
         object.__setattr__(self, "load", lines)
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain values."""
         parity = {"merged": self.merged.to_json(), "saved": self.saved.to_json()}
-        return {"out": str(self.out), "dtype": self.dtype, **parity, "warnings": list(self.warnings), "load": list(self.load)}
+        return {
+            "out": str(self.out),
+            "dtype": self.dtype,
+            **parity,
+            "warnings": list(self.warnings),
+            "load": list(self.load),
+        }
 
     def lines(self) -> list[str]:
         """What a person reads."""
@@ -100,12 +127,16 @@ def export(
 ) -> Exported:
     """Writes the run's model to ``out`` with tokenizer, chat template and generation settings.
 
-    ``dtype`` is fp32, bf16 or fp16; by default that of the base's weights. The adapter is merged in fp32 into a freshly
-    loaded base. SpecError when ``out`` is not empty, DiskError when it does not fit, ExportError when the result does not
+    ``dtype`` is fp32, bf16 or fp16; by default that of the base's weights. The adapter is merged in
+    fp32 into a freshly
+    loaded base. SpecError when ``out`` is not empty, DiskError when it does not fit, ExportError
+    when the result does not
     behave as the trained model; then nothing is left at ``out``.
     """
     if dtype is not None and dtype not in TOLERANCE:
-        raise SpecError(Problem("dtype", say("export.unknown_dtype", dtype=dtype, known=", ".join(TOLERANCE))))
+        raise SpecError(
+            Problem("dtype", say("export.unknown_dtype", dtype=dtype, known=", ".join(TOLERANCE)))
+        )
     refuse_full(out)
     source = _source(folder)
     stored, weights = weights_in(source.base if source.adapter else source.place)
@@ -135,7 +166,9 @@ def export(
     if source.run.model.quantize and source.adapter:
         warnings = (say("export.dequantised", kind=source.run.model.quantize), *warnings)
     loader = VECTORS if merged.kind == "embedding" else source.loader.__name__
-    return Exported(out, kind, merged, saved, warnings, code=source.run.model.trust_remote_code, kind=loader)
+    return Exported(
+        out, kind, merged, saved, warnings, code=source.run.model.trust_remote_code, kind=loader
+    )
 
 
 def _source(folder: RunFolder) -> _Source:
@@ -154,11 +187,19 @@ def _source(folder: RunFolder) -> _Source:
         raise SpecError(Problem(str(base), say("export.quantised_base")))
     source = _Source(run, place, base, json.loads(facts.read_text(encoding="utf-8")))
     if source.adapter and not METHODS.make(run.method).merges:
-        key = "export.slots_do_not_merge" if METHODS.make(run.method).slots else "export.does_not_merge"
+        key = (
+            "export.slots_do_not_merge"
+            if METHODS.make(run.method).slots
+            else "export.does_not_merge"
+        )
         told = say(key, method=run.method.name, place=str(place))
         if beside_base.is_own(place) or prompt_in_encoder.is_there(place):
             labels = len((source.told.get("outputs") or {}).get("names", ()))
-            how = {"loader": source.loader.__name__, "labels": labels, "quantize": run.model.quantize}
+            how = {
+                "loader": source.loader.__name__,
+                "labels": labels,
+                "quantize": run.model.quantize,
+            }
             serving = beside_base.serving(base, place, **how)
             lines = "\n".join(f"  {line}" for line in serving)
             told = say("own.does_not_merge", method=run.method.name, lines=lines)
@@ -166,8 +207,12 @@ def _source(folder: RunFolder) -> _Source:
     return source
 
 
-def _trained(folder: RunFolder, source: _Source) -> tuple[Any, tuple[Any, ...], list[Any], Behaviour]:
-    """The trained model in fp32 on the CPU, the base's logits, the probes, and what the trained model does on them."""
+def _trained(
+    folder: RunFolder, source: _Source
+) -> tuple[Any, tuple[Any, ...], list[Any], Behaviour]:
+    """The trained model in fp32 on the CPU, the base's logits, the probes, and what the trained
+    model does on them.
+    """
     import torch
 
     from tunesmith.models.adapters.attach import attach
@@ -175,10 +220,16 @@ def _trained(folder: RunFolder, source: _Source) -> tuple[Any, tuple[Any, ...], 
     from tunesmith.models.saved import renderer
     from tunesmith.models.structure.heads import head_in
 
-    how = {"dtype": torch.float32, "device": "cpu", "trust_remote_code": source.run.model.trust_remote_code}
+    how = {
+        "dtype": torch.float32,
+        "device": "cpu",
+        "trust_remote_code": source.run.model.trust_remote_code,
+    }
     how |= head_in(source.told)
     tokenizer = load_tokenizer(source.place, trust_remote_code=source.run.model.trust_remote_code)
-    prompts = probe_ids(probe_texts(folder, source.run), renderer(source.place, tokenizer, source.run.data))
+    prompts = probe_ids(
+        probe_texts(folder, source.run), renderer(source.place, tokenizer, source.run.data)
+    )
     more = {"quantize": source.run.model.quantize, "add_tokens": source.run.model.add_tokens}
     loaded = load_model(source.base, **how, **more)
     base_logits = logits(loaded.model, prompts)
@@ -191,9 +242,11 @@ def _trained(folder: RunFolder, source: _Source) -> tuple[Any, tuple[Any, ...], 
 
 
 def _merge(model: Any, source: _Source) -> Any:
-    """The adapter folded into its base; into the rounded weights that it was trained beside where that is quantised.
+    """The adapter folded into its base; into the rounded weights that it was trained beside where
+    that is quantised.
 
-    Folding into packed weights would round the change away, and the unrounded ones are another model.
+    Folding into packed weights would round the change away, and the unrounded ones are another
+    model.
     """
     import torch
 
@@ -206,7 +259,9 @@ def _merge(model: Any, source: _Source) -> Any:
     asked = source.run.model
     if asked.quantize:
         how = {name: vars(asked)[name] for name in ("trust_remote_code", "quantize", "add_tokens")}
-        base = load_model(source.base, dtype=torch.float32, device="cpu", **how, **head_in(source.told)).model
+        base = load_model(
+            source.base, dtype=torch.float32, device="cpu", **how, **head_in(source.told)
+        ).model
         model = attach(make_plain(base), source.place)
     return beside_base.merge(model)
 
@@ -216,7 +271,9 @@ def _behave(loaded: Any, prompts: list[Any], source: _Source) -> Behaviour:
 
 
 def _save(model: Any, source: _Source, place: Path, kind: str, *, as_stored: bool) -> None:
-    """Weights in ``kind`` and all that lies beside them; a whole model that keeps its type is copied bit by bit."""
+    """Weights in ``kind`` and all that lies beside them; a whole model that keeps its type is
+    copied bit by bit.
+    """
     import torch
 
     if as_stored:
@@ -252,7 +309,9 @@ def _refuse_different(parity: Parity, out: Path) -> None:
     raise ExportError(Problem(str(out), text))
 
 
-def _warnings(base: tuple[Any, ...], reference: Behaviour, seen: Behaviour, kind: str) -> tuple[str, ...]:
+def _warnings(
+    base: tuple[Any, ...], reference: Behaviour, seen: Behaviour, kind: str
+) -> tuple[str, ...]:
     """That nothing was learned, or that rounding lost most of it."""
     if base[0].shape != reference.logits[0].shape:
         return ()
@@ -261,4 +320,8 @@ def _warnings(base: tuple[Any, ...], reference: Behaviour, seen: Behaviour, kind
     if learned <= UNCHANGED * size:
         return (say("export.unchanged"),)
     lost = distance(seen.logits, reference.logits)
-    return (say("export.rounded_away", dtype=kind, share=f"{min(lost / learned, 1) * 100:.0f}"),) if lost > learned / 2 else ()
+    return (
+        (say("export.rounded_away", dtype=kind, share=f"{min(lost / learned, 1) * 100:.0f}"),)
+        if lost > learned / 2
+        else ()
+    )

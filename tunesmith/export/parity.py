@@ -24,7 +24,9 @@ PROBES = 24
 LONGEST_PROBE = 512
 """Tokens of a probe prompt; the last so many of a longer one."""
 POSITIONS = 8
-"""Logits are compared at the last so many positions: a whole prompt times a whole vocabulary would fill the memory."""
+"""Logits are compared at the last so many positions: a whole prompt times a whole vocabulary would
+fill the memory.
+"""
 NEW_TOKENS = 24
 
 FIXED = (
@@ -57,12 +59,16 @@ FIXED = (
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What a model does on the probes: logits [at most POSITIONS, V] and the greedy answer of each."""
+    """What a model does on the probes: logits [at most POSITIONS, V] and the greedy answer of
+    each.
+    """
 
     logits: tuple[torch.Tensor, ...]
     answers: tuple[tuple[int, ...], ...]
     kind: str = "language"
-    """What the logits are: those of a vocabulary (language), classes, scores (one a text), or tokens' vectors (embedding)."""
+    """What the logits are: those of a vocabulary (language), classes, scores (one a text), or
+    tokens' vectors (embedding).
+    """
 
 
 @dataclass(frozen=True)
@@ -101,34 +107,52 @@ class Parity:
 
 
 def probe_texts(folder: RunFolder, run: Run) -> list[str]:
-    """At least PROBES texts: the run's own questions, then prompts of its proof, then fixed ones."""
-    own = list(run.questions) if isinstance(run.questions, tuple) else _from_file(Path(run.questions))
+    """At least PROBES texts: the run's own questions, then prompts of its proof, then fixed
+    ones.
+    """
+    own = (
+        list(run.questions) if isinstance(run.questions, tuple) else _from_file(Path(run.questions))
+    )
     proved = []
     if folder.items.is_file():
         with open(folder.items, encoding="utf-8") as file:
-            proved = [str(json.loads(line)["prompt"]) for _, line in zip(range(PROBES), file, strict=False)]
+            proved = [
+                str(json.loads(line)["prompt"])
+                for _, line in zip(range(PROBES), file, strict=False)
+            ]
     texts = list(dict.fromkeys([*own[:PROBES], *proved]))[:PROBES]
     return texts + list(FIXED[: PROBES - len(texts)])
 
 
 def _from_file(path: Path) -> list[str]:
     """The questions in a file, one a line; none when it has gone since the run."""
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()] if path.is_file() else []
+    return (
+        [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        if path.is_file()
+        else []
+    )
 
 
 def probe_ids(texts: Sequence[str], render: Render) -> list[np.ndarray]:
-    """The texts as the run's renderer asks them; as plain text where its template wants columns that a text does not have."""
+    """The texts as the run's renderer asks them; as plain text where its template wants columns
+    that a text does not have.
+    """
     if render.head != "language":
         prompts = [render.sequence(text).ids_T for text in texts]
     elif render.template is None:
         prompts = [render.prompt(Chat((Turn("user", text),))) for text in texts]
     else:
-        prompts = [render.sides.source(text) if render.sides else render.text(Text(text))[0].ids_T[:-1] for text in texts]
+        prompts = [
+            render.sides.source(text) if render.sides else render.text(Text(text))[0].ids_T[:-1]
+            for text in texts
+        ]
     return [np.asarray(prompt)[-LONGEST_PROBE:] for prompt in prompts]
 
 
 def logits(model: Any, prompts: Sequence[np.ndarray]) -> tuple[torch.Tensor, ...]:
-    """Logits in fp32 at the last positions of each prompt, one prompt at a time: no padding that could differ."""
+    """Logits in fp32 at the last positions of each prompt, one prompt at a time: no padding that
+    could differ.
+    """
     import torch
 
     from tunesmith.models.structure.kinds import head_of
@@ -139,15 +163,27 @@ def logits(model: Any, prompts: Sequence[np.ndarray]) -> tuple[torch.Tensor, ...
             ids = torch.as_tensor(prompt, dtype=torch.long)[None]
             if head_of(model) != "language":
                 output = model(input_ids=ids)
-                found.append((output.logits if "logits" in output else output.last_hidden_state[0, -POSITIONS:]).float())
+                found.append(
+                    (
+                        output.logits
+                        if "logits" in output
+                        else output.last_hidden_state[0, -POSITIONS:]
+                    ).float()
+                )
                 continue
             # Any tokens show what a decoder does with what its encoder read.
-            more = {"decoder_input_ids": ids[:, :POSITIONS]} if model.config.is_encoder_decoder else {}
-            found.append(model(input_ids=ids, use_cache=False, **more).logits[0, -POSITIONS:].float())
+            more = (
+                {"decoder_input_ids": ids[:, :POSITIONS]} if model.config.is_encoder_decoder else {}
+            )
+            found.append(
+                model(input_ids=ids, use_cache=False, **more).logits[0, -POSITIONS:].float()
+            )
     return tuple(found)
 
 
-def behaviour(model: Any, tokenizer: Any, prompts: Sequence[np.ndarray], stop_ids: Sequence[int]) -> Behaviour:
+def behaviour(
+    model: Any, tokenizer: Any, prompts: Sequence[np.ndarray], stop_ids: Sequence[int]
+) -> Behaviour:
     """Logits and greedy answers of a model; of one that writes no text its likeliest classes."""
     from tunesmith.models.calling.generate import generate
     from tunesmith.models.structure.kinds import head_of
@@ -157,7 +193,9 @@ def behaviour(model: Any, tokenizer: Any, prompts: Sequence[np.ndarray], stop_id
         found = logits(model, prompts)
         kind = "scores" if head == "classes" and found[0].shape[-1] == 1 else head
         return Behaviour(found, tuple(tuple(rows.argmax(-1).tolist()) for rows in found), kind)
-    answers = generate(model, tokenizer, prompts, Generate(max_new_tokens=NEW_TOKENS), stop_ids=tuple(stop_ids))
+    answers = generate(
+        model, tokenizer, prompts, Generate(max_new_tokens=NEW_TOKENS), stop_ids=tuple(stop_ids)
+    )
     return Behaviour(logits(model, prompts), tuple(answer.ids for answer in answers))
 
 
@@ -166,9 +204,12 @@ def compare(reference: Behaviour, other: Behaviour, dtype: str) -> Parity:
     import torch
 
     wanted, seen = torch.cat(reference.logits), torch.cat(other.logits)
-    # A logit that is not a number must count as the largest difference there can be, not be ignored by a comparison.
+    # A logit that is not a number must count as the largest difference there can be, not be ignored
+    # by a comparison.
     largest = torch.nan_to_num((wanted - seen).abs(), nan=float("inf")).max().item()
-    same = sum(first == second for first, second in zip(reference.answers, other.answers, strict=True))
+    same = sum(
+        first == second for first, second in zip(reference.answers, other.answers, strict=True)
+    )
     return Parity(
         dtype=dtype,
         largest_difference=largest,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import sys
 
-# malloc.h; "TRIM" is how much may lie free at the end of the heap, "MMAP" from where on a block is mapped by itself.
+# malloc.h; "TRIM" is how much may lie free at the end of the heap, "MMAP" from where on a block is
+# mapped by itself.
 TRIM, MMAP = -1, -3
 MOST = 2**31 - 1
 
@@ -13,7 +14,8 @@ MOST = 2**31 - 1
 def keep_freed() -> None:
     """Blocks that are freed stay with the process, where the C library is glibc.
 
-    Large ones would go back to the system and be mapped and cleared anew, page by page, at every chunk of every step.
+    Large ones would go back to the system and be mapped and cleared anew, page by page, at every
+    chunk of every step.
     """
     if sys.platform != "linux":
         return

@@ -1,4 +1,6 @@
-"""Where and how the arithmetic runs: device, precision, threads, memory, processes. Each choice comes with its reason."""
+"""Where and how the arithmetic runs: device, precision, threads, memory, processes. Each choice
+comes with its reason.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ FIRST_SCALE, GROW_AFTER = 2.0**16, 2000
 
 @dataclass
 class LossScale:
-    """Dynamic loss scaling for fp16 (Micikevicius et al. 2018, 3.2): halved on overflow, doubled after 2000 clean steps."""
+    """Dynamic loss scaling for fp16 (Micikevicius et al. 2018, 3.2): halved on overflow, doubled
+    after 2000 clean steps.
+    """
 
     value: float = FIRST_SCALE
     clean: int = 0
@@ -79,12 +83,18 @@ class Device:
 
     @property
     def pass_tokens(self) -> float:
-        """Tokens of padding that cost about as much as one pass more: few where a pass starts at once, any number where not."""
+        """Tokens of padding that cost about as much as one pass more: few where a pass starts at
+        once, any number where not.
+        """
         return 128 if self.place.type == "cpu" else math.inf
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Mixed precision where the compute type is not fp32."""
-        return nullcontext() if self.precision == "fp32" else torch.autocast(self.place.type, dtype=self.dtype)
+        return (
+            nullcontext()
+            if self.precision == "fp32"
+            else torch.autocast(self.place.type, dtype=self.dtype)
+        )
 
     def sum(self, *values: float) -> list[float]:
         """Each value summed over the ranks."""
@@ -124,10 +134,14 @@ class Device:
         (total * ((self.scale.value if self.scale else 1.0) / units)).backward()
 
     def clip(self, parameters: list[torch.nn.Parameter], limit: float) -> float:
-        """Sums the gradients over the ranks, takes the loss scale off, clips them to ``limit`` (0: not) and gives their norm."""
+        """Sums the gradients over the ranks, takes the loss scale off, clips them to ``limit`` (0:
+        not) and gives their norm.
+        """
         for parameter in parameters:
             if parameter.grad is None and self.world > 1:
-                parameter.grad = torch.zeros_like(parameter)  # A rank without a micro-batch in this step.
+                parameter.grad = torch.zeros_like(
+                    parameter
+                )  # A rank without a micro-batch in this step.
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         if self.world > 1:
             for gradient in gradients:
@@ -137,7 +151,9 @@ class Device:
         return float(torch.nn.utils.clip_grad_norm_(parameters, limit or float("inf")))
 
     def peak_memory(self) -> float | None:
-        """Most memory used so far (GiB): allocated on the GPU, resident on a CPU; None where the system does not say."""
+        """Most memory used so far (GiB): allocated on the GPU, resident on a CPU; None where the
+        system does not say.
+        """
         if self.place.type == "cuda":
             return round(torch.cuda.max_memory_allocated(self.place) / GIB, 3)
         if sys.platform == "win32":
@@ -145,7 +161,9 @@ class Device:
         import resource
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return round(peak / (GIB if sys.platform == "darwin" else 2**20), 3)  # Bytes on macOS, KiB on Linux.
+        return round(
+            peak / (GIB if sys.platform == "darwin" else 2**20), 3
+        )  # Bytes on macOS, KiB on Linux.
 
 
 def is_first() -> bool:
@@ -154,17 +172,29 @@ def is_first() -> bool:
 
 
 def choose(machine: Machine) -> Device:
-    """The device that ``train.machine`` asks for, or the best there is; SpecError for one that is absent."""
+    """The device that ``train.machine`` asks for, or the best there is; SpecError for one that is
+    absent.
+    """
     rank, local = int(os.environ.get("RANK", 0)), int(os.environ.get("LOCAL_RANK", 0))
     world = int(os.environ.get("WORLD_SIZE", 1))
     kind, reasons = _kind(machine)
     place = torch.device(kind, local) if kind == "cuda" else torch.device(kind)
     precision, reasons["train.machine.precision"] = _precision(machine, place)
     threads = machine.threads or torch.get_num_threads()
-    reasons["train.machine.threads"] = say("train.threads_given") if machine.threads else say("train.threads_found")
+    reasons["train.machine.threads"] = (
+        say("train.threads_given") if machine.threads else say("train.threads_found")
+    )
     if world > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if kind == "cuda" else "gloo")
-    return Device(place, precision, threads, rank, world, reasons, LossScale() if precision == "fp16" else None)
+    return Device(
+        place,
+        precision,
+        threads,
+        rank,
+        world,
+        reasons,
+        LossScale() if precision == "fp16" else None,
+    )
 
 
 def prepare(device: Device) -> None:
@@ -180,11 +210,20 @@ def prepare(device: Device) -> None:
 
 
 def _kind(machine: Machine) -> tuple[str, dict[str, str]]:
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
     if machine.device != "auto":
         if not there[machine.device]:
             known = ", ".join(name for name, found in there.items() if found)
-            raise SpecError(Problem("train.machine.device", say("train.no_device", device=machine.device, known=known)))
+            raise SpecError(
+                Problem(
+                    "train.machine.device",
+                    say("train.no_device", device=machine.device, known=known),
+                )
+            )
         return machine.device, {"train.machine.device": say("train.given")}
     kind = next(name for name in ("cuda", "mps", "cpu") if there[name])
     why = say("train.no_gpu") if kind == "cpu" else say("train.gpu", name=_gpu_name(kind))
@@ -205,7 +244,9 @@ def _precision(machine: Machine, place: torch.device) -> tuple[str, str]:
     if asked != "auto":
         if refused.get(asked):
             raise SpecError(Problem("train.machine.precision", str(refused[asked])))
-        return asked, say("train.bf16_slow") if asked == "bf16" and place.type == "cpu" else say("train.given")
+        return asked, say("train.bf16_slow") if asked == "bf16" and place.type == "cpu" else say(
+            "train.given"
+        )
     if place.type != "cuda":
         return "fp32", say("train.fp32_cpu") if place.type == "cpu" else say("train.fp32_mps")
     return ("bf16", say("train.bf16_cuda")) if bf16 else ("fp16", say("train.fp16_cuda"))

@@ -24,7 +24,8 @@ class Disk:
 
 
 def disk_of(trainable: int, saved: int, run: Run) -> Disk:
-    """Checkpoints hold the trained weights in fp32 and the optimizer's state; ``model`` and ``best`` are ``saved`` bytes each.
+    """Checkpoints hold the trained weights in fp32 and the optimizer's state; ``model`` and
+    ``best`` are ``saved`` bytes each.
 
     One checkpoint more than are kept is there while the newest is written.
     """

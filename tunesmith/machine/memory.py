@@ -45,11 +45,16 @@ def _cgroup() -> float | None:
 
 
 def total_and_free() -> tuple[float, float]:
-    """Total and free memory in GiB, the container's limit counted; zeros where the system does not tell."""
+    """Total and free memory in GiB, the container's limit counted; zeros where the system does not
+    tell.
+    """
     table = Path("/proc/meminfo")
     if table.is_file():
         found = dict(re.findall(r"(\w+):\s+(\d+) kB", table.read_text(encoding="ascii")))
-        total, free = int(found["MemTotal"]) / 2**20, int(found.get("MemAvailable", found["MemFree"])) / 2**20
+        total, free = (
+            int(found["MemTotal"]) / 2**20,
+            int(found.get("MemAvailable", found["MemFree"])) / 2**20,
+        )
         limit = Path("/sys/fs/cgroup/memory.max")
         text = limit.read_text(encoding="ascii").strip() if limit.is_file() else "max"
         ceiling = int(text) / 2**30 if text.isdigit() else total
@@ -66,7 +71,9 @@ def run_command(command: list[str]) -> str | None:
     if shutil.which(command[0]) is None:
         return None
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=15, errors="replace", check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=15, errors="replace", check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

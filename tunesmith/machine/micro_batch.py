@@ -1,4 +1,6 @@
-"""Chooses how many tokens one forward holds, and whether activations are computed again in the backward."""
+"""Chooses how many tokens one forward holds, and whether activations are computed again in the
+backward.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from tunesmith.words import say
 
 @dataclass(frozen=True)
 class Room:
-    """How many tokens a micro-batch may hold, and whether activations are computed again in the backward pass."""
+    """How many tokens a micro-batch may hold, and whether activations are computed again in the
+    backward pass.
+    """
 
     micro_tokens: int
     checkpointing: bool
@@ -26,10 +30,21 @@ LEAST_TOKENS, MOST_TOKENS = 512, 16384
 """A micro-batch below the first keeps no device busy; above the second it gains nothing more."""
 
 
-def room(device: Device, machine: Machine, *, model: torch.nn.Module, longest: int, micro_tokens: int | None) -> Room:
-    """Fits micro-batches into the memory left beside the loaded model; ``longest`` is the longest row (tokens)."""
+def room(
+    device: Device,
+    machine: Machine,
+    *,
+    model: torch.nn.Module,
+    longest: int,
+    micro_tokens: int | None,
+) -> Room:
+    """Fits micro-batches into the memory left beside the loaded model; ``longest`` is the longest
+    row (tokens).
+    """
     free = machine.memory * GIB if machine.memory else free_memory(device.place)
-    trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    trainable = sum(
+        parameter.numel() for parameter in model.parameters() if parameter.requires_grad
+    )
     # Gradient and two moments in fp32, then a fifth for what an estimate misses.
     free = max(0.0, free - 12.0 * trainable) * 0.8
     plain, again = activation_bytes(model.config, 4 if device.precision == "fp32" else 2)  # type: ignore[attr-defined]
@@ -42,23 +57,30 @@ def room(device: Device, machine: Machine, *, model: torch.nn.Module, longest: i
     reasons = {
         "train.machine.checkpointing": say(
             "train.checkpointing_on" if checkpointing else "train.checkpointing_off",
-            tokens=need, need=f"{plain * need / GIB:.1f}", free=f"{free / GIB:.1f}",
+            tokens=need,
+            need=f"{plain * need / GIB:.1f}",
+            free=f"{free / GIB:.1f}",
         )
-    }  # fmt: skip
+    }
     if micro_tokens is None:
         micro_tokens = LEAST_TOKENS
         # A power of two, so that a little more or less free memory does not change the cuts.
         while micro_tokens * 2 <= min(fits, MOST_TOKENS):
             micro_tokens *= 2
-        reasons["train.micro_tokens"] = say("train.micro_tokens", free=f"{free / GIB:.1f}", each=f"{used / 2**20:.2f}")
+        reasons["train.micro_tokens"] = say(
+            "train.micro_tokens", free=f"{free / GIB:.1f}", each=f"{used / 2**20:.2f}"
+        )
     return Room(micro_tokens, bool(checkpointing), reasons)
 
 
 def activation_bytes(config: Any, width: int) -> tuple[float, float]:
-    """Bytes a token keeps for the backward pass, estimated: as it is, and with gradient checkpointing.
+    """Bytes a token keeps for the backward pass, estimated: as it is, and with gradient
+    checkpointing.
 
-    A block keeps about ten vectors of the model's width and four of the feed-forward's. A token of an encoder–decoder
-    goes through the blocks of its own side; the decoder's keep four vectors more, for what they read of the encoder.
+    A block keeps about ten vectors of the model's width and four of the feed-forward's. A token of
+    an encoder–decoder
+    goes through the blocks of its own side; the decoder's keep four vectors more, for what they
+    read of the encoder.
     """
     text = config.get_text_config()
     wide = getattr(text, "hidden_size", None) or getattr(text, "n_embd", 768)

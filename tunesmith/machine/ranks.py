@@ -25,7 +25,9 @@ class OverRanks:
         return self.device.sum(*values)
 
     def gather(self, rows: torch.Tensor) -> tuple[torch.Tensor, int]:
-        """The rows ``[n, D]`` of all processes, and where one's own begin; one without rows need not know their width."""
+        """The rows ``[n, D]`` of all processes, and where one's own begin; one without rows need
+        not know their width.
+        """
         if not self.several:
             return rows, 0
         shapes = self.device.gather(torch.tensor(rows.shape))
@@ -33,4 +35,6 @@ class OverRanks:
         padded = rows.new_zeros(max(counts), width)
         padded[: len(rows), : rows.shape[1]] = rows
         found = self.device.gather(padded).to(rows.device)
-        return torch.cat([part[:count] for part, count in zip(found, counts, strict=True)]), sum(counts[: self.device.rank])
+        return torch.cat([part[:count] for part, count in zip(found, counts, strict=True)]), sum(
+            counts[: self.device.rank]
+        )

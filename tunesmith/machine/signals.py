@@ -1,4 +1,6 @@
-"""The first SIGTERM, SIGINT or SIGHUP sets a flag that the loop reads between steps; the second leaves at once."""
+"""The first SIGTERM, SIGINT or SIGHUP sets a flag that the loop reads between steps; the second
+leaves at once.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ RESUMABLE = 75
 
 
 class StopSignal:
-    """Context in which signals are asked for politely; ``received`` is the first one's name, or None.
+    """Context in which signals are asked for politely; ``received`` is the first one's name, or
+    None.
 
     Outside the main thread Python cannot install handlers, and signals keep their usual meaning.
     """
@@ -26,17 +29,26 @@ class StopSignal:
     def __enter__(self) -> StopSignal:
         if threading.current_thread() is threading.main_thread():
             known = [number for name, number in signal.Signals.__members__.items() if name in NAMES]
-            # What is ignored stays ignored: nohup does that so that a closed terminal does not end the run.
-            heard = [number for number in known if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+            # What is ignored stays ignored: nohup does that so that a closed terminal does not end
+            # the run.
+            heard = [
+                number for number in known if signal.getsignal(number) not in (signal.SIG_IGN, None)
+            ]
             self._before = {number: signal.signal(number, self._handle) for number in heard}
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.received:
-            # No clean-up: what is being written has not been committed, and the last checkpoint is whole.
+            # No clean-up: what is being written has not been committed, and the last checkpoint is
+            # whole.
             os._exit(RESUMABLE)
         self.received = signal.Signals(number).name

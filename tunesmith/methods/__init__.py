@@ -1,7 +1,9 @@
 """Which weights are trained: one method a file; peft inside where peft has it.
 
-A run calls a method in this order: ``apply``, ``study``, ``begin``, ``load_state`` where it resumes, then at each step
-``penalty`` for each micro-batch and ``after_step``; ``state`` at checkpoints, ``save`` at the best step and the last, ``at_end``.
+A run calls a method in this order: ``apply``, ``study``, ``begin``, ``load_state`` where it
+resumes, then at each step
+``penalty`` for each micro-batch and ``after_step``; ``state`` at checkpoints, ``save`` at the best
+step and the last, ``at_end``.
 """
 
 from __future__ import annotations
@@ -40,20 +42,26 @@ class Method:
     starts_as_base: bool = True
     """Whether the model answers as the base does before the first step."""
     adapter: ClassVar[bool] = True
-    """Whether it is saved as an adapter in peft's format beside its base; otherwise as a whole model."""
+    """Whether it is saved as an adapter in peft's format beside its base; otherwise as a whole
+    model.
+    """
     full_precision: bool = False
     """Whether it holds the whole model in fp32, what is frozen too."""
     kinds: frozenset[str] = frozenset({"decoder", "encoder", "encoder-decoder"})
     """The kinds of model that it can take."""
     changes: ClassVar[frozenset[str]] = frozenset()
-    """The kinds of layer that it changes (linear, norm, bias, block): methods with none in common combine; without any it
+    """The kinds of layer that it changes (linear, norm, bias, block): methods with none in common
+    combine; without any it
     works alone."""
     bases: frozenset[str] = frozenset({"plain", "nf4", "int8"})
-    """The kinds of base that it trains on: plain weights, or quantised ones (``model.quantize``)."""
+    """The kinds of base that it trains on: plain weights, or quantised ones (``model.quantize``).
+    """
     new_tokens: bool = False
     """Whether it trains the rows of tokens that were added (``model.add_tokens``)."""
     fills: Mapping[str, Any] = {}
-    """Settings of the run, by dotted path, that have this value with it where the run gives none; see ``preset``."""
+    """Settings of the run, by dotted path, that have this value with it where the run gives none;
+    see ``preset``.
+    """
     of: ClassVar[str] = ""
     """The method that it is a preset of."""
 
@@ -74,14 +82,20 @@ class Method:
         return 0
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """The model made trainable; frozen weights have ``requires_grad`` off, trainable ones are fp32."""
+        """The model made trainable; frozen weights have ``requires_grad`` off, trainable ones are
+        fp32.
+        """
         raise AssertionError(f"method {self.name} has no apply")
 
     def begin(self, total_steps: int) -> None:
-        """Once before the first step of a run, or of what is left of it; ``total_steps`` counts the whole run."""
+        """Once before the first step of a run, or of what is left of it; ``total_steps`` counts the
+        whole run.
+        """
 
     def study(self, model: torch.nn.Module, batches: Sequence[Batch]) -> None:
-        """Once before ``begin``: some micro-batches of training rows, for a method whose start depends on them."""
+        """Once before ``begin``: some micro-batches of training rows, for a method whose start
+        depends on them.
+        """
 
     def rate_factor(self, name: str, parameter: torch.nn.Parameter) -> float:
         """What the learning rate is multiplied by for this weight."""
@@ -95,7 +109,9 @@ class Method:
         return 0.0
 
     def metrics(self) -> dict[str, Ratio]:
-        """Numbers of the batch that ``penalty`` has just seen, for the record's line of the step; none for most."""
+        """Numbers of the batch that ``penalty`` has just seen, for the record's line of the step;
+        none for most.
+        """
         return {}
 
     def state(self) -> dict[str, torch.Tensor]:
@@ -115,6 +131,14 @@ class Method:
 
 
 def preset(of: type[Method], module: str, text: str, **data: Any) -> type[Method]:
-    """The method ``of`` under the name of ``module``, with other ``data``, such as ``fills``; ``text`` says what it is for."""
-    own = {"__module__": module, "__doc__": text, "Config": vars(of)["Config"], "of": of.name, **data}
+    """The method ``of`` under the name of ``module``, with other ``data``, such as ``fills``;
+    ``text`` says what it is for.
+    """
+    own = {
+        "__module__": module,
+        "__doc__": text,
+        "Config": vars(of)["Config"],
+        "of": of.name,
+        **data,
+    }
     return METHODS.register(type(module.rpartition(".")[2].title(), (of,), own))

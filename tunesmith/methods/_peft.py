@@ -1,4 +1,6 @@
-"""What every method that rests on peft does alike: which layers it changes, and the adapter put beside them."""
+"""What every method that rests on peft does alike: which layers it changes, and the adapter put
+beside them.
+"""
 
 from __future__ import annotations
 
@@ -30,22 +32,33 @@ def _as_list(value: Any) -> Any:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
-"""Names of layers or parts: ends of names, or regular expressions over whole names; a text is split at its commas."""
+"""Names of layers or parts: ends of names, or regular expressions over whole names; a text is split
+at its commas.
+"""
 Targets = Annotated[Names, MinLen(1)]
 """The same, one at least; ``all-linear`` means every linear layer."""
 
 
 def with_adapter(model: torch.nn.Module, config: Any) -> torch.nn.Module:
-    """``model`` with the adapter of a peft ``config``, its weights fp32 whatever the base; SpecError where peft refuses."""
+    """``model`` with the adapter of a peft ``config``, its weights fp32 whatever the base;
+    SpecError where peft refuses.
+    """
     from peft import get_peft_model
 
     from tunesmith.models.structure.heads import head_parts
 
-    # peft itself adds those that are called classifier or score; without the others a saved adapter would be half a model.
+    # peft itself adds those that are called classifier or score; without the others a saved adapter
+    # would be half a model.
     # By layer, because peft merges single layers.
     heads = [name for name in head_parts(model) if name not in ("classifier", "score")]
-    layers = {f"{name}.{inner}".rstrip("."): part for name in heads for inner, part in model.get_submodule(name).named_modules()}
-    parts = [name for name, part in layers.items() if any(True for _ in part.parameters(recurse=False))]
+    layers = {
+        f"{name}.{inner}".rstrip("."): part
+        for name in heads
+        for inner, part in model.get_submodule(name).named_modules()
+    }
+    parts = [
+        name for name, part in layers.items() if any(True for _ in part.parameters(recurse=False))
+    ]
     if parts:
         config.modules_to_save = parts
     try:
@@ -53,7 +66,9 @@ def with_adapter(model: torch.nn.Module, config: Any) -> torch.nn.Module:
     except (ValueError, TypeError, NotImplementedError) as error:
         reason = str(error).strip().split("\n")[0][:300].rstrip(".")
         method = str(config.peft_type.value).lower()
-        raise SpecError(Problem("method", say("method.cannot_take", method=method, error=reason))) from None
+        raise SpecError(
+            Problem("method", say("method.cannot_take", method=method, error=reason))
+        ) from None
     for parameter in peft_model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
@@ -71,22 +86,37 @@ def task_type(model: torch.nn.Module) -> str:
 
 
 def stacked(model: torch.nn.Module, targets: Sequence[str]) -> tuple[list[str], set[str]]:
-    """The targets that mean layers, and the full names of the stacks of experts that the others mean.
+    """The targets that mean layers, and the full names of the stacks of experts that the others
+    mean.
 
-    A target means stacks only where it says ``experts``; SpecError for one that then matches nothing.
+    A target means stacks only where it says ``experts``; SpecError for one that then matches
+    nothing.
     """
     linear = linear_layers(model)
-    layers = [one for one in targets if "experts" not in one or any(matches_name(one, name) for name in linear)]
+    layers = [
+        one
+        for one in targets
+        if "experts" not in one or any(matches_name(one, name) for name in linear)
+    ]
     rest = [one for one in targets if one not in layers]
-    return layers, matched_layers(model, rest, expert_stacks(model), kind="experts") if rest else set()
+    return layers, matched_layers(
+        model, rest, expert_stacks(model), kind="experts"
+    ) if rest else set()
 
 
 def targets_of(
-    model: torch.nn.Module, targets: Sequence[str], *, divisor: int = 1, rank: int = 0, ranks: Mapping[str, int] | None = None
+    model: torch.nn.Module,
+    targets: Sequence[str],
+    *,
+    divisor: int = 1,
+    rank: int = 0,
+    ranks: Mapping[str, int] | None = None,
 ) -> list[str]:
-    """The linear layers that ``targets`` mean, as peft takes them; SpecError where one matches nothing or is too small.
+    """The linear layers that ``targets`` mean, as peft takes them; SpecError where one matches
+    nothing or is too small.
 
-    Every layer's inputs must divide by ``divisor``, and its smaller side be at least its rank: that in ``ranks``, or ``rank``.
+    Every layer's inputs must divide by ``divisor``, and its smaller side be at least its rank: that
+    in ``ranks``, or ``rank``.
     """
     names = matched_layers(model, targets)
     sizes = {name: size_of(model.get_submodule(name)) for name in names}
@@ -94,10 +124,16 @@ def targets_of(
     small = {name: size for name, size in sizes.items() if min(size) < needed[name]}
     if small:
         rank = max(needed[name] for name in small)
-        raise SpecError(Problem("method.rank", say("method.rank_too_large", rank=rank, layers=_told(small))))
-    uneven = _told({name: size for name, size in sizes.items() if _inputs(model.get_submodule(name)) % divisor})
+        raise SpecError(
+            Problem("method.rank", say("method.rank_too_large", rank=rank, layers=_told(small)))
+        )
+    uneven = _told(
+        {name: size for name, size in sizes.items() if _inputs(model.get_submodule(name)) % divisor}
+    )
     if uneven:
-        raise SpecError(Problem("method.block", say("method.block_does_not_fit", block=divisor, layers=uneven)))
+        raise SpecError(
+            Problem("method.block", say("method.block_does_not_fit", block=divisor, layers=uneven))
+        )
     return shortest_names(model, names)
 
 
@@ -109,7 +145,9 @@ def matched_layers(
     kind: str = "linear",
     where: str = "method.targets",
 ) -> set[str]:
-    """Full names of the layers that ``targets`` mean; SpecError that lists what there is for each that matches nothing."""
+    """Full names of the layers that ``targets`` mean; SpecError that lists what there is for each
+    that matches nothing.
+    """
     layers = linear_layers(model) if layers is None else layers
     found: set[str] = set()
     problems: list[Problem] = []
@@ -123,7 +161,13 @@ def matched_layers(
             near = difflib.get_close_matches(target, ends, n=1)
             known = ", ".join(f"{end} ({count})" for end, count in ends.items())
             hint = say("method.did_you_mean", name=near[0]) if near else ""
-            told = say("method.no_match", target=target, kind=say(f"method.kind_{kind}"), hint=hint, known=known or "-")
+            told = say(
+                "method.no_match",
+                target=target,
+                kind=say(f"method.kind_{kind}"),
+                hint=hint,
+                known=known or "-",
+            )
             problems.append(Problem(where, told))
         found |= matches
     if problems:
@@ -131,22 +175,35 @@ def matched_layers(
     return found
 
 
-def by_layer(model: torch.nn.Module, names: set[str], patterns: Mapping[str, T], where: str) -> dict[str, T]:
-    """The value of each layer in ``names`` that a pattern matches, the first one; SpecError for one that matches nothing."""
+def by_layer(
+    model: torch.nn.Module, names: set[str], patterns: Mapping[str, T], where: str
+) -> dict[str, T]:
+    """The value of each layer in ``names`` that a pattern matches, the first one; SpecError for one
+    that matches nothing.
+    """
     layers = {name: model.get_submodule(name) for name in names}
     found: dict[str, T] = {}
     for pattern, value in patterns.items():
-        found = dict.fromkeys(sorted(matched_layers(model, [pattern], layers, where=where)), value) | found
+        found = (
+            dict.fromkeys(sorted(matched_layers(model, [pattern], layers, where=where)), value)
+            | found
+        )
     return found
 
 
 def pattern_of(values: Mapping[str, T], default: T) -> dict[str, T]:
-    """What is not ``default``, as peft's patterns: an end of names where all layers with it have one value, else whole names."""
+    """What is not ``default``, as peft's patterns: an end of names where all layers with it have
+    one value, else whole names.
+    """
     by_end: dict[str, set[T]] = {}
     for name, value in values.items():
         by_end.setdefault(name.rpartition(".")[2], set()).add(value)
     ends = {name: name.rpartition(".")[2] for name in values}
-    return {ends[n] if len(by_end[ends[n]]) == 1 else n: value for n, value in values.items() if value != default}
+    return {
+        ends[n] if len(by_end[ends[n]]) == 1 else n: value
+        for n, value in values.items()
+        if value != default
+    }
 
 
 def matches_name(target: str, name: str) -> bool:
@@ -155,7 +212,9 @@ def matches_name(target: str, name: str) -> bool:
 
 
 def shortest_names(model: torch.nn.Module, names: set[str]) -> list[str]:
-    """``names`` as ends of names (q_proj) where these mean the same layers, which adapters elsewhere expect; else in full."""
+    """``names`` as ends of names (q_proj) where these mean the same layers, which adapters
+    elsewhere expect; else in full.
+    """
     ends = {name.rpartition(".")[2] for name in names}
     same = {name for name, _ in model.named_modules() if name.rpartition(".")[2] in ends}
     return sorted(ends if same == names else names)

@@ -1,4 +1,6 @@
-"""What the methods that train virtual tokens do alike: where these begin, and what peft is told of them."""
+"""What the methods that train virtual tokens do alike: where these begin, and what peft is told of
+them.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,15 @@ if TYPE_CHECKING:
 Kind = Literal["words", "keys"]
 
 
-def with_prompt(model: Any, config: Any, kind: Kind, encoder: Callable[[torch.Tensor], torch.nn.Module], **told: Any) -> Prompted:
-    """``model`` with virtual tokens before every row, from ``encoder(start)``; ``told`` is what peft calls their kind.
+def with_prompt(
+    model: Any,
+    config: Any,
+    kind: Kind,
+    encoder: Callable[[torch.Tensor], torch.nn.Module],
+    **told: Any,
+) -> Prompted:
+    """``model`` with virtual tokens before every row, from ``encoder(start)``; ``told`` is what
+    peft calls their kind.
 
     SpecError where the model keeps its keys and values in a form that cannot be given.
     """
@@ -40,10 +49,23 @@ def with_prompt(model: Any, config: Any, kind: Kind, encoder: Callable[[torch.Te
         start = started(model, kind, ids)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = str(error).strip().split("\n")[0][:300].rstrip(".")
-        raise SpecError(Problem("method", say("method.cannot_take", method=config.name, error=reason))) from None
-    told |= {"num_virtual_tokens": config.tokens, "num_layers": layers, "num_attention_heads": heads}
-    told |= {"token_dim": width(model, kind) // (2 * layers if kind == "keys" else 1), "num_transformer_submodules": 1}
-    told |= {"task_type": task_type(model), "base_model_name_or_path": model.name_or_path, "inference_mode": True}
+        raise SpecError(
+            Problem("method", say("method.cannot_take", method=config.name, error=reason))
+        ) from None
+    told |= {
+        "num_virtual_tokens": config.tokens,
+        "num_layers": layers,
+        "num_attention_heads": heads,
+    }
+    told |= {
+        "token_dim": width(model, kind) // (2 * layers if kind == "keys" else 1),
+        "num_transformer_submodules": 1,
+    }
+    told |= {
+        "task_type": task_type(model),
+        "base_model_name_or_path": model.name_or_path,
+        "inference_mode": True,
+    }
     train_head(model)
     return Prompted(model, encoder(start), get_peft_config(told))
 

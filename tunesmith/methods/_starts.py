@@ -1,6 +1,7 @@
 """Where A and B of a LoRA start, beyond what peft does by itself on any machine.
 
-EVA (Paischer et al. 2024): A is the main directions of the layer's inputs, B is 0. LoftQ is in ``models/adapters/loftq.py``.
+EVA (Paischer et al. 2024): A is the main directions of the layer's inputs, B is 0. LoftQ is in
+``models/adapters/loftq.py``.
 """
 
 from __future__ import annotations
@@ -20,19 +21,27 @@ from tunesmith.words import say
 
 @torch.no_grad()
 def from_inputs(model: torch.nn.Module, batches: Sequence[Batch]) -> None:
-    """EVA: rows of A are the first principal components of the layer's inputs, found batch by batch.
+    """EVA: rows of A are the first principal components of the layer's inputs, found batch by
+    batch.
 
-    Every layer keeps its rank: the paper's moving of ranks between layers (its rho) is 1 here. Twice as many directions
-    are followed as are used, for the last ones turn as batches come in. Micro-batches with fewer tokens than that are
+    Every layer keeps its rank: the paper's moving of ranks between layers (its rho) is 1 here.
+    Twice as many directions
+    are followed as are used, for the last ones turn as batches come in. Micro-batches with fewer
+    tokens than that are
     left out; SpecError when none is left.
     """
     layers = lora_layers(model)
-    followed = {name: min(2 * layer.r["default"], layer.in_features) for name, layer in layers.items()}
+    followed = {
+        name: min(2 * layer.r["default"], layer.in_features) for name, layer in layers.items()
+    }
     most = max(followed.values())
     usable = [batch for batch in batches if int(batch.mask_T.sum()) >= most]
     if not usable:
         raise SpecError(Problem("method.init", say("method.eva_too_few", tokens=most)))
-    found = {name: IncrementalPCA(count, lowrank=True, lowrank_seed=42) for name, count in followed.items()}
+    found = {
+        name: IncrementalPCA(count, lowrank=True, lowrank_seed=42)
+        for name, count in followed.items()
+    }
     training = model.training
     model.eval()
     for batch in usable:

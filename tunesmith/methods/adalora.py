@@ -1,4 +1,6 @@
-"""AdaLoRA (Zhang et al. 2023, algorithm 1): W + P Λ Q; as training goes on, rank is taken from the layers that use it least."""
+"""AdaLoRA (Zhang et al. 2023, algorithm 1): W + P Λ Q; as training goes on, rank is taken from the
+layers that use it least.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from tunesmith.batches.batch import Batch
 
 SCORES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
-"""What the allocator remembers of each weight: its importance, the running mean of it, and how uncertain that is."""
+"""What the allocator remembers of each weight: its importance, the running mean of it, and how
+uncertain that is.
+"""
 
 
 @METHODS.register
@@ -27,7 +31,8 @@ class Adalora(Method):
 
     learning_rate = 3e-3
     source = (
-        "measured: the best of those tried on SmolLM2-135M and 300 questions (benchmarks/README.md); "
+        "measured: the best of those tried on SmolLM2-135M and 300 questions "
+        "(benchmarks/README.md); "
         "no published rate that was checked"
     )
     search = (5e-4, 1e-2)
@@ -51,7 +56,9 @@ class Adalora(Method):
         orthogonal: Annotated[float, Ge(0)] = 0.5
         """Weight of the term that keeps P and Q orthogonal."""
         targets: Targets = ("all-linear",)
-        """Layers to change: ``all-linear``, ends of names (q_proj), or regular expressions over whole names."""
+        """Layers to change: ``all-linear``, ends of names (q_proj), or regular expressions over
+        whole names.
+        """
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """A peft model; SpecError when a target matches nothing or the ranks do not fit."""
@@ -60,14 +67,25 @@ class Adalora(Method):
         config = self.config
         initial = config.initial_rank or -(-3 * config.rank // 2)
         if initial <= config.rank:
-            raise SpecError(Problem("method.initial_rank", say("method.no_budget", initial=initial, rank=config.rank)))
+            raise SpecError(
+                Problem(
+                    "method.initial_rank",
+                    say("method.no_budget", initial=initial, rank=config.rank),
+                )
+            )
         if config.fixed_from <= config.full_until:
             told = say("method.no_time", full_until=config.full_until, fixed_from=config.fixed_from)
             raise SpecError(Problem("method.fixed_from", told))
-        how = {"lora_alpha": config.alpha, "lora_dropout": config.dropout, "orth_reg_weight": config.orthogonal}
+        how = {
+            "lora_alpha": config.alpha,
+            "lora_dropout": config.dropout,
+            "orth_reg_weight": config.orthogonal,
+        }
         ranks = {"init_r": initial, "target_r": config.rank, "total_step": 1}
         targets = targets_of(model, config.targets, rank=initial)
-        self.model = with_adapter(model, AdaLoraConfig(**ranks, **how, target_modules=targets, task_type=task_type(model)))
+        self.model = with_adapter(
+            model, AdaLoraConfig(**ranks, **how, target_modules=targets, task_type=task_type(model))
+        )
         return self.model
 
     @property
@@ -97,7 +115,9 @@ class Adalora(Method):
         self.model.base_model.update_and_allocate(step)  # type: ignore[union-attr, operator]
 
     def penalty(self, batch: Batch) -> Any:
-        """orthogonal · the mean over P and Q of ‖PᵀP − I‖ (peft's norm; the paper's eq. 4 squares it), once a step."""
+        """orthogonal · the mean over P and Q of ‖PᵀP − I‖ (peft's norm; the paper's eq. 4 squares
+        it), once a step.
+        """
         import torch
 
         terms = []
@@ -112,9 +132,15 @@ class Adalora(Method):
         """The allocator's scores, and which ranks are left."""
         import torch
 
-        tensors = {f"{kind}:{name}": value for kind in SCORES for name, value in vars(self._allocator)[kind].items()}
+        tensors = {
+            f"{kind}:{name}": value
+            for kind in SCORES
+            for name, value in vars(self._allocator)[kind].items()
+        }
         pattern = self._peft.rank_pattern or {}
-        return tensors | {f"left:{name}": torch.tensor(left, dtype=torch.bool) for name, left in pattern.items()}
+        return tensors | {
+            f"left:{name}": torch.tensor(left, dtype=torch.bool) for name, left in pattern.items()
+        }
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
         """Restores ``state()``."""
@@ -135,5 +161,7 @@ class Adalora(Method):
         ranks = {}
         for name, weight in self.model.named_parameters():
             if "lora_E" in name:
-                ranks[name.removeprefix("base_model.model.").partition(".lora_E")[0]] = int((weight != 0).sum())
+                ranks[name.removeprefix("base_model.model.").partition(".lora_E")[0]] = int(
+                    (weight != 0).sum()
+                )
         return {"ranks": ranks}

@@ -1,4 +1,6 @@
-"""BitFit (Ben Zaken et al. 2022): only the biases are trained, and the norms, which models without biases have in their place."""
+"""BitFit (Ben Zaken et al. 2022): only the biases are trained, and the norms, which models without
+biases have in their place.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ class Bitfit(Method):
     """Trains biases and layer norms; saved as a whole model."""
 
     learning_rate = 1e-3
-    source = "no published rate that was checked; far above that of full, as so few weights are trained"
+    source = (
+        "no published rate that was checked; far above that of full, as so few weights are trained"
+    )
     search = (1e-4, 1e-2)
     changes = frozenset({"norm", "bias"})
     merges = False
@@ -38,7 +42,9 @@ class Bitfit(Method):
         """The model in fp32, these weights with gradient; SpecError when it has none of them."""
         from tunesmith.models.structure.heads import train_head
 
-        norms = tuple(f"{name}." for name in norm_layers(model)) if "norms" in self.config.parts else ()
+        norms = (
+            tuple(f"{name}." for name in norm_layers(model)) if "norms" in self.config.parts else ()
+        )
         biases = "biases" in self.config.parts
         chosen = [
             weight
@@ -46,7 +52,9 @@ class Bitfit(Method):
             if (norms and name.startswith(norms)) or (biases and name.endswith("bias"))
         ]
         if not chosen:
-            raise SpecError(Problem("method.parts", say("method.has_none", parts=self.config.parts)))
+            raise SpecError(
+                Problem("method.parts", say("method.has_none", parts=self.config.parts))
+            )
         model.float().requires_grad_(False)
         for weight in chosen:
             weight.requires_grad_(True)

@@ -1,6 +1,8 @@
-"""BOFT (Liu et al. 2024, section 4): a rotation of each layer's inputs, made dense from few weights by butterfly factors.
+"""BOFT (Liu et al. 2024, section 4): a rotation of each layer's inputs, made dense from few weights
+by butterfly factors.
 
-As in its authors' code in peft, the outputs are scaled too. peft's own needs a compiled extension for more than one factor,
+As in its authors' code in peft, the outputs are scaled too. peft's own needs a compiled extension
+for more than one factor,
 and without it silently takes one; ours is plain torch, and saved in our own format.
 """
 
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 
 @METHODS.register
 class Boft(Method):
-    """Trains a rotation of each layer's inputs in which, unlike in oft, blocks reach into each other."""
+    """Trains a rotation of each layer's inputs in which, unlike in oft, blocks reach into each
+    other.
+    """
 
     learning_rate = 4e-4
     source = "no published rate that was checked; that of oft, whose angles it has"
@@ -35,10 +39,13 @@ class Boft(Method):
         block: Annotated[int, Gt(1), MultipleOf(2)] = 8
         """Side of the rotated blocks; an even number."""
         factors: Annotated[int, Gt(0)] = 2
-        """How many such rotations follow each other, each with blocks that reach twice as far; 1 is oft with scaled outputs.
+        """How many such rotations follow each other, each with blocks that reach twice as far; 1 is
+        oft with scaled outputs.
         block · 2^(factors − 1) must divide the inputs of every target."""
         targets: Targets = ("all-linear",)
-        """Layers to change: ``all-linear``, ends of names (q_proj), or regular expressions over whole names."""
+        """Layers to change: ``all-linear``, ends of names (q_proj), or regular expressions over
+        whole names.
+        """
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model with its rotations; SpecError when a target matches nothing or does not fit."""
@@ -52,7 +59,9 @@ class Boft(Method):
         for name in sorted(matched_layers(model, config.targets)):
             layer = model.get_submodule(name)
             inputs, outputs = sizes(layer) or (0, 0)
-            Butterfly(inputs, outputs, block=config.block, factors=config.factors, device=device).beside(layer)
+            Butterfly(
+                inputs, outputs, block=config.block, factors=config.factors, device=device
+            ).beside(layer)
         return beside_base.switchable(model)
 
     def save(self, model: torch.nn.Module, folder: Path) -> None:

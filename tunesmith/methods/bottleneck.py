@@ -1,6 +1,8 @@
-"""Bottleneck adapters: houlsby (Houlsby et al. 2019, figure 2), pfeiffer (Pfeiffer et al. 2021), parallel (He et al. 2022).
+"""Bottleneck adapters: houlsby (Houlsby et al. 2019, figure 2), pfeiffer (Pfeiffer et al. 2021),
+parallel (He et al. 2022).
 
-All add ``scale · up(activation(down(h)))`` to the output of a block's attention or feed-forward, before the skip connection.
+All add ``scale · up(activation(down(h)))`` to the output of a block's attention or feed-forward,
+before the skip connection.
 """
 
 from __future__ import annotations
@@ -29,10 +31,15 @@ def _as_numbers(value: Any) -> Any:
 
 @METHODS.register
 class Bottleneck(Method):
-    """Trains a small two-layer network behind (or beside) attention and feed-forward of each block."""
+    """Trains a small two-layer network behind (or beside) attention and feed-forward of each
+    block.
+    """
 
     learning_rate = 1e-3
-    source = "within the sweep of Houlsby et al. 2019, section 3.1: 3e-5, 3e-4, 3e-3; measured on the starter"
+    source = (
+        "within the sweep of Houlsby et al. 2019, section 3.1: 3e-5, 3e-4, 3e-3; measured on the "
+        "starter"
+    )
     search = (1e-4, 5e-3)
     changes = frozenset({"block"})
     merges = False
@@ -41,7 +48,9 @@ class Bottleneck(Method):
         """Bottleneck adapters."""
 
         variant: Literal["houlsby", "pfeiffer", "parallel"] = "pfeiffer"
-        """houlsby: behind attention and feed-forward; pfeiffer: behind feed-forward; parallel: beside it, on its input."""
+        """houlsby: behind attention and feed-forward; pfeiffer: behind feed-forward; parallel:
+        beside it, on its input.
+        """
         size: Annotated[int, Gt(0)] | None = None
         """Width of the bottleneck; the model's width over ``reduction`` when not given."""
         reduction: Annotated[float, Ge(1)] = 16
@@ -54,7 +63,9 @@ class Bottleneck(Method):
         """Numbers of the blocks that get one, from 0 on, in each stack; all when not given."""
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """The model with its adapters; SpecError that lists what there is where a place is missing."""
+        """The model with its adapters; SpecError that lists what there is where a place is
+        missing.
+        """
         from tunesmith.models.adapters import beside_base
         from tunesmith.models.adapters.layers.bottleneck import Bottleneck
         from tunesmith.models.structure.layers import blocks
@@ -65,11 +76,19 @@ class Bottleneck(Method):
             raise SpecError(Problem("method.size", say("own.too_wide", size=size, width=width)))
         scale = config.scale or (4.0 if config.variant == "parallel" else 1.0)
         device = next(model.parameters()).device
-        wanted = [(place, block) for block in self._chosen(blocks(model, width)) for place in self._places(block)]
+        wanted = [
+            (place, block)
+            for block in self._chosen(blocks(model, width))
+            for place in self._places(block)
+        ]
         for place, block in wanted:
-            adapter = Bottleneck(width, size, activation=config.activation, scale=scale, device=device)
+            adapter = Bottleneck(
+                width, size, activation=config.activation, scale=scale, device=device
+            )
             if config.variant == "parallel" and block.feed_forward:
-                adapter.beside(model.get_submodule(block.feed_forward[0]), model.get_submodule(place))
+                adapter.beside(
+                    model.get_submodule(block.feed_forward[0]), model.get_submodule(place)
+                )
             else:
                 adapter.behind(model.get_submodule(place))
         return beside_base.switchable(model)
@@ -78,7 +97,9 @@ class Bottleneck(Method):
         there = {block.layer for block in found}
         unknown = [layer for layer in self.config.layers if layer not in there]
         if unknown or not found:
-            told = say("own.no_layers", layers=", ".join(map(str, unknown)) or "-", count=len(there))
+            told = say(
+                "own.no_layers", layers=", ".join(map(str, unknown)) or "-", count=len(there)
+            )
             raise SpecError(Problem("method.layers", told))
         return [block for block in found if block.layer in (self.config.layers or there)]
 
@@ -86,12 +107,16 @@ class Bottleneck(Method):
         wanted = list(block.attentions) if self.config.variant == "houlsby" else []
         if block.feed_forward is None or (self.config.variant == "houlsby" and not wanted):
             lacking = say("own.attention" if block.feed_forward else "own.feed_forward")
-            told = say("own.no_place", block=block.name, lacking=lacking, seen=", ".join(block.seen) or "-")
+            told = say(
+                "own.no_place", block=block.name, lacking=lacking, seen=", ".join(block.seen) or "-"
+            )
             raise SpecError(Problem("method.variant", told))
         return [*wanted, block.feed_forward[1]]
 
     def save(self, model: torch.nn.Module, folder: Path) -> None:
-        """The settings and the adapters' weights; ``tunesmith.attach`` puts them beside the base again."""
+        """The settings and the adapters' weights; ``tunesmith.attach`` puts them beside the base
+        again.
+        """
         from tunesmith.models.adapters import beside_base
 
         beside_base.save(model, self.config, folder)

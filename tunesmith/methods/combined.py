@@ -1,4 +1,6 @@
-"""Several methods at once, where they change different kinds of layer: ``method: [lora, bitfit]``."""
+"""Several methods at once, where they change different kinds of layer: ``method: [lora,
+bitfit]``.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 
 @METHODS.register
 class Combined(Method):
-    """Several methods at once, written as a list: ``method: [lora, bitfit]``; each must change layers of another kind (linear
+    """Several methods at once, written as a list: ``method: [lora, bitfit]``; each must change
+    layers of another kind (linear
     layers, norms, biases, blocks)."""
 
     learning_rate = 2e-4  # of lora alone; that of a list is set below
@@ -39,7 +42,9 @@ class Combined(Method):
         """Methods that are used together."""
 
         methods: Annotated[tuple[choice(METHODS), ...], MinLen(1)]  # type: ignore[valid-type]
-        """The methods, each by its name or with its settings; they may not change the same kind of layer."""
+        """The methods, each by its name or with its settings; they may not change the same kind of
+        layer.
+        """
 
         @model_validator(mode="after")
         def fit(self) -> Any:
@@ -52,10 +57,21 @@ class Combined(Method):
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         parts: list[Method] = [METHODS.make(one) for one in config.methods]
-        # Weights of the base first, then norms, which peft merges only from within, our own layers last: around all others.
-        self.methods = sorted(parts, key=lambda one: (one.adapter, "norm" not in one.changes, "block" in one.changes, one.name))
+        # Weights of the base first, then norms, which peft merges only from within, our own layers
+        # last: around all others.
+        self.methods = sorted(
+            parts,
+            key=lambda one: (
+                one.adapter,
+                "norm" not in one.changes,
+                "block" in one.changes,
+                one.name,
+            ),
+        )
         self.learning_rate = min(one.learning_rate for one in parts)
-        self.source = say("own.smallest", rates=", ".join(f"{one.name} {one.learning_rate:g}" for one in parts))
+        self.source = say(
+            "own.smallest", rates=", ".join(f"{one.name} {one.learning_rate:g}" for one in parts)
+        )
         self.merges = all(one.merges or not one.adapter for one in parts)
         self.layouts = frozenset.intersection(*(one.layouts for one in parts))
         self.kinds = frozenset.intersection(*(one.kinds for one in parts))
@@ -67,7 +83,9 @@ class Combined(Method):
         self.fills = {path: value for one in parts for path, value in one.fills.items()}
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """The model with all of them applied; each freezes what it does not train, so what any of them trains is kept."""
+        """The model with all of them applied; each freezes what it does not train, so what any of
+        them trains is kept.
+        """
         from tunesmith.models.structure.kinds import head_of
 
         if head_of(model) == "classes":
@@ -111,16 +129,28 @@ class Combined(Method):
 
     def state(self) -> dict[str, torch.Tensor]:
         """Theirs, each under its method's name."""
-        return {f"{method.name}/{key}": value for method in self.methods for key, value in method.state().items()}
+        return {
+            f"{method.name}/{key}": value
+            for method in self.methods
+            for key, value in method.state().items()
+        }
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
         """Restores ``state()``."""
         for method in self.methods:
             start = f"{method.name}/"
-            method.load_state({key.removeprefix(start): value for key, value in state.items() if key.startswith(start)})
+            method.load_state(
+                {
+                    key.removeprefix(start): value
+                    for key, value in state.items()
+                    if key.startswith(start)
+                }
+            )
 
     def save(self, model: torch.nn.Module, folder: Path) -> None:
-        """The settings of all and every trained tensor; ``tunesmith.attach`` puts them beside the base again."""
+        """The settings of all and every trained tensor; ``tunesmith.attach`` puts them beside the
+        base again.
+        """
         from tunesmith.models.adapters import beside_base
 
         beside_base.save(model, self.config, folder)
@@ -131,7 +161,9 @@ class Combined(Method):
 
 
 def _within(model: Any, method: Method) -> Any:
-    """``model`` with one more method; of several peft models one stays, because peft cannot merge one in another."""
+    """``model`` with one more method; of several peft models one stays, because peft cannot merge
+    one in another.
+    """
     from peft import PeftModel
 
     if not isinstance(model, PeftModel):

@@ -1,6 +1,8 @@
-"""Sparse upcycling (Komatsuzaki et al. 2023): each feed-forward copied into E experts behind a router that takes the top k.
+"""Sparse upcycling (Komatsuzaki et al. 2023): each feed-forward copied into E experts behind a
+router that takes the top k.
 
-The gates sum to 1 over the top k (the paper's normalised combine weights), so that equal experts answer as the dense layer did.
+The gates sum to 1 over the top k (the paper's normalised combine weights), so that equal experts
+answer as the dense layer did.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 
 @METHODS.register
 class Experts(Method):
-    """Trains a mixture of full experts grown from a dense model; saved as an ordinary Mixtral or Qwen3-MoE model."""
+    """Trains a mixture of full experts grown from a dense model; saved as an ordinary Mixtral or
+    Qwen3-MoE model.
+    """
 
     learning_rate = 2e-5
     source = (
@@ -43,7 +47,9 @@ class Experts(Method):
         top_k: Annotated[int, Gt(0)] = 2
         """How many of them a token uses."""
         balance: Annotated[float, Ge(0)] = 0.01
-        """Weight of the loss that spreads the tokens over the experts; saved with the model as router_aux_loss_coef."""
+        """Weight of the loss that spreads the tokens over the experts; saved with the model as
+        router_aux_loss_coef.
+        """
         parts: Literal["experts", "everything"] = "experts"
         """What is trained: experts and routers, or all weights."""
 
@@ -54,8 +60,14 @@ class Experts(Method):
 
         config = self.config
         if config.top_k > config.experts:
-            raise SpecError(Problem("method.top_k", say("own.top_k", top_k=config.top_k, experts=config.experts)))
-        mixture = mixture_of(model, experts=config.experts, top_k=config.top_k, balance=config.balance)
+            raise SpecError(
+                Problem(
+                    "method.top_k", say("own.top_k", top_k=config.top_k, experts=config.experts)
+                )
+            )
+        mixture = mixture_of(
+            model, experts=config.experts, top_k=config.top_k, balance=config.balance
+        )
         for name, weight in mixture.named_parameters():
             weight.requires_grad_(config.parts == "everything" or ".mlp." in name)
         train_head(mixture)

@@ -1,6 +1,8 @@
-"""FourierFT (Gao et al. 2024, eq. 2–4): W + scale · Re(F⁻¹(S)); S has a few frequencies, drawn once, whose coefficients train.
+"""FourierFT (Gao et al. 2024, eq. 2–4): W + scale · Re(F⁻¹(S)); S has a few frequencies, drawn
+once, whose coefficients train.
 
-The paper draws the coefficients at random; here they start at 0, so that step 0 is the base: the change is linear in
+The paper draws the coefficients at random; here they start at 0, so that step 0 is the base: the
+change is linear in
 them, and their gradient does not depend on where they stand."""
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ class Fourierft(Method):
     """Trains a few coefficients of the change's Fourier transform; the smallest adapters of all."""
 
     learning_rate = 3e-2
-    source = "no published rate that was checked; at a LoRA's 1e-4 it learned nothing in PEFT's method comparison (0.000)"
+    source = (
+        "no published rate that was checked; at a LoRA's 1e-4 it learned nothing in PEFT's method "
+        "comparison (0.000)"
+    )
     search = (5e-3, 2e-1)
     changes = frozenset({"linear"})
 
@@ -34,7 +39,9 @@ class Fourierft(Method):
         scale: Annotated[float, Gt(0)] = 150.0
         """Factor on the change."""
         targets: Targets = ("all-linear",)
-        """Layers to change: ``all-linear``, ends of names (q_proj), or regular expressions over whole names."""
+        """Layers to change: ``all-linear``, ends of names (q_proj), or regular expressions over
+        whole names.
+        """
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """A peft model; SpecError when a target matches nothing or does not fit."""

@@ -1,4 +1,6 @@
-"""Partial fine-tuning (Lee et al. 2019; Howard and Ruder 2018, section 3.3): the last blocks, or named parts, the rest frozen."""
+"""Partial fine-tuning (Lee et al. 2019; Howard and Ruder 2018, section 3.3): the last blocks, or
+named parts, the rest frozen.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ class Freeze(Method):
 
     learning_rate = 1e-4
     source = (
-        "measured: of 2e-5 and 1e-4 the better on SmolLM2-135M and 300 questions (benchmarks/README.md); "
+        "measured: of 2e-5 and 1e-4 the better on SmolLM2-135M and 300 questions "
+        "(benchmarks/README.md); "
         "a large model may want full's 2e-5; no published rate that was checked"
     )
     search = (1e-5, 5e-4)
@@ -38,7 +41,9 @@ class Freeze(Method):
         last: Annotated[int, Ge(0)] | None = None
         """The last so many blocks; 2 when neither this nor parts is given."""
         parts: Names = ()
-        """Parts that are trained: ends of names (lm_head, layers.0.mlp), or regular expressions over whole names."""
+        """Parts that are trained: ends of names (lm_head, layers.0.mlp), or regular expressions
+        over whole names.
+        """
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model in fp32, the chosen parts with gradient; SpecError when they match nothing."""
@@ -50,7 +55,9 @@ class Freeze(Method):
         last = self.config.last if self.config.last is not None else 0 if names else 2
         blocks = _blocks(model)
         if last > len(blocks) or not (last or names):
-            raise SpecError(Problem("method.last", say("method.last_blocks", last=last, blocks=len(blocks))))
+            raise SpecError(
+                Problem("method.last", say("method.last_blocks", last=last, blocks=len(blocks)))
+            )
         model.float().requires_grad_(False)
         for part in [*blocks[len(blocks) - last :], *(parts[name] for name in names)]:
             part.requires_grad_(True)
@@ -59,7 +66,8 @@ class Freeze(Method):
 
 
 def _blocks(model: torch.nn.Module) -> list[torch.nn.Module]:
-    """The blocks in order: the first list of modules that is as long as the config says the model is deep.
+    """The blocks in order: the first list of modules that is as long as the config says the model
+    is deep.
 
     An encoder–decoder's are those of its decoder, which writes the answer.
     """
@@ -68,9 +76,17 @@ def _blocks(model: torch.nn.Module) -> list[torch.nn.Module]:
     config: Any = model.config
     if config.is_encoder_decoder:
         settings = config.to_dict()
-        depth = settings.get("decoder_layers") or settings.get("num_decoder_layers") or config.num_hidden_layers
+        depth = (
+            settings.get("decoder_layers")
+            or settings.get("num_decoder_layers")
+            or config.num_hidden_layers
+        )
         model = model.get_decoder()  # type: ignore[operator]
     else:
         depth = config.get_text_config().num_hidden_layers
-    lists = (part for part in model.modules() if isinstance(part, torch.nn.ModuleList) and len(part) == depth)
+    lists = (
+        part
+        for part in model.modules()
+        if isinstance(part, torch.nn.ModuleList) and len(part) == depth
+    )
     return list(next(lists, ()))

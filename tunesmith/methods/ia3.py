@@ -1,4 +1,6 @@
-"""IA3 (Liu et al. 2022, T-Few, section 3.3): keys, values and the inputs of the second feed-forward layer times a vector."""
+"""IA3 (Liu et al. 2022, T-Few, section 3.3): keys, values and the inputs of the second feed-forward
+layer times a vector.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +14,54 @@ from tunesmith.settings.spec import Spec
 if TYPE_CHECKING:
     import torch
 
-# Where keys and values are one layer with the queries (GPT-2, Phi-3, NeoX), its queries are scaled with them, as in peft.
-KEYS_AND_VALUES = ("k_proj", "v_proj", "qkv_proj", "query_key_value", "c_attn", "W_pack", "Wqkv", "k", "v")
-KEYS_AND_VALUES += ("self.key", "self.value", "attention.key", "attention.value", "key_proj", "value_proj", "k_lin", "v_lin")
-SECOND = ("down_proj", "fc2", "dense_4h_to_h", "mlp.c_proj", "fc_out", "w2", "wo", "ffn_output", "ffn.lin2", "mlp.Wo")
+# Where keys and values are one layer with the queries (GPT-2, Phi-3, NeoX), its queries are scaled
+# with them, as in peft.
+KEYS_AND_VALUES = (
+    "k_proj",
+    "v_proj",
+    "qkv_proj",
+    "query_key_value",
+    "c_attn",
+    "W_pack",
+    "Wqkv",
+    "k",
+    "v",
+)
+KEYS_AND_VALUES += (
+    "self.key",
+    "self.value",
+    "attention.key",
+    "attention.value",
+    "key_proj",
+    "value_proj",
+    "k_lin",
+    "v_lin",
+)
+SECOND = (
+    "down_proj",
+    "fc2",
+    "dense_4h_to_h",
+    "mlp.c_proj",
+    "fc_out",
+    "w2",
+    "wo",
+    "ffn_output",
+    "ffn.lin2",
+    "mlp.Wo",
+)
 
 
 @METHODS.register
 class Ia3(Method):
-    """Trains one scale for each channel of keys, values and feed-forward; a few thousand weights."""
+    """Trains one scale for each channel of keys, values and feed-forward; a few thousand
+    weights.
+    """
 
     learning_rate = 5e-3
-    source = "no published rate that was checked; a tuned one gave 0.455, LoRA's usual 0.311, in PEFT's method comparison"
+    source = (
+        "no published rate that was checked; a tuned one gave 0.455, LoRA's usual 0.311, in "
+        "PEFT's method comparison"
+    )
     search = (1e-3, 2e-2)
     changes = frozenset({"linear"})
 
@@ -31,7 +69,9 @@ class Ia3(Method):
         """Scales of activations."""
 
         targets: Targets = ("auto",)
-        """Layers whose outputs are scaled, and feed-forward layers (down_proj, fc2) whose inputs are; auto takes the paper's."""
+        """Layers whose outputs are scaled, and feed-forward layers (down_proj, fc2) whose inputs
+        are; auto takes the paper's.
+        """
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """A peft model whose scales start at 1; SpecError when a target matches nothing."""
@@ -40,7 +80,12 @@ class Ia3(Method):
         targets: tuple[str, ...] = self.config.targets
         if targets == ("auto",):
             keys = tuple(f".{end}" for end in KEYS_AND_VALUES)
-            targets = tuple(name for name in linear_layers(model) if name.endswith(keys) or _is_second(name)) or targets
+            targets = (
+                tuple(
+                    name for name in linear_layers(model) if name.endswith(keys) or _is_second(name)
+                )
+                or targets
+            )
         names = matched_layers(model, targets)
         second = {name for name in names if _is_second(name)}
         how: dict[str, Any] = {
@@ -51,6 +96,8 @@ class Ia3(Method):
 
 
 def _is_second(name: str) -> bool:
-    """Whether this is the second layer of a feed-forward part, which BERT and its like call as attention's last."""
+    """Whether this is the second layer of a feed-forward part, which BERT and its like call as
+    attention's last.
+    """
     like_bert = name.endswith(".output.dense") and not name.endswith(".attention.output.dense")
     return like_bert or name.endswith(tuple(f".{end}" for end in SECOND))

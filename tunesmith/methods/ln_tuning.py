@@ -28,13 +28,19 @@ class LnTuning(Method):
         """Layer norms."""
 
         targets: Targets = ("all-norm",)
-        """Norms to train: ``all-norm``, ends of names (input_layernorm), or regular expressions over whole names."""
+        """Norms to train: ``all-norm``, ends of names (input_layernorm), or regular expressions
+        over whole names.
+        """
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """A peft model with a trained copy of each norm; SpecError when a target matches nothing."""
+        """A peft model with a trained copy of each norm; SpecError when a target matches
+        nothing.
+        """
         from peft import LNTuningConfig
 
         names = matched_layers(model, self.config.targets, norm_layers(model), kind="norm")
         # A norm in fp32 gives fp32, which a frozen layer in bf16 does not take.
         targets = shortest_names(model, names)
-        return with_adapter(model.float(), LNTuningConfig(target_modules=targets, task_type=task_type(model)))
+        return with_adapter(
+            model.float(), LNTuningConfig(target_modules=targets, task_type=task_type(model))
+        )

@@ -1,4 +1,6 @@
-"""LoHa (Hyeon-Woo et al. 2022, FedPara, proposition 1): W + (alpha / rank) (B₁A₁ ⊙ B₂A₂), whose rank is up to rank²."""
+"""LoHa (Hyeon-Woo et al. 2022, FedPara, proposition 1): W + (alpha / rank) (B₁A₁ ⊙ B₂A₂), whose
+rank is up to rank².
+"""
 
 from __future__ import annotations
 
@@ -16,15 +18,20 @@ if TYPE_CHECKING:
 
 @METHODS.register
 class Loha(Method):
-    """Trains two low-rank changes and multiplies them elementwise, for a higher rank from as few weights."""
+    """Trains two low-rank changes and multiplies them elementwise, for a higher rank from as few
+    weights.
+    """
 
     learning_rate = 6e-3
     source = (
-        "measured: the best of those tried on SmolLM2-135M and 300 questions (benchmarks/README.md); "
+        "measured: the best of those tried on SmolLM2-135M and 300 questions "
+        "(benchmarks/README.md); "
         "no published rate that was checked"
     )
     search = (1e-3, 2e-2)
-    bases = frozenset({"plain", "int8"})  # peft gives the change the shape of the weight, which is packed in nf4
+    bases = frozenset(
+        {"plain", "int8"}
+    )  # peft gives the change the shape of the weight, which is packed in nf4
     changes = frozenset({"linear"})
 
     class Config(Spec):
@@ -35,7 +42,9 @@ class Loha(Method):
         alpha: Annotated[int, Gt(0)] = 8
         """Scale of the change is alpha / rank."""
         targets: Targets = ("all-linear",)
-        """Layers to change: ``all-linear``, ends of names (q_proj), or regular expressions over whole names."""
+        """Layers to change: ``all-linear``, ends of names (q_proj), or regular expressions over
+        whole names.
+        """
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """A peft model; SpecError when a target matches nothing or does not fit."""
@@ -44,5 +53,11 @@ class Loha(Method):
         config = self.config
         targets = targets_of(model, config.targets, rank=config.rank)
         return with_adapter(
-            model, LoHaConfig(r=config.rank, alpha=config.alpha, target_modules=targets, task_type=task_type(model))
+            model,
+            LoHaConfig(
+                r=config.rank,
+                alpha=config.alpha,
+                target_modules=targets,
+                task_type=task_type(model),
+            ),
         )

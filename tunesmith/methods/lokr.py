@@ -1,4 +1,6 @@
-"""LoKr (Edalati et al. 2022, KronA; Yeh et al. 2024, LyCORIS): W + (alpha / rank) C ⊗ (B A), a Kronecker product."""
+"""LoKr (Edalati et al. 2022, KronA; Yeh et al. 2024, LyCORIS): W + (alpha / rank) C ⊗ (B A), a
+Kronecker product.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ class Lokr(Method):
     learning_rate = 3e-3
     source = "no published rate that was checked; above LoRA's, as one of its factors starts at 0"
     search = (3e-4, 1e-2)
-    bases = frozenset({"plain", "int8"})  # peft gives the change the shape of the weight, which is packed in nf4
+    bases = frozenset(
+        {"plain", "int8"}
+    )  # peft gives the change the shape of the weight, which is packed in nf4
     changes = frozenset({"linear"})
 
     class Config(Spec):
@@ -34,7 +38,9 @@ class Lokr(Method):
         factor: Annotated[int, Ge(2)] | None = None
         """Side of the first factor; near the root of the layer's side when not given."""
         targets: Targets = ("all-linear",)
-        """Layers to change: ``all-linear``, ends of names (q_proj), or regular expressions over whole names."""
+        """Layers to change: ``all-linear``, ends of names (q_proj), or regular expressions over
+        whole names.
+        """
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """A peft model; SpecError when a target matches nothing or does not fit."""

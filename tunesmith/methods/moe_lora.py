@@ -1,6 +1,8 @@
-"""A mixture of LoRA experts at each linear layer: LoRAMoE (Dou et al. 2024) with the top-k gates of MixLoRA (Li et al. 2024).
+"""A mixture of LoRA experts at each linear layer: LoRAMoE (Dou et al. 2024) with the top-k gates of
+MixLoRA (Li et al. 2024).
 
-W x + (alpha / rank) Σ g_e B_e A_e x. We depart from MixLoRA, which routes once a feed-forward block, by a router for each layer,
+W x + (alpha / rank) Σ g_e B_e A_e x. We depart from MixLoRA, which routes once a feed-forward
+block, by a router for each layer,
 and from its balance loss by taking it for each sequence.
 """
 
@@ -30,7 +32,10 @@ class MoeLora(Method):
     """Trains several low-rank experts and a router beside each targeted linear layer."""
 
     learning_rate = 2e-4
-    source = "that of lora, whose matrices the experts are; measured on the starter, no published rate for a router a layer"
+    source = (
+        "that of lora, whose matrices the experts are; measured on the starter, no published rate "
+        "for a router a layer"
+    )
     search = (5e-5, 2e-3)
     changes = frozenset({"linear"})
     kinds = frozenset({"decoder", "encoder"})
@@ -52,17 +57,25 @@ class MoeLora(Method):
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
         """Share of the experts' inputs that is dropped in training."""
         targets: Targets = ("all-linear",)
-        """Layers to change: ``all-linear``, ends of names (q_proj), or regular expressions over whole names."""
+        """Layers to change: ``all-linear``, ends of names (q_proj), or regular expressions over
+        whole names.
+        """
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """The model with its experts; SpecError when a target matches nothing or the numbers do not fit."""
+        """The model with its experts; SpecError when a target matches nothing or the numbers do not
+        fit.
+        """
         from tunesmith.models.adapters import beside_base
         from tunesmith.models.adapters.layers.experts import LoraExperts
         from tunesmith.models.structure.layers import sizes
 
         config = self.config
         if config.top_k > config.experts:
-            raise SpecError(Problem("method.top_k", say("own.top_k", top_k=config.top_k, experts=config.experts)))
+            raise SpecError(
+                Problem(
+                    "method.top_k", say("own.top_k", top_k=config.top_k, experts=config.experts)
+                )
+            )
         targets_of(model, config.targets, rank=config.rank)
         wanted = matched_layers(model, config.targets)
         names = [name for name, _ in model.named_modules() if name in wanted]
@@ -71,18 +84,26 @@ class MoeLora(Method):
         for name in names:
             layer = model.get_submodule(name)
             inputs, outputs = sizes(layer) or (0, 0)
-            experts = LoraExperts(inputs, outputs, experts=config.experts, rank=config.rank, device=device)
+            experts = LoraExperts(
+                inputs, outputs, experts=config.experts, rank=config.rank, device=device
+            )
             experts.top_k, experts.dropout = config.top_k, config.dropout
-            experts.scale = (config.alpha if config.alpha is not None else 2 * config.rank) / config.rank
+            experts.scale = (
+                config.alpha if config.alpha is not None else 2 * config.rank
+            ) / config.rank
             experts.beside(layer)
             self.layers[name] = experts
         self._counts: dict[str, torch.Tensor] = {}
-        """How many choices fell on each expert so far, by layer; those that have no tokens to spread are not in it."""
+        """How many choices fell on each expert so far, by layer; those that have no tokens to
+        spread are not in it.
+        """
         self._metrics: dict[str, Ratio] = {}
         return beside_base.switchable(model)
 
     def penalty(self, batch: Batch) -> Any:
-        """balance · the mean over layers of E Σ f_e P_e, for each sequence, summed over units; 1 · balance when even."""
+        """balance · the mean over layers of E Σ f_e P_e, for each sequence, summed over units; 1 ·
+        balance when even.
+        """
         import torch
 
         from tunesmith.models.calling.routing import balance
@@ -90,7 +111,8 @@ class MoeLora(Method):
         seen = {name: layer.seen for name, layer in self.layers.items() if layer.seen is not None}
         for layer in self.layers.values():
             layer.seen = None
-        # A layer that reads one vector a sequence, such as an encoder's pooler, has no tokens to spread.
+        # A layer that reads one vector a sequence, such as an encoder's pooler, has no tokens to
+        # spread.
         seen = {name: pair for name, pair in seen.items() if len(pair[0]) == len(batch.ids_T)}
         self._metrics = {}
         if not seen:
@@ -100,12 +122,17 @@ class MoeLora(Method):
         counts_LE = counts_LE.double().cpu()
         for name, counts_E in zip(seen, counts_LE, strict=True):
             self._counts[name] = self._counts.get(name, 0) + counts_E
-        shares = {f"expert_{e}": Ratio(float(n), float(counts_LE.sum())) for e, n in enumerate(counts_LE.sum(0), 1)}
+        shares = {
+            f"expert_{e}": Ratio(float(n), float(counts_LE.sum()))
+            for e, n in enumerate(counts_LE.sum(0), 1)
+        }
         self._metrics = {"balance": Ratio(float(total.detach()), batch.units), **shares}
         return self.config.balance * total
 
     def metrics(self) -> dict[str, Ratio]:
-        """The balance loss, 1 when even, and the share of the choices that fell on each expert, over all layers."""
+        """The balance loss, 1 when even, and the share of the choices that fell on each expert,
+        over all layers.
+        """
         return self._metrics
 
     def state(self) -> dict[str, torch.Tensor]:
@@ -117,12 +144,20 @@ class MoeLora(Method):
         self._counts = dict(state)
 
     def save(self, model: torch.nn.Module, folder: Path) -> None:
-        """The settings and the experts' weights; ``tunesmith.attach`` puts them beside the base again."""
+        """The settings and the experts' weights; ``tunesmith.attach`` puts them beside the base
+        again.
+        """
         from tunesmith.models.adapters import beside_base
 
         beside_base.save(model, self.config, folder)
 
     def at_end(self) -> dict[str, Any]:
         """The share of the tokens' choices that each expert of each layer got over the run."""
-        shares = {name: (counts_E / counts_E.sum()).tolist() for name, counts_E in self._counts.items()}
-        return {"experts": {name: [round(x, 4) for x in row] for name, row in shares.items()}} if shares else {}
+        shares = {
+            name: (counts_E / counts_E.sum()).tolist() for name, counts_E in self._counts.items()
+        }
+        return (
+            {"experts": {name: [round(x, 4) for x in row] for name, row in shares.items()}}
+            if shares
+            else {}
+        )

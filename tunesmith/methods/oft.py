@@ -1,4 +1,6 @@
-"""OFT (Qiu et al. 2023, section 3.2): W R, with R orthogonal in blocks by the Cayley transform of skew-symmetric ones."""
+"""OFT (Qiu et al. 2023, section 3.2): W R, with R orthogonal in blocks by the Cayley transform of
+skew-symmetric ones.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ class Oft(Method):
 
     learning_rate = 4e-4
     source = (
-        "no published rate that was checked; twice that of LoRA, as a rotation moves a weight by its own size times a small angle"
+        "no published rate that was checked; twice that of LoRA, as a rotation moves a weight by "
+        "its own size times a small angle"
     )
     search = (5e-5, 2e-3)
     changes = frozenset({"linear"})
@@ -33,7 +36,9 @@ class Oft(Method):
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
         """Share of the blocks that is left unrotated in training."""
         targets: Targets = ("all-linear",)
-        """Layers to change: ``all-linear``, ends of names (q_proj), or regular expressions over whole names."""
+        """Layers to change: ``all-linear``, ends of names (q_proj), or regular expressions over
+        whole names.
+        """
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """A peft model; SpecError when a target matches nothing or does not fit."""
@@ -44,6 +49,9 @@ class Oft(Method):
         return with_adapter(
             model,
             OFTConfig(
-                oft_block_size=config.block, module_dropout=config.dropout, target_modules=targets, task_type=task_type(model)
+                oft_block_size=config.block,
+                module_dropout=config.dropout,
+                target_modules=targets,
+                task_type=task_type(model),
             ),
         )

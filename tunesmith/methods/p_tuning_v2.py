@@ -1,4 +1,6 @@
-"""P-tuning v2 (Liu et al. 2022, section 3.2): keys and values for every layer, before every row, trained as they are."""
+"""P-tuning v2 (Liu et al. 2022, section 3.2): keys and values for every layer, before every row,
+trained as they are.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
 
 @METHODS.register
 class PTuningV2(Method):
-    """Trains some keys and values for every layer to attend to; prefix tuning without its network."""
+    """Trains some keys and values for every layer to attend to; prefix tuning without its
+    network.
+    """
 
     learning_rate = 1e-2
     source = "measured, SmolLM2-135M, 321 questions of TREC: 99.9 % of the loss that LoRA takes off"
@@ -30,7 +34,9 @@ class PTuningV2(Method):
         tokens: Annotated[int, Gt(0)] = 20
         """Virtual tokens; they take their place from ``data.max_length``."""
         init: str | None = None
-        """A hard prompt whose keys and values to begin with, repeated or cut; those of drawn words when not given."""
+        """A hard prompt whose keys and values to begin with, repeated or cut; those of drawn words
+        when not given.
+        """
 
     @property
     def virtual_tokens(self) -> int:
@@ -41,4 +47,6 @@ class PTuningV2(Method):
         """The model behind its keys and values; for peft, prefix tuning without projection."""
         from tunesmith.models.adapters.layers.prompts import Table
 
-        return with_prompt(model, self.config, "keys", Table, peft_type="PREFIX_TUNING", prefix_projection=False)
+        return with_prompt(
+            model, self.config, "keys", Table, peft_type="PREFIX_TUNING", prefix_projection=False
+        )

@@ -1,4 +1,6 @@
-"""Prefix tuning (Li & Liang 2021, section 4): keys and values for every layer, before every row, from a network."""
+"""Prefix tuning (Li & Liang 2021, section 4): keys and values for every layer, before every row,
+from a network.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,14 @@ if TYPE_CHECKING:
 
 @METHODS.register
 class Prefix(Method):
-    """Trains a feed-forward network that gives every layer some keys and values to attend to; only what it gives is saved."""
+    """Trains a feed-forward network that gives every layer some keys and values to attend to; only
+    what it gives is saved.
+    """
 
     learning_rate = 1e-3
     source = (
-        "measured, SmolLM2-135M, 321 questions of TREC: 95 % of the loss that LoRA takes off, after a third of the steps; "
+        "measured, SmolLM2-135M, 321 questions of TREC: 95 % of the loss that LoRA takes off, "
+        "after a third of the steps; "
         "Li & Liang 2021 use 5e-5 on GPT-2"
     )
     search = (5e-5, 1e-2)
@@ -35,7 +40,9 @@ class Prefix(Method):
         hidden: Annotated[int, Gt(0)] = 512
         """Width of the network and of what it is given."""
         init: str | None = None
-        """A hard prompt whose keys and values to begin with, repeated or cut; those of drawn words when not given."""
+        """A hard prompt whose keys and values to begin with, repeated or cut; those of drawn words
+        when not given.
+        """
 
     @property
     def virtual_tokens(self) -> int:
@@ -49,7 +56,9 @@ class Prefix(Method):
         def encoder(start: torch.Tensor) -> torch.nn.Module:
             return Reparameterised(start, self.config.hidden, self.config.hidden).to(start.device)
 
-        self.model = with_prompt(model, self.config, "keys", encoder, peft_type="PREFIX_TUNING", prefix_projection=False)
+        self.model = with_prompt(
+            model, self.config, "keys", encoder, peft_type="PREFIX_TUNING", prefix_projection=False
+        )
         return self.model
 
     def state(self) -> dict[str, torch.Tensor]:

@@ -1,4 +1,6 @@
-"""Prompt tuning (Lester et al. 2021, section 2.1): a few embedded words before every row are trained, and nothing else."""
+"""Prompt tuning (Lester et al. 2021, section 2.1): a few embedded words before every row are
+trained, and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ class Prompt(Method):
         tokens: Annotated[int, Gt(0)] = 20
         """Virtual tokens; they take their place from ``data.max_length``."""
         init: str | None = None
-        """A hard prompt to begin with, repeated or cut to that many tokens; words drawn from the vocabulary when not given."""
+        """A hard prompt to begin with, repeated or cut to that many tokens; words drawn from the
+        vocabulary when not given.
+        """
 
     @property
     def virtual_tokens(self) -> int:

@@ -1,4 +1,6 @@
-"""VeRA (Kopiczko et al. 2024, eq. 2): W + diag(b) B diag(d) A, with random A and B shared by all layers; b and d are trained."""
+"""VeRA (Kopiczko et al. 2024, eq. 2): W + diag(b) B diag(d) A, with random A and B shared by all
+layers; b and d are trained.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ class Vera(Method):
 
     learning_rate = 2e-2
     source = (
-        "measured: the best of those tried on SmolLM2-135M and 300 questions (benchmarks/README.md); "
+        "measured: the best of those tried on SmolLM2-135M and 300 questions "
+        "(benchmarks/README.md); "
         "no published rate that was checked"
     )
     search = (4e-3, 5e-2)
@@ -34,7 +37,9 @@ class Vera(Method):
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
         """Share of the adapter's inputs that is dropped in training."""
         targets: Targets = ("all-linear",)
-        """Layers to change: ``all-linear``, ends of names (q_proj), or regular expressions over whole names."""
+        """Layers to change: ``all-linear``, ends of names (q_proj), or regular expressions over
+        whole names.
+        """
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """A peft model; SpecError when a target matches nothing or does not fit."""
@@ -43,5 +48,11 @@ class Vera(Method):
         config = self.config
         targets = targets_of(model, config.targets)
         return with_adapter(
-            model, VeraConfig(r=config.rank, vera_dropout=config.dropout, target_modules=targets, task_type=task_type(model))
+            model,
+            VeraConfig(
+                r=config.rank,
+                vera_dropout=config.dropout,
+                target_modules=targets,
+                task_type=task_type(model),
+            ),
         )

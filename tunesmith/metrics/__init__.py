@@ -1,4 +1,6 @@
-"""How good an answer is: one metric a file. A metric gives a number an item, and says how items combine."""
+"""How good an answer is: one metric a file. A metric gives a number an item, and says how items
+combine.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,18 @@ _WORD = re.compile(f"[{HAN}{KANA}]|[^\\W_{HAN}{KANA}]+")
 
 
 class Metric:
-    """Base of the metrics. A plain average needs only ``score``; others say what adds up and what is made of the sums."""
+    """Base of the metrics. A plain average needs only ``score``; others say what adds up and what
+    is made of the sums.
+    """
 
     name: ClassVar[str]
-    reads: ClassVar[Literal["text", "choice", "nll", "options", "number", "rank", "pair", "reward", "judged"]] = "text"
-    """What it looks at: the text a model wrote, the option it finds likeliest, its log-likelihood of the reference, the
-    log-probability of every option, a number, or the rank of what was looked for. Of several labels, choice and reference
+    reads: ClassVar[
+        Literal["text", "choice", "nll", "options", "number", "rank", "pair", "reward", "judged"]
+    ] = "text"
+    """What it looks at: the text a model wrote, the option it finds likeliest, its log-likelihood
+    of the reference, the
+    log-probability of every option, a number, or the rank of what was looked for. Of several
+    labels, choice and reference
     are lists. Or the log-likelihood of
     the two answers of a pair; the gain of these over the base, or the gain of one judged answer.
     """
@@ -34,7 +42,9 @@ class Metric:
     right_or_wrong: ClassVar[bool] = False
     """Whether an item scores 0 or 1, so that McNemar's test applies."""
     adds_up: ClassVar[bool] = True
-    """Whether it follows from sums over items, so that it can be resampled; another says what it is in ``over``."""
+    """Whether it follows from sums over items, so that it can be resampled; another says what it is
+    in ``over``.
+    """
     redrawn: ClassVar[bool] = False
     """Whether one that does not add up can still be resampled, by ``over_draws``."""
 
@@ -49,9 +59,14 @@ class Metric:
         raise AssertionError(f"metric {self.name} has no score")
 
     def statistics(self, predictions: Sequence[Any], references: Sequence[str]) -> np.ndarray:
-        """One row of numbers an item, [n, S], whose sums over items are all that ``value`` needs."""
+        """One row of numbers an item, [n, S], whose sums over items are all that ``value``
+        needs.
+        """
         pairs = zip(predictions, references, strict=True)
-        return np.array([[self.score(prediction, reference), 1.0] for prediction, reference in pairs], dtype=np.float64)
+        return np.array(
+            [[self.score(prediction, reference), 1.0] for prediction, reference in pairs],
+            dtype=np.float64,
+        )
 
     def value(self, sums: np.ndarray) -> np.ndarray:
         """The metric over the items whose statistics add up to ``sums`` [..., S]."""
@@ -89,5 +104,7 @@ def has_kana(text: str) -> bool:
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words, English as rouge_score splits it; of Han and kana, written without spaces, each character is one."""
+    """Lower-case words, English as rouge_score splits it; of Han and kana, written without spaces,
+    each character is one.
+    """
     return _WORD.findall(text.lower())

@@ -1,4 +1,6 @@
-"""Share of items whose likeliest option is the right one; for answers that come from a small set."""
+"""Share of items whose likeliest option is the right one; for answers that come from a small
+set.
+"""
 
 from __future__ import annotations
 

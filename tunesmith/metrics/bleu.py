@@ -1,4 +1,6 @@
-"""BLEU (Papineni et al. 2002) over all items as sacrebleu counts it, in percent; Chinese with its ``zh`` tokenizer."""
+"""BLEU (Papineni et al. 2002) over all items as sacrebleu counts it, in percent; Chinese with its
+``zh`` tokenizer.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +16,32 @@ ORDERS = 4
 
 @METRICS.register
 class Bleu(Metric):
-    """How many of the word sequences (one to four words) of the answers stand in the references, over all rows, 0 to 100."""
+    """How many of the word sequences (one to four words) of the answers stand in the references,
+    over all rows, 0 to 100.
+    """
 
     def score(self, prediction: str, reference: str) -> float:
-        """Sentence BLEU with sacrebleu's effective order, for reading item by item; their mean is not BLEU."""
+        """Sentence BLEU with sacrebleu's effective order, for reading item by item; their mean is
+        not BLEU.
+        """
         return float(_counter([reference]).sentence_score(prediction, [reference]).score)
 
     def statistics(self, predictions: Sequence[str], references: Sequence[str]) -> np.ndarray:
-        """Both lengths, then matches and n-grams of each order [n, 10]; the tokenizer is chosen once, from all references."""
+        """Both lengths, then matches and n-grams of each order [n, 10]; the tokenizer is chosen
+        once, from all references.
+        """
         counter = _counter(references)
-        scores = [counter.sentence_score(p, [r]) for p, r in zip(predictions, references, strict=True)]
-        return np.array([[s.sys_len, s.ref_len, *s.counts, *s.totals] for s in scores], dtype=np.float64)
+        scores = [
+            counter.sentence_score(p, [r]) for p, r in zip(predictions, references, strict=True)
+        ]
+        return np.array(
+            [[s.sys_len, s.ref_len, *s.counts, *s.totals] for s in scores], dtype=np.float64
+        )
 
     def value(self, sums: np.ndarray) -> np.ndarray:
-        """Between 0 and 100, with the exponential smoothing of mteval that sacrebleu uses by default."""
+        """Between 0 and 100, with the exponential smoothing of mteval that sacrebleu uses by
+        default.
+        """
         written, wanted = sums[..., 0], sums[..., 1]
         matches, totals = sums[..., 2 : 2 + ORDERS], sums[..., 2 + ORDERS :]
         missed = np.cumsum((matches == 0) & (totals > 0), axis=-1)

@@ -1,4 +1,6 @@
-"""Expected calibration error (Naeini et al. 2015; Guo et al. 2017, eq. 3): how far confidence is from the share that is right."""
+"""Expected calibration error (Naeini et al. 2015; Guo et al. 2017, eq. 3): how far confidence is
+from the share that is right.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ BINS = 15
 
 @METRICS.register
 class CalibrationError(Metric):
-    """How far the stated probabilities are from how often they are right: 0.1 means off by ten points on average."""
+    """How far the stated probabilities are from how often they are right: 0.1 means off by ten
+    points on average.
+    """
 
     reads = "options"
     higher = False
@@ -25,8 +29,12 @@ class CalibrationError(Metric):
         confidence, right = _confidence(prediction, reference)
         return confidence - right
 
-    def statistics(self, predictions: Sequence[Mapping[str, float]], references: Sequence[Any]) -> np.ndarray:
-        """By bin the confidence and the rights that fall into it, then the number of items; [n, 2 bins + 1]."""
+    def statistics(
+        self, predictions: Sequence[Mapping[str, float]], references: Sequence[Any]
+    ) -> np.ndarray:
+        """By bin the confidence and the rights that fall into it, then the number of items; [n, 2
+        bins + 1].
+        """
         rows = np.zeros((len(predictions), 2 * BINS + 1))
         for row, prediction, reference in zip(rows, predictions, references, strict=True):
             confidence, right = _confidence(prediction, reference)

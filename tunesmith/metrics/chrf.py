@@ -1,4 +1,6 @@
-"""chrF (Popović 2015): F-score of character n-grams up to 6, recall counting twice, in percent; needs no word splitting."""
+"""chrF (Popović 2015): F-score of character n-grams up to 6, recall counting twice, in percent;
+needs no word splitting.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ BETA = 2
 
 @METRICS.register
 class Chrf(Metric):
-    """How alike answers and references are in sequences of up to six letters, 0 to 100; the same as sacrebleu's CHRF."""
+    """How alike answers and references are in sequences of up to six letters, 0 to 100; the same as
+    sacrebleu's CHRF.
+    """
 
     def score(self, prediction: str, reference: str) -> float:
         """The chrF of the one item."""
@@ -34,7 +38,9 @@ class Chrf(Metric):
         precision = (np.where(effective, matches, 0) / np.maximum(written, 1)).sum(-1) / orders
         recall = (np.where(effective, matches, 0) / np.maximum(wanted, 1)).sum(-1) / orders
         below = BETA**2 * precision + recall
-        return np.where(below > 0, 100 * (1 + BETA**2) * precision * recall / np.where(below > 0, below, 1), 0.0)
+        return np.where(
+            below > 0, 100 * (1 + BETA**2) * precision * recall / np.where(below > 0, below, 1), 0.0
+        )
 
 
 def _counts(prediction: str, reference: str) -> list[int]:

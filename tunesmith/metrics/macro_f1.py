@@ -1,4 +1,6 @@
-"""F1 of each option, averaged over the options that occur among the references, rare ones counting as much as common ones."""
+"""F1 of each option, averaged over the options that occur among the references, rare ones counting
+as much as common ones.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from tunesmith.metrics import METRICS, Metric, names_of
 
 @METRICS.register
 class MacroF1(Metric):
-    """The F1 of each class, averaged so that a rare class counts as much as a common one; 1 is perfect."""
+    """The F1 of each class, averaged so that a rare class counts as much as a common one; 1 is
+    perfect.
+    """
 
     reads = "choice"
 
@@ -23,13 +27,21 @@ class MacroF1(Metric):
         """For each option that is some item's reference: hit, false alarm, miss; [n, 3 options]."""
         options = sorted({name for reference in references for name in names_of(reference)})
         chosen = np.array(
-            [[option in names_of(prediction) for option in options] for prediction in predictions], dtype=np.float64
+            [[option in names_of(prediction) for option in options] for prediction in predictions],
+            dtype=np.float64,
         )
-        right = np.array([[option in names_of(reference) for option in options] for reference in references], dtype=np.float64)
-        return np.stack([chosen * right, chosen * (1 - right), (1 - chosen) * right], axis=-1).reshape(len(references), -1)
+        right = np.array(
+            [[option in names_of(reference) for option in options] for reference in references],
+            dtype=np.float64,
+        )
+        return np.stack(
+            [chosen * right, chosen * (1 - right), (1 - chosen) * right], axis=-1
+        ).reshape(len(references), -1)
 
     def value(self, sums: np.ndarray) -> np.ndarray:
-        """Between 0 and 1. An option that a resample holds no item of is left out there, for all contenders alike."""
+        """Between 0 and 1. An option that a resample holds no item of is left out there, for all
+        contenders alike.
+        """
         hits, alarms, misses = np.moveaxis(sums.reshape(*sums.shape[:-1], -1, 3), -1, 0)
         f1 = 2 * hits / np.maximum(2 * hits + alarms + misses, 1)
         present = hits + misses > 0

@@ -9,7 +9,9 @@ from tunesmith.metrics import METRICS, Metric
 
 @METRICS.register
 class MeanAbsoluteError(Metric):
-    """For labels that are numbers: how far the predicted number is from the right one, on average."""
+    """For labels that are numbers: how far the predicted number is from the right one, on
+    average.
+    """
 
     reads = "number"
     higher = False

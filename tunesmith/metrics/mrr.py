@@ -7,7 +7,9 @@ from tunesmith.metrics import METRICS, Metric
 
 @METRICS.register
 class ReciprocalRank(Metric):
-    """For embeddings: 1 over the place at which a text finds its partner, on average; 1 where it always comes first."""
+    """For embeddings: 1 over the place at which a text finds its partner, on average; 1 where it
+    always comes first.
+    """
 
     reads = "rank"
 

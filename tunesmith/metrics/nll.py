@@ -1,4 +1,6 @@
-"""Negative log-likelihood of the held-out answers per trained token (nats), the training loss on rows that were not trained."""
+"""Negative log-likelihood of the held-out answers per trained token (nats), the training loss on
+rows that were not trained.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,14 @@ class Nll(Metric):
     higher = False
 
     def score(self, prediction: tuple[float, float], reference: str) -> float:
-        """The item's own average; ``prediction`` is the summed negative log-likelihood and the weight it is over."""
+        """The item's own average; ``prediction`` is the summed negative log-likelihood and the
+        weight it is over.
+        """
         total, weight = prediction
         return total / weight
 
-    def statistics(self, predictions: Sequence[tuple[float, float]], references: Sequence[str]) -> np.ndarray:
+    def statistics(
+        self, predictions: Sequence[tuple[float, float]], references: Sequence[str]
+    ) -> np.ndarray:
         """Sum and weight, so that every token counts the same whatever the length of its answer."""
         return np.array(predictions, dtype=np.float64)

@@ -1,4 +1,6 @@
-"""Pearson's correlation of numbers with the right ones; its statistics are moments, which add up."""
+"""Pearson's correlation of numbers with the right ones; its statistics are moments, which add
+up.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from tunesmith.metrics import METRICS, Metric
 
 @METRICS.register
 class Pearson(Metric):
-    """For labels that are numbers: how well predicted and right numbers lie on one line; 1 perfectly, 0 not at all."""
+    """For labels that are numbers: how well predicted and right numbers lie on one line; 1
+    perfectly, 0 not at all.
+    """
 
     reads = "number"
 

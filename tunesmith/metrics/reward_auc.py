@@ -1,6 +1,8 @@
-"""The chance that a desirable answer has a higher implicit reward than an undesirable one: the area under the ROC curve.
+"""The chance that a desirable answer has a higher implicit reward than an undesirable one: the area
+under the ROC curve.
 
-Its interval resamples the structural components of DeLong et al. 1988: an item's share of the other kind that it beats.
+Its interval resamples the structural components of DeLong et al. 1988: an item's share of the other
+kind that it beats.
 """
 
 from __future__ import annotations
@@ -16,20 +18,28 @@ DESIRABLE = "desirable"
 
 @METRICS.register
 class RewardAuc(Metric):
-    """How often a desirable answer gained more likelihood over the base than an undesirable one; one half is chance."""
+    """How often a desirable answer gained more likelihood over the base than an undesirable one;
+    one half is chance.
+    """
 
     reads = "judged"
 
     def score(self, prediction: float, reference: str) -> float:
-        """1 where ``prediction``, log p - log p_base (nats), has the sign that the reference wants; a half where it is 0."""
+        """1 where ``prediction``, log p - log p_base (nats), has the sign that the reference wants;
+        a half where it is 0.
+        """
         sign = prediction if reference == DESIRABLE else -prediction
         return float((sign > 0) + 0.5 * (sign == 0))
 
     def statistics(self, predictions: Sequence[float], references: Sequence[str]) -> np.ndarray:
-        """Component and count of the desirable, then of the undesirable items, then the area over all, and 1."""
+        """Component and count of the desirable, then of the undesirable items, then the area over
+        all, and 1.
+        """
         rewards = np.asarray(predictions, dtype=np.float64)
         good = np.array([reference == DESIRABLE for reference in references])
-        wins = (rewards[good, None] > rewards[None, ~good]) + 0.5 * (rewards[good, None] == rewards[None, ~good])
+        wins = (rewards[good, None] > rewards[None, ~good]) + 0.5 * (
+            rewards[good, None] == rewards[None, ~good]
+        )
         table = np.zeros((len(rewards), 6))
         table[:, 5] = 1
         if wins.size:
@@ -39,6 +49,12 @@ class RewardAuc(Metric):
         return table
 
     def value(self, sums: np.ndarray) -> np.ndarray:
-        """The area; over a resampling its first-order part, mean of both components less the area; nan without both kinds."""
+        """The area; over a resampling its first-order part, mean of both components less the area;
+        nan without both kinds.
+        """
         with np.errstate(invalid="ignore", divide="ignore"):
-            return sums[..., 0] / sums[..., 1] + sums[..., 2] / sums[..., 3] - sums[..., 4] / sums[..., 5]
+            return (
+                sums[..., 0] / sums[..., 1]
+                + sums[..., 2] / sums[..., 3]
+                - sums[..., 4] / sums[..., 5]
+            )

@@ -1,4 +1,6 @@
-"""Area under the ROC curve (scikit-learn's): how often a row of a class gets a higher score for it than a row of another."""
+"""Area under the ROC curve (scikit-learn's): how often a row of a class gets a higher score for it
+than a row of another.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from tunesmith.metrics import METRICS, Metric, log_shares, names_of
 
 @METRICS.register
 class RocAuc(Metric):
-    """How often a row of a class scores higher for it than a row of another, averaged over classes; one half is chance."""
+    """How often a row of a class scores higher for it than a row of another, averaged over classes;
+    one half is chance.
+    """
 
     reads = "options"
     adds_up = False
@@ -24,7 +28,9 @@ class RocAuc(Metric):
         return float(np.mean(wanted)) if wanted else 0.0
 
     def over(self, predictions: Sequence[Mapping[str, float]], references: Sequence[Any]) -> float:
-        """The mean over classes, each against the rest; nan where no class has rows that are of it and rows that are not."""
+        """The mean over classes, each against the rest; nan where no class has rows that are of it
+        and rows that are not.
+        """
         from sklearn.metrics import roc_auc_score
 
         found = []

@@ -1,7 +1,10 @@
-"""The models that an objective needs beside the policy: each in evaluation mode, without gradient, and left as it is.
+"""The models that an objective needs beside the policy: each in evaluation mode, without gradient,
+and left as it is.
 
-An offline reference costs no memory: its log-probabilities are taken from the base before the method touches it
-(``training/reference.py``). Where it is wanted later it is the policy with its adapter off, if that gives the base back.
+An offline reference costs no memory: its log-probabilities are taken from the base before the
+method touches it
+(``training/reference.py``). Where it is wanted later it is the policy with its adapter off, if that
+gives the base back.
 """
 
 from __future__ import annotations
@@ -30,7 +33,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Role:
-    """A model that is only looked at; ``switched`` says that it is the policy, whose adapter is off meanwhile."""
+    """A model that is only looked at; ``switched`` says that it is the policy, whose adapter is off
+    meanwhile.
+    """
 
     model: Any
     layout: str
@@ -38,10 +43,16 @@ class Role:
 
     def see(self, batch: Batch) -> Seen:
         """One forward over ``batch``, which may be laid out for the policy."""
-        batch = batch.padded() if self.layout == "padded" and batch.layout.forest is not None else batch
+        batch = (
+            batch.padded() if self.layout == "padded" and batch.layout.forest is not None else batch
+        )
         with torch.no_grad(), as_base(self.model) if self.switched else _still(self.model):
             seen = see(self.model, batch)
-        return replace(seen, head=_Switched(**vars(seen.head), policy=self.model)) if self.switched else seen
+        return (
+            replace(seen, head=_Switched(**vars(seen.head), policy=self.model))
+            if self.switched
+            else seen
+        )
 
 
 @dataclass(frozen=True)
@@ -57,7 +68,9 @@ class _Switched(Head):
 
 
 def teacher_folder(run: Run, tokenizer: Any) -> Path | None:
-    """The folder of the run's teacher; None where its objective has none, SpecError where it has another vocabulary."""
+    """The folder of the run's teacher; None where its objective has none, SpecError where it has
+    another vocabulary.
+    """
     if "teacher" not in OBJECTIVES.get(run.objective.name).roles:
         return None
     name = run.objective.teacher
@@ -76,31 +89,52 @@ def teacher_folder(run: Run, tokenizer: Any) -> Path | None:
     own, theirs = tokenizer.get_vocab(), load_tokenizer(folder, trust_remote_code=trust).get_vocab()
     if own != theirs:
         differing = sum(own.get(token) != theirs.get(token) for token in {*own, *theirs})
-        told = say("load.other_vocabulary", teacher=name, own=len(own), theirs=len(theirs), differing=differing)
-        raise SpecError(Problem("objective.teacher", told + say("generate.instead", **_commands(run))))
+        told = say(
+            "load.other_vocabulary",
+            teacher=name,
+            own=len(own),
+            theirs=len(theirs),
+            differing=differing,
+        )
+        raise SpecError(
+            Problem("objective.teacher", told + say("generate.instead", **_commands(run)))
+        )
     return folder
 
 
 def _commands(run: Run) -> dict[str, str]:
     """What the commands are made of that train on the teacher's text."""
     data = run.data.path if isinstance(run.data.path, str) else "FILE"
-    return {"teacher": run.objective.teacher, "student": run.model.path, "data": data, "out": run.out}
+    return {
+        "teacher": run.objective.teacher,
+        "student": run.model.path,
+        "data": data,
+        "out": run.out,
+    }
 
 
 def teacher(folder: Path, run: Run, *, dtype: torch.dtype, device: Any) -> Role:
     """The teacher, loaded to be looked at."""
-    loaded = load_model(folder, dtype=dtype, device=device, trust_remote_code=run.model.trust_remote_code)
+    loaded = load_model(
+        folder, dtype=dtype, device=device, trust_remote_code=run.model.trust_remote_code
+    )
     return Role(loaded.model, loaded.layout)
 
 
 def reference_at_hand(model: Any, layout: str, method: Method) -> Role | None:
-    """The base behind the policy's adapter; None where switching it off does not give the base back."""
-    return Role(model, layout, switched=True) if method.adapter and not method.rewrites_base else None
+    """The base behind the policy's adapter; None where switching it off does not give the base
+    back.
+    """
+    return (
+        Role(model, layout, switched=True) if method.adapter and not method.rewrites_base else None
+    )
 
 
 @contextmanager
 def as_base(model: Any) -> Iterator[None]:
-    """``model`` with its adapter off and in evaluation mode; afterwards all is as it was, what takes gradient too."""
+    """``model`` with its adapter off and in evaluation mode; afterwards all is as it was, what
+    takes gradient too.
+    """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
     with _still(model):
@@ -108,7 +142,8 @@ def as_base(model: Any) -> Iterator[None]:
             with model.disable_adapter():
                 yield
         finally:
-            # peft makes all of an adapter trainable when it is switched on again, what its method froze too.
+            # peft makes all of an adapter trainable when it is switched on again, what its method
+            # froze too.
             for parameter in trained:
                 parameter.requires_grad_(True)
             for parameter in frozen:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 
 def load_run(folder: RunFolder, *, tuned: bool = True, dtype: torch.dtype | None = None) -> Loaded:
-    """A run's model with its adapter attached, or its base (``tuned=False``), and the run's own renderer.
+    """A run's model with its adapter attached, or its base (``tuned=False``), and the run's own
+    renderer.
 
     ``dtype`` is the base's; that of the run when not given.
     """
@@ -38,12 +39,17 @@ def load_run(folder: RunFolder, *, tuned: bool = True, dtype: torch.dtype | None
     source = folder_of(run.model) if adapter or not tuned else place
     told = json.loads((place / FACTS).read_text(encoding="utf-8"))
     how = {"trust_remote_code": run.model.trust_remote_code, **head_in(told)}
-    how |= {"quantize": run.model.quantize, "add_tokens": run.model.add_tokens} if source != place else {}
+    how |= (
+        {"quantize": run.model.quantize, "add_tokens": run.model.add_tokens}
+        if source != place
+        else {}
+    )
     loaded = load_model(source, dtype=dtype or own, device=device, **how)
     if adapter and (tuned or METHODS.make(run.method).slots):
         loaded.model = attach(loaded.model, place)
     if METHODS.make(run.method).slots:
-        # Rows with virtual tokens inside them mean nothing to a base that does not know how to leave them out.
+        # Rows with virtual tokens inside them mean nothing to a base that does not know how to
+        # leave them out.
         loaded.layout, loaded.model.on = "padded", tuned
     loaded.tokenizer = load_tokenizer(place)
     loaded.render, loaded.facts = renderer(place, loaded.tokenizer, run.data), told
@@ -56,14 +62,18 @@ def renderer(place: Path, tokenizer: Any, data: Data) -> Render:
 
     told = json.loads((place / FACTS).read_text(encoding="utf-8"))
     objective = OBJECTIVES.get(told["objective"])
-    render = Render(tokenizer, data, max_length=data.max_length, head=objective.head, eats=objective.eats)
+    render = Render(
+        tokenizer, data, max_length=data.max_length, head=objective.head, eats=objective.eats
+    )
     if render.fingerprint != told["template_fingerprint"]:
         raise ModelError(Problem(str(place), say("load.template_changed")))
     return render
 
 
 def _place(machine: Any) -> tuple[torch.device, torch.dtype]:
-    """The run's device and type where this machine has it; a CPU computes in fp32, which is faster there than bf16."""
+    """The run's device and type where this machine has it; a CPU computes in fp32, which is faster
+    there than bf16.
+    """
     import torch
 
     if machine.device == "cuda" and torch.cuda.is_available():

@@ -20,7 +20,9 @@ __all__ = ["OBJECTIVES", "Objective", "Ranks"]
 
 
 class Ranks(Protocol):
-    """The processes of a run, as an objective sees them. Called, it adds each number that it is given over them."""
+    """The processes of a run, as an objective sees them. Called, it adds each number that it is
+    given over them.
+    """
 
     @property
     def several(self) -> bool:
@@ -37,7 +39,9 @@ class Ranks(Protocol):
 
 
 class Objective:
-    """Base of the objectives; ``models`` in ``loss`` holds the policy and each of ``roles`` by name."""
+    """Base of the objectives; ``models`` in ``loss`` holds the policy and each of ``roles`` by
+    name.
+    """
 
     name: ClassVar[str]
     eats: ClassVar[type]
@@ -45,7 +49,8 @@ class Objective:
     unit: ClassVar[str] = "token"
     """What its loss is a sum over: token (weights), sequence or example."""
     roles: ClassVar[frozenset[str]] = frozenset()
-    """The models it needs beside the policy. Of "reference", the base as it was, each sequence brings its log-probability
+    """The models it needs beside the policy. Of "reference", the base as it was, each sequence
+    brings its log-probability
     as the column ``reference``; in evaluations it is among the models where it is at hand.
     """
     two_sided: ClassVar[bool] = False
@@ -55,7 +60,9 @@ class Objective:
     rate_factor: ClassVar[float] = 1.0
     """Factor on the method's own learning rate."""
     head: ClassVar[Literal["language", "classes", "embedding"]] = "language"
-    """What stands on the model's trunk: the vocabulary, an output for each class (or one number), or nothing."""
+    """What stands on the model's trunk: the vocabulary, an output for each class (or one number),
+    or nothing.
+    """
     gives: ClassVar[Literal["answers", "classes", "scores", "vectors"]] = "answers"
     """What its model says of a row, which decides how it is proved and asked."""
     outputs: Outputs | None = None
@@ -70,12 +77,16 @@ class Objective:
         self.config = config
 
     def learn(self, examples: Iterable[Example]) -> list[str]:
-        """Once, before the first ``encode``: what must be known of all rows, such as their labels; notes for the ledger."""
+        """Once, before the first ``encode``: what must be known of all rows, such as their labels;
+        notes for the ledger.
+        """
         return []
 
     @staticmethod
     def fits(config: Any) -> str | None:
-        """The setting that asks for something which is fitted on watched rows once the training has ended; None without one."""
+        """The setting that asks for something which is fitted on watched rows once the training has
+        ended; None without one.
+        """
         return None
 
     def measured(self) -> dict[str, bool]:
@@ -91,7 +102,9 @@ class Objective:
         raise AssertionError(f"objective {self.name} has no encode")
 
     def told(self, tokens: Tokens) -> str:
-        """What is learned of a sequence as a whole, or what it is in its row, for a person who looks at the rows."""
+        """What is learned of a sequence as a whole, or what it is in its row, for a person who
+        looks at the rows.
+        """
         return ""
 
     def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
@@ -99,14 +112,19 @@ class Objective:
         raise AssertionError(f"objective {self.name} has no loss")
 
     def across(self, rows: list[tuple[Tokens, ...]]) -> list[tuple[Tokens, ...]]:
-        """The sequences of all rows of a part (training, watched), where a row needs what stands in another."""
+        """The sequences of all rows of a part (training, watched), where a row needs what stands in
+        another.
+        """
         return rows
 
     def prepare(self, models: dict[str, Any], step: list[Batch], over_ranks: Ranks) -> None:
-        """Once a step, before backward, over all its batches; fills ``batch.columns`` where a loss is no sum over examples.
+        """Once a step, before backward, over all its batches; fills ``batch.columns`` where a loss
+        is no sum over examples.
 
         A step's gradient is what ``loss`` gives afterwards, batch by batch.
         """
 
     def beside(self, folder: Path, config: Any, longest: int) -> None:
-        """Writes what other toolkits need beside a saved model of this transformers config, which reads ``longest`` tokens."""
+        """Writes what other toolkits need beside a saved model of this transformers config, which
+        reads ``longest`` tokens.
+        """

@@ -1,6 +1,7 @@
 """The contrastive losses on the vectors of a whole step, and what is watched beside them.
 
-Suffixes: S texts, P pairs (a text and its partner), C candidates (all partners and all negatives), D width.
+Suffixes: S texts, P pairs (a text and its partner), C candidates (all partners and all negatives),
+    D width.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ Distance = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of the texts: part in their pair (0 the text, 1 its partner, 2 a negative), similarity, and a key.
+    """What is known of the texts: part in their pair (0 the text, 1 its partner, 2 a negative),
+    similarity, and a key.
 
     Texts of one key are the same text. A pair begins with its text.
     """
@@ -57,7 +59,9 @@ class Facts:
 
 @dataclass(frozen=True)
 class Terms:
-    """The loss of each pair, and the numbers watched: a value a pair, not a number where there is none."""
+    """The loss of each pair, and the numbers watched: a value a pair, not a number where there is
+    none.
+    """
 
     losses_P: torch.Tensor
     watched: dict[str, torch.Tensor] = field(default_factory=dict)
@@ -73,7 +77,8 @@ class Terms:
 
 
 def infonce(vectors_SD: torch.Tensor, facts: Facts, config: Any) -> Terms:
-    """-log softmax of the partner's cosine among all candidates' (van den Oord et al. 2018, eq. 4; in-batch: Henderson et al.
+    """-log softmax of the partner's cosine among all candidates' (van den Oord et al. 2018, eq. 4;
+    in-batch: Henderson et al.
     2017, section 4.4); symmetric, the mean of this and of the partner's choice among the texts.
     """
     cosines_PC, same_PC = cosines(vectors_SD, facts), no_negatives(facts)
@@ -86,21 +91,33 @@ def infonce(vectors_SD: torch.Tensor, facts: Facts, config: Any) -> Terms:
 
 
 def triplet(vectors_SD: torch.Tensor, facts: Facts, config: Any) -> Terms:
-    """max(0, d(text, partner) - d(text, negative) + margin) (Schroff et al. 2015, eq. 1), averaged over a pair's negatives."""
-    distance: Distance = pairwise_distance if config.distance == "euclidean" else lambda x, y: 1 - cosine_similarity(x, y)
+    """max(0, d(text, partner) - d(text, negative) + margin) (Schroff et al. 2015, eq. 1), averaged
+    over a pair's negatives.
+    """
+    distance: Distance = (
+        pairwise_distance
+        if config.distance == "euclidean"
+        else lambda x, y: 1 - cosine_similarity(x, y)
+    )
     texts_PD, partners_PD = vectors_SD[facts.role_S == 0], vectors_SD[facts.role_S == 1]
     pair_N = facts.pair_S[facts.role_S == 2]
-    nearer_N = distance(texts_PD, partners_PD)[pair_N] - distance(texts_PD[pair_N], vectors_SD[facts.role_S == 2])
+    nearer_N = distance(texts_PD, partners_PD)[pair_N] - distance(
+        texts_PD[pair_N], vectors_SD[facts.role_S == 2]
+    )
     terms_N = (nearer_N + config.margin).relu()
     none_P = vectors_SD.new_zeros(len(texts_PD))
-    losses_P = none_P.index_add(0, pair_N, terms_N) / none_P.index_add(0, pair_N, torch.ones_like(terms_N)).clamp(min=1)
+    losses_P = none_P.index_add(0, pair_N, terms_N) / none_P.index_add(
+        0, pair_N, torch.ones_like(terms_N)
+    ).clamp(min=1)
     return Terms(losses_P, ranked(cosines(vectors_SD.detach(), facts), no_negatives(facts)))
 
 
 def cosent(vectors_SD: torch.Tensor, facts: Facts, config: Any) -> Terms:
-    """log(1 + sum of exp((cos_i - cos_j) / temperature) over all i graded below j) (Su 2022; Huang et al. 2024).
+    """log(1 + sum of exp((cos_i - cos_j) / temperature) over all i graded below j) (Su 2022; Huang
+    et al. 2024).
 
-    It belongs to the step, not to its pairs, so each pair carries it whole, and the division by the pairs gives it back.
+    It belongs to the step, not to its pairs, so each pair carries it whole, and the division by the
+    pairs gives it back.
     """
     cosines_P = cosine_similarity(vectors_SD[facts.role_S == 0], vectors_SD[facts.role_S == 1])
     grades_P = facts.similarity_P
@@ -110,7 +127,11 @@ def cosent(vectors_SD: torch.Tensor, facts: Facts, config: Any) -> Terms:
     return Terms(loss.expand(len(grades_P)), {"spearman": torch.full_like(cosines_P.detach(), rho)})
 
 
-TERMS: dict[str, Callable[[torch.Tensor, Facts, Any], Terms]] = {"infonce": infonce, "triplet": triplet, "cosent": cosent}
+TERMS: dict[str, Callable[[torch.Tensor, Facts, Any], Terms]] = {
+    "infonce": infonce,
+    "triplet": triplet,
+    "cosent": cosent,
+}
 
 
 def cosines(vectors_SD: torch.Tensor, facts: Facts) -> torch.Tensor:
@@ -120,7 +141,9 @@ def cosines(vectors_SD: torch.Tensor, facts: Facts) -> torch.Tensor:
 
 
 def no_negatives(facts: Facts) -> torch.Tensor:
-    """[P, C] candidates that cannot be held against a text: the same text as it or its partner, or a partner of the same text."""
+    """[P, C] candidates that cannot be held against a text: the same text as it or its partner, or
+    a partner of the same text.
+    """
     role_S, key_S = facts.role_S, facts.key_S
     key_P, key_C = key_S[role_S == 0], torch.cat([key_S[role_S == 1], key_S[role_S == 2]])
     number = len(key_P)
@@ -137,7 +160,9 @@ def ranked(cosines_PC: torch.Tensor, same_PC: torch.Tensor) -> dict[str, torch.T
 
 
 def ranks(cosines_PC: torch.Tensor, same_PC: torch.Tensor) -> torch.Tensor:
-    """Where each text's partner comes among the candidates, from 1; a tie counts half, so that equal vectors find nothing."""
+    """Where each text's partner comes among the candidates, from 1; a tie counts half, so that
+    equal vectors find nothing.
+    """
     others_PC = cosines_PC.masked_fill(same_PC, -math.inf)
     own_P1 = cosines_PC.diagonal()[:, None]
     return 1 + (others_PC > own_P1).sum(1) + ((others_PC == own_P1).sum(1) - 1) / 2
@@ -157,7 +182,9 @@ Drawn = tuple[torch.Tensor, torch.Tensor | None]
 
 def random_state(device: torch.device) -> Drawn:
     """What the next draws of dropout on this device follow from."""
-    return torch.get_rng_state(), torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+    return torch.get_rng_state(), torch.cuda.get_rng_state(
+        device
+    ) if device.type == "cuda" else None
 
 
 @contextmanager

@@ -1,4 +1,5 @@
-"""What the objectives over answers share: an answer's log-probability, the two sides of a pair, and what people watch.
+"""What the objectives over answers share: an answer's log-probability, the two sides of a pair, and
+what people watch.
 
 Suffixes: P pairs, of which column 0 is chosen and 1 rejected; B sequences; N scored tokens.
 """
@@ -20,13 +21,17 @@ if TYPE_CHECKING:
 RATE_FACTOR = 0.05
 """TRL 1.16's default learning rate for preferences over that for SFT: 1e-6 to 2e-5."""
 TIE = 1e-4
-"""Rewards closer than this are equal: fp32 sums of some hundred log-probabilities differ by a tenth of it."""
+"""Rewards closer than this are equal: fp32 sums of some hundred log-probabilities differ by a tenth
+of it.
+"""
 WATCHED = {"accuracy": True, "margin": True}
 
 
 @dataclass
 class Pairs:
-    """P pairs as the policy sees them: summed log-probabilities (nats) with gradient, and lengths in tokens."""
+    """P pairs as the policy sees them: summed log-probabilities (nats) with gradient, and lengths
+    in tokens.
+    """
 
     logprobs_P2: torch.Tensor
     lengths_P2: torch.Tensor
@@ -46,7 +51,9 @@ class Pairs:
 
     @property
     def nll_P(self) -> torch.Tensor:
-        """Negative log-likelihood of the chosen answer per token, as ORPO's equation 2 averages it over each answer."""
+        """Negative log-likelihood of the chosen answer per token, as ORPO's equation 2 averages it
+        over each answer.
+        """
         return -self.averages_P2[:, 0]
 
     def loss(self, losses_P: torch.Tensor, rewards_P2: torch.Tensor) -> Loss:
@@ -120,7 +127,9 @@ def over_sequences(values_N: torch.Tensor, batch: Batch) -> torch.Tensor:
 
 
 def divergence(seen: Seen, reference: Any) -> Ratio:
-    """KL(policy || reference) over the vocabulary, summed over the places of the answers' tokens, and their number."""
+    """KL(policy || reference) over the vocabulary, summed over the places of the answers' tokens,
+    and their number.
+    """
     import torch
 
     def kl(logits_nV: torch.Tensor, other_nV: torch.Tensor | None, _: slice) -> torch.Tensor:
@@ -129,11 +138,16 @@ def divergence(seen: Seen, reference: Any) -> Ratio:
         return (ours_nV.exp() * (ours_nV - theirs_nV)).sum()
 
     with torch.no_grad():
-        return Ratio(float(seen.over_logits(kl, other=reference.see(seen.batch))), float(len(seen.batch.scored_N)))
+        return Ratio(
+            float(seen.over_logits(kl, other=reference.see(seen.batch))),
+            float(len(seen.batch.scored_N)),
+        )
 
 
 def smoothed(margins_P: torch.Tensor, smoothing: float) -> torch.Tensor:
-    """-log sigmoid of the margins, where a share ``smoothing`` of the labels is taken to be swapped."""
+    """-log sigmoid of the margins, where a share ``smoothing`` of the labels is taken to be
+    swapped.
+    """
     from torch.nn.functional import logsigmoid
 
     return -(1 - smoothing) * logsigmoid(margins_P) - smoothing * logsigmoid(-margins_P)

@@ -1,5 +1,7 @@
-"""Classification: a label, several labels or a number for a text or a pair of texts, by a head on the trunk (Devlin et al. 2019,
-section 4.1, for encoders; for decoders Radford et al. 2018, section 3.2: the last token's hidden state).
+"""Classification: a label, several labels or a number for a text or a pair of texts, by a head on
+the trunk (Devlin et al. 2019,
+section 4.1, for encoders; for decoders Radford et al. 2018, section 3.2: the last token's hidden
+state).
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ class Classify(Objective):
     """Learns to name the class of a text."""
 
     eats, unit, head, gives = Labelled, "sequence", "classes", "classes"
-    rate_factor = 2.5  # measured: the methods' own rates are those of large models that write (words: plan.reason_rate_classes)
+    # measured: the methods' own rates are those of large models that write (words:
+    # plan.reason_rate_classes)
+    rate_factor = 2.5
 
     class Config(Spec):
         """Labels and how they count."""
@@ -39,14 +43,20 @@ class Classify(Objective):
         labels: tuple[str, ...] = ()
         """The classes in the order of the outputs; found in the data and sorted when not given."""
         class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Gt(0)]] = "none"
-        """How much a row counts by its class: balanced weighs rare classes up, {label: weight} says it for each."""
+        """How much a row counts by its class: balanced weighs rare classes up, {label: weight} says
+        it for each.
+        """
         balanced_sampling: bool = False
-        """Whether the rows of rare classes are repeated until every class is seen equally often in an epoch."""
+        """Whether the rows of rare classes are repeated until every class is seen equally often in
+        an epoch.
+        """
         label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
         """Share of the target that is spread over all classes."""
         threshold: Literal["auto", "half", "fitted"] = "auto"
-        """The probability from which a class is named: half, or fitted on the watched rows (by the F1 of each of several labels,
-        by the macro-F1 of two classes); auto fits several labels, and names the likelier of two classes as transformers does."""
+        """The probability from which a class is named: half, or fitted on the watched rows (by the
+        F1 of each of several labels,
+        by the macro-F1 of two classes); auto fits several labels, and names the likelier of two
+        classes as transformers does."""
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
@@ -61,7 +71,12 @@ class Classify(Objective):
         known = ", ".join(self.classes.names)
         if isinstance(asked.class_weights, dict):
             wrong = [name for name in asked.class_weights if name not in self.classes.names]
-            told = [Problem("objective.class_weights", say("labelled.no_weight", name=name, known=known)) for name in wrong]
+            told = [
+                Problem(
+                    "objective.class_weights", say("labelled.no_weight", name=name, known=known)
+                )
+                for name in wrong
+            ]
             if told:
                 raise SpecError(told)
         if self.outputs.problem == "regression" and asked.class_weights != "none":
@@ -69,7 +84,9 @@ class Classify(Objective):
         if self.outputs.problem == "regression" and asked.label_smoothing:
             raise SpecError(Problem("objective.label_smoothing", say("labelled.no_weights_here")))
         if self.outputs.problem != "single_label_classification" and asked.balanced_sampling:
-            raise SpecError(Problem("objective.balanced_sampling", say("labelled.no_sampling_here")))
+            raise SpecError(
+                Problem("objective.balanced_sampling", say("labelled.no_sampling_here"))
+            )
         cut = self.outputs.problem == "multi_label_classification" or len(self.classes.names) == 2
         if asked.threshold != "auto" and (not cut or self.outputs.problem == "regression"):
             raise SpecError(Problem("objective.threshold", say("labelled.no_threshold_here")))
@@ -83,7 +100,11 @@ class Classify(Objective):
     def repeats(self, tokens: tuple[Tokens, ...]) -> float:
         """With balanced sampling, how much rarer the row's class is than the commonest."""
         counts = self.classes.counts
-        return float(counts.max() / counts[tokens[0].columns["label"]]) if self.config.balanced_sampling else 1.0
+        return (
+            float(counts.max() / counts[tokens[0].columns["label"]])
+            if self.config.balanced_sampling
+            else 1.0
+        )
 
     def encode(self, example: Example, render: Render) -> list[Tokens]:
         """The text, or the pair, with its label as a column."""
@@ -97,7 +118,9 @@ class Classify(Objective):
         return say("labelled.told", label=self.classes.shown(tokens.columns["label"]))
 
     def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
-        """The sum over sequences of the cross-entropy, of the binary one averaged over classes, or of the squared error."""
+        """The sum over sequences of the cross-entropy, of the binary one averaged over classes, or
+        of the squared error.
+        """
         import torch
 
         from tunesmith.models.calling.views import see
@@ -110,7 +133,9 @@ class Classify(Objective):
         total = terms_B.sum()
         metrics = {"loss": Ratio(float(total.detach()), len(terms_B))}
         if self.outputs is not None and self.outputs.problem == "single_label_classification":
-            metrics["accuracy"] = Ratio(float((outputs_BC.argmax(-1) == target).sum()), len(terms_B))
+            metrics["accuracy"] = Ratio(
+                float((outputs_BC.argmax(-1) == target).sum()), len(terms_B)
+            )
         return Loss(total, metrics)
 
     def _terms(self, outputs_BC: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -122,13 +147,17 @@ class Classify(Objective):
         if self.outputs.problem == "regression":
             return mse_loss(outputs_BC[:, 0], target.to(outputs_BC), reduction="none")
         if self.outputs.problem == "single_label_classification":
-            return cross_entropy(outputs_BC, target, weights_C, label_smoothing=smoothing, reduction="none")
+            return cross_entropy(
+                outputs_BC, target, weights_C, label_smoothing=smoothing, reduction="none"
+            )
         wanted_BC = target.to(outputs_BC) * (1 - smoothing) + smoothing / 2
         how = {"pos_weight": weights_C, "reduction": "none"}
         return binary_cross_entropy_with_logits(outputs_BC, wanted_BC, **how).mean(-1)
 
     def _weights(self, like: torch.Tensor) -> torch.Tensor | None:
-        """The weight of each class, of several labels that of the rows that have it against those that do not."""
+        """The weight of each class, of several labels that of the rows that have it against those
+        that do not.
+        """
         given = self.config.class_weights
         if given == "none":
             return None
@@ -137,4 +166,6 @@ class Classify(Objective):
         counts, rows = np.maximum(self.classes.counts, 1), self.classes.rows
         several = self.outputs is not None and self.outputs.problem == "multi_label_classification"
         # The mean weight of a row is 1, as sklearn's class_weight="balanced" has it.
-        return like.new_tensor((rows - counts) / counts if several else rows / (len(counts) * counts))
+        return like.new_tensor(
+            (rows - counts) / counts if several else rows / (len(counts) * counts)
+        )

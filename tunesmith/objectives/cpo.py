@@ -1,6 +1,8 @@
-"""Contrastive preference optimisation (Xu et al. 2024, eq. 3 to 5): DPO with a uniform reference, and an SFT term.
+"""Contrastive preference optimisation (Xu et al. 2024, eq. 3 to 5): DPO with a uniform reference,
+and an SFT term.
 
-Departure: the SFT term is per token of each answer, as in TRL but for its pooling over a batch; the paper sums it.
+Departure: the SFT term is per token of each answer, as in TRL but for its pooling over a batch; the
+    paper sums it.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
 
 @OBJECTIVES.register
 class Cpo(Objective):
-    """Learns to find the chosen answer likelier than the rejected one, and the chosen one itself; it needs no reference."""
+    """Learns to find the chosen answer likelier than the rejected one, and the chosen one itself;
+    it needs no reference.
+    """
 
     eats, unit = Preference, "example"
     measures, rate_factor = WATCHED, RATE_FACTOR

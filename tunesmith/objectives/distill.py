@@ -1,8 +1,12 @@
-"""Distillation from a teacher's whole distribution: forward and reverse KL, and the generalised Jensen–Shannon divergence.
+"""Distillation from a teacher's whole distribution: forward and reverse KL, and the generalised
+Jensen–Shannon divergence.
 
-With P the teacher and Q the student, JSD(beta) = beta KL(P || M) + (1 - beta) KL(Q || M), M = beta P + (1 - beta) Q (Agarwal
-et al. 2024, GKD, eq. 1). Logits are divided by the temperature T and the divergence multiplied by T^2, so that its gradient
-keeps its size beside that of the hard labels (Hinton et al. 2015, section 2); TRL's GKD leaves T^2 out.
+With P the teacher and Q the student, JSD(beta) = beta KL(P || M) + (1 - beta) KL(Q || M), M = beta
+P + (1 - beta) Q (Agarwal
+et al. 2024, GKD, eq. 1). Logits are divided by the temperature T and the divergence multiplied by
+T^2, so that its gradient
+keeps its size beside that of the hard labels (Hinton et al. 2015, section 2); TRL's GKD leaves T^2
+out.
 """
 
 from __future__ import annotations
@@ -26,7 +30,9 @@ if TYPE_CHECKING:
 
 @OBJECTIVES.register
 class Distill(Objective):
-    """Learns the answers as a larger model with the same vocabulary would weigh every token of them."""
+    """Learns the answers as a larger model with the same vocabulary would weigh every token of
+    them.
+    """
 
     eats, unit, roles = Chat, "token", frozenset({"teacher"})
     measures: ClassVar[dict[str, bool]] = {"divergence": False, "nll": False}
@@ -35,10 +41,12 @@ class Distill(Objective):
         """A teacher's distribution over the tokens of the answers."""
 
         teacher: str
-        """The teacher: a folder, a hub id, or a finished run, such as objective.teacher=runs/large; its tokenizer must be the
+        """The teacher: a folder, a hub id, or a finished run, such as objective.teacher=runs/large;
+        its tokenizer must be the
         student's."""
         divergence: Literal["forward_kl", "reverse_kl", "jsd"] = "forward_kl"
-        """How far the student is from the teacher: forward_kl covers all the teacher may say, reverse_kl keeps to what it
+        """How far the student is from the teacher: forward_kl covers all the teacher may say,
+        reverse_kl keeps to what it
         likes best, jsd lies between."""
         beta: Annotated[float, Gt(0), Lt(1)] = 0.5
         """Share of the teacher in the mixture; of jsd."""
@@ -51,7 +59,11 @@ class Distill(Objective):
         super().__init__(config)
         # A finished run's settings are all written out, so what was given is told by its value.
         if config.beta != type(config).model_fields["beta"].default and config.divergence != "jsd":
-            raise SpecError(Problem("objective.beta", say("preference.beta_of_jsd", divergence=config.divergence)))
+            raise SpecError(
+                Problem(
+                    "objective.beta", say("preference.beta_of_jsd", divergence=config.divergence)
+                )
+            )
 
     def encode(self, example: Example, render: Render) -> list[Tokens]:
         """The rendered conversation; what is trained is marked by its weights."""
@@ -67,12 +79,17 @@ class Distill(Objective):
 
         config, parts = self.config, {"divergence": 0.0, "nll": 0.0}
 
-        def mixed(logits_nV: torch.Tensor, other_nV: torch.Tensor | None, chunk: slice) -> torch.Tensor:
+        def mixed(
+            logits_nV: torch.Tensor, other_nV: torch.Tensor | None, chunk: slice
+        ) -> torch.Tensor:
             assert other_nV is not None, "the teacher sees the same batch"
             weights_n = batch.weights_N[chunk]
-            # A vocabulary may be padded to another size; what is beyond the common part is no token.
+            # A vocabulary may be padded to another size; what is beyond the common part is no
+            # token.
             size = min(logits_nV.shape[-1], other_nV.shape[-1])
-            apart = (weights_n * self.divergence(other_nV[:, :size].float(), logits_nV[:, :size])).sum()
+            apart = (
+                weights_n * self.divergence(other_nV[:, :size].float(), logits_nV[:, :size])
+            ).sum()
             told = (weights_n * nll(logits_nV, batch.targets_N[chunk])).sum()
             parts["divergence"] += float(apart.detach())
             parts["nll"] += float(told.detach())
@@ -82,16 +99,23 @@ class Distill(Objective):
             teacher = models["teacher"].see(batch)
         total = see(models["policy"], batch).over_logits(mixed, other=teacher)
         metrics = {"loss": Ratio(float(total.detach()), batch.units)}
-        return Loss(total, metrics | {name: Ratio(value, batch.units) for name, value in parts.items()})
+        return Loss(
+            total, metrics | {name: Ratio(value, batch.units) for name, value in parts.items()}
+        )
 
     def divergence(self, teacher_nV: torch.Tensor, student_nV: torch.Tensor) -> torch.Tensor:
-        """[n] T^2 times the divergence of the two distributions that these logits give at temperature T (nats)."""
+        """[n] T^2 times the divergence of the two distributions that these logits give at
+        temperature T (nats).
+        """
         import math
 
         import torch
 
         config, heat = self.config, self.config.temperature
-        p_nV, q_nV = torch.log_softmax(teacher_nV / heat, -1), torch.log_softmax(student_nV / heat, -1)
+        p_nV, q_nV = (
+            torch.log_softmax(teacher_nV / heat, -1),
+            torch.log_softmax(student_nV / heat, -1),
+        )
 
         def kl(one_nV: torch.Tensor, other_nV: torch.Tensor) -> torch.Tensor:
             return (one_nV.exp() * (one_nV - other_nV)).sum(-1)

@@ -1,7 +1,10 @@
-"""Direct preference optimisation (Rafailov et al. 2023, eq. 7) and the losses that others put in its place.
+"""Direct preference optimisation (Rafailov et al. 2023, eq. 7) and the losses that others put in
+its place.
 
-With c and r the log-ratios log p/p_ref of the chosen and the rejected answer, and m = beta (c - r), each loss is a sum over
-pairs. The names are TRL's; its aot losses, which sort a whole batch, are no such sum and are left out.
+With c and r the log-ratios log p/p_ref of the chosen and the rejected answer, and m = beta (c - r),
+each loss is a sum over
+pairs. The names are TRL's; its aot losses, which sort a whole batch, are no such sum and are left
+out.
 """
 
 from __future__ import annotations
@@ -25,7 +28,17 @@ if TYPE_CHECKING:
     from tunesmith.data.rendering.render import Render
 
 Name = Literal[
-    "sigmoid", "hinge", "ipo", "robust", "exo_pair", "nca_pair", "bco_pair", "sppo_hard", "apo_zero", "apo_down", "discopop"
+    "sigmoid",
+    "hinge",
+    "ipo",
+    "robust",
+    "exo_pair",
+    "nca_pair",
+    "bco_pair",
+    "sppo_hard",
+    "apo_zero",
+    "apo_down",
+    "discopop",
 ]
 SMOOTHED = ("sigmoid", "robust", "exo_pair")
 TAU = 0.05
@@ -34,7 +47,9 @@ TAU = 0.05
 
 @OBJECTIVES.register
 class Dpo(Objective):
-    """Learns to prefer the chosen answer of a pair to the rejected one, held to the base by beta."""
+    """Learns to prefer the chosen answer of a pair to the rejected one, held to the base by
+    beta.
+    """
 
     eats, unit, roles = Preference, "example", frozenset({"reference"})
     measures, rate_factor = WATCHED, RATE_FACTOR
@@ -45,14 +60,21 @@ class Dpo(Objective):
         beta: Annotated[float, Gt(0)] = 0.1
         """Strength of the pull towards the base; higher stays closer."""
         loss: Name = "sigmoid"
-        """The loss of a pair: DPO's own, or hinge, ipo, robust, exo_pair, nca_pair, bco_pair, sppo_hard, apo_zero, apo_down,
+        """The loss of a pair: DPO's own, or hinge, ipo, robust, exo_pair, nca_pair, bco_pair,
+        sppo_hard, apo_zero, apo_down,
         discopop."""
         label_smoothing: Annotated[float, Ge(0), Lt(0.5)] = 0.0
-        """Share of pairs that are taken to be labelled the wrong way round; of sigmoid, robust and exo_pair."""
+        """Share of pairs that are taken to be labelled the wrong way round; of sigmoid, robust and
+        exo_pair.
+        """
         length_normalized: bool = False
-        """Whether log-ratios are averaged over an answer's tokens, so that length does not pay; ipo always averages."""
+        """Whether log-ratios are averaged over an answer's tokens, so that length does not pay; ipo
+        always averages.
+        """
         sft: Annotated[float, Ge(0)] = 0.0
-        """Weight of the chosen answer's own loss per token, which keeps it likely (0.1 to 1 where its reward falls)."""
+        """Weight of the chosen answer's own loss per token, which keeps it likely (0.1 to 1 where
+        its reward falls).
+        """
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
@@ -80,7 +102,9 @@ class Dpo(Objective):
 
 
 def _sigmoid(c: torch.Tensor, r: torch.Tensor, config: Any) -> torch.Tensor:
-    """Rafailov et al. 2023, eq. 7; with label smoothing the conservative form of Mitchell 2023, eq. 3."""
+    """Rafailov et al. 2023, eq. 7; with label smoothing the conservative form of Mitchell 2023, eq.
+    3.
+    """
     return smoothed(config.beta * (c - r), config.label_smoothing)
 
 
@@ -90,7 +114,9 @@ def _hinge(c: torch.Tensor, r: torch.Tensor, config: Any) -> torch.Tensor:
 
 
 def _ipo(c: torch.Tensor, r: torch.Tensor, config: Any) -> torch.Tensor:
-    """Azar et al. 2023, eq. 17, on log-ratios per token, which is the form of their results by what TRL's authors were told."""
+    """Azar et al. 2023, eq. 17, on log-ratios per token, which is the form of their results by what
+    TRL's authors were told.
+    """
     return (c - r - 1 / (2 * config.beta)) ** 2
 
 
@@ -103,18 +129,24 @@ def _robust(c: torch.Tensor, r: torch.Tensor, config: Any) -> torch.Tensor:
 
 
 def _exo_pair(c: torch.Tensor, r: torch.Tensor, config: Any) -> torch.Tensor:
-    """Ji et al. 2024, eq. 16: the reverse KL from the smoothed labels to the softmax over the pair."""
+    """Ji et al. 2024, eq. 16: the reverse KL from the smoothed labels to the softmax over the
+    pair.
+    """
     import math
 
     from torch.nn.functional import logsigmoid
 
     m, swapped = config.beta * (c - r), config.label_smoothing
     better, worse = logsigmoid(m), logsigmoid(-m)
-    return better.exp() * (better - math.log(1 - swapped)) + worse.exp() * (worse - math.log(swapped))
+    return better.exp() * (better - math.log(1 - swapped)) + worse.exp() * (
+        worse - math.log(swapped)
+    )
 
 
 def _nca_pair(c: torch.Tensor, r: torch.Tensor, config: Any) -> torch.Tensor:
-    """Chen et al. 2024 (NCA), for pairs: it also keeps the chosen answer from getting less likely."""
+    """Chen et al. 2024 (NCA), for pairs: it also keeps the chosen answer from getting less
+    likely.
+    """
     from torch.nn.functional import logsigmoid
 
     c, r = config.beta * c, config.beta * r

@@ -1,8 +1,11 @@
 """Sentence embeddings learned by contrast: texts that belong together get near, others far.
 
-Every text of a step may be a negative of every other, so the loss is no sum over micro-batches. It is made one by the cached
-gradient (Gao et al. 2021, section 3): all vectors of the step without gradient, the gradient of the loss with respect to
-these, and then each micro-batch with its part of that gradient. Memory bounds the micro-batch, never the step.
+Every text of a step may be a negative of every other, so the loss is no sum over micro-batches. It
+is made one by the cached
+gradient (Gao et al. 2021, section 3): all vectors of the step without gradient, the gradient of the
+loss with respect to
+these, and then each micro-batch with its part of that gradient. Memory bounds the micro-batch,
+never the step.
 """
 
 from __future__ import annotations
@@ -30,7 +33,12 @@ if TYPE_CHECKING:
     from tunesmith.models.calling.views import Seen
     from tunesmith.objectives._contrast import Facts, Terms
 
-SETTINGS = {"temperature": ("infonce", "cosent"), "symmetric": ("infonce",), "margin": ("triplet",), "distance": ("triplet",)}
+SETTINGS = {
+    "temperature": ("infonce", "cosent"),
+    "symmetric": ("infonce",),
+    "margin": ("triplet",),
+    "distance": ("triplet",),
+}
 """Which losses have which setting."""
 POOLINGS = {"cls": "cls_token", "mean": "mean_tokens", "last": "lasttoken"}
 """Ours to the names of sentence-transformers."""
@@ -48,42 +56,77 @@ class Embed(Objective):
         """Pairs of texts, and how they are contrasted."""
 
         loss: Literal["auto", "infonce", "cosent", "triplet"] = "auto"
-        """infonce tells a text's partner from all other texts of the step, cosent ranks graded pairs, triplet keeps a text nearer
-        to its partner than to its negative; auto takes cosent where rows have a similarity, else infonce."""
+        """infonce tells a text's partner from all other texts of the step, cosent ranks graded
+        pairs, triplet keeps a text nearer
+        to its partner than to its negative; auto takes cosent where rows have a similarity, else
+        infonce."""
         pooling: Literal["mean", "cls", "last"] = "mean"
-        """What stands for a text: the mean of its tokens, the first one, or the last one, which a decoder needs."""
+        """What stands for a text: the mean of its tokens, the first one, or the last one, which a
+        decoder needs.
+        """
         normalize: bool = True
         """Whether vectors have length 1, in the loss, in predictions and in the saved model."""
         temperature: Annotated[float, Gt(0)] = 0.05
-        """What cosines are divided by in infonce and cosent; lower looks harder at the nearest texts."""
+        """What cosines are divided by in infonce and cosent; lower looks harder at the nearest
+        texts.
+        """
         symmetric: bool = False
         """Whether infonce also tells a partner's own text from the others'."""
         distance: Literal["euclidean", "cosine"] = "euclidean"
         """How far apart two vectors are, for triplet."""
         margin: Annotated[float, Gt(0)] = 0.5
-        """How much farther than its partner triplet wants the negative; vectors of length 1 are at most 2 apart."""
+        """How much farther than its partner triplet wants the negative; vectors of length 1 are at
+        most 2 apart.
+        """
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.loss_name = "infonce" if config.loss == "auto" else config.loss
 
     def learn(self, examples: Iterable[Example]) -> list[str]:
-        """Settles the loss by what the rows bring; SpecError where they do not bring what the loss needs."""
-        pairs = [(one.similarity is not None, bool(one.negatives)) for one in examples if isinstance(one, TextPair)]
-        graded, negatives, asked = sum(one for one, _ in pairs), sum(two for _, two in pairs), self.config.loss
+        """Settles the loss by what the rows bring; SpecError where they do not bring what the loss
+        needs.
+        """
+        pairs = [
+            (one.similarity is not None, bool(one.negatives))
+            for one in examples
+            if isinstance(one, TextPair)
+        ]
+        graded, negatives, asked = (
+            sum(one for one, _ in pairs),
+            sum(two for _, two in pairs),
+            self.config.loss,
+        )
         self.loss_name = asked if asked != "auto" else "cosent" if graded else "infonce"
         name = self.loss_name
         problems = [
-            Problem(f"objective.{setting}", say("embed.no_effect", loss=name, losses=", ".join(losses)))
+            Problem(
+                f"objective.{setting}", say("embed.no_effect", loss=name, losses=", ".join(losses))
+            )
             for setting, losses in SETTINGS.items()
-            if name not in losses and self.config.model_dump()[setting] != type(self.config).model_fields[setting].default
+            if name not in losses
+            and self.config.model_dump()[setting] != type(self.config).model_fields[setting].default
         ]
         if name == "cosent" and graded < len(pairs):
-            problems.append(Problem("objective.loss", say("embed.needs_similarity", lack=len(pairs) - graded, rows=len(pairs))))
+            problems.append(
+                Problem(
+                    "objective.loss",
+                    say("embed.needs_similarity", lack=len(pairs) - graded, rows=len(pairs)),
+                )
+            )
         if name != "cosent" and graded:
-            problems.append(Problem("objective.loss", say("embed.graded", loss=name, graded=graded, rows=len(pairs))))
+            problems.append(
+                Problem(
+                    "objective.loss", say("embed.graded", loss=name, graded=graded, rows=len(pairs))
+                )
+            )
         if name == "triplet" and negatives < len(pairs):
-            problems.append(Problem("objective.loss", say("embed.needs_negatives", lack=len(pairs) - negatives, rows=len(pairs))))
+            problems.append(
+                Problem(
+                    "objective.loss",
+                    say("embed.needs_negatives", lack=len(pairs) - negatives, rows=len(pairs)),
+                )
+            )
         if name == "cosent" and negatives:
             problems.append(Problem("objective.loss", say("embed.no_negatives", loss=name)))
         if problems:
@@ -97,16 +140,29 @@ class Embed(Objective):
     def encode(self, example: Example, render: Render) -> list[Tokens]:
         """The text, its partner, and its negatives, a sequence each."""
         assert isinstance(example, TextPair)
-        texts, similarity = (example.text, example.second, *example.negatives), float(example.similarity or 0.0)
+        texts, similarity = (
+            (example.text, example.second, *example.negatives),
+            float(example.similarity or 0.0),
+        )
         sequences = [render.sequence(text) for text in texts]
-        facts = [{"role": min(n, 2), "similarity": similarity, "key": _key(one)} for n, one in enumerate(sequences)]
-        return [replace(one, columns=one.columns | told) for one, told in zip(sequences, facts, strict=True)]
+        facts = [
+            {"role": min(n, 2), "similarity": similarity, "key": _key(one)}
+            for n, one in enumerate(sequences)
+        ]
+        return [
+            replace(one, columns=one.columns | told)
+            for one, told in zip(sequences, facts, strict=True)
+        ]
 
     def told(self, tokens: Tokens) -> str:
         """Which text of its row it is, and how similar it is to be where rows are graded."""
         role = tokens.columns["role"]
         graded = role == 1 and self.loss_name == "cosent"
-        more = [say("embed.similarity", similarity=f"{tokens.columns['similarity']:g}")] if graded else []
+        more = (
+            [say("embed.similarity", similarity=f"{tokens.columns['similarity']:g}")]
+            if graded
+            else []
+        )
         return "  ".join([say(f"embed.role_{role}"), *more])
 
     def prepare(self, models: dict[str, Any], step: list[Batch], over_ranks: Ranks) -> None:
@@ -127,7 +183,9 @@ class Embed(Objective):
                 vectors.append(self._vectors(models["policy"], batch))
         every_SD, start = over_ranks.gather(torch.cat(vectors) if vectors else torch.zeros(0, 0))
         facts = [Facts.of(batch).values_SF for batch in step]
-        every_SF, _ = over_ranks.gather(torch.cat(facts) if facts else torch.zeros(0, 0, dtype=torch.float64))
+        every_SF, _ = over_ranks.gather(
+            torch.cat(facts) if facts else torch.zeros(0, 0, dtype=torch.float64)
+        )
         known = Facts(every_SF)
         with torch.enable_grad():
             leaf_SD = every_SD.detach().requires_grad_()
@@ -140,7 +198,9 @@ class Embed(Objective):
             start = stop
 
     def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
-        """The loss of the batch where it is the whole step; else what has the same gradient, with its share of the metrics."""
+        """The loss of the batch where it is the whole step; else what has the same gradient, with
+        its share of the metrics.
+        """
         import torch
 
         from tunesmith.objectives._contrast import Facts, drawn_again
@@ -182,15 +242,28 @@ class Embed(Objective):
         return TERMS[self.loss_name](vectors_SD, facts, self.config)
 
     def beside(self, folder: Path, config: Any, longest: int) -> None:
-        """What sentence-transformers reads beside a model's weights, in the names that all its versions know."""
+        """What sentence-transformers reads beside a model's weights, in the names that all its
+        versions know.
+        """
         parts = ["", "1_Pooling", *(["2_Normalize"] if self.config.normalize else [])]
-        kinds = [f"sentence_transformers.models.{kind}" for kind in ("Transformer", "Pooling", "Normalize")]
-        modules = [{"idx": n, "name": str(n), "path": part, "type": kinds[n]} for n, part in enumerate(parts)]
-        pooling = {f"pooling_mode_{name}": self.config.pooling == kind for kind, name in POOLINGS.items()}
+        kinds = [
+            f"sentence_transformers.models.{kind}"
+            for kind in ("Transformer", "Pooling", "Normalize")
+        ]
+        modules = [
+            {"idx": n, "name": str(n), "path": part, "type": kinds[n]}
+            for n, part in enumerate(parts)
+        ]
+        pooling = {
+            f"pooling_mode_{name}": self.config.pooling == kind for kind, name in POOLINGS.items()
+        }
         files: dict[str, Any] = {
             "modules.json": modules,
             "sentence_bert_config.json": {"max_seq_length": longest, "do_lower_case": False},
-            "1_Pooling/config.json": {"word_embedding_dimension": config.get_text_config().hidden_size, **pooling},
+            "1_Pooling/config.json": {
+                "word_embedding_dimension": config.get_text_config().hidden_size,
+                **pooling,
+            },
         }
         for part in parts[1:]:
             (folder / part).mkdir(exist_ok=True)

@@ -1,7 +1,10 @@
-"""Kahneman–Tversky optimisation (Ethayarajh et al. 2024, eq. 7 and 8): answers judged one by one, around a reference point.
+"""Kahneman–Tversky optimisation (Ethayarajh et al. 2024, eq. 7 and 8): answers judged one by one,
+around a reference point.
 
-The reference point z0 is the KL divergence from the reference, estimated over the whole step from answers that belong to
-other prompts (section 4.1), never below 0, and without gradient. Each row is paired with the next row's answer.
+The reference point z0 is the KL divergence from the reference, estimated over the whole step from
+answers that belong to
+other prompts (section 4.1), never below 0, and without gradient. Each row is paired with the next
+row's answer.
 """
 
 from __future__ import annotations
@@ -35,9 +38,12 @@ class Kto(Objective):
         beta: Annotated[float, Gt(0)] = 0.1
         """Strength of the pull towards the base; higher stays closer."""
         loss: Literal["kto", "apo_zero_unpaired"] = "kto"
-        """kto measures from z0; apo_zero_unpaired from 0, which needs no answers of other prompts."""
+        """kto measures from z0; apo_zero_unpaired from 0, which needs no answers of other prompts.
+        """
         desirable_weight: Annotated[float, Gt(0)] = 1.0
-        """Weight of desirable answers; with many fewer of them, raise it until the two kinds weigh about the same."""
+        """Weight of desirable answers; with many fewer of them, raise it until the two kinds weigh
+        about the same.
+        """
         undesirable_weight: Annotated[float, Gt(0)] = 1.0
         """Weight of undesirable answers."""
 
@@ -52,8 +58,14 @@ class Kto(Objective):
             return rows
         sequences = [row[0] for row in rows]
         longest = max(map(len, sequences), default=0)
-        mates = [_after(one, other, longest) for one, other in zip(sequences, [*sequences[1:], *sequences[:1]], strict=True)]
-        return [(replace(one, columns={**one.columns, "mismatched": mate}),) for one, mate in zip(sequences, mates, strict=True)]
+        mates = [
+            _after(one, other, longest)
+            for one, other in zip(sequences, [*sequences[1:], *sequences[:1]], strict=True)
+        ]
+        return [
+            (replace(one, columns={**one.columns, "mismatched": mate}),)
+            for one, mate in zip(sequences, mates, strict=True)
+        ]
 
     def prepare(self, models: dict[str, Any], step: list[Batch], over_ranks: Ranks) -> None:
         """z0, from the mismatched answers of all rows of the step, on all ranks."""
@@ -68,7 +80,9 @@ class Kto(Objective):
             for batch in step if self.config.loss == "kto" else ():
                 mates = Batch.grow([[mate] for mate in batch.columns["mismatched_B"]])
                 mates = (mates if batch.layout.forest else mates.padded()).to(batch.ids_T.device)
-                total += float((answer_logprobs(see(policy, mates)) - mates.columns["reference_B"]).sum())
+                total += float(
+                    (answer_logprobs(see(policy, mates)) - mates.columns["reference_B"]).sum()
+                )
                 count += len(mates.ends_B)
         policy.train(training)
         total, count = over_ranks(total, count)
@@ -76,7 +90,9 @@ class Kto(Objective):
             batch.columns["kl"] = max(0.0, total / count) if count else 0.0
 
     def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
-        """weight (1 - sigmoid(beta (log-ratio - z0))), the sign turned round for an undesirable answer."""
+        """weight (1 - sigmoid(beta (log-ratio - z0))), the sign turned round for an undesirable
+        answer.
+        """
         from tunesmith.models.calling.views import see
 
         config, kl = self.config, batch.columns["kl"]
@@ -85,7 +101,10 @@ class Kto(Objective):
         signs_B = good_B.float() * 2 - 1
         weights_B = good_B * config.desirable_weight + ~good_B * config.undesirable_weight
         total = (weights_B * (1 - (config.beta * signs_B * (ratios_B - kl)).sigmoid())).sum()
-        rewards_B, lengths_B = config.beta * ratios_B.detach(), over_sequences(batch.weights_N, batch)
+        rewards_B, lengths_B = (
+            config.beta * ratios_B.detach(),
+            over_sequences(batch.weights_N, batch),
+        )
         right, count = float((signs_B * (ratios_B.detach() - kl) > 0).sum()), float(len(good_B))
         metrics = {"loss": Ratio(float(total.detach()), count), "accuracy": Ratio(right, count)}
         metrics |= {"kl": Ratio(kl * count, count)} if config.loss == "kto" else {}
@@ -99,7 +118,9 @@ class Kto(Objective):
 
 
 def _after(one: Tokens, other: Tokens, longest: int) -> Tokens:
-    """The prompt of ``one`` with the answer of ``other``, its beginning cut where the two are longer than any row."""
+    """The prompt of ``one`` with the answer of ``other``, its beginning cut where the two are
+    longer than any row.
+    """
     starts = [int(np.argmax(tokens.weights_T != 0)) for tokens in (one, other)]
     answer_T = other.ids_T[starts[1] :]
     prompt_T = one.ids_T[max(0, starts[0] + len(answer_T) - longest) : starts[0]]

@@ -1,6 +1,8 @@
-"""Odds ratio preference optimisation (Hong et al. 2024, eq. 4 to 7): SFT on the chosen answer and a ratio of odds, no reference.
+"""Odds ratio preference optimisation (Hong et al. 2024, eq. 4 to 7): SFT on the chosen answer and a
+ratio of odds, no reference.
 
-Departure from TRL 1.16: the SFT term averages over each answer's own tokens, as the paper does, and leaves the prompt out;
+Departure from TRL 1.16: the SFT term averages over each answer's own tokens, as the paper does, and
+leaves the prompt out;
 TRL pools the tokens of a batch, prompts included.
 """
 
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
 
 @OBJECTIVES.register
 class Orpo(Objective):
-    """Learns the chosen answer, and that its odds are above those of the rejected one; it needs no reference."""
+    """Learns the chosen answer, and that its odds are above those of the rejected one; it needs no
+    reference.
+    """
 
     eats, unit = Preference, "example"
     measures, rate_factor = WATCHED, RATE_FACTOR
@@ -45,15 +49,20 @@ class Orpo(Objective):
         pairs, beta = see_pairs(models, batch), self.config.beta
         averages_P2 = pairs.averages_P2
         chosen_P, rejected_P = (averages_P2 - log1mexp(averages_P2)).unbind(1)
-        return pairs.loss(pairs.nll_P + beta * smoothed(chosen_P - rejected_P, 0.0), beta * averages_P2)
+        return pairs.loss(
+            pairs.nll_P + beta * smoothed(chosen_P - rejected_P, 0.0), beta * averages_P2
+        )
 
 
 def log1mexp(x: torch.Tensor) -> torch.Tensor:
-    """log(1 - e^x) for x < 0 without loss of digits (Mächler 2012, eq. 7); x is kept off 0, where it is minus infinity."""
+    """log(1 - e^x) for x < 0 without loss of digits (Mächler 2012, eq. 7); x is kept off 0, where
+    it is minus infinity.
+    """
     import torch
 
     x = x.clamp(max=-1e-7)
     near = x > -math.log(2)
-    # Each branch sees harmless values where the other is taken: the gradient of a value not taken would still be NaN.
+    # Each branch sees harmless values where the other is taken: the gradient of a value not taken
+    # would still be NaN.
     one, other = torch.where(near, x, -1.0), torch.where(near, -1.0, x)
     return torch.where(near, torch.log(-torch.expm1(one)), torch.log1p(-torch.exp(other)))

@@ -1,4 +1,6 @@
-"""Continued pre-training: the negative log-likelihood of every token of plain text; documents never see each other."""
+"""Continued pre-training: the negative log-likelihood of every token of plain text; documents never
+see each other.
+"""
 
 from __future__ import annotations
 

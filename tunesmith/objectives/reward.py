@@ -1,7 +1,10 @@
-"""A reward model from preference pairs (Ouyang et al. 2022, eq. 1): a score for an answer, higher for the better one of two.
+"""A reward model from preference pairs (Ouyang et al. 2022, eq. 1): a score for an answer, higher
+for the better one of two.
 
-Bradley and Terry 1952: P(chosen beats rejected) = sigmoid(r_c - r_r). A margin that the rows bring is asked for on top (Touvron
-et al. 2023, eq. 2). Only differences of scores are learned; the centring term (Eisenstein et al. 2023, eq. 2) keeps them near 0.
+Bradley and Terry 1952: P(chosen beats rejected) = sigmoid(r_c - r_r). A margin that the rows bring
+is asked for on top (Touvron
+et al. 2023, eq. 2). Only differences of scores are learned; the centring term (Eisenstein et al.
+2023, eq. 2) keeps them near 0.
 """
 
 from __future__ import annotations
@@ -30,20 +33,27 @@ class Reward(Objective):
     eats, unit, head, gives = Preference, "example", "classes", "scores"
     measures = WATCHED
     outputs = Outputs(("LABEL_0",), "regression")
-    """One number, under the name that transformers and TRL give it, so that the head of a finished reward model is kept."""
+    """One number, under the name that transformers and TRL give it, so that the head of a finished
+    reward model is kept.
+    """
 
     class Config(Spec):
         """Preference pairs to scores."""
 
         centering: Annotated[float, Ge(0)] = 0.01
-        """Weight of (r_chosen + r_rejected) squared, which keeps scores near 0; 0.01 is what TRL recommends, 0 leaves it out."""
+        """Weight of (r_chosen + r_rejected) squared, which keeps scores near 0; 0.01 is what TRL
+        recommends, 0 leaves it out.
+        """
 
     def encode(self, example: Example, render: Render) -> list[Tokens]:
         """The two conversations, each to the end of its answer."""
         assert isinstance(example, Preference)
         more = {"margin": example.margin or 0.0}
         start = len(example.prompt.turns)
-        return [answered(chat, render, start, side=side, **more) for side, chat in enumerate(example.sides)]
+        return [
+            answered(chat, render, start, side=side, **more)
+            for side, chat in enumerate(example.sides)
+        ]
 
     def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
         """-log sigmoid(r_c - r_r - margin) + centering (r_c + r_r)^2, summed over pairs."""
@@ -52,7 +62,9 @@ class Reward(Objective):
         scores_B = see(models["policy"], batch).outputs_BC[:, 0]
         margin_P = batch.columns["margin_B"].to(scores_B)[batch.columns["side_B"] == 0]
         scores_P2 = scores_B.new_zeros(2 * len(batch.sequences))
-        scores_P2 = scores_P2.index_add(0, 2 * batch.example_B + batch.columns["side_B"], scores_B).view(-1, 2)
+        scores_P2 = scores_P2.index_add(
+            0, 2 * batch.example_B + batch.columns["side_B"], scores_B
+        ).view(-1, 2)
         losses_P = self.terms(scores_P2, margin_P)
         total, (chosen_P, rejected_P) = losses_P.sum(), scores_P2.detach().unbind(1)
         watched = {
@@ -62,18 +74,29 @@ class Reward(Objective):
             "score/chosen": chosen_P,
             "score/rejected": rejected_P,
         }
-        return Loss(total, {name: Ratio(float(values_P.sum()), float(len(values_P))) for name, values_P in watched.items()})
+        return Loss(
+            total,
+            {
+                name: Ratio(float(values_P.sum()), float(len(values_P)))
+                for name, values_P in watched.items()
+            },
+        )
 
     def terms(self, scores_P2: torch.Tensor, margin_P: torch.Tensor) -> torch.Tensor:
         """The loss of each pair."""
         from torch.nn.functional import logsigmoid
 
         chosen_P, rejected_P = scores_P2.unbind(1)
-        return -logsigmoid(chosen_P - rejected_P - margin_P) + self.config.centering * (chosen_P + rejected_P) ** 2
+        return (
+            -logsigmoid(chosen_P - rejected_P - margin_P)
+            + self.config.centering * (chosen_P + rejected_P) ** 2
+        )
 
 
 def answered(chat: Chat, render: Render, start: int, **columns: Any) -> Tokens:
-    """A conversation as a reward model reads it, to the end of its last answer; turns from ``start`` on are its own."""
+    """A conversation as a reward model reads it, to the end of its last answer; turns from
+    ``start`` on are its own.
+    """
     if render.converses:
         return render.answering(chat, start, **columns)[-1]
     question = "\n".join(turn.content for turn in chat.turns[:-1])

@@ -1,6 +1,8 @@
-"""Supervised fine-tuning: the negative log-likelihood of the trained turns, summed over their tokens.
+"""Supervised fine-tuning: the negative log-likelihood of the trained turns, summed over their
+tokens.
 
-Label smoothing is that of Szegedy et al. 2016 (section 7), the noise that of NEFTune (Jain et al. 2023, algorithm 1).
+Label smoothing is that of Szegedy et al. 2016 (section 7), the noise that of NEFTune (Jain et al.
+2023, algorithm 1).
 """
 
 from __future__ import annotations
@@ -25,12 +27,18 @@ class Sft(Objective):
     eats, unit, two_sided = Chat, "token", True
 
     class Config(Spec):
-        """What is done in training against learning the answers by heart; what is measured is always the plain likelihood."""
+        """What is done in training against learning the answers by heart; what is measured is
+        always the plain likelihood.
+        """
 
         label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
-        """Share of each target that is spread over the whole vocabulary; 0 is none, 0.1 is usual for translation."""
+        """Share of each target that is spread over the whole vocabulary; 0 is none, 0.1 is usual
+        for translation.
+        """
         neftune: Annotated[float, Ge(0)] = 0.0
-        """Size of the noise on the embedded tokens (NEFTune's alpha); 0 is none, its authors used 5 to 15."""
+        """Size of the noise on the embedded tokens (NEFTune's alpha); 0 is none, its authors used 5
+        to 15.
+        """
 
     def encode(self, example: Example, render: Render) -> list[Tokens]:
         """The rendered conversation; what is trained is marked by its weights."""
@@ -38,7 +46,9 @@ class Sft(Objective):
         return render.chat(example)
 
     def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
-        """``-sum(w log p)`` over the scored tokens, smoothed and noisy in training where that is asked for."""
+        """``-sum(w log p)`` over the scored tokens, smoothed and noisy in training where that is
+        asked for.
+        """
         from tunesmith.models.calling.noise import noisy
         from tunesmith.models.calling.views import token_loss
 

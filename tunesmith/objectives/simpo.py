@@ -1,4 +1,6 @@
-"""SimPO (Meng et al. 2024, eq. 6): the average log-probability as the reward, with a margin, and no reference."""
+"""SimPO (Meng et al. 2024, eq. 6): the average log-probability as the reward, with a margin, and no
+reference.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
 
 @OBJECTIVES.register
 class Simpo(Objective):
-    """Learns to find the chosen answer likelier per token than the rejected one, by a margin; it needs no reference."""
+    """Learns to find the chosen answer likelier per token than the rejected one, by a margin; it
+    needs no reference.
+    """
 
     eats, unit = Preference, "example"
     measures, rate_factor = WATCHED, RATE_FACTOR
@@ -33,7 +37,9 @@ class Simpo(Objective):
         label_smoothing: Annotated[float, Ge(0), Lt(0.5)] = 0.0
         """Share of pairs that are taken to be labelled the wrong way round."""
         sft: Annotated[float, Ge(0)] = 0.0
-        """Weight of the chosen answer's own loss per token (CPO-SimPO); without a reference it is all that holds the model."""
+        """Weight of the chosen answer's own loss per token (CPO-SimPO); without a reference it is
+        all that holds the model.
+        """
 
     def encode(self, example: Example, render: Render) -> list[Tokens]:
         """Both sides after their common prompt."""
@@ -43,5 +49,7 @@ class Simpo(Objective):
         """-log sigmoid(beta (average of chosen - average of rejected) - gamma)."""
         config, pairs = self.config, see_pairs(models, batch)
         rewards_P2 = config.beta * pairs.averages_P2
-        losses_P = smoothed(rewards_P2[:, 0] - rewards_P2[:, 1] - config.gamma, config.label_smoothing)
+        losses_P = smoothed(
+            rewards_P2[:, 0] - rewards_P2[:, 1] - config.gamma, config.label_smoothing
+        )
         return pairs.loss(losses_P + config.sft * pairs.nll_P, rewards_P2)

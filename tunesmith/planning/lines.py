@@ -1,4 +1,6 @@
-"""The plan as a person reads it: facts, warnings, and a table of every value with its origin and reason."""
+"""The plan as a person reads it: facts, warnings, and a table of every value with its origin and
+reason.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,21 @@ WIDEST_VALUE = 36
 
 def plan_lines(plan: Plan) -> list[str]:
     """All lines of the plan."""
-    lines = [say("plan.head_facts"), *(f"  {line}" for line in fact_lines(plan)), "", say("plan.head_values")]
+    lines = [
+        say("plan.head_facts"),
+        *(f"  {line}" for line in fact_lines(plan)),
+        "",
+        say("plan.head_values"),
+    ]
     rows = value_rows(plan.resolved.run, plan.resolved.origins)
     path_width = max(cell_len(row[0]) for row in rows)
     value_width = min(WIDEST_VALUE, max(cell_len(row[1]) for row in rows))
     origin_width = max(cell_len(row[2]) for row in rows)
     for path, value, origin, reason in rows:
-        row = f"  {_pad(path, path_width)}  {_pad(value, value_width)}  {_pad(origin, origin_width)}  {reason}"
+        row = (
+            f"  {_pad(path, path_width)}  {_pad(value, value_width)}  "
+            f"{_pad(origin, origin_width)}  {reason}"
+        )
         lines.append(row.rstrip())
     if plan.problems:
         lines += ["", say("plan.head_problems"), *(f"  {problem}" for problem in plan.problems)]
@@ -44,26 +54,46 @@ def fact_lines(plan: Plan) -> list[str]:
         lines.append(parent.told())
     if "rows" in facts:
         lines.append(say("plan.fact_rows", **facts["rows"]))
-        lines.append(say("plan.fact_steps", steps=facts["steps"], per_epoch=facts["steps_per_epoch"], batch=run.train.batch))
+        lines.append(
+            say(
+                "plan.fact_steps",
+                steps=facts["steps"],
+                per_epoch=facts["steps_per_epoch"],
+                batch=run.train.batch,
+            )
+        )
         key = "plan.fact_tokens" if facts["scored_tokens"] else "plan.fact_tokens_read"
         lines.append(say(key, tokens=f"{facts['tokens']:,}", scored=f"{facts['scored_tokens']:,}"))
     if "parameters" in facts:
         total, trainable = facts["parameters"], facts["trainable"]
         share = 100 * trainable / total
-        lines.append(say("plan.fact_parameters", total=f"{total:,}", trainable=f"{trainable:,}", share=share))
+        lines.append(
+            say("plan.fact_parameters", total=f"{total:,}", trainable=f"{trainable:,}", share=share)
+        )
         disk = facts["disk"]
         needed, free = readable(disk["needed"]), readable(disk["free"])
-        lines.append(say("plan.fact_disk", needed=needed, free=free, checkpoints=run.train.keep.keep + 1))
+        lines.append(
+            say("plan.fact_disk", needed=needed, free=free, checkpoints=run.train.keep.keep + 1)
+        )
         lines.append(say("plan.fact_memory", **facts["memory_gib"]))
     if "probe" in facts:
         probe = facts["probe"]
         lines.append(say("plan.fact_layout", layout=facts["layout"]))
-        lines.append(say("plan.fact_probe", tokens=probe["tokens"], peak=probe["peak_gib"], seconds=probe["seconds"]))
+        lines.append(
+            say(
+                "plan.fact_probe",
+                tokens=probe["tokens"],
+                peak=probe["peak_gib"],
+                seconds=probe["seconds"],
+            )
+        )
     return lines + [say("plan.warning", text=text) for text in plan.warnings]
 
 
 def value_rows(run: Run, origins: dict[str, Origin]) -> list[tuple[str, str, str, str]]:
-    """Path, value, origin and reason of every setting; a default's reason is the first sentence of its help."""
+    """Path, value, origin and reason of every setting; a default's reason is the first sentence of
+    its help.
+    """
     rows = []
     for path, value in leaves(run):
         origin = origins[path]
@@ -75,7 +105,9 @@ def value_rows(run: Run, origins: dict[str, Origin]) -> list[tuple[str, str, str
 def leaves(group: Spec, path: str = "") -> list[tuple[str, Any]]:
     """Every value of a group with its dotted path."""
     found: list[tuple[str, Any]] = []
-    for name in sorted(type(group).model_fields, key=lambda name: name != "name"):  # a plug-in's name before its settings
+    for name in sorted(
+        type(group).model_fields, key=lambda name: name != "name"
+    ):  # a plug-in's name before its settings
         here, value = f"{path}.{name}" if path else name, vars(group)[name]
         found += leaves(value, here) if isinstance(value, Spec) else [(here, value)]
     return found
@@ -85,7 +117,10 @@ def _short(value: Any) -> str:
     if value is None or value == ():
         return "-"
     if isinstance(value, tuple | list):
-        value = ", ".join(str(vars(item).get("name", item)) if isinstance(item, Spec) else str(item) for item in value)
+        value = ", ".join(
+            str(vars(item).get("name", item)) if isinstance(item, Spec) else str(item)
+            for item in value
+        )
     return str(value).replace("\n", "\\n")
 
 

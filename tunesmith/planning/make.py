@@ -1,4 +1,6 @@
-"""Resolves a Run: every open value with its reason, and all problems at once, before any weights load."""
+"""Resolves a Run: every open value with its reason, and all problems at once, before any weights
+load.
+"""
 
 from __future__ import annotations
 
@@ -62,11 +64,25 @@ class _Making:
 
     def plan(self, prepared: Prepared | None) -> Plan:
         """The result."""
-        return Plan(Resolved(self.run, self.origins), prepared, self.facts, [*dict.fromkeys(self.problems)], self.warnings)
+        return Plan(
+            Resolved(self.run, self.origins),
+            prepared,
+            self.facts,
+            [*dict.fromkeys(self.problems)],
+            self.warnings,
+        )
 
 
-def make(run: Run, *, prepared: Prepared | None = None, probe: bool = False, progress: Progress | None = None) -> Plan:
-    """The plan of ``run``: it reads the data unless given, and of the model only config and headers, but ``probe`` measures."""
+def make(
+    run: Run,
+    *,
+    prepared: Prepared | None = None,
+    probe: bool = False,
+    progress: Progress | None = None,
+) -> Plan:
+    """The plan of ``run``: it reads the data unless given, and of the model only config and
+    headers, but ``probe`` measures.
+    """
     from tunesmith.models import roles
     from tunesmith.models.finding import hub
     from tunesmith.models.loading import load
@@ -76,7 +92,9 @@ def make(run: Run, *, prepared: Prepared | None = None, probe: bool = False, pro
     _places(making)
     run = making.run
     _method(making)
-    data_is_there = None not in [making.attempt(lambda path=path: find_data(path)) for path in paths(run)]
+    data_is_there = None not in [
+        making.attempt(lambda path=path: find_data(path)) for path in paths(run)
+    ]
     _parent(making)
     folder = making.attempt(lambda: hub.folder_of(run.model))
     if folder is None:
@@ -91,7 +109,9 @@ def make(run: Run, *, prepared: Prepared | None = None, probe: bool = False, pro
             prepared = making.attempt(lambda: prepare(making.run, tokenizer, progress=progress))
     if prepared is not None:
         _rows(making, prepared)
-        form = making.attempt(lambda: memory.with_classes(form, folder, making.run, prepared.objective.outputs))
+        form = making.attempt(
+            lambda: memory.with_classes(form, folder, making.run, prepared.objective.outputs)
+        )
     if form is not None and device is not None:
         _room(making, form, device, prepared)
     plan = making.plan(prepared)
@@ -101,11 +121,25 @@ def make(run: Run, *, prepared: Prepared | None = None, probe: bool = False, pro
 
 
 def _places(making: _Making) -> None:
-    """What lies on this machine by its whole path, so that the run's folder can be used from anywhere."""
+    """What lies on this machine by its whole path, so that the run's folder can be used from
+    anywhere.
+    """
     run, path = making.run, making.run.data.path
-    many = [] if isinstance(path, str) else [source.model_copy(update={"path": place(source.path)}) for source in path]
-    values = {"model.path": run.model.path, "data.path": path, "data.held_out": run.data.held_out, "questions": run.questions}
-    values |= {"prove.prompt": run.prove.prompt, "objective.teacher": dict(run.objective).get("teacher")}
+    many = (
+        []
+        if isinstance(path, str)
+        else [source.model_copy(update={"path": place(source.path)}) for source in path]
+    )
+    values = {
+        "model.path": run.model.path,
+        "data.path": path,
+        "data.held_out": run.data.held_out,
+        "questions": run.questions,
+    }
+    values |= {
+        "prove.prompt": run.prove.prompt,
+        "objective.teacher": dict(run.objective).get("teacher"),
+    }
     for name, value in values.items():
         if isinstance(value, str) and value not in ("", "starter"):
             making.put(name, place(value), "")
@@ -124,7 +158,9 @@ def _parent(making: _Making) -> None:
 
 
 def _origins(value: Spec, path: str = "", given: bool = True) -> dict[str, Origin]:
-    """Where each value of a group comes from: a value inside a group that was not given is a default."""
+    """Where each value of a group comes from: a value inside a group that was not given is a
+    default.
+    """
     found: dict[str, Origin] = {}
     for name in type(value).model_fields:
         here = f"{path}.{name}" if path else name
@@ -165,14 +201,24 @@ def _machine(making: _Making) -> Device | None:
 
 
 def _lengths(making: _Making, form: memory.Shape | None, tokenizer_limit: int) -> None:
-    limits = [limit for limit in (form.limit if form else None, tokenizer_limit) if limit is not None and limit < UNLIMITED]
+    limits = [
+        limit
+        for limit in (form.limit if form else None, tokenizer_limit)
+        if limit is not None and limit < UNLIMITED
+    ]
     limit = min(limits, default=None)
     given = making.run.data.max_length
     if given is None:
-        reason = say("plan.reason_max_length", limit=limit) if limit else say("plan.reason_max_length_no_limit")
+        reason = (
+            say("plan.reason_max_length", limit=limit)
+            if limit
+            else say("plan.reason_max_length_no_limit")
+        )
         making.put("data.max_length", default_limit(limit), reason)
     elif form is not None and form.limit is not None and given > form.limit:
-        making.problems.append(Problem("data.max_length", say("plan.limit_too_long", value=given, limit=form.limit)))
+        making.problems.append(
+            Problem("data.max_length", say("plan.limit_too_long", value=given, limit=form.limit))
+        )
 
 
 def _rows(making: _Making, prepared: Prepared) -> None:
@@ -190,12 +236,19 @@ def _rows(making: _Making, prepared: Prepared) -> None:
         if train.steps is None:
             reason = say("plan.reason_batch", **told)
         else:
-            reason = say("plan.reason_batch_steps", full=order.total(train.epochs), passes=f"{order.epoch(steps):.3g}", **told)
+            reason = say(
+                "plan.reason_batch_steps",
+                full=order.total(train.epochs),
+                passes=f"{order.epoch(steps):.3g}",
+                **told,
+            )
         making.put("train.batch", batch, reason)
     lengths = sorted(len(tokens) for item in prepared.train for tokens in item.tokens)
     sides = sorted(tokens.longest for item in prepared.train for tokens in item.tokens)
     p99 = sides[min(len(sides) - 1, int(0.99 * len(sides)))]
-    reason = making.origins["data.max_length"].reason + say("plan.reason_lengths", p99=p99, longest=sides[-1])
+    reason = making.origins["data.max_length"].reason + say(
+        "plan.reason_lengths", p99=p99, longest=sides[-1]
+    )
     making.explain("data.max_length", reason)
     making.facts |= {
         "rows": {"train": rows, "watch": len(prepared.watch), "proof": len(prepared.proof)},
@@ -208,11 +261,25 @@ def _rows(making: _Making, prepared: Prepared) -> None:
     }
     best, own = making.run.train.keep.best_by, ["loss", *prepared.objective.measured()]
     if prepared.objective.gives == "vectors" and best not in own:
-        making.problems.append(Problem("train.keep.best_by", say("embed.best_by", value=repr(best), known=", ".join(own))))
-    if prepared.watch and prepared.objective.head == "language" and chosen_among_options(making.run):
+        making.problems.append(
+            Problem(
+                "train.keep.best_by", say("embed.best_by", value=repr(best), known=", ".join(own))
+            )
+        )
+    if (
+        prepared.watch
+        and prepared.objective.head == "language"
+        and chosen_among_options(making.run)
+    ):
         making.attempt(lambda: options_task(making.run, prepared))
     if steps < FEWEST_STEPS:
-        making.warnings.append(say(f"plan.few_{'given' if making.run.train.steps else 'steps'}", steps=steps, least=FEWEST_STEPS))
+        making.warnings.append(
+            say(
+                f"plan.few_{'given' if making.run.train.steps else 'steps'}",
+                steps=steps,
+                least=FEWEST_STEPS,
+            )
+        )
 
 
 def _room(making: _Making, form: memory.Shape, device: Device, prepared: Prepared | None) -> None:
@@ -228,27 +295,50 @@ def _room(making: _Making, form: memory.Shape, device: Device, prepared: Prepare
     weights = form.bytes(width, run.model.quantize)
     beside = machine.model_copy(update={"memory": max(free - weights, 1.0) / GIB})
     longest = making.facts.get("longest") or run.data.max_length or default_limit(form.limit)
-    found = room(device, beside, model=form.model, longest=longest, micro_tokens=run.train.micro_tokens)
-    making.put("train.micro_tokens", found.micro_tokens, found.reasons.get("train.micro_tokens", ""))
-    making.put("train.machine.checkpointing", found.checkpointing, found.reasons.get("train.machine.checkpointing", ""))
+    found = room(
+        device, beside, model=form.model, longest=longest, micro_tokens=run.train.micro_tokens
+    )
+    making.put(
+        "train.micro_tokens", found.micro_tokens, found.reasons.get("train.micro_tokens", "")
+    )
+    making.put(
+        "train.machine.checkpointing",
+        found.checkpointing,
+        found.reasons.get("train.machine.checkpointing", ""),
+    )
     wide = 4 if device.precision == "fp32" else 2
     used = activation_bytes(form.model.config, wide)[bool(found.checkpointing)]  # type: ignore[attr-defined]
     # A step never holds more tokens than its rows have.
-    tokens = min(found.micro_tokens, longest * (run.train.batch or 16)) if prepared is not None else found.micro_tokens
-    needed = memory.memory(form, making.run, width=width, tokens=max(tokens, longest), activation_bytes=used)
+    tokens = (
+        min(found.micro_tokens, longest * (run.train.batch or 16))
+        if prepared is not None
+        else found.micro_tokens
+    )
+    needed = memory.memory(
+        form, making.run, width=width, tokens=max(tokens, longest), activation_bytes=used
+    )
     disk = memory.disk(form, run)
     making.facts |= {
         "parameters": form.parameters,
         "trainable": form.trainable,
         "disk": disk.to_json(),
-        "memory_gib": {"low": round(needed.low / GIB, 3), "high": round(needed.high / GIB, 3), "free": round(free / GIB, 3)},
+        "memory_gib": {
+            "low": round(needed.low / GIB, 3),
+            "high": round(needed.high / GIB, 3),
+            "free": round(free / GIB, 3),
+        },
         "memory_terms_gib": {name: round(value / GIB, 4) for name, value in vars(needed).items()},
     }
     if needed.low > free:
         making.warnings.append(say("plan.warn_memory"))
     if disk.needed > disk.free:
         needed_, one, free_ = map(readable, (disk.needed, disk.checkpoint, disk.free))
-        told = {"needed": needed_, "one": one, "free": free_, "checkpoints": run.train.keep.keep + 1}
+        told = {
+            "needed": needed_,
+            "one": one,
+            "free": free_,
+            "checkpoints": run.train.keep.keep + 1,
+        }
         making.problems.append(Problem("out", say("plan.disk", out=run.out, **told)))
 
 
@@ -263,4 +353,6 @@ def _probe(plan: Plan, folder: Path, device: Device) -> None:
     prepare(device)
     loaded = load_base(folder, run, device, plan.prepared.objective)
     plan.facts["layout"] = loaded.layout
-    plan.facts["probe"] = measure(loaded, run, plan.prepared, device, micro_tokens=run.train.micro_tokens)
+    plan.facts["probe"] = measure(
+        loaded, run, plan.prepared, device, micro_tokens=run.train.micro_tokens
+    )

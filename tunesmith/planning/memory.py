@@ -1,4 +1,6 @@
-"""What a run costs in memory and on disk, from the model's config, the headers of its safetensors and the data alone."""
+"""What a run costs in memory and on disk, from the model's config, the headers of its safetensors
+and the data alone.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +32,11 @@ OVERHEAD = {"cpu": 0.7 * GIB, "cuda": 1.2 * GIB, "mps": 0.7 * GIB}
 
 @dataclass(frozen=True)
 class Shape:
-    """A model without its weights. ``limit`` is the longest row that it takes (tokens), None where it says none.
+    """A model without its weights. ``limit`` is the longest row that it takes (tokens), None where
+    it says none.
 
-    What a method's virtual tokens take of a row is not in it. ``linear`` counts the weights that quantisation rounds.
+    What a method's virtual tokens take of a row is not in it. ``linear`` counts the weights that
+    quantisation rounds.
     """
 
     model: torch.nn.Module
@@ -43,10 +47,16 @@ class Shape:
     linear: int
 
     def bytes(self, width: int, quantize: str | None) -> float:
-        """All weights: ``width`` bytes each, those that are trained 4, and quantised ones what they take."""
+        """All weights: ``width`` bytes each, those that are trained 4, and quantised ones what they
+        take.
+        """
         rounded = self.linear if quantize else 0
         each = BYTES[quantize] if quantize else 0.0
-        return (self.parameters - self.trainable - rounded) * width + rounded * each + self.trainable * 4.0
+        return (
+            (self.parameters - self.trainable - rounded) * width
+            + rounded * each
+            + self.trainable * 4.0
+        )
 
 
 TWO = Outputs(("0", "1"), "single_label_classification")
@@ -54,7 +64,8 @@ TWO = Outputs(("0", "1"), "single_label_classification")
 
 
 def shape(folder: Path, run: Run, outputs: Outputs = TWO) -> Shape:
-    """The model with the method applied, without memory for weights; SpecError or ModelError where the two do not fit.
+    """The model with the method applied, without memory for weights; SpecError or ModelError where
+    the two do not fit.
 
     ``outputs`` are those of a head of classes, known once the rows are read.
     """
@@ -80,7 +91,9 @@ def shape(folder: Path, run: Run, outputs: Outputs = TWO) -> Shape:
         raise ModelError(Problem("model", say("plan.cannot_build", error=reason))) from None
     if run.model.add_tokens:
         with torch.device("meta"):
-            tokens.grow(model, load_tokenizer(folder, trust_remote_code=trust), run.model.add_tokens)
+            tokens.grow(
+                model, load_tokenizer(folder, trust_remote_code=trust), run.model.add_tokens
+            )
     model.requires_grad_(False)
     as_loaded(model, head, {name for name, *_ in headers(folder)})
     linear = sum(math.prod(size_of(layer)) for layer in linear_layers(model).values())
@@ -88,18 +101,25 @@ def shape(folder: Path, run: Run, outputs: Outputs = TWO) -> Shape:
     method = METHODS.make(run.method)
     with torch.device("meta"):
         changed = method.apply(model)
-    trainable = sum(parameter.numel() for parameter in changed.parameters() if parameter.requires_grad)
+    trainable = sum(
+        parameter.numel() for parameter in changed.parameters() if parameter.requires_grad
+    )
     text = config.get_text_config().to_dict()
     limit = longest_row(model, text)
-    # What a method adds is not in the headers; the base's weights are, whatever the class makes of them, where it writes. Another
+    # What a method adds is not in the headers; the base's weights are, whatever the class makes of
+    # them, where it writes. Another
     # head is not in them, but the one that it replaces is, and tables of places beside.
-    base = weights_in(folder) if head == "language" and (folder / "config.json").is_file() else before
+    base = (
+        weights_in(folder) if head == "language" and (folder / "config.json").is_file() else before
+    )
     own = sum(parameter.numel() for parameter in changed.parameters()) - before
     limit = limit - method.virtual_tokens if limit else None
     return Shape(changed, base + own, trainable, limit, int(text.get("vocab_size") or 0), linear)
 
 
-def with_classes(form: Shape | None, folder: Path, run: Run, outputs: Outputs | None) -> Shape | None:
+def with_classes(
+    form: Shape | None, folder: Path, run: Run, outputs: Outputs | None
+) -> Shape | None:
     """``form`` with as many outputs as the rows have classes, where its head is one of classes."""
     return form if form is None or outputs is None else shape(folder, run, outputs)
 
@@ -118,13 +138,22 @@ class Memory:
     @property
     def low(self) -> float:
         """With activations as counted: what is certainly needed."""
-        return self.weights + self.gradients + self.optimizer + self.activations + self.logits + self.overhead
+        return (
+            self.weights
+            + self.gradients
+            + self.optimizer
+            + self.activations
+            + self.logits
+            + self.overhead
+        )
 
     @property
     def high(self) -> float:
-        """Activations and logits taken twice, for what autograd and the allocator hold beside the vectors that are counted.
+        """Activations and logits taken twice, for what autograd and the allocator hold beside the
+        vectors that are counted.
 
-        Measured: 1.6 times the counted activations, 2021 tokens on a 135M Llama with LoRA on all linear layers, CPU, fp32.
+        Measured: 1.6 times the counted activations, 2021 tokens on a 135M Llama with LoRA on all
+            linear layers, CPU, fp32.
         Loading holds a quarter of the weights once more.
         """
         return self.low + self.activations + self.logits + 0.25 * self.weights
@@ -133,10 +162,12 @@ class Memory:
 def memory(form: Shape, run: Run, *, width: int, tokens: int, activation_bytes: float) -> Memory:
     """The estimate for one micro-batch of ``tokens``; ``width`` is bytes of a frozen weight.
 
-    weights      = frozen * width + trainable * 4          (what is trained is fp32; quantised ones take BYTES each)
+    weights      = frozen * width + trainable * 4          (what is trained is fp32; quantised ones
+    take BYTES each)
     gradients    = trainable * 4
     optimizer    = trainable * state_bytes                 (of the optimizer)
-    activations  = tokens * activation_bytes               (10 vectors of the width and 4 of the feed-forward a block)
+    activations  = tokens * activation_bytes               (10 vectors of the width and 4 of the
+    feed-forward a block)
     logits       = 3 * min(tokens * vocabulary * 4, 64 MiB) (a chunk, its softmax and its gradient)
     """
     chunk = max(64 * 2**20, 128 * form.vocabulary * 4)

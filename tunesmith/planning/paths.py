@@ -10,7 +10,9 @@ from tunesmith.settings.run import Run
 
 
 def place(path: str) -> str:
-    """The whole path of what is there; an id, ``package:NAME`` and what is not there stay as they are."""
+    """The whole path of what is there; an id, ``package:NAME`` and what is not there stay as they
+    are.
+    """
     name, rows = sized(path)
     here = Path(name).expanduser()
     if not here.exists() or name.startswith("package:"):
@@ -21,5 +23,8 @@ def place(path: str) -> str:
 def paths(run: Run) -> list[str]:
     """Every file, folder or id that rows come from."""
     path = run.data.path
-    paths = [sized(one)[0] for one in ([path] if isinstance(path, str) else [source.path for source in path])]
+    paths = [
+        sized(one)[0]
+        for one in ([path] if isinstance(path, str) else [source.path for source in path])
+    ]
     return [*paths, run.data.held_out] if isinstance(run.data.held_out, str) else paths

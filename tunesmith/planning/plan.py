@@ -29,13 +29,18 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """All of it, in English, for programs."""
         run = self.resolved.run.model_dump(mode="json")
-        origins = {path: {"kind": origin.kind, "reason": origin.reason} for path, origin in self.resolved.origins.items()}
+        origins = {
+            path: {"kind": origin.kind, "reason": origin.reason}
+            for path, origin in self.resolved.origins.items()
+        }
         return {
             "run": run,
             "origins": origins,
             "facts": self.facts,
             "warnings": self.warnings,
-            "problems": [{"where": problem.where, "text": problem.text} for problem in self.problems],
+            "problems": [
+                {"where": problem.where, "text": problem.text} for problem in self.problems
+            ],
             "ledger": self.prepared.ledger.to_json() if self.prepared else None,
         }
 

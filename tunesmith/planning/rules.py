@@ -1,4 +1,6 @@
-"""Rules across settings, one function each; every one of them needs nothing but the settings and the disk."""
+"""Rules across settings, one function each; every one of them needs nothing but the settings and
+the disk.
+"""
 
 from __future__ import annotations
 
@@ -51,15 +53,30 @@ def _readers(run: Run) -> Iterator[tuple[str, str | None]]:
 
 
 def _unknown(where: str, name: str, known: list[str]) -> Problem:
-    return Problem(where, say("plan.unknown", name=repr(name), told=closest(name, known) or ";", known=", ".join(known)))
+    return Problem(
+        where,
+        say(
+            "plan.unknown",
+            name=repr(name),
+            told=closest(name, known) or ";",
+            known=", ".join(known),
+        ),
+    )
 
 
 def base_fits(run: Run) -> Iterator[Problem]:
-    """The method trains on that kind of base, and what quantised weights or optimizers need is installed."""
+    """The method trains on that kind of base, and what quantised weights or optimizers need is
+    installed.
+    """
     method, kind = METHODS.make(run.method), run.model.quantize
     if (kind or "plain") not in method.bases:
         kinds = ", ".join(sorted(method.bases))
-        told = say("quantize.refused" if kind else "quantize.needed", method=run.method.name, kind=kind, kinds=kinds)
+        told = say(
+            "quantize.refused" if kind else "quantize.needed",
+            method=run.method.name,
+            kind=kind,
+            kinds=kinds,
+        )
         yield Problem("model.quantize", told)
     if kind:
         yield from missing_package("model.quantize")
@@ -75,9 +92,13 @@ def schedule_fits(run: Run) -> Iterator[Problem]:
     """Cycles belong to the one schedule that has them, and warm-up is shorter than the run."""
     train = run.train
     if train.cycles > 1 and train.schedule.name != "cosine_with_restarts":
-        yield Problem("train.cycles", say("plan.cycles", value=train.cycles, schedule=train.schedule.name))
+        yield Problem(
+            "train.cycles", say("plan.cycles", value=train.cycles, schedule=train.schedule.name)
+        )
     if train.steps is not None and train.warmup >= 1 and train.warmup >= train.steps:
-        yield Problem("train.warmup", say("plan.warmup", warmup=f"{train.warmup:g}", steps=train.steps))
+        yield Problem(
+            "train.warmup", say("plan.warmup", warmup=f"{train.warmup:g}", steps=train.steps)
+        )
 
 
 def watched(run: Run) -> Iterator[Problem]:
@@ -95,28 +116,49 @@ def watched(run: Run) -> Iterator[Problem]:
 
 
 def objective_fits(run: Run) -> Iterator[Problem]:
-    """Settings of a conversation are not given where plain text is learned, and the other way round."""
+    """Settings of a conversation are not given where plain text is learned, and the other way
+    round.
+    """
     given, objective = run.data.model_fields_set, OBJECTIVES.get(run.objective.name)
     if objective.eats in (Preference, Feedback, TextPair):
         own = ["loss", *objective.measures]
         if run.train.keep.best_by not in own:
-            told = say("plan.best_by_own", value=repr(run.train.keep.best_by), objective=objective.name, known=", ".join(own))
+            told = say(
+                "plan.best_by_own",
+                value=repr(run.train.keep.best_by),
+                objective=objective.name,
+                known=", ".join(own),
+            )
             yield Problem("train.keep.best_by", told)
         if run.data.train_on == "everything":
             yield Problem("data.train_on", say("plan.not_everything", objective=objective.name))
     if objective.eats in (Labelled, TextPair):
         for name in ("template", "system", "reasoning", "train_on"):
-            if name in given and run.data.model_dump()[name] != type(run.data).model_fields[name].default:
+            if (
+                name in given
+                and run.data.model_dump()[name] != type(run.data).model_fields[name].default
+            ):
                 yield Problem(f"data.{name}", say("classes.no_text", objective=run.objective.name))
         if run.data.too_long == "split":
-            yield Problem("data.too_long", say("plan.split_is_for_text", objective=run.objective.name))
+            yield Problem(
+                "data.too_long", say("plan.split_is_for_text", objective=run.objective.name)
+            )
     elif objective.eats is Text:
         if run.train.keep.best_by not in ("loss", "nll"):
-            told = say("plan.best_by_for_text", value=repr(run.train.keep.best_by), objective=run.objective.name)
+            told = say(
+                "plan.best_by_for_text",
+                value=repr(run.train.keep.best_by),
+                objective=run.objective.name,
+            )
             yield Problem("train.keep.best_by", told)
         for name in ("template", "system", "reasoning", "train_on"):
-            if name in given and run.data.model_dump()[name] != type(run.data).model_fields[name].default:
-                yield Problem(f"data.{name}", say("plan.not_for_text", objective=run.objective.name))
+            if (
+                name in given
+                and run.data.model_dump()[name] != type(run.data).model_fields[name].default
+            ):
+                yield Problem(
+                    f"data.{name}", say("plan.not_for_text", objective=run.objective.name)
+                )
     elif run.data.too_long == "split":
         yield Problem("data.too_long", say("plan.split_is_for_text", objective=run.objective.name))
 
@@ -126,18 +168,30 @@ def metric_fits(run: Run) -> Iterator[Problem]:
     best, objective = run.train.keep.best_by, OBJECTIVES.get(run.objective.name)
     if best not in METRICS.names():
         return
-    of_classes = [name for name in METRICS.names() if METRICS.get(name).reads in ("choice", "options", "number")]
+    of_classes = [
+        name
+        for name in METRICS.names()
+        if METRICS.get(name).reads in ("choice", "options", "number")
+    ]
     if objective.head == "classes" and best not in of_classes:
-        yield Problem("train.keep.best_by", say("classes.best_by", value=repr(best), known=", ".join(of_classes)))
+        yield Problem(
+            "train.keep.best_by",
+            say("classes.best_by", value=repr(best), known=", ".join(of_classes)),
+        )
     elif objective.head == "language" and METRICS.get(best).reads in ("options", "number"):
-        yield Problem("train.keep.best_by", say("classes.best_by_language", value=repr(best), objective=run.objective.name))
+        yield Problem(
+            "train.keep.best_by",
+            say("classes.best_by_language", value=repr(best), objective=run.objective.name),
+        )
 
 
 def slots_there(run: Run) -> Iterator[Problem]:
     """As many ``[P]`` stand in the template as the method has virtual tokens for."""
     slots, found = METHODS.make(run.method).slots, (run.data.template or "").count(SLOT)
     if slots != found:
-        where, key = ("method.tokens", "plan.slots") if slots else ("data.template", "plan.no_slots")
+        where, key = (
+            ("method.tokens", "plan.slots") if slots else ("data.template", "plan.no_slots")
+        )
         yield Problem(where, say(key, slots=slots, found=found))
 
 
@@ -150,7 +204,9 @@ def answers(run: Run) -> Iterator[Problem]:
 
 
 def questions_there(run: Run) -> Iterator[Problem]:
-    """A text as ``questions`` is a file, and so is a hard prompt; the model gives something that can be read."""
+    """A text as ``questions`` is a file, and so is a hard prompt; the model gives something that
+    can be read.
+    """
     if run.prove.prompt is not None and not Path(run.prove.prompt).is_file():
         yield Problem("prove.prompt", say("plan.no_prompt", value=repr(run.prove.prompt)))
     objective = OBJECTIVES.get(run.objective.name)
@@ -168,17 +224,26 @@ def trackers_there(run: Run) -> Iterator[Problem]:
 
 
 def model_fits(run: Run, kind: str) -> Iterator[Problem]:
-    """Method and objective can take a model of this kind: a decoder, an encoder, or both together."""
+    """Method and objective can take a model of this kind: a decoder, an encoder, or both
+    together.
+    """
     method, head = METHODS.make(run.method), OBJECTIVES.get(run.objective.name).head
     if kind not in KINDS[head]:
-        yield Problem("model", say(f"heads.not_{head}", kind=say(f"heads.kind_{kind.replace('-', '_')}")))
+        yield Problem(
+            "model", say(f"heads.not_{head}", kind=say(f"heads.kind_{kind.replace('-', '_')}"))
+        )
         return
     if kind not in method.kinds:
         known = ", ".join(say(f"sides.{one}") for one in sorted(method.kinds))
-        yield Problem("method", say("sides.kind", method=run.method.name, kind=say(f"sides.{kind}"), known=known))
+        yield Problem(
+            "method",
+            say("sides.kind", method=run.method.name, kind=say(f"sides.{kind}"), known=known),
+        )
     if kind == "encoder-decoder" and not OBJECTIVES.get(run.objective.name).two_sided:
         known = ", ".join(name for name in OBJECTIVES.names() if OBJECTIVES.get(name).two_sided)
-        yield Problem("objective", say("sides.objective", objective=run.objective.name, known=known))
+        yield Problem(
+            "objective", say("sides.objective", objective=run.objective.name, known=known)
+        )
 
 
 def single_run(run: Run) -> Iterator[Problem]:

@@ -1,6 +1,8 @@
-"""Several runs from one file, each going on from one before it: sft, then a reward model or dpo, and so on.
+"""Several runs from one file, each going on from one before it: sft, then a reward model or dpo,
+and so on.
 
-A stage is what a run.yaml holds, over what stands beside ``stages`` for all. What was finished is not trained again, and what
+A stage is what a run.yaml holds, over what stands beside ``stages`` for all. What was finished is
+not trained again, and what
 was interrupted continues.
 """
 
@@ -23,7 +25,9 @@ from tunesmith.words import say
 
 @dataclass(frozen=True)
 class Stage:
-    """One run of the file. ``parent`` is the stage it goes on from, None where that is the model of the file."""
+    """One run of the file. ``parent`` is the stage it goes on from, None where that is the model of
+    the file.
+    """
 
     name: str
     run: Run
@@ -45,13 +49,21 @@ class Stage:
         return self.folder.run_yaml.is_file()
 
 
-def stages_of(settings: Mapping[str, Any], overrides: Sequence[str] | Mapping[str, Any] = ()) -> list[Stage]:
-    """The stages of a file, in order; SpecError with the problems of all of them, each at its place.
+def stages_of(
+    settings: Mapping[str, Any], overrides: Sequence[str] | Mapping[str, Any] = ()
+) -> list[Stage]:
+    """The stages of a file, in order; SpecError with the problems of all of them, each at its
+    place.
 
-    One that names no model of its own goes on from the last stage before it whose model writes answers.
+    One that names no model of its own goes on from the last stage before it whose model writes
+    answers.
     """
     listed = settings.get("stages")
-    if not isinstance(listed, list) or not listed or not all(isinstance(one, Mapping) for one in listed):
+    if (
+        not isinstance(listed, list)
+        or not listed
+        or not all(isinstance(one, Mapping) for one in listed)
+    ):
         raise SpecError(Problem("stages", say("stages.none")))
     shared = {key: value for key, value in settings.items() if key != "stages"}
     if not isinstance(shared.get("out"), str):
@@ -63,18 +75,26 @@ def stages_of(settings: Mapping[str, Any], overrides: Sequence[str] | Mapping[st
         own = with_overrides(given_own, for_one[number])
         plain = with_overrides(with_overrides(_over(shared, own), for_all), for_one[number])
         name = _name(own, [stage.name for stage in found])
-        writing = [stage for stage in found if OBJECTIVES.get(stage.run.objective.name).gives == "answers"]
+        writing = [
+            stage for stage in found if OBJECTIVES.get(stage.run.objective.name).gives == "answers"
+        ]
         parent = writing[-1] if writing and "model" not in own else None
         if parent is not None:
             given = plain.get("model")
-            more = {key: value for key, value in given.items() if key != "revision"} if isinstance(given, Mapping) else {}
+            more = (
+                {key: value for key, value in given.items() if key != "revision"}
+                if isinstance(given, Mapping)
+                else {}
+            )
             plain["model"] = more | {"path": parent.run.out}
         if "out" not in own:
             plain["out"] = str(Path(plain["out"]) / name)
         try:
             found.append(Stage(name, validate(plain), parent.name if parent else None))
         except SpecError as error:
-            problems += [Problem(f"stages[{number}].{one.where}", one.text) for one in error.problems]
+            problems += [
+                Problem(f"stages[{number}].{one.where}", one.text) for one in error.problems
+            ]
     if problems:
         raise SpecError(problems)
     return found
@@ -83,22 +103,41 @@ def stages_of(settings: Mapping[str, Any], overrides: Sequence[str] | Mapping[st
 def _by_stage(
     overrides: Sequence[str] | Mapping[str, Any], count: int
 ) -> tuple[dict[str, Any] | list[str], list[dict[str, Any] | list[str]]]:
-    """The overrides for all stages, and those for each: ``stages.0.train.steps=2`` is ``train.steps=2`` of the first."""
+    """The overrides for all stages, and those for each: ``stages.0.train.steps=2`` is
+    ``train.steps=2`` of the first.
+    """
     keys = [re.match(r"stages\.(?:(\d+)\.)?|stages(?==|$)", text) for text in overrides]
-    wrong = [text for text, key in zip(overrides, keys, strict=True) if key and not (key[1] and int(key[1]) < count)]
+    wrong = [
+        text
+        for text, key in zip(overrides, keys, strict=True)
+        if key and not (key[1] and int(key[1]) < count)
+    ]
     if wrong:
-        raise SpecError(Problem(text.partition("=")[0], say("stages.no_stage", last=count - 1)) for text in wrong)
-    own = [(int(key[1]), text, text[key.end() :]) for text, key in zip(overrides, keys, strict=True) if key]
+        raise SpecError(
+            Problem(text.partition("=")[0], say("stages.no_stage", last=count - 1))
+            for text in wrong
+        )
+    own = [
+        (int(key[1]), text, text[key.end() :])
+        for text, key in zip(overrides, keys, strict=True)
+        if key
+    ]
     common = [text for text, key in zip(overrides, keys, strict=True) if key is None]
     if isinstance(overrides, Mapping):
-        values = [{rest: overrides[text] for number, text, rest in own if number == place} for place in range(count)]
+        values = [
+            {rest: overrides[text] for number, text, rest in own if number == place}
+            for place in range(count)
+        ]
         return {text: overrides[text] for text in common}, [*values]
     return common, [[rest for number, _, rest in own if number == place] for place in range(count)]
 
 
 def changed(stage: Stage) -> list[str]:
     """The settings of a stage that was begun which the file gives otherwise now."""
-    return _different(stage.run.model_dump(exclude_unset=True, mode="json"), stage.folder.resolved().run.model_dump(mode="json"))
+    return _different(
+        stage.run.model_dump(exclude_unset=True, mode="json"),
+        stage.folder.resolved().run.model_dump(mode="json"),
+    )
 
 
 def go(
@@ -107,9 +146,11 @@ def go(
     check: Callable[[Run], None],
     tell: Callable[[str], None],
 ) -> list[RunFolder]:
-    """Trains what is not trained yet, by ``train``; SpecError, before anything is trained, where a stage cannot run.
+    """Trains what is not trained yet, by ``train``; SpecError, before anything is trained, where a
+    stage cannot run.
 
-    ``check`` raises what is wrong with a run; a parent that is still to be trained is checked as the model that it begins with.
+    ``check`` raises what is wrong with a run; a parent that is still to be trained is checked as
+    the model that it begins with.
     """
     problems: list[Problem] = []
     named: dict[Problem, list[str]] = {}
@@ -117,14 +158,22 @@ def go(
         if stage.begun:
             keys = changed(stage)
             if keys:
-                problems.append(Problem(stage.name, say("stages.changed", out=stage.run.out, keys=", ".join(keys))))
+                problems.append(
+                    Problem(
+                        stage.name, say("stages.changed", out=stage.run.out, keys=", ".join(keys))
+                    )
+                )
             continue
         try:
             check(_on_what_is_there(stage, stages))
         except SpecError as error:
-            for one in error.problems:  # what several stages share, as a model that is not there, is told once
+            for one in (
+                error.problems
+            ):  # what several stages share, as a model that is not there, is told once
                 named.setdefault(one, []).append(stage.name)
-    problems += [Problem(f"{', '.join(names)}: {one.where}", one.text) for one, names in named.items()]
+    problems += [
+        Problem(f"{', '.join(names)}: {one.where}", one.text) for one, names in named.items()
+    ]
     if problems:
         raise SpecError(problems)
     for number, stage in enumerate(stages, 1):
@@ -141,11 +190,15 @@ def go(
 
 
 def _on_what_is_there(stage: Stage, stages: Sequence[Stage]) -> Run:
-    """The run with the nearest model of its ancestors that is there already, whose tokenizer and shape are the same."""
+    """The run with the nearest model of its ancestors that is there already, whose tokenizer and
+    shape are the same.
+    """
     named = {one.name: one for one in stages}
     while stage.parent is not None and not named[stage.parent].finished:
         above = named[stage.parent]
-        stage = Stage(stage.name, stage.run.model_copy(update={"model": above.run.model}), above.parent)
+        stage = Stage(
+            stage.name, stage.run.model_copy(update={"model": above.run.model}), above.parent
+        )
     return stage.run
 
 
@@ -162,7 +215,11 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
         before = merged.get(key)
-        merged[key] = _over(before, value) if isinstance(before, Mapping) and isinstance(value, Mapping) else value
+        merged[key] = (
+            _over(before, value)
+            if isinstance(before, Mapping) and isinstance(value, Mapping)
+            else value
+        )
     return merged
 
 

@@ -14,7 +14,9 @@ from tunesmith.storage.run_folder import RunFolder
 
 
 class Session:
-    """The turns so far. ``forgotten`` counts rounds that no longer fit into the model's context and were left out."""
+    """The turns so far. ``forgotten`` counts rounds that no longer fit into the model's context and
+    were left out.
+    """
 
     def __init__(self, folder: RunFolder, *, tuned: bool = True, system: str | None = None) -> None:
         from tunesmith.models.saved import load_run
@@ -36,7 +38,8 @@ class Session:
         self.forgotten = 0
 
     def say(self, text: str) -> Iterator[str]:
-        """The answer, piece by piece. What was said when the caller stops listening is part of the conversation.
+        """The answer, piece by piece. What was said when the caller stops listening is part of the
+        conversation.
 
         DataError for a question that is too long; the conversation is then as it was.
         """
@@ -53,23 +56,40 @@ class Session:
         pieces: list[str] = []
         try:
             loaded = self.loaded
-            for piece in stream(loaded.model, loaded.tokenizer, prompt, self.settings, stop_ids=self.render.stop_ids, seed=seed):
+            for piece in stream(
+                loaded.model,
+                loaded.tokenizer,
+                prompt,
+                self.settings,
+                stop_ids=self.render.stop_ids,
+                seed=seed,
+            ):
                 pieces.append(piece)
                 yield piece
         finally:
             self.turns = (*self.turns, Turn("assistant", final("".join(pieces))))
 
     def _fitting(self) -> np.ndarray:
-        """The prompt, without the oldest rounds where an answer would not fit; DataError when the question alone is too long."""
+        """The prompt, without the oldest rounds where an answer would not fit; DataError when the
+        question alone is too long.
+        """
         while True:
-            prompt = self.render.prompt(Chat((*self.system, *self.turns), columns={"question": self.turns[-1].content}))
+            prompt = self.render.prompt(
+                Chat((*self.system, *self.turns), columns={"question": self.turns[-1].content})
+            )
             new = self.settings.max_new_tokens
             needed = max(len(prompt), new) if self.render.sides else len(prompt) + new
             if self.limit is None or needed <= self.limit:
                 return prompt
-            later = next((n for n, turn in enumerate(self.turns) if n and turn.role == "user"), None)
+            later = next(
+                (n for n, turn in enumerate(self.turns) if n and turn.role == "user"), None
+            )
             if later is None:
-                told = {"tokens": len(prompt), "new": self.settings.max_new_tokens, "limit": self.limit}
+                told = {
+                    "tokens": len(prompt),
+                    "new": self.settings.max_new_tokens,
+                    "limit": self.limit,
+                }
                 raise DataError(words.say("chat.too_long", **told))
             self.turns = self.turns[later:]
             self.forgotten += 1

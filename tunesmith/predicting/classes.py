@@ -1,4 +1,5 @@
-"""What the outputs of a classification head mean: probabilities, the classes that are named, and what is fitted to them.
+"""What the outputs of a classification head mean: probabilities, the classes that are named, and
+what is fitted to them.
 
 Temperature: Guo et al. 2017, section 4.2. Thresholds: those of the best F1 on the watched rows.
 """
@@ -56,7 +57,8 @@ def outputs_of(
 
 @dataclass(frozen=True)
 class Meaning:
-    """Reads outputs as classes. ``thresholds`` are by class, from which probability it is named; without them each of several
+    """Reads outputs as classes. ``thresholds`` are by class, from which probability it is named;
+    without them each of several
     labels is named from half on, and of single ones the likeliest.
     """
 
@@ -70,7 +72,9 @@ class Meaning:
         return cls(outputs, fitted.get("temperature", 1.0), tuple(fitted.get("thresholds", ())))
 
     def probabilities(self, outputs_nC: np.ndarray, *, calibrated: bool = False) -> np.ndarray:
-        """``[n, C]``, as ``transformers.pipeline`` gives them, or with the temperature; of a regression the numbers."""
+        """``[n, C]``, as ``transformers.pipeline`` gives them, or with the temperature; of a
+        regression the numbers.
+        """
         if self.outputs.problem == "regression":
             return outputs_nC
         scaled = outputs_nC / self.temperature if calibrated else outputs_nC
@@ -85,13 +89,20 @@ class Meaning:
         if self.outputs.problem == "regression":
             return [float(value) for value in outputs_nC[:, 0]]
         if self.outputs.problem == "multi_label_classification":
-            named = self.probabilities(outputs_nC) >= np.array(self.thresholds or [0.5] * len(names))
+            named = self.probabilities(outputs_nC) >= np.array(
+                self.thresholds or [0.5] * len(names)
+            )
             return [[name for name, said in zip(names, row, strict=True) if said] for row in named]
         if self.thresholds:
-            return [names[int(said)] for said in self.probabilities(outputs_nC)[:, 1] >= self.thresholds[1]]
+            return [
+                names[int(said)]
+                for said in self.probabilities(outputs_nC)[:, 1] >= self.thresholds[1]
+            ]
         return [names[index] for index in outputs_nC.argmax(-1)]
 
-    def options(self, outputs_nC: np.ndarray, *, calibrated: bool = False) -> list[dict[str, float]]:
+    def options(
+        self, outputs_nC: np.ndarray, *, calibrated: bool = False
+    ) -> list[dict[str, float]]:
         """Log-probability (nats) of every class, by row."""
         logs = np.log(np.maximum(self.probabilities(outputs_nC, calibrated=calibrated), 1e-300))
         return [dict(zip(self.outputs.names, row.tolist(), strict=True)) for row in logs]
@@ -111,7 +122,13 @@ class Meaning:
 
 
 def classes_score(
-    loaded: Loaded, metric: Metric, objective: Any, items: Sequence[Item], *, budget: int, stopped: Callable[[], bool]
+    loaded: Loaded,
+    metric: Metric,
+    objective: Any,
+    items: Sequence[Item],
+    *,
+    budget: int,
+    stopped: Callable[[], bool],
 ) -> float | None:
     """The metric over the watched rows; None when ``stopped`` said so on the way."""
     sequences = [item.tokens[0] for item in items]
@@ -119,23 +136,33 @@ def classes_score(
     if found is None:
         return None
     meaning = Meaning(objective.outputs)
-    return metric.over(meaning.given(metric, found), [meaning.reference(tokens) for tokens in sequences])
+    return metric.over(
+        meaning.given(metric, found), [meaning.reference(tokens) for tokens in sequences]
+    )
 
 
 def named(model: Any, render: Render, texts: Sequence[str], outputs: Outputs) -> list[str]:
-    """The class of each text with its probability, for people; its number where a number is learned."""
+    """The class of each text with its probability, for people; its number where a number is
+    learned.
+    """
     meaning = Meaning(outputs)
-    found = outputs_of(Loaded(model, render.tokenizer, "padded"), [render.sequence(text) for text in texts])
+    found = outputs_of(
+        Loaded(model, render.tokenizer, "padded"), [render.sequence(text) for text in texts]
+    )
     assert found is not None, "nothing stops this"
     highest = meaning.probabilities(found).max(-1)
     if outputs.problem == "regression":
         return [f"{value:.3g}" for value in highest]
-    shown = [", ".join(one) if isinstance(one, list) else str(one) for one in meaning.choices(found)]
+    shown = [
+        ", ".join(one) if isinstance(one, list) else str(one) for one in meaning.choices(found)
+    ]
     return [f"{name or '–'} ({share:.0%})" for name, share in zip(shown, highest, strict=True)]
 
 
 def fit_classes(loaded: Loaded, objective: Any, watch: Sequence[Item]) -> dict[str, Any]:
-    """The temperature, and the thresholds where they are wanted, that suit the watched rows; nothing where they are too few."""
+    """The temperature, and the thresholds where they are wanted, that suit the watched rows;
+    nothing where they are too few.
+    """
     outputs = objective.outputs
     if len(watch) < FEWEST or outputs.problem == "regression":
         return {}
@@ -146,7 +173,9 @@ def fit_classes(loaded: Loaded, objective: Any, watch: Sequence[Item]) -> dict[s
     fitted: dict[str, Any] = {"rows": len(watch), "temperature": temperature(found, labels)}
     chances, wanted = Meaning(outputs).probabilities(found), objective.threshold
     if outputs.problem == "multi_label_classification" and wanted != "half":
-        fitted["thresholds"] = [best_threshold(chances[:, c], labels[:, c]) for c in range(len(outputs.names))]
+        fitted["thresholds"] = [
+            best_threshold(chances[:, c], labels[:, c]) for c in range(len(outputs.names))
+        ]
     elif wanted == "fitted":
         cut = best_cut(chances[:, 1], labels)
         fitted["thresholds"] = [round(1 - cut, 6), cut]
@@ -154,7 +183,9 @@ def fit_classes(loaded: Loaded, objective: Any, watch: Sequence[Item]) -> dict[s
 
 
 def temperature(outputs_nC: np.ndarray, labels: np.ndarray) -> float:
-    """The number that outputs are divided by so that the labels are likeliest; labels are indices, or 0 and 1 by class."""
+    """The number that outputs are divided by so that the labels are likeliest; labels are indices,
+    or 0 and 1 by class.
+    """
     from scipy.optimize import minimize_scalar
 
     def loss(power: float) -> float:
@@ -170,7 +201,9 @@ def temperature(outputs_nC: np.ndarray, labels: np.ndarray) -> float:
 
 
 def best_cut(chances_n: np.ndarray, labels_n: np.ndarray) -> float:
-    """The probability from which naming the second of two classes gives the best macro-F1; of equal ones the nearest to half."""
+    """The probability from which naming the second of two classes gives the best macro-F1; of equal
+    ones the nearest to half.
+    """
     order, known = np.argsort(chances_n), np.unique(chances_n)
     cuts = np.append((known[1:] + known[:-1]) / 2, 0.5)
     below = np.searchsorted(chances_n[order], cuts)
@@ -183,7 +216,9 @@ def best_cut(chances_n: np.ndarray, labels_n: np.ndarray) -> float:
 
 
 def best_threshold(chances: np.ndarray, labels: np.ndarray) -> float:
-    """The probability from which naming a class gives the best F1, halfway to the next lower one; half where it never occurs."""
+    """The probability from which naming a class gives the best F1, halfway to the next lower one;
+    half where it never occurs.
+    """
     from sklearn.metrics import precision_recall_curve
 
     if not labels.any():

@@ -1,4 +1,6 @@
-"""What a model finds likely: log-likelihoods of given sequences, shared beginnings computed once."""
+"""What a model finds likely: log-likelihoods of given sequences, shared beginnings computed
+once.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,15 @@ Progress = Callable[[int, int], None]
 
 
 def likelihoods(
-    loaded: Loaded, examples: Sequence[Sequence[Tokens]], *, budget: int = BUDGET, progress: Progress | None = None
+    loaded: Loaded,
+    examples: Sequence[Sequence[Tokens]],
+    *,
+    budget: int = BUDGET,
+    progress: Progress | None = None,
 ) -> list[np.ndarray]:
-    """For each example [sequences, 2]: weighted negative log-likelihood of the scored tokens (nats), and their weight."""
+    """For each example [sequences, 2]: weighted negative log-likelihood of the scored tokens
+    (nats), and their weight.
+    """
     import torch
 
     from tunesmith.models.calling.views import see
@@ -36,7 +44,9 @@ def likelihoods(
         batch = loaded.lay(Batch.grow([examples[index] for index in part]))
         with torch.no_grad():
             weights_N = batch.weights_N.double()
-            terms_N2 = torch.stack([-weights_N * see(loaded.model, batch).logprobs_N.double(), weights_N], dim=1)
+            terms_N2 = torch.stack(
+                [-weights_N * see(loaded.model, batch).logprobs_N.double(), weights_N], dim=1
+            )
             sums_B2 = torch.zeros(len(batch.ends_B), 2, dtype=torch.float64, device=terms_N2.device)
             rows = sums_B2.index_add_(0, batch.owner_N, terms_N2).cpu().numpy()
         ends = np.cumsum([len(examples[index]) for index in part])
@@ -49,6 +59,7 @@ def likelihoods(
 def likeliest(nll_of_options: np.ndarray, options: Sequence[str]) -> str:
     """The option of the highest summed log-probability over its tokens, the stop token among them.
 
-    The sum is the probability that the model answers exactly this and stops; an average would favour long options.
+    The sum is the probability that the model answers exactly this and stops; an average would
+    favour long options.
     """
     return options[int(np.argmin(nll_of_options))]

@@ -1,4 +1,6 @@
-"""Answers to rows as they stand in the user's file; the answer column may be missing or empty, all others are kept."""
+"""Answers to rows as they stand in the user's file; the answer column may be missing or empty, all
+others are kept.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ _ROOT = re.compile(r"^[^.\[]+")
 
 
 class Predictor:
-    """A run's model (or its base), ready to answer with the run's own reader, template and generation settings."""
+    """A run's model (or its base), ready to answer with the run's own reader, template and
+    generation settings.
+    """
 
     def __init__(self, folder: RunFolder, *, tuned: bool = True) -> None:
         from tunesmith.models.saved import load_run
@@ -43,9 +47,15 @@ class Predictor:
         self.objective = OBJECTIVES.make(self.run.objective)
         ledger = folder.read(folder.ledger) or {"files": []}
         self.columns = _columns(self.run, ledger["files"])
-        names = [self.run.data.reader] if self.run.data.reader else [file["reader"] for file in ledger["files"]]
+        names = (
+            [self.run.data.reader]
+            if self.run.data.reader
+            else [file["reader"] for file in ledger["files"]]
+        )
         self.readers: list[Reader] = [READERS.get(name)() for name in dict.fromkeys(names)]
-        self.needed = needed(self.run.data, ledger["files"], answers=self.objective.gives == "scores")
+        self.needed = needed(
+            self.run.data, ledger["files"], answers=self.objective.gives == "scores"
+        )
 
     @property
     def names_classes(self) -> bool:
@@ -53,11 +63,17 @@ class Predictor:
         return self.objective.gives == "classes"
 
     def predict(
-        self, rows: Iterable[Row], *, places: Sequence[str] = (), progress: Callable[[int, int], None] | None = None
+        self,
+        rows: Iterable[Row],
+        *,
+        places: Sequence[str] = (),
+        progress: Callable[[int, int], None] | None = None,
     ) -> list[dict[str, Any]]:
-        """The rows with ``prediction`` added (``prediction_1`` where there is one); a list of texts for several samples.
+        """The rows with ``prediction`` added (``prediction_1`` where there is one); a list of texts
+        for several samples.
 
-        DataError with every row that cannot be read, those with the same problem together, before any is answered; ``places``
+        DataError with every row that cannot be read, those with the same problem together, before
+        any is answered; ``places``
         are the rows' names in it, their numbers when not given.
         """
         rows = mappings(rows, self.needed[0] if self.needed else ("text",))
@@ -78,9 +94,14 @@ class Predictor:
         if self.objective.gives != "answers":
             found = answer(asked, progress)
             names = {name: _free(taken, name) for one in found for name in one}
-            return [{**row, **{names[name]: value for name, value in one.items()}} for row, one in zip(rows, found, strict=True)]
+            return [
+                {**row, **{names[name]: value for name, value in one.items()}}
+                for row, one in zip(rows, found, strict=True)
+            ]
         column = _free(taken)
-        return [{**row, column: text} for row, text in zip(rows, answer(asked, progress), strict=True)]
+        return [
+            {**row, column: text} for row, text in zip(rows, answer(asked, progress), strict=True)
+        ]
 
     def _ways(self) -> tuple[Callable[[Row], Any], Callable[..., list[Any]]]:
         """What is asked of one row, and what answers a list of these."""
@@ -99,8 +120,11 @@ class Predictor:
             raise self._lacking(row)
         return self.render.sequence(example.text, example.second)
 
-    def _classes(self, sequences: list[Tokens], progress: Callable[[int, int], None] | None) -> list[dict[str, Any]]:
-        """For each row its class (classes, number), and where there are classes their probabilities, as the model gives them,
+    def _classes(
+        self, sequences: list[Tokens], progress: Callable[[int, int], None] | None
+    ) -> list[dict[str, Any]]:
+        """For each row its class (classes, number), and where there are classes their
+        probabilities, as the model gives them,
         and where the watched rows told how sure it may be, the calibrated one of the class."""
         told = self.loaded.facts
         from tunesmith.models.structure.heads import head_in
@@ -112,51 +136,86 @@ class Predictor:
         if meaning.outputs.problem == "regression":
             return [{COLUMN: choice} for choice in choices]
         rows = [dict(zip(names, row.tolist(), strict=True)) for row in meaning.probabilities(found)]
-        answers: list[dict[str, Any]] = [{COLUMN: one, "probabilities": row} for one, row in zip(choices, rows, strict=True)]
-        if "temperature" in told.get("fitted", {}) and meaning.outputs.problem == "single_label_classification":
+        answers: list[dict[str, Any]] = [
+            {COLUMN: one, "probabilities": row} for one, row in zip(choices, rows, strict=True)
+        ]
+        if (
+            "temperature" in told.get("fitted", {})
+            and meaning.outputs.problem == "single_label_classification"
+        ):
             calibrated = meaning.probabilities(found, calibrated=True)
-            answers = [one | {"confidence": float(row.max())} for one, row in zip(answers, calibrated, strict=True)]
+            answers = [
+                one | {"confidence": float(row.max())}
+                for one, row in zip(answers, calibrated, strict=True)
+            ]
         return answers
 
     def conversations(self, row: Row) -> dict[str, Tokens]:
-        """What a reward model reads of one row, by the name of the score: an answered conversation, or both sides of a pair."""
-        named = {**row, **{ours: row[theirs] for ours, theirs in self.columns.items() if theirs in row}}
-        chats = {name: READERS.get(name) for name in READERS.names() if READERS.get(name).gives is Chat}
+        """What a reward model reads of one row, by the name of the score: an answered conversation,
+        or both sides of a pair.
+        """
+        named = {
+            **row,
+            **{ours: row[theirs] for ours, theirs in self.columns.items() if theirs in row},
+        }
+        chats = {
+            name: READERS.get(name) for name in READERS.names() if READERS.get(name).gives is Chat
+        }
         matching = [name for name, cls in chats.items() if cls.matches(frozenset(named), named)]
         if len(matching) == 1 and not {"chosen", "rejected"} & {*named}:
             sides = [chats[matching[0]]().read(named)]
         else:
             example, _ = self._example(row)
-            assert isinstance(example, Preference), "a reward model's rows are read by its own readers"
-            sides = [side for side in example.sides if side.turns[-1:] and side.turns[-1].content.strip()]
+            assert isinstance(example, Preference), (
+                "a reward model's rows are read by its own readers"
+            )
+            sides = [
+                side for side in example.sides if side.turns[-1:] and side.turns[-1].content.strip()
+            ]
         finished = [chat for chat, _ in map(finish, sides) if isinstance(chat, Chat)]
         if not finished:
             raise self._lacking(row)
         tokens = [answered(chat, self.render, len(chat.turns) - 1) for chat in finished]
         return dict(zip((COLUMN, f"{COLUMN}_rejected"), tokens, strict=False))
 
-    def _scores(self, asked: list[dict[str, Tokens]], progress: Callable[[int, int], None] | None) -> list[dict[str, Any]]:
+    def _scores(
+        self, asked: list[dict[str, Tokens]], progress: Callable[[int, int], None] | None
+    ) -> list[dict[str, Any]]:
         """For each row the score of its answer; of a pair those of both."""
-        found = outputs_of(self.loaded, [tokens for one in asked for tokens in one.values()], progress=progress)
+        found = outputs_of(
+            self.loaded, [tokens for one in asked for tokens in one.values()], progress=progress
+        )
         assert found is not None, "nothing stops this"
         scores = iter(found[:, 0].tolist())
         return [{name: next(scores) for name in one} for one in asked]
 
     def texts(self, row: Row) -> dict[str, Tokens]:
-        """The texts of one row by the name of their vector; one longer than the model reads is cut, as anybody cuts it there."""
+        """The texts of one row by the name of their vector; one longer than the model reads is cut,
+        as anybody cuts it there.
+        """
         example, _ = self._example(row)
-        assert isinstance(example, TextPair), "rows of a model of embeddings are read by its own readers"
+        assert isinstance(example, TextPair), (
+            "rows of a model of embeddings are read by its own readers"
+        )
         texts = [text for text in (example.text, example.second) if text.strip()]
         if not texts:
             raise self._lacking(row)
         limit = self.run.data.max_length
         return {
-            name: self.render.sequence(text, limit=limit) for name, text in zip((COLUMN, f"{COLUMN}_second"), texts, strict=False)
+            name: self.render.sequence(text, limit=limit)
+            for name, text in zip((COLUMN, f"{COLUMN}_second"), texts, strict=False)
         }
 
-    def _vectors(self, asked: list[dict[str, Tokens]], progress: Callable[[int, int], None] | None) -> list[dict[str, Any]]:
+    def _vectors(
+        self, asked: list[dict[str, Tokens]], progress: Callable[[int, int], None] | None
+    ) -> list[dict[str, Any]]:
         """For each row the vector of its text; of a pair those of both, and their cosine."""
-        found = vectors_of(self.loaded, self.objective, [one for texts in asked for one in texts.values()], progress=progress)
+        found = vectors_of(
+            self.loaded,
+            self.objective,
+            [one for texts in asked for one in texts.values()],
+            progress=progress,
+        )
         vectors, answers = iter(found), []
         for texts in asked:
             named = {name: next(vectors) for name in texts}
@@ -182,12 +241,16 @@ class Predictor:
         """What the model is asked for one row, as ids."""
         example = self._read(row)
         if isinstance(example, Text):
-            return self.render.text(example)[0].ids_T[:-1]  # without the end token: the model goes on from here
+            return self.render.text(example)[0].ids_T[
+                :-1
+            ]  # without the end token: the model goes on from here
         if not _asks(example):
             raise self._lacking(row)
         return self.render.prompt(example.prompt)
 
-    def _answers(self, prompts: list[np.ndarray], progress: Callable[[int, int], None] | None) -> list[Any]:
+    def _answers(
+        self, prompts: list[np.ndarray], progress: Callable[[int, int], None] | None
+    ) -> list[Any]:
         from tunesmith.models.calling.generate import generate
 
         loaded, settings = self.loaded, self.run.generate
@@ -204,33 +267,62 @@ class Predictor:
         texts = [answer.text for answer in answers]
         if settings.samples == 1:
             return texts
-        return [texts[start : start + settings.samples] for start in range(0, len(texts), settings.samples)]
+        return [
+            texts[start : start + settings.samples]
+            for start in range(0, len(texts), settings.samples)
+        ]
 
     def _example(self, row: Row) -> tuple[Example, dict[str, str]]:
-        """The row by the reader of the training, and the fields that it lacks, such as the answer, which are empty then."""
-        named = {**row, **{ours: row[theirs] for ours, theirs in self.columns.items() if theirs in row}}
+        """The row by the reader of the training, and the fields that it lacks, such as the answer,
+        which are empty then.
+        """
+        named = {
+            **row,
+            **{ours: row[theirs] for ours, theirs in self.columns.items() if theirs in row},
+        }
         matching = [reader for reader in self.readers if reader.matches(frozenset(named), named)]
         reader = (matching or self.readers)[0]
         for name in reader.fields:
             value = named.get(name)
-            if isinstance(value, list) and len(value) == 1 and name not in LISTS and isinstance(value[0], str):
+            if (
+                isinstance(value, list)
+                and len(value) == 1
+                and name not in LISTS
+                and isinstance(value[0], str)
+            ):
                 named[name] = value[0]
         # A label's reader goes by which columns are there.
-        filled = {name: "" for name in reader.fields if name not in named and reader.gives is not Labelled}
+        filled = {
+            name: "" for name in reader.fields if name not in named and reader.gives is not Labelled
+        }
         try:
             return reader.read({**named, **filled}), filled
         except DataError as error:
             # A field that is not there is named as the training file calls it.
-            if all(one.where and not {one.where, *_ROOT.findall(one.where)} & {*named} for one in error.problems):
+            if all(
+                one.where and not {one.where, *_ROOT.findall(one.where)} & {*named}
+                for one in error.problems
+            ):
                 raise self._lacking(row) from None
             raise
 
     def _lacking(self, row: Row) -> DataError:
-        """What to say of a row without anything to answer: the columns that it has, and those that it needs."""
-        keys = {"classes": "classes.no_row_text", "scores": "reward.no_answer", "vectors": "embed.no_text"}
+        """What to say of a row without anything to answer: the columns that it has, and those that
+        it needs.
+        """
+        keys = {
+            "classes": "classes.no_row_text",
+            "scores": "reward.no_answer",
+            "vectors": "embed.no_text",
+        }
         asked = "chat.no_text" if self.readers[0].gives is Text else "chat.no_question"
         columns = say("spec.or_mean").join(", ".join(names) for names in self.needed)
-        return DataError(Problem("", say(keys.get(self.objective.gives, asked), columns=", ".join(row), needed=columns)))
+        return DataError(
+            Problem(
+                "",
+                say(keys.get(self.objective.gives, asked), columns=", ".join(row), needed=columns),
+            )
+        )
 
     def _read(self, row: Row) -> Chat | Text:
         """What is asked of a model that writes."""
@@ -242,7 +334,12 @@ class Predictor:
         asked = example if isinstance(example, Chat) else prompt_of(example)
         assert asked is not None, "what is no text has a prompt"
         # The template finds the answer's place by what a row lacks.
-        return replace(asked, columns={name: value for name, value in asked.columns.items() if filled.get(name) != value})
+        return replace(
+            asked,
+            columns={
+                name: value for name, value in asked.columns.items() if filled.get(name) != value
+            },
+        )
 
 
 def predict(folder: RunFolder, rows: Iterable[Row]) -> list[dict[str, Any]]:
@@ -252,11 +349,15 @@ def predict(folder: RunFolder, rows: Iterable[Row]) -> list[dict[str, Any]]:
 
 def _asks(chat: Chat) -> bool:
     """Whether the conversation, its answer left out, ends with something asked."""
-    return any(turn.role in ("user", "tool") and turn.content.strip() for turn in chat.prompt.turns[-1:])
+    return any(
+        turn.role in ("user", "tool") and turn.content.strip() for turn in chat.prompt.turns[-1:]
+    )
 
 
 def _columns(run: Run, files: Sequence[Row]) -> Mapping[str, str]:
-    """Our names to those of the training files: as the user gave them, or as they were told by the cells."""
+    """Our names to those of the training files: as the user gave them, or as they were told by the
+    cells.
+    """
     sources = [] if isinstance(run.data.path, str) else run.data.path
     given = run.data.columns or next((source.columns for source in sources if source.columns), None)
     return given or next((file["read_as"] for file in files if file.get("read_as")), {})

@@ -1,4 +1,6 @@
-"""What is said of rows that cannot be answered: what they lack of the training's columns, and each problem once."""
+"""What is said of rows that cannot be answered: what they lack of the training's columns, and each
+problem once.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ NAMED = 3
 
 
 def needed(data: Data, files: Sequence[Mapping[str, Any]], *, answers: bool) -> list[list[str]]:
-    """The columns that the training read, as its files call them, with or without those of the answer; a list for each kind
+    """The columns that the training read, as its files call them, with or without those of the
+    answer; a list for each kind
     of file.
     """
     found: list[list[str]] = []
@@ -26,21 +29,39 @@ def needed(data: Data, files: Sequence[Mapping[str, Any]], *, answers: bool) -> 
         ours = {theirs: name for name, theirs in read_as.items()}
         left_out = frozenset() if answers else reader.answers
         asked = [name for name in file["columns"] if not {name, ours.get(name)} & left_out]
-        used = {*read_as.values(), *reader.fields, *TURNS, *(Template(data.template).names if data.template else ())}
-        columns = [name for name in asked if name in used] or [name for name in asked if name != "id"]
+        used = {
+            *read_as.values(),
+            *reader.fields,
+            *TURNS,
+            *(Template(data.template).names if data.template else ()),
+        }
+        columns = [name for name in asked if name in used] or [
+            name for name in asked if name != "id"
+        ]
         found += [columns] if columns not in found else []
     return found
 
 
 def mappings(rows: Any, columns: Sequence[str]) -> list[dict[str, Any]]:
     """The rows, copied; SpecError, which shows a row of these columns, where they are no rows."""
-    listed = list(rows) if isinstance(rows, Iterable) and not isinstance(rows, str | bytes | Mapping) else None
+    listed = (
+        list(rows)
+        if isinstance(rows, Iterable) and not isinstance(rows, str | bytes | Mapping)
+        else None
+    )
     wrong = [rows] if listed is None else [row for row in listed if not isinstance(row, Mapping)]
     if listed is None or wrong:
         row = ", ".join(f'"{name}": "…"' for name in columns)
         found = {"kind": type(wrong[0]).__name__, "seen": shown(wrong[0])}
         raise SpecError(
-            Problem("rows", say("asked.not_rows" if listed is None else "asked.not_a_row", **found, row=f"{{{row}}}"))
+            Problem(
+                "rows",
+                say(
+                    "asked.not_rows" if listed is None else "asked.not_a_row",
+                    **found,
+                    row=f"{{{row}}}",
+                ),
+            )
         )
     return [dict(row) for row in listed]
 

@@ -14,7 +14,11 @@ from tunesmith.predicting.likelihoods import BUDGET
 
 
 def vectors_of(
-    loaded: Loaded, objective: Any, sequences: Sequence[Tokens], *, progress: Callable[[int, int], None] | None = None
+    loaded: Loaded,
+    objective: Any,
+    sequences: Sequence[Tokens],
+    *,
+    progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
     """A vector for each sequence, [n, D], pooled as the objective says."""
     import torch

@@ -1,4 +1,6 @@
-"""prove: tuned, base and the rivals on the same held-out items, and whether the difference is more than chance."""
+"""prove: tuned, base and the rivals on the same held-out items, and whether the difference is more
+than chance.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ FOR_TEXT = ("rouge_l", "chrf", "bleu", "exact_match")
 SPARE = 16
 """New tokens allowed beyond twice the longest reference, where answers are free text."""
 SPARE_FOR_LABELS = 4
-"""New tokens allowed beyond the longest option, for white space: what goes on after that will not become right."""
+"""New tokens allowed beyond the longest option, for white space: what goes on after that will not
+become right.
+"""
 
 
 def prove(
@@ -48,9 +52,11 @@ def prove(
     prompt: str | None = None,
     progress: Progress | None = None,
 ) -> Proof:
-    """Scores the contenders on the proof rows, writes items.jsonl and proof.json, and gives the verdict.
+    """Scores the contenders on the proof rows, writes items.jsonl and proof.json, and gives the
+    verdict.
 
-    ``items``, ``shots`` and ``prompt`` override the run's own. DataError where the data is no longer what was trained on.
+    ``items``, ``shots`` and ``prompt`` override the run's own. DataError where the data is no
+    longer what was trained on.
     """
     from tunesmith.models.calling.generate import own_defaults
     from tunesmith.models.saved import load_run
@@ -61,11 +67,25 @@ def prove(
     prepared = prepared_again(folder, run, tuned.tokenizer, progress)
     if OBJECTIVES.get(run.objective.name).eats in (Preference, Feedback):
         if asked:
-            raise SpecError(Problem("prove.prompt", say("prove.no_prompt_for_pairs", objective=run.objective.name)))
+            raise SpecError(
+                Problem(
+                    "prove.prompt", say("prove.no_prompt_for_pairs", objective=run.objective.name)
+                )
+            )
         return _preferred(
-            folder, run, tuned, evenly(prepared.proof, items or run.prove.items), tell=tell, fingerprint=prepared.fingerprint
+            folder,
+            run,
+            tuned,
+            evenly(prepared.proof, items or run.prove.items),
+            tell=tell,
+            fingerprint=prepared.fingerprint,
         )
-    task = task_of(run, prepared, items=items or run.prove.items, shots=run.prove.shots if shots is None else shots)
+    task = task_of(
+        run,
+        prepared,
+        items=items or run.prove.items,
+        shots=run.prove.shots if shots is None else shots,
+    )
     names, primary, reason = metrics_of(run, task)
     contest = Contest(task, settings_for(run, task), tell)
     contest.cheap(run.train.seed)
@@ -77,7 +97,9 @@ def prove(
         "primary_reason": reason,
         "stopped": contest.stopped,
         "seconds": contest.seconds,
-        "generation": {**contest.settings.model_dump(mode="json"), "folder_defaults": defaults} if task.prompts else None,
+        "generation": {**contest.settings.model_dump(mode="json"), "folder_defaults": defaults}
+        if task.prompts
+        else None,
         "options": list(task.options),
         "prompt": asked,
         "shots": [task.training[index][0] for index in shown],
@@ -87,8 +109,18 @@ def prove(
     return conclude(folder, run, contest.records(names), names, primary, **more)
 
 
-def _preferred(folder: RunFolder, run: Run, tuned: Loaded, items: list[Item], *, tell: Progress, fingerprint: str) -> Proof:
-    """The proof of an objective over preferences: what both models find likely, and nothing written."""
+def _preferred(
+    folder: RunFolder,
+    run: Run,
+    tuned: Loaded,
+    items: list[Item],
+    *,
+    tell: Progress,
+    fingerprint: str,
+) -> Proof:
+    """The proof of an objective over preferences: what both models find likely, and nothing
+    written.
+    """
     names, primary, reason = preferences.metrics_of(run, OBJECTIVES.get(run.objective.name))
     preferences.refuse_one_kind(items)
     with base_of(folder, run, tuned) as base:
@@ -99,7 +131,9 @@ def _preferred(folder: RunFolder, run: Run, tuned: Loaded, items: list[Item], *,
 
 
 def metrics_of(run: Run, task: Task) -> tuple[list[str], str, str]:
-    """The metrics, the one that decides, and the key of the reason; SpecError for those that these answers cannot have."""
+    """The metrics, the one that decides, and the key of the reason; SpecError for those that these
+    answers cannot have.
+    """
     if not task.prompts:
         usual, reason = (), "pretraining"
     else:
@@ -121,10 +155,14 @@ def metrics_of(run: Run, task: Task) -> tuple[list[str], str, str]:
 
 def _able(name: str, task: Task) -> bool:
     reads = METRICS.get(name).reads
-    return reads == "nll" or bool(task.prompts and (reads == "text" or (reads in ("choice", "options") and task.options)))
+    return reads == "nll" or bool(
+        task.prompts and (reads == "text" or (reads in ("choice", "options") and task.options))
+    )
 
 
-def prepared_again(folder: RunFolder, run: Run, tokenizer: Any, progress: Progress | None) -> Prepared:
+def prepared_again(
+    folder: RunFolder, run: Run, tokenizer: Any, progress: Progress | None
+) -> Prepared:
     """The run's rows, split as they were in training."""
     from tunesmith.data.prepare import prepare
 
@@ -153,7 +191,11 @@ def base_of(folder: RunFolder, run: Run, tuned: Loaded) -> Iterator[Loaded]:
 
     method = METHODS.make(run.method)
     # A head that is trained beside an adapter of ours stays when that is off.
-    switches = method.adapter and not method.rewrites_base and OBJECTIVES.get(run.objective.name).head == "language"
+    switches = (
+        method.adapter
+        and not method.rewrites_base
+        and OBJECTIVES.get(run.objective.name).head == "language"
+    )
     if switches:
         with tuned.model.disable_adapter():
             yield tuned
@@ -192,14 +234,18 @@ class Contest:
         self._choose("most_frequent", [most] * len(task.items), start)
         start = time.perf_counter()
         questions = [question_of(chat) for _, chat in task.training]
-        self._choose("tfidf", rivals.tfidf(questions, task.labels, task.questions, seed=seed), start)
+        self._choose(
+            "tfidf", rivals.tfidf(questions, task.labels, task.questions, seed=seed), start
+        )
 
     def _choose(self, name: str, answers: list[str], start: float) -> None:
         self.choices[name] = self.predictions[name] = answers
         self.seconds[name] = time.perf_counter() - start
 
     def untuned(self, base: Loaded, asked: str | None, seed: int) -> list[int]:
-        """The base as it is, under the hard prompt ``asked``, and with examples; gives the examples that were shown."""
+        """The base as it is, under the hard prompt ``asked``, and with examples; gives the examples
+        that were shown.
+        """
         task = self.task
         self.model("base", base)
         if task.shots:
@@ -211,8 +257,12 @@ class Contest:
             self.model("few_shot", base, task=task, shots=True)
         return task.shots
 
-    def model(self, name: str, loaded: Loaded, *, task: Task | None = None, shots: bool = False) -> None:
-        """Likelihood of the references and of the options, then written answers; to what ``task`` asks where it is given."""
+    def model(
+        self, name: str, loaded: Loaded, *, task: Task | None = None, shots: bool = False
+    ) -> None:
+        """Likelihood of the references and of the options, then written answers; to what ``task``
+        asks where it is given.
+        """
         task, start = task or self.task, time.perf_counter()
         called = say(f"prove.{name}", shots=len(task.shots))
         sequences = [task.sequences(index, shots=shots) for index in range(len(task.items))]
@@ -221,12 +271,20 @@ class Contest:
         self.nll[name] = [row[:count].sum(0).tolist() for row, count in zip(rows, own, strict=True)]
         if task.options:
             labels = list(task.options)
-            self.choices[name] = [likeliest(row[count:, 0], labels) for row, count in zip(rows, own, strict=True)]
+            self.choices[name] = [
+                likeliest(row[count:, 0], labels) for row, count in zip(rows, own, strict=True)
+            ]
             self.options[name] = [
-                dict(zip(labels, (-row[count:, 0]).tolist(), strict=True)) for row, count in zip(rows, own, strict=True)
+                dict(zip(labels, (-row[count:, 0]).tolist(), strict=True))
+                for row, count in zip(rows, own, strict=True)
             ]
         if task.prompts and self.writes:
-            self._write(name, loaded, [task.prompt(index, shots=shots) for index in range(len(task.items))], called)
+            self._write(
+                name,
+                loaded,
+                [task.prompt(index, shots=shots) for index in range(len(task.items))],
+                called,
+            )
         self.seconds[name] = time.perf_counter() - start
 
     def _write(self, name: str, loaded: Loaded, prompts: Sequence[Any], called: str) -> None:
@@ -248,7 +306,9 @@ class Contest:
         return lambda done, of: self.tell(say(key, contender=contender), done, of)
 
     def records(self, names: Sequence[str]) -> list[dict[str, Any]]:
-        """The lines of items.jsonl. Texts are compared without the thinking that precedes an answer; it stays in ``thoughts``."""
+        """The lines of items.jsonl. Texts are compared without the thinking that precedes an
+        answer; it stays in ``thoughts``.
+        """
         metrics = {name: metric(name) for name in names}
         found = []
         for index, item in enumerate(self.task.items):
@@ -259,7 +319,11 @@ class Contest:
             }
             written = {name: texts[index] for name, texts in self.predictions.items()}
             record["predictions"] = {name: final(text) for name, text in written.items()}
-            record["thoughts"] = {name: text.rpartition("</think>")[0] for name, text in written.items() if "</think>" in text}
+            record["thoughts"] = {
+                name: text.rpartition("</think>")[0]
+                for name, text in written.items()
+                if "</think>" in text
+            }
             for key in ("choices", "nll", "options", "stopped"):
                 source = self.ended if key == "stopped" else vars(self)[key]
                 record[key] = {name: values[index] for name, values in source.items()}

@@ -1,4 +1,6 @@
-"""The cheap rivals of a classifier: the commonest answer, and TF-IDF with a linear model on the same training rows."""
+"""The cheap rivals of a classifier: the commonest answer, and TF-IDF with a linear model on the
+same training rows.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from tunesmith.proving.rivals import STRENGTHS, tfidf_model
 
 
 def most_frequent(references: Sequence[Choice], outputs: Outputs) -> Choice:
-    """The answer that is right most often in training; the mean of numbers; of several labels those that most rows have."""
+    """The answer that is right most often in training; the mean of numbers; of several labels those
+    that most rows have.
+    """
     if outputs.problem == "regression":
         return float(np.mean([float(one) for one in references if not isinstance(one, list)]))
     if outputs.problem == "multi_label_classification":
@@ -24,26 +28,43 @@ def most_frequent(references: Sequence[Choice], outputs: Outputs) -> Choice:
 
 
 def tfidf(
-    texts: Sequence[str], references: Sequence[Choice], asked: Sequence[str], outputs: Outputs, *, seed: int
+    texts: Sequence[str],
+    references: Sequence[Choice],
+    asked: Sequence[str],
+    outputs: Outputs,
+    *,
+    seed: int,
 ) -> tuple[list[Choice], list[dict[str, float]]]:
     """The answers to ``asked``, and the log-probability of each class where there are classes."""
     if outputs.problem == "regression":
-        return [float(value) for value in _ridge(texts, [float(one) for one in references], asked)], []  # type: ignore[arg-type]
+        return [
+            float(value) for value in _ridge(texts, [float(one) for one in references], asked)
+        ], []  # type: ignore[arg-type]
     if outputs.problem == "multi_label_classification":
-        columns = [_share(texts, [name in one for one in references], asked, seed) for name in outputs.names]  # type: ignore[operator]
+        columns = [
+            _share(texts, [name in one for one in references], asked, seed)
+            for name in outputs.names
+        ]  # type: ignore[operator]
         chances = np.stack(columns, axis=-1)
-        chosen = [[name for name, chance in zip(outputs.names, row, strict=True) if chance >= 0.5] for row in chances]
+        chosen = [
+            [name for name, chance in zip(outputs.names, row, strict=True) if chance >= 0.5]
+            for row in chances
+        ]
         return list(chosen), _logs(outputs.names, chances)
     labels = [str(one) for one in references]
     model = tfidf_model(texts, labels, seed=seed)
     if model is None:
         return [Counter(labels).most_common(1)[0][0]] * len(asked), []
     chances = np.zeros((len(asked), len(outputs.names)))
-    chances[:, [outputs.names.index(name) for name in model.classes_]] = model.predict_proba(list(asked))
+    chances[:, [outputs.names.index(name) for name in model.classes_]] = model.predict_proba(
+        list(asked)
+    )
     return [outputs.names[index] for index in chances.argmax(-1)], _logs(outputs.names, chances)
 
 
-def _share(texts: Sequence[str], right: Sequence[bool], asked: Sequence[str], seed: int) -> np.ndarray:
+def _share(
+    texts: Sequence[str], right: Sequence[bool], asked: Sequence[str], seed: int
+) -> np.ndarray:
     """The probability of one of several labels."""
     model = tfidf_model(texts, [str(one) for one in right], seed=seed)
     if model is None:
@@ -58,9 +79,13 @@ def _ridge(texts: Sequence[str], numbers: Sequence[float], asked: Sequence[str])
     from tunesmith.proving.rivals import vectors
 
     return (
-        make_pipeline(vectors(), RidgeCV([1 / strength for strength in STRENGTHS])).fit(list(texts), numbers).predict(list(asked))
+        make_pipeline(vectors(), RidgeCV([1 / strength for strength in STRENGTHS]))
+        .fit(list(texts), numbers)
+        .predict(list(asked))
     )
 
 
 def _logs(names: Sequence[str], chances: np.ndarray) -> list[dict[str, float]]:
-    return [dict(zip(names, row.tolist(), strict=True)) for row in np.log(np.maximum(chances, 1e-300))]
+    return [
+        dict(zip(names, row.tolist(), strict=True)) for row in np.log(np.maximum(chances, 1e-300))
+    ]

@@ -1,6 +1,8 @@
-"""prove for classifiers: tuned beside the commonest answer and TF-IDF with a linear model, on the same held-out rows.
+"""prove for classifiers: tuned beside the commonest answer and TF-IDF with a linear model, on the
+same held-out rows.
 
-The base is a contender only where its checkpoint was trained for these very classes; a head drawn at random measures nothing.
+The base is a contender only where its checkpoint was trained for these very classes; a head drawn
+at random measures nothing.
 """
 
 from __future__ import annotations
@@ -40,10 +42,14 @@ AGAINST = "tfidf"
 """The rival that tuned must beat: it costs a second, and needs no model."""
 
 
-def prove_classes(folder: RunFolder, *, items: int, prompt: str | None = None, progress: Progress | None = None) -> Proof:
-    """Scores the contenders on the proof rows, writes items.jsonl and proof.json, and gives the verdict against TF-IDF.
+def prove_classes(
+    folder: RunFolder, *, items: int, prompt: str | None = None, progress: Progress | None = None
+) -> Proof:
+    """Scores the contenders on the proof rows, writes items.jsonl and proof.json, and gives the
+    verdict against TF-IDF.
 
-    ``prompt`` is a file with a cloze, under which the base is scored as the masked language model that it was.
+    ``prompt`` is a file with a cloze, under which the base is scored as the masked language model
+    that it was.
     """
     from tunesmith.models.saved import load_run
 
@@ -66,12 +72,17 @@ def prove_classes(folder: RunFolder, *, items: int, prompt: str | None = None, p
     contest.model("tuned", tuned, tell)
     records = contest.records(names)
     more |= {"primary_reason": reason, "seconds": contest.seconds, "options": list(outputs.names)}
-    more |= {"fingerprint": prepared.fingerprint, "classes": contest.classes(tuned.facts.get("fitted", {}))}
+    more |= {
+        "fingerprint": prepared.fingerprint,
+        "classes": contest.classes(tuned.facts.get("fitted", {})),
+    }
     return conclude(folder, run, records, names, primary, against=AGAINST, **more)
 
 
 def _metrics(run: Run, outputs: Outputs) -> tuple[list[str], str, str]:
-    """The metrics, the one that decides, and the key of the reason; SpecError for those that these labels cannot have."""
+    """The metrics, the one that decides, and the key of the reason; SpecError for those that these
+    labels cannot have.
+    """
     usual = FOR_NUMBERS if outputs.problem == "regression" else FOR_CLASSES
     if outputs.problem == "multi_label_classification":
         usual = ("macro_f1", "accuracy", "roc_auc")
@@ -82,7 +93,12 @@ def _metrics(run: Run, outputs: Outputs) -> tuple[list[str], str, str]:
     wrong = [name for name in wanted if name not in able]
     if wrong:
         known = ", ".join(able)
-        raise SpecError([Problem("prove.metrics", say("classes.metric", metric=name, known=known)) for name in wrong])
+        raise SpecError(
+            [
+                Problem("prove.metrics", say("classes.metric", metric=name, known=known))
+                for name in wrong
+            ]
+        )
     primary = run.prove.primary or (wanted or list(usual))[0]
     if not METRICS.get(primary).adds_up:
         raise SpecError(Problem("prove.primary", say("classes.no_interval", metric=primary)))
@@ -97,10 +113,15 @@ def text_of(example: Labelled) -> str:
 def _training(run: Run, prepared: Prepared) -> tuple[list[str], list[Choice]]:
     """Texts and labels of the training rows, read again, for only their tokens were kept."""
     wanted = {item.id: item for item in evenly(prepared.train, MOST_TRAINING_ROWS)}
-    rows = chosen_rows(examples(run.data, Labelled), {*wanted}, {item.id for item in _all(prepared)})
+    rows = chosen_rows(
+        examples(run.data, Labelled), {*wanted}, {item.id for item in _all(prepared)}
+    )
     meaning = Meaning(prepared.objective.outputs)
     labelled = [(place, example) for place, example in rows if isinstance(example, Labelled)]
-    found = [(text_of(example), meaning.reference(wanted[place].tokens[0])) for place, example in labelled]
+    found = [
+        (text_of(example), meaning.reference(wanted[place].tokens[0]))
+        for place, example in labelled
+    ]
     return [text for text, _ in found], [label for _, label in found]
 
 
@@ -132,10 +153,14 @@ class _Contest:
     def cheap(self, texts: Sequence[str], labels: Sequence[Choice], *, seed: int) -> None:
         """The rivals that need no model."""
         outputs, start = self.meaning.outputs, time.perf_counter()
-        self.choices["most_frequent"] = [class_rivals.most_frequent(labels, outputs)] * len(self.items)
+        self.choices["most_frequent"] = [class_rivals.most_frequent(labels, outputs)] * len(
+            self.items
+        )
         self.seconds["most_frequent"] = time.perf_counter() - start
         start = time.perf_counter()
-        self.choices["tfidf"], options = class_rivals.tfidf(texts, labels, self.texts, outputs, seed=seed)
+        self.choices["tfidf"], options = class_rivals.tfidf(
+            texts, labels, self.texts, outputs, seed=seed
+        )
         if options:
             self.options["tfidf"] = options
         self.seconds["tfidf"] = time.perf_counter() - start
@@ -149,15 +174,23 @@ class _Contest:
         """A model's answers."""
         start, called = time.perf_counter(), say(f"prove.{name}")
         phase = say("classes.phase", contender=called)
-        found = outputs_of(loaded, [item.tokens[0] for item in self.items], progress=lambda done, of: tell(phase, done, of))
+        found = outputs_of(
+            loaded,
+            [item.tokens[0] for item in self.items],
+            progress=lambda done, of: tell(phase, done, of),
+        )
         assert found is not None, "nothing stops this"
         self.outputs[name], self.choices[name] = found, self._meaning_of(name).choices(found)
         if self.meaning.outputs.problem != "regression":
             self.options[name] = self.meaning.options(found)
         self.seconds[name] = time.perf_counter() - start
 
-    def cloze(self, prompt: str, run: Run, tuned: Loaded, tell: Callable[[str, int, int], None]) -> dict[str, Any]:
-        """The base under a hard prompt, as the run's checkpoint fills masks; what the proof says of it."""
+    def cloze(
+        self, prompt: str, run: Run, tuned: Loaded, tell: Callable[[str, int, int], None]
+    ) -> dict[str, Any]:
+        """The base under a hard prompt, as the run's checkpoint fills masks; what the proof says of
+        it.
+        """
         from tunesmith.models.finding.hub import folder_of
         from tunesmith.models.loading.load import load_tokenizer
         from tunesmith.models.structure.layers import longest_row
@@ -170,10 +203,18 @@ class _Contest:
         device = tuned.model.get_input_embeddings().weight.device
         model = load_masked(base, device=device, trust_remote_code=trust)
         tokenizer = load_tokenizer(base, trust_remote_code=trust)
-        limit = longest_row(model, model.config.get_text_config().to_dict()) or tokenizer.model_max_length
+        limit = (
+            longest_row(model, model.config.get_text_config().to_dict())
+            or tokenizer.model_max_length
+        )
         reader = Reader(cloze, tokenizer, min(limit, tokenizer.model_max_length))
-        logs_nC, lost = scores(model, reader, examples, progress=lambda done, of: tell(phase, done, of))
-        self.outputs["prompted"], self.choices["prompted"] = logs_nC, self._meaning_of("prompted").choices(logs_nC)
+        logs_nC, lost = scores(
+            model, reader, examples, progress=lambda done, of: tell(phase, done, of)
+        )
+        self.outputs["prompted"], self.choices["prompted"] = (
+            logs_nC,
+            self._meaning_of("prompted").choices(logs_nC),
+        )
         self.options["prompted"] = self.meaning.options(logs_nC)
         self.seconds["prompted"] = time.perf_counter() - start
         return {"words": {label: list(words) for label, words in cloze.words.items()}, "cut": lost}
@@ -182,7 +223,9 @@ class _Contest:
         """The lines of items.jsonl."""
         metrics: dict[str, Metric] = {name: metric(name) for name in names}
         found = []
-        for index, (item, text, reference) in enumerate(zip(self.items, self.texts, self.references, strict=True)):
+        for index, (item, text, reference) in enumerate(
+            zip(self.items, self.texts, self.references, strict=True)
+        ):
             choices = {name: given[index] for name, given in self.choices.items()}
             record: dict[str, Any] = {
                 "id": item.id,
@@ -200,13 +243,20 @@ class _Contest:
         return found
 
     def classes(self, fitted: dict[str, Any]) -> dict[str, Any] | None:
-        """Precision, recall and F1 of each class, who is taken for whom, and what calibration does; nothing for numbers."""
+        """Precision, recall and F1 of each class, who is taken for whom, and what calibration does;
+        nothing for numbers.
+        """
         if self.meaning.outputs.problem == "regression":
             return None
-        contenders = [name for name in ("tuned", "tfidf", "base", "prompted") if name in self.choices]
+        contenders = [
+            name for name in ("tuned", "tfidf", "base", "prompted") if name in self.choices
+        ]
         found: dict[str, Any] = {name: self._table(self.choices[name]) for name in contenders}
         if fitted and self.meaning.outputs.problem == "single_label_classification":
-            error, calibrated = metric("calibration_error"), self.meaning.options(self.outputs["tuned"], calibrated=True)
+            error, calibrated = (
+                metric("calibration_error"),
+                self.meaning.options(self.outputs["tuned"], calibrated=True),
+            )
             found["calibration"] = {
                 "rows": fitted["rows"],
                 "temperature": fitted["temperature"],
@@ -214,7 +264,9 @@ class _Contest:
                 "after": error.over(calibrated, self.references),
             }
         if fitted.get("thresholds"):
-            found["thresholds"] = dict(zip(self.meaning.outputs.names, fitted["thresholds"], strict=True))
+            found["thresholds"] = dict(
+                zip(self.meaning.outputs.names, fitted["thresholds"], strict=True)
+            )
         return found
 
     def _table(self, choices: Sequence[Choice]) -> dict[str, Any]:
@@ -222,14 +274,17 @@ class _Contest:
 
         names = list(self.meaning.outputs.names)
         right, said = (
-            np.array([[name in names_of(one) for name in names] for one in given], int) for given in (self.references, choices)
+            np.array([[name in names_of(one) for name in names] for one in given], int)
+            for given in (self.references, choices)
         )
         parts = precision_recall_fscore_support(right, said, average=None, zero_division=0)  # type: ignore[arg-type]
         rows = zip(names, *(part.tolist() for part in parts), strict=True)  # type: ignore[union-attr]
         columns = ("label", "precision", "recall", "f1", "rows")
         found: dict[str, Any] = {"table": [dict(zip(columns, row, strict=True)) for row in rows]}
         if self.meaning.outputs.problem == "single_label_classification":
-            matrix = confusion_matrix([str(one) for one in self.references], [str(one) for one in choices], labels=names)
+            matrix = confusion_matrix(
+                [str(one) for one in self.references], [str(one) for one in choices], labels=names
+            )
             found["confusion"] = matrix.tolist()
         return found
 

@@ -1,7 +1,10 @@
-"""A hard prompt for a masked language model: a cloze, and a verbaliser that says which word at the mask means which label.
+"""A hard prompt for a masked language model: a cloze, and a verbaliser that says which word at the
+mask means which label.
 
-PET (Schick & Schütze 2021, section 3.1): the score of a label is that of its word at the mask, its probability the softmax over
-the labels. A word is one token. We add that a label may have several words; it then has the mean of their probabilities.
+PET (Schick & Schütze 2021, section 3.1): the score of a label is that of its word at the mask, its
+probability the softmax over
+the labels. A word is one token. We add that a label may have several words; it then has the mean of
+their probabilities.
 """
 
 from __future__ import annotations
@@ -39,13 +42,16 @@ class Cloze:
         parts = {TEXT: text, SECOND: second or "", MASK: mask}
         found = self.text
         # From the right, so that what a row says is not taken for a place.
-        for place, name in sorted(((self.text.index(name), name) for name in parts if name in self.text), reverse=True):
+        for place, name in sorted(
+            ((self.text.index(name), name) for name in parts if name in self.text), reverse=True
+        ):
             found = found[:place] + parts[name] + found[place + len(name) :]
         return found
 
 
 def read_cloze(prompt: str, outputs: Outputs, *, pairs: bool) -> Cloze:
-    """The cloze in a prompt. Above a line ``---`` stand the words of labels, ``label: word, word``; others have their own name.
+    """The cloze in a prompt. Above a line ``---`` stand the words of labels, ``label: word, word``;
+    others have their own name.
 
     SpecError with all that is wrong where it is none for these labels.
     """
@@ -56,7 +62,11 @@ def read_cloze(prompt: str, outputs: Outputs, *, pairs: bool) -> Cloze:
     problems: list[Problem] = []
     for label, given in (_verbaliser(head) if border else {}).items():
         if label not in words:
-            problems.append(Problem(WHERE, say("cloze.unknown_label", label=label, known=", ".join(outputs.names))))
+            problems.append(
+                Problem(
+                    WHERE, say("cloze.unknown_label", label=label, known=", ".join(outputs.names))
+                )
+            )
         words[label] = given
     for name, wanted in ((MASK, 1), (TEXT, 1), (SECOND, int(pairs))):
         if text.count(name) != wanted:
@@ -77,7 +87,9 @@ def _parted(prompt: str) -> tuple[str, bool, str]:
 
 def _verbaliser(head: str) -> dict[str, tuple[str, ...]]:
     try:
-        told = yaml.load(head, yaml.BaseLoader)  # every value a text: a label may be called 1 or yes
+        told = yaml.load(
+            head, yaml.BaseLoader
+        )  # every value a text: a label may be called 1 or yes
     except yaml.YAMLError:
         told = None
     if not isinstance(told, Mapping):
@@ -85,7 +97,9 @@ def _verbaliser(head: str) -> dict[str, tuple[str, ...]]:
     found = {}
     for label, given in told.items():
         words = given if isinstance(given, list) else str(given).split(",")
-        found[str(label)] = tuple(word for one in words if (word := str(one).strip())) or (str(label),)
+        found[str(label)] = tuple(word for one in words if (word := str(one).strip())) or (
+            str(label),
+        )
     return found
 
 
@@ -103,24 +117,40 @@ class Reader:
         return self.tokenizer(filled, verbose=False)["input_ids"]
 
     def row(self, example: Labelled) -> tuple[Tokens, int, bool]:
-        """The cloze of a row, where its mask is, and whether the row lost its end; the prompt itself stays whole."""
-        texts = [self._plain(example.text), None if example.second is None else self._plain(example.second)]
+        """The cloze of a row, where its mask is, and whether the row lost its end; the prompt
+        itself stays whole.
+        """
+        texts = [
+            self._plain(example.text),
+            None if example.second is None else self._plain(example.second),
+        ]
         ids, whole = self.ids(*texts), True
         while len(ids) > self.limit:
             if not any(texts):
-                raise SpecError(Problem(WHERE, say("prove.prompt_too_long", tokens=len(ids), limit=self.limit)))
+                raise SpecError(
+                    Problem(WHERE, say("prove.prompt_too_long", tokens=len(ids), limit=self.limit))
+                )
             longer = max((0, 1), key=lambda index: len(texts[index] or ""))
             texts[longer] = shorter(self.tokenizer, texts[longer] or "", len(ids) - self.limit)
             ids, whole = self.ids(*texts), False
-        return Tokens(np.array(ids, np.int32), np.zeros(len(ids), np.float32)), ids.index(self.tokenizer.mask_token_id), not whole
+        return (
+            Tokens(np.array(ids, np.int32), np.zeros(len(ids), np.float32)),
+            ids.index(self.tokenizer.mask_token_id),
+            not whole,
+        )
 
     def _plain(self, text: str) -> str:
         """A row's text without what would ask about a second place."""
         return text.replace(self.tokenizer.mask_token, " ")
 
     def tokens(self, example: Labelled) -> dict[str, list[int]]:
-        """The token of each label's words where the mask stands in this row; SpecError for a word that is not one token there."""
-        texts = (self._plain(example.text)[:SOME], None if example.second is None else self._plain(example.second)[:SOME])
+        """The token of each label's words where the mask stands in this row; SpecError for a word
+        that is not one token there.
+        """
+        texts = (
+            self._plain(example.text)[:SOME],
+            None if example.second is None else self._plain(example.second)[:SOME],
+        )
         masked = self.ids(*texts)
         place, after = masked.index(self.tokenizer.mask_token_id), len(masked)
         found: dict[str, list[int]] = {}
@@ -130,13 +160,28 @@ class Reader:
             for word in words:
                 ids = self.ids(*texts, mask=word)
                 inside = ids[place : place + 1 + len(ids) - after]
-                if len(ids) != after or ids[:place] != masked[:place] or ids[place + 1 :] != masked[place + 1 :]:
+                if (
+                    len(ids) != after
+                    or ids[:place] != masked[:place]
+                    or ids[place + 1 :] != masked[place + 1 :]
+                ):
                     shown = " ".join(self.tokenizer.convert_ids_to_tokens(inside))
-                    problems.append(Problem(WHERE, say("cloze.not_one_token", word=word, label=label, shown=shown)))
+                    problems.append(
+                        Problem(
+                            WHERE, say("cloze.not_one_token", word=word, label=label, shown=shown)
+                        )
+                    )
                 elif inside[0] == self.tokenizer.unk_token_id:
-                    problems.append(Problem(WHERE, say("cloze.unknown_word", word=word, label=label)))
+                    problems.append(
+                        Problem(WHERE, say("cloze.unknown_word", word=word, label=label))
+                    )
                 elif owner.setdefault(inside[0], label) != label:
-                    problems.append(Problem(WHERE, say("cloze.same_word", word=word, label=label, other=owner[inside[0]])))
+                    problems.append(
+                        Problem(
+                            WHERE,
+                            say("cloze.same_word", word=word, label=label, other=owner[inside[0]]),
+                        )
+                    )
                 else:
                     found.setdefault(label, []).append(inside[0])
         if problems:
@@ -153,9 +198,15 @@ def shorter(tokenizer: Any, text: str, over: int) -> str:
 
 
 def scores(
-    model: Any, reader: Reader, examples: Sequence[Labelled], *, progress: Callable[[int, int], None] | None = None
+    model: Any,
+    reader: Reader,
+    examples: Sequence[Labelled],
+    *,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[np.ndarray, int]:
-    """The log-probability of each label ``[n, C]``, in the order of the cloze's words, and how many rows lost their end."""
+    """The log-probability of each label ``[n, C]``, in the order of the cloze's words, and how many
+    rows lost their end.
+    """
     from tunesmith.models.structure.masked import logprobs_at
 
     tokens = reader.tokens(examples[0])
@@ -165,7 +216,10 @@ def scores(
     for part in cut([(row,) for row, _, _ in rows], BUDGET, padded=True):
         chosen = [rows[index] for index in part]
         logs_BV = logprobs_at(
-            model, [row for row, _, _ in chosen], [place for _, place, _ in chosen], pad_id=reader.tokenizer.pad_token_id
+            model,
+            [row for row, _, _ in chosen],
+            [place for _, place, _ in chosen],
+            pad_id=reader.tokenizer.pad_token_id,
         )
         logs_BV = logs_BV.double().cpu()
         columns = [logs_BV[:, ids].logsumexp(-1) - np.log(len(ids)) for ids in tokens.values()]
@@ -173,14 +227,22 @@ def scores(
         done += len(part)
         if progress:
             progress(done, len(rows))
-    return found - np.logaddexp.reduce(found, axis=-1, keepdims=True), sum(lost for _, _, lost in rows)
+    return found - np.logaddexp.reduce(found, axis=-1, keepdims=True), sum(
+        lost for _, _, lost in rows
+    )
 
 
 def told_lines(found: Mapping[str, Any]) -> list[str]:
-    """What a proof says of its cloze: the words of the labels, and how many rows it had to cut; nothing without one."""
+    """What a proof says of its cloze: the words of the labels, and how many rows it had to cut;
+    nothing without one.
+    """
     cloze = found.get("cloze")
     if not cloze:
         return []
     words = ", ".join(f"{' / '.join(given)} → {label}" for label, given in cloze["words"].items())
     lines = [say("cloze.words", words=words)]
-    return [*lines, say("cloze.cut", cut=cloze["cut"], items=found["items"])] if cloze["cut"] else lines
+    return (
+        [*lines, say("cloze.cut", cut=cloze["cut"], items=found["items"])]
+        if cloze["cut"]
+        else lines
+    )

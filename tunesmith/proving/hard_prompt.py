@@ -1,4 +1,6 @@
-"""A hard prompt, which needs no training: a text of one's own that the untuned model is asked under."""
+"""A hard prompt, which needs no training: a text of one's own that the untuned model is asked
+under.
+"""
 
 from __future__ import annotations
 
@@ -36,16 +38,20 @@ def read_prompt(file: str | None) -> str | None:
 
 
 def prompted(task: Task, text: str, limit: int | None) -> Task:
-    """``task`` asked under ``text``; what is scored stays the same. SpecError where an item with it exceeds ``limit`` (tokens).
+    """``task`` asked under ``text``; what is scored stays the same. SpecError where an item with it
+    exceeds ``limit`` (tokens).
 
-    A text in which ``{question}`` or another column of the rows stands becomes what the user says; any other is the
+    A text in which ``{question}`` or another column of the rows stands becomes what the user says;
+    any other is the
     system prompt, or with ``data.template`` stands before the filled template.
     """
     if not task.prompts:
         raise SpecError(Problem("prove.prompt", say("prove.prompt_for_text")))
     render, items, header = task.render, task.items, rivals.NOTHING
     if render.template is not None:
-        begun = render.pieces.bos if render.sides is None else ()  # an encoder's side begins by itself
+        begun = (
+            render.pieces.bos if render.sides is None else ()
+        )  # an encoder's side begins by itself
         header = np.array([*begun, *render.pieces.start(text + "\n\n")], np.int32)
         prompts = [rivals.prompt_with_shots(render, _chat(item), [], header) for item in items]
     else:
@@ -53,7 +59,9 @@ def prompted(task: Task, text: str, limit: int | None) -> Task:
         prompts = [render.prompt(_chat(item)) for item in items]
     longest = max(map(len, prompts)) + task.longest
     if limit is not None and longest > limit:
-        raise SpecError(Problem("prove.prompt", say("prove.prompt_too_long", tokens=longest, limit=limit)))
+        raise SpecError(
+            Problem("prove.prompt", say("prove.prompt_too_long", tokens=longest, limit=limit))
+        )
     under = replace(task, items=items, prompts=prompts, header=header)
     fit(under, task.limit)
     return under
@@ -66,23 +74,43 @@ def _chat(item: Item) -> Chat:
 
 def _under(item: Item, text: str, render: Render) -> Item:
     chat = asked_under(_chat(item), text)
-    return replace(item, example=chat, tokens=tuple(rivals.tokens_with_shots(render, chat, item.tokens, [])))
+    return replace(
+        item, example=chat, tokens=tuple(rivals.tokens_with_shots(render, chat, item.tokens, []))
+    )
 
 
 def asked_under(chat: Chat, text: str) -> Chat:
-    """The conversation with ``text`` as its system prompt, or as the last thing the user says where it names a column."""
+    """The conversation with ``text`` as its system prompt, or as the last thing the user says where
+    it names a column.
+    """
     last = max((n for n, turn in enumerate(chat.turns) if turn.role == "user"), default=None)
     filled = _filled(text, chat, last)
     if filled is None or last is None:
-        return replace(chat, turns=(Turn("system", text), *(turn for turn in chat.turns if turn.role != "system")))
-    return replace(chat, turns=(*chat.turns[:last], replace(chat.turns[last], content=filled), *chat.turns[last + 1 :]))
+        return replace(
+            chat,
+            turns=(Turn("system", text), *(turn for turn in chat.turns if turn.role != "system")),
+        )
+    return replace(
+        chat,
+        turns=(
+            *chat.turns[:last],
+            replace(chat.turns[last], content=filled),
+            *chat.turns[last + 1 :],
+        ),
+    )
 
 
 def _filled(text: str, chat: Chat, last: int | None) -> str | None:
-    """``text`` with the row's values in it; None where it names no column. Other braces stay as they are."""
+    """``text`` with the row's values in it; None where it names no column. Other braces stay as
+    they are.
+    """
     answered = ("answer", "output", "response", "reasoning")
-    values: Mapping[str, Any] = {name: value for name, value in chat.columns.items() if name not in answered}
+    values: Mapping[str, Any] = {
+        name: value for name, value in chat.columns.items() if name not in answered
+    }
     if last is not None:
         values = {**values, "question": chat.turns[last].content}
     found = [match[1] for match in PLACEHOLDER.finditer(text) if match[1] in values]
-    return PLACEHOLDER.sub(lambda match: str(values.get(match[1], match[0])), text) if found else None
+    return (
+        PLACEHOLDER.sub(lambda match: str(values.get(match[1], match[0])), text) if found else None
+    )

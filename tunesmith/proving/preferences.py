@@ -1,4 +1,6 @@
-"""The proof of preferences: how likely tuned and base find the answers of the same held-out rows, and what they gained."""
+"""The proof of preferences: how likely tuned and base find the answers of the same held-out rows,
+and what they gained.
+"""
 
 from __future__ import annotations
 
@@ -25,23 +27,45 @@ Known = list[np.ndarray]
 
 
 def metrics_of(run: Run, objective: Any) -> tuple[list[str], str, str]:
-    """The metrics, the one that decides, and the key of the reason; SpecError for those that such rows cannot have."""
+    """The metrics, the one that decides, and the key of the reason; SpecError for those that such
+    rows cannot have.
+    """
     judged = objective.eats is Feedback
     usual = ["reward_auc"] if judged else ["reward_accuracy", "pair_accuracy"]
     if not judged and "reference" not in objective.roles:
         usual.reverse()
-    able = [name for name in METRICS.names() if METRICS.get(name).reads in (("judged",) if judged else ("pair", "reward", "nll"))]
+    able = [
+        name
+        for name in METRICS.names()
+        if METRICS.get(name).reads in (("judged",) if judged else ("pair", "reward", "nll"))
+    ]
     wanted = refuse_others(run, able)
-    names: list[str] = list(dict.fromkeys([*(wanted or usual), *usual, *([] if judged else ["nll"])]))
+    names: list[str] = list(
+        dict.fromkeys([*(wanted or usual), *usual, *([] if judged else ["nll"])])
+    )
     primary = run.prove.primary or names[0]
-    return names, primary, "given" if wanted else {"reward_auc": "judged", "reward_accuracy": "gained"}.get(primary, "likelier")
+    return (
+        names,
+        primary,
+        "given"
+        if wanted
+        else {"reward_auc": "judged", "reward_accuracy": "gained"}.get(primary, "likelier"),
+    )
 
 
 def refuse_others(run: Run, able: Sequence[str]) -> list[str]:
     """The metrics that the run asks for; SpecError for those that its rows cannot have."""
     wanted = [*run.prove.metrics, *([run.prove.primary] if run.prove.primary else [])]
     problems = [
-        Problem("prove.metrics", say("prove.needs_other", metric=name, objective=run.objective.name, known=", ".join(able)))
+        Problem(
+            "prove.metrics",
+            say(
+                "prove.needs_other",
+                metric=name,
+                objective=run.objective.name,
+                known=", ".join(able),
+            ),
+        )
         for name in wanted
         if name not in able
     ]
@@ -51,7 +75,9 @@ def refuse_others(run: Run, able: Sequence[str]) -> list[str]:
 
 
 def refuse_one_kind(items: Sequence[Item]) -> None:
-    """DataError where all judged answers are of one kind: how often a good one beats a bad one is then undefined."""
+    """DataError where all judged answers are of one kind: how often a good one beats a bad one is
+    then undefined.
+    """
     kinds = {item.example.desirable for item in items if isinstance(item.example, Feedback)}
     if len(kinds) == 1:
         key = "prove.no_bad" if kinds.pop() else "prove.no_good"
@@ -61,7 +87,9 @@ def refuse_one_kind(items: Sequence[Item]) -> None:
 def known(loaded: Loaded, items: Sequence[Item], tell: Callable[[str, int, int], None]) -> Known:
     """What a model makes of the items' answers."""
     rows = likelihoods(
-        loaded, [item.tokens for item in items], progress=lambda done, of: tell(say("prove.phase_pairs"), done, of)
+        loaded,
+        [item.tokens for item in items],
+        progress=lambda done, of: tell(say("prove.phase_pairs"), done, of),
     )
     return [_sides(item, row) for item, row in zip(items, rows, strict=True)]
 
@@ -72,7 +100,9 @@ def _sides(item: Item, row: np.ndarray) -> np.ndarray:
     return np.stack([row[sides == side].sum(0) * (-1, 1) for side in np.unique(sides)])
 
 
-def records(items: Sequence[Item], base: Known, tuned: Known, names: Sequence[str]) -> list[dict[str, Any]]:
+def records(
+    items: Sequence[Item], base: Known, tuned: Known, names: Sequence[str]
+) -> list[dict[str, Any]]:
     """The lines of items.jsonl. A reward is what an answer gained over the base, without beta."""
     metrics = {name: metric(name) for name in names}
     return [
@@ -81,7 +111,9 @@ def records(items: Sequence[Item], base: Known, tuned: Known, names: Sequence[st
     ]
 
 
-def _record(item: Item, by: dict[str, np.ndarray], base: np.ndarray, metrics: dict[str, Any]) -> dict[str, Any]:
+def _record(
+    item: Item, by: dict[str, np.ndarray], base: np.ndarray, metrics: dict[str, Any]
+) -> dict[str, Any]:
     example = item.example
     assert example is not None, f"{item.id} is held out and so keeps its example"
     prompt, chats = prompt_of(example), chats_of(example)
@@ -97,10 +129,15 @@ def _record(item: Item, by: dict[str, np.ndarray], base: np.ndarray, metrics: di
         else "undesirable",
         "answers": [chat.answer for chat in chats],
         "rewards": gained if pair else {name: values[0] for name, values in gained.items()},
-        **{key: {} for key in ("predictions", "thoughts", "choices", "nll", "options", "stopped", "pairs")},
+        **{
+            key: {}
+            for key in ("predictions", "thoughts", "choices", "nll", "options", "stopped", "pairs")
+        },
     }
     if pair:
         record["pairs"] = {name: (sides[:, 0] / sides[:, 1]).tolist() for name, sides in by.items()}
-        record["nll"] = {name: [-float(sides[0, 0]), float(sides[0, 1])] for name, sides in by.items()}
+        record["nll"] = {
+            name: [-float(sides[0, 0]), float(sides[0, 1])] for name, sides in by.items()
+        }
     record["scores"] = item_scores(record, metrics)
     return record

@@ -26,7 +26,11 @@ class Proof:
 
     def meets(self, require: str | None) -> bool:
         """Whether the verdict is what ``prove.require`` asks for."""
-        return {None: True, "improved": self.verdict == "improved", "not worse": self.verdict != "worse"}[require]
+        return {
+            None: True,
+            "improved": self.verdict == "improved",
+            "not worse": self.verdict != "worse",
+        }[require]
 
     def to_json(self) -> dict[str, Any]:
         """proof.json as a dict."""
@@ -41,7 +45,15 @@ class Proof:
             primary=metric_name(found["primary"]),
             reason=say(f"prove.{found['primary_reason']}"),
         )
-        return [head, "", *_table(found), "", self.sentence(), *which_model(found, say), *_notes(found)]
+        return [
+            head,
+            "",
+            *_table(found),
+            "",
+            self.sentence(),
+            *which_model(found, say),
+            *_notes(found),
+        ]
 
     def sentence(self) -> str:
         """The verdict in one line."""
@@ -58,7 +70,11 @@ class Proof:
         }
         if found["items"] < FEWEST:
             return say("prove.undecided", **values)
-        key = {"improved": "prove.improved", "worse": "prove.worse", "not shown": "prove.not_shown"}[self.verdict]
+        key = {
+            "improved": "prove.improved",
+            "worse": "prove.worse",
+            "not shown": "prove.not_shown",
+        }[self.verdict]
         return say(key, **values)
 
 
@@ -73,19 +89,32 @@ def which_model(found: Mapping[str, Any], speak: Callable[..., str]) -> list[str
 
 
 def rival_of(found: Mapping[str, Any]) -> str:
-    """The contender that the verdict is against: the base, or for classifiers the best that needs no model."""
+    """The contender that the verdict is against: the base, or for classifiers the best that needs
+    no model.
+    """
     return found.get("against", "base")
 
 
 def unbeaten(found: Mapping[str, Any]) -> list[str]:
-    """The rivals that tuned was not shown to beat by the primary metric; of a base, the verdict itself says that."""
-    words = {rival: by.get(found["primary"], {}).get("verdict") for rival, by in found["differences"].items()}
+    """The rivals that tuned was not shown to beat by the primary metric; of a base, the verdict
+    itself says that.
+    """
+    words = {
+        rival: by.get(found["primary"], {}).get("verdict")
+        for rival, by in found["differences"].items()
+    }
     said = {rival_of(found)} & {"base"}
-    return [rival for rival, word in words.items() if word not in ("improved", None) and rival not in said]
+    return [
+        rival
+        for rival, word in words.items()
+        if word not in ("improved", None) and rival not in said
+    ]
 
 
 def would_show(found: Mapping[str, Any], effect: str, speak: Callable[..., str]) -> list[str]:
-    """What this many items could show, where nothing was shown; of too few, only that. ``effect`` is that difference."""
+    """What this many items could show, where nothing was shown; of too few, only that. ``effect``
+    is that difference.
+    """
     if found["items"] < FEWEST:
         return [speak("prove.too_few", items=found["items"], fewest=FEWEST)]
     smallest = found["differences"][rival_of(found)][found["primary"]]["smallest_effect"]
@@ -93,7 +122,9 @@ def would_show(found: Mapping[str, Any], effect: str, speak: Callable[..., str])
         return []
     # A difference of two shares is in points, not in percent.
     unit = speak("report.points") if metric(found["primary"]).right_or_wrong else ""
-    return [speak("prove.smallest", items=found["items"], effect=effect.removesuffix(" %"), unit=unit)]
+    return [
+        speak("prove.smallest", items=found["items"], effect=effect.removesuffix(" %"), unit=unit)
+    ]
 
 
 def metric_name(name: str) -> str:
@@ -104,13 +135,19 @@ def metric_name(name: str) -> str:
 
 
 def shown(name: str, value: float | None, *, sign: bool = False) -> str:
-    """A value as people read it: rights and wrongs in percent, others with digits that mean something."""
+    """A value as people read it: rights and wrongs in percent, others with digits that mean
+    something.
+    """
     if value is None:
         return "–"
     mark = "+" if sign else ""
     if metric(name).right_or_wrong:
         return f"{100 * value:{mark}.1f}" + ("" if sign else " %")
-    return f"{value:{mark}.1f}" if abs(value) >= 10 or name in ("bleu", "chrf") else f"{value:{mark}.3f}"
+    return (
+        f"{value:{mark}.1f}"
+        if abs(value) >= 10 or name in ("bleu", "chrf")
+        else f"{value:{mark}.3f}"
+    )
 
 
 def _interval(name: str, compared: dict[str, Any]) -> str:
@@ -119,13 +156,19 @@ def _interval(name: str, compared: dict[str, Any]) -> str:
 
 
 def class_lines(found: Mapping[str, Any]) -> list[str]:
-    """Precision, recall and F1 of each class of the tuned model, and what calibration does; nothing without classes."""
+    """Precision, recall and F1 of each class of the tuned model, and what calibration does; nothing
+    without classes.
+    """
     classes = found.get("classes")
     if not classes:
         return []
     head = ["", *(say(f"classes.{name}") for name in ("precision", "recall", "f1", "rows"))]
     rows = [
-        [one["label"], *(f"{one[name]:.3f}" for name in ("precision", "recall", "f1")), str(one["rows"])]
+        [
+            one["label"],
+            *(f"{one[name]:.3f}" for name in ("precision", "recall", "f1")),
+            str(one["rows"]),
+        ]
         for one in classes["tuned"]["table"]
     ]
     lines = [*_aligned([head, *rows], numbers=4), ""]
@@ -134,7 +177,10 @@ def class_lines(found: Mapping[str, Any]) -> list[str]:
     if len(named) == 1 and sum(map(any, confusion)) > 1:
         lines.append(say("classes.one_named", label=classes["tuned"]["table"][named[0]]["label"]))
     if "calibration" in classes:
-        told = {"temperature": f"{classes['calibration']['temperature']:.2f}", "rows": classes["calibration"]["rows"]}
+        told = {
+            "temperature": f"{classes['calibration']['temperature']:.2f}",
+            "rows": classes["calibration"]["rows"],
+        }
         before, after = (f"{classes['calibration'][when]:.3f}" for when in ("before", "after"))
         lines.append(say("classes.calibration", before=before, after=after, **told))
     if "thresholds" in classes:
@@ -144,12 +190,26 @@ def class_lines(found: Mapping[str, Any]) -> list[str]:
 
 
 def _table(found: dict[str, Any]) -> list[str]:
-    names = list(dict.fromkeys([found["primary"], *(n for values in found["contenders"].values() for n in values)]))
-    rows = [["", *(metric_name(name) for name in names), say("prove.col_difference", metric=metric_name(found["primary"])), ""]]
+    names = list(
+        dict.fromkeys(
+            [found["primary"], *(n for values in found["contenders"].values() for n in values)]
+        )
+    )
+    rows = [
+        [
+            "",
+            *(metric_name(name) for name in names),
+            say("prove.col_difference", metric=metric_name(found["primary"])),
+            "",
+        ]
+    ]
     for contender, values in found["contenders"].items():
         compared = found["differences"].get(contender, {}).get(found["primary"])
         last = (
-            [_interval(found["primary"], compared), say(f"prove.word_{compared['verdict'].replace(' ', '_')}")]
+            [
+                _interval(found["primary"], compared),
+                say(f"prove.word_{compared['verdict'].replace(' ', '_')}"),
+            ]
             if compared
             else ["", ""]
         )
@@ -163,26 +223,47 @@ def _notes(found: dict[str, Any]) -> list[str]:
     compared = found["differences"][rival_of(found)][name]
     lines = [*class_lines(found), *told_lines(found)]
     undecided = found["items"] >= FEWEST and found["verdict"] == "not shown"
-    if undecided and None not in (compared["low"], compared["high"]) and not compared["low"] <= 0 <= compared["high"]:
+    if (
+        undecided
+        and None not in (compared["low"], compared["high"])
+        and not compared["low"] <= 0 <= compared["high"]
+    ):
         lines.append(say("prove.few_changed", fewest=DISCORDANT))
     lines += would_show(found, shown(name, compared["smallest_effect"]), say)
     if undecided and (compared["items_needed"] or 0) > found["items"]:
         lines.append(say("prove.needed", needed=compared["items_needed"]))
     if "p" in compared:
         test = {key: compared[key] for key in ("only_tuned_right", "only_other_right")}
-        lines.append(say("prove.mcnemar", p=f"{compared['p']:.2g}", rival=say(f"report.rival_{rival_of(found)}"), **test))
-    lines += [say("prove.rival_stands", rival=say(f"prove.{rival}", shots=len(found["shots"]))) for rival in unbeaten(found)]
+        lines.append(
+            say(
+                "prove.mcnemar",
+                p=f"{compared['p']:.2g}",
+                rival=say(f"report.rival_{rival_of(found)}"),
+                **test,
+            )
+        )
+    lines += [
+        say("prove.rival_stands", rival=say(f"prove.{rival}", shots=len(found["shots"])))
+        for rival in unbeaten(found)
+    ]
     if found.get("shots_wanted", 0) > len(found["shots"]):
-        lines.append(say("prove.fewer_shots", wanted=found["shots_wanted"], shown=len(found["shots"])))
+        lines.append(
+            say("prove.fewer_shots", wanted=found["shots_wanted"], shown=len(found["shots"]))
+        )
     if "base" not in found["contenders"]:
         lines.append(say("classes.no_base"))
     if found["stopped"]:
-        shares = {contender: f"{100 * found['stopped'][contender]:.0f} %" for contender in ("base", TUNED)}
+        shares = {
+            contender: f"{100 * found['stopped'][contender]:.0f} %" for contender in ("base", TUNED)
+        }
         lines.append(say("prove.stopped", tokens=found["generation"]["max_new_tokens"], **shares))
     if found["generation"] and found["generation"]["folder_defaults"]:
         lines.append(
             say(
-                "prove.folder_defaults", settings=", ".join(f"{k}={v}" for k, v in found["generation"]["folder_defaults"].items())
+                "prove.folder_defaults",
+                settings=", ".join(
+                    f"{k}={v}" for k, v in found["generation"]["folder_defaults"].items()
+                ),
             )
         )
     return lines

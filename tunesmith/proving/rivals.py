@@ -1,4 +1,6 @@
-"""The cheap rivals that answer "should you tune at all?": TF-IDF with logistic regression, and examples in the prompt."""
+"""The cheap rivals that answer "should you tune at all?": TF-IDF with logistic regression, and
+examples in the prompt.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +27,26 @@ STRENGTHS = (1.0, 10.0, 100.0)
 def options_of(answers: Sequence[str]) -> tuple[str, ...]:
     """The different answers, most frequent first, where they are a small set; else nothing.
 
-    A small set is 2 to 50 different answers of at most 60 characters on one line, each given 3 times on average.
+    A small set is 2 to 50 different answers of at most 60 characters on one line, each given 3
+    times on average.
     """
     counts = Counter(answers)
     fits = all(answer and len(answer) <= LONGEST_OPTION and "\n" not in answer for answer in counts)
-    if not fits or not 2 <= len(counts) <= MOST_OPTIONS or len(answers) < EACH_AT_LEAST * len(counts):
+    if (
+        not fits
+        or not 2 <= len(counts) <= MOST_OPTIONS
+        or len(answers) < EACH_AT_LEAST * len(counts)
+    ):
         return ()
     return tuple(sorted(counts, key=lambda answer: (-counts[answer], answer)))
 
 
-def tfidf(questions: Sequence[str], answers: Sequence[str], asked: Sequence[str], *, seed: int) -> list[str]:
-    """Answers to ``asked`` by logistic regression on words and word pairs of the training rows; Chinese by characters."""
+def tfidf(
+    questions: Sequence[str], answers: Sequence[str], asked: Sequence[str], *, seed: int
+) -> list[str]:
+    """Answers to ``asked`` by logistic regression on words and word pairs of the training rows;
+    Chinese by characters.
+    """
     model = tfidf_model(questions, answers, seed=seed)
     if model is None:
         return [Counter(answers).most_common(1)[0][0]] * len(asked)
@@ -51,7 +62,9 @@ def vectors() -> Any:
 
 
 def nearness(texts: Sequence[str], others: Sequence[str]) -> np.ndarray:
-    """Cosines [texts, others] of TF-IDF vectors; the weights are of these very texts, whose partners they do not tell."""
+    """Cosines [texts, others] of TF-IDF vectors; the weights are of these very texts, whose
+    partners they do not tell.
+    """
     fitted = vectors().fit([*texts, *others])
     return (fitted.transform(texts) @ fitted.transform(others).T).toarray()
 
@@ -64,7 +77,9 @@ def tfidf_model(questions: Sequence[str], answers: Sequence[str], *, seed: int) 
 
     if len(set(answers)) < 2 or not any(words(question) for question in questions):
         return None
-    model: Any = make_pipeline(vectors(), LogisticRegression(C=STRENGTHS[1], max_iter=1000, random_state=seed))
+    model: Any = make_pipeline(
+        vectors(), LogisticRegression(C=STRENGTHS[1], max_iter=1000, random_state=seed)
+    )
     folds = min(3, min(Counter(answers).values()))
     if folds > 1:
         model = GridSearchCV(model, {"logisticregression__C": STRENGTHS}, cv=folds)
@@ -72,8 +87,12 @@ def tfidf_model(questions: Sequence[str], answers: Sequence[str], *, seed: int) 
 
 
 def choose_shots(answers: Sequence[str], shots: int, *, seed: int, labelled: bool) -> list[int]:
-    """Indices of the training rows shown: at random, where answers are labels one of each in turn, in random order."""
-    order: list[int] = [int(index) for index in np.random.default_rng(seed).permutation(len(answers))]
+    """Indices of the training rows shown: at random, where answers are labels one of each in turn,
+    in random order.
+    """
+    order: list[int] = [
+        int(index) for index in np.random.default_rng(seed).permutation(len(answers))
+    ]
     if not labelled:
         return order[:shots]
     piles: defaultdict[str, list[int]] = defaultdict(list)
@@ -86,17 +105,27 @@ def choose_shots(answers: Sequence[str], shots: int, *, seed: int, labelled: boo
 
 
 def with_shots(chat: Chat, shots: Sequence[Chat]) -> Chat:
-    """``chat`` with the examples as earlier turns after its own system turn; they are context, never trained."""
-    shown = tuple(replace(turn, train=False) for shot in shots for turn in shot.turns if turn.role != "system")
+    """``chat`` with the examples as earlier turns after its own system turn; they are context,
+    never trained.
+    """
+    shown = tuple(
+        replace(turn, train=False) for shot in shots for turn in shot.turns if turn.role != "system"
+    )
     system = tuple(turn for turn in chat.turns if turn.role == "system")
-    return replace(chat, turns=(*system, *shown, *(turn for turn in chat.turns if turn.role != "system")))
+    return replace(
+        chat, turns=(*system, *shown, *(turn for turn in chat.turns if turn.role != "system"))
+    )
 
 
 NOTHING = np.zeros(0, np.int32)
 
 
-def prompt_with_shots(render: Render, chat: Chat, shots: Sequence[Chat], header: np.ndarray = NOTHING) -> np.ndarray:
-    """What a model is asked when it sees the examples first; with ``data.template``, ``header``, then filled templates."""
+def prompt_with_shots(
+    render: Render, chat: Chat, shots: Sequence[Chat], header: np.ndarray = NOTHING
+) -> np.ndarray:
+    """What a model is asked when it sees the examples first; with ``data.template``, ``header``,
+    then filled templates.
+    """
     if render.template is None:
         return render.prompt(with_shots(chat, shots))
     if render.sides is not None:
@@ -105,29 +134,50 @@ def prompt_with_shots(render: Render, chat: Chat, shots: Sequence[Chat], header:
 
 
 def tokens_with_shots(
-    render: Render, chat: Chat, plain: Sequence[Tokens], shots: Sequence[Chat], header: np.ndarray = NOTHING
+    render: Render,
+    chat: Chat,
+    plain: Sequence[Tokens],
+    shots: Sequence[Chat],
+    header: np.ndarray = NOTHING,
 ) -> list[Tokens]:
-    """The sequences ``plain`` of ``chat`` after the examples; exactly the tokens that are scored there are scored here."""
+    """The sequences ``plain`` of ``chat`` after the examples; exactly the tokens that are scored
+    there are scored here.
+    """
     if render.template is None:
         longer = render.chat(with_shots(chat, shots))[-len(plain) :]
     elif render.sides is not None:
-        return [replace(tokens, source_ids_T=_source_after(render, shots, tokens.source_ids_T, header)) for tokens in plain]
+        return [
+            replace(tokens, source_ids_T=_source_after(render, shots, tokens.source_ids_T, header))
+            for tokens in plain
+        ]
     else:
         shown = _shown(render, shots, header)
-        longer = [after(shown, tokens, len(tokens) - len(bare(render, tokens.ids_T))) for tokens in plain]
+        longer = [
+            after(shown, tokens, len(tokens) - len(bare(render, tokens.ids_T))) for tokens in plain
+        ]
     return [_same_scored(after, before) for after, before in zip(longer, plain, strict=True)]
 
 
 def _shown(render: Render, shots: Sequence[Chat], header: np.ndarray) -> np.ndarray:
     gap = render.pieces.more("\n\n")
-    parts = [np.array([*bare(render, render.chat(shot)[-1].ids_T), *gap], np.int32) for shot in shots]
-    return np.concatenate([header if len(header) else np.array(render.pieces.bos, np.int32), *parts])
+    parts = [
+        np.array([*bare(render, render.chat(shot)[-1].ids_T), *gap], np.int32) for shot in shots
+    ]
+    return np.concatenate(
+        [header if len(header) else np.array(render.pieces.bos, np.int32), *parts]
+    )
 
 
-def _source_after(render: Render, shots: Sequence[Chat], source: np.ndarray | None, header: np.ndarray) -> np.ndarray:
+def _source_after(
+    render: Render, shots: Sequence[Chat], source: np.ndarray | None, header: np.ndarray
+) -> np.ndarray:
     """An encoder's side with the examples, question and answer, in front of what is asked."""
     assert render.sides is not None and source is not None
-    before, after, gap = len(render.sides.before), len(render.sides.after), render.pieces.start("\n\n")
+    before, after, gap = (
+        len(render.sides.before),
+        len(render.sides.after),
+        render.pieces.start("\n\n"),
+    )
     shown: list[int] = []
     for shot in shots:
         tokens = render.chat(shot)[-1]
@@ -150,7 +200,9 @@ def after(header: np.ndarray, tokens: Tokens, skip: int) -> Tokens:
 
 
 def _same_scored(longer: Tokens, plain: Tokens) -> Tokens:
-    """``longer`` with the weights of its last tokens taken from ``plain``, so that the examples count nothing."""
+    """``longer`` with the weights of its last tokens taken from ``plain``, so that the examples
+    count nothing.
+    """
     scored = np.flatnonzero(longer.weights_T)
     kept = scored[max(0, len(scored) - plain.scored) :]
     weights = np.zeros(len(longer.ids_T), np.float32)

@@ -1,4 +1,6 @@
-"""What the contenders of a proof are given: held-out items, their references, the options, training rows for the rivals."""
+"""What the contenders of a proof are given: held-out items, their references, the options, training
+rows for the rivals.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     from tunesmith.models.loading.load import Loaded
 
 DRAWS = 4
-"""Draws of examples for the few-shot base, of which the best on TRIED other training rows is kept."""
+"""Draws of examples for the few-shot base, of which the best on TRIED other training rows is kept.
+"""
 TRIED = 24
 MOST_TRAINING_ROWS = 20_000
 """Training rows that the rivals see; more would cost minutes and memory and change them little."""
@@ -31,7 +34,9 @@ MOST_TRAINING_ROWS = 20_000
 
 @dataclass
 class Task:
-    """``questions``, ``prompts`` and ``references`` are by item; empty for plain text, which is only scored."""
+    """``questions``, ``prompts`` and ``references`` are by item; empty for plain text, which is
+    only scored.
+    """
 
     items: list[Item]
     render: Render
@@ -41,7 +46,9 @@ class Task:
     longest: int
     """Tokens of the longest reference, its stop token counted."""
     options: dict[str, tuple[int, ...]]
-    """Answer to its token ids, most frequent in training first; empty where answers are no small set."""
+    """Answer to its token ids, most frequent in training first; empty where answers are no small
+    set.
+    """
     training: list[tuple[str, Chat]]
     """Row id and conversation of the training rows that the rivals see."""
     labels: list[str]
@@ -59,11 +66,15 @@ class Task:
         return [self.training[index][1] for index in self.shots]
 
     def sequences(self, index: int, *, shots: bool = False) -> list[Tokens]:
-        """The item's own sequences, whose trained tokens are scored, then each option after its prompt."""
+        """The item's own sequences, whose trained tokens are scored, then each option after its
+        prompt.
+        """
         item = self.items[index]
         plain: Sequence[Tokens] = item.tokens
         if shots or len(self.header):
-            plain = rivals.tokens_with_shots(self.render, _chat(item), plain, self.shown if shots else [], self.header)
+            plain = rivals.tokens_with_shots(
+                self.render, _chat(item), plain, self.shown if shots else [], self.header
+            )
         return [*plain, *(self.answered(self.prompt(index, shots=shots)) if self.options else ())]
 
     def answered(self, prompt: np.ndarray) -> list[Tokens]:
@@ -74,11 +85,15 @@ class Task:
         """What a model is asked."""
         if not shots:
             return self.prompts[index]
-        return rivals.prompt_with_shots(self.render, _chat(self.items[index]), self.shown, self.header)
+        return rivals.prompt_with_shots(
+            self.render, _chat(self.items[index]), self.shown, self.header
+        )
 
 
 def task_of(run: Run, prepared: Prepared, *, items: int, shots: int) -> Task:
-    """The task of a proof over at most ``items`` of the proof rows, with at most ``shots`` training rows shown to the base."""
+    """The task of a proof over at most ``items`` of the proof rows, with at most ``shots`` training
+    rows shown to the base.
+    """
     chosen = evenly(prepared.proof, items)
     render = prepared.render
     if not isinstance(chosen[0].example, Chat):
@@ -112,20 +127,28 @@ def _draw(task: Task, shots: int, seed: int) -> None:
 
 
 def choose_best_shots(task: Task, loaded: Loaded, seed: int) -> None:
-    """Keeps, of several draws of examples, the one under which the answers of other training rows are likeliest.
+    """Keeps, of several draws of examples, the one under which the answers of other training rows
+    are likeliest.
 
-    A single draw can halve a small model's score by its order alone; a rival should not lose to an unlucky one.
+    A single draw can halve a small model's score by its order alone; a rival should not lose to an
+    unlucky one.
     """
     wanted, draws = len(task.shots), [task.shots]
     for number in range(1, DRAWS):
         _draw(task, wanted, seed + number)
         draws += [task.shots] if len(task.shots) == wanted else []
     shown = {index for draw in draws for index in draw}
-    tried = [task.training[index][1] for index in evenly([i for i in range(len(task.training)) if i not in shown], TRIED)]
+    tried = [
+        task.training[index][1]
+        for index in evenly([i for i in range(len(task.training)) if i not in shown], TRIED)
+    ]
 
     def loss(draw: list[int]) -> float:
         shots = [task.training[index][1] for index in draw]
-        sequences = [rivals.tokens_with_shots(task.render, chat, task.render.chat(chat), shots) for chat in tried]
+        sequences = [
+            rivals.tokens_with_shots(task.render, chat, task.render.chat(chat), shots)
+            for chat in tried
+        ]
         total, weight = np.sum([row.sum(0) for row in likelihoods(loaded, sequences)], axis=0)
         return float(total / weight)
 
@@ -134,17 +157,33 @@ def choose_best_shots(task: Task, loaded: Loaded, seed: int) -> None:
 
 def evenly(items: Sequence[Any], most: int) -> list[Any]:
     """At most ``most`` items, spread over all."""
-    return list(items) if len(items) <= most else [items[index * len(items) // most] for index in range(most)]
+    return (
+        list(items)
+        if len(items) <= most
+        else [items[index * len(items) // most] for index in range(most)]
+    )
 
 
 def answer_of(render: Render, chat: Chat) -> tuple[np.ndarray, tuple[int, ...], str]:
-    """The prompt, the last answer's ids with their stop token, and the text without thinking that a model has to write."""
+    """The prompt, the last answer's ids with their stop token, and the text without thinking that a
+    model has to write.
+    """
     last = replace(chat, turns=(*chat.turns[:-1], replace(chat.turns[-1], train=True)))
     prompt, ids = render.prompt(last), render.chat(last)[-1].ids_T
     given = np.array(render.start, np.int32) if render.start else prompt
-    assert np.array_equal(ids[: len(given)], given), "a rendered conversation begins with what its prompt renders to"
+    assert np.array_equal(ids[: len(given)], given), (
+        "a rendered conversation begins with what its prompt renders to"
+    )
     answer = tuple(ids[len(given) :].tolist())
-    return prompt, answer, final(render.tokenizer.decode(answer, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+    return (
+        prompt,
+        answer,
+        final(
+            render.tokenizer.decode(
+                answer, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            )
+        ),
+    )
 
 
 def _chat(item: Item) -> Chat:
@@ -153,12 +192,18 @@ def _chat(item: Item) -> Chat:
 
 
 def _training(run: Run, prepared: Prepared) -> list[tuple[str, Chat]]:
-    """The training rows, read again from the file, for only their tokens were kept; none that equals a held-out one."""
+    """The training rows, read again from the file, for only their tokens were kept; none that
+    equals a held-out one.
+    """
     wanted = {item.id for item in evenly(prepared.train, MOST_TRAINING_ROWS)}
-    held = {(question_of(chat), chat.answer) for chat in map(_chat, [*prepared.watch, *prepared.proof])}
+    held = {
+        (question_of(chat), chat.answer) for chat in map(_chat, [*prepared.watch, *prepared.proof])
+    }
     rows: dict[str, Chat] = {}
     everything = {item.id for item in [*prepared.train, *prepared.watch, *prepared.proof]}
-    for place, example in chosen_rows(examples(run.data, prepared.objective.eats), wanted, everything):
+    for place, example in chosen_rows(
+        examples(run.data, prepared.objective.eats), wanted, everything
+    ):
         if isinstance(example, Chat) and (question_of(example), example.answer) not in held:
             rows[place] = example
     return list(rows.items())
@@ -175,7 +220,10 @@ def _options(render: Render, chats: list[Chat]) -> dict[str, tuple[tuple[int, ..
     example: dict[str, Any] = {}
     for chat in chats:
         example.setdefault(_label(chat), chat)
-    found = {label: answer_of(render, example[label]) for label in rivals.options_of([_label(chat) for chat in chats])}
+    found = {
+        label: answer_of(render, example[label])
+        for label in rivals.options_of([_label(chat) for chat in chats])
+    }
     return {label: (ids, text) for label, (_, ids, text) in found.items()}
 
 

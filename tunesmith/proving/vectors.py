@@ -1,4 +1,6 @@
-"""prove for embeddings: finding each text's partner among all held-out ones, or ranking graded pairs; tuned, base and TF-IDF."""
+"""prove for embeddings: finding each text's partner among all held-out ones, or ranking graded
+pairs; tuned, base and TF-IDF.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ CHEAP = "tfidf_cosine"
 
 
 def prove_vectors(folder: RunFolder, *, items: int, progress: Progress | None = None) -> Proof:
-    """Ranks or compares the pairs of the proof rows, writes items.jsonl and proof.json, and judges tuned against the base."""
+    """Ranks or compares the pairs of the proof rows, writes items.jsonl and proof.json, and judges
+    tuned against the base.
+    """
     from tunesmith.models.saved import load_run
 
     run = folder.resolved().run
@@ -45,8 +49,18 @@ def prove_vectors(folder: RunFolder, *, items: int, progress: Progress | None = 
     with base_of(folder, run, tuned) as base:
         told.add("base", told.cosines(base, prepared.objective, _teller("base", tell)))
     told.add(TUNED, told.cosines(tuned, prepared.objective, _teller(TUNED, tell)))
-    reason = "given" if run.prove.primary or run.prove.metrics else "graded" if graded else "partners"
-    return conclude(folder, run, told.records(names), names, primary, primary_reason=reason, fingerprint=prepared.fingerprint)
+    reason = (
+        "given" if run.prove.primary or run.prove.metrics else "graded" if graded else "partners"
+    )
+    return conclude(
+        folder,
+        run,
+        told.records(names),
+        names,
+        primary,
+        primary_reason=reason,
+        fingerprint=prepared.fingerprint,
+    )
 
 
 def _teller(name: str, tell: Progress) -> Callable[[int, int], None]:
@@ -55,7 +69,9 @@ def _teller(name: str, tell: Progress) -> Callable[[int, int], None]:
 
 
 class _Pairs:
-    """The held-out pairs, and for each contender the rank of each text's partner, or the cosine of each graded pair."""
+    """The held-out pairs, and for each contender the rank of each text's partner, or the cosine of
+    each graded pair.
+    """
 
     def __init__(self, items: Sequence[Item], graded: bool) -> None:
         self.items, self.graded = items, graded
@@ -80,10 +96,14 @@ class _Pairs:
     def cheap(self) -> np.ndarray:
         """[P, C] cosines of TF-IDF vectors."""
         pairs = self.examples
-        candidates = [pair.second for pair in pairs] + [text for pair in pairs for text in pair.negatives]
+        candidates = [pair.second for pair in pairs] + [
+            text for pair in pairs for text in pair.negatives
+        ]
         return rivals.nearness([pair.text for pair in pairs], candidates)
 
-    def cosines(self, loaded: Loaded, objective: Any, progress: Callable[[int, int], None]) -> np.ndarray:
+    def cosines(
+        self, loaded: Loaded, objective: Any, progress: Callable[[int, int], None]
+    ) -> np.ndarray:
         """[P, C] cosines of a model's vectors."""
         import torch
 
@@ -101,7 +121,9 @@ class _Pairs:
         if self.graded:
             self.choices[name] = cosines_PC.diagonal().tolist()
         else:
-            self.choices[name] = ranks(torch.from_numpy(cosines_PC), no_negatives(self.facts())).tolist()
+            self.choices[name] = ranks(
+                torch.from_numpy(cosines_PC), no_negatives(self.facts())
+            ).tolist()
 
     def records(self, names: Sequence[str]) -> list[dict[str, Any]]:
         """The lines of items.jsonl."""
@@ -113,7 +135,18 @@ class _Pairs:
                 "prompt": pair.text if not self.graded else f"{pair.text}\n{pair.second}",
                 "reference": pair.similarity if self.graded else pair.second,
                 "choices": {name: values[index] for name, values in self.choices.items()},
-                **{key: {} for key in ("predictions", "thoughts", "nll", "options", "stopped", "pairs", "rewards")},
+                **{
+                    key: {}
+                    for key in (
+                        "predictions",
+                        "thoughts",
+                        "nll",
+                        "options",
+                        "stopped",
+                        "pairs",
+                        "rewards",
+                    )
+                },
             }
             record["scores"] = item_scores(record, metrics)
             found.append(record)

@@ -14,16 +14,31 @@ from tunesmith.storage.atomic import write_whole
 from tunesmith.storage.run_folder import RunFolder
 
 NOTHING: dict[str, Any] = {
-    "stopped": {}, "seconds": {}, "generation": None, "options": [], "prompt": None, "shots": [], "shots_wanted": 0,
-}  # fmt: skip
+    "stopped": {},
+    "seconds": {},
+    "generation": None,
+    "options": [],
+    "prompt": None,
+    "shots": [],
+    "shots_wanted": 0,
+}
 """What a proof without written answers has to say of them."""
 
 
 def _model(folder: RunFolder, run: Run) -> dict[str, Any]:
-    """Which step's weights were proved, the last step, and which step the watched rows found best."""
-    facts, best = (folder.read(place / "tunesmith.json") or {} for place in (folder.model, folder.best))
+    """Which step's weights were proved, the last step, and which step the watched rows found
+    best.
+    """
+    facts, best = (
+        folder.read(place / "tunesmith.json") or {} for place in (folder.model, folder.best)
+    )
     last = max((line["step"] for line in folder.steps()), default=None)
-    return {"step": facts.get("step"), "last": last, "best": best.get("step"), "best_by": run.train.keep.best_by}
+    return {
+        "step": facts.get("step"),
+        "last": last,
+        "best": best.get("step"),
+        "best_by": run.train.keep.best_by,
+    }
 
 
 def _plain(value: Any) -> Any:
@@ -64,7 +79,12 @@ def conclude(
         "resamples": RESAMPLES,
         "level": LEVEL,
     }
-    write_whole(folder.items, "".join(json.dumps(_plain(record), ensure_ascii=False) + "\n" for record in records))
+    write_whole(
+        folder.items,
+        "".join(json.dumps(_plain(record), ensure_ascii=False) + "\n" for record in records),
+    )
     found = _plain(found)
-    write_whole(folder.proof, json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+    write_whole(
+        folder.proof, json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    )
     return Proof(found)

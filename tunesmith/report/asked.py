@@ -14,7 +14,9 @@ class Asked:
 
 
 def asked(markdown: str) -> list[Asked]:
-    """The questions: a second-level heading each, below it a third-level heading for each time it was answered."""
+    """The questions: a second-level heading each, below it a third-level heading for each time it
+    was answered.
+    """
     found: list[Asked] = []
     for block in _parts(markdown, "## "):
         question, *_ = block.split("\n", 1)
@@ -28,7 +30,9 @@ def asked(markdown: str) -> list[Asked]:
 
 def _loud(answer: str) -> str:
     """An answer's own headings, which questions.md writes with a backslash."""
-    return "\n".join(line.removeprefix("\\") if line.startswith("\\#") else line for line in answer.splitlines())
+    return "\n".join(
+        line.removeprefix("\\") if line.startswith("\\#") else line for line in answer.splitlines()
+    )
 
 
 def _parts(text: str, heading: str) -> list[str]:

@@ -22,7 +22,16 @@ from tunesmith.report.machine import machine, trained_with, versions
 from tunesmith.report.rows import lengths, shares
 from tunesmith.report.samples import choose, read_items
 from tunesmith.report.settings import settings
-from tunesmith.report.verdict import contenders, intervals, metric_name, metrics, name_of, number, standing, verdict
+from tunesmith.report.verdict import (
+    contenders,
+    intervals,
+    metric_name,
+    metrics,
+    name_of,
+    number,
+    standing,
+    verdict,
+)
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Run
 from tunesmith.storage.atomic import write_whole
@@ -36,7 +45,8 @@ LONGEST_TEXT = 1500
 
 
 def build(folder: RunFolder, *, lang: str | None = None) -> Path:
-    """Writes report.html and loss_curve.png into the run's folder, from what lies there, and returns the page's path.
+    """Writes report.html and loss_curve.png into the run's folder, from what lies there, and
+    returns the page's path.
 
     ``lang`` is en or zh; by default the run's own language, then that of the process.
     """
@@ -47,7 +57,11 @@ def build(folder: RunFolder, *, lang: str | None = None) -> Path:
         draw_loss_curve(folder, say)
         write_whole(folder.report, page(folder, run, say))
     except OSError as error:
-        raise DiskError(Problem(str(folder.report), say("report.cannot_write", reason=error.strerror or str(error)))) from None
+        raise DiskError(
+            Problem(
+                str(folder.report), say("report.cannot_write", reason=error.strerror or str(error))
+            )
+        ) from None
     return folder.report
 
 
@@ -64,14 +78,18 @@ def page(folder: RunFolder, run: Run, say: Say) -> str:
         "name": folder.path.resolve().name,
         "folder": name,
         "lang": "zh-CN" if say.language == "zh" else "en",
-        "date": datetime.datetime.fromtimestamp(folder.run_yaml.stat().st_mtime).strftime("%Y-%m-%d %H:%M"),
+        "date": datetime.datetime.fromtimestamp(folder.run_yaml.stat().st_mtime).strftime(
+            "%Y-%m-%d %H:%M"
+        ),
         "run": run,
         "ledger": _ledger(folder, say),
         "proof": _proof(folder, say),
         "settings": settings(folder.run_yaml.read_text(encoding="utf-8")),
         "curves": curves(folder.steps(), say, pairs=pairs),
         "events": events(folder.steps(), say),
-        "questions": asked(folder.questions.read_text(encoding="utf-8")) if folder.questions.is_file() else [],
+        "questions": asked(folder.questions.read_text(encoding="utf-8"))
+        if folder.questions.is_file()
+        else [],
         "versions": versions(trained),
         "machine": machine(trained),
     }
@@ -79,7 +97,9 @@ def page(folder: RunFolder, run: Run, say: Say) -> str:
 
 
 def templates_of() -> Environment:
-    """The folder of templates. Autoescape is on for every name: rows and answers are text from outside."""
+    """The folder of templates. Autoescape is on for every name: rows and answers are text from
+    outside.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(
@@ -109,7 +129,11 @@ def _proof(folder: RunFolder, say: Say) -> dict[str, Any] | None:
         return None
     primary, columns = proof["primary"], metrics(proof)
     table = [
-        (who, name_of(who, proof, say), [number(name, proof["contenders"][who].get(name)) for name in columns])
+        (
+            who,
+            name_of(who, proof, say),
+            [number(name, proof["contenders"][who].get(name)) for name in columns],
+        )
         for who in contenders(proof)
     ]
     rival = rival_of(proof)
@@ -123,11 +147,27 @@ def _proof(folder: RunFolder, say: Say) -> dict[str, Any] | None:
         "primary": metric_name(primary, say),
         "columns": [(metric_name(name, say), metric(name).higher) for name in columns],
         "table": table,
-        "intervals": [(metric_name(name, say), found) for name in columns if (found := intervals(proof, name, say))],
-        "stopped": {name_of(who, proof, say): f"{share * 100:.0f} %" for who, share in (proof.get("stopped") or {}).items()},
-        "samples": [(one, number(primary, one.base.score), number(primary, one.tuned.score)) for one in samples],
-        "chosen": {"gains": kinds["gain"], "regressions": kinds["regression"], "even": kinds["even"]},
+        "intervals": [
+            (metric_name(name, say), found)
+            for name in columns
+            if (found := intervals(proof, name, say))
+        ],
+        "stopped": {
+            name_of(who, proof, say): f"{share * 100:.0f} %"
+            for who, share in (proof.get("stopped") or {}).items()
+        },
+        "samples": [
+            (one, number(primary, one.base.score), number(primary, one.tuned.score))
+            for one in samples
+        ],
+        "chosen": {
+            "gains": kinds["gain"],
+            "regressions": kinds["regression"],
+            "even": kinds["even"],
+        },
         "wrote": bool(proof.get("generation")) or "classes" in proof,
         "rival": name_of(rival, proof, say),
-        "classes": [(name_of(who, proof, say), found) for who, found in class_tables(proof).items()],
+        "classes": [
+            (name_of(who, proof, say), found) for who, found in class_tables(proof).items()
+        ],
     }

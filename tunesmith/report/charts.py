@@ -1,4 +1,6 @@
-"""Line charts as inline SVG: colours and text sizes come from the page's CSS, so they follow dark mode, print and phones."""
+"""Line charts as inline SVG: colours and text sizes come from the page's CSS, so they follow dark
+mode, print and phones.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def finite(points: Sequence[Point]) -> tuple[Point, ...]:
 
 
 def running_mean(points: Sequence[Point]) -> tuple[Point, ...]:
-    """Means of neighbouring points, for a noisy line of many; the points themselves when they are few."""
+    """Means of neighbouring points, for a noisy line of many; the points themselves when they are
+    few.
+    """
     half = len(points) // 50
     if half == 0:
         return tuple(points)
@@ -91,9 +95,17 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
     return (max(0.0, low - reach) if low >= 0 else low - reach), high + reach
 
 
-def line_chart(series: Sequence[Series], *, label: str, x_label: str, mark: Point | None = None) -> Markup:
-    """One picture of all ``series``; ``mark`` is a point to ring. Empty when there is nothing to draw."""
-    drawn = [Series(one.name, thinned(finite(one.points)), one.style) for one in series if finite(one.points)]
+def line_chart(
+    series: Sequence[Series], *, label: str, x_label: str, mark: Point | None = None
+) -> Markup:
+    """One picture of all ``series``; ``mark`` is a point to ring. Empty when there is nothing to
+    draw.
+    """
+    drawn = [
+        Series(one.name, thinned(finite(one.points)), one.style)
+        for one in series
+        if finite(one.points)
+    ]
     if not drawn:
         return Markup("")
     xs = [x for one in drawn for x, _ in one.points]
@@ -104,17 +116,39 @@ def line_chart(series: Sequence[Series], *, label: str, x_label: str, mark: Poin
     def place(point: Point) -> tuple[float, float]:
         share = 0.5 if left == right else (point[0] - left) / width
         x = LEFT + share * (WIDTH - LEFT - RIGHT)
-        return round(x, 1), round(TOP + (high - point[1]) / (high - low) * (HEIGHT - TOP - BOTTOM), 1)
+        return round(x, 1), round(
+            TOP + (high - point[1]) / (high - low) * (HEIGHT - TOP - BOTTOM), 1
+        )
 
-    parts = [Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(WIDTH, HEIGHT, label)]
+    parts = [
+        Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
+            WIDTH, HEIGHT, label
+        )
+    ]
     for value in ticks(low, high):
         _, y = place((left, value))
-        parts.append(Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(LEFT, WIDTH - RIGHT, y, y))
-        parts.append(Markup('<text class="y" x="{}" y="{}" dy="0.35em">{}</text>').format(LEFT - 8, y, short(value)))
+        parts.append(
+            Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
+                LEFT, WIDTH - RIGHT, y, y
+            )
+        )
+        parts.append(
+            Markup('<text class="y" x="{}" y="{}" dy="0.35em">{}</text>').format(
+                LEFT - 8, y, short(value)
+            )
+        )
     for value in _steps(left, right):
         x, _ = place((value, low))
-        parts.append(Markup('<text class="x" x="{}" y="{}">{}</text>').format(x, HEIGHT - BOTTOM + 22, short(value)))
-    parts.append(Markup('<text class="name" x="{}" y="{}">{}</text>').format(WIDTH - RIGHT, HEIGHT - 4, x_label))
+        parts.append(
+            Markup('<text class="x" x="{}" y="{}">{}</text>').format(
+                x, HEIGHT - BOTTOM + 22, short(value)
+            )
+        )
+    parts.append(
+        Markup('<text class="name" x="{}" y="{}">{}</text>').format(
+            WIDTH - RIGHT, HEIGHT - 4, x_label
+        )
+    )
     for one in drawn:
         parts.append(_line([place(point) for point in one.points], one.style))
     if mark:
@@ -133,5 +167,8 @@ def _line(places: Sequence[Point], style: str) -> Markup:
     line = Markup('<polyline class="line {}" points="{}"/>').format(style, path)
     if len(places) > FEW_POINTS:
         return line
-    dots = [Markup('<circle class="dot {}" cx="{}" cy="{}" r="3.5"/>').format(escape(style), x, y) for x, y in places]
+    dots = [
+        Markup('<circle class="dot {}" cx="{}" cy="{}" r="3.5"/>').format(escape(style), x, y)
+        for x, y in places
+    ]
     return line + Markup("").join(dots)

@@ -11,7 +11,9 @@ CONTENDERS = (TUNED, "base", "tfidf")
 
 
 def class_tables(proof: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """By contender, tuned first: the table, and the cells of the confusion with their share of the row (percent)."""
+    """By contender, tuned first: the table, and the cells of the confusion with their share of the
+    row (percent).
+    """
     found = proof.get("classes") or {}
     tables = {}
     for who in CONTENDERS:

@@ -14,7 +14,14 @@ from tunesmith.report.language import Say
 from tunesmith.storage.atomic import write_whole
 from tunesmith.storage.run_folder import RunFolder
 
-CHINESE_FONTS = ("Noto Sans CJK SC", "Source Han Sans SC", "PingFang SC", "Microsoft YaHei", "SimHei", "WenQuanYi Zen Hei")
+CHINESE_FONTS = (
+    "Noto Sans CJK SC",
+    "Source Han Sans SC",
+    "PingFang SC",
+    "Microsoft YaHei",
+    "SimHei",
+    "WenQuanYi Zen Hei",
+)
 
 
 @dataclass(frozen=True)
@@ -31,17 +38,23 @@ class Curve:
 def points(record: Sequence[Mapping[str, Any]], name: str) -> tuple[Point, ...]:
     """The (step, value) pairs of a step's own measure."""
     steps = (line for line in record if "evaluation" not in line and "event" not in line)
-    return finite([(float(line["step"]), float(line[name])) for line in steps if line.get(name) is not None])
+    return finite(
+        [(float(line["step"]), float(line[name])) for line in steps if line.get(name) is not None]
+    )
 
 
 def held_out(record: Sequence[Mapping[str, Any]], name: str = "loss") -> tuple[Point, ...]:
     """The (step, value) pairs of a measure on the watched rows."""
-    found = [(line["step"], line["evaluation"].get(name)) for line in record if "evaluation" in line]
+    found = [
+        (line["step"], line["evaluation"].get(name)) for line in record if "evaluation" in line
+    ]
     return finite([(float(step), float(value)) for step, value in found if value is not None])
 
 
 def curves(record: Sequence[Mapping[str, Any]], say: Say, *, pairs: bool = False) -> list[Curve]:
-    """Loss first, over the whole width, then what else was recorded; accuracy over ``pairs`` tells two answers apart."""
+    """Loss first, over the whole width, then what else was recorded; accuracy over ``pairs`` tells
+    two answers apart.
+    """
     train, watch = points(record, "loss"), held_out(record)
     lines = []
     if train:
@@ -59,7 +72,14 @@ def curves(record: Sequence[Mapping[str, Any]], say: Say, *, pairs: bool = False
         legend = [(one.style, one.name) for one in lines]
         if mark:
             legend.append(("ring", say("report.lowest", value=f"{mark[1]:.4g}", step=int(mark[0]))))
-        found.append(Curve(title, line_chart(lines, label=title, x_label=step, mark=mark), tuple(legend), wide=True))
+        found.append(
+            Curve(
+                title,
+                line_chart(lines, label=title, x_label=step, mark=mark),
+                tuple(legend),
+                wide=True,
+            )
+        )
     found += [one for one in (_sides(record, name, say) for name in ("rewards", "length")) if one]
     for name in ("margin", "accuracy", "divergence", "kl"):
         both = (
@@ -68,22 +88,33 @@ def curves(record: Sequence[Mapping[str, Any]], say: Say, *, pairs: bool = False
         )
         drawn = [one for one in both if one.points]
         if drawn:
-            title = say("report.pair_accuracy" if pairs and name == "accuracy" else f"report.{name}")
+            title = say(
+                "report.pair_accuracy" if pairs and name == "accuracy" else f"report.{name}"
+            )
             found.append(
-                Curve(title, line_chart(drawn, label=title, x_label=step), tuple((one.style, one.name) for one in drawn))
+                Curve(
+                    title,
+                    line_chart(drawn, label=title, x_label=step),
+                    tuple((one.style, one.name) for one in drawn),
+                )
             )
     for name in ("learning_rate", "grad_norm", "tokens_per_second", "memory_gib"):
         values = points(record, name)
         if values:
             title = say(f"report.{name}")
-            found.append(Curve(title, line_chart([Series(title, values)], label=title, x_label=step)))
+            found.append(
+                Curve(title, line_chart([Series(title, values)], label=title, x_label=step))
+            )
     return found
 
 
 def _sides(record: Sequence[Mapping[str, Any]], name: str, say: Say) -> Curve | None:
     """What chosen and rejected answers got, in one chart."""
     pairs = (("chosen", "train"), ("rejected", "held_out"))
-    lines = [Series(say(f"report.{side}"), running_mean(points(record, f"{name}/{side}")), style) for side, style in pairs]
+    lines = [
+        Series(say(f"report.{side}"), running_mean(points(record, f"{name}/{side}")), style)
+        for side, style in pairs
+    ]
     if not all(line.points for line in lines):
         return None
     title = say(f"report.{name}")
@@ -98,7 +129,11 @@ def events(record: Sequence[Mapping[str, Any]], say: Say) -> list[tuple[int, str
         name = line.get("event")
         if name is None or name == "answers":
             continue
-        told = {key: value for key, value in line.items() if key not in ("step", "event") and not isinstance(value, list)}
+        told = {
+            key: value
+            for key, value in line.items()
+            if key not in ("step", "event") and not isinstance(value, list)
+        }
         numbers = [f"{key} {value}" for key, value in told.items()]
         text = say.known(f"report.event_{name}", str(name))
         found.append((int(line["step"]), f"{text} ({', '.join(numbers)})" if numbers else text))
@@ -106,12 +141,15 @@ def events(record: Sequence[Mapping[str, Any]], say: Say) -> list[tuple[int, str
 
 
 def draw_loss_curve(folder: RunFolder, say: Say) -> bool:
-    """Writes loss_curve.png, training and held-out loss on one axis; False when no step was recorded."""
+    """Writes loss_curve.png, training and held-out loss on one axis; False when no step was
+    recorded.
+    """
     record = folder.steps()
     train, watch = points(record, "loss"), held_out(record)
     if not train and not watch:
         return False
-    # The object interface, not pyplot: a report may be written while a notebook or a server draws its own pictures.
+    # The object interface, not pyplot: a report may be written while a notebook or a server draws
+    # its own pictures.
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -126,9 +164,19 @@ def draw_loss_curve(folder: RunFolder, say: Say) -> bool:
             smooth = running_mean(train)
             if smooth != train:
                 axes.plot(*zip(*train, strict=True), color="#1f6f8b", alpha=0.25, linewidth=1)
-            axes.plot(*zip(*smooth, strict=True), _shape(train), color="#1f6f8b", label=say("report.train_loss"))
+            axes.plot(
+                *zip(*smooth, strict=True),
+                _shape(train),
+                color="#1f6f8b",
+                label=say("report.train_loss"),
+            )
         if watch:
-            axes.plot(*zip(*watch, strict=True), _shape(watch), color="#c8692b", label=say("report.held_out_loss"))
+            axes.plot(
+                *zip(*watch, strict=True),
+                _shape(watch),
+                color="#c8692b",
+                label=say("report.held_out_loss"),
+            )
         axes.set(xlabel=say("report.step"), ylabel=say("report.loss"))
         axes.grid(axis="y", color="#e4e6e8", linewidth=0.8)
         axes.spines[["top", "right"]].set_visible(False)
@@ -145,7 +193,9 @@ def _shape(line: Sequence[Point]) -> str:
 
 
 def _font(say: Say) -> tuple[list[str], Say]:
-    """A font that has the language's characters, and English where the machine has none for Chinese."""
+    """A font that has the language's characters, and English where the machine has none for
+    Chinese.
+    """
     if say.language != "zh":
         return ["DejaVu Sans"], say
     from matplotlib.font_manager import fontManager

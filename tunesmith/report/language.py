@@ -21,6 +21,8 @@ class Say:
         return filled(text, values)
 
     def known(self, key: str, otherwise: str) -> str:
-        """The text of ``key``, or ``otherwise`` where the topic has none, as for a metric from outside."""
+        """The text of ``key``, or ``otherwise`` where the topic has none, as for a metric from
+        outside.
+        """
         topic, _, name = key.partition(".")
         return texts(self.language, topic).get(name, otherwise)

@@ -15,7 +15,9 @@ PACKAGES = ("tunesmith", "torch", "transformers", "peft", "safetensors", "numpy"
 
 
 def trained_with(folder: RunFolder) -> dict[str, str]:
-    """Versions, device, precision and threads of the training, as its newest checkpoint noted them; empty where none is left."""
+    """Versions, device, precision and threads of the training, as its newest checkpoint noted them;
+    empty where none is left.
+    """
     for checkpoint in Checkpoints(folder.checkpoints, keep=1).committed():
         facts = folder.read(checkpoint / "state.json") or {}
         return {name: str(value) for name, value in facts.get("environment", {}).items()}
@@ -23,7 +25,9 @@ def trained_with(folder: RunFolder) -> dict[str, str]:
 
 
 def versions(trained: Mapping[str, str]) -> dict[str, str]:
-    """The versions of what decides a result: those of the training where they are known, else those installed now."""
+    """The versions of what decides a result: those of the training where they are known, else those
+    installed now.
+    """
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -34,7 +38,9 @@ def versions(trained: Mapping[str, str]) -> dict[str, str]:
 
 
 def machine(trained: Mapping[str, str]) -> dict[str, str]:
-    """The machine: system, processor, accelerators as they are now, and how the training used them where that is known."""
+    """The machine: system, processor, accelerators as they are now, and how the training used them
+    where that is known.
+    """
     import torch
 
     found = {
@@ -44,14 +50,18 @@ def machine(trained: Mapping[str, str]) -> dict[str, str]:
         "threads": str(torch.get_num_threads()),
     }
     if torch.cuda.is_available():
-        found["accelerator"] = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+        found["accelerator"] = ", ".join(
+            torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())
+        )
     return found | {name: trained[name] for name in USED if name in trained}
 
 
 def _processor() -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+            names = [
+                line.partition(":")[2].strip() for line in file if line.startswith("model name")
+            ]
     except OSError:
         names = []
     return names[0] if names else platform.processor() or platform.machine()

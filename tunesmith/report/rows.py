@@ -29,7 +29,9 @@ class Bin:
 
 
 def shares(ledger: Mapping[str, Any], say: Say) -> list[Share]:
-    """Trained, watched, proof and dropped rows, then what is in none of them: the counts add up to ``rows``."""
+    """Trained, watched, proof and dropped rows, then what is in none of them: the counts add up to
+    ``rows``.
+    """
     dropped = ledger.get("dropped") or {}
     counted = [
         ("trained", say("report.rows_trained"), ledger.get("trained", 0)),
@@ -41,11 +43,18 @@ def shares(ledger: Mapping[str, Any], say: Say) -> list[Share]:
     rest = total - sum(count for _, _, count in counted)
     if rest:
         counted.append(("other", say("report.rows_other"), rest))
-    return [Share(style, name, count, 100 * count / total) for style, name, count in counted if count and total]
+    return [
+        Share(style, name, count, 100 * count / total)
+        for style, name, count in counted
+        if count and total
+    ]
 
 
 def _dropped(reason: str, say: Say) -> str:
-    return say("report.rows_dropped", reason=say.known(f"report.dropped_{reason.replace(' ', '_').replace('-', '_')}", reason))
+    return say(
+        "report.rows_dropped",
+        reason=say.known(f"report.dropped_{reason.replace(' ', '_').replace('-', '_')}", reason),
+    )
 
 
 def lengths(ledger: Mapping[str, Any]) -> list[Bin]:
@@ -53,4 +62,6 @@ def lengths(ledger: Mapping[str, Any]) -> list[Bin]:
     found = ledger.get("lengths") or {"upper": [], "counts": []}
     highest = max(found["counts"], default=0)
     bins = zip(found["upper"], found["counts"], strict=True)
-    return [Bin(str(upper), count, 100 * count / highest) for upper, count in bins] if highest else []
+    return (
+        [Bin(str(upper), count, 100 * count / highest) for upper, count in bins] if highest else []
+    )

@@ -20,11 +20,25 @@ from tunesmith.words import language, say
 
 DEEPEST = 3
 """Folders are searched this many levels down."""
-COLUMNS = ("name", "objective", "method", "model", "rows", "steps", "last", "best", "verdict", "date", "state")
+COLUMNS = (
+    "name",
+    "objective",
+    "method",
+    "model",
+    "rows",
+    "steps",
+    "last",
+    "best",
+    "verdict",
+    "date",
+    "state",
+)
 
 
 def runs(folder_of_runs: Path) -> list[dict[str, Any]]:
-    """One dict a run, oldest first: plain values, for a table or JSON. SpecError when there is no such folder."""
+    """One dict a run, oldest first: plain values, for a table or JSON. SpecError when there is no
+    such folder.
+    """
     if not folder_of_runs.is_dir():
         raise SpecError(Problem(str(folder_of_runs), say("runs.no_folder")))
     found = [_row(RunFolder(path), folder_of_runs) for path in _folders(folder_of_runs, DEEPEST)]
@@ -37,14 +51,23 @@ def _folders(place: Path, depth: int) -> list[Path]:
         return [place]
     if depth == 0:
         return []
-    inner = sorted(path for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))
+    inner = sorted(
+        path for path in place.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
     return [found for path in inner for found in _folders(path, depth - 1)]
 
 
 def _row(folder: RunFolder, above: Path) -> dict[str, Any]:
     name = str(folder.path.relative_to(above)) if folder.path != above else folder.path.name
-    changed = max(path.stat().st_mtime for path in (folder.run_yaml, folder.record, folder.proof) if path.is_file())
-    row: dict[str, Any] = {"name": name, "date": datetime.datetime.fromtimestamp(changed).isoformat(timespec="seconds")}
+    changed = max(
+        path.stat().st_mtime
+        for path in (folder.run_yaml, folder.record, folder.proof)
+        if path.is_file()
+    )
+    row: dict[str, Any] = {
+        "name": name,
+        "date": datetime.datetime.fromtimestamp(changed).isoformat(timespec="seconds"),
+    }
     try:
         run = folder.resolved().run
         record = folder.steps()
@@ -52,7 +75,9 @@ def _row(folder: RunFolder, above: Path) -> dict[str, Any]:
         proof = folder.read(folder.proof)
     except (SpecError, json.JSONDecodeError) as error:
         return row | {"state": "unreadable", "problem": str(error)}
-    watch = [point for point in held_out(record) if point[0] > 0]  # the base is in no folder of the run
+    watch = [
+        point for point in held_out(record) if point[0] > 0
+    ]  # the base is in no folder of the run
     best = min(watch, key=lambda point: point[1]) if watch else None
     row |= {
         "objective": run.objective.name,
@@ -80,7 +105,13 @@ def _proof(proof: Mapping[str, Any]) -> dict[str, Any]:
     rival = rival_of(proof)
     paired = proof["differences"][rival][proof["primary"]]
     numbers = {key: paired[key] for key in ("difference", "low", "high")}
-    return {"verdict": proof["verdict"], "against": rival, "metric": proof["primary"], "items": proof["items"], **numbers}
+    return {
+        "verdict": proof["verdict"],
+        "against": rival,
+        "metric": proof["primary"],
+        "items": proof["items"],
+        **numbers,
+    }
 
 
 def _state(folder: RunFolder) -> dict[str, Any]:
@@ -107,10 +138,18 @@ def lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
     if not rows:
         return [say("runs.none")]
-    table = [[say(f"runs.{name}") for name in COLUMNS], *([_cell(row, name) for name in COLUMNS] for row in rows)]
+    table = [
+        [say(f"runs.{name}") for name in COLUMNS],
+        *([_cell(row, name) for name in COLUMNS] for row in rows),
+    ]
     widths = [max(cell_len(line[i]) for line in table) for i in range(len(COLUMNS))]
-    padded = [[cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True)] for line in table]
-    star = ["", say("runs.star")] if any(cell.endswith("*") for line in table for cell in line) else []
+    padded = [
+        [cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True)]
+        for line in table
+    ]
+    star = (
+        ["", say("runs.star")] if any(cell.endswith("*") for line in table for cell in line) else []
+    )
     return [*("  ".join(line).rstrip() for line in padded), *star]
 
 
@@ -126,26 +165,45 @@ def _cell(row: Mapping[str, Any], name: str) -> str:
     value = row.get(name)
     if value is None:
         return "–"
-    return f"{value:,}" if isinstance(value, int) else Path(value).name if name == "model" else str(value)
+    return (
+        f"{value:,}"
+        if isinstance(value, int)
+        else Path(value).name
+        if name == "model"
+        else str(value)
+    )
 
 
 def _loss(row: Mapping[str, Any], name: str) -> str:
-    """The held-out loss of the last evaluation or the best, its step, and a star where that is in ``model``."""
+    """The held-out loss of the last evaluation or the best, its step, and a star where that is in
+    ``model``.
+    """
     if not row.get("held_out"):
         return "–"
     point = row["held_out"][name]
-    return f"{point['loss']:.4f} @{point['step']:,}" + ("*" if point["step"] == row.get("model_step") else "")
+    return f"{point['loss']:.4f} @{point['step']:,}" + (
+        "*" if point["step"] == row.get("model_step") else ""
+    )
 
 
 def _verdict(proof: Mapping[str, Any] | None) -> str:
     if proof is None:
         return "–"
     speak, metric = Say(language()), proof["metric"]
-    difference, low, high = (number(metric, proof[key], sign=True) for key in ("difference", "low", "high"))
+    difference, low, high = (
+        number(metric, proof[key], sign=True) for key in ("difference", "low", "high")
+    )
     word = say(f"prove.word_{proof['verdict'].replace(' ', '_')}")
     if proof["items"] < FEWEST:
         return say("runs.verdict_few", word=word, items=proof["items"])
-    text = say("runs.verdict_text", word=word, metric=metric_name(metric, speak), difference=difference, low=low, high=high)
+    text = say(
+        "runs.verdict_text",
+        word=word,
+        metric=metric_name(metric, speak),
+        difference=difference,
+        low=low,
+        high=high,
+    )
     if proof["against"] == "base":
         return text
     return say("runs.verdict_rival", text=text, rival=say(f"report.rival_{proof['against']}"))
@@ -154,4 +212,8 @@ def _verdict(proof: Mapping[str, Any] | None) -> str:
 def _state_words(row: Mapping[str, Any]) -> str:
     text = say(f"runs.state_{row['state'].replace(' ', '_')}")
     step = row.get("resumable_at")
-    return text if step is None or row["state"] == "running" else say("runs.resumable", state=text, step=step)
+    return (
+        text
+        if step is None or row["state"] == "running"
+        else say("runs.resumable", state=text, step=step)
+    )

@@ -1,4 +1,6 @@
-"""Answers of base and tuned side by side, chosen by a stated rule so that nobody can pick the pretty ones."""
+"""Answers of base and tuned side by side, chosen by a stated rule so that nobody can pick the
+pretty ones.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +14,16 @@ from tunesmith.proving.judge import TUNED, metric
 
 SAMPLES = 10
 EXTREMES = 3
-"""So many of the largest gains and so many of the worst regressions; the rest evenly over all other rows."""
+"""So many of the largest gains and so many of the worst regressions; the rest evenly over all other
+rows.
+"""
 
 
 @dataclass(frozen=True)
 class Side:
-    """One contender's answer: what it wrote, its score, and the option that it found likeliest where that is what is scored."""
+    """One contender's answer: what it wrote, its score, and the option that it found likeliest
+    where that is what is scored.
+    """
 
     text: str
     score: float | None
@@ -45,18 +51,30 @@ def read_items(path: Path) -> list[dict[str, Any]]:
 
 
 def choose(items: Sequence[Mapping[str, Any]], name: str, rival: str = "base") -> list[Sample]:
-    """Up to SAMPLES rows, tuned beside ``rival``: the largest gains and worst regressions by metric ``name``, the rest evenly.
+    """Up to SAMPLES rows, tuned beside ``rival``: the largest gains and worst regressions by metric
+    ``name``, the rest evenly.
 
     Equal ones keep the order of the items. Empty where nothing was written, as for plain text.
     """
     sign = 1.0 if metric(name).higher else -1.0
     both = [item for item in items if {rival, TUNED} <= set(item["predictions"])]
-    change = [sign * ((_score(item, TUNED, name) or 0.0) - (_score(item, rival, name) or 0.0)) for item in both]
-    gains = sorted((i for i, by in enumerate(change) if by > 0), key=lambda i: -change[i])[:EXTREMES]
-    regressions = sorted((i for i, by in enumerate(change) if by < 0), key=lambda i: change[i])[:EXTREMES]
+    change = [
+        sign * ((_score(item, TUNED, name) or 0.0) - (_score(item, rival, name) or 0.0))
+        for item in both
+    ]
+    gains = sorted((i for i, by in enumerate(change) if by > 0), key=lambda i: -change[i])[
+        :EXTREMES
+    ]
+    regressions = sorted((i for i, by in enumerate(change) if by < 0), key=lambda i: change[i])[
+        :EXTREMES
+    ]
     others = [i for i in range(len(both)) if i not in {*gains, *regressions}]
     even = _evenly(others, SAMPLES - len(gains) - len(regressions))
-    chosen = [("gain", i) for i in gains] + [("regression", i) for i in regressions] + [("even", i) for i in even]
+    chosen = (
+        [("gain", i) for i in gains]
+        + [("regression", i) for i in regressions]
+        + [("even", i) for i in even]
+    )
     return [_sample(kind, both[i], name, rival) for kind, i in chosen]
 
 
@@ -72,5 +90,8 @@ def _score(item: Mapping[str, Any], contender: str, name: str) -> float | None:
 
 def _sample(kind: str, item: Mapping[str, Any], name: str, rival: str) -> Sample:
     options = item["choices"] if metric(name).reads == "choice" else {}
-    sides = [Side(str(item["predictions"][who]), _score(item, who, name), options.get(who)) for who in (rival, TUNED)]
+    sides = [
+        Side(str(item["predictions"][who]), _score(item, who, name), options.get(who))
+        for who in (rival, TUNED)
+    ]
     return Sample(kind, str(item["id"]), str(item["prompt"]), str(item["reference"]), *sides)

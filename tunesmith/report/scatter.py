@@ -1,4 +1,6 @@
-"""Points with names as inline SVG, the x axis by powers of ten; colours come from the page's CSS, as in charts.py."""
+"""Points with names as inline SVG, the x axis by powers of ten; colours come from the page's CSS,
+as in charts.py.
+"""
 
 from __future__ import annotations
 
@@ -32,61 +34,123 @@ class Dot:
 
 
 def scatter(
-    dots: Sequence[Dot], *, label: str, x_label: str, y_label: str, level: tuple[str, float] | None = None, text: Callable = short
+    dots: Sequence[Dot],
+    *,
+    label: str,
+    x_label: str,
+    y_label: str,
+    level: tuple[str, float] | None = None,
+    text: Callable = short,
 ) -> Markup:
-    """The picture; ``level`` is a named horizontal line, ``text`` writes the values of y. Empty where there is no point."""
+    """The picture; ``level`` is a named horizontal line, ``text`` writes the values of y. Empty
+    where there is no point.
+    """
     drawn = [dot for dot in dots if dot.x > 0 and math.isfinite(dot.y)]
     if not drawn:
         return Markup("")
     heights = [value for dot in drawn for value in (dot.low, dot.high)]
     low, high = _widened(min(heights), max(heights), 0.06)
-    left, right = _widened(math.log10(min(dot.x for dot in drawn)), math.log10(max(dot.x for dot in drawn)), 0.08)
+    left, right = _widened(
+        math.log10(min(dot.x for dot in drawn)), math.log10(max(dot.x for dot in drawn)), 0.08
+    )
 
     def place(x: float, y: float) -> tuple[float, float]:
         across = LEFT + (math.log10(x) - left) / (right - left) * (WIDTH - LEFT - RIGHT)
         return round(across, 1), round(TOP + (high - y) / (high - low) * (HEIGHT - TOP - BOTTOM), 1)
 
-    parts = [Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(WIDTH, HEIGHT, label)]
+    parts = [
+        Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
+            WIDTH, HEIGHT, label
+        )
+    ]
     parts += _axes(place, (left, right), (low, high), text)
-    parts.append(Markup('<text class="name" x="{}" y="{}">{}</text>').format(WIDTH - RIGHT, HEIGHT - 4, x_label))
-    parts.append(Markup('<text class="tag-left" x="{}" y="{}">{}</text>').format(WIDTH - RIGHT, TOP + 6, y_label))
+    parts.append(
+        Markup('<text class="name" x="{}" y="{}">{}</text>').format(
+            WIDTH - RIGHT, HEIGHT - 4, x_label
+        )
+    )
+    parts.append(
+        Markup('<text class="tag-left" x="{}" y="{}">{}</text>').format(
+            WIDTH - RIGHT, TOP + 6, y_label
+        )
+    )
     taken: list[Box] = [(WIDTH - RIGHT - LETTER * len(y_label), TOP - 8, WIDTH - RIGHT, TOP + 10)]
     if level and low < level[1] < high:  # far away it would press the points together
         _, y = place(drawn[0].x, level[1])
-        parts.append(Markup('<line class="level" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(LEFT, WIDTH - RIGHT, y, y))
-        parts.append(Markup('<text class="tag-right" x="{}" y="{}">{}</text>').format(LEFT + 4, y - 5, level[0]))
+        parts.append(
+            Markup('<line class="level" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
+                LEFT, WIDTH - RIGHT, y, y
+            )
+        )
+        parts.append(
+            Markup('<text class="tag-right" x="{}" y="{}">{}</text>').format(
+                LEFT + 4, y - 5, level[0]
+            )
+        )
     spots = [place(dot.x, dot.y) for dot in drawn]
     taken += [(x - 5, y - 5, x + 5, y + 5) for x, y in spots]
     for dot, (x, y) in zip(drawn, spots, strict=True):
         (_, bottom), (_, top) = place(dot.x, dot.low), place(dot.x, dot.high)
-        parts.append(Markup('<line class="whisker {}" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(dot.style, x, x, bottom, top))
-        parts.append(Markup('<circle class="point {}" cx="{}" cy="{}" r="4.5"/>').format(dot.style, x, y))
+        parts.append(
+            Markup('<line class="whisker {}" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
+                dot.style, x, x, bottom, top
+            )
+        )
+        parts.append(
+            Markup('<circle class="point {}" cx="{}" cy="{}" r="4.5"/>').format(dot.style, x, y)
+        )
     for dot, spot in zip(drawn, spots, strict=True):
         parts.append(_name(dot.name, spot, taken))
     return Markup("").join([*parts, Markup("</svg>")])
 
 
 def _axes(
-    place: Callable[[float, float], tuple[float, float]], across: tuple[float, float], up: tuple[float, float], text: Callable
+    place: Callable[[float, float], tuple[float, float]],
+    across: tuple[float, float],
+    up: tuple[float, float],
+    text: Callable,
 ) -> list[Markup]:
     parts = []
     for value in ticks(*up):
         _, y = place(10 ** across[0], value)
-        parts.append(Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(LEFT, WIDTH - RIGHT, y, y))
-        parts.append(Markup('<text class="y" x="{}" y="{}" dy="0.35em">{}</text>').format(LEFT - 8, y, text(value)))
+        parts.append(
+            Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
+                LEFT, WIDTH - RIGHT, y, y
+            )
+        )
+        parts.append(
+            Markup('<text class="y" x="{}" y="{}" dy="0.35em">{}</text>').format(
+                LEFT - 8, y, text(value)
+            )
+        )
     for value in powers(*across):
         x, _ = place(value, up[0])
-        parts.append(Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(x, x, TOP, HEIGHT - BOTTOM))
-        parts.append(Markup('<text class="x" x="{}" y="{}">{}</text>').format(x, HEIGHT - BOTTOM + 20, short(value)))
+        parts.append(
+            Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
+                x, x, TOP, HEIGHT - BOTTOM
+            )
+        )
+        parts.append(
+            Markup('<text class="x" x="{}" y="{}">{}</text>').format(
+                x, HEIGHT - BOTTOM + 20, short(value)
+            )
+        )
     return parts
 
 
 def powers(left: float, right: float) -> list[float]:
-    """Round numbers between two powers of ten (their exponents are given): whole powers, with more between where few fit."""
+    """Round numbers between two powers of ten (their exponents are given): whole powers, with more
+    between where few fit.
+    """
     found: list[float] = []
     for mantissas in ((1,), (1, 3), MANTISSAS):
         exponents = range(math.floor(left), math.ceil(right) + 1)
-        found = [m * 10.0**e for e in exponents for m in mantissas if left <= math.log10(m * 10.0**e) <= right]
+        found = [
+            m * 10.0**e
+            for e in exponents
+            for m in mantissas
+            if left <= math.log10(m * 10.0**e) <= right
+        ]
         if len(found) >= 3:
             break
     return found
@@ -105,11 +169,17 @@ def _name(name: str, spot: tuple[float, float], taken: list[Box]) -> Markup:
     for up in (0, -LINE, LINE, -2 * LINE, 2 * LINE, -3 * LINE, 3 * LINE):
         places += [("tag-right", x + 9, y + up), ("tag-left", x - 9, y + up)]
     boxes = [_box(anchor, at, height, width) for anchor, at, height in places]
-    free = (n for n, box in enumerate(boxes) if _inside(box) and not any(_meet(box, other) for other in taken))
+    free = (
+        n
+        for n, box in enumerate(boxes)
+        if _inside(box) and not any(_meet(box, other) for other in taken)
+    )
     chosen = next(free, 0)
     anchor, at, height = places[chosen]
     taken.append(boxes[chosen])
-    return Markup('<text class="named {}" x="{:.1f}" y="{:.1f}" dy="0.35em">{}</text>').format(anchor, at, height, name)
+    return Markup('<text class="named {}" x="{:.1f}" y="{:.1f}" dy="0.35em">{}</text>').format(
+        anchor, at, height, name
+    )
 
 
 def _box(anchor: str, at: float, height: float, width: float) -> Box:

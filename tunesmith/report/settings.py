@@ -1,4 +1,6 @@
-"""Every value that a run used, with its origin and reason, read back from the comments of its run.yaml."""
+"""Every value that a run used, with its origin and reason, read back from the comments of its
+run.yaml.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ WHOLE = re.compile(r"(-?\d+)\.0")
 
 @dataclass(frozen=True)
 class Setting:
-    """One value: its dotted path, the value as written (40.0 as 40), where it comes from and why."""
+    """One value: its dotted path, the value as written (40.0 as 40), where it comes from and
+    why.
+    """
 
     path: str
     value: str

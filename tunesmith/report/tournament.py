@@ -1,4 +1,6 @@
-"""A tournament as a person reads it: the table on the screen, as Markdown, and on a page with two pictures."""
+"""A tournament as a person reads it: the table on the screen, as Markdown, and on a page with two
+pictures.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,26 @@ from tunesmith.words import language
 Found = Mapping[str, Any]
 Cells = list[list[str]]
 
-QUALITY = ("place", "method", "trainable", "rate", "seeds", "quality", "minus_base", "minus_first", "noise")
+QUALITY = (
+    "place",
+    "method",
+    "trainable",
+    "rate",
+    "seeds",
+    "quality",
+    "minus_base",
+    "minus_first",
+    "noise",
+)
 COST = ("seconds", "memory", "disk", "speed", "speed_merged", "general")
 NUMBERS = {"trainable", "rate", "quality", "minus_base", "minus_first", *COST}
 
 
 def cells(found: Found, columns: Sequence[str], say: Say) -> Cells:
     """A heading, a row a method, and one for the base."""
-    heads = [say(f"tournament.col_{name}", metric=metric_name(found["primary"], say)) for name in columns]
+    heads = [
+        say(f"tournament.col_{name}", metric=metric_name(found["primary"], say)) for name in columns
+    ]
     rows = [[_cell(found, row, name, say) for name in columns] for row in found["methods"]]
     return [heads, *rows, [_base_cell(found, name, say) for name in columns]]
 
@@ -37,13 +51,19 @@ def _cell(found: Found, row: Found, name: str, say: Say) -> str:
     made = {
         "place": lambda: str(place),
         "method": lambda: row["method"],
-        "trainable": lambda: f"{row['trainable']:,} ({_percent(row['trainable'] / row['parameters'])})",
+        "trainable": lambda: (
+            f"{row['trainable']:,} ({_percent(row['trainable'] / row['parameters'])})"
+        ),
         "rate": lambda: f"{row['rate']:g}",
         "seeds": lambda: _seeds(primary, row),
         "quality": lambda: number(primary, row["quality"]),
         "minus_base": lambda: interval(primary, row["minus_base"]),
         "minus_first": lambda: interval(primary, row["minus_first"]) if row["minus_first"] else "–",
-        "noise": lambda: say(f"tournament.word_{row['minus_first']['verdict'].replace(' ', '_')}") if row["minus_first"] else "–",
+        "noise": lambda: (
+            say(f"tournament.word_{row['minus_first']['verdict'].replace(' ', '_')}")
+            if row["minus_first"]
+            else "–"
+        ),
         "seconds": lambda: f"{row['seconds']:.0f}",
         "memory": lambda: _or_dash(row["memory_gib"], ".2f"),
         "disk": lambda: _size(row["bytes"]),
@@ -94,13 +114,20 @@ def lines(found: Found) -> list[str]:
     """Two tables, what they rest on, and which differences are within the noise."""
     say = Say(language())
     told = [_head(found, say), "", *_aligned(cells(found, QUALITY, say), QUALITY), ""]
-    told += [*_aligned(cells(found, ("method", *COST), say), ("method", *COST)), "", *notes(found, say)]
+    told += [
+        *_aligned(cells(found, ("method", *COST), say), ("method", *COST)),
+        "",
+        *notes(found, say),
+    ]
     return told
 
 
 def _aligned(rows: Cells, columns: Sequence[str]) -> list[str]:
     widths = [max(cell_len(row[index]) for row in rows) for index in range(len(columns))]
-    return ["  " + "  ".join(_pad(*one) for one in zip(row, widths, columns, strict=True)).rstrip() for row in rows]
+    return [
+        "  " + "  ".join(_pad(*one) for one in zip(row, widths, columns, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 def _pad(text: str, width: int, column: str) -> str:
@@ -113,22 +140,39 @@ def markdown(found: Found) -> str:
     say, columns = Say(language()), (*QUALITY, *COST)
     head, *rows = cells(found, columns, say)
     bars = ["---:" if name in NUMBERS else "---" for name in columns]
-    table = ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in [head, bars, *rows]]
-    return "\n".join([_head(found, say), "", *table, "", *(f"- {note}" for note in notes(found, say))]) + "\n"
+    table = [
+        "| " + " | ".join(text.replace("|", "\\|") for text in row) + " |"
+        for row in [head, bars, *rows]
+    ]
+    return (
+        "\n".join([_head(found, say), "", *table, "", *(f"- {note}" for note in notes(found, say))])
+        + "\n"
+    )
 
 
 def _head(found: Found, say: Say) -> str:
     rows = found["rows"]
-    told = {"steps": found["steps"], "train": rows["train"], "watch": rows["watch"], "proof": rows["proof"]}
-    return say("tournament.head", model=found["model"], metric=metric_name(found["primary"], say), **told)
+    told = {
+        "steps": found["steps"],
+        "train": rows["train"],
+        "watch": rows["watch"],
+        "proof": rows["proof"],
+    }
+    return say(
+        "tournament.head", model=found["model"], metric=metric_name(found["primary"], say), **told
+    )
 
 
 def notes(found: Found, say: Say) -> list[str]:
-    """Which differences are within the noise, how rates and places were found, and what was left out."""
+    """Which differences are within the noise, how rates and places were found, and what was left
+    out.
+    """
     told = []
     names = [row["method"] for row in found["methods"]]
     same = [
-        row["method"] for row in found["methods"] if row["minus_first"] and row["minus_first"]["verdict"] == "within the noise"
+        row["method"]
+        for row in found["methods"]
+        if row["minus_first"] and row["minus_first"]["verdict"] == "within the noise"
     ]
     if len(names) > 1:
         key = "tournament.noise" if same else "tournament.no_noise"
@@ -137,17 +181,38 @@ def notes(found: Found, say: Say) -> list[str]:
         told.append(say("tournament.pairs", within=within, pairs=len(found["pairs"])))
     settings = found["settings"]
     shares = ", ".join(f"{100 * share:g} %" for share in settings["rungs"])
-    chosen = metric_name(found["chosen_by"], say) if found["chosen_by"] != "loss" else say("tournament.loss")
+    chosen = (
+        metric_name(found["chosen_by"], say)
+        if found["chosen_by"] != "loss"
+        else say("tournament.loss")
+    )
     if settings["rates"] > 1:
-        told.append(say("tournament.how", rates=settings["rates"], rungs=shares, chosen=chosen, watch=found["rows"]["watch"]))
+        told.append(
+            say(
+                "tournament.how",
+                rates=settings["rates"],
+                rungs=shares,
+                chosen=chosen,
+                watch=found["rows"]["watch"],
+            )
+        )
     else:
         told.append(say("tournament.own_rates"))
     if any(len(row["seeds"]) > 1 for row in found["methods"]):
         told.append(say("tournament.seeds_say", places=settings["places"], seeds=settings["seeds"]))
     if any(row["general"] for row in found["methods"]):
-        told.append(say("tournament.general_says", rows=settings["general"], base=number("nll", found["base"]["general_nll"])))
+        told.append(
+            say(
+                "tournament.general_says",
+                rows=settings["general"],
+                base=number("nll", found["base"]["general_nll"]),
+            )
+        )
     told.append(say("tournament.cost_says"))
-    told += [say(f"tournament.row_{one['kind']}", method=one["method"], reason=one["reason"]) for one in found["left_out"]]
+    told += [
+        say(f"tournament.row_{one['kind']}", method=one["method"], reason=one["reason"])
+        for one in found["left_out"]
+    ]
     return told
 
 
@@ -159,7 +224,9 @@ def page(found: Found, folder: Path, lang: str) -> str:
     tables = []
     for columns in (QUALITY, ("method", *COST)):
         head, *rows = cells(found, columns, say)
-        tables.append(([(text, name in NUMBERS) for text, name in zip(head, columns, strict=True)], rows))
+        tables.append(
+            ([(text, name in NUMBERS) for text, name in zip(head, columns, strict=True)], rows)
+        )
     ran_on = machine({"threads": str(found["threads"])})
     contents = {
         "name": folder.resolve().name,
@@ -171,13 +238,17 @@ def page(found: Found, folder: Path, lang: str) -> str:
         "pictures": pictures(found, say),
         "versions": versions({}),
         "machine": ran_on,
-        "labels": {key: say(f"report.{key}") for key in ("environment", "packages", "footer", *ran_on)},
+        "labels": {
+            key: say(f"report.{key}") for key in ("environment", "packages", "footer", *ran_on)
+        },
     }
     return templates.get_template("tournament.html.j2").render(contents)
 
 
 def pictures(found: Found, say: Say) -> list[tuple[str, Any]]:
-    """Quality against trained weights, and against peak memory; whiskers are the interval against the base."""
+    """Quality against trained weights, and against peak memory; whiskers are the interval against
+    the base.
+    """
     primary, first = found["primary"], found["methods"][0]["method"] if found["methods"] else None
     quality, base = metric_name(primary, say), found["base"]["quality"]
     made = []
@@ -187,7 +258,9 @@ def pictures(found: Found, say: Say) -> list[tuple[str, Any]]:
             low, high = row["minus_base"]["low"], row["minus_base"]["high"]
             if row[key] and None not in (low, high):
                 style = "first" if row["method"] == first else ""
-                dots.append(Dot(row["method"], row[key], row["quality"], base + low, base + high, style))
+                dots.append(
+                    Dot(row["method"], row[key], row["quality"], base + low, base + high, style)
+                )
         title = say(f"tournament.picture_{key}", metric=quality)
         chart = scatter(
             dots,

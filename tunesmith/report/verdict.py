@@ -1,4 +1,6 @@
-"""The proof as the page shows it, from proof.json: the verdict in one sentence, the table, the intervals."""
+"""The proof as the page shows it, from proof.json: the verdict in one sentence, the table, the
+intervals.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +81,9 @@ def verdict(proof: Mapping[str, Any], say: Say) -> Verdict:
         items=proof["items"],
         rival=say(f"report.rival_{rival}"),
     )
-    difference, low, high = (number(name, compared[key], sign=True) for key in ("difference", "low", "high"))
+    difference, low, high = (
+        number(name, compared[key], sign=True) for key in ("difference", "low", "high")
+    )
     unit = say("report.points") if metric(name).right_or_wrong else ""
     detail = [say("report.verdict_interval", difference=difference, low=low, high=high, unit=unit)]
     if word == "open":
@@ -89,28 +93,47 @@ def verdict(proof: Mapping[str, Any], say: Say) -> Verdict:
 
 def standing(proof: Mapping[str, Any], say: Say) -> list[str]:
     """A sentence for each cheaper rival that tuned was not shown to beat."""
-    return [say("prove.rival_stands", rival=name_of(rival, proof, say)) for rival in unbeaten(proof)]
+    return [
+        say("prove.rival_stands", rival=name_of(rival, proof, say)) for rival in unbeaten(proof)
+    ]
 
 
 def intervals(proof: Mapping[str, Any], name: str, say: Say) -> list[Interval]:
-    """The paired differences of the metric ``name`` to each rival, on one scale that includes zero."""
+    """The paired differences of the metric ``name`` to each rival, on one scale that includes
+    zero.
+    """
     order = [rival for rival in contenders(proof) if name in proof["differences"].get(rival, {})]
     rows = [(rival, proof["differences"][rival][name]) for rival in order]
-    ends = [0.0, *(row[key] for _, row in rows for key in ("difference", "low", "high") if row[key] is not None)]
+    ends = [
+        0.0,
+        *(
+            row[key]
+            for _, row in rows
+            for key in ("difference", "low", "high")
+            if row[key] is not None
+        ),
+    ]
     reach = (max(ends) - min(ends)) * 0.05 or 1.0
     least, most = min(ends) - reach, max(ends) + reach
 
     def at(value: float | None, otherwise: float) -> float:
-        # An end that is not known reaches to the edge: with so few items the difference could be anything.
+        # An end that is not known reaches to the edge: with so few items the difference could be
+        # anything.
         return otherwise if value is None else round(100 * (value - least) / (most - least), 2)
 
     found = []
     for rival, row in rows:
         left, right = at(row["low"], 0.0), at(row["high"], 100.0)
-        difference, low, high = (number(name, row[key], sign=True) for key in ("difference", "low", "high"))
+        difference, low, high = (
+            number(name, row[key], sign=True) for key in ("difference", "low", "high")
+        )
         text = say("report.interval", difference=difference, low=low, high=high)
         place = (left, round(right - left, 2), at(row["difference"], 50.0), at(0.0, 0.0))
-        found.append(Interval(name_of(rival, proof, say), text, _p(row.get("p")), _word(row["verdict"]), *place))
+        found.append(
+            Interval(
+                name_of(rival, proof, say), text, _p(row.get("p")), _word(row["verdict"]), *place
+            )
+        )
     return found
 
 

@@ -1,4 +1,6 @@
-"""Help for a setting, a group of settings or a family of plug-ins, from the classes that define them."""
+"""Help for a setting, a group of settings or a family of plug-ins, from the classes that define
+them.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,16 @@ from pydantic.fields import FieldInfo
 
 from tunesmith import words
 from tunesmith.errors import Problem, SpecError
-from tunesmith.settings.family import METHODS, METRICS, OBJECTIVES, OPTIMIZERS, READERS, SCHEDULES, TRACKERS, Family
+from tunesmith.settings.family import (
+    METHODS,
+    METRICS,
+    OBJECTIVES,
+    OPTIMIZERS,
+    READERS,
+    SCHEDULES,
+    TRACKERS,
+    Family,
+)
 from tunesmith.settings.peer_names import name_here
 from tunesmith.settings.problems import group_of
 from tunesmith.settings.run import Run
@@ -31,7 +42,9 @@ FAMILIES: dict[str, Family] = {
     "reader": READERS,
     "metric": METRICS,
 }
-"""Families by the path of their setting; readers and metrics are named in several settings and listed by their own name."""
+"""Families by the path of their setting; readers and metrics are named in several settings and
+listed by their own name.
+"""
 ALIASES = {
     "optimizers": "train.optimizer",
     "schedules": "train.schedule",
@@ -70,10 +83,16 @@ def _pages(paths: list[str]) -> list[str]:
 
 
 def _owners(place: str, family: Family, field: str) -> list[str]:
-    """``objective.threshold`` is a setting of some plug-ins: its paths, presets' left out, where no default has it."""
+    """``objective.threshold`` is a setting of some plug-ins: its paths, presets' left out, where no
+    default has it.
+    """
     if field in family.names() or _default_config(place, field):
         return []
-    paths = [f"{place}.{name}.{field}" for name in family.names() if field in family.get(name).Config.model_fields]
+    paths = [
+        f"{place}.{name}.{field}"
+        for name in family.names()
+        if field in family.get(name).Config.model_fields
+    ]
     return [path for path in paths if _home(path) == path]
 
 
@@ -90,12 +109,18 @@ def every_setting() -> Iterator[str]:
 
 
 def plug_in_settings() -> Iterator[str]:
-    """``method.lora`` and ``method.lora.rank``: every plug-in of the package and each of its settings."""
+    """``method.lora`` and ``method.lora.rank``: every plug-in of the package and each of its
+    settings.
+    """
     for place, family in FAMILIES.items():
         for name in family.names():
             yield f"{place}.{name}"
             fields = [field for field in family.get(name).Config.model_fields if field != "name"]
-            yield from (f"{place}.{name}.{field}" for field in fields if _home(f"{place}.{name}.{field}").split(".")[-2] == name)
+            yield from (
+                f"{place}.{name}.{field}"
+                for field in fields
+                if _home(f"{place}.{name}.{field}").split(".")[-2] == name
+            )
 
 
 def _paths(group: type[BaseModel], path: str) -> Iterator[str]:
@@ -121,14 +146,20 @@ def first_sentence(path: str, run: Run) -> str:
 
 
 def help_text(key: str, described: str) -> str:
-    """The help at ``key`` in the language in use, a paragraph a line; a plug-in from outside has only its own."""
-    text = words.texts(words.language(), "help").get(_home(key)) if words.language() != "en" else None
+    """The help at ``key`` in the language in use, a paragraph a line; a plug-in from outside has
+    only its own.
+    """
+    text = (
+        words.texts(words.language(), "help").get(_home(key)) if words.language() != "en" else None
+    )
     paragraphs = inspect.cleandoc(described).replace("``", "").split("\n\n")
     return text or "\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def _home(key: str) -> str:
-    """Where the help of a method's setting stands: that of a preset's with the method that it is a preset of."""
+    """Where the help of a method's setting stands: that of a preset's with the method that it is a
+    preset of.
+    """
     family, _, rest = key.partition(".")
     name, dot, setting = rest.rpartition(".")
     of = METHODS.get(name).of if family == "method" and dot and name in METHODS.names() else ""
@@ -165,9 +196,22 @@ def _more(path: str) -> list[str]:
     methods = [(name, METHODS.get(name)) for name in METHODS.names()]
     factors = [(name, OPTIMIZERS.get(name).rate_factor) for name in OPTIMIZERS.names()]
     rates = [
-        say("explain.rate_of_method", name=name, rate=f"{one.learning_rate:g}", source=one.source or "-") for name, one in methods
+        say(
+            "explain.rate_of_method",
+            name=name,
+            rate=f"{one.learning_rate:g}",
+            source=one.source or "-",
+        )
+        for name, one in methods
     ]
-    return [*rates, *(say("explain.rate_factor", name=name, factor=f"{factor:g}") for name, factor in factors if factor != 1)]
+    return [
+        *rates,
+        *(
+            say("explain.rate_factor", name=name, factor=f"{factor:g}")
+            for name, factor in factors
+            if factor != 1
+        ),
+    ]
 
 
 def _facts(field: FieldInfo, family: bool = False) -> list[str]:
@@ -183,14 +227,18 @@ def _facts(field: FieldInfo, family: bool = False) -> list[str]:
 def _kind(annotation: Any, metadata: list[Any]) -> str:
     """A type in words: the choices of a Literal, the bounds of a number, the parts of a union."""
     marks = ((mark, _BOUNDS[type(mark)]) for mark in metadata if type(mark) in _BOUNDS)
-    bounds = [say(f"explain.{name}", value=f"{dataclasses.asdict(mark)[name]:,}") for mark, name in marks]
+    bounds = [
+        say(f"explain.{name}", value=f"{dataclasses.asdict(mark)[name]:,}") for mark, name in marks
+    ]
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _kind(inner[0], [*inner[1:], *metadata])
     if origin is Literal:
         return say("explain.one_of", values=", ".join(str(value) for value in inner))
     if origin in (Union, types.UnionType):
-        return say("explain.or").join(_kind(part, []) for part in inner if part is not type(None)) + "".join(bounds)
+        return say("explain.or").join(
+            _kind(part, []) for part in inner if part is not type(None)
+        ) + "".join(bounds)
     if origin in (list, tuple):
         return say("explain.list_of", type=_kind(inner[0], []))
     if isinstance(annotation, type) and annotation.__name__ in ("int", "float", "str", "bool"):
@@ -217,7 +265,10 @@ def _family(place: str) -> list[str]:
         fact = _in_short(place, cls)
         rows.append((name, say("explain.beside", text=text, fact=fact) if fact else text))
     width = max((len(row[0]) for row in rows), default=0)
-    return [say("explain.family", kind=family.called), *(f"  {name:<{width}}  {text}" for name, text in rows)]
+    return [
+        say("explain.family", kind=family.called),
+        *(f"  {name:<{width}}  {text}" for name, text in rows),
+    ]
 
 
 def _in_short(place: str, cls: Any) -> str:
@@ -243,8 +294,12 @@ def _own_facts(place: str, cls: Any) -> list[str]:
     if place != "reader":
         return []
     width = max(map(len, cls.fields))
-    # What a column means is said in the code, in English; the Chinese help names them in its sentence.
-    told = [f"  {name:<{width}}  {text if words.language() == 'en' else ''}".rstrip() for name, text in cls.fields.items()]
+    # What a column means is said in the code, in English; the Chinese help names them in its
+    # sentence.
+    told = [
+        f"  {name:<{width}}  {text if words.language() == 'en' else ''}".rstrip()
+        for name, text in cls.fields.items()
+    ]
     return [say("explain.columns"), *told]
 
 
@@ -262,12 +317,20 @@ def _plug_in(place: str, family: Family, rest: str) -> list[str]:
             raise SpecError(Problem(f"{here}.{key}", say("spec.extra", told=told)))
         text = help_text(f"{here}.{key}", fields[key].description or "")
         return [f"{here}.{key}", f"  {text}", *(f"  {line}" for line in _facts(fields[key]))]
-    lines = [here, *(f"  {line}" for line in [*help_text(here, cls.__doc__ or "").split("\n"), *_own_facts(place, cls)])]
+    lines = [
+        here,
+        *(
+            f"  {line}"
+            for line in [*help_text(here, cls.__doc__ or "").split("\n"), *_own_facts(place, cls)]
+        ),
+    ]
     width = max((len(field) for field in fields), default=0)
     rows = []
     for field, info in fields.items():
         text = help_text(f"{here}.{field}", info.description or "")
-        rows.append(f"  {field:<{width}}  {say('explain.beside', text=text, fact=f'[{_facts(info)[-1]}]')}")
+        rows.append(
+            f"  {field:<{width}}  {say('explain.beside', text=text, fact=f'[{_facts(info)[-1]}]')}"
+        )
     return [*lines, "", *rows] if rows else lines
 
 

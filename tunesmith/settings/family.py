@@ -1,4 +1,6 @@
-"""Family, a folder of plug-ins: the file's name is the plug-in's name; a file is imported only when named."""
+"""Family, a folder of plug-ins: the file's name is the plug-in's name; a file is imported only when
+named.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ class Family:
         return cls
 
     def names(self) -> list[str]:
-        """The plug-ins there are, by file name, without importing them; those of other packages included."""
+        """The plug-ins there are, by file name, without importing them; those of other packages
+        included.
+        """
         spec = importlib.util.find_spec(self.package)
         assert spec is not None and spec.submodule_search_locations, f"no package {self.package}"
         found = {
@@ -59,29 +63,47 @@ class Family:
         return iter(entry_points(group=f"tunesmith.{self.kind}s"))
 
     def get(self, name: str) -> Any:
-        """The class registered under ``name``, or in the file ``./name.py``; SpecError with a suggestion if there is none."""
+        """The class registered under ``name``, or in the file ``./name.py``; SpecError with a
+        suggestion if there is none.
+        """
         if name.endswith(".py"):
             return self._from_file(Path(name).resolve())
         if name not in self._classes:
             known = self.names()
             if name not in known:
                 told = self._as_setting(name.lower()) or closest(name, known) or ";"
-                raise SpecError(say("spec.unknown_name", kind=self.called, name=repr(name), told=told, known=", ".join(known)))
+                raise SpecError(
+                    say(
+                        "spec.unknown_name",
+                        kind=self.called,
+                        name=repr(name),
+                        told=told,
+                        known=", ".join(known),
+                    )
+                )
             outside = {entry.name: entry for entry in self._outside()}
             if name in outside:
                 self._classes[name] = outside[name].load()
             else:
                 importlib.import_module(f"{self.package}.{name}")
-        assert name in self._classes, f"{self.package}.{name} registers no {self.kind} of its own name"
+        assert name in self._classes, (
+            f"{self.package}.{name} registers no {self.kind} of its own name"
+        )
         return self._classes[name]
 
     def _as_setting(self, name: str) -> str:
-        """A did-you-mean for the value of a setting, as rslora is of lora's variant, and for what peers call a plug-in."""
+        """A did-you-mean for the value of a setting, as rslora is of lora's variant, and for what
+        peers call a plug-in.
+        """
         found = [METHODS_HERE[name]] if self.kind == "method" and name in METHODS_HERE else []
         for plug_in in self.names():
             cls = self.get(plug_in)
             fields = [] if getattr(cls, "of", "") else list(cls.Config.model_fields.items())
-            of_it = [key for key, info in fields if get_origin(info.annotation) is Literal and name in get_args(info.annotation)]
+            of_it = [
+                key
+                for key, info in fields
+                if get_origin(info.annotation) is Literal and name in get_args(info.annotation)
+            ]
             found += [f"{self.kind}={plug_in} {self.kind}.{key}={name}" for key in of_it]
         return say("spec.did_you_mean", name=say("spec.or_mean").join(found)) if found else ""
 
@@ -91,7 +113,8 @@ class Family:
         return say(f"spec.kind_{self.kind}")
 
     def _from_file(self, path: Path) -> Any:
-        # Named by its whole path: ``./sft.py`` is not the sft of the package, and run.yaml finds it again from anywhere.
+        # Named by its whole path: ``./sft.py`` is not the sft of the package, and run.yaml finds it
+        # again from anywhere.
         name = str(path)
         if name in self._classes:
             return self._classes[name]
@@ -102,16 +125,24 @@ class Family:
         try:
             spec.loader.exec_module(importlib.util.module_from_spec(spec))
         except FAULTS as error:
-            raise SpecError(say("spec.broken_plugin_file", kind=self.called, name=repr(name), error=repr(error))) from None
+            raise SpecError(
+                say("spec.broken_plugin_file", kind=self.called, name=repr(name), error=repr(error))
+            ) from None
         finally:
             self._file = None
         if name not in self._classes:
             decorator = f"@{self.kind.upper()}S.register"
-            raise SpecError(say("spec.empty_plugin_file", kind=self.called, name=repr(name), decorator=decorator))
+            raise SpecError(
+                say(
+                    "spec.empty_plugin_file", kind=self.called, name=repr(name), decorator=decorator
+                )
+            )
         return self._classes[name]
 
     def config(self, value: Any, default: str | None = None) -> Any:
-        """A validated ``Config`` from a name, a mapping with ``name``, or a Config; a mapping without one means ``default``."""
+        """A validated ``Config`` from a name, a mapping with ``name``, or a Config; a mapping
+        without one means ``default``.
+        """
         if isinstance(value, Spec):
             return value
         if isinstance(value, str):
@@ -119,7 +150,11 @@ class Family:
         if isinstance(value, Mapping) and default is not None:
             value = {"name": default, **value}
         if not isinstance(value, Mapping) or "name" not in value:
-            raise PydanticCustomError("choice", "{text}", {"text": say("spec.not_a_choice", kind=self.called, value=repr(value))})
+            raise PydanticCustomError(
+                "choice",
+                "{text}",
+                {"text": say("spec.not_a_choice", kind=self.called, value=repr(value))},
+            )
         settings = dict(value)
         try:
             cls = self.get(str(settings["name"]))
@@ -128,8 +163,11 @@ class Family:
         try:
             return cls.Config.model_validate(settings | {"name": cls.name})
         except ValidationError as error:
-            # pydantic would flatten the inner error to one line; it is unfolded again in ``problems_of``.
-            raise PydanticCustomError("nested", "{text}", {"text": str(error), "nested": error, "spec": cls.Config}) from None
+            # pydantic would flatten the inner error to one line; it is unfolded again in
+            # ``problems_of``.
+            raise PydanticCustomError(
+                "nested", "{text}", {"text": str(error), "nested": error, "spec": cls.Config}
+            ) from None
 
     def make(self, config: Any) -> Any:
         """The plug-in that a validated Config describes."""
@@ -137,7 +175,9 @@ class Family:
 
 
 def choice(family: Family, default: str | None = None) -> Any:
-    """Field type for a plug-in of ``family``: a name, or a mapping with its settings, of ``default`` where it gives no name."""
+    """Field type for a plug-in of ``family``: a name, or a mapping with its settings, of
+    ``default`` where it gives no name.
+    """
     return Annotated[Any, BeforeValidator(lambda value: family.config(value, default))]
 
 

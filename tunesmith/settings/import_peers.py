@@ -1,4 +1,6 @@
-"""A peer's whole YAML or command line, written again in our keys, with the list of what has no translation."""
+"""A peer's whole YAML or command line, written again in our keys, with the list of what has no
+translation.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,29 @@ from tunesmith.words import say
 Pairs = dict[str, Any]
 OBJECTIVE_NAMES = {"pt": "pretrain", "rm": "reward"}
 SCHEDULE_NAMES = {"constant_with_warmup": "constant"}
-PRECISION_NAMES = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32", "half": "fp16", "float": "fp32"}
-LLAMA_FACTORY = {"stage", "finetuning_type", "cutoff_len", "dataset_dir", "template", "lora_rank", "lora_target"}
+PRECISION_NAMES = {
+    "bfloat16": "bf16",
+    "float16": "fp16",
+    "float32": "fp32",
+    "half": "fp16",
+    "float": "fp32",
+}
+LLAMA_FACTORY = {
+    "stage",
+    "finetuning_type",
+    "cutoff_len",
+    "dataset_dir",
+    "template",
+    "lora_rank",
+    "lora_target",
+}
 """Keys that only LLaMA-Factory has; TRL's are lora_r and lora_target_modules."""
 ADAMW_NAMES = ("adamw", "paged_adamw")
-EIGHT_BIT_NAMES = {"adamw_bnb_8bit": "adamw_8bit", "adamw_8bit": "adamw_8bit", "paged_adamw_8bit": "paged_adamw_8bit"}
+EIGHT_BIT_NAMES = {
+    "adamw_bnb_8bit": "adamw_8bit",
+    "adamw_8bit": "adamw_8bit",
+    "paged_adamw_8bit": "paged_adamw_8bit",
+}
 
 
 @dataclass
@@ -40,18 +60,30 @@ class Translation:
     def settings(self) -> dict[str, Any]:
         """Our settings as the mapping that a run.yaml holds."""
         order = {name: index for index, name in enumerate(Run.model_fields)}
-        paths = sorted(self.pairs, key=lambda path: (order[path.partition(".")[0]], path.count(".")))
+        paths = sorted(
+            self.pairs, key=lambda path: (order[path.partition(".")[0]], path.count("."))
+        )
         return with_overrides({}, {path: self.pairs[path] for path in paths})
 
     def text(self, verb: str = "train") -> str:
         """What is printed: our YAML, ready to paste, and what is left."""
-        missing = [key for key in ("model", "data", "out") if not any(path.split(".")[0] == key for path in self.pairs)]
+        missing = [
+            key
+            for key in ("model", "data", "out")
+            if not any(path.split(".")[0] == key for path in self.pairs)
+        ]
         lines = [say("peers.head", peer=self.peer, verb=verb), ""]
-        lines.append(yaml.safe_dump(self.settings(), allow_unicode=True, sort_keys=False, width=120).rstrip())
+        lines.append(
+            yaml.safe_dump(self.settings(), allow_unicode=True, sort_keys=False, width=120).rstrip()
+        )
         if missing:
             lines.append(say("peers.fill", keys=", ".join(missing)))
         if self.left:
-            lines += ["", say("peers.no_translation"), *(f"  {key}: {reason}" for key, reason in self.left.items())]
+            lines += [
+                "",
+                say("peers.no_translation"),
+                *(f"  {key}: {reason}" for key, reason in self.left.items()),
+            ]
         return "\n".join(lines)
 
 
@@ -64,13 +96,22 @@ def peer_of(settings: Mapping[str, Any]) -> str | None:
         return "axolotl"
     if "model_name_or_path" in keys:
         return "LLaMA-Factory" if LLAMA_FACTORY & keys else "TRL"
-    if {"tuner_type", "train_type", "sft_type", "dataset", "rlhf_type", "split_dataset_ratio"} & keys:
+    if {
+        "tuner_type",
+        "train_type",
+        "sft_type",
+        "dataset",
+        "rlhf_type",
+        "split_dataset_ratio",
+    } & keys:
         return "ms-swift"
     return None
 
 
 def command_line(words: Sequence[str]) -> dict[str, Any] | None:
-    """The settings of ``--key value …`` as a peer would read them; None where the words are no such line."""
+    """The settings of ``--key value …`` as a peer would read them; None where the words are no such
+    line.
+    """
     settings: dict[str, Any] = {}
     key = None
     for word in words:
@@ -84,7 +125,13 @@ def command_line(words: Sequence[str]) -> dict[str, Any] | None:
         else:
             value = read_yaml(word) if not word.startswith(("[", "{")) else word
             before = settings[key]
-            settings[key] = value if before is True else [*before, value] if isinstance(before, list) else [before, value]
+            settings[key] = (
+                value
+                if before is True
+                else [*before, value]
+                if isinstance(before, list)
+                else [before, value]
+            )
     return settings or None
 
 
@@ -130,7 +177,9 @@ def _put(found: Translation, key: str, pairs: Pairs) -> None:
 def _checked(found: Translation) -> Translation:
     """Without what our spec does not know, such as a method's setting that this method lacks."""
     for path in list(found.pairs):
-        if not _exists(path, str(found.pairs.get("method", "lora")), str(found.pairs.get("objective", "sft"))):
+        if not _exists(
+            path, str(found.pairs.get("method", "lora")), str(found.pairs.get("objective", "sft"))
+        ):
             del found.pairs[path]
             found.left[path] = say("peers.no_setting", name=path)
     return found
@@ -147,23 +196,31 @@ def _exists(path: str, method: str, objective: str) -> bool:
     return True
 
 
-def _named(family: Family, key: str, names: Mapping[str, str] | None = None) -> Callable[..., Pairs]:
+def _named(
+    family: Family, key: str, names: Mapping[str, str] | None = None
+) -> Callable[..., Pairs]:
     """A change of value that looks the name up in ``family``."""
 
     def change(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
         name = (names or {}).get(str(value), str(value))
         if name in family.names():
             return {key: name}
-        found.left[str(value)] = say("peers.no_name", name=f"{family.called} {value}", known=", ".join(family.names()))
+        found.left[str(value)] = say(
+            "peers.no_name", name=f"{family.called} {value}", known=", ".join(family.names())
+        )
         return {}
 
     return change
 
 
 def _objective(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
-    """The stage by name; where LLaMA-Factory's loss of that stage is an objective of its own here, that one."""
+    """The stage by name; where LLaMA-Factory's loss of that stage is an objective of its own here,
+    that one.
+    """
     loss = settings.get("pref_loss")
-    return _named(OBJECTIVES, "objective", OBJECTIVE_NAMES)(loss if loss in OBJECTIVES.names() else value, settings, found)
+    return _named(OBJECTIVES, "objective", OBJECTIVE_NAMES)(
+        loss if loss in OBJECTIVES.names() else value, settings, found
+    )
 
 
 def _preference_loss(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
@@ -177,7 +234,9 @@ def _preference_loss(value: Any, settings: Mapping[str, Any], found: Translation
 
 
 def _optimizer(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
-    name = EIGHT_BIT_NAMES.get(str(value), "adamw" if str(value).startswith(ADAMW_NAMES) else str(value))
+    name = EIGHT_BIT_NAMES.get(
+        str(value), "adamw" if str(value).startswith(ADAMW_NAMES) else str(value)
+    )
     return _named(OPTIMIZERS, "train.optimizer")(name, settings, found)
 
 
@@ -194,9 +253,15 @@ def _tokens(value: Any, settings: Mapping[str, Any], found: Translation) -> Pair
 
 
 def _trackers(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
-    names = [str(name) for name in (value if isinstance(value, list) else [value]) if name not in ("none", None, False)]
+    names = [
+        str(name)
+        for name in (value if isinstance(value, list) else [value])
+        if name not in ("none", None, False)
+    ]
     for name in set(names) - set(TRACKERS.names()):
-        found.left[name] = say("peers.no_name", name=f"{TRACKERS.called} {name}", known=", ".join(TRACKERS.names()))
+        found.left[name] = say(
+            "peers.no_name", name=f"{TRACKERS.called} {name}", known=", ".join(TRACKERS.names())
+        )
     known = [name for name in names if name in TRACKERS.names()]
     return {"track": known or None}
 
@@ -229,7 +294,11 @@ def _whole(key: str, value: Any, found: Translation) -> int | None:
 
 def _is_id(path: str) -> bool:
     bare = path.partition("#")[0]
-    return bare.count("/") == 1 and not bare.startswith((".", "/", "~", "ms:")) and not Path(bare).exists()
+    return (
+        bare.count("/") == 1
+        and not bare.startswith((".", "/", "~", "ms:"))
+        and not Path(bare).exists()
+    )
 
 
 def _registered(name: str, settings: Mapping[str, Any], found: Translation) -> str:
@@ -257,12 +326,24 @@ def _one_dataset(value: Any, settings: Mapping[str, Any], found: Translation) ->
 
 def _model(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
     path = str(value)
-    return {"model": f"ms:{path}" if found.peer == "ms-swift" and _is_id(path) and not settings.get("use_hf") else path}
+    return {
+        "model": f"ms:{path}"
+        if found.peer == "ms-swift" and _is_id(path) and not settings.get("use_hf")
+        else path
+    }
 
 
 def _targets(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
-    names = [part.strip() for part in value.split(",")] if isinstance(value, str) else [str(part) for part in value]
-    return {"method.targets": "all-linear" if names in (["all"], ["all-linear"], ["all_linear"]) else names}
+    names = (
+        [part.strip() for part in value.split(",")]
+        if isinstance(value, str)
+        else [str(part) for part in value]
+    )
+    return {
+        "method.targets": "all-linear"
+        if names in (["all"], ["all-linear"], ["all_linear"])
+        else names
+    }
 
 
 def _when(path: str, here: Any) -> Callable[..., Pairs]:
@@ -278,10 +359,14 @@ CHANGES: dict[str, Callable[[Any, Mapping[str, Any], Translation], Pairs]] = {
     "use_peft": _when("method", "lora"),
     "datasets": _datasets,
     "one_dataset": _one_dataset,
-    "steps": lambda value, settings, found: {"train.steps": value if (_whole("max_steps", value, found) or 0) > 0 else None},
+    "steps": lambda value, settings, found: {
+        "train.steps": value if (_whole("max_steps", value, found) or 0) > 0 else None
+    },
     "schedule": _named(SCHEDULES, "train.schedule", SCHEDULE_NAMES),
     "optimizer": _optimizer,
-    "precision": lambda value, settings, found: {"train.machine.precision": PRECISION_NAMES.get(str(value), str(value))},
+    "precision": lambda value, settings, found: {
+        "train.machine.precision": PRECISION_NAMES.get(str(value), str(value))
+    },
     "bf16": _when("train.machine.precision", "bf16"),
     "fp16": _when("train.machine.precision", "fp16"),
     "targets": _targets,
@@ -293,9 +378,13 @@ CHANGES: dict[str, Callable[[Any, Mapping[str, Any], Translation], Pairs]] = {
     "int8": _when("model.quantize", "int8"),
     "tokens": _tokens,
     "linear": _when("method.targets", "all-linear"),
-    "best_by": lambda value, settings, found: {"train.keep.best_by": str(value).removeprefix("eval_")},
+    "best_by": lambda value, settings, found: {
+        "train.keep.best_by": str(value).removeprefix("eval_")
+    },
     "trackers": _trackers,
-    "too_long": lambda value, settings, found: {"data.too_long": "drop" if value == "delete" else "truncate"},
+    "too_long": lambda value, settings, found: {
+        "data.too_long": "drop" if value == "delete" else "truncate"
+    },
     "train_on_inputs": _when("data.train_on", "everything"),
     "mask_history": _when("data.train_on", "last"),
 }

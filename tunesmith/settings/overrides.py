@@ -14,17 +14,26 @@ from tunesmith.settings.yaml_file import read_yaml
 from tunesmith.words import say
 
 
-def with_overrides(settings: Mapping[str, Any], overrides: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
+def with_overrides(
+    settings: Mapping[str, Any], overrides: Sequence[str] | Mapping[str, Any]
+) -> dict[str, Any]:
     """Settings with dotted overrides laid over them: ``train.epochs=1``, ``method=ia3``.
 
-    A name given for a group that was a mapping replaces it; a dotted path into a name (``method: lora``
-    with ``method.rank=4``) opens it to ``{name: lora, rank: 4}``, whichever of the two comes first. Settings may have dotted
+    A name given for a group that was a mapping replaces it; a dotted path into a name (``method:
+    lora``
+    with ``method.rank=4``) opens it to ``{name: lora, rank: 4}``, whichever of the two comes first.
+    Settings may have dotted
     keys themselves.
     """
     merged = {key: _copy(value) for key, value in settings.items() if "." not in str(key)}
-    pairs = list(overrides.items() if isinstance(overrides, Mapping) else [_pair(text) for text in overrides])
+    pairs = list(
+        overrides.items() if isinstance(overrides, Mapping) else [_pair(text) for text in overrides]
+    )
     pairs.sort(key=lambda pair: pair[0].count("."))
-    for path, value in [*((key, _copy(value)) for key, value in settings.items() if key not in merged), *pairs]:
+    for path, value in [
+        *((key, _copy(value)) for key, value in settings.items() if key not in merged),
+        *pairs,
+    ]:
         *parents, last = path.split(".")
         group: dict[str, Any] = merged
         for depth, key in enumerate(parents):
@@ -40,11 +49,15 @@ def with_overrides(settings: Mapping[str, Any], overrides: Sequence[str] | Mappi
 
 
 def to_paste(path: str, value: Any) -> str:
-    """A setting as it is written after a verb, quoted for the shell, and as a line of a YAML file."""
+    """A setting as it is written after a verb, quoted for the shell, and as a line of a YAML
+    file.
+    """
     if isinstance(value, str) and "\n" in value:
         typed = json.dumps(value, ensure_ascii=False)  # which is YAML too, and one line
     else:
-        whole = yaml.safe_dump({path: value}, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10**9)
+        whole = yaml.safe_dump(
+            {path: value}, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10**9
+        )
         typed = whole.strip()[1:-1].removeprefix(f"{path}: ")
     return say("spec.to_paste", typed=shlex.quote(f"{path}={typed}"), line=f"{path}: {typed}")
 
@@ -60,7 +73,9 @@ NAMES = frozenset(
 
 
 def _copy(value: Any) -> Any:
-    return {key: _copy(item) for key, item in value.items()} if isinstance(value, Mapping) else value
+    return (
+        {key: _copy(item) for key, item in value.items()} if isinstance(value, Mapping) else value
+    )
 
 
 def _pair(text: str) -> tuple[str, Any]:
@@ -73,7 +88,9 @@ def _pair(text: str) -> tuple[str, Any]:
 
 
 def _literal(path: str, value: str) -> Any:
-    r"""A text as it was typed, in prose with a new line for a written ``\n``; what is quoted or null is YAML."""
+    r"""A text as it was typed, in prose with a new line for a written ``\n``; what is quoted or
+    null is YAML.
+    """
     try:
         read = read_yaml(value)
     except SpecError:

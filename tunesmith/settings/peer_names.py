@@ -1,4 +1,5 @@
-"""What LLaMA-Factory, ms-swift, axolotl and TRL call a setting, and what it is called here: tables, no logic.
+"""What LLaMA-Factory, ms-swift, axolotl and TRL call a setting, and what it is called here: tables,
+no logic.
 
 ``SAME`` only renames; ``CHANGED`` names the function of ``importing`` that also changes the value;
 ``NEEDLESS`` and ``NOTHING`` give the reason (a key of the words) why a key has no translation.
@@ -143,24 +144,47 @@ NEEDLESS: dict[str, str] = {
     key: reason
     for reason, keys in {
         "template": "template chat_template chat_template_jinja",
-        "verb": "do_train do_eval do_predict predict_with_generate eval_strategy evaluation_strategy save_strategy "
-        "logging_strategy val_split add_version create_checkpoint_symlink save_only_model",
+        "verb": (
+            "do_train do_eval do_predict predict_with_generate eval_strategy "
+            "evaluation_strategy save_strategy logging_strategy val_split add_version "
+            "create_checkpoint_symlink save_only_model"
+        ),
         "best": "load_best_model_at_end",
         "overwrite": "overwrite_output_dir",
-        "record": "logging_steps logging_first_step logging_dir plot_loss include_num_input_tokens_seen run_name",
-        "packing": "packing neat_packing sample_packing eval_sample_packing pad_to_sequence_len group_by_length padding_free "
-        "packing_strategy use_liger_kernel enable_liger_kernel remove_unused_columns",
-        "probe": "flash_attn attn_impl flash_attention attn_implementation xformers_attention sdp_attention "
-        "per_device_eval_batch_size eval_batch_size tf32 upcast_layernorm",
-        "workers": "preprocessing_num_workers dataset_num_proc dataloader_num_workers overwrite_cache dataset_prepared_path "
-        "dataloader_pin_memory lazy_tokenize num_workers",
-        "reference": "ref_model ref_model_adapters ref_model_quantization_bit precompute_ref_log_probs precompute_ref_batch_size "
-        "reference_free sync_ref_model",
-        "answers": "completion_only_loss assistant_only_loss train_on_responses_only roles_to_train",
-        "types": "model_type tokenizer_type task_type strict dataset_info use_fast_tokenizer is_llama_derived_model",
+        "record": (
+            "logging_steps logging_first_step logging_dir plot_loss "
+            "include_num_input_tokens_seen run_name"
+        ),
+        "packing": (
+            "packing neat_packing sample_packing eval_sample_packing pad_to_sequence_len "
+            "group_by_length padding_free packing_strategy use_liger_kernel "
+            "enable_liger_kernel remove_unused_columns"
+        ),
+        "probe": (
+            "flash_attn attn_impl flash_attention attn_implementation xformers_attention "
+            "sdp_attention per_device_eval_batch_size eval_batch_size tf32 upcast_layernorm"
+        ),
+        "workers": (
+            "preprocessing_num_workers dataset_num_proc dataloader_num_workers "
+            "overwrite_cache dataset_prepared_path dataloader_pin_memory lazy_tokenize "
+            "num_workers"
+        ),
+        "reference": (
+            "ref_model ref_model_adapters ref_model_quantization_bit precompute_ref_log_probs "
+            "precompute_ref_batch_size reference_free sync_ref_model"
+        ),
+        "answers": (
+            "completion_only_loss assistant_only_loss train_on_responses_only roles_to_train"
+        ),
+        "types": (
+            "model_type tokenizer_type task_type strict dataset_info use_fast_tokenizer "
+            "is_llama_derived_model"
+        ),
         "path": "dataset_dir use_hf",
-        "rounding": "quantization_method quant_method bnb_4bit_quant_type bnb_4bit_compute_dtype bnb_4bit_use_double_quant "
-        "double_quantization quantization_type resize_vocab",
+        "rounding": (
+            "quantization_method quant_method bnb_4bit_quant_type bnb_4bit_compute_dtype "
+            "bnb_4bit_use_double_quant double_quantization quantization_type resize_vocab"
+        ),
     }.items()
     for key in keys.split()
 }
@@ -169,7 +193,8 @@ NOTHING: dict[str, str] = {
     key: reason
     for reason, keys in {
         "whole_layers": "modules_to_save additional_target lora_modules_to_save",
-        "many_devices": "deepspeed fsdp fsdp_config ddp_timeout nproc_per_node ddp_find_unused_parameters tensor_parallel_size",
+        "many_devices": "deepspeed fsdp fsdp_config ddp_timeout nproc_per_node ddp_find_unused_parameters "
+        "tensor_parallel_size",
         "resume": "resume_from_checkpoint auto_resume_from_checkpoints",
         "continue": "adapter_name_or_path adapters lora_model_dir resume_only_model",
     }.items()
@@ -178,7 +203,9 @@ NOTHING: dict[str, str] = {
 
 
 def name_here(path: str) -> str | None:
-    """What the unknown key at ``path`` is called here, as a sentence; None when no peer knows it."""
+    """What the unknown key at ``path`` is called here, as a sentence; None when no peer knows
+    it.
+    """
     key = path.rpartition(".")[2]
     if key in BATCH:
         return say("peers.batch", name=key)

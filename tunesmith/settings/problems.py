@@ -13,9 +13,13 @@ from tunesmith.words import say
 
 
 def problems_of(
-    error: ValidationError, spec: type[Spec], prefix: tuple[str, ...] = (), hint: Callable[[str], str | None] | None = None
+    error: ValidationError,
+    spec: type[Spec],
+    prefix: tuple[str, ...] = (),
+    hint: Callable[[str], str | None] | None = None,
 ) -> list[Problem]:
-    """Every problem of validating ``spec``, plug-ins' own settings unfolded, each at its dotted key path.
+    """Every problem of validating ``spec``, plug-ins' own settings unfolded, each at its dotted key
+    path.
 
     ``hint`` gets the path of an unknown key and may say what it is called here.
     """
@@ -30,12 +34,17 @@ def problems_of(
                 found.setdefault(problem.where, []).append(problem.text)
         elif item["type"] == "extra_forbidden":
             told = hint(where) if hint else None
-            found.setdefault(where, []).append(told or say("spec.extra", told=_near(spec, item["loc"])))
+            found.setdefault(where, []).append(
+                told or say("spec.extra", told=_near(spec, item["loc"]))
+            )
         else:
-            found.setdefault(where, []).append(_text(item, ".".join(part for part in path if not part.isdigit())))
+            found.setdefault(where, []).append(
+                _text(item, ".".join(part for part in path if not part.isdigit()))
+            )
             if item["type"] not in ("missing", "choice"):
                 seen[where] = say("spec.got", value=repr(item["input"]))
-    # The branches of a union each complain at the same path. A complaint further in is the one that was meant;
+    # The branches of a union each complain at the same path. A complaint further in is the one that
+    # was meant;
     # otherwise one of each kind is given.
     meant = {where for where in found if not any(other.startswith(f"{where}.") for other in found)}
     return [
@@ -49,20 +58,30 @@ def _text(item: Any, setting: str) -> str:
     """What is wrong with one value, in the language in use."""
     context = {name: value for name, value in item.get("ctx", {}).items() if name != "error"}
     try:
-        return item["msg"] if item["type"] == "choice" else say(f"spec.{item['type']}", setting=setting, **context)
-    except KeyError:  # pydantic has a hundred kinds of error; those that are not in the words keep its English
+        return (
+            item["msg"]
+            if item["type"] == "choice"
+            else say(f"spec.{item['type']}", setting=setting, **context)
+        )
+    except (
+        KeyError
+    ):  # pydantic has a hundred kinds of error; those that are not in the words keep its English
         return item["msg"].removeprefix("Value error, ")
 
 
 def group_of(annotation: Any) -> type[Spec] | None:
-    """The Spec that a field's annotation holds, whether optional, in a list or annotated; None for a plain value."""
+    """The Spec that a field's annotation holds, whether optional, in a list or annotated; None for
+    a plain value.
+    """
     if isinstance(annotation, type) and issubclass(annotation, Spec):
         return annotation
     return next((group for part in get_args(annotation) if (group := group_of(part))), None)
 
 
 def _path(spec: type[Spec], loc: Sequence[int | str]) -> tuple[str, ...]:
-    """The key path of an error; what pydantic adds to it for the branches of a union is left out."""
+    """The key path of an error; what pydantic adds to it for the branches of a union is left
+    out.
+    """
     group: type[Spec] | None = spec
     path: list[str] = []
     for index, part in enumerate(loc):
@@ -72,13 +91,18 @@ def _path(spec: type[Spec], loc: Sequence[int | str]) -> tuple[str, ...]:
             inner = group_of(field.annotation)
             # A list of groups keeps its group for the index that follows.
             group = inner
-        elif isinstance(part, int) or (index == len(loc) - 1 and group is not None and not _is_branch(part)):
+        elif isinstance(part, int) or (
+            index == len(loc) - 1 and group is not None and not _is_branch(part)
+        ):
             path.append(str(part))
     return tuple(path)
 
 
 def _is_branch(part: int | str) -> bool:
-    return str(part) in {"str", "int", "float", "bool", "list", "tuple", "dict"} or not str(part).replace("_", "").isalnum()
+    return (
+        str(part) in {"str", "int", "float", "bool", "list", "tuple", "dict"}
+        or not str(part).replace("_", "").isalnum()
+    )
 
 
 def _near(spec: type[Spec], loc: tuple[int | str, ...]) -> str:
@@ -88,4 +112,6 @@ def _near(spec: type[Spec], loc: tuple[int | str, ...]) -> str:
         field = group.model_fields.get(str(part))
         group = (group_of(field.annotation) if field is not None else None) or group
     known = [name for name in group.model_fields if name != "name"]
-    return closest(str(loc[-1]), known) or (say("spec.known_here", known=", ".join(known)) if known else say("spec.no_settings"))
+    return closest(str(loc[-1]), known) or (
+        say("spec.known_here", known=", ".join(known)) if known else say("spec.no_settings")
+    )

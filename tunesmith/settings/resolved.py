@@ -45,12 +45,16 @@ class Resolved:
 
 def _yaml_lines(value: Mapping[str, Any], path: str = "", indent: int = 0) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
-    for key, item in sorted(value.items(), key=lambda pair: pair[0] != "name"):  # a plug-in's name before its settings
+    for key, item in sorted(
+        value.items(), key=lambda pair: pair[0] != "name"
+    ):  # a plug-in's name before its settings
         here = f"{path}.{key}" if path else key
         if isinstance(item, Mapping) and item:
             found.append((" " * indent + f"{key}:", here))
             found += _yaml_lines(item, here, indent + 2)
         else:
-            text = yaml.safe_dump({key: item}, default_flow_style=True, allow_unicode=True, width=10**9).strip()[1:-1]
+            text = yaml.safe_dump(
+                {key: item}, default_flow_style=True, allow_unicode=True, width=10**9
+            ).strip()[1:-1]
             found.append((" " * indent + text, here))
     return found

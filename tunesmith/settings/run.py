@@ -22,26 +22,37 @@ from tunesmith.settings.yaml_file import read_settings
 
 def _short(key: str) -> BeforeValidator:
     """A plain string stands for a mapping with this one key."""
-    return BeforeValidator(lambda value: {key: value} if isinstance(value, str | list | Path) else value)
+    return BeforeValidator(
+        lambda value: {key: value} if isinstance(value, str | list | Path) else value
+    )
 
 
-_ONE_OR_MORE = BeforeValidator(lambda value: (value,) if isinstance(value, str | Mapping) else value)
+_ONE_OR_MORE = BeforeValidator(
+    lambda value: (value,) if isinstance(value, str | Mapping) else value
+)
 
 
 class Model(Spec):
     """The pretrained model."""
 
     path: str
-    """Hub id, ``ms:`` id of ModelScope, folder, .gguf file, a finished run's folder, ``package:minilm``, or ``starter``;
+    """Hub id, ``ms:`` id of ModelScope, folder, .gguf file, a finished run's folder,
+    ``package:minilm``, or ``starter``;
     for ``tunesmith generate`` also an endpoint's address, ``http://localhost:8000/v1``."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Type of the base's weights, with ``quantize`` of those that are not quantised; auto follows ``train.machine.precision``."""
+    """Type of the base's weights, with ``quantize`` of those that are not quantised; auto follows
+    ``train.machine.precision``.
+    """
     quantize: Literal["nf4", "int8"] | None = None
-    """Rounds the linear layers' weights to 4 bits (nf4) or 8 (int8) as they load; an adapter is trained beside them."""
+    """Rounds the linear layers' weights to 4 bits (nf4) or 8 (int8) as they load; an adapter is
+    trained beside them.
+    """
     add_tokens: Annotated[tuple[str, ...], _ONE_OR_MORE] = ()
-    """Texts that become one token each (<think>); their rows of embeddings and head are trained and saved with the adapter."""
+    """Texts that become one token each (<think>); their rows of embeddings and head are trained and
+    saved with the adapter.
+    """
     trust_remote_code: bool = False
     """Whether Python code that comes with the model may run."""
 
@@ -52,11 +63,14 @@ class Source(Spec):
     path: str
     """File, folder, or hub id; ``file#2000`` takes 2000 rows, ``id:subset`` a subset."""
     columns: dict[str, str] | None = None
-    """Our names to the file's: ``{question: Question, reasoning: Complex_CoT, answer: Response}``."""
+    """Our names to the file's: ``{question: Question, reasoning: Complex_CoT, answer: Response}``.
+    """
     reader: str | None = None
     """The reader by name, where detection should not decide."""
     weight: Annotated[float, Gt(0)] = 1.0
-    """How often each of its training rows is seen per epoch; 0.5 takes half of them, 2 takes each twice."""
+    """How often each of its training rows is seen per epoch; 0.5 takes half of them, 2 takes each
+    twice.
+    """
 
 
 class Data(Spec):
@@ -65,27 +79,36 @@ class Data(Spec):
     path: str | list[Annotated[Source, _short("path")]]
     """A file, a folder, a hub id, or a list of sources."""
     columns: dict[str, str] | None = None
-    """Our names to the file's: ``{question: Question, reasoning: Complex_CoT, answer: Response}``."""
+    """Our names to the file's: ``{question: Question, reasoning: Complex_CoT, answer: Response}``.
+    """
     reader: str | None = None
     """The reader by name, where detection should not decide."""
     template: str | None = None
-    """Your own format over columns instead of the tokenizer's chat template; from the answer's place on it is trained."""
+    """Your own format over columns instead of the tokenizer's chat template; from the answer's
+    place on it is trained.
+    """
     system: str | None = None
     """A system prompt for rows that have none."""
     reasoning: Literal["think", "plain", "drop"] = "think"
-    """How a reasoning column is rendered: in the model's own think form, as plain text before the answer, or not at all."""
+    """How a reasoning column is rendered: in the model's own think form, as plain text before the
+    answer, or not at all.
+    """
     train_on: Literal["answers", "last", "everything"] = "answers"
     """Which turns are trained: all assistant turns, the last one, or every token."""
     limit: Annotated[int, Gt(0)] | None = None
     """Take this many rows, evenly over the file (rows)."""
     held_out: Annotated[float, Ge(0)] | str = 0.1
-    """What is kept from training: a share below 1, a number of rows from 1 on, or a file of its own."""
+    """What is kept from training: a share below 1, a number of rows from 1 on, or a file of its
+    own.
+    """
     split_by: str | None = None
     """A column whose equal values stay on one side of the split (patient, document, customer)."""
     max_length: Annotated[int, Gt(1)] | None = None
     """Longest sequence (tokens); the model's own limit, at most 2048, when not given."""
     too_long: Literal["stop", "drop", "truncate", "split"] | None = None
-    """What happens to longer rows; by default they are dropped up to 1 % of the rows, and above that the run stops."""
+    """What happens to longer rows; by default they are dropped up to 1 % of the rows, and above
+    that the run stops.
+    """
 
 
 class Machine(Spec):
@@ -107,18 +130,22 @@ class Keep(Spec):
     """What is measured and saved on the way."""
 
     evaluate: Annotated[float, Ge(0)] = 0.1
-    """Held-out evaluation every this share of the run (below 1) or every this many steps; 0 never."""
+    """Held-out evaluation every this share of the run (below 1) or every this many steps; 0 never.
+    """
     save: Annotated[float, Ge(0)] = 0.1
-    """Checkpoint every this share of the run (below 1) or every this many steps; 0 only at the end."""
+    """Checkpoint every this share of the run (below 1) or every this many steps; 0 only at the end.
+    """
     keep: Annotated[int, Gt(0)] = 2
     """How many checkpoints stay on disk; the best is kept apart."""
     best_by: str = "loss"
-    """Metric on the watched rows that decides which checkpoint is best: loss, or any metric of ``tunesmith explain metrics``;
+    """Metric on the watched rows that decides which checkpoint is best: loss, or any metric of
+    ``tunesmith explain metrics``;
     accuracy and macro_f1 where the answers come from a small set."""
     patience: Annotated[int, Ge(0)] = 0
     """Stop after this many evaluations without a better one; 0 never."""
     final: Literal["last", "best"] | None = None
-    """Which weights the run leaves in ``model/`` and every verb then uses: the last, or the best by best_by; the best when not
+    """Which weights the run leaves in ``model/`` and every verb then uses: the last, or the best by
+    best_by; the best when not
     given, where best_by or patience is."""
 
 
@@ -130,11 +157,16 @@ class Train(Spec):
     steps: Annotated[int, Gt(0)] | None = None
     """Optimizer steps; overrides epochs."""
     batch: Annotated[int, Gt(0)] | None = None
-    """Rows per optimizer step, however they are cut into micro-batches; 16 when not given, less for small sets."""
+    """Rows per optimizer step, however they are cut into micro-batches; 16 when not given, less for
+    small sets.
+    """
     micro_tokens: Annotated[int, Gt(0)] | None = None
-    """Token budget of one micro-batch; chosen by the machine when not given. It never changes the result."""
+    """Token budget of one micro-batch; chosen by the machine when not given. It never changes the
+    result.
+    """
     learning_rate: Annotated[float, Gt(0)] | None = None
-    """Peak learning rate; the method's own default, times the optimizer's factor, when not given."""
+    """Peak learning rate; the method's own default, times the optimizer's factor, when not given.
+    """
     weight_decay: Annotated[float, Ge(0)] = 0.0
     """Decoupled weight decay, on matrices only."""
     optimizer: choice(OPTIMIZERS, "adamw") = "adamw"  # type: ignore[valid-type]
@@ -182,8 +214,10 @@ class Prove(Spec):
     shots: Annotated[int, Ge(0)] = 6
     """Training rows shown in the prompt of the few-shot base; 0 leaves that rival out."""
     prompt: str | None = None
-    """A file with a hard prompt, under which the base is scored too, without and with the examples; ``{question}`` and other
-    columns of the rows may stand in it. For classes of a masked model a cloze: ``{text} It was [MASK].``, and above a line
+    """A file with a hard prompt, under which the base is scored too, without and with the examples;
+    ``{question}`` and other
+    columns of the rows may stand in it. For classes of a masked model a cloze: ``{text} It was
+    [MASK].``, and above a line
     ``---`` the words of each label (``label: word``)."""
     metrics: Annotated[tuple[str, ...], _ONE_OR_MORE] = ()
     """Metrics by name; chosen from the answers when not given."""
@@ -201,16 +235,22 @@ class Run(Spec):
     out: str
     """The run's folder."""
     objective: choice(OBJECTIVES, "sft") = "sft"  # type: ignore[valid-type]
-    """What is learned: sft, pretrain, classify, embed, reward, preferences (dpo, kto, orpo, simpo, cpo), a teacher (distill)."""
+    """What is learned: sft, pretrain, classify, embed, reward, preferences (dpo, kto, orpo, simpo,
+    cpo), a teacher (distill).
+    """
     method: Annotated[choice(METHODS, "lora"), SEVERAL] = "lora"  # type: ignore[valid-type]
-    """Which weights are trained: lora, full, and what ``tunesmith explain method`` lists; a list uses several together."""
+    """Which weights are trained: lora, full, and what ``tunesmith explain method`` lists; a list
+    uses several together.
+    """
     train: Train = Train()
     generate: Generate = Generate()
     prove: Prove = Prove()
     track: Annotated[tuple[choice(TRACKERS), ...], _ONE_OR_MORE] = ()  # type: ignore[valid-type]
     """Trackers by name: tensorboard, wandb, swanlab, mlflow."""
     questions: str | tuple[str, ...] = ()
-    """Own questions, in a file (one a line) or a list; answered before step 1, at each evaluation and at the end."""
+    """Own questions, in a file (one a line) or a list; answered before step 1, at each evaluation
+    and at the end.
+    """
     lang: Literal["auto", "en", "zh"] = "auto"
     """Language of what a person reads; auto follows the locale."""
     tournament: Tournament | None = None

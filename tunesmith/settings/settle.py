@@ -1,4 +1,6 @@
-"""The values that a run leaves open, filled in with their origin; on resume those that the run was started with."""
+"""The values that a run leaves open, filled in with their origin; on resume those that the run was
+started with.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ OPEN = (None, "auto")
 
 
 def fill(resolved: Resolved, derived: Derived) -> Resolved:
-    """``resolved`` with each value of ``derived`` (by dotted path: value and reason) put where the run left it open."""
+    """``resolved`` with each value of ``derived`` (by dotted path: value and reason) put where the
+    run left it open.
+    """
     run, origins = resolved.run, dict(resolved.origins)
     for path, (value, reason) in derived.items():
         if _at(run, path) in OPEN:
@@ -28,12 +32,16 @@ def fill(resolved: Resolved, derived: Derived) -> Resolved:
 
 
 def with_preset(resolved: Resolved) -> Resolved:
-    """``resolved`` with what its method, where that is a preset, gives to settings that the run does not name."""
+    """``resolved`` with what its method, where that is a preset, gives to settings that the run
+    does not name.
+    """
     run, origins = resolved.run, dict(resolved.origins)
     for path, text in METHODS.make(run.method).fills.items():
         *groups, key = path.split(".")
         group = _at(run, ".".join(groups))
-        named = {name: value for name, value in dict(group).items() if name in group.model_fields_set}
+        named = {
+            name: value for name, value in dict(group).items() if name in group.model_fields_set
+        }
         if key in named and _given(run, groups):
             continue
         value = dict(type(group).model_validate(named | {key: text}))[key]
@@ -69,10 +77,16 @@ def default_rate(run: Run) -> tuple[float, str]:
     reason = "plan.reason_learning_rate" if method.source else "plan.reason_learning_rate_bare"
     text = say(reason, method=run.method.name, source=method.source)
     if factor != 1:
-        text += say("plan.reason_rate_factor", factor=f"{factor:g}", optimizer=run.train.optimizer.name)
+        text += say(
+            "plan.reason_rate_factor", factor=f"{factor:g}", optimizer=run.train.optimizer.name
+        )
     objective = OBJECTIVES.get(run.objective.name)
     if objective.rate_factor != 1:
-        why = "plan.reason_rate_classes" if objective.head == "classes" else "plan.reason_rate_objective"
+        why = (
+            "plan.reason_rate_classes"
+            if objective.head == "classes"
+            else "plan.reason_rate_objective"
+        )
         text += say(why, factor=f"{objective.rate_factor:g}", objective=run.objective.name)
     return float(f"{method.learning_rate * factor * objective.rate_factor:.6g}"), text
 

@@ -1,6 +1,7 @@
 """Spec, the base of every setting, and Family, a folder of plug-ins; nothing here imports torch.
 
-A Family's file name is the plug-in's name; the file registers one class, and is imported only when named.
+A Family's file name is the plug-in's name; the file registers one class, and is imported only when
+named.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from tunesmith.words import say
 
 
 class Spec(BaseModel):
-    """A group of settings: immutable, closed to unknown keys, each attribute's docstring is its help."""
+    """A group of settings: immutable, closed to unknown keys, each attribute's docstring is its
+    help.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 

@@ -1,4 +1,6 @@
-"""What is asked of a teacher that writes answers: how an endpoint is spoken to, and which answers are kept."""
+"""What is asked of a teacher that writes answers: how an endpoint is spoken to, and which answers
+are kept.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,15 @@ class Teacher(Spec):
     requests: Annotated[int, Gt(0)] = 4
     """Requests to an endpoint at a time."""
     attempts: Annotated[int, Gt(0)] = 6
-    """How often a row is asked of an endpoint that is busy, fails, or breaks off its answer, with growing pauses between."""
+    """How often a row is asked of an endpoint that is busy, fails, or breaks off its answer, with
+    growing pauses between.
+    """
     timeout: Annotated[float, Gt(0)] = 120.0
     """An endpoint that sends nothing for so long is asked again (seconds)."""
     cut: Literal["drop", "keep"] = "drop"
-    """What becomes of answers that ``generate.max_new_tokens`` cut off: they are left out, or kept as they are."""
+    """What becomes of answers that ``generate.max_new_tokens`` cut off: they are left out, or kept
+    as they are.
+    """
 
 
 def is_endpoint(path: str) -> bool:

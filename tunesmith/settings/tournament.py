@@ -1,4 +1,6 @@
-"""What a tournament is asked: its entries, each a method with its settings, and how rates and places are found."""
+"""What a tournament is asked: its entries, each a method with its settings, and how rates and
+places are found.
+"""
 
 from __future__ import annotations
 
@@ -28,19 +30,25 @@ def _several(value: Any) -> Any:
 SEVERAL = BeforeValidator(_several)
 """A list of methods means all of them at once; a list of one means that one."""
 Share = Annotated[float, Gt(0)]
-_ONE_OR_MORE = BeforeValidator(lambda value: [value] if isinstance(value, str | Mapping | float | int) else value)
+_ONE_OR_MORE = BeforeValidator(
+    lambda value: [value] if isinstance(value, str | Mapping | float | int) else value
+)
 
 
 class Tournament(Spec):
     """Methods compared on the same rows; read by ``tunesmith tournament`` alone."""
 
     methods: Annotated[tuple[Annotated[choice(METHODS), SEVERAL], ...], _ONE_OR_MORE] = USUAL  # type: ignore[valid-type]
-    """The methods, by name, with settings, or several at once: ``[lora, {name: lora, variant: dora}, [lora, bitfit]]``;
+    """The methods, by name, with settings, or several at once: ``[lora, {name: lora, variant:
+    dora}, [lora, bitfit]]``;
     a dozen when not given."""
     rates: Annotated[int, Gt(0)] = 4
-    """Learning rates tried for each method, evenly spaced by ratio over its own range; 1 takes the method's own rate."""
+    """Learning rates tried for each method, evenly spaced by ratio over its own range; 1 takes the
+    method's own rate.
+    """
     rungs: Annotated[tuple[Share, ...], _ONE_OR_MORE] = (0.1, 0.3)
-    """Shares of the whole training after which the worse half of a method's rates is left out, at the last all but one;
+    """Shares of the whole training after which the worse half of a method's rates is left out, at
+    the last all but one;
     each is a training of its own, with the whole schedule."""
     places: Annotated[int, Ge(0)] = 3
     """The first so many methods, by the watched rows, are trained with several seeds."""
@@ -59,7 +67,11 @@ def label(method: Any) -> str:
     if method.name == "combined":
         return "+".join(map(label, method.methods))
     fields = type(method).model_fields
-    own = {name: value for name, value in vars(method).items() if name != "name" and value != fields[name].get_default()}
+    own = {
+        name: value
+        for name, value in vars(method).items()
+        if name != "name" and value != fields[name].get_default()
+    }
     return " ".join([method.name, *(f"{name}={_short(value)}" for name, value in own.items())])
 
 

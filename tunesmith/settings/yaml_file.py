@@ -21,7 +21,12 @@ class _Loader(yaml.SafeLoader):
                 continue  # super() refuses it with its place
             key = self.construct_object(key_node, deep=True)
             if key in keys:
-                raise SpecError(Problem(f"{self.name}:{key_node.start_mark.line + 1}", say("spec.given_twice", key=repr(key))))
+                raise SpecError(
+                    Problem(
+                        f"{self.name}:{key_node.start_mark.line + 1}",
+                        say("spec.given_twice", key=repr(key)),
+                    )
+                )
             keys.add(key)
         return super().construct_mapping(node, deep)
 
@@ -34,7 +39,9 @@ def read_yaml(text: str, where: str = "") -> Any:
         return loader.get_single_data()
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise SpecError(Problem(f"{where}{line}", say("spec.not_yaml", problem=error.problem))) from None
+        raise SpecError(
+            Problem(f"{where}{line}", say("spec.not_yaml", problem=error.problem))
+        ) from None
     except yaml.YAMLError as error:
         raise SpecError(Problem(where, say("spec.not_yaml", problem=str(error)))) from None
     finally:

@@ -14,7 +14,9 @@ from tunesmith.words import say
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Writes ``path`` so that a crash leaves the old file or the new one, never a part (fsync, then rename)."""
+    """Writes ``path`` so that a crash leaves the old file or the new one, never a part (fsync, then
+    rename).
+    """
     data = content.encode("utf-8") if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.tmp-{uuid.uuid4().hex[:8]}")
@@ -31,7 +33,9 @@ def write_whole(path: Path, content: str | bytes) -> None:
 def barred(path: Path) -> str | None:
     """Why nothing can be written at ``path``; None where it can."""
     place = path.absolute().parent
-    while not os.path.exists(place):  # which is False, and no error, below a file or a folder that may not be read
+    while not os.path.exists(
+        place
+    ):  # which is False, and no error, below a file or a folder that may not be read
         place = place.parent
     if not place.is_dir():
         return say("plan.out_is_file", out=place)
@@ -39,7 +43,9 @@ def barred(path: Path) -> str | None:
 
 
 def file_to_write(path: Path | None) -> Path | None:
-    """``path`` with links followed, for ``write_whole``; SpecError where no file can be put there."""
+    """``path`` with links followed, for ``write_whole``; SpecError where no file can be put
+    there.
+    """
     if path is None:
         return None
     place = Path(os.path.realpath(path))
@@ -51,7 +57,9 @@ def file_to_write(path: Path | None) -> Path | None:
 
 
 def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Puts what ``write`` writes at ``folder``, fsynced; what was there before stays until the new one is whole."""
+    """Puts what ``write`` writes at ``folder``, fsynced; what was there before stays until the new
+    one is whole.
+    """
     draft = folder.with_name(f".{folder.name}.tmp-{uuid.uuid4().hex[:8]}")
     old = folder.with_name(f".{folder.name}.old-{uuid.uuid4().hex[:8]}")
     try:
@@ -73,7 +81,9 @@ def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
 
 
 def sweep(out: Path) -> None:
-    """Removes what a killed save left in the run's folder, and puts back a model that was being replaced."""
+    """Removes what a killed save left in the run's folder, and puts back a model that was being
+    replaced.
+    """
     for old in out.glob(".*.old-*"):
         target = out / old.name.removeprefix(".").partition(".old-")[0]
         shutil.rmtree(old) if target.exists() else os.replace(old, target)
@@ -82,7 +92,9 @@ def sweep(out: Path) -> None:
 
 
 def fsync(path: Path) -> None:
-    """Brings a file, or a directory's names, to the disk; Windows keeps directories in order itself."""
+    """Brings a file, or a directory's names, to the disk; Windows keeps directories in order
+    itself.
+    """
     if path.is_dir() and os.name == "nt":
         return
     handle = os.open(path, os.O_RDONLY if path.is_dir() or os.name != "nt" else os.O_RDWR)

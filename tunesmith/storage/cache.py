@@ -20,7 +20,9 @@ from tunesmith.words import say
 def made(folder: Path) -> bool:
     """Whether a conversion of today's kind is there, whole."""
     made = folder / MADE
-    return made.is_file() and json.loads(made.read_text(encoding="utf-8"))["conversion"] == CONVERSION
+    return (
+        made.is_file() and json.loads(made.read_text(encoding="utf-8"))["conversion"] == CONVERSION
+    )
 
 
 @contextmanager
@@ -41,7 +43,9 @@ def drafted(target: Path) -> Iterator[Path]:
 def finish(draft: Path, facts: dict[str, str]) -> None:
     """Notes where a conversion came from and brings it to the disk."""
     draft.chmod(0o755)  # a temporary folder is its owner's alone; a cache may be shared
-    (draft / MADE).write_text(json.dumps({"conversion": CONVERSION, **facts}, indent=1) + "\n", encoding="utf-8")
+    (draft / MADE).write_text(
+        json.dumps({"conversion": CONVERSION, **facts}, indent=1) + "\n", encoding="utf-8"
+    )
     for path in draft.iterdir():
         path.chmod(0o644)
         with open(path, "rb+") as written:
@@ -69,12 +73,18 @@ CONVERSION = 1  # raised when the conversion below gives other files
 
 
 def cache_folder() -> Path:
-    """Where fetched and converted files are kept: ``TUNESMITH_CACHE``, else the platform's own place for caches."""
+    """Where fetched and converted files are kept: ``TUNESMITH_CACHE``, else the platform's own
+    place for caches.
+    """
     given = os.environ.get("TUNESMITH_CACHE")
     if given:
         return Path(given).expanduser().absolute()
     if os.name == "nt":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "tunesmith" / "Cache"
+        return (
+            Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+            / "tunesmith"
+            / "Cache"
+        )
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "tunesmith"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "tunesmith"
@@ -87,7 +97,9 @@ def notice(text: str) -> None:
 
 @contextmanager
 def locked(name: str) -> Iterator[Path]:
-    """The cache folder, while no other process is at work on ``name``; a full disk inside is a DiskError."""
+    """The cache folder, while no other process is at work on ``name``; a full disk inside is a
+    DiskError.
+    """
     from filelock import FileLock, Timeout
 
     folder = cache_folder()
@@ -100,7 +112,9 @@ def locked(name: str) -> Iterator[Path]:
             notice(say("hub.waiting", what=name))
             lock.acquire()
     except OSError as error:
-        raise DiskError(Problem(str(folder), say("hub.cache_unwritable", reason=error.strerror))) from None
+        raise DiskError(
+            Problem(str(folder), say("hub.cache_unwritable", reason=error.strerror))
+        ) from None
     try:
         yield folder
     except OSError as error:

@@ -1,4 +1,6 @@
-"""Reads the headers of safetensors files: names, shapes and types of tensors without their bytes."""
+"""Reads the headers of safetensors files: names, shapes and types of tensors without their
+bytes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Files of a model or data hub: huggingface_hub with its own variables, or ModelScope for ids that begin with ``ms:``."""
+"""Files of a model or data hub: huggingface_hub with its own variables, or ModelScope for ids that
+begin with ``ms:``.
+"""
 
 from __future__ import annotations
 
@@ -14,24 +16,48 @@ Kind = Literal["model", "dataset"]
 
 def looks_local(path: str) -> bool:
     """Whether the text can only mean a place on this machine."""
-    return path.startswith((".", "/", "~")) or path.count("/") > 1 or "\\" in path or bool(re.match(r"[A-Za-z]:", path))
+    return (
+        path.startswith((".", "/", "~"))
+        or path.count("/") > 1
+        or "\\" in path
+        or bool(re.match(r"[A-Za-z]:", path))
+    )
 
 
-def snapshot(name: str, kind: Kind, *, patterns: list[str], ignore: list[str], revision: str | None = None) -> Path:
-    """The folder of a hub's files that match; ModelError or DataError in one line, with the ways out, if it fails."""
+def snapshot(
+    name: str, kind: Kind, *, patterns: list[str], ignore: list[str], revision: str | None = None
+) -> Path:
+    """The folder of a hub's files that match; ModelError or DataError in one line, with the ways
+    out, if it fails.
+    """
     if name.startswith("ms:"):
         return _modelscope(name, kind, patterns=patterns, ignore=ignore, revision=revision)
     return _huggingface(name, kind, patterns=patterns, ignore=ignore, revision=revision)
 
 
-def _huggingface(name: str, kind: Kind, *, patterns: list[str], ignore: list[str], revision: str | None) -> Path:
+def _huggingface(
+    name: str, kind: Kind, *, patterns: list[str], ignore: list[str], revision: str | None
+) -> Path:
     import httpx
     from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     hub = constants.ENDPOINT
     try:
-        return Path(snapshot_download(name, repo_type=kind, revision=revision, allow_patterns=patterns, ignore_patterns=ignore))
+        return Path(
+            snapshot_download(
+                name,
+                repo_type=kind,
+                revision=revision,
+                allow_patterns=patterns,
+                ignore_patterns=ignore,
+            )
+        )
     except HFValidationError:
         text = say("hub.not_an_id", ways=_ways(kind))
     except GatedRepoError:
@@ -46,21 +72,30 @@ def _huggingface(name: str, kind: Kind, *, patterns: list[str], ignore: list[str
         elif _cut_off(error):
             text = say("hub.cut_off", hub=hub, reason=_first_line(error))
         else:
-            # A refused connection arrives wrapped in advice of huggingface_hub's own; the cause is what matters.
+            # A refused connection arrives wrapped in advice of huggingface_hub's own; the cause is
+            # what matters.
             reason = error if isinstance(error, httpx.HTTPError) else error.__cause__ or error
             text = say("hub.unreachable", hub=hub, reason=_first_line(reason), ways=_ways(kind))
     raise _error(kind)(Problem(name, text))
 
 
 def _cut_off(error: BaseException) -> bool:
-    """Whether bytes were flowing when the connection ended; huggingface_hub says so by a size that is not consistent."""
+    """Whether bytes were flowing when the connection ended; huggingface_hub says so by a size that
+    is not consistent.
+    """
     import httpx
 
     cuts = (httpx.RemoteProtocolError, httpx.ReadError, httpx.ReadTimeout)
-    return isinstance(error, cuts) or isinstance(error.__cause__, cuts) or "consistency check failed" in str(error).lower()
+    return (
+        isinstance(error, cuts)
+        or isinstance(error.__cause__, cuts)
+        or "consistency check failed" in str(error).lower()
+    )
 
 
-def _modelscope(name: str, kind: Kind, *, patterns: list[str], ignore: list[str], revision: str | None) -> Path:
+def _modelscope(
+    name: str, kind: Kind, *, patterns: list[str], ignore: list[str], revision: str | None
+) -> Path:
     try:
         from modelscope import snapshot_download
         from modelscope.hub.errors import HubError
@@ -68,7 +103,11 @@ def _modelscope(name: str, kind: Kind, *, patterns: list[str], ignore: list[str]
         raise _error(kind)(Problem(name, say("hub.no_modelscope"))) from None
     try:
         found = snapshot_download(
-            name.removeprefix("ms:"), revision, repo_type=kind, allow_patterns=patterns, ignore_patterns=ignore
+            name.removeprefix("ms:"),
+            revision,
+            repo_type=kind,
+            allow_patterns=patterns,
+            ignore_patterns=ignore,
         )
     except (HubError, OSError, ValueError) as error:
         text = say("hub.modelscope", reason=_first_line(error), ways=_ways(kind))

@@ -34,7 +34,8 @@ class Package:
 
 @contextmanager
 def fetched(package: Package, error: type[TunesmithError] = DataError) -> Iterator[Path]:
-    """The package's archive, checked against its hash, in a folder of the cache that is removed at the end.
+    """The package's archive, checked against its hash, in a folder of the cache that is removed at
+    the end.
 
     ``error`` is raised, in one line with the ways out, where it cannot be had.
     """
@@ -46,29 +47,64 @@ def fetched(package: Package, error: type[TunesmithError] = DataError) -> Iterat
         _download(package, Path(place), error)
         archive = Path(place) / package.archive
         if not archive.is_file():
-            found = ", ".join(sorted(path.name for path in Path(place).iterdir() if path.suffix != ".txt"))
-            raise error(Problem(package.requirement, say("hub.package_other", wanted=package.archive, found=found or "-")))
+            found = ", ".join(
+                sorted(path.name for path in Path(place).iterdir() if path.suffix != ".txt")
+            )
+            raise error(
+                Problem(
+                    package.requirement,
+                    say("hub.package_other", wanted=package.archive, found=found or "-"),
+                )
+            )
         actual = digest(archive)
         if actual != package.sha256:
-            raise error(Problem(package.requirement, say("hub.package_hash", wanted=package.sha256, found=actual)))
+            raise error(
+                Problem(
+                    package.requirement,
+                    say("hub.package_hash", wanted=package.sha256, found=actual),
+                )
+            )
         yield archive
 
 
 def _download(package: Package, place: Path, error: type[TunesmithError]) -> None:
     if importlib.util.find_spec("pip") is None:
         raise error(Problem(package.requirement, say("hub.no_pip", python=sys.executable)))
-    # With a hash given, pip compares it before it looks inside: of a source archive nothing unknown can run.
+    # With a hash given, pip compares it before it looks inside: of a source archive nothing unknown
+    # can run.
     wanted = place / "wanted.txt"
     wanted.write_text(f"{package.requirement} --hash=sha256:{package.sha256}\n", encoding="utf-8")
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--ignore-requires-python"]
-    command += ["--disable-pip-version-check", "--no-input", "--quiet", "--retries", "2", "--dest", str(place), "-r", str(wanted)]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace", check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--require-hashes",
+        "--ignore-requires-python",
+    ]
+    command += [
+        "--disable-pip-version-check",
+        "--no-input",
+        "--quiet",
+        "--retries",
+        "2",
+        "--dest",
+        str(place),
+        "-r",
+        str(wanted),
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, encoding="utf-8", errors="replace", check=False
+    )
     if done.returncode == 0:
         return
     if "No space left" in done.stderr:
         raise DiskError(Problem(str(place.parent), say("hub.disk_full_now")))
     if "DO NOT MATCH THE HASHES" in done.stderr:
-        raise error(Problem(package.requirement, say("hub.package_hash", wanted=package.sha256, found="?")))
+        raise error(
+            Problem(package.requirement, say("hub.package_hash", wanted=package.sha256, found="?"))
+        )
     said = [line.strip() for line in done.stderr.splitlines() if line.startswith("ERROR")]
     reason = said[-1].removeprefix("ERROR:").strip() if said else f"pip exit {done.returncode}"
     raise error(Problem(package.requirement, say("hub.package_unreachable", reason=reason)))

@@ -21,9 +21,16 @@ NEAR = 6
 
 
 def runs_near(path: Path) -> list[str]:
-    """The run folders inside ``path``, beside it, and in ``runs``: where people look for the one they mean."""
+    """The run folders inside ``path``, beside it, and in ``runs``: where people look for the one
+    they mean.
+    """
     places = dict.fromkeys([path, path.parent, path.parent / "runs", Path("runs")])
-    found = [inner.parent for place in places if place.is_dir() for inner in sorted(place.glob("*/run.yaml"))]
+    found = [
+        inner.parent
+        for place in places
+        if place.is_dir()
+        for inner in sorted(place.glob("*/run.yaml"))
+    ]
     return [str(one) for one in dict.fromkeys(found)]
 
 
@@ -106,7 +113,9 @@ class RunFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Holds the folder for this process alone, until it ends or dies; SpecError while another trains in it."""
+        """Holds the folder for this process alone, until it ends or dies; SpecError while another
+        trains in it.
+        """
         from filelock import FileLock, Timeout
 
         self.path.mkdir(parents=True, exist_ok=True)
@@ -144,7 +153,15 @@ class RunFolder:
         if not near:
             return say(key) + say("spec.no_runs_near")
         told = closest(str(self.path), near)
-        return say(key) + told + say("spec.runs_near", known=", ".join(near[:NEAR]), more=", …" if len(near) > NEAR else "")
+        return (
+            say(key)
+            + told
+            + say(
+                "spec.runs_near",
+                known=", ".join(near[:NEAR]),
+                more=", …" if len(near) > NEAR else "",
+            )
+        )
 
     def taken(self) -> str | None:
         """Why no new run can be begun here; None where one can."""

@@ -1,6 +1,8 @@
-"""A teacher behind an endpoint that speaks OpenAI's ``/chat/completions``: several requests at a time, repeated where that helps.
+"""A teacher behind an endpoint that speaks OpenAI's ``/chat/completions``: several requests at a
+time, repeated where that helps.
 
-What is busy, fails or is cut off is asked again after a pause that doubles, with jitter, or after what ``Retry-After`` says.
+What is busy, fails or is cut off is asked again after a pause that doubles, with jitter, or after
+what ``Retry-After`` says.
 What the request itself is to blame for (400, 401, 404, …) ends all at once.
 """
 
@@ -32,11 +34,15 @@ if TYPE_CHECKING:
 AGAIN = (408, 425, 429)
 """Statuses below 500 that may pass by themselves."""
 FIRST_PAUSE, LONGEST_PAUSE, LONGEST_TOLD = 0.5, 60.0, 900.0
-"""Seconds: the pause before the second try, the longest that doubling comes to, and the longest that a server may ask for."""
+"""Seconds: the pause before the second try, the longest that doubling comes to, and the longest
+that a server may ask for.
+"""
 HEARD = 0.1
 """Seconds between two looks at whether a signal came."""
 LIMITS = ("max_tokens", "max_completion_tokens")
-"""What the limit of an answer's tokens is called; servers that want the second name say so to the first."""
+"""What the limit of an answer's tokens is called; servers that want the second name say so to the
+first.
+"""
 NOT_THERE = {
     "generate": ("no_repeat_ngram", "repetition_penalty"),
     "model": ("revision", "dtype", "quantize", "add_tokens", "trust_remote_code"),
@@ -45,7 +51,9 @@ NOT_THERE = {
 
 
 class _Again(Exception):
-    """A request that may go better later; ``after`` is what the server says of when (seconds), ``kind`` what is told once."""
+    """A request that may go better later; ``after`` is what the server says of when (seconds),
+    ``kind`` what is told once.
+    """
 
     def __init__(self, reason: str, kind: str, after: float | None = None) -> None:
         super().__init__(reason)
@@ -67,7 +75,9 @@ class Endpoint:
         self.run, self.tell, self.settings = run, tell, run.teacher or Teacher()
         self.url, self.system = run.model.path.rstrip("/"), run.data.system
         self.key = os.environ.get(self.settings.key_env, "").strip()
-        self.template = Template(run.data.template, run.data.columns) if run.data.template is not None else None
+        self.template = (
+            Template(run.data.template, run.data.columns) if run.data.template is not None else None
+        )
         self._limit = LIMITS[0]
         self._over = threading.Event()
         self._told: set[str] = set()
@@ -79,7 +89,9 @@ class Endpoint:
         ]
         parts = urlsplit(self.url)
         if parts.username or parts.query or parts.fragment:
-            problems.append(Problem("model", say("generate.bare_address", key_env=self.settings.key_env)))
+            problems.append(
+                Problem("model", say("generate.bare_address", key_env=self.settings.key_env))
+            )
         if problems:
             raise SpecError(problems)
         self.client = self._client()
@@ -94,11 +106,16 @@ class Endpoint:
     ) -> Iterator[tuple[int, Written]]:
         """The answers that are not ``done``, by their number, in the order in which they come."""
         each = self.run.generate.samples
-        every = ((number * each + n, question) for number, question in enumerate(questions) for n in range(each))
+        every = (
+            (number * each + n, question)
+            for number, question in enumerate(questions)
+            for n in range(each)
+        )
         wanted = ((number, question) for number, question in every if number not in done)
         results: queue.Queue[tuple[int, Written] | BaseException | None] = queue.Queue()
         taking = threading.Lock()
-        # An answer gives its slot back once it is kept, so that a killed process loses no more of them than it has requests.
+        # An answer gives its slot back once it is kept, so that a killed process loses no more of
+        # them than it has requests.
         slots = threading.Semaphore(self.settings.requests)
         # A thread that waits for a server must not keep the process from ending.
         workers = [
@@ -163,16 +180,27 @@ class Endpoint:
         settings = self.run.generate
         said = messages(question.chat.turns, self.system)
         if self.template is not None:
-            said = [{"role": "user", "content": self.template.fill(question.chat, system=self.system, asking=True)[0]}]
+            said = [
+                {
+                    "role": "user",
+                    "content": self.template.fill(question.chat, system=self.system, asking=True)[
+                        0
+                    ],
+                }
+            ]
         body: dict[str, Any] = {"model": self.name, "messages": said, "stream": True}
-        body |= {"temperature": settings.temperature} | ({"stop": list(settings.stop)} if settings.stop else {})
+        body |= {"temperature": settings.temperature} | (
+            {"stop": list(settings.stop)} if settings.stop else {}
+        )
         if settings.temperature > 0:
             # Samples of one question must differ where a server draws by the seed alone.
             body |= {"top_p": settings.top_p, "seed": self.run.train.seed + number}
         return body
 
     def _patiently(self, ask: Callable[[], Any]) -> tuple[Any, int]:
-        """What ``ask`` gives, and how often it was asked again; Stopped where patience has ended."""
+        """What ``ask`` gives, and how often it was asked again; Stopped where patience has
+        ended.
+        """
         import httpx
 
         again = _Again("", "")
@@ -182,19 +210,33 @@ class Endpoint:
             except _Again as error:
                 again = error
             except (httpx.RequestError, Cut) as error:
-                again = _Again(self._plain(f"{type(error).__name__}: {error}"), type(error).__name__)
+                again = _Again(
+                    self._plain(f"{type(error).__name__}: {error}"), type(error).__name__
+                )
             if attempt < self.settings.attempts:
                 pause = again.pause(attempt)
                 self._tell_once(again, pause)
                 if self._over.wait(pause):
                     break
-        raise Stopped(say("generate.gave_up", url=self.url, attempts=self.settings.attempts, reason=again, out=self.run.out))
+        raise Stopped(
+            say(
+                "generate.gave_up",
+                url=self.url,
+                attempts=self.settings.attempts,
+                reason=again,
+                out=self.run.out,
+            )
+        )
 
     def _ask(self, body: dict[str, Any], place: str) -> Written:
         sent = self._limit
         limited = body | {sent: self.run.generate.max_new_tokens}
         with self.client.stream("POST", f"{self.url}/chat/completions", json=limited) as response:
-            other = sent == LIMITS[0] and response.status_code == 400 and LIMITS[1] in message_of(response.read())
+            other = (
+                sent == LIMITS[0]
+                and response.status_code == 400
+                and LIMITS[1] in message_of(response.read())
+            )
             if not other:
                 self._check(response, place)
                 return answer_of(response)
@@ -202,7 +244,9 @@ class Endpoint:
         return self._ask(body, place)
 
     def _check(self, response: httpx.Response, place: str = "") -> None:
-        """Raises what follows from a status that is not 200, or from a page that is no answer of such an endpoint."""
+        """Raises what follows from a status that is not 200, or from a page that is no answer of
+        such an endpoint.
+        """
         if response.status_code == 200 and "html" not in response.headers.get("content-type", ""):
             return
         said = self._plain(message_of(response.read())) or response.reason_phrase
@@ -213,12 +257,24 @@ class Endpoint:
             raise _Again(say("generate.status", status=status, said=said), str(status), after)
         told = {"url": response.url, "status": status, "said": said}
         key = "generate.key_refused" if self.key else "generate.key_missing"
-        todo = {401: key, 403: key, 404: "generate.not_found", 429: "generate.spent", 200: "generate.not_an_endpoint"}
-        told["todo"] = say(todo.get(status, "generate.bad_request"), key_env=self.settings.key_env, place=place or "-")
+        todo = {
+            401: key,
+            403: key,
+            404: "generate.not_found",
+            429: "generate.spent",
+            200: "generate.not_an_endpoint",
+        }
+        told["todo"] = say(
+            todo.get(status, "generate.bad_request"),
+            key_env=self.settings.key_env,
+            place=place or "-",
+        )
         raise SpecError(Problem("model", say("generate.refused_by", **told)))
 
     def _only_name(self) -> str:
-        """The name of the one model that is served; SpecError with their names where there are several."""
+        """The name of the one model that is served; SpecError with their names where there are
+        several.
+        """
 
         def ask() -> list[str]:
             response = self.client.get(f"{self.url}/models")
@@ -226,12 +282,19 @@ class Endpoint:
             try:
                 return [str(one["id"]) for one in response.json()["data"]]
             except (ValueError, KeyError, TypeError):
-                raise SpecError(Problem("teacher.name", say("generate.no_names", url=self.url))) from None
+                raise SpecError(
+                    Problem("teacher.name", say("generate.no_names", url=self.url))
+                ) from None
 
         names, _ = self._patiently(ask)
         if len(names) != 1:
             known = ", ".join(names[:20]) or "-"
-            raise SpecError(Problem("teacher.name", say("generate.which_name", url=self.url, count=len(names), known=known)))
+            raise SpecError(
+                Problem(
+                    "teacher.name",
+                    say("generate.which_name", url=self.url, count=len(names), known=known),
+                )
+            )
         return names[0]
 
     def _client(self) -> httpx.Client:

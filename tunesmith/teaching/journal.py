@@ -1,6 +1,8 @@
-"""The answers so far, in a file beside the one that is asked for: one line each, as they come; a killed process loses none.
+"""The answers so far, in a file beside the one that is asked for: one line each, as they come; a
+killed process loses none.
 
-Its first line says what was asked of whom. The file that is asked for is written whole, in the order of the rows, at the end.
+Its first line says what was asked of whom. The file that is asked for is written whole, in the
+order of the rows, at the end.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ class Journal:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Holds the file for this process, with the answers that it has; SpecError where they are answers to something else."""
+        """Holds the file for this process, with the answers that it has; SpecError where they are
+        answers to something else.
+        """
         from filelock import FileLock, Timeout
 
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,9 +70,13 @@ class Journal:
             raise SpecError(Problem("out", say("generate.damaged", path=self.path))) from None
         if not self._end:
             before = told.get("asked", {})
-            other = [name for name in {**before, **self.key} if before.get(name) != self.key.get(name)]
+            other = [
+                name for name in {**before, **self.key} if before.get(name) != self.key.get(name)
+            ]
             if other:
-                raise SpecError(Problem("out", say("generate.other", path=self.path, keys=", ".join(other))))
+                raise SpecError(
+                    Problem("out", say("generate.other", path=self.path, keys=", ".join(other)))
+                )
         else:
             self._note(told.pop("number"), Written(**told), self._end)
         self._end += len(line)
@@ -101,13 +109,19 @@ class Journal:
                 yield Written(**told)
 
     def finish(self, rows: Iterable[dict[str, Any]]) -> int:
-        """Writes the file that was asked for, whole or not at all, and clears the answers away; the number of rows."""
+        """Writes the file that was asked for, whole or not at all, and clears the answers away; the
+        number of rows.
+        """
         draft, count = self.path.with_name(f".{self.out.name}.draft"), 0
         try:
             with open(draft, "wb") as file:
                 for row in rows:
                     count += 1
-                    file.write((json.dumps(row, ensure_ascii=False, default=str) + "\n").encode("utf-8", "replace"))
+                    file.write(
+                        (json.dumps(row, ensure_ascii=False, default=str) + "\n").encode(
+                            "utf-8", "replace"
+                        )
+                    )
                 file.flush()
                 os.fsync(file.fileno())
             if count:

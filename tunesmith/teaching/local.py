@@ -1,4 +1,6 @@
-"""A teacher on this machine: a folder, a hub id, the starter, or a finished run, which answers as it was trained to."""
+"""A teacher on this machine: a folder, a hub id, the starter, or a finished run, which answers as
+it was trained to.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ OF_THE_RUN = ("template", "system", "reasoning")
 
 
 class Local:
-    """A model that is loaded here; ``name`` is what the rows call it, ``loading`` how long that took (seconds)."""
+    """A model that is loaded here; ``name`` is what the rows call it, ``loading`` how long that
+    took (seconds).
+    """
 
     loading = 0.0
 
@@ -41,11 +45,21 @@ class Local:
         if self.parent is None:
             self.folder, self.system = folder_of(run.model), run.data.system
             return
-        self.folder, self.system = self.parent.folder.model, self.parent.folder.resolved().run.data.system
+        self.folder, self.system = (
+            self.parent.folder.model,
+            self.parent.folder.resolved().run.data.system,
+        )
         given = [name for name in OF_THE_RUN if name in run.data.model_fields_set]
-        problems = [Problem(f"data.{name}", say("generate.run_has_own", run=self.name)) for name in given]
+        problems = [
+            Problem(f"data.{name}", say("generate.run_has_own", run=self.name)) for name in given
+        ]
         if OBJECTIVES.get(self.parent.facts["objective"]).gives != "answers":
-            problems.append(Problem("model", say("generate.run_writes_nothing", objective=self.parent.facts["objective"])))
+            problems.append(
+                Problem(
+                    "model",
+                    say("generate.run_writes_nothing", objective=self.parent.facts["objective"]),
+                )
+            )
         if problems:
             raise SpecError(problems)
 
@@ -62,7 +76,9 @@ class Local:
     def answers(
         self, questions: Iterator[Question], done: Collection[int], stopped: Callable[[], bool]
     ) -> Iterator[tuple[int, Written]]:
-        """The answers that are not ``done``, by their number: question by question, each ``generate.samples`` times."""
+        """The answers that are not ``done``, by their number: question by question, each
+        ``generate.samples`` times.
+        """
         from tunesmith.models.calling.generate import generate
 
         loaded: Loaded | None = None
@@ -82,7 +98,8 @@ class Local:
             prompts = [render.prompt(question.chat) for question in some]
             room = (loaded.limit or 10**9) - self.run.generate.max_new_tokens
             fitting = [index for index, prompt in enumerate(prompts) if len(prompt) <= room]
-            # Drawn by the place of the rows, and all of them again: what was killed ends as what was not.
+            # Drawn by the place of the rows, and all of them again: what was killed ends as what
+            # was not.
             found = iter(
                 generate(
                     loaded.model,
@@ -102,7 +119,10 @@ class Local:
                 if answer is None:
                     yield number, Written("", "too long", 0)
                 else:
-                    yield number, written(answer.text, cut=not answer.stopped, tokens=len(answer.ids))
+                    yield (
+                        number,
+                        written(answer.text, cut=not answer.stopped, tokens=len(answer.ids)),
+                    )
 
     def _loaded(self) -> Loaded:
         """The model with its renderer: that of the run, or of the settings."""

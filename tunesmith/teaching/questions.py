@@ -34,11 +34,15 @@ class Question:
     chat: Chat
     reference: str
     columns: dict[str, Any]
-    """The row's columns that are neither question nor answer, under names by which no reader takes them for such."""
+    """The row's columns that are neither question nor answer, under names by which no reader takes
+    them for such.
+    """
 
 
 class Questions(Reading):
-    """The rows as conversations that end with the row's own answer, an empty one where it has none."""
+    """The rows as conversations that end with the row's own answer, an empty one where it has
+    none.
+    """
 
     def asked(self) -> Iterator[Question]:
         """Each row's question, in the order of the files."""
@@ -49,7 +53,12 @@ class Questions(Reading):
             opened = known[located.file]
             used = {*opened.columns.values(), *opened.reader.fields, *TURNS}
             own = {name: value for name, value in located.row.items() if name not in used}
-            columns = {f"row_{name}" if name in names else name: None if no_number(own[name]) else own[name] for name in own}
+            columns = {
+                f"row_{name}" if name in names else name: None
+                if no_number(own[name])
+                else own[name]
+                for name in own
+            }
             yield Question(located.where, chat.prompt, chat.answer, columns)
 
     def _open(self, file: Path, source: Source, *, several: bool) -> Opened:
@@ -65,7 +74,9 @@ class Questions(Reading):
                 wider = replace(known, columns=(*known.columns, name))
                 filled = [replace(located, row={**located.row, name: ""}) for located in first]
                 try:
-                    reader = choose(wider, filled, columns=columns, reader=source.reader or self.data.reader)
+                    reader = choose(
+                        wider, filled, columns=columns, reader=source.reader or self.data.reader
+                    )
                 except DataError:
                     continue
                 return Opened(known, reader, columns, weight=source.weight)
@@ -73,26 +84,39 @@ class Questions(Reading):
 
     def _read(self, opened: Opened, located: Located) -> Example | str:
         row = located.row
-        named = {**row, **{ours: row[theirs] for ours, theirs in opened.columns.items() if theirs in row}}
+        named = {
+            **row,
+            **{ours: row[theirs] for ours, theirs in opened.columns.items() if theirs in row},
+        }
         if not opened.reader.matches(frozenset(named), named):
             row = {name: "" for name in opened.reader.fields if name not in named} | row
         return super()._read(opened, replace(located, row=row))
 
     def _finished(self, example: Example) -> tuple[Example | str, list[str]]:
-        prompt = Chat((Turn("user", example.text),)) if isinstance(example, Text) else prompt_of(example)
+        prompt = (
+            Chat((Turn("user", example.text),)) if isinstance(example, Text) else prompt_of(example)
+        )
         if prompt is None:
             raise DataError(Problem("", say("generate.no_question", kind=type(example).__name__)))
         if prompt.tools or any(turn.role == "tool" or turn.tool_calls for turn in prompt.turns):
             return "tools", []
         # A row that asks is mended as one that is learned: as if it were answered.
         whole, changes = finish(replace(prompt, turns=(*prompt.turns, Turn("assistant", "-"))))
-        if isinstance(whole, str) or whole.turns[-2].role != "user" or not whole.turns[-2].content.strip():
+        if (
+            isinstance(whole, str)
+            or whole.turns[-2].role != "user"
+            or not whole.turns[-2].content.strip()
+        ):
             return "no question", []
-        return replace(whole, turns=(*whole.turns[:-1], Turn("assistant", _reference(example)))), changes
+        return replace(
+            whole, turns=(*whole.turns[:-1], Turn("assistant", _reference(example)))
+        ), changes
 
 
 def _reference(example: Example) -> str:
-    """The answer that stands in the file; of a pair the chosen one, and no answer that was judged a bad one."""
+    """The answer that stands in the file; of a pair the chosen one, and no answer that was judged a
+    bad one.
+    """
     if isinstance(example, Preference):
         return example.sides[0].answer
     if isinstance(example, Feedback):

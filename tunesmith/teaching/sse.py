@@ -1,6 +1,8 @@
-"""The answer in a reply of ``/chat/completions``: streamed as server-sent events, or whole where a server does not stream.
+"""The answer in a reply of ``/chat/completions``: streamed as server-sent events, or whole where a
+server does not stream.
 
-An answer is one only with its ``finish_reason``: a stream that ends before it was cut, however it ended.
+An answer is one only with its ``finish_reason``: a stream that ends before it was cut, however it
+ended.
 """
 
 from __future__ import annotations
@@ -53,14 +55,18 @@ class _Answer:
             self.reason = choice.get("finish_reason") or self.reason
 
     def done(self) -> Written:
-        """The whole of it; Cut where its end is missing. Where a server counts no tokens, the pieces are counted."""
+        """The whole of it; Cut where its end is missing. Where a server counts no tokens, the
+        pieces are counted.
+        """
         if self.reason is None:
             raise Cut(say("generate.cut_end"))
         tokens = self.told if self.told is not None else len(self.texts) + len(self.thoughts)
         if self.refusal or self.reason in REFUSED:
             return Written("", "refused", tokens)
         thought = "".join(self.thoughts) or None
-        return written("".join(self.texts), cut=self.reason == "length", tokens=tokens, reasoning=thought)
+        return written(
+            "".join(self.texts), cut=self.reason == "length", tokens=tokens, reasoning=thought
+        )
 
 
 def answer_of(response: httpx.Response) -> Written:
@@ -78,7 +84,9 @@ def answer_of(response: httpx.Response) -> Written:
 
 
 def _events(response: httpx.Response) -> Iterator[bytes]:
-    """The data of each event; httpx's own lines would also end at U+2028, which may stand in a text."""
+    """The data of each event; httpx's own lines would also end at U+2028, which may stand in a
+    text.
+    """
     rest = b""
     for piece in chain(response.iter_bytes(), [b"\n"]):
         *lines, rest = (rest + piece).split(b"\n")

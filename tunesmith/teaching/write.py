@@ -1,4 +1,6 @@
-"""``tunesmith generate``: the rows of a file with a teacher's answers, ready to train on, and an account of every row."""
+"""``tunesmith generate``: the rows of a file with a teacher's answers, ready to train on, and an
+account of every row.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ ASKED_BY = ("template", "system", "reasoning")
 
 @dataclass(frozen=True)
 class Account:
-    """Where every row went: ``rows`` were read, ``left`` out by reason, the others asked ``samples`` times each."""
+    """Where every row went: ``rows`` were read, ``left`` out by reason, the others asked
+    ``samples`` times each.
+    """
 
     out: str
     teacher: str
@@ -57,8 +61,19 @@ class Account:
     def lines(self) -> list[str]:
         """As a person reads it."""
         asked = self.rows - sum(self.left.values())
-        lines = [say("generate.rows", rows=self.rows, asked=asked, samples=self.samples, teacher=self.teacher)]
-        lines += [say(f"generate.left_{reason.replace(' ', '_')}", count=count) for reason, count in self.left.items()]
+        lines = [
+            say(
+                "generate.rows",
+                rows=self.rows,
+                asked=asked,
+                samples=self.samples,
+                teacher=self.teacher,
+            )
+        ]
+        lines += [
+            say(f"generate.left_{reason.replace(' ', '_')}", count=count)
+            for reason, count in self.left.items()
+        ]
         lines += [
             say(f"generate.finish_{name.replace(' ', '_')}", count=count)
             for name, count in sorted(self.finishes.items())
@@ -66,7 +81,14 @@ class Account:
         ]
         if self.earlier:
             lines.append(say("generate.earlier", count=self.earlier))
-        lines.append(say("generate.cost", tokens=f"{self.tokens:,}", rate=f"{self.rate:.0f}", retried=self.retried))
+        lines.append(
+            say(
+                "generate.cost",
+                tokens=f"{self.tokens:,}",
+                rate=f"{self.rate:.0f}",
+                retried=self.retried,
+            )
+        )
         return [*lines, say("generate.written", count=self.written, out=self.out)]
 
 
@@ -78,7 +100,12 @@ def write(run: Run, shown: Shown) -> Account:
     run, out = _settled(run), Path(run.out)
     problems = [*answers(run), *known_names(run)]
     if out.exists():
-        problems.append(Problem("out", say("generate.out_is_folder" if out.is_dir() else "generate.out_there", out=out)))
+        problems.append(
+            Problem(
+                "out",
+                say("generate.out_is_folder" if out.is_dir() else "generate.out_there", out=out),
+            )
+        )
     elif wrong := barred(out):
         problems.append(Problem("out", wrong))
     if problems:
@@ -86,7 +113,9 @@ def write(run: Run, shown: Shown) -> Account:
     questions = Questions(run.data)
     count, digest = _known(questions)
     if run.data.template is not None and run.data.columns is None and questions.columns:
-        run = run.model_copy(update={"data": run.data.model_copy(update={"columns": questions.columns})})
+        run = run.model_copy(
+            update={"data": run.data.model_copy(update={"columns": questions.columns})}
+        )
     left = Counter(dropped.reason for dropped in questions.dropped)
     teacher = _teacher(run, shown)
     journal = Journal(out, _key(run, teacher, digest))
@@ -114,12 +143,16 @@ def write(run: Run, shown: Shown) -> Account:
 
 
 def _settled(run: Run) -> Run:
-    """The run with the generation settings of a finished one that is its teacher, but for those that were given."""
+    """The run with the generation settings of a finished one that is its teacher, but for those
+    that were given.
+    """
     parent = parent_of(run.model.path)
     if parent is None:
         return run
     given = {name: vars(run.generate)[name] for name in run.generate.model_fields_set}
-    return run.model_copy(update={"generate": parent.folder.resolved().run.generate.model_copy(update=given)})
+    return run.model_copy(
+        update={"generate": parent.folder.resolved().run.generate.model_copy(update=given)}
+    )
 
 
 def _teacher(run: Run, shown: Shown) -> Local | Endpoint:
@@ -132,18 +165,33 @@ def _teacher(run: Run, shown: Shown) -> Local | Endpoint:
     return Local(run)
 
 
-def _ask(run: Run, teacher: Local | Endpoint, questions: Questions, journal: Journal, *, shown: Shown, total: int) -> None:
+def _ask(
+    run: Run,
+    teacher: Local | Endpoint,
+    questions: Questions,
+    journal: Journal,
+    *,
+    shown: Shown,
+    total: int,
+) -> None:
     """Every answer that the journal lacks."""
 
     def stand() -> None:
         cut = journal.finishes["length"]
-        shown(say("generate.phase"), len(journal.places), total, say("generate.standing", cut=cut, retried=journal.retries))
+        shown(
+            say("generate.phase"),
+            len(journal.places),
+            total,
+            say("generate.standing", cut=cut, retried=journal.retries),
+        )
 
     if journal.places:
         shown.tell(say("generate.going_on", done=len(journal.places), total=total))
     with StopSignal() as signal:
         stand()
-        for number, answer in teacher.answers(questions.asked(), journal.places, lambda: signal.received is not None):
+        for number, answer in teacher.answers(
+            questions.asked(), journal.places, lambda: signal.received is not None
+        ):
             journal.add(number, answer)
             stand()
             if signal.received:
@@ -153,8 +201,12 @@ def _ask(run: Run, teacher: Local | Endpoint, questions: Questions, journal: Jou
             raise Stopped(say("generate.stopped", **told, path=journal.path))
 
 
-def _rows(run: Run, teacher: Local | Endpoint, questions: Questions, journal: Journal, digest: str) -> Iterator[dict[str, Any]]:
-    """The rows in the order of the file, those without an answer to learn from left out; DataError where that has changed."""
+def _rows(
+    run: Run, teacher: Local | Endpoint, questions: Questions, journal: Journal, digest: str
+) -> Iterator[dict[str, Any]]:
+    """The rows in the order of the file, those without an answer to learn from left out; DataError
+    where that has changed.
+    """
     kept = {"stop", "length"} if (run.teacher or Teacher()).cut == "keep" else {"stop"}
     each = run.generate.samples
     if _known(questions)[1] != digest:
@@ -166,11 +218,15 @@ def _rows(run: Run, teacher: Local | Endpoint, questions: Questions, journal: Jo
 
 
 def _known(questions: Questions) -> tuple[int, str]:
-    """How many rows ask something, and a hash of all that they ask; DataError with the rows that cannot be read."""
+    """How many rows ask something, and a hash of all that they ask; DataError with the rows that
+    cannot be read.
+    """
     digest, count = hashlib.sha256(), 0
     for question in questions.asked():
         count += 1
-        digest.update(json.dumps([messages(question.chat.turns), question.reference]).encode() + b"\n")
+        digest.update(
+            json.dumps([messages(question.chat.turns), question.reference]).encode() + b"\n"
+        )
     return count, digest.hexdigest()
 
 

@@ -14,7 +14,9 @@ Finish = Literal["stop", "length", "refused", "empty", "too long"]
 
 @dataclass(frozen=True)
 class Written:
-    """One answer. ``finish`` says how it ended: by itself, at the length limit, or that there is none and why."""
+    """One answer. ``finish`` says how it ended: by itself, at the length limit, or that there is
+    none and why.
+    """
 
     text: str
     finish: Finish
@@ -34,17 +36,29 @@ def written(text: str, *, cut: bool, tokens: int, reasoning: str | None = None) 
 
 
 def messages(turns: tuple[Turn, ...], system: str | None = None) -> list[dict[str, Any]]:
-    """The turns in OpenAI's form, under ``system`` where they have no system prompt of their own."""
+    """The turns in OpenAI's form, under ``system`` where they have no system prompt of their
+    own.
+    """
     own = [{"role": turn.role, "content": turn.content} for turn in turns]
     above = system is not None and not any(turn.role == "system" for turn in turns)
     return [{"role": "system", "content": system}, *own] if above else own
 
 
-def row_of(question: Question, answer: Written, *, teacher: str, system: str | None) -> dict[str, Any]:
-    """The row to train on: only the teacher's answer counts in it, not the answers that the file had before."""
+def row_of(
+    question: Question, answer: Written, *, teacher: str, system: str | None
+) -> dict[str, Any]:
+    """The row to train on: only the teacher's answer counts in it, not the answers that the file
+    had before.
+    """
     said = messages(question.chat.turns, system)
     before = [turn | {"weight": 0} if turn["role"] == "assistant" else turn for turn in said]
     thought = {"reasoning_content": answer.reasoning} if answer.reasoning else {}
     told = {"reference": question.reference} if question.reference else {}
     last = {"role": "assistant", **thought, "content": answer.text}
-    return {"messages": [*before, last], **told, **question.columns, "teacher": teacher, "finish": answer.finish}
+    return {
+        "messages": [*before, last],
+        **told,
+        **question.columns,
+        "teacher": teacher,
+        "finish": answer.finish,
+    }

@@ -1,4 +1,6 @@
-"""What lies in a tournament's folder; a piece of work is finished when its file is there, and is never done again."""
+"""What lies in a tournament's folder; a piece of work is finished when its file is there, and is
+never done again.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""One piece of work in a process of its own, forked from one that has the base and the rows in memory.
+"""One piece of work in a process of its own, forked from one that has the base and the rows in
+memory.
 
-So its peak memory is its own, and what kills it leaves the tournament alive. Where forking is not safe, beside a GPU or
+So its peak memory is its own, and what kills it leaves the tournament alive. Where forking is not
+safe, beside a GPU or
 outside Linux, the piece runs in this process.
 """
 
@@ -26,7 +28,12 @@ from tunesmith.tournaments.folder import got, put
 from tunesmith.words import say
 
 Kind = Literal["done", "stopped", "disk", "failed"]
-CODES: dict[Kind, int] = {"done": 0, "stopped": Stopped.exit_code, "disk": DiskError.exit_code, "failed": 1}
+CODES: dict[Kind, int] = {
+    "done": 0,
+    "stopped": Stopped.exit_code,
+    "disk": DiskError.exit_code,
+    "failed": 1,
+}
 LOOK_EVERY = 0.05
 PATIENCE = 60.0
 """Seconds that a piece has to save after a signal, before it is told to leave at once."""
@@ -43,7 +50,9 @@ class End:
 
 
 class _Ending:
-    """Context that takes whatever ends a piece and notes it in a file: one method's fault must not end the others."""
+    """Context that takes whatever ends a piece and notes it in a file: one method's fault must not
+    end the others.
+    """
 
     def __init__(self, told: Path) -> None:
         self.told = told
@@ -52,7 +61,12 @@ class _Ending:
     def __enter__(self) -> _Ending:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
         if error is not None:
             self.kind = "stopped" if isinstance(error, Stopped | KeyboardInterrupt) else "failed"
             self.kind = "disk" if isinstance(error, DiskError) else self.kind
@@ -65,18 +79,27 @@ def reason_of(error: BaseException) -> str:
     """Why a piece failed, in a line."""
     text = str(error).strip()
     first = text.split("\n")[0][:300]
-    if isinstance(error, MemoryError) or "allocate memory" in text or "not enough memory" in text or "out of memory" in text:
+    if (
+        isinstance(error, MemoryError)
+        or "allocate memory" in text
+        or "not enough memory" in text
+        or "out of memory" in text
+    ):
         return say("tournament.out_of_memory", error=first or "-")
     return text if isinstance(error, TunesmithError) else f"{type(error).__name__}: {first}"
 
 
 def can_fork(device: Device) -> bool:
-    """Whether a piece may be forked off: a GPU's context does not survive it, nor do the system libraries of macOS."""
+    """Whether a piece may be forked off: a GPU's context does not survive it, nor do the system
+    libraries of macOS.
+    """
     return sys.platform == "linux" and device.place.type == "cpu"
 
 
 def apart(work: Callable[[], None], told: Path, heard: StopSignal, *, fork: bool) -> End:
-    """Runs ``work`` to its end; ``told`` is where a failure is noted, ``heard`` the signals, which are handed on."""
+    """Runs ``work`` to its end; ``told`` is where a failure is noted, ``heard`` the signals, which
+    are handed on.
+    """
     if not fork:
         return _here(work, told)
     sys.stdout.flush()
@@ -110,10 +133,12 @@ def _child(work: Callable[[], None], told: Path, parent: int) -> None:
     """The forked process: never returns."""
     ending, code = _Ending(told), 1
     try:
-        # In a group of its own, so that Ctrl-C reaches it once, by way of the parent; and never without a parent.
+        # In a group of its own, so that Ctrl-C reaches it once, by way of the parent; and never
+        # without a parent.
         os.setpgid(0, 0)
         ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
-        # Where nothing is being trained there is nothing to save; a training puts its own handler over this one.
+        # Where nothing is being trained there is nothing to save; a training puts its own handler
+        # over this one.
         signal.signal(signal.SIGTERM, lambda *_: os._exit(CODES["stopped"]))
         if os.getppid() == parent:
             with ending:
@@ -126,7 +151,9 @@ def _child(work: Callable[[], None], told: Path, parent: int) -> None:
 
 
 def _waited(child: int, heard: StopSignal) -> int:
-    """The child's exit code, or minus the signal that ended it; a signal to this process is handed on."""
+    """The child's exit code, or minus the signal that ended it; a signal to this process is handed
+    on.
+    """
     handed_on: float | None = None
     while True:
         done, status = os.waitpid(child, os.WNOHANG)

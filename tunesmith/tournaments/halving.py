@@ -1,6 +1,8 @@
-"""Successive halving (Jamieson and Talwalkar 2016, algorithm 1) over the learning rates of one method.
+"""Successive halving (Jamieson and Talwalkar 2016, algorithm 1) over the learning rates of one
+method.
 
-Here each rung is a training of its own with its whole schedule: a rate is judged as it will be used, warmed up and cooled down.
+Here each rung is a training of its own with its whole schedule: a rate is judged as it will be
+used, warmed up and cooled down.
 """
 
 from __future__ import annotations
@@ -10,7 +12,9 @@ from collections.abc import Callable, Sequence
 
 
 def rates_between(low: float, high: float, count: int, own: float) -> tuple[float, ...]:
-    """``count`` rates from ``low`` to ``high``, evenly spaced by ratio, to two digits; one alone is the method's ``own``."""
+    """``count`` rates from ``low`` to ``high``, evenly spaced by ratio, to two digits; one alone is
+    the method's ``own``.
+    """
     if count == 1:
         return (own,)
     step = (high / low) ** (1 / (count - 1))
@@ -18,14 +22,22 @@ def rates_between(low: float, high: float, count: int, own: float) -> tuple[floa
 
 
 def survivors(rates: Sequence[float], scores: Sequence[float], *, last: bool) -> tuple[float, ...]:
-    """The better half of the rates (lower is better), the best alone at the last rung; one without a finite score never."""
-    found = sorted((score, rate) for rate, score in zip(rates, scores, strict=True) if math.isfinite(score))
+    """The better half of the rates (lower is better), the best alone at the last rung; one without
+    a finite score never.
+    """
+    found = sorted(
+        (score, rate) for rate, score in zip(rates, scores, strict=True) if math.isfinite(score)
+    )
     left = 1 if last else math.ceil(len(rates) / 2)
     return tuple(sorted(rate for _, rate in found[:left]))
 
 
-def halve(rates: Sequence[float], rungs: Sequence[float], score: Callable[[float, float], float]) -> float | None:
-    """The rate that is left when ``score(rate, share)`` was compared at each rung; None where no rate could be trained."""
+def halve(
+    rates: Sequence[float], rungs: Sequence[float], score: Callable[[float, float], float]
+) -> float | None:
+    """The rate that is left when ``score(rate, share)`` was compared at each rung; None where no
+    rate could be trained.
+    """
     left = tuple(rates)
     for number, share in enumerate(rungs, start=1):
         if len(left) > 1:

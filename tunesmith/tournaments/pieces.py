@@ -1,4 +1,6 @@
-"""The pieces of a tournament, each ending with a file that says it is done: a training of the search, a whole one, scores."""
+"""The pieces of a tournament, each ending with a file that says it is done: a training of the
+search, a whole one, scores.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ from tunesmith.training.start import train
 
 
 class Titled(Shown):
-    """The display of one piece: each phase under the piece's own title; what a single run would tell stays unsaid."""
+    """The display of one piece: each phase under the piece's own title; what a single run would
+    tell stays unsaid.
+    """
 
     def __init__(self, title: str, console: Console | None = None) -> None:
         super().__init__(console)
@@ -49,7 +53,9 @@ class Titled(Shown):
 
 
 def try_rate(field: Field, entry: Entry, rate: float, share: float, title: str) -> None:
-    """Trains ``share`` of the whole at ``rate`` and scores the watched rows; nothing of the model is kept."""
+    """Trains ``share`` of the whole at ``rate`` and scores the watched rows; nothing of the model
+    is kept.
+    """
     path = entry.corner.tried(rate, share)
     resolved = entry.planned(rate, field.run.train.seed, share)
     record_file = path.with_suffix(".jsonl")
@@ -74,7 +80,9 @@ def try_rate(field: Field, entry: Entry, rate: float, share: float, title: str) 
                 tell=shown.tell,
                 shown=shown,
             )
-            found["watch"] = watched(field, ready.work.model, ready.resolved.run, lambda: signal.received is not None)
+            found["watch"] = watched(
+                field, ready.work.model, ready.resolved.run, lambda: signal.received is not None
+            )
         except TrainingError as error:
             # A rate that blows up loses; that is what the search is for.
             found |= {"watch": None, "reason": str(error)}
@@ -107,13 +115,20 @@ def taken(lines: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def train_whole(field: Field, entry: Entry, place: Scored, *, rate: float, seed: int, title: str) -> None:
+def train_whole(
+    field: Field, entry: Entry, place: Scored, *, rate: float, seed: int, title: str
+) -> None:
     """A whole training in a run folder of its own; continued where it was stopped."""
     resume = place.run.run_yaml.is_file()
     resolved = place.run.resolved() if resume else entry.planned(rate, seed)
     with Titled(title) as shown:
-        folder = train(resolved, field.prepared, resume=resume, progress=shown, loaded=field.base(entry))
-    put(place.trained, {"rate": rate, "seed": seed, **taken(folder.steps()), "bytes": weights(folder.model)})
+        folder = train(
+            resolved, field.prepared, resume=resume, progress=shown, loaded=field.base(entry)
+        )
+    put(
+        place.trained,
+        {"rate": rate, "seed": seed, **taken(folder.steps()), "bytes": weights(folder.model)},
+    )
     # The model is there, and nothing will be continued.
     shutil.rmtree(folder.checkpoints, ignore_errors=True)
 
@@ -135,4 +150,12 @@ def score_run(field: Field, place: Scored, title: str) -> None:
     """The scores of a finished run, of what it saved: loaded as any later verb loads it."""
     run = place.run.resolved().run
     with Titled(title) as shown:
-        score(field, load_run(place.run), run, place, who=TUNED, costs=run.train.seed == field.run.train.seed, tell=shown)
+        score(
+            field,
+            load_run(place.run),
+            run,
+            place,
+            who=TUNED,
+            costs=run.train.seed == field.run.train.seed,
+            tell=shown,
+        )

@@ -1,4 +1,6 @@
-"""A tournament from beginning to end; every piece that is not finished is done, one after the other."""
+"""A tournament from beginning to end; every piece that is not finished is done, one after the
+other.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ class _Out(TunesmithError):
 
 
 def play(run: Run, *, quiet: bool = False) -> Played:
-    """Plays what is left of the tournament in ``run.out``; Stopped after a signal, to go on by the same command."""
+    """Plays what is left of the tournament in ``run.out``; Stopped after a signal, to go on by the
+    same command.
+    """
     board = Board(Path(run.out))
     # The bar's thread would not survive a fork, so it has ended before the first piece.
     with Shown(quiet=quiet) as shown:
@@ -64,7 +68,9 @@ def play(run: Run, *, quiet: bool = False) -> Played:
         found = standing(made)
         put(board.result, found)
         write_whole(board.table, markdown(found))
-        write_whole(board.report, page(found, board.path, language() if run.lang == "auto" else run.lang))
+        write_whole(
+            board.report, page(found, board.path, language() if run.lang == "auto" else run.lang)
+        )
     return Played(board, found)
 
 
@@ -92,7 +98,13 @@ class _Play:
         self.left = SCORING + len(self.entries) * (sum(search) + 1 + SCORING) + more * (1 + SCORING)
         self._begin()
         base = made.board.base
-        if not self._do(base.score, partial(pieces.score_base, made), say("tournament.base"), SCORING, base.path / "failed.json"):
+        if not self._do(
+            base.score,
+            partial(pieces.score_base, made),
+            say("tournament.base"),
+            SCORING,
+            base.path / "failed.json",
+        ):
             raise TunesmithError(got(base.path / "failed.json")["reason"])
         for entry in self.entries:
             self._entry(entry)
@@ -121,17 +133,34 @@ class _Play:
                 self.tell(say("tournament.left_out", method=entry.label, reason=entry.refused))
 
     def _entry(self, entry: Entry) -> None:
-        """The search of an entry's rate and its whole training with the first seed; a failure is noted and told."""
+        """The search of an entry's rate and its whole training with the first seed; a failure is
+        noted and told.
+        """
         if entry.corner.failed.is_file():
-            self.tell(say("tournament.failed", method=entry.label, reason=got(entry.corner.failed)["reason"]))
+            self.tell(
+                say(
+                    "tournament.failed",
+                    method=entry.label,
+                    reason=got(entry.corner.failed)["reason"],
+                )
+            )
             return
         try:
             rate = halve(entry.rates, self.field.asked.rungs, partial(self._tried, entry))
         except _Out:
             return
         if rate is None:
-            put(entry.corner.failed, {"reason": say("tournament.no_rate", count=len(entry.rates)), "traceback": []})
-            self.tell(say("tournament.failed", method=entry.label, reason=got(entry.corner.failed)["reason"]))
+            put(
+                entry.corner.failed,
+                {"reason": say("tournament.no_rate", count=len(entry.rates)), "traceback": []},
+            )
+            self.tell(
+                say(
+                    "tournament.failed",
+                    method=entry.label,
+                    reason=got(entry.corner.failed)["reason"],
+                )
+            )
             return
         self._whole(entry, rate, self.field.run.train.seed)
 
@@ -140,7 +169,13 @@ class _Play:
         path, rungs = entry.corner.tried(rate, share), self.field.asked.rungs
         told = {"rung": rungs.index(share) + 1, "rungs": len(rungs), "share": f"{100 * share:g}"}
         title = say("tournament.title_rung", method=entry.label, rate=f"{rate:g}", **told)
-        if not self._do(path, partial(pieces.try_rate, self.field, entry, rate, share), title, share, entry.corner.failed):
+        if not self._do(
+            path,
+            partial(pieces.try_rate, self.field, entry, rate, share),
+            title,
+            share,
+            entry.corner.failed,
+        ):
             raise _Out(entry.label)
         found = got(path)["watch"]
         self.tell(say("tournament.tried", title=title, numbers=numbers(found)))
@@ -155,10 +190,16 @@ class _Play:
         work = partial(pieces.train_whole, self.field, entry, place, rate=rate, seed=seed)
         if self._do(place.trained, lambda title: work(title=title), title, 1.0, failed):
             title = say("tournament.title_score", method=entry.label, rate=f"{rate:g}", seed=seed)
-            if self._do(place.score, partial(pieces.score_run, self.field, place), title, SCORING, failed):
-                self.tell(say("tournament.tried", title=title, numbers=numbers(got(place.score)["watch"])))
+            if self._do(
+                place.score, partial(pieces.score_run, self.field, place), title, SCORING, failed
+            ):
+                self.tell(
+                    say("tournament.tried", title=title, numbers=numbers(got(place.score)["watch"]))
+                )
 
-    def _do(self, done: Path, work: Callable[[str], None], title: str, share: float, failed: Path) -> bool:
+    def _do(
+        self, done: Path, work: Callable[[str], None], title: str, share: float, failed: Path
+    ) -> bool:
         """Does a piece unless it is done; False where it failed, now or before, which is told."""
         if not done.is_file() and not failed.is_file():
             if self.heard.received:
@@ -184,10 +225,14 @@ class _Play:
         """The time that is left, once there is something to tell it by."""
         if self.shares < 1:
             return ""
-        return say("tournament.left", minutes=f"{self.spent / self.shares * max(self.left, 0) / 60:.0f}")
+        return say(
+            "tournament.left", minutes=f"{self.spent / self.shares * max(self.left, 0) / 60:.0f}"
+        )
 
     def _stopped(self) -> str:
-        return say("tournament.stopped", done=self.done, total=self.total, out=self.field.board.path)
+        return say(
+            "tournament.stopped", done=self.done, total=self.total, out=self.field.board.path
+        )
 
 
 def numbers(found: dict[str, float] | None) -> str:

@@ -1,4 +1,6 @@
-"""What is measured on one model: the watched rows, the proof rows, the general rows, and how fast it answers."""
+"""What is measured on one model: the watched rows, the proof rows, the general rows, and how fast
+it answers.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +27,16 @@ from tunesmith.training.evaluation.watch import Watch
 from tunesmith.words import say
 
 PROMPTS, NEW_TOKENS = 16, 32
-"""How fast a model answers is measured on so many prompts together, each continued by so many tokens."""
+"""How fast a model answers is measured on so many prompts together, each continued by so many
+tokens.
+"""
 
 Progress = Callable[[str, int, int], None]
 
 
-def watched(field: Field, loaded: Loaded, run: Run, stopped: Callable[[], bool]) -> dict[str, float]:
+def watched(
+    field: Field, loaded: Loaded, run: Run, stopped: Callable[[], bool]
+) -> dict[str, float]:
     """The watched rows' loss, and the metric that picks the rates; Stopped after a signal."""
     device = devices.choose(run.train.machine)
     assert run.train.micro_tokens is not None, "the plan filled it"
@@ -51,16 +57,26 @@ def watched(field: Field, loaded: Loaded, run: Run, stopped: Callable[[], bool])
     return found
 
 
-def score(field: Field, loaded: Loaded, run: Run, place: Scored, *, who: str, costs: bool, tell: Progress) -> None:
-    """Writes the scores of a model to ``place``; ``costs`` adds the general rows and the speeds. ``loaded`` may be changed."""
+def score(
+    field: Field, loaded: Loaded, run: Run, place: Scored, *, who: str, costs: bool, tell: Progress
+) -> None:
+    """Writes the scores of a model to ``place``; ``costs`` adds the general rows and the speeds.
+    ``loaded`` may be changed.
+    """
     devices.prepare(devices.choose(run.train.machine))
     found: dict[str, Any] = {"watch": watched(field, loaded, run, lambda: False)}
     contest = Contest(field.task, field.generate, tell, writes=field.writes)
     contest.model(who, loaded)
-    lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in contest.records(field.metrics)]
+    lines = [
+        json.dumps(record, ensure_ascii=False) + "\n" for record in contest.records(field.metrics)
+    ]
     write_whole(place.items, "".join(lines))
     if costs:
-        rows = likelihoods(loaded, field.general, progress=lambda done, of: tell(say("tournament.phase_general"), done, of))
+        rows = likelihoods(
+            loaded,
+            field.general,
+            progress=lambda done, of: tell(say("tournament.phase_general"), done, of),
+        )
         found["general"] = [row.sum(0).tolist() for row in rows]
         tell(say("tournament.phase_speed"), 0, 2)
         found["speed"] = tokens_per_second(field, loaded)
@@ -72,12 +88,20 @@ def score(field: Field, loaded: Loaded, run: Run, place: Scored, *, who: str, co
 
 
 def merged(loaded: Loaded, method: Method) -> Loaded | None:
-    """The model with its adapter folded in; None where there is none, or none that folds. ``loaded`` is changed."""
-    return replace(loaded, model=beside_base.merge(loaded.model)) if method.adapter and method.merges else None
+    """The model with its adapter folded in; None where there is none, or none that folds.
+    ``loaded`` is changed.
+    """
+    return (
+        replace(loaded, model=beside_base.merge(loaded.model))
+        if method.adapter and method.merges
+        else None
+    )
 
 
 def tokens_per_second(field: Field, loaded: Loaded) -> float | None:
-    """New tokens a second over a batch of proof prompts, greedy, nothing ending an answer; None for plain text."""
+    """New tokens a second over a batch of proof prompts, greedy, nothing ending an answer; None for
+    plain text.
+    """
     from tunesmith.models.calling.generate import generate
 
     prompts = field.task.prompts[:PROMPTS]

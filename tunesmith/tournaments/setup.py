@@ -41,7 +41,9 @@ from tunesmith.words import say
 GENERAL_TOKENS = 64
 """Of a general row only so many tokens are scored, from its beginning."""
 MAY_CHANGE = {"methods", "places", "seeds"}
-"""Settings of a tournament that a continuation may change: what they add is done, and nothing again."""
+"""Settings of a tournament that a continuation may change: what they add is done, and nothing
+again.
+"""
 
 
 @dataclass
@@ -66,7 +68,10 @@ class Entry:
             warmup = train.warmup if train.warmup < 1 else max(1.0, round(share * train.warmup))
             changes |= {"steps": max(1, round(share * self.facts["steps"])), "warmup": warmup}
         run = self.resolved.run.model_copy(
-            update={"train": train.model_copy(update=changes), "out": str(self.corner.run(rate, seed).path)}
+            update={
+                "train": train.model_copy(update=changes),
+                "out": str(self.corner.run(rate, seed).path),
+            }
         )
         return replace(self.resolved, run=run)
 
@@ -95,21 +100,35 @@ class Field:
     """The base, pristine."""
 
     def base(self, entry: Entry | None = None) -> Loaded | None:
-        """The base for a piece, which may change it; None where the entry takes the model otherwise and loads its own."""
-        taken = self.first.run.model if entry is None or entry.resolved is None else entry.resolved.run.model
+        """The base for a piece, which may change it; None where the entry takes the model otherwise
+        and loads its own.
+        """
+        taken = (
+            self.first.run.model
+            if entry is None or entry.resolved is None
+            else entry.resolved.run.model
+        )
         if self.loaded is None or taken != self.first.run.model:
             return None
         # A forked process has memory of its own; here the base must stay as it is.
-        return self.loaded if self.fork else replace(self.loaded, model=copy.deepcopy(self.loaded.model))
+        return (
+            self.loaded
+            if self.fork
+            else replace(self.loaded, model=copy.deepcopy(self.loaded.model))
+        )
 
     @property
     def first(self) -> Resolved:
-        """The plan of the first entry that has one; what does not hang on the method is the same in all."""
+        """The plan of the first entry that has one; what does not hang on the method is the same in
+        all.
+        """
         return next(entry.resolved for entry in self.entries if entry.resolved is not None)
 
     @contextmanager
     def base_in_memory(self) -> Iterator[None]:
-        """Loads the base, with one thread where it is to be forked: a pool of threads does not survive that."""
+        """Loads the base, with one thread where it is to be forked: a pool of threads does not
+        survive that.
+        """
         run, threads = self.first.run, torch.get_num_threads()
         device = devices.choose(run.train.machine)
         self.fork = can_fork(device)
@@ -124,14 +143,20 @@ class Field:
 
 
 def ready(run: Run, board: Board, progress: Progress, tell: Any) -> Field:
-    """Reads the rows and plans every entry; SpecError or DataError where nothing could be compared."""
+    """Reads the rows and plans every entry; SpecError or DataError where nothing could be
+    compared.
+    """
     # A pool of threads in the tokenizer would not survive a fork either.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     asked = run.tournament or Tournament()
     if OBJECTIVES.get(run.objective.name).head != "language":
-        raise SpecError(Problem("objective", say("classes.no_tournament", objective=run.objective.name)))
+        raise SpecError(
+            Problem("objective", say("classes.no_tournament", objective=run.objective.name))
+        )
     if OBJECTIVES.get(run.objective.name).eats in (Preference, Feedback):
-        raise SpecError(Problem("objective", say("tournament.not_preferences", objective=run.objective.name)))
+        raise SpecError(
+            Problem("objective", say("tournament.not_preferences", objective=run.objective.name))
+        )
     _check(asked)
     entries = [Entry(one, board.corner(slug(one)), label(one)) for one in asked.methods]
     _refuse_changed(run, board)
@@ -147,21 +172,40 @@ def ready(run: Run, board: Board, progress: Progress, tell: Any) -> Field:
     watched = options_task(chosen, prepared) if chosen_among_options(chosen) else None
     general = _general(asked, prepared.render.tokenizer, tell)
     generate = settings_for(base, task)
-    return Field(run, asked, board, prepared, entries, task, watched, names, primary, writes, generate, general)
+    return Field(
+        run,
+        asked,
+        board,
+        prepared,
+        entries,
+        task,
+        watched,
+        names,
+        primary,
+        writes,
+        generate,
+        general,
+    )
 
 
 def _check(asked: Tournament) -> None:
     problems = []
     if asked.rates > 1 and not asked.rungs:
-        problems.append(Problem("tournament.rungs", say("tournament.needs_rungs", rates=asked.rates)))
+        problems.append(
+            Problem("tournament.rungs", say("tournament.needs_rungs", rates=asked.rates))
+        )
     if list(asked.rungs) != sorted(set(asked.rungs)) or any(share >= 1 for share in asked.rungs):
-        problems.append(Problem("tournament.rungs", say("tournament.rungs_rise", value=list(asked.rungs))))
+        problems.append(
+            Problem("tournament.rungs", say("tournament.rungs_rise", value=list(asked.rungs)))
+        )
     if not asked.methods:
         problems.append(Problem("tournament.methods", say("tournament.no_methods")))
     names = [slug(one) for one in asked.methods]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        problems.append(Problem("tournament.methods", say("tournament.twice", names=", ".join(twice))))
+        problems.append(
+            Problem("tournament.methods", say("tournament.twice", names=", ".join(twice)))
+        )
     if problems:
         raise SpecError(problems)
 
@@ -170,19 +214,32 @@ def _single(run: Run, method: Any, out: str) -> Run:
     """The run of one entry: what a tournament decides itself is taken from it."""
     keep = Keep(evaluate=0, save=run.train.keep.save, keep=run.train.keep.keep)
     train = run.train.model_copy(update={"learning_rate": None, "keep": keep})
-    changes = {"method": method, "out": out, "train": train, "tournament": None, "questions": (), "track": ()}
+    changes = {
+        "method": method,
+        "out": out,
+        "train": train,
+        "tournament": None,
+        "questions": (),
+        "track": (),
+    }
     return run.model_copy(update=changes)
 
 
 def _plan(run: Run, entries: Sequence[Entry], progress: Progress) -> Prepared:
-    """Plans every entry and gives the rows. A problem that all entries have is the tournament's own."""
+    """Plans every entry and gives the rows. A problem that all entries have is the tournament's
+    own.
+    """
     prepared: Prepared | None = None
     problems: list[list[Problem]] = []
     for entry in entries:
         if prepared is not None and _known(entry):
             problems.append([])
             continue
-        plan = make(_single(run, entry.method, str(entry.corner.path / "run")), prepared=prepared, progress=progress)
+        plan = make(
+            _single(run, entry.method, str(entry.corner.path / "run")),
+            prepared=prepared,
+            progress=progress,
+        )
         if plan.prepared is None:
             raise SpecError(plan.problems)
         prepared = plan.prepared
@@ -207,11 +264,15 @@ def _take(entry: Entry, plan: Plan) -> None:
         entry.refused = "; ".join(str(problem) for problem in plan.problems)
         return
     entry.resolved = plan.resolved
-    entry.facts = {name: plan.facts[name] for name in ("parameters", "trainable", "steps", "tokens")}
+    entry.facts = {
+        name: plan.facts[name] for name in ("parameters", "trainable", "steps", "tokens")
+    }
 
 
 def _known(entry: Entry) -> bool:
-    """Whether the entry was planned before; then it keeps that plan, with its micro-batches and threads."""
+    """Whether the entry was planned before; then it keeps that plan, with its micro-batches and
+    threads.
+    """
     facts = got(entry.corner.facts)
     if facts is not None:
         entry.resolved, entry.facts = Resolved(read_run(entry.corner.plan)), facts
@@ -232,21 +293,29 @@ def _refuse_changed(run: Run, board: Board) -> None:
         return
     then, now = _flat(read_run(board.settings)), _flat(run)
     changed = [
-        Problem(name, say("tournament.changed", then=then[name], now=now[name])) for name in now if then[name] != now[name]
+        Problem(name, say("tournament.changed", then=then[name], now=now[name]))
+        for name in now
+        if then[name] != now[name]
     ]
     if changed:
         raise SpecError([*changed, Problem("out", say("tournament.other_folder", out=board.path))])
 
 
 def keep(field: Field) -> None:
-    """Writes what was asked and planned; DataError where the rows are no longer those that the folder's runs were trained on."""
+    """Writes what was asked and planned; DataError where the rows are no longer those that the
+    folder's runs were trained on.
+    """
     board, prepared = field.board, field.prepared
     before = got(board.ledger)
     if before is not None and before["fingerprint"] != prepared.fingerprint:
         raise DataError(Problem("data.path", say("tournament.data_changed", out=board.path)))
     # First, because by this file a folder is known to hold a tournament.
     write_whole(board.settings, Resolved(field.run).dump())
-    put(board.ledger, prepared.ledger.to_json() | {"fingerprint": prepared.fingerprint, "split_seed": prepared.seed})
+    put(
+        board.ledger,
+        prepared.ledger.to_json()
+        | {"fingerprint": prepared.fingerprint, "split_seed": prepared.seed},
+    )
     for entry in field.entries:
         if entry.resolved is not None and not entry.corner.facts.is_file():
             write_whole(entry.corner.plan, entry.resolved.dump())
@@ -254,7 +323,9 @@ def keep(field: Field) -> None:
 
 
 def _general(asked: Tournament, tokenizer: Any, tell: Any) -> list[list[Tokens]]:
-    """The beginnings of the general rows; none, and a line that says so, where they cannot be had."""
+    """The beginnings of the general rows; none, and a line that says so, where they cannot be
+    had.
+    """
     if asked.general is None:
         return []
     data = Data(path=asked.general, limit=asked.general_rows)

@@ -1,4 +1,6 @@
-"""From the files of the pieces to the table: places by the watched rows, and what the proof rows say, with paired intervals."""
+"""From the files of the pieces to the table: places by the watched rows, and what the proof rows
+say, with paired intervals.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,10 @@ BASE = "base"
 def runs_of(entry: Entry) -> list[Scored]:
     """The entry's whole trainings that were scored, the first seed first."""
     places = [Scored(path) for path in entry.corner.path.glob("rate-*-seed-*")]
-    return sorted((place for place in places if place.score.is_file()), key=lambda place: got(place.trained)["seed"])
+    return sorted(
+        (place for place in places if place.score.is_file()),
+        key=lambda place: got(place.trained)["seed"],
+    )
 
 
 def rate_of(entry: Entry) -> float:
@@ -37,7 +42,9 @@ def badness(found: dict[str, float] | None, made: Field) -> float:
 
 
 def ranked(entries: Sequence[Entry], made: Field, *, seeds: bool = False) -> list[Entry]:
-    """The entries that have a score, best first, by the first seed; with ``seeds`` those of several first, by their mean."""
+    """The entries that have a score, best first, by the first seed; with ``seeds`` those of several
+    first, by their mean.
+    """
 
     def place(entry: Entry) -> tuple[bool, float]:
         runs = runs_of(entry)[: None if seeds else 1]
@@ -48,7 +55,9 @@ def ranked(entries: Sequence[Entry], made: Field, *, seeds: bool = False) -> lis
 
 
 def standing(made: Field) -> dict[str, Any]:
-    """All that the table says. Scores of several seeds are averaged row by row, and so are their intervals."""
+    """All that the table says. Scores of several seeds are averaged row by row, and so are their
+    intervals.
+    """
     entries = ranked([entry for entry in made.entries if entry.resolved], made, seeds=True)
     tables = {BASE: table([made.board.base], BASE, made.primary)}
     tables |= {entry.label: table(runs_of(entry), TUNED, made.primary) for entry in entries}
@@ -97,12 +106,18 @@ def _base(score: Mapping[str, Any], table_IS: np.ndarray, made: Field) -> dict[s
 
 
 def _left_out(made: Field) -> list[dict[str, str]]:
-    found = [{"method": entry.label, "kind": "refused", "reason": entry.refused} for entry in made.entries if entry.refused]
+    found = [
+        {"method": entry.label, "kind": "refused", "reason": entry.refused}
+        for entry in made.entries
+        if entry.refused
+    ]
     for entry in made.entries:
         # Of the method, or of another seed alone.
         for path in [entry.corner.failed, *sorted(entry.corner.path.glob("rate-*/failed.json"))]:
             if path.is_file():
-                found.append({"method": entry.label, "kind": "failed", "reason": got(path)["reason"]})
+                found.append(
+                    {"method": entry.label, "kind": "failed", "reason": got(path)["reason"]}
+                )
     return found
 
 
@@ -120,7 +135,10 @@ def _row(entry: Entry, made: Field) -> dict[str, Any]:
         "parameters": entry.facts["parameters"],
         "rate": trained[0]["rate"],
         "seeds": [one["seed"] for one in trained],
-        "watch": {name: float(np.mean([one["watch"][name] for one in scores])) for name in scores[0]["watch"]},
+        "watch": {
+            name: float(np.mean([one["watch"][name] for one in scores]))
+            for name in scores[0]["watch"]
+        },
         "each_quality": [values(table([run], TUNED, made.primary), made.primary) for run in runs],
         "nll": values(table(runs, TUNED, "nll"), "nll"),
         "seconds": round(float(np.mean([one["seconds"] for one in trained])), 3),
@@ -138,12 +156,16 @@ def items(place: Scored) -> list[dict[str, Any]]:
 
 
 def table(places: Sequence[Scored], who: str, name: str) -> np.ndarray:
-    """The metric's statistics by row [I, S], the mean over several models; windows of one long text are one row."""
+    """The metric's statistics by row [I, S], the mean over several models; windows of one long text
+    are one row.
+    """
     one, found = metric(name), []
     for place in places:
         lines = items(place)
         row_I = rows_of(lines)
-        each = one.statistics([line[FIELDS[one.reads]][who] for line in lines], [line["reference"] for line in lines])
+        each = one.statistics(
+            [line[FIELDS[one.reads]][who] for line in lines], [line["reference"] for line in lines]
+        )
         table_IS = np.zeros((row_I.max() + 1, each.shape[1]))
         np.add.at(table_IS, row_I, each)
         found.append(table_IS)
@@ -155,8 +177,12 @@ def values(table_IS: np.ndarray, name: str) -> float:
     return float(metric(name).value(table_IS.sum(0)))
 
 
-def compare(tables: Mapping[str, np.ndarray], name: str, *, seed: int) -> dict[tuple[str, str], dict[str, Any]]:
-    """For every two contenders: the first minus the second, its interval over the same resampled rows, and the verdict."""
+def compare(
+    tables: Mapping[str, np.ndarray], name: str, *, seed: int
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """For every two contenders: the first minus the second, its interval over the same resampled
+    rows, and the verdict.
+    """
     one = metric(name)
     spread = {who: one.value(sums) for who, sums in statistics.resample(tables, seed=seed).items()}
     count = len(next(iter(tables.values())))
@@ -165,7 +191,11 @@ def compare(tables: Mapping[str, np.ndarray], name: str, *, seed: int) -> dict[t
         for second in tables:
             if first != second:
                 difference = values(tables[first], name) - values(tables[second], name)
-                found[first, second] = _told(statistics.interval(difference, spread[first] - spread[second]), count, one.higher)
+                found[first, second] = _told(
+                    statistics.interval(difference, spread[first] - spread[second]),
+                    count,
+                    one.higher,
+                )
     return found
 
 
@@ -187,9 +217,13 @@ def _nll(rows: Sequence[Sequence[float]]) -> float | None:
     return float(total / weight) if weight else None
 
 
-def _forgot(tuned: Sequence[Sequence[float]], base: Sequence[Sequence[float]], seed: int) -> dict[str, Any] | None:
+def _forgot(
+    tuned: Sequence[Sequence[float]], base: Sequence[Sequence[float]], seed: int
+) -> dict[str, Any] | None:
     """By how much general text became less likely (nats a token), with its interval."""
     if not len(tuned):
         return None
-    found = compare({TUNED: np.asarray(tuned), BASE: np.asarray(base)}, "nll", seed=seed)[TUNED, BASE]
+    found = compare({TUNED: np.asarray(tuned), BASE: np.asarray(base)}, "nll", seed=seed)[
+        TUNED, BASE
+    ]
     return {"nll": _nll(tuned), **found}

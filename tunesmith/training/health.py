@@ -1,4 +1,6 @@
-"""What can be seen going wrong while a run runs; each rule gives an event for the record and a line for the person."""
+"""What can be seen going wrong while a run runs; each rule gives an event for the record and a line
+for the person.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ MOVED_BY = 10
 
 
 def robust_z(value: float, window: Iterable[float]) -> float:
-    """Distance from the median in units of 1.4826 MAD, which is the standard deviation where losses are normal."""
+    """Distance from the median in units of 1.4826 MAD, which is the standard deviation where losses
+    are normal.
+    """
     losses = list(window)
     median = statistics.median(losses)
     spread = 1.4826 * statistics.median(abs(loss - median) for loss in losses)
@@ -37,7 +41,9 @@ class Spikes:
         self.row = 0
 
     def see(self, loss: float) -> dict[str, Any] | None:
-        """The event, at the third spike in a row; losses of a spike do not enter the window until then."""
+        """The event, at the third spike in a row; losses of a spike do not enter the window until
+        then.
+        """
         z = robust_z(loss, self.losses) if len(self.losses) >= FEWEST else 0.0
         if z <= SPIKE:
             self.row = 0
@@ -61,7 +67,8 @@ class Spikes:
 
 
 class Falling:
-    """The rule that the reward of the chosen answer should not fall: the last ten steps against the first ten, told once.
+    """The rule that the reward of the chosen answer should not fall: the last ten steps against the
+    first ten, told once.
 
     It fell where their means are further apart than three standard errors of the difference.
     """
@@ -72,7 +79,9 @@ class Falling:
         self.told = False
 
     def see(self, line: dict[str, Any]) -> dict[str, Any] | None:
-        """The event, the first time that the reward has fallen; steps without such a reward are passed over."""
+        """The event, the first time that the reward has fallen; steps without such a reward are
+        passed over.
+        """
         reward = line.get("rewards/chosen")
         if reward is None or self.told:
             return None
@@ -82,7 +91,11 @@ class Falling:
         before, now = statistics.fmean(self.first), statistics.fmean(self.last)
         error = ((statistics.variance(self.first) + statistics.variance(self.last)) / FEWEST) ** 0.5
         self.told = before - now > 3 * max(error, 1e-6)
-        return {"event": "chosen_reward_falls", "before": round(before, 4), "now": round(now, 4)} if self.told else None
+        return (
+            {"event": "chosen_reward_falls", "before": round(before, 4), "now": round(now, 4)}
+            if self.told
+            else None
+        )
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
@@ -90,7 +103,11 @@ class Falling:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Restores ``state()``."""
-        self.first, self.last, self.told = state["first"], deque(state["last"], maxlen=FEWEST), state["told"]
+        self.first, self.last, self.told = (
+            state["first"],
+            deque(state["last"], maxlen=FEWEST),
+            state["told"],
+        )
 
 
 class Unmoved:
@@ -105,11 +122,30 @@ class Unmoved:
         if self.sums is None or updates < MOVED_BY:
             return None
         after, before, self.sums = _sums(self.named), self.sums, None
-        still = [name for (name, _), old, new in zip(self.named, before, after, strict=True) if old == new]
-        return {"event": "weights_did_not_move", "count": len(still), "of": len(after), "first": still[:5]} if still else None
+        still = [
+            name
+            for (name, _), old, new in zip(self.named, before, after, strict=True)
+            if old == new
+        ]
+        return (
+            {
+                "event": "weights_did_not_move",
+                "count": len(still),
+                "of": len(after),
+                "first": still[:5],
+            }
+            if still
+            else None
+        )
 
 
 def _sums(named: list[tuple[str, torch.nn.Parameter]]) -> list[float]:
     # The norm besides, because an update may leave the plain sum unchanged.
-    both = [(p.detach().sum(dtype=torch.float64), torch.linalg.vector_norm(p.detach(), dtype=torch.float64)) for _, p in named]
+    both = [
+        (
+            p.detach().sum(dtype=torch.float64),
+            torch.linalg.vector_norm(p.detach(), dtype=torch.float64),
+        )
+        for _, p in named
+    ]
     return [float(total + norm) for total, norm in both]

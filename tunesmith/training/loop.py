@@ -1,6 +1,7 @@
 """The loop: what one step of training is, and the order in which a run evaluates, saves and stops.
 
-A step is a set of rows fixed by (seed, epoch, position); the token budget only decides how it is cut. Its gradient
+A step is a set of rows fixed by (seed, epoch, position); the token budget only decides how it is
+cut. Its gradient
 is one sum, over all micro-batches and ranks, divided once by the units of the whole step.
 """
 
@@ -37,14 +38,17 @@ SKIPS = 3
 
 @dataclass
 class Position:
-    """Where a run stands. ``updates`` counts the steps that moved the weights; it is what the schedule sees."""
+    """Where a run stands. ``updates`` counts the steps that moved the weights; it is what the
+    schedule sees.
+    """
 
     step: int = 0
     updates: int = 0
     skipped: int = 0
     skipped_in_row: int = 0
     unseen: bool = True
-    """Whether the evaluation due at this step has still to be made; the base's, before step 1, is."""
+    """Whether the evaluation due at this step has still to be made; the base's, before step 1, is.
+    """
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
@@ -86,14 +90,25 @@ class Work:
     def batches(self, rows: Sequence[int]) -> list[Batch]:
         """This rank's micro-batches of a step."""
         examples = [self.items[row].tokens for row in rows]
-        how: Any = {"padded": self.model.layout == "padded", "parts": self.device.world, "waste": self.device.pass_tokens}
+        how: Any = {
+            "padded": self.model.layout == "padded",
+            "parts": self.device.world,
+            "waste": self.device.pass_tokens,
+        }
         cuts = cut(examples, self.micro_tokens, **how)
         mine = cuts[self.device.rank :: self.device.world]
-        return [self.model.lay(Batch.grow([examples[index] for index in chosen], unit=self.objective.unit)) for chosen in mine]
+        return [
+            self.model.lay(
+                Batch.grow([examples[index] for index in chosen], unit=self.objective.unit)
+            )
+            for chosen in mine
+        ]
 
     def rate(self, updates: int) -> float:
         """The learning rate of the next update."""
-        return self.learning_rate * self.schedule.factor(updates, self.total, self.warmup, self.run.train.cycles)
+        return self.learning_rate * self.schedule.factor(
+            updates, self.total, self.warmup, self.run.train.cycles
+        )
 
 
 class Look(Protocol):
@@ -122,10 +137,13 @@ def fit(
     tell: Callable[[str], None],
     shown: Callable[[str, int, int, str], None],
 ) -> None:
-    """Trains from ``at`` to the end; Stopped after a signal, TrainingError when the numbers are past saving.
+    """Trains from ``at`` to the end; Stopped after a signal, TrainingError when the numbers are
+    past saving.
 
-    At each step number, in this order: the evaluation that is due, a stop that was asked for, the checkpoint that
-    is due, the end. A checkpoint so knows whether its evaluation was made, and a resumed run repeats nothing.
+    At each step number, in this order: the evaluation that is due, a stop that was asked for, the
+    checkpoint that
+    is due, the end. A checkpoint so knows whether its evaluation was made, and a resumed run
+    repeats nothing.
     """
     unmoved = Unmoved(work.named, at.updates)
     while True:
@@ -142,21 +160,30 @@ def fit(
             return
         line = take_step(work, at, record, tell)
         at.step += 1
-        at.unseen = at.step == work.total or (work.evaluate_every > 0 and at.step % work.evaluate_every == 0)
+        at.unseen = at.step == work.total or (
+            work.evaluate_every > 0 and at.step % work.evaluate_every == 0
+        )
         if line is not None:
             line = {"step": at.step, **line, "epoch": round(work.order.epoch(at.step), 4)}
             record.add(line)
-            for event in filter(None, [spikes.see(line["loss"]), unmoved.see(at.updates), falling.see(line)]):
+            for event in filter(
+                None, [spikes.see(line["loss"]), unmoved.see(at.updates), falling.see(line)]
+            ):
                 record.add({"step": at.step, **event})
                 tell(say(f"train.{event['event']}", step=at.step, **event))
-            numbers = say("train.numbers", loss=f"{line['loss']:.4f}", speed=f"{line['tokens_per_second']:,.0f}")
+            numbers = say(
+                "train.numbers",
+                loss=f"{line['loss']:.4f}",
+                speed=f"{line['tokens_per_second']:,.0f}",
+            )
             shown(say("train.training"), at.step, work.total, numbers)
 
 
 def take_step(work: Work, at: Position, record: Record, tell: Callable[[str], None]) -> Line | None:
     """One update; None when the step was left out because its numbers stayed not finite.
 
-    Such a step moves neither weights nor schedule. It is tried twice, because dropout draws anew; fp16 overflows
+    Such a step moves neither weights nor schedule. It is tried twice, because dropout draws anew;
+    fp16 overflows
     lower the loss scale and do not count.
     """
     started = time.perf_counter()
@@ -167,21 +194,41 @@ def take_step(work: Work, at: Position, record: Record, tell: Callable[[str], No
         loss = metrics["loss"].value
         if math.isfinite(loss) and math.isfinite(norm):
             rate = update(work, at)
-            numbers = {name: ratio.value for name, ratio in metrics.items()} | {"learning_rate": rate, "grad_norm": norm}
+            numbers = {name: ratio.value for name, ratio in metrics.items()} | {
+                "learning_rate": rate,
+                "grad_norm": norm,
+            }
             return numbers | amounts(work, batches, time.perf_counter() - started)
         work.optimizer.zero_grad(set_to_none=True)
         ids = [work.items[row].id for row in rows]
-        record.add({"step": at.step + 1, "event": "not_finite", "attempt": attempt, "loss": loss, "grad_norm": norm, "rows": ids})
+        record.add(
+            {
+                "step": at.step + 1,
+                "event": "not_finite",
+                "attempt": attempt,
+                "loss": loss,
+                "grad_norm": norm,
+                "rows": ids,
+            }
+        )
         tell(say("train.not_finite", step=at.step + 1, loss=loss, norm=norm, rows=", ".join(ids)))
     at.skipped += 1
     at.skipped_in_row += 1
     if at.skipped_in_row > SKIPS:
-        raise TrainingError(say("train.never_finite", count=at.skipped_in_row, step=at.step + 1, rows=", ".join(ids)))
+        raise TrainingError(
+            say(
+                "train.never_finite", count=at.skipped_in_row, step=at.step + 1, rows=", ".join(ids)
+            )
+        )
     return None
 
 
-def gradient(work: Work, batches: list[Batch], record: Record, step: int) -> tuple[dict[str, Ratio], float]:
-    """Metrics of the step and the norm of its gradient, which is left, clipped, in the weights' ``grad``."""
+def gradient(
+    work: Work, batches: list[Batch], record: Record, step: int
+) -> tuple[dict[str, Ratio], float]:
+    """Metrics of the step and the norm of its gradient, which is left, clipped, in the weights'
+    ``grad``.
+    """
     device, models = work.device, {"policy": work.model.model, **work.roles}
     units = device.sum(sum(batch.units for batch in batches))[0]
     work.model.model.train()
@@ -194,11 +241,17 @@ def gradient(work: Work, batches: list[Batch], record: Record, step: int) -> tup
                 loss = work.objective.loss(models, batch)
                 total = loss.total + work.method.penalty(batch) + work.routers.penalty(batch)
             device.backward(total, units)
-            for name, ratio in (loss.metrics | work.method.metrics() | work.routers.metrics()).items():
+            for name, ratio in (
+                loss.metrics | work.method.metrics() | work.routers.metrics()
+            ).items():
                 metrics[name] = metrics.get(name, Ratio(0.0, 0.0)) + ratio
         metrics = device.merge(metrics)
         norm = device.clip([parameter for _, parameter in work.named], work.run.train.clip)
-        overflow = device.scale is not None and math.isfinite(metrics["loss"].value) and not math.isfinite(norm)
+        overflow = (
+            device.scale is not None
+            and math.isfinite(metrics["loss"].value)
+            and not math.isfinite(norm)
+        )
         if not (overflow and device.scale is not None and device.scale.overflow()):
             return metrics, norm
         record.add({"step": step, "event": "overflow", "scale": device.scale.value})
@@ -221,9 +274,13 @@ def update(work: Work, at: Position) -> float:
 
 
 def amounts(work: Work, batches: list[Batch], seconds: float) -> Line:
-    """What the step took. Tokens per second counts every token of the rows once, shared or not, and no padding."""
+    """What the step took. Tokens per second counts every token of the rows once, shared or not, and
+    no padding.
+    """
     trained = sum(len(batch.scored_N) for batch in batches)
-    read = sum(len(tokens) for batch in batches for example in batch.sequences for tokens in example)
+    read = sum(
+        len(tokens) for batch in batches for example in batch.sequences for tokens in example
+    )
     trained, read = map(int, work.device.sum(float(trained), float(read)))
     return {
         "tokens": trained,

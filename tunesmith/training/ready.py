@@ -56,8 +56,12 @@ class Ready:
     reference: Reference | None = None
 
 
-def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown, loaded: Loaded | None = None) -> Ready:
-    """Checks, loads and builds everything; errors come before the run's folder is touched. ``loaded`` is the base, if it is."""
+def make_ready(
+    resolved: Resolved, prepared: Prepared | None, shown: Shown, loaded: Loaded | None = None
+) -> Ready:
+    """Checks, loads and builds everything; errors come before the run's folder is touched.
+    ``loaded`` is the base, if it is.
+    """
     resolved = with_preset(resolved)
     missing = missing_packages(resolved.run.track)
     if missing:
@@ -68,7 +72,9 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown, load
     base = folder_of(resolved.run.model)
     trust = resolved.run.model.trust_remote_code
     if prepared is None:
-        tokenizer = load_tokenizer(base, trust_remote_code=trust, add_tokens=resolved.run.model.add_tokens)
+        tokenizer = load_tokenizer(
+            base, trust_remote_code=trust, add_tokens=resolved.run.model.add_tokens
+        )
         prepared = prepare(resolved.run, tokenizer, progress=shown)
     if not prepared.train:
         raise DataError(Problem("data.path", say("train.no_rows")))
@@ -92,26 +98,54 @@ def make_ready(resolved: Resolved, prepared: Prepared | None, shown: Shown, load
     seed_everything(run.train.seed)
     method = METHODS.make(run.method)
     if model.layout not in method.layouts:
-        model.layout, model.reasons["layout"] = "padded", say("train.layout_of_method", method=run.method.name)
+        model.layout, model.reasons["layout"] = (
+            "padded",
+            say("train.layout_of_method", method=run.method.name),
+        )
     model.model = method.apply(model.model)
     shown(say("train.loading"), 1, 1)
     longest = max(len(tokens) for item in prepared.train for tokens in item.tokens)
-    chosen = room(device, run.train.machine, model=model.model, longest=longest, micro_tokens=run.train.micro_tokens)
+    chosen = room(
+        device,
+        run.train.machine,
+        model=model.model,
+        longest=longest,
+        micro_tokens=run.train.micro_tokens,
+    )
     if chosen.checkpointing:
-        model.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.model.gradient_checkpointing_enable(
+            gradient_checkpointing_kwargs={"use_reentrant": False}
+        )
     resolved = fill(resolved, _chosen(device, chosen))
     work = _work(resolved, prepared, model, method=method, device=device, roles=roles)
     watch = _watch(work, prepared)
     asked = Questions(questions, prepared.render, run, work.objective)
     parent = parent_of(run.model.path)
     told = [*([parent.told()] if parent else []), *told]
-    return Ready(resolved, prepared, work, watch, asked, base, [*told, *_first_lines(resolved, work, watch)], found)
+    return Ready(
+        resolved,
+        prepared,
+        work,
+        watch,
+        asked,
+        base,
+        [*told, *_first_lines(resolved, work, watch)],
+        found,
+    )
 
 
 def _reference(
-    resolved: Resolved, model: Loaded, prepared: Prepared, device: Device, *, base: Path, shown: Shown
+    resolved: Resolved,
+    model: Loaded,
+    prepared: Prepared,
+    device: Device,
+    *,
+    base: Path,
+    shown: Shown,
 ) -> tuple[Reference, list[str]]:
-    """The reference's log-probabilities of all rows that are trained, watched or measured, and what is told of them."""
+    """The reference's log-probabilities of all rows that are trained, watched or measured, and what
+    is told of them.
+    """
     key = {
         "base": base_fingerprint(base),
         "template": prepared.render.fingerprint,
@@ -119,11 +153,15 @@ def _reference(
         "objective": resolved.run.objective.model_dump_json(),
         "precision": device.precision,
     }
-    return find(model, prepared, device, path=RunFolder(resolved.out).reference, key=key, shown=shown)
+    return find(
+        model, prepared, device, path=RunFolder(resolved.out).reference, key=key, shown=shown
+    )
 
 
 def load_base(folder: Path, run: Run, device: Device, objective: Objective) -> Loaded:
-    """The model of ``folder`` as the run takes it, under the head of the objective, before a method changes it."""
+    """The model of ``folder`` as the run takes it, under the head of the objective, before a method
+    changes it.
+    """
     dtype = device.dtype if run.model.dtype == "auto" else devices.DTYPES[run.model.dtype]
     seed_everything(run.train.seed)  # a new head is drawn as it is loaded
     how = {name: vars(run.model)[name] for name in ("trust_remote_code", "quantize", "add_tokens")}
@@ -132,9 +170,16 @@ def load_base(folder: Path, run: Run, device: Device, objective: Objective) -> L
 
 
 def _watch(work: Work, prepared: Prepared) -> Watch:
-    """The evaluation. Where all held-out rows are for the proof, some of these are measured, and nothing is chosen by them."""
+    """The evaluation. Where all held-out rows are for the proof, some of these are measured, and
+    nothing is chosen by them.
+    """
     keep = work.run.train.keep
-    by_options = prepared.watch and keep.evaluate > 0 and work.objective.head == "language" and chosen_among_options(work.run)
+    by_options = (
+        prepared.watch
+        and keep.evaluate > 0
+        and work.objective.head == "language"
+        and chosen_among_options(work.run)
+    )
     return Watch(
         work.model,
         work.objective,
@@ -151,7 +196,9 @@ def _watch(work: Work, prepared: Prepared) -> Watch:
 
 
 def _watching(work: Work) -> dict[str, Any]:
-    """The models that an evaluation has beside the policy: the reference itself, where it is at hand."""
+    """The models that an evaluation has beside the policy: the reference itself, where it is at
+    hand.
+    """
     if "reference" not in work.objective.roles:
         return work.roles
     reference = reference_at_hand(work.model.model, work.model.layout, work.method)
@@ -170,16 +217,32 @@ def _chosen(device: Device, room: Room) -> dict[str, tuple[Any, str]]:
     return {path: (value, reasons.get(path, "")) for path, value in values.items()}
 
 
-def _work(resolved: Resolved, prepared: Prepared, model: Loaded, *, method: Any, device: Device, roles: dict[str, Any]) -> Work:
+def _work(
+    resolved: Resolved,
+    prepared: Prepared,
+    model: Loaded,
+    *,
+    method: Any,
+    device: Device,
+    roles: dict[str, Any],
+) -> Work:
     run, train_ = resolved.run, resolved.run.train
-    named = [(name, parameter) for name, parameter in model.model.named_parameters() if parameter.requires_grad]
-    assert train_.batch and train_.learning_rate and train_.micro_tokens, "open values were filled above"
+    named = [
+        (name, parameter)
+        for name, parameter in model.model.named_parameters()
+        if parameter.requires_grad
+    ]
+    assert train_.batch and train_.learning_rate and train_.micro_tokens, (
+        "open values were filled above"
+    )
     order = Order(len(prepared.train), train_.batch, train_.seed)
     method.study(model.model, _first_batches(prepared, model, order, train_.micro_tokens))
     total = order.total(train_.epochs, train_.steps)
     method.begin(total)
     keep = train_.keep
-    optimizer = OPTIMIZERS.make(train_.optimizer).build(named, train_.learning_rate, train_.weight_decay)
+    optimizer = OPTIMIZERS.make(train_.optimizer).build(
+        named, train_.learning_rate, train_.weight_decay
+    )
     split_by_rate(optimizer, named, method.rate_factor)
     return Work(
         run=run,
@@ -209,7 +272,9 @@ STUDIED = 512
 
 def _first_batches(prepared: Prepared, model: Loaded, order: Order, budget: int) -> list[Batch]:
     """Micro-batches of the first rows of the run, on every rank the same."""
-    rows = [row for step in range(-(-STUDIED // order.batch)) for row in order.taken(step)][:STUDIED]
+    rows = [row for step in range(-(-STUDIED // order.batch)) for row in order.taken(step)][
+        :STUDIED
+    ]
     examples = [prepared.train[row].tokens for row in dict.fromkeys(rows)]
     cuts = cut(examples, budget, padded=model.layout == "padded")
     return [model.lay(Batch.grow([examples[index] for index in chosen])) for chosen in cuts]
@@ -217,21 +282,44 @@ def _first_batches(prepared: Prepared, model: Loaded, order: Order, budget: int)
 
 def _first_lines(resolved: Resolved, work: Work, watch: Watch) -> list[str]:
     """The choices with their reasons, and what is trained."""
-    settings = {f"train.{name}": value for name, value in resolved.run.train.model_dump(exclude={"machine", "keep"}).items()}
-    settings |= {f"train.machine.{name}": value for name, value in resolved.run.train.machine.model_dump().items()}
+    settings = {
+        f"train.{name}": value
+        for name, value in resolved.run.train.model_dump(exclude={"machine", "keep"}).items()
+    }
+    settings |= {
+        f"train.machine.{name}": value
+        for name, value in resolved.run.train.machine.model_dump().items()
+    }
     lines = [
         say("train.choice", name=path, value=value, reason=resolved.origins[path].reason)
         for path, value in settings.items()
         if path in resolved.origins and resolved.origins[path].kind == "derived"
     ]
-    lines.append(say("train.choice", name="layout", value=work.model.layout, reason=work.model.reasons.get("layout", "")))
+    lines.append(
+        say(
+            "train.choice",
+            name="layout",
+            value=work.model.layout,
+            reason=work.model.reasons.get("layout", ""),
+        )
+    )
     if "head" in work.model.reasons:
         lines.append(work.model.reasons["head"])
     trained = sum(parameter.numel() for _, parameter in work.named)
     everything = sum(count(parameter) for parameter in work.model.model.parameters())
-    lines.append(say("train.trainable", count=f"{trained:,}", share=f"{trained / everything:.2%}", all=f"{everything:,}"))
+    lines.append(
+        say(
+            "train.trainable",
+            count=f"{trained:,}",
+            share=f"{trained / everything:.2%}",
+            all=f"{everything:,}",
+        )
+    )
     lines.append(say("train.steps", total=work.total, rows=len(work.items), batch=work.order.batch))
-    asked, chosen_by = work.objective.fits(work.run.objective), 0 if watch.only_measured else len(watch.items)
+    asked, chosen_by = (
+        work.objective.fits(work.run.objective),
+        0 if watch.only_measured else len(watch.items),
+    )
     if asked and chosen_by < FEWEST:
         lines.append(say("train.not_fitted", setting=asked, rows=chosen_by, least=FEWEST))
     if not watch.used:

@@ -1,6 +1,8 @@
-"""The reference's log-probabilities: taken once from the base as it was loaded, before the method touches it, and kept on disk.
+"""The reference's log-probabilities: taken once from the base as it was loaded, before the method
+touches it, and kept on disk.
 
-Whatever the method does to the model later, the reference cannot drift, and it costs no memory. The file says of which base,
+Whatever the method does to the model later, the reference cannot drift, and it costs no memory. The
+file says of which base,
 template and data it is; a checkpoint holds its hash.
 """
 
@@ -33,7 +35,9 @@ COLUMN, MATE = "reference", "mismatched"
 
 @dataclass
 class Reference:
-    """``values`` are log-probabilities (nats) of the sequences, in their order; ``key`` says whose they are."""
+    """``values`` are log-probabilities (nats) of the sequences, in their order; ``key`` says whose
+    they are.
+    """
 
     values: np.ndarray
     key: dict[str, str]
@@ -59,15 +63,28 @@ def with_others(objective: Objective, prepared: Prepared) -> Prepared:
         rows = objective.across([item.tokens for item in items])
         return [replace(item, tokens=row) for item, row in zip(items, rows, strict=True)]
 
-    return replace(prepared, train=across(prepared.train), watch=across(prepared.watch), proof=across(prepared.proof))
+    return replace(
+        prepared,
+        train=across(prepared.train),
+        watch=across(prepared.watch),
+        proof=across(prepared.proof),
+    )
 
 
 def find(
-    model: Loaded, prepared: Prepared, device: Device, *, path: Path, key: dict[str, str], shown: Shown
+    model: Loaded,
+    prepared: Prepared,
+    device: Device,
+    *,
+    path: Path,
+    key: dict[str, str],
+    shown: Shown,
 ) -> tuple[Reference, list[str]]:
-    """The values in the file at ``path`` where they are of this ``key``, else computed; and what a person is told.
+    """The values in the file at ``path`` where they are of this ``key``, else computed; and what a
+    person is told.
 
-    Each process asks the model about its share of the rows, so that several take no longer than their number says.
+    Each process asks the model about its share of the rows, so that several take no longer than
+    their number says.
     """
     sequences = list(_sequences(prepared))
     found, fault = _read(path, key)
@@ -81,12 +98,22 @@ def find(
     parts = [[replace(one, columns={}) for one in item.tokens] for item in _items(prepared)]
     parts += [[replace(mate, columns={})] for mate in _mates(prepared)]
     with device.autocast():
-        values = _asked(model, parts, device, progress=lambda done, of: shown(say("train.reference"), done, of))
+        values = _asked(
+            model, parts, device, progress=lambda done, of: shown(say("train.reference"), done, of)
+        )
     return Reference(values, key), [*([fault] if fault else []), told]
 
 
-def _asked(model: Loaded, parts: list[list[Tokens]], device: Device, *, progress: Callable[[int, int], None]) -> np.ndarray:
-    """The log-probability of each sequence, on every process; each computes those of its own parts."""
+def _asked(
+    model: Loaded,
+    parts: list[list[Tokens]],
+    device: Device,
+    *,
+    progress: Callable[[int, int], None],
+) -> np.ndarray:
+    """The log-probability of each sequence, on every process; each computes those of its own
+    parts.
+    """
     own = range(device.rank, len(parts), device.world)
     rows = likelihoods(model, [parts[index] for index in own], progress=progress)
     starts = np.cumsum([0, *map(len, parts)])
@@ -97,7 +124,9 @@ def _asked(model: Loaded, parts: list[list[Tokens]], device: Device, *, progress
 
 
 def attached(prepared: Prepared, values: np.ndarray) -> Prepared:
-    """``prepared`` with a value for each sequence, and for each that a row took from another, as its column."""
+    """``prepared`` with a value for each sequence, and for each that a row took from another, as
+    its column.
+    """
     own = sum(len(item.tokens) for item in _items(prepared))
     first, mates = iter(values[:own].tolist()), iter(values[own:].tolist())
 
@@ -110,7 +139,9 @@ def attached(prepared: Prepared, values: np.ndarray) -> Prepared:
     def part(items: list[Item]) -> list[Item]:
         return [replace(item, tokens=tuple(map(with_value, item.tokens))) for item in items]
 
-    return replace(prepared, train=part(prepared.train), watch=part(prepared.watch), proof=part(prepared.proof))
+    return replace(
+        prepared, train=part(prepared.train), watch=part(prepared.watch), proof=part(prepared.proof)
+    )
 
 
 def _items(prepared: Prepared) -> Iterator[Item]:
@@ -118,7 +149,12 @@ def _items(prepared: Prepared) -> Iterator[Item]:
 
 
 def _mates(prepared: Prepared) -> Iterator[Tokens]:
-    return (tokens.columns[MATE] for item in _items(prepared) for tokens in item.tokens if MATE in tokens.columns)
+    return (
+        tokens.columns[MATE]
+        for item in _items(prepared)
+        for tokens in item.tokens
+        if MATE in tokens.columns
+    )
 
 
 def _sequences(prepared: Prepared) -> Iterator[Tokens]:
@@ -136,15 +172,26 @@ def _read(path: Path, key: dict[str, str]) -> tuple[np.ndarray | None, str | Non
     except (SafetensorError, KeyError, TypeError, ValueError):
         return None, say("train.reference_damaged", path=path)
     changed = [name for name in key if known.get(name) != key[name]]
-    return (None, say("train.reference_changed", what=", ".join(changed))) if changed else (values, None)
+    return (
+        (None, say("train.reference_changed", what=", ".join(changed)))
+        if changed
+        else (values, None)
+    )
 
 
 def blank(objective: Objective, items: Sequence[Item]) -> list[Item]:
     """``items`` as if the reference had been asked, for a trial without it."""
     rows = objective.across([item.tokens for item in items])
-    return [replace(item, tokens=tuple(_blank(tokens) for tokens in row)) for item, row in zip(items, rows, strict=True)]
+    return [
+        replace(item, tokens=tuple(_blank(tokens) for tokens in row))
+        for item, row in zip(items, rows, strict=True)
+    ]
 
 
 def _blank(tokens: Tokens) -> Tokens:
-    mate = {MATE: replace(tokens.columns[MATE], columns={COLUMN: 0.0})} if MATE in tokens.columns else {}
+    mate = (
+        {MATE: replace(tokens.columns[MATE], columns={COLUMN: 0.0})}
+        if MATE in tokens.columns
+        else {}
+    )
     return replace(tokens, columns={**tokens.columns, COLUMN: 0.0, **mate})

@@ -1,4 +1,6 @@
-"""From a resolved run to a trained model in its folder: everything is made ready before the folder is touched."""
+"""From a resolved run to a trained model in its folder: everything is made ready before the folder
+is touched.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,13 @@ from tunesmith.training.health import Falling, Spikes
 from tunesmith.training.keeping.checkpoint import Checkpoints
 from tunesmith.training.keeping.record import Line, Record
 from tunesmith.training.keeping.save import Saver
-from tunesmith.training.keeping.state import State, base_fingerprint, identity, seed_everything, write
+from tunesmith.training.keeping.state import (
+    State,
+    base_fingerprint,
+    identity,
+    seed_everything,
+    write,
+)
 from tunesmith.training.loop import Position, fit
 from tunesmith.training.ready import Ready, make_ready
 from tunesmith.training.trackers import Trackers
@@ -45,9 +53,11 @@ def train(
 ) -> RunFolder:
     """Trains, or continues with ``resume``, and gives the run's folder.
 
-    ``on_step`` gets the record's line of every step, ``plan`` is the text for plan.txt, ``loaded`` the base where
+    ``on_step`` gets the record's line of every step, ``plan`` is the text for plan.txt, ``loaded``
+    the base where
     it is in memory already; it is changed. Stopped when a signal ended
-    it; from the moment there is a folder to continue, signals are only noted until the loop can save.
+    it; from the moment there is a folder to continue, signals are only noted until the loop can
+    save.
     """
     folder = RunFolder(resolved.out)
     with ExitStack() as stack:
@@ -57,7 +67,9 @@ def train(
             _refuse_busy(folder)
             stack.enter_context(signal)
         shown = (
-            progress if progress is not None and devices.is_first() else stack.enter_context(Shown(quiet=not devices.is_first()))
+            progress
+            if progress is not None and devices.is_first()
+            else stack.enter_context(Shown(quiet=not devices.is_first()))
         )
         if resume:
             resolved = fill(resolved, started_with(folder.resolved().run))
@@ -94,12 +106,16 @@ def _refuse_taken(folder: RunFolder) -> None:
 
 
 def _refuse_busy(folder: RunFolder) -> None:
-    """Said before the rows are read; what holds the folder for this process comes with the first write."""
+    """Said before the rows are read; what holds the folder for this process comes with the first
+    write.
+    """
     if devices.is_first() and folder.busy:
         raise SpecError(Problem(str(folder.path), say("spec.folder_busy")))
 
 
-def _run(ready: Ready, folder: RunFolder, told: Told, *, resume: bool, plan: str | None, on_step: Any) -> None:
+def _run(
+    ready: Ready, folder: RunFolder, told: Told, *, resume: bool, plan: str | None, on_step: Any
+) -> None:
     work, device = ready.work, ready.work.device
     with ExitStack() as stack:
         if device.main:
@@ -109,7 +125,9 @@ def _run(ready: Ready, folder: RunFolder, told: Told, *, resume: bool, plan: str
         device.barrier()
         trackers = Trackers(work.run.track if device.main else (), told.tell)
         trackers.start(folder.path, work.run.model_dump(mode="json"))
-        record = Record(folder.record if device.main else None, trackers, on_step if device.main else None)
+        record = Record(
+            folder.record if device.main else None, trackers, on_step if device.main else None
+        )
         stack.callback(record.close)
         _train(ready, folder, record, told, resume=resume)
 
@@ -118,12 +136,20 @@ def _train(ready: Ready, folder: RunFolder, record: Record, told: Told, *, resum
     work, device, tell = ready.work, ready.work.device, told.tell
     at, spikes = Position(), Spikes()
     falling = Falling()
-    parts: dict[str, Any] = {"position": at, "spikes": spikes, "falling": falling, "best": ready.watch.best, "record": record}
+    parts: dict[str, Any] = {
+        "position": at,
+        "spikes": spikes,
+        "falling": falling,
+        "best": ready.watch.best,
+        "record": record,
+    }
     if ready.reference is not None:
         parts["reference"] = ready.reference
     if device.scale is not None:
         parts["scale"] = device.scale
-    whose = identity(work.run, ready.prepared.fingerprint, base_fingerprint(ready.base), work.micro_tokens)
+    whose = identity(
+        work.run, ready.prepared.fingerprint, base_fingerprint(ready.base), work.micro_tokens
+    )
     state = State(work.named, work.optimizer, work.method, device, parts=parts, identity=whose)
     checkpoints = Checkpoints(folder.checkpoints, work.run.train.keep.keep)
     saver = Saver(
@@ -153,13 +179,29 @@ def _train(ready: Ready, folder: RunFolder, record: Record, told: Told, *, resum
     )
     showing: Any = told.shown if device.main else _silent
     health: Any = {"spikes": spikes, "falling": falling}
-    fit(work, at, **health, record=record, look=look, save=save, stopped=told.stopped, tell=tell, shown=showing)
+    fit(
+        work,
+        at,
+        **health,
+        record=record,
+        look=look,
+        save=save,
+        stopped=told.stopped,
+        tell=tell,
+        shown=showing,
+    )
     if device.main:
         left = look.leave(at.step)
         facts = work.method.at_end()
         if facts:
             record.add({"step": at.step, "event": "method", **facts})
-            tell(say("train.method", method=work.run.method.name, facts=json.dumps(facts, ensure_ascii=False)))
+            tell(
+                say(
+                    "train.method",
+                    method=work.run.method.name,
+                    facts=json.dumps(facts, ensure_ascii=False),
+                )
+            )
         tell(_done(ready.watch, folder, left=left, last=at.step))
     device.barrier()
 
@@ -170,14 +212,26 @@ def _done(watch: Watch, folder: RunFolder, *, left: int, last: int) -> str:
     if left != last:
         return say("train.done_best", model=folder.model, step=left, last=last, by=by)
     told = say("train.done", model=folder.model, step=last)
-    return told if best in (None, last) else told + say("train.done_apart", best=best, by=by, folder=folder.best)
+    return (
+        told
+        if best in (None, last)
+        else told + say("train.done_apart", best=best, by=by, folder=folder.best)
+    )
 
 
 class Saves:
-    """Saves checkpoints as the loop asks; a disk that refuses is told and recorded, and training goes on."""
+    """Saves checkpoints as the loop asks; a disk that refuses is told and recorded, and training
+    goes on.
+    """
 
     def __init__(
-        self, checkpoints: Checkpoints, state: State, record: Record, tell: Callable[[str], None], *, last: int | None
+        self,
+        checkpoints: Checkpoints,
+        state: State,
+        record: Record,
+        tell: Callable[[str], None],
+        *,
+        last: int | None,
     ) -> None:
         self.checkpoints, self.state, self.record, self.tell = checkpoints, state, record, tell
         self.last = last
@@ -190,14 +244,22 @@ class Saves:
         if not self.state.device.main:
             return True
         if not self.checkpoints.save(step, lambda folder: write(folder, files, facts)):
-            self.record.add({"step": step, "event": "checkpoint_failed", "error": self.checkpoints.last_error})
+            self.record.add(
+                {"step": step, "event": "checkpoint_failed", "error": self.checkpoints.last_error}
+            )
             self.tell(say("train.checkpoint_failed", step=step, error=self.checkpoints.last_error))
             return False
         self.last = step
         return True
 
 
-def _resume(checkpoints: Checkpoints, state: State, at: Position, record: Record, tell: Callable[[str], None]) -> None:
+def _resume(
+    checkpoints: Checkpoints,
+    state: State,
+    at: Position,
+    record: Record,
+    tell: Callable[[str], None],
+) -> None:
     device = state.device
     if device.main:
         checkpoints.newest(tell)
@@ -228,17 +290,24 @@ def _open_folder(ready: Ready, folder: RunFolder, *, plan: str | None, resume: b
     if resume:
         sweep(folder.path)
     else:
-        # First, because this is the file by which a folder is known to hold a run, and can be continued.
+        # First, because this is the file by which a folder is known to hold a run, and can be
+        # continued.
         write_whole(folder.run_yaml, ready.resolved.dump())
     if ready.reference is not None:
         ready.reference.write(folder.reference)
     if folder.ledger.exists():
         return
     ledger = ready.prepared.ledger
-    facts = ledger.to_json() | {"fingerprint": ready.prepared.fingerprint, "split_seed": ready.prepared.seed}
+    facts = ledger.to_json() | {
+        "fingerprint": ready.prepared.fingerprint,
+        "split_seed": ready.prepared.seed,
+    }
     if plan is not None:
         write_whole(folder.plan, plan)
-    write_whole(folder.dropped, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ledger.dropped))
+    write_whole(
+        folder.dropped,
+        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ledger.dropped),
+    )
     # Last of these, so that a continuation writes what a killed start left out.
     write_whole(folder.ledger, json.dumps(facts, indent=1, ensure_ascii=False))
 

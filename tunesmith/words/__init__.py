@@ -1,4 +1,6 @@
-"""What a person reads, in English and Chinese: ``words/en/TOPIC.toml`` and ``words/zh/TOPIC.toml`` hold the same keys."""
+"""What a person reads, in English and Chinese: ``words/en/TOPIC.toml`` and ``words/zh/TOPIC.toml``
+hold the same keys.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,18 @@ _asked = False
 
 
 def use(language: str, *, asked: bool = False) -> None:
-    """Chooses the language for this process; ``auto`` follows the locale. ``asked`` says that a person named it just now."""
+    """Chooses the language for this process; ``auto`` follows the locale. ``asked`` says that a
+    person named it just now.
+    """
     global _chosen, _asked
     _chosen = None if language == "auto" else language
     _asked = asked and language != "auto"
 
 
 def asked() -> bool:
-    """Whether a person named the language on the command line, which goes before what a run's file says."""
+    """Whether a person named the language on the command line, which goes before what a run's file
+    says.
+    """
     return _asked
 
 
@@ -38,18 +44,27 @@ def language() -> str:
     """The language in use: the chosen one, else that of the locale, else English."""
     if _chosen:
         return _chosen
-    name = os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or (locale.getlocale()[0] or "")
+    name = (
+        os.environ.get("LC_ALL")
+        or os.environ.get("LC_MESSAGES")
+        or os.environ.get("LANG")
+        or (locale.getlocale()[0] or "")
+    )
     return "zh" if name.lower().startswith(("zh", "chinese")) else "en"
 
 
 @cache
 def texts(language: str, topic: str) -> dict[str, str]:
     """All texts of one topic."""
-    return tomllib.loads((Path(__file__).parent / language / f"{topic}.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(
+        (Path(__file__).parent / language / f"{topic}.toml").read_text(encoding="utf-8")
+    )
 
 
 class _Filling(string.Formatter):
-    """``str.format``, and a word that follows a number: ``{rows:row|rows}`` is the first for 1, else the second."""
+    """``str.format``, and a word that follows a number: ``{rows:row|rows}`` is the first for 1,
+    else the second.
+    """
 
     def format_field(self, value: Any, format_spec: str) -> Any:
         one, bar, many = format_spec.partition("|")
@@ -62,7 +77,9 @@ _FILL = _Filling()
 
 
 def filled(text: str, values: Mapping[str, Any]) -> str:
-    """The text with ``values`` filled in; a text without values is not formatted: its braces are braces."""
+    """The text with ``values`` filled in; a text without values is not formatted: its braces are
+    braces.
+    """
     return _FILL.vformat(text, (), values) if values else text
 
 

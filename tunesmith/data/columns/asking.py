@@ -1,11 +1,22 @@
-"""What a row asks, whichever of the usual columns holds it: for rows that say besides what was thought of the answers."""
+"""What a row asks, whichever of the usual columns holds it: for rows that say besides what was
+thought of the answers.
+"""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from tunesmith.data.columns.turns import TURNS, Row, conversation, json_list, pairs, system_turn, text_of, turn_of
+from tunesmith.data.columns.turns import (
+    TURNS,
+    Row,
+    conversation,
+    json_list,
+    pairs,
+    system_turn,
+    text_of,
+    turn_of,
+)
 from tunesmith.examples import Turn
 
 ASKING = {
@@ -26,14 +37,20 @@ _DIALOGUE = re.compile(r"\s*\n\n(Human|Assistant):[ ]?")
 
 
 def asked(row: Row) -> list[Turn]:
-    """The turns that a row asks with; none where each of its answers holds the whole conversation."""
+    """The turns that a row asks with; none where each of its answers holds the whole
+    conversation.
+    """
     name = next((name for name in (*TURNS, "prompt") if json_list(row.get(name))), None)
     if name is not None:
         turns = conversation(row, name)
-        return turns if any(turn.role == "system" for turn in turns) else [*system_turn(row), *turns]
+        return (
+            turns if any(turn.role == "system" for turn in turns) else [*system_turn(row), *turns]
+        )
     parts = [text_of(row, part, required=False) for part in ("instruction", "input")]
     questions = [text_of(row, other, required=False) for other in ("prompt", "question", "query")]
-    whole = "\n\n".join(part for part in parts if part.strip()) or next((text for text in questions if text.strip()), "")
+    whole = "\n\n".join(part for part in parts if part.strip()) or next(
+        (text for text in questions if text.strip()), ""
+    )
     return [*system_turn(row), *pairs(row), *told(whole, "user")] if whole else system_turn(row)
 
 
@@ -42,15 +59,22 @@ def told(text: str, role: Any) -> list[Turn]:
     parts = _DIALOGUE.split("\n\n" + text.lstrip()) if text.lstrip().startswith("Human:") else []
     if len(parts) < 3 or parts[0].strip():
         return [Turn(role, text)]
-    return [turn_of({"role": who, "content": said}, "") for who, said in zip(parts[1::2], parts[2::2], strict=True)]
+    return [
+        turn_of({"role": who, "content": said}, "")
+        for who, said in zip(parts[1::2], parts[2::2], strict=True)
+    ]
 
 
 def answers(row: Row, field: str) -> list[Turn]:
-    """The turns of one answer: a text, a turn, or several turns, perhaps with all that precedes them."""
+    """The turns of one answer: a text, a turn, or several turns, perhaps with all that precedes
+    them.
+    """
     value = row.get(field)
     turns = json_list(value)
     # A text may be a list as JSON writes one, such as [71], and still be an answer.
-    if turns is not None and (isinstance(value, list) or all(isinstance(item, dict) for item in turns)):
+    if turns is not None and (
+        isinstance(value, list) or all(isinstance(item, dict) for item in turns)
+    ):
         return [turn_of(item, f"{field}[{n}]") for n, item in enumerate(turns)]
     if isinstance(value, dict):
         return [turn_of(value, field)]
@@ -60,14 +84,25 @@ def answers(row: Row, field: str) -> list[Turn]:
 def known(row: Row, turns: list[Turn]) -> dict[str, Any]:
     """The row's columns with our names for its last question and its system prompt."""
     last = {turn.role: turn.content for turn in turns}
-    return {**row, **{ours: last[role] for ours, role in (("question", "user"), ("system", "system")) if role in last}}
+    return {
+        **row,
+        **{
+            ours: last[role]
+            for ours, role in (("question", "user"), ("system", "system"))
+            if role in last
+        },
+    }
 
 
 def flag_of(value: Any) -> bool | None:
     """A truth value, also as a table writes it; None for anything else."""
     if isinstance(value, bool):
         return value
-    return {"true": True, "false": False}.get(value.strip().lower()) if isinstance(value, str) else None
+    return (
+        {"true": True, "false": False}.get(value.strip().lower())
+        if isinstance(value, str)
+        else None
+    )
 
 
 def judged(columns: frozenset[str], row: Row) -> bool:

@@ -1,4 +1,6 @@
-"""What a reader made of a row, ready to render: one turn after the other, ended by an answer; or why the row is not used."""
+"""What a reader made of a row, ready to render: one turn after the other, ended by an answer; or
+why the row is not used.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def finished(example: Example) -> tuple[Example | str, list[str]]:
 
 
 def _pair(example: Preference) -> tuple[Preference | str, list[str]]:
-    """Both sides finished; what they begin with in common is the prompt, wherever the file drew the line."""
+    """Both sides finished; what they begin with in common is the prompt, wherever the file drew the
+    line.
+    """
     (chosen, changes), (rejected, others) = map(finish, example.sides)
     if isinstance(chosen, str) or isinstance(rejected, str):
         return (chosen if isinstance(chosen, str) else str(rejected)), []
@@ -40,14 +44,19 @@ def _pair(example: Preference) -> tuple[Preference | str, list[str]]:
     prompt = replace(example.prompt, turns=chosen.turns[:common])
     if not any(turn.role == "user" for turn in prompt.turns):
         return "no common question", []
-    pair = replace(example, prompt=prompt, chosen=chosen.turns[common:], rejected=rejected.turns[common:])
+    pair = replace(
+        example, prompt=prompt, chosen=chosen.turns[common:], rejected=rejected.turns[common:]
+    )
     return pair, list(dict.fromkeys([*changes, *others]))
 
 
 def common_turns(left: Sequence[Turn], right: Sequence[Turn]) -> int:
-    """How many turns two conversations begin with in common, up to a question: what follows on both sides is an answer."""
+    """How many turns two conversations begin with in common, up to a question: what follows on both
+    sides is an answer.
+    """
     common = next(
-        (n for n, (one, other) in enumerate(zip(left, right, strict=False)) if one != other), min(len(left), len(right))
+        (n for n, (one, other) in enumerate(zip(left, right, strict=False)) if one != other),
+        min(len(left), len(right)),
     )
     while common and left[common - 1].role == "assistant":
         common -= 1
@@ -62,7 +71,9 @@ def _without_text(example: TextPair) -> str | None:
 
 
 def without_label(example: Labelled) -> str | None:
-    """Why a labelled text cannot be used; None where it can. An empty list says that no class fits, which is a label."""
+    """Why a labelled text cannot be used; None where it can. An empty list says that no class fits,
+    which is a label.
+    """
     if not example.text.strip():
         return "no text"
     if isinstance(example.labels, float) or example.labels:
@@ -72,7 +83,8 @@ def without_label(example: Labelled) -> str | None:
 
 
 def finish(chat: Chat) -> tuple[Chat | str, list[str]]:
-    """A chat that ends on the assistant's answer, or the reason why it has none, and what was changed.
+    """A chat that ends on the assistant's answer, or the reason why it has none, and what was
+    changed.
 
     Turns of one speaker that follow each other become one, since most chat templates refuse them.
     """
@@ -101,10 +113,22 @@ def finish(chat: Chat) -> tuple[Chat | str, list[str]]:
 
 def _joined(before: Turn, turn: Turn) -> Turn | None:
     """Two turns of one speaker as one; None where they must stay apart."""
-    apart = turn.reasoning or (before.role, before.train, before.weight) != (turn.role, turn.train, turn.weight)
-    if apart or turn.role not in ("user", "assistant") or (before.tool_calls and not turn.tool_calls):
+    apart = turn.reasoning or (before.role, before.train, before.weight) != (
+        turn.role,
+        turn.train,
+        turn.weight,
+    )
+    if (
+        apart
+        or turn.role not in ("user", "assistant")
+        or (before.tool_calls and not turn.tool_calls)
+    ):
         return None
     text = "\n".join(part for part in (before.content, turn.content) if part)
     moved = len(text) - len(turn.content)
-    spans = before.spans + tuple((start + moved, stop + moved, weight) for start, stop, weight in turn.spans)
-    return replace(before, content=text, tool_calls=before.tool_calls + turn.tool_calls, spans=spans)
+    spans = before.spans + tuple(
+        (start + moved, stop + moved, weight) for start, stop, weight in turn.spans
+    )
+    return replace(
+        before, content=text, tool_calls=before.tool_calls + turn.tool_calls, spans=spans
+    )

@@ -1,4 +1,6 @@
-"""What a cell says of a text's classes, and which columns hold labels and texts where their names do not tell."""
+"""What a cell says of a text's classes, and which columns hold labels and texts where their names
+do not tell.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,19 @@ from typing import Any
 from tunesmith.data.columns.turns import as_text, json_list, no_number
 
 LABELS = ("label", "labels")
-OTHER_LABELS = ("class", "category", "intent", "sentiment", "score", "similarity", "target", "标签", "类别", "情感", "意图")
+OTHER_LABELS = (
+    "class",
+    "category",
+    "intent",
+    "sentiment",
+    "score",
+    "similarity",
+    "target",
+    "标签",
+    "类别",
+    "情感",
+    "意图",
+)
 _NUMBER = re.compile(r"[-+]?(\d+\.\d*|\.\d+)([eE][-+]?\d+)?")
 _MARKS = re.compile(r"\s*[|;；,，、]\s*")
 LONGEST_LABEL = 60
@@ -18,7 +32,9 @@ LONGEST_LABEL = 60
 
 
 def label_column(columns: Collection[str]) -> str | None:
-    """The column that names the classes: label or labels; else the only one of the other usual names."""
+    """The column that names the classes: label or labels; else the only one of the other usual
+    names.
+    """
     plain = [name for name in LABELS if name in columns]
     others = [name for name in OTHER_LABELS if name in columns]
     return plain[0] if plain else others[0] if len(others) == 1 else None
@@ -27,7 +43,8 @@ def label_column(columns: Collection[str]) -> str | None:
 def labels_of(value: Any, field: str) -> tuple[str, ...] | float:
     """A cell as names of classes, or as a number where it has a decimal point.
 
-    A list is several names; a text is one, but in a column called labels its parts between ``|``, ``;`` or ``,``.
+    A list is several names; a text is one, but in a column called labels its parts between ``|``,
+    ``;`` or ``,``.
     """
     if value is None or no_number(value):
         return ()
@@ -45,20 +62,40 @@ def labels_of(value: Any, field: str) -> tuple[str, ...] | float:
     return tuple(part for part in parts if part)
 
 
-def labelled_columns(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dict[str, str] | None:
-    """Our names to the file's where the cells leave one reading alone: one column of few short values, and one text or two."""
-    held = {name: [row.get(name) for row in rows if row.get(name) not in (None, "")] for name in columns}
+def labelled_columns(
+    columns: Sequence[str], rows: Sequence[Mapping[str, Any]]
+) -> dict[str, str] | None:
+    """Our names to the file's where the cells leave one reading alone: one column of few short
+    values, and one text or two.
+    """
+    held = {
+        name: [row.get(name) for row in rows if row.get(name) not in (None, "")] for name in columns
+    }
     labels = [name for name, values in held.items() if _few(values)]
     texts = [name for name, values in held.items() if name not in labels and _many(values)]
     if len(labels) != 1 or not 1 <= len(texts) <= 2 or len(labels) + len(texts) < len(columns):
         return None
-    return {"text": texts[0], **({"second": texts[1]} if len(texts) == 2 else {}), "label": labels[0]}
+    return {
+        "text": texts[0],
+        **({"second": texts[1]} if len(texts) == 2 else {}),
+        "label": labels[0],
+    }
 
 
-def pair_columns(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dict[str, str] | None:
-    """Our names to the file's where the cells leave one reading alone: two columns of texts, and at most one of numbers."""
-    held = {name: [row.get(name) for row in rows if row.get(name) not in (None, "")] for name in columns}
-    numbers = [name for name, values in held.items() if values and all(_is_number(value) for value in values)]
+def pair_columns(
+    columns: Sequence[str], rows: Sequence[Mapping[str, Any]]
+) -> dict[str, str] | None:
+    """Our names to the file's where the cells leave one reading alone: two columns of texts, and at
+    most one of numbers.
+    """
+    held = {
+        name: [row.get(name) for row in rows if row.get(name) not in (None, "")] for name in columns
+    }
+    numbers = [
+        name
+        for name, values in held.items()
+        if values and all(_is_number(value) for value in values)
+    ]
     texts = [name for name, values in held.items() if name not in numbers and _many(values)]
     if len(texts) != 2 or len(numbers) > 1 or len(texts) + len(numbers) < len(columns):
         return None
@@ -75,9 +112,18 @@ def _is_number(value: Any) -> bool:
 def _few(values: Sequence[Any]) -> bool:
     """Whether a column holds few short values, each several times."""
     texts = [str(value) for value in values]
-    return bool(texts) and len(set(texts)) > 1 and max(map(len, texts)) <= LONGEST_LABEL and 3 * len(set(texts)) <= len(texts)
+    return (
+        bool(texts)
+        and len(set(texts)) > 1
+        and max(map(len, texts)) <= LONGEST_LABEL
+        and 3 * len(set(texts)) <= len(texts)
+    )
 
 
 def _many(values: Sequence[Any]) -> bool:
     """Whether a column holds texts, most of them different."""
-    return bool(values) and all(isinstance(value, str) for value in values) and 2 * len(set(values)) > len(values)
+    return (
+        bool(values)
+        and all(isinstance(value, str) for value in values)
+        and 2 * len(set(values)) > len(values)
+    )

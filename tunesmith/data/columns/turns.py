@@ -1,4 +1,6 @@
-"""What the readers share: a field's text, who a speaker is, pairs and prefixed lines to turns, tool calls in OpenAI's form."""
+"""What the readers share: a field's text, who a speaker is, pairs and prefixed lines to turns, tool
+calls in OpenAI's form.
+"""
 
 from __future__ import annotations
 
@@ -16,30 +18,54 @@ Row = Mapping[str, Any]
 
 LISTS = frozenset({"messages", "conversations", "history", "tools", "pos", "neg", "negatives"})
 """Fields whose value is a list by nature; a one-element list in any other field is unwrapped."""
-TURNS = ("messages", "conversations", "conversation", "dialogue", "dialog", "dialogs", "chat", "turns")
+TURNS = (
+    "messages",
+    "conversations",
+    "conversation",
+    "dialogue",
+    "dialog",
+    "dialogs",
+    "chat",
+    "turns",
+)
 """Columns in which conversations are found."""
 PICTURES = frozenset({"images", "image", "videos", "audios"})
 ANOTHER_TASK = frozenset({"chosen", "rejected", "rejected_response", "kto_tag"}) | PICTURES
-"""Columns of preference and picture rows: read as a plain conversation they would lose their meaning."""
+"""Columns of preference and picture rows: read as a plain conversation they would lose their
+meaning.
+"""
 NUMBERS = frozenset({"margin", "label", "kto_tag", "similarity", "score"})
-"""Fields that hold a number or a truth value by nature; in any other field one is written out as text."""
+"""Fields that hold a number or a truth value by nature; in any other field one is written out as
+text.
+"""
 CHOICES = frozenset({"options", "choices", "choice0", "option_a", "A"})
 """Columns of multiple-choice rows: question and answer alone make no sense there."""
 
-_USERS = "user human usr customer client patient student prompter question q 用户 客户 患者 病人 学生 顾客 来访者 咨询者 问"
+_USERS = (
+    "user human usr customer client patient student prompter question q "
+    "用户 客户 患者 病人 学生 顾客 来访者 咨询者 "
+    "问"
+)
 _ASSISTANTS = (
-    "assistant gpt bot sys agent model ai chatgpt bard doctor lawyer teacher answer a function_call tool_call "
+    "assistant gpt bot sys agent model ai chatgpt bard doctor lawyer teacher answer a "
+    "function_call tool_call "
     "助手 助理 客服 律师 医生 老师 机器人 咨询师 答"
 )
 _SPEAKERS: dict[str, Role] = {
     **dict.fromkeys(_USERS.split(), "user"),
     **dict.fromkeys(_ASSISTANTS.split(), "assistant"),
     **dict.fromkeys(("system", "developer", "系统"), "system"),
-    **dict.fromkeys(("tool", "function", "observation", "tool_response", "ipython", "action", "工具"), "tool"),
+    **dict.fromkeys(
+        ("tool", "function", "observation", "tool_response", "ipython", "action", "工具"), "tool"
+    ),
 }
 _HALF = re.compile("[\ud800-\udfff]")
-_MARKED = re.compile(r"^\s*(?:\[([^\]]{1,12})\]|【([^】]{1,12})】|<([^>]{1,12})>\s*[:：]|([^\s:：]{1,12})[:：])\s*")
-_INSIDE = re.compile(r"<(user|human|bot|assistant|gpt|用户|客户|患者|助手|医生|律师)>\s*[:：]\s*", re.IGNORECASE)
+_MARKED = re.compile(
+    r"^\s*(?:\[([^\]]{1,12})\]|【([^】]{1,12})】|<([^>]{1,12})>\s*[:：]|([^\s:：]{1,12})[:：])\s*"
+)
+_INSIDE = re.compile(
+    r"<(user|human|bot|assistant|gpt|用户|客户|患者|助手|医生|律师)>\s*[:：]\s*", re.IGNORECASE
+)
 
 
 def field_problem(field: str, key: str, **values: Any) -> DataError:
@@ -73,7 +99,9 @@ def as_text(value: Any, field: str) -> str:
 
 
 def text_of(row: Row, *names: str, required: bool = True) -> str:
-    """The text of the first of ``names`` that the row has; empty where it is null, or absent and not required."""
+    """The text of the first of ``names`` that the row has; empty where it is null, or absent and
+    not required.
+    """
     for name in names:
         if name in row:
             return as_text(row[name], name)
@@ -92,13 +120,17 @@ def role_of(speaker: Any, field: str) -> Role:
     """Whose turn it is."""
     role = _SPEAKERS.get(str(speaker).strip().lower())
     if role is None:
-        known = "user, human, customer, 用户 / assistant, gpt, agent, 助手 / system / tool, observation"
+        known = (
+            "user, human, customer, 用户 / assistant, gpt, agent, 助手 / system / tool, observation"
+        )
         raise field_problem(field, "reader.speaker", seen=shown(speaker), known=known)
     return role
 
 
 def spoken(value: Any, field: str) -> Turn:
-    """A turn from ``[speaker, text]`` or from a text that begins with ``[speaker]`` or ``speaker:``."""
+    """A turn from ``[speaker, text]`` or from a text that begins with ``[speaker]`` or
+    ``speaker:``.
+    """
     if isinstance(value, list) and len(value) == 2:
         return Turn(role_of(value[0], field), as_text(value[1], field))
     mark = _MARKED.match(value) if isinstance(value, str) else None
@@ -122,27 +154,38 @@ def pairs(row: Row, field: str = "history") -> list[Turn]:
     if not history:
         return []
     if not isinstance(history, list):
-        raise field_problem(field, "reader.not_list", kind=type(history).__name__, seen=shown(history))
+        raise field_problem(
+            field, "reader.not_list", kind=type(history).__name__, seen=shown(history)
+        )
     turns: list[Turn] = []
-    # A person may ask "doctor" or "AI": first items are speakers only where all of them are, and they differ.
+    # A person may ask "doctor" or "AI": first items are speakers only where all of them are, and
+    # they differ.
     named = all(map(is_spoken, history)) and len({spoken(item, field).role for item in history}) > 1
     for n, item in enumerate(history):
         where = f"{field}[{n}]"
         if isinstance(item, dict):
             turns.append(turn_of(item, where))
         elif isinstance(item, list) and len(item) == 2 and not named:
-            turns += [Turn("user", as_text(item[0], where)), Turn("assistant", as_text(item[1], where))]
+            turns += [
+                Turn("user", as_text(item[0], where)),
+                Turn("assistant", as_text(item[1], where)),
+            ]
         else:
             turns.append(spoken(item, where))
     return turns
 
 
 def inside(text: str) -> list[Turn]:
-    """The turns of a dialogue in one text, ``<user>: … <bot>: … <user>: …``; none where it is no such text."""
+    """The turns of a dialogue in one text, ``<user>: … <bot>: … <user>: …``; none where it is no
+    such text.
+    """
     parts = _INSIDE.split(text)
     if len(parts) < 3 or parts[0].strip():
         return []
-    turns = [Turn(role_of(who, ""), said.strip()) for who, said in zip(parts[1::2], parts[2::2], strict=True)]
+    turns = [
+        Turn(role_of(who, ""), said.strip())
+        for who, said in zip(parts[1::2], parts[2::2], strict=True)
+    ]
     return turns if turns[0].role == turns[-1].role == "user" else []
 
 
@@ -159,8 +202,12 @@ def turn_of(item: Any, field: str) -> Turn:
     calls = item.get("tool_calls") or ()
     if str(speaker).strip().lower() in ("function_call", "tool_call"):
         return Turn("assistant", "", tool_calls=tool_calls(content, f"{field}.{key}"))
-    reasoning = next((item[key] for key in ("reasoning_content", "reasoning", "thinking") if item.get(key)), None)
-    train = next((bool(item[key]) for key in ("train", "loss", "weight") if item.get(key) is not None), None)
+    reasoning = next(
+        (item[key] for key in ("reasoning_content", "reasoning", "thinking") if item.get(key)), None
+    )
+    train = next(
+        (bool(item[key]) for key in ("train", "loss", "weight") if item.get(key) is not None), None
+    )
     weight = _weight(item.get("weight"), f"{field}.weight")
     return Turn(
         role,
@@ -178,22 +225,31 @@ def _weight(value: Any, field: str) -> float:
     """How much something counts: OpenAI's 0 or 1, or any number from 0 on."""
     if value is None:
         return 1.0
-    if isinstance(value, bool | str) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+    if (
+        isinstance(value, bool | str)
+        or not isinstance(value, int | float)
+        or not 0 <= value < math.inf
+    ):
         raise field_problem(field, "reader.weight", seen=shown(value))
     return float(value)
 
 
 def _spans(item: dict[str, Any], content: str, field: str) -> tuple[tuple[int, int, float], ...]:
-    """axolotl's ``train_detail``: parts from ``begin_offset`` to ``end_offset``, the last letter included, trained or not;
+    """axolotl's ``train_detail``: parts from ``begin_offset`` to ``end_offset``, the last letter
+    included, trained or not;
     a ``weight`` in place of ``train`` says how much."""
     found: list[tuple[int, int, float]] = []
     for n, part in enumerate(item.get("train_detail") or ()):
         where = f"{field}.train_detail[{n}]"
         given = part if isinstance(part, dict) else {}
         start, last = given.get("begin_offset"), given.get("end_offset")
-        if not (isinstance(start, int) and isinstance(last, int) and 0 <= start <= last < len(content)):
+        if not (
+            isinstance(start, int) and isinstance(last, int) and 0 <= start <= last < len(content)
+        ):
             raise field_problem(where, "reader.span", seen=shown(part), length=len(content))
-        weight = _weight(given.get("weight"), f"{where}.weight") if given.get("train", True) else 0.0
+        weight = (
+            _weight(given.get("weight"), f"{where}.weight") if given.get("train", True) else 0.0
+        )
         found.append((start, last + 1, weight))
     return tuple(found)
 
@@ -224,7 +280,9 @@ def json_of(value: Any, field: str) -> Any:
 
 
 def tool_calls(value: Any, field: str) -> tuple[dict[str, Any], ...]:
-    """Calls in OpenAI's form, arguments as an object, from that form or from ``{"name": …, "arguments": …}``."""
+    """Calls in OpenAI's form, arguments as an object, from that form or from ``{"name": …,
+    "arguments": …}``.
+    """
     found = json_of(value, field)
     made: list[dict[str, Any]] = []
     for call in found if isinstance(found, list) else [found]:
@@ -269,5 +327,7 @@ def conversation(row: Row, name: str) -> list[Turn]:
         raise field_problem(name, "reader.absent", columns=", ".join(map(str, row)))
     value = json_list(row[name])
     if value is None:
-        raise field_problem(name, "reader.not_list", kind=type(row[name]).__name__, seen=shown(row[name]))
+        raise field_problem(
+            name, "reader.not_list", kind=type(row[name]).__name__, seen=shown(row[name])
+        )
     return [turn_of(item, f"{name}[{n}]") for n, item in enumerate(value)]

@@ -37,12 +37,16 @@ def compressed(path: Path) -> bool:
 def open_bytes(path: Path) -> Iterator[BinaryIO]:
     """The file's bytes, unpacked; DataError when they cannot be read to the end."""
     try:
-        with cast(BinaryIO, gzip.open(path, "rb") if compressed(path) else open(path, "rb")) as stream:
+        with cast(
+            BinaryIO, gzip.open(path, "rb") if compressed(path) else open(path, "rb")
+        ) as stream:
             yield stream
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(Problem(str(path), say("source.gzip", error=error))) from None
     except OSError as error:
-        raise DataError(Problem(str(path), say("source.unreadable", error=error.strerror or error))) from None
+        raise DataError(
+            Problem(str(path), say("source.unreadable", error=error.strerror or error))
+        ) from None
 
 
 @contextmanager
@@ -57,14 +61,21 @@ def open_text(path: Path, encoding: str, *, newline: str | None = None) -> Itera
 
 
 def encoding_of(path: Path) -> str:
-    """The name of the encoding in which every byte of the file is valid; DataError with the byte's offset if there is none."""
+    """The name of the encoding in which every byte of the file is valid; DataError with the byte's
+    offset if there is none.
+    """
     with open_bytes(path) as stream:
         head = stream.read(_CHUNK)
     for mark, name in _BOMS:
         if head.startswith(mark):
             failure = _failure(path, name)
             if failure:
-                raise DataError(Problem(f"{path}:{failure.line}", say("source.mark", encoding=name, offset=failure.offset)))
+                raise DataError(
+                    Problem(
+                        f"{path}:{failure.line}",
+                        say("source.mark", encoding=name, offset=failure.offset),
+                    )
+                )
             return name
     wide = _wide(head)
     if wide and _failure(path, wide) is None:
@@ -73,12 +84,21 @@ def encoding_of(path: Path) -> str:
     if failure is None:
         return "utf-8"
     if failure.zero:
-        raise DataError(Problem(f"{path}:{failure.line}", say("source.zero", offset=failure.offset)))
+        raise DataError(
+            Problem(f"{path}:{failure.line}", say("source.zero", offset=failure.offset))
+        )
     good, bad = _lines_in_utf8(path)
     if good >= 2 and good > bad:
-        values = {"good": good, "bad": bad, "lines": good + bad, "offset": failure.offset, "byte": f"0x{failure.byte:02X}"}
+        values = {
+            "good": good,
+            "bad": bad,
+            "lines": good + bad,
+            "offset": failure.offset,
+            "byte": f"0x{failure.byte:02X}",
+        }
         raise DataError(Problem(f"{path}:{failure.line}", say("source.mixed", **values)))
-    # A few valid wide characters before the fault mean UTF-8 that is damaged; GBK text fails at once.
+    # A few valid wide characters before the fault mean UTF-8 that is damaged; GBK text fails at
+    # once.
     if failure.wide < 8 and _chinese(head) and _failure(path, "gb18030") is None:
         return "gb18030"
     looks = _looks_like(path, failure.offset)
@@ -88,7 +108,9 @@ def encoding_of(path: Path) -> str:
 
 
 def _lines_in_utf8(path: Path) -> tuple[int, int]:
-    """How many lines with wide letters are valid UTF-8, and how many are not; valid ones come about by chance hardly ever."""
+    """How many lines with wide letters are valid UTF-8, and how many are not; valid ones come about
+    by chance hardly ever.
+    """
     good = bad = 0
     with open_bytes(path) as stream:
         for line in stream:
@@ -102,7 +124,9 @@ def _lines_in_utf8(path: Path) -> tuple[int, int]:
 
 
 class _Failure:
-    """Where strict decoding stopped: byte offset and line, and how many wide characters were valid before."""
+    """Where strict decoding stopped: byte offset and line, and how many wide characters were valid
+    before.
+    """
 
     def __init__(self, offset: int, byte: int, line: int, wide: int) -> None:
         self.offset, self.byte, self.line, self.wide = offset, byte, line, wide
@@ -143,7 +167,9 @@ def _wide(head: bytes) -> str | None:
 
 
 def _chinese(head: bytes) -> bool:
-    """Whether these bytes make sense as GB18030: Big5 and Latin bytes are often valid in it, but give rare characters."""
+    """Whether these bytes make sense as GB18030: Big5 and Latin bytes are often valid in it, but
+    give rare characters.
+    """
     letters = [letter for letter in head.decode("gb18030", "ignore") if ord(letter) > 127]
     common = sum(bool(letter.encode("gb2312", "ignore")) for letter in letters)
     if not letters or common >= 0.8 * len(letters):

@@ -1,4 +1,6 @@
-"""JSON files to rows: lines, arrays, objects of rows, rows under one key, and arrays headed by their columns' names."""
+"""JSON files to rows: lines, arrays, objects of rows, rows under one key, and arrays headed by
+their columns' names.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,13 @@ _PARTS = frozenset({*TURNS, *LISTS, "options", "choices", "tool_calls", "content
 
 def kind_of(value: Any) -> str:
     """What a value that is no row is called."""
-    return say("source.nulls" if value is None else "source.booleans" if isinstance(value, bool) else "source.numbers")
+    return say(
+        "source.nulls"
+        if value is None
+        else "source.booleans"
+        if isinstance(value, bool)
+        else "source.numbers"
+    )
 
 
 def key_of_rows(sample: str) -> str | None:
@@ -30,7 +38,9 @@ def key_of_rows(sample: str) -> str | None:
 
 
 def shape_of(sample: str, complete: bool, suffix: str) -> tuple[str, bool] | None:
-    """Which JSON layout this is, and whether values are spread over lines; None where it is not JSON."""
+    """Which JSON layout this is, and whether values are spread over lines; None where it is not
+    JSON.
+    """
     text = sample.lstrip()
     begin = text[:1] + text[1:].lstrip()[:1]
     if suffix not in _JSON_SUFFIXES and begin not in ('{"', "[{", "[[", '["'):
@@ -69,7 +79,12 @@ def headed(found: FileFacts, read: Iterator[Located], faults: Faults) -> Iterato
         if len(cells) == len(found.columns):
             yield Located(found.path, number, dict(zip(found.columns, cells, strict=True)))
         else:
-            text = say("source.ragged", count=len(cells), columns=len(found.columns), names=", ".join(found.columns))
+            text = say(
+                "source.ragged",
+                count=len(cells),
+                columns=len(found.columns),
+                names=", ".join(found.columns),
+            )
             faults.add(Problem(f"{found.path}:{number}", text))
 
 
@@ -84,7 +99,8 @@ def _json_lines(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Locat
         try:
             value = jsonstream.parse(text)
         except jsonstream.BrokenJson as error:
-            # A line such as "......" is a filler left by whoever cut the file; it holds nothing that could be lost.
+            # A line such as "......" is a filler left by whoever cut the file; it holds nothing
+            # that could be lost.
             if any(letter.isalnum() for letter in text):
                 faults.add(Problem(f"{found.path}:{number}", str(error)))
             else:
@@ -103,11 +119,16 @@ def _json_list(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Locate
 
 
 def _json_object(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:
-    read = ({"id": key, **(value if isinstance(value, dict) else {"value": value})} for key, value in jsonstream.members(stream))
+    read = (
+        {"id": key, **(value if isinstance(value, dict) else {"value": value})}
+        for key, value in jsonstream.members(stream)
+    )
     yield from _json_values(found, enumerate(read, 1), faults)
 
 
-def _json_values(found: FileFacts, numbered: Iterator[tuple[int, Any]], faults: Faults) -> Iterator[Located]:
+def _json_values(
+    found: FileFacts, numbered: Iterator[tuple[int, Any]], faults: Faults
+) -> Iterator[Located]:
     number = 0
     try:
         for number, value in numbered:
@@ -122,11 +143,18 @@ def _located(found: FileFacts, number: int, value: Any, faults: Faults) -> Itera
         yield Located(found.path, number, row)
         return
     faults.values += [value][: _SHOWN - len(faults.values)]
-    faults.add(Problem(f"{found.path}:{number}", say("source.no_row", seen=jsonstream.excerpt(json.dumps(value), 0))))
+    faults.add(
+        Problem(
+            f"{found.path}:{number}",
+            say("source.no_row", seen=jsonstream.excerpt(json.dumps(value), 0)),
+        )
+    )
 
 
 def _as_row(value: Any) -> dict[str, Any] | None:
-    """A record as it is, a list with its items numbered from 0, a bare text as a text; None for anything else."""
+    """A record as it is, a list with its items numbered from 0, a bare text as a text; None for
+    anything else.
+    """
     if isinstance(value, dict):
         return value
     if isinstance(value, list):

@@ -1,4 +1,6 @@
-"""JSON values one after the other out of a text stream, so that memory does not grow with the file."""
+"""JSON values one after the other out of a text stream, so that memory does not grow with the
+file.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,28 @@ from tunesmith.words import say
 
 _CHUNK = 1 << 18
 _LONGEST = 1 << 26
-"""Longest single value (characters); a longer one is a fault in the file, such as a bracket that is never closed."""
+"""Longest single value (characters); a longer one is a fault in the file, such as a bracket that is
+never closed.
+"""
 _CUT = 12
-"""A fault this near to the end of what was read may be a value that is cut there (``\\u12``, ``-Infin``)."""
+"""A fault this near to the end of what was read may be a value that is cut there (``\\u12``,
+``-Infin``).
+"""
 _DECODER = json.JSONDecoder()
-_ROWS = frozenset({"data", "rows", "examples", "items", "records", "instances", "samples", "train", "dataset", "数据"})
+_ROWS = frozenset(
+    {
+        "data",
+        "rows",
+        "examples",
+        "items",
+        "records",
+        "instances",
+        "samples",
+        "train",
+        "dataset",
+        "数据",
+    }
+)
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -35,7 +54,9 @@ def parse(text: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise BrokenJson(say("source.json", reason=error.msg, seen=excerpt(text, error.pos))) from None
+        raise BrokenJson(
+            say("source.json", reason=error.msg, seen=excerpt(text, error.pos))
+        ) from None
     except (ValueError, RecursionError) as error:
         raise BrokenJson(str(error)) from None
 
@@ -51,7 +72,9 @@ class JsonText:
         self._ended = False
 
     def _more(self) -> None:
-        """Reads on; at least as much as is held, so that a long value is tried again only a few times."""
+        """Reads on; at least as much as is held, so that a long value is tried again only a few
+        times.
+        """
         held = len(self._buffer) - self._at
         piece = self._stream.read(max(_CHUNK, held))
         self._ended = not piece
@@ -103,7 +126,9 @@ class JsonText:
         line = self._line + self._buffer.count("\n", 0, position)
         if position >= len(self._buffer):
             return BrokenJson(say("source.json_end", line=line, reason=reason))
-        return BrokenJson(say("source.json_line", line=line, reason=reason, seen=excerpt(self._buffer, position)))
+        return BrokenJson(
+            say("source.json_line", line=line, reason=reason, seen=excerpt(self._buffer, position))
+        )
 
 
 def array(stream: TextIO) -> Iterator[Any]:
@@ -124,7 +149,9 @@ def _items(text: JsonText) -> Iterator[Any]:
 
 
 def items_under(stream: TextIO, wanted: str) -> Iterator[Any]:
-    """The items of the array under one key of an object; what stands under other keys is passed over."""
+    """The items of the array under one key of an object; what stands under other keys is passed
+    over.
+    """
     text = JsonText(stream)
     text.take("{")
     while True:
@@ -142,7 +169,8 @@ def items_under(stream: TextIO, wanted: str) -> Iterator[Any]:
 
 
 def key_of_rows(text: str, never: Container[str]) -> str | None:
-    """The key of ``{"data": [{…}, …], "version": 1}`` that holds the rows, from a text that may be cut off; None where none does.
+    """The key of ``{"data": [{…}, …], "version": 1}`` that holds the rows, from a text that may be
+    cut off; None where none does.
 
     ``never`` are keys whose lists of objects belong to a row.
     """
@@ -154,7 +182,11 @@ def key_of_rows(text: str, never: Container[str]) -> str | None:
             key, end = _DECODER.raw_decode(text, at)
             at = _space(text, _space(text, end) + 1)
             keys += 1
-            rows = text[at : at + 1] == "[" and text[_space(text, at + 1) :][:1] == "{" and key not in never
+            rows = (
+                text[at : at + 1] == "["
+                and text[_space(text, at + 1) :][:1] == "{"
+                and key not in never
+            )
             try:
                 value, end = _DECODER.raw_decode(text, at)
             except ValueError:
@@ -164,7 +196,11 @@ def key_of_rows(text: str, never: Container[str]) -> str | None:
             at = _space(text, end)
             if text[at : at + 1] == "}":
                 whole = len(found) == 1 and not text[at + 1 :].strip()
-                return found[0][0] if whole and (keys == 1 or found[0][0] in _ROWS or found[0][1] > 2) else None
+                return (
+                    found[0][0]
+                    if whole and (keys == 1 or found[0][0] in _ROWS or found[0][1] > 2)
+                    else None
+                )
             at = _space(text, at + 1)
     except ValueError:
         pass

@@ -14,7 +14,9 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class Located:
-    """One row and where it stands: ``number`` is its line in JSONL and text, else its place from 1, a header not counted."""
+    """One row and where it stands: ``number`` is its line in JSONL and text, else its place from 1,
+    a header not counted.
+    """
 
     file: Path
     number: int
@@ -32,7 +34,8 @@ class FileFacts:
 
     path: Path
     format: str
-    """json array, jsonl, json object, json list (under ``key``), csv, tsv, parquet, excel or text."""
+    """json array, jsonl, json object, json list (under ``key``), csv, tsv, parquet, excel or text.
+    """
     encoding: str | None
     compressed: bool
     columns: tuple[str, ...]
@@ -65,7 +68,12 @@ class Faults:
     def stop(self) -> None:
         """DataError with the first ten problems and the number of all, where there are any."""
         if self.count > len(self.first):
-            raise DataError([*self.first, Problem("", say("source.more", shown=len(self.first), count=self.count))])
+            raise DataError(
+                [
+                    *self.first,
+                    Problem("", say("source.more", shown=len(self.first), count=self.count)),
+                ]
+            )
         if self.first:
             raise DataError(self.first)
 

@@ -1,4 +1,6 @@
-"""Any file to rows: its format, encoding and columns are found by what it holds, and rows are streamed with their numbers."""
+"""Any file to rows: its format, encoding and columns are found by what it holds, and rows are
+streamed with their numbers.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +24,16 @@ _FIRST = 20
 
 
 def facts(path: Path, *, columns: Mapping[str, str] | None = None) -> FileFacts:
-    """Format, encoding and columns of one file; ``columns`` (``data.columns``) settles whether a table has a header."""
+    """Format, encoding and columns of one file; ``columns`` (``data.columns``) settles whether a
+    table has a header.
+    """
     (file,) = files(path)[:1]
     try:
         stat = file.stat()
     except OSError as error:
-        raise DataError(Problem(str(file), say("source.unreadable", error=error.strerror or error))) from None
+        raise DataError(
+            Problem(str(file), say("source.unreadable", error=error.strerror or error))
+        ) from None
     return _facts(file, (stat.st_size, stat.st_mtime_ns), tuple((columns or {}).items()))
 
 
@@ -42,10 +48,21 @@ def _facts(path: Path, _version: tuple[int, int], named: tuple[tuple[str, str], 
     if magic[:4] == b"PAR1":
         found = FileFacts(path, "parquet", None, packed, (), None)
     elif magic[:4] == b"PK\x03\x04" and suffix in (".xlsx", ".xlsm"):
-        found = _with_header(FileFacts(path, "excel", None, packed, (), True), tables.excel(path), dict(named), default=True)
-    elif magic[:4] in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0") or suffix in (".parquet", ".xlsx", ".xlsm"):
+        found = _with_header(
+            FileFacts(path, "excel", None, packed, (), True),
+            tables.excel(path),
+            dict(named),
+            default=True,
+        )
+    elif magic[:4] in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0") or suffix in (
+        ".parquet",
+        ".xlsx",
+        ".xlsm",
+    ):
         named_so = "source.not_parquet" if suffix == ".parquet" else "source.not_excel"
-        kind = {b"PK\x03\x04": "source.zip", b"\xd0\xcf\x11\xe0": "source.xls"}.get(magic[:4], named_so)
+        kind = {b"PK\x03\x04": "source.zip", b"\xd0\xcf\x11\xe0": "source.xls"}.get(
+            magic[:4], named_so
+        )
         raise DataError(Problem(str(path), say(kind)))
     else:
         found = _text_facts(path, packed, suffix, dict(named))
@@ -61,7 +78,12 @@ def _with_columns(found: FileFacts, named: dict[str, str]) -> FileFacts:
     columns = tuple(dict.fromkeys(name for row in first for name in row))
     if not columns and not first and faults.values:
         kinds = ", ".join(dict.fromkeys(map(jsonrows.kind_of, faults.values)))
-        raise DataError(Problem(str(found.path), say("source.not_rows", kinds=kinds, seen=json.dumps(faults.values[0]))))
+        raise DataError(
+            Problem(
+                str(found.path),
+                say("source.not_rows", kinds=kinds, seen=json.dumps(faults.values[0])),
+            )
+        )
     if not first:
         faults.stop()
     if not columns:
@@ -70,7 +92,9 @@ def _with_columns(found: FileFacts, named: dict[str, str]) -> FileFacts:
     if numbered and len(first) > 1 and all(isinstance(cell, str) for cell in first[0].values()):
         top, body = list(first[0].values()), [list(row.values()) for row in first[1:]]
         if tables.has_header(top, body, columns=named, default=False):
-            return FileFacts(**{**found.__dict__, "columns": tables.names(top, True, found.path), "header": True})
+            return FileFacts(
+                **{**found.__dict__, "columns": tables.names(top, True, found.path), "header": True}
+            )
     return FileFacts(**{**found.__dict__, "columns": columns})
 
 
@@ -87,11 +111,15 @@ def _text_facts(path: Path, packed: bool, suffix: str, named: dict[str, str]) ->
         if key is not None:
             return FileFacts(path, "json list", encoding, packed, (), None, key=key)
         return FileFacts(path, shape[0], encoding, packed, (), None, pretty=shape[1])
-    if suffix in (".csv", ".tsv") or (suffix != ".md" and tables.tabbed(_whole_lines(sample, complete))):
+    if suffix in (".csv", ".tsv") or (
+        suffix != ".md" and tables.tabbed(_whole_lines(sample, complete))
+    ):
         delimiter = "\t" if suffix == ".tsv" else tables.delimiter_of(sample)
         tab = delimiter == "\t"
         quotes = not tab or tables.quoted(_whole_lines(sample, complete))
-        table = FileFacts(path, "tsv" if tab else "csv", encoding, packed, (), None, delimiter, quotes)
+        table = FileFacts(
+            path, "tsv" if tab else "csv", encoding, packed, (), None, delimiter, quotes
+        )
         try:
             with open_text(path, encoding, newline="") as stream:
                 found = tables.records(stream, delimiter=delimiter, quotes=quotes)
@@ -106,18 +134,25 @@ def _whole_lines(sample: str, complete: bool) -> list[str]:
     return lines if complete or len(lines) < 2 else lines[:-1]
 
 
-def _with_header(table: FileFacts, rows: Iterator[Any], named: dict[str, str], *, default: bool) -> FileFacts:
+def _with_header(
+    table: FileFacts, rows: Iterator[Any], named: dict[str, str], *, default: bool
+) -> FileFacts:
     first, body = tables.head(rows)
     if first is None:
         raise DataError(Problem(str(table.path), say("source.blank")))
     header = tables.has_header(first, body, columns=named, default=default)
-    return FileFacts(**{**table.__dict__, "columns": tables.names(first, header, table.path), "header": header})
+    return FileFacts(
+        **{**table.__dict__, "columns": tables.names(first, header, table.path), "header": header}
+    )
 
 
-def rows(path: Path, *, columns: Mapping[str, str] | None = None, faults: Faults | None = None) -> Iterator[Located]:
+def rows(
+    path: Path, *, columns: Mapping[str, str] | None = None, faults: Faults | None = None
+) -> Iterator[Located]:
     """The rows of a file or of a folder's files, streamed.
 
-    Rows that cannot be read are noted in ``faults`` and passed over; without it the first of them is a DataError.
+    Rows that cannot be read are noted in ``faults`` and passed over; without it the first of them
+    is a DataError.
     """
     for file in files(path):
         strict = Faults()
@@ -157,7 +192,12 @@ def _table(found: FileFacts, read: Iterator[list[Any]], faults: Faults) -> Itera
         if len(cells) == len(found.columns):
             yield Located(found.path, number, dict(zip(found.columns, cells, strict=True)))
         else:
-            text = say("source.ragged", count=len(cells), columns=len(found.columns), names=", ".join(found.columns))
+            text = say(
+                "source.ragged",
+                count=len(cells),
+                columns=len(found.columns),
+                names=", ".join(found.columns),
+            )
             faults.add(Problem(f"{found.path}:{number}", text))
 
 

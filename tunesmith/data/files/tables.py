@@ -1,4 +1,6 @@
-"""Tables to rows of cells: CSV and TSV by evidence of delimiter, quotes and header; Excel; Parquet."""
+"""Tables to rows of cells: CSV and TSV by evidence of delimiter, quotes and header; Excel;
+Parquet.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,12 @@ _LONGEST_FIELD = 1 << 24
 _BATCH = 256
 _SENTENCE_ENDS = ".。!！?？,，;；:：…\"”'"
 _NAMES = (
-    "id idx index key text content sentence sentence1 sentence2 label labels category class intent type title abstract summary "
-    "question query prompt instruction input context passage document dialogue source src english chinese en zh lang "
-    "answer response output completion reply target tgt golden score reasoning complex_cot cot think rationale system history "
+    "id idx index key text content sentence sentence1 sentence2 label labels category class "
+    "intent type title abstract summary "
+    "question query prompt instruction input context passage document dialogue source src english "
+    "chinese en zh lang "
+    "answer response output completion reply target tgt golden score reasoning complex_cot cot "
+    "think rationale system history "
     "编号 序号 问题 提问 题目 指令 输入 内容 文本 原文 标题 摘要 回答 答案 回复 输出 "
     "标签 类别 分类 分析 思考 推理 解析 评论 译文 中文 英文"
 )
@@ -36,7 +41,9 @@ class BadTable(Exception):
 
 
 def delimiter_of(sample: str) -> str:
-    """The delimiter of a CSV file: what the first line holds most of, outside quotes; a comma where there is none."""
+    """The delimiter of a CSV file: what the first line holds most of, outside quotes; a comma where
+    there is none.
+    """
     line, quoted, counts = sample.lstrip("\r\n"), False, {",": 0, "\t": 0, ";": 0, "|": 0}
     for letter in line:
         if letter == '"':
@@ -52,16 +59,25 @@ def delimiter_of(sample: str) -> str:
 def tabbed(lines: Sequence[str]) -> bool:
     """Whether nearly all lines hold the same number of tabs, at least one."""
     counts = [line.count("\t") for line in lines if line.strip()]
-    return bool(counts) and counts[0] > 0 and sum(count == counts[0] for count in counts) >= 0.95 * len(counts)
+    return (
+        bool(counts)
+        and counts[0] > 0
+        and sum(count == counts[0] for count in counts) >= 0.95 * len(counts)
+    )
 
 
 def quoted(lines: Sequence[str]) -> bool:
-    """Whether quotes in a TSV file's first lines enclose fields; mostly they are part of the text there."""
+    """Whether quotes in a TSV file's first lines enclose fields; mostly they are part of the text
+    there.
+    """
     fields = [field for line in lines for field in line.split("\t") if field.startswith('"')]
     if not fields:
         return False
     if len({line.count("\t") for line in lines if line}) == 1:
-        closed = all(len(field) > 1 and field.endswith('"') and '"' not in field[1:-1].replace('""', "") for field in fields)
+        closed = all(
+            len(field) > 1 and field.endswith('"') and '"' not in field[1:-1].replace('""', "")
+            for field in fields
+        )
         return closed and any('""' in field[1:-1] for field in fields)
     try:
         read = csv.reader((line + "\n" for line in lines), delimiter="\t", strict=True)
@@ -70,8 +86,16 @@ def quoted(lines: Sequence[str]) -> bool:
         return False
 
 
-def has_header(first: Sequence[Any], body: Sequence[Sequence[Any]], *, columns: Mapping[str, str] | None, default: bool) -> bool:
-    """Whether ``first`` names the columns of ``body``; ``columns`` settles it by naming them, or by numbering them."""
+def has_header(
+    first: Sequence[Any],
+    body: Sequence[Sequence[Any]],
+    *,
+    columns: Mapping[str, str] | None,
+    default: bool,
+) -> bool:
+    """Whether ``first`` names the columns of ``body``; ``columns`` settles it by naming them, or by
+    numbering them.
+    """
     cells = ["" if cell is None else str(cell).strip() for cell in first]
     named = set((columns or {}).values())
     if named and named <= set(cells):
@@ -80,7 +104,11 @@ def has_header(first: Sequence[Any], body: Sequence[Sequence[Any]], *, columns: 
         return False
     if cells == [str(n) for n in range(len(cells))]:
         return True
-    if len(set(cells)) < len(cells) or cells.count("") > 1 or any(_is_number(cell) for cell in cells):
+    if (
+        len(set(cells)) < len(cells)
+        or cells.count("") > 1
+        or any(_is_number(cell) for cell in cells)
+    ):
         return False
     if any(len(cell) > 60 or (cell and cell[-1] in _SENTENCE_ENDS) for cell in cells):
         return False
@@ -102,8 +130,12 @@ def _is_number(text: str) -> bool:
 
 
 def all_numbers(cells: Sequence[Any]) -> bool:
-    """Whether these cells hold numbers and nothing else; pandas' "nan" and empty cells do not count."""
-    texts = [cell for cell in cells if isinstance(cell, str) and cell.strip().lower() not in ("", "nan")]
+    """Whether these cells hold numbers and nothing else; pandas' "nan" and empty cells do not
+    count.
+    """
+    texts = [
+        cell for cell in cells if isinstance(cell, str) and cell.strip().lower() not in ("", "nan")
+    ]
     return bool(texts) and all(map(_is_number, texts))
 
 
@@ -111,7 +143,9 @@ def names(first: Sequence[Any], header: bool, path: Path) -> tuple[str, ...]:
     """The columns' names: the header's, or numbers from 0; an empty header cell gets its number."""
     if not header:
         return tuple(str(n) for n in range(len(first)))
-    found = tuple(str(cell).strip() if cell not in (None, "") else str(n) for n, cell in enumerate(first))
+    found = tuple(
+        str(cell).strip() if cell not in (None, "") else str(n) for n, cell in enumerate(first)
+    )
     twice = sorted({name for name in found if found.count(name) > 1})
     if twice:
         raise DataError(Problem(str(path), say("source.twice", names=", ".join(twice))))
@@ -121,7 +155,12 @@ def names(first: Sequence[Any], header: bool, path: Path) -> tuple[str, ...]:
 def records(stream: TextIO, *, delimiter: str, quotes: bool) -> Iterator[list[str]]:
     """The records of a CSV or TSV stream opened with ``newline=""``, empty ones left out."""
     csv.field_size_limit(_LONGEST_FIELD)
-    reader = csv.reader(stream, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE, strict=True)
+    reader = csv.reader(
+        stream,
+        delimiter=delimiter,
+        quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
+        strict=True,
+    )
     number = 0
     while True:
         number += 1
@@ -158,15 +197,20 @@ def parquet(path: Path) -> Iterator[dict[str, Any]]:
 
     with _whole(path) as file:
         try:
-            # Without prebuffering, and a batch of rows at a time, a large row group is not held whole.
-            for batch in pyarrow.parquet.ParquetFile(file, pre_buffer=False).iter_batches(batch_size=_BATCH):
+            # Without prebuffering, and a batch of rows at a time, a large row group is not held
+            # whole.
+            for batch in pyarrow.parquet.ParquetFile(file, pre_buffer=False).iter_batches(
+                batch_size=_BATCH
+            ):
                 yield from batch.to_pylist()
         except (pyarrow.ArrowException, OSError) as error:
             raise DataError(Problem(str(path), say("source.parquet", error=error))) from None
 
 
 def excel(path: Path) -> Iterator[list[Any]]:
-    """The rows of a workbook's sheets one after the other; DataError when sheets begin with different rows."""
+    """The rows of a workbook's sheets one after the other; DataError when sheets begin with
+    different rows.
+    """
     import zipfile
     import zlib
 
@@ -174,7 +218,16 @@ def excel(path: Path) -> Iterator[list[Any]]:
     from openpyxl.utils.exceptions import InvalidFileException
 
     # SyntaxError is what the XML parser's own error is derived from.
-    faults = (InvalidFileException, zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, TypeError, SyntaxError)
+    faults = (
+        InvalidFileException,
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        KeyError,
+        ValueError,
+        TypeError,
+        SyntaxError,
+    )
     with _whole(path) as file:
         try:
             book = openpyxl.load_workbook(file, read_only=True, data_only=True)
@@ -196,7 +249,9 @@ def _sheets(path: Path, sheets: Sequence[Any]) -> Iterator[list[Any]]:
             top = first
             yield first
         elif first != top:
-            raise DataError(Problem(f"{path}:{sheet.title}", say("source.sheets", first=sheets[0].title)))
+            raise DataError(
+                Problem(f"{path}:{sheet.title}", say("source.sheets", first=sheets[0].title))
+            )
         for row in filled:
             yield row + [None] * (len(top) - len(row))
 
@@ -211,6 +266,8 @@ def _cell(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime.date | datetime.time) else value
 
 
-def head(rows: Iterator[Sequence[Any]], count: int = 50) -> tuple[Sequence[Any] | None, list[Sequence[Any]]]:
+def head(
+    rows: Iterator[Sequence[Any]], count: int = 50
+) -> tuple[Sequence[Any] | None, list[Sequence[Any]]]:
     """The first row and some of those below it."""
     return next(rows, None), list(islice(rows, count))

@@ -15,15 +15,28 @@ Row = Mapping[str, Any]
 
 
 class Reader:
-    """Base of the readers: ``matches`` looks at the columns of a file's first rows, ``read`` at one row."""
+    """Base of the readers: ``matches`` looks at the columns of a file's first rows, ``read`` at one
+    row.
+    """
 
     name: ClassVar[str]
     gives: ClassVar[type]
     """The kind of Example it makes."""
     fields: ClassVar[dict[str, str]]
-    """Our names for its fields and what each means; ``data.columns`` maps them to the file's own."""
+    """Our names for its fields and what each means; ``data.columns`` maps them to the file's own.
+    """
     answers: ClassVar[frozenset[str]] = frozenset(
-        {"answer", "reasoning", "completion", "response", "output", "chosen", "rejected", "rejected_response", "margin"}
+        {
+            "answer",
+            "reasoning",
+            "completion",
+            "response",
+            "output",
+            "chosen",
+            "rejected",
+            "rejected_response",
+            "margin",
+        }
         | {"label", "kto_tag"}
     )
     """Names of what the training learns to give, which a row that is only asked need not have."""
@@ -33,7 +46,9 @@ class Reader:
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
-        """Whether rows with these columns (renamed by ``data.columns``), of which ``row`` is the first, are of this format."""
+        """Whether rows with these columns (renamed by ``data.columns``), of which ``row`` is the
+        first, are of this format.
+        """
         raise AssertionError(f"reader {cls.name} has no matches")
 
     def read(self, row: Row) -> Example:

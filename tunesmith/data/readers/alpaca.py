@@ -1,4 +1,6 @@
-"""Alpaca's rows (Taori et al. 2023): instruction, input, output; also with a system prompt and a history of earlier rounds."""
+"""Alpaca's rows (Taori et al. 2023): instruction, input, output; also with a system prompt and a
+history of earlier rounds.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from tunesmith.examples import Chat, Turn
 
 @READERS.register
 class Alpaca(Reader):
-    """Alpaca: an instruction, perhaps an input, and the output; both together, with an empty line between, are the question."""
+    """Alpaca: an instruction, perhaps an input, and the output; both together, with an empty line
+    between, are the question.
+    """
 
     gives = Chat
     fields: ClassVar[dict[str, str]] = {
@@ -26,7 +30,11 @@ class Alpaca(Reader):
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
         """It has instruction and output."""
-        return {"instruction", "output"} <= columns and not columns & ANOTHER_TASK and not judged(columns, row)
+        return (
+            {"instruction", "output"} <= columns
+            and not columns & ANOTHER_TASK
+            and not judged(columns, row)
+        )
 
     def read(self, row: Row) -> Chat:
         """The question is the last one, after the history."""
@@ -34,8 +42,16 @@ class Alpaca(Reader):
         history = pairs(row)
         # Published dialogues stand inside the instruction as "<user>: … <bot>: … <user>: …".
         told = [] if history or about.strip() else inside(instruction)
-        question = told[-1].content if told else "\n\n".join(part for part in (instruction, about) if part.strip())
+        question = (
+            told[-1].content
+            if told
+            else "\n\n".join(part for part in (instruction, about) if part.strip())
+        )
         answer, system = text_of(row, "output"), system_turn(row)
         turns = (*system, *history, *told[:-1], Turn("user", question), Turn("assistant", answer))
-        names = {"question": question, "answer": answer, **({"system": system[0].content} if system else {})}
+        names = {
+            "question": question,
+            "answer": answer,
+            **({"system": system[0].content} if system else {}),
+        }
         return Chat(turns, columns={**row, **names})

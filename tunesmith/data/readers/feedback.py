@@ -1,4 +1,6 @@
-"""Answers judged one by one: a conversation, or a question and its answer, with ``label`` or ``kto_tag``."""
+"""Answers judged one by one: a conversation, or a question and its answer, with ``label`` or
+``kto_tag``.
+"""
 
 from __future__ import annotations
 

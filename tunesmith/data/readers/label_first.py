@@ -1,4 +1,6 @@
-"""Lines that begin with their label: ``DESC:manner How did …`` (TREC, Li and Roth 2002), ``__label__sauce How …`` (fastText)."""
+"""Lines that begin with their label: ``DESC:manner How did …`` (TREC, Li and Roth 2002),
+``__label__sauce How …`` (fastText).
+"""
 
 from __future__ import annotations
 
@@ -9,12 +11,16 @@ from tunesmith.data.columns.turns import field_problem, shown, text_of
 from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.examples import Labelled
 
-_LINE = re.compile(r"\s*(?:(?P<marked>(?:__label__\S+\s+)+)|(?P<plain>[A-Z]{2,}:[\w-]+)\s+)(?P<text>.*)", re.DOTALL)
+_LINE = re.compile(
+    r"\s*(?:(?P<marked>(?:__label__\S+\s+)+)|(?P<plain>[A-Z]{2,}:[\w-]+)\s+)(?P<text>.*)", re.DOTALL
+)
 
 
 @READERS.register
 class LabelFirst(Reader):
-    """Lines of text that begin with a label: TREC's DESC:manner How did …, or fastText's __label__name …, perhaps several."""
+    """Lines of text that begin with a label: TREC's DESC:manner How did …, or fastText's
+    __label__name …, perhaps several.
+    """
 
     gives = Labelled
     fields: ClassVar[dict[str, str]] = {"text": "the label, a space, and what is judged"}
@@ -22,7 +28,11 @@ class LabelFirst(Reader):
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
         """Lines of text, of which the first begins with a label."""
-        return columns == {"text"} and isinstance(row.get("text"), str) and _LINE.match(row["text"]) is not None
+        return (
+            columns == {"text"}
+            and isinstance(row.get("text"), str)
+            and _LINE.match(row["text"]) is not None
+        )
 
     def read(self, row: Row) -> Labelled:
         """The line without its label, and the label; DataError for a line that begins with none."""
@@ -31,5 +41,9 @@ class LabelFirst(Reader):
         if found is None:
             raise field_problem("text", "labelled.no_label_first", seen=shown(line))
         marked = found["marked"]
-        labels = tuple(part.removeprefix("__label__") for part in marked.split()) if marked else (found["plain"],)
+        labels = (
+            tuple(part.removeprefix("__label__") for part in marked.split())
+            if marked
+            else (found["plain"],)
+        )
         return Labelled(found["text"].strip(), None, labels, dict(row))

@@ -1,4 +1,6 @@
-"""A text, or two, with what it is: its class, its classes, or a number, under the names that are usual for them."""
+"""A text, or two, with what it is: its class, its classes, or a number, under the names that are
+usual for them.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +12,46 @@ from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.examples import Labelled
 
 _PAIRS = (
-    ("text", "second"), ("sentence1", "sentence2"), ("premise", "hypothesis"), ("text1", "text2"), ("text_a", "text_b"),
-    ("question1", "question2"), ("question", "sentence"), ("sentence", "sentence2"), ("text", "text2"), ("text", "text_pair"),
-)  # fmt: skip
-_TEXTS = ("text", "sentence", "content", "review", "comment", "document", "title", "文本", "句子", "评论", "内容")
+    ("text", "second"),
+    ("sentence1", "sentence2"),
+    ("premise", "hypothesis"),
+    ("text1", "text2"),
+    ("text_a", "text_b"),
+    ("question1", "question2"),
+    ("question", "sentence"),
+    ("sentence", "sentence2"),
+    ("text", "text2"),
+    ("text", "text_pair"),
+)
+_TEXTS = (
+    "text",
+    "sentence",
+    "content",
+    "review",
+    "comment",
+    "document",
+    "title",
+    "文本",
+    "句子",
+    "评论",
+    "内容",
+)
 
 
 @READERS.register
 class LabelledText(Reader):
-    """A text, or two, and a label: a name (whatever it looks like), or a number with a decimal point."""
+    """A text, or two, and a label: a name (whatever it looks like), or a number with a decimal
+    point.
+    """
 
     gives = Labelled
     fields: ClassVar[dict[str, str]] = {
         "text": "what is judged; also sentence, content, review, comment",
         "second": "the other text of a pair; also sentence2, hypothesis, text2",
-        "label": "what it is: a class, a list of classes, or a number; also labels, class, category, intent, sentiment, score",
+        "label": (
+            "what it is: a class, a list of classes, or a number; also labels, class, category, "
+            "intent, sentiment, score"
+        ),
         **{name: "the first text of a pair" for name, _ in _PAIRS if name != "text"},
         **{name: "the second text of a pair" for _, name in _PAIRS if name != "second"},
     }
@@ -32,16 +59,26 @@ class LabelledText(Reader):
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
-        """It has one of the usual names for a text or for a pair, and exactly one column that names a class."""
-        return bool(_texts(columns)) and label_column(columns) is not None and not columns & (ANOTHER_TASK | CHOICES)
+        """It has one of the usual names for a text or for a pair, and exactly one column that names
+        a class.
+        """
+        return (
+            bool(_texts(columns))
+            and label_column(columns) is not None
+            and not columns & (ANOTHER_TASK | CHOICES)
+        )
 
     def read(self, row: Row) -> Labelled:
-        """Text, second text and labels; none where the row has no label, as when it is asked for one."""
+        """Text, second text and labels; none where the row has no label, as when it is asked for
+        one.
+        """
         columns = frozenset(row)
         first, second = _texts(columns) or ("text", None)
         name = label_column(columns)
         labels = labels_of(row[name], name) if name is not None else ()
-        return Labelled(text_of(row, first), text_of(row, second) if second else None, labels, dict(row))
+        return Labelled(
+            text_of(row, first), text_of(row, second) if second else None, labels, dict(row)
+        )
 
 
 def _texts(columns: frozenset[str]) -> tuple[str, str | None] | None:

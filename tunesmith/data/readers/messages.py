@@ -1,4 +1,6 @@
-"""OpenAI's chat rows: messages with role and content, tool calls and tool results; also turns that only name their speakers."""
+"""OpenAI's chat rows: messages with role and content, tool calls and tool results; also turns that
+only name their speakers.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,15 @@ _OTHERS = ANOTHER_TASK | {"label"}
 
 @READERS.register
 class Messages(Reader):
-    """OpenAI's messages: a list of turns, each with role and content, a pair of speaker and text, or a text after [speaker]."""
+    """OpenAI's messages: a list of turns, each with role and content, a pair of speaker and text,
+    or a text after [speaker].
+    """
 
     gives = Chat
     fields: ClassVar[dict[str, str]] = {
-        "messages": "the turns: [{role, content}, …], [[speaker, text], …] or ['[speaker] text', …]",
+        "messages": (
+            "the turns: [{role, content}, …], [[speaker, text], …] or ['[speaker] text', …]"
+        ),
         "tools": "the functions that may be called, in OpenAI's form",
         "system": "a system prompt",
     }

@@ -1,4 +1,6 @@
-"""Preference pairs: chosen and rejected as texts, as turns or as whole conversations, with what both answer."""
+"""Preference pairs: chosen and rejected as texts, as turns or as whole conversations, with what
+both answer.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,17 @@ from tunesmith.examples import Chat, Preference
 
 @READERS.register
 class PreferenceReader(Reader):
-    """A better and a worse answer to one prompt; where each holds the whole conversation, the prompt is what both begin with."""
+    """A better and a worse answer to one prompt; where each holds the whole conversation, the
+    prompt is what both begin with.
+    """
 
     gives = Preference
     fields: ClassVar[dict[str, str]] = {
         "chosen": "the better answer: a text, a turn, or the whole conversation",
-        "rejected": "the worse answer, in the same form; also rejected_response, beside messages that end with the better one",
+        "rejected": (
+            "the worse answer, in the same form; also rejected_response, beside messages that end "
+            "with the better one"
+        ),
         "rejected_response": "the worse answer",
         "response": "the better answer, beside rejected_response",
         "margin": "how much better the chosen answer is, a number; may be missing",
@@ -35,18 +42,29 @@ class PreferenceReader(Reader):
     def read(self, row: Row) -> Preference:
         """The pair; what its two sides begin with in common is the prompt."""
         turns = asked(row)
-        rejected = answers(row, "rejected_response" if row.get("rejected_response") not in (None, "") else "rejected")
+        rejected = answers(
+            row,
+            "rejected_response" if row.get("rejected_response") not in (None, "") else "rejected",
+        )
         if row.get("chosen") not in (None, ""):
             chosen = answers(row, "chosen")
         elif row.get("response") not in (None, ""):
             chosen = answers(row, "response")
         else:
-            end = next((n for n in range(len(turns), 0, -1) if turns[n - 1].role == "user"), len(turns))
+            end = next(
+                (n for n in range(len(turns), 0, -1) if turns[n - 1].role == "user"), len(turns)
+            )
             turns, chosen = turns[:end], turns[end:]
         if {side[0].role for side in (chosen, rejected) if side} - {"assistant"}:
-            system = [turn for turn in turns if turn.role == "system" and turn not in (*chosen, *rejected)]
+            system = [
+                turn for turn in turns if turn.role == "system" and turn not in (*chosen, *rejected)
+            ]
             common = common_turns(chosen, rejected)
-            turns, chosen, rejected = [*system, *chosen[:common]], chosen[common:], rejected[common:]
+            turns, chosen, rejected = (
+                [*system, *chosen[:common]],
+                chosen[common:],
+                rejected[common:],
+            )
         prompt = Chat(tuple(turns), tools_of(row))
         return Preference(prompt, tuple(chosen), tuple(rejected), _margin(row), known(row, turns))
 

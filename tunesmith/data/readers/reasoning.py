@@ -1,4 +1,6 @@
-"""A question, the thinking and the answer in columns of their own, as in medical-o1 (Chen et al. 2024)."""
+"""A question, the thinking and the answer in columns of their own, as in medical-o1 (Chen et al.
+2024).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from tunesmith.examples import Chat, Turn
 
 @READERS.register
 class Reasoning(Reader):
-    """A question, the thinking, and the answer; the thinking goes before the answer, in the form that data.reasoning says."""
+    """A question, the thinking, and the answer; the thinking goes before the answer, in the form
+    that data.reasoning says.
+    """
 
     gives = Chat
     fields: ClassVar[dict[str, str]] = {
@@ -24,11 +28,21 @@ class Reasoning(Reader):
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
         """It has the three columns."""
-        return {"question", "reasoning", "answer"} <= columns and not columns & (ANOTHER_TASK | CHOICES)
+        return {"question", "reasoning", "answer"} <= columns and not columns & (
+            ANOTHER_TASK | CHOICES
+        )
 
     def read(self, row: Row) -> Chat:
         """The reasoning stays apart from the answer."""
-        question, reasoning, answer = (text_of(row, name) for name in ("question", "reasoning", "answer"))
+        question, reasoning, answer = (
+            text_of(row, name) for name in ("question", "reasoning", "answer")
+        )
         system = system_turn(row)
-        turns = (*system, Turn("user", question), Turn("assistant", answer, reasoning=reasoning.strip() or None))
-        return Chat(turns, columns={**row, "question": question, "reasoning": reasoning, "answer": answer})
+        turns = (
+            *system,
+            Turn("user", question),
+            Turn("assistant", answer, reasoning=reasoning.strip() or None),
+        )
+        return Chat(
+            turns, columns={**row, "question": question, "reasoning": reasoning, "answer": answer}
+        )

@@ -1,4 +1,6 @@
-"""ShareGPT's chat rows: conversations with from and value, function_call and observation turns, tools as JSON text."""
+"""ShareGPT's chat rows: conversations with from and value, function_call and observation turns,
+tools as JSON text.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ _KEYS = ("from", "value")
 
 @READERS.register
 class ShareGpt(Reader):
-    """ShareGPT's conversations: turns with from and value; function_call and observation are calls of tools and their results."""
+    """ShareGPT's conversations: turns with from and value; function_call and observation are calls
+    of tools and their results.
+    """
 
     gives = Chat
     fields: ClassVar[dict[str, str]] = {
@@ -26,7 +30,10 @@ class ShareGpt(Reader):
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
         """A column holds turns with from and value."""
-        return not columns & (ANOTHER_TASK | {"label"}) and turns_column(columns, row, _KEYS) is not None
+        return (
+            not columns & (ANOTHER_TASK | {"label"})
+            and turns_column(columns, row, _KEYS) is not None
+        )
 
     def read(self, row: Row) -> Chat:
         """The turns, with the system prompt of the row where they have none."""

@@ -8,7 +8,10 @@ from tunesmith.data.columns.turns import ANOTHER_TASK, text_of
 from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.examples import Text
 
-_ANSWERS = frozenset({"label", "labels", "answer", "output", "response", "completion", "summary"}) | ANOTHER_TASK
+_ANSWERS = (
+    frozenset({"label", "labels", "answer", "output", "response", "completion", "summary"})
+    | ANOTHER_TASK
+)
 
 
 @READERS.register

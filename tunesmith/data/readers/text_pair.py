@@ -1,34 +1,64 @@
-"""Pairs of texts that belong together: graded, with negatives, or as a question and what answers it, under the usual names."""
+"""Pairs of texts that belong together: graded, with negatives, or as a question and what answers
+it, under the usual names.
+"""
 
 from __future__ import annotations
 
 import math
 from typing import Any, ClassVar
 
-from tunesmith.data.columns.turns import ANOTHER_TASK, CHOICES, as_text, field_problem, json_list, no_number, shown
+from tunesmith.data.columns.turns import (
+    ANOTHER_TASK,
+    CHOICES,
+    as_text,
+    field_problem,
+    json_list,
+    no_number,
+    shown,
+)
 from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.examples import TextPair
 
 PAIRS = (
-    ("text", "second"), ("anchor", "positive"), ("query", "positive"), ("question", "positive"), ("query", "pos"),
+    ("text", "second"),
+    ("anchor", "positive"),
+    ("query", "positive"),
+    ("question", "positive"),
+    ("query", "pos"),
     ("query", "passage"),
-    ("sentence1", "sentence2"), ("sentence_A", "sentence_B"), ("premise", "hypothesis"), ("text1", "text2"), ("text_a", "text_b"),
-    ("question1", "question2"), ("text", "text2"), ("text", "text_pair"), ("question", "answer"), ("query", "answer"),
-)  # fmt: skip
+    ("sentence1", "sentence2"),
+    ("sentence_A", "sentence_B"),
+    ("premise", "hypothesis"),
+    ("text1", "text2"),
+    ("text_a", "text_b"),
+    ("question1", "question2"),
+    ("text", "text2"),
+    ("text", "text_pair"),
+    ("question", "answer"),
+    ("query", "answer"),
+)
 GRADES = ("similarity", "score", "similarity_score", "label", "labels")
 NEGATIVES = ("negatives", "negative", "neg", "hard_negative", "hard_negatives")
 
 
 @READERS.register
 class TextPairReader(Reader):
-    """Two texts that belong together, or are graded; of several partners in a row the first is taken, of negatives all."""
+    """Two texts that belong together, or are graded; of several partners in a row the first is
+    taken, of negatives all.
+    """
 
     gives = TextPair
     fields: ClassVar[dict[str, str]] = {
         "text": "a text; also anchor, query, question, sentence1",
         "second": "what belongs to it; also positive, pos, passage, answer, sentence2",
-        "similarity": "how much they belong together, a number on any scale; also score, label; may be missing",
-        "negatives": "texts that do not belong to the first, one or a list; also negative, neg; may be missing",
+        "similarity": (
+            "how much they belong together, a number on any scale; also score, label; may be "
+            "missing"
+        ),
+        "negatives": (
+            "texts that do not belong to the first, one or a list; also negative, neg; may be "
+            "missing"
+        ),
         **{name: "the first text" for name, _ in PAIRS if name != "text"},
         **{name: "the second text" for _, name in PAIRS if name != "second"},
         **dict.fromkeys(GRADES[1:], "as similarity"),
@@ -39,10 +69,14 @@ class TextPairReader(Reader):
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
         """It has one of the usual pairs of names."""
-        return any(columns.issuperset(pair) for pair in PAIRS) and not columns & (ANOTHER_TASK | CHOICES)
+        return any(columns.issuperset(pair) for pair in PAIRS) and not columns & (
+            ANOTHER_TASK | CHOICES
+        )
 
     def read(self, row: Row) -> TextPair:
-        """The two texts, their grade and the negatives; the second is empty where a row has only one, as when it is asked."""
+        """The two texts, their grade and the negatives; the second is empty where a row has only
+        one, as when it is asked.
+        """
         held = [name for name, value in row.items() if value not in (None, "", [])]
         whole = next((pair for pair in PAIRS if {*pair} <= {*held}), None)
         first, second = whole or next((pair for pair in PAIRS if {*pair} <= {*row}), PAIRS[0])
@@ -62,7 +96,11 @@ class TextPairReader(Reader):
 
 def _texts(value: Any, field: str) -> list[str]:
     several = json_list(value)
-    return [as_text(one, field) for one in ([value] if several is None else several) if one not in (None, "")]
+    return [
+        as_text(one, field)
+        for one in ([value] if several is None else several)
+        if one not in (None, "")
+    ]
 
 
 def _number(value: Any, field: str) -> float:

@@ -1,4 +1,6 @@
-"""A conversation through the chat template, turn by turn, so that each trained span is known and never searched for."""
+"""A conversation through the chat template, turn by turn, so that each trained span is known and
+never searched for.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,16 @@ from tunesmith.words import say
 Messages = list[dict[str, Any]]
 
 MARK = "Zq7probe"
-# Templates that print today's date would ask a model something else tomorrow than it was trained on;
+# Templates that print today's date would ask a model something else tomorrow than it was trained
+# on;
 # this is the date that such templates print where they cannot ask for it.
 DATE = datetime(2024, 7, 26)
 
 PLAIN = (
-    "{% for message in messages %}{% if message['role'] == 'system' %}{{ message['content'] + '\n\n' }}"
-    "{% elif message['role'] == 'assistant' %}{{ '### Answer:\n' + message['content'] + eos_token + '\n\n' }}"
+    "{% for message in messages %}{% if message['role'] == 'system' %}{{ message['content'] + "
+    "'\n\n' }}"
+    "{% elif message['role'] == 'assistant' %}{{ '### Answer:\n' + message['content'] + eos_token "
+    "+ '\n\n' }}"
     "{% elif message['role'] == 'tool' %}{{ '### Result:\n' + message['content'] + '\n\n' }}"
     "{% else %}{{ '### Question:\n' + message['content'] + '\n\n' }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ '### Answer:\n' }}{% endif %}"
@@ -37,7 +42,9 @@ class Conversation:
         self.pieces, self.data = pieces, data
         self.tokenizer = pieces.tokenizer
         if not self.tokenizer.chat_template:
-            self.tokenizer.chat_template = ("{{ bos_token }}" if pieces.bos and self.tokenizer.bos_token else "") + PLAIN
+            self.tokenizer.chat_template = (
+                "{{ bos_token }}" if pieces.bos and self.tokenizer.bos_token else ""
+            ) + PLAIN
         self.options: dict[str, Any] = {}
         if "strftime_now" in self.tokenizer.get_chat_template():
             self.options["strftime_now"] = DATE.strftime
@@ -50,9 +57,15 @@ class Conversation:
             asked = unthinking
         self.opens_thinking = (asked or "").rstrip().endswith("<think>")
         self.reasoning_key = self._reasoning_key()
-        self.ignores_system = MARK not in (self._probe([{"role": "system", "content": MARK}, _user()]) or MARK)
+        self.ignores_system = MARK not in (
+            self._probe([{"role": "system", "content": MARK}, _user()]) or MARK
+        )
         self.shows_tools = MARK in (self._probe([_user()], tools=[_tool()]) or "")
-        calling = {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": _call()}]}
+        calling = {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [{"type": "function", "function": _call()}],
+        }
         self.shows_calls = MARK in (self._probe([_user(), calling]) or "")
         opened = self._probe([{"role": "assistant", "content": MARK}, _user()])
         self.may_open = MARK in (opened or "")
@@ -68,12 +81,16 @@ class Conversation:
 
     def _reasoning_key(self) -> str | None:
         for key in ("reasoning_content", "thinking", "reasoning"):
-            if MARK in (self._probe([_user(), {"role": "assistant", "content": "a", key: MARK}]) or ""):
+            if MARK in (
+                self._probe([_user(), {"role": "assistant", "content": "a", key: MARK}]) or ""
+            ):
                 return key
         return None
 
     def _find_ending(self) -> None:
-        """``ending`` is what follows an answer up to its stop token, ``after`` the rest, ``stop`` that token's id."""
+        """``ending`` is what follows an answer up to its stop token, ``after`` the rest, ``stop``
+        that token's id.
+        """
         rendered = self._probe([_user(), {"role": "assistant", "content": MARK}]) or MARK
         ending = rendered.rpartition(MARK)[2]
         tokenizer = self.tokenizer
@@ -81,7 +98,9 @@ class Conversation:
         found = [token for token in self.pieces.more(ending) if token in special]
         self.stop: int | None = found[0] if found else None
         self.appends_eos = not ending.strip()
-        """Whether the template ends an answer with nothing, so that the tokenizer's end token has to."""
+        """Whether the template ends an answer with nothing, so that the tokenizer's end token has
+        to.
+        """
         self.ending, self.after = ending, ending if self.appends_eos else ""
         if found:
             written = tokenizer.convert_ids_to_tokens(found[0])
@@ -89,22 +108,37 @@ class Conversation:
                 cut = ending.index(written) + len(written)
                 self.ending, self.after = ending[:cut], ending[cut:]
 
-    def render(self, messages: Messages, *, generation: bool = False, tools: Sequence[Any] | None = None, **options: Any) -> str:
+    def render(
+        self,
+        messages: Messages,
+        *,
+        generation: bool = False,
+        tools: Sequence[Any] | None = None,
+        **options: Any,
+    ) -> str:
         """The template's text; DataError with its own words where it refuses."""
         from jinja2.exceptions import TemplateError
 
         try:
             return self.tokenizer.apply_chat_template(
-                messages, tools=tools or None, add_generation_prompt=generation, tokenize=False, **(self.options | options)
+                messages,
+                tools=tools or None,
+                add_generation_prompt=generation,
+                tokenize=False,
+                **(self.options | options),
             )
         except (TemplateError, TypeError, ValueError, KeyError) as error:
             roles = ", ".join(message["role"] for message in messages)
             raise DataError(Problem("", say("render.refused", reason=error, roles=roles))) from None
 
     def turns(self, chat: Chat) -> tuple[Turn, ...]:
-        """The turns, with ``data.system`` where there is no system turn, and the tools in words where the template shows none."""
+        """The turns, with ``data.system`` where there is no system turn, and the tools in words
+        where the template shows none.
+        """
         turns = chat.turns if self.may_open else from_question(chat.turns)
-        system = [turn.content for turn in turns if turn.role == "system"] or ([self.data.system] if self.data.system else [])
+        system = [turn.content for turn in turns if turn.role == "system"] or (
+            [self.data.system] if self.data.system else []
+        )
         if self.ignores_system and system:
             raise DataError(Problem("", say("render.ignores_system")))
         if chat.tools and not self.shows_tools:
@@ -120,7 +154,9 @@ class Conversation:
         if turn.tool_calls and self.shows_calls:
             extra["tool_calls"] = list(turn.tool_calls)
         elif turn.tool_calls:
-            content = "\n".join([*([content] if content else []), *map(_call_in_words, turn.tool_calls)])
+            content = "\n".join(
+                [*([content] if content else []), *map(_call_in_words, turn.tool_calls)]
+            )
         if turn.name:
             extra["name"] = turn.name
         if turn.reasoning and self.data.reasoning == "plain":
@@ -134,18 +170,30 @@ class Conversation:
 
     def prompt(self, turns: Sequence[Turn], tools: Sequence[Any]) -> str:
         """What the model is asked after these turns."""
-        return self.render([self.message(turn) for turn in turns], generation=True, tools=tools if self.shows_tools else None)
+        return self.render(
+            [self.message(turn) for turn in turns],
+            generation=True,
+            tools=tools if self.shows_tools else None,
+        )
 
     def answer(self, turns: Sequence[Turn], tools: Sequence[Any], prompt: str) -> str:
         """What the last of ``turns`` adds to ``prompt``, up to and with its stop token."""
-        text = self.render([self.message(turn) for turn in turns], tools=tools if self.shows_tools else None)
+        text = self.render(
+            [self.message(turn) for turn in turns], tools=tools if self.shows_tools else None
+        )
         if not text.startswith(prompt):
             return self._written_out(turns[-1])
         added = text[len(prompt) :]
-        return added[: len(added) - len(self.after)] if self.after and added.endswith(self.after) else added
+        return (
+            added[: len(added) - len(self.after)]
+            if self.after and added.endswith(self.after)
+            else added
+        )
 
     def _written_out(self, turn: Turn) -> str:
-        """The answer after a prompt that the template itself does not continue, as where the prompt opens the thinking."""
+        """The answer after a prompt that the template itself does not continue, as where the prompt
+        opens the thinking.
+        """
         if turn.tool_calls and self.shows_calls:
             raise DataError(Problem("", say("render.not_continued")))
         if not self.opens_thinking:
@@ -175,7 +223,11 @@ def _call() -> dict[str, Any]:
 
 
 def _tool() -> dict[str, Any]:
-    function = {"name": MARK, "description": "d", "parameters": {"type": "object", "properties": {}}}
+    function = {
+        "name": MARK,
+        "description": "d",
+        "parameters": {"type": "object", "properties": {}},
+    }
     return {"type": "function", "function": function}
 
 
@@ -188,4 +240,6 @@ def _tools_in_words(tools: Sequence[Any]) -> str:
 
 
 def _call_in_words(call: dict[str, Any]) -> str:
-    return f"<tool_call>\n{json.dumps(call.get('function', call), ensure_ascii=False)}\n</tool_call>"
+    return (
+        f"<tool_call>\n{json.dumps(call.get('function', call), ensure_ascii=False)}\n</tool_call>"
+    )

@@ -1,4 +1,6 @@
-"""Text to ids in pieces: a prompt as the model will be asked it, then an answer as the model would write it."""
+"""Text to ids in pieces: a prompt as the model will be asked it, then an answer as the model would
+write it.
+"""
 
 from __future__ import annotations
 
@@ -12,22 +14,32 @@ ANCHORS = ("\n", ":", "\u0001")
 
 
 class Pieces:
-    """Tokenises without special tokens; ``bos`` holds what the tokenizer itself puts in front of a text."""
+    """Tokenises without special tokens; ``bos`` holds what the tokenizer itself puts in front of a
+    text.
+    """
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
         added = tokenizer("a", verbose=False)["input_ids"]
         own = self.start("a")
-        self.bos: tuple[int, ...] = tuple(added[: added.index(own[0])]) if own and own[0] in added else ()
+        self.bos: tuple[int, ...] = (
+            tuple(added[: added.index(own[0])]) if own and own[0] in added else ()
+        )
         self._anchor: tuple[str, int] | None = None
         self._anchor = self._find_anchor()
 
     def start(self, text: str) -> list[int]:
         """Ids of a text that begins a sequence."""
-        return self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"] if text else []
+        return (
+            self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+            if text
+            else []
+        )
 
     def more(self, text: str) -> list[int]:
-        """Ids of a text that goes on after ids: without the space that some tokenizers put in front of every text."""
+        """Ids of a text that goes on after ids: without the space that some tokenizers put in front
+        of every text.
+        """
         if self._anchor is None or not text:
             return self.start(text)
         anchor, length = self._anchor
@@ -39,17 +51,22 @@ class Pieces:
 
     def text(self, ids: Any) -> str:
         """The text of ids, exactly."""
-        return self.tokenizer.decode([int(token) for token in ids], clean_up_tokenization_spaces=False)
+        return self.tokenizer.decode(
+            [int(token) for token in ids], clean_up_tokenization_spaces=False
+        )
 
     def _joins(self) -> bool:
         return all(
-            self.text(self.start(left) + self.more(right)) == self.text(self.start(left + right)) for left, right in PROBES
+            self.text(self.start(left) + self.more(right)) == self.text(self.start(left + right))
+            for left, right in PROBES
         )
 
     def _find_anchor(self) -> tuple[str, int] | None:
-        """A text after which an answer's ids are cut off; None where ids of pieces join as they are.
+        """A text after which an answer's ids are cut off; None where ids of pieces join as they
+        are.
 
-        Cutting the ids of the whole text at the answer's first character would do for such tokenizers too,
+        Cutting the ids of the whole text at the answer's first character would do for such
+        tokenizers too,
         but a token over that border would then change the prompt from the one that is asked later.
         """
         if self._joins():

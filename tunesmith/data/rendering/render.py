@@ -1,4 +1,6 @@
-"""Render: an Example to the Tokens that a model sees, with a weight on each token that is trained."""
+"""Render: an Example to the Tokens that a model sees, with a weight on each token that is
+trained.
+"""
 
 from __future__ import annotations
 
@@ -29,13 +31,22 @@ TRAINED, CONTEXT = "bold green", "dim"
 class Render:
     """The one way from examples to ids, for training, proof and every answer given later.
 
-    ``max_length`` (tokens) is where a plain text is cut into windows. Where the tokenizer has no chat
-    template a plain one is set on it, so that what is exported carries it. A model with an encoder and a decoder
-    needs none: what is asked goes into the encoder as it is, turn below turn, and the answer into the decoder.
+    ``max_length`` (tokens) is where a plain text is cut into windows. Where the tokenizer has no
+    chat
+    template a plain one is set on it, so that what is exported carries it. A model with an encoder
+    and a decoder
+    needs none: what is asked goes into the encoder as it is, turn below turn, and the answer into
+    the decoder.
     """
 
     def __init__(
-        self, tokenizer: Any, data: Data, *, max_length: int | None = None, head: str = "language", eats: type = Chat
+        self,
+        tokenizer: Any,
+        data: Data,
+        *,
+        max_length: int | None = None,
+        head: str = "language",
+        eats: type = Chat,
     ) -> None:
         self.tokenizer, self.data, self.max_length, self.head = tokenizer, data, max_length, head
         self.converses = converses(tokenizer, head, eats)
@@ -65,13 +76,17 @@ class Render:
             tokenizer.chat_template = carried
         stops = [tokenizer.eos_token_id, self.conversation.stop if self.template is None else None]
         self.stop_ids = tuple(dict.fromkeys(token for token in stops if token is not None))
-        if not self.stop_ids or (tokenizer.eos_token_id is None and (self.template or self.conversation.appends_eos)):
+        if not self.stop_ids or (
+            tokenizer.eos_token_id is None and (self.template or self.conversation.appends_eos)
+        ):
             raise DataError(Problem("model.path", say("render.no_eos")))
 
     def sequence(self, text: str, second: str | None = None, *, limit: int | None = None) -> Tokens:
-        """A text, or two, as the tokenizer puts them for a model that reads: nothing in it is predicted.
+        """A text, or two, as the tokenizer puts them for a model that reads: nothing in it is
+        predicted.
 
-        The tokenizer cuts it to ``limit``, or to ``max_length`` where the settings say so. Where it would join two texts
+        The tokenizer cuts it to ``limit``, or to ``max_length`` where the settings say so. Where it
+        would join two texts
         without a mark between them, they stand on two lines.
         """
         if second is not None and not self.apart:
@@ -84,18 +99,26 @@ class Render:
             told = self.tokenizer(text, second, truncation=True, max_length=limit, verbose=False)
             lost = whole - len(told["input_ids"])
         ids_T = np.array(told["input_ids"], np.int32)
-        types = {"types_T": np.array(told["token_type_ids"], np.int8)} if "token_type_ids" in told else {}
+        types = (
+            {"types_T": np.array(told["token_type_ids"], np.int8)}
+            if "token_type_ids" in told
+            else {}
+        )
         return Tokens(ids_T, np.zeros(len(ids_T), np.float32), types, lost=lost)
 
     @property
     def start(self) -> tuple[int, ...]:
-        """What a decoder beside an encoder is given before it writes; nothing for a decoder alone."""
+        """What a decoder beside an encoder is given before it writes; nothing for a decoder
+        alone.
+        """
         return self.sides.start if self.sides else ()
 
     def chat(self, chat: Chat) -> list[Tokens]:
-        """One sequence, or one for each trained turn where the template writes an answer otherwise once it is history.
+        """One sequence, or one for each trained turn where the template writes an answer otherwise
+        once it is history.
 
-        With an encoder's side it is one for each trained turn, of which all that was said before is the source.
+        With an encoder's side it is one for each trained turn, of which all that was said before is
+        the source.
         """
         if self.sides is not None:
             return self._two_sided(chat)
@@ -106,8 +129,10 @@ class Render:
         return self._sequences(chat, turns, quick=False) or [] if quick is None else quick
 
     def _sequences(self, chat: Chat, turns: Sequence[Turn], *, quick: bool) -> list[Tokens] | None:
-        """The sequences of ``chat``. ``quick`` tokenises only what a prompt adds to the answer before it, so that long
-        conversations take no time that grows with the square of their turns; None where the last prompt shows that this
+        """The sequences of ``chat``. ``quick`` tokenises only what a prompt adds to the answer
+        before it, so that long
+        conversations take no time that grows with the square of their turns; None where the last
+        prompt shows that this
         tokenizer does not allow it."""
         everything = self.data.train_on == "everything"
         trained, first = _trained(turns, self.data.train_on), opening(turns)
@@ -121,7 +146,9 @@ class Render:
             before = (text, asked) if added else None
             text = self.conversation.prompt(turns[:k], chat.tools)
             added = quick and bool(so_far) and text.startswith(so_far)
-            asked = ids + self.pieces.more(text[len(so_far) :]) if added else self.pieces.start(text)
+            asked = (
+                ids + self.pieces.more(text[len(so_far) :]) if added else self.pieces.start(text)
+            )
             if before and not added and self.pieces.start(before[0]) != before[1]:
                 return None
             answered, answer = self._answer(turns[: k + 1], chat, text)
@@ -130,25 +157,38 @@ class Render:
                 done.append(_tokens(ids, weights))
                 same = _common(ids, asked)
                 ids, weights = ids[:same], [0.0] * same
-            weights += [float(everything)] * (len(asked) - len(ids)) + self._weights(turn, answered, answer, k in trained)
+            weights += [float(everything)] * (len(asked) - len(ids)) + self._weights(
+                turn, answered, answer, k in trained
+            )
             ids = asked + answer
         if added and self.pieces.start(text) != asked:
             return None
         return [*done, _tokens(ids, weights)] if ids else done
 
     def preference(self, example: Preference) -> list[Tokens]:
-        """Both sides after their prompt, of which nothing is trained; ``side`` is 0 for chosen, 1 for rejected."""
+        """Both sides after their prompt, of which nothing is trained; ``side`` is 0 for chosen, 1
+        for rejected.
+        """
         start, sides = len(example.prompt.turns), example.sides
-        return [tokens for side, chat in enumerate(sides) for tokens in self.answering(chat, start, side=side)]
+        return [
+            tokens
+            for side, chat in enumerate(sides)
+            for tokens in self.answering(chat, start, side=side)
+        ]
 
     def feedback(self, example: Feedback) -> list[Tokens]:
         """The answer after its prompt; ``desirable`` is 1 or 0."""
-        return self.answering(example.chat, len(example.chat.turns) - 1, desirable=int(bool(example.desirable)))
+        return self.answering(
+            example.chat, len(example.chat.turns) - 1, desirable=int(bool(example.desirable))
+        )
 
     def answering(self, chat: Chat, start: int, **columns: Any) -> list[Tokens]:
         """The sequences of ``chat`` of which only the turns from ``start`` on are trained."""
         quiet = tuple(replace(turn, train=False) for turn in chat.turns[:start])
-        return [replace(one, columns=columns) for one in self.chat(replace(chat, turns=(*quiet, *chat.turns[start:])))]
+        return [
+            replace(one, columns=columns)
+            for one in self.chat(replace(chat, turns=(*quiet, *chat.turns[start:])))
+        ]
 
     def prompt(self, chat: Chat) -> np.ndarray:
         """int32 ids up to where the answer begins, or the encoder's side."""
@@ -161,7 +201,9 @@ class Render:
         return np.array(self.pieces.start(self.conversation.prompt(turns, chat.tools)), np.int32)
 
     def text(self, text: Text) -> list[Tokens]:
-        """The document and its end token, in windows of ``max_length``; each begins with the last token of the one before."""
+        """The document and its end token, in windows of ``max_length``; each begins with the last
+        token of the one before.
+        """
         eos = self.tokenizer.eos_token_id
         if eos is None:
             raise DataError(Problem("model.path", say("render.no_eos")))
@@ -171,7 +213,10 @@ class Render:
         splits = self.max_length is not None and self.data.too_long in (None, "split")
         size = self.max_length if splits and self.max_length else len(ids)
         starts = range(0, max(len(ids) - 1, 1), max(size - 1, 1))
-        return [_tokens(ids[start : start + size], [1.0] * len(ids[start : start + size])) for start in starts]
+        return [
+            _tokens(ids[start : start + size], [1.0] * len(ids[start : start + size]))
+            for start in starts
+        ]
 
     def coloured(self, tokens: Tokens) -> Coloured:
         """The text of a sequence: trained tokens in colour, context dim."""
@@ -180,14 +225,20 @@ class Render:
             shown.append(self.pieces.text(tokens.source_ids_T) + "\n→ ", style=CONTEXT)
         borders = [0, *(np.flatnonzero(np.diff(tokens.weights_T != 0)) + 1), len(tokens.ids_T)]
         for start, stop in pairwise(borders):
-            shown.append(self.pieces.text(tokens.ids_T[start:stop]), style=TRAINED if tokens.weights_T[start] else CONTEXT)
+            shown.append(
+                self.pieces.text(tokens.ids_T[start:stop]),
+                style=TRAINED if tokens.weights_T[start] else CONTEXT,
+            )
         return shown
 
     def _filled(self, chat: Chat) -> list[Tokens]:
         assert self.template is not None
         given, answered = self.template.fill(chat, system=self.data.system)
         context = [*self.pieces.bos, *self.pieces.start(given)]
-        answer = [*(self.pieces.more(answered) if context else self.pieces.start(answered)), self.tokenizer.eos_token_id]
+        answer = [
+            *(self.pieces.more(answered) if context else self.pieces.start(answered)),
+            self.tokenizer.eos_token_id,
+        ]
         if self.slots & set(answer):
             raise SpecError(Problem("data.template", say("render.slot_in_answer")))
         weight = float(self.data.train_on == "everything")
@@ -209,12 +260,23 @@ class Render:
                 text = self._plainly(turns[k : k + 1])
                 answer = [*self.sides.answer(text), self.tokenizer.eos_token_id]
             else:
-                text, answer = self._answer(turns[: k + 1], chat, self.conversation.prompt(turns[:k], chat.tools))
+                text, answer = self._answer(
+                    turns[: k + 1], chat, self.conversation.prompt(turns[:k], chat.tools)
+                )
             weights = self._weights(turns[k], text, answer)
-            found.append(continued(self._source(replace(chat, turns=turns[:k])), answer, self.start, weights=weights))
+            found.append(
+                continued(
+                    self._source(replace(chat, turns=turns[:k])),
+                    answer,
+                    self.start,
+                    weights=weights,
+                )
+            )
         return found
 
-    def _weights(self, turn: Turn, text: str, answer: Sequence[int], trained: bool = True) -> list[float]:
+    def _weights(
+        self, turn: Turn, text: str, answer: Sequence[int], trained: bool = True
+    ) -> list[float]:
         """What each id of a turn's rendered answer counts."""
         places = self.sides.places if self.plain_sides and self.sides else self.pieces.places
         return token_weights(turn, text, len(answer), places) if trained else [0.0] * len(answer)
@@ -225,12 +287,20 @@ class Render:
         return self._weights(turn, text, answer, turn.train is not False)
 
     def _source(self, chat: Chat) -> np.ndarray:
-        """The encoder's side: the filled template, the chat template's prompt, or the turns below each other."""
+        """The encoder's side: the filled template, the chat template's prompt, or the turns below
+        each other.
+        """
         assert self.sides is not None
         if self.template is not None:
-            return self.sides.source(self.template.fill(chat, system=self.data.system, asking=True)[0])
+            return self.sides.source(
+                self.template.fill(chat, system=self.data.system, asking=True)[0]
+            )
         turns = self.conversation.turns(chat)
-        return self.sides.source(self._plainly(turns) if self.plain_sides else self.conversation.prompt(turns, chat.tools))
+        return self.sides.source(
+            self._plainly(turns)
+            if self.plain_sides
+            else self.conversation.prompt(turns, chat.tools)
+        )
 
     def _plainly(self, turns: Sequence[Turn]) -> str:
         texts = [self.conversation.message(turn)["content"] for turn in turns]
@@ -243,23 +313,37 @@ class Render:
         if self.conversation.appends_eos:
             ids = [*ids, self.tokenizer.eos_token_id]
         if not ids or ids[-1] not in self.stop_ids:
-            known = ", ".join(repr(self.tokenizer.convert_ids_to_tokens(token)) for token in self.stop_ids)
+            known = ", ".join(
+                repr(self.tokenizer.convert_ids_to_tokens(token)) for token in self.stop_ids
+            )
             raise DataError(Problem("", say("render.no_stop", tail=repr(text[-60:]), stops=known)))
         return text, ids
 
     def _fingerprint(self) -> str:
         if not self.converses:
-            read = [self.sequence(turn.content, other) for chat in PROBES for turn in chat.turns for other in (None, "b")]
-            return hashlib.sha256(b"".join(np.append(tokens.ids_T, -1).tobytes() for tokens in read)).hexdigest()
+            read = [
+                self.sequence(turn.content, other)
+                for chat in PROBES
+                for turn in chat.turns
+                for other in (None, "b")
+            ]
+            return hashlib.sha256(
+                b"".join(np.append(tokens.ids_T, -1).tobytes() for tokens in read)
+            ).hexdigest()
         fixed = self.sides.fixed if self.sides else ()
         digest = hashlib.sha256(repr((self.stop_ids, self.data.template, *fixed)).encode())
         for chat in PROBES:
             try:
-                found = [self.conversation.prompt(chat.turns[:-1], ()), self.conversation.answer(chat.turns, (), "")]
+                found = [
+                    self.conversation.prompt(chat.turns[:-1], ()),
+                    self.conversation.answer(chat.turns, (), ""),
+                ]
             except DataError:
                 found = []
             for text in [*found, *(turn.content for turn in chat.turns)]:
-                digest.update(np.array([*self.pieces.bos, *self.pieces.start(text), -1], np.int32).tobytes())
+                digest.update(
+                    np.array([*self.pieces.bos, *self.pieces.start(text), -1], np.int32).tobytes()
+                )
         return digest.hexdigest()
 
 
@@ -273,7 +357,12 @@ PROBES = (
         )
     ),
     Chat(
-        (Turn("user", "Hi 🙂"), Turn("assistant", "Hello!\n\n- a\n- b"), Turn("user", "  spaces  "), Turn("assistant", "1 234,5"))
+        (
+            Turn("user", "Hi 🙂"),
+            Turn("assistant", "Hello!\n\n- a\n- b"),
+            Turn("user", "  spaces  "),
+            Turn("assistant", "1 234,5"),
+        )
     ),
 )
 

@@ -1,6 +1,8 @@
-"""The two sides of a model with an encoder and a decoder: what stands around a source, and what its decoder begins with.
+"""The two sides of a model with an encoder and a decoder: what stands around a source, and what its
+decoder begins with.
 
-Which tokens these are is in the model's config, of which a saved run holds no copy; so they travel with the tokenizer,
+Which tokens these are is in the model's config, of which a saved run holds no copy; so they travel
+with the tokenizer,
 in its own settings, and are saved with it.
 """
 
@@ -16,7 +18,9 @@ from tunesmith.batches.batch import Tokens
 from tunesmith.data.rendering.weights import places_of
 
 KEY = "encoder_decoder"
-"""Under this name ``load_tokenizer`` puts the config's ``start`` and ``end`` into the tokenizer's settings."""
+"""Under this name ``load_tokenizer`` puts the config's ``start`` and ``end`` into the tokenizer's
+settings.
+"""
 
 
 @dataclass(frozen=True)
@@ -25,11 +29,14 @@ class Sides:
 
     tokenizer: Any
     start: tuple[int, ...]
-    """What the decoder is given: its start token, then what the tokenizer puts in front of an answer (BART's ``<s>``)."""
+    """What the decoder is given: its start token, then what the tokenizer puts in front of an
+    answer (BART's ``<s>``).
+    """
     before: tuple[int, ...]
     """What the tokenizer puts in front of a source."""
     after: tuple[int, ...]
-    """What ends a source: what the tokenizer puts there, the config's end token where it puts none."""
+    """What ends a source: what the tokenizer puts there, the config's end token where it puts none.
+    """
 
     @classmethod
     def of(cls, tokenizer: Any) -> Sides | None:
@@ -61,25 +68,37 @@ class Sides:
 
 
 def beginning(tokenizer: Any) -> tuple[int, ...]:
-    """The ids that a decoder beside an encoder is given before it writes; none for a decoder alone."""
+    """The ids that a decoder beside an encoder is given before it writes; none for a decoder
+    alone.
+    """
     sides = Sides.of(tokenizer)
     return sides.start if sides else ()
 
 
 def continued(
-    prompt: np.ndarray, answer: Sequence[int], start: Sequence[int] = (), *, weights: float | Sequence[float] = 1.0
+    prompt: np.ndarray,
+    answer: Sequence[int],
+    start: Sequence[int] = (),
+    *,
+    weights: float | Sequence[float] = 1.0,
 ) -> Tokens:
     """``answer`` scored after ``prompt`` or, where a decoder begins with ``start``, beside it."""
     given = np.asarray(start if len(start) else prompt, np.int32)
     ids_T = np.concatenate([given, np.asarray(answer, np.int32)])
     weights_T = np.zeros(len(ids_T), np.float32)
     weights_T[len(given) :] = weights
-    return Tokens(ids_T, weights_T, source_ids_T=np.asarray(prompt, np.int32) if len(start) else None)
+    return Tokens(
+        ids_T, weights_T, source_ids_T=np.asarray(prompt, np.int32) if len(start) else None
+    )
 
 
 def _ids(tokenizer: Any, side: str, text: str, *, special: bool = False) -> list[int]:
     # A tokenizer may cut answers otherwise than questions (Marian), so it is told which side it is.
-    return list(tokenizer(**{side: text}, add_special_tokens=special, verbose=False)["input_ids"]) if text else []
+    return (
+        list(tokenizer(**{side: text}, add_special_tokens=special, verbose=False)["input_ids"])
+        if text
+        else []
+    )
 
 
 def _around(tokenizer: Any, side: str) -> tuple[tuple[int, ...], tuple[int, ...]]:

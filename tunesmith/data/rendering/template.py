@@ -1,4 +1,6 @@
-"""``data.template``: the user's own format over columns instead of the tokenizer's chat template."""
+"""``data.template``: the user's own format over columns instead of the tokenizer's chat
+template.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,27 @@ SLOT = "[P]"
 PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}\n]+)\}")
 ANSWERS = ("reasoning", "answer")
 # What files call their answers, for a row that is only asked and so has no answer to compare with.
-USUAL = frozenset({"answer", "reasoning", "output", "response", "completion", "target", "complex_cot", "reasoning_content"})
+USUAL = frozenset(
+    {
+        "answer",
+        "reasoning",
+        "output",
+        "response",
+        "completion",
+        "target",
+        "complex_cot",
+        "reasoning_content",
+    }
+)
 
 ASKED = frozenset({"question", "instruction", "input", "prompt", "query", "system"})
 """Our names for what is asked."""
 
 
 class Template:
-    """A format with ``{column}`` in it; ``{{`` and ``}}`` are braces, a written ``\\n`` is a new line."""
+    """A format with ``{column}`` in it; ``{{`` and ``}}`` are braces, a written ``\\n`` is a new
+    line.
+    """
 
     def __init__(self, text: str, columns: Mapping[str, str] | None = None) -> None:
         self.columns = columns or {}
@@ -36,37 +51,62 @@ class Template:
         asked = {theirs for ours, theirs in self.columns.items() if ours in ASKED}
         self.answers = {*ANSWERS, *answers}
         """Names that are surely of the answer, whatever a row holds."""
-        self.asked = {name for name in self.names if name in asked or name.casefold() in ASKED} - self.answers
-        found = [name in self.answers or (name.casefold() in USUAL and name not in asked) for name in self.names]
-        self.last_asked = max((n for n, name in enumerate(self.names) if name in self.asked), default=-1)
+        self.asked = {
+            name for name in self.names if name in asked or name.casefold() in ASKED
+        } - self.answers
+        found = [
+            name in self.answers or (name.casefold() in USUAL and name not in asked)
+            for name in self.names
+        ]
+        self.last_asked = max(
+            (n for n, name in enumerate(self.names) if name in self.asked), default=-1
+        )
         if any(found[: max(self.last_asked, 0)]):
-            wrong = {"answer": self.names[found.index(True)], "question": self.names[self.last_asked]}
+            wrong = {
+                "answer": self.names[found.index(True)],
+                "question": self.names[self.last_asked],
+            }
             raise SpecError(Problem("data.template", say("render.answer_first", **wrong)))
 
-    def fill(self, chat: Chat, *, system: str | None = None, asking: bool = False) -> tuple[str, str]:
-        """What is given and what is answered; ``asking`` allows a row without the columns of the answer."""
+    def fill(
+        self, chat: Chat, *, system: str | None = None, asking: bool = False
+    ) -> tuple[str, str]:
+        """What is given and what is answered; ``asking`` allows a row without the columns of the
+        answer.
+        """
         values = _values(chat, system)
         # A question asked freely has our names only.
-        values = {theirs: values[ours] for ours, theirs in self.columns.items() if ours in values} | values
+        values = {
+            theirs: values[ours] for ours, theirs in self.columns.items() if ours in values
+        } | values
         missing = [name for name in self.names if name not in values]
         if missing and not asking:
             raise DataError(_unknown(missing, values))
         first = self._first_answer(values, asking)
         if first is None:
             if values.get("answer") and not asking:
-                raise SpecError(Problem("data.template", say("render.no_answer", names=", ".join(_answering(values)))))
+                raise SpecError(
+                    Problem(
+                        "data.template",
+                        say("render.no_answer", names=", ".join(_answering(values))),
+                    )
+                )
             first = len(self.names) - 1
         if any(name not in values for name in self.names[:first]):
             raise DataError(_unknown(missing, values))
         cut = [index for index, (_, name) in enumerate(self.parts) if name is not None][first]
-        filled = [literal if name is None else _plain(values.get(name)) for literal, name in self.parts]
+        filled = [
+            literal if name is None else _plain(values.get(name)) for literal, name in self.parts
+        ]
         return "".join(filled[:cut]), "".join(filled[cut:])
 
     def _first_answer(self, values: Mapping[str, Any], asking: bool) -> int | None:
         """Index of the first placeholder that belongs to the answer; None where none does."""
         sure = set(self.answers)
         asked = [values.get(name) for name in ("question", "input", "instruction", "system")]
-        for name in self.names[self.last_asked + 1 :]:  # a question may hold the very word of the answer
+        for name in self.names[
+            self.last_asked + 1 :
+        ]:  # a question may hold the very word of the answer
             value = values.get(name)
             same = value not in (None, "") and any(value == values.get(ours) for ours in ANSWERS)
             if same and value not in asked:
@@ -121,7 +161,11 @@ def _values(chat: Chat, system: str | None) -> dict[str, Any]:
 def _answering(values: Mapping[str, Any]) -> list[str]:
     """The names that stand for a part of this row's answer."""
     parts = [values[name] for name in ANSWERS if values.get(name)]
-    return [name for name, value in values.items() if value and (name.casefold() in USUAL or value in parts)]
+    return [
+        name
+        for name, value in values.items()
+        if value and (name.casefold() in USUAL or value in parts)
+    ]
 
 
 def _plain(value: Any) -> str:
@@ -137,4 +181,7 @@ def _plain(value: Any) -> str:
 
 
 def _unknown(missing: list[str], values: Mapping[str, Any]) -> Problem:
-    return Problem("data.template", say("render.unknown_column", names=", ".join(missing), columns=", ".join(sorted(values))))
+    return Problem(
+        "data.template",
+        say("render.unknown_column", names=", ".join(missing), columns=", ".join(sorted(values))),
+    )

@@ -1,4 +1,6 @@
-"""What a tokenizer can do with a row: write it as a conversation, tell two texts apart, take slots in."""
+"""What a tokenizer can do with a row: write it as a conversation, tell two texts apart, take slots
+in.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +10,23 @@ from tunesmith.examples import Chat, Feedback, Preference
 
 
 def converses(tokenizer: Any, head: str, eats: type) -> bool:
-    """Whether rows are written as conversations. A model that only reads them, with a tokenizer for two texts and no chat
+    """Whether rows are written as conversations. A model that only reads them, with a tokenizer for
+    two texts and no chat
     template of its own, is given question and answer as these two.
     """
     if head == "language":
         return True
-    return eats in (Chat, Preference, Feedback) and (tokenizer.chat_template is not None or not keeps_apart(tokenizer))
+    return eats in (Chat, Preference, Feedback) and (
+        tokenizer.chat_template is not None or not keeps_apart(tokenizer)
+    )
 
 
 def keeps_apart(tokenizer: Any) -> bool:
     """Whether the tokenizer marks where a second text begins."""
-    joined, first = tokenizer("a", "a")["input_ids"], tokenizer("a", add_special_tokens=False)["input_ids"]
+    joined, first = (
+        tokenizer("a", "a")["input_ids"],
+        tokenizer("a", add_special_tokens=False)["input_ids"],
+    )
     inner = joined[joined.index(first[0]) + 1 :] if first and first[0] in joined else []
     return bool(inner) and inner[0] != first[0]
 

@@ -1,4 +1,6 @@
-"""How much each token of an answer counts: the weight of its turn, and of the parts of it that have one of their own."""
+"""How much each token of an answer counts: the weight of its turn, and of the parts of it that have
+one of their own.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,14 @@ from tunesmith.examples import Turn
 from tunesmith.words import say
 
 
-def token_weights(turn: Turn, text: str, count: int, places: Callable[[str], Sequence[tuple[int, int]]]) -> list[float]:
-    """The weights of the ``count`` ids of ``text``, which is the rendered answer of ``turn``; the stop token's is the turn's.
+def token_weights(
+    turn: Turn, text: str, count: int, places: Callable[[str], Sequence[tuple[int, int]]]
+) -> list[float]:
+    """The weights of the ``count`` ids of ``text``, which is the rendered answer of ``turn``; the
+    stop token's is the turn's.
 
-    ``places`` says which characters each id stands for. An id belongs to the part in which its last character lies.
+    ``places`` says which characters each id stands for. An id belongs to the part in which its last
+    character lies.
     """
     weights = [turn.weight] * count
     if not turn.spans:
@@ -29,10 +35,19 @@ def token_weights(turn: Turn, text: str, count: int, places: Callable[[str], Seq
     return weights
 
 
-def places_of(tokenizer: Any, text: str, *, side: str = "text", before: str = "") -> list[tuple[int, int]]:
+def places_of(
+    tokenizer: Any, text: str, *, side: str = "text", before: str = ""
+) -> list[tuple[int, int]]:
     """The characters of ``text`` that each id stands for where ``before`` stands in front of it."""
     if not tokenizer.is_fast:
-        raise DataError(Problem("train_detail", say("reader.span_needs_fast", kind=type(tokenizer).__name__)))
-    found = tokenizer(**{side: before + text}, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        raise DataError(
+            Problem("train_detail", say("reader.span_needs_fast", kind=type(tokenizer).__name__))
+        )
+    found = tokenizer(
+        **{side: before + text},
+        add_special_tokens=False,
+        return_offsets_mapping=True,
+        verbose=False,
+    )
     skip = len(before)
     return [(start - skip, stop - skip) for start, stop in found["offset_mapping"] if stop > skip]

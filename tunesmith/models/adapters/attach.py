@@ -27,8 +27,14 @@ def attach(model: Any, place: Path) -> Any:
         with safe_open(place / "adapter_model.safetensors", "pt") as file:
             odd = set(file.keys()) ^ set(get_peft_model_state_dict(model))
     except (RuntimeError, ValueError, KeyError, SpecError) as error:
-        raise ModelError(Problem(str(place), say("load.other_base", error=" ".join(str(error).split("\n")[:2])[:300]))) from None
+        raise ModelError(
+            Problem(
+                str(place), say("load.other_base", error=" ".join(str(error).split("\n")[:2])[:300])
+            )
+        ) from None
     if odd:
         # peft leaves such a layer at its start, or leaves it out.
-        raise ModelError(Problem(str(place), say("load.other_base", error=", ".join(sorted(odd)[:3]))))
+        raise ModelError(
+            Problem(str(place), say("load.other_base", error=", ".join(sorted(odd)[:3])))
+        )
     return model

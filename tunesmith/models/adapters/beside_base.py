@@ -1,4 +1,6 @@
-"""Adapters of our own beside a base: switched off like peft's, saved with a small config, made again by their method."""
+"""Adapters of our own beside a base: switched off like peft's, saved with a small config, made
+again by their method.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ ROUNDED = {
 
 
 def switchable(model: Any) -> Any:
-    """``model`` with a ``disable_adapter()`` that, as peft's, gives the base back for as long as it is entered.
+    """``model`` with a ``disable_adapter()`` that, as peft's, gives the base back for as long as it
+    is entered.
 
     A classifier's head is trained beside the adapter, and stays as trained when that is off.
     """
@@ -56,13 +59,23 @@ def _off(model: Any) -> Iterator[None]:
 
 
 def save(model: Any, method: Spec, folder: Path) -> None:
-    """Writes the method's settings and every tensor that is trained, or drawn at random, by its name in ``model``."""
+    """Writes the method's settings and every tensor that is trained, or drawn at random, by its
+    name in ``model``.
+    """
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    told = {FORMAT: 1, "base_model_name_or_path": model.config.name_or_path, "method": method.model_dump(mode="json")}
+    told = {
+        FORMAT: 1,
+        "base_model_name_or_path": model.config.name_or_path,
+        "method": method.model_dump(mode="json"),
+    }
     (folder / CONFIG).write_text(json.dumps(told, indent=2, ensure_ascii=False), encoding="utf-8")
-    save_file({name: tensor.contiguous() for name, tensor in _tensors(model).items()}, folder / WEIGHTS, {"format": "pt"})
+    save_file(
+        {name: tensor.contiguous() for name, tensor in _tensors(model).items()},
+        folder / WEIGHTS,
+        {"format": "pt"},
+    )
 
 
 def is_own(folder: Path) -> bool:
@@ -72,7 +85,9 @@ def is_own(folder: Path) -> bool:
 
 
 def method_of(folder: Path) -> Any:
-    """The method that made the adapter in ``folder``, with its settings; ValueError for a format of a later version."""
+    """The method that made the adapter in ``folder``, with its settings; ValueError for a format of
+    a later version.
+    """
     told = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     if told[FORMAT] != 1:
         raise ValueError(f"{FORMAT} {told[FORMAT]}")
@@ -80,11 +95,22 @@ def method_of(folder: Path) -> Any:
 
 
 def serving(
-    base: Path, folder: Path, *, loader: str = "AutoModelForCausalLM", labels: int = 0, quantize: str | None = None
+    base: Path,
+    folder: Path,
+    *,
+    loader: str = "AutoModelForCausalLM",
+    labels: int = 0,
+    quantize: str | None = None,
 ) -> tuple[str, ...]:
-    """The lines of Python that put the adapter in ``folder`` beside its base, which transformers' ``loader`` loads."""
+    """The lines of Python that put the adapter in ``folder`` beside its base, which transformers'
+    ``loader`` loads.
+    """
     how = f", num_labels={labels}" if labels else ""
-    how += f", quantization_config=transformers.BitsAndBytesConfig({ROUNDED[quantize]})" if quantize else ""
+    how += (
+        f", quantization_config=transformers.BitsAndBytesConfig({ROUNDED[quantize]})"
+        if quantize
+        else ""
+    )
     base_, folder_ = (json.dumps(str(path), ensure_ascii=False) for path in (base, folder))
     return (
         "import tunesmith, transformers",
@@ -94,13 +120,22 @@ def serving(
 
 
 def load(model: Any, folder: Path) -> Any:
-    """``model`` with the adapter in ``folder``, without gradient; ValueError that names tensors where they do not fit."""
+    """``model`` with the adapter in ``folder``, without gradient; ValueError that names tensors
+    where they do not fit.
+    """
     from safetensors.torch import load_file
 
     model = method_of(folder).apply(model.requires_grad_(False))
-    saved, places = load_file(folder / WEIGHTS), dict(model.named_parameters()) | dict(model.named_buffers())
+    saved, places = (
+        load_file(folder / WEIGHTS),
+        dict(model.named_parameters()) | dict(model.named_buffers()),
+    )
     odd = [name for name in _tensors(model) if name not in saved]
-    odd += [name for name, tensor in saved.items() if name not in places or tensor.shape != places[name].shape]
+    odd += [
+        name
+        for name, tensor in saved.items()
+        if name not in places or tensor.shape != places[name].shape
+    ]
     if odd:
         raise ValueError(", ".join(sorted(odd)[:3]))
     with torch.no_grad():
@@ -124,7 +159,9 @@ def merge(model: Any) -> Any:
 
 
 def _place_heads(inner: Any) -> None:
-    """Puts a head that was trained whole where it belongs; peft does so for single layers alone, and RoBERTa's has several."""
+    """Puts a head that was trained whole where it belongs; peft does so for single layers alone,
+    and RoBERTa's has several.
+    """
     from peft.utils.other import ModulesToSaveWrapper
 
     for name, part in list(inner.named_modules()):
@@ -134,6 +171,8 @@ def _place_heads(inner: Any) -> None:
 
 
 def _tensors(model: Any) -> dict[str, torch.Tensor]:
-    trained = {name: weight.detach() for name, weight in model.named_parameters() if weight.requires_grad}
+    trained = {
+        name: weight.detach() for name, weight in model.named_parameters() if weight.requires_grad
+    }
     kept = model.state_dict().keys()
     return trained | {name: buffer for name, buffer in model.named_buffers() if name in kept}

@@ -1,7 +1,10 @@
-"""A soft prompt in what a model reads both ways: the row of an encoder, or the source of an encoder with a decoder.
+"""A soft prompt in what a model reads both ways: the row of an encoder, or the source of an encoder
+with a decoder.
 
-In a source it stands in front (Lester et al. 2021 on T5). In an encoder's row it stands behind the first token: classes read that
-one ([CLS]), which so keeps its place. peft would put the prompt first, and then the head would read a virtual token.
+In a source it stands in front (Lester et al. 2021 on T5). In an encoder's row it stands behind the
+first token: classes read that
+one ([CLS]), which so keeps its place. peft would put the prompt first, and then the head would read
+a virtual token.
 """
 
 from __future__ import annotations
@@ -17,7 +20,9 @@ import torch
 from tunesmith.models.structure.kinds import head_of
 
 PEFT_TYPE = "TUNESMITH_BEHIND_FIRST"
-"""What the adapter's configuration says instead of one of peft's types, so that peft refuses it by name."""
+"""What the adapter's configuration says instead of one of peft's types, so that peft refuses it by
+name.
+"""
 
 
 def first_stays(config: Any) -> bool:
@@ -27,10 +32,15 @@ def first_stays(config: Any) -> bool:
 
 def is_there(folder: Path) -> bool:
     """Whether ``folder`` holds a prompt that stands behind the first token."""
-    return json.loads((folder / "adapter_config.json").read_text(encoding="utf-8")).get("peft_type") == PEFT_TYPE
+    return (
+        json.loads((folder / "adapter_config.json").read_text(encoding="utf-8")).get("peft_type")
+        == PEFT_TYPE
+    )
 
 
-def call_of(base: Any, input_ids: torch.Tensor, table_PD: torch.Tensor, call: dict[str, Any]) -> dict[str, Any]:
+def call_of(
+    base: Any, input_ids: torch.Tensor, table_PD: torch.Tensor, call: dict[str, Any]
+) -> dict[str, Any]:
     """The keywords of a call whose rows hold the virtual tokens."""
     after, count = int(first_stays(base.config)), len(table_PD)
     words = base.get_input_embeddings()(input_ids)
@@ -54,11 +64,15 @@ def read(base: Any, input_ids: torch.Tensor, table_PD: torch.Tensor, call: dict[
 
 @torch.no_grad()
 def refuse_other_words(base: Any) -> None:
-    """ValueError where an encoder makes something else of embedded words than of their ids, as one that scales them does."""
+    """ValueError where an encoder makes something else of embedded words than of their ids, as one
+    that scales them does.
+    """
     if base.device.type == "meta":
         return
     encoder = base.get_encoder() if base.config.is_encoder_decoder else base.base_model
-    ids = torch.full((1, 4), (base.config.get_text_config().pad_token_id or 0) + 1, device=base.device)
+    ids = torch.full(
+        (1, 4), (base.config.get_text_config().pad_token_id or 0) + 1, device=base.device
+    )
     by_ids = encoder(input_ids=ids).last_hidden_state
     by_words = encoder(inputs_embeds=base.get_input_embeddings()(ids)).last_hidden_state
     if not torch.allclose(by_ids, by_words, rtol=1e-3, atol=1e-3):
@@ -67,7 +81,9 @@ def refuse_other_words(base: Any) -> None:
 
 @contextmanager
 def _rows_alone(trunk: torch.nn.Module, after: int, count: int) -> Iterator[None]:
-    """Takes the virtual tokens' hidden states out of what the trunk gives, before anybody else sees them."""
+    """Takes the virtual tokens' hidden states out of what the trunk gives, before anybody else sees
+    them.
+    """
 
     def cut(_: torch.nn.Module, __: Any, output: Any) -> Any:
         hidden = output.last_hidden_state

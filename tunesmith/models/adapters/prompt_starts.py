@@ -22,9 +22,11 @@ def width(base: Any, kind: str) -> int:
 
 @torch.no_grad()
 def key_shape(base: Any) -> tuple[int, int, int]:
-    """Layers, key heads and their width, as the model keeps them; as its config tells where it has no weights.
+    """Layers, key heads and their width, as the model keeps them; as its config tells where it has
+    no weights.
 
-    With grouped-query attention there are fewer heads than the queries have. ValueError where layers differ in it.
+    With grouped-query attention there are fewer heads than the queries have. ValueError where
+    layers differ in it.
     """
     trunk = base.base_model
     if "past_key_values" not in inspect.signature(trunk.forward).parameters:
@@ -32,7 +34,11 @@ def key_shape(base: Any) -> tuple[int, int, int]:
     if base.device.type == "meta":
         return told_shape(base.config)
     cache = DynamicCache()
-    base(input_ids=torch.zeros(1, 1, dtype=torch.long, device=base.device), past_key_values=cache, use_cache=True)
+    base(
+        input_ids=torch.zeros(1, 1, dtype=torch.long, device=base.device),
+        past_key_values=cache,
+        use_cache=True,
+    )
     shapes = {tuple(part.shape) for part in kept(cache)}
     if len(shapes) != 1:
         raise ValueError(f"its layers keep keys and values of different shapes: {sorted(shapes)}")
@@ -43,14 +49,18 @@ def key_shape(base: Any) -> tuple[int, int, int]:
 def told_shape(config: Any) -> tuple[int, int, int]:
     """The same by the config's word."""
     text = config.get_text_config()
-    told = text.to_dict() | {name: text.to_dict().get(own) for name, own in text.attribute_map.items()}
+    told = text.to_dict() | {
+        name: text.to_dict().get(own) for name, own in text.attribute_map.items()
+    }
     heads = told["num_attention_heads"]
     size = told.get("head_dim") or told["hidden_size"] // heads
     return told["num_hidden_layers"], told.get("num_key_value_heads") or heads, size
 
 
 def drawn(base: Any, count: int, text_ids: list[int] | None) -> torch.Tensor:
-    """Token ids ``[1, P]`` to start from: those of a text, repeated or cut, or of words drawn from the vocabulary."""
+    """Token ids ``[1, P]`` to start from: those of a text, repeated or cut, or of words drawn from
+    the vocabulary.
+    """
     if text_ids:
         ids = torch.tensor((text_ids * (count // len(text_ids) + 1))[:count])
     else:
@@ -60,7 +70,9 @@ def drawn(base: Any, count: int, text_ids: list[int] | None) -> torch.Tensor:
 
 @torch.no_grad()
 def started(base: Any, kind: str, ids: torch.Tensor) -> torch.Tensor:
-    """What the base itself makes of ``ids``, as virtual tokens ``[P, W]`` in fp32: a start that is an ordinary prompt."""
+    """What the base itself makes of ``ids``, as virtual tokens ``[P, W]`` in fp32: a start that is
+    an ordinary prompt.
+    """
     count = ids.shape[1]
     if base.device.type == "meta":
         return torch.empty(count, width(base, kind), device="meta")
@@ -68,7 +80,13 @@ def started(base: Any, kind: str, ids: torch.Tensor) -> torch.Tensor:
         return base.get_input_embeddings()(ids)[0].float()
     cache = DynamicCache()
     base(input_ids=ids, past_key_values=cache, use_cache=True)
-    return torch.stack([part[0] for part in kept(cache)]).permute(2, 0, 1, 3).reshape(count, -1).float().contiguous()
+    return (
+        torch.stack([part[0] for part in kept(cache)])
+        .permute(2, 0, 1, 3)
+        .reshape(count, -1)
+        .float()
+        .contiguous()
+    )
 
 
 def kept(cache: Any) -> list[torch.Tensor]:

@@ -1,4 +1,5 @@
-"""A dense model as a mixture of experts (sparse upcycling, Komatsuzaki et al. 2023): each feed-forward copied E times.
+"""A dense model as a mixture of experts (sparse upcycling, Komatsuzaki et al. 2023): each
+feed-forward copied E times.
 
 Of a transformers class whose other layers are the same, so that what is saved loads anywhere.
 """
@@ -13,20 +14,28 @@ from tunesmith.errors import Problem, SpecError
 from tunesmith.models.structure.kinds import class_of, head_of
 from tunesmith.words import say
 
-# Dense type -> mixture, whose other layers are the same, and its settings beside those of the dense config.
+# Dense type -> mixture, whose other layers are the same, and its settings beside those of the dense
+# config.
 MIXTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("mixtral", {}),
     "mistral": ("mixtral", {}),
-    "qwen3": ("qwen3_moe", {"norm_topk_prob": True, "decoder_sparse_step": 1, "mlp_only_layers": []}),
+    "qwen3": (
+        "qwen3_moe",
+        {"norm_topk_prob": True, "decoder_sparse_step": 1, "mlp_only_layers": []},
+    ),
 }
 NOT_TAKEN = ("attention_bias", "mlp_bias", "use_sliding_window")
 """Settings of a dense model that its mixture knows nothing of, or takes in another way."""
 DIFFERENT = 1e-3
-"""Largest difference of logits (of hidden states without a head), as a share of their size, that rounding explains."""
+"""Largest difference of logits (of hidden states without a head), as a share of their size, that
+rounding explains.
+"""
 
 
 def mixture_of(model: Any, *, experts: int, top_k: int, balance: float) -> Any:
-    """The mixture in fp32, which answers as ``model`` does; SpecError where there is no such class for it."""
+    """The mixture in fp32, which answers as ``model`` does; SpecError where there is no such class
+    for it.
+    """
     config, head = _config(model, experts=experts, top_k=top_k, balance=balance), head_of(model)
     mixture = class_of(config, head).from_config(config).float().eval()
     mixture.set_attn_implementation(model.config._attn_implementation)
@@ -58,21 +67,36 @@ def _config(model: Any, *, experts: int, top_k: int, balance: float) -> Any:
         told = say("own.no_mixture", kind=", ".join([kind, *odd]), known=", ".join(MIXTURES))
         raise SpecError(Problem("method", told))
     name, settings = MIXTURES[kind]
-    known = AutoConfig.for_model(name).to_dict().keys() - {"model_type", "architectures", "transformers_version"}
+    known = AutoConfig.for_model(name).to_dict().keys() - {
+        "model_type",
+        "architectures",
+        "transformers_version",
+    }
     # Both names for the number of experts are in use; each class takes its own.
-    settings = settings | {"num_local_experts": experts, "num_experts": experts, "num_experts_per_tok": top_k}
-    settings |= {"moe_intermediate_size": dense["intermediate_size"], "router_aux_loss_coef": balance}
+    settings = settings | {
+        "num_local_experts": experts,
+        "num_experts": experts,
+        "num_experts_per_tok": top_k,
+    }
+    settings |= {
+        "moe_intermediate_size": dense["intermediate_size"],
+        "router_aux_loss_coef": balance,
+    }
     taken = {key: value for key, value in (dense | settings).items() if key in known}
     return AutoConfig.for_model(name, **taken)
 
 
 def _check(model: Any, mixture: Any) -> None:
     """SpecError when the mixture does not answer as the dense model, whatever the reason."""
-    ids = torch.arange(5, 21, device=next(model.parameters()).device)[None] % model.config.vocab_size
+    ids = (
+        torch.arange(5, 21, device=next(model.parameters()).device)[None] % model.config.vocab_size
+    )
     if ids.is_meta:
         return
     with torch.no_grad():
-        dense, ours = (one.eval()(input_ids=ids, use_cache=False)[0].float() for one in (model, mixture))
+        dense, ours = (
+            one.eval()(input_ids=ids, use_cache=False)[0].float() for one in (model, mixture)
+        )
     worst = float((dense - ours).abs().max() / dense.abs().max())
     allowed = DIFFERENT if model.dtype == torch.float32 else 0.1
     if not worst <= allowed:

@@ -1,6 +1,8 @@
-"""Attention over a forest on unmodified Hugging Face models: each segment sees its ancestors and, causally, itself.
+"""Attention over a forest on unmodified Hugging Face models: each segment sees its ancestors and,
+causally, itself.
 
-The forest travels as a keyword of the model's call; without it this is plain sdpa. Shapes: H heads, D head width,
+The forest travels as a keyword of the model's call; without it this is plain sdpa. Shapes: H heads,
+D head width,
 S segments of a bucket, Q their longest own part, K their longest ancestry plus Q.
 """
 
@@ -24,7 +26,8 @@ from tunesmith.words import say
 
 NAME = "forest"
 
-# What models hand to attention beside the tensors, and what does not change the result of a forest call.
+# What models hand to attention beside the tensors, and what does not change the result of a forest
+# call.
 HARMLESS = {
     "position_ids",
     "cache_position",
@@ -42,7 +45,9 @@ CALL = 16_384
 
 @dataclass(frozen=True)
 class Bucket:
-    """Segments of similar length, computed in one call. Indices point into the flat row; of keys, after what is above it."""
+    """Segments of similar length, computed in one call. Indices point into the flat row; of keys,
+    after what is above it.
+    """
 
     queries_SQ: torch.Tensor
     keys_SK: torch.Tensor
@@ -52,7 +57,9 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Calls:
-    """All buckets of a forest, their indices joined, and for each token where its output lies in their concatenation."""
+    """All buckets of a forest, their indices joined, and for each token where its output lies in
+    their concatenation.
+    """
 
     buckets: tuple[Bucket, ...]
     queries: torch.Tensor
@@ -86,40 +93,84 @@ def forest_attention(
     s_aux: torch.Tensor | None = None,
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention outputs ``[1, T, H, D]`` for query, key and value ``[1, H, T, D]``; ModelError for a keyword it cannot honour."""
+    """Attention outputs ``[1, T, H, D]`` for query, key and value ``[1, H, T, D]``; ModelError for
+    a keyword it cannot honour.
+    """
     if forest is None:
-        if attention_mask is not None and tuple(attention_mask.shape) == (1, 1, 1, 1) and query.shape[2] > 1:
+        if (
+            attention_mask is not None
+            and tuple(attention_mask.shape) == (1, 1, 1, 1)
+            and query.shape[2] > 1
+        ):
             raise ModelError(say("load.forest_lost"))
         if softcap is not None or s_aux is not None:
             return _exact_without_forest(
-                query, key, value, attention_mask, scaling=scaling, dropout=dropout, softcap=softcap, s_aux=s_aux
+                query,
+                key,
+                value,
+                attention_mask,
+                scaling=scaling,
+                dropout=dropout,
+                softcap=softcap,
+                s_aux=s_aux,
             )
         return sdpa_attention_forward(  # type: ignore[return-value]
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **others
         )
-    unknown = sorted(name for name, given in others.items() if given is not None and name not in HARMLESS)
+    unknown = sorted(
+        name for name, given in others.items() if given is not None and name not in HARMLESS
+    )
     if unknown:
         raise ModelError(say("load.forest_keywords", names=", ".join(unknown)))
     calls = _calls(forest, sliding_window, query.device)
     if forest.above:
         above = forest.above[module.layer_idx]  # type: ignore[index]
-        key, value = (torch.cat([one.to(own), own], 2) for one, own in zip(above, (key, value), strict=True))
+        key, value = (
+            torch.cat([one.to(own), own], 2) for one, own in zip(above, (key, value), strict=True)
+        )
     queries = _take(query, calls.queries, [bucket.queries_SQ for bucket in calls.buckets])
-    keys, values = (_take(tensor, calls.keys, [bucket.keys_SK for bucket in calls.buckets]) for tensor in (key, value))
+    keys, values = (
+        _take(tensor, calls.keys, [bucket.keys_SK for bucket in calls.buckets])
+        for tensor in (key, value)
+    )
     outputs = []
     for bucket, q, k, v in zip(calls.buckets, queries, keys, values, strict=True):
-        out = _attend(q, k, v, bucket.allowed_SQK, scaling=scaling, dropout=dropout, softcap=softcap, s_aux=s_aux)
+        out = _attend(
+            q,
+            k,
+            v,
+            bucket.allowed_SQK,
+            scaling=scaling,
+            dropout=dropout,
+            softcap=softcap,
+            s_aux=s_aux,
+        )
         outputs.append(out.transpose(1, 2).flatten(0, 1))
     return torch.cat(outputs).index_select(0, calls.place_T).unsqueeze(0), None
 
 
-def _take(tensor: torch.Tensor, index: torch.Tensor, parts: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """Rows of ``[1, H, T, D]`` as ``[S, H, Q, D]``, one for each bucket of indices ``[S, Q]``, which ``index`` joins."""
-    # One gather for all buckets, because the gradient of each is as long as the row. The tensor lies token by token
-    # in memory, so this copies whole tokens. index_select, because the backward of h[index] is not deterministic on CPU.
+def _take(
+    tensor: torch.Tensor, index: torch.Tensor, parts: Sequence[torch.Tensor]
+) -> list[torch.Tensor]:
+    """Rows of ``[1, H, T, D]`` as ``[S, H, Q, D]``, one for each bucket of indices ``[S, Q]``,
+    which ``index`` joins.
+    """
+    # One gather for all buckets, because the gradient of each is as long as the row. The tensor
+    # lies token by token
+    # in memory, so this copies whole tokens. index_select, because the backward of h[index] is not
+    # deterministic on CPU.
     heads, width = tensor.shape[1], tensor.shape[3]
-    rows = tensor[0].transpose(0, 1).flatten(1).index_select(0, index).split([part.numel() for part in parts])
-    return [row.view(*part.shape, heads, width).transpose(1, 2) for row, part in zip(rows, parts, strict=True)]
+    rows = (
+        tensor[0]
+        .transpose(0, 1)
+        .flatten(1)
+        .index_select(0, index)
+        .split([part.numel() for part in parts])
+    )
+    return [
+        row.view(*part.shape, heads, width).transpose(1, 2)
+        for row, part in zip(rows, parts, strict=True)
+    ]
 
 
 def _attend(
@@ -139,15 +190,27 @@ def _attend(
         # Heads that share a key lie under each other as more queries, so that no key is copied.
         folded = q.unflatten(1, (k.shape[1], repeat)).flatten(2, 3)
         mask = allowed.repeat(1, repeat, 1).unsqueeze(1)
-        out = scaled_dot_product_attention(folded, k, v, attn_mask=mask, dropout_p=dropout, scale=scaling)
+        out = scaled_dot_product_attention(
+            folded, k, v, attn_mask=mask, dropout_p=dropout, scale=scaling
+        )
         return out.unflatten(2, (repeat, q.shape[2])).flatten(1, 2)
     if repeat > 1:
         k, v = k.repeat_interleave(repeat, 1), v.repeat_interleave(repeat, 1)
     if plain:
-        return scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True, scale=scaling)
+        return scaled_dot_product_attention(
+            q, k, v, dropout_p=dropout, is_causal=True, scale=scaling
+        )
     if allowed is None:
-        allowed = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device).tril().unsqueeze(0)
-    bias = torch.zeros_like(allowed, dtype=q.dtype).masked_fill(~allowed, torch.finfo(q.dtype).min).unsqueeze(1)
+        allowed = (
+            torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device)
+            .tril()
+            .unsqueeze(0)
+        )
+    bias = (
+        torch.zeros_like(allowed, dtype=q.dtype)
+        .masked_fill(~allowed, torch.finfo(q.dtype).min)
+        .unsqueeze(1)
+    )
     return _by_hand(q, k, v, bias, scaling=scaling, dropout=dropout, softcap=softcap, s_aux=s_aux)
 
 
@@ -162,14 +225,18 @@ def _by_hand(
     softcap: float | None,
     s_aux: torch.Tensor | None,
 ) -> torch.Tensor:
-    """Attention with capped scores (Gemma 2, section 2) or a learned sink beside the keys (gpt-oss)."""
+    """Attention with capped scores (Gemma 2, section 2) or a learned sink beside the keys
+    (gpt-oss).
+    """
     scores = q @ k.transpose(2, 3) * (scaling if scaling is not None else q.shape[-1] ** -0.5)
     if softcap is not None:
         scores = softcap * torch.tanh(scores / softcap)
     if bias is not None:
         scores = scores + bias
     if s_aux is not None:
-        sink = s_aux.view(1, -1, 1, 1).expand(scores.shape[0], -1, scores.shape[2], 1).to(scores.dtype)
+        sink = (
+            s_aux.view(1, -1, 1, 1).expand(scores.shape[0], -1, scores.shape[2], 1).to(scores.dtype)
+        )
         weights = torch.cat([scores, sink], -1).softmax(-1, dtype=torch.float32)[..., :-1]
     else:
         weights = scores.softmax(-1, dtype=torch.float32)
@@ -177,7 +244,11 @@ def _by_hand(
 
 
 def _exact_without_forest(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, **how: Any
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    **how: Any,
 ) -> tuple[torch.Tensor, None]:
     """Padded rows and generation for models whose attention sdpa cannot express."""
     repeat = query.shape[1] // key.shape[1]
@@ -185,9 +256,15 @@ def _exact_without_forest(
         key, value = key.repeat_interleave(repeat, 1), value.repeat_interleave(repeat, 1)
     queries, keys = query.shape[2], key.shape[2]
     if mask is None:
-        mask = torch.ones(queries, keys, dtype=torch.bool, device=query.device).tril(keys - queries).view(1, 1, queries, keys)
+        mask = (
+            torch.ones(queries, keys, dtype=torch.bool, device=query.device)
+            .tril(keys - queries)
+            .view(1, 1, queries, keys)
+        )
     if mask.dtype == torch.bool:
-        mask = torch.zeros_like(mask, dtype=query.dtype).masked_fill(~mask, torch.finfo(query.dtype).min)
+        mask = torch.zeros_like(mask, dtype=query.dtype).masked_fill(
+            ~mask, torch.finfo(query.dtype).min
+        )
     return _by_hand(query, key, value, mask[..., :keys], **how).transpose(1, 2), None
 
 
@@ -206,11 +283,18 @@ def _calls(forest: Forest, window: int | None, device: torch.device) -> Calls:
             width = max(segment.stop - segment.start for segment in group)
             for row, segment in enumerate(group):
                 length = segment.stop - segment.start
-                place_T[segment.start - before : segment.stop - before] = start + row * width + np.arange(length)
+                place_T[segment.start - before : segment.stop - before] = (
+                    start + row * width + np.arange(length)
+                )
             start += len(group) * width
             buckets.append(_bucket(group, segments, reach, device, before=before))
-        queries, keys = (torch.cat([part.flatten() for part in parts]) for parts in zip(*map(_indices, buckets), strict=True))
-        found = forest.cache[window, device] = Calls(tuple(buckets), queries, keys, torch.from_numpy(place_T).to(device))
+        queries, keys = (
+            torch.cat([part.flatten() for part in parts])
+            for parts in zip(*map(_indices, buckets), strict=True)
+        )
+        found = forest.cache[window, device] = Calls(
+            tuple(buckets), queries, keys, torch.from_numpy(place_T).to(device)
+        )
     return found
 
 
@@ -231,7 +315,10 @@ def _group(segments: tuple[Segment, ...]) -> list[list[Segment]]:
         group = groups[-1] if groups else []
         depth = max([segment.depth, *(s.depth for s in group)])
         same_kind = bool(group) and (group[0].depth > 0) == (segment.depth > 0)
-        if same_kind and (len(group) + 1) * cost(length, depth) <= real + cost(length, segment.depth) + CALL:
+        if (
+            same_kind
+            and (len(group) + 1) * cost(length, depth) <= real + cost(length, segment.depth) + CALL
+        ):
             group.append(segment)
             real += cost(length, segment.depth)
         else:
@@ -241,13 +328,19 @@ def _group(segments: tuple[Segment, ...]) -> list[list[Segment]]:
 
 
 def _bucket(
-    group: list[Segment], segments: tuple[Segment, ...], window: int | None, device: torch.device, *, before: int
+    group: list[Segment],
+    segments: tuple[Segment, ...],
+    window: int | None,
+    device: torch.device,
+    *,
+    before: int,
 ) -> Bucket:
     own = max(segment.stop - segment.start for segment in group)
     above = max(segment.depth for segment in group)
     queries_SQ = np.zeros((len(group), own), np.int64)
     keys_SK = np.zeros((len(group), above + own), np.int64)
-    # Depth of each key, ancestors right-aligned before the own part; a padded ancestor has a negative one.
+    # Depth of each key, ancestors right-aligned before the own part; a padded ancestor has a
+    # negative one.
     depths_SK = np.full((len(group), above + own), -1, np.int64)
     for row, segment in enumerate(group):
         tokens = np.minimum(segment.start + np.arange(own), segment.stop - 1)
@@ -265,7 +358,9 @@ def _bucket(
         if (allowed_SQK == allowed_SQK[:1]).all():
             allowed_SQK = allowed_SQK[:1]
         allowed = torch.from_numpy(allowed_SQK).to(device)
-    return Bucket(torch.from_numpy(queries_SQ).to(device), torch.from_numpy(keys_SK).to(device), allowed)
+    return Bucket(
+        torch.from_numpy(queries_SQ).to(device), torch.from_numpy(keys_SK).to(device), allowed
+    )
 
 
 def _ancestors(segment: Segment, segments: tuple[Segment, ...]) -> np.ndarray:

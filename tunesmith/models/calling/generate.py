@@ -1,6 +1,8 @@
-"""Answers of a model: batched, sorted by length, left-padded, with every generation setting given by us.
+"""Answers of a model: batched, sorted by length, left-padded, with every generation setting given
+by us.
 
-A model folder's own sampling defaults are reported, never used. Streaming runs the same path one row at a time.
+A model folder's own sampling defaults are reported, never used. Streaming runs the same path one
+row at a time.
 """
 
 from __future__ import annotations
@@ -16,7 +18,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import DynamicCache, GenerationConfig, PreTrainedModel, StoppingCriteria, StoppingCriteriaList
+from transformers import (
+    DynamicCache,
+    GenerationConfig,
+    PreTrainedModel,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
 from transformers.cache_utils import DynamicLayer
 from transformers.generation.streamers import BaseStreamer
 
@@ -30,16 +38,38 @@ BUDGET = 8192
 WORTH_SHARING = 16
 """A beginning common to a batch is computed once from this many tokens on."""
 
-WITHOUT_EFFECT = ("use_cache", "max_length", "max_new_tokens", "output_attentions", "output_hidden_states")
-ABOUT_THE_FILE = ("bos_token_id", "eos_token_id", "pad_token_id", "transformers_version", "_from_model_config", "_commit_hash")
-USUAL = {"do_sample": False, "temperature": 1.0, "top_k": 50, "top_p": 1.0, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0}
+WITHOUT_EFFECT = (
+    "use_cache",
+    "max_length",
+    "max_new_tokens",
+    "output_attentions",
+    "output_hidden_states",
+)
+ABOUT_THE_FILE = (
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+    "transformers_version",
+    "_from_model_config",
+    "_commit_hash",
+)
+USUAL = {
+    "do_sample": False,
+    "temperature": 1.0,
+    "top_k": 50,
+    "top_p": 1.0,
+    "repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+}
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model wrote, without the token or text that ended it; ``stopped`` unless only the length limit ended it."""
+    """What a model wrote, without the token or text that ended it; ``stopped`` unless only the
+    length limit ended it.
+    """
 
     text: str
     ids: tuple[int, ...]
@@ -58,15 +88,24 @@ def generate(
     seed: int = 0,
     budget: int = BUDGET,
 ) -> list[Answer]:
-    """The answers to ``prompts`` (token ids), in their order; several ``settings.samples`` of a prompt follow each other.
+    """The answers to ``prompts`` (token ids), in their order; several ``settings.samples`` of a
+    prompt follow each other.
 
-    ``share`` computes what all prompts of a batch begin with once; it needs a model whose attention follows the mask alone.
+    ``share`` computes what all prompts of a batch begin with once; it needs a model whose attention
+    follows the mask alone.
     """
     rows = [prompt for prompt in prompts for _ in range(settings.samples)]
     answers: dict[int, Answer] = {}
     with _as_given(model, seed if settings.temperature > 0 else None):
         for batch in _batches([len(row) for row in rows], settings.max_new_tokens, budget):
-            written = _written(model, tokenizer, [rows[index] for index in batch], settings, stop_ids=stop_ids, share=share)
+            written = _written(
+                model,
+                tokenizer,
+                [rows[index] for index in batch],
+                settings,
+                stop_ids=stop_ids,
+                share=share,
+            )
             for index, ids in zip(batch, written, strict=True):
                 answers[index] = _answer(tokenizer, ids, settings, stop_ids)
             if progress:
@@ -75,9 +114,17 @@ def generate(
 
 
 def stream(
-    model: Any, tokenizer: Any, prompt: np.ndarray, settings: Generate, *, stop_ids: Sequence[int], seed: int = 0
+    model: Any,
+    tokenizer: Any,
+    prompt: np.ndarray,
+    settings: Generate,
+    *,
+    stop_ids: Sequence[int],
+    seed: int = 0,
 ) -> Iterator[str]:
-    """The answer in pieces as it is written; characters of several tokens come whole. Closing the iterator stops the model."""
+    """The answer in pieces as it is written; characters of several tokens come whole. Closing the
+    iterator stops the model.
+    """
     pieces: queue.Queue[int | None] = queue.Queue()
     closed = threading.Event()
 
@@ -85,7 +132,9 @@ def stream(
         try:
             with _as_given(model, seed if settings.temperature > 0 else None):
                 watch = {"streamer": _Pieces(pieces), "closed": closed}
-                _written(model, tokenizer, [prompt], settings, stop_ids=stop_ids, share=False, **watch)
+                _written(
+                    model, tokenizer, [prompt], settings, stop_ids=stop_ids, share=False, **watch
+                )
         finally:
             pieces.put(None)
 
@@ -99,15 +148,29 @@ def stream(
 
 
 def own_defaults(model: Any) -> dict[str, Any]:
-    """The settings in the model's folder that would have changed an answer, and are not used here."""
+    """The settings in the model's folder that would have changed an answer, and are not used
+    here.
+    """
     given = model.generation_config.to_diff_dict().items()
     heard = {name: value for name, value in given if name not in (*WITHOUT_EFFECT, *ABOUT_THE_FILE)}
-    return {name: value for name, value in heard.items() if value is not None and value != USUAL.get(name)}
+    return {
+        name: value
+        for name, value in heard.items()
+        if value is not None and value != USUAL.get(name)
+    }
 
 
-def explicit(settings: Generate, *, stop_ids: Sequence[int], pad_id: int, start: Sequence[int] = ()) -> GenerationConfig:
-    """The whole configuration of a call; transformers would take what is left open from the model's folder."""
-    sampling = {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0} if settings.temperature > 0 else {}
+def explicit(
+    settings: Generate, *, stop_ids: Sequence[int], pad_id: int, start: Sequence[int] = ()
+) -> GenerationConfig:
+    """The whole configuration of a call; transformers would take what is left open from the model's
+    folder.
+    """
+    sampling = (
+        {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0}
+        if settings.temperature > 0
+        else {}
+    )
     return GenerationConfig(
         max_new_tokens=settings.max_new_tokens,
         do_sample=settings.temperature > 0,
@@ -124,8 +187,14 @@ def explicit(settings: Generate, *, stop_ids: Sequence[int], pad_id: int, start:
 
 @contextmanager
 def _as_given(model: Any, seed: int | None) -> Iterator[None]:
-    """Evaluation mode, no defaults of the folder (transformers fills in what a config leaves open), and a seed of its own."""
-    inner = [module for module in model.modules() if isinstance(module, PreTrainedModel) and module.can_generate()]
+    """Evaluation mode, no defaults of the folder (transformers fills in what a config leaves open),
+    and a seed of its own.
+    """
+    inner = [
+        module
+        for module in model.modules()
+        if isinstance(module, PreTrainedModel) and module.can_generate()
+    ]
     kept = [module.generation_config for module in inner]
     training = model.training
     devices = [model.device] if model.device.type == "cuda" else []
@@ -200,11 +269,19 @@ def _common(rows: list[np.ndarray]) -> int:
 
 
 def _prefix(model: Any, ids: np.ndarray, rows: int) -> DynamicCache | None:
-    """Keys and values of a beginning, for every row; None where a layer keeps something else (windows, recurrent states)."""
+    """Keys and values of a beginning, for every row; None where a layer keeps something else
+    (windows, recurrent states).
+    """
     device = model.device
     shared = torch.from_numpy(np.asarray(ids, dtype=np.int64)).to(device).unsqueeze(0)
     base = DynamicCache(config=model.config)
-    model(input_ids=shared, attention_mask=torch.ones_like(shared), past_key_values=base, use_cache=True, logits_to_keep=1)
+    model(
+        input_ids=shared,
+        attention_mask=torch.ones_like(shared),
+        past_key_values=base,
+        use_cache=True,
+        logits_to_keep=1,
+    )
     if not all(type(layer) is DynamicLayer for layer in base.layers):
         return None
     base.batch_repeat_interleave(rows)
@@ -219,7 +296,11 @@ def _answer(tokenizer: Any, ids: list[int], settings: Generate, stop_ids: Sequen
     if at is None:
         return Answer(text, tuple(own), end is not None)
     # The fewest tokens that hold the stop text: what follows them is padding.
-    size = bisect_left(range(len(own)), True, key=lambda n: _first(_decoded(tokenizer, own[:n]), settings.stop) is not None)
+    size = bisect_left(
+        range(len(own)),
+        True,
+        key=lambda n: _first(_decoded(tokenizer, own[:n]), settings.stop) is not None,
+    )
     return Answer(text[:at], tuple(own[:size]), True)
 
 
@@ -233,8 +314,12 @@ def _first(text: str, stops: Sequence[str]) -> int | None:
     return min(found) if found else None
 
 
-def _texts(tokenizer: Any, tokens: Iterator[int], settings: Generate, stop_ids: Sequence[int]) -> Iterator[str]:
-    """The text so far, piece by piece; an unfinished character or what may become a stop text is held back."""
+def _texts(
+    tokenizer: Any, tokens: Iterator[int], settings: Generate, stop_ids: Sequence[int]
+) -> Iterator[str]:
+    """The text so far, piece by piece; an unfinished character or what may become a stop text is
+    held back.
+    """
     ids: list[int] = []
     said = 0
     for token in tokens:
@@ -245,7 +330,15 @@ def _texts(tokenizer: Any, tokens: Iterator[int], settings: Generate, stop_ids: 
         if _first(text, settings.stop) is not None:
             break
         ready = len(text.rstrip("\ufffd"))
-        ready -= max((n for stop in settings.stop for n in range(1, len(stop)) if text[:ready].endswith(stop[:n])), default=0)
+        ready -= max(
+            (
+                n
+                for stop in settings.stop
+                for n in range(1, len(stop))
+                if text[:ready].endswith(stop[:n])
+            ),
+            default=0,
+        )
         if ready > said:
             yield text[said:ready]
             said = ready
@@ -263,9 +356,13 @@ class _StopTexts(StoppingCriteria):
         # A token holds at least one byte, so this many reach back over the longest text.
         self.reach = max(len(stop.encode()) for stop in stops) + 4
 
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **others: Any) -> torch.Tensor:  # type: ignore[override]
+    def __call__(
+        self, input_ids: torch.Tensor, scores: torch.Tensor, **others: Any
+    ) -> torch.Tensor:  # type: ignore[override]
         tail = input_ids[:, max(self.start, input_ids.shape[1] - self.reach) :]
-        found = [_first(_decoded(self.tokenizer, row), self.stops) is not None for row in tail.tolist()]
+        found = [
+            _first(_decoded(self.tokenizer, row), self.stops) is not None for row in tail.tolist()
+        ]
         return torch.tensor(found, device=input_ids.device)
 
 
@@ -275,7 +372,9 @@ class _Closed(StoppingCriteria):
     def __init__(self, event: threading.Event) -> None:
         self.event = event
 
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **others: Any) -> torch.Tensor:  # type: ignore[override]
+    def __call__(
+        self, input_ids: torch.Tensor, scores: torch.Tensor, **others: Any
+    ) -> torch.Tensor:  # type: ignore[override]
         return torch.full((len(input_ids),), self.event.is_set(), device=input_ids.device)
 
 

@@ -1,4 +1,5 @@
-"""The negative log-likelihood of targets with one copy of the logits: torch's own holds three, most of its time their memory.
+"""The negative log-likelihood of targets with one copy of the logits: torch's own holds three, most
+of its time their memory.
 
 Shapes: n rows, V vocabulary.
 """
@@ -11,7 +12,9 @@ import torch
 
 
 def nll(logits_nV: torch.Tensor, targets_n: torch.Tensor) -> torch.Tensor:
-    """``-log softmax(logits)`` at the targets ``[n]`` (nats), ``cross_entropy`` without a reduction; its backward runs once."""
+    """``-log softmax(logits)`` at the targets ``[n]`` (nats), ``cross_entropy`` without a
+    reduction; its backward runs once.
+    """
     return _Nll.apply(logits_nV, targets_n)  # type: ignore[return-value]
 
 

@@ -1,7 +1,10 @@
-"""NEFTune (Jain et al. 2023, algorithm 1): uniform noise of ±alpha / √(L·d) on the embedded tokens, while training.
+"""NEFTune (Jain et al. 2023, algorithm 1): uniform noise of ±alpha / √(L·d) on the embedded tokens,
+while training.
 
-L is the length of a token's sequence and d the width. A token that sequences share is embedded once, and so draws once,
-with the L of the longest of them. Of an encoder–decoder it is the source, what is asked, that is made noisy.
+L is the length of a token's sequence and d the width. A token that sequences share is embedded
+once, and so draws once,
+with the L of the longest of them. Of an encoder–decoder it is the source, what is asked, that is
+made noisy.
 """
 
 from __future__ import annotations
@@ -17,7 +20,9 @@ from tunesmith.batches.batch import Batch
 
 @contextmanager
 def noisy(model: Any, batch: Batch, alpha: float) -> Iterator[None]:
-    """Within it, the next call of ``model``, over ``batch``, embeds its tokens with noise; none for an alpha of 0."""
+    """Within it, the next call of ``model``, over ``batch``, embeds its tokens with noise; none for
+    an alpha of 0.
+    """
     if not alpha:
         yield
         return
@@ -28,8 +33,12 @@ def noisy(model: Any, batch: Batch, alpha: float) -> Iterator[None]:
         calls.append(1)
         if len(calls) > 1:  # a decoder that shares the encoder's embedding
             return embedded_RTD
-        assert embedded_RTD.shape[:2] == lengths_RT.shape, "the tokens are embedded in the layout of the batch"
-        size_RT = torch.where(lengths_RT > 0, alpha / (lengths_RT.clamp(min=1) * embedded_RTD.shape[-1]).sqrt(), 0.0)
+        assert embedded_RTD.shape[:2] == lengths_RT.shape, (
+            "the tokens are embedded in the layout of the batch"
+        )
+        size_RT = torch.where(
+            lengths_RT > 0, alpha / (lengths_RT.clamp(min=1) * embedded_RTD.shape[-1]).sqrt(), 0.0
+        )
         noise_RTD = torch.empty_like(embedded_RTD).uniform_(-1, 1)
         return embedded_RTD + noise_RTD * size_RT.unsqueeze(-1).to(noise_RTD.dtype)
 
@@ -47,4 +56,8 @@ def lengths_of(batch: Batch) -> torch.Tensor:
         return batch.source_mask_BS * batch.source_mask_BS.sum(1, keepdim=True)
     index_M, owner_M = batch.members()
     own_M = torch.bincount(owner_M).index_select(0, owner_M)
-    return torch.zeros_like(batch.ids_T).scatter_reduce(0, index_M, own_M, "amax").view_as(batch.input_ids)
+    return (
+        torch.zeros_like(batch.ids_T)
+        .scatter_reduce(0, index_M, own_M, "amax")
+        .view_as(batch.input_ids)
+    )

@@ -6,14 +6,20 @@ import numpy as np
 import torch
 
 
-def left_padded(rows: list[np.ndarray], common: int, pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and mask; padding stands between the shared beginning, whose keys are cached, and a row's own part."""
+def left_padded(
+    rows: list[np.ndarray], common: int, pad_id: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and mask; padding stands between the shared beginning, whose keys are cached, and a row's
+    own part.
+    """
     longest = max(map(len, rows))
     ids = torch.full((len(rows), longest), pad_id, dtype=torch.long)
     mask = torch.zeros_like(ids)
     for index, row in enumerate(rows):
         own = longest - (len(row) - common)
         for part, start in ((row[:common], 0), (row[common:], own)):
-            ids[index, start : start + len(part)] = torch.from_numpy(np.asarray(part, dtype=np.int64))
+            ids[index, start : start + len(part)] = torch.from_numpy(
+                np.asarray(part, dtype=np.int64)
+            )
             mask[index, start : start + len(part)] = 1
     return ids, mask

@@ -1,6 +1,8 @@
-"""Which layout a model may run in: settled by trying it, forest against padded, logits and gradient.
+"""Which layout a model may run in: settled by trying it, forest against padded, logits and
+gradient.
 
-A long window or chunk is never reached by short rows, so a small random model of the same class with every
+A long window or chunk is never reached by short rows, so a small random model of the same class
+with every
 window cut to 8 is tried first, then a few short rows of the real one.
 """
 
@@ -40,7 +42,9 @@ LARGEST_PROBE = 2 * 10**8
 
 
 def settle(model: Any, tolerance: float) -> tuple[str, str]:
-    """The layout for ``model``, ``forest`` or ``padded``, and the reason. Also finds heads that need the model's own logits."""
+    """The layout for ``model``, ``forest`` or ``padded``, and the reason. Also finds heads that
+    need the model's own logits.
+    """
     windows = _windows(model.config.get_text_config().to_dict())
     language = head_of(model) == "language"
     small = _small_model(model)
@@ -56,7 +60,8 @@ def settle(model: Any, tolerance: float) -> tuple[str, str]:
         except ModelError as error:
             return "padded", str(error)
         except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-            # Models differ in how they fail on a row they were not written for; any failure means padded.
+            # Models differ in how they fail on a row they were not written for; any failure means
+            # padded.
             return "padded", say("load.forest_failed", error=type(error).__name__)
         if not difference <= allowed:
             key = "load.forest_differs_small" if candidate is small else "load.forest_differs"
@@ -65,28 +70,44 @@ def settle(model: Any, tolerance: float) -> tuple[str, str]:
 
 
 def own_head(model: Any, tolerance: float) -> None:
-    """Finds out whether the head and what we know to follow it give the model's own logits; where not, it makes them itself."""
+    """Finds out whether the head and what we know to follow it give the model's own logits; where
+    not, it makes them itself.
+    """
     if _head_is_unknown(model, tolerance):
         makes_own_logits.add(model.get_output_embeddings())
 
 
 def _windows(settings: dict[str, Any]) -> list[str]:
     """Config keys that limit how far attention reaches."""
-    names = ("sliding_window", "attention_chunk_size", "window_size", "attention_window", "local_attention")
+    names = (
+        "sliding_window",
+        "attention_chunk_size",
+        "window_size",
+        "attention_window",
+        "local_attention",
+    )
     return [name for name in names if isinstance(settings.get(name), int) and settings[name] > 0]
 
 
 def _small_model(model: Any) -> Any | None:
-    """A random model of the same class with two layers of each kind and windows cut; None where that cannot be built."""
+    """A random model of the same class with two layers of each kind and windows cut; None where
+    that cannot be built.
+    """
     config = model.config
     if config.get_text_config() is not config:
         return None
     settings = config.to_dict()
     names = {config.attribute_map.get(name, name): size for name, size in SMALL.items()}
-    changes = {name: min(size, settings[name]) for name, size in names.items() if isinstance(settings.get(name), int)}
+    changes = {
+        name: min(size, settings[name])
+        for name, size in names.items()
+        if isinstance(settings.get(name), int)
+    }
     heads = config.attribute_map.get("num_attention_heads", "num_attention_heads")
     if isinstance(settings.get("num_key_value_heads"), int):
-        changes["num_key_value_heads"] = changes[heads] if settings["num_key_value_heads"] == settings[heads] else 2
+        changes["num_key_value_heads"] = (
+            changes[heads] if settings["num_key_value_heads"] == settings[heads] else 2
+        )
     common = dict.fromkeys(_windows(settings), CUT) | _layers(config, settings)
     common |= dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"))
     if head_of(model) != "language":
@@ -119,33 +140,54 @@ def _build(cls: Any, config: Any) -> Any | None:
                     return None
             config._attn_implementation = NAME
             small = cls(config).float().eval()
-            # A fresh model's weights are so small that attention hardly matters; wider ones make it visible.
+            # A fresh model's weights are so small that attention hardly matters; wider ones make it
+            # visible.
             for weight in small.parameters():
                 if weight.dim() > 1:
                     torch.nn.init.normal_(weight, std=0.15)
             small(input_ids=torch.ones(1, 4, dtype=torch.long), use_cache=False)
-        except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError, ZeroDivisionError):
+        except (
+            RuntimeError,
+            ValueError,
+            TypeError,
+            KeyError,
+            IndexError,
+            AttributeError,
+            AssertionError,
+            ZeroDivisionError,
+        ):
             return None
     return small
 
 
 def _rows(config: Any) -> list[list[Tokens]]:
-    """Sequences with a shared beginning of 12 tokens, longer than a window of 8, and one that shares nothing."""
+    """Sequences with a shared beginning of 12 tokens, longer than a window of 8, and one that
+    shares nothing.
+    """
     draw, vocabulary = np.random.default_rng(0), config.get_text_config().vocab_size
 
     def tokens(*pieces: np.ndarray) -> Tokens:
         ids = np.concatenate(pieces).astype(np.int32)
-        return Tokens(ids, np.ones(len(ids), np.float32), source_ids_T=ids[::-1].copy() if config.is_encoder_decoder else None)
+        return Tokens(
+            ids,
+            np.ones(len(ids), np.float32),
+            source_ids_T=ids[::-1].copy() if config.is_encoder_decoder else None,
+        )
 
     shared = draw.integers(0, vocabulary, 12)
     return [
-        [tokens(shared, draw.integers(0, vocabulary, 9)), tokens(shared, draw.integers(0, vocabulary, 15))],
+        [
+            tokens(shared, draw.integers(0, vocabulary, 9)),
+            tokens(shared, draw.integers(0, vocabulary, 15)),
+        ],
         [tokens(draw.integers(0, vocabulary, 10))],
     ]
 
 
 def _run(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probabilities, or what another head gives, and their gradient with respect to the embedded tokens, by id."""
+    """Log-probabilities, or what another head gives, and their gradient with respect to the
+    embedded tokens, by id.
+    """
     embedded: list[torch.Tensor] = []
 
     def keep(_: torch.nn.Module, __: Any, output: torch.Tensor) -> torch.Tensor:
@@ -158,7 +200,9 @@ def _run(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         if head == "language":
             logprobs_N = seen.logprobs_N
         else:
-            logprobs_N = (seen.outputs_BC if head == "classes" else seen.features("ends")).flatten().float()
+            logprobs_N = (
+                (seen.outputs_BC if head == "classes" else seen.features("ends")).flatten().float()
+            )
     finally:
         handle.remove()
     # Unequal factors, so that gradients of different sequences cannot cancel.
@@ -167,11 +211,15 @@ def _run(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     gradient_TD = gradient.reshape(-1, gradient.shape[-1])
     kinds, inverse_T = torch.unique(batch.ids_T[batch.mask_T.bool()], return_inverse=True)
     by_id = torch.zeros(len(kinds), gradient_TD.shape[1], device=gradient.device)
-    return logprobs_N.detach().float(), by_id.index_add_(0, inverse_T, gradient_TD[batch.mask_T.bool()].float())
+    return logprobs_N.detach().float(), by_id.index_add_(
+        0, inverse_T, gradient_TD[batch.mask_T.bool()].float()
+    )
 
 
 def _difference(model: Any) -> float:
-    """Largest difference between forest and padded, relative to the largest value, in log-probabilities and gradient."""
+    """Largest difference between forest and padded, relative to the largest value, in
+    log-probabilities and gradient.
+    """
     training = model.training
     model.eval()
     device = model.get_input_embeddings().weight.device
@@ -181,7 +229,10 @@ def _difference(model: Any) -> float:
         forest = _run(model, batch)
     finally:
         model.train(training)
-    return max(float((a - b).abs().max() / b.abs().max().clamp(min=1e-6)) for a, b in zip(forest, padded, strict=True))
+    return max(
+        float((a - b).abs().max() / b.abs().max().clamp(min=1e-6))
+        for a, b in zip(forest, padded, strict=True)
+    )
 
 
 def _head_is_unknown(model: Any, allowed: float) -> bool:
@@ -193,4 +244,6 @@ def _head_is_unknown(model: Any, allowed: float) -> bool:
         own = model(**inputs_of(batch)).logits.flatten(0, 1).index_select(0, batch.scored_N).float()
         seen = see(model, batch)
         ours = seen.head.logits(seen.features("scored"))
-    return ours.shape != own.shape or float((ours - own).abs().max()) > allowed * max(1.0, float(own.abs().max()))
+    return ours.shape != own.shape or float((ours - own).abs().max()) > allowed * max(
+        1.0, float(own.abs().max())
+    )

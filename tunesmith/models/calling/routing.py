@@ -1,6 +1,8 @@
-"""Balance of experts (Switch, Fedus et al. 2022, eq. 4–6): E Σ f_e P_e, for each sequence and weighted by its units.
+"""Balance of experts (Switch, Fedus et al. 2022, eq. 4–6): E Σ f_e P_e, for each sequence and
+weighted by its units.
 
-f_e is how many of the sequence's tokens go to expert e, P_e the mean probability that the router gives it. Suffixes:
+f_e is how many of the sequence's tokens go to expert e, P_e the mean probability that the router
+gives it. Suffixes:
 L routers, E experts. A token that sequences share counts in each of them, padding in none.
 """
 
@@ -25,7 +27,9 @@ def means_over_sequences(batch: Batch) -> torch.Tensor:
 
 
 class Routers:
-    """The routers of a model that is a mixture of experts, and its auxiliary loss; a model that is none costs nothing."""
+    """The routers of a model that is a mixture of experts, and its auxiliary loss; a model that is
+    none costs nothing.
+    """
 
     def __init__(self, model: Any) -> None:
         settings = model.config.get_text_config().to_dict()
@@ -47,7 +51,9 @@ class Routers:
         return record
 
     def penalty(self, batch: Batch) -> Any:
-        """``router_aux_loss_coef`` times the loss, as transformers defines it over all layers together, summed over units."""
+        """``router_aux_loss_coef`` times the loss, as transformers defines it over all layers
+        together, summed over units.
+        """
         seen, self._seen, self._metrics = list(self._seen.values()), {}, {}
         if not seen:
             return 0.0
@@ -65,8 +71,11 @@ class Routers:
         return self._metrics
 
 
-def balance(seen: Sequence[tuple[torch.Tensor, torch.Tensor]], batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """The mean over routers of E Σ f_e P_e, with f_e as shares of the choices (1 when even), summed over units.
+def balance(
+    seen: Sequence[tuple[torch.Tensor, torch.Tensor]], batch: Batch
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The mean over routers of E Σ f_e P_e, with f_e as shares of the choices (1 when even), summed
+    over units.
 
     Also how many choices fell on each expert, ``[L, E]``.
     """
@@ -82,11 +91,16 @@ def balance(seen: Sequence[tuple[torch.Tensor, torch.Tensor]], batch: Batch) -> 
 
 
 def gates(model: Any) -> list[tuple[Any, int]]:
-    """The routers of a mixture of experts, each with the place of its logits in what it gives, as the class says it."""
+    """The routers of a mixture of experts, each with the place of its logits in what it gives, as
+    the class says it.
+    """
     found: dict[Any, int] = {}
     for part in model.modules():
         told = (getattr(part, "_can_record_outputs", None) or {}).get("router_logits")
         for recorder in told if isinstance(told, list) else [told] if told else []:
-            kind, index = (getattr(recorder, "target_class", recorder), getattr(recorder, "index", 0))
+            kind, index = (
+                getattr(recorder, "target_class", recorder),
+                getattr(recorder, "index", 0),
+            )
             found |= {gate: index for gate in part.modules() if isinstance(gate, kind)}
     return list(found.items())

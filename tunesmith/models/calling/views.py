@@ -1,7 +1,10 @@
-"""The one place where a model is called for training: ``see(model, batch)``, and three views of that forward.
+"""The one place where a model is called for training: ``see(model, batch)``, and three views of
+that forward.
 
-The model runs through its outermost module; a hook before its output head takes the hidden states and leaves the
-head nothing to do. The head then runs in chunks, at scored positions only. Shapes: n rows of a chunk.
+The model runs through its outermost module; a hook before its output head takes the hidden states
+and leaves the
+head nothing to do. The head then runs in chunks, at scored positions only. Shapes: n rows of a
+chunk.
 """
 
 from __future__ import annotations
@@ -19,14 +22,16 @@ from tunesmith.models.calling.nll import nll
 from tunesmith.models.structure.heads import for_trunk, score_of
 from tunesmith.models.structure.kinds import head_of, plain
 
-# Logits that are in memory at once; below 128 rows the matrix product loses more than the memory is worth.
+# Logits that are in memory at once; below 128 rows the matrix product loses more than the memory is
+# worth.
 CHUNK_BYTES = 64 * 2**20
 SMALLEST_CHUNK = 128
 
 # f(logits_nV, other_nV or None, slice of the scored positions) -> a sum
 LogitsFunction = Callable[[torch.Tensor, "torch.Tensor | None", slice], torch.Tensor]
 
-# Heads after which a model scales its logits in a way we do not know by name (``probe.py`` finds them): it makes them itself.
+# Heads after which a model scales its logits in a way we do not know by name (``probe.py`` finds
+# them): it makes them itself.
 makes_own_logits: weakref.WeakSet[torch.nn.Module] = weakref.WeakSet()
 
 
@@ -56,7 +61,9 @@ def see(model: torch.nn.Module, batch: Batch) -> Seen:
 
 
 def _see_trunk(model: torch.nn.Module, batch: Batch) -> Seen:
-    """A forward whose hidden states are the trunk's; of a decoder's classifier what its head is given, token by token."""
+    """A forward whose hidden states are the trunk's; of a decoder's classifier what its head is
+    given, token by token.
+    """
     inner, head = plain(model), head_of(model)
     taken: list[torch.Tensor] = []
     score = score_of(inner) if head == "classes" else None
@@ -67,12 +74,17 @@ def _see_trunk(model: torch.nn.Module, batch: Batch) -> Seen:
     def keep(_: torch.nn.Module, __: Any, output: Any) -> None:
         taken.append(output.last_hidden_state)
 
-    handle = score.register_forward_pre_hook(take) if score is not None else inner.base_model.register_forward_hook(keep)
+    handle = (
+        score.register_forward_pre_hook(take)
+        if score is not None
+        else inner.base_model.register_forward_hook(keep)
+    )
     try:
         output = model(**for_trunk(inner.config, batch, inputs_of(batch)))
     finally:
         handle.remove()
-    # A trunk alone is its own base_model, whose hooks peft's AdaLoRA goes past. Virtual tokens stand before the row.
+    # A trunk alone is its own base_model, whose hooks peft's AdaLoRA goes past. Virtual tokens
+    # stand before the row.
     hidden_BLD = output.last_hidden_state if head == "embedding" else taken[0]
     hidden_TD = hidden_BLD[:, -batch.layout.length :].flatten(0, 1)
     if score is not None:
@@ -80,7 +92,9 @@ def _see_trunk(model: torch.nn.Module, batch: Batch) -> Seen:
         outputs_BC = score(hidden_TD.index_select(0, batch.ends_B)).float()
     else:
         outputs_BC = output.logits.float() if "logits" in output else None
-    return Seen(batch, hidden_TD, Head(score or inner, lambda logits: logits), own_outputs_BC=outputs_BC)
+    return Seen(
+        batch, hidden_TD, Head(score or inner, lambda logits: logits), own_outputs_BC=outputs_BC
+    )
 
 
 def inputs_of(batch: Batch) -> dict[str, Any]:
@@ -105,7 +119,10 @@ def _bias(model: torch.nn.Module) -> torch.Tensor | None:
     """What BART's family adds to its logits beside the head; Marian's is not zero."""
     if not model.config.is_encoder_decoder:  # type: ignore[union-attr]
         return None
-    return next((buffer for name, buffer in model.named_buffers() if name.endswith("final_logits_bias")), None)
+    return next(
+        (buffer for name, buffer in model.named_buffers() if name.endswith("final_logits_bias")),
+        None,
+    )
 
 
 def after_head(config: Any) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -144,7 +161,9 @@ class Head:
 
 @dataclass
 class Seen:
-    """One forward of a model. ``hidden_TD`` is what the head would have been given, for every token of the layout."""
+    """One forward of a model. ``hidden_TD`` is what the head would have been given, for every token
+    of the layout.
+    """
 
     batch: Batch
     hidden_TD: torch.Tensor
@@ -159,15 +178,22 @@ class Seen:
         return self.own_outputs_BC
 
     def tokens(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Hidden states ``[B, L, D]`` of each sequence's tokens, right-padded, and their mask ``[B, L]``; in either layout."""
+        """Hidden states ``[B, L, D]`` of each sequence's tokens, right-padded, and their mask ``[B,
+        L]``; in either layout.
+        """
         places = self.batch.places()
         longest = max(map(len, places))
         index_BL = torch.zeros(len(places), longest, dtype=torch.long)
         mask_BL = torch.zeros(len(places), longest, dtype=torch.bool)
         for row, place_t in enumerate(places):
-            index_BL[row, : len(place_t)], mask_BL[row, : len(place_t)] = torch.from_numpy(place_t), True
+            index_BL[row, : len(place_t)], mask_BL[row, : len(place_t)] = (
+                torch.from_numpy(place_t),
+                True,
+            )
         device = self.hidden_TD.device
-        hidden_BLD = self.hidden_TD.index_select(0, index_BL.to(device).flatten()).unflatten(0, index_BL.shape)
+        hidden_BLD = self.hidden_TD.index_select(0, index_BL.to(device).flatten()).unflatten(
+            0, index_BL.shape
+        )
         return hidden_BLD, mask_BL.to(device)
 
     @property
@@ -179,33 +205,46 @@ class Seen:
         return _LogProbs.apply(self.head, self.batch.targets_N, hidden_ND, *self.head.trained)  # type: ignore[return-value]
 
     def over_logits(self, function: LogitsFunction, other: Seen | None = None) -> torch.Tensor:
-        """The sum of ``function`` over chunks of scored positions, its gradient formed chunk by chunk.
+        """The sum of ``function`` over chunks of scored positions, its gradient formed chunk by
+        chunk.
 
         ``other`` is another model's view of the same batch; its logits come without gradient.
         """
         if self.own_logits_NV is not None:
             other_NV = other.own_logits_NV if other is not None else None
-            return function(self.own_logits_NV.float(), other_NV, slice(0, len(self.batch.scored_N)))
+            return function(
+                self.own_logits_NV.float(), other_NV, slice(0, len(self.batch.scored_N))
+            )
         hidden_ND = self.features("scored")
         if torch.is_grad_enabled():
             return _Sum.apply(function, self.head, other, hidden_ND, *self.head.trained)  # type: ignore[return-value]
         others_ND = other.features("scored") if other is not None else None
         total = torch.zeros((), device=hidden_ND.device)
         for chunk in _chunks(self.head, hidden_ND):
-            other_nV = other.head.logits(others_ND[chunk]) if other is not None and others_ND is not None else None
+            other_nV = (
+                other.head.logits(others_ND[chunk])
+                if other is not None and others_ND is not None
+                else None
+            )
             total = total + function(self.head.logits(hidden_ND[chunk]), other_nV, chunk)
         return total
 
     def features(self, at: str) -> torch.Tensor:
-        """Hidden states before the head at the ``scored`` positions ``[N, D]`` or the ``ends`` of the sequences ``[B, D]``."""
-        return self.hidden_TD.index_select(0, {"scored": self.batch.scored_N, "ends": self.batch.ends_B}[at])
+        """Hidden states before the head at the ``scored`` positions ``[N, D]`` or the ``ends`` of
+        the sequences ``[B, D]``.
+        """
+        return self.hidden_TD.index_select(
+            0, {"scored": self.batch.scored_N, "ends": self.batch.ends_B}[at]
+        )
 
 
 def _chunks(head: Head, hidden_ND: torch.Tensor) -> list[slice]:
     """Slices of the rows whose logits fit the budget."""
     weight = next(head.module.parameters())
     rows = max(SMALLEST_CHUNK, CHUNK_BYTES // (4 * weight.shape[0]))
-    return [slice(start, min(start + rows, len(hidden_ND))) for start in range(0, len(hidden_ND), rows)]
+    return [
+        slice(start, min(start + rows, len(hidden_ND))) for start in range(0, len(hidden_ND), rows)
+    ]
 
 
 class _Sum(torch.autograd.Function):
@@ -213,11 +252,19 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, function: LogitsFunction, head: Head, other: Seen | None, hidden_ND: torch.Tensor, *weights: torch.Tensor
+        ctx: Any,
+        function: LogitsFunction,
+        head: Head,
+        other: Seen | None,
+        hidden_ND: torch.Tensor,
+        *weights: torch.Tensor,
     ) -> torch.Tensor:
         others_ND = other.features("scored") if other is not None else None
         wants = [hidden_ND.requires_grad, *(weight.requires_grad for weight in weights)]
-        grads = [torch.zeros_like(t) if want else None for t, want in zip((hidden_ND, *weights), wants, strict=True)]
+        grads = [
+            torch.zeros_like(t) if want else None
+            for t, want in zip((hidden_ND, *weights), wants, strict=True)
+        ]
         total = torch.zeros((), device=hidden_ND.device)
         for chunk in _chunks(head, hidden_ND):
             other_nV = None
@@ -236,24 +283,41 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *outputs: Any) -> tuple[Any, ...]:
-        return (None, None, None, *(None if grad is None else grad * outputs[0] for grad in ctx.saved_tensors))
+        return (
+            None,
+            None,
+            None,
+            *(None if grad is None else grad * outputs[0] for grad in ctx.saved_tensors),
+        )
 
 
 class _LogProbs(torch.autograd.Function):
     """Log-probabilities of the targets; the backward computes each chunk's logits again."""
 
     @staticmethod
-    def forward(ctx: Any, head: Head, targets_N: torch.Tensor, hidden_ND: torch.Tensor, *weights: torch.Tensor) -> torch.Tensor:
+    def forward(
+        ctx: Any,
+        head: Head,
+        targets_N: torch.Tensor,
+        hidden_ND: torch.Tensor,
+        *weights: torch.Tensor,
+    ) -> torch.Tensor:
         ctx.head = head
         ctx.save_for_backward(targets_N, hidden_ND, *weights)
-        parts = [-nll(head.logits(hidden_ND[chunk]), targets_N[chunk]) for chunk in _chunks(head, hidden_ND)]
+        parts = [
+            -nll(head.logits(hidden_ND[chunk]), targets_N[chunk])
+            for chunk in _chunks(head, hidden_ND)
+        ]
         return torch.cat(parts) if parts else hidden_ND.new_zeros(0, dtype=torch.float32)
 
     @staticmethod
     def backward(ctx: Any, *outputs: Any) -> tuple[Any, ...]:
         targets_N, hidden_ND, *weights = ctx.saved_tensors
         wants = list(ctx.needs_input_grad[2:])
-        grads = [torch.zeros_like(t) if want else None for t, want in zip((hidden_ND, *weights), wants, strict=True)]
+        grads = [
+            torch.zeros_like(t) if want else None
+            for t, want in zip((hidden_ND, *weights), wants, strict=True)
+        ]
         for chunk in _chunks(ctx.head, hidden_ND):
             with torch.enable_grad():
                 hidden_nD = hidden_ND[chunk].detach().requires_grad_(wants[0])
@@ -265,7 +329,9 @@ class _LogProbs(torch.autograd.Function):
 
 
 def _add(grads: list[torch.Tensor | None], found: Any, wants: list[bool], chunk: slice) -> None:
-    """Adds one chunk's gradients: the hidden states' rows are its own, the weights' are shared by all chunks."""
+    """Adds one chunk's gradients: the hidden states' rows are its own, the weights' are shared by
+    all chunks.
+    """
     for index, want in enumerate(wants):
         grad = grads[index]
         if want and grad is not None:
@@ -275,8 +341,10 @@ def _add(grads: list[torch.Tensor | None], found: Any, wants: list[bool], chunk:
 def token_loss(model: torch.nn.Module, batch: Batch, *, smoothing: float = 0.0) -> Loss:
     """The weighted negative log-likelihood of the scored tokens, as a sum.
 
-    With ``smoothing`` ε (Szegedy et al. 2016, section 7) the target is (1 - ε) of the token and ε of all tokens alike:
-    Σ w ((1 - ε) (-log p) + ε mean over the vocabulary of -log p). The likelihood alone is then told as ``nll``.
+    With ``smoothing`` ε (Szegedy et al. 2016, section 7) the target is (1 - ε) of the token and ε
+    of all tokens alike:
+    Σ w ((1 - ε) (-log p) + ε mean over the vocabulary of -log p). The likelihood alone is then told
+    as ``nll``.
     """
     plain: list[float] = []
 

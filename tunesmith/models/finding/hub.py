@@ -1,4 +1,6 @@
-"""Finds a model: the starter, a folder or file here, a finished run, or an id on a hub; only safetensors are ever taken."""
+"""Finds a model: the starter, a folder or file here, a finished run, or an id on a hub; only
+safetensors are ever taken.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ from tunesmith.words import say
 __all__ = ["find_data", "find_model", "folder_of"]
 
 MODEL_PATTERNS = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.tiktoken"]
-# Sub-folders hold the same weights in other forms (onnx/, original/); consolidated files are a second copy.
+# Sub-folders hold the same weights in other forms (onnx/, original/); consolidated files are a
+# second copy.
 NOT_MODEL = ["*/*", "consolidated*.safetensors"]
 PICKLED = {".bin", ".pt", ".pth", ".pkl", ".ckpt", ".pickle"}
 
@@ -30,9 +33,11 @@ def folder_of(model: Model) -> Path:
 
 
 def find_model(path: str, *, revision: str | None = None, code: bool = False) -> Path:
-    """The folder to load, with ``config.json``; an adapter, such as a finished run's, comes merged into its base.
+    """The folder to load, with ``config.json``; an adapter, such as a finished run's, comes merged
+    into its base.
 
-    ``code`` also takes a hub model's own Python files, for those who trust them. ModelError says the ways out.
+    ``code`` also takes a hub model's own Python files, for those who trust them. ModelError says
+    the ways out.
     """
     if path == "starter":
         return starter()
@@ -51,7 +56,9 @@ def find_model(path: str, *, revision: str | None = None, code: bool = False) ->
     if local and not path.startswith("ms:"):
         raise ModelError(Problem(path, say("hub.no_folder", folder=Path.cwd())))
     patterns = [*MODEL_PATTERNS, "*.py"] if code else MODEL_PATTERNS
-    return _checked(snapshot(path, "model", patterns=patterns, ignore=NOT_MODEL, revision=revision), path)
+    return _checked(
+        snapshot(path, "model", patterns=patterns, ignore=NOT_MODEL, revision=revision), path
+    )
 
 
 def _inner(folder: Path, path: str) -> Path:
@@ -67,10 +74,14 @@ def _inner(folder: Path, path: str) -> Path:
 
 
 def _checked(folder: Path, path: str) -> Path:
-    """The folder, once it is sure that it holds a model whose weights are whole and are safetensors."""
+    """The folder, once it is sure that it holds a model whose weights are whole and are
+    safetensors.
+    """
     names = sorted(file.name for file in folder.iterdir() if file.is_file())
     weights = [name for name in names if name.endswith(".safetensors")]
-    pickled = [name for name in names if Path(name).suffix in PICKLED and name != "training_args.bin"]
+    pickled = [
+        name for name in names if Path(name).suffix in PICKLED and name != "training_args.bin"
+    ]
     ggufs = [name for name in names if name.endswith(".gguf")]
     if weights and not {"config.json", "adapter_config.json"} & set(names):
         raise ModelError(Problem(path, say("hub.no_config", found=_some(names))))
@@ -83,7 +94,11 @@ def _checked(folder: Path, path: str) -> Path:
     _check_shards(folder, path)
     for name in weights:
         _check_whole(folder / name)
-    return merged(folder, lambda name, revision: find_model(name, revision=revision)) if "config.json" not in names else folder
+    return (
+        merged(folder, lambda name, revision: find_model(name, revision=revision))
+        if "config.json" not in names
+        else folder
+    )
 
 
 def _check_whole(file: Path) -> None:
@@ -93,12 +108,16 @@ def _check_whole(file: Path) -> None:
         with open(file, "rb") as opened:
             length = int.from_bytes(opened.read(8), "little")
             header = json.loads(opened.read(length)) if length < size else {}
-        tensors = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        tensors = [
+            entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"
+        ]
         wanted = 8 + length + max(tensors, default=0)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         raise ModelError(Problem(str(file), say("hub.not_safetensors"))) from None
     if size != wanted:
-        raise ModelError(Problem(str(file), say("hub.file_cut_off", size=f"{size:,}", wanted=f"{wanted:,}")))
+        raise ModelError(
+            Problem(str(file), say("hub.file_cut_off", size=f"{size:,}", wanted=f"{wanted:,}"))
+        )
 
 
 def _check_shards(folder: Path, path: str) -> None:
@@ -115,7 +134,17 @@ def _check_shards(folder: Path, path: str) -> None:
         raise ModelError(Problem(str(index), say("hub.shard_outside", shard=outside[0])))
     missing = [name for name in shards if not (folder / name).is_file()]
     if missing:
-        raise ModelError(Problem(path, say("hub.shards_missing", missing=_some(missing), count=len(missing), all=len(shards))))
+        raise ModelError(
+            Problem(
+                path,
+                say(
+                    "hub.shards_missing",
+                    missing=_some(missing),
+                    count=len(missing),
+                    all=len(shards),
+                ),
+            )
+        )
 
 
 def _some(names: list[str]) -> str:

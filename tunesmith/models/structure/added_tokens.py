@@ -16,11 +16,15 @@ _rows: weakref.WeakKeyDictionary[torch.nn.Module, list[int]] = weakref.WeakKeyDi
 
 
 def add_to(tokenizer: Any, tokens: Sequence[str]) -> list[int]:
-    """Gives ``tokenizer`` one id for each of ``tokens``; SpecError for those that are one token already."""
+    """Gives ``tokenizer`` one id for each of ``tokens``; SpecError for those that are one token
+    already.
+    """
     vocabulary = tokenizer.get_vocab()
     known = [token for token in tokens if token in vocabulary]
     if known:
-        raise SpecError(Problem("model.add_tokens", say("tokens.known", tokens=", ".join(map(repr, known)))))
+        raise SpecError(
+            Problem("model.add_tokens", say("tokens.known", tokens=", ".join(map(repr, known))))
+        )
     from tokenizers import AddedToken
 
     # Not special: a special token would be left out of answers.
@@ -29,7 +33,9 @@ def add_to(tokenizer: Any, tokens: Sequence[str]) -> list[int]:
 
 
 def grow(model: Any, tokenizer: Any, tokens: Sequence[str]) -> None:
-    """Adds ``tokens`` to both; a row starts as the mean of those of the pieces that its text was until now."""
+    """Adds ``tokens`` to both; a row starts as the mean of those of the pieces that its text was
+    until now.
+    """
     import torch
 
     pieces = [tokenizer.encode(token, add_special_tokens=False) for token in tokens]

@@ -1,4 +1,6 @@
-"""Models whose head is no vocabulary: a classification head, or none. Which kind a model is, what its checkpoint lacks."""
+"""Models whose head is no vocabulary: a classification head, or none. Which kind a model is, what
+its checkpoint lacks.
+"""
 
 from __future__ import annotations
 
@@ -18,45 +20,68 @@ from tunesmith.settings.family import OBJECTIVES
 from tunesmith.words import say
 
 HEADS = ("score", "classifier", "pre_classifier", "pooler")
-"""What transformers calls the parts of a classification head: new and trained, they are never quantised."""
+"""What transformers calls the parts of a classification head: new and trained, they are never
+quantised.
+"""
 
-# Parts inside the trunk that the checkpoint lacks: random at the start, they are trained and saved like the head.
+# Parts inside the trunk that the checkpoint lacks: random at the start, they are trained and saved
+# like the head.
 _fresh: weakref.WeakKeyDictionary[torch.nn.Module, tuple[str, ...]] = weakref.WeakKeyDictionary()
 
 
 def score_of(inner: Any) -> torch.nn.Module | None:
-    """A decoder's classification head, which scores each token's own hidden state; None where the head pools by itself."""
+    """A decoder's classification head, which scores each token's own hidden state; None where the
+    head pools by itself.
+    """
     return inner._modules.get("score") if kind_of(inner.config) == "decoder" else None
 
 
 def head_parts(model: torch.nn.Module) -> list[str]:
-    """Names of the parts of a classifier that are trained whatever the method: its head, and what its checkpoint lacked."""
+    """Names of the parts of a classifier that are trained whatever the method: its head, and what
+    its checkpoint lacked.
+    """
     inner = plain(model)
     if head_of(model) != "classes":
         return []
     beside = [name for name, part in inner.named_children() if name != inner.base_model_prefix]
-    return [name for name in beside if any(True for _ in inner.get_submodule(name).parameters())] + list(_fresh.get(inner, ()))
+    return [
+        name for name in beside if any(True for _ in inner.get_submodule(name).parameters())
+    ] + list(_fresh.get(inner, ()))
 
 
 def train_head(model: torch.nn.Module) -> None:
-    """Gives a classifier's head its gradient back, which every method trains; peft's trains a copy of its own."""
+    """Gives a classifier's head its gradient back, which every method trains; peft's trains a copy
+    of its own.
+    """
     for part in map(plain(model).get_submodule, head_parts(model)):
         if type(part).__name__ != "ModulesToSaveWrapper":
             part.float().requires_grad_(True)
 
 
 def head_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """The weights of those parts by full name in the model of transformers; none where it is no classifier."""
+    """The weights of those parts by full name in the model of transformers; none where it is no
+    classifier.
+    """
     inner = plain(model)
     names = tuple(f"{name}." for name in head_parts(model))
-    return {name: weight for name, weight in inner.named_parameters() if name.startswith(names)} if names else {}
+    return (
+        {name: weight for name, weight in inner.named_parameters() if name.startswith(names)}
+        if names
+        else {}
+    )
 
 
 def place_head(model: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
-    """Puts saved ``head_weights`` where they belong; ValueError where they are not those of this model."""
+    """Puts saved ``head_weights`` where they belong; ValueError where they are not those of this
+    model.
+    """
     # A model that somebody else loaded does not tell what its checkpoint lacked.
     places = dict(plain(model).named_parameters())
-    other = {name for name, weight in weights.items() if name not in places or places[name].shape != weight.shape}
+    other = {
+        name
+        for name, weight in weights.items()
+        if name not in places or places[name].shape != weight.shape
+    }
     odd = sorted(other | (head_weights(model).keys() - weights.keys()))
     if odd:
         raise ValueError(", ".join(odd[:3]))
@@ -66,15 +91,21 @@ def place_head(model: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None
 
 
 def for_trunk(config: Any, batch: Batch, inputs: dict[str, Any]) -> dict[str, Any]:
-    """The keywords of a call without a vocabulary; an encoder takes no cache, but may tell a first text from a second."""
+    """The keywords of a call without a vocabulary; an encoder takes no cache, but may tell a first
+    text from a second.
+    """
     if kind_of(config) == "decoder":
         return inputs
     del inputs["use_cache"]
     sequences = [tokens for example in batch.sequences for tokens in example]
-    if (config.to_dict().get("type_vocab_size") or 0) > 1 and all("types_T" in tokens.columns for tokens in sequences):
+    if (config.to_dict().get("type_vocab_size") or 0) > 1 and all(
+        "types_T" in tokens.columns for tokens in sequences
+    ):
         types_T = torch.zeros_like(batch.ids_T)
         for tokens, place_t in zip(sequences, batch.places(), strict=True):
-            types_T[torch.from_numpy(place_t)] = torch.from_numpy(tokens.columns["types_T"].astype("int64")).to(types_T.device)
+            types_T[torch.from_numpy(place_t)] = torch.from_numpy(
+                tokens.columns["types_T"].astype("int64")
+            ).to(types_T.device)
         inputs["token_type_ids"] = types_T.view_as(batch.input_ids)
     return inputs
 
@@ -83,11 +114,18 @@ def refuse_kind(folder: Path, config: Any, head: Head) -> None:
     """ModelError where a model of this kind cannot carry the head."""
     kind = kind_of(config)
     if kind not in KINDS[head]:
-        raise ModelError(Problem(str(folder), say(f"heads.not_{head}", kind=say(f"heads.kind_{kind.replace('-', '_')}"))))
+        raise ModelError(
+            Problem(
+                str(folder),
+                say(f"heads.not_{head}", kind=say(f"heads.kind_{kind.replace('-', '_')}")),
+            )
+        )
 
 
 def with_outputs(config: Any, outputs: Outputs) -> Any:
-    """The config, told how many outputs there are, what they are called and how they are learned."""
+    """The config, told how many outputs there are, what they are called and how they are
+    learned.
+    """
     config.num_labels = len(outputs.names)
     config.id2label = dict(enumerate(outputs.names))
     config.label2id = {name: index for index, name in enumerate(outputs.names)}
@@ -95,10 +133,14 @@ def with_outputs(config: Any, outputs: Outputs) -> Any:
     return config
 
 
-def load_headed(folder: Path, config: Any, head: Head, outputs: Outputs | None, **how: Any) -> tuple[Any, bool]:
-    """The weights of ``folder`` under a classification head or none, and whether the head is the checkpoint's own.
+def load_headed(
+    folder: Path, config: Any, head: Head, outputs: Outputs | None, **how: Any
+) -> tuple[Any, bool]:
+    """The weights of ``folder`` under a classification head or none, and whether the head is the
+    checkpoint's own.
 
-    A head of the checkpoint is kept where its outputs have the same names in the same order; otherwise it is new.
+    A head of the checkpoint is kept where its outputs have the same names in the same order;
+    otherwise it is new.
     """
     if head == "embedding":
         with quiet():
@@ -116,14 +158,27 @@ def load_headed(folder: Path, config: Any, head: Head, outputs: Outputs | None, 
         raise ModelError(Problem(str(folder), say("heads.pools_itself", name=type(model).__name__)))
     own = tuple(f"{name}." for name in head_parts(model))
     changed = [name for name, *_ in told["mismatched_keys"] if not name.startswith(own)]
-    # A pooler on top of the trunk is often left out of a checkpoint; anything else that lacks is another model.
+    # A pooler on top of the trunk is often left out of a checkpoint; anything else that lacks is
+    # another model.
     lacking = [name for name in told["missing_keys"] if not name.startswith(own)]
     poolers = {name.rpartition("pooler.")[0] + "pooler" for name in lacking if "pooler." in name}
-    other = [*changed, *(name for name in lacking if not name.startswith(tuple(f"{pooler}." for pooler in poolers)))]
+    other = [
+        *changed,
+        *(
+            name
+            for name in lacking
+            if not name.startswith(tuple(f"{pooler}." for pooler in poolers))
+        ),
+    ]
     if other:
-        raise ModelError(Problem(str(folder), say("heads.other_weights", names=", ".join(sorted(other)[:3]))))
+        raise ModelError(
+            Problem(str(folder), say("heads.other_weights", names=", ".join(sorted(other)[:3])))
+        )
     _fresh[model] = tuple(sorted(poolers))
-    whole = not any(name.startswith(own) for name in [*told["missing_keys"], *(n for n, *_ in told["mismatched_keys"])])
+    whole = not any(
+        name.startswith(own)
+        for name in [*told["missing_keys"], *(n for n, *_ in told["mismatched_keys"])]
+    )
     if whole and known != outputs.names:
         _draw_anew(model)
     _cast_inputs(model)
@@ -131,15 +186,23 @@ def load_headed(folder: Path, config: Any, head: Head, outputs: Outputs | None, 
 
 
 def as_loaded(model: Any, head: Head, stored: Collection[str]) -> None:
-    """Tells a model that was built without weights what loading a checkpoint with tensors of these names would tell it."""
+    """Tells a model that was built without weights what loading a checkpoint with tensors of these
+    names would tell it.
+    """
     if head == "embedding":
         _without_pooler(model)
     elif head == "classes":
         own = tuple(f"{name}." for name in head_parts(model))
         trunk = [name for name, _ in model.named_parameters() if not name.startswith(own)]
         # A trunk that was saved alone leaves its own name out.
-        lacking = [name for name in trunk if name not in stored and name.partition(".")[2] not in stored]
-        _fresh[model] = tuple(sorted({name.rpartition("pooler.")[0] + "pooler" for name in lacking if "pooler." in name}))
+        lacking = [
+            name for name in trunk if name not in stored and name.partition(".")[2] not in stored
+        ]
+        _fresh[model] = tuple(
+            sorted(
+                {name.rpartition("pooler.")[0] + "pooler" for name in lacking if "pooler." in name}
+            )
+        )
 
 
 def _without_pooler(model: Any) -> None:
@@ -163,7 +226,9 @@ def quiet() -> Iterator[None]:
 
 def told_of_head(outputs: Outputs, kept: bool) -> str:
     """What became of the head, for people."""
-    names = ", ".join(outputs.names[:8]) + (f", … ({len(outputs.names)})" if len(outputs.names) > 8 else "")
+    names = ", ".join(outputs.names[:8]) + (
+        f", … ({len(outputs.names)})" if len(outputs.names) > 8 else ""
+    )
     if len(outputs.names) == 1 and outputs.problem == "regression":
         names = say("heads.one_number")
     return say("heads.kept" if kept else "heads.new", names=names)
@@ -174,7 +239,9 @@ def _draw_anew(model: Any) -> None:
     spread = model.config.to_dict().get("initializer_range", 0.02)
     for name in head_parts(model):
         for weight in model.get_submodule(name).parameters():
-            torch.nn.init.normal_(weight, std=spread) if weight.dim() > 1 else torch.nn.init.zeros_(weight)
+            torch.nn.init.normal_(weight, std=spread) if weight.dim() > 1 else torch.nn.init.zeros_(
+                weight
+            )
 
 
 def _cast_inputs(model: Any) -> None:
@@ -192,7 +259,9 @@ def _cast_inputs(model: Any) -> None:
 
 
 def head_in(told: dict[str, Any]) -> dict[str, Any]:
-    """``head`` and ``outputs`` for ``load_model``, from what tunesmith.json tells of a saved model."""
+    """``head`` and ``outputs`` for ``load_model``, from what tunesmith.json tells of a saved
+    model.
+    """
     outputs = told.get("outputs")
     known = Outputs(tuple(outputs["names"]), outputs["problem"]) if outputs else None
     return {"head": OBJECTIVES.get(told["objective"]).head, "outputs": known}

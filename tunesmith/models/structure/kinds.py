@@ -15,16 +15,24 @@ Head = Literal["language", "classes", "embedding"]
 
 
 def kind_of(config: Any) -> str:
-    """Which kind of model this is, as ``Method.kinds`` names it: it reads both ways (encoder), writes, or has a side for each."""
+    """Which kind of model this is, as ``Method.kinds`` names it: it reads both ways (encoder),
+    writes, or has a side for each.
+    """
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING
 
     if config.is_encoder_decoder:
         return "encoder-decoder"
-    return "encoder" if type(config) in MODEL_FOR_MASKED_LM_MAPPING and not getattr(config, "is_decoder", False) else "decoder"
+    return (
+        "encoder"
+        if type(config) in MODEL_FOR_MASKED_LM_MAPPING and not getattr(config, "is_decoder", False)
+        else "decoder"
+    )
 
 
 def language_class(config: Any) -> Any:
-    """transformers' class for a model that writes text: with an encoder beside its decoder, or a decoder alone."""
+    """transformers' class for a model that writes text: with an encoder beside its decoder, or a
+    decoder alone.
+    """
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
@@ -35,9 +43,13 @@ def load_config(folder: Path, *, trust_remote_code: bool = False) -> Any:
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+        return AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=trust_remote_code
+        )
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(Problem(str(folder), say("load.no_config", error=first_line(error)))) from None
+        raise ModelError(
+            Problem(str(folder), say("load.no_config", error=first_line(error)))
+        ) from None
 
 
 def plain(model: torch.nn.Module) -> Any:

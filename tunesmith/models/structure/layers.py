@@ -1,4 +1,6 @@
-"""Where in a model's blocks attention and feed-forward end, found by structure, and how many places it has for a row."""
+"""Where in a model's blocks attention and feed-forward end, found by structure, and how many places
+it has for a row.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Block:
-    """One block: full names of the last layer of each attention, and of the feed-forward's first and last layer.
+    """One block: full names of the last layer of each attention, and of the feed-forward's first
+    and last layer.
 
-    ``layer`` counts within its stack; ``seen`` are the linear layers it has, with their sizes, for a person.
+    ``layer`` counts within its stack; ``seen`` are the linear layers it has, with their sizes, for
+    a person.
     """
 
     name: str
@@ -28,26 +32,41 @@ class Block:
 
 
 def blocks(model: torch.nn.Module, width: int) -> list[Block]:
-    """The blocks of every stack (an encoder's and a decoder's), in order; ``width`` is that of the model."""
+    """The blocks of every stack (an encoder's and a decoder's), in order; ``width`` is that of the
+    model.
+    """
     found: list[Block] = []
     for name, part in _stacks(model, ""):
-        found += [_block(f"{name}.{index}", index, block, width) for index, block in enumerate(part)]  # type: ignore[arg-type]
+        found += [
+            _block(f"{name}.{index}", index, block, width) for index, block in enumerate(part)
+        ]  # type: ignore[arg-type]
     return found
 
 
 def longest_row(model: torch.nn.Module, text: dict[str, Any]) -> int | None:
-    """The longest row that a model takes (tokens), by its ``text`` config; None where it says none."""
-    # T5 keeps a number of positions in its config, but sees distances alone, and has no longest row.
+    """The longest row that a model takes (tokens), by its ``text`` config; None where it says
+    none.
+    """
+    # T5 keeps a number of positions in its config, but sees distances alone, and has no longest
+    # row.
     relative = text.get("relative_attention_num_buckets")
     limit = None if relative else text.get("max_position_embeddings") or text.get("n_positions")
     for name, part in model.named_modules():
-        if limit and name.endswith("position_embeddings") and vars(part).get("padding_idx") is not None:
-            limit -= vars(part)["padding_idx"] + 1  # RoBERTa counts positions from behind the padding's
+        if (
+            limit
+            and name.endswith("position_embeddings")
+            and vars(part).get("padding_idx") is not None
+        ):
+            limit -= (
+                vars(part)["padding_idx"] + 1
+            )  # RoBERTa counts positions from behind the padding's
     return int(limit) if limit else None
 
 
 def sizes(layer: torch.nn.Module) -> tuple[int, int] | None:
-    """Inputs and outputs of a linear layer, of whatever kind and wrapped by peft or not; None for another layer."""
+    """Inputs and outputs of a linear layer, of whatever kind and wrapped by peft or not; None for
+    another layer.
+    """
     import torch
     from transformers.pytorch_utils import Conv1D
 
@@ -83,11 +102,17 @@ def _block(name: str, layer: int, block: torch.nn.Module, width: int) -> Block:
     first = [path for path, part in others if (sizes(part) or (width, 0))[0] == width]
     last = [path for path, part in others if (sizes(part) or (0, width))[1] == width]
     ends = (f"{name}.{first[0]}", f"{name}.{last[-1]}") if first and last else None
-    return Block(name, layer, tuple(f"{name}.{path}" for path in attentions.values()), ends, tuple(seen))
+    return Block(
+        name, layer, tuple(f"{name}.{path}" for path in attentions.values()), ends, tuple(seen)
+    )
 
 
-def _leaves(module: torch.nn.Module, path: str, attention: str) -> Iterator[tuple[str, torch.nn.Module, str]]:
-    """Path, layer, and path of the attention it belongs to, of every linear layer; a mixture of experts counts as one."""
+def _leaves(
+    module: torch.nn.Module, path: str, attention: str
+) -> Iterator[tuple[str, torch.nn.Module, str]]:
+    """Path, layer, and path of the attention it belongs to, of every linear layer; a mixture of
+    experts counts as one.
+    """
     for key, child in module.named_children():
         here = f"{path}.{key}" if path else key
         inside = attention or (here if _is_attention(child) else "")
@@ -103,7 +128,9 @@ def _is_attention(module: torch.nn.Module) -> bool:
 
 
 def _is_mixture(module: torch.nn.Module) -> bool:
-    """Whether a child holds the weights of several experts in one tensor (as transformers 5 keeps them), or in a list."""
+    """Whether a child holds the weights of several experts in one tensor (as transformers 5 keeps
+    them), or in a list.
+    """
     import torch
 
     for child in module.children():
@@ -127,12 +154,20 @@ def _outside_head(model: torch.nn.Module, layers: Layers) -> Layers:
 
 
 def linear_layers(model: torch.nn.Module) -> Layers:
-    """The linear layers by full name (GPT-2's Conv1D counts), without the output head and gates, which have one output."""
+    """The linear layers by full name (GPT-2's Conv1D counts), without the output head and gates,
+    which have one output.
+    """
     import torch
     from transformers.pytorch_utils import Conv1D
 
-    linear: Layers = {name: part for name, part in model.named_modules() if isinstance(part, torch.nn.Linear | Conv1D)}
-    return _outside_head(model, {name: part for name, part in linear.items() if (sizes(part) or (0, 0))[1] > 1})
+    linear: Layers = {
+        name: part
+        for name, part in model.named_modules()
+        if isinstance(part, torch.nn.Linear | Conv1D)
+    }
+    return _outside_head(
+        model, {name: part for name, part in linear.items() if (sizes(part) or (0, 0))[1] > 1}
+    )
 
 
 def norm_layers(model: torch.nn.Module) -> Layers:
@@ -140,21 +175,32 @@ def norm_layers(model: torch.nn.Module) -> Layers:
     norms = {
         name: part
         for name, part in model.named_modules()
-        if "norm" in type(part).__name__.lower() and "weight" in dict(part.named_parameters(recurse=False))
+        if "norm" in type(part).__name__.lower()
+        and "weight" in dict(part.named_parameters(recurse=False))
     }
     return _outside_head(model, norms)
 
 
 def expert_stacks(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
-    """Weights of all experts of a layer in one tensor ``[E, …]`` by full name, as transformers holds mixtures."""
-    return {name: weight for name, weight in model.named_parameters() if weight.dim() == 3 and "experts" in name}
+    """Weights of all experts of a layer in one tensor ``[E, …]`` by full name, as transformers
+    holds mixtures.
+    """
+    return {
+        name: weight
+        for name, weight in model.named_parameters()
+        if weight.dim() == 3 and "experts" in name
+    }
 
 
 def size_of(layer: Any) -> tuple[int, int]:
     """Both sides of a linear layer's matrix as it is held; a quantised one holds it packed."""
     import torch
 
-    return (layer.out_features, layer.in_features) if isinstance(layer, torch.nn.Linear) else tuple(layer.weight.shape)
+    return (
+        (layer.out_features, layer.in_features)
+        if isinstance(layer, torch.nn.Linear)
+        else tuple(layer.weight.shape)
+    )
 
 
 def _inputs(layer: Any) -> int:

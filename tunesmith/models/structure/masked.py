@@ -16,15 +16,24 @@ from tunesmith.words import say
 
 
 def load_masked(folder: Path, *, device: Any, trust_remote_code: bool = False) -> Any:
-    """The model of ``folder`` in fp32 with the head that fills masks; ModelError where the checkpoint lacks part of it."""
+    """The model of ``folder`` in fp32 with the head that fills masks; ModelError where the
+    checkpoint lacks part of it.
+    """
     from transformers import AutoModelForMaskedLM
 
     config = load_config(folder, trust_remote_code=trust_remote_code)
     if kind_of(config) != "encoder":
         raise ModelError(Problem(str(folder), say("cloze.not_masked", kind=config.model_type)))
-    how = {"dtype": torch.float32, "use_safetensors": True, "local_files_only": True, "trust_remote_code": trust_remote_code}
+    how = {
+        "dtype": torch.float32,
+        "use_safetensors": True,
+        "local_files_only": True,
+        "trust_remote_code": trust_remote_code,
+    }
     with quiet():
-        model, told = AutoModelForMaskedLM.from_pretrained(folder, config=config, output_loading_info=True, **how)
+        model, told = AutoModelForMaskedLM.from_pretrained(
+            folder, config=config, output_loading_info=True, **how
+        )
     lacking = sorted(told["missing_keys"])
     if lacking:
         # transformers draws them at random, and whatever they then say means nothing.
@@ -33,8 +42,12 @@ def load_masked(folder: Path, *, device: Any, trust_remote_code: bool = False) -
 
 
 @torch.no_grad()
-def logprobs_at(model: Any, rows: Sequence[Tokens], places: Sequence[int], *, pad_id: int) -> torch.Tensor:
-    """Log-probabilities ``[B, V]`` (nats) of every word of the vocabulary at one place of each row."""
+def logprobs_at(
+    model: Any, rows: Sequence[Tokens], places: Sequence[int], *, pad_id: int
+) -> torch.Tensor:
+    """Log-probabilities ``[B, V]`` (nats) of every word of the vocabulary at one place of each
+    row.
+    """
     device = model.get_input_embeddings().weight.device
     longest = max(map(len, rows))
     ids_BT = torch.full((len(rows), longest), pad_id)
@@ -44,10 +57,15 @@ def logprobs_at(model: Any, rows: Sequence[Tokens], places: Sequence[int], *, pa
     mask_BT = (torch.arange(longest) < lengths_B1).long()
     index_B = torch.tensor(places, device=device)
 
-    def only_there(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    def only_there(
+        _: torch.nn.Module, inputs: tuple[torch.Tensor, ...]
+    ) -> tuple[torch.Tensor, ...]:
         # The vocabulary is large, and one place of each row is asked for.
         hidden_BTD = inputs[0]
-        return (hidden_BTD[torch.arange(len(index_B), device=device), index_B].unsqueeze(1), *inputs[1:])
+        return (
+            hidden_BTD[torch.arange(len(index_B), device=device), index_B].unsqueeze(1),
+            *inputs[1:],
+        )
 
     handle = model.get_output_embeddings().register_forward_pre_hook(only_there)
     try:

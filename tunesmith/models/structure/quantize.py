@@ -1,4 +1,5 @@
-"""Bases whose linear layers are quantised by bitsandbytes as they load: NF4 with double quantisation (Dettmers et al. 2023,
+"""Bases whose linear layers are quantised by bitsandbytes as they load: NF4 with double
+quantisation (Dettmers et al. 2023,
 QLoRA, section 3) or int8 (Dettmers et al. 2022, LLM.int8()); and the way back to plain weights.
 """
 
@@ -16,17 +17,23 @@ if TYPE_CHECKING:
     import torch
 
 BYTES = {"nf4": 0.5 + 1 / 64 + 4 / (64 * 256), "int8": 1.0}
-"""Bytes of a quantised weight. NF4: 4 bits; for each 64 of them one byte of scale, and for each 256 of these one fp32."""
+"""Bytes of a quantised weight. NF4: 4 bits; for each 64 of them one byte of scale, and for each 256
+of these one fp32.
+"""
 
 
 def missing_package(where: str) -> list[Problem]:
-    """The problem at the setting ``where`` with the command that mends it, when bitsandbytes is not installed."""
+    """The problem at the setting ``where`` with the command that mends it, when bitsandbytes is not
+    installed.
+    """
     found = importlib.util.find_spec("bitsandbytes") is not None
     return [] if found else [Problem(where, say("quantize.missing"))]
 
 
 def settings(kind: str, dtype: torch.dtype) -> Any:
-    """How transformers is told to quantise; ``dtype`` is the type of the arithmetic. SpecError without bitsandbytes."""
+    """How transformers is told to quantise; ``dtype`` is the type of the arithmetic. SpecError
+    without bitsandbytes.
+    """
     missing = missing_package("model.quantize")
     if missing:
         raise SpecError(missing)
@@ -37,12 +44,19 @@ def settings(kind: str, dtype: torch.dtype) -> Any:
     if kind == "int8":
         return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
     )
 
 
-def placed(kind: str, dtype: torch.dtype, device: Any, *, whole: tuple[str, ...] = ()) -> dict[str, Any]:
-    """What ``from_pretrained`` takes to quantise the linear layers as it loads them, but not parts called as in ``whole``."""
+def placed(
+    kind: str, dtype: torch.dtype, device: Any, *, whole: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """What ``from_pretrained`` takes to quantise the linear layers as it loads them, but not parts
+    called as in ``whole``.
+    """
     how = settings(kind, dtype)
     if whole:
         how.llm_int8_skip_modules = list(whole)
@@ -60,8 +74,10 @@ def layers(model: torch.nn.Module) -> Iterator[tuple[str, Any]]:
 def make_steady(model: torch.nn.Module) -> None:
     """Makes evaluation on a CPU compute what training computes.
 
-    On CPUs with AVX512-BF16, bitsandbytes packs NF4 weights anew at the first evaluation, for a kernel in bf16 that has no
-    gradient: from then on training goes on without one below that layer, and silently. Its int8 layers round activations
+    On CPUs with AVX512-BF16, bitsandbytes packs NF4 weights anew at the first evaluation, for a
+    kernel in bf16 that has no
+    gradient: from then on training goes on without one below that layer, and silently. Its int8
+        layers round activations
     too, but on a CPU only in evaluation. Neither is used.
     """
     for _, layer in layers(model):
@@ -86,7 +102,9 @@ def dequantised(layer: Any) -> torch.Tensor:
 
 
 def quantise_again(layer: Any, weight_OI: torch.Tensor) -> None:
-    """Gives a layer the NF4 version of ``weight_OI``: packed where it holds packed weights, else what that stands for."""
+    """Gives a layer the NF4 version of ``weight_OI``: packed where it holds packed weights, else
+    what that stands for.
+    """
     import bitsandbytes as bnb
     from bitsandbytes.functional import dequantize_4bit, quantize_4bit
 
@@ -98,21 +116,31 @@ def quantise_again(layer: Any, weight_OI: torch.Tensor) -> None:
         packed: Any = bnb.nn.Params4bit  # whose types do not tell of ``__new__``
         layer.weight = packed(stored, requires_grad=False, module=layer, **how).to(device)
     else:
-        layer.weight.data.copy_(dequantize_4bit(*quantize_4bit(weight_OI.to(device).contiguous(), **how)))
+        layer.weight.data.copy_(
+            dequantize_4bit(*quantize_4bit(weight_OI.to(device).contiguous(), **how))
+        )
 
 
 def make_plain(model: torch.nn.Module) -> torch.nn.Module:
-    """``model`` with its quantised layers replaced by plain fp32 ones of the same, rounded, weights."""
+    """``model`` with its quantised layers replaced by plain fp32 ones of the same, rounded,
+    weights.
+    """
     import torch
 
     for name, layer in list(layers(model)):
-        plain = torch.nn.Linear(layer.in_features, layer.out_features, bias=layer.bias is not None, device=layer.weight.device)
+        plain = torch.nn.Linear(
+            layer.in_features,
+            layer.out_features,
+            bias=layer.bias is not None,
+            device=layer.weight.device,
+        )
         plain.weight = torch.nn.Parameter(dequantised(layer), requires_grad=False)
         if layer.bias is not None:
             plain.bias = torch.nn.Parameter(layer.bias.data.float(), requires_grad=False)
         parent, _, own = name.rpartition(".")
         model.get_submodule(parent).register_module(own, plain)
-    # What transformers noted of the quantisation would be written into config.json, and refuses a change of type.
+    # What transformers noted of the quantisation would be written into config.json, and refuses a
+    # change of type.
     model.hf_quantizer.remove_quantization_config(model)  # type: ignore[union-attr, operator]
     for name in ("is_loaded_in_4bit", "is_loaded_in_8bit"):
         vars(model).pop(name, None)

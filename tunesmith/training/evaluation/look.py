@@ -1,4 +1,6 @@
-"""One evaluation of a run, as the loop sees it: watched rows, the best model kept, own questions answered."""
+"""One evaluation of a run, as the loop sees it: watched rows, the best model kept, own questions
+answered.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ class Looker:
     tell: Callable[[str], None]
 
     def save(self, folder: Path, step: int) -> None:
-        """Writes the model as it stands, with what is fitted on the watched rows where it names classes."""
+        """Writes the model as it stands, with what is fitted on the watched rows where it names
+        classes.
+        """
         objective, watch = self.saver.objective, self.watch
         names_classes = objective is not None and objective.head == "classes"
         chosen_by = [] if watch.only_measured else watch.items
@@ -44,7 +48,9 @@ class Looker:
         replace(self.saver, fitted=fitted)(folder, step)
 
     def leave(self, step: int) -> int:
-        """Puts the run's model, the best where that is asked for and there is one, into its place; gives the model's step."""
+        """Puts the run's model, the best where that is asked for and there is one, into its place;
+        gives the model's step.
+        """
         best = self.watch.best
         if best.keep.final != "best" or best.step is None or not self.folder.best.is_dir():
             self.save(self.folder.model, step)
@@ -64,7 +70,9 @@ class Looker:
         return self.watch.best.exhausted
 
     def __call__(self, step: int) -> bool:
-        """Evaluates; False when a signal broke it off, and then nothing of it is kept, for all of it is made again."""
+        """Evaluates; False when a signal broke it off, and then nothing of it is kept, for all of
+        it is made again.
+        """
         found: dict[str, float] | None = None
         if self.watch.used:
             found = self.watch.evaluate(self._broken_off)
@@ -98,7 +106,9 @@ class Looker:
         if self.watch.best.see(step, found) and self.device.main:
             self._keep_best(step)
         if self.exhausted:
-            self.record.add({"step": step, "event": "patience_ended", "best_step": self.watch.best.step})
+            self.record.add(
+                {"step": step, "event": "patience_ended", "best_step": self.watch.best.step}
+            )
             self.tell(say("train.patience_ended", step=step, best=self.watch.best.step))
 
     def _keep_best(self, step: int) -> None:
@@ -111,4 +121,8 @@ class Looker:
 
     def _tell(self, step: int, found: dict[str, Any]) -> None:
         numbers = "  ".join(f"{metric_name(name)} {value:.4f}" for name, value in found.items())
-        self.tell(say("train.base_held_out", numbers=numbers) if step == 0 else say("train.held_out", step=step, numbers=numbers))
+        self.tell(
+            say("train.base_held_out", numbers=numbers)
+            if step == 0
+            else say("train.held_out", step=step, numbers=numbers)
+        )

@@ -1,4 +1,6 @@
-"""The options that the answers come from, scored on the watched rows, where a metric of choices says which checkpoint is best."""
+"""The options that the answers come from, scored on the watched rows, where a metric of choices
+says which checkpoint is best.
+"""
 
 from __future__ import annotations
 
@@ -29,16 +31,30 @@ def chosen_among_options(run: Run) -> bool:
 
 
 def options_task(run: Run, prepared: Prepared) -> Task:
-    """The watched rows with the options of the training answers; SpecError where these are no small set."""
-    task = task_of(run, replace(prepared, proof=prepared.watch, watch=prepared.proof), items=len(prepared.watch), shots=0)
+    """The watched rows with the options of the training answers; SpecError where these are no small
+    set.
+    """
+    task = task_of(
+        run,
+        replace(prepared, proof=prepared.watch, watch=prepared.proof),
+        items=len(prepared.watch),
+        shots=0,
+    )
     if not task.options:
         name = run.train.keep.best_by
         texts = [known for known in METRICS.names() if METRICS.get(known).reads in ("text", "nll")]
-        raise SpecError(Problem("train.keep.best_by", say("train.best_by_options", name=name, known=", ".join(["loss", *texts]))))
+        raise SpecError(
+            Problem(
+                "train.keep.best_by",
+                say("train.best_by_options", name=name, known=", ".join(["loss", *texts])),
+            )
+        )
     return task
 
 
-def choices_score(model: Loaded, metric: Metric, task: Task, *, budget: int, stopped: Callable[[], bool]) -> float | None:
+def choices_score(
+    model: Loaded, metric: Metric, task: Task, *, budget: int, stopped: Callable[[], bool]
+) -> float | None:
     """The metric over the likeliest options; None when ``stopped`` said so on the way."""
     chosen: list[str] = []
     for start in range(0, len(task.items), AT_ONCE):
@@ -46,5 +62,8 @@ def choices_score(model: Loaded, metric: Metric, task: Task, *, budget: int, sto
             return None
         prompts = task.prompts[start : start + AT_ONCE]
         sequences = [task.answered(prompt) for prompt in prompts]
-        chosen += [likeliest(row[:, 0], list(task.options)) for row in likelihoods(model, sequences, budget=budget)]
+        chosen += [
+            likeliest(row[:, 0], list(task.options))
+            for row in likelihoods(model, sequences, budget=budget)
+        ]
     return float(metric.value(np.asarray(metric.statistics(chosen, task.references)).sum(axis=0)))

@@ -1,4 +1,6 @@
-"""Own questions, answered by the base before step 1, at each evaluation and at the end, side by side in questions.md."""
+"""Own questions, answered by the base before step 1, at each evaluation and at the end, side by
+side in questions.md.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ class Questions:
     render: Render
     run: Run
     objective: Any
-    """A question is asked where it learns from chats, continued where from text, and put into a class where it names classes."""
+    """A question is asked where it learns from chats, continued where from text, and put into a
+    class where it names classes.
+    """
 
     def answers(self, model: Any, stopped: Callable[[], bool]) -> list[str] | None:
         """What the model says now; None when ``stopped`` said so on the way."""
@@ -56,16 +60,26 @@ class Questions:
             return named(model, self.render, self.texts, self.objective.outputs)
         settings = self.run.generate.model_copy(update={"samples": 1})
         prompts = [self._prompt(text) for text in self.texts]
-        return written(model, self.render, prompts, settings, seed=self.run.train.seed, stopped=stopped)
+        return written(
+            model, self.render, prompts, settings, seed=self.run.train.seed, stopped=stopped
+        )
 
     def _prompt(self, text: str) -> np.ndarray:
         if self.objective.eats is Text:
-            return self.render.text(Text(text))[0].ids_T[:-1]  # Without the end token: the model goes on from here.
+            return self.render.text(Text(text))[0].ids_T[
+                :-1
+            ]  # Without the end token: the model goes on from here.
         return self.render.prompt(Chat((Turn("user", text),), columns={"question": text}))
 
 
 def written(
-    model: Any, render: Render, prompts: list[np.ndarray], settings: Generate, *, stopped: Callable[[], bool], seed: int = 0
+    model: Any,
+    render: Render,
+    prompts: list[np.ndarray],
+    settings: Generate,
+    *,
+    stopped: Callable[[], bool],
+    seed: int = 0,
 ) -> list[str] | None:
     """The model's answers, a few at once; None when ``stopped`` said so between them."""
     found: list[str] = []
@@ -73,15 +87,21 @@ def written(
         if stopped():
             return None
         some = prompts[start : start + AT_ONCE]
-        answers = generate(model, render.tokenizer, some, settings, stop_ids=render.stop_ids, seed=seed + start)
+        answers = generate(
+            model, render.tokenizer, some, settings, stop_ids=render.stop_ids, seed=seed + start
+        )
         found += [answer.text for answer in answers]
     return found
 
 
 def page(texts: list[str], lines: list[Line], last: int) -> str:
-    """questions.md, from the record's events: a heading for each question, below it one for each time it was answered."""
+    """questions.md, from the record's events: a heading for each question, below it one for each
+    time it was answered.
+    """
     rounds = [line for line in lines if line.get("event") == "answers"]
-    rounds.sort(key=lambda line: line["step"] == last)  # the tuned model's are the last, whichever step it is of
+    rounds.sort(
+        key=lambda line: line["step"] == last
+    )  # the tuned model's are the last, whichever step it is of
     parts = [f"# {say('train.questions')}\n"]
     for index, text in enumerate(texts):
         parts.append(f"## {' '.join(text.split())}\n")
@@ -94,7 +114,9 @@ def page(texts: list[str], lines: list[Line], last: int) -> str:
 
 def _quiet(answer: str) -> str:
     """An answer's own headings would cut the page up."""
-    return "\n".join("\\" + line if line.startswith("#") else line for line in answer.strip().splitlines())
+    return "\n".join(
+        "\\" + line if line.startswith("#") else line for line in answer.strip().splitlines()
+    )
 
 
 def write_page(path: Path, texts: list[str], lines: list[Line], last: int) -> None:

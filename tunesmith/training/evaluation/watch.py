@@ -1,4 +1,6 @@
-"""The watched held-out rows during training: their loss, a metric that may decide which checkpoint is best, and patience."""
+"""The watched held-out rows during training: their loss, a metric that may decide which checkpoint
+is best, and patience.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ from tunesmith.training.evaluation.questions import written
 from tunesmith.words import say
 
 MOST_ANSWERS = 64
-"""Watched rows that are answered in writing; more would cost more time than they add to the decision."""
+"""Watched rows that are answered in writing; more would cost more time than they add to the
+decision.
+"""
 
 
 def held_out_loss(
@@ -41,7 +45,9 @@ def held_out_loss(
     stopped: Callable[[], bool],
     roles: dict[str, Any] | None = None,
 ) -> dict[str, float] | None:
-    """The objective's metrics over ``items``, every unit counting the same; None when ``stopped`` said so on the way."""
+    """The objective's metrics over ``items``, every unit counting the same; None when ``stopped``
+    said so on the way.
+    """
     examples = [item.tokens for item in items]
     cuts = cut(examples, budget, padded=model.layout == "padded", parts=device.world)
     sums: dict[str, Ratio] = {}
@@ -49,7 +55,10 @@ def held_out_loss(
     model.model.eval()
     with torch.no_grad(), device.autocast():
         mine = cuts[device.rank :: device.world]
-        batches = [model.lay(Batch.grow([examples[index] for index in chosen], unit=objective.unit)) for chosen in mine]
+        batches = [
+            model.lay(Batch.grow([examples[index] for index in chosen], unit=objective.unit))
+            for chosen in mine
+        ]
         objective.prepare(models, batches, OverRanks(device))
         for batch in batches:
             if device.world == 1 and stopped():
@@ -60,9 +69,17 @@ def held_out_loss(
 
 
 def answers_score(
-    model: Loaded, metric: Any, items: Sequence[Item], render: Render, settings: Generate, *, stopped: Callable[[], bool]
+    model: Loaded,
+    metric: Any,
+    items: Sequence[Item],
+    render: Render,
+    settings: Generate,
+    *,
+    stopped: Callable[[], bool],
 ) -> float | None:
-    """The metric over the answers that the model writes to the items' prompts; None when ``stopped`` said so on the way."""
+    """The metric over the answers that the model writes to the items' prompts; None when
+    ``stopped`` said so on the way.
+    """
     chats = [item.example for item in items if isinstance(item.example, Chat)]
     settings = settings.model_copy(update={"samples": 1, "temperature": 0.0})
     prompts = [render.prompt(chat) for chat in chats]
@@ -84,7 +101,9 @@ class Best:
     since: int = 0
 
     def see(self, step: int, evaluation: dict[str, float]) -> bool:
-        """Whether this evaluation is the best so far; the base, at step 0, is not in the running."""
+        """Whether this evaluation is the best so far; the base, at step 0, is not in the
+        running.
+        """
         value = evaluation[self.keep.best_by]
         if step == 0 or value != value:
             return False
@@ -123,7 +142,9 @@ class Watch:
     task: Task | None = None
     """The rows with their options, for a metric of choices."""
     only_measured: bool = False
-    """Whether the rows are those of the proof, because there are too few for both: nothing is chosen by them."""
+    """Whether the rows are those of the proof, because there are too few for both: nothing is
+    chosen by them.
+    """
     roles: dict[str, Any] = field(default_factory=dict)
     """The models beside the policy."""
     best: Best = field(init=False)
@@ -155,12 +176,23 @@ class Watch:
             return found["loss"]
         with self.device.autocast():
             if self.objective.head == "classes":
-                return classes_score(self.model, self._metric, self.objective, self.items, budget=self.budget, stopped=stopped)
+                return classes_score(
+                    self.model,
+                    self._metric,
+                    self.objective,
+                    self.items,
+                    budget=self.budget,
+                    stopped=stopped,
+                )
             if self._metric.reads == "choice":
                 assert self.task is not None, "the options were found before the run began"
-                return choices_score(self.model, self._metric, self.task, budget=self.budget, stopped=stopped)
+                return choices_score(
+                    self.model, self._metric, self.task, budget=self.budget, stopped=stopped
+                )
         items = evenly(self.items, MOST_ANSWERS)
-        return answers_score(self.model, self._metric, items, self.render, self.settings, stopped=stopped)
+        return answers_score(
+            self.model, self._metric, items, self.render, self.settings, stopped=stopped
+        )
 
 
 def _metric(name: str) -> Any:

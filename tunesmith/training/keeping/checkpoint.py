@@ -1,6 +1,8 @@
-"""Checkpoints that are whole or absent: written aside, fsynced, listed with sizes and sha256, renamed, verified on load.
+"""Checkpoints that are whole or absent: written aside, fsynced, listed with sizes and sha256,
+renamed, verified on load.
 
-A directory is never written twice; a damaged one is set aside as ``*.corrupt`` and the one before it used.
+A directory is never written twice; a damaged one is set aside as ``*.corrupt`` and the one before
+it used.
 """
 
 from __future__ import annotations
@@ -39,14 +41,18 @@ class Checkpoints:
         self.last_error = ""
 
     def save(self, step: int, write: Callable[[Path], None]) -> bool:
-        """Commits what ``write`` puts into a folder; False when the disk refused, and DiskError at the third refusal in a row."""
+        """Commits what ``write`` puts into a folder; False when the disk refused, and DiskError at
+        the third refusal in a row.
+        """
         try:
             self._commit(step, write)
         except (OSError, SafetensorError) as error:
             self.failures += 1
             self.last_error = str(error)
             if self.failures >= FAILURES:
-                raise DiskError(say("train.disk_refused", count=self.failures, folder=self.folder, error=error)) from error
+                raise DiskError(
+                    say("train.disk_refused", count=self.failures, folder=self.folder, error=error)
+                ) from error
             return False
         self.failures = 0
         return True
@@ -59,7 +65,9 @@ class Checkpoints:
             files = {path.name: _facts(path) for path in sorted(draft.iterdir())}
             for name in files:
                 fsync(draft / name)
-            (draft / MANIFEST).write_text(json.dumps({"schema": SCHEMA, "files": files}, indent=1), encoding="utf-8")
+            (draft / MANIFEST).write_text(
+                json.dumps({"schema": SCHEMA, "files": files}, indent=1), encoding="utf-8"
+            )
             fsync(draft / MANIFEST)
             fsync(draft)
             target = self.folder / self._fresh_name(step)
@@ -87,9 +95,11 @@ class Checkpoints:
         return [path for *_, path in sorted(found, reverse=True)]
 
     def newest(self, tell: Callable[[str], None], *, mend: bool = True) -> Path | None:
-        """The newest checkpoint that is whole; None when none was ever made, CheckpointError when all are damaged.
+        """The newest checkpoint that is whole; None when none was ever made, CheckpointError when
+        all are damaged.
 
-        ``LATEST`` is for people and other programs: a manifest that holds proves more than a pointer.
+        ``LATEST`` is for people and other programs: a manifest that holds proves more than a
+        pointer.
         With ``mend``, leftovers of a killed save are removed and damaged checkpoints set aside.
         """
         if mend:
@@ -115,7 +125,9 @@ class Checkpoints:
 
 
 def damage(path: Path) -> str | None:
-    """What is wrong with a checkpoint, or None: every file is there with its size, hash and number of tensors."""
+    """What is wrong with a checkpoint, or None: every file is there with its size, hash and number
+    of tensors.
+    """
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         if manifest["schema"] != SCHEMA:
@@ -125,7 +137,9 @@ def damage(path: Path) -> str | None:
             if not file.is_file():
                 return say("train.file_missing", name=name)
             if file.stat().st_size != facts["size"]:
-                return say("train.file_size", name=name, found=file.stat().st_size, expected=facts["size"])
+                return say(
+                    "train.file_size", name=name, found=file.stat().st_size, expected=facts["size"]
+                )
             if _facts(file) != facts:
                 return say("train.file_hash", name=name)
     except FileNotFoundError:

@@ -1,4 +1,6 @@
-"""record.jsonl, one JSON object a step, and whoever else wants the numbers: trackers and the caller's own function."""
+"""record.jsonl, one JSON object a step, and whoever else wants the numbers: trackers and the
+caller's own function.
+"""
 
 from __future__ import annotations
 
@@ -22,25 +24,42 @@ BINARY: int = os.O_BINARY if sys.platform == "win32" else 0
 class Record:
     """Append-only and line-buffered; on resume the lines after the checkpoint are cut off.
 
-    ``on_step`` gets the lines of the steps as they are written, not those of evaluations and events.
+    ``on_step`` gets the lines of the steps as they are written, not those of evaluations and
+    events.
     """
 
     def __init__(
-        self, path: Path | None, trackers: Trackers | None = None, on_step: Callable[[Line], None] | None = None
+        self,
+        path: Path | None,
+        trackers: Trackers | None = None,
+        on_step: Callable[[Line], None] | None = None,
     ) -> None:
         self.trackers = trackers or Trackers()
         self.on_step = on_step
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | BINARY, 0o644) if path is not None else None
+        self._handle = (
+            os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | BINARY, 0o644)
+            if path is not None
+            else None
+        )
         self._path = path
         self._waiting = b""
 
     def add(self, line: Line) -> None:
-        """Writes one line; numbers that are not finite are written as text, because JSON has none."""
+        """Writes one line; numbers that are not finite are written as text, because JSON has
+        none.
+        """
         line = {name: _plain(value) for name, value in line.items() if value is not None}
         self._waiting += json.dumps(line, ensure_ascii=False).encode() + b"\n"
         self._flush()
-        numbers = {**line, **{f"held_out/{name}": value for name, value in line.get("evaluation", {}).items()}}
-        numbers = {name: float(value) for name, value in numbers.items() if isinstance(value, int | float) and name != "step"}
+        numbers = {
+            **line,
+            **{f"held_out/{name}": value for name, value in line.get("evaluation", {}).items()},
+        }
+        numbers = {
+            name: float(value)
+            for name, value in numbers.items()
+            if isinstance(value, int | float) and name != "step"
+        }
         if numbers:
             self.trackers.log(numbers, line["step"])
         if self.on_step is not None and "loss" in line and "event" not in line:
@@ -58,7 +77,11 @@ class Record:
         """All lines so far."""
         if self._path is None:
             return []
-        return [json.loads(line) for line in (self._path.read_bytes() + self._waiting).split(b"\n")[:-1] if line]
+        return [
+            json.loads(line)
+            for line in (self._path.read_bytes() + self._waiting).split(b"\n")[:-1]
+            if line
+        ]
 
     def state(self) -> Line:
         """The cursor, after everything before it has reached the disk."""

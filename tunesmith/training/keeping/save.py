@@ -1,4 +1,6 @@
-"""The model folder that a run leaves: an adapter in peft's format or a whole model, with tokenizer, template, settings."""
+"""The model folder that a run leaves: an adapter in peft's format or a whole model, with tokenizer,
+template, settings.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,8 @@ class Saver:
     def _write(self, folder: Path, step: int) -> None:
         generation = self._generation() if self.render.head == "language" else None
         if generation is not None:
-            # A whole model saves its own; that of the base may hold settings that transformers refuses to write.
+            # A whole model saves its own; that of the base may hold settings that transformers
+            # refuses to write.
             self.model.generation_config = generation
         self.method.save(self.model, folder)
         # peft's model card is a form to fill in; tunesmith.json says what there is to say.
@@ -77,22 +80,34 @@ class Saver:
             "generate": run.generate.model_dump(mode="json"),
         }
         if self.outputs is not None:
-            facts["outputs"] = {"names": list(self.outputs.names), "problem": self.outputs.problem, "kept": self.kept_head}
+            facts["outputs"] = {
+                "names": list(self.outputs.names),
+                "problem": self.outputs.problem,
+                "kept": self.kept_head,
+            }
         facts |= {"fitted": self.fitted} if self.fitted else {}
         parent = parent_of(run.model.path)
         facts |= {"parent": parent.to_json()} if parent else {}
         if self.objective is not None:
             longest = run.data.max_length or default_limit(self.render.tokenizer.model_max_length)
             self.objective.beside(folder, self.model.config, longest)
-        (folder / "tunesmith.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
+        (folder / "tunesmith.json").write_text(
+            json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8"
+        )
 
     def _generation(self) -> Any:
-        """The run's settings in transformers' terms, for its own ``generate``; those of sampling only where it samples."""
+        """The run's settings in transformers' terms, for its own ``generate``; those of sampling
+        only where it samples.
+        """
         from transformers import GenerationConfig
 
         settings, stop_ids, start = self.run.generate, self.render.stop_ids, self.render.start
         pad_id = self.render.tokenizer.pad_token_id
-        sampling = {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0} if settings.temperature > 0 else {}
+        sampling = (
+            {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0}
+            if settings.temperature > 0
+            else {}
+        )
         # transformers counts what it is forced to begin an answer with as written.
         return GenerationConfig(
             max_new_tokens=settings.max_new_tokens + max(len(start) - 1, 0),
@@ -108,7 +123,14 @@ class Saver:
 
     def _name_base(self, path: Path) -> None:
         """An adapter of a hub model names the hub id, so that it loads on another machine."""
-        if path.is_file() and HUB_ID.fullmatch(self.run.model.path) and not Path(self.run.model.path).exists():
+        if (
+            path.is_file()
+            and HUB_ID.fullmatch(self.run.model.path)
+            and not Path(self.run.model.path).exists()
+        ):
             config = json.loads(path.read_text(encoding="utf-8"))
-            config |= {"base_model_name_or_path": self.run.model.path, "revision": self.run.model.revision}
+            config |= {
+                "base_model_name_or_path": self.run.model.path,
+                "revision": self.run.model.revision,
+            }
             path.write_text(json.dumps(config, indent=2), encoding="utf-8")

@@ -1,4 +1,6 @@
-"""What a checkpoint holds: every value that the next step reads, as safetensors and JSON; no pickle is written or read."""
+"""What a checkpoint holds: every value that the next step reads, as safetensors and JSON; no pickle
+is written or read.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ class Part(Protocol):
 
 
 class State:
-    """Writes and reads the whole state of one run. ``parts`` are its JSON states by name, ``identity`` whose run it is."""
+    """Writes and reads the whole state of one run. ``parts`` are its JSON states by name,
+    ``identity`` whose run it is.
+    """
 
     def __init__(
         self,
@@ -60,7 +64,9 @@ class State:
         self.parts, self.identity = parts, identity
 
     def capture(self) -> tuple[dict[str, dict[str, torch.Tensor]], dict[str, Any]]:
-        """Tensors by file, and facts; all ranks must call it together, because each has its own random numbers."""
+        """Tensors by file, and facts; all ranks must call it together, because each has its own
+        random numbers.
+        """
         moments, scalars = self._moments()
         generators, numbers = random_state(self.device)
         files = {
@@ -79,17 +85,22 @@ class State:
         return files, facts
 
     def restore(self, folder: Path) -> dict[str, tuple[Any, Any]]:
-        """Puts the run where ``folder`` was saved; gives what is different about the machine: name, then, now.
+        """Puts the run where ``folder`` was saved; gives what is different about the machine: name,
+        then, now.
 
         CheckpointError that names each difference when it was saved by another run.
         """
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         differences = _differences(facts["identity"], self.identity)
         if differences:
-            listed = "\n".join(f"  {name}: {then!r} -> {now!r}" for name, (then, now) in differences.items())
+            listed = "\n".join(
+                f"  {name}: {then!r} -> {now!r}" for name, (then, now) in differences.items()
+            )
             raise CheckpointError(say("train.other_run", folder=folder, differences=listed))
         weights = _read(folder / "weights.safetensors")
-        assert set(weights) == {name for name, _ in self.named}, "the checkpoint's weights are not those of this model"
+        assert set(weights) == {name for name, _ in self.named}, (
+            "the checkpoint's weights are not those of this model"
+        )
         with torch.no_grad():
             for name, parameter in self.named:
                 parameter.copy_(weights[name])
@@ -113,13 +124,18 @@ class State:
         for key, value in {**tensors, **scalars}.items():
             kind, _, name = key.partition(":")
             parameter = by_name[name]
-            # AdamW's step counters stay where the optimizer made them: on the CPU unless its kernel is fused.
-            if isinstance(value, torch.Tensor) and (value.ndim or self.optimizer.defaults.get("fused")):
+            # AdamW's step counters stay where the optimizer made them: on the CPU unless its kernel
+            # is fused.
+            if isinstance(value, torch.Tensor) and (
+                value.ndim or self.optimizer.defaults.get("fused")
+            ):
                 value = value.to(parameter.device)
             self.optimizer.state[parameter][kind] = value
 
 
-def write(folder: Path, files: Mapping[str, dict[str, torch.Tensor]], facts: dict[str, Any]) -> None:
+def write(
+    folder: Path, files: Mapping[str, dict[str, torch.Tensor]], facts: dict[str, Any]
+) -> None:
     """Writes a captured state into ``folder``."""
     for name, tensors in files.items():
         save_file(_apart(tensors), folder / f"{name}.safetensors")
@@ -127,12 +143,18 @@ def write(folder: Path, files: Mapping[str, dict[str, torch.Tensor]], facts: dic
 
 
 def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Contiguous tensors, no two in the same memory, which safetensors refuses; 8-bit optimizers share their code books."""
+    """Contiguous tensors, no two in the same memory, which safetensors refuses; 8-bit optimizers
+    share their code books.
+    """
     seen: set[int] = set()
     found = {}
     for key, value in tensors.items():
         place = value.data_ptr()
-        found[key] = value.clone(memory_format=torch.contiguous_format) if place in seen else value.contiguous()
+        found[key] = (
+            value.clone(memory_format=torch.contiguous_format)
+            if place in seen
+            else value.contiguous()
+        )
         seen.add(place)
     return found
 
@@ -154,7 +176,9 @@ def random_state(device: Device) -> tuple[dict[str, torch.Tensor], dict[str, Any
     }
 
 
-def load_random_state(tensors: dict[str, torch.Tensor], numbers: dict[str, Any], device: Device) -> None:
+def load_random_state(
+    tensors: dict[str, torch.Tensor], numbers: dict[str, Any], device: Device
+) -> None:
     """Restores ``random_state``; a rank that was not there keeps its seed."""
     if device.rank < len(tensors["torch"]):
         torch.set_rng_state(tensors["torch"][device.rank])
@@ -189,8 +213,12 @@ def environment(device: Device) -> dict[str, Any]:
 
 
 def identity(run: Run, data: str, base: str, micro_tokens: int) -> dict[str, Any]:
-    """Whose checkpoint it is: the settings that decide the result, and fingerprints of data and base."""
-    settings = {name: value for name, value in _flat(run.model_dump(mode="json")).items() if not _free(name)}
+    """Whose checkpoint it is: the settings that decide the result, and fingerprints of data and
+    base.
+    """
+    settings = {
+        name: value for name, value in _flat(run.model_dump(mode="json")).items() if not _free(name)
+    }
     settings["train.micro_tokens"] = micro_tokens
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     return {**settings, "settings": digest, "data": data, "base": base}
@@ -203,18 +231,26 @@ def _free(name: str) -> bool:
 def _flat(value: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, item in value.items():
-        found |= _flat(item, f"{path}{key}.") if isinstance(item, Mapping) else {f"{path}{key}": item}
+        found |= (
+            _flat(item, f"{path}{key}.") if isinstance(item, Mapping) else {f"{path}{key}": item}
+        )
     return found
 
 
 def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     names = [name for name in {**then, **now} if then.get(name) != now.get(name)]
     # The digest says only that something differs; what does is listed where it is known.
-    return {name: (then.get(name), now.get(name)) for name in names if name != "settings" or len(names) == 1}
+    return {
+        name: (then.get(name), now.get(name))
+        for name in names
+        if name != "settings" or len(names) == 1
+    }
 
 
 def base_fingerprint(folder: Path) -> str:
-    """Hash over the config and, of every weights file, its size, header and 64 blocks spread evenly."""
+    """Hash over the config and, of every weights file, its size, header and 64 blocks spread
+    evenly.
+    """
     digest = hashlib.sha256((folder / "config.json").read_bytes())
     for path in sorted(folder.glob("*.safetensors")):
         size = path.stat().st_size

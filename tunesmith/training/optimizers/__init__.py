@@ -21,8 +21,10 @@ class Optimizer:
 
     name: ClassVar[str]
     rate_factor: ClassVar[float] = 1.0
-    """What the method's default learning rate, which is meant for AdamW, is multiplied by. Others than 1 are rules of thumb:
-    in a sweep over a tiny Llama (LoRA and full, 100 steps) they lowered the loss about as much as AdamW did."""
+    """What the method's default learning rate, which is meant for AdamW, is multiplied by. Others
+    than 1 are rules of thumb:
+    in a sweep over a tiny Llama (LoRA and full, 100 steps) they lowered the loss about as much as
+    AdamW did."""
 
     state_bytes: ClassVar[float] = 8.0
     """What it keeps for each trained weight (bytes); two moments in fp32 are 8."""
@@ -35,7 +37,9 @@ class Optimizer:
     def __init__(self, config: Any) -> None:
         self.config = config
 
-    def build(self, named: Named, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
+    def build(
+        self, named: Named, learning_rate: float, weight_decay: float
+    ) -> torch.optim.Optimizer:
         """A torch optimizer over the trainable parameters; its groups are those of ``groups``."""
         raise AssertionError(f"optimizer {self.name} has no build")
 
@@ -44,12 +48,21 @@ def groups(named: Named, weight_decay: float) -> list[dict[str, Any]]:
     """Parameter groups: decay on matrices, none on vectors (biases, norms, scales)."""
     matrices = [parameter for _, parameter in named if parameter.ndim >= 2]
     vectors = [parameter for _, parameter in named if parameter.ndim < 2]
-    found = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    found = [
+        {"params": matrices, "weight_decay": weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
     return [group for group in found if group["params"]]
 
 
-def split_by_rate(optimizer: torch.optim.Optimizer, named: Named, factor: Callable[[str, torch.nn.Parameter], float]) -> None:
-    """Splits the groups so that in each all weights have one ``rate_factor``, by which the loop multiplies its rate."""
+def split_by_rate(
+    optimizer: torch.optim.Optimizer,
+    named: Named,
+    factor: Callable[[str, torch.nn.Parameter], float],
+) -> None:
+    """Splits the groups so that in each all weights have one ``rate_factor``, by which the loop
+    multiplies its rate.
+    """
     factors = {parameter: factor(name, parameter) for name, parameter in named}
     split = []
     for group in optimizer.param_groups:

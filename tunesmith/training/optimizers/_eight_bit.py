@@ -1,4 +1,6 @@
-"""What the 8-bit optimizers share (Dettmers et al. 2022, 8-bit Optimizers via Block-wise Quantization), by bitsandbytes."""
+"""What the 8-bit optimizers share (Dettmers et al. 2022, 8-bit Optimizers via Block-wise
+Quantization), by bitsandbytes.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
     import torch
 
 STATE_BYTES = 2.0 + 8 / 256
-"""Two moments of a byte, and for each 256 of them an fp32 scale; tensors below 4096 weights keep theirs in fp32."""
+"""Two moments of a byte, and for each 256 of them an fp32 scale; tensors below 4096 weights keep
+theirs in fp32.
+"""
 
 
 class Moments(Spec):
@@ -31,8 +35,12 @@ class Moments(Spec):
     """Added to the root of the second moment."""
 
 
-def build(config: Moments, named: Named, rates: tuple[float, float], *, paged: bool) -> torch.optim.Optimizer:
-    """bitsandbytes' AdamW8bit with ``rates``, learning rate and weight decay; SpecError where the package is missing."""
+def build(
+    config: Moments, named: Named, rates: tuple[float, float], *, paged: bool
+) -> torch.optim.Optimizer:
+    """bitsandbytes' AdamW8bit with ``rates``, learning rate and weight decay; SpecError where the
+    package is missing.
+    """
     missing = missing_package("train.optimizer")
     if missing:
         raise SpecError(missing)

@@ -26,8 +26,17 @@ def orthogonalised(matrix: torch.Tensor, iterations: int) -> torch.Tensor:
 class Orthogonal(torch.optim.Optimizer):
     """Muon for the groups marked ``orthogonal``, AdamW (betas 0.9, 0.999) for the others."""
 
-    def __init__(self, groups: list[dict[str, Any]], *, learning_rate: float, momentum: float, iterations: int) -> None:
-        super().__init__(groups, {"lr": learning_rate, "momentum": momentum, "iterations": iterations})
+    def __init__(
+        self,
+        groups: list[dict[str, Any]],
+        *,
+        learning_rate: float,
+        momentum: float,
+        iterations: int,
+    ) -> None:
+        super().__init__(
+            groups, {"lr": learning_rate, "momentum": momentum, "iterations": iterations}
+        )
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -36,7 +45,11 @@ class Orthogonal(torch.optim.Optimizer):
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     parameter.mul_(1.0 - group["lr"] * group["weight_decay"])
-                    update = self._matrix(parameter, group) if group["orthogonal"] else self._adam(parameter)
+                    update = (
+                        self._matrix(parameter, group)
+                        if group["orthogonal"]
+                        else self._adam(parameter)
+                    )
                     parameter.add_(update, alpha=-group["lr"])
 
     def _matrix(self, parameter: torch.Tensor, group: dict[str, Any]) -> torch.Tensor:
@@ -50,7 +63,11 @@ class Orthogonal(torch.optim.Optimizer):
     def _adam(self, parameter: torch.Tensor) -> torch.Tensor:
         state, gradient = self.state[parameter], parameter.grad
         if not state:
-            state |= {"step": 0, "first": torch.zeros_like(parameter), "second": torch.zeros_like(parameter)}
+            state |= {
+                "step": 0,
+                "first": torch.zeros_like(parameter),
+                "second": torch.zeros_like(parameter),
+            }
         state["step"] += 1
         state["first"].lerp_(gradient, 0.1)
         state["second"].mul_(0.999).addcmul_(gradient, gradient, value=0.001)

@@ -1,4 +1,6 @@
-"""Adam with the second moment factored into rows and columns (Shazeer & Stern 2018, algorithm 4)."""
+"""Adam with the second moment factored into rows and columns (Shazeer & Stern 2018, algorithm
+4).
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ class Adafactor(Optimizer):
 
     state_bytes = 1.0
     rate_factor = 100.0
-    """torch multiplies the rate by the root mean square of the weights, about 0.02, and for those that begin at 0 less."""
+    """torch multiplies the rate by the root mean square of the weights, about 0.02, and for those
+    that begin at 0 less.
+    """
 
     class Config(Spec):
         """Clipping of each tensor's update."""
@@ -27,8 +31,12 @@ class Adafactor(Optimizer):
         threshold: Annotated[float, Gt(0)] = 1.0
         """Largest root mean square of one tensor's update before the learning rate."""
 
-    def build(self, named: Named, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
+    def build(
+        self, named: Named, learning_rate: float, weight_decay: float
+    ) -> torch.optim.Optimizer:
         """torch's Adafactor."""
         import torch
 
-        return torch.optim.Adafactor(groups(named, weight_decay), lr=learning_rate, d=self.config.threshold)
+        return torch.optim.Adafactor(
+            groups(named, weight_decay), lr=learning_rate, d=self.config.threshold
+        )

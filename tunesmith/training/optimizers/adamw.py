@@ -1,4 +1,6 @@
-"""Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2), torch's fused kernel."""
+"""Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2), torch's fused
+kernel.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +29,18 @@ class AdamW(Optimizer):
         epsilon: Annotated[float, Gt(0)] = 1e-8
         """Added to the root of the second moment."""
 
-    def build(self, named: Named, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
+    def build(
+        self, named: Named, learning_rate: float, weight_decay: float
+    ) -> torch.optim.Optimizer:
         """torch's AdamW."""
         import torch
 
         config = self.config
         fused = all(parameter.device.type in ("cpu", "cuda") for _, parameter in named)
         return torch.optim.AdamW(
-            groups(named, weight_decay), lr=learning_rate, betas=(config.beta1, config.beta2), eps=config.epsilon, fused=fused
+            groups(named, weight_decay),
+            lr=learning_rate,
+            betas=(config.beta1, config.beta2),
+            eps=config.epsilon,
+            fused=fused,
         )

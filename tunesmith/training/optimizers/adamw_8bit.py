@@ -19,6 +19,8 @@ class AdamW8bit(Optimizer):
     state_bytes = STATE_BYTES
     eight_bit = True
 
-    def build(self, named: Named, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
+    def build(
+        self, named: Named, learning_rate: float, weight_decay: float
+    ) -> torch.optim.Optimizer:
         """bitsandbytes' AdamW8bit."""
         return build(self.config, named, (learning_rate, weight_decay), paged=False)

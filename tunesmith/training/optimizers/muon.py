@@ -1,6 +1,8 @@
-"""Orthogonalised momentum for matrices (Jordan et al. 2024), AdamW for embeddings, heads and vectors.
+"""Orthogonalised momentum for matrices (Jordan et al. 2024), AdamW for embeddings, heads and
+vectors.
 
-The update is scaled to AdamW's size (Liu et al. 2025, Moonlight, eq. 4), so that its learning rates carry over.
+The update is scaled to AdamW's size (Liu et al. 2025, Moonlight, eq. 4), so that its learning rates
+carry over.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ class Muon(Optimizer):
         iterations: Annotated[int, Gt(0)] = 5
         """Newton-Schulz iterations."""
 
-    def build(self, named: Named, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
+    def build(
+        self, named: Named, learning_rate: float, weight_decay: float
+    ) -> torch.optim.Optimizer:
         """An optimizer whose first group is orthogonalised."""
         from tunesmith.training.optimizers._orthogonal import Orthogonal
 
@@ -43,12 +47,25 @@ class Muon(Optimizer):
         others = [(name, parameter) for name, parameter in named if not _is_matrix(name, parameter)]
         found = [
             {"params": matrices, "orthogonal": True, "weight_decay": weight_decay},
-            {"params": [p for _, p in others if p.ndim >= 2], "orthogonal": False, "weight_decay": weight_decay},
-            {"params": [p for _, p in others if p.ndim < 2], "orthogonal": False, "weight_decay": 0.0},
+            {
+                "params": [p for _, p in others if p.ndim >= 2],
+                "orthogonal": False,
+                "weight_decay": weight_decay,
+            },
+            {
+                "params": [p for _, p in others if p.ndim < 2],
+                "orthogonal": False,
+                "weight_decay": 0.0,
+            },
         ]
         config = self.config
         kept = [group for group in found if group["params"]]
-        return Orthogonal(kept, learning_rate=learning_rate, momentum=config.momentum, iterations=config.iterations)
+        return Orthogonal(
+            kept,
+            learning_rate=learning_rate,
+            momentum=config.momentum,
+            iterations=config.iterations,
+        )
 
 
 def _is_matrix(name: str, parameter: torch.nn.Parameter) -> bool:

@@ -13,12 +13,16 @@ if TYPE_CHECKING:
 
 @OPTIMIZERS.register
 class PagedAdamW8bit(Optimizer):
-    """AdamW with moments of 8 bits that move to main memory when the GPU's is full; on a CPU plain adamw_8bit."""
+    """AdamW with moments of 8 bits that move to main memory when the GPU's is full; on a CPU plain
+    adamw_8bit.
+    """
 
     Config = Moments  # type: ignore[assignment]
     state_bytes = STATE_BYTES
     eight_bit = True
 
-    def build(self, named: Named, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
+    def build(
+        self, named: Named, learning_rate: float, weight_decay: float
+    ) -> torch.optim.Optimizer:
         """bitsandbytes' PagedAdamW8bit."""
         return build(self.config, named, (learning_rate, weight_decay), paged=True)

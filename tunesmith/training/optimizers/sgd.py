@@ -19,7 +19,8 @@ class Sgd(Optimizer):
 
     state_bytes = 4.0
     rate_factor = 100.0
-    """Its update is the gradient itself, whose numbers are small, where AdamW's are about 1 each."""
+    """Its update is the gradient itself, whose numbers are small, where AdamW's are about 1 each.
+    """
 
     class Config(Spec):
         """Momentum."""
@@ -27,8 +28,12 @@ class Sgd(Optimizer):
         momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
         """Share of the last update that is kept; 0 is plain SGD."""
 
-    def build(self, named: Named, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
+    def build(
+        self, named: Named, learning_rate: float, weight_decay: float
+    ) -> torch.optim.Optimizer:
         """torch's SGD."""
         import torch
 
-        return torch.optim.SGD(groups(named, weight_decay), lr=learning_rate, momentum=self.config.momentum)
+        return torch.optim.SGD(
+            groups(named, weight_decay), lr=learning_rate, momentum=self.config.momentum
+        )

@@ -1,4 +1,6 @@
-"""The learning rate over the run, as a factor of its peak: one shape a file, a pure function of the step."""
+"""The learning rate over the run, as a factor of its peak: one shape a file, a pure function of the
+step.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ class Schedule:
         self.config = config
 
     def factor(self, step: int, total: int, warmup: int, cycles: int = 1) -> float:
-        """What the update ``step`` (from 0) of ``total`` multiplies the peak by; the first of ``warmup`` updates is not 0."""
+        """What the update ``step`` (from 0) of ``total`` multiplies the peak by; the first of
+        ``warmup`` updates is not 0.
+        """
         if step < warmup:
             return (step + 1) / (warmup + 1)
         return self.shape((step - warmup) / max(1, total - warmup), cycles)

@@ -1,4 +1,6 @@
-"""``train.cycles`` half cosines of equal length, each from the peak to 0 (Loshchilov & Hutter 2017, eq. 5)."""
+"""``train.cycles`` half cosines of equal length, each from the peak to 0 (Loshchilov & Hutter 2017,
+eq. 5).
+"""
 
 from __future__ import annotations
 
@@ -13,5 +15,6 @@ class CosineWithRestarts(Schedule):
 
     def shape(self, progress: float, cycles: int) -> float:
         """(1 + cos(pi frac(cycles progress))) / 2."""
-        # Rounded, because 49 * (1 / 49) is just below 1 and would end a cycle instead of beginning one.
+        # Rounded, because 49 * (1 / 49) is just below 1 and would end a cycle instead of beginning
+        # one.
         return 0.5 * (1.0 + math.cos(math.pi * (round(cycles * progress, 9) % 1.0)))

@@ -1,4 +1,6 @@
-"""Warm-up, a long plateau, then a straight fall (Hu et al. 2024, MiniCPM, eq. 1; there the fall is exponential)."""
+"""Warm-up, a long plateau, then a straight fall (Hu et al. 2024, MiniCPM, eq. 1; there the fall is
+exponential).
+"""
 
 from __future__ import annotations
 

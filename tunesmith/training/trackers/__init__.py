@@ -1,4 +1,6 @@
-"""Where the record's numbers go besides the run folder: one tracker a file, its package imported inside."""
+"""Where the record's numbers go besides the run folder: one tracker a file, its package imported
+inside.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ class Tracker:
     """What has to be installed, by its import name and its name for pip."""
 
     errors: ClassVar[tuple[str, ...]] = ()
-    """The package's own exceptions that are neither Python's nor the system's, as ``module:name``."""
+    """The package's own exceptions that are neither Python's nor the system's, as ``module:name``.
+    """
 
     class Config(Spec):
         """No settings."""
@@ -45,7 +48,9 @@ class Tracker:
 
 
 class Trackers:
-    """All trackers of a run. One that fails is told and left: the record has its numbers, and training goes on."""
+    """All trackers of a run. One that fails is told and left: the record has its numbers, and
+    training goes on.
+    """
 
     def __init__(self, configs: Sequence[Any] = (), tell: Callable[[str], None] = print) -> None:
         self.running: list[Tracker] = [TRACKERS.make(config) for config in configs]
@@ -76,12 +81,21 @@ class Trackers:
 def _own_errors(tracker: Tracker) -> list[type[Exception]]:
     """The exceptions of the tracker's package; what it has not loaded it cannot have raised."""
     named = [error.split(":") for error in tracker.errors]
-    return [vars(sys.modules[module])[name] for module, name in named if name in vars(sys.modules.get(module, object))]
+    return [
+        vars(sys.modules[module])[name]
+        for module, name in named
+        if name in vars(sys.modules.get(module, object))
+    ]
 
 
 def missing_packages(configs: Sequence[Any]) -> list[Problem]:
-    """A problem for each tracker whose package is not installed, with the command that installs it."""
-    needed = [(index, config.name, TRACKERS.get(config.name).package) for index, config in enumerate(configs)]
+    """A problem for each tracker whose package is not installed, with the command that installs
+    it.
+    """
+    needed = [
+        (index, config.name, TRACKERS.get(config.name).package)
+        for index, config in enumerate(configs)
+    ]
     return [
         Problem(f"track.{index}", say("train.tracker_missing", name=name, package=package))
         for index, name, package in needed

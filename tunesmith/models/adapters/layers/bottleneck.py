@@ -1,4 +1,6 @@
-"""A bottleneck beside a layer (Houlsby et al. 2019, section 2.1): D values are squeezed to S and widened again."""
+"""A bottleneck beside a layer (Houlsby et al. 2019, section 2.1): D values are squeezed to S and
+widened again.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +15,21 @@ ACTIVATIONS = {"relu": relu, "gelu": gelu, "silu": silu, "tanh": torch.tanh}
 
 
 class Bottleneck(Own):
-    """``scale · up(activation(down(h)))``, where ``up`` starts at zero; D is the width of the model, S that of the bottleneck."""
+    """``scale · up(activation(down(h)))``, where ``up`` starts at zero; D is the width of the
+    model, S that of the bottleneck.
+    """
 
-    def __init__(self, width: int, size: int, *, activation: str, scale: float, device: torch.device) -> None:
+    def __init__(
+        self, width: int, size: int, *, activation: str, scale: float, device: torch.device
+    ) -> None:
         super().__init__()
         self.activation, self.scale = ACTIVATIONS[activation], scale
         self.down_SD = torch.nn.Parameter(torch.empty(size, width, device=device))
         self.down_S = torch.nn.Parameter(torch.zeros(size, device=device))
         self.up_DS = torch.nn.Parameter(torch.zeros(width, size, device=device))
         self.up_D = torch.nn.Parameter(torch.zeros(width, device=device))
-        # Wide enough that the first gradients of ``up``, which come through it, are of the size of the activations.
+        # Wide enough that the first gradients of ``up``, which come through it, are of the size of
+        # the activations.
         torch.nn.init.kaiming_uniform_(self.down_SD, a=5**0.5)
         self._input: torch.Tensor | None = None
 
@@ -37,7 +44,9 @@ class Bottleneck(Own):
         last.register_forward_hook(self._after)
 
     def beside(self, first: torch.nn.Module, last: torch.nn.Module) -> None:
-        """Puts it beside the layers from ``first`` to ``last``: it reads the input of the one and adds to the other's output."""
+        """Puts it beside the layers from ``first`` to ``last``: it reads the input of the one and
+        adds to the other's output.
+        """
         last.add_module("bottleneck", self)
         first.register_forward_pre_hook(self._before)
         last.register_forward_hook(self._after)

@@ -1,6 +1,8 @@
-"""An orthogonal change of a layer's inputs in butterfly factors (Liu et al. 2024, BOFT, section 4), without permutation matrices.
+"""An orthogonal change of a layer's inputs in butterfly factors (Liu et al. 2024, BOFT, section 4),
+without permutation matrices.
 
-I inputs, O outputs, M factors, blocks of side b, N = I / b blocks a factor, A = b (b - 1) / 2 angles a block.
+I inputs, O outputs, M factors, blocks of side b, N = I / b blocks a factor, A = b (b - 1) / 2
+angles a block.
 """
 
 from __future__ import annotations
@@ -13,25 +15,38 @@ from tunesmith.models.adapters.layers.own import Own
 
 
 class Butterfly(Own):
-    """``s ∘ W Rᵀ x`` with R the product of M factors; s scales outputs. Factor i rotates blocks of halves that lie 2ⁱ apart."""
+    """``s ∘ W Rᵀ x`` with R the product of M factors; s scales outputs. Factor i rotates blocks of
+    halves that lie 2ⁱ apart.
+    """
 
-    def __init__(self, inputs: int, outputs: int, *, block: int, factors: int, device: torch.device) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, *, block: int, factors: int, device: torch.device
+    ) -> None:
         super().__init__()
         self.block = block
         angles = block * (block - 1) // 2
-        self.angles_MNA = torch.nn.Parameter(torch.zeros(factors, inputs // block, angles, device=device))
+        self.angles_MNA = torch.nn.Parameter(
+            torch.zeros(factors, inputs // block, angles, device=device)
+        )
         self.scale_O = torch.nn.Parameter(torch.ones(outputs, device=device))
         self._hooks: list[Any] = []
 
     def beside(self, layer: torch.nn.Module) -> None:
         """Puts it before and behind ``layer``."""
         layer.add_module("butterfly", self)
-        self._hooks = [layer.register_forward_pre_hook(self._before), layer.register_forward_hook(self._after)]
+        self._hooks = [
+            layer.register_forward_pre_hook(self._before),
+            layer.register_forward_hook(self._after),
+        ]
 
     def blocks(self) -> torch.Tensor:
-        """The rotated blocks ``[M, N, b, b]`` in fp32: (I − S)(I + S)⁻¹ of skew-symmetric S, the Cayley transform."""
+        """The rotated blocks ``[M, N, b, b]`` in fp32: (I − S)(I + S)⁻¹ of skew-symmetric S, the
+        Cayley transform.
+        """
         with torch.autocast(self.angles_MNA.device.type, enabled=False):
-            rows, columns = torch.triu_indices(self.block, self.block, 1, device=self.angles_MNA.device)
+            rows, columns = torch.triu_indices(
+                self.block, self.block, 1, device=self.angles_MNA.device
+            )
             half = self.angles_MNA.new_zeros(*self.angles_MNA.shape[:2], self.block, self.block)
             half[..., rows, columns] = self.angles_MNA
             skew = half - half.mT
@@ -44,7 +59,9 @@ class Butterfly(Own):
         for index in reversed(range(len(blocks))):
             apart = 2**index
             pairs = inputs.unflatten(-1, (-1, 2, apart, self.block // 2)).transpose(-3, -2)
-            turned = torch.einsum("...nb,nbc->...nc", pairs.reshape(*inputs.shape[:-1], -1, self.block), blocks[index])
+            turned = torch.einsum(
+                "...nb,nbc->...nc", pairs.reshape(*inputs.shape[:-1], -1, self.block), blocks[index]
+            )
             inputs = turned.reshape(pairs.shape).transpose(-3, -2).reshape(inputs.shape)
         return inputs
 
@@ -62,7 +79,9 @@ class Butterfly(Own):
             hook.remove()
         del layer.butterfly
 
-    def _before(self, _: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:
+    def _before(
+        self, _: torch.nn.Module, inputs: tuple[torch.Tensor, ...]
+    ) -> tuple[torch.Tensor, ...] | None:
         return (self.rotated(inputs[0]), *inputs[1:]) if self.on else None
 
     def _after(self, layer: Any, _: Any, output: torch.Tensor) -> torch.Tensor:

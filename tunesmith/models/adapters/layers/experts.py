@@ -1,4 +1,6 @@
-"""Low-rank experts beside a linear layer, of which a router chooses the best k for each token, without a loop over tokens."""
+"""Low-rank experts beside a linear layer, of which a router chooses the best k for each token,
+without a loop over tokens.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,16 @@ from tunesmith.models.adapters.layers.own import Own
 
 
 class LoraExperts(Own):
-    """``scale · Σ g_e(x) B_e A_e x`` over the top k of E experts of rank R; the gates g are probabilities made to sum to 1.
+    """``scale · Σ g_e(x) B_e A_e x`` over the top k of E experts of rank R; the gates g are
+    probabilities made to sum to 1.
 
-    All experts' inner values are computed, E R a token, and those that were not chosen multiplied by 0.
+    All experts' inner values are computed, E R a token, and those that were not chosen multiplied
+    by 0.
     """
 
-    def __init__(self, inputs: int, outputs: int, *, experts: int, rank: int, device: torch.device) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, *, experts: int, rank: int, device: torch.device
+    ) -> None:
         super().__init__()
         self.router_EI = torch.nn.Parameter(torch.empty(experts, inputs, device=device))
         self.down_ERI = torch.nn.Parameter(torch.empty(experts, rank, inputs, device=device))
@@ -46,12 +52,16 @@ class LoraExperts(Own):
         inner = inner.unflatten(-1, self.down_ERI.shape[:2]) * gates.unsqueeze(-1)
         return self.scale * linear(inner.flatten(-2), self.up_OER.flatten(1))
 
-    def _after(self, _: torch.nn.Module, inputs: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
+    def _after(
+        self, _: torch.nn.Module, inputs: tuple[Any, ...], output: torch.Tensor
+    ) -> torch.Tensor:
         return output + self.change(inputs[0]).to(output.dtype) if self.on else output
 
 
 def routed(logits_TE: torch.Tensor, top_k: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The router's probabilities, and 1 where an expert is among the ``top_k`` of a token."""
     probs_TE = logits_TE.float().softmax(-1)
-    chosen_TE = torch.zeros_like(probs_TE).scatter_(-1, probs_TE.detach().topk(top_k, dim=-1).indices, 1.0)
+    chosen_TE = torch.zeros_like(probs_TE).scatter_(
+        -1, probs_TE.detach().topk(top_k, dim=-1).indices, 1.0
+    )
     return probs_TE, chosen_TE

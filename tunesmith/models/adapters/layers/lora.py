@@ -1,6 +1,8 @@
-"""A LoRA layer as one function: W x + s B A x with the sums inside the matrix products, forwards and backwards.
+"""A LoRA layer as one function: W x + s B A x with the sums inside the matrix products, forwards
+and backwards.
 
-peft's own layer passes over the layer's whole output for the scale, for the sum, and again for the gradient of each.
+peft's own layer passes over the layer's whole output for the scale, for the sum, and again for the
+gradient of each.
 T tokens, R rank, I inputs, O outputs.
 """
 
@@ -13,23 +15,38 @@ from peft.tuners.lora.layer import Linear as PeftLinear
 
 
 class FusedLinear(PeftLinear):
-    """peft's layer, computed in one go where nothing but its change is trained; everything else it does is peft's."""
+    """peft's layer, computed in one go where nothing but its change is trained; everything else it
+    does is peft's.
+    """
 
     def forward(self, x: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
-        """The layer's output ``[…, O]`` for ``[…, I]``; by peft's way where the adapter is off, merged, or in another type."""
+        """The layer's output ``[…, O]`` for ``[…, I]``; by peft's way where the adapter is off,
+        merged, or in another type.
+        """
         adapters = self.active_adapters
         one = len(adapters) == 1 and adapters[0] in self.lora_A
-        if options or not one or self.disable_adapters or self.merged or torch.is_autocast_enabled(x.device.type):
+        if (
+            options
+            or not one
+            or self.disable_adapters
+            or self.merged
+            or torch.is_autocast_enabled(x.device.type)
+        ):
             return super().forward(x, *args, **options)
         name = adapters[0]
         base, down, up = self.base_layer, self.lora_A[name].weight, self.lora_B[name].weight
-        if any(weight.requires_grad for weight in base.parameters()) or not x.dtype == base.weight.dtype == down.dtype:
+        if (
+            any(weight.requires_grad for weight in base.parameters())
+            or not x.dtype == base.weight.dtype == down.dtype
+        ):
             return super().forward(x, *args)
         return _Lora.apply(x, base.weight, base.bias, down, up, self.scaling[name])  # type: ignore[return-value]
 
 
 def fuse(model: torch.nn.Module) -> None:
-    """Makes every plain LoRA layer of a peft model a FusedLinear; its weights and their names stay."""
+    """Makes every plain LoRA layer of a peft model a FusedLinear; its weights and their names
+    stay.
+    """
     for part in model.modules():
         if type(part) is PeftLinear and _is_plain(part):
             part.__class__ = FusedLinear
@@ -37,19 +54,34 @@ def fuse(model: torch.nn.Module) -> None:
 
 def _is_plain(layer: PeftLinear) -> bool:
     base = layer.base_layer
-    no_dropout = all(isinstance(dropout, torch.nn.Identity) for dropout in layer.lora_dropout.values())
-    return type(base) is torch.nn.Linear and no_dropout and not layer.lora_variant and not any(layer.lora_bias.values())
+    no_dropout = all(
+        isinstance(dropout, torch.nn.Identity) for dropout in layer.lora_dropout.values()
+    )
+    return (
+        type(base) is torch.nn.Linear
+        and no_dropout
+        and not layer.lora_variant
+        and not any(layer.lora_bias.values())
+    )
 
 
 class _Lora(torch.autograd.Function):
     """Hu et al. 2021, eq. 3, with a frozen W."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, weight_OI: torch.Tensor, bias_O: torch.Tensor | None, *change: Any) -> torch.Tensor:
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        weight_OI: torch.Tensor,
+        bias_O: torch.Tensor | None,
+        *change: Any,
+    ) -> torch.Tensor:
         down_RI, up_OR, scale = change
         x_TI = x.reshape(-1, x.shape[-1])
         low_TR = x_TI @ down_RI.T
-        out_TO = torch.nn.functional.linear(x_TI, weight_OI, bias_O).addmm_(low_TR, up_OR.T, alpha=scale)
+        out_TO = torch.nn.functional.linear(x_TI, weight_OI, bias_O).addmm_(
+            low_TR, up_OR.T, alpha=scale
+        )
         ctx.save_for_backward(x_TI, weight_OI, down_RI, up_OR, low_TR)
         ctx.shape, ctx.scale = x.shape, scale
         return out_TO.view(*x.shape[:-1], -1)

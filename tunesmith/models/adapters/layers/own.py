@@ -1,4 +1,6 @@
-"""What the layers that our methods put beside a model's own have in common; one that is off changes nothing."""
+"""What the layers that our methods put beside a model's own have in common; one that is off changes
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,15 @@ import torch
 
 
 class Own(torch.nn.Module):
-    """Base of these layers: they work by hooks on a model's own layer, whose name and weights stay as they are."""
+    """Base of these layers: they work by hooks on a model's own layer, whose name and weights stay
+    as they are.
+    """
 
     on: bool = True
     """Whether it changes anything (``models/adapters/beside_base.py`` switches it)."""
 
     def fold(self, layer: Any) -> None:
-        """Puts its change into the weights of the ``layer`` that it stands beside; only for methods that merge."""
+        """Puts its change into the weights of the ``layer`` that it stands beside; only for methods
+        that merge.
+        """
         raise AssertionError(f"{type(self).__name__} does not merge")

@@ -38,7 +38,8 @@ class Reparameterised(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """``start + MLP(LSTM(E))``, both directions (Liu et al. 2021, P-tuning, eq. 4), or without the LSTM.
+    """``start + MLP(LSTM(E))``, both directions (Liu et al. 2021, P-tuning, eq. 4), or without the
+    LSTM.
 
     The last layer begins at zero, so that training begins at ``start``; the paper has no ``start``.
     """
@@ -48,13 +49,24 @@ class Recurrent(nn.Module):
         count, width = start_PW.shape
         self.register_buffer("start", start_PW)
         self.embedding = nn.Parameter(torch.randn(count, width))
-        self.lstm = nn.LSTM(width, hidden // 2, num_layers=2, bidirectional=True, batch_first=True) if lstm else None
-        self.inner, self.last = nn.Linear(hidden if lstm else width, hidden), nn.Linear(hidden, width)
+        self.lstm = (
+            nn.LSTM(width, hidden // 2, num_layers=2, bidirectional=True, batch_first=True)
+            if lstm
+            else None
+        )
+        self.inner, self.last = (
+            nn.Linear(hidden if lstm else width, hidden),
+            nn.Linear(hidden, width),
+        )
         _zero(self.last)
 
     def forward(self) -> torch.Tensor:
         """``[P, W]``."""
-        given = self.embedding if self.lstm is None else self.lstm(self.embedding.unsqueeze(0))[0].squeeze(0)
+        given = (
+            self.embedding
+            if self.lstm is None
+            else self.lstm(self.embedding.unsqueeze(0))[0].squeeze(0)
+        )
         return self.get_buffer("start") + self.last(torch.relu(self.inner(given)))
 
 
