@@ -138,8 +138,7 @@ def rlhf(
     again, it continues.
 
     ``overrides`` hold for every stage, but ``stages.0.train.steps=2`` for the first alone. All
-    stages are planned before the
-    first is trained; ``on_plan`` gets the plan of each as it begins.
+    stages are planned before the first is trained; ``on_plan`` gets the plan of each as it begins.
     """
     from tunesmith.planning.stages import go, stages_of
 

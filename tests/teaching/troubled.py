@@ -2,9 +2,8 @@
 which it meets.
 
 ``python troubled.py LOG KEY PAUSE`` prints its port, notes each request in LOG, wants KEY where one
-is given, and rests PAUSE
-seconds in the middle of each answer. Answers to ``held`` questions wait there until a file LOG.go
-exists.
+is given, and rests PAUSE seconds in the middle of each answer. Answers to ``held`` questions wait
+there until a file LOG.go exists.
 """
 
 from __future__ import annotations

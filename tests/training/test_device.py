@@ -161,8 +161,7 @@ def two_ranks(out: Path, model: Path, prepared: Prepared, **overrides: Any) -> l
 
 def test_two_ranks_train_what_one_trains(tiny_llama, prepared, tmp_path):
     # Plain descent: AdamW would blow rounding up where a gradient is next to nothing. The last step
-    # has one row, so one
-    # rank has nothing to do in it.
+    # has one row, so one rank has nothing to do in it.
     settings: dict[str, Any] = {
         "method.dropout": 0,
         "train.batch": 9,

@@ -70,8 +70,7 @@ class Batch:
     as a row each.
 
     Tensors are flat whatever the layout; ``input_ids`` is what a model takes. Of
-    ``Tokens.columns``, a value a
-    token arrives as ``name_N``, a value a sequence as ``name_B``.
+    ``Tokens.columns``, a value a token arrives as ``name_N``, a value a sequence as ``name_B``.
     """
 
     sequences: tuple[tuple[Tokens, ...], ...]

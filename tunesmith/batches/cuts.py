@@ -27,10 +27,9 @@ def cut(
     unless one example alone does.
 
     A forest costs the tokens that are not shared, so examples that begin alike come together;
-    padded rows cost
-    their count times the longest, so examples of one length do. At least ``parts`` micro-batches
-    where the rows suffice;
-    none has more than ``waste`` tokens of padding, which is what a pass of its own costs.
+    padded rows cost their count times the longest, so examples of one length do. At least ``parts``
+    micro-batches where the rows suffice; none has more than ``waste`` tokens of padding, which is
+    what a pass of its own costs.
     """
     key = _longest if padded else _beginning
     order = sorted(range(len(examples)), key=lambda index: (key(examples[index]), index))

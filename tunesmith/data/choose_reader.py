@@ -30,8 +30,7 @@ def choose(
     it, when none or two match.
 
     Readers that give what ``eats`` asks for come first; another is given only where no column could
-    be meant otherwise,
-    for the error that names its objective.
+    be meant otherwise, for the error that names its objective.
     """
     columns = columns or {}
     families = {name: READERS.get(name) for name in ([reader] if reader else READERS.names())}

@@ -75,10 +75,8 @@ def truncate(tokens: Tokens, limit: int, *, bos: Sequence[int] = (), ends: int =
     answers and their stop stay.
 
     A leading ``bos`` stays. Where the trained part alone is too long its end is cut, and up to half
-    of the
-    limit is left to the context right before it. An encoder's side has a limit of its own and loses
-    its end, but for
-    the last ``ends`` tokens, which say that it ends.
+    of the limit is left to the context right before it. An encoder's side has a limit of its own
+    and loses its end, but for the last ``ends`` tokens, which say that it ends.
     """
     return truncate_row([tokens], limit, bos=bos, ends=ends)[0]
 

@@ -77,8 +77,7 @@ def prepare(
     """Reads, renders, cleans and splits the rows of a run.
 
     ``limit`` is the model's own longest sequence (tokens), used where ``data.max_length`` is not
-    given; the split is
-    drawn by ``seed``, that of the run when not given.
+    given; the split is drawn by ``seed``, that of the run when not given.
     """
     return _Preparation(
         run, tokenizer, limit, progress, run.train.seed if seed is None else seed

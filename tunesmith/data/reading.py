@@ -75,9 +75,8 @@ class Reading:
     them.
 
     It can be iterated again and again. Rows that cannot be read are collected, and the iteration
-    ends with a
-    DataError that lists the first ten of them. What a row is *not* used for is known after an
-    iteration.
+    ends with a DataError that lists the first ten of them. What a row is *not* used for is known
+    after an iteration.
     """
 
     data: Data

@@ -47,9 +47,8 @@ def draw(roots: Sequence[int], keys: Sequence[int], *, wanted: int, seed: int) -
     over.
 
     ``roots[row]`` names the row's cluster, ``keys[row]`` is a hash of what it holds. A cluster's
-    place in the
-    draw depends on these hashes alone, so rows added to a file do not send the others to another
-    side.
+    place in the draw depends on these hashes alone, so rows added to a file do not send the others
+    to another side.
     """
     clusters: dict[int, list[int]] = defaultdict(list)
     for row, root in enumerate(roots):

@@ -128,10 +128,9 @@ def export(
     """Writes the run's model to ``out`` with tokenizer, chat template and generation settings.
 
     ``dtype`` is fp32, bf16 or fp16; by default that of the base's weights. The adapter is merged in
-    fp32 into a freshly
-    loaded base. SpecError when ``out`` is not empty, DiskError when it does not fit, ExportError
-    when the result does not
-    behave as the trained model; then nothing is left at ``out``.
+    fp32 into a freshly loaded base. SpecError when ``out`` is not empty, DiskError when it does not
+    fit, ExportError when the result does not behave as the trained model; then nothing is left at
+    ``out``.
     """
     if dtype is not None and dtype not in TOLERANCE:
         raise SpecError(

@@ -78,9 +78,8 @@ def activation_bytes(config: Any, width: int) -> tuple[float, float]:
     checkpointing.
 
     A block keeps about ten vectors of the model's width and four of the feed-forward's. A token of
-    an encoder–decoder
-    goes through the blocks of its own side; the decoder's keep four vectors more, for what they
-    read of the encoder.
+    an encoder–decoder goes through the blocks of its own side; the decoder's keep four vectors
+    more, for what they read of the encoder.
     """
     text = config.get_text_config()
     wide = getattr(text, "hidden_size", None) or getattr(text, "n_embd", 768)

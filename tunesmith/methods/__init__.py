@@ -51,8 +51,7 @@ class Method:
     """The kinds of model that it can take."""
     changes: ClassVar[frozenset[str]] = frozenset()
     """The kinds of layer that it changes (linear, norm, bias, block): methods with none in common
-    combine; without any it
-    works alone."""
+    combine; without any it works alone."""
     bases: frozenset[str] = frozenset({"plain", "nf4", "int8"})
     """The kinds of base that it trains on: plain weights, or quantised ones (``model.quantize``).
     """

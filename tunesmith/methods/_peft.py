@@ -48,8 +48,7 @@ def with_adapter(model: torch.nn.Module, config: Any) -> torch.nn.Module:
     from tunesmith.models.structure.heads import head_parts
 
     # peft itself adds those that are called classifier or score; without the others a saved adapter
-    # would be half a model.
-    # By layer, because peft merges single layers.
+    # would be half a model. By layer, because peft merges single layers.
     heads = [name for name in head_parts(model) if name not in ("classifier", "score")]
     layers = {
         f"{name}.{inner}".rstrip("."): part

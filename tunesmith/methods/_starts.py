@@ -25,10 +25,8 @@ def from_inputs(model: torch.nn.Module, batches: Sequence[Batch]) -> None:
     batch.
 
     Every layer keeps its rank: the paper's moving of ranks between layers (its rho) is 1 here.
-    Twice as many directions
-    are followed as are used, for the last ones turn as batches come in. Micro-batches with fewer
-    tokens than that are
-    left out; SpecError when none is left.
+    Twice as many directions are followed as are used, for the last ones turn as batches come in.
+    Micro-batches with fewer tokens than that are left out; SpecError when none is left.
     """
     layers = lora_layers(model)
     followed = {

@@ -2,8 +2,8 @@
 by butterfly factors.
 
 As in its authors' code in peft, the outputs are scaled too. peft's own needs a compiled extension
-for more than one factor,
-and without it silently takes one; ours is plain torch, and saved in our own format.
+for more than one factor, and without it silently takes one; ours is plain torch, and saved in our
+own format.
 """
 
 from __future__ import annotations
@@ -40,8 +40,7 @@ class Boft(Method):
         """Side of the rotated blocks; an even number."""
         factors: Annotated[int, Gt(0)] = 2
         """How many such rotations follow each other, each with blocks that reach twice as far; 1 is
-        oft with scaled outputs.
-        block · 2^(factors − 1) must divide the inputs of every target."""
+        oft with scaled outputs. block · 2^(factors − 1) must divide the inputs of every target."""
         targets: Targets = ("all-linear",)
         """Layers to change: ``all-linear``, ends of names (q_proj), or regular expressions over
         whole names.

@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 @METHODS.register
 class Combined(Method):
     """Several methods at once, written as a list: ``method: [lora, bitfit]``; each must change
-    layers of another kind (linear
-    layers, norms, biases, blocks)."""
+    layers of another kind (linear layers, norms, biases, blocks)."""
 
     learning_rate = 2e-4  # of lora alone; that of a list is set below
     source = "the smallest of its methods' own rates"

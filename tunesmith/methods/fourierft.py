@@ -2,8 +2,7 @@
 once, whose coefficients train.
 
 The paper draws the coefficients at random; here they start at 0, so that step 0 is the base: the
-change is linear in
-them, and their gradient does not depend on where they stand."""
+change is linear in them, and their gradient does not depend on where they stand."""
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@ trained.
 Variants: rsLoRA (Kalajdzievski 2023, theorem 3.2), DoRA (Liu et al. 2024, eq. 5), LoRA+ (Hayou et
     al. 2024). Starts: PiSSA
 (Meng et al. 2024, eq. 2–4) and OLoRA (Büyükakyüz 2024) take B A out of W at the start; what they
-save is a LoRA for the
-untouched W. EVA is in ``_starts.py``, LoftQ in ``models/adapters/loftq.py``."""
+save is a LoRA for the untouched W. EVA is in ``_starts.py``, LoftQ in
+``models/adapters/loftq.py``."""
 
 from __future__ import annotations
 
@@ -64,14 +64,12 @@ class Lora(Method):
         """
         init: Literal["plain", "gaussian", "orthogonal", "pissa", "olora", "eva", "loftq"] = "plain"
         """Where A and B start; pissa and olora start at the main part of the layer, which the base
-        then lacks in training,
-        eva at the main directions of the layer's inputs on the training rows, which a few batches
-        give before the first step,
-        loftq at what quantising to nf4 lost."""
+        then lacks in training, eva at the main directions of the layer's inputs on the training
+        rows, which a few batches give before the first step, loftq at what quantising to nf4
+        lost."""
         alternations: Annotated[int, Gt(0)] = 1
         """How often loftq goes to and fro between quantising and what that lost. From 2 on the base
-        is quantised
-        anew without B A, so plain peft cannot load what is saved."""
+        is quantised anew without B A, so plain peft cannot load what is saved."""
         plus_ratio: Annotated[float, Ge(1)] = 1.0
         """Learning rate of B over that of A (LoRA+); its paper takes 16, with half the usual rate
         or less.
@@ -82,8 +80,8 @@ class Lora(Method):
         """Which biases of the base are trained too: none, all, or those of the targets."""
         targets: Targets = ("all-linear",)
         """Layers to change: ``all-linear``, ends of names (q_proj), or regular expressions over
-        whole names. The experts of a
-        mixture, which lie in one tensor a layer, are meant by ``all-experts`` or a name with
+        whole names. The experts of a mixture, which lie in one tensor a layer, are meant by
+        ``all-experts`` or a name with
         ``experts`` in it alone."""
         ranks: dict[str, Annotated[int, Gt(0)]] | None = None
         """Ranks of some of them, by name or pattern as in ``targets``; the first that matches

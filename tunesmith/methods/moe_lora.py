@@ -2,8 +2,7 @@
 MixLoRA (Li et al. 2024).
 
 W x + (alpha / rank) Σ g_e B_e A_e x. We depart from MixLoRA, which routes once a feed-forward
-block, by a router for each layer,
-and from its balance loss by taking it for each sequence.
+block, by a router for each layer, and from its balance loss by taking it for each sequence.
 """
 
 from __future__ import annotations

@@ -31,11 +31,9 @@ class Metric:
         Literal["text", "choice", "nll", "options", "number", "rank", "pair", "reward", "judged"]
     ] = "text"
     """What it looks at: the text a model wrote, the option it finds likeliest, its log-likelihood
-    of the reference, the
-    log-probability of every option, a number, or the rank of what was looked for. Of several
-    labels, choice and reference
-    are lists. Or the log-likelihood of
-    the two answers of a pair; the gain of these over the base, or the gain of one judged answer.
+    of the reference, the log-probability of every option, a number, or the rank of what was looked
+    for. Of several labels, choice and reference are lists. Or the log-likelihood of the two answers
+    of a pair; the gain of these over the base, or the gain of one judged answer.
     """
     higher: ClassVar[bool] = True
     """Whether more is better."""

@@ -2,9 +2,8 @@
 and left as it is.
 
 An offline reference costs no memory: its log-probabilities are taken from the base before the
-method touches it
-(``training/reference.py``). Where it is wanted later it is the policy with its adapter off, if that
-gives the base back.
+method touches it (``training/reference.py``). Where it is wanted later it is the policy with its
+adapter off, if that gives the base back.
 """
 
 from __future__ import annotations

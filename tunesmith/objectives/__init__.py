@@ -50,8 +50,8 @@ class Objective:
     """What its loss is a sum over: token (weights), sequence or example."""
     roles: ClassVar[frozenset[str]] = frozenset()
     """The models it needs beside the policy. Of "reference", the base as it was, each sequence
-    brings its log-probability
-    as the column ``reference``; in evaluations it is among the models where it is at hand.
+    brings its log-probability as the column ``reference``; in evaluations it is among the models
+    where it is at hand.
     """
     two_sided: ClassVar[bool] = False
     """Whether it can train a model with an encoder and a decoder."""

@@ -78,8 +78,8 @@ class Terms:
 
 def infonce(vectors_SD: torch.Tensor, facts: Facts, config: Any) -> Terms:
     """-log softmax of the partner's cosine among all candidates' (van den Oord et al. 2018, eq. 4;
-    in-batch: Henderson et al.
-    2017, section 4.4); symmetric, the mean of this and of the partner's choice among the texts.
+    in-batch: Henderson et al. 2017, section 4.4); symmetric, the mean of this and of the partner's
+    choice among the texts.
     """
     cosines_PC, same_PC = cosines(vectors_SD, facts), no_negatives(facts)
     logits_PC = (cosines_PC / config.temperature).masked_fill(same_PC, -math.inf)

@@ -1,7 +1,6 @@
 """Classification: a label, several labels or a number for a text or a pair of texts, by a head on
-the trunk (Devlin et al. 2019,
-section 4.1, for encoders; for decoders Radford et al. 2018, section 3.2: the last token's hidden
-state).
+the trunk (Devlin et al. 2019, section 4.1, for encoders; for decoders Radford et al. 2018, section
+3.2: the last token's hidden state).
 """
 
 from __future__ import annotations
@@ -54,9 +53,8 @@ class Classify(Objective):
         """Share of the target that is spread over all classes."""
         threshold: Literal["auto", "half", "fitted"] = "auto"
         """The probability from which a class is named: half, or fitted on the watched rows (by the
-        F1 of each of several labels,
-        by the macro-F1 of two classes); auto fits several labels, and names the likelier of two
-        classes as transformers does."""
+        F1 of each of several labels, by the macro-F1 of two classes); auto fits several labels, and
+        names the likelier of two classes as transformers does."""
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)

@@ -2,11 +2,9 @@
 Jensen–Shannon divergence.
 
 With P the teacher and Q the student, JSD(beta) = beta KL(P || M) + (1 - beta) KL(Q || M), M = beta
-P + (1 - beta) Q (Agarwal
-et al. 2024, GKD, eq. 1). Logits are divided by the temperature T and the divergence multiplied by
-T^2, so that its gradient
-keeps its size beside that of the hard labels (Hinton et al. 2015, section 2); TRL's GKD leaves T^2
-out.
+P + (1 - beta) Q (Agarwal et al. 2024, GKD, eq. 1). Logits are divided by the temperature T and the
+divergence multiplied by T^2, so that its gradient keeps its size beside that of the hard labels
+(Hinton et al. 2015, section 2); TRL's GKD leaves T^2 out.
 """
 
 from __future__ import annotations
@@ -42,12 +40,10 @@ class Distill(Objective):
 
         teacher: str
         """The teacher: a folder, a hub id, or a finished run, such as objective.teacher=runs/large;
-        its tokenizer must be the
-        student's."""
+        its tokenizer must be the student's."""
         divergence: Literal["forward_kl", "reverse_kl", "jsd"] = "forward_kl"
         """How far the student is from the teacher: forward_kl covers all the teacher may say,
-        reverse_kl keeps to what it
-        likes best, jsd lies between."""
+        reverse_kl keeps to what it likes best, jsd lies between."""
         beta: Annotated[float, Gt(0), Lt(1)] = 0.5
         """Share of the teacher in the mixture; of jsd."""
         temperature: Annotated[float, Gt(0)] = 1.0

@@ -2,9 +2,8 @@
 its place.
 
 With c and r the log-ratios log p/p_ref of the chosen and the rejected answer, and m = beta (c - r),
-each loss is a sum over
-pairs. The names are TRL's; its aot losses, which sort a whole batch, are no such sum and are left
-out.
+each loss is a sum over pairs. The names are TRL's; its aot losses, which sort a whole batch, are no
+such sum and are left out.
 """
 
 from __future__ import annotations
@@ -61,8 +60,7 @@ class Dpo(Objective):
         """Strength of the pull towards the base; higher stays closer."""
         loss: Name = "sigmoid"
         """The loss of a pair: DPO's own, or hinge, ipo, robust, exo_pair, nca_pair, bco_pair,
-        sppo_hard, apo_zero, apo_down,
-        discopop."""
+        sppo_hard, apo_zero, apo_down, discopop."""
         label_smoothing: Annotated[float, Ge(0), Lt(0.5)] = 0.0
         """Share of pairs that are taken to be labelled the wrong way round; of sigmoid, robust and
         exo_pair.

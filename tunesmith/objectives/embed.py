@@ -1,11 +1,9 @@
 """Sentence embeddings learned by contrast: texts that belong together get near, others far.
 
 Every text of a step may be a negative of every other, so the loss is no sum over micro-batches. It
-is made one by the cached
-gradient (Gao et al. 2021, section 3): all vectors of the step without gradient, the gradient of the
-loss with respect to
-these, and then each micro-batch with its part of that gradient. Memory bounds the micro-batch,
-never the step.
+is made one by the cached gradient (Gao et al. 2021, section 3): all vectors of the step without
+gradient, the gradient of the loss with respect to these, and then each micro-batch with its part of
+that gradient. Memory bounds the micro-batch, never the step.
 """
 
 from __future__ import annotations
@@ -57,9 +55,8 @@ class Embed(Objective):
 
         loss: Literal["auto", "infonce", "cosent", "triplet"] = "auto"
         """infonce tells a text's partner from all other texts of the step, cosent ranks graded
-        pairs, triplet keeps a text nearer
-        to its partner than to its negative; auto takes cosent where rows have a similarity, else
-        infonce."""
+        pairs, triplet keeps a text nearer to its partner than to its negative; auto takes cosent
+        where rows have a similarity, else infonce."""
         pooling: Literal["mean", "cls", "last"] = "mean"
         """What stands for a text: the mean of its tokens, the first one, or the last one, which a
         decoder needs.

@@ -2,9 +2,8 @@
 around a reference point.
 
 The reference point z0 is the KL divergence from the reference, estimated over the whole step from
-answers that belong to
-other prompts (section 4.1), never below 0, and without gradient. Each row is paired with the next
-row's answer.
+answers that belong to other prompts (section 4.1), never below 0, and without gradient. Each row is
+paired with the next row's answer.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 ratio of odds, no reference.
 
 Departure from TRL 1.16: the SFT term averages over each answer's own tokens, as the paper does, and
-leaves the prompt out;
-TRL pools the tokens of a batch, prompts included.
+leaves the prompt out; TRL pools the tokens of a batch, prompts included.
 """
 
 from __future__ import annotations

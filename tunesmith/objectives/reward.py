@@ -2,9 +2,8 @@
 for the better one of two.
 
 Bradley and Terry 1952: P(chosen beats rejected) = sigmoid(r_c - r_r). A margin that the rows bring
-is asked for on top (Touvron
-et al. 2023, eq. 2). Only differences of scores are learned; the centring term (Eisenstein et al.
-2023, eq. 2) keeps them near 0.
+is asked for on top (Touvron et al. 2023, eq. 2). Only differences of scores are learned; the
+centring term (Eisenstein et al. 2023, eq. 2) keeps them near 0.
 """
 
 from __future__ import annotations

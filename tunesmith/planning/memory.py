@@ -107,8 +107,8 @@ def shape(folder: Path, run: Run, outputs: Outputs = TWO) -> Shape:
     text = config.get_text_config().to_dict()
     limit = longest_row(model, text)
     # What a method adds is not in the headers; the base's weights are, whatever the class makes of
-    # them, where it writes. Another
-    # head is not in them, but the one that it replaces is, and tables of places beside.
+    # them, where it writes. Another head is not in them, but the one that it replaces is, and
+    # tables of places beside.
     base = (
         weights_in(folder) if head == "language" and (folder / "config.json").is_file() else before
     )
@@ -163,12 +163,10 @@ def memory(form: Shape, run: Run, *, width: int, tokens: int, activation_bytes: 
     """The estimate for one micro-batch of ``tokens``; ``width`` is bytes of a frozen weight.
 
     weights      = frozen * width + trainable * 4          (what is trained is fp32; quantised ones
-    take BYTES each)
-    gradients    = trainable * 4
-    optimizer    = trainable * state_bytes                 (of the optimizer)
-    activations  = tokens * activation_bytes               (10 vectors of the width and 4 of the
-    feed-forward a block)
-    logits       = 3 * min(tokens * vocabulary * 4, 64 MiB) (a chunk, its softmax and its gradient)
+    take BYTES each) gradients    = trainable * 4 optimizer    = trainable * state_bytes
+    (of the optimizer) activations  = tokens * activation_bytes               (10 vectors of the
+    width and 4 of the feed-forward a block) logits       = 3 * min(tokens * vocabulary * 4, 64 MiB)
+    (a chunk, its softmax and its gradient)
     """
     chunk = max(64 * 2**20, 128 * form.vocabulary * 4)
     kept = OPTIMIZERS.get(run.train.optimizer.name).state_bytes

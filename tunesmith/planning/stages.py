@@ -2,8 +2,7 @@
 and so on.
 
 A stage is what a run.yaml holds, over what stands beside ``stages`` for all. What was finished is
-not trained again, and what
-was interrupted continues.
+not trained again, and what was interrupted continues.
 """
 
 from __future__ import annotations

@@ -58,8 +58,7 @@ def outputs_of(
 @dataclass(frozen=True)
 class Meaning:
     """Reads outputs as classes. ``thresholds`` are by class, from which probability it is named;
-    without them each of several
-    labels is named from half on, and of single ones the likeliest.
+    without them each of several labels is named from half on, and of single ones the likeliest.
     """
 
     outputs: Outputs

@@ -73,8 +73,7 @@ class Predictor:
         for several samples.
 
         DataError with every row that cannot be read, those with the same problem together, before
-        any is answered; ``places``
-        are the rows' names in it, their numbers when not given.
+        any is answered; ``places`` are the rows' names in it, their numbers when not given.
         """
         rows = mappings(rows, self.needed[0] if self.needed else ("text",))
         if not rows:
@@ -124,8 +123,8 @@ class Predictor:
         self, sequences: list[Tokens], progress: Callable[[int, int], None] | None
     ) -> list[dict[str, Any]]:
         """For each row its class (classes, number), and where there are classes their
-        probabilities, as the model gives them,
-        and where the watched rows told how sure it may be, the calibrated one of the class."""
+        probabilities, as the model gives them, and where the watched rows told how sure it may be,
+        the calibrated one of the class."""
         told = self.loaded.facts
         from tunesmith.models.structure.heads import head_in
 

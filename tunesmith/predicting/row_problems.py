@@ -20,8 +20,7 @@ NAMED = 3
 
 def needed(data: Data, files: Sequence[Mapping[str, Any]], *, answers: bool) -> list[list[str]]:
     """The columns that the training read, as its files call them, with or without those of the
-    answer; a list for each kind
-    of file.
+    answer; a list for each kind of file.
     """
     found: list[list[str]] = []
     for file in files:

@@ -2,9 +2,8 @@
 mask means which label.
 
 PET (Schick & Schütze 2021, section 3.1): the score of a label is that of its word at the mask, its
-probability the softmax over
-the labels. A word is one token. We add that a label may have several words; it then has the mean of
-their probabilities.
+probability the softmax over the labels. A word is one token. We add that a label may have several
+words; it then has the mean of their probabilities.
 """
 
 from __future__ import annotations

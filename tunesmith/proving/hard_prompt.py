@@ -42,8 +42,7 @@ def prompted(task: Task, text: str, limit: int | None) -> Task:
     exceeds ``limit`` (tokens).
 
     A text in which ``{question}`` or another column of the rows stands becomes what the user says;
-    any other is the
-    system prompt, or with ``data.template`` stands before the filled template.
+    any other is the system prompt, or with ``data.template`` stands before the filled template.
     """
     if not task.prompts:
         raise SpecError(Problem("prove.prompt", say("prove.prompt_for_text")))

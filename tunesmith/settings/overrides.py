@@ -20,10 +20,8 @@ def with_overrides(
     """Settings with dotted overrides laid over them: ``train.epochs=1``, ``method=ia3``.
 
     A name given for a group that was a mapping replaces it; a dotted path into a name (``method:
-    lora``
-    with ``method.rank=4``) opens it to ``{name: lora, rank: 4}``, whichever of the two comes first.
-    Settings may have dotted
-    keys themselves.
+    lora`` with ``method.rank=4``) opens it to ``{name: lora, rank: 4}``, whichever of the two comes
+    first. Settings may have dotted keys themselves.
     """
     merged = {key: _copy(value) for key, value in settings.items() if "." not in str(key)}
     pairs = list(

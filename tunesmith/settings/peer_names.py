@@ -193,8 +193,10 @@ NOTHING: dict[str, str] = {
     key: reason
     for reason, keys in {
         "whole_layers": "modules_to_save additional_target lora_modules_to_save",
-        "many_devices": "deepspeed fsdp fsdp_config ddp_timeout nproc_per_node ddp_find_unused_parameters "
-        "tensor_parallel_size",
+        "many_devices": (
+            "deepspeed fsdp fsdp_config ddp_timeout nproc_per_node ddp_find_unused_parameters "
+            "tensor_parallel_size"
+        ),
         "resume": "resume_from_checkpoint auto_resume_from_checkpoints",
         "continue": "adapter_name_or_path adapters lora_model_dir resume_only_model",
     }.items()

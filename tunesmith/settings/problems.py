@@ -44,8 +44,7 @@ def problems_of(
             if item["type"] not in ("missing", "choice"):
                 seen[where] = say("spec.got", value=repr(item["input"]))
     # The branches of a union each complain at the same path. A complaint further in is the one that
-    # was meant;
-    # otherwise one of each kind is given.
+    # was meant; otherwise one of each kind is given.
     meant = {where for where in found if not any(other.startswith(f"{where}.") for other in found)}
     return [
         Problem(where, say("spec.or").join(dict.fromkeys(texts)) + seen.get(where, ""))

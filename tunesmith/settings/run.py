@@ -37,8 +37,8 @@ class Model(Spec):
 
     path: str
     """Hub id, ``ms:`` id of ModelScope, folder, .gguf file, a finished run's folder,
-    ``package:minilm``, or ``starter``;
-    for ``tunesmith generate`` also an endpoint's address, ``http://localhost:8000/v1``."""
+    ``package:minilm``, or ``starter``; for ``tunesmith generate`` also an endpoint's address,
+    ``http://localhost:8000/v1``."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
@@ -139,14 +139,12 @@ class Keep(Spec):
     """How many checkpoints stay on disk; the best is kept apart."""
     best_by: str = "loss"
     """Metric on the watched rows that decides which checkpoint is best: loss, or any metric of
-    ``tunesmith explain metrics``;
-    accuracy and macro_f1 where the answers come from a small set."""
+    ``tunesmith explain metrics``; accuracy and macro_f1 where the answers come from a small set."""
     patience: Annotated[int, Ge(0)] = 0
     """Stop after this many evaluations without a better one; 0 never."""
     final: Literal["last", "best"] | None = None
     """Which weights the run leaves in ``model/`` and every verb then uses: the last, or the best by
-    best_by; the best when not
-    given, where best_by or patience is."""
+    best_by; the best when not given, where best_by or patience is."""
 
 
 class Train(Spec):
@@ -215,9 +213,8 @@ class Prove(Spec):
     """Training rows shown in the prompt of the few-shot base; 0 leaves that rival out."""
     prompt: str | None = None
     """A file with a hard prompt, under which the base is scored too, without and with the examples;
-    ``{question}`` and other
-    columns of the rows may stand in it. For classes of a masked model a cloze: ``{text} It was
-    [MASK].``, and above a line
+    ``{question}`` and other columns of the rows may stand in it. For classes of a masked model a
+    cloze: ``{text} It was [MASK].``, and above a line
     ``---`` the words of each label (``label: word``)."""
     metrics: Annotated[tuple[str, ...], _ONE_OR_MORE] = ()
     """Metrics by name; chosen from the answers when not given."""

@@ -40,16 +40,14 @@ class Tournament(Spec):
 
     methods: Annotated[tuple[Annotated[choice(METHODS), SEVERAL], ...], _ONE_OR_MORE] = USUAL  # type: ignore[valid-type]
     """The methods, by name, with settings, or several at once: ``[lora, {name: lora, variant:
-    dora}, [lora, bitfit]]``;
-    a dozen when not given."""
+    dora}, [lora, bitfit]]``; a dozen when not given."""
     rates: Annotated[int, Gt(0)] = 4
     """Learning rates tried for each method, evenly spaced by ratio over its own range; 1 takes the
     method's own rate.
     """
     rungs: Annotated[tuple[Share, ...], _ONE_OR_MORE] = (0.1, 0.3)
     """Shares of the whole training after which the worse half of a method's rates is left out, at
-    the last all but one;
-    each is a training of its own, with the whole schedule."""
+    the last all but one; each is a training of its own, with the whole schedule."""
     places: Annotated[int, Ge(0)] = 3
     """The first so many methods, by the watched rows, are trained with several seeds."""
     seeds: Annotated[int, Gt(0)] = 3

@@ -2,8 +2,8 @@
 time, repeated where that helps.
 
 What is busy, fails or is cut off is asked again after a pause that doubles, with jitter, or after
-what ``Retry-After`` says.
-What the request itself is to blame for (400, 401, 404, …) ends all at once.
+what ``Retry-After`` says. What the request itself is to blame for (400, 401, 404, …) ends all at
+once.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 memory.
 
 So its peak memory is its own, and what kills it leaves the tournament alive. Where forking is not
-safe, beside a GPU or
-outside Linux, the piece runs in this process.
+safe, beside a GPU or outside Linux, the piece runs in this process.
 """
 
 from __future__ import annotations

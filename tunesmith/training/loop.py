@@ -1,8 +1,8 @@
 """The loop: what one step of training is, and the order in which a run evaluates, saves and stops.
 
 A step is a set of rows fixed by (seed, epoch, position); the token budget only decides how it is
-cut. Its gradient
-is one sum, over all micro-batches and ranks, divided once by the units of the whole step.
+cut. Its gradient is one sum, over all micro-batches and ranks, divided once by the units of the
+whole step.
 """
 
 from __future__ import annotations
@@ -141,9 +141,8 @@ def fit(
     past saving.
 
     At each step number, in this order: the evaluation that is due, a stop that was asked for, the
-    checkpoint that
-    is due, the end. A checkpoint so knows whether its evaluation was made, and a resumed run
-    repeats nothing.
+    checkpoint that is due, the end. A checkpoint so knows whether its evaluation was made, and a
+    resumed run repeats nothing.
     """
     unmoved = Unmoved(work.named, at.updates)
     while True:
@@ -183,8 +182,7 @@ def take_step(work: Work, at: Position, record: Record, tell: Callable[[str], No
     """One update; None when the step was left out because its numbers stayed not finite.
 
     Such a step moves neither weights nor schedule. It is tried twice, because dropout draws anew;
-    fp16 overflows
-    lower the loss scale and do not count.
+    fp16 overflows lower the loss scale and do not count.
     """
     started = time.perf_counter()
     rows = work.order.taken(at.step)

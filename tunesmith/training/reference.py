@@ -2,8 +2,7 @@
 touches it, and kept on disk.
 
 Whatever the method does to the model later, the reference cannot drift, and it costs no memory. The
-file says of which base,
-template and data it is; a checkpoint holds its hash.
+file says of which base, template and data it is; a checkpoint holds its hash.
 """
 
 from __future__ import annotations

@@ -54,10 +54,8 @@ def train(
     """Trains, or continues with ``resume``, and gives the run's folder.
 
     ``on_step`` gets the record's line of every step, ``plan`` is the text for plan.txt, ``loaded``
-    the base where
-    it is in memory already; it is changed. Stopped when a signal ended
-    it; from the moment there is a folder to continue, signals are only noted until the loop can
-    save.
+    the base where it is in memory already; it is changed. Stopped when a signal ended it; from the
+    moment there is a folder to continue, signals are only noted until the loop can save.
     """
     folder = RunFolder(resolved.out)
     with ExitStack() as stack:

@@ -236,8 +236,7 @@ def _weight(value: Any, field: str) -> float:
 
 def _spans(item: dict[str, Any], content: str, field: str) -> tuple[tuple[int, int, float], ...]:
     """axolotl's ``train_detail``: parts from ``begin_offset`` to ``end_offset``, the last letter
-    included, trained or not;
-    a ``weight`` in place of ``train`` says how much."""
+    included, trained or not; a ``weight`` in place of ``train`` says how much."""
     found: list[tuple[int, int, float]] = []
     for n, part in enumerate(item.get("train_detail") or ()):
         where = f"{field}.train_detail[{n}]"

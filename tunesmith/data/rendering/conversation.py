@@ -20,8 +20,7 @@ Messages = list[dict[str, Any]]
 
 MARK = "Zq7probe"
 # Templates that print today's date would ask a model something else tomorrow than it was trained
-# on;
-# this is the date that such templates print where they cannot ask for it.
+# on; this is the date that such templates print where they cannot ask for it.
 DATE = datetime(2024, 7, 26)
 
 PLAIN = (

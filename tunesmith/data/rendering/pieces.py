@@ -66,8 +66,8 @@ class Pieces:
         are.
 
         Cutting the ids of the whole text at the answer's first character would do for such
-        tokenizers too,
-        but a token over that border would then change the prompt from the one that is asked later.
+        tokenizers too, but a token over that border would then change the prompt from the one that
+        is asked later.
         """
         if self._joins():
             return None

@@ -32,9 +32,8 @@ class Render:
     """The one way from examples to ids, for training, proof and every answer given later.
 
     ``max_length`` (tokens) is where a plain text is cut into windows. Where the tokenizer has no
-    chat
-    template a plain one is set on it, so that what is exported carries it. A model with an encoder
-    and a decoder
+    chat template a plain one is set on it, so that what is exported carries it. A model with an
+    encoder and a decoder
     needs none: what is asked goes into the encoder as it is, turn below turn, and the answer into
     the decoder.
     """
@@ -86,8 +85,7 @@ class Render:
         predicted.
 
         The tokenizer cuts it to ``limit``, or to ``max_length`` where the settings say so. Where it
-        would join two texts
-        without a mark between them, they stand on two lines.
+        would join two texts without a mark between them, they stand on two lines.
         """
         if second is not None and not self.apart:
             text, second = f"{text}\n{second}", None
@@ -130,10 +128,8 @@ class Render:
 
     def _sequences(self, chat: Chat, turns: Sequence[Turn], *, quick: bool) -> list[Tokens] | None:
         """The sequences of ``chat``. ``quick`` tokenises only what a prompt adds to the answer
-        before it, so that long
-        conversations take no time that grows with the square of their turns; None where the last
-        prompt shows that this
-        tokenizer does not allow it."""
+        before it, so that long conversations take no time that grows with the square of their
+        turns; None where the last prompt shows that this tokenizer does not allow it."""
         everything = self.data.train_on == "everything"
         trained, first = _trained(turns, self.data.train_on), opening(turns)
         done: list[Tokens] = []

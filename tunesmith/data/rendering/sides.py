@@ -2,8 +2,7 @@
 decoder begins with.
 
 Which tokens these are is in the model's config, of which a saved run holds no copy; so they travel
-with the tokenizer,
-in its own settings, and are saved with it.
+with the tokenizer, in its own settings, and are saved with it.
 """
 
 from __future__ import annotations

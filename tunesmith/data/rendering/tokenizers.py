@@ -11,8 +11,7 @@ from tunesmith.examples import Chat, Feedback, Preference
 
 def converses(tokenizer: Any, head: str, eats: type) -> bool:
     """Whether rows are written as conversations. A model that only reads them, with a tokenizer for
-    two texts and no chat
-    template of its own, is given question and answer as these two.
+    two texts and no chat template of its own, is given question and answer as these two.
     """
     if head == "language":
         return True

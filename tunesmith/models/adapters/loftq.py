@@ -43,10 +43,9 @@ def alternate(model: torch.nn.Module, times: int) -> dict[str, torch.Tensor]:
     A), B A its last start.
 
     Quantising is no projection, so an alternation can lose ground; a layer keeps its best. Gives
-    what was taken out of W for
-    that, ``NAME.down`` and ``NAME.up``, without layers whose first was best. Measured on
-    SmolLM2-135M at rank 16: the first takes
-    5 to 12 % off the distance to W, and five take another 7 to 10 % off what is left.
+    what was taken out of W for that, ``NAME.down`` and ``NAME.up``, without layers whose first was
+    best. Measured on SmolLM2-135M at rank 16: the first takes 5 to 12 % off the distance to W, and
+    five take another 7 to 10 % off what is left.
     """
     read, taken = _Stored(_folder(model)), {}
     for name, layer in lora_layers(model).items():

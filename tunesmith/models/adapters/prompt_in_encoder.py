@@ -2,9 +2,8 @@
 with a decoder.
 
 In a source it stands in front (Lester et al. 2021 on T5). In an encoder's row it stands behind the
-first token: classes read that
-one ([CLS]), which so keeps its place. peft would put the prompt first, and then the head would read
-a virtual token.
+first token: classes read that one ([CLS]), which so keeps its place. peft would put the prompt
+first, and then the head would read a virtual token.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """A model with virtual tokens before every row: a soft prompt, or keys and values for every layer.
 
 In a forest they are the root segment, shared by all rows; in padded rows and in generation they
-stand beside each row,
-and positions never count padding. Saved in peft's format, which holds what the virtual tokens came
-to, not how.
+stand beside each row, and positions never count padding. Saved in peft's format, which holds what
+the virtual tokens came to, not how.
 Shapes: P virtual tokens, W numbers each, L layers, H key heads, D width of one.
 """
 

@@ -2,8 +2,7 @@
 causally, itself.
 
 The forest travels as a keyword of the model's call; without it this is plain sdpa. Shapes: H heads,
-D head width,
-S segments of a bucket, Q their longest own part, K their longest ancestry plus Q.
+D head width, S segments of a bucket, Q their longest own part, K their longest ancestry plus Q.
 """
 
 from __future__ import annotations
@@ -156,9 +155,8 @@ def _take(
     which ``index`` joins.
     """
     # One gather for all buckets, because the gradient of each is as long as the row. The tensor
-    # lies token by token
-    # in memory, so this copies whole tokens. index_select, because the backward of h[index] is not
-    # deterministic on CPU.
+    # lies token by token in memory, so this copies whole tokens. index_select, because the backward
+    # of h[index] is not deterministic on CPU.
     heads, width = tensor.shape[1], tensor.shape[3]
     rows = (
         tensor[0]

@@ -2,9 +2,8 @@
 while training.
 
 L is the length of a token's sequence and d the width. A token that sequences share is embedded
-once, and so draws once,
-with the L of the longest of them. Of an encoder–decoder it is the source, what is asked, that is
-made noisy.
+once, and so draws once, with the L of the longest of them. Of an encoder–decoder it is the source,
+what is asked, that is made noisy.
 """
 
 from __future__ import annotations

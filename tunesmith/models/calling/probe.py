@@ -2,8 +2,7 @@
 gradient.
 
 A long window or chunk is never reached by short rows, so a small random model of the same class
-with every
-window cut to 8 is tried first, then a few short rows of the real one.
+with every window cut to 8 is tried first, then a few short rows of the real one.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 weighted by its units.
 
 f_e is how many of the sequence's tokens go to expert e, P_e the mean probability that the router
-gives it. Suffixes:
-L routers, E experts. A token that sequences share counts in each of them, padding in none.
+gives it. Suffixes: L routers, E experts. A token that sequences share counts in each of them,
+padding in none.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 that forward.
 
 The model runs through its outermost module; a hook before its output head takes the hidden states
-and leaves the
-head nothing to do. The head then runs in chunks, at scored positions only. Shapes: n rows of a
-chunk.
+and leaves the head nothing to do. The head then runs in chunks, at scored positions only. Shapes: n
+rows of a chunk.
 """
 
 from __future__ import annotations
@@ -342,9 +341,8 @@ def token_loss(model: torch.nn.Module, batch: Batch, *, smoothing: float = 0.0) 
     """The weighted negative log-likelihood of the scored tokens, as a sum.
 
     With ``smoothing`` ε (Szegedy et al. 2016, section 7) the target is (1 - ε) of the token and ε
-    of all tokens alike:
-    Σ w ((1 - ε) (-log p) + ε mean over the vocabulary of -log p). The likelihood alone is then told
-    as ``nll``.
+    of all tokens alike: Σ w ((1 - ε) (-log p) + ε mean over the vocabulary of -log p). The
+    likelihood alone is then told as ``nll``.
     """
     plain: list[float] = []
 

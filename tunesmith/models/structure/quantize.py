@@ -1,6 +1,6 @@
 """Bases whose linear layers are quantised by bitsandbytes as they load: NF4 with double
-quantisation (Dettmers et al. 2023,
-QLoRA, section 3) or int8 (Dettmers et al. 2022, LLM.int8()); and the way back to plain weights.
+quantisation (Dettmers et al. 2023, QLoRA, section 3) or int8 (Dettmers et al. 2022, LLM.int8());
+and the way back to plain weights.
 """
 
 from __future__ import annotations

@@ -99,8 +99,8 @@ class Checkpoints:
         all are damaged.
 
         ``LATEST`` is for people and other programs: a manifest that holds proves more than a
-        pointer.
-        With ``mend``, leftovers of a killed save are removed and damaged checkpoints set aside.
+        pointer. With ``mend``, leftovers of a killed save are removed and damaged checkpoints set
+        aside.
         """
         if mend:
             self._sweep()

@@ -22,9 +22,8 @@ class Optimizer:
     name: ClassVar[str]
     rate_factor: ClassVar[float] = 1.0
     """What the method's default learning rate, which is meant for AdamW, is multiplied by. Others
-    than 1 are rules of thumb:
-    in a sweep over a tiny Llama (LoRA and full, 100 steps) they lowered the loss about as much as
-    AdamW did."""
+    than 1 are rules of thumb: in a sweep over a tiny Llama (LoRA and full, 100 steps) they lowered
+    the loss about as much as AdamW did."""
 
     state_bytes: ClassVar[float] = 8.0
     """What it keeps for each trained weight (bytes); two moments in fp32 are 8."""

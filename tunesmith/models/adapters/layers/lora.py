@@ -2,8 +2,7 @@
 and backwards.
 
 peft's own layer passes over the layer's whole output for the scale, for the sum, and again for the
-gradient of each.
-T tokens, R rank, I inputs, O outputs.
+gradient of each. T tokens, R rank, I inputs, O outputs.
 """
 
 from __future__ import annotations
