@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["material.proved"]
+
 os.environ["HF_HUB_OFFLINE"] = (
     "1"  # before any import of huggingface_hub: nothing in the suite may reach a hub
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from models.headed import encoder
+from material.headed import encoder
 from tunesmith.settings.yaml_file import read_settings
 
 TOURNAMENT = "tournament"
@@ -75,7 +75,7 @@ def tiny_qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def tiny_mt5(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random model of mT0's architecture."""
-    from two_sided import tiny_pair
+    from material.two_sided import tiny_pair
 
     return tiny_pair(tmp_path_factory.mktemp("tiny_mt5"), "mt5")
 

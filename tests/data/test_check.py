@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from models.headed import encoder
+from material.headed import encoder
 from tunesmith import words
 from tunesmith.data.check import bars, check
 from tunesmith.data.ledger import histogram

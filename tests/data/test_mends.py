@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from chat_templates import CHATML, GEMMA, byte_level
+from material.chat_templates import CHATML, GEMMA, byte_level
 from tunesmith.data.check import check
 from tunesmith.data.files.sources import facts
 from tunesmith.data.prepare import Prepared, prepare

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chat_templates import CHATML, QWEN3, byte_level
+from material.chat_templates import CHATML, QWEN3, byte_level
 from tunesmith import words
 from tunesmith.batches.batch import Tokens
 from tunesmith.data.lengths import truncate

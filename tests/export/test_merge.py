@@ -14,7 +14,7 @@ import yaml
 from peft import LoraConfig, LoraModel, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.conftest import tiny_model
+from conftest import tiny_model
 from tunesmith.data.rendering.render import Render
 from tunesmith.errors import DiskError, ExportError, ModelError, SpecError
 from tunesmith.export.merge import export

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from conftest import tiny_model
+from material import runs
 from methods.test_contract import logits
-from training import runs
 from tunesmith.batches.batch import Batch
 from tunesmith.errors import SpecError
 from tunesmith.export.merge import export

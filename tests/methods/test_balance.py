@@ -12,10 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from material import runs
+from material.architectures import tiny
 from methods.test_contract import applied, stepped
-from models.architectures import tiny
-from models.test_forest import sequences
-from training import runs
+from models.calling.test_forest import sequences
 from tunesmith.batches.batch import Batch, Tokens
 from tunesmith.models.adapters.layers.experts import routed
 from tunesmith.models.calling.routing import Routers, balance

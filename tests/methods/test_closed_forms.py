@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from material import runs
+from material.architectures import tiny
 from methods.test_contract import applied, base, logits, stepped
-from models.architectures import tiny
-from models.test_forest import sequences
-from training import runs
+from models.calling.test_forest import sequences
 from tunesmith.batches.batch import Batch
 from tunesmith.settings.family import METHODS
 from tunesmith.training.start import train

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from models.architectures import tiny
-from models.test_forest import sequences
-from training import runs
+from material import runs
+from material.architectures import tiny
+from models.calling.test_forest import sequences
 from tunesmith.batches.batch import Batch
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import ModelError, SpecError

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
+from material import runs
+from material.headed import THREE, encoder
 from methods.test_contract import CASES as DECODERS
 from methods.test_contract import called
-from models.headed import THREE, encoder
-from training import runs
 from tunesmith.batches.batch import Batch, Tokens
 from tunesmith.errors import SpecError
 from tunesmith.methods._peft import task_type

@@ -16,9 +16,10 @@ import pytest
 import torch
 
 from conftest import tiny_model
+from material import runs
+from material.headed import encoder
+from material.two_sided import tiny_pair
 from methods.test_contract import SMALL
-from models.headed import encoder
-from training import runs
 from tunesmith.batches.batch import Batch
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.examples import KINDS, Chat, Feedback, Labelled, Preference, Text, TextPair
@@ -36,7 +37,6 @@ from tunesmith.training.keeping.save import Saver
 from tunesmith.training.loop import Position, gradient, update
 from tunesmith.training.ready import Ready, make_ready
 from tunesmith.words import say
-from two_sided import tiny_pair
 
 ASKED = [
     "How far is it?",

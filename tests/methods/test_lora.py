@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from models.architectures import tiny
-from training import runs
+from material import runs
+from material.architectures import tiny
 from tunesmith.batches.batch import Batch
 from tunesmith.errors import SpecError
 from tunesmith.models.adapters import beside_base

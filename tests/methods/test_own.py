@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch.nn.functional import gelu, relu
 
+from material import runs
+from material.architectures import tiny
 from methods.test_contract import applied, base, logits, stepped
-from models.architectures import tiny
-from training import runs
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import ModelError, SpecError
 from tunesmith.export.merge import export

@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from conftest import tiny_model
+from material import runs
+from material.headed import THREE, encoder
 from methods.test_contract import logits, stepped
-from models.headed import THREE, encoder
-from models.test_forest import sequences
-from training import runs
+from models.calling.test_forest import sequences
 from tunesmith.batches.batch import Batch
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import SpecError

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from material import runs
 from methods.test_every_objective import House, house, told_why  # noqa: F401
-from training import runs
 from tunesmith.planning.make import make
 from tunesmith.settings.family import METHODS
 from tunesmith.storage.run_folder import RunFolder

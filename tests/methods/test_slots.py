@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from training import runs
+from material import runs
 from tunesmith import api
 from tunesmith.data.prepare import prepare
 from tunesmith.errors import SpecError

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import torch
 
+from material import runs
+from material.two_sided import tiny_pair
 from methods.test_contract import every
-from training import runs
 from tunesmith.batches.batch import Batch
 from tunesmith.data.rendering.render import Render
 from tunesmith.errors import SpecError
@@ -25,7 +26,6 @@ from tunesmith.models.loading.load import load_model
 from tunesmith.planning.make import memory
 from tunesmith.settings.family import METHODS
 from tunesmith.settings.run import Data
-from two_sided import tiny_pair
 
 REFUSED: dict[str, str] = {}
 """What peft itself cannot do with such a model, by method: how it is told."""

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from conftest import tiny_model
-from models.headed import THREE, encoder
+from material.headed import THREE, encoder
 from tunesmith.batches.batch import Batch, Tokens
 from tunesmith.batches.cuts import cut
 from tunesmith.errors import DataError, SpecError

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from conftest import tiny_model
-from models.headed import encoder
-from objectives.pairs import models, pairs, stepped
+from material.headed import encoder
+from material.pairs import models, pairs, stepped
 from tunesmith import api
 from tunesmith.batches.batch import Batch
 from tunesmith.errors import SpecError

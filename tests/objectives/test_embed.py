@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from conftest import tiny_model
-from models.headed import WORDS, encoder
+from material.headed import WORDS, encoder
 from tunesmith.batches.batch import Batch, Tokens
 from tunesmith.data.rendering.render import Render
 from tunesmith.errors import SpecError

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from objectives.pairs import batch_of, judged, models, pairs, referred, stepped, tokens
+from material.pairs import batch_of, judged, models, pairs, referred, stepped, tokens
 from tunesmith.batches.batch import Batch
 from tunesmith.errors import SpecError
 from tunesmith.models.calling.views import see

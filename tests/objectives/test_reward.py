@@ -15,8 +15,8 @@ import pytest
 import torch
 
 import tunesmith as ts
-from models.headed import encoder
-from objectives.pairs import pairs
+from material.headed import encoder
+from material.pairs import pairs
 from tunesmith.batches.batch import Batch, Tokens
 from tunesmith.errors import DataError, SpecError
 from tunesmith.models.loading.load import load_model

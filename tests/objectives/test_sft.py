@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 import torch
 
-from models.architectures import tiny
-from models.test_forest import sequences
-from training import runs
+from material import runs
+from material.architectures import tiny
+from material.two_sided import tiny_pair
+from models.calling.test_forest import sequences
 from tunesmith.batches.batch import Batch, Tokens
 from tunesmith.data.columns.finishing import finish
 from tunesmith.data.columns.turns import turn_of
@@ -32,7 +33,6 @@ from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Data
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
-from two_sided import tiny_pair
 
 
 def sft(**settings: Any) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from objectives.pairs import batch_of, judged, models, pairs, referred, stepped
+from material.pairs import batch_of, judged, models, pairs, referred, stepped
 from tunesmith.batches.batch import Tokens
 from tunesmith.objectives.dpo import LOSSES
 from tunesmith.settings.family import OBJECTIVES

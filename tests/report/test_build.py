@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.folders import SCRIPT, bare, full, items, proof, steps, write, write_lines
+from material.folders import SCRIPT, bare, full, items, proof, steps, write, write_lines
 from tunesmith import words
 from tunesmith.errors import DiskError, SpecError
 from tunesmith.report.build import build

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from tests.report.folders import bare, full, proof, steps, write, write_lines
+from material.folders import bare, full, proof, steps, write, write_lines
 from tunesmith import words
 from tunesmith.errors import DataError, SpecError
 from tunesmith.report.runs import lines, runs

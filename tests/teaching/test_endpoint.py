@@ -23,7 +23,7 @@ from tunesmith.teaching.endpoint import LIMITS
 from tunesmith.teaching.journal import Journal
 from tunesmith.teaching.written import Written
 
-SERVER = Path(__file__).with_name("troubled.py")
+SERVER = Path(__file__).parents[1] / "material" / "troubled.py"
 
 
 class Server:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from training import runs
+from material import runs
 from tunesmith.data.prepare import Prepared
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import LlamaConfig
 
-from training import runs
+from material import runs
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import SpecError
 from tunesmith.machine.device import Device, LossScale, choose

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from training import runs
+from material import runs
 from tunesmith.batches.batch import Batch, Loss, Ratio
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import DiskError, TrainingError

@@ -14,8 +14,8 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from material import runs
 from methods.test_contract import CASES, called
-from training import runs
 from tunesmith.batches.batch import Batch
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.display.progress import Shown

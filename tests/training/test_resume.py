@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from training import runs
+from material import runs
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import CheckpointError
 from tunesmith.storage.run_folder import RunFolder

@@ -11,7 +11,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from training import runs
+from material import runs
 from tunesmith.data.prepare import Prepared
 from tunesmith.display.progress import Shown
 from tunesmith.errors import DiskError, SpecError

@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from evaluate.test_vectors import questions
-from models.headed import encoder
-from training import runs
+from material import runs
+from material.headed import encoder
+from proving.test_vectors import questions
 from training.test_device import two_ranks
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
-from training import runs
+from material import runs
 from training.test_device import two_ranks
 from training.test_reference import judged, pairs
 from tunesmith.predicting.likelihoods import likelihoods

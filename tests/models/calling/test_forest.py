@@ -1,0 +1,149 @@
+"""The forest gives what each sequence alone gives, on every architecture that the probe lets
+through.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from material.architectures import ARCHITECTURES, FOREST, tiny
+from tunesmith.batches.batch import Batch, Tokens
+from tunesmith.errors import ModelError
+from tunesmith.models.calling import forest
+from tunesmith.models.calling.probe import settle
+from tunesmith.models.calling.views import inputs_of, see
+from tunesmith.models.loading.load import take_over_attention
+
+
+def sequences(seed: int = 0, vocabulary: int = 320) -> list[list[Tokens]]:
+    """Chosen and rejected under one prompt, a third that shares half of it, and one alone; longer
+    than a window of 8.
+    """
+    draw = np.random.default_rng(seed)
+
+    def tokens(*pieces: np.ndarray) -> Tokens:
+        ids = np.concatenate(pieces).astype(np.int32)
+        return Tokens(ids, np.ones(len(ids), np.float32))
+
+    prompt = draw.integers(0, vocabulary, 24)
+    return [
+        [
+            tokens(prompt, draw.integers(0, vocabulary, 9)),
+            tokens(prompt, draw.integers(0, vocabulary, 21)),
+        ],
+        [tokens(prompt[:12], draw.integers(0, vocabulary, 15))],
+        [tokens(draw.integers(0, vocabulary, 10))],
+    ]
+
+
+def alone(model: Any, examples: list[list[Tokens]]) -> torch.Tensor:
+    """Log-probabilities of each sequence run by itself through the plain model."""
+    found = []
+    for tokens in (tokens for example in examples for tokens in example):
+        ids = torch.from_numpy(tokens.ids_T.astype(np.int64))[None]
+        logits = model(input_ids=ids, use_cache=False).logits[0, :-1].float()
+        found.append(logits.log_softmax(-1).gather(1, ids[0, 1:, None])[:, 0])
+    return torch.cat(found)
+
+
+def loaded(name: str) -> Any:
+    """The tiny model as the loader leaves it."""
+    model = tiny(name)
+    take_over_attention(model)
+    return model
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_probe_settles_each_architecture_and_the_settled_layout_is_exact(name: str) -> None:
+    model = tiny(name)
+    layout, reason = settle(model, 1e-4) if take_over_attention(model) else ("padded", "")
+    assert layout == ("forest" if name in FOREST else "padded"), reason
+    examples = sequences()
+    batch = Batch.grow(examples)
+    with torch.no_grad():
+        ours = see(model, batch if layout == "forest" else batch.padded()).logprobs_N
+        theirs = alone(tiny(name, attn_implementation="eager"), examples)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_attention_without_the_window_would_be_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = loaded("mistral+short window")
+    honest = forest._calls
+    monkeypatch.setattr(forest, "_calls", lambda trees, window, device: honest(trees, None, device))
+    layout, reason = settle(model, 1e-4)
+    assert layout == "padded" and "windows cut to 8" in reason
+
+
+def test_a_long_window_is_found_out_by_the_small_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = loaded("mistral")
+    honest = forest._calls
+    monkeypatch.setattr(forest, "_calls", lambda trees, window, device: honest(trees, None, device))
+    assert settle(model, 1e-4)[0] == "padded"
+
+
+def test_a_forest_call_whose_keyword_is_lost_raises() -> None:
+    model = loaded("llama")
+    inputs = inputs_of(Batch.grow(sequences()))
+    inputs.pop("forest")
+    with pytest.raises(ModelError, match="must run padded"):
+        model(**inputs)
+
+
+def test_an_unknown_attention_keyword_raises() -> None:
+    q = torch.zeros(1, 4, 3, 8)
+    trees = Batch.grow(sequences()).layout.forest
+    with pytest.raises(ModelError, match="alibi"):
+        forest.forest_attention(
+            torch.nn.Module(), q, q, q, None, forest=trees, alibi=torch.zeros(1)
+        )
+
+
+def test_attention_honours_dropout() -> None:
+    torch.manual_seed(0)
+    batch = Batch.grow(sequences())
+    q = torch.randn(1, 4, batch.layout.length, 8)
+    still, _ = forest.forest_attention(torch.nn.Module(), q, q, q, None, forest=batch.layout.forest)
+    dropped, _ = forest.forest_attention(
+        torch.nn.Module(), q, q, q, None, forest=batch.layout.forest, dropout=0.5
+    )
+    assert not torch.allclose(still, dropped)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("name", ["llama", "gemma2", "mistral+short window"])
+def test_gradients_of_shared_tokens_are_the_sum_over_their_owners(
+    name: str, checkpointing: bool
+) -> None:
+    model = loaded(name).train()
+    model.requires_grad_(True)
+    examples = sequences(1)
+
+    def gradient(logprobs_N: torch.Tensor) -> torch.Tensor:
+        model.zero_grad()
+        (logprobs_N * torch.linspace(0.5, 1.5, len(logprobs_N))).sum().backward()
+        return torch.cat([weight.grad.flatten() for weight in model.parameters()])
+
+    theirs = gradient(alone(model, examples))
+    if checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    for batch in (
+        Batch.grow(examples),
+        Batch.grow(examples, share=False),
+        Batch.grow(examples).padded(),
+    ):
+        difference = (gradient(see(model, batch).logprobs_N) - theirs).norm() / theirs.norm()
+        assert difference < 1e-5, difference
+
+
+def test_generation_with_left_padding_stays_right() -> None:
+    model = loaded("llama")
+    ids = torch.randint(0, 320, (1, 9))
+    padded = torch.cat([torch.zeros(1, 4, dtype=torch.long), ids], 1)
+    mask = torch.cat([torch.zeros(1, 4, dtype=torch.long), torch.ones_like(ids)], 1)
+    how = {"max_new_tokens": 8, "do_sample": False, "pad_token_id": 0}
+    plain = model.generate(ids, attention_mask=torch.ones_like(ids), **how)[:, 9:]
+    assert torch.equal(model.generate(padded, attention_mask=mask, **how)[:, 13:], plain)
