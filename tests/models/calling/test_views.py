@@ -109,3 +109,30 @@ def test_nothing_scored_is_a_zero_in_the_graph() -> None:
     ids = np.arange(5, dtype=np.int32)
     token_loss(model, Batch.grow([[Tokens(ids, np.zeros(5, np.float32))]])).total.backward()
     assert all(weight.grad is None or not weight.grad.any() for weight in model.parameters())
+
+
+def test_the_backward_of_logprobs_runs_in_the_precision_of_its_forward() -> None:
+    # A LayerNorm under CUDA's autocast gives fp32 to a head in bf16.
+    torch.manual_seed(0)
+    batch = batch_of()
+    linear = torch.nn.Linear(16, 50, bias=False, dtype=torch.bfloat16)
+    batch.targets_N %= 50
+    head = views.Head(linear, lambda logits: logits)
+    weights_N = torch.randn(len(batch.scored_N))
+    found: list[tuple[torch.Tensor, ...]] = []
+    for plain in (False, True):
+        torch.manual_seed(1)
+        hidden_TD = torch.randn(batch.layout.length, 16, requires_grad=True)
+        linear.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            seen = views.Seen(batch, hidden_TD, head)
+            logits_NV = head.logits(seen.features("scored"))
+            wanted_N = -torch.nn.functional.cross_entropy(
+                logits_NV, batch.targets_N, reduction="none"
+            )
+            logprobs_N = wanted_N if plain else seen.logprobs_N
+        (weights_N * logprobs_N).sum().backward()
+        assert hidden_TD.grad is not None and linear.weight.grad is not None
+        found.append((logprobs_N.detach(), hidden_TD.grad, linear.weight.grad))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)

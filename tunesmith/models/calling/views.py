@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -301,7 +302,7 @@ class _LogProbs(torch.autograd.Function):
         hidden_ND: torch.Tensor,
         *weights: torch.Tensor,
     ) -> torch.Tensor:
-        ctx.head = head
+        ctx.head, ctx.precision = head, precision_now(hidden_ND.device)
         ctx.save_for_backward(targets_N, hidden_ND, *weights)
         parts = [
             -nll(head.logits(hidden_ND[chunk]), targets_N[chunk])
@@ -318,13 +319,27 @@ class _LogProbs(torch.autograd.Function):
             for t, want in zip((hidden_ND, *weights), wants, strict=True)
         ]
         for chunk in _chunks(ctx.head, hidden_ND):
-            with torch.enable_grad():
+            with torch.enable_grad(), ctx.precision():
                 hidden_nD = hidden_ND[chunk].detach().requires_grad_(wants[0])
                 part = -nll(ctx.head.logits(hidden_nD), targets_N[chunk])
                 leaves = [t for t, want in zip((hidden_nD, *weights), wants, strict=True) if want]
                 found = iter(torch.autograd.grad(part, leaves, outputs[0][chunk]))
             _add(grads, found, wants, chunk)
         return (None, None, *grads)
+
+
+def precision_now(device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
+    """Gives the autocast that holds now, for a backward that computes a forward again: autograd
+    runs it outside of every context.
+
+    There a head in bf16 does not take the fp32 that a LayerNorm gives under CUDA's autocast.
+    """
+    kind = device.type
+    how: Any = {
+        "dtype": torch.get_autocast_dtype(kind),
+        "enabled": torch.is_autocast_enabled(kind),
+    }
+    return lambda: torch.autocast(kind, **how)
 
 
 def _add(grads: list[torch.Tensor | None], found: Any, wants: list[bool], chunk: slice) -> None:
