@@ -1,10 +1,8 @@
-"""LoRA (Hu et al. 2021, section 4.1): W + (alpha / rank) B A, with A (rank × in) and B (out × rank)
-trained.
+"""LoRA (Hu et al. 2021, section 4.1): W + (alpha / rank) B A, where A and B alone are trained.
 
 Variants: rsLoRA (Kalajdzievski 2023, theorem 3.2), DoRA (Liu et al. 2024, eq. 5), LoRA+ (Hayou et
-    al. 2024). Starts: PiSSA
-(Meng et al. 2024, eq. 2–4) and OLoRA (Büyükakyüz 2024) take B A out of W at the start; what they
-save is a LoRA for the untouched W. EVA is in ``_starts.py``, LoftQ in
+al. 2024). Starts: PiSSA (Meng et al. 2024, eq. 2–4) and OLoRA (Büyükakyüz 2024) take B A out of W
+at the start; what they save is a LoRA for the untouched W. EVA is in ``_starts.py``, LoftQ in
 ``models/adapters/loftq.py``."""
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
-"""Distillation from a teacher's whole distribution: forward and reverse KL, and the generalised
-Jensen–Shannon divergence.
-
-With P the teacher and Q the student, JSD(beta) = beta KL(P || M) + (1 - beta) KL(Q || M), M = beta
-P + (1 - beta) Q (Agarwal et al. 2024, GKD, eq. 1). Logits are divided by the temperature T and the
-divergence multiplied by T^2, so that its gradient keeps its size beside that of the hard labels
-(Hinton et al. 2015, section 2); TRL's GKD leaves T^2 out.
+"""Distillation from a teacher's whole distribution: forward and reverse KL, generalised
+Jensen–Shannon: with P the teacher, Q the student and M = beta P + (1 - beta) Q, JSD(beta) = beta
+KL(P || M) + (1 - beta) KL(Q || M) (Agarwal et al. 2024, GKD, eq. 1). Logits are divided by the
+temperature T and the divergence multiplied by T^2, so that its gradient keeps its size beside that
+of the hard labels (Hinton et al. 2015, section 2); TRL's GKD leaves T^2 out.
 """
 
 from __future__ import annotations
