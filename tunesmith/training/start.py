@@ -5,8 +5,8 @@ is touched.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,13 +74,28 @@ def train(
         elif devices.is_first():
             _refuse_taken(folder)
         ready = make_ready(resolved, prepared, shown, loaded)
-        say_to = shown.tell if ready.work.device.main else _silent
+        told = Told(signal, shown, shown.tell if ready.work.device.main else _silent)
         for text in ready.first_lines:
-            say_to(text)
+            told.tell(text)
         if not resume:
             stack.enter_context(signal)
-        told = Told(signal, shown, say_to)
-        _run(ready, folder, told, resume=resume, plan=plan, on_step=on_step)
+        record = stack.enter_context(
+            _opened(ready, folder, told, resume=resume, plan=plan, on_step=on_step)
+        )
+        course = _course(ready, folder, record, told, resume=resume)
+        fit(
+            ready.work,
+            course.at,
+            spikes=course.spikes,
+            falling=course.falling,
+            record=record,
+            look=course.look,
+            save=course.save,
+            stopped=told.stopped,
+            tell=told.tell,
+            shown=told.shown if ready.work.device.main else _silent,
+        )
+        _leave(ready, folder, record, told, course)
     return folder
 
 
@@ -111,9 +126,19 @@ def _refuse_busy(folder: RunFolder) -> None:
         raise SpecError(Problem(str(folder.path), say("spec.folder_busy")))
 
 
-def _run(
-    ready: Ready, folder: RunFolder, told: Told, *, resume: bool, plan: str | None, on_step: Any
-) -> None:
+@contextmanager
+def _opened(
+    ready: Ready,
+    folder: RunFolder,
+    told: Told,
+    *,
+    resume: bool,
+    plan: str | None,
+    on_step: Callable[[Line], None] | None,
+) -> Iterator[Record]:
+    """Holds the run's folder with its first files written, and gives the record that is open in
+    it.
+    """
     work, device = ready.work, ready.work.device
     with ExitStack() as stack:
         if device.main:
@@ -127,13 +152,24 @@ def _run(
             folder.record if device.main else None, trackers, on_step if device.main else None
         )
         stack.callback(record.close)
-        _train(ready, folder, record, told, resume=resume)
+        yield record
 
 
-def _train(ready: Ready, folder: RunFolder, record: Record, told: Told, *, resume: bool) -> None:
-    work, device, tell = ready.work, ready.work.device, told.tell
-    at, spikes = Position(), Spikes()
-    falling = Falling()
+@dataclass
+class Course:
+    """Where a run stands, and what it does on its way beside the steps."""
+
+    at: Position
+    spikes: Spikes
+    falling: Falling
+    look: Looker
+    save: Saves
+
+
+def _course(ready: Ready, folder: RunFolder, record: Record, told: Told, *, resume: bool) -> Course:
+    """The run at its first step, or where its newest checkpoint stands."""
+    work, device = ready.work, ready.work.device
+    at, spikes, falling = Position(), Spikes(), Falling()
     parts: dict[str, Any] = {
         "position": at,
         "spikes": spikes,
@@ -150,6 +186,16 @@ def _train(ready: Ready, folder: RunFolder, record: Record, told: Told, *, resum
     )
     state = State(work.named, work.optimizer, work.method, device, parts=parts, identity=whose)
     checkpoints = Checkpoints(folder.checkpoints, work.run.train.keep.keep)
+    seed_everything(work.run.train.seed, device.rank)
+    if resume:
+        _resume(checkpoints, state, at, record, told.tell)
+    save = Saves(checkpoints, state, record, told.tell, last=at.step if resume else None)
+    return Course(at, spikes, falling, _looker(ready, folder, record, told), save)
+
+
+def _looker(ready: Ready, folder: RunFolder, record: Record, told: Told) -> Looker:
+    """The evaluations of the run, which save the best model and the last."""
+    work = ready.work
     saver = Saver(
         work.model.model,
         ready.prepared.render,
@@ -160,48 +206,31 @@ def _train(ready: Ready, folder: RunFolder, record: Record, told: Told, *, resum
         objective=work.objective,
         kept_head=work.model.kept_head,
     )
-    seed_everything(work.run.train.seed, device.rank)
-    if resume:
-        _resume(checkpoints, state, at, record, tell)
-    save = Saves(checkpoints, state, record, tell, last=at.step if resume else None)
-    look = Looker(
+    return Looker(
         watch=ready.watch,
         questions=ready.questions,
         saver=saver,
         folder=folder,
         record=record,
-        device=device,
+        device=work.device,
         total=work.total,
         stopped=told.stopped,
-        tell=tell,
+        tell=told.tell,
     )
-    showing: Any = told.shown if device.main else _silent
-    health: Any = {"spikes": spikes, "falling": falling}
-    fit(
-        work,
-        at,
-        **health,
-        record=record,
-        look=look,
-        save=save,
-        stopped=told.stopped,
-        tell=tell,
-        shown=showing,
-    )
-    if device.main:
-        left = look.leave(at.step)
-        facts = work.method.at_end()
+
+
+def _leave(ready: Ready, folder: RunFolder, record: Record, told: Told, course: Course) -> None:
+    """Leaves the model in the folder, and says which step's it is."""
+    method, at = ready.work.method, course.at
+    if ready.work.device.main:
+        left = course.look.leave(at.step)
+        facts = method.at_end()
         if facts:
             record.add({"step": at.step, "event": "method", **facts})
-            tell(
-                say(
-                    "train.method",
-                    method=work.run.method.name,
-                    facts=json.dumps(facts, ensure_ascii=False),
-                )
-            )
-        tell(_done(ready.watch, folder, left=left, last=at.step))
-    device.barrier()
+            shown = json.dumps(facts, ensure_ascii=False)
+            told.tell(say("train.method", method=ready.work.run.method.name, facts=shown))
+        told.tell(_done(ready.watch, folder, left=left, last=at.step))
+    ready.work.device.barrier()
 
 
 def _done(watch: Watch, folder: RunFolder, *, left: int, last: int) -> str:
