@@ -101,6 +101,11 @@ class Stopped(TunesmithError):
     exit_code = 75
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Gives the first line of an error's text, at most 300 characters."""
     return str(error).strip().split("\n")[0][:300]
+
+
+def named_line(error: BaseException) -> str:
+    """Gives the error's class and the first line of its text: ``OSError: no such host``."""
+    return ": ".join(filter(None, [type(error).__name__, first_line(error)]))

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from tunesmith.machine.memory import run_command, total_and_free
+from tunesmith.machine.memory import GIB, run_command, total_and_free
 from tunesmith.storage.cache import cache_folder
 from tunesmith.words import language, say
 
@@ -32,6 +32,8 @@ RANGES = {
     "huggingface_hub": ("1.3", "2"),
 }
 SHOWN = ("safetensors", "tokenizers", "numpy", "pydantic", "scikit-learn", "gguf")
+LEAST_MEMORY = 2 * GIB
+"""Less free memory than this is noted (bytes)."""
 HUB_VARIABLES = (
     "HF_ENDPOINT",
     "HF_HOME",
@@ -243,8 +245,10 @@ def _reinstall() -> str:
 
 def _machine(folder: Path) -> Iterator[Finding]:
     total, free = total_and_free()
-    value = say("doctor.free_of", free=f"{free:.1f}", total=f"{total:.1f}") if total else "?"
-    low = 0 < free < 2
+    value = "?"
+    if total is not None and free is not None:
+        value = say("doctor.free_of", free=f"{free / GIB:.1f}", total=f"{total / GIB:.1f}")
+    low = free is not None and free < LEAST_MEMORY
     yield Finding(
         "memory", value, "note" if low else "ok", say("doctor.little_memory") if low else ""
     )

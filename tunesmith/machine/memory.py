@@ -22,48 +22,43 @@ def free_memory(place: torch.device) -> float:
         import torch
 
         return float(torch.cuda.mem_get_info(place)[0])
-    found = [_meminfo(), _cgroup()]
-    known = [value for value in found if value is not None]
-    return min(known) if known else 4.0 * GIB
+    _, free = total_and_free()
+    return free if free is not None else 4.0 * GIB
 
 
-def _meminfo() -> float | None:
-    path = Path("/proc/meminfo")
-    if path.is_file():
-        lines = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
-        return float(lines["MemAvailable"].split()[0]) * 1024
-    if sys.platform == "darwin":
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
-    return None
-
-
-def _cgroup() -> float | None:
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if not (limit.is_file() and used.is_file()) or limit.read_text().strip() == "max":
-        return None
-    return float(limit.read_text()) - float(used.read_text())
-
-
-def total_and_free() -> tuple[float, float]:
-    """Total and free memory in GiB, the container's limit counted; zeros where the system does not
-    tell.
+def total_and_free() -> tuple[float | None, float | None]:
+    """Bytes of main memory, all and those that may still be used, a control group's limit counted;
+    None where the system does not tell.
     """
+    total, free = _of_machine()
+    limit, left = _of_control_group()
+    return _least(total, limit), _least(free, left)
+
+
+def _of_machine() -> tuple[float | None, float | None]:
+    """Total and available bytes; macOS tells the total alone, of which half is taken as free."""
     table = Path("/proc/meminfo")
     if table.is_file():
         found = dict(re.findall(r"(\w+):\s+(\d+) kB", table.read_text(encoding="ascii")))
-        total, free = (
-            int(found["MemTotal"]) / 2**20,
-            int(found.get("MemAvailable", found["MemFree"])) / 2**20,
-        )
-        limit = Path("/sys/fs/cgroup/memory.max")
-        text = limit.read_text(encoding="ascii").strip() if limit.is_file() else "max"
-        ceiling = int(text) / 2**30 if text.isdigit() else total
-        return min(total, ceiling), min(free, ceiling)
+        available = found.get("MemAvailable", found["MemFree"])
+        return float(found["MemTotal"]) * 1024, float(available) * 1024
     if sys.platform == "darwin":
-        said = run_command(["sysctl", "-n", "hw.memsize"])
-        total = int(said) / 2**30 if said else 0.0
-        return total, total
-    return 0.0, 0.0
+        total = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        return total, total / 2
+    return None, None
+
+
+def _of_control_group() -> tuple[float | None, float | None]:
+    """The limit of this process's control group and what is left of it; None without a limit."""
+    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    if not (limit.is_file() and used.is_file()) or limit.read_text().strip() == "max":
+        return None, None
+    most = float(limit.read_text())
+    return most, most - float(used.read_text())
+
+
+def _least(*values: float | None) -> float | None:
+    return min((value for value in values if value is not None), default=None)
 
 
 def run_command(command: list[str]) -> str | None:

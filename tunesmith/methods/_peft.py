@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from annotated_types import MinLen
 from pydantic import BeforeValidator
 
-from tunesmith.errors import Problem, SpecError
+from tunesmith.errors import Problem, SpecError, first_line
 from tunesmith.models.structure.layers import _inputs, expert_stacks, linear_layers, size_of
 from tunesmith.words import say
 
@@ -63,7 +63,7 @@ def with_adapter(model: torch.nn.Module, config: Any) -> torch.nn.Module:
     try:
         peft_model = get_peft_model(model, config)  # type: ignore[arg-type]
     except (ValueError, TypeError, NotImplementedError) as error:
-        reason = str(error).strip().split("\n")[0][:300].rstrip(".")
+        reason = first_line(error).rstrip(".")
         method = str(config.peft_type.value).lower()
         raise SpecError(
             Problem("method", say("method.cannot_take", method=method, error=reason))

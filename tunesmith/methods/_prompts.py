@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tunesmith.errors import Problem, SpecError
+from tunesmith.errors import Problem, SpecError, first_line
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def with_prompt(
             prompt_in_encoder.refuse_other_words(model)
         start = started(model, kind, ids)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = str(error).strip().split("\n")[0][:300].rstrip(".")
+        reason = first_line(error).rstrip(".")
         raise SpecError(
             Problem("method", say("method.cannot_take", method=config.name, error=reason))
         ) from None

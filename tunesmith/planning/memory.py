@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunesmith.errors import ModelError, Problem, SpecError
+from tunesmith.errors import ModelError, Problem, SpecError, first_line
 from tunesmith.examples import Outputs
 from tunesmith.machine.disk import Disk, disk_of
+from tunesmith.machine.memory import GIB
 from tunesmith.models.loading.load import load_tokenizer
-from tunesmith.models.structure import added_tokens as tokens
+from tunesmith.models.structure.added_tokens import grow
 from tunesmith.models.structure.layers import linear_layers, size_of
 from tunesmith.models.structure.quantize import BYTES
 from tunesmith.planning.rules import model_fits
@@ -25,7 +26,6 @@ from tunesmith.words import say
 if TYPE_CHECKING:
     import torch
 
-GIB = 2**30
 OVERHEAD = {"cpu": 0.7 * GIB, "cuda": 1.2 * GIB, "mps": 0.7 * GIB}
 """The interpreter with its libraries, and on a GPU the context and the library workspaces."""
 
@@ -87,13 +87,11 @@ def shape(folder: Path, run: Run, outputs: Outputs = TWO) -> Shape:
         with torch.device("meta"):
             model = class_of(config, head).from_config(config, trust_remote_code=trust)
     except (OSError, ValueError, KeyError, AttributeError, ImportError) as error:
-        reason = str(error).strip().split("\n")[0][:300]
-        raise ModelError(Problem("model", say("plan.cannot_build", error=reason))) from None
+        told = say("plan.cannot_build", error=first_line(error))
+        raise ModelError(Problem("model", told)) from None
     if run.model.add_tokens:
         with torch.device("meta"):
-            tokens.grow(
-                model, load_tokenizer(folder, trust_remote_code=trust), run.model.add_tokens
-            )
+            grow(model, load_tokenizer(folder, trust_remote_code=trust), run.model.add_tokens)
     model.requires_grad_(False)
     as_loaded(model, head, {name for name, *_ in headers(folder)})
     linear = sum(math.prod(size_of(layer)) for layer in linear_layers(model).values())

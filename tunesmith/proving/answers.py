@@ -80,12 +80,8 @@ def prove(
             tell=tell,
             fingerprint=prepared.fingerprint,
         )
-    task = task_of(
-        run,
-        prepared,
-        items=items or run.prove.items,
-        shots=run.prove.shots if shots is None else shots,
-    )
+    wanted = run.prove.shots if shots is None else shots
+    task = task_of(run, prepared, items=items or run.prove.items, shots=wanted)
     names, primary, reason = metrics_of(run, task)
     contest = Contest(task, settings_for(run, task), tell)
     contest.cheap(run.train.seed)
@@ -103,7 +99,7 @@ def prove(
         "options": list(task.options),
         "prompt": asked,
         "shots": [task.training[index][0] for index in shown],
-        "shots_wanted": run.prove.shots if shots is None else shots,
+        "shots_wanted": wanted,
         "fingerprint": prepared.fingerprint,
     }
     return conclude(folder, run, contest.records(names), names, primary, **more)

@@ -19,6 +19,8 @@ LETTER, LINE = 6.3, 13
 MANTISSAS = (1, 1.5, 2, 3, 5, 7)
 
 Box = tuple[float, float, float, float]
+Place = Callable[[float, float], tuple[float, float]]
+"""From a point's values to where it stands in the picture."""
 
 
 @dataclass(frozen=True)
@@ -64,48 +66,50 @@ def scatter(
         )
     ]
     parts += _axes(place, (left, right), (low, high), text)
-    parts.append(
-        Markup('<text class="name" x="{}" y="{}">{}</text>').format(
-            WIDTH - RIGHT, HEIGHT - 4, x_label
-        )
-    )
-    parts.append(
-        Markup('<text class="tag-left" x="{}" y="{}">{}</text>').format(
-            WIDTH - RIGHT, TOP + 6, y_label
-        )
-    )
+    parts += _titles(x_label, y_label)
     taken: list[Box] = [(WIDTH - RIGHT - LETTER * len(y_label), TOP - 8, WIDTH - RIGHT, TOP + 10)]
     if level and low < level[1] < high:  # far away it would press the points together
         _, y = place(drawn[0].x, level[1])
-        parts.append(
-            Markup('<line class="level" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
-                LEFT, WIDTH - RIGHT, y, y
-            )
-        )
-        parts.append(
-            Markup('<text class="tag-right" x="{}" y="{}">{}</text>').format(
-                LEFT + 4, y - 5, level[0]
-            )
-        )
+        parts += _level(level[0], y)
     spots = [place(dot.x, dot.y) for dot in drawn]
     taken += [(x - 5, y - 5, x + 5, y + 5) for x, y in spots]
-    for dot, (x, y) in zip(drawn, spots, strict=True):
-        (_, bottom), (_, top) = place(dot.x, dot.low), place(dot.x, dot.high)
-        parts.append(
-            Markup('<line class="whisker {}" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
-                dot.style, x, x, bottom, top
-            )
-        )
-        parts.append(
-            Markup('<circle class="point {}" cx="{}" cy="{}" r="4.5"/>').format(dot.style, x, y)
-        )
+    for dot in drawn:
+        parts += _point(dot, place)
     for dot, spot in zip(drawn, spots, strict=True):
         parts.append(_name(dot.name, spot, taken))
     return Markup("").join([*parts, Markup("</svg>")])
 
 
+def _titles(x_label: str, y_label: str) -> list[Markup]:
+    """What the axes show: across below the picture, up at its top."""
+    across = Markup('<text class="name" x="{}" y="{}">{}</text>')
+    up = Markup('<text class="tag-left" x="{}" y="{}">{}</text>')
+    return [
+        across.format(WIDTH - RIGHT, HEIGHT - 4, x_label),
+        up.format(WIDTH - RIGHT, TOP + 6, y_label),
+    ]
+
+
+def _level(name: str, y: float) -> list[Markup]:
+    """A horizontal line with its name."""
+    line = Markup('<line class="level" x1="{}" x2="{}" y1="{}" y2="{}"/>')
+    tag = Markup('<text class="tag-right" x="{}" y="{}">{}</text>')
+    return [line.format(LEFT, WIDTH - RIGHT, y, y), tag.format(LEFT + 4, y - 5, name)]
+
+
+def _point(dot: Dot, place: Place) -> list[Markup]:
+    """A point and its interval."""
+    (x, y), (_, bottom), (_, top) = (place(dot.x, at) for at in (dot.y, dot.low, dot.high))
+    whisker = Markup('<line class="whisker {}" x1="{}" x2="{}" y1="{}" y2="{}"/>')
+    circle = Markup('<circle class="point {}" cx="{}" cy="{}" r="4.5"/>')
+    return [
+        whisker.format(dot.style, x, x, bottom, top),
+        circle.format(dot.style, x, y),
+    ]
+
+
 def _axes(
-    place: Callable[[float, float], tuple[float, float]],
+    place: Place,
     across: tuple[float, float],
     up: tuple[float, float],
     text: Callable,

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from tunesmith.errors import DataError, ModelError, Problem, TunesmithError
+from tunesmith.errors import DataError, ModelError, Problem, TunesmithError, named_line
 from tunesmith.words import say
 
 Kind = Literal["model", "dataset"]
@@ -70,12 +70,12 @@ def _huggingface(
         if constants.is_offline_mode():
             text = say("hub.offline", ways=_ways(kind))
         elif _cut_off(error):
-            text = say("hub.cut_off", hub=hub, reason=_first_line(error))
+            text = say("hub.cut_off", hub=hub, reason=named_line(error))
         else:
             # A refused connection arrives wrapped in advice of huggingface_hub's own; the cause is
             # what matters.
             reason = error if isinstance(error, httpx.HTTPError) else error.__cause__ or error
-            text = say("hub.unreachable", hub=hub, reason=_first_line(reason), ways=_ways(kind))
+            text = say("hub.unreachable", hub=hub, reason=named_line(reason), ways=_ways(kind))
     raise _error(kind)(Problem(name, text))
 
 
@@ -110,7 +110,7 @@ def _modelscope(
             ignore_patterns=ignore,
         )
     except (HubError, OSError, ValueError) as error:
-        text = say("hub.modelscope", reason=_first_line(error), ways=_ways(kind))
+        text = say("hub.modelscope", reason=named_line(error), ways=_ways(kind))
         raise _error(kind)(Problem(name, text)) from None
     return Path(found)
 
@@ -121,8 +121,3 @@ def _error(kind: Kind) -> type[TunesmithError]:
 
 def _ways(kind: Kind) -> str:
     return say("hub.ways_model" if kind == "model" else "hub.ways_data")
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

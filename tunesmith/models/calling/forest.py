@@ -95,32 +95,22 @@ def forest_attention(
     """Attention outputs ``[1, T, H, D]`` for query, key and value ``[1, H, T, D]``; ModelError for
     a keyword it cannot honour.
     """
+    how: Any = {"scaling": scaling, "dropout": dropout, "softcap": softcap, "s_aux": s_aux}
     if forest is None:
-        if (
-            attention_mask is not None
-            and tuple(attention_mask.shape) == (1, 1, 1, 1)
-            and query.shape[2] > 1
-        ):
-            raise ModelError(say("load.forest_lost"))
-        if softcap is not None or s_aux is not None:
-            return _exact_without_forest(
+        _refuse_lost_forest(query, attention_mask)
+        if softcap is None and s_aux is None:
+            return sdpa_attention_forward(  # type: ignore[return-value]
+                module,
                 query,
                 key,
                 value,
                 attention_mask,
-                scaling=scaling,
                 dropout=dropout,
-                softcap=softcap,
-                s_aux=s_aux,
+                scaling=scaling,
+                **others,
             )
-        return sdpa_attention_forward(  # type: ignore[return-value]
-            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **others
-        )
-    unknown = sorted(
-        name for name, given in others.items() if given is not None and name not in HARMLESS
-    )
-    if unknown:
-        raise ModelError(say("load.forest_keywords", names=", ".join(unknown)))
+        return _exact_without_forest(query, key, value, attention_mask, **how)
+    _refuse_unknown(others)
     calls = _calls(forest, sliding_window, query.device)
     if forest.above:
         above = forest.above[module.layer_idx]  # type: ignore[index]
@@ -134,18 +124,24 @@ def forest_attention(
     )
     outputs = []
     for bucket, q, k, v in zip(calls.buckets, queries, keys, values, strict=True):
-        out = _attend(
-            q,
-            k,
-            v,
-            bucket.allowed_SQK,
-            scaling=scaling,
-            dropout=dropout,
-            softcap=softcap,
-            s_aux=s_aux,
-        )
+        out = _attend(q, k, v, bucket.allowed_SQK, **how)
         outputs.append(out.transpose(1, 2).flatten(0, 1))
     return torch.cat(outputs).index_select(0, calls.place_T).unsqueeze(0), None
+
+
+def _refuse_lost_forest(query: torch.Tensor, mask: torch.Tensor | None) -> None:
+    """ModelError where the mask says that a forest was sent which has not come."""
+    if mask is not None and tuple(mask.shape) == (1, 1, 1, 1) and query.shape[2] > 1:
+        raise ModelError(say("load.forest_lost"))
+
+
+def _refuse_unknown(others: dict[str, Any]) -> None:
+    """ModelError for a keyword that changes attention in a way that a forest does not know."""
+    unknown = sorted(
+        name for name, given in others.items() if given is not None and name not in HARMLESS
+    )
+    if unknown:
+        raise ModelError(say("load.forest_keywords", names=", ".join(unknown)))
 
 
 def _take(

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tunesmith.errors import ModelError, Problem
+from tunesmith.errors import ModelError, Problem, first_line
 from tunesmith.storage.cache import (
     cache_folder,
     digest,
@@ -103,7 +103,7 @@ def _convert(file: Path, draft: Path, name: str) -> None:
             file.parent, gguf_file=file.name, dtype=torch.float32
         )
     except (ValueError, KeyError, OSError, NotImplementedError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = first_line(error) or type(error).__name__
         raise ModelError(
             Problem(str(file), say("starter.not_convertible", reason=reason))
         ) from None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tunesmith.errors import FAULTS, Problem
+from tunesmith.errors import FAULTS, Problem, named_line
 from tunesmith.settings.family import TRACKERS
 from tunesmith.settings.spec import Spec
 from tunesmith.words import say
@@ -74,7 +74,7 @@ class Trackers:
                 call(tracker)
             except (OSError, *FAULTS, *_own_errors(tracker)) as error:
                 self.running.remove(tracker)
-                told = f"{type(error).__name__}: {error}".split("\n")[0][:300].rstrip(".")
+                told = named_line(error).rstrip(".")
                 self.tell(say("train.tracker_failed", name=tracker.name, error=told))
 
 
