@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from material.chat_templates import CHATML, GEMMA, byte_level
 from tunesmith.data.check import check
@@ -192,40 +191,22 @@ def test_template_over_the_file_s_own_columns(shared_data: Path, chatml: Any) ->
     assert text == f"{row['Complex_CoT']}\n### 答案：\n{row['Response']}<|im_end|>"
 
 
-def test_choices_are_proposed_as_a_template(shared_data: Path, chatml: Any) -> None:
+def test_choices_are_read_and_a_template_can_lay_them_out(shared_data: Path, chatml: Any) -> None:
     file = shared_data / "cmmlu_zh" / "dev" / "marketing.csv"
-    line = refusal(file).splitlines()[-1].removeprefix("    in a YAML file: ")
-    assert line == r'data.template: "{Question}\nA. {A}\nB. {B}\nC. {C}\nD. {D}\nAnswer: {Answer}"'
-    made = prepared(file, chatml, held_out=0, template=yaml.safe_load(line)["data.template"])
+    made = prepared(file, chatml, held_out=0)
     assert made.ledger.trained == 5 and trained(made) == "D<|im_end|>"
     assert not any("not used: A" in note for note in made.ledger.notes)
-    mmlu = (
-        refusal(shared_data / "mmlu_en" / "dev" / "anatomy_dev.csv")
-        .splitlines()[-1]
-        .removeprefix("    in a YAML file: ")
+    laid_out = r"{Question}\nA. {A}\nB. {B}\nC. {C}\nD. {D}\nAnswer: {Answer}"
+    made = prepared(file, chatml, held_out=0, template=laid_out)
+    assert made.ledger.trained == 5 and trained(made) == "D<|im_end|>"
+    options = r"{question}\n{options}\nAnswer: {label}"
+    made = prepared(shared_data / "agieval" / "aqua-rat.jsonl", chatml, template=options)
+    texts = (made.render.pieces.text(item.tokens[0].ids_T) for item in made.train)
+    assert any("\n(A)5(√3 + 1)\n(B)" in text for text in texts)
+    pairs = refusal(shared_data / "pairs_pawsx_zh" / "dev_2k.tsv").splitlines()[-1]
+    assert pairs.removeprefix("    in a YAML file: ") == (
+        r'data.template: "{sentence1}\n{sentence2}\nlabel: {label}"'
     )
-    assert mmlu.startswith(
-        r'data.template: "{question}\n0. {choice0}\n1. {choice1}'
-    ) and mmlu.endswith(r'Answer: {answer}"')
-    agieval = (
-        refusal(shared_data / "agieval" / "aqua-rat.jsonl")
-        .splitlines()[-1]
-        .removeprefix("    in a YAML file: ")
-    )
-    assert agieval == r'data.template: "{question}\n{options}\nAnswer: {label}"'
-    options = yaml.safe_load(agieval)["data.template"]
-    assert "\n(A)5(√3 + 1)\n(B)" in next(
-        made.render.pieces.text(item.tokens[0].ids_T)
-        for made in [
-            prepared(
-                shared_data / "agieval" / "aqua-rat.jsonl", chatml, template=options, held_out=0
-            )
-        ]
-        for item in made.train
-    )
-    assert refusal(shared_data / "pairs_pawsx_zh" / "dev_2k.tsv").splitlines()[-1].removeprefix(
-        "    in a YAML file: "
-    ) == (r'data.template: "{sentence1}\n{sentence2}\nlabel: {label}"')
 
 
 def test_template_on_the_command_line() -> None:

@@ -239,13 +239,17 @@ def test_an_answer_under_another_name_is_asked_for(tmp_path: Path) -> None:
     from tunesmith.teaching.questions import Questions
 
     (tmp_path / "rows.json").write_text(
-        json.dumps([{"instruction": "a", "response": "b"}] * 3), encoding="utf-8"
+        json.dumps([{"instruction": "a", "reply": "b", "response": "b"}] * 3), encoding="utf-8"
     )
     with pytest.raises(DataError, match=r"data.columns.*question: instruction, answer: response"):
         Questions(Data(path=str(tmp_path / "rows.json")))
     named = {"question": "instruction", "answer": "response"}
     (first, *_) = Questions(Data(path=str(tmp_path / "rows.json"), columns=named)).asked()
-    assert (first.chat.turns[-1].content, first.reference, first.columns) == ("a", "b", {})
+    assert (first.chat.turns[-1].content, first.reference, first.columns) == (
+        "a",
+        "b",
+        {"reply": "b"},
+    )
 
 
 def test_an_adapter_is_told_from_its_base_and_from_another(

@@ -4,18 +4,37 @@ the line that settles it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from tunesmith.data.columns.turns import PICTURES, shown
+from tunesmith.data.columns.meaning import Meaning
+from tunesmith.data.columns.names import DOCUMENT, ranked
+from tunesmith.data.columns.turns import shown
 from tunesmith.data.files.sources import FileFacts, Located
-from tunesmith.data.propose_columns import another_task, propose, propose_pair, template_for
 from tunesmith.data.readers import READERS, Reader
+from tunesmith.data.recognise_columns import (
+    from_template,
+    holds_pictures,
+    recognise,
+    template_for,
+)
 from tunesmith.errors import DataError, Problem
-from tunesmith.examples import Chat, Labelled, TextPair
+from tunesmith.examples import Chat, Feedback, Labelled, Preference, Text, TextPair
+from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.overrides import to_paste
 from tunesmith.settings.spec import closest
-from tunesmith.words import say
+from tunesmith.words import language, say, texts
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A reader and which of our names mean which columns."""
+
+    reader: Reader
+    columns: Mapping[str, str] = field(default_factory=dict)
+    told_by: str | None = None
+    """What told it where the user did not: template, or cells (the columns themselves)."""
 
 
 def choose(
@@ -25,12 +44,16 @@ def choose(
     columns: Mapping[str, str] | None = None,
     reader: str | None = None,
     eats: type = Chat,
-) -> Reader:
+    template: Callable[[], Sequence[str]] | None = None,
+    more: Callable[[], Sequence[Mapping[str, Any]]] | None = None,
+) -> Chosen:
     """The reader for a file whose first rows these are; DataError, with the one line that settles
     it, when none or two match.
 
-    Readers that give what ``eats`` asks for come first; another is given only where no column could
-    be meant otherwise, for the error that names its objective.
+    A reader that gives what ``eats`` asks for and knows the columns comes first; then ``template``,
+    the columns that a format names; then what names and cells of ``more`` rows leave no doubt of.
+    Another reader is given only where no column could be meant otherwise, for the error that names
+    its objective.
     """
     columns = columns or {}
     families = {name: READERS.get(name) for name in ([reader] if reader else READERS.names())}
@@ -38,34 +61,59 @@ def choose(
     if problems:
         raise DataError(problems)
     if reader:
-        return families[reader]()
+        return Chosen(families[reader](), columns)
     row = dict(first[0].row) if first else {}
     row |= {ours: row.get(theirs) for ours, theirs in columns.items()}
     able = {name: cls for name, cls in families.items() if cls.fields.keys() >= columns.keys()}
     wanted = {name: cls for name, cls in able.items() if cls.gives is eats}
     matching = _matching(wanted, known, columns, row)
+    if columns and eats is not Chat and len(wanted) == 1:
+        matching = list(wanted)  # the only reader of this kind that has the fields that were named
+    if len(matching) == 1:
+        return Chosen(families[matching[0]](), columns)
+    sample = more() if more else [located.row for located in first]
+    guess = None
+    if not columns and not matching:
+        used = template() if template and eats is Chat else []
+        told = from_template([name for name in used if name in known.columns])
+        if told is not None:
+            return _told(known, first, Meaning(told, True), eats, "template")
+        guess = recognise(eats, known.columns, sample)
+        if guess is not None and guess.sure:
+            return _told(known, first, guess, eats, "cells")
     labelled: list[str] = []
     if not matching:
-        others = _matching(
-            {name: cls for name, cls in able.items() if name not in wanted}, known, columns, row
-        )
-        # A label may be meant as an answer, so such rows are asked about.
-        labelled = [
-            name
-            for name in others
-            if eats is Chat and families[name].gives is Labelled and not reader
-        ]
-        matching = [name for name in others if name not in labelled]
-        # Much can be meant as a pair of texts, so that is told only where nothing else is meant.
-        pairs = [name for name in matching if families[name].gives is TextPair]
-        if labelled or len(pairs) < len(matching):
-            matching = [name for name in matching if name not in pairs]
+        others = {name: cls for name, cls in able.items() if name not in wanted}
+        matching, labelled = _of_another_kind(others, _matching(others, known, columns, row), eats)
     if len(matching) == 1:
-        return families[matching[0]]()
-    told = _undecided(known, [located.row for located in first], matching, columns)
+        return Chosen(families[matching[0]](), columns)
+    told = _undecided(known, sample, eats, matching=matching, named=bool(columns), guess=guess)
     raise DataError(
         Problem(str(known.path), (say("labelled.or_classify") if labelled else "") + told)
     )
+
+
+def _told(
+    known: FileFacts, first: Sequence[Located], meaning: Meaning, eats: type, told_by: str
+) -> Chosen:
+    """The reader that reads the columns as they were recognised."""
+    chosen = choose(known, first, columns=meaning.columns, reader=meaning.reader, eats=eats)
+    return Chosen(chosen.reader, meaning.columns, told_by)
+
+
+def _of_another_kind(
+    families: Mapping[str, Any], found: list[str], eats: type
+) -> tuple[list[str], list[str]]:
+    """The readers of other kinds that match, and those of labelled rows, which may be meant as
+    answers and so are asked about.
+    """
+    labelled = [name for name in found if eats is Chat and families[name].gives is Labelled]
+    rest = [name for name in found if name not in labelled]
+    # Much can be meant as a pair of texts, so that is told only where nothing else is meant.
+    pairs = [name for name in rest if families[name].gives is TextPair]
+    if eats is Chat or labelled or len(pairs) < len(rest):
+        rest = [name for name in rest if name not in pairs]
+    return rest, labelled
 
 
 def _matching(
@@ -119,8 +167,11 @@ def _mapping_problems(
 def _undecided(
     known: FileFacts,
     sample: Sequence[Mapping[str, Any]],
+    eats: type,
+    *,
     matching: list[str],
-    columns: Mapping[str, str],
+    named: bool,
+    guess: Meaning | None,
 ) -> str:
     """The columns with a value each, and the line that settles which reader it is."""
     width = max((len(name) for name in known.columns), default=0)
@@ -136,17 +187,44 @@ def _undecided(
             table=table,
             line=to_paste("data.reader", matching[0]),
         )
-    pair = propose_pair(known.columns, sample)
-    if pair in (None, dict(columns)) and another_task(known.columns, sample[0] if sample else {}):
+    if guess is not None:
+        told = say("reader.propose", table=table, line=to_paste("data.columns", guess.columns))
+        template = template_for(known.columns, guess.columns) if eats is Chat else None
+        if template:
+            line = to_paste("data.template", template)
+            told += "\n" + say("reader.propose_template", line=line)
+        return told
+    if holds_pictures(known.columns):
+        return say("reader.pictures", table=table)
+    other = None if named else _another_objective(known.columns, sample, eats)
+    if other is not None:
+        kind, meaning = other
         return say(
-            "reader.pictures" if PICTURES & set(known.columns) else "reader.another_task",
+            "reader.other_kind",
+            kind=texts(language(), "kinds")[f"is_{kind.__name__.lower()}"],
+            objective=_objective_of(kind),
             table=table,
+            line=to_paste("data.columns", meaning.columns),
         )
-    guess = pair or propose(known.columns, sample)
-    if guess is None or guess == dict(columns):
-        return say("reader.none", table=table, readers=", ".join(READERS.names()))
-    told = say("reader.propose", table=table, line=to_paste("data.columns", guess))
-    template = template_for(known.columns, guess, sample)
-    if template:
-        told += "\n" + say("reader.propose_template", line=to_paste("data.template", template))
-    return told
+    return say("reader.none", table=table, readers=", ".join(READERS.names()))
+
+
+def _another_objective(
+    columns: Sequence[str], sample: Sequence[Mapping[str, Any]], eats: type
+) -> tuple[type, Meaning] | None:
+    """The kind that the rows surely are, where they are not what is wanted."""
+    for kind in (Preference, Feedback, Chat, Labelled, Text):
+        meaning = recognise(kind, columns, sample) if kind is not eats else None
+        if meaning is None or not meaning.sure:
+            continue
+        # One text among other things may be anything, unless it is called so.
+        if kind is not Text or len(columns) == 1 or ranked(DOCUMENT, meaning.columns.values()):
+            return kind, meaning
+    return None
+
+
+def _objective_of(kind: type) -> str:
+    """The objective that is usual for a kind of row."""
+    fitting = [name for name in OBJECTIVES.names() if OBJECTIVES.get(name).eats is kind]
+    usual = [name for name in ("sft", "dpo", "classify", "pretrain") if name in fitting]
+    return (usual or fitting)[0]

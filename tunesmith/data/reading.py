@@ -12,22 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.data.choose_reader import choose
+from tunesmith.data.columns.answers import first_answer
 from tunesmith.data.columns.finishing import finished
-from tunesmith.data.columns.labels import labelled_columns, pair_columns
 from tunesmith.data.columns.turns import LISTS, NUMBERS, TURNS, no_number, shown
 from tunesmith.data.files.sources import Faults, FileFacts, Located, facts, rows
 from tunesmith.data.files.tables import all_numbers
 from tunesmith.data.find import find_data
-from tunesmith.data.propose_columns import propose_from
 from tunesmith.data.readers import READERS, Reader
 from tunesmith.data.rendering.template import Template
 from tunesmith.errors import DataError, Problem, SpecError
-from tunesmith.examples import Chat, Example, Labelled, TextPair
+from tunesmith.examples import Chat, Example, Labelled
 from tunesmith.settings.run import Data, Source
 from tunesmith.words import say
 
 _FIRST = 20
-_MORE = 400
+_MORE = 1000
 """Rows that are looked at where only what they hold can tell what they mean."""
 
 
@@ -131,39 +130,18 @@ class Reading:
             return Opened(
                 known, READERS.get("labelled")(), {}, label=file.name.partition(".")[0], **how
             )
-        reader, refused = None, None
-        try:
-            reader = choose(known, first, columns=columns, reader=named, eats=self.eats)
-        except DataError as error:
-            refused = error
-        if not (columns or named) and (
-            reader is None or (self.eats is Labelled and reader.gives is not Labelled)
-        ):
-            guess, told_by = self._guess(known, first)
-            if guess is not None:
-                return Opened(
-                    known,
-                    choose(known, first, columns=guess, eats=self.eats),
-                    guess,
-                    told_by=told_by,
-                    **how,
-                )
-        if reader is None:
-            raise refused or AssertionError("a file without a reader was refused")
-        return Opened(known, reader, columns, **how)
-
-    def _guess(self, known: FileFacts, first: list[Located]) -> tuple[dict[str, str] | None, str]:
-        """Which column is what, where a template or the cells leave one reading alone, and which of
-        them told.
-        """
-        if self.eats is Labelled:
-            sample = islice(rows(known.path, columns={}, faults=Faults()), _MORE)
-            return labelled_columns(known.columns, [located.row for located in sample]), "cells"
-        if self.eats is TextPair:
-            sample = islice(rows(known.path, columns={}, faults=Faults()), _MORE)
-            return pair_columns(known.columns, [located.row for located in sample]), "cells"
-        used = [name for name in self._in_template if name in known.columns]
-        return propose_from(used, [located.row for located in first]), "template"
+        chosen = choose(
+            known,
+            first,
+            columns=columns,
+            reader=named,
+            eats=self.eats,
+            template=lambda: self._in_template,
+            more=lambda: _sample(file, columns),
+        )
+        if chosen.reader.looks:
+            chosen.reader.look([named_row(row, chosen.columns) for row in _sample(file, columns)])
+        return Opened(known, chosen.reader, chosen.columns, told_by=chosen.told_by, **how)
 
     @property
     def _in_template(self) -> list[str]:
@@ -307,10 +285,7 @@ def _taken(place: int, wanted: int | None, total: int) -> bool:
 
 def _prepared(row: dict[str, Any], opened: Opened) -> tuple[dict[str, Any], list[str]]:
     """The row with our names beside its own, one-element lists unwrapped, and what was changed."""
-    named = {
-        **row,
-        **{ours: row[theirs] for ours, theirs in opened.columns.items() if theirs in row},
-    }
+    named = named_row(row, opened.columns)
     if opened.label is not None:
         named["label"] = opened.label
     changes: list[str] = []
@@ -319,14 +294,11 @@ def _prepared(row: dict[str, Any], opened: Opened) -> tuple[dict[str, Any], list
         theirs = opened.columns.get(name, name)
         if theirs in opened.numbers and isinstance(value, str) and value.strip().lower() == "nan":
             named[name] = ""
-        if (
-            isinstance(value, list)
-            and len(value) == 1
-            and name not in LISTS
-            and isinstance(value[0], str)
-        ):
-            named[name] = value[0]
-            changes.append("unwrapped")
+        if name in LISTS or name in TURNS:
+            continue
+        if (single := first_answer(value)) is not value:
+            named[name] = single
+            changes.append("unwrapped" if isinstance(value, list) and len(value) == 1 else "first")
         elif (
             name not in NUMBERS
             and isinstance(value, int | float)
@@ -335,6 +307,16 @@ def _prepared(row: dict[str, Any], opened: Opened) -> tuple[dict[str, Any], list
         ):
             changes.append("numbers")
     return named, list(dict.fromkeys(changes))
+
+
+def named_row(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    """A row with our names beside its own."""
+    return {**row, **{ours: row[theirs] for ours, theirs in columns.items() if theirs in row}}
+
+
+def _sample(file: Path, columns: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The first rows of a file, as many as it takes to tell what its columns hold."""
+    return [one.row for one in islice(rows(file, columns=columns, faults=Faults()), _MORE)]
 
 
 def _numbers(known: FileFacts, first: list[Located]) -> frozenset[str]:
@@ -347,5 +329,6 @@ def _numbers(known: FileFacts, first: list[Located]) -> frozenset[str]:
 
 
 def _unused(opened: Opened) -> list[str]:
-    used = {*opened.columns.values(), *opened.reader.fields, *TURNS, "id"}
+    read = opened.reader.uses([*opened.facts.columns, *opened.columns])
+    used = {*opened.columns.values(), *read, *TURNS, "id"}
     return [name for name in opened.facts.columns if name not in used]

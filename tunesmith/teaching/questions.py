@@ -13,7 +13,7 @@ from tunesmith.data.columns.finishing import finish
 from tunesmith.data.columns.turns import ANOTHER_TASK, CHOICES, TURNS, no_number
 from tunesmith.data.files.sources import Faults, Located, facts, rows
 from tunesmith.data.readers import READERS
-from tunesmith.data.reading import Opened, Reading
+from tunesmith.data.reading import Opened, Reading, named_row
 from tunesmith.data.rendering.template import USUAL
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Chat, Example, Feedback, Preference, Text, Turn, prompt_of
@@ -74,20 +74,17 @@ class Questions(Reading):
                 wider = replace(known, columns=(*known.columns, name))
                 filled = [replace(located, row={**located.row, name: ""}) for located in first]
                 try:
-                    reader = choose(
+                    chosen = choose(
                         wider, filled, columns=columns, reader=source.reader or self.data.reader
                     )
                 except DataError:
                     continue
-                return Opened(known, reader, columns, weight=source.weight)
+                return Opened(known, chosen.reader, chosen.columns, weight=source.weight)
             raise
 
     def _read(self, opened: Opened, located: Located) -> Example | str:
         row = located.row
-        named = {
-            **row,
-            **{ours: row[theirs] for ours, theirs in opened.columns.items() if theirs in row},
-        }
+        named = named_row(row, opened.columns)
         if not opened.reader.matches(frozenset(named), named):
             row = {name: "" for name in opened.reader.fields if name not in named} | row
         return super()._read(opened, replace(located, row=row))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from tunesmith.examples import Example
@@ -41,6 +41,9 @@ class Reader:
     )
     """Names of what the training learns to give, which a row that is only asked need not have."""
 
+    looks: ClassVar[bool] = False
+    """Whether it must ``look`` at many rows before it reads one."""
+
     class Config(Spec):
         """No settings."""
 
@@ -50,6 +53,13 @@ class Reader:
         first, are of this format.
         """
         raise AssertionError(f"reader {cls.name} has no matches")
+
+    def uses(self, columns: Collection[str]) -> frozenset[str]:
+        """Which of a file's columns, our names among them, it reads."""
+        return frozenset(self.fields)
+
+    def look(self, rows: Sequence[Row]) -> None:
+        """Learns from many rows what one alone does not tell."""
 
     def read(self, row: Row) -> Example:
         """The row's meaning; DataError, naming the field, when it has none."""

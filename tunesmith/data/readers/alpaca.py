@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from tunesmith.data.columns.asking import judged
+from tunesmith.data.columns.names import ABOUT, ranked
 from tunesmith.data.columns.turns import ANOTHER_TASK, inside, pairs, system_turn, text_of
 from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.examples import Chat, Turn
@@ -32,6 +33,7 @@ class Alpaca(Reader):
         """It has instruction and output."""
         return (
             {"instruction", "output"} <= columns
+            and ("input" in columns or not ranked(ABOUT, columns))
             and not columns & ANOTHER_TASK
             and not judged(columns, row)
         )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from tunesmith.data.columns.asking import judged
-from tunesmith.data.columns.turns import ANOTHER_TASK, CHOICES, pairs, system_turn, text_of
+from tunesmith.data.columns.choices import option_columns, options_name
+from tunesmith.data.columns.names import ABOUT, ANSWER, QUESTION, ranked
+from tunesmith.data.columns.turns import ANOTHER_TASK, pairs, system_turn, text_of
 from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.examples import Chat, Turn
 
@@ -16,7 +18,7 @@ _PAIRS = (
     ("prompt", "response"),
     ("input", "output"),
 )
-_OTHERS = frozenset({"instruction", "reasoning", "messages"}) | ANOTHER_TASK | CHOICES
+_OTHERS = frozenset({"instruction", "reasoning", "messages"}) | ANOTHER_TASK
 
 
 @READERS.register
@@ -44,10 +46,16 @@ class Completion(Reader):
         """It has one of the usual pairs of names, and nothing that makes question and answer alone
         too little.
         """
+        pair = next((pair for pair in _PAIRS if columns.issuperset(pair)), None)
         return (
-            any(columns.issuperset(pair) for pair in _PAIRS)
+            pair is not None
+            and not option_columns(columns)
+            and options_name(columns) is None
+            and not ranked([*QUESTION, *ABOUT, *ANSWER], columns - {*pair})
             and not columns & _OTHERS
             and not judged(columns, row)
+            # 1 and 0 beside an answer may say that it is good or bad.
+            and not ("label" in columns and str(row.get("label")).strip() in ("0", "1"))
         )
 
     def read(self, row: Row) -> Chat:

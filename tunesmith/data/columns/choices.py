@@ -1,0 +1,241 @@
+"""Questions with options: which columns or which value hold the options, and which of them is
+right.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from tunesmith.data.columns.names import plain, words_of
+from tunesmith.data.columns.turns import as_text, field_problem, json_list, json_of, shown
+
+Row = Mapping[str, Any]
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+SETS = ("options", "choices", "endings", "option", "choice", "candidates", "选项", "候选", "备选")
+"""Columns that hold all options of a question."""
+_ONE = re.compile(
+    r"(?:(?:choices?|options?|opt?|endings?|answers?|ans|sol|solution|选项)[ _.]?)?"
+    r"(?P<mark>[A-J]|\d)",
+    re.IGNORECASE,
+)
+"""Columns that hold one option: A, choice0, option_a, opa, ending2, sol1, answer0, 选项A."""
+RIGHT = words_of(
+    "answer_idx answer_index answeridx answerkey answer_key correct_option "
+    "correct_answer_idx correct_choice correctanswer correct_answer correct gold "
+    "answer answers label labels cop target output solution response 正确答案 正确选项 参考答案 "
+    "标准答案 答案"
+)
+"""Columns that say which option is right, the surest first."""
+_MARKED = re.compile(r"\s*[（(\[【]?([A-Za-z])(?:[)）\]】]|[.．、:：,，])\s*")
+_LETTER = re.compile(
+    r"(?:(?:the )?(?:correct )?(?:answer|option|choice)(?: is)?|答案(?:是|为)?|选项?)?\s*[:：]?\s*"
+    r"[（(\[【]?([A-Za-z](?:\s*[,，、;；/|]?\s*[A-Z])*)[)）\]】]?[.。．、]?\s*",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of a question. ``marks`` are what the file calls them, empty where it only
+    lists them.
+    """
+
+    texts: tuple[str, ...]
+    marks: tuple[str, ...] = ()
+
+
+def option_columns(columns: Collection[str]) -> dict[str, str]:
+    """The columns that hold one option each, and what each is called there, in that order; empty
+    where there are not at least two.
+    """
+    found = {
+        name: match["mark"]
+        for name in columns
+        if (match := _ONE.fullmatch(name.strip())) and not name.isdecimal()
+    }
+    stems = {name: name.strip()[:-1].casefold() for name in found}
+    # "answer1" beside "optionA": the stem that most of them share is that of the options.
+    best = max(stems.values(), key=lambda stem: list(stems.values()).count(stem), default="")
+    marks = {name: mark for name, mark in found.items() if stems[name] == best}
+    ordered = sorted(marks.items(), key=lambda pair: pair[1].casefold())
+    letters = [mark.upper() for _, mark in ordered]
+    starts = letters[:1] in (["A"], ["0"], ["1"])
+    follow = all(ord(b) - ord(a) == 1 for a, b in pairwise(letters))
+    return dict(ordered) if len(ordered) >= 2 and starts and follow else {}
+
+
+def options_name(columns: Collection[str]) -> str | None:
+    """The column that holds all options."""
+    return next((name for name in columns if plain(name) in SETS), None)
+
+
+def has_options(columns: Collection[str], row: Row) -> bool:
+    """Whether a row with these columns is a question with options."""
+    if option_columns(columns):
+        return True
+    name = options_name(columns)
+    value = row.get(name) if name else None
+    return isinstance(value, str | list | dict) and len(value) > 1
+
+
+def options_of(row: Row) -> Options:
+    """The options of a row; DataError where its column of options holds none."""
+    columns = option_columns(row)
+    if columns:
+        kept = {name: mark for name, mark in columns.items() if row[name] not in (None, "")}
+        texts = tuple(as_text(row[name], name).strip() for name in kept)
+        return _unmarked(Options(texts, tuple(kept.values())))
+    name = options_name(row)
+    if name is None:
+        raise field_problem("options", "reader.absent", columns=", ".join(map(str, row)))
+    value = row[name]
+    if isinstance(value, str):
+        lines = _written_out(value)
+        value = lines if lines is not None else json_of(value, name)
+    found = _listed(value, name)
+    if len(found.texts) < 2:
+        raise field_problem(name, "choices.no_options", seen=shown(value))
+    return _unmarked(found)
+
+
+def _listed(value: Any, name: str) -> Options:
+    if isinstance(value, dict):
+        # ARC: {"text": […], "label": ["A", "B", …]}.
+        texts, marks = value.get("text"), value.get("label")
+        if isinstance(texts, list) and isinstance(marks, list):
+            return Options(
+                tuple(as_text(one, name) for one in texts),
+                tuple(as_text(one, name) for one in marks),
+            )
+        filled = {key: one for key, one in value.items() if one not in (None, "")}
+        return Options(
+            tuple(as_text(one, f"{name}.{key}") for key, one in filled.items()),
+            tuple(map(str, filled)),
+        )
+    if not isinstance(value, list):
+        raise field_problem(name, "choices.no_options", seen=shown(value))
+    if all(isinstance(one, dict) for one in value):
+        texts_of = [_first(one, ("text", "content", "value", "option", "answer")) for one in value]
+        marks_of = [_first(one, ("label", "key", "id", "option_id", "letter")) for one in value]
+        if None not in texts_of and None not in marks_of:
+            return Options(
+                tuple(as_text(one, name) for one in texts_of),
+                tuple(as_text(one, name) for one in marks_of),
+            )
+    return Options(tuple(as_text(one, f"{name}[{n}]").strip() for n, one in enumerate(value)))
+
+
+def _first(one: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
+    return next((one[key] for key in keys if key in one), None)
+
+
+def _written_out(text: str) -> list[str] | None:
+    """The lines of options that a text writes out, each with its letter."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    marks = [match[1].upper() if (match := _MARKED.match(line)) else line[:1] for line in lines]
+    if len(lines) < 2 or marks != list(LETTERS[: len(lines)]):
+        return None
+    return [line if _MARKED.match(line) else f"{line[:1]}. {line[1:].lstrip()}" for line in lines]
+
+
+def _unmarked(options: Options) -> Options:
+    """The options without the letters that they begin with, where all do and in order."""
+    found = [_MARKED.match(text) for text in options.texts]
+    marks = [match[1].upper() if match else "" for match in found]
+    if not marks or marks != list(LETTERS[: len(marks)]):
+        return options
+    texts = tuple(
+        text[match.end() :].strip()
+        for text, match in zip(options.texts, found, strict=True)
+        if match
+    )
+    return Options(texts, tuple(marks))
+
+
+def laid_out(options: Options) -> str:
+    """The options as a person is shown them, ``A. …``, one a line."""
+    return "\n".join(
+        f"{LETTERS[n]}. {text}" for n, text in enumerate(options.texts[: len(LETTERS)])
+    )
+
+
+def right_column(row: Row) -> str | None:
+    """The column that says which option is right: the surest name that holds something."""
+    options = option_columns(row)
+    named = {plain(name): name for name in row if name not in options}
+    there = [named[plain(name)] for name in RIGHT if plain(name) in named]
+    return next((name for name in there if row[name] not in (None, "", [])), None) or next(
+        iter(there), None
+    )
+
+
+def right_letter(value: Any, options: Options, field: str, *, first: int | None) -> str:
+    """The letter of the right option, several where several are right; empty where the row does not
+    say; DataError for what names no option.
+
+    A number counts from ``first``; None is for numbers that nothing tells how to count.
+    """
+    several = json_list(value)
+    if several is not None:
+        letters = [right_letter(one, options, field, first=first) for one in several]
+        return "".join(sorted(letters))
+    if value is None or value == "" or (isinstance(value, float) and value != value):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = as_text(value, field).strip()
+    places = _places(text, options, number=isinstance(value, int), first=first)
+    if places is None and text.isdecimal() and first is None:
+        raise field_problem(field, "choices.counted", seen=text, count=len(options.texts))
+    if places is None or not all(0 <= place < len(options.texts) for place in places):
+        raise field_problem(
+            field, "choices.no_such", seen=shown(value), known=laid_out(options).replace("\n", "; ")
+        )
+    return "".join(LETTERS[place] for place in sorted(places))
+
+
+def _places(text: str, options: Options, *, number: bool, first: int | None) -> list[int] | None:
+    """Which options a text means: by what the file calls them, by its words, by its letters, by its
+    number.
+    """
+    marks = [mark.casefold() for mark in options.marks]
+    if text.casefold() in marks:
+        return [marks.index(text.casefold())]
+    if not number and text in options.texts:
+        return [options.texts.index(text)]
+    if text.lstrip("-").isdecimal():
+        return None if first is None else [int(text) - first]
+    if (match := _LETTER.fullmatch(text)) is not None:
+        letters = [letter for letter in match[1].upper() if letter in LETTERS]
+        return [LETTERS.index(letter) for letter in dict.fromkeys(letters)]
+    marked = _MARKED.match(text)
+    if marked and LETTERS.index(marked[1].upper()) < len(options.texts):
+        place = LETTERS.index(marked[1].upper())
+        if options.texts[place] == text[marked.end() :].strip():
+            return [place]
+    return None
+
+
+def counted_from(values: list[tuple[Any, Options]]) -> int | None:
+    """From which number answers count: 0 or 1, as soon as one of them can only mean that; None
+    where none tells.
+    """
+    for value, options in values:
+        text = str(value).strip().removesuffix(".0")
+        if not text.isdecimal() or text in options.marks or text in options.texts:
+            continue
+        if int(text) == 0:
+            return 0
+        if int(text) == len(options.texts):
+            return 1
+    return None
+
+
+def is_letter(value: Any) -> bool:
+    """Whether a cell is one of the letters A to J, as the right option is told."""
+    return isinstance(value, str) and len(value.strip()) == 1 and value.strip() in LETTERS[:10]

@@ -1,0 +1,137 @@
+"""What published files call their columns, in English and Chinese: for each thing that a row can
+hold, its names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, which is easier to read than a list of them."""
+    return text.split()
+
+
+QUESTION = words_of(
+    "instruction question qtext query prompt problem goal ask user human questions "
+    "inputquestion userquestion userinput userprompt q stem utterance request 指令 问题 "
+    "提问 题目 题干 用户 咨询 提示 提示词 用户问题 用户输入 患者提问 病情描述 主诉 症状"
+)
+"""What is asked."""
+ABOUT = words_of(
+    "input inputs context contexts passage background article paragraph evidence "
+    "knowledge support material premise story table schema ctx "
+    "输入 背景 材料 上下文 文章 段落 资料 参考资料 语境"
+)
+"""What the question is about, which it cannot be answered without."""
+REASONING = words_of(
+    "complexcot cot chainofthought reasoning reasoningcontent reasoningtrace think "
+    "thinking thought thoughts rationale analysis explanation "
+    "思考 思考过程 推理 推理过程 思维链 分析 解析"
+)
+ANSWER = words_of(
+    "response answer output completion reply answers outputs responses assistant bot "
+    "target golden gold solution generation correctanswer finalanswer groundtruth "
+    "referenceanswer rewrite "
+    "回答 答案 回复 答复 输出 诊断 处方 医生回复 标准答案 参考答案 回应 诊疗建议"
+)
+"""What is answered."""
+SOURCE = words_of(
+    "source src document article dialogue dialog text shorttext content passage "
+    "original sentence en english 原文 正文 内容 文本 文章 英文 源文 句子 对话"
+)
+"""What something is made of: a translation, a summary."""
+TARGET = words_of(
+    "target tgt summary highlights translation zh chinese summaries tldr paraphrase "
+    "abstract 摘要 译文 中文 翻译 目标 总结 概要 改写"
+)
+"""What is made of it."""
+TEXT = words_of(
+    "text sentence content review comment document utterance tweet body post message "
+    "news query question description article headline sms email instruction input "
+    "prompt title 文本 句子 评论 内容 正文 "
+    "评价 微博 描述 新闻 标题"
+)
+"""A text that is judged, or read."""
+DOCUMENT = words_of(
+    "text content document article body passage story abstract markdown code page "
+    "paragraph raw 文本 正文 内容 文章 段落 全文"
+)
+"""A text that is learned whole; its title is no such text."""
+SECOND = {
+    "premise": "hypothesis",
+    "text": "text2",
+    "sentence": "sentence2",
+    "query": "passage",
+    "anchor": "positive",
+    "question": "sentence",
+}
+"""The other text of a pair, where it is not told by a number or a letter at the end."""
+LABEL = words_of(
+    "label labels labeltext labelname labeldesc intent category class sentiment "
+    "emotion polarity stance goldlabel classlabel rating stars star score toxic "
+    "isduplicate relation topic 标签 类别 分类 情感 情感倾向 意图 情绪 极性 科室 评分"
+)
+"""What a text is."""
+SIDES = (
+    ("chosen", "rejected"),
+    ("preferred", "dispreferred"),
+    ("better", "worse"),
+    ("good", "bad"),
+    ("win", "lose"),
+    ("accepted", "rejected"),
+    ("positive", "negative"),
+    ("优选", "劣选"),
+    ("选中", "拒绝"),
+    ("好", "差"),
+)
+"""Words that tell the column of a better answer from that of a worse: chosen_messages."""
+GRADE = ["similarity", "similarityscore", "相似度", "是否相似", *LABEL]
+"""How much two texts belong together."""
+JUDGED = words_of("label labels ktotag desirable thumbsup isgood good liked accepted 标签 好坏")
+"""Whether one answer is good."""
+ABOUT_THE_ROW = frozenset(
+    words_of(
+        "kind id ids idx index uid uuid guid key no rowid sampleid questionid promptid "
+        "pairid qid docid title name topic subject subjects domain type types tasktype "
+        "task source datasource src dataset datasetname origin url link urls author "
+        "authors date time timestamp datetime created createdat version license licence "
+        "lang language languages split difficulty level grade model modelname generator "
+        "engine tool file filename path hash md5 tag tags keywords length tokens "
+        "tokencount numtokens metadata meta extra unnamed cate1 cate2 department "
+        "entitytype entityvalue flags startoffset endoffset role "
+        "编号 序号 标题 来源 题目类型 类型 日期 "
+        "时间 作者 链接 难度 语言 版本 科目 学科 领域 姓名 名称 网址 关键词"
+    )
+)
+"""What a file says of a row beside what the row holds: never asked, never an answer."""
+_SUFFIXES = ("zh", "en", "cn", "ch", "text", "str", "content", "chinese", "english", "raw")
+
+
+def plain(name: str) -> str:
+    """The name without case and marks."""
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+def cores(name: str) -> tuple[str, ...]:
+    """The plain name, and where it has an ending that says its language or its kind, that without
+    the ending: ``instruction_zh`` is an instruction.
+    """
+    head, mark, tail = re.sub(r"[\s.\-]", "_", name.casefold()).rpartition("_")
+    return (plain(name), plain(head)) if mark and tail in _SUFFIXES and head else (plain(name),)
+
+
+def is_called(name: str, known: Collection[str]) -> bool:
+    """Whether a column's name is one of these."""
+    return any(core in known for core in cores(name))
+
+
+def ranked(known: list[str], columns: Collection[str]) -> list[str]:
+    """The columns that have one of these names, by the order of the names."""
+    found: list[tuple[int, str]] = []
+    for name in columns:
+        places = [known.index(core) for core in cores(name) if core in known]
+        if places:
+            found.append((min(places), name))
+    return [name for _, name in sorted(found, key=lambda pair: pair[0])]

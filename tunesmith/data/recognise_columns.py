@@ -1,0 +1,174 @@
+"""What a file's columns mean, told by their names in English and Chinese and by their cells, for
+the kind of row that is wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tunesmith.data.columns import names
+from tunesmith.data.columns.asking import flag_of
+from tunesmith.data.columns.cells import held, is_text, varies
+from tunesmith.data.columns.meaning import Meaning, pair_of
+from tunesmith.data.columns.names import is_called, ranked
+from tunesmith.data.columns.turns import ANOTHER_TASK, PICTURES, TURNS, json_list
+from tunesmith.data.recognise_questions import (
+    asked_and_answered,
+    by_place,
+    exam,
+    made_of_it,
+    turns_of,
+    with_options,
+)
+from tunesmith.data.recognise_texts import labelled, text_alone, text_pair
+from tunesmith.examples import Chat, Feedback, Labelled, Preference, Text, TextPair
+
+Row = Mapping[str, Any]
+
+
+def recognise(eats: type, columns: Sequence[str], rows: Sequence[Row]) -> Meaning | None:
+    """What the columns mean to an objective that learns from ``eats``; None where nothing can be
+    made of them.
+    """
+    return _KINDS[eats](list(columns), rows) if columns and rows and eats in _KINDS else None
+
+
+def holds_pictures(columns: Sequence[str]) -> bool:
+    """Whether the rows come with pictures or sounds."""
+    return bool(PICTURES & set(columns))
+
+
+def _chat(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
+    if ANOTHER_TASK & {*columns} or _preference(columns, rows) or _feedback(columns, rows):
+        return None
+    return (
+        turns_of(columns, rows)
+        or exam(columns, rows)
+        or (None if with_options(columns, rows) else _in_columns(columns, rows))
+    )
+
+
+def _in_columns(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
+    """A question and its answer in columns of their own."""
+    return (
+        asked_and_answered(columns, rows)
+        or made_of_it(columns, rows)
+        or _answered_by_label(columns, rows)
+        or by_place(columns, rows)
+    )
+
+
+def _answered_by_label(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
+    """A text with a label, which can be learned as an answer but hardly is meant so."""
+    found = labelled(columns, rows)
+    if found is None or "label" not in found.columns:
+        return None
+    told = found.columns
+    rest = [name for name in columns if name not in told.values() and is_text(name, rows)]
+    if any(varies(name, rows) and not is_called(name, names.ABOUT_THE_ROW) for name in rest):
+        return None
+    if "second" in told:
+        told = {"instruction": told["text"], "input": told["second"], "output": told["label"]}
+        return Meaning(told, sure=False)
+    return Meaning({"question": told["text"], "answer": told["label"]}, sure=False)
+
+
+def _preference(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
+    """A better and a worse answer, by words in their columns' names, with what both answer."""
+    lower = {name.casefold(): name for name in columns}
+    sides = [(name, name[:-1] + "k") for name in columns if name.endswith("_j")]
+    for better, worse in names.SIDES:
+        sides += [
+            (name, lower[other])
+            for folded, name in lower.items()
+            if better in folded
+            and worse not in folded
+            and (other := folded.replace(better, worse)) in lower
+        ]
+    sides = [pair for pair in sides if pair[1] in columns and all(map(_answers(rows), pair))]
+    if not sides:
+        return None
+    chosen, rejected = sides[0]
+    told = {"chosen": chosen, "rejected": rejected}
+    rest = [name for name in columns if name not in sides[0]]
+    if any(json_list(rows[0].get(name)) for name in rest if name in (*TURNS, "prompt")):
+        return Meaning(told, sure=len(sides) == 1)
+    asked = [name for name in ranked(names.QUESTION, rest) if is_text(name, rows)]
+    about = [name for name in ranked(names.ABOUT, rest) if held(name, rows) and name not in asked]
+    question, *more = [*asked[:1], *about[:1]] or [""]
+    if more:
+        told = {"instruction": question, "input": more[0], **told}
+    elif question:
+        told = {"prompt": question, **told}
+    return Meaning(told, sure=len(sides) == 1 and max(len(asked), len(about)) <= 1)
+
+
+def _answers(rows: Sequence[Row]) -> Callable[[str], bool]:
+    """Whether a column holds answers: texts, a turn, or turns."""
+
+    def answers(name: str) -> bool:
+        values = held(name, rows)
+        return bool(values) and all(
+            isinstance(value, str | dict) or json_list(value) for value in values
+        )
+
+    return answers
+
+
+def _feedback(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
+    """An answer and whether it is good: true and false, or 1 and 0."""
+    judged = [
+        name for name in ranked(names.JUDGED, columns) if all(map(_is_flag, held(name, rows)))
+    ]
+    if not judged or not held(judged[0], rows):
+        return None
+    rest = [name for name in columns if name != judged[0]]
+    turns = [name for name in rest if json_list(rows[0].get(name)) and name in TURNS]
+    told = turns_of(rest, rows) or asked_and_answered(rest, rows)
+    columns_told = {} if turns else told.columns if told else None
+    if columns_told is None:
+        return None
+    if "output" in columns_told:
+        columns_told = {**columns_told, "answer": columns_told["output"]}
+        del columns_told["output"]
+    return Meaning({**columns_told, "label": judged[0]}, sure=True, reader="feedback")
+
+
+def _is_flag(value: Any) -> bool:
+    return flag_of(value) is not None or str(value).strip() in ("0", "1", "0.0", "1.0")
+
+
+_KINDS: dict[type, Callable[[list[str], Sequence[Row]], Meaning | None]] = {
+    Chat: _chat,
+    Preference: _preference,
+    Feedback: _feedback,
+    Labelled: labelled,
+    TextPair: text_pair,
+    Text: text_alone,
+}
+
+
+def from_template(used: Sequence[str]) -> dict[str, str] | None:
+    """Our names to the columns that a template names: the last is the answer, those before are
+    asked or thought.
+    """
+    found = list(dict.fromkeys(used))
+    if len(found) < 2:
+        return None
+    reasoning = ranked(names.REASONING, found[1:])[:1]
+    rest = [name for name in found if name not in reasoning]
+    if len(rest) < 2:
+        return {"question": found[0], "answer": found[-1]}
+    question = next(iter(ranked(names.QUESTION, rest[:-1])), rest[0])
+    thought = {"reasoning": reasoning[0]} if reasoning else {}
+    return {"question": question, **thought, "answer": rest[-1]}
+
+
+def template_for(columns: Sequence[str], told: Mapping[str, str]) -> str | None:
+    """A template that keeps the other sentence of a pair; None where there is none."""
+    asked, answer = told.get("instruction"), told.get("output")
+    pair = pair_of([name for name in columns if name != answer])
+    if answer is None or pair != (asked, told.get("input")):
+        return None
+    return f"{{{asked}}}\n{{{pair[1]}}}\n{answer}: {{{answer}}}"

@@ -1,0 +1,147 @@
+"""Rows that ask and answer, told by the names of their columns and by their cells: conversations,
+questions with options, questions and answers, texts and what is made of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tunesmith.data.columns import names
+from tunesmith.data.columns.cells import held, is_id, is_text, is_written, varies
+from tunesmith.data.columns.choices import LETTERS, has_options, is_letter, right_column
+from tunesmith.data.columns.meaning import Meaning
+from tunesmith.data.columns.names import is_called, plain, ranked
+from tunesmith.data.columns.turns import conversation, json_list
+from tunesmith.errors import DataError
+
+Row = Mapping[str, Any]
+
+
+def turns_of(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
+    """The column that reads as a conversation of a user and an assistant."""
+    found = [name for name in columns if _is_conversation(rows[0], name)]
+    if not found:
+        return None
+    value = json_list(rows[0].get(found[0])) or []
+    ours = "conversations" if isinstance(value[0], dict) and "from" in value[0] else "messages"
+    # A question beside the turns may be the first of them, or one that comes before all.
+    sure = len(found) == 1 and not ranked(names.QUESTION, columns)
+    return Meaning({ours: found[0]}, sure)
+
+
+def _is_conversation(row: Row, name: str) -> bool:
+    if not json_list(row.get(name)):
+        return False
+    try:
+        roles = {turn.role for turn in conversation(row, name)}
+    except DataError:
+        return False
+    return {"user", "assistant"} <= roles
+
+
+def exam(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
+    """Questions with options: a table without names whose cells tell, or one whose column of right
+    options has a name of its own.
+    """
+    letters = [name for name in columns if all(map(is_letter, held(name, rows)))]
+    letters = [name for name in letters if held(name, rows)]
+    if all(name.isdecimal() for name in columns):
+        free = [name for name in columns if not is_id(name, rows) or name in letters]
+        if len(letters) != 1 or len(free) < 4 or free[-1] != letters[0]:
+            return None
+        last = max(max(str(value).strip().upper()) for value in held(letters[0], rows))
+        options = free[1:-1]
+        marks = LETTERS[: len(options)]
+        if len(options) not in range(2, 11) or not is_text(free[0], rows) or last > marks[-1]:
+            return None
+        told = {"question": free[0], **dict(zip(marks, options, strict=True))}
+        return Meaning({**told, "answer": letters[0]}, sure=True, reader="choices")
+    if not with_options(columns, rows):
+        return None
+    asked = ranked([*names.QUESTION, *names.ABOUT, *names.TEXT], columns)
+    right = right_column(rows[0]) or (letters[0] if len(letters) == 1 else None)
+    if not asked or right is None:
+        return None
+    return Meaning({"question": asked[0], "answer": right}, sure=True, reader="choices")
+
+
+def with_options(columns: list[str], rows: Sequence[Row]) -> bool:
+    """Whether the rows are questions with options, and no others besides."""
+    return has_options(columns, rows[0]) and not _same_names(columns)
+
+
+def _same_names(columns: Sequence[str]) -> bool:
+    """Whether names differ in letter case and marks only, as question and Question do."""
+    return len({plain(name) for name in columns}) < len(columns)
+
+
+def asked_and_answered(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
+    """Question and answer by their names, with what the question is about and the thinking."""
+    written = [name for name in columns if is_written(name, rows)]
+    changing = [name for name in written if varies(name, rows)]
+    reasoning = [name for name in ranked(names.REASONING, changing) if is_text(name, rows)]
+    answers = ranked(names.ANSWER, changing)
+    if reasoning and not answers:
+        answers = ranked(["content"], changing)  # as models that think give their answers
+    asked = [name for name in ranked(names.QUESTION, written) if is_text(name, rows)]
+    about = [name for name in ranked(names.ABOUT, changing) if name not in asked]
+    if not (asked or about):
+        about = [name for name in ranked(names.SOURCE, changing) if is_text(name, rows)]
+    if not answers or not (asked or about):
+        return None
+    rivals = max(len(asked), len(about), len(answers)) > 1
+    if reasoning and not asked:
+        asked, about = about[:1], about[1:]
+    if reasoning:
+        # What belongs together stands together, where a file holds two questions and two answers.
+        place = columns.index(reasoning[0])
+        asked = sorted(asked, key=lambda name: abs(columns.index(name) - place))
+        answers = sorted(answers, key=lambda name: abs(columns.index(name) - place))
+        if asked and (len(reasoning) == 1 or not about):
+            told = {"question": asked[0], "reasoning": reasoning[0], "answer": answers[0]}
+            return Meaning(told, sure=not rivals and not about)
+    question, *rest = [*asked[:1], *about[:1]]
+    if rest:
+        told = {"instruction": question, "input": rest[0], "output": answers[0]}
+        return Meaning(told, sure=not rivals)
+    if not varies(question, rows):
+        return None
+    return Meaning({"question": question, "answer": answers[0]}, sure=not rivals)
+
+
+def made_of_it(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
+    """A text and what is made of it; of two languages the one that stands first is translated."""
+    free = [name for name in columns if is_text(name, rows) and varies(name, rows)]
+    made = ranked(names.TARGET, free)
+    of = [name for name in ranked(names.SOURCE, free) if name not in made]
+    if not (of and made):
+        return None
+    languages = [name for name in free if plain(name) in ("en", "zh", "english", "chinese")]
+    first, second = languages if len(languages) == 2 else (of[0], made[0])
+    return Meaning({"source": first, "target": second}, sure=len(of) == len(made) == 1)
+
+
+def by_place(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
+    """Of columns whose names say nothing the first text is asked and the last one answered."""
+    free = [
+        name
+        for name in columns
+        if is_written(name, rows)
+        and not (is_id(name, rows) and not (name.isdecimal() and is_text(name, rows)))
+        and not is_called(name, names.ABOUT_THE_ROW)
+    ]
+    changing = [name for name in free if varies(name, rows)]
+    numbered = all(name.isdecimal() for name in columns)
+    if len(free) < 2 or not changing or not (numbered or len(changing) == 2):
+        return None
+    if not numbered:
+        free = changing
+    question, answer = free[0], next((name for name in reversed(changing)), "")
+    if question == answer or not is_text(question, rows):
+        return None
+    rest = free[1 : free.index(answer)]
+    if rest:
+        told = {"instruction": question, "input": rest[0], "output": answer}
+        return Meaning(told, sure=False)
+    return Meaning({"question": question, "answer": answer}, sure=False)

@@ -1,0 +1,103 @@
+"""Rows of texts, told by the names of their columns and by their cells: texts with labels, pairs of
+texts, documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tunesmith.data.columns import names
+from tunesmith.data.columns.cells import held, is_id, is_number, is_text, is_written, varies
+from tunesmith.data.columns.labels import LONGEST_LABEL, labelled_columns, pair_columns
+from tunesmith.data.columns.meaning import Meaning, pair_of
+from tunesmith.data.columns.names import is_called, plain, ranked
+from tunesmith.data.recognise_questions import asked_and_answered, made_of_it
+
+Row = Mapping[str, Any]
+
+
+def labelled(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
+    """A text, or a pair, and its label."""
+    cells = labelled_columns([name for name in columns if not is_id(name, rows)], rows)
+    labels = [name for name in ranked(names.LABEL, columns) if _is_label(name, rows)]
+    texts = [
+        name
+        for name in columns
+        if is_text(name, rows) and varies(name, rows) and not is_id(name, rows)
+    ]
+    pair = pair_of(texts)
+    named = [name for name in ranked(names.TEXT, texts) if name not in labels]
+    bodies = [name for name in named if not is_called(name, names.ABOUT_THE_ROW)] or named
+    if labels and (pair or bodies):
+        told = {"text": pair[0], "second": pair[1]} if pair else {"text": bodies[0]}
+        first = plain(labels[0]) in ("label", "labels", "标签", "类别")
+        sure = (first or len(labels) == 1) and (bool(pair) or len(bodies) == 1)
+        return Meaning({**told, "label": labels[0]}, sure)
+    if cells:
+        return Meaning(cells, sure=True)
+    others = [name for name in texts if not is_called(name, names.ABOUT_THE_ROW)]
+    text = (bodies or others)[:1]
+    label = [
+        name
+        for name in columns
+        if name not in text and is_written(name, rows) and not is_id(name, rows)
+        if not is_called(name, names.ABOUT_THE_ROW) and _is_label(name, rows)
+        if len({str(value) for value in held(name, rows)}) <= max(10, len(rows) // 2)
+    ]
+    label = labels or label
+    if text and len(label) == 1:
+        return Meaning({"text": text[0], "label": label[0]}, sure=False)
+    return None
+
+
+def _is_label(name: str, rows: Sequence[Row]) -> bool:
+    """Whether a column holds short values, or lists of them, and not one throughout."""
+    values = [row.get(name) for row in rows if row.get(name) not in (None, "")]
+    return (
+        bool(values)
+        and varies(name, rows)
+        and all(
+            isinstance(value, str | int | float | list) and len(str(value)) <= LONGEST_LABEL
+            for value in values
+        )
+    )
+
+
+def text_pair(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
+    """Two texts that belong together, their grade, and texts that do not belong."""
+    rest = [name for name in columns if not is_id(name, rows)]
+    texts = [name for name in rest if is_text(name, rows) and varies(name, rows)]
+    pair = pair_of(texts)
+    if pair is None:
+        told = asked_and_answered(texts, rows) or made_of_it(texts, rows)
+        if told is None:
+            cells = pair_columns(rest, rows)
+            return Meaning(cells, sure=True) if cells else None
+        if "input" in told.columns:
+            return None
+        pair = (next(iter(told.columns.values())), list(told.columns.values())[-1])
+        return Meaning({"text": pair[0], "second": pair[1]}, sure=told.sure)
+    grades = [
+        name
+        for name in ranked(names.GRADE, rest)
+        if name not in pair and all(map(is_number, held(name, rows))) and held(name, rows)
+    ]
+    told = {"text": pair[0], "second": pair[1]}
+    return Meaning({**told, **({"similarity": grades[0]} if grades else {})}, len(grades) <= 1)
+
+
+def text_alone(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
+    """A document: the column of that name, or the only one that holds texts."""
+    texts = [
+        name
+        for name in columns
+        if is_text(name, rows) and varies(name, rows) and not is_id(name, rows)
+    ]
+    documents = ranked(names.DOCUMENT, texts)
+    bodies = [name for name in texts if not is_called(name, names.ABOUT_THE_ROW)]
+    if any(not is_written(name, rows) and held(name, rows) for name in columns):
+        return None  # lists and objects: there is more to these rows than their text
+    if documents:
+        return Meaning({"text": documents[0]}, sure=len(bodies) <= 1)
+    return Meaning({"text": bodies[0]}, sure=True) if len(bodies) == 1 else None
