@@ -18,14 +18,13 @@ from tunesmith.batches.batch import Batch, Tokens
 from tunesmith.data.rendering.render import Render
 from tunesmith.errors import SpecError
 from tunesmith.examples import TextPair
-from tunesmith.machine.device import Device
-from tunesmith.machine.ranks import OverRanks
+from tunesmith.machine.parallel import Processes
 from tunesmith.models.loading.load import load_model
 from tunesmith.objectives._contrast import Facts, Terms, cosent, infonce, triplet
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Data
 
-ALONE = OverRanks(Device(torch.device("cpu"), "fp32", 1))
+ALONE = Processes()
 
 
 def objective(examples: list[TextPair], **settings: Any) -> Any:

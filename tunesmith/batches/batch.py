@@ -96,6 +96,8 @@ class Batch:
     """The encoder's side of padded rows, S tokens wide; None for a decoder alone."""
     source_mask_BS: torch.Tensor | None = None
     """1 for a token, 0 for padding."""
+    idle: bool = False
+    """Whether nothing of it counts: it is run because other processes run one more."""
 
     @classmethod
     def grow(
@@ -129,6 +131,10 @@ class Batch:
             )
             batch.source_ids_BS, batch.source_mask_BS = right_padded(sources, pad_id)
         return batch.to(self.ids_T.device)
+
+    def unscored(self) -> Batch:
+        """The same sequences, of which nothing counts."""
+        return replace(self, units=0.0, units_B=self.units_B * 0, idle=True)
 
     def members(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Flat index and sequence of every token, sequence by sequence: a shared one once for each
@@ -280,11 +286,14 @@ def _columns(sequences: list[Tokens], scored: list[np.ndarray]) -> dict[str, Any
 @dataclass(frozen=True)
 class Ratio:
     """A sum and the count it is over; ratios add, so averages stay right over micro-batches and
-    ranks.
+    processes.
+
+    A number may still lie on the device, as a tensor ``[]``: reading it there and then would make
+    the device wait. ``added`` reads all of a step at once.
     """
 
-    sum: float
-    count: float
+    sum: float | torch.Tensor
+    count: float | torch.Tensor
 
     def __add__(self, other: Ratio) -> Ratio:
         return Ratio(self.sum + other.sum, self.count + other.count)
@@ -292,7 +301,30 @@ class Ratio:
     @property
     def value(self) -> float:
         """The average, nan over nothing."""
-        return self.sum / self.count if self.count else float("nan")
+        return float(self.sum / self.count) if self.count else float("nan")
+
+
+def added(parts: Sequence[dict[str, Ratio]]) -> dict[str, Ratio]:
+    """Adds up the metrics of several batches by name; the device is waited for once."""
+    import torch
+
+    numbers = [number for part in parts for one in part.values() for number in (one.sum, one.count)]
+    waiting = [number.detach() for number in numbers if isinstance(number, torch.Tensor)]
+    if len({number.device for number in waiting}) == 1 and waiting[0].device.type != "cpu":
+        exact = torch.float32 if waiting[0].device.type == "mps" else torch.float64
+        read = iter(torch.stack([number.to(exact) for number in waiting]).tolist())
+    else:
+        read = iter([float(number) for number in waiting])
+
+    def plain(number: float | torch.Tensor) -> float:
+        return next(read) if isinstance(number, torch.Tensor) else float(number)
+
+    found: dict[str, Ratio] = {}
+    for part in parts:
+        for name, one in part.items():
+            known = Ratio(plain(one.sum), plain(one.count))
+            found[name] = found.get(name, Ratio(0.0, 0.0)) + known
+    return found
 
 
 @dataclass

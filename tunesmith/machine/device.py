@@ -1,23 +1,21 @@
-"""Where and how the arithmetic runs: device, precision, threads, memory, processes. Each choice
-comes with its reason.
+"""Where and how the arithmetic runs: device, precision, threads. Each choice comes with its
+reason.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch.distributed as dist
 
-from tunesmith.batches.batch import Ratio
 from tunesmith.errors import Problem, SpecError
 from tunesmith.machine.allocator import keep_freed
 from tunesmith.machine.memory import GIB
+from tunesmith.machine.parallel import Processes, join, local_rank
 from tunesmith.settings.run import Machine
 from tunesmith.words import say
 
@@ -60,21 +58,15 @@ class LossScale:
 
 @dataclass
 class Device:
-    """One rank's device, and what the loop does on it."""
+    """One process's device, and what the loop does on it."""
 
     place: torch.device
     precision: str
     threads: int
-    rank: int = 0
-    world: int = 1
+    processes: Processes = field(default_factory=Processes)
     reasons: dict[str, str] = field(default_factory=dict)
     """Why each value was chosen, by the setting's dotted path."""
     scale: LossScale | None = None
-
-    @property
-    def main(self) -> bool:
-        """Whether this rank writes files and speaks."""
-        return self.rank == 0
 
     @property
     def dtype(self) -> torch.dtype:
@@ -96,56 +88,19 @@ class Device:
             else torch.autocast(self.place.type, dtype=self.dtype)
         )
 
-    def sum(self, *values: float) -> list[float]:
-        """Each value summed over the ranks."""
-        if self.world == 1:
-            return list(values)
-        total = torch.tensor(values, dtype=torch.float64, device=self.place)
-        dist.all_reduce(total)
-        return total.tolist()
-
-    def merge(self, metrics: dict[str, Ratio]) -> dict[str, Ratio]:
-        """Metrics added up over the ranks; a rank without a micro-batch has none."""
-        found: list[dict[str, Ratio]] = [metrics]
-        if self.world > 1:
-            found = [{} for _ in range(self.world)]
-            dist.all_gather_object(found, metrics)
-        merged: dict[str, Ratio] = {}
-        for one in found:
-            for name, ratio in one.items():
-                merged[name] = merged.get(name, Ratio(0.0, 0.0)) + ratio
-        return merged
-
-    def barrier(self) -> None:
-        """Waits for all ranks."""
-        if self.world > 1:
-            dist.barrier()
-
-    def gather(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The tensors of all ranks stacked, on the CPU; all must have one shape."""
-        if self.world == 1:
-            return tensor.cpu()[None]
-        found = [torch.empty_like(tensor, device=self.place) for _ in range(self.world)]
-        dist.all_gather(found, tensor.to(self.place))
-        return torch.stack(found).cpu()
-
     def backward(self, total: torch.Tensor, units: float) -> None:
         """Adds the gradient of ``total / units``, scaled against underflow in fp16."""
         (total * ((self.scale.value if self.scale else 1.0) / units)).backward()
 
     def clip(self, parameters: list[torch.nn.Parameter], limit: float) -> float:
-        """Sums the gradients over the ranks, takes the loss scale off, clips them to ``limit`` (0:
-        not) and gives their norm.
+        """Sums the gradients over the processes, takes the loss scale off, clips them to ``limit``
+        (0: not) and gives their norm.
         """
         for parameter in parameters:
-            if parameter.grad is None and self.world > 1:
-                parameter.grad = torch.zeros_like(
-                    parameter
-                )  # A rank without a micro-batch in this step.
+            if parameter.grad is None and self.processes.several:
+                parameter.grad = torch.zeros_like(parameter)  # others may have one: all add alike
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        if self.world > 1:
-            for gradient in gradients:
-                dist.all_reduce(gradient)
+        self.processes.add_gradients(gradients)
         if self.scale:
             torch._foreach_div_(gradients, self.scale.value)
         return float(torch.nn.utils.clip_grad_norm_(parameters, limit or float("inf")))
@@ -166,35 +121,19 @@ class Device:
         )  # Bytes on macOS, KiB on Linux.
 
 
-def is_first() -> bool:
-    """Whether this process is the first, or only, one of its run."""
-    return os.environ.get("RANK", "0") == "0"
-
-
 def choose(machine: Machine) -> Device:
     """The device that ``train.machine`` asks for, or the best there is; SpecError for one that is
     absent.
     """
-    rank, local = int(os.environ.get("RANK", 0)), int(os.environ.get("LOCAL_RANK", 0))
-    world = int(os.environ.get("WORLD_SIZE", 1))
     kind, reasons = _kind(machine)
-    place = torch.device(kind, local) if kind == "cuda" else torch.device(kind)
+    place = torch.device(kind, local_rank()) if kind == "cuda" else torch.device(kind)
     precision, reasons["train.machine.precision"] = _precision(machine, place)
     threads = machine.threads or torch.get_num_threads()
     reasons["train.machine.threads"] = (
         say("train.threads_given") if machine.threads else say("train.threads_found")
     )
-    if world > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if kind == "cuda" else "gloo")
-    return Device(
-        place,
-        precision,
-        threads,
-        rank,
-        world,
-        reasons,
-        LossScale() if precision == "fp16" else None,
-    )
+    scale = LossScale() if precision == "fp16" else None
+    return Device(place, precision, threads, join(), reasons, scale)
 
 
 def prepare(device: Device) -> None:

@@ -118,14 +118,13 @@ class MoeLora(Method):
             return 0.0
         with torch.autocast(batch.ids_T.device.type, enabled=False):
             total, counts_LE = balance(list(seen.values()), batch)
-        counts_LE = counts_LE.double().cpu()
-        for name, counts_E in zip(seen, counts_LE, strict=True):
+        counts_LE = counts_LE.to(torch.float32 if counts_LE.is_mps else torch.float64)
+        for name, counts_E in zip(seen, counts_LE * (not batch.idle), strict=True):
             self._counts[name] = self._counts.get(name, 0) + counts_E
         shares = {
-            f"expert_{e}": Ratio(float(n), float(counts_LE.sum()))
-            for e, n in enumerate(counts_LE.sum(0), 1)
+            f"expert_{e}": Ratio(n, counts_LE.sum()) for e, n in enumerate(counts_LE.sum(0), 1)
         }
-        self._metrics = {"balance": Ratio(float(total.detach()), batch.units), **shares}
+        self._metrics = {"balance": Ratio(total.detach(), batch.units), **shares}
         return self.config.balance * total
 
     def metrics(self) -> dict[str, Ratio]:
@@ -140,7 +139,8 @@ class MoeLora(Method):
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
         """Restores ``state()``."""
-        self._counts = dict(state)
+        device = next(iter(self.layers.values())).router_EI.device
+        self._counts = {name: counts_E.to(device) for name, counts_E in state.items()}
 
     def save(self, model: torch.nn.Module, folder: Path) -> None:
         """The settings and the experts' weights; ``tunesmith.attach`` puts them beside the base

@@ -20,17 +20,15 @@ __all__ = ["OBJECTIVES", "Objective", "Ranks"]
 
 
 class Ranks(Protocol):
-    """The processes of a run, as an objective sees them. Called, it adds each number that it is
-    given over them.
-    """
+    """The processes of a run, as an objective sees them."""
 
     @property
     def several(self) -> bool:
         """Whether there is more than one."""
         ...
 
-    def __call__(self, *values: float) -> list[float]:
-        """Each value summed."""
+    def sum(self, *values: float) -> list[float]:
+        """Each value added up over them."""
         ...
 
     def gather(self, rows: torch.Tensor) -> tuple[torch.Tensor, int]:
@@ -121,7 +119,8 @@ class Objective:
         """Once a step, before backward, over all its batches; fills ``batch.columns`` where a loss
         is no sum over examples.
 
-        A step's gradient is what ``loss`` gives afterwards, batch by batch.
+        A step's gradient is what ``loss`` gives afterwards, batch by batch. An ``idle`` batch is
+        run like the others, because other processes run as many, and counts nothing.
         """
 
     def beside(self, folder: Path, config: Any, longest: int) -> None:

@@ -71,8 +71,7 @@ class Terms:
         found: dict[str, Ratio] = {}
         for name, values_P in {"loss": self.losses_P.detach(), **self.watched}.items():
             values = values_P[part]
-            known = values[~values.isnan()]
-            found[name] = Ratio(float(known.sum()), float(len(known)))
+            found[name] = Ratio(values.nansum(), (~values.isnan()).sum())
         return found
 
 

@@ -62,12 +62,12 @@ class Pairs:
         total = losses_P.sum()
 
         def mean(values_P: torch.Tensor) -> Ratio:
-            return Ratio(float(values_P.sum()), count)
+            return Ratio(values_P.sum(), count)
 
         return Loss(
             total,
             {
-                "loss": Ratio(float(total.detach()), count),
+                "loss": Ratio(total.detach(), count),
                 "rewards/chosen": mean(chosen_P),
                 "rewards/rejected": mean(rejected_P),
                 "margin": mean(chosen_P - rejected_P),
@@ -139,8 +139,7 @@ def divergence(seen: Seen, reference: Any) -> Ratio:
 
     with torch.no_grad():
         return Ratio(
-            float(seen.over_logits(kl, other=reference.see(seen.batch))),
-            float(len(seen.batch.scored_N)),
+            seen.over_logits(kl, other=reference.see(seen.batch)), float(len(seen.batch.scored_N))
         )
 
 

@@ -129,11 +129,9 @@ class Classify(Objective):
             target = torch.from_numpy(np.stack(target)).to(outputs_BC.device)
         terms_B = self._terms(outputs_BC, target)
         total = terms_B.sum()
-        metrics = {"loss": Ratio(float(total.detach()), len(terms_B))}
+        metrics = {"loss": Ratio(total.detach(), len(terms_B))}
         if self.outputs is not None and self.outputs.problem == "single_label_classification":
-            metrics["accuracy"] = Ratio(
-                float((outputs_BC.argmax(-1) == target).sum()), len(terms_B)
-            )
+            metrics["accuracy"] = Ratio((outputs_BC.argmax(-1) == target).sum(), len(terms_B))
         return Loss(total, metrics)
 
     def _terms(self, outputs_BC: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -71,7 +71,7 @@ class Distill(Objective):
         from tunesmith.models.calling.nll import nll
         from tunesmith.models.calling.views import see
 
-        config, parts = self.config, {"divergence": 0.0, "nll": 0.0}
+        config, parts = self.config, {"divergence": [], "nll": []}
 
         def mixed(
             logits_nV: torch.Tensor, other_nV: torch.Tensor | None, chunk: slice
@@ -85,16 +85,16 @@ class Distill(Objective):
                 weights_n * self.divergence(other_nV[:, :size].float(), logits_nV[:, :size])
             ).sum()
             told = (weights_n * nll(logits_nV, batch.targets_N[chunk])).sum()
-            parts["divergence"] += float(apart.detach())
-            parts["nll"] += float(told.detach())
+            parts["divergence"].append(apart.detach())
+            parts["nll"].append(told.detach())
             return (1 - config.hard) * apart + config.hard * told
 
         with torch.no_grad():
             teacher = models["teacher"].see(batch)
         total = see(models["policy"], batch).over_logits(mixed, other=teacher)
-        metrics = {"loss": Ratio(float(total.detach()), batch.units)}
+        metrics = {"loss": Ratio(total.detach(), batch.units)}
         return Loss(
-            total, metrics | {name: Ratio(value, batch.units) for name, value in parts.items()}
+            total, metrics | {name: Ratio(sum(told), batch.units) for name, told in parts.items()}
         )
 
     def divergence(self, teacher_nV: torch.Tensor, student_nV: torch.Tensor) -> torch.Tensor:

@@ -177,18 +177,20 @@ class Embed(Objective):
         with torch.no_grad():
             for batch in step:
                 drawn.append(random_state(batch.ids_T.device))
-                vectors.append(self._vectors(models["policy"], batch))
-        every_SD, start = over_ranks.gather(torch.cat(vectors) if vectors else torch.zeros(0, 0))
-        facts = [Facts.of(batch).values_SF for batch in step]
-        every_SF, _ = over_ranks.gather(
-            torch.cat(facts) if facts else torch.zeros(0, 0, dtype=torch.float64)
-        )
+                vectors_BD = self._vectors(models["policy"], batch)
+                vectors.append(vectors_BD[:0] if batch.idle else vectors_BD)
+        every_SD, start = over_ranks.gather(torch.cat(vectors))
+        own = zip(step, vectors, strict=True)
+        facts = [Facts.of(batch).values_SF[: len(some)] for batch, some in own]
+        every_SF, _ = over_ranks.gather(torch.cat(facts))
         known = Facts(every_SF)
         with torch.enable_grad():
             leaf_SD = every_SD.detach().requires_grad_()
             terms = self._terms(leaf_SD, known)
             gradient_SD = torch.autograd.grad(terms.losses_P.sum(), leaf_SD)[0]
         for batch, state in zip(step, drawn, strict=True):
+            if batch.idle:
+                continue
             stop, pair = start + len(batch.ends_B), int(known.pair_S[start])
             metrics = terms.metrics(slice(pair, pair + len(batch.sequences)))
             batch.columns["cached"] = (gradient_SD[start:stop], metrics, state)

@@ -79,14 +79,14 @@ class Kto(Objective):
             for batch in step if self.config.loss == "kto" else ():
                 mates = Batch.grow([[mate] for mate in batch.columns["mismatched_B"]])
                 mates = (mates if batch.layout.forest else mates.padded()).to(batch.ids_T.device)
-                total += float(
-                    (answer_logprobs(see(policy, mates)) - mates.columns["reference_B"]).sum()
-                )
-                count += len(mates.ends_B)
+                ratios_B = answer_logprobs(see(policy, mates)) - mates.columns["reference_B"]
+                if not batch.idle:
+                    total, count = total + ratios_B.sum(), count + len(ratios_B)
         policy.train(training)
-        total, count = over_ranks(total, count)
+        if over_ranks.several:
+            total, count = over_ranks.sum(float(total), count)
         for batch in step:
-            batch.columns["kl"] = max(0.0, total / count) if count else 0.0
+            batch.columns["kl"] = (total / count) * (total > 0) if count else 0.0
 
     def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
         """weight (1 - sigmoid(beta (log-ratio - z0))), the sign turned round for an undesirable
@@ -104,15 +104,17 @@ class Kto(Objective):
             config.beta * ratios_B.detach(),
             over_sequences(batch.weights_N, batch),
         )
-        right, count = float((signs_B * (ratios_B.detach() - kl) > 0).sum()), float(len(good_B))
-        metrics = {"loss": Ratio(float(total.detach()), count), "accuracy": Ratio(right, count)}
+        right, count = (signs_B * (ratios_B.detach() - kl) > 0).sum(), float(len(good_B))
+        metrics = {"loss": Ratio(total.detach(), count), "accuracy": Ratio(right, count)}
         metrics |= {"kl": Ratio(kl * count, count)} if config.loss == "kto" else {}
-        for name, kind_B in (("chosen", good_B), ("rejected", ~good_B)):
-            number = float(kind_B.sum())
-            if not number:
-                continue
-            metrics[f"rewards/{name}"] = Ratio(float(rewards_B[kind_B].sum()), number)
-            metrics[f"length/{name}"] = Ratio(float(lengths_B[kind_B].sum()), number)
+        good = sum(bool(one.columns["desirable"]) for row in batch.sequences for one in row)
+        for name, kind_B, number in (
+            ("chosen", good_B, good),
+            ("rejected", ~good_B, len(good_B) - good),
+        ):
+            if number:
+                metrics[f"rewards/{name}"] = Ratio((rewards_B * kind_B).sum(), number)
+                metrics[f"length/{name}"] = Ratio((lengths_B * kind_B).sum(), number)
         return Loss(total, metrics)
 
 

@@ -76,7 +76,7 @@ class Reward(Objective):
         return Loss(
             total,
             {
-                name: Ratio(float(values_P.sum()), float(len(values_P)))
+                name: Ratio(values_P.sum(), float(len(values_P)))
                 for name, values_P in watched.items()
             },
         )

@@ -18,7 +18,6 @@ def measure(
 
     from tunesmith.batches.batch import Batch
     from tunesmith.batches.cuts import cut
-    from tunesmith.machine.ranks import OverRanks
     from tunesmith.models.roles import teacher, teacher_folder
     from tunesmith.training.reference import blank
 
@@ -40,7 +39,7 @@ def measure(
     batch = loaded.lay(max(batches, key=lambda one: len(one.ids_T)))
     began = time.perf_counter()
     with device.autocast():
-        objective.prepare({"policy": model, **roles}, [batch], OverRanks(device))
+        objective.prepare({"policy": model, **roles}, [batch], device.processes)
         loss = objective.loss({"policy": model, **roles}, batch)
     (loss.total / max(batch.units, 1.0)).backward()
     seconds = time.perf_counter() - began

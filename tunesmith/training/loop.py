@@ -1,8 +1,8 @@
 """The loop: what one step of training is, and the order in which a run evaluates, saves and stops.
 
 A step is a set of rows fixed by (seed, epoch, position); the token budget only decides how it is
-cut. Its gradient is one sum, over all micro-batches and ranks, divided once by the units of the
-whole step.
+cut. Its gradient is one sum, over all micro-batches and processes, divided once by the units of
+the whole step.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from typing import Any, Protocol
 
 import torch
 
-from tunesmith.batches.batch import Batch, Ratio
-from tunesmith.batches.cuts import cut
+from tunesmith.batches.batch import Batch, Ratio, added
+from tunesmith.batches.micro_batches import micro_batches
 from tunesmith.batches.order import Order
 from tunesmith.data.prepare import Item
 from tunesmith.errors import DiskError, Stopped, TrainingError
 from tunesmith.machine.device import Device
-from tunesmith.machine.ranks import OverRanks
 from tunesmith.methods import Method
 from tunesmith.models.calling.routing import Routers
 from tunesmith.models.loading.load import Loaded
@@ -88,21 +87,17 @@ class Work:
     """The models beside the policy that every step looks at."""
 
     def batches(self, rows: Sequence[int]) -> list[Batch]:
-        """This rank's micro-batches of a step."""
-        examples = [self.items[row].tokens for row in rows]
-        how: Any = {
-            "padded": self.model.layout == "padded",
-            "parts": self.device.world,
-            "waste": self.device.pass_tokens,
-        }
-        cuts = cut(examples, self.micro_tokens, **how)
-        mine = cuts[self.device.rank :: self.device.world]
-        return [
-            self.model.lay(
-                Batch.grow([examples[index] for index in chosen], unit=self.objective.unit)
-            )
-            for chosen in mine
-        ]
+        """This process's micro-batches of a step, as many as any other's."""
+        return micro_batches(
+            [self.items[row].tokens for row in rows],
+            self.micro_tokens,
+            lay=self.model.lay,
+            padded=self.model.layout == "padded",
+            unit=self.objective.unit,
+            waste=self.device.pass_tokens,
+            rank=self.device.processes.rank,
+            world=self.device.processes.world,
+        )
 
     def rate(self, updates: int) -> float:
         """The learning rate of the next update."""
@@ -148,10 +143,11 @@ def fit(
     while True:
         if at.unseen:
             at.unseen = not look(at.step)
-        if work.device.sum(float(stopped() is not None))[0]:
+        signal = stopped()
+        if signal is not None:
             if not save(at.step):
-                raise DiskError(say("train.stopped_unsaved", signal=stopped(), step=at.step))
-            raise Stopped(say("train.stopped", signal=stopped(), step=at.step, out=work.run.out))
+                raise DiskError(say("train.stopped_unsaved", signal=signal, step=at.step))
+            raise Stopped(say("train.stopped", signal=signal, step=at.step, out=work.run.out))
         done = at.step >= work.total or look.exhausted
         if done or (at.step > 0 and work.save_every and at.step % work.save_every == 0):
             save(at.step)
@@ -228,22 +224,21 @@ def gradient(
     ``grad``.
     """
     device, models = work.device, {"policy": work.model.model, **work.roles}
-    units = device.sum(sum(batch.units for batch in batches))[0]
+    units = device.processes.sum(sum(batch.units for batch in batches))[0]
     work.model.model.train()
     while True:
         with device.autocast():
-            work.objective.prepare(models, batches, OverRanks(device))
-        metrics: dict[str, Ratio] = {}
+            work.objective.prepare(models, batches, device.processes)
+        seen: list[dict[str, Ratio]] = []
         for batch in batches:
             with device.autocast():
                 loss = work.objective.loss(models, batch)
                 total = loss.total + work.method.penalty(batch) + work.routers.penalty(batch)
-            device.backward(total, units)
-            for name, ratio in (
-                loss.metrics | work.method.metrics() | work.routers.metrics()
-            ).items():
-                metrics[name] = metrics.get(name, Ratio(0.0, 0.0)) + ratio
-        metrics = device.merge(metrics)
+            # An idle batch goes backwards too, and adds nothing.
+            device.backward(total * 0.0 if batch.idle else total, units)
+            if not batch.idle:
+                seen.append(loss.metrics | work.method.metrics() | work.routers.metrics())
+        metrics = device.processes.merge(added(seen))
         norm = device.clip([parameter for _, parameter in work.named], work.run.train.clip)
         overflow = (
             device.scale is not None
@@ -275,11 +270,10 @@ def amounts(work: Work, batches: list[Batch], seconds: float) -> Line:
     """What the step took. Tokens per second counts every token of the rows once, shared or not, and
     no padding.
     """
-    trained = sum(len(batch.scored_N) for batch in batches)
-    read = sum(
-        len(tokens) for batch in batches for example in batch.sequences for tokens in example
-    )
-    trained, read = map(int, work.device.sum(float(trained), float(read)))
+    real = [batch for batch in batches if not batch.idle]
+    trained = sum(len(batch.scored_N) for batch in real)
+    read = sum(len(tokens) for batch in real for example in batch.sequences for tokens in example)
+    trained, read = map(int, work.device.processes.sum(float(trained), float(read)))
     return {
         "tokens": trained,
         "tokens_per_second": round(read / seconds, 1),

@@ -89,7 +89,7 @@ def find(
     found, fault = _read(path, key)
     usable = found is not None and len(found) == len(sequences)
     # A process that does not see the file must not wait for others that do.
-    everywhere = device.sum(float(usable))[0] == device.world
+    everywhere = device.processes.sum(float(usable))[0] == device.processes.world
     if found is not None and everywhere:
         return Reference(found, key), [say("train.reference_read", path=path)]
     told = say("train.reference_computed", count=f"{len(sequences):,}")
@@ -113,13 +113,13 @@ def _asked(
     """The log-probability of each sequence, on every process; each computes those of its own
     parts.
     """
-    own = range(device.rank, len(parts), device.world)
+    own = range(device.processes.rank, len(parts), device.processes.world)
     rows = likelihoods(model, [parts[index] for index in own], progress=progress)
     starts = np.cumsum([0, *map(len, parts)])
     values = np.zeros(starts[-1])
     for index, row in zip(own, rows, strict=True):
         values[starts[index] : starts[index + 1]] = -row[:, 0]
-    return np.array(device.sum(*values))
+    return np.array(device.processes.sum(*values))
 
 
 def attached(prepared: Prepared, values: np.ndarray) -> Prepared:

@@ -13,9 +13,9 @@ from typing import Any
 from tunesmith.data.prepare import Prepared
 from tunesmith.display.progress import Shown
 from tunesmith.errors import DiskError, Problem, SpecError
-from tunesmith.machine import device as devices
 from tunesmith.machine.disk import disk_of
 from tunesmith.machine.memory import GIB
+from tunesmith.machine.parallel import Processes, join, told_by_all
 from tunesmith.machine.signals import StopSignal
 from tunesmith.models.loading.load import Loaded
 from tunesmith.settings.resolved import Resolved
@@ -58,23 +58,23 @@ def train(
     moment there is a folder to continue, signals are only noted until the loop can save.
     """
     folder = RunFolder(resolved.out)
-    with ExitStack() as stack:
-        signal = StopSignal()
+    with told_by_all(), ExitStack() as stack:
+        processes, signal = join(), StopSignal()
         if resume:
             folder.resolved()
-            _refuse_busy(folder)
+            processes.on_first(lambda: _refuse_busy(folder))
             stack.enter_context(signal)
         shown = (
             progress
-            if progress is not None and devices.is_first()
-            else stack.enter_context(Shown(quiet=not devices.is_first()))
+            if progress is not None and processes.first
+            else stack.enter_context(Shown(quiet=not processes.first))
         )
         if resume:
             resolved = fill(resolved, started_with(folder.resolved().run))
-        elif devices.is_first():
-            _refuse_taken(folder)
+        else:
+            processes.on_first(lambda: _refuse_taken(folder))
         ready = make_ready(resolved, prepared, shown, loaded)
-        told = Told(signal, shown, shown.tell if ready.work.device.main else _silent)
+        told = Told(processes, signal, shown, shown.tell if processes.first else _silent)
         for text in ready.first_lines:
             told.tell(text)
         if not resume:
@@ -93,7 +93,7 @@ def train(
             save=course.save,
             stopped=told.stopped,
             tell=told.tell,
-            shown=told.shown if ready.work.device.main else _silent,
+            shown=told.shown if processes.first else _silent,
         )
         _leave(ready, folder, record, told, course)
     return folder
@@ -103,13 +103,14 @@ def train(
 class Told:
     """What a run hears and says."""
 
+    processes: Processes
     signal: StopSignal
     shown: Shown
     tell: Callable[[str], None]
 
     def stopped(self) -> str | None:
-        """The signal that asks the run to stop."""
-        return self.signal.received
+        """The signal that asks the run to stop, whichever process got it; all ask together."""
+        return self.processes.agreed(self.signal.received)
 
 
 def _refuse_taken(folder: RunFolder) -> None:
@@ -122,7 +123,7 @@ def _refuse_busy(folder: RunFolder) -> None:
     """Said before the rows are read; what holds the folder for this process comes with the first
     write.
     """
-    if devices.is_first() and folder.busy:
+    if folder.busy:
         raise SpecError(Problem(str(folder.path), say("spec.folder_busy")))
 
 
@@ -139,18 +140,18 @@ def _opened(
     """Holds the run's folder with its first files written, and gives the record that is open in
     it.
     """
-    work, device = ready.work, ready.work.device
+    work, first = ready.work, told.processes.first
     with ExitStack() as stack:
-        if device.main:
+
+        def open_folder() -> None:
             _check_disk(ready, folder)
             stack.enter_context(folder.held())
             _open_folder(ready, folder, plan=plan, resume=resume)
-        device.barrier()
-        trackers = Trackers(work.run.track if device.main else (), told.tell)
+
+        told.processes.on_first(open_folder)
+        trackers = Trackers(work.run.track if first else (), told.tell)
         trackers.start(folder.path, work.run.model_dump(mode="json"))
-        record = Record(
-            folder.record if device.main else None, trackers, on_step if device.main else None
-        )
+        record = Record(folder.record if first else None, trackers, on_step if first else None)
         stack.callback(record.close)
         yield record
 
@@ -186,7 +187,7 @@ def _course(ready: Ready, folder: RunFolder, record: Record, told: Told, *, resu
     )
     state = State(work.named, work.optimizer, work.method, device, parts=parts, identity=whose)
     checkpoints = Checkpoints(folder.checkpoints, work.run.train.keep.keep)
-    seed_everything(work.run.train.seed, device.rank)
+    seed_everything(work.run.train.seed, told.processes.rank)
     if resume:
         _resume(checkpoints, state, at, record, told.tell)
     save = Saves(checkpoints, state, record, told.tell, last=at.step if resume else None)
@@ -222,15 +223,13 @@ def _looker(ready: Ready, folder: RunFolder, record: Record, told: Told) -> Look
 def _leave(ready: Ready, folder: RunFolder, record: Record, told: Told, course: Course) -> None:
     """Leaves the model in the folder, and says which step's it is."""
     method, at = ready.work.method, course.at
-    if ready.work.device.main:
-        left = course.look.leave(at.step)
-        facts = method.at_end()
-        if facts:
-            record.add({"step": at.step, "event": "method", **facts})
-            shown = json.dumps(facts, ensure_ascii=False)
-            told.tell(say("train.method", method=ready.work.run.method.name, facts=shown))
-        told.tell(_done(ready.watch, folder, left=left, last=at.step))
-    ready.work.device.barrier()
+    left = course.look.leave(at.step)
+    facts = method.at_end()
+    if facts:
+        record.add({"step": at.step, "event": "method", **facts})
+        shown = json.dumps(facts, ensure_ascii=False)
+        told.tell(say("train.method", method=ready.work.run.method.name, facts=shown))
+    told.tell(_done(ready.watch, folder, left=left, last=at.step))
 
 
 def _done(watch: Watch, folder: RunFolder, *, left: int, last: int) -> str:
@@ -268,9 +267,11 @@ class Saves:
         if step == self.last:
             return True
         files, facts = self.state.capture()
-        if not self.state.device.main:
-            return True
-        if not self.checkpoints.save(step, lambda folder: write(folder, files, facts)):
+
+        def save() -> bool:
+            return self.checkpoints.save(step, lambda folder: write(folder, files, facts))
+
+        if not self.state.device.processes.on_first(save):
             self.record.add(
                 {"step": step, "event": "checkpoint_failed", "error": self.checkpoints.last_error}
             )
@@ -287,11 +288,7 @@ def _resume(
     record: Record,
     tell: Callable[[str], None],
 ) -> None:
-    device = state.device
-    if device.main:
-        checkpoints.newest(tell)
-    device.barrier()
-    path = checkpoints.newest(_silent, mend=False)
+    path = state.device.processes.on_first(lambda: checkpoints.newest(tell))
     if path is None:
         record.load_state({"bytes": 0})
         tell(say("train.no_checkpoint"))

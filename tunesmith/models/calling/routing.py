@@ -63,7 +63,7 @@ class Routers:
             probs_BE = torch.stack([means_BT @ probs for probs, _ in pairs]).mean(0)
             chosen_BE = torch.stack([means_BT @ chosen for _, chosen in pairs]).mean(0)
             total = (probs_BE.shape[1] * (probs_BE * chosen_BE).sum(1) * batch.units_B).sum()
-        self._metrics = {"router_loss": Ratio(float(total.detach()), batch.units)}
+        self._metrics = {"router_loss": Ratio(total.detach(), batch.units)}
         return self.weight * total
 
     def metrics(self) -> dict[str, Ratio]:

@@ -359,17 +359,17 @@ def token_loss(model: torch.nn.Module, batch: Batch, *, smoothing: float = 0.0) 
     of all tokens alike: Σ w ((1 - ε) (-log p) + ε mean over the vocabulary of -log p). The
     likelihood alone is then told as ``nll``.
     """
-    plain: list[float] = []
+    plain: list[torch.Tensor] = []
 
     def likelihood(logits_nV: torch.Tensor, _: torch.Tensor | None, chunk: slice) -> torch.Tensor:
         weights_n, targets_n = batch.weights_N[chunk], batch.targets_N[chunk]
         told = (weights_n * nll(logits_nV, targets_n)).sum()
         if not smoothing:
             return told
-        plain.append(float(told.detach()))
+        plain.append(told.detach())
         even = (weights_n * -logits_nV.log_softmax(-1).mean(-1)).sum()
         return (1 - smoothing) * told + smoothing * even
 
     total = see(model, batch).over_logits(likelihood)
-    metrics = {"loss": Ratio(float(total.detach()), batch.units)}
+    metrics = {"loss": Ratio(total.detach(), batch.units)}
     return Loss(total, metrics | ({"nll": Ratio(sum(plain), batch.units)} if smoothing else {}))

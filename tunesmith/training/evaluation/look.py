@@ -39,30 +39,37 @@ class Looker:
 
     def save(self, folder: Path, step: int) -> None:
         """Writes the model as it stands, with what is fitted on the watched rows where it names
-        classes.
+        classes; DiskError in every process where the first cannot write.
         """
         objective, watch = self.saver.objective, self.watch
         names_classes = objective is not None and objective.head == "classes"
         chosen_by = [] if watch.only_measured else watch.items
         fitted = fit_classes(watch.model, objective, chosen_by) if names_classes else {}
-        replace(self.saver, fitted=fitted)(folder, step)
+        saver = replace(self.saver, fitted=fitted)
+        self.device.processes.on_first(lambda: saver(folder, step))
 
     def leave(self, step: int) -> int:
         """Puts the run's model, the best where that is asked for and there is one, into its place;
         gives the model's step.
         """
-        best = self.watch.best
-        if best.keep.final != "best" or best.step is None or not self.folder.best.is_dir():
+        best, processes = self.watch.best, self.device.processes
+        wanted = best.keep.final == "best" and best.step is not None
+        if not (wanted and processes.on_first(self.folder.best.is_dir)):
             self.save(self.folder.model, step)
             return step
+        processes.on_first(self._leave_best)
+        return best.step or step
 
+    def _leave_best(self) -> None:
         def copy(draft: Path) -> None:
             shutil.copytree(self.folder.best, draft, dirs_exist_ok=True)
 
         replace_folder(self.folder.model, copy)
         if self.questions.texts:
-            write_page(self.folder.questions, self.questions.texts, self.record.lines(), best.step)
-        return best.step
+            self._write_page(self.watch.best.step or 0)
+
+    def _write_page(self, last: int) -> None:
+        write_page(self.folder.questions, self.questions.texts, self.record.lines(), last)
 
     @property
     def exhausted(self) -> bool:
@@ -75,14 +82,14 @@ class Looker:
         """
         found: dict[str, float] | None = None
         if self.watch.used:
-            found = self.watch.evaluate(self._broken_off)
+            found = self.watch.evaluate(self._stopped)
             if found is None:
                 return False
         answers: list[str] | None = None
-        if self.questions.texts and self.device.main:
+        if self.questions.texts:
             if step == 0:
                 self.tell(say("train.asking", count=len(self.questions.texts)))
-            answers = self.questions.answers(self.watch.model.model, self._broken_off)
+            answers = self.questions.answers(self.watch.model.model, self._stopped)
             if answers is None:
                 return False
         if found is not None:
@@ -90,20 +97,18 @@ class Looker:
         if answers is not None:
             self.record.add({"step": step, "event": "answers", "answers": answers})
             last = step if self.exhausted else self.total
-            write_page(self.folder.questions, self.questions.texts, self.record.lines(), last)
-        self.device.barrier()
+            self.device.processes.on_first(lambda: self._write_page(last))
         return True
 
-    def _broken_off(self) -> bool:
-        # Several ranks stop together, at the next step.
-        return self.device.world == 1 and self.stopped() is not None
+    def _stopped(self) -> bool:
+        return self.stopped() is not None
 
     def _evaluated(self, step: int, found: dict[str, float]) -> None:
         self.record.add({"step": step, "evaluation": found})
         self._tell(step, found)
         if self.watch.only_measured:
             return
-        if self.watch.best.see(step, found) and self.device.main:
+        if self.watch.best.see(step, found):
             self._keep_best(step)
         if self.exhausted:
             self.record.add(

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from tunesmith.batches.batch import Batch, Ratio
-from tunesmith.batches.cuts import cut
+from tunesmith.batches.batch import added
+from tunesmith.batches.micro_batches import micro_batches
 from tunesmith.data.prepare import Item
 from tunesmith.data.rendering.render import Render
 from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Chat
 from tunesmith.machine.device import Device
-from tunesmith.machine.ranks import OverRanks
 from tunesmith.metrics import METRICS
 from tunesmith.models.loading.load import Loaded
 from tunesmith.objectives import Objective
@@ -48,24 +47,26 @@ def held_out_loss(
     """The objective's metrics over ``items``, every unit counting the same; None when ``stopped``
     said so on the way.
     """
-    examples = [item.tokens for item in items]
-    cuts = cut(examples, budget, padded=model.layout == "padded", parts=device.world)
-    sums: dict[str, Ratio] = {}
+    processes, seen = device.processes, []
     models = {"policy": model.model, **(roles or {})}
     model.model.eval()
     with torch.no_grad(), device.autocast():
-        mine = cuts[device.rank :: device.world]
-        batches = [
-            model.lay(Batch.grow([examples[index] for index in chosen], unit=objective.unit))
-            for chosen in mine
-        ]
-        objective.prepare(models, batches, OverRanks(device))
+        batches = micro_batches(
+            [item.tokens for item in items],
+            budget,
+            lay=model.lay,
+            padded=model.layout == "padded",
+            unit=objective.unit,
+            rank=processes.rank,
+            world=processes.world,
+        )
+        objective.prepare(models, batches, processes)
         for batch in batches:
-            if device.world == 1 and stopped():
+            if stopped():
                 return None
-            for name, ratio in objective.loss(models, batch).metrics.items():
-                sums[name] = sums.get(name, Ratio(0.0, 0.0)) + ratio
-    return {name: ratio.value for name, ratio in device.merge(sums).items()}
+            found = objective.loss(models, batch).metrics
+            seen.append({} if batch.idle else found)
+    return {name: ratio.value for name, ratio in processes.merge(added(seen)).items()}
 
 
 def answers_score(
@@ -168,8 +169,12 @@ class Watch:
         found = held_out_loss(self.model, self.objective, self.items, self.device, **how)
         if found is None or self._metric is None or self.only_measured:
             return found
-        score = self._score(found, lambda: self.device.world == 1 and stopped())
-        return None if score is None else found | {self.keep.best_by: score}
+        score = self._score(found, stopped)
+        if score is None:
+            return None
+        # On GPUs two processes may differ in an answer, and must not differ in what is best.
+        firsts = self.device.processes.on_first(lambda: score)
+        return found | {self.keep.best_by: firsts}
 
     def _score(self, found: dict[str, float], stopped: Callable[[], bool]) -> float | None:
         if self._metric.reads == "nll":

@@ -94,24 +94,21 @@ class Checkpoints:
         found = [(int(match[1]), int(match[2] or 0), path) for match, path in matches if match]
         return [path for *_, path in sorted(found, reverse=True)]
 
-    def newest(self, tell: Callable[[str], None], *, mend: bool = True) -> Path | None:
+    def newest(self, tell: Callable[[str], None]) -> Path | None:
         """The newest checkpoint that is whole; None when none was ever made, CheckpointError when
         all are damaged.
 
         ``LATEST`` is for people and other programs: a manifest that holds proves more than a
-        pointer. With ``mend``, leftovers of a killed save are removed and damaged checkpoints set
-        aside.
+        pointer. Leftovers of a killed save are removed and damaged checkpoints set aside.
         """
-        if mend:
-            self._sweep()
+        self._sweep()
         found = self.committed()
         for path in found:
             fault = damage(path)
             if fault is None:
                 return path
             tell(say("train.damaged", path=path, fault=fault))
-            if mend:
-                os.replace(path, path.with_name(f"{path.name}.corrupt"))
+            os.replace(path, path.with_name(f"{path.name}.corrupt"))
         if found or any(self._set_aside()):
             raise CheckpointError(say("train.all_damaged", folder=self.folder))
         return None

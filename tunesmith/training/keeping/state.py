@@ -166,9 +166,9 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
 
 def random_state(device: Device) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The generators of torch on every rank, and those of Python and numpy."""
-    tensors = {"torch": device.gather(torch.get_rng_state())}
+    tensors = {"torch": device.processes.stack(torch.get_rng_state())}
     if device.place.type == "cuda":
-        tensors["cuda"] = device.gather(torch.cuda.get_rng_state(device.place))
+        tensors["cuda"] = device.processes.stack(torch.cuda.get_rng_state(device.place))
     kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
     return tensors, {
         "python": random.getstate(),
@@ -180,10 +180,11 @@ def load_random_state(
     tensors: dict[str, torch.Tensor], numbers: dict[str, Any], device: Device
 ) -> None:
     """Restores ``random_state``; a rank that was not there keeps its seed."""
-    if device.rank < len(tensors["torch"]):
-        torch.set_rng_state(tensors["torch"][device.rank])
+    rank = device.processes.rank
+    if rank < len(tensors["torch"]):
+        torch.set_rng_state(tensors["torch"][rank])
         if device.place.type == "cuda" and "cuda" in tensors:
-            torch.cuda.set_rng_state(tensors["cuda"][device.rank], device.place)
+            torch.cuda.set_rng_state(tensors["cuda"][rank], device.place)
     kind, inner, gauss = numbers["python"]
     random.setstate((kind, tuple(inner), gauss))
     name, keys, position, has_gauss, cached = numbers["numpy"]
@@ -207,7 +208,7 @@ def environment(device: Device) -> dict[str, Any]:
         "threads": device.threads,
         "device": device.place.type,
         "precision": device.precision,
-        "ranks": device.world,
+        "ranks": device.processes.world,
         "cpu": torch.backends.cpu.get_cpu_capability(),
     }
 

@@ -1,0 +1,233 @@
+"""The processes of a run, one alone or several that torchrun started: what they add up, what the
+first does for all, and how an error of one ends all. Nothing else knows how they reach each other.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+
+from tunesmith.batches.batch import Ratio
+from tunesmith.errors import TrainingError, first_line
+from tunesmith.words import say
+
+T = TypeVar("T")
+
+BUCKET_BYTES = 64 * 2**20
+"""Gradients that are summed in one call. A call each would be 448 of them for LoRA on 32 layers;
+all in one would hold every gradient twice.
+"""
+LONGEST_WAIT = timedelta(hours=2)
+"""For a process that is alive but does not come; one that has ended is noticed at once."""
+HEARD_WITHIN = 10.0
+"""Seconds that a process with an error stays for the others to read it."""
+
+_store: dist.Store | None = None
+"""Where the processes of this run leave word for each other; none for one alone."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes of a run as one of them sees them. Every method is entered by all of them, as
+    often and in the same order.
+    """
+
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one."""
+        return self.world > 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this one writes files and speaks."""
+        return self.rank == 0
+
+    def sum(self, *values: float) -> list[float]:
+        """Adds up each value over the processes."""
+        if not self.several:
+            return list(values)
+        total = torch.tensor(values, dtype=torch.float64)
+        with _reaching_all():
+            dist.all_reduce(total)
+        return total.tolist()
+
+    def add_gradients(self, gradients: Sequence[torch.Tensor]) -> None:
+        """Sums each gradient over the processes, in place."""
+        for bucket in _buckets(gradients) if self.several else ():
+            joined = torch.cat([gradient.flatten() for gradient in bucket])
+            with _reaching_all():
+                dist.all_reduce(joined)
+            parts = joined.split([gradient.numel() for gradient in bucket])
+            for gradient, part in zip(bucket, parts, strict=True):
+                gradient.copy_(part.view_as(gradient))
+
+    def merge(self, metrics: dict[str, Ratio]) -> dict[str, Ratio]:
+        """Adds up metrics by name; not every process has each of them."""
+        merged: dict[str, Ratio] = {}
+        for part in self._everyones(metrics):
+            for name, ratio in part.items():
+                merged[name] = merged.get(name, Ratio(0.0, 0.0)) + ratio
+        return merged
+
+    def gather(self, rows: torch.Tensor) -> tuple[torch.Tensor, int]:
+        """Gives the rows ``[n, D]`` of all processes, and where one's own begin; one without rows
+        need not know their width.
+        """
+        if not self.several:
+            return rows, 0
+        shapes = self.stack(torch.tensor(rows.shape))
+        counts, width = shapes[:, 0].tolist(), int(shapes[:, 1].max())
+        padded = rows.new_zeros(max(counts), width)
+        padded[: len(rows), : rows.shape[1]] = rows
+        found = self.stack(padded)
+        joined = torch.cat([part[:count] for part, count in zip(found, counts, strict=True)])
+        return joined, sum(counts[: self.rank])
+
+    def stack(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Stacks the tensors of all processes, which have one shape, where they lie."""
+        if not self.several:
+            return tensor[None]
+        found = [torch.empty_like(tensor) for _ in range(self.world)]
+        with _reaching_all():
+            dist.all_gather(found, tensor.contiguous())
+        return torch.stack(found)
+
+    def agreed(self, value: T | None) -> T | None:
+        """Gives the value of the first process that has one, such as a signal that one of them got;
+        None where none has.
+        """
+        if not self.sum(float(value is not None))[0]:
+            return None
+        return next(one for one in self._everyones(value) if one is not None)
+
+    def on_first(self, work: Callable[[], T]) -> T:
+        """Runs ``work`` in the first process; all get its result, or raise its error."""
+        result: list[Any] = [None, None]
+        if self.first:
+            try:
+                result[0] = work()
+            except Exception as error:
+                if not self.several:
+                    raise
+                result[1] = _as_sent(error)
+        if self.several:
+            with _reaching_all():
+                dist.broadcast_object_list(result, src=0)
+        if result[1] is not None:
+            raise pickle.loads(result[1])
+        return result[0]
+
+    def _everyones(self, value: T) -> list[T]:
+        found = [value] * self.world
+        if self.several:
+            with _reaching_all():
+                dist.all_gather_object(found, value)
+        return found
+
+
+def join() -> Processes:
+    """Joins the processes that torchrun's environment variables name; one alone needs none.
+
+    Numbers and objects go over gloo, on the CPU: over NCCL each would be a wait for the GPU.
+    """
+    global _store
+    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    if world > 1 and not dist.is_initialized():
+        backend = "gloo"
+        how: dict[str, Any] = {}
+        if torch.cuda.is_available():
+            place = torch.device("cuda", local_rank())
+            torch.cuda.set_device(place)
+            backend, how = "cpu:gloo,cuda:nccl", {"device_id": place}
+        _store, rank, world = next(dist.rendezvous("env://", rank, world, timeout=LONGEST_WAIT))
+        dist.init_process_group(
+            backend, store=_store, rank=rank, world_size=world, timeout=LONGEST_WAIT, **how
+        )
+    return Processes(rank, world)
+
+
+def local_rank() -> int:
+    """This process's number on its machine, which is also that of its GPU."""
+    return int(os.environ.get("LOCAL_RANK", 0))
+
+
+@contextmanager
+def told_by_all() -> Iterator[None]:
+    """An error of one process ends all of them with the same error.
+
+    The one that fails leaves its error in the store and closes its connections; the others, which
+    would wait for it for ever, so fail too, and find in the store why.
+    """
+    try:
+        yield
+    except Exception as error:
+        if _store is None or not dist.is_initialized():
+            raise
+        first = _first_error(_store, error)
+        if first is None:
+            raise
+        raise first from error
+
+
+def _first_error(store: dist.Store, own: Exception) -> Exception | None:
+    """The error that was left first, once all have read it; None where it is this process's own."""
+    try:
+        sent = _as_sent(own)
+        first = store.compare_set("error", "", sent.hex())
+        if not torch.cuda.is_available():  # NCCL would wait here; its connections end with us
+            dist.destroy_process_group()
+        until = time.monotonic() + HEARD_WITHIN
+        store.add("heard", 1)
+        world = int(os.environ["WORLD_SIZE"])
+        while store.add("heard", 0) < world and time.monotonic() < until:
+            time.sleep(0.05)
+    except (dist.DistError, RuntimeError):
+        return None  # the process that keeps the store has ended
+    found = bytes.fromhex(first.decode())
+    return None if found == sent else pickle.loads(found)
+
+
+def _as_sent(error: Exception) -> bytes:
+    """The error for other processes; its text where it does not travel."""
+    with suppress(Exception):
+        sent = pickle.dumps(error)
+        pickle.loads(sent)
+        return sent
+    return pickle.dumps(TrainingError(f"{type(error).__name__}: {error}"))
+
+
+@contextmanager
+def _reaching_all() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise TrainingError(say("train.process_lost", error=first_line(error))) from error
+
+
+def _buckets(tensors: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
+    """Tensors of one type together, as many as ``BUCKET_BYTES`` hold."""
+    by_type: dict[tuple[torch.dtype, torch.device], list[torch.Tensor]] = {}
+    for tensor in tensors:
+        by_type.setdefault((tensor.dtype, tensor.device), []).append(tensor)
+    for alike in by_type.values():
+        bucket: list[torch.Tensor] = []
+        size = 0
+        for tensor in alike:
+            if bucket and size + tensor.nbytes > BUCKET_BYTES:
+                yield bucket
+                bucket, size = [], 0
+            bucket.append(tensor)
+            size += tensor.nbytes
+        yield bucket
