@@ -13,6 +13,7 @@ import torch
 from material.architectures import tiny
 from tunesmith.batches.batch import Batch, Tokens
 from tunesmith.data.prepare import Item
+from tunesmith.machine.parallel import Processes
 from tunesmith.models.calling.views import see
 from tunesmith.models.loading.load import take_over_attention
 from tunesmith.objectives._pairs import answer_logprobs
@@ -83,7 +84,7 @@ def referred(reference: Any, rows: list[tuple[Tokens, ...]]) -> list[tuple[Token
 def stepped(objective: Any, policy: Any, batches: list[Batch]) -> tuple[float, torch.Tensor]:
     """Loss per unit of a step and its gradient, as the loop forms them."""
     policy.zero_grad()
-    objective.prepare({"policy": policy}, batches, lambda *values: list(values))
+    objective.prepare({"policy": policy}, batches, Processes())
     units, total = sum(batch.units for batch in batches), 0.0
     for batch in batches:
         loss = objective.loss({"policy": policy}, batch)

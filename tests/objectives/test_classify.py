@@ -120,7 +120,7 @@ def step(
     for batch in batches:
         loss = one.loss({"policy": loaded.model}, batch.padded() if layout == "padded" else batch)
         (loss.total / units).backward()
-        total += loss.metrics["loss"].sum
+        total += float(loss.metrics["loss"].sum)
     grads = [
         weight.grad.flatten() for weight in loaded.model.parameters() if weight.grad is not None
     ]

@@ -12,6 +12,7 @@ import torch
 from material.pairs import batch_of, judged, models, pairs, referred, stepped, tokens
 from tunesmith.batches.batch import Batch
 from tunesmith.errors import SpecError
+from tunesmith.machine.parallel import Processes
 from tunesmith.models.calling.views import see
 from tunesmith.objectives._pairs import Pairs, answer_logprobs
 from tunesmith.objectives.orpo import log1mexp
@@ -137,7 +138,7 @@ def test_before_the_first_step_policy_and_reference_are_one() -> None:
     )
     objective = OBJECTIVES.make(OBJECTIVES.config({"name": "kto", "desirable_weight": 1.5}))
     batch = batch_of(referred(policy, judged()))
-    objective.prepare({"policy": policy}, [batch], lambda *values: list(values))
+    objective.prepare({"policy": policy}, [batch], Processes())
     good = int(batch.columns["desirable_B"].sum())
     with torch.no_grad():
         total = float(objective.loss({"policy": policy}, batch).total)

@@ -14,6 +14,7 @@ import torch
 
 from material.pairs import batch_of, judged, models, pairs, referred, stepped
 from tunesmith.batches.batch import Tokens
+from tunesmith.machine.parallel import Processes
 from tunesmith.objectives.dpo import LOSSES
 from tunesmith.settings.family import OBJECTIVES
 
@@ -180,7 +181,7 @@ def test_kto(name: str, both: tuple[Any, Any]) -> None:
 
 def prepared(objective: Any, policy: Any, reference: Any) -> Any:
     batch = batch_of(referred(reference, judged()))
-    objective.prepare({"policy": policy}, [batch], lambda *values: list(values))
+    objective.prepare({"policy": policy}, [batch], Processes())
     return batch
 
 

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import os
-import socket
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +8,7 @@ from safetensors.torch import load_file
 from transformers import LlamaConfig
 
 from material import runs
-from tunesmith.data.prepare import Prepared
+from material.two_processes import two_ranks
 from tunesmith.errors import SpecError
 from tunesmith.machine.device import Device, LossScale, choose
 from tunesmith.machine.memory import free_memory
@@ -128,35 +125,6 @@ def test_checkpointing_gives_the_same_training(tiny_llama, prepared, tmp_path):
     )
     for name in first:
         assert torch.allclose(first[name], second[name], atol=1e-6), name
-
-
-def two_ranks(out: Path, model: Path, prepared: Prepared, **overrides: Any) -> list[int]:
-    """Trains in two processes joined by gloo; their exit codes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-
-    def rank(number: int) -> int:
-        os.environ.update(
-            RANK=str(number),
-            LOCAL_RANK=str(number),
-            WORLD_SIZE="2",
-            MASTER_ADDR="127.0.0.1",
-            MASTER_PORT=str(port),
-        )
-        return runs.in_child(
-            lambda: train(runs.resolved(out, model, **overrides), prepared, progress=runs.quiet())
-        )
-
-    first = os.fork()
-    if first == 0:
-        os._exit(rank(1) & 0xFF)
-    try:
-        code = rank(0)
-    finally:
-        for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
-            os.environ.pop(name, None)
-    return [code, os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])]
 
 
 def test_two_ranks_train_what_one_trains(tiny_llama, prepared, tmp_path):

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 
 from material import runs
 from material.headed import encoder
+from material.two_processes import two_ranks
 from proving.test_vectors import questions
-from training.test_device import two_ranks
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
 

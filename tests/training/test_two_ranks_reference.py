@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from material import runs
-from training.test_device import two_ranks
+from material.two_processes import two_ranks
 from training.test_reference import judged, pairs
 from tunesmith.predicting.likelihoods import likelihoods
 from tunesmith.storage.run_folder import RunFolder

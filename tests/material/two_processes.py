@@ -1,0 +1,73 @@
+"""Runs a function in two processes joined by gloo, forked from this one, and compares two runs."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+
+from material import runs
+from tunesmith.data.prepare import Prepared
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.training.start import train
+
+NAMES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+
+def in_two(work: Callable[[int], object]) -> list[int]:
+    """Calls ``work`` with its rank in each of two processes; their exit codes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def rank(number: int) -> int:
+        values = (str(number), str(number), "2", "127.0.0.1", str(port))
+        os.environ.update(zip(NAMES, values, strict=True))
+        return runs.in_child(lambda: work(number))
+
+    second = os.fork()
+    if second == 0:
+        os._exit(rank(1) & 0xFF)
+    try:
+        code = rank(0)
+    finally:
+        for name in NAMES:
+            os.environ.pop(name, None)
+    return [code, os.waitstatus_to_exitcode(os.waitpid(second, 0)[1])]
+
+
+def two_ranks(
+    out: Path, model: Path, prepared: Prepared, *, resume: bool = False, **overrides: Any
+) -> list[int]:
+    """Trains in two processes; their exit codes."""
+    return in_two(
+        lambda _: train(
+            runs.resolved(out, model, **overrides), prepared, resume=resume, progress=runs.quiet()
+        )
+    )
+
+
+def same_runs(one: RunFolder, two: RunFolder, *, gradient: float = 1e-6) -> None:
+    """Asserts that two runs recorded the same steps, evaluations and answers, and left the same
+    weights.
+    """
+    first, second = runs.record(one), runs.record(two)
+    for alone, joined in zip(first, second, strict=True):
+        assert alone.keys() == joined.keys()
+        for name, value in alone.items():
+            if isinstance(value, float | dict):
+                assert joined[name] == pytest.approx(value, rel=gradient, abs=1e-7), name
+            else:
+                assert joined[name] == value, name
+    for folder in ("model", "best"):
+        if (one.path / folder).is_dir() or (two.path / folder).is_dir():
+            name = f"{folder}/adapter_model.safetensors"
+            ours, theirs = load_file(one.path / name), load_file(two.path / name)
+            assert ours.keys() == theirs.keys()
+            for key in ours:
+                assert float((ours[key] - theirs[key]).abs().max()) < 1e-6, key
