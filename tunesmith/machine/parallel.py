@@ -176,9 +176,9 @@ def told_by_all() -> Iterator[None]:
         if _store is None or not dist.is_initialized():
             raise
         first = _first_error(_store, error)
-        if first is None:
-            raise
-        raise first from error
+        if first is not None:
+            raise first from error
+        raise
 
 
 def _first_error(store: dist.Store, own: Exception) -> Exception | None:
