@@ -65,6 +65,15 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
+@pytest.fixture(scope="session")
+def shared_cases() -> Path:
+    """The folder of small faulty inputs; tests that read it are skipped where it is missing."""
+    folder = SHARED_DATA.parent / "cases"
+    if not folder.is_dir():
+        pytest.skip(f"the faulty inputs are not at {folder} (they stand beside TUNESMITH_DATA)")
+    return folder
+
+
 def byte_tokenizer(folder: Path) -> None:
     """Writes a byte-level BPE tokenizer with ChatML tokens, trained on a few lines, to
     ``folder``.

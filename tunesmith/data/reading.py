@@ -15,6 +15,7 @@ from tunesmith.data.choose_reader import choose
 from tunesmith.data.columns.answers import first_answer
 from tunesmith.data.columns.finishing import finished
 from tunesmith.data.columns.turns import LISTS, NUMBERS, TURNS, no_number, shown
+from tunesmith.data.files.jsonstream import TRAIN
 from tunesmith.data.files.sources import Faults, FileFacts, Located, facts, rows
 from tunesmith.data.files.tables import all_numbers
 from tunesmith.data.find import find_data
@@ -169,8 +170,13 @@ class Reading:
         found: list[str] = []
         for opened in self.opened:
             path = opened.facts.path
-            if opened.facts.key is not None:
-                found.append(say("reader.note_inside", file=path.name, key=opened.facts.key))
+            if opened.facts.key:
+                key = ".".join(opened.facts.key)
+                part = "part" if opened.facts.key[-1].casefold() in TRAIN else "inside"
+                found.append(say(f"reader.note_{part}", file=path.name, key=key))
+            if opened.facts.unfolded:
+                columns = ", ".join(opened.facts.unfolded)
+                found.append(say("reader.note_unfolded", file=path.name, columns=columns))
             if opened.told_by is not None:
                 roles = ", ".join(f"{ours}: {theirs}" for ours, theirs in opened.columns.items())
                 found.append(say(f"reader.note_by_{opened.told_by}", file=path.name, roles=roles))
@@ -296,7 +302,7 @@ def _prepared(row: dict[str, Any], opened: Opened) -> tuple[dict[str, Any], list
             named[name] = ""
         if name in LISTS or name in TURNS:
             continue
-        if (single := first_answer(value)) is not value:
+        if (single := first_answer(value, opened.columns.get(name, name))) is not value:
             named[name] = single
             changes.append("unwrapped" if isinstance(value, list) and len(value) == 1 else "first")
         elif (

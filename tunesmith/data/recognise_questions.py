@@ -47,7 +47,9 @@ def exam(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     letters = [name for name in columns if all(map(is_letter, held(name, rows)))]
     letters = [name for name in letters if held(name, rows)]
     if all(name.isdecimal() for name in columns):
-        free = [name for name in columns if not is_id(name, rows) or name in letters]
+        texts = [place for place, name in enumerate(columns) if is_text(name, rows)]
+        first = [place for place in texts if not is_id(columns[place], rows)][:1]
+        free = columns[first[0] :] if first else []
         if len(letters) != 1 or len(free) < 4 or free[-1] != letters[0]:
             return None
         last = max(max(str(value).strip().upper()) for value in held(letters[0], rows))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+SEVERAL = frozenset({"answers", "outputs", "responses", "references", "targets"})
+"""Names of columns that hold several right answers by nature."""
 
-def first_answer(value: Any) -> Any:
+
+def first_answer(value: Any, name: str = "") -> Any:
     """The first of several answers as SQuAD (Rajpurkar et al. 2016) writes them, ``{"text": […],
-    "answer_start": […]}`` or ``[{"text": …}, …]``; an empty text where there is none; anything else
+    "answer_start": […]}`` or ``[{"text": …}, …]``, or of the texts in a column with a name of
+    several; an empty text where there is none; anything else
     as it is.
     """
     if isinstance(value, dict) and isinstance(value.get("text"), list):
@@ -21,6 +25,9 @@ def first_answer(value: Any) -> Any:
         and all(isinstance(one, dict) and {"text", "answer_start"} <= one.keys() for one in value)
     ):
         return value[0]["text"]
+    plural = name.casefold() in SEVERAL and isinstance(value, list)
+    if plural and all(isinstance(one, str) for one in value):
+        return value[0] if value else ""
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
         return value[0]
     return value

@@ -22,7 +22,7 @@ _LINK = re.compile(r"https?://\S+|\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ][\d:.Z+]*)?"
 
 def held(name: str, rows: Sequence[Row]) -> list[Any]:
     """The values of a column that hold something."""
-    values = [first_answer(row.get(name)) for row in rows]
+    values = [first_answer(row.get(name), name) for row in rows]
     return [value for value in values if value not in (None, "", [], {})]
 
 

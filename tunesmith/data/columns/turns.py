@@ -260,7 +260,7 @@ def _content(value: Any, field: str) -> str:
     texts: list[str] = []
     for part in value:
         if isinstance(part, dict) and part.get("type") == "text":
-            texts.append(as_text(part.get("text"), field))
+            texts.append(as_text(part.get("text", part.get("value")), field))
         elif isinstance(part, str):
             texts.append(as_text(part, field))
         else:

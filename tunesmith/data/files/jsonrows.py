@@ -5,7 +5,8 @@ their columns' names.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tunesmith.data.columns.turns import LISTS, TURNS
@@ -15,9 +16,16 @@ from tunesmith.errors import Problem
 from tunesmith.words import say
 
 _SHOWN = 10
+ROWS = "rows"
+"""What a list of rows within a list is called."""
 _JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 _PARTS = frozenset({*TURNS, *LISTS, "options", "choices", "tool_calls", "content"})
 """Keys whose lists of objects are parts of one row, never the rows of a file."""
+
+
+_FOLDED = frozenset({"instances", "paragraphs", "qas", "qa_pairs", "qapairs", "qa", ROWS})
+_TABLE = re.compile(r'\s*\{\s*"(?:[^"\\\\]|\\\\.)*"\s*:\s*(?:\{\s*"-?\d+"\s*:|\[\s*[^\[{\s])')
+"""A first column whose cells are numbered, or listed."""
 
 
 def kind_of(value: Any) -> str:
@@ -31,10 +39,66 @@ def kind_of(value: Any) -> str:
     )
 
 
-def key_of_rows(sample: str) -> str | None:
-    """The key under which a file of one object holds its rows."""
+def path_of_rows(sample: str) -> tuple[str, ...]:
+    """The keys under which a file of one object holds its rows; none where it holds them
+    otherwise.
+    """
     text = sample.lstrip()
-    return jsonstream.key_of_rows(text, _PARTS) if text.startswith("{") else None
+    return (jsonstream.path_of_rows(text, _PARTS) or ()) if text.startswith("{") else ()
+
+
+def by_columns(sample: str) -> bool:
+    """Whether a file may hold one object with a list or an object of cells for each column, as
+    pandas' ``to_json()`` and ``to_dict()`` write tables.
+    """
+    return _TABLE.match(sample) is not None
+
+
+def table_of(value: Any) -> list[dict[str, Any]] | None:
+    """The rows of a table that was written by columns; None where this is none."""
+    if not isinstance(value, dict) or not value:
+        return None
+    names, cells = value.get("columns"), value.get("data")
+    if isinstance(names, list) and isinstance(cells, list):
+        whole = all(isinstance(one, list) and len(one) == len(names) for one in cells)
+        return [dict(zip(map(str, names), one, strict=True)) for one in cells] if whole else None
+    columns = list(value.values())
+    if all(isinstance(one, dict) for one in columns):
+        keys = list(columns[0])
+        same = bool(keys) and all(list(one) == keys for one in columns)
+        numbered = same and all(key.lstrip("-").isdecimal() for key in keys)
+        return [{name: value[name][key] for name in value} for key in keys] if numbered else None
+    lists = all(isinstance(one, list) for one in columns) and not _PARTS & value.keys()
+    if lists and len({len(one) for one in columns}) == 1 and len(columns[0]) > 1:
+        return [dict(zip(value, cells, strict=True)) for cells in zip(*columns, strict=True)]
+    return None
+
+
+def unfolding(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    """The columns, one within the other, whose lists of objects are rows of their own: instances
+    of Self-Instruct, paragraphs and qas of SQuAD, a list of rows within a list.
+    """
+    for name in dict.fromkeys(name for row in rows for name in row):
+        lists = [row[name] for row in rows if row.get(name) not in (None, [])]
+        objects = bool(lists) and all(map(_holds_objects, lists))
+        if objects and name.casefold() in _FOLDED:
+            return (name, *unfolding([one for row in lists for one in row]))
+    return ()
+
+
+def unfolded(row: dict[str, Any], path: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The rows within a row, each with what stands around it."""
+    if not path:
+        yield row
+        return
+    around = {name: value for name, value in row.items() if name != path[0]}
+    for one in row.get(path[0]) or ():
+        if isinstance(one, dict):
+            yield from unfolded({**around, **one}, path[1:])
+
+
+def _holds_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
 
 
 def shape_of(sample: str, complete: bool, suffix: str) -> tuple[str, bool] | None:
@@ -114,8 +178,13 @@ def _json_array(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Locat
 
 
 def _json_list(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:
-    assert found.key is not None, f"{found.path} has no key of rows"
+    assert found.key, f"{found.path} has no key of rows"
     yield from _json_values(found, enumerate(jsonstream.items_under(stream, found.key), 1), faults)
+
+
+def _json_columns(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:
+    table = table_of(json.load(stream)) or []
+    yield from _json_values(found, enumerate(table, 1), faults)
 
 
 def _json_object(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:
@@ -157,6 +226,9 @@ def _as_row(value: Any) -> dict[str, Any] | None:
     """
     if isinstance(value, dict):
         return value
+    if isinstance(value, list) and value and _holds_objects(value):
+        spoken = all({"role", "from", "speaker"} & one.keys() for one in value)
+        return {"messages" if spoken else ROWS: value}
     if isinstance(value, list):
         return {str(n): item for n, item in enumerate(value)}
     return {"text": value} if isinstance(value, str) else None
@@ -167,4 +239,5 @@ READ: dict[str, Callable[[FileFacts, Any, Faults], Iterator[Located]]] = {
     "json array": _json_array,
     "json list": _json_list,
     "json object": _json_object,
+    "json columns": _json_columns,
 }

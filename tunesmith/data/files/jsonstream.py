@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from typing import Any, TextIO
 
 from tunesmith.words import say
@@ -35,6 +35,24 @@ _ROWS = frozenset(
         "数据",
     }
 )
+_AROUND = frozenset({"result", "results", "response", "payload", "body", "content"})
+"""Keys of an object that may hold the rows one level further down."""
+TRAIN = frozenset({"train", "training", "train_set", "训练集"})
+HELD = frozenset(
+    {
+        "test",
+        "testing",
+        "validation",
+        "valid",
+        "val",
+        "dev",
+        "eval",
+        "evaluation",
+        "测试集",
+        "验证集",
+    }
+)
+"""What the parts of a data set are called."""
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -148,63 +166,97 @@ def _items(text: JsonText) -> Iterator[Any]:
         text.take("]")
 
 
-def items_under(stream: TextIO, wanted: str) -> Iterator[Any]:
-    """The items of the array under one key of an object; what stands under other keys is passed
-    over.
-    """
+def items_under(stream: TextIO, path: Sequence[str]) -> Iterator[Any]:
+    """The items of the array under a path of keys; what stands under other keys is passed over."""
     text = JsonText(stream)
+    yield from _under(text, path)
+    _nothing_more(text)
+
+
+def _under(text: JsonText, path: Sequence[str]) -> Iterator[Any]:
     text.take("{")
     while True:
         if text.peek() != '"':
             text.take('"')
         key = text.value()
         text.take(":")
-        if key == wanted:
-            yield from _items(text)
-        else:
+        if key != path[0]:
             text.value()
+        elif len(path) > 1:
+            yield from _under(text, path[1:])
+        else:
+            yield from _items(text)
         if text.take(",}") == "}":
             break
-    _nothing_more(text)
 
 
-def key_of_rows(text: str, never: Container[str]) -> str | None:
-    """The key of ``{"data": [{…}, …], "version": 1}`` that holds the rows, from a text that may be
-    cut off; None where none does.
+def path_of_rows(text: str, never: Container[str]) -> tuple[str, ...] | None:
+    """The keys above the rows of ``{"data": [{…}, …], "version": 1}``, ``{"data": {"rows": [{…},
+    …]}}`` or ``{"train": [{…}, …], "test": […]}``, from a text that may be cut off; None where
+    there are none.
 
     ``never`` are keys whose lists of objects belong to a row.
     """
-    found: list[tuple[str, int]] = []
+    found: list[tuple[tuple[str, ...], int]] = []
     at = _space(text, 1)
     keys = 0
+    whole = False
     try:
         while text[at : at + 1] == '"':
             key, end = _DECODER.raw_decode(text, at)
             at = _space(text, _space(text, end) + 1)
             keys += 1
-            rows = (
-                text[at : at + 1] == "["
-                and text[_space(text, at + 1) :][:1] == "{"
-                and key not in never
-            )
+            path = _path_within(text, at, key, never)
             try:
                 value, end = _DECODER.raw_decode(text, at)
             except ValueError:
-                return key if rows and not found else None
-            if rows:
-                found.append((key, len(value)))
+                found += [(path, 0)] if path else []
+                return _one_of(found, keys, cut=True)
+            if path:
+                found.append((path, len(value)))
             at = _space(text, end)
+            whole = text[at : at + 1] == "}" and not text[at + 1 :].strip()
             if text[at : at + 1] == "}":
-                whole = len(found) == 1 and not text[at + 1 :].strip()
-                return (
-                    found[0][0]
-                    if whole and (keys == 1 or found[0][0] in _ROWS or found[0][1] > 2)
-                    else None
-                )
+                break
             at = _space(text, at + 1)
     except ValueError:
         pass
+    return _one_of(found, keys, cut=False) if whole else None
+
+
+def _path_within(text: str, at: int, key: str, never: Container[str]) -> tuple[str, ...] | None:
+    """The path that ends in a list of objects, of the value at ``at`` under ``key``."""
+    if text[at : at + 1] == "[":
+        rows = text[_space(text, at + 1) :][:1] == "{" and key not in never
+        return (key,) if rows else None
+    if text[at : at + 1] == "{" and key.casefold() in _ROWS | _AROUND:
+        below = path_of_rows(text[at:].rstrip(), never) or _cut_below(text[at:], never)
+        return (key, *below) if below and below[0].casefold() in _ROWS else None
     return None
+
+
+def _cut_below(text: str, never: Container[str]) -> tuple[str, ...] | None:
+    """``path_of_rows`` of an object after which more follows."""
+    try:
+        _, end = _DECODER.raw_decode(text)
+    except ValueError:
+        return None
+    return path_of_rows(text[:end], never)
+
+
+def _one_of(
+    found: list[tuple[tuple[str, ...], int]], keys: int, *, cut: bool
+) -> tuple[str, ...] | None:
+    """The path of the rows that are trained; of several parts that is ``train``."""
+    parts = [path for path, _ in found]
+    train = [path for path in parts if path[-1].casefold() in TRAIN]
+    if len(parts) > 1:
+        rest = {path[-1].casefold() for path in parts} - TRAIN
+        return train[0] if len(train) == 1 and rest <= HELD else None
+    if not parts:
+        return None
+    sure = cut or keys == 1 or len(parts[0]) > 1
+    return parts[0] if sure or parts[0][0] in _ROWS or found[0][1] > 2 else None
 
 
 def _space(text: str, at: int) -> int:

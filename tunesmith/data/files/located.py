@@ -34,7 +34,8 @@ class FileFacts:
 
     path: Path
     format: str
-    """json array, jsonl, json object, json list (under ``key``), csv, tsv, parquet, excel or text.
+    """json array, jsonl, json object, json list (under ``key``), json columns, csv, tsv,
+    parquet, excel or text.
     """
     encoding: str | None
     compressed: bool
@@ -45,8 +46,10 @@ class FileFacts:
     quotes: bool = True
     pretty: bool = False
     """Whether JSON values that follow each other are spread over several lines."""
-    key: str | None = None
-    """The key of the one object in the file under which its rows stand."""
+    key: tuple[str, ...] = ()
+    """The keys above the rows in the one object that the file holds."""
+    unfolded: tuple[str, ...] = ()
+    """The columns, one within the other, whose lists of objects are rows of their own."""
 
 
 @dataclass

@@ -75,6 +75,10 @@ def _with_columns(found: FileFacts, named: dict[str, str]) -> FileFacts:
     """The columns of rows that name them, or of arrays that are headed by them."""
     faults = Faults()
     first = [located.row for located in islice(_read(found, faults), _FIRST)]
+    path = jsonrows.unfolding(first)
+    if path:
+        found = FileFacts(**{**found.__dict__, "unfolded": path})
+        first = [row for whole in first for row in jsonrows.unfolded(whole, path)]
     columns = tuple(dict.fromkeys(name for row in first for name in row))
     if not columns and not first and faults.values:
         kinds = ", ".join(dict.fromkeys(map(jsonrows.kind_of, faults.values)))
@@ -107,9 +111,11 @@ def _text_facts(path: Path, packed: bool, suffix: str, named: dict[str, str]) ->
         raise DataError(Problem(str(path), say("source.blank")))
     shape = jsonrows.shape_of(sample, complete, suffix)
     if shape:
-        key = jsonrows.key_of_rows(sample)
-        if key is not None:
+        key = jsonrows.path_of_rows(sample)
+        if key:
             return FileFacts(path, "json list", encoding, packed, (), None, key=key)
+        if jsonrows.by_columns(sample) and _table_within(path, encoding):
+            return FileFacts(path, "json columns", encoding, packed, (), None)
         return FileFacts(path, shape[0], encoding, packed, (), None, pretty=shape[1])
     if suffix in (".csv", ".tsv") or (
         suffix != ".md" and tables.tabbed(_whole_lines(sample, complete))
@@ -127,6 +133,15 @@ def _text_facts(path: Path, packed: bool, suffix: str, named: dict[str, str]) ->
         except tables.BadTable as error:
             raise DataError(Problem(f"{path}:{error.number}", str(error))) from None
     return FileFacts(path, "text", encoding, packed, ("text",), None)
+
+
+def _table_within(path: Path, encoding: str) -> bool:
+    """Whether the file holds one table by columns, which only the whole of it can show."""
+    with open_text(path, encoding) as stream:
+        try:
+            return jsonrows.table_of(json.load(stream)) is not None
+        except ValueError:
+            return False
 
 
 def _whole_lines(sample: str, complete: bool) -> list[str]:
@@ -178,11 +193,19 @@ def _read(found: FileFacts, faults: Faults) -> Iterator[Located]:
                     yield from _table(found, read, faults)
                 else:
                     read = _TEXT[found.format](found, stream, faults)
-                    yield from jsonrows.headed(found, read, faults) if found.header else read
+                    read = jsonrows.headed(found, read, faults) if found.header else read
+                    yield from _unfolded(found, read) if found.unfolded else read
     except tables.BadTable as error:
         faults.add(Problem(f"{found.path}:{max(1, error.number - bool(found.header))}", str(error)))
     except UnicodeDecodeError as error:
         raise DataError(Problem(str(found.path), say("source.changed", error=error))) from None
+
+
+def _unfolded(found: FileFacts, read: Iterator[Located]) -> Iterator[Located]:
+    """The rows within rows, numbered anew."""
+    inner = (row for located in read for row in jsonrows.unfolded(located.row, found.unfolded))
+    for number, row in enumerate(inner, 1):
+        yield Located(found.path, number, row)
 
 
 def _table(found: FileFacts, read: Iterator[list[Any]], faults: Faults) -> Iterator[Located]:

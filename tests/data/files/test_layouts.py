@@ -1,0 +1,111 @@
+"""Whole files as people wrap them: rows below keys, in parts, by columns, within each other."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunesmith.data.files.sources import facts, rows
+from tunesmith.data.reading import examples
+from tunesmith.examples import Chat
+from tunesmith.settings.run import Data
+
+ROWS = [{"instruction": f"q{n}", "input": "", "output": f"a{n}"} for n in range(12)]
+TURNS = [
+    [{"role": "user", "content": f"q{n}"}, {"role": "assistant", "content": "a"}] for n in (1, 2)
+]
+QAS = [
+    {"id": f"x{n}", "question": f"who {n}", "answers": [{"text": f"a{n}", "answer_start": 1}]}
+    for n in (0, 1)
+]
+
+
+def saved(folder: Path, content: Any) -> Path:
+    path = folder / "file.json"
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+def by_column(orient: str) -> dict[str, Any]:
+    cells = {name: [row[name] for row in ROWS] for name in ROWS[0]}
+    if orient == "list":
+        return cells
+    return {name: {str(n): cell for n, cell in enumerate(cells[name])} for name in cells}
+
+
+LAYOUTS: dict[str, tuple[Any, list[dict[str, Any]]]] = {
+    "an array in an array": ([ROWS], ROWS),
+    "several arrays in an array": ([ROWS[:5], ROWS[5:]], ROWS),
+    "rows below two keys": ({"version": "1.0", "data": {"rows": ROWS}}, ROWS),
+    "rows below two keys, more after": ({"data": {"rows": ROWS, "n": 3}, "code": 0}, ROWS),
+    "parts": ({"train": ROWS, "test": [{"instruction": "t", "output": "t"}]}, ROWS),
+    "parts, train last": ({"validation": ROWS[:1], "test": ROWS[:2], "train": ROWS}, ROWS),
+    "pandas' columns": (by_column("columns"), ROWS),
+    "columns as lists": (by_column("list"), ROWS),
+    "pandas' split": (
+        {"columns": [*ROWS[0]], "index": [*range(12)], "data": [[*row.values()] for row in ROWS]},
+        ROWS,
+    ),
+    "conversations alone": (TURNS, [{"messages": turns} for turns in TURNS]),
+    "instances": (
+        [{"id": "t", "instruction": "do", "instances": [{"input": "x", "output": "y"}] * 2}],
+        [{"id": "t", "instruction": "do", "input": "x", "output": "y"}] * 2,
+    ),
+    "squad": (
+        {"version": "1", "data": [{"title": "T", "paragraphs": [{"context": "c", "qas": QAS}]}]},
+        [{"title": "T", "context": "c", **qa} for qa in QAS],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_rows_are_found_wherever_they_stand(name: str, tmp_path: Path) -> None:
+    content, wanted = LAYOUTS[name]
+    path = saved(tmp_path, content)
+    found = list(rows(path))
+    assert [located.row for located in found] == wanted
+    assert [located.number for located in found] == [*range(1, len(wanted) + 1)]
+    assert set(facts(path).columns) == {name for row in wanted for name in row}
+
+
+def test_an_object_of_rows_is_no_table_by_columns(tmp_path: Path) -> None:
+    keyed = {"a": {"question": "q", "answer": "x"}, "b": {"question": "p", "answer": "y"}}
+    assert [located.row["id"] for located in rows(saved(tmp_path, keyed))] == ["a", "b"]
+    one = {"question": "q", "answer": "a"}
+    assert [located.row for located in rows(saved(tmp_path, one))] == [one]
+    options = {"question": "q", "options": ["x", "y"], "answer": "A"}
+    assert [located.row for located in rows(saved(tmp_path, options))] == [options]
+
+
+def test_what_was_unwrapped_is_said(tmp_path: Path) -> None:
+    def notes(content: Any) -> str:
+        reading = examples(Data(path=str(saved(tmp_path, content))))
+        assert all(isinstance(one, Chat) for _, one in reading)
+        return "\n".join(reading.notes)
+
+    assert "taken from the list under 'data.rows'" in notes({"data": {"rows": ROWS}})
+    assert "its part 'train' is trained" in notes({"train": ROWS, "test": ROWS[:2]})
+    assert "the lists in paragraphs, qas were unfolded" in notes(LAYOUTS["squad"][0])
+
+
+def test_the_shared_cases_are_read(shared_cases: Path) -> None:
+    counts = {
+        "array_in_array.json": 30,
+        "wrapped_rows.json": 30,
+        "nested_split.json": 30,
+        "instances.jsonl": 40,
+        "chinese_header_utf16.txt": 30,
+        "choices.csv": 30,
+        "typed_parts.jsonl": 30,
+    }
+    for name, count in counts.items():
+        found = [one for _, one in examples(Data(path=str(shared_cases / name)))]
+        assert len(found) == count and all(isinstance(one, Chat) for one in found), name
+    (first, *_) = examples(Data(path=str(shared_cases / "chinese_header_utf16.txt")))
+    assert isinstance(first[1], Chat) and first[1].turns[0].content == "翻译第0句\n\nsentence 0"
+    (first, *_) = examples(Data(path=str(shared_cases / "choices.csv")))
+    assert isinstance(first[1], Chat) and first[1].answer == "B"
+    assert first[1].turns[0].content == "What is 0 + 1?\nA. 0\nB. 1\nC. 2\nD. 3"
