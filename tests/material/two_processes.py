@@ -52,7 +52,7 @@ def two_ranks(
     )
 
 
-def same_runs(one: RunFolder, two: RunFolder, *, gradient: float = 1e-6) -> None:
+def same_runs(one: RunFolder, two: RunFolder) -> None:
     """Asserts that two runs recorded the same steps, evaluations and answers, and left the same
     weights.
     """
@@ -61,7 +61,9 @@ def same_runs(one: RunFolder, two: RunFolder, *, gradient: float = 1e-6) -> None
         assert alone.keys() == joined.keys()
         for name, value in alone.items():
             if isinstance(value, float | dict):
-                assert joined[name] == pytest.approx(value, rel=gradient, abs=1e-7), name
+                # A reward is the difference of two sums of log-probabilities in fp32.
+                near = 1e-7 if name in ("loss", "grad_norm") else 1e-5
+                assert joined[name] == pytest.approx(value, rel=1e-6, abs=near), name
             else:
                 assert joined[name] == value, name
     for folder in ("model", "best"):

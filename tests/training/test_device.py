@@ -8,13 +8,11 @@ from safetensors.torch import load_file
 from transformers import LlamaConfig
 
 from material import runs
-from material.two_processes import two_ranks
 from tunesmith.errors import SpecError
 from tunesmith.machine.device import Device, LossScale, choose
 from tunesmith.machine.memory import free_memory
 from tunesmith.machine.micro_batch import activation_bytes, room
 from tunesmith.settings.run import Machine
-from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
 
 
@@ -125,26 +123,3 @@ def test_checkpointing_gives_the_same_training(tiny_llama, prepared, tmp_path):
     )
     for name in first:
         assert torch.allclose(first[name], second[name], atol=1e-6), name
-
-
-def test_two_ranks_train_what_one_trains(tiny_llama, prepared, tmp_path):
-    # Plain descent: AdamW would blow rounding up where a gradient is next to nothing. The last step
-    # has one row, so one rank has nothing to do in it.
-    settings: dict[str, Any] = {
-        "method.dropout": 0,
-        "train.batch": 9,
-        "train.epochs": 1,
-        "train.optimizer": "sgd",
-    }
-    assert two_ranks(tmp_path / "two", tiny_llama, prepared, **settings) == [0, 0]
-    one = train(
-        runs.resolved(tmp_path / "one", tiny_llama, **settings), prepared, progress=runs.quiet()
-    )
-    two = RunFolder(tmp_path / "two")
-    for alone, joined in zip(runs.record(one), runs.record(two), strict=True):
-        assert alone.get("tokens") == joined.get("tokens")
-        assert alone.get("loss", 0) == pytest.approx(joined.get("loss", 0), rel=1e-6)
-        assert alone.get("evaluation", {}) == pytest.approx(joined.get("evaluation", {}), rel=1e-6)
-    first, second = (load_file(folder.model / "adapter_model.safetensors") for folder in (one, two))
-    for name in first:
-        assert float((first[name] - second[name]).abs().max()) < 1e-6, name

@@ -28,7 +28,7 @@ all in one would hold every gradient twice.
 """
 LONGEST_WAIT = timedelta(hours=2)
 """For a process that is alive but does not come; one that has ended is noticed at once."""
-HEARD_WITHIN = 10.0
+HEARD_WITHIN = 5.0
 """Seconds that a process with an error stays for the others to read it."""
 
 _store: dist.Store | None = None
@@ -193,6 +193,7 @@ def _first_error(store: dist.Store, own: Exception) -> Exception | None:
         world = int(os.environ["WORLD_SIZE"])
         while store.add("heard", 0) < world and time.monotonic() < until:
             time.sleep(0.05)
+        time.sleep(0.2)  # one of them keeps the store, and the others still count there
     except (dist.DistError, RuntimeError):
         return None  # the process that keeps the store has ended
     found = bytes.fromhex(first.decode())

@@ -182,9 +182,10 @@ def load_random_state(
     """Restores ``random_state``; a rank that was not there keeps its seed."""
     rank = device.processes.rank
     if rank < len(tensors["torch"]):
-        torch.set_rng_state(tensors["torch"][rank])
+        # A copy, because torch 2.13 reads a row of a tensor from the tensor's beginning.
+        torch.set_rng_state(tensors["torch"][rank].clone())
         if device.place.type == "cuda" and "cuda" in tensors:
-            torch.cuda.set_rng_state(tensors["cuda"][rank], device.place)
+            torch.cuda.set_rng_state(tensors["cuda"][rank].clone(), device.place)
     kind, inner, gauss = numbers["python"]
     random.setstate((kind, tuple(inner), gauss))
     name, keys, position, has_gauss, cached = numbers["numpy"]

@@ -1,0 +1,133 @@
+"""Two processes train what one trains: the same rows in the same order, the same gradient, with
+evaluations, questions, the best model, and a stop in the middle.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from material import runs
+from material.headed import encoder
+from material.two_processes import in_two, same_runs, two_ranks
+from proving.test_vectors import questions
+from training.test_reference import pairs
+from tunesmith.batches.batch import Batch
+from tunesmith.batches.micro_batches import micro_batches
+from tunesmith.errors import DiskError, Stopped
+from tunesmith.objectives.sft import Sft
+from tunesmith.settings.resolved import Resolved
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.training import start
+from tunesmith.training.start import train
+
+# Plain descent: AdamW would blow rounding up where a gradient is next to nothing. 25 rows in steps
+# of 8: the last step of an epoch has one, so that one process runs what does not count.
+SETTINGS: dict[str, Any] = {
+    "method": {"name": "lora", "rank": 4},
+    "train.optimizer": "sgd",
+    "train.learning_rate": 0.05,
+    "train.micro_tokens": 64,
+    "train.keep.evaluate": 4,
+    "train.keep.save": 2,
+    "train.keep.final": "best",
+    "generate.max_new_tokens": 2,
+}
+STOPPED_AT = 5
+
+
+def run_of(objective: str, place: Path, name: str, tiny_llama: Path) -> tuple[Resolved, Any, Path]:
+    """The run's settings, its rows, and its base."""
+    settings = {**SETTINGS, "objective": objective}
+    base, data = tiny_llama, {"path": str(place / "rows.json"), "held_out": 0}
+    if objective == "embed":
+        base = place / "base"
+        if not base.is_dir():
+            encoder(base, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+        data["path"] = str(questions(place / "rows.jsonl", 33))
+    else:
+        rows = runs.rows() if objective == "sft" else pairs()
+        (place / "rows.json").write_text(json.dumps(rows[:33]), encoding="utf-8")
+        settings["questions"] = ["How far is Rome?"]
+    return runs.resolved(place / name, base, **settings, data=data), settings | {"data": data}, base
+
+
+@pytest.mark.parametrize("objective", ["sft", "dpo", "embed"])
+def test_two_processes_train_what_one_trains(
+    objective: str, tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, settings, base = run_of(objective, tmp_path, "one", tiny_llama)
+    prepared = runs.data_of(one, watch=8 if objective == "sft" else 0)
+    if objective != "sft":
+        prepared.watch, prepared.train = prepared.train[-8:], prepared.train[:-8]
+
+    def seen(examples: Any, *args: Any, **how: Any) -> list[Batch]:
+        """Writes down which rows the step has and which of them this process takes."""
+        found = micro_batches(examples, *args, **how)
+        mine = [row[0].ids_T.tolist() for one in found if not one.idle for row in one.sequences]
+        told = {"rows": [row[0].ids_T.tolist() for row in examples], "mine": mine}
+        with open(tmp_path / f"seen-{os.environ.get('RANK', 'alone')}", "a") as file:
+            file.write(json.dumps(told | {"batches": len(found)}) + "\n")
+        lines = (tmp_path / file.name).read_text().count("\n")
+        if lines == STOPPED_AT and os.environ.get("RANK") == "1":
+            os.kill(os.getpid(), signal.SIGTERM)  # one of the two is asked to stop
+        return found
+
+    monkeypatch.setattr("tunesmith.training.loop.micro_batches", seen)
+    how: dict[str, Any] = {"prepared": prepared, **settings}
+    assert two_ranks(tmp_path / "two", base, **how) == [Stopped.exit_code] * 2
+    assert two_ranks(tmp_path / "two", base, resume=True, **how) == [0, 0]
+    folder = train(one, prepared, progress=runs.quiet())
+    same_runs(folder, RunFolder(tmp_path / "two"))
+    lines = runs.record(folder)
+    assert sum("evaluation" in line for line in lines) == 3 and folder.best.is_dir()
+    assert any("answers" in line for line in lines) == (objective != "embed")
+    alone, *both = (
+        [json.loads(line) for line in (tmp_path / f"seen-{name}").read_text().splitlines()]
+        for name in ("alone", "0", "1")
+    )
+    assert len(alone) == len(both[0]) == len(both[1]) == 8
+    for whole, first, second in zip(alone, *both, strict=True):
+        assert whole["rows"] == first["rows"] == second["rows"]
+        assert sorted(whole["rows"]) == sorted(first["mine"] + second["mine"])
+        assert first["batches"] == second["batches"]
+    assert any(len(second["mine"]) == 0 for second in both[1])
+
+
+def test_a_failing_process_ends_both_with_its_error(
+    tiny_llama: Path, prepared: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Sft, models: Any, batch: Batch) -> Any:
+        if os.environ["RANK"] == "1":
+            raise ArithmeticError("the card of process 1 has gone")
+        return real(self, models, batch)
+
+    real = Sft.loss
+    monkeypatch.setattr(Sft, "loss", fail)
+
+    def told(_: int) -> None:
+        try:
+            train(runs.resolved(tmp_path / "run", tiny_llama), prepared, progress=runs.quiet())
+        except ArithmeticError as error:
+            (tmp_path / f"told-{os.environ['RANK']}").write_text(str(error), encoding="utf-8")
+
+    assert in_two(told) == [0, 0]
+    texts = [(tmp_path / f"told-{rank}").read_text(encoding="utf-8") for rank in (0, 1)]
+    assert texts == ["the card of process 1 has gone"] * 2
+
+
+def test_a_disk_that_is_too_small_is_told_by_both(
+    tiny_llama: Path, prepared: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        assert os.environ["RANK"] == "0", "the first process alone looks"
+        raise DiskError("no room")
+
+    monkeypatch.setattr(start, "_check_disk", full)
+    codes = two_ranks(tmp_path / "run", tiny_llama, prepared)
+    assert codes == [DiskError.exit_code] * 2 and not (tmp_path / "run").exists()
