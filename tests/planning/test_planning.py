@@ -240,7 +240,7 @@ def test_missing_things_are_named(tiny_llama: Path, tmp_path: Path, rows: Path):
         "model_type": "no_such_model"
     }
     (strange / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    assert "this model cannot be built from its config.json" in str(
+    assert "holds no model that can be read" in str(
         plan(strange, rows, tmp_path / "run").problems
     )
 

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 import tunesmith
 from tunesmith import words
@@ -27,6 +29,7 @@ from tunesmith.settings.family import (
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.problems import group_of
 from tunesmith.settings.run import Run, read_run, validate
+from tunesmith.settings.spec import Spec
 from tunesmith.settings.yaml_file import read_yaml
 
 SMALLEST = {"model": "m", "data": "d.json", "out": "runs/x"}
@@ -310,7 +313,7 @@ def test_a_resolved_run_reads_back_as_it_was_written(tmp_path: Path):
 def test_explain_says_type_default_and_choices():
     told = explain("train.learning_rate")
     assert told[1].startswith("  Peak learning rate; the method's own default")
-    assert told[2:4] == ["  type: number, above 0", "  default: -"]
+    assert told[2:4] == ["  type: number, above 0, 1,000 or less", "  default: -"]
     assert any(
         line.startswith("  default of the method lora: 0.0002 (Dettmers et al. 2023")
         for line in told
@@ -428,3 +431,30 @@ def test_no_option_without_effect():
         if field not in read
     ]
     assert not unread
+
+
+def _numbers(spec: type[Spec], path: str = "") -> Iterator[str]:
+    """The paths of all settings that take a number."""
+    for name, field in spec.model_fields.items():
+        group = group_of(field.annotation)
+        if group is not None:
+            yield from _numbers(group, f"{path}{name}.")
+        elif re.search(r"\b(int|float)\b", str(field.annotation)):
+            yield f"{path}{name}"
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", ".inf", ".nan", "1e400"])
+def test_a_number_that_is_not_finite_is_refused_in_every_setting(value: str):
+    lists = ("data.path", "data.held_out")
+    paths = [path for path in _numbers(Run) if not path.startswith(lists)]
+    assert len(paths) > 20
+    plain = {"model": "m", "data": "d", "out": "o", "tournament": {"methods": ["lora"]}}
+    for path in paths:
+        with pytest.raises(SpecError) as error:
+            validate(with_overrides(plain, [f"{path}={value}"]))
+        assert any(path in problem.where for problem in error.value.problems), path
+    for family in (METHODS, OBJECTIVES, OPTIMIZERS, SCHEDULES):
+        for name in family.names():
+            for path in _numbers(family.get(name).Config):
+                with pytest.raises(ValidationError):
+                    family.get(name).Config.model_validate({path: float(value.lstrip("."))})

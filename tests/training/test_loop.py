@@ -14,6 +14,7 @@ from tunesmith.data.prepare import Prepared
 from tunesmith.errors import DiskError, TrainingError
 from tunesmith.objectives.sft import Sft
 from tunesmith.storage.run_folder import RunFolder
+from tunesmith.training import loop
 from tunesmith.training.health import Spikes, Unmoved, robust_z
 from tunesmith.training.keeping import checkpoint
 from tunesmith.training.start import train
@@ -247,3 +248,30 @@ def test_a_weight_that_does_not_move_in_ten_updates_is_named():
     event = rule.see(10)
     assert event is not None and event["count"] == 1 and event["first"] == ["still"]
     assert rule.see(11) is None, "it is said once"
+
+
+def test_a_run_whose_weights_are_not_finite_leaves_no_model(
+    tiny_llama, prepared, tmp_path, monkeypatch
+):
+    real = loop.update
+
+    def update(work: loop.Work, at: loop.Position) -> float:
+        rate = real(work, at)
+        with torch.no_grad():
+            work.named[-1][1].view(-1)[0] = float("inf")
+        return rate
+
+    monkeypatch.setattr(loop, "update", update)
+    with pytest.raises(TrainingError, match="1 of .* trained weights are not finite"):
+        trained(tmp_path / "run", tiny_llama, prepared, **{"train.steps": 1})
+    folder = RunFolder(tmp_path / "run")
+    assert not folder.model.exists() and not any(folder.checkpoints.glob("step-*"))
+
+
+def test_a_run_that_ends_on_a_loss_that_is_not_finite_leaves_no_model(
+    monkeypatch, tiny_llama, prepared, tmp_path
+):
+    poisoned(monkeypatch, [3, 4])
+    with pytest.raises(TrainingError, match="last step"):
+        trained(tmp_path / "run", tiny_llama, prepared, **{"train.steps": 3})
+    assert not RunFolder(tmp_path / "run").model.exists()

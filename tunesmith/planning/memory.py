@@ -13,14 +13,14 @@ from tunesmith.errors import ModelError, Problem, SpecError, first_line
 from tunesmith.examples import Outputs
 from tunesmith.machine.disk import Disk, disk_of
 from tunesmith.machine.memory import GIB
-from tunesmith.models.loading.load import load_tokenizer
+from tunesmith.models.loading.load import load_tokenizer, outline
 from tunesmith.models.structure.added_tokens import grow
 from tunesmith.models.structure.layers import linear_layers, size_of
 from tunesmith.models.structure.quantize import BYTES
 from tunesmith.planning.rules import model_fits
 from tunesmith.settings.family import METHODS, OBJECTIVES, OPTIMIZERS
 from tunesmith.settings.run import Run
-from tunesmith.storage.headers import headers, weights_in
+from tunesmith.storage.headers import weights_in
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -70,30 +70,24 @@ def shape(folder: Path, run: Run, outputs: Outputs = TWO) -> Shape:
     ``outputs`` are those of a head of classes, known once the rows are read.
     """
     import torch
-    from transformers import AutoConfig
 
-    from tunesmith.models.structure.heads import as_loaded, with_outputs
-    from tunesmith.models.structure.kinds import class_of, kind_of
+    from tunesmith.models.structure.kinds import kind_of, load_config
     from tunesmith.models.structure.layers import longest_row
 
     trust, head = run.model.trust_remote_code, OBJECTIVES.get(run.objective.name).head
+    config = load_config(folder, trust_remote_code=trust)
+    wrong = list(model_fits(run, kind_of(config)))
+    if wrong:
+        raise SpecError(wrong)
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust)
-        wrong = list(model_fits(run, kind_of(config)))
-        if wrong:
-            raise SpecError(wrong)
-        if head == "classes":
-            config = with_outputs(config, outputs)
-        with torch.device("meta"):
-            model = class_of(config, head).from_config(config, trust_remote_code=trust)
-    except (OSError, ValueError, KeyError, AttributeError, ImportError) as error:
+        model = outline(folder, config, head, outputs, trust_remote_code=trust)
+    except (KeyError, AttributeError, ImportError) as error:
         told = say("plan.cannot_build", error=first_line(error))
         raise ModelError(Problem("model", told)) from None
     if run.model.add_tokens:
         with torch.device("meta"):
             grow(model, load_tokenizer(folder, trust_remote_code=trust), run.model.add_tokens)
     model.requires_grad_(False)
-    as_loaded(model, head, {name for name, *_ in headers(folder)})
     linear = sum(math.prod(size_of(layer)) for layer in linear_layers(model).values())
     before = sum(parameter.numel() for parameter in model.parameters())
     method = METHODS.make(run.method)

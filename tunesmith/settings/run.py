@@ -162,10 +162,10 @@ class Train(Spec):
     """Token budget of one micro-batch; chosen by the machine when not given. It never changes the
     result.
     """
-    learning_rate: Annotated[float, Gt(0)] | None = None
+    learning_rate: Annotated[float, Gt(0), Le(1000)] | None = None
     """Peak learning rate; the method's own default, times the optimizer's factor, when not given.
     """
-    weight_decay: Annotated[float, Ge(0)] = 0.0
+    weight_decay: Annotated[float, Ge(0), Le(1000)] = 0.0
     """Decoupled weight decay, on matrices only."""
     optimizer: choice(OPTIMIZERS, "adamw") = "adamw"  # type: ignore[valid-type]
     """adamw, adafactor, sgd, muon, adamw_8bit or paged_adamw_8bit."""

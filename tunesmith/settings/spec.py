@@ -20,7 +20,9 @@ class Spec(BaseModel):
     help.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 def closest(name: str, known: list[str]) -> str:

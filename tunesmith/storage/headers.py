@@ -20,6 +20,15 @@ def headers(folder: Path) -> Iterator[tuple[str, list[int], str]]:
                     yield name, entry["shape"], entry["dtype"]
 
 
+POINTER = b"version https://git-lfs.github.com/spec/"
+
+
+def is_pointer(file: Path) -> bool:
+    """Whether git-lfs left a pointer of a few lines in place of the file itself."""
+    with open(file, "rb") as stream:
+        return stream.read(len(POINTER)) == POINTER
+
+
 def weights_in(folder: Path) -> int:
     """The number of weights that the folder's safetensors hold."""
     return sum(math.prod(shape) for _, shape, _ in headers(folder))

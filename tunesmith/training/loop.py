@@ -144,12 +144,15 @@ def fit(
         if at.unseen:
             at.unseen = not look(at.step)
         signal = stopped()
+        done = at.step >= work.total or look.exhausted
+        due = at.step > 0 and work.save_every and at.step % work.save_every == 0
+        if signal is not None or done or due:
+            refuse_not_finite(work, at, done=done)
         if signal is not None:
             if not save(at.step):
                 raise DiskError(say("train.stopped_unsaved", signal=signal, step=at.step))
             raise Stopped(say("train.stopped", signal=signal, step=at.step, out=work.run.out))
-        done = at.step >= work.total or look.exhausted
-        if done or (at.step > 0 and work.save_every and at.step % work.save_every == 0):
+        if done or due:
             save(at.step)
         if done:
             return
@@ -172,6 +175,24 @@ def fit(
                 speed=f"{line['tokens_per_second']:,.0f}",
             )
             shown(say("train.training"), at.step, work.total, numbers)
+
+
+def refuse_not_finite(work: Work, at: Position, *, done: bool) -> None:
+    """TrainingError where a trained weight is not finite, or the run would end on a step whose loss
+    was not; before anything is saved of it.
+    """
+    spoiled = [
+        name for name, weight in work.named if not bool(torch.isfinite(weight.detach()).all())
+    ]
+    if not spoiled and not (done and at.skipped_in_row):
+        return
+    told = {"step": at.step, "folder": work.run.out}
+    if spoiled:
+        names = ", ".join(spoiled[:3]) + (", …" if len(spoiled) > 3 else "")
+        told |= {"count": len(spoiled), "of": len(work.named), "names": names}
+    raise TrainingError(
+        say("train.weights_not_finite" if spoiled else "train.ends_not_finite", **told)
+    )
 
 
 def take_step(work: Work, at: Position, record: Record, tell: Callable[[str], None]) -> Line | None:

@@ -14,6 +14,7 @@ from tunesmith.models.finding.packaged import packaged_model
 from tunesmith.models.finding.starter import convert_gguf, starter
 from tunesmith.settings.run import Model
 from tunesmith.settings.teacher import is_endpoint
+from tunesmith.storage.headers import is_pointer
 from tunesmith.storage.hub import looks_local, snapshot
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import say
@@ -78,6 +79,9 @@ def _checked(folder: Path, path: str) -> Path:
     safetensors.
     """
     names = sorted(file.name for file in folder.iterdir() if file.is_file())
+    pointers = [name for name in names if is_pointer(folder / name)]
+    if pointers:
+        raise ModelError(Problem(path, say("hub.lfs_pointer", names=_some(pointers))))
     weights = [name for name in names if name.endswith(".safetensors")]
     pickled = [
         name for name in names if Path(name).suffix in PICKLED and name != "training_args.bin"
@@ -94,11 +98,31 @@ def _checked(folder: Path, path: str) -> Path:
     _check_shards(folder, path)
     for name in weights:
         _check_whole(folder / name)
+    if "config.json" in names:
+        _refuse_quantised(folder, path)
     return (
         merged(folder, lambda name, revision: find_model(name, revision=revision))
         if "config.json" not in names
         else folder
     )
+
+
+def _refuse_quantised(folder: Path, path: str) -> None:
+    """ModelError for weights that were quantised before: their kernels give no gradient here, and
+    rounded again they would be worse.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError:
+        return  # said where the config is read
+    known = config if isinstance(config, dict) else {}
+    parts = [known, *(part for part in known.values() if isinstance(part, dict))]
+    how = next(
+        (part["quantization_config"] for part in parts if "quantization_config" in part), None
+    )
+    if how:
+        method = how.get("quant_method", "?") if isinstance(how, dict) else "?"
+        raise ModelError(Problem(path, say("hub.quantised", method=method)))
 
 
 def _check_whole(file: Path) -> None:

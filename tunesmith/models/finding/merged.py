@@ -65,19 +65,17 @@ def _merge(base: Path, adapter: Path, draft: Path, facts: dict[str, Any]) -> Non
 
     from tunesmith.models.adapters import beside_base
     from tunesmith.models.adapters.attach import attach
-    from tunesmith.models.loading.load import load_model, load_tokenizer
+    from tunesmith.models.loading.load import load_model, load_tokenizer, weights_under
     from tunesmith.models.structure import added_tokens
-    from tunesmith.models.structure.heads import head_in, load_headed
-    from tunesmith.models.structure.kinds import class_of, load_config
+    from tunesmith.models.structure.heads import head_in
+    from tunesmith.models.structure.kinds import load_config
     from tunesmith.models.structure.quantize import make_plain
 
     config = load_config(base)
     known: dict[str, Any] = head_in(facts) if "objective" in facts else {"head": "language"}
     how: dict[str, Any] = {"dtype": "auto", "use_safetensors": True, "local_files_only": True}
-    if known["head"] == "language":
-        plain: Any = class_of(config, "language").from_pretrained(base, **how)
-    else:
-        plain, _ = load_headed(base, config, known["head"], known["outputs"], **how)
+    plain: Any
+    plain, _ = weights_under(base, config, known["head"], known.get("outputs"), how)
     stored = plain.dtype
     if facts.get("quantize"):
         plain = make_plain(

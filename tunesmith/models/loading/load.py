@@ -76,9 +76,22 @@ def load_tokenizer(
             config = None  # what is wrong with it is said where the model is loaded or planned
         if config is not None:
             _tell_sides(tokenizer, config)
+            _refuse_larger(folder, tokenizer, config.get_text_config().vocab_size)
     if add_tokens:
         added_tokens.add_to(tokenizer, add_tokens)
     return tokenizer
+
+
+def _refuse_larger(folder: Path, tokenizer: Any, rows: int | None) -> None:
+    """ModelError where the tokenizer has ids for which the embedding has no row."""
+    added = {number: str(token) for number, token in tokenizer.added_tokens_decoder.items()}
+    highest = max([len(tokenizer) - 1, *added])
+    if rows is None or highest < rows:
+        return
+    beyond = [repr(text) for number, text in sorted(added.items()) if number >= rows]
+    names = ", ".join(beyond[:4]) + (", …" if len(beyond) > 4 else "") or "–"
+    told = {"ids": highest + 1, "rows": rows, "names": names}
+    raise ModelError(Problem(str(folder), say("load.larger_tokenizer", **told)))
 
 
 def _tell_sides(tokenizer: Any, config: Any) -> None:
@@ -130,7 +143,7 @@ def load_model(
         if quantize
         else {}
     )
-    model, kept = _weights(folder, config, head, outputs, how)
+    model, kept = weights_under(folder, config, head, outputs, how)
     if quantize:
         make_steady(model)
     else:
@@ -165,20 +178,28 @@ def _pad_token(model: Any, tokenizer: Any) -> None:
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
 
 
-def _weights(
+def weights_under(
     folder: Path, config: Any, head: Head, outputs: Outputs | None, how: dict[str, Any]
 ) -> tuple[Any, bool]:
     """The model, and whether its classification head is the checkpoint's own."""
     from transformers.utils import logging
 
-    from tunesmith.models.structure.heads import load_headed, refuse_kind
+    from tunesmith.models.structure.heads import load_headed, quiet, refuse_kind
+    from tunesmith.models.structure.whole import refuse_other_weights
 
     logging.disable_progress_bar()  # ours says what is loading
     refuse_kind(folder, config, head)
     try:
         if head != "language":
             return load_headed(folder, config, head, outputs, **how)
-        return language_class(config).from_pretrained(folder, config=config, **how), False
+        with quiet():
+            model, told = language_class(config).from_pretrained(
+                folder,
+                config=config,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                **how,
+            )
     except ValueError as error:
         key = "load.not_causal" if head == "language" else "heads.no_class"
         raise ModelError(Problem(str(folder), say(key, error=first_line(error)))) from None
@@ -186,6 +207,29 @@ def _weights(
         raise ModelError(
             Problem(str(folder), say("load.no_weights", error=first_line(error)))
         ) from None
+    refuse_other_weights(folder, model, head, told)
+    return model, False
+
+
+def outline(
+    folder: Path,
+    config: Any,
+    head: Head,
+    outputs: Outputs | None = None,
+    *,
+    trust_remote_code: bool = False,
+) -> Any:
+    """The model without memory for its weights, as loading makes it from the headers of its files;
+    ModelError where the weights are not those of this model.
+    """
+    how = {
+        "device_map": "meta",
+        "use_safetensors": True,
+        "local_files_only": True,
+        "trust_remote_code": trust_remote_code,
+    }
+    model, _ = weights_under(folder, config, head, outputs if head == "classes" else None, how)
+    return model
 
 
 def take_over_attention(model: Any) -> bool:

@@ -5,7 +5,7 @@ its checkpoint lacks.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from tunesmith.batches.batch import Batch
 from tunesmith.errors import ModelError, Problem
 from tunesmith.examples import KINDS, Outputs
 from tunesmith.models.structure.kinds import Head, class_of, head_of, kind_of, plain
+from tunesmith.models.structure.whole import refuse_other_weights
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.words import say
 
@@ -142,38 +143,31 @@ def load_headed(
     A head of the checkpoint is kept where its outputs have the same names in the same order;
     otherwise it is new.
     """
+    how |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
     if head == "embedding":
         with quiet():
-            model = class_of(config, head).from_pretrained(folder, config=config, **how)
+            model, told = class_of(config, head).from_pretrained(folder, config=config, **how)
+        refuse_other_weights(folder, model, head, told, new=("pooler.",))
         _without_pooler(model)
         return model, False
     assert outputs is not None, "a classification head has outputs"
     known = tuple(config.to_dict().get("id2label", {}).values())
     config = with_outputs(config, outputs)
     with quiet():
-        how |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
         model, told = class_of(config, head).from_pretrained(folder, config=config, **how)
     if kind_of(config) == "decoder" and score_of(model) is None:
         # It would look for a row's last token by the padding's id, or by its place.
         raise ModelError(Problem(str(folder), say("heads.pools_itself", name=type(model).__name__)))
     own = tuple(f"{name}." for name in head_parts(model))
-    changed = [name for name, *_ in told["mismatched_keys"] if not name.startswith(own)]
     # A pooler on top of the trunk is often left out of a checkpoint; anything else that lacks is
     # another model.
-    lacking = [name for name in told["missing_keys"] if not name.startswith(own)]
-    poolers = {name.rpartition("pooler.")[0] + "pooler" for name in lacking if "pooler." in name}
-    other = [
-        *changed,
-        *(
-            name
-            for name in lacking
-            if not name.startswith(tuple(f"{pooler}." for pooler in poolers))
-        ),
-    ]
-    if other:
-        raise ModelError(
-            Problem(str(folder), say("heads.other_weights", names=", ".join(sorted(other)[:3])))
-        )
+    poolers = {
+        name.rpartition("pooler.")[0] + "pooler"
+        for name in told["missing_keys"]
+        if "pooler." in name and not name.startswith(own)
+    }
+    new = (*own, *(f"{pooler}." for pooler in poolers))
+    refuse_other_weights(folder, model, head, told, new=new)
     _fresh[model] = tuple(sorted(poolers))
     whole = not any(
         name.startswith(own)
@@ -183,26 +177,6 @@ def load_headed(
         _draw_anew(model)
     _cast_inputs(model)
     return model, whole and known == outputs.names
-
-
-def as_loaded(model: Any, head: Head, stored: Collection[str]) -> None:
-    """Tells a model that was built without weights what loading a checkpoint with tensors of these
-    names would tell it.
-    """
-    if head == "embedding":
-        _without_pooler(model)
-    elif head == "classes":
-        own = tuple(f"{name}." for name in head_parts(model))
-        trunk = [name for name, _ in model.named_parameters() if not name.startswith(own)]
-        # A trunk that was saved alone leaves its own name out.
-        lacking = [
-            name for name in trunk if name not in stored and name.partition(".")[2] not in stored
-        ]
-        _fresh[model] = tuple(
-            sorted(
-                {name.rpartition("pooler.")[0] + "pooler" for name in lacking if "pooler." in name}
-            )
-        )
 
 
 def _without_pooler(model: Any) -> None:

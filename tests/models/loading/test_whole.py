@@ -1,0 +1,149 @@
+"""A base is the model that its config describes, or the plan names the weights that make it
+another.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from material.architectures import ARCHITECTURES, SIZES
+from material.headed import encoder
+from tunesmith.errors import ModelError
+from tunesmith.models.finding.hub import find_model
+from tunesmith.models.loading.load import load_model, load_tokenizer, outline
+from tunesmith.models.structure.kinds import load_config
+from tunesmith.planning.make import make
+from tunesmith.settings.run import validate
+
+Weights = dict[str, torch.Tensor]
+FIRST = "model.layers.0.self_attn.q_proj.weight"
+
+
+def changed(model: Path, folder: Path, change: Callable[[Weights], Weights]) -> Path:
+    """A copy of ``model`` with other weights."""
+    shutil.copytree(model, folder)
+    weights = load_file(model / "model.safetensors")
+    save_file(change(weights), folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+def told(folder: Path, data: Path, **settings: Any) -> str:
+    """The plan's problems, which are those of loading; the weights of neither are used."""
+    made = make(
+        validate(
+            {"model": str(folder), "data": str(data), "out": str(data.parent / "run")} | settings
+        )
+    )
+    return "\n".join(str(problem) for problem in made.problems)
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    file = tmp_path / "rows.jsonl"
+    made = [{"question": f"who is {n}", "answer": f"{n * 7 % 13}"} for n in range(60)]
+    file.write_text("\n".join(map(json.dumps, made)), encoding="utf-8")
+    return file
+
+
+CHANGES: dict[str, tuple[Callable[[Weights], Weights], list[str]]] = {
+    "prefixed": (
+        lambda weights: {f"module.{name}": value for name, value in weights.items()},
+        ["missing", "The names begin with 'module."],
+    ),
+    "one is missing": (
+        lambda weights: {name: value for name, value in weights.items() if name != FIRST},
+        [f"1 missing ({FIRST})", "Download the model again"],
+    ),
+    "another shape": (
+        lambda weights: weights | {FIRST: torch.zeros(16, 32)},
+        [f"{FIRST} [16, 32] ≠ [32, 32]"],
+    ),
+    "a layer more": (
+        lambda weights: weights | {FIRST.replace(".0.", ".2."): torch.zeros(32, 32)},
+        ["1 without a place", "model.layers.2"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("objective", ["sft", "embed"])
+def test_weights_of_another_model_are_named_in_the_plan_and_never_trained(
+    name: str, objective: str, tiny_llama: Path, rows: Path, tmp_path: Path
+):
+    change, parts = CHANGES[name]
+    folder = changed(tiny_llama, tmp_path / "model", change)
+    text = told(folder, rows, objective=objective)
+    head = "language" if objective == "sft" else "embedding"
+    with pytest.raises(ModelError) as error:
+        load_model(folder, dtype=torch.float32, device="cpu", head=head)
+    for part in parts:
+        part = part if objective == "sft" else part.replace("model.layers", "layers")
+        assert part in text and part in str(error.value)
+
+
+def test_an_encoder_without_one_tensor_of_its_trunk_is_refused(rows: Path, tmp_path: Path):
+    whole = encoder(tmp_path / "whole")
+    lost = "encoder.layer.1.output.dense.weight"
+
+    def without(weights: Weights) -> Weights:
+        return {name: value for name, value in weights.items() if not name.endswith(lost)}
+
+    folder = changed(whole, tmp_path / "model", without)
+    assert f"1 missing ({lost})" in told(folder, rows, objective="embed")
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_whole_model_of_every_architecture_is_taken_as_it_is(name: str, tmp_path: Path):
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.for_model(name.partition("+")[0], **(SIZES | ARCHITECTURES[name]))
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    for head in ("language", "embedding"):
+        config = load_config(tmp_path)
+        model = outline(tmp_path, config, head)
+        assert {weight.device.type for weight in model.parameters()} == {"meta"}
+
+
+def test_a_quantised_base_is_refused_with_the_way_out(tiny_llama: Path, rows: Path, tmp_path: Path):
+    for method in ("gptq", "awq", "fp8", "bitsandbytes"):
+        folder = tmp_path / method
+        shutil.copytree(tiny_llama, folder)
+        config = json.loads((folder / "config.json").read_text())
+        config["quantization_config"] = {"quant_method": method, "bits": 4}
+        (folder / "config.json").write_text(json.dumps(config))
+        text = told(folder, rows)
+        assert f"quantised already ({method})" in text and "model.quantize=nf4" in text
+
+
+def test_a_tokenizer_with_more_ids_than_the_embedding_has_rows_is_refused(
+    tiny_llama: Path, rows: Path, tmp_path: Path
+):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_llama, folder)
+    tokenizer = load_tokenizer(tiny_llama)
+    own = len(tokenizer)
+    tokenizer.add_tokens(["<think>", *(f"<extra_{n}>" for n in range(98))])
+    tokenizer.save_pretrained(folder)
+    text = told(folder, rows)
+    assert f"{own + 99} ids" in text and "404 rows" in text and "<extra_" in text
+    assert "model.add_tokens" in text
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+def test_a_pointer_of_git_lfs_is_called_so(name: str, tiny_llama: Path, tmp_path: Path):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_llama, folder)
+    (folder / name).write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2\nsize 269060552\n"
+    )
+    with pytest.raises(ModelError, match="git-lfs") as error:
+        find_model(str(folder))
+    assert name in str(error.value) and "git lfs pull" in str(error.value)

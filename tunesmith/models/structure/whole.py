@@ -1,0 +1,83 @@
+"""Tells whether the weights that were loaded are those of the model that the config describes.
+
+transformers draws what a checkpoint lacks at random and leaves out what it does not know, with a
+warning; both make another model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tunesmith.errors import ModelError, Problem
+from tunesmith.models.structure.kinds import Head
+from tunesmith.words import say
+
+NAMED = 4
+"""Names of tensors that an error shows of each kind."""
+TABLES = ("position_ids", "inv_freq", "masked_bias", "attn.bias", "attention.bias")
+"""Ends of names of tables that older checkpoints hold and newer classes compute."""
+
+
+def refuse_other_weights(
+    folder: Path, model: Any, head: Head, told: Mapping[str, Any], *, new: tuple[str, ...] = ()
+) -> None:
+    """ModelError where ``told``, transformers' loading info, names weights that are missing, of
+    another shape or unexpected.
+
+    Names that begin as one of ``new`` may be missing or differ: parts of a fresh head. Without a
+    vocabulary's head only weights inside the trunk count as unexpected, for other heads are left
+    behind on purpose.
+    """
+    missing = sorted(name for name in told["missing_keys"] if not name.startswith(new))
+    shapes = sorted(
+        f"{name} {list(stored)} ≠ {list(wanted)}"
+        for name, stored, wanted in told["mismatched_keys"]
+        if not name.startswith(new)
+    )
+    trunk = model.base_model
+    inside = tuple(
+        f"{name}."
+        for name in (model.base_model_prefix, *(name for name, _ in trunk.named_children()))
+        if name and not f"{name}.".startswith(new)
+    )
+    unexpected = sorted(
+        name
+        for name in told["unexpected_keys"]
+        if not name.endswith(TABLES)
+        and "pooler." not in name
+        and (head == "language" or name.startswith(inside))
+    )
+    found = {"missing": missing, "shape": shapes, "unexpected": unexpected}
+    parts = [
+        say(f"load.weights_{kind}", count=len(names), names=_some(names))
+        for kind, names in found.items()
+        if names
+    ]
+    if parts:
+        hint = _prefix(missing, sorted(told["unexpected_keys"]))
+        raise ModelError(
+            Problem(
+                str(folder),
+                say("load.other_weights", found=say("load.weights_and").join(parts))
+                + (say("load.prefixed", prefix=hint) if hint else say("load.fetch_again")),
+            )
+        )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
+
+
+def _prefix(missing: list[str], unexpected: list[str]) -> str | None:
+    """What stands before the unexpected names and makes missing ones of them, such as
+    ``module.``.
+    """
+    wanted = set(missing)
+    for name in unexpected:
+        parts = name.split(".")
+        for at in range(1, len(parts)):
+            if ".".join(parts[at:]) in wanted:
+                return ".".join(parts[:at]) + "."
+    return None
