@@ -240,9 +240,7 @@ def test_missing_things_are_named(tiny_llama: Path, tmp_path: Path, rows: Path):
         "model_type": "no_such_model"
     }
     (strange / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    assert "holds no model that can be read" in str(
-        plan(strange, rows, tmp_path / "run").problems
-    )
+    assert "holds no model that can be read" in str(plan(strange, rows, tmp_path / "run").problems)
 
 
 def test_a_model_without_a_tokenizer_is_one_of_the_problems(

@@ -262,7 +262,7 @@ def test_a_run_whose_weights_are_not_finite_leaves_no_model(
         return rate
 
     monkeypatch.setattr(loop, "update", update)
-    with pytest.raises(TrainingError, match="1 of .* trained weights are not finite"):
+    with pytest.raises(TrainingError, match=r"1 of .* trained weights are not finite"):
         trained(tmp_path / "run", tiny_llama, prepared, **{"train.steps": 1})
     folder = RunFolder(tmp_path / "run")
     assert not folder.model.exists() and not any(folder.checkpoints.glob("step-*"))
