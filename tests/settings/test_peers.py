@@ -14,7 +14,13 @@ from tunesmith import words
 from tunesmith.api import settings_of
 from tunesmith.cli.settings_line import settings_line
 from tunesmith.errors import SpecError
-from tunesmith.settings.import_peers import command_line, peer_of, translate
+from tunesmith.settings.import_peers import (
+    command_line,
+    peer_command,
+    peer_of,
+    shell_words,
+    translate,
+)
 from tunesmith.settings.peer_names import BATCH, CHANGED, NEEDLESS, NOTHING, SAME, name_here
 from tunesmith.settings.run import validate
 
@@ -320,6 +326,126 @@ def test_what_is_not_built_is_said():
         == "auto is no whole number"
     )
     assert "train.batch" not in auto.pairs and "train.steps" not in auto.pairs
+
+
+LLAMA = {"model_name_or_path": "m", "finetuning_type": "lora", "dataset": "d", "output_dir": "o"}
+OTHER: dict[str, tuple[str, dict[str, object], str]] = {
+    "ppo": ("LLaMA-Factory", LLAMA | {"stage": "ppo"}, "ppo"),
+    "a reward model that is asked": (
+        "LLaMA-Factory",
+        LLAMA | {"reward_model": "runs/rm"},
+        "reward_model",
+    ),
+    "grpo": ("ms-swift", {"model": "m", "dataset": "d", "rlhf_type": "grpo"}, "grpo"),
+    "reward functions": ("ms-swift", {"model": "m", "reward_funcs": ["acc"]}, "reward_funcs"),
+    "a reranker": ("ms-swift", {"model": "m", "task_type": "reranker"}, "task_type"),
+    "an adapter that is gone on with": (
+        "LLaMA-Factory",
+        LLAMA | {"stage": "sft", "adapter_name_or_path": "saves/x"},
+        "adapter_name_or_path",
+    ),
+    "sources drawn in turns": (
+        "LLaMA-Factory",
+        LLAMA | {"mix_strategy": "interleave_under"},
+        "mix_strategy",
+    ),
+    "galore": ("LLaMA-Factory", LLAMA | {"use_galore": True}, "use_galore"),
+    "the user's turns": (
+        "axolotl",
+        {"base_model": "m", "roles_to_train": ["user"]},
+        "roles_to_train",
+    ),
+    "a test split": (
+        "axolotl",
+        {"base_model": "m", "datasets": [{"path": "p", "split": "test"}]},
+        "datasets.split",
+    ),
+    "another loss": ("TRL", {"model_name_or_path": "m", "loss_type": "dft"}, "objective.loss=dft"),
+    "no trainer named": ("TRL", {"model_name_or_path": "m", "beta": 0.1}, "objective"),
+}
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_a_translation_that_would_train_something_else_is_none(name: str) -> None:
+    peer, settings, key = OTHER[name]
+    found = translate(settings, peer)
+    assert found.other == [key]
+    told = found.text()
+    assert told.startswith(f"These settings of {peer} have no translation")
+    assert f"  {key}: " in told and "\nmodel:" not in told and "run.yaml" not in told
+
+
+def test_switched_off_it_is_no_obstacle() -> None:
+    off = {"reward_model": None, "use_galore": False, "mix_strategy": "concat", "adapters": []}
+    found = translate(LLAMA | {"stage": "sft", **off}, "LLaMA-Factory")
+    assert found.other == [] and found.settings()["objective"] == "sft"
+
+
+def test_each_key_is_told_what_it_means_there() -> None:
+    keys = {"resize_vocab": True, "deepspeed": "ds_z3.json", "push_to_hub": True, "fsdp": "full"}
+    left = translate(LLAMA | keys, "LLaMA-Factory").left
+    assert left["resize_vocab"].startswith("not needed: the embeddings grow by themselves")
+    assert left["deepspeed"] == left["fsdp"]
+    assert left["deepspeed"].startswith("DeepSpeed and FSDP divide one model among devices")
+    assert left["push_to_hub"].startswith("nothing is sent to a hub")
+    assert "bitsandbytes" not in "".join(left.values())
+
+
+def test_values_that_mean_something_else_there() -> None:
+    def here(peer: str, **settings: object) -> dict[str, object]:
+        return translate(settings, peer).settings()
+
+    two = here("LLaMA-Factory", dataset="a.json,b.json", max_samples=5, model_name_or_path="m")
+    assert two["data"] == {"path": ["a.json#5", "b.json#5"]}
+    raw = [{"path": "p", "type": "completion", "name": "sub"}]
+    assert here("axolotl", base_model="m", datasets=raw)["objective"] == "pretrain"
+    assert here("axolotl", base_model="m", datasets=raw)["data"] == "p:sub"
+    assert here("axolotl", base_model="m", reward_model=True)["objective"] == "reward"
+    assert here("axolotl", base_model="m", rl="ipo")["objective"] == {"name": "dpo", "loss": "ipo"}
+    classes = {"task_type": "seq_cls", "problem_type": "multi_label_classification"}
+    made = here("ms-swift", model="m", **classes)
+    assert made["objective"] == {"name": "classify", "problem": "multi"}
+    assert here("ms-swift", model="m", loss_scale="last_round")["data"] == {"train_on": "last"}
+    steps = here("TRL", model_name_or_path="m", warmup_steps=50, warmup_ratio=0.1)
+    assert steps["train"] == {"warmup": 50}
+    assert here("TRL", model_name_or_path="m", warmup_steps=0, warmup_ratio=0.1)["train"] == {
+        "warmup": 0.1
+    }
+
+
+COMMAND = """# trains
+export X=1
+CUDA_VISIBLE_DEVICES=0 swift sft \\
+  --model_name_or_path "models/base" \\
+  --output_dir "./outputs" \\
+  --train_file "data/train.jsonl" --num_train_epochs 3
+"""
+
+
+def test_a_whole_command_is_translated_as_a_file_and_pasted(tmp_path: Path) -> None:
+    script = tmp_path / "train.sh"
+    script.write_text(COMMAND, encoding="utf-8")
+    with pytest.raises(SpecError) as caught:
+        settings_line([str(script)])
+    wanted = {
+        "model": "models/base",
+        "data": "data/train.jsonl",
+        "out": "./outputs",
+        "objective": "sft",
+        "method": "lora",
+        "train": {"epochs": 3},
+    }
+    assert yaml.safe_load(str(caught.value).split("\n\n")[1]) == wanted
+    pasted = peer_command(["CUDA_VISIBLE_DEVICES=0", *shell_words(COMMAND)])
+    assert pasted == str(caught.value)
+    dpo = peer_command(["trl", "dpo", "--model_name_or_path", "m", "--beta", "0.2"])
+    assert dpo is not None
+    assert yaml.safe_load(dpo.split("\n\n")[1])["objective"] == {"name": "dpo", "beta": 0.2}
+    rlhf = peer_command(["swift", "rlhf", "--model", "m"])
+    assert rlhf is not None and yaml.safe_load(rlhf.split("\n\n")[1])["objective"] == "dpo"
+    verb = peer_command(["swift", "infer", "--adapters", "x"])
+    assert verb == "swift infer trains nothing; the same here: tunesmith predict RUN"
+    assert peer_command(["train", "run.yaml"]) is None
 
 
 def test_ours_is_not_taken_for_a_peers():

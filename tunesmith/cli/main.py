@@ -22,6 +22,7 @@ from tunesmith.cli import commands
 from tunesmith.cli.commands import Lang, objective_verb, print_json
 from tunesmith.errors import DiskError, Problem, SpecError, TunesmithError
 from tunesmith.settings.family import OBJECTIVES
+from tunesmith.settings.import_peers import peer_command
 from tunesmith.words import say
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
@@ -118,6 +119,9 @@ def main(argv: list[str] | None = None) -> int:
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     try:
         _use_language(argv)
+        told = peer_command(argv)
+        if told is not None:
+            raise SpecError(told)
         command().main(args=argv, prog_name="tunesmith")
     except TunesmithError as error:
         return _failed(error, argv)

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import SpecError
-from tunesmith.settings.import_peers import command_line, peer_of, translate
+from tunesmith.settings.import_peers import (
+    command_line,
+    peer_command,
+    peer_of,
+    shell_words,
+    translate,
+)
 from tunesmith.words import say
 
 RUN_SUFFIXES = (".yaml", ".yml")
@@ -19,6 +25,10 @@ def settings_line(
     words: Sequence[str], lang: str = "auto"
 ) -> tuple[str | dict[str, Any], list[str]]:
     """The settings to start from, a file's path or nothing, and the overrides."""
+    if words and Path(words[0]).suffix == ".sh" and Path(words[0]).is_file():
+        text = Path(words[0]).read_text(encoding="utf-8")
+        told = peer_command(shell_words(text))
+        raise SpecError(told or say("peers.no_command", path=words[0]))
     _no_flags(words)
     language = [] if lang == "auto" else [f"lang={lang}"]
     if not words:

@@ -26,18 +26,17 @@ SAME: dict[str, str] = {
     "sequence_len": "data.max_length",
     "max_seq_length": "data.max_length",
     "max_seq_len": "data.max_length",
-    "max_samples": "data.limit",
     "val_size": "data.held_out",
     "val_set_size": "data.held_out",
     "split_dataset_ratio": "data.held_out",
-    "eval_dataset": "data.held_out",
+    "validation_file": "data.held_out",
+    "eval_file": "data.held_out",
+    "train_file": "data",
     "num_train_epochs": "train.epochs",
     "num_epochs": "train.epochs",
     "learning_rate": "train.learning_rate",
     "lr": "train.learning_rate",
     "weight_decay": "train.weight_decay",
-    "warmup_ratio": "train.warmup",
-    "warmup_steps": "train.warmup",
     "max_grad_norm": "train.clip",
     "gradient_clipping": "train.clip",
     "seed": "train.seed",
@@ -94,6 +93,19 @@ CHANGED: dict[str, tuple[str, str]] = {
     "dataset_name": ("data", "datasets"),
     "val_dataset": ("data.held_out", "one_dataset"),
     "test_datasets": ("data.held_out", "one_dataset"),
+    "eval_dataset": ("data.held_out", "one_dataset"),
+    "max_samples": ("data.limit", "limit"),
+    "warmup_steps": ("train.warmup", "warmup_steps"),
+    "warmup_ratio": ("train.warmup", "warmup_ratio"),
+    "task_type": ("objective", "task_type"),
+    "problem_type": ("objective.problem", "problem"),
+    "reward_model": ("objective=reward", "reward_model"),
+    "mix_strategy": ("data.path", "mixed"),
+    "roles_to_train": ("data.train_on", "roles"),
+    "loss_scale": ("data.train_on", "loss_scale"),
+    "use_muon": ("train.optimizer", "muon"),
+    "use_swanlab": ("track", "swanlab"),
+    "use_wandb": ("track", "wandb"),
     "max_steps": ("train.steps", "steps"),
     "lr_scheduler_type": ("train.schedule", "schedule"),
     "lr_scheduler": ("train.schedule", "schedule"),
@@ -173,18 +185,17 @@ NEEDLESS: dict[str, str] = {
             "ref_model ref_model_adapters ref_model_quantization_bit precompute_ref_log_probs "
             "precompute_ref_batch_size reference_free sync_ref_model"
         ),
-        "answers": (
-            "completion_only_loss assistant_only_loss train_on_responses_only roles_to_train"
-        ),
+        "answers": ("completion_only_loss assistant_only_loss train_on_responses_only"),
         "types": (
-            "model_type tokenizer_type task_type strict dataset_info use_fast_tokenizer "
+            "model_type tokenizer_type strict dataset_info use_fast_tokenizer num_labels "
             "is_llama_derived_model"
         ),
         "path": "dataset_dir use_hf",
         "rounding": (
             "quantization_method quant_method bnb_4bit_quant_type bnb_4bit_compute_dtype "
-            "bnb_4bit_use_double_quant double_quantization quantization_type resize_vocab"
+            "bnb_4bit_use_double_quant double_quantization quantization_type"
         ),
+        "vocabulary": "resize_vocab resize_token_embeddings",
     }.items()
     for key in keys.split()
 }
@@ -194,14 +205,34 @@ NOTHING: dict[str, str] = {
     for reason, keys in {
         "whole_layers": "modules_to_save additional_target lora_modules_to_save",
         "many_devices": (
-            "deepspeed fsdp fsdp_config ddp_timeout nproc_per_node ddp_find_unused_parameters "
-            "tensor_parallel_size"
+            "ddp_timeout nproc_per_node ddp_find_unused_parameters tensor_parallel_size"
         ),
-        "resume": "resume_from_checkpoint auto_resume_from_checkpoints",
-        "continue": "adapter_name_or_path adapters lora_model_dir resume_only_model",
+        "divided": "deepspeed fsdp fsdp_config fsdp_transformer_layer_cls_to_wrap",
+        "hub": (
+            "push_to_hub hub_model_id hub_token hub_strategy hub_private_repo "
+            "push_to_hub_model_id push_to_hub_organization"
+        ),
+        "mixture": "interleave_probs interleave_prob stopping_strategy",
+        "resume": "resume_from_checkpoint auto_resume_from_checkpoints resume_only_model",
     }.items()
     for key in keys.split()
 }
+
+
+REFUSED: dict[str, str] = {
+    key: reason
+    for reason, keys in {
+        "rewards": (
+            "reward_funcs reward_model_adapters reward_model_type process_reward_model "
+            "reward_adapters ppo_epochs num_generations"
+        ),
+        "continue": "adapter_name_or_path adapters lora_model_dir",
+        "method": "use_galore use_apollo use_badam use_llama_pro shift_attn use_mca",
+    }.items()
+    for key in keys.split()
+}
+"""Keys without a counterpart that, where they are on, train something else."""
+CHANGED |= {key: ("", f"refuse_{key}") for key in REFUSED}
 
 
 def name_here(path: str) -> str | None:
@@ -211,6 +242,8 @@ def name_here(path: str) -> str | None:
     key = path.rpartition(".")[2]
     if key in BATCH:
         return say("peers.batch", name=key)
+    if key in REFUSED:
+        return say(f"peers.nothing_{REFUSED[key]}")
     if key in SAME:
         here = SAME[key]
     elif key in CHANGED:

@@ -1,0 +1,330 @@
+"""Values of peers' settings that mean something else here, or that nothing here means."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tunesmith.settings.family import METHODS, OBJECTIVES, OPTIMIZERS, SCHEDULES, TRACKERS, Family
+from tunesmith.settings.peer_names import REFUSED
+from tunesmith.settings.peer_translation import Pairs, Translation
+from tunesmith.words import say
+
+OBJECTIVE_NAMES = {"pt": "pretrain", "rm": "reward"}
+SCHEDULE_NAMES = {"constant_with_warmup": "constant"}
+PRECISION_NAMES = {
+    "bfloat16": "bf16",
+    "float16": "fp16",
+    "float32": "fp32",
+    "half": "fp16",
+    "float": "fp32",
+}
+ADAMW_NAMES = ("adamw", "paged_adamw")
+EIGHT_BIT_NAMES = {
+    "adamw_bnb_8bit": "adamw_8bit",
+    "adamw_8bit": "adamw_8bit",
+    "paged_adamw_8bit": "paged_adamw_8bit",
+}
+
+
+def _named(
+    family: Family, key: str, names: Mapping[str, str] | None = None
+) -> Callable[..., Pairs]:
+    """A change of value that looks the name up in ``family``."""
+
+    def change(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+        name = (names or {}).get(str(value), str(value))
+        if name in family.names():
+            return {key: name}
+        told = say(
+            "peers.no_name", name=f"{family.called} {value}", known=", ".join(family.names())
+        )
+        if key in ("objective", "method"):
+            found.refuse(str(value), told)
+        else:
+            found.left[str(value)] = told
+        return {}
+
+    return change
+
+
+def _objective(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    """The stage by name; where LLaMA-Factory's loss of that stage is an objective of its own here,
+    that one.
+    """
+    if value == "ipo":
+        return {"objective": "dpo", "objective.loss": "ipo"}
+    loss = settings.get("pref_loss")
+    return _named(OBJECTIVES, "objective", OBJECTIVE_NAMES)(
+        loss if loss in OBJECTIVES.names() else value, settings, found
+    )
+
+
+def _preference_loss(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    """A loss that is an objective of its own here, or dpo's loss of that name."""
+    name = str(value[0] if isinstance(value, list) else value)
+    if name in OBJECTIVES.names():
+        return {"objective": name}
+    if name == "sigmoid_norm":
+        return {"objective.loss": "sigmoid", "objective.length_normalized": True}
+    return {"objective.loss": {"kto_pair": "bco_pair"}.get(name, name)}
+
+
+def _optimizer(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    name = EIGHT_BIT_NAMES.get(
+        str(value), "adamw" if str(value).startswith(ADAMW_NAMES) else str(value)
+    )
+    return _named(OPTIMIZERS, "train.optimizer")(name, settings, found)
+
+
+def _bits(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    kind = {"4": "nf4", "8": "int8"}.get(str(value))
+    if kind is None and value:
+        found.left[f"{value} bit"] = say("peers.bits", value=value)
+    return {"model.quantize": kind} if kind or not value else {}
+
+
+def _tokens(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    texts = value.split(",") if isinstance(value, str) else value or []
+    return {"model.add_tokens": [str(text).strip() for text in texts] or None}
+
+
+def _trackers(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    names = [
+        str(name)
+        for name in (value if isinstance(value, list) else [value])
+        if name not in ("none", None, False)
+    ]
+    for name in set(names) - set(TRACKERS.names()):
+        found.left[name] = say(
+            "peers.no_name", name=f"{TRACKERS.called} {name}", known=", ".join(TRACKERS.names())
+        )
+    known = [name for name in names if name in TRACKERS.names()]
+    return {"track": known or None}
+
+
+def _datasets(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    sources: list[str] = []
+    if isinstance(value, str) and found.peer == "LLaMA-Factory":
+        value = value.split(",")
+    names = value if isinstance(value, list) else [value]
+    for name in names:
+        path = str(name.get("path", "")) if isinstance(name, Mapping) else str(name).strip()
+        if isinstance(name, Mapping):
+            path = _part_of(path, name, found)
+        if found.peer == "LLaMA-Factory":
+            path = _registered(path, settings, found)
+        elif found.peer == "ms-swift" and _is_id(path) and not settings.get("use_hf"):
+            path = f"ms:{path}"
+        sources.append(path)
+    return {"data": sources[0]} if len(sources) == 1 else {"data.path": sources}
+
+
+def _part_of(path: str, source: Mapping[str, Any], found: Translation) -> str:
+    """An axolotl source's path with its subset; what else it says of the source is told."""
+    kind, part = source.get("type"), str(source.get("split", "train"))
+    if kind == "completion":
+        found.pairs.setdefault("objective", "pretrain")
+    if not part.startswith("train"):
+        found.refuse("datasets.split", say("peers.part", part=part))
+    for key in sorted(set(source) - {"path", "type", "ds_type", "split", "name"}):
+        found.left[f"datasets.{key}"] = say("peers.split", name=key)
+    return f"{path}:{source['name']}" if source.get("name") else path
+
+
+def _reward_model(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    """axolotl's switch that a reward model is trained; elsewhere the model that PPO asks."""
+    if value is True:
+        return {"objective": "reward"}
+    if value:
+        found.refuse("reward_model", say("peers.nothing_rewards"))
+    return {}
+
+
+def _task_type(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    """What ms-swift and transformers call the kind of head."""
+    task = str(value).casefold()
+    known = {"seq_cls": "classify", "embedding": "embed"}
+    if task in known:
+        return {"objective": known[task]}
+    if task != "causal_lm":
+        found.refuse("task_type", say("peers.task_type", value=value))
+    return {}
+
+
+def _mixed(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    """How sources are mixed: here they are joined, each with its weight."""
+    if value not in (None, "concat", False):
+        found.refuse("mix_strategy", say("peers.nothing_mixing"))
+    return {}
+
+
+def _limit(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    """LLaMA-Factory's ``max_samples`` is for each data set, ``data.limit`` for all together."""
+    sources = found.pairs.get("data.path")
+    if not isinstance(sources, list):
+        sources = _datasets(settings.get("dataset") or "", settings, Translation(found.peer))
+        sources = sources.get("data.path")
+    if not isinstance(sources, list):
+        return {"data.limit": value}
+    return {"data.path": [f"{path}#{value}" for path in sources]}
+
+
+def _trained_roles(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    roles = {str(role) for role in (value if isinstance(value, list) else [value])}
+    if roles - {"assistant", "gpt", "None"}:
+        found.refuse("roles_to_train", say("peers.roles", roles=", ".join(sorted(roles))))
+    return {}
+
+
+def _loss_scale(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    known = {"all": "everything", "last_round": "last", "default": "answers", None: "answers"}
+    if value in known:
+        return {"data.train_on": known[value]}
+    found.left["loss_scale"] = say("peers.unknown")
+    return {}
+
+
+def _refused(reason: str, key: str) -> Callable[..., Pairs]:
+    """A key that has no counterpart and, where it is on, trains something else."""
+
+    def change(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+        if value in (None, False, "", [], "none", "null"):
+            return {key: None}
+        found.refuse(key, say(f"peers.nothing_{reason}"))
+        return {}
+
+    return change
+
+
+def whole(key: str, value: Any, found: Translation) -> int | None:
+    """A whole number; what is none, such as auto, is left."""
+    if isinstance(value, int | float) or str(value).lstrip("-").isdecimal():
+        return int(value)
+    found.left[key] = say("peers.not_whole", value=value)
+    return None
+
+
+def _is_id(path: str) -> bool:
+    bare = path.partition("#")[0]
+    return (
+        bare.count("/") == 1
+        and not bare.startswith((".", "/", "~", "ms:"))
+        and not Path(bare).exists()
+    )
+
+
+def _registered(name: str, settings: Mapping[str, Any], found: Translation) -> str:
+    """The file behind a name of LLaMA-Factory's dataset_info.json, where that file is there."""
+    folder = Path(str(settings.get("dataset_dir", "data")))
+    info = folder / "dataset_info.json"
+    if info.is_file():
+        entry = json.loads(info.read_text(encoding="utf-8")).get(name, {})
+        if "file_name" in entry:
+            return str(folder / entry["file_name"])
+        if "hf_hub_url" in entry:
+            return str(entry["hf_hub_url"])
+    if not Path(name).exists():
+        found.left[f"dataset {name}"] = say("peers.registered", name=name, peer=found.peer)
+    return name
+
+
+def _one_dataset(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    many = value if isinstance(value, list) else [value]
+    if found.peer == "LLaMA-Factory" and isinstance(value, str):
+        many = [_registered(name.strip(), settings, found) for name in value.split(",")]
+    if len(many) > 1:
+        found.left["held-out files"] = say("peers.several")
+    first = many[0].get("path") if isinstance(many[0], Mapping) else many[0]
+    return {"data.held_out": first}
+
+
+def _model(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    path = str(value)
+    return {
+        "model": f"ms:{path}"
+        if found.peer == "ms-swift" and _is_id(path) and not settings.get("use_hf")
+        else path
+    }
+
+
+def _targets(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    names = (
+        [part.strip() for part in value.split(",")]
+        if isinstance(value, str)
+        else [str(part) for part in value]
+    )
+    return {
+        "method.targets": "all-linear"
+        if names in (["all"], ["all-linear"], ["all_linear"])
+        else names
+    }
+
+
+def _when(path: str, here: Any) -> Callable[..., Pairs]:
+    """A switch that stands for one value of ours when it is on."""
+    return lambda value, settings, found: {
+        path: "auto"
+        if value == "auto" and here in ("bf16", "fp16")
+        else here
+        if value is True
+        else None
+    }
+
+
+CHANGES: dict[str, Callable[[Any, Mapping[str, Any], Translation], Pairs]] = {
+    "swift_model": _model,
+    "objective": _objective,
+    "preference_loss": _preference_loss,
+    "method": _named(METHODS, "method"),
+    "use_peft": _when("method", "lora"),
+    "datasets": _datasets,
+    "one_dataset": _one_dataset,
+    "steps": lambda value, settings, found: {
+        "train.steps": value if (whole("max_steps", value, found) or 0) > 0 else None
+    },
+    "schedule": _named(SCHEDULES, "train.schedule", SCHEDULE_NAMES),
+    "optimizer": _optimizer,
+    "precision": lambda value, settings, found: {
+        "train.machine.precision": PRECISION_NAMES.get(str(value), str(value))
+    },
+    "bf16": _when("train.machine.precision", "bf16"),
+    "fp16": _when("train.machine.precision", "fp16"),
+    "targets": _targets,
+    "rslora": _when("method.variant", "rslora"),
+    "dora": _when("method.variant", "dora"),
+    "pissa": _when("method.init", "pissa"),
+    "bits": _bits,
+    "nf4": _when("model.quantize", "nf4"),
+    "int8": _when("model.quantize", "int8"),
+    "tokens": _tokens,
+    "linear": _when("method.targets", "all-linear"),
+    "best_by": lambda value, settings, found: {
+        "train.keep.best_by": str(value).removeprefix("eval_")
+    },
+    "trackers": _trackers,
+    "too_long": lambda value, settings, found: {
+        "data.too_long": "drop" if value == "delete" else "truncate"
+    },
+    "limit": _limit,
+    "task_type": _task_type,
+    "reward_model": _reward_model,
+    "mixed": _mixed,
+    "roles": _trained_roles,
+    "loss_scale": _loss_scale,
+    "warmup_steps": lambda value, settings, found: {"train.warmup": value or None},
+    "warmup_ratio": lambda value, settings, found: {
+        "train.warmup": None if settings.get("warmup_steps") else value
+    },
+    "problem": lambda value, settings, found: {
+        "objective.problem": str(value).partition("_label")[0]
+    },
+    "muon": _when("train.optimizer", "muon"),
+    "swanlab": lambda value, settings, found: {"track": ["swanlab"] if value is True else None},
+    "wandb": lambda value, settings, found: {"track": ["wandb"] if value is True else None},
+    **{f"refuse_{key}": _refused(reason, key) for key, reason in REFUSED.items()},
+    "train_on_inputs": _when("data.train_on", "everything"),
+    "mask_history": _when("data.train_on", "last"),
+}
