@@ -10,6 +10,7 @@ import pytest
 
 from tunesmith.data.files.sources import facts, rows
 from tunesmith.data.reading import examples
+from tunesmith.errors import DataError
 from tunesmith.examples import Chat
 from tunesmith.settings.run import Data
 
@@ -109,3 +110,32 @@ def test_the_shared_cases_are_read(shared_cases: Path) -> None:
     (first, *_) = examples(Data(path=str(shared_cases / "choices.csv")))
     assert isinstance(first[1], Chat) and first[1].answer == "B"
     assert first[1].turns[0].content == "What is 0 + 1?\nA. 0\nB. 1\nC. 2\nD. 3"
+
+
+def test_what_an_encoding_looks_like_decodes_to_sensible_text(tmp_path: Path) -> None:
+    quotes = tmp_path / "quotes.csv"
+    quotes.write_bytes("instruction,output\nWhat’s this?,“quoted” – dash €5\n".encode("cp1252"))
+    with pytest.raises(
+        DataError, match="looks like windows-1252: convert it with `iconv -f windows"
+    ):
+        facts(quotes)
+    french = tmp_path / "french.jsonl"
+    french.write_bytes('{"q": "Où est l’école ?", "a": "Là-bas, à côté."}\n'.encode("cp1252") * 3)
+    with pytest.raises(DataError, match="windows-1252"):
+        facts(french)
+    russian = tmp_path / "russian.txt"
+    russian.write_bytes(
+        ("Это предложение написано по-русски, и его надо прочесть.\n" * 9).encode("cp1251")
+    )
+    with pytest.raises(DataError) as caught:
+        facts(russian)
+    assert "windows-1252" not in str(caught.value)
+
+
+def test_a_name_that_stands_twice_in_the_header_is_told(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("question,answer,answer\na,b,c\nd,e,f\n", encoding="utf-8")
+    with pytest.raises(DataError, match="the header names these columns twice: answer"):
+        facts(table)
+    table.write_text("yes,yes,no\nno,no,yes\n", encoding="utf-8")
+    assert facts(table).columns == ("0", "1", "2")

@@ -18,6 +18,11 @@ from tunesmith.errors import DataError, Problem
 from tunesmith.words import say
 
 _CHUNK = 1 << 20
+_WESTERN = frozenset(
+    "‘’“”‚„–—…•€™©®°§«»·\xa0¿¡£ºª²³½¼±×µ"
+    "àâäáãåæçèéêëìíîïñòóôöõøœùúûüýÿßÀÂÄÁÃÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÖÕØŒÙÚÛÜÝšŠžŽ"
+)
+"""What windows-1252 writes with bytes above 127 in the languages of Western Europe."""
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark is the beginning of this one
@@ -178,9 +183,24 @@ def _chinese(head: bytes) -> bool:
 
 
 def _looks_like(path: Path, offset: int) -> str | None:
+    """The encoding to convert from: what the wide bytes make sense in, common ones first."""
     with open_bytes(path) as stream:
         stream.seek(max(0, offset - (1 << 15)))
-        return _guess(stream.read(1 << 16))
+        sample = stream.read(1 << 16)
+    if _western(sample) and _failure(path, "cp1252") is None:
+        return "windows-1252"
+    guess = _guess(sample)
+    return guess if guess and _failure(path, guess) is None else None
+
+
+def _western(sample: bytes) -> bool:
+    """Whether the wide bytes are few among plain letters, and are those of Western text: quotes,
+    dashes, accented letters.
+    """
+    wide = [byte for byte in sample if byte > 127]
+    text = bytes(wide).decode("cp1252", "replace")
+    usual = sum(letter in _WESTERN for letter in text)
+    return 4 * len(wide) < len(sample) and usual >= 0.9 * len(text)
 
 
 def _guess(sample: bytes) -> str | None:

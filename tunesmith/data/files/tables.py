@@ -104,8 +104,10 @@ def has_header(
         return False
     if cells == [str(n) for n in range(len(cells))]:
         return True
+    twice = {cell for cell in cells if cell and cells.count(cell) > 1}
+    # A name that stands twice is told as that (see names), where the others are names.
     if (
-        len(set(cells)) < len(cells)
+        (twice and not _names_columns(cells))
         or cells.count("") > 1
         or any(_is_number(cell) for cell in cells)
     ):
@@ -119,6 +121,12 @@ def has_header(
     if any(cell.lower() in known for cell in cells):
         return True
     return default or any(column and all(map(_is_number, column)) for column in below)
+
+
+def _names_columns(cells: Sequence[str]) -> bool:
+    """Whether a first row holds usual names of columns and nothing like a text or a number."""
+    known = sum(cell.lower() in _NAMES.split() for cell in cells)
+    return 2 * known >= len(cells) and not any(map(_is_number, cells))
 
 
 def _is_number(text: str) -> bool:
