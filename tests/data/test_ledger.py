@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
 from tunesmith import words
-from tunesmith.data.ledger import REASONS, Ledger, histogram
+from tunesmith.data.ledger import REASONS, Ledger, changed_files, histogram
 
 
 def filled() -> Ledger:
@@ -92,3 +94,23 @@ def test_histogram_counts_every_row() -> None:
     assert told["upper"][-1] >= told["longest"] == 120
     assert (told["p50"], told["p90"], told["p99"]) == (100, 120, 120)
     assert histogram([]) == {}
+
+
+def test_what_changed_since_a_ledger_was_written_is_named_by_file(tmp_path: Path) -> None:
+    same, longer, written = (tmp_path / f"{name}.json" for name in ("same", "longer", "written"))
+    for path in (same, longer, written):
+        path.write_text("[]", encoding="utf-8")
+    then = {"files": [{"path": str(path), "rows": 10} for path in (same, longer, written, "gone")]}
+    os.utime(written, (200, 200))
+    for path in (same, longer):
+        os.utime(path, (50, 50))
+    rows = {same: 10, longer: 13, written: 10}
+    now = Ledger(files=[{"path": str(path), "rows": count} for path, count in rows.items()])
+    assert changed_files(then, now, written=100.0) == [
+        f"{longer} had 10 rows when the run began and has 13 now (+3)",
+        (
+            f"{written} was written again since the run began; it still has 10 rows, so their "
+            "contents or their order differ"
+        ),
+        "gone is gone",
+    ]

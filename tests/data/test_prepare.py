@@ -240,11 +240,23 @@ def test_weights_of_sources(make: Make, tmp_path: Path) -> None:
     ]
     assert prepared.ledger.trained == 540
     half = sum(name.startswith("half") for name in names)
-    assert 60 < half < 120
-    assert any(
-        "half.json has weight 0.5: its" in note and f"are seen {half} times" in note
-        for note in prepared.ledger.notes
+    (note,) = [note for note in prepared.ledger.notes if note.startswith("half.json has weight")]
+    trained = int(note.partition("its ")[2].split()[0])
+    assert abs(half - trained / 2) <= 0.5 and f"are seen {half} times" in note
+
+
+def test_a_held_out_files_rows_are_counted_and_its_leak_is_said(make: Make, tmp_path: Path) -> None:
+    own = rows(40)
+    held = tmp_path / "held.json"
+    held.write_text(json.dumps([*own[:15], *rows(10, seed=9)]), encoding="utf-8")
+    prepared = make([*own, own[0], own[1]], held_out=str(held))
+    ledger = prepared.ledger
+    assert "15 of the 25 rows of the held-out file also stand in the training files" in "".join(
+        ledger.notes
     )
+    assert (ledger.rows, ledger.different) == (67, 50)
+    assert ledger.reasons()["also in held-out file"] == 17
+    assert [entry["rows"] for entry in ledger.files] == [25, 42]
 
 
 LONG = " ".join(WORDS * 8)

@@ -20,7 +20,7 @@ from tunesmith.data.duplicates import (
     question,
     sketch,
 )
-from tunesmith.data.split import SMALLEST, draw, halves, taken, target
+from tunesmith.data.split import SMALLEST, draw, halves, target, times
 from tunesmith.errors import DataError
 from tunesmith.examples import Chat, Text, Turn
 
@@ -208,10 +208,13 @@ def test_target_is_a_share_or_a_number() -> None:
         target(50, 50)
 
 
-def test_weight_takes_a_share_or_repeats() -> None:
-    half = [taken(0.5, key, 0) for key in range(2000)]
-    assert set(half) == {0, 1}
-    assert 900 < sum(half) < 1100
-    assert {taken(2, key, 0) for key in range(100)} == {2}
-    assert {taken(1, key, 0) for key in range(100)} == {1}
-    assert {taken(1.5, key, 0) for key in range(100)} == {1, 2}
+def test_weights_draw_exactly_what_they_promise() -> None:
+    keys = [n * 7919 for n in range(101)]
+    for weight in (0.5, 1.0, 1.25, 3.4):
+        drawn = times([weight] * len(keys), keys, seed=3)
+        assert abs(sum(drawn) - weight * len(keys)) <= 0.5
+        assert {*drawn} <= {int(weight), int(weight) + 1}
+    assert times([0.5] * 101, keys, seed=3) != times([0.5] * 101, keys, seed=4)
+    again = dict(zip(keys, times([0.5] * 101, keys, seed=3), strict=True))
+    turned = times([0.5] * 101, keys[::-1], seed=3)
+    assert again == dict(zip(keys[::-1], turned, strict=True))

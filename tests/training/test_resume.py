@@ -16,7 +16,7 @@ import pytest
 
 from material import runs
 from tunesmith.data.prepare import Prepared
-from tunesmith.errors import CheckpointError
+from tunesmith.errors import CheckpointError, SpecError
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training import start
 from tunesmith.training.start import train
@@ -284,7 +284,7 @@ def test_other_rows_are_refused(begin, tmp_path, tiny_llama, prepared):
     assert begin(at_step(5, runs.kill_now)) == -signal.SIGKILL
     from dataclasses import replace
 
-    with pytest.raises(CheckpointError, match="data: "):
+    with pytest.raises(SpecError, match="the rows are not those that the run began with"):
         train(
             runs.resolved(tmp_path / "run", tiny_llama),
             replace(prepared, fingerprint="x"),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -172,3 +173,22 @@ def histogram(lengths: Sequence[int], bins: int = 12) -> dict[str, Any]:
         **quantiles,
         "longest": longest,
     }
+
+
+def changed_files(then: Mapping[str, Any], now: Ledger, *, written: float) -> list[str]:
+    """What is not as it was when the ledger ``then`` was written (seconds since the epoch): each
+    file with its rows then and now, and files that were written since.
+    """
+    rows = {str(entry["path"]): int(entry["rows"]) for entry in then.get("files", ())}
+    today = {str(entry["path"]): int(entry["rows"]) for entry in now.files}
+    told: list[str] = []
+    for path in dict.fromkeys([*rows, *today]):
+        before, after = rows.get(path), today.get(path)
+        if before is None or after is None:
+            told.append(say("ledger.file_new" if before is None else "ledger.file_gone", path=path))
+        elif before != after:
+            numbers = {"then": before, "now": after, "change": f"{after - before:+d}"}
+            told.append(say("ledger.file_rows", path=path, **numbers))
+        elif Path(path).is_file() and Path(path).stat().st_mtime > written:
+            told.append(say("ledger.file_written", path=path, rows=after))
+    return told

@@ -145,8 +145,12 @@ class _Preparation:
         held = self._read(self.held_reading) if own else []
         rows = self._read(self.reading)
         self.ledger.leaked_share = leaked_share(row.key for row in rows)
-        self.ledger.different = len({row.key for row in rows})
+        self.ledger.different = len({row.key for row in (*rows, *held)})
         if own:
+            leaked = len({row.key for row in held} & {row.key for row in rows})
+            if leaked:
+                told = say("ledger.leaked_rows", number=leaked, held=len(held))
+                self.ledger.notes.append(told)
             rows = self._drop(rows, {row.key for row in held}, "also in held-out file")
             rows = self._drop(rows, _beside(held, rows), "near a held-out row")
         rows = self._cleaned(rows)
@@ -165,7 +169,6 @@ class _Preparation:
             self.ledger.drop(str(dropped.file), dropped.number, dropped.reason, dropped.seen)
         self.ledger.rows += len(rows) + len(reading.dropped)
         self.ledger.notes += reading.notes
-        counts = Counter(row.file for row in rows)
         for opened in reading.opened:
             known = opened.facts
             entry = {
@@ -175,7 +178,7 @@ class _Preparation:
                 "reader": opened.reader.name,
             }
             columns = {"columns": list(known.columns), "read_as": dict(opened.columns)}
-            self.ledger.files.append({**entry, **columns, "rows": counts[known.path]})
+            self.ledger.files.append({**entry, **columns, "rows": opened.rows})
         if self.encoder.opened:
             self.ledger.notes.append(say("ledger.opened", number=self.encoder.opened))
             self.encoder.opened = 0
@@ -323,16 +326,24 @@ class _Preparation:
     def _weighted(self, train: list[Row]) -> list[Item]:
         """The training items, as often as the weights of their sources say."""
         weights = self.reading.weights
+        wanted = [weights[row.file] * self.objective.repeats(row.tokens) for row in train]
+        times = [0] * len(train)
+        for file in weights:
+            own = [place for place, row in enumerate(train) if row.file == file]
+            drawn = splitting.times(
+                [wanted[place] for place in own],
+                [train[place].key for place in own],
+                seed=self.seed,
+            )
+            for place, count in zip(own, drawn, strict=True):
+                times[place] = count
         items: list[Item] = []
         rows: Counter[Path] = Counter()
         seen: Counter[Path] = Counter()
-        for row in train:
-            times = splitting.taken(
-                weights[row.file] * self.objective.repeats(row.tokens), row.key, self.seed
-            )
+        for row, count in zip(train, times, strict=True):
             rows[row.file] += 1
-            seen[row.file] += times
-            for n in range(1, times + 1):
+            seen[row.file] += count
+            for n in range(1, count + 1):
                 items += self._items(row, suffix="" if n == 1 else f"#{n}")
         for file, weight in weights.items():
             if weight != 1:

@@ -5,6 +5,7 @@ of what they hold.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -93,9 +94,13 @@ def _place(seed: int, purpose: str, name: int) -> bytes:
     return hashlib.blake2b(f"{seed} {purpose} {name}".encode(), digest_size=8).digest()
 
 
-def taken(weight: float, key: int, seed: int) -> int:
-    """How often a training row of a source with this weight is seen: its whole part, and by hash
-    once more.
+def times(weights: Sequence[float], keys: Sequence[int], *, seed: int) -> list[int]:
+    """How often each training row is seen: the whole part of its weight, and once more for as many
+    rows, drawn by their hashes, as the parts left over add up to (rounded).
     """
-    whole, rest = divmod(weight, 1)
-    return int(whole) + (int.from_bytes(_place(seed, "weight", key), "big") / 2**64 < rest)
+    found = [int(weight) for weight in weights]
+    total = 0.5
+    for row in sorted(range(len(keys)), key=lambda row: _place(seed, "weight", keys[row])):
+        before, total = total, total + weights[row] % 1
+        found[row] += math.floor(total) - math.floor(before)
+    return found

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from tunesmith.data.ledger import changed_files
 from tunesmith.data.prepare import Prepared
 from tunesmith.display.progress import Shown
 from tunesmith.errors import DiskError, Problem, SpecError
@@ -312,6 +313,7 @@ def _check_disk(ready: Ready, folder: RunFolder) -> None:
 def _open_folder(ready: Ready, folder: RunFolder, *, plan: str | None, resume: bool) -> None:
     folder.path.mkdir(parents=True, exist_ok=True)
     if resume:
+        _refuse_other_rows(ready.prepared, folder)
         sweep(folder.path)
     else:
         # First, because this is the file by which a folder is known to hold a run, and can be
@@ -334,6 +336,18 @@ def _open_folder(ready: Ready, folder: RunFolder, *, plan: str | None, resume: b
     )
     # Last of these, so that a continuation writes what a killed start left out.
     write_whole(folder.ledger, json.dumps(facts, indent=1, ensure_ascii=False))
+
+
+def _refuse_other_rows(prepared: Prepared, folder: RunFolder) -> None:
+    """SpecError that names the files which changed since the run began."""
+    if not folder.ledger.is_file():
+        return
+    then = folder.read(folder.ledger)
+    if then.get("fingerprint") in (None, prepared.fingerprint):
+        return
+    changed = changed_files(then, prepared.ledger, written=folder.ledger.stat().st_mtime)
+    listed = "\n".join(f"  {line}" for line in changed or [say("ledger.rows_differ")])
+    raise SpecError(Problem("data", say("train.other_rows", changes=listed)))
 
 
 def _silent(*_: object) -> None:
