@@ -25,7 +25,7 @@ from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.examples import KINDS, Chat, Feedback, Labelled, Preference, Text, TextPair
 from tunesmith.models.calling.views import see
 from tunesmith.models.loading.load import load_tokenizer
-from tunesmith.models.roles import reference_at_hand
+from tunesmith.models.roles import base_at_hand
 from tunesmith.models.saved import load_run
 from tunesmith.models.structure.heads import head_parts
 from tunesmith.planning.make import make
@@ -34,8 +34,9 @@ from tunesmith.settings.run import Run, validate
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.keeping.record import Record
 from tunesmith.training.keeping.save import Saver
-from tunesmith.training.loop import Position, gradient, update
+from tunesmith.training.loop import gradient, update
 from tunesmith.training.ready import Ready, make_ready
+from tunesmith.training.work import Position
 from tunesmith.words import say
 
 ASKED = [
@@ -153,7 +154,12 @@ def stepped(ready: Ready) -> None:
     """
     work, at, reached = ready.work, Position(), set()
     for step in range(2):
-        metrics, norm = gradient(work, work.batches(work.order.taken(step)), Record(None), step + 1)
+        metrics, norm = gradient(
+            work,
+            work.batches(work.source.step(step, work.models).passes[0]),
+            Record(None),
+            step + 1,
+        )
         assert (
             torch.isfinite(torch.tensor([metrics["loss"].value, norm])).all()
             and metrics["loss"].count
@@ -203,8 +209,8 @@ def test_it_trains_or_is_refused_with_the_reason(
         return
     ready = make_ready(plan.resolved, prepared, runs.quiet())
     work = ready.work
-    batch = work.batches(work.order.taken(0))[0]
-    reference = reference_at_hand(work.model.model, work.model.layout, work.method)
+    batch = work.batches(work.source.step(0, work.models).passes[0])[0]
+    reference = base_at_hand(work.model.model, work.model.layout, work.method)
     looked_at = [role for role in (reference, work.roles.get("teacher")) if role is not None]
     before = [said_by(role, batch) for role in looked_at]
     stepped(ready)

@@ -17,7 +17,7 @@ from tunesmith import api
 from tunesmith.batches.batch import Batch
 from tunesmith.errors import SpecError
 from tunesmith.models.calling.views import token_loss
-from tunesmith.models.roles import Role
+from tunesmith.models.roles import FrozenModel
 from tunesmith.settings.family import OBJECTIVES
 
 KINDS: list[dict[str, Any]] = [
@@ -75,7 +75,7 @@ def test_one_gradient_however_a_step_is_cut_and_none_from_oneself(kind: dict[str
         """The objective with its teacher, as the loop gives it."""
 
         def __init__(self, teacher: Any, layout: str = "forest") -> None:
-            self.objective, self.role = made(**kind, hard=0.25), Role(teacher, layout)
+            self.objective, self.role = made(**kind, hard=0.25), FrozenModel(teacher, layout)
 
         def prepare(self, *_: Any) -> None:
             """Nothing."""

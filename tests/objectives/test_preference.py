@@ -189,12 +189,12 @@ def test_the_prompt_stands_once_and_the_head_sees_answers_alone() -> None:
 
 def test_the_divergence_is_that_of_the_whole_distribution() -> None:
     policy, reference = models()
-    from tunesmith.models.roles import Role
+    from tunesmith.models.roles import FrozenModel
 
     batch = batch_of(referred(reference, pairs()[:3]))
     with torch.no_grad():
         found = OBJECTIVES.make(OBJECTIVES.config("dpo")).loss(
-            {"policy": policy, "reference": Role(reference, "forest")}, batch
+            {"policy": policy, "reference": FrozenModel(reference, "forest")}, batch
         )
         total, count = 0.0, 0
         for row in pairs()[:3]:

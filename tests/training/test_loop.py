@@ -184,7 +184,7 @@ def test_a_full_disk_during_training_is_recorded_and_retried_then_stops_with_74(
         saves = [0]
 
         def fsync(path: Path) -> None:
-            saves[0] += path.name == "method.safetensors"
+            saves[0] += path.name == "optimizer.safetensors"
             if saves[0] <= until and ".step.tmp" in str(path):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             real(path)

@@ -22,7 +22,7 @@ from tunesmith.display.progress import Shown
 from tunesmith.errors import CheckpointError
 from tunesmith.models.calling.views import see
 from tunesmith.models.loading.load import load_model, load_tokenizer
-from tunesmith.models.roles import reference_at_hand
+from tunesmith.models.roles import base_at_hand
 from tunesmith.report.build import build
 from tunesmith.settings.family import METHODS
 from tunesmith.settings.overrides import with_overrides
@@ -141,7 +141,7 @@ def test_the_base_behind_a_trained_adapter_is_the_base_to_the_bit(
     torch.manual_seed(0)
     method = METHODS.make(METHODS.config(case))
     model = method.apply(loaded.model)
-    reference = reference_at_hand(model, loaded.layout, method)
+    reference = base_at_hand(model, loaded.layout, method)
     if reference is None:
         assert method.rewrites_base or not method.adapter
         return

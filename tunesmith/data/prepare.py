@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,10 @@ class Prepared:
     """The objective, which has seen the rows and knows what they taught it."""
     seed: int = 0
     """By which the rows were split."""
+    replayed: list[Item] = field(default_factory=list)
+    """Old rows that are mixed in, beside those of the run's own data."""
+    widened: bool = False
+    """Whether the run's source of steps has added what it adds."""
 
     def objective_of(self, run: Run) -> Any:
         """The objective of a run over these rows; one with other settings has nothing to learn from

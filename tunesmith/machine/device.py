@@ -92,10 +92,8 @@ class Device:
         """Adds the gradient of ``total / units``, scaled against underflow in fp16."""
         (total * ((self.scale.value if self.scale else 1.0) / units)).backward()
 
-    def clip(self, parameters: list[torch.nn.Parameter], limit: float) -> float:
-        """Sums the gradients over the processes, takes the loss scale off, clips them to ``limit``
-        (0: not) and gives their norm.
-        """
+    def add_up(self, parameters: list[torch.nn.Parameter]) -> None:
+        """Sums the gradients over the processes and takes the loss scale off."""
         for parameter in parameters:
             if parameter.grad is None and self.processes.several:
                 parameter.grad = torch.zeros_like(parameter)  # others may have one: all add alike
@@ -103,6 +101,9 @@ class Device:
         self.processes.add_gradients(gradients)
         if self.scale:
             torch._foreach_div_(gradients, self.scale.value)
+
+    def clip(self, parameters: list[torch.nn.Parameter], limit: float) -> float:
+        """Clips the gradients to ``limit`` (0: not) and gives the norm that they had."""
         return float(torch.nn.utils.clip_grad_norm_(parameters, limit or float("inf")))
 
     def peak_memory(self) -> float | None:

@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Any
 from tunesmith.batches.order import FEWEST_STEPS, Order, batch_size
 from tunesmith.data.find import find_data
 from tunesmith.data.lengths import default_limit
-from tunesmith.data.prepare import Prepared, prepare
+from tunesmith.data.prepare import Prepared
 from tunesmith.display.table import readable
 from tunesmith.errors import Problem, TunesmithError
 from tunesmith.planning import memory
 from tunesmith.planning.paths import paths, place
 from tunesmith.planning.plan import Plan
 from tunesmith.planning.rules import broken
-from tunesmith.settings.family import METHODS
+from tunesmith.settings.family import METHODS, OBJECTIVES
 from tunesmith.settings.resolved import Origin, Resolved
 from tunesmith.settings.run import Run
 from tunesmith.settings.settle import default_rate, final_weights, with_preset, with_value
 from tunesmith.settings.spec import Spec
 from tunesmith.training.evaluation.options import chosen_among_options, options_task
+from tunesmith.training.sources import prepare_with_source
 from tunesmith.words import language, say
 
 if TYPE_CHECKING:
@@ -104,9 +105,11 @@ def make(
     tokenizer = making.attempt(lambda: load.load_tokenizer(folder, **how))
     if tokenizer is not None:
         _lengths(making, form, tokenizer.model_max_length)
-        making.attempt(lambda: roles.teacher_folder(run, tokenizer))
+        beside = roles.roles_of(OBJECTIVES.make(run.objective).roles, run)
+        for role in beside:
+            making.attempt(lambda role=role: role.check(tokenizer))
         if prepared is None and data_is_there:
-            prepared = making.attempt(lambda: prepare(making.run, tokenizer, progress=progress))
+            prepared = making.attempt(lambda: prepare_with_source(making.run, tokenizer, progress))
     if prepared is not None:
         _rows(making, prepared)
         form = making.attempt(

@@ -18,10 +18,16 @@ def measure(
 
     from tunesmith.batches.batch import Batch
     from tunesmith.batches.cuts import cut
-    from tunesmith.models.roles import teacher, teacher_folder
+    from tunesmith.models.roles import roles_of
     from tunesmith.training.reference import blank
 
-    model = METHODS.make(run.method).apply(loaded.model)
+    beside = roles_of(prepared.objective.roles, run)
+    for role in beside:
+        role.load(loaded.model.dtype, device.place)
+    method = METHODS.make(run.method)
+    model = loaded.model = method.apply(loaded.model)
+    looked = {role.name: role.model(loaded, method) for role in beside if not role.only_watched}
+    models = {"policy": model, **looked}
     model.train()
     objective = prepared.objective
     items = blank(objective, prepared.train)
@@ -29,18 +35,14 @@ def measure(
         : run.train.batch
     ]
     groups = cut(longest, micro_tokens, padded=loaded.layout == "padded")
-    folder = teacher_folder(run, loaded.tokenizer)
-    roles = (
-        {"teacher": teacher(folder, run, dtype=model.dtype, device=device.place)} if folder else {}
-    )
     batches = [
         Batch.grow([longest[index] for index in group], unit=objective.unit) for group in groups
     ]
     batch = loaded.lay(max(batches, key=lambda one: len(one.ids_T)))
     began = time.perf_counter()
     with device.autocast():
-        objective.prepare({"policy": model, **roles}, [batch], device.processes)
-        loss = objective.loss({"policy": model, **roles}, batch)
+        objective.prepare(models, [batch], device.processes)
+        loss = objective.loss(models, batch)
     (loss.total / max(batch.units, 1.0)).backward()
     seconds = time.perf_counter() - began
     return {

@@ -200,3 +200,9 @@ SCHEDULES = Family("schedule", "tunesmith.training.schedules")
 
 
 TRACKERS = Family("tracker", "tunesmith.training.trackers")
+
+
+SOURCES = Family("source", "tunesmith.training.sources")
+
+
+ROLES = Family("role", "tunesmith.models.roles")

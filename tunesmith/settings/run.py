@@ -10,7 +10,15 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BeforeValidator, ValidationError
 
 from tunesmith.errors import SpecError
-from tunesmith.settings.family import METHODS, OBJECTIVES, OPTIMIZERS, SCHEDULES, TRACKERS, choice
+from tunesmith.settings.family import (
+    METHODS,
+    OBJECTIVES,
+    OPTIMIZERS,
+    SCHEDULES,
+    SOURCES,
+    TRACKERS,
+    choice,
+)
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.peer_names import name_here
 from tunesmith.settings.problems import problems_of
@@ -239,6 +247,9 @@ class Run(Spec):
     """Which weights are trained: lora, full, and what ``tunesmith explain method`` lists; a list
     uses several together.
     """
+    source: choice(SOURCES, "rows") = "rows"  # type: ignore[valid-type]
+    """Where the rows of a step come from: rows, those of ``data`` alone, or replay, which mixes old
+    ones in."""
     train: Train = Train()
     generate: Generate = Generate()
     prove: Prove = Prove()

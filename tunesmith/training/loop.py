@@ -1,8 +1,8 @@
 """The loop: what one step of training is, and the order in which a run evaluates, saves and stops.
 
-A step is a set of rows fixed by (seed, epoch, position); the token budget only decides how it is
-cut. Its gradient is one sum, over all micro-batches and processes, divided once by the units of
-the whole step.
+The run's source says which examples a step takes, for rows fixed by (seed, epoch, position), in
+one update or several; the token budget only decides how they are cut. The gradient of an update is
+one sum, over all micro-batches and processes, divided once by the units of the whole.
 """
 
 from __future__ import annotations
@@ -10,100 +10,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
-
-import torch
+from typing import Protocol
 
 from tunesmith.batches.batch import Batch, Ratio, added
-from tunesmith.batches.micro_batches import micro_batches
-from tunesmith.batches.order import Order
-from tunesmith.data.prepare import Item
 from tunesmith.errors import DiskError, Stopped, TrainingError
-from tunesmith.machine.device import Device
-from tunesmith.methods import Method
-from tunesmith.models.calling.routing import Routers
-from tunesmith.models.loading.load import Loaded
-from tunesmith.objectives import Objective
-from tunesmith.settings.run import Run
 from tunesmith.training.health import Falling, Spikes, Unmoved
 from tunesmith.training.keeping.record import Line, Record
-from tunesmith.training.schedules import Schedule
+from tunesmith.training.work import Position, Work
 from tunesmith.words import say
 
 SKIPS = 3
 """Steps in a row that may be left out because their loss or gradient is not finite."""
-
-
-@dataclass
-class Position:
-    """Where a run stands. ``updates`` counts the steps that moved the weights; it is what the
-    schedule sees.
-    """
-
-    step: int = 0
-    updates: int = 0
-    skipped: int = 0
-    skipped_in_row: int = 0
-    unseen: bool = True
-    """Whether the evaluation due at this step has still to be made; the base's, before step 1, is.
-    """
-
-    def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
-        return dict(vars(self))
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Restores ``state()``."""
-        vars(self).update(state)
-
-
-@dataclass
-class Work:
-    """What a run works with; made by ``start.py``."""
-
-    run: Run
-    items: Sequence[Item]
-    model: Loaded
-    objective: Objective
-    method: Method
-    routers: Routers
-    """Those of a model that is a mixture of experts."""
-    device: Device
-    named: list[tuple[str, torch.nn.Parameter]]
-    """The trainable weights."""
-    optimizer: torch.optim.Optimizer
-    schedule: Schedule
-    warmup: int
-    learning_rate: float
-    """At the peak."""
-    micro_tokens: int
-    order: Order
-    total: int
-    """Steps of the run."""
-    evaluate_every: int
-    save_every: int
-    roles: dict[str, Any] = field(default_factory=dict)
-    """The models beside the policy that every step looks at."""
-
-    def batches(self, rows: Sequence[int]) -> list[Batch]:
-        """This process's micro-batches of a step, as many as any other's."""
-        return micro_batches(
-            [self.items[row].tokens for row in rows],
-            self.micro_tokens,
-            lay=self.model.lay,
-            padded=self.model.layout == "padded",
-            unit=self.objective.unit,
-            waste=self.device.pass_tokens,
-            rank=self.device.processes.rank,
-            world=self.device.processes.world,
-        )
-
-    def rate(self, updates: int) -> float:
-        """The learning rate of the next update."""
-        return self.learning_rate * self.schedule.factor(
-            updates, self.total, self.warmup, self.run.train.cycles
-        )
 
 
 class Look(Protocol):
@@ -162,18 +79,16 @@ def fit(
             work.evaluate_every > 0 and at.step % work.evaluate_every == 0
         )
         if line is not None:
-            line = {"step": at.step, **line, "epoch": round(work.order.epoch(at.step), 4)}
+            line = {"step": at.step, **line, "epoch": round(work.source.epoch(at.step), 4)}
             record.add(line)
+            found = [unmoved.see(at.updates), falling.see(line)]
             for event in filter(
-                None, [spikes.see(line["loss"]), unmoved.see(at.updates), falling.see(line)]
+                None, [spikes.see(line["loss"]) if "loss" in line else None, *found]
             ):
                 record.add({"step": at.step, **event})
                 tell(say(f"train.{event['event']}", step=at.step, **event))
-            numbers = say(
-                "train.numbers",
-                loss=f"{line['loss']:.4f}",
-                speed=f"{line['tokens_per_second']:,.0f}",
-            )
+            loss = f"{line['loss']:.4f}" if "loss" in line else "–"
+            numbers = say("train.numbers", loss=loss, speed=f"{line['tokens_per_second']:,.0f}")
             shown(say("train.training"), at.step, work.total, numbers)
 
 
@@ -196,55 +111,64 @@ def refuse_not_finite(work: Work, at: Position, *, done: bool) -> None:
 
 
 def take_step(work: Work, at: Position, record: Record, tell: Callable[[str], None]) -> Line | None:
-    """One update; None when the step was left out because its numbers stayed not finite.
-
-    Such a step moves neither weights nor schedule. It is tried twice, because dropout draws anew;
-    fp16 overflows lower the loss scale and do not count.
+    """Makes the updates of one step; None when it was left out because its numbers stayed not
+    finite. Several updates are told as one: their metrics over all of them, rate and norm of the
+    last.
     """
     started = time.perf_counter()
-    rows = work.order.taken(at.step)
-    batches = work.batches(rows)
+    step = work.source.step(at.step, work.models)
+    metrics: list[dict[str, Ratio]] = []
+    batches: list[Batch] = []
+    line: Line = dict(step.numbers)
+    for examples in step.passes:
+        batches += (cuts := work.batches(examples))
+        measured = make_update(work, at, cuts, ids=step.ids, record=record, tell=tell)
+        if measured is None:
+            return None
+        metrics.append(measured[0])
+        line |= measured[1]
+    line |= {name: ratio.value for name, ratio in added(metrics).items()}
+    return line | amounts(work, batches, time.perf_counter() - started)
+
+
+def make_update(
+    work: Work,
+    at: Position,
+    batches: list[Batch],
+    *,
+    ids: Sequence[str],
+    record: Record,
+    tell: Callable[[str], None],
+) -> tuple[dict[str, Ratio], Line] | None:
+    """One update, with its metrics; None when its numbers stayed not finite.
+
+    Such an update moves neither weights nor schedule. It is tried twice, because dropout draws
+    anew; fp16 overflows lower the loss scale and do not count.
+    """
     for attempt in (1, 2):
         metrics, norm = gradient(work, batches, record, at.step + 1)
         loss = metrics["loss"].value
         if math.isfinite(loss) and math.isfinite(norm):
-            rate = update(work, at)
-            numbers = {name: ratio.value for name, ratio in metrics.items()} | {
-                "learning_rate": rate,
-                "grad_norm": norm,
-            }
-            return numbers | amounts(work, batches, time.perf_counter() - started)
+            return metrics, {"learning_rate": update(work, at), "grad_norm": norm}
         work.optimizer.zero_grad(set_to_none=True)
-        ids = [work.items[row].id for row in rows]
-        record.add(
-            {
-                "step": at.step + 1,
-                "event": "not_finite",
-                "attempt": attempt,
-                "loss": loss,
-                "grad_norm": norm,
-                "rows": ids,
-            }
-        )
+        told = {"attempt": attempt, "loss": loss, "grad_norm": norm, "rows": list(ids)}
+        record.add({"step": at.step + 1, "event": "not_finite", **told})
         tell(say("train.not_finite", step=at.step + 1, loss=loss, norm=norm, rows=", ".join(ids)))
     at.skipped += 1
     at.skipped_in_row += 1
     if at.skipped_in_row > SKIPS:
-        raise TrainingError(
-            say(
-                "train.never_finite", count=at.skipped_in_row, step=at.step + 1, rows=", ".join(ids)
-            )
-        )
+        told = {"count": at.skipped_in_row, "step": at.step + 1, "rows": ", ".join(ids)}
+        raise TrainingError(say("train.never_finite", **told))
     return None
 
 
 def gradient(
     work: Work, batches: list[Batch], record: Record, step: int
 ) -> tuple[dict[str, Ratio], float]:
-    """Metrics of the step and the norm of its gradient, which is left, clipped, in the weights'
+    """Metrics of an update and the norm of its gradient, which is left, clipped, in the weights'
     ``grad``.
     """
-    device, models = work.device, {"policy": work.model.model, **work.roles}
+    device, models = work.device, work.models
     units = device.processes.sum(sum(batch.units for batch in batches))[0]
     work.model.model.train()
     while True:
@@ -256,11 +180,14 @@ def gradient(
                 loss = work.objective.loss(models, batch)
                 total = loss.total + work.method.penalty(batch) + work.routers.penalty(batch)
             # An idle batch goes backwards too, and adds nothing.
-            device.backward(total * 0.0 if batch.idle else total, units)
+            work.backward.add(work, total * 0.0 if batch.idle else total, batch, units)
             if not batch.idle:
                 seen.append(loss.metrics | work.method.metrics() | work.routers.metrics())
         metrics = device.processes.merge(added(seen))
-        norm = device.clip([parameter for _, parameter in work.named], work.run.train.clip)
+        weights = [parameter for _, parameter in work.named]
+        device.add_up(weights)
+        work.backward.finish(work)
+        norm = device.clip(weights, work.run.train.clip)
         overflow = (
             device.scale is not None
             and math.isfinite(metrics["loss"].value)

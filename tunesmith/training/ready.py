@@ -16,12 +16,12 @@ from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.machine import device as devices
 from tunesmith.machine.device import Device
 from tunesmith.machine.micro_batch import Room, room
-from tunesmith.methods import METHODS
+from tunesmith.methods import METHODS, Method
 from tunesmith.models.calling.routing import Routers
 from tunesmith.models.finding.hub import folder_of
 from tunesmith.models.finding.parent import parent_of
 from tunesmith.models.loading.load import Loaded, load_model, load_tokenizer
-from tunesmith.models.roles import reference_at_hand, teacher, teacher_folder
+from tunesmith.models.roles import Role, roles_of
 from tunesmith.models.structure.quantize import count
 from tunesmith.objectives import Objective
 from tunesmith.predicting.classes import FEWEST
@@ -34,11 +34,12 @@ from tunesmith.training.evaluation.options import chosen_among_options, options_
 from tunesmith.training.evaluation.questions import Questions, read_questions
 from tunesmith.training.evaluation.watch import Watch
 from tunesmith.training.keeping.state import base_fingerprint, seed_everything
-from tunesmith.training.loop import Work
 from tunesmith.training.optimizers import OPTIMIZERS, split_by_rate
 from tunesmith.training.reference import Reference, attached, find, with_others
 from tunesmith.training.schedules import SCHEDULES, warmup_steps
+from tunesmith.training.sources import SOURCES, with_source
 from tunesmith.training.trackers import missing_packages
+from tunesmith.training.work import Work
 from tunesmith.words import say
 
 
@@ -80,15 +81,16 @@ def make_ready(
         raise DataError(Problem("data.path", say("train.no_rows")))
     resolved = fill(resolved, from_rows(resolved.run, len(prepared.train)))
     run = resolved.run
-    teaching = teacher_folder(run, prepared.render.tokenizer)
+    prepared = with_source(run, prepared, shown)
+    beside = _checked_roles(run, prepared)
 
     shown(say("train.loading"), 0, 1)
     # One base serves several methods; a preset such as qlora takes one of its own.
     fits = loaded is not None and loaded.quantize == run.model.quantize
-    objective, roles = prepared.objective_of(run), {}
+    objective = prepared.objective_of(run)
     model = loaded if fits and loaded else load_base(base, run, device, objective)
-    if teaching is not None:
-        roles["teacher"] = teacher(teaching, run, dtype=model.model.dtype, device=device.place)
+    for role in beside:
+        role.load(model.model.dtype, device.place)
     prepared = with_others(objective, prepared)
     found, told = None, []
     if "reference" in objective.roles:
@@ -98,13 +100,12 @@ def make_ready(
     seed_everything(run.train.seed)
     method = METHODS.make(run.method)
     if model.layout not in method.layouts:
-        model.layout, model.reasons["layout"] = (
-            "padded",
-            say("train.layout_of_method", method=run.method.name),
-        )
+        model.layout = "padded"
+        model.reasons["layout"] = say("train.layout_of_method", method=run.method.name)
     model.model = method.apply(model.model)
     shown(say("train.loading"), 1, 1)
-    longest = max(len(tokens) for item in prepared.train for tokens in item.tokens)
+    rows = (*prepared.train, *prepared.replayed)
+    longest = max(len(tokens) for item in rows for tokens in item.tokens)
     chosen = room(
         device,
         run.train.machine,
@@ -117,8 +118,8 @@ def make_ready(
             gradient_checkpointing_kwargs={"use_reentrant": False}
         )
     resolved = fill(resolved, _chosen(device, chosen))
-    work = _work(resolved, prepared, model, method=method, device=device, roles=roles)
-    watch = _watch(work, prepared)
+    work = _work(resolved, prepared, model, method=method, device=device, beside=beside)
+    watch = _watch(work, prepared, beside)
     asked = Questions(questions, prepared.render, run, work.objective)
     parent = parent_of(run.model.path)
     told = [*([parent.told()] if parent else []), *told]
@@ -132,6 +133,13 @@ def make_ready(
         [*told, *_first_lines(resolved, work, watch)],
         found,
     )
+
+
+def _checked_roles(run: Run, prepared: Prepared) -> list[Role]:
+    beside = roles_of(prepared.objective_of(run).roles, run)
+    for role in beside:
+        role.check(prepared.render.tokenizer)
+    return beside
 
 
 def _reference(
@@ -169,7 +177,7 @@ def load_base(folder: Path, run: Run, device: Device, objective: Objective) -> L
     return load_model(folder, dtype=dtype, device=device.place, **how)
 
 
-def _watch(work: Work, prepared: Prepared) -> Watch:
+def _watch(work: Work, prepared: Prepared, beside: list[Role]) -> Watch:
     """The evaluation. Where all held-out rows are for the proof, some of these are measured, and
     nothing is chosen by them.
     """
@@ -191,18 +199,16 @@ def _watch(work: Work, prepared: Prepared) -> Watch:
         budget=work.micro_tokens,
         task=options_task(work.run, prepared) if by_options else None,
         only_measured=not prepared.watch,
-        roles=_watching(work),
+        roles=work.roles | _models(beside, work.model, work.method, watched=True),
     )
 
 
-def _watching(work: Work) -> dict[str, Any]:
-    """The models that an evaluation has beside the policy: the reference itself, where it is at
-    hand.
-    """
-    if "reference" not in work.objective.roles:
-        return work.roles
-    reference = reference_at_hand(work.model.model, work.model.layout, work.method)
-    return work.roles | ({"reference": reference} if reference else {})
+def _models(beside: list[Role], policy: Loaded, method: Method, *, watched: bool) -> dict[str, Any]:
+    """The models of the roles, by name: those of every step, or those for evaluations alone."""
+    found = {
+        role.name: role.model(policy, method) for role in beside if role.only_watched == watched
+    }
+    return {name: model for name, model in found.items() if model is not None}
 
 
 def _chosen(device: Device, room: Room) -> dict[str, tuple[Any, str]]:
@@ -222,23 +228,26 @@ def _work(
     prepared: Prepared,
     model: Loaded,
     *,
-    method: Any,
+    method: Method,
     device: Device,
-    roles: dict[str, Any],
+    beside: list[Role],
 ) -> Work:
     run, train_ = resolved.run, resolved.run.train
+    roles = _models(beside, model, method, watched=False)
     named = [
         (name, parameter)
         for name, parameter in model.model.named_parameters()
         if parameter.requires_grad
     ]
+    named += [(f"{role.name}/{name}", weight) for role in beside for name, weight in role.trained()]
     assert train_.batch and train_.learning_rate and train_.micro_tokens, (
         "open values were filled above"
     )
     order = Order(len(prepared.train), train_.batch, train_.seed)
     method.study(model.model, _first_batches(prepared, model, order, train_.micro_tokens))
-    total = order.total(train_.epochs, train_.steps)
-    method.begin(total)
+    source = SOURCES.make(run.source)
+    source.open(run, prepared, device.processes)
+    method.begin(source.total)
     keep = train_.keep
     optimizer = OPTIMIZERS.make(train_.optimizer).build(
         named, train_.learning_rate, train_.weight_decay
@@ -246,7 +255,7 @@ def _work(
     split_by_rate(optimizer, named, method.rate_factor)
     return Work(
         run=run,
-        items=prepared.train,
+        source=source,
         model=model,
         objective=prepared.objective_of(run),
         method=method,
@@ -255,13 +264,11 @@ def _work(
         named=named,
         optimizer=optimizer,
         schedule=SCHEDULES.make(train_.schedule),
-        warmup=warmup_steps(train_.warmup, total),
+        warmup=warmup_steps(train_.warmup, source.total * source.passes),
         learning_rate=train_.learning_rate,
         micro_tokens=train_.micro_tokens,
-        order=order,
-        total=total,
-        evaluate_every=every(keep.evaluate, total),
-        save_every=every(keep.save, total),
+        evaluate_every=every(keep.evaluate, source.total),
+        save_every=every(keep.save, source.total),
         roles=roles,
     )
 
@@ -315,7 +322,7 @@ def _first_lines(resolved: Resolved, work: Work, watch: Watch) -> list[str]:
             all=f"{everything:,}",
         )
     )
-    lines.append(say("train.steps", total=work.total, rows=len(work.items), batch=work.order.batch))
+    lines += work.source.told()
     asked, chosen_by = (
         work.objective.fits(work.run.objective),
         0 if watch.only_measured else len(watch.items),

@@ -65,6 +65,7 @@ def with_others(objective: Objective, prepared: Prepared) -> Prepared:
     return replace(
         prepared,
         train=across(prepared.train),
+        replayed=across(prepared.replayed),
         watch=across(prepared.watch),
         proof=across(prepared.proof),
     )
@@ -139,12 +140,16 @@ def attached(prepared: Prepared, values: np.ndarray) -> Prepared:
         return [replace(item, tokens=tuple(map(with_value, item.tokens))) for item in items]
 
     return replace(
-        prepared, train=part(prepared.train), watch=part(prepared.watch), proof=part(prepared.proof)
+        prepared,
+        train=part(prepared.train),
+        watch=part(prepared.watch),
+        proof=part(prepared.proof),
+        replayed=part(prepared.replayed),
     )
 
 
 def _items(prepared: Prepared) -> Iterator[Item]:
-    yield from (*prepared.train, *prepared.watch, *prepared.proof)
+    yield from (*prepared.train, *prepared.watch, *prepared.proof, *prepared.replayed)
 
 
 def _mates(prepared: Prepared) -> Iterator[Tokens]:

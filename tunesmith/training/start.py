@@ -30,15 +30,18 @@ from tunesmith.training.keeping.checkpoint import Checkpoints
 from tunesmith.training.keeping.record import Line, Record
 from tunesmith.training.keeping.save import Saver
 from tunesmith.training.keeping.state import (
+    Moments,
     State,
+    Weights,
     base_fingerprint,
     identity,
     seed_everything,
     write,
 )
-from tunesmith.training.loop import Position, fit
+from tunesmith.training.loop import fit
 from tunesmith.training.ready import Ready, make_ready
 from tunesmith.training.trackers import Trackers
+from tunesmith.training.work import Position
 from tunesmith.words import say
 
 
@@ -173,6 +176,10 @@ def _course(ready: Ready, folder: RunFolder, record: Record, told: Told, *, resu
     work, device = ready.work, ready.work.device
     at, spikes, falling = Position(), Spikes(), Falling()
     parts: dict[str, Any] = {
+        "weights": Weights(work.named),
+        "optimizer": Moments(work.named, work.optimizer),
+        "method": work.method,
+        "source": work.source,
         "position": at,
         "spikes": spikes,
         "falling": falling,
@@ -186,7 +193,7 @@ def _course(ready: Ready, folder: RunFolder, record: Record, told: Told, *, resu
     whose = identity(
         work.run, ready.prepared.fingerprint, base_fingerprint(ready.base), work.micro_tokens
     )
-    state = State(work.named, work.optimizer, work.method, device, parts=parts, identity=whose)
+    state = State(parts, device, identity=whose)
     checkpoints = Checkpoints(folder.checkpoints, work.run.train.keep.keep)
     seed_everything(work.run.train.seed, told.processes.rank)
     if resume:

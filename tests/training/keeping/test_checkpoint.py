@@ -22,7 +22,7 @@ from tunesmith.methods import Method
 from tunesmith.settings.family import OPTIMIZERS
 from tunesmith.training.keeping import state
 from tunesmith.training.keeping.checkpoint import LATEST, MANIFEST, Checkpoints
-from tunesmith.training.keeping.state import State, write
+from tunesmith.training.keeping.state import Moments, State, Weights, write
 
 
 class Small:
@@ -39,11 +39,13 @@ class Small:
         self.scale = LossScale()
         device = Device(torch.device("cpu"), "fp32", 1)
         self.state = State(
-            self.weights,
-            self.optimizer,
-            Method(None),
+            {
+                "weights": Weights(self.weights),
+                "optimizer": Moments(self.weights, self.optimizer),
+                "method": Method(None),
+                "scale": self.scale,
+            },
             device,
-            parts={"scale": self.scale},
             identity={"data": "d", "base": "b", **identity},
         )
 

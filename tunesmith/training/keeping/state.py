@@ -9,6 +9,7 @@ import json
 import platform
 import random
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +21,6 @@ from safetensors.torch import save_file
 
 from tunesmith.errors import CheckpointError
 from tunesmith.machine.device import Device
-from tunesmith.methods import Method
 from tunesmith.settings.run import Run
 from tunesmith.words import say
 
@@ -33,11 +33,15 @@ FREE = (
 )
 
 
+# Settings that checkpoints of older versions do not name, with what those runs did.
+SINCE_ADDED = {"source.name": "rows"}
+
+
 class Part(Protocol):
-    """A piece of the run with a JSON state of its own."""
+    """A piece of the run that the next step reads."""
 
     def state(self) -> dict[str, Any]:
-        """What the next step reads."""
+        """Gives its tensors and its facts by name; a fact is what JSON holds."""
         ...
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -46,43 +50,29 @@ class Part(Protocol):
 
 
 class State:
-    """Writes and reads the whole state of one run. ``parts`` are its JSON states by name,
-    ``identity`` whose run it is.
+    """Writes and reads the whole state of one run: the parts by name, each with its tensors in a
+    file of its own and its facts among those of all. ``identity`` says whose run it is.
     """
 
     def __init__(
-        self,
-        named: list[tuple[str, torch.nn.Parameter]],
-        optimizer: torch.optim.Optimizer,
-        method: Method,
-        device: Device,
-        *,
-        parts: Mapping[str, Part],
-        identity: dict[str, Any],
+        self, parts: Mapping[str, Part], device: Device, *, identity: dict[str, Any]
     ) -> None:
-        self.named, self.optimizer, self.method, self.device = named, optimizer, method, device
-        self.parts, self.identity = parts, identity
+        # What draws while it loads must not move the generators, so they come last.
+        self.parts = {**parts, "random": Generators(device)}
+        self.device, self.identity = device, identity
 
     def capture(self) -> tuple[dict[str, dict[str, torch.Tensor]], dict[str, Any]]:
-        """Tensors by file, and facts; all ranks must call it together, because each has its own
-        random numbers.
+        """Gives tensors by file, and facts; all ranks must call it together, because each has its
+        own random numbers.
         """
-        moments, scalars = self._moments()
-        generators, numbers = random_state(self.device)
-        files = {
-            "weights": {name: parameter.detach() for name, parameter in self.named},
-            "optimizer": moments,
-            "method": self.method.state(),
-            "random": generators,
-        }
+        states = {name: part.state() for name, part in self.parts.items()}
+        files = {name: _split(state)[0] for name, state in states.items()}
         facts = {
             "identity": self.identity,
             "environment": environment(self.device),
-            "optimizer": scalars,
-            "random": numbers,
-            "parts": {name: part.state() for name, part in self.parts.items()},
+            "parts": {name: _split(state)[1] for name, state in states.items()},
         }
-        return files, facts
+        return {name: tensors for name, tensors in files.items() if tensors}, facts
 
     def restore(self, folder: Path) -> dict[str, tuple[Any, Any]]:
         """Puts the run where ``folder`` was saved; gives what is different about the machine: name,
@@ -97,31 +87,54 @@ class State:
                 f"  {name}: {then!r} -> {now!r}" for name, (then, now) in differences.items()
             )
             raise CheckpointError(say("train.other_run", folder=folder, differences=listed))
-        weights = _read(folder / "weights.safetensors")
-        assert set(weights) == {name for name, _ in self.named}, (
+        # Older checkpoints hold the facts of optimizer and generators beside those of the parts.
+        known = {**facts, **facts["parts"]}
+        for name, part in self.parts.items():
+            file = folder / f"{name}.safetensors"
+            tensors = _read(file) if file.is_file() else {}
+            part.load_state({**tensors, **known.get(name, {})})
+        return _differences(facts["environment"], environment(self.device))
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The trained weights as a part, those of trained roles included."""
+
+    named: list[tuple[str, torch.nn.Parameter]]
+
+    def state(self) -> dict[str, Any]:
+        """Gives the weights by name."""
+        return {name: parameter.detach() for name, parameter in self.named}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restores ``state()``."""
+        assert set(state) == {name for name, _ in self.named}, (
             "the checkpoint's weights are not those of this model"
         )
         with torch.no_grad():
             for name, parameter in self.named:
-                parameter.copy_(weights[name])
-        self._load_moments(_read(folder / "optimizer.safetensors"), facts["optimizer"])
-        self.method.load_state(_read(folder / "method.safetensors"))
-        for name, part in self.parts.items():
-            part.load_state(facts["parts"][name])
-        load_random_state(_read(folder / "random.safetensors"), facts["random"], self.device)
-        return _differences(facts["environment"], environment(self.device))
+                parameter.copy_(state[name])
 
-    def _moments(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        tensors: dict[str, torch.Tensor] = {}
-        scalars: dict[str, Any] = {}
-        for name, parameter in self.named:
-            for key, value in self.optimizer.state.get(parameter, {}).items():
-                (tensors if isinstance(value, torch.Tensor) else scalars)[f"{key}:{name}"] = value
-        return tensors, scalars
 
-    def _load_moments(self, tensors: dict[str, torch.Tensor], scalars: dict[str, Any]) -> None:
+@dataclass(frozen=True)
+class Moments:
+    """What the optimizer remembers of each trained weight, as a part."""
+
+    named: list[tuple[str, torch.nn.Parameter]]
+    optimizer: torch.optim.Optimizer
+
+    def state(self) -> dict[str, Any]:
+        """Gives each value as ``kind:weight``."""
+        return {
+            f"{kind}:{name}": value
+            for name, parameter in self.named
+            for kind, value in self.optimizer.state.get(parameter, {}).items()
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restores ``state()``."""
         by_name = dict(self.named)
-        for key, value in {**tensors, **scalars}.items():
+        for key, value in state.items():
             kind, _, name = key.partition(":")
             parameter = by_name[name]
             # AdamW's step counters stay where the optimizer made them: on the CPU unless its kernel
@@ -131,6 +144,28 @@ class State:
             ):
                 value = value.to(parameter.device)
             self.optimizer.state[parameter][kind] = value
+
+
+@dataclass(frozen=True)
+class Generators:
+    """The random numbers of torch on every rank, and those of Python and numpy, as a part."""
+
+    device: Device
+
+    def state(self) -> dict[str, Any]:
+        """Gives where each generator stands."""
+        tensors, numbers = random_state(self.device)
+        return {**tensors, **numbers}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restores ``state()``."""
+        load_random_state(*_split(state), self.device)
+
+
+def _split(state: Mapping[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The tensors of a part's state, and its facts."""
+    tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
+    return tensors, {name: value for name, value in state.items() if name not in tensors}
 
 
 def write(
@@ -219,7 +254,9 @@ def identity(run: Run, data: str, base: str, micro_tokens: int) -> dict[str, Any
     base.
     """
     settings = {
-        name: value for name, value in _flat(run.model_dump(mode="json")).items() if not _free(name)
+        name: value
+        for name, value in _flat(run.model_dump(mode="json")).items()
+        if not _free(name) and SINCE_ADDED.get(name, ...) != value
     }
     settings["train.micro_tokens"] = micro_tokens
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,90 @@
+"""The teacher of distillation: a larger model with the student's vocabulary.
+
+What it may be is checked before anything is loaded.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tunesmith.errors import ModelError, Problem, SpecError
+from tunesmith.models.finding.hub import folder_of
+from tunesmith.models.loading.load import Loaded, load_model, load_tokenizer
+from tunesmith.models.roles import ROLES, FrozenModel, Role
+from tunesmith.models.structure.kinds import kind_of, load_config
+from tunesmith.settings.run import Run
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.methods import Method
+
+
+@ROLES.register
+class Teacher(Role):
+    """The model of ``objective.teacher``."""
+
+    def check(self, tokenizer: Any) -> None:
+        """SpecError where it is not there, writes nothing, or has another vocabulary."""
+        _checked(self.run, tokenizer)
+
+    def folder(self) -> Path | None:
+        """Gives where it lies."""
+        return _found(self.run)
+
+    def load(self, dtype: torch.dtype, device: Any) -> None:
+        """Loads it to be looked at."""
+        trust = self.run.model.trust_remote_code
+        folder = _found(self.run)
+        loaded = load_model(folder, dtype=dtype, device=device, trust_remote_code=trust)
+        self.looked_at = FrozenModel(loaded.model, loaded.layout)
+
+    def model(self, policy: Loaded, method: Method) -> FrozenModel:
+        """Gives the loaded model."""
+        return self.looked_at
+
+
+def _found(run: Run) -> Path:
+    """The teacher's folder; SpecError where there is none."""
+    name = run.objective.teacher
+    try:
+        return folder_of(run.model.model_copy(update={"path": name, "revision": None}))
+    except ModelError as error:
+        # A model's ways out are given in the setting of the student.
+        ways = say("hub.ways_model"), say("hub.ways_teacher")
+        told = [f"{one.where}: {one.text.replace(*ways)}" for one in error.problems]
+        raise SpecError(Problem("objective.teacher", text) for text in told) from None
+
+
+def _checked(run: Run, tokenizer: Any) -> None:
+    name, trust, folder = run.objective.teacher, run.model.trust_remote_code, _found(run)
+    kind = kind_of(load_config(folder, trust_remote_code=trust))
+    if kind == "encoder":
+        told = say("load.teacher_reads", teacher=name, kind=say("heads.kind_encoder"))
+        raise SpecError(Problem("objective.teacher", told))
+    own, theirs = tokenizer.get_vocab(), load_tokenizer(folder, trust_remote_code=trust).get_vocab()
+    if own != theirs:
+        differing = sum(own.get(token) != theirs.get(token) for token in {*own, *theirs})
+        told = say(
+            "load.other_vocabulary",
+            teacher=name,
+            own=len(own),
+            theirs=len(theirs),
+            differing=differing,
+        )
+        raise SpecError(
+            Problem("objective.teacher", told + say("generate.instead", **_commands(run)))
+        )
+
+
+def _commands(run: Run) -> dict[str, str]:
+    """What the commands are made of that train on the teacher's text."""
+    data = run.data.path if isinstance(run.data.path, str) else "FILE"
+    return {
+        "teacher": run.objective.teacher,
+        "student": run.model.path,
+        "data": data,
+        "out": run.out,
+    }

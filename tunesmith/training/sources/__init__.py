@@ -1,0 +1,92 @@
+"""Where the examples of each step come from: one source a file. A source may ask the models for
+them, and says how many steps there are; how a step is cut and added up is the loop's alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tunesmith.batches.cuts import Example
+from tunesmith.settings.family import SOURCES
+from tunesmith.settings.spec import Spec
+
+if TYPE_CHECKING:
+    from tunesmith.data.prepare import Prepared
+    from tunesmith.data.rows import Progress
+    from tunesmith.machine.parallel import Processes
+    from tunesmith.settings.run import Run
+
+__all__ = ["SOURCES", "Step", "StepSource", "prepare_with_source", "with_source"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step trains, the same in every process."""
+
+    passes: Sequence[Sequence[Example]]
+    """The examples of each update, in order; without any the weights stay as they are."""
+    ids: Sequence[str]
+    """The rows by name, for a step whose numbers are not finite."""
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    """What the source measured, for the record."""
+
+
+class StepSource:
+    """Base of the sources. It is opened once the rows are known, and is a part of every
+    checkpoint.
+    """
+
+    name: ClassVar[str]
+    passes: int = 1
+    """Updates of a step at most."""
+    total: int
+    """Steps of the run; known once it is open."""
+
+    class Config(Spec):
+        """No settings."""
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    def widened(self, run: Run, prepared: Prepared, progress: Progress | None) -> Prepared:
+        """Adds rows of its own to ``prepared``, before anything of a model is loaded."""
+        return prepared
+
+    def open(self, run: Run, prepared: Prepared, processes: Processes) -> None:
+        """Takes the rows as they are trained."""
+        raise AssertionError(f"source {self.name} has no open")
+
+    def step(self, number: int, models: Mapping[str, Any]) -> Step:
+        """Gives step ``number`` (from 0); ``models`` are the policy as it is now and the roles."""
+        raise AssertionError(f"source {self.name} has no step")
+
+    def epoch(self, steps: int) -> float:
+        """Gives the passes over the data after ``steps``."""
+        raise AssertionError(f"source {self.name} has no epoch")
+
+    def told(self) -> list[str]:
+        """Lines for the person before the first step."""
+        return []
+
+    def state(self) -> dict[str, Any]:
+        """Gives the tensors and facts that the next step reads and its number does not tell."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restores ``state()``."""
+
+
+def with_source(run: Run, prepared: Prepared, progress: Progress | None = None) -> Prepared:
+    """``prepared`` with the rows that the run's source adds, once."""
+    if prepared.widened:
+        return prepared
+    return replace(SOURCES.make(run.source).widened(run, prepared, progress), widened=True)
+
+
+def prepare_with_source(run: Run, tokenizer: Any, progress: Progress | None = None) -> Prepared:
+    """The rows of a run, and those that its source adds."""
+    from tunesmith.data.prepare import prepare
+
+    return with_source(run, prepare(run, tokenizer, progress=progress), progress)

@@ -1,0 +1,123 @@
+"""What the loop works with: the models, the source of its steps, the optimizer; and where it
+stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from tunesmith.batches.batch import Batch
+from tunesmith.batches.cuts import Example
+from tunesmith.batches.micro_batches import micro_batches
+from tunesmith.machine.device import Device
+from tunesmith.methods import Method
+from tunesmith.models.calling.routing import Routers
+from tunesmith.models.loading.load import Loaded
+from tunesmith.objectives import Objective
+from tunesmith.settings.run import Run
+from tunesmith.training.schedules import Schedule
+from tunesmith.training.sources import StepSource
+
+
+@dataclass
+class Position:
+    """Where a run stands. ``updates`` counts the steps that moved the weights; it is what the
+    schedule sees.
+    """
+
+    step: int = 0
+    updates: int = 0
+    skipped: int = 0
+    skipped_in_row: int = 0
+    unseen: bool = True
+    """Whether the evaluation due at this step has still to be made; the base's, before step 1, is.
+    """
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return dict(vars(self))
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restores ``state()``."""
+        vars(self).update(state)
+
+
+class Backward:
+    """What stands between the losses of an update and its gradient; this one adds them up.
+
+    A privacy mechanism takes its place: with ``apart`` every example comes alone, so that ``add``
+    can clip what it gives, and ``finish`` adds noise to the sum.
+    """
+
+    apart: bool = False
+    """Whether every example is a micro-batch of its own."""
+
+    def add(self, work: Work, total: torch.Tensor, batch: Batch, units: float) -> None:
+        """Adds the gradient of ``total / units`` to the weights' ``grad``; ``units`` are those of
+        the whole update.
+        """
+        work.device.backward(total, units)
+
+    def finish(self, work: Work) -> None:
+        """Changes the gradient once it is summed over all processes, before it is clipped."""
+
+
+@dataclass
+class Work:
+    """What a run works with; made by ``ready.py``."""
+
+    run: Run
+    source: StepSource
+    """Where the examples of each step come from."""
+    model: Loaded
+    objective: Objective
+    method: Method
+    routers: Routers
+    """Those of a model that is a mixture of experts."""
+    device: Device
+    named: list[tuple[str, torch.nn.Parameter]]
+    """The trained weights: the policy's, and those of a trained role as ``role/name``."""
+    optimizer: torch.optim.Optimizer
+    schedule: Schedule
+    warmup: int
+    learning_rate: float
+    """At the peak."""
+    micro_tokens: int
+    evaluate_every: int
+    save_every: int
+    roles: dict[str, Any] = field(default_factory=dict)
+    """The models beside the policy that every step looks at."""
+    backward: Backward = field(default_factory=Backward)
+
+    @property
+    def total(self) -> int:
+        """Steps of the run."""
+        return self.source.total
+
+    @property
+    def models(self) -> dict[str, Any]:
+        """The policy and the models beside it, as losses find them."""
+        return {"policy": self.model.model, **self.roles}
+
+    def batches(self, examples: Sequence[Example]) -> list[Batch]:
+        """This process's micro-batches of one update, as many as any other's."""
+        return micro_batches(
+            examples,
+            0 if self.backward.apart else self.micro_tokens,
+            lay=self.model.lay,
+            padded=self.model.layout == "padded",
+            unit=self.objective.unit,
+            waste=self.device.pass_tokens,
+            rank=self.device.processes.rank,
+            world=self.device.processes.world,
+        )
+
+    def rate(self, updates: int) -> float:
+        """The learning rate of the next update."""
+        return self.learning_rate * self.schedule.factor(
+            updates, self.total * self.source.passes, self.warmup, self.run.train.cycles
+        )
