@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import torch
+
 from tunesmith.batches.batch import Batch, Ratio, added
 from tunesmith.errors import DiskError, Stopped, TrainingError
 from tunesmith.training.health import Falling, Spikes, Unmoved
