@@ -65,7 +65,7 @@ def test_a_question_that_cannot_fit_is_refused_and_the_session_goes_on(session):
     session.limit = 40
     with pytest.raises(
         DataError,
-        match=r"the question has \d+ tokens; with an answer of up to 24 it does not fit into",
+        match=r"the question has \d+ tokens; with an answer of up to 20 it does not fit into",
     ):
         list(session.say("red " * 60))
     session.limit = 512

@@ -182,8 +182,6 @@ def _source(folder: RunFolder) -> _Source:
     base = folder_of(run.model)
     if not (base / "config.json").is_file():
         raise SpecError(Problem(str(base), say("export.base_is_adapter")))
-    if "quantization_config" in json.loads((base / "config.json").read_text(encoding="utf-8")):
-        raise SpecError(Problem(str(base), say("export.quantised_base")))
     source = _Source(run, place, base, json.loads(facts.read_text(encoding="utf-8")))
     if source.adapter and not METHODS.make(run.method).merges:
         key = (
@@ -226,11 +224,10 @@ def _trained(
     }
     how |= head_in(source.told)
     tokenizer = load_tokenizer(source.place, trust_remote_code=source.run.model.trust_remote_code)
-    prompts = probe_ids(
-        probe_texts(folder, source.run), renderer(source.place, tokenizer, source.run.data)
-    )
     more = {"quantize": source.run.model.quantize, "add_tokens": source.run.model.add_tokens}
     loaded = load_model(source.base, **how, **more)
+    render = renderer(source.place, tokenizer, source.run.data)
+    prompts = probe_ids(probe_texts(folder, source.run), render, loaded.limit)
     base_logits = logits(loaded.model, prompts)
     if source.adapter:
         loaded.model = attach(loaded.model, source.place)
@@ -275,11 +272,13 @@ def _save(model: Any, source: _Source, place: Path, kind: str, *, as_stored: boo
     """
     import torch
 
+    from tunesmith.models.structure.whole import write_model
+
     if as_stored:
         copy_model(source.place, place)
     else:
         model.to({"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[kind])
-        model.save_pretrained(place)
+        write_model(model, place)
     copy_beside(source.place, place)
 
 

@@ -133,9 +133,9 @@ def _from_file(path: Path) -> list[str]:
     )
 
 
-def probe_ids(texts: Sequence[str], render: Render) -> list[np.ndarray]:
-    """The texts as the run's renderer asks them; as plain text where its template wants columns
-    that a text does not have.
+def probe_ids(texts: Sequence[str], render: Render, limit: int | None = None) -> list[np.ndarray]:
+    """The texts as the run's renderer asks them, within the ``limit`` (tokens) of the model; as
+    plain text where its template wants columns that a text does not have.
     """
     if render.head != "language":
         prompts = [render.sequence(text).ids_T for text in texts]
@@ -143,10 +143,11 @@ def probe_ids(texts: Sequence[str], render: Render) -> list[np.ndarray]:
         prompts = [render.prompt(Chat((Turn("user", text),))) for text in texts]
     else:
         prompts = [
-            render.sides.source(text) if render.sides else render.text(Text(text))[0].ids_T[:-1]
+            render.sides.source(text) if render.sides else render.opening(Text(text))
             for text in texts
         ]
-    return [np.asarray(prompt)[-LONGEST_PROBE:] for prompt in prompts]
+    most = min(LONGEST_PROBE, max(1, (limit or 10**9) - NEW_TOKENS))
+    return [np.asarray(prompt)[-most:] for prompt in prompts]
 
 
 def logits(model: Any, prompts: Sequence[np.ndarray]) -> tuple[torch.Tensor, ...]:

@@ -78,6 +78,8 @@ class Session:
                 Chat((*self.system, *self.turns), columns={"question": self.turns[-1].content})
             )
             new = self.settings.max_new_tokens
+            if self.limit is not None:  # small models have fewer places than an answer may take
+                new = min(new, max(1, self.limit // 2))
             needed = max(len(prompt), new) if self.render.sides else len(prompt) + new
             if self.limit is None or needed <= self.limit:
                 return prompt
@@ -87,7 +89,7 @@ class Session:
             if later is None:
                 told = {
                     "tokens": len(prompt),
-                    "new": self.settings.max_new_tokens,
+                    "new": new,
                     "limit": self.limit,
                 }
                 raise DataError(words.say("chat.too_long", **told))

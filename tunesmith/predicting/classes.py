@@ -145,9 +145,8 @@ def named(model: Any, render: Render, texts: Sequence[str], outputs: Outputs) ->
     learned.
     """
     meaning = Meaning(outputs)
-    found = outputs_of(
-        Loaded(model, render.tokenizer, "padded"), [render.sequence(text) for text in texts]
-    )
+    loaded = Loaded(model, render.tokenizer, "padded")
+    found = outputs_of(loaded, [render.sequence(text, limit=loaded.limit) for text in texts])
     assert found is not None, "nothing stops this"
     highest = meaning.probabilities(found).max(-1)
     if outputs.problem == "regression":

@@ -20,9 +20,11 @@ from tunesmith.examples import Chat, Example, Labelled, Preference, Text, TextPa
 from tunesmith.objectives import OBJECTIVES
 from tunesmith.objectives.reward import answered
 from tunesmith.predicting.classes import Meaning, outputs_of
+from tunesmith.predicting.fitting import Fitting
 from tunesmith.predicting.row_problems import alike, mappings, needed
 from tunesmith.predicting.vectors import vectors_of
 from tunesmith.settings.run import Run
+from tunesmith.storage.cache import notice
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import say
 
@@ -45,6 +47,7 @@ class Predictor:
         assert self.loaded.render is not None, "a run's model comes with its renderer"
         self.render = self.loaded.render
         self.objective = OBJECTIVES.make(self.run.objective)
+        self.fitting = Fitting(self.loaded.limit, self.render, self.run)
         ledger = folder.read(folder.ledger) or {"files": []}
         self.columns = _columns(self.run, ledger["files"])
         names = (
@@ -68,17 +71,20 @@ class Predictor:
         *,
         places: Sequence[str] = (),
         progress: Callable[[int, int], None] | None = None,
+        tell: Callable[[str], None] = notice,
     ) -> list[dict[str, Any]]:
         """The rows with ``prediction`` added (``prediction_1`` where there is one); a list of texts
         for several samples.
 
         DataError with every row that cannot be read, those with the same problem together, before
         any is answered; ``places`` are the rows' names in it, their numbers when not given.
+        ``tell`` hears what was cut because the model reads no more.
         """
         rows = mappings(rows, self.needed[0] if self.needed else ("text",))
         if not rows:
             return []
         places = places or [str(number) for number in range(1, len(rows) + 1)]
+        self.fitting.cut = 0
         ask, answer = self._ways()
         asked: list[Any] = []
         problems: list[tuple[str, Problem]] = []
@@ -89,6 +95,8 @@ class Predictor:
                 problems += [(place, one) for one in error.problems]
         if problems:
             raise DataError(alike(problems))
+        if self.fitting.cut:
+            tell(self.fitting.told(len(rows)))
         taken = {name for row in rows for name in row}
         if self.objective.gives != "answers":
             found = answer(asked, progress)
@@ -117,7 +125,9 @@ class Predictor:
         assert isinstance(example, Labelled), "a classifier's rows are read by its own readers"
         if not example.text.strip():
             raise self._lacking(row)
-        return self.render.sequence(example.text, example.second)
+        return self.fitting.counted(
+            self.render.sequence(example.text, example.second, limit=self.fitting.limit)
+        )
 
     def _classes(
         self, sequences: list[Tokens], progress: Callable[[int, int], None] | None
@@ -175,6 +185,7 @@ class Predictor:
         if not finished:
             raise self._lacking(row)
         tokens = [answered(chat, self.render, len(chat.turns) - 1) for chat in finished]
+        tokens = [self.fitting.answered(one) for one in tokens]
         return dict(zip((COLUMN, f"{COLUMN}_rejected"), tokens, strict=False))
 
     def _scores(
@@ -199,9 +210,9 @@ class Predictor:
         texts = [text for text in (example.text, example.second) if text.strip()]
         if not texts:
             raise self._lacking(row)
-        limit = self.run.data.max_length
+        limit = self.fitting.longest
         return {
-            name: self.render.sequence(text, limit=limit)
+            name: self.fitting.counted(self.render.sequence(text, limit=limit))
             for name, text in zip((COLUMN, f"{COLUMN}_second"), texts, strict=False)
         }
 
@@ -233,19 +244,20 @@ class Predictor:
         turns = tuple(turn_of(message, f"messages[{n}]") for n, message in enumerate(messages))
         if not _asks(Chat(turns)):
             raise DataError(Problem("messages", say("chat.no_turn")))
-        answer = self._answers([self.render.prompt(Chat(turns).prompt)], None)[0]
+        prompt = self.fitting.prompt(self.render.prompt(Chat(turns).prompt))
+        answer = self._answers([prompt], None)[0]
         return answer if isinstance(answer, str) else answer[0]
 
     def prompt(self, row: Row) -> np.ndarray:
         """What the model is asked for one row, as ids."""
         example = self._read(row)
         if isinstance(example, Text):
-            return self.render.text(example)[0].ids_T[
-                :-1
-            ]  # without the end token: the model goes on from here
-        if not _asks(example):
+            ids_T = self.render.opening(example)
+        elif not _asks(example):
             raise self._lacking(row)
-        return self.render.prompt(example.prompt)
+        else:
+            ids_T = self.render.prompt(example.prompt)
+        return self.fitting.prompt(ids_T)
 
     def _answers(
         self, prompts: list[np.ndarray], progress: Callable[[int, int], None] | None

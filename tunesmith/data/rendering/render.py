@@ -214,6 +214,10 @@ class Render:
             for start in starts
         ]
 
+    def opening(self, text: Text) -> np.ndarray:
+        """int32 ids of a whole document without its end token: the model goes on from here."""
+        return np.array([*self.pieces.bos, *self.pieces.start(text.text)], np.int32)
+
     def coloured(self, tokens: Tokens) -> Coloured:
         """The text of a sequence: trained tokens in colour, context dim."""
         shown = Coloured()

@@ -31,6 +31,7 @@ from transformers.generation.streamers import BaseStreamer
 from tunesmith.batches.batch import right_padded
 from tunesmith.data.rendering.sides import beginning
 from tunesmith.models.calling.padding import left_padded
+from tunesmith.models.calling.room import Room
 from tunesmith.settings.run import Generate
 
 BUDGET = 8192
@@ -95,14 +96,16 @@ def generate(
     follows the mask alone.
     """
     rows = [prompt for prompt in prompts for _ in range(settings.samples)]
+    room = Room.of(model, tokenizer, settings)
+    room.refuse(prompts)
     answers: dict[int, Answer] = {}
     with _as_given(model, seed if settings.temperature > 0 else None):
-        for batch in _batches([len(row) for row in rows], settings.max_new_tokens, budget):
+        for batch in room.batches([len(row) for row in rows], budget):
             written = _written(
                 model,
                 tokenizer,
                 [rows[index] for index in batch],
-                settings,
+                room.within(settings, len(rows[batch[0]])),
                 stop_ids=stop_ids,
                 share=share,
             )
@@ -125,6 +128,8 @@ def stream(
     """The answer in pieces as it is written; characters of several tokens come whole. Closing the
     iterator stops the model.
     """
+    room = Room.of(model, tokenizer, settings)
+    room.refuse([prompt])
     pieces: queue.Queue[int | None] = queue.Queue()
     closed = threading.Event()
 
@@ -133,7 +138,13 @@ def stream(
             with _as_given(model, seed if settings.temperature > 0 else None):
                 watch = {"streamer": _Pieces(pieces), "closed": closed}
                 _written(
-                    model, tokenizer, [prompt], settings, stop_ids=stop_ids, share=False, **watch
+                    model,
+                    tokenizer,
+                    [prompt],
+                    room.within(settings, len(prompt)),
+                    stop_ids=stop_ids,
+                    share=False,
+                    **watch,
                 )
         finally:
             pieces.put(None)
@@ -210,15 +221,6 @@ def _as_given(model: Any, seed: int | None) -> Iterator[None]:
         for module, config in zip(inner, kept, strict=True):
             module.generation_config = config
         model.train(training)
-
-
-def _batches(lengths: Sequence[int], new: int, budget: int) -> Iterator[list[int]]:
-    """Indices, longest first, so that a batch that does not fit into memory shows at once."""
-    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    while order:
-        size = max(1, budget // (lengths[order[0]] + new))
-        yield order[:size]
-        order = order[size:]
 
 
 @torch.no_grad()

@@ -70,6 +70,7 @@ def _merge(base: Path, adapter: Path, draft: Path, facts: dict[str, Any]) -> Non
     from tunesmith.models.structure.heads import head_in
     from tunesmith.models.structure.kinds import load_config
     from tunesmith.models.structure.quantize import make_plain
+    from tunesmith.models.structure.whole import write_model
 
     config = load_config(base)
     known: dict[str, Any] = head_in(facts) if "objective" in facts else {"head": "language"}
@@ -87,7 +88,7 @@ def _merge(base: Path, adapter: Path, draft: Path, facts: dict[str, Any]) -> Non
         added_tokens.grow(plain, load_tokenizer(base), facts["add_tokens"])
     # In fp32, so that the change is rounded once, when it is stored.
     model = beside_base.merge(attach(plain.to(torch.float32), adapter))
-    model.to(stored).save_pretrained(draft)
+    write_model(model.to(stored), draft)
     with_tokenizer = (adapter / "tokenizer_config.json").is_file()
     AutoTokenizer.from_pretrained(
         adapter if with_tokenizer else base, local_files_only=True

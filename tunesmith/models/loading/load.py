@@ -44,10 +44,9 @@ class Loaded:
         """The longest row with its answer that the model takes (tokens); None where it says
         none.
         """
-        limit: int | None = (
-            self.model.config.get_text_config().to_dict().get("max_position_embeddings")
-        )
-        return limit - getattr(self.model, "virtual_tokens", 0) if limit is not None else None
+        from tunesmith.models.structure.layers import places
+
+        return places(self.model)
 
     def lay(self, batch: Any) -> Any:
         """``batch`` in this model's layout, on its device."""

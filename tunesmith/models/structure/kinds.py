@@ -59,6 +59,11 @@ def plain(model: torch.nn.Module) -> Any:
     return next(part for part in model.modules() if isinstance(part, PreTrainedModel))
 
 
+def virtual_tokens(model: torch.nn.Module) -> int:
+    """The tokens that a trained prompt puts before each row; 0 for a model without one."""
+    return int(getattr(model, "virtual_tokens", 0))
+
+
 def head_of(model: torch.nn.Module) -> Head:
     """Which head a model has."""
     inner = plain(model)

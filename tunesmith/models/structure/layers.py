@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tunesmith.models.structure.kinds import plain, virtual_tokens
+
 if TYPE_CHECKING:
     import torch
 
@@ -61,6 +63,15 @@ def longest_row(model: torch.nn.Module, text: dict[str, Any]) -> int | None:
                 vars(part)["padding_idx"] + 1
             )  # RoBERTa counts positions from behind the padding's
     return int(limit) if limit else None
+
+
+def places(model: torch.nn.Module) -> int | None:
+    """The longest row that ``model``, with adapters or without, takes (tokens), virtual tokens
+    left out; None where it says none.
+    """
+    inner = plain(model)
+    limit = longest_row(inner, inner.config.get_text_config().to_dict())
+    return limit - virtual_tokens(model) if limit is not None else None
 
 
 def sizes(layer: torch.nn.Module) -> tuple[int, int] | None:

@@ -66,6 +66,22 @@ def refuse_other_weights(
         )
 
 
+def write_model(model: Any, folder: Path) -> None:
+    """Saves ``model`` in transformers' form. Generation settings that contradict each other, which
+    transformers reads but does not write, are left out but for the tokens that they name.
+    """
+    from transformers import GenerationConfig
+
+    config = model.generation_config
+    if config is not None:
+        try:
+            config.validate(strict=True)
+        except ValueError:
+            kept = {name: value for name, value in config.to_dict().items() if "token_id" in name}
+            model.generation_config = GenerationConfig(**kept)
+    model.save_pretrained(folder)
+
+
 def _some(names: list[str]) -> str:
     return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
 

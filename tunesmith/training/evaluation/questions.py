@@ -66,9 +66,7 @@ class Questions:
 
     def _prompt(self, text: str) -> np.ndarray:
         if self.objective.eats is Text:
-            return self.render.text(Text(text))[0].ids_T[
-                :-1
-            ]  # Without the end token: the model goes on from here.
+            return self.render.opening(Text(text))
         return self.render.prompt(Chat((Turn("user", text),), columns={"question": text}))
 
 

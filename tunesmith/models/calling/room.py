@@ -1,0 +1,61 @@
+"""The places that a model has for a prompt and the answer to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tunesmith.data.rendering.sides import beginning
+from tunesmith.errors import DataError, Problem
+from tunesmith.models.structure.layers import places
+from tunesmith.settings.run import Generate
+from tunesmith.words import say
+
+
+@dataclass(frozen=True)
+class Room:
+    """Places for prompt and answer together; beside an encoder for each alone. ``limit`` is None
+    where the model says none.
+    """
+
+    limit: int | None
+    new: int
+    start: int
+    """Tokens that a decoder beside an encoder is given; 0 for a decoder alone."""
+
+    @classmethod
+    def of(cls, model: Any, tokenizer: Any, settings: Generate) -> Room:
+        """The room of ``model`` for answers as ``settings`` wants them."""
+        return cls(places(model), settings.max_new_tokens, len(beginning(tokenizer)))
+
+    def answer(self, prompt: int) -> int:
+        """The longest answer to a prompt of this length (tokens)."""
+        if self.limit is None:
+            return self.new
+        return max(1, min(self.new, self.limit - (self.start or prompt)))
+
+    def within(self, settings: Generate, prompt: int) -> Generate:
+        """``settings`` with no more new tokens than have a place."""
+        return settings.model_copy(update={"max_new_tokens": self.answer(prompt)})
+
+    def refuse(self, prompts: Sequence[np.ndarray]) -> None:
+        """DataError where a prompt leaves no place for an answer."""
+        longest = max(map(len, prompts), default=0)
+        if self.limit is not None and longest + (not self.start) > self.limit:
+            told = {"tokens": longest, "limit": self.limit}
+            raise DataError(Problem("prompt", say("chat.no_room", **told)))
+
+    def batches(self, lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+        """Indices, longest first, so that a batch that does not fit into memory shows at once;
+        prompts whose answers have less room than others stand apart.
+        """
+        order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+        while order:
+            new = self.answer(lengths[order[0]])
+            same = sum(self.answer(lengths[index]) == new for index in order)
+            size = max(1, min(same, budget // (lengths[order[0]] + new)))
+            yield order[:size]
+            order = order[size:]

@@ -1,0 +1,75 @@
+"""Rows that are asked, within what the model reads: cut as the run cuts, or refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tunesmith.batches.batch import Tokens
+from tunesmith.data.lengths import truncate
+from tunesmith.data.rendering.render import Render
+from tunesmith.errors import DataError, Problem
+from tunesmith.settings.run import Run
+from tunesmith.words import say
+
+
+@dataclass
+class Fitting:
+    """``limit`` is the longest row that the model takes (tokens), None where it says none; ``cut``
+    counts the rows that were cut.
+    """
+
+    limit: int | None
+    render: Render
+    run: Run
+    cut: int = 0
+
+    @property
+    def longest(self) -> int | None:
+        """The model's limit or that of the run, whichever is less."""
+        limits = [one for one in (self.run.data.max_length, self.limit) if one is not None]
+        return min(limits, default=None)
+
+    def told(self, rows: int) -> str:
+        """How many of ``rows`` were cut, for people."""
+        return say("chat.cut", count=self.cut, rows=rows, limit=self.limit)
+
+    def counted(self, tokens: Tokens) -> Tokens:
+        """``tokens``, counted where the tokenizer cut them."""
+        self.cut += tokens.lost > 0
+        return tokens
+
+    def prompt(self, ids_T: np.ndarray) -> np.ndarray:
+        """A prompt that leaves places for an answer; DataError where one has to be cut and the run
+        does not cut.
+        """
+        room = 0
+        if self.limit is not None and self.render.sides is None:
+            room = min(self.run.generate.max_new_tokens, max(1, self.limit // 8))
+        if self._fits(len(ids_T), room):
+            return ids_T
+        assert self.limit is not None, "without a limit everything fits"
+        most = self.limit - room
+        if self.render.sides is not None:  # it loses its end, as in training
+            return np.r_[ids_T[: most - 1], ids_T[-1:]]
+        bos = list(self.render.pieces.bos)
+        head = len(bos) if ids_T[: len(bos)].tolist() == bos else 0
+        return np.r_[ids_T[:head], ids_T[len(ids_T) - (most - head) :]]
+
+    def answered(self, tokens: Tokens) -> Tokens:
+        """An answered conversation that the model can read."""
+        if self._fits(len(tokens), 0):
+            return tokens
+        assert self.limit is not None, "without a limit everything fits"
+        return truncate(tokens, self.limit, bos=self.render.pieces.bos)
+
+    def _fits(self, length: int, room: int) -> bool:
+        """Whether a row fits; False counts it as cut, DataError where the run does not cut."""
+        if self.limit is None or length + room <= self.limit:
+            return True
+        if self.run.data.too_long != "truncate" or self.render.slots:
+            told = {"most": self.limit - room, "limit": self.limit, "room": room}
+            raise DataError(Problem("", say("chat.row_too_long", **told)))
+        self.cut += 1
+        return False
