@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 from material.headed import encoder
+from tunesmith.planning.stages import stages_of
+from tunesmith.settings.run import Run, read_run
+from tunesmith.settings.settle import still_open
 from tunesmith.settings.yaml_file import read_settings
 
 TOURNAMENT = "tournament"
@@ -121,6 +124,8 @@ def test_a_recipe_runs_at_tiny_size(
         "data.max_length": 128 if encoders else 512 if model is tiny_llama else 768,
         "out": str(tmp_path / "run"),
         "train.steps": 2,
+        # What is free changes from the plan to the training; a given number does not.
+        "train.machine.memory": 8,
         "train.batch": 8
         if recipe.stem == "embed"
         else 2,  # two rows of one grade have nothing to rank
@@ -137,7 +142,10 @@ def test_a_recipe_runs_at_tiny_size(
         # A byte-level tokenizer makes long rows of Chinese; what a recipe says of length is for its
         # own model.
         changes["data.too_long"] = "truncate"
+    planned = ts.plan(recipe, changes).require()
     run = ts.train(recipe, changes)
+    assert run.run_yaml.read_text(encoding="utf-8") == planned.resolved.dump()
+    assert run.plan.read_text(encoding="utf-8") == "\n".join(planned.lines()) + "\n"
     assert (run.model / ("model.safetensors" if encoders else "adapter_config.json")).is_file()
     losses = [line["loss"] for line in run.steps() if "loss" in line]
     assert len(losses) == 2 and all(loss > 0 for loss in losses)
@@ -170,6 +178,18 @@ def test_the_tournament_runs_at_tiny_size(tiny_llama: Path, tmp_path: Path) -> N
     played = ts.tournament(recipe, changes, quiet=True)
     assert len(played.found["methods"]) == 10 and played.found["left_out"] == []
     assert played.board.report.is_file() and played.board.table.is_file()
+    # Every training started from the plan of its method; the tournament chose its rate and seed.
+    for corner in (tmp_path / "out").rglob("plan.yaml"):
+        planned = read_run(corner)
+        assert still_open(planned) == []
+        for path in corner.parent.rglob("run.yaml"):
+            assert _but_chosen(read_run(path)) == _but_chosen(planned)
+
+
+def _but_chosen(run: Run) -> dict[str, Any]:
+    """The settings without those that a tournament chooses for each training."""
+    settings = run.model_dump(exclude={"out"})
+    return settings | {"train": settings["train"] | {"learning_rate": 0, "seed": 0}}
 
 
 def test_a_teacher_writes_at_tiny_size(tiny_qwen: Path, shared_data: Path, tmp_path: Path) -> None:
@@ -205,6 +225,11 @@ def test_the_stages_of_a_recipe_run_at_tiny_size(
             "too_long": "truncate",
         }
     settings |= {"model": str(tiny_qwen), "out": str(tmp_path / "runs")}
-    changes = {"train.steps": 1, "train.batch": 2, "method.rank": 4}
+    changes: dict[str, Any] = {"train.steps": 1, "train.batch": 2, "method.rank": 4}
+    changes["train.machine.memory"] = 8
     runs = ts.rlhf(settings, changes)
     assert [run.path.name for run in runs] == ["sft", "reward", "dpo"]
+    for run, stage in zip(runs, stages_of(settings, changes), strict=True):
+        planned = ts.plan(stage.run)
+        assert [problem.where for problem in planned.problems] == ["out"], "it was trained above"
+        assert run.run_yaml.read_text(encoding="utf-8") == planned.resolved.dump()

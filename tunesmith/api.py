@@ -114,7 +114,9 @@ def train(
     taken = RunFolder(Path(asked.out)).taken()
     if taken:  # said before the rows are read, which may take minutes
         raise SpecError(Problem("out", taken))
-    made = plan(settings, overrides, progress=progress).require()
+    from tunesmith.planning.make import make
+
+    made = make(asked, progress=progress).require()
     if on_plan is not None:
         on_plan(made)
     else:

@@ -11,11 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tunesmith.data.lengths import default_limit
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.display.progress import Shown
+from tunesmith.machine.device import choose
 from tunesmith.models.loading.load import load_tokenizer
+from tunesmith.planning.make import from_machine
 from tunesmith.settings.resolved import Resolved
-from tunesmith.settings.run import validate, with_overrides
+from tunesmith.settings.run import Run, validate, with_overrides
+from tunesmith.settings.settle import begun, fill
 from tunesmith.storage.run_folder import RunFolder
 
 CAPITALS = [
@@ -50,7 +54,7 @@ def rows(count: int = 36) -> list[dict[str, str]]:
     ]
 
 
-def resolved(out: Path, model: Path, **overrides: Any) -> Resolved:
+def asked(out: Path, model: Path, **overrides: Any) -> Run:
     """A run of 9 steps over 2 epochs with dropout, an evaluation every 3 steps and a checkpoint
     every 2.
     """
@@ -73,7 +77,20 @@ def resolved(out: Path, model: Path, **overrides: Any) -> Resolved:
         },
         "generate": {"max_new_tokens": 4},
     }
-    return Resolved(validate(with_overrides(settings, overrides)))
+    return validate(with_overrides(settings, overrides))
+
+
+def resolved(out: Path, model: Path, **overrides: Any) -> Resolved:
+    """The same run, settled."""
+    return settled(asked(out, model, **overrides))
+
+
+def settled(run: Run) -> Resolved:
+    """A run as a plan leaves it, without a look at its rows and its model."""
+    resolved = fill(begun(run), from_machine(choose(run.train.machine)))
+    values = {"data.max_length": default_limit(None), "train.batch": 8}
+    values |= {"train.micro_tokens": 512, "train.machine.checkpointing": False}
+    return fill(resolved, {path: (value, "by the tests") for path, value in values.items()})
 
 
 def data_of(one: Resolved, watch: int = 0) -> Prepared:

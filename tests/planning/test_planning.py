@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -456,3 +457,12 @@ def test_sizes_read_well():
         "5.0 GiB",
         "5000.0 GiB",
     ]
+
+
+def test_a_tracker_whose_package_is_missing_is_told_by_the_plan(
+    tiny_llama: Path, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "mlflow", None)  # which somebody may have installed
+    made = plan(tiny_llama, rows, tmp_path / "run", track=["mlflow"])
+    told = "track.0: mlflow needs a package that is not installed: pip install mlflow"
+    assert [str(problem) for problem in made.problems] == [told]

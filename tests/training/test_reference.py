@@ -68,7 +68,7 @@ def resolved(out: Path, model: Path, **overrides: Any) -> Resolved:
             "keep": {"evaluate": 2, "save": 2},
         },
     }
-    return Resolved(validate(with_overrides(settings, overrides)))
+    return runs.settled(validate(with_overrides(settings, overrides)))
 
 
 def data_of(one: Resolved) -> Prepared:

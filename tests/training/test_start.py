@@ -15,8 +15,11 @@ from material import runs
 from tunesmith.data.prepare import Prepared
 from tunesmith.display.progress import Shown
 from tunesmith.errors import DiskError, SpecError
+from tunesmith.planning.make import make
 from tunesmith.report.asked import asked
+from tunesmith.settings.resolved import Resolved
 from tunesmith.settings.run import read_run
+from tunesmith.settings.settle import still_open
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
 
@@ -148,16 +151,11 @@ def test_a_folder_that_holds_a_run_is_not_touched(straight, tiny_llama, prepared
             ),
         ),
         ({"train.keep.best_by": "blue"}, "train.keep.best_by: blue cannot choose"),
-        (
-            {"track": ["mlflow"]},
-            "track.0: mlflow needs a package that is not installed: pip install mlflow",
-        ),
     ],
 )
 def test_a_run_that_cannot_start_leaves_nothing_behind(
-    overrides, text, tiny_llama, prepared, tmp_path, monkeypatch
+    overrides, text, tiny_llama, prepared, tmp_path
 ):
-    monkeypatch.setitem(sys.modules, "mlflow", None)  # which somebody may have installed
     with pytest.raises(SpecError) as caught:
         trained(tmp_path / "deep" / "run", tiny_llama, prepared, **overrides)
     assert text in str(caught.value)
@@ -367,28 +365,31 @@ def test_trackers_and_the_callers_function_get_the_same_numbers(
     assert {step for step, numbers in logged if "held_out/loss" in numbers} == {0, 3, 6, 8}
 
 
-def test_the_settings_left_open_are_filled_with_their_reasons_and_kept_on_resume(
-    tiny_llama, prepared, tmp_path
-):
+def test_a_training_starts_from_its_plan_and_goes_on_with_it(tiny_llama, prepared, tmp_path):
     left_open = {
         "train.batch": None,
         "train.learning_rate": None,
         "train.micro_tokens": None,
         "train.steps": 2,
     }
-    folder = trained(tmp_path / "run", tiny_llama, prepared, **left_open)
-    used = folder.resolved().run.train
-    assert used.batch == 1 and used.learning_rate == 2e-4 and used.micro_tokens
+    asked = runs.asked(tmp_path / "run", tiny_llama, **left_open)
+    with pytest.raises(SpecError) as caught:
+        train(Resolved(asked), prepared, progress=runs.quiet())
+    assert [problem.where for problem in caught.value.problems] == still_open(asked)
+    assert not (tmp_path / "run").exists()
+    plan = make(asked, prepared=prepared).require()
+    folder = train(plan.resolved, prepared, progress=runs.quiet())
+    used = folder.resolved().run
+    assert used == plan.resolved.run and used.train.batch == 1
     text = folder.run_yaml.read_text()
-    assert "  batch: 1  # derived: 16, fewer where 28 rows would give under 50 steps" in text
+    assert "  batch: 1  # derived: so that 28 training rows for 2 epochs would make" in text
     assert (
         "  learning_rate: 0.0002  # derived: of the method lora: Dettmers et al. 2023 (QLoRA)"
         in text
     )
-    # Less memory than at the start would ask for other cuts; a continuation keeps those it was
-    # started with.
-    one = runs.resolved(folder.path, tiny_llama, **left_open, **{"train.machine.memory": 0.001})
-    assert train(one, prepared, resume=True, progress=runs.quiet()) == folder
+    # A machine with less free memory would be asked for other cuts; who goes on asks nothing.
+    again = train(folder.resolved(), prepared, resume=True, progress=runs.quiet())
+    assert again == folder and folder.run_yaml.read_text() == text
 
 
 def test_pretraining_runs_too_and_goes_on_from_a_question(tiny_llama, tmp_path):

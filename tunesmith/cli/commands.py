@@ -113,9 +113,10 @@ def prove(
     from tunesmith import api
 
     with _quiet(as_json), _progress() as shown:
-        proof = api.prove(_of(run, which), items=items, shots=shots, prompt=prompt, progress=shown)
+        folder = _of(run, which)
+        proof = api.prove(folder, items=items, shots=shots, prompt=prompt, progress=shown)
     _tell(proof, as_json)
-    required = RunFolder(run).resolved().run.prove.require
+    required = folder.resolved().run.prove.require
     if not proof.meets(required):
         # No error to main, which would print a second JSON object.
         print(

@@ -5,10 +5,11 @@ load.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.batches.order import FEWEST_STEPS, Order, batch_size
+from tunesmith.batches.order import FEWEST_STEPS, Order
 from tunesmith.data.find import find_data
 from tunesmith.data.lengths import default_limit
 from tunesmith.data.prepare import Prepared
@@ -19,16 +20,16 @@ from tunesmith.planning.paths import paths, place
 from tunesmith.planning.plan import Plan
 from tunesmith.planning.rules import broken
 from tunesmith.settings.family import METHODS, OBJECTIVES
-from tunesmith.settings.resolved import Origin, Resolved
+from tunesmith.settings.resolved import Origin
 from tunesmith.settings.run import Run
-from tunesmith.settings.settle import default_rate, final_weights, with_preset, with_value
-from tunesmith.settings.spec import Spec
+from tunesmith.settings.settle import Derived, begun, fill, from_rows, with_value
 from tunesmith.training.evaluation.options import chosen_among_options, options_task
 from tunesmith.training.sources import prepare_with_source
-from tunesmith.words import language, say
+from tunesmith.words import say
 
 if TYPE_CHECKING:
     from tunesmith.machine.device import Device
+    from tunesmith.machine.micro_batch import Room
 
 UNLIMITED = 10**9
 """Tokenizers that know no limit say a number above this one."""
@@ -39,21 +40,30 @@ class _Making:
     """One run while it is resolved: values replaced, origins noted, problems collected."""
 
     def __init__(self, run: Run) -> None:
-        settled = with_preset(Resolved(run, dict(_origins(run))))
-        self.run, self.origins = settled.run, settled.origins
+        self.resolved = begun(run)
         self.problems: list[Problem] = []
         self.facts: dict[str, Any] = {}
         self.warnings: list[str] = []
 
+    @property
+    def run(self) -> Run:
+        """The settings as far as they are settled."""
+        return self.resolved.run
+
+    def settle(self, derived: Derived) -> None:
+        """Takes the values of one stage for those that are open."""
+        self.resolved = fill(self.resolved, derived)
+
     def put(self, path: str, value: Any, reason: str) -> None:
         """Replaces the value at ``path``; one that was given keeps its origin."""
-        self.run = with_value(self.run, path.split("."), value)
+        run = with_value(self.run, path.split("."), value)
+        self.resolved = replace(self.resolved, run=run)
         self.explain(path, reason)
 
     def explain(self, path: str, reason: str) -> None:
         """Says why the value at ``path`` is what it is."""
-        if self.origins[path].kind != "given":
-            self.origins[path] = Origin("derived", reason)
+        if self.resolved.origins[path].kind != "given":
+            self.resolved.origins[path] = Origin("derived", reason)
 
     def attempt(self, action: Callable[[], Any]) -> Any:
         """The action's result; None where it failed, with its problems noted."""
@@ -66,7 +76,7 @@ class _Making:
     def plan(self, prepared: Prepared | None) -> Plan:
         """The result."""
         return Plan(
-            Resolved(self.run, self.origins),
+            self.resolved,
             prepared,
             self.facts,
             [*dict.fromkeys(self.problems)],
@@ -92,7 +102,8 @@ def make(
     making.problems += broken(making.run)
     _places(making)
     run = making.run
-    _method(making)
+    if run.data.too_long is None:
+        making.explain("data.too_long", say("plan.reason_too_long"))
     data_is_there = None not in [
         making.attempt(lambda path=path: find_data(path)) for path in paths(run)
     ]
@@ -160,34 +171,6 @@ def _parent(making: _Making) -> None:
         making.warnings += parent.warnings(making.run)
 
 
-def _origins(value: Spec, path: str = "", given: bool = True) -> dict[str, Origin]:
-    """Where each value of a group comes from: a value inside a group that was not given is a
-    default.
-    """
-    found: dict[str, Origin] = {}
-    for name in type(value).model_fields:
-        here = f"{path}.{name}" if path else name
-        item = vars(value)[name]
-        set_here = given and name in value.model_fields_set
-        if isinstance(item, Spec):
-            found |= _origins(item, here, set_here)
-        found[here] = Origin("given" if set_here else "default")
-    return found
-
-
-def _method(making: _Making) -> None:
-    """The method's own learning rate, the weights that are left, and the language."""
-    run = making.run
-    if run.train.learning_rate is None:
-        making.put("train.learning_rate", *default_rate(run))
-    if run.train.keep.final is None:
-        making.put("train.keep.final", *final_weights(run))
-    if run.lang == "auto":
-        making.put("lang", language(), say("plan.reason_lang"))
-    if run.data.too_long is None:
-        making.explain("data.too_long", say("plan.reason_too_long"))
-
-
 def _machine(making: _Making) -> Device | None:
     """Device, precision, threads and the base's type."""
     from tunesmith.machine.device import choose
@@ -195,12 +178,30 @@ def _machine(making: _Making) -> Device | None:
     device = making.attempt(lambda: choose(making.run.train.machine))
     if device is None:
         return None
-    values = {"device": device.place.type, "precision": device.precision, "threads": device.threads}
-    for name, value in values.items():
-        making.put(f"train.machine.{name}", value, device.reasons.get(f"train.machine.{name}", ""))
-    if making.run.model.dtype == "auto":
-        making.put("model.dtype", device.precision, say("plan.reason_dtype"))
+    making.settle(from_machine(device))
     return device
+
+
+def from_machine(device: Device) -> Derived:
+    """What follows from the machine: device, precision, threads and the type of the base."""
+    values = {
+        "train.machine.device": device.place.type,
+        "train.machine.precision": device.precision,
+        "train.machine.threads": device.threads,
+    }
+    derived: dict[str, tuple[Any, str]] = {
+        path: (value, device.reasons.get(path, "")) for path, value in values.items()
+    }
+    return derived | {"model.dtype": (device.precision, say("plan.reason_dtype"))}
+
+
+def from_memory(room: Room) -> Derived:
+    """What follows from the free memory: the micro-batch, and whether activations are kept."""
+    values = {
+        "train.micro_tokens": room.micro_tokens,
+        "train.machine.checkpointing": room.checkpointing,
+    }
+    return {path: (value, room.reasons.get(path, "")) for path, value in values.items()}
 
 
 def _lengths(making: _Making, form: memory.Shape | None, tokenizer_limit: int) -> None:
@@ -212,12 +213,9 @@ def _lengths(making: _Making, form: memory.Shape | None, tokenizer_limit: int) -
     limit = min(limits, default=None)
     given = making.run.data.max_length
     if given is None:
-        reason = (
-            say("plan.reason_max_length", limit=limit)
-            if limit
-            else say("plan.reason_max_length_no_limit")
-        )
-        making.put("data.max_length", default_limit(limit), reason)
+        told = say("plan.reason_max_length", limit=limit)
+        reason = told if limit else say("plan.reason_max_length_no_limit")
+        making.settle({"data.max_length": (default_limit(limit), reason)})
     elif form is not None and form.limit is not None and given > form.limit:
         making.problems.append(
             Problem("data.max_length", say("plan.limit_too_long", value=given, limit=form.limit))
@@ -226,30 +224,20 @@ def _lengths(making: _Making, form: memory.Shape | None, tokenizer_limit: int) -
 
 def _rows(making: _Making, prepared: Prepared) -> None:
     """What follows from the rows: the batch, the steps, the tokens."""
-    train, rows = making.run.train, len(prepared.train)
+    rows = len(prepared.train)
     if making.run.data.reasoning != prepared.render.data.reasoning:
         making.put("data.reasoning", prepared.render.data.reasoning, say("plan.reason_reasoning"))
     if making.run.data.columns != prepared.render.data.columns:
         making.put("data.columns", prepared.render.data.columns, say("plan.reason_columns"))
-    batch = train.batch or batch_size(rows, train.epochs)
-    order = Order(rows, batch, train.seed)
+    making.settle(from_rows(making.run, rows))
+    train = making.run.train
+    assert train.batch is not None, "it was settled above"
+    order = Order(rows, train.batch, train.seed)
     steps = order.total(train.epochs, train.steps)
-    if train.batch is None:
-        told: dict[str, Any] = {"rows": rows, "epochs": f"{train.epochs:g}", "steps": steps}
-        if train.steps is None:
-            reason = say("plan.reason_batch", **told)
-        else:
-            reason = say(
-                "plan.reason_batch_steps",
-                full=order.total(train.epochs),
-                passes=f"{order.epoch(steps):.3g}",
-                **told,
-            )
-        making.put("train.batch", batch, reason)
     lengths = sorted(len(tokens) for item in prepared.train for tokens in item.tokens)
     sides = sorted(tokens.longest for item in prepared.train for tokens in item.tokens)
     p99 = sides[min(len(sides) - 1, int(0.99 * len(sides)))]
-    reason = making.origins["data.max_length"].reason + say(
+    reason = making.resolved.origins["data.max_length"].reason + say(
         "plan.reason_lengths", p99=p99, longest=sides[-1]
     )
     making.explain("data.max_length", reason)
@@ -260,7 +248,9 @@ def _rows(making: _Making, prepared: Prepared) -> None:
         "tokens": sum(lengths),
         "scored_tokens": sum(tokens.scored for item in prepared.train for tokens in item.tokens),
         "p99_length": p99,
-        "longest": lengths[-1],
+        "longest": max(
+            len(tokens) for item in (*prepared.train, *prepared.replayed) for tokens in item.tokens
+        ),
     }
     best, own = making.run.train.keep.best_by, ["loss", *prepared.objective.measured()]
     if prepared.objective.gives == "vectors" and best not in own:
@@ -301,14 +291,7 @@ def _room(making: _Making, form: memory.Shape, device: Device, prepared: Prepare
     found = room(
         device, beside, model=form.model, longest=longest, micro_tokens=run.train.micro_tokens
     )
-    making.put(
-        "train.micro_tokens", found.micro_tokens, found.reasons.get("train.micro_tokens", "")
-    )
-    making.put(
-        "train.machine.checkpointing",
-        found.checkpointing,
-        found.reasons.get("train.machine.checkpointing", ""),
-    )
+    making.settle(from_memory(found))
     wide = 4 if device.precision == "fp32" else 2
     used = activation_bytes(form.model.config, wide)[bool(found.checkpointing)]  # type: ignore[attr-defined]
     # A step never holds more tokens than its rows have.

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import yaml
 
 from tunesmith.settings.run import Run
+from tunesmith.settings.spec import Spec
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,20 @@ class Resolved:
                 line += f"  # {origin.kind}{': ' + origin.reason if origin.reason else ''}"
             lines.append(line)
         return "\n".join(lines) + "\n"
+
+
+def origins_of(value: Spec, path: str = "", given: bool = True) -> dict[str, Origin]:
+    """Where each value of a group comes from, by dotted path; a value inside a group that was not
+    given is a default.
+    """
+    found: dict[str, Origin] = {}
+    for name, item in value:
+        here = f"{path}.{name}" if path else name
+        set_here = given and name in value.model_fields_set
+        if isinstance(item, Spec):
+            found |= origins_of(item, here, set_here)
+        found[here] = Origin("given" if set_here else "default")
+    return found
 
 
 def _yaml_lines(value: Mapping[str, Any], path: str = "", indent: int = 0) -> list[tuple[str, str]]:

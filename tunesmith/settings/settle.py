@@ -1,5 +1,6 @@
-"""The values that a run leaves open, filled in with their origin; on resume those that the run was
-started with.
+"""Settles the values that a run may leave open, stage by stage, each with its reason.
+
+A plan goes through the stages; training and resuming begin where nothing is open.
 """
 
 from __future__ import annotations
@@ -7,16 +8,54 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tunesmith.batches.order import batch_size
+from tunesmith.batches.order import Order, batch_size
+from tunesmith.errors import Problem, SpecError
 from tunesmith.settings.family import METHODS, OBJECTIVES, OPTIMIZERS
-from tunesmith.settings.resolved import Origin, Resolved
+from tunesmith.settings.resolved import Origin, Resolved, origins_of
 from tunesmith.settings.run import Run
 from tunesmith.settings.spec import Spec
-from tunesmith.words import say
+from tunesmith.words import language, say
 
 Derived = Mapping[str, tuple[Any, str]]
 
 OPEN = (None, "auto")
+
+MAY_BE_OPEN = {
+    "lang": "run",
+    "train.learning_rate": "run",
+    "train.keep.final": "run",
+    "train.machine.device": "machine",
+    "train.machine.precision": "machine",
+    "train.machine.threads": "machine",
+    "model.dtype": "machine",
+    "data.max_length": "model",
+    "train.batch": "rows",
+    "train.micro_tokens": "memory",
+    "train.machine.checkpointing": "memory",
+}
+"""Every setting that a plan settles, in the order of the stages: by dotted path, what it follows
+from.
+"""
+
+
+def begun(run: Run) -> Resolved:
+    """The first stage: ``run`` with the origin of each value, with what its method fills in, and
+    with what follows from the run alone.
+    """
+    resolved = with_preset(Resolved(run, origins_of(run)))
+    return fill(resolved, from_run(resolved.run))
+
+
+def still_open(run: Run) -> list[str]:
+    """The paths of the values that a plan would settle and that are not."""
+    return [path for path in MAY_BE_OPEN if value_at(run, path) in OPEN]
+
+
+def refuse_open(run: Run) -> None:
+    """SpecError at each value that is still open."""
+    problems = [Problem(path, say("plan.still_open")) for path in still_open(run)]
+    if problems:
+        raise SpecError(problems)
 
 
 def fill(resolved: Resolved, derived: Derived) -> Resolved:
@@ -25,7 +64,7 @@ def fill(resolved: Resolved, derived: Derived) -> Resolved:
     """
     run, origins = resolved.run, dict(resolved.origins)
     for path, (value, reason) in derived.items():
-        if _at(run, path) in OPEN:
+        if value_at(run, path) in OPEN:
             run = with_value(run, path.split("."), value)
             origins[path] = Origin("derived", reason)
     return Resolved(run, origins)
@@ -38,7 +77,7 @@ def with_preset(resolved: Resolved) -> Resolved:
     run, origins = resolved.run, dict(resolved.origins)
     for path, text in METHODS.make(run.method).fills.items():
         *groups, key = path.split(".")
-        group = _at(run, ".".join(groups))
+        group = value_at(run, ".".join(groups))
         named = {
             name: value for name, value in dict(group).items() if name in group.model_fields_set
         }
@@ -62,13 +101,27 @@ def _given(run: Run, groups: list[str]) -> bool:
     return True
 
 
-def from_rows(run: Run, rows: int) -> Derived:
-    """What follows from the method and the number of training rows."""
+def from_run(run: Run) -> Derived:
+    """What follows from the run alone: the method's learning rate, the weights that are left, and
+    the language.
+    """
     return {
-        "train.batch": (batch_size(rows, run.train.epochs), say("train.batch", rows=rows)),
         "train.learning_rate": default_rate(run),
         "train.keep.final": final_weights(run),
+        "lang": (language(), say("plan.reason_lang")),
     }
+
+
+def from_rows(run: Run, rows: int) -> Derived:
+    """What follows from the number of training rows: how many of them a step takes."""
+    train = run.train
+    order = Order(rows, batch_size(rows, train.epochs), train.seed)
+    steps = order.total(train.epochs, train.steps)
+    told: dict[str, Any] = {"rows": rows, "epochs": f"{train.epochs:g}", "steps": steps}
+    if train.steps is None:
+        return {"train.batch": (order.batch, say("plan.reason_batch", **told))}
+    told |= {"full": order.total(train.epochs), "passes": f"{order.epoch(steps):.3g}"}
+    return {"train.batch": (order.batch, say("plan.reason_batch_steps", **told))}
 
 
 def default_rate(run: Run) -> tuple[float, str]:
@@ -99,17 +152,12 @@ def final_weights(run: Run) -> tuple[str, str]:
     return "last", say("plan.reason_final_last")
 
 
-def started_with(run: Run) -> Derived:
-    """The values that a run in its folder used, for a continuation that leaves them open."""
-    paths = ("train.batch", "train.learning_rate", "train.micro_tokens", "train.machine.threads")
-    paths += ("train.machine.precision", "train.machine.device", "train.machine.checkpointing")
-    return {path: (_at(run, path), say("train.as_started")) for path in paths}
-
-
-def _at(run: Any, path: str) -> Any:
+def value_at(run: Run, path: str) -> Any:
+    """The value at a dotted path."""
+    at: Any = run
     for key in path.split("."):
-        run = dict(run)[key]
-    return run
+        at = dict(at)[key]
+    return at
 
 
 def with_value(group: Any, path: list[str], value: Any) -> Any:

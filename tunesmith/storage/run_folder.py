@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -141,7 +142,11 @@ class RunFolder:
             return True
 
     def resolved(self) -> Resolved:
-        """The settings that this run used; SpecError when the folder holds no run."""
+        """The settings that this run used, read once; SpecError when the folder holds no run."""
+        return self._resolved
+
+    @cached_property
+    def _resolved(self) -> Resolved:
         if not self.run_yaml.is_file():
             raise SpecError(Problem(str(self.path), self._missing()))
         return Resolved(read_run(self.run_yaml))

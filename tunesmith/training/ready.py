@@ -12,10 +12,9 @@ from tunesmith.batches.order import Order, every
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.data.split import WATCHED
 from tunesmith.display.progress import Shown
-from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.errors import DataError, Problem
 from tunesmith.machine import device as devices
 from tunesmith.machine.device import Device
-from tunesmith.machine.micro_batch import Room, room
 from tunesmith.methods import METHODS, Method
 from tunesmith.models.calling.routing import Routers
 from tunesmith.models.finding.hub import folder_of
@@ -28,7 +27,7 @@ from tunesmith.predicting.classes import FEWEST
 from tunesmith.proving.task import evenly
 from tunesmith.settings.resolved import Resolved
 from tunesmith.settings.run import Run
-from tunesmith.settings.settle import fill, from_rows, with_preset
+from tunesmith.settings.settle import refuse_open
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.evaluation.options import chosen_among_options, options_task
 from tunesmith.training.evaluation.questions import Questions, read_questions
@@ -38,7 +37,6 @@ from tunesmith.training.optimizers import OPTIMIZERS, split_by_rate
 from tunesmith.training.reference import Reference, attached, find, with_others
 from tunesmith.training.schedules import SCHEDULES, warmup_steps
 from tunesmith.training.sources import SOURCES, with_source
-from tunesmith.training.trackers import missing_packages
 from tunesmith.training.work import Work
 from tunesmith.words import say
 
@@ -60,27 +58,21 @@ class Ready:
 def make_ready(
     resolved: Resolved, prepared: Prepared | None, shown: Shown, loaded: Loaded | None = None
 ) -> Ready:
-    """Checks, loads and builds everything; errors come before the run's folder is touched.
-    ``loaded`` is the base, if it is.
+    """Loads and builds everything; errors come before the run's folder is touched.
+
+    ``resolved`` is a plan's, or that of a folder: SpecError where it leaves a value open. What only
+    the loaded model says, the layout of its batches, is settled here. ``loaded`` is the base, if it
+    is.
     """
-    resolved = with_preset(resolved)
-    missing = missing_packages(resolved.run.track)
-    if missing:
-        raise SpecError(missing)
-    device = devices.choose(resolved.run.train.machine)
+    refuse_open(resolved.run)
+    run = resolved.run
+    device = devices.choose(run.train.machine)
     devices.prepare(device)
-    questions = read_questions(resolved.run)
-    base = folder_of(resolved.run.model)
-    trust = resolved.run.model.trust_remote_code
-    if prepared is None:
-        tokenizer = load_tokenizer(
-            base, trust_remote_code=trust, add_tokens=resolved.run.model.add_tokens
-        )
-        prepared = prepare(resolved.run, tokenizer, progress=shown)
+    questions = read_questions(run)
+    base = folder_of(run.model)
+    prepared = prepared or _rows(run, base, shown)
     if not prepared.train:
         raise DataError(Problem("data.path", say("train.no_rows")))
-    resolved = fill(resolved, from_rows(resolved.run, len(prepared.train)))
-    run = resolved.run
     prepared = with_source(run, prepared, shown)
     beside = _checked_roles(run, prepared)
 
@@ -96,6 +88,27 @@ def make_ready(
     if "reference" in objective.roles:
         found, told = _reference(resolved, model, prepared, device, base=base, shown=shown)
         prepared = attached(prepared, found.values)
+    method = _with_method(model, run)
+    shown(say("train.loading"), 1, 1)
+    work = _work(resolved, prepared, model, method=method, device=device, beside=beside)
+    watch = _watch(work, prepared, beside)
+    parent = parent_of(run.model.path)
+    lines = [*([parent.told()] if parent else []), *told, *_first_lines(resolved, work, watch)]
+    asked = Questions(questions, prepared.render, run, work.objective)
+    return Ready(resolved, prepared, work, watch, asked, base, lines, found)
+
+
+def _rows(run: Run, base: Path, shown: Shown) -> Prepared:
+    """The rows of a run that goes on, which has no plan to hand them over."""
+    how = {
+        "trust_remote_code": run.model.trust_remote_code,
+        "add_tokens": run.model.add_tokens,
+    }
+    return prepare(run, load_tokenizer(base, **how), progress=shown)
+
+
+def _with_method(model: Loaded, run: Run) -> Method:
+    """Puts the run's method on the loaded model, and settles the layout that both take."""
     # Before the method draws an adapter, and the same on every rank, so that all start from one.
     seed_everything(run.train.seed)
     method = METHODS.make(run.method)
@@ -103,36 +116,11 @@ def make_ready(
         model.layout = "padded"
         model.reasons["layout"] = say("train.layout_of_method", method=run.method.name)
     model.model = method.apply(model.model)
-    shown(say("train.loading"), 1, 1)
-    rows = (*prepared.train, *prepared.replayed)
-    longest = max(len(tokens) for item in rows for tokens in item.tokens)
-    chosen = room(
-        device,
-        run.train.machine,
-        model=model.model,
-        longest=longest,
-        micro_tokens=run.train.micro_tokens,
-    )
-    if chosen.checkpointing:
+    if run.train.machine.checkpointing:
         model.model.gradient_checkpointing_enable(
             gradient_checkpointing_kwargs={"use_reentrant": False}
         )
-    resolved = fill(resolved, _chosen(device, chosen))
-    work = _work(resolved, prepared, model, method=method, device=device, beside=beside)
-    watch = _watch(work, prepared, beside)
-    asked = Questions(questions, prepared.render, run, work.objective)
-    parent = parent_of(run.model.path)
-    told = [*([parent.told()] if parent else []), *told]
-    return Ready(
-        resolved,
-        prepared,
-        work,
-        watch,
-        asked,
-        base,
-        [*told, *_first_lines(resolved, work, watch)],
-        found,
-    )
+    return method
 
 
 def _checked_roles(run: Run, prepared: Prepared) -> list[Role]:
@@ -211,18 +199,6 @@ def _models(beside: list[Role], policy: Loaded, method: Method, *, watched: bool
     return {name: model for name, model in found.items() if model is not None}
 
 
-def _chosen(device: Device, room: Room) -> dict[str, tuple[Any, str]]:
-    reasons = device.reasons | room.reasons
-    values = {
-        "train.machine.device": device.place.type,
-        "train.machine.precision": device.precision,
-        "train.machine.threads": device.threads,
-        "train.machine.checkpointing": room.checkpointing,
-        "train.micro_tokens": room.micro_tokens,
-    }
-    return {path: (value, reasons.get(path, "")) for path, value in values.items()}
-
-
 def _work(
     resolved: Resolved,
     prepared: Prepared,
@@ -240,9 +216,7 @@ def _work(
         if parameter.requires_grad
     ]
     named += [(f"{role.name}/{name}", weight) for role in beside for name, weight in role.trained()]
-    assert train_.batch and train_.learning_rate and train_.micro_tokens, (
-        "open values were filled above"
-    )
+    assert train_.batch and train_.learning_rate and train_.micro_tokens, "nothing is open"
     order = Order(len(prepared.train), train_.batch, train_.seed)
     method.study(model.model, _first_batches(prepared, model, order, train_.micro_tokens))
     source = SOURCES.make(run.source)

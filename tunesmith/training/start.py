@@ -20,7 +20,6 @@ from tunesmith.machine.parallel import Processes, join, told_by_all
 from tunesmith.machine.signals import StopSignal
 from tunesmith.models.loading.load import Loaded
 from tunesmith.settings.resolved import Resolved
-from tunesmith.settings.settle import fill, started_with
 from tunesmith.storage.atomic import sweep, write_whole
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.evaluation.look import Looker
@@ -55,7 +54,8 @@ def train(
     plan: str | None = None,
     loaded: Loaded | None = None,
 ) -> RunFolder:
-    """Trains, or continues with ``resume``, and gives the run's folder.
+    """Trains what a plan resolved, or with ``resume`` goes on with what a folder did, and gives the
+    run's folder.
 
     ``on_step`` gets the record's line of every step, ``plan`` is the text for plan.txt, ``loaded``
     the base where it is in memory already; it is changed. Stopped when a signal ended it; from the
@@ -65,7 +65,6 @@ def train(
     with told_by_all(), ExitStack() as stack:
         processes, signal = join(), StopSignal()
         if resume:
-            folder.resolved()
             processes.on_first(lambda: _refuse_busy(folder))
             stack.enter_context(signal)
         shown = (
@@ -73,10 +72,6 @@ def train(
             if progress is not None and processes.first
             else stack.enter_context(Shown(quiet=not processes.first))
         )
-        if resume:
-            resolved = fill(resolved, started_with(folder.resolved().run))
-        else:
-            processes.on_first(lambda: _refuse_taken(folder))
         ready = make_ready(resolved, prepared, shown, loaded)
         told = Told(processes, signal, shown, shown.tell if processes.first else _silent)
         for text in ready.first_lines:
@@ -148,6 +143,8 @@ def _opened(
     with ExitStack() as stack:
 
         def open_folder() -> None:
+            if not resume:
+                _refuse_taken(folder)
             _check_disk(ready, folder)
             stack.enter_context(folder.held())
             _open_folder(ready, folder, plan=plan, resume=resume)
