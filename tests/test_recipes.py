@@ -179,10 +179,12 @@ def test_the_tournament_runs_at_tiny_size(tiny_llama: Path, tmp_path: Path) -> N
     assert len(played.found["methods"]) == 10 and played.found["left_out"] == []
     assert played.board.report.is_file() and played.board.table.is_file()
     # Every training started from the plan of its method; the tournament chose its rate and seed.
-    for corner in (tmp_path / "out").rglob("plan.yaml"):
-        planned = read_run(corner)
-        assert still_open(planned) == []
-        for path in corner.parent.rglob("run.yaml"):
+    plans = [*(tmp_path / "out").rglob("plan.yaml")]
+    assert len(plans) == 10
+    for corner in plans:
+        planned, trained = read_run(corner), [*corner.parent.rglob("run.yaml")]
+        assert still_open(planned) == [] and trained
+        for path in trained:
             assert _but_chosen(read_run(path)) == _but_chosen(planned)
 
 
