@@ -116,6 +116,9 @@ def take_step(work: Work, at: Position, record: Record, tell: Callable[[str], No
     """Makes the updates of one step; None when it was left out because its numbers stayed not
     finite. Several updates are told as one: their metrics over all of them, rate and norm of the
     last.
+
+    An update that is left out moves neither weights nor schedule. It is tried twice, because
+    dropout draws anew; fp16 overflows lower the loss scale and do not count.
     """
     started = time.perf_counter()
     step = work.source.step(at.step, work.models)
@@ -124,44 +127,32 @@ def take_step(work: Work, at: Position, record: Record, tell: Callable[[str], No
     line: Line = dict(step.numbers)
     for examples in step.passes:
         batches += (cuts := work.batches(examples))
-        measured = make_update(work, at, cuts, ids=step.ids, record=record, tell=tell)
-        if measured is None:
+        for attempt in (1, 2):
+            measured, norm = gradient(work, cuts, record, at.step + 1)
+            loss = measured["loss"].value
+            if math.isfinite(loss) and math.isfinite(norm):
+                break
+            work.optimizer.zero_grad(set_to_none=True)
+            told = {"attempt": attempt, "loss": loss, "grad_norm": norm, "rows": list(step.ids)}
+            record.add({"step": at.step + 1, "event": "not_finite", **told})
+            rows = ", ".join(step.ids)
+            tell(say("train.not_finite", step=at.step + 1, loss=loss, norm=norm, rows=rows))
+        else:
+            leave_out(at, step.ids)
             return None
-        metrics.append(measured[0])
-        line |= measured[1]
+        metrics.append(measured)
+        line |= {"learning_rate": update(work, at), "grad_norm": norm}
     line |= {name: ratio.value for name, ratio in added(metrics).items()}
     return line | amounts(work, batches, time.perf_counter() - started)
 
 
-def make_update(
-    work: Work,
-    at: Position,
-    batches: list[Batch],
-    *,
-    ids: Sequence[str],
-    record: Record,
-    tell: Callable[[str], None],
-) -> tuple[dict[str, Ratio], Line] | None:
-    """One update, with its metrics; None when its numbers stayed not finite.
-
-    Such an update moves neither weights nor schedule. It is tried twice, because dropout draws
-    anew; fp16 overflows lower the loss scale and do not count.
-    """
-    for attempt in (1, 2):
-        metrics, norm = gradient(work, batches, record, at.step + 1)
-        loss = metrics["loss"].value
-        if math.isfinite(loss) and math.isfinite(norm):
-            return metrics, {"learning_rate": update(work, at), "grad_norm": norm}
-        work.optimizer.zero_grad(set_to_none=True)
-        told = {"attempt": attempt, "loss": loss, "grad_norm": norm, "rows": list(ids)}
-        record.add({"step": at.step + 1, "event": "not_finite", **told})
-        tell(say("train.not_finite", step=at.step + 1, loss=loss, norm=norm, rows=", ".join(ids)))
+def leave_out(at: Position, ids: Sequence[str]) -> None:
+    """Counts a step that is left out; TrainingError after too many in a row."""
     at.skipped += 1
     at.skipped_in_row += 1
     if at.skipped_in_row > SKIPS:
         told = {"count": at.skipped_in_row, "step": at.step + 1, "rows": ", ".join(ids)}
         raise TrainingError(say("train.never_finite", **told))
-    return None
 
 
 def gradient(
