@@ -4,19 +4,27 @@ none.
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import tunesmith as ts
-from tunesmith import words
+from tunesmith import api, words
 from tunesmith.errors import SpecError
 
 
 def test_the_package_shows_its_names():
     assert dir(ts) == sorted(ts.__all__)
-    assert all(getattr(ts, name) for name in dir(ts))
+    written_here = {
+        name
+        for name, value in vars(api).items()
+        if inspect.isfunction(value) and value.__module__ == api.__name__
+    }
+    verbs = {name for name in written_here - {"settings_of"} if not name.startswith("_")}
+    assert verbs <= set(ts.__all__), "every verb is there in Python"
+    assert all(getattr(ts, name) is getattr(api, name) for name in verbs)
 
 
 @pytest.mark.parametrize("verb", ["check", "plan", "train", "rlhf", "tournament", "generate"])
