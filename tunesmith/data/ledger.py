@@ -139,9 +139,7 @@ def lost_note(dropped: Sequence[dict[str, Any]], rows: int) -> str | None:
     if not lost:
         return None
     percent = f"{100 * len(lost) / rows:.1f}"
-    places = ", ".join(f"{entry['file']}:{entry['row']}" for entry in lost[:SHOWN]) + (
-        ", …" if len(lost) > SHOWN else ""
-    )
+    places = some([f"{entry['file']}:{entry['row']}" for entry in lost])
     reasons = ", ".join(
         f"{reason}: {count}" for reason, count in Counter(entry["reason"] for entry in lost).items()
     )
@@ -155,6 +153,16 @@ def lost_note(dropped: Sequence[dict[str, Any]], rows: int) -> str | None:
     if len(lost) > LOST * rows:
         raise DataError(Problem("data", say("ledger.mostly_empty", **values)))
     return say("ledger.empty_rows", **values)
+
+
+def control_note(places: Sequence[str]) -> str:
+    """What is said of rows whose text holds a control token."""
+    return say("ledger.control_tokens", number=len(places), places=some(places))
+
+
+def some(places: Sequence[str]) -> str:
+    """The first places of rows, and that there are more."""
+    return ", ".join(places[:SHOWN]) + (", …" if len(places) > SHOWN else "")
 
 
 def histogram(lengths: Sequence[int], bins: int = 12) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from tunesmith.batches.batch import Tokens
 from tunesmith.data import split as splitting
 from tunesmith.data.duplicates import leaked_share
 from tunesmith.data.files.located import Names
-from tunesmith.data.ledger import Ledger, histogram, lost_note
+from tunesmith.data.ledger import Ledger, control_note, histogram, lost_note
 from tunesmith.data.lengths import default_limit, refuse_too_many, truncate_row
 from tunesmith.data.reading import Reading, examples
 from tunesmith.data.rendering.render import Render
@@ -186,6 +186,9 @@ class _Preparation:
         if self.encoder.opened:
             self.ledger.notes.append(say("ledger.opened", number=self.encoder.opened))
             self.encoder.opened = 0
+        if self.encoder.controlled:
+            self.ledger.notes.append(control_note(self.encoder.controlled))
+            self.encoder.controlled = []
         before = len(self.ledger.dropped) - len(reading.dropped)
         kept = self._without_untrained(rows)
         note = lost_note(self.ledger.dropped[before:], len(rows) + len(reading.dropped))

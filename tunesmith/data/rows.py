@@ -76,6 +76,8 @@ class Encoder:
         self.opened = 0
         """Rows whose first answers were left out, because the chat template cannot begin with one.
         """
+        self.controlled: list[str] = []
+        """Where rows hold the text of a control token, which is read letter by letter."""
 
     def rows(self, reading: Reading, progress: Progress | None = None) -> list[Row]:
         """All rows of a reading; DataError with the first ten that cannot be rendered."""
@@ -130,7 +132,10 @@ class Encoder:
             )
         if key in seen:
             return replace(seen[key], file=located.file, number=located.number, group=group)
+        met = self.render.control.met
         tokens = tuple(self.objective.encode(example, self.render))
+        if self.render.control.met > met:
+            self.controlled.append(located.where)
         sketch, windows = duplicates.sketch(example), isinstance(example, Text)
         how = {
             "group": group,

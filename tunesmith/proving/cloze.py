@@ -17,6 +17,8 @@ import yaml
 
 from tunesmith.batches.batch import Tokens
 from tunesmith.batches.cuts import cut
+from tunesmith.data.rendering.control import Control
+from tunesmith.data.rendering.sides import around, ids_on
 from tunesmith.data.rendering.weights import places_of
 from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Labelled, Outputs
@@ -112,8 +114,11 @@ class Reader:
 
     def ids(self, text: str, second: str | None, mask: str | None = None) -> list[int]:
         """The ids of a filled cloze."""
-        filled = self.cloze.filled(text, second, mask or self.tokenizer.mask_token)
-        return self.tokenizer(filled, verbose=False)["input_ids"]
+        hide = Control(self.tokenizer).text
+        second = None if second is None else hide(second)
+        filled = self.cloze.filled(hide(text), second, mask or self.tokenizer.mask_token)
+        before, after = around(self.tokenizer, "text")
+        return [*before, *ids_on(self.tokenizer, "text", filled), *after]
 
     def row(self, example: Labelled) -> tuple[Tokens, int, bool]:
         """The cloze of a row, where its mask is, and whether the row lost its end; the prompt

@@ -51,7 +51,9 @@ def prompted(task: Task, text: str, limit: int | None) -> Task:
         begun = (
             render.pieces.bos if render.sides is None else ()
         )  # an encoder's side begins by itself
-        header = np.array([*begun, *render.pieces.start(text + "\n\n")], np.int32)
+        header = np.array(
+            [*begun, *render.pieces.start(render.control.text(text) + "\n\n")], np.int32
+        )
         prompts = [rivals.prompt_with_shots(render, _chat(item), [], header) for item in items]
     else:
         items = [_under(item, text, render) for item in items]

@@ -101,6 +101,10 @@ class Data(Spec):
     """How a reasoning column is rendered: in the model's own think form, as plain text before the
     answer, or not at all.
     """
+    special_tokens: Literal["as_text", "as_tokens"] = "as_text"
+    """How control tokens that stand in a row's text are read, such as ``<|im_end|>``: letter by
+    letter, or as the tokens themselves (for files that write them on purpose).
+    """
     train_on: Literal["answers", "last", "everything"] = "answers"
     """Which turns are trained: all assistant turns, the last one, or every token."""
     limit: Annotated[int, Gt(0)] | None = None

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tunesmith.data.rendering.weights import places_of
+from tunesmith.data.rendering.control import spans
+from tunesmith.data.rendering.weights import ids_of, places_of
 
 # An answer, an answer that begins with a space, a wide character, a letter outside the first plane.
 PROBES = (("Q:", "answer"), ("Q:", " answer"), ("问：", "答案"), ("Q:\n", "🙂 ok"))
@@ -30,11 +31,10 @@ class Pieces:
 
     def start(self, text: str) -> list[int]:
         """Ids of a text that begins a sequence."""
-        return (
-            self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-            if text
-            else []
-        )
+        ids: list[int] = []
+        for part, plain in spans(self.tokenizer, text):
+            ids += self._behind(part, plain) if ids else ids_of(self.tokenizer, part, plain=plain)
+        return ids
 
     def more(self, text: str) -> list[int]:
         """Ids of a text that goes on after ids: without the space that some tokenizers put in front
@@ -42,8 +42,18 @@ class Pieces:
         """
         if self._anchor is None or not text:
             return self.start(text)
+        return [
+            token
+            for part, plain in spans(self.tokenizer, text)
+            for token in self._behind(part, plain)
+        ]
+
+    def _behind(self, text: str, plain: bool) -> list[int]:
+        """Ids of one part of a text that goes on after ids."""
+        if self._anchor is None:
+            return ids_of(self.tokenizer, text, plain=plain)
         anchor, length = self._anchor
-        return self.start(anchor + text)[length:]
+        return ids_of(self.tokenizer, anchor + text, plain=plain)[length:]
 
     def places(self, text: str) -> list[tuple[int, int]]:
         """The characters that each of the ids of ``more(text)`` stands for."""

@@ -14,6 +14,7 @@ import numpy as np
 from rich.text import Text as Coloured
 
 from tunesmith.batches.batch import Tokens
+from tunesmith.data.rendering.control import Control, shown
 from tunesmith.data.rendering.conversation import Conversation, opening
 from tunesmith.data.rendering.pieces import Pieces
 from tunesmith.data.rendering.sides import Sides, continued
@@ -51,25 +52,27 @@ class Render:
         self.converses = converses(tokenizer, head, eats)
         self.pieces = Pieces(tokenizer)
         self.template, self.sides, self.plain_sides = None, None, False
-        self.slots: set[int] = set()
+        text, names = numbered(data.template or "") if self.converses else ("", [])
+        self.slots = add_slots(tokenizer, names)
+        self.control = Control(tokenizer, as_tokens=data.special_tokens == "as_tokens")
+        self.system = self.control.text(data.system) if data.system else None
         self.stop_ids: tuple[int, ...] = ()
         if self.converses:
-            self._prepare_answers(tokenizer, data)
+            self._prepare_answers(tokenizer, data, text)
         else:
             self.apart = keeps_apart(tokenizer)
         self.fingerprint = self._fingerprint()
 
-    def _prepare_answers(self, tokenizer: Any, data: Data) -> None:
+    def _prepare_answers(self, tokenizer: Any, data: Data, template: str) -> None:
         """What only conversations need: their form and the tokens that end an answer."""
         self.sides = Sides.of(tokenizer)
         if self.sides is not None and data.train_on == "everything":
             raise SpecError(Problem("data.train_on", say("sides.everything")))
         carried = tokenizer.chat_template
         self.plain_sides = self.sides is not None and not carried
-        self.conversation = Conversation(self.pieces, data)
-        text, names = numbered(data.template or "")
-        self.slots = add_slots(tokenizer, names)
-        self.template = Template(text, data.columns) if data.template is not None else None
+        own = data.model_copy(update={"system": self.system})
+        self.conversation = Conversation(self.pieces, own)
+        self.template = Template(template, data.columns) if data.template is not None else None
         if self.template is not None or self.plain_sides:
             # The plain chat template is not what is trained, so it must not be exported.
             tokenizer.chat_template = carried
@@ -89,12 +92,21 @@ class Render:
         """
         if second is not None and not self.apart:
             text, second = f"{text}\n{second}", None
-        told = self.tokenizer(text, second, verbose=False)
+        texts = [one if one is None else self.control.text(one) for one in (text, second)]
+        plain = texts != [text, second]
+        told = self.tokenizer(text, second, verbose=False, split_special_tokens=plain)
         lost = 0
         limit = limit or (self.max_length if self.data.too_long == "truncate" else None)
         if limit is not None and len(told["input_ids"]) > limit:
             whole = len(told["input_ids"])
-            told = self.tokenizer(text, second, truncation=True, max_length=limit, verbose=False)
+            told = self.tokenizer(
+                text,
+                second,
+                truncation=True,
+                max_length=limit,
+                verbose=False,
+                split_special_tokens=plain,
+            )
             lost = whole - len(told["input_ids"])
         ids_T = np.array(told["input_ids"], np.int32)
         types = (
@@ -118,6 +130,7 @@ class Render:
         With an encoder's side it is one for each trained turn, of which all that was said before is
         the source.
         """
+        chat = self.control.chat(chat)
         if self.sides is not None:
             return self._two_sided(chat)
         if self.template is not None:
@@ -188,10 +201,11 @@ class Render:
 
     def prompt(self, chat: Chat) -> np.ndarray:
         """int32 ids up to where the answer begins, or the encoder's side."""
+        chat = self.control.chat(chat)
         if self.sides is not None:
             return self._source(chat.prompt)
         if self.template is not None:
-            given, _ = self.template.fill(chat, system=self.data.system, asking=True)
+            given, _ = self.template.fill(chat, system=self.system, asking=True)
             return np.array([*self.pieces.bos, *self.pieces.start(given)], np.int32)
         turns = self.conversation.turns(chat.prompt)
         return np.array(self.pieces.start(self.conversation.prompt(turns, chat.tools)), np.int32)
@@ -205,7 +219,7 @@ class Render:
             raise DataError(Problem("model.path", say("render.no_eos")))
         if not text.text:
             return []
-        ids = [*self.pieces.bos, *self.pieces.start(text.text), eos]
+        ids = [*self.pieces.bos, *self.pieces.start(self.control.text(text.text)), eos]
         splits = self.max_length is not None and self.data.too_long in (None, "split")
         size = self.max_length if splits and self.max_length else len(ids)
         starts = range(0, max(len(ids) - 1, 1), max(size - 1, 1))
@@ -233,7 +247,7 @@ class Render:
 
     def _filled(self, chat: Chat) -> list[Tokens]:
         assert self.template is not None
-        given, answered = self.template.fill(chat, system=self.data.system)
+        given, answered = self.template.fill(chat, system=self.system)
         context = [*self.pieces.bos, *self.pieces.start(given)]
         answer = [
             *(self.pieces.more(answered) if context else self.pieces.start(answered)),
@@ -248,7 +262,7 @@ class Render:
     def _two_sided(self, chat: Chat) -> list[Tokens]:
         assert self.sides is not None
         if self.template is not None:
-            given, answered = self.template.fill(chat, system=self.data.system)
+            given, answered = self.template.fill(chat, system=self.system)
             answer = [*self.sides.answer(answered), self.tokenizer.eos_token_id]
             weights = self._last_weights(chat, answered, answer)
             return [continued(self.sides.source(given), answer, self.start, weights=weights)]
@@ -292,9 +306,7 @@ class Render:
         """
         assert self.sides is not None
         if self.template is not None:
-            return self.sides.source(
-                self.template.fill(chat, system=self.data.system, asking=True)[0]
-            )
+            return self.sides.source(self.template.fill(chat, system=self.system, asking=True)[0])
         turns = self.conversation.turns(chat)
         return self.sides.source(
             self._plainly(turns)
@@ -316,7 +328,14 @@ class Render:
             known = ", ".join(
                 repr(self.tokenizer.convert_ids_to_tokens(token)) for token in self.stop_ids
             )
-            raise DataError(Problem("", say("render.no_stop", tail=repr(text[-60:]), stops=known)))
+            raise DataError(
+                Problem(
+                    "",
+                    say(
+                        "render.no_stop", tail=repr(shown(self.tokenizer, text)[-60:]), stops=known
+                    ),
+                )
+            )
         return text, ids
 
     def _fingerprint(self) -> str:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from tunesmith.batches.batch import Tokens
-from tunesmith.data.rendering.weights import places_of
+from tunesmith.data.rendering.control import spans
+from tunesmith.data.rendering.weights import ids_of, places_of
 
 KEY = "encoder_decoder"
 """Under this name ``load_tokenizer`` puts the config's ``start`` and ``end`` into the tokenizer's
@@ -43,10 +44,10 @@ class Sides:
         told = tokenizer.init_kwargs.get(KEY)
         if told is None:
             return None
-        before, after = _around(tokenizer, "text")
+        before, after = around(tokenizer, "text")
         if told["end"] is not None and told["end"] not in after:
             after = (*after, told["end"])
-        return cls(tokenizer, (told["start"], *_around(tokenizer, "text_target")[0]), before, after)
+        return cls(tokenizer, (told["start"], *around(tokenizer, "text_target")[0]), before, after)
 
     @property
     def fixed(self) -> tuple[tuple[int, ...], ...]:
@@ -55,11 +56,13 @@ class Sides:
 
     def source(self, text: str) -> np.ndarray:
         """int32 ids of what the encoder reads."""
-        return np.array([*self.before, *_ids(self.tokenizer, "text", text), *self.after], np.int32)
+        return np.array(
+            [*self.before, *ids_on(self.tokenizer, "text", text), *self.after], np.int32
+        )
 
     def answer(self, text: str) -> list[int]:
         """Ids of what the decoder writes, without the token that ends it."""
-        return _ids(self.tokenizer, "text_target", text)
+        return ids_on(self.tokenizer, "text_target", text)
 
     def places(self, text: str) -> list[tuple[int, int]]:
         """The characters that each of the ids of ``answer(text)`` stands for."""
@@ -91,17 +94,19 @@ def continued(
     )
 
 
-def _ids(tokenizer: Any, side: str, text: str, *, special: bool = False) -> list[int]:
-    # A tokenizer may cut answers otherwise than questions (Marian), so it is told which side it is.
-    return (
-        list(tokenizer(**{side: text}, add_special_tokens=special, verbose=False)["input_ids"])
-        if text
-        else []
-    )
+def ids_on(tokenizer: Any, side: str, text: str, *, special: bool = False) -> list[int]:
+    """Ids of a text on one of the sides; ``special`` adds what the tokenizer puts around it."""
+    if special:
+        return list(tokenizer(**{side: text}, verbose=False)["input_ids"])
+    return [
+        token
+        for part, plain in spans(tokenizer, text)
+        for token in ids_of(tokenizer, part, side=side, plain=plain)
+    ]
 
 
-def _around(tokenizer: Any, side: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def around(tokenizer: Any, side: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """What the tokenizer puts in front of a text and behind it."""
-    own, added = _ids(tokenizer, side, "a"), _ids(tokenizer, side, "a", special=True)
+    own, added = ids_on(tokenizer, side, "a"), ids_on(tokenizer, side, "a", special=True)
     place = next((n for n in range(len(added)) if added[n : n + len(own)] == own), 0)
     return tuple(added[:place]), tuple(added[place + len(own) :])

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tunesmith.data.rendering.control import spans
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Turn
 from tunesmith.words import say
@@ -35,6 +36,15 @@ def token_weights(
     return weights
 
 
+def ids_of(tokenizer: Any, text: str, *, side: str = "text", plain: bool = False) -> list[int]:
+    """Ids of ``text`` without what the tokenizer puts around one; ``plain`` reads no control token
+    in it. ``side`` tells questions from answers, which some tokenizers cut otherwise (Marian).
+    """
+    how = {"split_special_tokens": True} if plain else {}
+    told = tokenizer(**{side: text}, add_special_tokens=False, verbose=False, **how)
+    return list(told["input_ids"]) if text else []
+
+
 def places_of(
     tokenizer: Any, text: str, *, side: str = "text", before: str = ""
 ) -> list[tuple[int, int]]:
@@ -43,11 +53,20 @@ def places_of(
         raise DataError(
             Problem("train_detail", say("reader.span_needs_fast", kind=type(tokenizer).__name__))
         )
-    found = tokenizer(
-        **{side: before + text},
-        add_special_tokens=False,
-        return_offsets_mapping=True,
-        verbose=False,
-    )
-    skip = len(before)
-    return [(start - skip, stop - skip) for start, stop in found["offset_mapping"] if stop > skip]
+    places, begin, skip = [], 0, len(before)
+    for part, plain in spans(tokenizer, text):
+        how = {"split_special_tokens": True} if plain else {}
+        found = tokenizer(
+            **{side: before + part},
+            add_special_tokens=False,
+            return_offsets_mapping=True,
+            verbose=False,
+            **how,
+        )
+        places += [
+            (begin + start - skip, begin + stop - skip)
+            for start, stop in found["offset_mapping"]
+            if stop > skip
+        ]
+        begin += len(part)
+    return places
