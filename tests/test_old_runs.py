@@ -33,19 +33,6 @@ def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for manifest in here.rglob("MANIFEST.json"):
         listed = json.loads(manifest.read_text(encoding="utf-8"))
         state = manifest.parent / "state.json"
-        facts = json.loads(state.read_text(encoding="utf-8"))
-        identity = facts["identity"]
-        settings = {
-            name: value
-            for name, value in identity.items()
-            if name not in ("settings", "data", "base")
-        }
-        # The digest is over settings with whole paths, which have moved; its other parts stay those
-        # of the old code.
-        identity["settings"] = hashlib.sha256(
-            json.dumps(settings, sort_keys=True).encode()
-        ).hexdigest()
-        state.write_text(json.dumps(facts), encoding="utf-8")
         digest = hashlib.sha256(state.read_bytes()).hexdigest()
         listed["files"]["state.json"] = {"size": state.stat().st_size, "sha256": digest}
         manifest.write_text(json.dumps(listed), encoding="utf-8")

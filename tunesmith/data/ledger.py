@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.batches.batch import Tokens
 from tunesmith.errors import DataError, Problem
 from tunesmith.words import say
 
@@ -200,3 +201,16 @@ def changed_files(then: Mapping[str, Any], now: Ledger, *, written: float) -> li
         elif Path(path).is_file() and Path(path).stat().st_mtime > written:
             told.append(say("ledger.file_written", path=path, rows=after))
     return told
+
+
+def sides_note(sequences: Sequence[Tokens], limit: int) -> str:
+    """How long the two sides are: what is read, and what is written."""
+    written = histogram([len(tokens.ids_T) for tokens in sequences])
+    read = histogram([len(tokens) - len(tokens.ids_T) for tokens in sequences])
+    told = {
+        "read": read["p99"],
+        "longest_read": read["longest"],
+        "written": written["p99"],
+        "longest_written": written["longest"],
+    }
+    return say("sides.lengths", limit=limit, **told)

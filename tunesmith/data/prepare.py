@@ -15,7 +15,7 @@ from tunesmith.batches.batch import Tokens
 from tunesmith.data import split as splitting
 from tunesmith.data.duplicates import leaked_share
 from tunesmith.data.files.located import Names
-from tunesmith.data.ledger import Ledger, control_note, histogram, lost_note
+from tunesmith.data.ledger import Ledger, control_note, histogram, lost_note, sides_note
 from tunesmith.data.lengths import default_limit, refuse_too_many, truncate_row
 from tunesmith.data.reading import Reading, examples
 from tunesmith.data.rendering.render import Render
@@ -299,7 +299,7 @@ class _Preparation:
             )
         if self.render.sides is not None:
             ledger.notes.append(
-                _sides_note([tokens for row in train for tokens in row.tokens], self.limit)
+                sides_note([tokens for row in train for tokens in row.tokens], self.limit)
             )
         ledger.check()
         sides: dict[bool, list[Item]] = {True: [], False: []}
@@ -370,19 +370,6 @@ def _beside(held: list[Row], rows: list[Row]) -> set[int]:
     """The keys of ``rows`` that share a cluster with a held-out one."""
     roots, _ = clusters([*held, *rows])  # a cluster is named by its first row
     return {row.key for row, root in zip(rows, roots[len(held) :], strict=True) if root < len(held)}
-
-
-def _sides_note(sequences: list[Tokens], limit: int) -> str:
-    """How long the two sides are: what is read, and what is written."""
-    written = histogram([len(tokens.ids_T) for tokens in sequences])
-    read = histogram([len(tokens) - len(tokens.ids_T) for tokens in sequences])
-    told = {
-        "read": read["p99"],
-        "longest_read": read["longest"],
-        "written": written["p99"],
-        "longest_written": written["longest"],
-    }
-    return say("sides.lengths", limit=limit, **told)
 
 
 def _fingerprint(*parts: list[Item]) -> str:

@@ -4,7 +4,6 @@ trained.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -16,6 +15,7 @@ from rich.text import Text as Coloured
 from tunesmith.batches.batch import Tokens
 from tunesmith.data.rendering.control import Control, shown
 from tunesmith.data.rendering.conversation import Conversation, opening
+from tunesmith.data.rendering.fingerprint import fingerprint
 from tunesmith.data.rendering.pieces import Pieces
 from tunesmith.data.rendering.sides import Sides, continued
 from tunesmith.data.rendering.template import Template, numbered
@@ -61,7 +61,7 @@ class Render:
             self._prepare_answers(tokenizer, data, text)
         else:
             self.apart = keeps_apart(tokenizer)
-        self.fingerprint = self._fingerprint()
+        self.fingerprint = fingerprint(self)
 
     def _prepare_answers(self, tokenizer: Any, data: Data, template: str) -> None:
         """What only conversations need: their form and the tokens that end an answer."""
@@ -337,53 +337,6 @@ class Render:
                 )
             )
         return text, ids
-
-    def _fingerprint(self) -> str:
-        if not self.converses:
-            read = [
-                self.sequence(turn.content, other)
-                for chat in PROBES
-                for turn in chat.turns
-                for other in (None, "b")
-            ]
-            return hashlib.sha256(
-                b"".join(np.append(tokens.ids_T, -1).tobytes() for tokens in read)
-            ).hexdigest()
-        fixed = self.sides.fixed if self.sides else ()
-        digest = hashlib.sha256(repr((self.stop_ids, self.data.template, *fixed)).encode())
-        for chat in PROBES:
-            try:
-                found = [
-                    self.conversation.prompt(chat.turns[:-1], ()),
-                    self.conversation.answer(chat.turns, (), ""),
-                ]
-            except DataError:
-                found = []
-            for text in [*found, *(turn.content for turn in chat.turns)]:
-                digest.update(
-                    np.array([*self.pieces.bos, *self.pieces.start(text), -1], np.int32).tobytes()
-                )
-        return digest.hexdigest()
-
-
-PROBES = (
-    Chat((Turn("user", "What is the capital of France?"), Turn("assistant", "Paris."))),
-    Chat(
-        (
-            Turn("system", "你是一名医生。"),
-            Turn("user", "头痛怎么办？"),
-            Turn("assistant", "多休息，必要时就医。", reasoning="病因很多。"),
-        )
-    ),
-    Chat(
-        (
-            Turn("user", "Hi 🙂"),
-            Turn("assistant", "Hello!\n\n- a\n- b"),
-            Turn("user", "  spaces  "),
-            Turn("assistant", "1 234,5"),
-        )
-    ),
-)
 
 
 def _trained(turns: Sequence[Turn], train_on: str) -> set[int]:

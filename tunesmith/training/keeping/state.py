@@ -250,17 +250,17 @@ def environment(device: Device) -> dict[str, Any]:
 
 
 def identity(run: Run, data: str, base: str, micro_tokens: int) -> dict[str, Any]:
-    """Whose checkpoint it is: the settings that decide the result, and fingerprints of data and
-    base.
+    """Whose checkpoint it is: the settings that decide the result, which of them are not the
+    default, and fingerprints of data and base.
     """
+    given = _flat(run.model_dump(mode="json", exclude_defaults=True))
     settings = {
         name: value
         for name, value in _flat(run.model_dump(mode="json")).items()
         if not _free(name) and SINCE_ADDED.get(name, ...) != value
     }
     settings["train.micro_tokens"] = micro_tokens
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-    return {**settings, "settings": digest, "data": data, "base": base}
+    return {**settings, "given": sorted(given), "data": data, "base": base}
 
 
 def _free(name: str) -> bool:
@@ -277,12 +277,13 @@ def _flat(value: Mapping[str, Any], path: str = "") -> dict[str, Any]:
 
 
 def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    names = [name for name in {**then, **now} if then.get(name) != now.get(name)]
-    # The digest says only that something differs; what does is listed where it is known.
+    names = {**then, **now}.keys() - {"given", "settings"}
+    # A checkpoint that is older than a setting was made with what is its default.
+    new = {name for name in now.keys() - then.keys() if name not in now["given"]}
     return {
         name: (then.get(name), now.get(name))
-        for name in names
-        if name != "settings" or len(names) == 1
+        for name in sorted(names - new)
+        if then.get(name) != now.get(name)
     }
 
 
