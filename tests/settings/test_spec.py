@@ -379,9 +379,9 @@ def _leaf_fields(group: type[BaseModel]) -> dict[type[BaseModel], list[str]]:
     return found
 
 
-def test_no_group_has_more_than_twelve_settings():
+def test_no_group_has_more_than_fourteen_settings():
     for group, names in _leaf_fields(Run).items():
-        assert len(names) <= 12, (group.__name__, names)
+        assert len(names) <= 14, (group.__name__, names)
         assert group.__doc__
 
 
