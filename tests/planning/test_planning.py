@@ -46,10 +46,16 @@ def rows(tmp_path: Path) -> Path:
 
 
 def plan(
-    model: Path | str, data: Path | str, out: Path, *, probe: bool = False, **settings: Any
+    model: Path | str,
+    data: Path | str | dict[str, Any],
+    out: Path,
+    *,
+    probe: bool = False,
+    **settings: Any,
 ) -> Plan:
+    asked = data if isinstance(data, dict) else str(data)
     return make(
-        validate({"model": str(model), "data": str(data), "out": str(out)} | settings), probe=probe
+        validate({"model": str(model), "data": asked, "out": str(out)} | settings), probe=probe
     )
 
 
@@ -466,3 +472,22 @@ def test_a_tracker_whose_package_is_missing_is_told_by_the_plan(
     made = plan(tiny_llama, rows, tmp_path / "run", track=["mlflow"])
     told = "track.0: mlflow needs a package that is not installed: pip install mlflow"
     assert [str(problem) for problem in made.problems] == [told]
+
+
+def test_choosing_by_too_few_rows_has_no_effect_and_the_plan_says_so_at_the_setting(
+    tiny_llama: Path, rows: Path, tmp_path: Path
+):
+    few = {"path": str(rows), "held_out": 20}
+    keep = {"best_by": "chrf", "patience": 2}
+    made = plan(tiny_llama, few, tmp_path / "run", train={"keep": keep})
+    assert not made.problems
+    assert made.facts["rows"] == {"train": 100, "watch": 0, "proof": 20}
+    run, origins = made.resolved.run, made.resolved.origins
+    assert run.train.keep.final == "last"
+    for name in ("best_by", "patience", "final"):
+        assert origins[f"train.keep.{name}"].reason.startswith("no effect here: all 20 held-out")
+    assert "best by chrf" not in "\n".join(made.lines())
+    assert any("none is watched" in text for text in made.warnings)
+    enough = {"path": str(rows), "held_out": 60}
+    made = plan(tiny_llama, enough, tmp_path / "run", train={"keep": keep})
+    assert made.resolved.run.train.keep.final == "best" and not made.warnings

@@ -13,6 +13,7 @@ from tunesmith.batches.order import FEWEST_STEPS, Order
 from tunesmith.data.find import find_data
 from tunesmith.data.lengths import default_limit
 from tunesmith.data.prepare import Prepared
+from tunesmith.data.split import SMALLEST
 from tunesmith.display.table import readable
 from tunesmith.errors import Problem, TunesmithError
 from tunesmith.planning import memory
@@ -252,6 +253,7 @@ def _rows(making: _Making, prepared: Prepared) -> None:
             len(tokens) for item in (*prepared.train, *prepared.replayed) for tokens in item.tokens
         ),
     }
+    _unwatched(making, prepared)
     best, own = making.run.train.keep.best_by, ["loss", *prepared.objective.measured()]
     if prepared.objective.gives == "vectors" and best not in own:
         making.problems.append(
@@ -273,6 +275,22 @@ def _rows(making: _Making, prepared: Prepared) -> None:
                 least=FEWEST_STEPS,
             )
         )
+
+
+def _unwatched(making: _Making, prepared: Prepared) -> None:
+    """Where no rows are left to choose by, what would choose by them has no effect and says so."""
+    keep = making.run.train.keep
+    chooses = bool(keep.patience) or "best_by" in keep.model_fields_set or keep.final == "best"
+    if prepared.watch or not prepared.proof or not chooses:
+        return
+    told = {"rows": len(prepared.proof), "least": SMALLEST}
+    reason = say("plan.reason_unwatched", **told)
+    making.put("train.keep.final", "last", reason)
+    for name in ("best_by", "patience", "final"):
+        path = f"train.keep.{name}"
+        if making.origins[path].kind == "given":
+            making.origins[path] = Origin("given", reason)
+    making.warnings.append(say("plan.warn_unwatched", **told))
 
 
 def _room(making: _Making, form: memory.Shape, device: Device, prepared: Prepared | None) -> None:

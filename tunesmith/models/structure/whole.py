@@ -72,8 +72,8 @@ def write_model(model: Any, folder: Path) -> None:
     """
     from transformers import GenerationConfig
 
-    config = model.generation_config
-    if config is not None:
+    if model.can_generate():
+        config = model.generation_config
         try:
             config.validate(strict=True)
         except ValueError:
