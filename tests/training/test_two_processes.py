@@ -80,9 +80,10 @@ def test_two_processes_train_what_one_trains(
 
     monkeypatch.setattr("tunesmith.training.loop.micro_batches", seen)
     how: dict[str, Any] = {"prepared": prepared, **settings}
+    # First, so that the children, which are forked, have the imports.
+    folder = train(one, prepared, progress=runs.quiet())
     assert two_ranks(tmp_path / "two", base, **how) == [Stopped.exit_code] * 2
     assert two_ranks(tmp_path / "two", base, resume=True, **how) == [0, 0]
-    folder = train(one, prepared, progress=runs.quiet())
     same_runs(folder, RunFolder(tmp_path / "two"))
     lines = runs.record(folder)
     assert sum("evaluation" in line for line in lines) == 3 and folder.best.is_dir()

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tunesmith.batches.trees import SHORTEST_SHARED, Forest, above, plant
+from tunesmith.batches.sending import sent_together
+from tunesmith.batches.trees import SHORTEST_SHARED, Forest, plant
 
 if TYPE_CHECKING:
     import torch
@@ -62,6 +63,10 @@ class Layout:
     length: int
     forest: Forest | None
     """None for padded rows."""
+    places: tuple[np.ndarray, ...] = ()
+    """Where the tokens of each sequence lie in the flat row; on the host, where reading them costs
+    no wait.
+    """
 
 
 @dataclass
@@ -142,54 +147,30 @@ class Batch:
         """
         import torch
 
-        ends, forest = self.ends_B.tolist(), self.layout.forest
-        if forest is None:
-            pieces = [np.arange(end - end % self.layout.length, end + 1) for end in ends]
-        else:
-            by_stop = {segment.stop: segment for segment in forest.segments}
-            pieces = [above(by_stop[end + 1], forest.segments) for end in ends]
-        owners = np.repeat(np.arange(len(pieces)), [len(piece) for piece in pieces])
-        device = self.ids_T.device
-        return torch.from_numpy(np.concatenate(pieces)).to(device), torch.from_numpy(owners).to(
-            device
+        places = self.layout.places
+        owners = np.repeat(np.arange(len(places)), [len(place) for place in places])
+        index_M, owner_M = sent_together(
+            [torch.from_numpy(np.concatenate(places)), torch.from_numpy(owners)], self.ids_T.device
         )
+        return index_M, owner_M
 
     @property
     def input_ids(self) -> torch.Tensor:
         """The ids as rows."""
         return self.ids_T.view(self.layout.rows, self.layout.length)
 
-    def places(self) -> list[np.ndarray]:
-        """Where the tokens of each sequence lie in the flat layout."""
-        if self.layout.forest is None:
-            lengths = [len(tokens) for example in self.sequences for tokens in example]
-            return [
-                row * self.layout.length + np.arange(length) for row, length in enumerate(lengths)
-            ]
-        segments = self.layout.forest.segments
-        found: list[np.ndarray] = []
-        for end in self.ends_B.tolist():
-            # A sequence ends where a segment does.
-            index = next(
-                number for number, segment in enumerate(segments) if segment.stop == end + 1
-            )
-            pieces: list[np.ndarray] = []
-            while index >= 0:
-                pieces.append(np.arange(segments[index].start, segments[index].stop))
-                index = segments[index].parent
-            found.append(np.concatenate(pieces[::-1]))
-        return found
-
     def to(self, device: Any) -> Batch:
         """The batch with its tensors on ``device``."""
         import torch
 
-        def move(value: Any) -> Any:
-            return value.to(device) if isinstance(value, torch.Tensor) else value
-
-        moved: dict[str, Any] = {name: move(value) for name, value in vars(self).items()}
-        moved["columns"] = {name: move(value) for name, value in self.columns.items()}
-        return replace(self, **moved)
+        own = {name: value for name, value in vars(self).items() if name != "columns"}
+        named = [(own, name) for name in own] + [(self.columns, name) for name in self.columns]
+        tensors = [(part, name) for part, name in named if isinstance(part[name], torch.Tensor)]
+        moved = sent_together([part[name] for part, name in tensors], torch.device(device))
+        columns = dict(self.columns)
+        for (part, name), value in zip(tensors, moved, strict=True):
+            (own if part is own else columns)[name] = value
+        return replace(self, **own, columns=columns)
 
 
 def right_padded(rows: Sequence[np.ndarray], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -248,7 +229,7 @@ def _gather(
     }
     return Batch(
         sequences=tuple(tuple(example) for example in examples),
-        layout=layout,
+        layout=replace(layout, places=tuple(flats)),
         ids_T=torch.from_numpy(ids_T),
         positions_T=torch.from_numpy(positions_T),
         mask_T=torch.from_numpy(mask_T),
@@ -309,15 +290,14 @@ def added(parts: Sequence[dict[str, Ratio]]) -> dict[str, Ratio]:
     import torch
 
     numbers = [number for part in parts for one in part.values() for number in (one.sum, one.count)]
-    waiting = [number.detach() for number in numbers if isinstance(number, torch.Tensor)]
-    if len({number.device for number in waiting}) == 1 and waiting[0].device.type != "cpu":
-        exact = torch.float32 if waiting[0].device.type == "mps" else torch.float64
-        read = iter(torch.stack([number.to(exact) for number in waiting]).tolist())
-    else:
-        read = iter([float(number) for number in waiting])
+    waiting = [number for number in numbers if isinstance(number, torch.Tensor)]
+    away = [number.detach() for number in waiting if number.device.type != "cpu"]
+    exact = torch.float32 if any(number.is_mps for number in away) else torch.float64
+    read = iter(torch.stack([number.to(exact) for number in away]).tolist() if away else ())
 
     def plain(number: float | torch.Tensor) -> float:
-        return next(read) if isinstance(number, torch.Tensor) else float(number)
+        there = isinstance(number, torch.Tensor) and number.device.type != "cpu"
+        return next(read) if there else float(number)
 
     found: dict[str, Ratio] = {}
     for part in parts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -48,15 +47,6 @@ class Forest:
             for s in self.segments
         )
         return Forest((Segment(0, count, -1, 0), *moved))
-
-
-def above(segment: Segment, segments: Sequence[Segment]) -> np.ndarray:
-    """Flat indices of a segment's tokens and of those it hangs from, by depth."""
-    pieces = [np.arange(segment.start, segment.stop)]
-    while segment.parent >= 0:
-        segment = segments[segment.parent]
-        pieces.append(np.arange(segment.start, segment.stop))
-    return np.concatenate(pieces[::-1])
 
 
 @dataclass(eq=False)

@@ -16,6 +16,7 @@ import torch
 from torch.nn.functional import cosine_similarity, normalize, pairwise_distance
 
 from tunesmith.batches.batch import Batch, Ratio
+from tunesmith.batches.sending import sent_together
 
 Distance = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -25,7 +26,8 @@ class Facts:
     """What is known of the texts: part in their pair (0 the text, 1 its partner, 2 a negative),
     similarity, and a key.
 
-    Texts of one key are the same text. A pair begins with its text.
+    Texts of one key are the same text. A pair begins with its text. They stay on the CPU: which
+    rows of the vectors are meant is found without waiting for the device.
     """
 
     values_SF: torch.Tensor
@@ -33,8 +35,20 @@ class Facts:
     @classmethod
     def of(cls, batch: Batch) -> Facts:
         """Of the texts of one batch."""
-        columns = [batch.columns[f"{name}_B"].double() for name in ("role", "similarity", "key")]
-        return cls(torch.stack(columns, dim=1).to(batch.ids_T.device))
+        names = ("role", "similarity", "key")
+        values = [[one.columns[name] for name in names] for row in batch.sequences for one in row]
+        return cls(torch.tensor(values, dtype=torch.float64))
+
+    def of_role(self, vectors_SD: torch.Tensor, role: int) -> torch.Tensor:
+        """The vectors of the texts that have this part in their pair."""
+        return vectors_SD.index_select(0, there(self._places(role), vectors_SD))
+
+    def pair_of_negatives(self, like: torch.Tensor) -> torch.Tensor:
+        """The pair of each negative, on the device of ``like``."""
+        return there(self.pair_S[self._places(2)], like)
+
+    def _places(self, role: int) -> torch.Tensor:
+        return (self.role_S == role).nonzero()[:, 0]
 
     @property
     def role_S(self) -> torch.Tensor:
@@ -80,7 +94,7 @@ def infonce(vectors_SD: torch.Tensor, facts: Facts, config: Any) -> Terms:
     in-batch: Henderson et al. 2017, section 4.4); symmetric, the mean of this and of the partner's
     choice among the texts.
     """
-    cosines_PC, same_PC = cosines(vectors_SD, facts), no_negatives(facts)
+    cosines_PC, same_PC = cosines(vectors_SD, facts), there(no_negatives(facts), vectors_SD)
     logits_PC = (cosines_PC / config.temperature).masked_fill(same_PC, -math.inf)
     partner_P = logits_PC.diagonal()
     losses_P = logits_PC.logsumexp(1) - partner_P
@@ -98,17 +112,20 @@ def triplet(vectors_SD: torch.Tensor, facts: Facts, config: Any) -> Terms:
         if config.distance == "euclidean"
         else lambda x, y: 1 - cosine_similarity(x, y)
     )
-    texts_PD, partners_PD = vectors_SD[facts.role_S == 0], vectors_SD[facts.role_S == 1]
-    pair_N = facts.pair_S[facts.role_S == 2]
-    nearer_N = distance(texts_PD, partners_PD)[pair_N] - distance(
-        texts_PD[pair_N], vectors_SD[facts.role_S == 2]
+    texts_PD, partners_PD = facts.of_role(vectors_SD, 0), facts.of_role(vectors_SD, 1)
+    pair_N = facts.pair_of_negatives(vectors_SD)
+    nearer_N = distance(texts_PD, partners_PD).index_select(0, pair_N) - distance(
+        texts_PD.index_select(0, pair_N), facts.of_role(vectors_SD, 2)
     )
     terms_N = (nearer_N + config.margin).relu()
     none_P = vectors_SD.new_zeros(len(texts_PD))
     losses_P = none_P.index_add(0, pair_N, terms_N) / none_P.index_add(
         0, pair_N, torch.ones_like(terms_N)
     ).clamp(min=1)
-    return Terms(losses_P, ranked(cosines(vectors_SD.detach(), facts), no_negatives(facts)))
+    return Terms(
+        losses_P,
+        ranked(cosines(vectors_SD.detach(), facts), there(no_negatives(facts), vectors_SD)),
+    )
 
 
 def cosent(vectors_SD: torch.Tensor, facts: Facts, config: Any) -> Terms:
@@ -118,11 +135,13 @@ def cosent(vectors_SD: torch.Tensor, facts: Facts, config: Any) -> Terms:
     It belongs to the step, not to its pairs, so each pair carries it whole, and the division by the
     pairs gives it back.
     """
-    cosines_P = cosine_similarity(vectors_SD[facts.role_S == 0], vectors_SD[facts.role_S == 1])
+    cosines_P = cosine_similarity(facts.of_role(vectors_SD, 0), facts.of_role(vectors_SD, 1))
     grades_P = facts.similarity_P
-    wrong_PP = ((cosines_P[:, None] - cosines_P) / config.temperature)[grades_P[:, None] < grades_P]
-    loss = torch.cat([wrong_PP.new_zeros(1), wrong_PP]).logsumexp(0)
-    rho = spearman(cosines_P.detach().cpu().numpy(), grades_P.cpu().numpy())
+    right_PP = there(grades_P[:, None] >= grades_P, vectors_SD)
+    wrong_PP = (cosines_P[:, None] - cosines_P) / config.temperature
+    wrong_PP = wrong_PP.masked_fill(right_PP, -math.inf)
+    loss = torch.cat([wrong_PP.new_zeros(1), wrong_PP.flatten()]).logsumexp(0)
+    rho = spearman(cosines_P.detach().cpu().numpy(), grades_P.numpy())
     return Terms(loss.expand(len(grades_P)), {"spearman": torch.full_like(cosines_P.detach(), rho)})
 
 
@@ -135,8 +154,15 @@ TERMS: dict[str, Callable[[torch.Tensor, Facts, Any], Terms]] = {
 
 def cosines(vectors_SD: torch.Tensor, facts: Facts) -> torch.Tensor:
     """[P, C] of texts with candidates: the partners, then the negatives."""
-    role_S, unit_SD = facts.role_S, normalize(vectors_SD, dim=-1)
-    return unit_SD[role_S == 0] @ torch.cat([unit_SD[role_S == 1], unit_SD[role_S == 2]]).T
+    texts, partners, negatives = (
+        facts.of_role(normalize(vectors_SD, dim=-1), role) for role in range(3)
+    )
+    return texts @ torch.cat([partners, negatives]).T
+
+
+def there(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """A tensor of the CPU where ``like`` is."""
+    return sent_together([tensor], like.device)[0]
 
 
 def no_negatives(facts: Facts) -> torch.Tensor:

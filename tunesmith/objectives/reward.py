@@ -59,12 +59,15 @@ class Reward(Objective):
         from tunesmith.models.calling.views import see
 
         scores_B = see(models["policy"], batch).outputs_BC[:, 0]
-        margin_P = batch.columns["margin_B"].to(scores_B)[batch.columns["side_B"] == 0]
-        scores_P2 = scores_B.new_zeros(2 * len(batch.sequences))
-        scores_P2 = scores_P2.index_add(
-            0, 2 * batch.example_B + batch.columns["side_B"], scores_B
-        ).view(-1, 2)
-        losses_P = self.terms(scores_P2, margin_P)
+        side_B = 2 * batch.example_B + batch.columns["side_B"]
+
+        def by_side(values_B: torch.Tensor) -> torch.Tensor:
+            found = values_B.new_zeros(2 * len(batch.sequences))
+            return found.index_add(0, side_B, values_B).view(-1, 2)
+
+        scores_P2 = by_side(scores_B)
+        # Both sides of a pair bring its margin.
+        losses_P = self.terms(scores_P2, by_side(batch.columns["margin_B"].to(scores_B))[:, 0])
         total, (chosen_P, rejected_P) = losses_P.sum(), scores_P2.detach().unbind(1)
         watched = {
             "loss": losses_P.detach(),

@@ -19,6 +19,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from tunesmith.batches.sending import sent_together
 from tunesmith.batches.trees import Forest, Segment
 from tunesmith.errors import ModelError
 from tunesmith.words import say
@@ -44,20 +45,20 @@ CALL = 16_384
 
 @dataclass(frozen=True)
 class Bucket:
-    """Segments of similar length, computed in one call. Indices point into the flat row; of keys,
-    after what is above it.
-    """
+    """Segments of similar length, computed in one call."""
 
-    queries_SQ: torch.Tensor
-    keys_SK: torch.Tensor
+    queries: tuple[int, int]
+    """Segments, and their own tokens with padding: S, Q."""
+    keys: tuple[int, int]
+    """S, K."""
     allowed_SQK: torch.Tensor | None
     """None where plain causal attention says the same."""
 
 
 @dataclass(frozen=True)
 class Calls:
-    """All buckets of a forest, their indices joined, and for each token where its output lies in
-    their concatenation.
+    """All buckets of a forest, their indices into the flat row joined (of keys, after what is above
+    it), and for each token where its output lies in their concatenation.
     """
 
     buckets: tuple[Bucket, ...]
@@ -117,9 +118,9 @@ def forest_attention(
         key, value = (
             torch.cat([one.to(own), own], 2) for one, own in zip(above, (key, value), strict=True)
         )
-    queries = _take(query, calls.queries, [bucket.queries_SQ for bucket in calls.buckets])
+    queries = _take(query, calls.queries, [bucket.queries for bucket in calls.buckets])
     keys, values = (
-        _take(tensor, calls.keys, [bucket.keys_SK for bucket in calls.buckets])
+        _take(tensor, calls.keys, [bucket.keys for bucket in calls.buckets])
         for tensor in (key, value)
     )
     outputs = []
@@ -145,10 +146,10 @@ def _refuse_unknown(others: dict[str, Any]) -> None:
 
 
 def _take(
-    tensor: torch.Tensor, index: torch.Tensor, parts: Sequence[torch.Tensor]
+    tensor: torch.Tensor, index: torch.Tensor, parts: Sequence[tuple[int, int]]
 ) -> list[torch.Tensor]:
-    """Rows of ``[1, H, T, D]`` as ``[S, H, Q, D]``, one for each bucket of indices ``[S, Q]``,
-    which ``index`` joins.
+    """Rows of ``[1, H, T, D]`` as ``[S, H, Q, D]``, one for each bucket of S times Q indices, which
+    ``index`` joins.
     """
     # One gather for all buckets, because the gradient of each is as long as the row. The tensor
     # lies token by token in memory, so this copies whole tokens. index_select, because the backward
@@ -159,11 +160,10 @@ def _take(
         .transpose(0, 1)
         .flatten(1)
         .index_select(0, index)
-        .split([part.numel() for part in parts])
+        .split([count * length for count, length in parts])
     )
     return [
-        row.view(*part.shape, heads, width).transpose(1, 2)
-        for row, part in zip(rows, parts, strict=True)
+        row.view(*part, heads, width).transpose(1, 2) for row, part in zip(rows, parts, strict=True)
     ]
 
 
@@ -272,7 +272,7 @@ def _calls(forest: Forest, window: int | None, device: torch.device) -> Calls:
         reach = None if window is None or window >= longest else window
         groups = _group(segments[1:] if before else segments)
         place_T = np.empty(segments[-1].stop - before, np.int64)
-        start, buckets = 0, []
+        start, parts = 0, []
         for group in groups:
             width = max(segment.stop - segment.start for segment in group)
             for row, segment in enumerate(group):
@@ -281,19 +281,31 @@ def _calls(forest: Forest, window: int | None, device: torch.device) -> Calls:
                     start + row * width + np.arange(length)
                 )
             start += len(group) * width
-            buckets.append(_bucket(group, segments, reach, device, before=before))
-        queries, keys = (
-            torch.cat([part.flatten() for part in parts])
-            for parts in zip(*map(_indices, buckets), strict=True)
-        )
-        found = forest.cache[window, device] = Calls(
-            tuple(buckets), queries, keys, torch.from_numpy(place_T).to(device)
-        )
+            parts.append(_indices(group, segments, reach, before=before))
+        found = forest.cache[window, device] = _sent(parts, place_T, device)
     return found
 
 
-def _indices(bucket: Bucket) -> tuple[torch.Tensor, torch.Tensor]:
-    return bucket.queries_SQ, bucket.keys_SK
+def _sent(
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray | None]],
+    place_T: np.ndarray,
+    device: torch.device,
+) -> Calls:
+    """The indices and masks of all buckets on the device, in one piece."""
+    flat = [
+        np.concatenate([part[0].ravel() for part in parts]),
+        np.concatenate([part[1].ravel() for part in parts]),
+    ]
+    masks = [part[2] for part in parts if part[2] is not None]
+    queries, keys, place, *there = sent_together(
+        [torch.from_numpy(one) for one in (*flat, place_T, *masks)], device
+    )
+    allowed = iter(there)
+    buckets = [
+        Bucket(part[0].shape, part[1].shape, None if part[2] is None else next(allowed))
+        for part in parts
+    ]
+    return Calls(tuple(buckets), queries, keys, place)
 
 
 def _group(segments: tuple[Segment, ...]) -> list[list[Segment]]:
@@ -321,14 +333,12 @@ def _group(segments: tuple[Segment, ...]) -> list[list[Segment]]:
     return groups
 
 
-def _bucket(
-    group: list[Segment],
-    segments: tuple[Segment, ...],
-    window: int | None,
-    device: torch.device,
-    *,
-    before: int,
-) -> Bucket:
+def _indices(
+    group: list[Segment], segments: tuple[Segment, ...], window: int | None, *, before: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Of one bucket the places of its queries ``[S, Q]`` and keys ``[S, K]``, and which of these
+    each may see ``[S or 1, Q, K]``; None where all before it.
+    """
     own = max(segment.stop - segment.start for segment in group)
     above = max(segment.depth for segment in group)
     queries_SQ = np.zeros((len(group), own), np.int64)
@@ -351,10 +361,8 @@ def _bucket(
             allowed_SQK &= query_depths - depths_SK[:, None] < window
         if (allowed_SQK == allowed_SQK[:1]).all():
             allowed_SQK = allowed_SQK[:1]
-        allowed = torch.from_numpy(allowed_SQK).to(device)
-    return Bucket(
-        torch.from_numpy(queries_SQ).to(device), torch.from_numpy(keys_SK).to(device), allowed
-    )
+        allowed = np.ascontiguousarray(allowed_SQK)
+    return queries_SQ, keys_SK, allowed
 
 
 def _ancestors(segment: Segment, segments: tuple[Segment, ...]) -> np.ndarray:

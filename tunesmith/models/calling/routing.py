@@ -20,7 +20,9 @@ from tunesmith.models.adapters.layers.experts import routed
 def means_over_sequences(batch: Batch) -> torch.Tensor:
     """``[B, T]``: its product with a value a token is the mean over the tokens of each sequence."""
     index_M, owner_M = batch.members()
-    lengths_B = torch.bincount(owner_M, minlength=len(batch.ends_B)).float()
+    # Not bincount, for which CUDA waits.
+    ones_M = torch.ones(len(owner_M), device=owner_M.device)
+    lengths_B = torch.zeros(len(batch.ends_B), device=owner_M.device).index_add(0, owner_M, ones_M)
     means_BT = torch.zeros(len(lengths_B), len(batch.ids_T), device=index_M.device)
     means_BT[owner_M, index_M] = 1.0 / lengths_B[owner_M]
     return means_BT

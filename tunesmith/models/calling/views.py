@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from tunesmith.batches.batch import Batch, Loss, Ratio
+from tunesmith.batches.sending import sent_together
 from tunesmith.models.calling.forest import no_mask
 from tunesmith.models.calling.nll import nll
 from tunesmith.models.structure.heads import for_trunk, score_of
@@ -181,7 +182,7 @@ class Seen:
         """Hidden states ``[B, L, D]`` of each sequence's tokens, right-padded, and their mask ``[B,
         L]``; in either layout.
         """
-        places = self.batch.places()
+        places = self.batch.layout.places
         longest = max(map(len, places))
         index_BL = torch.zeros(len(places), longest, dtype=torch.long)
         mask_BL = torch.zeros(len(places), longest, dtype=torch.bool)
@@ -190,11 +191,9 @@ class Seen:
                 torch.from_numpy(place_t),
                 True,
             )
-        device = self.hidden_TD.device
-        hidden_BLD = self.hidden_TD.index_select(0, index_BL.to(device).flatten()).unflatten(
-            0, index_BL.shape
-        )
-        return hidden_BLD, mask_BL.to(device)
+        index_BL, mask_BL = sent_together([index_BL, mask_BL], self.hidden_TD.device)
+        hidden_BLD = self.hidden_TD.index_select(0, index_BL.flatten()).unflatten(0, index_BL.shape)
+        return hidden_BLD, mask_BL
 
     @property
     def logprobs_N(self) -> torch.Tensor:

@@ -103,7 +103,7 @@ def for_trunk(config: Any, batch: Batch, inputs: dict[str, Any]) -> dict[str, An
         "types_T" in tokens.columns for tokens in sequences
     ):
         types_T = torch.zeros_like(batch.ids_T)
-        for tokens, place_t in zip(sequences, batch.places(), strict=True):
+        for tokens, place_t in zip(sequences, batch.layout.places, strict=True):
             types_T[torch.from_numpy(place_t)] = torch.from_numpy(
                 tokens.columns["types_T"].astype("int64")
             ).to(types_T.device)
