@@ -1,18 +1,26 @@
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import LlamaConfig
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from material import runs
 from tunesmith.errors import SpecError
-from tunesmith.machine.device import Device, LossScale, choose
+from tunesmith.machine.allocator import CUDA_SETTINGS
+from tunesmith.machine.device import Device, LossScale, choose, prepare
 from tunesmith.machine.memory import free_memory
 from tunesmith.machine.micro_batch import activation_bytes, room
+from tunesmith.models.loading.load import load_model
 from tunesmith.settings.run import Machine
+from tunesmith.training import start
+from tunesmith.training.keeping.state import environment
+from tunesmith.training.loop import Position
 from tunesmith.training.start import train
 
 
@@ -47,6 +55,75 @@ def test_a_gpu_gets_bf16_or_scaled_fp16(capability, precision, monkeypatch):
     if precision == "fp16":
         with pytest.raises(SpecError, match="this GPU has no bf16"):
             choose(Machine(precision="bf16"))
+
+
+def test_cudas_allocator_is_told_before_cuda_starts(monkeypatch):
+    told: list[str | None] = []
+    for name in CUDA_SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+
+    def started(*_: object) -> tuple[int, int]:
+        told.append(os.environ.get(CUDA_SETTINGS[0]) or os.environ.get(CUDA_SETTINGS[1]))
+        return (8, 0)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", started)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", started)
+    choose(Machine())
+    assert told and set(told) == {"expandable_segments:True"}
+    for name in CUDA_SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(CUDA_SETTINGS[1], "max_split_size_mb:64")
+    choose(Machine())
+    assert CUDA_SETTINGS[0] not in os.environ, "what is given stays"
+
+
+def test_a_gpu_is_exact_where_that_is_asked_for(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "a GPU")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (8, 0))
+    monkeypatch.setattr(torch.cuda, "set_device", lambda _: None)
+    asked: list[bool] = []
+    monkeypatch.setattr(
+        torch, "use_deterministic_algorithms", lambda on, warn_only: asked.append(on and warn_only)
+    )
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    usual, exact = choose(Machine(threads=1)), choose(Machine(threads=1, exact=True))
+    prepare(usual)
+    assert not usual.exact and not asked and environment(usual)["exact"] is False
+    prepare(exact)
+    assert exact.exact and asked == [True] and "exact" not in environment(exact)
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert choose(Machine(device="cpu")).exact
+
+
+@pytest.mark.parametrize(("exact", "told"), [(False, True), (True, False)])
+def test_resuming_on_a_gpu_says_where_the_last_digits_may_differ(exact: bool, told: bool) -> None:
+    said: list[str] = []
+    device = Device(torch.device("cuda"), "bf16", 1, exact=exact)
+    state: Any = SimpleNamespace(device=device, restore=lambda _: {})
+    checkpoints: Any = SimpleNamespace(newest=lambda _: Path("step-2"))
+    record: Any = None
+    start._resume(checkpoints, state, Position(step=2), record, said.append)
+    assert any("order of its own" in text for text in said) == told
+
+
+def test_a_gpus_model_is_loaded_straight_to_it(tiny_llama, monkeypatch):
+    class Asked(Exception):
+        pass
+
+    def asked(*_: object, **how: Any) -> None:
+        raise Asked(how.get("device_map"))
+
+    whole = load_model(tiny_llama, dtype=torch.float32, device="cpu").model
+    # What transformers does with the map, on a device that is here: no hooks, the same weights.
+    placed = LlamaForCausalLM.from_pretrained(tiny_llama, device_map={"": "cpu"})
+    assert not any("_hf_hook" in vars(part) for part in placed.modules())
+    for ours, theirs in zip(placed.parameters(), whole.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    monkeypatch.setattr(LlamaForCausalLM, "from_pretrained", asked)
+    with pytest.raises(Asked, match=r"\{'': device\(type='cuda', index=1\)\}"):
+        load_model(tiny_llama, dtype=torch.bfloat16, device=torch.device("cuda", 1))
 
 
 def test_micro_batches_and_checkpointing_follow_from_the_memory():

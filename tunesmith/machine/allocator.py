@@ -1,8 +1,9 @@
-"""glibc's allocator, told to keep what is freed."""
+"""The allocators: glibc's, told to keep what is freed, and CUDA's, told to grow its segments."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 
 # malloc.h; "TRIM" is how much may lie free at the end of the heap, "MMAP" from where on a block is
@@ -25,3 +26,17 @@ def keep_freed() -> None:
         return
     for what in (MMAP, TRIM):
         mallopt(what, MOST)
+
+
+CUDA_SETTINGS = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
+"""From torch 2.9, and before it; the newer still reads the older, with a warning."""
+
+
+def grow_segments(newer: bool) -> None:
+    """Lets CUDA's allocator grow the segments it has, unless the environment says how it is to be;
+    to be called before CUDA starts.
+
+    Rows of every length come, so blocks of fixed segments would fit ever less of them.
+    """
+    if sys.platform != "win32" and not any(name in os.environ for name in CUDA_SETTINGS):
+        os.environ[CUDA_SETTINGS[0 if newer else 1]] = "expandable_segments:True"

@@ -5,6 +5,7 @@ reason.
 from __future__ import annotations
 
 import math
+import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import torch
 from tunesmith.errors import Problem, SpecError
 from tunesmith.machine.allocator import keep_freed
 from tunesmith.machine.memory import GIB
-from tunesmith.machine.parallel import Processes, join, local_rank
+from tunesmith.machine.parallel import Processes, join, local_rank, start_cuda
 from tunesmith.settings.run import Machine
 from tunesmith.words import say
 
@@ -67,6 +68,8 @@ class Device:
     reasons: dict[str, str] = field(default_factory=dict)
     """Why each value was chosen, by the setting's dotted path."""
     scale: LossScale | None = None
+    exact: bool = True
+    """Whether the same step gives the same bits when it is made again."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -126,6 +129,8 @@ def choose(machine: Machine) -> Device:
     """The device that ``train.machine`` asks for, or the best there is; SpecError for one that is
     absent.
     """
+    if torch.cuda.is_available():
+        start_cuda()
     kind, reasons = _kind(machine)
     place = torch.device(kind, local_rank()) if kind == "cuda" else torch.device(kind)
     precision, reasons["train.machine.precision"] = _precision(machine, place)
@@ -134,16 +139,20 @@ def choose(machine: Machine) -> Device:
         say("train.threads_given") if machine.threads else say("train.threads_found")
     )
     scale = LossScale() if precision == "fp16" else None
-    return Device(place, precision, threads, join(), reasons, scale)
+    exact = kind == "cpu" or (kind == "cuda" and machine.exact)
+    return Device(place, precision, threads, join(), reasons, scale, exact)
 
 
 def prepare(device: Device) -> None:
-    """Sets this process up: threads, GPU, deterministic kernels where the CPU has them."""
+    """Sets this process up: threads, GPU, deterministic kernels on a CPU and where asked for."""
     torch.set_num_threads(device.threads)
     if device.place.type == "cuda":
         torch.cuda.set_device(device.place)
     elif device.place.type == "cpu":
         keep_freed()
+    if device.exact:
+        # cuBLAS reads it when its first product is asked for.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
         # Filling new memory with NaN finds errors of kernels, not ours, and costs time.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

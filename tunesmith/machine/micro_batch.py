@@ -11,6 +11,7 @@ import torch
 
 from tunesmith.machine.device import Device
 from tunesmith.machine.memory import GIB, free_memory
+from tunesmith.models.calling.chunks import chunk_bytes
 from tunesmith.settings.run import Machine
 from tunesmith.words import say
 
@@ -46,7 +47,10 @@ def room(
         parameter.numel() for parameter in model.parameters() if parameter.requires_grad
     )
     # Gradient and two moments in fp32, then a fifth for what an estimate misses.
-    free = max(0.0, free - 12.0 * trainable) * 0.8
+    free = free - 12.0 * trainable
+    if device.place.type != "cpu":
+        free -= 4.0 * chunk_bytes(device.place)  # the head's logits, their exponents and gradients
+    free = max(0.0, free) * 0.8
     plain, again = activation_bytes(model.config, 4 if device.precision == "fp32" else 2)  # type: ignore[attr-defined]
     checkpointing = machine.checkpointing
     need = max(longest, LEAST_TOKENS, micro_tokens or 0)

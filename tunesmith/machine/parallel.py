@@ -18,6 +18,7 @@ import torch.distributed as dist
 
 from tunesmith.batches.batch import Ratio
 from tunesmith.errors import TrainingError, first_line
+from tunesmith.machine.allocator import grow_segments
 from tunesmith.words import say
 
 T = TypeVar("T")
@@ -148,6 +149,7 @@ def join() -> Processes:
         backend = "gloo"
         how: dict[str, Any] = {}
         if torch.cuda.is_available():
+            start_cuda()
             place = torch.device("cuda", local_rank())
             torch.cuda.set_device(place)
             backend, how = "cpu:gloo,cuda:nccl", {"device_id": place}
@@ -156,6 +158,12 @@ def join() -> Processes:
             backend, store=_store, rank=rank, world_size=world, timeout=LONGEST_WAIT, **how
         )
     return Processes(rank, world)
+
+
+def start_cuda() -> None:
+    """Sets what CUDA reads once, at its first use."""
+    version = tuple(map(int, torch.__version__.split(".")[:2]))
+    grow_segments(newer=version >= (2, 9))
 
 
 def local_rank() -> int:

@@ -136,6 +136,9 @@ class Machine(Spec):
     """Memory that may be used (GiB); what is free when not given."""
     threads: Annotated[int, Gt(0)] | None = None
     """CPU threads; the physical cores when not given."""
+    exact: bool = False
+    """Deterministic kernels on a CUDA GPU, so that a run that was stopped ends with the same bits
+    as one that was not; slower. A CPU always has them."""
 
 
 class Keep(Spec):

@@ -301,6 +301,8 @@ def _resume(
     for name, (then, now) in state.restore(path).items():
         tell(say("train.machine_differs", name=name, then=then, now=now))
     tell(say("train.resumed", step=at.step, path=path))
+    if state.device.place.type == "cuda" and not state.device.exact:
+        tell(say("train.not_exact"))
 
 
 def _check_disk(ready: Ready, folder: RunFolder) -> None:

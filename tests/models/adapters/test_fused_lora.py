@@ -10,6 +10,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
+from tunesmith.models.adapters.layers import lora
 from tunesmith.models.adapters.layers.lora import FusedLinear, fuse
 
 
@@ -97,3 +98,40 @@ def test_half_precision_stays_pefts() -> None:
                 weight.data = weight.data.float()
     x = torch.randn(5, 6, dtype=torch.bfloat16)
     assert torch.equal(fused(x), plain(x))
+
+
+def test_under_autocast_it_is_no_less_exact_than_pefts(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As on a GPU: the base in bf16, what is trained in fp32, and a LayerNorm's fp32 as input.
+    plain, fused = pair()
+    calls: list[torch.dtype] = []
+    real = lora._Lora.apply
+    monkeypatch.setattr(lora._Lora, "apply", lambda x, *a: (calls.append(x.dtype), real(x, *a))[1])
+    x = torch.randn(64, 6)
+    exact = copy.deepcopy(plain)
+    for model in (plain, fused):
+        for name, weight in model.named_parameters():
+            if "lora_" not in name:
+                weight.data = weight.data.bfloat16()
+
+    def found(model: torch.nn.Module, mixed: bool) -> list[torch.Tensor]:
+        y = x.clone().requires_grad_()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
+            out = model(y)
+        out.float().square().sum().backward()
+        trained = [weight for name, weight in model.named_parameters() if "lora_" in name]
+        assert all(
+            weight.grad is not None and weight.grad.dtype == weight.dtype for weight in trained
+        )
+        return [out.detach().float(), y.grad, *(weight.grad for weight in trained)]  # type: ignore[list-item]
+
+    wanted, theirs, ours = found(exact, False), found(plain, True), found(fused, True)
+    assert len(calls) == 2 and calls[0] == torch.float32
+    for right, usual, own in zip(wanted, theirs, ours, strict=True):
+        assert (own - right).norm() <= 1.3 * (usual - right).norm() + 1e-3 * right.norm()
+
+
+def test_a_base_in_another_type_than_autocasts_stays_pefts(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, fused = pair()
+    monkeypatch.setattr(lora._Lora, "apply", lambda *_: pytest.fail("the base would be copied"))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        fused(torch.randn(3, 6)).sum().backward()

@@ -12,6 +12,7 @@ import torch
 
 from material.architectures import ARCHITECTURES, FOREST, tiny
 from tunesmith.batches.batch import Batch, Tokens
+from tunesmith.batches.trees import plant
 from tunesmith.errors import ModelError
 from tunesmith.models.calling import forest
 from tunesmith.models.calling.probe import settle
@@ -147,3 +148,19 @@ def test_generation_with_left_padding_stays_right() -> None:
     how = {"max_new_tokens": 8, "do_sample": False, "pad_token_id": 0}
     plain = model.generate(ids, attention_mask=torch.ones_like(ids), **how)[:, 9:]
     assert torch.equal(model.generate(padded, attention_mask=mask, **how)[:, 13:], plain)
+
+
+def test_a_gpu_takes_fewer_buckets_and_no_such_padding_as_would_cost_more() -> None:
+    draw = np.random.default_rng(0)
+    prompt = np.arange(300)
+    rows = [np.r_[prompt, draw.integers(0, 9, length)] for length in range(10, 400, 10)]
+    segments = tuple(plant(rows, 8)[0])
+    on_cpu, on_gpu = (forest._group(segments, torch.device(kind)) for kind in ("cpu", "cuda"))
+    assert len(on_gpu) < len(on_cpu) / 2
+    for groups in (on_cpu, on_gpu):
+        assert sorted(s.start for group in groups for s in group) == [s.start for s in segments]
+    padded = sum(
+        len(group) * max(s.depth for s in group) + len(group) * max(s.stop - s.start for s in group)
+        for group in on_gpu
+    )
+    assert padded < 2 * sum(s.depth + s.stop - s.start for s in segments)

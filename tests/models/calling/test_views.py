@@ -11,7 +11,7 @@ import torch
 from material.architectures import tiny
 from models.calling.test_forest import alone, sequences
 from tunesmith.batches.batch import Batch, Tokens
-from tunesmith.models.calling import forest, views
+from tunesmith.models.calling import chunks, forest, views
 from tunesmith.models.calling.probe import settle
 from tunesmith.models.calling.views import see, token_loss
 
@@ -46,15 +46,15 @@ def test_token_loss_is_the_plain_loss_with_its_gradient(name: str) -> None:
 def test_the_head_runs_only_at_scored_positions_and_in_chunks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(views, "CHUNK_BYTES", 0)
-    monkeypatch.setattr(views, "SMALLEST_CHUNK", 4)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 0)
+    monkeypatch.setattr(chunks, "SMALLEST_CHUNK", 4)
     model = tiny("llama", attn_implementation=forest.NAME)
     rows: list[int] = []
     model.lm_head.register_forward_hook(lambda _, inputs, __: rows.append(inputs[0].shape[-2]))
     batch = batch_of()
     whole = see(model, batch).logprobs_N
     assert rows[0] == 0 and max(rows) <= 4 and sum(rows) == len(batch.scored_N)
-    monkeypatch.setattr(views, "SMALLEST_CHUNK", 10_000)
+    monkeypatch.setattr(chunks, "SMALLEST_CHUNK", 10_000)
     torch.testing.assert_close(see(model, batch).logprobs_N, whole)
 
 
@@ -136,3 +136,16 @@ def test_the_backward_of_logprobs_runs_in_the_precision_of_its_forward() -> None
         found.append((logprobs_N.detach(), hidden_TD.grad, linear.weight.grad))
     for ours, theirs in zip(*found, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_a_gpu_takes_larger_chunks_as_far_as_its_memory_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    card = type("Card", (), {"total_memory": 80 * 2**30})
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: card)
+    gpu, cpu = torch.device("cuda", 0), torch.device("cpu")
+    assert len(chunks.chunks(16_384, 151_936, cpu)) == 128
+    assert len(chunks.chunks(16_384, 151_936, gpu)) == 19
+    card.total_memory = 8 * 2**30
+    assert chunks.chunk_bytes(gpu) == 256 * 2**20
+    assert chunks.chunks(10, 5, gpu) == [slice(0, 10)]

@@ -39,8 +39,14 @@ HARMLESS = {
     "output_router_logits",
 }
 
-# Cost of one call of the kernel, in query-key pairs: what padding a bucket may cost to save a call.
-CALL = 16_384
+CALL, KEY = 16_384, 0
+"""Cost of one call of the kernel on a CPU, and of one key more to gather, in query-key pairs: what
+padding a bucket may cost to save a call.
+"""
+GPU_CALL, GPU_KEY = 2**20, 32
+"""The same on a GPU: some twenty launches of 5 us, forwards and backwards, at 0.1 ns a pair; a key
+and its value are 4 KB to copy. An estimate, not measured.
+"""
 
 
 @dataclass(frozen=True)
@@ -188,12 +194,21 @@ def _attend(
             folded, k, v, attn_mask=mask, dropout_p=dropout, scale=scaling
         )
         return out.unflatten(2, (repeat, q.shape[2])).flatten(1, 2)
+    if plain:
+        # On a CPU copies are faster than heads that share; on CUDA flash takes them as they are.
+        if repeat > 1 and q.device.type == "cpu":
+            k, v = k.repeat_interleave(repeat, 1), v.repeat_interleave(repeat, 1)
+        return scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            dropout_p=dropout,
+            is_causal=True,
+            scale=scaling,
+            enable_gqa=k.shape[1] != q.shape[1],
+        )
     if repeat > 1:
         k, v = k.repeat_interleave(repeat, 1), v.repeat_interleave(repeat, 1)
-    if plain:
-        return scaled_dot_product_attention(
-            q, k, v, dropout_p=dropout, is_causal=True, scale=scaling
-        )
     if allowed is None:
         allowed = (
             torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device)
@@ -270,7 +285,7 @@ def _calls(forest: Forest, window: int | None, device: torch.device) -> Calls:
         segments = forest.under(before).segments if before else forest.segments
         longest = max(segment.depth + segment.stop - segment.start for segment in segments)
         reach = None if window is None or window >= longest else window
-        groups = _group(segments[1:] if before else segments)
+        groups = _group(segments[1:] if before else segments, device)
         place_T = np.empty(segments[-1].stop - before, np.int64)
         start, parts = 0, []
         for group in groups:
@@ -308,11 +323,12 @@ def _sent(
     return Calls(tuple(buckets), queries, keys, place)
 
 
-def _group(segments: tuple[Segment, ...]) -> list[list[Segment]]:
+def _group(segments: tuple[Segment, ...], device: torch.device) -> list[list[Segment]]:
     """Segments of similar size together, as long as padding costs less than another call."""
+    call, key = (CALL, KEY) if device.type == "cpu" else (GPU_CALL, GPU_KEY)
 
     def cost(length: int, depth: int) -> int:
-        return length * (length + depth)
+        return (length + key) * (length + depth)
 
     groups: list[list[Segment]] = []
     real = 0
@@ -323,7 +339,7 @@ def _group(segments: tuple[Segment, ...]) -> list[list[Segment]]:
         same_kind = bool(group) and (group[0].depth > 0) == (segment.depth > 0)
         if (
             same_kind
-            and (len(group) + 1) * cost(length, depth) <= real + cost(length, segment.depth) + CALL
+            and (len(group) + 1) * cost(length, depth) <= real + cost(length, segment.depth) + call
         ):
             group.append(segment)
             real += cost(length, segment.depth)

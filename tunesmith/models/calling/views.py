@@ -18,15 +18,11 @@ import torch
 
 from tunesmith.batches.batch import Batch, Loss, Ratio
 from tunesmith.batches.sending import sent_together
+from tunesmith.models.calling.chunks import chunks
 from tunesmith.models.calling.forest import no_mask
 from tunesmith.models.calling.nll import nll
 from tunesmith.models.structure.heads import for_trunk, score_of
 from tunesmith.models.structure.kinds import head_of, plain
-
-# Logits that are in memory at once; below 128 rows the matrix product loses more than the memory is
-# worth.
-CHUNK_BYTES = 64 * 2**20
-SMALLEST_CHUNK = 128
 
 # f(logits_nV, other_nV or None, slice of the scored positions) -> a sum
 LogitsFunction = Callable[[torch.Tensor, "torch.Tensor | None", slice], torch.Tensor]
@@ -240,10 +236,7 @@ class Seen:
 def _chunks(head: Head, hidden_ND: torch.Tensor) -> list[slice]:
     """Slices of the rows whose logits fit the budget."""
     weight = next(head.module.parameters())
-    rows = max(SMALLEST_CHUNK, CHUNK_BYTES // (4 * weight.shape[0]))
-    return [
-        slice(start, min(start + rows, len(hidden_ND))) for start in range(0, len(hidden_ND), rows)
-    ]
+    return chunks(len(hidden_ND), weight.shape[0], hidden_ND.device)
 
 
 class _Sum(torch.autograd.Function):

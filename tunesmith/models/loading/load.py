@@ -137,11 +137,10 @@ def load_model(
         "local_files_only": True,
         "trust_remote_code": trust_remote_code,
     }
-    how |= (
-        placed(quantize, dtype, device, whole=HEADS if head == "classes" else ())
-        if quantize
-        else {}
-    )
+    if quantize:
+        how |= placed(quantize, dtype, device, whole=HEADS if head == "classes" else ())
+    elif torch.device(device).type != "cpu":
+        how["device_map"] = {"": device}  # tensor by tensor, never whole in the host's memory
     model, kept = weights_under(folder, config, head, outputs, how)
     if quantize:
         make_steady(model)

@@ -246,6 +246,7 @@ def environment(device: Device) -> dict[str, Any]:
         "precision": device.precision,
         "ranks": device.processes.world,
         "cpu": torch.backends.cpu.get_cpu_capability(),
+        **({} if device.exact else {"exact": False}),
     }
 
 

@@ -20,26 +20,27 @@ class FusedLinear(PeftLinear):
 
     def forward(self, x: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
         """The layer's output ``[…, O]`` for ``[…, I]``; by peft's way where the adapter is off,
-        merged, or in another type.
+        merged, or, without autocast, in another type.
         """
         adapters = self.active_adapters
         one = len(adapters) == 1 and adapters[0] in self.lora_A
-        if (
-            options
-            or not one
-            or self.disable_adapters
-            or self.merged
-            or torch.is_autocast_enabled(x.device.type)
-        ):
+        if options or not one or self.disable_adapters or self.merged:
             return super().forward(x, *args, **options)
         name = adapters[0]
         base, down, up = self.base_layer, self.lora_A[name].weight, self.lora_B[name].weight
+        kind = x.device.type
+        # Under autocast the base's type is that of the arithmetic: the small matrices are cast to
+        # it, the large one never, which would be kept for the backward.
+        mixed = torch.is_autocast_enabled(kind)
+        fits = torch.get_autocast_dtype(kind) if mixed else x.dtype
         if (
             any(weight.requires_grad for weight in base.parameters())
-            or not x.dtype == base.weight.dtype == down.dtype
+            or base.weight.dtype != fits
+            or not (mixed or down.dtype == fits)
         ):
             return super().forward(x, *args)
-        return _Lora.apply(x, base.weight, base.bias, down, up, self.scaling[name])  # type: ignore[return-value]
+        with torch.autocast(kind, enabled=False):
+            return _Lora.apply(x, base.weight, base.bias, down, up, self.scaling[name])  # type: ignore[return-value]
 
 
 def fuse(model: torch.nn.Module) -> None:
@@ -65,7 +66,7 @@ def _is_plain(layer: PeftLinear) -> bool:
 
 
 class _Lora(torch.autograd.Function):
-    """Hu et al. 2021, eq. 3, with a frozen W."""
+    """Hu et al. 2021, eq. 3, with a frozen W, in W's type; each gradient has its tensor's."""
 
     @staticmethod
     def forward(
@@ -75,8 +76,10 @@ class _Lora(torch.autograd.Function):
         bias_O: torch.Tensor | None,
         *change: Any,
     ) -> torch.Tensor:
-        down_RI, up_OR, scale = change
-        x_TI = x.reshape(-1, x.shape[-1])
+        kind, scale = weight_OI.dtype, change[2]
+        ctx.types = x.dtype, change[0].dtype, change[1].dtype
+        down_RI, up_OR = change[0].to(kind), change[1].to(kind)
+        x_TI = x.reshape(-1, x.shape[-1]).to(kind)
         low_TR = x_TI @ down_RI.T
         out_TO = torch.nn.functional.linear(x_TI, weight_OI, bias_O).addmm_(
             low_TR, up_OR.T, alpha=scale
@@ -93,5 +96,7 @@ class _Lora(torch.autograd.Function):
         grad_x = None
         if ctx.needs_input_grad[0]:
             grad_x = (grad_TO @ weight_OI).addmm_(low_grad_TR, down_RI).view(ctx.shape)
-        grad_up = grad_TO.T @ low_TR
-        return grad_x, None, None, low_grad_TR.T @ x_TI, grad_up.mul_(ctx.scale), None
+            grad_x = grad_x.to(ctx.types[0])
+        grad_down = (low_grad_TR.T @ x_TI).to(ctx.types[1])
+        grad_up = (grad_TO.T @ low_TR).to(ctx.types[2]).mul_(ctx.scale)
+        return grad_x, None, None, grad_down, grad_up, None
