@@ -24,9 +24,10 @@ from tunesmith.settings.family import METHODS, OBJECTIVES
 from tunesmith.settings.run import Generate
 from tunesmith.training.evaluation.watch import held_out_loss
 from tunesmith.training.keeping.record import Record
-from tunesmith.training.loop import Position, Work, gradient, update
+from tunesmith.training.loop import Position, gradient, update
 from tunesmith.training.optimizers import OPTIMIZERS, split_by_rate
 from tunesmith.training.ready import Ready, make_ready
+from tunesmith.training.work import Work
 
 __all__ = ["house"]
 
@@ -108,7 +109,7 @@ def test_a_step_mixes_nothing_and_waits_twice(
         work, at = on_strict(ready), Position()
         for step in range(2):
             reset()
-            batches = work.batches(work.order.taken(step))
+            batches = work.batches(work.source.step(step, work.models).passes[0])
             metrics, norm = gradient(work, batches, Record(None), step + 1)
             update(work, at)
             at.step += 1

@@ -78,7 +78,7 @@ def test_two_processes_train_what_one_trains(
             os.kill(os.getpid(), signal.SIGTERM)  # one of the two is asked to stop
         return found
 
-    monkeypatch.setattr("tunesmith.training.loop.micro_batches", seen)
+    monkeypatch.setattr("tunesmith.training.work.micro_batches", seen)
     how: dict[str, Any] = {"prepared": prepared, **settings}
     # First, so that the children, which are forked, have the imports.
     folder = train(one, prepared, progress=runs.quiet())
