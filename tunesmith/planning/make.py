@@ -154,6 +154,7 @@ def _places(making: _Making) -> None:
     values |= {
         "prove.prompt": run.prove.prompt,
         "objective.teacher": dict(run.objective).get("teacher"),
+        "source.path": dict(run.source).get("path"),
     }
     for name, value in values.items():
         if isinstance(value, str) and value not in ("", "starter"):
@@ -321,6 +322,7 @@ def _room(making: _Making, form: memory.Shape, device: Device, prepared: Prepare
     needed = memory.memory(
         form, making.run, width=width, tokens=max(tokens, longest), activation_bytes=used
     )
+    needed = replace(needed, beside=memory.beside(run, DTYPES[run.model.dtype].itemsize))
     disk = memory.disk(form, run)
     making.facts |= {
         "parameters": form.parameters,

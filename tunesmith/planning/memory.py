@@ -126,6 +126,8 @@ class Memory:
     activations: float
     logits: float
     overhead: float
+    beside: float = 0.0
+    """Weights of the models beside the policy."""
 
     @property
     def low(self) -> float:
@@ -137,6 +139,7 @@ class Memory:
             + self.activations
             + self.logits
             + self.overhead
+            + self.beside
         )
 
     @property
@@ -169,6 +172,20 @@ def memory(form: Shape, run: Run, *, width: int, tokens: int, activation_bytes: 
         activations=tokens * activation_bytes,
         logits=3.0 * min(tokens * form.vocabulary * 4, chunk),
         overhead=OVERHEAD.get(run.train.machine.device, OVERHEAD["cpu"]),
+    )
+
+
+def beside(run: Run, width: int) -> float:
+    """Bytes of the models that are loaded beside the policy, ``width`` bytes a weight."""
+    from tunesmith.models.roles import roles_of
+
+    folders = [role.folder() for role in roles_of(OBJECTIVES.make(run.objective).roles, run)]
+    return float(
+        sum(
+            width * weights_in(folder)
+            for folder in folders
+            if folder is not None and (folder / "config.json").is_file()
+        )
     )
 
 

@@ -24,6 +24,7 @@ from tunesmith.settings.family import (
     OPTIMIZERS,
     READERS,
     SCHEDULES,
+    SOURCES,
     TRACKERS,
     Family,
 )
@@ -38,6 +39,7 @@ FAMILIES: dict[str, Family] = {
     "method": METHODS,
     "train.optimizer": OPTIMIZERS,
     "train.schedule": SCHEDULES,
+    "source": SOURCES,
     "track": TRACKERS,
     "reader": READERS,
     "metric": METRICS,

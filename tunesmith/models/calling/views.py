@@ -9,8 +9,9 @@ rows of a chunk.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,8 +33,34 @@ LogitsFunction = Callable[[torch.Tensor, "torch.Tensor | None", slice], torch.Te
 makes_own_logits: weakref.WeakSet[torch.nn.Module] = weakref.WeakSet()
 
 
+_shared: ContextVar[dict[tuple[int, int], Seen] | None] = ContextVar("shared", default=None)
+
+
+@contextmanager
+def one_forward() -> Iterator[None]:
+    """Within it, ``see`` of the same model and batch is one forward, however often it is asked for:
+    for losses made of several.
+    """
+    token = _shared.set({})
+    try:
+        yield
+    finally:
+        _shared.reset(token)
+
+
 def see(model: torch.nn.Module, batch: Batch) -> Seen:
     """One forward of ``model`` over ``batch``, whose views share it."""
+    known = _shared.get()
+    if known is None:
+        return forward(model, batch)
+    key = id(model), id(batch)
+    if key not in known:
+        known[key] = forward(model, batch)
+    return known[key]
+
+
+def forward(model: torch.nn.Module, batch: Batch) -> Seen:
+    """A forward of its own, whatever was seen before: of a model with its adapter off, say."""
     if head_of(model) != "language":
         return _see_trunk(model, batch)
     head = model.get_output_embeddings()  # type: ignore[operator]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from tunesmith.batches.batch import Batch
-from tunesmith.models.calling.views import Head, Seen, see
+from tunesmith.models.calling.views import Head, Seen, forward
 from tunesmith.models.loading.load import Loaded
 from tunesmith.settings.family import ROLES
 from tunesmith.settings.run import Run
@@ -80,7 +80,7 @@ class FrozenModel:
             batch.padded() if self.layout == "padded" and batch.layout.forest is not None else batch
         )
         with torch.no_grad(), as_base(self.model) if self.switched else _still(self.model):
-            seen = see(self.model, batch)
+            seen = forward(self.model, batch)
         return (
             replace(seen, head=_Switched(**vars(seen.head), policy=self.model))
             if self.switched

@@ -1,0 +1,149 @@
+"""Another objective, held to the base: closed forms on a tiny model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from material import runs
+from tunesmith.batches.batch import Batch
+from tunesmith.errors import SpecError
+from tunesmith.models.calling.views import see
+from tunesmith.objectives import OBJECTIVES
+from tunesmith.planning.make import make
+from tunesmith.training.ready import make_ready
+from tunesmith.training.start import train
+from tunesmith.training.work import Work
+
+
+def held(**settings: Any) -> dict[str, Any]:
+    return {"objective": {"name": "distill_to_base", **settings}}
+
+
+def work_of(out: Path, model: Path, **overrides: Any) -> Work:
+    one = runs.resolved(out, model, **overrides)
+    return make_ready(one, runs.data_of(one), runs.quiet()).work
+
+
+def moved(work: Work) -> Work:
+    """The weights somewhere else than at the base, dropout off."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for _, weight in work.named:
+            weight.add_(0.05 * torch.randn(weight.shape, generator=generator))
+    work.model.model.eval()
+    return work
+
+
+def batch_of(work: Work) -> Batch:
+    return work.batches(work.source.step(0, work.models).passes[0])[0]
+
+
+METHODS = [{"name": "lora", "rank": 4}, "full"]
+
+
+@pytest.mark.parametrize("method", METHODS, ids=["adapter off", "second copy"])
+def test_the_loss_is_the_inner_one_and_the_weighted_kl_to_the_base(method, tiny_llama, tmp_path):
+    settings = held(weight=0.3, temperature=2.0) | {"method": method}
+    work = moved(work_of(tmp_path / "run", tiny_llama, **settings))
+    batch, policy = batch_of(work), work.model.model
+    loss = work.objective.loss(work.models, batch)
+    inner = OBJECTIVES.make(OBJECTIVES.config("sft")).loss(work.models, batch)
+    base = runs_base(tiny_llama)
+    with torch.no_grad():
+        q_NV = see(policy, batch).head.logits(see(policy, batch).features("scored"))
+        p_NV = see(base, batch.padded()).head.logits(see(base, batch.padded()).features("scored"))
+        q, p = (q_NV / 2).log_softmax(-1), (p_NV / 2).log_softmax(-1)
+        expected = 4 * (batch.weights_N * (p.exp() * (p - q)).sum(-1)).sum()
+    distance = loss.metrics["kl_to_base"]
+    assert float(expected) > 0.01, "the policy has moved"
+    assert distance.sum == pytest.approx(float(expected), rel=1e-4)
+    assert float(loss.total) == pytest.approx(float(inner.total) + 0.3 * float(expected), rel=1e-5)
+    assert loss.metrics["loss"].sum == pytest.approx(float(inner.total), rel=1e-6)
+    loss.total.backward()
+    theirs = {name: weight.grad.clone() for name, weight in work.named if weight.grad is not None}
+    work.optimizer.zero_grad()
+    # The gradient by autograd over whole logits.
+    seen = see(policy, batch)
+    q = (seen.head.logits(seen.features("scored")) / 2).log_softmax(-1)
+    kl = 4 * (batch.weights_N * (p.exp() * (p - q)).sum(-1)).sum()
+    nll = -(batch.weights_N * see(policy, batch).logprobs_N).sum()
+    (nll + 0.3 * kl).backward()
+    for name, weight in work.named:
+        torch.testing.assert_close(theirs[name], weight.grad, rtol=1e-3, atol=1e-5)
+
+
+def runs_base(folder: Path) -> torch.nn.Module:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(folder)
+
+
+def test_at_the_base_it_is_the_inner_objective(tiny_llama, tmp_path):
+    work = work_of(tmp_path / "run", tiny_llama, **held(weight=5.0))
+    work.model.model.eval()
+    batch = batch_of(work)
+    loss = work.objective.loss(work.models, batch)
+    inner = OBJECTIVES.make(OBJECTIVES.config("sft")).loss(work.models, batch)
+    assert loss.metrics["kl_to_base"].sum == pytest.approx(0.0, abs=1e-5)
+    assert float(loss.total) == pytest.approx(float(inner.total), rel=1e-6)
+
+
+def test_one_forward_of_the_policy_serves_both(tiny_llama, tmp_path):
+    work = work_of(tmp_path / "run", tiny_llama, **held())
+    calls: list[int] = []
+    head = work.model.model.get_output_embeddings()
+    trunk = work.model.model.base_model.model.model
+    handle = trunk.register_forward_hook(lambda *_: calls.append(1))
+    work.objective.loss(work.models, batch_of(work))
+    handle.remove()
+    assert len(calls) == 2 and head is not None, "one of the policy, one of the base behind it"
+
+
+def test_a_unit_of_another_size_takes_the_mean_of_its_tokens(tiny_llama, tmp_path):
+    """Weight and unit: doubling what a sequence counts doubles its share of the distance."""
+    from tunesmith.objectives.distill_to_base import _shares
+
+    work = work_of(tmp_path / "run", tiny_llama)
+    rows = work.source.step(0, work.models).passes[0]
+    token, example = (Batch.grow(rows, unit=unit) for unit in ("token", "example"))
+    assert torch.equal(_shares(token), token.weights_N)
+    sums_B = torch.zeros(len(rows)).index_add(0, example.owner_N, _shares(example))
+    torch.testing.assert_close(sums_B, torch.ones(len(rows)))
+    assert float(_shares(token.unscored()).sum()) == 0.0, "an idle batch adds nothing, and no nan"
+
+
+def test_a_strong_weight_keeps_the_model_closer(tiny_llama, prepared_rows, tmp_path):
+    def distance(weight: float) -> float:
+        settings = held(weight=weight) | {"train.steps": 8}
+        one = runs.resolved(tmp_path / f"{weight}", tiny_llama, **settings)
+        folder = train(one, runs.data_of(one, watch=8), progress=runs.quiet())
+        last = [line["evaluation"] for line in folder.steps() if "evaluation" in line][-1]
+        return last["kl_to_base"]
+
+    assert distance(20.0) < 0.5 * distance(0.01)
+
+
+@pytest.fixture
+def prepared_rows() -> None:
+    torch.set_num_threads(1)
+
+
+def test_the_plan_counts_the_second_model_where_there_is_one(tiny_llama, tmp_path):
+    def beside(method: Any, **objective: Any) -> float:
+        one = runs.resolved(tmp_path / "run", tiny_llama, **held(**objective) | {"method": method})
+        return make(one.run).facts["memory_terms_gib"]["beside"]
+
+    full = make(runs.resolved(tmp_path / "run", tiny_llama, method="full").run).facts
+    assert full["memory_terms_gib"]["beside"] == 0.0
+    assert beside({"name": "lora"}) == 0.0
+    expected = full["parameters"] * 4 / 2**30
+    assert beside("full") == pytest.approx(expected, abs=1e-4)
+
+
+def test_what_has_no_vocabulary_is_refused():
+    with pytest.raises(SpecError, match=r"objective\.of: classify cannot be held to the base"):
+        OBJECTIVES.make(OBJECTIVES.config({"name": "distill_to_base", "of": "classify"}))

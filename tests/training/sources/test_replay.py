@@ -1,0 +1,114 @@
+"""Old rows beside the new ones: how many, which, and that a run goes on with the same."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from material import runs
+from tunesmith.data.prepare import Prepared, prepare
+from tunesmith.errors import SpecError
+from tunesmith.models.loading.load import load_tokenizer
+from tunesmith.settings.resolved import Resolved
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.training.sources import SOURCES, prepare_with_source
+from tunesmith.training.start import train
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """Ten rows of another task, the last two of which are asked in the new one too."""
+    rows = [{"instruction": f"Name river {n}.", "output": f"River {n}"} for n in range(8)]
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps(rows + runs.rows()[:2]), encoding="utf-8")
+    return path
+
+
+def asked(out: Path, model: Path, old: Path, **overrides: Any) -> Resolved:
+    source = {"name": "replay", "path": str(old), "share": 0.2}
+    keep = {"evaluate": 0, "save": 2, "keep": 9}
+    return runs.resolved(out, model, **{"source": source, "train.keep": keep, **overrides})
+
+
+def rows_of(one: Resolved) -> Prepared:
+    return prepare_with_source(one.run, load_tokenizer(Path(one.run.model.path)))
+
+
+def test_the_share_holds_over_the_run_and_the_new_rows_stay_where_they_were(
+    tiny_llama, tmp_path, old
+):
+    one = asked(tmp_path / "run", tiny_llama, old)
+    prepared = rows_of(one)
+    assert len(prepared.replayed) == 10 and len(prepared.train) == 36
+    source, plain = SOURCES.make(one.run.source), SOURCES.make(SOURCES.config("rows"))
+    for each in (source, plain):
+        each.open(one.run, prepared, None)
+    assert source.total == plain.total == 10
+    new = old_rows = 0
+    seen: list[str] = []
+    for number in range(source.total):
+        step, without = source.step(number, {}), plain.step(number, {})
+        count = int(step.numbers["replayed"])
+        assert step.passes[0][: len(without.passes[0])] == without.passes[0]
+        assert len(step.passes[0]) == len(without.passes[0]) + count == len(step.ids)
+        new, old_rows = new + len(without.ids), old_rows + count
+        assert old_rows == int(new * 0.2 / 0.8 + 1e-9), "a fifth of all rows so far"
+        seen += step.ids[len(without.ids) :]
+    assert old_rows == 18 and len(set(seen[:10])) == 10, "each once before one comes again"
+    again = SOURCES.make(one.run.source)
+    again.open(one.run, prepared, None)
+    assert again.step(7, {}).ids == source.step(7, {}).ids, "a step is known by its number"
+
+
+def test_rows_that_are_held_out_now_are_not_replayed(tiny_llama, tmp_path, old):
+    one = asked(tmp_path / "run", tiny_llama, old)
+    prepared = prepare(one.run, load_tokenizer(tiny_llama))
+    first = next(item for item in prepared.train if item.id.endswith(":1"))
+    prepared.watch = [first]
+    widened = SOURCES.make(one.run.source).widened(one.run, prepared, None)
+    assert len(widened.replayed) == 9
+    assert any("1 were left out" in note for note in prepared.ledger.notes)
+    assert widened.fingerprint != prepared.fingerprint
+
+
+def test_a_run_with_old_rows_counts_them_and_goes_on_bit_equal(tiny_llama, tmp_path, old):
+    one = asked(tmp_path / "run", tiny_llama, old, **{"train.steps": 6})
+    folder = train(one, None, progress=runs.quiet())
+    counts = [line["replayed"] for line in folder.steps() if "replayed" in line]
+    assert len(counts) == 6 and sum(counts) == int((36 + 8) * 0.25)
+    whole, record = runs.weights(folder.model), runs.record(folder)
+    shutil.rmtree(folder.checkpoints / "step-00000006")
+    shutil.rmtree(folder.model)
+    train(one, None, resume=True, progress=runs.quiet())
+    assert runs.weights(folder.model) == whole and runs.record(folder) == record
+    shutil.rmtree(folder.model)
+    old.write_text(json.dumps(runs.rows()[5:9]), encoding="utf-8")
+    with pytest.raises(SpecError, match="not those that the run began with"):
+        train(one, None, resume=True, progress=runs.quiet())
+
+
+def test_of_a_finished_run_only_the_training_rows_are_replayed(tiny_llama, tmp_path, old):
+    first = runs.resolved(
+        tmp_path / "first", tiny_llama, **{"train.steps": 1, "data.held_out": 0.25}
+    )
+    folder: RunFolder = train(first, None, progress=runs.quiet())
+    before = prepare(first.run, load_tokenizer(tiny_llama))
+    prepared = rows_of(
+        asked(tmp_path / "second", tiny_llama, folder.path, data={"path": str(old), "held_out": 0})
+    )
+    assert len(before.train) < 36
+
+    def asked_of(items: Any) -> set[bytes]:
+        return {item.tokens[0].ids_T.tobytes() for item in items}
+
+    assert asked_of(prepared.replayed) == asked_of(before.train)
+    assert not asked_of(prepared.replayed) & asked_of([*before.watch, *before.proof])
+
+
+def test_what_is_wrong_is_said_at_source(tiny_llama, tmp_path, old):
+    with pytest.raises(SpecError, match=r"source\.path: no file and no run folder"):
+        rows_of(asked(tmp_path / "run", tiny_llama, tmp_path / "absent.json"))

@@ -1,0 +1,126 @@
+"""Any objective of a model that writes, held to what the base said: learning without forgetting (Li
+& Hoiem 2017, eq. 2 and 3).
+
+A sequence adds weight × units × the mean over its scored tokens of T² KL(base ‖ policy), so that a
+weight means the same beside a loss per token and beside one per pair. Li & Hoiem use the weight 1
+and T = 2; T² keeps the gradient's size (Hinton et al. 2015, section 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Gt
+
+from tunesmith.batches.batch import Batch, Loss, Ratio, Tokens
+from tunesmith.errors import Problem, SpecError
+from tunesmith.examples import Chat, Example
+from tunesmith.objectives import OBJECTIVES, Objective, Ranks
+from tunesmith.settings.family import choice
+from tunesmith.settings.spec import Spec
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    import torch
+
+    from tunesmith.data.rendering.render import Render
+
+
+@OBJECTIVES.register
+class DistillToBase(Objective):
+    """Learns by another objective and stays close to the untouched base in what it says."""
+
+    eats, unit, roles = Chat, "token", frozenset({"base"})
+
+    class Config(Spec):
+        """Another objective, and how far from the base the model may go."""
+
+        of: choice(OBJECTIVES, "sft") = "sft"  # type: ignore[valid-type]
+        """The objective that is learned, with its settings: ``of: {name: dpo, beta: 0.2}``."""
+        weight: Annotated[float, Gt(0)] = 1.0
+        """Weight of the distance to the base; 0.1 forgets a little, 10 learns slowly."""
+        temperature: Annotated[float, Gt(0)] = 1.0
+        """Both distributions are flattened by this; above 1 unlikely tokens count more."""
+
+        model_config = Spec.model_config | {"validate_default": True}
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.of: Objective = OBJECTIVES.make(config.of)
+        if self.of.head != "language" or "base" in self.of.roles:
+            told = say("preference.of_what", of=config.of.name)
+            raise SpecError(Problem("objective.of", told))
+        of = self.of
+        self.eats, self.unit, self.two_sided = of.eats, of.unit, of.two_sided  # type: ignore[misc]
+        self.measures, self.rate_factor = of.measures, of.rate_factor  # type: ignore[misc]
+        self.roles = of.roles | {"base"}  # type: ignore[misc]
+
+    def learn(self, examples: Iterable[Example]) -> list[str]:
+        """What the inner objective learns of the rows."""
+        return self.of.learn(examples)
+
+    def measured(self) -> dict[str, bool]:
+        """The inner objective's."""
+        return self.of.measured()
+
+    def repeats(self, tokens: tuple[Tokens, ...]) -> float:
+        """The inner objective's."""
+        return self.of.repeats(tokens)
+
+    def encode(self, example: Example, render: Render) -> list[Tokens]:
+        """The inner objective's."""
+        return self.of.encode(example, render)
+
+    def told(self, tokens: Tokens) -> str:
+        """The inner objective's."""
+        return self.of.told(tokens)
+
+    def across(self, rows: list[tuple[Tokens, ...]]) -> list[tuple[Tokens, ...]]:
+        """The inner objective's."""
+        return self.of.across(rows)
+
+    def prepare(self, models: dict[str, Any], step: list[Batch], over_ranks: Ranks) -> None:
+        """What the inner objective prepares."""
+        self.of.prepare(models, step, over_ranks)
+
+    def beside(self, folder: Path, config: Any, longest: int) -> None:
+        """The inner objective's files."""
+        self.of.beside(folder, config, longest)
+
+    def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
+        """The inner loss, which is what ``loss`` tells, and the weighted distance, told as
+        ``kl_to_base`` (nats, T² included); one forward of the policy serves both.
+        """
+        import torch
+
+        from tunesmith.models.calling.views import one_forward, see
+
+        with one_forward():
+            inner = self.of.loss(models, batch)
+            seen = see(models["policy"], batch)
+        shares_N = _shares(batch)
+
+        def apart(
+            logits_nV: torch.Tensor, base_nV: torch.Tensor | None, chunk: slice
+        ) -> torch.Tensor:
+            assert base_nV is not None, "the base sees the same batch"
+            heat = self.config.temperature
+            p_nV = torch.log_softmax(base_nV.float() / heat, -1)
+            q_nV = torch.log_softmax(logits_nV / heat, -1)
+            return heat**2 * (shares_N[chunk] * (p_nV.exp() * (p_nV - q_nV)).sum(-1)).sum()
+
+        with torch.no_grad():
+            base = models["base"].see(batch)
+        distance = seen.over_logits(apart, other=base)
+        told = {"kl_to_base": Ratio(float(distance.detach()), batch.units)}
+        return Loss(inner.total + self.config.weight * distance, inner.metrics | told)
+
+
+def _shares(batch: Batch) -> torch.Tensor:
+    """[N] what of its sequence's units each scored token stands for."""
+    whole_B = batch.units_B.new_zeros(len(batch.units_B))
+    whole_B = whole_B.index_add(0, batch.owner_N, batch.weights_N)
+    each_B = batch.units_B / whole_B.clamp(min=1e-12)
+    return batch.weights_N * each_B.index_select(0, batch.owner_N)

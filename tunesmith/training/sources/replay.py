@@ -1,0 +1,125 @@
+"""Replay (Rolnick et al. 2019, section 3; for language models Scialom et al. 2022, section 3.3):
+rows of an earlier task are mixed into every step, so that it is not forgotten.
+
+The new rows keep their order, their steps and their learning rates; the old ones come on top.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Gt, Lt
+
+from tunesmith.batches.order import Order
+from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.settings.spec import Spec
+from tunesmith.training.sources import SOURCES, Step, StepSource
+from tunesmith.training.sources.rows import RowSource
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.data.prepare import Item, Prepared
+    from tunesmith.data.rows import Progress
+    from tunesmith.machine.parallel import Processes
+    from tunesmith.settings.run import Run
+
+
+@SOURCES.register
+class Replay(StepSource):
+    """The training rows, and old ones beside them by share."""
+
+    class Config(Spec):
+        """Old rows beside the new ones."""
+
+        path: str
+        """Where the old rows are: a data file, or a finished run's folder, of which the training
+        rows are taken and the held-out ones left alone."""
+        share: Annotated[float, Gt(0), Lt(1)] = 0.1
+        """Share of a step's rows that are old; they come on top of train.batch."""
+        columns: dict[str, str] | None = None
+        """Our names to those of an old file: ``{question: Question, answer: Response}``."""
+        reader: str | None = None
+        """The reader of an old file, where detection should not decide."""
+
+    def widened(self, run: Run, prepared: Prepared, progress: Progress | None) -> Prepared:
+        """Reads the old rows for the run's objective, without those that are held out of the new
+        ones; SpecError or DataError at ``source`` where that cannot be.
+        """
+        from tunesmith.data.prepare import prepare
+
+        old_run, seed = self._old(run)
+        try:
+            old = prepare(old_run, prepared.render.tokenizer, seed=seed, progress=progress)
+        except (DataError, SpecError) as error:
+            told = [
+                Problem(one.where.replace("data", "source", 1), one.text) for one in error.problems
+            ]
+            raise type(error)(told) from None
+        if old.objective.outputs != prepared.objective.outputs:
+            raise SpecError(Problem("source.path", say("train.replay_classes")))
+        held = {_content(item) for item in (*prepared.watch, *prepared.proof)}
+        kept = [item for item in old.train if _content(item) not in held]
+        if not kept:
+            raise SpecError(Problem("source.path", say("train.replay_none")))
+        left = len(old.train) - len(kept)
+        note = say("train.replay_rows", rows=len(kept), path=self.config.path, left_out=left)
+        if note not in prepared.ledger.notes:
+            prepared.ledger.notes.append(note)
+        both = hashlib.sha256(f"{prepared.fingerprint}{old.fingerprint}".encode()).hexdigest()
+        return replace(prepared, replayed=kept, fingerprint=both)
+
+    def _old(self, run: Run) -> tuple[Run, int]:
+        """A run that reads the old rows, and the seed of their split."""
+        from tunesmith.storage.run_folder import RunFolder
+
+        config, folder = self.config, RunFolder(Path(self.config.path))
+        if folder.run_yaml.is_file():
+            old = folder.resolved().run
+            data = old.data.model_copy(update={"max_length": run.data.max_length})
+            return run.model_copy(update={"data": data}), old.train.seed
+        if not Path(config.path).exists():
+            raise SpecError(Problem("source.path", say("train.replay_absent", path=config.path)))
+        how = {"path": config.path, "columns": config.columns, "reader": config.reader}
+        how |= {"held_out": 0, "limit": None, "split_by": None}
+        return run.model_copy(update={"data": run.data.model_copy(update=how)}), run.train.seed
+
+    def open(self, run: Run, prepared: Prepared, processes: Processes) -> None:
+        """Fixes the order of the new rows and of the old."""
+        self.new = RowSource(None)
+        self.new.open(run, prepared, processes)
+        self.total, self.old = self.new.total, prepared.replayed
+        # Another seed, because two files of one length would be shuffled alike.
+        self.order = Order(len(self.old), 1, run.train.seed + 1)
+
+    def step(self, number: int, models: Mapping[str, Any]) -> Step:
+        """Gives the new rows of this step, and as many old ones as keep the share."""
+        new = self.new.step(number, models)
+        drawn = range(self._until(number), self._until(number + 1))
+        items = [self.old[row] for place in drawn for row in self.order.taken(place)]
+        examples = [*new.passes[0], *(item.tokens for item in items)]
+        return Step([examples], [*new.ids, *(item.id for item in items)], {"replayed": len(items)})
+
+    def _until(self, step: int) -> int:
+        """Old rows of all steps before this one."""
+        order = self.new.order
+        epochs, place = divmod(step, order.steps_per_epoch)
+        new = epochs * order.rows + min(place * order.batch, order.rows)
+        return int(round(new * self.config.share / (1 - self.config.share), 6))
+
+    def epoch(self, steps: int) -> float:
+        """Gives the passes over the new rows."""
+        return self.new.epoch(steps)
+
+    def told(self) -> list[str]:
+        """Says how many steps the new rows make, and how often an old one is seen."""
+        drawn, rows = self._until(self.total), len(self.old)
+        seen = f"{drawn / rows:.2g}"
+        return [*self.new.told(), say("train.replays", drawn=drawn, rows=rows, seen=seen)]
+
+
+def _content(item: Item) -> tuple[bytes, ...]:
+    return tuple(tokens.ids_T.tobytes() for tokens in item.tokens)
