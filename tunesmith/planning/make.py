@@ -322,7 +322,8 @@ def _room(making: _Making, form: memory.Shape, device: Device, prepared: Prepare
     needed = memory.memory(
         form, making.run, width=width, tokens=max(tokens, longest), activation_bytes=used
     )
-    needed = replace(needed, beside=memory.beside(run, DTYPES[run.model.dtype].itemsize))
+    itemsize = DTYPES[run.model.dtype].itemsize
+    needed = replace(needed, beside=making.attempt(lambda: memory.beside(run, itemsize)) or 0.0)
     disk = memory.disk(form, run)
     making.facts |= {
         "parameters": form.parameters,
