@@ -38,9 +38,7 @@ _shared: ContextVar[dict[tuple[int, int], Seen] | None] = ContextVar("shared", d
 
 @contextmanager
 def one_forward() -> Iterator[None]:
-    """Within it, ``see`` of the same model and batch is one forward, however often it is asked for:
-    for losses made of several.
-    """
+    """Within it, ``see`` of the same model and batch is one forward, for losses made of several."""
     token = _shared.set({})
     try:
         yield
