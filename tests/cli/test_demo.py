@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from tunesmith.cli import demo as demonstration
-from tunesmith.cli.demo import demo, free_folder, recipe
+from tunesmith.cli.demo import demo, free_folder, left_off, recipe
 from tunesmith.errors import SpecError
 from tunesmith.settings.run import read_run
 
@@ -87,3 +87,19 @@ def test_recipe_of_an_installed_package(tmp_path: Path, monkeypatch: pytest.Monk
         lambda name: [SimpleNamespace(name="demo_trec.yaml", locate=lambda: installed)],
     )
     assert recipe("demo_trec.yaml") == installed
+
+
+def test_a_demo_that_was_interrupted_goes_on(tmp_path: Path) -> None:
+    wanted = tmp_path / "demo"
+    assert left_off(wanted) is None
+    wanted.mkdir()
+    assert left_off(wanted) is None  # nothing was begun in it
+    (wanted / "run.yaml").write_text("model: m\n", encoding="utf-8")
+    begun = left_off(wanted)
+    assert begun is not None and begun.path == wanted
+    (wanted / "report.html").touch()
+    assert left_off(wanted) is None
+    (tmp_path / "demo-2").mkdir()
+    (tmp_path / "demo-2" / "run.yaml").touch()
+    again = left_off(wanted)
+    assert again is not None and again.path == tmp_path / "demo-2"

@@ -458,3 +458,44 @@ def test_a_number_that_is_not_finite_is_refused_in_every_setting(value: str):
             for path in _numbers(family.get(name).Config):
                 with pytest.raises(ValidationError):
                     family.get(name).Config.model_validate({path: float(value.lstrip("."))})
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"method": {"name": "lora", "r": 8}}, "method.r: here this is called method.rank"),
+        ({"train": {"device": "cpu"}}, "train.device: here this stands at train.machine.device"),
+        ({"max_length": 9}, "max_length: here this is called data.max_length"),
+        (
+            {"objective": "ppo"},
+            "unknown objective 'ppo'; training by the rewards of sampled answers",
+        ),
+        ({"objective": "rm"}, "did you mean objective=reward?"),
+        (
+            {"objective": {"name": "classify", "labels": [False, True]}},
+            "YAML reads an unquoted no (or on, off, true, false) as true or false: write it in quotes",
+        ),
+    ],
+)
+def test_what_people_write_is_answered_with_what_it_is_here(settings: dict, told: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        validate({"model": "m", "data": "d", "out": "o", **settings})
+    assert told in str(caught.value)
+
+
+def test_numbers_are_taken_for_labels_and_columns() -> None:
+    run = validate(
+        {
+            "model": "m",
+            "data": {"path": "d", "columns": {"question": 0, "answer": 1}},
+            "out": "o",
+            "objective": {"name": "classify", "labels": [1, 2, 3]},
+        }
+    )
+    assert run.data.columns == {"question": "0", "answer": "1"}
+    assert run.objective.labels == ("1", "2", "3")
+
+
+def test_a_metric_by_the_name_that_people_give_it() -> None:
+    with pytest.raises(SpecError, match=r"unknown metric 'f1'; did you mean macro_f1\?"):
+        METRICS.get("f1")

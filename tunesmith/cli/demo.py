@@ -47,6 +47,18 @@ def free_folder(wanted: Path) -> Path:
     return folder
 
 
+def left_off(wanted: Path) -> RunFolder | None:
+    """The newest demo at ``wanted`` or beside it that was interrupted; None where all are done."""
+    found = None
+    number, folder = 1, wanted
+    while folder.exists():
+        found = RunFolder(folder)
+        number += 1
+        folder = wanted.with_name(f"{wanted.name}-{number}")
+    begun = found is not None and found.run_yaml.is_file() and not found.report.is_file()
+    return found if begun else None
+
+
 def demo(out: Path = Path("runs/demo"), overrides: Mapping[str, Any] | None = None) -> RunFolder:
     """Trains, proves and reports, printing each result as it comes; under 8 minutes on two
     cores.
@@ -55,12 +67,19 @@ def demo(out: Path = Path("runs/demo"), overrides: Mapping[str, Any] | None = No
     from tunesmith.report.build import build
 
     began = time.monotonic()
-    file, folder = recipe(RECIPE), free_folder(out)
-    _print(say("demo.begin", recipe=file), "")
+    file, begun = recipe(RECIPE), left_off(out)
+    if begun is None:
+        _print(say("demo.begin", recipe=file), "")
+    else:
+        _print(say("demo.go_on", folder=begun.path), "")
     with Shown() as shown:
-        run = api.train(
-            file, {**(overrides or {}), "out": str(folder)}, progress=shown, on_plan=_ledger_first
-        )
+        if begun is None:
+            own = {**(overrides or {}), "out": str(free_folder(out))}
+            run = api.train(file, own, progress=shown, on_plan=_ledger_first)
+        elif (begun.model / "tunesmith.json").is_file():
+            run = begun
+        else:
+            run = api.train(begun.path, resume=True, progress=shown)
         proof = api.prove(run, progress=shown)
     _print("", *proof.lines(), "", *_answers(run), "")
     report = build(run)

@@ -89,10 +89,10 @@ class Encoder:
                 done.append(self._row(located, example, seen))
             except DataError as error:
                 for problem in error.problems:
-                    if problem.where in (
-                        "model.path",
-                        "data.split_by",
-                    ):  # as true of every row as of this one
+                    if problem.where == "data.template":  # the same would be said of every row
+                        where = f"{located.where}: {problem.where}"
+                        raise DataError(Problem(where, problem.text)) from None
+                    if problem.where in ("model.path", "data.split_by"):
                         raise
                     faults.add(
                         Problem(
@@ -186,7 +186,9 @@ class Encoder:
                 eats=self.objective.eats.__name__.lower(),
             )
         fitting = [
-            name for name in OBJECTIVES.names() if OBJECTIVES.get(name).eats is type(example)
+            name
+            for name in OBJECTIVES.names()
+            if OBJECTIVES.get(name).eats is type(example) and not name.endswith(".py")
         ]
         known = texts(language(), "kinds")
         kind = known.get(f"is_{type(example).__name__.lower()}", type(example).__name__)
@@ -198,7 +200,7 @@ class Encoder:
             kind=kind,
             objective=self.objective.name,
             needs=needs,
-            better=" / ".join(fitting) or "-",
+            better=_likeliest_of(fitting),
         )
 
     def examples(
@@ -213,6 +215,15 @@ class Encoder:
                 if self.hashes(example)[0] != wanted[place]:
                     raise DataError(Problem(located.where, say("ledger.changed")))
                 yield place, example
+
+
+def _likeliest_of(fitting: list[str]) -> str:
+    """The objective that most people want of those that take one kind of row, then the others."""
+    usual = [
+        name for name in ("sft", "dpo", "classify", "embed", "kto", "pretrain") if name in fitting
+    ]
+    first, *rest = [*usual, *(name for name in fitting if name not in usual)] or ["-"]
+    return first + (say("ledger.also_fit", names=", ".join(rest)) if rest else "")
 
 
 def chosen_rows(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,13 @@ class Disk:
     """Bytes: one checkpoint, everything the run leaves, and what is free where it goes."""
 
     checkpoint: int
+    checkpoints: int
+    """How many of them lie there at once, at most."""
     needed: int
     free: int
 
     def to_json(self) -> dict[str, int]:
-        """The three numbers."""
+        """The numbers."""
         return dict(vars(self))
 
 
@@ -27,11 +30,24 @@ def disk_of(trainable: int, saved: int, run: Run) -> Disk:
     """Checkpoints hold the trained weights in fp32 and the optimizer's state; ``model`` and
     ``best`` are ``saved`` bytes each.
 
-    One checkpoint more than are kept is there while the newest is written.
+    One checkpoint more than are kept is there while the newest is written, where the run writes so
+    many.
     """
     checkpoint = int(trainable * (4 + OPTIMIZERS.get(run.train.optimizer.name).state_bytes))
-    needed = (run.train.keep.keep + 1) * checkpoint + 2 * saved
-    return Disk(checkpoint, needed, free_space(Path(run.out)))
+    count = min(run.train.keep.keep + 1, _written(run))
+    needed = count * checkpoint + 2 * saved
+    return Disk(checkpoint, count, needed, free_space(Path(run.out)))
+
+
+def _written(run: Run) -> int:
+    """How many checkpoints a run writes: as often as it is told, and one at its end."""
+    every, steps = run.train.keep.save, run.train.steps
+    if not every:
+        return 1
+    if every < 1:
+        most = math.ceil(1 / every - 1e-9)
+        return min(most, steps) if steps else most
+    return math.ceil(steps / every) if steps else run.train.keep.keep + 1
 
 
 def free_space(path: Path) -> int:

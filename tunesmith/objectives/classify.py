@@ -16,7 +16,7 @@ from tunesmith.data.classes import Classes
 from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Example, Labelled
 from tunesmith.objectives import OBJECTIVES, Objective
-from tunesmith.settings.spec import Spec
+from tunesmith.settings.spec import Spec, Word
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ class Classify(Objective):
 
         problem: Literal["auto", "single", "multi", "regression"] = "auto"
         """One label a row, several, or a number; auto sees it from the labels."""
-        labels: tuple[str, ...] = ()
+        labels: tuple[Word, ...] = ()
         """The classes in the order of the outputs; found in the data and sorted when not given."""
-        class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Gt(0)]] = "none"
+        class_weights: Literal["none", "balanced"] | dict[Word, Annotated[float, Gt(0)]] = "none"
         """How much a row counts by its class: balanced weighs rare classes up, {label: weight} says
         it for each.
         """

@@ -24,7 +24,11 @@ WIDEST_VALUE = 36
 
 
 def plan_lines(plan: Plan) -> list[str]:
-    """All lines of the plan."""
+    """All lines of the plan; where something is wrong, what that is and no table of settings."""
+    if plan.problems:
+        facts = [f"  {line}" for line in fact_lines(plan)]
+        known = [say("plan.head_facts"), *facts, ""] if facts else []
+        return [*known, say("plan.head_problems"), *(f"  {problem}" for problem in plan.problems)]
     lines = [
         say("plan.head_facts"),
         *(f"  {line}" for line in fact_lines(plan)),
@@ -41,8 +45,6 @@ def plan_lines(plan: Plan) -> list[str]:
             f"{_pad(origin, origin_width)}  {reason}"
         )
         lines.append(row.rstrip())
-    if plan.problems:
-        lines += ["", say("plan.head_problems"), *(f"  {problem}" for problem in plan.problems)]
     return lines
 
 
@@ -72,9 +74,8 @@ def fact_lines(plan: Plan) -> list[str]:
         )
         disk = facts["disk"]
         needed, free = readable(disk["needed"]), readable(disk["free"])
-        lines.append(
-            say("plan.fact_disk", needed=needed, free=free, checkpoints=run.train.keep.keep + 1)
-        )
+        count = disk["checkpoints"]
+        lines.append(say("plan.fact_disk", needed=needed, free=free, checkpoints=count))
         lines.append(say("plan.fact_memory", **facts["memory_gib"]))
     if "probe" in facts:
         probe = facts["probe"]

@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, ValidationError, create_model
 from pydantic_core import PydanticCustomError
 
 from tunesmith.errors import FAULTS, SpecError
-from tunesmith.settings.peer_names import METHODS_HERE
+from tunesmith.settings.peer_names import NAMES_HERE
 from tunesmith.settings.spec import Spec, closest
 from tunesmith.words import say
 
@@ -95,7 +95,10 @@ class Family:
         """A did-you-mean for the value of a setting, as rslora is of lora's variant, and for what
         peers call a plug-in.
         """
-        found = [METHODS_HERE[name]] if self.kind == "method" and name in METHODS_HERE else []
+        known = NAMES_HERE.get(self.kind, {})
+        if known.get(name, "").startswith("peers."):
+            return say(known[name])
+        found = [known[name]] if name in known else []
         for plug_in in self.names():
             cls = self.get(plug_in)
             fields = [] if getattr(cls, "of", "") else list(cls.Config.model_fields.items())

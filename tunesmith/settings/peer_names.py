@@ -141,16 +141,42 @@ CHANGED: dict[str, tuple[str, str]] = {
 BATCH = ("per_device_train_batch_size", "micro_batch_size", "gradient_accumulation_steps")
 """Their product is the rows of an optimizer step on one device."""
 
-METHODS_HERE: dict[str, str] = {
-    "lora+": "method=lora method.plus_ratio=16",
-    "loraplus": "method=lora method.plus_ratio=16",
-    "lora_plus": "method=lora method.plus_ratio=16",
-    "prompt_tuning": "method=prompt",
-    "prefix_tuning": "method=prefix",
-    "adapter": "method=bottleneck",
-    "adapters": "method=bottleneck",
+NAMES_HERE: dict[str, dict[str, str]] = {
+    "method": {
+        "lora+": "method=lora method.plus_ratio=16",
+        "loraplus": "method=lora method.plus_ratio=16",
+        "lora_plus": "method=lora method.plus_ratio=16",
+        "prompt_tuning": "method=prompt",
+        "prefix_tuning": "method=prefix",
+        "adapter": "method=bottleneck",
+        "adapters": "method=bottleneck",
+    },
+    "objective": {
+        "ppo": "peers.no_rewards",
+        "grpo": "peers.no_rewards",
+        "rloo": "peers.no_rewards",
+        "reinforce": "peers.no_rewards",
+        "rm": "objective=reward",
+        "pt": "objective=pretrain",
+        "cpt": "objective=pretrain",
+        "instruct": "objective=sft",
+        "classification": "objective=classify",
+        "seq_cls": "objective=classify",
+        "embedding": "objective=embed",
+    },
+    "metric": {
+        "f1": "macro_f1",
+        "acc": "accuracy",
+        "em": "exact_match",
+        "rouge": "rouge_l",
+        "bleu-4": "bleu",
+        "mae": "mean_absolute_error",
+        "auc": "roc_auc",
+    },
 }
-"""What people call a method elsewhere, where the nearest name here is another one."""
+"""What people call a plug-in elsewhere, where the nearest name here is another one or none: the
+setting, or the key of a text.
+"""
 
 NEEDLESS: dict[str, str] = {
     key: reason
@@ -240,6 +266,8 @@ def name_here(path: str) -> str | None:
     it.
     """
     key = path.rpartition(".")[2]
+    if path == "method.r":
+        return say("peers.called", name="method.rank")
     if key in BATCH:
         return say("peers.batch", name=key)
     if key in REFUSED:

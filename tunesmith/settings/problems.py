@@ -56,6 +56,8 @@ def problems_of(
 def _text(item: Any, setting: str) -> str:
     """What is wrong with one value, in the language in use."""
     context = {name: value for name, value in item.get("ctx", {}).items() if name != "error"}
+    if item["type"] == "string_type" and isinstance(item["input"], bool):
+        return say("spec.yaml_word", word="yes" if item["input"] else "no")
     try:
         return (
             item["msg"]
@@ -114,3 +116,15 @@ def _near(spec: type[Spec], loc: tuple[int | str, ...]) -> str:
     return closest(str(loc[-1]), known) or (
         say("spec.known_here", known=", ".join(known)) if known else say("spec.no_settings")
     )
+
+
+def paths_of(spec: type[Spec], prefix: str = "") -> list[str]:
+    """The dotted path of every setting below ``spec``; what a plug-in has of its own is not among
+    them.
+    """
+    found: list[str] = []
+    for name, field in spec.model_fields.items():
+        group = group_of(field.annotation)
+        path = f"{prefix}{name}"
+        found += [path] if group is None else paths_of(group, f"{path}.")
+    return found

@@ -21,11 +21,12 @@ from tunesmith.settings.family import (
 )
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.peer_names import name_here
-from tunesmith.settings.problems import problems_of
-from tunesmith.settings.spec import Spec
+from tunesmith.settings.problems import paths_of, problems_of
+from tunesmith.settings.spec import Spec, Word
 from tunesmith.settings.teacher import Teacher
 from tunesmith.settings.tournament import SEVERAL, Tournament
 from tunesmith.settings.yaml_file import read_settings
+from tunesmith.words import say
 
 
 def _short(key: str) -> BeforeValidator:
@@ -70,7 +71,7 @@ class Source(Spec):
 
     path: str
     """File, folder, or hub id; ``file#2000`` takes 2000 rows, ``id:subset`` a subset."""
-    columns: dict[str, str] | None = None
+    columns: dict[str, Word] | None = None
     """Our names to the file's: ``{question: Question, reasoning: Complex_CoT, answer: Response}``.
     """
     reader: str | None = None
@@ -86,7 +87,7 @@ class Data(Spec):
 
     path: str | list[Annotated[Source, _short("path")]]
     """A file, a folder, a hub id, or a list of sources."""
-    columns: dict[str, str] | None = None
+    columns: dict[str, Word] | None = None
     """Our names to the file's: ``{question: Question, reasoning: Complex_CoT, answer: Response}``.
     """
     reader: str | None = None
@@ -281,7 +282,17 @@ def validate(settings: Mapping[str, Any]) -> Run:
     try:
         return Run.model_validate(settings)
     except ValidationError as error:
-        raise SpecError(problems_of(error, Run, hint=name_here)) from None
+        raise SpecError(problems_of(error, Run, hint=_here)) from None
+
+
+def _here(path: str) -> str | None:
+    """What the unknown key at ``path`` is called here, or where it stands."""
+    told = name_here(path)
+    if told is not None:
+        return told
+    last = path.rpartition(".")[2]
+    found = [place for place in paths_of(Run) if place.rpartition(".")[2] == last]
+    return say("spec.stands_at", names=say("spec.or").join(found)) if found else None
 
 
 def read_run(path: str | Path | None, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Run:

@@ -153,6 +153,8 @@ class RunFolder:
 
     def _missing(self) -> str:
         """Why this is no run, and the runs that are near it."""
+        if self.path.is_file():
+            return say("spec.run_is_file")
         key = "spec.not_a_run" if self.path.is_dir() else "spec.no_run"
         near = runs_near(self.path)
         if not near:

@@ -318,7 +318,7 @@ def test_truncation_keeps_the_prompt_of_a_pair_common() -> None:
         (
             "dpo",
             {"prompt": "a", "completion": "b"},
-            ("sft for them, or, for objective=dpo, give rows with a prompt"),
+            ("take objective=sft .*, or, for objective=dpo, give rows with a prompt"),
         ),
         (
             "dpo",

@@ -4,6 +4,7 @@ usual for them.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
 from tunesmith.data.columns.labels import LABELS, OTHER_LABELS, label_column, labels_of
@@ -67,6 +68,12 @@ class LabelledText(Reader):
             and label_column(columns) is not None
             and not columns & (ANOTHER_TASK | CHOICES)
         )
+
+    def uses(self, columns: Collection[str]) -> frozenset[str]:
+        """The columns of the texts and of the label."""
+        texts = _texts(frozenset(columns)) or ()
+        label = label_column(columns)
+        return frozenset({*self.fields, *filter(None, texts), *([label] if label else [])})
 
     def read(self, row: Row) -> Labelled:
         """Text, second text and labels; none where the row has no label, as when it is asked for

@@ -12,6 +12,7 @@ from typing import Any
 from tunesmith.data.columns.turns import no_number
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.examples import Chat
+from tunesmith.settings.spec import closest
 from tunesmith.words import say
 
 SLOT = "[P]"
@@ -183,5 +184,10 @@ def _plain(value: Any) -> str:
 def _unknown(missing: list[str], values: Mapping[str, Any]) -> Problem:
     return Problem(
         "data.template",
-        say("render.unknown_column", names=", ".join(missing), columns=", ".join(sorted(values))),
+        say(
+            "render.unknown_column",
+            names=", ".join(missing),
+            near="".join(closest(name, list(values)) for name in missing[:1]),
+            columns=", ".join(sorted(values)),
+        ),
     )
