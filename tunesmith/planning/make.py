@@ -289,8 +289,8 @@ def _unwatched(making: _Making, prepared: Prepared) -> None:
     making.put("train.keep.final", "last", reason)
     for name in ("best_by", "patience", "final"):
         path = f"train.keep.{name}"
-        if making.origins[path].kind == "given":
-            making.origins[path] = Origin("given", reason)
+        if making.resolved.origins[path].kind == "given":
+            making.resolved.origins[path] = Origin("given", reason)
     making.warnings.append(say("plan.warn_unwatched", **told))
 
 
