@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +63,9 @@ def test_the_loss_is_the_inner_one_and_the_weighted_kl_to_the_base(method, tiny_
     distance = loss.metrics["kl_to_base"]
     assert float(expected) > 0.01, "the policy has moved"
     assert distance.sum == pytest.approx(float(expected), rel=1e-4)
-    assert float(loss.total) == pytest.approx(float(inner.total) + 0.3 * float(expected), rel=1e-5)
+    assert float(loss.total.detach()) == pytest.approx(
+        float(inner.total.detach()) + 0.3 * float(expected), rel=1e-5
+    )
     assert loss.metrics["loss"].sum == pytest.approx(float(inner.total), rel=1e-6)
     loss.total.backward()
     theirs = {name: weight.grad.clone() for name, weight in work.named if weight.grad is not None}
@@ -147,3 +151,47 @@ def test_the_plan_counts_the_second_model_where_there_is_one(tiny_llama, tmp_pat
 def test_what_has_no_vocabulary_is_refused():
     with pytest.raises(SpecError, match=r"objective\.of: classify cannot be held to the base"):
         OBJECTIVES.make(OBJECTIVES.config({"name": "distill_to_base", "of": "classify"}))
+
+
+def test_preferences_are_held_to_the_base_too(tiny_llama, tmp_path):
+    """The unit is a pair: a side's distance is the mean over its tokens, and each side is half."""
+    rows = [
+        {"prompt": f"How far is {n}?", "chosen": f"{n} km", "rejected": "no" * (1 + n % 3)}
+        for n in range(8)
+    ]
+    data = tmp_path / "pairs.json"
+    data.write_text(json.dumps(rows), encoding="utf-8")
+    settings = held(of={"name": "dpo", "beta": 0.2}, weight=0.5)
+    settings |= {"data": {"path": str(data), "held_out": 0}, "method": METHODS[0]}
+    work = moved(work_of(tmp_path / "run", tiny_llama, **settings))
+    batch, objective = batch_of(work), work.objective
+    assert batch.units == 8.0 and set(objective.roles) == {"base", "reference"}
+    loss = objective.loss(work.models, batch)
+    inner = OBJECTIVES.make(OBJECTIVES.config({"name": "dpo", "beta": 0.2}))
+    expected = 0.0
+    base = runs_base(tiny_llama)
+    with torch.no_grad():
+        plain = float(inner.loss(work.models, batch).total)
+        for example in batch.sequences:
+            for tokens in example:
+                one = Batch.grow([[tokens]]).padded()
+                q, p = (
+                    see(model, one).head.logits(see(model, one).features("scored")).log_softmax(-1)
+                    for model in (work.model.model, base)
+                )
+                expected += float((p.exp() * (p - q)).sum(-1).mean()) / 2
+    assert loss.metrics["kl_to_base"].value == pytest.approx(expected / 8, rel=1e-4)
+    assert float(loss.total.detach()) == pytest.approx(plain + 0.5 * expected, rel=1e-5)
+
+
+def test_a_run_held_to_the_base_goes_on_bit_equal(tiny_llama, tmp_path):
+    keep = {"evaluate": 0, "save": 2, "keep": 9}
+    one = runs.resolved(
+        tmp_path / "run", tiny_llama, **held() | {"train.keep": keep, "train.steps": 4}
+    )
+    folder = train(one, None, progress=runs.quiet())
+    whole, record = runs.weights(folder.model), runs.record(folder)
+    shutil.rmtree(folder.checkpoints / "step-00000004")
+    shutil.rmtree(folder.model)
+    train(one, None, resume=True, progress=runs.quiet())
+    assert runs.weights(folder.model) == whole and runs.record(folder) == record

@@ -55,7 +55,7 @@ class DistillToBase(Objective):
         of = self.of
         self.eats, self.unit, self.two_sided = of.eats, of.unit, of.two_sided  # type: ignore[misc]
         self.measures, self.rate_factor = of.measures, of.rate_factor  # type: ignore[misc]
-        self.roles = of.roles | {"base"}  # type: ignore[misc]
+        self.gives, self.roles = of.gives, of.roles | {"base"}  # type: ignore[misc]
 
     def learn(self, examples: Iterable[Example]) -> list[str]:
         """What the inner objective learns of the rows."""

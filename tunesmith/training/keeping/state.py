@@ -33,10 +33,6 @@ FREE = (
 )
 
 
-# Settings that checkpoints of older versions do not name, with what those runs did.
-SINCE_ADDED = {"source.name": "rows"}
-
-
 class Part(Protocol):
     """A piece of the run that the next step reads."""
 
@@ -256,9 +252,7 @@ def identity(run: Run, data: str, base: str, micro_tokens: int) -> dict[str, Any
     """
     given = _flat(run.model_dump(mode="json", exclude_defaults=True))
     settings = {
-        name: value
-        for name, value in _flat(run.model_dump(mode="json")).items()
-        if not _free(name) and SINCE_ADDED.get(name, ...) != value
+        name: value for name, value in _flat(run.model_dump(mode="json")).items() if not _free(name)
     }
     settings["train.micro_tokens"] = micro_tokens
     return {**settings, "given": sorted(given), "data": data, "base": base}
