@@ -112,3 +112,38 @@ def test_of_a_finished_run_only_the_training_rows_are_replayed(tiny_llama, tmp_p
 def test_what_is_wrong_is_said_at_source(tiny_llama, tmp_path, old):
     with pytest.raises(SpecError, match=r"source\.path: no file and no run folder"):
         rows_of(asked(tmp_path / "run", tiny_llama, tmp_path / "absent.json"))
+
+
+def test_old_preferences_bring_their_reference(tiny_llama, tmp_path):
+    """The reference of old rows is asked with that of the new ones, before the method."""
+
+    def pairs(name: str, word: str) -> Path:
+        rows = [
+            {"prompt": f"{word} {n}?", "chosen": f"{n} km", "rejected": "never"} for n in range(12)
+        ]
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps(rows), encoding="utf-8")
+        return path
+
+    data = {"path": str(pairs("new", "How far is")), "held_out": 0}
+    settings = {"objective": "dpo", "data": data, "train.batch": 4, "train.steps": 3}
+    one = asked(tmp_path / "run", tiny_llama, pairs("old", "Where is"), **settings)
+    folder = train(one, None, progress=runs.quiet())
+    lines = [line for line in folder.steps() if "replayed" in line]
+    assert [line["replayed"] for line in lines] == [1, 1, 1]
+    assert lines[0]["rewards/chosen"] == pytest.approx(0.0, abs=1e-5), "at the base, old rows too"
+
+
+def test_other_classes_are_refused(tiny_llama, tmp_path):
+    def labelled(name: str, labels: str) -> Path:
+        rows = [{"text": f"Text {name} {n}", "label": labels[n % 2]} for n in range(12)]
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps(rows), encoding="utf-8")
+        return path
+
+    data = {"path": str(labelled("new", "ab")), "held_out": 0}
+    settings = {"objective": "classify", "data": data}
+    same = asked(tmp_path / "same", tiny_llama, labelled("old", "ba"), **settings)
+    assert len(rows_of(same).replayed) == 12
+    with pytest.raises(SpecError, match=r"source\.path: the old rows have other classes"):
+        rows_of(asked(tmp_path / "other", tiny_llama, labelled("third", "ac"), **settings))
