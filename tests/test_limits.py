@@ -40,6 +40,7 @@ FLOORS = [
     "training/sources",
     "training/evaluation",
     "export",
+    "outputs",
     "report",
     "training/keeping",
     "training/trackers",

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith import words
 from tunesmith.errors import Problem, SpecError
-from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.import_peers import peer_of, translate
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.run import Run, validate
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from tunesmith.display.progress import Shown
     from tunesmith.planning.plan import Plan
     from tunesmith.predicting.predictor import Predictor
-    from tunesmith.proving.answers import Proof
+    from tunesmith.proving.proof import Proof
     from tunesmith.teaching.write import Account
     from tunesmith.tournaments.play import Played
 
@@ -169,33 +168,15 @@ def prove(
 
     ``prompt`` is a file with a hard prompt, under which the base is scored too.
     """
-    from tunesmith.proving.answers import prove as score
-    from tunesmith.proving.classes import prove_classes
-    from tunesmith.proving.scores import prove_scores
-    from tunesmith.proving.vectors import prove_vectors
+    from tunesmith.proving.contest import Wanted, contest
 
     folder = _folder(run)
-    asked = folder.resolved().run
-    _speak(asked)
+    _speak(folder.resolved().run)
     if items is not None and items < 1:
         raise SpecError(Problem("items", say("spec.greater_than_equal", ge=1)))
     if progress is not None:
         progress.tell(say("prove.begin", folder=folder.path))
-    gives = OBJECTIVES.get(asked.objective.name).gives
-    if gives == "answers":
-        return score(folder, items=items, shots=shots, prompt=prompt, progress=progress)
-    if shots:
-        raise SpecError(Problem("shots", say("cloze.no_shots", objective=asked.objective.name)))
-    if gives == "classes":
-        return prove_classes(
-            folder, items=items or asked.prove.items, prompt=prompt, progress=progress
-        )
-    if prompt or asked.prove.prompt:
-        raise SpecError(
-            Problem("prove.prompt", say("cloze.no_prompt", objective=asked.objective.name))
-        )
-    others = {"scores": prove_scores, "vectors": prove_vectors}
-    return others[gives](folder, items=items or asked.prove.items, progress=progress)
+    return contest(folder, Wanted(items, shots, prompt), progress)
 
 
 def tournament(settings: Settings, overrides: Overrides = (), *, quiet: bool = False) -> Played:

@@ -146,14 +146,6 @@ def prompt_of(example: Example) -> Chat | None:
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 
 
-KINDS: dict[str, frozenset[str]] = {
-    "language": frozenset({"decoder", "encoder-decoder"}),
-    "classes": frozenset({"decoder", "encoder"}),
-    "embedding": frozenset({"decoder", "encoder"}),
-}
-"""The kinds of model that can carry a head: a vocabulary, classes, or none."""
-
-
 @dataclass(frozen=True)
 class Outputs:
     """What a classification head gives: a name for each number, and what the numbers are, in

@@ -22,12 +22,13 @@ from material.two_sided import tiny_pair
 from methods.test_contract import SMALL
 from tunesmith.batches.batch import Batch
 from tunesmith.data.prepare import Prepared, prepare
-from tunesmith.examples import KINDS, Chat, Feedback, Labelled, Preference, Text, TextPair
+from tunesmith.examples import Chat, Feedback, Labelled, Preference, Text, TextPair
 from tunesmith.models.calling.views import see
 from tunesmith.models.loading.load import load_tokenizer
 from tunesmith.models.roles import base_at_hand
 from tunesmith.models.saved import load_run
 from tunesmith.models.structure.heads import head_parts
+from tunesmith.models.structure.kinds import HEADS
 from tunesmith.planning.make import make
 from tunesmith.settings.family import METHODS, OBJECTIVES
 from tunesmith.settings.run import Run, validate
@@ -64,7 +65,9 @@ NEEDS: dict[str, dict[str, Any]] = SMALL | {"bottleneck": {"size": 8, "activatio
 def kinds_of(objective: str) -> list[str]:
     """The kinds of model that can learn it."""
     of = OBJECTIVES.get(objective)
-    return sorted(kind for kind in KINDS[of.head] if kind != "encoder-decoder" or of.two_sided)
+    return sorted(
+        kind for kind in HEADS[of.head].kinds if kind != "encoder-decoder" or of.two_sided
+    )
 
 
 def alike(objective: str) -> str:

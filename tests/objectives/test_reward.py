@@ -202,7 +202,7 @@ def test_trained_proved_asked_and_loaded_elsewhere(
     folder = find_model(str(run.path))
     loaded = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    text = tokenizer.decode(predictor.conversations(chat)["prediction"].ids_T)
+    text = tokenizer.decode(predictor.objective.output.ask(predictor, chat)["prediction"].ids_T)
     theirs = pipeline("text-classification", model=loaded, tokenizer=tokenizer)(text)
     assert theirs[0]["score"] == pytest.approx(alone["prediction"], abs=1e-5)
 
@@ -217,9 +217,9 @@ def test_an_encoder_reads_question_and_answer_as_two_texts(tmp_path: Path) -> No
         "train": {"steps": 2, "batch": 4, "machine": {"threads": 1}},
     }
     predictor = Predictor(ts.train(settings))
-    tokens = predictor.conversations({"prompt": "where is it?", "chosen": "yes", "rejected": ""})[
-        "prediction"
-    ]
+    tokens = predictor.objective.output.ask(
+        predictor, {"prompt": "where is it?", "chosen": "yes", "rejected": ""}
+    )["prediction"]
     assert predictor.loaded.tokenizer.decode(tokens.ids_T) == "[CLS] where is it? [SEP] yes [SEP]"
     with pytest.raises(SpecError, match="gives numbers"):
         ts.plan(settings | {"questions": ["Where?"], "out": str(tmp_path / "other")}).require()

@@ -4,6 +4,7 @@ are.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -124,8 +125,9 @@ def test_a_column_of_that_name_is_not_overwritten(label_run):
 def test_the_files_own_column_names_are_understood_without_the_answer(text_run):
     model = Predictor(text_run)
     row = {"问": "第1号：甘草治什么？", "编号": 1}
-    assert model.prompt(row).tolist() == model.prompt(row | {"答": "补气"}).tolist()
-    assert "甘草治什么" in model.loaded.tokenizer.decode(model.prompt(row))
+    ask = partial(model.objective.output.ask, model)
+    assert ask(row).tolist() == ask(row | {"答": "补气"}).tolist()
+    assert "甘草治什么" in model.loaded.tokenizer.decode(ask(row))
     assert set(model.predict([row])[0]) == {"问", "编号", "prediction"}
 
 

@@ -15,7 +15,7 @@ from tunesmith import api, words
 from tunesmith.errors import SpecError
 from tunesmith.examples import Chat, Turn
 from tunesmith.models.saved import load_run
-from tunesmith.proving.answers import prepared_again
+from tunesmith.proving.contest import prepared_again
 from tunesmith.proving.hard_prompt import asked_under, prompted
 from tunesmith.proving.task import task_of
 

@@ -130,7 +130,7 @@ def test_answers_of_one_kind_are_refused_before_any_work(
     judged_run: RunFolder, kind: bool, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of_kind = lambda items, most: [item for item in items if item.example.desirable == kind][:3]  # noqa: E731
-    monkeypatch.setattr("tunesmith.proving.answers.evenly", of_kind)
+    monkeypatch.setattr("tunesmith.proving.contest.evenly", of_kind)
     monkeypatch.setattr(
         preferences, "known", lambda *given: pytest.fail("the likelihoods were computed")
     )

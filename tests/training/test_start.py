@@ -307,9 +307,10 @@ def test_the_best_can_be_told_by_likelihood(name, tiny_llama, tmp_path):
     if name == "nll":
         assert all(one["nll"] == one["loss"] for one in found)
         return
+    from tunesmith.models.calling.forwards import BrokenOff
     from tunesmith.models.saved import load_run
     from tunesmith.predicting.likelihoods import likelihoods
-    from tunesmith.training.evaluation.options import choices_score, options_task
+    from tunesmith.proving.options import choices_score, options_task
 
     task = options_task(one.run, data)
     assert set(task.options) == {"near", "far"} and [item.id for item in task.items] == [
@@ -323,7 +324,8 @@ def test_the_best_can_be_told_by_likelihood(name, tiny_llama, tmp_path):
     metric = METRICS.make(METRICS.config(name))
     expected = float(metric.value(metric.statistics(chosen, task.references).sum(axis=0)))
     assert found[-1][name] == pytest.approx(expected)
-    assert choices_score(loaded, metric, task, budget=512, stopped=lambda: True) is None
+    with pytest.raises(BrokenOff):
+        choices_score(loaded, metric, task, budget=512, stopped=lambda: True)
 
 
 def test_trackers_and_the_callers_function_get_the_same_numbers(

@@ -196,14 +196,14 @@ class _Preparation:
         return kept
 
     def _without_untrained(self, rows: list[Row]) -> list[Row]:
-        kept = [row for row in rows if row.learned(self.objective.head)]
+        kept = [row for row in rows if row.learned(self.objective.output.writes)]
         if rows and not kept:
             where = f"{rows[0].file}:{rows[0].number}"
             raise DataError(
                 Problem("data", say("ledger.nothing_to_train", count=len(rows), where=where))
             )
         for row in rows:
-            if not row.learned(self.objective.head):
+            if not row.learned(self.objective.output.writes):
                 self.ledger.drop(str(row.file), row.number, "nothing to train")
         return kept
 

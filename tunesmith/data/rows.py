@@ -58,9 +58,9 @@ class Row:
         """Number of tokens that are learned."""
         return sum(tokens.scored for tokens in self.tokens)
 
-    def learned(self, head: str) -> bool:
-        """Whether there is anything to learn in it, for a model with such a head."""
-        return self.scored > 0 if head == "language" else self.length > 0
+    def learned(self, writes: bool) -> bool:
+        """Whether there is anything to learn in it: scored tokens for a model that writes."""
+        return self.scored > 0 if writes else self.length > 0
 
     def cut(self, limit: int, how: Callable[[Sequence[Tokens], int], tuple[Tokens, ...]]) -> Row:
         """This row with its sequences cut, and the loss counted."""

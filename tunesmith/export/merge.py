@@ -115,7 +115,7 @@ class _Source:
         from tunesmith.models.structure.kinds import class_of, load_config
 
         config = load_config(self.base, trust_remote_code=self.run.model.trust_remote_code)
-        return class_of(config, OBJECTIVES.get(self.run.objective.name).head)
+        return class_of(config, OBJECTIVES.make(self.run.objective).head)
 
 
 def export(
@@ -226,7 +226,7 @@ def _trained(
     tokenizer = load_tokenizer(source.place, trust_remote_code=source.run.model.trust_remote_code)
     more = {"quantize": source.run.model.quantize, "add_tokens": source.run.model.add_tokens}
     loaded = load_model(source.base, **how, **more)
-    render = renderer(source.place, tokenizer, source.run.data)
+    render = renderer(source.place, tokenizer, source.run)
     prompts = probe_ids(probe_texts(folder, source.run), render, loaded.limit)
     base_logits = logits(loaded.model, prompts)
     if source.adapter:

@@ -77,11 +77,10 @@ def with_adapter(model: torch.nn.Module, config: Any) -> torch.nn.Module:
 def task_type(model: torch.nn.Module) -> str:
     """peft's name for what the model does."""
     from tunesmith.models.structure.heads import kind_of
-    from tunesmith.models.structure.kinds import head_of, plain
+    from tunesmith.models.structure.kinds import HEADS, head_of, plain
 
-    kinds = {"classes": "SEQ_CLS", "embedding": "FEATURE_EXTRACTION"}
-    writes = "SEQ_2_SEQ_LM" if kind_of(plain(model).config) == "encoder-decoder" else "CAUSAL_LM"
-    return kinds.get(head_of(model), writes)
+    two_sided = kind_of(plain(model).config) == "encoder-decoder"
+    return "SEQ_2_SEQ_LM" if two_sided else HEADS[head_of(model)].task
 
 
 def stacked(model: torch.nn.Module, targets: Sequence[str]) -> tuple[list[str], set[str]]:

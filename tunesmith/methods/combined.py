@@ -85,9 +85,9 @@ class Combined(Method):
         """The model with all of them applied; each freezes what it does not train, so what any of
         them trains is kept.
         """
-        from tunesmith.models.structure.kinds import head_of
+        from tunesmith.models.structure.kinds import HEADS, head_of
 
-        if head_of(model) == "classes":
+        if HEADS[head_of(model)].named:
             raise SpecError(Problem("method", say("heads.several")))
         from tunesmith.models.adapters import beside_base
 

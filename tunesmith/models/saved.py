@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from tunesmith.data.rendering.render import Render
-    from tunesmith.settings.run import Data
+    from tunesmith.settings.run import Run
     from tunesmith.storage.run_folder import RunFolder
 
 
@@ -52,16 +52,16 @@ def load_run(folder: RunFolder, *, tuned: bool = True, dtype: torch.dtype | None
         # leave them out.
         loaded.layout, loaded.model.on = "padded", tuned
     loaded.tokenizer = load_tokenizer(place)
-    loaded.render, loaded.facts = renderer(place, loaded.tokenizer, run.data), told
+    loaded.render, loaded.facts = renderer(place, loaded.tokenizer, run), told
     return loaded
 
 
-def renderer(place: Path, tokenizer: Any, data: Data) -> Render:
+def renderer(place: Path, tokenizer: Any, run: Run) -> Render:
     """The renderer of a saved model; ModelError when it gives other tokens than in training."""
     from tunesmith.data.rendering.render import Render
 
     told = json.loads((place / FACTS).read_text(encoding="utf-8"))
-    objective = OBJECTIVES.get(told["objective"])
+    objective, data = OBJECTIVES.make(run.objective), run.data
     render = Render(
         tokenizer, data, max_length=data.max_length, head=objective.head, eats=objective.eats
     )

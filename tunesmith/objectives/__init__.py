@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from tunesmith.batches.batch import Batch, Loss, Tokens
 from tunesmith.examples import Example, Outputs
-from tunesmith.settings.family import OBJECTIVES
+from tunesmith.settings.family import OBJECTIVES, OUTPUTS
 from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
     import torch
 
     from tunesmith.data.rendering.render import Render
+    from tunesmith.outputs import Output
 
 __all__ = ["OBJECTIVES", "Objective", "Ranks"]
 
@@ -57,12 +58,14 @@ class Objective:
     """Metrics of its own that may choose the best checkpoint, and whether more is better."""
     rate_factor: ClassVar[float] = 1.0
     """Factor on the method's own learning rate."""
-    head: ClassVar[Literal["language", "classes", "embedding"]] = "language"
-    """What stands on the model's trunk: the vocabulary, an output for each class (or one number),
-    or nothing.
+    head: ClassVar[str] = "language"
+    """What stands on the model's trunk, one of ``models.structure.kinds.HEADS``."""
+    gives: ClassVar[str] = "answers"
+    """What its model says of a row: a kind of ``tunesmith/outputs/``, which decides how it is
+    asked, watched and proved.
     """
-    gives: ClassVar[Literal["answers", "classes", "scores", "vectors"]] = "answers"
-    """What its model says of a row, which decides how it is proved and asked."""
+    rate_reason: ClassVar[str] = "plan.reason_rate_objective"
+    """Words for ``rate_factor``."""
     outputs: Outputs | None = None
     """The outputs of a head of classes; known once ``learn`` has seen the rows."""
     threshold: Literal["auto", "half", "fitted"] = "auto"
@@ -73,6 +76,11 @@ class Objective:
 
     def __init__(self, config: Any) -> None:
         self.config = config
+
+    @property
+    def output(self) -> Output:
+        """What its model says of a row, as a kind of output."""
+        return OUTPUTS.get(self.gives)(self)
 
     def learn(self, examples: Iterable[Example]) -> list[str]:
         """Once, before the first ``encode``: what must be known of all rows, such as their labels;

@@ -32,7 +32,7 @@ class Classify(Objective):
     eats, unit, head, gives = Labelled, "sequence", "classes", "classes"
     # measured: the methods' own rates are those of large models that write (words:
     # plan.reason_rate_classes)
-    rate_factor = 2.5
+    rate_factor, rate_reason = 2.5, "plan.reason_rate_classes"
 
     class Config(Spec):
         """Labels and how they count."""

@@ -24,7 +24,6 @@ from tunesmith.settings.family import METHODS, OBJECTIVES
 from tunesmith.settings.resolved import Origin
 from tunesmith.settings.run import Run
 from tunesmith.settings.settle import Derived, begun, fill, from_rows, with_value
-from tunesmith.training.evaluation.options import chosen_among_options, options_task
 from tunesmith.training.sources import prepare_with_source
 from tunesmith.words import say
 
@@ -255,19 +254,15 @@ def _rows(making: _Making, prepared: Prepared) -> None:
         ),
     }
     _unwatched(making, prepared)
-    best, own = making.run.train.keep.best_by, ["loss", *prepared.objective.measured()]
-    if prepared.objective.gives == "vectors" and best not in own:
+    objective = prepared.objective
+    best, own = making.run.train.keep.best_by, ["loss", *objective.measured()]
+    if best in objective.measures and best not in own:
         making.problems.append(
             Problem(
                 "train.keep.best_by", say("embed.best_by", value=repr(best), known=", ".join(own))
             )
         )
-    if (
-        prepared.watch
-        and prepared.objective.head == "language"
-        and chosen_among_options(making.run)
-    ):
-        making.attempt(lambda: options_task(making.run, prepared))
+    making.attempt(lambda: objective.output.task(making.run, prepared))
     if steps < FEWEST_STEPS:
         making.warnings.append(
             say(

@@ -74,7 +74,8 @@ def shape(folder: Path, run: Run, outputs: Outputs = TWO) -> Shape:
     from tunesmith.models.structure.kinds import kind_of, load_config
     from tunesmith.models.structure.layers import longest_row
 
-    trust, head = run.model.trust_remote_code, OBJECTIVES.get(run.objective.name).head
+    objective, trust = OBJECTIVES.make(run.objective), run.model.trust_remote_code
+    head, writes = objective.head, objective.output.writes
     config = load_config(folder, trust_remote_code=trust)
     wrong = list(model_fits(run, kind_of(config)))
     if wrong:
@@ -101,9 +102,7 @@ def shape(folder: Path, run: Run, outputs: Outputs = TWO) -> Shape:
     # What a method adds is not in the headers; the base's weights are, whatever the class makes of
     # them, where it writes. Another head is not in them, but the one that it replaces is, and
     # tables of places beside.
-    base = (
-        weights_in(folder) if head == "language" and (folder / "config.json").is_file() else before
-    )
+    base = weights_in(folder) if writes and (folder / "config.json").is_file() else before
     own = sum(parameter.numel() for parameter in changed.parameters()) - before
     limit = limit - method.virtual_tokens if limit else None
     return Shape(changed, base + own, trainable, limit, int(text.get("vocab_size") or 0), linear)

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tunesmith.data.rendering.template import SLOT
-from tunesmith.errors import Problem
-from tunesmith.examples import KINDS, Feedback, Labelled, Preference, Text, TextPair
+from tunesmith.errors import Problem, SpecError
+from tunesmith.examples import Feedback, Preference, Text, TextPair
+from tunesmith.models.structure.kinds import HEADS
 from tunesmith.models.structure.quantize import missing_package
 from tunesmith.settings.family import METHODS, METRICS, OBJECTIVES, OPTIMIZERS, READERS
 from tunesmith.settings.run import Run
@@ -28,10 +29,8 @@ def empty_folder(run: Run) -> Iterator[Problem]:
 
 def known_names(run: Run) -> Iterator[Problem]:
     """Metrics and readers that are named exist."""
-    metrics = METRICS.names()
-    measured = ("text", "choice", "nll", "options", "number")
-    on_the_way = [name for name in metrics if METRICS.get(name).reads in measured]
-    known = list(dict.fromkeys(["loss", *OBJECTIVES.get(run.objective.name).measures, *on_the_way]))
+    metrics, objective = METRICS.names(), OBJECTIVES.make(run.objective)
+    known = list(dict.fromkeys(["loss", *objective.measures, *metrics]))
     if run.train.keep.best_by not in known:
         yield _unknown("train.keep.best_by", run.train.keep.best_by, known)
     for index, name in enumerate(run.prove.metrics):
@@ -108,7 +107,7 @@ def watched(run: Run) -> Iterator[Problem]:
         yield Problem("train.keep.patience", say("plan.patience"))
     if keep.best_by != "loss" and (nothing or keep.evaluate == 0):
         yield Problem("train.keep.best_by", say("plan.best_by", value=repr(keep.best_by)))
-    fitted = OBJECTIVES.get(run.objective.name).fits(run.objective)
+    fitted = OBJECTIVES.make(run.objective).fits(run.objective)
     if fitted and nothing:
         yield Problem(fitted, say("plan.fitted"))
     if run.prove.require and nothing:
@@ -119,7 +118,7 @@ def objective_fits(run: Run) -> Iterator[Problem]:
     """Settings of a conversation are not given where plain text is learned, and the other way
     round.
     """
-    given, objective = run.data.model_fields_set, OBJECTIVES.get(run.objective.name)
+    given, objective = run.data.model_fields_set, OBJECTIVES.make(run.objective)
     if objective.eats in (Preference, Feedback, TextPair):
         own = ["loss", *objective.measures]
         if run.train.keep.best_by not in own:
@@ -132,8 +131,8 @@ def objective_fits(run: Run) -> Iterator[Problem]:
             yield Problem("train.keep.best_by", told)
         if run.data.train_on == "everything":
             yield Problem("data.train_on", say("plan.not_everything", objective=objective.name))
-    if objective.eats in (Labelled, TextPair):
-        for name in ("template", "system", "reasoning", "train_on"):
+    if objective.output.unused:
+        for name in objective.output.unused:
             if (
                 name in given
                 and run.data.model_dump()[name] != type(run.data).model_fields[name].default
@@ -165,24 +164,14 @@ def objective_fits(run: Run) -> Iterator[Problem]:
 
 def metric_fits(run: Run) -> Iterator[Problem]:
     """What decides which checkpoint is best can be measured on what the head gives."""
-    best, objective = run.train.keep.best_by, OBJECTIVES.get(run.objective.name)
-    if best not in METRICS.names():
+    best, objective = run.train.keep.best_by, OBJECTIVES.make(run.objective)
+    reads, own = objective.output.best_by, ["loss", *objective.measures]
+    if best in own or best not in METRICS.names() or not reads:
         return
-    of_classes = [
-        name
-        for name in METRICS.names()
-        if METRICS.get(name).reads in ("choice", "options", "number")
-    ]
-    if objective.head == "classes" and best not in of_classes:
-        yield Problem(
-            "train.keep.best_by",
-            say("classes.best_by", value=repr(best), known=", ".join(of_classes)),
-        )
-    elif objective.head == "language" and METRICS.get(best).reads in ("options", "number"):
-        yield Problem(
-            "train.keep.best_by",
-            say("classes.best_by_language", value=repr(best), objective=run.objective.name),
-        )
+    able = [name for name in METRICS.names() if METRICS.get(name).reads in reads]
+    if best not in able:
+        told = {"value": repr(best), "known": ", ".join(able), "objective": run.objective.name}
+        yield Problem("train.keep.best_by", say(objective.output.not_best_by, **told))
 
 
 def slots_there(run: Run) -> Iterator[Problem]:
@@ -209,11 +198,7 @@ def questions_there(run: Run) -> Iterator[Problem]:
     """
     if run.prove.prompt is not None and not Path(run.prove.prompt).is_file():
         yield Problem("prove.prompt", say("plan.no_prompt", value=repr(run.prove.prompt)))
-    objective = OBJECTIVES.get(run.objective.name)
-    if run.prove.prompt is not None and objective.gives in ("scores", "vectors"):
-        yield Problem("prove.prompt", say("cloze.no_prompt", objective=objective.name))
-    if run.questions and objective.gives in ("scores", "vectors"):
-        yield Problem("questions", say("reward.no_questions", objective=objective.name))
+    yield from OBJECTIVES.make(run.objective).output.refused(run)
     if isinstance(run.questions, str) and run.questions and not Path(run.questions).is_file():
         yield Problem("questions", say("plan.no_questions", value=repr(run.questions)))
 
@@ -227,8 +212,8 @@ def model_fits(run: Run, kind: str) -> Iterator[Problem]:
     """Method and objective can take a model of this kind: a decoder, an encoder, or both
     together.
     """
-    method, head = METHODS.make(run.method), OBJECTIVES.get(run.objective.name).head
-    if kind not in KINDS[head]:
+    method, head = METHODS.make(run.method), OBJECTIVES.make(run.objective).head
+    if kind not in HEADS[head].kinds:
         yield Problem(
             "model", say(f"heads.not_{head}", kind=say(f"heads.kind_{kind.replace('-', '_')}"))
         )
@@ -239,7 +224,7 @@ def model_fits(run: Run, kind: str) -> Iterator[Problem]:
             "method",
             say("sides.kind", method=run.method.name, kind=say(f"sides.{kind}"), known=known),
         )
-    if kind == "encoder-decoder" and not OBJECTIVES.get(run.objective.name).two_sided:
+    if kind == "encoder-decoder" and not OBJECTIVES.make(run.objective).two_sided:
         known = ", ".join(name for name in OBJECTIVES.names() if OBJECTIVES.get(name).two_sided)
         yield Problem(
             "objective", say("sides.objective", objective=run.objective.name, known=known)
@@ -271,5 +256,11 @@ RULES: tuple[Callable[[Run], Iterator[Problem]], ...] = (
 
 
 def broken(run: Run) -> list[Problem]:
-    """Every rule that ``run`` breaks."""
-    return [problem for rule in RULES for problem in rule(run)]
+    """Every rule that ``run`` breaks, and what its objective itself refuses."""
+    found: list[Problem] = []
+    for rule in RULES:
+        try:
+            found += rule(run)
+        except SpecError as error:
+            found += error.problems
+    return list(dict.fromkeys(found))

@@ -74,9 +74,7 @@ def stages_of(
         own = with_overrides(given_own, for_one[number])
         plain = with_overrides(with_overrides(_over(shared, own), for_all), for_one[number])
         name = _name(own, [stage.name for stage in found])
-        writing = [
-            stage for stage in found if OBJECTIVES.get(stage.run.objective.name).gives == "answers"
-        ]
+        writing = [stage for stage in found if OBJECTIVES.make(stage.run.objective).output.writes]
         parent = writing[-1] if writing and "model" not in own else None
         if parent is not None:
             given = plain.get("model")

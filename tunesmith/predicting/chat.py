@@ -22,7 +22,7 @@ class Session:
         from tunesmith.models.saved import load_run
 
         self.run = folder.resolved().run
-        if OBJECTIVES.get(self.run.objective.name).head != "language":
+        if not OBJECTIVES.make(self.run.objective).output.writes:
             raise SpecError(words.say("classes.chat", folder=folder.path))
         self.loaded = load_run(folder, tuned=tuned)
         assert self.loaded.render is not None, "a run's model comes with its renderer"

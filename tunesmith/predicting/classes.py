@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tunesmith.batches.batch import Batch, Tokens
-from tunesmith.batches.cuts import cut
-from tunesmith.data.prepare import Item
-from tunesmith.data.rendering.render import Render
+from tunesmith.batches.batch import Tokens
 from tunesmith.examples import Outputs
 from tunesmith.metrics import Metric
-from tunesmith.models.loading.load import Loaded
-from tunesmith.predicting.likelihoods import BUDGET
+from tunesmith.models.calling.forwards import BUDGET, Progress, forwards
+
+if TYPE_CHECKING:
+    from tunesmith.models.calling.views import Seen
+    from tunesmith.models.loading.load import Loaded
 
 FEWEST = 20
 """Rows from which something is fitted."""
@@ -33,26 +33,16 @@ def outputs_of(
     *,
     budget: int = BUDGET,
     stopped: Callable[[], bool] | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> np.ndarray | None:
-    """The head's outputs ``[n, C]`` for each sequence; None when ``stopped`` said so on the way."""
-    import torch
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """The head's outputs ``[n, C]`` for each sequence; BrokenOff when ``stopped`` said so."""
 
-    from tunesmith.models.calling.views import see
+    def look(seen: Seen) -> np.ndarray:
+        return seen.outputs_BC.double().cpu().numpy()
 
     examples = [(tokens,) for tokens in sequences]
-    found: dict[int, np.ndarray] = {}
-    loaded.model.eval()
-    for part in cut(examples, budget, padded=loaded.layout == "padded"):
-        if stopped is not None and stopped():
-            return None
-        batch = loaded.lay(Batch.grow([examples[index] for index in part], unit="sequence"))
-        with torch.no_grad():
-            rows = see(loaded.model, batch).outputs_BC.double().cpu().numpy()
-        found |= dict(zip(part, rows, strict=True))
-        if progress:
-            progress(len(found), len(examples))
-    return np.stack([found[index] for index in range(len(examples))])
+    how: Any = {"budget": budget, "stopped": stopped, "progress": progress}
+    return np.stack(forwards(loaded, examples, look, **how))
 
 
 @dataclass(frozen=True)
@@ -118,66 +108,6 @@ class Meaning:
     def given(self, metric: Metric, outputs_nC: np.ndarray) -> list[Any]:
         """What a metric looks at."""
         return self.options(outputs_nC) if metric.reads == "options" else self.choices(outputs_nC)
-
-
-def classes_score(
-    loaded: Loaded,
-    metric: Metric,
-    objective: Any,
-    items: Sequence[Item],
-    *,
-    budget: int,
-    stopped: Callable[[], bool],
-) -> float | None:
-    """The metric over the watched rows; None when ``stopped`` said so on the way."""
-    sequences = [item.tokens[0] for item in items]
-    found = outputs_of(loaded, sequences, budget=budget, stopped=stopped)
-    if found is None:
-        return None
-    meaning = Meaning(objective.outputs)
-    return metric.over(
-        meaning.given(metric, found), [meaning.reference(tokens) for tokens in sequences]
-    )
-
-
-def named(model: Any, render: Render, texts: Sequence[str], outputs: Outputs) -> list[str]:
-    """The class of each text with its probability, for people; its number where a number is
-    learned.
-    """
-    meaning = Meaning(outputs)
-    loaded = Loaded(model, render.tokenizer, "padded")
-    found = outputs_of(loaded, [render.sequence(text, limit=loaded.limit) for text in texts])
-    assert found is not None, "nothing stops this"
-    highest = meaning.probabilities(found).max(-1)
-    if outputs.problem == "regression":
-        return [f"{value:.3g}" for value in highest]
-    shown = [
-        ", ".join(one) if isinstance(one, list) else str(one) for one in meaning.choices(found)
-    ]
-    return [f"{name or '–'} ({share:.0%})" for name, share in zip(shown, highest, strict=True)]
-
-
-def fit_classes(loaded: Loaded, objective: Any, watch: Sequence[Item]) -> dict[str, Any]:
-    """The temperature, and the thresholds where they are wanted, that suit the watched rows;
-    nothing where they are too few.
-    """
-    outputs = objective.outputs
-    if len(watch) < FEWEST or outputs.problem == "regression":
-        return {}
-    sequences = [item.tokens[0] for item in watch]
-    found = outputs_of(loaded, sequences)
-    assert found is not None, "nothing stops this"
-    labels = np.array([tokens.columns["label"] for tokens in sequences])
-    fitted: dict[str, Any] = {"rows": len(watch), "temperature": temperature(found, labels)}
-    chances, wanted = Meaning(outputs).probabilities(found), objective.threshold
-    if outputs.problem == "multi_label_classification" and wanted != "half":
-        fitted["thresholds"] = [
-            best_threshold(chances[:, c], labels[:, c]) for c in range(len(outputs.names))
-        ]
-    elif wanted == "fitted":
-        cut = best_cut(chances[:, 1], labels)
-        fitted["thresholds"] = [round(1 - cut, 6), cut]
-    return fitted
 
 
 def temperature(outputs_nC: np.ndarray, labels: np.ndarray) -> float:

@@ -4,24 +4,20 @@ once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tunesmith.batches.batch import Batch, Tokens
-from tunesmith.batches.cuts import cut
+from tunesmith.batches.batch import Tokens
 from tunesmith.data.rendering.sides import continued
+from tunesmith.models.calling.forwards import BUDGET, Progress, forwards
 
 if TYPE_CHECKING:
+    from tunesmith.models.calling.views import Seen
     from tunesmith.models.loading.load import Loaded
 
 __all__ = ["continued", "likeliest", "likelihoods"]
-
-BUDGET = 4096
-"""Tokens of one forward."""
-
-Progress = Callable[[int, int], None]
 
 
 def likelihoods(
@@ -36,24 +32,15 @@ def likelihoods(
     """
     import torch
 
-    from tunesmith.models.calling.views import see
+    def look(seen: Seen) -> list[np.ndarray]:
+        batch = seen.batch
+        weights_N = batch.weights_N.double()
+        terms_N2 = torch.stack([-weights_N * seen.logprobs_N.double(), weights_N], dim=1)
+        sums_B2 = torch.zeros(len(batch.ends_B), 2, dtype=torch.float64, device=terms_N2.device)
+        rows = sums_B2.index_add_(0, batch.owner_N, terms_N2).cpu().numpy()
+        return np.split(rows, np.cumsum([len(example) for example in batch.sequences])[:-1])
 
-    found: dict[int, np.ndarray] = {}
-    loaded.model.eval()
-    for part in cut(examples, budget, padded=loaded.layout == "padded"):
-        batch = loaded.lay(Batch.grow([examples[index] for index in part]))
-        with torch.no_grad():
-            weights_N = batch.weights_N.double()
-            terms_N2 = torch.stack(
-                [-weights_N * see(loaded.model, batch).logprobs_N.double(), weights_N], dim=1
-            )
-            sums_B2 = torch.zeros(len(batch.ends_B), 2, dtype=torch.float64, device=terms_N2.device)
-            rows = sums_B2.index_add_(0, batch.owner_N, terms_N2).cpu().numpy()
-        ends = np.cumsum([len(examples[index]) for index in part])
-        found |= dict(zip(part, np.split(rows, ends[:-1]), strict=True))
-        if progress:
-            progress(len(found), len(examples))
-    return [found[index] for index in range(len(examples))]
+    return forwards(loaded, examples, look, budget=budget, progress=progress)
 
 
 def likeliest(nll_of_options: np.ndarray, options: Sequence[str]) -> str:

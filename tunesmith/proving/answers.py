@@ -1,38 +1,29 @@
-"""prove: tuned, base and the rivals on the same held-out items, and whether the difference is more
-than chance.
+"""The contenders of a proof of written answers: what each finds likely and writes for the same
+held-out items.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.errors import DataError, Problem, SpecError
-from tunesmith.examples import Feedback, Preference, final, question_of
-from tunesmith.methods import METHODS
+from tunesmith.errors import Problem, SpecError
+from tunesmith.examples import final, question_of
 from tunesmith.predicting.likelihoods import likeliest, likelihoods
-from tunesmith.proving import preferences, rivals
-from tunesmith.proving.hard_prompt import prompted, read_prompt
-from tunesmith.proving.judge import item_scores, metric
-from tunesmith.proving.proof import Proof
-from tunesmith.proving.task import Task, choose_best_shots, evenly, task_of
-from tunesmith.proving.write import conclude
-from tunesmith.settings.family import METRICS, OBJECTIVES
+from tunesmith.proving import rivals
+from tunesmith.proving.contest import Progress
+from tunesmith.proving.hard_prompt import prompted
+from tunesmith.proving.record import Record
+from tunesmith.proving.task import Task, choose_best_shots
+from tunesmith.settings.family import METRICS
 from tunesmith.settings.run import Generate, Run
-from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import say
 
 if TYPE_CHECKING:
-    from tunesmith.data.prepare import Item, Prepared
     from tunesmith.models.loading.load import Loaded
-
-__all__ = ["Proof", "prove"]
-
-Progress = Callable[[str, int, int], None]
 
 FOR_LABELS = ("accuracy", "macro_f1", "exact_match")
 FOR_TEXT = ("rouge_l", "chrf", "bleu", "exact_match")
@@ -42,88 +33,6 @@ SPARE_FOR_LABELS = 4
 """New tokens allowed beyond the longest option, for white space: what goes on after that will not
 become right.
 """
-
-
-def prove(
-    folder: RunFolder,
-    *,
-    items: int | None = None,
-    shots: int | None = None,
-    prompt: str | None = None,
-    progress: Progress | None = None,
-) -> Proof:
-    """Scores the contenders on the proof rows, writes items.jsonl and proof.json, and gives the
-    verdict.
-
-    ``items``, ``shots`` and ``prompt`` override the run's own. DataError where the data is no
-    longer what was trained on.
-    """
-    from tunesmith.models.calling.generate import own_defaults
-    from tunesmith.models.saved import load_run
-
-    run, tell = folder.resolved().run, progress or (lambda phase, done, of: None)
-    asked = read_prompt(prompt or run.prove.prompt)
-    tuned = load_run(folder)
-    prepared = prepared_again(folder, run, tuned.tokenizer, progress)
-    if OBJECTIVES.get(run.objective.name).eats in (Preference, Feedback):
-        if asked:
-            raise SpecError(
-                Problem(
-                    "prove.prompt", say("prove.no_prompt_for_pairs", objective=run.objective.name)
-                )
-            )
-        return _preferred(
-            folder,
-            run,
-            tuned,
-            evenly(prepared.proof, items or run.prove.items),
-            tell=tell,
-            fingerprint=prepared.fingerprint,
-        )
-    wanted = run.prove.shots if shots is None else shots
-    task = task_of(run, prepared, items=items or run.prove.items, shots=wanted)
-    names, primary, reason = metrics_of(run, task)
-    contest = Contest(task, settings_for(run, task), tell)
-    contest.cheap(run.train.seed)
-    with base_of(folder, run, tuned) as base:
-        defaults = own_defaults(base.model)
-        shown = contest.untuned(base, asked, run.train.seed)
-    contest.model("tuned", tuned)
-    more = {
-        "primary_reason": reason,
-        "stopped": contest.stopped,
-        "seconds": contest.seconds,
-        "generation": {**contest.settings.model_dump(mode="json"), "folder_defaults": defaults}
-        if task.prompts
-        else None,
-        "options": list(task.options),
-        "prompt": asked,
-        "shots": [task.training[index][0] for index in shown],
-        "shots_wanted": wanted,
-        "fingerprint": prepared.fingerprint,
-    }
-    return conclude(folder, run, contest.records(names), names, primary, **more)
-
-
-def _preferred(
-    folder: RunFolder,
-    run: Run,
-    tuned: Loaded,
-    items: list[Item],
-    *,
-    tell: Progress,
-    fingerprint: str,
-) -> Proof:
-    """The proof of an objective over preferences: what both models find likely, and nothing
-    written.
-    """
-    names, primary, reason = preferences.metrics_of(run, OBJECTIVES.get(run.objective.name))
-    preferences.refuse_one_kind(items)
-    with base_of(folder, run, tuned) as base:
-        before = preferences.known(base, items, tell)
-    records = preferences.records(items, before, preferences.known(tuned, items, tell), names)
-    more = {"primary_reason": reason, "fingerprint": fingerprint}
-    return conclude(folder, run, records, names, primary, **more)
 
 
 def metrics_of(run: Run, task: Task) -> tuple[list[str], str, str]:
@@ -156,23 +65,6 @@ def _able(name: str, task: Task) -> bool:
     )
 
 
-def prepared_again(
-    folder: RunFolder, run: Run, tokenizer: Any, progress: Progress | None
-) -> Prepared:
-    """The run's rows, split as they were in training."""
-    from tunesmith.data.prepare import prepare
-
-    ledger = folder.read(folder.ledger)
-    if ledger is None or "fingerprint" not in ledger:
-        raise DataError(Problem(str(folder.ledger), say("prove.no_ledger")))
-    prepared = prepare(run, tokenizer, seed=ledger.get("split_seed"), progress=progress)
-    if prepared.fingerprint != ledger["fingerprint"]:
-        raise DataError(Problem("data.path", say("prove.data_changed")))
-    if not prepared.proof:
-        raise DataError(Problem("data.held_out", say("prove.no_proof_rows")))
-    return prepared
-
-
 def settings_for(run: Run, task: Task) -> Generate:
     """Greedy, one answer, and not longer than could still be right."""
     useful = task.longest + SPARE_FOR_LABELS if task.options else 2 * task.longest + SPARE
@@ -180,27 +72,8 @@ def settings_for(run: Run, task: Task) -> Generate:
     return run.generate.model_copy(update={"max_new_tokens": new, "temperature": 0.0, "samples": 1})
 
 
-@contextmanager
-def base_of(folder: RunFolder, run: Run, tuned: Loaded) -> Iterator[Loaded]:
-    """The base: the adapter switched off where that gives it back, else loaded beside it."""
-    from tunesmith.models.saved import load_run
-
-    method = METHODS.make(run.method)
-    # A head that is trained beside an adapter of ours stays when that is off.
-    switches = (
-        method.adapter
-        and not method.rewrites_base
-        and OBJECTIVES.get(run.objective.name).head == "language"
-    )
-    if switches:
-        with tuned.model.disable_adapter():
-            yield tuned
-    else:
-        yield load_run(folder, tuned=False)
-
-
 @dataclass
-class Contest:
+class ContenderAnswers:
     """The contenders' answers, by contender and item, in the form of items.jsonl."""
 
     task: Task
@@ -216,7 +89,7 @@ class Contest:
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
-    def stopped(self) -> dict[str, float]:
+    def shares_stopped(self) -> dict[str, float]:
         """Share of the answers that end by themselves."""
         return {name: sum(ended) / len(ended) for name, ended in self.ended.items()}
 
@@ -301,28 +174,26 @@ class Contest:
     def _teller(self, key: str, contender: str) -> Callable[[int, int], None]:
         return lambda done, of: self.tell(say(key, contender=contender), done, of)
 
-    def records(self, names: Sequence[str]) -> list[dict[str, Any]]:
+    def records(self) -> list[Record]:
         """The lines of items.jsonl. Texts are compared without the thinking that precedes an
         answer; it stays in ``thoughts``.
         """
-        metrics = {name: metric(name) for name in names}
-        found = []
-        for index, item in enumerate(self.task.items):
-            record: dict[str, Any] = {
-                "id": item.id,
-                "prompt": self.task.questions[index],
-                "reference": self.task.references[index],
-            }
-            written = {name: texts[index] for name, texts in self.predictions.items()}
-            record["predictions"] = {name: final(text) for name, text in written.items()}
-            record["thoughts"] = {
-                name: text.rpartition("</think>")[0]
-                for name, text in written.items()
-                if "</think>" in text
-            }
-            for key in ("choices", "nll", "options", "stopped"):
-                source = self.ended if key == "stopped" else vars(self)[key]
-                record[key] = {name: values[index] for name, values in source.items()}
-            record["scores"] = item_scores(record, metrics)
-            found.append(record)
-        return found
+        return [self._record(index) for index in range(len(self.task.items))]
+
+    def _record(self, index: int) -> Record:
+        def of(values: dict[str, list[Any]]) -> dict[str, Any]:
+            return {name: given[index] for name, given in values.items()}
+
+        texts = of(self.predictions)
+        thoughts = {name: text.rpartition("</think>")[0] for name, text in texts.items()}
+        return Record(
+            self.task.items[index].id,
+            self.task.questions[index],
+            self.task.references[index],
+            predictions={name: final(text) for name, text in texts.items()},
+            thoughts={name: said for name, said in thoughts.items() if "</think>" in texts[name]},
+            choices=of(self.choices),
+            nll=of(self.nll),
+            options=of(self.options),
+            stopped=of(self.ended),
+        )

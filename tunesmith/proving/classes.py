@@ -1,14 +1,11 @@
-"""prove for classifiers: tuned beside the commonest answer and TF-IDF with a linear model, on the
-same held-out rows.
-
-The base is a contender only where its checkpoint was trained for these very classes; a head drawn
-at random measures nothing.
+"""The contenders of a proof of classes: models beside the commonest answer and TF-IDF with a linear
+model, on the same held-out rows.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,18 +15,15 @@ from tunesmith.data.reading import examples
 from tunesmith.data.rows import chosen_rows
 from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Labelled, Outputs
-from tunesmith.metrics import METRICS, Metric, names_of
+from tunesmith.metrics import METRICS, names_of
 from tunesmith.predicting.classes import Choice, Meaning, outputs_of
 from tunesmith.proving import class_rivals
-from tunesmith.proving.answers import Progress, prepared_again
 from tunesmith.proving.cloze import Reader, read_cloze, scores
-from tunesmith.proving.hard_prompt import read_prompt
-from tunesmith.proving.judge import item_scores, metric
-from tunesmith.proving.proof import Proof
+from tunesmith.proving.contest import Contest
+from tunesmith.proving.judge import metric
+from tunesmith.proving.record import Record
 from tunesmith.proving.task import MOST_TRAINING_ROWS, evenly
-from tunesmith.proving.write import conclude
 from tunesmith.settings.run import Run
-from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -38,48 +32,9 @@ if TYPE_CHECKING:
 
 FOR_CLASSES = ("accuracy", "macro_f1", "roc_auc", "calibration_error")
 FOR_NUMBERS = ("mean_absolute_error", "pearson")
-AGAINST = "tfidf"
-"""The rival that tuned must beat: it costs a second, and needs no model."""
 
 
-def prove_classes(
-    folder: RunFolder, *, items: int, prompt: str | None = None, progress: Progress | None = None
-) -> Proof:
-    """Scores the contenders on the proof rows, writes items.jsonl and proof.json, and gives the
-    verdict against TF-IDF.
-
-    ``prompt`` is a file with a cloze, under which the base is scored as the masked language model
-    that it was.
-    """
-    from tunesmith.models.saved import load_run
-
-    run = folder.resolved().run
-    asked = read_prompt(prompt or run.prove.prompt)
-    tuned = load_run(folder)
-    prepared = prepared_again(folder, run, tuned.tokenizer, progress)
-    outputs = prepared.objective.outputs
-    names, primary, reason = _metrics(run, outputs)
-    meaning = Meaning.of(outputs, tuned.facts.get("fitted", {}))
-    contest = _Contest(evenly(prepared.proof, items), meaning)
-    contest.cheap(*_training(run, prepared), seed=run.train.seed)
-    tell = progress or (lambda phase, done, of: None)
-    if tuned.facts["outputs"]["kept"]:
-        # Loaded anew: an adapter that is switched off may leave its trained head in place.
-        contest.model("base", load_run(folder, tuned=False), tell)
-    more: dict[str, Any] = {}
-    if asked is not None:
-        more = {"prompt": asked, "cloze": contest.cloze(asked, run, tuned, tell)}
-    contest.model("tuned", tuned, tell)
-    records = contest.records(names)
-    more |= {"primary_reason": reason, "seconds": contest.seconds, "options": list(outputs.names)}
-    more |= {
-        "fingerprint": prepared.fingerprint,
-        "classes": contest.classes(tuned.facts.get("fitted", {})),
-    }
-    return conclude(folder, run, records, names, primary, against=AGAINST, **more)
-
-
-def _metrics(run: Run, outputs: Outputs) -> tuple[list[str], str, str]:
+def metrics_of(run: Run, outputs: Outputs) -> tuple[list[str], str, str]:
     """The metrics, the one that decides, and the key of the reason; SpecError for those that these
     labels cannot have.
     """
@@ -110,7 +65,7 @@ def text_of(example: Labelled) -> str:
     return example.text if example.second is None else f"{example.text}\n{example.second}"
 
 
-def _training(run: Run, prepared: Prepared) -> tuple[list[str], list[Choice]]:
+def training_rows(run: Run, prepared: Prepared) -> tuple[list[str], list[Choice]]:
     """Texts and labels of the training rows, read again, for only their tokens were kept."""
     wanted = {item.id: item for item in evenly(prepared.train, MOST_TRAINING_ROWS)}
     rows = chosen_rows(
@@ -130,7 +85,7 @@ def _all(prepared: Prepared) -> list[Item]:
 
 
 @dataclass
-class _Contest:
+class ContenderClasses:
     """The contenders' answers, by contender and item, in the form of items.jsonl."""
 
     items: list[Item]
@@ -170,24 +125,21 @@ class _Contest:
         other = name != "tuned" and self.meaning.outputs.problem == "single_label_classification"
         return replace(self.meaning, thresholds=()) if other else self.meaning
 
-    def model(self, name: str, loaded: Loaded, tell: Callable[[str, int, int], None]) -> None:
+    def model(self, name: str, loaded: Loaded, contest: Contest) -> None:
         """A model's answers."""
-        start, called = time.perf_counter(), say(f"prove.{name}")
-        phase = say("classes.phase", contender=called)
-        found = outputs_of(
-            loaded,
-            [item.tokens[0] for item in self.items],
-            progress=lambda done, of: tell(phase, done, of),
-        )
-        assert found is not None, "nothing stops this"
-        self.outputs[name], self.choices[name] = found, self._meaning_of(name).choices(found)
+        start, phase = time.perf_counter(), say("classes.phase", contender=say(f"prove.{name}"))
+        sequences = [item.tokens[0] for item in self.items]
+        found = outputs_of(loaded, sequences, progress=contest.teller(phase))
+        self._take(name, found, start)
+
+    def _take(self, name: str, outputs_nC: np.ndarray, start: float) -> None:
+        self.outputs[name] = outputs_nC
+        self.choices[name] = self._meaning_of(name).choices(outputs_nC)
         if self.meaning.outputs.problem != "regression":
-            self.options[name] = self.meaning.options(found)
+            self.options[name] = self.meaning.options(outputs_nC)
         self.seconds[name] = time.perf_counter() - start
 
-    def cloze(
-        self, prompt: str, run: Run, tuned: Loaded, tell: Callable[[str, int, int], None]
-    ) -> dict[str, Any]:
+    def cloze(self, prompt: str, contest: Contest) -> dict[str, Any]:
         """The base under a hard prompt, as the run's checkpoint fills masks; what the proof says of
         it.
         """
@@ -197,6 +149,7 @@ class _Contest:
         from tunesmith.models.structure.masked import load_masked
 
         start, phase = time.perf_counter(), say("cloze.phase", contender=say("prove.prompted"))
+        run, tuned = contest.run, contest.tuned
         examples = [item.example for item in self.items if isinstance(item.example, Labelled)]
         cloze = read_cloze(prompt, self.meaning.outputs, pairs=examples[0].second is not None)
         base, trust = folder_of(run.model), run.model.trust_remote_code
@@ -208,37 +161,19 @@ class _Contest:
             or tokenizer.model_max_length
         )
         reader = Reader(cloze, tokenizer, min(limit, tokenizer.model_max_length))
-        logs_nC, lost = scores(
-            model, reader, examples, progress=lambda done, of: tell(phase, done, of)
-        )
-        self.outputs["prompted"], self.choices["prompted"] = (
-            logs_nC,
-            self._meaning_of("prompted").choices(logs_nC),
-        )
-        self.options["prompted"] = self.meaning.options(logs_nC)
-        self.seconds["prompted"] = time.perf_counter() - start
+        logs_nC, lost = scores(model, reader, examples, progress=contest.teller(phase))
+        self._take("prompted", logs_nC, start)
         return {"words": {label: list(words) for label, words in cloze.words.items()}, "cut": lost}
 
-    def records(self, names: Sequence[str]) -> list[dict[str, Any]]:
+    def records(self) -> list[Record]:
         """The lines of items.jsonl."""
-        metrics: dict[str, Metric] = {name: metric(name) for name in names}
         found = []
-        for index, (item, text, reference) in enumerate(
-            zip(self.items, self.texts, self.references, strict=True)
-        ):
-            choices = {name: given[index] for name, given in self.choices.items()}
-            record: dict[str, Any] = {
-                "id": item.id,
-                "prompt": text,
-                "reference": reference,
-                "predictions": {name: shown(choice) for name, choice in choices.items()},
-                "thoughts": {},
-                "choices": choices,
-                "nll": {},
-                "options": {name: given[index] for name, given in self.options.items()},
-                "stopped": {},
-            }
-            record["scores"] = item_scores(record, metrics)
+        rows = zip(self.items, self.texts, self.references, strict=True)
+        for index, (item, text, reference) in enumerate(rows):
+            record = Record(item.id, text, reference)
+            record.choices = {name: given[index] for name, given in self.choices.items()}
+            record.predictions = {name: shown(choice) for name, choice in record.choices.items()}
+            record.options = {name: given[index] for name, given in self.options.items()}
             found.append(record)
         return found
 

@@ -11,10 +11,11 @@ import numpy as np
 
 from tunesmith.data.prepare import Item
 from tunesmith.errors import DataError, Problem, SpecError
-from tunesmith.examples import Feedback, Preference, chats_of, prompt_of, question_of
+from tunesmith.examples import Feedback, chats_of, prompt_of, question_of
 from tunesmith.metrics.reward_auc import DESIRABLE
 from tunesmith.predicting.likelihoods import likelihoods
-from tunesmith.proving.judge import TUNED, item_scores, metric
+from tunesmith.proving.judge import TUNED
+from tunesmith.proving.record import Record
 from tunesmith.settings.family import METRICS
 from tunesmith.settings.run import Run
 from tunesmith.words import say
@@ -100,44 +101,26 @@ def _sides(item: Item, row: np.ndarray) -> np.ndarray:
     return np.stack([row[sides == side].sum(0) * (-1, 1) for side in np.unique(sides)])
 
 
-def records(
-    items: Sequence[Item], base: Known, tuned: Known, names: Sequence[str]
-) -> list[dict[str, Any]]:
+def records(items: Sequence[Item], base: Known, tuned: Known) -> list[Record]:
     """The lines of items.jsonl. A reward is what an answer gained over the base, without beta."""
-    metrics = {name: metric(name) for name in names}
     return [
-        _record(item, {"base": before, TUNED: after}, before, metrics)
+        _record(item, {"base": before, TUNED: after}, before)
         for item, before, after in zip(items, base, tuned, strict=True)
     ]
 
 
-def _record(
-    item: Item, by: dict[str, np.ndarray], base: np.ndarray, metrics: dict[str, Any]
-) -> dict[str, Any]:
+def _record(item: Item, by: dict[str, np.ndarray], base: np.ndarray) -> Record:
     example = item.example
     assert example is not None, f"{item.id} is held out and so keeps its example"
     prompt, chats = prompt_of(example), chats_of(example)
-    pair = isinstance(example, Preference)
     gained = {name: (sides[:, 0] - base[:, 0]).tolist() for name, sides in by.items()}
-    record: dict[str, Any] = {
-        "id": item.id,
-        "prompt": question_of(prompt) if prompt else "",
-        "reference": chats[0].answer
-        if pair
-        else DESIRABLE
-        if isinstance(example, Feedback) and example.desirable
-        else "undesirable",
-        "answers": [chat.answer for chat in chats],
-        "rewards": gained if pair else {name: values[0] for name, values in gained.items()},
-        **{
-            key: {}
-            for key in ("predictions", "thoughts", "choices", "nll", "options", "stopped", "pairs")
-        },
-    }
-    if pair:
-        record["pairs"] = {name: (sides[:, 0] / sides[:, 1]).tolist() for name, sides in by.items()}
-        record["nll"] = {
-            name: [-float(sides[0, 0]), float(sides[0, 1])] for name, sides in by.items()
-        }
-    record["scores"] = item_scores(record, metrics)
+    record = Record(item.id, question_of(prompt) if prompt else "", chats[0].answer)
+    record.answers = [chat.answer for chat in chats]
+    if isinstance(example, Feedback):
+        record.reference = DESIRABLE if example.desirable else "undesirable"
+        record.rewards = {name: values[0] for name, values in gained.items()}
+        return record
+    record.rewards = gained
+    record.pairs = {name: (sides[:, 0] / sides[:, 1]).tolist() for name, sides in by.items()}
+    record.nll = {name: [-float(sides[0, 0]), float(sides[0, 1])] for name, sides in by.items()}
     return record

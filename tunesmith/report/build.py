@@ -72,7 +72,7 @@ def page(folder: RunFolder, run: Run, say: Say) -> str:
     templates.filters["count"] = lambda value: f"{value:,}"
     templates.filters["short"] = short
     templates.globals["say"] = lambda key, **values: say(f"report.{key}", **values)
-    pairs = issubclass(OBJECTIVES.get(run.objective.name).eats, Preference)
+    pairs = issubclass(OBJECTIVES.make(run.objective).eats, Preference)
     name, trained = shlex.quote(str(folder.path)), trained_with(folder)
     contents = {
         "name": folder.path.resolve().name,

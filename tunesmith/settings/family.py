@@ -209,3 +209,6 @@ SOURCES = Family("source", "tunesmith.training.sources")
 
 
 ROLES = Family("role", "tunesmith.models.roles")
+
+
+OUTPUTS = Family("output", "tunesmith.outputs")

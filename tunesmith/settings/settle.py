@@ -133,14 +133,11 @@ def default_rate(run: Run) -> tuple[float, str]:
         text += say(
             "plan.reason_rate_factor", factor=f"{factor:g}", optimizer=run.train.optimizer.name
         )
-    objective = OBJECTIVES.get(run.objective.name)
+    objective = OBJECTIVES.make(run.objective)
     if objective.rate_factor != 1:
-        why = (
-            "plan.reason_rate_classes"
-            if objective.head == "classes"
-            else "plan.reason_rate_objective"
+        text += say(
+            objective.rate_reason, factor=f"{objective.rate_factor:g}", objective=run.objective.name
         )
-        text += say(why, factor=f"{objective.rate_factor:g}", objective=run.objective.name)
     return float(f"{method.learning_rate * factor * objective.rate_factor:.6g}"), text
 
 

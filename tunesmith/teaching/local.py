@@ -53,7 +53,7 @@ class Local:
         problems = [
             Problem(f"data.{name}", say("generate.run_has_own", run=self.name)) for name in given
         ]
-        if OBJECTIVES.get(self.parent.facts["objective"]).gives != "answers":
+        if not self.parent.writes:
             problems.append(
                 Problem(
                     "model",

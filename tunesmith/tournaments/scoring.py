@@ -16,8 +16,8 @@ from tunesmith.methods import Method
 from tunesmith.models.adapters import beside_base
 from tunesmith.models.loading.load import Loaded
 from tunesmith.predicting.likelihoods import likelihoods
-from tunesmith.proving.answers import Contest
-from tunesmith.proving.judge import TUNED
+from tunesmith.proving.answers import ContenderAnswers
+from tunesmith.proving.judge import TUNED, metric
 from tunesmith.settings.family import METHODS
 from tunesmith.settings.run import Run
 from tunesmith.storage.atomic import write_whole
@@ -65,10 +65,12 @@ def score(
     """
     devices.prepare(devices.choose(run.train.machine))
     found: dict[str, Any] = {"watch": watched(field, loaded, run, lambda: False)}
-    contest = Contest(field.task, field.generate, tell, writes=field.writes)
-    contest.model(who, loaded)
+    contenders = ContenderAnswers(field.task, field.generate, tell, writes=field.writes)
+    contenders.model(who, loaded)
+    metrics = {name: metric(name) for name in field.metrics}
     lines = [
-        json.dumps(record, ensure_ascii=False) + "\n" for record in contest.records(field.metrics)
+        json.dumps(record.line(metrics), ensure_ascii=False) + "\n"
+        for record in contenders.records()
     ]
     write_whole(place.items, "".join(lines))
     if costs:

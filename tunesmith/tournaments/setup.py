@@ -24,6 +24,7 @@ from tunesmith.planning.make import Progress, make
 from tunesmith.planning.plan import Plan
 from tunesmith.proving.answers import metrics_of, settings_for
 from tunesmith.proving.judge import metric
+from tunesmith.proving.options import chosen_among_options, options_task
 from tunesmith.proving.task import Task, task_of
 from tunesmith.settings.family import METHODS, OBJECTIVES, OPTIMIZERS
 from tunesmith.settings.resolved import Resolved
@@ -34,7 +35,6 @@ from tunesmith.storage.atomic import write_whole
 from tunesmith.tournaments.folder import Board, Corner, got, put
 from tunesmith.tournaments.forked import can_fork
 from tunesmith.tournaments.halving import rates_between
-from tunesmith.training.evaluation.options import chosen_among_options, options_task
 from tunesmith.training.ready import load_base
 from tunesmith.words import say
 
@@ -149,11 +149,11 @@ def ready(run: Run, board: Board, progress: Progress, tell: Any) -> Field:
     # A pool of threads in the tokenizer would not survive a fork either.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     asked = run.tournament or Tournament()
-    if OBJECTIVES.get(run.objective.name).head != "language":
+    if not OBJECTIVES.make(run.objective).output.writes:
         raise SpecError(
             Problem("objective", say("classes.no_tournament", objective=run.objective.name))
         )
-    if OBJECTIVES.get(run.objective.name).eats in (Preference, Feedback):
+    if OBJECTIVES.make(run.objective).eats in (Preference, Feedback):
         raise SpecError(
             Problem("objective", say("tournament.not_preferences", objective=run.objective.name))
         )

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.batches.batch import Batch
-from tunesmith.batches.cuts import cut
 from tunesmith.batches.order import Order, every
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.data.split import WATCHED
@@ -16,6 +15,7 @@ from tunesmith.errors import DataError, Problem
 from tunesmith.machine import device as devices
 from tunesmith.machine.device import Device
 from tunesmith.methods import METHODS, Method
+from tunesmith.models.calling.forwards import batches
 from tunesmith.models.calling.routing import Routers
 from tunesmith.models.finding.hub import folder_of
 from tunesmith.models.finding.parent import parent_of
@@ -29,7 +29,6 @@ from tunesmith.settings.resolved import Resolved
 from tunesmith.settings.run import Run
 from tunesmith.settings.settle import refuse_open
 from tunesmith.storage.run_folder import RunFolder
-from tunesmith.training.evaluation.options import chosen_among_options, options_task
 from tunesmith.training.evaluation.questions import Questions, read_questions
 from tunesmith.training.evaluation.watch import Watch
 from tunesmith.training.keeping.state import base_fingerprint, seed_everything
@@ -170,12 +169,6 @@ def _watch(work: Work, prepared: Prepared, beside: list[Role]) -> Watch:
     nothing is chosen by them.
     """
     keep = work.run.train.keep
-    by_options = (
-        prepared.watch
-        and keep.evaluate > 0
-        and work.objective.head == "language"
-        and chosen_among_options(work.run)
-    )
     return Watch(
         work.model,
         work.objective,
@@ -185,7 +178,7 @@ def _watch(work: Work, prepared: Prepared, beside: list[Role]) -> Watch:
         keep,
         work.run.generate,
         budget=work.micro_tokens,
-        task=options_task(work.run, prepared) if by_options else None,
+        task=work.objective.output.task(work.run, prepared),
         only_measured=not prepared.watch,
         roles=work.roles | _models(beside, work.model, work.method, watched=True),
     )
@@ -257,8 +250,7 @@ def _first_batches(prepared: Prepared, model: Loaded, order: Order, budget: int)
         :STUDIED
     ]
     examples = [prepared.train[row].tokens for row in dict.fromkeys(rows)]
-    cuts = cut(examples, budget, padded=model.layout == "padded")
-    return [model.lay(Batch.grow([examples[index] for index in chosen])) for chosen in cuts]
+    return [batch for _, batch in batches(model, examples, budget=budget)]
 
 
 def _first_lines(resolved: Resolved, work: Work, watch: Watch) -> list[str]:

@@ -28,6 +28,11 @@ class Parent:
         """
         return (self.folder.model / "adapter_config.json").is_file()
 
+    @property
+    def writes(self) -> bool:
+        """Whether it gives text."""
+        return OBJECTIVES.make(self.folder.resolved().run.objective).output.writes
+
     def told(self) -> str:
         """For people: which run it is, and what became of its adapter."""
         key = "stages.parent_merged" if self.adapter else "stages.parent_whole"
@@ -36,9 +41,7 @@ class Parent:
 
     def warnings(self, run: Run) -> list[str]:
         """Where answers would be asked for in another form than the parent learned."""
-        if {
-            OBJECTIVES.get(name).gives for name in (self.facts["objective"], run.objective.name)
-        } != {"answers"}:
+        if not (self.writes and OBJECTIVES.make(run.objective).output.writes):
             return []
         before = vars(self.folder.resolved().run.data)
         other = [

@@ -12,14 +12,13 @@ from tunesmith.data.rendering.sides import KEY
 from tunesmith.errors import ModelError, Problem, first_line
 from tunesmith.examples import Outputs
 from tunesmith.models.structure import added_tokens
-from tunesmith.models.structure.kinds import kind_of, language_class, load_config
+from tunesmith.models.structure.kinds import HEADS, kind_of, language_class, load_config
 from tunesmith.words import say
 
 if TYPE_CHECKING:
     import torch
 
     from tunesmith.data.rendering.render import Render
-    from tunesmith.models.structure.kinds import Head
 
 
 @dataclass
@@ -115,7 +114,7 @@ def load_model(
     trust_remote_code: bool = False,
     quantize: str | None = None,
     add_tokens: tuple[str, ...] = (),
-    head: Head = "language",
+    head: str = "language",
     outputs: Outputs | None = None,
 ) -> Loaded:
     """The model of a folder under the head asked for, all weights without gradient, in evaluation
@@ -127,7 +126,7 @@ def load_model(
     import torch
 
     from tunesmith.models.calling.probe import own_head, settle
-    from tunesmith.models.structure.heads import HEADS, told_of_head
+    from tunesmith.models.structure.heads import PARTS, told_of_head
     from tunesmith.models.structure.quantize import make_steady, placed
 
     config = load_config(folder, trust_remote_code=trust_remote_code)
@@ -138,7 +137,7 @@ def load_model(
         "trust_remote_code": trust_remote_code,
     }
     if quantize:
-        how |= placed(quantize, dtype, device, whole=HEADS if head == "classes" else ())
+        how |= placed(quantize, dtype, device, whole=PARTS if HEADS[head].named else ())
     elif torch.device(device).type != "cpu":
         how["device_map"] = {"": device}  # tensor by tensor, never whole in the host's memory
     model, kept = weights_under(folder, config, head, outputs, how)
@@ -177,7 +176,7 @@ def _pad_token(model: Any, tokenizer: Any) -> None:
 
 
 def weights_under(
-    folder: Path, config: Any, head: Head, outputs: Outputs | None, how: dict[str, Any]
+    folder: Path, config: Any, head: str, outputs: Outputs | None, how: dict[str, Any]
 ) -> tuple[Any, bool]:
     """The model, and whether its classification head is the checkpoint's own."""
     from transformers.utils import logging
@@ -212,7 +211,7 @@ def weights_under(
 def outline(
     folder: Path,
     config: Any,
-    head: Head,
+    head: str,
     outputs: Outputs | None = None,
     *,
     trust_remote_code: bool = False,
@@ -226,7 +225,7 @@ def outline(
         "local_files_only": True,
         "trust_remote_code": trust_remote_code,
     }
-    model, _ = weights_under(folder, config, head, outputs if head == "classes" else None, how)
+    model, _ = weights_under(folder, config, head, outputs if HEADS[head].named else None, how)
     return model
 
 

@@ -14,13 +14,13 @@ import torch
 
 from tunesmith.batches.batch import Batch
 from tunesmith.errors import ModelError, Problem
-from tunesmith.examples import KINDS, Outputs
-from tunesmith.models.structure.kinds import Head, class_of, head_of, kind_of, plain
+from tunesmith.examples import Outputs
+from tunesmith.models.structure.kinds import HEADS, class_of, head_of, kind_of, plain
 from tunesmith.models.structure.whole import refuse_other_weights
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.words import say
 
-HEADS = ("score", "classifier", "pre_classifier", "pooler")
+PARTS = ("score", "classifier", "pre_classifier", "pooler")
 """What transformers calls the parts of a classification head: new and trained, they are never
 quantised.
 """
@@ -42,7 +42,7 @@ def head_parts(model: torch.nn.Module) -> list[str]:
     its checkpoint lacked.
     """
     inner = plain(model)
-    if head_of(model) != "classes":
+    if not HEADS[head_of(model)].named:
         return []
     beside = [name for name, part in inner.named_children() if name != inner.base_model_prefix]
     return [
@@ -111,10 +111,10 @@ def for_trunk(config: Any, batch: Batch, inputs: dict[str, Any]) -> dict[str, An
     return inputs
 
 
-def refuse_kind(folder: Path, config: Any, head: Head) -> None:
+def refuse_kind(folder: Path, config: Any, head: str) -> None:
     """ModelError where a model of this kind cannot carry the head."""
     kind = kind_of(config)
-    if kind not in KINDS[head]:
+    if kind not in HEADS[head].kinds:
         raise ModelError(
             Problem(
                 str(folder),
@@ -135,7 +135,7 @@ def with_outputs(config: Any, outputs: Outputs) -> Any:
 
 
 def load_headed(
-    folder: Path, config: Any, head: Head, outputs: Outputs | None, **how: Any
+    folder: Path, config: Any, head: str, outputs: Outputs | None, **how: Any
 ) -> tuple[Any, bool]:
     """The weights of ``folder`` under a classification head or none, and whether the head is the
     checkpoint's own.
@@ -144,7 +144,7 @@ def load_headed(
     otherwise it is new.
     """
     how |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
-    if head == "embedding":
+    if not HEADS[head].named:
         with quiet():
             model, told = class_of(config, head).from_pretrained(folder, config=config, **how)
         refuse_other_weights(folder, model, head, told, new=("pooler.",))
@@ -238,4 +238,6 @@ def head_in(told: dict[str, Any]) -> dict[str, Any]:
     """
     outputs = told.get("outputs")
     known = Outputs(tuple(outputs["names"]), outputs["problem"]) if outputs else None
-    return {"head": OBJECTIVES.get(told["objective"]).head, "outputs": known}
+    # Older runs name the objective alone.
+    head = told.get("head") or OBJECTIVES.get(told["objective"]).head
+    return {"head": head, "outputs": known}

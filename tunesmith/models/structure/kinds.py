@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import ModelError, Problem, first_line
 from tunesmith.words import say
@@ -11,7 +12,43 @@ from tunesmith.words import say
 if TYPE_CHECKING:
     import torch
 
-Head = Literal["language", "classes", "embedding"]
+
+@dataclass(frozen=True)
+class HeadKind:
+    """What can stand on a trunk."""
+
+    loader: str
+    """transformers' class that loads it; of a vocabulary the one for a decoder."""
+    ending: str
+    """How the names of the loaded classes end."""
+    kinds: frozenset[str]
+    """The kinds of model that can carry it."""
+    task: str
+    """peft's name for it; of a vocabulary the one for a decoder."""
+    named: bool = False
+    """Whether it has an output for each of the names that ``Outputs`` lists, and is trained
+    whatever the method.
+    """
+
+
+_READS = frozenset({"decoder", "encoder"})
+HEADS: dict[str, HeadKind] = {
+    "language": HeadKind(
+        "AutoModelForCausalLM",
+        "ForCausalLM",
+        frozenset({"decoder", "encoder-decoder"}),
+        "CAUSAL_LM",
+    ),
+    "classes": HeadKind(
+        "AutoModelForSequenceClassification",
+        "ForSequenceClassification",
+        _READS,
+        "SEQ_CLS",
+        named=True,
+    ),
+    "embedding": HeadKind("AutoModel", "Model", _READS, "FEATURE_EXTRACTION"),
+}
+"""A vocabulary, an output for each class of a row (or one number), or nothing."""
 
 
 def kind_of(config: Any) -> str:
@@ -64,18 +101,22 @@ def virtual_tokens(model: torch.nn.Module) -> int:
     return int(getattr(model, "virtual_tokens", 0))
 
 
-def head_of(model: torch.nn.Module) -> Head:
-    """Which head a model has."""
+def head_of(model: torch.nn.Module) -> str:
+    """Which of HEADS a model has."""
     inner = plain(model)
     if inner.get_output_embeddings() is not None:
         return "language"
-    return "classes" if type(inner).__name__.endswith("ForSequenceClassification") else "embedding"
+    called = type(inner).__name__
+    named = (name for name, head in HEADS.items() if head.named and called.endswith(head.ending))
+    return next(named, "embedding")
 
 
-def class_of(config: Any, head: Head) -> Any:
-    """transformers' class for a model of this config under the head."""
-    from transformers import AutoModel, AutoModelForSequenceClassification
+def _loader(name: str) -> Any:
+    import transformers
 
-    if head == "language":
-        return language_class(config)
-    return AutoModelForSequenceClassification if head == "classes" else AutoModel
+    return getattr(transformers, name)
+
+
+def class_of(config: Any, head: str) -> Any:
+    """transformers' class for a model of this config under one of HEADS."""
+    return language_class(config) if head == "language" else _loader(HEADS[head].loader)

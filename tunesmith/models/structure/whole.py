@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import ModelError, Problem
-from tunesmith.models.structure.kinds import Head
 from tunesmith.words import say
 
 NAMED = 4
@@ -21,7 +20,7 @@ TABLES = ("position_ids", "inv_freq", "masked_bias", "attn.bias", "attention.bia
 
 
 def refuse_other_weights(
-    folder: Path, model: Any, head: Head, told: Mapping[str, Any], *, new: tuple[str, ...] = ()
+    folder: Path, model: Any, head: str, told: Mapping[str, Any], *, new: tuple[str, ...] = ()
 ) -> None:
     """ModelError where ``told``, transformers' loading info, names weights that are missing, of
     another shape or unexpected.

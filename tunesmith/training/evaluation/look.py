@@ -12,7 +12,6 @@ from typing import Any
 
 from tunesmith.errors import DiskError
 from tunesmith.machine.device import Device
-from tunesmith.predicting.classes import fit_classes
 from tunesmith.proving.proof import metric_name
 from tunesmith.storage.atomic import replace_folder
 from tunesmith.storage.run_folder import RunFolder
@@ -38,13 +37,12 @@ class Looker:
     tell: Callable[[str], None]
 
     def save(self, folder: Path, step: int) -> None:
-        """Writes the model as it stands, with what is fitted on the watched rows where it names
-        classes; DiskError in every process where the first cannot write.
+        """Writes the model as it stands, with what its kind of output fits on the watched rows;
+        DiskError in every process where the first cannot write.
         """
-        objective, watch = self.saver.objective, self.watch
-        names_classes = objective is not None and objective.head == "classes"
+        watch = self.watch
         chosen_by = [] if watch.only_measured else watch.items
-        fitted = fit_classes(watch.model, objective, chosen_by) if names_classes else {}
+        fitted = watch.objective.output.fit(watch.model, chosen_by)
         saver = replace(self.saver, fitted=fitted)
         self.device.processes.on_first(lambda: saver(folder, step))
 

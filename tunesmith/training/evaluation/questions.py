@@ -9,20 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tunesmith.data.rendering.render import Render
 from tunesmith.errors import Problem, SpecError
-from tunesmith.examples import Chat, Text, Turn
-from tunesmith.models.calling.generate import generate
-from tunesmith.predicting.classes import named
-from tunesmith.settings.run import Generate, Run
+from tunesmith.models.calling.forwards import BrokenOff
+from tunesmith.objectives import Objective
+from tunesmith.settings.run import Run
 from tunesmith.storage.atomic import write_whole
 from tunesmith.training.keeping.record import Line
 from tunesmith.words import say
-
-AT_ONCE = 8
-"""Answers written together; between these, a signal is heard."""
 
 
 def read_questions(run: Run) -> list[str]:
@@ -49,47 +43,15 @@ class Questions:
     texts: list[str]
     render: Render
     run: Run
-    objective: Any
-    """A question is asked where it learns from chats, continued where from text, and put into a
-    class where it names classes.
-    """
+    objective: Objective
+    """Its kind of output says how the model replies."""
 
     def answers(self, model: Any, stopped: Callable[[], bool]) -> list[str] | None:
         """What the model says now; None when ``stopped`` said so on the way."""
-        if self.objective.gives == "classes":
-            return named(model, self.render, self.texts, self.objective.outputs)
-        settings = self.run.generate.model_copy(update={"samples": 1})
-        prompts = [self._prompt(text) for text in self.texts]
-        return written(
-            model, self.render, prompts, settings, seed=self.run.train.seed, stopped=stopped
-        )
-
-    def _prompt(self, text: str) -> np.ndarray:
-        if self.objective.eats is Text:
-            return self.render.opening(Text(text))
-        return self.render.prompt(Chat((Turn("user", text),), columns={"question": text}))
-
-
-def written(
-    model: Any,
-    render: Render,
-    prompts: list[np.ndarray],
-    settings: Generate,
-    *,
-    stopped: Callable[[], bool],
-    seed: int = 0,
-) -> list[str] | None:
-    """The model's answers, a few at once; None when ``stopped`` said so between them."""
-    found: list[str] = []
-    for start in range(0, len(prompts), AT_ONCE):
-        if stopped():
+        try:
+            return self.objective.output.reply(model, self.render, self.texts, self.run, stopped)
+        except BrokenOff:
             return None
-        some = prompts[start : start + AT_ONCE]
-        answers = generate(
-            model, render.tokenizer, some, settings, stop_ids=render.stop_ids, seed=seed + start
-        )
-        found += [answer.text for answer in answers]
-    return found
 
 
 def page(texts: list[str], lines: list[Line], last: int) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 
 from tunesmith.batches.batch import added
@@ -16,22 +15,15 @@ from tunesmith.batches.micro_batches import micro_batches
 from tunesmith.data.prepare import Item
 from tunesmith.data.rendering.render import Render
 from tunesmith.errors import Problem, SpecError
-from tunesmith.examples import Chat
 from tunesmith.machine.device import Device
 from tunesmith.metrics import METRICS
+from tunesmith.models.calling.forwards import BrokenOff
 from tunesmith.models.loading.load import Loaded
 from tunesmith.objectives import Objective
-from tunesmith.predicting.classes import classes_score
-from tunesmith.proving.task import Task, evenly
+from tunesmith.outputs import Watched
+from tunesmith.proving.task import Task
 from tunesmith.settings.run import Generate, Keep
-from tunesmith.training.evaluation.options import choices_score
-from tunesmith.training.evaluation.questions import written
 from tunesmith.words import say
-
-MOST_ANSWERS = 64
-"""Watched rows that are answered in writing; more would cost more time than they add to the
-decision.
-"""
 
 
 def held_out_loss(
@@ -67,28 +59,6 @@ def held_out_loss(
             found = objective.loss(models, batch).metrics
             seen.append({} if batch.idle else found)
     return {name: ratio.value for name, ratio in processes.merge(added(seen)).items()}
-
-
-def answers_score(
-    model: Loaded,
-    metric: Any,
-    items: Sequence[Item],
-    render: Render,
-    settings: Generate,
-    *,
-    stopped: Callable[[], bool],
-) -> float | None:
-    """The metric over the answers that the model writes to the items' prompts; None when
-    ``stopped`` said so on the way.
-    """
-    chats = [item.example for item in items if isinstance(item.example, Chat)]
-    settings = settings.model_copy(update={"samples": 1, "temperature": 0.0})
-    prompts = [render.prompt(chat) for chat in chats]
-    answers = written(model.model, render, prompts, settings, stopped=stopped)
-    if answers is None:
-        return None
-    rows = metric.statistics(answers, [chat.answer for chat in chats])
-    return float(metric.value(np.asarray(rows).sum(axis=0)))
 
 
 @dataclass
@@ -179,25 +149,14 @@ class Watch:
     def _score(self, found: dict[str, float], stopped: Callable[[], bool]) -> float | None:
         if self._metric.reads == "nll":
             return found["loss"]
-        with self.device.autocast():
-            if self.objective.head == "classes":
-                return classes_score(
-                    self.model,
-                    self._metric,
-                    self.objective,
-                    self.items,
-                    budget=self.budget,
-                    stopped=stopped,
-                )
-            if self._metric.reads == "choice":
-                assert self.task is not None, "the options were found before the run began"
-                return choices_score(
-                    self.model, self._metric, self.task, budget=self.budget, stopped=stopped
-                )
-        items = evenly(self.items, MOST_ANSWERS)
-        return answers_score(
-            self.model, self._metric, items, self.render, self.settings, stopped=stopped
+        watched = Watched(
+            self.model, self.items, self.render, self.settings, self.budget, self.task, stopped
         )
+        try:
+            with self.device.autocast():
+                return self.objective.output.score(self._metric, watched)
+        except BrokenOff:
+            return None
 
 
 def _metric(name: str) -> Any:

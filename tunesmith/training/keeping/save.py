@@ -19,6 +19,7 @@ from tunesmith.examples import Outputs
 from tunesmith.methods import Method
 from tunesmith.models.finding.parent import parent_of
 from tunesmith.objectives import Objective
+from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Run
 from tunesmith.storage.atomic import replace_folder
 from tunesmith.words import say
@@ -53,7 +54,8 @@ class Saver:
             raise DiskError(say("train.model_unsaved", folder=folder, error=error)) from error
 
     def _write(self, folder: Path, step: int) -> None:
-        generation = self._generation() if self.render.head == "language" else None
+        writes = OBJECTIVES.make(self.run.objective).output.writes
+        generation = self._generation() if writes else None
         if generation is not None:
             # A whole model saves its own; that of the base may hold settings that transformers
             # refuses to write.
@@ -73,6 +75,7 @@ class Saver:
             "quantize": run.model.quantize,
             "add_tokens": list(run.model.add_tokens),
             "objective": run.objective.name,
+            "head": self.render.head,
             "method": run.method.name,
             "step": step,
             "template_fingerprint": self.render.fingerprint,

@@ -7,11 +7,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
-
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import Problem, SpecError
 from tunesmith.metrics import METRICS, Metric
+from tunesmith.models.calling.forwards import BrokenOff
 from tunesmith.models.loading.load import Loaded
 from tunesmith.predicting.likelihoods import likeliest, likelihoods
 from tunesmith.proving.task import Task, task_of
@@ -26,7 +25,7 @@ AT_ONCE = 16
 def chosen_among_options(run: Run) -> bool:
     """Whether the best checkpoint is told by which option it finds likeliest."""
     name = run.train.keep.best_by
-    own = OBJECTIVES.get(run.objective.name).measures
+    own = OBJECTIVES.make(run.objective).measures
     return name not in own and name in METRICS.names() and METRICS.get(name).reads == "choice"
 
 
@@ -54,16 +53,16 @@ def options_task(run: Run, prepared: Prepared) -> Task:
 
 def choices_score(
     model: Loaded, metric: Metric, task: Task, *, budget: int, stopped: Callable[[], bool]
-) -> float | None:
-    """The metric over the likeliest options; None when ``stopped`` said so on the way."""
+) -> float:
+    """The metric over the likeliest options; BrokenOff when ``stopped`` said so on the way."""
     chosen: list[str] = []
     for start in range(0, len(task.items), AT_ONCE):
         if stopped():
-            return None
+            raise BrokenOff
         prompts = task.prompts[start : start + AT_ONCE]
         sequences = [task.answered(prompt) for prompt in prompts]
         chosen += [
             likeliest(row[:, 0], list(task.options))
             for row in likelihoods(model, sequences, budget=budget)
         ]
-    return float(metric.value(np.asarray(metric.statistics(chosen, task.references)).sum(axis=0)))
+    return metric.over(chosen, task.references)

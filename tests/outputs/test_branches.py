@@ -1,0 +1,64 @@
+"""No branch on the name of a kind of output, or of a head, outside the rooms that know them."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import tunesmith
+from tunesmith.models.structure.kinds import HEADS
+from tunesmith.settings.family import OUTPUTS
+
+PACKAGE = Path(tunesmith.__file__).parent
+FACTS = ("gives", "head", "kind", "output.name")
+KNOW_HEADS = ("models/", "data/rendering/", "export/")
+"""Rooms in which a head is built, fed or compared."""
+
+
+def branches(tree: ast.AST, names: set[str]) -> list[int]:
+    """Lines that compare with one of ``names``, match it, or look it up in a mapping of several."""
+
+    def named(node: ast.AST | None) -> bool:
+        return any(
+            isinstance(one, ast.Constant) and one.value in names
+            for one in ([] if node is None else ast.walk(node))
+        )
+
+    def fact(node: ast.AST) -> bool:
+        """Whether a name or an attribute ends as one of FACTS."""
+        return f".{ast.unparse(node)}".endswith(tuple(f".{name}" for name in FACTS))
+
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            if named(node) and any(map(fact, (node.left, *node.comparators))):
+                found.append(node.lineno)
+        elif isinstance(node, ast.Match):
+            found += [node.lineno] if any(named(case.pattern) for case in node.cases) else []
+        elif isinstance(node, ast.Dict):
+            keys = {key.value for key in node.keys if isinstance(key, ast.Constant)}
+            found += [node.lineno] if len(keys & names) > 1 else []
+    return found
+
+
+def test_no_branch_on_a_kind_of_output_outside_its_room() -> None:
+    kinds, heads = set(OUTPUTS.names()), set(HEADS)
+    assert {"answers", "classes", "scores", "vectors"} <= kinds
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        place = str(path.relative_to(PACKAGE))
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        if not place.startswith("outputs/"):
+            names = kinds - heads if place.startswith(KNOW_HEADS) else kinds | heads
+            found += [f"{place}:{line}" for line in branches(tree, names)]
+    assert found == []
+
+
+def test_a_branch_would_be_seen() -> None:
+    for text in (
+        'objective.gives == "classes"',
+        'objective.gives in ("scores", "vectors")',
+        '{"scores": prove_scores, "vectors": prove_vectors}[gives]',
+        'if objective.head != "classes": pass',
+    ):
+        assert branches(ast.parse(text), {"classes", "scores", "vectors"}), text

@@ -1,0 +1,64 @@
+"""Runs a model over many examples without gradient: cut, grown, laid out and seen in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from tunesmith.batches.batch import Batch, Tokens
+from tunesmith.batches.cuts import cut
+
+if TYPE_CHECKING:
+    from tunesmith.models.calling.views import Seen
+    from tunesmith.models.loading.load import Loaded
+
+T = TypeVar("T")
+Progress = Callable[[int, int], None]
+
+BUDGET = 4096
+"""Tokens of one forward."""
+
+
+class BrokenOff(Exception):
+    """A signal came while a model was asked; nothing of what it said is kept."""
+
+
+def batches(
+    loaded: Loaded, examples: Sequence[Sequence[Tokens]], *, budget: int, unit: str = "token"
+) -> Iterator[tuple[list[int], Batch]]:
+    """The examples in batches of at most ``budget`` tokens, laid out as the model takes them, each
+    with the numbers of its examples.
+    """
+    for part in cut(examples, budget, padded=loaded.layout == "padded"):
+        yield part, loaded.lay(Batch.grow([examples[index] for index in part], unit=unit))
+
+
+def forwards(
+    loaded: Loaded,
+    examples: Sequence[Sequence[Tokens]],
+    look: Callable[[Seen], Iterable[T]],
+    *,
+    budget: int = BUDGET,
+    stopped: Callable[[], bool] | None = None,
+    progress: Progress | None = None,
+) -> list[T]:
+    """What ``look`` takes out of the forward of each example, in the order of the examples.
+
+    ``look`` gives one value for each example of the batch that was seen. BrokenOff when ``stopped``
+    said so between two forwards.
+    """
+    import torch
+
+    from tunesmith.models.calling.views import see
+
+    found: dict[int, T] = {}
+    loaded.model.eval()
+    for part, batch in batches(loaded, examples, budget=budget):
+        if stopped is not None and stopped():
+            raise BrokenOff
+        with torch.no_grad():
+            values = look(see(loaded.model, batch))
+        found |= dict(zip(part, values, strict=True))
+        if progress:
+            progress(len(found), len(examples))
+    return [found[index] for index in range(len(examples))]

@@ -1,0 +1,128 @@
+"""What a model gives for a row, one kind a file: how it is asked, watched, proved, and what is
+refused where the kind has no use for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tunesmith.errors import Problem, SpecError
+from tunesmith.settings.family import OUTPUTS
+from tunesmith.settings.spec import Spec
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.data.prepare import Item, Prepared
+    from tunesmith.data.rendering.render import Render
+    from tunesmith.examples import Chat
+    from tunesmith.metrics import Metric
+    from tunesmith.models.loading.load import Loaded
+    from tunesmith.objectives import Objective
+    from tunesmith.predicting.predictor import Predictor
+    from tunesmith.proving.contest import Contest, Outcome, Wanted
+    from tunesmith.proving.task import Task
+    from tunesmith.settings.run import Generate, Run
+
+__all__ = ["COLUMN", "OUTPUTS", "Output", "Watched"]
+
+COLUMN = "prediction"
+"""The column of an answer, beside a row's own."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What an evaluation has for a metric: the model as it stands and the watched rows."""
+
+    model: Loaded
+    items: Sequence[Item]
+    render: Render
+    settings: Generate
+    budget: int
+    """Tokens of one forward."""
+    task: Task | None
+    """What ``Output.task`` made ready."""
+    stopped: Callable[[], bool]
+
+
+class Output:
+    """Base of the outputs. ``objective`` is the one whose model gives them; where rows are needed
+    (``score``, ``fit``, ``prove``), it has seen them.
+    """
+
+    name: ClassVar[str]
+    writes: ClassVar[bool] = False
+    """Whether it is text: then a model can chat, teach others, and go through further stages."""
+    takes: ClassVar[frozenset[str]] = frozenset()
+    """Which of ``questions``, ``prompt`` (prove.prompt) and ``shots`` (prove.shots) have a meaning
+    for it.
+    """
+    best_by: ClassVar[frozenset[str]] = frozenset()
+    """What a metric may read (``Metric.reads``) to choose the best checkpoint; with none, only the
+    objective's own measures choose it.
+    """
+    not_best_by: ClassVar[str] = "classes.best_by"
+    """Words for another metric."""
+    unused: ClassVar[tuple[str, ...]] = ()
+    """Settings of ``data`` that have no meaning for it."""
+    judges: ClassVar[bool] = False
+    """Whether a row that is asked needs its answers, for these are what is judged."""
+    lacks: ClassVar[str]
+    """Words for a row without anything to answer."""
+
+    class Config(Spec):
+        """No settings."""
+
+    def __init__(self, objective: Objective) -> None:
+        self.objective = objective
+
+    def refused(self, run: Run, wanted: Wanted | None = None) -> list[Problem]:
+        """What the run, or a person who asks for one proof, wants and this kind has no use for."""
+        told, found = {"objective": run.objective.name}, []
+        prompt = run.prove.prompt if wanted is None else wanted.prompt or run.prove.prompt
+        if prompt is not None and "prompt" not in self.takes:
+            found.append(Problem("prove.prompt", say("cloze.no_prompt", **told)))
+        if wanted is not None and wanted.shots and "shots" not in self.takes:
+            found.append(Problem("shots", say("cloze.no_shots", **told)))
+        if wanted is None and run.questions and "questions" not in self.takes:
+            found.append(Problem("questions", say("reward.no_questions", **told)))
+        return found
+
+    def ask(self, predictor: Predictor, row: Any) -> Any:
+        """What the model is given for one row; DataError where the row has nothing to answer."""
+        raise AssertionError(f"output {self.name} has no ask")
+
+    def answer(
+        self, predictor: Predictor, asked: list[Any], progress: Progress | None
+    ) -> list[dict[str, Any]]:
+        """For each of what ``ask`` gave, the new columns of its row."""
+        raise AssertionError(f"output {self.name} has no answer")
+
+    def converse(self, predictor: Predictor, chat: Chat) -> str:
+        """The answer to a conversation; SpecError where a model writes none."""
+        raise SpecError(say("classes.chat", folder=predictor.run.out))
+
+    def reply(
+        self, model: Any, render: Render, texts: list[str], run: Run, stopped: Callable[[], bool]
+    ) -> list[str]:
+        """What the model says to own questions, for people; BrokenOff when ``stopped``."""
+        raise AssertionError(f"output {self.name} takes no questions")
+
+    def task(self, run: Run, prepared: Prepared) -> Task | None:
+        """What the run's metric needs beside the watched rows; SpecError where they lack it."""
+        return None
+
+    def score(self, metric: Metric, watched: Watched) -> float:
+        """The metric over the watched rows; BrokenOff when ``watched.stopped``."""
+        raise AssertionError(f"output {self.name} is watched by its objective alone")
+
+    def fit(self, loaded: Loaded, items: Sequence[Item]) -> dict[str, Any]:
+        """What is fitted on the watched rows once the training has ended, for tunesmith.json."""
+        return {}
+
+    def prove(self, contest: Contest) -> Outcome:
+        """What tuned, base and the cheap rivals make of the proof rows."""
+        raise AssertionError(f"output {self.name} has no prove")

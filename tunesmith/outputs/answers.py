@@ -1,0 +1,220 @@
+"""Text: answers that are written, or plain text that is continued."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tunesmith.errors import DataError, Problem
+from tunesmith.examples import Chat, Feedback, Preference, Text, Turn, prompt_of
+from tunesmith.metrics import Metric
+from tunesmith.models.calling.forwards import BrokenOff
+from tunesmith.outputs import COLUMN, OUTPUTS, Output, Progress, Watched
+from tunesmith.proving import preferences
+from tunesmith.proving.answers import ContenderAnswers, metrics_of, settings_for
+from tunesmith.proving.contest import Contest, Outcome, Wanted
+from tunesmith.proving.options import choices_score, chosen_among_options, options_task
+from tunesmith.proving.task import Task, evenly, task_of
+from tunesmith.settings.run import Generate, Run
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.data.prepare import Prepared
+    from tunesmith.data.rendering.render import Render
+    from tunesmith.predicting.predictor import Predictor
+
+AT_ONCE = 8
+"""Answers written together; between these, a signal is heard."""
+MOST_ANSWERS = 64
+"""Watched rows that are answered in writing; more would cost more time than they add to the
+decision.
+"""
+
+
+@OUTPUTS.register
+class Answers(Output):
+    """What a model with a vocabulary writes."""
+
+    writes = True
+    takes = frozenset({"questions", "prompt", "shots"})
+    best_by = frozenset({"text", "choice", "nll"})
+    not_best_by = "classes.best_by_language"
+
+    @property
+    def lacks(self) -> str:  # type: ignore[override]
+        """Of a text that is continued, the text."""
+        return "chat.no_text" if self.objective.eats is Text else "chat.no_question"
+
+    @property
+    def _judges(self) -> bool:
+        """Whether given answers are learned from, and so compared instead of written."""
+        return self.objective.eats in (Preference, Feedback)
+
+    def refused(self, run: Run, wanted: Wanted | None = None) -> list[Problem]:
+        """A hard prompt, where given answers are compared."""
+        if wanted is not None and self._judges and (wanted.prompt or run.prove.prompt):
+            told = say("prove.no_prompt_for_pairs", objective=run.objective.name)
+            return [Problem("prove.prompt", told)]
+        return super().refused(run, wanted)
+
+    def ask(self, predictor: Predictor, row: Any) -> np.ndarray:
+        """The prompt of a row, as ids."""
+        example, filled = predictor.example(row)
+        if isinstance(example, Text):
+            if not example.text.strip():
+                raise predictor.lacking(row)
+            return predictor.fitting.prompt(predictor.render.opening(example))
+        chat = example if isinstance(example, Chat) else prompt_of(example)
+        assert chat is not None, "what is no text has a prompt"
+        # The template finds the answer's place by what a row lacks.
+        given = {name: value for name, value in chat.columns.items() if filled.get(name) != value}
+        if not asks(chat):
+            raise predictor.lacking(row)
+        ids_T = predictor.render.prompt(replace(chat, columns=given).prompt)
+        return predictor.fitting.prompt(ids_T)
+
+    def answer(
+        self, predictor: Predictor, asked: list[Any], progress: Progress | None
+    ) -> list[dict[str, Any]]:
+        """The text of each answer; a list of texts for several samples."""
+        return [{COLUMN: text} for text in answers_to(predictor, asked, progress)]
+
+    def converse(self, predictor: Predictor, chat: Chat) -> str:
+        """The answer to the last turn; DataError where it asks nothing."""
+        if not asks(chat):
+            raise DataError(Problem("messages", say("chat.no_turn")))
+        prompt = predictor.fitting.prompt(predictor.render.prompt(chat.prompt))
+        answer = answers_to(predictor, [prompt], None)[0]
+        return answer if isinstance(answer, str) else answer[0]
+
+    def reply(
+        self, model: Any, render: Render, texts: list[str], run: Run, stopped: Callable[[], bool]
+    ) -> list[str]:
+        """Each question answered, or continued where plain text is learned."""
+        prompts = [self._question(render, text) for text in texts]
+        settings = run.generate.model_copy(update={"samples": 1})
+        return written(model, render, prompts, settings, seed=run.train.seed, stopped=stopped)
+
+    def _question(self, render: Render, text: str) -> np.ndarray:
+        if self.objective.eats is Text:
+            return render.opening(Text(text))
+        return render.prompt(Chat((Turn("user", text),), columns={"question": text}))
+
+    def task(self, run: Run, prepared: Prepared) -> Task | None:
+        """The options, for a metric of choices."""
+        watches = prepared.watch and run.train.keep.evaluate > 0
+        return options_task(run, prepared) if watches and chosen_among_options(run) else None
+
+    def score(self, metric: Metric, watched: Watched) -> float:
+        """Over the likeliest options where the metric reads these, else over written answers."""
+        how: Any = {"budget": watched.budget, "stopped": watched.stopped}
+        if metric.reads == "choice":
+            assert watched.task is not None, "the options were found before the run began"
+            return choices_score(watched.model, metric, watched.task, **how)
+        items = evenly(watched.items, MOST_ANSWERS)
+        chats = [item.example for item in items if isinstance(item.example, Chat)]
+        prompts = [watched.render.prompt(chat) for chat in chats]
+        settings = watched.settings.model_copy(update={"samples": 1, "temperature": 0.0})
+        model = watched.model.model
+        answers = written(model, watched.render, prompts, settings, stopped=watched.stopped)
+        return metric.over(answers, [chat.answer for chat in chats])
+
+    def prove(self, contest: Contest) -> Outcome:
+        """Written answers and likelihoods; of given answers how likely each contender finds
+        them.
+        """
+        return _given_answers(contest) if self._judges else _written_answers(contest)
+
+
+def _written_answers(contest: Contest) -> Outcome:
+    """Cheap rivals, the base as it is, under a hard prompt and with examples, and tuned."""
+    from tunesmith.models.calling.generate import own_defaults
+
+    run, seed = contest.run, contest.run.train.seed
+    task = task_of(run, contest.prepared, items=len(contest.items), shots=contest.shots)
+    metrics, primary, reason = metrics_of(run, task)
+    contenders = ContenderAnswers(task, settings_for(run, task), contest.tell)
+    contenders.cheap(seed)
+    with contest.base() as base:
+        defaults = own_defaults(base.model)
+        shown = contenders.untuned(base, contest.prompt, seed)
+    contenders.model("tuned", contest.tuned)
+    settings = contenders.settings.model_dump(mode="json")
+    facts = {
+        "stopped": contenders.shares_stopped,
+        "seconds": contenders.seconds,
+        "generation": {**settings, "folder_defaults": defaults} if task.prompts else None,
+        "options": list(task.options),
+        "prompt": contest.prompt,
+        "shots": [task.training[index][0] for index in shown],
+        "shots_wanted": contest.shots,
+    }
+    return Outcome(contenders.records(), metrics, primary, reason, facts=facts)
+
+
+def _given_answers(contest: Contest) -> Outcome:
+    """What base and tuned find likely of the given answers; nothing is written."""
+    metrics, primary, reason = preferences.metrics_of(contest.run, contest.objective)
+    preferences.refuse_one_kind(contest.items)
+    with contest.base() as base:
+        before = preferences.known(base, contest.items, contest.tell)
+    after = preferences.known(contest.tuned, contest.items, contest.tell)
+    return Outcome(preferences.records(contest.items, before, after), metrics, primary, reason)
+
+
+def asks(chat: Chat) -> bool:
+    """Whether the conversation, its answer left out, ends with something asked."""
+    last = chat.prompt.turns[-1:]
+    return any(turn.role in ("user", "tool") and turn.content.strip() for turn in last)
+
+
+def answers_to(
+    predictor: Predictor, prompts: list[np.ndarray], progress: Progress | None
+) -> list[Any]:
+    """The model's answer to each prompt, by the run's own settings; a list of texts for several
+    samples.
+    """
+    from tunesmith.models.calling.generate import generate
+
+    loaded, settings = predictor.loaded, predictor.run.generate
+    answers = generate(
+        loaded.model,
+        loaded.tokenizer,
+        prompts,
+        settings,
+        stop_ids=predictor.render.stop_ids,
+        share=loaded.layout == "forest",
+        seed=predictor.run.train.seed,
+        progress=progress,
+    )
+    texts, samples = [answer.text for answer in answers], settings.samples
+    if samples == 1:
+        return texts
+    return [texts[start : start + samples] for start in range(0, len(texts), samples)]
+
+
+def written(
+    model: Any,
+    render: Render,
+    prompts: Sequence[np.ndarray],
+    settings: Generate,
+    *,
+    stopped: Callable[[], bool],
+    seed: int = 0,
+) -> list[str]:
+    """The model's answers, a few at once; BrokenOff when ``stopped`` said so between them."""
+    from tunesmith.models.calling.generate import generate
+
+    found: list[str] = []
+    for start in range(0, len(prompts), AT_ONCE):
+        if stopped():
+            raise BrokenOff
+        some = list(prompts[start : start + AT_ONCE])
+        answers = generate(
+            model, render.tokenizer, some, settings, stop_ids=render.stop_ids, seed=seed + start
+        )
+        found += [answer.text for answer in answers]
+    return found

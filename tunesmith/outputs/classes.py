@@ -1,0 +1,158 @@
+"""Classes: one for a row, several, or a number, by a classification head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tunesmith.batches.batch import Tokens
+from tunesmith.data.prepare import Item
+from tunesmith.examples import Labelled
+from tunesmith.metrics import Metric
+from tunesmith.models.loading.load import Loaded
+from tunesmith.outputs import COLUMN, OUTPUTS, Output, Progress, Watched
+from tunesmith.predicting.classes import (
+    FEWEST,
+    Meaning,
+    best_cut,
+    best_threshold,
+    outputs_of,
+    temperature,
+)
+from tunesmith.proving.classes import ContenderClasses, metrics_of, training_rows
+from tunesmith.proving.contest import Contest, Outcome
+from tunesmith.settings.run import Run
+
+if TYPE_CHECKING:
+    from tunesmith.data.rendering.render import Render
+    from tunesmith.predicting.predictor import Predictor
+
+AGAINST = "tfidf"
+"""The rival that tuned must beat: it costs a second, and needs no model."""
+
+
+@OUTPUTS.register
+class ClassesOfRows(Output):
+    """What a row is, with the probability of each class."""
+
+    takes = frozenset({"questions", "prompt"})
+    best_by = frozenset({"choice", "options", "number"})
+    unused = ("template", "system", "reasoning", "train_on")
+    lacks = "classes.no_row_text"
+
+    def ask(self, predictor: Predictor, row: Any) -> Tokens:
+        """What the classifier reads of one row."""
+        example, _ = predictor.example(row)
+        assert isinstance(example, Labelled), "a classifier's rows are read by its own readers"
+        if not example.text.strip():
+            raise predictor.lacking(row)
+        fitting = predictor.fitting
+        tokens = predictor.render.sequence(example.text, example.second, limit=fitting.limit)
+        return fitting.counted(tokens)
+
+    def answer(
+        self, predictor: Predictor, asked: list[Any], progress: Progress | None
+    ) -> list[dict[str, Any]]:
+        """For each row its class (classes, number), and where there are classes their
+        probabilities, as the model gives them, and where the watched rows told how sure it may be,
+        the calibrated one of the class."""
+        from tunesmith.models.structure.heads import head_in
+
+        told = predictor.loaded.facts
+        fitted = told.get("fitted", {})
+        meaning = Meaning.of(head_in(told)["outputs"], fitted)
+        found = outputs_of(predictor.loaded, asked, progress=progress)
+        choices, names = meaning.choices(found), meaning.outputs.names
+        if meaning.outputs.problem == "regression":
+            return [{COLUMN: choice} for choice in choices]
+        rows = [dict(zip(names, row.tolist(), strict=True)) for row in meaning.probabilities(found)]
+        answers: list[dict[str, Any]] = [
+            {COLUMN: one, "probabilities": row} for one, row in zip(choices, rows, strict=True)
+        ]
+        if "temperature" in fitted and meaning.outputs.problem == "single_label_classification":
+            calibrated = meaning.probabilities(found, calibrated=True)
+            answers = [
+                one | {"confidence": float(row.max())}
+                for one, row in zip(answers, calibrated, strict=True)
+            ]
+        return answers
+
+    def reply(
+        self, model: Any, render: Render, texts: list[str], run: Run, stopped: Callable[[], bool]
+    ) -> list[str]:
+        """The class of each text with its probability; its number where a number is learned."""
+        assert self.objective.outputs is not None, "the rows were seen before the training began"
+        meaning = Meaning(self.objective.outputs)
+        loaded = Loaded(model, render.tokenizer, "padded")
+        sequences = [render.sequence(text, limit=loaded.limit) for text in texts]
+        found = outputs_of(loaded, sequences, stopped=stopped)
+        highest = meaning.probabilities(found).max(-1)
+        if meaning.outputs.problem == "regression":
+            return [f"{value:.3g}" for value in highest]
+        shown = [
+            ", ".join(one) if isinstance(one, list) else str(one) for one in meaning.choices(found)
+        ]
+        return [f"{name or '–'} ({share:.0%})" for name, share in zip(shown, highest, strict=True)]
+
+    def score(self, metric: Metric, watched: Watched) -> float:
+        """The metric over the classes that are named."""
+        assert self.objective.outputs is not None, "the rows were seen before the training began"
+        meaning = Meaning(self.objective.outputs)
+        sequences = [item.tokens[0] for item in watched.items]
+        how: Any = {"budget": watched.budget, "stopped": watched.stopped}
+        found = meaning.given(metric, outputs_of(watched.model, sequences, **how))
+        return metric.over(found, [meaning.reference(tokens) for tokens in sequences])
+
+    def fit(self, loaded: Loaded, items: Sequence[Item]) -> dict[str, Any]:
+        """The temperature, and the thresholds where they are wanted, that suit the watched rows;
+        nothing where they are too few.
+        """
+        outputs, wanted = self.objective.outputs, self.objective.threshold
+        assert outputs is not None, "the rows were seen before the training began"
+        if len(items) < FEWEST or outputs.problem == "regression":
+            return {}
+        sequences = [item.tokens[0] for item in items]
+        found = outputs_of(loaded, sequences)
+        labels = np.array([tokens.columns["label"] for tokens in sequences])
+        fitted: dict[str, Any] = {"rows": len(items), "temperature": temperature(found, labels)}
+        chances = Meaning(outputs).probabilities(found)
+        if outputs.problem == "multi_label_classification" and wanted != "half":
+            fitted["thresholds"] = [
+                best_threshold(chances[:, c], labels[:, c]) for c in range(len(outputs.names))
+            ]
+        elif wanted == "fitted":
+            cut = best_cut(chances[:, 1], labels)
+            fitted["thresholds"] = [round(1 - cut, 6), cut]
+        return fitted
+
+    def prove(self, contest: Contest) -> Outcome:
+        """Tuned beside the commonest answer and TF-IDF with a linear model.
+
+        The base is a contender only where its checkpoint was trained for these very classes; a head
+        drawn at random measures nothing. Under a hard prompt it is scored as the masked language
+        model that it was.
+        """
+        from tunesmith.models.saved import load_run
+
+        run, tuned, outputs = contest.run, contest.tuned, self.objective.outputs
+        assert outputs is not None, "the rows were read again"
+        fitted = tuned.facts.get("fitted", {})
+        names, primary, reason = metrics_of(run, outputs)
+        contenders = ContenderClasses(contest.items, Meaning.of(outputs, fitted))
+        contenders.cheap(*training_rows(run, contest.prepared), seed=run.train.seed)
+        if tuned.facts["outputs"]["kept"]:
+            # Loaded anew: an adapter that is switched off may leave its trained head in place.
+            contenders.model("base", load_run(contest.folder, tuned=False), contest)
+        facts: dict[str, Any] = {}
+        if contest.prompt is not None:
+            cloze = contenders.cloze(contest.prompt, contest)
+            facts = {"prompt": contest.prompt, "cloze": cloze}
+        contenders.model("tuned", tuned, contest)
+        facts |= {
+            "seconds": contenders.seconds,
+            "options": list(outputs.names),
+            "classes": contenders.classes(fitted),
+        }
+        return Outcome(contenders.records(), names, primary, reason, AGAINST, facts)

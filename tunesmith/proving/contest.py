@@ -1,0 +1,141 @@
+"""The frame of every proof: a run's model and its held-out rows are made ready, the run's kind of
+output says what the contenders make of them, and the result is judged and written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.proving.hard_prompt import read_prompt
+from tunesmith.proving.judge import metric
+from tunesmith.proving.proof import Proof
+from tunesmith.proving.record import Record
+from tunesmith.proving.task import evenly
+from tunesmith.proving.write import conclude
+from tunesmith.settings.family import METHODS, OBJECTIVES
+from tunesmith.settings.run import Run
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.data.prepare import Item, Prepared
+    from tunesmith.models.loading.load import Loaded
+    from tunesmith.objectives import Objective
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a person asks of one proof; None leaves it to the run. ``prompt`` is a file."""
+
+    items: int | None = None
+    shots: int | None = None
+    prompt: str | None = None
+
+
+@dataclass
+class Contest:
+    """What the contenders of a proof are made from."""
+
+    folder: RunFolder
+    run: Run
+    tuned: Loaded
+    prepared: Prepared
+    items: list[Item]
+    """The held-out rows that are asked, spread evenly over all of the proof."""
+    shots: int
+    """Examples that are shown to the base, at most."""
+    prompt: str | None
+    """The text of a hard prompt."""
+    tell: Progress
+
+    @property
+    def objective(self) -> Objective:
+        """The objective, which has seen the rows."""
+        return self.prepared.objective
+
+    @contextmanager
+    def base(self) -> Iterator[Loaded]:
+        """The base: the adapter switched off where that gives it back, else loaded anew."""
+        from tunesmith.models.saved import load_run
+
+        method = METHODS.make(self.run.method)
+        # A head that is trained beside an adapter stays in place when that is off.
+        if method.adapter and not method.rewrites_base and self.objective.output.writes:
+            with self.tuned.model.disable_adapter():
+                yield self.tuned
+        else:
+            yield load_run(self.folder, tuned=False)
+
+    def teller(self, phase: str) -> Callable[[int, int], None]:
+        """A listener to the progress of one phase."""
+        return lambda done, of: self.tell(phase, done, of)
+
+
+@dataclass
+class Outcome:
+    """What the contenders made of the items. ``reason`` is the key of why ``primary`` decides;
+    ``facts`` go into proof.json.
+    """
+
+    records: list[Record]
+    metrics: list[str]
+    primary: str
+    reason: str
+    against: str = "base"
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def contest(folder: RunFolder, wanted: Wanted, progress: Progress | None = None) -> Proof:
+    """Scores the contenders on the proof rows, writes items.jsonl and proof.json, and gives the
+    verdict.
+
+    SpecError for what the run's kind of output cannot be asked, DataError where the data is no
+    longer what was trained on.
+    """
+    from tunesmith.models.saved import load_run
+
+    run = folder.resolved().run
+    problems = OBJECTIVES.make(run.objective).output.refused(run, wanted)
+    if problems:
+        raise SpecError(problems)
+    prompt = read_prompt(wanted.prompt or run.prove.prompt)
+    tuned = load_run(folder)
+    prepared = prepared_again(folder, run, tuned.tokenizer, progress)
+    given = Contest(
+        folder,
+        run,
+        tuned,
+        prepared,
+        evenly(prepared.proof, wanted.items or run.prove.items),
+        run.prove.shots if wanted.shots is None else wanted.shots,
+        prompt,
+        progress or (lambda phase, done, of: None),
+    )
+    found = given.objective.output.prove(given)
+    metrics = {name: metric(name) for name in found.metrics}
+    lines = [record.line(metrics) for record in found.records]
+    told = {"primary_reason": found.reason, "fingerprint": prepared.fingerprint, **found.facts}
+    return conclude(folder, run, lines, found.metrics, found.primary, against=found.against, **told)
+
+
+def prepared_again(
+    folder: RunFolder, run: Run, tokenizer: Any, progress: Progress | None
+) -> Prepared:
+    """The run's rows, split as they were in training."""
+    from tunesmith.data.prepare import prepare
+
+    ledger = folder.read(folder.ledger)
+    if ledger is None or "fingerprint" not in ledger:
+        raise DataError(Problem(str(folder.ledger), say("prove.no_ledger")))
+    prepared = prepare(run, tokenizer, seed=ledger.get("split_seed"), progress=progress)
+    if prepared.fingerprint != ledger["fingerprint"]:
+        raise DataError(Problem("data.path", say("prove.data_changed")))
+    if not prepared.proof:
+        raise DataError(Problem("data.held_out", say("prove.no_proof_rows")))
+    return prepared

@@ -1,0 +1,45 @@
+"""One line of items.jsonl: a held-out item, and what each contender made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from tunesmith.metrics import Metric
+from tunesmith.proving.judge import item_scores
+
+
+@dataclass
+class Record:
+    """What is known of one held-out item; the mappings are by contender.
+
+    ``reference`` is what is right: a text, a class or several, a number, or spans.
+    """
+
+    id: str
+    prompt: str
+    reference: Any
+    answers: list[str] = field(default_factory=list)
+    """The given answers that the contenders judge, where they judge answers."""
+    predictions: dict[str, str] = field(default_factory=dict)
+    """What a contender says, as text."""
+    thoughts: dict[str, str] = field(default_factory=dict)
+    """The thinking before an answer."""
+    choices: dict[str, Any] = field(default_factory=dict)
+    """What a contender names: an option, classes, a number, a rank or spans."""
+    nll: dict[str, list[float]] = field(default_factory=dict)
+    """Negative log-likelihood of the reference (nats) and its tokens."""
+    options: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Log-probability (nats) of every option."""
+    stopped: dict[str, bool] = field(default_factory=dict)
+    """Whether an answer ended by itself."""
+    pairs: dict[str, list[float]] = field(default_factory=dict)
+    """How a contender rates the two answers of a pair, chosen first."""
+    rewards: dict[str, Any] = field(default_factory=dict)
+    """What answers gained over the base (nats)."""
+
+    def line(self, metrics: Mapping[str, Metric]) -> dict[str, Any]:
+        """The line, with the score of every contender by every metric."""
+        plain = asdict(self)
+        return plain | {"scores": item_scores(plain, metrics)}
