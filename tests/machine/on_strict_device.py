@@ -16,10 +16,10 @@ from material.strict_device import DEVICE, Strict, StrictMode, copies, place, re
 from methods.test_every_objective import House, house, kinds_of
 from tunesmith.batches.sending import sent_together
 from tunesmith.models.calling.generate import generate
+from tunesmith.outputs.vectors import vectors_of
 from tunesmith.planning.make import make
 from tunesmith.predicting.classes import outputs_of
 from tunesmith.predicting.likelihoods import likelihoods
-from tunesmith.predicting.vectors import vectors_of
 from tunesmith.settings.family import METHODS, OBJECTIVES
 from tunesmith.settings.run import Generate
 from tunesmith.training.evaluation.watch import held_out_loss

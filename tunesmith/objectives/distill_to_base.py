@@ -49,7 +49,7 @@ class DistillToBase(Objective):
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.of: Objective = OBJECTIVES.make(config.of)
-        if self.of.head != "language" or "base" in self.of.roles:
+        if not self.of.output.writes or "base" in self.of.roles:
             told = say("preference.of_what", of=config.of.name)
             raise SpecError(Problem("objective.of", told))
         of = self.of
