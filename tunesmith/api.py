@@ -83,6 +83,26 @@ def plan(
     return make(run, probe=probe, progress=progress)
 
 
+def plan_stages(
+    settings: Settings,
+    overrides: Overrides = (),
+    *,
+    probe: bool = False,
+    progress: Shown | None = None,
+) -> list[tuple[str, Plan]] | None:
+    """What each stage of a file for ``rlhf`` would run that was not begun, by its name; None where
+    the file has no stages.
+    """
+    from tunesmith.planning.make import make
+    from tunesmith.planning.stages import plans, stages_of
+
+    plain = _plain(settings)
+    if "stages" not in plain:
+        return None
+    stages = stages_of(plain, overrides)
+    return plans(stages, lambda run: make(run, probe=probe, progress=progress))
+
+
 def train(
     settings: Settings,
     overrides: Overrides = (),

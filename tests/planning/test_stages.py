@@ -198,3 +198,25 @@ def test_another_form_than_the_parents_is_pointed_out(tiny_llama: Path, tmp_path
         any("its weights are taken as they are" in line for line in plan.lines())
         and plan.facts["parent"]["merged"] is False
     )
+
+
+def test_a_file_of_stages_is_planned_stage_by_stage(tiny_llama: Path, tmp_path: Path) -> None:
+    made = api.plan_stages(file_of(tmp_path, tiny_llama))
+    assert made is not None
+    assert [(name, plan.resolved.run.objective.name) for name, plan in made] == [
+        ("sft", "sft"),
+        ("reward", "reward"),
+        ("dpo", "dpo"),
+    ]
+    assert not any(plan.problems for _, plan in made)
+    assert [plan.facts["steps"] for _, plan in made] == [2, 1, 2]
+    assert api.plan_stages({"model": "m", "data": "d", "out": "o"}) is None
+
+
+def test_a_plan_with_a_problem_tells_it_and_no_table_of_settings(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
+    missing = {"model": str(tiny_llama), "data": str(tmp_path / "no.json"), "out": str(tmp_path)}
+    made = api.plan(missing)
+    assert made.problems and len(made.lines()) < 8
+    assert "no.json" in "\n".join(made.lines())

@@ -56,10 +56,18 @@ def plan(
     """What would run."""
     from tunesmith import api
 
+    line = settings_line(settings or [], lang)
     with _quiet(as_json), _progress() as shown:
-        made = api.plan(*settings_line(settings or [], lang), probe=probe, progress=shown)
-    _tell(made, as_json)
-    if made.problems:
+        stages = api.plan_stages(*line, probe=probe, progress=shown)
+        made = api.plan(*line, probe=probe, progress=shown) if stages is None else None
+    if made is not None:
+        _tell(made, as_json)
+    elif stages and as_json:
+        print_json({name: one.to_json() for name, one in stages})
+    for name, one in [] if as_json else stages or []:
+        _print([say("cli.stage", name=name, out=one.resolved.run.out), *one.lines(), ""])
+    planned = [made] if made is not None else [one for _, one in stages or []]
+    if any(one.problems for one in planned):
         raise typer.Exit(2)
 
 

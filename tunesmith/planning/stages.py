@@ -15,6 +15,7 @@ from typing import Any
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.planning.paths import place
+from tunesmith.planning.plan import Plan
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.run import Run, validate
@@ -184,6 +185,15 @@ def go(
         else:
             train(stage.run)
     return [stage.folder for stage in stages]
+
+
+def plans(stages: Sequence[Stage], plan: Callable[[Run], Plan]) -> list[tuple[str, Plan]]:
+    """The plan of each stage that was not begun, by its name; a parent that is still to be trained
+    is planned as the model that it begins with.
+    """
+    return [
+        (stage.name, plan(_on_what_is_there(stage, stages))) for stage in stages if not stage.begun
+    ]
 
 
 def _on_what_is_there(stage: Stage, stages: Sequence[Stage]) -> Run:
