@@ -4,6 +4,7 @@ device at most twice, and a batch goes there in one piece. ``test_strict_device.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from material import runs
 from material.strict_device import DEVICE, Strict, StrictMode, copies, place, reset, waits
 from methods.test_every_objective import House, house, kinds_of
 from tunesmith.batches.sending import sent_together
+from tunesmith.models.calling import views
 from tunesmith.models.calling.generate import generate
 from tunesmith.outputs.vectors import vectors_of
 from tunesmith.planning.make import make
@@ -71,6 +73,15 @@ NOT_EMULATED = {
     "experts": "torch counts integers with histc, which its CPU kernel does not take",
     "qlora": "bitsandbytes makes tensors of a class of its own",
 }
+
+
+def forwards() -> set[str]:
+    """The lines at which our code calls a model."""
+    path = Path(inspect.getfile(views))
+    lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+    return {f"models/calling/views.py:{n}" for n, line in lines if "output = model(**" in line}
+
+
 PEFT_WAITS = {"adalora"}
 """peft reads the threshold and each layer's ranks, in the steps that move them."""
 
@@ -110,6 +121,8 @@ def test_a_step_mixes_nothing_and_waits_twice(
         return  # what is refused, and why, is tests/methods/test_every_objective.py's
     with StrictMode():
         work, at = on_strict(ready), Position()
+        # transformers looks whether a mask is all ones, where it builds masks of its own.
+        built = set() if kind == "decoder" else forwards()
         for step in range(2):
             reset()
             batches = work.batches(work.source.step(step, work.models).passes[0])
@@ -118,7 +131,8 @@ def test_a_step_mixes_nothing_and_waits_twice(
             at.step += 1
             assert norm > 0 and metrics["loss"].count
             # The step's metrics, all in one, and the norm of its gradient.
-            assert sum(waits().values()) == 2 or method in PEFT_WAITS, waits()
+            told = {line: count for line, count in waits().items() if line not in built}
+            assert sum(told.values()) == 2 or method in PEFT_WAITS, waits()
             if objective == "sft" and method == "lora" and kind == "decoder":
                 # Of each micro-batch the batch, and the indices of its attention.
                 assert len(copies()) == 1 and len(batches) > 1

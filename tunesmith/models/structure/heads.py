@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from tunesmith.batches.batch import Batch
+from tunesmith.batches.sending import sent_together
 from tunesmith.errors import ModelError, Problem
 from tunesmith.examples import Outputs
 from tunesmith.models.structure.kinds import HEADS, class_of, head_of, kind_of, plain
@@ -102,11 +103,12 @@ def for_trunk(config: Any, batch: Batch, inputs: dict[str, Any]) -> dict[str, An
     if (config.to_dict().get("type_vocab_size") or 0) > 1 and all(
         "types_T" in tokens.columns for tokens in sequences
     ):
-        types_T = torch.zeros_like(batch.ids_T)
+        types_T = torch.zeros(len(batch.ids_T), dtype=torch.long)
         for tokens, place_t in zip(sequences, batch.layout.places, strict=True):
             types_T[torch.from_numpy(place_t)] = torch.from_numpy(
                 tokens.columns["types_T"].astype("int64")
-            ).to(types_T.device)
+            )
+        types_T = sent_together([types_T], batch.ids_T.device)[0]
         inputs["token_type_ids"] = types_T.view_as(batch.input_ids)
     return inputs
 
