@@ -6,13 +6,14 @@ ts.prove(run)``
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith import words
-from tunesmith.errors import Problem, SpecError
+from tunesmith.errors import Problem, SpecError, TunesmithError
 from tunesmith.settings.import_peers import peer_of, translate
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.run import Run, validate
@@ -127,7 +128,9 @@ def train(
         _speak(resolved.run)
         from tunesmith.training.start import train as start
 
-        return start(resolved, resume=True, on_step=on_step, progress=progress)
+        return _with_report(
+            start(resolved, resume=True, on_step=on_step, progress=progress), progress
+        )
     asked = settings_of(settings, overrides)
     _speak(asked)
     taken = RunFolder(Path(asked.out)).taken()
@@ -145,7 +148,24 @@ def train(
     from tunesmith.training.start import train as start
 
     text = "\n".join(made.lines()) + "\n"
-    return start(made.resolved, made.prepared, on_step=on_step, progress=progress, plan=text)
+    run = start(made.resolved, made.prepared, on_step=on_step, progress=progress, plan=text)
+    return _with_report(run, progress)
+
+
+def _with_report(run: RunFolder, progress: Shown | None) -> RunFolder:
+    """Writes the page and the picture of a run that has ended and says where; a full disk costs
+    the run nothing.
+    """
+    from tunesmith.report.build import build
+
+    if int(os.environ.get("RANK", 0)) == 0:
+        tell = progress.tell if progress is not None else print
+        try:
+            build(run)
+            tell(say("cli.report_written", report=run.report, curve=run.loss_curve))
+        except TunesmithError as error:
+            tell(str(error))
+    return run
 
 
 def rlhf(

@@ -19,6 +19,7 @@ from tunesmith.report.classes import class_tables
 from tunesmith.report.curves import curves, draw_loss_curve, events
 from tunesmith.report.language import Say
 from tunesmith.report.machine import machine, trained_with, versions
+from tunesmith.report.outcome import outcome
 from tunesmith.report.rows import lengths, shares
 from tunesmith.report.samples import choose, read_items
 from tunesmith.report.settings import settings
@@ -82,6 +83,7 @@ def page(folder: RunFolder, run: Run, say: Say) -> str:
             "%Y-%m-%d %H:%M"
         ),
         "run": run,
+        "outcome": outcome(folder, run, say),
         "ledger": _ledger(folder, say),
         "proof": _proof(folder, say),
         "settings": settings(folder.run_yaml.read_text(encoding="utf-8")),
