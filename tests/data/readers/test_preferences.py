@@ -332,3 +332,16 @@ def test_rows_that_do_not_fit_name_the_two_ways_out(
 ) -> None:
     with pytest.raises(DataError, match=text):
         prepared([row], tmp_path, tiny_llama, objective=objective)
+
+
+@pytest.mark.parametrize("margin", ["nan", "inf", "-Infinity"])
+def test_a_margin_that_is_no_finite_number_is_refused(margin: str) -> None:
+    with pytest.raises(DataError, match="margin: is not a number"):
+        READERS.get("preference")().read(
+            {"prompt": "Hi", "chosen": "a", "rejected": "b", "margin": margin}
+        )
+
+
+def test_a_margin_that_a_table_left_empty_is_none() -> None:
+    row = {"prompt": "Hi", "chosen": "a", "rejected": "b", "margin": float("nan")}
+    assert READERS.get("preference")().read(row).margin is None

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from tunesmith.data.columns.finishing import finished
 from tunesmith.data.readers import READERS
 from tunesmith.errors import DataError
-from tunesmith.examples import Chat, Text, Turn
+from tunesmith.examples import Chat, Feedback, Text, Turn
 
 
 def read(name: str, row: dict[str, Any]) -> Any:
@@ -236,3 +237,47 @@ def test_wrong_values_name_the_field() -> None:
         "conversations[0].value: is not JSON"
     )
     assert "lone surrogate" in refusal("text", {"text": "\ud83d"})
+
+
+@pytest.mark.parametrize("key", ["train", "loss"])
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [
+        *((word, False) for word in ("false", "False", " NO ", "0", 0, 0.0, False)),
+        *((word, True) for word in ("true", "TRUE", "yes", "1", 1, 1.0, True)),
+        *((nothing, None) for nothing in (None, "", float("nan"))),
+    ],
+)
+def test_a_turn_is_trained_as_its_word_says(key: str, value: Any, meant: bool | None) -> None:
+    turns = [{"role": "user", "content": "a?"}, {"role": "assistant", "content": "b", key: value}]
+    assert read("messages", {"messages": turns}).turns[1].train is meant
+
+
+@pytest.mark.parametrize("value", ["maybe", 2, 0.5, [0], "none"])
+def test_a_word_that_does_not_say_whether_a_turn_is_trained_is_refused(value: Any) -> None:
+    turns = [{"role": "user", "content": "a?"}]
+    turns += [{"role": "assistant", "content": "b", "loss": value}]
+    assert "messages[1].loss" in refusal("messages", {"messages": turns})
+
+
+def test_an_earlier_answer_that_is_empty_is_context_and_an_empty_system_turn_is_left_out() -> None:
+    turns = (Turn("system", " "), Turn("user", "a?"), Turn("assistant", ""))
+    chat, changes = finished(Chat((*turns, Turn("user", "b?"), Turn("assistant", "yes"))))
+    assert isinstance(chat, Chat)
+    assert [(turn.role, turn.train) for turn in chat.turns] == [
+        ("user", None),
+        ("assistant", False),
+        ("user", None),
+        ("assistant", None),
+    ]
+    assert changes == ["empty_system", "empty"]
+
+
+def test_an_empty_last_answer_is_cut_with_its_question_and_never_where_it_is_judged() -> None:
+    begun = (Turn("user", "a?"), Turn("assistant", "one"))
+    whole = Chat((*begun, Turn("user", "b?"), Turn("assistant", "")))
+    chat, changes = finished(whole)
+    assert isinstance(chat, Chat)
+    assert (chat.turns, changes) == (begun, ["empty_end"])
+    assert finished(Feedback(whole, True))[0] == "no answer"
+    assert finished(Chat(whole.turns[2:]))[0] == "no answer"

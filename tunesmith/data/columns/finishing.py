@@ -28,7 +28,9 @@ def finished(example: Example) -> tuple[Example | str, list[str]]:
             return "no label", []
         chat, changes = finish(example.chat)
         return (chat if isinstance(chat, str) else replace(example, chat=chat)), changes
-    return finish(example)
+    whole = _without_empty_end(example)
+    chat, changes = finish(whole)
+    return chat, changes if whole is example else [*changes, "empty_end"]
 
 
 def _pair(example: Preference) -> tuple[Preference | str, list[str]]:
@@ -82,6 +84,24 @@ def without_label(example: Labelled) -> str | None:
     return None if name is not None and json_list(example.columns[name]) is not None else "no label"
 
 
+def _without_empty_end(chat: Chat) -> Chat:
+    """The chat up to its last answer that says something; itself where none does. An answer that is
+    judged or compared is never cut so: the judgement would pass to the one before it.
+    """
+    turns = list(chat.turns)
+    while turns and (turns[-1].role == "user" or _says_nothing(turns[-1])):
+        turns.pop()
+    cut = turns and any(map(_says_nothing, chat.turns[len(turns) :]))
+    return replace(chat, turns=tuple(turns)) if cut else chat
+
+
+def _says_nothing(turn: Turn) -> bool:
+    """Whether it is an answer without any text: trained, it would teach to stop at once."""
+    return turn.role == "assistant" and not (
+        turn.content.strip() or turn.tool_calls or turn.reasoning
+    )
+
+
 def finish(chat: Chat) -> tuple[Chat | str, list[str]]:
     """A chat that ends on the assistant's answer, or the reason why it has none, and what was
     changed.
@@ -91,6 +111,9 @@ def finish(chat: Chat) -> tuple[Chat | str, list[str]]:
     turns: list[Turn] = []
     changes: list[str] = []
     for turn in chat.turns:
+        if turn.role == "system" and not turn.content.strip():
+            changes.append("empty_system")
+            continue
         joined = _joined(turns[-1], turn) if turns else None
         if joined:
             turns[-1] = joined
@@ -104,6 +127,9 @@ def finish(chat: Chat) -> tuple[Chat | str, list[str]]:
         return "no answer", []
     if not any(turn.role == "user" and turn.content.strip() for turn in turns):
         return "no question", []
+    if any(map(_says_nothing, turns)):
+        turns = [replace(turn, train=False) if _says_nothing(turn) else turn for turn in turns]
+        changes.append("empty")
     columns = chat.columns
     if changes:
         asked = next(turn.content for turn in reversed(turns) if turn.role == "user")

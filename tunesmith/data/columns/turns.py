@@ -205,9 +205,6 @@ def turn_of(item: Any, field: str) -> Turn:
     reasoning = next(
         (item[key] for key in ("reasoning_content", "reasoning", "thinking") if item.get(key)), None
     )
-    train = next(
-        (bool(item[key]) for key in ("train", "loss", "weight") if item.get(key) is not None), None
-    )
     weight = _weight(item.get("weight"), f"{field}.weight")
     return Turn(
         role,
@@ -215,10 +212,29 @@ def turn_of(item: Any, field: str) -> Turn:
         reasoning=as_text(reasoning, field) or None,
         tool_calls=tool_calls(calls, f"{field}.tool_calls") if calls else (),
         name=item.get("name") or None,
-        train=train if role == "assistant" else None,
+        train=_trained(item, field) if role == "assistant" else None,
         weight=weight or 1.0,  # one of 0 is not trained at all
         spans=_spans(item, content, field),
     )
+
+
+_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def _trained(item: dict[str, Any], field: str) -> bool | None:
+    """Whether a turn is trained, by the first of its own words; None where it says nothing."""
+    for key in ("train", "loss"):
+        value = item.get(key)
+        if value is None or no_number(value) or value == "":
+            continue
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # a column with gaps makes 0.0 of a 0
+        found = _WORDS.get(str(value).strip().lower())
+        if found is None:
+            raise field_problem(f"{field}.{key}", "reader.turn_flag", seen=shown(value))
+        return found
+    weight = item.get("weight")
+    return None if weight is None else bool(weight)
 
 
 def _weight(value: Any, field: str) -> float:

@@ -4,11 +4,12 @@ both answer.
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 from tunesmith.data.columns.asking import ASKING, answers, asked, known
 from tunesmith.data.columns.finishing import common_turns
-from tunesmith.data.columns.turns import PICTURES, field_problem, shown, tools_of
+from tunesmith.data.columns.turns import PICTURES, field_problem, no_number, shown, tools_of
 from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.examples import Chat, Preference
 
@@ -72,9 +73,12 @@ class PreferenceReader(Reader):
 def _margin(row: Row) -> float | None:
     """The margin of a row; None where it gives none."""
     value = row.get("margin")
-    if value in (None, ""):
+    if value in (None, "") or no_number(value):
         return None
     try:
-        return float(value)  # type: ignore[arg-type]
+        margin = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        raise field_problem("margin", "reader.not_number", seen=shown(value)) from None
+        margin = math.nan
+    if not math.isfinite(margin):  # one such margin makes every step that holds it NaN
+        raise field_problem("margin", "reader.not_number", seen=shown(value))
+    return margin
