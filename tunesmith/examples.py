@@ -123,7 +123,28 @@ class Labelled:
     """The row's own columns."""
 
 
-Example = Chat | Text | Preference | Feedback | Labelled | TextPair
+@dataclass(frozen=True, order=True)
+class Span:
+    """A part of a text, from ``start`` up to ``end`` (characters), and what it is."""
+
+    start: int
+    end: int
+    label: str
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """A text, and the parts of it that are named, such as entities; none overlaps another."""
+
+    text: str
+    spans: tuple[Span, ...] = ()
+    words: tuple[tuple[int, int], ...] | None = None
+    """Where the words are (from, up to, in characters), where the row says so."""
+    columns: dict[str, Any] = field(default_factory=dict)
+    """The row's own columns."""
+
+
+Example = Chat | Text | Preference | Feedback | Labelled | TextPair | Tagged
 
 
 def chats_of(example: Example) -> tuple[Chat, ...]:
@@ -148,12 +169,13 @@ ProblemType = Literal["single_label_classification", "multi_label_classification
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a classification head gives: a name for each number, and what the numbers are, in
+    """What a head with named outputs gives: a name for each number, and what the numbers are, in
     transformers' words.
     """
 
     names: tuple[str, ...]
-    problem: ProblemType
+    problem: ProblemType | None
+    """None for a head on each token, which transformers gives no word for."""
 
 
 def final(text: str) -> str:

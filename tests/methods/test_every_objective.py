@@ -22,7 +22,7 @@ from material.two_sided import tiny_pair
 from methods.test_contract import SMALL
 from tunesmith.batches.batch import Batch
 from tunesmith.data.prepare import Prepared, prepare
-from tunesmith.examples import Chat, Feedback, Labelled, Preference, Text, TextPair
+from tunesmith.examples import Chat, Feedback, Labelled, Preference, Tagged, Text, TextPair
 from tunesmith.models.calling.views import see
 from tunesmith.models.loading.load import load_tokenizer
 from tunesmith.models.roles import base_at_hand
@@ -56,6 +56,7 @@ ROWS: dict[type, Callable[[int, str], dict[str, Any]]] = {
     Preference: lambda n, text: {"prompt": text, "chosen": f"{n} km", "rejected": "not at all"},
     Feedback: lambda n, text: {"prompt": text, "completion": f"{n} km", "label": n % 2 == 0},
     Labelled: lambda n, text: {"text": text, "label": "ab"[n % 2]},
+    Tagged: lambda n, text: {"text": text, "entities": [[0, 3, "ab"[n % 2]]]},
     TextPair: lambda n, text: {"anchor": text, "positive": f"{n} miles"},
 }
 # Two units behind a relu may both be silent on eight rows.

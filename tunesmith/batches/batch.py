@@ -48,6 +48,11 @@ class Tokens:
         return max(len(self.ids_T), len(self) - len(self.ids_T))
 
     @property
+    def labelled(self) -> int:
+        """Number of tokens that have a class of their own: a ``label_T`` from 0 on."""
+        return int(np.count_nonzero(self.columns.get("label_T", np.empty(0)) >= 0))
+
+    @property
     def scored(self) -> int:
         """Number of tokens with a weight; the first token of a sequence is never scored."""
         return int(np.count_nonzero(self.weights_T[1:]))
@@ -207,16 +212,12 @@ def _gather(
     for tokens, flat_t in zip(sequences, flats, strict=True):
         ids_T[flat_t], positions_T[flat_t], mask_T[flat_t] = tokens.ids_T, np.arange(len(flat_t)), 1
 
-    def joined(pieces: list[np.ndarray], dtype: type) -> torch.Tensor:
-        return torch.from_numpy(
-            np.concatenate(pieces).astype(dtype) if pieces else np.zeros(0, dtype)
-        )
-
-    weights_N = joined(
+    weights_N = _joined(
         [tokens.weights_T[t] for tokens, t in zip(sequences, scored, strict=True)], np.float32
     )
     units = {
         "token": float(weights_N.sum()),
+        "label": float(sum(tokens.labelled for tokens in sequences)),
         "sequence": float(len(sequences)),
         "example": float(len(examples)),
     }
@@ -224,6 +225,7 @@ def _gather(
         "token": [
             float(tokens.weights_T[t].sum()) for tokens, t in zip(sequences, scored, strict=True)
         ],
+        "label": [float(tokens.labelled) for tokens in sequences],
         "sequence": [1.0] * len(sequences),
         "example": [1.0 / len(example) for example in examples for _ in example],
     }
@@ -233,8 +235,10 @@ def _gather(
         ids_T=torch.from_numpy(ids_T),
         positions_T=torch.from_numpy(positions_T),
         mask_T=torch.from_numpy(mask_T),
-        scored_N=joined([flat_t[t - 1] for flat_t, t in zip(flats, scored, strict=True)], np.int64),
-        targets_N=joined(
+        scored_N=_joined(
+            [flat_t[t - 1] for flat_t, t in zip(flats, scored, strict=True)], np.int64
+        ),
+        targets_N=_joined(
             [tokens.ids_T[t] for tokens, t in zip(sequences, scored, strict=True)], np.int64
         ),
         weights_N=weights_N,
@@ -247,6 +251,12 @@ def _gather(
         units=units[unit],
         units_B=torch.tensor(each[unit], dtype=torch.float32),
     )
+
+
+def _joined(pieces: list[np.ndarray], dtype: type) -> torch.Tensor:
+    import torch
+
+    return torch.from_numpy(np.concatenate(pieces).astype(dtype) if pieces else np.zeros(0, dtype))
 
 
 def _columns(sequences: list[Tokens], scored: list[np.ndarray]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from tunesmith.examples import (
     Feedback,
     Labelled,
     Preference,
+    Tagged,
     Text,
     TextPair,
     chats_of,
@@ -58,6 +59,8 @@ def content(example: Example) -> list[str]:
     if isinstance(example, Labelled):
         labels = example.labels if isinstance(example.labels, tuple) else (repr(example.labels),)
         return [example.text, example.second or "", *labels]
+    if isinstance(example, Tagged):
+        return [example.text, *map(repr, example.spans)]
     parts: list[str] = []
     for chat in chats_of(example):
         for turn in chat.turns:
@@ -77,7 +80,7 @@ def question(example: Example) -> list[str]:
     """What is asked: every turn before the last answer but the system's, empty for plain text."""
     if isinstance(example, Labelled):
         return [example.text, example.second or ""]
-    if isinstance(example, TextPair):
+    if isinstance(example, TextPair | Tagged):
         return [example.text]
     prompt = prompt_of(example)
     if prompt is None:
@@ -93,8 +96,8 @@ def _only_columns(chat: Chat) -> list[str]:
 
 def sketch(example: Example) -> np.ndarray:
     """The smallest distinct 32-bit hashes of the runs of characters of an example, sorted."""
-    if isinstance(example, Text | Labelled | TextPair):
-        second = None if isinstance(example, Text) else example.second
+    if isinstance(example, Text | Labelled | TextPair | Tagged):
+        second = None if isinstance(example, Text | Tagged) else example.second
         turns = [example.text, *([second] if second else [])]
     else:
         turns = [

@@ -99,7 +99,7 @@ class Parity:
             "relative": f"{self.relative * 100:.2g}",
             "probes": self.probes,
         }
-        if self.kind in ("language", "classes"):
+        if self.kind in ("language", "classes", "tokens"):
             told["same"] = self.same_answers
         if self.kind == "language":
             told["top1"] = f"{self.top1_agreement * 100:.1f}"
@@ -164,13 +164,9 @@ def logits(model: Any, prompts: Sequence[np.ndarray]) -> tuple[torch.Tensor, ...
             ids = torch.as_tensor(prompt, dtype=torch.long)[None]
             if head_of(model) != "language":
                 output = model(input_ids=ids)
-                found.append(
-                    (
-                        output.logits
-                        if "logits" in output
-                        else output.last_hidden_state[0, -POSITIONS:]
-                    ).float()
-                )
+                rows = output.logits if "logits" in output else output.last_hidden_state
+                # A row for each token, or one for the text.
+                found.append((rows[0, -POSITIONS:] if rows.dim() == 3 else rows).float())
                 continue
             # Any tokens show what a decoder does with what its encoder read.
             more = (

@@ -7,17 +7,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
+from tunesmith.data.columns.scripts import HAN, KANA
 from tunesmith.settings.family import METRICS
 from tunesmith.settings.spec import Spec
 
 __all__ = ["METRICS", "Metric", "has_han", "has_kana", "log_shares", "names_of", "words"]
 
-HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
-KANA = "\u3040-\u30ff\u31f0-\u31ff"
 _WORD = re.compile(f"[{HAN}{KANA}]|[^\\W_{HAN}{KANA}]+")
 
 
@@ -27,13 +26,12 @@ class Metric:
     """
 
     name: ClassVar[str]
-    reads: ClassVar[
-        Literal["text", "choice", "nll", "options", "number", "rank", "pair", "reward", "judged"]
-    ] = "text"
+    reads: ClassVar[str] = "text"
     """What it looks at: the text a model wrote, the option it finds likeliest, its log-likelihood
     of the reference, the log-probability of every option, a number, or the rank of what was looked
     for. Of several labels, choice and reference are lists. Or the log-likelihood of the two answers
-    of a pair; the gain of these over the base, or the gain of one judged answer.
+    of a pair; the gain of these over the base, or the gain of one judged answer; or named parts
+    of a text, each as [start, end, label].
     """
     higher: ClassVar[bool] = True
     """Whether more is better."""

@@ -46,7 +46,9 @@ class Objective:
     eats: ClassVar[type]
     """The kind of Example it reads."""
     unit: ClassVar[str] = "token"
-    """What its loss is a sum over: token (weights), sequence or example."""
+    """What its loss is a sum over: token (weights), label (tokens with a class), sequence or
+    example.
+    """
     roles: ClassVar[frozenset[str]] = frozenset()
     """The models it needs beside the policy. Of "reference", the base as it was, each sequence
     brings its log-probability as the column ``reference``; in evaluations it is among the models

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tunesmith.data.reading import examples
-from tunesmith.data.rows import chosen_rows
 from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Labelled, Outputs
 from tunesmith.metrics import METRICS, names_of
@@ -22,7 +20,7 @@ from tunesmith.proving.cloze import Reader, read_cloze, scores
 from tunesmith.proving.contest import Contest
 from tunesmith.proving.judge import metric
 from tunesmith.proving.record import Record
-from tunesmith.proving.task import MOST_TRAINING_ROWS, evenly
+from tunesmith.proving.task import training_examples
 from tunesmith.settings.run import Run
 from tunesmith.words import say
 
@@ -66,22 +64,15 @@ def text_of(example: Labelled) -> str:
 
 
 def training_rows(run: Run, prepared: Prepared) -> tuple[list[str], list[Choice]]:
-    """Texts and labels of the training rows, read again, for only their tokens were kept."""
-    wanted = {item.id: item for item in evenly(prepared.train, MOST_TRAINING_ROWS)}
-    rows = chosen_rows(
-        examples(run.data, Labelled), {*wanted}, {item.id for item in _all(prepared)}
-    )
+    """Texts and labels of the training rows."""
+    assert prepared.objective.outputs is not None, "the rows were read again"
     meaning = Meaning(prepared.objective.outputs)
-    labelled = [(place, example) for place, example in rows if isinstance(example, Labelled)]
     found = [
-        (text_of(example), meaning.reference(wanted[place].tokens[0]))
-        for place, example in labelled
+        (text_of(example), meaning.reference(item.tokens[0]))
+        for item, example in training_examples(run, prepared)
+        if isinstance(example, Labelled)
     ]
     return [text for text, _ in found], [label for _, label in found]
-
-
-def _all(prepared: Prepared) -> list[Item]:
-    return [*prepared.train, *prepared.watch, *prepared.proof]
 
 
 @dataclass

@@ -25,6 +25,7 @@ FIELDS = {
     "pair": "pairs",
     "reward": "rewards",
     "judged": "rewards",
+    "spans": "choices",
 }
 """Where a metric's input stands in a line of items.jsonl."""
 

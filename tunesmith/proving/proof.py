@@ -162,7 +162,8 @@ def class_lines(found: Mapping[str, Any]) -> list[str]:
     classes = found.get("classes")
     if not classes:
         return []
-    head = ["", *(say(f"classes.{name}") for name in ("precision", "recall", "f1", "rows"))]
+    columns = ("precision", "recall", "f1", classes.get("counted", "rows"))
+    head = ["", *(say(f"classes.{name}") for name in columns)]
     rows = [
         [
             one["label"],
@@ -176,6 +177,8 @@ def class_lines(found: Mapping[str, Any]) -> list[str]:
     named = [index for index, column in enumerate(zip(*confusion, strict=True)) if any(column)]
     if len(named) == 1 and sum(map(any, confusion)) > 1:
         lines.append(say("classes.one_named", label=classes["tuned"]["table"][named[0]]["label"]))
+    if classes.get("unreachable"):
+        lines.append(say("tagged.unreachable", number=classes["unreachable"]))
     if "calibration" in classes:
         told = {
             "temperature": f"{classes['calibration']['temperature']:.2f}",

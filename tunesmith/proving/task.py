@@ -4,7 +4,7 @@ rows for the rivals.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from tunesmith.data.reading import examples
 from tunesmith.data.rendering.render import Render
 from tunesmith.data.rendering.sides import continued
 from tunesmith.data.rows import chosen_rows
-from tunesmith.examples import Chat, final, question_of
+from tunesmith.examples import Chat, Example, final, question_of
 from tunesmith.predicting.likelihoods import likelihoods
 from tunesmith.proving import rivals
 from tunesmith.settings.run import Run
@@ -195,18 +195,23 @@ def _training(run: Run, prepared: Prepared) -> list[tuple[str, Chat]]:
     """The training rows, read again from the file, for only their tokens were kept; none that
     equals a held-out one.
     """
-    wanted = {item.id for item in evenly(prepared.train, MOST_TRAINING_ROWS)}
     held = {
         (question_of(chat), chat.answer) for chat in map(_chat, [*prepared.watch, *prepared.proof])
     }
     rows: dict[str, Chat] = {}
-    everything = {item.id for item in [*prepared.train, *prepared.watch, *prepared.proof]}
-    for place, example in chosen_rows(
-        examples(run.data, prepared.objective.eats), wanted, everything
-    ):
+    for item, example in training_examples(run, prepared):
         if isinstance(example, Chat) and (question_of(example), example.answer) not in held:
-            rows[place] = example
+            rows[item.id] = example
     return list(rows.items())
+
+
+def training_examples(run: Run, prepared: Prepared) -> Iterator[tuple[Item, Example]]:
+    """Training rows with their examples, read again, for only their tokens were kept."""
+    wanted = {item.id: item for item in evenly(prepared.train, MOST_TRAINING_ROWS)}
+    everything = {item.id for item in [*prepared.train, *prepared.watch, *prepared.proof]}
+    reading = examples(run.data, prepared.objective.eats)
+    for place, example in chosen_rows(reading, {*wanted}, everything):
+        yield wanted[place], example
 
 
 def _label(chat: Chat) -> str:

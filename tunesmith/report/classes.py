@@ -7,7 +7,7 @@ from typing import Any
 
 from tunesmith.proving.judge import TUNED
 
-CONTENDERS = (TUNED, "base", "tfidf")
+CONTENDERS = (TUNED, "base", "tfidf", "dictionary")
 
 
 def class_tables(proof: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

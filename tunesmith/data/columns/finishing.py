@@ -10,12 +10,22 @@ from dataclasses import replace
 
 from tunesmith.data.columns.labels import label_column
 from tunesmith.data.columns.turns import json_list
-from tunesmith.examples import Chat, Example, Feedback, Labelled, Preference, Text, TextPair, Turn
+from tunesmith.examples import (
+    Chat,
+    Example,
+    Feedback,
+    Labelled,
+    Preference,
+    Tagged,
+    Text,
+    TextPair,
+    Turn,
+)
 
 
 def finished(example: Example) -> tuple[Example | str, list[str]]:
     """The example, or the reason why it is not used, and what was changed."""
-    if isinstance(example, Text):
+    if isinstance(example, Text | Tagged):
         return (example if example.text.strip() else "no text"), []
     if isinstance(example, Labelled):
         return without_label(example) or example, []

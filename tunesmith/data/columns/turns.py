@@ -16,7 +16,10 @@ from tunesmith.words import say
 
 Row = Mapping[str, Any]
 
-LISTS = frozenset({"messages", "conversations", "history", "tools", "pos", "neg", "negatives"})
+LISTS = frozenset({"messages", "conversations", "history", "tools", "pos", "neg", "negatives"}) | {
+    *("tokens", "words", "chars", "characters", "tags", "ner_tags", "bio", "bio_tags"),
+    *("entities", "spans", "annotations", "实体"),
+}
 """Fields whose value is a list by nature; a one-element list in any other field is unwrapped."""
 TURNS = (
     "messages",

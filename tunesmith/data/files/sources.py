@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.files import jsonrows, tables
+from tunesmith.data.files import conll, jsonrows, tables
 from tunesmith.data.files.decoding import compressed, encoding_of, open_bytes, open_text
 from tunesmith.data.files.located import Faults, FileFacts, Located
 from tunesmith.data.files.paths import files
@@ -117,6 +117,8 @@ def _text_facts(path: Path, packed: bool, suffix: str, named: dict[str, str]) ->
         if jsonrows.by_columns(sample) and _table_within(path, encoding):
             return FileFacts(path, "json columns", encoding, packed, (), None)
         return FileFacts(path, shape[0], encoding, packed, (), None, pretty=shape[1])
+    if suffix not in (".csv", ".md") and conll.is_tagged(_whole_lines(sample, complete), suffix):
+        return FileFacts(path, "conll", encoding, packed, ("tokens", "tags"), None)
     if suffix in (".csv", ".tsv") or (
         suffix != ".md" and tables.tabbed(_whole_lines(sample, complete))
     ):
@@ -232,5 +234,6 @@ def _lines(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:
 
 _TEXT: dict[str, Callable[[FileFacts, Any, Faults], Iterator[Located]]] = {
     "text": _lines,
+    "conll": conll.read,
     **jsonrows.READ,
 }

@@ -116,6 +116,36 @@ class Render:
         )
         return Tokens(ids_T, np.zeros(len(ids_T), np.float32), types, lost=lost)
 
+    def marked(
+        self, text: str, words: Sequence[tuple[int, int]]
+    ) -> tuple[Tokens, list[int], list[tuple[int, int]]]:
+        """The sequence of a text; for each word that it holds the number of its first token, and
+        where the word is (from, up to, in characters). Words that begin inside one token are one
+        word; those that were cut off are left out.
+        """
+        if not self.tokenizer.is_fast:
+            raise DataError(Problem("model.path", say("tagged.slow_tokenizer")))
+        tokens = self.sequence(text)
+        how = {"truncation": True, "max_length": len(tokens)} if tokens.lost else {}
+        told = self.tokenizer(text, return_offsets_mapping=True, verbose=False, **how)
+        word_of = np.full(len(text), -1)
+        for number, (start, end) in enumerate(words):
+            word_of[start:end] = number
+        first: list[int] = []
+        places: list[tuple[int, int]] = []
+        last = -1
+        for place, (start, end) in enumerate(told["offset_mapping"]):
+            # A token may begin with the space before its word.
+            inside = [number for number in word_of[start:end].tolist() if number >= 0]
+            if not inside or inside[-1] <= last:
+                continue
+            if inside[0] > last:
+                first.append(place)
+                places.append(words[inside[0]])
+            last = inside[-1]
+            places[-1] = places[-1][0], words[last][1]
+        return tokens, first, places
+
     @property
     def start(self) -> tuple[int, ...]:
         """What a decoder beside an encoder is given before it writes; nothing for a decoder

@@ -199,9 +199,8 @@ def _run(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         if head == "language":
             logprobs_N = seen.logprobs_N
         else:
-            logprobs_N = (
-                (seen.outputs_BC if head == "classes" else seen.features("ends")).flatten().float()
-            )
+            rows = seen.outputs_BC if head == "classes" else seen.features("ends")
+            logprobs_N = rows.flatten().float()
     finally:
         handle.remove()
     # Unequal factors, so that gradients of different sequences cannot cancel.

@@ -114,9 +114,11 @@ def _see_trunk(model: torch.nn.Module, batch: Batch) -> Seen:
         outputs_BC = score(hidden_TD.index_select(0, batch.ends_B)).float()
     else:
         outputs_BC = output.logits.float() if "logits" in output else None
-    return Seen(
-        batch, hidden_TD, Head(score or inner, lambda logits: logits), own_outputs_BC=outputs_BC
-    )
+    as_it_is = Head(score or inner, lambda logits: logits)
+    if head == "tokens":
+        outputs_TC = output.logits[:, -batch.layout.length :].flatten(0, 1).float()
+        return Seen(batch, hidden_TD, as_it_is, own_outputs_TC=outputs_TC)
+    return Seen(batch, hidden_TD, as_it_is, own_outputs_BC=outputs_BC)
 
 
 def inputs_of(batch: Batch) -> dict[str, Any]:
@@ -192,6 +194,7 @@ class Seen:
     head: Head
     own_logits_NV: torch.Tensor | None = None
     own_outputs_BC: torch.Tensor | None = None
+    own_outputs_TC: torch.Tensor | None = None
 
     @property
     def outputs_BC(self) -> torch.Tensor:
@@ -199,10 +202,14 @@ class Seen:
         assert self.own_outputs_BC is not None, "this model has no classification head"
         return self.own_outputs_BC
 
+    @property
+    def outputs_TC(self) -> torch.Tensor:
+        """fp32 outputs of a head on each token of the layout, with gradient."""
+        assert self.own_outputs_TC is not None, "this model has no head on its tokens"
+        return self.own_outputs_TC
+
     def tokens(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Hidden states ``[B, L, D]`` of each sequence's tokens, right-padded, and their mask ``[B,
-        L]``; in either layout.
-        """
+        """Hidden states ``[B, L, D]`` of each sequence's tokens, right-padded, with a mask."""
         places = self.batch.layout.places
         longest = max(map(len, places))
         index_BL = torch.zeros(len(places), longest, dtype=torch.long)

@@ -157,7 +157,7 @@ def load_headed(
     config = with_outputs(config, outputs)
     with quiet():
         model, told = class_of(config, head).from_pretrained(folder, config=config, **how)
-    if kind_of(config) == "decoder" and score_of(model) is None:
+    if head == "classes" and kind_of(config) == "decoder" and score_of(model) is None:
         # It would look for a row's last token by the padding's id, or by its place.
         raise ModelError(Problem(str(folder), say("heads.pools_itself", name=type(model).__name__)))
     own = tuple(f"{name}." for name in head_parts(model))

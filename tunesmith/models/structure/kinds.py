@@ -46,9 +46,16 @@ HEADS: dict[str, HeadKind] = {
         "SEQ_CLS",
         named=True,
     ),
+    "tokens": HeadKind(
+        "AutoModelForTokenClassification",
+        "ForTokenClassification",
+        _READS,
+        "TOKEN_CLS",
+        named=True,
+    ),
     "embedding": HeadKind("AutoModel", "Model", _READS, "FEATURE_EXTRACTION"),
 }
-"""A vocabulary, an output for each class of a row (or one number), or nothing."""
+"""A vocabulary; an output for each class of a row (or one number), or of a token; or nothing."""
 
 
 def kind_of(config: Any) -> str:

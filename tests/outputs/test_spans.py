@@ -1,0 +1,90 @@
+"""Entities: read in every form, tagged and told back, counted as seqeval does, found with offsets."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from material.headed import encoder
+from tunesmith.data.columns.scripts import words_of
+from tunesmith.data.columns.spans import spans_of, tags_of
+from tunesmith.data.files.sources import rows
+from tunesmith.data.readers.entities import Entities
+from tunesmith.data.rendering.render import Render
+from tunesmith.errors import DataError
+from tunesmith.examples import Span, Tagged
+from tunesmith.models.loading.load import load_tokenizer
+from tunesmith.proving.judge import metric
+from tunesmith.settings.run import Data
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"text": "张三在北京", "entities": [{"start": 0, "end": 2, "label": "PER"}, [3, 5, "LOC"]]},
+        {"text": "张三在北京", "label": {"PER": {"张三": [[0, 1]]}, "LOC": {"北京": [[3, 4]]}}},
+        {"tokens": [*"张三在北京"], "ner_tags": ["B-PER", "I-PER", "O", "B-LOC", "E-LOC"]},
+    ],
+)
+def test_every_form_means_the_same(row: dict[str, object]) -> None:
+    assert Entities.matches(frozenset(row), row)
+    read = Entities().read(row)
+    assert isinstance(read, Tagged) and read.text == "张三在北京"
+    assert read.spans == (Span(0, 2, "PER"), Span(3, 5, "LOC"))
+
+
+def test_columns_with_a_word_a_line_are_sentences(tmp_path: Path) -> None:
+    path = tmp_path / "train.txt"
+    path.write_text(
+        "-DOCSTART- O\n\nJohn NNP B-PER\nlives VBZ O\n\nin IN O\nNew NNP I-LOC\nYork NNP I-LOC\n",
+        encoding="utf-8",
+    )
+    read = [Entities().read(located.row) for located in rows(path)]
+    assert [one.text for one in read] == ["John lives", "in New York"]
+    assert [one.spans for one in read] == [(Span(0, 4, "PER"),), (Span(3, 11, "LOC"),)]
+
+
+@pytest.mark.parametrize(
+    ("entities", "told"),
+    [
+        ([[0, 9, "PER"]], "not in the text"),
+        ([[0, 2, "PER"], [1, 3, "PER"]], "overlap"),
+        ([{"start": 1, "end": 3, "label": "PER", "text": "ab"}], "should read 'ab'"),
+    ],
+)
+def test_places_that_are_not_of_the_text_are_refused(entities: list[object], told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        Entities().read({"text": "abcd", "entities": entities})
+
+
+def test_entities_are_counted_as_seqeval_counts_them() -> None:
+    seqeval = pytest.importorskip("seqeval.metrics")
+    draw = random.Random(0)
+    tags = ["O", "O", "B-A", "I-A", "B-B", "I-B", "I-C"]
+    said, right = ([[draw.choice(tags) for _ in range(9)] for _ in range(80)] for _ in range(2))
+    words = [(2 * n, 2 * n + 1) for n in range(9)]
+
+    def spans(rows: list[list[str]]) -> list[list[list[object]]]:
+        return [[[s.start, s.end, s.label] for s in spans_of(row, words)] for row in rows]
+
+    for name, theirs, how in (
+        ("entity_f1", seqeval.f1_score, "micro"),
+        ("entity_precision", seqeval.precision_score, "micro"),
+        ("entity_recall", seqeval.recall_score, "micro"),
+        ("entity_macro_f1", seqeval.f1_score, "macro"),
+    ):
+        ours = metric(name).over(spans(said), spans(right))
+        assert ours == pytest.approx(theirs(right, said, average=how)), name
+    assert spans([tags_of(spans_of(row, words), words) for row in right]) == spans(right)
+
+
+def test_each_word_has_its_first_token(tmp_path: Path) -> None:
+    tokenizer = load_tokenizer(encoder(tmp_path / "bert"))
+    render = Render(tokenizer, Data(path="x"), head="tokens", eats=Tagged)
+    text = "the zebra 很好"
+    tokens, first, words = render.marked(text, words_of(text))
+    assert [text[start:end] for start, end in words] == ["the", "zebra", "很", "好"]
+    pieces = tokenizer.convert_ids_to_tokens(tokens.ids_T[first].tolist())
+    assert pieces == ["the", "z", "很", "好"] and len(tokens) > 4 + 2

@@ -1,0 +1,16 @@
+"""Writing with and without spaces: where the words of a text are."""
+
+from __future__ import annotations
+
+import re
+
+HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+KANA = "\u3040-\u30ff\u31f0-\u31ff"
+_WORD = re.compile(f"[{HAN}{KANA}]|[^\\W_{HAN}{KANA}]+|[^\\s]")
+
+
+def words_of(text: str) -> tuple[tuple[int, int], ...]:
+    """Where the words are (from, up to, in characters): runs of letters and digits, each other mark
+    alone, and each character of Han and kana, which are written without spaces.
+    """
+    return tuple(found.span() for found in _WORD.finditer(text))

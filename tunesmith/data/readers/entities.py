@@ -1,0 +1,173 @@
+"""A text and the entities in it: as places (from, up to, what), or as a tag for each word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, ClassVar
+
+from tunesmith.data.columns.scripts import HAN, KANA
+from tunesmith.data.columns.spans import TAG, spans_of
+from tunesmith.data.columns.turns import as_text, field_problem, json_list, shown, text_of
+from tunesmith.data.readers import READERS, Reader, Row
+from tunesmith.examples import Span, Tagged
+
+TEXTS = ("text", "sentence", "content", "文本", "句子")
+PLACES = ("entities", "spans", "entity", "ner", "label", "labels", "annotations", "实体")
+WORDS = ("tokens", "words", "chars", "characters")
+TAGS = ("ner_tags", "tags", "bio", "bio_tags", "labels", "label", "ner")
+STARTS = ("start", "start_offset", "start_idx", "start_pos", "begin")
+ENDS = ("end", "end_offset", "end_idx", "end_pos", "stop")
+KINDS = ("label", "type", "entity", "entity_group", "entity_type", "tag", "category")
+_UNSPACED = re.compile(f"[{HAN}{KANA}\u3000-\u303f\uff00-\uffef]")
+MENTIONS = ("text", "word", "mention", "value", "surface", "name")
+
+
+@READERS.register
+class Entities(Reader):
+    """A text with its entities, or words with a tag each."""
+
+    gives = Tagged
+    fields: ClassVar[dict[str, str]] = {
+        "text": "what entities are found in; also sentence, content",
+        "entities": "a list of entities, each with start, end (characters) and label",
+        "tokens": "the words of a text in order; also words, chars",
+        "tags": "a tag for each word, such as B-PER, I-PER, O; also ner_tags, labels",
+        **dict.fromkeys(TEXTS[1:], "a text"),
+        **dict.fromkeys((*WORDS[1:],), "the words of a text"),
+        **dict.fromkeys(("ner_tags", "bio", "bio_tags"), "a tag for each word"),
+        **dict.fromkeys(("spans", "annotations", "实体"), "a list of entities"),
+    }
+    answers: ClassVar[frozenset[str]] = frozenset({*PLACES, *TAGS})
+
+    @classmethod
+    def matches(cls, columns: frozenset[str], row: Row) -> bool:
+        """It has words and their tags, or a text and places in it."""
+        words, tags = _first(columns, WORDS), _first(columns, TAGS)
+        if words and tags and json_list(row.get(words)) is not None:
+            return True
+        text, places = _first(columns, TEXTS), _first(columns, PLACES)
+        return text is not None and places is not None and _are_places(row.get(places))
+
+    def read(self, row: Row) -> Tagged:
+        """The text and its entities; none where the row has no column for them, as when it is only
+        asked.
+        """
+        columns = frozenset(row)
+        words = _first(columns, WORDS)
+        if words and json_list(row[words]) is not None:
+            return _of_words(row, words, _first(columns - {words}, TAGS))
+        name = _first(columns, PLACES)
+        text = text_of(row, *TEXTS)
+        spans = [] if name is None else _places(row[name], name)
+        return Tagged(text, _checked(text, spans, name or ""), columns=dict(row))
+
+
+def _first(columns: frozenset[str], names: Sequence[str]) -> str | None:
+    return next((name for name in names if name in columns), None)
+
+
+def _are_places(value: Any) -> bool:
+    """Whether a cell holds places: a list of them, perhaps empty, or CLUENER's mapping."""
+    listed = json_list(value)
+    if listed is None:
+        return isinstance(value, Mapping) and all(
+            isinstance(one, Mapping) for one in value.values()
+        )
+    return all(
+        (isinstance(one, Mapping) and any(key in one for key in STARTS))
+        or (isinstance(one, list) and len(one) == 3)
+        for one in listed
+    )
+
+
+Place = tuple[int, int, str, str | None]
+"""From, up to, label and, where the row tells it, the text that lies there."""
+
+
+def _places(value: Any, field: str) -> list[Place]:
+    if isinstance(value, Mapping):  # CLUENER: {label: {mention: [[from, to]]}}
+        return [
+            (_whole(start, field), _whole(end, field), str(label), str(mention))
+            for label, mentions in value.items()
+            for mention, places in mentions.items()
+            for start, end in places
+        ]
+    listed = json_list(value)
+    if listed is None:
+        if value in (None, ""):
+            return []
+        raise field_problem(field, "tagged.no_places", seen=shown(value))
+    return [_place(one, field) for one in listed]
+
+
+def _place(one: Any, field: str) -> Place:
+    if isinstance(one, list) and len(one) == 3:
+        return _whole(one[0], field), _whole(one[1], field), str(one[2]), None
+    if not isinstance(one, Mapping):
+        raise field_problem(field, "tagged.no_places", seen=shown(one))
+    keys = [_first(frozenset(one), names) for names in (STARTS, ENDS, KINDS)]
+    if None in keys:
+        raise field_problem(field, "tagged.no_places", seen=shown(dict(one)))
+    start, end, label = (one[key] for key in keys if key is not None)
+    mention = _first(frozenset(one) - {*keys}, MENTIONS)
+    told = None if mention is None else str(one[mention])
+    return _whole(start, field), _whole(end, field), as_text(label, field), told
+
+
+def _whole(value: Any, field: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise field_problem(field, "tagged.no_places", seen=shown(value))
+    return value
+
+
+def _checked(text: str, places: list[Place], field: str) -> tuple[Span, ...]:
+    """The places as spans in order; DataError where they are not of this text.
+
+    An end may be the last character instead of the one behind it; the mentions tell which.
+    """
+    told = [(start, end, mention) for start, end, _, mention in places if mention is not None]
+    last = bool(told) and all(text[start : end + 1] == mention for start, end, mention in told)
+    spans = sorted(Span(start, end + last, label) for start, end, label, _ in places)
+    for span in spans:
+        if not 0 <= span.start < span.end <= len(text) or not span.label:
+            raise field_problem(field, "tagged.outside", seen=_seen(span), characters=len(text))
+    for start, end, mention in told:
+        if text[start : end + last] != mention:
+            there = repr(text[start : end + last])
+            raise field_problem(field, "tagged.other", mention=repr(mention), there=there)
+    for one, other in pairwise(spans):
+        if other.start < one.end:
+            raise field_problem(field, "tagged.overlap", one=_seen(one), other=_seen(other))
+    return tuple(spans)
+
+
+def _seen(span: Span) -> str:
+    return f"[{span.start}, {span.end}, {span.label}]"
+
+
+def _of_words(row: Row, words: str, tags: str | None) -> Tagged:
+    """The words joined, with a space between those that are not Chinese or Japanese."""
+    tokens = [as_text(one, words) for one in json_list(row[words]) or ()]
+    text, places = "", []
+    for token in tokens:
+        text += " " if text and token and not (_spaceless(text[-1]) or _spaceless(token[0])) else ""
+        places.append((len(text), len(text) + len(token)))
+        text += token
+    known = [place for place in places if place[0] < place[1]]
+    if tags is None:
+        return Tagged(text, (), tuple(known), dict(row))
+    given = json_list(row[tags]) or []
+    if len(given) != len(tokens):
+        raise field_problem(tags, "tagged.not_as_many", tags=len(given), tokens=len(tokens))
+    wrong = next((tag for tag in given if not (isinstance(tag, str) and TAG.fullmatch(tag))), None)
+    if wrong is not None:
+        key = "tagged.number" if isinstance(wrong, int) else "tagged.not_a_tag"
+        raise field_problem(tags, key, tag=shown(wrong))
+    kept = [tag for tag, (start, end) in zip(given, places, strict=True) if start < end]
+    return Tagged(text, spans_of(kept, known), tuple(known), dict(row))
+
+
+def _spaceless(character: str) -> bool:
+    return _UNSPACED.match(character) is not None

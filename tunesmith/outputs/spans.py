@@ -1,0 +1,229 @@
+"""Spans: the parts of a text that are entities, by a head on the first token of each word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tunesmith.batches.batch import Tokens
+from tunesmith.data.columns.scripts import words_of
+from tunesmith.data.columns.spans import spans_of, tags_of
+from tunesmith.examples import Span, Tagged
+from tunesmith.metrics import Metric
+from tunesmith.metrics._spans import table
+from tunesmith.models.calling.forwards import BUDGET, forwards
+from tunesmith.models.loading.load import Loaded
+from tunesmith.outputs import COLUMN, OUTPUTS, Output, Progress, Watched
+from tunesmith.proving.contest import Contest, Outcome
+from tunesmith.proving.dictionary import Dictionary
+from tunesmith.proving.judge import TUNED
+from tunesmith.proving.preferences import refuse_others
+from tunesmith.proving.record import Record
+from tunesmith.proving.task import training_examples
+from tunesmith.settings.run import Run
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.data.prepare import Item
+    from tunesmith.data.rendering.render import Render
+    from tunesmith.models.calling.views import Seen
+    from tunesmith.predicting.predictor import Predictor
+
+METRICS = ["entity_f1", "entity_precision", "entity_recall", "entity_macro_f1"]
+AGAINST = "dictionary"
+
+
+@OUTPUTS.register
+class Spans(Output):
+    """Where entities are in a text, and what they are."""
+
+    takes = frozenset({"questions"})
+    best_by = frozenset({"spans"})
+    unused = ("template", "system", "reasoning", "train_on")
+    lacks = "classes.no_row_text"
+
+    def ask(self, predictor: Predictor, row: Any) -> list[tuple[str, int, Tokens]]:
+        """The text in parts that the model can read, each with where it begins."""
+        example, _ = predictor.example(row)
+        assert isinstance(example, Tagged), "rows with entities are read by their own readers"
+        if not example.text.strip():
+            raise predictor.lacking(row)
+        words = example.words or words_of(example.text)
+        return parts(predictor.render, example.text, words, predictor.loaded.limit)
+
+    def answer(
+        self, predictor: Predictor, asked: list[Any], progress: Progress | None
+    ) -> list[dict[str, Any]]:
+        """For each row its entities: start, end (characters), label, text, and the mean probability
+        of the tags of their words.
+        """
+        names: list[str] = predictor.loaded.facts["outputs"]["names"]
+        sequences = [tokens for row in asked for _, _, tokens in row]
+        found = iter(chances_of(predictor.loaded, sequences, progress=progress))
+        return [
+            {
+                COLUMN: [
+                    told
+                    for text, start, tokens in row
+                    for told in named(next(found), tokens, names, text, start)
+                ]
+            }
+            for row in asked
+        ]
+
+    def reply(
+        self, model: Any, render: Render, texts: list[str], run: Run, stopped: Callable[[], bool]
+    ) -> list[str]:
+        """The entities of each text, for people."""
+        loaded = Loaded(model, render.tokenizer, "padded")
+        sequences = [_read(render, text, words_of(text)) for text in texts]
+        found = chances_of(loaded, sequences, stopped=stopped)
+        return [
+            shown(text, self._spans(chances_WC, tokens))
+            for text, chances_WC, tokens in zip(texts, found, sequences, strict=True)
+        ]
+
+    def score(self, metric: Metric, watched: Watched) -> float:
+        """The metric over the entities that are named."""
+        found = self._found(watched.model, watched.items, watched.budget, stopped=watched.stopped)
+        return metric.over([*map(plain, found)], [plain(_right(item)) for item in watched.items])
+
+    def prove(self, contest: Contest) -> Outcome:
+        """Tuned beside a dictionary of the training rows' entities, and the base where its head is
+        of these very kinds.
+        """
+        from tunesmith.models.saved import load_run
+
+        items, run = contest.items, contest.run
+        given = list(dict.fromkeys(refuse_others(run, METRICS)))
+        rows = training_examples(run, contest.prepared)
+        known = Dictionary.of([row for _, row in rows if isinstance(row, Tagged)])
+        found: dict[str, Sequence[Sequence[Span]]] = {
+            AGAINST: [known.find(_text(item)) for item in items]
+        }
+        if contest.tuned.facts["outputs"]["kept"]:
+            base = load_run(contest.folder, tuned=False)
+            found["base"] = self._found(base, items, progress=_teller("base", contest))
+        found[TUNED] = self._found(contest.tuned, items, progress=_teller(TUNED, contest))
+        records = []
+        for n, item in enumerate(items):
+            text, record = _text(item), Record(item.id, _text(item), plain(_right(item)))
+            record.predictions = {name: shown(text, spans[n]) for name, spans in found.items()}
+            record.choices = {name: plain(spans[n]) for name, spans in found.items()}
+            records.append(record)
+        right = [record.reference for record in records]
+        tables: dict[str, Any] = {
+            name: {"table": table([record.choices[name] for record in records], right)}
+            for name in (TUNED, *(name for name in found if name != TUNED))
+        }
+        facts = {"classes": tables | {"counted": "entities", "unreachable": _unreachable(items)}}
+        names = given or METRICS
+        reason = "given" if given else "spans"
+        return Outcome(records, names, run.prove.primary or names[0], reason, AGAINST, facts)
+
+    def _found(
+        self, loaded: Loaded, items: Sequence[Item], budget: int = BUDGET, **how: Any
+    ) -> list[tuple[Span, ...]]:
+        sequences = [item.tokens[0] for item in items]
+        chances = chances_of(loaded, sequences, budget=budget, **how)
+        return [self._spans(*pair) for pair in zip(chances, sequences, strict=True)]
+
+    def _spans(self, chances_WC: np.ndarray, tokens: Tokens) -> tuple[Span, ...]:
+        assert self.objective.outputs is not None, "the rows were seen before"
+        names = self.objective.outputs.names
+        return spans_of([names[n] for n in chances_WC.argmax(-1).tolist()], tokens.columns["words"])
+
+
+def chances_of(loaded: Loaded, sequences: Sequence[Tokens], **how: Any) -> list[np.ndarray]:
+    """The probability of each tag for each word of each sequence, [W, C]."""
+
+    def look(seen: Seen) -> list[np.ndarray]:
+        chances_TC = seen.outputs_TC.double().softmax(-1).cpu().numpy()
+        sequences = [tokens for example in seen.batch.sequences for tokens in example]
+        return [
+            chances_TC[place_t[tokens.columns["label_T"] >= 0]]
+            for tokens, place_t in zip(sequences, seen.batch.layout.places, strict=True)
+        ]
+
+    return forwards(loaded, [(tokens,) for tokens in sequences], look, **how)
+
+
+def parts(
+    render: Render, text: str, words: Sequence[tuple[int, int]], limit: int | None
+) -> list[tuple[str, int, Tokens]]:
+    """A text in parts of at most ``limit`` tokens, each with the character at which it begins; cut
+    at the word that is nearest to the middle, where a sentence ends if one does near there.
+    """
+    tokens = _read(render, text, words)
+    fits = limit is None or len(tokens) <= limit
+    if (fits and not tokens.lost) or len(words) < 2:
+        return [(text, 0, tokens)]
+    middle = len(words) // 2
+    ends = [n + 1 for n, (start, end) in enumerate(words[:-1]) if text[start:end] in "。！？；.!?;"]
+    near = [n for n in ends if len(words) // 4 <= n <= 3 * len(words) // 4]
+    at = min(near, key=lambda n: abs(n - middle), default=middle)
+    start = words[at][0]
+    moved = [(begin - start, end - start) for begin, end in words[at:]]
+    later = parts(render, text[start:], moved, limit)
+    return [
+        *parts(render, text[:start], words[:at], limit),
+        *((part, start + begin, one) for part, begin, one in later),
+    ]
+
+
+def _read(render: Render, text: str, words: Sequence[tuple[int, int]]) -> Tokens:
+    """A text of which nothing is known, its words marked as the objective marks them."""
+    tokens, first, places = render.marked(text, words)
+    label_T = np.full(len(tokens), -1)
+    label_T[first] = 0
+    columns = tokens.columns | {"label_T": label_T, "words": places}
+    return Tokens(tokens.ids_T, tokens.weights_T, columns, lost=tokens.lost)
+
+
+def named(
+    chances_WC: np.ndarray, tokens: Tokens, names: Sequence[str], text: str, start: int
+) -> list[dict[str, Any]]:
+    """The entities of a part of a text that begins at ``start``, as they are told."""
+    words, said_W = tokens.columns["words"], chances_WC.argmax(-1)
+    found = []
+    for span in spans_of([names[n] for n in said_W.tolist()], words):
+        inside = [n for n, (begin, end) in enumerate(words) if span.start <= begin < span.end]
+        told = {"start": start + span.start, "end": start + span.end, "label": span.label}
+        score = float(chances_WC[inside].max(-1).mean())
+        found.append({**told, "text": text[span.start : span.end], "score": score})
+    return found
+
+
+def shown(text: str, spans: Sequence[Span]) -> str:
+    """Entities for people."""
+    return ", ".join(f"{text[span.start : span.end]} ({span.label})" for span in spans) or "–"
+
+
+def plain(spans: Sequence[Span]) -> list[list[Any]]:
+    """Spans as a metric reads them."""
+    return [[span.start, span.end, span.label] for span in spans]
+
+
+def _text(item: Item) -> str:
+    assert isinstance(item.example, Tagged), f"{item.id} is held out and so keeps its example"
+    return item.example.text
+
+
+def _right(item: Item) -> tuple[Span, ...]:
+    assert isinstance(item.example, Tagged), f"{item.id} is held out and so keeps its example"
+    return item.example.spans
+
+
+def _unreachable(items: Sequence[Item]) -> int:
+    """Entities that no tags of these tokens say: they begin or end inside one, or were cut off."""
+    lost = 0
+    for item in items:
+        words = item.tokens[0].columns["words"]
+        lost += len({*_right(item)} - {*spans_of(tags_of(_right(item), words), words)})
+    return lost
+
+
+def _teller(name: str, contest: Contest) -> Progress:
+    return contest.teller(say("tagged.phase", contender=say(f"prove.{name}")))

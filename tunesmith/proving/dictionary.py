@@ -1,0 +1,58 @@
+"""The cheap rival of a model that finds entities: a dictionary of those of the training rows."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tunesmith.data.columns.scripts import words_of
+from tunesmith.examples import Span, Tagged
+
+Mention = tuple[str, ...]
+"""The words of an entity."""
+
+
+@dataclass(frozen=True)
+class Dictionary:
+    """What each mention is."""
+
+    labels: dict[Mention, str]
+    longest: int
+    """Words of the longest mention."""
+
+    @classmethod
+    def of(cls, rows: Sequence[Tagged]) -> Dictionary:
+        """Every entity of the rows under its commonest kind, but for those that are none in most of
+        the places where their words stand.
+        """
+        seen: dict[Mention, Counter[str]] = defaultdict(Counter)
+        for row in rows:
+            for span in row.spans:
+                seen[_words(row.text[span.start : span.end])][span.label] += 1
+        labels = {mention: kinds.most_common(1)[0][0] for mention, kinds in seen.items()}
+        every = cls(labels, max(map(len, labels), default=0))
+        named: Counter[Mention] = Counter()
+        for row in rows:
+            spans = every.find(row.text)
+            named.update(_words(row.text[span.start : span.end]) for span in spans)
+        kept = {one: label for one, label in labels.items() if 2 * seen[one].total() >= named[one]}
+        return cls(kept, max(map(len, kept), default=0))
+
+    def find(self, text: str) -> list[Span]:
+        """The entities in a text, the longest at each place."""
+        places = words_of(text)
+        words = [text[start:end] for start, end in places]
+        found, at = [], 0
+        while at < len(words):
+            sizes = range(min(self.longest, len(words) - at), 0, -1)
+            size = next((n for n in sizes if tuple(words[at : at + n]) in self.labels), 0)
+            if size:
+                label = self.labels[tuple(words[at : at + size])]
+                found.append(Span(places[at][0], places[at + size - 1][1], label))
+            at += size or 1
+        return found
+
+
+def _words(text: str) -> Mention:
+    return tuple(text[start:end] for start, end in words_of(text))
