@@ -15,6 +15,7 @@ from tunesmith.batches.batch import Tokens
 from tunesmith.data import split as splitting
 from tunesmith.data.duplicates import leaked_share
 from tunesmith.data.files.located import Names
+from tunesmith.data.judgements import Judgements
 from tunesmith.data.ledger import Ledger, control_note, histogram, lost_note, sides_note
 from tunesmith.data.lengths import default_limit, refuse_too_many, truncate_row
 from tunesmith.data.reading import Reading, examples
@@ -189,6 +190,8 @@ class _Preparation:
         if self.encoder.controlled:
             self.ledger.notes.append(control_note(self.encoder.controlled))
             self.encoder.controlled = []
+        self.ledger.notes += self.encoder.judgements.notes()
+        self.encoder.judgements = Judgements()
         before = len(self.ledger.dropped) - len(reading.dropped)
         kept = self._without_untrained(rows)
         note = lost_note(self.ledger.dropped[before:], len(rows) + len(reading.dropped))

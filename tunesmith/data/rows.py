@@ -15,6 +15,7 @@ import numpy as np
 from tunesmith.batches.batch import Tokens
 from tunesmith.data import duplicates
 from tunesmith.data.files.sources import Faults, Located
+from tunesmith.data.judgements import Judgements
 from tunesmith.data.reading import Reading
 from tunesmith.data.rendering.conversation import from_question
 from tunesmith.data.rendering.render import Render
@@ -76,6 +77,7 @@ class Encoder:
         self.opened = 0
         """Rows whose first answers were left out, because the chat template cannot begin with one.
         """
+        self.judgements = Judgements()
         self.controlled: list[str] = []
         """Where rows hold the text of a control token, which is read letter by letter."""
 
@@ -120,6 +122,7 @@ class Encoder:
             yield located, example
 
     def _row(self, located: Located, example: Example, seen: dict[int, Row]) -> Row:
+        self.judgements.add(located.where, example)
         key, asked = self.hashes(example)
         group = self._group(located, example)
         if (
