@@ -5,7 +5,7 @@ problem they pose.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,11 +32,13 @@ class _Seen:
     numbers: list[float] = field(default_factory=list)
     not_one: int = 0
     """Rows with several names, or with none."""
+    separator: str | None = None
+    """What stands between several names in one cell."""
     told: dict[int, Any] = field(default_factory=dict)
     """A text's hash to its label; None once it was seen with another."""
 
     def add(self, example: Labelled) -> None:
-        labels = example.labels
+        labels = _split(example.labels, self.separator)
         self.rows += 1
         if isinstance(labels, float | int):
             self.numbers.append(float(labels))
@@ -59,6 +61,7 @@ class Classes:
     counts: np.ndarray
     rows: int
     notes: list[str]
+    separator: str | None = None
 
     @property
     def outputs(self) -> Outputs:
@@ -66,11 +69,17 @@ class Classes:
         return Outputs(self.names, self.problem)
 
     @classmethod
-    def find(cls, examples: Iterable[Labelled], problem: str, given: Sequence[str]) -> Classes:
+    def find(
+        cls,
+        examples: Iterable[Labelled],
+        problem: str,
+        given: Sequence[str],
+        separator: str | None = None,
+    ) -> Classes:
         """The classes of all rows; SpecError or DataError where they leave it open what is to be
         learned.
         """
-        seen = _Seen()
+        seen = _Seen(separator=separator)
         for example in examples:
             seen.add(example)
         kind = _problem(seen, problem)
@@ -101,13 +110,15 @@ class Classes:
             and len(names) > 2
         ):
             notes.append(say("labelled.note_whole"))
-        return cls(kind, names, np.array([counts[name] for name in names]), seen.rows, notes)
+        notes += _alike(names, counts)
+        rows = np.array([counts[name] for name in names])
+        return cls(kind, names, rows, seen.rows, notes, separator)
 
     def target(self, example: Labelled) -> Any:
         """What is learned for one row: the index of its class, a 0 or 1 for each class, or the
         number.
         """
-        labels = example.labels
+        labels = _split(example.labels, self.separator)
         if self.problem == "regression":
             return float(labels if isinstance(labels, float | int) else labels[0])
         own = (_name(labels),) if isinstance(labels, float | int) else labels
@@ -171,6 +182,37 @@ def _check(counts: Counter[str], names: Sequence[str], seen: _Seen) -> None:
     if 2 * len(names) > seen.rows and len(names) > SCORES:
         told = {"rows": seen.rows, "labels": len(names), "some": ", ".join(map(repr, names[:3]))}
         raise DataError(Problem("data.columns", say("labelled.free_text", **told)))
+
+
+def _split(labels: tuple[str, ...] | float, separator: str | None) -> tuple[str, ...] | float:
+    """The names of a row, of which one cell may hold several."""
+    if separator is None or not isinstance(labels, tuple):
+        return labels
+    parts = [part.strip() for label in labels for part in label.split(separator)]
+    return tuple(dict.fromkeys(filter(None, parts)))
+
+
+def _alike(names: Sequence[str], counts: Mapping[str, int]) -> list[str]:
+    """Notes on names that are made of others, and on names that differ in their case alone."""
+    notes = []
+    for mark in ",;|/、，；+":
+        made = [name for name in names if mark in name and _made_of(name.split(mark), names)]
+        if made:
+            some = ", ".join(map(repr, made[:3]))
+            rows = sum(counts[name] for name in made)
+            notes.append(say("labelled.note_made_of", some=some, rows=rows, mark=mark))
+    spelled: dict[str, list[str]] = {}
+    for name in names:
+        spelled.setdefault(" ".join(name.casefold().split()), []).append(name)
+    for same in spelled.values():
+        if len(same) > 1:
+            notes.append(say("labelled.note_case", names=", ".join(map(repr, same))))
+    return notes
+
+
+def _made_of(parts: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether a name's parts are names, or at least one of them is."""
+    return len(parts) > 1 and any(part.strip() in names for part in parts)
 
 
 def _name(number: float) -> str:

@@ -15,8 +15,7 @@ from tunesmith.batches.batch import Tokens
 from tunesmith.data import split as splitting
 from tunesmith.data.duplicates import leaked_share
 from tunesmith.data.files.located import Names
-from tunesmith.data.judgements import Judgements
-from tunesmith.data.ledger import Ledger, control_note, histogram, lost_note, sides_note
+from tunesmith.data.ledger import Ledger, histogram, lost_note, sides_note
 from tunesmith.data.lengths import default_limit, refuse_too_many, truncate_row
 from tunesmith.data.reading import Reading, examples
 from tunesmith.data.rendering.render import Render
@@ -184,14 +183,7 @@ class _Preparation:
             }
             columns = {"columns": list(known.columns), "read_as": dict(opened.columns)}
             self.ledger.files.append({**entry, **columns, "rows": opened.rows})
-        if self.encoder.opened:
-            self.ledger.notes.append(say("ledger.opened", number=self.encoder.opened))
-            self.encoder.opened = 0
-        if self.encoder.controlled:
-            self.ledger.notes.append(control_note(self.encoder.controlled))
-            self.encoder.controlled = []
-        self.ledger.notes += self.encoder.judgements.notes()
-        self.encoder.judgements = Judgements()
+        self.ledger.notes += self.encoder.notes()
         before = len(self.ledger.dropped) - len(reading.dropped)
         kept = self._without_untrained(rows)
         note = lost_note(self.ledger.dropped[before:], len(rows) + len(reading.dropped))
@@ -261,7 +253,10 @@ class _Preparation:
         self.ledger.near = len(rows) - len(set(roots))
         self.ledger.notes += notes
         wanted = splitting.target(held_out, len(rows))
-        parts = splitting.draw(roots, [row.key for row in rows], wanted=wanted, seed=self.seed)
+        strata = [self.objective.stratum(row.tokens) for row in rows]
+        parts = splitting.draw(
+            roots, [row.key for row in rows], wanted=wanted, seed=self.seed, strata=strata
+        )
         if self.progress:
             self.progress(say("ledger.phase_split"), len(rows), len(rows))
         every = parts.watch | parts.proof
@@ -286,6 +281,7 @@ class _Preparation:
                     "data.path", say("ledger.none_left", reasons=", ".join(ledger.reasons()) or "0")
                 )
             )
+        ledger.notes += self.objective.missing([row.tokens for row in train])
         if held and not parts.watch:
             ledger.notes.append(say("ledger.few_held_out", held=len(held)))
         ledger.trained, ledger.watch, ledger.proof = len(train), len(parts.watch), len(parts.proof)

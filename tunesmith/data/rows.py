@@ -15,7 +15,8 @@ import numpy as np
 from tunesmith.batches.batch import Tokens
 from tunesmith.data import duplicates
 from tunesmith.data.files.sources import Faults, Located
-from tunesmith.data.judgements import Judgements
+from tunesmith.data.judged import Judged
+from tunesmith.data.ledger import control_note
 from tunesmith.data.reading import Reading
 from tunesmith.data.rendering.conversation import from_question
 from tunesmith.data.rendering.render import Render
@@ -77,7 +78,7 @@ class Encoder:
         self.opened = 0
         """Rows whose first answers were left out, because the chat template cannot begin with one.
         """
-        self.judgements = Judgements()
+        self.judged = Judged()
         self.controlled: list[str] = []
         """Where rows hold the text of a control token, which is read letter by letter."""
 
@@ -87,6 +88,7 @@ class Encoder:
         done: list[Row] = []
         seen: dict[int, Row] = {}  # a copy is not encoded again
         for located, example in self._fitting(reading):
+            self.judged.add(_place(located), example)
             try:
                 done.append(self._row(located, example, seen))
             except DataError as error:
@@ -108,6 +110,16 @@ class Encoder:
             progress(say("ledger.phase_read"), len(done), len(done))
         return done
 
+    def notes(self) -> list[str]:
+        """What was met in the rows since the last time."""
+        found = self.judged.notes()
+        if self.opened:
+            found.append(say("ledger.opened", number=self.opened))
+        if self.controlled:
+            found.append(control_note(self.controlled))
+        self.opened, self.controlled, self.judged = 0, [], Judged()
+        return found
+
     def learn(self, readings: list[Reading]) -> list[str]:
         """Shows the objective all rows, before the first is encoded; notes for the ledger."""
         return self.objective.learn(
@@ -122,7 +134,6 @@ class Encoder:
             yield located, example
 
     def _row(self, located: Located, example: Example, seen: dict[int, Row]) -> Row:
-        self.judgements.add(located.where, example)
         key, asked = self.hashes(example)
         group = self._group(located, example)
         if (
@@ -138,7 +149,7 @@ class Encoder:
         met = self.render.control.met
         tokens = tuple(self.objective.encode(example, self.render))
         if self.render.control.met > met:
-            self.controlled.append(located.where)
+            self.controlled.append(_place(located))
         sketch, windows = duplicates.sketch(example), isinstance(example, Text)
         how = {
             "group": group,
@@ -227,6 +238,10 @@ def _likeliest_of(fitting: list[str]) -> str:
     ]
     first, *rest = [*usual, *(name for name in fitting if name not in usual)] or ["-"]
     return first + (say("ledger.also_fit", names=", ".join(rest)) if rest else "")
+
+
+def _place(located: Located) -> str:
+    return f"{located.file.name}:{located.number}"
 
 
 def chosen_rows(

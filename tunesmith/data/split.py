@@ -43,13 +43,21 @@ def target(held_out: float, rows: int) -> int:
     return wanted
 
 
-def draw(roots: Sequence[int], keys: Sequence[int], *, wanted: int, seed: int) -> Split:
+def draw(
+    roots: Sequence[int],
+    keys: Sequence[int],
+    *,
+    wanted: int,
+    seed: int,
+    strata: Sequence[str | None] | None = None,
+) -> Split:
     """Draws clusters until ``wanted`` rows are held out; one that would go beyond that is passed
     over.
 
     ``roots[row]`` names the row's cluster, ``keys[row]`` is a hash of what it holds. A cluster's
     place in the draw depends on these hashes alone, so rows added to a file do not send the others
-    to another side.
+    to another side. With ``strata``, the class of each row, every class gives its share: the
+    classes take turns, each as often as it has clusters.
     """
     clusters: dict[int, list[int]] = defaultdict(list)
     for row, root in enumerate(roots):
@@ -57,7 +65,7 @@ def draw(roots: Sequence[int], keys: Sequence[int], *, wanted: int, seed: int) -
     names = {root: min(keys[row] for row in rows) for root, rows in clusters.items()}
     held: list[int] = []
     count = 0
-    for root in sorted(clusters, key=lambda root: _place(seed, "held", names[root])):
+    for root in _order(clusters, names, strata, seed):
         if count + len(clusters[root]) <= wanted:
             held.append(root)
             count += len(clusters[root])
@@ -66,6 +74,28 @@ def draw(roots: Sequence[int], keys: Sequence[int], *, wanted: int, seed: int) -
     watch = _watched(held, clusters, seed=seed, names=names)
     every = {row for root in held for row in clusters[root]}
     return Split(frozenset(watch), frozenset(every - watch))
+
+
+def _order(
+    clusters: dict[int, list[int]],
+    names: dict[int, int],
+    strata: Sequence[str | None] | None,
+    seed: int,
+) -> list[int]:
+    """The clusters in the order in which they are held out."""
+    drawn = sorted(clusters, key=lambda root: _place(seed, "held", names[root]))
+    if strata is None:
+        return drawn
+    classes: dict[str | None, list[int]] = defaultdict(list)
+    for root in drawn:
+        classes[strata[clusters[root][0]]].append(root)
+    # The middle of a cluster's share of its class: a class of one is never among the first tenth.
+    share = {
+        root: (place + 0.5) / len(roots)
+        for roots in classes.values()
+        for place, root in enumerate(roots)
+    }
+    return sorted(drawn, key=share.__getitem__)
 
 
 def halves(roots: Sequence[int], keys: Sequence[int], *, seed: int) -> Split:

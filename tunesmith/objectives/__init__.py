@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -100,6 +100,16 @@ class Objective:
     def measured(self) -> dict[str, bool]:
         """Of ``measures`` those that its rows allow, known once it has seen them."""
         return self.measures
+
+    def stratum(self, tokens: tuple[Tokens, ...]) -> str | None:
+        """The class of a row, of which each has its share of the held-out rows; None without
+        classes.
+        """
+        return None
+
+    def missing(self, train: Sequence[tuple[Tokens, ...]]) -> list[str]:
+        """Notes on what the held-out rows ask for and no training row shows."""
+        return []
 
     def repeats(self, tokens: tuple[Tokens, ...]) -> float:
         """How often a training row is seen in an epoch."""

@@ -5,7 +5,7 @@ the trunk (Devlin et al. 2019, section 4.1, for encoders; for decoders Radford e
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -41,6 +41,8 @@ class Classify(Objective):
         """One label a row, several, or a number; auto sees it from the labels."""
         labels: tuple[Word, ...] = ()
         """The classes in the order of the outputs; found in the data and sorted when not given."""
+        split_labels: str | None = None
+        """What stands between several labels in one cell, such as a comma."""
         class_weights: Literal["none", "balanced"] | dict[Word, Annotated[float, Gt(0)]] = "none"
         """How much a row counts by its class: balanced weighs rare classes up, {label: weight} says
         it for each.
@@ -49,6 +51,8 @@ class Classify(Objective):
         """Whether the rows of rare classes are repeated until every class is seen equally often in
         an epoch.
         """
+        stratify: bool = True
+        """Whether every class has its share of the held-out rows."""
         label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
         """Share of the target that is spread over all classes."""
         threshold: Literal["auto", "half", "fitted"] = "auto"
@@ -64,7 +68,7 @@ class Classify(Objective):
         """Finds the labels and what kind of problem they pose."""
         asked = self.config
         rows = (example for example in examples if isinstance(example, Labelled))
-        self.classes = Classes.find(rows, asked.problem, asked.labels)
+        self.classes = Classes.find(rows, asked.problem, asked.labels, asked.split_labels)
         self.outputs = self.classes.outputs
         known = ", ".join(self.classes.names)
         if isinstance(asked.class_weights, dict):
@@ -110,6 +114,26 @@ class Classify(Objective):
         tokens = render.sequence(example.text, example.second)
         label = {"label": self.classes.target(example)}
         return [Tokens(tokens.ids_T, tokens.weights_T, tokens.columns | label, lost=tokens.lost)]
+
+    def stratum(self, tokens: tuple[Tokens, ...]) -> str | None:
+        """The row's class, where it has one."""
+        if not self.config.stratify or self.classes.problem != "single_label_classification":
+            return None
+        return str(tokens[0].columns["label"])
+
+    def missing(self, train: Sequence[tuple[Tokens, ...]]) -> list[str]:
+        """The classes without a training row."""
+        if self.classes.problem == "regression":
+            return []
+        seen = np.zeros(len(self.classes.names), bool)
+        for tokens in train:
+            label = tokens[0].columns["label"]
+            if self.classes.problem == "single_label_classification":
+                seen[label] = True
+            else:
+                seen |= label > 0
+        names = [name for name, there in zip(self.classes.names, seen, strict=True) if not there]
+        return [say("labelled.note_untrained", names=", ".join(names))] if names else []
 
     def told(self, tokens: Tokens) -> str:
         """The label."""

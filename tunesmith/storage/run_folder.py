@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.settings.resolved import Resolved
-from tunesmith.settings.run import read_run
+from tunesmith.settings.run import validate
 from tunesmith.settings.spec import closest
+from tunesmith.settings.yaml_file import read_settings
 from tunesmith.storage.atomic import barred
 from tunesmith.words import say
 
@@ -149,7 +150,7 @@ class RunFolder:
     def _resolved(self) -> Resolved:
         if not self.run_yaml.is_file():
             raise SpecError(Problem(str(self.path), self._missing()))
-        return Resolved(read_run(self.run_yaml))
+        return Resolved(validate(_as_it_was(read_settings(self.run_yaml))))
 
     def _missing(self) -> str:
         """Why this is no run, and the runs that are near it."""
@@ -202,3 +203,13 @@ class RunFolder:
             return []
         lines = self.record.read_text(encoding="utf-8").split("\n")
         return [json.loads(line) for line in lines[:-1] if line]
+
+
+def _as_it_was(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a folder, which holds all of them; one that is older than a setting was made
+    as if it were off.
+    """
+    objective = settings.get("objective")
+    if isinstance(objective, dict) and objective.get("name") == "classify":
+        settings["objective"] = {"stratify": False, **objective}
+    return settings

@@ -5,6 +5,7 @@ why the row is not used.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -21,6 +22,9 @@ from tunesmith.examples import (
     TextPair,
     Turn,
 )
+
+_THINKING = re.compile(r"\s*<think>(.*?)</think>\s*", re.DOTALL)
+"""A thinking block that an answer begins with, as models write it."""
 
 
 def finished(example: Example) -> tuple[Example | str, list[str]]:
@@ -120,10 +124,13 @@ def finish(chat: Chat) -> tuple[Chat | str, list[str]]:
     """
     turns: list[Turn] = []
     changes: list[str] = []
-    for turn in chat.turns:
-        if turn.role == "system" and not turn.content.strip():
+    for given in chat.turns:
+        if given.role == "system" and not given.content.strip():
             changes.append("empty_system")
             continue
+        turn = thought_apart(given)
+        if turn is not given:
+            changes.append("thinking")
         joined = _joined(turns[-1], turn) if turns else None
         if joined:
             turns[-1] = joined
@@ -144,7 +151,21 @@ def finish(chat: Chat) -> tuple[Chat | str, list[str]]:
     if changes:
         asked = next(turn.content for turn in reversed(turns) if turn.role == "user")
         columns = {**columns, "question": asked, "answer": turns[-1].content}
+        if turns[-1].reasoning:
+            columns["reasoning"] = turns[-1].reasoning
     return replace(chat, turns=tuple(turns), columns=columns), list(dict.fromkeys(changes))
+
+
+def thought_apart(turn: Turn) -> Turn:
+    """An answer whose text begins with ``<think>…</think>``, with that as its reasoning."""
+    found = _THINKING.match(turn.content) if turn.role == "assistant" else None
+    if found is None:
+        return turn
+    own = [part for part in ((turn.reasoning or "").strip(), found[1].strip()) if part]
+    cut = found.end()
+    spans = tuple((start - cut, stop - cut, w) for start, stop, w in turn.spans if start >= cut)
+    reasoning = "\n\n".join(dict.fromkeys(own)) or None
+    return replace(turn, content=turn.content[cut:], reasoning=reasoning, spans=spans)
 
 
 def _joined(before: Turn, turn: Turn) -> Turn | None:

@@ -4,9 +4,11 @@ do not tell.
 
 from __future__ import annotations
 
+import ast
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from tunesmith.data.columns.turns import as_text, json_list, no_number
@@ -26,6 +28,7 @@ OTHER_LABELS = (
     "意图",
 )
 _NUMBER = re.compile(r"[-+]?(\d+\.\d*|\.\d+)([eE][-+]?\d+)?")
+_PYTHON_LIST = re.compile(r"\[.*\]", re.DOTALL)
 _MARKS = re.compile(r"\s*[|;；,，、]\s*")
 LONGEST_LABEL = 60
 """Characters."""
@@ -53,6 +56,9 @@ def labels_of(value: Any, field: str) -> tuple[str, ...] | float:
     if isinstance(value, float):
         return value
     several = json_list(value)
+    if several is None and isinstance(value, str) and _PYTHON_LIST.fullmatch(value.strip()):
+        with suppress(ValueError, SyntaxError):  # as pandas writes a list into a table
+            several = list(ast.literal_eval(value.strip()))
     if several is not None:
         return tuple(as_text(one, field).strip() for one in several)
     text = as_text(value, field).strip()

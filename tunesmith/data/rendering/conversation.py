@@ -69,6 +69,7 @@ class Conversation:
         opened = self._probe([{"role": "assistant", "content": MARK}, _user()])
         self.may_open = MARK in (opened or "")
         """Whether a conversation may begin with the assistant."""
+        self.header = self._header()
         self._find_ending()
 
     def _probe(self, messages: Messages, *, generation: bool = False, **options: Any) -> str | None:
@@ -85,6 +86,18 @@ class Conversation:
             ):
                 return key
         return None
+
+    def _header(self) -> str:
+        """What stands before every answer and is not written by a prompt, since the template knows
+        no prompt: it belongs to what the model is asked.
+        """
+        asked = self._probe([_user()], generation=True)
+        if asked is None or asked != self._probe([_user()]):
+            return ""
+        answered = self._probe([_user(), {"role": "assistant", "content": MARK}]) or ""
+        before, mark, _ = answered.partition(MARK)
+        header = before[len(asked) :] if mark and before.startswith(asked) else ""
+        return header if header.strip() else ""
 
     def _find_ending(self) -> None:
         """``ending`` is what follows an answer up to its stop token, ``after`` the rest, ``stop``
@@ -169,11 +182,12 @@ class Conversation:
 
     def prompt(self, turns: Sequence[Turn], tools: Sequence[Any]) -> str:
         """What the model is asked after these turns."""
-        return self.render(
+        asked = self.render(
             [self.message(turn) for turn in turns],
             generation=True,
             tools=tools if self.shows_tools else None,
         )
+        return asked + self.header
 
     def answer(self, turns: Sequence[Turn], tools: Sequence[Any], prompt: str) -> str:
         """What the last of ``turns`` adds to ``prompt``, up to and with its stop token."""

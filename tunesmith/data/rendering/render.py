@@ -73,6 +73,8 @@ class Render:
         own = data.model_copy(update={"system": self.system})
         self.conversation = Conversation(self.pieces, own)
         self.template = Template(template, data.columns) if data.template is not None else None
+        if self.template is not None and data.reasoning == "drop" and self.template.reasons:
+            raise SpecError(Problem("data.reasoning", say("render.reasoning_in_template")))
         if self.template is not None or self.plain_sides:
             # The plain chat template is not what is trained, so it must not be exported.
             tokenizer.chat_template = carried

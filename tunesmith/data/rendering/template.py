@@ -59,6 +59,9 @@ class Template:
             name in self.answers or (name.casefold() in USUAL and name not in asked)
             for name in self.names
         ]
+        theirs = self.columns.get("reasoning", "reasoning")
+        self.reasons = bool({"reasoning", theirs} & set(self.names))
+        """Whether the reasoning has a place in it."""
         self.last_asked = max(
             (n for n, name in enumerate(self.names) if name in self.asked), default=-1
         )

@@ -1,0 +1,96 @@
+"""What is odd about judged rows: pairs that contradict each other or their scores, answers that
+repeat what they answer, and rows of one kind alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tunesmith.data import duplicates
+from tunesmith.data.columns.cells import is_number
+from tunesmith.data.ledger import some
+from tunesmith.examples import Chat, Example, Feedback, Preference
+from tunesmith.words import say
+
+SCORES = (
+    ("score_chosen", "score_rejected"),
+    ("chosen_score", "rejected_score"),
+    ("chosen_rating", "rejected_rating"),
+    ("rating_chosen", "rating_rejected"),
+    ("chosen-rating", "rejected-rating"),
+)
+"""How files name the scores of the two answers."""
+
+
+class Judged:
+    """Collects what is odd, row by row; ``notes`` says it, with the rows."""
+
+    def __init__(self) -> None:
+        self.places: dict[str, list[str]] = {}
+        self.seen: dict[tuple[int, ...], str] = {}
+        self.liked: dict[int, tuple[bool | None, str]] = {}
+        self.kinds = {True: 0, False: 0}
+
+    def add(self, where: str, example: Example) -> None:
+        """Looks at one row."""
+        if isinstance(example, Preference):
+            self._pair(where, example)
+        elif isinstance(example, Feedback):
+            self._feedback(where, example)
+
+    def notes(self) -> list[str]:
+        """What was odd, one line a kind."""
+        found = [
+            say(f"judged.{kind}", number=len(places), places=some(places))
+            for kind, places in self.places.items()
+        ]
+        if sum(self.kinds.values()) and not all(self.kinds.values()):
+            kind = "good" if self.kinds[True] else "bad"
+            found.append(say(f"judged.only_{kind}", number=sum(self.kinds.values())))
+        return found
+
+    def _note(self, kind: str, where: str) -> None:
+        self.places.setdefault(kind, []).append(where)
+
+    def _pair(self, where: str, example: Preference) -> None:
+        sides = [chat.answer for chat in example.sides]
+        asked = duplicates.fold(duplicates.question(example))
+        both = [duplicates.fold([side]) for side in sides]
+        self.seen.setdefault((asked, *both), where)
+        other = self.seen.get((asked, *reversed(both)))
+        if other is not None:
+            self._note("contradiction", f"{where} ↔ {other}")
+        if example.margin is not None and example.margin < 0:
+            self._note("margin", where)
+        scores = _scores(example.columns)
+        if scores is not None and scores[0] <= scores[1]:
+            self._note("tie" if scores[0] == scores[1] else "order", where)
+        if all(_repeats(example.prompt, side) for side in sides):
+            self._note("prompt_inside", where)
+
+    def _feedback(self, where: str, example: Feedback) -> None:
+        self.kinds[bool(example.desirable)] += 1
+        key = duplicates.fold(duplicates.content(example)[:-1])
+        judged, first = self.liked.setdefault(key, (example.desirable, where))
+        if judged != example.desirable:
+            self._note("both_kinds", f"{where} ↔ {first}")
+        if _repeats(example.chat.prompt, example.chat.answer):
+            self._note("prompt_inside", where)
+
+
+def _scores(columns: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The scores of chosen and rejected, where the row has both."""
+    for names in SCORES:
+        given = [columns.get(name) for name in names]
+        if all(map(is_number, given)):
+            chosen, rejected = map(float, given)
+            return chosen, rejected
+    return None
+
+
+def _repeats(prompt: Chat, answer: str) -> bool:
+    """Whether an answer begins with the whole question that it answers."""
+    asked = next((turn.content.strip() for turn in reversed(prompt.turns)), "")
+    begins = answer.strip()
+    return len(asked) > 3 and begins.startswith(asked) and len(begins) > len(asked)
