@@ -273,8 +273,10 @@ def _flat(value: Mapping[str, Any], path: str = "") -> dict[str, Any]:
 
 def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     names = {**then, **now}.keys() - {"given", "settings"}
-    # A checkpoint that is older than a setting was made with what is its default.
-    new = {name for name in now.keys() - then.keys() if name not in now["given"]}
+    # A checkpoint that is older than a setting was made with its default, or as if it were off.
+    new = {
+        name for name in now.keys() - then.keys() if name not in now["given"] or now[name] is False
+    }
     return {
         name: (then.get(name), now.get(name))
         for name in sorted(names - new)
