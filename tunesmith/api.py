@@ -122,15 +122,15 @@ def train(
     if resume:
         if not isinstance(settings, str | Path) or overrides:
             raise SpecError(say("cli.resume_takes_folder"))
-        resolved = RunFolder(Path(settings)).resolved()
+        folder = RunFolder(Path(settings))
+        resolved = folder.resolved()
         # The folder may have been moved since.
         resolved = replace(resolved, run=resolved.run.model_copy(update={"out": str(settings)}))
         _speak(resolved.run)
         from tunesmith.training.start import train as start
 
-        return _with_report(
-            start(resolved, resume=True, on_step=on_step, progress=progress), progress
-        )
+        start(resolved, resume=True, on_step=on_step, progress=progress)
+        return _with_report(folder, progress)
     asked = settings_of(settings, overrides)
     _speak(asked)
     taken = RunFolder(Path(asked.out)).taken()

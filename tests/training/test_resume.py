@@ -17,6 +17,7 @@ import pytest
 from material import runs
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import CheckpointError, SpecError
+from tunesmith.storage import run_folder
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training import start
 from tunesmith.training.start import train
@@ -115,7 +116,8 @@ def test_a_signal_while_the_folder_is_being_opened_can_be_continued(
             os.kill(os.getpid(), signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(start, "write_whole", signalled)
+        for module in (start, run_folder):
+            patch.setattr(module, "write_whole", signalled)
         assert begin() == 75
     folder = RunFolder(tmp_path / "run")
     assert folder.ledger.is_file()
@@ -141,7 +143,8 @@ def test_kill_9_while_the_folder_is_being_opened_leaves_no_dead_folder(
         whole(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(start, "write_whole", killed)
+        for module in (start, run_folder):
+            patch.setattr(module, "write_whole", killed)
         assert begin() == -signal.SIGKILL
     folder = RunFolder(tmp_path / "run")
     assert folder.run_yaml.exists() == (name != "run.yaml")
@@ -153,11 +156,12 @@ def test_kill_9_while_the_folder_is_being_opened_leaves_no_dead_folder(
 def test_a_signal_between_the_own_questions_makes_the_whole_evaluation_again(
     begin, tmp_path, monkeypatch
 ):
-    from tunesmith.training.evaluation import questions
+    from tunesmith.models.calling import generate as generating
+    from tunesmith.outputs import answers
 
     asked = {"questions": ["How far is Rome?", "How far is Oslo?", "Where is Lima?"]}
     calls: list[int] = []
-    generate = questions.generate
+    generate = generating.generate
 
     def counted(*given: Any, **settings: Any) -> Any:
         (tmp_path / f"call{len(calls)}").touch()
@@ -166,8 +170,8 @@ def test_a_signal_between_the_own_questions_makes_the_whole_evaluation_again(
         return generate(*given, **settings)
 
     with monkeypatch.context() as patch:
-        patch.setattr(questions, "AT_ONCE", 1)
-        patch.setattr(questions, "generate", counted)
+        patch.setattr(answers, "AT_ONCE", 1)
+        patch.setattr(generating, "generate", counted)
         assert begin(**asked) == 75
     folder = RunFolder(tmp_path / "run")
     assert [path.name for path in tmp_path.glob("call*")] == ["call0"], (

@@ -16,6 +16,7 @@ import typer
 from tunesmith.cli.settings_line import check_line, settings_line
 from tunesmith.cli.terminal_input import at_terminal, converse, rows_of
 from tunesmith.errors import Problem, SpecError, TunesmithError
+from tunesmith.settings.yaml_file import read_settings
 from tunesmith.storage.atomic import file_to_write
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import say
@@ -56,10 +57,13 @@ def plan(
     """What would run."""
     from tunesmith import api
 
-    line = settings_line(settings or [], lang)
+    given, overrides = settings_line(settings or [], lang)
+    given = read_settings(given) if isinstance(given, str | Path) else given
     with _quiet(as_json), _progress() as shown:
-        stages = api.plan_stages(*line, probe=probe, progress=shown)
-        made = api.plan(*line, probe=probe, progress=shown) if stages is None else None
+        stages = api.plan_stages(given, overrides, probe=probe, progress=shown)
+        made = None
+        if stages is None:
+            made = api.plan(given, overrides, probe=probe, progress=shown)
     if made is not None:
         _tell(made, as_json)
     elif stages and as_json:

@@ -86,7 +86,7 @@ def page(folder: RunFolder, run: Run, say: Say) -> str:
         "outcome": outcome(folder, run, say),
         "ledger": _ledger(folder, say),
         "proof": _proof(folder, say),
-        "settings": settings(folder.run_yaml.read_text(encoding="utf-8")),
+        "settings": settings(folder.settings_text),
         "curves": curves(folder.steps(), say, pairs=pairs),
         "events": events(folder.steps(), say),
         "questions": asked(folder.questions.read_text(encoding="utf-8"))

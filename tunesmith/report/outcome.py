@@ -68,7 +68,7 @@ def overfitted(record: list[dict[str, Any]], used: int, say: Say) -> str | None:
 def _use(folder: RunFolder, run: Run) -> tuple[str, ...]:
     """The three commands that use the model."""
     name = shlex.quote(str(folder.path))
-    writes = OBJECTIVES.make(run.objective).gives == "answers"
+    writes = OBJECTIVES.make(run.objective).output.writes
     first = f"tunesmith chat {name}" if writes else f"tunesmith prove {name}"
     return (first, f"tunesmith predict {name} rows.jsonl", f"tunesmith export {name} merged")
 

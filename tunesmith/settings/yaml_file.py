@@ -54,9 +54,15 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     if not file.is_file():
         raise SpecError(Problem(str(path), say("spec.no_file")))
     try:
-        settings = read_yaml(file.read_text(encoding="utf-8-sig"), where=str(path))
+        text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise SpecError(Problem(str(path), say("spec.not_utf8"))) from None
+    return settings_in(text, path)
+
+
+def settings_in(text: str, path: str | Path) -> dict[str, Any]:
+    """The mapping in the text of the YAML file ``path``, not yet validated."""
+    settings = read_yaml(text, where=str(path))
     if settings is None:
         settings = {}
     if not isinstance(settings, dict):

@@ -14,8 +14,8 @@ from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.settings.resolved import Resolved
 from tunesmith.settings.run import validate
 from tunesmith.settings.spec import closest
-from tunesmith.settings.yaml_file import read_settings
-from tunesmith.storage.atomic import barred
+from tunesmith.settings.yaml_file import settings_in
+from tunesmith.storage.atomic import barred, write_whole
 from tunesmith.words import say
 
 NEAR = 6
@@ -150,7 +150,19 @@ class RunFolder:
     def _resolved(self) -> Resolved:
         if not self.run_yaml.is_file():
             raise SpecError(Problem(str(self.path), self._missing()))
-        return Resolved(validate(_as_it_was(read_settings(self.run_yaml))))
+        given = settings_in(self.settings_text, self.run_yaml)
+        return Resolved(validate(_as_it_was(given)))
+
+    @cached_property
+    def settings_text(self) -> str:
+        """The text of ``run.yaml``, read once."""
+        return self.run_yaml.read_text(encoding="utf-8")
+
+    def begin(self, resolved: Resolved) -> None:
+        """Writes ``run.yaml``, by which a folder is known to hold a run, and can be continued."""
+        text = resolved.dump()
+        write_whole(self.run_yaml, text)
+        self.__dict__["settings_text"] = text  # it is not read again
 
     def _missing(self) -> str:
         """Why this is no run, and the runs that are near it."""

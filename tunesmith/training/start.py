@@ -322,9 +322,7 @@ def _open_folder(ready: Ready, folder: RunFolder, *, plan: str | None, resume: b
         _refuse_other_rows(ready.prepared, folder)
         sweep(folder.path)
     else:
-        # First, because this is the file by which a folder is known to hold a run, and can be
-        # continued.
-        write_whole(folder.run_yaml, ready.resolved.dump())
+        folder.begin(ready.resolved)
     if ready.reference is not None:
         ready.reference.write(folder.reference)
     if folder.ledger.exists():
