@@ -281,7 +281,13 @@ def started(folder: Path, asked: dict[str, Any]) -> subprocess.Popen[str]:
     (folder / "asked.yaml").write_text(json.dumps(asked), encoding="utf-8")
     words = [sys.executable, "-m", "tunesmith", "generate", "asked.yaml", "--lang", "en"]
     return subprocess.Popen(
-        words, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        words,
+        cwd=folder,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A suite that runs in the background of a shell hands on that SIGINT is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -98,11 +98,9 @@ class Parity:
             "difference": f"{self.largest_difference:.2g}",
             "relative": f"{self.relative * 100:.2g}",
             "probes": self.probes,
+            "same": self.same_answers,
+            "top1": f"{self.top1_agreement * 100:.1f}",
         }
-        if self.kind in ("language", "classes", "tokens"):
-            told["same"] = self.same_answers
-        if self.kind == "language":
-            told["top1"] = f"{self.top1_agreement * 100:.1f}"
         return say(f"export.same_{self.kind}", **told)
 
 

@@ -4,7 +4,7 @@ refused where the kind has no use for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -122,6 +122,11 @@ class Output:
     def fit(self, loaded: Loaded, items: Sequence[Item]) -> dict[str, Any]:
         """What is fitted on the watched rows once the training has ended, for tunesmith.json."""
         return {}
+
+    def right(self, item: Mapping[str, Any]) -> str:
+        """What is right for a line of items.jsonl, for people."""
+        found = item["reference"]
+        return ", ".join(map(str, found)) if isinstance(found, list) else str(found)
 
     def prove(self, contest: Contest) -> Outcome:
         """What tuned, base and the cheap rivals make of the proof rows."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -122,6 +122,10 @@ class Spans(Output):
         names = given or METRICS
         reason = "given" if given else "spans"
         return Outcome(records, names, run.prove.primary or names[0], reason, AGAINST, facts)
+
+    def right(self, item: Mapping[str, Any]) -> str:
+        """The entities that are in the text."""
+        return shown(item["prompt"], [Span(*one) for one in item["reference"]])
 
     def _found(
         self, loaded: Loaded, items: Sequence[Item], budget: int = BUDGET, **how: Any

@@ -15,7 +15,7 @@ from tunesmith.proving.judge import metric
 from tunesmith.proving.proof import rival_of, which_model
 from tunesmith.report.asked import asked
 from tunesmith.report.charts import short
-from tunesmith.report.classes import class_tables
+from tunesmith.report.classes import class_tables, counted
 from tunesmith.report.curves import curves, draw_loss_curve, events
 from tunesmith.report.language import Say
 from tunesmith.report.machine import machine, trained_with, versions
@@ -85,7 +85,7 @@ def page(folder: RunFolder, run: Run, say: Say) -> str:
         "run": run,
         "outcome": outcome(folder, run, say),
         "ledger": _ledger(folder, say),
-        "proof": _proof(folder, say),
+        "proof": _proof(folder, run, say),
         "settings": settings(folder.settings_text),
         "curves": curves(folder.steps(), say, pairs=pairs),
         "events": events(folder.steps(), say),
@@ -124,7 +124,7 @@ def _ledger(folder: RunFolder, say: Say) -> dict[str, Any] | None:
     return {**ledger, "shares": shares(ledger, say), "bins": lengths(ledger)}
 
 
-def _proof(folder: RunFolder, say: Say) -> dict[str, Any] | None:
+def _proof(folder: RunFolder, run: Run, say: Say) -> dict[str, Any] | None:
     """All that the page needs of the proof, as text and percentages."""
     proof = folder.read(folder.proof)
     if proof is None:
@@ -139,7 +139,8 @@ def _proof(folder: RunFolder, say: Say) -> dict[str, Any] | None:
         for who in contenders(proof)
     ]
     rival = rival_of(proof)
-    samples = choose(read_items(folder.items), primary, rival)
+    output = OBJECTIVES.make(run.objective).output
+    samples = choose(read_items(folder.items), primary, rival, output.right)
     kinds = Counter(one.kind for one in samples)
     return {
         "verdict": verdict(proof, say),
@@ -169,6 +170,7 @@ def _proof(folder: RunFolder, say: Say) -> dict[str, Any] | None:
         },
         "wrote": bool(proof.get("generation")) or "classes" in proof,
         "rival": name_of(rival, proof, say),
+        "counted": counted(proof),
         "classes": [
             (name_of(who, proof, say), found) for who, found in class_tables(proof).items()
         ],

@@ -7,20 +7,23 @@ from typing import Any
 
 from tunesmith.proving.judge import TUNED
 
-CONTENDERS = (TUNED, "base", "tfidf", "dictionary")
-
 
 def class_tables(proof: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """By contender, tuned first: the table, and the cells of the confusion with their share of the
     row (percent).
     """
     found = proof.get("classes") or {}
+    named = [who for who, one in found.items() if isinstance(one, Mapping) and "table" in one]
     tables = {}
-    for who in CONTENDERS:
-        if who in found:
-            cells = [_cells(row) for row in found[who].get("confusion", [])]
-            tables[who] = {"table": found[who]["table"], "confusion": cells}
+    for who in sorted(named, key=lambda who: who != TUNED):
+        cells = [_cells(row) for row in found[who].get("confusion", [])]
+        tables[who] = {"table": found[who]["table"], "confusion": cells}
     return tables
+
+
+def counted(proof: Mapping[str, Any]) -> str:
+    """What a class has a number of: rows, or the entities in them."""
+    return (proof.get("classes") or {}).get("counted", "rows")
 
 
 def _cells(row: list[int]) -> list[dict[str, int]]:

@@ -5,7 +5,7 @@ pretty ones.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,9 +50,11 @@ def read_items(path: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in file if line.strip()]
 
 
-def choose(items: Sequence[Mapping[str, Any]], name: str, rival: str = "base") -> list[Sample]:
+def choose(
+    items: Sequence[Mapping[str, Any]], name: str, rival: str, right: Callable[[Any], str]
+) -> list[Sample]:
     """Up to SAMPLES rows, tuned beside ``rival``: the largest gains and worst regressions by metric
-    ``name``, the rest evenly.
+    ``name``, the rest evenly. ``right`` says what is right for an item.
 
     Equal ones keep the order of the items. Empty where nothing was written, as for plain text.
     """
@@ -75,7 +77,7 @@ def choose(items: Sequence[Mapping[str, Any]], name: str, rival: str = "base") -
         + [("regression", i) for i in regressions]
         + [("even", i) for i in even]
     )
-    return [_sample(kind, both[i], name, rival) for kind, i in chosen]
+    return [_sample(kind, both[i], name, rival, right(both[i])) for kind, i in chosen]
 
 
 def _evenly(values: Sequence[int], count: int) -> list[int]:
@@ -88,10 +90,10 @@ def _score(item: Mapping[str, Any], contender: str, name: str) -> float | None:
     return item["scores"].get(contender, {}).get(name)
 
 
-def _sample(kind: str, item: Mapping[str, Any], name: str, rival: str) -> Sample:
+def _sample(kind: str, item: Mapping[str, Any], name: str, rival: str, right: str) -> Sample:
     options = item["choices"] if metric(name).reads == "choice" else {}
     sides = [
         Side(str(item["predictions"][who]), _score(item, who, name), options.get(who))
         for who in (rival, TUNED)
     ]
-    return Sample(kind, str(item["id"]), str(item["prompt"]), str(item["reference"]), *sides)
+    return Sample(kind, str(item["id"]), str(item["prompt"]), right, *sides)

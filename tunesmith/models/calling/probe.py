@@ -195,21 +195,21 @@ def _run(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
 
     handle = model.get_input_embeddings().register_forward_hook(keep)
     try:
-        seen, head = see(model, batch), head_of(model)
-        if head == "language":
-            logprobs_N = seen.logprobs_N
+        seen = see(model, batch)
+        if head_of(model) == "language":
+            said_N = seen.logprobs_N
         else:
-            rows = seen.outputs_BC if head == "classes" else seen.features("ends")
-            logprobs_N = rows.flatten().float()
+            rows = seen.own_outputs_BC
+            said_N = (seen.features("ends") if rows is None else rows).flatten().float()
     finally:
         handle.remove()
     # Unequal factors, so that gradients of different sequences cannot cancel.
-    factors_N = torch.linspace(0.5, 1.5, len(logprobs_N), device=logprobs_N.device)
-    (gradient,) = torch.autograd.grad((logprobs_N * factors_N).sum(), embedded)
+    factors_N = torch.linspace(0.5, 1.5, len(said_N), device=said_N.device)
+    (gradient,) = torch.autograd.grad((said_N * factors_N).sum(), embedded)
     gradient_TD = gradient.reshape(-1, gradient.shape[-1])
     kinds, inverse_T = torch.unique(batch.ids_T[batch.mask_T.bool()], return_inverse=True)
     by_id = torch.zeros(len(kinds), gradient_TD.shape[1], device=gradient.device)
-    return logprobs_N.detach().float(), by_id.index_add_(
+    return said_N.detach().float(), by_id.index_add_(
         0, inverse_T, gradient_TD[batch.mask_T.bool()].float()
     )
 

@@ -1,0 +1,187 @@
+"""Entities from the file to the exported folder: English columns and Chinese places in one run."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tunesmith as ts
+from conftest import tiny_model
+from material.headed import encoder
+from tunesmith.errors import SpecError
+from tunesmith.export.merge import export
+from tunesmith.report.build import build
+from tunesmith.storage.run_folder import RunFolder
+
+ANIMALS, COLORS, OTHERS = (
+    ("cat", "dog", "cow"),
+    ("red", "blue", "green"),
+    ("the", "of", "is", "xyz"),
+)
+Row = tuple[str, list[tuple[int, int, str]]]
+
+
+def english(draw: random.Random) -> list[tuple[str, str]]:
+    """Words with tags: an animal with the color before it, and numbers."""
+    found: list[tuple[str, str]] = []
+    for kind in draw.choices(("animal", "colored", "number", "other"), k=5):
+        if kind == "number":
+            found.append((draw.choice(("one", "two", "six")), "B-NUMBER"))
+        elif kind == "other":
+            found.append((draw.choice(OTHERS), "O"))
+        else:
+            color = [(draw.choice(COLORS), "B-ANIMAL")] if kind == "colored" else []
+            mark = "I" if color else "B"
+            found += [*color, (draw.choice(ANIMALS), f"{mark}-ANIMAL")]
+    return found
+
+
+def chinese(draw: random.Random) -> Row:
+    """A text without spaces, and where its hotels and books are."""
+    text, places = "", []
+    for part in draw.choices(("酒店", "书", "的", "是", "不", "很好"), k=6):
+        if part in ("酒店", "书"):
+            places.append(
+                (len(text), len(text) + len(part), "PLACE" if part == "酒店" else "THING")
+            )
+        text += part
+    return text, places
+
+
+def written(place: Path) -> list[dict[str, str]]:
+    """The files of both languages, as sources."""
+    draw = random.Random(3)
+    sentences = ["\n".join(f"{w} X {tag}" for w, tag in english(draw)) for _ in range(220)]
+    (place / "en.conll").write_text("\n\n".join(sentences) + "\n", encoding="utf-8")
+    rows = [chinese(draw) for _ in range(220)]
+    lines = [
+        json.dumps(
+            {"text": text, "entities": [{"start": s, "end": e, "label": kind} for s, e, kind in at]}
+        )
+        for text, at in rows
+    ]
+    (place / "zh.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return [{"path": str(place / "en.conll")}, {"path": str(place / "zh.jsonl")}]
+
+
+def settings(place: Path, model: Path, **changes: Any) -> dict[str, Any]:
+    return {
+        "model": str(model),
+        "data": {"path": written(place), "held_out": 0.3},
+        "objective": "classify_tokens",
+        "method": "full",
+        "out": str(place / "run"),
+        "train": {
+            "epochs": 9,
+            "batch": 8,
+            "learning_rate": 5e-3,
+            "machine": {"threads": 1, "memory": 8},
+            "keep": {"evaluate": 0.25, "save": 0, "best_by": "entity_f1"},
+        },
+        "questions": ["the red cat", "酒店很好"],
+    } | changes
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("entities")
+
+
+@pytest.fixture(scope="module")
+def run(place: Path) -> RunFolder:
+    """Trained from its own plan, and proved."""
+    model = encoder(place / "bert", cls="AutoModelForMaskedLM")
+    planned = ts.plan(settings(place, model)).require()
+    folder = ts.train(settings(place, model))
+    assert folder.run_yaml.read_text(encoding="utf-8") == planned.resolved.dump()
+    ts.prove(folder)
+    return folder
+
+
+ASKED = ["the Blue dog of six", "很好的酒店是two书", "xyz", " ".join(["the red cat is"] * 60)]
+
+
+def found_in(run: RunFolder, texts: list[str]) -> list[list[dict[str, Any]]]:
+    """The entities of each text, each of them where it is said to be."""
+    answers = ts.predict(run, [{"text": text} for text in texts])
+    for text, answer in zip(texts, answers, strict=True):
+        for one in answer["prediction"]:
+            assert text[one["start"] : one["end"]] == one["text"] and 0 < one["score"] <= 1
+    return [answer["prediction"] for answer in answers]
+
+
+def test_the_proof_counts_what_was_found(run: RunFolder) -> None:
+    proof = run.read(run.proof)
+    items = [json.loads(line) for line in run.items.read_text(encoding="utf-8").splitlines()]
+    said, right = (
+        {(n, *span) for n, item in enumerate(items) for span in spans(item)}
+        for spans in (lambda item: item["choices"]["tuned"], lambda item: item["reference"])
+    )
+    f1 = 2 * len(said & right) / (len(said) + len(right))
+    assert f1 == pytest.approx(proof["contenders"]["tuned"]["entity_f1"]) and f1 > 0.95
+    assert proof["primary"] == "entity_f1" and "dictionary" in proof["contenders"]
+    table = {one["label"]: one["rows"] for one in proof["classes"]["tuned"]["table"]}
+    assert table == {k: sum(s[3] == k for s in right) for k in sorted({s[3] for s in right})}
+
+
+@pytest.mark.parametrize(("language", "header"), [("en", "entities"), ("zh", "实体数")])
+def test_people_read_of_entities(run: RunFolder, language: str, header: str) -> None:
+    build(run, lang=language)
+    page = run.report.read_text(encoding="utf-8")
+    assert f'<th class="num">{header}</th>' in page
+    assert "(ANIMAL)" in page and "&#39;ANIMAL&#39;" not in page and "[[" not in page
+    asked = [line for line in run.steps() if "answers" in line]
+    assert not asked or "red cat (ANIMAL)" in str(asked[-1])
+
+
+def test_what_is_found_is_where_it_is_said(run: RunFolder) -> None:
+    found = [[(one["label"], one["text"]) for one in each] for each in found_in(run, ASKED)]
+    assert found[:3] == [
+        [("ANIMAL", "Blue dog"), ("NUMBER", "six")],
+        [("PLACE", "酒店"), ("NUMBER", "two"), ("THING", "书")],
+        [],
+    ]
+    # Longer than the model reads, and than any row that it was trained on.
+    assert found[3].count(("ANIMAL", "red cat")) > 40 and found[3][-1] == ("ANIMAL", "red cat")
+
+
+def test_the_exported_folder_finds_the_same(run: RunFolder, tmp_path: Path) -> None:
+    from transformers import pipeline
+
+    exported = export(run, tmp_path / "merged")
+    assert exported.saved.relative < 1e-4
+    assert "AutoModelForTokenClassification" in exported.load[0]
+    theirs = pipeline(
+        "token-classification", model=str(tmp_path / "merged"), aggregation_strategy="first"
+    )
+    for text, found in zip(ASKED[:3], found_in(run, ASKED[:3]), strict=True):
+        expected = [(one["start"], one["end"], one["entity_group"]) for one in theirs(text)]
+        assert [(one["start"], one["end"], one["label"]) for one in found] == expected
+
+
+def test_what_has_no_meaning_is_refused(run: RunFolder, place: Path, tmp_path: Path) -> None:
+    (tmp_path / "hard.txt").write_text("Find: {text}", encoding="utf-8")
+    with pytest.raises(SpecError, match="classify_tokens"):
+        ts.prove(run, prompt=str(tmp_path / "hard.txt"))
+    wanted = settings(place, place / "bert", out=str(tmp_path / "run"))
+    wanted["data"] = wanted["data"] | {"system": "Find."}
+    wanted["train"] = wanted["train"] | {"keep": {"best_by": "rouge_l"}}
+    problems = {one.where: one.text for one in ts.plan(wanted).problems}
+    assert set(problems) == {"data.system", "train.keep.best_by"}
+    assert "entity_f1" in problems["train.keep.best_by"]
+
+
+@pytest.mark.parametrize("method", ["lora", "prompt", "prefix"])
+def test_a_decoder_finds_entities_too(method: str, tmp_path: Path) -> None:
+    wanted = settings(tmp_path, tiny_model(tmp_path / "llama"), method=method, questions=[])
+    wanted["train"] = {"steps": 3, "machine": {"threads": 1, "memory": 8}, "keep": {"save": 0}}
+    planned = ts.plan(wanted)
+    if planned.problems:
+        assert method != "lora" and {one.where for one in planned.problems} <= {"method"}
+        return
+    folder = ts.train(wanted)
+    assert len(found_in(folder, ASKED)) == len(ASKED)
