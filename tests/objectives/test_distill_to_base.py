@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import torch
 
+import tunesmith as ts
+from conftest import tiny_model
 from material import runs
 from tunesmith.batches.batch import Batch
 from tunesmith.errors import SpecError
@@ -195,3 +197,76 @@ def test_a_run_held_to_the_base_goes_on_bit_equal(tiny_llama, tmp_path):
     shutil.rmtree(folder.model)
     train(one, None, resume=True, progress=runs.quiet())
     assert runs.weights(folder.model) == whole and runs.record(folder) == record
+
+
+WORDS = ("pair accuracy", "reward accuracy", "chosen", "tunesmith chat")
+PAIRS = [
+    {"prompt": f"How far is {n}?", "chosen": f"{n} km", "rejected": "no" * (1 + n % 3)}
+    for n in range(40)
+]
+
+
+def spoken(folder: Path, model: Path, objective: Any, **changes: Any) -> dict[str, Any]:
+    (folder / "pairs.json").write_text(json.dumps(PAIRS), encoding="utf-8")
+    return {
+        "model": str(model),
+        "data": {"path": str(folder / "pairs.json"), "held_out": 16},
+        "objective": objective,
+        "method": METHODS[0],
+        "out": str(folder / "run"),
+        "train": {"steps": 2, "batch": 4, "machine": {"threads": 1, "memory": 8}},
+        "prove": {"shots": 0},
+        "generate": {"max_new_tokens": 4},
+    } | changes
+
+
+def test_every_verb_goes_by_the_inner_objective(tiny_llama: Path, tmp_path: Path) -> None:
+    """A run held to the base is planned, trained, proved, reported and asked as its dpo alone."""
+    found: dict[str, Any] = {}
+    for name, objective in (
+        ("alone", {"name": "dpo", "beta": 0.2}),
+        ("held", {"name": "distill_to_base", "of": {"name": "dpo", "beta": 0.2}}),
+    ):
+        place = tmp_path / name
+        place.mkdir()
+        keep = {"evaluate": 1, "best_by": "margin"}
+        asked = spoken(place, tiny_llama, objective)
+        asked["train"] = asked["train"] | {"keep": keep}
+        planned = ts.plan(asked).require()
+        run = ts.train(asked)
+        assert run.run_yaml.read_text(encoding="utf-8") == planned.resolved.dump()
+        ts.prove(run)
+        proof = run.read(run.proof)
+        page = run.report.read_text(encoding="utf-8")
+        (answered,) = ts.predict(run, [{"prompt": "How far is 3?"}])
+        (step,) = [line for line in run.steps() if line.get("step") == 2 and "loss" in line]
+        found[name] = {
+            "rate": planned.resolved.run.train.learning_rate,
+            "why": planned.resolved.origins["train.learning_rate"].reason.replace(
+                "distill_to_base", "dpo"
+            ),
+            "record": {*step} - {"kl_to_base"},
+            "primary": proof["primary"],
+            "metrics": sorted(proof["contenders"]["tuned"]),
+            "page": [one for one in WORDS if one in page],
+            "answer": sorted(answered),
+        }
+        assert ("kl_to_base" in step) == (name == "held")
+    assert found["held"] == found["alone"] and len(found["held"]["page"]) > 1
+
+
+def test_a_teacher_may_stand_inside(tiny_llama: Path, tmp_path: Path) -> None:
+    teacher = tiny_model(tmp_path / "teacher", intermediate_size=32)
+    rows = [{"prompt": one["prompt"], "completion": one["chosen"]} for one in PAIRS]
+    (tmp_path / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
+    settings = spoken(tmp_path, tiny_llama, {"name": "distill_to_base"})
+    settings["data"] = {"path": str(tmp_path / "rows.json"), "held_out": 8}
+    settings["objective"]["of"] = {"name": "distill", "teacher": str(tmp_path / "nowhere")}
+    assert {one.where for one in ts.plan(settings).problems} == {"objective.of.teacher"}
+    settings["objective"]["of"]["teacher"] = str(teacher)
+    run = ts.train(settings)
+    losses = [line for line in run.steps() if "loss" in line]
+    assert all({"divergence", "kl_to_base"} <= {*line} for line in losses) and len(losses) == 2
+    settings["objective"]["of"]["beta"] = 0.3
+    with pytest.raises(SpecError, match=r"^objective\.of\.beta"):
+        OBJECTIVES.make(OBJECTIVES.config(settings["objective"]))

@@ -143,6 +143,10 @@ class Objective:
         run like the others, because other processes run as many, and counts nothing.
         """
 
+    def folders(self) -> dict[str, str]:
+        """The models that its settings name, by their keys below ``objective``."""
+        return {}
+
     def beside(self, folder: Path, config: Any, longest: int) -> None:
         """Writes what other toolkits need beside a saved model of this transformers config, which
         reads ``longest`` tokens.

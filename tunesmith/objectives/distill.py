@@ -59,6 +59,10 @@ class Distill(Objective):
                 )
             )
 
+    def folders(self) -> dict[str, str]:
+        """The teacher."""
+        return {"teacher": self.config.teacher}
+
     def encode(self, example: Example, render: Render) -> list[Tokens]:
         """The rendered conversation; what is trained is marked by its weights."""
         assert isinstance(example, Chat)

@@ -8,7 +8,7 @@ and T = 2; T² keeps the gradient's size (Hinton et al. 2015, section 2).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,7 +48,13 @@ class DistillToBase(Objective):
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
-        self.of: Objective = OBJECTIVES.make(config.of)
+        try:
+            self.of: Objective = OBJECTIVES.make(config.of)
+        except SpecError as error:
+            inner = ("objective.", "objective.of.")
+            raise SpecError(
+                Problem(one.where.replace(*inner, 1), one.text) for one in error.problems
+            ) from None
         if not self.of.output.writes or "base" in self.of.roles:
             told = say("preference.of_what", of=config.of.name)
             raise SpecError(Problem("objective.of", told))
@@ -56,6 +62,11 @@ class DistillToBase(Objective):
         self.eats, self.unit, self.two_sided = of.eats, of.unit, of.two_sided  # type: ignore[misc]
         self.measures, self.rate_factor = of.measures, of.rate_factor  # type: ignore[misc]
         self.gives, self.roles = of.gives, of.roles | {"base"}  # type: ignore[misc]
+        self.rate_reason = of.rate_reason  # type: ignore[misc]
+
+    def folders(self) -> dict[str, str]:
+        """The inner objective's."""
+        return {f"of.{key}": folder for key, folder in self.of.folders().items()}
 
     def learn(self, examples: Iterable[Example]) -> list[str]:
         """What the inner objective learns of the rows."""
@@ -64,6 +75,14 @@ class DistillToBase(Objective):
     def measured(self) -> dict[str, bool]:
         """The inner objective's."""
         return self.of.measured()
+
+    def stratum(self, tokens: tuple[Tokens, ...]) -> str | None:
+        """The inner objective's."""
+        return self.of.stratum(tokens)
+
+    def missing(self, train: Sequence[tuple[Tokens, ...]]) -> list[str]:
+        """The inner objective's."""
+        return self.of.missing(train)
 
     def repeats(self, tokens: tuple[Tokens, ...]) -> float:
         """The inner objective's."""

@@ -187,7 +187,7 @@ def _read(render: Render, text: str, words: Sequence[tuple[int, int]]) -> Tokens
 
 
 def named(
-    chances_WC: np.ndarray, tokens: Tokens, names: Sequence[str], text: str, start: int
+    chances_WC: np.ndarray, tokens: Tokens, names: list[str], text: str, start: int
 ) -> list[dict[str, Any]]:
     """The entities of a part of a text that begins at ``start``, as they are told."""
     words, said_W = tokens.columns["words"], chances_WC.argmax(-1)

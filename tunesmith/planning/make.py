@@ -152,9 +152,10 @@ def _places(making: _Making) -> None:
     }
     values |= {
         "prove.prompt": run.prove.prompt,
-        "objective.teacher": dict(run.objective).get("teacher"),
         "source.path": dict(run.source).get("path"),
     }
+    folders = OBJECTIVES.make(run.objective).folders()
+    values |= {f"objective.{key}": folder for key, folder in folders.items()}
     for name, value in values.items():
         if isinstance(value, str) and value not in ("", "starter"):
             making.put(name, place(value), "")

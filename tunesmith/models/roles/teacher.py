@@ -15,6 +15,7 @@ from tunesmith.models.finding.hub import folder_of
 from tunesmith.models.loading.load import Loaded, load_model, load_tokenizer
 from tunesmith.models.roles import ROLES, FrozenModel, Role
 from tunesmith.models.structure.kinds import kind_of, load_config
+from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Run
 from tunesmith.words import say
 
@@ -46,24 +47,31 @@ class Teacher(Role):
         return self.looked_at
 
 
+def _named(run: Run) -> tuple[str, str]:
+    """The setting that names the teacher, and the teacher; the objective may stand in another."""
+    folders = OBJECTIVES.make(run.objective).folders()
+    key = next(key for key in folders if key.endswith("teacher"))
+    return f"objective.{key}", folders[key]
+
+
 def _found(run: Run) -> Path:
     """The teacher's folder; SpecError where there is none."""
-    name = run.objective.teacher
+    where, name = _named(run)
     try:
         return folder_of(run.model.model_copy(update={"path": name, "revision": None}))
     except ModelError as error:
         # A model's ways out are given in the setting of the student.
         ways = say("hub.ways_model"), say("hub.ways_teacher")
         told = [f"{one.where}: {one.text.replace(*ways)}" for one in error.problems]
-        raise SpecError(Problem("objective.teacher", text) for text in told) from None
+        raise SpecError(Problem(where, text) for text in told) from None
 
 
 def _checked(run: Run, tokenizer: Any) -> None:
-    name, trust, folder = run.objective.teacher, run.model.trust_remote_code, _found(run)
+    (where, name), trust, folder = _named(run), run.model.trust_remote_code, _found(run)
     kind = kind_of(load_config(folder, trust_remote_code=trust))
     if kind == "encoder":
         told = say("load.teacher_reads", teacher=name, kind=say("heads.kind_encoder"))
-        raise SpecError(Problem("objective.teacher", told))
+        raise SpecError(Problem(where, told))
     own, theirs = tokenizer.get_vocab(), load_tokenizer(folder, trust_remote_code=trust).get_vocab()
     if own != theirs:
         differing = sum(own.get(token) != theirs.get(token) for token in {*own, *theirs})
@@ -74,16 +82,14 @@ def _checked(run: Run, tokenizer: Any) -> None:
             theirs=len(theirs),
             differing=differing,
         )
-        raise SpecError(
-            Problem("objective.teacher", told + say("generate.instead", **_commands(run)))
-        )
+        raise SpecError(Problem(where, told + say("generate.instead", **_commands(run))))
 
 
 def _commands(run: Run) -> dict[str, str]:
     """What the commands are made of that train on the teacher's text."""
     data = run.data.path if isinstance(run.data.path, str) else "FILE"
     return {
-        "teacher": run.objective.teacher,
+        "teacher": _named(run)[1],
         "student": run.model.path,
         "data": data,
         "out": run.out,
