@@ -62,10 +62,11 @@ def test_defaults_that_follow_from_the_number_of_rows():
     assert batch_size(100_000, 3) == 16
     assert batch_size(100, 3) == 6
     assert batch_size(5, 1) == 1
-    assert every(0.1, 95) == 10
-    assert every(25, 95) == 25
-    assert every(0, 95) == 0
-    assert every(0.1, 3) == 1
+    assert every(0.1, 95, 30) == 10
+    assert every(25, 95, 30) == 25
+    assert every("epoch", 95, 30) == 30
+    assert every(0, 95, 30) == 0
+    assert every(0.1, 3, 1) == 1
 
 
 def test_micro_batches_stay_in_the_budget_and_hold_every_row_once():

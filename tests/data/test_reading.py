@@ -15,7 +15,7 @@ import yaml
 
 from tunesmith.data.reading import Reading, examples
 from tunesmith.errors import DataError, SpecError
-from tunesmith.examples import Chat, Example, Text
+from tunesmith.examples import Chat, Example, Labelled, Text
 from tunesmith.settings.run import Data, validate, with_overrides
 
 
@@ -331,18 +331,41 @@ def test_turns_of_one_speaker_become_one_and_a_last_question_is_left_out(tmp_pat
     assert [row.reason for row in reading.dropped] == ["no answer"]
 
 
-def test_a_number_of_rows_is_taken_evenly(tmp_path: Path) -> None:
+def test_a_number_of_rows_is_drawn_and_first_takes_the_beginning(tmp_path: Path) -> None:
     path = written(tmp_path / "rows.jsonl", [{"text": str(n)} for n in range(1, 101)])
-    assert [located.number for located, _ in examples(data(f"{path}#4"))] == [25, 50, 75, 100]
-    assert [located.number for located, _ in examples(data(path, limit=5))] == [20, 40, 60, 80, 100]
+
+    def numbers(where: Any, **settings: Any) -> list[int]:
+        return [located.number for located, _ in examples(data(where, **settings))]
+
+    assert len(numbers(f"{path}#4")) == 4
+    drawn = numbers(path, limit=50)
+    assert drawn == sorted(set(drawn)) == numbers(path, limit=50) and len(drawn) == 50
+    assert len({number % 2 for number in drawn}) == 2 and drawn[-1] > 90
+    assert numbers(path, limit={"first": 5}) == [1, 2, 3, 4, 5]
+    assert numbers(f"{path}#50", limit={"first": 5}) == drawn[:5]
     assert len(read(examples(data(path, limit=500)))) == 100
     other = written(tmp_path / "other.jsonl", [{"text": str(n)} for n in range(300)])
-    taken = [
-        located.file.name for located, _ in examples(data([f"{path}#100", str(other)], limit=40))
-    ]
-    assert (taken.count("rows.jsonl"), taken.count("other.jsonl")) == (10, 30)
+    sources = [f"{path}#90", str(other)]
+    taken = [located.file.name for located, _ in examples(data(sources, limit=390))]
+    assert (taken.count("rows.jsonl"), taken.count("other.jsonl")) == (90, 300)
+    assert len(numbers(sources, limit=40)) == 40
+    assert "data.limit" in refusal(path, limit={"first": 0})
     named = written(tmp_path / "a#3", [{"text": "x"}] * 9)
     assert len(read(examples(data(named)))) == 9
+
+
+def test_a_limit_takes_each_label_in_its_share(tmp_path: Path) -> None:
+    rows = [{"text": str(n), "label": n % 2 if n % 10 else 7} for n in range(400)]
+    path = written(tmp_path / "rows.jsonl", rows)
+    for seen in (20, 200):
+        found = [str(one) for one in read(examples(data(path, limit=seen), Labelled))]
+        assert [
+            sum(f"labels=('{label}',)" in one for one in found) for label in ("0", "1", "7")
+        ] == [
+            seen * 4 // 10,
+            seen // 2,
+            seen // 10,
+        ]
 
 
 def test_all_problems_of_all_sources_come_at_once(tmp_path: Path) -> None:

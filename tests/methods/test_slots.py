@@ -22,6 +22,7 @@ from tunesmith.models.saved import load_run
 from tunesmith.planning.rules import broken
 from tunesmith.predicting.likelihoods import likelihoods
 from tunesmith.predicting.predictor import Predictor
+from tunesmith.settings.family import METHODS
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
 
@@ -121,6 +122,11 @@ def test_what_does_not_fit_is_told(trained: RunFolder, tiny_llama: Path, tmp_pat
         )
 
     assert told() == ""
+    counted = resolved(
+        tmp_path / "new", tiny_llama, method={"name": "p_tuning", "place": "template"}
+    )
+    assert METHODS.make(counted.run.method).slots == 3 and not broken(counted.run)
+    assert counted.origins["method.tokens"].kind == "derived"
     assert "4 virtual tokens for the 3 [P]" in told(method={**METHOD, "tokens": 4})
     assert "has 3 [P], which are places for the virtual tokens of p_tuning" in told(method="lora")
     with pytest.raises(SpecError, match="has a \\[P\\] after the answer begins"):

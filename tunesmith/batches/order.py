@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 
@@ -22,10 +23,12 @@ def batch_size(rows: int, epochs: float) -> int:
     return max(1, min(USUAL_BATCH, int(rows * epochs) // FEWEST_STEPS))
 
 
-def every(setting: float, total: int) -> int:
-    """Steps between two evaluations or saves, from a share of the run (below 1) or a number of
-    steps; 0 is never.
+def every(setting: float | Literal["epoch"], total: int, epoch: int) -> int:
+    """Steps between two evaluations or saves, from a share of the run (below 1), a number of steps,
+    or the steps of an ``epoch``; 0 is never.
     """
+    if setting == "epoch":
+        return epoch
     return max(1, math.ceil(setting * total)) if 0 < setting < 1 else int(setting)
 
 

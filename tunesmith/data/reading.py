@@ -14,6 +14,7 @@ from typing import Any
 from tunesmith.data.choose_reader import choose
 from tunesmith.data.columns.answers import first_answer
 from tunesmith.data.columns.finishing import finished
+from tunesmith.data.columns.labels import label_column
 from tunesmith.data.columns.turns import LISTS, NUMBERS, TURNS, no_number, shown
 from tunesmith.data.files.jsonstream import TRAIN
 from tunesmith.data.files.sources import Faults, FileFacts, Located, facts, rows
@@ -21,9 +22,10 @@ from tunesmith.data.files.tables import all_numbers
 from tunesmith.data.find import find_data
 from tunesmith.data.readers import READERS, Reader
 from tunesmith.data.rendering.template import Template
+from tunesmith.data.split import draw_rows
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.examples import Chat, Example, Labelled
-from tunesmith.settings.run import Data, Source
+from tunesmith.settings.run import Data, First, Source
 from tunesmith.words import say
 
 _FIRST = 20
@@ -226,26 +228,40 @@ class Reading:
 
     def _located(self, faults: Faults) -> Iterator[tuple[Opened, Located]]:
         """The rows that are wanted: ``file#n`` takes n rows of a source, ``data.limit`` of all
-        together, evenly.
+        together.
+        """
+        limit, chosen = self.data.limit, self._drawn()
+        place = given = 0
+        for opened in self.opened:
+            opened.rows = 0
+            for located in rows(opened.facts.path, columns=opened.columns, faults=faults):
+                place += 1
+                if chosen is not None and place - 1 not in chosen:
+                    continue
+                if isinstance(limit, First) and given == limit.first:
+                    return
+                given += 1
+                yield opened, located
+
+    def _drawn(self) -> frozenset[int] | None:
+        """The places of the rows that are drawn, counted over all files; None where all are
+        taken.
         """
         limit = self.data.limit
-        counts = [_count(group) if group.take or limit else 0 for group in self._groups]
-        total = sum(
-            min(count, group.take or count)
-            for count, group in zip(counts, self._groups, strict=True)
-        )
-        position = 0
-        for group, count in zip(self._groups, counts, strict=True):
-            place = 0
+        if not isinstance(limit, int) and not any(group.take for group in self._groups):
+            return None
+        labels: list[str] = []
+        chosen: list[int] = []
+        for group in self._groups:
+            start = len(labels)
             for opened in group.opened:
-                opened.rows = 0
-                for located in rows(opened.facts.path, columns=opened.columns, faults=faults):
-                    place += 1
-                    if not _taken(place - 1, group.take, count):
-                        continue
-                    position += 1
-                    if _taken(position - 1, limit, total):
-                        yield opened, located
+                labels += _labels(opened)
+            drawn = draw_rows(labels[start:], group.take)
+            chosen += [start + place for place in drawn]
+        if isinstance(limit, int):
+            kept = draw_rows([labels[place] for place in chosen], limit)
+            chosen = [chosen[place] for place in kept]
+        return frozenset(chosen)
 
     def _read(self, opened: Opened, located: Located) -> Example | str:
         """The row's Example, or the reason why it is not used."""
@@ -274,19 +290,12 @@ def sized(path: str) -> tuple[str, int | None]:
     return path, None
 
 
-def _count(group: _Group) -> int:
-    return sum(
-        1
-        for opened in group.opened
-        for _ in rows(opened.facts.path, columns=opened.columns, faults=Faults())
-    )
-
-
-def _taken(place: int, wanted: int | None, total: int) -> bool:
-    """Whether the row at ``place`` is among ``wanted`` rows spread evenly over ``total``."""
-    return (
-        wanted is None or wanted >= total or (place + 1) * wanted // total > place * wanted // total
-    )
+def _labels(opened: Opened) -> Iterator[str]:
+    """The label of each row of a file, as it is written; empty where rows have none."""
+    for located in rows(opened.facts.path, columns=opened.columns, faults=Faults()):
+        row = named_row(located.row, opened.columns)
+        name = label_column(row)
+        yield opened.label or (str(row[name]) if name is not None else "")
 
 
 def _prepared(row: dict[str, Any], opened: Opened) -> tuple[dict[str, Any], list[str]]:

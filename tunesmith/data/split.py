@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from tunesmith.errors import DataError, Problem
 from tunesmith.words import say
 
@@ -134,3 +136,17 @@ def times(weights: Sequence[float], keys: Sequence[int], *, seed: int) -> list[i
         before, total = total, total + weights[row] % 1
         found[row] += math.floor(total) - math.floor(before)
     return found
+
+
+def draw_rows(labels: Sequence[str], wanted: int | None) -> list[int]:
+    """Places of ``wanted`` of the rows, ascending, each label in its share; all of them where not
+    so many are there.
+
+    The draw is the same in every run, so that runs with other seeds see the same rows.
+    """
+    if wanted is None or wanted >= len(labels):
+        return list(range(len(labels)))
+    shuffled = np.random.Generator(np.random.PCG64(0)).permutation(len(labels)).tolist()
+    # Every n-th of the shuffled rows, once those of a label stand together, is a stratified draw.
+    by_label = sorted(shuffled, key=lambda place: labels[place])
+    return sorted(by_label[rank * len(labels) // wanted] for rank in range(wanted))

@@ -44,6 +44,8 @@ def _written(run: Run) -> int:
     every, steps = run.train.keep.save, run.train.steps
     if not every:
         return 1
+    if every == "epoch":
+        return run.train.keep.keep + 1 if steps else math.ceil(run.train.epochs)
     if every < 1:
         most = math.ceil(1 / every - 1e-9)
         return min(most, steps) if steps else most

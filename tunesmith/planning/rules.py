@@ -7,13 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tunesmith.data.rendering.template import SLOT
 from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Feedback, Preference, Text, TextPair
 from tunesmith.models.structure.kinds import HEADS
 from tunesmith.models.structure.quantize import missing_package
 from tunesmith.settings.family import METHODS, METRICS, OBJECTIVES, OPTIMIZERS, READERS
-from tunesmith.settings.run import Run
+from tunesmith.settings.run import SLOT, Run
 from tunesmith.settings.spec import closest
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.trackers import missing_packages

@@ -28,6 +28,9 @@ from tunesmith.settings.tournament import SEVERAL, Tournament
 from tunesmith.settings.yaml_file import read_settings
 from tunesmith.words import say
 
+SLOT = "[P]"
+"""Where a virtual token of P-tuning stands in ``data.template``."""
+
 
 def _short(key: str) -> BeforeValidator:
     """A plain string stands for a mapping with this one key."""
@@ -82,6 +85,13 @@ class Source(Spec):
     """
 
 
+class First(Spec):
+    """The rows at the beginning."""
+
+    first: Annotated[int, Gt(0)]
+    """How many."""
+
+
 class Data(Spec):
     """The rows, how they are read, rendered, split and cut."""
 
@@ -108,8 +118,10 @@ class Data(Spec):
     """
     train_on: Literal["answers", "last", "everything"] = "answers"
     """Which turns are trained: all assistant turns, the last one, or every token."""
-    limit: Annotated[int, Gt(0)] | None = None
-    """Take this many rows, evenly over the file (rows)."""
+    limit: Annotated[int, Gt(0)] | First | None = None
+    """Take this many rows: a number is drawn by chance, the same ones in every run, with each label
+    in its share; ``{first: 1500}`` takes those at the beginning (rows).
+    """
     held_out: Annotated[float, Ge(0)] | str = 0.1
     """What is kept from training: a share below 1, a number of rows from 1 on, or a file of its
     own.
@@ -145,11 +157,13 @@ class Machine(Spec):
 class Keep(Spec):
     """What is measured and saved on the way."""
 
-    evaluate: Annotated[float, Ge(0)] = 0.1
-    """Held-out evaluation every this share of the run (below 1) or every this many steps; 0 never.
+    evaluate: Annotated[float, Ge(0)] | Literal["epoch"] = 0.1
+    """Held-out evaluation every this share of the run (below 1), every this many steps, or at the
+    end of each ``epoch``; 0 never.
     """
-    save: Annotated[float, Ge(0)] = 0.1
-    """Checkpoint every this share of the run (below 1) or every this many steps; 0 only at the end.
+    save: Annotated[float, Ge(0)] | Literal["epoch"] = 0.1
+    """Checkpoint every this share of the run (below 1), every this many steps, or at the end of
+    each ``epoch``; 0 only at the end.
     """
     keep: Annotated[int, Gt(0)] = 2
     """How many checkpoints stay on disk; the best is kept apart."""

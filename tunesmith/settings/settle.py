@@ -12,7 +12,7 @@ from tunesmith.batches.order import Order, batch_size
 from tunesmith.errors import Problem, SpecError
 from tunesmith.settings.family import METHODS, OBJECTIVES, OPTIMIZERS
 from tunesmith.settings.resolved import Origin, Resolved, origins_of
-from tunesmith.settings.run import Run
+from tunesmith.settings.run import SLOT, Run
 from tunesmith.settings.spec import Spec
 from tunesmith.words import language, say
 
@@ -42,7 +42,7 @@ def begun(run: Run) -> Resolved:
     """The first stage: ``run`` with the origin of each value, with what its method fills in, and
     with what follows from the run alone.
     """
-    resolved = with_preset(Resolved(run, origins_of(run)))
+    resolved = with_slots(with_preset(Resolved(run, origins_of(run))))
     return fill(resolved, from_run(resolved.run))
 
 
@@ -89,6 +89,19 @@ def with_preset(resolved: Resolved) -> Resolved:
         inner = [f"{path}.{name}" for name in dict(value)] if isinstance(value, Spec) else []
         origins |= dict.fromkeys([path, *inner], origin)
     return Resolved(run, origins)
+
+
+def with_slots(resolved: Resolved) -> Resolved:
+    """``resolved`` with as many virtual tokens as ``data.template`` has places for, where the
+    method puts them there and the run does not say how many.
+    """
+    run, path = resolved.run, "method.tokens"
+    found = (run.data.template or "").count(SLOT)
+    open_ = path in resolved.origins and resolved.origins[path].kind == "default"
+    if not (found and open_ and METHODS.make(run.method).slots):
+        return resolved
+    origin = Origin("derived", say("plan.reason_slots", found=found))
+    return Resolved(with_value(run, path.split("."), found), {**resolved.origins, path: origin})
 
 
 def _given(run: Run, groups: list[str]) -> bool:

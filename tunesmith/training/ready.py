@@ -234,8 +234,8 @@ def _work(
         warmup=warmup_steps(train_.warmup, source.total * source.passes),
         learning_rate=train_.learning_rate,
         micro_tokens=train_.micro_tokens,
-        evaluate_every=every(keep.evaluate, source.total),
-        save_every=every(keep.save, source.total),
+        evaluate_every=every(keep.evaluate, source.total, source.steps_per_epoch),
+        save_every=every(keep.save, source.total, source.steps_per_epoch),
         roles=roles,
     )
 

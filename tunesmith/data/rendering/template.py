@@ -12,11 +12,10 @@ from typing import Any
 from tunesmith.data.columns.turns import no_number
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.examples import Chat
+from tunesmith.settings.run import SLOT
 from tunesmith.settings.spec import closest
 from tunesmith.words import say
 
-SLOT = "[P]"
-"""Where a virtual token of P-tuning stands."""
 PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}\n]+)\}")
 ANSWERS = ("reasoning", "answer")
 # What files call their answers, for a row that is only asked and so has no answer to compare with.

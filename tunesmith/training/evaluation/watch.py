@@ -131,7 +131,7 @@ class Watch:
     @property
     def used(self) -> bool:
         """Whether there are rows to watch and the run wants it."""
-        return bool(self.items) and self.keep.evaluate > 0
+        return bool(self.items) and self.keep.evaluate != 0
 
     def evaluate(self, stopped: Callable[[], bool]) -> dict[str, float] | None:
         """The numbers of one evaluation; None when it was stopped."""

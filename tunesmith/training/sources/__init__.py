@@ -4,6 +4,7 @@ them, and says how many steps there are; how a step is cut and added up is the l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -65,6 +66,11 @@ class StepSource:
     def epoch(self, steps: int) -> float:
         """Gives the passes over the data after ``steps``."""
         raise AssertionError(f"source {self.name} has no epoch")
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of one pass over the data."""
+        return max(1, math.ceil(round(1 / self.epoch(1), 6)))
 
     def told(self) -> list[str]:
         """Lines for the person before the first step."""
