@@ -18,6 +18,8 @@ from tunesmith.settings.run import validate
         ({"keep": {"save": 0.5, "keep": 9}}, 2),
         ({"keep": {"save": 100, "keep": 4}, "steps": 250}, 3),
         ({"keep": {"save": 0.1, "keep": 9}, "steps": 2}, 2),
+        ({"keep": {"save": "epoch", "keep": 9}, "epochs": 4}, 4),
+        ({"keep": {"save": "epoch", "keep": 2}, "epochs": 4}, 3),
     ],
 )
 def test_the_checkpoints_that_are_written_are_counted(train: dict[str, Any], count: int) -> None:
