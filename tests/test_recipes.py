@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from material.headed import encoder
+from material.tagged import written
 from tunesmith.planning.stages import stages_of
 from tunesmith.settings.run import Run, read_run
 from tunesmith.settings.settle import still_open
@@ -19,6 +20,7 @@ TOURNAMENT = "tournament"
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 STAGES = "rlhf"
 WRITES = "teacher_text"
+ENTITIES = "entities"
 # The real file that each recipe was written for, and what makes it tiny.
 FILES = {
     "tcm_qwen_lora": "tcm_cpmi/cpmi_dataset.json",
@@ -39,6 +41,7 @@ FILES = {
     "embed": "pairs_stsb_zh/sts-b-train.txt",
     STAGES: "alpaca_zh/alpaca_zh_demo.json reward_zh/dpo_zh_500.jsonl dpo_zh/dpo_zh_demo.json",
     "classify_questions": "package:trec",
+    ENTITIES: "written by the test",
     "summary": "summarisation_zh/csl_ts_dev.tsv",
     TOURNAMENT: "package:trec",
     WRITES: "alpaca_zh/alpaca_zh_demo.json",
@@ -118,6 +121,8 @@ def test_a_recipe_runs_at_tiny_size(
     )
     file = FILES[recipe.stem]
     path = file if file.startswith("package:") else str(shared_data / file)
+    if recipe.stem == ENTITIES:
+        path = written(tmp_path)[0]["path"]
     changes: dict[str, Any] = {
         "model": str(encoder(tmp_path / "encoder") if encoders else model),
         "data.path": path,

@@ -182,6 +182,8 @@ def said(model: Any, batch: Batch) -> torch.Tensor:
     """What the model says of ``batch``, whatever its head."""
     with torch.no_grad():
         seen = see(model.eval(), batch)
+        if seen.own_outputs_TC is not None:
+            return seen.outputs_TC
         if seen.own_outputs_BC is not None:
             return seen.outputs_BC
         return seen.logprobs_N if len(batch.scored_N) else seen.features("ends")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import tunesmith
@@ -62,3 +63,17 @@ def test_a_branch_would_be_seen() -> None:
         'if objective.head != "classes": pass',
     ):
         assert branches(ast.parse(text), {"classes", "scores", "vectors"}), text
+
+
+def test_the_output_that_contributing_shows_is_the_real_one() -> None:
+    root = PACKAGE.parent
+    page = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = page.partition("## Add a kind of output\n")[2].partition("\n## ")[0]
+    diff = section.partition("```diff\n")[2].partition("```")[0].split("\n")
+    shown = "\n".join(line.removeprefix("+") for line in diff[2:-1])
+    text = (root / diff[1].removeprefix("+++ b/")).read_text(encoding="utf-8")
+    assert shown.startswith("@OUTPUTS.register") and f"\n{shown}\n" in text
+    methods = set(re.findall(r"    def (\w+)", text))
+    assert {"reply", "score", "right", "prove"} <= methods
+    named = re.findall(r"`(tunesmith/[\w/]+\.py)`", section)
+    assert len(named) > 10 and all((root / name).is_file() for name in named)

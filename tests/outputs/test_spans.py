@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
@@ -44,6 +45,25 @@ def test_columns_with_a_word_a_line_are_sentences(tmp_path: Path) -> None:
     read = [Entities().read(located.row) for located in rows(path)]
     assert [one.text for one in read] == ["John lives", "in New York"]
     assert [one.spans for one in read] == [(Span(0, 4, "PER"),), (Span(3, 11, "LOC"),)]
+
+
+def test_numbers_are_read_by_the_names_that_datasets_writes(tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    names = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+    numbered = {"_type": "Sequence", "feature": {"_type": "ClassLabel", "names": names}}
+    head = {"info": {"features": {"tokens": {"_type": "Sequence"}, "ner_tags": numbered}}}
+    table = pyarrow.table({"tokens": [["Ann", "Lee", "in", "Rome"]], "ner_tags": [[1, 2, 0, 3]]})
+    path = tmp_path / "rows.parquet"
+    pyarrow.parquet.write_table(
+        table.replace_schema_metadata({"huggingface": json.dumps(head)}), path
+    )
+    (read,) = [Entities().read(located.row) for located in rows(path)]
+    assert read.spans == (Span(0, 7, "PER"), Span(11, 15, "LOC"))
+    pyarrow.parquet.write_table(table, path)
+    with pytest.raises(DataError, match="number 1"):
+        Entities().read(next(iter(rows(path))).row)
 
 
 @pytest.mark.parametrize(

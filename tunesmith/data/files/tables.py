@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import csv
 import datetime
+import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
@@ -207,12 +208,33 @@ def parquet(path: Path) -> Iterator[dict[str, Any]]:
         try:
             # Without prebuffering, and a batch of rows at a time, a large row group is not held
             # whole.
-            for batch in pyarrow.parquet.ParquetFile(file, pre_buffer=False).iter_batches(
-                batch_size=_BATCH
-            ):
-                yield from batch.to_pylist()
+            table = pyarrow.parquet.ParquetFile(file, pre_buffer=False)
+            names = _names(table.schema_arrow.metadata or {})
+            for batch in table.iter_batches(batch_size=_BATCH):
+                yield from (_with_names(row, names) for row in batch.to_pylist())
         except (pyarrow.ArrowException, OSError) as error:
             raise DataError(Problem(str(path), say("source.parquet", error=error))) from None
+
+
+def _names(head: Mapping[bytes, bytes]) -> dict[str, list[str]]:
+    """The names behind lists of whole numbers, such as ``ner_tags``, by column, where the library
+    datasets wrote them into the file's head.
+    """
+    found: dict[str, list[str]] = {}
+    with suppress(ValueError, AttributeError):
+        told = json.loads(head.get(b"huggingface", b"{}"))
+        for column, feature in told.get("info", {}).get("features", {}).items():
+            names = (feature.get("feature") or {}).get("names")
+            if isinstance(names, list):
+                found[column] = names
+    return found
+
+
+def _with_names(row: dict[str, Any], names: Mapping[str, list[str]]) -> dict[str, Any]:
+    for column, known in names.items():
+        if row.get(column) is not None:
+            row[column] = [known[n] if n in range(len(known)) else n for n in row[column]]
+    return row
 
 
 def excel(path: Path) -> Iterator[list[Any]]:
