@@ -82,10 +82,14 @@ class Judged:
 def _scores(columns: Mapping[str, Any]) -> tuple[float, float] | None:
     """The scores of chosen and rejected, where the row has both."""
     for names in SCORES:
-        given = [columns.get(name) for name in names]
-        if all(map(is_number, given)):
-            chosen, rejected = map(float, given)
-            return chosen, rejected
+        chosen, rejected = (columns.get(name) for name in names)
+        if (
+            chosen is not None
+            and rejected is not None
+            and is_number(chosen)
+            and is_number(rejected)
+        ):
+            return float(chosen), float(rejected)
     return None
 
 

@@ -169,6 +169,6 @@ def template_for(columns: Sequence[str], told: Mapping[str, str]) -> str | None:
     """A template that keeps the other sentence of a pair; None where there is none."""
     asked, answer = told.get("instruction"), told.get("output")
     pair = pair_of([name for name in columns if name != answer])
-    if answer is None or pair != (asked, told.get("input")):
+    if answer is None or pair is None or pair != (asked, told.get("input")):
         return None
     return f"{{{asked}}}\n{{{pair[1]}}}\n{answer}: {{{answer}}}"

@@ -99,11 +99,8 @@ class ClassifyTokens(Objective):
         target_W = torch.from_numpy(label_T[asked]).to(outputs_TC.device)
         outputs_WC = outputs_TC.index_select(0, places)
         total = cross_entropy(outputs_WC, target_W, reduction="sum")
-        right, count = float((outputs_WC.argmax(-1) == target_W).sum()), float(len(target_W))
-        return Loss(
-            total,
-            {"loss": Ratio(float(total.detach()), count), "accuracy": Ratio(right, count)},
-        )
+        right, count = (outputs_WC.argmax(-1) == target_W).sum(), len(target_W)
+        return Loss(total, {"loss": Ratio(total.detach(), count), "accuracy": Ratio(right, count)})
 
 
 def _inside_words(example: Tagged) -> int:

@@ -37,14 +37,13 @@ def tfidf(
 ) -> tuple[list[Choice], list[dict[str, float]]]:
     """The answers to ``asked``, and the log-probability of each class where there are classes."""
     if outputs.problem == "regression":
-        return [
-            float(value) for value in _ridge(texts, [float(one) for one in references], asked)
-        ], []  # type: ignore[arg-type]
+        numbers = [float(one) for one in references]  # type: ignore[arg-type]
+        return [float(value) for value in _ridge(texts, numbers, asked)], []
     if outputs.problem == "multi_label_classification":
         columns = [
-            _share(texts, [name in one for one in references], asked, seed)
+            _share(texts, [name in one for one in references], asked, seed)  # type: ignore[operator]
             for name in outputs.names
-        ]  # type: ignore[operator]
+        ]
         chances = np.stack(columns, axis=-1)
         chosen = [
             [name for name, chance in zip(outputs.names, row, strict=True) if chance >= 0.5]

@@ -255,8 +255,9 @@ def _one_of(
         return train[0] if len(train) == 1 and rest <= HELD else None
     if not parts:
         return None
-    sure = cut or keys == 1 or len(parts[0]) > 1
-    return parts[0] if sure or parts[0][0] in _ROWS or found[0][1] > 2 else None
+    only = parts[0]
+    sure = cut or keys == 1 or len(only) > 1 or only[:1] in {(name,) for name in _ROWS}
+    return only if sure or found[0][1] > 2 else None
 
 
 def _space(text: str, at: int) -> int:

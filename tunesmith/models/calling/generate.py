@@ -358,9 +358,9 @@ class _StopTexts(StoppingCriteria):
         # A token holds at least one byte, so this many reach back over the longest text.
         self.reach = max(len(stop.encode()) for stop in stops) + 4
 
-    def __call__(
+    def __call__(  # type: ignore[override]
         self, input_ids: torch.Tensor, scores: torch.Tensor, **others: Any
-    ) -> torch.Tensor:  # type: ignore[override]
+    ) -> torch.Tensor:
         tail = input_ids[:, max(self.start, input_ids.shape[1] - self.reach) :]
         found = [
             _first(_decoded(self.tokenizer, row), self.stops) is not None for row in tail.tolist()
@@ -374,9 +374,9 @@ class _Closed(StoppingCriteria):
     def __init__(self, event: threading.Event) -> None:
         self.event = event
 
-    def __call__(
+    def __call__(  # type: ignore[override]
         self, input_ids: torch.Tensor, scores: torch.Tensor, **others: Any
-    ) -> torch.Tensor:  # type: ignore[override]
+    ) -> torch.Tensor:
         return torch.full((len(input_ids),), self.event.is_set(), device=input_ids.device)
 
 

@@ -39,9 +39,8 @@ def blocks(model: torch.nn.Module, width: int) -> list[Block]:
     """
     found: list[Block] = []
     for name, part in _stacks(model, ""):
-        found += [
-            _block(f"{name}.{index}", index, block, width) for index, block in enumerate(part)
-        ]  # type: ignore[arg-type]
+        for index, block in enumerate(part.children()):
+            found.append(_block(f"{name}.{index}", index, block, width))
     return found
 
 
