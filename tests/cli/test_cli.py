@@ -330,7 +330,9 @@ def test_export_and_chat(trained: tuple[Terminal, Done]):
     assert done.code == 0, done.error
     assert done.json()["out"] == "merged" and (terminal.cwd / "merged/model.safetensors").is_file()
     wrong = terminal("export", "run", "merged2", "--which", "newest", "--lang", "en")
-    assert wrong.code == 2 and "--which: newest is not one of model, best" in wrong.error
+    assert wrong.code == 2 and "--which: newest is not one of model, best, step-" in wrong.error
+    gone = terminal("export", "run", "merged2", "--which", "step-99", "--lang", "en")
+    assert gone.code == 2 and "step-99 is not among the checkpoints" in gone.error
     talk = terminal(
         "chat",
         "run",

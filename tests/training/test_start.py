@@ -15,6 +15,7 @@ from material import runs
 from tunesmith.data.prepare import Prepared
 from tunesmith.display.progress import Shown
 from tunesmith.errors import DiskError, SpecError
+from tunesmith.models.saved import load_run
 from tunesmith.planning.make import make
 from tunesmith.report.asked import asked
 from tunesmith.settings.resolved import Resolved
@@ -409,3 +410,20 @@ def test_pretraining_runs_too_and_goes_on_from_a_question(tiny_llama, tmp_path):
     losses = [line["loss"] for line in folder.steps() if "loss" in line]
     assert losses[-1] < losses[0]
     assert len(folder.steps()[0]["answers"]) == 1
+
+
+def test_every_checkpoint_can_be_looked_at(tiny_llama: Path, tmp_path: Path) -> None:
+    """The run goes at the rhythm of its epochs, and a shorter one ends where its step stood."""
+    rhythm = {"train.keep.save": "epoch", "train.keep.evaluate": "epoch"}
+    constant = {"train.schedule": "constant", "train.warmup": 0}
+    one = runs.resolved(tmp_path / "whole", tiny_llama, **rhythm, **constant)
+    folder = train(one, progress=runs.quiet())
+    steps = [*folder.models_of_steps]
+    assert steps == [5, 10]
+    short = runs.resolved(tmp_path / "short", tiny_llama, **constant, **{"train.steps": 5})
+    ended = train(short, progress=runs.quiet())
+    of_step = RunFolder(folder.path, "step-5")
+    assert runs.weights(of_step.model) == runs.weights(ended.model)
+    assert runs.weights(of_step.model) != runs.weights(folder.model)
+    assert runs.weights(RunFolder(folder.path, "step-10").model) == runs.weights(folder.model)
+    assert (load_run(of_step).facts or {})["step"] == 5

@@ -5,6 +5,7 @@ verb is used.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable
 from contextlib import redirect_stdout
@@ -30,7 +31,7 @@ SettingsArgument = Annotated[
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", show_default=False)]
 Lang = Annotated[str, typer.Option("--lang", metavar="en|zh|auto")]
 AsJson = Annotated[bool, typer.Option("--json")]
-Which = Annotated[str, typer.Option("--which", metavar="model|best")]
+Which = Annotated[str, typer.Option("--which", metavar="model|best|step-N")]
 Number = Annotated[int | None, typer.Option(min=0, show_default=False)]
 
 
@@ -295,13 +296,20 @@ def objective_verb(objective: str) -> Any:
 
 
 def _of(run: Path, which: str) -> RunFolder:
-    """The run's folder, of which ``model`` or ``best`` is looked at."""
-    if which not in ("model", "best"):
-        raise SpecError(Problem("--which", say("cli.bad_choice", value=which, known="model, best")))
-    folder = RunFolder(run, which)  # type: ignore[arg-type]
+    """The run's folder, of which ``model``, ``best`` or a checkpoint is looked at."""
+    folder = RunFolder(run, which)
+    known = ["model", "best", *(f"step-{step}" for step in folder.models_of_steps)]
+    if which not in ("model", "best") and re.fullmatch(r"step-\d+", which) is None:
+        known = [*known, "step-N"] if len(known) == 2 else known
+        raise SpecError(
+            Problem("--which", say("cli.bad_choice", value=which, known=", ".join(known)))
+        )
     folder.resolved()
     if which == "best" and not folder.model.is_dir():
         raise SpecError(Problem(str(folder.model), say("cli.no_best")))
+    if which != "model" and not folder.model.is_dir():
+        told = say("cli.no_step", value=which, known=", ".join(known[2:]) or "–")
+        raise SpecError(Problem("--which", told))
     return folder
 
 

@@ -27,13 +27,14 @@ class Disk:
 
 
 def disk_of(trainable: int, saved: int, run: Run) -> Disk:
-    """Checkpoints hold the trained weights in fp32 and the optimizer's state; ``model`` and
-    ``best`` are ``saved`` bytes each.
+    """Checkpoints hold the trained weights in fp32, the optimizer's state and the model as it is
+    saved; ``model`` and ``best`` are ``saved`` bytes each.
 
     One checkpoint more than are kept is there while the newest is written, where the run writes so
     many.
     """
-    checkpoint = int(trainable * (4 + OPTIMIZERS.get(run.train.optimizer.name).state_bytes))
+    state = 4 + OPTIMIZERS.get(run.train.optimizer.name).state_bytes
+    checkpoint = int(trainable * state) + saved
     count = min(run.train.keep.keep + 1, _written(run))
     needed = count * checkpoint + 2 * saved
     return Disk(checkpoint, count, needed, free_space(Path(run.out)))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.settings.resolved import Resolved
@@ -38,10 +39,12 @@ def runs_near(path: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Names of the files of one run; ``which`` of its two models is looked at."""
+    """Names of the files of one run; ``which`` of its models is looked at: ``model``, ``best``, or
+    ``step-120`` of a checkpoint.
+    """
 
     path: Path
-    which: Literal["model", "best"] = "model"
+    which: str = "model"
 
     @property
     def run_yaml(self) -> Path:
@@ -86,7 +89,20 @@ class RunFolder:
     @property
     def model(self) -> Path:
         """The tuned model: an adapter in peft's format, or a Hugging Face folder."""
-        return self.path / self.which
+        step = re.fullmatch(r"step-0*(\d+)", self.which)
+        if step is None:
+            return self.path / self.which
+        return self.models_of_steps.get(int(step[1]), self.checkpoints / self.which) / "model"
+
+    @property
+    def models_of_steps(self) -> dict[int, Path]:
+        """The checkpoints that hold a model, by step; of several of one step the newest."""
+        found = {}
+        for facts in sorted(self.checkpoints.glob("step-*/model/tunesmith.json")):
+            name = re.fullmatch(r"step-(\d+)(\.\d+)?", facts.parent.parent.name)
+            if name is not None:
+                found[int(name[1])] = facts.parent.parent
+        return found
 
     @property
     def proof(self) -> Path:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tunesmith.data.ledger import changed_files
@@ -195,8 +196,9 @@ def _course(ready: Ready, folder: RunFolder, record: Record, told: Told, *, resu
     seed_everything(work.run.train.seed, told.processes.rank)
     if resume:
         _resume(checkpoints, state, at, record, told.tell)
-    save = Saves(checkpoints, state, record, told.tell, last=at.step if resume else None)
-    return Course(at, spikes, falling, _looker(ready, folder, record, told), save)
+    look = _looker(ready, folder, record, told)
+    save = Saves(checkpoints, state, look, told.tell, last=at.step if resume else None)
+    return Course(at, spikes, falling, look, save)
 
 
 def _looker(ready: Ready, folder: RunFolder, record: Record, told: Told) -> Looker:
@@ -251,33 +253,39 @@ def _done(watch: Watch, folder: RunFolder, *, left: int, last: int) -> str:
 
 
 class Saves:
-    """Saves checkpoints as the loop asks; a disk that refuses is told and recorded, and training
-    goes on.
+    """Saves checkpoints as the loop asks, each with the model as it stands; a disk that refuses is
+    told and recorded, and training goes on.
     """
 
     def __init__(
         self,
         checkpoints: Checkpoints,
         state: State,
-        record: Record,
+        look: Looker,
         tell: Callable[[str], None],
         *,
         last: int | None,
     ) -> None:
-        self.checkpoints, self.state, self.record, self.tell = checkpoints, state, record, tell
+        self.checkpoints, self.state, self.look, self.tell = checkpoints, state, look, tell
         self.last = last
 
     def __call__(self, step: int) -> bool:
         """Whether the state at ``step`` is safe on the disk."""
         if step == self.last:
             return True
+        saver = self.look.fitted()
         files, facts = self.state.capture()
 
+        def fill(folder: Path) -> None:
+            write(folder, files, facts)
+            (folder / "model").mkdir()
+            saver.write(folder / "model", step)
+
         def save() -> bool:
-            return self.checkpoints.save(step, lambda folder: write(folder, files, facts))
+            return self.checkpoints.save(step, fill)
 
         if not self.state.device.processes.on_first(save):
-            self.record.add(
+            self.look.record.add(
                 {"step": step, "event": "checkpoint_failed", "error": self.checkpoints.last_error}
             )
             self.tell(say("train.checkpoint_failed", step=step, error=self.checkpoints.last_error))

@@ -40,11 +40,16 @@ class Looker:
         """Writes the model as it stands, with what its kind of output fits on the watched rows;
         DiskError in every process where the first cannot write.
         """
+        saver = self.fitted()
+        self.device.processes.on_first(lambda: saver(folder, step))
+
+    def fitted(self) -> Saver:
+        """The saver, with what the kind of output fits on the watched rows to the model as it
+        stands.
+        """
         watch = self.watch
         chosen_by = [] if watch.only_measured else watch.items
-        fitted = watch.objective.output.fit(watch.model, chosen_by)
-        saver = replace(self.saver, fitted=fitted)
-        self.device.processes.on_first(lambda: saver(folder, step))
+        return replace(self.saver, fitted=watch.objective.output.fit(watch.model, chosen_by))
 
     def leave(self, step: int) -> int:
         """Puts the run's model, the best where that is asked for and there is one, into its place;

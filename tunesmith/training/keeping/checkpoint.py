@@ -62,9 +62,12 @@ class Checkpoints:
         try:
             draft.mkdir(parents=True)
             write(draft)
-            files = {path.name: _facts(path) for path in sorted(draft.iterdir())}
-            for name in files:
-                fsync(draft / name)
+            found = sorted(draft.rglob("*"))
+            for path in found:
+                fsync(path)
+            files = {
+                path.relative_to(draft).as_posix(): _facts(path) for path in found if path.is_file()
+            }
             (draft / MANIFEST).write_text(
                 json.dumps({"schema": SCHEMA, "files": files}, indent=1), encoding="utf-8"
             )

@@ -49,11 +49,12 @@ class Saver:
     def __call__(self, folder: Path, step: int) -> None:
         """Writes ``folder``, whole; DiskError when the disk refuses."""
         try:
-            replace_folder(folder, lambda draft: self._write(draft, step))
+            replace_folder(folder, lambda draft: self.write(draft, step))
         except (OSError, SafetensorError) as error:
             raise DiskError(say("train.model_unsaved", folder=folder, error=error)) from error
 
-    def _write(self, folder: Path, step: int) -> None:
+    def write(self, folder: Path, step: int) -> None:
+        """Writes the model's files into a folder that is there; OSError as it comes."""
         writes = OBJECTIVES.make(self.run.objective).output.writes
         generation = self._generation() if writes else None
         if generation is not None:
