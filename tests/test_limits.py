@@ -274,6 +274,30 @@ def test_imports_point_downwards(name: str):
     assert wrong == []
 
 
+TESTS = Path(__file__).parent
+TEST_FILES = sorted(TESTS.rglob("*.py"))
+
+
+def test_no_test_file_is_imported():
+    """What several tests use stands in tests/material, where a reader looks for it."""
+    found = []
+    for path in TEST_FILES:
+        for node in ast.walk(tree(path)):
+            named = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if isinstance(node, ast.Import):
+                named = [alias.name for alias in node.names]
+            for module in named:
+                if module.rpartition(".")[2].startswith("test_"):
+                    found.append(f"{path.relative_to(TESTS)}:{node.lineno} imports {module}")
+    assert found == []
+
+
+def test_a_folder_of_tests_is_a_room_of_the_package():
+    folders = {str(path.parent.relative_to(TESTS)) for path in TEST_FILES} - {".", "material"}
+    rooms = {str(path.parent.relative_to(PACKAGE)) for path in FILES}
+    assert sorted(folders - rooms) == []
+
+
 def test_the_circle_finder_finds_one():
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == ["a", "b", "c", "d"]
     assert circles({"a": {"b"}, "b": set()}) == []

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from material import runs
+from material.house import House, house, kinds_of  # noqa: F401
 from material.strict_device import DEVICE, Strict, StrictMode, copies, place, reset, waits
-from methods.test_every_objective import House, house, kinds_of
 from tunesmith.batches.sending import sent_together
 from tunesmith.models.calling import views
 from tunesmith.models.calling.generate import generate

@@ -13,7 +13,7 @@ import torch
 
 from conftest import tiny_model
 from material import runs
-from methods.test_contract import logits
+from material.adapted import logits
 from tunesmith.batches.batch import Batch
 from tunesmith.errors import SpecError
 from tunesmith.export.merge import export

@@ -13,26 +13,17 @@ import torch
 from safetensors.torch import load_file
 
 from material import runs
-from material.architectures import tiny
-from methods.test_contract import applied, stepped
-from models.calling.test_forest import sequences
+from material.adapted import applied, stepped
+from material.mixtures import mixture
+from material.sequences import sequences
 from tunesmith.batches.batch import Batch, Tokens
 from tunesmith.models.adapters.layers.experts import routed
 from tunesmith.models.calling.routing import Routers, balance
 from tunesmith.models.calling.views import token_loss
-from tunesmith.models.loading.load import take_over_attention
 from tunesmith.settings.family import METHODS
 from tunesmith.training.start import train
 
 MIXTURES = ["mixtral", "qwen2_moe", "qwen3_moe", "gpt_oss"]
-
-
-def mixture(name: str) -> Any:
-    model = tiny(name).requires_grad_(False)
-    model.config.router_aux_loss_coef = 0.5
-    model.router_aux_loss_coef = 0.5
-    take_over_attention(model)
-    return model
 
 
 @pytest.mark.parametrize("name", MIXTURES)
@@ -89,7 +80,7 @@ def test_forest_and_padding_and_one_by_one_give_one_balance(kind: str) -> None:
 
 
 def test_a_layer_that_reads_one_vector_a_sequence_has_no_tokens_to_spread() -> None:
-    from methods.test_own import outside
+    from material.outside import outside
 
     method = METHODS.make(
         METHODS.config({"name": "moe_lora", "rank": 2, "targets": "query, bert.pooler.dense"})

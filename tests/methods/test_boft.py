@@ -10,7 +10,7 @@ import pytest
 import torch
 from peft.tuners.boft import layer as peft_boft
 
-from methods.test_contract import applied, base, logits, stepped
+from material.adapted import applied, base, logits, stepped
 from tunesmith.models.adapters import beside_base
 from tunesmith.models.adapters.layers.butterfly import Butterfly
 

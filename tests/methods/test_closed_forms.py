@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file
 
 from material import runs
+from material.adapted import applied, base, logits, stepped
 from material.architectures import tiny
-from methods.test_contract import applied, base, logits, stepped
-from models.calling.test_forest import sequences
+from material.sequences import sequences
 from tunesmith.batches.batch import Batch
 from tunesmith.settings.family import METHODS
 from tunesmith.training.start import train

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from material import runs
+from material.adapted import CASES as DECODERS
+from material.adapted import called
 from material.headed import THREE, encoder
-from methods.test_contract import CASES as DECODERS
-from methods.test_contract import called
 from tunesmith.batches.batch import Batch, Tokens
 from tunesmith.errors import SpecError
 from tunesmith.methods._peft import task_type

@@ -13,8 +13,9 @@ import torch
 from torch.nn.functional import gelu, relu
 
 from material import runs
+from material.adapted import applied, base, logits, stepped
 from material.architectures import tiny
-from methods.test_contract import applied, base, logits, stepped
+from material.outside import outside
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import ModelError, SpecError
 from tunesmith.export.merge import export
@@ -26,50 +27,6 @@ from tunesmith.settings.run import validate
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
 from tunesmith.words import use
-
-TINY = {
-    "vocab_size": 320,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "hidden_size": 64,
-    "intermediate_size": 96,
-}
-
-
-def outside(kind: str) -> Any:
-    """A tiny encoder with a classifier, or an encoder–decoder."""
-    from transformers import (
-        BartConfig,
-        BartForConditionalGeneration,
-        BertConfig,
-        BertForSequenceClassification,
-        T5Config,
-        T5ForConditionalGeneration,
-    )
-
-    torch.manual_seed(0)
-    if kind == "bert":
-        return BertForSequenceClassification(BertConfig(**TINY)).eval()
-    if kind == "t5":
-        t5 = T5Config(
-            vocab_size=320,
-            d_model=64,
-            d_kv=16,
-            d_ff=96,
-            num_layers=2,
-            num_heads=4,
-            decoder_start_token_id=0,
-        )
-        return T5ForConditionalGeneration(t5).eval()
-    sides = {
-        f"{side}_{name}": size
-        for side in ("encoder", "decoder")
-        for name, size in (("layers", 2), ("ffn_dim", 96))
-    }
-    heads = {"encoder_attention_heads": 4, "decoder_attention_heads": 4}
-    return BartForConditionalGeneration(
-        BartConfig(vocab_size=320, d_model=64, **sides, **heads)
-    ).eval()
 
 
 def made(**settings: Any) -> Any:

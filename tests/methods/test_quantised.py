@@ -15,9 +15,9 @@ import torch
 
 from conftest import tiny_model
 from material import runs
+from material.adapted import logits, stepped
 from material.headed import THREE, encoder
-from methods.test_contract import logits, stepped
-from models.calling.test_forest import sequences
+from material.sequences import sequences
 from tunesmith.batches.batch import Batch
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import SpecError

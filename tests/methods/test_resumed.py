@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from material import runs
-from methods.test_every_objective import House, house, told_why  # noqa: F401
+from material.house import House, house, told_why  # noqa: F401
 from tunesmith.planning.make import make
 from tunesmith.settings.family import METHODS
 from tunesmith.storage.run_folder import RunFolder

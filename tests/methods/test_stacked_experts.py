@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 
+from material.adapted import gradient, logits, same_gradient, stepped
 from material.architectures import tiny
-from methods.test_balance import mixture
-from methods.test_contract import gradient, logits, same_gradient, stepped
-from models.calling.test_forest import sequences
+from material.mixtures import mixture
+from material.sequences import sequences
 from tunesmith.batches.batch import Batch
 from tunesmith.errors import SpecError
 from tunesmith.models.adapters import beside_base

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from material import runs
+from material.adapted import every
 from material.two_sided import tiny_pair
-from methods.test_contract import every
 from tunesmith.batches.batch import Batch
 from tunesmith.data.rendering.render import Render
 from tunesmith.errors import SpecError

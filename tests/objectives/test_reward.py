@@ -4,7 +4,6 @@ and loaded elsewhere.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,14 +16,13 @@ import torch
 import tunesmith as ts
 from material.headed import encoder
 from material.pairs import pairs
+from material.written_rows import REPLIES, written
 from tunesmith.batches.batch import Batch, Tokens
 from tunesmith.errors import DataError, SpecError
 from tunesmith.models.loading.load import load_model
 from tunesmith.predicting.predictor import Predictor
 from tunesmith.report.build import build
 from tunesmith.settings.family import OBJECTIVES
-
-REPLIES = ["Yes, gladly: it is here.", "No.", "I cannot say, but I will look.", "Go away!"]
 
 
 def objective(**settings: Any) -> Any:
@@ -133,22 +131,6 @@ def test_one_gradient_however_a_step_is_cut_and_laid_out(model: Any) -> None:
         assert found[0] == pytest.approx(reference[0], rel=1e-5)
         assert float((found[1] - reference[1]).norm() / reference[1].norm()) < 1e-5
         assert found[2] == pytest.approx(reference[2], rel=1e-4)
-
-
-def written(path: Path, count: int = 60) -> Path:
-    """Pairs of which the polite answer is chosen, whatever its length."""
-    found = []
-    for n in range(count):
-        chosen, rejected = (REPLIES[0], REPLIES[3]) if n % 2 else (REPLIES[2], REPLIES[1])
-        found.append(
-            {
-                "prompt": f"Where is number {n}{'?' * (n % 3)}",
-                "chosen": chosen,
-                "rejected": rejected + " " * (n % 2) + "." * 40,
-            }
-        )
-    path.write_text("".join(json.dumps(row) + "\n" for row in found), encoding="utf-8")
-    return path
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])

@@ -17,8 +17,8 @@ import torch
 
 from material import runs
 from material.architectures import tiny
+from material.sequences import sequences
 from material.two_sided import tiny_pair
-from models.calling.test_forest import sequences
 from tunesmith.batches.batch import Batch, Tokens
 from tunesmith.data.columns.finishing import finish
 from tunesmith.data.columns.turns import turn_of

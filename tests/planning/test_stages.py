@@ -13,7 +13,7 @@ import torch
 
 import tunesmith as ts
 from material.runs import rows, weights
-from objectives.test_reward import written
+from material.written_rows import written
 from tunesmith import api
 from tunesmith.errors import SpecError
 from tunesmith.models.finding.hub import find_model

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
+from material.classified import rows, trained
 from material.headed import THREE, encoder
-from proving.test_classes import rows, trained
 from tunesmith import api, words
 from tunesmith.errors import ModelError, SpecError
 from tunesmith.examples import Labelled, Outputs

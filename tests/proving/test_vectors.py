@@ -15,6 +15,7 @@ from scipy.stats import spearmanr
 import tunesmith as ts
 from conftest import tiny_model
 from material.headed import encoder
+from material.written_rows import questions
 from tunesmith.data.reading import examples
 from tunesmith.errors import DataError, SpecError
 from tunesmith.examples import TextPair
@@ -23,23 +24,6 @@ from tunesmith.metrics import METRICS
 from tunesmith.predicting.predictor import Predictor
 from tunesmith.proving.judge import judge
 from tunesmith.settings.run import Data
-
-THINGS = ["cat", "dog", "cow", "film", "book", "hotel"]
-COLORS = ["red", "blue", "green"]
-
-
-def questions(path: Path, count: int = 90) -> Path:
-    """A question's partner names the same number in other words."""
-    found = []
-    for n in range(count):
-        found.append(
-            {
-                "question": f"who is {n * 7 % 1000} of the {THINGS[n % 6]}",
-                "positive": f"{n * 7 % 1000} is {COLORS[n % 3]}",
-            }
-        )
-    path.write_text("".join(json.dumps(row) + "\n" for row in found), encoding="utf-8")
-    return path
 
 
 def run_of(model: Path, data: Path, out: Path, **settings: Any) -> Any:

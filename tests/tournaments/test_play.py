@@ -326,7 +326,7 @@ def test_without_forking_the_numbers_are_the_same(
 def test_the_page_holds_the_table_and_two_pictures_in_both_languages(
     played: Played, tmp_path: Path
 ):
-    from report.test_build import Page
+    from material.page import Page
     from tunesmith.report.tournament import page
 
     table, _ = played

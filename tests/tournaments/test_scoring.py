@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from methods.test_contract import applied, logits, stepped
+from material.adapted import applied, logits, stepped
 from tunesmith.models.adapters.layers.own import Own
 from tunesmith.models.loading.load import Loaded
 from tunesmith.tournaments.scoring import merged

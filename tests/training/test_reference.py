@@ -15,7 +15,8 @@ import torch
 from safetensors.numpy import load_file
 
 from material import runs
-from methods.test_contract import CASES, called
+from material.adapted import CASES, called
+from material.written_rows import judged, pairs
 from tunesmith.batches.batch import Batch
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.display.progress import Shown
@@ -32,20 +33,6 @@ from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.health import Falling
 from tunesmith.training.reference import Reference
 from tunesmith.training.start import train
-
-
-def pairs() -> list[dict[str, Any]]:
-    return [
-        {"prompt": row["instruction"], "chosen": row["output"], "rejected": f"{n} miles, perhaps"}
-        for n, row in enumerate(runs.rows())
-    ]
-
-
-def judged() -> list[dict[str, Any]]:
-    return [
-        {"prompt": row["prompt"], "completion": row["chosen"], "label": n % 2 == 0}
-        for n, row in enumerate(pairs())
-    ]
 
 
 def resolved(out: Path, model: Path, **overrides: Any) -> Resolved:

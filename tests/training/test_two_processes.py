@@ -15,8 +15,7 @@ import pytest
 from material import runs
 from material.headed import encoder
 from material.two_processes import in_two, same_runs, two_ranks
-from proving.test_vectors import questions
-from training.test_reference import pairs
+from material.written_rows import pairs, questions
 from tunesmith.batches.batch import Batch
 from tunesmith.batches.micro_batches import micro_batches
 from tunesmith.errors import DiskError, Stopped

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 
 from material import runs
 from material.two_processes import two_ranks
-from training.test_reference import judged, pairs
+from material.written_rows import judged, pairs
 from tunesmith.predicting.likelihoods import likelihoods
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train

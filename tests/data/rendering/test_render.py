@@ -317,10 +317,11 @@ def test_tools_reach_the_model_with_and_without_a_template_that_knows_them() -> 
 
 def test_text_ends_with_the_end_token_and_loses_nothing_in_windows() -> None:
     text = Text("the question and the answer of a person " * 10)
-    whole = Render(byte_level(None, "<eos>"), Data(path="x.txt")).text(text)
+    made = Render(byte_level(None, "<eos>"), Data(path="x.txt"))
+    whole = made.text(text)
     windows = Render(byte_level(None, "<eos>"), Data(path="x.txt"), max_length=16).text(text)
     assert len(whole) == 1
-    assert whole[0].ids_T[-1] == whole[0].ids_T.max() or whole[0].ids_T[-1] == 1
+    assert made.tokenizer.convert_ids_to_tokens([int(whole[0].ids_T[-1])]) == ["<eos>"]
     assert all(2 <= len(window) <= 16 for window in windows)
     assert sum(window.scored for window in windows) == whole[0].scored == len(whole[0]) - 1
     assert [

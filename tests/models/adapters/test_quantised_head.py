@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from conftest import tiny_model
+from material.classified import rows
 from material.headed import encoder
-from proving.test_classes import rows
 from tunesmith import api
 from tunesmith.models.saved import load_run
 

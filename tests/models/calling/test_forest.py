@@ -11,44 +11,14 @@ import pytest
 import torch
 
 from material.architectures import ARCHITECTURES, FOREST, tiny
-from tunesmith.batches.batch import Batch, Tokens
+from material.sequences import alone, sequences
+from tunesmith.batches.batch import Batch
 from tunesmith.batches.trees import plant
 from tunesmith.errors import ModelError
 from tunesmith.models.calling import forest
 from tunesmith.models.calling.probe import settle
 from tunesmith.models.calling.views import inputs_of, see
 from tunesmith.models.loading.load import take_over_attention
-
-
-def sequences(seed: int = 0, vocabulary: int = 320) -> list[list[Tokens]]:
-    """Chosen and rejected under one prompt, a third that shares half of it, and one alone; longer
-    than a window of 8.
-    """
-    draw = np.random.default_rng(seed)
-
-    def tokens(*pieces: np.ndarray) -> Tokens:
-        ids = np.concatenate(pieces).astype(np.int32)
-        return Tokens(ids, np.ones(len(ids), np.float32))
-
-    prompt = draw.integers(0, vocabulary, 24)
-    return [
-        [
-            tokens(prompt, draw.integers(0, vocabulary, 9)),
-            tokens(prompt, draw.integers(0, vocabulary, 21)),
-        ],
-        [tokens(prompt[:12], draw.integers(0, vocabulary, 15))],
-        [tokens(draw.integers(0, vocabulary, 10))],
-    ]
-
-
-def alone(model: Any, examples: list[list[Tokens]]) -> torch.Tensor:
-    """Log-probabilities of each sequence run by itself through the plain model."""
-    found = []
-    for tokens in (tokens for example in examples for tokens in example):
-        ids = torch.from_numpy(tokens.ids_T.astype(np.int64))[None]
-        logits = model(input_ids=ids, use_cache=False).logits[0, :-1].float()
-        found.append(logits.log_softmax(-1).gather(1, ids[0, 1:, None])[:, 0])
-    return torch.cat(found)
 
 
 def loaded(name: str) -> Any:

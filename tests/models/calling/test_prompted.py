@@ -14,7 +14,7 @@ from safetensors.torch import save
 from transformers import AutoTokenizer
 
 from material.architectures import ARCHITECTURES, FOREST, tiny
-from models.calling.test_forest import sequences
+from material.sequences import sequences
 from tunesmith.batches.batch import Batch
 from tunesmith.errors import ModelError, SpecError
 from tunesmith.models.adapters.attach import attach

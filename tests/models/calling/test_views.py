@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from material.architectures import tiny
-from models.calling.test_forest import alone, sequences
+from material.sequences import alone, sequences
 from tunesmith.batches.batch import Batch, Tokens
 from tunesmith.models.calling import chunks, forest, views
 from tunesmith.models.calling.probe import settle

@@ -14,7 +14,7 @@ import torch
 from conftest import tiny_model
 from material.architectures import ARCHITECTURES, FOREST, SIZES
 from material.headed import THREE, encoder
-from models.calling.test_forest import sequences
+from material.sequences import sequences
 from tunesmith.batches.batch import Batch, Tokens
 from tunesmith.errors import ModelError
 from tunesmith.examples import Outputs
