@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from material import runs
-from material.house import House, house, kinds_of  # noqa: F401
+from material.house import House, house, kinds_of
 from material.strict_device import DEVICE, Strict, StrictMode, copies, place, reset, waits
 from tunesmith.batches.sending import sent_together
 from tunesmith.models.calling import views
