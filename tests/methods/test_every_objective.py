@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from material import runs
-from material.house import House, kinds_of, told_why
+from material.house import House, house, kinds_of, told_why  # noqa: F401
 from tunesmith.batches.batch import Batch
 from tunesmith.models.calling.views import see
 from tunesmith.models.roles import base_at_hand
@@ -99,7 +99,11 @@ def said(model: Any, batch: Batch) -> torch.Tensor:
 @pytest.mark.filterwarnings("ignore:Unsupported layer type")
 @pytest.mark.parametrize(("objective", "kind", "method"), pairs())
 def test_it_trains_or_is_refused_with_the_reason(
-    objective: str, kind: str, method: str, house: House, tmp_path: Path
+    objective: str,
+    kind: str,
+    method: str,
+    house: House,  # noqa: F811
+    tmp_path: Path,
 ) -> None:
     run = house.run(objective, kind, method, tmp_path / "run")
     prepared = house.prepared(run, kind)
