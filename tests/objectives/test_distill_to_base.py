@@ -18,6 +18,7 @@ from tunesmith.errors import SpecError
 from tunesmith.models.calling.views import see
 from tunesmith.objectives import OBJECTIVES
 from tunesmith.planning.make import make
+from tunesmith.report.build import build
 from tunesmith.training.ready import make_ready
 from tunesmith.training.start import train
 from tunesmith.training.work import Work
@@ -237,7 +238,7 @@ def test_every_verb_goes_by_the_inner_objective(tiny_llama: Path, tmp_path: Path
         assert run.run_yaml.read_text(encoding="utf-8") == planned.resolved.dump()
         ts.prove(run)
         proof = run.read(run.proof)
-        page = run.report.read_text(encoding="utf-8")
+        page = build(run).read_text(encoding="utf-8")
         (answered,) = ts.predict(run, [{"prompt": "How far is 3?"}])
         (step,) = [line for line in run.steps() if line.get("step") == 2 and "loss" in line]
         found[name] = {
