@@ -38,7 +38,7 @@ def test_what_a_person_sees(rows: Path, tiny_llama: Path) -> None:
     assert (
         f"{rows}: json array, utf-8; columns: instruction, output; read as alpaca, 61 rows" in text
     )
-    assert "dropped 1: the same text as an earlier row (spacing does not count)" in text
+    assert "dropped 1: exact copies of an earlier row" in text
     assert "rows.json:61  duplicate" in text
     assert "█" in text
     assert text.count("rows.json:") >= 4

@@ -113,6 +113,15 @@ def test_every_row_is_somewhere(make: Make) -> None:
     assert told["tokens"]["scored"] == sum(item.tokens[0].scored for item in prepared.train)
 
 
+def test_copies_that_differ_in_spacing_are_counted_apart(make: Make) -> None:
+    first = rows(40)
+    spaced = [{**row, "output": row["output"] + " \n"} for row in first[:3]]
+    prepared = make(first + spaced + first[:2] + spaced[:1])
+    assert prepared.ledger.reasons() == {"duplicate but for spacing": 3, "duplicate": 3}
+    told = "\n".join(prepared.ledger.lines())
+    assert "dropped 3: exact copies" in told and "copies of an earlier row but for spacing" in told
+
+
 def test_every_phase_that_is_shown_ends(tokenizer: Any, tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text(json.dumps(rows(40)), encoding="utf-8")
     at: dict[str, tuple[int, int]] = {}

@@ -472,3 +472,22 @@ def test_one_unknown_key_is_told_its_name():
 def test_every_key_of_the_tables_has_its_words():
     for key in [*SAME, *CHANGED, *NEEDLESS, *NOTHING, *BATCH]:
         assert name_here(f"x.{key}"), key
+
+
+PEERS_TABLES = """
+model_name_or_path base_model stage pref_loss rlhf_type rl reward_model finetuning_type tuner_type
+train_type sft_type adapter use_peft load_in_4bit quantization_bit dataset datasets dataset_name
+dataset_info template chat_template cutoff_len max_length sequence_len
+per_device_train_batch_size gradient_accumulation_steps micro_batch_size lora_rank lora_r lora_alpha
+lora_target target_modules lora_target_linear lora_target_modules val_size eval_dataset
+split_dataset_ratio val_dataset val_set_size test_datasets dataset_test_split adapter_name_or_path
+adapters lora_model_dir resume_from_checkpoint auto_resume_from_checkpoints use_hf mask_history
+train_on_prompt loss_scale roles_to_train assistant_only_loss strict truncation_strategy
+excess_length_strategy neat_packing packing streaming interleave_probs mix_strategy
+"""
+"""What LLaMA-Factory, ms-swift, axolotl and TRL call what each of them can set."""
+
+
+@pytest.mark.parametrize("key", PEERS_TABLES.split())
+def test_every_key_of_the_peers_tables_is_answered(key: str):
+    assert name_here(key)

@@ -44,9 +44,14 @@ def normalise(text: str) -> str:
 
 def fold(parts: Iterable[str]) -> int:
     """A 64-bit hash of normalised parts."""
+    return fold_as_written(map(normalise, parts))
+
+
+def fold_as_written(parts: Iterable[str]) -> int:
+    """A 64-bit hash of parts in which spacing counts."""
     digest = hashlib.blake2b(digest_size=8)
     for part in parts:
-        digest.update(normalise(part).encode("utf-8", "surrogatepass") + b"\0")
+        digest.update(part.encode("utf-8", "surrogatepass") + b"\0")
     return int.from_bytes(digest.digest(), "little", signed=True)
 
 

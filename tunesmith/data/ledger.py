@@ -30,7 +30,8 @@ EMPTY = frozenset(
     }
 )
 REASONS = (
-    *("duplicate", "too long", "nothing to train", "also in held-out file", "near a held-out row"),
+    *("duplicate", "duplicate but for spacing", "too long", "nothing to train"),
+    *("also in held-out file", "near a held-out row"),
     *("no answer", "no question", "no text", "not a row"),  # as the reading says
     *("same answers", "no common question", "no label"),
 )

@@ -213,13 +213,17 @@ class _Preparation:
         first rows asked for.
         """
         seen: set[int] = set()
+        written: set[int] = set()
         kept: list[Row] = []
         for row in rows:
-            if row.key in seen:
+            if row.written in written:
                 self.ledger.drop(str(row.file), row.number, "duplicate")
+            elif row.key in seen:
+                self.ledger.drop(str(row.file), row.number, "duplicate but for spacing")
             else:
-                seen.add(row.key)
                 kept.append(row)
+            seen.add(row.key)
+            written.add(row.written)
         policy = self.run.data.too_long
         kind = (
             "texts"

@@ -34,14 +34,15 @@ SHARED, SHARED_ROWS = (
 
 @dataclass(frozen=True)
 class Row:
-    """One encoded row. ``key`` hashes all of it, ``asked`` its question, ``group`` is its value of
-    ``data.split_by``.
+    """One encoded row. ``key`` hashes all of it but its spacing, ``written`` its spacing too,
+    ``asked`` its question, ``group`` is its value of ``data.split_by``.
     """
 
     file: Path
     number: int
     tokens: tuple[Tokens, ...]
     key: int
+    written: int
     asked: int | None
     group: str | None
     sketch: np.ndarray
@@ -134,7 +135,7 @@ class Encoder:
             yield located, example
 
     def _row(self, located: Located, example: Example, seen: dict[int, Row]) -> Row:
-        key, asked = self.hashes(example)
+        key, written, asked = self.hashes(example)
         group = self._group(located, example)
         if (
             self.render.converses
@@ -145,7 +146,8 @@ class Encoder:
                 from_question(chat.turns) != chat.turns for chat in chats_of(example)
             )
         if key in seen:
-            return replace(seen[key], file=located.file, number=located.number, group=group)
+            place = {"file": located.file, "number": located.number}
+            return replace(seen[key], **place, group=group, written=written)
         met = self.render.control.met
         tokens = tuple(self.objective.encode(example, self.render))
         if self.render.control.met > met:
@@ -157,23 +159,21 @@ class Encoder:
             "windows": windows,
             "lost": sum(one.lost for one in tokens),
         }
-        seen[key] = Row(located.file, located.number, tokens, key=key, asked=asked, **how)
+        seen[key] = Row(located.file, located.number, tokens, key, written, asked, **how)
         return seen[key]
 
-    def hashes(self, example: Example) -> tuple[int, int | None]:
-        """Hashes of all of an example and of its question."""
+    def hashes(self, example: Example) -> tuple[int, int, int | None]:
+        """Hashes of all of an example but its spacing, of all of it, and of its question."""
         if self.render.template is not None and (chats := chats_of(example)):
             filled = [
                 self.render.template.fill(chat, system=self.render.data.system) for chat in chats
             ]
             whole = [part for pair in filled for part in pair] + duplicates.judgement(example)
-            return duplicates.fold(whole), duplicates.fold([filled[0][0]]) if filled[0][
-                0
-            ].strip() else None
-        question = duplicates.question(example)
-        return duplicates.fold(duplicates.content(example)), duplicates.fold(
-            question
-        ) if question else None
+            question = [filled[0][0]] if filled[0][0].strip() else []
+        else:
+            whole, question = duplicates.content(example), duplicates.question(example)
+        asked = duplicates.fold(question) if question else None
+        return duplicates.fold(whole), duplicates.fold_as_written(whole), asked
 
     def _group(self, located: Located, example: Example) -> str | None:
         if self.split_by is None:

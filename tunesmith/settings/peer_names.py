@@ -205,13 +205,13 @@ NEEDLESS: dict[str, str] = {
         "workers": (
             "preprocessing_num_workers dataset_num_proc dataloader_num_workers "
             "overwrite_cache dataset_prepared_path dataloader_pin_memory lazy_tokenize "
-            "num_workers"
+            "num_workers streaming"
         ),
         "reference": (
             "ref_model ref_model_adapters ref_model_quantization_bit precompute_ref_log_probs "
             "precompute_ref_batch_size reference_free sync_ref_model"
         ),
-        "answers": ("completion_only_loss assistant_only_loss train_on_responses_only"),
+        "answers": ("completion_only_loss assistant_only_loss train_on_responses_only mask_prompt"),
         "types": (
             "model_type tokenizer_type strict dataset_info use_fast_tokenizer num_labels "
             "is_llama_derived_model"
@@ -234,6 +234,8 @@ NOTHING: dict[str, str] = {
             "ddp_timeout nproc_per_node ddp_find_unused_parameters tensor_parallel_size"
         ),
         "divided": "deepspeed fsdp fsdp_config fsdp_transformer_layer_cls_to_wrap",
+        "split": "dataset_test_split dataset_train_split",
+        "too_long": "excess_length_strategy",
         "hub": (
             "push_to_hub hub_model_id hub_token hub_strategy hub_private_repo "
             "push_to_hub_model_id push_to_hub_organization"

@@ -143,7 +143,7 @@ def test_the_folders_sampling_defaults_are_reported_and_not_used(tuned):
         "repetition_penalty": 5.0,
         "suppress_tokens": list(range(100, 404)),
     }
-    model.generation_config = GenerationConfig(**loud)
+    model.generation_config = GenerationConfig(**loud, decoder_start_token_id=0)
     try:
         assert (
             generate(model, tokenizer, prompts, Generate(max_new_tokens=12), stop_ids=STOPS)

@@ -48,6 +48,7 @@ WITHOUT_EFFECT = (
 )
 ABOUT_THE_FILE = (
     "bos_token_id",
+    "decoder_start_token_id",
     "eos_token_id",
     "pad_token_id",
     "transformers_version",
