@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tunesmith.errors import DiskError, TrainingError
 from tunesmith.objectives.sft import Sft
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training import loop
+from tunesmith.training.evaluation.watch import Watch
 from tunesmith.training.health import Spikes, Unmoved, robust_z
 from tunesmith.training.keeping import checkpoint
 from tunesmith.training.start import train
@@ -275,3 +277,21 @@ def test_a_run_that_ends_on_a_loss_that_is_not_finite_leaves_no_model(
     with pytest.raises(TrainingError, match="last step"):
         trained(tmp_path / "run", tiny_llama, prepared, **{"train.steps": 3})
     assert not RunFolder(tmp_path / "run").model.exists()
+
+
+def test_a_run_that_ends_on_a_held_out_loss_that_is_not_finite_leaves_no_model(
+    monkeypatch, tiny_llama, prepared, tmp_path
+):
+    evaluate = Watch.evaluate
+
+    def spoiled(self: Watch, *how: Any) -> dict[str, float] | None:
+        found = evaluate(self, *how)
+        seen.append(found)
+        return found if len(seen) < 3 or found is None else found | {"loss": math.nan}
+
+    seen: list[Any] = []
+    monkeypatch.setattr(Watch, "evaluate", spoiled)
+    watched = replace(prepared, watch=prepared.train[-4:])
+    with pytest.raises(TrainingError, match=r"held-out loss at the end .step 5. is nan"):
+        trained(tmp_path / "run", tiny_llama, watched, **{"train.steps": 5})
+    assert len(seen) == 3 and not RunFolder(tmp_path / "run").model.exists()

@@ -18,6 +18,9 @@ from tunesmith.errors import DiskError, SpecError
 from tunesmith.models.saved import load_run
 from tunesmith.planning.make import make
 from tunesmith.report.asked import asked
+from tunesmith.report.build import page as report_page
+from tunesmith.report.language import Say
+from tunesmith.report.runs import runs as rows_of_runs
 from tunesmith.settings.resolved import Resolved
 from tunesmith.settings.run import read_run
 from tunesmith.settings.settle import still_open
@@ -285,6 +288,12 @@ def test_the_model_is_the_best_where_one_is_chosen(
         assert f"the best by loss on the watched rows, of step 3, is in {folder.best}" in told
         assert load_run(RunFolder(folder.path, "best")).facts["step"] == 3
     assert read_run(folder.run_yaml).train.keep.final == ("best" if settings else "last")
+    used = step[folder.model]
+    (row,) = rows_of_runs(tmp_path)
+    html = report_page(folder, one.run, Say("en"))
+    assert row["model_step"] == used
+    assert f"<b>{used}</b><span>step whose weights are used</span>" in html
+    assert f"step {used}, whose weights are used: " in html, "the chart marks it"
 
 
 @pytest.mark.parametrize("name", ["accuracy", "macro_f1", "nll"])

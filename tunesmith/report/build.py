@@ -21,6 +21,7 @@ from tunesmith.report.language import Say
 from tunesmith.report.machine import machine, trained_with, versions
 from tunesmith.report.outcome import outcome
 from tunesmith.report.rows import lengths, shares
+from tunesmith.report.runs import model_step
 from tunesmith.report.samples import choose, read_items
 from tunesmith.report.settings import settings
 from tunesmith.report.verdict import (
@@ -87,7 +88,7 @@ def page(folder: RunFolder, run: Run, say: Say) -> str:
         "ledger": _ledger(folder, say),
         "proof": _proof(folder, run, say),
         "settings": settings(folder.settings_text),
-        "curves": curves(folder.steps(), say, pairs=pairs),
+        "curves": curves(folder.steps(), say, pairs=pairs, used=model_step(folder)),
         "events": events(folder.steps(), say),
         "questions": asked(folder.questions.read_text(encoding="utf-8"))
         if folder.questions.is_file()

@@ -51,9 +51,24 @@ def held_out(record: Sequence[Mapping[str, Any]], name: str = "loss") -> tuple[P
     return finite([(float(step), float(value)) for step, value in found if value is not None])
 
 
-def curves(record: Sequence[Mapping[str, Any]], say: Say, *, pairs: bool = False) -> list[Curve]:
+def _mark(watch: tuple[Point, ...], used: int | None) -> tuple[Point | None, str]:
+    """The point of the held-out loss that is marked, and the key of what is said of it."""
+    if used is not None:
+        return next((point for point in watch if point[0] == used), None), "report.used"
+    lowest = min(watch, key=lambda point: point[1]) if len(watch) > 1 else None
+    return lowest, "report.lowest"
+
+
+def curves(
+    record: Sequence[Mapping[str, Any]],
+    say: Say,
+    *,
+    pairs: bool = False,
+    used: int | None = None,
+) -> list[Curve]:
     """Loss first, over the whole width, then what else was recorded; accuracy over ``pairs`` tells
-    two answers apart.
+    two answers apart. The held-out loss is marked at the step that is ``used``, and at its lowest
+    while no model is there.
     """
     train, watch = points(record, "loss"), held_out(record)
     lines = []
@@ -64,14 +79,14 @@ def curves(record: Sequence[Mapping[str, Any]], say: Say, *, pairs: bool = False
         lines.append(Series(say("report.train_loss"), smooth, "train"))
     if watch:
         lines.append(Series(say("report.held_out_loss"), watch, "held_out"))
-    mark = min(watch, key=lambda point: point[1]) if len(watch) > 1 else None
+    mark, marked = _mark(watch, used)
     step = say("report.step")
     found = []
     if lines:
         title = say("report.loss")
         legend = [(one.style, one.name) for one in lines]
         if mark:
-            legend.append(("ring", say("report.lowest", value=f"{mark[1]:.4g}", step=int(mark[0]))))
+            legend.append(("ring", say(marked, value=f"{mark[1]:.4g}", step=int(mark[0]))))
         found.append(
             Curve(
                 title,

@@ -86,7 +86,7 @@ def _row(folder: RunFolder, above: Path) -> dict[str, Any]:
         "rows": ledger.get("trained"),
         "steps": max((int(line["step"]) for line in record), default=0),
         "held_out": None if best is None else {"last": _point(watch[-1]), "best": _point(best)},
-        "model_step": _model_step(folder),
+        "model_step": model_step(folder),
         "proof": None if proof is None else _proof(proof),
     }
     return row | _state(folder)
@@ -96,7 +96,7 @@ def _point(point: tuple[float, float]) -> dict[str, Any]:
     return {"loss": point[1], "step": int(point[0])}
 
 
-def _model_step(folder: RunFolder) -> int | None:
+def model_step(folder: RunFolder) -> int | None:
     """The step whose weights ``model`` holds."""
     return (folder.read(folder.model / "tunesmith.json") or {}).get("step")
 
