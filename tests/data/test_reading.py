@@ -390,3 +390,10 @@ def test_chinese_words_are_said(tmp_path: Path) -> None:
         words.use("auto")
     for topic in ("source", "reader"):
         assert words.texts("en", topic).keys() == words.texts("zh", topic).keys()
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl", "csv", "txt", "parquet"])
+def test_a_pointer_of_git_lfs_is_told(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"rows.{suffix}"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 12\n")
+    assert "git lfs pull" in refusal(path)

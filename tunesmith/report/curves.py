@@ -113,13 +113,18 @@ def curves(
                     tuple((one.style, one.name) for one in drawn),
                 )
             )
+    return found + _course(record, say)
+
+
+def _course(record: Sequence[Mapping[str, Any]], say: Say) -> list[Curve]:
+    """How the steps went: rate, gradient, speed and memory."""
+    found = []
     for name in ("learning_rate", "grad_norm", "tokens_per_second", "memory_gib"):
         values = points(record, name)
         if values:
-            title = say(f"report.{name}")
-            found.append(
-                Curve(title, line_chart([Series(title, values)], label=title, x_label=step))
-            )
+            title, step = say(f"report.{name}"), say("report.step")
+            chart = line_chart([Series(title, values)], label=title, x_label=step)
+            found.append(Curve(title, chart))
     return found
 
 

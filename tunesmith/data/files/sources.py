@@ -16,6 +16,7 @@ from tunesmith.data.files.decoding import compressed, encoding_of, open_bytes, o
 from tunesmith.data.files.located import Faults, FileFacts, Located
 from tunesmith.data.files.paths import files
 from tunesmith.errors import DataError, Problem
+from tunesmith.storage.headers import is_pointer
 from tunesmith.words import say
 
 _SAMPLE = 1 << 20
@@ -45,6 +46,8 @@ def _facts(path: Path, _version: tuple[int, int], named: tuple[tuple[str, str], 
     packed, suffix = compressed(path), Path(path.name.lower().removesuffix(".gz")).suffix
     if not magic:
         raise DataError(Problem(str(path), say("source.empty")))
+    if is_pointer(path):
+        raise DataError(Problem(str(path), say("source.lfs_pointer")))
     if magic[:4] == b"PAR1":
         found = FileFacts(path, "parquet", None, packed, (), None)
     elif magic[:4] == b"PK\x03\x04" and suffix in (".xlsx", ".xlsm"):
