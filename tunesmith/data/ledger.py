@@ -66,6 +66,10 @@ class Ledger:
     """Of the training rows: all tokens, those with a loss, and those cut off by ``data.too_long:
     truncate``.
     """
+    unknown: dict[str, float] = field(default_factory=lambda: {"lost": 0.0, "split": 0.0})
+    """Share of the pieces that stand for no letter (``[UNK]``, bytes that a vocabulary of words
+    falls back to), and that are parts of one in a vocabulary of bytes.
+    """
     lengths: dict[str, Any] = field(default_factory=dict)
     """Histogram of the longest sequence of each row, before cutting, and its quantiles (tokens)."""
     notes: list[str] = field(default_factory=list)
@@ -102,6 +106,7 @@ class Ledger:
             "leaked_share": self.leaked_share,
             "near": self.near,
             "tokens": self.tokens,
+            "unknown": self.unknown,
             "lengths": self.lengths,
             "notes": self.notes,
         }

@@ -148,6 +148,7 @@ class _Preparation:
         )
         held = self._read(self.held_reading) if own else []
         rows = self._read(self.reading)
+        self._measure_unknown()
         self.ledger.leaked_share = leaked_share(row.key for row in rows)
         self.ledger.different = len({row.key for row in (*rows, *held)})
         if own:
@@ -166,6 +167,12 @@ class _Preparation:
         else:
             train, held_rows, parts = self._split(rows)
         return self._finished(train, held_rows, parts)
+
+    def _measure_unknown(self) -> None:
+        unknown = self.encoder.unknown
+        self.ledger.unknown = {"lost": unknown.share, "split": unknown.split_share}
+        note = unknown.note(accepted=self.run.data.unknown == "accept")
+        self.ledger.notes += [note] if note else []
 
     def _read(self, reading: Reading) -> list[Row]:
         rows = self.encoder.rows(reading, self.progress)

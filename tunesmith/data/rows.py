@@ -20,6 +20,7 @@ from tunesmith.data.ledger import control_note
 from tunesmith.data.reading import Reading
 from tunesmith.data.rendering.conversation import from_question
 from tunesmith.data.rendering.render import Render
+from tunesmith.data.unknown import Unknown
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Example, Labelled, Text, chats_of
 from tunesmith.settings.family import OBJECTIVES
@@ -80,6 +81,7 @@ class Encoder:
         """Rows whose first answers were left out, because the chat template cannot begin with one.
         """
         self.judged = Judged()
+        self.unknown = Unknown(render.tokenizer)
         self.controlled: list[str] = []
         """Where rows hold the text of a control token, which is read letter by letter."""
 
@@ -148,6 +150,7 @@ class Encoder:
         if key in seen:
             place = {"file": located.file, "number": located.number}
             return replace(seen[key], **place, group=group, written=written)
+        self.unknown.add(example)
         met = self.render.control.met
         tokens = tuple(self.objective.encode(example, self.render))
         if self.render.control.met > met:

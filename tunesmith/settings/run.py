@@ -116,6 +116,10 @@ class Data(Spec):
     """How control tokens that stand in a row's text are read, such as ``<|im_end|>``: letter by
     letter, or as the tokens themselves (for files that write them on purpose).
     """
+    unknown: Literal["stop", "accept"] = "stop"
+    """What happens where the tokenizer does not know more than 30 % of the rows' text: the run
+    stops, or goes on.
+    """
     train_on: Literal["answers", "last", "everything"] = "answers"
     """Which turns are trained: all assistant turns, the last one, or every token."""
     limit: Annotated[int, Gt(0)] | First | None = None

@@ -1,0 +1,106 @@
+"""What a tokenizer does not know: how much of the rows becomes ``[UNK]`` or bytes of a letter."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from tunesmith.errors import DataError, Problem
+from tunesmith.examples import Example, Labelled, Tagged, Text, TextPair, chats_of
+from tunesmith.words import say
+
+WARN, STOP = 0.05, 0.3
+"""Shares of all pieces from which a note is written, and from which the run stops."""
+LONGEST = 2000
+"""Of longer texts the beginning is looked at (characters)."""
+EXAMPLES = 8
+_BYTE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
+# Letters that no vocabulary of words has: hieroglyphs, cuneiform, an old Slavonic letter.
+_STRANGE = ("𓂀", "𒀀", "ꙮ")
+
+
+class Unknown:
+    """Counts pieces over rows: all, those that stand for no letter at all (``lost``: ``[UNK]`` and
+    the bytes that a vocabulary of words falls back to), and parts of a letter (``split``) in a
+    vocabulary that is made of bytes, where nothing is lost but a letter costs several pieces.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self.all = self.lost = self.split = 0
+        self.examples: Counter[str] = Counter()
+        ids = [tokenizer(one, add_special_tokens=False)["input_ids"] for one in _STRANGE]
+        # Some tokenizers name their end token as the unknown one, and never write it for a letter.
+        made = any(tokenizer.unk_token_id in one for one in ids)
+        self.unk: int | None = tokenizer.unk_token_id if made else None
+        self._kinds: dict[int, str] = {}
+
+    def add(self, example: Example) -> None:
+        """Counts the pieces of one row's texts."""
+        written = [text[:LONGEST] for text in texts_of(example) if text.strip()]
+        if not written:
+            return
+        fast = self.tokenizer.is_fast
+        how = {"add_special_tokens": False, "verbose": False, "return_offsets_mapping": fast}
+        told = self.tokenizer(written, **how)
+        for n, ids in enumerate(told["input_ids"]):
+            self.all += len(ids)
+            for place, token in enumerate(ids):
+                kind = self._kinds.get(token) or self._kinds.setdefault(token, self._kind(token))
+                if kind == "known":
+                    continue
+                self.lost += kind == "lost"
+                self.split += kind == "split"
+                if fast and len(self.examples) < 1000:
+                    start, end = told["offset_mapping"][n][place]
+                    self.examples[written[n][start:end]] += 1
+
+    def _kind(self, token: int) -> str:
+        """What one piece of the vocabulary is: known, lost or split."""
+        if token == self.unk:
+            return "lost"
+        if "\ufffd" not in self.tokenizer.decode([token]):
+            return "known"
+        name = str(self.tokenizer.convert_ids_to_tokens(token))
+        return "lost" if _BYTE.fullmatch(name) else "split"
+
+    @property
+    def share(self) -> float:
+        """Share of the pieces that stand for no letter."""
+        return self.lost / max(self.all, 1)
+
+    @property
+    def split_share(self) -> float:
+        """Share of the pieces that are parts of a letter."""
+        return self.split / max(self.all, 1)
+
+    def note(self, *, accepted: bool) -> str | None:
+        """What is said of it; DataError where too much is unknown and that was not accepted."""
+        share = max(self.share, self.split_share)
+        if share <= WARN:
+            return None
+        common = [one for one, _ in self.examples.most_common(EXAMPLES)]
+        told = {"percent": f"{100 * share:.0f}", "examples": " ".join(filter(None, common))}
+        if self.share <= self.split_share:
+            return say("ledger.split_letters", **told)
+        if self.share > STOP and not accepted:
+            raise DataError(Problem("data.unknown", say("ledger.unknown_stop", **told)))
+        return say("ledger.unknown", **told)
+
+
+def texts_of(example: Example) -> Iterable[str]:
+    """What a row says in words."""
+    if isinstance(example, Text | Tagged):
+        return [example.text]
+    if isinstance(example, Labelled):
+        return [example.text, example.second or ""]
+    if isinstance(example, TextPair):
+        return [example.text, example.second, *example.negatives]
+    return [
+        text
+        for chat in chats_of(example)
+        for turn in chat.turns
+        for text in (turn.content, turn.reasoning or "")
+    ]
