@@ -81,7 +81,7 @@ def test_bytes_that_words_fall_back_to_are_lost_and_bytes_of_letters_are_told() 
         unknown.add(Text("ab 好"))
     assert fallback.lost == 3 and fallback.split == 0
     assert own.lost == 0 and own.split > 0
-    with pytest.raises(DataError, match="data.unknown"):
+    with pytest.raises(DataError, match=r"data\.unknown"):
         fallback.note(accepted=False)
     assert "好" in (own.note(accepted=False) or "")
 

@@ -25,11 +25,14 @@ def default_limit(model_max_length: int | None) -> int:
     return min(model_max_length or LONGEST, LONGEST)
 
 
-def refuse_too_many(lengths: Sequence[int], limit: int, policy: str | None, *, kind: str) -> None:
+def refuse_too_many(
+    lengths: Sequence[int], limit: int, policy: str | None, *, kind: str, most: int
+) -> None:
     """DataError with the numbers and the ways out where rows are too long and the policy allows no
     other.
 
-    ``kind`` says what they are: texts, chats, or chats on two sides.
+    ``kind`` says what they are: texts, texts that are read, chats, or chats on two sides; ``most``
+    is what the model reads.
     """
     if policy == "split" and kind != "texts":
         raise DataError(Problem("data.too_long", say("ledger.split_chat")))
@@ -43,12 +46,30 @@ def refuse_too_many(lengths: Sequence[int], limit: int, policy: str | None, *, k
     cut = {
         "texts": say("ledger.cut_text"),
         "chats": say("ledger.cut_question"),
+        "read": say("ledger.cut_text"),
         "sides": say("sides.cut"),
     }[kind]
     percent = f"{100 * number / len(lengths):.1f}"
     values = {"number": number, "rows": len(lengths), "percent": percent, "limit": limit}
-    text = say("ledger.too_long", **values, cut=cut, split=split, **quantiles)
+    longer = ""
+    if told["longest"] <= most:
+        longer = say("ledger.more_length", length=told["longest"])
+    elif limit < most:
+        longer = say("ledger.most_length", length=most)
+    text = say("ledger.too_long", **values, cut=cut, split=split, longer=longer, **quantiles)
     raise DataError(Problem("data.max_length", text))
+
+
+def unanswered_note(number: int, rows: int, limit: int) -> str | None:
+    """What is said of rows of which the limit leaves no word of an answer; DataError where they are
+    more than may be dropped.
+    """
+    if not number:
+        return None
+    told = {"number": number, "rows": rows, "limit": limit, "percent": f"{100 * number / rows:.1f}"}
+    if number > DROPPED * rows:
+        raise DataError(Problem("data.max_length", say("ledger.unanswered_stop", **told)))
+    return say("ledger.unanswered", **told)
 
 
 def truncate_row(

@@ -16,7 +16,12 @@ from tunesmith.data import split as splitting
 from tunesmith.data.duplicates import leaked_share
 from tunesmith.data.files.located import Names
 from tunesmith.data.ledger import Ledger, histogram, lost_note, sides_note
-from tunesmith.data.lengths import default_limit, refuse_too_many, truncate_row
+from tunesmith.data.lengths import (
+    default_limit,
+    refuse_too_many,
+    truncate_row,
+    unanswered_note,
+)
 from tunesmith.data.reading import Reading, examples
 from tunesmith.data.rendering.render import Render
 from tunesmith.data.rendering.tokenizers import converses
@@ -95,9 +100,9 @@ class _Preparation:
         self, run: Run, tokenizer: Any, limit: int | None, progress: Progress | None, seed: int
     ) -> None:
         self.run, self.progress, self.seed = run, progress, seed
-        self.limit = run.data.max_length or default_limit(
-            min(limit or 10**9, tokenizer.model_max_length)
-        )
+        self.most = min(limit or 10**9, tokenizer.model_max_length)
+        """The longest sequence that the model reads (tokens)."""
+        self.limit = run.data.max_length or default_limit(self.most)
         self.ledger = Ledger()
         self.objective = OBJECTIVES.make(run.objective)
         self.reading = examples(run.data, self.objective.eats)
@@ -113,7 +118,10 @@ class _Preparation:
             head=self.objective.head,
             eats=self.objective.eats,
         )
-        self.encoder = Encoder(self.objective, self.render, data.split_by)
+        cuts = data.too_long == "truncate" and self.render.converses and not self.render.sides
+        self.encoder = Encoder(
+            self.objective, self.render, data.split_by, self.limit if cuts else None
+        )
 
     def _settings(self, tokenizer: Any) -> Data:
         """The data settings, without thinking where the model could think but no row has reasoning
@@ -198,16 +206,17 @@ class _Preparation:
         return kept
 
     def _without_untrained(self, rows: list[Row]) -> list[Row]:
-        kept = [row for row in rows if row.learned(self.objective.output.writes)]
-        if rows and not kept:
+        # Of a row that was cut to nothing something else is said (see _answered).
+        writes = self.objective.output.writes
+        empty = [row for row in rows if not row.whole and not row.learned(writes)]
+        if rows and len(empty) == len(rows):
             where = f"{rows[0].file}:{rows[0].number}"
             raise DataError(
                 Problem("data", say("ledger.nothing_to_train", count=len(rows), where=where))
             )
-        for row in rows:
-            if not row.learned(self.objective.output.writes):
-                self.ledger.drop(str(row.file), row.number, "nothing to train")
-        return kept
+        for row in empty:
+            self.ledger.drop(str(row.file), row.number, "nothing to train")
+        return [row for row in rows if row.whole or row.learned(writes)]
 
     def _drop(self, rows: list[Row], keys: set[int], reason: str) -> list[Row]:
         for row in rows:
@@ -238,22 +247,37 @@ class _Preparation:
             else "sides"
             if self.render.sides
             else "chats"
+            if self.render.converses
+            else "read"
         )
-        refuse_too_many([row.length for row in kept], self.limit, policy, kind=kind)
+        lengths = [row.uncut for row in kept]
+        refuse_too_many(lengths, self.limit, policy, kind=kind, most=self.most)
         if not self.ledger.lengths:
             self.ledger.lengths = histogram(
-                [row.length for row in kept if policy == "truncate" or row.length <= self.limit]
+                [length for length in lengths if policy == "truncate" or length <= self.limit]
             )
         if policy == "truncate" and self.render.converses:
             sides = self.render.sides
             cut = partial(
                 truncate_row, bos=self.render.pieces.bos, ends=len(sides.after) if sides else 0
             )
-            return self._without_untrained([row.cut(self.limit, cut) for row in kept])
+            kept = [row.cut(self.limit, cut) for row in kept]
+            return self._without_untrained(self._answered(kept))
         for row in kept:
             if row.length > self.limit:
                 self.ledger.drop(str(row.file), row.number, "too long")
         return [row for row in kept if row.length <= self.limit]
+
+    def _answered(self, rows: list[Row]) -> list[Row]:
+        """Without those of which the limit left no word of an answer."""
+        if not self.objective.output.writes:
+            return rows
+        gone = [row for row in rows if row.lost and row.unanswered]
+        note = unanswered_note(len(gone), len(rows), self.limit)
+        self.ledger.notes += [note] if note else []
+        for row in gone:
+            self.ledger.drop(str(row.file), row.number, "nothing to train")
+        return [row for row in rows if not (row.lost and row.unanswered)]
 
     def _split(self, rows: list[Row]) -> tuple[list[Row], list[Row], splitting.Split]:
         held_out = self.run.data.held_out

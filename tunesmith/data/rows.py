@@ -20,6 +20,7 @@ from tunesmith.data.ledger import control_note
 from tunesmith.data.reading import Reading
 from tunesmith.data.rendering.conversation import from_question
 from tunesmith.data.rendering.render import Render
+from tunesmith.data.shortening import shortened
 from tunesmith.data.unknown import Unknown
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Example, Labelled, Text, chats_of
@@ -51,6 +52,8 @@ class Row:
     """Whether the sequences are windows of one long text, which need not stay in one batch."""
     lost: int = 0
     """Tokens cut off."""
+    whole: int = 0
+    """The longest of its sequences before it was cut (tokens); 0 where it was not."""
 
     @property
     def length(self) -> int:
@@ -62,6 +65,18 @@ class Row:
         """Number of tokens that are learned."""
         return sum(tokens.scored for tokens in self.tokens)
 
+    @property
+    def uncut(self) -> int:
+        """Its length as the row has it (tokens)."""
+        return max(self.whole, self.length)
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether no word of an answer is in it, or of one of the two of a pair."""
+        scored = [tokens.scored > 0 for tokens in self.tokens]
+        paired = any("side" in tokens.columns for tokens in self.tokens)
+        return not (all(scored) if paired else any(scored))
+
     def learned(self, writes: bool) -> bool:
         """Whether there is anything to learn in it: scored tokens for a model that writes."""
         return self.scored > 0 if writes else self.length > 0
@@ -69,14 +84,19 @@ class Row:
     def cut(self, limit: int, how: Callable[[Sequence[Tokens], int], tuple[Tokens, ...]]) -> Row:
         """This row with its sequences cut, and the loss counted."""
         tokens = how(self.tokens, limit)
-        return replace(self, tokens=tokens, lost=sum(map(len, self.tokens)) - sum(map(len, tokens)))
+        lost = sum(map(len, self.tokens)) - sum(map(len, tokens))
+        return replace(self, tokens=tokens, lost=lost, whole=self.length) if lost else self
 
 
 class Encoder:
     """Rows of files to ``Row``s, by the objective and the render of a run."""
 
-    def __init__(self, objective: Any, render: Render, split_by: str | None) -> None:
+    def __init__(
+        self, objective: Any, render: Render, split_by: str | None, shorten: int | None = None
+    ) -> None:
         self.objective, self.render, self.split_by = objective, render, split_by
+        self.shorten = shorten
+        """Length to which conversations are cut (tokens); None where they are not."""
         self.opened = 0
         """Rows whose first answers were left out, because the chat template cannot begin with one.
         """
@@ -156,14 +176,24 @@ class Encoder:
         if self.render.control.met > met:
             self.controlled.append(_place(located))
         sketch, windows = duplicates.sketch(example), isinstance(example, Text)
+        longest = max((one.longest for one in tokens), default=0)
+        cut = tokens
+        if self.shorten is not None and longest > self.shorten and chats_of(example):
+            cut = shortened(example, self._encoded, self.shorten, self.render)
         how = {
             "group": group,
             "sketch": sketch,
             "windows": windows,
             "lost": sum(one.lost for one in tokens),
         }
-        seen[key] = Row(located.file, located.number, tokens, key, written, asked, **how)
+        if cut is not tokens:
+            how["lost"] += max(sum(map(len, tokens)) - sum(map(len, cut)), 1)
+            how["whole"] = longest
+        seen[key] = Row(located.file, located.number, cut, key, written, asked, **how)
         return seen[key]
+
+    def _encoded(self, example: Example) -> Sequence[Tokens]:
+        return self.objective.encode(example, self.render)
 
     def hashes(self, example: Example) -> tuple[int, int, int | None]:
         """Hashes of all of an example but its spacing, of all of it, and of its question."""

@@ -73,8 +73,7 @@ class Answers(Output):
         given = {name: value for name, value in chat.columns.items() if filled.get(name) != value}
         if not asks(chat):
             raise predictor.lacking(row)
-        ids_T = predictor.render.prompt(replace(chat, columns=given).prompt)
-        return predictor.fitting.prompt(ids_T)
+        return predictor.fitting.asked(replace(chat, columns=given).prompt)
 
     def answer(
         self, predictor: Predictor, asked: list[Any], progress: Progress | None
@@ -86,7 +85,7 @@ class Answers(Output):
         """The answer to the last turn; DataError where it asks nothing."""
         if not asks(chat):
             raise DataError(Problem("messages", say("chat.no_turn")))
-        prompt = predictor.fitting.prompt(predictor.render.prompt(chat.prompt))
+        prompt = predictor.fitting.asked(chat.prompt)
         answer = answers_to(predictor, [prompt], None)[0]
         return answer if isinstance(answer, str) else answer[0]
 

@@ -9,7 +9,9 @@ import numpy as np
 from tunesmith.batches.batch import Tokens
 from tunesmith.data.lengths import truncate
 from tunesmith.data.rendering.render import Render
+from tunesmith.data.shortening import cuttable, least, without_beginning
 from tunesmith.errors import DataError, Problem
+from tunesmith.examples import Chat
 from tunesmith.settings.run import Run
 from tunesmith.words import say
 
@@ -44,9 +46,7 @@ class Fitting:
         """A prompt that leaves places for an answer; DataError where one has to be cut and the run
         does not cut.
         """
-        room = 0
-        if self.limit is not None and self.render.sides is None:
-            room = min(self.run.generate.max_new_tokens, max(1, self.limit // 8))
+        room = self._room
         if self._fits(len(ids_T), room):
             return ids_T
         assert self.limit is not None, "without a limit everything fits"
@@ -57,12 +57,43 @@ class Fitting:
         head = len(bos) if ids_T[: len(bos)].tolist() == bos else 0
         return np.r_[ids_T[:head], ids_T[len(ids_T) - (most - head) :]]
 
+    def asked(self, chat: Chat) -> np.ndarray:
+        """The prompt of a conversation, which leaves places for an answer; a longer one loses the
+        beginning of what is asked, as in training.
+        """
+        ids_T = self.render.prompt(chat)
+        room = self._room
+        if self.render.sides is not None:
+            return self.prompt(ids_T)
+        if self._fits(len(ids_T), room):
+            return ids_T
+        assert self.limit is not None, "without a limit everything fits"
+
+        def cut(count: int) -> np.ndarray:
+            shorter = without_beginning(chat, count, self.render)
+            assert isinstance(shorter, Chat), "a conversation stays one"
+            return self.render.prompt(shorter)
+
+        limit, most = self.limit - room, cuttable(chat, self.render)
+        count = least(most, lambda count: len(cut(count)) <= limit)
+        if count is None:
+            told = {"most": limit, "limit": self.limit, "room": room}
+            raise DataError(Problem("", say("chat.row_too_long", **told)))
+        return cut(count)
+
     def answered(self, tokens: Tokens) -> Tokens:
         """An answered conversation that the model can read."""
         if self._fits(len(tokens), 0):
             return tokens
         assert self.limit is not None, "without a limit everything fits"
         return truncate(tokens, self.limit, bos=self.render.pieces.bos)
+
+    @property
+    def _room(self) -> int:
+        """Places that are left for an answer (tokens)."""
+        if self.limit is None or self.render.sides is not None:
+            return 0
+        return min(self.run.generate.max_new_tokens, max(1, self.limit // 8))
 
     def _fits(self, length: int, room: int) -> bool:
         """Whether a row fits; False counts it as cut, DataError where the run does not cut."""

@@ -176,7 +176,7 @@ class Render:
         before it, so that long conversations take no time that grows with the square of their
         turns; None where the last prompt shows that this tokenizer does not allow it."""
         everything = self.data.train_on == "everything"
-        trained, first = _trained(turns, self.data.train_on), opening(turns)
+        trained, first = trained_places(turns, self.data.train_on), opening(turns)
         done: list[Tokens] = []
         ids: list[int] = []
         weights: list[float] = []
@@ -299,7 +299,7 @@ class Render:
             weights = self._last_weights(chat, answered, answer)
             return [continued(self.sides.source(given), answer, self.start, weights=weights)]
         turns, found = self.conversation.turns(chat), []
-        for k in sorted(_trained(turns, self.data.train_on)):
+        for k in sorted(trained_places(turns, self.data.train_on)):
             if k < opening(turns):
                 continue
             if self.plain_sides:
@@ -371,7 +371,8 @@ class Render:
         return text, ids
 
 
-def _trained(turns: Sequence[Turn], train_on: str) -> set[int]:
+def trained_places(turns: Sequence[Turn], train_on: str) -> set[int]:
+    """The places of the turns that are trained."""
     answers = [k for k, turn in enumerate(turns) if turn.role == "assistant"]
     chosen = answers[-1:] if train_on == "last" else answers
     return {k for k in answers if (k in chosen if turns[k].train is None else turns[k].train)}

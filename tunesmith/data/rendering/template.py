@@ -103,6 +103,17 @@ class Template:
         ]
         return "".join(filled[:cut]), "".join(filled[cut:])
 
+    def asking(self, chat: Chat) -> list[str]:
+        """The texts of a row that stand before its answer, but for the system prompt."""
+        values = _values(chat, None)
+        values = {
+            theirs: values[ours] for ours, theirs in self.columns.items() if ours in values
+        } | values
+        first = self._first_answer(values, not values.get("answer"))
+        names = [name for name in self.names[:first] if name != "system"]
+        found = [values.get(name) for name in names]
+        return [value for value in found if isinstance(value, str)]
+
     def _first_answer(self, values: Mapping[str, Any], asking: bool) -> int | None:
         """Index of the first placeholder that belongs to the answer; None where none does."""
         sure = set(self.answers)
