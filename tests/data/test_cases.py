@@ -235,3 +235,67 @@ def test_a_class_without_a_training_row_is_said(tmp_path: Path) -> None:
     other = labelled(tmp_path / "b.jsonl", ["z"] * 3 + ["x"] * 3)
     found = prepared(rows, "classify", held_out=str(other))
     assert "no training row has the class z" in notes(found)
+
+
+@pytest.mark.parametrize("written_as", [int, str, bool])
+def test_a_column_of_0_and_1_for_each_class_is_read(tmp_path: Path, written_as: Any) -> None:
+    flags = [(0, 1), (1, 1), (0, 0)] * 8
+    rows = [
+        {"id": n, "review": f"text {n * 77}", "toxic": written_as(one), "rude": written_as(other)}
+        for n, (one, other) in enumerate(flags)
+    ]
+    found = prepared(written(tmp_path / "rows.jsonl", rows), "classify")
+    assert found.objective.classes.names == ("rude", "toxic")
+    assert found.objective.classes.problem == "multi_label_classification"
+    given = [item.tokens[0].columns["label"].tolist() for item in found.train]
+    assert given[:3] == [[1, 0], [1, 1], [0, 0]] and len(given) == 24
+
+
+def test_a_number_beside_a_label_is_no_class(tmp_path: Path) -> None:
+    rows = [
+        {"text": f"text {n * 77}", "label": "xy"[n % 2], "a": n % 2, "b": n % 3 % 2}
+        for n in range(24)
+    ]
+    found = prepared(written(tmp_path / "rows.jsonl", rows), "classify")
+    assert found.objective.classes.names == ("x", "y")
+
+
+def test_one_label_under_another_name_is_found_or_proposed(tmp_path: Path) -> None:
+    rows = [{"review": f"text {n * 77}", "verdict": "xy"[n % 2]} for n in range(24)]
+    found = prepared(written(tmp_path / "rows.jsonl", rows), "classify")
+    assert found.objective.classes.names == ("x", "y")
+    with pytest.raises(DataError, match=r"data.columns={text: review, label: verdict}"):
+        prepared(written(tmp_path / "few.jsonl", rows[:4]), "classify")
+
+
+def pair_of(found: Prepared) -> list[str]:
+    """The answers of the first pair, the better one first."""
+    tokens = found.train[0].tokens
+    text = found.render.pieces.text
+    return [text(one.ids_T[one.weights_T > 0]).removesuffix("<|im_end|>") for one in tokens]
+
+
+def test_a_list_of_two_answers_is_proposed_and_read(tmp_path: Path) -> None:
+    rows = [{"instruction": f"q{n}", "input": "", "output": ["good", "bad"]} for n in range(6)]
+    path = written(tmp_path / "rows.jsonl", rows)
+    with pytest.raises(DataError, match=r"data.columns={ranked: output}"):
+        prepared(path, "dpo")
+    assert pair_of(prepared(path, "dpo", columns={"ranked": "output"})) == ["good", "bad"]
+    rows[3]["output"] = ["good", "bad", "worse"]
+    with pytest.raises(DataError, match=r"rows.jsonl:4:.*not a list of two answers"):
+        prepared(written(path, rows), "dpo", columns={"ranked": "output"})
+
+
+@pytest.mark.parametrize("better", [1, "1", "good"])
+def test_responses_with_the_better_one_named_are_read(tmp_path: Path, better: Any) -> None:
+    row = {"responses": ["bad", "good"], "better": better}
+    rows = [{"prompt": f"q{n}", **row} for n in range(6)]
+    found = prepared(written(tmp_path / "rows.jsonl", rows), "dpo")
+    assert pair_of(found) == ["good", "bad"] and "not used" not in notes(found)
+    rows[2]["better"] = 7
+    with pytest.raises(DataError, match=r"rows.jsonl:3:better: .*neither 0"):
+        prepared(written(tmp_path / "rows.jsonl", rows), "dpo")
+
+
+def test_pairs_of_typed_turns_are_read() -> None:
+    assert pair_of(prepared(case("typed_pairs.jsonl"), "dpo")) == ["number 0", "no"]

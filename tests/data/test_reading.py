@@ -306,7 +306,7 @@ def test_rows_without_answer_or_question_are_dropped_and_counted(tmp_path: Path)
             (4, "no answer"),
         ]
         assert reading.notes == [
-            "rows.jsonl: 1 row holds a number where a text is meant; it was written out"
+            "rows.jsonl: 1 row holds a number or a truth value where a text is meant; it was written out"
         ]
     assert "no row can be used (no answer: 2)" in refusal(
         written(tmp_path / "none.jsonl", [rows[1]] * 2)

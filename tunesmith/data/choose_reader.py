@@ -82,7 +82,8 @@ def choose(
         if guess is not None and guess.sure:
             return _told(known, first, guess, eats, "cells")
     labelled: list[str] = []
-    if not matching:
+    # What only one reader reads is meant for it, whatever its other columns are called.
+    if not matching and (guess is None or guess.reader is None):
         others = {name: cls for name, cls in able.items() if name not in wanted}
         matching, labelled = _of_another_kind(others, _matching(others, known, columns, row), eats)
     if len(matching) == 1:

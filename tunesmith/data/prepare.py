@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from tunesmith.batches.batch import Tokens
 from tunesmith.data import split as splitting
 from tunesmith.data.duplicates import leaked_share
 from tunesmith.data.files.located import Names
+from tunesmith.data.items import Item, fingerprint
 from tunesmith.data.ledger import Ledger, histogram, lost_note, sides_note
 from tunesmith.data.lengths import (
     default_limit,
@@ -31,16 +28,6 @@ from tunesmith.examples import Example, chats_of
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Data, Run
 from tunesmith.words import say
-
-
-@dataclass(frozen=True)
-class Item:
-    """One row ready for a model, or one window of a long text. ``id`` is ``file.json:17``."""
-
-    id: str
-    tokens: tuple[Tokens, ...]
-    example: Example | None = None
-    """Kept for held-out rows only."""
 
 
 @dataclass
@@ -342,9 +329,7 @@ class _Preparation:
             sides[place in parts.watch] += self._items(row, example=known[row.file, row.number])
         trained = self._weighted(train)
         every = (trained, sides[True], sides[False])
-        return Prepared(
-            *every, ledger, _fingerprint(*every), self.render, self.objective, self.seed
-        )
+        return Prepared(*every, ledger, fingerprint(*every), self.render, self.objective, self.seed)
 
     def _examples(self, held: list[Row]) -> dict[tuple[Path, int], Example]:
         """Held-out rows read once more, so that the examples of all others never lie in memory."""
@@ -404,19 +389,3 @@ def _beside(held: list[Row], rows: list[Row]) -> set[int]:
     """The keys of ``rows`` that share a cluster with a held-out one."""
     roots, _ = clusters([*held, *rows])  # a cluster is named by its first row
     return {row.key for row, root in zip(rows, roots[len(held) :], strict=True) if root < len(held)}
-
-
-def _fingerprint(*parts: list[Item]) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(b"part")
-        for item in part:
-            digest.update(item.id.encode("utf-8", "surrogatepass") + b"\0")
-            for tokens in item.tokens:
-                digest.update(tokens.ids_T.tobytes() + b"\0" + tokens.weights_T.tobytes() + b"\0")
-                for name, value in sorted(tokens.columns.items()):
-                    told = value.tolist() if isinstance(value, np.ndarray) else repr(value)
-                    digest.update(f"{name}={told}".encode())
-                if tokens.source_ids_T is not None:
-                    digest.update(b"source" + tokens.source_ids_T.tobytes())
-    return digest.hexdigest()

@@ -17,6 +17,7 @@ from tunesmith.data.columns.finishing import finished
 from tunesmith.data.columns.labels import label_column
 from tunesmith.data.columns.turns import LISTS, NUMBERS, TURNS, no_number, shown
 from tunesmith.data.files.jsonstream import TRAIN
+from tunesmith.data.files.numbers import gapped, without_zero
 from tunesmith.data.files.sources import Faults, FileFacts, Located, facts, rows
 from tunesmith.data.files.tables import all_numbers
 from tunesmith.data.find import find_data
@@ -47,6 +48,8 @@ class Opened:
     """Where ``columns`` come from, when it is not the user: template, or cells."""
     label: str | None = None
     """The class of all rows of the file, where its name says it."""
+    gapped: frozenset[str] = frozenset()
+    """Columns of whole numbers that a gap turned into ``3.0``."""
     numbers: frozenset[str] = frozenset()
     """Columns of a table of text cells that hold numbers, in which "nan" is an empty cell."""
 
@@ -118,7 +121,11 @@ class Reading:
         known = facts(file, columns=columns)
         first = list(islice(rows(file, columns=columns, faults=Faults()), _FIRST))
         named = source.reader or self.data.reader
+        sample = _sample(file, columns)
         how: dict[str, Any] = {"weight": source.weight, "numbers": _numbers(known, first)}
+        how["gapped"] = frozenset(
+            name for name in known.columns if gapped([row.get(name) for row in sample])
+        )
         bare = (
             self.eats is Labelled
             and several
@@ -140,10 +147,10 @@ class Reading:
             reader=named,
             eats=self.eats,
             template=lambda: self._in_template,
-            more=lambda: _sample(file, columns),
+            more=lambda: sample,
         )
         if chosen.reader.looks:
-            chosen.reader.look([named_row(row, chosen.columns) for row in _sample(file, columns)])
+            chosen.reader.look([named_row(row, chosen.columns) for row in sample])
         return Opened(known, chosen.reader, chosen.columns, told_by=chosen.told_by, **how)
 
     @property
@@ -176,6 +183,9 @@ class Reading:
                 key = ".".join(opened.facts.key)
                 part = "part" if opened.facts.key[-1].casefold() in TRAIN else "inside"
                 found.append(say(f"reader.note_{part}", file=path.name, key=key))
+            if opened.facts.notes:
+                sheets = ", ".join(opened.facts.notes)
+                found.append(say("reader.note_sheets", file=path.name, sheets=sheets))
             if opened.facts.unfolded:
                 columns = ", ".join(opened.facts.unfolded)
                 found.append(say("reader.note_unfolded", file=path.name, columns=columns))
@@ -300,6 +310,11 @@ def _labels(opened: Opened) -> Iterator[str]:
 
 def _prepared(row: dict[str, Any], opened: Opened) -> tuple[dict[str, Any], list[str]]:
     """The row with our names beside its own, one-element lists unwrapped, and what was changed."""
+    if opened.gapped:
+        row = {
+            name: without_zero(value) if name in opened.gapped else value
+            for name, value in row.items()
+        }
     named = named_row(row, opened.columns)
     if opened.label is not None:
         named["label"] = opened.label
@@ -314,12 +329,7 @@ def _prepared(row: dict[str, Any], opened: Opened) -> tuple[dict[str, Any], list
         if (single := first_answer(value, opened.columns.get(name, name))) is not value:
             named[name] = single
             changes.append("unwrapped" if isinstance(value, list) and len(value) == 1 else "first")
-        elif (
-            name not in NUMBERS
-            and isinstance(value, int | float)
-            and not isinstance(value, bool)
-            and not no_number(value)
-        ):
+        elif name not in NUMBERS and isinstance(value, int | float) and not no_number(value):
             changes.append("numbers")
     return named, list(dict.fromkeys(changes))
 

@@ -13,6 +13,7 @@ from tunesmith.data.columns.cells import held, is_text, varies
 from tunesmith.data.columns.meaning import Meaning, pair_of
 from tunesmith.data.columns.names import is_called, ranked
 from tunesmith.data.columns.turns import ANOTHER_TASK, PICTURES, TURNS, json_list
+from tunesmith.data.readers.ranked import listed
 from tunesmith.data.recognise_questions import (
     asked_and_answered,
     by_place,
@@ -88,7 +89,8 @@ def _preference(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
         ]
     sides = [pair for pair in sides if pair[1] in columns and all(map(_answers(rows), pair))]
     if not sides:
-        return None
+        name = listed(tuple(columns), rows[0])
+        return Meaning({"ranked": name}, sure=False, reader="ranked") if name else None
     chosen, rejected = sides[0]
     told = {"chosen": chosen, "rejected": rejected}
     rest = [name for name in columns if name not in sides[0]]

@@ -9,7 +9,13 @@ from typing import Any
 
 from tunesmith.data.columns import names
 from tunesmith.data.columns.cells import held, is_id, is_number, is_text, is_written, varies
-from tunesmith.data.columns.labels import LONGEST_LABEL, labelled_columns, pair_columns
+from tunesmith.data.columns.labels import (
+    LONGEST_LABEL,
+    flag_columns,
+    label_column,
+    labelled_columns,
+    pair_columns,
+)
 from tunesmith.data.columns.meaning import Meaning, pair_of
 from tunesmith.data.columns.names import is_called, plain, ranked
 from tunesmith.data.recognise_questions import asked_and_answered, made_of_it
@@ -19,6 +25,13 @@ Row = Mapping[str, Any]
 
 def labelled(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     """A text, or a pair, and its label."""
+    flags = flag_columns(columns, rows)
+    if flags and label_column(columns) is None:
+        rest = [name for name in columns if name not in flags]
+        texts = [name for name in rest if is_text(name, rows) and not is_id(name, rows)]
+        bodies = ranked(names.TEXT, texts) or texts
+        if bodies:
+            return Meaning({"text": bodies[0]}, sure=len(texts) == 1, reader="one_hot")
     cells = labelled_columns([name for name in columns if not is_id(name, rows)], rows)
     labels = [name for name in ranked(names.LABEL, columns) if _is_label(name, rows)]
     texts = [

@@ -173,7 +173,8 @@ def test_parquet_and_excel(tmp_path: Path) -> None:
         {"question": "q", "answer": "a"},
         {"question": "q2", "answer": 7},
     ]
-    book["empty"].append(["another"])
+    for row in (["another", "b"], ["c", "d"]):
+        book["empty"].append(row)
     book.save(tmp_path / "two.xlsx")
     assert "empty: this sheet begins with another row" in error(tmp_path / "two.xlsx")
 

@@ -116,6 +116,7 @@ def run_of(path: Any, tiny: Path, out: Path, **settings: Any) -> Any:
         "limit": 300,
         "too_long": "truncate",
         "max_length": 128,
+        "unknown": "accept",  # the tiny vocabulary knows little Chinese
         **settings.pop("data", {}),
     }
     train = {"steps": 2, "batch": 4, "keep": {"evaluate": 0, "save": 0}}

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from tunesmith.data.columns.names import ABOUT_THE_ROW, is_called
 from tunesmith.data.columns.turns import as_text, json_list, no_number
 
 LABELS = ("label", "labels")
@@ -66,6 +67,29 @@ def labels_of(value: Any, field: str) -> tuple[str, ...] | float:
         return float(text)
     parts = _MARKS.split(text) if field == "labels" else [text]
     return tuple(part for part in parts if part)
+
+
+def flag_in(value: Any) -> bool | None:
+    """What a cell of a class's own column says; None where it is neither 0 nor 1."""
+    word = str(value).strip().lower().removesuffix(".0")
+    return {"1": True, "true": True, "0": False, "false": False}.get(word)
+
+
+def flag_columns(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The columns that hold 0 and 1 and nothing else, where there are at least two: a column for
+    each class.
+    """
+    found: list[str] = []
+    for name in columns:
+        values = [row.get(name) for row in rows if row.get(name) not in (None, "")]
+        if values and not is_called(name, ABOUT_THE_ROW) and all(map(_is_flag, values)):
+            found.append(name)
+    varied = [name for name in found if len({flag_in(row.get(name)) for row in rows} - {None}) > 1]
+    return tuple(found) if len(varied) > 1 else ()
+
+
+def _is_flag(value: Any) -> bool:
+    return flag_in(value) is not None
 
 
 def labelled_columns(

@@ -17,6 +17,7 @@ from tunesmith.words import say
 Row = Mapping[str, Any]
 
 LISTS = frozenset({"messages", "conversations", "history", "tools", "pos", "neg", "negatives"}) | {
+    "ranked",
     *("tokens", "words", "chars", "characters", "tags", "ner_tags", "bio", "bio_tags"),
     *("entities", "spans", "annotations", "实体"),
 }
@@ -37,7 +38,7 @@ ANOTHER_TASK = frozenset({"chosen", "rejected", "rejected_response", "kto_tag"})
 """Columns of preference and picture rows: read as a plain conversation they would lose their
 meaning.
 """
-NUMBERS = frozenset({"margin", "label", "kto_tag", "similarity", "score"})
+NUMBERS = frozenset({"margin", "label", "kto_tag", "similarity", "score", "better"})
 """Fields that hold a number or a truth value by nature; in any other field one is written out as
 text.
 """
@@ -89,10 +90,14 @@ def no_number(value: Any) -> bool:
 
 
 def as_text(value: Any, field: str) -> str:
-    """A value that must be a text: None, NaN and infinity are empty, numbers are written out."""
+    """A value that must be a text: None, NaN and infinity are empty, numbers and truth values are
+    written out.
+    """
     if value is None or no_number(value):
         return ""
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
         return str(value)
     if not isinstance(value, str):
         raise field_problem(field, "reader.not_text", kind=type(value).__name__, seen=shown(value))

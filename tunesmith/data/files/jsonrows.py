@@ -12,6 +12,7 @@ from typing import Any
 from tunesmith.data.columns.turns import LISTS, TURNS
 from tunesmith.data.files import jsonstream
 from tunesmith.data.files.located import Faults, FileFacts, Located
+from tunesmith.data.files.numbers import Written
 from tunesmith.errors import Problem
 from tunesmith.words import say
 
@@ -183,7 +184,7 @@ def _json_list(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Locate
 
 
 def _json_columns(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:
-    table = table_of(json.load(stream)) or []
+    table = table_of(json.load(stream, parse_float=Written)) or []
     yield from _json_values(found, enumerate(table, 1), faults)
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Container, Iterator, Sequence
 from typing import Any, TextIO
 
+from tunesmith.data.files.numbers import Written
 from tunesmith.words import say
 
 _CHUNK = 1 << 18
@@ -20,7 +21,7 @@ _CUT = 12
 """A fault this near to the end of what was read may be a value that is cut there (``\\u12``,
 ``-Infin``).
 """
-_DECODER = json.JSONDecoder()
+_DECODER = json.JSONDecoder(parse_float=Written)
 _ROWS = frozenset(
     {
         "data",
@@ -70,7 +71,7 @@ def excerpt(text: str, position: int) -> str:
 def parse(text: str) -> Any:
     """The one value that ``text`` holds; BrokenJson says what stands where it breaks."""
     try:
-        return json.loads(text)
+        return json.loads(text, parse_float=Written)
     except json.JSONDecodeError as error:
         raise BrokenJson(
             say("source.json", reason=error.msg, seen=excerpt(text, error.pos))

@@ -48,6 +48,8 @@ class FileFacts:
     """Whether JSON values that follow each other are spread over several lines."""
     key: tuple[str, ...] = ()
     """The keys above the rows in the one object that the file holds."""
+    notes: tuple[str, ...] = ()
+    """Sheets of a workbook that hold no rows."""
     unfolded: tuple[str, ...] = ()
     """The columns, one within the other, whose lists of objects are rows of their own."""
 

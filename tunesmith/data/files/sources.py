@@ -52,7 +52,7 @@ def _facts(path: Path, _version: tuple[int, int], named: tuple[tuple[str, str], 
         found = FileFacts(path, "parquet", None, packed, (), None)
     elif magic[:4] == b"PK\x03\x04" and suffix in (".xlsx", ".xlsm"):
         found = _with_header(
-            FileFacts(path, "excel", None, packed, (), True),
+            FileFacts(path, "excel", None, packed, (), True, notes=tables.notes_in(path)),
             tables.excel(path),
             dict(named),
             default=True,

@@ -5,7 +5,6 @@ Parquet.
 from __future__ import annotations
 
 import csv
-import datetime
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,11 +14,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
 from tunesmith.data.files.decoding import compressed, open_bytes
+from tunesmith.data.files.numbers import cell
 from tunesmith.errors import DataError, Problem
 from tunesmith.words import say
 
 _LONGEST_FIELD = 1 << 24
 _BATCH = 256
+_LOOKED_AT = 50
+"""Rows of a sheet that tell what it holds."""
 _SENTENCE_ENDS = ".。!！?？,，;；:：…\"”'"
 _NAMES = (
     "id idx index key text content sentence sentence1 sentence2 label labels category class "
@@ -211,7 +213,8 @@ def parquet(path: Path) -> Iterator[dict[str, Any]]:
             table = pyarrow.parquet.ParquetFile(file, pre_buffer=False)
             names = _names(table.schema_arrow.metadata or {})
             for batch in table.iter_batches(batch_size=_BATCH):
-                yield from (_with_names(row, names) for row in batch.to_pylist())
+                for row in batch.to_pylist():
+                    yield _with_names({name: cell(value) for name, value in row.items()}, names)
         except (pyarrow.ArrowException, OSError) as error:
             raise DataError(Problem(str(path), say("source.parquet", error=error))) from None
 
@@ -238,9 +241,27 @@ def _with_names(row: dict[str, Any], names: Mapping[str, list[str]]) -> dict[str
 
 
 def excel(path: Path) -> Iterator[list[Any]]:
-    """The rows of a workbook's sheets one after the other; DataError when sheets begin with
-    different rows.
+    """The rows of a workbook's sheets one after the other, without sheets of notes beside tables;
+    DataError when the tables begin with different rows.
     """
+    with _book(path) as book:
+        yield from _sheets(path, _tables(book.worksheets))
+
+
+def notes_in(path: Path) -> tuple[str, ...]:
+    """The names of the sheets that hold no rows, because others hold a table."""
+    with _book(path) as book:
+        kept = [sheet.title for sheet in _tables(book.worksheets)]
+        return tuple(
+            sheet.title
+            for sheet in book.worksheets
+            if sheet.title not in kept and next(_filled(sheet), None) is not None
+        )
+
+
+@contextmanager
+def _book(path: Path) -> Iterator[Any]:
+    """An open workbook; DataError where it is none."""
     import zipfile
     import zlib
 
@@ -261,17 +282,38 @@ def excel(path: Path) -> Iterator[list[Any]]:
     with _whole(path) as file:
         try:
             book = openpyxl.load_workbook(file, read_only=True, data_only=True)
-            yield from _sheets(path, book.worksheets)
+            yield book
             book.close()
         except faults as error:
             raise DataError(Problem(str(path), say("source.excel", error=error))) from None
 
 
+def _tables(sheets: Sequence[Any]) -> list[Any]:
+    """The sheets that hold a table: several columns, and rows that fill them; all where none
+    does.
+    """
+    found = [sheet for sheet in sheets if _is_table(list(islice(_filled(sheet), _LOOKED_AT)))]
+    return found or list(sheets)
+
+
+def _is_table(rows: Sequence[list[Any]]) -> bool:
+    if len(rows) < 2:
+        return False
+    top, *body = ([cell is not None for cell in row] for row in rows)
+    wide = sum(1 < sum(row) <= len(top) for row in body)
+    return len(top) > 1 and all(top) and 2 * wide > len(body)
+
+
+def _filled(sheet: Any) -> Iterator[list[Any]]:
+    """The rows of a sheet that hold something, without the empty cells at their ends."""
+    found = (list(map(cell, row)) for row in sheet.iter_rows(values_only=True))
+    return (_trimmed(row) for row in found if any(one is not None for one in row))
+
+
 def _sheets(path: Path, sheets: Sequence[Any]) -> Iterator[list[Any]]:
     top: list[Any] | None = None
     for sheet in sheets:
-        found = (list(map(_cell, row)) for row in sheet.iter_rows(values_only=True))
-        filled = (_trimmed(row) for row in found if any(cell is not None for cell in row))
+        filled = _filled(sheet)
         first = next(filled, None)
         if first is None:
             continue
@@ -290,10 +332,6 @@ def _trimmed(row: list[Any]) -> list[Any]:
     while row and row[-1] is None:
         row.pop()
     return row
-
-
-def _cell(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime.date | datetime.time) else value
 
 
 def head(

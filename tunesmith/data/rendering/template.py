@@ -191,6 +191,8 @@ def _plain(value: Any) -> str:
         return ""
     if value is None or isinstance(value, str):
         return value or ""
+    if isinstance(value, float):
+        return str(value)
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -1,0 +1,117 @@
+"""Numbers, dates and truth values are read as they were written."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import json
+import pickle
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pandas
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from conftest import SHARED_DATA
+from tunesmith.data.files.numbers import Written
+from tunesmith.data.reading import Reading, examples
+from tunesmith.errors import DataError
+from tunesmith.examples import Chat
+from tunesmith.settings.run import Data
+
+
+def answers(path: Path) -> list[str]:
+    return [one.answer for _, one in reading(path) if isinstance(one, Chat)]
+
+
+def reading(path: Path) -> Reading:
+    return examples(Data(path=str(path)))
+
+
+def workbook(path: Path, **sheets: Sequence[Sequence[Any]]) -> Path:
+    book = openpyxl.Workbook()
+    book.remove(book.worksheets[0])
+    for name, rows in sheets.items():
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(list(row))
+    book.save(path)
+    return path
+
+
+def test_json_numbers_keep_their_digits(tmp_path: Path) -> None:
+    written = ["19.90", "1e5", "-0.10", "1234567890123456789", "7", "0.00001", "true", "false"]
+    lines = [f'{{"question": "q{n}", "answer": {text}}}' for n, text in enumerate(written)]
+    for name, text in (("a.jsonl", "\n".join(lines)), ("a.json", f"[{', '.join(lines)}]")):
+        (tmp_path / name).write_text(text, "utf-8")
+        assert answers(tmp_path / name) == written
+
+
+def test_a_written_number_is_a_number_and_can_be_copied() -> None:
+    one = Written("19.90")
+    assert one == 19.9 and one * 2 == 39.8 and json.dumps({"a": one}) == '{"a": 19.9}'
+    for other in (copy.deepcopy(one), pickle.loads(pickle.dumps(one))):
+        assert str(other) == f"{other}" == "19.90"
+
+
+def test_an_excel_file_is_read_as_it_is_shown() -> None:
+    path = SHARED_DATA.parent / "cases" / "dates.xlsx"
+    if not path.exists():
+        pytest.skip(f"there is no {path}")
+    assert answers(path)[:3] == ["1234567890123457000", "00123", "2020-01-02"]
+
+
+def test_days_and_times_of_tables(tmp_path: Path) -> None:
+    told = [datetime.datetime(2020, 1, 2), datetime.datetime(2020, 1, 2, 3, 4, 5)]
+    rows = [["question", "answer"], *[[f"q{n}", one] for n, one in enumerate(told)]]
+    shown = ["2020-01-02", "2020-01-02 03:04:05"]
+    assert answers(workbook(tmp_path / "a.xlsx", rows=rows)) == shown
+    table = pyarrow.table({"question": ["a", "b"], "answer": told})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    assert answers(tmp_path / "a.parquet") == shown
+    table = pyarrow.table({"question": ["a", "b"], "answer": [Decimal("19.90"), Decimal("2.00")]})
+    pyarrow.parquet.write_table(table, tmp_path / "b.parquet")
+    assert answers(tmp_path / "b.parquet") == ["19.90", "2.00"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_whole_numbers_beside_a_gap_stay_whole(tmp_path: Path, kind: str) -> None:
+    table = pandas.DataFrame({"question": [*"abcd"], "answer": [3, None, 1000000, -2]})
+    path = tmp_path / f"a.{kind}"
+    if kind == "csv":
+        table.to_csv(path, index=False)
+    elif kind == "jsonl":
+        table.to_json(path, orient="records", lines=True)
+    else:
+        table.to_parquet(path)
+    assert answers(path) == ["3", "1000000", "-2"]
+
+
+def test_numbers_with_a_point_keep_it_where_there_is_no_gap(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("question,answer\na,3.0\nb,4.0\n", "utf-8")
+    assert answers(tmp_path / "a.csv") == ["3.0", "4.0"]
+    (tmp_path / "b.csv").write_text("question,answer\na,3.0\nb,\nc,4.5\n", "utf-8")
+    assert answers(tmp_path / "b.csv") == ["3.0", "4.5"]
+
+
+def test_sheets_of_notes_beside_a_table_are_left_out_and_named(tmp_path: Path) -> None:
+    notes = [["How to use this file"], [None], ["Fill in one row for each question."]]
+    rows = [["question", "answer"], ["a", "b"], ["c", "d"]]
+    path = workbook(tmp_path / "a.xlsx", Notes=notes, Rows=rows, More=[*rows[:1], ["e", "f"]])
+    found = reading(path)
+    assert [one.answer for _, one in found if isinstance(one, Chat)] == ["b", "d", "f"]
+    assert any("left out: Notes" in note for note in found.notes)
+    quiet = reading(workbook(tmp_path / "b.xlsx", Rows=rows, More=rows))
+    assert not any("left out" in note for note in quiet.notes)
+
+
+def test_two_different_tables_are_refused(tmp_path: Path) -> None:
+    rows = [["question", "answer"], ["a", "b"]]
+    path = workbook(tmp_path / "a.xlsx", One=rows, Two=[["text", "label"], ["a", "b"]])
+    with pytest.raises(DataError, match="Two: this sheet begins with another row"):
+        reading(path)

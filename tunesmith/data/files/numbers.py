@@ -1,0 +1,73 @@
+"""Numbers and dates as they were written."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+from typing import Any
+
+
+class Written(float):
+    """A number that keeps the digits it was written with: ``19.90`` stays ``19.90`` as a text."""
+
+    text: str
+
+    def __new__(cls, text: str) -> Written:
+        """The number that ``text`` spells."""
+        made = super().__new__(cls, text)
+        made.text = text
+        return made
+
+    def __str__(self) -> str:
+        """As it was written."""
+        return self.text
+
+    def __reduce__(self) -> tuple[type[Written], tuple[str]]:
+        """For copies."""
+        return Written, (self.text,)
+
+
+def plain_number(value: float) -> str:
+    """A number without an exponent: a table shows 1234567890123457000, not 1.2e+18."""
+    if isinstance(value, Written) or value != value or value in (float("inf"), float("-inf")):
+        return str(value)
+    return (
+        str(value) if abs(value) < 1e15 else format(decimal.Decimal(repr(value)), "f").split(".")[0]
+    )
+
+
+def cell(value: Any) -> Any:
+    """A table's cell as it is shown: a day without a time where it has none, numbers whole."""
+    if isinstance(value, datetime.datetime):
+        day = value.tzinfo is None and value.time() == datetime.time()
+        return value.date().isoformat() if day else value.isoformat(" ")
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, decimal.Decimal):
+        return Written(format(value, "f"))
+    if isinstance(value, float) and not isinstance(value, Written) and abs(value) >= 1e15:
+        return Written(plain_number(value))
+    return value
+
+
+def gapped(values: list[Any]) -> bool:
+    """Whether a column holds whole numbers that a gap turned into ``3.0``, as pandas writes them:
+    all of its numbers end so, and some cell is empty.
+    """
+    texts = ["" if value is None else str(value).strip().lower() for value in values]
+    told = [text for text in texts if text not in ("", "nan", "none")]
+    return len(told) < len(texts) and bool(told) and all(map(_ends_in_zero, told))
+
+
+def without_zero(value: Any) -> Any:
+    """A whole number without its ``.0``; anything else as it is."""
+    if not isinstance(value, str | float):
+        return value
+    text = str(value).strip()
+    if not _ends_in_zero(text):
+        return value
+    return text[:-2] if isinstance(value, str) else int(text[:-2])
+
+
+def _ends_in_zero(text: str) -> bool:
+    return text.endswith(".0") and text[:-2].removeprefix("-").isdecimal()

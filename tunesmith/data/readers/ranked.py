@@ -1,0 +1,80 @@
+"""Two answers in one list, and which is better: the first, or the one that another column names."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, ClassVar
+
+from tunesmith.data.columns.asking import ASKING, asked, known, told
+from tunesmith.data.columns.turns import as_text, field_problem, json_list, shown, tools_of
+from tunesmith.data.readers import READERS, Reader, Row
+from tunesmith.examples import Chat, Preference
+
+ANSWERS = ("responses", "answers", "outputs", "completions", "output", "response")
+BETTER = ("better", "better_index", "best", "preferred", "winner", "choice")
+"""Columns that say which answer of a list is better."""
+
+
+@READERS.register
+class RankedAnswers(Reader):
+    """A list of two answers to one prompt, of which the first is better, or the one that ``better``
+    counts from 0 or repeats.
+    """
+
+    gives = Preference
+    fields: ClassVar[dict[str, str]] = {
+        "ranked": "a list of two answers, the better one first unless better says otherwise",
+        "better": "which is better: 0 or 1, or its text; may be missing",
+        "tools": "the functions that may be called",
+        **ASKING,
+    }
+    answers: ClassVar[frozenset[str]] = frozenset({"ranked", "better", *ANSWERS})
+
+    @classmethod
+    def matches(cls, columns: frozenset[str], row: Row) -> bool:
+        """It was told which list, or one stands beside a column that says which is better."""
+        return "ranked" in columns or (
+            bool(columns & {*BETTER}) and listed(tuple(columns), row) is not None
+        )
+
+    def uses(self, columns: Collection[str]) -> frozenset[str]:
+        """Its fields, the lists of answers, and what says which is better."""
+        return frozenset({*self.fields, *ANSWERS, *BETTER})
+
+    def read(self, row: Row) -> Preference:
+        """The pair; DataError where there are not two answers, or it is not said which is
+        better.
+        """
+        name = "ranked" if "ranked" in row else listed(tuple(row), row)
+        found = json_list(row.get(name)) if name else None
+        if name is None or found is None or len(found) != 2:
+            place = name or "ranked"
+            raise field_problem(place, "preference.not_two", seen=shown(row.get(place)))
+        texts = [as_text(one, f"{name}[{n}]") for n, one in enumerate(found)]
+        best = _better(row, texts)
+        turns = asked(row)
+        chosen, rejected = (tuple(told(texts[n], "assistant")) for n in (best, 1 - best))
+        prompt = Chat(tuple(turns), tools_of(row))
+        return Preference(prompt, chosen, rejected, columns=known(row, turns))
+
+
+def listed(columns: tuple[str, ...], row: Mapping[str, Any]) -> str | None:
+    """The column that holds a list of texts under a usual name for answers."""
+    for name in ANSWERS:
+        value = json_list(row.get(name)) if name in columns else None
+        if value and len(value) > 1 and all(isinstance(one, str) for one in value):
+            return name
+    return None
+
+
+def _better(row: Row, texts: list[str]) -> int:
+    """The place of the better answer."""
+    name = next((one for one in BETTER if row.get(one) not in (None, "")), None)
+    if name is None:
+        return 0
+    value = str(row[name]).strip().removesuffix(".0")
+    if value in texts:
+        return texts.index(value)
+    if value not in ("0", "1"):
+        raise field_problem(name, "preference.no_better", seen=shown(row[name]))
+    return int(value)
