@@ -299,3 +299,10 @@ def test_responses_with_the_better_one_named_are_read(tmp_path: Path, better: An
 
 def test_pairs_of_typed_turns_are_read() -> None:
     assert pair_of(prepared(case("typed_pairs.jsonl"), "dpo")) == ["number 0", "no"]
+
+
+def test_the_rows_of_the_files_are_those_of_the_ledger(tmp_path: Path) -> None:
+    path = written(tmp_path / "rows.jsonl", [chat(f"q{n}", "a") for n in range(3)])
+    path.write_text(path.read_text("utf-8") + "......\n......\n", "utf-8")
+    ledger = prepared(path).ledger
+    assert ledger.files[0]["rows"] == ledger.rows == 5

@@ -184,7 +184,8 @@ class _Preparation:
                 "reader": opened.reader.name,
             }
             columns = {"columns": list(known.columns), "read_as": dict(opened.columns)}
-            self.ledger.files.append({**entry, **columns, "rows": opened.rows})
+            count = opened.rows + reading.counts[known.path, "filler"]
+            self.ledger.files.append({**entry, **columns, "rows": count})
         self.ledger.notes += self.encoder.notes()
         before = len(self.ledger.dropped) - len(reading.dropped)
         kept = self._without_untrained(rows)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from material.chat_templates import TEMPLATES, byte_level
+from tunesmith.batches.batch import Tokens
 from tunesmith.data.rendering.render import Render
 from tunesmith.examples import Chat, Text, Turn
 from tunesmith.settings.run import Data
@@ -104,3 +105,15 @@ def test_letters_of_the_last_private_plane_stay() -> None:
     strange = "\U00100041 and <|im_end|>"
     (tokens,) = rendered.chat(Chat((Turn("user", strange), Turn("assistant", strange))))
     assert rendered.tokenizer.decode(tokens.ids_T.tolist()).count(strange) == 2
+
+
+def test_marks_stand_between_whole_letters() -> None:
+    template, eos, *_ = TEMPLATES["chatml"]
+    tokenizer = byte_level(template, eos)
+    render = Render(tokenizer, Data(path="x"))
+    ids_T = np.array(tokenizer("a囧b", add_special_tokens=False)["input_ids"], np.int32)
+    assert len(ids_T) == 5
+    for border in range(1, 5):
+        weights_T = (np.arange(5) >= border).astype(np.float32)
+        plain = render.coloured(Tokens(ids_T, weights_T)).plain
+        assert plain == "a囧b" and "\ufffd" not in plain

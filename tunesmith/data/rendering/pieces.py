@@ -65,6 +65,15 @@ class Pieces:
             [int(token) for token in ids], clean_up_tokenization_spaces=False
         )
 
+    def after_letter(self, ids_T: Any, border: int) -> int:
+        """``border``, or where the letter ends within which it lies: a token may be a part of
+        one.
+        """
+        for place in range(border, min(border + 4, len(ids_T))):
+            if not self.text(ids_T[max(0, border - 4) : place]).endswith("\ufffd"):
+                return place
+        return border
+
     def _joins(self) -> bool:
         return all(
             self.text(self.start(left) + self.more(right)) == self.text(self.start(left + right))

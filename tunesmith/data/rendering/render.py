@@ -270,11 +270,10 @@ class Render:
         if tokens.source_ids_T is not None:
             shown.append(self.pieces.text(tokens.source_ids_T) + "\n→ ", style=CONTEXT)
         borders = [0, *(np.flatnonzero(np.diff(tokens.weights_T != 0)) + 1), len(tokens.ids_T)]
-        for start, stop in pairwise(borders):
-            shown.append(
-                self.pieces.text(tokens.ids_T[start:stop]),
-                style=TRAINED if tokens.weights_T[start] else CONTEXT,
-            )
+        places = [self.pieces.after_letter(tokens.ids_T, border) for border in borders]
+        for start, (begin, end) in zip(borders, pairwise(places), strict=False):
+            style = TRAINED if tokens.weights_T[start] else CONTEXT
+            shown.append(self.pieces.text(tokens.ids_T[begin:end]), style=style)
         return shown
 
     def _filled(self, chat: Chat) -> list[Tokens]:
