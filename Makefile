@@ -12,7 +12,7 @@ WORKERS := -n auto --maxprocesses 4 --dist loadfile
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check check-all lint types format clean gpu gpu-wheels
+.PHONY: help venv demo test check check-all lint types docs format clean gpu gpu-wheels
 
 help:
 	@echo "make demo       set up, then tune the starter model on real questions and prove it"
@@ -21,6 +21,7 @@ help:
 	@echo "make check-all  the same, with the slow tests"
 	@echo "make gpu-wheels  with a network: fill wheels/ with what make gpu needs beside torch, transformers and peft"
 	@echo "make gpu        without a network, on a CUDA GPU: the GPU tests, and a table of speed in benchmarks/gpu.md"
+	@echo "make docs       build the pages for readers into site/, to be read without a network"
 	@echo "make format     write the code in the project's format"
 
 venv: $(STAMP)
@@ -51,6 +52,7 @@ gpu:
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/python -m mkdocs build --strict --quiet
 
 types: $(STAMP)
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
@@ -60,9 +62,12 @@ check: lint types test
 check-all: lint types
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(WORKERS)
 
+docs: $(STAMP)
+	$(BIN)/python -m mkdocs build --strict
+
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .ruff_cache

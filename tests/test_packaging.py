@@ -42,6 +42,7 @@ PINS = [
 
 # The name that is imported, where it is not that of the package.
 IMPORTED_AS = {"yaml": "pyyaml", "sklearn": "scikit-learn", "attr": "attrs"}
+PAGES = "python -m mkdocs build --strict --quiet"
 TESTS = "python -m pytest -n auto --maxprocesses 4 --dist loadfile -m not slow"
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
@@ -237,13 +238,13 @@ def test_install_that_stopped_is_repeated(bench: Bench) -> None:
     assert any("pip install" in call for call in calls)
 
 
-@pytest.mark.parametrize("step", ["format --check", "check .", "pytest"])
+@pytest.mark.parametrize("step", ["format --check", "check .", "mkdocs", "pytest"])
 def test_ci_fails_where_a_step_fails(bench: Bench, step: str) -> None:
     code, calls = bench.run("bash", ".ci/run")
     assert code == 0
     done = [
         call for call in calls if "pip" not in call and "venv" not in call and " -c " not in call
     ]
-    assert done == ["ruff format --check .", "ruff check .", "pyright ", TESTS]
+    assert done == ["ruff format --check .", "ruff check .", PAGES, "pyright ", TESTS]
     bench.failing(step)
     assert bench.run("bash", ".ci/run")[0] != 0

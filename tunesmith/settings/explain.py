@@ -134,6 +134,21 @@ def _paths(group: type[BaseModel], path: str) -> Iterator[str]:
             yield from _paths(inner, here)
 
 
+def table(group: type[BaseModel], path: str) -> Iterator[tuple[str, str, str, str]]:
+    """Each setting of ``group`` and of the groups inside it: its path, what a value may be, its
+    default, its help.
+    """
+    for name, field in group.model_fields.items():
+        here = f"{path}.{name}" if path else name
+        described = field.description or (group_of(field.annotation) or Spec).__doc__ or ""
+        kinds, default = _kind_and_default(field, family=here in FAMILIES)
+        inner = group_of(field.annotation)
+        kinds = say("explain.mapping") if inner is not None else kinds
+        yield here, kinds, default, help_text(here, described)
+        if inner is not None:
+            yield from table(inner, here)
+
+
 def first_sentence(path: str, run: Run) -> str:
     """The help of a setting of ``run`` in one sentence."""
     group: Any = run
@@ -217,13 +232,21 @@ def _more(path: str) -> list[str]:
 
 
 def _facts(field: FieldInfo, family: bool = False) -> list[str]:
+    kinds, default = _kind_and_default(field, family)
+    told = say("explain.default", value=default) if default else say("explain.required")
+    return [say("explain.type", type=kinds), told]
+
+
+def _kind_and_default(field: FieldInfo, family: bool) -> tuple[str, str]:
+    """What a value may be, and its default: "" where one must be given, "-" where it is left
+    open.
+    """
     kinds = say("explain.plug_in") if family else _kind(field.annotation, list(field.metadata))
-    lines = [say("explain.type", type=kinds)]
     if field.is_required():
-        return [*lines, say("explain.required")]
+        return kinds, ""
     default = field.get_default(call_default_factory=True)
-    shown = ", ".join(map(str, default)) if isinstance(default, tuple) else default
-    return [*lines, say("explain.default", value="-" if shown in (None, "") else shown)]
+    shown = ", ".join(map(str, default)) if isinstance(default, tuple) else str(default)
+    return kinds, "-" if shown in ("None", "") else shown
 
 
 def _kind(annotation: Any, metadata: list[Any]) -> str:
