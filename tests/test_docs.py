@@ -111,7 +111,8 @@ def test_each_reader_reads_its_example() -> None:
     for name, row in rows.items():
         cls = readers.get(name)
         reader = cls()
-        assert cls.matches(frozenset(row), row), name
+        if name != "one_hot":  # a first row alone never tells it
+            assert cls.matches(frozenset(row), row), name
         if cls.looks:
             reader.look([row])
         assert isinstance(reader.read(row), cls.gives), name
