@@ -148,5 +148,5 @@ def draw_rows(labels: Sequence[str], wanted: int | None) -> list[int]:
         return list(range(len(labels)))
     shuffled = np.random.Generator(np.random.PCG64(0)).permutation(len(labels)).tolist()
     # Every n-th of the shuffled rows, once those of a label stand together, is a stratified draw.
-    by_label = sorted(shuffled, key=lambda place: labels[place])
+    by_label = sorted(shuffled, key=lambda place: str(labels[place]))
     return sorted(by_label[rank * len(labels) // wanted] for rank in range(wanted))
