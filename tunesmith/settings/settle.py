@@ -101,7 +101,8 @@ def with_slots(resolved: Resolved) -> Resolved:
     if not (found and open_ and METHODS.make(run.method).slots):
         return resolved
     origin = Origin("derived", say("plan.reason_slots", found=found))
-    return Resolved(with_value(run, ["method", "tokens"], found), {**resolved.origins, path: origin})
+    settled = with_value(run, ["method", "tokens"], found)
+    return Resolved(settled, {**resolved.origins, path: origin})
 
 
 def _given(run: Run, groups: list[str]) -> bool:
