@@ -4,6 +4,7 @@ architecture on real rows.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,11 @@ NO_RUNS = (STAGES, TOURNAMENT, WRITES)
 ENCODERS = ("package:minilm", "BAAI/bge-small-zh-v1.5")
 TWO_SIDED = ("bigscience/mt0-small",)
 """All others of the recipes are of Qwen2's architecture, but for the starter, which is a Llama."""
+
+
+def same_disk(text: str) -> str:
+    """A plan without the free space of the disk, which changes between two plans."""
+    return re.sub(r"[\d.]+ GiB are", "… GiB are", text)
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +135,7 @@ def test_a_recipe_runs_at_tiny_size(
         "data.limit": 14 if recipe.stem == "customer_service" else 24,
         "data.held_out": 4,
         "data.unknown": "accept",  # the tiny vocabularies know little Chinese
-        "data.max_length": 128 if encoders else 512 if model is tiny_llama else 768,
+        "data.max_length": 128 if encoders else 512 if model is tiny_llama else 2000,
         "out": str(tmp_path / "run"),
         "train.steps": 2,
         # What is free changes from the plan to the training; a given number does not.
@@ -155,7 +161,9 @@ def test_a_recipe_runs_at_tiny_size(
     planned = ts.plan(recipe, changes).require()
     run = ts.train(recipe, changes)
     assert run.run_yaml.read_text(encoding="utf-8") == planned.resolved.dump()
-    assert run.plan.read_text(encoding="utf-8") == "\n".join(planned.lines()) + "\n"
+    assert same_disk(run.plan.read_text(encoding="utf-8")) == same_disk(
+        "\n".join(planned.lines()) + "\n"
+    )
     assert (run.model / ("model.safetensors" if encoders else "adapter_config.json")).is_file()
     losses = [line["loss"] for line in run.steps() if "loss" in line]
     assert len(losses) == 2 and all(loss > 0 for loss in losses)

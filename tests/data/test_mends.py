@@ -102,7 +102,7 @@ def test_nan_in_parquet_and_in_a_template(tmp_path: Path, chatml: Any) -> None:
     pyarrow.parquet.write_table(pyarrow.table(table), file)
     made = prepared(file, chatml, template="{question}{more}: {answer}", held_out=0)
     assert made.ledger.reasons() == {"no answer": 1}
-    assert made.render.pieces.text(made.train[0].tokens[0].ids_T) == "one: 1.0<eos>".replace(
+    assert made.render.pieces.text(made.train[0].tokens[0].ids_T) == "one: 1<eos>".replace(
         "<eos>", "<|im_end|>"
     )
 
