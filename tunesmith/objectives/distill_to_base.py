@@ -133,7 +133,7 @@ class DistillToBase(Objective):
         with torch.no_grad():
             base = models["base"].see(batch)
         distance = seen.over_logits(apart, other=base)
-        told = {"kl_to_base": Ratio(float(distance.detach()), batch.units)}
+        told = {"kl_to_base": Ratio(distance.detach(), batch.units)}
         return Loss(inner.total + self.config.weight * distance, inner.metrics | told)
 
 

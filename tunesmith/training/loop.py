@@ -33,6 +33,11 @@ class Look(Protocol):
         """Whether patience is at its end."""
         ...
 
+    @property
+    def held_out(self) -> float | None:
+        """The held-out loss at the last look, where there is one."""
+        ...
+
     def __call__(self, step: int) -> bool:
         """Evaluates; False when a signal broke it off."""
         ...
@@ -66,7 +71,7 @@ def fit(
         done = at.step >= work.total or look.exhausted
         due = at.step > 0 and work.save_every and at.step % work.save_every == 0
         if signal is not None or done or due:
-            refuse_not_finite(work, at, done=done)
+            refuse_not_finite(work, at, look.held_out if done else None, done=done)
         if signal is not None:
             if not save(at.step):
                 raise DiskError(say("train.stopped_unsaved", signal=signal, step=at.step))
@@ -94,22 +99,22 @@ def fit(
             shown(say("train.training"), at.step, work.total, numbers)
 
 
-def refuse_not_finite(work: Work, at: Position, *, done: bool) -> None:
-    """TrainingError where a trained weight is not finite, or the run would end on a step whose loss
-    was not; before anything is saved of it.
+def refuse_not_finite(work: Work, at: Position, held_out: float | None, *, done: bool) -> None:
+    """TrainingError before anything is saved of a run whose weights are not finite, or that would
+    end on a step or on a held-out loss that is not. The weights come first: they are the cause.
     """
+    told = {"step": at.step, "folder": work.run.out}
     spoiled = [
         name for name, weight in work.named if not bool(torch.isfinite(weight.detach()).all())
     ]
-    if not spoiled and not (done and at.skipped_in_row):
-        return
-    told = {"step": at.step, "folder": work.run.out}
     if spoiled:
         names = ", ".join(spoiled[:3]) + (", …" if len(spoiled) > 3 else "")
         told |= {"count": len(spoiled), "of": len(work.named), "names": names}
-    raise TrainingError(
-        say("train.weights_not_finite" if spoiled else "train.ends_not_finite", **told)
-    )
+        raise TrainingError(say("train.weights_not_finite", **told))
+    if done and at.skipped_in_row:
+        raise TrainingError(say("train.ends_not_finite", **told))
+    if held_out is not None and not math.isfinite(held_out):
+        raise TrainingError(say("train.ends_evaluation_not_finite", **told, loss=held_out))
 
 
 def take_step(work: Work, at: Position, record: Record, tell: Callable[[str], None]) -> Line | None:

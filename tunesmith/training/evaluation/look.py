@@ -4,14 +4,13 @@ answered.
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tunesmith.errors import DiskError, TrainingError
+from tunesmith.errors import DiskError
 from tunesmith.machine.device import Device
 from tunesmith.proving.proof import metric_name
 from tunesmith.storage.atomic import replace_folder
@@ -36,6 +35,8 @@ class Looker:
     total: int
     stopped: Callable[[], str | None]
     tell: Callable[[str], None]
+    held_out: float | None = None
+    """The held-out loss at the last look; None before the first, or where nothing is watched."""
 
     def save(self, folder: Path, step: int) -> None:
         """Writes the model as it stands, with what its kind of output fits on the watched rows;
@@ -98,7 +99,7 @@ class Looker:
                 return False
         if found is not None:
             self._evaluated(step, found)
-            self._refuse_not_finite(step, found)
+            self.held_out = found["loss"]
         if answers is not None:
             self.record.add({"step": step, "event": "answers", "answers": answers})
             last = step if self.exhausted else self.total
@@ -120,12 +121,6 @@ class Looker:
                 {"step": step, "event": "patience_ended", "best_step": self.watch.best.step}
             )
             self.tell(say("train.patience_ended", step=step, best=self.watch.best.step))
-
-    def _refuse_not_finite(self, step: int, found: dict[str, float]) -> None:
-        """TrainingError where the run would end on a held-out loss that is not finite."""
-        if (step == self.total or self.exhausted) and not math.isfinite(found["loss"]):
-            told = {"step": step, "loss": found["loss"], "folder": self.folder.path}
-            raise TrainingError(say("train.ends_evaluation_not_finite", **told))
 
     def _keep_best(self, step: int) -> None:
         try:
