@@ -98,6 +98,7 @@ class _Never:
     """No evaluation on the way."""
 
     exhausted = False
+    held_out = None
 
     def __call__(self, step: int) -> bool:
         """Nothing is looked at."""
