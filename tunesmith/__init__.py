@@ -41,7 +41,7 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         from tunesmith import api
 
-        return vars(api)[name]
+        return getattr(api, name)
     raise AttributeError(f"module 'tunesmith' has no attribute {name!r}")
 
 

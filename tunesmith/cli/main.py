@@ -28,23 +28,26 @@ from tunesmith.words import say
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 INTERRUPTED = 130
 """What typer makes of Ctrl-C, without a word."""
-VERBS = (
-    "check",
-    "plan",
-    "train",
-    "rlhf",
-    "prove",
-    "predict",
-    "generate",
-    "chat",
-    "report",
-    "runs",
-    "export",
-    "tournament",
-    "explain",
-    "doctor",
-    "demo",
-)
+VERBS = {
+    verb.__name__: verb
+    for verb in (
+        commands.check,
+        commands.plan,
+        commands.train,
+        commands.rlhf,
+        commands.prove,
+        commands.predict,
+        commands.generate,
+        commands.chat,
+        commands.report,
+        commands.runs,
+        commands.export,
+        commands.tournament,
+        commands.explain,
+        commands.doctor,
+        commands.demo,
+    )
+}
 ALIASES = {"eval": "prove", "infer": "predict"}
 OBJECTIVE_ALIASES = {"pt": "pretrain"}
 
@@ -57,7 +60,7 @@ def command() -> Any:
     # A peer's ``--key value`` line must reach settings_line, which answers it in our keys.
     loose = {"ignore_unknown_options": True, "allow_extra_args": False}
     for name in (*VERBS, *ALIASES):
-        function = vars(commands)[ALIASES.get(name, name)]
+        function = VERBS[ALIASES.get(name, name)]
         takes_settings = name in ("check", "plan", "train", "rlhf", "generate", "tournament")
         app.command(
             name,

@@ -254,7 +254,7 @@ def _merge(model: Any, source: _Source) -> Any:
 
     asked = source.run.model
     if asked.quantize:
-        how = {name: vars(asked)[name] for name in ("trust_remote_code", "quantize", "add_tokens")}
+        how = asked.values("trust_remote_code", "quantize", "add_tokens")
         base = load_model(
             source.base, dtype=torch.float32, device="cpu", **how, **head_in(source.told)
         ).model

@@ -136,7 +136,7 @@ def preset(of: type[Method], module: str, text: str, **data: Any) -> type[Method
     own = {
         "__module__": module,
         "__doc__": text,
-        "Config": vars(of)["Config"],
+        "Config": of.Config,
         "of": of.name,
         **data,
     }

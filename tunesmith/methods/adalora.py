@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 
     from tunesmith.batches.batch import Batch
 
-SCORES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
-"""What the allocator remembers of each weight: its importance, the running mean of it, and how
-uncertain that is.
-"""
-
 
 @METHODS.register
 class Adalora(Method):
@@ -96,6 +91,18 @@ class Adalora(Method):
     def _allocator(self) -> Any:
         return self.model.base_model.rankallocator  # type: ignore[union-attr]
 
+    @property
+    def _scores(self) -> dict[str, dict[str, torch.Tensor]]:
+        """What the allocator remembers of each weight: its importance, the running mean of it, and
+        how uncertain that is.
+        """
+        allocator = self._allocator
+        return {
+            "ipt": allocator.ipt,
+            "exp_avg_ipt": allocator.exp_avg_ipt,
+            "exp_avg_unc": allocator.exp_avg_unc,
+        }
+
     def begin(self, total_steps: int) -> None:
         """Lays the budget's schedule over the run's real number of steps."""
         self._peft.total_step = total_steps
@@ -134,8 +141,8 @@ class Adalora(Method):
 
         tensors = {
             f"{kind}:{name}": value
-            for kind in SCORES
-            for name, value in vars(self._allocator)[kind].items()
+            for kind, scores in self._scores.items()
+            for name, value in scores.items()
         }
         pattern = self._peft.rank_pattern or {}
         return tensors | {
@@ -146,14 +153,15 @@ class Adalora(Method):
         """Restores ``state()``."""
         device = next(self.model.parameters()).device
         left: dict[str, list[bool]] = {}
-        for kind in SCORES:
-            vars(self._allocator)[kind] = {}
+        scores = self._scores
+        for known in scores.values():
+            known.clear()
         for key, value in state.items():
             kind, _, name = key.partition(":")
             if kind == "left":
                 left[name] = value.tolist()
             else:
-                vars(self._allocator)[kind][name] = value.to(device)
+                scores[kind][name] = value.to(device)
         self._peft.rank_pattern = left or None
 
     def at_end(self) -> dict[str, Any]:

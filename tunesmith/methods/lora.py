@@ -183,17 +183,21 @@ class Lora(Method):
         config, there = self.config, expert_stacks(model)
         wanted = {"variant": ("plain", "rslora"), "init": ("plain", "gaussian"), "dropout": (0.0,)}
         wanted |= {"ranks": (None,), "alphas": (None,)}
-        odd = {name: known for name, known in wanted.items() if vars(config)[name] not in known}
+        odd = {
+            name: value
+            for name, value in config.values(*wanted).items()
+            if value not in wanted[name]
+        }
         told = [
             Problem(
                 f"method.{name}",
                 say(
                     "method.not_for_experts",
-                    value=vars(config)[name],
-                    known=", ".join(map(str, known)),
+                    value=value,
+                    known=", ".join(map(str, wanted[name])),
                 ),
             )
-            for name, known in odd.items()
+            for name, value in odd.items()
         ]
         small = {
             name: there[name].shape[1:]

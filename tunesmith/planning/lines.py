@@ -106,10 +106,9 @@ def value_rows(run: Run, origins: dict[str, Origin]) -> list[tuple[str, str, str
 def leaves(group: Spec, path: str = "") -> list[tuple[str, Any]]:
     """Every value of a group with its dotted path."""
     found: list[tuple[str, Any]] = []
-    for name in sorted(
-        type(group).model_fields, key=lambda name: name != "name"
-    ):  # a plug-in's name before its settings
-        here, value = f"{path}.{name}" if path else name, vars(group)[name]
+    # A plug-in's name stands before its settings.
+    for name, value in sorted(group, key=lambda setting: setting[0] != "name"):
+        here = f"{path}.{name}" if path else name
         found += leaves(value, here) if isinstance(value, Spec) else [(here, value)]
     return found
 
@@ -119,7 +118,7 @@ def _short(value: Any) -> str:
         return "-"
     if isinstance(value, tuple | list):
         value = ", ".join(
-            str(vars(item).get("name", item)) if isinstance(item, Spec) else str(item)
+            str(item.values().get("name", item)) if isinstance(item, Spec) else str(item)
             for item in value
         )
     return str(value).replace("\n", "\\n")

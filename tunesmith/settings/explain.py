@@ -158,7 +158,7 @@ def first_sentence(path: str, run: Run) -> str:
             return ""  # a plug-in's name says what it is
         key = f"{key}.{group.name}.{part}" if key in FAMILIES else f"{key}.{part}".lstrip(".")
         described = type(group).model_fields[part].description or ""
-        group = vars(group)[part]
+        group = group.values(part)[part]
     return re.split(r"(?<=\w[.])\s|。", help_text(key, described).split("\n")[0])[0].rstrip(".。")
 
 

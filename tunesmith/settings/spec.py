@@ -28,6 +28,11 @@ class Spec(BaseModel):
         allow_inf_nan=False,
     )
 
+    def values(self, *names: str) -> dict[str, Any]:
+        """Gives the settings of these names, or all of them; KeyError for a name it lacks."""
+        held = dict(self)
+        return {name: held[name] for name in names or held}
+
 
 def closest(name: str, known: list[str]) -> str:
     """A did-you-mean clause for ``name``, empty when nothing comes near."""

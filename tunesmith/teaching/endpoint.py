@@ -84,8 +84,9 @@ class Endpoint:
         problems = [
             Problem(f"{group}.{name}", say("generate.not_at_endpoint"))
             for group, names in NOT_THERE.items()
-            for name in names
-            if vars(vars(run)[group])[name] != type(vars(run)[group]).model_fields[name].default
+            for name in run.values(group)[group].model_dump(
+                include=set(names), exclude_defaults=True
+            )
         ]
         parts = urlsplit(self.url)
         if parts.username or parts.query or parts.fragment:

@@ -65,7 +65,10 @@ class Local:
 
     def identity(self) -> dict[str, str]:
         """What tells this teacher from another."""
-        loaded_as = {f"model.{name}": repr(vars(self.run.model)[name]) for name in LOADED_AS}
+        loaded_as = {
+            f"model.{name}": repr(value)
+            for name, value in self.run.model.values(*LOADED_AS).items()
+        }
         if (self.folder / "config.json").is_file():
             return {"model": base_fingerprint(self.folder), **loaded_as}
         digest = hashlib.sha256()

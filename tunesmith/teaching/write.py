@@ -149,7 +149,7 @@ def _settled(run: Run) -> Run:
     parent = parent_of(run.model.path)
     if parent is None:
         return run
-    given = {name: vars(run.generate)[name] for name in run.generate.model_fields_set}
+    given = run.generate.model_dump(exclude_unset=True)
     return run.model_copy(
         update={"generate": parent.folder.resolved().run.generate.model_copy(update=given)}
     )
@@ -233,5 +233,5 @@ def _known(questions: Questions) -> tuple[int, str]:
 def _key(run: Run, teacher: Local | Endpoint, digest: str) -> dict[str, str]:
     """What must be the same for answers of two calls to belong together."""
     settings = {f"generate.{name}": repr(value) for name, value in run.generate}
-    settings |= {f"data.{name}": repr(vars(run.data)[name]) for name in ASKED_BY}
+    settings |= {f"data.{name}": repr(value) for name, value in run.data.values(*ASKED_BY).items()}
     return {**teacher.identity(), **settings, "train.seed": repr(run.train.seed), "data": digest}

@@ -159,7 +159,7 @@ def load_base(folder: Path, run: Run, device: Device, objective: Objective) -> L
     """
     dtype = device.dtype if run.model.dtype == "auto" else devices.DTYPES[run.model.dtype]
     seed_everything(run.train.seed)  # a new head is drawn as it is loaded
-    how = {name: vars(run.model)[name] for name in ("trust_remote_code", "quantize", "add_tokens")}
+    how = run.model.values("trust_remote_code", "quantize", "add_tokens")
     how |= {"head": objective.head, "outputs": objective.outputs}
     return load_model(folder, dtype=dtype, device=device.place, **how)
 

@@ -43,12 +43,9 @@ class Parent:
         """Where answers would be asked for in another form than the parent learned."""
         if not (self.writes and OBJECTIVES.make(run.objective).output.writes):
             return []
-        before = vars(self.folder.resolved().run.data)
-        other = [
-            f"data.{name}"
-            for name in ("template", "system")
-            if before[name] != vars(run.data)[name]
-        ]
+        before, now = self.folder.resolved().run.data, run.data
+        other = ["data.template"] * (before.template != now.template)
+        other += ["data.system"] * (before.system != now.system)
         return [say("stages.other_format", run=self.folder.path, setting=name) for name in other]
 
     def to_json(self) -> dict[str, Any]:

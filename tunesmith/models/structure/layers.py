@@ -48,19 +48,17 @@ def longest_row(model: torch.nn.Module, text: dict[str, Any]) -> int | None:
     """The longest row that a model takes (tokens), by its ``text`` config; None where it says
     none.
     """
+    import torch
+
     # T5 keeps a number of positions in its config, but sees distances alone, and has no longest
     # row.
     relative = text.get("relative_attention_num_buckets")
     limit = None if relative else text.get("max_position_embeddings") or text.get("n_positions")
     for name, part in model.named_modules():
-        if (
-            limit
-            and name.endswith("position_embeddings")
-            and vars(part).get("padding_idx") is not None
-        ):
-            limit -= (
-                vars(part)["padding_idx"] + 1
-            )  # RoBERTa counts positions from behind the padding's
+        table = part if isinstance(part, torch.nn.Embedding) else None
+        if limit and table and name.endswith("position_embeddings"):
+            # RoBERTa counts from behind the padding's position.
+            limit -= 0 if table.padding_idx is None else table.padding_idx + 1
     return int(limit) if limit else None
 
 

@@ -82,9 +82,9 @@ def _own_errors(tracker: Tracker) -> list[type[Exception]]:
     """The exceptions of the tracker's package; what it has not loaded it cannot have raised."""
     named = [error.split(":") for error in tracker.errors]
     return [
-        vars(sys.modules[module])[name]
+        getattr(sys.modules[module], name)
         for module, name in named
-        if name in vars(sys.modules.get(module, object))
+        if module in sys.modules and hasattr(sys.modules[module], name)
     ]
 
 

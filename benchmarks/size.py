@@ -1,0 +1,64 @@
+"""How much code the package is, in numbers that formatting cannot change: syntax nodes, nodes a
+line of code, `Any` a thousand lines, lines of comment. A folder of another commit may be named:
+
+    python benchmarks/size.py [folder of the package]
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import sys
+import tokenize
+from collections import Counter
+from pathlib import Path
+
+# What a line of code is not made of: comments, the ends of lines, and the text of a docstring.
+BARE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+
+
+def code_lines(text: str, tree: ast.Module) -> int:
+    """Lines that hold a token of code; docstrings, comments and empty lines do not."""
+    held: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in BARE and token.string:
+            held.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(tree):
+        text_alone = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if text_alone and isinstance(node.value.value, str):
+            held.difference_update(range(node.lineno, (node.end_lineno or 0) + 1))
+    return len(held)
+
+
+def measured(package: Path) -> Counter[str]:
+    """The sums over all files of a package."""
+    counts: Counter[str] = Counter()
+    for path in sorted(package.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        tree = ast.parse(text)
+        nodes = list(ast.walk(tree))
+        counts["files"] += 1
+        counts["lines"] += len(text.splitlines())
+        counts["lines of code"] += code_lines(text, tree)
+        counts["comment lines"] += sum(line.lstrip().startswith("#") for line in text.splitlines())
+        counts["functions"] += sum(
+            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in nodes
+        )
+        counts["nodes"] += len(nodes)
+        counts["Any"] += sum(isinstance(node, ast.Name) and node.id == "Any" for node in nodes)
+        counts["vars(x)[name]"] += sum(
+            isinstance(node, ast.Subscript)
+            and isinstance(node.value, ast.Call)
+            and ast.unparse(node.value.func) == "vars"
+            for node in nodes
+        )
+    return counts
+
+
+if __name__ == "__main__":
+    here = Path(__file__).parents[1] / "tunesmith"
+    counts = measured(Path(sys.argv[1]) if len(sys.argv) > 1 else here)
+    for name, count in counts.items():
+        print(f"{count:8d}  {name}")
+    print(f"{counts['nodes'] / counts['lines of code']:8.2f}  nodes a line of code")
+    print(f"{1000 * counts['Any'] / counts['lines']:8.1f}  Any a thousand lines")
