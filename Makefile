@@ -46,7 +46,7 @@ gpu-wheels:
 # From the checkout; only missing packages are installed, from wheels/ alone.
 gpu:
 	@$(PYTHON) -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "make gpu needs a CUDA GPU, and a torch that finds it; torch.cuda.is_available() is false")'
-	PIP_FIND_LINKS=$(CURDIR)/wheels $(PYTHON) -m pip install --disable-pip-version-check -q --no-index pytest pytest-xdist bitsandbytes psutil typer pydantic pyarrow scipy scikit-learn sacrebleu rouge-score datasketch matplotlib openpyxl gguf charset-normalizer
+	PIP_FIND_LINKS=$(CURDIR)/wheels $(PYTHON) -m pip install --disable-pip-version-check -q --no-index pytest pytest-xdist bitsandbytes psutil typer pydantic pyarrow scipy scikit-learn sacrebleu rouge-score matplotlib openpyxl gguf charset-normalizer
 	PIP_NO_INDEX=1 PIP_FIND_LINKS=$(CURDIR)/wheels HF_HUB_OFFLINE=1 PYTHONPATH=. $(PYTHON) benchmarks/gpu.py
 
 lint: $(STAMP)

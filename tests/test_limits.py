@@ -297,9 +297,12 @@ def test_no_test_file_is_imported():
     found = []
     for path in TEST_FILES:
         for node in ast.walk(tree(path)):
-            named = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            if isinstance(node, ast.Import):
+            if isinstance(node, ast.ImportFrom):
+                named = [node.module or ""]
+            elif isinstance(node, ast.Import):
                 named = [alias.name for alias in node.names]
+            else:
+                continue
             for module in named:
                 if module.rpartition(".")[2].startswith("test_"):
                     found.append(f"{path.relative_to(TESTS)}:{node.lineno} imports {module}")
