@@ -13,8 +13,10 @@ from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedConfig
 
     from tunesmith.data.rendering.render import Render
+    from tunesmith.models.calling.loss_models import Models
     from tunesmith.outputs import Output
 
 __all__ = ["OBJECTIVES", "Objective", "Ranks"]
@@ -125,7 +127,7 @@ class Objective:
         """
         return ""
 
-    def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
+    def loss(self, models: Models, batch: Batch) -> Loss:
         """The sum of the loss over ``batch.units``, with gradient, and metrics."""
         raise AssertionError(f"objective {self.name} has no loss")
 
@@ -135,7 +137,7 @@ class Objective:
         """
         return rows
 
-    def prepare(self, models: dict[str, Any], step: list[Batch], over_ranks: Ranks) -> None:
+    def prepare(self, models: Models, step: list[Batch], over_ranks: Ranks) -> None:
         """Once a step, before backward, over all its batches; fills ``batch.columns`` where a loss
         is no sum over examples.
 
@@ -147,7 +149,7 @@ class Objective:
         """The models that its settings name, by their keys below ``objective``."""
         return {}
 
-    def beside(self, folder: Path, config: Any, longest: int) -> None:
+    def beside(self, folder: Path, config: PreTrainedConfig, longest: int) -> None:
         """Writes what other toolkits need beside a saved model of this transformers config, which
         reads ``longest`` tokens.
         """

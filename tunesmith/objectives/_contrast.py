@@ -10,13 +10,18 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.functional import cosine_similarity, normalize, pairwise_distance
 
 from tunesmith.batches.batch import Batch, Ratio
 from tunesmith.batches.sending import sent_together
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tunesmith.objectives.embed import Embed
 
 Distance = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -89,7 +94,7 @@ class Terms:
         return found
 
 
-def infonce(vectors_SD: torch.Tensor, facts: Facts, config: Any) -> Terms:
+def infonce(vectors_SD: torch.Tensor, facts: Facts, config: Embed.Config) -> Terms:
     """-log softmax of the partner's cosine among all candidates' (van den Oord et al. 2018, eq. 4;
     in-batch: Henderson et al. 2017, section 4.4); symmetric, the mean of this and of the partner's
     choice among the texts.
@@ -103,7 +108,7 @@ def infonce(vectors_SD: torch.Tensor, facts: Facts, config: Any) -> Terms:
     return Terms(losses_P, ranked(cosines_PC.detach(), same_PC))
 
 
-def triplet(vectors_SD: torch.Tensor, facts: Facts, config: Any) -> Terms:
+def triplet(vectors_SD: torch.Tensor, facts: Facts, config: Embed.Config) -> Terms:
     """max(0, d(text, partner) - d(text, negative) + margin) (Schroff et al. 2015, eq. 1), averaged
     over a pair's negatives.
     """
@@ -128,7 +133,7 @@ def triplet(vectors_SD: torch.Tensor, facts: Facts, config: Any) -> Terms:
     )
 
 
-def cosent(vectors_SD: torch.Tensor, facts: Facts, config: Any) -> Terms:
+def cosent(vectors_SD: torch.Tensor, facts: Facts, config: Embed.Config) -> Terms:
     """log(1 + sum of exp((cos_i - cos_j) / temperature) over all i graded below j) (Su 2022; Huang
     et al. 2024).
 
@@ -145,7 +150,7 @@ def cosent(vectors_SD: torch.Tensor, facts: Facts, config: Any) -> Terms:
     return Terms(loss.expand(len(grades_P)), {"spearman": torch.full_like(cosines_P.detach(), rho)})
 
 
-TERMS: dict[str, Callable[[torch.Tensor, Facts, Any], Terms]] = {
+TERMS: dict[str, Callable[[torch.Tensor, Facts, Embed.Config], Terms]] = {
     "infonce": infonce,
     "triplet": triplet,
     "cosent": cosent,
@@ -193,7 +198,7 @@ def ranks(cosines_PC: torch.Tensor, same_PC: torch.Tensor) -> torch.Tensor:
     return 1 + (others_PC > own_P1).sum(1) + ((others_PC == own_P1).sum(1) - 1) / 2
 
 
-def spearman(first: Any, second: Any) -> float:
+def spearman(first: np.ndarray, second: np.ndarray) -> float:
     """Rank correlation; not a number where one of the two does not vary."""
     from scipy.stats import spearmanr
 

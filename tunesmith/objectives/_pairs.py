@@ -7,7 +7,7 @@ Suffixes: P pairs, of which column 0 is chosen and 1 rejected; B sequences; N sc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tunesmith.batches.batch import Batch, Loss, Ratio, Tokens
 from tunesmith.examples import Example, Preference
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from tunesmith.data.rendering.render import Render
+    from tunesmith.models.calling.loss_models import LossModel, Models
     from tunesmith.models.calling.views import Seen
 
 RATE_FACTOR = 0.05
@@ -93,7 +94,7 @@ def encode_pair(example: Example, render: Render) -> list[Tokens]:
     return render.preference(example)
 
 
-def see_pairs(models: dict[str, Any], batch: Batch) -> Pairs:
+def see_pairs(models: Models, batch: Batch) -> Pairs:
     """One forward of the policy over the pairs of ``batch``; its head runs on the answers alone."""
     import torch
 
@@ -126,11 +127,13 @@ def over_sequences(values_N: torch.Tensor, batch: Batch) -> torch.Tensor:
     return values_N.new_zeros(len(batch.ends_B)).index_add(0, batch.owner_N, values_N)
 
 
-def divergence(seen: Seen, reference: Any) -> Ratio:
+def divergence(seen: Seen, reference: LossModel) -> Ratio:
     """KL(policy || reference) over the vocabulary, summed over the places of the answers' tokens,
     and their number.
     """
     import torch
+
+    from tunesmith.models.calling.views import see
 
     def kl(logits_nV: torch.Tensor, other_nV: torch.Tensor | None, _: slice) -> torch.Tensor:
         assert other_nV is not None, "the reference sees the same batch"
@@ -139,7 +142,7 @@ def divergence(seen: Seen, reference: Any) -> Ratio:
 
     with torch.no_grad():
         return Ratio(
-            seen.over_logits(kl, other=reference.see(seen.batch)), float(len(seen.batch.scored_N))
+            seen.over_logits(kl, other=see(reference, seen.batch)), float(len(seen.batch.scored_N))
         )
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from tunesmith.data.rendering.render import Render
+    from tunesmith.models.calling.loss_models import Models
 
 
 @OBJECTIVES.register
@@ -60,7 +61,7 @@ class Classify(Objective):
         F1 of each of several labels, by the macro-F1 of two classes); auto fits several labels, and
         names the likelier of two classes as transformers does."""
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.threshold = config.threshold
 
@@ -139,7 +140,7 @@ class Classify(Objective):
         """The label."""
         return say("labelled.told", label=self.classes.shown(tokens.columns["label"]))
 
-    def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
+    def loss(self, models: Models, batch: Batch) -> Loss:
         """The sum over sequences of the cross-entropy, of the binary one averaged over classes, or
         of the squared error.
         """

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from tunesmith.words import say
 
 if TYPE_CHECKING:
     from tunesmith.data.rendering.render import Render
+    from tunesmith.models.calling.loss_models import Models
 
 NOT_ASKED = -1
 """The class of a token that is not the first of a word."""
@@ -82,7 +83,7 @@ class ClassifyTokens(Objective):
         names = [self.outputs.names[label] for label in tokens.columns["label_T"] if label > 0]
         return say("tagged.told", tags=" ".join(names) or OUTSIDE)
 
-    def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
+    def loss(self, models: Models, batch: Batch) -> Loss:
         """The cross-entropy summed over the words of all texts; ``accuracy`` is that of their
         tags.
         """

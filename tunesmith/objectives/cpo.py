@@ -7,7 +7,7 @@ Departure: the SFT term is per token of each answer, as in TRL but for its pooli
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Gt, Lt
 
@@ -22,6 +22,7 @@ from tunesmith.words import say
 
 if TYPE_CHECKING:
     from tunesmith.data.rendering.render import Render
+    from tunesmith.models.calling.loss_models import Models
 
 
 @OBJECTIVES.register
@@ -45,7 +46,7 @@ class Cpo(Objective):
         sft: Annotated[float, Ge(0)] = 1.0
         """Weight of the chosen answer's own loss per token."""
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__(config)
         if config.label_smoothing and config.loss != "sigmoid":
             told = say("preference.no_smoothing", loss=config.loss, known="sigmoid")
@@ -55,7 +56,7 @@ class Cpo(Objective):
         """Both sides after their common prompt."""
         return encode_pair(example, render)
 
-    def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
+    def loss(self, models: Models, batch: Batch) -> Loss:
         """DPO's losses with the log-probabilities in the place of the log-ratios."""
         config, pairs = self.config, see_pairs(models, batch)
         scores_P2 = pairs.averages_P2 if config.loss == "ipo" else pairs.logprobs_P2

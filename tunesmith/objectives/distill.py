@@ -7,7 +7,7 @@ of the hard labels (Hinton et al. 2015, section 2); TRL's GKD leaves T^2 out.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from tunesmith.data.rendering.render import Render
+    from tunesmith.models.calling.loss_models import Models
 
 
 @OBJECTIVES.register
@@ -49,7 +50,7 @@ class Distill(Objective):
         hard: Annotated[float, Ge(0), Le(1)] = 0.0
         """Share of the usual loss on the answers' own tokens; 0 learns from the teacher alone."""
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__(config)
         # A finished run's settings are all written out, so what was given is told by its value.
         if config.beta != type(config).model_fields["beta"].default and config.divergence != "jsd":
@@ -68,7 +69,7 @@ class Distill(Objective):
         assert isinstance(example, Chat)
         return render.chat(example)
 
-    def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
+    def loss(self, models: Models, batch: Batch) -> Loss:
         """``sum(w ((1 - hard) T^2 D(teacher, student) - hard log p))`` over the scored tokens."""
         import torch
 
@@ -94,7 +95,7 @@ class Distill(Objective):
             return (1 - config.hard) * apart + config.hard * told
 
         with torch.no_grad():
-            teacher = models["teacher"].see(batch)
+            teacher = see(models["teacher"], batch)
         total = see(models["policy"], batch).over_logits(mixed, other=teacher)
         metrics = {"loss": Ratio(total.detach(), batch.units)}
         return Loss(

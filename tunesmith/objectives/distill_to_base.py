@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Gt
 
@@ -24,8 +24,10 @@ from tunesmith.words import say
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedConfig
 
     from tunesmith.data.rendering.render import Render
+    from tunesmith.models.calling.loss_models import Models
 
 
 @OBJECTIVES.register
@@ -46,7 +48,7 @@ class DistillToBase(Objective):
 
         model_config = Spec.model_config | {"validate_default": True}
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__(config)
         try:
             self.of: Objective = OBJECTIVES.make(config.of)
@@ -100,15 +102,15 @@ class DistillToBase(Objective):
         """The inner objective's."""
         return self.of.across(rows)
 
-    def prepare(self, models: dict[str, Any], step: list[Batch], over_ranks: Ranks) -> None:
+    def prepare(self, models: Models, step: list[Batch], over_ranks: Ranks) -> None:
         """What the inner objective prepares."""
         self.of.prepare(models, step, over_ranks)
 
-    def beside(self, folder: Path, config: Any, longest: int) -> None:
+    def beside(self, folder: Path, config: PreTrainedConfig, longest: int) -> None:
         """The inner objective's files."""
         self.of.beside(folder, config, longest)
 
-    def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
+    def loss(self, models: Models, batch: Batch) -> Loss:
         """The inner loss, which is what ``loss`` tells, and the weighted distance, told as
         ``kl_to_base`` (nats, T² included); one forward of the policy serves both.
         """
@@ -131,7 +133,7 @@ class DistillToBase(Objective):
             return heat**2 * (shares_N[chunk] * (p_nV.exp() * (p_nV - q_nV)).sum(-1)).sum()
 
         with torch.no_grad():
-            base = models["base"].see(batch)
+            base = see(models["base"], batch)
         distance = seen.over_logits(apart, other=base)
         told = {"kl_to_base": Ratio(distance.detach(), batch.units)}
         return Loss(inner.total + self.config.weight * distance, inner.metrics | told)

@@ -9,7 +9,7 @@ such sum and are left out.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Gt, Lt
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import torch
 
     from tunesmith.data.rendering.render import Render
+    from tunesmith.models.calling.loss_models import Models
 
 Name = Literal[
     "sigmoid",
@@ -74,7 +75,7 @@ class Dpo(Objective):
         its reward falls).
         """
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__(config)
         smoothing = config.label_smoothing
         if smoothing and config.loss not in SMOOTHED:
@@ -87,7 +88,7 @@ class Dpo(Objective):
         """Both sides after their common prompt."""
         return encode_pair(example, render)
 
-    def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
+    def loss(self, models: Models, batch: Batch) -> Loss:
         """The chosen loss of each pair, and the sft term."""
         config, pairs = self.config, see_pairs(models, batch)
         ratios_P2 = pairs.ratios_P2
@@ -99,26 +100,26 @@ class Dpo(Objective):
         return pairs.loss(losses_P, config.beta * ratios_P2)
 
 
-def _sigmoid(c: torch.Tensor, r: torch.Tensor, config: Any) -> torch.Tensor:
+def _sigmoid(c: torch.Tensor, r: torch.Tensor, config: Dpo.Config) -> torch.Tensor:
     """Rafailov et al. 2023, eq. 7; with label smoothing the conservative form of Mitchell 2023, eq.
     3.
     """
     return smoothed(config.beta * (c - r), config.label_smoothing)
 
 
-def _hinge(c: torch.Tensor, r: torch.Tensor, config: Any) -> torch.Tensor:
+def _hinge(c: torch.Tensor, r: torch.Tensor, config: Dpo.Config) -> torch.Tensor:
     """SLiC's hinge (Zhao et al. 2023) on DPO's margin, as RSO has it (Liu et al. 2024)."""
     return (1 - config.beta * (c - r)).relu()
 
 
-def _ipo(c: torch.Tensor, r: torch.Tensor, config: Any) -> torch.Tensor:
+def _ipo(c: torch.Tensor, r: torch.Tensor, config: Dpo.Config) -> torch.Tensor:
     """Azar et al. 2023, eq. 17, on log-ratios per token, which is the form of their results by what
     TRL's authors were told.
     """
     return (c - r - 1 / (2 * config.beta)) ** 2
 
 
-def _robust(c: torch.Tensor, r: torch.Tensor, config: Any) -> torch.Tensor:
+def _robust(c: torch.Tensor, r: torch.Tensor, config: Dpo.Config) -> torch.Tensor:
     """Chowdhury et al. 2024: unbiased where a known share of the labels is swapped."""
     from torch.nn.functional import logsigmoid
 
@@ -126,7 +127,7 @@ def _robust(c: torch.Tensor, r: torch.Tensor, config: Any) -> torch.Tensor:
     return (-(1 - swapped) * logsigmoid(m) + swapped * logsigmoid(-m)) / (1 - 2 * swapped)
 
 
-def _exo_pair(c: torch.Tensor, r: torch.Tensor, config: Any) -> torch.Tensor:
+def _exo_pair(c: torch.Tensor, r: torch.Tensor, config: Dpo.Config) -> torch.Tensor:
     """Ji et al. 2024, eq. 16: the reverse KL from the smoothed labels to the softmax over the
     pair.
     """
@@ -141,7 +142,7 @@ def _exo_pair(c: torch.Tensor, r: torch.Tensor, config: Any) -> torch.Tensor:
     )
 
 
-def _nca_pair(c: torch.Tensor, r: torch.Tensor, config: Any) -> torch.Tensor:
+def _nca_pair(c: torch.Tensor, r: torch.Tensor, config: Dpo.Config) -> torch.Tensor:
     """Chen et al. 2024 (NCA), for pairs: it also keeps the chosen answer from getting less
     likely.
     """
@@ -151,36 +152,36 @@ def _nca_pair(c: torch.Tensor, r: torch.Tensor, config: Any) -> torch.Tensor:
     return -logsigmoid(c) - 0.5 * logsigmoid(-c) - 0.5 * logsigmoid(-r)
 
 
-def _bco_pair(c: torch.Tensor, r: torch.Tensor, config: Any) -> torch.Tensor:
+def _bco_pair(c: torch.Tensor, r: torch.Tensor, config: Dpo.Config) -> torch.Tensor:
     """Jung et al. 2024 (BCO) on pairs, without its running shift of the rewards, as in TRL."""
     from torch.nn.functional import logsigmoid
 
     return -logsigmoid(config.beta * c) - logsigmoid(-config.beta * r)
 
 
-def _sppo_hard(c: torch.Tensor, r: torch.Tensor, config: Any) -> torch.Tensor:
+def _sppo_hard(c: torch.Tensor, r: torch.Tensor, config: Dpo.Config) -> torch.Tensor:
     """Wu et al. 2024, eq. 4.7 with winning probabilities 1 and 0."""
     return (c - 0.5 / config.beta) ** 2 + (r + 0.5 / config.beta) ** 2
 
 
-def _apo_zero(c: torch.Tensor, r: torch.Tensor, config: Any) -> torch.Tensor:
+def _apo_zero(c: torch.Tensor, r: torch.Tensor, config: Dpo.Config) -> torch.Tensor:
     """D'Oosterlinck et al. 2024, eq. 7: for chosen answers that are better than the model's own."""
     return 1 - (config.beta * c).sigmoid() + (config.beta * r).sigmoid()
 
 
-def _apo_down(c: torch.Tensor, r: torch.Tensor, config: Any) -> torch.Tensor:
+def _apo_down(c: torch.Tensor, r: torch.Tensor, config: Dpo.Config) -> torch.Tensor:
     """D'Oosterlinck et al. 2024, eq. 8: for chosen answers that are worse than the model's own."""
     return (config.beta * c).sigmoid() + 1 - (config.beta * (c - r)).sigmoid()
 
 
-def _discopop(c: torch.Tensor, r: torch.Tensor, config: Any) -> torch.Tensor:
+def _discopop(c: torch.Tensor, r: torch.Tensor, config: Dpo.Config) -> torch.Tensor:
     """Lu et al. 2024, eq. 5: logistic and exponential loss, blended by the margin."""
     m = config.beta * (c - r)
     blend = (m / TAU).sigmoid()
     return smoothed(m, 0.0) * (1 - blend) + (-m).exp() * blend
 
 
-LOSSES: dict[str, Callable[[torch.Tensor, torch.Tensor, Any], torch.Tensor]] = {
+LOSSES: dict[str, Callable[[torch.Tensor, torch.Tensor, Dpo.Config], torch.Tensor]] = {
     "sigmoid": _sigmoid,
     "hinge": _hinge,
     "ipo": _ipo,

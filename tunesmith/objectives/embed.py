@@ -26,8 +26,10 @@ from tunesmith.words import say
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedConfig
 
     from tunesmith.data.rendering.render import Render
+    from tunesmith.models.calling.loss_models import LossModel, Models
     from tunesmith.models.calling.views import Seen
     from tunesmith.objectives._contrast import Facts, Terms
 
@@ -76,7 +78,7 @@ class Embed(Objective):
         most 2 apart.
         """
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.loss_name = "infonce" if config.loss == "auto" else config.loss
 
@@ -162,7 +164,7 @@ class Embed(Objective):
         )
         return "  ".join([say(f"embed.role_{role}"), *more])
 
-    def prepare(self, models: dict[str, Any], step: list[Batch], over_ranks: Ranks) -> None:
+    def prepare(self, models: Models, step: list[Batch], over_ranks: Ranks) -> None:
         """The vectors of all the step's texts, and the gradient of its loss with respect to each.
 
         A step that is one micro-batch of one process needs none of it, and costs one forward.
@@ -196,7 +198,7 @@ class Embed(Objective):
             batch.columns["cached"] = (gradient_SD[start:stop], metrics, state)
             start = stop
 
-    def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
+    def loss(self, models: Models, batch: Batch) -> Loss:
         """The loss of the batch where it is the whole step; else what has the same gradient, with
         its share of the metrics.
         """
@@ -215,7 +217,7 @@ class Embed(Objective):
             vectors_BD = self._vectors(policy, batch)
         return Loss((vectors_BD * gradient_BD.to(vectors_BD)).sum(), metrics)
 
-    def _vectors(self, policy: Any, batch: Batch) -> torch.Tensor:
+    def _vectors(self, policy: LossModel, batch: Batch) -> torch.Tensor:
         from tunesmith.models.calling.views import see
 
         return self.pooled(see(policy, batch))
@@ -240,7 +242,7 @@ class Embed(Objective):
 
         return TERMS[self.loss_name](vectors_SD, facts, self.config)
 
-    def beside(self, folder: Path, config: Any, longest: int) -> None:
+    def beside(self, folder: Path, config: PreTrainedConfig, longest: int) -> None:
         """What sentence-transformers reads beside a model's weights, in the names that all its
         versions know.
         """

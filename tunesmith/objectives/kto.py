@@ -9,7 +9,7 @@ paired with the next row's answer.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from annotated_types import Gt
@@ -22,6 +22,7 @@ from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
     from tunesmith.data.rendering.render import Render
+    from tunesmith.models.calling.loss_models import Models
 
 
 @OBJECTIVES.register
@@ -66,13 +67,14 @@ class Kto(Objective):
             for one, mate in zip(sequences, mates, strict=True)
         ]
 
-    def prepare(self, models: dict[str, Any], step: list[Batch], over_ranks: Ranks) -> None:
+    def prepare(self, models: Models, step: list[Batch], over_ranks: Ranks) -> None:
         """z0, from the mismatched answers of all rows of the step, on all ranks."""
         import torch
 
+        from tunesmith.models.calling.loss_models import policy_of
         from tunesmith.models.calling.views import see
 
-        policy, total, count = models["policy"], 0.0, 0.0
+        policy, total, count = policy_of(models), 0.0, 0.0
         training = policy.training
         policy.eval()
         with torch.no_grad():
@@ -88,7 +90,7 @@ class Kto(Objective):
         for batch in step:
             batch.columns["kl"] = (total / count) * (total > 0) if count else 0.0
 
-    def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
+    def loss(self, models: Models, batch: Batch) -> Loss:
         """weight (1 - sigmoid(beta (log-ratio - z0))), the sign turned round for an undesirable
         answer.
         """

@@ -8,7 +8,7 @@ leaves the prompt out; TRL pools the tokens of a batch, prompts included.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from tunesmith.data.rendering.render import Render
+    from tunesmith.models.calling.loss_models import Models
 
 
 @OBJECTIVES.register
@@ -43,7 +44,7 @@ class Orpo(Objective):
         """Both sides after their common prompt."""
         return encode_pair(example, render)
 
-    def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
+    def loss(self, models: Models, batch: Batch) -> Loss:
         """-log p(chosen) per token - beta log sigmoid(log odds ratio)."""
         pairs, beta = see_pairs(models, batch), self.config.beta
         averages_P2 = pairs.averages_P2

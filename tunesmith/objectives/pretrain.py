@@ -4,7 +4,7 @@ see each other.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tunesmith.batches.batch import Batch, Loss, Tokens
 from tunesmith.examples import Example, Text
@@ -12,6 +12,7 @@ from tunesmith.objectives import OBJECTIVES, Objective
 
 if TYPE_CHECKING:
     from tunesmith.data.rendering.render import Render
+    from tunesmith.models.calling.loss_models import Models
 
 
 @OBJECTIVES.register
@@ -25,7 +26,7 @@ class Pretrain(Objective):
         assert isinstance(example, Text)
         return render.text(example)
 
-    def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
+    def loss(self, models: Models, batch: Batch) -> Loss:
         """``-sum(w log p)`` over the scored tokens."""
         from tunesmith.models.calling.views import token_loss
 

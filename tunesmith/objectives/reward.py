@@ -9,7 +9,7 @@ centring term (Eisenstein et al. 2023, eq. 2) keeps them near 0.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from tunesmith.data.rendering.render import Render
+    from tunesmith.models.calling.loss_models import Models
 
 
 @OBJECTIVES.register
@@ -54,7 +55,7 @@ class Reward(Objective):
             for side, chat in enumerate(example.sides)
         ]
 
-    def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
+    def loss(self, models: Models, batch: Batch) -> Loss:
         """-log sigmoid(r_c - r_r - margin) + centering (r_c + r_r)^2, summed over pairs."""
         from tunesmith.models.calling.views import see
 
@@ -95,7 +96,7 @@ class Reward(Objective):
         )
 
 
-def answered(chat: Chat, render: Render, start: int, **columns: Any) -> Tokens:
+def answered(chat: Chat, render: Render, start: int, **columns: object) -> Tokens:
     """A conversation as a reward model reads it, to the end of its last answer; turns from
     ``start`` on are its own.
     """

@@ -7,7 +7,7 @@ Label smoothing is that of Szegedy et al. 2016 (section 7), the noise that of NE
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Lt
 
@@ -18,6 +18,7 @@ from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
     from tunesmith.data.rendering.render import Render
+    from tunesmith.models.calling.loss_models import Models
 
 
 @OBJECTIVES.register
@@ -45,14 +46,15 @@ class Sft(Objective):
         assert isinstance(example, Chat)
         return render.chat(example)
 
-    def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
+    def loss(self, models: Models, batch: Batch) -> Loss:
         """``-sum(w log p)`` over the scored tokens, smoothed and noisy in training where that is
         asked for.
         """
+        from tunesmith.models.calling.loss_models import policy_of
         from tunesmith.models.calling.noise import noisy
         from tunesmith.models.calling.views import token_loss
 
-        model = models["policy"]
+        model = policy_of(models)
         if not model.training:
             return token_loss(model, batch)
         with noisy(model, batch, self.config.neftune):

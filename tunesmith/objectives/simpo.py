@@ -4,7 +4,7 @@ reference.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Gt, Lt
 
@@ -16,6 +16,7 @@ from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
     from tunesmith.data.rendering.render import Render
+    from tunesmith.models.calling.loss_models import Models
 
 
 @OBJECTIVES.register
@@ -45,7 +46,7 @@ class Simpo(Objective):
         """Both sides after their common prompt."""
         return encode_pair(example, render)
 
-    def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
+    def loss(self, models: Models, batch: Batch) -> Loss:
         """-log sigmoid(beta (average of chosen - average of rejected) - gamma)."""
         config, pairs = self.config, see_pairs(models, batch)
         rewards_P2 = config.beta * pairs.averages_P2

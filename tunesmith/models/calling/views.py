@@ -21,6 +21,7 @@ from tunesmith.batches.batch import Batch, Loss, Ratio
 from tunesmith.batches.sending import sent_together
 from tunesmith.models.calling.chunks import chunks
 from tunesmith.models.calling.forest import no_mask
+from tunesmith.models.calling.loss_models import LossModel
 from tunesmith.models.calling.nll import nll
 from tunesmith.models.structure.heads import for_trunk, score_of
 from tunesmith.models.structure.kinds import head_of, plain
@@ -46,14 +47,13 @@ def one_forward() -> Iterator[None]:
         _shared.reset(token)
 
 
-def see(model: torch.nn.Module, batch: Batch) -> Seen:
+def see(model: LossModel, batch: Batch) -> Seen:
     """One forward of ``model`` over ``batch``, whose views share it."""
-    known = _shared.get()
-    if known is None:
-        return forward(model, batch)
-    key = id(model), id(batch)
+    shared, key = _shared.get(), (id(model), id(batch))
+    known = {} if shared is None else shared
     if key not in known:
-        known[key] = forward(model, batch)
+        own = isinstance(model, torch.nn.Module)
+        known[key] = forward(model, batch) if own else model.see(batch)
     return known[key]
 
 
@@ -376,7 +376,7 @@ def _add(grads: list[torch.Tensor | None], found: Any, wants: list[bool], chunk:
             (grad[chunk] if index == 0 else grad).add_(next(found))
 
 
-def token_loss(model: torch.nn.Module, batch: Batch, *, smoothing: float = 0.0) -> Loss:
+def token_loss(model: LossModel, batch: Batch, *, smoothing: float = 0.0) -> Loss:
     """The weighted negative log-likelihood of the scored tokens, as a sum.
 
     With ``smoothing`` ε (Szegedy et al. 2016, section 7) the target is (1 - ε) of the token and ε

@@ -1,0 +1,32 @@
+"""What a loss is given: the policy and the models beside it, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+if TYPE_CHECKING:
+    from tunesmith.batches.batch import Batch
+    from tunesmith.models.calling.views import Seen
+
+
+class RoleModel(Protocol):
+    """A model beside the policy, such as a teacher."""
+
+    def see(self, batch: Batch) -> Seen:
+        """One forward over ``batch``, which may be laid out for the policy."""
+        ...
+
+
+LossModel = torch.nn.Module | RoleModel
+Models = Mapping[str, LossModel]
+"""``policy`` is the model that is trained; the roles of an objective stand beside it."""
+
+
+def policy_of(models: Models) -> torch.nn.Module:
+    """The model that is trained, as torch has it."""
+    policy = models["policy"]
+    assert isinstance(policy, torch.nn.Module), "a policy is called by the views"
+    return policy
