@@ -172,6 +172,7 @@ def test_question_of_every_row_is_an_instruction_and_joins_nothing(make: Make) -
 
 def test_equal_values_of_a_column_stay_on_one_side(make: Make) -> None:
     prepared = make(rows(1000), split_by="patient")
+    assert all(item.group for item in prepared.proof), "a proof draws rows of one group together"
     patients = [
         {(int(item.id.split(":")[1]) - 1) % 100 for item in part}
         for part in (prepared.train, prepared.watch, prepared.proof)

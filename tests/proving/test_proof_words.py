@@ -121,3 +121,32 @@ def test_what_is_undefined_is_null(tmp_path: Path) -> None:
         "nan" not in (folder.items.read_text() + folder.proof.read_text()).lower() and proof.lines()
     )
     assert json.loads(folder.items.read_text().splitlines()[0])["rewards"]["tuned"] is None
+
+
+@pytest.mark.parametrize(
+    ("language", "many", "few"),
+    [
+        ("en", "40 rows come from 20 groups of patient", "come from 10 groups only"),
+        ("zh", "40 条数据来自 patient 的 20 个组", "只来自 10 个组"),
+    ],
+)
+def test_rows_of_groups_are_said_and_few_groups_give_no_verdict(
+    tmp_path: Path, language: str, many: str, few: str
+) -> None:
+    words.use(language)
+    for groups, wanted in ((20, many), (10, few)):
+        folder = bare(tmp_path / str(groups), data={"path": "rows.json", "split_by": "patient"})
+        records: list[dict[str, Any]] = [
+            {
+                "id": f"rows.json:{row}",
+                "reference": "",
+                "pairs": {"tuned": [1.0, 0.5], "length": [row % 3 / 2, 0.5]},
+                "group": str(row % groups),
+            }
+            for row in range(40)
+        ]
+        names = ["pair_accuracy"]
+        how = {"against": "length", "primary_reason": "scored"}
+        proof = conclude(folder, folder.resolved().run, records, names, names[0], **how)
+        assert proof.to_json()["units"] == groups and wanted in "\n".join(proof.lines())
+        assert (proof.verdict == "improved") == (groups == 20)

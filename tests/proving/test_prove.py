@@ -56,6 +56,7 @@ def test_every_number_follows_from_the_items(label_run, proof):
         items,
         ["accuracy", "macro_f1", "exact_match", "nll"],
         seed=found["seed"],
+        decides=(found["against"], found["primary"]),
         resamples=found["resamples"],
     )
     assert {key: found[key] for key in again} == again

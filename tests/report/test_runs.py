@@ -138,7 +138,7 @@ def test_a_verdict_against_another_rival(
     (row,) = runs(tmp_path)
     assert row["proof"]["against"] == rival and row["proof"]["difference"] == pytest.approx(0.677)
     assert f"not shown: accuracy +67.7 (– to –) against {told}" in lines([row])[1]
-    few = row | {"proof": row["proof"] | {"items": 19}}
+    few = row | {"proof": row["proof"] | {"items": 19, "units": 19}}
     assert "not shown: 19 rows are too few" in lines([few])[1] and "67.7" not in lines([few])[1]
 
 

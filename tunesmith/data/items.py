@@ -19,6 +19,8 @@ class Item:
     tokens: tuple[Tokens, ...]
     example: Example | None = None
     """Kept for held-out rows only."""
+    group: str | None = None
+    """Its value of ``data.split_by``: items of one group are not independent of each other."""
 
 
 def fingerprint(*parts: list[Item]) -> str:

@@ -344,9 +344,9 @@ class _Preparation:
     def _items(self, row: Row, *, suffix: str = "", example: Example | None = None) -> list[Item]:
         name = f"{self.names.of(row.file)}:{row.number}"
         if not row.windows or len(row.tokens) == 1:
-            return [Item(name + suffix, row.tokens, example)]
+            return [Item(name + suffix, row.tokens, example, row.group)]
         return [
-            Item(f"{name}/{n}{suffix}", (tokens,), example)
+            Item(f"{name}/{n}{suffix}", (tokens,), example, row.group)
             for n, tokens in enumerate(row.tokens, 1)
         ]
 

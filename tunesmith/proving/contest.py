@@ -119,7 +119,11 @@ def contest(folder: RunFolder, wanted: Wanted, progress: Progress | None = None)
     )
     found = given.objective.output.prove(given)
     metrics = {name: metric(name) for name in found.metrics}
-    lines = [record.line(metrics) for record in found.records]
+    groups = {item.id: item.group for item in given.items if item.group is not None}
+    lines = [
+        record.line(metrics) | ({"group": groups[record.id]} if record.id in groups else {})
+        for record in found.records
+    ]
     told = {"primary_reason": found.reason, "fingerprint": prepared.fingerprint, **found.facts}
     return conclude(folder, run, lines, found.metrics, found.primary, against=found.against, **told)
 

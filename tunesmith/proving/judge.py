@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,8 @@ WINDOW = re.compile(r"/\d+$")
 """What the id of a window of a long text ends with."""
 
 Items = Sequence[Mapping[str, Any]]
+Key = tuple[str, str]
+"""Contender and metric."""
 
 
 def metric(name: str) -> Metric:
@@ -41,79 +43,158 @@ def metric(name: str) -> Metric:
 
 
 def judge(
-    items: Items, names: Sequence[str], *, seed: int, resamples: int = statistics.RESAMPLES
+    items: Items,
+    names: Sequence[str],
+    *,
+    seed: int,
+    decides: Key | None = None,
+    resamples: int = statistics.RESAMPLES,
 ) -> dict[str, Any]:
     """``contenders``: values; ``differences``: tuned minus each other one, with interval, test and
     verdict; by metric.
+
+    ``decides`` is the comparison, contender and metric, that was chosen before anything was scored:
+    its p-value stands by itself. The other contenders by that metric are corrected among each
+    other, and so are all comparisons by other metrics.
     """
     metrics = {name: metric(name) for name in names}
-    row_I = rows_of(items)
-    tables: dict[tuple[str, str], np.ndarray] = {}
-    alone: dict[tuple[str, str], float] = {}
-    redrawn: dict[tuple[str, str], np.ndarray] = {}
-    for name, one in metrics.items():
-        for contender in contenders(items):
-            given = [item.get(FIELDS[one.reads], {}).get(contender) for item in items]
-            if None in given:
-                continue
-            if not one.adds_up:
-                alone[contender, name] = one.over(given, [item["reference"] for item in items])
-                if one.redrawn:
-                    redrawn[contender, name] = _redrawn(
-                        one, given, items, seed=seed, resamples=resamples
-                    )
-            else:
-                table = one.statistics(given, [item["reference"] for item in items])
-                tables[contender, name] = np.zeros((row_I.max() + 1, table.shape[1]))
-                np.add.at(tables[contender, name], row_I, table)
-    values = {key: float(metrics[key[1]].value(table.sum(0))) for key, table in tables.items()}
-    sums = statistics.resample(tables, seed=seed, resamples=resamples)
-    spread = {key: metrics[key[1]].value(drawn) for key, drawn in sums.items()}
+    given = _given(items, metrics)
+    references = [item["reference"] for item in items]
+    unit_I = units_of(items)
+    tables: dict[Key, np.ndarray] = {}
+    values: dict[Key, float] = {}
+    for (who, name), predictions in given.items():
+        one = metrics[name]
+        if one.adds_up:
+            tables[who, name] = _by_unit(one.statistics(predictions, references), unit_I)
+            values[who, name] = float(one.value(tables[who, name].sum(0)))
+        else:
+            values[who, name] = one.over(predictions, references)
+    sums = statistics.resample(tables, seed=seed, resamples=resamples) if tables else {}
+    drawn = {key: metrics[key[1]].value(table) for key, table in sums.items()}
+    without = {
+        key: statistics.without_each(table, metrics[key[1]].value) for key, table in tables.items()
+    }
+    for key, predictions in given.items():
+        if metrics[key[1]].redrawn:
+            redraw = _Redraw(metrics[key[1]], predictions, references, unit_I)
+            drawn[key] = redraw.drawn(seed, resamples)
+            without[key] = redraw.without_each()
+    intervals = {
+        key: statistics.interval(
+            values[mine] - values[key], drawn[mine] - drawn[key], without[mine] - without[key]
+        )
+        for key in drawn
+        if key[0] != TUNED and (mine := (TUNED, key[1])) in drawn
+    }
+    corrected = _corrected(intervals, decides)
     found: dict[str, Any] = {
         "contenders": {name: {} for name in contenders(items)},
         "differences": {},
     }
-    for contender, name in tables:
-        found["contenders"][contender][name] = _finite(values[contender, name])
-        mine, theirs = (TUNED, name), (contender, name)
-        if contender == TUNED or mine not in tables:
-            continue
-        interval = statistics.interval(values[mine] - values[theirs], spread[mine] - spread[theirs])
-        compared = _compared(metrics[name], interval, tables[mine], tables[theirs])
-        found["differences"].setdefault(contender, {})[name] = compared
-    for (contender, name), value in alone.items():
-        found["contenders"][contender][name] = _finite(value)
-        mine, theirs = (TUNED, name), (contender, name)
-        if theirs in redrawn and mine in redrawn and contender != TUNED:
-            interval = statistics.interval(alone[mine] - value, redrawn[mine] - redrawn[theirs])
-            compared = _compared(metrics[name], interval, row_I[:, None], row_I[:, None])
-            found["differences"].setdefault(contender, {})[name] = compared
+    for (who, name), value in values.items():
+        found["contenders"][who][name] = _finite(value)
+    for (who, name), interval in intervals.items():
+        # McNemar's test takes items to be independent of each other.
+        single = metrics[name].right_or_wrong and unit_I.max() + 1 == len(items)
+        sides = (tables[TUNED, name][:, 0], tables[who, name][:, 0]) if single else None
+        test = statistics.mcnemar(*sides) if sides else None
+        units, holm = int(unit_I.max()) + 1, corrected.get((who, name))
+        told = _compared(interval, test, units)
+        told |= verdict(metrics[name], interval, test, units, holm)
+        found["differences"].setdefault(who, {})[name] = told
     return found
 
 
-def _redrawn(
-    one: Metric, given: Sequence[float], items: Items, *, seed: int, resamples: int
-) -> np.ndarray:
-    """The metric over the same random draws of items with replacement, whoever answered:
-    [resamples].
-    """
-    predictions, references = (
-        np.array(given, float),
-        np.array([item["reference"] for item in items], float),
-    )
-    generator, parts = np.random.default_rng(seed), []
-    for start in range(0, resamples, 500):
-        drawn_RI = generator.integers(0, len(items), (min(500, resamples - start), len(items)))
-        parts.append(one.over_draws(predictions[drawn_RI], references[drawn_RI]))
-    return np.concatenate(parts)
+def _corrected(
+    intervals: Mapping[Key, statistics.Interval], decides: Key | None
+) -> dict[Key, float]:
+    found: dict[Key, float] = {}
+    for by_deciding in (True, False):
+        family = {
+            key: one.p
+            for key, one in intervals.items()
+            if key != decides and (decides is not None and key[1] == decides[1]) == by_deciding
+        }
+        found |= statistics.holm(family)
+    return found
+
+
+def _given(items: Items, metrics: Mapping[str, Metric]) -> dict[Key, list[Any]]:
+    """What each contender gave to each item, for the metrics that can be had of all items."""
+    found: dict[Key, list[Any]] = {}
+    for name, one in metrics.items():
+        for contender in contenders(items):
+            given = [item.get(FIELDS[one.reads], {}).get(contender) for item in items]
+            if None not in given:
+                found[contender, name] = given
+    return found
+
+
+def _by_unit(table_IS: np.ndarray, unit_I: np.ndarray) -> np.ndarray:
+    table_US = np.zeros((unit_I.max() + 1, table_IS.shape[1]))
+    np.add.at(table_US, unit_I, table_IS)
+    return table_US
+
+
+class _Redraw:
+    """A metric that does not follow from sums, over draws of units with all their items."""
+
+    def __init__(
+        self,
+        one: Metric,
+        predictions: Sequence[float],
+        references: Sequence[float],
+        unit_I: np.ndarray,
+    ) -> None:
+        self.one, self.unit_I = one, unit_I
+        self.predictions_I = np.array(predictions, float)
+        self.references_I = np.array(references, float)
+        self.units = int(unit_I.max()) + 1
+
+    def _over(self, chosen_RI: np.ndarray) -> np.ndarray:
+        return self.one.over_draws(self.predictions_I[chosen_RI], self.references_I[chosen_RI])
+
+    def drawn(self, seed: int, resamples: int) -> np.ndarray:
+        """[resamples] over the same random draws of units with replacement, whoever answered."""
+        generator = np.random.default_rng(seed)
+        size = (resamples, self.units)
+        if self.units == len(self.unit_I):
+            drawn_RI = generator.integers(0, self.units, size)
+            return np.concatenate(
+                [self._over(drawn_RI[start : start + 500]) for start in range(0, resamples, 500)]
+            )
+        members = [np.flatnonzero(self.unit_I == unit) for unit in range(self.units)]
+        each = [
+            self._over(np.concatenate([members[unit] for unit in drawn_U])[None])
+            for drawn_U in generator.integers(0, self.units, size)
+        ]
+        return np.concatenate(each)
+
+    def without_each(self) -> np.ndarray:
+        """[U] over all items but those of one unit."""
+        each = [self._over(np.flatnonzero(self.unit_I != unit)[None]) for unit in range(self.units)]
+        return np.concatenate(each)
 
 
 def rows_of(items: Items) -> np.ndarray:
-    """For each item the number of its row. Windows of one long text are one row: they are not
-    independent of each other.
+    """For each item the number of its row: windows of one long text are one row."""
+    return _numbered(WINDOW.sub("", item["id"]) for item in items)
+
+
+def units_of(items: Items) -> np.ndarray:
+    """For each item the number of what is drawn together, as it is not independent of each other:
+    the rows of one group of ``data.split_by``, the windows of one long text.
     """
-    rows: dict[str, int] = {}
-    return np.array([rows.setdefault(WINDOW.sub("", item["id"]), len(rows)) for item in items])
+    return _numbered(
+        ("group", item["group"]) if "group" in item else ("row", WINDOW.sub("", item["id"]))
+        for item in items
+    )
+
+
+def _numbered(keys: Iterable[Hashable]) -> np.ndarray:
+    numbers: dict[Hashable, int] = {}
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys])
 
 
 def contenders(items: Items) -> list[str]:
@@ -137,18 +218,18 @@ def item_scores(
 
 
 def _compared(
-    one: Metric, interval: statistics.Interval, mine: np.ndarray, theirs: np.ndarray
+    interval: statistics.Interval, test: statistics.McNemar | None, units: int
 ) -> dict[str, Any]:
-    items = len(mine)
-    test = statistics.mcnemar(mine[:, 0], theirs[:, 0]) if one.right_or_wrong else None
-    smallest = statistics.smallest_effect(interval.error, items, right_or_wrong=one.right_or_wrong)
+    right_or_wrong = test is not None
+    smallest = statistics.smallest_effect(interval.error, units, right_or_wrong=right_or_wrong)
     found: dict[str, Any] = {
         "difference": _finite(interval.difference),
         "low": _finite(interval.low),
         "high": _finite(interval.high),
+        "units": units,
         "smallest_effect": _finite(smallest),
-        "items_needed": statistics.items_needed(interval.difference, items, smallest),
-        "verdict": verdict(one, interval, test, items),
+        "items_needed": statistics.items_needed(interval.difference, units, smallest),
+        "p_zero": interval.p,
     }
     if test:
         found |= {
@@ -160,18 +241,29 @@ def _compared(
 
 
 def verdict(
-    one: Metric, interval: statistics.Interval, test: statistics.McNemar | None, items: int
-) -> str:
-    """Improved or worse where the interval excludes zero, and neither items nor changed items are
-    too few to say so.
+    one: Metric,
+    interval: statistics.Interval,
+    test: statistics.McNemar | None,
+    units: int,
+    corrected: float | None,
+) -> dict[str, Any]:
+    """The word, and why: improved or worse where the interval excludes zero, neither items nor
+    changed items are too few to say so, and, beside the comparison that decides, the p-value
+    ``corrected`` for the number of comparisons is under 5 %.
     """
-    excludes = interval.low > 0 or interval.high < 0
-    few = items < statistics.FEWEST or (
-        test is not None and test.only_first + test.only_second < statistics.DISCORDANT
-    )
-    if few or not excludes:
-        return "not shown"
-    return "improved" if (interval.difference > 0) == one.higher else "worse"
+    found = {} if corrected is None else {"p_holm": corrected}
+    word, why = "not shown", "apart"
+    if units < statistics.FEWEST:
+        why = "few"
+    elif interval.low <= 0 <= interval.high:
+        why = "holds_zero"
+    elif test and test.only_first + test.only_second < statistics.DISCORDANT:
+        why = "few_changed"
+    elif corrected is not None and corrected >= 1 - statistics.LEVEL:
+        why = "many_compared"
+    else:
+        word = "improved" if (interval.difference > 0) == one.higher else "worse"
+    return found | {"verdict": word, "why": why}
 
 
 def _finite(value: float) -> float | None:

@@ -68,7 +68,7 @@ class Proof:
             "rival": say(f"prove.possessive_{rival}"),
             "interval": _interval(name, compared),
         }
-        if found["items"] < FEWEST:
+        if units_of(found) < FEWEST:
             return say("prove.undecided", **values)
         key = {
             "improved": "prove.improved",
@@ -95,6 +95,11 @@ def rival_of(found: Mapping[str, Any]) -> str:
     return found.get("against", "base")
 
 
+def units_of(found: Mapping[str, Any]) -> int:
+    """How many items, or groups of items, the intervals are over; old proofs know items only."""
+    return found.get("units", found["items"])
+
+
 def unbeaten(found: Mapping[str, Any]) -> list[str]:
     """The rivals that tuned was not shown to beat by the primary metric; of a base, the verdict
     itself says that.
@@ -115,8 +120,11 @@ def would_show(found: Mapping[str, Any], effect: str, speak: Callable[..., str])
     """What this many items could show, where nothing was shown; of too few, only that. ``effect``
     is that difference.
     """
+    units = units_of(found)
     if found["items"] < FEWEST:
         return [speak("prove.too_few", items=found["items"], fewest=FEWEST)]
+    if units < FEWEST:
+        return [speak("prove.few_groups", groups=units, fewest=FEWEST)]
     smallest = found["differences"][rival_of(found)][found["primary"]]["smallest_effect"]
     if found["verdict"] != "not shown" or not smallest:
         return []
@@ -192,6 +200,10 @@ def class_lines(found: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _why(found: Mapping[str, Any], rival: str) -> str | None:
+    return found["differences"][rival][found["primary"]].get("why")
+
+
 def _table(found: dict[str, Any]) -> list[str]:
     names = list(
         dict.fromkeys(
@@ -225,7 +237,11 @@ def _notes(found: dict[str, Any]) -> list[str]:
     name = found["primary"]
     compared = found["differences"][rival_of(found)][name]
     lines = [*class_lines(found), *told_lines(found)]
-    undecided = found["items"] >= FEWEST and found["verdict"] == "not shown"
+    units = units_of(found)
+    undecided = units >= FEWEST and found["verdict"] == "not shown"
+    if found.get("grouped_by"):
+        told = {"items": found["items"], "groups": units, "column": found["grouped_by"]}
+        lines.append(say("prove.grouped", **told))
     if (
         undecided
         and None not in (compared["low"], compared["high"])
@@ -233,8 +249,9 @@ def _notes(found: dict[str, Any]) -> list[str]:
     ):
         lines.append(say("prove.few_changed", fewest=DISCORDANT))
     lines += would_show(found, shown(name, compared["smallest_effect"]), say)
-    if undecided and (compared["items_needed"] or 0) > found["items"]:
-        lines.append(say("prove.needed", needed=compared["items_needed"]))
+    if undecided and (compared["items_needed"] or 0) > units:
+        key = "prove.needed_groups" if found.get("grouped_by") else "prove.needed"
+        lines.append(say(key, needed=compared["items_needed"]))
     if "p" in compared:
         test = {key: compared[key] for key in ("only_tuned_right", "only_other_right")}
         lines.append(
@@ -249,6 +266,9 @@ def _notes(found: dict[str, Any]) -> list[str]:
         say("prove.rival_stands", rival=say(f"prove.{rival}", shots=len(found["shots"])))
         for rival in unbeaten(found)
     ]
+    if many := [rival for rival in unbeaten(found) if _why(found, rival) == "many_compared"]:
+        names = ", ".join(say(f"prove.{rival}", shots=len(found["shots"])) for rival in many)
+        lines.append(say("prove.many_compared", rivals=names, count=len(found["differences"]) - 1))
     if found.get("shots_wanted", 0) > len(found["shots"]):
         lines.append(
             say("prove.fewer_shots", wanted=found["shots_wanted"], shown=len(found["shots"]))

@@ -1,8 +1,8 @@
-"""Paired statistics of two contenders on the same items: bootstrap interval, McNemar's exact test,
-what n items can show.
+"""Paired statistics of two contenders on the same items: an interval that holds at few items and
+skewed scores, McNemar's exact test, Holm's correction, what n items can show.
 
-Bootstrap: Efron & Tibshirani 1993, ch. 13, percentile interval, as Koehn 2004 uses it for two
-    systems.
+Bootstrap: Efron & Tibshirani 1993, chapters 13 (paired, as Koehn 2004 uses it for two systems) and
+14.3 (BCa); few items: Hesterberg 2015, section 4.3. Why not BCa alone: ``interval``.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 RESAMPLES = 10_000
 LEVEL = 0.95
 FEWEST = 20
-"""Below this many items a percentile interval is too narrow (at 10 it holds the truth 91 times in
-100): no verdict.
+"""Below this many items, or groups of items, an interval of skewed scores is too narrow (of 4
+groups it holds the truth 90 times in 100): no verdict.
 """
 POWER = 1.959964 + 0.841621
 """Normal quantiles of a two-sided 5 % test and of 80 % power."""
@@ -54,23 +54,107 @@ def resample(
 
 @dataclass(frozen=True)
 class Interval:
-    """A difference between two contenders, its 95 % interval and its standard error."""
+    """A difference between two contenders, its 95 % interval, its standard error, and the
+    two-sided p-value at which the interval would touch zero.
+    """
 
     difference: float
     low: float
     high: float
     error: float
+    p: float
 
 
-def interval(difference: float, differences: np.ndarray) -> Interval:
-    """The percentile interval around ``difference`` from its resampled values; those over no
-    countable item are left out.
+def interval(difference: float, drawn_R: np.ndarray, without_U: np.ndarray) -> Interval:
+    """The interval around ``difference`` from its values over R resamples, and with each of the U
+    units (items, or groups of items) left out; values over no countable item are not used.
+
+    Each bound is the farther of two. BCa corrects for skew, but under equal contenders with
+    heavy-tailed scores it holds the truth only 85 times in 100 at 20 items and 90 at 100; Student's
+    interval from the jackknife error holds it 95 times there, and 90 to 91 under skewed
+    differences, where BCa is better. Together they hold 93 to 97 (``benchmarks/coverage.py``).
     """
-    kept = differences[np.isfinite(differences)]
-    if kept.size < 2:
-        return Interval(difference, -math.inf, math.inf, math.inf)
-    low, high = np.quantile(kept, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(difference, float(low), float(high), float(kept.std(ddof=1)))
+    from scipy.special import stdtrit
+
+    drawn_R, without_U = drawn_R[np.isfinite(drawn_R)], without_U[np.isfinite(without_U)]
+    units = len(without_U)
+    if drawn_R.size < 2 or units < 2:
+        return Interval(difference, -math.inf, math.inf, math.inf, 1.0)
+    gain_U = without_U.mean() - without_U
+    error = math.sqrt((units - 1) / units * float((gain_U**2).sum()))
+    quantile = float(stdtrit(units - 1, (1 + LEVEL) / 2))
+    low, high = _Bca(difference, drawn_R, gain_U).bounds(quantile)
+    return Interval(
+        difference,
+        min(low, difference - quantile * error),
+        max(high, difference + quantile * error),
+        error,
+        _p(difference, drawn_R, gain_U, error),
+    )
+
+
+class _Bca:
+    """Bias and acceleration of a resampled difference, and what widens it at few units.
+
+    A bootstrap spreads as if the variance were divided by U, not U - 1, and as a normal, not as
+    Student's t; both are put right in the quantile that is read.
+    """
+
+    def __init__(self, difference: float, drawn_R: np.ndarray, gain_U: np.ndarray) -> None:
+        self.drawn_R, self.units = drawn_R, len(gain_U)
+        # Sums of the same numbers in another order differ in the last digits.
+        self.near = 1e-9 * float(np.abs(drawn_R).max())
+        cubes, squares = float((gain_U**3).sum()), float((gain_U**2).sum())
+        self.acceleration = cubes / (6 * squares**1.5) if squares > self.near**2 else 0.0
+        self.bias = self._place(difference)
+
+    def _place(self, value: float) -> float:
+        """``value`` among the draws, as a normal quantile; those equal to it count half."""
+        from scipy.special import ndtri
+
+        below = (self.drawn_R < value - self.near).mean()
+        equal = (np.abs(self.drawn_R - value) <= self.near).mean()
+        edge = 0.5 / len(self.drawn_R)
+        return float(ndtri(np.clip(below + equal / 2, edge, 1 - edge)))
+
+    @property
+    def _widening(self) -> float:
+        return math.sqrt(self.units / (self.units - 1))
+
+    def bounds(self, quantile: float) -> tuple[float, float]:
+        """The interval whose level is given by a quantile of Student's t."""
+        from scipy.special import ndtr
+
+        shares = []
+        for side in (-quantile, quantile):
+            wanted = self.bias + self._widening * side
+            left = 1 - self.acceleration * wanted
+            # Past this point the corrected quantile has no bound: the farthest draw is taken.
+            corrected = self.bias + wanted / left if left > 0 else math.inf * side
+            shares.append(float(ndtr(corrected)))
+        low, high = np.quantile(self.drawn_R, shares)
+        return float(low), float(high)
+
+    def quantile_at_zero(self) -> float:
+        """The quantile of Student's t at which the interval touches zero."""
+        apart = self._place(0.0) - self.bias
+        return (apart / (1 + self.acceleration * apart) - self.bias) / self._widening
+
+
+def _p(difference: float, drawn_R: np.ndarray, gain_U: np.ndarray, error: float) -> float:
+    from scipy.special import stdtr
+
+    units, far = len(gain_U), abs(difference)
+    if error == 0:
+        return 1.0 if far == 0 else 0.0
+    quantile = min(far / error, abs(_Bca(difference, drawn_R, gain_U).quantile_at_zero()))
+    return min(1.0, 2 * float(stdtr(units - 1, -quantile)))
+
+
+def without_each(table: np.ndarray, value: Values) -> np.ndarray:
+    """[U] ``value`` over all rows of the table [U, S] but one; nan where none is left."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return value(table.sum(0) - table)
 
 
 def paired(
@@ -81,7 +165,23 @@ def paired(
     """
     sums = resample({"first": first, "second": second}, seed=seed, resamples=resamples)
     difference = float(value(first.sum(0)) - value(second.sum(0)))
-    return interval(difference, value(sums["first"]) - value(sums["second"]))
+    return interval(
+        difference,
+        value(sums["first"]) - value(sums["second"]),
+        without_each(first, value) - without_each(second, value),
+    )
+
+
+def holm(p: Mapping[Key, float]) -> dict[Key, float]:
+    """P-values so raised that a threshold of 5 % on each keeps the chance of one false finding
+    among all of them at 5 % (Holm 1979).
+    """
+    found: dict[Key, float] = {}
+    highest = 0.0
+    for place, key in enumerate(sorted(p, key=lambda key: p[key])):
+        highest = max(highest, min(1.0, (len(p) - place) * p[key]))
+        found[key] = highest
+    return found
 
 
 @dataclass(frozen=True)

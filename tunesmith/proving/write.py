@@ -61,13 +61,15 @@ def conclude(
     **more: Any,
 ) -> Proof:
     """Judges the records, ``against`` a contender, and writes items.jsonl and proof.json."""
-    judged = judge(records, names, seed=run.train.seed)
+    judged = judge(records, names, seed=run.train.seed, decides=(against, primary))
     compared = judged["differences"][against][primary]
     found = {
         "verdict": compared["verdict"],
         "against": against,
         "primary": primary,
         "items": int(rows_of(records).max()) + 1,
+        "units": compared["units"],
+        "grouped_by": run.data.split_by,
         "smallest_effect": compared["smallest_effect"],
         "items_needed": compared["items_needed"],
         **judged,

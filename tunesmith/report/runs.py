@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import Problem, SpecError
-from tunesmith.proving.proof import rival_of
+from tunesmith.proving.proof import rival_of, units_of
 from tunesmith.proving.statistics import FEWEST
 from tunesmith.report.curves import held_out
 from tunesmith.report.language import Say
@@ -110,6 +110,7 @@ def _proof(proof: Mapping[str, Any]) -> dict[str, Any]:
         "against": rival,
         "metric": proof["primary"],
         "items": proof["items"],
+        "units": units_of(proof),
         **numbers,
     }
 
@@ -194,7 +195,7 @@ def _verdict(proof: Mapping[str, Any] | None) -> str:
         number(metric, proof[key], sign=True) for key in ("difference", "low", "high")
     )
     word = say(f"prove.word_{proof['verdict'].replace(' ', '_')}")
-    if proof["items"] < FEWEST:
+    if units_of(proof) < FEWEST:
         return say("runs.verdict_few", word=word, items=proof["items"])
     text = say(
         "runs.verdict_text",

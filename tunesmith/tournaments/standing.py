@@ -186,13 +186,16 @@ def compare(
     one = metric(name)
     spread = {who: one.value(sums) for who, sums in statistics.resample(tables, seed=seed).items()}
     count = len(next(iter(tables.values())))
+    without = {who: statistics.without_each(table, one.value) for who, table in tables.items()}
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for first in tables:
         for second in tables:
             if first != second:
                 difference = values(tables[first], name) - values(tables[second], name)
                 found[first, second] = _told(
-                    statistics.interval(difference, spread[first] - spread[second]),
+                    statistics.interval(
+                        difference, spread[first] - spread[second], without[first] - without[second]
+                    ),
                     count,
                     one.higher,
                 )

@@ -1,0 +1,107 @@
+"""Groups of items, and how many comparisons were made, count in the verdict."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tunesmith.proving import statistics
+from tunesmith.proving.judge import judge, units_of
+
+METRICS = ["pair_accuracy"]
+
+
+def items(right: dict[str, np.ndarray], groups: list[str] | None = None) -> list[dict[str, Any]]:
+    """Pairs that each contender told right or wrong, of these groups."""
+    count = len(right["tuned"])
+    plain: list[dict[str, Any]] = [
+        {
+            "id": f"rows.json:{place}",
+            "reference": "",
+            "pairs": {name: [float(one[place]), 0.5] for name, one in right.items()},
+        }
+        for place in range(count)
+    ]
+    return [
+        item | ({} if groups is None else {"group": groups[place]})
+        for place, item in enumerate(plain)
+    ]
+
+
+def test_items_of_one_group_are_drawn_together():
+    # Every fifth group is gained whole, so ten items gained are two groups gained.
+    gained = np.repeat([True, False, False, False, False] * 4, 5)
+    right = {"tuned": gained, "base": np.zeros(100, bool)}
+    groups = [f"patient {place // 5}" for place in range(100)]
+    decides = ("base", "pair_accuracy")
+    alone = judge(items(right), METRICS, seed=0, decides=decides)["differences"]["base"]
+    grouped = judge(items(right, groups), METRICS, seed=0, decides=decides)["differences"]["base"]
+    one, other = alone["pair_accuracy"], grouped["pair_accuracy"]
+    assert (one["units"], other["units"]) == (100, 20)
+    assert one["difference"] == other["difference"] == pytest.approx(0.2)
+    # The root of 4 times as much in a group's sum of 5 as in one item's, and few units.
+    assert 2.1 < (other["high"] - other["low"]) / (one["high"] - one["low"]) < 2.7
+    assert "p" in one and "p" not in other, "McNemar's test is for items by themselves"
+
+
+def test_groups_of_one_item_change_nothing():
+    draw = np.random.default_rng(3)
+    right = {"tuned": draw.random(60) < 0.8, "base": draw.random(60) < 0.5}
+    alone = judge(items(right), METRICS, seed=0)
+    assert judge(items(right, [str(place) for place in range(60)]), METRICS, seed=0) == alone
+
+
+def test_a_correlation_is_drawn_by_groups_too():
+    draw = np.random.default_rng(4)
+    truth = draw.normal(size=20).repeat(5) + 0.3 * draw.normal(size=100)
+    given = {"tuned": truth + 0.1 * draw.normal(size=100), "base": truth + draw.normal(size=100)}
+    rows: list[dict[str, Any]] = [
+        {
+            "id": f"rows.json:{place}",
+            "reference": float(truth[place]),
+            "choices": {name: float(one[place]) for name, one in given.items()},
+        }
+        for place in range(100)
+    ]
+    grouped = [row | {"group": str(place // 5)} for place, row in enumerate(rows)]
+    how = {"seed": 0, "resamples": 800}
+    alone, together = (
+        judge(some, ["spearman"], **how)["differences"]["base"]["spearman"]
+        for some in (rows, grouped)
+    )
+    assert together["units"] == 20 and alone["units"] == 100
+    assert alone["difference"] == together["difference"] and alone["low"] != together["low"]
+    assert together["verdict"] == "improved"
+
+
+def test_a_word_beside_the_one_that_decides_is_corrected_for_their_number():
+    draw = np.random.default_rng(6)
+    tuned = draw.random(200) < 0.70
+    # Six rivals that are as good as chance makes them; the first differs at p of about 3 %.
+    rivals = {f"rival {place}": draw.random(200) < 0.70 for place in range(5)}
+    rivals["near"] = tuned & ~np.isin(np.arange(200), np.flatnonzero(tuned)[:9])
+    rivals["near"] |= np.isin(np.arange(200), np.flatnonzero(~tuned)[:2])
+    found = judge(items({"tuned": tuned, "base": tuned, **rivals}), METRICS, seed=0)
+    near = found["differences"]["near"]["pair_accuracy"]
+    assert near["low"] > 0 and near["p_zero"] < 0.05
+    assert near["p_holm"] > 0.05 and (near["verdict"], near["why"]) == (
+        "not shown",
+        "many_compared",
+    )
+    decided = judge(
+        items({"tuned": tuned, "base": tuned, **rivals}),
+        METRICS,
+        seed=0,
+        decides=("near", "pair_accuracy"),
+    )["differences"]["near"]["pair_accuracy"]
+    assert decided["verdict"] == "improved" and "p_holm" not in decided
+
+
+def test_too_few_groups_give_no_verdict_however_many_items_they_hold():
+    right = {"tuned": np.ones(400, bool), "base": np.zeros(400, bool)}
+    rows = items(right, [str(place % 19) for place in range(400)])
+    found = judge(rows, METRICS, seed=0)["differences"]["base"]["pair_accuracy"]
+    assert (found["verdict"], found["why"]) == ("not shown", "few")
+    assert units_of(rows).max() + 1 == 19 < statistics.FEWEST
