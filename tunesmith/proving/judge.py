@@ -88,20 +88,18 @@ def judge(
         if key[0] != TUNED and (mine := (TUNED, key[1])) in drawn
     }
     corrected = _corrected(intervals, decides)
-    found: dict[str, Any] = {
-        "contenders": {name: {} for name in contenders(items)},
-        "differences": {},
-    }
-    for (who, name), value in values.items():
-        found["contenders"][who][name] = _finite(value)
+    found: dict[str, Any] = {"contenders": {}, "differences": {}}
+    for who in contenders(items):
+        mine = {name: value for (other, name), value in values.items() if other == who}
+        found["contenders"][who] = {name: _finite(value) for name, value in mine.items()}
+    units = int(unit_I.max()) + 1
     for (who, name), interval in intervals.items():
         # McNemar's test takes items to be independent of each other.
-        single = metrics[name].right_or_wrong and unit_I.max() + 1 == len(items)
-        sides = (tables[TUNED, name][:, 0], tables[who, name][:, 0]) if single else None
-        test = statistics.mcnemar(*sides) if sides else None
-        units, holm = int(unit_I.max()) + 1, corrected.get((who, name))
+        single = metrics[name].right_or_wrong and units == len(items)
+        pair = (tables[TUNED, name][:, 0], tables[who, name][:, 0]) if single else None
+        test = statistics.mcnemar(*pair) if pair else None
         told = _compared(interval, test, units)
-        told |= verdict(metrics[name], interval, test, units, holm)
+        told |= verdict(metrics[name], interval, test, units, corrected.get((who, name)))
         found["differences"].setdefault(who, {})[name] = told
     return found
 
