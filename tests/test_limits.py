@@ -47,6 +47,8 @@ FLOORS = [
     "training/trackers",
     "machine",
     "proving",
+    "rollout",
+    "rewards",
     "predicting",
     "metrics",
     "objectives",

@@ -499,3 +499,9 @@ def test_numbers_are_taken_for_labels_and_columns() -> None:
 def test_a_metric_by_the_name_that_people_give_it() -> None:
     with pytest.raises(SpecError, match=r"unknown metric 'f1'; did you mean macro_f1\?"):
         METRICS.get("f1")
+
+
+def test_overrides_leave_what_they_were_made_of_as_it_was():
+    overrides = {"source": {"rewards": "exact"}, "source.samples": 4}
+    assert with_overrides({}, overrides) == {"source": {"rewards": "exact", "samples": 4}}
+    assert overrides == {"source": {"rewards": "exact"}, "source.samples": 4}

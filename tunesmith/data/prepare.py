@@ -195,7 +195,7 @@ class _Preparation:
 
     def _without_untrained(self, rows: list[Row]) -> list[Row]:
         # Of a row that was cut to nothing something else is said (see _answered).
-        writes = self.objective.output.writes
+        writes = self.objective.output.writes and not self.objective.samples
         empty = [row for row in rows if not row.whole and not row.learned(writes)]
         if rows and len(empty) == len(rows):
             where = f"{rows[0].file}:{rows[0].number}"
@@ -258,7 +258,7 @@ class _Preparation:
 
     def _answered(self, rows: list[Row]) -> list[Row]:
         """Without those of which the limit left no word of an answer."""
-        if not self.objective.output.writes:
+        if not self.objective.output.writes or self.objective.samples:
             return rows
         gone = [row for row in rows if row.lost and row.unanswered]
         note = unanswered_note(len(gone), len(rows), self.limit)

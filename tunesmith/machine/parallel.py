@@ -77,7 +77,7 @@ class Processes:
     def merge(self, metrics: dict[str, Ratio]) -> dict[str, Ratio]:
         """Adds up metrics by name; not every process has each of them."""
         merged: dict[str, Ratio] = {}
-        for part in self._everyones(metrics):
+        for part in self.everyones(metrics):
             for name, ratio in part.items():
                 merged[name] = merged.get(name, Ratio(0.0, 0.0)) + ratio
         return merged
@@ -111,7 +111,7 @@ class Processes:
         """
         if not self.sum(float(value is not None))[0]:
             return None
-        return next(one for one in self._everyones(value) if one is not None)
+        return next(one for one in self.everyones(value) if one is not None)
 
     def on_first(self, work: Callable[[], T]) -> T:
         """Runs ``work`` in the first process; all get its result, or raise its error."""
@@ -130,7 +130,8 @@ class Processes:
             raise pickle.loads(result[1])
         return result[0]
 
-    def _everyones(self, value: T) -> list[T]:
+    def everyones(self, value: T) -> list[T]:
+        """Gives the values of all processes, in their order."""
         found = [value] * self.world
         if self.several:
             with _reaching_all():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedConfig
 
+    from tunesmith.batches.rollout import Group
     from tunesmith.data.rendering.render import Render
     from tunesmith.models.calling.loss_models import Models
+    from tunesmith.models.loading.load import Loaded
     from tunesmith.outputs import Output
 
 __all__ = ["OBJECTIVES", "Objective", "Ranks"]
@@ -55,6 +57,10 @@ class Objective:
     """The models it needs beside the policy. Of "reference", the base as it was, each sequence
     brings its log-probability as the column ``reference``; in evaluations it is among the models
     where it is at hand.
+    """
+    samples: ClassVar[bool] = False
+    """Whether it learns from answers that the model samples: its rows are prompts, and what they
+    know of right answers is for the rewards.
     """
     two_sided: ClassVar[bool] = False
     """Whether it can train a model with an encoder and a decoder."""
@@ -126,6 +132,19 @@ class Objective:
         looks at the rows.
         """
         return ""
+
+    def sampled(self, config: Any) -> None:
+        """Takes how answers are sampled, the settings of the source; SpecError where it cannot
+        learn from such. Only of one that ``samples``.
+        """
+
+    def experience(
+        self, groups: Sequence[Group], policy: Loaded, models: Models
+    ) -> tuple[list[list[Tokens]], dict[str, float]]:
+        """What is learned from sampled answers: the sequences of each prompt, none where nothing
+        teaches, and numbers for the record. Only of one that ``samples``.
+        """
+        raise AssertionError(f"objective {self.name} learns from no samples")
 
     def loss(self, models: Models, batch: Batch) -> Loss:
         """The sum of the loss over ``batch.units``, with gradient, and metrics."""

@@ -57,7 +57,7 @@ class DistillToBase(Objective):
             raise SpecError(
                 Problem(one.where.replace(*inner, 1), one.text) for one in error.problems
             ) from None
-        if not self.of.output.writes or "base" in self.of.roles:
+        if not self.of.output.writes or self.of.samples or "base" in self.of.roles:
             told = say("preference.of_what", of=config.of.name)
             raise SpecError(Problem("objective.of", told))
         of = self.of

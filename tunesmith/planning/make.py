@@ -24,7 +24,7 @@ from tunesmith.settings.family import METHODS, OBJECTIVES
 from tunesmith.settings.resolved import Origin
 from tunesmith.settings.run import Run
 from tunesmith.settings.settle import Derived, begun, fill, from_rows, with_value
-from tunesmith.training.sources import prepare_with_source
+from tunesmith.training.sources import SOURCES, prepare_with_source
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -123,6 +123,10 @@ def make(
             prepared = making.attempt(lambda: prepare_with_source(making.run, tokenizer, progress))
     if prepared is not None:
         _rows(making, prepared)
+        limit = form.limit if form is not None else None
+        making.attempt(
+            lambda: SOURCES.make(making.run.source).check(making.run, prepared, limit)
+        )
         form = making.attempt(
             lambda: memory.with_classes(form, folder, making.run, prepared.objective.outputs)
         )
@@ -227,6 +231,7 @@ def _lengths(making: _Making, form: memory.Shape | None, tokenizer_limit: int) -
 def _rows(making: _Making, prepared: Prepared) -> None:
     """What follows from the rows: the batch, the steps, the tokens."""
     rows = len(prepared.train)
+    source = SOURCES.make(making.run.source)
     if making.run.data.reasoning != prepared.render.data.reasoning:
         making.put("data.reasoning", prepared.render.data.reasoning, say("plan.reason_reasoning"))
     if making.run.data.columns != prepared.render.data.columns:
@@ -250,8 +255,12 @@ def _rows(making: _Making, prepared: Prepared) -> None:
         "tokens": sum(lengths),
         "scored_tokens": sum(tokens.scored for item in prepared.train for tokens in item.tokens),
         "p99_length": p99,
-        "longest": max(
-            len(tokens) for item in (*prepared.train, *prepared.replayed) for tokens in item.tokens
+        "longest": source.longest(
+            max(
+                len(tokens)
+                for item in (*prepared.train, *prepared.replayed)
+                for tokens in item.tokens
+            )
         ),
     }
     _unwatched(making, prepared)

@@ -161,6 +161,20 @@ def objective_fits(run: Run) -> Iterator[Problem]:
         yield Problem("data.too_long", say("plan.split_is_for_text", objective=run.objective.name))
 
 
+def source_fits(run: Run) -> Iterator[Problem]:
+    """Answers are sampled for an objective that learns from these, and for no other."""
+    objective = OBJECTIVES.make(run.objective)
+    told = {"objective": objective.name, "source": run.source.name}
+    if objective.samples and run.source.name != "rollout":
+        yield Problem("source", say("rollout.needed", **told))
+    if not objective.samples and run.source.name == "rollout":
+        known = ", ".join(name for name in OBJECTIVES.names() if OBJECTIVES.get(name).samples)
+        yield Problem("source", say("rollout.not_needed", known=known, **told))
+    if objective.samples and run.train.keep.best_by not in ("loss", *objective.measures):
+        told |= {"value": repr(run.train.keep.best_by), "known": ", ".join(objective.measures)}
+        yield Problem("train.keep.best_by", say("plan.best_by_own", **told))
+
+
 def metric_fits(run: Run) -> Iterator[Problem]:
     """What decides which checkpoint is best can be measured on what the head gives."""
     best, objective = run.train.keep.best_by, OBJECTIVES.make(run.objective)
@@ -245,6 +259,7 @@ RULES: tuple[Callable[[Run], Iterator[Problem]], ...] = (
     schedule_fits,
     watched,
     objective_fits,
+    source_fits,
     metric_fits,
     slots_there,
     answers,

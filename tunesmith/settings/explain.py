@@ -23,6 +23,7 @@ from tunesmith.settings.family import (
     OBJECTIVES,
     OPTIMIZERS,
     READERS,
+    REWARDS,
     SCHEDULES,
     SOURCES,
     TRACKERS,
@@ -43,9 +44,10 @@ FAMILIES: dict[str, Family] = {
     "track": TRACKERS,
     "reader": READERS,
     "metric": METRICS,
+    "rewards": REWARDS,
 }
-"""Families by the path of their setting; readers and metrics are named in several settings and
-listed by their own name.
+"""Families by the path of their setting; readers, metrics and rewards are named in several settings
+and listed by their own name.
 """
 ALIASES = {
     "optimizers": "train.optimizer",
@@ -60,6 +62,7 @@ ALIASES = {
     "schedule": "train.schedule",
     "data.reader": "reader",
     "prove.metrics": "metric",
+    "source.rewards": "rewards",
 }
 _BOUNDS = {Gt: "gt", Ge: "ge", Lt: "lt", Le: "le"}
 
@@ -71,7 +74,7 @@ def explain(path: str = "") -> list[str]:
     if not path:
         return [say("explain.start"), "", *_group(Run, "")]
     if listed in FAMILIES:
-        setting = _setting(path) if path in FAMILIES and path not in ("reader", "metric") else []
+        setting = _setting(path) if path in FAMILIES and path not in ("reader", "metric", "rewards") else []
         return [*setting, *([""] if setting else []), *_family(listed)]
     for place, family in FAMILIES.items():
         if listed.startswith(f"{place}."):

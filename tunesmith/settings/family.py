@@ -212,3 +212,6 @@ ROLES = Family("role", "tunesmith.models.roles")
 
 
 OUTPUTS = Family("output", "tunesmith.outputs")
+
+
+REWARDS = Family("reward", "tunesmith.rewards")

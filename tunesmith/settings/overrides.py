@@ -42,7 +42,7 @@ def with_overrides(
                 short = "path" if depth == 0 and key in ("model", "data") else "name"
                 group[key] = inner = {} if inner is None else {short: inner}
             group = inner
-        group[last] = value
+        group[last] = _copy(value)
     return merged
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BeforeValidator, ValidationError
+from pydantic import BeforeValidator, ValidationError, model_validator
 
 from tunesmith.errors import SpecError
 from tunesmith.settings.family import (
@@ -267,15 +267,15 @@ class Run(Spec):
     """The run's folder."""
     objective: choice(OBJECTIVES, "sft") = "sft"  # type: ignore[valid-type]
     """What is learned: sft, pretrain, classify, embed, reward, preferences (dpo, kto, orpo, simpo,
-    cpo), a teacher (distill), any of them close to the base (distill_to_base).
+    cpo), rewards (grpo), a teacher (distill), any of them close to the base (distill_to_base).
     """
     method: Annotated[choice(METHODS, "lora"), SEVERAL] = "lora"  # type: ignore[valid-type]
     """Which weights are trained: lora, full, and what ``tunesmith explain method`` lists; a list
     uses several together.
     """
     source: choice(SOURCES, "rows") = "rows"  # type: ignore[valid-type]
-    """Where the rows of a step come from: rows, those of ``data`` alone, or replay, which mixes old
-    ones in."""
+    """Where a step's examples come from: rows, those of ``data`` alone; replay, which mixes old ones
+    in; rollout, answers that the model samples to them, with their rewards (for grpo)."""
     train: Train = Train()
     generate: Generate = Generate()
     prove: Prove = Prove()
@@ -293,6 +293,24 @@ class Run(Spec):
     """How ``tunesmith generate`` asks, and what it keeps."""
 
     model_config = Spec.model_config | {"validate_default": True}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_source(cls, values: Any) -> Any:
+        """An objective that learns from sampled answers has a source of its own, whose settings
+        need no name.
+        """
+        if not isinstance(values, Mapping):
+            return values
+        objective, source = values.get("objective"), values.get("source", {})
+        name = objective.get("name") if isinstance(objective, Mapping) else objective
+        if not isinstance(source, Mapping) or "name" in source or not isinstance(name, str):
+            return values
+        try:
+            samples = OBJECTIVES.get(name).samples
+        except SpecError:  # what is wrong with it is told where it is read
+            return values
+        return {**values, "source": {"name": "rollout", **source}} if samples else values
 
 
 def validate(settings: Mapping[str, Any]) -> Run:

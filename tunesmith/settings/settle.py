@@ -43,7 +43,7 @@ def begun(run: Run) -> Resolved:
     with what follows from the run alone.
     """
     resolved = with_slots(with_preset(Resolved(run, origins_of(run))))
-    return fill(resolved, from_run(resolved.run))
+    return with_measure(fill(resolved, from_run(resolved.run)))
 
 
 def still_open(run: Run) -> list[str]:
@@ -102,6 +102,20 @@ def with_slots(resolved: Resolved) -> Resolved:
         return resolved
     origin = Origin("derived", say("plan.reason_slots", found=found))
     settled = with_value(run, ["method", "tokens"], found)
+    return Resolved(settled, {**resolved.origins, path: origin})
+
+
+def with_measure(resolved: Resolved) -> Resolved:
+    """``resolved`` with the reward deciding which checkpoint is best, where the loss says nothing
+    of that and the run names no measure.
+    """
+    run, path = resolved.run, "train.keep.best_by"
+    looks = run.train.keep.evaluate != 0 and run.data.held_out != 0
+    samples = OBJECTIVES.make(run.objective).samples
+    if not (samples and looks and resolved.origins[path].kind == "default"):
+        return resolved
+    origin = Origin("derived", say("plan.reason_best_by_reward"))
+    settled = with_value(run, path.split("."), "reward")
     return Resolved(settled, {**resolved.origins, path: origin})
 
 

@@ -89,14 +89,27 @@ def fit(
             line = {"step": at.step, **line, "epoch": round(work.source.epoch(at.step), 4)}
             record.add(line)
             found = [unmoved.see(at.updates), falling.see(line)]
-            for event in filter(
-                None, [spikes.see(line["loss"]) if "loss" in line else None, *found]
-            ):
+            # The loss of sampled answers is about 0 whatever they are worth.
+            measures = "loss" in line and not work.objective.samples
+            for event in filter(None, [spikes.see(line["loss"]) if measures else None, *found]):
                 record.add({"step": at.step, **event})
                 tell(say(f"train.{event['event']}", step=at.step, **event))
-            loss = f"{line['loss']:.4f}" if "loss" in line else "–"
-            numbers = say("train.numbers", loss=loss, speed=f"{line['tokens_per_second']:,.0f}")
-            shown(say("train.training"), at.step, work.total, numbers)
+            for text in work.source.faults():
+                record.add({"step": at.step, "event": "fault", "told": text})
+                tell(text)
+            shown(say("train.training"), at.step, work.total, numbers_of(line))
+
+
+def numbers_of(line: Line) -> str:
+    """The numbers of a step for the line that is shown: its loss, or of sampled answers what they
+    are worth.
+    """
+    told = {"speed": f"{line['tokens_per_second']:,.0f}"}
+    if "teaching" in line:
+        told |= {name: f"{line.get(name, math.nan):.3g}" for name in ("reward", "length")}
+        told |= {name: f"{line[name]:.0%}" for name in ("stopped", "teaching")}
+        return say("train.numbers_sampled", **told)
+    return say("train.numbers", loss=f"{line['loss']:.4f}" if "loss" in line else "–", **told)
 
 
 def refuse_not_finite(work: Work, at: Position, held_out: float | None, *, done: bool) -> None:

@@ -181,6 +181,7 @@ def _watch(work: Work, prepared: Prepared, beside: list[Role]) -> Watch:
         task=work.objective.output.task(work.run, prepared),
         only_measured=not prepared.watch,
         roles=work.roles | _models(beside, work.model, work.method, watched=True),
+        measure=work.source.watched if work.objective.samples else None,
     )
 
 
@@ -214,6 +215,7 @@ def _work(
     method.study(model.model, _first_batches(prepared, model, order, train_.micro_tokens))
     source = SOURCES.make(run.source)
     source.open(run, prepared, device.processes)
+    source.meet(model, prepared.objective_of(run), device)
     method.begin(source.total)
     keep = train_.keep
     optimizer = OPTIMIZERS.make(train_.optimizer).build(

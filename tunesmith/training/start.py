@@ -78,6 +78,8 @@ def train(
         for text in ready.first_lines:
             told.tell(text)
         if not resume:
+            for text in ready.work.source.preview(ready.work.models):
+                told.tell(text)
             stack.enter_context(signal)
         record = stack.enter_context(
             _opened(ready, folder, told, resume=resume, plan=plan, on_step=on_step)

@@ -100,7 +100,7 @@ def generate(
     room = Room.of(model, tokenizer, settings)
     room.refuse(prompts)
     answers: dict[int, Answer] = {}
-    with _as_given(model, seed if settings.temperature > 0 else None):
+    with as_given(model, seed if settings.temperature > 0 else None):
         for batch in room.batches([len(row) for row in rows], budget):
             written = _written(
                 model,
@@ -136,7 +136,7 @@ def stream(
 
     def work() -> None:
         try:
-            with _as_given(model, seed if settings.temperature > 0 else None):
+            with as_given(model, seed if settings.temperature > 0 else None):
                 watch = {"streamer": _Pieces(pieces), "closed": closed}
                 _written(
                     model,
@@ -198,7 +198,7 @@ def explicit(
 
 
 @contextmanager
-def _as_given(model: Any, seed: int | None) -> Iterator[None]:
+def as_given(model: Any, seed: int | None = None) -> Iterator[None]:
     """Evaluation mode, no defaults of the folder (transformers fills in what a config leaves open),
     and a seed of its own.
     """

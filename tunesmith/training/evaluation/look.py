@@ -99,7 +99,7 @@ class Looker:
                 return False
         if found is not None:
             self._evaluated(step, found)
-            self.held_out = found["loss"]
+            self.held_out = found.get("loss")
         if answers is not None:
             self.record.add({"step": step, "event": "answers", "answers": answers})
             last = step if self.exhausted else self.total

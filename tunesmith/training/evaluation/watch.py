@@ -4,6 +4,7 @@ is best, and patience.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,7 +76,7 @@ class Best:
         """Whether this evaluation is the best so far; the base, at step 0, is not in the
         running.
         """
-        value = evaluation[self.keep.best_by]
+        value = evaluation.get(self.keep.best_by, math.nan)
         if step == 0 or value != value:
             return False
         if self.value is not None and (value <= self.value if self.higher else value >= self.value):
@@ -118,6 +119,8 @@ class Watch:
     """
     roles: dict[str, Any] = field(default_factory=dict)
     """The models beside the policy."""
+    measure: Callable[[list[Item], Callable[[], bool]], dict[str, float] | None] | None = None
+    """What is measured in place of the loss, where the objective learns from samples."""
     best: Best = field(init=False)
     _metric: Any = None
 
@@ -135,6 +138,8 @@ class Watch:
 
     def evaluate(self, stopped: Callable[[], bool]) -> dict[str, float] | None:
         """The numbers of one evaluation; None when it was stopped."""
+        if self.measure is not None:
+            return self.measure(self.items, stopped)
         how: Any = {"budget": self.budget, "stopped": stopped, "roles": self.roles}
         found = held_out_loss(self.model, self.objective, self.items, self.device, **how)
         if found is None or self._metric is None or self.only_measured:

@@ -5,7 +5,7 @@ them, and says how many steps there are; how a step is cut and added up is the l
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,9 +14,12 @@ from tunesmith.settings.family import SOURCES
 from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
-    from tunesmith.data.prepare import Prepared
+    from tunesmith.data.prepare import Item, Prepared
     from tunesmith.data.rows import Progress
+    from tunesmith.machine.device import Device
     from tunesmith.machine.parallel import Processes
+    from tunesmith.models.loading.load import Loaded
+    from tunesmith.objectives import Objective
     from tunesmith.settings.run import Run
 
 __all__ = ["SOURCES", "Step", "StepSource", "prepare_with_source", "with_source"]
@@ -55,9 +58,29 @@ class StepSource:
         """Adds rows of its own to ``prepared``, before anything of a model is loaded."""
         return prepared
 
+    def check(self, run: Run, prepared: Prepared, limit: int | None) -> None:
+        """Raises SpecError for rows that it cannot work with; ``limit`` is the model's longest
+        sequence (tokens), where it has one.
+        """
+
+    def longest(self, row: int) -> int:
+        """Gives the longest sequence of a step (tokens), where ``row`` is the longest of the
+        rows.
+        """
+        return row
+
     def open(self, run: Run, prepared: Prepared, processes: Processes) -> None:
         """Takes the rows as they are trained."""
         raise AssertionError(f"source {self.name} has no open")
+
+    def meet(self, policy: Loaded, objective: Objective, device: Device) -> None:
+        """Takes the policy under its method and the objective, for a source that asks them."""
+
+    def preview(self, models: Mapping[str, Any]) -> list[str]:
+        """Gives lines on what a step will learn from, before the first; SpecError where that is
+        nothing.
+        """
+        return []
 
     def step(self, number: int, models: Mapping[str, Any]) -> Step:
         """Gives step ``number`` (from 0); ``models`` are the policy as it is now and the roles."""
@@ -74,6 +97,18 @@ class StepSource:
 
     def told(self) -> list[str]:
         """Lines for the person before the first step."""
+        return []
+
+    def watched(
+        self, items: Sequence[Item], stopped: Callable[[], bool]
+    ) -> dict[str, float] | None:
+        """Measures the policy on watched rows, where that is not the objective's loss; None when
+        ``stopped`` said so on the way.
+        """
+        raise AssertionError(f"source {self.name} measures nothing")
+
+    def faults(self) -> list[str]:
+        """Gives lines on what went wrong since the last time, and ended nothing."""
         return []
 
     def state(self) -> dict[str, Any]:

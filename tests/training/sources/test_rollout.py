@@ -1,0 +1,249 @@
+"""Runs on sampled answers: they learn, go on with the same bits, and two processes train what one
+does; what cannot work is told before anything is trained.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from material import runs
+from material.two_processes import in_two
+from tunesmith.errors import SpecError
+from tunesmith.planning.make import make
+from tunesmith.settings.run import Run, validate, with_overrides
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.training.keeping.record import Record
+from tunesmith.training.loop import gradient
+from tunesmith.training.ready import Ready, make_ready
+from tunesmith.training.start import train
+
+ENGLISH = {"name": "language", "language": "en"}
+SAMPLED: dict[str, Any] = {
+    "objective": "grpo",
+    "source": {"rewards": ENGLISH, "samples": 4, "max_new_tokens": 12},
+    "train.batch": 4,
+    "train.keep": {"evaluate": 0, "save": 2, "keep": 9},
+    "train.warmup": 0,
+}
+TIMES = ("seconds", "tokens_per_second", "memory_gib", "seconds_sampling")
+
+
+@pytest.fixture
+def made(tiny_llama: Path, tmp_path: Path) -> Any:
+    """Makes a run ready under a name."""
+
+    def ready(name: str, **overrides: Any) -> Ready:
+        one = runs.resolved(tmp_path / name, tiny_llama, **SAMPLED | overrides)
+        return make_ready(one, runs.data_of(one), runs.quiet())
+
+    return ready
+
+
+def trained(out: Path, model: Path, **overrides: Any) -> RunFolder:
+    one = runs.resolved(out, model, **SAMPLED | overrides)
+    return train(one, runs.data_of(one), progress=runs.quiet())
+
+
+def lines(folder: RunFolder) -> list[dict[str, Any]]:
+    """The steps without their timings."""
+    return [
+        {name: value for name, value in line.items() if name not in TIMES}
+        for line in folder.steps()
+        if "teaching" in line
+    ]
+
+
+SETTINGS = [
+    {},
+    {"objective": {"name": "grpo", "kl": "loss", "aggregation": "answer"}, "source.passes": 2},
+    {"objective": {"name": "grpo", "kl": "reward", "advantage": "leave_one_out"}},
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=["plain", "two passes", "rloo"])
+def test_a_run_that_goes_on_samples_and_trains_the_same(
+    settings: dict[str, Any], tiny_llama: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    settings = {**settings, "train.steps": 4}
+    straight = trained(out, tiny_llama, **settings)
+    weights, told = runs.weights(straight.model), lines(straight)
+    assert len(told) == 4 and told[0]["reward"] != told[1]["reward"]
+    assert all(line["sampler_gap"] < 1e-5 for line in told)
+    shutil.rmtree(out / "checkpoints" / "step-00000004")
+    shutil.rmtree(straight.model)
+    one = runs.resolved(out, tiny_llama, **SAMPLED | settings)
+    train(one, runs.data_of(one), resume=True, progress=runs.quiet())
+    assert runs.weights(straight.model) == weights
+    assert lines(straight) == told
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=["plain", "two passes", "rloo"])
+def test_cut_and_layout_change_nothing(settings: dict[str, Any], made: Any) -> None:
+    def found(name: str, micro_tokens: int, layout: str) -> tuple[float, torch.Tensor]:
+        ready = made(name, **settings, **{"train.micro_tokens": micro_tokens, "train.clip": 0})
+        work = ready.work
+        work.model.layout = layout
+        examples = work.source.step(0, work.models).passes[0]
+        cuts = work.batches(examples)
+        assert len(cuts) > 1 or micro_tokens > 100
+        metrics, _ = gradient(work, cuts, Record(None), 1)
+        grads = [weight.grad.flatten() for _, weight in work.named if weight.grad is not None]
+        return metrics["loss"].value, torch.cat(grads)
+
+    loss, whole = found("whole", 4096, "forest")
+    assert whole.norm() > 0
+    for name, micro_tokens, layout in (("cut", 64, "forest"), ("padded", 4096, "padded")):
+        other, grads = found(name, micro_tokens, layout)
+        assert other == pytest.approx(loss, abs=1e-5)
+        assert float((grads - whole).norm() / whole.norm()) < 1e-4
+
+
+def test_dropout_is_off_in_training_too(made: Any) -> None:
+    ready = made("dropout", **{"method": {"name": "lora", "rank": 4, "dropout": 0.5}})
+    work = ready.work
+    torch.nn.init.normal_(next(p for n, p in work.named if "lora_B" in n), std=0.5)
+    cuts = work.batches(work.source.step(0, work.models).passes[0])
+    metrics, _ = gradient(work, cuts, Record(None), 1)
+    assert metrics["sampler_gap"].value < 1e-5
+
+
+def test_two_processes_train_what_one_trains(tiny_llama: Path, tmp_path: Path) -> None:
+    settings = {"train.optimizer": "sgd", "train.steps": 3, "train.batch": 5}
+    one = trained(tmp_path / "one", tiny_llama, **settings)
+    assert in_two(lambda _: trained(tmp_path / "two", tiny_llama, **settings)) == [0, 0]
+    for alone, joined in zip(lines(one), lines(RunFolder(tmp_path / "two")), strict=True):
+        assert alone.keys() == joined.keys()
+        assert {name: joined[name] for name in alone} == pytest.approx(alone, rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize(("language", "sign"), [("zh", 1), ("en", -1)])
+def test_it_learns_what_is_rewarded(
+    language: str, sign: int, tiny_llama: Path, tmp_path: Path
+) -> None:
+    settings = {
+        "method": "full",
+        "source.rewards": {"name": "language", "language": language},
+        "source.weights": [sign],
+        "source.samples": 8,
+        "train.learning_rate": 3e-3,
+        "train.schedule": "constant",
+        "train.steps": 40,
+        "train.keep": {"evaluate": 0, "save": 0},
+    }
+    told = lines(trained(tmp_path / "run", tiny_llama, **settings))
+    first = sum(line["reward"] for line in told[:5]) / 5
+    last = sum(line["reward"] for line in told[-5:]) / 5
+    assert last - first > 0.3, "up, and down where it is a penalty"
+
+
+def test_the_reward_of_watched_prompts_is_measured(tiny_llama: Path, tmp_path: Path) -> None:
+    settings = {"train.steps": 2, "train.keep": {"evaluate": 1, "save": 0}, "data.held_out": 24}
+    one = runs.resolved(tmp_path / "run", tiny_llama, **SAMPLED | settings)
+    prepared = runs.data_of(one)
+    prepared.watch = prepared.proof
+    folder = train(one, prepared, progress=runs.quiet())
+    found = [line["evaluation"] for line in folder.steps() if "evaluation" in line]
+    assert len(found) == 3 and set(found[0]) == {"reward", "length", "stopped"}
+    assert folder.resolved().run.train.keep.best_by == "reward"
+    assert (folder.path / "best").is_dir()
+
+
+def asked(tiny_llama: Path, out: Path, **overrides: Any) -> Run:
+    plain = runs.asked(out, tiny_llama).model_dump(mode="json", exclude_unset=True)
+    return validate(with_overrides(plain, SAMPLED | overrides))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "wanted"),
+    [
+        ({"source.rewards": []}, "source.rewards: name at least one reward"),
+        ({"source.weights": [1, 2]}, "source.weights: 2 weights for 1 rewards"),
+        ({"source.samples": 1}, "source.samples: answers to one prompt are compared"),
+        ({"source.max_new_tokens": 500}, "36 prompts with an answer of up to 500 tokens"),
+        ({"generate.top_p": 0.9, "generate.temperature": 1}, "generate.top_p: answers are sampled"),
+        ({"generate.repetition_penalty": 1.2}, "generate.repetition_penalty: "),
+        ({"data.train_on": "last"}, "data.train_on: has no effect"),
+        ({"source": {"name": "rows"}}, "source: grpo learns from answers that the model samples"),
+        ({"objective": "sft"}, "source: sft learns from the rows themselves"),
+        (
+            {"source.rewards": [ENGLISH, {"name": "exact", "column": "gold"}]},
+            "source.rewards.1: reward exact reads the column 'gold', which 36 of 36 rows have not "
+            "(rows.json:1 has: question, instruction, output",
+        ),
+        ({"source.rewards": "./gone.py:reward"}, "source.rewards.0: there is no file"),
+        ({"train.keep.best_by": "rouge_l"}, "train.keep.best_by: 'rouge_l' is not measured"),
+    ],
+)
+def test_what_cannot_work_is_told_by_the_plan(
+    overrides: dict[str, Any], wanted: str, tiny_llama: Path, tmp_path: Path
+) -> None:
+    if overrides == {"objective": "sft"}:
+        overrides["source"] = {"name": "rollout", **SAMPLED["source"]}
+    told = "\n".join(map(str, make(asked(tiny_llama, tmp_path / "run", **overrides)).problems))
+    assert wanted in told, told
+
+
+def test_a_plan_without_problems_counts_prompts_and_answers(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
+    plan = make(asked(tiny_llama, tmp_path / "run"))
+    assert not plan.problems
+    assert plan.resolved.run.source.name == "rollout", "the objective's own, without a name"
+    longest = max(len(one) for item in plan.prepared.train for one in item.tokens)  # type: ignore[union-attr]
+    assert plan.facts["longest"] == longest + 12
+
+
+def test_a_file_of_ones_own_is_a_reward(tiny_llama: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "def reward(prompt, completion, row):\n"
+        "    if row['output'] == '37 km':\n"
+        "        raise ValueError('not this one')\n"
+        "    return float('a' in completion) + float(prompt.startswith('How far'))\n"
+    )
+    rewards = [f"{tmp_path}/mine.py:reward", ENGLISH]
+    folder = trained(
+        tmp_path / "run", tiny_llama, **{"source.rewards": rewards, "train.steps": 9}
+    )
+    told = lines(folder)
+    assert 1 <= told[0]["reward/function"] <= 2 and 0 < told[0]["reward/language"] < 1
+    assert sum(line["abstained"] for line in told) == 4
+    faults = [line["told"] for line in folder.steps() if line.get("event") == "fault"]
+    assert len(faults) == 4, "three in words, and how many more"
+    assert "rows.json:2: reward function raised ValueError('not this one')" in faults[0]
+    assert "1 more" in faults[-1]
+
+
+@pytest.mark.parametrize(
+    ("source", "wanted"),
+    [
+        ({"max_new_tokens": 1, "seed": 0}, "none of 64 answers ended within 1 tokens"),
+        ({"rewards": {"name": "format", "pattern": "never"}}, "do the rewards differ (0 to 0)"),
+    ],
+)
+def test_a_run_that_could_learn_nothing_is_refused_with_its_answers(
+    source: dict[str, Any], wanted: str, tiny_llama: Path, tmp_path: Path
+) -> None:
+    own = {f"source.{name}": value for name, value in source.items() if name != "seed"}
+    with pytest.raises(SpecError) as error:
+        trained(tmp_path / "run", tiny_llama, **own)
+    told = str(error.value)
+    assert wanted in told and "rows.json:" in told and "How far is" in told
+    assert not (tmp_path / "run").exists(), "nothing was written"
+
+
+def test_what_is_seen_before_the_first_step(made: Any) -> None:
+    ready = made("seen")
+    told = ready.work.source.preview(ready.work.models)
+    assert told[0] == "answers before training, with their rewards:"
+    assert sum("How far is" in line for line in told) == 4
+    again = ready.work.source.step(0, ready.work.models).numbers
+    assert again["teaching"] > 0
+    shown = json.dumps(told)
+    assert "[cut at the limit]" in shown

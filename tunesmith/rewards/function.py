@@ -1,0 +1,64 @@
+"""A reward of the user's own, written as a Python function."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from tunesmith.errors import FAULTS, Problem, SpecError
+from tunesmith.rewards import REWARDS, Reward, Row
+from tunesmith.settings.spec import Spec
+from tunesmith.words import say
+
+
+def _whole(path: Any) -> Any:
+    """The place with its whole path, so that it is found again from anywhere."""
+    file, colon, name = str(path).rpartition(":")
+    return f"{os.path.abspath(file)}{colon}{name}" if colon and os.path.isfile(file) else path
+
+
+@REWARDS.register
+class Function(Reward):
+    """What a function of yours says: ``def reward(prompt, completion, row): return 1.0``."""
+
+    class Config(Spec):
+        """Where it stands."""
+
+        path: Annotated[str, BeforeValidator(_whole)]
+        """File and function, ``./my_reward.py:reward``; it gets prompt and completion as texts and
+        the row as a dict, and returns a number, or None where it has no opinion.
+        """
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self._function: Callable[..., Any] | None = None
+
+    def load(self) -> None:
+        """Runs the file and finds the function; SpecError where there is none."""
+        file, _, name = self.config.path.rpartition(":")
+        spec = importlib.util.spec_from_file_location("own_reward", file)
+        if not os.path.isfile(file) or spec is None or spec.loader is None:
+            raise SpecError(Problem("", say("rewards.no_file", path=self.config.path)))
+        module = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except FAULTS as error:
+            told = say("rewards.broken_file", file=file, error=repr(error))
+            raise SpecError(Problem("", told)) from None
+        found = vars(module).get(name)
+        if not callable(found):
+            known = ", ".join(key for key, one in vars(module).items() if callable(one)) or "–"
+            told = say("rewards.no_function", file=file, name=repr(name), known=known)
+            raise SpecError(Problem("", told))
+        self._function = found
+
+    def reward(self, prompt: str, completion: str, row: Row) -> float | None:
+        """What the function returns."""
+        if self._function is None:
+            self.load()
+        assert self._function is not None, "it was loaded above"
+        return self._function(prompt, completion, dict(row))

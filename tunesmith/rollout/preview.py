@@ -1,0 +1,79 @@
+"""What a person sees before the first step: answers to a few prompts and what they are worth; and
+the refusal of a run in which nothing could be learned.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tunesmith.batches.rollout import Group
+from tunesmith.errors import Problem, SpecError
+from tunesmith.words import say
+
+WIDEST = 100
+"""Letters of a prompt or an answer that are shown."""
+FAULTS = 3
+"""Faults of rewards that are told in words; the others are counted."""
+
+
+def lines(
+    questions: Sequence[str], groups: Sequence[Group], texts: Sequence[str]
+) -> list[str]:
+    """Each prompt, then its different answers with their rewards, how often each came, and whether
+    it was cut.
+    """
+    found = [say("rollout.preview")]
+    given = iter(texts)
+    for question, group in zip(questions, groups, strict=True):
+        found.append(f"  {group.id}  {_short(question)}")
+        told = [
+            (f"{reward:.3g}", _short(next(given)), answer.stopped)
+            for reward, answer in zip(group.rewards_G.tolist(), group.answers, strict=True)
+        ]
+        for (reward, text, stopped), count in Counter(told).items():
+            cut = "" if stopped else say("rollout.cut")
+            times = f" ×{count}" if count > 1 else ""
+            found.append(f"    {reward:>6}{times}  {text}{cut}")
+    return found
+
+
+def faults_told(faults: Sequence[str]) -> list[str]:
+    """The first faults in words, and how many more there were."""
+    told = [say("rollout.fault", told=text) for text in faults[:FAULTS]]
+    more = len(faults) - FAULTS
+    return [*told, say("rollout.more_faults", count=more)] if more > 0 else told
+
+
+def hopeless(groups: Sequence[Group]) -> bool:
+    """Whether no answer ended by itself, or no group has answers of different worth."""
+    stopped = any(answer.stopped for group in groups for answer in group.answers)
+    return not (stopped and any(group.teaches for group in groups))
+
+
+def refuse_hopeless(groups: Sequence[Group], told: Sequence[str], config: Any) -> None:
+    """SpecError where no answer ended by itself, or none of the groups has answers of different
+    worth.
+    """
+    answers = [answer for group in groups for answer in group.answers]
+    shown = "\n".join(told)
+    if not any(answer.stopped for answer in answers):
+        limit = {"count": len(answers), "limit": config.max_new_tokens, "shown": shown}
+        raise SpecError(Problem("source.max_new_tokens", say("rollout.all_cut", **limit)))
+    if any(group.teaches for group in groups):
+        return
+    rewards = np.concatenate([group.rewards_G for group in groups])
+    if np.isnan(rewards).all():
+        raise SpecError(Problem("source.rewards", say("rollout.all_silent", shown=shown)))
+    known = rewards[~np.isnan(rewards)]
+    facts = {"groups": len(groups), "samples": config.samples, "shown": shown}
+    facts |= {"low": f"{known.min():.3g}", "high": f"{known.max():.3g}"}
+    raise SpecError(Problem("source.rewards", say("rollout.all_equal", **facts)))
+
+
+def _short(text: str) -> str:
+    one = " ".join(text.split())
+    return one if len(one) <= WIDEST else one[: WIDEST - 1] + "…"

@@ -1,0 +1,154 @@
+"""Asks the rewards about answers, in a process of their own that is killed where one of them hangs.
+
+A reward that fails has abstained: a fault never becomes the number 0, and never ends a run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, Any
+
+from tunesmith.errors import Problem, SpecError
+from tunesmith.words import say
+
+STARTS_WITHIN = 120.0
+"""Seconds in which the process, with the user's own file, must have begun."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One answer, as rewards see it."""
+
+    id: str
+    """The row's."""
+    prompt: str
+    completion: str
+    row: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A reward that gave no number for an answer though it did not abstain."""
+
+    row: str
+    text: str
+
+
+class Scorer:
+    """The rewards of a run, of which each answer gets a number or None, in order.
+
+    ``configs`` are validated rewards; ``timeout`` is for one reward of one answer (seconds).
+    """
+
+    def __init__(self, configs: Sequence[Any], timeout: float) -> None:
+        self.configs, self.timeout = list(configs), timeout
+        self.names = [config.name for config in self.configs]
+        self._process: subprocess.Popen[str] | None = None
+        self._lines: queue.Queue[str | None] = queue.Queue()
+
+    def begin(self) -> None:
+        """Starts the process; SpecError at ``source.rewards`` where a reward does not load."""
+        # Of its own session, so that Ctrl-C reaches the run alone, which then stops when it can.
+        path = os.pathsep.join(filter(None, sys.path))
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tunesmith.rewards._worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            env={**os.environ, "PYTHONPATH": path},
+            start_new_session=True,
+        )
+        self._lines = queue.Queue()
+        assert self._process.stdout is not None
+        reader = (self._process.stdout, self._lines)
+        threading.Thread(target=_pump, args=reader, daemon=True).start()
+        self._send([config.model_dump(mode="json") for config in self.configs])
+        line = self._line(STARTS_WITHIN)
+        if not line:
+            self.close()
+            raise SpecError(Problem("source.rewards", say("rewards.not_started")))
+        wrong = [
+            Problem(f"source.rewards.{place}", text)
+            for place, text in enumerate(json.loads(line))
+            if text is not None
+        ]
+        if wrong:
+            self.close()
+            raise SpecError(wrong)
+
+    def scores(self, asked: Sequence[Asked]) -> tuple[list[list[float | None]], list[Fault]]:
+        """The rewards of each answer, and what went wrong; a process that was lost is begun
+        again.
+        """
+        values: list[list[float | None]] = []
+        faults: list[Fault] = []
+        for one in asked:
+            found: list[float | None] = []
+            while len(found) < len(self.names):
+                found += self._ask(one, len(found), faults)
+            values.append(found)
+        return values, faults
+
+    def _ask(self, one: Asked, start: int, faults: list[Fault]) -> list[float | None]:
+        """The values of the rewards from ``start`` on, up to one that ended the process."""
+        if self._process is None:
+            self.begin()
+        wanted = list(range(start, len(self.names)))
+        row = {"prompt": one.prompt, "completion": one.completion, "row": one.row}
+        self._send({"rewards": wanted, **row})
+        found: list[float | None] = []
+        for place in wanted:
+            line = self._line(self.timeout)
+            answer: dict[str, Any] = json.loads(line) if line else {"told": f"{self.timeout:g}"}
+            if not line:
+                answer["fault"] = "ended" if line is None else "timeout"
+                self.close()
+            found.append(answer.get("value"))
+            if "fault" in answer:
+                told = {"reward": self.names[place], "row": one.id, "told": answer["told"]}
+                faults.append(Fault(one.id, say(f"rewards.fault_{answer['fault']}", **told)))
+            if not line:
+                break
+        return found
+
+    def _send(self, value: Any) -> None:
+        assert self._process is not None and self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it has ended, which the missing answer tells
+            self._process.stdin.write(json.dumps(value, default=str) + "\n")
+            self._process.stdin.flush()
+
+    def _line(self, seconds: float) -> str | None:
+        """The next line of the process; empty where it is silent for so long, None where it has
+        ended.
+        """
+        try:
+            return self._lines.get(timeout=seconds)
+        except queue.Empty:
+            return ""
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self._process is None:
+            return
+        self._process.kill()
+        self._process.wait()
+        with suppress(BrokenPipeError):
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+        self._process = None
+
+
+def _pump(pipe: IO[str], lines: queue.Queue[str | None]) -> None:
+    """Hands on each line as it comes, and None at the end."""
+    for line in pipe:
+        lines.put(line)
+    pipe.close()
+    lines.put(None)

@@ -1,0 +1,308 @@
+"""The policy's own answers: each step samples some to its prompts, has them rewarded, and hands on
+what the objective makes of them.
+
+A step is a function of its number and of the weights, so a run that goes on samples the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from annotated_types import Gt
+from pydantic import BeforeValidator
+
+from tunesmith.batches.order import Order
+from tunesmith.batches.rollout import Group
+from tunesmith.errors import Problem, SpecError
+from tunesmith.rollout.preview import faults_told, hopeless, lines, refuse_hopeless
+from tunesmith.rollout.rewarding import Rewarded, Rewarding
+from tunesmith.rollout.scoring import Asked
+from tunesmith.settings.family import OBJECTIVES, REWARDS, choice
+from tunesmith.settings.spec import Spec
+from tunesmith.training.sources import SOURCES, Step, StepSource
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.data.prepare import Item, Prepared
+    from tunesmith.machine.device import Device
+    from tunesmith.machine.parallel import Processes
+    from tunesmith.models.loading.load import Loaded
+    from tunesmith.objectives import Objective
+    from tunesmith.rollout.sampling import Sampling
+    from tunesmith.settings.run import Run
+
+SHOWN, TRIED = 4, 16
+"""Prompts whose answers are shown before step 1, and those that are answered before a run in which
+nothing teaches is refused.
+"""
+WATCHED = 64
+"""Watched prompts that are answered at an evaluation."""
+AT_ONCE = 8
+"""Watched prompts that are answered together; between these, a signal is heard."""
+BENDING = {"top_p": 1.0, "no_repeat_ngram": 0, "repetition_penalty": 1.0, "stop": ()}
+"""Settings of generate that change what is sampled and not what is trained; what they are without
+effect.
+"""
+
+
+def _listed(value: Any) -> Any:
+    """One reward as a list of it; ``./my_reward.py:function`` as the reward that calls it."""
+    many = (value,) if isinstance(value, str | Mapping) else value
+    if not isinstance(many, list | tuple):
+        return many
+    return tuple(
+        {"name": "function", "path": one} if isinstance(one, str) and ".py:" in one else one
+        for one in many
+    )
+
+
+@SOURCES.register
+class Rollout(StepSource):
+    """Answers that the model samples, with their rewards."""
+
+    class Config(Spec):
+        """How answers are sampled, and what they are worth."""
+
+        rewards: Annotated[tuple[choice(REWARDS), ...], BeforeValidator(_listed)]  # type: ignore[valid-type]
+        """What an answer is worth, by name or with settings; several are added up. A function of
+        yours is ``./my_reward.py:function``.
+        """
+        weights: tuple[float, ...] = ()
+        """Weight of each reward, in their order; 1 each when not given."""
+        samples: Annotated[int, Gt(0)] = 8
+        """Answers to each prompt, which are compared with each other."""
+        max_new_tokens: Annotated[int, Gt(0)] = 256
+        """Longest answer (tokens)."""
+        temperature: Annotated[float, Gt(0)] = 1.0
+        """Of the distribution that answers are drawn from, and that is trained; below 1 answers
+        differ less.
+        """
+        passes: Annotated[int, Gt(0)] = 1
+        """Updates on the answers of a step; from the second on the ratio to the model that sampled
+        them is clipped.
+        """
+        timeout: Annotated[float, Gt(0)] = 10.0
+        """Longest time that a reward may take for one answer (seconds); then it has abstained."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        if not config.rewards:
+            raise SpecError(Problem("source.rewards", say("rollout.no_rewards")))
+        if config.weights and len(config.weights) != len(config.rewards):
+            told = {"weights": len(config.weights), "rewards": len(config.rewards)}
+            raise SpecError(Problem("source.weights", say("rollout.weights", **told)))
+        self.passes = config.passes
+        self.rewarding = Rewarding(config.rewards, config.weights, config.timeout)
+        self._faults: list[str] = []
+
+    def check(self, run: Run, prepared: Prepared, limit: int | None) -> None:
+        """SpecError for settings that bend what is sampled, rows without a column that a reward
+        reads, prompts that leave no room for an answer, and rewards that do not load.
+        """
+        items = [*prepared.train, *prepared.watch, *prepared.proof]
+        given = run.generate.model_dump()
+        problems = [
+            Problem(f"generate.{name}", say("rollout.bends", name=name))
+            for name, plain in BENDING.items()
+            if given[name] != plain
+        ]
+        problems += [*self._without_columns(items), *self._without_room(items, limit)]
+        problems += [
+            Problem(f"data.{name}", say("rollout.unused_data", name=name))
+            for name, used in (("train_on", run.data.train_on != "answers"),
+            ("too_long", run.data.too_long in ("truncate", "split")))
+            if used
+        ]
+        try:
+            OBJECTIVES.make(run.objective).sampled(self.config)
+        except SpecError as error:
+            problems += error.problems
+        if problems:
+            raise SpecError(problems)
+        self.rewarding.begin()
+        self.rewarding.close()
+
+    def _without_columns(self, items: Sequence[Item]) -> list[Problem]:
+        found = []
+        for place, config in enumerate(self.config.rewards):
+            for column in REWARDS.make(config).columns:
+                lacking = [item for item in items if _row(item).get(column) in (None, "")]
+                if lacking:
+                    told: dict[str, Any] = {"reward": config.name, "column": repr(column)}
+                    told |= {"count": len(lacking), "of": len(items), "row": lacking[0].id}
+                    told |= {"known": ", ".join(map(str, _row(lacking[0])))}
+                    where = f"source.rewards.{place}"
+                    found.append(Problem(where, say("rollout.no_column", **told)))
+        return found
+
+    def _without_room(self, items: Sequence[Item], limit: int | None) -> list[Problem]:
+        new = self.config.max_new_tokens
+        if limit is None:
+            return []
+        long = [item for item in items if len(item.tokens[0]) + new > limit]
+        if not long:
+            return []
+        longest = max(len(item.tokens[0]) for item in long)
+        told: dict[str, Any] = {"count": len(long), "row": long[0].id, "limit": limit, "new": new}
+        told |= {"longest": longest, "left": max(limit - longest, 1)}
+        return [Problem("source.max_new_tokens", say("rollout.no_room", **told))]
+
+    def longest(self, row: int) -> int:
+        """A prompt with its longest answer."""
+        return row + self.config.max_new_tokens
+
+    def open(self, run: Run, prepared: Prepared, processes: Processes) -> None:
+        """Fixes the order of the prompts."""
+        assert run.train.batch is not None, "the batch was settled with the rows"
+        self.items, self.render, self.processes = prepared.train, prepared.render, processes
+        self.seed = run.train.seed
+        self.order = Order(len(self.items), run.train.batch, run.train.seed)
+        self.total = self.order.total(run.train.epochs, run.train.steps)
+
+    def meet(self, policy: Loaded, objective: Objective, device: Device) -> None:
+        """Takes the policy, which it samples from, and the objective, which learns from that."""
+        self.policy, self.objective, self.device = policy, objective, device
+        objective.sampled(self.config)
+
+    def told(self) -> list[str]:
+        """Says how many prompts and answers the steps take."""
+        told = {"total": self.total, "batch": self.order.batch, "rows": len(self.items)}
+        return [say("rollout.steps", **told, samples=self.config.samples)]
+
+    def epoch(self, steps: int) -> float:
+        """Gives the passes over the prompts."""
+        return self.order.epoch(steps)
+
+    def step(self, number: int, models: Mapping[str, Any]) -> Step:
+        """Samples answers to this step's prompts; without any update where nothing in them
+        teaches.
+        """
+        items = [self.items[row] for row in self.order.taken(number)]
+        groups, numbers, _ = self._answered(items, number)
+        with self.device.autocast():
+            examples, more = self.objective.experience(groups, self.policy, models)
+        ids = [item.id for item in items]
+        return Step([examples] * self.passes if examples else [], ids, {**numbers, **more})
+
+    def _answered(
+        self, items: Sequence[Item], number: int
+    ) -> tuple[list[Group], dict[str, float], list[str]]:
+        """The prompts with their answers and rewards, what is recorded of them, and the answers as
+        texts.
+        """
+        from tunesmith.rollout.sampling import sample
+
+        started = time.perf_counter()
+        prompts = {place: item.tokens[0].ids_T for place, item in enumerate(items)}
+        own = {
+            place: prompt
+            for place, prompt in prompts.items()
+            if place % self.processes.world == self.processes.rank
+        }
+        with self.device.autocast():
+            part = sample(self.policy, own, self._sampling(), step=number)
+        drawn = {place: found for one in self.processes.everyones(part) for place, found in one.items()}
+        seconds = time.perf_counter() - started
+        groups = [Group(item.id, prompts[n], drawn[n]) for n, item in enumerate(items)]
+        texts = [self._text(answer.ids_T) for group in groups for answer in group.answers]
+        rows = [item for item in items for _ in range(self.config.samples)]
+        rewarded = self._rewarded(rows, texts)
+        for group, sums_G in zip(groups, np.split(rewarded.sums_n, len(groups)), strict=True):
+            group.rewards_G = sums_G
+        numbers = self.rewarding.means(rewarded) | _numbers(groups)
+        numbers["abstained"] = float(np.isnan(rewarded.table_nR).sum())
+        return groups, numbers | {"seconds_sampling": round(seconds, 4)}, texts
+
+    def _sampling(self) -> Sampling:
+        from tunesmith.rollout.sampling import Sampling
+
+        config, stops = self.config, self.render.stop_ids
+        return Sampling(
+            config.samples, config.max_new_tokens, config.temperature, stops, self.seed
+        )
+
+    def _text(self, ids_T: np.ndarray) -> str:
+        own = [token for token in ids_T.tolist() if token not in self.render.stop_ids]
+        tokenizer = self.render.tokenizer
+        return tokenizer.decode(own, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+    def _rewarded(self, items: Sequence[Item], texts: Sequence[str]) -> Rewarded:
+        """What answers are worth, asked once for all processes."""
+        asked = [
+            Asked(item.id, str(_row(item).get("question", "")), text, _row(item))
+            for item, text in zip(items, texts, strict=True)
+        ]
+        rewarded = self.processes.on_first(lambda: self.rewarding(asked))
+        self._faults += rewarded.faults
+        return rewarded
+
+    def preview(self, models: Mapping[str, Any]) -> list[str]:
+        """Answers to the first prompts with their rewards; SpecError where all of them are cut, or
+        no group has answers of different worth, with what to change.
+        """
+        steps = range(-(-TRIED // self.order.batch))
+        rows = dict.fromkeys(row for step in steps for row in self.order.taken(step))
+        items = [self.items[row] for row in list(rows)[:TRIED]]
+        # Not a step of the run, so that other answers are drawn.
+        groups, _, texts = self._answered(items[:SHOWN], self.total)
+        questions = [str(_row(item).get("question", "")) for item in items[:SHOWN]]
+        told = [*lines(questions, groups, texts), *self.faults()]
+        if len(items) > SHOWN and hopeless(groups):
+            more, _, _ = self._answered(items[SHOWN:], self.total + 1)
+            groups += more
+        refuse_hopeless(groups, told, self.config)
+        return told
+
+    def watched(
+        self, items: Sequence[Item], stopped: Callable[[], bool]
+    ) -> dict[str, float] | None:
+        """The rewards of greedy answers to watched prompts; None when ``stopped`` said so."""
+        from tunesmith.models.calling.generate import generate
+        from tunesmith.proving.task import evenly
+        from tunesmith.settings.run import Generate
+
+        chosen = evenly(list(items), WATCHED)
+        settings = Generate(max_new_tokens=self.config.max_new_tokens)
+        answers = []
+        for start in range(0, len(chosen), AT_ONCE):
+            if stopped():
+                return None
+            prompts = [item.tokens[0].ids_T for item in chosen[start : start + AT_ONCE]]
+            with self.device.autocast():
+                answers += generate(
+                    self.policy.model,
+                    self.render.tokenizer,
+                    prompts,
+                    settings,
+                    stop_ids=self.render.stop_ids,
+                )
+        found = self.rewarding.means(self._rewarded(chosen, [one.text for one in answers]))
+        lengths = float(np.mean([len(one.ids) for one in answers]))
+        ended = float(np.mean([one.stopped for one in answers]))
+        return found | {"length": lengths, "stopped": ended}
+
+    def faults(self) -> list[str]:
+        """Lines on the rewards that failed since the last time."""
+        found, self._faults = self._faults, []
+        return faults_told(found)
+
+
+def _row(item: Item) -> dict[str, Any]:
+    return item.tokens[0].columns["row"]
+
+
+def _numbers(groups: Sequence[Group]) -> dict[str, float]:
+    """What is recorded of the answers of a step, whatever is learned from them."""
+    answers = [answer for group in groups for answer in group.answers]
+    sums = np.concatenate([group.rewards_G for group in groups])
+    known = sums[~np.isnan(sums)]
+    return {
+        "reward_std": float(known.std()) if len(known) else 0.0,
+        "teaching": float(np.mean([group.teaches for group in groups])),
+        "length": float(np.mean([len(answer.ids_T) for answer in answers])),
+        "stopped": float(np.mean([answer.stopped for answer in answers])),
+        "entropy": float(np.concatenate([answer.entropies_T for answer in answers]).mean()),
+    }
