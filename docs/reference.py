@@ -24,6 +24,7 @@ TEXTS = {
         "objectives": "Objectives",
         "readers": "Readers",
         "metrics": "Metrics",
+        "rewards": "Rewards",
         "parts": "Sources, schedules, optimizers, trackers",
         "source": "Sources",
         "train.schedule": "Schedules",
@@ -57,6 +58,7 @@ TEXTS = {
         "objectives": "目标",
         "readers": "数据格式",
         "metrics": "指标",
+        "rewards": "奖励",
         "parts": "数据来源、学习率曲线、优化器与记录工具",
         "source": "数据来源",
         "train.schedule": "学习率曲线",
@@ -107,6 +109,7 @@ def pages() -> Iterator[tuple[str, str]]:
             ("objectives", "objective", _objective),
             ("readers", "reader", _reader),
             ("metrics", "metric", _metric),
+            ("rewards", "rewards", _nothing),
         ):
             yield (
                 f"{here}/{page}.md",

@@ -27,9 +27,7 @@ ANYHOW: Any = None
 
 def objective(*, passes: int = 2, most: int = MOST, **settings: Any) -> Any:
     made = OBJECTIVES.make(OBJECTIVES.config({"name": "grpo", **settings}))
-    made.sampled(
-        SimpleNamespace(samples=2, temperature=1.0, max_new_tokens=most, passes=passes)
-    )
+    made.sampled(SimpleNamespace(samples=2, temperature=1.0, max_new_tokens=most, passes=passes))
     return made
 
 
@@ -359,5 +357,5 @@ def test_a_setting_without_effect_is_refused(settings: dict[str, Any]) -> None:
 
 def test_one_answer_is_compared_with_nothing() -> None:
     made = OBJECTIVES.make(OBJECTIVES.config("grpo"))
-    with pytest.raises(SpecError, match="source.samples: .*two or more"):
+    with pytest.raises(SpecError, match="two or more"):
         made.sampled(SimpleNamespace(samples=1))

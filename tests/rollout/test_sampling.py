@@ -32,7 +32,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
 
 def how(**changes: Any) -> Sampling:
     settings = {"samples": 3, "most": 12, "temperature": 0.7, "seed": 3}
-    return Sampling(**{**settings, "stop_ids": tuple(range(0, 60)), **changes})
+    return Sampling(**{**settings, "stop_ids": tuple(range(60)), **changes})
 
 
 def same(one: dict[int, list[Sampled]], other: dict[int, list[Sampled]]) -> None:

@@ -15,7 +15,7 @@ from tunesmith.errors import SpecError
 from tunesmith.rewards import REWARDS
 from tunesmith.rollout.scoring import Asked, Scorer
 
-MINE = '''
+MINE = """
 import os, sys, time
 
 def mine(prompt, completion, row):
@@ -32,7 +32,7 @@ def mine(prompt, completion, row):
     return {"nan": float("nan"), "text": "good", "none": None, "yes": True}.get(completion, 0.25)
 
 not_callable = 3
-'''
+"""
 
 
 def asked(*completions: str) -> list[Asked]:

@@ -26,7 +26,10 @@ def advantages(rewards: Sequence[np.ndarray], kind: Advantage) -> list[np.ndarra
     """
     known = [rewards_G[~np.isnan(rewards_G)] for rewards_G in rewards]
     spread = _std(np.concatenate(known)) if known else 0.0
-    return [_of_group(rewards_G, own, kind, spread) for rewards_G, own in zip(rewards, known, strict=True)]
+    return [
+        _of_group(rewards_G, own, kind, spread)
+        for rewards_G, own in zip(rewards, known, strict=True)
+    ]
 
 
 def _of_group(

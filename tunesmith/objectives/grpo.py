@@ -246,6 +246,8 @@ class Grpo(Objective):
         if self.config.clip == "cispo":
             return ratio_N > self.cap
         beyond_N = (ratio_N > 1 + self.high) & (advantage_N > 0)
-        return beyond_N | (ratio_N < 1 - self.config.low) & (advantage_N < 0) | (
-            (ratio_N > self.cap) & (advantage_N < 0)
+        return (
+            beyond_N
+            | (ratio_N < 1 - self.config.low) & (advantage_N < 0)
+            | ((ratio_N > self.cap) & (advantage_N < 0))
         )

@@ -124,9 +124,7 @@ def make(
     if prepared is not None:
         _rows(making, prepared)
         limit = form.limit if form is not None else None
-        making.attempt(
-            lambda: SOURCES.make(making.run.source).check(making.run, prepared, limit)
-        )
+        making.attempt(lambda: SOURCES.make(making.run.source).check(making.run, prepared, limit))
         form = making.attempt(
             lambda: memory.with_classes(form, folder, making.run, prepared.objective.outputs)
         )

@@ -11,14 +11,14 @@ from typing import Any, ClassVar
 from tunesmith.settings.family import REWARDS
 from tunesmith.settings.spec import Spec
 
-__all__ = ["REWARDS", "Reward", "bare"]
+__all__ = ["REWARDS", "AnswerReward", "bare"]
 
 Row = Mapping[str, Any]
 
 _ENDS = re.compile(r"^[\W_]+|[\W_]+$")
 
 
-class Reward:
+class AnswerReward:
     """Base of the rewards. It runs in a process of its own, which is ended where it takes too
     long.
     """

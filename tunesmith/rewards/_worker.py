@@ -12,7 +12,7 @@ from numbers import Real
 from typing import Any
 
 from tunesmith.errors import FAULTS, SpecError
-from tunesmith.rewards import REWARDS, Reward
+from tunesmith.rewards import REWARDS, AnswerReward
 from tunesmith.rewards.function import Function
 
 RAISED = (*FAULTS, OSError, AssertionError, MemoryError, StopIteration)
@@ -25,7 +25,7 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     configs = json.loads(sys.stdin.readline())
-    rewards: list[Reward] = [REWARDS.make(REWARDS.config(config)) for config in configs]
+    rewards: list[AnswerReward] = [REWARDS.make(REWARDS.config(config)) for config in configs]
 
     def tell(value: Any) -> None:
         answers.write(json.dumps(value) + "\n")
@@ -38,7 +38,7 @@ def serve() -> None:
             tell(value_of(rewards[place], asked["prompt"], asked["completion"], asked["row"]))
 
 
-def loaded(reward: Reward) -> str | None:
+def loaded(reward: AnswerReward) -> str | None:
     """What is wrong with a reward before it is asked anything; None where nothing is."""
     try:
         if isinstance(reward, Function):
@@ -50,7 +50,7 @@ def loaded(reward: Reward) -> str | None:
     return None
 
 
-def value_of(reward: Reward, prompt: str, completion: str, row: Any) -> dict[str, Any]:
+def value_of(reward: AnswerReward, prompt: str, completion: str, row: Any) -> dict[str, Any]:
     """``{"value": number or None}``, or ``{"fault": kind, "told": what was found}``."""
     try:
         value = reward.reward(prompt, completion, row)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from tunesmith.examples import final
-from tunesmith.rewards import REWARDS, Reward, Row
+from tunesmith.rewards import REWARDS, AnswerReward, Row
 from tunesmith.settings.spec import Spec
 
 _SAID = re.compile(
@@ -17,7 +17,7 @@ _ALONE = re.compile(r"(?<![A-Za-z])([A-J])(?![A-Za-z'’])")
 
 
 @REWARDS.register
-class Choice(Reward):
+class Choice(AnswerReward):
     """1 where the answer names the right option by its letter, else 0."""
 
     class Config(Spec):

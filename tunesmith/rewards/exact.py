@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from tunesmith.examples import final
-from tunesmith.rewards import REWARDS, Reward, Row, bare
+from tunesmith.rewards import REWARDS, AnswerReward, Row, bare
 from tunesmith.settings.spec import Spec
 
 
 @REWARDS.register
-class Exact(Reward):
+class Exact(AnswerReward):
     """1 where the answer is the right one, else 0."""
 
     class Config(Spec):

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-from tunesmith.rewards import REWARDS, Reward, Row
+from tunesmith.rewards import REWARDS, AnswerReward, Row
 from tunesmith.settings.spec import Spec
 from tunesmith.words import say
 
@@ -23,7 +23,7 @@ def _compiles(pattern: str) -> str:
 
 
 @REWARDS.register
-class Format(Reward):
+class Format(AnswerReward):
     """1 where the answer has the form, else 0."""
 
     class Config(Spec):

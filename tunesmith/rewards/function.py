@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from tunesmith.errors import FAULTS, Problem, SpecError
-from tunesmith.rewards import REWARDS, Reward, Row
+from tunesmith.rewards import REWARDS, AnswerReward, Row
 from tunesmith.settings.spec import Spec
 from tunesmith.words import say
 
@@ -22,7 +22,7 @@ def _whole(path: Any) -> Any:
 
 
 @REWARDS.register
-class Function(Reward):
+class Function(AnswerReward):
     """What a function of yours says: ``def reward(prompt, completion, row): return 1.0``."""
 
     class Config(Spec):

@@ -6,14 +6,14 @@ import json as reading
 import re
 
 from tunesmith.examples import final
-from tunesmith.rewards import REWARDS, Reward, Row
+from tunesmith.rewards import REWARDS, AnswerReward, Row
 from tunesmith.settings.spec import Spec
 
 _FENCED = re.compile(r"^```(?:json)?\s*\n(.*)\n```$", re.DOTALL)
 
 
 @REWARDS.register
-class Json(Reward):
+class Json(AnswerReward):
     """1 for valid JSON with all the keys, less where some are missing, 0 where it is no JSON."""
 
     class Config(Spec):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 from tunesmith.metrics import has_han, has_kana
-from tunesmith.rewards import REWARDS, Reward, Row
+from tunesmith.rewards import REWARDS, AnswerReward, Row
 from tunesmith.settings.spec import Spec
 
 
 @REWARDS.register
-class Language(Reward):
+class Language(AnswerReward):
     """The share of the answer's letters that are of a language's script, 0 to 1."""
 
     class Config(Spec):

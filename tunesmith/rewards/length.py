@@ -9,12 +9,12 @@ from typing import Annotated, Literal
 from annotated_types import Gt
 
 from tunesmith.metrics import words
-from tunesmith.rewards import REWARDS, Reward, Row
+from tunesmith.rewards import REWARDS, AnswerReward, Row
 from tunesmith.settings.spec import Spec
 
 
 @REWARDS.register
-class Length(Reward):
+class Length(AnswerReward):
     """Between 0 and 1: how near the answer is to a length."""
 
     class Config(Spec):

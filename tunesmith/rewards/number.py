@@ -11,7 +11,7 @@ from typing import Annotated
 from annotated_types import Ge
 
 from tunesmith.examples import final
-from tunesmith.rewards import REWARDS, Reward, Row
+from tunesmith.rewards import REWARDS, AnswerReward, Row
 from tunesmith.settings.spec import Spec
 
 _BOXED = re.compile(r"\\boxed\s*\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}")
@@ -23,7 +23,7 @@ _WIDE = str.maketrans("０１２３４５６７８９．，－＋％／−", "01
 
 
 @REWARDS.register
-class Number(Reward):
+class Number(AnswerReward):
     """1 where the last number of the answer is the right one, else 0."""
 
     class Config(Spec):

@@ -9,12 +9,12 @@ from typing import Annotated
 from annotated_types import Gt
 
 from tunesmith.metrics import words
-from tunesmith.rewards import REWARDS, Reward, Row
+from tunesmith.rewards import REWARDS, AnswerReward, Row
 from tunesmith.settings.spec import Spec
 
 
 @REWARDS.register
-class Repetition(Reward):
+class Repetition(AnswerReward):
     """0 for an answer that repeats nothing, down to nearly -1 for one that repeats all."""
 
     class Config(Spec):

@@ -7,12 +7,12 @@ from typing import Literal
 from tunesmith.examples import final
 from tunesmith.metrics.chrf import Chrf
 from tunesmith.metrics.rouge_l import RougeL
-from tunesmith.rewards import REWARDS, Reward, Row
+from tunesmith.rewards import REWARDS, AnswerReward, Row
 from tunesmith.settings.spec import Spec
 
 
 @REWARDS.register
-class Similarity(Reward):
+class Similarity(AnswerReward):
     """How like the reference the answer is, 0 to 1."""
 
     class Config(Spec):

@@ -20,9 +20,7 @@ FAULTS = 3
 """Faults of rewards that are told in words; the others are counted."""
 
 
-def lines(
-    questions: Sequence[str], groups: Sequence[Group], texts: Sequence[str]
-) -> list[str]:
+def lines(questions: Sequence[str], groups: Sequence[Group], texts: Sequence[str]) -> list[str]:
     """Each prompt, then its different answers with their rewards, how often each came, and whether
     it was cut.
     """

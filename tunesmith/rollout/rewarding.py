@@ -24,7 +24,7 @@ class Rewarded:
 
 
 class Rewarding:
-    """The rewards of a run. ``names`` tells them apart: a reward that is there twice is numbered."""
+    """The rewards of a run; in ``names`` one that is there twice is numbered."""
 
     def __init__(self, rewards: Sequence[Any], weights: Sequence[float], timeout: float) -> None:
         self.weights_R = np.array(weights or [1.0] * len(rewards))

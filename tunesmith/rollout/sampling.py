@@ -88,9 +88,7 @@ def sample(
     return found
 
 
-def _parts(
-    prompts: Mapping[int, np.ndarray], how: Sampling, budget: int
-) -> Iterator[list[int]]:
+def _parts(prompts: Mapping[int, np.ndarray], how: Sampling, budget: int) -> Iterator[list[int]]:
     """The prompts that are answered together, longest first; one at least."""
     order = sorted(prompts, key=lambda place: (-len(prompts[place]), place))
     while order:
@@ -176,9 +174,7 @@ class _Drawing(LogitsProcessor):
     def __init__(self, rows: list[_Row], how: Sampling) -> None:
         self.rows, self.how = rows, how
 
-    def __call__(
-        self, input_ids: torch.LongTensor, scores: torch.FloatTensor
-    ) -> torch.FloatTensor:
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         live = [place for place, row in enumerate(self.rows) if not _ended(row, self.how)]
         kept = torch.tensor(live, device=scores.device)
         drawn = _draw(scores.index_select(0, kept), [self.rows[place] for place in live], self.how)
@@ -189,9 +185,7 @@ class _Drawing(LogitsProcessor):
         return only  # type: ignore[return-value]
 
 
-def _one_by_one(
-    policy: Loaded, prompts: list[np.ndarray], rows: list[_Row], how: Sampling
-) -> None:
+def _one_by_one(policy: Loaded, prompts: list[np.ndarray], rows: list[_Row], how: Sampling) -> None:
     """Draws all rows through the model's own ``generate``, each with its prompt: right for virtual
     tokens, windows and recurrent states too.
     """

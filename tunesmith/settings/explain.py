@@ -74,7 +74,11 @@ def explain(path: str = "") -> list[str]:
     if not path:
         return [say("explain.start"), "", *_group(Run, "")]
     if listed in FAMILIES:
-        setting = _setting(path) if path in FAMILIES and path not in ("reader", "metric", "rewards") else []
+        setting = (
+            _setting(path)
+            if path in FAMILIES and path not in ("reader", "metric", "rewards")
+            else []
+        )
         return [*setting, *([""] if setting else []), *_family(listed)]
     for place, family in FAMILIES.items():
         if listed.startswith(f"{place}."):

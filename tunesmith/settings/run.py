@@ -274,8 +274,8 @@ class Run(Spec):
     uses several together.
     """
     source: choice(SOURCES, "rows") = "rows"  # type: ignore[valid-type]
-    """Where a step's examples come from: rows, those of ``data`` alone; replay, which mixes old ones
-    in; rollout, answers that the model samples to them, with their rewards (for grpo)."""
+    """Where a step's examples come from: rows, those of ``data`` alone; replay, which mixes old
+    ones in; rollout, answers that the model samples to them, with their rewards (for grpo)."""
     train: Train = Train()
     generate: Generate = Generate()
     prove: Prove = Prove()

@@ -106,7 +106,7 @@ def test_cut_and_layout_change_nothing(settings: dict[str, Any], made: Any) -> N
 
 
 def test_dropout_is_off_in_training_too(made: Any) -> None:
-    ready = made("dropout", **{"method": {"name": "lora", "rank": 4, "dropout": 0.5}})
+    ready = made("dropout", method={"name": "lora", "rank": 4, "dropout": 0.5})
     work = ready.work
     torch.nn.init.normal_(next(p for n, p in work.named if "lora_B" in n), std=0.5)
     cuts = work.batches(work.source.step(0, work.models).passes[0])
@@ -174,8 +174,7 @@ def asked(tiny_llama: Path, out: Path, **overrides: Any) -> Run:
         ({"objective": "sft"}, "source: sft learns from the rows themselves"),
         (
             {"source.rewards": [ENGLISH, {"name": "exact", "column": "gold"}]},
-            "source.rewards.1: reward exact reads the column 'gold', which 36 of 36 rows have not "
-            "(rows.json:1 has: question, instruction, output",
+            "source.rewards.1: reward exact reads the column 'gold', which 36 of 36 rows have not",
         ),
         ({"source.rewards": "./gone.py:reward"}, "source.rewards.0: there is no file"),
         ({"train.keep.best_by": "rouge_l"}, "train.keep.best_by: 'rouge_l' is not measured"),
@@ -208,9 +207,7 @@ def test_a_file_of_ones_own_is_a_reward(tiny_llama: Path, tmp_path: Path) -> Non
         "    return float('a' in completion) + float(prompt.startswith('How far'))\n"
     )
     rewards = [f"{tmp_path}/mine.py:reward", ENGLISH]
-    folder = trained(
-        tmp_path / "run", tiny_llama, **{"source.rewards": rewards, "train.steps": 9}
-    )
+    folder = trained(tmp_path / "run", tiny_llama, **{"source.rewards": rewards, "train.steps": 9})
     told = lines(folder)
     assert 1 <= told[0]["reward/function"] <= 2 and 0 < told[0]["reward/language"] < 1
     assert sum(line["abstained"] for line in told) == 4

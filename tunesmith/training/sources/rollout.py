@@ -112,8 +112,10 @@ class Rollout(StepSource):
         problems += [*self._without_columns(items), *self._without_room(items, limit)]
         problems += [
             Problem(f"data.{name}", say("rollout.unused_data", name=name))
-            for name, used in (("train_on", run.data.train_on != "answers"),
-            ("too_long", run.data.too_long in ("truncate", "split")))
+            for name, used in (
+                ("train_on", run.data.train_on != "answers"),
+                ("too_long", run.data.too_long in ("truncate", "split")),
+            )
             if used
         ]
         try:
@@ -204,7 +206,9 @@ class Rollout(StepSource):
         }
         with self.device.autocast():
             part = sample(self.policy, own, self._sampling(), step=number)
-        drawn = {place: found for one in self.processes.everyones(part) for place, found in one.items()}
+        drawn = {
+            place: found for one in self.processes.everyones(part) for place, found in one.items()
+        }
         seconds = time.perf_counter() - started
         groups = [Group(item.id, prompts[n], drawn[n]) for n, item in enumerate(items)]
         texts = [self._text(answer.ids_T) for group in groups for answer in group.answers]
@@ -220,9 +224,7 @@ class Rollout(StepSource):
         from tunesmith.rollout.sampling import Sampling
 
         config, stops = self.config, self.render.stop_ids
-        return Sampling(
-            config.samples, config.max_new_tokens, config.temperature, stops, self.seed
-        )
+        return Sampling(config.samples, config.max_new_tokens, config.temperature, stops, self.seed)
 
     def _text(self, ids_T: np.ndarray) -> str:
         own = [token for token in ids_T.tolist() if token not in self.render.stop_ids]
