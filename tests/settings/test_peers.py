@@ -336,7 +336,6 @@ OTHER: dict[str, tuple[str, dict[str, object], str]] = {
         LLAMA | {"reward_model": "runs/rm"},
         "reward_model",
     ),
-    "grpo": ("ms-swift", {"model": "m", "dataset": "d", "rlhf_type": "grpo"}, "grpo"),
     "reward functions": ("ms-swift", {"model": "m", "reward_funcs": ["acc"]}, "reward_funcs"),
     "a reranker": ("ms-swift", {"model": "m", "task_type": "reranker"}, "task_type"),
     "an adapter that is gone on with": (

@@ -468,7 +468,7 @@ def test_a_number_that_is_not_finite_is_refused_in_every_setting(value: str):
         ({"max_length": 9}, "max_length: here this is called data.max_length"),
         (
             {"objective": "ppo"},
-            "unknown objective 'ppo'; training by the rewards of sampled answers",
+            "unknown objective 'ppo'; of objectives that learn from the rewards of sampled answers",
         ),
         ({"objective": "rm"}, "did you mean objective=reward?"),
         (

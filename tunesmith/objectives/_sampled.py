@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from tunesmith.data.rendering.render import Render
+    from tunesmith.models.calling.loss_models import LossModel, Models
     from tunesmith.models.loading.load import Loaded
 
 BUDGET = 4096
@@ -33,7 +34,7 @@ def encode_prompt(example: Example, render: Render) -> list[Tokens]:
     return [Tokens(ids_T, np.zeros(len(ids_T), np.float32), {"row": row})]
 
 
-def see_at(model: Any, batch: Batch, temperature: float) -> torch.Tensor:
+def see_at(model: LossModel, batch: Batch, temperature: float) -> torch.Tensor:
     """[N] log-probabilities of the scored tokens under the distribution that is sampled from."""
     from tunesmith.models.calling.temperature import at_temperature
     from tunesmith.models.calling.views import see
@@ -41,7 +42,7 @@ def see_at(model: Any, batch: Batch, temperature: float) -> torch.Tensor:
     return at_temperature(see(model, batch), temperature).logprobs_N
 
 
-def still(model: Any) -> None:
+def still(model: torch.nn.Module) -> None:
     """Turns dropout off for the training too: with it the ratio of one model to itself would not
     be 1, and their distance not 0. Gradient checkpointing, which asks for training mode, keeps it.
     """
@@ -55,7 +56,7 @@ def still(model: Any) -> None:
 
 def looked_up(
     policy: Loaded,
-    models: Mapping[str, Any],
+    models: Models,
     examples: Sequence[Sequence[Tokens]],
     temperature: float,
     *,
@@ -68,6 +69,7 @@ def looked_up(
 
     from tunesmith.models.calling.forwards import batches
     from tunesmith.models.calling.temperature import at_temperature
+    from tunesmith.models.calling.views import see
 
     found: list[dict[str, list[np.ndarray]]] = [{} for _ in examples]
     policy.model.eval()
@@ -77,7 +79,7 @@ def looked_up(
             if "old" in wanted:
                 seen["old"] = see_at(policy.model, batch, temperature)
             if "reference" in wanted:
-                base = at_temperature(models["base"].see(batch), temperature)
+                base = at_temperature(see(models["base"], batch), temperature)
                 seen["reference"] = base.logprobs_N
         for name, values_N in seen.items():
             values = iter(by_sequence(values_N.float().cpu().numpy(), batch))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import torch
 
     from tunesmith.data.rendering.render import Render
+    from tunesmith.models.calling.loss_models import Models
     from tunesmith.models.loading.load import Loaded
 
 CAPS = {"two_sided": 4.0, "cispo": 5.0}
@@ -120,7 +121,7 @@ class Grpo(Objective):
         return encode_prompt(example, render)
 
     def experience(
-        self, groups: Sequence[Group], policy: Loaded, models: Mapping[str, Any]
+        self, groups: Sequence[Group], policy: Loaded, models: Models
     ) -> tuple[list[list[Tokens]], dict[str, float]]:
         """The answers with their advantages, and what later updates compare them with."""
         if self.config.overlong == "punished":
@@ -186,11 +187,13 @@ class Grpo(Objective):
             found.append(answered(group.prompt_T, answer, **columns_T))
         return found
 
-    def prepare(self, models: dict[str, Any], step: list[Batch], over_ranks: Ranks) -> None:
+    def prepare(self, models: Models, step: list[Batch], over_ranks: Ranks) -> None:
         """Turns dropout off."""
-        still(models["policy"])
+        from tunesmith.models.calling.loss_models import policy_of
 
-    def loss(self, models: dict[str, Any], batch: Batch) -> Loss:
+        still(policy_of(models))
+
+    def loss(self, models: Models, batch: Batch) -> Loss:
         """The policy loss of each scored token by its share, and the distance where the loss pays
         for it. ``clipped`` is the share of tokens whose gradient was stopped, ``kl`` k3 (nats a
         token), ``sampler_gap`` the mean difference to what the sampler said (nats).

@@ -22,7 +22,7 @@ def _whole(path: Any) -> Any:
 
 
 @REWARDS.register
-class Function(AnswerReward):
+class OwnFunction(AnswerReward):
     """What a function of yours says: ``def reward(prompt, completion, row): return 1.0``."""
 
     class Config(Spec):

@@ -153,9 +153,19 @@ NAMES_HERE: dict[str, dict[str, str]] = {
     },
     "objective": {
         "ppo": "peers.no_rewards",
-        "grpo": "peers.no_rewards",
-        "rloo": "peers.no_rewards",
-        "reinforce": "peers.no_rewards",
+        "rloo": (
+            "objective=grpo objective.advantage=leave_one_out objective.ratio=product "
+            "objective.aggregation=answer objective.kl=reward"
+        ),
+        "reinforce": "objective=grpo objective.advantage=group",
+        "dapo": "objective=grpo objective.high=0.28 objective.overlong=punished",
+        "dr_grpo": "objective=grpo objective.advantage=group objective.aggregation=constant",
+        "gspo": (
+            "objective=grpo objective.ratio=sequence objective.aggregation=answer "
+            "objective.low=3e-4 objective.high=4e-4"
+        ),
+        "cispo": "objective=grpo objective.clip=cispo",
+        "sapo": "objective=grpo objective.clip=sapo objective.aggregation=answer",
         "rm": "objective=reward",
         "pt": "objective=pretrain",
         "cpt": "objective=pretrain",
