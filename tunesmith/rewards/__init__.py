@@ -36,6 +36,9 @@ class AnswerReward:
         """The columns of a row without which it cannot say anything."""
         return ()
 
+    def load(self) -> None:
+        """Gets ready, once before it is asked; SpecError where it cannot."""
+
     def reward(self, prompt: str, completion: str, row: Row) -> float | None:
         """The reward of one answer; None abstains. ``row`` holds the row's own columns, and
         ``question`` and ``answer`` under these names.

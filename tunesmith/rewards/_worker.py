@@ -13,7 +13,6 @@ from typing import Any
 
 from tunesmith.errors import FAULTS, SpecError
 from tunesmith.rewards import REWARDS, AnswerReward
-from tunesmith.rewards.function import OwnFunction
 
 RAISED = (*FAULTS, OSError, AssertionError, MemoryError, StopIteration)
 """What a reward may raise; anything else ends this process, which is noticed too."""
@@ -41,8 +40,7 @@ def serve() -> None:
 def loaded(reward: AnswerReward) -> str | None:
     """What is wrong with a reward before it is asked anything; None where nothing is."""
     try:
-        if isinstance(reward, OwnFunction):
-            reward.load()
+        reward.load()
     except SpecError as error:
         return str(error)
     except RAISED as error:

@@ -115,7 +115,7 @@ def with_measure(resolved: Resolved) -> Resolved:
     if not (samples and looks and resolved.origins[path].kind == "default"):
         return resolved
     origin = Origin("derived", say("plan.reason_best_by_reward"))
-    settled = with_value(run, path.split("."), "reward")
+    settled = with_value(run, ["train", "keep", "best_by"], "reward")
     return Resolved(settled, {**resolved.origins, path: origin})
 
 
