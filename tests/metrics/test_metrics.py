@@ -7,7 +7,8 @@ import pytest
 from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
-from sklearn.metrics import accuracy_score, f1_score
+from sacrebleu.metrics.ter import TER
+from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 from tunesmith.errors import SpecError
 from tunesmith.metrics import METRICS, words
@@ -75,6 +76,27 @@ def test_rouge_l_is_that_of_rouge_score(texts):
         assert make("rouge_l").score(prediction, reference) == pytest.approx(expected)
     each = [make("rouge_l").score(p, r) for p, r in zip(*texts, strict=True)]
     assert over_all("rouge_l", *texts) == pytest.approx(np.mean(each))
+
+
+@ALL
+@pytest.mark.parametrize("size", [1, 2])
+def test_rouge_n_is_that_of_rouge_score(texts, size):
+    scorer = RougeScorer([f"rouge{size}"], tokenizer=Characters())
+    for prediction, reference in zip(*texts, strict=True):
+        expected = scorer.score(reference, prediction)[f"rouge{size}"].fmeasure
+        assert make(f"rouge_{size}").score(prediction, reference) == pytest.approx(expected)
+
+
+@ALL
+def test_ter_is_that_of_sacrebleu(texts):
+    predictions, references = texts
+    asian = texts is not ENGLISH
+    oracle = TER(normalized=asian, asian_support=asian)
+    expected = oracle.corpus_score(predictions, [references]).score
+    assert over_all("ter", predictions, references) == pytest.approx(expected)
+    if asian:
+        words_by_spaces = TER().corpus_score(predictions, [references]).score
+        assert expected < words_by_spaces, "without it a Chinese sentence is one word"
 
 
 def test_english_is_split_as_rouge_score_splits_it_and_chinese_is_not_lost():
@@ -181,3 +203,89 @@ def test_sums_of_many_resamples_are_valued_at_once():
 def test_an_unknown_metric_is_answered_with_the_nearest():
     with pytest.raises(SpecError, match="unknown metric 'rougel'; did you mean 'rouge_l'"):
         METRICS.get("rougel")
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+def test_mcc_is_that_of_scikit_learn(classes):
+    draw = np.random.default_rng(classes)
+    names = [f"class {place}" for place in range(classes)]
+    right = [names[place] for place in draw.integers(0, classes, 200)]
+    named = [one if draw.random() < 0.6 else names[draw.integers(0, classes)] for one in right]
+    assert over_all("mcc", named, right) == pytest.approx(matthews_corrcoef(right, named))
+    assert over_all("mcc", names[:1] * 200, right) == 0
+    assert over_all("mcc", right, right) == pytest.approx(1)
+
+
+def test_mcc_takes_several_labels_as_one_class():
+    right = [["a", "b"], ["a"], ["b"], ["b", "a"]]
+    assert over_all("mcc", [["b", "a"], ["a"], ["b"], ["a", "b"]], right) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("text", "valid"),
+    [
+        ('{"a": 1}', 1),
+        ('```json\n{"a": 1}\n```', 1),
+        ("null", 1),
+        ('{"a": 1', 0),
+        ('Here it is: {"a": 1}', 0),
+        ("{'a': 1}", 0),
+        ('{"a": NaN}', 0),
+        ("", 0),
+        ("[" * 100_000, 0),
+    ],
+)
+def test_json_is_what_a_program_can_read(text, valid):
+    assert make("json_valid").score(text, "") == valid
+
+
+@pytest.mark.parametrize(
+    ("written", "f1"),
+    [
+        ('{"name": "Li", "tags": ["a", "b"], "age": 3}', 1),
+        ('{"age": 3.0, "tags": ["b", "a"], "name": " Li "}', 1),
+        ('{"name": "Li", "tags": ["a"], "age": 3}', 2 * 3 / (3 + 4)),
+        ('{"name": "Li", "tags": ["a", "b"], "age": "3"}', 2 * 3 / (4 + 4)),
+        ('{"person": {"name": "Li"}}', 0),
+        ("no JSON", 0),
+    ],
+)
+def test_json_fields_are_compared_each_at_its_place(written, f1):
+    wanted = '{"name": "Li", "tags": ["a", "b"], "age": 3}'
+    assert make("json_fields").score(written, wanted) == pytest.approx(f1)
+    assert over_all("json_fields", [written, wanted], [wanted] * 2) >= f1
+
+
+def test_what_stands_before_is_repeated():
+    assert make("repetition").score("a b c d", "") == 0
+    assert make("repetition").score("a b c d e a b c d", "") == pytest.approx(1 / 6)
+    assert make("repetition").score("请多喝水" * 3, "") == pytest.approx(5 / 9)
+    assert make("repetition").score("no", "") == 0
+
+
+def test_the_gap_of_lengths_is_in_doublings():
+    assert make("length_gap").score("a b c", "d e f") == 0
+    assert make("length_gap").score("a " * 7, "b " * 3) == pytest.approx(1)
+    assert make("length_gap").score("", "一二三") == pytest.approx(2)
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ("I'm sorry, but I can't help with that.", 1),
+        ("I am sorry, I cannot provide medical advice.", 1),
+        ("As an AI language model, I am not able to do that.", 1),
+        ("I won't assist with this request.", 1),
+        ("抱歉，我无法回答这个问题。", 1),
+        ("作为一个人工智能语言模型，我不能提供具体的用药建议。", 1),
+        ("我不能为您提供这方面的信息。", 1),
+        ("I'm sorry to hear that you are ill. Drink enough water.", 0),
+        ("You cannot take both medicines at once.", 0),
+        ("不能与酒同服，建议饭后服用。", 0),
+        ("抱歉让你久等了，药方如下。", 0),
+        ("Sure, here it is.", 0),
+        ("", 0),
+    ],
+)
+def test_a_refusal_is_told_from_an_answer_that_says_no(text, refused):
+    assert make("refusal").score(text, "") == refused

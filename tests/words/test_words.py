@@ -12,6 +12,7 @@ import pytest
 import tunesmith
 from tunesmith import words
 from tunesmith.settings.explain import every_setting, plug_in_settings
+from tunesmith.settings.family import METRICS
 
 PACKAGE = Path(tunesmith.__file__).parent
 TOPICS = sorted(path.stem for path in (PACKAGE / "words" / "en").glob("*.toml"))
@@ -115,6 +116,7 @@ def test_no_text_is_left_over():
         for topic in TOPICS
         if topic not in built
         for name in words.texts("en", topic)
+        if not (topic == "metric" and name in METRICS.names())
         if not re.search(rf"\b{re.escape(name)}\b", code) and not _made_of_parts(name, code)
     ]
     assert not dead

@@ -1,0 +1,49 @@
+"""An answer that should be JSON, read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+_FENCED = re.compile(r"^```\w*\s*\n(.*?)\n?```$", re.DOTALL)
+
+
+def read(text: str) -> tuple[Any] | None:
+    """The one value of a text, in a tuple, for ``null`` is a value too; None where it is no JSON.
+    NaN and Infinity are none.
+    """
+    text = text.strip()
+    fence = _FENCED.match(text)
+    try:
+        return (json.loads(fence[1] if fence else text, parse_constant=_refuse),)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(name)
+
+
+def fields(text: str) -> Counter[tuple[str, str]]:
+    """Every value with its path, lists without order: ``{"a": {"b": 1}, "c": [2, 3]}`` has
+    ``(a.b, 1)``, ``(c[], 2)`` and ``(c[], 3)``. Nothing of what is no JSON.
+    """
+    value = read(text)
+    return Counter(_leaves(value[0], "")) if value else Counter()
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}")
+    elif isinstance(value, list) and value:
+        for inner in value:
+            yield from _leaves(inner, f"{path}[]")
+    else:
+        # 1 and 1.0 are one number, and white space around a text says nothing.
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        told = float(value) if number else value.strip() if isinstance(value, str) else value
+        yield path, f"{type(told).__name__} {told}"

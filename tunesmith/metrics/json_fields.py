@@ -1,0 +1,34 @@
+"""F1 over the values of JSON answers, each with its path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tunesmith.metrics import METRICS, Metric
+from tunesmith.metrics._json import fields
+
+
+@METRICS.register
+class JsonFields(Metric):
+    """The F1 of the values that an answer in JSON has in common with the reference, each at its own
+    place, over all rows; order in lists does not count, and what is no JSON has no values.
+    """
+
+    def score(self, prediction: str, reference: str) -> float:
+        """The F1 of the one item; 1 where neither has a value."""
+        return float(self.value(self.statistics([prediction], [reference])[0]))
+
+    def statistics(self, predictions: Sequence[str], references: Sequence[str]) -> np.ndarray:
+        """Values in common, written and wanted; [n, 3]."""
+        rows = []
+        for prediction, reference in zip(predictions, references, strict=True):
+            written, wanted = fields(prediction), fields(reference)
+            rows.append([(written & wanted).total(), written.total(), wanted.total()])
+        return np.array(rows, dtype=np.float64)
+
+    def value(self, sums: np.ndarray) -> np.ndarray:
+        """Between 0 and 1."""
+        both = sums[..., 1] + sums[..., 2]
+        return np.where(both > 0, 2 * sums[..., 0] / np.where(both > 0, both, 1), 1.0)
