@@ -42,8 +42,8 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
     elif isinstance(value, list) and value:
         for inner in value:
             yield from _leaves(inner, f"{path}[]")
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield path, f"number {float(value)}"  # 1 and 1.0 are one number
     else:
-        # 1 and 1.0 are one number, and white space around a text says nothing.
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        told = float(value) if number else value.strip() if isinstance(value, str) else value
-        yield path, f"{type(told).__name__} {told}"
+        text = value.strip() if isinstance(value, str) else value
+        yield path, f"{type(value).__name__} {text}"
