@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import ClassVar
 
-from tunesmith.metrics import Metric, words
+from tunesmith.metrics import words
 
 
-class RougeN(Metric):
-    """Base of ROUGE-1 and ROUGE-2."""
+def rouge_n(prediction: str, reference: str, size: int) -> float:
+    """Between 0 and 1, over sequences of ``size`` words (Chinese and Japanese: characters); equal
+    to rouge_score's without stemming, with ``words`` as its tokenizer.
+    """
+    written, wanted = _sequences(prediction, size), _sequences(reference, size)
+    shared = (written & wanted).total()
+    return 2 * shared / (written.total() + wanted.total()) if shared else 0.0
 
-    size: ClassVar[int]
-    """Words of a sequence; of Chinese and Japanese, characters."""
 
-    def score(self, prediction: str, reference: str) -> float:
-        """Between 0 and 1; equal to rouge_score's without stemming, with ``words`` as its
-        tokenizer.
-        """
-        written, wanted = (self._sequences(text) for text in (prediction, reference))
-        shared = (written & wanted).total()
-        return 2 * shared / (written.total() + wanted.total()) if shared else 0.0
-
-    def _sequences(self, text: str) -> Counter[tuple[str, ...]]:
-        found, size = words(text), self.size
-        return Counter(tuple(found[at : at + size]) for at in range(len(found) - size + 1))
+def _sequences(text: str, size: int) -> Counter[tuple[str, ...]]:
+    found = words(text)
+    return Counter(tuple(found[at : at + size]) for at in range(len(found) - size + 1))

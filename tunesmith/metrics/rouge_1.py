@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from tunesmith.metrics import METRICS
-from tunesmith.metrics._rouge import RougeN
+from tunesmith.metrics import METRICS, Metric
+from tunesmith.metrics._rouge import rouge_n
 
 
 @METRICS.register
-class Rouge1(RougeN):
+class Rouge1(Metric):
     """How many single words (Chinese: characters) answer and reference share, 0 to 1."""
 
-    size = 1
+    def score(self, prediction: str, reference: str) -> float:
+        """Between 0 and 1."""
+        return rouge_n(prediction, reference, 1)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from tunesmith.metrics import METRICS
-from tunesmith.metrics._rouge import RougeN
+from tunesmith.metrics import METRICS, Metric
+from tunesmith.metrics._rouge import rouge_n
 
 
 @METRICS.register
-class Rouge2(RougeN):
+class Rouge2(Metric):
     """How many pairs of neighbouring words (Chinese: characters) answer and reference share, 0 to
     1.
     """
 
-    size = 2
+    def score(self, prediction: str, reference: str) -> float:
+        """Between 0 and 1."""
+        return rouge_n(prediction, reference, 2)
