@@ -289,3 +289,20 @@ def test_the_gap_of_lengths_is_in_doublings():
 )
 def test_a_refusal_is_told_from_an_answer_that_says_no(text, refused):
     assert make("refusal").score(text, "") == refused
+
+
+@pytest.mark.parametrize(
+    ("written", "wanted", "right"),
+    [
+        ("He has 3 apples and 72 pears, so 72.", "… #### 72", 1),
+        ("The answer is $1,250.00.", "#### 1250", 1),
+        (r"\boxed{\frac{3}{4}} of 12", "0.75", 1),
+        ("答案是７５％", "0.75", 1),
+        ("共 120 元。", "#### 12", 0),
+        ("-5", "5", 0),
+        ("I do not know.", "#### 3", 0),
+        ("none", "none", 1),
+    ],
+)
+def test_a_number_is_right_however_it_is_written(written, wanted, right):
+    assert make("number").score(written, wanted) == right

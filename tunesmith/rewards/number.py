@@ -5,21 +5,14 @@ al. 2021).
 from __future__ import annotations
 
 import math
-import re
 from typing import Annotated
 
 from annotated_types import Ge
 
 from tunesmith.examples import final
+from tunesmith.metrics._number import number_in
 from tunesmith.rewards import REWARDS, AnswerReward, Row
 from tunesmith.settings.spec import Spec
-
-_BOXED = re.compile(r"\\boxed\s*\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}")
-_FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]+)\}\s*\{([^{}]+)\}")
-_NUMBER = re.compile(
-    r"(?<![\w.])[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s*/\s*\d+(?:\.\d+)?)?(?:[eE][-+]?\d+)?\s*%?"
-)
-_WIDE = str.maketrans("０１２３４５６７８９．，－＋％／−", "0123456789.,-+%/-")
 
 
 @REWARDS.register
@@ -48,21 +41,3 @@ class Number(AnswerReward):
         return float(
             written is not None and math.isclose(written, wanted, rel_tol=near, abs_tol=1e-9)
         )
-
-
-def number_in(text: str) -> float | None:
-    """The last number of a text, one in ``\\boxed{}`` before others; 1,000 and 3/4 and 50% are one
-    number each.
-    """
-    text = text.translate(_WIDE)
-    boxed = _BOXED.findall(text)
-    text = _FRACTION.sub(r"\1/\2", boxed[-1] if boxed else text)
-    found = _NUMBER.findall(text)
-    if not found:
-        return None
-    whole = found[-1].replace(",", "").replace(" ", "")
-    share = 0.01 if whole.endswith("%") else 1.0
-    above, slash, below = whole.removesuffix("%").partition("/")
-    if slash and float(below) == 0:
-        return None
-    return share * float(above) / (float(below) if slash else 1.0)
