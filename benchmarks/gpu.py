@@ -103,7 +103,7 @@ def run_padded(folder: Path, encoded: list[tuple[list[int], list[int]]], place: 
 def encoded_rows(asked: dict[str, Any], folder: Path) -> list[tuple[list[int], list[int]]]:
     """The rows as tunesmith renders them: ids, and labels that are -100 outside the answer."""
     from tunesmith.data.prepare import prepare
-    from tunesmith.models.loading.load import load_tokenizer
+    from tunesmith.models.loading.tokenizer import load_tokenizer
     from tunesmith.settings.run import validate
 
     found = []

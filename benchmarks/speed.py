@@ -87,7 +87,7 @@ def rendered(rows: list[dict[str, str]], folder: Path) -> list[dict[str, list[in
     """The rows as every arm sees them: input_ids, and labels that are -100 outside the answer."""
     from tunesmith.data.rendering.render import Render
     from tunesmith.examples import Chat, Turn
-    from tunesmith.models.loading.load import load_tokenizer
+    from tunesmith.models.loading.tokenizer import load_tokenizer
     from tunesmith.settings.run import Data
 
     render = Render(load_tokenizer(folder), Data(path="rows"), max_length=PADDED_TO)

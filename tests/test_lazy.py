@@ -4,9 +4,13 @@ is loaded.
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
@@ -74,6 +78,49 @@ def test_help_and_validation_need_no_torch():
         cwd=RECIPES.parent,
     )
     assert done.stdout.strip().endswith("light"), done.stdout + done.stderr
+
+
+HEAVY = {
+    *("torch", "transformers", "transformers.models.auto", "transformers.modeling_utils", "peft"),
+    *("sklearn", "scipy", "pandas", "matplotlib", "bitsandbytes", "datasets", "accelerate"),
+}
+VERBS = {
+    "check {rows} model={runs}/base": {"transformers"},
+    "explain method.rank": set(),
+    "runs {runs}": set(),
+    "report {runs}/sft": {"torch", "matplotlib"},
+    "doctor": {"torch"},
+}
+"""A verb, and what of HEAVY it may load."""
+LOADED = """
+import json, sys
+from tunesmith.cli.main import main
+code = main(sys.argv[2:])
+heavy = [name for name in json.loads(sys.argv[1]) if name in sys.modules]
+print(json.dumps({"code": code, "heavy": heavy}))
+"""
+
+
+@pytest.mark.parametrize("words", list(VERBS))
+def test_a_verb_loads_what_it_needs(words, tmp_path):
+    rows, runs = tmp_path / "rows.jsonl", tmp_path / "runs"
+    lines = [json.dumps({"question": f"what is {n}", "answer": f"it is {n}"}) for n in range(60)]
+    rows.write_text("\n".join(lines))
+    shutil.copytree(Path(__file__).parent / "material" / "old_runs", runs)
+    for path in [*runs.rglob("*.json"), *runs.rglob("run.yaml")]:
+        path.write_text(path.read_text(encoding="utf-8").replace("@HERE@", str(runs)), "utf-8")
+    given = {"rows": rows, "runs": runs, "out": tmp_path / "run"}
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, json.dumps(sorted(HEAVY)), *words.format(**given).split()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["code"] in (0, None), done.stdout + done.stderr
+    assert set(told["heavy"]) == VERBS[words]
 
 
 def test_recipes_are_short():

@@ -21,6 +21,7 @@ NAMES = [str(path.relative_to(PACKAGE)) for path in FILES]
 FILE_LINES, FUNCTION_LINES, POSITIONAL, REPEATED = 400, 60, 5, 0.03
 MAY_GUESS = {
     *("models/loading/load.py", "models/calling/routing.py", "models/structure/kinds.py"),
+    "models/structure/imports.py",
     *("machine/device.py", "machine/micro_batch.py", "settings/family.py"),
     *("__init__.py", "training/trackers/__init__.py"),
 }

@@ -56,7 +56,7 @@ def check(settings: Settings, overrides: Overrides = (), *, progress: Shown | No
     """
     from tunesmith.data.check import check as look
     from tunesmith.models.finding.hub import folder_of
-    from tunesmith.models.loading.load import load_tokenizer
+    from tunesmith.models.loading.tokenizer import load_tokenizer
 
     plain = _plain(settings)
     # Neither is needed to look at data; the starter's tokenizer counts tokens as well as another's.

@@ -17,7 +17,7 @@ from material.headed import encoder
 from material.two_sided import tiny_pair
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.examples import Chat, Feedback, Labelled, Preference, Tagged, Text, TextPair
-from tunesmith.models.loading.load import load_tokenizer
+from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.models.structure.kinds import HEADS
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Run, validate

@@ -15,7 +15,7 @@ from tunesmith.data.lengths import default_limit
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.display.progress import Shown
 from tunesmith.machine.device import choose
-from tunesmith.models.loading.load import load_tokenizer
+from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.planning.make import from_machine
 from tunesmith.settings.resolved import Resolved
 from tunesmith.settings.run import Run, validate, with_overrides

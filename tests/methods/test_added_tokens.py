@@ -19,7 +19,8 @@ from tunesmith.errors import SpecError
 from tunesmith.export.merge import export
 from tunesmith.models.calling.views import token_loss
 from tunesmith.models.finding.hub import find_model
-from tunesmith.models.loading.load import load_model, load_tokenizer
+from tunesmith.models.loading.load import load_model
+from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.models.saved import load_run
 from tunesmith.planning.rules import base_fits
 from tunesmith.settings.family import METHODS

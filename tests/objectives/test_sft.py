@@ -28,7 +28,8 @@ from tunesmith.errors import DataError
 from tunesmith.examples import Chat, Turn
 from tunesmith.models.calling.noise import lengths_of, noisy
 from tunesmith.models.calling.views import token_loss
-from tunesmith.models.loading.load import load_model, load_tokenizer, take_over_attention
+from tunesmith.models.loading.load import load_model, take_over_attention
+from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Data
 from tunesmith.storage.run_folder import RunFolder

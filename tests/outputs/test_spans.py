@@ -16,7 +16,7 @@ from tunesmith.data.readers.entities import Entities
 from tunesmith.data.rendering.render import Render
 from tunesmith.errors import DataError
 from tunesmith.examples import Span, Tagged
-from tunesmith.models.loading.load import load_tokenizer
+from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.proving.judge import metric
 from tunesmith.settings.run import Data
 

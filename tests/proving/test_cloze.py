@@ -16,7 +16,7 @@ from material.headed import THREE, encoder
 from tunesmith import api, words
 from tunesmith.errors import ModelError, SpecError
 from tunesmith.examples import Labelled, Outputs
-from tunesmith.models.loading.load import load_tokenizer
+from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.models.structure.masked import load_masked
 from tunesmith.proving.cloze import Cloze, Reader, read_cloze, scores
 from tunesmith.storage.run_folder import RunFolder

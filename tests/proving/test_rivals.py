@@ -10,7 +10,7 @@ import pytest
 from tunesmith.batches.batch import Tokens
 from tunesmith.data.rendering.render import Render
 from tunesmith.examples import Chat, Turn, final
-from tunesmith.models.loading.load import load_tokenizer
+from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.proving import rivals
 from tunesmith.proving.task import answer_of
 from tunesmith.settings.run import Data

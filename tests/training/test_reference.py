@@ -22,7 +22,8 @@ from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.display.progress import Shown
 from tunesmith.errors import CheckpointError
 from tunesmith.models.calling.views import see
-from tunesmith.models.loading.load import load_model, load_tokenizer
+from tunesmith.models.loading.load import load_model
+from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.models.roles import base_at_hand
 from tunesmith.report.build import build
 from tunesmith.settings.family import METHODS

@@ -213,7 +213,8 @@ def _trained(
     import torch
 
     from tunesmith.models.adapters.attach import attach
-    from tunesmith.models.loading.load import load_model, load_tokenizer
+    from tunesmith.models.loading.load import load_model
+    from tunesmith.models.loading.tokenizer import load_tokenizer
     from tunesmith.models.saved import renderer
     from tunesmith.models.structure.heads import head_in
 

@@ -74,7 +74,7 @@ def _ids(model: Any, text: str | None) -> list[int] | None:
     """The tokens of a text; SpecError when it has none."""
     if text is None:
         return None
-    from tunesmith.models.loading.load import load_tokenizer
+    from tunesmith.models.loading.tokenizer import load_tokenizer
 
     ids = load_tokenizer(Path(model.name_or_path))(text, add_special_tokens=False)["input_ids"]
     if not ids:
@@ -84,6 +84,6 @@ def _ids(model: Any, text: str | None) -> list[int] | None:
 
 def first_slot(model: Any) -> int:
     """The id of the first ``[P]``: what comes after the base's own tokens."""
-    from tunesmith.models.loading.load import load_tokenizer
+    from tunesmith.models.loading.tokenizer import load_tokenizer
 
     return len(load_tokenizer(Path(model.name_or_path)))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import ModelError, Problem
 from tunesmith.models.adapters.attach import attach
-from tunesmith.models.loading.load import Loaded, load_model, load_tokenizer
+from tunesmith.models.loading.load import Loaded, load_model
+from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.settings.family import METHODS, OBJECTIVES
 from tunesmith.words import say
 

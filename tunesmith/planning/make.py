@@ -96,7 +96,7 @@ def make(
     """
     from tunesmith.models import roles
     from tunesmith.models.finding import hub
-    from tunesmith.models.loading import load
+    from tunesmith.models.loading.tokenizer import load_tokenizer
 
     making = _Making(run)
     making.problems += broken(making.run)
@@ -113,7 +113,7 @@ def make(
         return making.plan(None)
     device, form = _machine(making), making.attempt(lambda: memory.shape(folder, making.run))
     how = {"trust_remote_code": run.model.trust_remote_code, "add_tokens": run.model.add_tokens}
-    tokenizer = making.attempt(lambda: load.load_tokenizer(folder, **how))
+    tokenizer = making.attempt(lambda: load_tokenizer(folder, **how))
     if tokenizer is not None:
         _lengths(making, form, tokenizer.model_max_length)
         beside = roles.roles_of(OBJECTIVES.make(run.objective).roles, run)

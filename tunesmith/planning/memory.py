@@ -13,7 +13,8 @@ from tunesmith.errors import ModelError, Problem, SpecError, first_line
 from tunesmith.examples import Outputs
 from tunesmith.machine.disk import Disk, disk_of
 from tunesmith.machine.memory import GIB
-from tunesmith.models.loading.load import load_tokenizer, outline
+from tunesmith.models.loading.load import outline
+from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.models.structure.added_tokens import grow
 from tunesmith.models.structure.layers import linear_layers, size_of
 from tunesmith.models.structure.quantize import BYTES

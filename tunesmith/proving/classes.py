@@ -135,7 +135,7 @@ class ContenderClasses:
         it.
         """
         from tunesmith.models.finding.hub import folder_of
-        from tunesmith.models.loading.load import load_tokenizer
+        from tunesmith.models.loading.tokenizer import load_tokenizer
         from tunesmith.models.structure.layers import longest_row
         from tunesmith.models.structure.masked import load_masked
 

@@ -19,7 +19,8 @@ from tunesmith.models.calling.forwards import batches
 from tunesmith.models.calling.routing import Routers
 from tunesmith.models.finding.hub import folder_of
 from tunesmith.models.finding.parent import parent_of
-from tunesmith.models.loading.load import Loaded, load_model, load_tokenizer
+from tunesmith.models.loading.load import Loaded, load_model
+from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.models.roles import Role, roles_of
 from tunesmith.models.structure.quantize import count
 from tunesmith.objectives import Objective

@@ -15,7 +15,7 @@ from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.data.reading import examples
 from tunesmith.errors import DataError
 from tunesmith.examples import Chat, Labelled
-from tunesmith.models.loading.load import load_tokenizer
+from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.settings.run import Data, validate
 
 

@@ -21,7 +21,7 @@ from tunesmith.data.readers import READERS
 from tunesmith.data.reading import examples
 from tunesmith.errors import DataError
 from tunesmith.examples import Feedback, Preference
-from tunesmith.models.loading.load import load_tokenizer
+from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.settings.run import Data, validate
 
 ASKED = [("user", "Hi")]

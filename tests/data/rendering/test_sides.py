@@ -17,7 +17,7 @@ from tunesmith.data.rendering.render import Render
 from tunesmith.data.rendering.sides import Sides
 from tunesmith.errors import DataError, ModelError, SpecError
 from tunesmith.examples import Chat, Turn
-from tunesmith.models.loading.load import load_tokenizer
+from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.proving import rivals
 from tunesmith.proving.task import answer_of
 from tunesmith.settings.run import Data

@@ -18,7 +18,8 @@ from material.architectures import ARCHITECTURES, SIZES
 from material.headed import encoder
 from tunesmith.errors import ModelError
 from tunesmith.models.finding.hub import find_model
-from tunesmith.models.loading.load import load_model, load_tokenizer, outline
+from tunesmith.models.loading.load import load_model, outline
+from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.models.structure.kinds import load_config
 from tunesmith.planning.make import make
 from tunesmith.settings.run import validate

@@ -12,7 +12,7 @@ import pytest
 from material import runs
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.errors import SpecError
-from tunesmith.models.loading.load import load_tokenizer
+from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.settings.resolved import Resolved
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.sources import SOURCES, prepare_with_source

@@ -65,7 +65,8 @@ def _merge(base: Path, adapter: Path, draft: Path, facts: dict[str, Any]) -> Non
 
     from tunesmith.models.adapters import beside_base
     from tunesmith.models.adapters.attach import attach
-    from tunesmith.models.loading.load import load_model, load_tokenizer, weights_under
+    from tunesmith.models.loading.load import load_model, weights_under
+    from tunesmith.models.loading.tokenizer import load_tokenizer
     from tunesmith.models.structure import added_tokens
     from tunesmith.models.structure.heads import head_in
     from tunesmith.models.structure.kinds import load_config

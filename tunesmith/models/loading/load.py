@@ -1,4 +1,4 @@
-"""Models and tokenizers from local folders: safetensors only, one attention implementation, the
+"""Models from local folders: safetensors only, one attention implementation, the
 layout settled by a probe.
 """
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tunesmith.data.rendering.sides import KEY
 from tunesmith.errors import ModelError, Problem, first_line
 from tunesmith.examples import Outputs
+from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.models.structure import added_tokens
 from tunesmith.models.structure.kinds import HEADS, kind_of, language_class, load_config
 from tunesmith.words import say
@@ -51,59 +51,6 @@ class Loaded:
         """``batch`` in this model's layout, on its device."""
         batch = batch if self.layout == "forest" else batch.padded()
         return batch.to(self.model.get_input_embeddings().weight.device)
-
-
-def load_tokenizer(
-    folder: Path, *, trust_remote_code: bool = False, add_tokens: tuple[str, ...] = ()
-) -> Any:
-    """The folder's tokenizer with ``add_tokens``; ModelError where there is none."""
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=trust_remote_code
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(
-            Problem(str(folder), say("load.no_tokenizer", error=first_line(error)))
-        ) from None
-    if (folder / "config.json").is_file():
-        try:
-            config = load_config(folder, trust_remote_code=trust_remote_code)
-        except ModelError:
-            config = None  # what is wrong with it is said where the model is loaded or planned
-        if config is not None:
-            _tell_sides(tokenizer, config)
-            _refuse_larger(folder, tokenizer, config.get_text_config().vocab_size)
-    if add_tokens:
-        added_tokens.add_to(tokenizer, add_tokens)
-    return tokenizer
-
-
-def _refuse_larger(folder: Path, tokenizer: Any, rows: int | None) -> None:
-    """ModelError where the tokenizer has ids for which the embedding has no row."""
-    added = {number: str(token) for number, token in tokenizer.added_tokens_decoder.items()}
-    highest = max([len(tokenizer) - 1, *added])
-    if rows is None or highest < rows:
-        return
-    beyond = [repr(text) for number, text in sorted(added.items()) if number >= rows]
-    names = ", ".join(beyond[:4]) + (", …" if len(beyond) > 4 else "") or "–"
-    told = {"ids": highest + 1, "rows": rows, "names": names}
-    raise ModelError(Problem(str(folder), say("load.larger_tokenizer", **told)))
-
-
-def _tell_sides(tokenizer: Any, config: Any) -> None:
-    """Gives the tokenizer what the renderer of an encoder–decoder model must know of its config."""
-    if not config.is_encoder_decoder:
-        return
-    names = ("decoder_start_token_id", "bos_token_id")
-    start = next(
-        (token for name in names if (token := getattr(config, name, None)) is not None), None
-    )
-    if start is None:
-        raise ModelError(Problem("model.path", say("sides.no_start")))
-    end = config.eos_token_id[0] if isinstance(config.eos_token_id, list) else config.eos_token_id
-    tokenizer.init_kwargs[KEY] = {"start": start, "end": end}
 
 
 def load_model(

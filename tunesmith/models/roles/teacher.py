@@ -12,7 +12,8 @@ import torch
 
 from tunesmith.errors import ModelError, Problem, SpecError
 from tunesmith.models.finding.hub import folder_of
-from tunesmith.models.loading.load import Loaded, load_model, load_tokenizer
+from tunesmith.models.loading.load import Loaded, load_model
+from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.models.roles import ROLES, FrozenModel, Role
 from tunesmith.models.structure.kinds import kind_of, load_config
 from tunesmith.settings.family import OBJECTIVES

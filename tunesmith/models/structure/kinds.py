@@ -114,11 +114,12 @@ def head_of(model: torch.nn.Module) -> str:
     if inner.get_output_embeddings() is not None:
         return "language"
     called = type(inner).__name__
-    named = (name for name, head in HEADS.items() if head.named and called.endswith(head.ending))
-    return next(named, "embedding")
+    ends = (name for name, head in HEADS.items() if head.named and called.endswith(head.ending))
+    return next(ends, "embedding")
 
 
-def _loader(name: str) -> Any:
+def named(name: str) -> Any:
+    """transformers' class of this name."""
     import transformers
 
     return getattr(transformers, name)
@@ -126,4 +127,4 @@ def _loader(name: str) -> Any:
 
 def class_of(config: Any, head: str) -> Any:
     """transformers' class for a model of this config under one of HEADS."""
-    return language_class(config) if head == "language" else _loader(HEADS[head].loader)
+    return language_class(config) if head == "language" else named(HEADS[head].loader)

@@ -1,0 +1,126 @@
+"""Reads the tokenizer of a folder, and holds it against the model's config."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunesmith.data.rendering.sides import KEY
+from tunesmith.errors import ModelError, Problem, first_line
+from tunesmith.models.structure import added_tokens
+from tunesmith.models.structure.imports import lean
+from tunesmith.models.structure.kinds import load_config, named
+from tunesmith.words import say
+
+_PLAIN = frozenset({"TokenizersBackend", "PreTrainedTokenizerFast"})
+QUICK = {
+    "bert": _PLAIN | {"BertTokenizer"},
+    "gpt2": _PLAIN | {"GPT2Tokenizer"},
+    "llama": _PLAIN | {"GPT2Tokenizer"},
+    "qwen2": frozenset({"Qwen2Tokenizer"}),
+    "qwen3": _PLAIN | {"Qwen2Tokenizer"},
+}
+"""Model types with one side, and classes of tokenizers for which AutoTokenizer only finds the class
+that they name; it costs 4 seconds more, for it imports every kind of model."""
+
+
+def load_tokenizer(
+    folder: Path, *, trust_remote_code: bool = False, add_tokens: tuple[str, ...] = ()
+) -> Any:
+    """The folder's tokenizer with ``add_tokens``; ModelError where there is none."""
+    config = _json(folder / "config.json")
+    lean("transformers.tokenization_utils_tokenizers")
+    try:
+        cls = _named_class(folder, config)
+        if cls is not None:
+            tokenizer = cls.from_pretrained(folder, local_files_only=True, _from_auto=True)
+        else:
+            from transformers import AutoTokenizer
+
+            tokenizer = AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=trust_remote_code
+            )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            Problem(str(folder), say("load.no_tokenizer", error=first_line(error)))
+        ) from None
+    sides = _sides(folder, config, trust_remote_code) if config is not None else None
+    if sides is not None:
+        sides.tell(tokenizer)
+        _refuse_larger(folder, tokenizer, sides.vocabulary)
+    if add_tokens:
+        added_tokens.add_to(tokenizer, add_tokens)
+    return tokenizer
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    """The object in a file; empty where it holds something else, None where there is no file."""
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _named_class(folder: Path, config: dict[str, Any] | None) -> Any:
+    """The class that AutoTokenizer would take, where that can be told from the names alone."""
+    told = _json(folder / "tokenizer_config.json") or {}
+    name = str(told.get("tokenizer_class"))
+    known = QUICK.get(str((config or {}).get("model_type")), frozenset())
+    if name not in known or "auto_map" in told or not (folder / "tokenizer.json").is_file():
+        return None
+    return named(name)
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """What the renderer must know of a model's config."""
+
+    vocabulary: int | None
+    two: bool = False
+    start: int | None = None
+    end: int | None = None
+
+    def tell(self, tokenizer: Any) -> None:
+        """Gives the tokenizer what the renderer of an encoder–decoder model needs."""
+        if not self.two:
+            return
+        if self.start is None:
+            raise ModelError(Problem("model.path", say("sides.no_start")))
+        tokenizer.init_kwargs[KEY] = {"start": self.start, "end": self.end}
+
+
+def _sides(folder: Path, told: dict[str, Any], trust_remote_code: bool) -> _Sides | None:
+    """From the file alone where it says enough, else from transformers' config; None where that is
+    wrong, which is said where the model is loaded or planned.
+    """
+    if told.get("model_type") in QUICK and isinstance(told.get("vocab_size"), int):
+        return _Sides(told["vocab_size"])
+    try:
+        config = load_config(folder, trust_remote_code=trust_remote_code)
+    except ModelError:
+        return None
+    rows = config.get_text_config().vocab_size
+    if not config.is_encoder_decoder:
+        return _Sides(rows)
+    names = ("decoder_start_token_id", "bos_token_id")
+    known = config.to_dict()
+    start = next((token for name in names if (token := known.get(name)) is not None), None)
+    end = config.eos_token_id[0] if isinstance(config.eos_token_id, list) else config.eos_token_id
+    return _Sides(rows, True, start, end)
+
+
+def _refuse_larger(folder: Path, tokenizer: Any, rows: int | None) -> None:
+    """ModelError where the tokenizer has ids for which the embedding has no row."""
+    added = {number: str(token) for number, token in tokenizer.added_tokens_decoder.items()}
+    highest = max([len(tokenizer) - 1, *added])
+    if rows is None or highest < rows:
+        return
+    beyond = [repr(text) for number, text in sorted(added.items()) if number >= rows]
+    names = ", ".join(beyond[:4]) + (", …" if len(beyond) > 4 else "") or "–"
+    told = {"ids": highest + 1, "rows": rows, "names": names}
+    raise ModelError(Problem(str(folder), say("load.larger_tokenizer", **told)))
