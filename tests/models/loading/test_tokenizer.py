@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import byte_tokenizer, tiny_model
-from material.two_sided import tiny_pair
 from transformers import AutoTokenizer
 
+from conftest import byte_tokenizer, tiny_model
+from material.two_sided import tiny_pair
 from tunesmith.data.rendering.sides import KEY
 from tunesmith.errors import ModelError
 from tunesmith.models.finding.hub import find_model

@@ -1,5 +1,5 @@
-"""Imports parts of transformers and peft without the libraries that they load beside and hardly ever
-use.
+"""Imports parts of transformers and peft without the libraries that they load beside and hardly
+ever use.
 """
 
 from __future__ import annotations
