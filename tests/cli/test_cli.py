@@ -317,9 +317,7 @@ def test_generate(trained: tuple[Terminal, Done]):
         row["messages"][0]["content"] == rows(3)[row["id"]]["instruction"] for row in written
     )
     again = terminal(*words, "--lang", "en")
-    assert (
-        again.code == 2 and "out: taught.jsonl is already there; choose another out" in again.error
-    )
+    assert again.code == 2 and "out: taught.jsonl already exists; choose another out" in again.error
     shown = terminal(*words, "out=other.jsonl", "--lang", "zh")
     assert shown.code == 0 and "已写入：other.jsonl" in shown.out
 
@@ -398,7 +396,7 @@ def test_bad_input_is_one_clear_text(terminal: Terminal, tiny_llama: Path):
         encoding="utf-8",
     )
     told = {
-        ("train",): "needs settings: a run.yaml, or model=... data=... out=...",
+        ("train",): "needs settings: give a run.yaml, or model=... data=... out=...",
         ("train", "absent.yaml"): "absent.yaml: there is no such file",
         ("plan", "model=m"): "data: is required",
         (
@@ -407,7 +405,7 @@ def test_bad_input_is_one_clear_text(terminal: Terminal, tiny_llama: Path):
             "data=d",
             "out=o",
             "lora_rank=8",
-        ): "lora_rank: here this is called method.rank",
+        ): "lora_rank: is called method.rank here",
         (
             "plan",
             "model=m",
@@ -418,14 +416,14 @@ def test_bad_input_is_one_clear_text(terminal: Terminal, tiny_llama: Path):
         (
             "plan",
             "peer.yaml",
-        ): "These are the settings of LLaMA-Factory. Here they are, in tunesmith's keys;",
+        ): "These are settings of LLaMA-Factory. Below they are written in tunesmith's keys;",
         ("sft", "--model", "a/b", "--dataset", "c/d#5", "--lora_rank", "8"): "data: ms:c/d#5",
         ("train", "--resume"): "--resume takes the folder of a run and nothing else",
         (
             "train",
             "nowhere",
             "--resume",
-        ): "nowhere: is not the folder of a run: there is no such folder; no run is near it",
+        ): "nowhere: is not the folder of a run: there is no such folder; there is no run nearby",
         ("prove", "nowhere"): "nowhere: is not the folder of a run",
         ("generate", "model=m", "data=d"): "out: is required",
         (
@@ -465,7 +463,7 @@ def test_a_verdict_that_was_required_and_not_given_is_told_beside_the_one_json_o
     shutil.rmtree(terminal.cwd / "strict")
     assert done.code == 1 and done.json()["verdict"] == "not shown"
     assert done.error.strip().endswith(
-        "the verdict is not shown, and prove.require asks for improved"
+        "the verdict is not proven, and prove.require asks for improved"
     )
 
 
@@ -502,7 +500,7 @@ def test_where_nothing_can_be_written_is_told_before_any_work(
         ("predict", "run", "rows.json", "--out", "run")
     ].replace("run", "pipe", 1)
     told[("export", "run", "pipe")] = (
-        "pipe: is there already and is not empty; name a new folder, or empty this one"
+        "pipe: already exists and is not empty; name a new folder, or empty this one"
     )
     for words, text in told.items():
         done = terminal(*words, "--lang", "en")
@@ -641,7 +639,7 @@ def test_exit_codes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     assert run_main(monkeypatch, RuntimeError("a bug")) == 1
     told = capsys.readouterr().err
     assert (
-        "this is a fault in tunesmith, not in what you gave it: RuntimeError: a bug" in told
+        "this is a bug in tunesmith, not a fault in what you gave it: RuntimeError: a bug" in told
         and "Traceback" not in told
     )
     place = Path(told.split("the traceback is in ")[1].split(";")[0])

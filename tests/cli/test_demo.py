@@ -76,7 +76,7 @@ def test_recipe_is_the_main_job() -> None:
 def test_recipe_of_an_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demonstration, "__file__", str(tmp_path / "site" / "tunesmith" / "demo.py"))
     monkeypatch.setattr(importlib.metadata, "files", lambda name: None)
-    with pytest.raises(SpecError, match=r"demo_trec\.yaml: the demo's recipe is neither"):
+    with pytest.raises(SpecError, match=r"demo_trec\.yaml: the demo's recipe was not found"):
         recipe("demo_trec.yaml")
     installed = tmp_path / "share" / "demo_trec.yaml"
     installed.parent.mkdir()

@@ -99,7 +99,7 @@ def test_an_answer_without_a_word_is_context_and_an_empty_end_alone_is_cut(tmp_p
     assert found.ledger.reasons() == {"no answer": 1}
     text = found.render.tokenizer.decode(found.train[2].tokens[0].ids_T.tolist())
     assert "system" not in text
-    assert "earlier answer is empty" in notes(found) and "ends on an empty answer" in notes(found)
+    assert "earlier answer is empty" in notes(found) and "ends with an empty answer" in notes(found)
     assert prepared(case("empty_last_reply.jsonl")).ledger.trained == 30
 
 
@@ -214,7 +214,7 @@ def test_a_list_as_a_table_writes_it_is_several_labels(tmp_path: Path) -> None:
 
 def test_labels_that_differ_in_case_alone_are_said(tmp_path: Path) -> None:
     found = prepared(labelled(tmp_path / "a.jsonl", ["Good", "good", "bad"] * 4), "classify")
-    assert "'Good', 'good' differ in letter case" in notes(found)
+    assert "'Good', 'good' differ only in letter case" in notes(found)
 
 
 def test_every_class_has_its_share_of_the_held_out_rows(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_without_colours_what_is_learned_is_marked(rows: Path, tiny_llama: Path)
     ):
         found.show(console)
         text = console.file.getvalue()  # type: ignore[attr-defined]
-        assert "what stands between ⟦ and ⟧ is learned" in text
+        assert "The text between ⟦ and ⟧ is learned" in text
         assert text.count("⟦[bold]name ") == 3 and text.count("[/bold]<|im_end|>⟧") == 3
 
 
@@ -83,7 +83,9 @@ def test_where_a_row_is_learned_as_a_whole_its_label_stands_beside_it(tmp_path: 
         out = io.StringIO()
         found.show(Console(file=out, width=200))
         told[objective] = out.getvalue()
-        assert "each with what is learned of it:" in told[objective] and "⟦" not in told[objective]
+        assert (
+            "each with what is learned from it:" in told[objective] and "⟦" not in told[objective]
+        )
         assert (
             "tokens to train on" in told[objective]
             and "are learned and the rest" not in told[objective]

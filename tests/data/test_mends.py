@@ -146,7 +146,7 @@ def test_template_that_demands_the_user_first(tmp_path: Path) -> None:
 def test_template_without_a_place_for_the_answer(tmp_path: Path, chatml: Any) -> None:
     file = saved(tmp_path / "a.json", PAIRS)
     with pytest.raises(
-        SpecError, match=r"data.template: holds no place for the answer.*: answer, output"
+        SpecError, match=r"data.template: has no place for the answer.*: answer, output"
     ):
         prepared(file, chatml, template="Q: {instruction}")
     for wrong in ("{output} answers {instruction} {output}", "{answer}: {question}"):
@@ -246,13 +246,13 @@ def test_many_empty_rows_are_told_and_most_of_them_stop_the_run(
 ) -> None:
     empty = [{"instruction": f"q {n}", "output": ""} for n in range(20)]
     made = prepared(saved(tmp_path / "a.json", PAIRS + empty), chatml)
-    (note,) = [note for note in made.ledger.notes if "hold nothing to learn" in note]
+    (note,) = [note for note in made.ledger.notes if "have nothing to learn" in note]
     assert note.startswith(
-        "20 of 80 rows (25.0 %) hold nothing to learn and are not trained (no answer: 20): "
+        "20 of 80 rows (25.0 %) have nothing to learn and are not trained (no answer: 20): "
     )
     assert f"{tmp_path / 'a.json'}:61, " in note and note.count("a.json:") == 10
     with pytest.raises(
-        DataError, match=r"data: 20 of 25 rows \(80.0 %\) hold nothing to learn .*data.columns"
+        DataError, match=r"data: 20 of 25 rows \(80.0 %\) have nothing to learn .*data.columns"
     ):
         prepared(saved(tmp_path / "b.json", PAIRS[:5] + empty), chatml)
 

@@ -167,7 +167,7 @@ def test_question_of_every_row_is_an_instruction_and_joins_nothing(make: Make) -
         [row | {"instruction": "Write a name.", "output": row["instruction"]} for row in rows(300)]
     )
     assert prepared.ledger.proof + prepared.ledger.watch == 30
-    assert any("One question stands in 300 rows" in note for note in prepared.ledger.notes)
+    assert any("One question occurs in 300 rows" in note for note in prepared.ledger.notes)
 
 
 def test_equal_values_of_a_column_stay_on_one_side(make: Make) -> None:
@@ -261,7 +261,7 @@ def test_a_held_out_files_rows_are_counted_and_its_leak_is_said(make: Make, tmp_
     held.write_text(json.dumps([*own[:15], *rows(10, seed=9)]), encoding="utf-8")
     prepared = make([*own, own[0], own[1]], held_out=str(held))
     ledger = prepared.ledger
-    assert "15 of the 25 rows of the held-out file also stand in the training files" in "".join(
+    assert "15 of the 25 rows of the held-out file are also in the training files" in "".join(
         ledger.notes
     )
     assert (ledger.rows, ledger.different) == (67, 50)
@@ -284,8 +284,7 @@ def test_up_to_one_percent_too_long_is_dropped_and_more_stops(make: Make) -> Non
         make(content, max_length=256)
     text = str(caught.value)
     assert text.startswith(
-        "data.max_length: 11 of 300 rows (3.7 %) are longer than 256 tokens; half of all rows are "
-        "at most "
+        "data.max_length: 11 of 300 rows (3.7 %) are longer than 256 tokens (median "
     )
     assert "data.too_long=drop (leave them out), or truncate" in text
     assert "split" not in text
@@ -364,7 +363,7 @@ def test_objective_that_eats_something_else_says_which_does_not(make: Make, tmp_
     with pytest.raises(
         DataError,
         match=(
-            r"lines.txt:1: these rows are plain text: take objective=pretrain for them, or, for "
+            r"lines.txt:1: these rows are plain text: use objective=pretrain for them, or, for "
             r"objective=sft"
         ),
     ):
@@ -390,7 +389,7 @@ def test_nothing_to_train_anywhere_is_an_error(make: Make) -> None:
     ] * 3
     with pytest.raises(
         DataError,
-        match=r"data: no row has anything to train on: 3 rows, for instance .*rows.json:1",
+        match=r"data: no row has anything to learn: 3 rows, for instance .*rows.json:1",
     ):
         make(content)
     kept = make(

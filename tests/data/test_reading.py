@@ -147,12 +147,14 @@ def test_real_notes_say_what_was_changed(shared_data: Path) -> None:
         read(reading)
         return "\n".join(reading.notes)
 
-    assert "420 rows hold a text in a list of one" in notes("tcm_huatuo26m/huatuo26M_tcm.json")
+    assert "in 420 rows a text stands in a list of one item" in notes(
+        "tcm_huatuo26m/huatuo26M_tcm.json"
+    )
     assert "1 row ends on a question" in notes("sharegpt_zh/sharegpt_zh_1K_format.jsonl")
     assert "2 lines hold no letter or digit" in notes("finance_zh/fin_data.json")
     assert "columns not used: laws" in notes("law_consult_zh/zixun_gpt4.json")
     history = "law_multiturn_zh/legal_counsel_multi_turn_with_article_v2.json"
-    assert "in 8 rows one speaker has turns in a row" in notes(
+    assert "in 8 rows one speaker has several turns in a row" in notes(
         history, columns={"messages": "history"}
     )
 
@@ -282,8 +284,8 @@ def test_bad_rows_stop_the_run_with_file_row_and_field(tmp_path: Path) -> None:
     text = refusal(path)
     assert 'rows.jsonl:2:output: is a list (["x", "y"]), and a text is needed here' in text
     assert (
-        "rows.jsonl:3:instruction: the row has no such field; it has text. Do rows of another "
-        "kind stand" in text
+        "rows.jsonl:3:instruction: the row has no such field; it has text. Does this file mix "
+        "rows of different kinds" in text
     )
     many = written(tmp_path / "many.jsonl", [good] * 20 + [{"text": "x"}] * 30)
     assert "the first 10 of 30 rows" in refusal(many)
@@ -306,7 +308,7 @@ def test_rows_without_answer_or_question_are_dropped_and_counted(tmp_path: Path)
             (4, "no answer"),
         ]
         assert reading.notes == [
-            "rows.jsonl: 1 row holds a number or a truth value where a text is meant; it was written out"
+            "rows.jsonl: 1 row has a number or true/false where a text is expected; it is read as text"
         ]
     assert "no row can be used (no answer: 2)" in refusal(
         written(tmp_path / "none.jsonl", [rows[1]] * 2)

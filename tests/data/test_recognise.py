@@ -751,7 +751,7 @@ ASKED: dict[str, tuple[str, list[dict[str, Any]], str, str]] = {
         "sft",
         rows_of(20, foo=text("t"), bar=text("u"), baz=text("v")),
         "no reader knows",
-        "say which column is what, for instance 'data.columns={question: \u2026, answer: \u2026}'",
+        "say what each column is, for instance 'data.columns={question: \u2026, answer: \u2026}'",
     ),
     "dup_answer": (
         "sft",
@@ -860,9 +860,9 @@ def test_the_right_option_is_found_by_letter_text_mark_and_number(tmp_path: Path
 
 def test_an_answer_that_is_no_option_is_an_error_with_row_and_field(tmp_path: Path) -> None:
     options = {"question": "q", "choices": ["red", "green", "blue"]}
-    with pytest.raises(DataError, match=r"rows.jsonl:2:answer: .*names none of the options"):
+    with pytest.raises(DataError, match=r"rows.jsonl:2:answer: .*is none of the options"):
         answers(tmp_path, [{**options, "answer": 0}, {**options, "answer": 3}])
-    with pytest.raises(DataError, match="no row tells whether the first is 0 or 1"):
+    with pytest.raises(DataError, match="no row shows whether counting begins at 0 or at 1"):
         answers(tmp_path, [{**options, "answer": 1}, {**options, "answer": 2}])
     rows = [{**options, "answer": 1}, {**options, "answer": 2}]
     reading = opened(tmp_path, "sft", rows, "data.columns={answer_from_1: answer}")

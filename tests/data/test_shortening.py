@@ -90,7 +90,7 @@ def test_rows_that_keep_no_answer_are_told_and_count_against_one_percent(tmp_pat
     good = [turns(f"question {n}", "yes") for n in range(200)]
     bad = turns("q", "lost", system=LONG)
     found = prepared(tmp_path / "a.jsonl", [*good, bad], max_length=150)
-    assert "1 of 201 rows (0.5 %) keep no word of an answer" in "\n".join(found.ledger.notes)
+    assert "1 of 201 rows (0.5 %) would keep no part of an answer" in "\n".join(found.ledger.notes)
     assert found.ledger.reasons() == {"nothing to train": 1}
     with pytest.raises(DataError, match=r"data\.max_length: 3 of 203 rows"):
         prepared(
@@ -116,4 +116,4 @@ def test_no_length_is_proposed_that_the_model_does_not_read(
         prepared(tmp_path / "a.jsonl", rows, limit=limit, too_long="stop", max_length=200)
     text = str(caught.value)
     assert line in text and ("data.max_length=" in text) == bool(line)
-    assert "the beginning of what they ask" in text
+    assert "the beginning of the question" in text

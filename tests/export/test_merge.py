@@ -73,7 +73,7 @@ def tuned(place: Path, base: Path, *, scale: float = 0.3, **settings: object) ->
 def test_merged_folder_answers_as_the_adapter(tiny_llama: Path, tmp_path: Path) -> None:
     folder, out, seen = tuned(tmp_path / "run", tiny_llama), tmp_path / "merged", []
     exported = export(folder, out, progress=lambda stage, done, total: seen.append(stage))
-    assert seen == ["loading base and adapter", "merging", "saving", "verifying what was saved"]
+    assert seen == ["loading base and adapter", "merging", "saving", "checking what was saved"]
     assert exported.merged.relative < 1e-4 and exported.saved.relative < 1e-4
     assert exported.saved.same_answers == exported.saved.probes == PROBES
     assert exported.warnings == ()
@@ -137,7 +137,7 @@ def test_a_merge_that_changes_the_model_leaves_nothing(
     monkeypatch.setattr(LoraModel, "merge_and_unload", wrong)
     with pytest.raises(
         ExportError,
-        match=r"not behave as the trained one: logits differ .*0\.1 % of the range is allowed",
+        match=r"not behave like the trained one: logits differ .*0\.1 % of the range is allowed",
     ):
         export(folder, tmp_path / "merged")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
@@ -156,7 +156,7 @@ def test_a_save_that_loses_weights_leaves_nothing(
 
     copy = merge.copy_beside
     monkeypatch.setattr(merge, "copy_beside", forgetful)
-    with pytest.raises(ExportError, match="does not behave as the trained one"):
+    with pytest.raises(ExportError, match="does not behave like the trained one"):
         export(tuned(tmp_path / "run", tiny_llama), tmp_path / "merged")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
@@ -186,7 +186,7 @@ def test_warns_when_rounding_costs_what_was_learned(tiny_llama: Path, tmp_path: 
     exported = export(
         tuned(tmp_path / "run", tiny_llama, scale=1e-4), tmp_path / "merged", dtype="bf16"
     )
-    assert "rounding to bf16 costs about as much as was learned" in exported.warnings[0]
+    assert "rounding to bf16 loses about as much as was learned" in exported.warnings[0]
 
 
 def test_tied_heads_stay_tied(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_refuses_what_is_there_already(tiny_llama: Path, tmp_path: Path) -> None
     out = tmp_path / "out"
     out.mkdir()
     (out / "thesis.txt").write_text("mine")
-    with pytest.raises(SpecError, match="is there already and is not empty; name a new folder"):
+    with pytest.raises(SpecError, match="already exists and is not empty; name a new folder"):
         export(run_folder(tmp_path / "run", tiny_llama), out)
     assert (out / "thesis.txt").read_text() == "mine"
 
@@ -231,12 +231,13 @@ def test_refuses_an_unknown_type_and_a_run_without_a_model(
 ) -> None:
     folder = run_folder(tmp_path / "run", tiny_llama)
     with pytest.raises(
-        SpecError, match="dtype: 'int3' is not a type of weights here; one of fp32, fp16, bf16"
+        SpecError,
+        match="dtype: 'int3' is not a number type for weights; use one of fp32, fp16, bf16",
     ):
         export(folder, tmp_path / "out", dtype="int3")
     with pytest.raises(
         ModelError,
-        match=r"holds no trained model yet; finish the run with `tunesmith train .*--resume`",
+        match=r"has no trained model yet; finish the run with `tunesmith train .*--resume`",
     ):
         export(folder, tmp_path / "out")
 
@@ -248,7 +249,7 @@ def test_refuses_a_quantised_base(tiny_llama: Path, tmp_path: Path) -> None:
     (base / "config.json").write_text(
         json.dumps(config | {"quantization_config": {"quant_method": "gptq"}})
     )
-    with pytest.raises(ModelError, match=r"is quantised already \(gptq\)"):
+    with pytest.raises(ModelError, match=r"is already quantised \(gptq\)"):
         export(folder, tmp_path / "out")
 
 

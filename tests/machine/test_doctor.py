@@ -90,7 +90,7 @@ print("\\n".join(lines(examine())))
     ("versions", "state", "text"),
     [
         ({"torch": "2.5.1+cpu"}, "fault", "is older than 2.6"),
-        ({"torch": "2.14.0"}, "note", "2.14 and newer were not tried"),
+        ({"torch": "2.14.0"}, "note", "2.14 and newer were not tested"),
         ({"torch": "2.13.0+cu130"}, "ok", ""),
         ({"torch": "2.6.0"}, "ok", ""),
     ],

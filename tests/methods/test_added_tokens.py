@@ -164,7 +164,7 @@ def test_plain_peft_loads_them_on_a_resized_base(folder: Path, tmp_path: Path) -
 def test_what_makes_no_sense_is_refused(folder: Path) -> None:
     use("en")
     with pytest.raises(
-        SpecError, match=r"model.add_tokens: '<\|im_end\|>': one token of this tokenizer already"
+        SpecError, match=r"model.add_tokens: '<\|im_end\|>': already one token of this tokenizer"
     ):
         load_tokenizer(folder, add_tokens=("<|im_end|>", "<x>"))
 

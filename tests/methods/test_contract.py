@@ -199,7 +199,7 @@ def test_what_does_not_merge_is_told_how_to_serve(
     assert runs.in_child(lambda: train(one, prepared, progress=runs.quiet())) == 0
     monkeypatch.setattr(METHODS.get("ia3"), "merges", False)
     with pytest.raises(
-        SpecError, match=r"ia3 does not fold into the base's weights.*PeftModel.from_pretrained"
+        SpecError, match=r"ia3 cannot be merged into the base's weights.*PeftModel.from_pretrained"
     ):
         export(RunFolder(tmp_path / "run"), tmp_path / "merged")
 
@@ -231,12 +231,12 @@ WRONG = [
     (
         {"name": "adalora", "initial_rank": 8},
         "method.initial_rank",
-        "8 is not above the rank at the end, 8",
+        "8 is not above the final rank, 8",
     ),
     (
         {"name": "adalora", "full_until": 0.8},
         "method.fixed_from",
-        "0.7 is not after full_until, 0.8",
+        "0.7 does not come after full_until, 0.8",
     ),
     ({"name": "lokr", "rank": 64}, "method.rank", "64 is larger than these layers"),
     (
@@ -248,7 +248,7 @@ WRONG = [
     (
         {"name": "bitfit", "parts": "biases"},
         "method.parts",
-        "this model has none of what is to be trained (biases)",
+        "this model has no part named biases",
     ),
 ]
 
@@ -289,7 +289,7 @@ def test_an_adapter_for_another_base_is_refused(changes: dict[str, int], tmp_pat
     config = tiny("llama").config
     config.update(changes)
     for language, text in (
-        ("en", "holds an adapter that was made for another base"),
+        ("en", "has an adapter that was made for another base"),
         ("zh", "为另一个原模型训练的"),
     ):
         use(language)

@@ -189,11 +189,11 @@ def test_the_plan_counts_its_weights_or_refuses_with_the_reason(
         assert shape(folder, settings(case, folder)).trainable > 0
     elif case["name"] == "combined":
         with pytest.raises(
-            SpecError, match="method: several methods at once do not train a classification head"
+            SpecError, match="method: several methods at once cannot train a classification head"
         ):
             shape(folder, settings(case, folder))
     else:
-        with pytest.raises(SpecError, match="does not train a model that is an encoder alone"):
+        with pytest.raises(SpecError, match="cannot train an encoder"):
             shape(folder, settings(case, folder))
 
 
@@ -250,6 +250,6 @@ def test_a_method_for_other_models_is_refused(
     monkeypatch.setattr(METHODS.get("lora"), "kinds", frozenset({"decoder"}))
     with pytest.raises(
         SpecError,
-        match=r"method: lora does not train a model that is an encoder alone; it takes a decoder",
+        match=r"method: lora cannot train an encoder; it trains a decoder",
     ):
         shape(folder, settings({"name": "lora"}, folder))

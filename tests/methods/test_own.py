@@ -186,7 +186,7 @@ WRONG = [
     (
         {"name": "bottleneck", "layers": [0, 7]},
         "method.layers",
-        "blocks that this model does not have: 7; each of its stacks",
+        "this model has no blocks 7; each of its stacks",
     ),
     ({"name": "bottleneck", "size": 65}, "method.size", "65 is wider than the model, 64"),
     ({"name": "moe_lora", "top_k": 5}, "method.top_k", "5 of 4 experts"),
@@ -317,7 +317,7 @@ def test_what_does_not_merge_is_served_by_the_three_lines_that_export_prints(
     assert runs.in_child(lambda: train(one, prepared, progress=runs.quiet())) == 0
     folder = RunFolder(tmp_path / "run")
     with pytest.raises(
-        SpecError, match=r"bottleneck does not fold into the base's weights"
+        SpecError, match=r"bottleneck cannot be merged into the base's weights"
     ) as caught:
         export(folder, tmp_path / "merged")
     lines = [line.strip() for line in str(caught.value).split("\n")[1:]]
@@ -332,7 +332,7 @@ def test_what_does_not_merge_is_served_by_the_three_lines_that_export_prints(
         )
     assert space["model"].generate(ids, max_new_tokens=3).shape == (1, 13)
     with pytest.raises(
-        ModelError, match="is an adapter of bottleneck, which does not fold into its base"
+        ModelError, match="is an adapter of bottleneck, which cannot be merged into its base"
     ):
         find_model(str(folder.path))
 
@@ -350,7 +350,7 @@ def test_an_adapter_of_ours_for_another_base_is_refused(
     for changes in ({"hidden_size": 32}, {"num_hidden_layers": 3}, {"num_hidden_layers": 1}):
         config = tiny("llama").config
         config.update(changes)
-        with pytest.raises(ModelError, match="holds an adapter that was made for another base"):
+        with pytest.raises(ModelError, match="has an adapter that was made for another base"):
             attach(AutoModelForCausalLM.from_config(config), tmp_path / "adapter")
 
 

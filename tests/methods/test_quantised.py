@@ -160,7 +160,7 @@ def refusal(folder: Path, *, method: Any, quantize: str | None) -> str:
 def test_what_changes_the_base_is_refused_beside_rounded_weights_in_both_languages(
     folder: Path,
 ) -> None:
-    assert "the method full does not train on a base that is quantised to nf4" in refusal(
+    assert "the method full cannot train on a base that is quantised to nf4" in refusal(
         folder, method="full", quantize="nf4"
     )
     pissa, loftq = {"name": "lora", "init": "pissa"}, {"name": "lora", "init": "loftq"}
@@ -193,7 +193,7 @@ def test_qlora_is_lora_with_what_the_run_leaves_open_filled(folder: Path, tmp_pa
     assert (run.method.name, run.method.rank, run.model.quantize) == ("qlora", 4, "nf4")
     assert run.train.optimizer.name == "paged_adamw_8bit" and run.train.learning_rate == 2e-4
     for path in ("model.quantize", "train.optimizer.beta1"):
-        assert (origins[path].kind, origins[path].reason) == ("derived", "of the preset qlora")
+        assert (origins[path].kind, origins[path].reason) == ("derived", "from the preset qlora")
     own = plan(folder, tmp_path / "other", "qlora", quantize="int8").resolved
     assert own.run.model.quantize == "int8" and own.origins["model.quantize"].kind == "given"
     assert own.run.train.optimizer.name == "paged_adamw_8bit"
@@ -368,7 +368,7 @@ def test_more_alternations_never_leave_more_and_what_is_saved_makes_the_base_aga
     )
     with pytest.raises(
         SpecError,
-        match=r"method\.alternations: more than one alternation belongs to method.init=loftq",
+        match=r"method\.alternations: more than one alternation is only for method.init=loftq",
     ):
         applied(folder, "nf4", alternations=2)
 

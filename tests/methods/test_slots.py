@@ -127,7 +127,9 @@ def test_what_does_not_fit_is_told(trained: RunFolder, tiny_llama: Path, tmp_pat
     )
     assert METHODS.make(counted.run.method).slots == 3 and not broken(counted.run)
     assert counted.origins["method.tokens"].kind == "derived"
-    assert "4 virtual tokens for the 3 [P]" in told(method={**METHOD, "tokens": 4})
+    assert "there are 4 virtual tokens, but data.template has 3 [P]" in told(
+        method={**METHOD, "tokens": 4}
+    )
     assert "has 3 [P], which are places for the virtual tokens of p_tuning" in told(method="lora")
     with pytest.raises(SpecError, match="has a \\[P\\] after the answer begins"):
         prepare(

@@ -130,9 +130,9 @@ def test_linear_targets_leave_experts_alone_and_the_plan_counts_them() -> None:
 WRONG = [
     (
         {"dropout": 0.1, "variant": "dora"},
-        "method.variant: dora does not go with experts that lie in one tensor; take plain, rslora",
+        "method.variant: dora cannot be used with experts that share one tensor; use plain, rslora",
     ),
-    ({"init": "pissa"}, "method.init: pissa does not go with experts"),
+    ({"init": "pissa"}, "method.init: pissa cannot be used with experts"),
     ({"ranks": {"q_proj": 2}, "targets": "q_proj, all-experts"}, "method.ranks"),
     ({"rank": 90}, "90 is larger than these layers: model.layers.0.mlp.experts.down_proj 64×96"),
     (

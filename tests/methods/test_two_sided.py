@@ -72,9 +72,7 @@ def test_it_trains_and_loads_alike_or_the_plan_refuses_it(
     )  # what T5 calls its norms
     run = runs.resolved(tmp_path / "unused", tiny_t5, method=case | named).run
     if case["name"] in REFUSED or "encoder-decoder" not in METHODS.make(METHODS.config(case)).kinds:
-        text = REFUSED.get(
-            case["name"], f"{case['name']} does not train a model that is an encoder with a decoder"
-        )
+        text = REFUSED.get(case["name"], f"{case['name']} cannot train an encoder with a decoder")
         with pytest.raises(SpecError, match=text):
             memory.shape(tiny_t5, run)
         return
@@ -125,7 +123,7 @@ def test_a_kind_that_a_method_does_not_take_is_refused(
 ) -> None:
     monkeypatch.setattr(METHODS.get("lora"), "kinds", frozenset({"decoder"}))
     with pytest.raises(
-        SpecError, match="model that is an encoder with a decoder; it takes a decoder alone"
+        SpecError, match="cannot train an encoder with a decoder; it trains a decoder"
     ):
         memory.shape(tiny_t5, runs.resolved(tiny_t5 / "unused", tiny_t5).run)
 

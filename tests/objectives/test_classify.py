@@ -186,7 +186,7 @@ REFUSED = [
         [("a",), ("b",)],
         {"problem": "regression"},
         DataError,
-        "needs numbers, and these labels are none: a, b",
+        "needs numbers, and these labels are not: a, b",
     ),
     ([("a", "b"), ("b",)], {"problem": "single"}, DataError, "1 row has several labels or none"),
     (
@@ -199,7 +199,7 @@ REFUSED = [
         [(str(n),) for n in range(30)] * 2,
         {},
         SpecError,
-        "30 different whole numbers stand as labels",
+        "the labels are 30 different whole numbers",
     ),
     ([(f"text {n}",) for n in range(30)], {}, DataError, "30 rows have 30 different labels"),
     (
@@ -225,9 +225,14 @@ REFUSED = [
         [("a",), ("b",), ("c",)],
         {"threshold": "fitted"},
         SpecError,
-        "is for two classes, or for several labels",
+        "is only for two classes, or for several labels",
     ),
-    ([0.5, 1.5], {"threshold": "half"}, SpecError, "is for two classes, or for several labels"),
+    (
+        [0.5, 1.5],
+        {"threshold": "half"},
+        SpecError,
+        "is only for two classes, or for several labels",
+    ),
 ]
 
 

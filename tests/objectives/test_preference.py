@@ -217,7 +217,7 @@ def test_the_divergence_is_that_of_the_whole_distribution() -> None:
     [
         (
             {"name": "dpo", "loss": "hinge", "label_smoothing": 0.1},
-            "has no effect with the loss hinge; it belongs to sigmoid",
+            "has no effect with the loss hinge; it is used by sigmoid",
         ),
         ({"name": "dpo", "loss": "exo_pair"}, "exo_pair needs a share above 0"),
         ({"name": "cpo", "loss": "ipo", "label_smoothing": 0.1}, "has no effect with the loss ipo"),

@@ -161,7 +161,7 @@ def test_trained_proved_asked_and_loaded_elsewhere(
         "contenders"
     ] and "which of two answers scores higher" in "\n".join(proof.lines())
 
-    assert "taking the longer answer" in build(run).read_text(encoding="utf-8")
+    assert "choosing the longer answer" in build(run).read_text(encoding="utf-8")
 
     predictor = Predictor(run)
     pair = {"prompt": "Where is it?", "chosen": REPLIES[0], "rejected": REPLIES[3]}

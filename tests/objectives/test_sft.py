@@ -296,8 +296,8 @@ def test_parts_of_a_turn_have_weights_of_their_own(tiny_llama: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("more", "text"),
     [
-        ({"weight": -1}, "m[1].weight: a weight is a number from 0 on"),
-        ({"weight": "yes"}, "m[1].weight: a weight is a number from 0 on"),
+        ({"weight": -1}, "m[1].weight: a weight is a number, 0 or more"),
+        ({"weight": "yes"}, "m[1].weight: a weight is a number, 0 or more"),
         (
             {"train_detail": [{"begin_offset": 0, "end_offset": 5}]},
             "m[1].train_detail[0]: a part of a turn has begin_offset",

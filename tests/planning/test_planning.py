@@ -121,7 +121,7 @@ def test_the_reason_of_the_batch_is_true_where_the_steps_are_given(
 def test_a_number_of_one_has_its_own_word(tiny_llama: Path, rows: Path, tmp_path: Path):
     made = plan(tiny_llama, rows, tmp_path / "run", train={"epochs": 1, "steps": 1})
     assert any(
-        "only 1 optimizer step, as train.steps says: too few" in text for text in made.warnings
+        "train.steps allows only 1 optimizer step: too few" in text for text in made.warnings
     )
     assert "for 1 epoch would make" in made.resolved.origins["train.batch"].reason
 
@@ -211,7 +211,7 @@ def test_all_problems_at_once(tiny_llama: Path, tmp_path: Path, rows: Path):
         f"train {out} --resume"
     )
     assert told["train.cycles"].startswith("3 has no effect with the schedule cosine")
-    assert told["train.keep.patience"].startswith("stopping early needs held-out rows")
+    assert told["train.keep.patience"].startswith("stopping early needs validation rows")
     assert "train.keep.best_by" in told
     assert told["prove.metrics.0"].startswith("there is no 'rogue_l'; did you mean 'rouge_l'?")
     assert told["generate.samples"].startswith(
@@ -247,7 +247,7 @@ def test_missing_things_are_named(tiny_llama: Path, tmp_path: Path, rows: Path):
         "model_type": "no_such_model"
     }
     (strange / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    assert "holds no model that can be read" in str(plan(strange, rows, tmp_path / "run").problems)
+    assert "has no model that can be read" in str(plan(strange, rows, tmp_path / "run").problems)
 
 
 def test_a_model_without_a_tokenizer_is_one_of_the_problems(
@@ -260,7 +260,7 @@ def test_a_model_without_a_tokenizer_is_one_of_the_problems(
     told = [
         str(problem) for problem in plan(bare, rows, tmp_path / "run", train={"cycles": 2}).problems
     ]
-    assert len(told) == 2 and any("holds no tokenizer that can be read" in text for text in told)
+    assert len(told) == 2 and any("has no tokenizer that can be read" in text for text in told)
 
 
 def test_what_lies_here_is_kept_by_its_whole_path(
@@ -331,7 +331,7 @@ def test_rules(tiny_llama: Path, rows: Path, tmp_path: Path):
         "train.keep.best_by"
     ]
     assert by_answers.startswith(
-        "'bleu' looks at answers, and the objective pretrain learns from plain text"
+        "'bleu' compares answers, and the objective pretrain learns from plain text"
     )
     assert (
         "needs held-out rows"

@@ -148,7 +148,8 @@ def test_trained_stopped_and_gone_on(
     assert (parent["objective"], parent["merged"], parent["step"]) == ("sft", True, 2)
     told = folders[2].plan.read_text(encoding="utf-8")
     assert (
-        f"goes on from the run {folders[0].path} (sft, lora, step 2): its adapter is merged" in told
+        f"continues from the run {folders[0].path} (sft, lora, step 2): its adapter is merged"
+        in told
     )
 
     # The reference of dpo is what sft made: the base of its run is the tuned model of that one.
@@ -195,7 +196,7 @@ def test_another_form_than_the_parents_is_pointed_out(tiny_llama: Path, tmp_path
     plan = ts.plan({"model": str(run.path), "data": data, "out": str(tmp_path / "more")})
     assert any("trained with another data.system" in text for text in plan.warnings)
     assert (
-        any("its weights are taken as they are" in line for line in plan.lines())
+        any("its weights are used as they are" in line for line in plan.lines())
         and plan.facts["parent"]["merged"] is False
     )
 

@@ -65,7 +65,7 @@ def test_a_question_that_cannot_fit_is_refused_and_the_session_goes_on(session):
     session.limit = 40
     with pytest.raises(
         DataError,
-        match=r"the question has \d+ tokens; with an answer of up to 20 it does not fit into",
+        match=r"the question has \d+ tokens; with an answer of up to 20 it is longer than",
     ):
         list(session.say("red " * 60))
     session.limit = 512
@@ -113,7 +113,7 @@ def test_at_a_terminal_a_question_that_cannot_fit_is_told_and_another_is_asked(
     typed(["red " * 300, "xyz red uvw zzz"], terminal=True)
     told = capsys.readouterr()
     answer = api.predict(label_run, [{"instruction": "xyz red uvw zzz"}])[0]["prediction"]
-    assert told.out == f"{answer}\n" and "it does not fit into the model's 512" in told.err
+    assert told.out == f"{answer}\n" and "it is longer than the 512" in told.err
     with pytest.raises(DataError, match="does not fit"):
         typed(["red " * 300], terminal=False)
 
@@ -122,7 +122,7 @@ def test_at_a_terminal_rounds_that_were_left_out_are_told(typed, session, capsys
     words.use("en")
     session.limit = 120
     typed(["red xyz uvw red xyz uvw"] * 4, terminal=True)
-    assert "(2 earlier rounds no longer fit and were left out)" in capsys.readouterr().err
+    assert "(2 earlier rounds did not fit and were left out)" in capsys.readouterr().err
     session.reset()
     typed(["red xyz uvw red xyz uvw"] * 4, terminal=False)
     assert capsys.readouterr().err == "", "a pipe gets the answers alone"

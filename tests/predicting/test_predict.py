@@ -148,9 +148,7 @@ def test_rows_without_a_question_are_all_named_before_any_is_answered(label_run)
     assert (
         lines[1]
         .strip()
-        .startswith(
-            "2: asks nothing: the question is missing or empty. The row has the columns text"
-        )
+        .startswith("2: has no question: it is missing or empty. The row has the columns text")
     )
     assert "The row has the columns text;" in lines[1], "not those that a reader fills in"
     assert lines[1].endswith("without the answer: instruction, input"), "as the file has them"

@@ -33,10 +33,10 @@ def test_a_run_from_the_plan_to_the_answer(method: str, tiny_llama: Path, tmp_pa
     assert "".join(Session(run).say("red xyz uvw")).strip() == answer.strip()
     with pytest.raises(
         SpecError,
-        match=rf"{method} does not fold into the base's weights.*PeftModel.from_pretrained",
+        match=rf"{method} cannot be merged into the base's weights.*PeftModel.from_pretrained",
     ):
         export(run, tmp_path / "merged")
-    with pytest.raises(ModelError, match="virtual tokens, which are no weights"):
+    with pytest.raises(ModelError, match="virtual tokens, which are not weights"):
         load_run(run).model.merge_and_unload()
     longer = make(
         validate(

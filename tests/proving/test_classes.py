@@ -75,7 +75,7 @@ def test_predictions_are_those_of_the_pipeline_on_the_exported_folder(
     )
     found = export(run, tmp_path / "exported")
     assert found.saved.relative < 1e-4 and "AutoModelForSequenceClassification" in found.load[0]
-    assert "24 of 24 likeliest classes the same" in found.lines()[1] and "greedy" not in "".join(
+    assert "24 of 24 most likely classes the same" in found.lines()[1] and "greedy" not in "".join(
         found.lines()
     )
     ours = api.predict(run, asked())
@@ -153,13 +153,10 @@ def test_the_proof_has_rivals_classes_and_a_verdict(single: RunFolder) -> None:
     assert {"low", "high", "p"} <= set(found["differences"]["tfidf"]["accuracy"])
     assert found["differences"]["most_frequent"]["macro_f1"]["low"] is not None
     text = "\n".join(proof.lines())
-    assert (
-        "against TF-IDF's" in text
-        and "The base is no contender: its head is drawn at random" in text
-    )
+    assert "against TF-IDF's" in text and "The base takes no part: its head is random" in text
     assert "precision  recall" in text and "Calibration error" in text
     page = build(single).read_text(encoding="utf-8")
-    assert "Who is taken for whom: tuned" in page and "By class: tuned" in page
+    assert "Confusion matrix: tuned" in page and "By class: tuned" in page
     assert "各类别" in build(single, lang="zh").read_text(encoding="utf-8")
 
 
@@ -235,9 +232,9 @@ def test_what_does_not_fit_is_said_before_anything_runs(
 ) -> None:
     from tunesmith.predicting.chat import Session
 
-    with pytest.raises(SpecError, match="names classes and writes no text"):
+    with pytest.raises(SpecError, match="names classes and cannot chat"):
         Session(single)
-    with pytest.raises(DataError, match=r"holds no text to judge\. The row has the columns text"):
+    with pytest.raises(DataError, match=r"has no text to classify\. The row has the columns text"):
         api.predict(single, [{"text": " "}])
     with pytest.raises(
         DataError,
@@ -305,7 +302,7 @@ def test_two_classes_have_a_threshold_where_it_is_asked_for(
     assert below + above == pytest.approx(1) and above != 0.5
     for row in api.predict(run, [{"text": one["text"]} for one in few[:20]]):
         assert row["prediction"] == ("other" if row["probabilities"]["other"] >= above else "color")
-    assert f"from this probability, chosen on the watched rows: color {below:.2f}" in "\n".join(
+    assert f"from this probability, chosen on the validation rows: color {below:.2f}" in "\n".join(
         api.prove(run).lines()
     )
     draw = np.random.default_rng(1)

@@ -129,21 +129,21 @@ def test_a_word_is_cut_as_it_would_stand_at_the_mask() -> None:
 WRONG = [
     (
         "what of {text} is it",
-        "[MASK] stands 0 times in this prompt, and for these rows it must be 1",
+        "[MASK] occurs 0 times in this prompt, and these rows need it 1 time",
     ),
-    ("[MASK] [MASK]", "{text} stands 0 times in this prompt, and for these rows it must be 1"),
+    ("[MASK] [MASK]", "{text} occurs 0 times in this prompt, and these rows need it 1 time"),
     (
         "{text} {second} [MASK]",
-        "{second} stands 1 times in this prompt, and for these rows it must be 0",
+        "{second} occurs 1 time in this prompt, and these rows need it 0 times",
     ),
     (
         "plant: cat\n---\n{text} [MASK]",
-        "plant is no label of these rows; known: animal, color, number",
+        "plant is not a label of these rows; known: animal, color, number",
     ),
-    ("no list\n---\n{text} [MASK]", "what stands above --- is no list of words"),
+    ("no list\n---\n{text} [MASK]", "the part above --- must list words"),
     (
         "{text} [MASK]",
-        "animal (animal) is not one token where [MASK] stands, but a ##n ##i ##m ##a ##l",
+        "animal (animal) is not one token at [MASK], but a ##n ##i ##m ##a ##l",
     ),
     (
         "animal: cat\ncolor: cat\nnumber: two\n---\n{text} [MASK]",
@@ -171,14 +171,14 @@ def test_what_is_no_cloze_is_refused(text: str, told: str, bert: Path) -> None:
 
 
 def test_labels_that_are_not_one_of_several_are_refused() -> None:
-    with pytest.raises(SpecError, match="a cloze names one label of several"):
+    with pytest.raises(SpecError, match="a cloze names one label out of several"):
         read_cloze("{text} [MASK]", Outputs(("value",), "regression"), pairs=False)
 
 
 def test_a_base_without_a_trained_head_for_masks_is_refused(
     tmp_path: Path, tiny_llama: Path
 ) -> None:
-    with pytest.raises(ModelError, match="holds no trained head that fills masks"):
+    with pytest.raises(ModelError, match="has no trained head to fill masks"):
         load_masked(encoder(tmp_path / "trunk"), device="cpu")
     with pytest.raises(ModelError, match="llama is none"):
         load_masked(tiny_llama, device="cpu")
@@ -197,7 +197,7 @@ def test_a_run_that_asks_nothing_in_words_refuses_a_prompt(bert: Path, tmp_path:
         "objective": "embed",
     }
     made = api.train(settings | {"train": {"steps": 1, "keep": {"evaluate": 0}}})
-    with pytest.raises(SpecError, match="the proof of embed asks nothing in words"):
+    with pytest.raises(SpecError, match="the proof of embed asks no question in words"):
         prove(made, tmp_path, PROMPT)
     with pytest.raises(
         SpecError, match="shots: has no effect: the proof of embed shows no examples"

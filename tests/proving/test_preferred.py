@@ -100,10 +100,10 @@ def test_pairs_are_proved_against_the_base(pair_run: RunFolder) -> None:
         name: {key: values[key] for key in again["contenders"][name]}
         for name, values in found["contenders"].items()
     }
-    assert "pairs told right" in "\n".join(proof.lines())
+    assert "pair accuracy" in "\n".join(proof.lines())
     page = build(pair_run).read_text(encoding="utf-8")
     assert (
-        "pairs told right" in page
+        "pair accuracy" in page
         and "Reward of the answers" in page
         and "Margin of the rewards" in page
     )
@@ -163,7 +163,7 @@ def test_a_metric_that_pairs_cannot_have_is_refused(pair_run: RunFolder) -> None
     run = replace(resolved).run
     run = run.model_copy(update={"prove": run.prove.model_copy(update={"metrics": ("rouge_l",)})})
     with pytest.raises(
-        SpecError, match=r"rouge_l cannot be had of the rows of .*; known here: nll, pair_accuracy"
+        SpecError, match=r"rouge_l cannot be computed on the rows of .*; use nll, pair_accuracy"
     ):
         metrics_of(run, OBJECTIVES.get(run.objective.name))
 

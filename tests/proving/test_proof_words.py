@@ -85,7 +85,7 @@ def test_the_opponent_is_named(tmp_path: Path, rival: str, language: str) -> Non
     text, name = "\n".join(proof.lines()), words.say(f"report.rival_{rival}")
     line = {
         "en": f"Only the tuned model is right on 2 rows, only {name} on 10 (McNemar",
-        "zh": f"只有微调后的模型答对：2 条；只有对手（{name}）答对：10 条（McNemar",
+        "zh": f"只有微调后的模型答对：2 行；只有对照（{name}）答对：10 行（McNemar",
     }
     assert line[language] in text and "微调前" not in text
     stands = words.say("prove.rival_stands", rival=words.say(f"prove.{rival}"))

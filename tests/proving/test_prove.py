@@ -183,7 +183,7 @@ def test_the_table_is_read_in_both_languages(proof):
     words.use("en")
     english = proof.lines()
     assert re.match(
-        r"Proof on \d+ held-out rows that no training step and no choice has seen\. accuracy "
+        r"Proof on \d+ held-out rows that were used neither for training nor for any choice\. accuracy "
         r"decides",
         english[0],
     )
@@ -191,7 +191,7 @@ def test_the_table_is_read_in_both_languages(proof):
         line.lstrip().startswith("TF-IDF + logistic regression") and "%" in line for line in english
     )
     assert any(line.startswith("Verdict: improved. accuracy") for line in english)
-    assert any(line.startswith("Answers that end by themselves within 1") for line in english)
+    assert any(line.startswith("Answers that stop on their own within 1") for line in english)
     words.use("zh")
     try:
         chinese = proof.lines()
@@ -251,7 +251,7 @@ def test_label_metrics_of_free_text_are_refused(text_run, tmp_path):
     words.use("en")
     run = copy_of(text_run, tmp_path, metrics=(r"metrics: \[\].*", "metrics: [accuracy, rouge_l]"))
     told = (
-        r"prove.metrics: accuracy needs answers from a small set.*for these answers: bleu, chrf, "
+        r"prove.metrics: accuracy needs answers from a small set.*For these answers use: bleu, chrf, "
         r"exact_match, nll, rouge_l"
     )
     with pytest.raises(SpecError, match=told):

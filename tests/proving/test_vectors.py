@@ -91,7 +91,7 @@ def test_trained_proved_asked_and_loaded_by_sentence_transformers(
         exported = export(run, tmp_path / "exported")
         assert "LOAD REPORT" not in "".join(capfd.readouterr())
         told = "\n".join(exported.lines())
-        assert "vectors of the tokens" in told and not any(
+        assert "token vectors" in told and not any(
             word in told for word in ("logits", "likeliest", "greedy")
         )
         exec("\n".join(exported.load), space)  # the lines that are printed, as printed
@@ -202,7 +202,7 @@ def test_real_files_are_read(
 
 def test_rows_of_another_kind_say_both_ways_out(tiny_llama: Path, tmp_path: Path) -> None:
     path = questions(tmp_path / "pairs.jsonl", 3)
-    with pytest.raises(SpecError, match="these rows are pairs of texts: take objective=embed"):
+    with pytest.raises(SpecError, match="these rows are pairs of texts: use objective=embed"):
         ts.plan(
             {
                 "model": str(tiny_llama),

@@ -30,8 +30,10 @@ def test_verdict_comes_first_with_its_numbers(tmp_path: Path) -> None:
         in text
     )
     assert "Difference +67.7 points, 95 % interval +63.7 to +71.7, paired on the same rows." in text
-    assert "Not shown to be better than this cheaper way: TF-IDF + logistic regression." in text
-    assert text.index("Improved.") < text.index("Where the rows went") < text.index("Versions")
+    assert "Not proven to be better than this cheaper way: TF-IDF + logistic regression." in text
+    assert (
+        text.index("Improved.") < text.index("What happened to the rows") < text.index("Versions")
+    )
 
 
 def test_proof_table_and_intervals(tmp_path: Path) -> None:
@@ -47,14 +49,14 @@ def test_proof_table_and_intervals(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "sentence"), [("worse", "Worse. On 240"), ("not shown", "Not shown. On 240")]
+    ("word", "sentence"), [("worse", "Worse. On 240"), ("not shown", "Not proven. On 240")]
 )
 def test_other_verdicts_say_so(tmp_path: Path, word: str, sentence: str) -> None:
     folder = full(tmp_path / "trec")
     write(folder.proof, proof(word))
     text = read(folder).text
     assert sentence in text and "Improved." not in text
-    assert ("With 240 rows a difference of about 4.3 points or more would be shown" in text) == (
+    assert ("With 240 rows, a difference of about 4.3 points or more would be found" in text) == (
         word == "not shown"
     )
 
@@ -69,8 +71,8 @@ def test_ledger_bar_adds_up_to_all_rows(tmp_path: Path) -> None:
     assert sum(
         float(value.removeprefix("width: ").removesuffix("%")) for value in bar
     ) == pytest.approx(100)
-    assert "The data held 15,452 rows" in page.text
-    assert "dropped: exact copies 9,971 dropped: too long 12" in page.text
+    assert "The data has 15,452 rows" in page.text
+    assert "dropped: duplicate 9,971 dropped: too long 12" in page.text
     assert "88 % of a random held-out tenth" in page.text
 
 
@@ -105,7 +107,7 @@ def test_samples_follow_the_rule(tmp_path: Path) -> None:
         if name == "class" and value.startswith("tag ")
     ]
     assert kinds == ["gain"] * 3 + ["regression"] * 3 + ["even"] * 4
-    assert "worst regression questions.tsv:6 What does NASA stand for ? reference ABBR" in page.text
+    assert "largest loss questions.tsv:6 What does NASA stand for ? reference ABBR" in page.text
 
 
 def test_as_many_answers_are_named_as_there_are_and_whose_they_are(tmp_path: Path) -> None:
@@ -113,8 +115,8 @@ def test_as_many_answers_are_named_as_there_are_and_whose_they_are(tmp_path: Pat
     text = read(folder).text
     assert "10 answers: base and tuned Chosen by a rule" in text
     assert (
-        "at most three of the largest gains in accuracy (here 3) and at most three of the worst "
-        "regressions (here 3)" in text
+        "at most three of the largest gains in accuracy (here 3) and at most three of the largest "
+        "losses (here 3)" in text
     )
     for part in ("contenders", "differences"):
         found[part].pop("base")
@@ -134,7 +136,7 @@ def test_as_many_answers_are_named_as_there_are_and_whose_they_are(tmp_path: Pat
     )
     assert (
         "gains in accuracy (here 2)" in text
-        and "regressions (here 1)" in text
+        and "losses (here 1)" in text
         and "the rest (here 0)" in text
     )
     write_lines(folder.items, rows[:1])
@@ -144,14 +146,14 @@ def test_as_many_answers_are_named_as_there_are_and_whose_they_are(tmp_path: Pat
 
 def test_a_row_that_is_learned_as_a_whole_has_no_tokens_of_its_own_to_train(tmp_path: Path) -> None:
     folder = full(tmp_path / "trec")
-    assert "14,380 tokens trained on, of 182,031 in the rows" in read(folder).text
+    assert "14,380 tokens learned, of 182,031 in the training rows" in read(folder).text
     write(
         folder.ledger,
         (folder.read(folder.ledger) or {}) | {"tokens": {"total": 8548, "scored": 0, "lost": 0}},
     )
     text = read(folder).text
     assert (
-        "8,548 tokens in the rows to train on; each row is learned as a whole" in text
+        "8,548 tokens in the training rows; each row is learned as a whole" in text
         and "tokens trained on" not in text
     )
 
@@ -161,8 +163,8 @@ def test_a_row_that_is_learned_as_a_whole_has_no_tokens_of_its_own_to_train(tmp_
     [
         ("classify", "Accuracy"),
         ("kto", "Accuracy"),
-        ("dpo", "Pairs told right"),
-        ("reward", "Pairs told right"),
+        ("dpo", "Pair accuracy"),
+        ("reward", "Pair accuracy"),
     ],
 )
 def test_the_curve_of_accuracy_is_named_after_what_is_told_right(
@@ -171,7 +173,7 @@ def test_the_curve_of_accuracy_is_named_after_what_is_told_right(
     folder = bare(tmp_path / "run", objective=objective)
     write_lines(folder.record, [{"step": n, "loss": 1.0, "accuracy": n / 4} for n in range(1, 4)])
     text = read(folder).text
-    assert [name for name in ("Accuracy", "Pairs told right") if name in text] == [title]
+    assert [name for name in ("Accuracy", "Pair accuracy") if name in text] == [title]
 
 
 def test_nothing_in_an_answer_can_act_or_load(tmp_path: Path) -> None:
@@ -209,9 +211,9 @@ def test_absent_parts_name_the_command_that_adds_them(tmp_path: Path) -> None:
     text = read(folder).text
     place = f"'{folder.path}'"
     assert (
-        f"There is no proof yet that tuning helped. This adds it: tunesmith prove {place}" in text
+        f"It is not yet proven that tuning helped. This proves it: tunesmith prove {place}" in text
     )
-    assert f"This prints what becomes of every row: tunesmith check {place}/run.yaml" in text
+    assert f"This shows what happens to every row: tunesmith check {place}/run.yaml" in text
     assert "No step has been recorded yet" in text and "No questions of your own were asked" in text
     assert "answers: " not in text
     assert not folder.loss_curve.exists()
@@ -221,7 +223,7 @@ def test_chinese(tmp_path: Path) -> None:
     folder = full(tmp_path / "trec")
     page = read(folder, "zh")
     assert ("lang", "zh-CN") in page.attributes
-    assert "更好。 在 240 条留出数据上，微调后的准确率为 86.1 %，原模型为 18.4 %。" in page.text
+    assert "更好。 在 240 行留出数据上，微调后的准确率为 86.1 %，原模型为 18.4 %。" in page.text
     english = set(words.texts("en", "report").values())
     # The value of source.name is a setting, not a word of ours.
     shown = {text.strip() for text in page.texts} & english - {"rows"}

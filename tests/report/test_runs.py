@@ -121,7 +121,7 @@ def test_lines_are_aligned(folders: Path, language: str, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize(
     ("rival", "told"),
-    [("tfidf", "TF-IDF with a linear model"), ("length", "taking the longer answer")],
+    [("tfidf", "TF-IDF with a linear model"), ("length", "choosing the longer answer")],
 )
 def test_a_verdict_against_another_rival(
     tmp_path: Path, rival: str, told: str, monkeypatch: pytest.MonkeyPatch
@@ -137,9 +137,9 @@ def test_a_verdict_against_another_rival(
     )
     (row,) = runs(tmp_path)
     assert row["proof"]["against"] == rival and row["proof"]["difference"] == pytest.approx(0.677)
-    assert f"not shown: accuracy +67.7 (– to –) against {told}" in lines([row])[1]
+    assert f"not proven: accuracy +67.7 (– to –) against {told}" in lines([row])[1]
     few = row | {"proof": row["proof"] | {"items": 19, "units": 19}}
-    assert "not shown: 19 rows are too few" in lines([few])[1] and "67.7" not in lines([few])[1]
+    assert "not proven: 19 rows are too few" in lines([few])[1] and "67.7" not in lines([few])[1]
 
 
 def test_one_run_is_a_table_too(folders: Path) -> None:

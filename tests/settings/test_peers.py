@@ -160,18 +160,18 @@ def test_llama_factory(tmp_path: Path):
         },
     }
     validate(found.settings())
-    assert found.left["ddp_timeout"] == "training on several devices is not built"
+    assert found.left["ddp_timeout"] == "training on several devices is not supported"
     with pytest.raises(SpecError) as caught:
         settings_of(file)
     told = str(caught.value)
     assert told.startswith(
-        "These are the settings of LLaMA-Factory. Here they are, in tunesmith's keys;"
+        "These are settings of LLaMA-Factory. Below they are written in tunesmith's keys;"
     )
     pasted = told.split("\n\n")[1]
     assert validate(yaml.safe_load(pasted)) == validate(found.settings())
     assert (
-        "Without a translation:" in told
-        and "ddp_timeout: training on several devices is not built" in told
+        "Not translated:" in told
+        and "ddp_timeout: training on several devices is not supported" in told
     )
 
 
@@ -251,7 +251,7 @@ def test_a_rank_is_never_translated_to_training_all_weights():
         found = translate(theirs, "TRL")
         assert found.settings()["method"] == {"name": "lora", "rank": 8}
         assert found.left["use_peft"].startswith(
-            "not switched on: TRL itself would train all weights without use_peft"
+            "not switched on: without use_peft, TRL itself would train all weights"
         )
     assert translate({"base_model": "m", "lora_r": 8}, "axolotl").settings()["method"] == {
         "name": "lora",
@@ -286,7 +286,7 @@ def test_quantised_bases_and_the_kinds_of_lora():
         "not needed: bitsandbytes"
     )
     assert found.left["additional_target"].startswith(
-        "whole layers beside an adapter are not trained"
+        "whole layers beside an adapter cannot be trained"
     )
     pissa = translate(
         theirs | {"pissa_init": True, "use_rslora": False, "quantization_bit": 3}, "LLaMA-Factory"
@@ -295,8 +295,8 @@ def test_quantised_bases_and_the_kinds_of_lora():
         pissa.settings()["method"]["init"] == "pissa"
         and "variant" not in pissa.settings()["method"]
     )
-    assert pissa.left["3 bit"] == "there are 4 bits (nf4) and 8 (int8), not 3"
-    assert name_here("load_in_8bit") == "here this is called model.quantize"
+    assert pissa.left["3 bit"] == "there are 4 bits (nf4) and 8 bits (int8), but not 3"
+    assert name_here("load_in_8bit") == "is called model.quantize here"
     paged = translate(
         {"base_model": "m", "adapter": "qlora", "optimizer": "paged_adamw_32bit"}, "axolotl"
     ).settings()
@@ -311,9 +311,9 @@ def test_what_is_not_built_is_said():
         "optim": "galore",
     }
     left = translate(settings, "LLaMA-Factory").left
-    assert left["no_such_stage"].startswith("objective no_such_stage is not built; there are: ")
+    assert left["no_such_stage"].startswith("objective no_such_stage is not supported; there are: ")
     assert left["no_such_method"].startswith(
-        "method no_such_method is not built; there are: adalora, bitfit, "
+        "method no_such_method is not supported; there are: adalora, bitfit, "
     )
     assert left["galore"].startswith("optimizer galore is not built")
     auto = translate(
@@ -323,7 +323,7 @@ def test_what_is_not_built_is_said():
     assert (
         auto.left["per_device_train_batch_size"]
         == auto.left["max_steps"]
-        == "auto is no whole number"
+        == "auto is not a whole number"
     )
     assert "train.batch" not in auto.pairs and "train.steps" not in auto.pairs
 
@@ -370,7 +370,7 @@ def test_a_translation_that_would_train_something_else_is_none(name: str) -> Non
     found = translate(settings, peer)
     assert found.other == [key]
     told = found.text()
-    assert told.startswith(f"These settings of {peer} have no translation")
+    assert told.startswith(f"These settings of {peer} cannot be translated")
     assert f"  {key}: " in told and "\nmodel:" not in told and "run.yaml" not in told
 
 
@@ -383,10 +383,10 @@ def test_switched_off_it_is_no_obstacle() -> None:
 def test_each_key_is_told_what_it_means_there() -> None:
     keys = {"resize_vocab": True, "deepspeed": "ds_z3.json", "push_to_hub": True, "fsdp": "full"}
     left = translate(LLAMA | keys, "LLaMA-Factory").left
-    assert left["resize_vocab"].startswith("not needed: the embeddings grow by themselves")
+    assert left["resize_vocab"].startswith("not needed: the embeddings grow automatically")
     assert left["deepspeed"] == left["fsdp"]
     assert left["deepspeed"].startswith("DeepSpeed and FSDP divide one model among devices")
-    assert left["push_to_hub"].startswith("nothing is sent to a hub")
+    assert left["push_to_hub"].startswith("nothing is uploaded")
     assert "bitsandbytes" not in "".join(left.values())
 
 
@@ -443,7 +443,7 @@ def test_a_whole_command_is_translated_as_a_file_and_pasted(tmp_path: Path) -> N
     rlhf = peer_command(["swift", "rlhf", "--model", "m"])
     assert rlhf is not None and yaml.safe_load(rlhf.split("\n\n")[1])["objective"] == "dpo"
     verb = peer_command(["swift", "infer", "--adapters", "x"])
-    assert verb == "swift infer trains nothing; the same here: tunesmith predict RUN"
+    assert verb == "swift infer trains nothing; here the same is done by: tunesmith predict RUN"
     assert peer_command(["train", "run.yaml"]) is None
 
 
@@ -451,21 +451,21 @@ def test_ours_is_not_taken_for_a_peers():
     assert peer_of({"model": "m", "data": "d", "out": "o"}) is None
     assert peer_of({"model": "m", "lora_rank": 3, "out": "o"}) is None
     with pytest.raises(
-        SpecError, match=r"settings are written key\.path=value, here: train.epochs=3"
+        SpecError, match=r"settings are written as key\.path=value, here: train.epochs=3"
     ):
         settings_line(["--train.epochs", "3"])
 
 
 def test_one_unknown_key_is_told_its_name():
-    assert name_here("num_train_epochs") == "here this is called train.epochs"
-    assert name_here("train.lora_alpha") == "here this is called method.alpha"
+    assert name_here("num_train_epochs") == "is called train.epochs here"
+    assert name_here("train.lora_alpha") == "is called method.alpha here"
     assert name_here("gradient_accumulation_steps") == (
-        "here train.batch is the rows of one optimizer step: gradient_accumulation_steps times "
+        "here train.batch is the number of rows in one optimizer step: gradient_accumulation_steps times "
         "the other factors"
     )
     assert name_here("no_such_key") is None
     words.use("zh")
-    assert name_here("lora_rank") == "这里叫做 method.rank"
+    assert name_here("lora_rank") == "这里叫 method.rank"
 
 
 def test_every_key_of_the_tables_has_its_words():

@@ -70,10 +70,10 @@ def test_all_problems_at_once_each_at_its_path():
     )
     assert found == {
         "model": "must be a mapping of settings; got 3",
-        "data.path.0.path": "is required; what it is: tunesmith explain data.path.path",
+        "data.path.0.path": "is required; for what it is: tunesmith explain data.path.path",
         "data.path.0.pth": "there is no such setting; did you mean 'path'?",
         "data.held_out": "must be 0.0 or more, or must be a text; got -1",
-        "out": "is required; what it is: tunesmith explain out",
+        "out": "is required; for what it is: tunesmith explain out",
         "objective": "unknown objective 'stf'; did you mean 'sft'? known: "
         + ", ".join(OBJECTIVES.names()),
         "method.rnk": "there is no such setting; did you mean 'rank'?",
@@ -89,15 +89,15 @@ def test_all_problems_at_once_each_at_its_path():
             "unknown tracker 'wandbb'; did you mean 'wandb'? known: mlflow, swanlab, tensorboard, "
             "wandb"
         ),
-        "lora_rank": "here this is called method.rank",
+        "lora_rank": "is called method.rank here",
     }
 
 
 def test_the_same_in_chinese():
     words.use("zh")
     found = problems(SMALLEST | {"method": {"name": "lroa"}, "train": {"bach": 1, "epochs": 0}})
-    assert found["method"].startswith("没有名为 'lroa' 的方法；您是不是想写 'lora'？ 可用的有：")
-    assert found["train.bach"] == "没有这项设置；您是不是想写 'batch'？"
+    assert found["method"].startswith("没有名为 'lroa' 的方法；你是不是想写 'lora'？可用的有：")
+    assert found["train.bach"] == "没有这项设置；你是不是想写 'batch'？"
     assert found["train.epochs"] == "必须大于 0.0；现在是 0"
 
 
@@ -109,11 +109,12 @@ def test_a_key_of_nothing_known_lists_what_there_is():
     assert bare["method.rank"] == "there is no such setting; it has no settings"
     assert (
         problems(SMALLEST | {"method": 3})["method"]
-        == "method is a name, or a mapping with 'name'; got 3"
+        == "method must be a name, or a mapping with 'name'; got 3"
     )
     nameless = problems(SMALLEST | {"track": [{"project": "x"}]})
     assert (
-        nameless["track.0"] == "tracker is a name, or a mapping with 'name'; got {'project': 'x'}"
+        nameless["track.0"]
+        == "tracker must be a name, or a mapping with 'name'; got {'project': 'x'}"
     )
     assert validate(SMALLEST | {"method": {"rank": 1}}).method.rank == 1
 
@@ -187,7 +188,7 @@ def test_overrides_open_short_forms_and_replace_names():
         SpecError, match=r"train: is neither a file nor a setting; write key.path=value"
     ):
         with_overrides({}, ["train"])
-    with pytest.raises(SpecError, match=r"data.path.0.weight: goes through a list"):
+    with pytest.raises(SpecError, match=r"data.path.0.weight: leads through a list"):
         with_overrides({"data": {"path": ["a"]}}, ["data.path.0.weight=2"])
 
 
@@ -221,7 +222,7 @@ def test_yaml_as_people_mean_it(tmp_path: Path):
         read_run(file)
     file.write_text("- a\n", encoding="utf-8")
     with pytest.raises(
-        SpecError, match="holds a list; a run is a mapping with model, data and out"
+        SpecError, match="holds a list; a run must be a mapping with model, data and out"
     ):
         read_run(file)
     file.write_bytes("model: 模型\n".encode("gbk"))
@@ -340,7 +341,7 @@ def test_explain_says_type_default_and_choices():
         SpecError, match=r"train.bach: there is no such setting; did you mean 'batch'?"
     ):
         explain("train.bach")
-    with pytest.raises(SpecError, match=r"here this is called train.epochs"):
+    with pytest.raises(SpecError, match=r"is called train.epochs here"):
         explain("num_train_epochs")
     with pytest.raises(SpecError, match=r"unknown method 'lroa'; did you mean 'lora'?"):
         explain("method.lroa")
@@ -463,12 +464,12 @@ def test_a_number_that_is_not_finite_is_refused_in_every_setting(value: str):
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"method": {"name": "lora", "r": 8}}, "method.r: here this is called method.rank"),
-        ({"train": {"device": "cpu"}}, "train.device: here this stands at train.machine.device"),
-        ({"max_length": 9}, "max_length: here this is called data.max_length"),
+        ({"method": {"name": "lora", "r": 8}}, "method.r: is called method.rank here"),
+        ({"train": {"device": "cpu"}}, "train.device: its place here: train.machine.device"),
+        ({"max_length": 9}, "max_length: is called data.max_length here"),
         (
             {"objective": "ppo"},
-            "unknown objective 'ppo'; of objectives that learn from the rewards of sampled answers",
+            "unknown objective 'ppo'; grpo learns from rewards of sampled answers",
         ),
         ({"objective": "rm"}, "did you mean objective=reward?"),
         (

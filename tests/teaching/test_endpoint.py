@@ -145,7 +145,7 @@ def test_every_trouble_at_once(serve: Callable[..., Server], tmp_path: Path) -> 
     assert (account.rows, account.written, account.retried, account.tokens > 70) == (11, 8, 6, True)
     assert account.finishes == {"stop": 8, "length": 1, "refused": 1, "empty": 1}
     assert not (tmp_path / "answers.jsonl.partial").exists() and not list(tmp_path.glob(".*"))
-    with pytest.raises(SpecError, match="is already there; choose another out"):
+    with pytest.raises(SpecError, match="already exists; choose another out"):
         api.generate(asked)
 
 
@@ -178,9 +178,9 @@ def test_a_server_that_calls_the_limit_otherwise(
 @pytest.mark.parametrize(
     ("question", "told"),
     [
-        ("bad 0", "answered 400: context length exceeded. The request is at fault (row "),
+        ("bad 0", "answered 400: context length exceeded. The request itself is refused (row "),
         ("spent 0", "answered 429: pay first. The account has no quota left"),
-        ("page 0", "This is a page and no endpoint"),
+        ("page 0", "This is a web page, not an endpoint"),
     ],
 )
 def test_what_the_request_is_to_blame_for_ends_at_once(
@@ -231,7 +231,7 @@ def test_settings_that_an_endpoint_cannot_follow(
         api.generate(asked, ["generate.repetition_penalty=1.2"])
     with pytest.raises(SpecError, match=r"model.quantize: an endpoint has no such setting"):
         api.generate(asked, ["model.quantize=nf4"])
-    with pytest.raises(SpecError, match="the key belongs into the environment variable"):
+    with pytest.raises(SpecError, match="put the key into the environment variable"):
         api.generate(asked, [f"model={server.url}?api-key=1"])
     with pytest.raises(SpecError, match=r"is an endpoint.*tunesmith generate model=http"):
         api.plan({**asked, "teacher": None, "out": str(tmp_path / "run")}).require()
@@ -244,7 +244,7 @@ def test_an_endpoint_that_stays_down_is_left_and_gone_on_with(
     asked = settings(tmp_path, server, ["good 0", "good 1", "down 2", "good 3"], requests=1)
     with pytest.raises(
         Stopped,
-        match=r"gave no answer in 3 tries \(status 500: out of memory\); what was answered is kept",
+        match=r"gave no answer in 3 tries \(status 500: out of memory\); the answers so far are kept",
     ):
         api.generate(asked)
     assert server.counts == {"good": 2, "down": 3}
@@ -253,12 +253,12 @@ def test_an_endpoint_that_stays_down_is_left_and_gone_on_with(
     assert server.counts == {"good": 2, "down": 6}
     with pytest.raises(
         SpecError,
-        match=r"asked with other settings \(generate.max_new_tokens\); give these as before",
+        match=r"made with other settings \(generate.max_new_tokens\); use the earlier settings",
     ):
         api.generate(asked, ["generate.max_new_tokens=9"])
     rows = (tmp_path / "rows.json").read_text(encoding="utf-8")
     (tmp_path / "rows.json").write_text(rows.replace("good 0", "good 9"), encoding="utf-8")
-    with pytest.raises(SpecError, match=r"asked with other settings \(data\)"):
+    with pytest.raises(SpecError, match=r"made with other settings \(data\)"):
         api.generate(asked)
 
 

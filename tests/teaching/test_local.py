@@ -289,8 +289,9 @@ def test_what_asks_nothing_is_left_out_or_refused(teacher: RunFolder, tmp_path: 
     with pytest.raises(DataError, match="classify"):
         api.generate(settings(tmp_path, teacher.path) | {"data": str(tmp_path / "labels.csv")})
     with pytest.raises(
-        SpecError, match=r"data.system: .* is a finished run and is asked as it was trained"
+        SpecError,
+        match=r"data.system: .* is a finished run and is asked with the settings it was trained with",
     ):
         api.generate(settings(tmp_path, teacher.path), ["data.system=x"])
-    with pytest.raises(SpecError, match="teacher: is for `tunesmith generate` alone"):
+    with pytest.raises(SpecError, match="teacher: is only for `tunesmith generate`"):
         api.plan(settings(tmp_path, teacher.path, teacher={"requests": 1})).require()

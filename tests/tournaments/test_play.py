@@ -65,7 +65,7 @@ def test_the_table_has_a_row_for_every_method_and_a_reason_for_what_is_left_out(
         ):
             assert told in text
     assert "left out: oft block=48: method.block: 48" in done.error
-    assert "lora · rate 0.00032 · rung 1 of 2 (20 %): watched rows  loss" in done.error
+    assert "lora · rate 0.00032 · rung 1 of 2 (20 %): validation  loss" in done.error
     assert "Traceback" not in done.error
 
 
@@ -234,7 +234,7 @@ def test_ended_at_any_time_it_goes_on_and_repeats_nothing(
         done = table.wait(pid)
         assert done.code == (75 if number == signal.SIGTERM else -number), (patterns, done.error)
         assert number == signal.SIGKILL or (
-            "the same command goes on from here" in done.error and "Traceback" not in done.error
+            "the same command continues from here" in done.error and "Traceback" not in done.error
         )
         assert not (out / "tournament.json").exists()
         after = stamps(out)
@@ -291,12 +291,15 @@ def test_bad_input_is_told_at_once_and_leaves_no_folder(tables: Callable[[], Tab
             {"tournament.rungs": [0.5, 0.2]},
             "tournament.rungs: [0.5, 0.2] are not shares below 1",
         ),
-        ("twice",): ({"tournament.methods": ["lora", "lora"]}, "the same entry twice: lora"),
+        ("twice",): ({"tournament.methods": ["lora", "lora"]}, "the same method twice: lora"),
         ("unknown",): (
             {"tournament.methods": ["lroa"]},
             "unknown method 'lroa'; did you mean 'lora'?",
         ),
-        ("few",): ({"data.held_out": 20}, "data.held_out: rates are chosen by watched rows"),
+        ("few",): (
+            {"data.held_out": 20},
+            "data.held_out: learning rates are chosen on validation rows",
+        ),
         ("none",): (
             {"tournament.methods": [{"name": "oft", "block": 48}]},
             "method.block: 48 does not divide",
@@ -308,7 +311,7 @@ def test_bad_input_is_told_at_once_and_leaves_no_folder(tables: Callable[[], Tab
         assert done.code == 2 and text in done.error, (changes, done)
         assert not (table.path / "out").exists() and "Traceback" not in done.error
     single = table(["plan", *table.words()[1:]])
-    assert single.code == 2 and "which `tunesmith tournament` does" in single.out
+    assert single.code == 2 and "which is what `tunesmith tournament` does" in single.out
 
 
 def test_without_forking_the_numbers_are_the_same(

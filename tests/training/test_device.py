@@ -39,7 +39,7 @@ def test_what_is_asked_for_and_absent_is_an_error(monkeypatch):
     assert "train.machine.device: cuda is not there (torch sees: cpu" in str(caught.value)
     with pytest.raises(SpecError) as caught:
         choose(Machine(device="cpu", precision="fp16"))
-    assert "train.machine.precision: fp16 needs a CUDA GPU, this is cpu" in str(caught.value)
+    assert "train.machine.precision: fp16 needs a CUDA GPU, and this is cpu" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -273,6 +273,6 @@ def test_a_run_whose_chosen_answers_get_less_likely_says_so(
         "Reward of the answers",
         "Length of the answers",
         "Margin of the rewards",
-        "Pairs told right",
+        "Pair accuracy",
     )
     assert [name for name in drawn if name not in page] == []

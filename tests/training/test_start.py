@@ -132,7 +132,7 @@ def test_a_folder_that_holds_a_run_is_not_touched(straight, tiny_llama, prepared
     with pytest.raises(SpecError) as caught:
         trained(straight.path, tiny_llama, prepared)
     told = (
-        "already holds a finished run; choose another folder, or go on from its model with: "
+        "already holds a finished run; choose another folder, or continue from its model with: "
         f"model={straight.path} out=ANOTHER"
     )
     assert str(caught.value) == f"out: {straight.path} {told}"
@@ -149,7 +149,7 @@ def test_a_folder_that_holds_a_run_is_not_touched(straight, tiny_llama, prepared
             {"train.keep.best_by": "accuracy"},
             (
                 "train.keep.best_by: accuracy needs answers from a small set, and those of the "
-                "training rows are none; these can"
+                "training rows are not; these can"
             ),
         ),
         ({"train.keep.best_by": "blue"}, "train.keep.best_by: blue cannot choose"),
@@ -171,7 +171,8 @@ def test_a_disk_too_small_for_the_checkpoints_is_an_error_before_step_1(
         "tunesmith.machine.disk.shutil.disk_usage", lambda _: types.SimpleNamespace(free=1000)
     )
     with pytest.raises(
-        DiskError, match=r"has 0\.00 GiB free; checkpoints and models of this run need about"
+        DiskError,
+        match=r"has 0\.00 GiB free, but the checkpoints and models of this run need about",
     ) as caught:
         trained(tmp_path / "deep" / "run", tiny_llama, prepared)
     assert caught.value.exit_code == 74
@@ -221,10 +222,7 @@ def test_without_watched_rows_the_best_is_the_last_and_that_is_said(tiny_llama, 
     assert not folder.best.exists()
     assert not [line for line in folder.steps() if "evaluation" in line]
     text = seen.export_text()
-    assert (
-        "no held-out rows to watch: nothing is chosen by the loss, and the best model is the last "
-        "one" in text
-    )
+    assert "no validation rows: nothing is chosen by the loss, and the last model is used" in text
     assert "train.machine.precision = fp32  (most CPUs compute bf16 more slowly than fp32)" in text
     assert "training 4,096 weights, 8.44% of 48,544" in text
     assert "schedule hardly works" not in text, "the plan says it, once"
@@ -276,7 +274,7 @@ def test_the_model_is_the_best_where_one_is_chosen(
         ) == runs.weights(folder.best)
         assert (
             f"step {last}: the tuned model in {folder.model} is that of step 3, the best by loss "
-            "on the watched rows" in told
+            "on the validation rows" in told
         )
         assert [line for line in page.splitlines() if line.startswith("### ")][
             -1
@@ -285,7 +283,7 @@ def test_the_model_is_the_best_where_one_is_chosen(
         assert step == {folder.model: last, folder.best: 3} and runs.weights(
             folder.model
         ) != runs.weights(folder.best)
-        assert f"the best by loss on the watched rows, of step 3, is in {folder.best}" in told
+        assert f"the best by loss on the validation rows, of step 3, is in {folder.best}" in told
         assert load_run(RunFolder(folder.path, "best")).facts["step"] == 3
     assert read_run(folder.run_yaml).train.keep.final == ("best" if settings else "last")
     used = step[folder.model]

@@ -196,12 +196,12 @@ def test_answers_begin_as_the_decoder_is_begun(bart_run: RunFolder, tmp_path: Pa
         (
             {"objective": "pretrain"},
             "objective",
-            "pretrain does not train a model with an encoder and a decoder; use sft",
+            "pretrain cannot train a model with an encoder and a decoder; use sft",
         ),
         (
             {"data.train_on": "everything"},
             "data.train_on",
-            "reads that in its encoder and predicts only the answer",
+            "reads it in its encoder and predicts only the answer",
         ),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 import tunesmith
 from tunesmith import words
 from tunesmith.settings.explain import every_setting, plug_in_settings
-from tunesmith.settings.family import METRICS
+from tunesmith.settings.family import METHODS, METRICS
 
 PACKAGE = Path(tunesmith.__file__).parent
 TOPICS = sorted(path.stem for path in (PACKAGE / "words" / "en").glob("*.toml"))
@@ -24,9 +24,10 @@ def _values(text: str) -> set[str]:
 
 
 def test_both_languages_have_the_same_topics():
-    # The English help of a setting is the docstring of its field.
+    # The English help of a setting is the docstring of its field, and where a learning rate comes
+    # from stands in the method's class.
     assert sorted(path.stem for path in (PACKAGE / "words" / "zh").glob("*.toml")) == sorted(
-        [*TOPICS, "help"]
+        [*TOPICS, "help", "rates"]
     )
 
 
@@ -42,21 +43,54 @@ def test_chinese_help_has_every_setting_and_no_other():
     assert set(words.texts("zh", "help")) == set(every_setting()) | set(plug_in_settings())
 
 
+def test_each_learning_rate_has_its_source_in_chinese():
+    methods = {name: METHODS.get(name) for name in METHODS.names()}
+    assert set(words.texts("zh", "rates")) == {n for n, one in methods.items() if one.source}
+
+
 REJECTED = re.compile(
-    r"底座|基座|观察|监视|未证实|(?<!没)有提升|变差|留出集|验证|(?<!精确)(?<!McNemar )检验|词元 (?=[\u4e00-\u9fff])"
-    r"|(?<![\w.<{/:])token(?![\w/}=.])"
+    r"底座|基座|观察|监视|监看|未证实|(?<!没)有提升|变差|留出集|留出损失|验证(?!集|损失|：)"
+    r"|证明(?:数据|行|集)|对手|参赛|推得|推出|给定(?!回答)|您|模型(?:中心|库)|数据仓库"
+    r"|词元 (?=[\u4e00-\u9fff])|(?<![\w.<{/:])token(?![\w/}=.])"
 )
 """Other words for what has one word in Chinese; ``words/zh/cli.toml`` begins with those."""
+MARKS = re.compile(
+    r"[，；：。！？、][，；：。！？、]|[，；：。！？] |[\u4e00-\u9fff][,;:?!](?!/)|[\u4e00-\u9fff] %|\d %"
+)
+"""Marks that are doubled, followed by a space, or of half width behind a Chinese letter."""
+RIDDLES = re.compile(
+    r"like rows|watched row|to watch the training|by themselves|mends what|forbids to|Ways? out|not shown"
+    r"|\bof none\b|is none\b|stands? (?:at|in|as)\b|without a word"
+)
+"""English that a reader who learned it at school stumbles over."""
+
+
+def _told(language: str) -> dict[str, str]:
+    topics = (*TOPICS, "help", "rates") if language == "zh" else TOPICS
+    return {
+        f"{topic}.{key}": text
+        for topic in topics
+        for key, text in words.texts(language, topic).items()
+    }
+
+
+def test_chinese_marks_are_single_and_of_full_width():
+    told = {
+        key: re.sub(r"`[^`]*`|\{[^}]*\}|标签: 词, 词|标签: |说话人, ", "x", text)
+        for key, text in _told("zh").items()
+    }
+    assert {key: found[0] for key, text in told.items() if (found := MARKS.search(text))} == {}
+
+
+def test_english_is_plain():
+    told = _told("en")
+    assert {key: found[0] for key, text in told.items() if (found := RIDDLES.search(text))} == {}
 
 
 def test_chinese_has_one_word_for_one_thing():
     readme = (PACKAGE.parent / "README.zh-CN.md").read_text(encoding="utf-8")
     told = {"README": re.sub(r"(?s)```.*?```", "", readme)}
-    told |= {
-        f"{topic}.{key}": text
-        for topic in (*TOPICS, "help")
-        for key, text in words.texts("zh", topic).items()
-    }
+    told |= _told("zh")
     assert {key: found[0] for key, text in told.items() if (found := REJECTED.search(text))} == {}
 
 

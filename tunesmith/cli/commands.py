@@ -132,9 +132,11 @@ def prove(
     required = folder.resolved().run.prove.require
     if not proof.meets(required):
         # No error to main, which would print a second JSON object.
-        print(
-            say("cli.required_verdict", verdict=proof.verdict, required=required), file=sys.stderr
-        )
+        words = {
+            name: say(f"prove.word_{verdict.replace(' ', '_')}")
+            for name, verdict in (("verdict", proof.verdict), ("required", str(required)))
+        }
+        print(say("cli.required_verdict", **words), file=sys.stderr)
         raise typer.Exit(TunesmithError.exit_code)
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text as Coloured
 
 from tunesmith.batches.batch import Tokens
-from tunesmith.data.ledger import Ledger
+from tunesmith.data.ledger import Ledger, reason_key
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.data.rows import Progress
 from tunesmith.settings.run import Data, Run
@@ -62,7 +62,8 @@ class Check:
         if dropped:
             lines += ["", say("check.dropped", shown=len(dropped), count=len(self.ledger.dropped))]
             for entry in dropped:
-                seen = f"{entry['reason']}  {entry.get('seen', '')}".rstrip()
+                reason = say(reason_key(entry["reason"]))
+                seen = f"{reason}  {entry.get('seen', '')}".rstrip()
                 lines.append(f"  {entry['file']}:{entry['row']}  {seen}")
         lines += ["", say("check.lengths"), *bars(self.ledger.lengths)]
         if not any(text for _, sample in self.samples for text in _trained(sample)):

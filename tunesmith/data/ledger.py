@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,9 +36,21 @@ REASONS = (
     *("no answer", "no question", "no text", "not a row"),  # as the reading says
     *("same answers", "no common question", "no label"),
 )
-_WORDS = {
-    reason: "ledger.dropped_" + reason.replace(" ", "_").replace("-", "_") for reason in REASONS
-}
+_WORDS = {reason: re.sub("[ -]", "_", reason) for reason in REASONS}
+
+
+def reason_key(reason: str) -> str:
+    """The key of the words for a reason to drop a row."""
+    return f"ledger.reason_{_WORDS[reason]}"
+
+
+def counted(reasons: Mapping[str, int]) -> str:
+    """Reasons in the language in use, each with its number of rows; ``0`` for none."""
+    told = [
+        say("ledger.reason_count", reason=say(reason_key(reason)), count=count)
+        for reason, count in reasons.items()
+    ]
+    return say("ledger.reason_and").join(told) or "0"
 
 
 @dataclass
@@ -117,7 +130,7 @@ class Ledger:
         if self.leaked_share >= 0.005:
             told.append(say("ledger.leaked", percent=f"{100 * self.leaked_share:.0f}"))
         for reason, number in sorted(self.reasons().items(), key=lambda item: -item[1]):
-            told.append(say(_WORDS[reason], number=number))
+            told.append(say(f"ledger.dropped_{_WORDS[reason]}", number=number))
         if self.near:
             told.append(say("ledger.near", number=self.near))
         told.append(say("ledger.trained", trained=self.trained, watch=self.watch, proof=self.proof))
@@ -147,14 +160,11 @@ def lost_note(dropped: Sequence[dict[str, Any]], rows: int) -> str | None:
         return None
     percent = f"{100 * len(lost) / rows:.1f}"
     places = some([f"{entry['file']}:{entry['row']}" for entry in lost])
-    reasons = ", ".join(
-        f"{reason}: {count}" for reason, count in Counter(entry["reason"] for entry in lost).items()
-    )
     values = {
         "number": len(lost),
         "rows": rows,
         "percent": percent,
-        "reasons": reasons,
+        "reasons": counted(Counter(entry["reason"] for entry in lost)),
         "places": places,
     }
     if len(lost) > LOST * rows:

@@ -12,7 +12,7 @@ from tunesmith.data import split as splitting
 from tunesmith.data.duplicates import leaked_share
 from tunesmith.data.files.located import Names
 from tunesmith.data.items import Item, fingerprint
-from tunesmith.data.ledger import Ledger, histogram, lost_note, sides_note
+from tunesmith.data.ledger import Ledger, counted, histogram, lost_note, sides_note
 from tunesmith.data.lengths import (
     default_limit,
     refuse_too_many,
@@ -300,9 +300,7 @@ class _Preparation:
         ledger = self.ledger
         if not train:
             raise DataError(
-                Problem(
-                    "data.path", say("ledger.none_left", reasons=", ".join(ledger.reasons()) or "0")
-                )
+                Problem("data.path", say("ledger.none_left", reasons=counted(ledger.reasons())))
             )
         ledger.notes += self.objective.missing([row.tokens for row in train])
         if held and not parts.watch:

@@ -21,6 +21,7 @@ from tunesmith.data.files.numbers import gapped, without_zero
 from tunesmith.data.files.sources import Faults, FileFacts, Located, facts, rows
 from tunesmith.data.files.tables import all_numbers
 from tunesmith.data.find import find_data
+from tunesmith.data.ledger import counted
 from tunesmith.data.readers import READERS, Reader
 from tunesmith.data.rendering.template import Template
 from tunesmith.data.split import draw_rows
@@ -227,8 +228,7 @@ class Reading:
             self._drop(located, "not a row")
             self.counts[located.file, "filler"] += 1
         if not given:
-            reasons = Counter(row.reason for row in self.dropped)
-            told = ", ".join(f"{reason}: {count}" for reason, count in reasons.items()) or "0"
+            told = counted(Counter(row.reason for row in self.dropped))
             raise DataError(
                 Problem(str(self.opened[0].facts.path), say("reader.nothing", reasons=told))
             )

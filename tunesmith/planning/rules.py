@@ -56,7 +56,7 @@ def _unknown(where: str, name: str, known: list[str]) -> Problem:
         say(
             "plan.unknown",
             name=repr(name),
-            told=closest(name, known) or ";",
+            told=closest(name, known) or say("spec.no_hint"),
             known=", ".join(known),
         ),
     )

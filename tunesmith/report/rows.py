@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tunesmith.data.ledger import reason_key
 from tunesmith.report.language import Say
 
 
@@ -51,10 +52,7 @@ def shares(ledger: Mapping[str, Any], say: Say) -> list[Share]:
 
 
 def _dropped(reason: str, say: Say) -> str:
-    return say(
-        "report.rows_dropped",
-        reason=say.known(f"report.dropped_{reason.replace(' ', '_').replace('-', '_')}", reason),
-    )
+    return say("report.rows_dropped", reason=say(reason_key(reason)))
 
 
 def lengths(ledger: Mapping[str, Any]) -> list[Bin]:

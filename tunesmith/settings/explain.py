@@ -173,9 +173,7 @@ def help_text(key: str, described: str) -> str:
     """The help at ``key`` in the language in use, a paragraph a line; a plug-in from outside has
     only its own.
     """
-    text = (
-        words.texts(words.language(), "help").get(_home(key)) if words.language() != "en" else None
-    )
+    text = words.translated(f"help.{_home(key)}", "")
     paragraphs = inspect.cleandoc(described).replace("``", "").split("\n\n")
     return text or "\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
@@ -224,7 +222,7 @@ def _more(path: str) -> list[str]:
             "explain.rate_of_method",
             name=name,
             rate=f"{one.learning_rate:g}",
-            source=one.source or "-",
+            source=words.translated(f"rates.{name}", one.source) or "-",
         )
         for name, one in methods
     ]

@@ -71,7 +71,7 @@ class Family:
         if name not in self._classes:
             known = self.names()
             if name not in known:
-                told = self._as_setting(name.lower()) or closest(name, known) or ";"
+                told = self._as_setting(name.lower()) or closest(name, known) or say("spec.no_hint")
                 raise SpecError(
                     say(
                         "spec.unknown_name",

@@ -14,7 +14,7 @@ from tunesmith.settings.family import METHODS, OBJECTIVES, OPTIMIZERS
 from tunesmith.settings.resolved import Origin, Resolved, origins_of
 from tunesmith.settings.run import SLOT, Run
 from tunesmith.settings.spec import Spec
-from tunesmith.words import language, say
+from tunesmith.words import language, say, translated
 
 Derived = Mapping[str, tuple[Any, str]]
 
@@ -156,7 +156,10 @@ def default_rate(run: Run) -> tuple[float, str]:
     """The method's own learning rate times the optimizer's factor, and where they come from."""
     method, factor = METHODS.make(run.method), OPTIMIZERS.get(run.train.optimizer.name).rate_factor
     reason = "plan.reason_learning_rate" if method.source else "plan.reason_learning_rate_bare"
-    text = say(reason, method=run.method.name, source=method.source)
+    source = method.source
+    if source == type(method).source:  # several methods at once say theirs themselves
+        source = translated(f"rates.{run.method.name}", source)
+    text = say(reason, method=run.method.name, source=source)
     if factor != 1:
         text += say(
             "plan.reason_rate_factor", factor=f"{factor:g}", optimizer=run.train.optimizer.name

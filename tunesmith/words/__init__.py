@@ -88,3 +88,11 @@ def say(key: str, /, **values: Any) -> str:
     topic, _, name = key.partition(".")
     text = texts(language(), topic)[name]
     return filled(text, values)
+
+
+def translated(key: str, english: str) -> str:
+    """``english``, or the text of ``key`` where the language in use is another and has one: a
+    plug-in from outside has only its own words.
+    """
+    topic, _, name = key.partition(".")
+    return english if language() == "en" else texts(language(), topic).get(name, english)

@@ -237,21 +237,27 @@ def test_values_that_a_chunk_cuts_are_read_whole(
 BROKEN = {
     "row.jsonl": (
         '{"a": "x"}\n{"a": "y\n{"a": "z"}\n',
-        "row.jsonl:2: this is not JSON: Unterminated string",
+        "row.jsonl:2: this is not valid JSON: Unterminated string",
     ),
     "array.json": (
         '[{"a": 1},\n {"a": 2},\n {"a" 3},\n {"a": 4}]',
-        "array.json:3: this is not JSON: Expecting ':' delimiter, on line 3",
+        "array.json:3: this is not valid JSON: Expecting ':' delimiter, on line 3",
     ),
-    "comma.json": ('[{"a": 1} {"a": 2}]', "comma.json:2: this is not JSON: expected one of , ]"),
+    "comma.json": (
+        '[{"a": 1} {"a": 2}]',
+        "comma.json:2: this is not valid JSON: expected one of , ]",
+    ),
     "cut.json": (
         '[{"a": 1},\n{"a": "abc',
-        "cut.json:2: this is not JSON: Unterminated string starting at, on line 2",
+        "cut.json:2: this is not valid JSON: Unterminated string starting at, on line 2",
     ),
-    "open.json": ('[{"a": 1}', "open.json:2: this is not JSON: the file ends on line 1"),
+    "open.json": (
+        '[{"a": 1}',
+        "open.json:2: this is not valid JSON: the file ends too early, on line 1",
+    ),
     "after.json": (
         '[\n{"a": 1}\n]\n[\n{"a": 2}\n]',
-        "after.json:2: this is not JSON: there is more after the end",
+        "after.json:2: this is not valid JSON: there is more text after the end",
     ),
     "number.jsonl": (
         '{"a": 1}\n17\n',
@@ -267,7 +273,7 @@ BROKEN = {
         "zero.txt:2: is a binary file",
     ),
     "empty.json": ("", "the file is empty (0 bytes)"),
-    "blank.json": ("\n \n", "the file holds no row"),
+    "blank.json": ("\n \n", "the file has no row"),
     "sheet.xls": (b"\xd0\xcf\x11\xe0rest".decode("latin-1"), "old Excel file"),
 }
 
@@ -322,7 +328,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     )
     assert "no folder" in error(tmp_path / "nowhere" / "x.json")
     (tmp_path / "bare").mkdir()
-    assert "the folder holds no data file; these are read: .json" in error(tmp_path / "bare")
+    assert "the folder has no data file; these can be read: .json" in error(tmp_path / "bare")
     os.mkfifo(tmp_path / "pipe.json")
     assert "is neither a file nor a folder" in error(tmp_path / "pipe.json")
     cut = written(tmp_path / "cut.jsonl.gz", gzip.compress(b'{"a": "x"}\n' * 1000)[:-20])

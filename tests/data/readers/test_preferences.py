@@ -313,7 +313,7 @@ def test_truncation_keeps_the_prompt_of_a_pair_common() -> None:
         (
             "sft",
             {"prompt": "a", "chosen": "b", "rejected": "c"},
-            ("these rows are preference pairs: take objective=.*dpo"),
+            ("these rows are preference pairs: use objective=.*dpo"),
         ),
         (
             "dpo",
@@ -323,7 +323,7 @@ def test_truncation_keeps_the_prompt_of_a_pair_common() -> None:
         (
             "dpo",
             {"prompt": "a", "completion": "b", "label": True},
-            ("rows are answers judged one by one: take objective=kto"),
+            ("rows are answers judged one by one: use objective=kto"),
         ),
     ],
 )

@@ -223,9 +223,9 @@ def test_wrong_values_name_the_field() -> None:
         "history: is a str (x)"
     )
     assert refusal("messages", {"messages": [{"content": "x"}]}).startswith(
-        "messages[0]: the turn says not whose it is"
+        "messages[0]: the turn does not say who speaks"
     )
-    assert "the speaker 'narrator' is not known; known are user" in refusal(
+    assert "the speaker 'narrator' is not known; use one of user" in refusal(
         "messages", {"messages": [["narrator", "x"]]}
     )
     picture = [{"role": "user", "content": [{"type": "image_url", "image_url": "u"}]}]

@@ -254,7 +254,7 @@ def test_system_prompt_that_would_vanish_is_an_error() -> None:
         "'<|im_end|>' }}{% endfor %}"
     )
     made = Render(byte_level(deaf, "<|im_end|>"), Data(path="x.json"))
-    with pytest.raises(DataError, match="leaves out a system prompt"):
+    with pytest.raises(DataError, match="silently drops a system prompt"):
         made.chat(Chat((Turn("system", "s"), Turn("user", "a"), Turn("assistant", "b"))))
 
 

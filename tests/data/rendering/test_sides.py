@@ -114,7 +114,7 @@ def test_a_tokenizer_that_ends_nothing_is_helped_by_the_config(t5: Any) -> None:
 
 
 def test_prompts_are_read_and_not_predicted_so_everything_is_refused(t5: Any) -> None:
-    with pytest.raises(SpecError, match="reads that in its encoder and predicts only the answer"):
+    with pytest.raises(SpecError, match="reads it in its encoder and predicts only the answer"):
         Render(t5, Data(path="x", train_on="everything"))
 
 
@@ -134,7 +134,7 @@ def test_the_check_shows_and_counts_both_sides(t5: Any, tmp_path: Path) -> None:
     assert any("The encoder reads up to" in note for note in found["notes"])
     longest = max(len(t5(row.split("\t")[0])["input_ids"]) for row in rows)
     assert found["lengths"]["longest"] == longest
-    with pytest.raises(DataError, match="cut off the end of what is asked or answered"):
+    with pytest.raises(DataError, match="cut the end of the question or of the answer"):
         check(Data(**{**data, "max_length": 20}), t5)
     cut = check(Data(**{**data, "max_length": 20, "too_long": "truncate"}), t5)
     assert cut.ledger.tokens["lost"] > 0 and not cut.ledger.dropped
@@ -165,7 +165,7 @@ def test_translations_and_summaries_are_read(
 
 
 def test_one_language_alone_is_told() -> None:
-    with pytest.raises(DataError, match="an object of two languages is needed here"):
+    with pytest.raises(DataError, match="must be an object of two languages"):
         READERS.get("source_target")().read({"translation": {"en": "a"}})
 
 

@@ -187,7 +187,7 @@ def test_virtual_tokens_for_another_base_are_refused(tmp_path: Path) -> None:
 def test_an_empty_text_to_begin_with_is_refused(tiny_llama: Path) -> None:
     from transformers import AutoModelForCausalLM
 
-    with pytest.raises(SpecError, match="no words to begin with"):
+    with pytest.raises(SpecError, match="no words to start from"):
         METHODS.make(METHODS.config({"name": "prompt", "init": ""})).apply(
             AutoModelForCausalLM.from_pretrained(tiny_llama)
         )

@@ -214,7 +214,7 @@ def test_cut_off_then_whole(
 ) -> None:
     said = ask(hub.url, tmp_path, "team/cut")
     assert said.startswith("ModelError 2 team/cut: the download from"), said
-    assert "the same command goes on where it stopped" in said
+    assert "the same command continues where it stopped" in said
     assert not list(tmp_path.rglob("snapshots/*/model.safetensors"))
     offline = ask(hub.url, tmp_path, "team/cut", HF_HUB_OFFLINE="1")  # half a model is no model
     assert offline.startswith("ModelError"), offline
@@ -266,7 +266,7 @@ def test_folder_of_a_run_gives_its_model(tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text("model: x\n")
     with pytest.raises(
         ModelError,
-        match=r"is a run without a model yet; finish it with `tunesmith train .* --resume`",
+        match=r"is a run that has no model yet; finish it with `tunesmith train .* --resume`",
     ):
         find_model(str(tmp_path))
     (tmp_path / "model").mkdir()
@@ -305,7 +305,7 @@ def test_folders_that_are_not_models(tmp_path: Path, files: list[str], text: str
             {"a": "../elsewhere.safetensors"},
             "'../elsewhere.safetensors', which is not a file of this folder",
         ),
-        (["model-1.safetensors"], "is not an index of weights"),
+        (["model-1.safetensors"], "is not a valid index of weights"),
     ],
 )
 def test_index_of_weights(tmp_path: Path, weight_map: object, text: str) -> None:
@@ -391,5 +391,5 @@ def test_modelscope_gets_the_same_request(
         monkeypatch.setitem(sys.modules, name, module)
     assert find_model("ms:qwen/tiny", revision="v1") == tiny_llama
     assert asked == [("qwen/tiny", "v1", "model")]
-    with pytest.raises(ModelError, match=r"ModelScope \(HubError: no such model\)\. Ways out"):
+    with pytest.raises(ModelError, match=r"ModelScope \(HubError: no such model\)\. Options"):
         find_model("ms:no/thing")

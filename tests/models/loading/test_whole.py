@@ -61,7 +61,7 @@ CHANGES: dict[str, tuple[Callable[[Weights], Weights], list[str]]] = {
     ),
     "one is missing": (
         lambda weights: {name: value for name, value in weights.items() if name != FIRST},
-        [f"1 missing ({FIRST})", "Download the model again"],
+        [f"1 missing ({FIRST})", "Download the whole model again"],
     ),
     "another shape": (
         lambda weights: weights | {FIRST: torch.zeros(16, 32)},
@@ -121,7 +121,7 @@ def test_a_quantised_base_is_refused_with_the_way_out(tiny_llama: Path, rows: Pa
         config["quantization_config"] = {"quant_method": method, "bits": 4}
         (folder / "config.json").write_text(json.dumps(config))
         text = told(folder, rows)
-        assert f"quantised already ({method})" in text and "model.quantize=nf4" in text
+        assert f"already quantised ({method})" in text and "model.quantize=nf4" in text
 
 
 def test_a_tokenizer_with_more_ids_than_the_embedding_has_rows_is_refused(

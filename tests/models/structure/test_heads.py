@@ -198,7 +198,7 @@ def test_a_head_goes_on_where_its_classes_are_the_same(tmp_path: Path) -> None:
     weight = first.model.classifier.weight
     again = loaded(tmp_path / "trained")
     assert again.kept_head and again.model.classifier.weight.equal(weight)
-    assert again.reasons["head"].startswith("the head of the checkpoint goes on")
+    assert again.reasons["head"].startswith("the head of the checkpoint is kept")
     for names in (("color", "animal", "number"), ("a", "b", "c"), ("a", "b")):
         other = loaded(tmp_path / "trained", outputs=Outputs(names, "single_label_classification"))
         assert not other.kept_head and other.model.config.num_labels == len(names)
@@ -220,13 +220,13 @@ def test_what_cannot_carry_the_head_is_refused_with_the_way_out(tmp_path: Path) 
     )
     sides.save_pretrained(tmp_path / "t5")
     with pytest.raises(
-        ModelError, match="is an encoder with a decoder, and this objective puts its head on"
+        ModelError, match="is an encoder with a decoder, and this objective needs a model"
     ):
         loaded(tmp_path / "t5")
     how = {"n_embd": 16, "n_layer": 1, "n_head": 2, "dff": 16, "n_positions": 64}
     with pytest.raises(
         ModelError,
-        match="CTRLForSequenceClassification finds the last token of a row in a way of its own",
+        match="CTRLForSequenceClassification finds the last token of a row in its own way",
     ):
         loaded(encoder(tmp_path / "ctrl", "ctrl", **how))
 

@@ -158,7 +158,7 @@ DAMAGES = {
     ),
     "another schema": (
         lambda path: (path / MANIFEST).write_text('{"schema": 99, "files": {}}'),
-        "it has layout 99",
+        "it has format 99",
     ),
 }
 
@@ -198,7 +198,7 @@ def test_none_that_is_whole_is_an_error_and_none_at_all_is_not(folder):
     for _ in range(2):
         with pytest.raises(
             CheckpointError,
-            match=r"no checkpoint in .* is whole; start the run again in another folder",
+            match=r"no checkpoint in .* is complete; start the run again in another folder",
         ):
             checkpoints.newest(lambda _: None)
 
