@@ -437,7 +437,7 @@ def test_bad_input_is_one_clear_text(terminal: Terminal, tiny_llama: Path):
         ("report", "nowhere"): "nowhere: is not the folder of a run",
         ("export", "nowhere", "out"): "nowhere: is not the folder of a run",
         ("check", "empty.json", f"model={tiny_llama}"): "empty.json",
-        ("frobnicate",): "No such command",
+        ("frobnicate",): "frobnicate: no such command",
         ("explain", "--lang", "fr"): "--lang: fr is not one of auto, en, zh",
     }
     for words, text in told.items():

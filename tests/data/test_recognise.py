@@ -860,7 +860,7 @@ def test_the_right_option_is_found_by_letter_text_mark_and_number(tmp_path: Path
 
 def test_an_answer_that_is_no_option_is_an_error_with_row_and_field(tmp_path: Path) -> None:
     options = {"question": "q", "choices": ["red", "green", "blue"]}
-    with pytest.raises(DataError, match=r"rows.jsonl:2:answer: .*is none of the options"):
+    with pytest.raises(DataError, match=r"rows.jsonl:2:answer: .*is not one of the options"):
         answers(tmp_path, [{**options, "answer": 0}, {**options, "answer": 3}])
     with pytest.raises(DataError, match="no row shows whether counting begins at 0 or at 1"):
         answers(tmp_path, [{**options, "answer": 1}, {**options, "answer": 2}])

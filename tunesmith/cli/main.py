@@ -15,11 +15,11 @@ from typing import Annotated, Any
 
 import typer
 import typer.main
-from rich.markup import escape
 
 from tunesmith import __version__, words
 from tunesmith.cli import commands
 from tunesmith.cli.commands import Lang, objective_verb, print_json
+from tunesmith.cli.help import Verb, Verbs, parser_error, refused
 from tunesmith.errors import DiskError, Problem, SpecError, TunesmithError
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.import_peers import peer_command
@@ -54,7 +54,9 @@ OBJECTIVE_ALIASES = {"pt": "pretrain"}
 
 def command() -> Any:
     """The whole command with its help in the language in use."""
-    app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+    app = typer.Typer(
+        cls=Verbs, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False
+    )
     app.callback(invoke_without_command=True)(_main)
     objectives = {name: name for name in OBJECTIVES.names()} | OBJECTIVE_ALIASES
     # A peer's ``--key value`` line must reach settings_line, which answers it in our keys.
@@ -64,17 +66,18 @@ def command() -> Any:
         takes_settings = name in ("check", "plan", "train", "rlhf", "generate", "tournament")
         app.command(
             name,
-            help=escape(say(f"cli.verb_{name}")),
+            cls=Verb,
+            help=say(f"cli.verb_{name}"),
             context_settings=loose if takes_settings else {},
         )(function)
     for name, objective in objectives.items():
-        told = escape(say("cli.verb_objective", name=objective, verb=name))
-        app.command(name, help=told, context_settings=loose)(objective_verb(objective))
+        told = say("cli.verb_objective", name=objective, verb=name)
+        app.command(name, cls=Verb, help=told, context_settings=loose)(objective_verb(objective))
     built = typer.main.get_command(app)
     built.help = say("cli.about")
     for one in [built, *built.commands.values()]:  # type: ignore[attr-defined]
         for parameter in one.params:
-            parameter.help = escape(say(f"cli.option_{parameter.name}"))
+            parameter.help = say(f"cli.option_{parameter.name}")
     return built
 
 
@@ -125,22 +128,26 @@ def main(argv: list[str] | None = None) -> int:
         told = peer_command(argv)
         if told is not None:
             raise SpecError(told)
-        command().main(args=argv, prog_name="tunesmith")
+        code = command().main(args=argv, prog_name="tunesmith", standalone_mode=False)
     except TunesmithError as error:
         return _failed(error, argv)
     except SystemExit as end:
-        if end.code == INTERRUPTED:
-            print(say("cli.interrupted"), file=sys.stderr)
-            return 1
-        return end.code if isinstance(end.code, int) else 0
-    except KeyboardInterrupt:
-        print(say("cli.interrupted"), file=sys.stderr)
-        return 1
+        code = end.code
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except parser_error() as error:
+        if not argv:  # no fault: the message is the help
+            print(error.message)
+            return SpecError.exit_code
+        return _failed(refused(error), argv)
     except Exception as error:
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             return _failed(DiskError(say("cli.disk", reason=error.strerror)), argv)
         return _fault(error, argv)
-    return 0
+    if code == INTERRUPTED:
+        print(say("cli.interrupted"), file=sys.stderr)
+        return 1
+    return code if isinstance(code, int) else 0
 
 
 def _fault(error: Exception, argv: list[str]) -> int:

@@ -1,0 +1,95 @@
+"""The help and what is said of a line that the parser refuses: whole, within the window, and in the
+reader's language alone.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from rich.cells import cell_len
+
+from tunesmith import words
+from tunesmith.cli.help import wrapped
+from tunesmith.cli.main import command, main
+
+VERBS = list(command().commands)
+TYPERS_OWN = re.compile(
+    r"Usage|Options|Arguments|Commands|required|default:|Show this|Try '|Error|No such|Missing"
+)
+
+
+@pytest.fixture(autouse=True)
+def language_as_before():
+    yield
+    words.use("auto")
+
+
+@pytest.mark.parametrize("width", [80, 200])
+@pytest.mark.parametrize("verb", [None, *VERBS])
+def test_help_is_whole_and_fits_the_window(
+    verb: str | None,
+    width: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    for language in words.LANGUAGES:
+        assert main([*([verb] if verb else []), "--help", "--lang", language]) == 0
+        text = capsys.readouterr().out
+        assert all(cell_len(line) <= width for line in text.splitlines()), text
+        assert "…" not in text
+        joined = re.sub(r"\s", "", text)
+        told = (
+            [words.texts(language, "cli")[f"verb_{verb}"]]
+            if f"verb_{verb}" in words.texts(language, "cli")
+            else []
+        )
+        assert all(re.sub(r"\s", "", one) in joined for one in told), text
+        if language == "zh":
+            assert TYPERS_OWN.search(text) is None, text
+
+
+@pytest.mark.parametrize(
+    ("line", "english", "chinese"),
+    [
+        (
+            "trian x",
+            "trian: no such command",
+            "trian: 没有这个命令（全部命令：tunesmith --help）；你是不是想写 'train'？",
+        ),
+        ("prove", "RUN: is missing. The folder of a run.", "RUN: 缺少这个参数。运行文件夹。"),
+        (
+            "prove a --items x",
+            "--items N: must be a whole number",
+            "--items N: 必须是不小于 0 的整数",
+        ),
+        (
+            "prove a --items -3",
+            "--items N: must be a whole number",
+            "--items N: 必须是不小于 0 的整数",
+        ),
+        ("prove --itms x", "--itms: no such option", "--itms: 没有这个选项"),
+        ("prove a b c", "b c: is too much", "b c: 是多余的"),
+        ("prove a --items", "--items: needs a value", "--items: 后面缺少值"),
+        ("prove a --json=3", "--json: takes no value", "--json: 后面不能带值"),
+    ],
+)
+def test_a_line_that_is_refused(
+    line: str, english: str, chinese: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for language, wanted in (("en", english), ("zh", chinese)):
+        assert main(["--lang", language, *line.split()]) == 2
+        told = capsys.readouterr()
+        assert wanted in told.err and told.out == ""
+        assert language == "en" or TYPERS_OWN.search(told.err) is None
+
+
+def test_no_words_at_all_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "tunesmith" in capsys.readouterr().out
+
+
+def test_chinese_is_broken_between_characters_but_not_before_a_mark() -> None:
+    assert wrapped("一二三，四五", 6) == ["一二", "三，四", "五"]
+    assert wrapped("用 run.yaml 训练（先 sft）", 10) == ["用", "run.yaml", "训练（先", "sft）"]

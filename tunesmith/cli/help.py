@@ -1,0 +1,151 @@
+"""The help of each verb, and what is wrong with a line that the parser refused, in the language in
+use: typer's own words are English, and its tables cut Chinese, which has no spaces to break at.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import typer
+from rich.cells import cell_len
+from typer.core import TyperCommand, TyperGroup
+
+from tunesmith.errors import Problem, SpecError
+from tunesmith.settings.spec import closest
+from tunesmith.words import say
+
+WIDEST = 100
+_PIECE = re.compile(
+    r"\s+|[（“]*[\u2e80-\uffef][，。；：、！？）”…]*|[^\s\u2e80-\uffef（“]+[，。；：、！？）”]*|."
+)
+"""What a line is not broken within: a word, or a Chinese character with the marks around it."""
+
+
+def parser_error() -> Any:
+    """The class of what the parser raises; typer brings one of its own or takes that of click."""
+    return typer.BadParameter.__base__
+
+
+class Verb(TyperCommand):
+    """A command whose help is laid out here."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Writes the help to the formatter."""
+        formatter.write("\n".join(_page(self, ctx)))
+
+
+class Verbs(TyperGroup):
+    """All commands."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Writes the help to the formatter."""
+        commands = [(name, one.help or "") for name, one in self.commands.items()]
+        lines = [*_page(self, ctx), "", *_listed(say("cli.head_commands"), commands)]
+        formatter.write("\n".join(lines))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the line names; SpecError where there is none of that name."""
+        if args[0] not in self.commands:
+            near = closest(args[0], list(self.commands))
+            raise SpecError(Problem(args[0], say("cli.no_command", near=near)))
+        return super().resolve_command(ctx, args)
+
+
+def refused(error: Any) -> SpecError:
+    """What is wrong with the line, from what the parser raised."""
+    kind, message = type(error).__name__, str(error.message)
+    if kind == "MissingParameter":
+        help_text = say(f"cli.option_{error.param.name}")
+        return SpecError(Problem(_name(error.param), say("cli.missing_argument", help=help_text)))
+    if kind == "NoSuchOption":
+        near = closest(error.option_name, list(error.possibilities or []))
+        return SpecError(Problem(error.option_name, say("cli.no_option", near=near)))
+    if kind == "BadParameter" and error.param is not None:
+        return SpecError(Problem(_name(error.param), say("cli.not_a_count")))
+    if kind == "BadOptionUsage":
+        key = "cli.takes_no_value" if "not take" in message else "cli.needs_value"
+        return SpecError(Problem(error.option_name, say(key)))
+    extra = re.search(r"extra argument.* \((.*)\)$", message)
+    if extra:
+        return SpecError(Problem(extra[1], say("cli.extra_words")))
+    return SpecError(message)
+
+
+def _page(command: Any, ctx: Any) -> Iterator[str]:
+    parameters = command.get_params(ctx)
+    arguments = [one for one in parameters if one.param_type_name == "argument"]
+    options = [one for one in parameters if one.param_type_name == "option"]
+    words = [ctx.command_path, say("cli.usage_options"), *map(_usage, arguments)]
+    if isinstance(command, TyperGroup):
+        words.append(say("cli.usage_command"))
+    yield say("cli.head_usage", line=" ".join(words))
+    yield ""
+    yield from wrapped(_plain(command.help or ""), _width())
+    for head, some in (("cli.head_arguments", arguments), ("cli.head_options", options)):
+        if some:
+            yield ""
+            yield from _listed(say(head), [(_name(one), _told(one)) for one in some])
+
+
+def _usage(argument: Any) -> str:
+    name = _name(argument) + ("..." if argument.nargs != 1 else "")
+    return name if argument.required else f"[{name}]"
+
+
+def _name(parameter: Any) -> str:
+    """What is typed: flags with what follows them, or what stands for an argument."""
+    if parameter.param_type_name == "argument":
+        return parameter.metavar
+    shown = parameter.metavar or ("" if parameter.is_flag else "N")
+    return f"{', '.join(parameter.opts)} {shown}".rstrip()
+
+
+def _told(parameter: Any) -> str:
+    """Help, and whether it must be given, or what is used where it is not."""
+    text = say("cli.option_help") if parameter.name == "help" else _plain(parameter.help or "")
+    if parameter.param_type_name == "argument" and parameter.required:
+        return text + say("cli.required")
+    if parameter.show_default and parameter.default not in (None, False):
+        return text + say("cli.default", value=parameter.default)
+    return text
+
+
+def _listed(head: str, rows: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Names on the left, what is said of them beside."""
+    rows = [(name, _plain(text)) for name, text in rows]
+    left = max(cell_len(name) for name, _ in rows) + 4
+    yield _bold(head)
+    for name, text in rows:
+        first, *others = wrapped(text, _width() - left) or [""]
+        yield f"  {name}{' ' * (left - 2 - cell_len(name))}{first}"
+        yield from (" " * left + line for line in others)
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Lines of at most ``width`` cells: English broken at spaces, Chinese between characters and
+    never before a closing mark.
+    """
+    lines, line = [], ""
+    for piece in _PIECE.findall(text):
+        if line and cell_len(line) + cell_len(piece.rstrip()) > width:
+            lines.append(line.rstrip())
+            line = piece.lstrip()
+        else:
+            line += piece
+    return [*lines, line] if line else lines
+
+
+def _width() -> int:
+    return min(shutil.get_terminal_size().columns, WIDEST)
+
+
+def _bold(text: str) -> str:
+    return typer.style(text, bold=True)
+
+
+def _plain(text: str) -> str:
+    """Without the backslashes that keep rich from reading brackets as marks."""
+    return text.replace("\\[", "[")
