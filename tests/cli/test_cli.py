@@ -176,7 +176,7 @@ def test_brackets_in_the_help_are_no_markup(terminal: Terminal):
 def test_train(trained: tuple[Terminal, Done]):
     terminal, done = trained
     assert done.code == 0, done.error
-    assert "108 rows to train on" in done.out and "steps: 8, 14 an epoch, 8 rows each" in done.out
+    assert "108 training rows" in done.out and "steps: 8, 14 an epoch, 8 rows each" in done.out
     assert (done.out + done.error).count("only 8 optimizer steps") == 1
     assert done.out.strip().endswith("next: tunesmith prove run")
     for name in (
@@ -274,7 +274,7 @@ def test_prove_predict_report_runs(trained: tuple[Terminal, Done]):
     ] == answers
     (terminal.cwd / "bad.json").write_text('[{"instruction": "a"}, {"foo": 1}]', encoding="utf-8")
     bad = terminal("predict", "run", "bad.json", "--lang", "en")
-    assert bad.code == 2 and bad.error.startswith("bad.json:2: asks nothing"), bad
+    assert bad.code == 2 and bad.error.startswith("bad.json:2: has no question"), bad
     assert "The row has the columns foo;" in bad.error
     none = terminal("prove", "run", "--items", "0", "--lang", "en")
     assert none.code == 2 and "items: must be 1 or more" in none.error
@@ -355,7 +355,7 @@ def test_explain_and_doctor(terminal: Terminal):
         "default of the method lora: 0.0002 (Dettmers" in done.out
         and "default of the method full: 2e-05 (" in done.out
     )
-    assert "with the optimizer sgd, 100 times that" in done.out
+    assert "with the optimizer sgd, multiplied by 100" in done.out
     assert "loss, accuracy, bleu, " in terminal("explain", "train.keep.best_by", "--lang", "en").out
     done = terminal("explain", "train.bach", "--lang", "en")
     assert (done.code, done.error.strip()) == (

@@ -45,7 +45,7 @@ def test_demo_from_ledger_to_report(
     printed = capsys.readouterr().out
     order = [
         "240 rows in 1 file, 120 of them different",
-        "60 rows to train on",
+        "60 training rows",
         "What does NATO stand for ?",
         "\nreport: ",
         "\nmodel:  ",

@@ -153,7 +153,7 @@ def test_template_without_a_place_for_the_answer(tmp_path: Path, chatml: Any) ->
         with pytest.raises(
             SpecError,
             match=(
-                r"data.template: the answer \{(output|answer)\} stands before "
+                r"data.template: the answer \{(output|answer)\} comes before "
                 r"\{(instruction|question)\}"
             ),
         ):
@@ -258,9 +258,9 @@ def test_many_empty_rows_are_told_and_most_of_them_stop_the_run(
 
 
 def test_files_that_hold_no_rows(tmp_path: Path) -> None:
-    assert "holds no rows" in refusal(
-        saved(tmp_path / "a.json", "[]")
-    ) and "holds no rows" in refusal(saved(tmp_path / "b.json", "{}"))
+    assert "has no rows" in refusal(saved(tmp_path / "a.json", "[]")) and "has no rows" in refusal(
+        saved(tmp_path / "b.json", "{}")
+    )
     assert "its rows are numbers, not objects (for instance 1)" in refusal(
         saved(tmp_path / "c.json", "[1,2,3]")
     )
@@ -332,6 +332,6 @@ def test_long_texts_are_not_asked(tmp_path: Path, chatml: Any) -> None:
     long = {"path": str(texts), "max_length": 20, "too_long": "stop"}
     with pytest.raises(DataError) as caught:
         prepare(validate({"model": "m", "out": "o", "data": long, "objective": "pretrain"}), chatml)
-    assert "truncate (cut off their end)" in str(caught.value) and "what they ask" not in str(
+    assert "truncate (cut off their end)" in str(caught.value) and "the question" not in str(
         caught.value
     )

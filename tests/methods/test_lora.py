@@ -271,7 +271,7 @@ def test_biases_are_trained_saved_and_merged_and_leave_no_base_behind(
 def test_biases_that_are_not_there_are_refused() -> None:
     for model, bias, targets in (("llama", "all", "all-linear"), ("qwen2", "lora_only", "o_proj")):
         with pytest.raises(
-            SpecError, match=f"method.bias: this model has no biases where {bias} means them"
+            SpecError, match=f"method.bias: this model has no biases where {bias} looks for them"
         ):
             method(rank=4, bias=bias, targets=targets).apply(tiny(model))
 

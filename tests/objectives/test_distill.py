@@ -162,5 +162,5 @@ def test_a_teacher_that_cannot_teach_is_refused_before_weights_load(
         SpecError, match=r"objective\.teacher: is required; .* explain objective\.teacher"
     ):
         api.plan({"model": "m", "data": "d", "out": "o", "objective": "distill"})
-    with pytest.raises(SpecError, match="it belongs to jsd"):
+    with pytest.raises(SpecError, match="it is used by jsd"):
         made(divergence="reverse_kl", beta=0.3)

@@ -487,7 +487,7 @@ def test_choosing_by_too_few_rows_has_no_effect_and_the_plan_says_so_at_the_sett
     for name in ("best_by", "patience", "final"):
         assert origins[f"train.keep.{name}"].reason.startswith("no effect here: all 20 held-out")
     assert "best by chrf" not in "\n".join(made.lines())
-    assert any("none is watched" in text for text in made.warnings)
+    assert any("there are no validation rows" in text for text in made.warnings)
     enough = {"path": str(rows), "held_out": 60}
     made = plan(tiny_llama, enough, tmp_path / "run", train={"keep": keep})
     assert made.resolved.run.train.keep.final == "best" and not made.warnings

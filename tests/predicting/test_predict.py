@@ -152,7 +152,7 @@ def test_rows_without_a_question_are_all_named_before_any_is_answered(label_run)
     )
     assert "The row has the columns text;" in lines[1], "not those that a reader fills in"
     assert lines[1].endswith("without the answer: instruction, input"), "as the file has them"
-    assert lines[2].strip().startswith("3: asks nothing") and lines[3].strip().startswith(
+    assert lines[2].strip().startswith("3: has no question") and lines[3].strip().startswith(
         "4:instruction:"
     )
 
@@ -167,7 +167,7 @@ def test_rows_that_fail_alike_are_told_once(label_run):
     with pytest.raises(DataError) as caught:
         api.predict(label_run, [{"instruction": "red"}, *bad])
     told = str(caught.value)
-    assert "\n" not in told and told.startswith("2: asks nothing")
+    assert "\n" not in told and told.startswith("2: has no question")
     assert told.endswith(": instruction, input (the same in 59 more rows: 3, 4, 5, …)")
     with pytest.raises(DataError) as caught:
         api.predict(label_run, [*bad, {"instruction": " "}])
@@ -241,7 +241,7 @@ def test_a_conversation_is_answered(label_run):
         model.chat([{"role": "user", "content": "xyz red uvw zzz"}])
         == plainly(label_run.model, ["xyz red uvw zzz"])[0]
     )
-    with pytest.raises(DataError, match="asks nothing"):
+    with pytest.raises(DataError, match="has no question"):
         model.chat([{"role": "user", "content": " "}])
 
 

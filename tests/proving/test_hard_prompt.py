@@ -108,7 +108,7 @@ def test_what_cannot_be_a_prompt_is_refused(adapter_run, tmp_path) -> None:
     (tmp_path / "long.txt").write_text("word " * 400, encoding="utf-8")
     for name, told in (
         ("none.txt", "there is no file"),
-        ("empty.txt", "holds no text"),
+        ("empty.txt", "is empty; write the prompt"),
         ("long.txt", "and the model 512"),
     ):
         with pytest.raises(SpecError, match=told):

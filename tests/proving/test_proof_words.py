@@ -20,7 +20,7 @@ from tunesmith.report.language import Say
 from tunesmith.report.verdict import standing, verdict
 from tunesmith.storage.run_folder import RunFolder
 
-HARD = ("8 times in 10", "size measured", "tell it from chance")
+HARD = ("8 times in 10", "as large as the measured one", "tell it from chance")
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +73,7 @@ def test_enough_rows_say_what_they_could_show_and_more_rows_are_needed(tmp_path:
         re.search(r"a difference of about [\d.]+ points or more", one) for one in (text, told_page)
     ), "a share has its unit"
     same = told(tmp_path / "same", {"length": [True] * 30, "tuned": [True] * 30}, against="length")
-    assert "size measured" not in "\n".join(same.lines())
+    assert "as large as the measured one" not in "\n".join(same.lines())
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

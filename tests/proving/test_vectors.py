@@ -92,7 +92,7 @@ def test_trained_proved_asked_and_loaded_by_sentence_transformers(
         assert "LOAD REPORT" not in "".join(capfd.readouterr())
         told = "\n".join(exported.lines())
         assert "token vectors" in told and not any(
-            word in told for word in ("logits", "likeliest", "greedy")
+            word in told for word in ("logits", "most likely", "greedy")
         )
         exec("\n".join(exported.load), space)  # the lines that are printed, as printed
         assert np.allclose(space["model"].encode(texts), theirs, atol=1e-5)

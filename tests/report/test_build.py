@@ -154,7 +154,7 @@ def test_a_row_that_is_learned_as_a_whole_has_no_tokens_of_its_own_to_train(tmp_
     text = read(folder).text
     assert (
         "8,548 tokens in the training rows; each row is learned as a whole" in text
-        and "tokens trained on" not in text
+        and "tokens learned" not in text
     )
 
 

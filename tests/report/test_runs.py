@@ -162,6 +162,6 @@ def test_a_damaged_file_is_named_with_the_way_out(
     run = full(tmp_path / "run")
     run.proof.write_text('{"verdict": "impr', encoding="utf-8")
     with pytest.raises(
-        DataError, match=r"run/proof\.json: this file of the run is damaged \(.*\); take it away"
+        DataError, match=r"run/proof\.json: this file of the run is damaged \(.*\); move it away"
     ):
         runs(tmp_path)

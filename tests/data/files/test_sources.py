@@ -273,7 +273,7 @@ BROKEN = {
         "zero.txt:2: is a binary file",
     ),
     "empty.json": ("", "the file is empty (0 bytes)"),
-    "blank.json": ("\n \n", "the file has no row"),
+    "blank.json": ("\n \n", "the file has no rows"),
     "sheet.xls": (b"\xd0\xcf\x11\xe0rest".decode("latin-1"), "old Excel file"),
 }
 

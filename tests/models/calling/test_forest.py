@@ -60,7 +60,7 @@ def test_a_forest_call_whose_keyword_is_lost_raises() -> None:
     model = loaded("llama")
     inputs = inputs_of(Batch.grow(sequences()))
     inputs.pop("forest")
-    with pytest.raises(ModelError, match="must run padded"):
+    with pytest.raises(ModelError, match="runs padded"):
         model(**inputs)
 
 
