@@ -33,6 +33,7 @@ FLOORS = [
     "__main__",
     "cli",
     "api",
+    "diagnosis",
     "teaching",
     "tournaments",
     "planning",

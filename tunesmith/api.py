@@ -7,6 +7,7 @@ ts.prove(run)``
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from tunesmith.words import say
 
 if TYPE_CHECKING:
     from tunesmith.data.check import Check
+    from tunesmith.diagnosis.overfit import Overfit
     from tunesmith.display.progress import Shown
     from tunesmith.planning.plan import Plan
     from tunesmith.predicting.predictor import Predictor
@@ -67,6 +69,22 @@ def check(settings: Settings, overrides: Overrides = (), *, progress: Shown | No
         folder, trust_remote_code=run.model.trust_remote_code, add_tokens=run.model.add_tokens
     )
     return look(run, tokenizer, progress=progress)
+
+
+def overfit(
+    settings: Settings, overrides: Overrides = (), *, progress: Shown | None = None
+) -> Overfit:
+    """Learns four of the rows by heart and asks for them: whether rows, template, training and
+    answers fit each other. Nothing is left on the disk.
+    """
+    from tunesmith.diagnosis.overfit import CHANGES
+    from tunesmith.diagnosis.overfit import overfit as learn
+
+    with tempfile.TemporaryDirectory(prefix="tunesmith-") as place:
+        plain = {"model": "starter", **_plain(settings)}
+        run = settings_of(plain, [*overrides, *CHANGES, f"out={place}/run"])
+        _speak(run)
+        return learn(run, progress=progress)
 
 
 def plan(

@@ -35,12 +35,23 @@ Which = Annotated[str, typer.Option("--which", metavar="model|best|step-N")]
 Number = Annotated[int | None, typer.Option(min=0, show_default=False)]
 
 
-def check(settings: SettingsArgument = None, as_json: AsJson = False, lang: Lang = "auto") -> None:
+def check(
+    settings: SettingsArgument = None,
+    overfit: Annotated[bool, typer.Option("--overfit")] = False,
+    as_json: AsJson = False,
+    lang: Lang = "auto",
+) -> None:
     """Data only."""
     from tunesmith import api
 
+    line = check_line(settings or [], lang)
+    if overfit:
+        with _quiet(as_json), _progress() as shown:
+            learned = api.overfit(*line, progress=shown)
+        print_json(learned.to_json()) if as_json else _print(learned.lines())
+        raise typer.Exit(1 if learned.broken else 0)
     with _quiet(as_json), _progress() as shown:
-        found = api.check(*check_line(settings or [], lang), progress=shown)
+        found = api.check(*line, progress=shown)
     if as_json:
         print_json(found.to_json())
         return

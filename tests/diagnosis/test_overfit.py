@@ -1,0 +1,89 @@
+"""Four rows learned by heart: a whole chain says so, a broken one says where it is broken."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from material import runs
+from tunesmith import api
+from tunesmith.diagnosis import overfit as module
+from tunesmith.diagnosis.overfit import Answer, Overfit
+
+FAST = {"train.learning_rate": 0.02, "method": "full", "train.machine.threads": 1}
+
+
+@pytest.fixture
+def settings(tiny_llama: Path, tmp_path: Path) -> dict[str, Any]:
+    """A run of its own rows, with more to do than a check should."""
+    data = tmp_path / "rows.json"
+    data.write_text(json.dumps(runs.rows()), encoding="utf-8")
+    return {
+        "model": str(tiny_llama),
+        "data": {"path": str(data), "unknown": "accept"},
+        "out": str(tmp_path / "run"),
+        "train": {"epochs": 40, "batch": 16, "keep": {"patience": 2, "best_by": "exact_match"}},
+        "questions": ["How far is it?"],
+    }
+
+
+def test_four_rows_are_learned_and_come_back(settings: dict[str, Any], tmp_path: Path) -> None:
+    found = api.overfit(settings, [f"{key}={value}" for key, value in FAST.items()])
+    assert found.broken is None, found.to_json()
+    assert found.rows == 4 and found.last < module.LEARNED < found.first
+    assert [answer.wanted for answer in found.answers] == [a.written for a in found.answers]
+    assert all(answer.wanted.endswith(" km") for answer in found.answers)
+    assert len({answer.id for answer in found.answers}) == 4
+    assert not (tmp_path / "run").exists(), "nothing is left on the disk"
+    assert "The chain is whole" in found.lines()[-1]
+
+
+def test_a_rate_that_moves_nothing_is_a_break_in_training(settings: dict[str, Any]) -> None:
+    found = api.overfit(settings, ["train.learning_rate=1e-9"])
+    assert found.broken == "training" and "learning_rate" in found.lines()[-1]
+
+
+def test_another_template_for_asking_is_a_break_in_asking(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tunesmith.proving import task
+
+    real = task.answer_of
+
+    def asked_otherwise(render: Any, chat: Any) -> Any:
+        prompt, ids, text = real(render, chat)
+        return prompt[: len(prompt) // 3], ids, text
+
+    monkeypatch.setattr(task, "answer_of", asked_otherwise)
+    found = api.overfit(settings, [f"{key}={value}" for key, value in FAST.items()])
+    assert found.broken == "asking"
+    text = "\n".join(found.lines())
+    assert "learned: " in text and "written: " in text and "template" in text
+
+
+def test_the_words_follow_from_the_numbers() -> None:
+    same, other = Answer("a:1", "5 km", "5 km "), Answer("a:2", "5 km", "6 km")
+    assert same.back and not other.back
+
+    def of(first: float, last: float, *answers: Answer) -> str | None:
+        return Overfit(4, module.STEPS, first, last, 1.0, answers).broken
+
+    assert of(2.0, 0.01, same) is None and of(2.0, 0.01) is None
+    assert of(2.0, 0.01, same, other) == "asking"
+    assert of(2.0, 0.5, other) == "rate"
+    assert of(2.0, 1.9, same) == "training"
+
+
+def test_a_broken_chain_has_exit_code_1(
+    settings: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tunesmith.cli.main import main
+
+    file = tmp_path / "run.yaml"  # JSON is YAML
+    file.write_text(json.dumps(settings), encoding="utf-8")
+    words = [str(file), "--overfit", "--json", "train.learning_rate=1e-9"]
+    assert main(["check", *words]) == 1
+    assert json.loads(capsys.readouterr().out)["broken"] == "training"

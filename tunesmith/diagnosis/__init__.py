@@ -1,0 +1,1 @@
+"""What is wrong, before a long run or after it."""

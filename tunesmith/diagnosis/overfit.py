@@ -1,0 +1,185 @@
+"""``tunesmith check --overfit``: does the model learn four of the rows by heart, and say them back?
+
+A chain of reading, template, training, saving and answering that is whole passes this in a minute;
+one that is broken anywhere does not, and this says where (the first check of Karpathy 2019, "A
+Recipe for Training Neural Networks": overfit one batch).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tunesmith.display.progress import Shown
+from tunesmith.examples import Chat, final
+from tunesmith.settings.run import Run
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.data.items import Item
+    from tunesmith.data.prepare import Prepared
+    from tunesmith.storage.run_folder import RunFolder
+
+ROWS = 4
+STEPS = 40
+CHANGES = (
+    "questions=[]",
+    "data.held_out=0",
+    f"train.steps={STEPS}",
+    f"train.batch={ROWS}",
+    "train.warmup=0",
+    "train.schedule=constant",
+    "train.keep={evaluate: 0, save: 0}",
+)
+"""What cuts a run to a minute: the same rows, template, method and rate, but nothing held out,
+evaluated or warmed up.
+"""
+LEARNED = 0.1
+"""A loss under this (nats) is learned by heart: a token has a chance of 90 % and more."""
+FELL = 0.7
+"""A loss that stays over this share of the first is not learned at all."""
+SPARE = 16
+"""New tokens allowed beyond the longest answer, to see one that does not stop."""
+SHOWN = 200
+"""Characters of an answer that are shown."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A row that was learned: its id, the answer it has, and what the model writes after it."""
+
+    id: str
+    wanted: str
+    written: str
+
+    @property
+    def back(self) -> bool:
+        """Whether it came back word for word."""
+        return self.wanted.split() == self.written.split()
+
+
+@dataclass(frozen=True)
+class Overfit:
+    """What became of the four rows. ``first`` and ``last`` are losses (nats); ``answers`` is empty
+    where a model of this kind writes none.
+    """
+
+    rows: int
+    steps: int
+    first: float
+    last: float
+    seconds: float
+    answers: tuple[Answer, ...]
+
+    @property
+    def broken(self) -> str | None:
+        """The part of the chain that is broken; None where none is."""
+        if self.last > LEARNED:
+            return "training" if self.last > FELL * self.first else "rate"
+        return None if all(answer.back for answer in self.answers) else "asking"
+
+    def to_json(self) -> dict[str, Any]:
+        """The same for programs."""
+        answers = [
+            {"id": one.id, "wanted": one.wanted, "written": one.written, "back": one.back}
+            for one in self.answers
+        ]
+        return {
+            "rows": self.rows,
+            "steps": self.steps,
+            "first_loss": self.first,
+            "last_loss": self.last,
+            "seconds": round(self.seconds, 1),
+            "answers": answers,
+            "broken": self.broken,
+        }
+
+    def lines(self) -> list[str]:
+        """What a person reads."""
+        lines = [
+            say(
+                "overfit.learned",
+                rows=self.rows,
+                steps=self.steps,
+                first=f"{self.first:.3f}",
+                last=f"{self.last:.3f}",
+                seconds=f"{self.seconds:.0f}",
+            )
+        ]
+        if self.answers:
+            back = sum(answer.back for answer in self.answers)
+            lines.append(say("overfit.back", back=back, rows=self.rows))
+        if self.broken == "asking":
+            for answer in self.answers:
+                if not answer.back:
+                    told = {"wanted": answer.wanted[:SHOWN], "written": answer.written[:SHOWN]}
+                    lines.append(say("overfit.differs", row=answer.id, **told))
+        return [*lines, say(f"overfit.broken_{self.broken}" if self.broken else "overfit.whole")]
+
+
+def overfit(run: Run, *, progress: Shown | None = None) -> Overfit:
+    """Trains on four short rows of a run that was settled with ``CHANGES``, with its own method,
+    rate and template, and asks for their answers. ``run.out`` gets the run.
+    """
+    from tunesmith.planning.make import make
+    from tunesmith.training.start import train
+
+    began, losses = time.perf_counter(), []
+
+    def on_step(line: dict[str, Any]) -> None:
+        if "loss" in line:
+            losses.append(float(line["loss"]))
+
+    whole = make(run, progress=progress).require().prepared
+    assert whole is not None, "a plan without problems has read its rows"
+    prepared = replace(whole, train=_shortest(whole.train))
+    plan = make(run, prepared=prepared).require()
+    folder = train(plan.resolved, prepared, on_step=on_step, progress=Shown(quiet=True))
+    answers = tuple(_answers(folder, run, prepared)) if prepared.objective.output.writes else ()
+    seconds = time.perf_counter() - began
+    return Overfit(len(prepared.train), STEPS, losses[0], losses[-1], seconds, answers)
+
+
+def _shortest(items: Sequence[Item]) -> list[Item]:
+    """The shortest rows that differ in what they ask; a minute is enough for these."""
+    found: dict[bytes, Item] = {}
+    for item in sorted(items, key=lambda one: sum(map(len, one.tokens))):
+        first = item.tokens[0]
+        asked = first.ids_T[: int(np.argmax(first.weights_T > 0))].tobytes()
+        found.setdefault(asked or first.ids_T.tobytes(), item)
+        if len(found) == ROWS:
+            break
+    return list(found.values())
+
+
+def _answers(folder: RunFolder, run: Run, prepared: Prepared) -> Iterator[Answer]:
+    from tunesmith.models.calling.generate import generate
+    from tunesmith.models.saved import load_run
+    from tunesmith.proving.task import answer_of, training_examples
+
+    loaded = load_run(folder)
+    given = {
+        item.id: answer_of(loaded.render, example)
+        for item, example in training_examples(run, prepared)
+        if isinstance(example, Chat)
+    }
+    if not given:
+        return
+    longest = max(len(ids) for _, ids, _ in given.values())
+    settings = run.generate.model_copy(
+        update={"max_new_tokens": longest + SPARE, "temperature": 0.0, "samples": 1}
+    )
+    written = generate(
+        loaded.model,
+        loaded.tokenizer,
+        [prompt for prompt, _, _ in given.values()],
+        settings,
+        stop_ids=loaded.render.stop_ids,
+        share=loaded.layout == "forest",
+    )
+    for (name, (_, _, wanted)), answer in zip(given.items(), written, strict=True):
+        yield Answer(name, wanted, final(answer.text))
