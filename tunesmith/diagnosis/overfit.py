@@ -161,9 +161,9 @@ def _answers(folder: RunFolder, run: Run, prepared: Prepared) -> Iterator[Answer
     from tunesmith.models.saved import load_run
     from tunesmith.proving.task import answer_of, training_examples
 
-    loaded = load_run(folder)
+    loaded, render = load_run(folder), prepared.render
     given = {
-        item.id: answer_of(loaded.render, example)
+        item.id: answer_of(render, example)
         for item, example in training_examples(run, prepared)
         if isinstance(example, Chat)
     }
@@ -178,7 +178,7 @@ def _answers(folder: RunFolder, run: Run, prepared: Prepared) -> Iterator[Answer
         loaded.tokenizer,
         [prompt for prompt, _, _ in given.values()],
         settings,
-        stop_ids=loaded.render.stop_ids,
+        stop_ids=render.stop_ids,
         share=loaded.layout == "forest",
     )
     for (name, (_, _, wanted)), answer in zip(given.items(), written, strict=True):
