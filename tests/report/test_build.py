@@ -41,7 +41,7 @@ def test_proof_table_and_intervals(tmp_path: Path) -> None:
     assert (
         "tuned 86.1 % 0.841 1.139 base 18.4 % 0.164 1.816 base with 6 examples 44.3 %" in page.text
     )
-    assert "TF-IDF + logistic regression +0.9 (−3.1 to +4.9) p < 0.001" in page.text
+    assert "TF-IDF + logistic regression +0.9 points (−3.1 to +4.9) p < 0.001" in page.text
     assert [value for name, value in page.attributes if value == "band is-open"], (
         "an interval over zero must not look like a gain"
     )
@@ -78,7 +78,7 @@ def test_ledger_bar_adds_up_to_all_rows(tmp_path: Path) -> None:
 
 def test_settings_show_origin_and_reason(tmp_path: Path) -> None:
     text = read(full(tmp_path / "trec")).text
-    assert "model.path starter given" in text
+    assert "model.path starter set" in text
     assert "objective.name sft default" in text
     assert "train.batch null derived: 16 rows a step; the set has 600" in text
     assert "train.learning_rate null derived: 5e-4: lora's own # default" in text
@@ -87,7 +87,7 @@ def test_settings_show_origin_and_reason(tmp_path: Path) -> None:
         tmp_path / "given", data={"path": "questions.tsv", "held_out": 40, "system": "7.0"}
     )
     text = read(given).text
-    assert "data.held_out 40 given" in text and "data.system '7.0' given" in text
+    assert "data.held_out 40 set" in text and "data.system '7.0' set" in text
 
 
 def test_questions_and_events(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ class Classes:
         counts = seen.names + Counter(_name(number) for number in seen.numbers)
         names = tuple(given) or tuple(sorted(counts, key=_order))
         _check(counts, names, seen)
-        shown = ", ".join(f"{name} {counts[name]}" for name in names[:SHOWN]) + (
+        shown = ", ".join(f"{name}: {counts[name]}" for name in names[:SHOWN]) + (
             " …" if len(names) > SHOWN else ""
         )
         several = kind == "multi_label_classification"

@@ -25,6 +25,7 @@ from tunesmith.report.runs import model_step
 from tunesmith.report.samples import choose, read_items
 from tunesmith.report.settings import settings
 from tunesmith.report.verdict import (
+    answer_score,
     contenders,
     intervals,
     metric_name,
@@ -161,7 +162,7 @@ def _proof(folder: RunFolder, run: Run, say: Say) -> dict[str, Any] | None:
             for who, share in (proof.get("stopped") or {}).items()
         },
         "samples": [
-            (one, number(primary, one.base.score), number(primary, one.tuned.score))
+            (one, answer_score(primary, one.base.score), answer_score(primary, one.tuned.score))
             for one in samples
         ],
         "chosen": {

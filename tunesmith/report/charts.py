@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 640, 260
-LEFT, RIGHT, TOP, BOTTOM = 70, 30, 14, 48
+LEFT, RIGHT, TOP, BOTTOM = 88, 30, 14, 48
 # More points than pixels only make the file large and the line thick.
 MOST_POINTS = 400
 FEW_POINTS = 12

@@ -154,7 +154,9 @@ def events(record: Sequence[Mapping[str, Any]], say: Say) -> list[tuple[int, str
             for key, value in line.items()
             if key not in ("step", "event") and not isinstance(value, list)
         }
-        numbers = [f"{key} {value}" for key, value in told.items()]
+        numbers = [
+            f"{say.known(f'report.told_{key}', key)} {value}".strip() for key, value in told.items()
+        ]
         text = say.known(f"report.event_{name}", str(name))
         found.append((int(line["step"]), f"{text} ({', '.join(numbers)})" if numbers else text))
     return found

@@ -44,6 +44,13 @@ def number(name: str, value: float | None, *, sign: bool = False) -> str:
     return shown(name, value, sign=sign).replace("-", "−")
 
 
+def answer_score(name: str, value: float | None) -> str:
+    """The score of a single answer: ✓ or ✗ where a metric tells right from wrong."""
+    if value is None or not metric(name).right_or_wrong or value not in (0, 1):
+        return number(name, value)
+    return "✓" if value else "✗"
+
+
 def name_of(contender: str, proof: Mapping[str, Any], say: Say) -> str:
     """What a contender is called."""
     return say(f"prove.{contender}", shots=len(proof["shots"]))
@@ -127,7 +134,8 @@ def intervals(proof: Mapping[str, Any], name: str, say: Say) -> list[Interval]:
         difference, low, high = (
             number(name, row[key], sign=True) for key in ("difference", "low", "high")
         )
-        text = say("report.interval", difference=difference, low=low, high=high)
+        unit = say("report.points") if metric(name).right_or_wrong else ""
+        text = say("report.interval", difference=difference, low=low, high=high, unit=unit)
         place = (left, round(right - left, 2), at(row["difference"], 50.0), at(0.0, 0.0))
         found.append(
             Interval(

@@ -314,7 +314,7 @@ def test_other_encodings_are_named_and_never_guessed(tmp_path: Path) -> None:
     latin = written(tmp_path / "latin.csv", "question,answer\ncafé au lait,déjà vu où\n", "latin-1")
     assert "latin.csv:2: byte 19 (0xE9) is not valid UTF-8" in error(latin)
     marked = written(tmp_path / "marked.txt", codecs.BOM_UTF8 + b"abc\xff")
-    assert "marked as utf-8-sig, but byte" in error(marked)
+    assert "says that it is utf-8-sig, but byte" in error(marked)
     late = written(
         tmp_path / "late.jsonl", b'{"a": "x"}\n' * 200_000 + '{"a": "中文"}\n'.encode("gb18030")
     )
