@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.proving.hard_prompt import read_prompt
 from tunesmith.proving.judge import metric
+from tunesmith.proving.leaks import Leak, leaks
 from tunesmith.proving.proof import Proof
 from tunesmith.proving.record import Record
 from tunesmith.proving.task import evenly
@@ -107,12 +108,13 @@ def contest(folder: RunFolder, wanted: Wanted, progress: Progress | None = None)
     prompt = read_prompt(wanted.prompt or run.prove.prompt)
     tuned = load_run(folder)
     prepared = prepared_again(folder, run, tuned.tokenizer, progress)
+    leaked = leaks(prepared.proof, prepared.train)
     given = Contest(
         folder,
         run,
         tuned,
         prepared,
-        evenly(prepared.proof, wanted.items or run.prove.items),
+        evenly(_without(prepared.proof, leaked), wanted.items or run.prove.items),
         run.prove.shots if wanted.shots is None else wanted.shots,
         prompt,
         progress or (lambda phase, done, of: None),
@@ -124,8 +126,21 @@ def contest(folder: RunFolder, wanted: Wanted, progress: Progress | None = None)
         record.line(metrics) | ({"group": groups[record.id]} if record.id in groups else {})
         for record in found.records
     ]
-    told = {"primary_reason": found.reason, "fingerprint": prepared.fingerprint, **found.facts}
+    told = {
+        "primary_reason": found.reason,
+        "fingerprint": prepared.fingerprint,
+        "leaked": [asdict(leak) for leak in leaked],
+        **found.facts,
+    }
     return conclude(folder, run, lines, found.metrics, found.primary, against=found.against, **told)
+
+
+def _without(items: list[Item], leaked: list[Leak]) -> list[Item]:
+    gone = {leak.id for leak in leaked}
+    kept = [item for item in items if item.id not in gone]
+    if not kept:
+        raise DataError(Problem("data.held_out", say("prove.all_leaked", count=len(items))))
+    return kept
 
 
 def prepared_again(

@@ -239,6 +239,9 @@ def _notes(found: dict[str, Any]) -> list[str]:
     lines = [*class_lines(found), *told_lines(found)]
     units = units_of(found)
     undecided = units >= FEWEST and found["verdict"] == "not shown"
+    if leaked := found.get("leaked"):
+        pairs = ", ".join(f"{leak['id']} ({leak['beside']})" for leak in leaked[:3])
+        lines.append(say("prove.leaked", count=len(leaked), rows=pairs))
     if found.get("grouped_by"):
         told = {"items": found["items"], "groups": units, "column": found["grouped_by"]}
         lines.append(say("prove.grouped", **told))
