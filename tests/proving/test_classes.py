@@ -302,8 +302,9 @@ def test_two_classes_have_a_threshold_where_it_is_asked_for(
     assert below + above == pytest.approx(1) and above != 0.5
     for row in api.predict(run, [{"text": one["text"]} for one in few[:20]]):
         assert row["prediction"] == ("other" if row["probabilities"]["other"] >= above else "color")
-    assert f"from this probability on, chosen on the validation rows: color {below:.2f}" in "\n".join(
-        api.prove(run).lines()
+    assert (
+        f"from this probability on, chosen on the validation rows: color {below:.2f}"
+        in "\n".join(api.prove(run).lines())
     )
     draw = np.random.default_rng(1)
     chances, labels = draw.random(60).round(2), draw.integers(0, 2, 60)
