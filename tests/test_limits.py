@@ -74,6 +74,7 @@ FLOORS = [
     "errors",
     "batches",
     "examples",
+    "events",
     "words",
 ]
 FLOOR = {name: floor for floor, name in enumerate(FLOORS)}

@@ -9,12 +9,15 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith import words
 from tunesmith.errors import Problem, SpecError, TunesmithError
+from tunesmith.events.run import Ended, Planned, Reported, on_steps
+from tunesmith.events.stream import Events, Listener
 from tunesmith.settings.import_peers import peer_of, translate
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.run import Run, validate
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from tunesmith.planning.plan import Plan
     from tunesmith.predicting.predictor import Predictor
     from tunesmith.proving.proof import Proof
+    from tunesmith.settings.resolved import Resolved
     from tunesmith.teaching.write import Account
     from tunesmith.tournaments.play import Played
 
@@ -130,25 +134,67 @@ def train(
     resume: bool = False,
     progress: Shown | None = None,
     on_plan: Callable[[Plan], None] | None = None,
+    listen: Sequence[Listener] = (),
 ) -> RunFolder:
     """Trains and returns the run's folder; with ``resume``, ``settings`` is the folder of a run
     that was stopped.
 
     ``on_step`` gets the record's line of each step; ``on_plan`` the plan before anything is
-    written.
+    written; each of ``listen`` every event of the run (``tunesmith.events``).
     """
-    if resume:
-        if not isinstance(settings, str | Path) or overrides:
-            raise SpecError(say("cli.resume_takes_folder"))
-        folder = RunFolder(Path(settings))
-        resolved = folder.resolved()
-        # The folder may have been moved since.
-        resolved = replace(resolved, run=resolved.run.model_copy(update={"out": str(settings)}))
-        _speak(resolved.run)
-        from tunesmith.training.start import train as start
+    with _console(progress) as shown:
+        steps = [on_steps(on_step)] if on_step is not None else []
+        # Of several processes the first one speaks.
+        events = Events(*steps, shown.hear, *listen) if _first() else Events()
+        try:
+            prepared = text = None
+            if resume:
+                resolved = _resumed(settings, overrides)
+            else:
+                made = _planned(settings, overrides, events, on_plan)
+                resolved, prepared = made.resolved, made.prepared
+                text = "\n".join(made.lines()) + "\n"
+            from tunesmith.training.start import train as start
 
-        start(resolved, resume=True, on_step=on_step, progress=progress)
-        return _with_report(folder, progress)
+            run = start(resolved, prepared, resume=resume, events=events, plan=text)
+        except TunesmithError as error:
+            events(Ended(str(error)))
+            raise
+        if _first():
+            _report(run, events)
+    return run
+
+
+def _console(progress: Shown | None) -> AbstractContextManager[Shown]:
+    """The display that the caller has opened, or one for this run."""
+    from tunesmith.display.progress import Shown
+
+    return nullcontext(progress) if progress is not None else Shown(quiet=not _first())
+
+
+def _first() -> bool:
+    """Whether this is the only process, or the first of those that torchrun started."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
+def _resumed(settings: Settings, overrides: Overrides) -> Resolved:
+    """What the folder of a run that was stopped says."""
+    if not isinstance(settings, str | Path) or overrides:
+        raise SpecError(say("cli.resume_takes_folder"))
+    resolved = RunFolder(Path(settings)).resolved()
+    # The folder may have been moved since.
+    resolved = replace(resolved, run=resolved.run.model_copy(update={"out": str(settings)}))
+    _speak(resolved.run)
+    return resolved
+
+
+def _planned(
+    settings: Settings,
+    overrides: Overrides,
+    events: Events,
+    on_plan: Callable[[Plan], None] | None,
+) -> Plan:
+    """The plan of a run, without a problem; its warnings are told where nobody asked for it."""
     asked = settings_of(settings, overrides)
     _speak(asked)
     taken = RunFolder(Path(asked.out)).taken()
@@ -156,34 +202,28 @@ def train(
         raise SpecError(Problem("out", taken))
     from tunesmith.planning.make import make
 
-    made = make(asked, progress=progress).require()
+    made = make(asked, progress=events.phase).require()
+    events(Planned(made))
     if on_plan is not None:
         on_plan(made)
     else:
-        tell = progress.tell if progress is not None else print
         for text in made.warnings:
-            tell(say("plan.warning", text=text))
-    from tunesmith.training.start import train as start
-
-    text = "\n".join(made.lines()) + "\n"
-    run = start(made.resolved, made.prepared, on_step=on_step, progress=progress, plan=text)
-    return _with_report(run, progress)
+            events.tell(say("plan.warning", text=text))
+    return made
 
 
-def _with_report(run: RunFolder, progress: Shown | None) -> RunFolder:
-    """Writes the page and the picture of a run that has ended and says where; a full disk costs
-    the run nothing.
+def _report(run: RunFolder, events: Events) -> None:
+    """Writes the page and the picture of a run that has ended; a full disk costs the run
+    nothing.
     """
     from tunesmith.report.build import build
 
-    if int(os.environ.get("RANK", 0)) == 0:
-        tell = progress.tell if progress is not None else print
-        try:
-            build(run)
-            tell(say("cli.report_written", report=run.report, curve=run.loss_curve))
-        except TunesmithError as error:
-            tell(str(error))
-    return run
+    try:
+        build(run)
+    except TunesmithError as error:
+        events.tell(str(error))
+    else:
+        events(Reported(run.report, run.loss_curve))
 
 
 def rlhf(
@@ -192,12 +232,14 @@ def rlhf(
     *,
     progress: Shown | None = None,
     on_plan: Callable[[Plan], None] | None = None,
+    listen: Sequence[Listener] = (),
 ) -> list[RunFolder]:
     """Trains the stages of a file one after the other, each on the model of its parent; called
     again, it continues.
 
     ``overrides`` hold for every stage, but ``stages.0.train.steps=2`` for the first alone. All
-    stages are planned before the first is trained; ``on_plan`` gets the plan of each as it begins.
+    stages are planned before the first is trained; ``on_plan`` gets the plan of each as it begins,
+    ``listen`` the events of each.
     """
     from tunesmith.planning.stages import go, stages_of
 
@@ -207,7 +249,7 @@ def rlhf(
         raise SpecError(translate(plain, peer).text())
 
     def run(one: Run | str, *, resume: bool = False) -> RunFolder:
-        return train(one, resume=resume, progress=progress, on_plan=on_plan)
+        return train(one, resume=resume, progress=progress, on_plan=on_plan, listen=listen)
 
     tell = progress.tell if progress is not None else print
     return go(stages_of(plain, overrides), run, lambda one: (plan(one).require(), None)[1], tell)

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import torch
 
-from material import runs
 from material.house import House, house, kinds_of
 from material.strict_device import DEVICE, Strict, StrictMode, copies, place, reset, waits
 from tunesmith.batches.sending import sent_together
+from tunesmith.events.stream import Events
 from tunesmith.models.calling import views
 from tunesmith.models.calling.generate import generate
 from tunesmith.outputs.vectors import vectors_of
@@ -25,7 +25,6 @@ from tunesmith.predicting.likelihoods import likelihoods
 from tunesmith.settings.family import METHODS, OBJECTIVES
 from tunesmith.settings.run import Generate
 from tunesmith.training.evaluation.watch import held_out_loss
-from tunesmith.training.keeping.record import Record
 from tunesmith.training.loop import Position, gradient, update
 from tunesmith.training.optimizers import OPTIMIZERS, split_by_rate
 from tunesmith.training.ready import Ready, make_ready
@@ -108,7 +107,7 @@ def ready_for(objective: str, kind: str, method: str, house: House, out: Path) -
     run = house.run(objective, kind, method, out)
     prepared = house.prepared(run, kind)
     plan = make(run, prepared=prepared)
-    return None if plan.problems else make_ready(plan.resolved, prepared, runs.quiet())
+    return None if plan.problems else make_ready(plan.resolved, prepared, Events())
 
 
 @pytest.mark.filterwarnings("ignore:Unsupported layer type")
@@ -126,7 +125,7 @@ def test_a_step_mixes_nothing_and_waits_twice(
         for step in range(2):
             reset()
             batches = work.batches(work.source.step(step, work.models).passes[0])
-            metrics, norm = gradient(work, batches, Record(None), step + 1)
+            metrics, norm = gradient(work, batches, step + 1)
             update(work, at)
             at.step += 1
             assert norm > 0 and metrics["loss"].count

@@ -13,7 +13,8 @@ from typing import Any
 
 from tunesmith.data.lengths import default_limit
 from tunesmith.data.prepare import Prepared, prepare
-from tunesmith.display.progress import Shown
+from tunesmith.events.run import on_steps
+from tunesmith.events.stream import Event, Events
 from tunesmith.machine.device import choose
 from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.planning.make import from_machine
@@ -107,9 +108,19 @@ def data_of(one: Resolved, watch: int = 0) -> Prepared:
     return prepared
 
 
-def quiet() -> Shown:
-    """A display that nobody sees."""
-    return Shown(quiet=True)
+def on_step(hear: Callable[[dict[str, Any]], None] | None) -> Events:
+    """Events of which ``hear`` gets the recorded line of every step, and nothing is shown."""
+    return Events(on_steps(hear)) if hear is not None else Events()
+
+
+def said(told: list[str]) -> Events:
+    """Events of which ``told`` gets what a person is told."""
+
+    def listener(event: Event) -> None:
+        if (text := event.text()) is not None:
+            told.append(text)
+
+    return Events(listener)
 
 
 def weights(folder: Path) -> bytes:

@@ -45,11 +45,7 @@ def two_ranks(
     out: Path, model: Path, prepared: Prepared, *, resume: bool = False, **overrides: Any
 ) -> list[int]:
     """Trains in two processes; their exit codes."""
-    return in_two(
-        lambda _: train(
-            runs.resolved(out, model, **overrides), prepared, resume=resume, progress=runs.quiet()
-        )
-    )
+    return in_two(lambda _: train(runs.resolved(out, model, **overrides), prepared, resume=resume))
 
 
 def same_runs(one: RunFolder, two: RunFolder) -> None:

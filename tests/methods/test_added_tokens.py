@@ -104,16 +104,9 @@ def test_a_run_learns_them_resumes_alike_and_leaves_them_in_what_it_saves(
         if line["step"] == 5 and "loss" in line:
             os._exit(9)
 
-    assert runs.in_child(lambda: train(whole, progress=runs.quiet())) == 0
-    assert runs.in_child(lambda: train(broken, on_step=die, progress=runs.quiet())) == 9
-    assert (
-        runs.in_child(
-            lambda: train(
-                RunFolder(tmp_path / "broken").resolved(), resume=True, progress=runs.quiet()
-            )
-        )
-        == 0
-    )
+    assert runs.in_child(lambda: train(whole)) == 0
+    assert runs.in_child(lambda: train(broken, events=runs.on_step(die))) == 9
+    assert runs.in_child(lambda: train(RunFolder(tmp_path / "broken").resolved(), resume=True)) == 0
     straight, resumed = (RunFolder(tmp_path / name) for name in ("whole", "broken"))
     assert runs.weights(resumed.model) == runs.weights(straight.model)
 

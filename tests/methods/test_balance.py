@@ -142,7 +142,7 @@ def test_a_step_is_the_same_however_it_is_cut(case: str, tiny_llama: Path, tmp_p
             "method": {"name": case, "balance": weight},
         }
         one = runs.resolved(tmp_path / f"{micro_tokens}-{weight}", tiny_llama, **settings)
-        folder = train(one, runs.data_of(one, watch=8), progress=runs.quiet())
+        folder = train(one, runs.data_of(one, watch=8))
         saved.append(load_file(next(folder.model.glob("*.safetensors"))))
         line = next(line for line in folder.steps() if "loss" in line)
         assert ("balance" if case == "moe_lora" else "router_loss") in line or not weight

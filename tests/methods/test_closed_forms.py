@@ -93,7 +93,7 @@ def test_the_orthogonal_term_counts_once_a_step_however_the_step_is_cut(
             "fixed_from": 0.95,
         }
         one = runs.resolved(tmp_path / str(weight), tiny_llama, **settings, method=method)
-        folder = train(one, runs.data_of(one, watch=8), progress=runs.quiet())
+        folder = train(one, runs.data_of(one, watch=8))
         saved.append(load_file(folder.model / "adapter_model.safetensors"))
     # At the start Λ is 0, so that P and Q move by this term alone.
     start, moved = (

@@ -167,18 +167,13 @@ def test_a_run_that_was_killed_ends_alike_and_loads_as_it_was(
     def killed(at: int) -> Any:
         return lambda line: os._exit(9) if line["step"] == at and "loss" in line else None
 
-    assert runs.in_child(lambda: train(whole, prepared, progress=runs.quiet())) == 0
+    assert runs.in_child(lambda: train(whole, prepared)) == 0
+    assert runs.in_child(lambda: train(broken, prepared, events=runs.on_step(killed(5)))) == 9
     assert (
-        runs.in_child(lambda: train(broken, prepared, on_step=killed(5), progress=runs.quiet()))
+        runs.in_child(lambda: train(broken, prepared, resume=True, events=runs.on_step(killed(7))))
         == 9
     )
-    assert (
-        runs.in_child(
-            lambda: train(broken, prepared, resume=True, on_step=killed(7), progress=runs.quiet())
-        )
-        == 9
-    )
-    assert runs.in_child(lambda: train(broken, prepared, resume=True, progress=runs.quiet())) == 0
+    assert runs.in_child(lambda: train(broken, prepared, resume=True)) == 0
     straight, resumed = (RunFolder(tmp_path / name) for name in names)
     assert runs.weights(resumed.model) == runs.weights(straight.model)
     assert runs.weights(resumed.best) == runs.weights(straight.best)
@@ -196,7 +191,7 @@ def test_what_does_not_merge_is_told_how_to_serve(
     tiny_llama: Path, prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = runs.resolved(tmp_path / "run", tiny_llama, **{"method": "ia3", "train.steps": 1})
-    assert runs.in_child(lambda: train(one, prepared, progress=runs.quiet())) == 0
+    assert runs.in_child(lambda: train(one, prepared)) == 0
     monkeypatch.setattr(METHODS.get("ia3"), "merges", False)
     with pytest.raises(
         SpecError, match=r"ia3 cannot be merged into the base's weights.*PeftModel.from_pretrained"

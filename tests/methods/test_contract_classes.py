@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from material import runs
 from material.adapted import CASES as DECODERS
 from material.adapted import called
 from material.headed import THREE, encoder
 from tunesmith.batches.batch import Batch, Tokens
 from tunesmith.errors import SpecError
+from tunesmith.events.stream import Events
 from tunesmith.methods._peft import task_type
 from tunesmith.models.adapters import beside_base
 from tunesmith.models.adapters.attach import attach
@@ -237,7 +237,7 @@ def test_the_plan_counts_what_the_run_trains(objective: str, cls: str, tmp_path:
         "objective": objective,
     }
     plan = make(validate(common | run)).require()
-    work = make_ready(plan.resolved, plan.prepared, runs.quiet()).work
+    work = make_ready(plan.resolved, plan.prepared, Events()).work
     assert plan.facts["trainable"] == sum(weight.numel() for _, weight in work.named)
     assert plan.facts["parameters"] == sum(
         weight.numel() for weight in work.model.model.parameters()

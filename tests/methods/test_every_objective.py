@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from material import runs
 from material.house import House, house, kinds_of, told_why  # noqa: F401
 from tunesmith.batches.batch import Batch
+from tunesmith.events.stream import Events
 from tunesmith.models.calling.views import see
 from tunesmith.models.roles import base_at_hand
 from tunesmith.models.saved import load_run
@@ -22,7 +22,6 @@ from tunesmith.models.structure.heads import head_parts
 from tunesmith.planning.make import make
 from tunesmith.settings.family import METHODS, OBJECTIVES
 from tunesmith.storage.run_folder import RunFolder
-from tunesmith.training.keeping.record import Record
 from tunesmith.training.keeping.save import Saver
 from tunesmith.training.loop import gradient, update
 from tunesmith.training.ready import Ready, make_ready
@@ -68,7 +67,6 @@ def stepped(ready: Ready) -> None:
         metrics, norm = gradient(
             work,
             work.batches(work.source.step(step, work.models).passes[0]),
-            Record(None),
             step + 1,
         )
         assert (
@@ -111,7 +109,7 @@ def test_it_trains_or_is_refused_with_the_reason(
     if plan.problems:
         told_why(method, objective, plan.problems)
         return
-    ready = make_ready(plan.resolved, prepared, runs.quiet())
+    ready = make_ready(plan.resolved, prepared, Events())
     work = ready.work
     batch = work.batches(work.source.step(0, work.models).passes[0])[0]
     reference = base_at_hand(work.model.model, work.model.layout, work.method)

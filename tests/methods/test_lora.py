@@ -136,7 +136,7 @@ def of_run(tmp_path: Path, folder: Path, **settings: Any) -> RunFolder:
     """The folder of a finished tiny run."""
     torch.set_num_threads(1)  # children are forked
     one = runs.resolved(tmp_path / "run", folder, **settings)
-    assert runs.in_child(lambda: train(one, runs.data_of(one, watch=8), progress=runs.quiet())) == 0
+    assert runs.in_child(lambda: train(one, runs.data_of(one, watch=8))) == 0
     return RunFolder(tmp_path / "run")
 
 
@@ -350,6 +350,6 @@ def test_a_run_with_eva_that_was_killed_ends_alike(tiny_llama: Path, tmp_path: P
     one = runs.resolved(tmp_path / "b", tiny_llama, **settings)
     prepared = runs.data_of(one, watch=8)
     die = lambda line: os._exit(9) if line["step"] == 5 and "loss" in line else None  # noqa: E731
-    assert runs.in_child(lambda: train(one, prepared, on_step=die, progress=runs.quiet())) == 9
-    assert runs.in_child(lambda: train(one, prepared, resume=True, progress=runs.quiet())) == 0
+    assert runs.in_child(lambda: train(one, prepared, events=runs.on_step(die))) == 9
+    assert runs.in_child(lambda: train(one, prepared, resume=True)) == 0
     assert runs.weights(RunFolder(tmp_path / "b").model) == runs.weights(whole.model)

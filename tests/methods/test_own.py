@@ -314,7 +314,7 @@ def test_what_does_not_merge_is_served_by_the_three_lines_that_export_prints(
     import tunesmith
 
     one = runs.resolved(tmp_path / "run", tiny_llama, **{"method": "bottleneck", "train.steps": 2})
-    assert runs.in_child(lambda: train(one, prepared, progress=runs.quiet())) == 0
+    assert runs.in_child(lambda: train(one, prepared)) == 0
     folder = RunFolder(tmp_path / "run")
     with pytest.raises(
         SpecError, match=r"bottleneck cannot be merged into the base's weights"

@@ -242,18 +242,10 @@ def test_a_run_that_was_killed_ends_alike_loads_in_plain_peft_and_exports(
     def killed(at: int) -> Any:
         return lambda line: os._exit(9) if line["step"] == at and "loss" in line else None
 
-    assert runs.in_child(lambda: train(whole, prepared, progress=runs.quiet())) == 0
-    assert (
-        runs.in_child(lambda: train(broken, prepared, on_step=killed(5), progress=runs.quiet()))
-        == 9
-    )
+    assert runs.in_child(lambda: train(whole, prepared)) == 0
+    assert runs.in_child(lambda: train(broken, prepared, events=runs.on_step(killed(5)))) == 9
     stopped = RunFolder(tmp_path / "broken")
-    assert (
-        runs.in_child(
-            lambda: train(stopped.resolved(), prepared, resume=True, progress=runs.quiet())
-        )
-        == 0
-    )
+    assert runs.in_child(lambda: train(stopped.resolved(), prepared, resume=True)) == 0
     straight = RunFolder(tmp_path / "whole")
     assert runs.weights(stopped.model) == runs.weights(straight.model)
     assert runs.record(stopped) == runs.record(straight)
@@ -390,7 +382,7 @@ def test_an_adapter_that_does_not_fold_is_served_beside_rounded_weights(
     one = runs.resolved(
         tmp_path / "run", folder, method="bottleneck", **{"model.quantize": "nf4", "train.steps": 2}
     )
-    assert runs.in_child(lambda: train(one, prepared, progress=runs.quiet())) == 0
+    assert runs.in_child(lambda: train(one, prepared)) == 0
     with pytest.raises(SpecError, match="cannot be merged") as caught:
         export(RunFolder(tmp_path / "run"), tmp_path / "merged")
     served: dict[str, Any] = {}

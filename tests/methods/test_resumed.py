@@ -54,11 +54,9 @@ def test_a_killed_run_ends_alike(kind: str, method: str, house: House, tmp_path:
         if line["step"] == 3:
             os._exit(9)
 
-    assert runs.in_child(lambda: train(whole, prepared, progress=runs.quiet())) == 0
-    assert (
-        runs.in_child(lambda: train(broken, prepared, on_step=killed, progress=runs.quiet())) == 9
-    )
-    assert runs.in_child(lambda: train(broken, prepared, resume=True, progress=runs.quiet())) == 0
+    assert runs.in_child(lambda: train(whole, prepared)) == 0
+    assert runs.in_child(lambda: train(broken, prepared, events=runs.on_step(killed))) == 9
+    assert runs.in_child(lambda: train(broken, prepared, resume=True)) == 0
     straight, resumed = (RunFolder(tmp_path / name) for name in names)
     assert runs.weights(resumed.model) == runs.weights(straight.model)
     assert runs.record(resumed) == runs.record(straight)

@@ -38,7 +38,7 @@ def resolved(out: Path, model: Path, **more: Any) -> Any:
 def trained(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     torch.set_num_threads(1)
     one = resolved(tmp_path_factory.mktemp("slots") / "run", tiny_llama, **{"data.held_out": 8})
-    assert runs.in_child(lambda: train(one, progress=runs.quiet())) == 0
+    assert runs.in_child(lambda: train(one)) == 0
     return RunFolder(one.out)
 
 
@@ -109,9 +109,9 @@ def test_stopped_and_resumed_it_ends_alike(tiny_llama: Path, tmp_path: Path) -> 
         if line["step"] == 5 and "loss" in line:
             os._exit(9)
 
-    assert runs.in_child(lambda: train(whole, progress=runs.quiet())) == 0
-    assert runs.in_child(lambda: train(broken_, on_step=killed, progress=runs.quiet())) == 9
-    assert runs.in_child(lambda: train(broken_, resume=True, progress=runs.quiet())) == 0
+    assert runs.in_child(lambda: train(whole)) == 0
+    assert runs.in_child(lambda: train(broken_, events=runs.on_step(killed))) == 9
+    assert runs.in_child(lambda: train(broken_, resume=True)) == 0
     assert runs.weights(tmp_path / "broken" / "model") == runs.weights(tmp_path / "whole" / "model")
 
 

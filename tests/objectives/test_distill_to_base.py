@@ -15,6 +15,7 @@ from conftest import tiny_model
 from material import runs
 from tunesmith.batches.batch import Batch
 from tunesmith.errors import SpecError
+from tunesmith.events.stream import Events
 from tunesmith.models.calling.views import see
 from tunesmith.objectives import OBJECTIVES
 from tunesmith.planning.make import make
@@ -30,7 +31,7 @@ def held(**settings: Any) -> dict[str, Any]:
 
 def work_of(out: Path, model: Path, **overrides: Any) -> Work:
     one = runs.resolved(out, model, **overrides)
-    return make_ready(one, runs.data_of(one), runs.quiet()).work
+    return make_ready(one, runs.data_of(one), Events()).work
 
 
 def moved(work: Work) -> Work:
@@ -127,7 +128,7 @@ def test_a_strong_weight_keeps_the_model_closer(tiny_llama, prepared_rows, tmp_p
     def distance(weight: float) -> float:
         settings = held(weight=weight) | {"train.steps": 8}
         one = runs.resolved(tmp_path / f"{weight}", tiny_llama, **settings)
-        folder = train(one, runs.data_of(one, watch=8), progress=runs.quiet())
+        folder = train(one, runs.data_of(one, watch=8))
         last = [line["evaluation"] for line in folder.steps() if "evaluation" in line][-1]
         return last["kl_to_base"]
 
@@ -194,11 +195,11 @@ def test_a_run_held_to_the_base_goes_on_bit_equal(tiny_llama, tmp_path):
     one = runs.resolved(
         tmp_path / "run", tiny_llama, **held() | {"train.keep": keep, "train.steps": 4}
     )
-    folder = train(one, None, progress=runs.quiet())
+    folder = train(one, None)
     whole, record = runs.weights(folder.model), runs.record(folder)
     shutil.rmtree(folder.checkpoints / "step-00000004")
     shutil.rmtree(folder.model)
-    train(one, None, resume=True, progress=runs.quiet())
+    train(one, None, resume=True)
     assert runs.weights(folder.model) == whole and runs.record(folder) == record
 
 

@@ -196,11 +196,9 @@ def test_a_killed_run_draws_the_same_noise_again(tiny_llama: Path, tmp_path: Pat
             os._exit(9)
 
     for one in (whole, plain):
-        assert runs.in_child(lambda one=one: train(one, prepared, progress=runs.quiet())) == 0
-    assert (
-        runs.in_child(lambda: train(broken, prepared, on_step=killed, progress=runs.quiet())) == 9
-    )
-    assert runs.in_child(lambda: train(broken, prepared, resume=True, progress=runs.quiet())) == 0
+        assert runs.in_child(lambda one=one: train(one, prepared)) == 0
+    assert runs.in_child(lambda: train(broken, prepared, events=runs.on_step(killed))) == 9
+    assert runs.in_child(lambda: train(broken, prepared, resume=True)) == 0
     straight, resumed, usual = (RunFolder(tmp_path / name) for name in names)
     assert runs.weights(resumed.model) == runs.weights(straight.model) != runs.weights(usual.model)
     assert runs.record(resumed) == runs.record(straight)

@@ -31,5 +31,5 @@ def straight(
     """The run that nothing interrupts, trained in a child."""
     out = tmp_path_factory.mktemp("straight") / "run"
     one = runs.resolved(out, tiny_llama)
-    assert runs.in_child(lambda: train(one, prepared, progress=runs.quiet())) == 0
+    assert runs.in_child(lambda: train(one, prepared)) == 0
     return RunFolder(out)

@@ -104,7 +104,7 @@ def test_resuming_on_a_gpu_says_where_the_last_digits_may_differ(exact: bool, to
     state: Any = SimpleNamespace(device=device, restore=lambda _: {})
     checkpoints: Any = SimpleNamespace(newest=lambda _: Path("step-2"))
     record: Any = None
-    start._resume(checkpoints, state, Position(step=2), record, said.append)
+    start._resume(checkpoints, state, Position(step=2), record, runs.said(said))
     assert any("in a different order each time" in text for text in said) == told
 
 
@@ -168,12 +168,11 @@ def test_an_overflow_lowers_the_scale_and_repeats_the_step(
         device.scale = LossScale(value=2.0**130)
         return device
 
-    plain = train(runs.resolved(tmp_path / "plain", tiny_llama), prepared, progress=runs.quiet())
+    plain = train(runs.resolved(tmp_path / "plain", tiny_llama), prepared)
     monkeypatch.setattr(devices, "choose", scaled)
     folder = train(
         runs.resolved(tmp_path / "run", tiny_llama, **{"method.dropout": 0}),
         prepared,
-        progress=runs.quiet(),
     )
     overflows = [line for line in folder.steps() if line.get("event") == "overflow"]
     assert overflows and all(line["step"] == 1 for line in overflows)
@@ -191,7 +190,6 @@ def test_checkpointing_gives_the_same_training(tiny_llama, prepared, tmp_path):
                 tmp_path / str(on), tiny_llama, **settings, **{"train.machine.checkpointing": on}
             ),
             prepared,
-            progress=runs.quiet(),
         )
         for on in (False, True)
     )

@@ -13,6 +13,7 @@ from material import runs
 from tunesmith.batches.batch import Batch, Loss, Ratio
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import DiskError, TrainingError
+from tunesmith.events.run import LossSpike, StepMade
 from tunesmith.objectives.sft import Sft
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training import loop
@@ -25,7 +26,7 @@ NO_DROPOUT = {"method": {"name": "lora", "rank": 4}}
 
 
 def trained(out: Path, model: Path, prepared: Prepared, **overrides: Any) -> RunFolder:
-    return train(runs.resolved(out, model, **overrides), prepared, progress=runs.quiet())
+    return train(runs.resolved(out, model, **overrides), prepared)
 
 
 def adapter(folder: RunFolder) -> dict[str, torch.Tensor]:
@@ -234,10 +235,14 @@ def test_the_best_can_be_chosen_by_a_metric_of_written_answers(tiny_llama, prepa
 
 def test_a_loss_spike_is_three_losses_far_above_the_last_fifty():
     spikes = Spikes()
-    assert not any(spikes.see(2.0 + 0.01 * (n % 7)) for n in range(60))
-    assert [spikes.see(loss) is not None for loss in (9.0, 9.0, 2.01, 9.0, 9.0, 9.5)] == [
-        False
-    ] * 5 + [True]
+
+    def see(loss: float) -> LossSpike | None:
+        return spikes.see(StepMade(1, 60, 1, {"loss": loss}))
+
+    assert not any(see(2.0 + 0.01 * (n % 7)) for n in range(60))
+    assert [see(loss) is not None for loss in (9.0, 9.0, 2.01, 9.0, 9.0, 9.5)] == [False] * 5 + [
+        True
+    ]
     assert robust_z(3.0, [1.0, 2.0, 3.0]) == pytest.approx(1 / 1.4826)
 
 
@@ -246,10 +251,10 @@ def test_a_weight_that_does_not_move_in_ten_updates_is_named():
     rule = Unmoved(weights)
     with torch.no_grad():
         weights[0][1][0] += 1e-4
-    assert rule.see(9) is None
-    event = rule.see(10)
-    assert event is not None and event["count"] == 1 and event["first"] == ["still"]
-    assert rule.see(11) is None, "it is said once"
+    assert rule.see(StepMade(9, 60, 9, {})) is None
+    event = rule.see(StepMade(10, 60, 10, {}))
+    assert event is not None and event.count == 1 and event.first == ["still"]
+    assert rule.see(StepMade(11, 60, 11, {})) is None, "it is said once"
 
 
 def test_a_run_whose_weights_are_not_finite_leaves_no_model(

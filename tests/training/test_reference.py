@@ -19,8 +19,8 @@ from material.adapted import CASES, called
 from material.written_rows import judged, pairs
 from tunesmith.batches.batch import Batch
 from tunesmith.data.prepare import Prepared, prepare
-from tunesmith.display.progress import Shown
 from tunesmith.errors import CheckpointError
+from tunesmith.events.run import StepMade
 from tunesmith.models.calling.views import see
 from tunesmith.models.loading.load import load_model
 from tunesmith.models.loading.tokenizer import load_tokenizer
@@ -68,7 +68,7 @@ def data_of(one: Resolved) -> Prepared:
 
 def trained(out: Path, model: Path, **overrides: Any) -> RunFolder:
     one = resolved(out, model, **overrides)
-    assert runs.in_child(lambda: train(one, data_of(one), progress=runs.quiet())) == 0
+    assert runs.in_child(lambda: train(one, data_of(one))) == 0
     return RunFolder(out)
 
 
@@ -166,18 +166,14 @@ def test_a_stopped_run_goes_on_to_the_same_bits_without_asking_again(
             if line["step"] == 5:
                 runs.kill_now()
 
-        train(one, data_of(one), progress=runs.quiet(), on_step=on_step)
+        train(one, data_of(one), events=runs.on_step(on_step))
 
     assert runs.in_child(stop_at_4) == -9
     cut = RunFolder(tmp_path / "cut")
     told: list[str] = []
 
-    class Heard(Shown):
-        def tell(self, text: str) -> None:
-            told.append(text)
-
     def go_on() -> None:
-        train(one, data_of(one), resume=True, progress=Heard(quiet=True))
+        train(one, data_of(one), resume=True, events=runs.said(told))
         assert sum("were read from" in text for text in told) == 1
 
     before = cut.reference.read_bytes()
@@ -205,12 +201,8 @@ def test_another_key_or_a_damaged_file_is_told_and_computed_again(
         folder.reference.write_bytes(content)
         told: list[str] = []
 
-        class Heard(Shown):
-            def tell(self, text: str, told: list[str] = told) -> None:
-                told.append(text)
-
         def again(told: list[str] = told, text: str = text) -> None:
-            train(one, data_of(one), resume=True, progress=Heard(quiet=True))
+            train(one, data_of(one), resume=True, events=runs.said(told))
             assert any(text in line for line in told), told
 
         assert runs.in_child(again) == 0
@@ -238,17 +230,23 @@ def test_the_best_is_chosen_by_pairs_told_right(tiny_llama: Path, tmp_path: Path
     )
 
 
+def made(numbers: dict[str, float]) -> StepMade:
+    return StepMade(1, 60, 1, numbers)
+
+
 def test_a_falling_reward_of_the_chosen_answer_is_pointed_out_once() -> None:
     rule, events = Falling(), []
     for step in range(60):
         again = Falling()
         again.load_state(json.loads(json.dumps(rule.state())))
         rule = again
-        events.append(rule.see({"rewards/chosen": -0.02 * step + 0.01 * (step % 3)}))
-    assert [event["event"] for event in events if event] == ["chosen_reward_falls"]
+        events.append(rule.see(made({"rewards/chosen": -0.02 * step + 0.01 * (step % 3)})))
+    assert [event.recorded_as for event in events if event] == ["chosen_reward_falls"]
     steady = Falling()
-    assert not any(steady.see({"rewards/chosen": 0.3 * ((step * 7) % 5)}) for step in range(60))
-    assert not any(Falling().see({"loss": 1.0}) for _ in range(60))
+    assert not any(
+        steady.see(made({"rewards/chosen": 0.3 * ((step * 7) % 5)})) for step in range(60)
+    )
+    assert not any(Falling().see(made({"loss": 1.0})) for _ in range(60))
 
 
 def test_a_run_whose_chosen_answers_get_less_likely_says_so(

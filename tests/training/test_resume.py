@@ -44,7 +44,7 @@ def begin(tiny_llama: Path, prepared: Prepared, tmp_path: Path) -> Callable[...,
     def run(on_step: Any = None, *, resume: bool = False, **overrides: Any) -> int:
         one = runs.resolved(tmp_path / "run", tiny_llama, **overrides)
         return runs.in_child(
-            lambda: train(one, prepared, resume=resume, on_step=on_step, progress=runs.quiet())
+            lambda: train(one, prepared, resume=resume, events=runs.on_step(on_step))
         )
 
     return run
@@ -275,12 +275,12 @@ def test_another_cut_into_micro_batches_is_refused_but_another_place_is_not(
         tmp_path / "run", tiny_llama, **{"train.learning_rate": 5e-3, "train.micro_tokens": 64}
     )
     with pytest.raises(CheckpointError) as caught:
-        train(one, prepared, resume=True, progress=runs.quiet())
+        train(one, prepared, resume=True)
     assert "train.learning_rate: 0.01 -> 0.005" in str(caught.value)
     assert "train.micro_tokens: 512 -> 64" in str(caught.value)
     moved = (tmp_path / "run").rename(tmp_path / "moved")
     one = runs.resolved(moved, tiny_llama)
-    assert runs.in_child(lambda: train(one, prepared, resume=True, progress=runs.quiet())) == 0
+    assert runs.in_child(lambda: train(one, prepared, resume=True)) == 0
     assert_same(RunFolder(moved), straight)
 
 
@@ -293,7 +293,6 @@ def test_other_rows_are_refused(begin, tmp_path, tiny_llama, prepared):
             runs.resolved(tmp_path / "run", tiny_llama),
             replace(prepared, fingerprint="x"),
             resume=True,
-            progress=runs.quiet(),
         )
 
 
@@ -301,16 +300,14 @@ def test_other_rows_are_refused(begin, tmp_path, tiny_llama, prepared):
 def test_every_optimizer_resumes_bit_equal(optimizer, tiny_llama, prepared, tmp_path):
     whole = runs.resolved(tmp_path / "whole", tiny_llama, **{"train.optimizer": optimizer})
     broken = runs.resolved(tmp_path / "broken", tiny_llama, **{"train.optimizer": optimizer})
-    assert runs.in_child(lambda: train(whole, prepared, progress=runs.quiet())) == 0
+    assert runs.in_child(lambda: train(whole, prepared)) == 0
     assert (
         runs.in_child(
-            lambda: train(
-                broken, prepared, on_step=at_step(5, runs.kill_now), progress=runs.quiet()
-            )
+            lambda: train(broken, prepared, events=runs.on_step(at_step(5, runs.kill_now)))
         )
         == -9
     )
-    assert runs.in_child(lambda: train(broken, prepared, resume=True, progress=runs.quiet())) == 0
+    assert runs.in_child(lambda: train(broken, prepared, resume=True)) == 0
     assert_same(RunFolder(tmp_path / "broken"), RunFolder(tmp_path / "whole"))
 
 
@@ -319,14 +316,12 @@ def test_full_training_resumes_bit_equal(tiny_llama, prepared, tmp_path):
     whole, broken = (
         runs.resolved(tmp_path / name, tiny_llama, **settings) for name in ("whole", "broken")
     )
-    assert runs.in_child(lambda: train(whole, prepared, progress=runs.quiet())) == 0
+    assert runs.in_child(lambda: train(whole, prepared)) == 0
     assert (
         runs.in_child(
-            lambda: train(
-                broken, prepared, on_step=at_step(3, runs.kill_now), progress=runs.quiet()
-            )
+            lambda: train(broken, prepared, events=runs.on_step(at_step(3, runs.kill_now)))
         )
         == -9
     )
-    assert runs.in_child(lambda: train(broken, prepared, resume=True, progress=runs.quiet())) == 0
+    assert runs.in_child(lambda: train(broken, prepared, resume=True)) == 0
     assert_same(RunFolder(tmp_path / "broken"), RunFolder(tmp_path / "whole"))

@@ -16,13 +16,13 @@ from material import runs
 from tunesmith.batches.batch import Batch, Loss, Ratio, Tokens
 from tunesmith.batches.order import Order
 from tunesmith.data.prepare import Prepared
+from tunesmith.events.stream import Events
 from tunesmith.examples import Chat
 from tunesmith.models.calling.views import see
 from tunesmith.models.roles import ROLES, Role
 from tunesmith.objectives import OBJECTIVES, Objective
 from tunesmith.settings.spec import Spec
 from tunesmith.storage.run_folder import RunFolder
-from tunesmith.training.keeping.record import Record
 from tunesmith.training.loop import gradient
 from tunesmith.training.ready import Ready, make_ready
 from tunesmith.training.sources import SOURCES, Step, StepSource
@@ -125,7 +125,7 @@ def plug_ins() -> Iterator[None]:
 
 
 def trained(out: Path, model: Path, prepared: Prepared, **overrides: Any) -> RunFolder:
-    return train(runs.resolved(out, model, **PLAIN | overrides), prepared, progress=runs.quiet())
+    return train(runs.resolved(out, model, **PLAIN | overrides), prepared)
 
 
 def lines(folder: RunFolder) -> list[dict[str, Any]]:
@@ -181,7 +181,7 @@ def test_a_trained_role_and_a_drawing_source_go_on_where_they_stopped(
     shutil.rmtree(straight.checkpoints / "step-00000006")
     shutil.rmtree(straight.model)
     one = runs.resolved(straight.path, tiny_llama, **PLAIN | settings)
-    train(one, prepared, resume=True, progress=runs.quiet())
+    train(one, prepared, resume=True)
     assert state(6) == whole
     assert runs.record(straight) == record
 
@@ -212,11 +212,11 @@ class EachClipped(Backward):
 def test_privacy_can_stand_between_the_losses_and_the_gradient(tiny_llama, prepared, tmp_path):
     def ready(name: str) -> Ready:
         one = runs.resolved(tmp_path / name, tiny_llama, **PLAIN | {"train.clip": 0})
-        return make_ready(one, prepared, runs.quiet())
+        return make_ready(one, prepared, Events())
 
     def norm(work: Work) -> float:
         examples = work.source.step(0, work.models).passes[0]
-        return gradient(work, work.batches(examples), Record(None), 1)[1]
+        return gradient(work, work.batches(examples), 1)[1]
 
     plain = norm(ready("plain").work)
     work = ready("wide").work

@@ -15,6 +15,7 @@ from material import runs
 from tunesmith.data.prepare import Prepared
 from tunesmith.display.progress import Shown
 from tunesmith.errors import DiskError, SpecError
+from tunesmith.events.stream import Events
 from tunesmith.models.saved import load_run
 from tunesmith.planning.make import make
 from tunesmith.report.asked import asked
@@ -29,7 +30,7 @@ from tunesmith.training.start import train
 
 
 def trained(out: Path, model: Path, prepared: Prepared, **overrides: Any) -> RunFolder:
-    return train(runs.resolved(out, model, **overrides), prepared, progress=runs.quiet())
+    return train(runs.resolved(out, model, **overrides), prepared)
 
 
 def logits(model: Any, tokenizer: Any) -> torch.Tensor:
@@ -59,10 +60,7 @@ def test_the_folder_tells_what_was_run(straight, prepared, tiny_llama):
 
 def test_the_plan_is_written_with_the_run(tiny_llama, prepared, tmp_path):
     one = runs.resolved(tmp_path / "run", tiny_llama, **{"train.steps": 1})
-    assert (
-        train(one, prepared, progress=runs.quiet(), plan="what will run\n").plan.read_text()
-        == "what will run\n"
-    )
+    assert train(one, prepared, plan="what will run\n").plan.read_text() == "what will run\n"
 
 
 def test_two_processes_do_not_train_in_one_folder(tiny_llama, prepared, tmp_path):
@@ -218,7 +216,7 @@ def test_without_watched_rows_the_best_is_the_last_and_that_is_said(tiny_llama, 
 
     seen = Console(record=True, file=open(os.devnull, "w"), width=500)  # noqa: SIM115
     one = runs.resolved(tmp_path / "run", tiny_llama)
-    folder = train(one, replace(prepared, watch=[]), progress=Shown(seen))
+    folder = train(one, replace(prepared, watch=[]), events=Events(Shown(seen).hear))
     assert not folder.best.exists()
     assert not [line for line in folder.steps() if "evaluation" in line]
     text = seen.export_text()
@@ -238,7 +236,9 @@ def test_too_few_held_out_rows_are_measured_and_nothing_is_chosen_by_them(
     one = runs.resolved(
         tmp_path / "run", tiny_llama, **{"train.keep.patience": 1, "train.learning_rate": 1e-9}
     )
-    folder = train(one, replace(prepared, watch=[], proof=prepared.watch), progress=Shown(seen))
+    folder = train(
+        one, replace(prepared, watch=[], proof=prepared.watch), events=Events(Shown(seen).hear)
+    )
     assert [line["step"] for line in folder.steps() if "evaluation" in line] == [0, 3, 6, 8]
     assert not folder.best.exists() and not [
         line for line in folder.steps() if line.get("event") == "patience_ended"
@@ -261,7 +261,7 @@ def test_the_model_is_the_best_where_one_is_chosen(
     )
     seen = Console(record=True, file=open(os.devnull, "w"), width=500)  # noqa: SIM115
     one = runs.resolved(tmp_path / "run", tiny_llama, questions=["How far?"], **settings)
-    folder = train(one, prepared, progress=Shown(seen))
+    folder = train(one, prepared, events=Events(Shown(seen).hear))
     step = {
         place: json.loads((place / "tunesmith.json").read_text())["step"]
         for place in (folder.model, folder.best)
@@ -309,7 +309,7 @@ def test_the_best_can_be_told_by_likelihood(name, tiny_llama, tmp_path):
     }
     one = runs.resolved(tmp_path / "run", tiny_llama, **settings)
     data = runs.data_of(one)
-    folder = train(one, data, progress=runs.quiet())
+    folder = train(one, data)
     found = [line["evaluation"] for line in folder.steps() if "evaluation" in line]
     assert folder.best.is_dir() and len(found) == 4
     if name == "nll":
@@ -361,7 +361,7 @@ def test_trackers_and_the_callers_function_get_the_same_numbers(
     one = runs.resolved(
         tmp_path / "run", tiny_llama, track=[{"name": "wandb", "project": "distances"}]
     )
-    folder = train(one, prepared, on_step=lines.append, progress=runs.quiet())
+    folder = train(one, prepared, events=runs.on_step(lines.append))
     assert lines == [line for line in folder.steps() if "loss" in line], (
         "evaluations and events are no steps"
     )
@@ -382,11 +382,11 @@ def test_a_training_starts_from_its_plan_and_goes_on_with_it(tiny_llama, prepare
     }
     asked = runs.asked(tmp_path / "run", tiny_llama, **left_open)
     with pytest.raises(SpecError) as caught:
-        train(Resolved(asked), prepared, progress=runs.quiet())
+        train(Resolved(asked), prepared)
     assert [problem.where for problem in caught.value.problems] == still_open(asked)
     assert not (tmp_path / "run").exists()
     plan = make(asked, prepared=prepared).require()
-    folder = train(plan.resolved, prepared, progress=runs.quiet())
+    folder = train(plan.resolved, prepared)
     used = folder.resolved().run
     assert used == plan.resolved.run and used.train.batch == 1
     text = folder.run_yaml.read_text()
@@ -396,7 +396,7 @@ def test_a_training_starts_from_its_plan_and_goes_on_with_it(tiny_llama, prepare
         in text
     )
     # A machine with less free memory would be asked for other cuts; who goes on asks nothing.
-    again = train(folder.resolved(), prepared, resume=True, progress=runs.quiet())
+    again = train(folder.resolved(), prepared, resume=True)
     assert again == folder and folder.run_yaml.read_text() == text
 
 
@@ -413,7 +413,7 @@ def test_pretraining_runs_too_and_goes_on_from_a_question(tiny_llama, tmp_path):
         data={"path": str(file), "held_out": 0},
         questions=["Paris is"],
     )
-    folder = train(one, runs.data_of(one), progress=runs.quiet())
+    folder = train(one, runs.data_of(one))
     losses = [line["loss"] for line in folder.steps() if "loss" in line]
     assert losses[-1] < losses[0]
     assert len(folder.steps()[0]["answers"]) == 1
@@ -424,11 +424,11 @@ def test_every_checkpoint_can_be_looked_at(tiny_llama: Path, tmp_path: Path) -> 
     rhythm = {"train.keep.save": "epoch", "train.keep.evaluate": "epoch"}
     constant = {"train.schedule": "constant", "train.warmup": 0}
     one = runs.resolved(tmp_path / "whole", tiny_llama, **rhythm, **constant)
-    folder = train(one, progress=runs.quiet())
+    folder = train(one)
     steps = [*folder.models_of_steps]
     assert steps == [5, 10]
     short = runs.resolved(tmp_path / "short", tiny_llama, **constant, **{"train.steps": 5})
-    ended = train(short, progress=runs.quiet())
+    ended = train(short)
     of_step = RunFolder(folder.path, "step-5")
     assert runs.weights(of_step.model) == runs.weights(ended.model)
     assert runs.weights(of_step.model) != runs.weights(folder.model)

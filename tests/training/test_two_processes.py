@@ -80,7 +80,7 @@ def test_two_processes_train_what_one_trains(
     monkeypatch.setattr("tunesmith.training.work.micro_batches", seen)
     how: dict[str, Any] = {"prepared": prepared, **settings}
     # First, so that the children, which are forked, have the imports.
-    folder = train(one, prepared, progress=runs.quiet())
+    folder = train(one, prepared)
     assert two_ranks(tmp_path / "two", base, **how) == [Stopped.exit_code] * 2
     assert two_ranks(tmp_path / "two", base, resume=True, **how) == [0, 0]
     same_runs(folder, RunFolder(tmp_path / "two"))
@@ -112,7 +112,7 @@ def test_a_failing_process_ends_both_with_its_error(
 
     def told(_: int) -> None:
         try:
-            train(runs.resolved(tmp_path / "run", tiny_llama), prepared, progress=runs.quiet())
+            train(runs.resolved(tmp_path / "run", tiny_llama), prepared)
         except ArithmeticError as error:
             (tmp_path / f"told-{os.environ['RANK']}").write_text(str(error), encoding="utf-8")
 

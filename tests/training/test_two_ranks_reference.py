@@ -44,7 +44,7 @@ def test_two_ranks_share_the_asking(
     alone = runs.resolved(tmp_path / "one", tiny_llama, **settings)
     prepared = runs.data_of(alone)
     assert two_ranks(tmp_path / "two", tiny_llama, prepared, **settings) == [0, 0]
-    one, two = train(alone, prepared, progress=runs.quiet()), RunFolder(tmp_path / "two")
+    one, two = train(alone, prepared), RunFolder(tmp_path / "two")
     asked = [
         int((tmp_path / f"asked-{name}").read_text(encoding="utf-8"))
         for name in ("alone", "0", "1")
@@ -62,6 +62,5 @@ def test_two_ranks_share_the_asking(
         runs.resolved(tmp_path / "two", tiny_llama, **settings),
         prepared,
         resume=True,
-        progress=runs.quiet(),
     )
     assert not (tmp_path / "asked-alone").exists()

@@ -49,14 +49,9 @@ def test_a_killed_run_ends_alike_and_plain_transformers_answers_as_predict_does(
         if line["step"] == 5 and "loss" in line:
             os._exit(9)
 
-    assert runs.in_child(lambda: train(whole, prepared_t5, progress=runs.quiet())) == 0
-    assert (
-        runs.in_child(lambda: train(broken, prepared_t5, on_step=killed, progress=runs.quiet()))
-        == 9
-    )
-    assert (
-        runs.in_child(lambda: train(broken, prepared_t5, resume=True, progress=runs.quiet())) == 0
-    )
+    assert runs.in_child(lambda: train(whole, prepared_t5)) == 0
+    assert runs.in_child(lambda: train(broken, prepared_t5, events=runs.on_step(killed))) == 9
+    assert runs.in_child(lambda: train(broken, prepared_t5, resume=True)) == 0
     straight, resumed = (RunFolder(tmp_path / name) for name in ("whole", "broken"))
     assert runs.weights(resumed.model) == runs.weights(straight.model)
     assert runs.weights(resumed.best) == runs.weights(straight.best)

@@ -11,6 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tunesmith.events.run import StepMade
+from tunesmith.events.stream import Event, Phase
 from tunesmith.words import say
 
 PLAIN_EVERY = 10.0
@@ -50,6 +52,15 @@ class Shown:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+    def hear(self, event: Event) -> None:
+        """Shows what an event of a run says."""
+        if isinstance(event, StepMade):
+            event = event.phase()
+        if isinstance(event, Phase):
+            self(event.phase, event.done, event.total, event.detail)
+        elif (text := event.text()) is not None:
+            self.tell(text)
 
     def tell(self, text: str) -> None:
         """A line that stays."""

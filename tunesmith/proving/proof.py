@@ -10,7 +10,7 @@ from tunesmith.display.table import _aligned
 from tunesmith.proving.cloze import told_lines
 from tunesmith.proving.judge import TUNED, metric
 from tunesmith.proving.statistics import DISCORDANT, FEWEST
-from tunesmith.words import say
+from tunesmith.words import metric_name, say
 
 
 @dataclass(frozen=True)
@@ -133,13 +133,6 @@ def would_show(found: Mapping[str, Any], effect: str, speak: Callable[..., str])
     return [
         speak("prove.smallest", items=found["items"], effect=effect.removesuffix(" %"), unit=unit)
     ]
-
-
-def metric_name(name: str) -> str:
-    """What people call a metric; one from outside keeps its own name."""
-    from tunesmith.words import language, texts
-
-    return texts(language(), "metric").get(name, name)
 
 
 def shown(name: str, value: float | None, *, sign: bool = False) -> str:

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from tunesmith.display.progress import PLAIN_EVERY, Shown
 from tunesmith.errors import TrainingError
+from tunesmith.events.stream import Events
 from tunesmith.machine.signals import StopSignal
 from tunesmith.models.saved import load_run
 from tunesmith.proving.judge import TUNED
@@ -65,21 +66,18 @@ def try_rate(field: Field, entry: Entry, rate: float, share: float, title: str) 
     at = Position(unseen=False)
     found: dict[str, Any] = {"rate": rate, "share": share, "seed": field.run.train.seed}
     with StopSignal() as signal, Titled(title) as shown:
-        ready = make_ready(resolved, field.prepared, shown, field.base(entry))
         record = Record(record_file)
+        events = Events(record.hear, shown.hear)
+        ready = make_ready(resolved, field.prepared, events, field.base(entry))
         seed_everything(resolved.run.train.seed)
         try:
             fit(
                 ready.work,
                 at,
-                spikes=Spikes(),
-                falling=Falling(),
-                record=record,
+                rules=[Spikes(), Falling()],
                 look=_Never(),
                 save=lambda step: True,
                 stopped=lambda: signal.received,
-                tell=shown.tell,
-                shown=shown,
             )
             found["watch"] = watched(
                 field, ready.work.model, ready.resolved.run, lambda: signal.received is not None
@@ -125,7 +123,11 @@ def train_whole(
     resolved = place.run.resolved() if resume else entry.planned(rate, seed)
     with Titled(title) as shown:
         folder = train(
-            resolved, field.prepared, resume=resume, progress=shown, loaded=field.base(entry)
+            resolved,
+            field.prepared,
+            resume=resume,
+            events=Events(shown.hear),
+            loaded=field.base(entry),
         )
     put(
         place.trained,

@@ -15,7 +15,6 @@ from typing import Any
 from tunesmith.display.progress import Shown
 from tunesmith.errors import DiskError, Stopped, TunesmithError
 from tunesmith.machine.signals import StopSignal
-from tunesmith.proving.proof import metric_name
 from tunesmith.report.tournament import lines, markdown, page
 from tunesmith.settings.run import Run
 from tunesmith.storage.atomic import write_whole
@@ -26,7 +25,7 @@ from tunesmith.tournaments.forked import apart
 from tunesmith.tournaments.halving import halve, trainings
 from tunesmith.tournaments.setup import Entry, Field, keep, ready
 from tunesmith.tournaments.standing import badness, ranked, rate_of, standing
-from tunesmith.words import language, say
+from tunesmith.words import language, metric_name, say
 
 SCORING = 0.5
 """What scoring a model takes, as a share of training it: a guess, for the time that is left."""

@@ -1,15 +1,16 @@
-"""What can be seen going wrong while a run runs; each rule gives an event for the record and a line
-for the person.
-"""
+"""What can be seen going wrong while a run runs: a rule sees every step and may give an event."""
 
 from __future__ import annotations
 
 import statistics
 from collections import deque
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
+
+from tunesmith.events.run import ChosenRewardFalls, LossSpike, StepMade, WeightsDidNotMove
+from tunesmith.events.stream import Event
 
 WINDOW = 50
 """Losses that a new one is compared with."""
@@ -21,6 +22,14 @@ SPIKES = 3
 """Spikes in a row that make an event."""
 MOVED_BY = 10
 """Updates after which every trainable weight should have moved."""
+
+
+class Rule(Protocol):
+    """Looks for one thing that goes wrong."""
+
+    def see(self, made: StepMade) -> Event | None:
+        """The event, where this step shows it."""
+        ...
 
 
 def robust_z(value: float, window: Iterable[float]) -> float:
@@ -40,10 +49,14 @@ class Spikes:
         self.losses: deque[float] = deque(maxlen=WINDOW)
         self.row = 0
 
-    def see(self, loss: float) -> dict[str, Any] | None:
+    def see(self, made: StepMade) -> LossSpike | None:
         """The event, at the third spike in a row; losses of a spike do not enter the window until
         then.
         """
+        # The loss of sampled answers is about 0 whatever they are worth.
+        if made.sampled or "loss" not in made.numbers:
+            return None
+        loss = made.numbers["loss"]
         z = robust_z(loss, self.losses) if len(self.losses) >= FEWEST else 0.0
         if z <= SPIKE:
             self.row = 0
@@ -54,7 +67,7 @@ class Spikes:
             return None
         self.row = 0
         self.losses.append(loss)
-        return {"event": "loss_spike", "loss": loss, "z": round(z, 2)}
+        return LossSpike(made.step, loss, round(z, 2))
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
@@ -78,11 +91,11 @@ class Falling:
         self.last: deque[float] = deque(maxlen=FEWEST)
         self.told = False
 
-    def see(self, line: dict[str, Any]) -> dict[str, Any] | None:
+    def see(self, made: StepMade) -> ChosenRewardFalls | None:
         """The event, the first time that the reward has fallen; steps without such a reward are
         passed over.
         """
-        reward = line.get("rewards/chosen")
+        reward = made.numbers.get("rewards/chosen")
         if reward is None or self.told:
             return None
         (self.first if len(self.first) < FEWEST else self.last).append(reward)
@@ -91,11 +104,9 @@ class Falling:
         before, now = statistics.fmean(self.first), statistics.fmean(self.last)
         error = ((statistics.variance(self.first) + statistics.variance(self.last)) / FEWEST) ** 0.5
         self.told = before - now > 3 * max(error, 1e-6)
-        return (
-            {"event": "chosen_reward_falls", "before": round(before, 4), "now": round(now, 4)}
-            if self.told
-            else None
-        )
+        if not self.told:
+            return None
+        return ChosenRewardFalls(made.step, round(before, 4), round(now, 4))
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
@@ -117,9 +128,9 @@ class Unmoved:
         self.named = named
         self.sums = _sums(named) if updates < MOVED_BY else None
 
-    def see(self, updates: int) -> dict[str, Any] | None:
-        """The event, once, when ``updates`` have been made and some tensor is as it was."""
-        if self.sums is None or updates < MOVED_BY:
+    def see(self, made: StepMade) -> WeightsDidNotMove | None:
+        """The event, once, when enough updates have been made and some tensor is as it was."""
+        if self.sums is None or made.updates < MOVED_BY:
             return None
         after, before, self.sums = _sums(self.named), self.sums, None
         still = [
@@ -127,16 +138,7 @@ class Unmoved:
             for (name, _), old, new in zip(self.named, before, after, strict=True)
             if old == new
         ]
-        return (
-            {
-                "event": "weights_did_not_move",
-                "count": len(still),
-                "of": len(after),
-                "first": still[:5],
-            }
-            if still
-            else None
-        )
+        return WeightsDidNotMove(made.step, len(still), len(after), still[:5]) if still else None
 
 
 def _sums(named: list[tuple[str, torch.nn.Parameter]]) -> list[float]:

@@ -16,8 +16,9 @@ import torch
 
 from tunesmith.batches.batch import Batch, Ratio, added
 from tunesmith.errors import DiskError, Stopped, TrainingError
-from tunesmith.training.health import Falling, Spikes, Unmoved
-from tunesmith.training.keeping.record import Line, Record
+from tunesmith.events.run import Fault, NotFinite, Overflow, StepMade
+from tunesmith.events.stream import Line
+from tunesmith.training.health import Rule, Unmoved
 from tunesmith.training.work import Position, Work
 from tunesmith.words import say
 
@@ -47,14 +48,10 @@ def fit(
     work: Work,
     at: Position,
     *,
-    spikes: Spikes,
-    falling: Falling,
-    record: Record,
+    rules: Sequence[Rule],
     look: Look,
     save: Callable[[int], bool],
     stopped: Callable[[], str | None],
-    tell: Callable[[str], None],
-    shown: Callable[[str, int, int, str], None],
 ) -> None:
     """Trains from ``at`` to the end; Stopped after a signal, TrainingError when the numbers are
     past saving.
@@ -63,7 +60,7 @@ def fit(
     checkpoint that is due, the end. A checkpoint so knows whether its evaluation was made, and a
     resumed run repeats nothing.
     """
-    unmoved = Unmoved(work.named, at.updates)
+    rules = [*rules, Unmoved(work.named, at.updates)]
     while True:
         if at.unseen:
             at.unseen = not look(at.step)
@@ -80,36 +77,20 @@ def fit(
             save(at.step)
         if done:
             return
-        line = take_step(work, at, record, tell)
+        numbers = take_step(work, at)
         at.step += 1
         at.unseen = at.step == work.total or (
             work.evaluate_every > 0 and at.step % work.evaluate_every == 0
         )
-        if line is not None:
-            line = {"step": at.step, **line, "epoch": round(work.source.epoch(at.step), 4)}
-            record.add(line)
-            found = [unmoved.see(at.updates), falling.see(line)]
-            # The loss of sampled answers is about 0 whatever they are worth.
-            measures = "loss" in line and not work.objective.samples
-            for event in filter(None, [spikes.see(line["loss"]) if measures else None, *found]):
-                record.add({"step": at.step, **event})
-                tell(say(f"train.{event['event']}", step=at.step, **event))
-            for text in work.source.faults():
-                record.add({"step": at.step, "event": "fault", "told": text})
-                tell(text)
-            shown(say("train.training"), at.step, work.total, numbers_of(line))
-
-
-def numbers_of(line: Line) -> str:
-    """The numbers of a step for the line that is shown: its loss, or of sampled answers what they
-    are worth.
-    """
-    told = {"speed": f"{line['tokens_per_second']:,.0f}"}
-    if "teaching" in line:
-        told |= {name: f"{line.get(name, math.nan):.3g}" for name in ("reward", "length")}
-        told |= {name: f"{line[name]:.0%}" for name in ("stopped", "teaching")}
-        return say("train.numbers_sampled", **told)
-    return say("train.numbers", loss=f"{line['loss']:.4f}" if "loss" in line else "–", **told)
+        if numbers is None:
+            continue
+        numbers["epoch"] = round(work.source.epoch(at.step), 4)
+        made = StepMade(at.step, work.total, at.updates, numbers)
+        work.events(made)
+        for event in filter(None, [rule.see(made) for rule in rules]):
+            work.events(event)
+        for text in work.source.faults():
+            work.events(Fault(at.step, text))
 
 
 def refuse_not_finite(work: Work, at: Position, held_out: float | None, *, done: bool) -> None:
@@ -130,10 +111,10 @@ def refuse_not_finite(work: Work, at: Position, held_out: float | None, *, done:
         raise TrainingError(say("train.ends_evaluation_not_finite", **told, loss=held_out))
 
 
-def take_step(work: Work, at: Position, record: Record, tell: Callable[[str], None]) -> Line | None:
-    """Makes the updates of one step; None when it was left out because its numbers stayed not
-    finite. Several updates are told as one: their metrics over all of them, rate and norm of the
-    last.
+def take_step(work: Work, at: Position) -> Line | None:
+    """Makes the updates of one step and gives its numbers; None when it was left out because they
+    stayed not finite. Several updates are told as one: their metrics over all of them, rate and
+    norm of the last.
 
     An update that is left out moves neither weights nor schedule. It is tried twice, because
     dropout draws anew; fp16 overflows lower the loss scale and do not count.
@@ -142,26 +123,23 @@ def take_step(work: Work, at: Position, record: Record, tell: Callable[[str], No
     step = work.source.step(at.step, work.models)
     metrics: list[dict[str, Ratio]] = []
     batches: list[Batch] = []
-    line: Line = dict(step.numbers)
+    numbers: Line = dict(step.numbers)
     for examples in step.passes:
         batches += (cuts := work.batches(examples))
         for attempt in (1, 2):
-            measured, norm = gradient(work, cuts, record, at.step + 1)
+            measured, norm = gradient(work, cuts, at.step + 1)
             loss = measured["loss"].value
             if math.isfinite(loss) and math.isfinite(norm):
                 break
             work.optimizer.zero_grad(set_to_none=True)
-            told = {"attempt": attempt, "loss": loss, "grad_norm": norm, "rows": list(step.ids)}
-            record.add({"step": at.step + 1, "event": "not_finite", **told})
-            rows = ", ".join(step.ids)
-            tell(say("train.not_finite", step=at.step + 1, loss=loss, norm=norm, rows=rows))
+            work.events(NotFinite(at.step + 1, attempt, loss, norm, step.ids))
         else:
             leave_out(at, step.ids)
             return None
         metrics.append(measured)
-        line |= {"learning_rate": update(work, at), "grad_norm": norm}
-    line |= {name: ratio.value for name, ratio in added(metrics).items()}
-    return line | amounts(work, batches, time.perf_counter() - started)
+        numbers |= {"learning_rate": update(work, at), "grad_norm": norm}
+    numbers |= {name: ratio.value for name, ratio in added(metrics).items()}
+    return numbers | amounts(work, batches, time.perf_counter() - started)
 
 
 def leave_out(at: Position, ids: Sequence[str]) -> None:
@@ -173,9 +151,7 @@ def leave_out(at: Position, ids: Sequence[str]) -> None:
         raise TrainingError(say("train.never_finite", **told))
 
 
-def gradient(
-    work: Work, batches: list[Batch], record: Record, step: int
-) -> tuple[dict[str, Ratio], float]:
+def gradient(work: Work, batches: list[Batch], step: int) -> tuple[dict[str, Ratio], float]:
     """Metrics of an update and the norm of its gradient, which is left, clipped, in the weights'
     ``grad``.
     """
@@ -206,7 +182,7 @@ def gradient(
         )
         if not (overflow and device.scale is not None and device.scale.overflow()):
             return metrics, norm
-        record.add({"step": step, "event": "overflow", "scale": device.scale.value})
+        work.events(Overflow(step, device.scale.value))
         work.optimizer.zero_grad(set_to_none=True)
 
 

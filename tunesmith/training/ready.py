@@ -1,4 +1,4 @@
-"""Everything a run needs, made before its folder is touched, and the first lines that it prints."""
+"""Everything a run needs, made before its folder is touched, and what is told of it first."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from tunesmith.batches.batch import Batch
 from tunesmith.batches.order import Order, every
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.data.split import WATCHED
-from tunesmith.display.progress import Shown
 from tunesmith.errors import DataError, Problem
+from tunesmith.events.run import Chosen, Trainable
+from tunesmith.events.stream import Events
 from tunesmith.machine import device as devices
 from tunesmith.machine.device import Device
 from tunesmith.methods import METHODS, Method
@@ -51,12 +52,11 @@ class Ready:
     watch: Watch
     questions: Questions
     base: Path
-    first_lines: list[str]
     reference: Reference | None = None
 
 
 def make_ready(
-    resolved: Resolved, prepared: Prepared | None, shown: Shown, loaded: Loaded | None = None
+    resolved: Resolved, prepared: Prepared | None, events: Events, loaded: Loaded | None = None
 ) -> Ready:
     """Loads and builds everything; errors come before the run's folder is touched.
 
@@ -70,13 +70,13 @@ def make_ready(
     devices.prepare(device)
     questions = read_questions(run)
     base = folder_of(run.model)
-    prepared = prepared or _rows(run, base, shown)
+    prepared = prepared or _rows(run, base, events)
     if not prepared.train:
         raise DataError(Problem("data.path", say("train.no_rows")))
-    prepared = with_source(run, prepared, shown)
+    prepared = with_source(run, prepared, events.phase)
     beside = _checked_roles(run, prepared)
 
-    shown(say("train.loading"), 0, 1)
+    events.phase(say("train.loading"), 0, 1)
     # One base serves several methods; a preset such as qlora takes one of its own.
     fits = loaded is not None and loaded.quantize == run.model.quantize
     objective = prepared.objective_of(run)
@@ -84,27 +84,31 @@ def make_ready(
     for role in beside:
         role.load(model.model.dtype, device.place)
     prepared = with_others(objective, prepared)
-    found, told = None, []
+    found = None
     if "reference" in objective.roles:
-        found, told = _reference(resolved, model, prepared, device, base=base, shown=shown)
+        found = _reference(resolved, model, prepared, device, base=base, events=events)
         prepared = attached(prepared, found.values)
     method = _with_method(model, run)
-    shown(say("train.loading"), 1, 1)
+    events.phase(say("train.loading"), 1, 1)
     work = _work(resolved, prepared, model, method=method, device=device, beside=beside)
+    work.events = events
     watch = _watch(work, prepared, beside)
     parent = parent_of(run.model.path)
-    lines = [*([parent.told()] if parent else []), *told, *_first_lines(resolved, work, watch)]
+    if parent:
+        events.tell(parent.told())
+    _tell_choices(resolved, work)
+    _tell_rows(work, watch)
     asked = Questions(questions, prepared.render, run, work.objective)
-    return Ready(resolved, prepared, work, watch, asked, base, lines, found)
+    return Ready(resolved, prepared, work, watch, asked, base, found)
 
 
-def _rows(run: Run, base: Path, shown: Shown) -> Prepared:
+def _rows(run: Run, base: Path, events: Events) -> Prepared:
     """The rows of a run that goes on, which has no plan to hand them over."""
     how = {
         "trust_remote_code": run.model.trust_remote_code,
         "add_tokens": run.model.add_tokens,
     }
-    return prepare(run, load_tokenizer(base, **how), progress=shown)
+    return prepare(run, load_tokenizer(base, **how), progress=events.phase)
 
 
 def _with_method(model: Loaded, run: Run) -> Method:
@@ -137,11 +141,9 @@ def _reference(
     device: Device,
     *,
     base: Path,
-    shown: Shown,
-) -> tuple[Reference, list[str]]:
-    """The reference's log-probabilities of all rows that are trained, watched or measured, and what
-    is told of them.
-    """
+    events: Events,
+) -> Reference:
+    """The reference's log-probabilities of all rows that are trained, watched or measured."""
     key = {
         "base": base_fingerprint(base),
         "template": prepared.render.fingerprint,
@@ -150,7 +152,7 @@ def _reference(
         "precision": device.precision,
     }
     return find(
-        model, prepared, device, path=RunFolder(resolved.out).reference, key=key, shown=shown
+        model, prepared, device, path=RunFolder(resolved.out).reference, key=key, events=events
     )
 
 
@@ -256,48 +258,32 @@ def _first_batches(prepared: Prepared, model: Loaded, order: Order, budget: int)
     return [batch for _, batch in batches(model, examples, budget=budget)]
 
 
-def _first_lines(resolved: Resolved, work: Work, watch: Watch) -> list[str]:
-    """The choices with their reasons, and what is trained."""
+def _tell_choices(resolved: Resolved, work: Work) -> None:
+    """Tells the choices with their reasons, and what is trained."""
+    train_ = resolved.run.train
     settings = {
-        f"train.{name}": value
-        for name, value in resolved.run.train.model_dump(exclude={"machine", "keep"}).items()
+        **{f"train.{name}": value for name, value in train_.model_dump().items()},
+        **{f"train.machine.{name}": value for name, value in train_.machine.model_dump().items()},
     }
-    settings |= {
-        f"train.machine.{name}": value
-        for name, value in resolved.run.train.machine.model_dump().items()
-    }
-    lines = [
-        say("train.choice", name=path, value=value, reason=resolved.origins[path].reason)
-        for path, value in settings.items()
-        if path in resolved.origins and resolved.origins[path].kind == "derived"
-    ]
-    lines.append(
-        say(
-            "train.choice",
-            name="layout",
-            value=work.model.layout,
-            reason=work.model.reasons.get("layout", ""),
-        )
-    )
+    for path, value in settings.items():
+        origin = resolved.origins.get(path)
+        if origin is not None and origin.kind == "derived":
+            work.events(Chosen(path, value, origin.reason))
+    work.events(Chosen("layout", work.model.layout, work.model.reasons.get("layout", "")))
     if "head" in work.model.reasons:
-        lines.append(work.model.reasons["head"])
+        work.events.tell(work.model.reasons["head"])
     trained = sum(parameter.numel() for _, parameter in work.named)
     everything = sum(count(parameter) for parameter in work.model.model.parameters())
-    lines.append(
-        say(
-            "train.trainable",
-            count=f"{trained:,}",
-            share=f"{trained / everything:.2%}",
-            all=f"{everything:,}",
-        )
-    )
-    lines += work.source.told()
-    asked, chosen_by = (
-        work.objective.fits(work.run.objective),
-        0 if watch.only_measured else len(watch.items),
-    )
+    work.events(Trainable(trained, everything))
+
+
+def _tell_rows(work: Work, watch: Watch) -> None:
+    """Tells what the source's steps are made of, and what too few watched rows rule out."""
+    for text in work.source.told():
+        work.events.tell(text)
+    asked = work.objective.fits(work.run.objective)
+    chosen_by = 0 if watch.only_measured else len(watch.items)
     if asked and chosen_by < FEWEST:
-        lines.append(say("train.not_fitted", setting=asked, rows=chosen_by, least=FEWEST))
+        work.events.tell(say("train.not_fitted", setting=asked, rows=chosen_by, least=FEWEST))
     if not watch.used:
-        lines.append(say("train.nothing_watched"))
-    return lines
+        work.events.tell(say("train.nothing_watched"))

@@ -20,8 +20,8 @@ from safetensors.numpy import save
 
 from tunesmith.batches.batch import Tokens
 from tunesmith.data.prepare import Item, Prepared
-from tunesmith.display.progress import Shown
 from tunesmith.errors import CheckpointError
+from tunesmith.events.stream import Events
 from tunesmith.machine.device import Device
 from tunesmith.models.loading.load import Loaded
 from tunesmith.objectives import Objective
@@ -78,10 +78,9 @@ def find(
     *,
     path: Path,
     key: dict[str, str],
-    shown: Shown,
-) -> tuple[Reference, list[str]]:
-    """The values in the file at ``path`` where they are of this ``key``, else computed; and what a
-    person is told.
+    events: Events,
+) -> Reference:
+    """The values in the file at ``path`` where they are of this ``key``, else computed.
 
     Each process asks the model about its share of the rows, so that several take no longer than
     their number says.
@@ -92,16 +91,20 @@ def find(
     # A process that does not see the file must not wait for others that do.
     everywhere = device.processes.sum(float(usable))[0] == device.processes.world
     if found is not None and everywhere:
-        return Reference(found, key), [say("train.reference_read", path=path)]
-    told = say("train.reference_computed", count=f"{len(sequences):,}")
+        events.tell(say("train.reference_read", path=path))
+        return Reference(found, key)
+    if fault:
+        events.tell(fault)
     # Rows and mates hold other columns, and none is needed here.
     parts = [[replace(one, columns={}) for one in item.tokens] for item in _items(prepared)]
     parts += [[replace(mate, columns={})] for mate in _mates(prepared)]
+    phase = say("train.reference")
     with device.autocast():
         values = _asked(
-            model, parts, device, progress=lambda done, of: shown(say("train.reference"), done, of)
+            model, parts, device, progress=lambda done, of: events.phase(phase, done, of)
         )
-    return Reference(values, key), [*([fault] if fault else []), told]
+    events.tell(say("train.reference_computed", count=f"{len(sequences):,}"))
+    return Reference(values, key)
 
 
 def _asked(

@@ -13,21 +13,21 @@ from typing import Any
 
 from tunesmith.data.ledger import changed_files
 from tunesmith.data.prepare import Prepared
-from tunesmith.display.progress import Shown
 from tunesmith.errors import DiskError, Problem, SpecError
+from tunesmith.events.run import Began, CheckpointFailed, Done, MethodEnded, Resumed
+from tunesmith.events.stream import Events
 from tunesmith.machine.disk import disk_of
 from tunesmith.machine.memory import GIB
-from tunesmith.machine.parallel import Processes, join, told_by_all
+from tunesmith.machine.parallel import join, told_by_all
 from tunesmith.machine.signals import StopSignal
 from tunesmith.models.loading.load import Loaded
 from tunesmith.settings.resolved import Resolved
 from tunesmith.storage.atomic import sweep, write_whole
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.evaluation.look import Looker
-from tunesmith.training.evaluation.watch import Watch
 from tunesmith.training.health import Falling, Spikes
 from tunesmith.training.keeping.checkpoint import Checkpoints
-from tunesmith.training.keeping.record import Line, Record
+from tunesmith.training.keeping.record import Record
 from tunesmith.training.keeping.save import Saver
 from tunesmith.training.keeping.state import (
     Moments,
@@ -50,69 +50,50 @@ def train(
     prepared: Prepared | None = None,
     *,
     resume: bool = False,
-    on_step: Callable[[Line], None] | None = None,
-    progress: Shown | None = None,
+    events: Events | None = None,
     plan: str | None = None,
     loaded: Loaded | None = None,
 ) -> RunFolder:
     """Trains what a plan resolved, or with ``resume`` goes on with what a folder did, and gives the
     run's folder.
 
-    ``on_step`` gets the record's line of every step, ``plan`` is the text for plan.txt, ``loaded``
-    the base where it is in memory already; it is changed. Stopped when a signal ended it; from the
-    moment there is a folder to continue, signals are only noted until the loop can save.
+    Whoever listens to ``events`` hears what happens; of several processes, the first one's alone.
+    ``plan`` is the text for plan.txt, ``loaded`` the base where it is in memory already; it is
+    changed. Stopped when a signal ended it; from the moment there is a folder to continue, signals
+    are only noted until the loop can save.
     """
     folder = RunFolder(resolved.out)
     with told_by_all(), ExitStack() as stack:
         processes, signal = join(), StopSignal()
+        if events is None or not processes.first:
+            events = Events()
         if resume:
             processes.on_first(lambda: _refuse_busy(folder))
             stack.enter_context(signal)
-        shown = (
-            progress
-            if progress is not None and processes.first
-            else stack.enter_context(Shown(quiet=not processes.first))
-        )
-        ready = make_ready(resolved, prepared, shown, loaded)
-        told = Told(processes, signal, shown, shown.tell if processes.first else _silent)
-        for text in ready.first_lines:
-            told.tell(text)
+        ready = make_ready(resolved, prepared, events, loaded)
         if not resume:
             for text in ready.work.source.preview(ready.work.models):
                 told.tell(text)
             stack.enter_context(signal)
-        record = stack.enter_context(
-            _opened(ready, folder, told, resume=resume, plan=plan, on_step=on_step)
-        )
-        course = _course(ready, folder, record, told, resume=resume)
+
+        def stopped() -> str | None:
+            """The signal that asks the run to stop, whichever process got it; all ask together."""
+            return processes.agreed(signal.received)
+
+        record = stack.enter_context(_opened(ready, folder, resume=resume, plan=plan))
+        course = _course(ready, folder, record, stopped, resume=resume)
+        settings = ready.work.run.model_dump(mode="json")
+        events(Began(folder.path, course.at.step, ready.work.total, settings))
         fit(
             ready.work,
             course.at,
-            spikes=course.spikes,
-            falling=course.falling,
-            record=record,
+            rules=[course.spikes, course.falling],
             look=course.look,
             save=course.save,
-            stopped=told.stopped,
-            tell=told.tell,
-            shown=told.shown if processes.first else _silent,
+            stopped=stopped,
         )
-        _leave(ready, folder, record, told, course)
+        _leave(ready, folder, course)
     return folder
-
-
-@dataclass(frozen=True)
-class Told:
-    """What a run hears and says."""
-
-    processes: Processes
-    signal: StopSignal
-    shown: Shown
-    tell: Callable[[str], None]
-
-    def stopped(self) -> str | None:
-        """The signal that asks the run to stop, whichever process got it; all ask together."""
-        return self.processes.agreed(self.signal.received)
 
 
 def _refuse_taken(folder: RunFolder) -> None:
@@ -130,19 +111,11 @@ def _refuse_busy(folder: RunFolder) -> None:
 
 
 @contextmanager
-def _opened(
-    ready: Ready,
-    folder: RunFolder,
-    told: Told,
-    *,
-    resume: bool,
-    plan: str | None,
-    on_step: Callable[[Line], None] | None,
-) -> Iterator[Record]:
+def _opened(ready: Ready, folder: RunFolder, *, resume: bool, plan: str | None) -> Iterator[Record]:
     """Holds the run's folder with its first files written, and gives the record that is open in
-    it.
+    it. Record and trackers listen first: whoever hears a step then finds it in the folder.
     """
-    work, first = ready.work, told.processes.first
+    work, first = ready.work, ready.work.device.processes.first
     with ExitStack() as stack:
 
         def open_folder() -> None:
@@ -152,11 +125,12 @@ def _opened(
             stack.enter_context(folder.held())
             _open_folder(ready, folder, plan=plan, resume=resume)
 
-        told.processes.on_first(open_folder)
-        trackers = Trackers(work.run.track if first else (), told.tell)
-        trackers.start(folder.path, work.run.model_dump(mode="json"))
-        record = Record(folder.record if first else None, trackers, on_step if first else None)
+        work.device.processes.on_first(open_folder)
+        record = Record(folder.record if first else None)
         stack.callback(record.close)
+        trackers = Trackers(work.run.track if first else (), work.events)
+        stack.callback(trackers.finish)
+        stack.enter_context(work.events.heard_first_by(record.hear, trackers.hear))
         yield record
 
 
@@ -171,7 +145,14 @@ class Course:
     save: Saves
 
 
-def _course(ready: Ready, folder: RunFolder, record: Record, told: Told, *, resume: bool) -> Course:
+def _course(
+    ready: Ready,
+    folder: RunFolder,
+    record: Record,
+    stopped: Callable[[], str | None],
+    *,
+    resume: bool,
+) -> Course:
     """The run at its first step, or where its newest checkpoint stands."""
     work, device = ready.work, ready.work.device
     at, spikes, falling = Position(), Spikes(), Falling()
@@ -195,15 +176,17 @@ def _course(ready: Ready, folder: RunFolder, record: Record, told: Told, *, resu
     )
     state = State(parts, device, identity=whose)
     checkpoints = Checkpoints(folder.checkpoints, work.run.train.keep.keep)
-    seed_everything(work.run.train.seed, told.processes.rank)
+    seed_everything(work.run.train.seed, device.processes.rank)
     if resume:
-        _resume(checkpoints, state, at, record, told.tell)
-    look = _looker(ready, folder, record, told)
-    save = Saves(checkpoints, state, look, told.tell, last=at.step if resume else None)
+        _resume(checkpoints, state, at, record, work.events)
+    look = _looker(ready, folder, record, stopped)
+    save = Saves(checkpoints, state, look, last=at.step if resume else None)
     return Course(at, spikes, falling, look, save)
 
 
-def _looker(ready: Ready, folder: RunFolder, record: Record, told: Told) -> Looker:
+def _looker(
+    ready: Ready, folder: RunFolder, record: Record, stopped: Callable[[], str | None]
+) -> Looker:
     """The evaluations of the run, which save the best model and the last."""
     work = ready.work
     saver = Saver(
@@ -224,34 +207,19 @@ def _looker(ready: Ready, folder: RunFolder, record: Record, told: Told) -> Look
         record=record,
         device=work.device,
         total=work.total,
-        stopped=told.stopped,
-        tell=told.tell,
+        stopped=stopped,
+        events=work.events,
     )
 
 
-def _leave(ready: Ready, folder: RunFolder, record: Record, told: Told, course: Course) -> None:
+def _leave(ready: Ready, folder: RunFolder, course: Course) -> None:
     """Leaves the model in the folder, and says which step's it is."""
-    method, at = ready.work.method, course.at
-    left = course.look.leave(at.step)
-    facts = method.at_end()
+    work, last, best = ready.work, course.at.step, ready.watch.best
+    left = course.look.leave(last)
+    facts = work.method.at_end()
     if facts:
-        record.add({"step": at.step, "event": "method", **facts})
-        shown = json.dumps(facts, ensure_ascii=False)
-        told.tell(say("train.method", method=ready.work.run.method.name, facts=shown))
-    told.tell(_done(ready.watch, folder, left=left, last=at.step))
-
-
-def _done(watch: Watch, folder: RunFolder, *, left: int, last: int) -> str:
-    """Which step's weights the model holds, and where another's are."""
-    best, by = watch.best.step, watch.best.keep.best_by
-    if left != last:
-        return say("train.done_best", model=folder.model, step=left, last=last, by=by)
-    told = say("train.done", model=folder.model, step=last)
-    return (
-        told
-        if best in (None, last)
-        else told + say("train.done_apart", best=best, by=by, folder=folder.best)
-    )
+        work.events(MethodEnded(last, work.run.method.name, facts))
+    work.events(Done(folder.model, left, last, best.keep.best_by, best.step, folder.best))
 
 
 class Saves:
@@ -264,12 +232,10 @@ class Saves:
         checkpoints: Checkpoints,
         state: State,
         look: Looker,
-        tell: Callable[[str], None],
         *,
         last: int | None,
     ) -> None:
-        self.checkpoints, self.state, self.look, self.tell = checkpoints, state, look, tell
-        self.last = last
+        self.checkpoints, self.state, self.look, self.last = checkpoints, state, look, last
 
     def __call__(self, step: int) -> bool:
         """Whether the state at ``step`` is safe on the disk."""
@@ -287,32 +253,25 @@ class Saves:
             return self.checkpoints.save(step, fill)
 
         if not self.state.device.processes.on_first(save):
-            self.look.record.add(
-                {"step": step, "event": "checkpoint_failed", "error": self.checkpoints.last_error}
-            )
-            self.tell(say("train.checkpoint_failed", step=step, error=self.checkpoints.last_error))
+            self.look.events(CheckpointFailed(step, self.checkpoints.last_error))
             return False
         self.last = step
         return True
 
 
 def _resume(
-    checkpoints: Checkpoints,
-    state: State,
-    at: Position,
-    record: Record,
-    tell: Callable[[str], None],
+    checkpoints: Checkpoints, state: State, at: Position, record: Record, events: Events
 ) -> None:
-    path = state.device.processes.on_first(lambda: checkpoints.newest(tell))
+    path = state.device.processes.on_first(lambda: checkpoints.newest(events.tell))
     if path is None:
         record.load_state({"bytes": 0})
-        tell(say("train.no_checkpoint"))
+        events.tell(say("train.no_checkpoint"))
         return
     for name, (then, now) in state.restore(path).items():
-        tell(say("train.machine_differs", name=name, then=then, now=now))
-    tell(say("train.resumed", step=at.step, path=path))
+        events.tell(say("train.machine_differs", name=name, then=then, now=now))
+    events(Resumed(at.step, path))
     if state.device.place.type == "cuda" and not state.device.exact:
-        tell(say("train.not_exact"))
+        events.tell(say("train.not_exact"))
 
 
 def _check_disk(ready: Ready, folder: RunFolder) -> None:
@@ -362,7 +321,3 @@ def _refuse_other_rows(prepared: Prepared, folder: RunFolder) -> None:
     changed = changed_files(then, prepared.ledger, written=folder.ledger.stat().st_mtime)
     listed = "\n".join(f"  {line}" for line in changed or [say("ledger.rows_differ")])
     raise SpecError(Problem("data", say("train.other_rows", changes=listed)))
-
-
-def _silent(*_: object) -> None:
-    """What ranks other than the first say."""

@@ -13,6 +13,7 @@ import torch
 from tunesmith.batches.batch import Batch
 from tunesmith.batches.cuts import Example
 from tunesmith.batches.micro_batches import micro_batches
+from tunesmith.events.stream import Events
 from tunesmith.machine.device import Device
 from tunesmith.methods import Method
 from tunesmith.models.calling.routing import Routers
@@ -92,6 +93,8 @@ class Work:
     roles: dict[str, Any] = field(default_factory=dict)
     """The models beside the policy that every step looks at."""
     backward: Backward = field(default_factory=Backward)
+    events: Events = field(default_factory=Events)
+    """Where it says what happens."""
 
     @property
     def total(self) -> int:

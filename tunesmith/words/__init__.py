@@ -96,3 +96,8 @@ def translated(key: str, english: str) -> str:
     """
     topic, _, name = key.partition(".")
     return english if language() == "en" else texts(language(), topic).get(name, english)
+
+
+def metric_name(name: str) -> str:
+    """What people call a metric; one from outside keeps its own name."""
+    return texts(language(), "metric").get(name, name)

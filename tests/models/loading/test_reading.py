@@ -240,11 +240,9 @@ def test_a_killed_run_ends_alike_and_loads_as_it_was(
         runs.resolved(tmp_path / one, folder, **settings) for one in ("whole", "broken")
     )
     prepared = runs.data_of(whole)
-    assert runs.in_child(lambda: train(whole, prepared, progress=runs.quiet())) == 0
-    assert (
-        runs.in_child(lambda: train(broken, prepared, on_step=killed, progress=runs.quiet())) == 9
-    )
-    assert runs.in_child(lambda: train(broken, prepared, resume=True, progress=runs.quiet())) == 0
+    assert runs.in_child(lambda: train(whole, prepared)) == 0
+    assert runs.in_child(lambda: train(broken, prepared, events=runs.on_step(killed))) == 9
+    assert runs.in_child(lambda: train(broken, prepared, resume=True)) == 0
     straight, resumed = (RunFolder(tmp_path / one) for one in ("whole", "broken"))
     assert runs.weights(resumed.model) == runs.weights(straight.model)
     assert runs.record(resumed) == runs.record(straight)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from material import runs
 from tunesmith.errors import DiskError, Problem
 from tunesmith.machine.parallel import Processes
 from tunesmith.settings.run import Keep
@@ -98,16 +99,18 @@ def run(tmp_path: Path) -> Callable[..., Run]:
         machine: Any = SimpleNamespace(processes=Processes())
         saver: Any = Saved(full)
         questions: Any = asked or Asked()
+        record, events = Record(folder.record), runs.said(said)
+        events.listeners.append(record.hear)
         looker = look.Looker(
             watch,
             questions,
             saver,
             folder,
-            Record(folder.record),
+            record,
             machine,
             total=9,
             stopped=lambda: None,
-            tell=said.append,
+            events=events,
         )
         return Run(looker, folder, said)
 

@@ -77,25 +77,25 @@ def test_rows_that_are_held_out_now_are_not_replayed(tiny_llama, tmp_path, old):
 
 def test_a_run_with_old_rows_counts_them_and_goes_on_bit_equal(tiny_llama, tmp_path, old):
     one = asked(tmp_path / "run", tiny_llama, old, **{"train.steps": 6})
-    folder = train(one, None, progress=runs.quiet())
+    folder = train(one, None)
     counts = [line["replayed"] for line in folder.steps() if "replayed" in line]
     assert len(counts) == 6 and sum(counts) == int((36 + 8) * 0.25)
     whole, record = runs.weights(folder.model), runs.record(folder)
     shutil.rmtree(folder.checkpoints / "step-00000006")
     shutil.rmtree(folder.model)
-    train(one, None, resume=True, progress=runs.quiet())
+    train(one, None, resume=True)
     assert runs.weights(folder.model) == whole and runs.record(folder) == record
     shutil.rmtree(folder.model)
     old.write_text(json.dumps(runs.rows()[5:9]), encoding="utf-8")
     with pytest.raises(SpecError, match="not those that the run began with"):
-        train(one, None, resume=True, progress=runs.quiet())
+        train(one, None, resume=True)
 
 
 def test_of_a_finished_run_only_the_training_rows_are_replayed(tiny_llama, tmp_path, old):
     first = runs.resolved(
         tmp_path / "first", tiny_llama, **{"train.steps": 1, "data.held_out": 0.25}
     )
-    folder: RunFolder = train(first, None, progress=runs.quiet())
+    folder: RunFolder = train(first, None)
     before = prepare(first.run, load_tokenizer(tiny_llama))
     prepared = rows_of(
         asked(tmp_path / "second", tiny_llama, folder.path, data={"path": str(old), "held_out": 0})
@@ -128,7 +128,7 @@ def test_old_preferences_bring_their_reference(tiny_llama, tmp_path):
     data = {"path": str(pairs("new", "How far is")), "held_out": 0}
     settings = {"objective": "dpo", "data": data, "train.batch": 4, "train.steps": 3}
     one = asked(tmp_path / "run", tiny_llama, pairs("old", "Where is"), **settings)
-    folder = train(one, None, progress=runs.quiet())
+    folder = train(one, None)
     lines = [line for line in folder.steps() if "replayed" in line]
     assert [line["replayed"] for line in lines] == [1, 1, 1]
     assert lines[0]["rewards/chosen"] == pytest.approx(0.0, abs=1e-5), "at the base, old rows too"

@@ -14,6 +14,7 @@ import torch
 
 from material import runs
 from material.two_processes import in_two
+from tunesmith.events.stream import Events
 from tunesmith.errors import SpecError
 from tunesmith.planning.make import make
 from tunesmith.settings.run import Run, validate, with_overrides
@@ -40,14 +41,14 @@ def made(tiny_llama: Path, tmp_path: Path) -> Any:
 
     def ready(name: str, **overrides: Any) -> Ready:
         one = runs.resolved(tmp_path / name, tiny_llama, **SAMPLED | overrides)
-        return make_ready(one, runs.data_of(one), runs.quiet())
+        return make_ready(one, runs.data_of(one), Events())
 
     return ready
 
 
 def trained(out: Path, model: Path, **overrides: Any) -> RunFolder:
     one = runs.resolved(out, model, **SAMPLED | overrides)
-    return train(one, runs.data_of(one), progress=runs.quiet())
+    return train(one, runs.data_of(one))
 
 
 def lines(folder: RunFolder) -> list[dict[str, Any]]:
@@ -79,7 +80,7 @@ def test_a_run_that_goes_on_samples_and_trains_the_same(
     shutil.rmtree(out / "checkpoints" / "step-00000004")
     shutil.rmtree(straight.model)
     one = runs.resolved(out, tiny_llama, **SAMPLED | settings)
-    train(one, runs.data_of(one), resume=True, progress=runs.quiet())
+    train(one, runs.data_of(one), resume=True)
     assert runs.weights(straight.model) == weights
     assert lines(straight) == told
 
@@ -93,7 +94,7 @@ def test_cut_and_layout_change_nothing(settings: dict[str, Any], made: Any) -> N
         examples = work.source.step(0, work.models).passes[0]
         cuts = work.batches(examples)
         assert len(cuts) > 1 or micro_tokens > 100
-        metrics, _ = gradient(work, cuts, Record(None), 1)
+        metrics, _ = gradient(work, cuts, 1)
         grads = [weight.grad.flatten() for _, weight in work.named if weight.grad is not None]
         return metrics["loss"].value, torch.cat(grads)
 
@@ -110,7 +111,7 @@ def test_dropout_is_off_in_training_too(made: Any) -> None:
     work = ready.work
     torch.nn.init.normal_(next(p for n, p in work.named if "lora_B" in n), std=0.5)
     cuts = work.batches(work.source.step(0, work.models).passes[0])
-    metrics, _ = gradient(work, cuts, Record(None), 1)
+    metrics, _ = gradient(work, cuts, 1)
     assert metrics["sampler_gap"].value < 1e-5
 
 
@@ -148,7 +149,7 @@ def test_the_reward_of_watched_prompts_is_measured(tiny_llama: Path, tmp_path: P
     one = runs.resolved(tmp_path / "run", tiny_llama, **SAMPLED | settings)
     prepared = runs.data_of(one)
     prepared.watch = prepared.proof
-    folder = train(one, prepared, progress=runs.quiet())
+    folder = train(one, prepared)
     found = [line["evaluation"] for line in folder.steps() if "evaluation" in line]
     assert len(found) == 3 and set(found[0]) == {"reward", "length", "stopped"}
     assert folder.resolved().run.train.keep.best_by == "reward"

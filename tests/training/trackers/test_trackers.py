@@ -79,7 +79,7 @@ def test_a_tracker_gets_every_step_and_is_closed(name, tiny_llama, prepared, tmp
         vars(stand_in).update({each: getattr(seen, each) for each in CALLED})
         monkeypatch.setitem(sys.modules, module, stand_in)
     one = runs.resolved(tmp_path / "run", tiny_llama, track=[name], **{"train.steps": 3})
-    folder: RunFolder = train(one, prepared, progress=runs.quiet())
+    folder: RunFolder = train(one, prepared)
     losses = {line["step"]: {"loss": line["loss"]} for line in folder.steps() if "loss" in line}
     assert {
         step: {"loss": numbers["loss"]} for step, numbers in NUMBERS[name](seen).items()
@@ -122,10 +122,8 @@ def test_a_tracker_that_fails_is_told_once_and_the_run_goes_on(
     stand_in.__spec__ = types.SimpleNamespace()  # type: ignore[assignment]
     vars(stand_in).update({each: getattr(seen, each) for each in CALLED} | {where: fails})
     monkeypatch.setitem(sys.modules, "mlflow", stand_in)
-    progress = runs.quiet()
-    monkeypatch.setattr(progress, "tell", told.append)
     one = runs.resolved(tmp_path / "run", tiny_llama, track=["mlflow"], **{"train.steps": 3})
-    folder: RunFolder = train(one, prepared, progress=progress)
+    folder: RunFolder = train(one, prepared, events=runs.said(told))
     assert (
         len([line for line in folder.steps() if "loss" in line]) == 3
         and (folder.model / "tunesmith.json").is_file()

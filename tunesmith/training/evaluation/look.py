@@ -8,11 +8,11 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from tunesmith.errors import DiskError
+from tunesmith.events.run import Answers, BestNotSaved, Evaluated, PatienceEnded
+from tunesmith.events.stream import Events
 from tunesmith.machine.device import Device
-from tunesmith.proving.proof import metric_name
 from tunesmith.storage.atomic import replace_folder
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.evaluation.questions import Questions, write_page
@@ -34,7 +34,7 @@ class Looker:
     device: Device
     total: int
     stopped: Callable[[], str | None]
-    tell: Callable[[str], None]
+    events: Events
     held_out: float | None = None
     """The held-out loss at the last look; None before the first, or where nothing is watched."""
 
@@ -93,7 +93,7 @@ class Looker:
         answers: list[str] | None = None
         if self.questions.texts:
             if step == 0:
-                self.tell(say("train.asking", count=len(self.questions.texts)))
+                self.events.tell(say("train.asking", count=len(self.questions.texts)))
             answers = self.questions.answers(self.watch.model.model, self._stopped)
             if answers is None:
                 return False
@@ -101,7 +101,7 @@ class Looker:
             self._evaluated(step, found)
             self.held_out = found.get("loss")
         if answers is not None:
-            self.record.add({"step": step, "event": "answers", "answers": answers})
+            self.events(Answers(step, answers))
             last = step if self.exhausted else self.total
             self.device.processes.on_first(lambda: self._write_page(last))
         return True
@@ -110,30 +110,17 @@ class Looker:
         return self.stopped() is not None
 
     def _evaluated(self, step: int, found: dict[str, float]) -> None:
-        self.record.add({"step": step, "evaluation": found})
-        self._tell(step, found)
+        self.events(Evaluated(step, found))
         if self.watch.only_measured:
             return
         if self.watch.best.see(step, found):
             self._keep_best(step)
         if self.exhausted:
-            self.record.add(
-                {"step": step, "event": "patience_ended", "best_step": self.watch.best.step}
-            )
-            self.tell(say("train.patience_ended", step=step, best=self.watch.best.step))
+            self.events(PatienceEnded(step, self.watch.best.step))
 
     def _keep_best(self, step: int) -> None:
         try:
             self.save(self.folder.best, step)
         except DiskError as error:
             # Training goes on: the checkpoints report a disk that stays full.
-            self.record.add({"step": step, "event": "best_not_saved", "error": str(error)})
-            self.tell(str(error))
-
-    def _tell(self, step: int, found: dict[str, Any]) -> None:
-        numbers = "  ".join(f"{metric_name(name)} {value:.4f}" for name, value in found.items())
-        self.tell(
-            say("train.base_held_out", numbers=numbers)
-            if step == 0
-            else say("train.held_out", step=step, numbers=numbers)
-        )
+            self.events(BestNotSaved(step, str(error)))

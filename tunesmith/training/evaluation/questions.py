@@ -11,11 +11,11 @@ from typing import Any
 
 from tunesmith.data.rendering.render import Render
 from tunesmith.errors import Problem, SpecError
+from tunesmith.events.stream import Line
 from tunesmith.models.calling.forwards import BrokenOff
 from tunesmith.objectives import Objective
 from tunesmith.settings.run import Run
 from tunesmith.storage.atomic import write_whole
-from tunesmith.training.keeping.record import Line
 from tunesmith.words import say
 
 

@@ -1,41 +1,25 @@
-"""record.jsonl, one JSON object a step, and whoever else wants the numbers: trackers and the
-caller's own function.
-"""
+"""record.jsonl: one JSON object for each step and for each other event that is recorded."""
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from tunesmith.training.trackers import Trackers
-
-Line = dict[str, Any]
+from tunesmith.events.stream import Event, Line
 
 # Windows would translate line ends.
 BINARY: int = os.O_BINARY if sys.platform == "win32" else 0
 
 
 class Record:
-    """Append-only and line-buffered; on resume the lines after the checkpoint are cut off.
-
-    ``on_step`` gets the lines of the steps as they are written, not those of evaluations and
-    events.
+    """Append-only and line-buffered; on resume the lines after the checkpoint are cut off. Without
+    a path it writes nothing.
     """
 
-    def __init__(
-        self,
-        path: Path | None,
-        trackers: Trackers | None = None,
-        on_step: Callable[[Line], None] | None = None,
-    ) -> None:
-        self.trackers = trackers or Trackers()
-        self.on_step = on_step
+    def __init__(self, path: Path | None) -> None:
         self._handle = (
             os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | BINARY, 0o644)
             if path is not None
@@ -44,26 +28,12 @@ class Record:
         self._path = path
         self._waiting = b""
 
-    def add(self, line: Line) -> None:
-        """Writes one line; numbers that are not finite are written as text, because JSON has
-        none.
-        """
-        line = {name: _plain(value) for name, value in line.items() if value is not None}
-        self._waiting += json.dumps(line, ensure_ascii=False).encode() + b"\n"
-        self._flush()
-        numbers = {
-            **line,
-            **{f"held_out/{name}": value for name, value in line.get("evaluation", {}).items()},
-        }
-        numbers = {
-            name: float(value)
-            for name, value in numbers.items()
-            if isinstance(value, int | float) and name != "step"
-        }
-        if numbers:
-            self.trackers.log(numbers, line["step"])
-        if self.on_step is not None and "loss" in line and "event" not in line:
-            self.on_step(line)
+    def hear(self, event: Event) -> None:
+        """Writes the event's line, where it has one."""
+        line = event.line()
+        if line is not None:
+            self._waiting += json.dumps(line, ensure_ascii=False).encode() + b"\n"
+            self._flush()
 
     def _flush(self) -> None:
         """A full disk does not end a run: what could not be written waits for the next line."""
@@ -98,11 +68,6 @@ class Record:
             os.ftruncate(self._handle, min(state["bytes"], os.fstat(self._handle).st_size))
 
     def close(self) -> None:
-        """Closes the file and the trackers."""
-        self.trackers.finish()
+        """Closes the file."""
         if self._handle is not None:
             os.close(self._handle)
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

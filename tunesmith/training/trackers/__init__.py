@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tunesmith.errors import FAULTS, Problem, named_line
+from tunesmith.events.run import Began, TrackerFailed
+from tunesmith.events.stream import Event, Events, Line
 from tunesmith.settings.family import TRACKERS
 from tunesmith.settings.spec import Spec
 from tunesmith.words import say
@@ -48,21 +50,24 @@ class Tracker:
 
 
 class Trackers:
-    """All trackers of a run. One that fails is told and left: the record has its numbers, and
-    training goes on.
+    """All trackers of a run, as a listener. One that fails is told and left: the record has its
+    numbers, and training goes on.
     """
 
-    def __init__(self, configs: Sequence[Any] = (), tell: Callable[[str], None] = print) -> None:
+    def __init__(self, configs: Sequence[Any], events: Events) -> None:
         self.running: list[Tracker] = [TRACKERS.make(config) for config in configs]
-        self.tell = tell
+        self.events = events
 
-    def start(self, folder: Path, settings: dict[str, Any]) -> None:
-        """Opens the run in each."""
-        self._each(lambda tracker: tracker.start(folder, settings))
-
-    def log(self, numbers: dict[str, float], step: int) -> None:
-        """Sends one step's numbers to each."""
-        self._each(lambda tracker: tracker.log(numbers, step))
+    def hear(self, event: Event) -> None:
+        """Opens the run in each tracker when it begins, and sends each the numbers of every event
+        that is recorded.
+        """
+        if isinstance(event, Began):
+            self._each(lambda tracker: tracker.start(event.folder, event.settings))
+        line = event.line()
+        numbers = _numbers(line or {})
+        if line and numbers:
+            self._each(lambda tracker: tracker.log(numbers, line["step"]))
 
     def finish(self) -> None:
         """Closes the run in each."""
@@ -75,7 +80,18 @@ class Trackers:
             except (OSError, *FAULTS, *_own_errors(tracker)) as error:
                 self.running.remove(tracker)
                 told = named_line(error).rstrip(".")
-                self.tell(say("train.tracker_failed", name=tracker.name, error=told))
+                self.events(TrackerFailed(tracker.name, told))
+
+
+def _numbers(line: Line) -> dict[str, float]:
+    """The numbers of a line, those of an evaluation under ``held_out/``."""
+    held_out = line.get("evaluation", {})
+    found = line | {f"held_out/{name}": value for name, value in held_out.items()}
+    return {
+        name: float(value)
+        for name, value in found.items()
+        if isinstance(value, int | float) and name != "step"
+    }
 
 
 def _own_errors(tracker: Tracker) -> list[type[Exception]]:

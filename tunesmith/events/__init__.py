@@ -1,0 +1,1 @@
+"""What happens, as typed events that anybody can listen to."""

@@ -1,0 +1,134 @@
+"""One stream for what happens, and whoever listens to it.
+
+The console, record.jsonl, the trackers and a caller's own functions are listeners. An event says
+itself what is recorded of it (``line``) and what a person is told (``text``), so that the two
+cannot drift.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from tunesmith.words import say
+
+Line = dict[str, Any]
+"""What record.jsonl holds of an event."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Base of the events."""
+
+    recorded_as: ClassVar[str] = ""
+    """The name under which record.jsonl holds the event's values; without one it holds none."""
+    said_as: ClassVar[str] = ""
+    """The text that the values are filled in; without one nothing is said."""
+
+    def values(self) -> Line | None:
+        """Gives the values that are recorded, ``step`` first; None for an event that is not."""
+        if not self.recorded_as:
+            return None
+        held = asdict(self)
+        return {"step": held.pop("step"), "event": self.recorded_as, **held}
+
+    def line(self) -> Line | None:
+        """Gives its line of record.jsonl, or None. Numbers that are not finite are text there,
+        because JSON has none; what is None is left out.
+        """
+        values = self.values()
+        if values is None:
+            return None
+        return {name: _plain(value) for name, value in values.items() if value is not None}
+
+    def text(self) -> str | None:
+        """Gives what a person is told, or None."""
+        if not self.said_as:
+            return None
+        told = {name: _joined(value) for name, value in asdict(self).items()}
+        return say(self.said_as, **told)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _joined(value: Any) -> Any:
+    return ", ".join(value) if isinstance(value, list | tuple) else value
+
+
+Listener = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Notice(Event):
+    """A line for a person."""
+
+    notice: str
+
+    def text(self) -> str:
+        """Gives the line."""
+        return self.notice
+
+
+@dataclass(frozen=True)
+class Phase(Event):
+    """Where something that takes its time stands: ``done`` of ``total``, which is 0 where nobody
+    knows it.
+    """
+
+    phase: str
+    done: int
+    total: int
+    detail: str = ""
+
+
+class Events:
+    """The stream of a run: ``events(event)`` hands an event to every listener.
+
+    An event that a listener makes while it hears another waits until all have heard that one, so
+    that all hear one order. What a listener raises ends the run.
+    """
+
+    def __init__(self, *listeners: Listener) -> None:
+        self.listeners = list(listeners)
+        self._waiting: deque[Event] = deque()
+        self._handing_on = False
+
+    def __call__(self, event: Event) -> None:
+        """Hands ``event`` to the listeners, in their order."""
+        self._waiting.append(event)
+        if self._handing_on:
+            return
+        self._handing_on = True
+        try:
+            while self._waiting:
+                event = self._waiting.popleft()
+                for listener in tuple(self.listeners):
+                    listener(event)
+        finally:
+            self._handing_on = False
+
+    @contextmanager
+    def heard_first_by(self, *listeners: Listener) -> Iterator[None]:
+        """Lets ``listeners`` hear every event before the others do, for as long as this is open."""
+        others = self.listeners
+        self.listeners = [*listeners, *others]
+        try:
+            yield
+        finally:
+            self.listeners = others
+
+    def tell(self, text: str) -> None:
+        """Tells a person ``text``, which holds no fact that a program would want."""
+        self(Notice(text))
+
+    def phase(self, name: str, done: int, total: int, detail: str = "") -> None:
+        """Says where a phase stands; it fits wherever a progress function is asked for."""
+        self(Phase(name, done, total, detail))
