@@ -73,7 +73,7 @@ def train(
         ready = make_ready(resolved, prepared, events, loaded)
         if not resume:
             for text in ready.work.source.preview(ready.work.models):
-                told.tell(text)
+                events.tell(text)
             stack.enter_context(signal)
 
         def stopped() -> str | None:

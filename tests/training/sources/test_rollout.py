@@ -14,12 +14,11 @@ import torch
 
 from material import runs
 from material.two_processes import in_two
-from tunesmith.events.stream import Events
 from tunesmith.errors import SpecError
+from tunesmith.events.stream import Events
 from tunesmith.planning.make import make
 from tunesmith.settings.run import Run, validate, with_overrides
 from tunesmith.storage.run_folder import RunFolder
-from tunesmith.training.keeping.record import Record
 from tunesmith.training.loop import gradient
 from tunesmith.training.ready import Ready, make_ready
 from tunesmith.training.start import train
