@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from material import runs
+from material.two_processes import same_runs, two_ranks
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.errors import SpecError
 from tunesmith.models.loading.tokenizer import load_tokenizer
@@ -147,3 +148,21 @@ def test_other_classes_are_refused(tiny_llama, tmp_path):
     assert len(rows_of(same).replayed) == 12
     with pytest.raises(SpecError, match=r"source\.path: the old rows have other classes"):
         rows_of(asked(tmp_path / "other", tiny_llama, labelled("third", "ac"), **settings))
+
+
+def test_two_processes_replay_what_one_replays(tiny_llama, tmp_path, old):
+    # Plain descent: AdamW would blow rounding up where a gradient is next to nothing.
+    settings: dict[str, Any] = {
+        "train.steps": 6,
+        "train.optimizer": "sgd",
+        "train.learning_rate": 0.05,
+    }
+    settings |= {"method": {"name": "lora", "rank": 4}, "train.micro_tokens": 64}  # no dropout
+    one = asked(tmp_path / "one", tiny_llama, old, **settings)
+    prepared = rows_of(one)
+    folder = train(one, prepared)
+    source = {"source": one.run.source.model_dump(), "train.keep": {"evaluate": 0, "save": 2}}
+    assert two_ranks(tmp_path / "two", tiny_llama, prepared, **source, **settings) == [0, 0]
+    lines = [line for line in runs.record(folder) if "loss" in line]
+    assert len(lines) == 6 and sum(line["replayed"] for line in lines) == 11
+    same_runs(folder, RunFolder(tmp_path / "two"))
