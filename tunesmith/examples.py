@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import chain, pairwise
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant", "tool"]
+
+
+MediaKind = Literal["image", "video", "audio"]
+
+
+@dataclass(frozen=True)
+class Media:
+    """A picture, a video or a sound in a turn."""
+
+    kind: MediaKind
+    place: str
+    """Its file or address; data that stand in the row themselves as ``data:``."""
+    at: int = 0
+    """The character of the turn's ``content`` that it stands before."""
+    field: str = field(default="", compare=False)
+    """Where the row holds it, for errors."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +43,16 @@ class Turn:
     """Parts of ``content`` (from, up to, in characters) and how much their tokens count beside the
     rest of the turn.
     """
+    media: tuple[Media, ...] = ()
+    """What stands in the turn beside its text, in order."""
+
+    @property
+    def parts(self) -> tuple[str | Media, ...]:
+        """The text and the media of the turn in their order, without empty texts."""
+        cuts = [0, *(one.at for one in self.media), len(self.content)]
+        texts = [self.content[start:end] for start, end in pairwise(cuts)]
+        told = [texts[0], *chain(*zip(self.media, texts[1:], strict=True))]
+        return tuple(part for part in told if part)
 
 
 @dataclass(frozen=True)

@@ -187,8 +187,29 @@ def test_real_dialogues_are_not_mangled(shared_data: Path) -> None:
     assert ("tool", "Account has been pulled up for Crystal Minh.") in told(service)
 
 
-def test_real_rows_of_another_task_are_refused_by_name(shared_data: Path) -> None:
+def test_real_rows_with_pictures_are_refused_each_with_what_it_holds(shared_data: Path) -> None:
     text = refusal(shared_data / "mllm_demo/mllm_demo.json")
+    assert text.splitlines()[1].endswith(
+        "mllm_demo.json:1: images[0]: the turn holds a picture ([image mllm_demo_data/1.jpg] "
+        "Who are they?), and only text can be trained on or asked about yet; leave such rows out, "
+        "or, where the text alone says enough, take it out of the row"
+    )
+    assert len(text.splitlines()) == 7, "a line for each row"
+
+
+@pytest.mark.parametrize("empty", [[], None, "", "[]"])
+def test_a_row_whose_picture_column_is_empty_is_text(empty: Any, tmp_path: Path) -> None:
+    turns = [
+        {"role": "user", "content": "What is <image>?"},
+        {"role": "assistant", "content": "It"},
+    ]
+    path = written(tmp_path / "rows.json", [{"messages": turns, "images": empty}])
+    (chat,) = read(examples(data(path)))
+    assert told(chat) == [("user", "What is <image>?"), ("assistant", "It")]
+
+
+def test_pictures_that_no_reader_takes_are_named_for_the_whole_file(tmp_path: Path) -> None:
+    text = refusal(written(tmp_path / "rows.json", [{"image": "1.jpg", "caption": "A cat."}]))
     assert "these rows hold pictures" in text and "data.columns" not in text
 
 

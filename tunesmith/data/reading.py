@@ -15,6 +15,7 @@ from tunesmith.data.choose_reader import choose
 from tunesmith.data.columns.answers import first_answer
 from tunesmith.data.columns.finishing import finished
 from tunesmith.data.columns.labels import label_column
+from tunesmith.data.columns.media import refuse_media
 from tunesmith.data.columns.turns import LISTS, NUMBERS, TURNS, no_number, shown
 from tunesmith.data.files.jsonstream import TRAIN
 from tunesmith.data.files.numbers import gapped, without_zero
@@ -276,7 +277,9 @@ class Reading:
     def _read(self, opened: Opened, located: Located) -> Example | str:
         """The row's Example, or the reason why it is not used."""
         row, changes = _prepared(located.row, opened)
-        example, mended = self._finished(opened.reader.read(row))
+        given = opened.reader.read(row)
+        refuse_media(given)
+        example, mended = self._finished(given)
         self.counts.update((located.file, key) for key in (*changes, *mended))
         return example
 

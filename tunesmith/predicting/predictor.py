@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from tunesmith.data.columns.media import refuse_media
 from tunesmith.data.columns.turns import LISTS, turn_of
 from tunesmith.data.readers import READERS, Reader
 from tunesmith.errors import DataError, Problem
@@ -91,8 +92,9 @@ class Predictor:
 
     def chat(self, messages: Sequence[Row]) -> str:
         """The answer to a conversation in OpenAI's form: ``[{"role": "user", "content": …}]``."""
-        turns = tuple(turn_of(message, f"messages[{n}]") for n, message in enumerate(messages))
-        return self.objective.output.converse(self, Chat(turns))
+        chat = Chat(tuple(turn_of(one, f"messages[{n}]") for n, one in enumerate(messages)))
+        refuse_media(chat)
+        return self.objective.output.converse(self, chat)
 
     def named(self, row: Row) -> dict[str, Any]:
         """The row with our names beside the training files' own."""
@@ -120,7 +122,7 @@ class Predictor:
             name: "" for name in reader.fields if name not in named and reader.gives is not Labelled
         }
         try:
-            return reader.read({**named, **filled}), filled
+            example = reader.read({**named, **filled})
         except DataError as error:
             # A field that is not there is named as the training file calls it.
             if all(
@@ -129,6 +131,8 @@ class Predictor:
             ):
                 raise self.lacking(row) from None
             raise
+        refuse_media(example)
+        return example, filled
 
     def lacking(self, row: Row) -> DataError:
         """What to say of a row without anything to answer: the columns that it has, and those that

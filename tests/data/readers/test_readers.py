@@ -10,7 +10,7 @@ import pytest
 from tunesmith.data.columns.finishing import finished
 from tunesmith.data.readers import READERS
 from tunesmith.errors import DataError
-from tunesmith.examples import Chat, Feedback, Text, Turn
+from tunesmith.examples import Chat, Feedback, Media, Text, Turn
 
 
 def read(name: str, row: dict[str, Any]) -> Any:
@@ -195,16 +195,13 @@ def test_text() -> None:
 
 def test_rows_of_another_task_are_left_alone() -> None:
     turns = [{"from": "human", "value": "a"}]
-    pair, picture = (
-        {"conversations": turns, "chosen": {}, "rejected": {}},
-        {"messages": turns, "images": ["x.jpg"]},
-    )
+    pair = {"conversations": turns, "chosen": {}, "rejected": {}}
     judged, tagged = (
         {"messages": turns, "label": False},
         {"prompt": "a", "completion": "b", "kto_tag": True},
     )
     readers = {"preference": [pair], "feedback": [judged, tagged]}
-    for row in (pair, picture, judged, tagged):
+    for row in (pair, judged, tagged):
         found = [name for name in READERS.names() if READERS.get(name).matches(frozenset(row), row)]
         assert found == [name for name, rows in readers.items() if row in rows]
     choices = {"question": "q", "choice0": "x", "choice1": "y", "answer": "1"}
@@ -228,9 +225,9 @@ def test_wrong_values_name_the_field() -> None:
     assert "the speaker 'narrator' is not known; use one of user" in refusal(
         "messages", {"messages": [["narrator", "x"]]}
     )
-    picture = [{"role": "user", "content": [{"type": "image_url", "image_url": "u"}]}]
-    assert refusal("messages", {"messages": picture}).startswith(
-        "messages[0].content: only text can be read here"
+    other = [{"role": "user", "content": [{"type": "hologram", "url": "u"}]}]
+    assert refusal("messages", {"messages": other}).startswith(
+        "messages[0].content[0]: only text, images, videos and sounds can be read here"
     )
     broken = [{"from": "function_call", "value": "{area"}]
     assert refusal("sharegpt", {"conversations": broken}).startswith(
@@ -281,3 +278,79 @@ def test_an_empty_last_answer_is_cut_with_its_question_and_never_where_it_is_jud
     assert (chat.turns, changes) == (begun, ["empty_end"])
     assert finished(Feedback(whole, True))[0] == "no answer"
     assert finished(Chat(whole.turns[2:]))[0] == "no answer"
+
+
+ASKED = {"type": "text", "text": "What is "}
+LAST = {"role": "assistant", "content": "A cat."}
+
+
+@pytest.mark.parametrize(
+    ("part", "kind", "place"),
+    [
+        ({"type": "image_url", "image_url": {"url": "http://a/b.png"}}, "image", "http://a/b.png"),
+        ({"type": "image_url", "image_url": "b.png"}, "image", "b.png"),
+        ({"type": "image", "image": "b.png"}, "image", "b.png"),
+        ({"type": "image", "path": "b.png"}, "image", "b.png"),
+        ({"type": "video", "url": "b.mp4"}, "video", "b.mp4"),
+        (
+            {"type": "input_audio", "input_audio": {"data": "UklG", "format": "wav"}},
+            "audio",
+            "data:",
+        ),
+    ],
+)
+def test_the_parts_of_a_turn_are_text_and_what_stands_in_it(
+    part: dict[str, Any], kind: str, place: str
+) -> None:
+    turns = [{"role": "user", "content": [ASKED, part, {"type": "text", "text": "this?"}]}, LAST]
+    turn = read("messages", {"messages": turns}).turns[0]
+    assert turn.content == "What is this?"
+    assert turn.parts == ("What is ", Media(kind, place, 8), "this?")
+    assert turn.media[0].field == "messages[0].content[1]"
+
+
+def test_a_plain_turn_is_one_part() -> None:
+    assert Turn("user", "a").parts == ("a",) and Turn("assistant", "").parts == ()
+
+
+def test_marks_in_the_text_take_what_the_columns_list() -> None:
+    turns = [
+        {"from": "human", "value": "<image>Who is this, and who is <image>?<audio>"},
+        {"from": "gpt", "value": "Two cats."},
+    ]
+    row = {"conversations": turns, "images": ["1.jpg", "2.jpg"], "audios": []}
+    assert READERS.get("sharegpt").matches(frozenset(row), row)
+    turn = read("sharegpt", row).turns[0]
+    assert turn.content == "Who is this, and who is ?<audio>", "no sound is listed: it is text"
+    assert turn.parts == (
+        Media("image", "1.jpg", 0),
+        "Who is this, and who is ",
+        Media("image", "2.jpg", 24),
+        "?<audio>",
+    )
+    assert [one.field for one in turn.media] == ["images[0]", "images[1]"]
+
+
+def test_a_picture_without_a_mark_stands_before_the_first_question() -> None:
+    turns = [{"role": "system", "content": "s"}, {"role": "user", "content": "What?"}, LAST]
+    chat = read("messages", {"messages": turns, "image": {"bytes": b"x", "path": "1.png"}})
+    assert [turn.parts for turn in chat.turns[:2]] == [
+        ("s",),
+        (Media("image", "1.png"), "What?"),
+    ]
+
+
+def test_a_part_without_a_place_takes_that_of_the_column() -> None:
+    turns = [{"role": "user", "content": [{"type": "image"}, ASKED]}, LAST]
+    turn = read("messages", {"messages": turns, "images": ["1.png"]}).turns[0]
+    assert turn.parts == (Media("image", "1.png"), "What is ")
+
+
+def test_trained_parts_keep_their_letters_where_a_mark_is_taken_out() -> None:
+    detail = [{"begin_offset": 10, "end_offset": 12, "train": True}]
+    turns = [
+        {"from": "human", "value": "a"},
+        {"from": "gpt", "value": "abc<image>def", "train_detail": detail},
+    ]
+    turn = read("sharegpt", {"conversations": turns, "images": ["1.png"]}).turns[1]
+    assert turn.spans == ((3, 6, 1.0),) and turn.content[3:6] == "def"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tunesmith.data.columns.media import placed
 from tunesmith.data.columns.turns import (
     TURNS,
     Row,
@@ -41,7 +42,7 @@ def chat_of(row: Row, keys: tuple[str, ...], default: str) -> Chat:
     name = turns_column(frozenset(row), row, keys) or next(
         (name for name in (default, *TURNS) if name in row), default
     )
-    turns = conversation(row, name)
+    turns = placed(conversation(row, name), row)
     if not any(turn.role == "system" for turn in turns):
         turns = [*system_turn(row), *turns]
     last = {turn.role: turn for turn in turns}

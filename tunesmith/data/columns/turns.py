@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunesmith.errors import DataError, Problem
-from tunesmith.examples import Role, Turn
+from tunesmith.examples import Media, MediaKind, Role, Turn
 from tunesmith.words import say
 
 Row = Mapping[str, Any]
@@ -33,7 +33,13 @@ TURNS = (
     "turns",
 )
 """Columns in which conversations are found."""
-PICTURES = frozenset({"images", "image", "videos", "audios"})
+MEDIA: dict[MediaKind, tuple[str, ...]] = {
+    "image": ("images", "image"),
+    "video": ("videos", "video"),
+    "audio": ("audios", "audio"),
+}
+"""Columns that list what the marks in a row's turns stand for."""
+PICTURES = frozenset(name for names in MEDIA.values() for name in names)
 ANOTHER_TASK = frozenset({"chosen", "rejected", "rejected_response", "kto_tag"}) | PICTURES
 """Columns of preference and picture rows: read as a plain conversation they would lose their
 meaning.
@@ -206,7 +212,7 @@ def turn_of(item: Any, field: str) -> Turn:
         raise field_problem(field, "reader.no_role", keys=", ".join(map(str, item)))
     role = role_of(speaker, field)
     key = next((key for key in ("content", "value", "text", "utterance") if key in item), "content")
-    content = _content(item.get(key), f"{field}.{key}")
+    content, media = _content(item.get(key), f"{field}.{key}")
     calls = item.get("tool_calls") or ()
     if str(speaker).strip().lower() in ("function_call", "tool_call"):
         return Turn("assistant", "", tool_calls=tool_calls(content, f"{field}.{key}"))
@@ -223,6 +229,7 @@ def turn_of(item: Any, field: str) -> Turn:
         train=_trained(item, field) if role == "assistant" else None,
         weight=weight or 1.0,  # one of 0 is not trained at all
         spans=_spans(item, content, field),
+        media=media,
     )
 
 
@@ -277,19 +284,38 @@ def _spans(item: dict[str, Any], content: str, field: str) -> tuple[tuple[int, i
     return tuple(found)
 
 
-def _content(value: Any, field: str) -> str:
-    """A message's text; OpenAI also writes it as a list of parts."""
+def _content(value: Any, field: str) -> tuple[str, tuple[Media, ...]]:
+    """A message's text, and what stands in it; OpenAI also writes it as a list of parts."""
     if not isinstance(value, list):
-        return as_text(value, field)
-    texts: list[str] = []
-    for part in value:
-        if isinstance(part, dict) and part.get("type") == "text":
-            texts.append(as_text(part.get("text", part.get("value")), field))
-        elif isinstance(part, str):
-            texts.append(as_text(part, field))
+        return as_text(value, field), ()
+    text, media = "", []
+    for n, part in enumerate(value):
+        where = f"{field}[{n}]"
+        if isinstance(part, str):
+            text += as_text(part, where)
+        elif isinstance(part, dict) and part.get("type") in _TEXTS:
+            text += as_text(part.get("text", part.get("value")), where)
+        elif isinstance(part, dict) and part.get("type") in _KINDS:
+            media.append(Media(_KINDS[part["type"]], _address(part), len(text), where))
         else:
-            raise field_problem(field, "reader.part", seen=shown(part))
-    return "".join(texts)
+            raise field_problem(where, "reader.part", seen=shown(part))
+    return text, tuple(media)
+
+
+_TEXTS = ("text", "input_text", "output_text")
+_KINDS: dict[Any, MediaKind] = {
+    **dict.fromkeys(("image", "image_url", "input_image"), "image"),
+    **dict.fromkeys(("video", "video_url"), "video"),
+    **dict.fromkeys(("audio", "audio_url", "input_audio"), "audio"),
+}
+
+
+def _address(part: dict[str, Any]) -> str:
+    """Where a part's picture or sound lies; empty where another column says it."""
+    value = next((part[key] for key in (part["type"], "url", "path") if part.get(key)), "")
+    if isinstance(value, dict):
+        value = next((value[key] for key in ("url", "path") if value.get(key)), "data:")
+    return str(value)
 
 
 def json_of(value: Any, field: str) -> Any:

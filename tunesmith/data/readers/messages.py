@@ -7,12 +7,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 from tunesmith.data.columns.chats import chat_of, turns_column
-from tunesmith.data.columns.turns import ANOTHER_TASK
+from tunesmith.data.columns.turns import ANOTHER_TASK, PICTURES
 from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.examples import Chat
 
 _KEYS = ("role", "content", "speaker", "text", "utterance", "")
-_OTHERS = ANOTHER_TASK | {"label"}
+_OTHERS = (ANOTHER_TASK - PICTURES) | {"label"}
 
 
 @READERS.register

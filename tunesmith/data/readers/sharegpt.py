@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from tunesmith.data.columns.chats import chat_of, turns_column
-from tunesmith.data.columns.turns import ANOTHER_TASK
+from tunesmith.data.columns.turns import ANOTHER_TASK, PICTURES
 from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.examples import Chat
 
@@ -31,7 +31,7 @@ class ShareGpt(Reader):
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
         """A column holds turns with from and value."""
         return (
-            not columns & (ANOTHER_TASK | {"label"})
+            not columns & ((ANOTHER_TASK - PICTURES) | {"label"})
             and turns_column(columns, row, _KEYS) is not None
         )
 
