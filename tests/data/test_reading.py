@@ -190,7 +190,7 @@ def test_real_dialogues_are_not_mangled(shared_data: Path) -> None:
 def test_real_rows_with_pictures_are_refused_each_with_what_it_holds(shared_data: Path) -> None:
     text = refusal(shared_data / "mllm_demo/mllm_demo.json")
     assert text.splitlines()[1].endswith(
-        "mllm_demo.json:1: images[0]: the turn holds a picture ([image mllm_demo_data/1.jpg] "
+        "mllm_demo.json:1:images[0]: the turn holds a picture ([image mllm_demo_data/1.jpg] "
         "Who are they?), and only text can be trained on or asked about yet; leave such rows out, "
         "or, where the text alone says enough, take it out of the row"
     )
