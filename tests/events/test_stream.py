@@ -168,7 +168,11 @@ def test_numbers_that_json_lacks_are_text_and_what_is_none_is_left_out() -> None
         "rows": ["a", "b"],
     }
     assert KINDS[3].line() == {
-        "step": 3, "event": "not_finite", "attempt": 1, "loss": "inf", "grad_norm": 2.0,
+        "step": 3,
+        "event": "not_finite",
+        "attempt": 1,
+        "loss": "inf",
+        "grad_norm": 2.0,
         "rows": ["rows.json:1", "rows.json:2"],
     }
     assert Notice("hello").line() is None and KINDS[0].line() is None
