@@ -25,7 +25,7 @@ from tunesmith.models.calling.views import see
 from tunesmith.models.loading.load import load_model
 from tunesmith.models.structure.heads import head_parts
 from tunesmith.planning.make import make
-from tunesmith.planning.memory import shape
+from tunesmith.planning.shape import shape
 from tunesmith.settings.family import METHODS
 from tunesmith.settings.run import validate
 from tunesmith.training.ready import make_ready

@@ -127,15 +127,19 @@ def test_a_gpus_model_is_loaded_straight_to_it(tiny_llama, monkeypatch):
 
 
 def test_micro_batches_and_checkpointing_follow_from_the_memory():
-    model = torch.nn.Linear(4, 4)
-    model.config = LlamaConfig(hidden_size=1024, num_hidden_layers=16, intermediate_size=4096)  # type: ignore[assignment]
+    config = LlamaConfig(hidden_size=1024, num_hidden_layers=16, intermediate_size=4096)
     device = Device(torch.device("cpu"), "fp32", 1)
-    plain, again = activation_bytes(model.config, 4)
+    plain, again = activation_bytes(config, 4)
     assert again < plain / 4
 
     def fitted(gib: float, **machine: Any) -> Any:
         return room(
-            device, Machine(memory=gib, **machine), model=model, longest=2048, micro_tokens=None
+            device,
+            Machine(memory=gib, **machine),
+            trainable=20,
+            kept=activation_bytes(config, 1),
+            longest=2048,
+            micro_tokens=None,
         )
 
     large, small = fitted(64), fitted(2)

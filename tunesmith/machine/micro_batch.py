@@ -7,8 +7,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from tunesmith.machine.device import Device
 from tunesmith.machine.memory import GIB, free_memory
 from tunesmith.models.calling.chunks import chunk_bytes
@@ -35,23 +33,25 @@ def room(
     device: Device,
     machine: Machine,
     *,
-    model: torch.nn.Module,
+    trainable: int,
+    kept: tuple[float, float],
     longest: int,
     micro_tokens: int | None,
 ) -> Room:
-    """Fits micro-batches into the memory left beside the loaded model; ``longest`` is the longest
-    row (tokens).
+    """Fits micro-batches into the memory left beside the loaded model, of which ``trainable``
+    weights are trained.
+
+    ``kept`` are the numbers that a token keeps for the backward pass, as they are and with gradient
+    checkpointing; ``longest`` is the longest row (tokens).
     """
     free = machine.memory * GIB if machine.memory else free_memory(device.place)
-    trainable = sum(
-        parameter.numel() for parameter in model.parameters() if parameter.requires_grad
-    )
     # Gradient and two moments in fp32, then a fifth for what an estimate misses.
     free = free - 12.0 * trainable
     if device.place.type != "cpu":
         free -= 4.0 * chunk_bytes(device.place)  # the head's logits, their exponents and gradients
     free = max(0.0, free) * 0.8
-    plain, again = activation_bytes(model.config, 4 if device.precision == "fp32" else 2)  # type: ignore[attr-defined]
+    width = 4 if device.precision == "fp32" else 2
+    plain, again = kept[0] * width, kept[1] * width
     checkpointing = machine.checkpointing
     need = max(longest, LEAST_TOKENS, micro_tokens or 0)
     if checkpointing == "auto":

@@ -20,6 +20,7 @@ from tunesmith.planning import memory
 from tunesmith.planning.paths import paths, place
 from tunesmith.planning.plan import Plan
 from tunesmith.planning.rules import broken
+from tunesmith.planning.shape import Shape, shape, with_classes
 from tunesmith.settings.family import METHODS, OBJECTIVES
 from tunesmith.settings.resolved import Origin
 from tunesmith.settings.run import Run
@@ -94,7 +95,6 @@ def make(
     """The plan of ``run``: it reads the data unless given, and of the model only config and
     headers, but ``probe`` measures.
     """
-    from tunesmith.models import roles
     from tunesmith.models.finding import hub
     from tunesmith.models.loading.tokenizer import load_tokenizer
 
@@ -111,14 +111,12 @@ def make(
     folder = making.attempt(lambda: hub.folder_of(run.model))
     if folder is None:
         return making.plan(None)
-    device, form = _machine(making), making.attempt(lambda: memory.shape(folder, making.run))
+    device, form = _machine(making), making.attempt(lambda: shape(folder, making.run))
     how = {"trust_remote_code": run.model.trust_remote_code, "add_tokens": run.model.add_tokens}
     tokenizer = making.attempt(lambda: load_tokenizer(folder, **how))
     if tokenizer is not None:
         _lengths(making, form, tokenizer.model_max_length)
-        beside = roles.roles_of(OBJECTIVES.make(run.objective).roles, run)
-        for role in beside:
-            making.attempt(lambda role=role: role.check(tokenizer))
+        _roles(making, tokenizer)
         if prepared is None and data_is_there:
             prepared = making.attempt(lambda: prepare_with_source(making.run, tokenizer, progress))
     if prepared is not None:
@@ -126,7 +124,7 @@ def make(
         limit = form.limit if form is not None else None
         making.attempt(lambda: SOURCES.make(making.run.source).check(making.run, prepared, limit))
         form = making.attempt(
-            lambda: memory.with_classes(form, folder, making.run, prepared.objective.outputs)
+            lambda: with_classes(form, folder, making.run, prepared.objective.outputs)
         )
     if form is not None and device is not None:
         _room(making, form, device, prepared)
@@ -186,6 +184,17 @@ def _machine(making: _Making) -> Device | None:
     return device
 
 
+def _roles(making: _Making, tokenizer: Any) -> None:
+    """The models beside the policy."""
+    names = OBJECTIVES.make(making.run.objective).roles
+    if not names:
+        return
+    from tunesmith.models.roles import roles_of
+
+    for role in roles_of(names, making.run):
+        making.attempt(lambda role=role: role.check(tokenizer))
+
+
 def from_machine(device: Device) -> Derived:
     """What follows from the machine: device, precision, threads and the type of the base."""
     values = {
@@ -208,7 +217,7 @@ def from_memory(room: Room) -> Derived:
     return {path: (value, room.reasons.get(path, "")) for path, value in values.items()}
 
 
-def _lengths(making: _Making, form: memory.Shape | None, tokenizer_limit: int) -> None:
+def _lengths(making: _Making, form: Shape | None, tokenizer_limit: int) -> None:
     limits = [
         limit
         for limit in (form.limit if form else None, tokenizer_limit)
@@ -297,11 +306,11 @@ def _unwatched(making: _Making, prepared: Prepared) -> None:
     making.warnings.append(say("plan.warn_unwatched", **told))
 
 
-def _room(making: _Making, form: memory.Shape, device: Device, prepared: Prepared | None) -> None:
+def _room(making: _Making, form: Shape, device: Device, prepared: Prepared | None) -> None:
     """Micro-batches, memory and disk."""
     from tunesmith.machine.device import DTYPES
     from tunesmith.machine.memory import GIB, free_memory
-    from tunesmith.machine.micro_batch import activation_bytes, room
+    from tunesmith.machine.micro_batch import room
 
     run, machine = making.run, making.run.train.machine
     width = 4 if METHODS.make(run.method).full_precision else DTYPES[run.model.dtype].itemsize
@@ -311,11 +320,16 @@ def _room(making: _Making, form: memory.Shape, device: Device, prepared: Prepare
     beside = machine.model_copy(update={"memory": max(free - weights, 1.0) / GIB})
     longest = making.facts.get("longest") or run.data.max_length or default_limit(form.limit)
     found = room(
-        device, beside, model=form.model, longest=longest, micro_tokens=run.train.micro_tokens
+        device,
+        beside,
+        trainable=form.trainable,
+        kept=form.kept,
+        longest=longest,
+        micro_tokens=run.train.micro_tokens,
     )
     making.settle(from_memory(found))
     wide = 4 if device.precision == "fp32" else 2
-    used = activation_bytes(form.model.config, wide)[bool(found.checkpointing)]  # type: ignore[attr-defined]
+    used = form.kept[bool(found.checkpointing)] * wide
     # A step never holds more tokens than its rows have.
     tokens = (
         min(found.micro_tokens, longest * (run.train.batch or 16))
