@@ -10,7 +10,6 @@ from typing import Any
 from tunesmith.data.rendering.sides import KEY
 from tunesmith.errors import ModelError, Problem, first_line
 from tunesmith.models.structure import added_tokens
-from tunesmith.models.structure.imports import lean
 from tunesmith.models.structure.kinds import load_config, named
 from tunesmith.words import say
 
@@ -31,7 +30,6 @@ def load_tokenizer(
 ) -> Any:
     """The folder's tokenizer with ``add_tokens``; ModelError where there is none."""
     config = _json(folder / "config.json")
-    lean("transformers.tokenization_utils_tokenizers")
     try:
         cls = _named_class(folder, config)
         if cls is not None:
