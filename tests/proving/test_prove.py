@@ -19,7 +19,8 @@ from sklearn.metrics import accuracy_score, f1_score
 from tunesmith import api, words
 from tunesmith.errors import DataError, SpecError
 from tunesmith.models.saved import load_run
-from tunesmith.proving import judge, statistics
+from tunesmith.proving import contest, judge, statistics
+from tunesmith.proving.leaks import Leak
 from tunesmith.storage.run_folder import RunFolder
 
 
@@ -332,3 +333,28 @@ def test_windows_of_one_document_are_one_row():
     ]["nll"]
     assert windows["verdict"] == "not shown" and rows["verdict"] == "improved"
     assert windows["difference"] == pytest.approx(-0.5, abs=0.1)
+
+
+def test_a_held_out_row_that_a_training_row_quotes_is_left_out_and_named(
+    label_run, proof, tmp_path, monkeypatch
+):
+    words.use("en")
+    before = [item["id"] for item in lines_of(label_run)]
+    monkeypatch.setattr(contest, "leaks", lambda held, train: [Leak(held[0].id, train[0].id, 0.75)])
+    run = copy_of(label_run, tmp_path)
+    proof = api.prove(run)
+    after = [item["id"] for item in lines_of(run)]
+    assert before[0] not in after and len(after) >= len(before) - 1
+    (leak,) = proof.to_json()["leaked"]
+    assert leak["id"] == before[0] and leak["share"] == 0.75
+    assert "1 held-out row was left out of the proof" in "\n".join(proof.lines())
+    assert f"{before[0]} ({leak['beside']})" in "\n".join(proof.lines())
+
+
+def test_held_out_rows_that_all_leak_prove_nothing(label_run, tmp_path, monkeypatch):
+    words.use("en")
+    monkeypatch.setattr(
+        contest, "leaks", lambda held, train: [Leak(one.id, train[0].id, 1.0) for one in held]
+    )
+    with pytest.raises(DataError, match=r"data.held_out: all \d+ held-out rows stand"):
+        api.prove(copy_of(label_run, tmp_path))
