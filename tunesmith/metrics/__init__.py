@@ -30,8 +30,8 @@ class Metric:
     """What it looks at: the text a model wrote, the option it finds likeliest, its log-likelihood
     of the reference, the log-probability of every option, a number, or the rank of what was looked
     for. Of several labels, choice and reference are lists. Or the log-likelihood of the two answers
-    of a pair; the gain of these over the base, or the gain of one judged answer; or named parts
-    of a text, each as [start, end, label].
+    of a pair; the gain of these over the base, or the gain of one judged answer; named parts of a
+    text, each as [start, end, label]; or what rewards say that an answer is worth.
     """
     higher: ClassVar[bool] = True
     """Whether more is better."""

@@ -17,6 +17,7 @@ from tunesmith.proving import preferences
 from tunesmith.proving.answers import ContenderAnswers, metrics_of, settings_for
 from tunesmith.proving.contest import Contest, Outcome, Wanted
 from tunesmith.proving.options import choices_score, chosen_among_options, options_task
+from tunesmith.proving.rewarded import rewarded_answers
 from tunesmith.proving.task import Task, evenly, task_of
 from tunesmith.settings.run import Generate, Run
 from tunesmith.words import say
@@ -54,9 +55,11 @@ class Answers(Output):
         return self.objective.eats in (Preference, Feedback)
 
     def refused(self, run: Run, wanted: Wanted | None = None) -> list[Problem]:
-        """A hard prompt, where given answers are compared."""
-        if wanted is not None and self._judges and (wanted.prompt or run.prove.prompt):
-            told = say("prove.no_prompt_for_pairs", objective=run.objective.name)
+        """A hard prompt, where given answers are compared, or written ones by their rewards."""
+        compared = self._judges or self.objective.samples
+        if wanted is not None and compared and (wanted.prompt or run.prove.prompt):
+            key = "prove.no_prompt_for_pairs" if self._judges else "rollout.no_prompt"
+            told = say(key, objective=run.objective.name)
             return [Problem("prove.prompt", told)]
         return super().refused(run, wanted)
 
@@ -125,6 +128,8 @@ class Answers(Output):
         """Written answers and likelihoods; of given answers how likely each contender finds
         them.
         """
+        if self.objective.samples:
+            return rewarded_answers(contest)
         return _given_answers(contest) if self._judges else _written_answers(contest)
 
 

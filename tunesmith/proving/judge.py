@@ -26,6 +26,7 @@ FIELDS = {
     "reward": "rewards",
     "judged": "rewards",
     "spans": "choices",
+    "worth": "worth",
 }
 """Where a metric's input stands in a line of items.jsonl."""
 

@@ -38,6 +38,8 @@ class Record:
     """How a contender rates the two answers of a pair, chosen first."""
     rewards: dict[str, Any] = field(default_factory=dict)
     """What answers gained over the base (nats)."""
+    worth: dict[str, float] = field(default_factory=dict)
+    """What a contender's answer is worth by the run's rewards."""
 
     def line(self, metrics: Mapping[str, Metric]) -> dict[str, Any]:
         """The line, with the score of every contender by every metric."""

@@ -1,0 +1,126 @@
+"""The proof of a run that learned from rewards: tuned and base answer the same held-out prompts,
+and the same rewards say what the answers are worth.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.metrics import METRICS
+from tunesmith.models.calling.generate import Answer, generate
+from tunesmith.proving.contest import Contest, Outcome
+from tunesmith.proving.judge import TUNED
+from tunesmith.proving.record import Record
+from tunesmith.rollout.rewarding import Rewarded, Rewarding
+from tunesmith.rollout.scoring import Asked
+from tunesmith.settings.run import Generate
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.models.loading.load import Loaded
+
+METRIC = "mean_reward"
+
+
+def rewarded_answers(contest: Contest) -> Outcome:
+    """Greedy answers of base and tuned with their rewards; rows of which one abstained are left
+    out of all.
+
+    Metrics of written answers that the run names, such as exact_match, are a second opinion that
+    nothing was trained on.
+    """
+    metrics, primary = _metrics(contest)
+    config = contest.run.source
+    rewarding = Rewarding(config.rewards, config.weights, config.timeout)
+    answers, worth, seconds = {}, {}, {}
+    with contest.base() as base:
+        answers["base"], worth["base"], seconds["base"] = _of("base", base, contest, rewarding)
+    answers[TUNED], worth[TUNED], seconds[TUNED] = _of(TUNED, contest.tuned, contest, rewarding)
+    rewarding.close()
+    silent_I = np.any([np.isnan(one.sums_n) for one in worth.values()], axis=0)
+    if silent_I.all():
+        raise DataError(Problem("source.rewards", say("rollout.none_proved", items=len(silent_I))))
+    records = [
+        _record(contest, place, answers, worth) for place in np.flatnonzero(~silent_I).tolist()
+    ]
+    settings = _settings(contest).model_dump(mode="json")
+    facts = {
+        "stopped": {
+            name: sum(answer.stopped for answer in found) / len(found)
+            for name, found in answers.items()
+        },
+        "seconds": seconds,
+        "generation": {**settings, "folder_defaults": {}},
+        "rewards": {name: rewarding.means(one) for name, one in worth.items()},
+        "abstained": int(silent_I.sum()),
+        "length": {
+            name: float(np.mean([len(answer.ids) for answer in found]))
+            for name, found in answers.items()
+        },
+    }
+    return Outcome(records, metrics, primary, "rewarded", facts=facts)
+
+
+def _metrics(contest: Contest) -> tuple[list[str], str]:
+    """The metrics and the one that decides; SpecError for those that need something else than what
+    was written.
+    """
+    prove = contest.run.prove
+    able = [METRIC, *(name for name in METRICS.names() if METRICS.get(name).reads == "text")]
+    named = [*prove.metrics, *([prove.primary] if prove.primary else [])]
+    told = {"known": ", ".join(able)}
+    problems = [
+        Problem("prove.metrics", say("rollout.metric", metric=name, **told))
+        for name in named
+        if name not in able
+    ]
+    if problems:
+        raise SpecError(problems)
+    return list(dict.fromkeys([METRIC, *named])), prove.primary or METRIC
+
+
+def _settings(contest: Contest) -> Generate:
+    """Greedy, and as long as the answers that were learned from."""
+    return Generate(max_new_tokens=contest.run.source.max_new_tokens)
+
+
+def _of(
+    name: str, loaded: Loaded, contest: Contest, rewarding: Rewarding
+) -> tuple[list[Answer], Rewarded, float]:
+    """A contender's answers, what they are worth, and the seconds that they took."""
+    started, render = time.perf_counter(), contest.prepared.render
+    answers = generate(
+        loaded.model,
+        loaded.tokenizer,
+        [item.tokens[0].ids_T for item in contest.items],
+        _settings(contest),
+        stop_ids=render.stop_ids,
+        share=loaded.layout == "forest",
+        progress=contest.teller(say("prove.phase_write", contender=say(f"prove.{name}"))),
+    )
+    seconds = time.perf_counter() - started
+    asked = [
+        Asked(item.id, str(_row(item).get("question", "")), answer.text, _row(item))
+        for item, answer in zip(contest.items, answers, strict=True)
+    ]
+    return answers, rewarding(asked), seconds
+
+
+def _row(item: Any) -> dict[str, Any]:
+    return item.tokens[0].columns["row"]
+
+
+def _record(
+    contest: Contest, place: int, answers: dict[str, list[Answer]], worth: dict[str, Rewarded]
+) -> Record:
+    item = contest.items[place]
+    row = _row(item)
+    record = Record(item.id, str(row.get("question", "")), str(row.get("answer", "")))
+    record.predictions = {name: found[place].text for name, found in answers.items()}
+    record.stopped = {name: found[place].stopped for name, found in answers.items()}
+    record.worth = {name: float(one.sums_n[place]) for name, one in worth.items()}
+    return record
