@@ -11,7 +11,6 @@ import numpy as np
 
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.metrics import METRICS
-from tunesmith.models.calling.generate import Answer, generate
 from tunesmith.proving.contest import Contest, Outcome
 from tunesmith.proving.judge import TUNED
 from tunesmith.proving.record import Record
@@ -21,6 +20,7 @@ from tunesmith.settings.run import Generate
 from tunesmith.words import say
 
 if TYPE_CHECKING:
+    from tunesmith.models.calling.generate import Answer
     from tunesmith.models.loading.load import Loaded
 
 METRIC = "mean_reward"
@@ -92,6 +92,8 @@ def _of(
     name: str, loaded: Loaded, contest: Contest, rewarding: Rewarding
 ) -> tuple[list[Answer], Rewarded, float]:
     """A contender's answers, what they are worth, and the seconds that they took."""
+    from tunesmith.models.calling.generate import generate
+
     started, render = time.perf_counter(), contest.prepared.render
     answers = generate(
         loaded.model,
