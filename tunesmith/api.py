@@ -21,6 +21,7 @@ from tunesmith.events.stream import Events, Listener
 from tunesmith.settings.import_peers import peer_of, translate
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.run import Run, validate
+from tunesmith.settings.settle import with_value
 from tunesmith.settings.yaml_file import read_settings
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import say
@@ -61,6 +62,7 @@ def check(settings: Settings, overrides: Overrides = (), *, progress: Shown | No
     tokenizer only.
     """
     from tunesmith.data.check import check as look
+    from tunesmith.data.find import held_part
     from tunesmith.models.finding.hub import folder_of
     from tunesmith.models.loading.tokenizer import load_tokenizer
 
@@ -68,6 +70,9 @@ def check(settings: Settings, overrides: Overrides = (), *, progress: Shown | No
     # Neither is needed to look at data; the starter's tokenizer counts tokens as well as another's.
     run = settings_of({"model": "starter", "out": "runs/check", **plain}, overrides)
     _speak(run)
+    part = held_part(run.data.path) if isinstance(run.data.path, str) else None
+    if part is not None and "held_out" not in run.data.model_fields_set:
+        run = with_value(run, ["data", "held_out"], part)
     folder = folder_of(run.model)
     tokenizer = load_tokenizer(
         folder, trust_remote_code=run.model.trust_remote_code, add_tokens=run.model.add_tokens

@@ -11,6 +11,8 @@ import pytest
 
 from conftest import SHARED_DATA
 from material.chat_templates import TEMPLATES, byte_level
+from tunesmith.api import check
+from tunesmith.data.find import held_part
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.errors import DataError, SpecError
 from tunesmith.settings.run import validate
@@ -306,3 +308,33 @@ def test_the_rows_of_the_files_are_those_of_the_ledger(tmp_path: Path) -> None:
     path.write_text(path.read_text("utf-8") + "......\n......\n", "utf-8")
     ledger = prepared(path).ledger
     assert ledger.files[0]["rows"] == ledger.rows == 5
+
+
+def test_a_test_part_of_a_file_is_held_out() -> None:
+    path = case("nested_split.json")
+    assert held_part(str(path)) == f"{path}#test"
+    whole = json.loads(path.read_text("utf-8"))
+    found = prepared(path, held_out=f"{path}#test")
+    assert len(found.train) == len(whole["train"])
+    assert len(found.watch) + len(found.proof) == len(whole["test"])
+    assert "'test' of its own" in notes(found)
+    with pytest.raises(DataError, match=r"no part 'nope'.*train, test"):
+        prepared(path, held_out=f"{path}#nope")
+    told = check({"data": str(path)}).ledger
+    assert (told.trained, told.watch + told.proof) == (len(whole["train"]), len(whole["test"]))
+    drawn = check({"data": {"path": str(path), "held_out": 0}}).ledger
+    assert (drawn.trained, drawn.proof) == (len(whole["train"]), 0)
+
+
+@pytest.mark.parametrize("names", [("train/a.jsonl", "test/a.jsonl"), ("train.jsonl", "dev.jsonl")])
+def test_a_test_part_of_a_folder_is_held_out_and_never_trained(
+    tmp_path: Path, names: tuple[str, str]
+) -> None:
+    for place, name in enumerate(names):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        written(tmp_path / name, [chat(f"q{place}{n}", "a") for n in range(9 - place)])
+    told = check({"data": str(tmp_path)}).ledger
+    assert (told.trained, told.watch + told.proof) == (9, 8)
+    assert any(f"not trained: {names[1]}" in note for note in told.notes)
+    (tmp_path / names[0]).unlink()
+    assert held_part(str(tmp_path)) is None

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -64,7 +65,7 @@ class Check:
             for entry in dropped:
                 reason = say(reason_key(entry["reason"]))
                 seen = f"{reason}  {entry.get('seen', '')}".rstrip()
-                lines.append(f"  {entry['file']}:{entry['row']}  {seen}")
+                lines.append(f"  {Path(entry['file']).name}:{entry['row']}  {seen}")
         lines += ["", say("check.lengths"), *bars(self.ledger.lengths)]
         if not any(text for _, sample in self.samples for text in _trained(sample)):
             key = "check.samples_read"  # what is learned stands beside a row, not within it

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tunesmith.data.files.paths import SUFFIXES, files
+from tunesmith.data.files.jsonstream import HELD, TRAIN
+from tunesmith.data.files.paths import SUFFIXES, every_file, files, held_words, on_disk
+from tunesmith.data.files.sources import facts, parts
 from tunesmith.data.packaged import packaged_data
 from tunesmith.errors import DataError, Problem
 from tunesmith.storage.hub import looks_local, snapshot
@@ -23,13 +25,30 @@ def find_data(path: str) -> list[Path]:
         return [packaged_data(path.removeprefix("package:"))]
     here = Path(path).expanduser()
     source = "ms:" if path.startswith("ms:") else ""
-    if here.exists() or (
+    if on_disk(here)[0].exists() or (
         not source and (looks_local(path) or path.lower().removesuffix(".gz").endswith(SUFFIXES))
     ):
         return files(here)
     name, _, subset = path.removeprefix(source).partition(":")
     folder = snapshot(source + name, "dataset", patterns=DATA_PATTERNS, ignore=NOT_ROWS)
     return _rows_of(folder, path, subset)
+
+
+def held_part(path: str) -> str | None:
+    """``path#test``, where the rows of ``path`` are a training part and a held-out part lies beside
+    it: in the same JSON object, or in the same folder; None otherwise.
+    """
+    here = Path(path).expanduser()
+    if here.is_dir():
+        found = held_words(every_file(here), here)
+    elif here.is_file() and here.name.lower().removesuffix(".gz").endswith(".json"):
+        key = facts(here).key
+        train = len(key) == 1 and key[0].casefold() in TRAIN
+        found = [name for name in parts(here) if name.casefold() in HELD] if train else []
+        found.sort(key=lambda name: HELD.index(name.casefold()))
+    else:
+        found = []
+    return f"{path}#{found[0]}" if found else None
 
 
 def _rows_of(folder: Path, path: str, subset: str) -> list[Path]:

@@ -159,7 +159,7 @@ def lost_note(dropped: Sequence[dict[str, Any]], rows: int) -> str | None:
     if not lost:
         return None
     percent = f"{100 * len(lost) / rows:.1f}"
-    places = some([f"{entry['file']}:{entry['row']}" for entry in lost])
+    places = some([f"{Path(entry['file']).name}:{entry['row']}" for entry in lost])
     values = {
         "number": len(lost),
         "rows": rows,

@@ -11,6 +11,7 @@ from typing import Any
 from tunesmith.data import split as splitting
 from tunesmith.data.duplicates import leaked_share
 from tunesmith.data.files.located import Names
+from tunesmith.data.files.paths import on_disk
 from tunesmith.data.items import Item, fingerprint
 from tunesmith.data.ledger import Ledger, counted, histogram, lost_note, sides_note
 from tunesmith.data.lengths import (
@@ -137,7 +138,10 @@ class _Preparation:
 
     def done(self) -> Prepared:
         """All steps in order."""
-        own = isinstance(self.run.data.held_out, str)
+        held_out = self.run.data.held_out
+        own = isinstance(held_out, str)
+        if own and (part := on_disk(Path(held_out))[1]):
+            self.ledger.notes.append(say("ledger.held_part", part=part))
         self.ledger.notes += self.encoder.learn(
             [self.reading, *([self.held_reading] if own else [])]
         )

@@ -19,6 +19,7 @@ from tunesmith.data.columns.media import refuse_media
 from tunesmith.data.columns.turns import LISTS, NUMBERS, TURNS, no_number, shown
 from tunesmith.data.files.jsonstream import TRAIN
 from tunesmith.data.files.numbers import gapped, without_zero
+from tunesmith.data.files.paths import every_file, on_disk
 from tunesmith.data.files.sources import Faults, FileFacts, Located, facts, rows
 from tunesmith.data.files.tables import all_numbers
 from tunesmith.data.find import find_data
@@ -100,6 +101,8 @@ class Reading:
             [Source(path=self.data.path)] if isinstance(self.data.path, str) else self.data.path
         )
         self._groups: list[_Group] = []
+        self._beside: list[str] = []
+        """Notes on files that belong to another part of a folder."""
         problems: list[Problem] = []
         for source in sources:
             path, take = sized(source.path)
@@ -109,6 +112,9 @@ class Reading:
             except DataError as error:
                 problems += error.problems
                 continue
+            if left := _left(path, found):
+                told = {"folder": Path(path).name, "files": ", ".join(left)}
+                self._beside.append(say("reader.note_left", **told))
             for file in found:
                 try:
                     group.opened.append(self._open(file, source, several=len(found) > 1))
@@ -178,10 +184,10 @@ class Reading:
     @property
     def notes(self) -> list[str]:
         """What a person should know about how the rows were read, in the language in use."""
-        found: list[str] = []
+        found = list(self._beside)
         for opened in self.opened:
             path = opened.facts.path
-            if opened.facts.key:
+            if opened.facts.key and not on_disk(path)[1]:
                 key = ".".join(opened.facts.key)
                 part = "part" if opened.facts.key[-1].casefold() in TRAIN else "inside"
                 found.append(say(f"reader.note_{part}", file=path.name, key=key))
@@ -293,6 +299,15 @@ def examples(data: Data, eats: type = Chat) -> Reading:
     in the Reading.
     """
     return Reading(data, eats)
+
+
+def _left(path: str, found: list[Path]) -> list[str]:
+    """The files of a folder that are no training part, by name; none where it has no parts."""
+    here = Path(path).expanduser()
+    if not here.is_dir():
+        return []
+    left = [file for file in every_file(here) if file not in found]
+    return [str(file.relative_to(here)) for file in left]
 
 
 def sized(path: str) -> tuple[str, int | None]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.batches.order import FEWEST_STEPS, Order
-from tunesmith.data.find import find_data
+from tunesmith.data.find import find_data, held_part
 from tunesmith.data.lengths import default_limit
 from tunesmith.data.prepare import Prepared
 from tunesmith.data.split import SMALLEST
@@ -136,8 +136,13 @@ def make(
 
 def _places(making: _Making) -> None:
     """What lies on this machine by its whole path, so that the run's folder can be used from
-    anywhere.
+    anywhere; a held-out part of the data itself is held out where the run does not say what is.
     """
+    data = making.run.data
+    if making.resolved.origins["data.held_out"].kind == "default" and isinstance(data.path, str):
+        part = making.attempt(lambda: held_part(data.path))
+        if part is not None:
+            making.put("data.held_out", part, say("plan.reason_held_part"))
     run, path = making.run, making.run.data.path
     many = (
         []

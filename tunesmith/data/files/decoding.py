@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
+from tunesmith.data.files.paths import on_disk
 from tunesmith.errors import DataError, Problem
 from tunesmith.words import say
 
@@ -41,6 +42,7 @@ def compressed(path: Path) -> bool:
 @contextmanager
 def open_bytes(path: Path) -> Iterator[BinaryIO]:
     """The file's bytes, unpacked; DataError when they cannot be read to the end."""
+    path, _ = on_disk(path)
     try:
         with cast(
             BinaryIO, gzip.open(path, "rb") if compressed(path) else open(path, "rb")
@@ -166,6 +168,8 @@ def _wide(head: bytes) -> str | None:
     even, odd = head[0::2].count(0), head[1::2].count(0)
     if even + odd < max(2, len(head) // 50):
         return None
+    if head.isascii() and even + odd < 0.4 * len(head):
+        return None  # plain letters with stray zeros: half the bytes of English UTF-16 are zeros
     if odd > 20 * even:
         return "utf-16-le"
     return "utf-16-be" if even > 20 * odd else None

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from tunesmith.data.columns.turns import LISTS, TURNS
 from tunesmith.data.files import jsonstream
@@ -46,6 +46,12 @@ def path_of_rows(sample: str) -> tuple[str, ...]:
     """
     text = sample.lstrip()
     return (jsonstream.path_of_rows(text, _PARTS) or ()) if text.startswith("{") else ()
+
+
+def parts_of(stream: TextIO) -> list[str]:
+    """The keys of a file of one object that hold rows."""
+    members = jsonstream.members(stream)
+    return [key for key, value in members if isinstance(value, list) and _holds_objects(value)]
 
 
 def by_columns(sample: str) -> bool:

@@ -39,21 +39,19 @@ _ROWS = frozenset(
 _AROUND = frozenset({"result", "results", "response", "payload", "body", "content"})
 """Keys of an object that may hold the rows one level further down."""
 TRAIN = frozenset({"train", "training", "train_set", "训练集"})
-HELD = frozenset(
-    {
-        "test",
-        "testing",
-        "validation",
-        "valid",
-        "val",
-        "dev",
-        "eval",
-        "evaluation",
-        "测试集",
-        "验证集",
-    }
+HELD = (
+    "test",
+    "testing",
+    "validation",
+    "valid",
+    "val",
+    "dev",
+    "eval",
+    "evaluation",
+    "测试集",
+    "验证集",
 )
-"""What the parts of a data set are called."""
+"""What the parts of a data set are called, the test part first."""
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -253,7 +251,7 @@ def _one_of(
     train = [path for path in parts if path[-1].casefold() in TRAIN]
     if len(parts) > 1:
         rest = {path[-1].casefold() for path in parts} - TRAIN
-        return train[0] if len(train) == 1 and rest <= HELD else None
+        return train[0] if len(train) == 1 and rest <= {*HELD} else None
     if not parts:
         return None
     only = parts[0]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
+from tunesmith.data.files.jsonstream import HELD, TRAIN
 from tunesmith.errors import DataError, Problem
 from tunesmith.words import say
 
@@ -27,19 +30,28 @@ SUFFIXES = (
 _NOT_DATA = ("readme", "license", "licence", "notice", "changelog")
 
 
+def on_disk(path: Path) -> tuple[Path, str]:
+    """What lies there, and the part of it that ``file.json#test`` or ``folder#test`` names."""
+    name, mark, part = path.name.rpartition("#")
+    if mark and not path.exists() and path.with_name(name).exists():
+        return path.with_name(name), part
+    return path, ""
+
+
 def files(path: Path) -> list[Path]:
     """The data files that ``path`` stands for: itself, or those of a folder, below it too, in
-    sorted order.
+    sorted order; of a folder with parts those of one part, the training part where none is named.
     """
     try:
-        if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if _is_data(file, path))
+        whole, part = on_disk(path)
+        if whole.is_dir():
+            found = of_part(every_file(whole), whole, part)
             if not found:
                 raise DataError(
                     Problem(str(path), say("source.no_files", suffixes=" ".join(SUFFIXES)))
                 )
             return found
-        if path.is_file():
+        if whole.is_file():
             return [path]
         if path.exists():
             raise DataError(Problem(str(path), say("source.special")))
@@ -61,6 +73,34 @@ def files(path: Path) -> list[Path]:
             say("source.missing" if beside else "source.missing_folder", folder=path.parent),
         )
     )
+
+
+def every_file(folder: Path) -> list[Path]:
+    """The data files of a folder, whatever part they belong to."""
+    return sorted(file for file in folder.rglob("*") if _is_data(file, folder))
+
+
+def of_part(found: Sequence[Path], folder: Path, part: str) -> list[Path]:
+    """The files of one part (train-00000.parquet, train.json, train/a.csv); without ``part`` those
+    of the training part, or all where the folder has not both a training and a held-out part.
+    """
+    words = {file: _words(file.relative_to(folder)) for file in found}
+    if part:
+        return [file for file in found if part in words[file]]
+    train = [file for file in found if words[file] & TRAIN]
+    return train if train and held_words(found, folder) else list(found)
+
+
+def held_words(found: Sequence[Path], folder: Path) -> list[str]:
+    """The names of the held-out parts that files have, that of the test part first."""
+    words = [_words(file.relative_to(folder)) for file in found]
+    if not any(one & TRAIN for one in words):
+        return []
+    return [name for name in HELD if any(name in one and not one & TRAIN for one in words)]
+
+
+def _words(name: Path) -> set[str]:
+    return set(re.split(r"[/._-]", name.as_posix().casefold()))
 
 
 def _is_data(file: Path, root: Path) -> bool:

@@ -11,10 +11,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.files import conll, jsonrows, tables
+from tunesmith.data.files import conll, jsonrows, jsonstream, tables
 from tunesmith.data.files.decoding import compressed, encoding_of, open_bytes, open_text
 from tunesmith.data.files.located import Faults, FileFacts, Located
-from tunesmith.data.files.paths import files
+from tunesmith.data.files.paths import files, on_disk
 from tunesmith.errors import DataError, Problem
 from tunesmith.storage.headers import is_pointer
 from tunesmith.words import say
@@ -30,7 +30,7 @@ def facts(path: Path, *, columns: Mapping[str, str] | None = None) -> FileFacts:
     """
     (file,) = files(path)[:1]
     try:
-        stat = file.stat()
+        stat = on_disk(file)[0].stat()
     except OSError as error:
         raise DataError(
             Problem(str(file), say("source.unreadable", error=error.strerror or error))
@@ -43,11 +43,14 @@ def _facts(path: Path, _version: tuple[int, int], named: tuple[tuple[str, str], 
     """Kept per version of the file, because the encoding is found by reading all of it."""
     with open_bytes(path) as stream:
         magic = stream.read(8)
-    packed, suffix = compressed(path), Path(path.name.lower().removesuffix(".gz")).suffix
+    whole, part = on_disk(path)
+    packed, suffix = compressed(whole), Path(whole.name.lower().removesuffix(".gz")).suffix
     if not magic:
         raise DataError(Problem(str(path), say("source.empty")))
-    if is_pointer(path):
+    if is_pointer(whole):
         raise DataError(Problem(str(path), say("source.lfs_pointer")))
+    if part:
+        return _with_columns(_part(path, packed, part), dict(named))
     if magic[:4] == b"PAR1":
         found = FileFacts(path, "parquet", None, packed, (), None)
     elif magic[:4] == b"PK\x03\x04" and suffix in (".xlsx", ".xlsm"):
@@ -72,6 +75,24 @@ def _facts(path: Path, _version: tuple[int, int], named: tuple[tuple[str, str], 
     if found.columns:
         return found
     return _with_columns(found, dict(named))
+
+
+def _part(path: Path, packed: bool, part: str) -> FileFacts:
+    """One part of a file that holds several; DataError where it has none of this name."""
+    found = parts(path)
+    if part not in found:
+        told = say("source.no_part", part=part, found=", ".join(found) or "-")
+        raise DataError(Problem(str(path), told))
+    return FileFacts(path, "json list", encoding_of(path), packed, (), None, key=(part,))
+
+
+def parts(path: Path) -> list[str]:
+    """The names of the lists of rows that a JSON file holds side by side."""
+    with open_text(path, encoding_of(path)) as stream:
+        try:
+            return jsonrows.parts_of(stream)
+        except jsonstream.BrokenJson:
+            return []
 
 
 def _with_columns(found: FileFacts, named: dict[str, str]) -> FileFacts:
