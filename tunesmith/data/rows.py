@@ -17,6 +17,7 @@ from tunesmith.data import duplicates
 from tunesmith.data.files.sources import Faults, Located
 from tunesmith.data.judged import Judged
 from tunesmith.data.ledger import control_note
+from tunesmith.data.private import Private
 from tunesmith.data.reading import Reading
 from tunesmith.data.rendering.conversation import from_question
 from tunesmith.data.rendering.render import Render
@@ -101,6 +102,7 @@ class Encoder:
         """Rows whose first answers were left out, because the chat template cannot begin with one.
         """
         self.judged = Judged()
+        self.private = Private()
         self.unknown = Unknown(render.tokenizer)
         self.controlled: list[str] = []
         """Where rows hold the text of a control token, which is read letter by letter."""
@@ -112,6 +114,7 @@ class Encoder:
         seen: dict[int, Row] = {}  # a copy is not encoded again
         for located, example in self._fitting(reading):
             self.judged.add(_place(located), example)
+            self.private.add(_place(located), example)
             try:
                 done.append(self._row(located, example, seen))
             except DataError as error:
@@ -135,12 +138,13 @@ class Encoder:
 
     def notes(self) -> list[str]:
         """What was met in the rows since the last time."""
-        found = self.judged.notes()
+        found = [*self.judged.notes(), *self.private.notes()]
         if self.opened:
             found.append(say("ledger.opened", number=self.opened))
         if self.controlled:
             found.append(control_note(self.controlled))
-        self.opened, self.controlled, self.judged = 0, [], Judged()
+        self.opened, self.controlled = 0, []
+        self.judged, self.private = Judged(), Private()
         return found
 
     def learn(self, readings: list[Reading]) -> list[str]:

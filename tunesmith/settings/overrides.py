@@ -61,7 +61,7 @@ def to_paste(path: str, value: Any) -> str:
 
 
 # Settings that are one plain text are taken as it is typed: a template is seldom YAML.
-PROSE = frozenset({"data.template", "data.system"})
+PROSE = frozenset({"data.template", "data.system", "objective.split_labels"})
 NAMES = frozenset(
     {
         *("model.path", "model.revision", "data.reader", "data.split_by"),

@@ -1,0 +1,61 @@
+"""Private data is found by form and check digit, and texts without any are left in peace."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from conftest import SHARED_DATA
+from tunesmith.api import check
+from tunesmith.data.private import bank_card, identity_card, kinds_in
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("电话13800138000。", ["phone"]),
+        ("打 +86 138-0013-8000 找我", ["phone"]),
+        ("手机１３８００１３８０００", ["phone"]),
+        ("call (555) 123-4567 now", ["phone"]),
+        ("身份证11010519491231002X", ["identity_card"]),
+        ("write to li.lei+x@mail.example.com.", ["mail"]),
+        ("卡号 6222 0212 3456 7895", []),
+        ("card 4111 1111 1111 1111", []),
+        ("card 4539 1488 0343 6467", ["bank_card"]),
+        ("order 113542617735902, 3.14159265358979, 2020-01-02 10:20:30", []),
+        ("11010519491231002X a@b.cn 13800138000", ["identity_card", "mail", "phone"]),
+        ("110105194912310021 is no number of a card", []),
+        ("@user said 12345678901 and x@y", []),
+    ],
+)
+def test_each_kind_is_found_and_nothing_else(text: str, kinds: list[str]) -> None:
+    assert list(kinds_in(text)) == kinds
+
+
+def test_check_digits_are_those_of_the_standards() -> None:
+    assert identity_card("11010519491231002X") and not identity_card("110105194912310029")
+    assert not identity_card("11010519491331002X")
+    assert bank_card("4539148803436467") and not bank_card("4539148803436468")
+
+
+def test_check_names_the_rows(tmp_path: Path) -> None:
+    rows = [{"instruction": f"q{n}", "output": f"a{n}"} for n in range(30)]
+    rows[4]["output"] = "13800138000"
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    (told,) = [note for note in check({"data": str(path)}).ledger.notes if "personal" in note]
+    assert "telephone numbers in 1 row (rows.jsonl:5)" in told
+    rows[4]["output"] = "none"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    assert not any("personal" in note for note in check({"data": str(path)}).ledger.notes)
+
+
+def test_the_case_is_told_with_its_three_kinds() -> None:
+    case = SHARED_DATA.parent / "cases" / "private_rows.jsonl"
+    if not case.exists():
+        pytest.skip(f"there is no {case}")
+    (told,) = [note for note in check({"data": str(case)}).ledger.notes if "personal" in note]
+    for kind in ("telephone", "identity card", "mail"):
+        assert f"{kind} " in told
