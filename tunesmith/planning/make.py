@@ -138,9 +138,9 @@ def _places(making: _Making) -> None:
     """What lies on this machine by its whole path, so that the run's folder can be used from
     anywhere; a held-out part of the data itself is held out where the run does not say what is.
     """
-    data = making.run.data
-    if making.resolved.origins["data.held_out"].kind == "default" and isinstance(data.path, str):
-        part = making.attempt(lambda: held_part(data.path))
+    rows = making.run.data.path
+    if making.resolved.origins["data.held_out"].kind == "default" and isinstance(rows, str):
+        part = making.attempt(lambda: held_part(rows))
         if part is not None:
             making.put("data.held_out", part, say("plan.reason_held_part"))
     run, path = making.run, making.run.data.path
