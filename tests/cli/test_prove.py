@@ -1,0 +1,75 @@
+"""``prove``, ``predict``, ``report`` and ``runs`` as processes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+from material.terminal import Done, Terminal, rows
+
+
+def test_prove_predict_report_runs(trained: tuple[Terminal, Done]):
+    terminal, _ = trained
+    proof = terminal("prove", "run", "--items", "6", "--json")
+    assert proof.code == 0, proof.error
+    assert (
+        proof.json()["verdict"] in ("improved", "worse", "not shown") and proof.json()["items"] == 6
+    )
+    assert terminal("eval", "run", "--items", "6", "--shots", "0", "--lang", "zh").code == 0
+
+    asked = "".join(
+        json.dumps({"id": n, "instruction": row["instruction"]}) + "\n"
+        for n, row in enumerate(rows(3))
+    )
+    done = terminal("predict", "run", "-", stdin=asked)
+    answers = [json.loads(line) for line in done.out.splitlines()]
+    assert done.code == 0 and [(row["id"], row["instruction"]) for row in answers] == [
+        (n, row["instruction"]) for n, row in enumerate(rows(3))
+    ]
+    assert all(isinstance(row["prediction"], str) for row in answers)
+    (terminal.cwd / "asked.jsonl").write_text(asked, encoding="utf-8")
+    (terminal.cwd / "link.jsonl").symlink_to("answers.jsonl")
+    done = terminal("infer", "run", "asked.jsonl", "--out", "link.jsonl", "--lang", "en")
+    assert (
+        done.code == 0
+        and done.out == "written: link.jsonl\n"
+        and (terminal.cwd / "link.jsonl").is_symlink()
+    )
+    assert [
+        json.loads(line)
+        for line in (terminal.cwd / "answers.jsonl").read_text(encoding="utf-8").splitlines()
+    ] == answers
+    (terminal.cwd / "bad.json").write_text('[{"instruction": "a"}, {"foo": 1}]', encoding="utf-8")
+    bad = terminal("predict", "run", "bad.json", "--lang", "en")
+    assert bad.code == 2 and bad.error.startswith("bad.json:2: has no question"), bad
+    assert "The row has the columns foo;" in bad.error
+    none = terminal("prove", "run", "--items", "0", "--lang", "en")
+    assert none.code == 2 and "items: must be 1 or more" in none.error
+    broken = terminal("predict", "run", "-", "--lang", "en", stdin='{"instruction": "a"}\n[1]\n')
+    assert broken.code == 2 and "line 2 of standard input is not a JSON object" in broken.error
+
+    page = terminal("report", "run", "--lang", "zh")
+    assert page.code == 0 and (terminal.cwd / "run/report.html").read_text(
+        encoding="utf-8"
+    ).startswith("<!")
+    table = terminal("runs", ".", "--json").json()["runs"]
+    assert [row["name"] for row in table] == ["run"]
+    assert "run" in terminal("runs", ".").out
+    assert terminal("runs", "absent").code == 2
+
+
+def test_a_verdict_that_was_required_and_not_given_is_told_beside_the_one_json_object(
+    trained: tuple[Terminal, Done],
+):
+    terminal, _ = trained
+    shutil.copytree(terminal.cwd / "run", terminal.cwd / "strict")
+    settings = (terminal.cwd / "strict/run.yaml").read_text(encoding="utf-8")
+    assert "require: null" in settings
+    changed = settings.replace("require: null", "require: improved")
+    (terminal.cwd / "strict/run.yaml").write_text(changed, encoding="utf-8")
+    done = terminal("prove", "strict", "--items", "6", "--shots", "0", "--json", "--lang", "en")
+    shutil.rmtree(terminal.cwd / "strict")
+    assert done.code == 1 and done.json()["verdict"] == "not shown"
+    assert done.error.strip().endswith(
+        "the verdict is not proven, and prove.require asks for improved"
+    )
