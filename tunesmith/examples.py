@@ -169,6 +169,8 @@ class Tagged:
     """Where the words are (from, up to, in characters), where the row says so."""
     columns: dict[str, Any] = field(default_factory=dict)
     """The row's own columns."""
+    numbered: tuple[str, tuple[int, ...]] | None = None
+    """The column of tags that are numbers, and the number for each word, until they are named."""
 
 
 Example = Chat | Text | Preference | Feedback | Labelled | TextPair | Tagged

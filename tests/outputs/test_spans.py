@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import tunesmith as ts
 from material.headed import encoder
 from tunesmith.data.columns.scripts import words_of
 from tunesmith.data.columns.spans import spans_of, tags_of
@@ -17,6 +18,7 @@ from tunesmith.data.rendering.render import Render
 from tunesmith.errors import DataError
 from tunesmith.examples import Span, Tagged
 from tunesmith.models.loading.tokenizer import load_tokenizer
+from tunesmith.objectives import OBJECTIVES
 from tunesmith.proving.judge import metric
 from tunesmith.settings.run import Data
 
@@ -62,8 +64,72 @@ def test_numbers_are_read_by_the_names_that_datasets_writes(tmp_path: Path) -> N
     (read,) = [Entities().read(located.row) for located in rows(path)]
     assert read.spans == (Span(0, 7, "PER"), Span(11, 15, "LOC"))
     pyarrow.parquet.write_table(table, path)
-    with pytest.raises(DataError, match="number 1"):
-        Entities().read(next(iter(rows(path))).row)
+    (bare,) = [Entities().read(located.row) for located in rows(path)]
+    assert bare.numbered == ("ner_tags", (1, 2, 0, 3)) and not bare.spans
+
+
+CONLL = {"id": "0", "tokens": ["Ann", "", "Lee", "in", "Rome"], "ner_tags": [1, 0, 2, 0, 5]}
+"""As Hugging Face's conll2003 has it in JSON, with an empty word."""
+
+
+def of(labels: list[str], row: dict[str, object]) -> Tagged:
+    """The row as a run with these labels reads it."""
+    objective = OBJECTIVES.make(OBJECTIVES.config({"name": "classify_tokens", "labels": labels}))
+    found = objective.meant(Entities().read(row))
+    assert isinstance(found, Tagged) and found.numbered is None
+    return found
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["PER", "ORG", "LOC", "MISC"],
+        ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-MISC"],
+    ],
+)
+def test_numbers_are_named_by_the_settings(labels: list[str]) -> None:
+    read = of(labels, CONLL)
+    assert read.text == "Ann Lee in Rome"
+    assert read.spans == (Span(0, 7, "PER"), Span(11, 15, "LOC"))
+
+
+def test_tags_in_another_order_mean_what_their_order_says() -> None:
+    read = of(["B-LOC", "I-LOC", "B-PER", "I-PER", "O"], CONLL | {"ner_tags": [2, 4, 3, 4, 0]})
+    assert read.spans == (Span(0, 7, "PER"), Span(11, 15, "LOC"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ([], r"ner_tags: holds the number 1.*objective\.labels=\[O,B-PER,I-PER\]"),
+        (
+            ["PER", "ORG"],
+            "ner_tags: holds the number 5, but objective.labels names only 0 to 4: O, ",
+        ),
+    ],
+)
+def test_numbers_without_a_name_are_refused(labels: list[str], told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        of(labels, CONLL)
+
+
+def test_a_run_reads_rows_whose_tags_are_numbers(tmp_path: Path) -> None:
+    lines = [{"tokens": ["the", "cat", str(n)], "ner_tags": [0, 1, 0]} for n in range(8)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    settings = {"model": str(encoder(tmp_path / "bert")), "out": str(tmp_path / "run")}
+    settings |= {"data": {"path": str(path), "held_out": 0.25}, "objective": "classify_tokens"}
+    told = "\n".join(str(problem) for problem in ts.plan(settings).problems)
+    assert "rows.jsonl:1:ner_tags: holds the number 0" in told
+    settings["objective"] = {"name": "classify_tokens", "labels": ["O", "B-ANIMAL", "I-ANIMAL"]}
+    made = ts.plan(settings).require()
+    assert made.prepared is not None and made.prepared.objective.outputs is not None
+    assert made.prepared.objective.outputs.names == ("O", "B-ANIMAL", "I-ANIMAL")
+    held = [*made.prepared.watch, *made.prepared.proof]
+    examples = [item.example for item in held]
+    assert examples and all(
+        isinstance(one, Tagged) and one.spans == (Span(4, 7, "ANIMAL"),) for one in examples
+    )
 
 
 @pytest.mark.parametrize(

@@ -93,10 +93,10 @@ class _Preparation:
         self.limit = run.data.max_length or default_limit(self.most)
         self.ledger = Ledger()
         self.objective = OBJECTIVES.make(run.objective)
-        self.reading = examples(run.data, self.objective.eats)
+        self.reading = examples(run.data, self.objective.eats, self.objective.meant)
         if isinstance(run.data.held_out, str):
             held = run.data.model_copy(update={"path": run.data.held_out, "limit": None})
-            self.held_reading = examples(held, self.objective.eats)
+            self.held_reading = examples(held, self.objective.eats, self.objective.meant)
         self.names = Names()
         data = self._settings(tokenizer)
         self.render = Render(

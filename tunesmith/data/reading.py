@@ -5,7 +5,7 @@ with a reason, or a problem.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -92,6 +92,8 @@ class Reading:
     """The kind of Example that is wanted; readers of another kind are looked at only when none
     gives it.
     """
+    meant: Callable[[Example], Example] | None = None
+    """Explains what a row alone does not say, by the settings of the objective."""
     dropped: list[Dropped] = field(default_factory=list)
     counts: Counter[tuple[Path, str]] = field(default_factory=Counter)
     """How often each thing in ``notes`` happened, by file and by the key of its text."""
@@ -285,7 +287,7 @@ class Reading:
         row, changes = _prepared(located.row, opened)
         given = opened.reader.read(row)
         refuse_media(given)
-        example, mended = self._finished(given)
+        example, mended = self._finished(self.meant(given) if self.meant else given)
         self.counts.update((located.file, key) for key in (*changes, *mended))
         return example
 
@@ -294,11 +296,13 @@ class Reading:
         return finished(example)
 
 
-def examples(data: Data, eats: type = Chat) -> Reading:
+def examples(
+    data: Data, eats: type = Chat, meant: Callable[[Example], Example] | None = None
+) -> Reading:
     """Every row of ``data`` with its Example, of the kind ``eats``; what was dropped and noted is
-    in the Reading.
+    in the Reading. ``meant`` explains what a row alone does not say.
     """
-    return Reading(data, eats)
+    return Reading(data, eats, meant)
 
 
 def _left(path: str, found: list[Path]) -> list[str]:

@@ -92,6 +92,12 @@ class Objective:
         """What its model says of a row, as a kind of output."""
         return OUTPUTS.get(self.gives)(self)
 
+    def meant(self, example: Example) -> Example:
+        """The example of a row as the settings explain it, such as tags that are numbers;
+        DataError where they do not.
+        """
+        return example
+
     def learn(self, examples: Iterable[Example]) -> list[str]:
         """Once, before the first ``encode``: what must be known of all rows, such as their labels;
         notes for the ledger.

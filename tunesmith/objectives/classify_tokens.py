@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tunesmith.batches.batch import Batch, Loss, Ratio, Tokens
 from tunesmith.data.columns.scripts import words_of
-from tunesmith.data.columns.spans import OUTSIDE, names_of_tags, tags_of
+from tunesmith.data.columns.spans import OUTSIDE, kinds_of_tags, names_of_tags, spans_of, tags_of
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.examples import Example, Outputs, Tagged
 from tunesmith.objectives import OBJECTIVES, Objective
@@ -40,8 +41,32 @@ class ClassifyTokens(Objective):
 
         labels: tuple[str, ...] = ()
         """The kinds of entities in the order of the outputs; found in the data and sorted when not
-        given.
+        given. Rows whose tags are numbers need them: kinds number O, B- and I- of the first kind,
+        and so on; another order is given as the tags themselves, such as [O, B-PER, I-PER].
         """
+
+    @property
+    def _given(self) -> tuple[str, ...]:
+        """The kinds of entities that the settings name."""
+        labels = self.config.labels
+        return kinds_of_tags(labels) if OUTSIDE in labels else labels
+
+    def meant(self, example: Example) -> Example:
+        """The row with its entities, where its tags are numbers and the settings name them."""
+        if not isinstance(example, Tagged) or example.numbered is None:
+            return example
+        column, numbers = example.numbered
+        labels = self.config.labels
+        names = labels if OUTSIDE in labels else names_of_tags(labels)
+        if numbers and not labels:
+            raise DataError(Problem(column, say("tagged.number", tag=numbers[0])))
+        wrong = next((number for number in numbers if not 0 <= number < len(names)), None)
+        if wrong is not None:
+            told = {"tag": wrong, "last": len(names) - 1, "names": ", ".join(names)}
+            raise DataError(Problem(column, say("tagged.number_unnamed", **told)))
+        assert example.words is not None, "tags stand beside words"
+        spans = spans_of([names[number] for number in numbers], example.words)
+        return replace(example, spans=spans, numbered=None)
 
     def learn(self, examples: Iterable[Example]) -> list[str]:
         """Finds the kinds of entities."""
@@ -52,12 +77,12 @@ class ClassifyTokens(Objective):
             rows += 1
             counts.update(span.label for span in example.spans)
             split += _inside_words(example)
-        unknown = [label for label in counts if label not in (self.config.labels or counts)]
+        unknown = [label for label in counts if label not in (self._given or counts)]
         if unknown:
-            known = ", ".join(self.config.labels)
+            known = ", ".join(self._given)
             told = say("labelled.unknown_label", label=unknown[0], known=known)
             raise SpecError(Problem("objective.labels", told))
-        labels = self.config.labels or tuple(sorted(counts))
+        labels = self._given or tuple(sorted(counts))
         if not labels:
             raise DataError(Problem("data.path", say("tagged.none", rows=rows)))
         self.outputs = Outputs(names_of_tags(labels), None)

@@ -132,7 +132,7 @@ class Predictor:
                 raise self.lacking(row) from None
             raise
         refuse_media(example)
-        return example, filled
+        return self.objective.meant(example), filled
 
     def lacking(self, row: Row) -> DataError:
         """What to say of a row without anything to answer: the columns that it has, and those that

@@ -209,7 +209,8 @@ def training_examples(run: Run, prepared: Prepared) -> Iterator[tuple[Item, Exam
     """Training rows with their examples, read again, for only their tokens were kept."""
     wanted = {item.id: item for item in evenly(prepared.train, MOST_TRAINING_ROWS)}
     everything = {item.id for item in [*prepared.train, *prepared.watch, *prepared.proof]}
-    reading = examples(run.data, prepared.objective.eats)
+    objective = prepared.objective
+    reading = examples(run.data, objective.eats, objective.meant)
     for place, example in chosen_rows(reading, {*wanted}, everything):
         yield wanted[place], example
 

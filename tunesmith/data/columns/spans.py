@@ -49,3 +49,8 @@ def tags_of(spans: Iterable[Span], words: Sequence[tuple[int, int]]) -> list[str
 def names_of_tags(labels: Iterable[str]) -> tuple[str, ...]:
     """The outputs of a head that tags words: outside, then beginning and going on by label."""
     return (OUTSIDE, *(f"{mark}-{label}" for label in labels for mark in "BI"))
+
+
+def kinds_of_tags(tags: Iterable[str]) -> tuple[str, ...]:
+    """The labels that tags name, in their order."""
+    return tuple(dict.fromkeys(tag.partition("-")[2] for tag in tags if tag != OUTSIDE))

@@ -33,7 +33,10 @@ class Entities(Reader):
         "text": "what entities are found in; also sentence, content",
         "entities": "a list of entities, each with start, end (characters) and label",
         "tokens": "the words of a text in order; also words, chars",
-        "tags": "a tag for each word, such as B-PER, I-PER, O; also ner_tags, labels",
+        "tags": (
+            "a tag for each word, such as B-PER, I-PER, O, or its number in objective.labels; "
+            "also ner_tags, labels"
+        ),
         **dict.fromkeys(TEXTS[1:], "a text"),
         **dict.fromkeys((*WORDS[1:],), "the words of a text"),
         **dict.fromkeys(("ner_tags", "bio", "bio_tags"), "a tag for each word"),
@@ -161,11 +164,12 @@ def _of_words(row: Row, words: str, tags: str | None) -> Tagged:
     given = json_list(row[tags]) or []
     if len(given) != len(tokens):
         raise field_problem(tags, "tagged.not_as_many", tags=len(given), tokens=len(tokens))
+    kept = [tag for tag, (start, end) in zip(given, places, strict=True) if start < end]
+    if given and all(type(tag) is int for tag in given):
+        return Tagged(text, (), tuple(known), dict(row), (tags, tuple(kept)))
     wrong = next((tag for tag in given if not (isinstance(tag, str) and TAG.fullmatch(tag))), None)
     if wrong is not None:
-        key = "tagged.number" if isinstance(wrong, int) else "tagged.not_a_tag"
-        raise field_problem(tags, key, tag=shown(wrong))
-    kept = [tag for tag, (start, end) in zip(given, places, strict=True) if start < end]
+        raise field_problem(tags, "tagged.not_a_tag", tag=shown(wrong))
     return Tagged(text, spans_of(kept, known), tuple(known), dict(row))
 
 
