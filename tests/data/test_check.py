@@ -11,6 +11,7 @@ from rich.console import Console
 
 from material.headed import encoder
 from tunesmith import words
+from tunesmith.cli.show_check import show_check
 from tunesmith.data.check import bars, check
 from tunesmith.data.ledger import histogram
 from tunesmith.settings.run import Data, validate
@@ -33,7 +34,7 @@ def test_what_a_person_sees(rows: Path, tiny_llama: Path) -> None:
     words.use("en")
     found = check(Data(path=str(rows)), AutoTokenizer.from_pretrained(tiny_llama))
     out = io.StringIO()
-    found.show(Console(file=out, force_terminal=True, color_system="standard", width=200))
+    show_check(found, Console(file=out, force_terminal=True, color_system="standard", width=200))
     text = out.getvalue()
     assert (
         f"{rows}: json array, utf-8; columns: instruction, output; read as alpaca, 61 rows" in text
@@ -54,7 +55,7 @@ def test_without_colours_what_is_learned_is_marked(rows: Path, tiny_llama: Path)
         Console(file=io.StringIO(), width=200),
         Console(file=io.StringIO(), force_terminal=True, no_color=True),
     ):
-        found.show(console)
+        show_check(found, console)
         text = console.file.getvalue()  # type: ignore[attr-defined]
         assert "The text between ⟦ and ⟧ is learned" in text
         assert text.count("⟦[bold]name ") == 3 and text.count("[/bold]<|im_end|>⟧") == 3
@@ -81,7 +82,7 @@ def test_where_a_row_is_learned_as_a_whole_its_label_stands_beside_it(tmp_path: 
         run = validate({"model": "-", "data": str(path), "out": "-", "objective": objective})
         found = check(run, tokenizer)
         out = io.StringIO()
-        found.show(Console(file=out, width=200))
+        show_check(found, Console(file=out, width=200))
         told[objective] = out.getvalue()
         assert (
             "each with what is learned from it:" in told[objective] and "⟦" not in told[objective]

@@ -57,7 +57,9 @@ def check(
         return
     from rich.console import Console
 
-    found.show(Console())
+    from tunesmith.cli.show_check import show_check
+
+    show_check(found, Console())
 
 
 def plan(

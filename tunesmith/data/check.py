@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text as Coloured
 
 from tunesmith.batches.batch import Tokens
@@ -25,9 +24,7 @@ BAR = 40
 
 @dataclass(frozen=True)
 class Check:
-    """The answer to ``tunesmith check``; ``show`` prints it, ``to_json`` is the same for
-    programs.
-    """
+    """The answer to ``tunesmith check``; ``to_json`` is the same for programs."""
 
     ledger: Ledger
     samples: tuple[tuple[str, Coloured], ...]
@@ -40,18 +37,6 @@ class Check:
             for name, text in self.samples
         ]
         return {**self.ledger.to_json(), "dropped_rows": self.ledger.dropped, "samples": samples}
-
-    def show(self, console: Console) -> None:
-        """Prints files, ledger, lengths and rows; where there are no colours, what is learned
-        stands between ⟦ and ⟧.
-        """
-        plain = console.color_system is None or console.no_color
-        for line in self.head(marked=plain):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
-        for name, text in self.samples:
-            console.print()
-            console.print(name, style="bold", markup=False, highlight=False)
-            console.print(marked(text) if plain else text, soft_wrap=True)
 
     def head(self, *, marked: bool = False) -> list[str]:
         """All that is printed above the sample rows, in which what is learned is coloured or
