@@ -14,7 +14,9 @@ from mkdocs.structure.files import File
 
 from tunesmith import words
 from tunesmith.settings.explain import FAMILIES, help_text, table
+from tunesmith.settings.peer_names import BATCH, CHANGED, NEEDLESS, NOTHING, REFUSED, SAME
 from tunesmith.settings.run import Run
+from tunesmith.words import say
 
 EXAMPLES = yaml.safe_load(Path(__file__).with_name("examples.yaml").read_text(encoding="utf-8"))
 TEXTS = {
@@ -51,6 +53,14 @@ TEXTS = {
         "lower": "lower",
         "yes": "yes",
         "no": "no",
+        "peers": "Keys of other tools",
+        "peers_note": (
+            "Keys of LLaMA-Factory, ms-swift, axolotl and TRL. `tunesmith train` translates a "
+            "whole file or command line of theirs, values included."
+        ),
+        "theirs": ("Their key", "Here"),
+        "why": ("Their key", "Why it has no counterpart"),
+        "value": "value is converted",
     },
     "zh": {
         "settings": "设置",
@@ -85,6 +95,14 @@ TEXTS = {
         "lower": "越低越好",
         "yes": "能",
         "no": "不能",
+        "peers": "其他工具的键",
+        "peers_note": (
+            "LLaMA-Factory、ms-swift、axolotl 和 TRL 的键。"
+            "把它们的整份文件或命令行交给 `tunesmith train`，键和值都会转换。"
+        ),
+        "theirs": ("它们的键", "这里的键"),
+        "why": ("它们的键", "为什么没有对应项"),
+        "value": "值会转换",
     },
 }
 Told = dict[str, Any]
@@ -115,11 +133,27 @@ def pages() -> Iterator[tuple[str, str]]:
                 f"{here}/{page}.md",
                 "\n".join([f"# {told[page]}", "", told["note"], *_family(place, facts, told, 2)]),
             )
+        yield f"{here}/peers.md", "\n".join(_peers(told))
         parts = [f"# {told['parts']}", "", told["note"]]
         for place in ("source", "train.schedule", "train.optimizer", "track"):
             parts += ["", f"## {told[place]}", *_family(place, _nothing, told, 3)]
         yield f"{here}/parts.md", "\n".join(parts)
     words.use(before)
+
+
+def _peers(told: Told) -> list[str]:
+    """What other tools call a setting, and what of theirs is not needed or not there."""
+    here = {key: f"`{path}`" for key, path in SAME.items()}
+    here |= {
+        key: f"`{path}` ({told['value']})" for key, (path, _) in CHANGED.items() if path
+    } | dict.fromkeys(BATCH, f"`train.batch` ({told['value']})")
+    why = {key: say(f"peers.needless_{reason}") for key, reason in NEEDLESS.items()}
+    why |= {key: say(f"peers.nothing_{reason}") for key, reason in (NOTHING | REFUSED).items()}
+    lines = [f"# {told['peers']}", "", told["peers_note"]]
+    for heads, rows in ((told["theirs"], here), (told["why"], why)):
+        lines += ["", f"| {' | '.join(heads)} |", "|---|---|"]
+        lines += [f"| `{key}` | {_cell(text)} |" for key, text in sorted(rows.items())]
+    return lines
 
 
 def _family(

@@ -5,6 +5,7 @@ that tunesmith takes, every YAML block is a run, and each reader reads its examp
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
 from pathlib import Path
@@ -17,6 +18,7 @@ from tunesmith.cli.main import ALIASES, OBJECTIVE_ALIASES, command
 from tunesmith.cli.settings_line import check_line, settings_line
 from tunesmith.planning.stages import stages_of
 from tunesmith.settings.explain import FAMILIES, every_setting
+from tunesmith.settings.peer_names import NEEDLESS, NOTHING, SAME
 from tunesmith.settings.run import read_run, validate
 from tunesmith.settings.yaml_file import read_settings
 
@@ -118,12 +120,22 @@ def test_each_reader_reads_its_example() -> None:
         assert isinstance(reader.read(row), cls.gives), name
 
 
+def test_the_data_pages_show_each_of_these_rows() -> None:
+    rows = yaml.safe_load((DOCS / "examples.yaml").read_text(encoding="utf-8"))
+    for language in ("en", "zh"):
+        text = (DOCS / language / "data.md").read_text(encoding="utf-8")
+        found = re.findall(r"(?m)^`(\w+)`\n\n```json\n(.*)\n```", text)
+        assert {name: json.loads(row) for name, row in found} == rows
+
+
 def test_the_reference_names_every_setting_and_plug_in(reference: ModuleType) -> None:
     pages = dict(reference.pages())
     assert set(reference.TEXTS["en"]) == set(reference.TEXTS["zh"])
     for language in ("en", "zh"):
         settings = pages[f"{language}/reference/settings.md"]
         assert [key for key in every_setting() if f"`{key}`" not in settings] == []
+        peers = pages[f"{language}/reference/peers.md"]
+        assert [key for key in (*SAME, *NEEDLESS, *NOTHING) if f"`{key}`" not in peers] == []
         told = "\n".join(pages[path] for path in pages if path.startswith(language))
         for family in FAMILIES.values():
             assert [name for name in family.names() if f"## `{name}`" not in told] == []

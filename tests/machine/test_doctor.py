@@ -135,7 +135,7 @@ def test_ranges(
             "12.6",
             "535.104",
             "",
-            "CUDA_VISIBLE_DEVICES= hides the card",
+            "CUDA_VISIBLE_DEVICES= hides the GPU",
             "unset CUDA_VISIBLE_DEVICES",
         ),
         (

@@ -248,7 +248,7 @@ def test_experts_of_a_model_without_a_mixture_of_its_kind_are_refused(
 
 REFUSED = [
     (["lora", "vera"], "lora and vera both change linear layers; choose one of them"),
-    (["lora", "full"], "full works alone"),
+    (["lora", "full"], "full works only alone"),
     (["ln_tuning", "bitfit"], "ln_tuning and bitfit both change layer norms"),
     (["moe_lora", "ia3"], "moe_lora and ia3 both change linear layers"),
     (
@@ -259,7 +259,7 @@ REFUSED = [
         [{"name": "lora", "bias": "all"}, "ln_tuning"],
         "lora with these settings changes the base's own weights",
     ),
-    ({"name": "combined", "methods": ["prompt"]}, "prompt works alone"),
+    ({"name": "combined", "methods": ["prompt"]}, "prompt works only alone"),
     (["lora", "lora"], "lora and lora both change linear layers"),
     (["lroa"], "unknown method 'lroa'; did you mean 'lora'?"),
 ]

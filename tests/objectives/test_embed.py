@@ -264,7 +264,7 @@ def test_a_decoder_gives_the_same_as_a_forest(tmp_path: Path) -> None:
         (
             {"loss": "triplet", "temperature": 0.1},
             {"negatives": 1},
-            "it belongs to infonce, cosent",
+            "it is used by infonce, cosent",
         ),
         ({}, {"graded": True, "negatives": 1}, "the rows have negatives"),
     ],

@@ -180,7 +180,7 @@ def test_all_that_is_wrong_is_told_before_anything_is_trained(
     ) and "stages[2].method" in str(told.value)
     settings = file_of(tmp_path, tiny_llama)
     settings["stages"][2]["data"] = settings["stages"][0]["data"]
-    with pytest.raises(SpecError, match=r"dpo: .*take objective=sft .*for them"):
+    with pytest.raises(SpecError, match=r"dpo: .*use objective=sft .*for them"):
         ts.rlhf(settings)
     assert not (tmp_path / "runs").exists()
     with pytest.raises(SpecError, match="a list of stages"):

@@ -315,7 +315,7 @@ def test_what_is_not_built_is_said():
     assert left["no_such_method"].startswith(
         "method no_such_method is not supported; there are: adalora, bitfit, "
     )
-    assert left["galore"].startswith("optimizer galore is not built")
+    assert left["galore"].startswith("optimizer galore is not supported")
     auto = translate(
         {"model_name_or_path": "m", "per_device_train_batch_size": "auto", "max_steps": "auto"},
         "TRL",

@@ -90,6 +90,8 @@ def test_english_is_plain():
 def test_chinese_has_one_word_for_one_thing():
     readme = (PACKAGE.parent / "README.zh-CN.md").read_text(encoding="utf-8")
     told = {"README": re.sub(r"(?s)```.*?```", "", readme)}
+    for page in (PACKAGE.parent / "docs" / "zh").glob("*.md"):
+        told[page.name] = re.sub(r"(?s)```.*?```", "", page.read_text(encoding="utf-8"))
     told |= _told("zh")
     assert {key: found[0] for key, text in told.items() if (found := REJECTED.search(text))} == {}
 

@@ -318,7 +318,7 @@ def test_truncation_keeps_the_prompt_of_a_pair_common() -> None:
         (
             "dpo",
             {"prompt": "a", "completion": "b"},
-            ("take objective=sft .*, or, for objective=dpo, give rows with a prompt"),
+            ("use objective=sft .*, or, for objective=dpo, give rows with a prompt"),
         ),
         (
             "dpo",

@@ -99,5 +99,5 @@ def test_format_with_an_unknown_column_lists_what_there_is() -> None:
         ),
     ):
         made.chat(alpaca_row())
-    with pytest.raises(SpecError, match=r"data.template: holds no column"):
+    with pytest.raises(SpecError, match=r"data.template: names no column"):
         render("no column at all")
