@@ -252,7 +252,7 @@ def test_weights_of_sources(make: Make, tmp_path: Path) -> None:
     half = sum(name.startswith("half") for name in names)
     (note,) = [note for note in prepared.ledger.notes if note.startswith("half.json has weight")]
     trained = int(note.partition("its ")[2].split()[0])
-    assert abs(half - trained / 2) <= 0.5 and f"are seen {half} times" in note
+    assert abs(half - trained / 2) <= 0.5 and f"{half} are used in each epoch" in note
 
 
 def test_a_held_out_files_rows_are_counted_and_its_leak_is_said(make: Make, tmp_path: Path) -> None:

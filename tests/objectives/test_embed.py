@@ -259,7 +259,7 @@ def test_a_decoder_gives_the_same_as_a_forest(tmp_path: Path) -> None:
     [
         ({"loss": "cosent"}, {}, "8 of 8 rows have none"),
         ({"loss": "infonce"}, {"graded": True}, "8 of 8 rows have a similarity"),
-        ({"loss": "triplet"}, {}, "8 of 8 have none"),
+        ({"loss": "triplet"}, {}, "8 of 8 rows have none"),
         ({"margin": 1.0}, {}, "has no effect with objective.loss=infonce; it is used by triplet"),
         (
             {"loss": "triplet", "temperature": 0.1},

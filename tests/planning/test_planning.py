@@ -85,7 +85,7 @@ def test_every_open_value_is_resolved_with_a_reason(tiny_llama: Path, rows: Path
     ):
         assert origins[path].kind == "derived" and origins[path].reason, path
     assert origins["train.learning_rate"].reason.startswith(
-        "of the method lora: Dettmers et al. 2023"
+        "default of the method lora: Dettmers et al. 2023"
     )
     assert "the longest 3" in origins["data.max_length"].reason
     assert (
@@ -414,7 +414,7 @@ def test_limits_and_warnings(tiny_llama: Path, rows: Path, tmp_path: Path):
     assert [str(problem) for problem in made.problems] == [
         "data.max_length: 4096 tokens are more than the 512 of this model"
     ]
-    assert made.warnings[0].startswith("only 5 optimizer steps")
+    assert made.warnings[0].startswith("train.steps allows only 5 optimizer steps")
     assert made.warnings[1].startswith("the estimate is above the free memory")
 
 
@@ -440,7 +440,7 @@ def test_in_chinese(tiny_llama: Path, rows: Path, tmp_path: Path):
     words.use("zh")
     lines = plan(tiny_llama, rows, tmp_path / "run").lines()
     assert lines[0] == "将要运行的内容"
-    assert any("推得" in line and line.strip().startswith("train.learning_rate") for line in lines)
+    assert any("推定" in line and line.strip().startswith("train.learning_rate") for line in lines)
     assert any("训练数据要过几轮" in line for line in lines)
 
 

@@ -114,7 +114,7 @@ def test_at_a_terminal_a_question_that_cannot_fit_is_told_and_another_is_asked(
     told = capsys.readouterr()
     answer = api.predict(label_run, [{"instruction": "xyz red uvw zzz"}])[0]["prediction"]
     assert told.out == f"{answer}\n" and "it is longer than the 512" in told.err
-    with pytest.raises(DataError, match="does not fit"):
+    with pytest.raises(DataError, match="is longer than"):
         typed(["red " * 300], terminal=False)
 
 

@@ -180,7 +180,7 @@ def test_a_base_without_a_trained_head_for_masks_is_refused(
 ) -> None:
     with pytest.raises(ModelError, match="has no trained head to fill masks"):
         load_masked(encoder(tmp_path / "trunk"), device="cpu")
-    with pytest.raises(ModelError, match="llama is none"):
+    with pytest.raises(ModelError, match="llama is not one"):
         load_masked(tiny_llama, device="cpu")
 
 

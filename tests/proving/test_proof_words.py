@@ -126,8 +126,8 @@ def test_what_is_undefined_is_null(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("language", "many", "few"),
     [
-        ("en", "40 rows come from 20 groups of patient", "come from 10 groups only"),
-        ("zh", "40 条数据来自 patient 的 20 个组", "只来自 10 个组"),
+        ("en", "40 rows come from 20 groups of patient", "come from only 10 groups"),
+        ("zh", "40 行数据来自 patient 的 20 个组", "只来自 10 个组"),
     ],
 )
 def test_rows_of_groups_are_said_and_few_groups_give_no_verdict(
