@@ -321,7 +321,7 @@ def test_rules(tiny_llama: Path, rows: Path, tmp_path: Path):
         "fill the whole run of 10 steps" in told(train={"steps": 10, "warmup": 10})["train.warmup"]
     )
     assert (
-        "needs held-out rows"
+        "needs validation rows"
         in told(data=data | {"held_out": 0}, train={"keep": {"best_by": "bleu"}})[
             "train.keep.best_by"
         ]
