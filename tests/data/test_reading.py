@@ -147,9 +147,7 @@ def test_real_notes_say_what_was_changed(shared_data: Path) -> None:
         read(reading)
         return "\n".join(reading.notes)
 
-    assert "in 420 rows a text is a list of one item" in notes(
-        "tcm_huatuo26m/huatuo26M_tcm.json"
-    )
+    assert "in 420 rows a text is a list of one item" in notes("tcm_huatuo26m/huatuo26M_tcm.json")
     assert "1 row ends with a question" in notes("sharegpt_zh/sharegpt_zh_1K_format.jsonl")
     assert "2 lines have no letter or digit" in notes("finance_zh/fin_data.json")
     assert "columns not used: laws" in notes("law_consult_zh/zixun_gpt4.json")

@@ -177,7 +177,10 @@ def asked(tiny_llama: Path, out: Path, **overrides: Any) -> Run:
             "source.rewards.1: reward exact reads the column 'gold', which 36 of 36 rows have not",
         ),
         ({"source.rewards": "./gone.py:reward"}, "source.rewards.0: there is no file"),
-        ({"train.keep.best_by": "rouge_l"}, "train.keep.best_by: the objective grpo does not measure 'rouge_l'"),
+        (
+            {"train.keep.best_by": "rouge_l"},
+            "train.keep.best_by: the objective grpo does not measure 'rouge_l'",
+        ),
     ],
 )
 def test_what_cannot_work_is_told_by_the_plan(
