@@ -491,3 +491,9 @@ def test_choosing_by_too_few_rows_has_no_effect_and_the_plan_says_so_at_the_sett
     enough = {"path": str(rows), "held_out": 60}
     made = plan(tiny_llama, enough, tmp_path / "run", train={"keep": keep})
     assert made.resolved.run.train.keep.final == "best" and not made.warnings
+
+
+def test_an_empty_question_is_refused(tiny_llama: Path, rows: Path, tmp_path: Path) -> None:
+    made = plan(tiny_llama, rows, tmp_path / "run", questions=["who?", " "])
+    assert [problem.where for problem in made.problems] == ["questions.1"]
+    assert not plan(tiny_llama, rows, tmp_path / "run", questions=["who?"]).problems

@@ -90,3 +90,13 @@ def test_line_ends_inside_quotes_stay_where_they_are_asked_for(tmp_path: Path) -
         assert stream.read() == 'a,b\r\n"x\r\ny",z\r\n'
     with open_text(path, "utf-8") as stream:
         assert stream.read() == 'a,b\n"x\ny",z\n'
+
+
+def test_plain_letters_with_stray_zeros_are_not_taken_for_wide_ones(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_bytes(b'{"a": "x\0yz"}\n' * 40)
+    with pytest.raises(DataError, match=r"rows.jsonl:1.*zero byte"):
+        encoding_of(file)
+    for name in ("utf-16-le", "utf-16-be"):
+        file.write_bytes('{"a": "x yz"}\n{"a": "药"}\n'.encode(name))
+        assert encoding_of(file) == name
