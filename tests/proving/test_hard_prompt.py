@@ -86,7 +86,8 @@ def test_with_a_template_it_stands_before_it_and_before_the_examples(adapter_run
     from tunesmith.data.prepare import prepare
 
     loaded = load_run(adapter_run, tuned=False)
-    task = task_of(run, prepare(run, loaded.tokenizer), items=3, shots=2)
+    prepared = prepare(run, loaded.tokenizer)
+    task = task_of(run, prepared, prepared.proof[:3], shots=2)
     under = prompted(task, ASKED, None)
     text = loaded.tokenizer.decode
     assert text(under.prompt(0)) == f"{ASKED}\n\n{text(task.prompt(0))}"
@@ -114,11 +115,7 @@ def test_what_cannot_be_a_prompt_is_refused(adapter_run, tmp_path) -> None:
         with pytest.raises(SpecError, match=told):
             api.prove(adapter_run, items=4, shots=0, prompt=str(tmp_path / name))
     run = adapter_run.resolved().run
-    task = task_of(
-        run,
-        prepared_again(adapter_run, run, load_run(adapter_run).tokenizer, None),
-        items=3,
-        shots=0,
-    )
+    prepared = prepared_again(adapter_run, run, load_run(adapter_run).tokenizer, None)
+    task = task_of(run, prepared, prepared.proof[:3], shots=0)
     with pytest.raises(SpecError, match="a hard prompt is for conversations"):
         prompted(replace(task, prompts=[]), ASKED, None)

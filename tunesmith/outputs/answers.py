@@ -138,7 +138,7 @@ def _written_answers(contest: Contest) -> Outcome:
     from tunesmith.models.calling.generate import own_defaults
 
     run, seed = contest.run, contest.run.train.seed
-    task = task_of(run, contest.prepared, items=len(contest.items), shots=contest.shots)
+    task = task_of(run, contest.prepared, contest.items, shots=contest.shots)
     metrics, primary, reason = metrics_of(run, task)
     contenders = ContenderAnswers(task, settings_for(run, task), contest.tell)
     contenders.cheap(seed)

@@ -5,7 +5,6 @@ says which checkpoint is best.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import Problem, SpecError
@@ -33,12 +32,7 @@ def options_task(run: Run, prepared: Prepared) -> Task:
     """The watched rows with the options of the training answers; SpecError where these are no small
     set.
     """
-    task = task_of(
-        run,
-        replace(prepared, proof=prepared.watch, watch=prepared.proof),
-        items=len(prepared.watch),
-        shots=0,
-    )
+    task = task_of(run, prepared, prepared.watch, shots=0)
     if not task.options:
         name = run.train.keep.best_by
         texts = [known for known in METRICS.names() if METRICS.get(known).reads in ("text", "nll")]

@@ -90,20 +90,19 @@ class Task:
         )
 
 
-def task_of(run: Run, prepared: Prepared, *, items: int, shots: int) -> Task:
-    """The task of a proof over at most ``items`` of the proof rows, with at most ``shots`` training
-    rows shown to the base.
+def task_of(run: Run, prepared: Prepared, chosen: Sequence[Item], *, shots: int) -> Task:
+    """The task of a proof over the held-out rows ``chosen``, with at most ``shots`` training rows
+    shown to the base.
     """
-    chosen = evenly(prepared.proof, items)
     render = prepared.render
     if not isinstance(chosen[0].example, Chat):
         texts = [item.example.text if item.example else "" for item in chosen]  # type: ignore[union-attr]
-        return Task(chosen, render, texts, [], texts, 0, {}, [], [], [], 0)
+        return Task(list(chosen), render, texts, [], texts, 0, {}, [], [], [], 0)
     answered = [answer_of(render, _chat(item)) for item in chosen]
     training = _training(run, prepared)
     options = _options(render, [chat for _, chat in training])
     task = Task(
-        items=chosen,
+        items=list(chosen),
         render=render,
         questions=[question_of(_chat(item)) for item in chosen],
         prompts=[prompt for prompt, _, _ in answered],

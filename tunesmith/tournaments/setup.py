@@ -25,7 +25,7 @@ from tunesmith.planning.plan import Plan
 from tunesmith.proving.answers import metrics_of, settings_for
 from tunesmith.proving.judge import metric
 from tunesmith.proving.options import chosen_among_options, options_task
-from tunesmith.proving.task import Task, task_of
+from tunesmith.proving.task import Task, evenly, task_of
 from tunesmith.settings.family import METHODS, OBJECTIVES, OPTIMIZERS
 from tunesmith.settings.resolved import Resolved
 from tunesmith.settings.run import Data, Generate, Keep, Run, read_run
@@ -164,7 +164,7 @@ def ready(run: Run, board: Board, progress: Progress, tell: Any) -> Field:
     if not prepared.watch or not prepared.proof:
         raise SpecError(Problem("data.held_out", say("tournament.needs_watch")))
     base = next(entry.resolved for entry in entries if entry.resolved is not None).run
-    task = task_of(base, prepared, items=run.prove.items, shots=0)
+    task = task_of(base, prepared, evenly(prepared.proof, run.prove.items), shots=0)
     names, primary, _ = metrics_of(base, task)
     writes = metric(primary).reads == "text"
     names = [name for name in names if writes or metric(name).reads != "text"]
