@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 import tunesmith
 from tunesmith import words
 from tunesmith.errors import SpecError
-from tunesmith.settings.explain import every_setting, explain
+from tunesmith.settings.explain import FAMILIES, every_setting, explain
 from tunesmith.settings.family import (
     METHODS,
     METRICS,
@@ -448,17 +448,40 @@ def _numbers(spec: type[Spec], path: str = "") -> Iterator[str]:
 def test_a_number_that_is_not_finite_is_refused_in_every_setting(value: str):
     lists = ("data.path", "data.held_out")
     paths = [path for path in _numbers(Run) if not path.startswith(lists)]
+    number = float(value.lstrip(".").replace("-.", "-"))
     assert len(paths) > 20
     plain = {"model": "m", "data": "d", "out": "o", "tournament": {"methods": ["lora"]}}
     for path in paths:
         with pytest.raises(SpecError) as error:
             validate(with_overrides(plain, [f"{path}={value}"]))
         assert any(path in problem.where for problem in error.value.problems), path
-    for family in (METHODS, OBJECTIVES, OPTIMIZERS, SCHEDULES):
-        for name in family.names():
-            for path in _numbers(family.get(name).Config):
-                with pytest.raises(ValidationError):
-                    family.get(name).Config.model_validate({path: float(value.lstrip("."))})
+    for data in ({"path": "d", "held_out": number}, {"path": [{"path": "d", "weight": number}]}):
+        with pytest.raises(SpecError, match="finite"):
+            validate({"model": "m", "data": data, "out": "o"})
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_a_number_that_is_not_finite_is_refused_by_every_plug_in(value: float):
+    """By that very reason, as one number, in a list or under a name; every family is walked."""
+    groups = {family.get(name).Config for family in FAMILIES.values() for name in family.names()}
+    seen = 0
+    for group in groups:
+        for path in _numbers(group):
+            reasons: set[str] = set()
+            for given in (value, [value], {"x": value}):
+                nested: object = given
+                for part in reversed(path.split(".")):
+                    nested = {part: nested}
+                with pytest.raises(ValidationError) as error:
+                    group.model_validate(nested)
+                reasons |= {
+                    one["type"]
+                    for one in error.value.errors()
+                    if ".".join(map(str, one["loc"])).startswith(path)
+                }
+            assert reasons & {"finite_number", "int_from_float", "int_type"}, (group, path, reasons)
+            seen += 1
+    assert seen > 80
 
 
 @pytest.mark.parametrize(

@@ -243,7 +243,15 @@ def test_too_few_held_out_rows_are_measured_and_nothing_is_chosen_by_them(
     assert not folder.best.exists() and not [
         line for line in folder.steps() if line.get("event") == "patience_ended"
     ]
-    assert "chosen" not in seen.export_text(), "the ledger says it, once"
+    told = seen.export_text()
+    assert "chosen" not in told, "the ledger says it, once"
+    last = folder.steps()[-1]["step"]
+    assert f"step {last}: the tuned model, that of the last step, is in {folder.model}" in told
+    (row,) = rows_of_runs(tmp_path)
+    assert row["model_step"] == last
+    html = report_page(folder, one.run, Say("en"))
+    assert f"<b>{last}</b><span>step whose weights are used</span>" in html
+    assert f"step {last}, whose weights are used: " in html
 
 
 @pytest.mark.parametrize(
