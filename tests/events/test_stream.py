@@ -118,6 +118,7 @@ KINDS: list[Event] = [
     happenings.NotFinite(3, 1, float("inf"), 2.0, ("rows.json:1", "rows.json:2")),
     happenings.LossSpike(3, 9.5, 12.0),
     happenings.ChosenRewardFalls(3, 0.5, 0.1),
+    happenings.SamplerApart(3, 0.2, 0.001),
     happenings.WeightsDidNotMove(10, 2, 4, ["a", "b"]),
     happenings.Fault(3, "all answers are alike"),
     happenings.Evaluated(0, {"loss": 1.5}),

@@ -153,6 +153,20 @@ class ChosenRewardFalls(Event):
 
 
 @dataclass(frozen=True)
+class SamplerApart(Event):
+    """The training's log-probabilities of sampled tokens are not the sampler's: by ``gap`` on
+    average, where rounding gives less than ``most`` (nats).
+    """
+
+    recorded_as = "sampler_apart"
+    said_as = "train.sampler_apart"
+
+    step: int
+    gap: float
+    most: float
+
+
+@dataclass(frozen=True)
 class WeightsDidNotMove(Event):
     """``count`` of ``of`` trained tensors are as they were; ``first`` names some."""
 

@@ -18,7 +18,7 @@ from tunesmith.batches.batch import Batch, Ratio, added
 from tunesmith.errors import DiskError, Stopped, TrainingError
 from tunesmith.events.run import Fault, NotFinite, Overflow, StepMade
 from tunesmith.events.stream import Line
-from tunesmith.training.health import Rule, Unmoved
+from tunesmith.training.health import Apart, Rule, Unmoved
 from tunesmith.training.work import Position, Work
 from tunesmith.words import say
 
@@ -60,7 +60,7 @@ def fit(
     checkpoint that is due, the end. A checkpoint so knows whether its evaluation was made, and a
     resumed run repeats nothing.
     """
-    rules = [*rules, Unmoved(work.named, at.updates)]
+    rules = [*rules, Unmoved(work.named, at.updates), Apart(work.device.precision)]
     while True:
         if at.unseen:
             at.unseen = not look(at.step)

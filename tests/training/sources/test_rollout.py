@@ -16,6 +16,7 @@ from material import runs
 from material.two_processes import in_two
 from tunesmith.errors import SpecError
 from tunesmith.events.stream import Events
+from tunesmith.objectives import grpo
 from tunesmith.planning.make import make
 from tunesmith.settings.run import Run, validate, with_overrides
 from tunesmith.storage.run_folder import RunFolder
@@ -112,6 +113,20 @@ def test_dropout_is_off_in_training_too(made: Any) -> None:
     cuts = work.batches(work.source.step(0, work.models).passes[0])
     metrics, _ = gradient(work, cuts, 1)
     assert metrics["sampler_gap"].value < 1e-5
+
+
+def test_it_is_told_when_what_is_trained_was_not_what_was_sampled(
+    tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the training scores at another temperature than the sampler draws at."""
+    inner = grpo.see_at
+    monkeypatch.setattr(grpo, "see_at", lambda model, batch, _: inner(model, batch, 3.0))
+    out = tmp_path / "run"
+    settings = {"method": {"name": "lora", "rank": 4}, "source.temperature": 0.2}
+    folder = trained(out, tiny_llama, **settings, **{"train.steps": 3})
+    found = [line for line in folder.steps() if line.get("event") == "sampler_apart"]
+    assert len(found) == 1 and found[0]["step"] == 1, "once"
+    assert found[0]["gap"] > found[0]["most"] == 1e-3
 
 
 def test_two_processes_train_what_one_trains(tiny_llama: Path, tmp_path: Path) -> None:
