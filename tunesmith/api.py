@@ -152,9 +152,9 @@ def train(
         # Of several processes the first one speaks.
         events = Events(*steps, shown.hear, *listen) if _first() else Events()
         try:
-            prepared = text = None
+            prepared = text = known = None
             if resume:
-                resolved = _resumed(settings, overrides)
+                known, resolved = _resumed(settings, overrides)
             else:
                 made = _planned(settings, overrides, events, on_plan)
                 resolved, prepared = made.resolved, made.prepared
@@ -166,7 +166,7 @@ def train(
             events(Ended(str(error)))
             raise
         if _first():
-            _report(run, events)
+            _report(known or run, events)
     return run
 
 
@@ -182,15 +182,16 @@ def _first() -> bool:
     return int(os.environ.get("RANK", 0)) == 0
 
 
-def _resumed(settings: Settings, overrides: Overrides) -> Resolved:
-    """What the folder of a run that was stopped says."""
+def _resumed(settings: Settings, overrides: Overrides) -> tuple[RunFolder, Resolved]:
+    """The folder of a run that was stopped, and what it says."""
     if not isinstance(settings, str | Path) or overrides:
         raise SpecError(say("cli.resume_takes_folder"))
-    resolved = RunFolder(Path(settings)).resolved()
+    folder = RunFolder(Path(settings))
+    resolved = folder.resolved()
     # The folder may have been moved since.
     resolved = replace(resolved, run=resolved.run.model_copy(update={"out": str(settings)}))
     _speak(resolved.run)
-    return resolved
+    return folder, resolved
 
 
 def _planned(

@@ -250,7 +250,7 @@ def test_many_empty_rows_are_told_and_most_of_them_stop_the_run(
     assert note.startswith(
         "20 of 80 rows (25.0 %) have nothing to learn and are not trained (no answer: 20): "
     )
-    assert f"{tmp_path / 'a.json'}:61, " in note and note.count("a.json:") == 10
+    assert "a.json:61, " in note and note.count("a.json:") == 10
     with pytest.raises(
         DataError, match=r"data: 20 of 25 rows \(80.0 %\) have nothing to learn .*data.columns"
     ):

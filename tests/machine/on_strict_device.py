@@ -123,8 +123,10 @@ def test_a_step_mixes_nothing_and_waits_twice(
         # transformers looks whether a mask is all ones, where it builds masks of its own.
         built = set() if kind == "decoder" else forwards()
         for step in range(2):
+            # What a step samples it waits for, a token at a time; what it learns from is counted.
+            examples = work.source.step(step, work.models).passes[0]
             reset()
-            batches = work.batches(work.source.step(step, work.models).passes[0])
+            batches = work.batches(examples)
             metrics, norm = gradient(work, batches, step + 1)
             update(work, at)
             at.step += 1

@@ -216,8 +216,8 @@ WRONG = [
         "method.parts",
         "'lm_haed' matches no part (did you mean 'lm_head'?)",
     ),
-    ({"name": "freeze", "last": 3}, "method.last", "3 of the 2 blocks that this model has"),
-    ({"name": "freeze", "last": 0}, "method.last", "0 of the 2 blocks that this model has"),
+    ({"name": "freeze", "last": 3}, "method.last", "3 is not between 1 and the 2 blocks"),
+    ({"name": "freeze", "last": 0}, "method.last", "0 is not between 1 and the 2 blocks"),
     (
         {"name": "adalora", "rank": 30},
         "method.rank",

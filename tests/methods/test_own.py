@@ -223,7 +223,7 @@ def test_a_model_without_a_place_is_told_what_was_found() -> None:
     for layer in model.model.layers:
         layer.mlp = torch.nn.Identity()
     with pytest.raises(
-        SpecError, match=r"model.layers.0 has no feed-forward to put .*: self_attn.q_proj 64×64, "
+        SpecError, match=r"model.layers.0 has no feed-forward where .*: self_attn.q_proj 64×64, "
     ):
         made(name="bottleneck").apply(model)
 
@@ -239,7 +239,7 @@ def test_experts_of_a_model_without_a_mixture_of_its_kind_are_refused(
     with pytest.raises(
         SpecError,
         match=(
-            rf"this model \({name}.*\) has no mixture .*: llama, mistral, qwen3.*moe_lora takes "
+            rf"no mixture of experts .* \({name}.*\); .* llama, mistral, qwen3.*moe_lora takes "
             r"any"
         ),
     ):

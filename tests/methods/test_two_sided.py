@@ -23,7 +23,7 @@ from tunesmith.models.adapters import beside_base
 from tunesmith.models.adapters.attach import attach
 from tunesmith.models.calling.views import token_loss
 from tunesmith.models.loading.load import load_model
-from tunesmith.planning.make import memory
+from tunesmith.planning.shape import shape
 from tunesmith.settings.family import METHODS
 from tunesmith.settings.run import Data
 
@@ -74,9 +74,9 @@ def test_it_trains_and_loads_alike_or_the_plan_refuses_it(
     if case["name"] in REFUSED or "encoder-decoder" not in METHODS.make(METHODS.config(case)).kinds:
         text = REFUSED.get(case["name"], f"{case['name']} cannot train an encoder with a decoder")
         with pytest.raises(SpecError, match=text):
-            memory.shape(tiny_t5, run)
+            shape(tiny_t5, run)
         return
-    planned = memory.shape(tiny_t5, run)
+    planned = shape(tiny_t5, run)
     loaded, plain = fresh(tiny_t5), logits(fresh(tiny_t5).model)
     torch.manual_seed(0)
     method = METHODS.make(run.method)
@@ -125,7 +125,7 @@ def test_a_kind_that_a_method_does_not_take_is_refused(
     with pytest.raises(
         SpecError, match="cannot train an encoder with a decoder; it trains a decoder"
     ):
-        memory.shape(tiny_t5, runs.resolved(tiny_t5 / "unused", tiny_t5).run)
+        shape(tiny_t5, runs.resolved(tiny_t5 / "unused", tiny_t5).run)
 
 
 def test_the_last_blocks_are_those_of_the_decoder(tiny_t5: Path) -> None:

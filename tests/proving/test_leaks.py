@@ -8,10 +8,21 @@ import numpy as np
 
 from tunesmith.batches.batch import Tokens
 from tunesmith.data.items import Item
-from tunesmith.proving.leaks import LEAST, RUN, Leak, leaks
+from tunesmith.proving import leaks as module
+from tunesmith.proving.leaks import LEAST, RUN, Leak
 
 DRAW = np.random.default_rng(0)
 TEMPLATE = DRAW.integers(0, 5000, 40)
+
+
+def leaks(held: Sequence[Item], train: Sequence[Item]) -> list[Leak]:
+    return module.leaks(held, train, told)
+
+
+def told(item: Item) -> list[str]:
+    """Each token a word."""
+    sides = [side for tokens in item.tokens for side in (tokens.ids_T, tokens.source_ids_T)]
+    return [" ".join(f"w{token}" for token in side) for side in sides if side is not None]
 
 
 def item(name: str, ids: Sequence[int] | np.ndarray) -> Item:
@@ -55,6 +66,22 @@ def test_what_many_rows_say_is_form():
     assert [one.id for one in leaks(held, train[:10])] == ["h:0"], "ten rows are not many"
     weighted = [Item(f"t:0#{n}", train[0].tokens) for n in range(2, 40)]
     assert [one.id for one in leaks(held, [train[0], *weighted])] == ["h:0"]
+
+
+def test_rows_that_each_hold_a_part_are_no_leak():
+    """Rows made from one template by filling it in share parts with many others."""
+    parts = [fresh(20) for _ in range(5)]
+    held = [item("h:0", np.concatenate(parts)), item("h:1", fresh(100))]
+    train = [item(f"t:{n}", [*fresh(30), *part, *fresh(30)]) for n, part in enumerate(parts)]
+    assert leaks(held, train) == []
+
+
+def test_chinese_runs_are_of_characters():
+    quoted = "患者连续三天高烧不退伴有咳嗽痰多胸闷气短请问应当如何用药和护理"
+    held, train = item("h:0", [0]), item("t:0", [0])
+    texts = {"h:0": [quoted], "t:0": ["病历摘要：" + quoted + "。以上。"]}
+    (found,) = module.leaks([held], [train], lambda one: texts[one.id])
+    assert found.share == 1
 
 
 def test_short_items_are_not_judged():

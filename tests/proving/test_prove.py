@@ -340,7 +340,9 @@ def test_a_held_out_row_that_a_training_row_quotes_is_left_out_and_named(
 ):
     words.use("en")
     before = [item["id"] for item in lines_of(label_run)]
-    monkeypatch.setattr(contest, "leaks", lambda held, train: [Leak(held[0].id, train[0].id, 0.75)])
+    monkeypatch.setattr(
+        contest, "leaks", lambda held, train, texts: [Leak(held[0].id, train[0].id, 0.75)]
+    )
     run = copy_of(label_run, tmp_path)
     proof = api.prove(run)
     after = [item["id"] for item in lines_of(run)]
@@ -353,7 +355,9 @@ def test_a_held_out_row_that_a_training_row_quotes_is_left_out_and_named(
 def test_held_out_rows_that_all_leak_prove_nothing(label_run, tmp_path, monkeypatch):
     words.use("en")
     monkeypatch.setattr(
-        contest, "leaks", lambda held, train: [Leak(one.id, train[0].id, 1.0) for one in held]
+        contest,
+        "leaks",
+        lambda held, train, texts: [Leak(one.id, train[0].id, 1.0) for one in held],
     )
     with pytest.raises(DataError, match=r"data.held_out: all \d+ held-out rows stand"):
         api.prove(copy_of(label_run, tmp_path))

@@ -400,7 +400,7 @@ def test_a_training_starts_from_its_plan_and_goes_on_with_it(tiny_llama, prepare
     text = folder.run_yaml.read_text()
     assert "  batch: 1  # derived: so that 28 training rows for 2 epochs would make" in text
     assert (
-        "  learning_rate: 0.0002  # derived: of the method lora: Dettmers et al. 2023 (QLoRA)"
+        "  learning_rate: 0.0002  # derived: default of the method lora: Dettmers et al. 2023 (QLoRA)"
         in text
     )
     # A machine with less free memory would be asked for other cuts; who goes on asks nothing.

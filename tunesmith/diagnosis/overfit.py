@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunesmith.display.progress import Shown
+from tunesmith.events.run import on_steps
+from tunesmith.events.stream import Events
 from tunesmith.examples import Chat, final
 from tunesmith.settings.run import Run
 from tunesmith.words import say
@@ -128,17 +130,17 @@ def overfit(run: Run, *, progress: Shown | None = None) -> Overfit:
     from tunesmith.planning.make import make
     from tunesmith.training.start import train
 
-    began, losses = time.perf_counter(), []
-
-    def on_step(line: dict[str, Any]) -> None:
-        if "loss" in line:
-            losses.append(float(line["loss"]))
+    began, losses = time.perf_counter(), list[float]()
 
     whole = make(run, progress=progress).require().prepared
     assert whole is not None, "a plan without problems has read its rows"
     prepared = replace(whole, train=_shortest(whole.train))
     plan = make(run, prepared=prepared).require()
-    folder = train(plan.resolved, prepared, on_step=on_step, progress=Shown(quiet=True))
+    folder = train(
+        plan.resolved,
+        prepared,
+        events=Events(on_steps(lambda line: losses.append(float(line["loss"])))),
+    )
     answers = tuple(_answers(folder, run, prepared)) if prepared.objective.output.writes else ()
     seconds = time.perf_counter() - began
     return Overfit(len(prepared.train), STEPS, losses[0], losses[-1], seconds, answers)

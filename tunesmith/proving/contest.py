@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import DataError, Problem, SpecError
@@ -108,7 +109,7 @@ def contest(folder: RunFolder, wanted: Wanted, progress: Progress | None = None)
     prompt = read_prompt(wanted.prompt or run.prove.prompt)
     tuned = load_run(folder)
     prepared = prepared_again(folder, run, tuned.tokenizer, progress)
-    leaked = leaks(prepared.proof, prepared.train)
+    leaked = leaks(prepared.proof, prepared.train, partial(_texts, tuned.tokenizer))
     given = Contest(
         folder,
         run,
@@ -133,6 +134,11 @@ def contest(folder: RunFolder, wanted: Wanted, progress: Progress | None = None)
         **found.facts,
     }
     return conclude(folder, run, lines, found.metrics, found.primary, against=found.against, **told)
+
+
+def _texts(tokenizer: Any, item: Item) -> list[str]:
+    sides = [side for tokens in item.tokens for side in (tokens.ids_T, tokens.source_ids_T)]
+    return [tokenizer.decode(side) for side in sides if side is not None]
 
 
 def _without(items: list[Item], leaked: list[Leak]) -> list[Item]:

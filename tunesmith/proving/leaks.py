@@ -1,24 +1,25 @@
 """Held-out items that stand inside training rows: no copies, which reading the rows already drops,
 but text that a longer row quotes.
 
-Runs of 13 tokens, as GPT-3's contamination study takes them (Brown et al. 2020, appendix C); an
-item is left out where half of its own runs stand in training rows.
+Runs of 13 words (Chinese: characters), as GPT-3's contamination study takes them (Brown et al.
+2020, appendix C); an item is left out where half of its own runs stand in one training row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tunesmith.data.items import Item
+from tunesmith.metrics import words
 
 RUN = 13
-"""Tokens."""
+"""Words."""
 SHARE = 0.5
 LEAST = 8
-"""Runs of its own that an item must have to be judged: 20 tokens in a row."""
+"""Runs of its own that an item must have to be judged: 20 words in a row."""
 FORM_ROWS, FORM_SHARE = 10, 0.01
 """A run in more training rows than both say is form: a template, an instruction, a citation. So is
 one in more than two held-out items.
@@ -29,8 +30,8 @@ _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 @dataclass(frozen=True)
 class Leak:
-    """A held-out item, the training row that holds most of it, and the share of its runs of tokens
-    that stand in training rows.
+    """A held-out item, the training row that holds most of it, and the share of the item's own
+    runs of words that stand there.
     """
 
     id: str
@@ -38,9 +39,13 @@ class Leak:
     share: float
 
 
-def leaks(held: Sequence[Item], train: Sequence[Item]) -> list[Leak]:
-    """The items of ``held`` that training rows hold, in their order."""
-    runs = [_runs(item) for item in held]
+def leaks(
+    held: Sequence[Item], train: Sequence[Item], texts: Callable[[Item], Sequence[str]]
+) -> list[Leak]:
+    """The items of ``held`` that a training row holds, in their order; ``texts`` gives those of an
+    item.
+    """
+    runs = [_runs(texts(item)) for item in held]
     if not held or not train:
         return []
     known_K, items_K = np.unique(np.concatenate(runs), return_counts=True)
@@ -48,7 +53,7 @@ def leaks(held: Sequence[Item], train: Sequence[Item]) -> list[Leak]:
     times_K = np.zeros(len(known_K), np.int64)
     within: list[np.ndarray] = []
     for item in rows.values():
-        within.append(np.flatnonzero(np.isin(known_K, _runs(item), assume_unique=True)))
+        within.append(np.flatnonzero(np.isin(known_K, _runs(texts(item)), assume_unique=True)))
         times_K[within[-1]] += 1
     form_K = (times_K > max(FORM_ROWS, FORM_SHARE * len(rows))) | (items_K > FORM_ITEMS)
     found = []
@@ -56,24 +61,23 @@ def leaks(held: Sequence[Item], train: Sequence[Item]) -> list[Leak]:
     for item, own in zip(held, runs, strict=True):
         mine = np.searchsorted(known_K, own)
         mine = mine[~form_K[mine]]
-        share = float((times_K[mine] > 0).mean()) if len(mine) >= LEAST else 0.0
+        if len(mine) < LEAST or (times_K[mine] > 0).mean() < SHARE:
+            continue
+        shared = [len(np.intersect1d(mine, places)) for places in within]
+        share = max(shared) / len(mine)
         if share >= SHARE:
-            shared = [len(np.intersect1d(mine, places)) for places in within]
             found.append(Leak(item.id, names[int(np.argmax(shared))], round(share, 3)))
     return found
 
 
-def _runs(item: Item) -> np.ndarray:
-    """Hashes of the different runs of an item's sequences, sorted."""
-    sides = [
-        side
-        for tokens in item.tokens
-        for side in (tokens.ids_T, tokens.source_ids_T)
-        if side is not None and len(side) >= RUN
-    ]
+def _runs(texts: Sequence[str]) -> np.ndarray:
+    """Hashes of the different runs of an item's texts, sorted."""
     found = [np.zeros(0, np.uint64)]
-    for ids_T in sides:
-        windows = np.lib.stride_tricks.sliding_window_view(ids_T.astype(np.uint64) + 1, RUN)
+    for text in texts:
+        said = np.array([hash(word) for word in words(text)], np.int64).astype(np.uint64)
+        if len(said) < RUN:
+            continue
+        windows = np.lib.stride_tricks.sliding_window_view(said, RUN)
         hashes = np.zeros(len(windows), np.uint64)
         for place in range(RUN):
             hashes = (hashes ^ windows[:, place]) * _FACTOR

@@ -111,7 +111,7 @@ def test_of_a_finished_run_only_the_training_rows_are_replayed(tiny_llama, tmp_p
 
 
 def test_what_is_wrong_is_said_at_source(tiny_llama, tmp_path, old):
-    with pytest.raises(SpecError, match=r"source\.path: no file and no run folder"):
+    with pytest.raises(SpecError, match=r"source\.path: there is no file and no run folder"):
         rows_of(asked(tmp_path / "run", tiny_llama, tmp_path / "absent.json"))
 
 
