@@ -129,6 +129,20 @@ class Overflow(Event):
 
 
 @dataclass(frozen=True)
+class MemoryShort(Event):
+    """Memory ran out; micro-batches hold at most ``tokens`` from here on, ``count`` of them in this
+    update.
+    """
+
+    recorded_as = "memory_short"
+    said_as = "train.memory_short"
+
+    step: int
+    tokens: int
+    count: int
+
+
+@dataclass(frozen=True)
 class LossSpike(Event):
     """The loss is far above its window for several steps; ``z`` is a robust z-score."""
 

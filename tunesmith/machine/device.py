@@ -109,6 +109,11 @@ class Device:
         """Clips the gradients to ``limit`` (0: not) and gives the norm that they had."""
         return float(torch.nn.utils.clip_grad_norm_(parameters, limit or float("inf")))
 
+    def give_back(self) -> None:
+        """Gives memory that is free but held by torch back to the GPU."""
+        if self.place.type == "cuda":
+            torch.cuda.empty_cache()
+
     def peak_memory(self) -> float | None:
         """Most memory used so far (GiB): allocated on the GPU, resident on a CPU; None where the
         system does not say.

@@ -10,13 +10,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 import torch
 
 from tunesmith.batches.batch import Batch, Ratio, added
+from tunesmith.batches.cuts import Example
 from tunesmith.errors import DiskError, Stopped, TrainingError
-from tunesmith.events.run import Fault, NotFinite, Overflow, StepMade
+from tunesmith.events.run import Fault, MemoryShort, NotFinite, Overflow, StepMade
 from tunesmith.events.stream import Line
 from tunesmith.training.health import Apart, Rule, Unmoved
 from tunesmith.training.work import Position, Work
@@ -117,7 +119,8 @@ def take_step(work: Work, at: Position) -> Line | None:
     norm of the last.
 
     An update that is left out moves neither weights nor schedule. It is tried twice, because
-    dropout draws anew; fp16 overflows lower the loss scale and do not count.
+    dropout draws anew; fp16 overflows lower the loss scale, short memory the size of micro-batches,
+    and neither counts.
     """
     started = time.perf_counter()
     step = work.source.step(at.step, work.models)
@@ -125,9 +128,13 @@ def take_step(work: Work, at: Position) -> Line | None:
     batches: list[Batch] = []
     numbers: Line = dict(step.numbers)
     for examples in step.passes:
-        batches += (cuts := work.batches(examples))
+        cuts = work.batches(examples, at.halvings)
         for attempt in (1, 2):
-            measured, norm = gradient(work, cuts, at.step + 1)
+            while True:
+                with suppress(torch.OutOfMemoryError):
+                    measured, norm = gradient(work, cuts, at.step + 1)
+                    break
+                cuts = halved(work, at, examples, cuts)
             loss = measured["loss"].value
             if math.isfinite(loss) and math.isfinite(norm):
                 break
@@ -136,6 +143,7 @@ def take_step(work: Work, at: Position) -> Line | None:
         else:
             leave_out(at, step.ids)
             return None
+        batches += cuts
         metrics.append(measured)
         numbers |= {"learning_rate": update(work, at), "grad_norm": norm}
     numbers |= {name: ratio.value for name, ratio in added(metrics).items()}
@@ -149,6 +157,28 @@ def leave_out(at: Position, ids: Sequence[str]) -> None:
     if at.skipped_in_row > SKIPS:
         told = {"count": at.skipped_in_row, "step": at.step + 1, "rows": ", ".join(ids)}
         raise TrainingError(say("train.never_finite", **told))
+
+
+def halved(
+    work: Work, at: Position, examples: Sequence[Example], batches: Sequence[Batch]
+) -> list[Batch]:
+    """Smaller micro-batches of an update whose ``batches`` do not fit into memory, for the rest of
+    the run too: they add up to the same gradient, which is made again.
+
+    TrainingError where a micro-batch is one example already, and where other processes wait for
+    this one's part of the sum.
+    """
+    work.optimizer.zero_grad(set_to_none=True)
+    work.device.give_back()
+    smaller = batches
+    while len(smaller) == len(batches):
+        if work.device.processes.several or not work.tokens(at.halvings + 1):
+            largest = max(len(batch.ids_T) for batch in batches)
+            raise TrainingError(say("train.memory_out", step=at.step + 1, tokens=largest))
+        at.halvings += 1
+        smaller = work.batches(examples, at.halvings)
+    work.events(MemoryShort(at.step + 1, work.tokens(at.halvings), len(smaller)))
+    return list(smaller)
 
 
 def gradient(work: Work, batches: list[Batch], step: int) -> tuple[dict[str, Ratio], float]:

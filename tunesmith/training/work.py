@@ -34,6 +34,8 @@ class Position:
     updates: int = 0
     skipped: int = 0
     skipped_in_row: int = 0
+    halvings: int = 0
+    """How often micro-batches were halved because memory ran out."""
     unseen: bool = True
     """Whether the evaluation due at this step has still to be made; the base's, before step 1, is.
     """
@@ -106,11 +108,17 @@ class Work:
         """The policy and the models beside it, as losses find them."""
         return {"policy": self.model.model, **self.roles}
 
-    def batches(self, examples: Sequence[Example]) -> list[Batch]:
+    def tokens(self, halvings: int) -> int:
+        """What a micro-batch may hold after so many halvings (tokens); 0 where no example shares
+        one.
+        """
+        return 0 if self.backward.apart else self.micro_tokens >> halvings
+
+    def batches(self, examples: Sequence[Example], halvings: int = 0) -> list[Batch]:
         """This process's micro-batches of one update, as many as any other's."""
         return micro_batches(
             examples,
-            0 if self.backward.apart else self.micro_tokens,
+            self.tokens(halvings),
             lay=self.model.lay,
             padded=self.model.layout == "padded",
             unit=self.objective.unit,
