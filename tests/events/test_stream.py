@@ -116,6 +116,7 @@ KINDS: list[Event] = [
     happenings.Trainable(10, 100),
     happenings.Resumed(3, Path("step-3")),
     happenings.NotFinite(3, 1, float("inf"), 2.0, ("rows.json:1", "rows.json:2")),
+    happenings.MemoryShort(3, 512, 5),
     happenings.LossSpike(3, 9.5, 12.0),
     happenings.ChosenRewardFalls(3, 0.5, 0.1),
     happenings.SamplerApart(3, 0.2, 0.001),
