@@ -53,7 +53,7 @@ def leaks(
     times_K = np.zeros(len(known_K), np.int64)
     within: list[np.ndarray] = []
     for item in rows.values():
-        within.append(np.flatnonzero(np.isin(known_K, _runs(texts(item)), assume_unique=True)))
+        within.append(_places(known_K, _runs(texts(item))))
         times_K[within[-1]] += 1
     form_K = (times_K > max(FORM_ROWS, FORM_SHARE * len(rows))) | (items_K > FORM_ITEMS)
     found = []
@@ -68,6 +68,14 @@ def leaks(
         if share >= SHARE:
             found.append(Leak(item.id, names[int(np.argmax(shared))], round(share, 3)))
     return found
+
+
+def _places(known_K: np.ndarray, runs: np.ndarray) -> np.ndarray:
+    """Where in ``known_K`` those of the runs stand that are known."""
+    if not len(known_K):
+        return np.zeros(0, np.int64)
+    places = np.minimum(np.searchsorted(known_K, runs), len(known_K) - 1)
+    return places[known_K[places] == runs]
 
 
 def _runs(texts: Sequence[str]) -> np.ndarray:
