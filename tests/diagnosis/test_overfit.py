@@ -12,6 +12,7 @@ from material import runs
 from tunesmith import api
 from tunesmith.diagnosis import overfit as module
 from tunesmith.diagnosis.overfit import Answer, Overfit
+from tunesmith.errors import SpecError
 
 FAST = {"train.learning_rate": 0.02, "method": "full", "train.machine.threads": 1}
 
@@ -73,7 +74,7 @@ def test_the_words_follow_from_the_numbers() -> None:
 
     assert of(2.0, 0.01, same) is None and of(2.0, 0.01) is None
     assert of(2.0, 0.01, same, other) == "asking"
-    assert of(2.0, 0.5, other) == "rate"
+    assert of(2.0, 0.5, other) == "rate" and of(2.0, 0.5, same) is None
     assert of(2.0, 1.9, same) == "training"
 
 
@@ -87,3 +88,12 @@ def test_a_broken_chain_has_exit_code_1(
     words = [str(file), "--overfit", "--json", "train.learning_rate=1e-9"]
     assert main(["check", *words]) == 1
     assert json.loads(capsys.readouterr().out)["broken"] == "training"
+
+
+@pytest.mark.parametrize("objective", ["dpo", "kto", "distill_to_base", "grpo"])
+def test_what_is_not_learned_by_heart_is_refused(settings: dict[str, Any], objective: str) -> None:
+    told = {"objective": objective}
+    if objective == "grpo":
+        told |= {"source": {"name": "rollout", "rewards": "exact"}}
+    with pytest.raises(SpecError, match=f"objective: --overfit asks .* and {objective} learns"):
+        api.overfit(settings | told)

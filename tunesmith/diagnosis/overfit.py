@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunesmith.display.progress import Shown
+from tunesmith.errors import Problem, SpecError
 from tunesmith.events.run import on_steps
 from tunesmith.events.stream import Events
-from tunesmith.examples import Chat, final
+from tunesmith.examples import Chat, Labelled, Tagged, final
+from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Run
 from tunesmith.words import say
 
@@ -80,9 +82,13 @@ class Overfit:
     @property
     def broken(self) -> str | None:
         """The part of the chain that is broken; None where none is."""
+        if self.last > LEARNED and self.last > FELL * self.first:
+            return "training"
+        if self.answers and all(answer.back for answer in self.answers):
+            return None  # label smoothing keeps a loss up that is as low as it can be
         if self.last > LEARNED:
-            return "training" if self.last > FELL * self.first else "rate"
-        return None if all(answer.back for answer in self.answers) else "asking"
+            return "rate"
+        return "asking" if self.answers else None
 
     def to_json(self) -> dict[str, Any]:
         """The same for programs."""
@@ -126,10 +132,16 @@ class Overfit:
 def overfit(run: Run, *, progress: Shown | None = None) -> Overfit:
     """Trains on four short rows of a run that was settled with ``CHANGES``, with its own method,
     rate and template, and asks for their answers. ``run.out`` gets the run.
+
+    SpecError for an objective whose loss does not go to 0 where rows are known by heart: one that
+    compares answers, samples them, or looks at a model beside the policy.
     """
     from tunesmith.planning.make import make
     from tunesmith.training.start import train
 
+    objective = OBJECTIVES.make(run.objective)
+    if objective.eats not in (Chat, Labelled, Tagged) or objective.roles or objective.samples:
+        raise SpecError(Problem("objective", say("overfit.not_for", name=run.objective.name)))
     began, losses = time.perf_counter(), list[float]()
 
     whole = make(run, progress=progress).require().prepared
