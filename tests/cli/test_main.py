@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from material.terminal import Done, Terminal
+from tunesmith.cli.main import main
 
 
 def test_a_fresh_process_and_a_module():
@@ -189,3 +190,15 @@ def test_exit_codes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     assert "Traceback" in place.read_text(encoding="utf-8")
     place.unlink()
     words.use("auto")
+
+
+@pytest.mark.parametrize(
+    ("flag", "hint"), [("--overfitt", "--overfit"), ("--resum", "--resume"), ("--epochs", None)]
+)
+def test_a_flag_that_is_nearly_one_of_ours_is_told(
+    flag: str, hint: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", "my.json", flag]) == 2
+    told = capsys.readouterr().err
+    assert "settings are written as key.path=value" in told
+    assert (f"did you mean '{hint}'?" in told) if hint else ("did you mean" not in told)

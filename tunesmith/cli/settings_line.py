@@ -16,8 +16,11 @@ from tunesmith.settings.import_peers import (
     shell_words,
     translate,
 )
+from tunesmith.settings.spec import closest
 from tunesmith.words import say
 
+FLAGS = ["--json", "--lang", "--overfit", "--probe", "--resume"]
+"""The options of the verbs that take settings; other words with dashes are settings."""
 RUN_SUFFIXES = (".yaml", ".yml")
 
 
@@ -68,4 +71,5 @@ def _no_flags(words: Sequence[str]) -> None:
         f"{key}={str(value).lower() if isinstance(value, bool) else value}"
         for key, value in given.items()
     )
-    raise SpecError(say("cli.no_flags", pairs=pairs))
+    hint = closest(words[first].partition("=")[0], FLAGS)
+    raise SpecError(say("cli.no_flags", pairs=pairs, hint=hint))
