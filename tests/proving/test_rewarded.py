@@ -13,9 +13,8 @@ import pytest
 from tunesmith import api
 from tunesmith.errors import SpecError
 from tunesmith.proving.rewarded import _metrics
-from tunesmith.rewards import REWARDS
+from tunesmith.rewards import REWARDS, Asked
 from tunesmith.rollout.rewarding import Rewarding
-from tunesmith.rollout.scoring import Asked
 from tunesmith.storage.run_folder import RunFolder
 
 MINE = """

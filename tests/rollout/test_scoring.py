@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tunesmith.errors import SpecError
-from tunesmith.rewards import REWARDS
-from tunesmith.rollout.scoring import Asked, Scorer
+from tunesmith.rewards import REWARDS, Asked
+from tunesmith.rollout.scoring import Scorer
 
 MINE = """
 import os, sys, time
@@ -47,7 +47,7 @@ def scorer(tmp_path: Path) -> Iterator[Scorer]:
     (tmp_path / "mine.py").write_text(MINE)
     own = {"name": "function", "path": f"{tmp_path}/mine.py:mine"}
     found = Scorer([REWARDS.config("exact"), REWARDS.config(own), REWARDS.config("json")], 2.0)
-    found.begin()
+    found._begin(load=True)
     yield found
     found.close()
 
@@ -84,7 +84,7 @@ def test_what_cannot_load_is_told_before_anything_is_asked(tmp_path: Path) -> No
     paths = ("mine.py:not_callable", "bad.py:mine", "gone.py:mine")
     configs = [REWARDS.config({"name": "function", "path": f"{tmp_path}/{path}"}) for path in paths]
     with pytest.raises(SpecError) as error:
-        Scorer([REWARDS.config("exact"), *configs], 1.0).begin()
+        Scorer([REWARDS.config("exact"), *configs], 1.0).check()
     texts = [str(problem) for problem in error.value.problems]
     assert texts[0].startswith("source.rewards.1: ") and "no function 'not_callable'" in texts[0]
     assert "mine" in texts[0], "the functions that are there"

@@ -23,15 +23,16 @@ BUDGET = 4096
 
 
 def encode_prompt(example: Example, render: Render) -> list[Tokens]:
-    """What the model is asked, of which nothing is scored; the column ``row`` holds what rewards
-    may look at.
+    """What the model is asked, of which nothing is scored; the columns ``row`` and ``turns``
+    hold what rewards may look at.
     """
     assert isinstance(example, Chat)
     ids_T = render.prompt(example)
     row = {"question": question_of(example.prompt), **example.columns}
     if example.answer:
         row["answer"] = example.answer
-    return [Tokens(ids_T, np.zeros(len(ids_T), np.float32), {"row": row})]
+    turns = [{"role": turn.role, "content": turn.content} for turn in example.prompt.turns]
+    return [Tokens(ids_T, np.zeros(len(ids_T), np.float32), {"row": row, "turns": turns})]
 
 
 def see_at(model: LossModel, batch: Batch, temperature: float) -> torch.Tensor:

@@ -5,6 +5,7 @@ and the data alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from tunesmith.machine.disk import Disk, disk_of
 from tunesmith.machine.memory import GIB
@@ -78,12 +79,14 @@ def memory(form: Shape, run: Run, *, width: int, tokens: int, activation_bytes: 
 
 def beside(run: Run, width: int) -> float:
     """Bytes of the models that are loaded beside the policy, ``width`` bytes a weight."""
-    names = OBJECTIVES.make(run.objective).roles
-    if not names:
-        return 0.0
-    from tunesmith.models.roles import roles_of
+    from tunesmith.training.sources import SOURCES
 
-    folders = [role.folder() for role in roles_of(names, run)]
+    folders: list[Path | None] = [*SOURCES.make(run.source).folders()]
+    names = OBJECTIVES.make(run.objective).roles
+    if names:
+        from tunesmith.models.roles import roles_of
+
+        folders += [role.folder() for role in roles_of(names, run)]
     return float(
         sum(
             width * weights_in(folder)

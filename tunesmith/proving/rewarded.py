@@ -5,6 +5,7 @@ and the same rewards say what the answers are worth.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +15,7 @@ from tunesmith.metrics import METRICS
 from tunesmith.proving.contest import Contest, Outcome
 from tunesmith.proving.judge import TUNED
 from tunesmith.proving.record import Record
-from tunesmith.rollout.rewarding import Rewarded, Rewarding
-from tunesmith.rollout.scoring import Asked
+from tunesmith.rollout.rewarding import Rewarded, Rewarding, asked_of
 from tunesmith.settings.run import Generate
 from tunesmith.words import say
 
@@ -39,6 +39,11 @@ def rewarded_answers(contest: Contest) -> Outcome:
     answers, worth, seconds = {}, {}, {}
     with contest.base() as base:
         answers["base"], worth["base"], seconds["base"] = _of("base", base, contest, rewarding)
+    if len(rewarding.names) > 1:
+        # So that weights mean what they did in training; one reward alone is told as it is.
+        table_nR = worth["base"].table_nR
+        rewarding.calibrate(table_nR)
+        worth["base"] = replace(worth["base"], sums_n=rewarding.sums(table_nR))
     answers[TUNED], worth[TUNED], seconds[TUNED] = _of(TUNED, contest.tuned, contest, rewarding)
     rewarding.close()
     silent_I = np.any([np.isnan(one.sums_n) for one in worth.values()], axis=0)
@@ -105,10 +110,8 @@ def _of(
         progress=contest.teller(say("prove.phase_write", contender=say(f"prove.{name}"))),
     )
     seconds = time.perf_counter() - started
-    asked = [
-        Asked(item.id, str(_row(item).get("question", "")), answer.text, _row(item))
-        for item, answer in zip(contest.items, answers, strict=True)
-    ]
+    pairs = zip(contest.items, answers, strict=True)
+    asked = [asked_of(item, answer.text) for item, answer in pairs]
     return answers, rewarding(asked), seconds
 
 

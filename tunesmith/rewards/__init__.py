@@ -5,17 +5,33 @@ has no opinion.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 from tunesmith.settings.family import REWARDS
 from tunesmith.settings.spec import Spec
 
-__all__ = ["REWARDS", "AnswerReward", "bare"]
+__all__ = ["REWARDS", "AnswerReward", "Asked", "bare"]
 
 Row = Mapping[str, Any]
 
 _ENDS = re.compile(r"^[\W_]+|[\W_]+$")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One answer, as rewards see it."""
+
+    id: str
+    """The row's."""
+    prompt: str
+    completion: str
+    row: Mapping[str, Any]
+    """The row's own columns, and ``question`` and ``answer`` under these names."""
+    turns: Sequence[Mapping[str, str]] = field(default=())
+    """What was asked, turn by turn: role and content."""
 
 
 class AnswerReward:
@@ -36,8 +52,32 @@ class AnswerReward:
         """The columns of a row without which it cannot say anything."""
         return ()
 
+    @property
+    def at_once(self) -> int:
+        """How many answers it takes together."""
+        return 1
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether its numbers have no scale of their own: they are then shifted and scaled by those
+        of the answers before training.
+        """
+        return False
+
+    def folder(self) -> Path | None:
+        """Where the weights lie that it loads; None where it loads none."""
+        return None
+
+    def check(self) -> None:
+        """SpecError where it could not load; before a run, and without loading what is large."""
+        self.load()
+
     def load(self) -> None:
         """Gets ready, once before it is asked; SpecError where it cannot."""
+
+    def rewards(self, answers: Sequence[Asked]) -> list[float | None]:
+        """The rewards of at most ``at_once`` answers, in order."""
+        return [self.reward(one.prompt, one.completion, one.row) for one in answers]
 
     def reward(self, prompt: str, completion: str, row: Row) -> float | None:
         """The reward of one answer; None abstains. ``row`` holds the row's own columns, and

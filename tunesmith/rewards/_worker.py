@@ -1,5 +1,5 @@
-"""The process that rewards run in: a line of JSON in for each answer, one out for each reward of
-it. It may be killed at any time.
+"""The process that rewards run in: a line of JSON in with some answers and the reward that is asked,
+one out with what it said of each. It may be killed at any time.
 """
 
 from __future__ import annotations
@@ -8,11 +8,12 @@ import json
 import math
 import os
 import sys
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
-from tunesmith.errors import FAULTS, SpecError
-from tunesmith.rewards import REWARDS, AnswerReward
+from tunesmith.errors import FAULTS, TunesmithError
+from tunesmith.rewards import REWARDS, AnswerReward, Asked
 
 RAISED = (*FAULTS, OSError, AssertionError, MemoryError, StopIteration)
 """What a reward may raise; anything else ends this process, which is noticed too."""
@@ -23,39 +24,45 @@ def serve() -> None:
     # What a user's function prints must not stand between the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    configs = json.loads(sys.stdin.readline())
-    rewards: list[AnswerReward] = [REWARDS.make(REWARDS.config(config)) for config in configs]
+    begun = json.loads(sys.stdin.readline())
+    configs = [REWARDS.config(config) for config in begun["configs"]]
+    rewards: list[AnswerReward] = [REWARDS.make(config) for config in configs]
 
     def tell(value: Any) -> None:
         answers.write(json.dumps(value) + "\n")
         answers.flush()
 
-    tell([loaded(reward) for reward in rewards])
+    tell([ready(reward, load=begun["load"]) for reward in rewards])
     for line in sys.stdin:
         asked = json.loads(line)
-        for place in asked["rewards"]:
-            tell(value_of(rewards[place], asked["prompt"], asked["completion"], asked["row"]))
+        tell(said(rewards[asked["reward"]], [Asked(**one) for one in asked["answers"]]))
 
 
-def loaded(reward: AnswerReward) -> str | None:
+def ready(reward: AnswerReward, *, load: bool) -> str | None:
     """What is wrong with a reward before it is asked anything; None where nothing is."""
     try:
-        reward.load()
-    except SpecError as error:
+        reward.load() if load else reward.check()
+    except TunesmithError as error:
         return str(error)
     except RAISED as error:
         return repr(error)
     return None
 
 
-def value_of(reward: AnswerReward, prompt: str, completion: str, row: Any) -> dict[str, Any]:
-    """``{"value": number or None}``, or ``{"fault": kind, "told": what was found}``."""
+def said(reward: AnswerReward, answers: Sequence[Asked]) -> list[dict[str, Any]]:
+    """For each answer ``{"value": number or None}``, or ``{"fault": kind, "told": what was
+    found}``.
+    """
     try:
-        value = reward.reward(prompt, completion, row)
+        return [_value(one) for one in reward.rewards(answers)]
     except KeyError as error:
-        return {"fault": "column", "told": str(error)}
-    except RAISED as error:
-        return {"fault": "raised", "told": repr(error)}
+        fault = {"fault": "column", "told": str(error)}
+    except (*RAISED, TunesmithError) as error:
+        fault = {"fault": "raised", "told": repr(error)}
+    return [fault] * len(answers)
+
+
+def _value(value: Any) -> dict[str, Any]:
     if value is None:
         return {"value": None}
     if not isinstance(value, Real):

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.rollout.scoring import Asked, Scorer
+from tunesmith.data.items import Item
+from tunesmith.rewards import Asked
+from tunesmith.rollout.scoring import Scorer
 
 
 @dataclass(frozen=True)
@@ -19,8 +21,15 @@ class Rewarded:
     sums_n: np.ndarray
     """Weighted; nan where all abstained."""
     table_nR: np.ndarray
+    """As the rewards gave them."""
     faults: list[str]
     """What went wrong, with the row."""
+
+
+def asked_of(item: Item, completion: str) -> Asked:
+    """An answer to a prompt, as rewards see it."""
+    row, turns = item.tokens[0].columns["row"], item.tokens[0].columns["turns"]
+    return Asked(item.id, str(row.get("question", "")), completion, row, turns)
 
 
 class Rewarding:
@@ -28,6 +37,7 @@ class Rewarding:
 
     def __init__(self, rewards: Sequence[Any], weights: Sequence[float], timeout: float) -> None:
         self.weights_R = np.array(weights or [1.0] * len(rewards))
+        self.shift_R, self.scale_R = np.zeros(len(rewards)), np.ones(len(rewards))
         seen: Counter[str] = Counter()
         self.names: list[str] = []
         for reward in rewards:
@@ -35,10 +45,11 @@ class Rewarding:
             again = seen[reward.name] > 1
             self.names.append(f"{reward.name}-{seen[reward.name]}" if again else reward.name)
         self._scorer = Scorer(rewards, timeout)
+        self.calibrated_R = np.array([one.calibrated for one in self._scorer.rewards], dtype=bool)
 
-    def begin(self) -> None:
-        """SpecError where a reward does not load."""
-        self._scorer.begin()
+    def check(self) -> None:
+        """SpecError where a reward could not load."""
+        self._scorer.check()
 
     def close(self) -> None:
         """Ends the process of the rewards; they begin again when they are asked."""
@@ -48,17 +59,42 @@ class Rewarding:
         """What each answer is worth."""
         values, faults = self._scorer.scores(asked)
         table_nR = np.array(values, dtype=float).reshape(len(asked), len(self.names))
+        told = [f"{one.row}: {one.text}" for one in faults]
+        return Rewarded(self.sums(table_nR), table_nR, told)
+
+    def sums(self, table_nR: np.ndarray) -> np.ndarray:
+        """[n] The weighted sum of each answer's rewards, those without a scale of their own as they
+        are calibrated; nan where all abstained.
+        """
         silent_n = np.isnan(table_nR).all(1)
-        sums_n = np.where(silent_n, np.nan, np.nansum(table_nR * self.weights_R, 1))
-        return Rewarded(sums_n, table_nR, [f"{one.row}: {one.text}" for one in faults])
+        scaled_nR = (table_nR - self.shift_R) / self.scale_R
+        return np.where(silent_n, np.nan, np.nansum(scaled_nR * self.weights_R, 1))
+
+    def calibrate(self, table_nR: np.ndarray) -> None:
+        """Gives these answers mean 0 and standard deviation 1 by each reward that has no scale of
+        its own (Huang et al. 2024, detail 12): what was learned from pairs is only differences.
+        """
+        for place in np.flatnonzero(self.calibrated_R):
+            known = table_nR[~np.isnan(table_nR[:, place]), place]
+            if len(known) > 1 and known.max() > known.min():
+                self.shift_R[place], self.scale_R[place] = known.mean(), known.std(ddof=1)
 
     def means(self, rewarded: Rewarded) -> dict[str, float]:
-        """The mean of the sum, and of each reward where there are several; those that abstained
-        left out, without a value where all did.
+        """The mean of the sum, and of each reward, as it gave it, where there are several or one is
+        calibrated; those that abstained left out, without a value where all did.
         """
         parts = dict(zip(self.names, rewarded.table_nR.T, strict=True))
+        apart = len(parts) > 1 or bool(self.calibrated_R.any())
         named = {"reward": rewarded.sums_n} | {
-            f"reward/{name}": values for name, values in parts.items() if len(parts) > 1
+            f"reward/{name}": values for name, values in parts.items() if apart
         }
         known = {name: values[~np.isnan(values)] for name, values in named.items()}
         return {name: float(values.mean()) for name, values in known.items() if len(values)}
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"shift": self.shift_R.tolist(), "scale": self.scale_R.tolist()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restores ``state()``."""
+        self.shift_R, self.scale_R = np.array(state["shift"]), np.array(state["scale"])

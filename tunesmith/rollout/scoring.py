@@ -17,21 +17,13 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from tunesmith.errors import Problem, SpecError
+from tunesmith.rewards import REWARDS, AnswerReward, Asked
 from tunesmith.words import say
 
-STARTS_WITHIN = 120.0
-"""Seconds in which the process, with the user's own file, must have begun."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One answer, as rewards see it."""
-
-    id: str
-    """The row's."""
-    prompt: str
-    completion: str
-    row: dict[str, Any]
+STARTS_WITHIN, LOADS_WITHIN = 120.0, 900.0
+"""Seconds in which the process must have begun with the user's own file, and in which the weights
+of reward models must be there.
+"""
 
 
 @dataclass(frozen=True)
@@ -50,12 +42,17 @@ class Scorer:
 
     def __init__(self, configs: Sequence[Any], timeout: float) -> None:
         self.configs, self.timeout = list(configs), timeout
-        self.names = [config.name for config in self.configs]
+        self.rewards: list[AnswerReward] = [REWARDS.make(config) for config in self.configs]
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.Queue[str | None] = queue.Queue()
 
-    def begin(self) -> None:
-        """Starts the process; SpecError at ``source.rewards`` where a reward does not load."""
+    def check(self) -> None:
+        """SpecError at ``source.rewards`` where a reward could not load; no weights are read."""
+        self._begin(load=False)
+        self.close()
+
+    def _begin(self, *, load: bool) -> None:
+        """Starts the process; SpecError where a reward does not load."""
         # Of its own session, so that Ctrl-C reaches the run alone, which then stops when it can.
         path = os.pathsep.join(filter(None, sys.path))
         self._process = subprocess.Popen(
@@ -70,8 +67,9 @@ class Scorer:
         assert self._process.stdout is not None
         reader = (self._process.stdout, self._lines)
         threading.Thread(target=_pump, args=reader, daemon=True).start()
-        self._send([config.model_dump(mode="json") for config in self.configs])
-        line = self._line(STARTS_WITHIN)
+        configs = [config.model_dump(mode="json") for config in self.configs]
+        self._send({"configs": configs, "load": load})
+        line = self._line(LOADS_WITHIN if load else STARTS_WITHIN)
         if not line:
             self.close()
             raise SpecError(Problem("source.rewards", say("rewards.not_started")))
@@ -88,36 +86,31 @@ class Scorer:
         """The rewards of each answer, and what went wrong; a process that was lost is begun
         again.
         """
-        values: list[list[float | None]] = []
+        values: list[list[float | None]] = [[] for _ in asked]
         faults: list[Fault] = []
-        for one in asked:
-            found: list[float | None] = []
-            while len(found) < len(self.names):
-                found += self._ask(one, len(found), faults)
-            values.append(found)
+        for place, reward in enumerate(self.rewards):
+            for start in range(0, len(asked), reward.at_once):
+                part = asked[start : start + reward.at_once]
+                rows = values[start : start + len(part)]
+                for row, one, said in zip(rows, part, self._ask(place, part), strict=True):
+                    row.append(said.get("value"))
+                    if "fault" in said:
+                        told = {"reward": reward.name, "row": one.id, "told": said["told"]}
+                        faults.append(Fault(one.id, say(f"rewards.fault_{said['fault']}", **told)))
         return values, faults
 
-    def _ask(self, one: Asked, start: int, faults: list[Fault]) -> list[float | None]:
-        """The values of the rewards from ``start`` on, up to one that ended the process."""
+    def _ask(self, place: int, answers: Sequence[Asked]) -> list[dict[str, Any]]:
+        """What one reward says of each answer; a fault of all where the process ended or hung."""
         if self._process is None:
-            self.begin()
-        wanted = list(range(start, len(self.names)))
-        row = {"prompt": one.prompt, "completion": one.completion, "row": one.row}
-        self._send({"rewards": wanted, **row})
-        found: list[float | None] = []
-        for place in wanted:
-            line = self._line(self.timeout)
-            answer: dict[str, Any] = json.loads(line) if line else {"told": f"{self.timeout:g}"}
-            if not line:
-                answer["fault"] = "ended" if line is None else "timeout"
-                self.close()
-            found.append(answer.get("value"))
-            if "fault" in answer:
-                told = {"reward": self.names[place], "row": one.id, "told": answer["told"]}
-                faults.append(Fault(one.id, say(f"rewards.fault_{answer['fault']}", **told)))
-            if not line:
-                break
-        return found
+            self._begin(load=True)
+        self._send({"reward": place, "answers": [vars(one) for one in answers]})
+        seconds = self.timeout * len(answers)
+        line = self._line(seconds)
+        if line:
+            return json.loads(line)
+        self.close()
+        fault = {"fault": "ended" if line is None else "timeout", "told": f"{seconds:g}"}
+        return [fault] * len(answers)
 
     def _send(self, value: Any) -> None:
         assert self._process is not None and self._process.stdin is not None

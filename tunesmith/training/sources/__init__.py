@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tunesmith.batches.cuts import Example
@@ -68,6 +69,10 @@ class StepSource:
         rows.
         """
         return row
+
+    def folders(self) -> list[Path]:
+        """Gives the folders of the models that it loads beside the policy."""
+        return []
 
     def open(self, run: Run, prepared: Prepared, processes: Processes) -> None:
         """Takes the rows as they are trained."""

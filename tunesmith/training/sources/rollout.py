@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -18,8 +20,7 @@ from tunesmith.batches.order import Order
 from tunesmith.batches.rollout import Group
 from tunesmith.errors import Problem, SpecError
 from tunesmith.rollout.preview import faults_told, hopeless, lines, refuse_hopeless
-from tunesmith.rollout.rewarding import Rewarded, Rewarding
-from tunesmith.rollout.scoring import Asked
+from tunesmith.rollout.rewarding import Rewarded, Rewarding, asked_of
 from tunesmith.settings.family import OBJECTIVES, REWARDS, choice
 from tunesmith.settings.spec import Spec
 from tunesmith.training.sources import SOURCES, Step, StepSource
@@ -38,6 +39,8 @@ SHOWN, TRIED = 4, 16
 """Prompts whose answers are shown before step 1, and those that are answered before a run in which
 nothing teaches is refused.
 """
+CALIBRATED = 32
+"""Prompts whose answers say what mean and spread a reward model's numbers have before training."""
 WATCHED = 64
 """Watched prompts that are answered at an evaluation."""
 AT_ONCE = 8
@@ -46,6 +49,17 @@ BENDING = {"top_p": 1.0, "no_repeat_ngram": 0, "repetition_penalty": 1.0, "stop"
 """Settings of generate that change what is sampled and not what is trained; what they are without
 effect.
 """
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """Some prompts with their answers and rewards."""
+
+    groups: list[Group]
+    numbers: dict[str, float]
+    """What is recorded of them."""
+    texts: list[str]
+    rewarded: Rewarded
 
 
 def _listed(value: Any) -> Any:
@@ -96,7 +110,13 @@ class Rollout(StepSource):
             raise SpecError(Problem("source.weights", say("rollout.weights", **told)))
         self.passes = config.passes
         self.rewarding = Rewarding(config.rewards, config.weights, config.timeout)
+        self.calibrated = False
         self._faults: list[str] = []
+
+    def folders(self) -> list[Path]:
+        """Those of the reward models."""
+        found = [REWARDS.make(config).folder() for config in self.config.rewards]
+        return [folder for folder in found if folder is not None]
 
     def check(self, run: Run, prepared: Prepared, limit: int | None) -> None:
         """SpecError for settings that bend what is sampled, rows without a column that a reward
@@ -124,8 +144,7 @@ class Rollout(StepSource):
             problems += error.problems
         if problems:
             raise SpecError(problems)
-        self.rewarding.begin()
-        self.rewarding.close()
+        self.rewarding.check()
 
     def _without_columns(self, items: Sequence[Item]) -> list[Problem]:
         found = []
@@ -182,19 +201,17 @@ class Rollout(StepSource):
         """Samples answers to this step's prompts; without any update where nothing in them
         teaches.
         """
+        self._calibrate()
         items = [self.items[row] for row in self.order.taken(number)]
-        groups, numbers, _ = self._answered(items, number)
+        answered = self._answered(items, number)
         with self.device.autocast():
-            examples, more = self.objective.experience(groups, self.policy, models)
+            examples, more = self.objective.experience(answered.groups, self.policy, models)
         ids = [item.id for item in items]
-        return Step([examples] * self.passes if examples else [], ids, {**numbers, **more})
+        passes = [examples] * self.passes if examples else []
+        return Step(passes, ids, {**answered.numbers, **more})
 
-    def _answered(
-        self, items: Sequence[Item], number: int
-    ) -> tuple[list[Group], dict[str, float], list[str]]:
-        """The prompts with their answers and rewards, what is recorded of them, and the answers as
-        texts.
-        """
+    def _answered(self, items: Sequence[Item], number: int) -> _Answered:
+        """Samples answers to prompts, and has them rewarded."""
         from tunesmith.rollout.sampling import sample
 
         started = time.perf_counter()
@@ -218,7 +235,36 @@ class Rollout(StepSource):
             group.rewards_G = sums_G
         numbers = self.rewarding.means(rewarded) | _numbers(groups)
         numbers["abstained"] = float(np.isnan(rewarded.table_nR).sum())
-        return groups, numbers | {"seconds_sampling": round(seconds, 4)}, texts
+        numbers["seconds_sampling"] = round(seconds, 4)
+        return _Answered(groups, numbers, texts, rewarded)
+
+    def _calibrate(self) -> None:
+        """Once, before the first update: gives rewards without a scale of their own that of the
+        answers of the model as it is.
+        """
+        if self.calibrated:
+            return
+        self.calibrated = True
+        if self.rewarding.calibrated_R.any():
+            # Not a step of the run, so that other answers are drawn.
+            answered = self._answered(self._first(CALIBRATED), self.total + 2)
+            self.rewarding.calibrate(answered.rewarded.table_nR)
+
+    def _first(self, count: int) -> list[Item]:
+        """The first prompts of the run, ``count`` at most."""
+        steps = range(-(-count // self.order.batch))
+        rows = dict.fromkeys(row for step in steps for row in self.order.taken(step))
+        return [self.items[row] for row in list(rows)[:count]]
+
+    def state(self) -> dict[str, Any]:
+        """The scale of the rewards."""
+        return self.rewarding.state() | {"calibrated": self.calibrated}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restores ``state()``; a run from before rewards were calibrated had none that are."""
+        if state:
+            self.rewarding.load_state(state)
+        self.calibrated = state.get("calibrated", True)
 
     def _sampling(self) -> Sampling:
         from tunesmith.rollout.sampling import Sampling
@@ -233,10 +279,7 @@ class Rollout(StepSource):
 
     def _rewarded(self, items: Sequence[Item], texts: Sequence[str]) -> Rewarded:
         """What answers are worth, asked once for all processes."""
-        asked = [
-            Asked(item.id, str(_row(item).get("question", "")), text, _row(item))
-            for item, text in zip(items, texts, strict=True)
-        ]
+        asked = [asked_of(item, text) for item, text in zip(items, texts, strict=True)]
         rewarded = self.processes.on_first(lambda: self.rewarding(asked))
         self._faults += rewarded.faults
         return rewarded
@@ -245,16 +288,14 @@ class Rollout(StepSource):
         """Answers to the first prompts with their rewards; SpecError where all of them are cut, or
         no group has answers of different worth, with what to change.
         """
-        steps = range(-(-TRIED // self.order.batch))
-        rows = dict.fromkeys(row for step in steps for row in self.order.taken(step))
-        items = [self.items[row] for row in list(rows)[:TRIED]]
+        items = self._first(TRIED)
         # Not a step of the run, so that other answers are drawn.
-        groups, _, texts = self._answered(items[:SHOWN], self.total)
+        answered = self._answered(items[:SHOWN], self.total)
+        groups = answered.groups
         questions = [str(_row(item).get("question", "")) for item in items[:SHOWN]]
-        told = [*lines(questions, groups, texts), *self.faults()]
+        told = [*lines(questions, groups, answered.texts), *self.faults()]
         if len(items) > SHOWN and hopeless(groups):
-            more, _, _ = self._answered(items[SHOWN:], self.total + 1)
-            groups += more
+            groups += self._answered(items[SHOWN:], self.total + 1).groups
         refuse_hopeless(groups, told, self.config)
         return told
 
@@ -266,6 +307,7 @@ class Rollout(StepSource):
         from tunesmith.proving.task import evenly
         from tunesmith.settings.run import Generate
 
+        self._calibrate()
         chosen = evenly(list(items), WATCHED)
         settings = Generate(max_new_tokens=self.config.max_new_tokens)
         answers = []
