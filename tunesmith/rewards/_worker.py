@@ -1,5 +1,5 @@
-"""The process that rewards run in: a line of JSON in with some answers and the reward that is asked,
-one out with what it said of each. It may be killed at any time.
+"""The process that rewards run in: a line of JSON in with answers and the reward that is asked, one
+out with what it said of each. It may be killed at any time.
 """
 
 from __future__ import annotations
