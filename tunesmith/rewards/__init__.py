@@ -30,7 +30,7 @@ class Asked:
     completion: str
     row: Mapping[str, Any]
     """The row's own columns, and ``question`` and ``answer`` under these names."""
-    turns: Sequence[Mapping[str, str]] = field(default=())
+    turns: Sequence[Mapping[str, Any]] = field(default=())
     """What was asked, turn by turn: role and content."""
 
 
