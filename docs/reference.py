@@ -27,6 +27,7 @@ TEXTS = {
         "readers": "Readers",
         "metrics": "Metrics",
         "rewards": "Rewards",
+        "transform": "Steps for rows",
         "parts": "Sources, schedules, optimizers, trackers",
         "source": "Sources",
         "train.schedule": "Schedules",
@@ -69,6 +70,7 @@ TEXTS = {
         "readers": "数据格式",
         "metrics": "指标",
         "rewards": "奖励",
+        "transform": "数据步骤",
         "parts": "数据来源、学习率曲线、优化器与记录工具",
         "source": "数据来源",
         "train.schedule": "学习率曲线",
@@ -128,6 +130,7 @@ def pages() -> Iterator[tuple[str, str]]:
             ("readers", "reader", _reader),
             ("metrics", "metric", _metric),
             ("rewards", "rewards", _nothing),
+            ("transform", "transform", _nothing),
         ):
             yield (
                 f"{here}/{page}.md",

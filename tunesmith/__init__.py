@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 __all__ = [
     "__version__",
     "attach",
+    "change_rows",
     "check",
     "generate",
     "load",
+    "measure_anonymising",
     "overfit",
     "plan",
     "plan_stages",

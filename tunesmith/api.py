@@ -28,6 +28,8 @@ from tunesmith.words import say
 
 if TYPE_CHECKING:
     from tunesmith.data.check import Check
+    from tunesmith.data.measure import Measured
+    from tunesmith.data.transforms import Account as DataAccount
     from tunesmith.diagnosis.overfit import Overfit
     from tunesmith.display.progress import Shown
     from tunesmith.planning.plan import Plan
@@ -78,6 +80,32 @@ def check(settings: Settings, overrides: Overrides = (), *, progress: Shown | No
         folder, trust_remote_code=run.model.trust_remote_code, add_tokens=run.model.add_tokens
     )
     return look(run, tokenizer, progress=progress)
+
+
+def change_rows(step: str, source: str, out: str | Path, settings: Overrides = ()) -> DataAccount:
+    """Writes the rows of ``source`` to ``out`` after a step (clean, dedup, anonymise, balance,
+    sample, convert), and says what became of every row; SpecError with all that is wrong with the
+    step's settings.
+    """
+    from tunesmith.data.convert import Convert, convert
+    from tunesmith.data.steps import change, made, settled
+
+    given = with_overrides({}, settings)
+    if step == "convert":
+        return convert(source, Path(out), settled(Convert, given))
+    return change(source, Path(out), [made(step, given)])
+
+
+def measure_anonymising(step: str, source: str, settings: Overrides = ()) -> Measured:
+    """How much made-up personal data ``anonymise`` finds in rows of ``source``; nothing is
+    written.
+    """
+    from tunesmith.data.measure import measure as look
+    from tunesmith.data.steps import made
+
+    if step != "anonymise":
+        raise SpecError(Problem("--measure", say("transforms.only_anonymise", step=step)))
+    return look(source, made(step, with_overrides({}, settings)))
 
 
 def overfit(

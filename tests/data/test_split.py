@@ -10,8 +10,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tunesmith.data import duplicates
-from tunesmith.data.duplicates import (
+from tunesmith.data.split import SMALLEST, draw, halves, target, times
+from tunesmith.data.texts import duplicates
+from tunesmith.data.texts.duplicates import (
     Clusters,
     content,
     fold,
@@ -20,7 +21,6 @@ from tunesmith.data.duplicates import (
     question,
     sketch,
 )
-from tunesmith.data.split import SMALLEST, draw, halves, target, times
 from tunesmith.errors import DataError
 from tunesmith.examples import Chat, Text, Turn
 

@@ -373,7 +373,8 @@ def _leaf_fields(group: type[BaseModel]) -> dict[type[BaseModel], list[str]]:
     found: dict[type[BaseModel], list[str]] = {group: []}
     for name, field in group.model_fields.items():
         inner = group_of(field.annotation)
-        if inner is None or name in ("path",):
+        # A group's path is the group in short: data=FILE.
+        if inner is None and name != "path":
             found[group].append(name)
         if inner is not None:
             found |= _leaf_fields(inner)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tunesmith.cli.settings_line import check_line, settings_line
+from tunesmith.cli.settings_line import check_line, files_and_settings, settings_line
 from tunesmith.cli.terminal_input import at_terminal, converse, rows_of
 from tunesmith.errors import Problem, SpecError, TunesmithError
 from tunesmith.settings.yaml_file import read_settings
@@ -203,6 +203,29 @@ def chat(
     if at_terminal():
         _print([say("cli.chat_start", model=run)])
     converse(session)
+
+
+def data(
+    step: Annotated[str, typer.Argument(metavar="STEP", show_default=False)],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="IN OUT KEY=VALUE", show_default=False)
+    ] = None,
+    measure: Annotated[bool, typer.Option("--measure")] = False,
+    as_json: AsJson = False,
+    lang: Lang = "auto",
+) -> None:
+    """Rows into a new file."""
+    from tunesmith import api
+
+    files, settings = files_and_settings(words or [], step, 1 if measure else 2)
+    with _quiet(as_json), _progress():
+        if measure:
+            _tell(api.measure_anonymising(step, *files, settings=settings), as_json)
+            return
+        account = api.change_rows(step, *files, settings=settings)
+    _tell(account, as_json)
+    if not as_json:
+        _print([say("cli.written", path=files[1])])
 
 
 def report(run: RunArgument, lang: Lang = "auto") -> None:

@@ -39,6 +39,7 @@ VERBS = {
         commands.predict,
         commands.generate,
         commands.chat,
+        commands.data,
         commands.report,
         commands.runs,
         commands.export,
@@ -63,7 +64,15 @@ def command() -> Any:
     loose = {"ignore_unknown_options": True, "allow_extra_args": False}
     for name in (*VERBS, *ALIASES):
         function = VERBS[ALIASES.get(name, name)]
-        takes_settings = name in ("check", "plan", "train", "rlhf", "generate", "tournament")
+        takes_settings = name in (
+            "check",
+            "plan",
+            "train",
+            "rlhf",
+            "generate",
+            "tournament",
+            "data",
+        )
         app.command(
             name,
             cls=Verb,

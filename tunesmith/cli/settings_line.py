@@ -19,7 +19,7 @@ from tunesmith.settings.import_peers import (
 from tunesmith.settings.spec import closest
 from tunesmith.words import say
 
-FLAGS = ["--json", "--lang", "--overfit", "--probe", "--resume"]
+FLAGS = ["--json", "--lang", "--measure", "--overfit", "--probe", "--resume"]
 """The options of the verbs that take settings; other words with dashes are settings."""
 RUN_SUFFIXES = (".yaml", ".yml")
 
@@ -51,6 +51,15 @@ def check_line(words: Sequence[str], lang: str = "auto") -> tuple[str | dict[str
     ):
         words = [f"data={words[0]}", *words[1:]]
     return settings_line(words, lang)
+
+
+def files_and_settings(words: Sequence[str], step: str, files: int) -> tuple[list[str], list[str]]:
+    """The files of ``tunesmith data STEP IN OUT key=value`` and the settings behind them."""
+    _no_flags(words)
+    given = [word for word in words[:files] if "=" not in word or Path(word).is_file()]
+    if len(given) < files:
+        raise SpecError(say("transforms.what_in_out", step=step))
+    return given, list(words[files:])
 
 
 def _no_flags(words: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.data.duplicates import fold, question
+from tunesmith.data.texts.duplicates import fold, question
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.examples import Labelled, Outputs, ProblemType
 from tunesmith.words import say

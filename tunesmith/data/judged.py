@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tunesmith.data import duplicates
 from tunesmith.data.columns.cells import is_number
 from tunesmith.data.ledger import some
+from tunesmith.data.texts import duplicates
 from tunesmith.examples import Chat, Example, Feedback, Preference
 from tunesmith.words import say
 

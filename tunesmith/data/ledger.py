@@ -35,6 +35,7 @@ REASONS = (
     *("also in held-out file", "near a held-out row"),
     *("no answer", "no question", "no text", "not a row"),  # as the reading says
     *("same answers", "no common question", "no label"),
+    "left out by a step",  # of data.steps
 )
 _WORDS = {reason: re.sub("[ -]", "_", reason) for reason in REASONS}
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.data import split as splitting
-from tunesmith.data.duplicates import leaked_share
 from tunesmith.data.files.located import Names
 from tunesmith.data.files.paths import on_disk
 from tunesmith.data.items import Item, fingerprint
@@ -24,6 +23,7 @@ from tunesmith.data.reading import Reading, examples
 from tunesmith.data.rendering.render import Render
 from tunesmith.data.rendering.tokenizers import converses
 from tunesmith.data.rows import Encoder, Progress, Row, clusters
+from tunesmith.data.texts.duplicates import leaked_share
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Example, chats_of
 from tunesmith.settings.family import OBJECTIVES

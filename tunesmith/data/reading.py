@@ -12,21 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.data.choose_reader import choose
-from tunesmith.data.columns.answers import first_answer
 from tunesmith.data.columns.finishing import finished
-from tunesmith.data.columns.labels import label_column
 from tunesmith.data.columns.media import refuse_media
-from tunesmith.data.columns.turns import LISTS, NUMBERS, TURNS, no_number, shown
+from tunesmith.data.columns.turns import TURNS, shown
 from tunesmith.data.files.jsonstream import TRAIN
-from tunesmith.data.files.numbers import gapped, without_zero
+from tunesmith.data.files.numbers import gapped
 from tunesmith.data.files.paths import every_file, on_disk
 from tunesmith.data.files.sources import Faults, FileFacts, Located, facts, rows
 from tunesmith.data.files.tables import all_numbers
 from tunesmith.data.find import find_data
 from tunesmith.data.ledger import counted
-from tunesmith.data.readers import READERS, Reader
+from tunesmith.data.opened import Opened, labels_in, named_row, prepared, unused
+from tunesmith.data.readers import READERS
 from tunesmith.data.rendering.template import Template
 from tunesmith.data.split import draw_rows
+from tunesmith.data.transforms import TRANSFORMS, Account, stepped
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.examples import Chat, Example, Labelled
 from tunesmith.settings.run import Data, First, Source
@@ -35,26 +35,6 @@ from tunesmith.words import say
 _FIRST = 20
 _MORE = 1000
 """Rows that are looked at where only what they hold can tell what they mean."""
-
-
-@dataclass
-class Opened:
-    """One file and how it is read."""
-
-    facts: FileFacts
-    reader: Reader
-    columns: Mapping[str, str]
-    weight: float = 1.0
-    rows: int = 0
-    """Rows that were taken, the dropped ones too; known after the reading."""
-    told_by: str | None = None
-    """Where ``columns`` come from, when it is not the user: template, or cells."""
-    label: str | None = None
-    """The class of all rows of the file, where its name says it."""
-    gapped: frozenset[str] = frozenset()
-    """Columns of whole numbers that a gap turned into ``3.0``."""
-    numbers: frozenset[str] = frozenset()
-    """Columns of a table of text cells that hold numbers, in which "nan" is an empty cell."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +82,17 @@ class Reading:
         sources = (
             [Source(path=self.data.path)] if isinstance(self.data.path, str) else self.data.path
         )
+        self._steps = [TRANSFORMS.make(config) for config in self.data.steps]
+        self._account = Account()
+        """What ``data.steps`` did to the rows."""
         self._groups: list[_Group] = []
         self._beside: list[str] = []
         """Notes on files that belong to another part of a folder."""
-        problems: list[Problem] = []
+        problems = [
+            Problem(f"data.steps.{place}", say("transforms.not_the_same"))
+            for place, step in enumerate(self._steps)
+            if not step.repeats
+        ]
         for source in sources:
             path, take = sized(source.path)
             group = _Group([], take)
@@ -163,6 +150,12 @@ class Reading:
             chosen.reader.look([named_row(row, chosen.columns) for row in sample])
         return Opened(known, chosen.reader, chosen.columns, told_by=chosen.told_by, **how)
 
+    def beside(self, located: Located) -> dict[str, Any]:
+        """The columns of a row that its reader does not read: its id, its source."""
+        opened = next(one for one in self.opened if one.facts.path == located.file)
+        used = {*opened.columns.values(), *opened.reader.uses([*located.row, *opened.columns])}
+        return {name: value for name, value in located.row.items() if name not in {*used, *TURNS}}
+
     @property
     def _in_template(self) -> list[str]:
         return Template(self.data.template).names if self.data.template is not None else []
@@ -186,7 +179,7 @@ class Reading:
     @property
     def notes(self) -> list[str]:
         """What a person should know about how the rows were read, in the language in use."""
-        found = list(self._beside)
+        found = [*self._beside, *self._account.step_lines()]
         for opened in self.opened:
             path = opened.facts.path
             if opened.facts.key and not on_disk(path)[1]:
@@ -204,9 +197,9 @@ class Reading:
                 found.append(say(f"reader.note_by_{opened.told_by}", file=path.name, roles=roles))
             if opened.label is not None:
                 found.append(say("labelled.note_file", file=path.name, label=opened.label))
-            unused = [name for name in _unused(opened) if name not in self._in_template]
-            if unused:
-                found.append(say("reader.note_unused", file=path.name, columns=", ".join(unused)))
+            left = [name for name in unused(opened) if name not in self._in_template]
+            if left:
+                found.append(say("reader.note_unused", file=path.name, columns=", ".join(left)))
             happened = {key: count for (file, key), count in self.counts.items() if file == path}
             found += [
                 say(f"reader.note_{key}", file=path.name, count=count)
@@ -246,7 +239,29 @@ class Reading:
         self.dropped.append(Dropped(located.file, located.number, reason, shown(located.row, 120)))
 
     def _located(self, faults: Faults) -> Iterator[tuple[Opened, Located]]:
-        """The rows that are wanted: ``file#n`` takes n rows of a source, ``data.limit`` of all
+        """The rows that are wanted, after ``data.steps``."""
+        if not self._steps:
+            yield from self._wanted(faults)
+            return
+        opened_of = {opened.facts.path: opened for opened in self.opened}
+
+        def read() -> Iterator[Located]:
+            faults.clear()  # a step that looks at all rows first reads them twice
+            return (located for _, located in self._wanted(faults))
+
+        self._account = Account()
+        for located in stepped(read, self._steps, self._account)():
+            yield opened_of[located.file], located
+        for change in self._account.left_out:
+            file = Path(change.file)
+            opened_of[file].rows += 1
+            seen = say(
+                "transforms.seen", step=change.step, why=say(f"transforms.why_{change.why[0]}")
+            )
+            self.dropped.append(Dropped(file, change.row, "left out by a step", seen))
+
+    def _wanted(self, faults: Faults) -> Iterator[tuple[Opened, Located]]:
+        """The rows as they are read: ``file#n`` takes n rows of a source, ``data.limit`` of all
         together.
         """
         limit, chosen = self.data.limit, self._drawn()
@@ -274,7 +289,7 @@ class Reading:
         for group in self._groups:
             start = len(labels)
             for opened in group.opened:
-                labels += _labels(opened)
+                labels += labels_in(opened)
             drawn = draw_rows(labels[start:], group.take)
             chosen += [start + place for place in drawn]
         if isinstance(limit, int):
@@ -284,7 +299,7 @@ class Reading:
 
     def _read(self, opened: Opened, located: Located) -> Example | str:
         """The row's Example, or the reason why it is not used."""
-        row, changes = _prepared(located.row, opened)
+        row, changes = prepared(located.row, opened)
         given = opened.reader.read(row)
         refuse_media(given)
         example, mended = self._finished(self.meant(given) if self.meant else given)
@@ -322,45 +337,6 @@ def sized(path: str) -> tuple[str, int | None]:
     return path, None
 
 
-def _labels(opened: Opened) -> Iterator[str]:
-    """The label of each row of a file, as it is written; empty where rows have none."""
-    for located in rows(opened.facts.path, columns=opened.columns, faults=Faults()):
-        row = named_row(located.row, opened.columns)
-        name = label_column(row)
-        yield opened.label or (str(row[name]) if name is not None else "")
-
-
-def _prepared(row: dict[str, Any], opened: Opened) -> tuple[dict[str, Any], list[str]]:
-    """The row with our names beside its own, one-element lists unwrapped, and what was changed."""
-    if opened.gapped:
-        row = {
-            name: without_zero(value) if name in opened.gapped else value
-            for name, value in row.items()
-        }
-    named = named_row(row, opened.columns)
-    if opened.label is not None:
-        named["label"] = opened.label
-    changes: list[str] = []
-    for name in opened.reader.fields:
-        value = named.get(name)
-        theirs = opened.columns.get(name, name)
-        if theirs in opened.numbers and isinstance(value, str) and value.strip().lower() == "nan":
-            named[name] = ""
-        if name in LISTS or name in TURNS:
-            continue
-        if (single := first_answer(value, opened.columns.get(name, name))) is not value:
-            named[name] = single
-            changes.append("unwrapped" if isinstance(value, list) and len(value) == 1 else "first")
-        elif name not in NUMBERS and isinstance(value, int | float) and not no_number(value):
-            changes.append("numbers")
-    return named, list(dict.fromkeys(changes))
-
-
-def named_row(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    """A row with our names beside its own."""
-    return {**row, **{ours: row[theirs] for ours, theirs in columns.items() if theirs in row}}
-
-
 def _sample(file: Path, columns: Mapping[str, str]) -> list[dict[str, Any]]:
     """The first rows of a file, as many as it takes to tell what its columns hold."""
     return [one.row for one in islice(rows(file, columns=columns, faults=Faults()), _MORE)]
@@ -373,9 +349,3 @@ def _numbers(known: FileFacts, first: list[Located]) -> frozenset[str]:
     return frozenset(
         name for name in known.columns if all_numbers([located.row.get(name) for located in first])
     )
-
-
-def _unused(opened: Opened) -> list[str]:
-    read = opened.reader.uses([*opened.facts.columns, *opened.columns])
-    used = {*opened.columns.values(), *read, *TURNS, "id"}
-    return [name for name in opened.facts.columns if name not in used]

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from tunesmith.batches.batch import Tokens
-from tunesmith.data import duplicates
 from tunesmith.data.files.sources import Faults, Located
 from tunesmith.data.judged import Judged
 from tunesmith.data.ledger import control_note
@@ -22,6 +21,7 @@ from tunesmith.data.reading import Reading
 from tunesmith.data.rendering.conversation import from_question
 from tunesmith.data.rendering.render import Render
 from tunesmith.data.shortening import shortened
+from tunesmith.data.texts import duplicates
 from tunesmith.data.unknown import Unknown
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Example, Labelled, Text, chats_of

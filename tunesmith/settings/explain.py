@@ -27,6 +27,7 @@ from tunesmith.settings.family import (
     SCHEDULES,
     SOURCES,
     TRACKERS,
+    TRANSFORMS,
     Family,
 )
 from tunesmith.settings.peer_names import name_here
@@ -45,9 +46,10 @@ FAMILIES: dict[str, Family] = {
     "reader": READERS,
     "metric": METRICS,
     "rewards": REWARDS,
+    "transform": TRANSFORMS,
 }
-"""Families by the path of their setting; readers, metrics and rewards are named in several settings
-and listed by their own name.
+"""Families by the path of their setting; readers, metrics, rewards and transforms are named in
+several settings and listed by their own name.
 """
 ALIASES = {
     "optimizers": "train.optimizer",
@@ -63,6 +65,8 @@ ALIASES = {
     "data.reader": "reader",
     "prove.metrics": "metric",
     "source.rewards": "rewards",
+    "data.steps": "transform",
+    "transforms": "transform",
 }
 _BOUNDS = {Gt: "gt", Ge: "ge", Lt: "lt", Le: "le"}
 
@@ -76,7 +80,7 @@ def explain(path: str = "") -> list[str]:
     if listed in FAMILIES:
         setting = (
             _setting(path)
-            if path in FAMILIES and path not in ("reader", "metric", "rewards")
+            if path in FAMILIES and path not in ("reader", "metric", "rewards", "transform")
             else []
         )
         return [*setting, *([""] if setting else []), *_family(listed)]

@@ -184,6 +184,14 @@ def choice(family: Family, default: str | None = None) -> Any:
     return Annotated[Any, BeforeValidator(lambda value: family.config(value, default))]
 
 
+def choices(family: Family) -> Any:
+    """Field type for several plug-ins of ``family`` in their order: one or a list of them."""
+    return Annotated[
+        tuple[choice(family), ...],  # type: ignore[valid-type]
+        BeforeValidator(lambda value: value if isinstance(value, list | tuple) else (value,)),
+    ]
+
+
 METHODS = Family("method", "tunesmith.methods")
 
 
@@ -215,3 +223,6 @@ OUTPUTS = Family("output", "tunesmith.outputs")
 
 
 REWARDS = Family("reward", "tunesmith.rewards")
+
+
+TRANSFORMS = Family("transform", "tunesmith.data.transforms")

@@ -17,7 +17,9 @@ from tunesmith.settings.family import (
     SCHEDULES,
     SOURCES,
     TRACKERS,
+    TRANSFORMS,
     choice,
+    choices,
 )
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.peer_names import name_here
@@ -102,6 +104,10 @@ class Data(Spec):
     """
     reader: str | None = None
     """The reader by name, where detection should not decide."""
+    steps: choices(TRANSFORMS) = ()  # type: ignore[valid-type]
+    """What is done to the rows before they are read, in order: clean, dedup, anonymise, balance,
+    sample; a name, or a mapping with settings.
+    """
     template: str | None = None
     """Your own format over columns instead of the tokenizer's chat template; from the answer's
     place on it is trained.

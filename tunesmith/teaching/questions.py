@@ -12,8 +12,9 @@ from tunesmith.data.choose_reader import choose
 from tunesmith.data.columns.finishing import finish
 from tunesmith.data.columns.turns import ANOTHER_TASK, CHOICES, TURNS, no_number
 from tunesmith.data.files.sources import Faults, Located, facts, rows
+from tunesmith.data.opened import Opened, named_row
 from tunesmith.data.readers import READERS
-from tunesmith.data.reading import Opened, Reading, named_row
+from tunesmith.data.reading import Reading
 from tunesmith.data.rendering.template import USUAL
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Chat, Example, Feedback, Preference, Text, Turn, prompt_of

@@ -101,11 +101,16 @@ ABOUT_THE_ROW = frozenset(
         "engine tool file filename path hash md5 tag tags keywords length tokens "
         "tokencount numtokens metadata meta extra unnamed cate1 cate2 department "
         "entitytype entityvalue flags startoffset endoffset role "
+        "tunesmithfrom "
         "编号 序号 标题 来源 题目类型 类型 日期 "
         "时间 作者 链接 难度 语言 版本 科目 学科 领域 姓名 名称 网址 关键词"
     )
 )
 """What a file says of a row beside what the row holds: never asked, never an answer."""
+CAME_FROM = "tunesmith_from"
+"""The column in which a file that ``tunesmith data`` wrote says where each row came from:
+``{"file": …, "row": …, "steps": […]}``.
+"""
 _SUFFIXES = ("zh", "en", "cn", "ch", "text", "str", "content", "chinese", "english", "raw")
 
 

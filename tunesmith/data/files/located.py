@@ -64,6 +64,12 @@ class Faults:
     values: list[Any] = field(default_factory=list)
     """The first values that stand where rows should: numbers, true, null."""
 
+    def clear(self) -> None:
+        """Forgets all, for rows that are read once more."""
+        self.count = 0
+        for found in (self.first, self.skipped, self.values):
+            found.clear()
+
     def add(self, problem: Problem) -> None:
         """Notes a row that could not be read."""
         self.count += 1

@@ -9,7 +9,7 @@ import pytest
 
 from conftest import SHARED_DATA
 from tunesmith.api import check
-from tunesmith.data.private import bank_card, identity_card, kinds_in
+from tunesmith.data.texts.personal import bank_card, identity_card, kinds_in
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,12 @@ def sketch(example: Example) -> np.ndarray:
             for turn in chat.turns
             if turn.role != "system"
         ]
-    text = " ".join(unicodedata.normalize("NFKC", "\n".join(turns)).casefold().split())
+    return sketch_of("\n".join(turns))
+
+
+def sketch_of(text: str) -> np.ndarray:
+    """The smallest distinct 32-bit hashes of the runs of characters of a text, sorted."""
+    text = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     run = WIDE_RUN if 2 * int(np.count_nonzero(codes > 0x2E80)) > len(codes) else RUN
     if len(codes) < run:

@@ -1,0 +1,308 @@
+"""Each step changes what it says, leaves the rest alone, and accounts for every row."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import SHARED_DATA
+from tunesmith import api
+from tunesmith.data.texts.personal import bank_card, found_in, identity_card
+from tunesmith.errors import DataError, SpecError
+
+Row = dict[str, Any]
+
+
+def write(path: Path, rows: list[Row]) -> str:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    return str(path)
+
+
+def read(path: Path) -> list[Row]:
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    return [
+        {name: value for name, value in row.items() if name != "tunesmith_from"} for row in rows
+    ]
+
+
+def questions(*texts: str) -> list[Row]:
+    return [{"id": n, "question": text, "answer": f"answer {n}"} for n, text in enumerate(texts)]
+
+
+def test_clean_mends_what_it_is_asked_to_and_tells_why(tmp_path: Path) -> None:
+    rows = questions("a\u200bb  \n\n\n\nc", "<b>bold</b>", "ＡＢ１２", "fine")
+    source = write(tmp_path / "in.jsonl", rows)
+    account = api.change_rows("clean", source, tmp_path / "out.jsonl", ["html=true"])
+    assert [row["question"] for row in read(tmp_path / "out.jsonl")] == [
+        "ab\n\nc",
+        "bold",
+        "ＡＢ１２",
+        "fine",
+    ]
+    assert account.counts("changed") == {
+        ("clean", "unseen"): 1,
+        ("clean", "spaces"): 1,
+        ("clean", "html"): 1,
+    }
+    api.change_rows("clean", source, tmp_path / "out.jsonl", ["width=true", "spaces=false"])
+    assert [row["question"] for row in read(tmp_path / "out.jsonl")][2] == "AB12"
+    assert read(tmp_path / "out.jsonl")[0]["question"] == "ab  \n\n\n\nc"
+
+
+@pytest.mark.parametrize(
+    ("setting", "kept"),
+    [
+        ("shortest=12", [1, 2]),
+        ("longest=20", [0, 3]),
+        ("scripts=[zh]", [2]),
+        ("repeated=0.5", [0, 1, 3]),
+    ],
+)
+def test_clean_leaves_out_by_form(tmp_path: Path, setting: str, kept: list[int]) -> None:
+    texts = ("short", "a longer text than others", "我很好你也好" * 6, "tiny")
+    rows = [{"id": n, "text": text} for n, text in enumerate(texts)]
+    account = api.change_rows(
+        "clean", write(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl", [setting]
+    )
+    assert [row["id"] for row in read(tmp_path / "out.jsonl")] == kept
+    assert (
+        account.read == 4
+        and account.written == len(kept)
+        and len(account.left_out) == 4 - len(kept)
+    )
+
+
+def test_traditional_becomes_simplified_only_on_request(tmp_path: Path) -> None:
+    pytest.importorskip("opencc")
+    source = write(tmp_path / "in.jsonl", questions("這個軟體"))
+    api.change_rows("clean", source, tmp_path / "out.jsonl")
+    assert read(tmp_path / "out.jsonl")[0]["question"] == "這個軟體"
+    api.change_rows("clean", source, tmp_path / "out.jsonl", ["chinese=simplified"])
+    assert read(tmp_path / "out.jsonl")[0]["question"] == "这个软体"
+
+
+def test_dedup_keeps_the_first_of_its_kind(tmp_path: Path) -> None:
+    long = "The quick brown fox jumps over the lazy dog while the cat looks on from the window sill above"
+    rows = [
+        {"id": n, "text": text, "label": label}
+        for n, (text, label) in enumerate(
+            [(long, 1), (long, 1), (long + ".", 1), (long, 0), ("another", 1)]
+        )
+    ]
+    source = write(tmp_path / "in.jsonl", rows)
+    account = api.change_rows("dedup", source, tmp_path / "out.jsonl", ["near=false"])
+    assert [row["id"] for row in read(tmp_path / "out.jsonl")] == [0, 2, 3, 4]
+    account = api.change_rows("dedup", source, tmp_path / "out.jsonl")
+    assert account.counts("dropped")[("dedup", "duplicate")] == 1
+    assert account.counts("dropped")[("dedup", "near_duplicate")] == 2
+    api.change_rows("dedup", source, tmp_path / "out.jsonl", ["columns=[label]", "near=false"])
+    assert [row["id"] for row in read(tmp_path / "out.jsonl")] == [0, 3]
+
+
+def test_sample_draws_the_same_rows_again_and_few_others_beside_more(tmp_path: Path) -> None:
+    rows = questions(*(f"question {n}" for n in range(200)))
+    drawn = []
+    for name, part in (("a", rows), ("b", rows), ("c", rows[:-10])):
+        source = write(tmp_path / f"{name}.jsonl", part)
+        api.change_rows("sample", source, tmp_path / f"{name}.out.jsonl", ["rows=50"])
+        drawn.append([row["id"] for row in read(tmp_path / f"{name}.out.jsonl")])
+    assert drawn[0] == drawn[1] == sorted(drawn[0]) and len(drawn[0]) == 50
+    assert len({*drawn[0]} & {*drawn[2]}) >= 45
+    api.change_rows(
+        "sample", str(tmp_path / "a.jsonl"), tmp_path / "d.jsonl", ["rows=50", "seed=1"]
+    )
+    assert [row["id"] for row in read(tmp_path / "d.jsonl")] != drawn[0]
+
+
+def test_balance_levels_a_column(tmp_path: Path) -> None:
+    rows = [{"text": f"t{n}", "label": "a" if n % 5 else "b"} for n in range(50)]
+    source = write(tmp_path / "in.jsonl", rows)
+    api.change_rows("balance", source, tmp_path / "out.jsonl", ["by=label"])
+    labels = [row["label"] for row in read(tmp_path / "out.jsonl")]
+    assert labels.count("a") == labels.count("b") == 10
+    with pytest.raises(SpecError, match=r"^by: .*lable.*label"):
+        api.change_rows("balance", source, tmp_path / "out.jsonl", ["by=lable"])
+
+
+PEOPLE = questions(
+    "我叫张伟明，手机13800138000，身份证11010519491231002X。",
+    "患者张伟明的电话是138-0013-8000，邮箱zhang@mail.com，卡号4539 1488 0343 6467。",
+    "王医生说没事，服务器是8.8.8.8，住在杭州市西湖区文三路12号3楼，车牌浙A12345。",
+    "什么都没有的一行。",
+)
+
+
+def test_one_person_has_one_surrogate_in_all_rows(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", PEOPLE)
+    api.change_rows("anonymise", source, tmp_path / "out.jsonl")
+    first, second, third, fourth = (row["question"] for row in read(tmp_path / "out.jsonl"))
+    name = first[2:5]
+    assert name != "张伟明" and second.startswith(f"患者{name}的电话")
+    phone = first.partition("手机")[2][:11]
+    assert phone.startswith("12") and phone in second.replace("-", "")
+    assert fourth == PEOPLE[3]["question"]
+    whole = "".join((first, second, third))
+    for gone in (
+        "张伟明",
+        "13800138000",
+        "11010519491231002X",
+        "zhang@",
+        "6467",
+        "8.8.8.8",
+        "文三路",
+        "A12345",
+    ):
+        assert gone not in whole
+    for kept in ("医生说没事", "我叫", "电话是", "服务器是192.0.2.", "邮箱user"):
+        assert kept in whole
+
+
+def test_surrogates_keep_the_form_and_belong_to_nobody(tmp_path: Path) -> None:
+    api.change_rows("anonymise", write(tmp_path / "in.jsonl", PEOPLE), tmp_path / "out.jsonl")
+    first, second, *_ = (row["question"] for row in read(tmp_path / "out.jsonl"))
+    number = first.partition("身份证")[2][:18]
+    assert identity_card(number) and number.startswith("99")
+    card = second.partition("卡号")[2][:19]
+    assert card.replace(" ", "").startswith("999999") and card.count(" ") == 3 and bank_card(card)
+    assert found_in(first, ("phone",)) == []
+
+
+def test_the_same_key_gives_the_same_surrogates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path / "in.jsonl", PEOPLE)
+    made = []
+    for key in ("one", "one", "two"):
+        monkeypatch.setenv("MY_KEY", key)
+        api.change_rows("anonymise", source, tmp_path / "out.jsonl", ["key=MY_KEY"])
+        made.append(read(tmp_path / "out.jsonl"))
+    assert made[0] == made[1] != made[2]
+
+
+def test_masks_and_left_out_rows(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", [*PEOPLE, *questions("Mail me at a@b.com")])
+    api.change_rows(
+        "anonymise", source, tmp_path / "out.jsonl", ["how=mask", "kinds=[mail, phone]"]
+    )
+    texts = [row["question"] for row in read(tmp_path / "out.jsonl")]
+    assert texts[0].startswith("我叫张伟明，手机[电话]") and texts[4] == "Mail me at [MAIL]"
+    account = api.change_rows("anonymise", source, tmp_path / "out.jsonl", ["how=drop"])
+    assert [row["question"] for row in read(tmp_path / "out.jsonl")] == ["什么都没有的一行。"]
+    assert len(account.left_out) == 4
+
+
+def test_a_mapping_is_for_its_owner_alone_and_never_written_over(tmp_path: Path) -> None:
+    source, mapping = write(tmp_path / "in.jsonl", PEOPLE), tmp_path / "map.jsonl"
+    api.change_rows("anonymise", source, tmp_path / "out.jsonl", [f"mapping={mapping}"])
+    assert stat.S_IMODE(mapping.stat().st_mode) == 0o600
+    became = {
+        row["value"]: row["became"]
+        for row in map(json.loads, mapping.read_text("utf-8").splitlines())
+    }
+    assert became["张伟明"] in read(tmp_path / "out.jsonl")[0]["question"]
+    with pytest.raises(SpecError, match="is there already"):
+        api.change_rows("anonymise", source, tmp_path / "again.jsonl", [f"mapping={mapping}"])
+    assert not (tmp_path / "again.jsonl").exists()
+
+
+def test_nothing_is_half_written(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", questions("one", "two"))
+    with pytest.raises(DataError, match="no row is left"):
+        api.change_rows("clean", source, tmp_path / "out.jsonl", ["shortest=1000"])
+    (tmp_path / "broken.jsonl").write_text(
+        '{"question": "a", "answer": "b"}\n{"question": \n', "utf-8"
+    )
+    with pytest.raises(DataError, match=r"broken\.jsonl:2"):
+        api.change_rows("clean", str(tmp_path / "broken.jsonl"), tmp_path / "out.jsonl")
+    with pytest.raises(SpecError, match="is read itself"):
+        api.change_rows("clean", source, source)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.jsonl", "in.jsonl"]
+
+
+def test_every_problem_of_the_settings_at_once(tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        api.change_rows("clean", "in.jsonl", tmp_path / "out.jsonl", ["shortst=3", "rules=c4"])
+    told = str(caught.value)
+    assert "did you mean 'shortest'" in told and "rules: " in told and "gopher" in told
+    with pytest.raises(SpecError, match="anonymise, balance, clean, dedup, sample, convert"):
+        api.change_rows("wash", "in.jsonl", tmp_path / "out.jsonl")
+
+
+@pytest.mark.parametrize("name", ["rows.json", "rows.csv", "rows.tsv", "rows.parquet"])
+def test_every_format_is_read_back(tmp_path: Path, name: str) -> None:
+    rows = [
+        {"question": 'a "quoted"\nline, 你好', "answer": "b\tc"},
+        {"question": "x", "answer": "y"},
+    ]
+    api.change_rows("dedup", write(tmp_path / "in.jsonl", rows), tmp_path / name)
+    api.change_rows("dedup", str(tmp_path / name), tmp_path / "back.jsonl")
+    assert read(tmp_path / "back.jsonl") == rows
+    came = [
+        json.loads(line)["tunesmith_from"]
+        for line in (tmp_path / "back.jsonl").read_text("utf-8").splitlines()
+    ]
+    assert came[1] == {"file": "in.jsonl", "row": 2, "steps": ["dedup", "dedup"]}
+
+
+def test_the_account_beside_the_file_names_every_row(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", questions("same", "a\u200bb") + questions("same"))
+    api.change_rows("dedup", source, tmp_path / "out.jsonl", ["columns=[question]"])
+    (line,) = (tmp_path / "out.jsonl.account.jsonl").read_text("utf-8").splitlines()
+    told = json.loads(line)
+    assert (told["row"], told["step"], told["did"], told["why"]) == (
+        3,
+        "dedup",
+        "dropped",
+        ["duplicate"],
+    )
+
+
+def test_steps_in_a_run_are_in_its_ledger(tmp_path: Path) -> None:
+    rows = questions(
+        *(f"What is the number {n}?" for n in range(20)), "What is the number 3?", "a\u200bb"
+    )
+    source = write(tmp_path / "in.jsonl", rows)
+    steps = ["clean", {"name": "dedup", "columns": ["question"], "near": False}]
+    ledger = api.check({"data": {"path": source, "steps": steps}}).ledger
+    assert ledger.rows == 22 and ledger.reasons() == {"left out by a step": 1}
+    (dropped,) = ledger.dropped
+    assert dropped["row"] == 21 and dropped["seen"] == "dedup: a copy of an earlier row"
+    assert any(note == "clean changed 1 row: unseen characters taken out" for note in ledger.notes)
+
+
+def test_a_run_needs_steps_that_give_the_same_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path / "in.jsonl", PEOPLE * 5)
+    with pytest.raises(DataError, match=r"data\.steps\.0: this step gives other rows each time"):
+        api.check({"data": {"path": source, "steps": "anonymise"}})
+    monkeypatch.setenv("MY_KEY", "secret")
+    steps = [{"name": "anonymise", "key": "MY_KEY"}]
+    checked = api.check({"data": {"path": source, "steps": steps}})
+    assert not any("personal data: telephone" in note for note in checked.ledger.notes)
+
+
+def files() -> Iterator[str]:
+    if SHARED_DATA.exists():
+        for path in sorted(SHARED_DATA.glob("*/*")):
+            if (
+                path.suffix in (".json", ".jsonl", ".csv", ".parquet")
+                and path.stat().st_size < 300_000
+            ):
+                yield str(path.relative_to(SHARED_DATA))
+
+
+@pytest.mark.parametrize("name", files())
+def test_real_files_add_up(tmp_path: Path, name: str) -> None:
+    try:
+        account = api.change_rows("clean", str(SHARED_DATA / name), tmp_path / "out.jsonl")
+    except DataError:
+        pytest.skip("it holds no rows, or is broken on purpose")
+    assert account.read == account.written + len(account.left_out) and account.written
+    again = api.change_rows("clean", str(tmp_path / "out.jsonl"), tmp_path / "again.jsonl")
+    assert not again.changes, "what is clean stays as it is"

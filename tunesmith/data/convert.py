@@ -1,0 +1,67 @@
+"""``tunesmith data convert``: the rows of any file that is read, written in one layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tunesmith.data.columns.names import CAME_FROM
+from tunesmith.data.files.located import Faults
+from tunesmith.data.files.writing import write_rows, writer_of
+from tunesmith.data.layouts import Layout, row_of
+from tunesmith.data.reading import Reading
+from tunesmith.data.steps import came_from
+from tunesmith.data.transforms import Account
+from tunesmith.errors import DataError, Problem
+from tunesmith.settings.family import OBJECTIVES
+from tunesmith.settings.run import Data
+from tunesmith.settings.spec import Spec
+from tunesmith.storage.atomic import file_to_write
+from tunesmith.words import say
+
+
+class Convert(Spec):
+    """How rows are read, and how they are written."""
+
+    to: Layout = "messages"
+    """How a conversation is written; other rows have one form each."""
+    objective: str = "sft"
+    """What the rows are for, where a file could be read in several ways: dpo, kto, classify."""
+    columns: dict[str, str] | None = None
+    """Our names to the file's, as ``data.columns``."""
+    reader: str | None = None
+    """The reader by name, as ``data.reader``."""
+
+
+def convert(source: str, out: Path, how: Convert) -> Account:
+    """Writes what the rows of ``source`` mean to ``out``; DataError with the first ten rows that
+    the layout has no place for, and nothing is written.
+    """
+    place = file_to_write(out)
+    assert place is not None, "a path was given"
+    writer_of(place)
+    data = Data(path=source, columns=how.columns, reader=how.reader)
+    reading = Reading(data, OBJECTIVES.get(how.objective).eats)
+    account = Account()
+
+    def written() -> Iterator[dict[str, Any]]:
+        faults = Faults()
+        account.read = account.written = 0
+        for located, example in reading:
+            account.written += 1
+            made: dict[str, Any] = {}
+            try:
+                made = row_of(example, how.to)
+            except DataError as error:
+                for problem in error.problems:
+                    faults.add(Problem(f"{located.where}:{problem.where}", problem.text))
+            yield {**reading.beside(located), **made, CAME_FROM: came_from(located, ["convert"])}
+        faults.stop()
+        account.read = account.written + len(reading.dropped)
+
+    write_rows(place, written)
+    account.notes = list(reading.notes)
+    if reading.dropped:
+        account.notes.append(say("transforms.unread", number=len(reading.dropped)))
+    return account

@@ -1,0 +1,183 @@
+"""Examples back to rows: what a row means, written so that the readers read the same."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from tunesmith.errors import DataError, Problem
+from tunesmith.examples import (
+    Chat,
+    Example,
+    Feedback,
+    Labelled,
+    Preference,
+    Tagged,
+    Text,
+    TextPair,
+    Turn,
+)
+from tunesmith.words import say
+
+Layout = Literal["messages", "alpaca", "sharegpt"]
+
+
+def row_of(example: Example, layout: Layout) -> dict[str, Any]:
+    """The row of an example; ``layout`` is how a conversation is written. DataError where the
+    layout has no place for something, so that nothing is lost.
+    """
+    if isinstance(example, Chat):
+        return _CHATS[layout](example)
+    if layout != "messages":
+        told = {"layout": layout, "kind": type(example).__name__.lower()}
+        raise DataError(Problem("to", say("transforms.only_chats", **told)))
+    return _ROWS[type(example)](example)
+
+
+def _turn(turn: Turn) -> dict[str, Any]:
+    if turn.spans or turn.media:
+        raise _no_place("messages", "spans" if turn.spans else "media")
+    made: dict[str, Any] = {"role": turn.role, "content": turn.content}
+    if turn.reasoning:
+        made["reasoning_content"] = turn.reasoning
+    if turn.tool_calls:
+        made["tool_calls"] = list(turn.tool_calls)
+    if turn.name:
+        made["name"] = turn.name
+    if turn.train is not None:
+        made["train"] = turn.train
+    if turn.weight != 1.0:
+        made["weight"] = turn.weight
+    return made
+
+
+def _turns(turns: tuple[Turn, ...]) -> list[dict[str, Any]]:
+    return [_turn(turn) for turn in turns]
+
+
+def _with_tools(row: dict[str, Any], chat: Chat) -> dict[str, Any]:
+    return {**row, "tools": list(chat.tools)} if chat.tools else row
+
+
+def _messages(chat: Chat) -> dict[str, Any]:
+    return _with_tools({"messages": _turns(chat.turns)}, chat)
+
+
+def _plain(chat: Chat, layout: str, *, tools: bool) -> None:
+    """DataError for what a layout of plain texts has no place for."""
+    for turn in chat.turns:
+        held: Mapping[str, object] = {
+            "spans": turn.spans,
+            "media": turn.media,
+            "reasoning": turn.reasoning,
+            "name": turn.name,
+            "train": turn.train is not None,
+            "weight": turn.weight != 1.0,
+            "tool_calls": turn.tool_calls and not tools,
+        }
+        for name, value in held.items():
+            if value:
+                raise _no_place(layout, name)
+    if chat.tools and not tools:
+        raise _no_place(layout, "tools")
+
+
+def _alpaca(chat: Chat) -> dict[str, Any]:
+    _plain(chat, "alpaca", tools=False)
+    turns = list(chat.turns)
+    system = turns.pop(0).content if turns and turns[0].role == "system" else None
+    roles = [turn.role for turn in turns]
+    if not turns or roles != ["user", "assistant"] * (len(turns) // 2):
+        raise _no_place("alpaca", "turns")
+    texts = [turn.content for turn in turns]
+    row: dict[str, Any] = {"instruction": texts[-2], "input": "", "output": texts[-1]}
+    if system is not None:
+        row["system"] = system
+    if len(texts) > 2:
+        row["history"] = [list(pair) for pair in zip(texts[:-2:2], texts[1:-2:2], strict=True)]
+    return row
+
+
+_SPEAKERS = {"system": "system", "user": "human", "assistant": "gpt", "tool": "observation"}
+
+
+def _sharegpt(chat: Chat) -> dict[str, Any]:
+    _plain(chat, "sharegpt", tools=True)
+    turns: list[dict[str, str]] = []
+    for turn in chat.turns:
+        if turn.content or not turn.tool_calls:
+            turns.append({"from": _SPEAKERS[turn.role], "value": turn.content})
+        for call_made in turn.tool_calls:
+            if turn.content or len(turn.tool_calls) > 1:
+                raise _no_place("sharegpt", "tool_calls")
+            function = call_made["function"]
+            call = {name: function[name] for name in ("name", "arguments")}
+            value = json.dumps(call, ensure_ascii=False)
+            turns.append({"from": "function_call", "value": value})
+    row: dict[str, Any] = {"conversations": turns}
+    if chat.tools:
+        row["tools"] = json.dumps(list(chat.tools), ensure_ascii=False)
+    return row
+
+
+def _preference(pair: Preference) -> dict[str, Any]:
+    row = {
+        "messages": _turns(pair.prompt.turns),
+        "chosen": _turns(pair.chosen),
+        "rejected": _turns(pair.rejected),
+    }
+    if pair.margin is not None:
+        row["margin"] = pair.margin  # type: ignore[assignment]
+    return _with_tools(row, pair.prompt)
+
+
+def _feedback(judged: Feedback) -> dict[str, Any]:
+    return {**_messages(judged.chat), "label": judged.desirable}
+
+
+def _labelled(row: Labelled) -> dict[str, Any]:
+    labels: Any = row.labels
+    if isinstance(labels, tuple):
+        labels = labels[0] if len(labels) == 1 else list(labels)
+    second = {} if row.second is None else {"second": row.second}
+    return {"text": row.text, **second, "label": labels}
+
+
+def _text_pair(pair: TextPair) -> dict[str, Any]:
+    made: dict[str, Any] = {"text": pair.text, "second": pair.second}
+    if pair.similarity is not None:
+        made["similarity"] = None if math.isnan(pair.similarity) else pair.similarity
+    return {**made, "negatives": list(pair.negatives)} if pair.negatives else made
+
+
+def _tagged(row: Tagged) -> dict[str, Any]:
+    if row.numbered is not None:
+        raise _no_place("messages", "numbered")
+    spans = [{"start": one.start, "end": one.end, "label": one.label} for one in row.spans]
+    return {"text": row.text, "entities": spans}
+
+
+def _text(document: Text) -> dict[str, Any]:
+    return {"text": document.text}
+
+
+def _no_place(layout: str, what: str) -> DataError:
+    told = {"layout": layout, "what": say(f"transforms.part_{what}")}
+    return DataError(Problem("to", say("transforms.no_place", **told)))
+
+
+_CHATS: dict[Layout, Callable[[Chat], dict[str, Any]]] = {
+    "messages": _messages,
+    "alpaca": _alpaca,
+    "sharegpt": _sharegpt,
+}
+_ROWS: dict[type, Callable[[Any], dict[str, Any]]] = {
+    Preference: _preference,
+    Feedback: _feedback,
+    Labelled: _labelled,
+    TextPair: _text_pair,
+    Tagged: _tagged,
+    Text: _text,
+}

@@ -1,0 +1,81 @@
+"""One file of the rows and how it is read: what its reader is given, and what it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tunesmith.data.columns.answers import first_answer
+from tunesmith.data.columns.labels import label_column
+from tunesmith.data.columns.names import CAME_FROM
+from tunesmith.data.columns.turns import LISTS, NUMBERS, TURNS, no_number
+from tunesmith.data.files.numbers import without_zero
+from tunesmith.data.files.sources import Faults, FileFacts, rows
+from tunesmith.data.readers import Reader
+
+
+@dataclass
+class Opened:
+    """One file and how it is read."""
+
+    facts: FileFacts
+    reader: Reader
+    columns: Mapping[str, str]
+    weight: float = 1.0
+    rows: int = 0
+    """Rows that were taken, the dropped ones too; known after the reading."""
+    told_by: str | None = None
+    """Where ``columns`` come from, when it is not the user: template, or cells."""
+    label: str | None = None
+    """The class of all rows of the file, where its name says it."""
+    gapped: frozenset[str] = frozenset()
+    """Columns of whole numbers that a gap turned into ``3.0``."""
+    numbers: frozenset[str] = frozenset()
+    """Columns of a table of text cells that hold numbers, in which "nan" is an empty cell."""
+
+
+def prepared(row: dict[str, Any], opened: Opened) -> tuple[dict[str, Any], list[str]]:
+    """The row with our names beside its own, one-element lists unwrapped, and what was changed."""
+    if opened.gapped:
+        row = {
+            name: without_zero(value) if name in opened.gapped else value
+            for name, value in row.items()
+        }
+    named = named_row(row, opened.columns)
+    if opened.label is not None:
+        named["label"] = opened.label
+    changes: list[str] = []
+    for name in opened.reader.fields:
+        value = named.get(name)
+        theirs = opened.columns.get(name, name)
+        if theirs in opened.numbers and isinstance(value, str) and value.strip().lower() == "nan":
+            named[name] = ""
+        if name in LISTS or name in TURNS:
+            continue
+        if (single := first_answer(value, opened.columns.get(name, name))) is not value:
+            named[name] = single
+            changes.append("unwrapped" if isinstance(value, list) and len(value) == 1 else "first")
+        elif name not in NUMBERS and isinstance(value, int | float) and not no_number(value):
+            changes.append("numbers")
+    return named, list(dict.fromkeys(changes))
+
+
+def named_row(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    """A row with our names beside its own."""
+    return {**row, **{ours: row[theirs] for ours, theirs in columns.items() if theirs in row}}
+
+
+def labels_in(opened: Opened) -> Iterator[str]:
+    """The label of each row of a file, as it is written; empty where rows have none."""
+    for located in rows(opened.facts.path, columns=opened.columns, faults=Faults()):
+        row = named_row(located.row, opened.columns)
+        name = label_column(row)
+        yield opened.label or (str(row[name]) if name is not None else "")
+
+
+def unused(opened: Opened) -> list[str]:
+    """The columns of a file that its reader does not read."""
+    read = opened.reader.uses([*opened.facts.columns, *opened.columns])
+    used = {*opened.columns.values(), *read, *TURNS, "id", CAME_FROM}
+    return [name for name in opened.facts.columns if name not in used]

@@ -1,0 +1,104 @@
+"""Rows changed into a file, step by step: what the verb ``tunesmith data`` does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from tunesmith.data.columns.names import CAME_FROM
+from tunesmith.data.files.located import Faults, Located
+from tunesmith.data.files.sources import rows as rows_of
+from tunesmith.data.files.writing import write_rows, writer_of
+from tunesmith.data.find import find_data
+from tunesmith.data.transforms import TRANSFORMS, Account, Transform, stepped
+from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.settings.problems import problems_of
+from tunesmith.settings.spec import Spec
+from tunesmith.storage.atomic import file_to_write, write_whole
+from tunesmith.words import say
+
+AnySpec = TypeVar("AnySpec", bound=Spec)
+
+
+def made(name: str, settings: Mapping[str, Any]) -> Transform:
+    """The transform of this name with these settings; SpecError with all that is wrong with
+    them.
+    """
+    if name not in TRANSFORMS.names() and not name.endswith(".py"):
+        known = ", ".join([*TRANSFORMS.names(), "convert"])
+        raise SpecError(Problem(name, say("transforms.which", known=known)))
+    cls = TRANSFORMS.get(name)
+    return TRANSFORMS.make(settled(cls.Config, {**settings, "name": cls.name}))
+
+
+def settled(spec: type[AnySpec], settings: Mapping[str, Any]) -> AnySpec:
+    """A validated ``spec``; SpecError with every problem at its key."""
+    try:
+        return spec.model_validate(settings)
+    except ValidationError as error:
+        raise SpecError(problems_of(error, spec)) from None
+
+
+def change(source: str, out: Path, transforms: list[Transform]) -> Account:
+    """Writes the rows of ``source`` after the steps to ``out`` (by its ending .jsonl, .json, .csv,
+    .tsv or .parquet), and what became of every row to ``out`` with ``.account.jsonl`` behind.
+
+    Nothing is written where a row cannot be read, or none is left: DataError.
+    """
+    place = file_to_write(out)
+    assert place is not None, "a path was given"
+    writer_of(place)
+    files = find_data(source)
+    if place.resolve() in {file.resolve() for file in files}:
+        raise SpecError(Problem(str(out), say("transforms.same_file")))
+    account = Account()
+    faults = Faults()
+
+    def read() -> Iterator[Located]:
+        account.read = 0
+        for file in files:
+            for located in rows_of(file, faults=faults):
+                account.read += 1
+                yield located
+        faults.stop()
+
+    steps = stepped(read, transforms, account)
+    names = [transform.name for transform in transforms]
+
+    def written() -> Iterator[dict[str, Any]]:
+        account.written = 0
+        for located in steps():
+            account.written += 1
+            yield {**located.row, CAME_FROM: came_from(located, names)}
+        if not account.written:
+            raise DataError(
+                Problem(source, say("transforms.nothing_left", lines=_reasons(account)))
+            )
+
+    write_rows(place, written)
+    account.check()
+    lines = [json.dumps(one.to_json(), ensure_ascii=False) for one in account.changes.values()]
+    beside = place.with_name(place.name + ".account.jsonl")
+    write_whole(beside, "".join(line + "\n" for line in lines))
+    return account
+
+
+def _reasons(account: Account) -> str:
+    return "\n".join(account.lines())
+
+
+def came_from(located: Located, names: list[str]) -> dict[str, Any]:
+    """Where a row came from first: what an earlier step wrote stays, with this step behind it."""
+    before = located.row.get(CAME_FROM)
+    if isinstance(before, str):
+        try:
+            before = json.loads(before)
+        except ValueError:
+            before = None
+    if isinstance(before, dict) and isinstance(before.get("steps"), list):
+        return {**before, "steps": [*before["steps"], *names]}
+    return {"file": located.file.name, "row": located.number, "steps": names}

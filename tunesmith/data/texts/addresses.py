@@ -1,0 +1,67 @@
+"""Where somebody lives: a street with a house number, with the regions before it and the rest
+behind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_STREET = re.compile(
+    r"[\u4e00-\u9fff]{1,8}?(?:大街|大道|路|街|道|巷|弄|胡同|村|小区|花园|社区|苑)"
+    r"[0-9A-Za-z一二三四五六七八九十甲乙丙-]{1,8}"
+    r"(?:号楼|号院|号|弄|栋|幢|单元|楼|层|室|组|座)"
+)
+_REST = re.compile(r"[^\s，。、；：！？,;:!?（）()\"'“”]{0,20}")
+"""What follows a house number up to the next mark, at most 20 signs: the floor, the room, the
+shop. It often holds more than any list of units names.
+"""
+_BEFORE = re.compile(r"[\u4e00-\u9fff0-9]{0,28}$")
+_UNIT = re.compile("省|自治区|市|州|区|县|旗|镇|乡|村")
+_LEADS = re.compile(
+    "^.*(?:住在|住址|地址|位于|寄到|送到|寄往|搬到|家在|家住|现住|户籍|籍贯|坐落|就是|[在于到往是址去])"
+)
+_WAYS = (
+    "Alley|Avenue|Ave|Bend|Bluffs?|Boulevard|Blvd|Branch|Bridge|Brooks?|Bypass|Canyon|Causeway"
+    "|Center|Circles?|Cliffs?|Common|Corners?|Course|Courts?|Ct|Coves?|Creek|Crescent|Crest"
+    "|Crossing|Dale|Dam|Divide|Drives?|Dr|Estates?|Expressway|Extensions?|Falls|Ferry|Fields?"
+    "|Flats?|Fords?|Forest|Forges?|Forks?|Fort|Freeway|Gardens?|Gateway|Glens?|Greens?|Groves?"
+    "|Harbors?|Haven|Heights|Highway|Hwy|Hills?|Hollow|Inlet|Islands?|Isle|Junctions?|Keys?"
+    "|Knolls?|Lakes?|Landing|Lane|Ln|Locks?|Lodge|Loop|Manors?|Meadows?|Mews|Mills?|Mission"
+    "|Motorway|Mount|Mountains?|Neck|Orchard|Oval|Overpass|Parks?|Parkways?|Pass|Passage|Path|Pike"
+    "|Pines?|Place|Pl|Plains?|Plaza|Points?|Ports?|Prairie|Ramp|Ranch|Rapids?|Rest|Ridges?|River"
+    "|Roads?|Rd|Route|Row|Run|Shoals?|Shores?|Skyway|Springs?|Spurs?|Squares?|Station|Stream"
+    "|Streets?|St|Summit|Terrace|Throughway|Trace|Track|Trail|Tunnel|Turnpike|Underpass|Unions?"
+    "|Valleys?|Via|Viaduct|Views?|Villages?|Ville|Vista|Walks?|Ways?|Wells?"
+)
+"""What ends the name of a street in the United States (USPS Publication 28, appendix C1)."""
+_ENGLISH = re.compile(
+    rf"(?<![\w.,])\d{{1,5}} (?:[NSEW]\.? )?(?:[A-Z][A-Za-z]+ ){{1,3}}?(?:{_WAYS})\b\.?"
+    r"(?:,? (?:Apt|Apartment|Suite|Ste|Unit)\.? ?#?\w{1,5})?"
+)
+
+
+def addresses_in(text: str) -> Iterator[tuple[int, int]]:
+    """The places (from, up to) of addresses with a house number, in Chinese and English."""
+    end = 0
+    for match in _STREET.finditer(text):
+        if match.start() < end:
+            continue
+        rest = _REST.match(text, match.end())
+        last = rest.end() if rest else match.end()
+        yield _begin(text, match.start(), end), last
+        end = last
+    for match in _ENGLISH.finditer(text):
+        yield match.span()
+
+
+def _begin(text: str, street: int, floor: int) -> int:
+    """Where the regions before a street begin; the words that lead to an address are not in it."""
+    before = _BEFORE.search(text, floor, street)
+    start = before.start() if before else street
+    lead = _LEADS.match(text[start:street])
+    if lead is not None:
+        return start + lead.end()
+    unit = _UNIT.search(text, start, street)
+    # Without such a word a region has at most 3 characters before its first unit: 浙江省, 西湖区.
+    return max(start, unit.start() - 3) if unit else street

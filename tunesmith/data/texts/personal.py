@@ -1,0 +1,182 @@
+"""Personal data and secrets within a text, found by form, check digit or a word before them, never
+by guessing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from tunesmith.data.texts.addresses import addresses_in
+
+_WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+"""Full-width signs to plain ones, one for one, so that places stay true."""
+_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_CHECKS = "10X98765432"
+_CREDIT_SIGNS = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+_CREDIT_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
+
+
+@dataclass(frozen=True, order=True)
+class Found:
+    """A part of a text, from ``start`` up to ``end`` (characters), and what it is."""
+
+    start: int
+    end: int
+    kind: str
+
+
+def identity_card(number: str) -> bool:
+    """Whether a Chinese identity card may have this number: a date, and the check digit of GB
+    11643 (mod 11). Regions come and go, so none is asked for.
+    """
+    digits = re.sub(r"[ -]", "", number).upper()
+    try:
+        born = date(int(digits[6:10]), int(digits[10:12]), int(digits[12:14]))
+    except ValueError:
+        return False
+    return 1900 <= born.year <= date.today().year and digits[17] == identity_check(digits[:17])
+
+
+def identity_check(digits: str) -> str:
+    """The check digit after the 17 digits of a Chinese identity card (GB 11643)."""
+    total = sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, digits, strict=True))
+    return _CHECKS[total % 11]
+
+
+def bank_card(number: str) -> bool:
+    """Whether a bank card may have this number, by Luhn's check digit."""
+    digits = re.sub(r"[ -]", "", number)
+    return len(set(digits)) > 2 and digits[-1] == luhn_check(digits[:-1])
+
+
+def luhn_check(digits: str) -> str:
+    """Luhn's check digit after these digits (ISO/IEC 7812-1, annex B)."""
+    doubled = [2 * int(digit) for digit in digits[::-2]]
+    total = sum(map(int, digits[-2::-2])) + sum(digit - 9 * (digit > 9) for digit in doubled)
+    return str(-total % 10)
+
+
+def credit_code(code: str) -> bool:
+    """Whether a Chinese organisation may have this unified social credit code (GB 32100)."""
+    places = [_CREDIT_SIGNS.find(sign) for sign in code]
+    if -1 in places:
+        return False
+    total = sum(weight * n for weight, n in zip(_CREDIT_WEIGHTS, places[:17], strict=True))
+    return (31 - total % 31) % 31 == places[17]
+
+
+def _address_of_machine(text: str) -> bool:
+    return all(int(part) < 256 for part in text.split("."))
+
+
+def _any(text: str) -> bool:
+    return True
+
+
+_CUE = r"(?:号码|号|No\.?|number|ID|id|#)?\s*(?:是|为|is)?\s*[:：#]?\s*"
+
+_FORMS: dict[str, tuple[re.Pattern[str], Callable[[str], bool]]] = {
+    "secret": (
+        re.compile(
+            r"(?<![\w-])(?:sk-(?:[a-z]+-)*[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{30,}"
+            r"|hf_[A-Za-z0-9]{30,}|AKIA[0-9A-Z]{16}|AIza[\w-]{35}|xox[abpr]-[\w-]{10,}"
+            r"|LTAI[A-Za-z0-9]{12,20}|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,})"
+            r"|(?<=token=)[\w%.~-]{8,}|(?<=api_key=)[\w%.~-]{8,}|(?<=apikey=)[\w%.~-]{8,}"
+            r"|(?<=password=)[^\s&\"']{4,}|(?<=access_token=)[\w%.~-]{8,}"
+        ),
+        _any,
+    ),
+    "identity_card": (
+        re.compile(r"(?<!\d)[1-9]\d{5}[ -]?\d{8}[ -]?\d{3}[\dXx](?![\dA-Za-z])"),
+        identity_card,
+    ),
+    "credit_code": (
+        re.compile(r"(?<![\dA-Za-z])[0-9A-HJ-NP-RTUW-Y]{18}(?![\dA-Za-z])"),
+        credit_code,
+    ),
+    "mail": (
+        re.compile(
+            r"(?<![\w.])[A-Za-z0-9][\w.+-]{0,63}@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}", re.ASCII
+        ),
+        _any,
+    ),
+    "phone": (
+        re.compile(
+            r"(?<![\d.])(?:\+?86[ -]?)?1[3-9]\d[ -]?\d{4}[ -]?\d{4}(?!\d)"
+            r"|(?<![\d.-])(?:\+?1[ .-])?(?:\(\d{3}\) ?|\d{3}[.-])\d{3}[.-]\d{4}(?![\d-])"
+        ),
+        _any,
+    ),
+    "bank_card": (
+        re.compile(r"(?<![\d.])(?:[3-6]\d|2[1-7]|18)\d{2}(?:[ -]?\d{4}){2}[ -]?\d{1,7}(?!\d)"),
+        bank_card,
+    ),
+    "landline": (
+        re.compile(r"(?<![\d-])(?:\+?86[ -]?)?(?:\(0\d{2,3}\) ?|0\d{2,3}[ -])\d{7,8}(?![\d-])"),
+        _any,
+    ),
+    "ip": (
+        re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)"),
+        _address_of_machine,
+    ),
+    "plate": (
+        re.compile(
+            r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼]"
+            r"[A-HJ-NP-Z][·• -]?(?:[A-HJ-NP-Z0-9]{5,6})(?![A-Za-z0-9])"
+        ),
+        lambda found: any(sign.isdecimal() for sign in found),
+    ),
+    "passport": (
+        re.compile(
+            rf"(?:(?<=护照)|(?<=passport)|(?<=Passport)){_CUE}([A-Z]{{1,2}}\d{{7,8}})(?!\d)"
+        ),
+        _any,
+    ),
+    "record": (
+        re.compile(
+            r"(?:(?<=病历)|(?<=病案)|(?<=住院)|(?<=门诊)|(?<=就诊)|(?<=就诊卡)|(?<=医保卡)"
+            rf"|(?<=MRN)|(?<=[Rr]ecord)){_CUE}([A-Za-z]{{0,3}}\d{{5,14}})(?!\d)"
+        ),
+        _any,
+    ),
+    "birth_date": (
+        re.compile(
+            r"(?:(?<=出生日期)|(?<=出生于)|(?<=生于)|(?<=生日)|(?<=born on)|(?<=[Bb]irth)|(?<=DOB))"
+            r"\s*(?:是|为|is)?\s*[:：]?\s*"
+            r"((?:19|20)\d{2}\s?[年./-]\s?\d{1,2}\s?[月./-]\s?\d{1,2}日?"
+            r"|\d{1,2}[./-]\d{1,2}[./-](?:19|20)\d{2})(?!\d)"
+        ),
+        _any,
+    ),
+}
+"""What is looked for, in the order in which signs are claimed: a card may hold a telephone."""
+KINDS = (*_FORMS, "address")
+
+
+def found_in(text: str, kinds: tuple[str, ...] = KINDS) -> list[Found]:
+    """The parts of a text that are of one of these kinds, by their place; none overlaps another."""
+    plain = text.translate(_WIDE)
+    found: list[Found] = []
+    for one in _all_in(plain):
+        if all(one.end <= other.start or other.end <= one.start for other in found):
+            found.append(one)
+    # All kinds claim their signs, so that a card is no telephone where only telephones are wanted.
+    return sorted(one for one in found if one.kind in kinds)
+
+
+def _all_in(plain: str) -> Iterator[Found]:
+    for kind, (form, right) in _FORMS.items():
+        for match in form.finditer(plain):
+            group = match.lastindex or 0
+            if right(match[group]):
+                yield Found(*match.span(group), kind)
+    yield from (Found(start, end, "address") for start, end in addresses_in(plain))
+
+
+def kinds_in(text: str, kinds: tuple[str, ...] = KINDS) -> Iterator[str]:
+    """The kinds that a text holds, each once, in the order in which they are looked for."""
+    met = {one.kind for one in found_in(text, kinds)}
+    return (kind for kind in KINDS if kind in met)

@@ -1,0 +1,78 @@
+"""How a text is made, whatever it says: how much of it repeats, and Gopher's rules for pages
+(Rae et al. 2021, appendix A.1).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+_WORD = re.compile(r"[\u3400-\u9fff\u3040-\u30ff]|[^\W_]+(?:['’-][^\W_]+)*")
+_STOP = frozenset(("the", "be", "to", "of", "and", "that", "have", "with"))
+RUN = 10
+"""Signs in a run of Chinese that count as repeated, about as much text as 5 English words."""
+
+
+def units(text: str) -> list[str]:
+    """The words of a text; each Chinese or Japanese character is one."""
+    return _WORD.findall(text)
+
+
+def repeated_share(text: str) -> float:
+    """Share of a text's words that stand in a run of them (10 of Chinese characters, 5 of words)
+    that was there before; 0 of a text with fewer.
+    """
+    found = units(text)
+    wide = sum(len(one) == 1 and ord(one) > 0x2E80 for one in found)
+    run = RUN if 2 * wide > len(found) else RUN // 2
+    if len(found) < 2 * run:
+        return 0.0
+    seen: set[tuple[str, ...]] = set()
+    again = [False] * len(found)
+    for start in range(len(found) - run + 1):
+        words = tuple(found[start : start + run])
+        if words in seen:
+            again[start : start + run] = [True] * run
+        seen.add(words)
+    return sum(again) / len(found)
+
+
+def broken_rule(text: str) -> str | None:
+    """The first of Gopher's rules for a page in English that a text breaks: words, word_length,
+    marks, bullets, ellipses, letters, stop_words, lines or grams; None where it keeps all.
+    """
+    words = text.split()
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    if not 50 <= len(words) <= 100_000:
+        return "words"
+    if not 3 <= sum(map(len, words)) / len(words) <= 10:
+        return "word_length"
+    marks = text.count("#"), text.count("...") + text.count("…")
+    if max(marks) > 0.1 * len(words):
+        return "marks"
+    if sum(line[0] in "•-*‣" for line in lines) > 0.9 * len(lines):
+        return "bullets"
+    if sum(line.endswith(("...", "…")) for line in lines) > 0.3 * len(lines):
+        return "ellipses"
+    if sum(any(letter.isalpha() for letter in word) for word in words) < 0.8 * len(words):
+        return "letters"
+    if len(_STOP & {word.casefold().strip(".,;:!?\"'") for word in words}) < 2:
+        return "stop_words"
+    return _repeats(lines, words)
+
+
+_MOST_FREQUENT = {2: 0.20, 3: 0.18, 4: 0.16}
+"""Largest share of a page's characters within its most frequent run of so many words."""
+
+
+def _repeats(lines: list[str], words: list[str]) -> str | None:
+    counts = Counter(lines)
+    if sum(count - 1 for count in counts.values()) > 0.3 * len(lines):
+        return "lines"
+    total = sum(map(len, words))
+    for length, share in _MOST_FREQUENT.items():
+        grams = Counter(tuple(words[n : n + length]) for n in range(len(words) - length + 1))
+        gram, count = grams.most_common(1)[0]
+        if count > 1 and count * sum(map(len, gram)) > share * total:
+            return "grams"
+    return None

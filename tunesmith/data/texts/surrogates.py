@@ -1,0 +1,195 @@
+"""What stands in for personal data: of the same form, the same for the same value, and nobody's."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+
+from tunesmith.data.texts.people import COMPOUND
+from tunesmith.data.texts.personal import identity_check, luhn_check
+
+_FAMILY = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林罗梁"
+"""Twenty of the most frequent surnames."""
+_GIVEN = "明华强军平文杰丽敏静芳娟涛辉鹏博宇欣怡琳雪梅刚勇斌超峰慧颖佳晨阳凯浩然雨晴思远"
+_FIRST = ("Alex", "Sam", "Robin", "Kim", "Jamie", "Casey", "Taylor", "Morgan", "Drew", "Jordan")
+_LAST = ("Miller", "Carter", "Hughes", "Foster", "Hayes", "Brooks", "Parker", "Reed", "Walsh")
+_MASKS = {
+    "secret": "密钥",
+    "identity_card": "身份证号",
+    "credit_code": "信用代码",
+    "mail": "邮箱",
+    "phone": "电话",
+    "landline": "座机",
+    "bank_card": "银行卡号",
+    "ip": "IP",
+    "plate": "车牌号",
+    "passport": "护照号",
+    "record": "病历号",
+    "birth_date": "出生日期",
+    "address": "地址",
+    "name": "姓名",
+}
+_HAN = re.compile("[\u3400-\u9fff]")
+
+
+def mask(kind: str, text: str) -> str:
+    """The kind in brackets, in Chinese where the text around is: ``[电话]``, ``[PHONE]``."""
+    return f"[{_MASKS[kind]}]" if _HAN.search(text) else f"[{kind.upper()}]"
+
+
+class Surrogates:
+    """Chooses by a keyed hash (HMAC-SHA256), so that a value has the same surrogate in every row
+    and nobody without the key finds the value by trying all.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+        self.given: dict[tuple[str, str], str] = {}
+        """By kind and value."""
+        self.taken: set[str] = set()
+
+    def of(self, kind: str, value: str) -> str:
+        """The surrogate of a value; no two names have the same one."""
+        known = self.given.get((kind, _normal(value)))
+        if known is not None:
+            return known
+        tries = 0
+        made = self._made(kind, value, tries)
+        while kind == "name" and (made in self.taken or made == value) and tries < 1000:
+            tries += 1
+            made = self._made(kind, value, tries)
+        self.taken.add(made)
+        self.given[kind, _normal(value)] = made
+        return made
+
+    def avoid(self, names: set[str]) -> None:
+        """Keeps the surrogates off the names that the rows hold."""
+        self.taken |= names
+
+    def _made(self, kind: str, value: str, tries: int) -> str:
+        message = f"{kind}\0{_normal(value)}\0{tries}".encode()
+        number = int.from_bytes(hmac.new(self.key, message, hashlib.sha256).digest(), "big")
+        maker = _MAKERS.get(kind)
+        return maker(value, number) if maker is not None else _same_form(value, number)
+
+
+def _normal(value: str) -> str:
+    return re.sub(r"[\s-]", "", value).casefold()
+
+
+def _digits(number: int, count: int) -> str:
+    return str(number % 10**count).zfill(count)
+
+
+def _mail(value: str, number: int) -> str:
+    return f"user{_digits(number, 6)}@example.com"  # RFC 2606
+
+
+def _phone(value: str, number: int) -> str:
+    if not re.search(r"1[3-9]\d[ -]?\d{4}[ -]?\d{4}$", value):
+        # 555-0100 to 555-0199 are kept for fiction in North America.
+        return f"{_head(value)}555-01{_digits(number, 2)}"
+    # No Chinese mobile number begins with 12.
+    return _in_places(value, ("86" if "86" in value[:3] else "") + "12" + _digits(number, 9))
+
+
+def _head(value: str) -> str:
+    return value[: -len("555-0100")]
+
+
+def _identity(value: str, number: int) -> str:
+    # No region has the code 99.
+    born = f"{1950 + number % 50}{number // 50 % 12 + 1:02}{number // 600 % 28 + 1:02}"
+    digits = f"99{_digits(number // 20000, 4)}{born}{_digits(number // 7, 3)}"
+    return _in_places(value, digits + identity_check(digits))
+
+
+def _card(value: str, number: int) -> str:
+    # Numbers that begin with 999999 are given to no bank.
+    length = len(re.sub(r"\D", "", value))
+    digits = "999999" + _digits(number, length - 7)
+    return _in_places(value, digits + luhn_check(digits))
+
+
+def _landline(value: str, number: int) -> str:
+    # No line number of a Chinese town begins with 0.
+    area, _, rest = value.rpartition(")" if ")" in value else "-" if "-" in value else " ")
+    mark = value[len(area) : len(value) - len(rest)]
+    return f"{area}{mark}0{_digits(number, len(rest) - 1)}"
+
+
+def _address_of_machine(value: str, number: int) -> str:
+    return f"192.0.2.{number % 254 + 1}"  # RFC 5737
+
+
+def _plate(value: str, number: int) -> str:
+    # Plates hold no I and no O, so that they are not read as 1 and 0.
+    tail = len(re.sub("[·• -]", "", value)) - 2
+    return f"{value[0]}{'IO'[number % 2]}{value[2] if value[2] in '·• -' else ''}" + _digits(
+        number, tail
+    )
+
+
+def _birth(value: str, number: int) -> str:
+    """The same year, another day."""
+    month, day = number % 12 + 1, number // 12 % 28 + 1
+    if re.match(r"\d{4}", value):
+        parts = re.split(r"(\d+)", value)
+        parts[3], parts[5] = str(month).zfill(len(parts[3])), str(day).zfill(len(parts[5]))
+        return "".join(parts)
+    year = value[-4:]
+    mark = re.sub(r"\d", "", value)[0]
+    return f"{month:02}{mark}{day:02}{mark}{year}"
+
+
+def _address(value: str, number: int) -> str:
+    if _HAN.search(value):
+        return f"示例路{number % 300 + 1}号"
+    return f"{number % 900 + 100} Example Street"
+
+
+def _name(value: str, number: int) -> str:
+    if not _HAN.search(value):
+        first, last = _FIRST[number % len(_FIRST)], _LAST[number // 20 % len(_LAST)]
+        return f"{first} {last}" if " " in value else last
+    given = len(value) - (2 if value[:2] in COMPOUND else 1)
+    signs = [_GIVEN[number // 20 // len(_GIVEN) ** n % len(_GIVEN)] for n in range(given)]
+    return _FAMILY[number % len(_FAMILY)] + "".join(signs)
+
+
+def _secret(value: str, number: int) -> str:
+    return "REDACTED"
+
+
+def _in_places(value: str, digits: str) -> str:
+    """The new digits in the places of the old, with the same marks between them."""
+    signs = iter(digits)
+    return "".join(next(signs, "") if sign.isalnum() else sign for sign in value)
+
+
+def _same_form(value: str, number: int) -> str:
+    """Other digits and letters in the same places; somebody may have it."""
+    made: list[str] = []
+    for sign in value:
+        number, step = divmod(number, 36)
+        if sign.isdecimal():
+            made.append(str(step % 10))
+        else:
+            made.append(chr(65 + step % 26) if sign.isalpha() else sign)
+    return "".join(made)
+
+
+_MAKERS = {
+    "mail": _mail,
+    "phone": _phone,
+    "identity_card": _identity,
+    "bank_card": _card,
+    "landline": _landline,
+    "ip": _address_of_machine,
+    "plate": _plate,
+    "birth_date": _birth,
+    "address": _address,
+    "name": _name,
+    "secret": _secret,
+}

@@ -1,0 +1,155 @@
+"""Changes to rows before they are read, one a file: as steps of ``data.steps`` and as the verb
+``tunesmith data``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, ClassVar
+
+from tunesmith.data.columns.names import ABOUT_THE_ROW, is_called
+from tunesmith.data.files.located import Located
+from tunesmith.settings.family import TRANSFORMS
+from tunesmith.settings.spec import Spec
+from tunesmith.words import say
+
+__all__ = ["TRANSFORMS", "Account", "Transform", "content_columns", "stepped"]
+
+Rows = Callable[[], Iterator[Located]]
+"""Reads the rows from their first; each call reads them anew."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a step did to a row: changed it, or dropped it."""
+
+    file: str
+    row: int
+    step: str
+    did: str
+    """``changed`` or ``dropped``."""
+    why: tuple[str, ...]
+    """In a few words each: ``mojibake``, ``duplicate``, ``phone``."""
+
+    def to_json(self) -> dict[str, Any]:
+        """One line of the account."""
+        return {
+            "file": self.file,
+            "row": self.row,
+            "step": self.step,
+            "did": self.did,
+            "why": list(self.why),
+        }
+
+
+@dataclass
+class Account:
+    """Every row that a step changed or dropped, with its reason; ``read = written + dropped``."""
+
+    read: int = 0
+    written: int = 0
+    changes: dict[tuple[str, int, str], Change] = field(default_factory=dict)
+    """By file, row and step: a row that is read twice is told once."""
+    notes: list[str] = field(default_factory=list)
+    """What a person should know about the steps themselves."""
+
+    def changed(self, located: Located, step: str, *why: str) -> None:
+        """Notes a row that is written otherwise than it was read."""
+        self._note(Change(str(located.file), located.number, step, "changed", why))
+
+    def dropped(self, located: Located, step: str, *why: str) -> None:
+        """Notes a row that is not written."""
+        self._note(Change(str(located.file), located.number, step, "dropped", why))
+
+    def _note(self, change: Change) -> None:
+        self.changes[change.file, change.row, change.step] = change
+
+    def counts(self, did: str) -> dict[tuple[str, str], int]:
+        """Rows by step and reason that were ``changed`` or ``dropped``; a row with several reasons
+        counts for each.
+        """
+        found = Counter(
+            (change.step, why)
+            for change in self.changes.values()
+            if change.did == did
+            for why in change.why
+        )
+        return dict(found.most_common())
+
+    def check(self) -> None:
+        """Every row is accounted for, or the code is wrong."""
+        total = self.written + len(self.left_out)
+        assert self.read == total, f"{self.read} rows read, but {total} accounted for"
+
+    @property
+    def left_out(self) -> list[Change]:
+        """The rows that a step dropped."""
+        return [change for change in self.changes.values() if change.did == "dropped"]
+
+    def step_lines(self) -> list[str]:
+        """What each step changed and dropped, a line for each reason, and the notes."""
+        told = [
+            say(f"transforms.{did}", step=step, rows=rows, why=say(f"transforms.why_{why}"))
+            for did in ("changed", "dropped")
+            for (step, why), rows in self.counts(did).items()
+        ]
+        return [*told, *self.notes]
+
+    def lines(self) -> list[str]:
+        """The account as a person reads it."""
+        return [say("transforms.rows", read=self.read, written=self.written), *self.step_lines()]
+
+    def to_json(self) -> dict[str, Any]:
+        """The counts, and what was noted."""
+        sums = {
+            did: [
+                {"step": step, "why": why, "rows": rows}
+                for (step, why), rows in self.counts(did).items()
+            ]
+            for did in ("changed", "dropped")
+        }
+        return {"read": self.read, "written": self.written, **sums, "notes": self.notes}
+
+
+class Transform:
+    """Base of the transforms: ``steps`` gives the rows that remain, as they shall be."""
+
+    name: ClassVar[str]
+
+    class Config(Spec):
+        """No settings."""
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the same rows give the same each time, as a run needs that reads them again."""
+        return True
+
+    def steps(self, rows: Rows, account: Account) -> Iterator[Located]:
+        """The rows in their order, without those that are dropped; ``account`` hears of each that
+        is not as it was.
+        """
+        raise AssertionError(f"transform {self.name} has no steps")
+
+
+def content_columns(row: dict[str, Any], named: list[str] | None) -> list[str]:
+    """The columns that a step looks at: those it names, or all but those that say something about
+    the row (id, source, url).
+    """
+    if named is not None:
+        return [name for name in row if name in named]
+    return [name for name in row if not is_called(name, ABOUT_THE_ROW)] or list(row)
+
+
+def stepped(rows: Rows, transforms: Sequence[Transform], account: Account) -> Rows:
+    """Reads the rows after all steps, one after the other; a step that looks at all rows first
+    makes those before it run twice, so that no row is held.
+    """
+    for transform in transforms:
+        rows = partial(transform.steps, rows, account)
+    return rows

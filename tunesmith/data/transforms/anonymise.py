@@ -1,0 +1,194 @@
+"""Personal data and secrets replaced, masked, or their rows left out."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from tunesmith.data.columns.names import CAME_FROM
+from tunesmith.data.files.located import Located
+from tunesmith.data.texts.people import has_dictionary, names_in
+from tunesmith.data.texts.personal import Found, found_in
+from tunesmith.data.texts.strings import changed_row, strings
+from tunesmith.data.texts.surrogates import Surrogates, mask
+from tunesmith.data.transforms import TRANSFORMS, Account, Rows, Transform
+from tunesmith.errors import Problem, SpecError
+from tunesmith.settings.spec import Spec
+from tunesmith.words import say
+
+Kind = Literal[
+    "name",
+    "phone",
+    "landline",
+    "mail",
+    "identity_card",
+    "bank_card",
+    "address",
+    "birth_date",
+    "record",
+    "passport",
+    "plate",
+    "credit_code",
+    "ip",
+    "secret",
+]
+
+
+@TRANSFORMS.register
+class Anonymise(Transform):
+    """Replaces personal data in every text of a row."""
+
+    class Config(Spec):
+        """What is looked for, and what becomes of it."""
+
+        how: Literal["surrogate", "mask", "drop"] = "surrogate"
+        """A surrogate of the same form, the same one for the same value; the kind in brackets; or
+        the whole row left out.
+        """
+        kinds: list[Kind] | None = None
+        """What is looked for; all kinds when not given."""
+        mapping: str | None = None
+        """Write which value became which to this file, readable by you alone. Whoever has it can
+        undo the work.
+        """
+        key: str | None = None
+        """The name of an environment variable with a secret, which gives the same surrogates in
+        other files and at other times; another secret each time when not given.
+        """
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        problems = [*self._mapping_problem(), *self._key_problem()]
+        if problems:
+            raise SpecError(problems)
+        key = os.environ[config.key].encode() if config.key else secrets.token_bytes(32)
+        self.surrogates = Surrogates(key)
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the surrogates are the same each time, and no mapping would be written twice."""
+        return self.config.how != "surrogate" or bool(self.config.key and not self.config.mapping)
+
+    def _mapping_problem(self) -> Iterator[Problem]:
+        if self.config.mapping and Path(self.config.mapping).exists():
+            yield Problem("mapping", say("transforms.mapping_there", path=self.config.mapping))
+
+    def _key_problem(self) -> Iterator[Problem]:
+        if self.config.key and not os.environ.get(self.config.key):
+            yield Problem("key", say("transforms.no_key", name=self.config.key))
+
+    def steps(self, rows: Rows, account: Account) -> Iterator[Located]:
+        """Collects the names of all rows, then replaces what is found; a name that was announced in
+        one row is replaced in every row.
+        """
+        known = self._names(rows)
+        if known:
+            self.surrogates.avoid(known)
+        everywhere = _any_of(known)
+        self._note(account)
+        for located in rows():
+            met: Counter[str] = Counter()
+
+            def change(text: str, met: Counter[str] = met) -> str:
+                return self._changed(text, everywhere, met)
+
+            row = changed_row(located.row, change, _texts_of(located))
+            if not met:
+                yield located
+            elif self.config.how == "drop":
+                account.dropped(located, self.name, *sorted(met))
+            else:
+                account.changed(located, self.name, *sorted(met))
+                yield replace(located, row=row)
+        if self.config.mapping:
+            self._write_mapping(Path(self.config.mapping))
+
+    def wants(self, kind: str) -> bool:
+        """Whether this kind is looked for."""
+        return self.config.kinds is None or kind in self.config.kinds
+
+    def find(self, texts: Sequence[str]) -> list[list[Found]]:
+        """What is found in each text; a name that one of them announces is found in all."""
+        wanted = texts if self.wants("name") else ()
+        names = {text[one.start : one.end] for text in wanted for one in names_in(text)}
+        everywhere = _any_of(names)
+        return [self._found(text, everywhere) for text in texts]
+
+    def _names(self, rows: Rows) -> set[str]:
+        if not self.wants("name"):
+            return set()
+        return {
+            text[found.start : found.end]
+            for located in rows()
+            for name in _texts_of(located)
+            for text in strings(located.row[name])
+            for found in names_in(text)
+        }
+
+    def _changed(self, text: str, names: re.Pattern[str] | None, met: Counter[str]) -> str:
+        parts: list[str] = []
+        end = 0
+        for found in self._found(text, names):
+            value = text[found.start : found.end]
+            met[found.kind] += 1
+            new = (
+                self.surrogates.of(found.kind, value)
+                if self.config.how == "surrogate"
+                else mask(found.kind, text)
+            )
+            parts += (text[end : found.start], new)
+            end = found.end
+        return "".join([*parts, text[end:]])
+
+    def _found(self, text: str, names: re.Pattern[str] | None) -> list[Found]:
+        """What is replaced in a text, by place; an address or a number goes before a name in it."""
+        found = [one for one in found_in(text) if self.wants(one.kind)]
+        for match in names.finditer(text) if names else ():
+            if all(match.end() <= one.start or one.end <= match.start() for one in found):
+                found.append(Found(*match.span(), "name"))
+        return sorted(found)
+
+    def _note(self, account: Account) -> None:
+        notes = [say("transforms.not_all")]
+        if self.wants("name") and not has_dictionary():
+            notes.append(say("transforms.no_dictionary"))
+        account.notes = [*dict.fromkeys([*account.notes, *notes])]
+
+    def _write_mapping(self, path: Path) -> None:
+        """Which value became which; the file is new, and only its owner may read it."""
+        lines = [
+            json.dumps({"kind": kind, "value": value, "became": became}, ensure_ascii=False)
+            for (kind, value), became in self.surrogates.given.items()
+        ]
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write("".join(line + "\n" for line in lines))
+
+
+def _texts_of(located: Located) -> list[str]:
+    """The columns that are looked through: all but the one that tells a file and a row."""
+    return [name for name in located.row if name != CAME_FROM]
+
+
+def _any_of(names: set[str]) -> re.Pattern[str] | None:
+    """Any of these names, the longer first; English ones as whole words.
+
+    They are grouped by their first sign: ten thousand names one beside the other would each be
+    tried at each place of a text.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in sorted(names, key=lambda name: (-len(name), name)):
+        end = r"\b" if name.isascii() else ""
+        groups.setdefault(name[0], []).append(re.escape(name[1:]) + end)
+    forms = [
+        (r"\b" if first.isascii() else "") + f"{first}(?:{'|'.join(rests)})"
+        for first, rests in groups.items()
+    ]
+    return re.compile("|".join(forms)) if forms else None

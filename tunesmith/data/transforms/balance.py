@@ -1,0 +1,59 @@
+"""No value of a column with more rows than a limit: one source or one class that outweighs the
+others.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt
+
+from tunesmith.data.files.located import Located
+from tunesmith.data.transforms import TRANSFORMS, Account, Rows, Transform
+from tunesmith.data.transforms._draw import place_of
+from tunesmith.errors import Problem, SpecError
+from tunesmith.settings.spec import Spec
+from tunesmith.words import say
+
+
+@TRANSFORMS.register
+class Balance(Transform):
+    """Draws rows of the values that have too many."""
+
+    class Config(Spec):
+        """By which column, and how many rows a value may have."""
+
+        by: str
+        """The column whose values are balanced: label, source."""
+        most: Annotated[int, Gt(0)] | None = None
+        """Rows that a value may have at most; as many as the rarest value has when not given."""
+        seed: Annotated[int, Ge(0)] = 0
+        """Another number draws others."""
+
+    def steps(self, rows: Rows, account: Account) -> Iterator[Located]:
+        """Keeps the rows of each value that come first in a random order."""
+        places: defaultdict[str, list[tuple[bytes, int]]] = defaultdict(list)
+        for place, located in enumerate(rows()):
+            value = self._value(located)
+            places[value].append((place_of(located.row, self.config.seed), place))
+        most = self.config.most or min(map(len, places.values()), default=0)
+        kept = {place for found in places.values() for _, place in sorted(found)[:most]}
+        for place, located in enumerate(rows()):
+            if place in kept:
+                yield located
+            else:
+                account.dropped(located, self.name, "over_limit")
+
+    def _value(self, located: Located) -> str:
+        row: dict[str, Any] = located.row
+        if self.config.by not in row:
+            told = say(
+                "ledger.no_column",
+                name=self.config.by,
+                where=located.where,
+                columns=", ".join(row),
+            )
+            raise SpecError(Problem("by", told))
+        return str(row[self.config.by])

@@ -1,0 +1,113 @@
+"""Texts repaired, and rows left out that hold none worth learning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le
+
+from tunesmith.data.files.located import Located
+from tunesmith.data.texts import repair
+from tunesmith.data.texts.quality import broken_rule, repeated_share
+from tunesmith.data.texts.script import Script, script_of
+from tunesmith.data.texts.strings import changed_row, strings
+from tunesmith.data.transforms import TRANSFORMS, Account, Rows, Transform, content_columns
+from tunesmith.errors import Problem, SpecError
+from tunesmith.settings.spec import Spec
+from tunesmith.words import say
+
+Mend = Callable[[str], str]
+
+
+@TRANSFORMS.register
+class Clean(Transform):
+    """Repairs texts, and leaves out rows by their form."""
+
+    class Config(Spec):
+        """What is repaired, and what is left out."""
+
+        columns: list[str] | None = None
+        """The columns that are cleaned; all but those about the row (id, source, url) when not
+        given.
+        """
+        mojibake: bool = True
+        """Bring back texts that were read in a wrong encoding."""
+        unseen: bool = True
+        """Take out control characters and signs of no width, and write accents in one way (NFC)."""
+        spaces: bool = True
+        """Take out spaces at the ends of lines, and empty lines that follow each other."""
+        html: bool = False
+        """Take out HTML's tags and read its entities."""
+        width: bool = False
+        """Write full-width letters and digits as plain ones; punctuation stays."""
+        chinese: Literal["as_it_is", "simplified", "traditional"] = "as_it_is"
+        """Convert Chinese characters (needs the package opencc). It changes some names of drugs
+        too.
+        """
+        shortest: Annotated[int, Ge(0)] = 0
+        """Leave out rows with fewer characters."""
+        longest: Annotated[int, Gt(0)] | None = None
+        """Leave out rows with more characters."""
+        scripts: list[Script] | None = None
+        """Leave out rows that are mostly in another script; English and French are both latin."""
+        repeated: Annotated[float, Gt(0), Le(1)] | None = None
+        """Leave out rows of which a larger share repeats itself."""
+        rules: Literal["none", "gopher"] = "none"
+        """Leave out rows that break a set of rules; gopher's are for whole pages in English."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        wanted: dict[str, tuple[bool, Mend]] = {
+            "mojibake": (config.mojibake, repair.mended),
+            "html": (config.html, repair.without_tags),
+            "unseen": (config.unseen, repair.without_unseen),
+            "width": (config.width, repair.plain_width),
+            "spaces": (config.spaces, repair.evenly_spaced),
+        }
+        self.mends = {name: mend for name, (on, mend) in wanted.items() if on}
+        if config.chinese != "as_it_is":
+            self.mends["chinese"] = _converter(config.chinese)
+
+    def steps(self, rows: Rows, account: Account) -> Iterator[Located]:
+        """Repairs each row, then looks whether it stays."""
+        for located in rows():
+            columns = content_columns(located.row, self.config.columns)
+            row, mends = located.row, []
+            for name, mend in self.mends.items():
+                mended = changed_row(row, mend, columns)
+                if mended != row:
+                    mends.append(name)
+                row = mended
+            why = self._unwanted("\n".join(text for name in columns for text in strings(row[name])))
+            if why is not None:
+                account.dropped(located, self.name, why)
+                continue
+            if mends:
+                account.changed(located, self.name, *mends)
+            yield replace(located, row=row)
+
+    def _unwanted(self, text: str) -> str | None:
+        """Why a row with this text is left out."""
+        config = self.config
+        length = len(text.strip())
+        if length < config.shortest:
+            return "short"
+        if config.longest is not None and length > config.longest:
+            return "long"
+        if config.scripts is not None and script_of(text) not in (None, *config.scripts):
+            return "script"
+        if config.repeated is not None and repeated_share(text) > config.repeated:
+            return "repeated"
+        rule = broken_rule(text) if config.rules == "gopher" else None
+        return rule and f"rule_{rule}"
+
+
+def _converter(wanted: str) -> Mend:
+    try:
+        from opencc import OpenCC
+    except ImportError:
+        told = say("transforms.no_package", package="opencc", command="pip install opencc")
+        raise SpecError(Problem("chinese", told)) from None
+    return OpenCC("t2s" if wanted == "simplified" else "s2t").convert

@@ -1,0 +1,63 @@
+"""Copies left out: of rows that say the same, or nearly the same, the first stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tunesmith.data.files.located import Located
+from tunesmith.data.texts.duplicates import Clusters, fold, join_near, sketch_of
+from tunesmith.data.texts.strings import strings
+from tunesmith.data.transforms import TRANSFORMS, Account, Rows, Transform, content_columns
+from tunesmith.settings.spec import Spec
+
+
+@TRANSFORMS.register
+class Dedup(Transform):
+    """Leaves out rows that were there before."""
+
+    class Config(Spec):
+        """What counts as the same."""
+
+        columns: list[str] | None = None
+        """The columns that are compared, such as the question; all but those about the row (id,
+        source, url) when not given.
+        """
+        near: bool = True
+        """Leave out near copies too: four fifths of their runs of characters are shared."""
+
+    def steps(self, rows: Rows, account: Account) -> Iterator[Located]:
+        """Looks at all rows, then gives the first of each kind."""
+        keys: list[int] = []
+        sketches: list[np.ndarray] = []
+        for located in rows():
+            texts = self._texts(located)
+            keys.append(fold(texts))
+            if self.config.near:
+                sketches.append(sketch_of("\n".join(texts)))
+        same, alike = Clusters(len(keys)), Clusters(len(keys))
+        same.join_equal(keys)
+        alike.join_equal(keys)
+        join_near(alike, sketches)
+        first, near = same.roots(), alike.roots()
+        for place, located in enumerate(rows()):
+            if first[place] != place:
+                account.dropped(located, self.name, "duplicate")
+            elif near[place] != place:
+                account.dropped(located, self.name, "near_duplicate")
+            else:
+                yield located
+
+    def _texts(self, located: Located) -> list[str]:
+        columns = content_columns(located.row, self.config.columns)
+        # A number or a truth value makes another row too: the label of a text.
+        return [
+            text
+            for name in columns
+            for text in (*strings(located.row[name]), _bare(located.row[name]))
+        ]
+
+
+def _bare(value: object) -> str:
+    return repr(value) if isinstance(value, int | float) else ""
