@@ -39,6 +39,10 @@ _NO_NAMES = frozenset(
     ("Sir", "Madam", "All", "Team", "Customer", "Friend", "Friends", "Hiring Manager", "Hiring")
 )
 _NO_CHARACTERS = re.compile("[您你我他她它谢请了的是在有不和与或把被给对从]")
+_NOBODY = re.compile(rf"某|(?:{_AFTER})$")
+"""王某 is nobody, and 王女士 no more than a surname."""
+_WORDS_TOO = "左甘应易康宫曲温牛白米莫丁"
+"""Surnames with which many words begin that jieba takes for names: 左心室, 甘露醇, 康复训练."""
 RARE, USUAL, WORD = 30, 20, 200
 """Frequencies in jieba's dictionary. A name that is a word there with ``RARE`` or more is the word.
 A cue's name falls where the sign before it and its surname are a word of more than ``USUAL``
@@ -94,6 +98,8 @@ def _tagged(text: str) -> Iterator[Found]:
         start = place
         place += len(word)
         if tag != "nr" or not 2 <= len(word) <= 4 or _NO_CHARACTERS.search(word):
+            continue
+        if word[0] in _WORDS_TOO or _NOBODY.search(word):
             continue
         if (word[0] in SURNAMES or word[:2] in COMPOUND) and _frequency(word) < RARE:
             yield Found(start, place, "name")
