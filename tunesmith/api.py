@@ -45,9 +45,7 @@ Overrides = Sequence[str] | Mapping[str, Any]
 
 
 def settings_of(settings: Settings, overrides: Overrides = ()) -> Run:
-    """A validated Run from a YAML file, a mapping or a Run; a peer's settings are answered with
-    ours.
-    """
+    """Validates a YAML file, a mapping or a Run into a Run; answers a peer's settings with ours."""
     if isinstance(settings, str | Path) and Path(settings).is_dir():
         raise SpecError(Problem(str(settings), say("cli.is_folder", folder=settings)))
     plain = _plain(settings)
@@ -131,7 +129,7 @@ def plan(
     probe: bool = False,
     progress: Shown | None = None,
 ) -> Plan:
-    """What would run, with every value's origin and every problem; nothing is written."""
+    """Plans what would run, with every value's origin and every problem; writes nothing."""
     from tunesmith.planning.make import make
 
     run = settings_of(settings, overrides)
@@ -146,8 +144,8 @@ def plan_stages(
     probe: bool = False,
     progress: Shown | None = None,
 ) -> list[tuple[str, Plan]] | None:
-    """What each stage of a file for ``rlhf`` would run that was not begun, by its name; None where
-    the file has no stages.
+    """Plans each stage of a file for ``rlhf`` that was not begun, by its name; None where the file
+    has no stages.
     """
     from tunesmith.planning.make import make
     from tunesmith.planning.stages import plans, stages_of
@@ -199,19 +197,19 @@ def train(
 
 
 def _console(progress: Shown | None) -> AbstractContextManager[Shown]:
-    """The display that the caller has opened, or one for this run."""
+    """Returns the display that the caller has opened, or a new one for this run."""
     from tunesmith.display.progress import Shown
 
     return nullcontext(progress) if progress is not None else Shown(quiet=not _first())
 
 
 def _first() -> bool:
-    """Whether this is the only process, or the first of those that torchrun started."""
+    """Tells whether this is the only process, or the first of those that torchrun started."""
     return int(os.environ.get("RANK", 0)) == 0
 
 
 def _resumed(settings: Settings, overrides: Overrides) -> tuple[RunFolder, Resolved]:
-    """The folder of a run that was stopped, and what it says."""
+    """Returns the folder of a run that was stopped, and its settings."""
     if not isinstance(settings, str | Path) or overrides:
         raise SpecError(say("cli.resume_takes_folder"))
     folder = RunFolder(Path(settings))
@@ -228,7 +226,9 @@ def _planned(
     events: Events,
     on_plan: Callable[[Plan], None] | None,
 ) -> Plan:
-    """The plan of a run, without a problem; its warnings are told where nobody asked for it."""
+    """Makes the plan of a run, which must have no problem; reports its warnings where the caller
+    did not ask for the plan.
+    """
     asked = settings_of(settings, overrides)
     _speak(asked)
     taken = RunFolder(Path(asked.out)).taken()
@@ -341,15 +341,15 @@ def generate(
 
 
 def load(run: AnyRun) -> Predictor:
-    """The tuned model of a run, ready to answer: ``ts.load(RUN).predict(rows)``."""
+    """Loads the tuned model of a run, ready to answer: ``ts.load(RUN).predict(rows)``."""
     from tunesmith.predicting.predictor import Predictor
 
     return Predictor(_folder(run))
 
 
 def attach(model: Any, adapter: AnyRun) -> Any:
-    """A transformers ``model`` with the adapter of a run, or of its ``model`` folder, ready to
-    answer.
+    """Attaches the adapter of a run, or of its ``model`` folder, to a transformers ``model``, ready
+    to answer.
 
     The way to serve an adapter that does not fold into its base:
     ``ts.attach(AutoModelForCausalLM.from_pretrained(BASE), RUN)``.
@@ -361,7 +361,7 @@ def attach(model: Any, adapter: AnyRun) -> Any:
 
 
 def predict(run: AnyRun, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The rows with an answer each, their other columns kept."""
+    """Returns the rows with an answer each, their other columns kept."""
     return load(run).predict(rows)
 
 
@@ -372,7 +372,9 @@ def _folder(run: AnyRun) -> RunFolder:
 
 
 def _plain(settings: Settings) -> Mapping[str, Any]:
-    """The settings as they were given, not yet validated; SpecError where they are none."""
+    """Returns the settings as they were given, not yet validated; raises SpecError where they are
+    not settings.
+    """
     if isinstance(settings, str | Path):
         return read_settings(settings)
     if isinstance(settings, Run):
@@ -383,6 +385,8 @@ def _plain(settings: Settings) -> Mapping[str, Any]:
 
 
 def _speak(run: Run) -> None:
-    """The run's own language, where it names one and nobody has just asked for another."""
+    """Switches to the run's own language, where it names one and nobody has just asked for
+    another.
+    """
     if run.lang != "auto" and not words.asked():
         words.use(run.lang)

@@ -102,10 +102,10 @@ class Stopped(TunesmithError):
 
 
 def first_line(error: BaseException) -> str:
-    """Gives the first line of an error's text, at most 300 characters."""
+    """Returns the first line of an error's text, at most 300 characters."""
     return str(error).strip().split("\n")[0][:300]
 
 
 def named_line(error: BaseException) -> str:
-    """Gives the error's class and the first line of its text: ``OSError: no such host``."""
+    """Returns the error's class and the first line of its text: ``OSError: no such host``."""
     return ": ".join(filter(None, [type(error).__name__, first_line(error)]))

@@ -177,7 +177,7 @@ Example = Chat | Text | Preference | Feedback | Labelled | TextPair | Tagged
 
 
 def chats_of(example: Example) -> tuple[Chat, ...]:
-    """The conversations that an example consists of; none where it is no conversation."""
+    """Returns the conversations of an example; none where it is not one."""
     if isinstance(example, Chat):
         return (example,)
     if isinstance(example, Feedback):
@@ -186,7 +186,7 @@ def chats_of(example: Example) -> tuple[Chat, ...]:
 
 
 def prompt_of(example: Example) -> Chat | None:
-    """What a model is asked; None where nothing is."""
+    """Returns what a model is asked; None where nothing is asked."""
     if isinstance(example, Preference):
         return replace(example.prompt, columns=example.columns)
     chats = chats_of(example)
@@ -208,10 +208,10 @@ class Outputs:
 
 
 def final(text: str) -> str:
-    """An answer without the thinking before it."""
+    """Removes the thinking before an answer."""
     return text.rpartition("</think>")[2].strip()
 
 
 def question_of(chat: Chat) -> str:
-    """What the user said, all turns."""
+    """Returns what the user said, all turns."""
     return "\n".join(turn.content for turn in chat.turns if turn.role == "user")

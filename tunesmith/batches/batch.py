@@ -39,7 +39,7 @@ class Tokens:
     """Tokens of the row that were cut off already."""
 
     def __len__(self) -> int:
-        """Tokens that a model computes for it, both sides counted."""
+        """Counts the tokens that a model computes for it, on both sides."""
         return len(self.ids_T) + (0 if self.source_ids_T is None else len(self.source_ids_T))
 
     @property
@@ -113,8 +113,8 @@ class Batch:
     def grow(
         cls, examples: Sequence[Sequence[Tokens]], *, share: bool = True, unit: str = "token"
     ) -> Batch:
-        """The forest of ``examples``, each a list of sequences, in order; ``share=False`` gives
-        every sequence its own root.
+        """Grows the forest of ``examples``, each a list of sequences, in order; ``share=False``
+        gives every sequence its own root.
         """
         sequences = [tokens for example in examples for tokens in example]
         segments, flats = plant(
@@ -124,7 +124,7 @@ class Batch:
         return _gather(examples, flats, Layout(1, length, Forest(tuple(segments))), unit=unit)
 
     def padded(self, pad_id: int = 0) -> Batch:
-        """The same sequences right-padded, a row each."""
+        """Returns the same sequences right-padded, a row each."""
         sequences = [tokens for example in self.sequences for tokens in example]
         length = max(len(tokens.ids_T) for tokens in sequences)
         flats = [
@@ -143,12 +143,12 @@ class Batch:
         return batch.to(self.ids_T.device)
 
     def unscored(self) -> Batch:
-        """The same sequences, of which nothing counts."""
+        """Returns the same sequences with nothing that counts."""
         return replace(self, units=0.0, units_B=self.units_B * 0, idle=True)
 
     def members(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Flat index and sequence of every token, sequence by sequence: a shared one once for each
-        of its owners, no padding.
+        """Returns flat index and sequence of every token, sequence by sequence: a shared token once
+        for each of its owners, no padding.
         """
         import torch
 
@@ -165,7 +165,7 @@ class Batch:
         return self.ids_T.view(self.layout.rows, self.layout.length)
 
     def to(self, device: Any) -> Batch:
-        """The batch with its tensors on ``device``."""
+        """Moves the batch's tensors to ``device``."""
         import torch
 
         own = {name: value for name, value in vars(self).items() if name != "columns"}
@@ -179,8 +179,8 @@ class Batch:
 
 
 def right_padded(rows: Sequence[np.ndarray], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids ``[rows, longest]`` with padding at their ends, and the mask: 1 for a token, by
-    position.
+    """Pads ids at their ends, ``[rows, longest]``, and returns them with the mask: 1 for a token,
+    by position.
     """
     import torch
 
@@ -200,7 +200,7 @@ def _gather(
     unit: str,
     pad_id: int = 0,
 ) -> Batch:
-    """A Batch, from where the tokens of each sequence lie."""
+    """Builds a Batch from the positions of each sequence's tokens."""
     import torch
 
     sequences = [tokens for example in examples for tokens in example]
@@ -291,7 +291,7 @@ class Ratio:
 
     @property
     def value(self) -> float:
-        """The average, nan over nothing."""
+        """The average; nan over nothing."""
         return float(self.sum / self.count) if self.count else float("nan")
 
 

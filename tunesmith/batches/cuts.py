@@ -23,8 +23,8 @@ def cut(
     parts: int = 1,
     waste: float = math.inf,
 ) -> list[list[int]]:
-    """Indices into ``examples``, cut so that no micro-batch costs more than ``budget`` tokens
-    unless one example alone does.
+    """Divides ``examples`` into micro-batches of indices, none of which costs more than ``budget``
+    tokens unless one example alone does.
 
     A forest costs the tokens that are not shared, so examples that begin alike come together;
     padded rows cost their count times the longest, so examples of one length do. At least ``parts``
@@ -76,7 +76,7 @@ class _Cost:
         self._last: np.ndarray | None = None
 
     def with_(self, example: Example) -> int:
-        """The cost once ``example`` is added."""
+        """Returns the cost once ``example`` is added."""
         if self.padded:
             return (self._rows + len(example)) * sum(self._with(example))
         last, cost = self._last, self.tokens
@@ -86,7 +86,7 @@ class _Cost:
         return cost
 
     def wasted_with(self, example: Example) -> int:
-        """The tokens of padding once ``example`` is added; a forest has none."""
+        """Counts the tokens of padding once ``example`` is added; a forest has none."""
         return self.with_(example) - self._real - sum(map(len, example)) if self.padded else 0
 
     def add(self, example: Example) -> None:

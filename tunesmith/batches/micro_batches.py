@@ -20,7 +20,7 @@ def micro_batches(
     rank: int = 0,
     world: int = 1,
 ) -> list[Batch]:
-    """The micro-batches of process ``rank`` of ``world``, as many as of any other.
+    """Makes the micro-batches of process ``rank`` of ``world``, as many as any other process has.
 
     A process that has one fewer runs an unscored one: where models are spread over processes, a
     forward that one of them leaves out would make the others wait for ever.

@@ -19,13 +19,15 @@ FEWEST_STEPS = 50
 
 
 def batch_size(rows: int, epochs: float) -> int:
-    """Rows a step when none is given: 16, fewer where that would leave under 50 steps."""
+    """Chooses how many rows a step takes when this is not given: 16, fewer where that would leave
+    under 50 steps.
+    """
     return max(1, min(USUAL_BATCH, int(rows * epochs) // FEWEST_STEPS))
 
 
 def every(setting: float | Literal["epoch"], total: int, epoch: int) -> int:
-    """Steps between two evaluations or saves, from a share of the run (below 1), a number of steps,
-    or the steps of an ``epoch``; 0 is never.
+    """Counts the steps between two evaluations or saves, from a share of the run (below 1), a
+    number of steps, or the steps of an ``epoch``; 0 means never.
     """
     if setting == "epoch":
         return epoch
@@ -53,11 +55,11 @@ class Order:
         return math.ceil(self.rows / self.batch)
 
     def total(self, epochs: float, steps: int | None = None) -> int:
-        """Steps of the run; ``steps`` overrides ``epochs``."""
+        """Counts the steps of the run; ``steps`` overrides ``epochs``."""
         return steps or max(1, math.ceil(round(epochs * self.steps_per_epoch, 6)))
 
     def taken(self, step: int) -> list[int]:
-        """Indices of the rows of ``step`` (from 0)."""
+        """Returns the indices of the rows of ``step`` (from 0)."""
         epoch, place = divmod(step, self.steps_per_epoch)
         return _permutation(self.seed, epoch, self.rows)[
             place * self.batch : (place + 1) * self.batch

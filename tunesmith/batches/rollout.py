@@ -38,16 +38,16 @@ class Group:
 
     @property
     def teaches(self) -> bool:
-        """Whether its rewards differ. By largest and smallest: the standard deviation of eight
-        times 0.1 is 8e-9 in fp32, not 0.
+        """Whether its answers have different rewards. Compared by largest and smallest: the
+        standard deviation of eight times 0.1 is 8e-9 in fp32, not 0.
         """
         known = self.rewards_G[~np.isnan(self.rewards_G)]
         return len(known) > 1 and known.max() > known.min()
 
 
 def answered(prompt_T: np.ndarray, answer: Sampled, **columns_T: np.ndarray) -> Tokens:
-    """A prompt with one of its answers, of which every token is scored; each of ``columns_T`` holds
-    a value for every token of the answer.
+    """Joins a prompt and one of its answers, in which every token is scored; each of ``columns_T``
+    holds a value for every token of the answer.
     """
     before = len(prompt_T)
     ids_T = np.concatenate([prompt_T, answer.ids_T]).astype(np.int32)
@@ -60,6 +60,6 @@ def answered(prompt_T: np.ndarray, answer: Sampled, **columns_T: np.ndarray) -> 
 
 
 def by_sequence(values_N: np.ndarray, batch: Batch) -> list[np.ndarray]:
-    """What was seen at the scored tokens, for each sequence of the batch."""
+    """Splits the values at the scored tokens by sequence of the batch."""
     counts = [tokens.scored for example in batch.sequences for tokens in example]
     return np.split(values_N, np.cumsum(counts)[:-1])

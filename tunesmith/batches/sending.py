@@ -15,8 +15,8 @@ ALIGNED = 16
 
 
 def sent_together(tensors: Sequence[torch.Tensor], device: torch.device) -> list[torch.Tensor]:
-    """The tensors on ``device``; those on the CPU go to another device in one piece, which nobody
-    waits for.
+    """Moves the tensors to ``device``; those on the CPU go to another device in one piece, without
+    waiting.
     """
     import torch
 

@@ -41,7 +41,9 @@ class Forest:
     """
 
     def under(self, count: int) -> Forest:
-        """The same trees under one root of ``count`` tokens, which stands first in the row."""
+        """Returns the same trees under one root of ``count`` tokens, which comes first in
+        the row.
+        """
         moved = (
             Segment(s.start + count, s.stop + count, s.parent + 1, s.depth + count)
             for s in self.segments
@@ -63,8 +65,8 @@ class _Node:
 def plant(
     sequences: list[np.ndarray], shortest: int | None
 ) -> tuple[list[Segment], list[np.ndarray]]:
-    """The segments of a forest, parents first, and where the tokens of each sequence lie in the
-    flat row.
+    """Grows the segments of a forest, parents first, and returns where the tokens of each sequence
+    are in the flat row.
 
     A beginning is shared where that saves at least ``shortest`` tokens; None shares nothing.
     """
@@ -84,7 +86,7 @@ def plant(
 
 
 def _hang(node: _Node, ids: np.ndarray, shortest: int | None) -> _Node:
-    """Hangs a sequence under ``node`` and gives the node at which it ends."""
+    """Hangs a sequence under ``node`` and returns the node at which it ends."""
     while len(ids):
         lengths = (
             [common_beginning(child.ids, ids) for child in node.children]
@@ -106,7 +108,7 @@ def _hang(node: _Node, ids: np.ndarray, shortest: int | None) -> _Node:
 
 
 def common_beginning(left: np.ndarray, right: np.ndarray) -> int:
-    """How many tokens two sequences have in common before they differ."""
+    """Counts the tokens that two sequences have in common before they differ."""
     length = min(len(left), len(right))
     different = np.flatnonzero(left[:length] != right[:length])
     return int(different[0]) if len(different) else length

@@ -41,7 +41,7 @@ def check(
     as_json: AsJson = False,
     lang: Lang = "auto",
 ) -> None:
-    """Data only."""
+    """Checks the data only."""
     from tunesmith import api
 
     line = check_line(settings or [], lang)
@@ -68,7 +68,7 @@ def plan(
     as_json: AsJson = False,
     lang: Lang = "auto",
 ) -> None:
-    """What would run."""
+    """Prints what would run."""
     from tunesmith import api
 
     given, overrides = settings_line(settings or [], lang)
@@ -94,7 +94,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume")] = False,
     lang: Lang = "auto",
 ) -> None:
-    """A run."""
+    """Trains one run."""
     from tunesmith import api
 
     with _progress() as shown:
@@ -109,7 +109,7 @@ def train(
 
 
 def rlhf(settings: SettingsArgument = None, lang: Lang = "auto") -> None:
-    """Several runs."""
+    """Trains several runs."""
     from tunesmith import api
 
     given, overrides = settings_line(settings or [], lang)
@@ -135,7 +135,7 @@ def prove(
     as_json: AsJson = False,
     lang: Lang = "auto",
 ) -> None:
-    """The verdict."""
+    """Proves a run and prints the verdict."""
     from tunesmith import api
 
     with _quiet(as_json), _progress() as shown:
@@ -160,7 +160,7 @@ def predict(
     which: Which = "model",
     lang: Lang = "auto",
 ) -> None:
-    """Answers as JSON lines."""
+    """Prints answers as JSON lines."""
     from tunesmith import api
     from tunesmith.storage.atomic import write_whole
 
@@ -181,7 +181,7 @@ def predict(
 def generate(
     settings: SettingsArgument = None, as_json: AsJson = False, lang: Lang = "auto"
 ) -> None:
-    """A teacher's answers."""
+    """Writes a teacher's answers."""
     from tunesmith import api
 
     with _quiet(as_json), _progress() as shown:
@@ -196,7 +196,7 @@ def chat(
     which: Which = "model",
     lang: Lang = "auto",
 ) -> None:
-    """Streaming, several turns."""
+    """Answers in the terminal, over several turns."""
     from tunesmith.predicting.chat import Session
 
     session = Session(_of(run, which), tuned=not base, system=system)
@@ -229,7 +229,7 @@ def data(
 
 
 def report(run: RunArgument, lang: Lang = "auto") -> None:
-    """report.html."""
+    """Writes report.html."""
     from tunesmith.report.build import build
 
     path = build(RunFolder(run), lang=None if lang == "auto" else lang)
@@ -241,7 +241,7 @@ def runs(
     as_json: AsJson = False,
     lang: Lang = "auto",
 ) -> None:
-    """A table."""
+    """Prints a table of runs."""
     from tunesmith.report.runs import lines
     from tunesmith.report.runs import runs as table
 
@@ -260,7 +260,7 @@ def export(
     as_json: AsJson = False,
     lang: Lang = "auto",
 ) -> None:
-    """A merged folder."""
+    """Writes a merged folder."""
     from tunesmith.export.merge import export as merge
 
     with _quiet(as_json), _progress() as shown:
@@ -271,7 +271,7 @@ def export(
 def tournament(
     settings: SettingsArgument = None, as_json: AsJson = False, lang: Lang = "auto"
 ) -> None:
-    """Methods compared."""
+    """Compares methods."""
     from tunesmith import api
 
     with _quiet(as_json):
@@ -294,14 +294,14 @@ def explain(
     path: Annotated[str, typer.Argument(metavar="PATH", show_default=False)] = "",
     lang: Lang = "auto",
 ) -> None:
-    """Help for a setting."""
+    """Prints the help for a setting."""
     from tunesmith.settings.explain import explain as help_for
 
     _print(help_for(path))
 
 
 def doctor(as_json: AsJson = False, lang: Lang = "auto") -> None:
-    """The machine."""
+    """Examines the machine."""
     from tunesmith.cli.doctor import examine, lines, to_json
 
     found = examine()
@@ -316,14 +316,14 @@ def doctor(as_json: AsJson = False, lang: Lang = "auto") -> None:
 def demo(
     out: Annotated[Path, typer.Option("--out")] = Path("runs/demo"), lang: Lang = "auto"
 ) -> None:
-    """The whole job."""
+    """Shows the whole job."""
     from tunesmith.cli.demo import demo as show
 
     show(out)
 
 
 def objective_verb(objective: str) -> Any:
-    """The verb ``train`` with the objective set."""
+    """Returns the verb ``train`` with the objective set."""
 
     def verb(settings: SettingsArgument = None, lang: Lang = "auto") -> None:
         # In front, because the last flag of another tool's command line may take all that follows
@@ -334,7 +334,7 @@ def objective_verb(objective: str) -> Any:
 
 
 def _of(run: Path, which: str) -> RunFolder:
-    """The run's folder, of which ``model``, ``best`` or a checkpoint is looked at."""
+    """Returns the run's folder, set to ``model``, ``best`` or a checkpoint."""
     folder = RunFolder(run, which)
     known = ["model", "best", *(f"step-{step}" for step in folder.models_of_steps)]
     if which not in ("model", "best") and re.fullmatch(r"step-\d+", which) is None:
@@ -352,7 +352,7 @@ def _of(run: Path, which: str) -> RunFolder:
 
 
 def _quiet(as_json: bool) -> Any:
-    """With ``--json``, whatever else prints goes to standard error."""
+    """Sends everything else that is printed to standard error with ``--json``."""
     return redirect_stdout(sys.stderr) if as_json else redirect_stdout(sys.stdout)
 
 
@@ -363,7 +363,7 @@ def _progress() -> Any:
 
 
 def _tell(found: Any, as_json: bool) -> None:
-    """What was found, for a program or for a person."""
+    """Prints a result, for a program or for a person."""
     if as_json:
         print_json(found.to_json())
     else:
@@ -375,5 +375,5 @@ def _print(lines: Iterable[str]) -> None:
 
 
 def print_json(value: Any) -> None:
-    """The one object that ``--json`` prints."""
+    """Prints the one object of ``--json``."""
     print(json.dumps(value, ensure_ascii=False, default=str), flush=True)

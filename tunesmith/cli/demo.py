@@ -22,7 +22,7 @@ RECIPE = "demo_trec.yaml"
 
 
 def recipe(name: str) -> Path:
-    """A recipe's file: in the source tree, or where the installed package put it."""
+    """Returns a recipe's file: in the source tree, or where the installed package put it."""
     beside = Path(__file__).parents[2] / "recipes" / name
     if beside.is_file():
         return beside
@@ -37,9 +37,7 @@ def recipe(name: str) -> Path:
 
 
 def free_folder(wanted: Path) -> Path:
-    """``wanted``, or with the first free number behind it: a demo that ran before stays as it
-    is.
-    """
+    """Returns ``wanted``, or adds the first free number: a demo that ran before stays as it is."""
     number, folder = 1, wanted
     while folder.exists():
         number += 1
@@ -48,7 +46,9 @@ def free_folder(wanted: Path) -> Path:
 
 
 def left_off(wanted: Path) -> RunFolder | None:
-    """The newest demo at ``wanted`` or beside it that was interrupted; None where all are done."""
+    """Returns the newest demo at ``wanted`` or beside it that was interrupted; None where all are
+    done.
+    """
     found = None
     number, folder = 1, wanted
     while folder.exists():
@@ -89,13 +89,15 @@ def demo(out: Path = Path("runs/demo"), overrides: Mapping[str, Any] | None = No
 
 
 def _ledger_first(plan: Plan) -> None:
-    """What the data is comes before what is done with it."""
+    """Prints what the data is before what is done with it."""
     assert plan.prepared is not None, "a plan without problems has its data"
     _print(*plan.prepared.ledger.lines(), "", *plan.fact_lines(), "")
 
 
 def _answers(run: RunFolder) -> list[str]:
-    """The own questions with the first answer, the base's, and the last one, the tuned model's."""
+    """Returns the questions with the first answer, the base's, and the last one, the tuned
+    model's.
+    """
     from tunesmith.report.asked import asked
 
     if not run.questions.is_file():

@@ -63,8 +63,8 @@ class Finding:
 
 
 def examine(folder: Path | None = None) -> list[Finding]:
-    """All findings, in the order of reading; ``folder`` is where runs would go, the present one by
-    default.
+    """Collects all findings, in the order of reading; ``folder`` is where runs would go, by default
+    the current one.
     """
     return [
         *_python(),
@@ -77,8 +77,8 @@ def examine(folder: Path | None = None) -> list[Finding]:
 
 
 def lines(findings: list[Finding]) -> list[str]:
-    """What a person reads: a fact a line, under a fault what it means and the command; last, the
-    count of faults.
+    """Returns lines for a person: a fact a line, under a fault what it means and the command; last,
+    the count of faults.
     """
     marks = {"ok": " ", "note": "·", "fault": "✗"}
     wide = max(len(item.name) for item in findings)
@@ -95,7 +95,7 @@ def lines(findings: list[Finding]) -> list[str]:
 
 
 def to_json(findings: list[Finding]) -> dict[str, Any]:
-    """The findings as plain data."""
+    """Returns the findings as plain data."""
     return {
         "faults": sum(item.state == "fault" for item in findings),
         "findings": [asdict(item) for item in findings],
@@ -205,7 +205,7 @@ def _usable(torch: Any) -> Iterator[Finding]:
 
 
 def _why_not(cuda: str | None, driver: str) -> Finding:
-    """The reason that torch does not see a card which the driver sees."""
+    """Finds the reason why torch does not see a card that the driver sees."""
     if cuda is None:
         return Finding("gpu", "-", "fault", say("doctor.cpu_build"), _reinstall())
     needed = DRIVERS.get(_numbers(cuda)[0], max(DRIVERS.values()))
@@ -316,8 +316,8 @@ def _without_password(url: str) -> str:
 
 
 def _unreachable(url: str, seconds: float = 3.0) -> str | None:
-    """Why no connection to the address can be opened; None when it can, or a proxy stands in
-    between.
+    """Returns why no connection to the address can be opened; None when it can, or when a proxy is
+    in between.
     """
     parts = urlsplit(url)
     if os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy"):

@@ -25,7 +25,7 @@ _PIECE = re.compile(
 
 
 def parser_error() -> Any:
-    """The class of what the parser raises; typer brings one of its own or takes that of click."""
+    """Returns the class of what the parser raises; typer brings its own or takes that of click."""
     return typer.BadParameter.__base__
 
 
@@ -47,7 +47,9 @@ class Verbs(TyperGroup):
         formatter.write("\n".join(lines))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that the line names; SpecError where there is none of that name."""
+        """Returns the command that the line names; raises SpecError where there is none of that
+        name.
+        """
         if args[0] not in self.commands:
             near = closest(args[0], list(self.commands))
             raise SpecError(Problem(args[0], say("cli.no_command", near=near)))
@@ -55,7 +57,7 @@ class Verbs(TyperGroup):
 
 
 def refused(error: Any) -> SpecError:
-    """What is wrong with the line, from what the parser raised."""
+    """Describes what is wrong with the line, from what the parser raised."""
     kind, message = type(error).__name__, str(error.message)
     if kind == "MissingParameter":
         help_text = say(f"cli.option_{error.param.name}")
@@ -96,7 +98,7 @@ def _usage(argument: Any) -> str:
 
 
 def _name(parameter: Any) -> str:
-    """What is typed: flags with what follows them, or what stands for an argument."""
+    """Returns what is typed: flags with what follows them, or the name of an argument."""
     if parameter.param_type_name == "argument":
         return parameter.metavar
     shown = parameter.metavar or ("" if parameter.is_flag else "N")
@@ -104,7 +106,7 @@ def _name(parameter: Any) -> str:
 
 
 def _told(parameter: Any) -> str:
-    """Help, and whether it must be given, or what is used where it is not."""
+    """Returns the help, and whether a value must be given, or what is used where it is not."""
     text = say("cli.option_help") if parameter.name == "help" else _plain(parameter.help or "")
     if parameter.param_type_name == "argument" and parameter.required:
         return text + say("cli.required")
@@ -114,7 +116,7 @@ def _told(parameter: Any) -> str:
 
 
 def _listed(head: str, rows: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """Names on the left, what is said of them beside."""
+    """Lists names on the left, with their texts beside them."""
     rows = [(name, _plain(text)) for name, text in rows]
     left = max(cell_len(name) for name, _ in rows) + 4
     yield _bold(head)
@@ -125,8 +127,8 @@ def _listed(head: str, rows: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Lines of at most ``width`` cells: English broken at spaces, Chinese between characters and
-    never before a closing mark.
+    """Wraps a text into lines of at most ``width`` cells: English at spaces, Chinese between
+    characters and never before a closing mark.
     """
     lines, line = [], ""
     for piece in _PIECE.findall(text):
@@ -147,5 +149,5 @@ def _bold(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Without the backslashes that keep rich from reading brackets as marks."""
+    """Removes the backslashes that keep rich from reading brackets as marks."""
     return text.replace("\\[", "[")

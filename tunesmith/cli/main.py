@@ -54,7 +54,7 @@ OBJECTIVE_ALIASES = {"pt": "pretrain"}
 
 
 def command() -> Any:
-    """The whole command with its help in the language in use."""
+    """Builds the whole command with its help in the current language."""
     app = typer.Typer(
         cls=Verbs, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False
     )
@@ -97,7 +97,7 @@ def _main(version: Annotated[bool, typer.Option("--version")] = False, lang: Lan
 
 
 def _use_language(argv: list[str]) -> None:
-    """``--lang`` holds for the help too, so it is looked for before the command is built."""
+    """Finds ``--lang`` before the command is built, because it holds for the help too."""
     for index, word in enumerate(argv):
         name, _, value = word.partition("=")
         if name != "--lang" or (not value and index + 1 == len(argv)):

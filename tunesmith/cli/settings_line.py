@@ -27,7 +27,7 @@ RUN_SUFFIXES = (".yaml", ".yml")
 def settings_line(
     words: Sequence[str], lang: str = "auto"
 ) -> tuple[str | dict[str, Any], list[str]]:
-    """The settings to start from, a file's path or nothing, and the overrides."""
+    """Returns the settings to start from, a file's path or nothing, and the overrides."""
     if words and Path(words[0]).suffix == ".sh" and Path(words[0]).is_file():
         text = Path(words[0]).read_text(encoding="utf-8")
         told = peer_command(shell_words(text))
@@ -42,7 +42,7 @@ def settings_line(
 
 
 def check_line(words: Sequence[str], lang: str = "auto") -> tuple[str | dict[str, Any], list[str]]:
-    """The same for ``check``, where a first word that is no run.yaml is the data."""
+    """Does the same for ``check``, where a first word that is no run.yaml is the data."""
     if (
         words
         and "=" not in words[0]
@@ -63,7 +63,7 @@ def files_and_settings(words: Sequence[str], step: str, files: int) -> tuple[lis
 
 
 def _no_flags(words: Sequence[str]) -> None:
-    """SpecError for ``--key value``: a peer's line as ours, other flags as they are written
+    """Raises SpecError for ``--key value``: a peer's line as ours, other flags as they are written
     here.
     """
     first = next(

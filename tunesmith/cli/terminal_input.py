@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def rows_of(file: str) -> dict[str, dict[str, Any]]:
-    """The rows of a file, or with ``-`` those that are typed, by the place that messages name;
-    SpecError where it is absent.
+    """Reads the rows of a file, or with ``-`` those that are typed, by the place that messages
+    name; raises SpecError where it is absent.
     """
     from tunesmith.data.files.sources import rows
 
@@ -28,7 +28,7 @@ def rows_of(file: str) -> dict[str, dict[str, Any]]:
 
 
 def rows_of_input() -> dict[str, dict[str, Any]]:
-    """The rows by the place that messages name."""
+    """Reads the typed rows, by the place that messages name."""
     try:
         lines = list(sys.stdin)
     except UnicodeDecodeError as error:
@@ -53,12 +53,12 @@ def rows_of_input() -> dict[str, dict[str, Any]]:
 
 
 def at_terminal() -> bool:
-    """Whether a person types, and not a pipe."""
+    """Tells whether a person types, and not a pipe."""
     return sys.stdin.isatty()
 
 
 def asked_line() -> str | None:
-    """The next line of a conversation; None where it ends."""
+    """Reads the next line of a conversation; None where it ends."""
     try:
         return input(say("cli.chat_you") if at_terminal() else "").strip() or None
     except EOFError:

@@ -31,7 +31,9 @@ class Check:
     """A few training rows: id and text, with the trained tokens coloured."""
 
     def to_json(self) -> dict[str, Any]:
-        """The ledger, and the sample rows with the places of what is trained in their texts."""
+        """Returns the ledger, and the sample rows with the spans of their texts that are
+        trained.
+        """
         samples = [
             {"id": name, "text": text.plain, "trained": list(_trained(text))}
             for name, text in self.samples
@@ -39,7 +41,7 @@ class Check:
         return {**self.ledger.to_json(), "dropped_rows": self.ledger.dropped, "samples": samples}
 
     def head(self, *, marked: bool = False) -> list[str]:
-        """All that is printed above the sample rows, in which what is learned is coloured or
+        """Returns the lines printed above the sample rows; learned text in these is coloured, or
         ``marked``.
         """
         lines = [_file_line(entry) for entry in self.ledger.files]
@@ -76,7 +78,7 @@ def check(
 
 
 def of(prepared: Prepared) -> Check:
-    """The check of rows that are prepared already."""
+    """Builds the check from rows that are prepared already."""
     items = prepared.train
     places = sorted({round(n * (len(items) - 1) / max(SHOWN - 1, 1)) for n in range(SHOWN)})
     shown = [(items[place].id, one) for place in places for one in _shown(items[place].tokens)]
@@ -88,12 +90,12 @@ def of(prepared: Prepared) -> Check:
 
 
 def _shown(sequences: tuple[Tokens, ...]) -> tuple[Tokens, ...]:
-    """Both answers of a pair, all texts that are compared; of other rows the first sequence."""
+    """Returns all sequences of a pair or a comparison; of any other row only the first one."""
     return sequences if {"side", "role"} & set(sequences[0].columns) else sequences[:1]
 
 
 def _title(name: str, tokens: Tokens) -> str:
-    """A sequence by its row, and which of the row's answers it holds."""
+    """Returns a title for a sequence: its row, and which of the row's answers it holds."""
     columns = tokens.columns
     side, desirable = columns.get("side"), columns.get("desirable")
     if side is not None:
@@ -102,8 +104,8 @@ def _title(name: str, tokens: Tokens) -> str:
 
 
 def bars(lengths: dict[str, Any]) -> list[str]:
-    """A histogram in text: one line a bin, with its longest row in tokens and its number of
-    rows.
+    """Draws a histogram as text: a line for each bin, with its longest row in tokens and its number
+    of rows.
     """
     if not lengths:
         return []
@@ -130,8 +132,8 @@ def _file_line(entry: dict[str, Any]) -> str:
 
 
 def marked(text: Coloured) -> Coloured:
-    """The text with what is learned between ⟦ and ⟧; a new line at its end stays outside, so that
-    the mark is seen.
+    """Puts ⟦ and ⟧ round the text that is learned; a newline at its end stays outside, so that the
+    mark is visible.
     """
     parts, done = [], 0
     for start, end in _trained(text):

@@ -47,8 +47,8 @@ def choose(
     template: Callable[[], Sequence[str]] | None = None,
     more: Callable[[], Sequence[Mapping[str, Any]]] | None = None,
 ) -> Chosen:
-    """The reader for a file whose first rows these are; DataError, with the one line that settles
-    it, when none or two match.
+    """Chooses the reader for a file from its first rows; raises DataError, with the one line that
+    settles it, when no reader or several match.
 
     A reader that gives what ``eats`` asks for and knows the columns comes first; then ``template``,
     the columns that a format names; then what names and cells of ``more`` rows leave no doubt of.
@@ -97,7 +97,7 @@ def choose(
 def _told(
     known: FileFacts, first: Sequence[Located], meaning: Meaning, eats: type, told_by: str
 ) -> Chosen:
-    """The reader that reads the columns as they were recognised."""
+    """Returns the reader for columns whose meaning is already recognised."""
     chosen = choose(known, first, columns=meaning.columns, reader=meaning.reader, eats=eats)
     return Chosen(chosen.reader, meaning.columns, told_by)
 
@@ -105,8 +105,8 @@ def _told(
 def _of_another_kind(
     families: Mapping[str, Any], found: list[str], eats: type
 ) -> tuple[list[str], list[str]]:
-    """The readers of other kinds that match, and those of labelled rows, which may be meant as
-    answers and so are asked about.
+    """Returns the matching readers of other kinds, and those of labelled rows, which may be meant
+    as answers and so need a question to the user.
     """
     labelled = [name for name in found if eats is Chat and families[name].gives is Labelled]
     rest = [name for name in found if name not in labelled]
@@ -123,8 +123,8 @@ def _matching(
     columns: Mapping[str, str],
     row: Mapping[str, Any],
 ) -> list[str]:
-    """The readers that match: first with the columns that were not renamed, which may complete
-    their fields; then without.
+    """Returns the readers that match: first with the columns that were not renamed, which may
+    complete their fields; then without them.
     """
     rest = frozenset(known.columns) - frozenset(columns.values())
     matching: list[str] = []
@@ -139,8 +139,8 @@ def _matching(
 def _mapping_problems(
     known: FileFacts, columns: Mapping[str, str], families: Mapping[str, Any]
 ) -> list[Problem]:
-    """What is wrong with ``data.columns``: our names that no reader has, and columns that the file
-    has not.
+    """Returns the problems of ``data.columns``: names of ours that no reader has, and columns that
+    the file does not have.
     """
     ours = list(dict.fromkeys(name for cls in families.values() for name in cls.fields))
     found = [
@@ -174,7 +174,9 @@ def _undecided(
     named: bool,
     guess: Meaning | None,
 ) -> str:
-    """The columns with a value each, and the line that settles which reader it is."""
+    """Returns the error text: a value from each column, and the line to add that settles the
+    reader.
+    """
     width = max((len(name) for name in known.columns), default=0)
     held = {
         name: next((row[name] for row in sample if row.get(name) not in (None, "", [])), "")
@@ -213,7 +215,9 @@ def _undecided(
 def _another_objective(
     columns: Sequence[str], sample: Sequence[Mapping[str, Any]], eats: type
 ) -> tuple[type, Meaning] | None:
-    """The kind that the rows surely are, where they are not what is wanted."""
+    """Returns the kind of row that the file clearly holds, where this is not the kind that is
+    wanted.
+    """
     for kind in (Preference, Feedback, Chat, Labelled, Text):
         meaning = recognise(kind, columns, sample) if kind is not eats else None
         if meaning is None or not meaning.sure:
@@ -225,7 +229,7 @@ def _another_objective(
 
 
 def _objective_of(kind: type) -> str:
-    """The objective that is usual for a kind of row."""
+    """Returns the usual objective for a kind of row."""
     fitting = [name for name in OBJECTIVES.names() if OBJECTIVES.get(name).eats is kind]
     usual = [name for name in ("sft", "dpo", "classify", "pretrain") if name in fitting]
     return (usual or fitting)[0]

@@ -65,7 +65,7 @@ class Classes:
 
     @property
     def outputs(self) -> Outputs:
-        """What the head must give."""
+        """The outputs that the head must have."""
         return Outputs(self.names, self.problem)
 
     @classmethod
@@ -76,8 +76,8 @@ class Classes:
         given: Sequence[str],
         separator: str | None = None,
     ) -> Classes:
-        """The classes of all rows; SpecError or DataError where they leave it open what is to be
-        learned.
+        """Finds the classes of all rows; raises SpecError or DataError where the rows do not settle
+        what is to be learned.
         """
         seen = _Seen(separator=separator)
         for example in examples:
@@ -115,7 +115,7 @@ class Classes:
         return cls(kind, names, rows, seen.rows, notes, separator)
 
     def target(self, example: Labelled) -> Any:
-        """What is learned for one row: the index of its class, a 0 or 1 for each class, or the
+        """Returns the target of one row: the index of its class, a 0 or 1 for each class, or the
         number.
         """
         labels = _split(example.labels, self.separator)
@@ -127,7 +127,7 @@ class Classes:
         return np.array([name in own for name in self.names], np.float32)
 
     def shown(self, target: Any) -> str:
-        """A target as its row has it: the class, the classes, or the number."""
+        """Returns a target as text, as its row writes it: the class, the classes, or the number."""
         if self.problem == "regression":
             return f"{target:g}"
         if self.problem == "single_label_classification":
@@ -138,7 +138,9 @@ class Classes:
 
 
 def _problem(seen: _Seen, asked: str) -> ProblemType:
-    """What the labels pose, or what was asked for where they allow it."""
+    """Returns the kind of problem that the labels pose, or the one asked for where the labels allow
+    it.
+    """
     some = ", ".join(list(seen.names)[:3])
     numeric = all(_is_number(name) for name in seen.names)
     if asked == "regression":
@@ -164,7 +166,9 @@ def _problem(seen: _Seen, asked: str) -> ProblemType:
 
 
 def _check(counts: Counter[str], names: Sequence[str], seen: _Seen) -> None:
-    """DataError or SpecError where the labels are no classes, or others than were given."""
+    """Raises DataError or SpecError where the labels cannot be classes, or are not among those
+    given.
+    """
     unknown = next((name for name in counts if name not in names), None)
     if unknown is not None:
         raise SpecError(
@@ -185,7 +189,7 @@ def _check(counts: Counter[str], names: Sequence[str], seen: _Seen) -> None:
 
 
 def _split(labels: tuple[str, ...] | float, separator: str | None) -> tuple[str, ...] | float:
-    """The names of a row, of which one cell may hold several."""
+    """Splits the labels of a row where one cell holds several."""
     if separator is None or not isinstance(labels, tuple):
         return labels
     parts = [part.strip() for label in labels for part in label.split(separator)]
@@ -193,7 +197,7 @@ def _split(labels: tuple[str, ...] | float, separator: str | None) -> tuple[str,
 
 
 def _alike(names: Sequence[str], counts: Mapping[str, int]) -> list[str]:
-    """Notes on names that are made of others, and on names that differ in their case alone."""
+    """Returns notes on names that are made of others, and on names that differ only in case."""
     notes = []
     for mark in ",;|/、，；+":
         made = [name for name in names if mark in name and _made_of(name.split(mark), names)]
@@ -211,7 +215,7 @@ def _alike(names: Sequence[str], counts: Mapping[str, int]) -> list[str]:
 
 
 def _made_of(parts: Sequence[str], names: Sequence[str]) -> bool:
-    """Whether a name's parts are names, or at least one of them is."""
+    """Tells whether a label consists of several parts, at least one of which is a label itself."""
     return len(parts) > 1 and any(part.strip() in names for part in parts)
 
 
@@ -228,6 +232,6 @@ def _is_number(text: str) -> bool:
 
 
 def _order(name: str) -> tuple[bool, float, str]:
-    """Numbers by value, then names by letter."""
+    """Returns the key that sorts numbers by value, then names alphabetically."""
     number = _is_number(name) and float(name) == float(name)
     return (not number, float(name) if number else 0.0, name)

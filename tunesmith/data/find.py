@@ -15,8 +15,8 @@ from tunesmith.words import say
 
 
 def find_data(path: str) -> list[Path]:
-    """The files that hold the rows of ``path``: a file or folder here, ``package:NAME``, or a data
-    set on a hub.
+    """Finds the files that hold the rows of ``path``: a local file or folder, ``package:NAME``, or
+    a data set on a hub.
 
     A hub's id may name a subset after a colon, ``id:subset``. Where a data set has its own training
     part, only that is taken.
@@ -35,8 +35,8 @@ def find_data(path: str) -> list[Path]:
 
 
 def held_part(path: str) -> str | None:
-    """``path#test``, where the rows of ``path`` are a training part and a held-out part lies beside
-    it: in the same JSON object, or in the same folder; None otherwise.
+    """Returns ``path#test`` where the rows of ``path`` are a training part and a held-out part lies
+    beside it, in the same JSON object or folder; None otherwise.
     """
     here = Path(path).expanduser()
     if here.is_dir():

@@ -24,7 +24,7 @@ class Item:
 
 
 def fingerprint(*parts: list[Item]) -> str:
-    """sha256 over all ids and tokens of the parts, in order."""
+    """Computes sha256 over all ids and tokens of the parts, in order."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(b"part")

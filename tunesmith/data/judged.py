@@ -24,7 +24,7 @@ SCORES = (
 
 
 class Judged:
-    """Collects what is odd, row by row; ``notes`` says it, with the rows."""
+    """The oddities of judged rows, collected row by row; ``notes`` lists them, with the rows."""
 
     def __init__(self) -> None:
         self.places: dict[str, list[str]] = {}
@@ -33,14 +33,14 @@ class Judged:
         self.kinds = {True: 0, False: 0}
 
     def add(self, where: str, example: Example) -> None:
-        """Looks at one row."""
+        """Looks for oddities in one row."""
         if isinstance(example, Preference):
             self._pair(where, example)
         elif isinstance(example, Feedback):
             self._feedback(where, example)
 
     def notes(self) -> list[str]:
-        """What was odd, one line a kind."""
+        """Returns a note for each kind of oddity, one line each."""
         found = [
             say(f"judged.{kind}", number=len(places), places=some(places))
             for kind, places in self.places.items()
@@ -80,7 +80,7 @@ class Judged:
 
 
 def _scores(columns: Mapping[str, Any]) -> tuple[float, float] | None:
-    """The scores of chosen and rejected, where the row has both."""
+    """Returns the scores of chosen and rejected, where the row has both."""
     for names in SCORES:
         chosen, rejected = (columns.get(name) for name in names)
         if (
@@ -94,7 +94,7 @@ def _scores(columns: Mapping[str, Any]) -> tuple[float, float] | None:
 
 
 def _repeats(prompt: Chat, answer: str) -> bool:
-    """Whether an answer begins with the whole question that it answers."""
+    """Tells whether an answer begins by repeating its whole question."""
     asked = next((turn.content.strip() for turn in reversed(prompt.turns)), "")
     begins = answer.strip()
     return len(asked) > 3 and begins.startswith(asked) and len(begins) > len(asked)

@@ -41,12 +41,12 @@ _WORDS = {reason: re.sub("[ -]", "_", reason) for reason in REASONS}
 
 
 def reason_key(reason: str) -> str:
-    """The key of the words for a reason to drop a row."""
+    """Returns the key of the text for a reason to drop a row."""
     return f"ledger.reason_{_WORDS[reason]}"
 
 
 def counted(reasons: Mapping[str, int]) -> str:
-    """Reasons in the language in use, each with its number of rows; ``0`` for none."""
+    """Lists reasons in the current language, each with its number of rows; ``0`` for none."""
     told = [
         say("ledger.reason_count", reason=say(reason_key(reason)), count=count)
         for reason, count in reasons.items()
@@ -96,11 +96,11 @@ class Ledger:
         )
 
     def reasons(self) -> dict[str, int]:
-        """Number of dropped rows by reason."""
+        """Counts the dropped rows by reason."""
         return dict(Counter(entry["reason"] for entry in self.dropped))
 
     def check(self) -> None:
-        """Every row is accounted for, or the code is wrong."""
+        """Asserts that every row is accounted for; otherwise the code is wrong."""
         held = self.watch + self.proof
         total = self.trained + held + len(self.dropped)
         assert self.rows == total, (
@@ -108,7 +108,9 @@ class Ledger:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """All numbers; the dropped rows by reason, one by one they are in ``dropped``."""
+        """Returns all numbers; dropped rows are counted by reason here and listed in
+        ``dropped``.
+        """
         return {
             "files": self.files,
             "rows": self.rows,
@@ -126,7 +128,7 @@ class Ledger:
         }
 
     def lines(self) -> list[str]:
-        """The ledger as a person reads it."""
+        """Returns the ledger as lines for a person to read."""
         told = [say("ledger.rows", rows=self.rows, files=len(self.files), different=self.different)]
         if self.leaked_share >= 0.005:
             told.append(say("ledger.leaked", percent=f"{100 * self.leaked_share:.0f}"))
@@ -155,7 +157,9 @@ class Ledger:
 
 
 def lost_note(dropped: Sequence[dict[str, Any]], rows: int) -> str | None:
-    """A warning where rows hold nothing to learn; DataError where more than half of all do."""
+    """Returns a warning where rows hold nothing to learn; raises DataError where these are more
+    than half of all rows.
+    """
     lost = [entry for entry in dropped if entry["reason"] in EMPTY]
     if not lost:
         return None
@@ -174,12 +178,12 @@ def lost_note(dropped: Sequence[dict[str, Any]], rows: int) -> str | None:
 
 
 def control_note(places: Sequence[str]) -> str:
-    """What is said of rows whose text holds a control token."""
+    """Returns the note on rows whose text holds a control token."""
     return say("ledger.control_tokens", number=len(places), places=some(places))
 
 
 def some(places: Sequence[str]) -> str:
-    """The first places of rows, and that there are more."""
+    """Returns the first places of rows, and an ellipsis where there are more."""
     return ", ".join(places[:SHOWN]) + (", …" if len(places) > SHOWN else "")
 
 
@@ -202,8 +206,8 @@ def histogram(lengths: Sequence[int], bins: int = 12) -> dict[str, Any]:
 
 
 def changed_files(then: Mapping[str, Any], now: Ledger, *, written: float) -> list[str]:
-    """What is not as it was when the ledger ``then`` was written (seconds since the epoch): each
-    file with its rows then and now, and files that were written since.
+    """Returns a line for each change since the ledger ``then`` was written (seconds since the
+    epoch): files with their rows then and now, and files written since.
     """
     rows = {str(entry["path"]): int(entry["rows"]) for entry in then.get("files", ())}
     today = {str(entry["path"]): int(entry["rows"]) for entry in now.files}
@@ -221,7 +225,7 @@ def changed_files(then: Mapping[str, Any], now: Ledger, *, written: float) -> li
 
 
 def sides_note(sequences: Sequence[Tokens], limit: int) -> str:
-    """How long the two sides are: what is read, and what is written."""
+    """Returns a note on the lengths of the two sides: what is read, and what is written."""
     written = histogram([len(tokens.ids_T) for tokens in sequences])
     read = histogram([len(tokens) - len(tokens.ids_T) for tokens in sequences])
     told = {

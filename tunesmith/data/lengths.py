@@ -19,7 +19,7 @@ DROPPED = 0.01
 
 
 def default_limit(model_max_length: int | None) -> int:
-    """The tokenizer's own limit, at most ``LONGEST``; tokenizers that know none give a huge
+    """Returns the tokenizer's own limit, at most ``LONGEST``; tokenizers that know none give a huge
     number.
     """
     return min(model_max_length or LONGEST, LONGEST)
@@ -28,8 +28,8 @@ def default_limit(model_max_length: int | None) -> int:
 def refuse_too_many(
     lengths: Sequence[int], limit: int, policy: str | None, *, kind: str, most: int
 ) -> None:
-    """DataError with the numbers and the ways out where rows are too long and the policy allows no
-    other.
+    """Raises DataError with the numbers and the remedies where too many rows are too long for the
+    policy.
 
     ``kind`` says what they are: texts, texts that are read, chats, or chats on two sides; ``most``
     is what the model reads.
@@ -61,8 +61,8 @@ def refuse_too_many(
 
 
 def unanswered_note(number: int, rows: int, limit: int) -> str | None:
-    """What is said of rows of which the limit leaves no word of an answer; DataError where they are
-    more than may be dropped.
+    """Returns a note on rows whose answer lies wholly beyond the limit; raises DataError where they
+    are more than may be dropped.
     """
     if not number:
         return None
@@ -75,8 +75,8 @@ def unanswered_note(number: int, rows: int, limit: int) -> str | None:
 def truncate_row(
     sequences: Sequence[Tokens], limit: int, *, bos: Sequence[int] = (), ends: int = 0
 ) -> tuple[Tokens, ...]:
-    """The sequences of a row cut to ``limit`` tokens. Those that answer one prompt keep the same
-    rest of it.
+    """Cuts the sequences of a row to ``limit`` tokens; sequences that answer one prompt keep the
+    same part of it.
     """
     sequences = [_shorter_source(tokens, limit, ends) for tokens in sequences]
     prompts = [tokens.ids_T[: _first(tokens)].tobytes() for tokens in sequences]
@@ -92,7 +92,7 @@ def truncate_row(
 
 
 def truncate(tokens: Tokens, limit: int, *, bos: Sequence[int] = (), ends: int = 0) -> Tokens:
-    """The sequence cut to ``limit`` tokens: the beginning of its context goes first, so that the
+    """Cuts the sequence to ``limit`` tokens: the beginning of its context goes first, so that the
     answers and their stop stay.
 
     A leading ``bos`` stays. Where the trained part alone is too long its end is cut, and up to half
@@ -112,17 +112,17 @@ def _shorter_source(tokens: Tokens, limit: int, ends: int) -> Tokens:
 
 
 def _first(tokens: Tokens) -> int:
-    """Where what is trained begins."""
+    """Returns the index of the first trained token."""
     return int(np.argmax(tokens.weights_T != 0))
 
 
 def _head(tokens: Tokens, bos: Sequence[int]) -> int:
-    """How many tokens the tokenizer itself put in front."""
+    """Counts the tokens that the tokenizer itself put at the beginning."""
     return len(bos) if tokens.ids_T[: len(bos)].tolist() == list(bos) else 0
 
 
 def _kept(tokens: Tokens, limit: int, head: int) -> int:
-    """How many tokens of the context may stay."""
+    """Counts the tokens of the context that may stay."""
     first = _first(tokens)
     context = first - head
     room = limit - head

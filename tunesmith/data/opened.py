@@ -62,7 +62,7 @@ def prepared(row: dict[str, Any], opened: Opened) -> tuple[dict[str, Any], list[
 
 
 def named_row(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    """A row with our names beside its own."""
+    """Adds our names to a row, beside its own."""
     return {**row, **{ours: row[theirs] for ours, theirs in columns.items() if theirs in row}}
 
 

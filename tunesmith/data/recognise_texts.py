@@ -24,7 +24,7 @@ Row = Mapping[str, Any]
 
 
 def labelled(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
-    """A text, or a pair, and its label."""
+    """Recognises a text, or a pair, and its label."""
     flags = flag_columns(columns, rows)
     if flags and label_column(columns) is None:
         rest = [name for name in columns if name not in flags]
@@ -65,7 +65,7 @@ def labelled(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
 
 
 def _is_label(name: str, rows: Sequence[Row]) -> bool:
-    """Whether a column holds short values, or lists of them, and not one throughout."""
+    """Tells whether a column holds short values, or lists of them, that are not all the same."""
     values = [row.get(name) for row in rows if row.get(name) not in (None, "")]
     return (
         bool(values)
@@ -78,7 +78,9 @@ def _is_label(name: str, rows: Sequence[Row]) -> bool:
 
 
 def text_pair(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
-    """Two texts that belong together, their grade, and texts that do not belong."""
+    """Recognises two texts that belong together, their grade, and texts that do not belong
+    to them.
+    """
     rest = [name for name in columns if not is_id(name, rows)]
     texts = [name for name in rest if is_text(name, rows) and varies(name, rows)]
     pair = pair_of(texts)
@@ -101,7 +103,7 @@ def text_pair(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
 
 
 def text_alone(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
-    """A document: the column of that name, or the only one that holds texts."""
+    """Recognises a document: the column of that name, or the only one that holds texts."""
     texts = [
         name
         for name in columns

@@ -73,17 +73,19 @@ class Row:
 
     @property
     def unanswered(self) -> bool:
-        """Whether no word of an answer is in it, or of one of the two of a pair."""
+        """Whether the row, or one of the two sides of a pair, has lost all words of its answer."""
         scored = [tokens.scored > 0 for tokens in self.tokens]
         paired = any("side" in tokens.columns for tokens in self.tokens)
         return not (all(scored) if paired else any(scored))
 
     def learned(self, writes: bool) -> bool:
-        """Whether there is anything to learn in it: scored tokens for a model that writes."""
+        """Tells whether there is anything to learn in the row: scored tokens for a model that
+        writes.
+        """
         return self.scored > 0 if writes else self.length > 0
 
     def cut(self, limit: int, how: Callable[[Sequence[Tokens], int], tuple[Tokens, ...]]) -> Row:
-        """This row with its sequences cut, and the loss counted."""
+        """Returns this row with its sequences cut, and the lost tokens counted."""
         tokens = how(self.tokens, limit)
         lost = sum(map(len, self.tokens)) - sum(map(len, tokens))
         return replace(self, tokens=tokens, lost=lost, whole=self.length) if lost else self
@@ -108,7 +110,9 @@ class Encoder:
         """Where rows hold the text of a control token, which is read letter by letter."""
 
     def rows(self, reading: Reading, progress: Progress | None = None) -> list[Row]:
-        """All rows of a reading; DataError with the first ten that cannot be rendered."""
+        """Encodes all rows of a reading; raises DataError with the first ten that cannot be
+        rendered.
+        """
         faults = Faults()
         done: list[Row] = []
         seen: dict[int, Row] = {}  # a copy is not encoded again
@@ -137,7 +141,7 @@ class Encoder:
         return done
 
     def notes(self) -> list[str]:
-        """What was met in the rows since the last time."""
+        """Returns notes on the rows read since the last call."""
         found = [*self.judged.notes(), *self.private.notes()]
         if self.opened:
             found.append(say("ledger.opened", number=self.opened))
@@ -154,7 +158,7 @@ class Encoder:
         )
 
     def _fitting(self, reading: Reading) -> Iterator[tuple[Located, Example]]:
-        """The rows, all of the kind that the objective learns from."""
+        """Yields the rows, all of the kind that the objective learns from."""
         for located, example in reading:
             if not isinstance(example, self.objective.eats):
                 raise DataError(Problem(located.where, self._wrong_kind(example)))
@@ -257,8 +261,8 @@ class Encoder:
     def examples(
         self, reading: Reading, wanted: dict[tuple[Path, int], int]
     ) -> Iterator[tuple[tuple[Path, int], Example]]:
-        """The examples of some rows, read once more; DataError where a file is not the same as
-        before.
+        """Reads the examples of some rows once more; raises DataError where a file has changed
+        since.
         """
         for located, example in reading:
             place = (located.file, located.number)
@@ -269,7 +273,9 @@ class Encoder:
 
 
 def _likeliest_of(fitting: list[str]) -> str:
-    """The objective that most people want of those that take one kind of row, then the others."""
+    """Names the objective that most people want among those that take one kind of row, then the
+    others.
+    """
     usual = [
         name for name in ("sft", "dpo", "classify", "embed", "kto", "pretrain") if name in fitting
     ]
@@ -284,8 +290,8 @@ def _place(located: Located) -> str:
 def chosen_rows(
     reading: Reading, wanted: set[str], everything: set[str]
 ) -> Iterator[tuple[str, Example]]:
-    """The examples whose rows have the ids ``wanted``, among the ids of ``everything`` that was
-    read.
+    """Yields the examples whose rows have the ids ``wanted``, among the ids ``everything`` of all
+    rows that were read.
     """
     known = {name.rpartition(":")[0] for name in everything}
     for located, example in reading:
@@ -303,7 +309,7 @@ def chosen_rows(
 
 
 def clusters(rows: list[Row]) -> tuple[list[int], list[str]]:
-    """The cluster of each row (by its first row), and notes.
+    """Returns the cluster of each row (by its first row), and notes.
 
     Rows come together by near-identical text, by the same question, and by the same value of
     ``data.split_by``.

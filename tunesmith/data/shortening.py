@@ -19,7 +19,7 @@ Encode = Callable[[Example], Sequence[Tokens]]
 
 
 def shortened(example: Example, encode: Encode, limit: int, render: Render) -> tuple[Tokens, ...]:
-    """The sequences of an example with at most ``limit`` tokens each.
+    """Returns the sequences of an example, with at most ``limit`` tokens each.
 
     The beginning of the oldest question goes first, and earlier rounds whole. Where the answers
     alone are too long, the question keeps half of the limit and the end of the answers is cut, with
@@ -44,7 +44,7 @@ def shortened(example: Example, encode: Encode, limit: int, render: Render) -> t
 
 
 def least(most: int, fits: Callable[[int], bool]) -> int | None:
-    """The smallest number up to ``most`` that fits; None where none does."""
+    """Finds the smallest number up to ``most`` that fits; None where none does."""
     if not fits(most):
         return None
     low, high = 0, most
@@ -55,14 +55,14 @@ def least(most: int, fits: Callable[[int], bool]) -> int | None:
 
 
 def cuttable(example: Example, render: Render) -> int:
-    """Number of characters that may be taken from what is asked."""
+    """Counts the characters that may be cut from the question."""
     if render.template is not None:
         return max(len(_longest_text(example, render.template)) - 1, 0)
     return sum(most for _, _, most in _asking(*_before_answer(example, render)))
 
 
 def without_beginning(example: Example, count: int, render: Render) -> Example:
-    """The example without the first ``count`` characters that may be cut."""
+    """Cuts the first ``count`` characters that may be cut from an example."""
     if render.template is not None:
         chat = _without_column_text(example, count, render.template)
     else:
@@ -76,8 +76,8 @@ def without_beginning(example: Example, count: int, render: Render) -> Example:
 
 
 def _parts(example: Example, render: Render) -> Iterator[Example]:
-    """Each trained answer with what precedes it, where the template writes answers otherwise once
-    they are history; otherwise the example as it is.
+    """Yields each trained answer with what precedes it, where the template writes answers
+    differently once they are history; otherwise the example as it is.
     """
     if not isinstance(example, Chat) or render.template is not None:
         yield example
@@ -92,13 +92,15 @@ def _parts(example: Example, render: Render) -> Iterator[Example]:
 
 
 def _answers(chat: Chat, render: Render) -> list[int]:
-    """The places of the turns that are trained."""
+    """Returns the indices of the turns that are trained."""
     first = opening(chat.turns)
     return sorted(n for n in trained_places(chat.turns, render.data.train_on) if n >= first)
 
 
 def _before_answer(example: Example, render: Render) -> tuple[tuple[Turn, ...], int]:
-    """The turns before the first that is trained, and the place of the last question of them."""
+    """Returns the turns before the first trained one, and the index of the last question among
+    them.
+    """
     turns = _conversation(example).turns
     if isinstance(example, Feedback):
         turns = turns[:-1]
@@ -109,8 +111,9 @@ def _before_answer(example: Example, render: Render) -> tuple[tuple[Turn, ...], 
 
 
 def _asking(turns: Sequence[Turn], last: int) -> Iterator[tuple[int, Turn, int]]:
-    """The turns that may be cut, oldest first, with their place and how many characters of each:
-    all of earlier rounds, and of the last question and what tools say after it all but one.
+    """Yields the turns that may be cut, oldest first, each with its index and the number of its
+    characters that may go: all in earlier rounds, all but one in the last question and what tools
+    say after it.
     """
     for place, turn in enumerate(turns):
         if turn.role == "system" or (place > last and turn.role == "assistant"):
@@ -139,7 +142,7 @@ def _cut(turns: tuple[Turn, ...], last: int, count: int) -> tuple[Turn, ...]:
 
 
 def _conversation(example: Example) -> Chat:
-    """What a row asks with all its columns."""
+    """Returns the question of a row as a conversation, with all columns of the row."""
     if isinstance(example, Preference):
         return Chat(example.prompt.turns, example.prompt.tools, example.columns)
     chat = example.chat if isinstance(example, Feedback) else example
@@ -148,13 +151,15 @@ def _conversation(example: Example) -> Chat:
 
 
 def _longest_text(example: Example, template: Template) -> str:
-    """The longest text that the user's own format asks with."""
+    """Returns the longest text that the user's own template puts into the question."""
     chat = example.sides[0] if isinstance(example, Preference) else _conversation(example)
     return max(template.asking(chat), key=len, default="")
 
 
 def _without_column_text(example: Example, count: int, template: Template) -> Chat:
-    """What a row asks with the longest text of its columns cut, under every name that it has."""
+    """Returns the question of a row with the longest text of its columns cut, under every name that
+    this text has.
+    """
     text, chat = _longest_text(example, template), _conversation(example)
     turns = tuple(
         replace(turn, content=turn.content[count:], spans=())
@@ -174,7 +179,7 @@ def _longest(sequences: Sequence[Tokens]) -> int:
 
 
 def _asked(sequences: Sequence[Tokens]) -> int:
-    """Where the first answer begins; of sequences that are only read, their length."""
+    """Returns where the first answer begins; for sequences that are only read, their length."""
     return max(
         (
             int(np.argmax(tokens.weights_T != 0)) if tokens.weights_T.any() else len(tokens)
@@ -185,7 +190,7 @@ def _asked(sequences: Sequence[Tokens]) -> int:
 
 
 def _begun(tokens: Tokens, limit: int) -> Tokens:
-    """The first ``limit`` tokens."""
+    """Returns the first ``limit`` tokens."""
     columns = {
         name: value[:limit] if name.endswith("_T") else value
         for name, value in tokens.columns.items()

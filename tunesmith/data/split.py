@@ -32,8 +32,8 @@ class Split:
 
 
 def target(held_out: float, rows: int) -> int:
-    """How many of ``rows`` are held out: a share below 1, a number from 1 on; DataError when none
-    would be left.
+    """Counts how many of ``rows`` are held out: ``held_out`` is a share below 1, a number from 1
+    on; raises DataError when no training row would be left.
     """
     wanted = round(held_out * rows) if held_out < 1 else int(held_out)
     if 0 < held_out < 1 and rows > 1:
@@ -84,7 +84,7 @@ def _order(
     strata: Sequence[str | None] | None,
     seed: int,
 ) -> list[int]:
-    """The clusters in the order in which they are held out."""
+    """Returns the clusters in the order in which they are held out."""
     drawn = sorted(clusters, key=lambda root: _place(seed, "held", names[root]))
     if strata is None:
         return drawn
@@ -101,7 +101,7 @@ def _order(
 
 
 def halves(roots: Sequence[int], keys: Sequence[int], *, seed: int) -> Split:
-    """All rows are held out, as those of a file of their own; only watch and proof are drawn."""
+    """Splits rows that are all held out, as those of a separate file, into watch and proof."""
     clusters: dict[int, list[int]] = defaultdict(list)
     for row, root in enumerate(roots):
         clusters[root].append(row)
@@ -127,8 +127,8 @@ def _place(seed: int, purpose: str, name: int) -> bytes:
 
 
 def times(weights: Sequence[float], keys: Sequence[int], *, seed: int) -> list[int]:
-    """How often each training row is seen: the whole part of its weight, and once more for as many
-    rows, drawn by their hashes, as the parts left over add up to (rounded).
+    """Returns how often each training row is seen: the whole part of its weight, and once more for
+    as many rows, drawn by their hashes, as the remaining fractions add up to (rounded).
     """
     found = [int(weight) for weight in weights]
     total = 0.5
@@ -139,8 +139,8 @@ def times(weights: Sequence[float], keys: Sequence[int], *, seed: int) -> list[i
 
 
 def draw_rows(labels: Sequence[str], wanted: int | None) -> list[int]:
-    """Places of ``wanted`` of the rows, ascending, each label in its share; all of them where not
-    so many are there.
+    """Draws the indices of ``wanted`` rows, ascending, each label in its share; all of them where
+    there are not so many.
 
     The draw is the same in every run, so that runs with other seeds see the same rows.
     """

@@ -22,8 +22,8 @@ _STRANGE = ("𓂀", "𒀀", "ꙮ")
 
 
 class Unknown:
-    """Counts pieces over rows: all, those that stand for no letter at all (``lost``: ``[UNK]`` and
-    the bytes that a vocabulary of words falls back to), and parts of a letter (``split``) in a
+    """A count of pieces over rows: all, those that stand for no letter at all (``lost``: ``[UNK]``
+    and the bytes that a vocabulary of words falls back to), and parts of a letter (``split``) in a
     vocabulary that is made of bytes, where nothing is lost but a letter costs several pieces.
     """
 
@@ -58,7 +58,7 @@ class Unknown:
                     self.examples[written[n][start:end]] += 1
 
     def _kind(self, token: int) -> str:
-        """What one piece of the vocabulary is: known, lost or split."""
+        """Classifies one piece of the vocabulary: known, lost or split."""
         if token == self.unk:
             return "lost"
         if "\ufffd" not in self.tokenizer.decode([token]):
@@ -77,7 +77,9 @@ class Unknown:
         return self.split / max(self.all, 1)
 
     def note(self, *, accepted: bool) -> str | None:
-        """What is said of it; DataError where too much is unknown and that was not accepted."""
+        """Returns a note on letters that the tokenizer does not know; raises DataError where they
+        are too many and this was not accepted.
+        """
         share = max(self.share, self.split_share)
         if share <= WARN:
             return None
@@ -91,7 +93,7 @@ class Unknown:
 
 
 def texts_of(example: Example) -> Iterable[str]:
-    """What a row says in words."""
+    """Returns all texts of a row."""
     if isinstance(example, Text | Tagged):
         return [example.text]
     if isinstance(example, Labelled):

@@ -62,7 +62,7 @@ class Answer:
 
     @property
     def back(self) -> bool:
-        """Whether it came back word for word."""
+        """Whether the answer came back word for word."""
         return self.wanted.split() == self.written.split()
 
 
@@ -91,7 +91,7 @@ class Overfit:
         return "asking" if self.answers else None
 
     def to_json(self) -> dict[str, Any]:
-        """The same for programs."""
+        """Returns the same for programs."""
         answers = [
             {"id": one.id, "wanted": one.wanted, "written": one.written, "back": one.back}
             for one in self.answers
@@ -107,7 +107,7 @@ class Overfit:
         }
 
     def lines(self) -> list[str]:
-        """What a person reads."""
+        """Returns lines for a person to read."""
         lines = [
             say(
                 "overfit.learned",
@@ -159,7 +159,7 @@ def overfit(run: Run, *, progress: Shown | None = None) -> Overfit:
 
 
 def _shortest(items: Sequence[Item]) -> list[Item]:
-    """The shortest rows that differ in what they ask; a minute is enough for these."""
+    """Chooses the shortest rows with different questions; a minute is enough for these."""
     found: dict[bytes, Item] = {}
     for item in sorted(items, key=lambda one: sum(map(len, one.tokens))):
         first = item.tokens[0]

@@ -63,11 +63,11 @@ class Shown:
             self.tell(text)
 
     def tell(self, text: str) -> None:
-        """A line that stays."""
+        """Prints a line that stays."""
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def __call__(self, phase: str, done: int, total: int, detail: str = "") -> None:
-        """Where ``phase`` stands."""
+        """Shows the progress of ``phase``."""
         changed, self._phase = phase != self._phase, phase
         if changed:
             self._began, self._from = time.monotonic(), done

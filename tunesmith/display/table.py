@@ -6,7 +6,7 @@ from rich.cells import cell_len
 
 
 def readable(count: float) -> str:
-    """Bytes as a person reads them."""
+    """Formats bytes for a person."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1024 or unit == "GiB":
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -15,7 +15,7 @@ def readable(count: float) -> str:
 
 
 def _aligned(rows: list[list[str]], *, numbers: int) -> list[str]:
-    """A table; ``numbers`` columns after the first stand to the right."""
+    """Aligns a table; ``numbers`` columns after the first are aligned to the right."""
     widths = [max(cell_len(row[column]) for row in rows) for column in range(len(rows[0]))]
     aligned = [
         [

@@ -44,7 +44,7 @@ class Trainable(Event):
     all: int
 
     def text(self) -> str:
-        """Gives the count and its share."""
+        """Returns the count and its share."""
         share = f"{self.count / self.all:.2%}"
         return say("train.trainable", count=f"{self.count:,}", share=share, all=f"{self.all:,}")
 
@@ -80,7 +80,7 @@ class StepMade(Event):
     """Loss, rate, norm, speed and whatever the objective and the source measured."""
 
     def values(self) -> Line:
-        """Gives the step's numbers."""
+        """Returns the step's numbers."""
         return {"step": self.step, **self.numbers}
 
     @property
@@ -89,7 +89,9 @@ class StepMade(Event):
         return "teaching" in self.numbers
 
     def phase(self) -> Phase:
-        """Gives where training stands, with the loss, or of sampled answers what they are worth."""
+        """Returns where training stands, with the loss, or for sampled answers with their
+        reward.
+        """
         numbers = self.numbers
         told = {"speed": f"{numbers['tokens_per_second']:,.0f}"}
         if self.sampled:
@@ -203,7 +205,7 @@ class Fault(Event):
     told: str
 
     def text(self) -> str:
-        """Gives what is wrong."""
+        """Returns what is wrong."""
         return self.told
 
 
@@ -215,11 +217,11 @@ class Evaluated(Event):
     numbers: Mapping[str, float]
 
     def values(self) -> Line:
-        """Gives the numbers."""
+        """Returns the numbers."""
         return {"step": self.step, "evaluation": dict(self.numbers)}
 
     def text(self) -> str:
-        """Gives the numbers."""
+        """Returns the numbers."""
         told = [f"{metric_name(name)} {value:.4f}" for name, value in self.numbers.items()]
         if self.step == 0:
             return say("train.base_held_out", numbers="  ".join(told))
@@ -257,7 +259,7 @@ class BestNotSaved(Event):
     error: str
 
     def text(self) -> str:
-        """Gives the error."""
+        """Returns the error."""
         return self.error
 
 
@@ -291,11 +293,11 @@ class MethodEnded(Event):
     facts: Mapping[str, Any]
 
     def values(self) -> Line:
-        """Gives the facts."""
+        """Returns the facts."""
         return {"step": self.step, "event": "method", **self.facts}
 
     def text(self) -> str:
-        """Gives the facts."""
+        """Returns the facts."""
         facts = json.dumps(self.facts, ensure_ascii=False)
         return say("train.method", method=self.method, facts=facts)
 
@@ -314,7 +316,7 @@ class Done(Event):
     best_folder: Path
 
     def text(self) -> str:
-        """Gives which step's weights the model holds, and where another's are."""
+        """Returns which step's weights the model holds, and where another's are."""
         if self.step != self.last:
             told = {"model": self.model, "step": self.step, "last": self.last}
             return say("train.done_best", **told, by=self.by)

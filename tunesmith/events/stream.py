@@ -30,15 +30,15 @@ class Event:
     """The text that the values are filled in; without one nothing is said."""
 
     def values(self) -> Line | None:
-        """Gives the values that are recorded, ``step`` first; None for an event that is not."""
+        """Returns the values that are recorded, ``step`` first; None for an event that is not."""
         if not self.recorded_as:
             return None
         held = asdict(self)
         return {"step": held.pop("step"), "event": self.recorded_as, **held}
 
     def line(self) -> Line | None:
-        """Gives its line of record.jsonl, or None. Numbers that are not finite are text there,
-        because JSON has none; what is None is left out.
+        """Returns its line of record.jsonl, or None. Numbers that are not finite are text there,
+        because JSON has none; values of None are left out.
         """
         values = self.values()
         if values is None:
@@ -46,7 +46,7 @@ class Event:
         return {name: _plain(value) for name, value in values.items() if value is not None}
 
     def text(self) -> str | None:
-        """Gives what a person is told, or None."""
+        """Returns what a person is told, or None."""
         if not self.said_as:
             return None
         told = {name: _joined(value) for name, value in asdict(self).items()}
@@ -73,7 +73,7 @@ class Notice(Event):
     notice: str
 
     def text(self) -> str:
-        """Gives the line."""
+        """Returns the line."""
         return self.notice
 
 
@@ -130,5 +130,5 @@ class Events:
         self(Notice(text))
 
     def phase(self, name: str, done: int, total: int, detail: str = "") -> None:
-        """Says where a phase stands; it fits wherever a progress function is asked for."""
+        """Emits where a phase stands; can be given wherever a progress function is asked for."""
         self(Phase(name, done, total, detail))

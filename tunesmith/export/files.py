@@ -36,7 +36,9 @@ SPARE = 64 * 2**20
 
 
 def refuse_full(out: Path) -> None:
-    """SpecError when there is something at ``out`` already, or nothing can be written there."""
+    """Raises SpecError when there is something at ``out`` already, or nothing can be
+    written there.
+    """
     there = out.exists() and not (out.is_dir() and not any(out.iterdir()))
     wrong = say("export.not_empty") if there else barred(out)
     if wrong:
@@ -44,8 +46,8 @@ def refuse_full(out: Path) -> None:
 
 
 def weights_in(folder: Path) -> tuple[str, int]:
-    """The commonest type of the weights in a folder's safetensors files, and how many weights there
-    are.
+    """Returns the commonest type of the weights in a folder's safetensors files, and the number of
+    weights.
     """
     counts: Counter[str] = Counter()
     for path in sorted(folder.glob("*.safetensors")):
@@ -62,7 +64,7 @@ def weights_in(folder: Path) -> tuple[str, int]:
 
 
 def check_space(out: Path, weights: int, dtype: str) -> None:
-    """DiskError when the disk of ``out`` is too small for so many weights."""
+    """Raises DiskError when the disk of ``out`` is too small for so many weights."""
     parent = out.absolute()
     while not parent.exists():
         parent = parent.parent
@@ -78,8 +80,8 @@ def check_space(out: Path, weights: int, dtype: str) -> None:
 
 @contextmanager
 def draft(out: Path) -> Iterator[Path]:
-    """An empty folder beside ``out`` that is renamed to it at the end; after an error neither is
-    there.
+    """Makes an empty folder beside ``out`` that is renamed to it at the end; after an error neither
+    exists.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     place = out.parent / f".{out.name}.tmp-{uuid.uuid4().hex[:8]}"

@@ -78,7 +78,7 @@ class Exported:
         object.__setattr__(self, "load", lines)
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as plain values."""
+        """Returns everything as plain values."""
         parity = {"merged": self.merged.to_json(), "saved": self.saved.to_json()}
         return {
             "out": str(self.out),
@@ -89,7 +89,7 @@ class Exported:
         }
 
     def lines(self) -> list[str]:
-        """What a person reads."""
+        """Returns lines for a person to read."""
         told = [say("export.written", out=self.out, dtype=self.dtype)]
         for name, parity in (("merged", self.merged), ("saved", self.saved)):
             told.append(say(f"export.parity_{name}", dtype=parity.dtype, compared=parity.told()))
@@ -207,8 +207,8 @@ def _source(folder: RunFolder) -> _Source:
 def _trained(
     folder: RunFolder, source: _Source
 ) -> tuple[Any, tuple[Any, ...], list[Any], Behaviour]:
-    """The trained model in fp32 on the CPU, the base's logits, the probes, and what the trained
-    model does on them.
+    """Returns the trained model in fp32 on the CPU, the base's logits, the probes, and the trained
+    model's behaviour on them.
     """
     import torch
 
@@ -239,8 +239,8 @@ def _trained(
 
 
 def _merge(model: Any, source: _Source) -> Any:
-    """The adapter folded into its base; into the rounded weights that it was trained beside where
-    that is quantised.
+    """Folds the adapter into its base; where that is quantised, into the rounded weights that it
+    was trained beside.
 
     Folding into packed weights would round the change away, and the unrounded ones are another
     model.
@@ -268,7 +268,7 @@ def _behave(loaded: Any, prompts: list[Any], source: _Source) -> Behaviour:
 
 
 def _save(model: Any, source: _Source, place: Path, kind: str, *, as_stored: bool) -> None:
-    """Weights in ``kind`` and all that lies beside them; a whole model that keeps its type is
+    """Saves the weights in ``kind`` and all files beside them; a whole model that keeps its type is
     copied bit by bit.
     """
     import torch
@@ -284,7 +284,7 @@ def _save(model: Any, source: _Source, place: Path, kind: str, *, as_stored: boo
 
 
 def _load_again(place: Path, source: _Source, prompts: list[Any]) -> Behaviour:
-    """What the saved model does when it is loaded as anybody would load it."""
+    """Returns the behaviour of the saved model when it is loaded the usual way."""
     from transformers import AutoTokenizer
 
     from tunesmith.models.structure.heads import quiet
@@ -311,7 +311,7 @@ def _refuse_different(parity: Parity, out: Path) -> None:
 def _warnings(
     base: tuple[Any, ...], reference: Behaviour, seen: Behaviour, kind: str
 ) -> tuple[str, ...]:
-    """That nothing was learned, or that rounding lost most of it."""
+    """Returns a warning that nothing was learned, or that rounding lost most of it."""
     if base[0].shape != reference.logits[0].shape:
         return ()
     learned = distance(base, reference.logits)

@@ -89,11 +89,11 @@ class Parity:
     """As in Behaviour."""
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as they are."""
+        """Returns the fields as they are."""
         return asdict(self)
 
     def told(self) -> str:
-        """For people: how far apart they are."""
+        """Describes for a person how much the two differ."""
         told: dict[str, Any] = {
             "difference": f"{self.largest_difference:.2g}",
             "relative": f"{self.relative * 100:.2g}",
@@ -105,8 +105,8 @@ class Parity:
 
 
 def probe_texts(folder: RunFolder, run: Run) -> list[str]:
-    """At least PROBES texts: the run's own questions, then prompts of its proof, then fixed
-    ones.
+    """Collects at least PROBES texts: the run's own questions, then prompts of its proof, then
+    fixed ones.
     """
     own = (
         list(run.questions) if isinstance(run.questions, tuple) else _from_file(Path(run.questions))
@@ -123,7 +123,7 @@ def probe_texts(folder: RunFolder, run: Run) -> list[str]:
 
 
 def _from_file(path: Path) -> list[str]:
-    """The questions in a file, one a line; none when it has gone since the run."""
+    """Reads the questions in a file, one a line; none when the file is gone since the run."""
     return (
         [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         if path.is_file()
@@ -132,8 +132,8 @@ def _from_file(path: Path) -> list[str]:
 
 
 def probe_ids(texts: Sequence[str], render: Render, limit: int | None = None) -> list[np.ndarray]:
-    """The texts as the run's renderer asks them, within the ``limit`` (tokens) of the model; as
-    plain text where its template wants columns that a text does not have.
+    """Renders the texts as the run asks them, within the ``limit`` (tokens) of the model; as plain
+    text where its template needs columns that a text does not have.
     """
     if render.head != "language":
         prompts = [render.sequence(text).ids_T for text in texts]
@@ -149,8 +149,8 @@ def probe_ids(texts: Sequence[str], render: Render, limit: int | None = None) ->
 
 
 def logits(model: Any, prompts: Sequence[np.ndarray]) -> tuple[torch.Tensor, ...]:
-    """Logits in fp32 at the last positions of each prompt, one prompt at a time: no padding that
-    could differ.
+    """Computes logits in fp32 at the last positions of each prompt, one prompt at a time: no
+    padding that could differ.
     """
     import torch
 
@@ -179,7 +179,9 @@ def logits(model: Any, prompts: Sequence[np.ndarray]) -> tuple[torch.Tensor, ...
 def behaviour(
     model: Any, tokenizer: Any, prompts: Sequence[np.ndarray], stop_ids: Sequence[int]
 ) -> Behaviour:
-    """Logits and greedy answers of a model; of one that writes no text its likeliest classes."""
+    """Computes the logits and greedy answers of a model; for one that writes no text its likeliest
+    classes.
+    """
     from tunesmith.models.calling.generate import generate
     from tunesmith.models.structure.kinds import head_of
 
@@ -195,7 +197,7 @@ def behaviour(
 
 
 def compare(reference: Behaviour, other: Behaviour, dtype: str) -> Parity:
-    """``other``, computed in ``dtype``, against ``reference``."""
+    """Compares ``other``, computed in ``dtype``, with ``reference``."""
     import torch
 
     wanted, seen = torch.cat(reference.logits), torch.cat(other.logits)
@@ -217,7 +219,7 @@ def compare(reference: Behaviour, other: Behaviour, dtype: str) -> Parity:
 
 
 def distance(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor]) -> float:
-    """Root mean square difference of logits."""
+    """Computes the root mean square difference of logits."""
     import torch
 
     return (torch.cat(tuple(first)) - torch.cat(tuple(second))).square().mean().sqrt().item()

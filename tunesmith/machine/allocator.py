@@ -13,7 +13,7 @@ MOST = 2**31 - 1
 
 
 def keep_freed() -> None:
-    """Blocks that are freed stay with the process, where the C library is glibc.
+    """Keeps freed blocks with the process, where the C library is glibc.
 
     Large ones would go back to the system and be mapped and cleared anew, page by page, at every
     chunk of every step.

@@ -36,7 +36,9 @@ class LossScale:
     overflows: int = 0
 
     def overflow(self) -> bool:
-        """Halves the scale; False when it is already 1, and the gradient itself is at fault."""
+        """Halves the scale; returns False when it is already 1, and the gradient itself is at
+        fault.
+        """
         if self.value <= 1.0:
             return False
         self.value, self.clean, self.overflows = self.value / 2, 0, self.overflows + 1
@@ -49,7 +51,7 @@ class LossScale:
             self.value, self.clean = self.value * 2, 0
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """Returns the state for a checkpoint."""
         return dict(vars(self))
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -84,7 +86,7 @@ class Device:
         return 128 if self.place.type == "cpu" else math.inf
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Mixed precision where the compute type is not fp32."""
+        """Turns on mixed precision where the compute type is not fp32."""
         return (
             nullcontext()
             if self.precision == "fp32"
@@ -96,7 +98,7 @@ class Device:
         (total * ((self.scale.value if self.scale else 1.0) / units)).backward()
 
     def add_up(self, parameters: list[torch.nn.Parameter]) -> None:
-        """Sums the gradients over the processes and takes the loss scale off."""
+        """Sums the gradients over the processes and divides them by the loss scale."""
         for parameter in parameters:
             if parameter.grad is None and self.processes.several:
                 parameter.grad = torch.zeros_like(parameter)  # others may have one: all add alike
@@ -106,7 +108,7 @@ class Device:
             torch._foreach_div_(gradients, self.scale.value)
 
     def clip(self, parameters: list[torch.nn.Parameter], limit: float) -> float:
-        """Clips the gradients to ``limit`` (0: not) and gives the norm that they had."""
+        """Clips the gradients to ``limit`` (0: not) and returns their norm before that."""
         return float(torch.nn.utils.clip_grad_norm_(parameters, limit or float("inf")))
 
     def give_back(self) -> None:
@@ -115,8 +117,8 @@ class Device:
             torch.cuda.empty_cache()
 
     def peak_memory(self) -> float | None:
-        """Most memory used so far (GiB): allocated on the GPU, resident on a CPU; None where the
-        system does not say.
+        """Returns the most memory used so far (GiB): allocated on the GPU, resident on a CPU; None
+        where the system does not say.
         """
         if self.place.type == "cuda":
             return round(torch.cuda.max_memory_allocated(self.place) / GIB, 3)
@@ -131,8 +133,8 @@ class Device:
 
 
 def choose(machine: Machine) -> Device:
-    """The device that ``train.machine`` asks for, or the best there is; SpecError for one that is
-    absent.
+    """Chooses the device that ``train.machine`` asks for, or the best there is; raises SpecError
+    for one that is absent.
     """
     if torch.cuda.is_available():
         start_cuda()

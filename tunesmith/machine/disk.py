@@ -22,13 +22,13 @@ class Disk:
     free: int
 
     def to_json(self) -> dict[str, int]:
-        """The numbers."""
+        """Returns the numbers."""
         return dict(vars(self))
 
 
 def disk_of(trainable: int, saved: int, run: Run) -> Disk:
-    """Checkpoints hold the trained weights in fp32, the optimizer's state and the model as it is
-    saved; ``model`` and ``best`` are ``saved`` bytes each.
+    """Estimates the disk space of a run: checkpoints hold the trained weights in fp32, the
+    optimizer's state and the model as it is saved; ``model`` and ``best`` are ``saved`` bytes each.
 
     One checkpoint more than are kept is there while the newest is written, where the run writes so
     many.
@@ -41,7 +41,9 @@ def disk_of(trainable: int, saved: int, run: Run) -> Disk:
 
 
 def _written(run: Run) -> int:
-    """How many checkpoints a run writes: as often as it is told, and one at its end."""
+    """Counts the checkpoints that a run writes: as often as the settings say, and one at
+    its end.
+    """
     every, steps = run.train.keep.save, run.train.steps
     if not every:
         return 1
@@ -54,7 +56,7 @@ def _written(run: Run) -> int:
 
 
 def free_space(path: Path) -> int:
-    """Bytes free on the disk where ``path`` is, or would be."""
+    """Returns how many bytes are free on the disk where ``path`` is, or would be."""
     place = path.absolute()
     while not place.exists():
         place = place.parent

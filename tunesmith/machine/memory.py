@@ -17,7 +17,9 @@ GIB = 2**30
 
 
 def free_memory(place: torch.device) -> float:
-    """Bytes that may still be used: on the GPU, or of this machine within its control group."""
+    """Returns how many bytes may still be used: on the GPU, or of this machine within its control
+    group.
+    """
     if place.type == "cuda":
         import torch
 
@@ -27,8 +29,8 @@ def free_memory(place: torch.device) -> float:
 
 
 def total_and_free() -> tuple[float | None, float | None]:
-    """Bytes of main memory, all and those that may still be used, a control group's limit counted;
-    None where the system does not tell.
+    """Returns the bytes of main memory, all and those that may still be used, with a control
+    group's limit; None where the system does not tell.
     """
     total, free = _of_machine()
     limit, left = _of_control_group()
@@ -36,7 +38,9 @@ def total_and_free() -> tuple[float | None, float | None]:
 
 
 def _of_machine() -> tuple[float | None, float | None]:
-    """Total and available bytes; macOS tells the total alone, of which half is taken as free."""
+    """Returns total and available bytes; macOS gives only the total, and half of it is taken as
+    free.
+    """
     table = Path("/proc/meminfo")
     if table.is_file():
         found = dict(re.findall(r"(\w+):\s+(\d+) kB", table.read_text(encoding="ascii")))
@@ -49,7 +53,9 @@ def _of_machine() -> tuple[float | None, float | None]:
 
 
 def _of_control_group() -> tuple[float | None, float | None]:
-    """The limit of this process's control group and what is left of it; None without a limit."""
+    """Returns the limit of this process's control group and what is left of it; None without a
+    limit.
+    """
     limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
     if not (limit.is_file() and used.is_file()) or limit.read_text().strip() == "max":
         return None, None
@@ -62,7 +68,7 @@ def _least(*values: float | None) -> float | None:
 
 
 def run_command(command: list[str]) -> str | None:
-    """What a program prints; None where it is not there, fails or hangs."""
+    """Runs a program and returns what it prints; None where it is missing, fails or hangs."""
     if shutil.which(command[0]) is None:
         return None
     try:

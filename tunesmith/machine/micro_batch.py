@@ -78,7 +78,7 @@ def room(
 
 
 def activation_bytes(config: Any, width: int) -> tuple[float, float]:
-    """Bytes a token keeps for the backward pass, estimated: as it is, and with gradient
+    """Estimates the bytes that a token keeps for the backward pass: plain, and with gradient
     checkpointing.
 
     A block keeps about ten vectors of the model's width and four of the feed-forward's. A token of

@@ -47,12 +47,12 @@ class Processes:
 
     @property
     def several(self) -> bool:
-        """Whether there is more than one."""
+        """Whether there is more than one process."""
         return self.world > 1
 
     @property
     def first(self) -> bool:
-        """Whether this one writes files and speaks."""
+        """Whether this process writes files and prints."""
         return self.rank == 0
 
     def sum(self, *values: float) -> list[float]:
@@ -83,8 +83,8 @@ class Processes:
         return merged
 
     def gather(self, rows: torch.Tensor) -> tuple[torch.Tensor, int]:
-        """Gives the rows ``[n, D]`` of all processes, and where one's own begin; one without rows
-        need not know their width.
+        """Returns the rows ``[n, D]`` of all processes, and where those of this process begin; a
+        process without rows need not know their width.
         """
         if not self.several:
             return rows, 0
@@ -106,8 +106,8 @@ class Processes:
         return torch.stack(found)
 
     def agreed(self, value: T | None) -> T | None:
-        """Gives the value of the first process that has one, such as a signal that one of them got;
-        None where none has.
+        """Returns the value of the first process that has one, such as a signal that one of them
+        received; None where none has.
         """
         if not self.sum(float(value is not None))[0]:
             return None
@@ -131,7 +131,7 @@ class Processes:
         return result[0]
 
     def everyones(self, value: T) -> list[T]:
-        """Gives the values of all processes, in their order."""
+        """Returns the values of all processes, in their order."""
         found = [value] * self.world
         if self.several:
             with _reaching_all():
@@ -168,13 +168,13 @@ def start_cuda() -> None:
 
 
 def local_rank() -> int:
-    """This process's number on its machine, which is also that of its GPU."""
+    """Returns this process's number on its machine, which is also that of its GPU."""
     return int(os.environ.get("LOCAL_RANK", 0))
 
 
 @contextmanager
 def told_by_all() -> Iterator[None]:
-    """An error of one process ends all of them with the same error.
+    """Lets an error of one process end all of them with the same error.
 
     The one that fails leaves its error in the store and closes its connections; the others, which
     would wait for it for ever, so fail too, and find in the store why.
@@ -191,7 +191,9 @@ def told_by_all() -> Iterator[None]:
 
 
 def _first_error(store: dist.Store, own: Exception) -> Exception | None:
-    """The error that was left first, once all have read it; None where it is this process's own."""
+    """Returns the error that was left first, once all have read it; None where it is this process's
+    own.
+    """
     try:
         sent = _as_sent(own)
         first = store.compare_set("error", "", sent.hex())
@@ -210,7 +212,7 @@ def _first_error(store: dist.Store, own: Exception) -> Exception | None:
 
 
 def _as_sent(error: Exception) -> bytes:
-    """The error for other processes; its text where it does not travel."""
+    """Encodes the error for other processes; only its text where it cannot be pickled."""
     with suppress(Exception):
         sent = pickle.dumps(error)
         pickle.loads(sent)
@@ -227,7 +229,7 @@ def _reaching_all() -> Iterator[None]:
 
 
 def _buckets(tensors: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
-    """Tensors of one type together, as many as ``BUCKET_BYTES`` hold."""
+    """Groups tensors of one type into buckets of at most ``BUCKET_BYTES``."""
     by_type: dict[tuple[torch.dtype, torch.device], list[torch.Tensor]] = {}
     for tensor in tensors:
         by_type.setdefault((tensor.dtype, tensor.device), []).append(tensor)

@@ -72,49 +72,51 @@ class Method:
 
     @property
     def virtual_tokens(self) -> int:
-        """How many places beside a row it takes for itself."""
+        """The number of positions beside a row that the method takes for itself."""
         return 0
 
     @property
     def slots(self) -> int:
-        """How many ``[P]`` it wants in ``data.template``."""
+        """The number of ``[P]`` that the method needs in ``data.template``."""
         return 0
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """The model made trainable; frozen weights have ``requires_grad`` off, trainable ones are
+        """Makes the model trainable; frozen weights have ``requires_grad`` off, trainable ones are
         fp32.
         """
         raise AssertionError(f"method {self.name} has no apply")
 
     def begin(self, total_steps: int) -> None:
-        """Once before the first step of a run, or of what is left of it; ``total_steps`` counts the
-        whole run.
+        """Prepares the method, once before the first step of a run, or of what is left of it;
+        ``total_steps`` counts the whole run.
         """
 
     def study(self, model: torch.nn.Module, batches: Sequence[Batch]) -> None:
-        """Once before ``begin``: some micro-batches of training rows, for a method whose start
-        depends on them.
+        """Looks at some micro-batches of training rows, once before ``begin``, for a method whose
+        start depends on them.
         """
 
     def rate_factor(self, name: str, parameter: torch.nn.Parameter) -> float:
-        """What the learning rate is multiplied by for this weight."""
+        """Returns the factor of the learning rate for this weight."""
         return 1.0
 
     def after_step(self, step: int) -> None:
-        """Once after each optimizer step, with the gradient still there; ``step`` counts from 1."""
+        """Follows the run, once after each optimizer step, with the gradient still there; ``step``
+        counts from 1.
+        """
 
     def penalty(self, batch: Batch) -> Any:
-        """A term added to the loss sum of ``batch``; 0 for most methods."""
+        """Returns a term added to the loss sum of ``batch``; 0 for most methods."""
         return 0.0
 
     def metrics(self) -> dict[str, Ratio]:
-        """Numbers of the batch that ``penalty`` has just seen, for the record's line of the step;
-        none for most.
+        """Returns numbers of the batch that ``penalty`` has just seen, for the record's line of the
+        step; none for most.
         """
         return {}
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Every tensor that the next step reads and the weights do not hold."""
+        """Returns every tensor that the next step reads and the weights do not hold."""
         return {}
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
@@ -125,13 +127,13 @@ class Method:
         model.save_pretrained(folder)  # type: ignore[operator]
 
     def at_end(self) -> dict[str, Any]:
-        """What the record says of the method at the end; nothing for most."""
+        """Returns what the record says of the method at the end; nothing for most."""
         return {}
 
 
 def preset(of: type[Method], module: str, text: str, **data: Any) -> type[Method]:
-    """The method ``of`` under the name of ``module``, with other ``data``, such as ``fills``;
-    ``text`` says what it is for.
+    """Makes the method ``of`` under the name of ``module``, with other ``data``, such as ``fills``;
+    ``text`` is its help.
     """
     own = {
         "__module__": module,

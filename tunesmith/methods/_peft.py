@@ -40,8 +40,8 @@ Targets = Annotated[Names, MinLen(1)]
 
 
 def with_adapter(model: torch.nn.Module, config: Any) -> torch.nn.Module:
-    """``model`` with the adapter of a peft ``config``, its weights fp32 whatever the base;
-    SpecError where peft refuses.
+    """Puts the adapter of a peft ``config`` on ``model``, its weights fp32 whatever the base;
+    raises SpecError where peft refuses.
     """
     from peft import get_peft_model
 
@@ -75,7 +75,7 @@ def with_adapter(model: torch.nn.Module, config: Any) -> torch.nn.Module:
 
 
 def task_type(model: torch.nn.Module) -> str:
-    """peft's name for what the model does."""
+    """Returns peft's name for what the model does."""
     from tunesmith.models.structure.heads import kind_of
     from tunesmith.models.structure.kinds import HEADS, head_of, plain
 
@@ -84,8 +84,8 @@ def task_type(model: torch.nn.Module) -> str:
 
 
 def stacked(model: torch.nn.Module, targets: Sequence[str]) -> tuple[list[str], set[str]]:
-    """The targets that mean layers, and the full names of the stacks of experts that the others
-    mean.
+    """Separates the targets that mean layers from the full names of the stacks of experts that the
+    others mean.
 
     A target means stacks only where it says ``experts``; SpecError for one that then matches
     nothing.
@@ -110,8 +110,8 @@ def targets_of(
     rank: int = 0,
     ranks: Mapping[str, int] | None = None,
 ) -> list[str]:
-    """The linear layers that ``targets`` mean, as peft takes them; SpecError where one matches
-    nothing or is too small.
+    """Returns the linear layers that ``targets`` mean, in peft's form; raises SpecError where a
+    target matches nothing or a layer is too small.
 
     Every layer's inputs must divide by ``divisor``, and its smaller side be at least its rank: that
     in ``ranks``, or ``rank``.
@@ -143,8 +143,8 @@ def matched_layers(
     kind: str = "linear",
     where: str = "method.targets",
 ) -> set[str]:
-    """Full names of the layers that ``targets`` mean; SpecError that lists what there is for each
-    that matches nothing.
+    """Returns the full names of the layers that ``targets`` mean; raises SpecError, with the names
+    there are, for each target that matches nothing.
     """
     layers = linear_layers(model) if layers is None else layers
     found: set[str] = set()
@@ -176,8 +176,8 @@ def matched_layers(
 def by_layer(
     model: torch.nn.Module, names: set[str], patterns: Mapping[str, T], where: str
 ) -> dict[str, T]:
-    """The value of each layer in ``names`` that a pattern matches, the first one; SpecError for one
-    that matches nothing.
+    """Returns the value of each layer in ``names`` that a pattern matches, the first one; raises
+    SpecError for a pattern that matches nothing.
     """
     layers = {name: model.get_submodule(name) for name in names}
     found: dict[str, T] = {}
@@ -190,8 +190,8 @@ def by_layer(
 
 
 def pattern_of(values: Mapping[str, T], default: T) -> dict[str, T]:
-    """What is not ``default``, as peft's patterns: an end of names where all layers with it have
-    one value, else whole names.
+    """Returns what is not ``default`` as peft's patterns: an end of names where all layers with it
+    have one value, else whole names.
     """
     by_end: dict[str, set[T]] = {}
     for name, value in values.items():
@@ -205,13 +205,15 @@ def pattern_of(values: Mapping[str, T], default: T) -> dict[str, T]:
 
 
 def matches_name(target: str, name: str) -> bool:
-    """Whether ``target`` is ``name``, its end, or a regular expression for the whole of it."""
+    """Tells whether ``target`` is ``name``, its end, or a regular expression that matches all of
+    it.
+    """
     return name == target or name.endswith(f".{target}") or _full_match(target, name)
 
 
 def shortest_names(model: torch.nn.Module, names: set[str]) -> list[str]:
-    """``names`` as ends of names (q_proj) where these mean the same layers, which adapters
-    elsewhere expect; else in full.
+    """Shortens ``names`` to ends of names (q_proj) where these mean the same layers, which adapters
+    elsewhere expect; else returns them in full.
     """
     ends = {name.rpartition(".")[2] for name in names}
     same = {name for name, _ in model.named_modules() if name.rpartition(".")[2] in ends}
@@ -226,6 +228,6 @@ def _full_match(pattern: str, name: str) -> bool:
 
 
 def _told(sizes: Mapping[str, Sequence[int]]) -> str:
-    """The layers as ``q_proj 32×16``, each kind once."""
+    """Lists the layers as ``q_proj 32×16``, each kind once."""
     kinds = {name.rpartition(".")[2]: "×".join(map(str, size)) for name, size in sizes.items()}
     return ", ".join(f"{name} {size}" for name, size in sorted(kinds.items()))

@@ -26,7 +26,7 @@ def with_prompt(
     encoder: Callable[[torch.Tensor], torch.nn.Module],
     **told: Any,
 ) -> Prompted:
-    """``model`` with virtual tokens before every row, from ``encoder(start)``; ``told`` is what
+    """Puts virtual tokens, from ``encoder(start)``, before every row of ``model``; ``told`` is what
     peft calls their kind.
 
     SpecError where the model keeps its keys and values in a form that cannot be given.
@@ -71,7 +71,7 @@ def with_prompt(
 
 
 def _ids(model: Any, text: str | None) -> list[int] | None:
-    """The tokens of a text; SpecError when it has none."""
+    """Returns the tokens of a text; raises SpecError when it has none."""
     if text is None:
         return None
     from tunesmith.models.loading.tokenizer import load_tokenizer
@@ -83,7 +83,7 @@ def _ids(model: Any, text: str | None) -> list[int] | None:
 
 
 def first_slot(model: Any) -> int:
-    """The id of the first ``[P]``: what comes after the base's own tokens."""
+    """Returns the id of the first ``[P]``, which follows the base's own tokens."""
     from tunesmith.models.loading.tokenizer import load_tokenizer
 
     return len(load_tokenizer(Path(model.name_or_path)))

@@ -21,8 +21,8 @@ from tunesmith.words import say
 
 @torch.no_grad()
 def from_inputs(model: torch.nn.Module, batches: Sequence[Batch]) -> None:
-    """EVA: rows of A are the first principal components of the layer's inputs, found batch by
-    batch.
+    """Starts LoRA as EVA does: rows of A are the first principal components of the layer's inputs,
+    found batch by batch.
 
     Every layer keeps its rank: the paper's moving of ranks between layers (its rho) is 1 here.
     Twice as many directions are followed as are used, for the last ones turn as batches come in.

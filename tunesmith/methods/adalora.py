@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @METHODS.register
 class Adalora(Method):
-    """Trains low-rank changes and moves the rank to the layers that need it."""
+    """Low-rank changes whose rank moves to the layers that need it."""
 
     learning_rate = 3e-3
     source = (
@@ -56,7 +56,9 @@ class Adalora(Method):
         """
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """A peft model; SpecError when a target matches nothing or the ranks do not fit."""
+        """Puts the adapter on the model with peft; raises SpecError when a target matches nothing
+        or the ranks do not fit.
+        """
         from peft import AdaLoraConfig
 
         config = self.config
@@ -93,8 +95,8 @@ class Adalora(Method):
 
     @property
     def _scores(self) -> dict[str, dict[str, torch.Tensor]]:
-        """What the allocator remembers of each weight: its importance, the running mean of it, and
-        how uncertain that is.
+        """The allocator's memory of each weight: its importance, the running mean of it, and how
+        uncertain that is.
         """
         allocator = self._allocator
         return {
@@ -122,8 +124,8 @@ class Adalora(Method):
         self.model.base_model.update_and_allocate(step)  # type: ignore[union-attr, operator]
 
     def penalty(self, batch: Batch) -> Any:
-        """orthogonal · the mean over P and Q of ‖PᵀP − I‖ (peft's norm; the paper's eq. 4 squares
-        it), once a step.
+        """Computes orthogonal · the mean over P and Q of ‖PᵀP − I‖ (peft's norm; the paper's eq. 4
+        squares it), once a step.
         """
         import torch
 
@@ -136,7 +138,7 @@ class Adalora(Method):
         return self.config.orthogonal * torch.stack(terms).mean() * batch.units
 
     def state(self) -> dict[str, torch.Tensor]:
-        """The allocator's scores, and which ranks are left."""
+        """Returns the allocator's scores, and which ranks are left."""
         import torch
 
         tensors = {
@@ -165,7 +167,7 @@ class Adalora(Method):
         self._peft.rank_pattern = left or None
 
     def at_end(self) -> dict[str, Any]:
-        """The rank of every layer."""
+        """Returns the rank of every layer."""
         ranks = {}
         for name, weight in self.model.named_parameters():
             if "lora_E" in name:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @METHODS.register
 class Bitfit(Method):
-    """Trains biases and layer norms; saved as a whole model."""
+    """Biases and layer norms; saved as a whole model."""
 
     learning_rate = 1e-3
     source = (
@@ -39,7 +39,9 @@ class Bitfit(Method):
         """What is trained; Llama and its like have no biases."""
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """The model in fp32, these weights with gradient; SpecError when it has none of them."""
+        """Turns the model to fp32 and gives these weights gradient; raises SpecError when it has
+        none of them.
+        """
         from tunesmith.models.structure.heads import train_head
 
         norms = (

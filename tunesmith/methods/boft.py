@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 @METHODS.register
 class Boft(Method):
-    """Trains a rotation of each layer's inputs in which, unlike in oft, blocks reach into each
-    other.
-    """
+    """A rotation of each layer's inputs in which, unlike in oft, blocks reach into each other."""
 
     learning_rate = 4e-4
     source = "no published rate that was checked; that of oft, whose angles it has"
@@ -47,7 +45,9 @@ class Boft(Method):
         """
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """The model with its rotations; SpecError when a target matches nothing or does not fit."""
+        """Adds the rotations to the model; raises SpecError when a target matches nothing or does
+        not fit.
+        """
         from tunesmith.models.adapters import beside_base
         from tunesmith.models.adapters.layers.butterfly import Butterfly
         from tunesmith.models.structure.layers import sizes
@@ -64,7 +64,9 @@ class Boft(Method):
         return beside_base.switchable(model)
 
     def save(self, model: torch.nn.Module, folder: Path) -> None:
-        """The settings and the angles; ``tunesmith.attach`` puts them beside the base again."""
+        """Saves the settings and the angles; ``tunesmith.attach`` puts them beside the base
+        again.
+        """
         from tunesmith.models.adapters import beside_base
 
         beside_base.save(model, self.config, folder)

@@ -31,9 +31,7 @@ def _as_numbers(value: Any) -> Any:
 
 @METHODS.register
 class Bottleneck(Method):
-    """Trains a small two-layer network behind (or beside) attention and feed-forward of each
-    block.
-    """
+    """A small two-layer network behind (or beside) attention and feed-forward of each block."""
 
     learning_rate = 1e-3
     source = (
@@ -63,8 +61,8 @@ class Bottleneck(Method):
         """Numbers of the blocks that get one, from 0 on, in each stack; all when not given."""
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """The model with its adapters; SpecError that lists what there is where a place is
-        missing.
+        """Adds the adapters to the model; raises SpecError, with the places there are, where a
+        place is missing.
         """
         from tunesmith.models.adapters import beside_base
         from tunesmith.models.adapters.layers.bottleneck import Bottleneck
@@ -114,8 +112,8 @@ class Bottleneck(Method):
         return [*wanted, block.feed_forward[1]]
 
     def save(self, model: torch.nn.Module, folder: Path) -> None:
-        """The settings and the adapters' weights; ``tunesmith.attach`` puts them beside the base
-        again.
+        """Saves the settings and the adapters' weights; ``tunesmith.attach`` puts them beside the
+        base again.
         """
         from tunesmith.models.adapters import beside_base
 

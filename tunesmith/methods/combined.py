@@ -82,8 +82,8 @@ class Combined(Method):
         self.fills = {path: value for one in parts for path, value in one.fills.items()}
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """The model with all of them applied; each freezes what it does not train, so what any of
-        them trains is kept.
+        """Applies all methods; each freezes what it does not train, so what any of them trains is
+        kept.
         """
         from tunesmith.models.structure.kinds import HEADS, head_of
 
@@ -100,34 +100,34 @@ class Combined(Method):
         return beside_base.switchable(model)
 
     def study(self, model: torch.nn.Module, batches: Sequence[Batch]) -> None:
-        """That of each."""
+        """Lets each method study the batches."""
         for method in self.methods:
             method.study(model, batches)
 
     def rate_factor(self, name: str, parameter: torch.nn.Parameter) -> float:
-        """The product of theirs; each knows its own weights by their names."""
+        """Multiplies the factors of all methods; each knows its own weights by their names."""
         return math.prod(method.rate_factor(name, parameter) for method in self.methods)
 
     def begin(self, total_steps: int) -> None:
-        """That of each."""
+        """Begins each method."""
         for method in self.methods:
             method.begin(total_steps)
 
     def after_step(self, step: int) -> None:
-        """That of each."""
+        """Tells each method that a step is done."""
         for method in self.methods:
             method.after_step(step)
 
     def penalty(self, batch: Batch) -> Any:
-        """The sum of theirs."""
+        """Adds up the penalties of all methods."""
         return sum(method.penalty(batch) for method in self.methods)
 
     def metrics(self) -> dict[str, Ratio]:
-        """Theirs together."""
+        """Returns the metrics of all methods together."""
         return {name: ratio for method in self.methods for name, ratio in method.metrics().items()}
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Theirs, each under its method's name."""
+        """Returns the states of all methods, each under its method's name."""
         return {
             f"{method.name}/{key}": value
             for method in self.methods
@@ -147,21 +147,21 @@ class Combined(Method):
             )
 
     def save(self, model: torch.nn.Module, folder: Path) -> None:
-        """The settings of all and every trained tensor; ``tunesmith.attach`` puts them beside the
-        base again.
+        """Saves the settings of all methods and every trained tensor; ``tunesmith.attach`` puts
+        them beside the base again.
         """
         from tunesmith.models.adapters import beside_base
 
         beside_base.save(model, self.config, folder)
 
     def at_end(self) -> dict[str, Any]:
-        """What each says."""
+        """Returns what each method says at the end."""
         return {method.name: told for method in self.methods if (told := method.at_end())}
 
 
 def _within(model: Any, method: Method) -> Any:
-    """``model`` with one more method; of several peft models one stays, because peft cannot merge
-    one in another.
+    """Applies one more method to ``model``; of several peft models one stays, because peft cannot
+    merge one in another.
     """
     from peft import PeftModel
 
@@ -179,7 +179,9 @@ def _within(model: Any, method: Method) -> Any:
 
 
 def _reasons(methods: list[Method]) -> list[str]:
-    """Why the methods cannot be used together, by what each says that it changes."""
+    """Returns the reasons why the methods cannot be used together, from what each of them
+    changes.
+    """
     found = []
     for index, one in enumerate(methods):
         if not one.changes:

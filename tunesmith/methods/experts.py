@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 @METHODS.register
 class Experts(Method):
-    """Trains a mixture of full experts grown from a dense model; saved as an ordinary Mixtral or
-    Qwen3-MoE model.
+    """A mixture of full experts grown from a dense model; saved as an ordinary Mixtral or Qwen3-MoE
+    model.
     """
 
     learning_rate = 2e-5
@@ -54,7 +54,9 @@ class Experts(Method):
         """What is trained: experts and routers, or all weights."""
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """The mixture in fp32; SpecError for a model that has no mixture of its kind."""
+        """Makes the mixture in fp32; raises SpecError for a model that has no mixture of
+        its kind.
+        """
         from tunesmith.models.adapters.upcycle import mixture_of
         from tunesmith.models.structure.heads import train_head
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @METHODS.register
 class Fourierft(Method):
-    """Trains a few coefficients of the change's Fourier transform; the smallest adapters of all."""
+    """A few coefficients of the change's Fourier transform; the smallest adapters of all."""
 
     learning_rate = 3e-2
     source = (
@@ -43,7 +43,9 @@ class Fourierft(Method):
         """
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """A peft model; SpecError when a target matches nothing or does not fit."""
+        """Puts the adapter on the model with peft; raises SpecError when a target matches nothing
+        or does not fit.
+        """
         from peft import FourierFTConfig
 
         config = self.config

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @METHODS.register
 class Freeze(Method):
-    """Trains the last blocks, or the parts that are named; saved as a whole model."""
+    """The last blocks, or the parts that are named; saved as a whole model."""
 
     learning_rate = 1e-4
     source = (
@@ -46,7 +46,9 @@ class Freeze(Method):
         """
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """The model in fp32, the chosen parts with gradient; SpecError when they match nothing."""
+        """Turns the model to fp32 and gives the chosen parts gradient; raises SpecError when they
+        match nothing.
+        """
         from tunesmith.models.structure.heads import train_head
 
         parts = dict(model.named_modules())
@@ -66,8 +68,8 @@ class Freeze(Method):
 
 
 def _blocks(model: torch.nn.Module) -> list[torch.nn.Module]:
-    """The blocks in order: the first list of modules that is as long as the config says the model
-    is deep.
+    """Returns the blocks in order: the first list of modules that is as long as the model's depth
+    in its config.
 
     An encoder–decoder's are those of its decoder, which writes the answer.
     """

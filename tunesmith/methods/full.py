@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @METHODS.register
 class Full(Method):
-    """Trains all weights; needs 16 bytes of memory for each in fp32 with AdamW."""
+    """All weights; needs 16 bytes of memory for each in fp32 with AdamW."""
 
     learning_rate = 2e-5
     source = "Touvron et al. 2023 (Llama 2), section 3.1: 2e-5 for supervised fine-tuning"
@@ -25,6 +25,6 @@ class Full(Method):
     new_tokens = True
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """All weights in fp32, all with gradient."""
+        """Turns all weights to fp32, all with gradient."""
         # AdamW's small steps vanish in bf16's 8 bits of mantissa, so the weights it moves are fp32.
         return model.float().requires_grad_(True)

@@ -53,9 +53,7 @@ SECOND = (
 
 @METHODS.register
 class Ia3(Method):
-    """Trains one scale for each channel of keys, values and feed-forward; a few thousand
-    weights.
-    """
+    """One scale for each channel of keys, values and feed-forward; a few thousand weights."""
 
     learning_rate = 5e-3
     source = (
@@ -74,7 +72,9 @@ class Ia3(Method):
         """
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """A peft model whose scales start at 1; SpecError when a target matches nothing."""
+        """Puts the adapter on the model with peft, its scales starting at 1; raises SpecError when
+        a target matches nothing.
+        """
         from peft import IA3Config
 
         targets: tuple[str, ...] = self.config.targets
@@ -96,8 +96,8 @@ class Ia3(Method):
 
 
 def _is_second(name: str) -> bool:
-    """Whether this is the second layer of a feed-forward part, which BERT and its like call as
-    attention's last.
+    """Tells whether this is the second layer of a feed-forward part, which BERT and similar models
+    name like attention's last.
     """
     like_bert = name.endswith(".output.dense") and not name.endswith(".attention.output.dense")
     return like_bert or name.endswith(tuple(f".{end}" for end in SECOND))

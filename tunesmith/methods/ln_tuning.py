@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @METHODS.register
 class LnTuning(Method):
-    """Trains the layer norms, saved as an adapter."""
+    """The layer norms, saved as an adapter."""
 
     learning_rate = 1e-3
     source = "no published rate that was checked; that of bitfit, for weights of the same kind"
@@ -33,8 +33,8 @@ class LnTuning(Method):
         """
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """A peft model with a trained copy of each norm; SpecError when a target matches
-        nothing.
+        """Puts a trained copy of each norm on the model with peft; raises SpecError when a target
+        matches nothing.
         """
         from peft import LNTuningConfig
 

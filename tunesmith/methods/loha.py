@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 @METHODS.register
 class Loha(Method):
-    """Trains two low-rank changes and multiplies them elementwise, for a higher rank from as few
-    weights.
-    """
+    """Two low-rank changes, multiplied elementwise, for a higher rank from as few weights."""
 
     learning_rate = 6e-3
     source = (
@@ -47,7 +45,9 @@ class Loha(Method):
         """
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """A peft model; SpecError when a target matches nothing or does not fit."""
+        """Puts the adapter on the model with peft; raises SpecError when a target matches nothing
+        or does not fit.
+        """
         from peft import LoHaConfig
 
         config = self.config

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @METHODS.register
 class Lokr(Method):
-    """Trains a small matrix and a low-rank one whose Kronecker product is the change."""
+    """A small matrix and a low-rank one whose Kronecker product is the change."""
 
     learning_rate = 3e-3
     source = "no published rate that was checked; above LoRA's, as one of its factors starts at 0"
@@ -43,7 +43,9 @@ class Lokr(Method):
         """
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """A peft model; SpecError when a target matches nothing or does not fit."""
+        """Puts the adapter on the model with peft; raises SpecError when a target matches nothing
+        or does not fit.
+        """
         from peft import LoKrConfig
 
         config = self.config

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @METHODS.register
 class Lora(Method):
-    """Trains a low-rank change beside each targeted linear layer; the base stays as it is."""
+    """A low-rank change beside each targeted linear layer; the base stays as it is."""
 
     learning_rate = 2e-4
     source = (
@@ -104,8 +104,8 @@ class Lora(Method):
         """
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """A peft model; SpecError when a target matches nothing or a layer is smaller than the
-        rank.
+        """Puts the adapter on the model with peft; raises SpecError when a target matches nothing
+        or a layer is smaller than the rank.
         """
         from peft import LoraConfig
 
@@ -152,7 +152,7 @@ class Lora(Method):
         return self.model
 
     def _sizes(self, model: torch.nn.Module) -> dict[str, Any]:
-        """peft's settings for which layers are changed, and the rank and alpha of each."""
+        """Returns peft's settings: which layers are changed, and the rank and alpha of each."""
         config = self.config
         targets, stacks = stacked(model, config.targets)
         self._refuse_for(stacks, model)
@@ -177,9 +177,7 @@ class Lora(Method):
         )
 
     def _refuse_for(self, stacks: set[str], model: torch.nn.Module) -> None:
-        """SpecError for settings that a change of all experts in one tensor cannot have, as peft
-        computes it.
-        """
+        """Raises SpecError for settings that peft cannot apply to all experts in one tensor."""
         config, there = self.config, expert_stacks(model)
         wanted = {"variant": ("plain", "rslora"), "init": ("plain", "gaussian"), "dropout": (0.0,)}
         wanted |= {"ranks": (None,), "alphas": (None,)}
@@ -213,7 +211,7 @@ class Lora(Method):
             raise SpecError(told)
 
     def rate_factor(self, name: str, parameter: torch.nn.Parameter) -> float:
-        """LoRA+: B, and as in peft dora's sizes, learn faster than A."""
+        """Makes B, and like peft dora's sizes, learn faster than A (LoRA+)."""
         return (
             self.config.plus_ratio
             if "lora_B" in name or ("lora_" in name and parameter.ndim == 1)
@@ -221,14 +219,14 @@ class Lora(Method):
         )
 
     def study(self, model: torch.nn.Module, batches: Sequence[Batch]) -> None:
-        """EVA's start, from the inputs that the layers get on ``batches``."""
+        """Sets EVA's start, from the inputs that the layers get on ``batches``."""
         if self.config.init == "eva":
             from tunesmith.methods._starts import from_inputs
 
             from_inputs(model, batches)
 
     def _factors(self) -> dict[str, torch.Tensor]:
-        """A and B of each layer by the names that peft saves them under."""
+        """Returns A and B of each layer by the names under which peft saves them."""
         return {
             name.replace(".default", ""): weight
             for name, weight in self.model.named_parameters()
@@ -236,7 +234,7 @@ class Lora(Method):
         }
 
     def state(self) -> dict[str, torch.Tensor]:
-        """What was taken out of the base."""
+        """Returns what was taken out of the base."""
         return self._start
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
@@ -262,8 +260,8 @@ class Lora(Method):
         self._start = {name: weight.to(self._start[name]) for name, weight in state.items()}
 
     def save(self, model: torch.nn.Module, folder: Path) -> None:
-        """peft's folder. W − s B₀A₀ + s B A is W + s [B, −B₀] [A; A₀]: a LoRA of twice the rank on
-        the untouched base.
+        """Saves peft's folder. W − s B₀A₀ + s B A is W + s [B, −B₀] [A; A₀]: a LoRA of twice the
+        rank on the untouched base.
         """
         super().save(model, folder)
         if self.config.init == "loftq":
@@ -293,8 +291,8 @@ class Lora(Method):
 
 
 def _trained(model: torch.nn.Module) -> list[str]:
-    """Names of the weights that are trained, without those of a head, which is trained whole
-    whatever the method.
+    """Returns the names of the trained weights, without those of a head, which is trained whole
+    with every method.
     """
     return [
         name

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @METHODS.register
 class MoeLora(Method):
-    """Trains several low-rank experts and a router beside each targeted linear layer."""
+    """Several low-rank experts and a router beside each targeted linear layer."""
 
     learning_rate = 2e-4
     source = (
@@ -61,8 +61,8 @@ class MoeLora(Method):
         """
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """The model with its experts; SpecError when a target matches nothing or the numbers do not
-        fit.
+        """Adds the experts to the model; raises SpecError when a target matches nothing or the
+        numbers do not fit.
         """
         from tunesmith.models.adapters import beside_base
         from tunesmith.models.adapters.layers.experts import LoraExperts
@@ -100,8 +100,8 @@ class MoeLora(Method):
         return beside_base.switchable(model)
 
     def penalty(self, batch: Batch) -> Any:
-        """balance · the mean over layers of E Σ f_e P_e, for each sequence, summed over units; 1 ·
-        balance when even.
+        """Computes balance · the mean over layers of E Σ f_e P_e, for each sequence, summed over
+        units; 1 · balance when even.
         """
         import torch
 
@@ -128,13 +128,13 @@ class MoeLora(Method):
         return self.config.balance * total
 
     def metrics(self) -> dict[str, Ratio]:
-        """The balance loss, 1 when even, and the share of the choices that fell on each expert,
-        over all layers.
+        """Returns the balance loss, 1 when even, and the share of the choices that fell on each
+        expert, over all layers.
         """
         return self._metrics
 
     def state(self) -> dict[str, torch.Tensor]:
-        """How many choices fell on each expert of each layer so far."""
+        """Returns how many choices fell on each expert of each layer so far."""
         return dict(self._counts)
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
@@ -143,15 +143,17 @@ class MoeLora(Method):
         self._counts = {name: counts_E.to(device) for name, counts_E in state.items()}
 
     def save(self, model: torch.nn.Module, folder: Path) -> None:
-        """The settings and the experts' weights; ``tunesmith.attach`` puts them beside the base
-        again.
+        """Saves the settings and the experts' weights; ``tunesmith.attach`` puts them beside the
+        base again.
         """
         from tunesmith.models.adapters import beside_base
 
         beside_base.save(model, self.config, folder)
 
     def at_end(self) -> dict[str, Any]:
-        """The share of the tokens' choices that each expert of each layer got over the run."""
+        """Returns the share of the tokens' choices that each expert of each layer got over
+        the run.
+        """
         shares = {
             name: (counts_E / counts_E.sum()).tolist() for name, counts_E in self._counts.items()
         }

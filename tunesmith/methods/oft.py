@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @METHODS.register
 class Oft(Method):
-    """Trains a rotation of each layer's inputs; angles between neurons stay as they were."""
+    """A rotation of each layer's inputs; angles between neurons stay as they were."""
 
     learning_rate = 4e-4
     source = (
@@ -41,7 +41,9 @@ class Oft(Method):
         """
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """A peft model; SpecError when a target matches nothing or does not fit."""
+        """Puts the adapter on the model with peft; raises SpecError when a target matches nothing
+        or does not fit.
+        """
         from peft import OFTConfig
 
         config = self.config

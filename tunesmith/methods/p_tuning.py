@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 @METHODS.register
 class PTuning(Method):
-    """Trains an LSTM or a feed-forward network that gives the soft prompt; only what it gives is
-    saved with the model.
+    """An LSTM or a feed-forward network that gives the soft prompt; only what it gives is saved
+    with the model.
     """
 
     learning_rate = 5e-3
@@ -54,16 +54,16 @@ class PTuning(Method):
 
     @property
     def virtual_tokens(self) -> int:
-        """The soft prompt's, where it stands before the rows."""
+        """The soft prompt's tokens, where it stands before the rows."""
         return 0 if self.slots else self.config.tokens
 
     @property
     def slots(self) -> int:
-        """The soft prompt's, where it stands inside the rows."""
+        """The soft prompt's tokens, where it stands inside the rows."""
         return self.config.tokens if self.config.place == "template" else 0
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """The model behind its soft prompt, which peft knows as P-tuning."""
+        """Puts the soft prompt before the model's rows; peft knows it as P-tuning."""
         from tunesmith.models.adapters.layers.prompts import Recurrent
 
         config = self.config
@@ -81,7 +81,7 @@ class PTuning(Method):
         return self.model
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Where the prompt began."""
+        """Returns the prompt's start."""
         return dict(self.model.encoder.named_buffers())
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @METHODS.register
 class PTuningV2(Method):
-    """Trains some keys and values for every layer to attend to; prefix tuning without its
+    """Some trained keys and values for every layer to attend to; prefix tuning without its
     network.
     """
 
@@ -40,11 +40,13 @@ class PTuningV2(Method):
 
     @property
     def virtual_tokens(self) -> int:
-        """The prefix's."""
+        """The prefix's tokens."""
         return self.config.tokens
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """The model behind its keys and values; for peft, prefix tuning without projection."""
+        """Puts keys and values before the model's rows; for peft, prefix tuning without
+        projection.
+        """
         from tunesmith.models.adapters.layers.prompts import Table
 
         return with_prompt(

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 @METHODS.register
 class Prefix(Method):
-    """Trains a feed-forward network that gives every layer some keys and values to attend to; only
-    what it gives is saved.
+    """A feed-forward network that gives every layer some keys and values to attend to; only what it
+    gives is saved.
     """
 
     learning_rate = 1e-3
@@ -46,11 +46,11 @@ class Prefix(Method):
 
     @property
     def virtual_tokens(self) -> int:
-        """The prefix's."""
+        """The prefix's tokens."""
         return self.config.tokens
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """The model behind its prefix; for peft, prefix tuning without projection."""
+        """Puts the prefix before the model's rows; for peft, prefix tuning without projection."""
         from tunesmith.models.adapters.layers.prompts import Reparameterised
 
         def encoder(start: torch.Tensor) -> torch.nn.Module:
@@ -62,7 +62,7 @@ class Prefix(Method):
         return self.model
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Where the prefix began."""
+        """Returns the prefix's start."""
         return dict(self.model.encoder.named_buffers())
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:

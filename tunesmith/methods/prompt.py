@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @METHODS.register
 class Prompt(Method):
-    """Trains a soft prompt: the embeddings of some words that stand before every row."""
+    """A soft prompt: the trained embeddings of some words that stand before every row."""
 
     learning_rate = 1e-2
     source = (
@@ -40,11 +40,11 @@ class Prompt(Method):
 
     @property
     def virtual_tokens(self) -> int:
-        """The soft prompt's."""
+        """The soft prompt's tokens."""
         return self.config.tokens
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """The model behind its soft prompt, which peft knows as prompt tuning."""
+        """Puts the soft prompt before the model's rows; peft knows it as prompt tuning."""
         from tunesmith.models.adapters.layers.prompts import Table
 
         return with_prompt(model, self.config, "words", Table, peft_type="PROMPT_TUNING")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @METHODS.register
 class Vera(Method):
-    """Trains two vectors a layer; a tenth of LoRA's weights or fewer."""
+    """Two trained vectors a layer; a tenth of LoRA's weights or fewer."""
 
     learning_rate = 2e-2
     source = (
@@ -42,7 +42,9 @@ class Vera(Method):
         """
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
-        """A peft model; SpecError when a target matches nothing or does not fit."""
+        """Puts the adapter on the model with peft; raises SpecError when a target matches nothing
+        or does not fit.
+        """
         from peft import VeraConfig
 
         config = self.config

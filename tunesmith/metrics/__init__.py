@@ -51,11 +51,11 @@ class Metric:
         self.config = config
 
     def score(self, prediction: Any, reference: str) -> float:
-        """The score of one item."""
+        """Scores one item."""
         raise AssertionError(f"metric {self.name} has no score")
 
     def statistics(self, predictions: Sequence[Any], references: Sequence[str]) -> np.ndarray:
-        """One row of numbers an item, [n, S], whose sums over items are all that ``value``
+        """Returns one row of numbers an item, [n, S], whose sums over items are all that ``value``
         needs.
         """
         pairs = zip(predictions, references, strict=True)
@@ -65,42 +65,44 @@ class Metric:
         )
 
     def value(self, sums: np.ndarray) -> np.ndarray:
-        """The metric over the items whose statistics add up to ``sums`` [..., S]."""
+        """Computes the metric over the items whose statistics add up to ``sums`` [..., S]."""
         return sums[..., 0] / sums[..., 1]
 
     def over_draws(self, predictions: np.ndarray, references: np.ndarray) -> np.ndarray:
-        """The metric over each row of drawn items [resamples, n], of one that is ``redrawn``."""
+        """Computes the metric over each row of drawn items [resamples, n]; called only for a metric
+        that is ``redrawn``.
+        """
         raise AssertionError(f"metric {self.name} has no over_draws")
 
     def over(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
-        """The metric over all items."""
+        """Computes the metric over all items."""
         return float(self.value(np.asarray(self.statistics(predictions, references)).sum(axis=0)))
 
 
 def names_of(choice: Any) -> Sequence[str]:
-    """A choice as names: one, or those of several labels."""
+    """Returns a choice as names: one, or those of several labels."""
     return choice if isinstance(choice, list) else [choice]
 
 
 def log_shares(options: Mapping[str, float]) -> dict[str, float]:
-    """Log-probabilities of options as shares that sum to 1."""
+    """Turns log-probabilities of options into shares that sum to 1."""
     highest = max(options.values())
     powers = {name: math.exp(value - highest) for name, value in options.items()}
     return {name: power / sum(powers.values()) for name, power in powers.items()}
 
 
 def has_han(text: str) -> bool:
-    """Whether a Chinese character occurs."""
+    """Tells whether a text has a Chinese character."""
     return re.search(f"[{HAN}]", text) is not None
 
 
 def has_kana(text: str) -> bool:
-    """Whether a Japanese syllable occurs."""
+    """Tells whether a text has a Japanese syllable."""
     return re.search(f"[{KANA}]", text) is not None
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words, English as rouge_score splits it; of Han and kana, written without spaces,
-    each character is one.
+    """Splits a text into lower-case words, English as rouge_score splits it; of Han and kana,
+    written without spaces, each character is a word.
     """
     return _WORD.findall(text.lower())

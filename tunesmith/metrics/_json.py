@@ -12,8 +12,8 @@ _FENCED = re.compile(r"^```\w*\s*\n(.*?)\n?```$", re.DOTALL)
 
 
 def read(text: str) -> tuple[Any] | None:
-    """The one value of a text, in a tuple, for ``null`` is a value too; None where it is no JSON.
-    NaN and Infinity are none.
+    """Reads the one JSON value of a text, in a tuple, because ``null`` is a value too; None where
+    the text is not JSON. NaN and Infinity are not.
     """
     text = text.strip()
     fence = _FENCED.match(text)
@@ -28,8 +28,8 @@ def _refuse(name: str) -> None:
 
 
 def fields(text: str) -> Counter[tuple[str, str]]:
-    """Every value with its path, lists without order: ``{"a": {"b": 1}, "c": [2, 3]}`` has
-    ``(a.b, 1)``, ``(c[], 2)`` and ``(c[], 3)``. Nothing of what is no JSON.
+    """Returns every value with its path, lists without order: ``{"a": {"b": 1}, "c": [2, 3]}`` has
+    ``(a.b, 1)``, ``(c[], 2)`` and ``(c[], 3)``. A text that is not JSON has none.
     """
     value = read(text)
     return Counter(_leaves(value[0], "")) if value else Counter()

@@ -13,8 +13,8 @@ _WIDE = str.maketrans("０１２３４５６７８９．，－＋％／−", "01
 
 
 def number_in(text: str) -> float | None:
-    """The last number of a text, one in ``\\boxed{}`` before others; 1,000 and 3/4 and 50% are one
-    number each.
+    """Reads the last number of a text, one in ``\\boxed{}`` before others; 1,000 and 3/4 and 50%
+    are one number each.
     """
     text = text.translate(_WIDE)
     boxed = _BOXED.findall(text)

@@ -8,8 +8,8 @@ from tunesmith.metrics import words
 
 
 def rouge_n(prediction: str, reference: str, size: int) -> float:
-    """Between 0 and 1, over sequences of ``size`` words (Chinese and Japanese: characters); equal
-    to rouge_score's without stemming, with ``words`` as its tokenizer.
+    """Computes ROUGE-N between 0 and 1, over sequences of ``size`` words (Chinese and Japanese:
+    characters); equal to rouge_score's without stemming, with ``words`` as its tokenizer.
     """
     written, wanted = _sequences(prediction, size), _sequences(reference, size)
     shared = (written & wanted).total()

@@ -17,7 +17,7 @@ Spans = Sequence[Sequence[Any]]
 
 
 def counts(predictions: Sequence[Spans], references: Sequence[Spans]) -> np.ndarray:
-    """For each kind in either of both: right, made up, missed; [n, 3 kinds]."""
+    """Counts for each kind in either of both: right, made up, missed; [n, 3 kinds]."""
     kinds = sorted({label for spans in (*predictions, *references) for _, _, label in spans})
     found = np.zeros((len(references), max(len(kinds), 1), 3))
     for row, (given, wanted) in enumerate(zip(predictions, references, strict=True)):
@@ -30,18 +30,22 @@ def counts(predictions: Sequence[Spans], references: Sequence[Spans]) -> np.ndar
 
 
 def parts_of(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Right, made up and missed by kind, each [..., kinds]."""
+    """Separates the sums into right, made up and missed by kind, each [..., kinds]."""
     right, wrong, missed = np.moveaxis(sums.reshape(*sums.shape[:-1], -1, 3), -1, 0)
     return right, wrong, missed
 
 
 def f1(right: np.ndarray, wrong: np.ndarray, missed: np.ndarray) -> np.ndarray:
-    """Twice the right ones over all that were said or there; 0 where nothing is."""
+    """Computes F1: twice the right ones over all that were given or wanted; 0 where there
+    are none.
+    """
     return 2 * right / np.maximum(2 * right + wrong + missed, 1)
 
 
 def table(predictions: Sequence[Spans], references: Sequence[Spans]) -> list[dict[str, Any]]:
-    """Precision, recall and F1 of each kind, and ``rows``: how many there are."""
+    """Computes precision, recall and F1 of each kind, and ``rows``: how many entities of it there
+    are.
+    """
     kinds = sorted({label for spans in (*predictions, *references) for _, _, label in spans})
     right, wrong, missed = parts_of(counts(predictions, references).sum(0))
     columns = {

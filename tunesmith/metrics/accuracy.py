@@ -15,5 +15,5 @@ class Accuracy(Metric):
     right_or_wrong = True
 
     def score(self, prediction: str, reference: str) -> float:
-        """1 or 0."""
+        """Scores 1 or 0."""
         return float(prediction == reference)

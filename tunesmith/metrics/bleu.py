@@ -21,14 +21,14 @@ class Bleu(Metric):
     """
 
     def score(self, prediction: str, reference: str) -> float:
-        """Sentence BLEU with sacrebleu's effective order, for reading item by item; their mean is
-        not BLEU.
+        """Computes sentence BLEU with sacrebleu's effective order, for reading item by item; the
+        mean of these is not BLEU.
         """
         return float(_counter([reference]).sentence_score(prediction, [reference]).score)
 
     def statistics(self, predictions: Sequence[str], references: Sequence[str]) -> np.ndarray:
-        """Both lengths, then matches and n-grams of each order [n, 10]; the tokenizer is chosen
-        once, from all references.
+        """Counts both lengths, then matches and n-grams of each order [n, 10]; the tokenizer is
+        chosen once, from all references.
         """
         counter = _counter(references)
         scores = [
@@ -39,8 +39,8 @@ class Bleu(Metric):
         )
 
     def value(self, sums: np.ndarray) -> np.ndarray:
-        """Between 0 and 100, with the exponential smoothing of mteval that sacrebleu uses by
-        default.
+        """Computes BLEU between 0 and 100, with the exponential smoothing of mteval that sacrebleu
+        uses by default.
         """
         written, wanted = sums[..., 0], sums[..., 1]
         matches, totals = sums[..., 2 : 2 + ORDERS], sums[..., 2 + ORDERS :]

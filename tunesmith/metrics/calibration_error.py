@@ -25,15 +25,15 @@ class CalibrationError(Metric):
     higher = False
 
     def score(self, prediction: Mapping[str, float], reference: Any) -> float:
-        """The item's confidence minus whether it is right."""
+        """Subtracts from the item's confidence whether it is right."""
         confidence, right = _confidence(prediction, reference)
         return confidence - right
 
     def statistics(
         self, predictions: Sequence[Mapping[str, float]], references: Sequence[Any]
     ) -> np.ndarray:
-        """By bin the confidence and the rights that fall into it, then the number of items; [n, 2
-        bins + 1].
+        """Sums by bin the confidence and the rights that fall into it, then the number of items;
+        [n, 2 bins + 1].
         """
         rows = np.zeros((len(predictions), 2 * BINS + 1))
         for row, prediction, reference in zip(rows, predictions, references, strict=True):
@@ -43,7 +43,7 @@ class CalibrationError(Metric):
         return rows
 
     def value(self, sums: np.ndarray) -> np.ndarray:
-        """Between 0 and 1: each bin's gap, weighed by its items."""
+        """Computes the error between 0 and 1: each bin's gap, weighted by its items."""
         bins = sums[..., :-1].reshape(*sums.shape[:-1], BINS, 2)
         return np.abs(bins[..., 0] - bins[..., 1]).sum(-1) / sums[..., -1]
 

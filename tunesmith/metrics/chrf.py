@@ -22,16 +22,16 @@ class Chrf(Metric):
     """
 
     def score(self, prediction: str, reference: str) -> float:
-        """The chrF of the one item."""
+        """Computes the chrF of the one item."""
         return float(self.value(self.statistics([prediction], [reference])[0]))
 
     def statistics(self, predictions: Sequence[str], references: Sequence[str]) -> np.ndarray:
-        """For each order: n-grams written, n-grams wanted, matches; [n, 18]."""
+        """Counts for each order: n-grams written, n-grams wanted, matches; [n, 18]."""
         rows = [_counts(p, r) for p, r in zip(predictions, references, strict=True)]
         return np.array(rows, dtype=np.float64)
 
     def value(self, sums: np.ndarray) -> np.ndarray:
-        """Between 0 and 100."""
+        """Computes chrF between 0 and 100."""
         written, wanted, matches = np.moveaxis(sums.reshape(*sums.shape[:-1], ORDERS, 3), -1, 0)
         effective = (written > 0) & (wanted > 0)
         orders = np.maximum(effective.sum(-1), 1)

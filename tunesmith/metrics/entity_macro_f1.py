@@ -19,18 +19,18 @@ class EntityMacroF1(Metric):
     reads = "spans"
 
     def score(self, prediction: Spans, reference: Spans) -> float:
-        """Of one text; 1 where nothing is to be found and nothing was."""
+        """Scores one text; 1 where there is nothing to find and nothing was found."""
         if not prediction and not reference:
             return 1.0
         return self.over([prediction], [reference])
 
     def statistics(self, predictions: Sequence[Spans], references: Sequence[Spans]) -> np.ndarray:  # type: ignore[override]
-        """For each kind: right, made up, missed; [n, 3 kinds]."""
+        """Counts for each kind: right, made up, missed; [n, 3 kinds]."""
         return counts(predictions, references)
 
     def value(self, sums: np.ndarray) -> np.ndarray:
-        """Between 0 and 1, over the kinds that are named or there; one that a resample has nothing
-        of is left out there.
+        """Averages F1, between 0 and 1, over the kinds that are given or wanted; a kind absent from
+        a resample is left out there.
         """
         right, wrong, missed = parts_of(sums)
         present = right + wrong + missed > 0

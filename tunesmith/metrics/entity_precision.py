@@ -17,16 +17,16 @@ class EntityPrecision(Metric):
     reads = "spans"
 
     def score(self, prediction: Spans, reference: Spans) -> float:
-        """Of one text; 1 where nothing is to be found and nothing was."""
+        """Scores one text; 1 where there is nothing to find and nothing was found."""
         if not prediction and not reference:
             return 1.0
         return self.over([prediction], [reference])
 
     def statistics(self, predictions: Sequence[Spans], references: Sequence[Spans]) -> np.ndarray:  # type: ignore[override]
-        """For each kind: right, made up, missed; [n, 3 kinds]."""
+        """Counts for each kind: right, made up, missed; [n, 3 kinds]."""
         return counts(predictions, references)
 
     def value(self, sums: np.ndarray) -> np.ndarray:
-        """Between 0 and 1; 0 where nothing is named."""
+        """Computes precision between 0 and 1; 0 where no entity is given."""
         right, wrong, _ = (part.sum(-1) for part in parts_of(sums))
         return right / np.maximum(right + wrong, 1)

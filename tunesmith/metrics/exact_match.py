@@ -12,5 +12,5 @@ class ExactMatch(Metric):
     right_or_wrong = True
 
     def score(self, prediction: str, reference: str) -> float:
-        """1 or 0."""
+        """Scores 1 or 0."""
         return float(prediction.strip() == reference.strip())

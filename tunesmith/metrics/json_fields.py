@@ -17,11 +17,11 @@ class JsonFields(Metric):
     """
 
     def score(self, prediction: str, reference: str) -> float:
-        """The F1 of the one item; 1 where neither has a value."""
+        """Computes the F1 of the one item; 1 where neither has a value."""
         return float(self.value(self.statistics([prediction], [reference])[0]))
 
     def statistics(self, predictions: Sequence[str], references: Sequence[str]) -> np.ndarray:
-        """Values in common, written and wanted; [n, 3]."""
+        """Counts values in common, written and wanted; [n, 3]."""
         rows = []
         for prediction, reference in zip(predictions, references, strict=True):
             written, wanted = fields(prediction), fields(reference)
@@ -29,6 +29,6 @@ class JsonFields(Metric):
         return np.array(rows, dtype=np.float64)
 
     def value(self, sums: np.ndarray) -> np.ndarray:
-        """Between 0 and 1."""
+        """Computes F1 between 0 and 1."""
         both = sums[..., 1] + sums[..., 2]
         return np.where(both > 0, 2 * sums[..., 0] / np.where(both > 0, both, 1), 1.0)

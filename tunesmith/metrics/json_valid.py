@@ -15,5 +15,5 @@ class JsonValid(Metric):
     right_or_wrong = True
 
     def score(self, prediction: str, reference: str) -> float:
-        """1 or 0."""
+        """Scores 1 or 0."""
         return float(read(prediction) is not None)

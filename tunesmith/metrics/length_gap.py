@@ -16,6 +16,8 @@ class LengthGap(Metric):
     higher = False
 
     def score(self, prediction: str, reference: str) -> float:
-        """|log2| of the two lengths, each with one added, so that an empty answer has one."""
+        """Computes |log2| of the ratio of the two lengths, each with one added, so that an empty
+        answer has a length.
+        """
         written, wanted = (len(words(text)) + 1 for text in (prediction, reference))
         return abs(math.log2(written / wanted))

@@ -20,11 +20,13 @@ class MacroF1(Metric):
     reads = "choice"
 
     def score(self, prediction: str, reference: str) -> float:
-        """1 where the option is right, else 0; the F1 itself exists only over items."""
+        """Scores 1 where the option is right, else 0; the F1 itself exists only over items."""
         return float(prediction == reference)
 
     def statistics(self, predictions: Sequence[str], references: Sequence[str]) -> np.ndarray:
-        """For each option that is some item's reference: hit, false alarm, miss; [n, 3 options]."""
+        """Counts for each option that is some item's reference: hit, false alarm, miss; [n, 3
+        options].
+        """
         options = sorted({name for reference in references for name in names_of(reference)})
         chosen = np.array(
             [[option in names_of(prediction) for option in options] for prediction in predictions],
@@ -39,8 +41,8 @@ class MacroF1(Metric):
         ).reshape(len(references), -1)
 
     def value(self, sums: np.ndarray) -> np.ndarray:
-        """Between 0 and 1. An option that a resample holds no item of is left out there, for all
-        contenders alike.
+        """Averages F1, between 0 and 1. An option without an item in a resample is left out there,
+        for all contenders alike.
         """
         hits, alarms, misses = np.moveaxis(sums.reshape(*sums.shape[:-1], -1, 3), -1, 0)
         f1 = 2 * hits / np.maximum(2 * hits + alarms + misses, 1)

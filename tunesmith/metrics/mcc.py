@@ -20,12 +20,14 @@ class Mcc(Metric):
     reads = "choice"
 
     def score(self, prediction: str, reference: str) -> float:
-        """1 where the class is right, else 0; the correlation itself exists only over items."""
+        """Scores 1 where the class is right, else 0; the correlation itself exists only
+        over items.
+        """
         return float(prediction == reference)
 
     def statistics(self, predictions: Sequence[str], references: Sequence[str]) -> np.ndarray:
-        """Right or not, 1, and for each class whether it is named and whether it is right; [n, 2 +
-        2 classes]. Several labels of one item are one class of their own.
+        """Returns right or not, 1, and for each class whether it is named and whether it is right;
+        [n, 2 + 2 classes]. Several labels of one item are one class together.
         """
         written, wanted = (
             [" + ".join(sorted(names_of(choice))) for choice in side]
@@ -40,7 +42,9 @@ class Mcc(Metric):
         return np.column_stack([hits, np.ones_like(hits), named, right])
 
     def value(self, sums: np.ndarray) -> np.ndarray:
-        """Between -1 and 1; 0 where all items are named alike, or are alike."""
+        """Computes the correlation between -1 and 1; 0 where all items have the same prediction, or
+        the same reference.
+        """
         hits, items = sums[..., 0], sums[..., 1]
         named, right = np.split(sums[..., 2:], 2, axis=-1)
         above = hits * items - (named * right).sum(-1)

@@ -17,5 +17,5 @@ class MeanAbsoluteError(Metric):
     higher = False
 
     def score(self, prediction: Any, reference: Any) -> float:
-        """The distance."""
+        """Computes the distance."""
         return abs(float(prediction) - float(reference))

@@ -12,5 +12,5 @@ class MeanReward(Metric):
     reads = "worth"
 
     def score(self, prediction: float, reference: str) -> float:
-        """The reward itself."""
+        """Returns the reward itself."""
         return prediction

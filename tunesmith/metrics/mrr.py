@@ -14,5 +14,5 @@ class ReciprocalRank(Metric):
     reads = "rank"
 
     def score(self, prediction: float, reference: str) -> float:
-        """1 over ``prediction``, the rank of the partner, from 1."""
+        """Computes 1 over ``prediction``, the rank of the partner, from 1."""
         return 1 / prediction

@@ -19,8 +19,8 @@ class Nll(Metric):
     higher = False
 
     def score(self, prediction: tuple[float, float], reference: str) -> float:
-        """The item's own average; ``prediction`` is the summed negative log-likelihood and the
-        weight it is over.
+        """Averages over the item; ``prediction`` is the summed negative log-likelihood and its
+        total weight.
         """
         total, weight = prediction
         return total / weight
@@ -28,5 +28,7 @@ class Nll(Metric):
     def statistics(
         self, predictions: Sequence[tuple[float, float]], references: Sequence[str]
     ) -> np.ndarray:
-        """Sum and weight, so that every token counts the same whatever the length of its answer."""
+        """Returns sum and weight, so that every token counts the same whatever the length of its
+        answer.
+        """
         return np.array(predictions, dtype=np.float64)

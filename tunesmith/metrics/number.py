@@ -20,7 +20,7 @@ class Number(Metric):
     right_or_wrong = True
 
     def score(self, prediction: str, reference: str) -> float:
-        """1 or 0; a reference without a number asks for its own text."""
+        """Scores 1 or 0; a reference without a number is compared as text."""
         wanted, written = number_in(reference), number_in(prediction)
         if wanted is None:
             return float(prediction.strip() == reference.strip())

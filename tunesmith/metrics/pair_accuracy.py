@@ -17,8 +17,8 @@ class PairAccuracy(Metric):
     right_or_wrong = True
 
     def score(self, prediction: tuple[float, float], reference: str) -> float:
-        """1, 0, or a half for a tie; ``prediction`` is the log-probability per token (nats) of both
-        answers, the chosen first.
+        """Scores 1, 0, or a half for a tie; ``prediction`` is the log-probability per token (nats)
+        of both answers, the chosen first.
         """
         chosen, rejected = prediction
         return 0.5 if chosen == rejected else float(chosen > rejected)

@@ -21,16 +21,16 @@ class Pearson(Metric):
     reads = "number"
 
     def score(self, prediction: Any, reference: Any) -> float:
-        """Minus the distance; the correlation itself exists only over items."""
+        """Returns minus the distance; the correlation itself exists only over items."""
         return -abs(float(prediction) - float(reference))
 
     def statistics(self, predictions: Sequence[Any], references: Sequence[Any]) -> np.ndarray:
-        """1, x, y, x², y², xy of each item."""
+        """Returns 1, x, y, x², y², xy of each item."""
         x, y = np.array(predictions, np.float64), np.array(references, np.float64)
         return np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=-1)
 
     def value(self, sums: np.ndarray) -> np.ndarray:
-        """Between -1 and 1."""
+        """Computes the correlation between -1 and 1."""
         x, y, xx, yy, xy = np.moveaxis(sums[..., 1:] / sums[..., :1], -1, 0)
         # What is left of a difference of equal moments is rounding.
         varies = (xx - x * x > 1e-12 * xx) & (yy - y * y > 1e-12 * yy)

@@ -13,5 +13,5 @@ class RecallAt1(Metric):
     right_or_wrong = True
 
     def score(self, prediction: float, reference: str) -> float:
-        """1 or 0, by ``prediction``, the rank of the partner, from 1."""
+        """Scores 1 or 0, by ``prediction``, the rank of the partner, from 1."""
         return float(prediction <= 1)

@@ -20,8 +20,8 @@ class RewardAccuracy(Metric):
     right_or_wrong = True
 
     def score(self, prediction: tuple[float, float], reference: str) -> float:
-        """1, 0, or a half for a tie; ``prediction`` is the implicit reward (nats) of both answers,
-        the chosen first.
+        """Scores 1, 0, or a half for a tie; ``prediction`` is the implicit reward (nats) of both
+        answers, the chosen first.
         """
         gained, other = prediction
         return float((gained > other) + 0.5 * (gained == other))

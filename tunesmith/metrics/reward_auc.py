@@ -25,15 +25,15 @@ class RewardAuc(Metric):
     reads = "judged"
 
     def score(self, prediction: float, reference: str) -> float:
-        """1 where ``prediction``, log p - log p_base (nats), has the sign that the reference wants;
-        a half where it is 0.
+        """Scores 1 where ``prediction``, log p - log p_base (nats), has the sign that the reference
+        wants; a half where it is 0.
         """
         sign = prediction if reference == DESIRABLE else -prediction
         return float((sign > 0) + 0.5 * (sign == 0))
 
     def statistics(self, predictions: Sequence[float], references: Sequence[str]) -> np.ndarray:
-        """Component and count of the desirable, then of the undesirable items, then the area over
-        all, and 1.
+        """Returns component and count of the desirable, then of the undesirable items, then the
+        area over all, and 1.
         """
         rewards = np.asarray(predictions, dtype=np.float64)
         good = np.array([reference == DESIRABLE for reference in references])
@@ -49,8 +49,8 @@ class RewardAuc(Metric):
         return table
 
     def value(self, sums: np.ndarray) -> np.ndarray:
-        """The area; over a resampling its first-order part, mean of both components less the area;
-        nan without both kinds.
+        """Computes the area; over a resample its first-order part, the mean of both components less
+        the area; nan without both kinds.
         """
         with np.errstate(invalid="ignore", divide="ignore"):
             return (

@@ -22,14 +22,14 @@ class RocAuc(Metric):
     adds_up = False
 
     def score(self, prediction: Mapping[str, float], reference: Any) -> float:
-        """The probability of what is right, its mean over several labels."""
+        """Returns the probability of the right class; for several labels the mean of theirs."""
         shares = log_shares(prediction)
         wanted = [shares[name] for name in names_of(reference) if name in shares]
         return float(np.mean(wanted)) if wanted else 0.0
 
     def over(self, predictions: Sequence[Mapping[str, float]], references: Sequence[Any]) -> float:
-        """The mean over classes, each against the rest; nan where no class has rows that are of it
-        and rows that are not.
+        """Averages over classes, each against the rest; nan where no class has rows that belong to
+        it and rows that do not.
         """
         from sklearn.metrics import roc_auc_score
 

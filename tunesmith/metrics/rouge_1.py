@@ -11,5 +11,5 @@ class Rouge1(Metric):
     """How many single words (Chinese: characters) answer and reference share, 0 to 1."""
 
     def score(self, prediction: str, reference: str) -> float:
-        """Between 0 and 1."""
+        """Computes ROUGE-1 between 0 and 1."""
         return rouge_n(prediction, reference, 1)

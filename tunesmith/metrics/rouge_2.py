@@ -13,5 +13,5 @@ class Rouge2(Metric):
     """
 
     def score(self, prediction: str, reference: str) -> float:
-        """Between 0 and 1."""
+        """Computes ROUGE-2 between 0 and 1."""
         return rouge_n(prediction, reference, 2)

@@ -14,8 +14,8 @@ class RougeL(Metric):
     """
 
     def score(self, prediction: str, reference: str) -> float:
-        """Between 0 and 1; equal to rouge_score's rougeL without stemming, with ``words`` as its
-        tokenizer.
+        """Computes ROUGE-L between 0 and 1; equal to rouge_score's rougeL without stemming, with
+        ``words`` as its tokenizer.
         """
         written, wanted = words(prediction), words(reference)
         common = common_length(wanted, written)
@@ -23,8 +23,8 @@ class RougeL(Metric):
 
 
 def common_length(first: list[str], second: list[str]) -> int:
-    """Length of the longest common subsequence, bit-parallel (Hyyrö 2004): one step an item of
-    ``second``.
+    """Computes the length of the longest common subsequence, bit-parallel (Hyyrö 2004): one step an
+    item of ``second``.
     """
     places: dict[str, int] = {}
     for index, item in enumerate(first):

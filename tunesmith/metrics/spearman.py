@@ -21,17 +21,17 @@ class Spearman(Metric):
     reads, adds_up, redrawn = "number", False, True
 
     def score(self, prediction: Any, reference: Any) -> float:
-        """Minus the distance; the correlation itself exists only over items."""
+        """Returns minus the distance; the correlation itself exists only over items."""
         return -abs(float(prediction) - float(reference))
 
     def over(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
-        """Between -1 and 1."""
+        """Computes the correlation between -1 and 1."""
         return float(
             self.over_draws(np.array([predictions], float), np.array([references], float))[0]
         )
 
     def over_draws(self, predictions: np.ndarray, references: np.ndarray) -> np.ndarray:
-        """Pearson's correlation of the ranks, ties in the middle."""
+        """Computes Pearson's correlation of the ranks, ties in the middle."""
         from scipy.stats import rankdata
 
         x, y = (

@@ -21,7 +21,7 @@ class Ter(Metric):
     higher = False
 
     def score(self, prediction: str, reference: str) -> float:
-        """The rate of the one item."""
+        """Computes the rate of the one item."""
         return float(self.value(self.statistics([prediction], [reference])[0]))
 
     def statistics(self, predictions: Sequence[str], references: Sequence[str]) -> np.ndarray:
@@ -37,7 +37,7 @@ class Ter(Metric):
         return np.array([[one.num_edits, one.ref_length] for one in scores], dtype=np.float64)
 
     def value(self, sums: np.ndarray) -> np.ndarray:
-        """In percent; 100 for words where none were wanted, as sacrebleu has it."""
+        """Computes the rate in percent; 100 for words where none were wanted, as in sacrebleu."""
         edits, length = sums[..., 0], sums[..., 1]
         without = np.where(edits > 0, 100.0, 0.0)
         return np.where(length > 0, 100 * edits / np.where(length > 0, length, 1), without)

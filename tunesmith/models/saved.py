@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 def load_run(folder: RunFolder, *, tuned: bool = True, dtype: torch.dtype | None = None) -> Loaded:
-    """A run's model with its adapter attached, or its base (``tuned=False``), and the run's own
-    renderer.
+    """Loads a run's model with its adapter attached, or its base (``tuned=False``), and the run's
+    own renderer.
 
     ``dtype`` is the base's; that of the run when not given.
     """
@@ -58,7 +58,9 @@ def load_run(folder: RunFolder, *, tuned: bool = True, dtype: torch.dtype | None
 
 
 def renderer(place: Path, tokenizer: Any, run: Run) -> Render:
-    """The renderer of a saved model; ModelError when it gives other tokens than in training."""
+    """Makes the renderer of a saved model; raises ModelError when it gives other tokens than in
+    training.
+    """
     from tunesmith.data.rendering.render import Render
 
     told = json.loads((place / FACTS).read_text(encoding="utf-8"))
@@ -72,8 +74,8 @@ def renderer(place: Path, tokenizer: Any, run: Run) -> Render:
 
 
 def _place(machine: Any) -> tuple[torch.device, torch.dtype]:
-    """The run's device and type where this machine has it; a CPU computes in fp32, which is faster
-    there than bf16.
+    """Returns the run's device and type where this machine has them; a CPU computes in fp32, which
+    is faster there than bf16.
     """
     import torch
 

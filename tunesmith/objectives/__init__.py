@@ -29,15 +29,15 @@ class Ranks(Protocol):
 
     @property
     def several(self) -> bool:
-        """Whether there is more than one."""
+        """Whether there is more than one process."""
         ...
 
     def sum(self, *values: float) -> list[float]:
-        """Each value added up over them."""
+        """Adds up each value over all ranks."""
         ...
 
     def gather(self, rows: torch.Tensor) -> tuple[torch.Tensor, int]:
-        """The rows of all processes, and where one's own begin."""
+        """Returns the rows of all processes, and where those of this process begin."""
         ...
 
 
@@ -89,89 +89,89 @@ class Objective:
 
     @property
     def output(self) -> Output:
-        """What its model says of a row, as a kind of output."""
+        """The kind of output that the model gives for a row."""
         return OUTPUTS.get(self.gives)(self)
 
     def meant(self, example: Example) -> Example:
-        """The example of a row as the settings explain it, such as tags that are numbers;
-        DataError where they do not.
+        """Completes the example of a row by the settings, for instance where its tags are numbers;
+        raises DataError where they do not fit.
         """
         return example
 
     def learn(self, examples: Iterable[Example]) -> list[str]:
-        """Once, before the first ``encode``: what must be known of all rows, such as their labels;
-        notes for the ledger.
+        """Learns, once before the first ``encode``, what must be known of all rows, such as their
+        labels; returns notes for the ledger.
         """
         return []
 
     @staticmethod
     def fits(config: Any) -> str | None:
-        """The setting that asks for something which is fitted on watched rows once the training has
-        ended; None without one.
+        """Returns the setting that asks for a value fitted on watched rows after training; None
+        without one.
         """
         return None
 
     def measured(self) -> dict[str, bool]:
-        """Of ``measures`` those that its rows allow, known once it has seen them."""
+        """Returns those of ``measures`` that the rows allow, known once they have been seen."""
         return self.measures
 
     def stratum(self, tokens: tuple[Tokens, ...]) -> str | None:
-        """The class of a row, of which each has its share of the held-out rows; None without
-        classes.
+        """Returns the class of a row, so that each class has its share of the held-out rows; None
+        without classes.
         """
         return None
 
     def missing(self, train: Sequence[tuple[Tokens, ...]]) -> list[str]:
-        """Notes on what the held-out rows ask for and no training row shows."""
+        """Returns notes on what the held-out rows ask for and no training row shows."""
         return []
 
     def repeats(self, tokens: tuple[Tokens, ...]) -> float:
-        """How often a training row is seen in an epoch."""
+        """Returns how often a training row is seen in an epoch."""
         return 1.0
 
     def encode(self, example: Example, render: Render) -> list[Tokens]:
-        """The sequences of one example; they stay together in one batch."""
+        """Returns the sequences of one example; they stay together in one batch."""
         raise AssertionError(f"objective {self.name} has no encode")
 
     def told(self, tokens: Tokens) -> str:
-        """What is learned of a sequence as a whole, or what it is in its row, for a person who
-        looks at the rows.
+        """Describes, for a person who looks at the rows, what is learned from a sequence as a
+        whole, or what it is in its row.
         """
         return ""
 
     def sampled(self, config: Any) -> None:
-        """Takes how answers are sampled, the settings of the source; SpecError where it cannot
-        learn from such. Only of one that ``samples``.
+        """Takes how answers are sampled, the settings of the source; raises SpecError where it
+        cannot learn from such. Only of one that ``samples``.
         """
 
     def experience(
         self, groups: Sequence[Group], policy: Loaded, models: Models
     ) -> tuple[list[list[Tokens]], dict[str, float]]:
-        """What is learned from sampled answers: the sequences of each prompt, none where nothing
-        teaches, and numbers for the record. Only of one that ``samples``.
+        """Turns sampled answers into examples: the sequences of each prompt, none where nothing can
+        be learned, and numbers for the record. Called only for an objective that ``samples``.
         """
         raise AssertionError(f"objective {self.name} learns from no samples")
 
     def loss(self, models: Models, batch: Batch) -> Loss:
-        """The sum of the loss over ``batch.units``, with gradient, and metrics."""
+        """Computes the sum of the loss over ``batch.units``, with gradient, and metrics."""
         raise AssertionError(f"objective {self.name} has no loss")
 
     def across(self, rows: list[tuple[Tokens, ...]]) -> list[tuple[Tokens, ...]]:
-        """The sequences of all rows of a part (training, watched), where a row needs what stands in
-        another.
+        """Changes the sequences of all rows of a part (training, watched), where a row needs
+        something from another.
         """
         return rows
 
     def prepare(self, models: Models, step: list[Batch], over_ranks: Ranks) -> None:
-        """Once a step, before backward, over all its batches; fills ``batch.columns`` where a loss
-        is no sum over examples.
+        """Prepares a step, once before backward, over all its batches; fills ``batch.columns``
+        where a loss is not a sum over examples.
 
         A step's gradient is what ``loss`` gives afterwards, batch by batch. An ``idle`` batch is
         run like the others, because other processes run as many, and counts nothing.
         """
 
     def folders(self) -> dict[str, str]:
-        """The models that its settings name, by their keys below ``objective``."""
+        """Returns the models that the settings name, by their keys below ``objective``."""
         return {}
 
     def beside(self, folder: Path, config: PreTrainedConfig, longest: int) -> None:

@@ -18,7 +18,7 @@ reward differs by 0.001 would get advantages of 2.5.
 
 
 def advantages(rewards: Sequence[np.ndarray], kind: Advantage) -> list[np.ndarray]:
-    """The advantage of each answer, nan where it abstained, by group [G].
+    """Computes the advantage of each answer, nan where it abstained, by group [G].
 
     ``group_std`` is GRPO's (Shao et al. 2024, section 4.1.2), ``group`` that of Dr. GRPO (Liu et
     al. 2025, section 3.2), ``leave_one_out`` RLOO's (Ahmadian et al. 2024, eq. 5); ``batch_std``

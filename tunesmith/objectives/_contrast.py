@@ -39,17 +39,17 @@ class Facts:
 
     @classmethod
     def of(cls, batch: Batch) -> Facts:
-        """Of the texts of one batch."""
+        """Reads the facts of the texts of one batch."""
         names = ("role", "similarity", "key")
         values = [[one.columns[name] for name in names] for row in batch.sequences for one in row]
         return cls(torch.tensor(values, dtype=torch.float64))
 
     def of_role(self, vectors_SD: torch.Tensor, role: int) -> torch.Tensor:
-        """The vectors of the texts that have this part in their pair."""
+        """Returns the vectors of the texts with this role in their pair."""
         return vectors_SD.index_select(0, there(self._places(role), vectors_SD))
 
     def pair_of_negatives(self, like: torch.Tensor) -> torch.Tensor:
-        """The pair of each negative, on the device of ``like``."""
+        """Returns the pair of each negative, on the device of ``like``."""
         return there(self.pair_S[self._places(2)], like)
 
     def _places(self, role: int) -> torch.Tensor:
@@ -57,17 +57,17 @@ class Facts:
 
     @property
     def role_S(self) -> torch.Tensor:
-        """0, 1, 2."""
+        """The role of each text in its pair: 0, 1 or 2."""
         return self.values_SF[:, 0]
 
     @property
     def similarity_P(self) -> torch.Tensor:
-        """Of each pair."""
+        """The similarity of each pair."""
         return self.values_SF[self.role_S == 0, 1]
 
     @property
     def key_S(self) -> torch.Tensor:
-        """Of each text."""
+        """The key of each text."""
         return self.values_SF[:, 2]
 
     @property
@@ -86,7 +86,7 @@ class Terms:
     watched: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def metrics(self, part: slice) -> dict[str, Ratio]:
-        """Over some of the pairs."""
+        """Averages the metrics over some of the pairs."""
         found: dict[str, Ratio] = {}
         for name, values_P in {"loss": self.losses_P.detach(), **self.watched}.items():
             values = values_P[part]
@@ -95,9 +95,9 @@ class Terms:
 
 
 def infonce(vectors_SD: torch.Tensor, facts: Facts, config: Embed.Config) -> Terms:
-    """-log softmax of the partner's cosine among all candidates' (van den Oord et al. 2018, eq. 4;
-    in-batch: Henderson et al. 2017, section 4.4); symmetric, the mean of this and of the partner's
-    choice among the texts.
+    """Computes -log softmax of the partner's cosine among all candidates' (van den Oord et al.
+    2018, eq. 4; in-batch: Henderson et al. 2017, section 4.4); symmetric, the mean of this and of
+    the partner's choice among the texts.
     """
     cosines_PC, same_PC = cosines(vectors_SD, facts), there(no_negatives(facts), vectors_SD)
     logits_PC = (cosines_PC / config.temperature).masked_fill(same_PC, -math.inf)
@@ -109,8 +109,8 @@ def infonce(vectors_SD: torch.Tensor, facts: Facts, config: Embed.Config) -> Ter
 
 
 def triplet(vectors_SD: torch.Tensor, facts: Facts, config: Embed.Config) -> Terms:
-    """max(0, d(text, partner) - d(text, negative) + margin) (Schroff et al. 2015, eq. 1), averaged
-    over a pair's negatives.
+    """Computes max(0, d(text, partner) - d(text, negative) + margin) (Schroff et al. 2015, eq. 1),
+    averaged over a pair's negatives.
     """
     distance: Distance = (
         pairwise_distance
@@ -134,8 +134,8 @@ def triplet(vectors_SD: torch.Tensor, facts: Facts, config: Embed.Config) -> Ter
 
 
 def cosent(vectors_SD: torch.Tensor, facts: Facts, config: Embed.Config) -> Terms:
-    """log(1 + sum of exp((cos_i - cos_j) / temperature) over all i graded below j) (Su 2022; Huang
-    et al. 2024).
+    """Computes log(1 + sum of exp((cos_i - cos_j) / temperature) over all i graded below j) (Su
+    2022; Huang et al. 2024).
 
     It belongs to the step, not to its pairs, so each pair carries it whole, and the division by the
     pairs gives it back.
@@ -158,7 +158,7 @@ TERMS: dict[str, Callable[[torch.Tensor, Facts, Embed.Config], Terms]] = {
 
 
 def cosines(vectors_SD: torch.Tensor, facts: Facts) -> torch.Tensor:
-    """[P, C] of texts with candidates: the partners, then the negatives."""
+    """Computes the cosines [P, C] of texts with candidates: the partners, then the negatives."""
     texts, partners, negatives = (
         facts.of_role(normalize(vectors_SD, dim=-1), role) for role in range(3)
     )
@@ -166,13 +166,13 @@ def cosines(vectors_SD: torch.Tensor, facts: Facts) -> torch.Tensor:
 
 
 def there(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """A tensor of the CPU where ``like`` is."""
+    """Moves a tensor from the CPU to the device of ``like``."""
     return sent_together([tensor], like.device)[0]
 
 
 def no_negatives(facts: Facts) -> torch.Tensor:
-    """[P, C] candidates that cannot be held against a text: the same text as it or its partner, or
-    a partner of the same text.
+    """Marks the candidates [P, C] that cannot count against a text: the same text as it or its
+    partner, or a partner of the same text.
     """
     role_S, key_S = facts.role_S, facts.key_S
     key_P, key_C = key_S[role_S == 0], torch.cat([key_S[role_S == 1], key_S[role_S == 2]])
@@ -184,14 +184,14 @@ def no_negatives(facts: Facts) -> torch.Tensor:
 
 
 def ranked(cosines_PC: torch.Tensor, same_PC: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Whether each text's partner is the nearest candidate, or among the ten nearest."""
+    """Tells whether each text's partner is the nearest candidate, or among the ten nearest."""
     rank_P = ranks(cosines_PC, same_PC)
     return {f"recall_at_{k}": (rank_P <= k).float() for k in (1, 10)}
 
 
 def ranks(cosines_PC: torch.Tensor, same_PC: torch.Tensor) -> torch.Tensor:
-    """Where each text's partner comes among the candidates, from 1; a tie counts half, so that
-    equal vectors find nothing.
+    """Ranks each text's partner among the candidates, from 1; a tie counts half, so that equal
+    vectors find nothing.
     """
     others_PC = cosines_PC.masked_fill(same_PC, -math.inf)
     own_P1 = cosines_PC.diagonal()[:, None]
@@ -199,7 +199,7 @@ def ranks(cosines_PC: torch.Tensor, same_PC: torch.Tensor) -> torch.Tensor:
 
 
 def spearman(first: np.ndarray, second: np.ndarray) -> float:
-    """Rank correlation; not a number where one of the two does not vary."""
+    """Computes the rank correlation; NaN where one of the two does not vary."""
     from scipy.stats import spearmanr
 
     if len(first) < 2 or (first == first[0]).all() or (second == second[0]).all():
@@ -211,7 +211,7 @@ Drawn = tuple[torch.Tensor, torch.Tensor | None]
 
 
 def random_state(device: torch.device) -> Drawn:
-    """What the next draws of dropout on this device follow from."""
+    """Returns the random state that the next draws of dropout on this device follow from."""
     return torch.get_rng_state(), torch.cuda.get_rng_state(
         device
     ) if device.type == "cuda" else None

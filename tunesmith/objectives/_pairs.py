@@ -58,7 +58,7 @@ class Pairs:
         return -self.averages_P2[:, 0]
 
     def loss(self, losses_P: torch.Tensor, rewards_P2: torch.Tensor) -> Loss:
-        """The sum of ``losses_P``, with the metrics that follow from the implicit rewards."""
+        """Sums ``losses_P``, with the metrics that follow from the implicit rewards."""
         count, (chosen_P, rejected_P) = float(len(losses_P)), rewards_P2.detach().unbind(1)
         total = losses_P.sum()
 
@@ -81,7 +81,9 @@ class Pairs:
 
 
 def _first_is_higher(one_P: torch.Tensor, other_P: torch.Tensor) -> torch.Tensor:
-    """1, 0, or a half where rounding alone tells them apart, as before the first step."""
+    """Compares two rewards: 1, 0, or a half where only rounding separates them, as before the first
+    step.
+    """
     import torch
 
     higher_P = (one_P > other_P).float()
@@ -89,13 +91,15 @@ def _first_is_higher(one_P: torch.Tensor, other_P: torch.Tensor) -> torch.Tensor
 
 
 def encode_pair(example: Example, render: Render) -> list[Tokens]:
-    """The two sides of a pair after their common prompt."""
+    """Encodes the two sides of a pair after their common prompt."""
     assert isinstance(example, Preference)
     return render.preference(example)
 
 
 def see_pairs(models: Models, batch: Batch) -> Pairs:
-    """One forward of the policy over the pairs of ``batch``; its head runs on the answers alone."""
+    """Runs one forward of the policy over the pairs of ``batch``; its head runs on the answers
+    alone.
+    """
     import torch
 
     from tunesmith.models.calling.views import see
@@ -118,18 +122,18 @@ def see_pairs(models: Models, batch: Batch) -> Pairs:
 
 
 def answer_logprobs(seen: Seen) -> torch.Tensor:
-    """[B] log-probability of the scored tokens of each sequence, with gradient."""
+    """Returns the log-probability [B] of the scored tokens of each sequence, with gradient."""
     return over_sequences(seen.batch.weights_N * seen.logprobs_N, seen.batch)
 
 
 def over_sequences(values_N: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """[B] sums of what stands at scored tokens."""
+    """Sums the values of scored tokens over each sequence [B]."""
     return values_N.new_zeros(len(batch.ends_B)).index_add(0, batch.owner_N, values_N)
 
 
 def divergence(seen: Seen, reference: LossModel) -> Ratio:
-    """KL(policy || reference) over the vocabulary, summed over the places of the answers' tokens,
-    and their number.
+    """Computes KL(policy || reference) over the vocabulary, summed over the positions of the
+    answers' tokens, and their number.
     """
     import torch
 
@@ -147,8 +151,8 @@ def divergence(seen: Seen, reference: LossModel) -> Ratio:
 
 
 def smoothed(margins_P: torch.Tensor, smoothing: float) -> torch.Tensor:
-    """-log sigmoid of the margins, where a share ``smoothing`` of the labels is taken to be
-    swapped.
+    """Computes -log sigmoid of the margins, where a share ``smoothing`` of the labels is taken to
+    be swapped.
     """
     from torch.nn.functional import logsigmoid
 

@@ -23,8 +23,8 @@ BUDGET = 4096
 
 
 def encode_prompt(example: Example, render: Render) -> list[Tokens]:
-    """What the model is asked, of which nothing is scored; the columns ``row`` and ``turns``
-    hold what rewards may look at.
+    """Encodes the prompt, in which nothing is scored; the columns ``row`` and ``turns`` hold what
+    rewards may look at.
     """
     assert isinstance(example, Chat)
     ids_T = render.prompt(example)
@@ -36,7 +36,9 @@ def encode_prompt(example: Example, render: Render) -> list[Tokens]:
 
 
 def see_at(model: LossModel, batch: Batch, temperature: float) -> torch.Tensor:
-    """[N] log-probabilities of the scored tokens under the distribution that is sampled from."""
+    """Returns the log-probabilities [N] of the scored tokens under the distribution that is sampled
+    from.
+    """
     from tunesmith.models.calling.temperature import at_temperature
     from tunesmith.models.calling.views import see
 
@@ -63,8 +65,9 @@ def looked_up(
     *,
     wanted: Sequence[str],
 ) -> list[dict[str, list[np.ndarray]]]:
-    """For each example, by name of ``wanted``, a value for each token of each of its answers:
-    ``old``, the log-probabilities of the policy as it is, and ``reference``, those of the base.
+    """Computes for each example, by name in ``wanted``, a value for each token of each of its
+    answers: ``old``, the log-probabilities of the current policy, and ``reference``, those of the
+    base.
     """
     import torch
 

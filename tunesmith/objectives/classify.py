@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @OBJECTIVES.register
 class Classify(Objective):
-    """Learns to name the class of a text."""
+    """Text classification: learns to name the class of a text."""
 
     eats, unit, head, gives = Labelled, "sequence", "classes", "classes"
     # measured: the methods' own rates are those of large models that write (words:
@@ -97,11 +97,11 @@ class Classify(Objective):
 
     @staticmethod
     def fits(config: Any) -> str | None:
-        """The threshold, where it is asked for."""
+        """Returns the setting of the threshold, where it is to be fitted."""
         return "objective.threshold" if config.threshold == "fitted" else None
 
     def repeats(self, tokens: tuple[Tokens, ...]) -> float:
-        """With balanced sampling, how much rarer the row's class is than the commonest."""
+        """Returns, with balanced sampling, how much rarer the row's class is than the commonest."""
         counts = self.classes.counts
         return (
             float(counts.max() / counts[tokens[0].columns["label"]])
@@ -110,20 +110,20 @@ class Classify(Objective):
         )
 
     def encode(self, example: Example, render: Render) -> list[Tokens]:
-        """The text, or the pair, with its label as a column."""
+        """Encodes the text, or the pair, with its label as a column."""
         assert isinstance(example, Labelled)
         tokens = render.sequence(example.text, example.second)
         label = {"label": self.classes.target(example)}
         return [Tokens(tokens.ids_T, tokens.weights_T, tokens.columns | label, lost=tokens.lost)]
 
     def stratum(self, tokens: tuple[Tokens, ...]) -> str | None:
-        """The row's class, where it has one."""
+        """Returns the row's class, where it has one."""
         if not self.config.stratify or self.classes.problem != "single_label_classification":
             return None
         return str(tokens[0].columns["label"])
 
     def missing(self, train: Sequence[tuple[Tokens, ...]]) -> list[str]:
-        """The classes without a training row."""
+        """Returns a note that names the classes without a training row."""
         if self.classes.problem == "regression":
             return []
         seen = np.zeros(len(self.classes.names), bool)
@@ -137,12 +137,12 @@ class Classify(Objective):
         return [say("labelled.note_untrained", names=", ".join(names))] if names else []
 
     def told(self, tokens: Tokens) -> str:
-        """The label."""
+        """Describes the label."""
         return say("labelled.told", label=self.classes.shown(tokens.columns["label"]))
 
     def loss(self, models: Models, batch: Batch) -> Loss:
-        """The sum over sequences of the cross-entropy, of the binary one averaged over classes, or
-        of the squared error.
+        """Sums over sequences the cross-entropy, the binary cross-entropy averaged over classes, or
+        the squared error.
         """
         import torch
 
@@ -160,7 +160,7 @@ class Classify(Objective):
         return Loss(total, metrics)
 
     def _terms(self, outputs_BC: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """The loss of each sequence, in the same units as transformers' mean over them."""
+        """Computes the loss of each sequence, in the same units as transformers' mean over them."""
         from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
         assert self.outputs is not None, "the rows were seen before the first loss"
@@ -176,8 +176,8 @@ class Classify(Objective):
         return binary_cross_entropy_with_logits(outputs_BC, wanted_BC, **how).mean(-1)
 
     def _weights(self, like: torch.Tensor) -> torch.Tensor | None:
-        """The weight of each class, of several labels that of the rows that have it against those
-        that do not.
+        """Returns the weight of each class; for several labels, the weight of rows that have the
+        label against rows that do not.
         """
         given = self.config.class_weights
         if given == "none":

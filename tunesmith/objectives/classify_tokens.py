@@ -30,7 +30,7 @@ NOT_ASKED = -1
 
 @OBJECTIVES.register
 class ClassifyTokens(Objective):
-    """Learns to find entities in a text and to say what they are."""
+    """Named entities: learns to find entities in a text and to say what they are."""
 
     eats, unit, head, gives = Tagged, "label", "tokens", "spans"
     # The same head on the same encoders as that of classify, where it was measured.
@@ -52,7 +52,7 @@ class ClassifyTokens(Objective):
         return kinds_of_tags(labels) if OUTSIDE in labels else labels
 
     def meant(self, example: Example) -> Example:
-        """The row with its entities, where its tags are numbers and the settings name them."""
+        """Adds the entities to a row whose tags are numbers, where the settings name them."""
         if not isinstance(example, Tagged) or example.numbered is None:
             return example
         column, numbers = example.numbered
@@ -91,8 +91,8 @@ class ClassifyTokens(Objective):
         return notes + ([say("tagged.note_inside", number=split)] if split else [])
 
     def encode(self, example: Example, render: Render) -> list[Tokens]:
-        """The text, with the class of each word's first token as the column ``label_T``, and where
-        these words are as ``words``.
+        """Encodes the text, with the class of each word's first token as the column ``label_T``,
+        and the spans of these words as ``words``.
         """
         assert isinstance(example, Tagged) and self.outputs is not None
         known = example.words or words_of(example.text)
@@ -103,13 +103,13 @@ class ClassifyTokens(Objective):
         return [Tokens(tokens.ids_T, tokens.weights_T, columns, lost=tokens.lost)]
 
     def told(self, tokens: Tokens) -> str:
-        """The tags of the words, those outside left out."""
+        """Lists the tags of the words, except those outside."""
         assert self.outputs is not None
         names = [self.outputs.names[label] for label in tokens.columns["label_T"] if label > 0]
         return say("tagged.told", tags=" ".join(names) or OUTSIDE)
 
     def loss(self, models: Models, batch: Batch) -> Loss:
-        """The cross-entropy summed over the words of all texts; ``accuracy`` is that of their
+        """Sums the cross-entropy over the words of all texts; ``accuracy`` is that of their
         tags.
         """
         import torch
@@ -130,7 +130,7 @@ class ClassifyTokens(Objective):
 
 
 def _inside_words(example: Tagged) -> int:
-    """Entities that begin or end inside a word, of which the whole word is learned."""
+    """Counts the entities that begin or end inside a word; for these the whole word is learned."""
     words = example.words or words_of(example.text)
     starts, ends = {start for start, _ in words}, {end for _, end in words}
     return sum(span.start not in starts or span.end not in ends for span in example.spans)

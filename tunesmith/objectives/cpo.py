@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 @OBJECTIVES.register
 class Cpo(Objective):
-    """Learns to find the chosen answer likelier than the rejected one, and the chosen one itself;
-    it needs no reference.
+    """Contrastive preference optimization: learns to find the chosen answer likelier than the
+    rejected one, and the chosen one itself; needs no reference.
     """
 
     eats, unit = Preference, "example"
@@ -53,11 +53,11 @@ class Cpo(Objective):
             raise SpecError(Problem("objective.label_smoothing", told))
 
     def encode(self, example: Example, render: Render) -> list[Tokens]:
-        """Both sides after their common prompt."""
+        """Encodes both sides after their common prompt."""
         return encode_pair(example, render)
 
     def loss(self, models: Models, batch: Batch) -> Loss:
-        """DPO's losses with the log-probabilities in the place of the log-ratios."""
+        """Computes DPO's losses with log-probabilities in place of the log-ratios."""
         config, pairs = self.config, see_pairs(models, batch)
         scores_P2 = pairs.averages_P2 if config.loss == "ipo" else pairs.logprobs_P2
         losses_P = LOSSES[config.loss](scores_P2[:, 0], scores_P2[:, 1], config)

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 @OBJECTIVES.register
 class Distill(Objective):
-    """Learns the answers as a larger model with the same vocabulary would weigh every token of
-    them.
+    """Distillation: learns the answers as a larger model with the same vocabulary would weigh every
+    token of them.
     """
 
     eats, unit, roles = Chat, "token", frozenset({"teacher"})
@@ -61,16 +61,18 @@ class Distill(Objective):
             )
 
     def folders(self) -> dict[str, str]:
-        """The teacher."""
+        """Returns the teacher's folder."""
         return {"teacher": self.config.teacher}
 
     def encode(self, example: Example, render: Render) -> list[Tokens]:
-        """The rendered conversation; what is trained is marked by its weights."""
+        """Renders the conversation; what is trained is marked by its weights."""
         assert isinstance(example, Chat)
         return render.chat(example)
 
     def loss(self, models: Models, batch: Batch) -> Loss:
-        """``sum(w ((1 - hard) T^2 D(teacher, student) - hard log p))`` over the scored tokens."""
+        """Computes ``sum(w ((1 - hard) T^2 D(teacher, student) - hard log p))`` over the scored
+        tokens.
+        """
         import torch
 
         from tunesmith.models.calling.nll import nll
@@ -103,7 +105,7 @@ class Distill(Objective):
         )
 
     def divergence(self, teacher_nV: torch.Tensor, student_nV: torch.Tensor) -> torch.Tensor:
-        """[n] T^2 times the divergence of the two distributions that these logits give at
+        """Computes [n] T^2 times the divergence of the two distributions that these logits give at
         temperature T (nats).
         """
         import math

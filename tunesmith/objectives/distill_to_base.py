@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 @OBJECTIVES.register
 class DistillToBase(Objective):
-    """Learns by another objective and stays close to the untouched base in what it says."""
+    """Distillation to the base: learns by another objective and stays close to the untouched base
+    in what it says.
+    """
 
     eats, unit, roles = Chat, "token", frozenset({"base"})
 
@@ -67,52 +69,52 @@ class DistillToBase(Objective):
         self.rate_reason = of.rate_reason  # type: ignore[misc]
 
     def folders(self) -> dict[str, str]:
-        """The inner objective's."""
+        """Returns the folders of the inner objective."""
         return {f"of.{key}": folder for key, folder in self.of.folders().items()}
 
     def learn(self, examples: Iterable[Example]) -> list[str]:
-        """What the inner objective learns of the rows."""
+        """Lets the inner objective learn from the rows."""
         return self.of.learn(examples)
 
     def measured(self) -> dict[str, bool]:
-        """The inner objective's."""
+        """Returns what the inner objective measures."""
         return self.of.measured()
 
     def stratum(self, tokens: tuple[Tokens, ...]) -> str | None:
-        """The inner objective's."""
+        """Returns the inner objective's stratum."""
         return self.of.stratum(tokens)
 
     def missing(self, train: Sequence[tuple[Tokens, ...]]) -> list[str]:
-        """The inner objective's."""
+        """Returns the inner objective's notes on what no training row shows."""
         return self.of.missing(train)
 
     def repeats(self, tokens: tuple[Tokens, ...]) -> float:
-        """The inner objective's."""
+        """Returns the inner objective's repeats."""
         return self.of.repeats(tokens)
 
     def encode(self, example: Example, render: Render) -> list[Tokens]:
-        """The inner objective's."""
+        """Encodes as the inner objective does."""
         return self.of.encode(example, render)
 
     def told(self, tokens: Tokens) -> str:
-        """The inner objective's."""
+        """Describes a sequence as the inner objective does."""
         return self.of.told(tokens)
 
     def across(self, rows: list[tuple[Tokens, ...]]) -> list[tuple[Tokens, ...]]:
-        """The inner objective's."""
+        """Changes the rows as the inner objective does."""
         return self.of.across(rows)
 
     def prepare(self, models: Models, step: list[Batch], over_ranks: Ranks) -> None:
-        """What the inner objective prepares."""
+        """Prepares the step of the inner objective."""
         self.of.prepare(models, step, over_ranks)
 
     def beside(self, folder: Path, config: PreTrainedConfig, longest: int) -> None:
-        """The inner objective's files."""
+        """Writes the inner objective's files."""
         self.of.beside(folder, config, longest)
 
     def loss(self, models: Models, batch: Batch) -> Loss:
-        """The inner loss, which is what ``loss`` tells, and the weighted distance, told as
-        ``kl_to_base`` (nats, T² included); one forward of the policy serves both.
+        """Adds the weighted distance, reported as ``kl_to_base`` (nats, T² included), to the inner
+        loss, reported as ``loss``; one forward of the policy serves both.
         """
         import torch
 
@@ -140,7 +142,7 @@ class DistillToBase(Objective):
 
 
 def _shares(batch: Batch) -> torch.Tensor:
-    """[N] what of its sequence's units each scored token stands for."""
+    """Returns [N] each scored token's share of its sequence's units."""
     whole_B = batch.units_B.new_zeros(len(batch.units_B))
     whole_B = whole_B.index_add(0, batch.owner_N, batch.weights_N)
     each_B = batch.units_B / whole_B.clamp(min=1e-12)

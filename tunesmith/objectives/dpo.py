@@ -47,8 +47,8 @@ TAU = 0.05
 
 @OBJECTIVES.register
 class Dpo(Objective):
-    """Learns to prefer the chosen answer of a pair to the rejected one, held to the base by
-    beta.
+    """Direct preference optimization: learns to prefer the chosen answer of a pair to the rejected
+    one, held to the base by beta.
     """
 
     eats, unit, roles = Preference, "example", frozenset({"reference"})
@@ -85,11 +85,11 @@ class Dpo(Objective):
             raise SpecError(Problem("objective.label_smoothing", say("preference.needs_smoothing")))
 
     def encode(self, example: Example, render: Render) -> list[Tokens]:
-        """Both sides after their common prompt."""
+        """Encodes both sides after their common prompt."""
         return encode_pair(example, render)
 
     def loss(self, models: Models, batch: Batch) -> Loss:
-        """The chosen loss of each pair, and the sft term."""
+        """Computes the loss of each pair of the kind that is set, and adds the sft term."""
         config, pairs = self.config, see_pairs(models, batch)
         ratios_P2 = pairs.ratios_P2
         averaged = config.length_normalized or config.loss == "ipo"
@@ -101,26 +101,26 @@ class Dpo(Objective):
 
 
 def _sigmoid(c: torch.Tensor, r: torch.Tensor, config: Dpo.Config) -> torch.Tensor:
-    """Rafailov et al. 2023, eq. 7; with label smoothing the conservative form of Mitchell 2023, eq.
-    3.
+    """Computes Rafailov et al. 2023, eq. 7; with label smoothing the conservative form of Mitchell
+    2023, eq. 3.
     """
     return smoothed(config.beta * (c - r), config.label_smoothing)
 
 
 def _hinge(c: torch.Tensor, r: torch.Tensor, config: Dpo.Config) -> torch.Tensor:
-    """SLiC's hinge (Zhao et al. 2023) on DPO's margin, as RSO has it (Liu et al. 2024)."""
+    """Computes SLiC's hinge (Zhao et al. 2023) on DPO's margin, as RSO has it (Liu et al. 2024)."""
     return (1 - config.beta * (c - r)).relu()
 
 
 def _ipo(c: torch.Tensor, r: torch.Tensor, config: Dpo.Config) -> torch.Tensor:
-    """Azar et al. 2023, eq. 17, on log-ratios per token, which is the form of their results by what
-    TRL's authors were told.
+    """Computes Azar et al. 2023, eq. 17, on log-ratios per token, which is the form behind their
+    results, as its authors told those of TRL.
     """
     return (c - r - 1 / (2 * config.beta)) ** 2
 
 
 def _robust(c: torch.Tensor, r: torch.Tensor, config: Dpo.Config) -> torch.Tensor:
-    """Chowdhury et al. 2024: unbiased where a known share of the labels is swapped."""
+    """Computes Chowdhury et al. 2024: unbiased where a known share of the labels is swapped."""
     from torch.nn.functional import logsigmoid
 
     m, swapped = config.beta * (c - r), config.label_smoothing
@@ -128,8 +128,8 @@ def _robust(c: torch.Tensor, r: torch.Tensor, config: Dpo.Config) -> torch.Tenso
 
 
 def _exo_pair(c: torch.Tensor, r: torch.Tensor, config: Dpo.Config) -> torch.Tensor:
-    """Ji et al. 2024, eq. 16: the reverse KL from the smoothed labels to the softmax over the
-    pair.
+    """Computes Ji et al. 2024, eq. 16: the reverse KL from the smoothed labels to the softmax over
+    the pair.
     """
     import math
 
@@ -143,7 +143,7 @@ def _exo_pair(c: torch.Tensor, r: torch.Tensor, config: Dpo.Config) -> torch.Ten
 
 
 def _nca_pair(c: torch.Tensor, r: torch.Tensor, config: Dpo.Config) -> torch.Tensor:
-    """Chen et al. 2024 (NCA), for pairs: it also keeps the chosen answer from getting less
+    """Computes Chen et al. 2024 (NCA), for pairs: it also keeps the chosen answer from getting less
     likely.
     """
     from torch.nn.functional import logsigmoid
@@ -153,29 +153,35 @@ def _nca_pair(c: torch.Tensor, r: torch.Tensor, config: Dpo.Config) -> torch.Ten
 
 
 def _bco_pair(c: torch.Tensor, r: torch.Tensor, config: Dpo.Config) -> torch.Tensor:
-    """Jung et al. 2024 (BCO) on pairs, without its running shift of the rewards, as in TRL."""
+    """Computes Jung et al. 2024 (BCO) on pairs, without its running shift of the rewards, as in
+    TRL.
+    """
     from torch.nn.functional import logsigmoid
 
     return -logsigmoid(config.beta * c) - logsigmoid(-config.beta * r)
 
 
 def _sppo_hard(c: torch.Tensor, r: torch.Tensor, config: Dpo.Config) -> torch.Tensor:
-    """Wu et al. 2024, eq. 4.7 with winning probabilities 1 and 0."""
+    """Computes Wu et al. 2024, eq. 4.7 with winning probabilities 1 and 0."""
     return (c - 0.5 / config.beta) ** 2 + (r + 0.5 / config.beta) ** 2
 
 
 def _apo_zero(c: torch.Tensor, r: torch.Tensor, config: Dpo.Config) -> torch.Tensor:
-    """D'Oosterlinck et al. 2024, eq. 7: for chosen answers that are better than the model's own."""
+    """Computes D'Oosterlinck et al. 2024, eq. 7: for chosen answers that are better than the
+    model's own.
+    """
     return 1 - (config.beta * c).sigmoid() + (config.beta * r).sigmoid()
 
 
 def _apo_down(c: torch.Tensor, r: torch.Tensor, config: Dpo.Config) -> torch.Tensor:
-    """D'Oosterlinck et al. 2024, eq. 8: for chosen answers that are worse than the model's own."""
+    """Computes D'Oosterlinck et al. 2024, eq. 8: for chosen answers that are worse than the model's
+    own.
+    """
     return (config.beta * c).sigmoid() + 1 - (config.beta * (c - r)).sigmoid()
 
 
 def _discopop(c: torch.Tensor, r: torch.Tensor, config: Dpo.Config) -> torch.Tensor:
-    """Lu et al. 2024, eq. 5: logistic and exponential loss, blended by the margin."""
+    """Computes Lu et al. 2024, eq. 5: logistic and exponential loss, blended by the margin."""
     m = config.beta * (c - r)
     blend = (m / TAU).sigmoid()
     return smoothed(m, 0.0) * (1 - blend) + (-m).exp() * blend

@@ -47,7 +47,7 @@ RANKED, GRADED = ("recall_at_1", "recall_at_10"), ("spearman",)
 
 @OBJECTIVES.register
 class Embed(Objective):
-    """Learns vectors for texts, near each other where the texts belong together."""
+    """Embeddings: learns vectors for texts, near each other where the texts belong together."""
 
     eats, unit, head, gives = TextPair, "example", "embedding", "vectors"
     measures = dict.fromkeys((*RANKED, *GRADED), True)
@@ -83,8 +83,8 @@ class Embed(Objective):
         self.loss_name = "infonce" if config.loss == "auto" else config.loss
 
     def learn(self, examples: Iterable[Example]) -> list[str]:
-        """Settles the loss by what the rows bring; SpecError where they do not bring what the loss
-        needs.
+        """Settles the loss by what the rows bring; raises SpecError where they do not bring what
+        the loss needs.
         """
         pairs = [
             (one.similarity is not None, bool(one.negatives))
@@ -133,11 +133,11 @@ class Embed(Objective):
         return [say(f"embed.note_{name}", rows=len(pairs), negatives=negatives)]
 
     def measured(self) -> dict[str, bool]:
-        """Rank correlation where rows grade, else what is found among all texts."""
+        """Returns rank correlation where rows have grades, else what is found among all texts."""
         return dict.fromkeys(GRADED if self.loss_name == "cosent" else RANKED, True)
 
     def encode(self, example: Example, render: Render) -> list[Tokens]:
-        """The text, its partner, and its negatives, a sequence each."""
+        """Encodes the text, its partner, and its negatives, one sequence each."""
         assert isinstance(example, TextPair)
         texts, similarity = (
             (example.text, example.second, *example.negatives),
@@ -154,7 +154,9 @@ class Embed(Objective):
         ]
 
     def told(self, tokens: Tokens) -> str:
-        """Which text of its row it is, and how similar it is to be where rows are graded."""
+        """Describes which text of its row it is, and how similar it should be where rows have
+        grades.
+        """
         role = tokens.columns["role"]
         graded = role == 1 and self.loss_name == "cosent"
         more = (
@@ -165,7 +167,8 @@ class Embed(Objective):
         return "  ".join([say(f"embed.role_{role}"), *more])
 
     def prepare(self, models: Models, step: list[Batch], over_ranks: Ranks) -> None:
-        """The vectors of all the step's texts, and the gradient of its loss with respect to each.
+        """Computes the vectors of all the step's texts, and the gradient of the step's loss with
+        respect to each.
 
         A step that is one micro-batch of one process needs none of it, and costs one forward.
         """
@@ -199,8 +202,8 @@ class Embed(Objective):
             start = stop
 
     def loss(self, models: Models, batch: Batch) -> Loss:
-        """The loss of the batch where it is the whole step; else what has the same gradient, with
-        its share of the metrics.
+        """Computes the loss of the batch where it is the whole step; else a value with the same
+        gradient, with its share of the metrics.
         """
         import torch
 
@@ -223,7 +226,7 @@ class Embed(Objective):
         return self.pooled(see(policy, batch))
 
     def pooled(self, seen: Seen) -> torch.Tensor:
-        """A vector for each sequence, fp32."""
+        """Pools a vector for each sequence, fp32."""
         from torch.nn.functional import normalize
 
         if self.config.pooling == "last":
@@ -243,8 +246,8 @@ class Embed(Objective):
         return TERMS[self.loss_name](vectors_SD, facts, self.config)
 
     def beside(self, folder: Path, config: PreTrainedConfig, longest: int) -> None:
-        """What sentence-transformers reads beside a model's weights, in the names that all its
-        versions know.
+        """Writes what sentence-transformers reads beside a model's weights, under the names that
+        all its versions know.
         """
         parts = ["", "1_Pooling", *(["2_Normalize"] if self.config.normalize else [])]
         kinds = [
@@ -273,5 +276,5 @@ class Embed(Objective):
 
 
 def _key(tokens: Tokens) -> int:
-    """The same number for the same text, exact in fp64."""
+    """Hashes a text to a number that is exact in fp64."""
     return int.from_bytes(hashlib.sha256(tokens.ids_T.tobytes()).digest()[:6], "big")

@@ -40,7 +40,9 @@ SAPO_TEMPERATURES = (1.0, 1.05)
 
 @OBJECTIVES.register
 class Grpo(Objective):
-    """Learns from its own answers, by comparing those to one prompt by their rewards."""
+    """Group relative policy optimization: learns from its own answers, by comparing those to one
+    prompt by their rewards.
+    """
 
     eats, unit, samples = Chat, "token", True
     measures, rate_reason = {"reward": True}, "plan.reason_rate_objective"
@@ -108,8 +110,8 @@ class Grpo(Objective):
             raise SpecError(problems)
 
     def sampled(self, config: Any) -> None:
-        """Takes temperature, limit and number of updates; SpecError where there is nothing to
-        compare.
+        """Takes temperature, limit and number of updates; raises SpecError where there is nothing
+        to compare.
         """
         if config.samples < 2:
             raise SpecError(Problem("source.samples", say("rollout.one_sample")))
@@ -117,13 +119,15 @@ class Grpo(Objective):
         self.passes = config.passes
 
     def encode(self, example: Example, render: Render) -> list[Tokens]:
-        """The prompt."""
+        """Encodes the prompt."""
         return encode_prompt(example, render)
 
     def experience(
         self, groups: Sequence[Group], policy: Loaded, models: Models
     ) -> tuple[list[list[Tokens]], dict[str, float]]:
-        """The answers with their advantages, and what later updates compare them with."""
+        """Turns answers into examples with their advantages, and with the values that later updates
+        compare them with.
+        """
         if self.config.overlong == "punished":
             for group in groups:
                 group.rewards_G = group.rewards_G + self._punishment(group)
@@ -149,7 +153,7 @@ class Grpo(Objective):
         return [example for example in examples if example], numbers
 
     def _punishment(self, group: Group) -> np.ndarray:
-        """[G] 0 up to ``margin`` tokens before the limit, then falling to -1."""
+        """Returns [G] 0 up to ``margin`` tokens before the limit, then values falling to -1."""
         margin = self.config.margin or max(1, self.most // 5)
         over_G = [self.most - margin - len(answer.ids_T) for answer in group.answers]
         # An answer that is cut is at the limit, and another token would have been beyond it.
@@ -171,7 +175,7 @@ class Grpo(Objective):
     def _example(
         self, group: Group, advantages_G: np.ndarray, seen: Mapping[str, Any]
     ) -> list[Tokens]:
-        """The sequences of a prompt; answers without a reward are left out."""
+        """Returns the sequences of a prompt, without answers that have no reward."""
         found = []
         for place, (answer, advantage) in enumerate(zip(group.answers, advantages_G, strict=True)):
             if np.isnan(advantage):
@@ -194,9 +198,10 @@ class Grpo(Objective):
         still(policy_of(models))
 
     def loss(self, models: Models, batch: Batch) -> Loss:
-        """The policy loss of each scored token by its share, and the distance where the loss pays
-        for it. ``clipped`` is the share of tokens whose gradient was stopped, ``kl`` k3 (nats a
-        token), ``sampler_gap`` the mean difference to what the sampler said (nats).
+        """Sums the policy loss of each scored token by its share, and the distance to the reference
+        where the loss includes it. ``clipped`` is the share of tokens whose gradient was stopped,
+        ``kl`` k3 (nats a token), ``sampler_gap`` the mean difference to the sampler's
+        log-probabilities (nats).
         """
         columns, new_N = batch.columns, see_at(models["policy"], batch, self.temperature)
         old_N = columns.get("old_N", new_N.detach())
@@ -219,7 +224,9 @@ class Grpo(Objective):
         return Loss(total, {"loss": Ratio(total.detach(), batch.units), **told})
 
     def _ratio_N(self, moved_N: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """How much likelier each token is than when it was sampled, or its whole answer."""
+        """Returns how much likelier each token, or its whole answer, is than when it was
+        sampled.
+        """
         if self.config.ratio == "token":
             return moved_N.exp()
         zeros_B = moved_N.new_zeros(len(batch.units_B))
@@ -245,7 +252,9 @@ class Grpo(Objective):
         return -torch.minimum(ratio_N.clamp(max=self.cap) * advantage_N, clipped_N * advantage_N)
 
     def _clipped_N(self, ratio_N: torch.Tensor, advantage_N: torch.Tensor) -> torch.Tensor:
-        """Which tokens the update no longer moves; of cispo, which it weighs less."""
+        """Marks the tokens that the update no longer moves; for cispo, those that it weighs
+        less.
+        """
         if self.config.clip == "cispo":
             return ratio_N > self.cap
         beyond_N = (ratio_N > 1 + self.high) & (advantage_N > 0)

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 @OBJECTIVES.register
 class Kto(Objective):
-    """Learns from single answers that are desirable or not, held to the base by beta."""
+    """Kahneman-Tversky optimization: learns from single answers that are desirable or not, held to
+    the base by beta.
+    """
 
     eats, unit, roles = Feedback, "example", frozenset({"reference"})
     measures, rate_factor = {"accuracy": True}, RATE_FACTOR
@@ -48,12 +50,14 @@ class Kto(Objective):
         """Weight of undesirable answers."""
 
     def encode(self, example: Example, render: Render) -> list[Tokens]:
-        """The answer after its prompt."""
+        """Encodes the answer after its prompt."""
         assert isinstance(example, Feedback)
         return render.feedback(example)
 
     def across(self, rows: list[tuple[Tokens, ...]]) -> list[tuple[Tokens, ...]]:
-        """Each row's prompt with the answer of the next row, as the column ``mismatched``."""
+        """Adds to each row its prompt with the answer of the next row, as the column
+        ``mismatched``.
+        """
         if self.config.loss != "kto":
             return rows
         sequences = [row[0] for row in rows]
@@ -68,7 +72,7 @@ class Kto(Objective):
         ]
 
     def prepare(self, models: Models, step: list[Batch], over_ranks: Ranks) -> None:
-        """z0, from the mismatched answers of all rows of the step, on all ranks."""
+        """Computes z0 from the mismatched answers of all rows of the step, on all ranks."""
         import torch
 
         from tunesmith.models.calling.loss_models import policy_of
@@ -91,8 +95,8 @@ class Kto(Objective):
             batch.columns["kl"] = (total / count) * (total > 0) if count else 0.0
 
     def loss(self, models: Models, batch: Batch) -> Loss:
-        """weight (1 - sigmoid(beta (log-ratio - z0))), the sign turned round for an undesirable
-        answer.
+        """Sums weight (1 - sigmoid(beta (log-ratio - z0))), with the opposite sign for an
+        undesirable answer.
         """
         from tunesmith.models.calling.views import see
 
@@ -121,8 +125,8 @@ class Kto(Objective):
 
 
 def _after(one: Tokens, other: Tokens, longest: int) -> Tokens:
-    """The prompt of ``one`` with the answer of ``other``, its beginning cut where the two are
-    longer than any row.
+    """Joins the prompt of ``one`` and the answer of ``other``; cuts the prompt's beginning where
+    the two are longer than any row.
     """
     starts = [int(np.argmax(tokens.weights_T != 0)) for tokens in (one, other)]
     answer_T = other.ids_T[starts[1] :]

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 @OBJECTIVES.register
 class Orpo(Objective):
-    """Learns the chosen answer, and that its odds are above those of the rejected one; it needs no
-    reference.
+    """Odds ratio preference optimization: learns the chosen answer, and that its odds are above
+    those of the rejected one; needs no reference.
     """
 
     eats, unit = Preference, "example"
@@ -41,11 +41,11 @@ class Orpo(Objective):
         """Weight of the odds ratio beside the SFT loss (the paper's lambda)."""
 
     def encode(self, example: Example, render: Render) -> list[Tokens]:
-        """Both sides after their common prompt."""
+        """Encodes both sides after their common prompt."""
         return encode_pair(example, render)
 
     def loss(self, models: Models, batch: Batch) -> Loss:
-        """-log p(chosen) per token - beta log sigmoid(log odds ratio)."""
+        """Computes -log p(chosen) per token - beta log sigmoid(log odds ratio)."""
         pairs, beta = see_pairs(models, batch), self.config.beta
         averages_P2 = pairs.averages_P2
         chosen_P, rejected_P = (averages_P2 - log1mexp(averages_P2)).unbind(1)
@@ -55,8 +55,8 @@ class Orpo(Objective):
 
 
 def log1mexp(x: torch.Tensor) -> torch.Tensor:
-    """log(1 - e^x) for x < 0 without loss of digits (Mächler 2012, eq. 7); x is kept off 0, where
-    it is minus infinity.
+    """Computes log(1 - e^x) for x < 0 without loss of digits (Mächler 2012, eq. 7); x is kept off
+    0, where it is minus infinity.
     """
     import torch
 

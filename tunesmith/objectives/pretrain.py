@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 @OBJECTIVES.register
 class Pretrain(Objective):
-    """Learns the text itself."""
+    """Pretraining: learns the text itself."""
 
     eats, unit = Text, "token"
 
     def encode(self, example: Example, render: Render) -> list[Tokens]:
-        """The document with its end token, cut into windows where it is too long."""
+        """Encodes the document with its end token, cut into windows where it is too long."""
         assert isinstance(example, Text)
         return render.text(example)
 
     def loss(self, models: Models, batch: Batch) -> Loss:
-        """``-sum(w log p)`` over the scored tokens."""
+        """Computes ``-sum(w log p)`` over the scored tokens."""
         from tunesmith.models.calling.views import token_loss
 
         return token_loss(models["policy"], batch)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @OBJECTIVES.register
 class Reward(Objective):
-    """Learns to score answers, so that the chosen one of a pair scores higher."""
+    """Reward modelling: learns to score answers, so that the chosen one of a pair scores higher."""
 
     eats, unit, head, gives = Preference, "example", "classes", "scores"
     measures = WATCHED
@@ -46,7 +46,7 @@ class Reward(Objective):
         """
 
     def encode(self, example: Example, render: Render) -> list[Tokens]:
-        """The two conversations, each to the end of its answer."""
+        """Encodes the two conversations, each to the end of its answer."""
         assert isinstance(example, Preference)
         more = {"margin": example.margin or 0.0}
         start = len(example.prompt.turns)
@@ -56,7 +56,9 @@ class Reward(Objective):
         ]
 
     def loss(self, models: Models, batch: Batch) -> Loss:
-        """-log sigmoid(r_c - r_r - margin) + centering (r_c + r_r)^2, summed over pairs."""
+        """Computes -log sigmoid(r_c - r_r - margin) + centering (r_c + r_r)^2, summed over
+        pairs.
+        """
         from tunesmith.models.calling.views import see
 
         scores_B = see(models["policy"], batch).outputs_BC[:, 0]
@@ -86,7 +88,7 @@ class Reward(Objective):
         )
 
     def terms(self, scores_P2: torch.Tensor, margin_P: torch.Tensor) -> torch.Tensor:
-        """The loss of each pair."""
+        """Computes the loss of each pair."""
         from torch.nn.functional import logsigmoid
 
         chosen_P, rejected_P = scores_P2.unbind(1)
@@ -97,8 +99,8 @@ class Reward(Objective):
 
 
 def answered(chat: Chat, render: Render, start: int, **columns: object) -> Tokens:
-    """A conversation as a reward model reads it, to the end of its last answer; turns from
-    ``start`` on are its own.
+    """Encodes a conversation as a reward model reads it, to the end of its last answer; the
+    answer's own turns are those from ``start`` on.
     """
     if render.converses:
         return render.answering(chat, start, **columns)[-1]

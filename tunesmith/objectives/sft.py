@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @OBJECTIVES.register
 class Sft(Objective):
-    """Learns to give the answers of the conversations."""
+    """Supervised fine-tuning: learns to give the answers of the conversations."""
 
     eats, unit, two_sided = Chat, "token", True
 
@@ -42,13 +42,13 @@ class Sft(Objective):
         """
 
     def encode(self, example: Example, render: Render) -> list[Tokens]:
-        """The rendered conversation; what is trained is marked by its weights."""
+        """Renders the conversation; what is trained is marked by its weights."""
         assert isinstance(example, Chat)
         return render.chat(example)
 
     def loss(self, models: Models, batch: Batch) -> Loss:
-        """``-sum(w log p)`` over the scored tokens, smoothed and noisy in training where that is
-        asked for.
+        """Computes ``-sum(w log p)`` over the scored tokens, in training with smoothing and noise
+        where these are set.
         """
         from tunesmith.models.calling.loss_models import policy_of
         from tunesmith.models.calling.noise import noisy

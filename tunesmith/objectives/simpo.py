@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 @OBJECTIVES.register
 class Simpo(Objective):
-    """Learns to find the chosen answer likelier per token than the rejected one, by a margin; it
-    needs no reference.
+    """Simple preference optimization: learns to find the chosen answer likelier per token than the
+    rejected one, by a margin; needs no reference.
     """
 
     eats, unit = Preference, "example"
@@ -43,11 +43,11 @@ class Simpo(Objective):
         """
 
     def encode(self, example: Example, render: Render) -> list[Tokens]:
-        """Both sides after their common prompt."""
+        """Encodes both sides after their common prompt."""
         return encode_pair(example, render)
 
     def loss(self, models: Models, batch: Batch) -> Loss:
-        """-log sigmoid(beta (average of chosen - average of rejected) - gamma)."""
+        """Computes -log sigmoid(beta (average of chosen - average of rejected) - gamma)."""
         config, pairs = self.config, see_pairs(models, batch)
         rewards_P2 = config.beta * pairs.averages_P2
         losses_P = smoothed(

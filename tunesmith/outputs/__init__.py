@@ -80,7 +80,9 @@ class Output:
         self.objective = objective
 
     def refused(self, run: Run, wanted: Wanted | None = None) -> list[Problem]:
-        """What the run, or a person who asks for one proof, wants and this kind has no use for."""
+        """Returns a problem for each setting or option that is given but has no use for this kind
+        of output.
+        """
         told, found = {"objective": run.objective.name}, []
         prompt = run.prove.prompt if wanted is None else wanted.prompt or run.prove.prompt
         if prompt is not None and "prompt" not in self.takes:
@@ -92,42 +94,48 @@ class Output:
         return found
 
     def ask(self, predictor: Predictor, row: Any) -> Any:
-        """What the model is given for one row; DataError where the row has nothing to answer."""
+        """Returns the model's input for one row; raises DataError where the row has nothing to
+        answer.
+        """
         raise AssertionError(f"output {self.name} has no ask")
 
     def answer(
         self, predictor: Predictor, asked: list[Any], progress: Progress | None
     ) -> list[dict[str, Any]]:
-        """For each of what ``ask`` gave, the new columns of its row."""
+        """Returns the new columns of each row for the inputs that ``ask`` gave."""
         raise AssertionError(f"output {self.name} has no answer")
 
     def converse(self, predictor: Predictor, chat: Chat) -> str:
-        """The answer to a conversation; SpecError where a model writes none."""
+        """Answers a conversation; raises SpecError where a model writes no text."""
         raise SpecError(say("classes.chat", folder=predictor.run.out))
 
     def reply(
         self, model: Any, render: Render, texts: list[str], run: Run, stopped: Callable[[], bool]
     ) -> list[str]:
-        """What the model says to own questions, for people; BrokenOff when ``stopped``."""
+        """Answers the user's own questions, as text for a person; raises BrokenOff when
+        ``stopped``.
+        """
         raise AssertionError(f"output {self.name} takes no questions")
 
     def task(self, run: Run, prepared: Prepared) -> Task | None:
-        """What the run's metric needs beside the watched rows; SpecError where they lack it."""
+        """Returns what the run's metric needs beside the watched rows; raises SpecError where they
+        lack it.
+        """
         return None
 
     def score(self, metric: Metric, watched: Watched) -> float:
-        """The metric over the watched rows; BrokenOff when ``watched.stopped``."""
+        """Computes the metric over the watched rows; raises BrokenOff when ``watched.stopped``."""
         raise AssertionError(f"output {self.name} is watched by its objective alone")
 
     def fit(self, loaded: Loaded, items: Sequence[Item]) -> dict[str, Any]:
-        """What is fitted on the watched rows once the training has ended, for tunesmith.json."""
+        """Fits values to the watched rows after training, for tunesmith.json."""
         return {}
 
     def right(self, item: Mapping[str, Any]) -> str:
-        """What is right for a line of items.jsonl, for people."""
+        """Returns the right answer for a line of items.jsonl, as text for a person."""
         found = item["reference"]
         return ", ".join(map(str, found)) if isinstance(found, list) else str(found)
 
     def prove(self, contest: Contest) -> Outcome:
-        """What tuned, base and the cheap rivals make of the proof rows."""
+        """Compares tuned, base and the cheap rivals on the proof rows."""
         raise AssertionError(f"output {self.name} has no prove")

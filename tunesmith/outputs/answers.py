@@ -46,16 +46,22 @@ class Answers(Output):
 
     @property
     def lacks(self) -> str:  # type: ignore[override]
-        """Of a text that is continued, the text."""
+        """The key of the text for a row that lacks its question; for a text that is continued, the
+        text itself.
+        """
         return "chat.no_text" if self.objective.eats is Text else "chat.no_question"
 
     @property
     def _judges(self) -> bool:
-        """Whether given answers are learned from, and so compared instead of written."""
+        """Whether the objective learns from given answers, which are then compared instead of
+        written.
+        """
         return self.objective.eats in (Preference, Feedback)
 
     def refused(self, run: Run, wanted: Wanted | None = None) -> list[Problem]:
-        """A hard prompt, where given answers are compared, or written ones by their rewards."""
+        """Refuses a hard prompt where given answers are compared, or written ones by their
+        rewards.
+        """
         compared = self._judges or self.objective.samples
         if wanted is not None and compared and (wanted.prompt or run.prove.prompt):
             key = "prove.no_prompt_for_pairs" if self._judges else "rollout.no_prompt"
@@ -64,7 +70,7 @@ class Answers(Output):
         return super().refused(run, wanted)
 
     def ask(self, predictor: Predictor, row: Any) -> np.ndarray:
-        """The prompt of a row, as ids."""
+        """Returns the prompt of a row, as ids."""
         example, filled = predictor.example(row)
         if isinstance(example, Text):
             if not example.text.strip():
@@ -81,11 +87,11 @@ class Answers(Output):
     def answer(
         self, predictor: Predictor, asked: list[Any], progress: Progress | None
     ) -> list[dict[str, Any]]:
-        """The text of each answer; a list of texts for several samples."""
+        """Returns the text of each answer; a list of texts for several samples."""
         return [{COLUMN: text} for text in answers_to(predictor, asked, progress)]
 
     def converse(self, predictor: Predictor, chat: Chat) -> str:
-        """The answer to the last turn; DataError where it asks nothing."""
+        """Answers the last turn; raises DataError where it asks nothing."""
         if not asks(chat):
             raise DataError(Problem("messages", say("chat.no_turn")))
         prompt = predictor.fitting.asked(chat.prompt)
@@ -95,7 +101,7 @@ class Answers(Output):
     def reply(
         self, model: Any, render: Render, texts: list[str], run: Run, stopped: Callable[[], bool]
     ) -> list[str]:
-        """Each question answered, or continued where plain text is learned."""
+        """Answers each question, or continues it where plain text is learned."""
         prompts = [self._question(render, text) for text in texts]
         settings = run.generate.model_copy(update={"samples": 1})
         return written(model, render, prompts, settings, seed=run.train.seed, stopped=stopped)
@@ -106,12 +112,14 @@ class Answers(Output):
         return render.prompt(Chat((Turn("user", text),), columns={"question": text}))
 
     def task(self, run: Run, prepared: Prepared) -> Task | None:
-        """The options, for a metric of choices."""
+        """Returns the options, for a metric of choices."""
         watches = prepared.watch and run.train.keep.evaluate != 0
         return options_task(run, prepared) if watches and chosen_among_options(run) else None
 
     def score(self, metric: Metric, watched: Watched) -> float:
-        """Over the likeliest options where the metric reads these, else over written answers."""
+        """Computes the metric over the likeliest options where it reads these, else over written
+        answers.
+        """
         how: Any = {"budget": watched.budget, "stopped": watched.stopped}
         if metric.reads == "choice":
             assert watched.task is not None, "the options were found before the run began"
@@ -125,8 +133,8 @@ class Answers(Output):
         return metric.over(answers, [chat.answer for chat in chats])
 
     def prove(self, contest: Contest) -> Outcome:
-        """Written answers and likelihoods; of given answers how likely each contender finds
-        them.
+        """Compares written answers and likelihoods; for given answers how likely each contender
+        finds them.
         """
         if self.objective.samples:
             return rewarded_answers(contest)
@@ -134,7 +142,9 @@ class Answers(Output):
 
 
 def _written_answers(contest: Contest) -> Outcome:
-    """Cheap rivals, the base as it is, under a hard prompt and with examples, and tuned."""
+    """Compares cheap rivals, the untrained base alone, under a hard prompt and with examples, and
+    tuned.
+    """
     from tunesmith.models.calling.generate import own_defaults
 
     run, seed = contest.run, contest.run.train.seed
@@ -160,7 +170,7 @@ def _written_answers(contest: Contest) -> Outcome:
 
 
 def _given_answers(contest: Contest) -> Outcome:
-    """What base and tuned find likely of the given answers; nothing is written."""
+    """Compares how likely base and tuned find the given answers; nothing is written."""
     metrics, primary, reason = preferences.metrics_of(contest.run, contest.objective)
     preferences.refuse_one_kind(contest.items)
     with contest.base() as base:
@@ -170,7 +180,7 @@ def _given_answers(contest: Contest) -> Outcome:
 
 
 def asks(chat: Chat) -> bool:
-    """Whether the conversation, its answer left out, ends with something asked."""
+    """Tells whether the conversation, without its answer, ends with a question."""
     last = chat.prompt.turns[-1:]
     return any(turn.role in ("user", "tool") and turn.content.strip() for turn in last)
 
@@ -178,8 +188,8 @@ def asks(chat: Chat) -> bool:
 def answers_to(
     predictor: Predictor, prompts: list[np.ndarray], progress: Progress | None
 ) -> list[Any]:
-    """The model's answer to each prompt, by the run's own settings; a list of texts for several
-    samples.
+    """Generates the model's answer to each prompt, with the run's own settings; a list of texts for
+    several samples.
     """
     from tunesmith.models.calling.generate import generate
 
@@ -209,7 +219,9 @@ def written(
     stopped: Callable[[], bool],
     seed: int = 0,
 ) -> list[str]:
-    """The model's answers, a few at once; BrokenOff when ``stopped`` said so between them."""
+    """Generates the model's answers, a few at once; raises BrokenOff when ``stopped`` returned true
+    between them.
+    """
     from tunesmith.models.calling.generate import generate
 
     found: list[str] = []

@@ -43,7 +43,7 @@ class ClassesOfRows(Output):
     lacks = "classes.no_row_text"
 
     def ask(self, predictor: Predictor, row: Any) -> Tokens:
-        """What the classifier reads of one row."""
+        """Returns the classifier's input for one row."""
         example, _ = predictor.example(row)
         assert isinstance(example, Labelled), "a classifier's rows are read by its own readers"
         if not example.text.strip():
@@ -55,9 +55,10 @@ class ClassesOfRows(Output):
     def answer(
         self, predictor: Predictor, asked: list[Any], progress: Progress | None
     ) -> list[dict[str, Any]]:
-        """For each row its class (classes, number), and where there are classes their
-        probabilities, as the model gives them, and where the watched rows told how sure it may be,
-        the calibrated one of the class."""
+        """Returns for each row its class (classes, number); where there are classes also their
+        probabilities, as the model gives them, and, where the watched rows allowed calibration, the
+        calibrated probability of the class.
+        """
         from tunesmith.models.structure.heads import head_in
 
         told = predictor.loaded.facts
@@ -82,7 +83,9 @@ class ClassesOfRows(Output):
     def reply(
         self, model: Any, render: Render, texts: list[str], run: Run, stopped: Callable[[], bool]
     ) -> list[str]:
-        """The class of each text with its probability; its number where a number is learned."""
+        """Returns the class of each text with its probability; its number where a number is
+        learned.
+        """
         assert self.objective.outputs is not None, "the rows were seen before the training began"
         meaning = Meaning(self.objective.outputs)
         loaded = Loaded(model, render.tokenizer, "padded")
@@ -97,7 +100,7 @@ class ClassesOfRows(Output):
         return [f"{name or '–'} ({share:.0%})" for name, share in zip(shown, highest, strict=True)]
 
     def score(self, metric: Metric, watched: Watched) -> float:
-        """The metric over the classes that are named."""
+        """Computes the metric over the classes that are given."""
         assert self.objective.outputs is not None, "the rows were seen before the training began"
         meaning = Meaning(self.objective.outputs)
         sequences = [item.tokens[0] for item in watched.items]
@@ -106,8 +109,8 @@ class ClassesOfRows(Output):
         return metric.over(found, [meaning.reference(tokens) for tokens in sequences])
 
     def fit(self, loaded: Loaded, items: Sequence[Item]) -> dict[str, Any]:
-        """The temperature, and the thresholds where they are wanted, that suit the watched rows;
-        nothing where they are too few.
+        """Fits the temperature, and the thresholds where they are wanted, to the watched rows;
+        nothing where these are too few.
         """
         outputs, wanted = self.objective.outputs, self.objective.threshold
         assert outputs is not None, "the rows were seen before the training began"
@@ -128,7 +131,7 @@ class ClassesOfRows(Output):
         return fitted
 
     def prove(self, contest: Contest) -> Outcome:
-        """Tuned beside the commonest answer and TF-IDF with a linear model.
+        """Compares tuned with the commonest answer and with TF-IDF and a linear model.
 
         The base is a contender only where its checkpoint was trained for these very classes; a head
         drawn at random measures nothing. Under a hard prompt it is scored as the masked language

@@ -35,8 +35,8 @@ class Scores(Output):
     lacks = "reward.no_answer"
 
     def ask(self, predictor: Predictor, row: Any) -> dict[str, Tokens]:
-        """What is read of one row, by the name of the score: an answered conversation, or both
-        sides of a pair.
+        """Returns what is read of one row, by the name of the score: an answered conversation, or
+        both sides of a pair.
         """
         named = predictor.named(row)
         chats = {
@@ -63,15 +63,15 @@ class Scores(Output):
     def answer(
         self, predictor: Predictor, asked: list[Any], progress: Progress | None
     ) -> list[dict[str, Any]]:
-        """For each row the score of its answer; of a pair those of both."""
+        """Returns for each row the score of its answer; for a pair those of both."""
         sequences = [tokens for one in asked for tokens in one.values()]
         found = outputs_of(predictor.loaded, sequences, progress=progress)
         scores = iter(found[:, 0].tolist())
         return [{name: next(scores) for name in one} for one in asked]
 
     def prove(self, contest: Contest) -> Outcome:
-        """The pairs' scores by tuned, and by the base where it was a reward model already: a head
-        drawn at random measures nothing.
+        """Compares the pairs' scores by tuned, and by the base where it was a reward model already:
+        a randomly drawn head measures nothing.
         """
         refuse_others(contest.run, [METRIC])
         pairs = {AGAINST: [_lengths(item) for item in contest.items]}
@@ -87,14 +87,14 @@ class Scores(Output):
 
 
 def _scores(loaded: Loaded, contest: Contest) -> list[list[float]]:
-    """For each pair the score of its chosen answer and of its rejected one."""
+    """Returns for each pair the score of its chosen answer and of its rejected one."""
     sequences = [tokens for item in contest.items for tokens in item.tokens]
     found = outputs_of(loaded, sequences, progress=contest.teller(say("reward.phase")))
     return found.reshape(-1, 2).tolist()
 
 
 def _lengths(item: Item) -> list[float]:
-    """Characters of the two answers."""
+    """Counts the characters of the two answers."""
     assert isinstance(item.example, Preference)
     return [
         float(sum(len(turn.content) for turn in side))

@@ -45,7 +45,7 @@ class Spans(Output):
     lacks = "classes.no_row_text"
 
     def ask(self, predictor: Predictor, row: Any) -> list[tuple[str, int, Tokens]]:
-        """The text in parts that the model can read, each with where it begins."""
+        """Divides the text into parts that the model can read, each with where it begins."""
         example, _ = predictor.example(row)
         assert isinstance(example, Tagged), "rows with entities are read by their own readers"
         if not example.text.strip():
@@ -56,8 +56,8 @@ class Spans(Output):
     def answer(
         self, predictor: Predictor, asked: list[Any], progress: Progress | None
     ) -> list[dict[str, Any]]:
-        """For each row its entities: start, end (characters), label, text, and the mean probability
-        of the tags of their words.
+        """Returns for each row its entities: start, end (characters), label, text, and the mean
+        probability of the tags of their words.
         """
         names: list[str] = predictor.loaded.facts["outputs"]["names"]
         sequences = [tokens for row in asked for _, _, tokens in row]
@@ -76,7 +76,7 @@ class Spans(Output):
     def reply(
         self, model: Any, render: Render, texts: list[str], run: Run, stopped: Callable[[], bool]
     ) -> list[str]:
-        """The entities of each text, for people."""
+        """Returns the entities of each text, for a person to read."""
         loaded = Loaded(model, render.tokenizer, "padded")
         sequences = [_read(render, text, words_of(text)) for text in texts]
         found = chances_of(loaded, sequences, stopped=stopped)
@@ -86,13 +86,13 @@ class Spans(Output):
         ]
 
     def score(self, metric: Metric, watched: Watched) -> float:
-        """The metric over the entities that are named."""
+        """Computes the metric over the entities that are found."""
         found = self._found(watched.model, watched.items, watched.budget, stopped=watched.stopped)
         return metric.over([*map(plain, found)], [plain(_right(item)) for item in watched.items])
 
     def prove(self, contest: Contest) -> Outcome:
-        """Tuned beside a dictionary of the training rows' entities, and the base where its head is
-        of these very kinds.
+        """Compares tuned with a dictionary of the training rows' entities, and with the base where
+        its head has the same kinds.
         """
         from tunesmith.models.saved import load_run
 
@@ -124,7 +124,7 @@ class Spans(Output):
         return Outcome(records, names, run.prove.primary or names[0], reason, AGAINST, facts)
 
     def right(self, item: Mapping[str, Any]) -> str:
-        """The entities that are in the text."""
+        """Returns the entities that are in the text."""
         return shown(item["prompt"], [Span(*one) for one in item["reference"]])
 
     def _found(
@@ -141,7 +141,7 @@ class Spans(Output):
 
 
 def chances_of(loaded: Loaded, sequences: Sequence[Tokens], **how: Any) -> list[np.ndarray]:
-    """The probability of each tag for each word of each sequence, [W, C]."""
+    """Computes the probability of each tag for each word of each sequence, [W, C]."""
 
     def look(seen: Seen) -> list[np.ndarray]:
         chances_TC = seen.outputs_TC.double().softmax(-1).cpu().numpy()
@@ -157,8 +157,8 @@ def chances_of(loaded: Loaded, sequences: Sequence[Tokens], **how: Any) -> list[
 def parts(
     render: Render, text: str, words: Sequence[tuple[int, int]], limit: int | None
 ) -> list[tuple[str, int, Tokens]]:
-    """A text in parts of at most ``limit`` tokens, each with the character at which it begins; cut
-    at the word that is nearest to the middle, where a sentence ends if one does near there.
+    """Divides a text into parts of at most ``limit`` tokens, each with the character at which it
+    begins; cut at the word nearest to the middle, or at the end of a sentence if one is near there.
     """
     tokens = _read(render, text, words)
     fits = limit is None or len(tokens) <= limit
@@ -178,7 +178,7 @@ def parts(
 
 
 def _read(render: Render, text: str, words: Sequence[tuple[int, int]]) -> Tokens:
-    """A text of which nothing is known, its words marked as the objective marks them."""
+    """Tokenises a text without known labels, with its words marked as the objective marks them."""
     tokens, first, places = render.marked(text, words)
     label_T = np.full(len(tokens), -1)
     label_T[first] = 0
@@ -189,7 +189,7 @@ def _read(render: Render, text: str, words: Sequence[tuple[int, int]]) -> Tokens
 def named(
     chances_WC: np.ndarray, tokens: Tokens, names: list[str], text: str, start: int
 ) -> list[dict[str, Any]]:
-    """The entities of a part of a text that begins at ``start``, as they are told."""
+    """Returns the entities, in their output form, of a part of a text that begins at ``start``."""
     words, said_W = tokens.columns["words"], chances_WC.argmax(-1)
     found = []
     for span in spans_of([names[n] for n in said_W.tolist()], words):
@@ -201,12 +201,12 @@ def named(
 
 
 def shown(text: str, spans: Sequence[Span]) -> str:
-    """Entities for people."""
+    """Formats entities for a person."""
     return ", ".join(f"{text[span.start : span.end]} ({span.label})" for span in spans) or "–"
 
 
 def plain(spans: Sequence[Span]) -> list[list[Any]]:
-    """Spans as a metric reads them."""
+    """Returns spans in the form that a metric reads."""
     return [[span.start, span.end, span.label] for span in spans]
 
 
@@ -221,7 +221,9 @@ def _right(item: Item) -> tuple[Span, ...]:
 
 
 def _unreachable(items: Sequence[Item]) -> int:
-    """Entities that no tags of these tokens say: they begin or end inside one, or were cut off."""
+    """Counts the entities that no tags of these tokens can express: they begin or end inside one,
+    or were cut off.
+    """
     lost = 0
     for item in items:
         words = item.tokens[0].columns["words"]

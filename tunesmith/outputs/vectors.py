@@ -38,8 +38,8 @@ class Vectors(Output):
     lacks = "embed.no_text"
 
     def ask(self, predictor: Predictor, row: Any) -> dict[str, Tokens]:
-        """The texts of one row by the name of their vector; one longer than the model reads is cut,
-        as anybody cuts it there.
+        """Returns the texts of one row by the name of their vector; a text longer than the model
+        reads is cut, as is usual there.
         """
         example, _ = predictor.example(row)
         assert isinstance(example, TextPair), (
@@ -57,7 +57,7 @@ class Vectors(Output):
     def answer(
         self, predictor: Predictor, asked: list[Any], progress: Progress | None
     ) -> list[dict[str, Any]]:
-        """For each row the vector of its text; of a pair those of both, and their cosine."""
+        """Returns for each row the vector of its text; for a pair both vectors and their cosine."""
         sequences = [one for texts in asked for one in texts.values()]
         vectors = iter(vectors_of(predictor.loaded, self.objective, sequences, progress))
         answers = []
@@ -94,7 +94,7 @@ def _teller(name: str, contest: Contest) -> Progress:
 def vectors_of(
     loaded: Loaded, objective: Any, sequences: Sequence[Tokens], progress: Progress | None = None
 ) -> np.ndarray:
-    """A vector for each sequence, [n, D], pooled as the objective says."""
+    """Computes a vector for each sequence, [n, D], pooled as the objective says."""
 
     def look(seen: Seen) -> np.ndarray:
         return objective.pooled(seen).cpu().numpy()
@@ -119,7 +119,7 @@ class _Pairs:
         return [item.example for item in self.items if isinstance(item.example, TextPair)]
 
     def facts(self) -> Any:
-        """As the loss sees them."""
+        """Returns the facts as the loss sees them."""
         import torch
 
         from tunesmith.objectives._contrast import Facts
@@ -129,7 +129,7 @@ class _Pairs:
         return Facts(torch.tensor(values, dtype=torch.float64))
 
     def cheap(self) -> np.ndarray:
-        """[P, C] cosines of TF-IDF vectors."""
+        """Computes cosines [P, C] of TF-IDF vectors."""
         pairs = self.examples
         candidates = [pair.second for pair in pairs] + [
             text for pair in pairs for text in pair.negatives
@@ -139,7 +139,7 @@ class _Pairs:
     def cosines(
         self, loaded: Loaded, objective: Any, progress: Callable[[int, int], None]
     ) -> np.ndarray:
-        """[P, C] cosines of a model's vectors."""
+        """Computes cosines [P, C] of a model's vectors."""
         import torch
 
         from tunesmith.objectives._contrast import cosines
@@ -161,7 +161,7 @@ class _Pairs:
             ).tolist()
 
     def records(self) -> list[Record]:
-        """The lines of items.jsonl."""
+        """Returns the lines of items.jsonl."""
         found = []
         for index, (item, pair) in enumerate(zip(self.items, self.examples, strict=True)):
             prompt = f"{pair.text}\n{pair.second}" if self.graded else pair.text

@@ -24,7 +24,7 @@ WIDEST_VALUE = 36
 
 
 def plan_lines(plan: Plan) -> list[str]:
-    """All lines of the plan; where something is wrong, what that is and no table of settings."""
+    """Returns all lines of the plan; where there are problems, these and no table of settings."""
     if plan.problems:
         facts = [f"  {line}" for line in fact_lines(plan)]
         known = [say("plan.head_facts"), *facts, ""] if facts else []
@@ -49,7 +49,7 @@ def plan_lines(plan: Plan) -> list[str]:
 
 
 def fact_lines(plan: Plan) -> list[str]:
-    """What follows from model and data, and the warnings."""
+    """Returns the lines on what follows from model and data, and the warnings."""
     facts, run, lines = plan.facts, plan.resolved.run, []
     parent = parent_of(run.model.path)
     if parent is not None:
@@ -92,8 +92,8 @@ def fact_lines(plan: Plan) -> list[str]:
 
 
 def value_rows(run: Run, origins: dict[str, Origin]) -> list[tuple[str, str, str, str]]:
-    """Path, value, origin and reason of every setting; a default's reason is the first sentence of
-    its help.
+    """Returns path, value, origin and reason of every setting; a default's reason is the first
+    sentence of its help.
     """
     rows = []
     for path, value in leaves(run):
@@ -104,7 +104,7 @@ def value_rows(run: Run, origins: dict[str, Origin]) -> list[tuple[str, str, str
 
 
 def leaves(group: Spec, path: str = "") -> list[tuple[str, Any]]:
-    """Every value of a group with its dotted path."""
+    """Returns every value of a group with its dotted path."""
     found: list[tuple[str, Any]] = []
     # A plug-in's name stands before its settings.
     for name, value in sorted(group, key=lambda setting: setting[0] != "name"):

@@ -62,12 +62,12 @@ class _Making:
         self.explain(path, reason)
 
     def explain(self, path: str, reason: str) -> None:
-        """Says why the value at ``path`` is what it is."""
+        """Sets the reason for the value at ``path``."""
         if self.resolved.origins[path].kind != "given":
             self.resolved.origins[path] = Origin("derived", reason)
 
     def attempt(self, action: Callable[[], Any]) -> Any:
-        """The action's result; None where it failed, with its problems noted."""
+        """Runs the action and returns its result; None where it failed, with its problems noted."""
         try:
             return action()
         except TunesmithError as error:
@@ -75,7 +75,7 @@ class _Making:
             return None
 
     def plan(self, prepared: Prepared | None) -> Plan:
-        """The result."""
+        """Builds the plan from what has been found."""
         return Plan(
             self.resolved,
             prepared,
@@ -92,8 +92,8 @@ def make(
     probe: bool = False,
     progress: Progress | None = None,
 ) -> Plan:
-    """The plan of ``run``: it reads the data unless given, and of the model only config and
-    headers, but ``probe`` measures.
+    """Makes the plan of ``run``: reads the data unless given, and of the model only config and
+    headers; ``probe`` measures.
     """
     from tunesmith.models.finding import hub
     from tunesmith.models.loading.tokenizer import load_tokenizer
@@ -135,8 +135,8 @@ def make(
 
 
 def _places(making: _Making) -> None:
-    """What lies on this machine by its whole path, so that the run's folder can be used from
-    anywhere; a held-out part of the data itself is held out where the run does not say what is.
+    """Writes local places as whole paths, so that the run's folder can be used from anywhere; holds
+    out a held-out part of the data itself where the run does not say what is held out.
     """
     rows = making.run.data.path
     if making.resolved.origins["data.held_out"].kind == "default" and isinstance(rows, str):
@@ -169,7 +169,7 @@ def _places(making: _Making) -> None:
 
 
 def _parent(making: _Making) -> None:
-    """The run that this one goes on from."""
+    """Notes the run that this one continues from."""
     from tunesmith.models.finding.parent import parent_of
 
     parent = parent_of(making.run.model.path)
@@ -179,7 +179,7 @@ def _parent(making: _Making) -> None:
 
 
 def _machine(making: _Making) -> Device | None:
-    """Device, precision, threads and the base's type."""
+    """Settles device, precision, threads and the base's type."""
     from tunesmith.machine.device import choose
 
     device = making.attempt(lambda: choose(making.run.train.machine))
@@ -190,7 +190,7 @@ def _machine(making: _Making) -> Device | None:
 
 
 def _roles(making: _Making, tokenizer: Any) -> None:
-    """The models beside the policy."""
+    """Checks the models beside the policy."""
     names = OBJECTIVES.make(making.run.objective).roles
     if not names:
         return
@@ -201,7 +201,9 @@ def _roles(making: _Making, tokenizer: Any) -> None:
 
 
 def from_machine(device: Device) -> Derived:
-    """What follows from the machine: device, precision, threads and the type of the base."""
+    """Returns the values that follow from the machine: device, precision, threads and the type of
+    the base.
+    """
     values = {
         "train.machine.device": device.place.type,
         "train.machine.precision": device.precision,
@@ -214,7 +216,9 @@ def from_machine(device: Device) -> Derived:
 
 
 def from_memory(room: Room) -> Derived:
-    """What follows from the free memory: the micro-batch, and whether activations are kept."""
+    """Returns the values that follow from the free memory: the micro-batch, and whether activations
+    are kept.
+    """
     values = {
         "train.micro_tokens": room.micro_tokens,
         "train.machine.checkpointing": room.checkpointing,
@@ -241,7 +245,7 @@ def _lengths(making: _Making, form: Shape | None, tokenizer_limit: int) -> None:
 
 
 def _rows(making: _Making, prepared: Prepared) -> None:
-    """What follows from the rows: the batch, the steps, the tokens."""
+    """Settles what follows from the rows: the batch, the steps, the tokens."""
     rows = len(prepared.train)
     source = SOURCES.make(making.run.source)
     if making.run.data.reasoning != prepared.render.data.reasoning:
@@ -296,7 +300,9 @@ def _rows(making: _Making, prepared: Prepared) -> None:
 
 
 def _unwatched(making: _Making, prepared: Prepared) -> None:
-    """Where no rows are left to choose by, what would choose by them has no effect and says so."""
+    """Turns settings off, with a warning, that choose by watched rows where none are left
+    for this.
+    """
     keep = making.run.train.keep
     chooses = bool(keep.patience) or "best_by" in keep.model_fields_set or keep.final == "best"
     if prepared.watch or not prepared.proof or not chooses:
@@ -312,7 +318,7 @@ def _unwatched(making: _Making, prepared: Prepared) -> None:
 
 
 def _room(making: _Making, form: Shape, device: Device, prepared: Prepared | None) -> None:
-    """Micro-batches, memory and disk."""
+    """Settles micro-batches, memory and disk."""
     from tunesmith.machine.device import DTYPES
     from tunesmith.machine.memory import GIB, free_memory
     from tunesmith.machine.micro_batch import room

@@ -33,7 +33,7 @@ class Memory:
 
     @property
     def low(self) -> float:
-        """With activations as counted: what is certainly needed."""
+        """The estimate with activations as counted: what is certainly needed."""
         return (
             self.weights
             + self.gradients
@@ -46,8 +46,8 @@ class Memory:
 
     @property
     def high(self) -> float:
-        """Activations and logits taken twice, for what autograd and the allocator hold beside the
-        vectors that are counted.
+        """The estimate with activations and logits taken twice, for what autograd and the allocator
+        hold beside the vectors that are counted.
 
         Measured: 1.6 times the counted activations, 2021 tokens on a 135M Llama with LoRA on all
             linear layers, CPU, fp32.
@@ -57,7 +57,8 @@ class Memory:
 
 
 def memory(form: Shape, run: Run, *, width: int, tokens: int, activation_bytes: float) -> Memory:
-    """The estimate for one micro-batch of ``tokens``; ``width`` is bytes of a frozen weight.
+    """Estimates the memory for one micro-batch of ``tokens``; ``width`` is bytes of a frozen
+    weight.
 
     weights      = frozen * width + trainable * 4          (what is trained is fp32; quantised ones
     take BYTES each) gradients    = trainable * 4 optimizer    = trainable * state_bytes
@@ -78,7 +79,9 @@ def memory(form: Shape, run: Run, *, width: int, tokens: int, activation_bytes: 
 
 
 def beside(run: Run, width: int) -> float:
-    """Bytes of the models that are loaded beside the policy, ``width`` bytes a weight."""
+    """Counts the bytes of the models that are loaded beside the policy, ``width`` bytes a
+    weight.
+    """
     from tunesmith.training.sources import SOURCES
 
     folders: list[Path | None] = [*SOURCES.make(run.source).folders()]
@@ -97,6 +100,6 @@ def beside(run: Run, width: int) -> float:
 
 
 def disk(form: Shape, run: Run) -> Disk:
-    """The same for a model that is not loaded."""
+    """Does the same for a model that is not loaded."""
     adapter = METHODS.get(run.method.name).adapter
     return disk_of(form.trainable, 4 * (form.trainable if adapter else form.parameters), run)

@@ -10,8 +10,8 @@ from tunesmith.settings.run import Run
 
 
 def place(path: str) -> str:
-    """The whole path of what is there; an id, ``package:NAME`` and what is not there stay as they
-    are.
+    """Returns the whole path of what exists; an id, ``package:NAME`` and what does not exist stay
+    unchanged.
     """
     name, rows = sized(path)
     here = Path(name).expanduser()
@@ -21,7 +21,7 @@ def place(path: str) -> str:
 
 
 def paths(run: Run) -> list[str]:
-    """Every file, folder or id that rows come from."""
+    """Returns every file, folder or id that rows come from."""
     path = run.data.path
     paths = [
         sized(one)[0]

@@ -21,13 +21,13 @@ class Plan:
     warnings: list[str] = field(default_factory=list)
 
     def require(self) -> Plan:
-        """This plan; SpecError with every problem where there are some."""
+        """Returns this plan; raises SpecError with every problem where there are some."""
         if self.problems:
             raise SpecError(self.problems)
         return self
 
     def to_json(self) -> dict[str, Any]:
-        """All of it, in English, for programs."""
+        """Returns all of the plan, in English, for programs."""
         run = self.resolved.run.model_dump(mode="json")
         origins = {
             path: {"kind": origin.kind, "reason": origin.reason}
@@ -45,13 +45,13 @@ class Plan:
         }
 
     def fact_lines(self) -> list[str]:
-        """What follows from model and data, and the warnings, as a person reads them."""
+        """Returns the lines on what follows from model and data, and the warnings, for a person."""
         from tunesmith.planning.lines import fact_lines
 
         return fact_lines(self)
 
     def lines(self) -> list[str]:
-        """The whole plan as a person reads it."""
+        """Returns the whole plan as lines for a person."""
         from tunesmith.planning.lines import plan_lines
 
         return plan_lines(self)

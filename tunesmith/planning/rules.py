@@ -20,14 +20,14 @@ from tunesmith.words import say
 
 
 def empty_folder(run: Run) -> Iterator[Problem]:
-    """The run's folder is new, or holds no run."""
+    """Requires that the run's folder is new, or holds no run."""
     taken = RunFolder(Path(run.out)).taken()
     if taken:
         yield Problem("out", taken)
 
 
 def known_names(run: Run) -> Iterator[Problem]:
-    """Metrics and readers that are named exist."""
+    """Requires that the named metrics and readers exist."""
     metrics, objective = METRICS.names(), OBJECTIVES.make(run.objective)
     known = list(dict.fromkeys(["loss", *objective.measures, *metrics]))
     if run.train.keep.best_by not in known:
@@ -63,8 +63,8 @@ def _unknown(where: str, name: str, known: list[str]) -> Problem:
 
 
 def base_fits(run: Run) -> Iterator[Problem]:
-    """The method trains on that kind of base, and what quantised weights or optimizers need is
-    installed.
+    """Requires that the method trains on this kind of base, and that what quantised weights or
+    optimizers need is installed.
     """
     method, kind = METHODS.make(run.method), run.model.quantize
     if (kind or "plain") not in method.bases:
@@ -100,7 +100,7 @@ def schedule_fits(run: Run) -> Iterator[Problem]:
 
 
 def watched(run: Run) -> Iterator[Problem]:
-    """What is decided by held-out rows has held-out rows, and is measured."""
+    """Requires held-out rows, and a measure, where a setting decides by them."""
     keep, nothing = run.train.keep, run.data.held_out == 0
     if keep.patience and (nothing or keep.evaluate == 0):
         yield Problem("train.keep.patience", say("plan.patience"))
@@ -114,9 +114,7 @@ def watched(run: Run) -> Iterator[Problem]:
 
 
 def objective_fits(run: Run) -> Iterator[Problem]:
-    """Settings of a conversation are not given where plain text is learned, and the other way
-    round.
-    """
+    """Refuses settings of a conversation where plain text is learned, and the other way round."""
     given, objective = run.data.model_fields_set, OBJECTIVES.make(run.objective)
     if objective.eats in (Preference, Feedback, TextPair):
         own = ["loss", *objective.measures]
@@ -162,7 +160,9 @@ def objective_fits(run: Run) -> Iterator[Problem]:
 
 
 def source_fits(run: Run) -> Iterator[Problem]:
-    """Answers are sampled for an objective that learns from these, and for no other."""
+    """Requires that answers are sampled for an objective that learns from them, and for no
+    other.
+    """
     objective = OBJECTIVES.make(run.objective)
     told = {"objective": objective.name, "source": run.source.name}
     if objective.samples and run.source.name != "rollout":
@@ -176,7 +176,7 @@ def source_fits(run: Run) -> Iterator[Problem]:
 
 
 def metric_fits(run: Run) -> Iterator[Problem]:
-    """What decides which checkpoint is best can be measured on what the head gives."""
+    """Requires that the measure of the best checkpoint fits what the head gives."""
     best, objective = run.train.keep.best_by, OBJECTIVES.make(run.objective)
     reads, own = objective.output.best_by, ["loss", *objective.measures]
     if best in own or best not in METRICS.names() or not reads:
@@ -188,7 +188,7 @@ def metric_fits(run: Run) -> Iterator[Problem]:
 
 
 def slots_there(run: Run) -> Iterator[Problem]:
-    """As many ``[P]`` stand in the template as the method has virtual tokens for."""
+    """Requires as many ``[P]`` in the template as the method has virtual tokens for."""
     slots, found = METHODS.make(run.method).slots, (run.data.template or "").count(SLOT)
     if slots != found:
         where, key = (
@@ -198,7 +198,7 @@ def slots_there(run: Run) -> Iterator[Problem]:
 
 
 def answers(run: Run) -> Iterator[Problem]:
-    """Several different answers need a temperature."""
+    """Requires a temperature for several different answers."""
     if run.generate.samples > 1 and run.generate.temperature == 0:
         yield Problem("generate.samples", say("plan.samples", value=run.generate.samples))
     if run.generate.top_p < 1 and run.generate.temperature == 0:
@@ -206,8 +206,8 @@ def answers(run: Run) -> Iterator[Problem]:
 
 
 def questions_there(run: Run) -> Iterator[Problem]:
-    """A text as ``questions`` is a file, and so is a hard prompt; the model gives something that
-    can be read.
+    """Requires that the files of ``questions`` and of a hard prompt exist, and that the model gives
+    something that can be read.
     """
     if run.prove.prompt is not None and not Path(run.prove.prompt).is_file():
         yield Problem("prove.prompt", say("plan.no_prompt", value=repr(run.prove.prompt)))
@@ -220,13 +220,13 @@ def questions_there(run: Run) -> Iterator[Problem]:
 
 
 def trackers_there(run: Run) -> Iterator[Problem]:
-    """The packages of the trackers are installed."""
+    """Requires that the packages of the trackers are installed."""
     yield from missing_packages(run.track)
 
 
 def model_fits(run: Run, kind: str) -> Iterator[Problem]:
-    """Method and objective can take a model of this kind: a decoder, an encoder, or both
-    together.
+    """Requires that method and objective can take a model of this kind: a decoder, an encoder, or
+    both together.
     """
     method, head = METHODS.make(run.method), OBJECTIVES.make(run.objective).head
     if kind not in HEADS[head].kinds:
@@ -248,7 +248,7 @@ def model_fits(run: Run, kind: str) -> Iterator[Problem]:
 
 
 def single_run(run: Run) -> Iterator[Problem]:
-    """The settings of a tournament, and of a teacher that writes, mean nothing to one run."""
+    """Refuses the settings of a tournament, and of a teacher that writes, for one run."""
     if run.tournament is not None:
         yield Problem("tournament", say("tournament.not_for_one_run"))
     if run.teacher is not None:
@@ -273,7 +273,7 @@ RULES: tuple[Callable[[Run], Iterator[Problem]], ...] = (
 
 
 def broken(run: Run) -> list[Problem]:
-    """Every rule that ``run`` breaks, and what its objective itself refuses."""
+    """Returns every rule that ``run`` breaks, and what its objective itself refuses."""
     found: list[Problem] = []
     for rule in RULES:
         try:

@@ -47,8 +47,8 @@ class Shape:
     kept: tuple[float, float]
 
     def bytes(self, width: int, quantize: str | None) -> float:
-        """All weights: ``width`` bytes each, those that are trained 4, and quantised ones what they
-        take.
+        """Counts the bytes of all weights: ``width`` bytes each, trained ones 4, and quantised ones
+        their own size.
         """
         rounded = self.linear if quantize else 0
         each = BYTES[quantize] if quantize else 0.0
@@ -64,7 +64,8 @@ TWO = Outputs(("0", "1"), "single_label_classification")
 
 
 def shape(folder: Path, run: Run, outputs: Outputs = TWO) -> Shape:
-    """The model with the method applied; SpecError or ModelError where the two do not fit.
+    """Returns the shape of the model with the method applied; raises SpecError or ModelError where
+    the two do not fit.
 
     ``outputs`` are those of a head of classes, known once the rows are read.
     """
@@ -82,7 +83,9 @@ def shape(folder: Path, run: Run, outputs: Outputs = TWO) -> Shape:
 def with_classes(
     form: Shape | None, folder: Path, run: Run, outputs: Outputs | None
 ) -> Shape | None:
-    """``form`` with as many outputs as the rows have classes, where its head is one of classes."""
+    """Returns ``form`` with as many outputs as the rows have classes, where its head is one of
+    classes.
+    """
     return form if form is None or outputs is None else shape(folder, run, outputs)
 
 
@@ -93,7 +96,9 @@ def _refuse(run: Run, kind: str) -> None:
 
 
 def _counted(folder: Path, run: Run, outputs: Outputs) -> Shape:
-    """The same from the model itself, built from its config and the headers of its weights."""
+    """Counts the same from the model itself, built from its config and the headers of its
+    weights.
+    """
     import torch
 
     from tunesmith.machine.micro_batch import activation_bytes
@@ -144,7 +149,7 @@ def _counted(folder: Path, run: Run, outputs: Outputs) -> Shape:
 
 
 def _note(folder: Path, run: Run, outputs: Outputs) -> Path | None:
-    """The file for what is counted, named after all that the count follows from: the folder's
+    """Returns the file that keeps the counts, named after all that they follow from: the folder's
     files, the settings, our code and the libraries'. None where other code has a part in it.
     """
     asked = run.model_dump_json(include={"model", "method", "objective"})

@@ -35,12 +35,12 @@ class Stage:
 
     @property
     def folder(self) -> RunFolder:
-        """Where it is trained."""
+        """The folder where the stage is trained."""
         return RunFolder(Path(self.run.out))
 
     @property
     def finished(self) -> bool:
-        """Whether its model is there; that is saved when the last step is done."""
+        """Whether its model exists, which is saved when the last step is done."""
         return (self.folder.model / "tunesmith.json").is_file()
 
     @property
@@ -52,8 +52,8 @@ class Stage:
 def stages_of(
     settings: Mapping[str, Any], overrides: Sequence[str] | Mapping[str, Any] = ()
 ) -> list[Stage]:
-    """The stages of a file, in order; SpecError with the problems of all of them, each at its
-    place.
+    """Reads the stages of a file, in order; raises SpecError with the problems of all of them, each
+    at its place.
 
     One that names no model of its own goes on from the last stage before it whose model writes
     answers.
@@ -101,7 +101,7 @@ def stages_of(
 def _by_stage(
     overrides: Sequence[str] | Mapping[str, Any], count: int
 ) -> tuple[dict[str, Any] | list[str], list[dict[str, Any] | list[str]]]:
-    """The overrides for all stages, and those for each: ``stages.0.train.steps=2`` is
+    """Separates the overrides for all stages from those for each: ``stages.0.train.steps=2`` is
     ``train.steps=2`` of the first.
     """
     keys = [re.match(r"stages\.(?:(\d+)\.)?|stages(?==|$)", text) for text in overrides]
@@ -131,7 +131,7 @@ def _by_stage(
 
 
 def changed(stage: Stage) -> list[str]:
-    """The settings of a stage that was begun which the file gives otherwise now."""
+    """Returns the settings of a started stage that the file gives differently now."""
     return _different(
         stage.run.model_dump(exclude_unset=True, mode="json"),
         stage.folder.resolved().run.model_dump(mode="json"),
@@ -144,8 +144,8 @@ def go(
     check: Callable[[Run], None],
     tell: Callable[[str], None],
 ) -> list[RunFolder]:
-    """Trains what is not trained yet, by ``train``; SpecError, before anything is trained, where a
-    stage cannot run.
+    """Trains what is not trained yet, by ``train``; raises SpecError, before anything is trained,
+    where a stage cannot run.
 
     ``check`` raises what is wrong with a run; a parent that is still to be trained is checked as
     the model that it begins with.
@@ -188,8 +188,8 @@ def go(
 
 
 def plans(stages: Sequence[Stage], plan: Callable[[Run], Plan]) -> list[tuple[str, Plan]]:
-    """The plan of each stage that was not begun, by its name; a parent that is still to be trained
-    is planned as the model that it begins with.
+    """Plans each stage that was not started, by its name; a parent that is not yet trained is
+    planned as the model that it begins with.
     """
     return [
         (stage.name, plan(_on_what_is_there(stage, stages))) for stage in stages if not stage.begun
@@ -197,7 +197,7 @@ def plans(stages: Sequence[Stage], plan: Callable[[Run], Plan]) -> list[tuple[st
 
 
 def _on_what_is_there(stage: Stage, stages: Sequence[Stage]) -> Run:
-    """The run with the nearest model of its ancestors that is there already, whose tokenizer and
+    """Returns the run with the nearest existing model among its ancestors, whose tokenizer and
     shape are the same.
     """
     named = {one.name: one for one in stages}
@@ -210,7 +210,7 @@ def _on_what_is_there(stage: Stage, stages: Sequence[Stage]) -> Run:
 
 
 def _name(own: Mapping[str, Any], taken: Sequence[str]) -> str:
-    """The objective's name, numbered where it occurs again."""
+    """Returns the objective's name, with a number where it occurs again."""
     objective = own.get("objective", "sft")
     name = str(objective.get("name", "sft") if isinstance(objective, Mapping) else objective)
     number = sum(one.partition("-")[0] == name for one in taken)
@@ -218,7 +218,7 @@ def _name(own: Mapping[str, Any], taken: Sequence[str]) -> str:
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Two mappings laid over each other, group by group."""
+    """Lays one mapping over another, group by group."""
     merged = dict(below)
     for key, value in above.items():
         before = merged.get(key)

@@ -38,8 +38,8 @@ class Session:
         self.forgotten = 0
 
     def say(self, text: str) -> Iterator[str]:
-        """The answer, piece by piece. What was said when the caller stops listening is part of the
-        conversation.
+        """Yields the answer, piece by piece. What was said before the caller stops listening is
+        part of the conversation.
 
         DataError for a question that is too long; the conversation is then as it was.
         """
@@ -70,8 +70,8 @@ class Session:
             self.turns = (*self.turns, Turn("assistant", final("".join(pieces))))
 
     def _fitting(self) -> np.ndarray:
-        """The prompt, without the oldest rounds where an answer would not fit; DataError when the
-        question alone is too long.
+        """Returns the prompt, without the oldest rounds where an answer would not fit; raises
+        DataError when the question alone is too long.
         """
         while True:
             prompt = self.render.prompt(

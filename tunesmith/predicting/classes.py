@@ -35,7 +35,9 @@ def outputs_of(
     stopped: Callable[[], bool] | None = None,
     progress: Progress | None = None,
 ) -> np.ndarray:
-    """The head's outputs ``[n, C]`` for each sequence; BrokenOff when ``stopped`` said so."""
+    """Computes the head's outputs ``[n, C]`` for each sequence; raises BrokenOff when ``stopped``
+    returned true.
+    """
 
     def look(seen: Seen) -> np.ndarray:
         return seen.outputs_BC.double().cpu().numpy()
@@ -47,8 +49,9 @@ def outputs_of(
 
 @dataclass(frozen=True)
 class Meaning:
-    """Reads outputs as classes. ``thresholds`` are by class, from which probability it is named;
-    without them each of several labels is named from half on, and of single ones the likeliest.
+    """The meaning of outputs as classes. ``thresholds`` are by class, from which probability it is
+    named; without them each of several labels is named from half on, and of single ones the
+    likeliest.
     """
 
     outputs: Outputs
@@ -57,12 +60,12 @@ class Meaning:
 
     @classmethod
     def of(cls, outputs: Outputs, fitted: dict[str, Any]) -> Meaning:
-        """With what was fitted when the training ended."""
+        """Makes the meaning with the values that were fitted after training."""
         return cls(outputs, fitted.get("temperature", 1.0), tuple(fitted.get("thresholds", ())))
 
     def probabilities(self, outputs_nC: np.ndarray, *, calibrated: bool = False) -> np.ndarray:
-        """``[n, C]``, as ``transformers.pipeline`` gives them, or with the temperature; of a
-        regression the numbers.
+        """Computes probabilities ``[n, C]``, as ``transformers.pipeline`` gives them, or with the
+        temperature; for a regression the numbers.
         """
         if self.outputs.problem == "regression":
             return outputs_nC
@@ -73,7 +76,7 @@ class Meaning:
         return powers / powers.sum(-1, keepdims=True)
 
     def choices(self, outputs_nC: np.ndarray) -> list[Choice]:
-        """The class of each row, its classes, or its number."""
+        """Returns the class of each row, its classes, or its number."""
         names = self.outputs.names
         if self.outputs.problem == "regression":
             return [float(value) for value in outputs_nC[:, 0]]
@@ -92,12 +95,12 @@ class Meaning:
     def options(
         self, outputs_nC: np.ndarray, *, calibrated: bool = False
     ) -> list[dict[str, float]]:
-        """Log-probability (nats) of every class, by row."""
+        """Returns the log-probability (nats) of every class, by row."""
         logs = np.log(np.maximum(self.probabilities(outputs_nC, calibrated=calibrated), 1e-300))
         return [dict(zip(self.outputs.names, row.tolist(), strict=True)) for row in logs]
 
     def reference(self, tokens: Tokens) -> Choice:
-        """What a row's label says, in the form of a choice."""
+        """Returns a row's label in the form of a choice."""
         label = tokens.columns["label"]
         if self.outputs.problem == "regression":
             return float(label)
@@ -106,13 +109,13 @@ class Meaning:
         return self.outputs.names[int(label)]
 
     def given(self, metric: Metric, outputs_nC: np.ndarray) -> list[Any]:
-        """What a metric looks at."""
+        """Returns what a metric reads."""
         return self.options(outputs_nC) if metric.reads == "options" else self.choices(outputs_nC)
 
 
 def temperature(outputs_nC: np.ndarray, labels: np.ndarray) -> float:
-    """The number that outputs are divided by so that the labels are likeliest; labels are indices,
-    or 0 and 1 by class.
+    """Fits the number by which outputs are divided so that the labels are likeliest; labels are
+    indices, or 0 and 1 by class.
     """
     from scipy.optimize import minimize_scalar
 
@@ -129,8 +132,8 @@ def temperature(outputs_nC: np.ndarray, labels: np.ndarray) -> float:
 
 
 def best_cut(chances_n: np.ndarray, labels_n: np.ndarray) -> float:
-    """The probability from which naming the second of two classes gives the best macro-F1; of equal
-    ones the nearest to half.
+    """Finds the probability from which naming the second of two classes gives the best macro-F1;
+    among equals the nearest to half.
     """
     order, known = np.argsort(chances_n), np.unique(chances_n)
     cuts = np.append((known[1:] + known[:-1]) / 2, 0.5)
@@ -144,8 +147,8 @@ def best_cut(chances_n: np.ndarray, labels_n: np.ndarray) -> float:
 
 
 def best_threshold(chances: np.ndarray, labels: np.ndarray) -> float:
-    """The probability from which naming a class gives the best F1, halfway to the next lower one;
-    half where it never occurs.
+    """Finds the probability from which naming a class gives the best F1, halfway to the next lower
+    one; half where the class never occurs.
     """
     from sklearn.metrics import precision_recall_curve
 

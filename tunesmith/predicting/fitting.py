@@ -34,17 +34,17 @@ class Fitting:
         return min(limits, default=None)
 
     def told(self, rows: int) -> str:
-        """How many of ``rows`` were cut, for people."""
+        """Tells a person how many of ``rows`` were cut."""
         return say("chat.cut", count=self.cut, rows=rows, limit=self.limit)
 
     def counted(self, tokens: Tokens) -> Tokens:
-        """``tokens``, counted where the tokenizer cut them."""
+        """Counts ``tokens`` as cut where the tokenizer cut them, and returns them."""
         self.cut += tokens.lost > 0
         return tokens
 
     def prompt(self, ids_T: np.ndarray) -> np.ndarray:
-        """A prompt that leaves places for an answer; DataError where one has to be cut and the run
-        does not cut.
+        """Cuts a prompt so that it leaves room for an answer; raises DataError where a prompt is
+        too long and the run does not cut.
         """
         room = self._room
         if self._fits(len(ids_T), room):
@@ -58,8 +58,8 @@ class Fitting:
         return np.r_[ids_T[:head], ids_T[len(ids_T) - (most - head) :]]
 
     def asked(self, chat: Chat) -> np.ndarray:
-        """The prompt of a conversation, which leaves places for an answer; a longer one loses the
-        beginning of what is asked, as in training.
+        """Returns the prompt of a conversation, with room for an answer; a longer one loses the
+        beginning of the question, as in training.
         """
         ids_T = self.render.prompt(chat)
         room = self._room
@@ -82,7 +82,7 @@ class Fitting:
         return cut(count)
 
     def answered(self, tokens: Tokens) -> Tokens:
-        """An answered conversation that the model can read."""
+        """Returns an answered conversation that the model can read."""
         if self._fits(len(tokens), 0):
             return tokens
         assert self.limit is not None, "without a limit everything fits"
@@ -90,13 +90,15 @@ class Fitting:
 
     @property
     def _room(self) -> int:
-        """Places that are left for an answer (tokens)."""
+        """The number of positions left for an answer (tokens)."""
         if self.limit is None or self.render.sides is not None:
             return 0
         return min(self.run.generate.max_new_tokens, max(1, self.limit // 8))
 
     def _fits(self, length: int, room: int) -> bool:
-        """Whether a row fits; False counts it as cut, DataError where the run does not cut."""
+        """Tells whether a row fits; counts it as cut where not, or raises DataError where the run
+        does not cut.
+        """
         if self.limit is None or length + room <= self.limit:
             return True
         if self.run.data.too_long != "truncate" or self.render.slots:

@@ -27,8 +27,8 @@ def likelihoods(
     budget: int = BUDGET,
     progress: Progress | None = None,
 ) -> list[np.ndarray]:
-    """For each example [sequences, 2]: weighted negative log-likelihood of the scored tokens
-    (nats), and their weight.
+    """Computes for each example [sequences, 2]: weighted negative log-likelihood of the scored
+    tokens (nats), and their weight.
     """
     import torch
 
@@ -44,7 +44,8 @@ def likelihoods(
 
 
 def likeliest(nll_of_options: np.ndarray, options: Sequence[str]) -> str:
-    """The option of the highest summed log-probability over its tokens, the stop token among them.
+    """Returns the option with the highest summed log-probability over its tokens, including the
+    stop token.
 
     The sum is the probability that the model answers exactly this and stops; an average would
     favour long options.

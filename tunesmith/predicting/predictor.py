@@ -58,8 +58,8 @@ class Predictor:
         progress: Callable[[int, int], None] | None = None,
         tell: Callable[[str], None] = notice,
     ) -> list[dict[str, Any]]:
-        """The rows with ``prediction`` added (``prediction_1`` where there is one); a list of texts
-        for several samples.
+        """Returns the rows with ``prediction`` added (``prediction_1`` where there is one); a list
+        of texts for several samples.
 
         DataError with every row that cannot be read, those with the same problem together, before
         any is answered; ``places`` are the rows' names in it, their numbers when not given.
@@ -91,19 +91,19 @@ class Predictor:
         ]
 
     def chat(self, messages: Sequence[Row]) -> str:
-        """The answer to a conversation in OpenAI's form: ``[{"role": "user", "content": …}]``."""
+        """Answers a conversation in OpenAI's form: ``[{"role": "user", "content": …}]``."""
         chat = Chat(tuple(turn_of(one, f"messages[{n}]") for n, one in enumerate(messages)))
         refuse_media(chat)
         return self.objective.output.converse(self, chat)
 
     def named(self, row: Row) -> dict[str, Any]:
-        """The row with our names beside the training files' own."""
+        """Adds our names to the row, beside those of the training files."""
         ours = {name: row[theirs] for name, theirs in self.columns.items() if theirs in row}
         return {**row, **ours}
 
     def example(self, row: Row) -> tuple[Example, dict[str, str]]:
-        """The row by the reader of the training, and the fields that it lacks, such as the answer,
-        which are empty then.
+        """Reads the row with the reader of the training, and returns the fields that it lacks, such
+        as the answer, which are empty then.
         """
         named = self.named(row)
         matching = [reader for reader in self.readers if reader.matches(frozenset(named), named)]
@@ -135,8 +135,8 @@ class Predictor:
         return self.objective.meant(example), filled
 
     def lacking(self, row: Row) -> DataError:
-        """What to say of a row without anything to answer: the columns that it has, and those that
-        it needs.
+        """Makes the error for a row without anything to answer: the columns that it has, and those
+        that it needs.
         """
         columns = say("spec.or_mean").join(", ".join(names) for names in self.needed)
         told = say(self.objective.output.lacks, columns=", ".join(row), needed=columns)
@@ -144,13 +144,13 @@ class Predictor:
 
 
 def predict(folder: RunFolder, rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """The rows with the tuned model's answers beside their own columns."""
+    """Returns the rows with the tuned model's answers beside their own columns."""
     return Predictor(folder).predict(rows)
 
 
 def _columns(run: Run, files: Sequence[Row]) -> Mapping[str, str]:
-    """Our names to those of the training files: as the user gave them, or as they were told by the
-    cells.
+    """Maps our names to those of the training files: as the user gave them, or as they were
+    recognised from the cells.
     """
     sources = [] if isinstance(run.data.path, str) else run.data.path
     given = run.data.columns or next((source.columns for source in sources if source.columns), None)
@@ -158,7 +158,7 @@ def _columns(run: Run, files: Sequence[Row]) -> Mapping[str, str]:
 
 
 def _free(taken: set[str], wanted: str) -> str:
-    """A name for the new column that no row has."""
+    """Returns a name for the new column that no row has."""
     number = 0
     name = wanted
     while name in taken:

@@ -19,8 +19,8 @@ NAMED = 3
 
 
 def needed(data: Data, files: Sequence[Mapping[str, Any]], *, answers: bool) -> list[list[str]]:
-    """The columns that the training read, as its files call them, with or without those of the
-    answer; a list for each kind of file.
+    """Returns the columns that the training read, as its files call them, with or without those of
+    the answer; a list for each kind of file.
     """
     found: list[list[str]] = []
     for file in files:
@@ -42,7 +42,9 @@ def needed(data: Data, files: Sequence[Mapping[str, Any]], *, answers: bool) -> 
 
 
 def mappings(rows: Any, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows, copied; SpecError, which shows a row of these columns, where they are no rows."""
+    """Copies the rows; raises SpecError, which shows a row of these columns, where they are no
+    rows.
+    """
     listed = (
         list(rows)
         if isinstance(rows, Iterable) and not isinstance(rows, str | bytes | Mapping)
@@ -66,7 +68,7 @@ def mappings(rows: Any, columns: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def alike(problems: Iterable[tuple[str, Problem]]) -> list[Problem]:
-    """Each problem once, at the first of its places, with the number of the others."""
+    """Returns each problem once, at the first of its places, with the number of the others."""
     places: dict[Problem, list[str]] = {}
     for place, problem in problems:
         places.setdefault(problem, []).append(place)

@@ -36,8 +36,8 @@ become right.
 
 
 def metrics_of(run: Run, task: Task) -> tuple[list[str], str, str]:
-    """The metrics, the one that decides, and the key of the reason; SpecError for those that these
-    answers cannot have.
+    """Returns the metrics, the one that decides, and the key of the reason; raises SpecError for
+    metrics that these answers do not allow.
     """
     if not task.prompts:
         usual, reason = (), "pretraining"
@@ -66,7 +66,7 @@ def _able(name: str, task: Task) -> bool:
 
 
 def settings_for(run: Run, task: Task) -> Generate:
-    """Greedy, one answer, and not longer than could still be right."""
+    """Returns settings for one greedy answer that is no longer than a right one could be."""
     useful = task.longest + SPARE_FOR_LABELS if task.options else 2 * task.longest + SPARE
     new = min(run.generate.max_new_tokens, useful)
     return run.generate.model_copy(update={"max_new_tokens": new, "temperature": 0.0, "samples": 1})
@@ -94,7 +94,7 @@ class ContenderAnswers:
         return {name: sum(ended) / len(ended) for name, ended in self.ended.items()}
 
     def cheap(self, seed: int) -> None:
-        """The rivals that need no language model, where answers are a small set."""
+        """Runs the rivals that need no language model, where answers are a small set."""
         task = self.task
         if not task.options:
             return
@@ -112,8 +112,8 @@ class ContenderAnswers:
         self.seconds[name] = time.perf_counter() - start
 
     def untuned(self, base: Loaded, asked: str | None, seed: int) -> list[int]:
-        """The base as it is, under the hard prompt ``asked``, and with examples; gives the examples
-        that were shown.
+        """Runs the untrained base alone, under the hard prompt ``asked``, and with examples;
+        returns the examples that were shown.
         """
         task = self.task
         self.model("base", base)
@@ -129,8 +129,8 @@ class ContenderAnswers:
     def model(
         self, name: str, loaded: Loaded, *, task: Task | None = None, shots: bool = False
     ) -> None:
-        """Likelihood of the references and of the options, then written answers; to what ``task``
-        asks where it is given.
+        """Computes the likelihood of the references and of the options, then generates answers; for
+        the prompts of ``task`` where it is given.
         """
         task, start = task or self.task, time.perf_counter()
         called = say(f"prove.{name}", shots=len(task.shots))
@@ -175,8 +175,8 @@ class ContenderAnswers:
         return lambda done, of: self.tell(say(key, contender=contender), done, of)
 
     def records(self) -> list[Record]:
-        """The lines of items.jsonl. Texts are compared without the thinking that precedes an
-        answer; it stays in ``thoughts``.
+        """Returns the lines of items.jsonl. Texts are compared without the thinking that precedes
+        an answer, which is kept in ``thoughts``.
         """
         return [self._record(index) for index in range(len(self.task.items))]
 

@@ -16,8 +16,8 @@ from tunesmith.proving.rivals import STRENGTHS, tfidf_model
 
 
 def most_frequent(references: Sequence[Choice], outputs: Outputs) -> Choice:
-    """The answer that is right most often in training; the mean of numbers; of several labels those
-    that most rows have.
+    """Returns the answer that is right most often in training; the mean of numbers; for several
+    labels those that most rows have.
     """
     if outputs.problem == "regression":
         return float(np.mean([float(one) for one in references if not isinstance(one, list)]))
@@ -35,7 +35,7 @@ def tfidf(
     *,
     seed: int,
 ) -> tuple[list[Choice], list[dict[str, float]]]:
-    """The answers to ``asked``, and the log-probability of each class where there are classes."""
+    """Answers ``asked``, and returns the log-probability of each class where there are classes."""
     if outputs.problem == "regression":
         numbers = [float(one) for one in references]  # type: ignore[arg-type]
         return [float(value) for value in _ridge(texts, numbers, asked)], []
@@ -64,7 +64,7 @@ def tfidf(
 def _share(
     texts: Sequence[str], right: Sequence[bool], asked: Sequence[str], seed: int
 ) -> np.ndarray:
-    """The probability of one of several labels."""
+    """Returns the probability of one of several labels."""
     model = tfidf_model(texts, [str(one) for one in right], seed=seed)
     if model is None:
         return np.full(len(asked), float(np.mean(right)))

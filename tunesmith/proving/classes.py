@@ -33,8 +33,8 @@ FOR_NUMBERS = ("mean_absolute_error", "pearson")
 
 
 def metrics_of(run: Run, outputs: Outputs) -> tuple[list[str], str, str]:
-    """The metrics, the one that decides, and the key of the reason; SpecError for those that these
-    labels cannot have.
+    """Returns the metrics, the one that decides, and the key of the reason; raises SpecError for
+    metrics that these labels do not allow.
     """
     usual = FOR_NUMBERS if outputs.problem == "regression" else FOR_CLASSES
     if outputs.problem == "multi_label_classification":
@@ -59,12 +59,12 @@ def metrics_of(run: Run, outputs: Outputs) -> tuple[list[str], str, str]:
 
 
 def text_of(example: Labelled) -> str:
-    """What the rivals and a reader see of a row."""
+    """Returns the text of a row that rivals and readers see."""
     return example.text if example.second is None else f"{example.text}\n{example.second}"
 
 
 def training_rows(run: Run, prepared: Prepared) -> tuple[list[str], list[Choice]]:
-    """Texts and labels of the training rows."""
+    """Returns texts and labels of the training rows."""
     assert prepared.objective.outputs is not None, "the rows were read again"
     meaning = Meaning(prepared.objective.outputs)
     found = [
@@ -88,16 +88,16 @@ class ContenderClasses:
 
     @property
     def references(self) -> list[Choice]:
-        """What is right, by item."""
+        """The right answer, by item."""
         return [self.meaning.reference(item.tokens[0]) for item in self.items]
 
     @property
     def texts(self) -> list[str]:
-        """What is judged, by item."""
+        """The judged text, by item."""
         return [text_of(item.example) for item in self.items if isinstance(item.example, Labelled)]
 
     def cheap(self, texts: Sequence[str], labels: Sequence[Choice], *, seed: int) -> None:
-        """The rivals that need no model."""
+        """Runs the rivals that need no model."""
         outputs, start = self.meaning.outputs, time.perf_counter()
         self.choices["most_frequent"] = [class_rivals.most_frequent(labels, outputs)] * len(
             self.items
@@ -112,12 +112,14 @@ class ContenderClasses:
         self.seconds["tfidf"] = time.perf_counter() - start
 
     def _meaning_of(self, name: str) -> Meaning:
-        """The threshold between two classes was fitted to the tuned model alone."""
+        """Returns the meaning for a contender: the threshold between two classes was fitted to the
+        tuned model alone.
+        """
         other = name != "tuned" and self.meaning.outputs.problem == "single_label_classification"
         return replace(self.meaning, thresholds=()) if other else self.meaning
 
     def model(self, name: str, loaded: Loaded, contest: Contest) -> None:
-        """A model's answers."""
+        """Collects a model's answers."""
         start, phase = time.perf_counter(), say("classes.phase", contender=say(f"prove.{name}"))
         sequences = [item.tokens[0] for item in self.items]
         found = outputs_of(loaded, sequences, progress=contest.teller(phase))
@@ -131,8 +133,8 @@ class ContenderClasses:
         self.seconds[name] = time.perf_counter() - start
 
     def cloze(self, prompt: str, contest: Contest) -> dict[str, Any]:
-        """The base under a hard prompt, as the run's checkpoint fills masks; what the proof says of
-        it.
+        """Runs the base under a hard prompt, as the run's checkpoint fills masks; returns what the
+        proof says of it.
         """
         from tunesmith.models.finding.hub import folder_of
         from tunesmith.models.loading.tokenizer import load_tokenizer
@@ -157,7 +159,7 @@ class ContenderClasses:
         return {"words": {label: list(words) for label, words in cloze.words.items()}, "cut": lost}
 
     def records(self) -> list[Record]:
-        """The lines of items.jsonl."""
+        """Returns the lines of items.jsonl."""
         found = []
         rows = zip(self.items, self.texts, self.references, strict=True)
         for index, (item, text, reference) in enumerate(rows):
@@ -169,8 +171,8 @@ class ContenderClasses:
         return found
 
     def classes(self, fitted: dict[str, Any]) -> dict[str, Any] | None:
-        """Precision, recall and F1 of each class, who is taken for whom, and what calibration does;
-        nothing for numbers.
+        """Returns precision, recall and F1 of each class, the confusions, and the effect of
+        calibration; None for numbers.
         """
         if self.meaning.outputs.problem == "regression":
             return None
@@ -216,7 +218,7 @@ class ContenderClasses:
 
 
 def shown(choice: Choice) -> str:
-    """A choice as text."""
+    """Returns a choice as text."""
     if isinstance(choice, list):
         return ", ".join(choice)
     return choice if isinstance(choice, str) else f"{choice:.4g}"

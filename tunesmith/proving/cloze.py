@@ -39,7 +39,7 @@ class Cloze:
     words: dict[str, tuple[str, ...]]
 
     def filled(self, text: str, second: str | None, mask: str) -> str:
-        """The cloze of one row, with ``mask`` where the word is asked for."""
+        """Fills the cloze for one row, with ``mask`` where the word is asked for."""
         parts = {TEXT: text, SECOND: second or "", MASK: mask}
         found = self.text
         # From the right, so that what a row says is not taken for a place.
@@ -51,8 +51,8 @@ class Cloze:
 
 
 def read_cloze(prompt: str, outputs: Outputs, *, pairs: bool) -> Cloze:
-    """The cloze in a prompt. Above a line ``---`` stand the words of labels, ``label: word, word``;
-    others have their own name.
+    """Reads the cloze in a prompt. Above a line ``---`` are the words of labels, ``label: word,
+    word``; other labels are their own word.
 
     SpecError with all that is wrong where it is none for these labels.
     """
@@ -106,14 +106,14 @@ def _verbaliser(head: str) -> dict[str, tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class Reader:
-    """Fills clozes for one tokenizer; ``limit`` is the model's longest row (tokens)."""
+    """The clozes of one tokenizer; ``limit`` is the model's longest row (tokens)."""
 
     cloze: Cloze
     tokenizer: Any
     limit: int
 
     def ids(self, text: str, second: str | None, mask: str | None = None) -> list[int]:
-        """The ids of a filled cloze."""
+        """Returns the ids of a filled cloze."""
         hide = Control(self.tokenizer).text
         second = None if second is None else hide(second)
         filled = self.cloze.filled(hide(text), second, mask or self.tokenizer.mask_token)
@@ -121,8 +121,8 @@ class Reader:
         return [*before, *ids_on(self.tokenizer, "text", filled), *after]
 
     def row(self, example: Labelled) -> tuple[Tokens, int, bool]:
-        """The cloze of a row, where its mask is, and whether the row lost its end; the prompt
-        itself stays whole.
+        """Returns the cloze of a row, where its mask is, and whether all of the row fits; the
+        prompt itself stays whole.
         """
         texts = [
             self._plain(example.text),
@@ -144,12 +144,12 @@ class Reader:
         )
 
     def _plain(self, text: str) -> str:
-        """A row's text without what would ask about a second place."""
+        """Removes from a row's text what would be read as a second mask."""
         return text.replace(self.tokenizer.mask_token, " ")
 
     def tokens(self, example: Labelled) -> dict[str, list[int]]:
-        """The token of each label's words where the mask stands in this row; SpecError for a word
-        that is not one token there.
+        """Returns the token of each label's words where the mask stands in this row; raises
+        SpecError for a word that is not one token there.
         """
         texts = (
             self._plain(example.text)[:SOME],
@@ -194,7 +194,7 @@ class Reader:
 
 
 def shorter(tokenizer: Any, text: str, over: int) -> str:
-    """``text`` without its last ``over`` tokens."""
+    """Cuts the last ``over`` tokens of ``text``."""
     if over <= 0:
         return text
     places = places_of(tokenizer, text)
@@ -208,8 +208,8 @@ def scores(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[np.ndarray, int]:
-    """The log-probability of each label ``[n, C]``, in the order of the cloze's words, and how many
-    rows lost their end.
+    """Computes the log-probability of each label ``[n, C]``, in the order of the cloze's words, and
+    counts the rows that were cut.
     """
     from tunesmith.models.structure.masked import logprobs_at
 
@@ -237,8 +237,8 @@ def scores(
 
 
 def told_lines(found: Mapping[str, Any]) -> list[str]:
-    """What a proof says of its cloze: the words of the labels, and how many rows it had to cut;
-    nothing without one.
+    """Returns what a proof says of its cloze: the words of the labels, and how many rows it had to
+    cut; nothing without one.
     """
     cloze = found.get("cloze")
     if not cloze:

@@ -63,7 +63,9 @@ class Contest:
 
     @contextmanager
     def base(self) -> Iterator[Loaded]:
-        """The base: the adapter switched off where that gives it back, else loaded anew."""
+        """Yields the base: the adapter switched off where this restores the base, else
+        loaded anew.
+        """
         from tunesmith.models.saved import load_run
 
         method = METHODS.make(self.run.method)
@@ -75,7 +77,7 @@ class Contest:
             yield load_run(self.folder, tuned=False)
 
     def teller(self, phase: str) -> Callable[[int, int], None]:
-        """A listener to the progress of one phase."""
+        """Makes a listener to the progress of one phase."""
         return lambda done, of: self.tell(phase, done, of)
 
 
@@ -152,7 +154,7 @@ def _without(items: list[Item], leaked: list[Leak]) -> list[Item]:
 def prepared_again(
     folder: RunFolder, run: Run, tokenizer: Any, progress: Progress | None
 ) -> Prepared:
-    """The run's rows, split as they were in training."""
+    """Prepares the run's rows, split as they were in training."""
     from tunesmith.data.prepare import prepare
 
     ledger = folder.read(folder.ledger)

@@ -23,8 +23,8 @@ class Dictionary:
 
     @classmethod
     def of(cls, rows: Sequence[Tagged]) -> Dictionary:
-        """Every entity of the rows under its commonest kind, but for those that are none in most of
-        the places where their words stand.
+        """Collects every entity of the rows under its commonest kind, except those that are no
+        entity in most places where their words occur.
         """
         seen: dict[Mention, Counter[str]] = defaultdict(Counter)
         for row in rows:
@@ -40,7 +40,7 @@ class Dictionary:
         return cls(kept, max(map(len, kept), default=0))
 
     def find(self, text: str) -> list[Span]:
-        """The entities in a text, the longest at each place."""
+        """Finds the entities in a text, the longest at each place."""
         places = words_of(text)
         words = [text[start:end] for start, end in places]
         found, at = [], 0

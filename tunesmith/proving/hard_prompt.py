@@ -22,7 +22,7 @@ from tunesmith.words import say
 
 
 def read_prompt(file: str | None) -> str | None:
-    """The text in ``file``; SpecError where there is none."""
+    """Reads the text in ``file``; raises SpecError where there is none."""
     if file is None:
         return None
     path = Path(file).expanduser()
@@ -38,8 +38,8 @@ def read_prompt(file: str | None) -> str | None:
 
 
 def prompted(task: Task, text: str, limit: int | None) -> Task:
-    """``task`` asked under ``text``; what is scored stays the same. SpecError where an item with it
-    exceeds ``limit`` (tokens).
+    """Returns ``task`` with its questions under the prompt ``text``; what is scored stays the same.
+    Raises SpecError where an item with it exceeds ``limit`` (tokens).
 
     A text in which ``{question}`` or another column of the rows stands becomes what the user says;
     any other is the system prompt, or with ``data.template`` stands before the filled template.
@@ -81,8 +81,8 @@ def _under(item: Item, text: str, render: Render) -> Item:
 
 
 def asked_under(chat: Chat, text: str) -> Chat:
-    """The conversation with ``text`` as its system prompt, or as the last thing the user says where
-    it names a column.
+    """Returns the conversation with ``text`` as its system prompt, or in place of the last user
+    turn where the text names a column.
     """
     last = max((n for n, turn in enumerate(chat.turns) if turn.role == "user"), default=None)
     filled = _filled(text, chat, last)
@@ -102,7 +102,7 @@ def asked_under(chat: Chat, text: str) -> Chat:
 
 
 def _filled(text: str, chat: Chat, last: int | None) -> str | None:
-    """``text`` with the row's values in it; None where it names no column. Other braces stay as
+    """Fills the row's values into ``text``; None where it names no column. Other braces stay as
     they are.
     """
     answered = ("answer", "output", "response", "reasoning")

@@ -39,7 +39,7 @@ Key = tuple[str, str]
 
 
 def metric(name: str) -> Metric:
-    """The metric by name; SpecError with a suggestion when there is none."""
+    """Returns the metric by name; raises SpecError with a suggestion when there is none."""
     return METRICS.get(name)(METRICS.get(name).Config())
 
 
@@ -51,8 +51,8 @@ def judge(
     decides: Key | None = None,
     resamples: int = statistics.RESAMPLES,
 ) -> dict[str, Any]:
-    """``contenders``: values; ``differences``: tuned minus each other one, with interval, test and
-    verdict; by metric.
+    """Judges the contenders, by metric: ``contenders`` has their values; ``differences`` tuned
+    minus each other one, with interval, test and verdict.
 
     ``decides`` is the comparison, contender and metric, that was chosen before anything was scored:
     its p-value stands by itself. The other contenders by that metric are corrected among each
@@ -120,7 +120,7 @@ def _corrected(
 
 
 def _given(items: Items, metrics: Mapping[str, Metric]) -> dict[Key, list[Any]]:
-    """What each contender gave to each item, for the metrics that can be had of all items."""
+    """Returns what each contender gave to each item, for the metrics that apply to all items."""
     found: dict[Key, list[Any]] = {}
     for name, one in metrics.items():
         for contender in contenders(items):
@@ -155,7 +155,9 @@ class _Redraw:
         return self.one.over_draws(self.predictions_I[chosen_RI], self.references_I[chosen_RI])
 
     def drawn(self, seed: int, resamples: int) -> np.ndarray:
-        """[resamples] over the same random draws of units with replacement, whoever answered."""
+        """Computes the metric [resamples] over random draws of units with replacement, the same
+        draws for every contender.
+        """
         generator = np.random.default_rng(seed)
         size = (resamples, self.units)
         if self.units == len(self.unit_I):
@@ -171,19 +173,19 @@ class _Redraw:
         return np.concatenate(each)
 
     def without_each(self) -> np.ndarray:
-        """[U] over all items but those of one unit."""
+        """Computes the metric [U] over all items except those of one unit."""
         each = [self._over(np.flatnonzero(self.unit_I != unit)[None]) for unit in range(self.units)]
         return np.concatenate(each)
 
 
 def rows_of(items: Items) -> np.ndarray:
-    """For each item the number of its row: windows of one long text are one row."""
+    """Numbers the row of each item: windows of one long text are one row."""
     return _numbered(WINDOW.sub("", item["id"]) for item in items)
 
 
 def units_of(items: Items) -> np.ndarray:
-    """For each item the number of what is drawn together, as it is not independent of each other:
-    the rows of one group of ``data.split_by``, the windows of one long text.
+    """Numbers the unit of each item, because what is not independent is drawn together: the rows of
+    one group of ``data.split_by``, the windows of one long text.
     """
     return _numbered(
         ("group", item["group"]) if "group" in item else ("row", WINDOW.sub("", item["id"]))
@@ -197,7 +199,7 @@ def _numbered(keys: Iterable[Hashable]) -> np.ndarray:
 
 
 def contenders(items: Items) -> list[str]:
-    """Their names, in the order in which they were scored."""
+    """Returns the contenders' names, in the order in which they were scored."""
     return list(
         dict.fromkeys(
             name for item in items for field in FIELDS.values() for name in item.get(field, ())
@@ -208,7 +210,7 @@ def contenders(items: Items) -> list[str]:
 def item_scores(
     item: Mapping[str, Any], metrics: Mapping[str, Metric]
 ) -> dict[str, dict[str, float]]:
-    """Each contender's score of one item by each metric."""
+    """Computes each contender's score of one item by each metric."""
     found: dict[str, dict[str, float]] = {}
     for name, one in metrics.items():
         for contender, given in item.get(FIELDS[one.reads], {}).items():
@@ -246,9 +248,9 @@ def verdict(
     units: int,
     corrected: float | None,
 ) -> dict[str, Any]:
-    """The word, and why: improved or worse where the interval excludes zero, neither items nor
-    changed items are too few to say so, and, beside the comparison that decides, the p-value
-    ``corrected`` for the number of comparisons is under 5 %.
+    """Decides the verdict and its reason: improved or worse where the interval excludes zero,
+    neither items nor changed items are too few to say so, and, for a comparison other than the
+    deciding one, the p-value ``corrected`` for the number of comparisons is under 5 %.
     """
     found = {} if corrected is None else {"p_holm": corrected}
     word, why = "not shown", "apart"

@@ -42,8 +42,8 @@ class Leak:
 def leaks(
     held: Sequence[Item], train: Sequence[Item], texts: Callable[[Item], Sequence[str]]
 ) -> list[Leak]:
-    """The items of ``held`` that a training row holds, in their order; ``texts`` gives those of an
-    item.
+    """Returns the items of ``held`` that a training row contains, in their order; ``texts`` gives
+    the texts of an item.
     """
     runs = [_runs(texts(item)) for item in held]
     if not held or not train:
@@ -71,7 +71,7 @@ def leaks(
 
 
 def _places(known_K: np.ndarray, runs: np.ndarray) -> np.ndarray:
-    """Where in ``known_K`` those of the runs stand that are known."""
+    """Returns the indices in ``known_K`` of those runs that are known."""
     if not len(known_K):
         return np.zeros(0, np.int64)
     places = np.minimum(np.searchsorted(known_K, runs), len(known_K) - 1)

@@ -22,15 +22,15 @@ AT_ONCE = 16
 
 
 def chosen_among_options(run: Run) -> bool:
-    """Whether the best checkpoint is told by which option it finds likeliest."""
+    """Tells whether the best checkpoint is chosen by which option it finds likeliest."""
     name = run.train.keep.best_by
     own = OBJECTIVES.make(run.objective).measures
     return name not in own and name in METRICS.names() and METRICS.get(name).reads == "choice"
 
 
 def options_task(run: Run, prepared: Prepared) -> Task:
-    """The watched rows with the options of the training answers; SpecError where these are no small
-    set.
+    """Makes a task of the watched rows with the options of the training answers; raises SpecError
+    where these are no small set.
     """
     task = task_of(run, prepared, prepared.watch, shots=0)
     if not task.options:
@@ -48,7 +48,9 @@ def options_task(run: Run, prepared: Prepared) -> Task:
 def choices_score(
     model: Loaded, metric: Metric, task: Task, *, budget: int, stopped: Callable[[], bool]
 ) -> float:
-    """The metric over the likeliest options; BrokenOff when ``stopped`` said so on the way."""
+    """Computes the metric over the likeliest options; raises BrokenOff when ``stopped`` returned
+    true on the way.
+    """
     chosen: list[str] = []
     for start in range(0, len(task.items), AT_ONCE):
         if stopped():

@@ -28,8 +28,8 @@ Known = list[np.ndarray]
 
 
 def metrics_of(run: Run, objective: Any) -> tuple[list[str], str, str]:
-    """The metrics, the one that decides, and the key of the reason; SpecError for those that such
-    rows cannot have.
+    """Returns the metrics, the one that decides, and the key of the reason; raises SpecError for
+    metrics that such rows do not allow.
     """
     judged = objective.eats is Feedback
     usual = ["reward_auc"] if judged else ["reward_accuracy", "pair_accuracy"]
@@ -55,7 +55,9 @@ def metrics_of(run: Run, objective: Any) -> tuple[list[str], str, str]:
 
 
 def refuse_others(run: Run, able: Sequence[str]) -> list[str]:
-    """The metrics that the run asks for; SpecError for those that its rows cannot have."""
+    """Returns the metrics that the run asks for; raises SpecError for those that its rows do not
+    allow.
+    """
     wanted = [*run.prove.metrics, *([run.prove.primary] if run.prove.primary else [])]
     problems = [
         Problem(
@@ -76,8 +78,8 @@ def refuse_others(run: Run, able: Sequence[str]) -> list[str]:
 
 
 def refuse_one_kind(items: Sequence[Item]) -> None:
-    """DataError where all judged answers are of one kind: how often a good one beats a bad one is
-    then undefined.
+    """Raises DataError where all judged answers are of one kind: how often a good one beats a bad
+    one is then undefined.
     """
     kinds = {item.example.desirable for item in items if isinstance(item.example, Feedback)}
     if len(kinds) == 1:
@@ -86,7 +88,7 @@ def refuse_one_kind(items: Sequence[Item]) -> None:
 
 
 def known(loaded: Loaded, items: Sequence[Item], tell: Callable[[str, int, int], None]) -> Known:
-    """What a model makes of the items' answers."""
+    """Computes the likelihoods of the items' answers under a model."""
     rows = likelihoods(
         loaded,
         [item.tokens for item in items],
@@ -96,13 +98,15 @@ def known(loaded: Loaded, items: Sequence[Item], tell: Callable[[str, int, int],
 
 
 def _sides(item: Item, row: np.ndarray) -> np.ndarray:
-    """The sequences of each answer added up: an answer of several turns may have several."""
+    """Adds up the sequences of each answer: an answer of several turns may have several."""
     sides = np.array([tokens.columns.get("side", 0) for tokens in item.tokens])
     return np.stack([row[sides == side].sum(0) * (-1, 1) for side in np.unique(sides)])
 
 
 def records(items: Sequence[Item], base: Known, tuned: Known) -> list[Record]:
-    """The lines of items.jsonl. A reward is what an answer gained over the base, without beta."""
+    """Returns the lines of items.jsonl. A reward is what an answer gained over the base, without
+    beta.
+    """
     return [
         _record(item, {"base": before, TUNED: after}, before)
         for item, before, after in zip(items, base, tuned, strict=True)

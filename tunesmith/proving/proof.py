@@ -25,7 +25,7 @@ class Proof:
         return self.found["verdict"]
 
     def meets(self, require: str | None) -> bool:
-        """Whether the verdict is what ``prove.require`` asks for."""
+        """Tells whether the verdict is what ``prove.require`` asks for."""
         return {
             None: True,
             "improved": self.verdict == "improved",
@@ -33,11 +33,13 @@ class Proof:
         }[require]
 
     def to_json(self) -> dict[str, Any]:
-        """proof.json as a dict."""
+        """Returns the content of proof.json."""
         return self.found
 
     def lines(self) -> list[str]:
-        """Heading, a row a contender, the verdict in one line, and what it rests on."""
+        """Returns the heading, a row for each contender, the verdict in one line, and its
+        grounds.
+        """
         found = self.found
         head = say(
             "prove.head",
@@ -56,7 +58,7 @@ class Proof:
         ]
 
     def sentence(self) -> str:
-        """The verdict in one line."""
+        """Returns the verdict in one line."""
         found, name = self.found, self.found["primary"]
         rival = rival_of(found)
         compared = found["differences"][rival][name]
@@ -79,7 +81,9 @@ class Proof:
 
 
 def which_model(found: Mapping[str, Any], speak: Callable[..., str]) -> list[str]:
-    """Which step's weights were proved, where there were two to choose from."""
+    """Returns a line that names the step whose weights were proved, where there were two to choose
+    from.
+    """
     model = found.get("model", {})
     step, last, best = (model.get(name) for name in ("step", "last", "best"))
     if step is None or best is None or best == last == step:
@@ -89,20 +93,22 @@ def which_model(found: Mapping[str, Any], speak: Callable[..., str]) -> list[str
 
 
 def rival_of(found: Mapping[str, Any]) -> str:
-    """The contender that the verdict is against: the base, or for classifiers the best that needs
-    no model.
+    """Returns the contender that the verdict is against: the base, or for classifiers the best that
+    needs no model.
     """
     return found.get("against", "base")
 
 
 def units_of(found: Mapping[str, Any]) -> int:
-    """How many items, or groups of items, the intervals are over; old proofs know items only."""
+    """Returns how many items, or groups of items, the intervals are over; old proofs know items
+    only.
+    """
     return found.get("units", found["items"])
 
 
 def unbeaten(found: Mapping[str, Any]) -> list[str]:
-    """The rivals that tuned was not shown to beat by the primary metric; of a base, the verdict
-    itself says that.
+    """Returns the rivals that tuned was not shown to beat by the primary metric, without the base,
+    about which the verdict itself speaks.
     """
     words = {
         rival: by.get(found["primary"], {}).get("verdict")
@@ -117,8 +123,8 @@ def unbeaten(found: Mapping[str, Any]) -> list[str]:
 
 
 def would_show(found: Mapping[str, Any], effect: str, speak: Callable[..., str]) -> list[str]:
-    """What this many items could show, where nothing was shown; of too few, only that. ``effect``
-    is that difference.
+    """Returns lines on statistical power: the smallest detectable effect, where nothing was shown,
+    or that there are too few items. ``effect`` is that difference.
     """
     units = units_of(found)
     if found["items"] < FEWEST:
@@ -136,8 +142,8 @@ def would_show(found: Mapping[str, Any], effect: str, speak: Callable[..., str])
 
 
 def shown(name: str, value: float | None, *, sign: bool = False) -> str:
-    """A value as people read it: rights and wrongs in percent, others with digits that mean
-    something.
+    """Formats a value for a person: rights and wrongs in percent, others with their meaningful
+    digits.
     """
     if value is None:
         return "–"
@@ -157,8 +163,8 @@ def _interval(name: str, compared: dict[str, Any]) -> str:
 
 
 def class_lines(found: Mapping[str, Any]) -> list[str]:
-    """Precision, recall and F1 of each class of the tuned model, and what calibration does; nothing
-    without classes.
+    """Returns precision, recall and F1 of each class of the tuned model, and the effect of
+    calibration; nothing without classes.
     """
     classes = found.get("classes")
     if not classes:

@@ -42,6 +42,6 @@ class Record:
     """What a contender's answer is worth by the run's rewards."""
 
     def line(self, metrics: Mapping[str, Metric]) -> dict[str, Any]:
-        """The line, with the score of every contender by every metric."""
+        """Returns the line, with the score of every contender by every metric."""
         plain = asdict(self)
         return plain | {"scores": item_scores(plain, metrics)}

@@ -27,8 +27,8 @@ METRIC = "mean_reward"
 
 
 def rewarded_answers(contest: Contest) -> Outcome:
-    """Greedy answers of base and tuned with their rewards; rows of which one abstained are left
-    out of all.
+    """Compares greedy answers of base and tuned by their rewards; rows with a reward that abstained
+    are left out for both.
 
     Metrics of written answers that the run names, such as exact_match, are a second opinion that
     nothing was trained on.
@@ -71,8 +71,8 @@ def rewarded_answers(contest: Contest) -> Outcome:
 
 
 def _metrics(contest: Contest) -> tuple[list[str], str]:
-    """The metrics and the one that decides; SpecError for those that need something else than what
-    was written.
+    """Returns the metrics and the one that decides; raises SpecError for those that need more than
+    the written answer.
     """
     prove = contest.run.prove
     able = [METRIC, *(name for name in METRICS.names() if METRICS.get(name).reads == "text")]
@@ -89,14 +89,14 @@ def _metrics(contest: Contest) -> tuple[list[str], str]:
 
 
 def _settings(contest: Contest) -> Generate:
-    """Greedy, and as long as the answers that were learned from."""
+    """Returns settings for greedy answers, as long as those that were learned from."""
     return Generate(max_new_tokens=contest.run.source.max_new_tokens)
 
 
 def _of(
     name: str, loaded: Loaded, contest: Contest, rewarding: Rewarding
 ) -> tuple[list[Answer], Rewarded, float]:
-    """A contender's answers, what they are worth, and the seconds that they took."""
+    """Returns a contender's answers, their rewards, and the seconds that the answers took."""
     from tunesmith.models.calling.generate import generate
 
     started, render = time.perf_counter(), contest.prepared.render

@@ -25,7 +25,7 @@ STRENGTHS = (1.0, 10.0, 100.0)
 
 
 def options_of(answers: Sequence[str]) -> tuple[str, ...]:
-    """The different answers, most frequent first, where they are a small set; else nothing.
+    """Returns the different answers, most frequent first, where they are a small set; else nothing.
 
     A small set is 2 to 50 different answers of at most 60 characters on one line, each given 3
     times on average.
@@ -44,7 +44,7 @@ def options_of(answers: Sequence[str]) -> tuple[str, ...]:
 def tfidf(
     questions: Sequence[str], answers: Sequence[str], asked: Sequence[str], *, seed: int
 ) -> list[str]:
-    """Answers to ``asked`` by logistic regression on words and word pairs of the training rows;
+    """Answers ``asked`` by logistic regression on words and word pairs of the training rows;
     Chinese by characters.
     """
     model = tfidf_model(questions, answers, seed=seed)
@@ -54,7 +54,7 @@ def tfidf(
 
 
 def vectors() -> Any:
-    """TF-IDF of words and word pairs, by scikit-learn."""
+    """Makes TF-IDF vectors of words and word pairs, by scikit-learn."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     settings: dict[str, Any] = {"tokenizer": words, "token_pattern": None, "lowercase": False}
@@ -62,15 +62,15 @@ def vectors() -> Any:
 
 
 def nearness(texts: Sequence[str], others: Sequence[str]) -> np.ndarray:
-    """Cosines [texts, others] of TF-IDF vectors; the weights are of these very texts, whose
-    partners they do not tell.
+    """Computes cosines [texts, others] of TF-IDF vectors; the weights are of these same texts,
+    which do not tell which of them are partners.
     """
     fitted = vectors().fit([*texts, *others])
     return (fitted.transform(texts) @ fitted.transform(others).T).toarray()
 
 
 def tfidf_model(questions: Sequence[str], answers: Sequence[str], *, seed: int) -> Any | None:
-    """The fitted logistic regression; None where there is one answer only, or no word."""
+    """Fits a logistic regression; None where there is only one answer, or no word."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV
     from sklearn.pipeline import make_pipeline
@@ -87,8 +87,8 @@ def tfidf_model(questions: Sequence[str], answers: Sequence[str], *, seed: int) 
 
 
 def choose_shots(answers: Sequence[str], shots: int, *, seed: int, labelled: bool) -> list[int]:
-    """Indices of the training rows shown: at random, where answers are labels one of each in turn,
-    in random order.
+    """Chooses the indices of the training rows shown: at random, but where answers are labels one
+    of each in turn, in random order.
     """
     order: list[int] = [
         int(index) for index in np.random.default_rng(seed).permutation(len(answers))
@@ -105,7 +105,7 @@ def choose_shots(answers: Sequence[str], shots: int, *, seed: int, labelled: boo
 
 
 def with_shots(chat: Chat, shots: Sequence[Chat]) -> Chat:
-    """``chat`` with the examples as earlier turns after its own system turn; they are context,
+    """Puts the examples into ``chat`` as earlier turns after its own system turn; they are context,
     never trained.
     """
     shown = tuple(
@@ -123,8 +123,8 @@ NOTHING = np.zeros(0, np.int32)
 def prompt_with_shots(
     render: Render, chat: Chat, shots: Sequence[Chat], header: np.ndarray = NOTHING
 ) -> np.ndarray:
-    """What a model is asked when it sees the examples first; with ``data.template``, ``header``,
-    then filled templates.
+    """Returns the prompt with the examples before it; with ``data.template``, ``header``, then
+    filled templates.
     """
     if render.template is None:
         return render.prompt(with_shots(chat, shots))
@@ -140,8 +140,8 @@ def tokens_with_shots(
     shots: Sequence[Chat],
     header: np.ndarray = NOTHING,
 ) -> list[Tokens]:
-    """The sequences ``plain`` of ``chat`` after the examples; exactly the tokens that are scored
-    there are scored here.
+    """Returns the sequences ``plain`` of ``chat`` after the examples; exactly the tokens that are
+    scored there are scored here.
     """
     if render.template is None:
         longer = render.chat(with_shots(chat, shots))[-len(plain) :]
@@ -171,7 +171,7 @@ def _shown(render: Render, shots: Sequence[Chat], header: np.ndarray) -> np.ndar
 def _source_after(
     render: Render, shots: Sequence[Chat], source: np.ndarray | None, header: np.ndarray
 ) -> np.ndarray:
-    """An encoder's side with the examples, question and answer, in front of what is asked."""
+    """Puts the examples, question and answer, before the question on the encoder's side."""
     assert render.sides is not None and source is not None
     before, after, gap = (
         len(render.sides.before),
@@ -188,20 +188,22 @@ def _source_after(
 
 
 def bare(render: Render, ids: np.ndarray) -> np.ndarray:
-    """Ids without the tokens that begin a text."""
+    """Removes the tokens that begin a text."""
     bos = np.array(render.pieces.bos, np.int32)
     return ids[len(bos) :] if len(bos) and np.array_equal(ids[: len(bos)], bos) else ids
 
 
 def after(header: np.ndarray, tokens: Tokens, skip: int) -> Tokens:
-    """``tokens`` without its first ``skip``, after a header that is not scored."""
+    """Removes the first ``skip`` of ``tokens`` and puts the rest after a header that is not
+    scored.
+    """
     weights = np.concatenate([np.zeros(len(header), np.float32), tokens.weights_T[skip:]])
     return Tokens(np.concatenate([header, tokens.ids_T[skip:]]), weights)
 
 
 def _same_scored(longer: Tokens, plain: Tokens) -> Tokens:
-    """``longer`` with the weights of its last tokens taken from ``plain``, so that the examples
-    count nothing.
+    """Gives ``longer`` the weights of ``plain`` at its last tokens, so that the examples do not
+    count.
     """
     scored = np.flatnonzero(longer.weights_T)
     kept = scored[max(0, len(scored) - plain.scored) :]

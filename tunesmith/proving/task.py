@@ -66,8 +66,8 @@ class Task:
         return [self.training[index][1] for index in self.shots]
 
     def sequences(self, index: int, *, shots: bool = False) -> list[Tokens]:
-        """The item's own sequences, whose trained tokens are scored, then each option after its
-        prompt.
+        """Returns the item's own sequences, whose trained tokens are scored, then each option after
+        its prompt.
         """
         item = self.items[index]
         plain: Sequence[Tokens] = item.tokens
@@ -78,11 +78,11 @@ class Task:
         return [*plain, *(self.answered(self.prompt(index, shots=shots)) if self.options else ())]
 
     def answered(self, prompt: np.ndarray) -> list[Tokens]:
-        """Each option as the answer to ``prompt``."""
+        """Returns each option as the answer to ``prompt``."""
         return [continued(prompt, ids, self.render.start) for ids in self.options.values()]
 
     def prompt(self, index: int, *, shots: bool = False) -> np.ndarray:
-        """What a model is asked."""
+        """Returns the prompt of an item."""
         if not shots:
             return self.prompts[index]
         return rivals.prompt_with_shots(
@@ -91,8 +91,8 @@ class Task:
 
 
 def task_of(run: Run, prepared: Prepared, chosen: Sequence[Item], *, shots: int) -> Task:
-    """The task of a proof over the held-out rows ``chosen``, with at most ``shots`` training rows
-    shown to the base.
+    """Makes the task of a proof over the held-out rows ``chosen``, with at most ``shots`` training
+    rows shown to the base.
     """
     render = prepared.render
     if not isinstance(chosen[0].example, Chat):
@@ -155,7 +155,7 @@ def choose_best_shots(task: Task, loaded: Loaded, seed: int) -> None:
 
 
 def evenly(items: Sequence[Any], most: int) -> list[Any]:
-    """At most ``most`` items, spread over all."""
+    """Chooses at most ``most`` items, spread evenly over all."""
     return (
         list(items)
         if len(items) <= most
@@ -164,8 +164,8 @@ def evenly(items: Sequence[Any], most: int) -> list[Any]:
 
 
 def answer_of(render: Render, chat: Chat) -> tuple[np.ndarray, tuple[int, ...], str]:
-    """The prompt, the last answer's ids with their stop token, and the text without thinking that a
-    model has to write.
+    """Returns the prompt, the last answer's ids with their stop token, and the text, without
+    thinking, that a model has to write.
     """
     last = replace(chat, turns=(*chat.turns[:-1], replace(chat.turns[-1], train=True)))
     prompt, ids = render.prompt(last), render.chat(last)[-1].ids_T
@@ -191,8 +191,8 @@ def _chat(item: Item) -> Chat:
 
 
 def _training(run: Run, prepared: Prepared) -> list[tuple[str, Chat]]:
-    """The training rows, read again from the file, for only their tokens were kept; none that
-    equals a held-out one.
+    """Reads the training rows again, because only their tokens were kept; leaves out those equal to
+    a held-out row.
     """
     held = {
         (question_of(chat), chat.answer) for chat in map(_chat, [*prepared.watch, *prepared.proof])
@@ -205,7 +205,7 @@ def _training(run: Run, prepared: Prepared) -> list[tuple[str, Chat]]:
 
 
 def training_examples(run: Run, prepared: Prepared) -> Iterator[tuple[Item, Example]]:
-    """Training rows with their examples, read again, for only their tokens were kept."""
+    """Yields training rows with their examples, read again, because only their tokens were kept."""
     wanted = {item.id: item for item in evenly(prepared.train, MOST_TRAINING_ROWS)}
     everything = {item.id for item in [*prepared.train, *prepared.watch, *prepared.proof]}
     objective = prepared.objective
@@ -219,7 +219,7 @@ def _label(chat: Chat) -> str:
 
 
 def _options(render: Render, chats: list[Chat]) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Label to its ids and text, where the training answers are a small set."""
+    """Maps each label to its ids and text, where the training answers are a small set."""
     if any(chat.turns[-1].tool_calls or chat.turns[-1].reasoning for chat in chats):
         return {}
     example: dict[str, Any] = {}

@@ -26,8 +26,8 @@ NOTHING: dict[str, Any] = {
 
 
 def _model(folder: RunFolder, run: Run) -> dict[str, Any]:
-    """Which step's weights were proved, the last step, and which step the watched rows found
-    best.
+    """Returns the step whose weights were proved, the last step, and the step that the watched rows
+    found best.
     """
     facts, best = (
         folder.read(place / "tunesmith.json") or {} for place in (folder.model, folder.best)
@@ -42,7 +42,7 @@ def _model(folder: RunFolder, run: Run) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """``value`` as JSON can hold it: None for what is not a finite number."""
+    """Returns ``value`` as JSON can hold it: None in place of numbers that are not finite."""
     if isinstance(value, dict):
         return {key: _plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):

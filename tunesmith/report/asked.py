@@ -14,8 +14,8 @@ class Asked:
 
 
 def asked(markdown: str) -> list[Asked]:
-    """The questions: a second-level heading each, below it a third-level heading for each time it
-    was answered.
+    """Parses the questions: each is a second-level heading, with a third-level heading for each
+    time it was answered.
     """
     found: list[Asked] = []
     for block in _parts(markdown, "## "):
@@ -29,7 +29,7 @@ def asked(markdown: str) -> list[Asked]:
 
 
 def _loud(answer: str) -> str:
-    """An answer's own headings, which questions.md writes with a backslash."""
+    """Removes the backslash that questions.md puts before an answer's own headings."""
     return "\n".join(
         line.removeprefix("\\") if line.startswith("\\#") else line for line in answer.splitlines()
     )

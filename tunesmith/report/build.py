@@ -69,7 +69,7 @@ def build(folder: RunFolder, *, lang: str | None = None) -> Path:
 
 
 def page(folder: RunFolder, run: Run, say: Say) -> str:
-    """The page as HTML."""
+    """Renders the page as HTML."""
     templates = templates_of()
     templates.filters["cut"] = _cut
     templates.filters["count"] = lambda value: f"{value:,}"
@@ -101,8 +101,8 @@ def page(folder: RunFolder, run: Run, say: Say) -> str:
 
 
 def templates_of() -> Environment:
-    """The folder of templates. Autoescape is on for every name: rows and answers are text from
-    outside.
+    """Opens the folder of templates. Autoescape is on for every name: rows and answers are text
+    from outside.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -127,7 +127,7 @@ def _ledger(folder: RunFolder, say: Say) -> dict[str, Any] | None:
 
 
 def _proof(folder: RunFolder, run: Run, say: Say) -> dict[str, Any] | None:
-    """All that the page needs of the proof, as text and percentages."""
+    """Returns all that the page needs of the proof, as text and percentages."""
     proof = folder.read(folder.proof)
     if proof is None:
         return None

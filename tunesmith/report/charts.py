@@ -29,13 +29,13 @@ class Series:
 
 
 def finite(points: Sequence[Point]) -> tuple[Point, ...]:
-    """The points that can be drawn."""
+    """Returns the points that can be drawn."""
     return tuple((x, y) for x, y in points if math.isfinite(x) and math.isfinite(y))
 
 
 def running_mean(points: Sequence[Point]) -> tuple[Point, ...]:
-    """Means of neighbouring points, for a noisy line of many; the points themselves when they are
-    few.
+    """Averages neighbouring points, for a noisy line of many; returns the points themselves when
+    they are few.
     """
     half = len(points) // 50
     if half == 0:
@@ -51,7 +51,7 @@ def running_mean(points: Sequence[Point]) -> tuple[Point, ...]:
 
 
 def thinned(points: Sequence[Point]) -> tuple[Point, ...]:
-    """At most MOST_POINTS of the points, evenly; first and last always stay."""
+    """Keeps at most MOST_POINTS of the points, evenly; first and last always stay."""
     if len(points) <= MOST_POINTS:
         return tuple(points)
     last = len(points) - 1
@@ -59,7 +59,7 @@ def thinned(points: Sequence[Point]) -> tuple[Point, ...]:
 
 
 def ticks(low: float, high: float, count: int = 4) -> list[float]:
-    """Round numbers within ``low`` to ``high``."""
+    """Returns round numbers between ``low`` and ``high``."""
     span = high - low
     if span <= 0:
         return [low]
@@ -72,7 +72,7 @@ def ticks(low: float, high: float, count: int = 4) -> list[float]:
 
 
 def short(value: float) -> str:
-    """A number in few characters: 12k, 0.25, 2e-4."""
+    """Formats a number in few characters: 12k, 0.25, 2e-4."""
     if value == 0:
         return "0"
     if abs(value) >= 1e6:
@@ -98,8 +98,8 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
 def line_chart(
     series: Sequence[Series], *, label: str, x_label: str, mark: Point | None = None
 ) -> Markup:
-    """One picture of all ``series``; ``mark`` is a point to ring. Empty when there is nothing to
-    draw.
+    """Draws one chart of all ``series``; ``mark`` is a point to ring. Empty when there is nothing
+    to draw.
     """
     drawn = [
         Series(one.name, thinned(finite(one.points)), one.style)
@@ -158,7 +158,7 @@ def line_chart(
 
 
 def _steps(left: float, right: float) -> list[float]:
-    """Ticks of the x axis: whole steps only."""
+    """Returns the ticks of the x axis: whole steps only."""
     return [value for value in ticks(left, right, 5) if float(value).is_integer()] or [left]
 
 

@@ -9,8 +9,8 @@ from tunesmith.proving.judge import TUNED
 
 
 def class_tables(proof: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """By contender, tuned first: the table, and the cells of the confusion with their share of the
-    row (percent).
+    """Returns, by contender, tuned first: the table, and the cells of the confusion with their
+    share of the row (percent).
     """
     found = proof.get("classes") or {}
     named = [who for who, one in found.items() if isinstance(one, Mapping) and "table" in one]
@@ -22,7 +22,7 @@ def class_tables(proof: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def counted(proof: Mapping[str, Any]) -> str:
-    """What a class has a number of: rows, or the entities in them."""
+    """Returns what is counted for a class: rows, or the entities in them."""
     return (proof.get("classes") or {}).get("counted", "rows")
 
 

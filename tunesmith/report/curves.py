@@ -36,7 +36,7 @@ class Curve:
 
 
 def points(record: Sequence[Mapping[str, Any]], name: str) -> tuple[Point, ...]:
-    """The (step, value) pairs of a step's own measure."""
+    """Returns the (step, value) pairs of a measure of the steps."""
     steps = (line for line in record if "evaluation" not in line and "event" not in line)
     return finite(
         [(float(line["step"]), float(line[name])) for line in steps if line.get(name) is not None]
@@ -44,7 +44,7 @@ def points(record: Sequence[Mapping[str, Any]], name: str) -> tuple[Point, ...]:
 
 
 def held_out(record: Sequence[Mapping[str, Any]], name: str = "loss") -> tuple[Point, ...]:
-    """The (step, value) pairs of a measure on the watched rows."""
+    """Returns the (step, value) pairs of a measure on the watched rows."""
     found = [
         (line["step"], line["evaluation"].get(name)) for line in record if "evaluation" in line
     ]
@@ -52,7 +52,7 @@ def held_out(record: Sequence[Mapping[str, Any]], name: str = "loss") -> tuple[P
 
 
 def _mark(watch: tuple[Point, ...], used: int | None) -> tuple[Point | None, str]:
-    """The point of the held-out loss that is marked, and the key of what is said of it."""
+    """Returns the point of the held-out loss that is marked, and the key of its text."""
     if used is not None:
         return next((point for point in watch if point[0] == used), None), "report.used"
     lowest = min(watch, key=lambda point: point[1]) if len(watch) > 1 else None
@@ -66,9 +66,9 @@ def curves(
     pairs: bool = False,
     used: int | None = None,
 ) -> list[Curve]:
-    """Loss first, over the whole width, then what else was recorded; accuracy over ``pairs`` tells
-    two answers apart. The held-out loss is marked at the step that is ``used``, and at its lowest
-    while no model is there.
+    """Draws the loss first, over the whole width, then what else was recorded; accuracy over
+    ``pairs`` tells two answers apart. The held-out loss is marked at the step that is ``used``, and
+    at its lowest while there is no model.
     """
     train, watch = points(record, "loss"), held_out(record)
     lines = []
@@ -117,7 +117,7 @@ def curves(
 
 
 def _course(record: Sequence[Mapping[str, Any]], say: Say) -> list[Curve]:
-    """How the steps went: rate, gradient, speed and memory."""
+    """Draws how the steps went: rate, gradient, speed and memory."""
     found = []
     for name in ("learning_rate", "grad_norm", "tokens_per_second", "memory_gib"):
         values = points(record, name)
@@ -129,7 +129,7 @@ def _course(record: Sequence[Mapping[str, Any]], say: Say) -> list[Curve]:
 
 
 def _sides(record: Sequence[Mapping[str, Any]], name: str, say: Say) -> Curve | None:
-    """What chosen and rejected answers got, in one chart."""
+    """Draws the values of chosen and rejected answers in one chart."""
     pairs = (("chosen", "train"), ("rejected", "held_out"))
     lines = [
         Series(say(f"report.{side}"), running_mean(points(record, f"{name}/{side}")), style)
@@ -143,7 +143,9 @@ def _sides(record: Sequence[Mapping[str, Any]], name: str, say: Say) -> Curve | 
 
 
 def events(record: Sequence[Mapping[str, Any]], say: Say) -> list[tuple[int, str]]:
-    """What happened at which step, in order; answers to own questions have their own place."""
+    """Lists what happened at which step, in order; answers to own questions have their own
+    place.
+    """
     found = []
     for line in record:
         name = line.get("event")
@@ -215,7 +217,7 @@ def _shape(line: Sequence[Point]) -> str:
 
 
 def _font(say: Say) -> tuple[list[str], Say]:
-    """A font that has the language's characters, and English where the machine has none for
+    """Chooses a font that has the language's characters, and English where the machine has none for
     Chinese.
     """
     if say.language != "zh":

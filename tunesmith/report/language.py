@@ -15,14 +15,14 @@ class Say:
     language: str
 
     def __call__(self, key: str, **values: Any) -> str:
-        """The text ``topic.name`` with ``values`` filled in."""
+        """Returns the text ``topic.name`` with ``values`` filled in."""
         topic, _, name = key.partition(".")
         text = texts(self.language, topic)[name]
         return filled(text, values)
 
     def known(self, key: str, otherwise: str) -> str:
-        """The text of ``key``, or ``otherwise`` where the topic has none, as for a metric from
-        outside.
+        """Returns the text of ``key``, or ``otherwise`` where the topic has none, as for a metric
+        from outside.
         """
         topic, _, name = key.partition(".")
         return texts(self.language, topic).get(name, otherwise)

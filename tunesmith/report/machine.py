@@ -15,8 +15,8 @@ PACKAGES = ("tunesmith", "torch", "transformers", "peft", "safetensors", "numpy"
 
 
 def trained_with(folder: RunFolder) -> dict[str, str]:
-    """Versions, device, precision and threads of the training, as its newest checkpoint noted them;
-    empty where none is left.
+    """Returns versions, device, precision and threads of the training, as its newest checkpoint
+    noted them; empty where none is left.
     """
     for checkpoint in Checkpoints(folder.checkpoints, keep=1).committed():
         facts = folder.read(checkpoint / "state.json") or {}
@@ -25,8 +25,8 @@ def trained_with(folder: RunFolder) -> dict[str, str]:
 
 
 def versions(trained: Mapping[str, str]) -> dict[str, str]:
-    """The versions of what decides a result: those of the training where they are known, else those
-    installed now.
+    """Returns the versions of what decides a result: those of the training where they are known,
+    else those installed now.
     """
     found = {"python": platform.python_version()}
     for package in PACKAGES:
@@ -38,8 +38,8 @@ def versions(trained: Mapping[str, str]) -> dict[str, str]:
 
 
 def machine(trained: Mapping[str, str]) -> dict[str, str]:
-    """The machine: system, processor, accelerators as they are now, and how the training used them
-    where that is known.
+    """Describes the machine: system, processor, accelerators as they are now, and how the training
+    used them where that is known.
     """
     import torch
 

@@ -31,7 +31,7 @@ class Outcome:
 
 
 def outcome(folder: RunFolder, run: Run, say: Say) -> Outcome | None:
-    """The lines of a run that left a model; None where there is none yet."""
+    """Returns the lines of a run that left a model; None where there is none yet."""
     told = folder.read(folder.model / "tunesmith.json")
     if told is None:
         return None
@@ -47,7 +47,7 @@ def outcome(folder: RunFolder, run: Run, say: Say) -> Outcome | None:
 
 
 def overfitted(record: list[dict[str, Any]], used: int, say: Say) -> str | None:
-    """Says where the held-out loss began to rise while the training loss went on falling; None
+    """Tells where the held-out loss began to rise while the training loss went on falling; None
     where it did not.
     """
     watch, train = held_out(record), points(record, "loss")
@@ -66,7 +66,7 @@ def overfitted(record: list[dict[str, Any]], used: int, say: Say) -> str | None:
 
 
 def _use(folder: RunFolder, run: Run) -> tuple[str, ...]:
-    """The three commands that use the model."""
+    """Returns the three commands that use the model."""
     name = shlex.quote(str(folder.path))
     writes = OBJECTIVES.make(run.objective).output.writes
     first = f"tunesmith chat {name}" if writes else f"tunesmith prove {name}"

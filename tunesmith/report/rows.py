@@ -30,8 +30,8 @@ class Bin:
 
 
 def shares(ledger: Mapping[str, Any], say: Say) -> list[Share]:
-    """Trained, watched, proof and dropped rows, then what is in none of them: the counts add up to
-    ``rows``.
+    """Counts trained, watched, proof and dropped rows, then those in none of these: the counts add
+    up to ``rows``.
     """
     dropped = ledger.get("dropped") or {}
     counted = [
@@ -56,7 +56,7 @@ def _dropped(reason: str, say: Say) -> str:
 
 
 def lengths(ledger: Mapping[str, Any]) -> list[Bin]:
-    """The histogram of row lengths (tokens), each column by its upper end."""
+    """Returns the histogram of row lengths (tokens), each column by its upper end."""
     found = ledger.get("lengths") or {"upper": [], "counts": []}
     highest = max(found["counts"], default=0)
     bins = zip(found["upper"], found["counts"], strict=True)

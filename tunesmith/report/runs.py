@@ -36,8 +36,8 @@ COLUMNS = (
 
 
 def runs(folder_of_runs: Path) -> list[dict[str, Any]]:
-    """One dict a run, oldest first: plain values, for a table or JSON. SpecError when there is no
-    such folder.
+    """Returns one dict a run, oldest first: plain values, for a table or JSON. Raises SpecError
+    when there is no such folder.
     """
     if not folder_of_runs.is_dir():
         raise SpecError(Problem(str(folder_of_runs), say("runs.no_folder")))
@@ -46,7 +46,7 @@ def runs(folder_of_runs: Path) -> list[dict[str, Any]]:
 
 
 def _folders(place: Path, depth: int) -> list[Path]:
-    """Folders with a run.yaml; a run's own folders are not searched for more."""
+    """Finds the folders with a run.yaml; does not search a run's own folders for more."""
     if (place / "run.yaml").is_file():
         return [place]
     if depth == 0:
@@ -97,7 +97,7 @@ def _point(point: tuple[float, float]) -> dict[str, Any]:
 
 
 def model_step(folder: RunFolder) -> int | None:
-    """The step whose weights ``model`` holds."""
+    """Returns the step whose weights ``model`` holds."""
     return (folder.read(folder.model / "tunesmith.json") or {}).get("step")
 
 
@@ -116,7 +116,9 @@ def _proof(proof: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _state(folder: RunFolder) -> dict[str, Any]:
-    """finished, running, stopped (with the step it can be resumed at), or not started."""
+    """Returns the state: finished, running, stopped (with the step it can be resumed at), or not
+    started.
+    """
     if (folder.model / "tunesmith.json").is_file():
         return {"state": "finished"}
     if folder.busy:
@@ -127,14 +129,14 @@ def _state(folder: RunFolder) -> dict[str, Any]:
 
 
 def _resumable(folder: RunFolder) -> int | None:
-    """The step of the newest checkpoint."""
+    """Returns the step of the newest checkpoint."""
     committed = Checkpoints(folder.checkpoints, keep=1).committed()
     match = NAME.match(committed[0].name) if committed else None
     return int(match[1]) if match else None
 
 
 def lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The table as text, columns aligned, Chinese characters counted as two."""
+    """Returns the table as text, columns aligned, Chinese characters counted as two."""
     from rich.cells import cell_len
 
     if not rows:
@@ -176,8 +178,8 @@ def _cell(row: Mapping[str, Any], name: str) -> str:
 
 
 def _loss(row: Mapping[str, Any], name: str) -> str:
-    """The held-out loss of the last evaluation or the best, its step, and a star where that is in
-    ``model``.
+    """Formats the held-out loss of the last evaluation or the best, its step, and a star where
+    ``model`` holds it.
     """
     if not row.get("held_out"):
         return "–"

@@ -43,7 +43,7 @@ class Sample:
 
 
 def read_items(path: Path) -> list[dict[str, Any]]:
-    """The lines of items.jsonl; empty where there is none."""
+    """Reads the lines of items.jsonl; empty where there is none."""
     if not path.is_file():
         return []
     with open(path, encoding="utf-8") as file:
@@ -53,8 +53,8 @@ def read_items(path: Path) -> list[dict[str, Any]]:
 def choose(
     items: Sequence[Mapping[str, Any]], name: str, rival: str, right: Callable[[Any], str]
 ) -> list[Sample]:
-    """Up to SAMPLES rows, tuned beside ``rival``: the largest gains and worst regressions by metric
-    ``name``, the rest evenly. ``right`` says what is right for an item.
+    """Chooses up to SAMPLES rows, tuned beside ``rival``: the largest gains and worst regressions
+    by metric ``name``, the rest evenly. ``right`` gives the right answer for an item.
 
     Equal ones keep the order of the items. Empty where nothing was written, as for plain text.
     """

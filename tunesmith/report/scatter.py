@@ -44,8 +44,8 @@ def scatter(
     level: tuple[str, float] | None = None,
     text: Callable = short,
 ) -> Markup:
-    """The picture; ``level`` is a named horizontal line, ``text`` writes the values of y. Empty
-    where there is no point.
+    """Draws the picture; ``level`` is a named horizontal line, ``text`` formats the values of y.
+    Empty where there is no point.
     """
     drawn = [dot for dot in dots if dot.x > 0 and math.isfinite(dot.y)]
     if not drawn:
@@ -81,7 +81,7 @@ def scatter(
 
 
 def _titles(x_label: str, y_label: str) -> list[Markup]:
-    """What the axes show: across below the picture, up at its top."""
+    """Writes the titles of the axes: across below the picture, up at its top."""
     across = Markup('<text class="name" x="{}" y="{}">{}</text>')
     up = Markup('<text class="tag-left" x="{}" y="{}">{}</text>')
     return [
@@ -91,14 +91,14 @@ def _titles(x_label: str, y_label: str) -> list[Markup]:
 
 
 def _level(name: str, y: float) -> list[Markup]:
-    """A horizontal line with its name."""
+    """Draws a horizontal line with its name."""
     line = Markup('<line class="level" x1="{}" x2="{}" y1="{}" y2="{}"/>')
     tag = Markup('<text class="tag-right" x="{}" y="{}">{}</text>')
     return [line.format(LEFT, WIDTH - RIGHT, y, y), tag.format(LEFT + 4, y - 5, name)]
 
 
 def _point(dot: Dot, place: Place) -> list[Markup]:
-    """A point and its interval."""
+    """Draws a point and its interval."""
     (x, y), (_, bottom), (_, top) = (place(dot.x, at) for at in (dot.y, dot.low, dot.high))
     whisker = Markup('<line class="whisker {}" x1="{}" x2="{}" y1="{}" y2="{}"/>')
     circle = Markup('<circle class="point {}" cx="{}" cy="{}" r="4.5"/>')
@@ -143,8 +143,8 @@ def _axes(
 
 
 def powers(left: float, right: float) -> list[float]:
-    """Round numbers between two powers of ten (their exponents are given): whole powers, with more
-    between where few fit.
+    """Returns round numbers between two powers of ten (their exponents are given): whole powers,
+    with more between where few fit.
     """
     found: list[float] = []
     for mantissas in ((1,), (1, 3), MANTISSAS):
@@ -166,7 +166,9 @@ def _widened(low: float, high: float, share: float) -> tuple[float, float]:
 
 
 def _name(name: str, spot: tuple[float, float], taken: list[Box]) -> Markup:
-    """The name beside its point, at the first place where it covers nothing, else to the right."""
+    """Writes the name beside its point, at the first place where it covers nothing, else to the
+    right.
+    """
     x, y = spot
     width = LETTER * len(name)
     places = []

@@ -32,7 +32,7 @@ class Setting:
 
 
 def settings(run_yaml: str) -> list[Setting]:
-    """The settings in a resolved run.yaml, in its order."""
+    """Reads the settings in a resolved run.yaml, in its order."""
     found: list[Setting] = []
     parents: list[tuple[int, str]] = []
     for text in run_yaml.splitlines():

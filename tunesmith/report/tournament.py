@@ -38,7 +38,7 @@ NUMBERS = {"trainable", "rate", "quality", "minus_base", "minus_first", *COST}
 
 
 def cells(found: Found, columns: Sequence[str], say: Say) -> Cells:
-    """A heading, a row a method, and one for the base."""
+    """Returns a heading, a row for each method, and one for the base."""
     heads = [
         say(f"tournament.col_{name}", metric=metric_name(found["primary"], say)) for name in columns
     ]
@@ -85,13 +85,13 @@ def _base_cell(found: Found, name: str, say: Say) -> str:
 
 
 def interval(name: str, compared: Found) -> str:
-    """A difference with its interval."""
+    """Formats a difference with its interval."""
     low, high = (number(name, compared[side], sign=True) for side in ("low", "high"))
     return f"{number(name, compared['difference'], sign=True)} [{low}, {high}]"
 
 
 def _seeds(primary: str, row: Found) -> str:
-    """How many seeds, and between which values they lie."""
+    """Formats how many seeds there are, and between which values they lie."""
     each = row["each_quality"]
     if len(each) == 1:
         return "1"
@@ -111,7 +111,7 @@ def _size(count: float) -> str:
 
 
 def lines(found: Found) -> list[str]:
-    """Two tables, what they rest on, and which differences are within the noise."""
+    """Returns two tables, their grounds, and which differences are within the noise."""
     say = Say(language())
     told = [_head(found, say), "", *_aligned(cells(found, QUALITY, say), QUALITY), ""]
     told += [
@@ -136,7 +136,7 @@ def _pad(text: str, width: int, column: str) -> str:
 
 
 def markdown(found: Found) -> str:
-    """The whole table, one row a method, and the notes."""
+    """Writes the whole table, one row a method, and the notes."""
     say, columns = Say(language()), (*QUALITY, *COST)
     head, *rows = cells(found, columns, say)
     bars = ["---:" if name in NUMBERS else "---" for name in columns]
@@ -164,8 +164,8 @@ def _head(found: Found, say: Say) -> str:
 
 
 def notes(found: Found, say: Say) -> list[str]:
-    """Which differences are within the noise, how rates and places were found, and what was left
-    out.
+    """Returns notes: which differences are within the noise, how rates and places were found, and
+    what was left out.
     """
     told = []
     names = [row["method"] for row in found["methods"]]
@@ -217,7 +217,7 @@ def notes(found: Found, say: Say) -> list[str]:
 
 
 def page(found: Found, folder: Path, lang: str) -> str:
-    """The page as HTML."""
+    """Renders the page as HTML."""
     say = Say(lang)
     templates = templates_of()
     templates.globals["say"] = lambda key, **values: say(f"tournament.{key}", **values)
@@ -246,8 +246,8 @@ def page(found: Found, folder: Path, lang: str) -> str:
 
 
 def pictures(found: Found, say: Say) -> list[tuple[str, Any]]:
-    """Quality against trained weights, and against peak memory; whiskers are the interval against
-    the base.
+    """Draws quality against trained weights, and against peak memory; whiskers are the interval
+    against the base.
     """
     primary, first = found["primary"], found["methods"][0]["method"] if found["methods"] else None
     quality, base = metric_name(primary, say), found["base"]["quality"]

@@ -40,41 +40,45 @@ class Verdict:
 
 
 def number(name: str, value: float | None, *, sign: bool = False) -> str:
-    """A value of the metric ``name`` with the minus sign that print uses."""
+    """Formats a value of the metric ``name`` with the typographic minus sign."""
     return shown(name, value, sign=sign).replace("-", "−")
 
 
 def answer_score(name: str, value: float | None) -> str:
-    """The score of a single answer: ✓ or ✗ where a metric tells right from wrong."""
+    """Formats the score of a single answer: ✓ or ✗ where a metric tells right from wrong."""
     if value is None or not metric(name).right_or_wrong or value not in (0, 1):
         return number(name, value)
     return "✓" if value else "✗"
 
 
 def name_of(contender: str, proof: Mapping[str, Any], say: Say) -> str:
-    """What a contender is called."""
+    """Returns the name of a contender for a person."""
     return say(f"prove.{contender}", shots=len(proof["shots"]))
 
 
 def metric_name(name: str, say: Say) -> str:
-    """What people call a metric; one from outside keeps its own name."""
+    """Returns the usual name of a metric; one from outside keeps its own name."""
     return say.known(f"metric.{name}", name)
 
 
 def contenders(proof: Mapping[str, Any]) -> list[str]:
-    """Their names: tuned, base, base with examples, then the cheap ones as they come."""
+    """Returns the contenders' names: tuned, base, base with examples, then the cheap ones as they
+    come.
+    """
     names = list(proof["contenders"])
     return [name for name in ORDER if name in names] + [name for name in names if name not in ORDER]
 
 
 def metrics(proof: Mapping[str, Any]) -> list[str]:
-    """The metrics of the table, the primary one first."""
+    """Returns the metrics of the table, the primary one first."""
     names = dict.fromkeys(name for scores in proof["contenders"].values() for name in scores)
     return sorted(names, key=lambda name: name != proof["primary"])
 
 
 def verdict(proof: Mapping[str, Any], say: Say) -> Verdict:
-    """One sentence with the numbers: what tuned reaches, against the base, with the interval."""
+    """Writes one sentence with the numbers: what tuned reaches, against the base, with the
+    interval.
+    """
     name = proof["primary"]
     rival = rival_of(proof)
     tuned, base = (number(name, proof["contenders"][who].get(name)) for who in (TUNED, rival))
@@ -99,15 +103,15 @@ def verdict(proof: Mapping[str, Any], say: Say) -> Verdict:
 
 
 def standing(proof: Mapping[str, Any], say: Say) -> list[str]:
-    """A sentence for each cheaper rival that tuned was not shown to beat."""
+    """Writes a sentence for each cheaper rival that tuned was not shown to beat."""
     return [
         say("prove.rival_stands", rival=name_of(rival, proof, say)) for rival in unbeaten(proof)
     ]
 
 
 def intervals(proof: Mapping[str, Any], name: str, say: Say) -> list[Interval]:
-    """The paired differences of the metric ``name`` to each rival, on one scale that includes
-    zero.
+    """Returns the paired differences of the metric ``name`` to each rival, on one scale that
+    includes zero.
     """
     order = [rival for rival in contenders(proof) if name in proof["differences"].get(rival, {})]
     rows = [(rival, proof["differences"][rival][name]) for rival in order]

@@ -49,12 +49,12 @@ class AnswerReward:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of a row without which it cannot say anything."""
+        """The columns of a row that the reward needs."""
         return ()
 
     @property
     def at_once(self) -> int:
-        """How many answers it takes together."""
+        """The number of answers that the reward takes together."""
         return 1
 
     @property
@@ -65,29 +65,31 @@ class AnswerReward:
         return False
 
     def folder(self) -> Path | None:
-        """Where the weights lie that it loads; None where it loads none."""
+        """Returns the folder of the weights that it loads; None where it loads none."""
         return None
 
     def check(self) -> None:
-        """SpecError where it could not load; before a run, and without loading what is large."""
+        """Raises SpecError where the reward could not load; before a run, and without loading what
+        is large.
+        """
         self.load()
 
     def load(self) -> None:
-        """Gets ready, once before it is asked; SpecError where it cannot."""
+        """Prepares the reward, once before it is asked; raises SpecError where this fails."""
 
     def rewards(self, answers: Sequence[Asked]) -> list[float | None]:
-        """The rewards of at most ``at_once`` answers, in order."""
+        """Returns the rewards of at most ``at_once`` answers, in order."""
         return [self.reward(one.prompt, one.completion, one.row) for one in answers]
 
     def reward(self, prompt: str, completion: str, row: Row) -> float | None:
-        """The reward of one answer; None abstains. ``row`` holds the row's own columns, and
+        """Returns the reward of one answer; None abstains. ``row`` holds the row's own columns, and
         ``question`` and ``answer`` under these names.
         """
         raise AssertionError(f"reward {self.name} has no reward")
 
 
 def bare(text: str) -> str:
-    """A short answer without what does not make it another: case, white space, and marks at its
+    """Removes from a short answer what makes no difference: case, white space, and marks at its
     ends.
     """
     return _ENDS.sub("", " ".join(text.split())).casefold()

@@ -20,7 +20,7 @@ RAISED = (*FAULTS, OSError, AssertionError, MemoryError, StopIteration)
 
 
 def serve() -> None:
-    """Answers until nobody asks any more."""
+    """Serves answers until nobody asks any more."""
     # What a user's function prints must not stand between the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -39,7 +39,7 @@ def serve() -> None:
 
 
 def ready(reward: AnswerReward, *, load: bool) -> str | None:
-    """What is wrong with a reward before it is asked anything; None where nothing is."""
+    """Returns what is wrong with a reward before it is asked anything; None where nothing is."""
     try:
         reward.load() if load else reward.check()
     except TunesmithError as error:
@@ -50,7 +50,7 @@ def ready(reward: AnswerReward, *, load: bool) -> str | None:
 
 
 def said(reward: AnswerReward, answers: Sequence[Asked]) -> list[dict[str, Any]]:
-    """For each answer ``{"value": number or None}``, or ``{"fault": kind, "told": what was
+    """Returns for each answer ``{"value": number or None}``, or ``{"fault": kind, "told": what was
     found}``.
     """
     try:

@@ -28,18 +28,18 @@ class Choice(AnswerReward):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The right answer's."""
+        """The column of the right answer."""
         return (self.config.column,)
 
     def reward(self, prompt: str, completion: str, row: Row) -> float | None:
-        """1 or 0; None where the row itself names no letter."""
+        """Returns 1 or 0; None where the row itself names no letter."""
         wanted = letter_in(str(row[self.config.column]))
         return None if wanted is None else float(letter_in(final(completion)) == wanted)
 
 
 def letter_in(text: str) -> str | None:
-    """The letter that a text decides for: after "answer is" the last time, else at its beginning,
-    else the only one that stands alone.
+    """Returns the letter that a text decides for: the last one after "answer is", else one at its
+    beginning, else the only one that stands alone.
     """
     said = _SAID.findall(text)
     if said:

@@ -23,11 +23,11 @@ class Exact(AnswerReward):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The right answer's."""
+        """The column of the right answer."""
         return (self.config.column,)
 
     def reward(self, prompt: str, completion: str, row: Row) -> float | None:
-        """1 or 0."""
+        """Returns 1 or 0."""
         written, wanted = final(completion), str(row[self.config.column]).strip()
         same: Any = (lambda text: text) if self.config.strict else bare
         return float(same(written) == same(wanted))

@@ -35,5 +35,5 @@ class Format(AnswerReward):
         """
 
     def reward(self, prompt: str, completion: str, row: Row) -> float | None:
-        """1 or 0."""
+        """Returns 1 or 0."""
         return float(re.fullmatch(self.config.pattern, completion.strip(), re.DOTALL) is not None)

@@ -16,7 +16,7 @@ from tunesmith.words import say
 
 
 def _whole(path: Any) -> Any:
-    """The place with its whole path, so that it is found again from anywhere."""
+    """Writes the place as a whole path, so that it is found from anywhere."""
     file, colon, name = str(path).rpartition(":")
     return f"{os.path.abspath(file)}{colon}{name}" if colon and os.path.isfile(file) else path
 
@@ -38,7 +38,7 @@ class OwnFunction(AnswerReward):
         self._function: Callable[..., Any] | None = None
 
     def load(self) -> None:
-        """Runs the file and finds the function; SpecError where there is none."""
+        """Runs the file and finds the function; raises SpecError where there is none."""
         file, _, name = self.config.path.rpartition(":")
         spec = importlib.util.spec_from_file_location("own_reward", file)
         if not os.path.isfile(file) or spec is None or spec.loader is None:
@@ -57,7 +57,7 @@ class OwnFunction(AnswerReward):
         self._function = found
 
     def reward(self, prompt: str, completion: str, row: Row) -> float | None:
-        """What the function returns."""
+        """Returns what the function returns."""
         if self._function is None:
             self.load()
         assert self._function is not None, "it was loaded above"

@@ -25,7 +25,9 @@ class Json(AnswerReward):
         """Whether JSON between lines of three backticks counts too."""
 
     def reward(self, prompt: str, completion: str, row: Row) -> float | None:
-        """Between 0 and 1: half for the form, half for the keys, where keys are asked for."""
+        """Returns a reward between 0 and 1: half for the form, half for the keys, where keys are
+        asked for.
+        """
         text = final(completion)
         fence = _FENCED.match(text) if self.config.fenced else None
         try:

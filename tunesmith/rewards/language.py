@@ -22,7 +22,7 @@ class Language(AnswerReward):
         """
 
     def reward(self, prompt: str, completion: str, row: Row) -> float | None:
-        """Between 0 and 1; 0 for an answer without letters."""
+        """Returns a reward between 0 and 1; 0 for an answer without letters."""
         letters = [letter for letter in completion if letter.isalpha()]
         wanted = self.config.language
         own = sum(

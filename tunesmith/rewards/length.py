@@ -26,7 +26,7 @@ class Length(AnswerReward):
         """What is counted; of Chinese and Japanese each character is a word."""
 
     def reward(self, prompt: str, completion: str, row: Row) -> float | None:
-        """1 - |length - target| / target, not below 0."""
+        """Returns 1 - |length - target| / target, not below 0."""
         text = completion.strip()
         count = len(words(text)) if self.config.unit == "words" else len(text)
         return max(0.0, 1 - abs(count - self.config.target) / self.config.target)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def _whole(path: Any) -> Any:
-    """The folder with its whole path, so that it is found again from anywhere."""
+    """Writes the folder as a whole path, so that it is found from anywhere."""
     return os.path.abspath(path) if isinstance(path, str) and os.path.isdir(path) else path
 
 
@@ -63,17 +63,17 @@ class RewardModel(AnswerReward):
 
     @property
     def at_once(self) -> int:
-        """Its batch."""
+        """The size of its batch."""
         return self.config.batch
 
     @property
     def calibrated(self) -> bool:
-        """As the setting says."""
+        """Whether it is calibrated, as the setting says."""
         chosen = self.config.calibrate
         return self.config.label is None if chosen is None else chosen
 
     def folder(self) -> Path:
-        """Where the weights lie that are loaded: of an adapter those of its base."""
+        """Returns the folder of the weights that are loaded; for an adapter that of its base."""
         from tunesmith.models.finding.hub import find_model, folder_of
 
         run = RunFolder(Path(self.config.run))
@@ -82,7 +82,7 @@ class RewardModel(AnswerReward):
         return find_model(self.config.run)
 
     def check(self) -> None:
-        """SpecError where its config says that it does not give one number."""
+        """Raises SpecError where the model's config says that it does not give one number."""
         self._outputs()
 
     def load(self) -> None:
@@ -90,7 +90,7 @@ class RewardModel(AnswerReward):
         self._loaded = self._found()
 
     def rewards(self, answers: Sequence[Asked]) -> list[float | None]:
-        """A number for each answer."""
+        """Returns a number for each answer."""
         from tunesmith.predicting.classes import Meaning, outputs_of
 
         if self._loaded is None:
@@ -103,7 +103,9 @@ class RewardModel(AnswerReward):
         return found_nC[:, outputs.names.index(label) if label else 0].tolist()
 
     def _outputs(self) -> Outputs:
-        """What its head gives; SpecError where that is not the number that was asked for."""
+        """Returns what the head gives; raises SpecError where that is not the number that was asked
+        for.
+        """
         run = RunFolder(Path(self.config.run))
         outputs = self._of_run(run) if run.run_yaml.is_file() else self._of_config()
         label, names = self.config.label, outputs.names
@@ -143,7 +145,7 @@ class RewardModel(AnswerReward):
         return Outputs(names, config.get("problem_type") or plain)
 
     def _found(self) -> Loaded:
-        """The model with its renderer."""
+        """Loads the model with its renderer."""
         import torch
 
         from tunesmith.data.rendering.render import Render
@@ -163,7 +165,7 @@ class RewardModel(AnswerReward):
         return loaded
 
     def _read(self, one: Asked, loaded: Loaded) -> Tokens:
-        """What the model reads of an answer, within what it can read."""
+        """Returns what the model reads of an answer, within its limit."""
         from tunesmith.data.lengths import truncate
         from tunesmith.objectives.reward import answered
 

@@ -29,11 +29,11 @@ class Number(AnswerReward):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The right answer's."""
+        """The column of the right answer."""
         return (self.config.column,)
 
     def reward(self, prompt: str, completion: str, row: Row) -> float | None:
-        """1 or 0; None where the row itself holds no number."""
+        """Returns 1 or 0; None where the row itself holds no number."""
         wanted, written = number_in(str(row[self.config.column])), number_in(final(completion))
         if wanted is None:
             return None

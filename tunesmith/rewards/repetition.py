@@ -24,8 +24,8 @@ class Repetition(AnswerReward):
         """Words in a row (Chinese: characters) that must not come again."""
 
     def reward(self, prompt: str, completion: str, row: Row) -> float | None:
-        """Minus the share of n-grams that stand earlier in the answer; 0 for one that is too short
-        to have any.
+        """Returns minus the share of n-grams that occur earlier in the answer; 0 for an answer too
+        short to have any.
         """
         said, size = words(completion), self.config.ngram
         found = [tuple(said[start : start + size]) for start in range(len(said) - size + 1)]

@@ -25,11 +25,11 @@ class Similarity(AnswerReward):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The reference's."""
+        """The column of the reference."""
         return (self.config.column,)
 
     def reward(self, prompt: str, completion: str, row: Row) -> float | None:
-        """Between 0 and 1."""
+        """Returns a reward between 0 and 1."""
         written, wanted = final(completion), str(row[self.config.column])
         if self.config.metric == "chrf":
             return Chrf(None).score(written, wanted) / 100

@@ -21,8 +21,8 @@ FAULTS = 3
 
 
 def lines(questions: Sequence[str], groups: Sequence[Group], texts: Sequence[str]) -> list[str]:
-    """Each prompt, then its different answers with their rewards, how often each came, and whether
-    it was cut.
+    """Lists each prompt, then its different answers with their rewards, how often each came, and
+    whether it was cut.
     """
     found = [say("rollout.preview")]
     given = iter(texts)
@@ -40,21 +40,21 @@ def lines(questions: Sequence[str], groups: Sequence[Group], texts: Sequence[str
 
 
 def faults_told(faults: Sequence[str]) -> list[str]:
-    """The first faults in words, and how many more there were."""
+    """Lists the first faults in words, and how many more there were."""
     told = [say("rollout.fault", told=text) for text in faults[:FAULTS]]
     more = len(faults) - FAULTS
     return [*told, say("rollout.more_faults", count=more)] if more > 0 else told
 
 
 def hopeless(groups: Sequence[Group]) -> bool:
-    """Whether no answer ended by itself, or no group has answers of different worth."""
+    """Tells whether no answer ended by itself, or no group has answers with different rewards."""
     stopped = any(answer.stopped for group in groups for answer in group.answers)
     return not (stopped and any(group.teaches for group in groups))
 
 
 def refuse_hopeless(groups: Sequence[Group], told: Sequence[str], config: Any) -> None:
-    """SpecError where no answer ended by itself, or none of the groups has answers of different
-    worth.
+    """Raises SpecError where no answer ended by itself, or no group has answers with different
+    rewards.
     """
     answers = [answer for group in groups for answer in group.answers]
     shown = "\n".join(told)

@@ -27,7 +27,7 @@ class Rewarded:
 
 
 def asked_of(item: Item, completion: str) -> Asked:
-    """An answer to a prompt, as rewards see it."""
+    """Returns an answer to a prompt in the form that rewards see."""
     row, turns = item.tokens[0].columns["row"], item.tokens[0].columns["turns"]
     return Asked(item.id, str(row.get("question", "")), completion, row, turns)
 
@@ -48,7 +48,7 @@ class Rewarding:
         self.calibrated_R = np.array([one.calibrated for one in self._scorer.rewards], dtype=bool)
 
     def check(self) -> None:
-        """SpecError where a reward could not load."""
+        """Raises SpecError where a reward could not load."""
         self._scorer.check()
 
     def close(self) -> None:
@@ -56,15 +56,15 @@ class Rewarding:
         self._scorer.close()
 
     def __call__(self, asked: Sequence[Asked]) -> Rewarded:
-        """What each answer is worth."""
+        """Rewards each answer."""
         values, faults = self._scorer.scores(asked)
         table_nR = np.array(values, dtype=float).reshape(len(asked), len(self.names))
         told = [f"{one.row}: {one.text}" for one in faults]
         return Rewarded(self.sums(table_nR), table_nR, told)
 
     def sums(self, table_nR: np.ndarray) -> np.ndarray:
-        """[n] The weighted sum of each answer's rewards, those without a scale of their own as they
-        are calibrated; nan where all abstained.
+        """Computes [n] the weighted sum of each answer's rewards, with calibration for those
+        without a scale of their own; nan where all abstained.
         """
         silent_n = np.isnan(table_nR).all(1)
         scaled_nR = (table_nR - self.shift_R) / self.scale_R
@@ -80,8 +80,8 @@ class Rewarding:
                 self.shift_R[place], self.scale_R[place] = known.mean(), known.std(ddof=1)
 
     def means(self, rewarded: Rewarded) -> dict[str, float]:
-        """The mean of the sum, and of each reward, as it gave it, where there are several or one is
-        calibrated; those that abstained left out, without a value where all did.
+        """Averages the sum, and each reward, uncalibrated, where there are several or one is
+        calibrated; those that abstained are left out, without a value where all did.
         """
         parts = dict(zip(self.names, rewarded.table_nR.T, strict=True))
         apart = len(parts) > 1 or bool(self.calibrated_R.any())
@@ -92,7 +92,7 @@ class Rewarding:
         return {name: float(values.mean()) for name, values in known.items() if len(values)}
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """Returns the state for a checkpoint."""
         return {"shift": self.shift_R.tolist(), "scale": self.scale_R.tolist()}
 
     def load_state(self, state: dict[str, Any]) -> None:

@@ -35,7 +35,9 @@ class Sampling:
     seed: int
 
     def uniform_T(self, step: int, prompt: int, answer: int) -> np.ndarray:
-        """The random numbers of one answer, in [0, 1): one for every token that it may have."""
+        """Draws the random numbers of one answer, in [0, 1): one for every token that it
+        may have.
+        """
         generator = np.random.Generator(np.random.PCG64([self.seed, step, prompt, answer]))
         return generator.random(self.most)
 
@@ -51,7 +53,7 @@ class _Row:
     stopped: bool = False
 
     def sampled(self) -> Sampled:
-        """The answer as it is now."""
+        """Returns the answer in its current state."""
         return Sampled(
             np.array(self.ids, np.int32),
             np.array(self.logprobs, np.float32),
@@ -69,8 +71,8 @@ def sample(
     step: int,
     budget: int = BUDGET,
 ) -> dict[int, list[Sampled]]:
-    """For each prompt, by its place in the step, its answers. A prompt is computed once for all of
-    them; ``budget`` bounds the tokens whose keys and values are in memory at once.
+    """Samples the answers of each prompt, by its place in the step. A prompt is computed once for
+    all of them; ``budget`` bounds the tokens whose keys and values are in memory at once.
     """
     found: dict[int, list[Sampled]] = {}
     with as_given(policy.model):
@@ -89,7 +91,7 @@ def sample(
 
 
 def _parts(prompts: Mapping[int, np.ndarray], how: Sampling, budget: int) -> Iterator[list[int]]:
-    """The prompts that are answered together, longest first; one at least."""
+    """Yields the prompts that are answered together, longest first; at least one."""
     order = sorted(prompts, key=lambda place: (-len(prompts[place]), place))
     while order:
         size = max(1, budget // (how.samples * (len(prompts[order[0]]) + how.most)))
@@ -131,7 +133,7 @@ def _share_prompts(
 def _last_logits(
     model: Any, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: DynamicCache
 ) -> torch.Tensor:
-    """Logits ``[B, V]`` after the last token of each row."""
+    """Computes logits ``[B, V]`` after the last token of each row."""
     output = model(
         input_ids=ids,
         attention_mask=mask,
@@ -169,7 +171,9 @@ def _ended(row: _Row, how: Sampling) -> bool:
 
 
 class _Drawing(LogitsProcessor):
-    """Leaves only the drawn token, so that the likeliest of what is left is the one."""
+    """A processor that leaves only the drawn token, so that the likeliest of what is left is the
+    one.
+    """
 
     def __init__(self, rows: list[_Row], how: Sampling) -> None:
         self.rows, self.how = rows, how

@@ -47,12 +47,14 @@ class Scorer:
         self._lines: queue.Queue[str | None] = queue.Queue()
 
     def check(self) -> None:
-        """SpecError at ``source.rewards`` where a reward could not load; no weights are read."""
+        """Raises SpecError at ``source.rewards`` where a reward could not load; reads no
+        weights.
+        """
         self._begin(load=False)
         self.close()
 
     def _begin(self, *, load: bool) -> None:
-        """Starts the process; SpecError where a reward does not load."""
+        """Starts the process; raises SpecError where a reward does not load."""
         # Of its own session, so that Ctrl-C reaches the run alone, which then stops when it can.
         path = os.pathsep.join(filter(None, sys.path))
         self._process = subprocess.Popen(
@@ -83,8 +85,8 @@ class Scorer:
             raise SpecError(wrong)
 
     def scores(self, asked: Sequence[Asked]) -> tuple[list[list[float | None]], list[Fault]]:
-        """The rewards of each answer, and what went wrong; a process that was lost is begun
-        again.
+        """Returns the rewards of each answer, and what went wrong; a process that was lost is
+        started again.
         """
         values: list[list[float | None]] = [[] for _ in asked]
         faults: list[Fault] = []
@@ -100,7 +102,9 @@ class Scorer:
         return values, faults
 
     def _ask(self, place: int, answers: Sequence[Asked]) -> list[dict[str, Any]]:
-        """What one reward says of each answer; a fault of all where the process ended or hung."""
+        """Asks one reward about each answer; returns a fault for all of them where the process
+        ended or hung.
+        """
         if self._process is None:
             self._begin(load=True)
         self._send({"reward": place, "answers": [vars(one) for one in answers]})
@@ -119,8 +123,8 @@ class Scorer:
             self._process.stdin.flush()
 
     def _line(self, seconds: float) -> str | None:
-        """The next line of the process; empty where it is silent for so long, None where it has
-        ended.
+        """Returns the next line of the process; empty where it is silent for so long, None where it
+        has ended.
         """
         try:
             return self._lines.get(timeout=seconds)

@@ -72,7 +72,9 @@ _BOUNDS = {Gt: "gt", Ge: "ge", Lt: "lt", Le: "le"}
 
 
 def explain(path: str = "") -> list[str]:
-    """The help for ``path``; SpecError with a suggestion where there is no such setting."""
+    """Returns the help for ``path``; raises SpecError with a suggestion where there is no such
+    setting.
+    """
     path = path.replace("=", ".")  # as it is written when it is set
     listed = ALIASES.get(path, path)
     if not path:
@@ -96,8 +98,8 @@ def _pages(paths: list[str]) -> list[str]:
 
 
 def _owners(place: str, family: Family, field: str) -> list[str]:
-    """``objective.threshold`` is a setting of some plug-ins: its paths, presets' left out, where no
-    default has it.
+    """Finds the plug-ins that a setting like ``objective.threshold`` belongs to, where no default
+    plug-in has it; returns its paths, without those of presets.
     """
     if field in family.names() or _default_config(place, field):
         return []
@@ -110,19 +112,19 @@ def _owners(place: str, family: Family, field: str) -> list[str]:
 
 
 def _meant(name: str) -> list[str]:
-    """The plug-ins of this name, or else the settings whose path ends so."""
+    """Returns the plug-ins of this name, or else the settings whose path ends with it."""
     plug_ins = [f"{place}.{name}" for place, family in FAMILIES.items() if name in family.names()]
     default = [f"{place}.{name}" for place in FAMILIES if _default_config(place, name)]
     return plug_ins or [path for path in every_setting() if path.endswith(f".{name}")] or default
 
 
 def every_setting() -> Iterator[str]:
-    """Every dotted path of a run, groups included, without the plug-ins' own settings."""
+    """Yields every dotted path of a run, groups included, without the plug-ins' own settings."""
     yield from _paths(Run, "")
 
 
 def plug_in_settings() -> Iterator[str]:
-    """``method.lora`` and ``method.lora.rank``: every plug-in of the package and each of its
+    """Yields ``method.lora`` and ``method.lora.rank``: every plug-in of the package and each of its
     settings.
     """
     for place, family in FAMILIES.items():
@@ -146,8 +148,8 @@ def _paths(group: type[BaseModel], path: str) -> Iterator[str]:
 
 
 def table(group: type[BaseModel], path: str) -> Iterator[tuple[str, str, str, str]]:
-    """Each setting of ``group`` and of the groups inside it: its path, what a value may be, its
-    default, its help.
+    """Yields each setting of ``group`` and of the groups inside it: its path, its allowed values,
+    its default, its help.
     """
     for name, field in group.model_fields.items():
         here = f"{path}.{name}" if path else name
@@ -161,7 +163,7 @@ def table(group: type[BaseModel], path: str) -> Iterator[tuple[str, str, str, st
 
 
 def first_sentence(path: str, run: Run) -> str:
-    """The help of a setting of ``run`` in one sentence."""
+    """Returns the first sentence of the help of a setting of ``run``."""
     group: Any = run
     key = described = ""
     for part in path.split("."):
@@ -174,8 +176,8 @@ def first_sentence(path: str, run: Run) -> str:
 
 
 def help_text(key: str, described: str) -> str:
-    """The help at ``key`` in the language in use, a paragraph a line; a plug-in from outside has
-    only its own.
+    """Returns the help at ``key`` in the current language, a paragraph a line; a plug-in from
+    outside has only its own.
     """
     text = words.translated(f"help.{_home(key)}", "")
     paragraphs = inspect.cleandoc(described).replace("``", "").split("\n\n")
@@ -183,8 +185,8 @@ def help_text(key: str, described: str) -> str:
 
 
 def _home(key: str) -> str:
-    """Where the help of a method's setting stands: that of a preset's with the method that it is a
-    preset of.
+    """Returns the key of a method setting's help: a preset's is with the method that it is a preset
+    of.
     """
     family, _, rest = key.partition(".")
     name, dot, setting = rest.rpartition(".")
@@ -214,7 +216,7 @@ def _setting(path: str) -> list[str]:
 
 
 def _more(path: str) -> list[str]:
-    """What a value may be, or is when it is left open, where that is told by plug-ins."""
+    """Returns what plug-ins say of a setting: its allowed values, or its value when left open."""
     if path == "train.keep.best_by":
         return [say("explain.one_of", values=", ".join(["loss", *METRICS.names()]))]
     if path != "train.learning_rate":
@@ -247,8 +249,8 @@ def _facts(field: FieldInfo, family: bool = False) -> list[str]:
 
 
 def _kind_and_default(field: FieldInfo, family: bool) -> tuple[str, str]:
-    """What a value may be, and its default: "" where one must be given, "-" where it is left
-    open.
+    """Returns the allowed values and the default: "" where a value must be given, "-" where it is
+    left open.
     """
     kinds = say("explain.plug_in") if family else _kind(field.annotation, list(field.metadata))
     if field.is_required():
@@ -259,7 +261,9 @@ def _kind_and_default(field: FieldInfo, family: bool) -> tuple[str, str]:
 
 
 def _kind(annotation: Any, metadata: list[Any]) -> str:
-    """A type in words: the choices of a Literal, the bounds of a number, the parts of a union."""
+    """Describes a type in words: the choices of a Literal, the bounds of a number, the parts of a
+    union.
+    """
     marks = ((mark, _BOUNDS[type(mark)]) for mark in metadata if type(mark) in _BOUNDS)
     bounds = [
         say(f"explain.{name}", value=f"{dataclasses.asdict(mark)[name]:,}") for mark, name in marks
@@ -306,7 +310,7 @@ def _family(place: str) -> list[str]:
 
 
 def _in_short(place: str, cls: Any) -> str:
-    """What a list says of a plug-in beside its help."""
+    """Returns what a list says of a plug-in beside its help."""
     if place == "method":
         return say("explain.short_rate", rate=f"{cls.learning_rate:g}")
     if place == "metric":
@@ -315,7 +319,7 @@ def _in_short(place: str, cls: Any) -> str:
 
 
 def _own_facts(place: str, cls: Any) -> list[str]:
-    """What a page says of a plug-in beside its help and its settings."""
+    """Returns what a page says of a plug-in beside its help and its settings."""
     if place == "method":
         low, high = cls.search
         source = say("explain.source", source=cls.source) if cls.source else ""
@@ -369,7 +373,7 @@ def _plug_in(place: str, family: Family, rest: str) -> list[str]:
 
 
 def _default_config(place: str, field: str) -> str | None:
-    """The default plug-in at ``place``, if it has a setting of this name."""
+    """Returns the default plug-in at ``place``, if it has a setting of this name."""
     info: FieldInfo | None = None
     group: type[BaseModel] = Run
     for part in place.split("."):

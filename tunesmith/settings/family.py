@@ -30,7 +30,9 @@ class Family:
         """The file outside the package that is being run, after which its class is named."""
 
     def register(self, cls: type) -> type:
-        """Class decorator: names the class after its file and gives its ``Config`` that name."""
+        """Registers a class under its file's name and gives its ``Config`` that name; a class
+        decorator.
+        """
         name = str(self._file) if self._file else cls.__module__.rpartition(".")[2]
         cls.name = name  # type: ignore[attr-defined]
         config = cls.__dict__.get("Config", Spec)
@@ -46,8 +48,8 @@ class Family:
         return cls
 
     def names(self) -> list[str]:
-        """The plug-ins there are, by file name, without importing them; those of other packages
-        included.
+        """Returns the names of all plug-ins, by file name, without importing them; those of other
+        packages included.
         """
         spec = importlib.util.find_spec(self.package)
         assert spec is not None and spec.submodule_search_locations, f"no package {self.package}"
@@ -63,8 +65,8 @@ class Family:
         return iter(entry_points(group=f"tunesmith.{self.kind}s"))
 
     def get(self, name: str) -> Any:
-        """The class registered under ``name``, or in the file ``./name.py``; SpecError with a
-        suggestion if there is none.
+        """Returns the class registered under ``name``, or in the file ``./name.py``; raises
+        SpecError with a suggestion if there is none.
         """
         if name.endswith(".py"):
             return self._from_file(Path(name).resolve())
@@ -92,8 +94,8 @@ class Family:
         return self._classes[name]
 
     def _as_setting(self, name: str) -> str:
-        """A did-you-mean for the value of a setting, as rslora is of lora's variant, and for what
-        peers call a plug-in.
+        """Suggests the setting whose value this name is, as rslora is of lora's variant, or our
+        name for what peers call a plug-in.
         """
         known = NAMES_HERE.get(self.kind, {})
         if known.get(name, "").startswith("peers."):
@@ -112,7 +114,7 @@ class Family:
 
     @property
     def called(self) -> str:
-        """What this kind of plug-in is called in the language in use."""
+        """The name of this kind of plug-in in the current language."""
         return say(f"spec.kind_{self.kind}")
 
     def _from_file(self, path: Path) -> Any:
@@ -143,7 +145,7 @@ class Family:
         return self._classes[name]
 
     def config(self, value: Any, default: str | None = None) -> Any:
-        """A validated ``Config`` from a name, a mapping with ``name``, or a Config; a mapping
+        """Validates a ``Config`` from a name, a mapping with ``name``, or a Config; a mapping
         without one means ``default``.
         """
         if isinstance(value, Spec):
@@ -173,12 +175,12 @@ class Family:
             ) from None
 
     def make(self, config: Any) -> Any:
-        """The plug-in that a validated Config describes."""
+        """Makes the plug-in that a validated Config describes."""
         return self._classes[config.name](config)
 
 
 def choice(family: Family, default: str | None = None) -> Any:
-    """Field type for a plug-in of ``family``: a name, or a mapping with its settings, of
+    """Makes the field type for a plug-in of ``family``: a name, or a mapping with its settings, of
     ``default`` where it gives no name.
     """
     return Annotated[Any, BeforeValidator(lambda value: family.config(value, default))]

@@ -56,7 +56,9 @@ _ASSIGNED = re.compile(r"[A-Za-z_]\w*=.*")
 
 
 def peer_of(settings: Mapping[str, Any]) -> str | None:
-    """The toolkit whose settings these look like; None for ours, and where it cannot be told."""
+    """Recognises the toolkit whose settings these look like; None for ours, and where it cannot be
+    told.
+    """
     keys = set(settings)
     if {"data", "out"} & keys or not keys - set(Run.model_fields):
         return None
@@ -77,9 +79,7 @@ def peer_of(settings: Mapping[str, Any]) -> str | None:
 
 
 def command_line(words: Sequence[str]) -> dict[str, Any] | None:
-    """The settings of ``--key value …`` as a peer would read them; None where the words are no such
-    line.
-    """
+    """Reads ``--key value …`` as a peer would; None where the words are not such a line."""
     settings: dict[str, Any] = {}
     key = None
     for word in words:
@@ -104,7 +104,9 @@ def command_line(words: Sequence[str]) -> dict[str, Any] | None:
 
 
 def translate(settings: Mapping[str, Any], peer: str, objective: str | None = None) -> Translation:
-    """``settings`` of ``peer`` in our keys; ``objective`` is what its command says it is for."""
+    """Translates ``settings`` of ``peer`` into our keys; ``objective`` is what its command says it
+    is for.
+    """
     found = Translation(peer)
     if objective is not None:
         _put(found, "objective", CHANGES["objective"](objective, settings, found))
@@ -150,7 +152,7 @@ def _put(found: Translation, key: str, pairs: Pairs) -> None:
 
 
 def _checked(found: Translation) -> Translation:
-    """Without what our spec does not know, such as a method's setting that this method lacks."""
+    """Removes what our spec does not know, such as a setting that this method lacks."""
     for path in list(found.pairs):
         if not _exists(
             path, str(found.pairs.get("method", "lora")), str(found.pairs.get("objective", "sft"))
@@ -176,8 +178,8 @@ def _exists(path: str, method: str, objective: str) -> bool:
 
 
 def peer_command(words: Sequence[str]) -> str | None:
-    """The answer to another toolkit's whole command, such as ``swift sft --model …``; None where
-    these words are none.
+    """Answers another toolkit's whole command, such as ``swift sft --model …``; None where these
+    words are not one.
     """
     rest = list(words)
     while rest and _ASSIGNED.fullmatch(rest[0]) and not Path(rest[0]).exists():
@@ -203,7 +205,7 @@ def peer_command(words: Sequence[str]) -> str | None:
 
 
 def shell_words(text: str) -> list[str]:
-    """The words of the first command of another toolkit in a shell script."""
+    """Finds the words of the first command of another toolkit in a shell script."""
     joined = re.sub(r"\\\s*\n", " ", text)
     for line in joined.splitlines():
         try:

@@ -17,7 +17,7 @@ from tunesmith.words import say
 def with_overrides(
     settings: Mapping[str, Any], overrides: Sequence[str] | Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Settings with dotted overrides laid over them: ``train.epochs=1``, ``method=ia3``.
+    """Lays dotted overrides over settings: ``train.epochs=1``, ``method=ia3``.
 
     A name given for a group that was a mapping replaces it; a dotted path into a name (``method:
     lora`` with ``method.rank=4``) opens it to ``{name: lora, rank: 4}``, whichever of the two comes
@@ -47,7 +47,7 @@ def with_overrides(
 
 
 def to_paste(path: str, value: Any) -> str:
-    """A setting as it is written after a verb, quoted for the shell, and as a line of a YAML
+    """Writes a setting as it is typed after a verb, quoted for the shell, and as a line of a YAML
     file.
     """
     if isinstance(value, str) and "\n" in value:
@@ -86,8 +86,8 @@ def _pair(text: str) -> tuple[str, Any]:
 
 
 def _literal(path: str, value: str) -> Any:
-    r"""A text as it was typed, in prose with a new line for a written ``\n``; what is quoted or
-    null is YAML.
+    r"""Reads a text as it was typed, in prose with a new line for a written ``\n``; what is quoted
+    or null is YAML.
     """
     try:
         read = read_yaml(value)

@@ -274,8 +274,8 @@ CHANGED |= {key: ("", f"refuse_{key}") for key in REFUSED}
 
 
 def name_here(path: str) -> str | None:
-    """What the unknown key at ``path`` is called here, as a sentence; None when no peer knows
-    it.
+    """Returns, as a sentence, our name for the unknown key at ``path``; None when no peer
+    knows it.
     """
     key = path.rpartition(".")[2]
     if path == "method.r":

@@ -30,7 +30,7 @@ class Translation:
         self.other.append(key)
 
     def settings(self) -> dict[str, Any]:
-        """Our settings as the mapping that a run.yaml holds."""
+        """Returns our settings as the mapping that a run.yaml holds."""
         order = {name: index for index, name in enumerate(Run.model_fields)}
         paths = sorted(
             self.pairs, key=lambda path: (order[path.partition(".")[0]], path.count("."))
@@ -38,7 +38,7 @@ class Translation:
         return with_overrides({}, {path: self.pairs[path] for path in paths})
 
     def text(self, verb: str = "train") -> str:
-        """What is printed: our YAML, ready to paste, and what is left."""
+        """Returns the text to print: our YAML, ready to paste, and what could not be translated."""
         if self.other:
             told = (f"  {key}: {self.left[key]}" for key in dict.fromkeys(self.other))
             return "\n".join([say("peers.none", peer=self.peer), *told])

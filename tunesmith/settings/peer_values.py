@@ -32,7 +32,7 @@ EIGHT_BIT_NAMES = {
 def _named(
     family: Family, key: str, names: Mapping[str, str] | None = None
 ) -> Callable[..., Pairs]:
-    """A change of value that looks the name up in ``family``."""
+    """Makes a change of value that looks the name up in ``family``."""
 
     def change(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
         name = (names or {}).get(str(value), str(value))
@@ -51,8 +51,8 @@ def _named(
 
 
 def _objective(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
-    """The stage by name; where LLaMA-Factory's loss of that stage is an objective of its own here,
-    that one.
+    """Translates the stage by name; where LLaMA-Factory's loss of that stage is an objective here,
+    into that one.
     """
     if value == "ipo":
         return {"objective": "dpo", "objective.loss": "ipo"}
@@ -63,7 +63,7 @@ def _objective(value: Any, settings: Mapping[str, Any], found: Translation) -> P
 
 
 def _preference_loss(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
-    """A loss that is an objective of its own here, or dpo's loss of that name."""
+    """Translates a loss into an objective of that name here, or into dpo's loss of that name."""
     name = str(value[0] if isinstance(value, list) else value)
     if name in OBJECTIVES.names():
         return {"objective": name}
@@ -123,7 +123,9 @@ def _datasets(value: Any, settings: Mapping[str, Any], found: Translation) -> Pa
 
 
 def _part_of(path: str, source: Mapping[str, Any], found: Translation) -> str:
-    """An axolotl source's path with its subset; what else it says of the source is told."""
+    """Returns an axolotl source's path with its subset, and notes what else it says of the
+    source.
+    """
     kind, part = source.get("type"), str(source.get("split", "train"))
     if kind == "completion":
         found.pairs.setdefault("objective", "pretrain")
@@ -135,7 +137,9 @@ def _part_of(path: str, source: Mapping[str, Any], found: Translation) -> str:
 
 
 def _reward_model(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
-    """axolotl's switch that a reward model is trained; elsewhere the model that PPO asks."""
+    """Translates axolotl's switch that a reward model is trained; elsewhere the model that PPO
+    asks.
+    """
     if value is True:
         return {"objective": "reward"}
     if value:
@@ -144,7 +148,7 @@ def _reward_model(value: Any, settings: Mapping[str, Any], found: Translation) -
 
 
 def _task_type(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
-    """What ms-swift and transformers call the kind of head."""
+    """Translates what ms-swift and transformers call the kind of head."""
     task = str(value).casefold()
     known = {"seq_cls": "classify", "embedding": "embed"}
     if task in known:
@@ -155,14 +159,16 @@ def _task_type(value: Any, settings: Mapping[str, Any], found: Translation) -> P
 
 
 def _mixed(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
-    """How sources are mixed: here they are joined, each with its weight."""
+    """Translates how sources are mixed: here they are joined, each with its weight."""
     if value not in (None, "concat", False):
         found.refuse("mix_strategy", say("peers.nothing_mixing"))
     return {}
 
 
 def _limit(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
-    """LLaMA-Factory's ``max_samples`` is for each data set, ``data.limit`` for all together."""
+    """Translates LLaMA-Factory's ``max_samples``, which is for each data set; ``data.limit`` is for
+    all together.
+    """
     sources = found.pairs.get("data.path")
     if not isinstance(sources, list):
         sources = _datasets(settings.get("dataset") or "", settings, Translation(found.peer))
@@ -188,7 +194,9 @@ def _loss_scale(value: Any, settings: Mapping[str, Any], found: Translation) -> 
 
 
 def _refused(reason: str, key: str) -> Callable[..., Pairs]:
-    """A key that has no counterpart and, where it is on, trains something else."""
+    """Makes a change that refuses a key without a counterpart, which, where it is on, would train
+    something else.
+    """
 
     def change(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
         if value in (None, False, "", [], "none", "null"):
@@ -200,7 +208,7 @@ def _refused(reason: str, key: str) -> Callable[..., Pairs]:
 
 
 def whole(key: str, value: Any, found: Translation) -> int | None:
-    """A whole number; what is none, such as auto, is left."""
+    """Reads a whole number; anything else, such as auto, is noted as left out."""
     if isinstance(value, int | float) or str(value).lstrip("-").isdecimal():
         return int(value)
     found.left[key] = say("peers.not_whole", value=value)
@@ -217,7 +225,9 @@ def _is_id(path: str) -> bool:
 
 
 def _registered(name: str, settings: Mapping[str, Any], found: Translation) -> str:
-    """The file behind a name of LLaMA-Factory's dataset_info.json, where that file is there."""
+    """Returns the file behind a name of LLaMA-Factory's dataset_info.json, where that file is
+    there.
+    """
     folder = Path(str(settings.get("dataset_dir", "data")))
     info = folder / "dataset_info.json"
     if info.is_file():
@@ -264,7 +274,7 @@ def _targets(value: Any, settings: Mapping[str, Any], found: Translation) -> Pai
 
 
 def _when(path: str, here: Any) -> Callable[..., Pairs]:
-    """A switch that stands for one value of ours when it is on."""
+    """Makes a change for a switch that stands for one value of ours when it is on."""
     return lambda value, settings, found: {
         path: "auto"
         if value == "auto" and here in ("bf16", "fp16")

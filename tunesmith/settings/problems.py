@@ -18,8 +18,8 @@ def problems_of(
     prefix: tuple[str, ...] = (),
     hint: Callable[[str], str | None] | None = None,
 ) -> list[Problem]:
-    """Every problem of validating ``spec``, plug-ins' own settings unfolded, each at its dotted key
-    path.
+    """Returns every problem of validating ``spec``, plug-ins' own settings unfolded, each at its
+    dotted key path.
 
     ``hint`` gets the path of an unknown key and may say what it is called here.
     """
@@ -54,7 +54,7 @@ def problems_of(
 
 
 def _text(item: Any, setting: str) -> str:
-    """What is wrong with one value, in the language in use."""
+    """Describes what is wrong with one value, in the current language."""
     context = {name: value for name, value in item.get("ctx", {}).items() if name != "error"}
     if item["type"] == "string_type" and isinstance(item["input"], bool):
         return say("spec.yaml_word", word="yes" if item["input"] else "no")
@@ -71,8 +71,8 @@ def _text(item: Any, setting: str) -> str:
 
 
 def group_of(annotation: Any) -> type[Spec] | None:
-    """The Spec that a field's annotation holds, whether optional, in a list or annotated; None for
-    a plain value.
+    """Returns the Spec that a field's annotation holds, whether optional, in a list or annotated;
+    None for a plain value.
     """
     if isinstance(annotation, type) and issubclass(annotation, Spec):
         return annotation
@@ -80,8 +80,8 @@ def group_of(annotation: Any) -> type[Spec] | None:
 
 
 def _path(spec: type[Spec], loc: Sequence[int | str]) -> tuple[str, ...]:
-    """The key path of an error; what pydantic adds to it for the branches of a union is left
-    out.
+    """Returns the key path of an error, without what pydantic adds to it for the branches of a
+    union.
     """
     group: type[Spec] | None = spec
     path: list[str] = []
@@ -107,7 +107,7 @@ def _is_branch(part: int | str) -> bool:
 
 
 def _near(spec: type[Spec], loc: tuple[int | str, ...]) -> str:
-    """A did-you-mean for the last part of ``loc``, else the keys that its group has."""
+    """Suggests a key for the last part of ``loc``, or lists the keys that its group has."""
     group: type[Spec] = spec
     for part in loc[:-1]:
         field = group.model_fields.get(str(part))
@@ -119,9 +119,7 @@ def _near(spec: type[Spec], loc: tuple[int | str, ...]) -> str:
 
 
 def paths_of(spec: type[Spec], prefix: str = "") -> list[str]:
-    """The dotted path of every setting below ``spec``; what a plug-in has of its own is not among
-    them.
-    """
+    """Returns the dotted path of every setting below ``spec``, without plug-ins' own settings."""
     found: list[str] = []
     for name, field in spec.model_fields.items():
         group = group_of(field.annotation)

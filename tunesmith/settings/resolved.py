@@ -34,7 +34,7 @@ class Resolved:
         return Path(self.run.out)
 
     def dump(self) -> str:
-        """run.yaml: every value used; derived ones and defaults say so in a comment."""
+        """Writes run.yaml: every value used; derived ones and defaults say so in a comment."""
         lines: list[str] = []
         for line, path in _yaml_lines(self.run.model_dump(mode="json")):
             origin = self.origins.get(path)
@@ -45,8 +45,8 @@ class Resolved:
 
 
 def origins_of(value: Spec, path: str = "", given: bool = True) -> dict[str, Origin]:
-    """Where each value of a group comes from, by dotted path; a value inside a group that was not
-    given is a default.
+    """Returns where each value of a group comes from, by dotted path; a value inside a group that
+    was not given is a default.
     """
     found: dict[str, Origin] = {}
     for name, item in value:

@@ -35,7 +35,7 @@ SLOT = "[P]"
 
 
 def _short(key: str) -> BeforeValidator:
-    """A plain string stands for a mapping with this one key."""
+    """Lets a plain string stand for a mapping with this one key."""
     return BeforeValidator(
         lambda value: {key: value} if isinstance(value, str | list | Path) else value
     )
@@ -303,8 +303,8 @@ class Run(Spec):
     @model_validator(mode="before")
     @classmethod
     def _with_source(cls, values: Any) -> Any:
-        """An objective that learns from sampled answers has a source of its own, whose settings
-        need no name.
+        """Gives an objective that learns from sampled answers its own source, whose settings need
+        no name.
         """
         if not isinstance(values, Mapping):
             return values
@@ -320,7 +320,9 @@ class Run(Spec):
 
 
 def validate(settings: Mapping[str, Any]) -> Run:
-    """A Run from plain settings; SpecError that lists every problem at its key path."""
+    """Validates plain settings into a Run; raises SpecError that lists every problem at its key
+    path.
+    """
     try:
         return Run.model_validate(settings)
     except ValidationError as error:
@@ -328,7 +330,7 @@ def validate(settings: Mapping[str, Any]) -> Run:
 
 
 def _here(path: str) -> str | None:
-    """What the unknown key at ``path`` is called here, or where it stands."""
+    """Returns our name for the unknown key at ``path``, or where it belongs."""
     told = name_here(path)
     if told is not None:
         return told
@@ -338,6 +340,6 @@ def _here(path: str) -> str | None:
 
 
 def read_run(path: str | Path | None, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Run:
-    """A Run from a YAML file and overrides; either may be missing."""
+    """Reads a Run from a YAML file and overrides; either may be missing."""
     settings = read_settings(path) if path is not None else {}
     return validate(with_overrides(settings, overrides))

@@ -39,27 +39,27 @@ from.
 
 
 def begun(run: Run) -> Resolved:
-    """The first stage: ``run`` with the origin of each value, with what its method fills in, and
-    with what follows from the run alone.
+    """Runs the first stage: returns ``run`` with the origin of each value, with what its method
+    fills in, and with what follows from the run alone.
     """
     resolved = with_slots(with_preset(Resolved(run, origins_of(run))))
     return with_measure(fill(resolved, from_run(resolved.run)))
 
 
 def still_open(run: Run) -> list[str]:
-    """The paths of the values that a plan would settle and that are not."""
+    """Returns the paths of the values that a plan would settle and that are still open."""
     return [path for path in MAY_BE_OPEN if value_at(run, path) in OPEN]
 
 
 def refuse_open(run: Run) -> None:
-    """SpecError at each value that is still open."""
+    """Raises SpecError at each value that is still open."""
     problems = [Problem(path, say("plan.still_open")) for path in still_open(run)]
     if problems:
         raise SpecError(problems)
 
 
 def fill(resolved: Resolved, derived: Derived) -> Resolved:
-    """``resolved`` with each value of ``derived`` (by dotted path: value and reason) put where the
+    """Puts each value of ``derived`` (by dotted path: value and reason) into ``resolved`` where the
     run left it open.
     """
     run, origins = resolved.run, dict(resolved.origins)
@@ -71,8 +71,8 @@ def fill(resolved: Resolved, derived: Derived) -> Resolved:
 
 
 def with_preset(resolved: Resolved) -> Resolved:
-    """``resolved`` with what its method, where that is a preset, gives to settings that the run
-    does not name.
+    """Fills in, where the method is a preset, what it gives to settings that the run does
+    not name.
     """
     run, origins = resolved.run, dict(resolved.origins)
     for path, text in METHODS.make(run.method).fills.items():
@@ -92,8 +92,8 @@ def with_preset(resolved: Resolved) -> Resolved:
 
 
 def with_slots(resolved: Resolved) -> Resolved:
-    """``resolved`` with as many virtual tokens as ``data.template`` has places for, where the
-    method puts them there and the run does not say how many.
+    """Sets as many virtual tokens as ``data.template`` has slots, where the method puts them there
+    and the run does not say how many.
     """
     run, path = resolved.run, "method.tokens"
     found = (run.data.template or "").count(SLOT)
@@ -106,8 +106,8 @@ def with_slots(resolved: Resolved) -> Resolved:
 
 
 def with_measure(resolved: Resolved) -> Resolved:
-    """``resolved`` with the reward deciding which checkpoint is best, where the loss says nothing
-    of that and the run names no measure.
+    """Lets the reward decide which checkpoint is best, where the loss cannot tell and the run names
+    no measure.
     """
     run, path = resolved.run, "train.keep.best_by"
     looks = run.train.keep.evaluate != 0 and run.data.held_out != 0
@@ -120,7 +120,7 @@ def with_measure(resolved: Resolved) -> Resolved:
 
 
 def _given(run: Run, groups: list[str]) -> bool:
-    """Whether the run names every one of these groups, each inside the one before."""
+    """Tells whether the run names every one of these groups, each inside the one before."""
     at: Any = run
     for name in groups:
         if name not in at.model_fields_set:
@@ -130,8 +130,8 @@ def _given(run: Run, groups: list[str]) -> bool:
 
 
 def from_run(run: Run) -> Derived:
-    """What follows from the run alone: the method's learning rate, the weights that are left, and
-    the language.
+    """Returns the values that follow from the run alone: the method's learning rate, the weights
+    that are left, and the language.
     """
     return {
         "train.learning_rate": default_rate(run),
@@ -141,7 +141,9 @@ def from_run(run: Run) -> Derived:
 
 
 def from_rows(run: Run, rows: int) -> Derived:
-    """What follows from the number of training rows: how many of them a step takes."""
+    """Returns the values that follow from the number of training rows: how many of them a step
+    takes.
+    """
     train = run.train
     order = Order(rows, batch_size(rows, train.epochs), train.seed)
     steps = order.total(train.epochs, train.steps)
@@ -153,7 +155,9 @@ def from_rows(run: Run, rows: int) -> Derived:
 
 
 def default_rate(run: Run) -> tuple[float, str]:
-    """The method's own learning rate times the optimizer's factor, and where they come from."""
+    """Returns the method's own learning rate times the optimizer's factor, and where they come
+    from.
+    """
     method, factor = METHODS.make(run.method), OPTIMIZERS.get(run.train.optimizer.name).rate_factor
     reason = "plan.reason_learning_rate" if method.source else "plan.reason_learning_rate_bare"
     source = method.source
@@ -173,7 +177,7 @@ def default_rate(run: Run) -> tuple[float, str]:
 
 
 def final_weights(run: Run) -> tuple[str, str]:
-    """Which weights the run leaves as its model where it does not say, and why."""
+    """Returns which weights the run leaves as its model where it does not say, and why."""
     keep = run.train.keep
     if keep.evaluate and (keep.patience or "best_by" in keep.model_fields_set):
         return "best", say("plan.reason_final_best", best_by=keep.best_by)
@@ -181,7 +185,7 @@ def final_weights(run: Run) -> tuple[str, str]:
 
 
 def value_at(run: Run, path: str) -> Any:
-    """The value at a dotted path."""
+    """Returns the value at a dotted path."""
     at: Any = run
     for key in path.split("."):
         at = dict(at)[key]
@@ -189,7 +193,7 @@ def value_at(run: Run, path: str) -> Any:
 
 
 def with_value(group: Any, path: list[str], value: Any) -> Any:
-    """``group`` with another value at ``path``."""
+    """Returns ``group`` with another value at ``path``."""
     key, *rest = path
     inner: Spec = dict(group)[key]
     return group.model_copy(update={key: with_value(inner, rest, value) if rest else value})

@@ -29,13 +29,15 @@ class Spec(BaseModel):
     )
 
     def values(self, *names: str) -> dict[str, Any]:
-        """Gives the settings of these names, or all of them; KeyError for a name it lacks."""
+        """Returns the settings of these names, or all of them; raises KeyError for a name
+        it lacks.
+        """
         held = dict(self)
         return {name: held[name] for name in names or held}
 
 
 def closest(name: str, known: list[str]) -> str:
-    """A did-you-mean clause for ``name``, empty when nothing comes near."""
+    """Returns a did-you-mean clause for ``name``, empty when no name is similar."""
     match = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6)
     return say("spec.did_you_mean", name=repr(match[0])) if match else ""
 

@@ -33,5 +33,5 @@ class Teacher(Spec):
 
 
 def is_endpoint(path: str) -> bool:
-    """Whether a model is asked over HTTP."""
+    """Tells whether a model is asked over HTTP."""
     return path.startswith(("http://", "https://"))

@@ -61,7 +61,9 @@ class Tournament(Spec):
 
 
 def label(method: Any) -> str:
-    """What an entry is called: the method's name, and the settings that are not its defaults."""
+    """Returns the name of an entry: the method's name, and the settings that are not its
+    defaults.
+    """
     if method.name == "combined":
         return "+".join(map(label, method.methods))
     fields = type(method).model_fields
@@ -74,7 +76,7 @@ def label(method: Any) -> str:
 
 
 def slug(method: Any) -> str:
-    """The name of an entry's folder."""
+    """Returns the name of an entry's folder."""
     return re.sub(r"[^\w.=,+-]+", "-", label(method)).strip("-")
 
 

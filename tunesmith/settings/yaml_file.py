@@ -32,7 +32,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_yaml(text: str, where: str = "") -> Any:
-    """The value of a YAML text; SpecError with file and line when it does not parse."""
+    """Parses a YAML text; raises SpecError with file and line when this fails."""
     loader = _Loader(text)
     loader.name = where
     try:
@@ -49,7 +49,7 @@ def read_yaml(text: str, where: str = "") -> Any:
 
 
 def read_settings(path: str | Path) -> dict[str, Any]:
-    """The mapping that a YAML file holds, not yet validated."""
+    """Reads the mapping in a YAML file, not yet validated."""
     file = Path(path)
     if not file.is_file():
         raise SpecError(Problem(str(path), say("spec.no_file")))
@@ -61,7 +61,7 @@ def read_settings(path: str | Path) -> dict[str, Any]:
 
 
 def settings_in(text: str, path: str | Path) -> dict[str, Any]:
-    """The mapping in the text of the YAML file ``path``, not yet validated."""
+    """Reads the mapping in the text of the YAML file ``path``, not yet validated."""
     settings = read_yaml(text, where=str(path))
     if settings is None:
         settings = {}

@@ -31,7 +31,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 
 def barred(path: Path) -> str | None:
-    """Why nothing can be written at ``path``; None where it can."""
+    """Returns why nothing can be written at ``path``; None where it can."""
     place = path.absolute().parent
     while not os.path.exists(
         place
@@ -43,8 +43,8 @@ def barred(path: Path) -> str | None:
 
 
 def file_to_write(path: Path | None) -> Path | None:
-    """``path`` with links followed, for ``write_whole``; SpecError where no file can be put
-    there.
+    """Returns ``path`` with links followed, for ``write_whole``; raises SpecError where no file can
+    be put there.
     """
     if path is None:
         return None
@@ -92,7 +92,7 @@ def sweep(out: Path) -> None:
 
 
 def fsync(path: Path) -> None:
-    """Brings a file, or a directory's names, to the disk; Windows keeps directories in order
+    """Flushes a file, or a directory's names, to the disk; Windows keeps directories in order
     itself.
     """
     if path.is_dir() and os.name == "nt":
@@ -105,7 +105,7 @@ def fsync(path: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Hash of a file's content."""
+    """Hashes a file's content."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):

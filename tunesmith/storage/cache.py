@@ -18,7 +18,7 @@ from tunesmith.words import say
 
 
 def made(folder: Path) -> bool:
-    """Whether a conversion of today's kind is there, whole."""
+    """Tells whether a conversion of the current kind is there, whole."""
     made = folder / MADE
     return (
         made.is_file() and json.loads(made.read_text(encoding="utf-8"))["conversion"] == CONVERSION
@@ -27,7 +27,7 @@ def made(folder: Path) -> bool:
 
 @contextmanager
 def drafted(target: Path) -> Iterator[Path]:
-    """A folder that takes ``target``'s place when all went well, and is gone when not."""
+    """Makes a folder that takes ``target``'s place when all went well, and is removed when not."""
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
@@ -41,7 +41,7 @@ def drafted(target: Path) -> Iterator[Path]:
 
 
 def finish(draft: Path, facts: dict[str, str]) -> None:
-    """Notes where a conversion came from and brings it to the disk."""
+    """Notes where a conversion came from, and flushes it to the disk."""
     draft.chmod(0o755)  # a temporary folder is its owner's alone; a cache may be shared
     (draft / MADE).write_text(
         json.dumps({"conversion": CONVERSION, **facts}, indent=1) + "\n", encoding="utf-8"
@@ -54,7 +54,9 @@ def finish(draft: Path, facts: dict[str, str]) -> None:
 
 @contextmanager
 def _without_bars() -> Iterator[None]:
-    """transformers' bars end up in files and pipes; a line of ours says what is being made."""
+    """Hides transformers' progress bars, which end up in files and pipes; a line of ours says what
+    is being made.
+    """
     from transformers.utils import logging
 
     bars = logging.is_progress_bar_enabled()
@@ -73,8 +75,8 @@ CONVERSION = 1  # raised when the conversion below gives other files
 
 
 def cache_folder() -> Path:
-    """Where fetched and converted files are kept: ``TUNESMITH_CACHE``, else the platform's own
-    place for caches.
+    """Returns where fetched and converted files are kept: ``TUNESMITH_CACHE``, else the platform's
+    own place for caches.
     """
     given = os.environ.get("TUNESMITH_CACHE")
     if given:
@@ -91,14 +93,16 @@ def cache_folder() -> Path:
 
 
 def notice(text: str) -> None:
-    """One line of progress on standard error, so that ``--json`` stays alone on standard output."""
+    """Prints one line of progress on standard error, so that ``--json`` stays alone on standard
+    output.
+    """
     print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager
 def locked(name: str) -> Iterator[Path]:
-    """The cache folder, while no other process is at work on ``name``; a full disk inside is a
-    DiskError.
+    """Locks the cache folder, so that no other process works on ``name``; raises DiskError for a
+    full disk inside.
     """
     from filelock import FileLock, Timeout
 
@@ -126,14 +130,14 @@ def locked(name: str) -> Iterator[Path]:
 
 
 def require_space(folder: Path, megabytes: int) -> None:
-    """DiskError unless ``megabytes`` are free where ``folder`` is."""
+    """Raises DiskError unless ``megabytes`` are free where ``folder`` is."""
     free = shutil.disk_usage(folder).free // 10**6
     if free < megabytes:
         raise DiskError(Problem(str(folder), say("hub.disk_full", need=megabytes, free=free)))
 
 
 def digest(path: Path) -> str:
-    """The sha256 of a file, read in pieces."""
+    """Hashes a file with sha256, read in pieces."""
     total = sha256()
     with open(path, "rb") as file:
         while piece := file.read(1 << 20):

@@ -11,7 +11,9 @@ from pathlib import Path
 
 
 def headers(folder: Path) -> Iterator[tuple[str, list[int], str]]:
-    """Name, shape and type of every tensor in the folder's safetensors, read from their headers."""
+    """Yields name, shape and type of every tensor in the folder's safetensors, read from their
+    headers.
+    """
     for file in sorted(folder.glob("*.safetensors")):
         with open(file, "rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
@@ -24,11 +26,11 @@ POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 def is_pointer(file: Path) -> bool:
-    """Whether git-lfs left a pointer of a few lines in place of the file itself."""
+    """Tells whether git-lfs left a pointer of a few lines in place of the file itself."""
     with open(file, "rb") as stream:
         return stream.read(len(POINTER)) == POINTER
 
 
 def weights_in(folder: Path) -> int:
-    """The number of weights that the folder's safetensors hold."""
+    """Counts the weights that the folder's safetensors hold."""
     return sum(math.prod(shape) for _, shape, _ in headers(folder))

@@ -15,7 +15,7 @@ Kind = Literal["model", "dataset"]
 
 
 def looks_local(path: str) -> bool:
-    """Whether the text can only mean a place on this machine."""
+    """Tells whether the text can only mean a place on this machine."""
     return (
         path.startswith((".", "/", "~"))
         or path.count("/") > 1
@@ -27,8 +27,8 @@ def looks_local(path: str) -> bool:
 def snapshot(
     name: str, kind: Kind, *, patterns: list[str], ignore: list[str], revision: str | None = None
 ) -> Path:
-    """The folder of a hub's files that match; ModelError or DataError in one line, with the ways
-    out, if it fails.
+    """Fetches the matching files of a hub and returns their folder; raises ModelError or DataError
+    in one line, with the remedies, if it fails.
     """
     if name.startswith("ms:"):
         return _modelscope(name, kind, patterns=patterns, ignore=ignore, revision=revision)
@@ -80,8 +80,8 @@ def _huggingface(
 
 
 def _cut_off(error: BaseException) -> bool:
-    """Whether bytes were flowing when the connection ended; huggingface_hub says so by a size that
-    is not consistent.
+    """Tells whether bytes were flowing when the connection ended; huggingface_hub reports this as a
+    size that is not consistent.
     """
     import httpx
 

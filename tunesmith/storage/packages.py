@@ -34,8 +34,8 @@ class Package:
 
 @contextmanager
 def fetched(package: Package, error: type[TunesmithError] = DataError) -> Iterator[Path]:
-    """The package's archive, checked against its hash, in a folder of the cache that is removed at
-    the end.
+    """Fetches the package's archive, checked against its hash, into a folder of the cache that is
+    removed at the end.
 
     ``error`` is raised, in one line with the ways out, where it cannot be had.
     """

@@ -24,8 +24,8 @@ NEAR = 6
 
 
 def runs_near(path: Path) -> list[str]:
-    """The run folders inside ``path``, beside it, and in ``runs``: where people look for the one
-    they mean.
+    """Returns the run folders inside ``path``, beside it, and in ``runs``: where people look for
+    the one they mean.
     """
     places = dict.fromkeys([path, path.parent, path.parent / "runs", Path("runs")])
     found = [
@@ -48,17 +48,17 @@ class RunFolder:
 
     @property
     def run_yaml(self) -> Path:
-        """Every value used, with its origin."""
+        """The file with every value used, and its origin."""
         return self.path / "run.yaml"
 
     @property
     def plan(self) -> Path:
-        """What was planned, as printed."""
+        """The plan as it was printed."""
         return self.path / "plan.txt"
 
     @property
     def ledger(self) -> Path:
-        """Where every row went."""
+        """The account of where every row went."""
         return self.path / "ledger.json"
 
     @property
@@ -68,7 +68,7 @@ class RunFolder:
 
     @property
     def record(self) -> Path:
-        """One JSON object a step."""
+        """The record: one JSON object a step."""
         return self.path / "record.jsonl"
 
     @property
@@ -78,7 +78,7 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> Path:
-        """Resumable states."""
+        """The folder of resumable states."""
         return self.path / "checkpoints"
 
     @property
@@ -116,7 +116,7 @@ class RunFolder:
 
     @property
     def questions(self) -> Path:
-        """Own questions and their answers over the run."""
+        """The file with own questions and their answers over the run."""
         return self.path / "questions.md"
 
     @property
@@ -131,8 +131,8 @@ class RunFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Holds the folder for this process alone, until it ends or dies; SpecError while another
-        trains in it.
+        """Holds the folder for this process alone, until it ends or dies; raises SpecError while
+        another trains in it.
         """
         from filelock import FileLock, Timeout
 
@@ -159,7 +159,9 @@ class RunFolder:
             return True
 
     def resolved(self) -> Resolved:
-        """The settings that this run used, read once; SpecError when the folder holds no run."""
+        """Returns the settings that this run used, read once; raises SpecError when the folder
+        holds no run.
+        """
         return self._resolved
 
     @cached_property
@@ -181,7 +183,7 @@ class RunFolder:
         self.__dict__["settings_text"] = text  # it is not read again
 
     def _missing(self) -> str:
-        """Why this is no run, and the runs that are near it."""
+        """Explains why this is no run, and names the runs near it."""
         if self.path.is_file():
             return say("spec.run_is_file")
         key = "spec.not_a_run" if self.path.is_dir() else "spec.no_run"
@@ -200,7 +202,7 @@ class RunFolder:
         )
 
     def taken(self) -> str | None:
-        """Why no new run can be begun here; None where one can."""
+        """Returns why no new run can be started here; None where one can."""
         wrong = barred(self.path / "run.yaml")
         if wrong:
             return wrong
@@ -212,12 +214,14 @@ class RunFolder:
         return say("plan.out_taken", out=self.path) if any(path.exists() for path in held) else None
 
     def next_step(self) -> str:
-        """What to do with a finished run: prove it, where rows were kept for that."""
+        """Returns what to do with a finished run: prove it, where rows were kept for that."""
         proof = (self.read(self.ledger) or {}).get("proof")
         return say("cli.next_step" if proof else "cli.next_without_proof", folder=self.path)
 
     def read(self, path: Path) -> Any:
-        """A JSON file of the run; None where it is not there, DataError where it is damaged."""
+        """Reads a JSON file of the run; None where it is missing; raises DataError where it is
+        damaged.
+        """
         if not path.is_file():
             return None
         try:
@@ -226,7 +230,7 @@ class RunFolder:
             raise DataError(Problem(str(path), say("spec.damaged_json", error=error))) from None
 
     def steps(self) -> list[dict[str, Any]]:
-        """The record's lines; a last line that a crash cut short is left out."""
+        """Reads the record's lines, without a last line that a crash cut short."""
         if not self.record.is_file():
             return []
         lines = self.record.read_text(encoding="utf-8").split("\n")
@@ -234,8 +238,8 @@ class RunFolder:
 
 
 def _as_it_was(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a folder, which holds all of them; one that is older than a setting was made
-    as if it were off.
+    """Completes the settings of a folder, which holds all of them: one that is older than a setting
+    was made as if the setting were off.
     """
     objective = settings.get("objective")
     if isinstance(objective, dict) and objective.get("name") == "classify":

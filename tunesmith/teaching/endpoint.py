@@ -60,7 +60,7 @@ class _Again(Exception):
         self.kind, self.after = kind, after
 
     def pause(self, attempt: int) -> float:
-        """How long to wait after so many tries (seconds)."""
+        """Returns how long to wait after so many tries (seconds)."""
         if self.after is not None:
             return min(self.after, LONGEST_TOLD)
         return min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1)) * random.uniform(0.5, 1)
@@ -99,13 +99,15 @@ class Endpoint:
         self.name = self.settings.name or self._only_name()
 
     def identity(self) -> dict[str, str]:
-        """What tells this teacher from another."""
+        """Returns what distinguishes this teacher from another."""
         return {"model": self.url, "teacher.name": self.name}
 
     def answers(
         self, questions: Iterator[Question], done: Collection[int], stopped: Callable[[], bool]
     ) -> Iterator[tuple[int, Written]]:
-        """The answers that are not ``done``, by their number, in the order in which they come."""
+        """Yields the answers that are not ``done``, by their number, in the order in which they
+        come.
+        """
         each = self.run.generate.samples
         every = (
             (number * each + n, question)
@@ -199,8 +201,8 @@ class Endpoint:
         return body
 
     def _patiently(self, ask: Callable[[], Any]) -> tuple[Any, int]:
-        """What ``ask`` gives, and how often it was asked again; Stopped where patience has
-        ended.
+        """Calls ``ask``, again after failures, and returns its result and the number of
+        repetitions; raises Stopped after the last try.
         """
         import httpx
 
@@ -273,8 +275,8 @@ class Endpoint:
         raise SpecError(Problem("model", say("generate.refused_by", **told)))
 
     def _only_name(self) -> str:
-        """The name of the one model that is served; SpecError with their names where there are
-        several.
+        """Returns the name of the one model that is served; raises SpecError with their names where
+        there are several.
         """
 
         def ask() -> list[str]:
@@ -306,7 +308,7 @@ class Endpoint:
         return httpx.Client(headers=headers, timeout=self.settings.timeout, limits=limits)
 
     def _plain(self, text: str) -> str:
-        """A server's words without the key, which some of them repeat."""
+        """Removes the key from a server's words, because some servers repeat it."""
         return text.replace(self.key, "***") if self.key else text
 
     def _tell_once(self, again: _Again, pause: float) -> None:
@@ -317,7 +319,7 @@ class Endpoint:
 
 
 def _after(told: str | None) -> float | None:
-    """``Retry-After`` in seconds: a number, or a date."""
+    """Reads ``Retry-After`` in seconds: a number, or a date."""
     if not told:
         return None
     try:

@@ -33,8 +33,8 @@ class Journal:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Holds the file for this process, with the answers that it has; SpecError where they are
-        answers to something else.
+        """Holds the file for this process, with the answers that it has; raises SpecError where
+        they are answers to something else.
         """
         from filelock import FileLock, Timeout
 
@@ -100,7 +100,7 @@ class Journal:
         self._end += len(data)
 
     def answers(self, numbers: Iterable[int]) -> Iterator[Written]:
-        """The answers of these numbers."""
+        """Yields the answers of these numbers."""
         with open(self.path, "rb") as file:
             for number in numbers:
                 file.seek(self.places[number])

@@ -64,7 +64,7 @@ class Local:
             raise SpecError(problems)
 
     def identity(self) -> dict[str, str]:
-        """What tells this teacher from another."""
+        """Returns what distinguishes this teacher from another."""
         loaded_as = {
             f"model.{name}": repr(value)
             for name, value in self.run.model.values(*LOADED_AS).items()
@@ -79,7 +79,7 @@ class Local:
     def answers(
         self, questions: Iterator[Question], done: Collection[int], stopped: Callable[[], bool]
     ) -> Iterator[tuple[int, Written]]:
-        """The answers that are not ``done``, by their number: question by question, each
+        """Yields the answers that are not ``done``, by their number: question by question, each
         ``generate.samples`` times.
         """
         from tunesmith.models.calling.generate import generate
@@ -128,7 +128,7 @@ class Local:
                     )
 
     def _loaded(self) -> Loaded:
-        """The model with its renderer: that of the run, or of the settings."""
+        """Loads the model with its renderer: that of the run, or of the settings."""
         from tunesmith.data.rendering.render import Render
         from tunesmith.machine import device as devices
         from tunesmith.models.saved import load_run

@@ -46,7 +46,7 @@ class Questions(Reading):
     """
 
     def asked(self) -> Iterator[Question]:
-        """Each row's question, in the order of the files."""
+        """Yields each row's question, in the order of the files."""
         known = {opened.facts.path: opened for opened in self.opened}
         names = _meant()
         for located, chat in self:
@@ -112,8 +112,8 @@ class Questions(Reading):
 
 
 def _reference(example: Example) -> str:
-    """The answer that stands in the file; of a pair the chosen one, and no answer that was judged a
-    bad one.
+    """Returns the answer in the file; of a pair the chosen one, and no answer that was
+    judged bad.
     """
     if isinstance(example, Preference):
         return example.sides[0].answer
@@ -123,6 +123,6 @@ def _reference(example: Example) -> str:
 
 
 def _meant() -> set[str]:
-    """Every column that has a meaning to some reader, or to the rows that are written."""
+    """Returns every column that has a meaning to some reader, or to the rows that are written."""
     fields = {name for reader in READERS.names() for name in READERS.get(reader).fields}
     return {*fields, *TURNS, *ANOTHER_TASK, *CHOICES, *OURS, "label", "labels"}

@@ -39,7 +39,7 @@ class _Answer:
     """Tokens of the answer, where the server says them."""
 
     def take(self, event: Any) -> None:
-        """One event, or a whole reply."""
+        """Takes one event, or a whole reply."""
         if not isinstance(event, dict):
             raise Cut(say("generate.cut_odd"))
         if event.get("error"):
@@ -55,8 +55,8 @@ class _Answer:
             self.reason = choice.get("finish_reason") or self.reason
 
     def done(self) -> Written:
-        """The whole of it; Cut where its end is missing. Where a server counts no tokens, the
-        pieces are counted.
+        """Returns the whole answer; raises Cut where its end is missing. Where a server counts no
+        tokens, the pieces are counted.
         """
         if self.reason is None:
             raise Cut(say("generate.cut_end"))
@@ -70,7 +70,7 @@ class _Answer:
 
 
 def answer_of(response: httpx.Response) -> Written:
-    """What a reply with status 200 says; Cut where it is not whole."""
+    """Reads a reply with status 200; raises Cut where it is not whole."""
     answer = _Answer()
     try:
         if "json" in response.headers.get("content-type", ""):
@@ -84,8 +84,8 @@ def answer_of(response: httpx.Response) -> Written:
 
 
 def _events(response: httpx.Response) -> Iterator[bytes]:
-    """The data of each event; httpx's own lines would also end at U+2028, which may stand in a
-    text.
+    """Yields the data of each event; httpx's own lines would also end at U+2028, which may occur in
+    a text.
     """
     rest = b""
     for piece in chain(response.iter_bytes(), [b"\n"]):
@@ -99,7 +99,7 @@ def _events(response: httpx.Response) -> Iterator[bytes]:
 
 
 def message_of(body: Any) -> str:
-    """A server's own words about what is wrong, from its JSON or its text."""
+    """Returns a server's own words about what is wrong, from its JSON or its text."""
     if isinstance(body, bytes):
         try:
             body = json.loads(body)

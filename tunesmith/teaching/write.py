@@ -55,11 +55,11 @@ class Account:
     """Tokens a second, of this call without the loading; 0 where it asked nothing."""
 
     def to_json(self) -> dict[str, Any]:
-        """For programs."""
+        """Returns the account for programs."""
         return dict(vars(self))
 
     def lines(self) -> list[str]:
-        """As a person reads it."""
+        """Returns lines for a person to read."""
         asked = self.rows - sum(self.left.values())
         lines = [
             say(
@@ -143,8 +143,8 @@ def write(run: Run, shown: Shown) -> Account:
 
 
 def _settled(run: Run) -> Run:
-    """The run with the generation settings of a finished one that is its teacher, but for those
-    that were given.
+    """Returns the run with the generation settings of a finished run that is its teacher, except
+    those that were given.
     """
     parent = parent_of(run.model.path)
     if parent is None:
@@ -174,7 +174,7 @@ def _ask(
     shown: Shown,
     total: int,
 ) -> None:
-    """Every answer that the journal lacks."""
+    """Asks for every answer that the journal lacks."""
 
     def stand() -> None:
         cut = journal.finishes["length"]
@@ -204,8 +204,8 @@ def _ask(
 def _rows(
     run: Run, teacher: Local | Endpoint, questions: Questions, journal: Journal, digest: str
 ) -> Iterator[dict[str, Any]]:
-    """The rows in the order of the file, those without an answer to learn from left out; DataError
-    where that has changed.
+    """Yields the rows in the order of the file, without those that have no answer to learn from;
+    raises DataError where the file has changed.
     """
     kept = {"stop", "length"} if (run.teacher or Teacher()).cut == "keep" else {"stop"}
     each = run.generate.samples
@@ -218,8 +218,8 @@ def _rows(
 
 
 def _known(questions: Questions) -> tuple[int, str]:
-    """How many rows ask something, and a hash of all that they ask; DataError with the rows that
-    cannot be read.
+    """Counts the rows that ask something, and hashes all that they ask; raises DataError with the
+    rows that cannot be read.
     """
     digest, count = hashlib.sha256(), 0
     for question in questions.asked():
@@ -231,7 +231,7 @@ def _known(questions: Questions) -> tuple[int, str]:
 
 
 def _key(run: Run, teacher: Local | Endpoint, digest: str) -> dict[str, str]:
-    """What must be the same for answers of two calls to belong together."""
+    """Returns what must be the same for answers of two calls to belong together."""
     settings = {f"generate.{name}": repr(value) for name, value in run.generate}
     settings |= {f"data.{name}": repr(value) for name, value in run.data.values(*ASKED_BY).items()}
     return {**teacher.identity(), **settings, "train.seed": repr(run.train.seed), "data": digest}

@@ -27,7 +27,7 @@ class Written:
 
 
 def written(text: str, *, cut: bool, tokens: int, reasoning: str | None = None) -> Written:
-    """An answer from a model's text; the thinking that it begins with is set apart."""
+    """Makes an answer from a model's text, with the thinking at its beginning apart."""
     if reasoning is None and THOUGHT in text:
         thought, _, text = text.partition(THOUGHT)
         reasoning = thought.replace("<think>", "", 1)
@@ -36,8 +36,8 @@ def written(text: str, *, cut: bool, tokens: int, reasoning: str | None = None) 
 
 
 def messages(turns: tuple[Turn, ...], system: str | None = None) -> list[dict[str, Any]]:
-    """The turns in OpenAI's form, under ``system`` where they have no system prompt of their
-    own.
+    """Returns the turns in OpenAI's form, under ``system`` where they have no system prompt of
+    their own.
     """
     own = [{"role": turn.role, "content": turn.content} for turn in turns]
     above = system is not None and not any(turn.role == "system" for turn in turns)
@@ -47,8 +47,8 @@ def messages(turns: tuple[Turn, ...], system: str | None = None) -> list[dict[st
 def row_of(
     question: Question, answer: Written, *, teacher: str, system: str | None
 ) -> dict[str, Any]:
-    """The row to train on: only the teacher's answer counts in it, not the answers that the file
-    had before.
+    """Returns the row to train on: only the teacher's answer counts in it, not the answers that the
+    file had before.
     """
     said = messages(question.chat.turns, system)
     before = [turn | {"weight": 0} if turn["role"] == "assistant" else turn for turn in said]

@@ -21,17 +21,17 @@ class Scored:
 
     @property
     def score(self) -> Path:
-        """The watched rows, the general rows, the speeds, the size."""
+        """The scores: the watched rows, the general rows, the speeds, the size."""
         return self.path / "score.json"
 
     @property
     def items(self) -> Path:
-        """One line a proof row, in the form of a proof's items.jsonl."""
+        """The file with one line a proof row, in the form of a proof's items.jsonl."""
         return self.path / "scores.jsonl"
 
     @property
     def trained(self) -> Path:
-        """What the training took; written when it is over."""
+        """The account of what the training took; written when it is over."""
         return self.path / "trained.json"
 
     @property
@@ -48,25 +48,27 @@ class Corner:
 
     @property
     def plan(self) -> Path:
-        """Every value of its runs, but for learning rate, seed and steps."""
+        """The file with every value of its runs, except learning rate, seed and steps."""
         return self.path / "plan.yaml"
 
     @property
     def facts(self) -> Path:
-        """Its weights and steps, or why the plan refuses it."""
+        """The file with its weights and steps, or why the plan refuses it."""
         return self.path / "plan.json"
 
     @property
     def failed(self) -> Path:
-        """Why it could not be finished."""
+        """The file that says why it could not be finished."""
         return self.path / "failed.json"
 
     def tried(self, rate: float, share: float) -> Path:
-        """The result of one training of the search; its record lies beside it."""
+        """Returns the file with the result of one training of the search; its record is
+        beside it.
+        """
         return self.path / "search" / f"{share:g}-at-{rate:g}.json"
 
     def run(self, rate: float, seed: int) -> Scored:
-        """The run folder of a whole training."""
+        """Returns the run folder of a whole training."""
         return Scored(self.path / f"rate-{rate:g}-seed-{seed}")
 
 
@@ -78,12 +80,12 @@ class Board:
 
     @property
     def settings(self) -> Path:
-        """What was asked."""
+        """The file with the tournament's settings."""
         return self.path / "tournament.yaml"
 
     @property
     def ledger(self) -> Path:
-        """Where every row went, and the fingerprint of the data."""
+        """The account of where every row went, and the fingerprint of the data."""
         return self.path / "ledger.json"
 
     @property
@@ -93,7 +95,7 @@ class Board:
 
     @property
     def result(self) -> Path:
-        """Every number of the table, made of the files of the pieces."""
+        """The file with every number of the table, computed from the files of the pieces."""
         return self.path / "tournament.json"
 
     @property
@@ -103,11 +105,11 @@ class Board:
 
     @property
     def report(self) -> Path:
-        """The table and two pictures, one page."""
+        """The page with the table and two pictures."""
         return self.path / "report.html"
 
     def corner(self, slug: str) -> Corner:
-        """The folder of the entry of that name."""
+        """Returns the folder of the entry of that name."""
         return Corner(self.path / slug)
 
 
@@ -117,5 +119,5 @@ def put(path: Path, value: Any) -> None:
 
 
 def got(path: Path) -> Any:
-    """A JSON file's value; None where there is no file."""
+    """Reads a JSON file's value; None where there is no file."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -75,7 +75,7 @@ class _Ending:
 
 
 def reason_of(error: BaseException) -> str:
-    """Why a piece failed, in a line."""
+    """Returns the reason why a piece failed, in one line."""
     text = str(error).strip()
     first = text.split("\n")[0][:300]
     if (
@@ -89,8 +89,8 @@ def reason_of(error: BaseException) -> str:
 
 
 def can_fork(device: Device) -> bool:
-    """Whether a piece may be forked off: a GPU's context does not survive it, nor do the system
-    libraries of macOS.
+    """Tells whether a piece may run in a forked process: a GPU's context does not survive it, nor
+    do the system libraries of macOS.
     """
     return sys.platform == "linux" and device.place.type == "cpu"
 
@@ -129,7 +129,7 @@ def _here(work: Callable[[], None], told: Path) -> End:
 
 
 def _child(work: Callable[[], None], told: Path, parent: int) -> None:
-    """The forked process: never returns."""
+    """Runs the work in the forked process and exits; never returns."""
     ending, code = _Ending(told), 1
     try:
         # In a group of its own, so that Ctrl-C reaches it once, by way of the parent; and never
@@ -150,8 +150,8 @@ def _child(work: Callable[[], None], told: Path, parent: int) -> None:
 
 
 def _waited(child: int, heard: StopSignal) -> int:
-    """The child's exit code, or minus the signal that ended it; a signal to this process is handed
-    on.
+    """Waits for the child and returns its exit code, or minus the signal that ended it; passes a
+    signal to this process on.
     """
     handed_on: float | None = None
     while True:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 
 
 def rates_between(low: float, high: float, count: int, own: float) -> tuple[float, ...]:
-    """``count`` rates from ``low`` to ``high``, evenly spaced by ratio, to two digits; one alone is
-    the method's ``own``.
+    """Returns ``count`` rates from ``low`` to ``high``, evenly spaced by ratio, to two digits; one
+    alone is the method's ``own``.
     """
     if count == 1:
         return (own,)
@@ -22,8 +22,8 @@ def rates_between(low: float, high: float, count: int, own: float) -> tuple[floa
 
 
 def survivors(rates: Sequence[float], scores: Sequence[float], *, last: bool) -> tuple[float, ...]:
-    """The better half of the rates (lower is better), the best alone at the last rung; one without
-    a finite score never.
+    """Returns the better half of the rates (lower is better), only the best at the last rung; never
+    a rate without a finite score.
     """
     found = sorted(
         (score, rate) for rate, score in zip(rates, scores, strict=True) if math.isfinite(score)
@@ -35,7 +35,7 @@ def survivors(rates: Sequence[float], scores: Sequence[float], *, last: bool) ->
 def halve(
     rates: Sequence[float], rungs: Sequence[float], score: Callable[[float, float], float]
 ) -> float | None:
-    """The rate that is left when ``score(rate, share)`` was compared at each rung; None where no
+    """Compares ``score(rate, share)`` at each rung and returns the rate that is left; None where no
     rate could be trained.
     """
     left = tuple(rates)
@@ -46,7 +46,7 @@ def halve(
 
 
 def trainings(rates: int, rungs: Sequence[float]) -> list[float]:
-    """The share of the whole training that each training of the search takes, in order."""
+    """Returns the share of the whole training that each training of the search takes, in order."""
     found: list[float] = []
     for number, share in enumerate(rungs, start=1):
         found += [share] * rates if rates > 1 else []

@@ -42,12 +42,14 @@ class Titled(Shown):
         self.last = time.monotonic()
 
     def tell(self, text: str) -> None:
-        """Only the phases of a piece are shown."""
+        """Shows only the phases of a piece."""
         if text.startswith(self.title):
             super().tell(text)
 
     def __call__(self, phase: str, done: int, total: int, detail: str = "") -> None:
-        """Where the piece stands; without a terminal now and then, for most pieces are short."""
+        """Shows the progress of the piece; without a terminal only now and then, because most
+        pieces are short.
+        """
         now = time.monotonic()
         if self.console.is_terminal or now - self.last >= PLAIN_EVERY:
             self.last = now
@@ -99,12 +101,14 @@ class _Never:
     held_out = None
 
     def __call__(self, step: int) -> bool:
-        """Nothing is looked at."""
+        """Evaluates nothing."""
         return True
 
 
 def taken(lines: list[dict[str, Any]]) -> dict[str, Any]:
-    """What a training took, from its record: seconds of its steps, tokens read, the most memory."""
+    """Returns what a training took, from its record: seconds of its steps, tokens read, the most
+    memory.
+    """
     steps = [line for line in lines if "loss" in line and "event" not in line]
     peaks = [line["memory_gib"] for line in steps if line.get("memory_gib") is not None]
     return {
@@ -118,7 +122,7 @@ def taken(lines: list[dict[str, Any]]) -> dict[str, Any]:
 def train_whole(
     field: Field, entry: Entry, place: Scored, *, rate: float, seed: int, title: str
 ) -> None:
-    """A whole training in a run folder of its own; continued where it was stopped."""
+    """Trains one whole run in its own folder; continues where it was stopped."""
     resume = place.run.run_yaml.is_file()
     resolved = place.run.resolved() if resume else entry.planned(rate, seed)
     with Titled(title) as shown:
@@ -138,12 +142,12 @@ def train_whole(
 
 
 def weights(folder: Path) -> int:
-    """Bytes of a model folder's weights."""
+    """Returns the size of a model folder's weights in bytes."""
     return sum(os.path.getsize(path) for path in folder.rglob("*.safetensors"))
 
 
 def score_base(field: Field, title: str) -> None:
-    """The base's own scores, once for all."""
+    """Scores the base, once for all."""
     loaded = field.base()
     assert loaded is not None, "the base is loaded before anything is scored"
     with Titled(title) as shown:
@@ -151,7 +155,7 @@ def score_base(field: Field, title: str) -> None:
 
 
 def score_run(field: Field, place: Scored, title: str) -> None:
-    """The scores of a finished run, of what it saved: loaded as any later verb loads it."""
+    """Scores a finished run by what it saved: loaded as any later verb loads it."""
     run = place.run.resolved().run
     with Titled(title) as shown:
         score(

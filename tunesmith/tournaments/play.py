@@ -39,11 +39,11 @@ class Played:
     found: dict[str, Any]
 
     def lines(self) -> list[str]:
-        """The table as a person reads it."""
+        """Returns the table as lines for a person to read."""
         return lines(self.found)
 
     def to_json(self) -> dict[str, Any]:
-        """Every number."""
+        """Returns every number."""
         return self.found
 
 
@@ -52,8 +52,8 @@ class _Out(TunesmithError):
 
 
 def play(run: Run, *, quiet: bool = False) -> Played:
-    """Plays what is left of the tournament in ``run.out``; Stopped after a signal, to go on by the
-    same command.
+    """Plays what is left of the tournament in ``run.out``; raises Stopped after a signal, to
+    continue by the same command.
     """
     board = Board(Path(run.out))
     # The bar's thread would not survive a fork, so it has ended before the first piece.
@@ -88,7 +88,7 @@ class _Play:
     """The same of what is not finished."""
 
     def all(self) -> None:
-        """The base, every entry, then the other seeds of the first places."""
+        """Plays the base, every entry, then the other seeds of the first places."""
         made, asked = self.field, self.field.asked
         self.entries = [entry for entry in made.entries if entry.resolved is not None]
         search = trainings(len(self.entries[0].rates), asked.rungs)
@@ -132,8 +132,8 @@ class _Play:
                 self.tell(say("tournament.left_out", method=entry.label, reason=entry.refused))
 
     def _entry(self, entry: Entry) -> None:
-        """The search of an entry's rate and its whole training with the first seed; a failure is
-        noted and told.
+        """Searches an entry's rate and trains it whole with the first seed; a failure is noted and
+        reported.
         """
         if entry.corner.failed.is_file():
             self.tell(
@@ -164,7 +164,7 @@ class _Play:
         self._whole(entry, rate, self.field.run.train.seed)
 
     def _tried(self, entry: Entry, rate: float, share: float) -> float:
-        """What the search goes by, lower is better."""
+        """Trains one rate of the search and returns its score, lower is better."""
         path, rungs = entry.corner.tried(rate, share), self.field.asked.rungs
         told = {"rung": rungs.index(share) + 1, "rungs": len(rungs), "share": f"{100 * share:g}"}
         title = say("tournament.title_rung", method=entry.label, rate=f"{rate:g}", **told)
@@ -181,7 +181,7 @@ class _Play:
         return badness(found, self.field)
 
     def _whole(self, entry: Entry, rate: float, seed: int) -> None:
-        """One whole training and its scores."""
+        """Runs one whole training and scores it."""
         place = entry.corner.run(rate, seed)
         first = seed == self.field.run.train.seed
         failed = entry.corner.failed if first else place.path / "failed.json"
@@ -199,7 +199,9 @@ class _Play:
     def _do(
         self, done: Path, work: Callable[[str], None], title: str, share: float, failed: Path
     ) -> bool:
-        """Does a piece unless it is done; False where it failed, now or before, which is told."""
+        """Does a piece unless it is done; returns False where it failed, now or before, which is
+        reported.
+        """
         if not done.is_file() and not failed.is_file():
             if self.heard.received:
                 raise Stopped(self._stopped())
@@ -221,7 +223,7 @@ class _Play:
         return done.is_file()
 
     def _minutes(self) -> str:
-        """The time that is left, once there is something to tell it by."""
+        """Returns the time that is left, once it can be estimated."""
         if self.shares < 1:
             return ""
         return say(
@@ -235,7 +237,7 @@ class _Play:
 
 
 def numbers(found: dict[str, float] | None) -> str:
-    """The watched rows' numbers as a person reads them."""
+    """Returns the watched rows' numbers as a person reads them."""
     if found is None:
         return say("tournament.not_finite")
     return "  ".join(f"{metric_name(name)} {value:.4f}" for name, value in found.items())

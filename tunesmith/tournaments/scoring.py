@@ -37,7 +37,9 @@ Progress = Callable[[str, int, int], None]
 def watched(
     field: Field, loaded: Loaded, run: Run, stopped: Callable[[], bool]
 ) -> dict[str, float]:
-    """The watched rows' loss, and the metric that picks the rates; Stopped after a signal."""
+    """Computes the watched rows' loss, and the metric that picks the rates; raises Stopped after a
+    signal.
+    """
     device = devices.choose(run.train.machine)
     assert run.train.micro_tokens is not None, "the plan filled it"
     watch = Watch(
@@ -90,8 +92,8 @@ def score(
 
 
 def merged(loaded: Loaded, method: Method) -> Loaded | None:
-    """The model with its adapter folded in; None where there is none, or none that folds.
-    ``loaded`` is changed.
+    """Returns the model with its adapter folded in; None where there is none, or none that folds.
+    Changes ``loaded``.
     """
     return (
         replace(loaded, model=beside_base.merge(loaded.model))
@@ -101,8 +103,8 @@ def merged(loaded: Loaded, method: Method) -> Loaded | None:
 
 
 def tokens_per_second(field: Field, loaded: Loaded) -> float | None:
-    """New tokens a second over a batch of proof prompts, greedy, nothing ending an answer; None for
-    plain text.
+    """Measures new tokens a second over a batch of proof prompts, greedy, with no token ending an
+    answer; None for plain text.
     """
     from tunesmith.models.calling.generate import generate
 

@@ -60,7 +60,7 @@ class Entry:
     """Its weights and steps."""
 
     def planned(self, rate: float, seed: int, share: float = 1.0) -> Resolved:
-        """The settings of one training: ``share`` of the whole, with a schedule of its own."""
+        """Returns the settings of one training: ``share`` of the whole, with its own schedule."""
         assert self.resolved is not None, f"{self.label} was refused"
         train = self.resolved.run.train
         changes: dict[str, Any] = {"learning_rate": rate, "seed": seed}
@@ -100,8 +100,8 @@ class Field:
     """The base, pristine."""
 
     def base(self, entry: Entry | None = None) -> Loaded | None:
-        """The base for a piece, which may change it; None where the entry takes the model otherwise
-        and loads its own.
+        """Returns the base for a piece, which may change it; None where the entry needs the model
+        in another form and loads its own.
         """
         taken = (
             self.first.run.model
@@ -119,8 +119,8 @@ class Field:
 
     @property
     def first(self) -> Resolved:
-        """The plan of the first entry that has one; what does not hang on the method is the same in
-        all.
+        """The plan of the first entry that has one; what does not depend on the method is the same
+        in all.
         """
         return next(entry.resolved for entry in self.entries if entry.resolved is not None)
 
@@ -143,7 +143,7 @@ class Field:
 
 
 def ready(run: Run, board: Board, progress: Progress, tell: Any) -> Field:
-    """Reads the rows and plans every entry; SpecError or DataError where nothing could be
+    """Reads the rows and plans every entry; raises SpecError or DataError where nothing could be
     compared.
     """
     # A pool of threads in the tokenizer would not survive a fork either.
@@ -211,7 +211,7 @@ def _check(asked: Tournament) -> None:
 
 
 def _single(run: Run, method: Any, out: str) -> Run:
-    """The run of one entry: what a tournament decides itself is taken from it."""
+    """Returns the run of one entry, without what the tournament itself decides."""
     keep = Keep(evaluate=0, save=run.train.keep.save, keep=run.train.keep.keep)
     train = run.train.model_copy(update={"learning_rate": None, "keep": keep})
     changes = {
@@ -270,8 +270,8 @@ def _take(entry: Entry, plan: Plan) -> None:
 
 
 def _known(entry: Entry) -> bool:
-    """Whether the entry was planned before; then it keeps that plan, with its micro-batches and
-    threads.
+    """Tells whether the entry was planned before; then it keeps that plan, with its micro-batches
+    and threads.
     """
     facts = got(entry.corner.facts)
     if facts is not None:
@@ -286,7 +286,9 @@ def _flat(run: Run) -> dict[str, Any]:
 
 
 def _refuse_changed(run: Run, board: Board) -> None:
-    """SpecError where the folder holds a tournament with other settings, or something else."""
+    """Raises SpecError where the folder holds a tournament with other settings, or
+    something else.
+    """
     if not board.settings.is_file():
         if board.path.exists() and any(path.name != ".lock" for path in board.path.iterdir()):
             raise SpecError(Problem("out", say("tournament.folder_taken", out=board.path)))
@@ -302,8 +304,8 @@ def _refuse_changed(run: Run, board: Board) -> None:
 
 
 def keep(field: Field) -> None:
-    """Writes what was asked and planned; DataError where the rows are no longer those that the
-    folder's runs were trained on.
+    """Writes what was asked and planned; raises DataError where the rows are no longer those that
+    the folder's runs were trained on.
     """
     board, prepared = field.board, field.prepared
     before = got(board.ledger)
@@ -323,8 +325,8 @@ def keep(field: Field) -> None:
 
 
 def _general(asked: Tournament, tokenizer: Any, tell: Any) -> list[list[Tokens]]:
-    """The beginnings of the general rows; none, and a line that says so, where they cannot be
-    had.
+    """Returns the beginnings of the general rows; none, and a line that says so, where they cannot
+    be loaded.
     """
     if asked.general is None:
         return []

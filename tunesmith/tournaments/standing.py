@@ -20,7 +20,7 @@ BASE = "base"
 
 
 def runs_of(entry: Entry) -> list[Scored]:
-    """The entry's whole trainings that were scored, the first seed first."""
+    """Returns the entry's whole trainings that were scored, the first seed first."""
     places = [Scored(path) for path in entry.corner.path.glob("rate-*-seed-*")]
     return sorted(
         (place for place in places if place.score.is_file()),
@@ -29,12 +29,12 @@ def runs_of(entry: Entry) -> list[Scored]:
 
 
 def rate_of(entry: Entry) -> float:
-    """The rate of an entry's whole trainings."""
+    """Returns the rate of an entry's whole trainings."""
     return float(got(runs_of(entry)[0].trained)["rate"])
 
 
 def badness(found: dict[str, float] | None, made: Field) -> float:
-    """The watched rows' number that rates and places go by, lower is better."""
+    """Returns the watched rows' number that rates and places are ordered by, lower is better."""
     name = made.run.train.keep.best_by
     if found is None:
         return float("inf")
@@ -42,8 +42,8 @@ def badness(found: dict[str, float] | None, made: Field) -> float:
 
 
 def ranked(entries: Sequence[Entry], made: Field, *, seeds: bool = False) -> list[Entry]:
-    """The entries that have a score, best first, by the first seed; with ``seeds`` those of several
-    first, by their mean.
+    """Returns the entries that have a score, best first, by the first seed; with ``seeds`` those of
+    several first, by their mean.
     """
 
     def place(entry: Entry) -> tuple[bool, float]:
@@ -55,8 +55,8 @@ def ranked(entries: Sequence[Entry], made: Field, *, seeds: bool = False) -> lis
 
 
 def standing(made: Field) -> dict[str, Any]:
-    """All that the table says. Scores of several seeds are averaged row by row, and so are their
-    intervals.
+    """Returns everything that the table says. Scores of several seeds are averaged row by row, and
+    so are their intervals.
     """
     entries = ranked([entry for entry in made.entries if entry.resolved], made, seeds=True)
     tables = {BASE: table([made.board.base], BASE, made.primary)}
@@ -122,7 +122,7 @@ def _left_out(made: Field) -> list[dict[str, str]]:
 
 
 def _row(entry: Entry, made: Field) -> dict[str, Any]:
-    """What the files of one entry say, without the comparisons."""
+    """Returns what the files of one entry say, without the comparisons."""
     runs = runs_of(entry)
     trained, scores = [got(run.trained) for run in runs], [got(run.score) for run in runs]
     base = got(made.board.base.score)
@@ -151,13 +151,13 @@ def _row(entry: Entry, made: Field) -> dict[str, Any]:
 
 
 def items(place: Scored) -> list[dict[str, Any]]:
-    """The scores by proof row."""
+    """Reads the scores by proof row."""
     return [json.loads(line) for line in place.items.read_text(encoding="utf-8").splitlines()]
 
 
 def table(places: Sequence[Scored], who: str, name: str) -> np.ndarray:
-    """The metric's statistics by row [I, S], the mean over several models; windows of one long text
-    are one row.
+    """Returns the metric's statistics by row [I, S], the mean over several models; windows of one
+    long text are one row.
     """
     one, found = metric(name), []
     for place in places:
@@ -173,15 +173,15 @@ def table(places: Sequence[Scored], who: str, name: str) -> np.ndarray:
 
 
 def values(table_IS: np.ndarray, name: str) -> float:
-    """The metric over all rows."""
+    """Computes the metric over all rows."""
     return float(metric(name).value(table_IS.sum(0)))
 
 
 def compare(
     tables: Mapping[str, np.ndarray], name: str, *, seed: int
 ) -> dict[tuple[str, str], dict[str, Any]]:
-    """For every two contenders: the first minus the second, its interval over the same resampled
-    rows, and the verdict.
+    """Compares every two contenders: the first minus the second, its interval over the same
+    resampled rows, and the verdict.
     """
     one = metric(name)
     spread = {who: one.value(sums) for who, sums in statistics.resample(tables, seed=seed).items()}
@@ -215,7 +215,7 @@ def _told(interval: statistics.Interval, count: int, higher: bool) -> dict[str, 
 
 
 def _nll(rows: Sequence[Sequence[float]]) -> float | None:
-    """Nats a token over rows of summed negative log-likelihood and weight."""
+    """Computes nats a token over rows of summed negative log-likelihood and weight."""
     total, weight = np.sum(rows, axis=0) if len(rows) else (0.0, 0.0)
     return float(total / weight) if weight else None
 
@@ -223,7 +223,7 @@ def _nll(rows: Sequence[Sequence[float]]) -> float | None:
 def _forgot(
     tuned: Sequence[Sequence[float]], base: Sequence[Sequence[float]], seed: int
 ) -> dict[str, Any] | None:
-    """By how much general text became less likely (nats a token), with its interval."""
+    """Computes by how much general text became less likely (nats a token), with its interval."""
     if not len(tuned):
         return None
     found = compare({TUNED: np.asarray(tuned), BASE: np.asarray(base)}, "nll", seed=seed)[

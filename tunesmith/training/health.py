@@ -35,16 +35,16 @@ MOVED_BY = 10
 
 
 class Rule(Protocol):
-    """Looks for one thing that goes wrong."""
+    """A check for one thing that goes wrong."""
 
     def see(self, made: StepMade) -> Event | None:
-        """The event, where this step shows it."""
+        """Returns the event, where this step shows one."""
         ...
 
 
 def robust_z(value: float, window: Iterable[float]) -> float:
-    """Distance from the median in units of 1.4826 MAD, which is the standard deviation where losses
-    are normal.
+    """Computes the distance from the median in units of 1.4826 MAD, which is the standard deviation
+    where losses are normal.
     """
     losses = list(window)
     median = statistics.median(losses)
@@ -60,8 +60,8 @@ class Spikes:
         self.row = 0
 
     def see(self, made: StepMade) -> LossSpike | None:
-        """The event, at the third spike in a row; losses of a spike do not enter the window until
-        then.
+        """Returns the event at the third spike in a row; until then the losses of a spike do not
+        enter the window.
         """
         # The loss of sampled answers is about 0 whatever they are worth.
         if made.sampled or "loss" not in made.numbers:
@@ -80,7 +80,7 @@ class Spikes:
         return LossSpike(made.step, loss, round(z, 2))
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """Returns the state for a checkpoint."""
         return {"losses": list(self.losses), "row": self.row}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -102,8 +102,8 @@ class Falling:
         self.told = False
 
     def see(self, made: StepMade) -> ChosenRewardFalls | None:
-        """The event, the first time that the reward has fallen; steps without such a reward are
-        passed over.
+        """Returns the event the first time that the reward has fallen; ignores steps without such a
+        reward.
         """
         reward = made.numbers.get("rewards/chosen")
         if reward is None or self.told:
@@ -119,7 +119,7 @@ class Falling:
         return ChosenRewardFalls(made.step, round(before, 4), round(now, 4))
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """Returns the state for a checkpoint."""
         return {"first": self.first, "last": list(self.last), "told": self.told}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -141,8 +141,8 @@ class Apart:
         self.told = False
 
     def see(self, made: StepMade) -> SamplerApart | None:
-        """The event, the first time that they do not; steps that sampled nothing are passed
-        over.
+        """Returns the event the first time that the sampler's probabilities differ too much;
+        ignores steps that sampled nothing.
         """
         gap = made.numbers.get("sampler_gap", 0.0)
         if self.told or gap <= self.most:
@@ -159,7 +159,9 @@ class Unmoved:
         self.sums = _sums(named) if updates < MOVED_BY else None
 
     def see(self, made: StepMade) -> WeightsDidNotMove | None:
-        """The event, once, when enough updates have been made and some tensor is as it was."""
+        """Returns the event, once, when enough updates have been made and some tensor has not
+        changed.
+        """
         if self.sums is None or made.updates < MOVED_BY:
             return None
         after, before, self.sums = _sums(self.named), self.sums, None

@@ -33,16 +33,16 @@ class Look(Protocol):
 
     @property
     def exhausted(self) -> bool:
-        """Whether patience is at its end."""
+        """Whether patience is used up."""
         ...
 
     @property
     def held_out(self) -> float | None:
-        """The held-out loss at the last look, where there is one."""
+        """The held-out loss of the last evaluation, where there is one."""
         ...
 
     def __call__(self, step: int) -> bool:
-        """Evaluates; False when a signal broke it off."""
+        """Evaluates; returns False when a signal interrupted it."""
         ...
 
 
@@ -96,8 +96,9 @@ def fit(
 
 
 def refuse_not_finite(work: Work, at: Position, held_out: float | None, *, done: bool) -> None:
-    """TrainingError before anything is saved of a run whose weights are not finite, or that would
-    end on a step or on a held-out loss that is not. The weights come first: they are the cause.
+    """Raises TrainingError, before anything is saved, where the weights are not finite, or where
+    the run would end on a step or a held-out loss that is not finite. The weights are checked
+    first: they are the cause.
     """
     told = {"step": at.step, "folder": work.run.out}
     spoiled = [
@@ -151,7 +152,7 @@ def take_step(work: Work, at: Position) -> Line | None:
 
 
 def leave_out(at: Position, ids: Sequence[str]) -> None:
-    """Counts a step that is left out; TrainingError after too many in a row."""
+    """Counts a step that is left out; raises TrainingError after too many in a row."""
     at.skipped += 1
     at.skipped_in_row += 1
     if at.skipped_in_row > SKIPS:
@@ -162,8 +163,8 @@ def leave_out(at: Position, ids: Sequence[str]) -> None:
 def halved(
     work: Work, at: Position, examples: Sequence[Example], batches: Sequence[Batch]
 ) -> list[Batch]:
-    """Smaller micro-batches of an update whose ``batches`` do not fit into memory, for the rest of
-    the run too: they add up to the same gradient, which is made again.
+    """Divides an update whose ``batches`` do not fit into memory into smaller micro-batches, for
+    the rest of the run too: they add up to the same gradient, which is computed again.
 
     TrainingError where a micro-batch is one example already, and where other processes wait for
     this one's part of the sum.
@@ -182,8 +183,8 @@ def halved(
 
 
 def gradient(work: Work, batches: list[Batch], step: int) -> tuple[dict[str, Ratio], float]:
-    """Metrics of an update and the norm of its gradient, which is left, clipped, in the weights'
-    ``grad``.
+    """Computes the metrics of an update and the norm of its gradient, which is left, clipped, in
+    the weights' ``grad``.
     """
     device, models = work.device, work.models
     units = device.processes.sum(sum(batch.units for batch in batches))[0]
@@ -232,8 +233,8 @@ def update(work: Work, at: Position) -> float:
 
 
 def amounts(work: Work, batches: list[Batch], seconds: float) -> Line:
-    """What the step took. Tokens per second counts every token of the rows once, shared or not, and
-    no padding.
+    """Measures what the step took. Tokens per second counts every token of the rows once, shared or
+    not, and no padding.
     """
     real = [batch for batch in batches if not batch.idle]
     trained = sum(len(batch.scored_N) for batch in real)

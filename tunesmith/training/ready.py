@@ -103,7 +103,7 @@ def make_ready(
 
 
 def _rows(run: Run, base: Path, events: Events) -> Prepared:
-    """The rows of a run that goes on, which has no plan to hand them over."""
+    """Reads the rows of a run that is resumed, which has no plan to hand them over."""
     how = {
         "trust_remote_code": run.model.trust_remote_code,
         "add_tokens": run.model.add_tokens,
@@ -143,7 +143,9 @@ def _reference(
     base: Path,
     events: Events,
 ) -> Reference:
-    """The reference's log-probabilities of all rows that are trained, watched or measured."""
+    """Returns the reference with its log-probabilities of all rows that are trained, watched or
+    measured.
+    """
     key = {
         "base": base_fingerprint(base),
         "template": prepared.render.fingerprint,
@@ -157,8 +159,8 @@ def _reference(
 
 
 def load_base(folder: Path, run: Run, device: Device, objective: Objective) -> Loaded:
-    """The model of ``folder`` as the run takes it, under the head of the objective, before a method
-    changes it.
+    """Loads the model of ``folder`` as the run uses it, under the head of the objective, before a
+    method changes it.
     """
     dtype = device.dtype if run.model.dtype == "auto" else devices.DTYPES[run.model.dtype]
     seed_everything(run.train.seed)  # a new head is drawn as it is loaded
@@ -168,8 +170,8 @@ def load_base(folder: Path, run: Run, device: Device, objective: Objective) -> L
 
 
 def _watch(work: Work, prepared: Prepared, beside: list[Role]) -> Watch:
-    """The evaluation. Where all held-out rows are for the proof, some of these are measured, and
-    nothing is chosen by them.
+    """Makes the evaluation. Where all held-out rows are for the proof, some of these are measured,
+    and nothing is chosen by them.
     """
     keep = work.run.train.keep
     return Watch(
@@ -189,7 +191,9 @@ def _watch(work: Work, prepared: Prepared, beside: list[Role]) -> Watch:
 
 
 def _models(beside: list[Role], policy: Loaded, method: Method, *, watched: bool) -> dict[str, Any]:
-    """The models of the roles, by name: those of every step, or those for evaluations alone."""
+    """Returns the models of the roles, by name: those of every step, or those for evaluations
+    alone.
+    """
     found = {
         role.name: role.model(policy, method) for role in beside if role.only_watched == watched
     }
@@ -250,7 +254,7 @@ STUDIED = 512
 
 
 def _first_batches(prepared: Prepared, model: Loaded, order: Order, budget: int) -> list[Batch]:
-    """Micro-batches of the first rows of the run, on every rank the same."""
+    """Makes micro-batches of the first rows of the run, the same on every rank."""
     rows = [row for step in range(-(-STUDIED // order.batch)) for row in order.taken(step)][
         :STUDIED
     ]

@@ -46,17 +46,17 @@ class Reference:
         write_whole(path, save({"logprobs": self.values}, metadata={"key": json.dumps(self.key)}))
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """Returns the state for a checkpoint."""
         return {"sha256": hashlib.sha256(self.values.tobytes()).hexdigest()}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """CheckpointError where the checkpoint was trained with other values."""
+        """Raises CheckpointError where the checkpoint was trained with other values."""
         if state != self.state():
             raise CheckpointError(say("train.other_reference"))
 
 
 def with_others(objective: Objective, prepared: Prepared) -> Prepared:
-    """``prepared`` with what rows need of each other."""
+    """Adds to the rows of ``prepared`` what they need from each other."""
 
     def across(items: list[Item]) -> list[Item]:
         rows = objective.across([item.tokens for item in items])
@@ -80,7 +80,8 @@ def find(
     key: dict[str, str],
     events: Events,
 ) -> Reference:
-    """The values in the file at ``path`` where they are of this ``key``, else computed.
+    """Reads the values from the file at ``path`` where they are of this ``key``, and computes them
+    otherwise.
 
     Each process asks the model about its share of the rows, so that several take no longer than
     their number says.
@@ -114,8 +115,8 @@ def _asked(
     *,
     progress: Callable[[int, int], None],
 ) -> np.ndarray:
-    """The log-probability of each sequence, on every process; each computes those of its own
-    parts.
+    """Computes the log-probability of each sequence, on every process; each process computes those
+    of its own parts.
     """
     own = range(device.processes.rank, len(parts), device.processes.world)
     rows = likelihoods(model, [parts[index] for index in own], progress=progress)
@@ -127,8 +128,8 @@ def _asked(
 
 
 def attached(prepared: Prepared, values: np.ndarray) -> Prepared:
-    """``prepared`` with a value for each sequence, and for each that a row took from another, as
-    its column.
+    """Adds a value to each sequence of ``prepared``, and to each that a row took from another, as a
+    column.
     """
     own = sum(len(item.tokens) for item in _items(prepared))
     first, mates = iter(values[:own].tolist()), iter(values[own:].tolist())
@@ -170,7 +171,7 @@ def _sequences(prepared: Prepared) -> Iterator[Tokens]:
 
 
 def _read(path: Path, key: dict[str, str]) -> tuple[np.ndarray | None, str | None]:
-    """The values of the file, or why it is of no use."""
+    """Reads the values of the file, or returns why it cannot be used."""
     if not path.is_file():
         return None, None
     try:
@@ -187,7 +188,7 @@ def _read(path: Path, key: dict[str, str]) -> tuple[np.ndarray | None, str | Non
 
 
 def blank(objective: Objective, items: Sequence[Item]) -> list[Item]:
-    """``items`` as if the reference had been asked, for a trial without it."""
+    """Returns ``items`` with empty reference values, for a trial without the reference."""
     rows = objective.across([item.tokens for item in items])
     return [
         replace(item, tokens=tuple(_blank(tokens) for tokens in row))

@@ -77,7 +77,9 @@ def train(
             stack.enter_context(signal)
 
         def stopped() -> str | None:
-            """The signal that asks the run to stop, whichever process got it; all ask together."""
+            """Returns the signal that asks the run to stop, whichever process received it; all
+            processes ask together.
+            """
             return processes.agreed(signal.received)
 
         record = stack.enter_context(_opened(ready, folder, resume=resume, plan=plan))
@@ -103,8 +105,8 @@ def _refuse_taken(folder: RunFolder) -> None:
 
 
 def _refuse_busy(folder: RunFolder) -> None:
-    """Said before the rows are read; what holds the folder for this process comes with the first
-    write.
+    """Raises SpecError where another process holds the folder, before the rows are read; this
+    process takes it with the first write.
     """
     if folder.busy:
         raise SpecError(Problem(str(folder.path), say("spec.folder_busy")))
@@ -112,7 +114,7 @@ def _refuse_busy(folder: RunFolder) -> None:
 
 @contextmanager
 def _opened(ready: Ready, folder: RunFolder, *, resume: bool, plan: str | None) -> Iterator[Record]:
-    """Holds the run's folder with its first files written, and gives the record that is open in
+    """Holds the run's folder with its first files written, and yields the record that is open in
     it. Record and trackers listen first: whoever hears a step then finds it in the folder.
     """
     work, first = ready.work, ready.work.device.processes.first
@@ -153,7 +155,7 @@ def _course(
     *,
     resume: bool,
 ) -> Course:
-    """The run at its first step, or where its newest checkpoint stands."""
+    """Puts the run at its first step, or where its newest checkpoint is."""
     work, device = ready.work, ready.work.device
     at, spikes, falling = Position(), Spikes(), Falling()
     parts: dict[str, Any] = {
@@ -187,7 +189,7 @@ def _course(
 def _looker(
     ready: Ready, folder: RunFolder, record: Record, stopped: Callable[[], str | None]
 ) -> Looker:
-    """The evaluations of the run, which save the best model and the last."""
+    """Makes the evaluations of the run, which save the best model and the last."""
     work = ready.work
     saver = Saver(
         work.model.model,
@@ -223,8 +225,8 @@ def _leave(ready: Ready, folder: RunFolder, course: Course) -> None:
 
 
 class Saves:
-    """Saves checkpoints as the loop asks, each with the model as it stands; a disk that refuses is
-    told and recorded, and training goes on.
+    """The checkpoints of a run, each with the current model; a disk that refuses is reported and
+    recorded, and training goes on.
     """
 
     def __init__(
@@ -238,7 +240,7 @@ class Saves:
         self.checkpoints, self.state, self.look, self.last = checkpoints, state, look, last
 
     def __call__(self, step: int) -> bool:
-        """Whether the state at ``step`` is safe on the disk."""
+        """Saves a checkpoint; tells whether the state at ``step`` is safe on the disk."""
         if step == self.last:
             return True
         saver = self.look.fitted()
@@ -275,7 +277,7 @@ def _resume(
 
 
 def _check_disk(ready: Ready, folder: RunFolder) -> None:
-    """DiskError when the checkpoints, the best and the last model cannot fit."""
+    """Raises DiskError when the checkpoints, the best and the last model cannot fit."""
     work = ready.work
     trainable = sum(parameter.numel() for _, parameter in work.named)
     whole = sum(p.numel() * p.element_size() for p in work.model.model.parameters())
@@ -312,7 +314,7 @@ def _open_folder(ready: Ready, folder: RunFolder, *, plan: str | None, resume: b
 
 
 def _refuse_other_rows(prepared: Prepared, folder: RunFolder) -> None:
-    """SpecError that names the files which changed since the run began."""
+    """Raises SpecError that names the files that changed since the run began."""
     if not folder.ledger.is_file():
         return
     then = folder.read(folder.ledger)

@@ -41,7 +41,7 @@ class Position:
     """
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """Returns the state for a checkpoint."""
         return dict(vars(self))
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -109,13 +109,13 @@ class Work:
         return {"policy": self.model.model, **self.roles}
 
     def tokens(self, halvings: int) -> int:
-        """What a micro-batch may hold after so many halvings (tokens); 0 where no example shares
-        one.
+        """Returns how many tokens a micro-batch may hold after so many halvings; 0 where each
+        example comes alone.
         """
         return 0 if self.backward.apart else self.micro_tokens >> halvings
 
     def batches(self, examples: Sequence[Example], halvings: int = 0) -> list[Batch]:
-        """This process's micro-batches of one update, as many as any other's."""
+        """Makes this process's micro-batches of one update, as many as any other process has."""
         return micro_batches(
             examples,
             self.tokens(halvings),
@@ -128,7 +128,7 @@ class Work:
         )
 
     def rate(self, updates: int) -> float:
-        """The learning rate of the next update."""
+        """Returns the learning rate of the next update."""
         return self.learning_rate * self.schedule.factor(
             updates, self.total * self.source.passes, self.warmup, self.run.train.cycles
         )

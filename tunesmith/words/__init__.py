@@ -34,14 +34,14 @@ def use(language: str, *, asked: bool = False) -> None:
 
 
 def asked() -> bool:
-    """Whether a person named the language on the command line, which goes before what a run's file
-    says.
+    """Tells whether a person named the language on the command line, which takes precedence over a
+    run's file.
     """
     return _asked
 
 
 def language() -> str:
-    """The language in use: the chosen one, else that of the locale, else English."""
+    """Returns the current language: the chosen one, else that of the locale, else English."""
     if _chosen:
         return _chosen
     name = (
@@ -55,7 +55,7 @@ def language() -> str:
 
 @cache
 def texts(language: str, topic: str) -> dict[str, str]:
-    """All texts of one topic."""
+    """Reads all texts of one topic."""
     return tomllib.loads(
         (Path(__file__).parent / language / f"{topic}.toml").read_text(encoding="utf-8")
     )
@@ -77,27 +77,27 @@ _FILL = _Filling()
 
 
 def filled(text: str, values: Mapping[str, Any]) -> str:
-    """The text with ``values`` filled in; a text without values is not formatted: its braces are
+    """Fills ``values`` into the text; a text without values is not formatted: its braces are
     braces.
     """
     return _FILL.vformat(text, (), values) if values else text
 
 
 def say(key: str, /, **values: Any) -> str:
-    """The text ``topic.name`` in the language in use, with ``values`` filled in."""
+    """Returns the text ``topic.name`` in the current language, with ``values`` filled in."""
     topic, _, name = key.partition(".")
     text = texts(language(), topic)[name]
     return filled(text, values)
 
 
 def translated(key: str, english: str) -> str:
-    """``english``, or the text of ``key`` where the language in use is another and has one: a
-    plug-in from outside has only its own words.
+    """Returns ``english``, or the text of ``key`` where the current language is another and has
+    one: a plug-in from outside has only its own words.
     """
     topic, _, name = key.partition(".")
     return english if language() == "en" else texts(language(), topic).get(name, english)
 
 
 def metric_name(name: str) -> str:
-    """What people call a metric; one from outside keeps its own name."""
+    """Returns the usual name of a metric; one from outside keeps its own name."""
     return texts(language(), "metric").get(name, name)

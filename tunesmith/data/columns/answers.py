@@ -9,10 +9,9 @@ SEVERAL = frozenset({"answers", "outputs", "responses", "references", "targets"}
 
 
 def first_answer(value: Any, name: str = "") -> Any:
-    """The first of several answers as SQuAD (Rajpurkar et al. 2016) writes them, ``{"text": […],
-    "answer_start": […]}`` or ``[{"text": …}, …]``, or of the texts in a column with a name of
-    several; an empty text where there is none; anything else
-    as it is.
+    """Returns the first of several answers as SQuAD (Rajpurkar et al. 2016) writes them, ``{"text":
+    […], "answer_start": […]}`` or ``[{"text": …}, …]``, or of the texts in a column whose name is
+    plural; an empty text where there is none; any other value unchanged.
     """
     if isinstance(value, dict) and isinstance(value.get("text"), list):
         texts = value["text"]

@@ -37,7 +37,7 @@ _DIALOGUE = re.compile(r"\s*\n\n(Human|Assistant):[ ]?")
 
 
 def asked(row: Row) -> list[Turn]:
-    """The turns that a row asks with; none where each of its answers holds the whole
+    """Returns the turns of a row's question; none where each answer holds the whole
     conversation.
     """
     name = next((name for name in (*TURNS, "prompt") if json_list(row.get(name))), None)
@@ -55,7 +55,7 @@ def asked(row: Row) -> list[Turn]:
 
 
 def told(text: str, role: Any) -> list[Turn]:
-    """A text as one turn, or as the turns of the dialogue that it writes out."""
+    """Returns a text as one turn, or as the turns of the dialogue that it writes out."""
     parts = _DIALOGUE.split("\n\n" + text.lstrip()) if text.lstrip().startswith("Human:") else []
     if len(parts) < 3 or parts[0].strip():
         return [Turn(role, text)]
@@ -66,8 +66,8 @@ def told(text: str, role: Any) -> list[Turn]:
 
 
 def answers(row: Row, field: str) -> list[Turn]:
-    """The turns of one answer: a text, a turn, or several turns, perhaps with all that precedes
-    them.
+    """Returns the turns of one answer: a text, a turn, or several turns, perhaps with all that
+    precedes them.
     """
     value = row.get(field)
     turns = json_list(value)
@@ -82,7 +82,9 @@ def answers(row: Row, field: str) -> list[Turn]:
 
 
 def known(row: Row, turns: list[Turn]) -> dict[str, Any]:
-    """The row's columns with our names for its last question and its system prompt."""
+    """Returns the row's columns with our names added for its last question and its system
+    prompt.
+    """
     last = {turn.role: turn.content for turn in turns}
     return {
         **row,
@@ -95,7 +97,7 @@ def known(row: Row, turns: list[Turn]) -> dict[str, Any]:
 
 
 def flag_of(value: Any) -> bool | None:
-    """A truth value, also as a table writes it; None for anything else."""
+    """Reads a truth value, also as a table writes it; None for anything else."""
     if isinstance(value, bool):
         return value
     return (
@@ -106,5 +108,5 @@ def flag_of(value: Any) -> bool | None:
 
 
 def judged(columns: frozenset[str], row: Row) -> bool:
-    """Whether the rows say of each answer that it is good or not."""
+    """Tells whether the rows mark each answer as good or bad."""
     return "kto_tag" in columns or ("label" in columns and flag_of(row.get("label")) is not None)

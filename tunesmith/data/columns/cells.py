@@ -21,25 +21,25 @@ _LINK = re.compile(r"https?://\S+|\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ][\d:.Z+]*)?"
 
 
 def held(name: str, rows: Sequence[Row]) -> list[Any]:
-    """The values of a column that hold something."""
+    """Returns the values of a column that are not empty."""
     values = [first_answer(row.get(name), name) for row in rows]
     return [value for value in values if value not in (None, "", [], {})]
 
 
 def is_text(name: str, rows: Sequence[Row]) -> bool:
-    """Whether the column holds texts."""
+    """Tells whether the column holds texts."""
     values = held(name, rows)
     return bool(values) and all(isinstance(value, str) for value in values)
 
 
 def is_written(name: str, rows: Sequence[Row]) -> bool:
-    """Whether the column holds texts, or numbers and truth values that can be written out."""
+    """Tells whether the column holds texts, or numbers and truth values that can be written out."""
     values = held(name, rows)
     return bool(values) and all(isinstance(value, str | int | float) for value in values)
 
 
 def is_number(value: Any) -> bool:
-    """Whether a cell holds a finite number."""
+    """Tells whether a cell holds a finite number."""
     try:
         return math.isfinite(float(value))
     except (TypeError, ValueError):
@@ -47,14 +47,14 @@ def is_number(value: Any) -> bool:
 
 
 def varies(name: str, rows: Sequence[Row]) -> bool:
-    """Whether a column does not hold the same everywhere; a few rows cannot say so."""
+    """Tells whether a column holds different values; a few rows are too few to deny it."""
     values = held(name, rows)
     return len(values) < FEW or len({str(value) for value in values}) > 1
 
 
 def is_id(name: str, rows: Sequence[Row]) -> bool:
-    """Whether a column can only be a row's number, key, link or date: one of its own in each row,
-    without a word in it.
+    """Tells whether a column can only hold a row's number, key, link or date: a different value in
+    each row, none with a word in it.
     """
     values = [str(value) for value in held(name, rows)]
     if not values:

@@ -18,8 +18,8 @@ from tunesmith.examples import Chat
 
 
 def turns_column(columns: frozenset[str], row: Row, keys: tuple[str, ...]) -> str | None:
-    """The column whose value is a list of turns that have one of ``keys``; "" among them stands for
-    turns that are no objects.
+    """Returns the column whose value is a list of turns that have one of ``keys``; "" among the
+    keys allows turns that are not objects.
     """
     for name in TURNS:
         value = json_list(row.get(name)) if name in columns else None
@@ -36,8 +36,8 @@ def turns_column(columns: frozenset[str], row: Row, keys: tuple[str, ...]) -> st
 
 
 def chat_of(row: Row, keys: tuple[str, ...], default: str) -> Chat:
-    """The conversation in the row's column of turns, its tools, and our names for its last question
-    and answer.
+    """Reads the conversation in the row's column of turns, with its tools and our names for its
+    last question and answer.
     """
     name = turns_column(frozenset(row), row, keys) or next(
         (name for name in (default, *TURNS) if name in row), default

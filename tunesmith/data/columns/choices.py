@@ -50,8 +50,8 @@ class Options:
 
 
 def option_columns(columns: Collection[str]) -> dict[str, str]:
-    """The columns that hold one option each, and what each is called there, in that order; empty
-    where there are not at least two.
+    """Finds the columns that hold one option each, in order, with the letter or number of each;
+    empty where there are fewer than two.
     """
     found = {
         name: match["mark"]
@@ -70,12 +70,12 @@ def option_columns(columns: Collection[str]) -> dict[str, str]:
 
 
 def options_name(columns: Collection[str]) -> str | None:
-    """The column that holds all options."""
+    """Returns the column that holds all options; None where there is none."""
     return next((name for name in columns if plain(name) in SETS), None)
 
 
 def has_options(columns: Collection[str], row: Row) -> bool:
-    """Whether a row with these columns is a question with options."""
+    """Tells whether a row with these columns is a question with options."""
     if option_columns(columns):
         return True
     name = options_name(columns)
@@ -84,7 +84,7 @@ def has_options(columns: Collection[str], row: Row) -> bool:
 
 
 def options_of(row: Row) -> Options:
-    """The options of a row; DataError where its column of options holds none."""
+    """Reads the options of a row; raises DataError where its column of options holds none."""
     columns = option_columns(row)
     if columns:
         kept = {name: mark for name, mark in columns.items() if row[name] not in (None, "")}
@@ -135,7 +135,9 @@ def _first(one: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
 
 
 def _written_out(text: str) -> list[str] | None:
-    """The lines of options that a text writes out, each with its letter."""
+    """Splits options that are written out in one text into lines, each with its letter; None where
+    the text is not such a list.
+    """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     marks = [match[1].upper() if (match := _MARKED.match(line)) else line[:1] for line in lines]
     if len(lines) < 2 or marks != list(LETTERS[: len(lines)]):
@@ -144,7 +146,7 @@ def _written_out(text: str) -> list[str] | None:
 
 
 def _unmarked(options: Options) -> Options:
-    """The options without the letters that they begin with, where all do and in order."""
+    """Removes the letters that the options begin with, where all of them do so in order."""
     found = [_MARKED.match(text) for text in options.texts]
     marks = [match[1].upper() if match else "" for match in found]
     if not marks or marks != list(LETTERS[: len(marks)]):
@@ -158,14 +160,14 @@ def _unmarked(options: Options) -> Options:
 
 
 def laid_out(options: Options) -> str:
-    """The options as a person is shown them, ``A. …``, one a line."""
+    """Formats the options as a person sees them, ``A. …``, one a line."""
     return "\n".join(
         f"{LETTERS[n]}. {text}" for n, text in enumerate(options.texts[: len(LETTERS)])
     )
 
 
 def right_column(row: Row) -> str | None:
-    """The column that says which option is right: the surest name that holds something."""
+    """Returns the column that names the right option: the surest name that is not empty."""
     options = option_columns(row)
     named = {plain(name): name for name in row if name not in options}
     there = [named[plain(name)] for name in RIGHT if plain(name) in named]
@@ -175,8 +177,8 @@ def right_column(row: Row) -> str | None:
 
 
 def right_letter(value: Any, options: Options, field: str, *, first: int | None) -> str:
-    """The letter of the right option, several where several are right; empty where the row does not
-    say; DataError for what names no option.
+    """Returns the letter of the right option, several letters where several are right; empty where
+    the row does not say; raises DataError for a value that names no option.
 
     A number counts from ``first``; None is for numbers that nothing tells how to count.
     """
@@ -200,8 +202,8 @@ def right_letter(value: Any, options: Options, field: str, *, first: int | None)
 
 
 def _places(text: str, options: Options, *, number: bool, first: int | None) -> list[int] | None:
-    """Which options a text means: by what the file calls them, by its words, by its letters, by its
-    number.
+    """Returns the indices of the options that a text means: by the file's marks, by their words, by
+    letters, or by number.
     """
     marks = [mark.casefold() for mark in options.marks]
     if text.casefold() in marks:
@@ -222,8 +224,8 @@ def _places(text: str, options: Options, *, number: bool, first: int | None) -> 
 
 
 def counted_from(values: list[tuple[Any, Options]]) -> int | None:
-    """From which number answers count: 0 or 1, as soon as one of them can only mean that; None
-    where none tells.
+    """Returns the number from which the answers count, 0 or 1, once one of them can mean only that;
+    None where none shows it.
     """
     for value, options in values:
         text = str(value).strip().removesuffix(".0")
@@ -237,5 +239,5 @@ def counted_from(values: list[tuple[Any, Options]]) -> int | None:
 
 
 def is_letter(value: Any) -> bool:
-    """Whether a cell is one of the letters A to J, as the right option is told."""
+    """Tells whether a cell is one of the letters A to J, as files name the right option."""
     return isinstance(value, str) and len(value.strip()) == 1 and value.strip() in LETTERS[:10]

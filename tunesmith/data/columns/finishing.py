@@ -28,7 +28,9 @@ _THINKING = re.compile(r"\s*<think>(.*?)</think>\s*", re.DOTALL)
 
 
 def finished(example: Example) -> tuple[Example | str, list[str]]:
-    """The example, or the reason why it is not used, and what was changed."""
+    """Returns the example ready for use, or the reason why it cannot be used, and what was
+    changed.
+    """
     if isinstance(example, Text | Tagged):
         return (example if example.text.strip() else "no text"), []
     if isinstance(example, Labelled):
@@ -48,8 +50,8 @@ def finished(example: Example) -> tuple[Example | str, list[str]]:
 
 
 def _pair(example: Preference) -> tuple[Preference | str, list[str]]:
-    """Both sides finished; what they begin with in common is the prompt, wherever the file drew the
-    line.
+    """Finishes both sides of a pair; what they begin with in common becomes the prompt, wherever
+    the file divided them.
     """
     (chosen, changes), (rejected, others) = map(finish, example.sides)
     if isinstance(chosen, str) or isinstance(rejected, str):
@@ -67,8 +69,8 @@ def _pair(example: Preference) -> tuple[Preference | str, list[str]]:
 
 
 def common_turns(left: Sequence[Turn], right: Sequence[Turn]) -> int:
-    """How many turns two conversations begin with in common, up to a question: what follows on both
-    sides is an answer.
+    """Counts the turns that two conversations begin with in common, up to a question: what follows
+    on either side is an answer.
     """
     common = next(
         (n for n, (one, other) in enumerate(zip(left, right, strict=False)) if one != other),
@@ -80,15 +82,15 @@ def common_turns(left: Sequence[Turn], right: Sequence[Turn]) -> int:
 
 
 def _without_text(example: TextPair) -> str | None:
-    """Why a pair cannot be used; None where it can."""
+    """Returns the reason why a pair of texts cannot be used; None where it can."""
     if not all(text.strip() for text in (example.text, example.second, *example.negatives)):
         return "no text"
     return "no label" if example.similarity is not None and math.isnan(example.similarity) else None
 
 
 def without_label(example: Labelled) -> str | None:
-    """Why a labelled text cannot be used; None where it can. An empty list says that no class fits,
-    which is a label.
+    """Returns the reason why a labelled text cannot be used; None where it can. An empty list says
+    that no class fits, and this is a label.
     """
     if not example.text.strip():
         return "no text"
@@ -99,8 +101,9 @@ def without_label(example: Labelled) -> str | None:
 
 
 def _without_empty_end(chat: Chat) -> Chat:
-    """The chat up to its last answer that says something; itself where none does. An answer that is
-    judged or compared is never cut so: the judgement would pass to the one before it.
+    """Cuts the chat after its last answer that is not empty; returns it unchanged where all are
+    empty. An answer that is judged or compared is never cut so: the judgement would pass to the one
+    before it.
     """
     turns = list(chat.turns)
     while turns and (turns[-1].role == "user" or _says_nothing(turns[-1])):
@@ -110,15 +113,15 @@ def _without_empty_end(chat: Chat) -> Chat:
 
 
 def _says_nothing(turn: Turn) -> bool:
-    """Whether it is an answer without any text: trained, it would teach to stop at once."""
+    """Tells whether a turn is an empty answer, which would teach the model to stop at once."""
     return turn.role == "assistant" and not (
         turn.content.strip() or turn.tool_calls or turn.reasoning
     )
 
 
 def finish(chat: Chat) -> tuple[Chat | str, list[str]]:
-    """A chat that ends on the assistant's answer, or the reason why it has none, and what was
-    changed.
+    """Returns the chat up to the assistant's last answer, or the reason why it has none, and what
+    was changed.
 
     Turns of one speaker that follow each other become one, since most chat templates refuse them.
     """
@@ -157,7 +160,7 @@ def finish(chat: Chat) -> tuple[Chat | str, list[str]]:
 
 
 def thought_apart(turn: Turn) -> Turn:
-    """An answer whose text begins with ``<think>…</think>``, with that as its reasoning."""
+    """Moves a leading ``<think>…</think>`` of an answer into its reasoning."""
     found = _THINKING.match(turn.content) if turn.role == "assistant" else None
     if found is None:
         return turn
@@ -169,7 +172,7 @@ def thought_apart(turn: Turn) -> Turn:
 
 
 def _joined(before: Turn, turn: Turn) -> Turn | None:
-    """Two turns of one speaker as one; None where they must stay apart."""
+    """Joins two turns of one speaker into one; None where they must stay apart."""
     apart = turn.reasoning or (before.role, before.train, before.weight) != (
         turn.role,
         turn.train,

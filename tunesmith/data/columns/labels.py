@@ -36,8 +36,8 @@ LONGEST_LABEL = 60
 
 
 def label_column(columns: Collection[str]) -> str | None:
-    """The column that names the classes: label or labels; else the only one of the other usual
-    names.
+    """Returns the column of the classes: label or labels; else the only one that has another usual
+    name.
     """
     plain = [name for name in LABELS if name in columns]
     others = [name for name in OTHER_LABELS if name in columns]
@@ -45,7 +45,7 @@ def label_column(columns: Collection[str]) -> str | None:
 
 
 def labels_of(value: Any, field: str) -> tuple[str, ...] | float:
-    """A cell as names of classes, or as a number where it has a decimal point.
+    """Reads a cell as names of classes, or as a number where it has a decimal point.
 
     A list is several names; a text is one, but in a column called labels its parts between ``|``,
     ``;`` or ``,``.
@@ -70,14 +70,14 @@ def labels_of(value: Any, field: str) -> tuple[str, ...] | float:
 
 
 def flag_in(value: Any) -> bool | None:
-    """What a cell of a class's own column says; None where it is neither 0 nor 1."""
+    """Reads a cell of a column that stands for one class; None where it is neither 0 nor 1."""
     word = str(value).strip().lower().removesuffix(".0")
     return {"1": True, "true": True, "0": False, "false": False}.get(word)
 
 
 def flag_columns(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """The columns that hold 0 and 1 and nothing else, where there are at least two: a column for
-    each class.
+    """Finds the columns that hold only 0 and 1, where there are at least two: one column for each
+    class.
     """
     found: list[str] = []
     for name in columns:
@@ -95,8 +95,8 @@ def _is_flag(value: Any) -> bool:
 def labelled_columns(
     columns: Sequence[str], rows: Sequence[Mapping[str, Any]]
 ) -> dict[str, str] | None:
-    """Our names to the file's where the cells leave one reading alone: one column of few short
-    values, and one text or two.
+    """Maps our names to the file's columns where the cells allow only one reading: one column of
+    few short values, and one or two of texts.
     """
     held = {
         name: [row.get(name) for row in rows if row.get(name) not in (None, "")] for name in columns
@@ -115,8 +115,8 @@ def labelled_columns(
 def pair_columns(
     columns: Sequence[str], rows: Sequence[Mapping[str, Any]]
 ) -> dict[str, str] | None:
-    """Our names to the file's where the cells leave one reading alone: two columns of texts, and at
-    most one of numbers.
+    """Maps our names to the file's columns where the cells allow only one reading: two columns of
+    texts, and at most one of numbers.
     """
     held = {
         name: [row.get(name) for row in rows if row.get(name) not in (None, "")] for name in columns
@@ -140,7 +140,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _few(values: Sequence[Any]) -> bool:
-    """Whether a column holds few short values, each several times."""
+    """Tells whether a column holds few short values, each of them several times."""
     texts = [str(value) for value in values]
     return (
         bool(texts)
@@ -151,7 +151,7 @@ def _few(values: Sequence[Any]) -> bool:
 
 
 def _many(values: Sequence[Any]) -> bool:
-    """Whether a column holds texts, most of them different."""
+    """Tells whether a column holds texts, most of which differ."""
     return (
         bool(values)
         and all(isinstance(value, str) for value in values)

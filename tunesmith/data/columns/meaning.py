@@ -20,7 +20,9 @@ class Meaning:
 
 
 def pair_of(columns: Sequence[str]) -> tuple[str, str] | None:
-    """Two columns called alike but for a number or letter at the end, or as SECOND has them."""
+    """Finds two columns whose names differ only in a number or letter at the end, or are a pair
+    listed in SECOND.
+    """
     for name in columns:
         other = {"1": "2", "a": "b", "A": "B"}.get(name[-1:])
         if other and len(name) > 1 and name[:-1] + other in columns:

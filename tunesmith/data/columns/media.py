@@ -21,9 +21,8 @@ Waiting = dict[str, list[Media]]
 
 
 def placed(turns: Sequence[Turn], row: Mapping[str, Any]) -> list[Turn]:
-    """The turns with what the row's columns list in the place of its marks, such as ``<image>``;
-    what has no mark stands before the first question. A mark for which no column has anything is
-    text.
+    """Puts what the row's columns list in the place of its marks, such as ``<image>``; media
+    without a mark go before the first question. A mark for which no column has anything stays text.
     """
     waiting: Waiting = {
         kind: [
@@ -42,8 +41,8 @@ def placed(turns: Sequence[Turn], row: Mapping[str, Any]) -> list[Turn]:
 
 
 def _taken(turn: Turn, waiting: Waiting) -> Turn:
-    """The turn with the next of what waits for each of its marks, or of its parts that name no
-    place.
+    """Fills each mark of a turn, or each part that names no place, with the next waiting medium of
+    its kind.
     """
     if turn.media:
         media = [
@@ -73,7 +72,7 @@ def _taken(turn: Turn, waiting: Waiting) -> Turn:
 
 
 def _listed(value: Any) -> list[Any]:
-    """What a cell lists: several, one alone, or nothing."""
+    """Returns the values in a cell: several, one, or none."""
     found = json_list(value)
     if found is None:
         found = [] if value in (None, "") else [value]
@@ -81,15 +80,15 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _place(value: Any) -> str:
-    """Where one of them lies; what stands in the row itself is ``data:``."""
+    """Returns where a picture, sound or video lies; ``data:`` where the row itself holds it."""
     if isinstance(value, Mapping):  # as the datasets library writes a picture
         value = value.get("path") or value.get("url") or "data:"
     return str(value)
 
 
 def refuse_media(example: Example) -> None:
-    """DataError where a conversation holds more than text: no model is trained on it or asked about
-    it yet, and without it the text may mean another thing.
+    """Raises DataError where a conversation holds more than text: no model is trained on it or
+    asked about it yet, and without it the text may mean another thing.
     """
     for chat in chats_of(example):
         for turn in chat.turns:

@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, which is easier to read than a list of them."""
+    """Splits a text into words, because a text is easier to read in code than a list."""
     return text.split()
 
 
@@ -115,25 +115,25 @@ _SUFFIXES = ("zh", "en", "cn", "ch", "text", "str", "content", "chinese", "engli
 
 
 def plain(name: str) -> str:
-    """The name without case and marks."""
+    """Returns the name in lower case, letters and digits only."""
     return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
 def cores(name: str) -> tuple[str, ...]:
-    """The plain name, and where it has an ending that says its language or its kind, that without
-    the ending: ``instruction_zh`` is an instruction.
+    """Returns the plain name, and also without an ending that names its language or kind:
+    ``instruction_zh`` is an instruction.
     """
     head, mark, tail = re.sub(r"[\s.\-]", "_", name.casefold()).rpartition("_")
     return (plain(name), plain(head)) if mark and tail in _SUFFIXES and head else (plain(name),)
 
 
 def is_called(name: str, known: Collection[str]) -> bool:
-    """Whether a column's name is one of these."""
+    """Tells whether a column has one of these names."""
     return any(core in known for core in cores(name))
 
 
 def ranked(known: list[str], columns: Collection[str]) -> list[str]:
-    """The columns that have one of these names, by the order of the names."""
+    """Returns the columns that have one of these names, in the order of the names."""
     found: list[tuple[int, str]] = []
     for name in columns:
         places = [known.index(core) for core in cores(name) if core in known]

@@ -10,7 +10,7 @@ _WORD = re.compile(f"[{HAN}{KANA}]|[^\\W_{HAN}{KANA}]+|[^\\s]")
 
 
 def words_of(text: str) -> tuple[tuple[int, int], ...]:
-    """Where the words are (from, up to, in characters): runs of letters and digits, each other mark
-    alone, and each character of Han and kana, which are written without spaces.
+    """Returns the span of each word (from, up to, in characters): a run of letters and digits, any
+    other single mark, or a single character of Han or kana, which are written without spaces.
     """
     return tuple(found.span() for found in _WORD.finditer(text))

@@ -18,7 +18,7 @@ _SAME = str.maketrans("LUM", "ESI")
 
 
 def spans_of(tags: Sequence[str], words: Sequence[tuple[int, int]]) -> tuple[Span, ...]:
-    """The parts that the tags of ``words`` mark, in order."""
+    """Returns the spans that the tags of ``words`` mark, in order."""
     found: list[Span] = []
     start, before, kind = 0, OUTSIDE, ""
     for (begin, _), tag, place in zip(
@@ -36,7 +36,9 @@ def spans_of(tags: Sequence[str], words: Sequence[tuple[int, int]]) -> tuple[Spa
 
 
 def tags_of(spans: Iterable[Span], words: Sequence[tuple[int, int]]) -> list[str]:
-    """The IOB2 tag of each word: of a part that begins or ends inside a word, all of that word."""
+    """Returns the IOB2 tag of each word; a span that begins or ends inside a word takes the whole
+    word.
+    """
     tags = [OUTSIDE] * len(words)
     for span in spans:
         mark = "B"
@@ -47,10 +49,10 @@ def tags_of(spans: Iterable[Span], words: Sequence[tuple[int, int]]) -> list[str
 
 
 def names_of_tags(labels: Iterable[str]) -> tuple[str, ...]:
-    """The outputs of a head that tags words: outside, then beginning and going on by label."""
+    """Returns the tags that a head for words can give: outside, then B and I for each label."""
     return (OUTSIDE, *(f"{mark}-{label}" for label in labels for mark in "BI"))
 
 
 def kinds_of_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    """The labels that tags name, in their order."""
+    """Returns the labels that tags name, in order of appearance."""
     return tuple(dict.fromkeys(tag.partition("-")[2] for tag in tags if tag != OUTSIDE))

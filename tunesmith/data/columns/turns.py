@@ -79,25 +79,27 @@ _INSIDE = re.compile(
 
 
 def field_problem(field: str, key: str, **values: Any) -> DataError:
-    """The error for one field of a row; the caller knows file and row."""
+    """Makes the error for one field of a row; the caller adds file and row."""
     return DataError(Problem(field, say(key, **values)))
 
 
 def shown(value: Any, length: int = 40) -> str:
-    """A value as an error shows it: on one line, cut."""
+    """Returns a value as an error shows it: on one line, shortened to ``length``."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     text = " ".join(text.split())
     return text if len(text) <= length else text[:length] + "…"
 
 
 def no_number(value: Any) -> bool:
-    """Whether this is what tables and pandas write where there is no value."""
+    """Tells whether this is the NaN or infinity that tables and pandas write for a missing
+    value.
+    """
     return isinstance(value, float) and not math.isfinite(value)
 
 
 def as_text(value: Any, field: str) -> str:
-    """A value that must be a text: None, NaN and infinity are empty, numbers and truth values are
-    written out.
+    """Returns a value as text: None, NaN and infinity become empty, numbers and truth values are
+    written out; raises DataError for anything else.
     """
     if value is None or no_number(value):
         return ""
@@ -113,8 +115,8 @@ def as_text(value: Any, field: str) -> str:
 
 
 def text_of(row: Row, *names: str, required: bool = True) -> str:
-    """The text of the first of ``names`` that the row has; empty where it is null, or absent and
-    not required.
+    """Returns the text of the first of ``names`` that the row has; empty where it is null, or
+    absent and not required.
     """
     for name in names:
         if name in row:
@@ -125,13 +127,13 @@ def text_of(row: Row, *names: str, required: bool = True) -> str:
 
 
 def system_turn(row: Row) -> list[Turn]:
-    """The row's own system prompt, where it has one."""
+    """Returns the row's own system prompt as a turn; none where it has none."""
     text = text_of(row, "system", "system_prompt", required=False)
     return [Turn("system", text)] if text.strip() else []
 
 
 def role_of(speaker: Any, field: str) -> Role:
-    """Whose turn it is."""
+    """Returns the role that a speaker's name means; raises DataError for an unknown speaker."""
     role = _SPEAKERS.get(str(speaker).strip().lower())
     if role is None:
         known = (
@@ -142,7 +144,7 @@ def role_of(speaker: Any, field: str) -> Role:
 
 
 def spoken(value: Any, field: str) -> Turn:
-    """A turn from ``[speaker, text]`` or from a text that begins with ``[speaker]`` or
+    """Reads a turn from ``[speaker, text]`` or from a text that begins with ``[speaker]`` or
     ``speaker:``.
     """
     if isinstance(value, list) and len(value) == 2:
@@ -154,7 +156,7 @@ def spoken(value: Any, field: str) -> Turn:
 
 
 def is_spoken(value: Any) -> bool:
-    """Whether ``spoken`` can read this, and knows the speaker."""
+    """Tells whether ``spoken`` can read this value and knows its speaker."""
     try:
         spoken(value, "")
     except DataError:
@@ -163,7 +165,9 @@ def is_spoken(value: Any) -> bool:
 
 
 def pairs(row: Row, field: str = "history") -> list[Turn]:
-    """The turns of a history: pairs of question and answer, or turns that name their speakers."""
+    """Reads the turns of a history: pairs of question and answer, or turns that name their
+    speakers.
+    """
     history = row.get(field)
     if not history:
         return []
@@ -190,8 +194,8 @@ def pairs(row: Row, field: str = "history") -> list[Turn]:
 
 
 def inside(text: str) -> list[Turn]:
-    """The turns of a dialogue in one text, ``<user>: … <bot>: … <user>: …``; none where it is no
-    such text.
+    """Reads the turns of a dialogue in one text, ``<user>: … <bot>: … <user>: …``; none where the
+    text is not one.
     """
     parts = _INSIDE.split(text)
     if len(parts) < 3 or parts[0].strip():
@@ -204,7 +208,7 @@ def inside(text: str) -> list[Turn]:
 
 
 def turn_of(item: Any, field: str) -> Turn:
-    """A turn from an object: role and content (OpenAI), or from and value (ShareGPT)."""
+    """Reads a turn from an object: role and content (OpenAI), or from and value (ShareGPT)."""
     if not isinstance(item, dict):
         return spoken(item, field)
     speaker = next((item[key] for key in ("role", "from", "speaker") if item.get(key)), None)
@@ -237,7 +241,7 @@ _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 
 
 def _trained(item: dict[str, Any], field: str) -> bool | None:
-    """Whether a turn is trained, by the first of its own words; None where it says nothing."""
+    """Reads from a turn's own flag whether it is trained; None where it has no such flag."""
     for key in ("train", "loss"):
         value = item.get(key)
         if value is None or no_number(value) or value == "":
@@ -253,7 +257,7 @@ def _trained(item: dict[str, Any], field: str) -> bool | None:
 
 
 def _weight(value: Any, field: str) -> float:
-    """How much something counts: OpenAI's 0 or 1, or any number from 0 on."""
+    """Reads a weight: OpenAI's 0 or 1, or any other number from 0 on."""
     if value is None:
         return 1.0
     if (
@@ -266,8 +270,9 @@ def _weight(value: Any, field: str) -> float:
 
 
 def _spans(item: dict[str, Any], content: str, field: str) -> tuple[tuple[int, int, float], ...]:
-    """axolotl's ``train_detail``: parts from ``begin_offset`` to ``end_offset``, the last letter
-    included, trained or not; a ``weight`` in place of ``train`` says how much."""
+    """Reads axolotl's ``train_detail``: parts from ``begin_offset`` to ``end_offset``, the last
+    letter included, trained or not; a ``weight`` in place of ``train`` says how much.
+    """
     found: list[tuple[int, int, float]] = []
     for n, part in enumerate(item.get("train_detail") or ()):
         where = f"{field}.train_detail[{n}]"
@@ -285,7 +290,7 @@ def _spans(item: dict[str, Any], content: str, field: str) -> tuple[tuple[int, i
 
 
 def _content(value: Any, field: str) -> tuple[str, tuple[Media, ...]]:
-    """A message's text, and what stands in it; OpenAI also writes it as a list of parts."""
+    """Reads a message's text and its media; OpenAI also writes a message as a list of parts."""
     if not isinstance(value, list):
         return as_text(value, field), ()
     text, media = "", []
@@ -311,7 +316,7 @@ _KINDS: dict[Any, MediaKind] = {
 
 
 def _address(part: dict[str, Any]) -> str:
-    """Where a part's picture or sound lies; empty where another column says it."""
+    """Returns where the picture or sound of a part lies; empty where another column says it."""
     value = next((part[key] for key in (part["type"], "url", "path") if part.get(key)), "")
     if isinstance(value, dict):
         value = next((value[key] for key in ("url", "path") if value.get(key)), "data:")
@@ -319,7 +324,7 @@ def _address(part: dict[str, Any]) -> str:
 
 
 def json_of(value: Any, field: str) -> Any:
-    """A value that may also be given as its JSON text."""
+    """Returns a value, parsed where it is given as its JSON text."""
     if not isinstance(value, str):
         return value
     try:
@@ -346,7 +351,7 @@ def tool_calls(value: Any, field: str) -> tuple[dict[str, Any], ...]:
 
 
 def tools_of(row: Row) -> tuple[dict[str, Any], ...]:
-    """The row's tools in OpenAI's form; given as a list, or as JSON text."""
+    """Reads the row's tools, given as a list or as JSON text, into OpenAI's form."""
     value = row.get("tools")
     if value is None or (isinstance(value, str) and not value.strip()):
         return ()
@@ -361,7 +366,7 @@ def tools_of(row: Row) -> tuple[dict[str, Any], ...]:
 
 
 def json_list(value: Any) -> list[Any] | None:
-    """A list, or the JSON text of one as tables hold it; None for anything else."""
+    """Returns a list, parsed where a table holds it as JSON text; None for anything else."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
             value = json.loads(value)
@@ -371,7 +376,7 @@ def json_list(value: Any) -> list[Any] | None:
 
 
 def conversation(row: Row, name: str) -> list[Turn]:
-    """All turns in the column ``name``."""
+    """Reads all turns in the column ``name``."""
     if name not in row:
         raise field_problem(name, "reader.absent", columns=", ".join(map(str, row)))
     value = json_list(row[name])

@@ -16,7 +16,9 @@ _LOOKED = 200
 
 
 def is_tagged(lines: Sequence[str], suffix: str) -> bool:
-    """Whether these lines are of such a file: at least two columns, and only tags in the last."""
+    """Tells whether these lines are from a CoNLL file: at least two columns, and only tags in the
+    last.
+    """
     if suffix in SUFFIXES:
         return True
     rows = [line.split() for line in lines[:_LOOKED] if line.strip() and BETWEEN not in line]
@@ -26,7 +28,9 @@ def is_tagged(lines: Sequence[str], suffix: str) -> bool:
 
 
 def read(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:
-    """A row a sentence, with the number of its first line: ``tokens`` and ``tags``."""
+    """Yields a row for each sentence, with the number of its first line: ``tokens`` and
+    ``tags``.
+    """
     tokens: list[str] = []
     tags: list[str] = []
     first = 0

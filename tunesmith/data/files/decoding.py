@@ -34,14 +34,14 @@ _BOMS = (
 
 
 def compressed(path: Path) -> bool:
-    """Whether the file is gzip, whatever it is called."""
+    """Tells whether the file is gzip, whatever its name."""
     with open(path, "rb") as file:
         return file.read(2) == b"\x1f\x8b"
 
 
 @contextmanager
 def open_bytes(path: Path) -> Iterator[BinaryIO]:
-    """The file's bytes, unpacked; DataError when they cannot be read to the end."""
+    """Opens the file's bytes, unpacked; raises DataError when they cannot be read to the end."""
     path, _ = on_disk(path)
     try:
         with cast(
@@ -58,7 +58,9 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def open_text(path: Path, encoding: str, *, newline: str | None = None) -> Iterator[TextIO]:
-    """The file's text. ``newline=""`` keeps line ends as they are, which quoted fields need."""
+    """Opens the file as text. ``newline=""`` keeps line ends as they are, which quoted
+    fields need.
+    """
     with open_bytes(path) as stream:
         text = io.TextIOWrapper(stream, encoding=encoding, errors="strict", newline=newline)
         try:
@@ -68,7 +70,7 @@ def open_text(path: Path, encoding: str, *, newline: str | None = None) -> Itera
 
 
 def encoding_of(path: Path) -> str:
-    """The name of the encoding in which every byte of the file is valid; DataError with the byte's
+    """Finds the encoding in which every byte of the file is valid; raises DataError with the byte's
     offset if there is none.
     """
     with open_bytes(path) as stream:
@@ -115,8 +117,8 @@ def encoding_of(path: Path) -> str:
 
 
 def _lines_in_utf8(path: Path) -> tuple[int, int]:
-    """How many lines with wide letters are valid UTF-8, and how many are not; valid ones come about
-    by chance hardly ever.
+    """Counts the lines with non-ASCII letters that are valid UTF-8, and those that are not; hardly
+    any are valid by chance.
     """
     good = bad = 0
     with open_bytes(path) as stream:
@@ -141,7 +143,9 @@ class _Failure:
 
 
 def _failure(path: Path, encoding: str, *, binary: bool = False) -> _Failure | None:
-    """The first byte that is not of ``encoding``; with ``binary`` a zero byte is one too."""
+    """Finds the first byte that is not valid in ``encoding``; with ``binary`` a zero byte is not
+    valid either.
+    """
     decoder = codecs.getincrementaldecoder(encoding)(errors="strict")
     offset, line, wide = 0, 1, 0
     with open_bytes(path) as stream:
@@ -164,7 +168,7 @@ def _failure(path: Path, encoding: str, *, binary: bool = False) -> _Failure | N
 
 
 def _wide(head: bytes) -> str | None:
-    """UTF-16 without its mark: ASCII structure leaves zeros in every other byte."""
+    """Recognises UTF-16 without its mark: ASCII characters leave zeros in every other byte."""
     even, odd = head[0::2].count(0), head[1::2].count(0)
     if even + odd < max(2, len(head) // 50):
         return None
@@ -176,8 +180,8 @@ def _wide(head: bytes) -> str | None:
 
 
 def _chinese(head: bytes) -> bool:
-    """Whether these bytes make sense as GB18030: Big5 and Latin bytes are often valid in it, but
-    give rare characters.
+    """Tells whether these bytes make sense as GB18030: Big5 and Latin bytes are often valid in it,
+    but give rare characters.
     """
     letters = [letter for letter in head.decode("gb18030", "ignore") if ord(letter) > 127]
     common = sum(bool(letter.encode("gb2312", "ignore")) for letter in letters)
@@ -187,7 +191,9 @@ def _chinese(head: bytes) -> bool:
 
 
 def _looks_like(path: Path, offset: int) -> str | None:
-    """The encoding to convert from: what the wide bytes make sense in, common ones first."""
+    """Guesses the encoding to convert from: common encodings first, then the one that fits the wide
+    bytes.
+    """
     with open_bytes(path) as stream:
         stream.seek(max(0, offset - (1 << 15)))
         sample = stream.read(1 << 16)
@@ -198,7 +204,7 @@ def _looks_like(path: Path, offset: int) -> str | None:
 
 
 def _western(sample: bytes) -> bool:
-    """Whether the wide bytes are few among plain letters, and are those of Western text: quotes,
+    """Tells whether the wide bytes are few among plain letters and belong to Western text: quotes,
     dashes, accented letters.
     """
     wide = [byte for byte in sample if byte > 127]

@@ -30,7 +30,7 @@ _TABLE = re.compile(r'\s*\{\s*"(?:[^"\\\\]|\\\\.)*"\s*:\s*(?:\{\s*"-?\d+"\s*:|\[
 
 
 def kind_of(value: Any) -> str:
-    """What a value that is no row is called."""
+    """Returns the name, for an error, of the kind of a value that is not a row."""
     return say(
         "source.nulls"
         if value is None
@@ -41,7 +41,7 @@ def kind_of(value: Any) -> str:
 
 
 def path_of_rows(sample: str) -> tuple[str, ...]:
-    """The keys under which a file of one object holds its rows; none where it holds them
+    """Returns the keys under which a file of one object holds its rows; none where it holds them
     otherwise.
     """
     text = sample.lstrip()
@@ -49,20 +49,20 @@ def path_of_rows(sample: str) -> tuple[str, ...]:
 
 
 def parts_of(stream: TextIO) -> list[str]:
-    """The keys of a file of one object that hold rows."""
+    """Returns the keys that hold rows in a file of one object."""
     members = jsonstream.members(stream)
     return [key for key, value in members if isinstance(value, list) and _holds_objects(value)]
 
 
 def by_columns(sample: str) -> bool:
-    """Whether a file may hold one object with a list or an object of cells for each column, as
-    pandas' ``to_json()`` and ``to_dict()`` write tables.
+    """Tells whether a file may hold one object with a list or an object of cells for each column,
+    as pandas' ``to_json()`` and ``to_dict()`` write tables.
     """
     return _TABLE.match(sample) is not None
 
 
 def table_of(value: Any) -> list[dict[str, Any]] | None:
-    """The rows of a table that was written by columns; None where this is none."""
+    """Returns the rows of a table written by columns; None where the value is not such a table."""
     if not isinstance(value, dict) or not value:
         return None
     names, cells = value.get("columns"), value.get("data")
@@ -82,8 +82,8 @@ def table_of(value: Any) -> list[dict[str, Any]] | None:
 
 
 def unfolding(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
-    """The columns, one within the other, whose lists of objects are rows of their own: instances
-    of Self-Instruct, paragraphs and qas of SQuAD, a list of rows within a list.
+    """Finds the columns, one within the other, whose lists of objects are rows of their own:
+    instances of Self-Instruct, paragraphs and qas of SQuAD, a list of rows within a list.
     """
     for name in dict.fromkeys(name for row in rows for name in row):
         lists = [row[name] for row in rows if row.get(name) not in (None, [])]
@@ -94,7 +94,7 @@ def unfolding(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
 
 
 def unfolded(row: dict[str, Any], path: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """The rows within a row, each with what stands around it."""
+    """Yields the rows within a row, each with the columns around it."""
     if not path:
         yield row
         return
@@ -109,8 +109,8 @@ def _holds_objects(value: Any) -> bool:
 
 
 def shape_of(sample: str, complete: bool, suffix: str) -> tuple[str, bool] | None:
-    """Which JSON layout this is, and whether values are spread over lines; None where it is not
-    JSON.
+    """Recognises the JSON layout, and whether values are spread over lines; None where the text is
+    not JSON.
     """
     text = sample.lstrip()
     begin = text[:1] + text[1:].lstrip()[:1]
@@ -142,7 +142,7 @@ def shape_of(sample: str, complete: bool, suffix: str) -> tuple[str, bool] | Non
 
 
 def headed(found: FileFacts, read: Iterator[Located], faults: Faults) -> Iterator[Located]:
-    """Rows of arrays, of which the first names the columns of the others."""
+    """Yields the rows of arrays whose first array names the columns."""
     next(read, None)
     for located in read:
         number = located.number - (found.format != "jsonl")
@@ -228,8 +228,8 @@ def _located(found: FileFacts, number: int, value: Any, faults: Faults) -> Itera
 
 
 def _as_row(value: Any) -> dict[str, Any] | None:
-    """A record as it is, a list with its items numbered from 0, a bare text as a text; None for
-    anything else.
+    """Turns a value into a row: an object as it is, a list with its items numbered from 0, a bare
+    text as ``text``; None for anything else.
     """
     if isinstance(value, dict):
         return value

@@ -60,14 +60,14 @@ class BrokenJson(Exception):
 
 
 def excerpt(text: str, position: int) -> str:
-    """The text at ``position``, quoted and short."""
+    """Quotes a short piece of the text at ``position``."""
     begin = max(0, position - 12)
     piece = text[begin : position + 28]
     return repr(("…" if begin else "") + piece + ("…" if position + 28 < len(text) else ""))
 
 
 def parse(text: str) -> Any:
-    """The one value that ``text`` holds; BrokenJson says what stands where it breaks."""
+    """Parses the one value that ``text`` holds; raises BrokenJson, which shows where it breaks."""
     try:
         return json.loads(text, parse_float=Written)
     except json.JSONDecodeError as error:
@@ -100,7 +100,7 @@ class JsonText:
         self._at = 0
 
     def peek(self) -> str:
-        """The next character that is not space, not taken; empty at the end."""
+        """Returns the next character that is not space without taking it; empty at the end."""
         while True:
             space = _SPACE.match(self._buffer, self._at)
             assert space is not None
@@ -110,7 +110,7 @@ class JsonText:
             self._more()
 
     def take(self, allowed: str) -> str:
-        """The next character, which must be one of ``allowed``."""
+        """Takes the next character, which must be one of ``allowed``."""
         found = self.peek()
         if not found or found not in allowed:
             raise self.broken(say("source.expected", allowed=" ".join(allowed)), self._at)
@@ -118,7 +118,7 @@ class JsonText:
         return found
 
     def value(self) -> Any:
-        """The next value, whole."""
+        """Takes the next value, whole."""
         self.peek()
         while True:
             try:
@@ -139,7 +139,7 @@ class JsonText:
             return found
 
     def broken(self, reason: str, position: int) -> BrokenJson:
-        """The error for what stands at ``position`` of what is held."""
+        """Makes the error for ``position`` in the text that is held."""
         line = self._line + self._buffer.count("\n", 0, position)
         if position >= len(self._buffer):
             return BrokenJson(say("source.json_end", line=line, reason=reason))
@@ -149,7 +149,7 @@ class JsonText:
 
 
 def array(stream: TextIO) -> Iterator[Any]:
-    """The items of one JSON array."""
+    """Yields the items of one JSON array."""
     text = JsonText(stream)
     yield from _items(text)
     _nothing_more(text)
@@ -166,7 +166,7 @@ def _items(text: JsonText) -> Iterator[Any]:
 
 
 def items_under(stream: TextIO, path: Sequence[str]) -> Iterator[Any]:
-    """The items of the array under a path of keys; what stands under other keys is passed over."""
+    """Yields the items of the array under a path of keys; skips what is under other keys."""
     text = JsonText(stream)
     yield from _under(text, path)
     _nothing_more(text)
@@ -190,9 +190,9 @@ def _under(text: JsonText, path: Sequence[str]) -> Iterator[Any]:
 
 
 def path_of_rows(text: str, never: Container[str]) -> tuple[str, ...] | None:
-    """The keys above the rows of ``{"data": [{…}, …], "version": 1}``, ``{"data": {"rows": [{…},
-    …]}}`` or ``{"train": [{…}, …], "test": […]}``, from a text that may be cut off; None where
-    there are none.
+    """Returns the keys above the rows of ``{"data": [{…}, …], "version": 1}``, ``{"data": {"rows":
+    [{…}, …]}}`` or ``{"train": [{…}, …], "test": […]}``, from a text that may be cut off; None
+    where there are none.
 
     ``never`` are keys whose lists of objects belong to a row.
     """
@@ -224,7 +224,7 @@ def path_of_rows(text: str, never: Container[str]) -> tuple[str, ...] | None:
 
 
 def _path_within(text: str, at: int, key: str, never: Container[str]) -> tuple[str, ...] | None:
-    """The path that ends in a list of objects, of the value at ``at`` under ``key``."""
+    """Returns the path to a list of objects within the value at ``at`` under ``key``."""
     if text[at : at + 1] == "[":
         rows = text[_space(text, at + 1) :][:1] == "{" and key not in never
         return (key,) if rows else None
@@ -235,7 +235,7 @@ def _path_within(text: str, at: int, key: str, never: Container[str]) -> tuple[s
 
 
 def _cut_below(text: str, never: Container[str]) -> tuple[str, ...] | None:
-    """``path_of_rows`` of an object after which more follows."""
+    """Applies ``path_of_rows`` to an object that is followed by more text."""
     try:
         _, end = _DECODER.raw_decode(text)
     except ValueError:
@@ -246,7 +246,7 @@ def _cut_below(text: str, never: Container[str]) -> tuple[str, ...] | None:
 def _one_of(
     found: list[tuple[tuple[str, ...], int]], keys: int, *, cut: bool
 ) -> tuple[str, ...] | None:
-    """The path of the rows that are trained; of several parts that is ``train``."""
+    """Chooses the path of the training rows; among several parts this is ``train``."""
     parts = [path for path, _ in found]
     train = [path for path in parts if path[-1].casefold() in TRAIN]
     if len(parts) > 1:
@@ -265,7 +265,7 @@ def _space(text: str, at: int) -> int:
 
 
 def members(stream: TextIO) -> Iterator[tuple[str, Any]]:
-    """The keys and values of one JSON object."""
+    """Yields the keys and values of one JSON object."""
     text = JsonText(stream)
     text.take("{")
     if text.peek() == "}":
@@ -283,7 +283,9 @@ def members(stream: TextIO) -> Iterator[tuple[str, Any]]:
 
 
 def values(stream: TextIO) -> Iterator[Any]:
-    """Values that follow each other with only space between, each over several lines."""
+    """Yields values that follow each other with only space between them, each over several
+    lines.
+    """
     text = JsonText(stream)
     while text.peek():
         yield text.value()

@@ -77,7 +77,9 @@ class Faults:
             self.first.append(problem)
 
     def stop(self) -> None:
-        """DataError with the first ten problems and the number of all, where there are any."""
+        """Raises DataError with the first ten problems and the number of all, where there
+        are any.
+        """
         if self.count > len(self.first):
             raise DataError(
                 [
@@ -96,6 +98,6 @@ class Names:
         self.given: dict[str, Path] = {}
 
     def of(self, file: Path) -> str:
-        """The same name for the same file, another for another."""
+        """Returns a name for a file: always the same for one file, different for another."""
         names = [file.name, f"{file.parent.name}/{file.name}", str(file)]
         return next(name for name in names if self.given.setdefault(name, file) == file)

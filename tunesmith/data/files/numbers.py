@@ -13,22 +13,22 @@ class Written(float):
     text: str
 
     def __new__(cls, text: str) -> Written:
-        """The number that ``text`` spells."""
+        """Makes the number that ``text`` spells."""
         made = super().__new__(cls, text)
         made.text = text
         return made
 
     def __str__(self) -> str:
-        """As it was written."""
+        """Returns the number as it was written."""
         return self.text
 
     def __reduce__(self) -> tuple[type[Written], tuple[str]]:
-        """For copies."""
+        """Lets copies keep the written text."""
         return Written, (self.text,)
 
 
 def plain_number(value: float) -> str:
-    """A number without an exponent: a table shows 1234567890123457000, not 1.2e+18."""
+    """Formats a number without an exponent: a table shows 1234567890123457000, not 1.2e+18."""
     if isinstance(value, Written) or value != value or value in (float("inf"), float("-inf")):
         return str(value)
     return (
@@ -37,7 +37,9 @@ def plain_number(value: float) -> str:
 
 
 def cell(value: Any) -> Any:
-    """A table's cell as it is shown: a day without a time where it has none, numbers whole."""
+    """Returns a table's cell as it is shown: a date without a time where it has none, numbers
+    whole.
+    """
     if isinstance(value, datetime.datetime):
         day = value.tzinfo is None and value.time() == datetime.time()
         return value.date().isoformat() if day else value.isoformat(" ")
@@ -51,8 +53,8 @@ def cell(value: Any) -> Any:
 
 
 def gapped(values: list[Any]) -> bool:
-    """Whether a column holds whole numbers that a gap turned into ``3.0``, as pandas writes them:
-    all of its numbers end so, and some cell is empty.
+    """Tells whether a gap in a column turned whole numbers into ``3.0``, as pandas writes them: all
+    of its numbers end so, and some cell is empty.
     """
     texts = ["" if value is None else str(value).strip().lower() for value in values]
     told = [text for text in texts if text not in ("", "nan", "none")]
@@ -60,7 +62,7 @@ def gapped(values: list[Any]) -> bool:
 
 
 def without_zero(value: Any) -> Any:
-    """A whole number without its ``.0``; anything else as it is."""
+    """Removes the ``.0`` of a whole number; returns anything else unchanged."""
     if not isinstance(value, str | float):
         return value
     text = str(value).strip()

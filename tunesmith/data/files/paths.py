@@ -31,7 +31,9 @@ _NOT_DATA = ("readme", "license", "licence", "notice", "changelog")
 
 
 def on_disk(path: Path) -> tuple[Path, str]:
-    """What lies there, and the part of it that ``file.json#test`` or ``folder#test`` names."""
+    """Returns the path on disk, and the part of it that ``file.json#test`` or ``folder#test``
+    names.
+    """
     name, mark, part = path.name.rpartition("#")
     if mark and not path.exists() and path.with_name(name).exists():
         return path.with_name(name), part
@@ -39,8 +41,8 @@ def on_disk(path: Path) -> tuple[Path, str]:
 
 
 def files(path: Path) -> list[Path]:
-    """The data files that ``path`` stands for: itself, or those of a folder, below it too, in
-    sorted order; of a folder with parts those of one part, the training part where none is named.
+    """Returns the data files that ``path`` stands for: itself, or those in and below a folder,
+    sorted; of a folder with parts those of one part, the training part where none is named.
     """
     try:
         whole, part = on_disk(path)
@@ -76,13 +78,14 @@ def files(path: Path) -> list[Path]:
 
 
 def every_file(folder: Path) -> list[Path]:
-    """The data files of a folder, whatever part they belong to."""
+    """Returns the data files of a folder, whatever part they belong to."""
     return sorted(file for file in folder.rglob("*") if _is_data(file, folder))
 
 
 def of_part(found: Sequence[Path], folder: Path, part: str) -> list[Path]:
-    """The files of one part (train-00000.parquet, train.json, train/a.csv); without ``part`` those
-    of the training part, or all where the folder has not both a training and a held-out part.
+    """Returns the files of one part (train-00000.parquet, train.json, train/a.csv); without
+    ``part`` those of the training part, or all where the folder does not have both a training and a
+    held-out part.
     """
     words = {file: _words(file.relative_to(folder)) for file in found}
     if part:
@@ -92,7 +95,7 @@ def of_part(found: Sequence[Path], folder: Path, part: str) -> list[Path]:
 
 
 def held_words(found: Sequence[Path], folder: Path) -> list[str]:
-    """The names of the held-out parts that files have, that of the test part first."""
+    """Returns the names of the held-out parts among the files, the test part first."""
     words = [_words(file.relative_to(folder)) for file in found]
     if not any(one & TRAIN for one in words):
         return []

@@ -25,8 +25,8 @@ _FIRST = 20
 
 
 def facts(path: Path, *, columns: Mapping[str, str] | None = None) -> FileFacts:
-    """Format, encoding and columns of one file; ``columns`` (``data.columns``) settles whether a
-    table has a header.
+    """Returns format, encoding and columns of one file; ``columns`` (``data.columns``) settles
+    whether a table has a header.
     """
     (file,) = files(path)[:1]
     try:
@@ -40,7 +40,9 @@ def facts(path: Path, *, columns: Mapping[str, str] | None = None) -> FileFacts:
 
 @lru_cache(maxsize=64)
 def _facts(path: Path, _version: tuple[int, int], named: tuple[tuple[str, str], ...]) -> FileFacts:
-    """Kept per version of the file, because the encoding is found by reading all of it."""
+    """Reads the facts of a file; cached for each version of the file, because its encoding is found
+    by reading all of it.
+    """
     with open_bytes(path) as stream:
         magic = stream.read(8)
     whole, part = on_disk(path)
@@ -78,7 +80,9 @@ def _facts(path: Path, _version: tuple[int, int], named: tuple[tuple[str, str], 
 
 
 def _part(path: Path, packed: bool, part: str) -> FileFacts:
-    """One part of a file that holds several; DataError where it has none of this name."""
+    """Returns the facts of one part of a file that holds several; raises DataError where it has no
+    part of this name.
+    """
     found = parts(path)
     if part not in found:
         told = say("source.no_part", part=part, found=", ".join(found) or "-")
@@ -87,7 +91,7 @@ def _part(path: Path, packed: bool, part: str) -> FileFacts:
 
 
 def parts(path: Path) -> list[str]:
-    """The names of the lists of rows that a JSON file holds side by side."""
+    """Returns the names of the lists of rows that a JSON file holds side by side."""
     with open_text(path, encoding_of(path)) as stream:
         try:
             return jsonrows.parts_of(stream)
@@ -96,7 +100,7 @@ def parts(path: Path) -> list[str]:
 
 
 def _with_columns(found: FileFacts, named: dict[str, str]) -> FileFacts:
-    """The columns of rows that name them, or of arrays that are headed by them."""
+    """Adds the columns to a file's facts, from rows that name them or from arrays with a header."""
     faults = Faults()
     first = [located.row for located in islice(_read(found, faults), _FIRST)]
     path = jsonrows.unfolding(first)
@@ -162,7 +166,9 @@ def _text_facts(path: Path, packed: bool, suffix: str, named: dict[str, str]) ->
 
 
 def _table_within(path: Path, encoding: str) -> bool:
-    """Whether the file holds one table by columns, which only the whole of it can show."""
+    """Tells whether the file holds one table written by columns, which only reading all of it can
+    show.
+    """
     with open_text(path, encoding) as stream:
         try:
             return jsonrows.table_of(json.load(stream)) is not None
@@ -190,7 +196,7 @@ def _with_header(
 def rows(
     path: Path, *, columns: Mapping[str, str] | None = None, faults: Faults | None = None
 ) -> Iterator[Located]:
-    """The rows of a file or of a folder's files, streamed.
+    """Yields the rows of a file or of a folder's files, one by one.
 
     Rows that cannot be read are noted in ``faults`` and passed over; without it the first of them
     is a DataError.
@@ -228,7 +234,7 @@ def _read(found: FileFacts, faults: Faults) -> Iterator[Located]:
 
 
 def _unfolded(found: FileFacts, read: Iterator[Located]) -> Iterator[Located]:
-    """The rows within rows, numbered anew."""
+    """Yields the rows within rows, with new numbers."""
     inner = (row for located in read for row in jsonrows.unfolded(located.row, found.unfolded))
     for number, row in enumerate(inner, 1):
         yield Located(found.path, number, row)

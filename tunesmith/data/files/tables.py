@@ -44,8 +44,8 @@ class BadTable(Exception):
 
 
 def delimiter_of(sample: str) -> str:
-    """The delimiter of a CSV file: what the first line holds most of, outside quotes; a comma where
-    there is none.
+    """Finds the delimiter of a CSV file: the one most frequent in the first line, outside quotes; a
+    comma where there is none.
     """
     line, quoted, counts = sample.lstrip("\r\n"), False, {",": 0, "\t": 0, ";": 0, "|": 0}
     for letter in line:
@@ -60,7 +60,7 @@ def delimiter_of(sample: str) -> str:
 
 
 def tabbed(lines: Sequence[str]) -> bool:
-    """Whether nearly all lines hold the same number of tabs, at least one."""
+    """Tells whether nearly all lines hold the same number of tabs, at least one."""
     counts = [line.count("\t") for line in lines if line.strip()]
     return (
         bool(counts)
@@ -70,8 +70,8 @@ def tabbed(lines: Sequence[str]) -> bool:
 
 
 def quoted(lines: Sequence[str]) -> bool:
-    """Whether quotes in a TSV file's first lines enclose fields; mostly they are part of the text
-    there.
+    """Tells whether quotes in a TSV file's first lines enclose fields; mostly they are part of the
+    text there.
     """
     fields = [field for line in lines for field in line.split("\t") if field.startswith('"')]
     if not fields:
@@ -96,8 +96,8 @@ def has_header(
     columns: Mapping[str, str] | None,
     default: bool,
 ) -> bool:
-    """Whether ``first`` names the columns of ``body``; ``columns`` settles it by naming them, or by
-    numbering them.
+    """Tells whether ``first`` names the columns of ``body``; ``columns`` settles this by naming
+    them, or by numbering them.
     """
     cells = ["" if cell is None else str(cell).strip() for cell in first]
     named = set((columns or {}).values())
@@ -127,7 +127,9 @@ def has_header(
 
 
 def _names_columns(cells: Sequence[str]) -> bool:
-    """Whether a first row holds usual names of columns and nothing like a text or a number."""
+    """Tells whether a first row holds usual names of columns and nothing like a text or a
+    number.
+    """
     known = sum(cell.lower() in _NAMES.split() for cell in cells)
     return 2 * known >= len(cells) and not any(map(_is_number, cells))
 
@@ -141,9 +143,7 @@ def _is_number(text: str) -> bool:
 
 
 def all_numbers(cells: Sequence[Any]) -> bool:
-    """Whether these cells hold numbers and nothing else; pandas' "nan" and empty cells do not
-    count.
-    """
+    """Tells whether these cells hold only numbers; pandas' "nan" and empty cells do not count."""
     texts = [
         cell for cell in cells if isinstance(cell, str) and cell.strip().lower() not in ("", "nan")
     ]
@@ -151,7 +151,9 @@ def all_numbers(cells: Sequence[Any]) -> bool:
 
 
 def names(first: Sequence[Any], header: bool, path: Path) -> tuple[str, ...]:
-    """The columns' names: the header's, or numbers from 0; an empty header cell gets its number."""
+    """Returns the columns' names: the header's, or numbers from 0; an empty header cell gets its
+    number.
+    """
     if not header:
         return tuple(str(n) for n in range(len(first)))
     found = tuple(
@@ -164,7 +166,7 @@ def names(first: Sequence[Any], header: bool, path: Path) -> tuple[str, ...]:
 
 
 def records(stream: TextIO, *, delimiter: str, quotes: bool) -> Iterator[list[str]]:
-    """The records of a CSV or TSV stream opened with ``newline=""``, empty ones left out."""
+    """Yields the records of a CSV or TSV stream opened with ``newline=""``, without empty ones."""
     csv.field_size_limit(_LONGEST_FIELD)
     reader = csv.reader(
         stream,
@@ -189,7 +191,7 @@ def records(stream: TextIO, *, delimiter: str, quotes: bool) -> Iterator[list[st
 
 @contextmanager
 def _whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that can be read from any place; gzip is unpacked to a temporary file."""
+    """Opens a file that can be read from any position; gzip is unpacked to a temporary file."""
     with open_bytes(path) as stream:
         if not compressed(path):
             yield stream
@@ -202,7 +204,7 @@ def _whole(path: Path) -> Iterator[BinaryIO]:
 
 
 def parquet(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a Parquet file, a small batch in memory at a time."""
+    """Yields the rows of a Parquet file, with only a small batch in memory at a time."""
     import pyarrow
     import pyarrow.parquet
 
@@ -220,8 +222,8 @@ def parquet(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _names(head: Mapping[bytes, bytes]) -> dict[str, list[str]]:
-    """The names behind lists of whole numbers, such as ``ner_tags``, by column, where the library
-    datasets wrote them into the file's head.
+    """Returns, by column, the names behind lists of whole numbers such as ``ner_tags``, where the
+    library datasets wrote them into the file's metadata.
     """
     found: dict[str, list[str]] = {}
     with suppress(ValueError, AttributeError):
@@ -241,15 +243,15 @@ def _with_names(row: dict[str, Any], names: Mapping[str, list[str]]) -> dict[str
 
 
 def excel(path: Path) -> Iterator[list[Any]]:
-    """The rows of a workbook's sheets one after the other, without sheets of notes beside tables;
-    DataError when the tables begin with different rows.
+    """Yields the rows of a workbook's sheets one after the other, without sheets of notes beside
+    tables; raises DataError when the tables begin with different rows.
     """
     with _book(path) as book:
         yield from _sheets(path, _tables(book.worksheets))
 
 
 def notes_in(path: Path) -> tuple[str, ...]:
-    """The names of the sheets that hold no rows, because others hold a table."""
+    """Returns the names of the sheets that hold no rows, because others hold a table."""
     with _book(path) as book:
         kept = [sheet.title for sheet in _tables(book.worksheets)]
         return tuple(
@@ -261,7 +263,7 @@ def notes_in(path: Path) -> tuple[str, ...]:
 
 @contextmanager
 def _book(path: Path) -> Iterator[Any]:
-    """An open workbook; DataError where it is none."""
+    """Opens a workbook; raises DataError where the file is not one."""
     import zipfile
     import zlib
 
@@ -289,8 +291,8 @@ def _book(path: Path) -> Iterator[Any]:
 
 
 def _tables(sheets: Sequence[Any]) -> list[Any]:
-    """The sheets that hold a table: several columns, and rows that fill them; all where none
-    does.
+    """Returns the sheets that hold a table: several columns, and rows that fill them; all sheets
+    where none does.
     """
     found = [sheet for sheet in sheets if _is_table(list(islice(_filled(sheet), _LOOKED_AT)))]
     return found or list(sheets)
@@ -305,7 +307,7 @@ def _is_table(rows: Sequence[list[Any]]) -> bool:
 
 
 def _filled(sheet: Any) -> Iterator[list[Any]]:
-    """The rows of a sheet that hold something, without the empty cells at their ends."""
+    """Yields the rows of a sheet that are not empty, without the empty cells at their ends."""
     found = (list(map(cell, row)) for row in sheet.iter_rows(values_only=True))
     return (_trimmed(row) for row in found if any(one is not None for one in row))
 
@@ -337,5 +339,5 @@ def _trimmed(row: list[Any]) -> list[Any]:
 def head(
     rows: Iterator[Sequence[Any]], count: int = 50
 ) -> tuple[Sequence[Any] | None, list[Sequence[Any]]]:
-    """The first row and some of those below it."""
+    """Returns the first row and up to ``count`` rows below it."""
     return next(rows, None), list(islice(rows, count))

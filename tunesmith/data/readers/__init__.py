@@ -49,18 +49,20 @@ class Reader:
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
-        """Whether rows with these columns (renamed by ``data.columns``), of which ``row`` is the
-        first, are of this format.
+        """Tells whether rows with these columns (renamed by ``data.columns``), whose first is
+        ``row``, have this format.
         """
         raise AssertionError(f"reader {cls.name} has no matches")
 
     def uses(self, columns: Collection[str]) -> frozenset[str]:
-        """Which of a file's columns, our names among them, it reads."""
+        """Returns the columns of a file, our names among them, that the reader reads."""
         return frozenset(self.fields)
 
     def look(self, rows: Sequence[Row]) -> None:
         """Learns from many rows what one alone does not tell."""
 
     def read(self, row: Row) -> Example:
-        """The row's meaning; DataError, naming the field, when it has none."""
+        """Reads a row into its Example; raises DataError, naming the field, where this is not
+        possible.
+        """
         raise AssertionError(f"reader {self.name} has no read")

@@ -30,7 +30,7 @@ class Alpaca(Reader):
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
-        """It has instruction and output."""
+        """Matches rows with instruction and output."""
         return (
             {"instruction", "output"} <= columns
             and ("input" in columns or not ranked(ABOUT, columns))
@@ -39,7 +39,7 @@ class Alpaca(Reader):
         )
 
     def read(self, row: Row) -> Chat:
-        """The question is the last one, after the history."""
+        """Reads a row with a history; the question is its last turn."""
         instruction, about = text_of(row, "instruction"), text_of(row, "input", required=False)
         history = pairs(row)
         # Published dialogues stand inside the instruction as "<user>: … <bot>: … <user>: …".

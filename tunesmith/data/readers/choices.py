@@ -55,7 +55,7 @@ class Choices(Reader):
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
-        """It has one question, options and a column that says which is right."""
+        """Matches rows with one question, options and a column that names the right one."""
         seen = {name: row.get(name) for name in columns}
         return (
             len({plain(name) for name in columns}) == len(columns)
@@ -66,7 +66,7 @@ class Choices(Reader):
         )
 
     def uses(self, columns: Collection[str]) -> frozenset[str]:
-        """Its fields, and the options and answers of this file."""
+        """Returns the reader's own fields, and this file's columns of options and answers."""
         row = dict.fromkeys(columns)
         there = {*option_columns(columns), options_name(columns) or "", *_asked(row)}
         right = {name for name in columns if plain(name) in {plain(known) for known in RIGHT}}
@@ -85,8 +85,8 @@ class Choices(Reader):
         self.first = counted_from(values)
 
     def read(self, row: Row) -> Chat:
-        """The question with its options, and the letter of the right one; DataError for an answer
-        that is no option.
+        """Reads the question with its options, and the letter of the right one; raises DataError
+        for an answer that is no option.
         """
         options = options_of(row)
         asked = _asked(row)
@@ -105,7 +105,7 @@ class Choices(Reader):
 
 
 def _asked(row: Row) -> list[str]:
-    """The columns of what is asked, the question last."""
+    """Returns the columns of the question and what it is about, the question last."""
     rest = [name for name in row if name not in option_columns(row) and name != options_name(row)]
     filled = [name for name in rest if row[name] not in (None, "")] or rest
     questions = ranked(_ASKED, [name for name in filled if name not in ("input",)])

@@ -43,8 +43,8 @@ class Completion(Reader):
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
-        """It has one of the usual pairs of names, and nothing that makes question and answer alone
-        too little.
+        """Matches rows with one of the usual pairs of columns, and no other column that belongs to
+        the question or answer.
         """
         pair = next((pair for pair in _PAIRS if columns.issuperset(pair)), None)
         return (
@@ -59,7 +59,7 @@ class Completion(Reader):
         )
 
     def read(self, row: Row) -> Chat:
-        """The first of the pairs that the row has."""
+        """Reads the first of the pairs that the row has."""
         there = [pair for pair in _PAIRS if pair[0] in row and pair[1] in row] or [_PAIRS[0]]
         # A row that is only asked has all fields, but only its own hold something.
         asked, answered = next(

@@ -46,7 +46,7 @@ class Entities(Reader):
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
-        """It has words and their tags, or a text and places in it."""
+        """Matches rows with words and their tags, or a text and the places of entities in it."""
         words, tags = _first(columns, WORDS), _first(columns, TAGS)
         if words and tags and json_list(row.get(words)) is not None:
             return True
@@ -54,8 +54,8 @@ class Entities(Reader):
         return text is not None and places is not None and _are_places(row.get(places))
 
     def read(self, row: Row) -> Tagged:
-        """The text and its entities; none where the row has no column for them, as when it is only
-        asked.
+        """Reads the text and its entities; none where the row has no column for them, as when it is
+        only asked.
         """
         columns = frozenset(row)
         words = _first(columns, WORDS)
@@ -72,7 +72,7 @@ def _first(columns: frozenset[str], names: Sequence[str]) -> str | None:
 
 
 def _are_places(value: Any) -> bool:
-    """Whether a cell holds places: a list of them, perhaps empty, or CLUENER's mapping."""
+    """Tells whether a cell holds places: a list of them, perhaps empty, or CLUENER's mapping."""
     listed = json_list(value)
     if listed is None:
         return isinstance(value, Mapping) and all(
@@ -126,7 +126,7 @@ def _whole(value: Any, field: str) -> int:
 
 
 def _checked(text: str, places: list[Place], field: str) -> tuple[Span, ...]:
-    """The places as spans in order; DataError where they are not of this text.
+    """Returns the places as spans in order; raises DataError where they do not fit the text.
 
     An end may be the last character instead of the one behind it; the mentions tell which.
     """
@@ -151,7 +151,7 @@ def _seen(span: Span) -> str:
 
 
 def _of_words(row: Row, words: str, tags: str | None) -> Tagged:
-    """The words joined, with a space between those that are not Chinese or Japanese."""
+    """Joins the words, with a space between those that are not Chinese or Japanese."""
     tokens = [as_text(one, words) for one in json_list(row[words]) or ()]
     text, places = "", []
     for token in tokens:

@@ -33,12 +33,12 @@ class FeedbackReader(Reader):
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
-        """It has a truth value, and an answer that it is about."""
+        """Matches rows with a truth value and the answer that it judges."""
         about = columns & {*TURNS, *_ANSWERS}
         return judged(columns, row) and bool(about) and not columns & (PICTURES | _ONLY_PAIRS)
 
     def read(self, row: Row) -> Feedback:
-        """The conversation with its label."""
+        """Reads the conversation and its label."""
         turns = asked(row)
         if turns and turns[-1].role != "assistant":
             answer = next((name for name in _ANSWERS if row.get(name) not in (None, "")), None)
@@ -48,7 +48,7 @@ class FeedbackReader(Reader):
 
 
 def _desirable(row: Row) -> bool | None:
-    """The label of a row; None where it gives none."""
+    """Reads the label of a row; None where it has none."""
     field = "kto_tag" if row.get("kto_tag") not in (None, "") else "label"
     value: Any = row.get(field)
     if value in (None, ""):

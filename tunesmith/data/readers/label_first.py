@@ -27,7 +27,7 @@ class LabelFirst(Reader):
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
-        """Lines of text, of which the first begins with a label."""
+        """Matches lines of text whose first begins with a label."""
         return (
             columns == {"text"}
             and isinstance(row.get("text"), str)
@@ -35,7 +35,9 @@ class LabelFirst(Reader):
         )
 
     def read(self, row: Row) -> Labelled:
-        """The line without its label, and the label; DataError for a line that begins with none."""
+        """Reads the line without its label, and the label; raises DataError for a line that begins
+        with none.
+        """
         line = text_of(row, "text")
         found = _LINE.match(line)
         if found is None:

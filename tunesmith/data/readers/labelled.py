@@ -60,8 +60,8 @@ class LabelledText(Reader):
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
-        """It has one of the usual names for a text or for a pair, and exactly one column that names
-        a class.
+        """Matches rows with a usual name for a text or for a pair, and exactly one column of
+        classes.
         """
         return (
             bool(_texts(columns))
@@ -70,14 +70,14 @@ class LabelledText(Reader):
         )
 
     def uses(self, columns: Collection[str]) -> frozenset[str]:
-        """The columns of the texts and of the label."""
+        """Returns the columns of the texts and of the label."""
         texts = _texts(frozenset(columns)) or ()
         label = label_column(columns)
         return frozenset({*self.fields, *filter(None, texts), *([label] if label else [])})
 
     def read(self, row: Row) -> Labelled:
-        """Text, second text and labels; none where the row has no label, as when it is asked for
-        one.
+        """Reads text, second text and labels; no labels where the row has none, as when it is asked
+        for one.
         """
         columns = frozenset(row)
         first, second = _texts(columns) or ("text", None)
@@ -89,7 +89,7 @@ class LabelledText(Reader):
 
 
 def _texts(columns: frozenset[str]) -> tuple[str, str | None] | None:
-    """The columns of the first text and of the second, where there is one."""
+    """Returns the columns of the first text and of the second, where there is one."""
     pair = next((pair for pair in _PAIRS if columns.issuperset(pair)), None)
     single = next((name for name in _TEXTS if name in columns), None)
     return pair or ((single, None) if single else None)

@@ -32,9 +32,11 @@ class Messages(Reader):
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
-        """A column holds turns with role and content, or spoken ones."""
+        """Matches rows with a column of turns that have role and content, or are texts with
+        speakers.
+        """
         return not columns & _OTHERS and turns_column(columns, row, _KEYS) is not None
 
     def read(self, row: Row) -> Chat:
-        """The turns, with the system prompt of the row where they have none."""
+        """Reads the turns, with the system prompt of the row where they have none."""
         return chat_of(row, _KEYS, "messages")

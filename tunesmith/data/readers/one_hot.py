@@ -28,11 +28,11 @@ class OneHot(Reader):
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
-        """Never by its first row alone: a number beside a text may be anything."""
+        """Matches nothing by its first row alone: a number beside a text may be anything."""
         return False
 
     def uses(self, columns: Collection[str]) -> frozenset[str]:
-        """The text and the classes."""
+        """Returns the columns of the text and of the classes."""
         return frozenset({"text", *self.flags})
 
     def look(self, rows: Sequence[Row]) -> None:
@@ -40,7 +40,9 @@ class OneHot(Reader):
         self.flags = flag_columns(list(dict.fromkeys(name for row in rows for name in row)), rows)
 
     def read(self, row: Row) -> Labelled:
-        """The text and the names of the columns that hold 1; DataError for another value."""
+        """Reads the text and the names of the columns that hold 1; raises DataError for any value
+        but 0 and 1.
+        """
         labels: list[str] = []
         for name in self.flags:
             flag = flag_in(row[name]) if name in row else None

@@ -36,12 +36,12 @@ class PreferenceReader(Reader):
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
-        """It has both answers."""
+        """Matches rows with both answers."""
         swift = "rejected_response" in columns and bool(columns & {"messages", "response"})
         return ({"chosen", "rejected"} <= columns or swift) and not columns & PICTURES
 
     def read(self, row: Row) -> Preference:
-        """The pair; what its two sides begin with in common is the prompt."""
+        """Reads the pair; what its two sides begin with in common is the prompt."""
         turns = asked(row)
         rejected = answers(
             row,
@@ -71,7 +71,7 @@ class PreferenceReader(Reader):
 
 
 def _margin(row: Row) -> float | None:
-    """The margin of a row; None where it gives none."""
+    """Reads the margin of a row; None where it has none."""
     value = row.get("margin")
     if value in (None, "") or no_number(value):
         return None

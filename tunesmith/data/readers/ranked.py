@@ -32,18 +32,22 @@ class RankedAnswers(Reader):
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
-        """It was told which list, or one stands beside a column that says which is better."""
+        """Matches rows whose list of answers is named by the settings, or stands beside a column
+        that says which is better.
+        """
         return "ranked" in columns or (
             bool(columns & {*BETTER}) and listed(tuple(columns), row) is not None
         )
 
     def uses(self, columns: Collection[str]) -> frozenset[str]:
-        """Its fields, the lists of answers, and what says which is better."""
+        """Returns the reader's own fields, the lists of answers, and the columns that say which is
+        better.
+        """
         return frozenset({*self.fields, *ANSWERS, *BETTER})
 
     def read(self, row: Row) -> Preference:
-        """The pair; DataError where there are not two answers, or it is not said which is
-        better.
+        """Reads the pair; raises DataError where there are not two answers, or nothing says which
+        is better.
         """
         name = "ranked" if "ranked" in row else listed(tuple(row), row)
         found = json_list(row.get(name)) if name else None
@@ -59,7 +63,7 @@ class RankedAnswers(Reader):
 
 
 def listed(columns: tuple[str, ...], row: Mapping[str, Any]) -> str | None:
-    """The column that holds a list of texts under a usual name for answers."""
+    """Returns the column that holds a list of texts under a usual name for answers."""
     for name in ANSWERS:
         value = json_list(row.get(name)) if name in columns else None
         if value and len(value) > 1 and all(isinstance(one, str) for one in value):
@@ -68,7 +72,7 @@ def listed(columns: tuple[str, ...], row: Mapping[str, Any]) -> str | None:
 
 
 def _better(row: Row, texts: list[str]) -> int:
-    """The place of the better answer."""
+    """Returns the index of the better answer."""
     name = next((one for one in BETTER if row.get(one) not in (None, "")), None)
     if name is None:
         return 0

@@ -27,13 +27,13 @@ class Reasoning(Reader):
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
-        """It has the three columns."""
+        """Matches rows with the columns question, reasoning and answer."""
         return {"question", "reasoning", "answer"} <= columns and not columns & (
             ANOTHER_TASK | CHOICES
         )
 
     def read(self, row: Row) -> Chat:
-        """The reasoning stays apart from the answer."""
+        """Reads the row, with the reasoning apart from the answer."""
         question, reasoning, answer = (
             text_of(row, name) for name in ("question", "reasoning", "answer")
         )

@@ -29,12 +29,12 @@ class ShareGpt(Reader):
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
-        """A column holds turns with from and value."""
+        """Matches rows with a column of turns that have from and value."""
         return (
             not columns & ((ANOTHER_TASK - PICTURES) | {"label"})
             and turns_column(columns, row, _KEYS) is not None
         )
 
     def read(self, row: Row) -> Chat:
-        """The turns, with the system prompt of the row where they have none."""
+        """Reads the turns, with the system prompt of the row where they have none."""
         return chat_of(row, _KEYS, "conversations")

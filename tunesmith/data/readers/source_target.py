@@ -59,7 +59,7 @@ class SourceTarget(Reader):
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
-        """It has one of the usual pairs of names, or an object of two languages."""
+        """Matches rows with one of the usual pairs of columns, or an object of two languages."""
         if columns & _OTHERS:
             return False
         return (
@@ -69,7 +69,7 @@ class SourceTarget(Reader):
         )
 
     def read(self, row: Row) -> Chat:
-        """The first of the pairs that the row has."""
+        """Reads the first of the pairs that the row has."""
         both = row.get("translation")
         if both:
             if not isinstance(both, dict) or len(both) != 2:

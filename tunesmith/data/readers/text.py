@@ -23,9 +23,9 @@ class PlainText(Reader):
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
-        """It has a text and no answer to it."""
+        """Matches rows with a text and no answer to it."""
         return "text" in columns and not columns & _ANSWERS
 
     def read(self, row: Row) -> Text:
-        """The document."""
+        """Reads the document."""
         return Text(text_of(row, "text"))

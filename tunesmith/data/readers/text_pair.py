@@ -68,14 +68,14 @@ class TextPairReader(Reader):
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
-        """It has one of the usual pairs of names."""
+        """Matches rows with one of the usual pairs of columns."""
         return any(columns.issuperset(pair) for pair in PAIRS) and not columns & (
             ANOTHER_TASK | CHOICES
         )
 
     def read(self, row: Row) -> TextPair:
-        """The two texts, their grade and the negatives; the second is empty where a row has only
-        one, as when it is asked.
+        """Reads the two texts, their grade and the negatives; the second is empty where a row has
+        only one, as when it is asked.
         """
         held = [name for name, value in row.items() if value not in (None, "", [])]
         whole = next((pair for pair in PAIRS if {*pair} <= {*held}), None)
@@ -104,7 +104,7 @@ def _texts(value: Any, field: str) -> list[str]:
 
 
 def _number(value: Any, field: str) -> float:
-    """The number of a cell, not a number where it is empty."""
+    """Reads the number of a cell; NaN where it is empty."""
     if value in (None, "") or no_number(value):
         return math.nan
     try:

@@ -21,14 +21,14 @@ _HIDDEN = re.compile("[\U00100000-\U0010ffff]")
 
 
 def control_tokens(tokenizer: Any) -> list[str]:
-    """The texts that a tokenizer reads as control tokens, longest first."""
+    """Returns the texts that a tokenizer reads as control tokens, longest first."""
     known = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
     return sorted(filter(None, known | set(tokenizer.all_special_tokens)), key=len, reverse=True)
 
 
 class Control:
-    """Hides the control tokens in what rows and users write; ``met`` counts the texts that held
-    one. With ``as_tokens`` they stay what they are.
+    """The rule that hides control tokens in what rows and users write; ``met`` counts the texts
+    that held one. With ``as_tokens`` they stay what they are.
     """
 
     def __init__(self, tokenizer: Any, *, as_tokens: bool = False) -> None:
@@ -37,14 +37,14 @@ class Control:
         self.met = 0
 
     def text(self, text: str) -> str:
-        """``text`` with the first letter of each control token hidden."""
+        """Hides the first letter of each control token in ``text``."""
         if self._names is None or not self._names.search(text):
             return text
         self.met += 1
         return self._names.sub(lambda found: _hidden(found[0]), text)
 
     def chat(self, chat: Chat) -> Chat:
-        """The conversation with all texts of its row so treated."""
+        """Hides control tokens in all texts of a conversation's row."""
         if self._names is None:
             return chat
         return Chat(
@@ -63,7 +63,7 @@ class Control:
         return replace(turn, **told)
 
     def _all(self, value: Any) -> Any:
-        """``value`` with every text in it so treated, keys as well."""
+        """Hides control tokens in every text within ``value``, keys too."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
@@ -74,7 +74,7 @@ class Control:
 
 
 def shown(tokenizer: Any, text: str) -> str:
-    """``text`` with its hidden letters back."""
+    """Returns ``text`` with its hidden letters back."""
     if not _HIDDEN.search(text):
         return text
     names = {_hidden(name): name for name in control_tokens(tokenizer)}
@@ -83,8 +83,8 @@ def shown(tokenizer: Any, text: str) -> str:
 
 
 def spans(tokenizer: Any, text: str) -> Iterator[tuple[str, bool]]:
-    """The parts of a rendered text, in order, and whether each is text alone, with no control token
-    to be read in it.
+    """Yields the parts of a rendered text in order, and for each whether it must be read as plain
+    text, without control tokens.
     """
     if not _HIDDEN.search(text):
         yield text, False

@@ -73,7 +73,7 @@ class Conversation:
         self._find_ending()
 
     def _probe(self, messages: Messages, *, generation: bool = False, **options: Any) -> str | None:
-        """A rendering, None where the template refuses it."""
+        """Renders messages; None where the template refuses them."""
         try:
             return self.render(messages, generation=generation, **options)
         except DataError:
@@ -88,8 +88,8 @@ class Conversation:
         return None
 
     def _header(self) -> str:
-        """What stands before every answer and is not written by a prompt, since the template knows
-        no prompt: it belongs to what the model is asked.
+        """Returns the text that precedes every answer but that the template does not write when
+        asked for a prompt: it belongs to the prompt.
         """
         asked = self._probe([_user()], generation=True)
         if asked is None or asked != self._probe([_user()]):
@@ -100,8 +100,8 @@ class Conversation:
         return header if header.strip() else ""
 
     def _find_ending(self) -> None:
-        """``ending`` is what follows an answer up to its stop token, ``after`` the rest, ``stop``
-        that token's id.
+        """Sets ``ending``, the text after an answer up to its stop token, ``after``, the rest, and
+        ``stop``, the id of that token.
         """
         rendered = self._probe([_user(), {"role": "assistant", "content": MARK}]) or MARK
         ending = rendered.rpartition(MARK)[2]
@@ -128,7 +128,9 @@ class Conversation:
         tools: Sequence[Any] | None = None,
         **options: Any,
     ) -> str:
-        """The template's text; DataError with its own words where it refuses."""
+        """Renders messages with the chat template; raises DataError with the template's own words
+        where it refuses.
+        """
         from jinja2.exceptions import TemplateError
 
         try:
@@ -144,8 +146,8 @@ class Conversation:
             raise DataError(Problem("", say("render.refused", reason=error, roles=roles))) from None
 
     def turns(self, chat: Chat) -> tuple[Turn, ...]:
-        """The turns, with ``data.system`` where there is no system turn, and the tools in words
-        where the template shows none.
+        """Returns the turns, with ``data.system`` where there is no system turn, and the tools in
+        words where the template shows none.
         """
         turns = chat.turns if self.may_open else from_question(chat.turns)
         system = [turn.content for turn in turns if turn.role == "system"] or (
@@ -161,7 +163,7 @@ class Conversation:
         return (*(Turn("system", text) for text in system[:1]), *rest)
 
     def message(self, turn: Turn) -> dict[str, Any]:
-        """One turn as templates read it."""
+        """Returns one turn in the form that templates read."""
         content, extra = turn.content, {}
         if turn.tool_calls and self.shows_calls:
             extra["tool_calls"] = list(turn.tool_calls)
@@ -181,7 +183,7 @@ class Conversation:
         return {"role": turn.role, "content": content, **extra}
 
     def prompt(self, turns: Sequence[Turn], tools: Sequence[Any]) -> str:
-        """What the model is asked after these turns."""
+        """Renders the prompt for an answer after these turns."""
         asked = self.render(
             [self.message(turn) for turn in turns],
             generation=True,
@@ -190,7 +192,7 @@ class Conversation:
         return asked + self.header
 
     def answer(self, turns: Sequence[Turn], tools: Sequence[Any], prompt: str) -> str:
-        """What the last of ``turns`` adds to ``prompt``, up to and with its stop token."""
+        """Returns what the last of ``turns`` adds to ``prompt``, up to and with its stop token."""
         text = self.render(
             [self.message(turn) for turn in turns], tools=tools if self.shows_tools else None
         )
@@ -204,8 +206,8 @@ class Conversation:
         )
 
     def _written_out(self, turn: Turn) -> str:
-        """The answer after a prompt that the template itself does not continue, as where the prompt
-        opens the thinking.
+        """Writes out an answer after a prompt that the template does not continue itself, as where
+        the prompt opens the thinking.
         """
         if turn.tool_calls and self.shows_calls:
             raise DataError(Problem("", say("render.not_continued")))
@@ -217,12 +219,12 @@ class Conversation:
 
 
 def opening(turns: Sequence[Turn]) -> int:
-    """The place of the first question: answers before it answer nothing and are context."""
+    """Returns the index of the first question: answers before it answer nothing and are context."""
     return next((k for k, turn in enumerate(turns) if turn.role == "user"), 0)
 
 
 def from_question(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
-    """The turns without what the assistant says before the first question."""
+    """Removes what the assistant says before the first question."""
     first = opening(turns)
     return (*(turn for turn in turns[:first] if turn.role == "system"), *turns[first:])
 

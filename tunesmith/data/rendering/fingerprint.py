@@ -34,8 +34,8 @@ PROBES = (
 
 
 def fingerprint(render: Render) -> str:
-    """A hash over what a render makes of fixed rows: it tells tokenizers, templates and settings
-    apart.
+    """Hashes what a render makes of fixed rows: it distinguishes tokenizers, templates and
+    settings.
     """
     if not render.converses:
         read = [

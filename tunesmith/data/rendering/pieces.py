@@ -15,8 +15,8 @@ ANCHORS = ("\n", ":", "\u0001")
 
 
 class Pieces:
-    """Tokenises without special tokens; ``bos`` holds what the tokenizer itself puts in front of a
-    text.
+    """A tokenizer without special tokens; ``bos`` holds what the tokenizer itself puts in front of
+    a text.
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -30,15 +30,15 @@ class Pieces:
         self._anchor = self._find_anchor()
 
     def start(self, text: str) -> list[int]:
-        """Ids of a text that begins a sequence."""
+        """Returns the ids of a text that begins a sequence."""
         ids: list[int] = []
         for part, plain in spans(self.tokenizer, text):
             ids += self._behind(part, plain) if ids else ids_of(self.tokenizer, part, plain=plain)
         return ids
 
     def more(self, text: str) -> list[int]:
-        """Ids of a text that goes on after ids: without the space that some tokenizers put in front
-        of every text.
+        """Returns the ids of a text that continues a sequence: without the space that some
+        tokenizers put before every text.
         """
         if self._anchor is None or not text:
             return self.start(text)
@@ -49,25 +49,25 @@ class Pieces:
         ]
 
     def _behind(self, text: str, plain: bool) -> list[int]:
-        """Ids of one part of a text that goes on after ids."""
+        """Returns the ids of one part of a text that continues a sequence."""
         if self._anchor is None:
             return ids_of(self.tokenizer, text, plain=plain)
         anchor, length = self._anchor
         return ids_of(self.tokenizer, anchor + text, plain=plain)[length:]
 
     def places(self, text: str) -> list[tuple[int, int]]:
-        """The characters that each of the ids of ``more(text)`` stands for."""
+        """Returns the span of characters of each id of ``more(text)``."""
         return places_of(self.tokenizer, text, before=self._anchor[0] if self._anchor else "")
 
     def text(self, ids: Any) -> str:
-        """The text of ids, exactly."""
+        """Decodes ids to their exact text."""
         return self.tokenizer.decode(
             [int(token) for token in ids], clean_up_tokenization_spaces=False
         )
 
     def after_letter(self, ids_T: Any, border: int) -> int:
-        """``border``, or where the letter ends within which it lies: a token may be a part of
-        one.
+        """Moves ``border`` to the end of the letter in which it lies, if any: a token may be a part
+        of a letter.
         """
         for place in range(border, min(border + 4, len(ids_T))):
             if not self.text(ids_T[max(0, border - 4) : place]).endswith("\ufffd"):
@@ -81,8 +81,8 @@ class Pieces:
         )
 
     def _find_anchor(self) -> tuple[str, int] | None:
-        """A text after which an answer's ids are cut off; None where ids of pieces join as they
-        are.
+        """Finds a text from whose ids an answer's ids can be cut; None where the ids of pieces join
+        as they are.
 
         Cutting the ids of the whole text at the answer's first character would do for such
         tokenizers too, but a token over that border would then change the prompt from the one that

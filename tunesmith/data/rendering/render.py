@@ -64,7 +64,7 @@ class Render:
         self.fingerprint = fingerprint(self)
 
     def _prepare_answers(self, tokenizer: Any, data: Data, template: str) -> None:
-        """What only conversations need: their form and the tokens that end an answer."""
+        """Prepares what only conversations need: their form and the tokens that end an answer."""
         self.sides = Sides.of(tokenizer)
         if self.sides is not None and data.train_on == "everything":
             raise SpecError(Problem("data.train_on", say("sides.everything")))
@@ -86,8 +86,7 @@ class Render:
             raise DataError(Problem("model.path", say("render.no_eos")))
 
     def sequence(self, text: str, second: str | None = None, *, limit: int | None = None) -> Tokens:
-        """A text, or two, as the tokenizer puts them for a model that reads: nothing in it is
-        predicted.
+        """Tokenises one text, or two, for a model that only reads: nothing in it is predicted.
 
         The tokenizer cuts it to ``limit``, or to ``max_length`` where the settings say so. Where it
         would join two texts without a mark between them, they stand on two lines.
@@ -121,9 +120,9 @@ class Render:
     def marked(
         self, text: str, words: Sequence[tuple[int, int]]
     ) -> tuple[Tokens, list[int], list[tuple[int, int]]]:
-        """The sequence of a text; for each word that it holds the number of its first token, and
-        where the word is (from, up to, in characters). Words that begin inside one token are one
-        word; those that were cut off are left out.
+        """Tokenises a text; for each word in it also returns the index of its first token and its
+        span (from, up to, in characters). Words that begin inside one token are one word; words
+        that were cut off are left out.
         """
         if not self.tokenizer.is_fast:
             raise DataError(Problem("model.path", say("tagged.slow_tokenizer")))
@@ -150,14 +149,12 @@ class Render:
 
     @property
     def start(self) -> tuple[int, ...]:
-        """What a decoder beside an encoder is given before it writes; nothing for a decoder
-        alone.
-        """
+        """The ids that a decoder beside an encoder starts with; none for a decoder alone."""
         return self.sides.start if self.sides else ()
 
     def chat(self, chat: Chat) -> list[Tokens]:
-        """One sequence, or one for each trained turn where the template writes an answer otherwise
-        once it is history.
+        """Renders a conversation as one sequence, or as one for each trained turn where the
+        template writes an answer differently once it is history.
 
         With an encoder's side it is one for each trained turn, of which all that was said before is
         the source.
@@ -172,9 +169,10 @@ class Render:
         return self._sequences(chat, turns, quick=False) or [] if quick is None else quick
 
     def _sequences(self, chat: Chat, turns: Sequence[Turn], *, quick: bool) -> list[Tokens] | None:
-        """The sequences of ``chat``. ``quick`` tokenises only what a prompt adds to the answer
-        before it, so that long conversations take no time that grows with the square of their
-        turns; None where the last prompt shows that this tokenizer does not allow it."""
+        """Renders the sequences of ``chat``. ``quick`` tokenises only what a prompt adds to the
+        answer before it, so that the time for long conversations does not grow with the square of
+        their turns; None where the last prompt shows that this tokenizer does not allow it.
+        """
         everything = self.data.train_on == "everything"
         trained, first = trained_places(turns, self.data.train_on), opening(turns)
         done: list[Tokens] = []
@@ -207,7 +205,7 @@ class Render:
         return [*done, _tokens(ids, weights)] if ids else done
 
     def preference(self, example: Preference) -> list[Tokens]:
-        """Both sides after their prompt, of which nothing is trained; ``side`` is 0 for chosen, 1
+        """Renders both sides after their prompt, which is not trained; ``side`` is 0 for chosen, 1
         for rejected.
         """
         start, sides = len(example.prompt.turns), example.sides
@@ -218,13 +216,13 @@ class Render:
         ]
 
     def feedback(self, example: Feedback) -> list[Tokens]:
-        """The answer after its prompt; ``desirable`` is 1 or 0."""
+        """Renders the answer after its prompt; ``desirable`` is 1 or 0."""
         return self.answering(
             example.chat, len(example.chat.turns) - 1, desirable=int(bool(example.desirable))
         )
 
     def answering(self, chat: Chat, start: int, **columns: Any) -> list[Tokens]:
-        """The sequences of ``chat`` of which only the turns from ``start`` on are trained."""
+        """Renders ``chat`` with only the turns from ``start`` on trained."""
         quiet = tuple(replace(turn, train=False) for turn in chat.turns[:start])
         return [
             replace(one, columns=columns)
@@ -232,7 +230,7 @@ class Render:
         ]
 
     def prompt(self, chat: Chat) -> np.ndarray:
-        """int32 ids up to where the answer begins, or the encoder's side."""
+        """Returns int32 ids up to where the answer begins, or those of the encoder's side."""
         chat = self.control.chat(chat)
         if self.sides is not None:
             return self._source(chat.prompt)
@@ -243,8 +241,8 @@ class Render:
         return np.array(self.pieces.start(self.conversation.prompt(turns, chat.tools)), np.int32)
 
     def text(self, text: Text) -> list[Tokens]:
-        """The document and its end token, in windows of ``max_length``; each begins with the last
-        token of the one before.
+        """Renders the document and its end token, in windows of ``max_length``; each begins with
+        the last token of the one before.
         """
         eos = self.tokenizer.eos_token_id
         if eos is None:
@@ -261,11 +259,13 @@ class Render:
         ]
 
     def opening(self, text: Text) -> np.ndarray:
-        """int32 ids of a whole document without its end token: the model goes on from here."""
+        """Returns int32 ids of a whole document without its end token, for the model to
+        continue.
+        """
         return np.array([*self.pieces.bos, *self.pieces.start(text.text)], np.int32)
 
     def coloured(self, tokens: Tokens) -> Coloured:
-        """The text of a sequence: trained tokens in colour, context dim."""
+        """Returns the text of a sequence: trained tokens in colour, context dim."""
         shown = Coloured()
         if tokens.source_ids_T is not None:
             shown.append(self.pieces.text(tokens.source_ids_T) + "\n→ ", style=CONTEXT)
@@ -322,18 +322,18 @@ class Render:
     def _weights(
         self, turn: Turn, text: str, answer: Sequence[int], trained: bool = True
     ) -> list[float]:
-        """What each id of a turn's rendered answer counts."""
+        """Returns the weight of each id of a turn's rendered answer."""
         places = self.sides.places if self.plain_sides and self.sides else self.pieces.places
         return token_weights(turn, text, len(answer), places) if trained else [0.0] * len(answer)
 
     def _last_weights(self, chat: Chat, text: str, answer: Sequence[int]) -> list[float]:
-        """The same for a filled template, whose answer is the last turn's."""
+        """Returns the weights for a filled template, whose answer is the last turn's."""
         turn = chat.turns[-1] if chat.turns else Turn("assistant", text)
         return self._weights(turn, text, answer, turn.train is not False)
 
     def _source(self, chat: Chat) -> np.ndarray:
-        """The encoder's side: the filled template, the chat template's prompt, or the turns below
-        each other.
+        """Returns the ids of the encoder's side: the filled template, the chat template's prompt,
+        or the turns one below the other.
         """
         assert self.sides is not None
         if self.template is not None:
@@ -350,7 +350,7 @@ class Render:
         return "\n".join(text for text in texts if text)
 
     def _answer(self, turns: Sequence[Turn], chat: Chat, prompt: str) -> tuple[str, list[int]]:
-        """What is answered after ``prompt``: its text, and its ids with the stop token."""
+        """Returns the answer after ``prompt``: its text, and its ids with the stop token."""
         text = self.conversation.answer(turns, chat.tools, prompt)
         ids = self.pieces.more(text)
         if self.conversation.appends_eos:
@@ -371,14 +371,14 @@ class Render:
 
 
 def trained_places(turns: Sequence[Turn], train_on: str) -> set[int]:
-    """The places of the turns that are trained."""
+    """Returns the indices of the turns that are trained."""
     answers = [k for k, turn in enumerate(turns) if turn.role == "assistant"]
     chosen = answers[-1:] if train_on == "last" else answers
     return {k for k in answers if (k in chosen if turns[k].train is None else turns[k].train)}
 
 
 def _common(left: Sequence[int], right: Sequence[int]) -> int:
-    """Length of the beginning that two sequences share."""
+    """Counts the items that two sequences begin with in common."""
     for k, (one, other) in enumerate(zip(left, right, strict=False)):
         if one != other:
             return k

@@ -40,7 +40,7 @@ class Sides:
 
     @classmethod
     def of(cls, tokenizer: Any) -> Sides | None:
-        """Those of the tokenizer's model; None for a decoder alone."""
+        """Finds the two sides of the tokenizer's model; None for a decoder alone."""
         told = tokenizer.init_kwargs.get(KEY)
         if told is None:
             return None
@@ -55,24 +55,22 @@ class Sides:
         return self.start, self.before, self.after
 
     def source(self, text: str) -> np.ndarray:
-        """int32 ids of what the encoder reads."""
+        """Returns int32 ids of the encoder's text."""
         return np.array(
             [*self.before, *ids_on(self.tokenizer, "text", text), *self.after], np.int32
         )
 
     def answer(self, text: str) -> list[int]:
-        """Ids of what the decoder writes, without the token that ends it."""
+        """Returns the ids of the decoder's text, without the token that ends it."""
         return ids_on(self.tokenizer, "text_target", text)
 
     def places(self, text: str) -> list[tuple[int, int]]:
-        """The characters that each of the ids of ``answer(text)`` stands for."""
+        """Returns the span of characters of each id of ``answer(text)``."""
         return places_of(self.tokenizer, text, side="text_target")
 
 
 def beginning(tokenizer: Any) -> tuple[int, ...]:
-    """The ids that a decoder beside an encoder is given before it writes; none for a decoder
-    alone.
-    """
+    """Returns the ids that a decoder beside an encoder starts with; none for a decoder alone."""
     sides = Sides.of(tokenizer)
     return sides.start if sides else ()
 
@@ -84,7 +82,9 @@ def continued(
     *,
     weights: float | Sequence[float] = 1.0,
 ) -> Tokens:
-    """``answer`` scored after ``prompt`` or, where a decoder begins with ``start``, beside it."""
+    """Makes a sequence with ``answer`` scored after ``prompt`` or, where a decoder begins with
+    ``start``, beside it.
+    """
     given = np.asarray(start if len(start) else prompt, np.int32)
     ids_T = np.concatenate([given, np.asarray(answer, np.int32)])
     weights_T = np.zeros(len(ids_T), np.float32)
@@ -95,7 +95,9 @@ def continued(
 
 
 def ids_on(tokenizer: Any, side: str, text: str, *, special: bool = False) -> list[int]:
-    """Ids of a text on one of the sides; ``special`` adds what the tokenizer puts around it."""
+    """Returns the ids of a text on one of the sides; ``special`` adds the tokens that the tokenizer
+    puts around it.
+    """
     if special:
         return list(tokenizer(**{side: text}, verbose=False)["input_ids"])
     return [
@@ -106,7 +108,7 @@ def ids_on(tokenizer: Any, side: str, text: str, *, special: bool = False) -> li
 
 
 def around(tokenizer: Any, side: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """What the tokenizer puts in front of a text and behind it."""
+    """Returns the ids that the tokenizer puts before a text and after it."""
     own, added = ids_on(tokenizer, side, "a"), ids_on(tokenizer, side, "a", special=True)
     place = next((n for n in range(len(added)) if added[n : n + len(own)] == own), 0)
     return tuple(added[:place]), tuple(added[place + len(own) :])

@@ -74,8 +74,8 @@ class Template:
     def fill(
         self, chat: Chat, *, system: str | None = None, asking: bool = False
     ) -> tuple[str, str]:
-        """What is given and what is answered; ``asking`` allows a row without the columns of the
-        answer.
+        """Fills the template and returns the prompt and the answer; ``asking`` allows a row without
+        the columns of the answer.
         """
         values = _values(chat, system)
         # A question asked freely has our names only.
@@ -104,7 +104,7 @@ class Template:
         return "".join(filled[:cut]), "".join(filled[cut:])
 
     def asking(self, chat: Chat) -> list[str]:
-        """The texts of a row that stand before its answer, but for the system prompt."""
+        """Returns the texts of a row that stand before its answer, without the system prompt."""
         values = _values(chat, None)
         values = {
             theirs: values[ours] for ours, theirs in self.columns.items() if ours in values
@@ -115,7 +115,9 @@ class Template:
         return [value for value in found if isinstance(value, str)]
 
     def _first_answer(self, values: Mapping[str, Any], asking: bool) -> int | None:
-        """Index of the first placeholder that belongs to the answer; None where none does."""
+        """Returns the index of the first placeholder that belongs to the answer; None where none
+        does.
+        """
         sure = set(self.answers)
         asked = [values.get(name) for name in ("question", "input", "instruction", "system")]
         for name in self.names[
@@ -135,7 +137,7 @@ class Template:
 
 
 def numbered(text: str) -> tuple[str, list[str]]:
-    """``text`` with a name for each slot in it, and these names."""
+    """Gives each slot in ``text`` a name, and returns the text and these names."""
     names: list[str] = []
 
     def name(_: re.Match[str]) -> str:
@@ -160,7 +162,7 @@ def _parse(text: str) -> list[tuple[str, str | None]]:
 
 
 def _values(chat: Chat, system: str | None) -> dict[str, Any]:
-    """The row's columns, and our names for its parts where a reader gave none."""
+    """Returns the row's columns, and our names for its parts where a reader gave none."""
     users = [turn.content for turn in chat.turns if turn.role == "user"]
     systems = [turn.content for turn in chat.turns if turn.role == "system"]
     last = chat.turns[-1] if chat.turns else None
@@ -173,7 +175,7 @@ def _values(chat: Chat, system: str | None) -> dict[str, Any]:
 
 
 def _answering(values: Mapping[str, Any]) -> list[str]:
-    """The names that stand for a part of this row's answer."""
+    """Returns the names of columns that hold a part of this row's answer."""
     parts = [values[name] for name in ANSWERS if values.get(name)]
     return [
         name

@@ -10,8 +10,9 @@ from tunesmith.examples import Chat, Feedback, Preference
 
 
 def converses(tokenizer: Any, head: str, eats: type) -> bool:
-    """Whether rows are written as conversations. A model that only reads them, with a tokenizer for
-    two texts and no chat template of its own, is given question and answer as these two.
+    """Tells whether rows are written as conversations. A model that only reads them, with a
+    tokenizer for two texts and no chat template of its own, is given question and answer as these
+    two.
     """
     if head == "language":
         return True
@@ -21,7 +22,7 @@ def converses(tokenizer: Any, head: str, eats: type) -> bool:
 
 
 def keeps_apart(tokenizer: Any) -> bool:
-    """Whether the tokenizer marks where a second text begins."""
+    """Tells whether the tokenizer marks where a second text begins."""
     joined, first = (
         tokenizer("a", "a")["input_ids"],
         tokenizer("a", add_special_tokens=False)["input_ids"],
@@ -31,7 +32,7 @@ def keeps_apart(tokenizer: Any) -> bool:
 
 
 def add_slots(tokenizer: Any, names: list[str]) -> set[int]:
-    """The ids of a template's slots, which the tokenizer learns behind its own tokens."""
+    """Adds a template's slots to the tokenizer, behind its own tokens, and returns their ids."""
     if names:
         tokenizer.add_tokens(names, special_tokens=True)
     return set(tokenizer.convert_tokens_to_ids(names)) if names else set()

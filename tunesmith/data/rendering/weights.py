@@ -16,8 +16,8 @@ from tunesmith.words import say
 def token_weights(
     turn: Turn, text: str, count: int, places: Callable[[str], Sequence[tuple[int, int]]]
 ) -> list[float]:
-    """The weights of the ``count`` ids of ``text``, which is the rendered answer of ``turn``; the
-    stop token's is the turn's.
+    """Returns the weights of the ``count`` ids of ``text``, the rendered answer of ``turn``; the
+    stop token has the turn's weight.
 
     ``places`` says which characters each id stands for. An id belongs to the part in which its last
     character lies.
@@ -37,8 +37,9 @@ def token_weights(
 
 
 def ids_of(tokenizer: Any, text: str, *, side: str = "text", plain: bool = False) -> list[int]:
-    """Ids of ``text`` without what the tokenizer puts around one; ``plain`` reads no control token
-    in it. ``side`` tells questions from answers, which some tokenizers cut otherwise (Marian).
+    """Returns the ids of ``text`` without the tokenizer's own additions; ``plain`` reads no control
+    token in it. ``side`` tells questions from answers, which some tokenizers split differently
+    (Marian).
     """
     how = {"split_special_tokens": True} if plain else {}
     told = tokenizer(**{side: text}, add_special_tokens=False, verbose=False, **how)
@@ -48,7 +49,7 @@ def ids_of(tokenizer: Any, text: str, *, side: str = "text", plain: bool = False
 def places_of(
     tokenizer: Any, text: str, *, side: str = "text", before: str = ""
 ) -> list[tuple[int, int]]:
-    """The characters of ``text`` that each id stands for where ``before`` stands in front of it."""
+    """Returns the span of characters in ``text`` of each id, where ``before`` precedes the text."""
     if not tokenizer.is_fast:
         raise DataError(
             Problem("train_detail", say("reader.span_needs_fast", kind=type(tokenizer).__name__))

@@ -38,17 +38,17 @@ CHUNK = 4096
 
 
 def normalise(text: str) -> str:
-    """Text without what does not make it another text: spacing, and how accents are encoded."""
+    """Makes texts equal that differ only in spacing or in how accents are encoded."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def fold(parts: Iterable[str]) -> int:
-    """A 64-bit hash of normalised parts."""
+    """Hashes normalised parts to 64 bits."""
     return fold_as_written(map(normalise, parts))
 
 
 def fold_as_written(parts: Iterable[str]) -> int:
-    """A 64-bit hash of parts in which spacing counts."""
+    """Hashes parts to 64 bits, spacing included."""
     digest = hashlib.blake2b(digest_size=8)
     for part in parts:
         digest.update(part.encode("utf-8", "surrogatepass") + b"\0")
@@ -56,7 +56,7 @@ def fold_as_written(parts: Iterable[str]) -> int:
 
 
 def content(example: Example) -> list[str]:
-    """All of an example that makes it what it is."""
+    """Returns all parts of an example that distinguish it from another."""
     if isinstance(example, Text):
         return [example.text]
     if isinstance(example, TextPair):
@@ -75,14 +75,16 @@ def content(example: Example) -> list[str]:
 
 
 def judgement(example: Example) -> list[str]:
-    """What a row says of its answers: the same answer judged otherwise is no copy."""
+    """Returns how a row judges its answers: the same answer with another judgement is no copy."""
     if isinstance(example, Feedback):
         return [str(example.desirable)]
     return [str(example.margin)] if isinstance(example, Preference) else []
 
 
 def question(example: Example) -> list[str]:
-    """What is asked: every turn before the last answer but the system's, empty for plain text."""
+    """Returns the question: every turn before the last answer except the system's; empty for plain
+    text.
+    """
     if isinstance(example, Labelled):
         return [example.text, example.second or ""]
     if isinstance(example, TextPair | Tagged):
@@ -95,12 +97,12 @@ def question(example: Example) -> list[str]:
 
 
 def _only_columns(chat: Chat) -> list[str]:
-    """The row's columns where there are no turns, as for a format over columns."""
+    """Returns the row's columns as texts where there are no turns, as for a format over columns."""
     return [] if chat.turns else [f"{name}={value}" for name, value in chat.columns.items()]
 
 
 def sketch(example: Example) -> np.ndarray:
-    """The smallest distinct 32-bit hashes of the runs of characters of an example, sorted."""
+    """Returns the smallest distinct 32-bit hashes of an example's runs of characters, sorted."""
     if isinstance(example, Text | Labelled | TextPair | Tagged):
         second = None if isinstance(example, Text | Tagged) else example.second
         turns = [example.text, *([second] if second else [])]
@@ -127,12 +129,14 @@ def sketch_of(text: str) -> np.ndarray:
 
 
 def _whole(codes: np.ndarray) -> int:
-    """A 64-bit number for a text that is shorter than a run."""
+    """Hashes a text that is shorter than a run to 64 bits."""
     return int.from_bytes(hashlib.blake2b(codes.tobytes(), digest_size=8).digest(), "little")
 
 
 def _mix(values: np.ndarray) -> np.ndarray:
-    """The finaliser of splitmix64, so that neighbouring values end far apart; its upper half."""
+    """Mixes values with the finaliser of splitmix64, so that neighbours end far apart, and keeps
+    the upper half.
+    """
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return (values >> np.uint64(32)).astype(np.uint32)
@@ -147,14 +151,14 @@ class Clusters:
         self.parent = list(range(rows))
 
     def find(self, row: int) -> int:
-        """The first row of this row's cluster."""
+        """Returns the first row of this row's cluster."""
         while self.parent[row] != row:
             self.parent[row] = self.parent[self.parent[row]]
             row = self.parent[row]
         return row
 
     def join(self, one: int, other: int) -> None:
-        """Puts two rows, and all that hangs on them, into one cluster."""
+        """Joins the clusters of two rows."""
         first, second = sorted((self.find(one), self.find(other)))
         self.parent[second] = first
 
@@ -166,7 +170,7 @@ class Clusters:
                 self.join(first.setdefault(key, row), row)
 
     def roots(self) -> list[int]:
-        """For each row the first row of its cluster."""
+        """Returns for each row the first row of its cluster."""
         return [self.find(row) for row in range(len(self.parent))]
 
 
@@ -204,8 +208,8 @@ def _near(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def _without_common(sketches: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Sketches without the runs that many rows have; one that holds no others is empty, and near to
-    nothing.
+    """Removes from sketches the runs that many rows have; a sketch without others becomes empty,
+    and is near to nothing.
     """
     limit = max(COMMON_ROWS, COMMON * len(sketches))
     if not sketches:
@@ -218,8 +222,8 @@ def _without_common(sketches: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 def _signatures(sketches: Sequence[np.ndarray]) -> np.ndarray:
-    """MinHash signatures [rows, BANDS * DEPTH]; a row with nothing to compare gets one of its
-    own.
+    """Computes MinHash signatures [rows, BANDS * DEPTH]; a row with nothing to compare gets a
+    unique one.
     """
     size = BANDS * DEPTH
     generator = np.random.default_rng(0)
@@ -243,8 +247,8 @@ def _signatures(sketches: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def leaked_share(keys: Iterable[int]) -> float:
-    """The expected share of a random held-out tenth that has an exact copy among the rows left for
-    training.
+    """Computes the expected share of a random held-out tenth that has an exact copy among the
+    training rows.
 
     A row with m copies in N rows has none of the others left with probability prod (h - j) / (N -
     j), j = 1 .. m - 1.

@@ -47,7 +47,7 @@ def identity_check(digits: str) -> str:
 
 
 def bank_card(number: str) -> bool:
-    """Whether a bank card may have this number, by Luhn's check digit."""
+    """Tells whether this can be the number of a bank card, by Luhn's check digit."""
     digits = re.sub(r"[ -]", "", number)
     return len(set(digits)) > 2 and digits[-1] == luhn_check(digits[:-1])
 

@@ -80,7 +80,7 @@ class Account:
         return dict(found.most_common())
 
     def check(self) -> None:
-        """Every row is accounted for, or the code is wrong."""
+        """Asserts that every row is accounted for; otherwise the code is wrong."""
         total = self.written + len(self.left_out)
         assert self.read == total, f"{self.read} rows read, but {total} accounted for"
 

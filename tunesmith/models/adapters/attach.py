@@ -10,7 +10,9 @@ from tunesmith.words import say
 
 
 def attach(model: Any, place: Path) -> Any:
-    """``model`` with the adapter in ``place``; ModelError when that was made for another base."""
+    """Returns ``model`` with the adapter in ``place``; raises ModelError when it was made for
+    another base.
+    """
     from peft import get_peft_model_state_dict
     from safetensors import safe_open
 

@@ -31,8 +31,8 @@ ROUNDED = {
 
 
 def switchable(model: Any) -> Any:
-    """``model`` with a ``disable_adapter()`` that, as peft's, gives the base back for as long as it
-    is entered.
+    """Gives ``model`` a ``disable_adapter()`` that, like peft's, restores the base for as long as
+    it is entered.
 
     A classifier's head is trained beside the adapter, and stays as trained when that is off.
     """
@@ -79,14 +79,14 @@ def save(model: Any, method: Spec, folder: Path) -> None:
 
 
 def is_own(folder: Path) -> bool:
-    """Whether ``folder`` holds an adapter in this format."""
+    """Tells whether ``folder`` holds an adapter in this format."""
     path = folder / CONFIG
     return path.is_file() and FORMAT in json.loads(path.read_text(encoding="utf-8"))
 
 
 def method_of(folder: Path) -> Any:
-    """The method that made the adapter in ``folder``, with its settings; ValueError for a format of
-    a later version.
+    """Returns the method that made the adapter in ``folder``, with its settings; raises ValueError
+    for the format of a later version.
     """
     told = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     if told[FORMAT] != 1:
@@ -102,8 +102,8 @@ def serving(
     labels: int = 0,
     quantize: str | None = None,
 ) -> tuple[str, ...]:
-    """The lines of Python that put the adapter in ``folder`` beside its base, which transformers'
-    ``loader`` loads.
+    """Returns the lines of Python that put the adapter in ``folder`` on its base, loaded with
+    transformers' ``loader``.
     """
     how = f", num_labels={labels}" if labels else ""
     how += (
@@ -120,8 +120,8 @@ def serving(
 
 
 def load(model: Any, folder: Path) -> Any:
-    """``model`` with the adapter in ``folder``, without gradient; ValueError that names tensors
-    where they do not fit.
+    """Returns ``model`` with the adapter in ``folder``, without gradient; raises ValueError that
+    names the tensors that do not fit.
     """
     from safetensors.torch import load_file
 
@@ -145,7 +145,7 @@ def load(model: Any, folder: Path) -> Any:
 
 
 def merge(model: Any) -> Any:
-    """The base with its adapters folded in, one after the other where there are several."""
+    """Folds all adapters into the base, one after the other, and returns it."""
     from peft import PeftModel
 
     while isinstance(model, PeftModel):
@@ -159,8 +159,8 @@ def merge(model: Any) -> Any:
 
 
 def _place_heads(inner: Any) -> None:
-    """Puts a head that was trained whole where it belongs; peft does so for single layers alone,
-    and RoBERTa's has several.
+    """Puts a head that was trained whole into its place; peft does so only for single layers, and
+    RoBERTa's head has several.
     """
     from peft.utils.other import ModulesToSaveWrapper
 

@@ -27,7 +27,7 @@ FILE = "before_rounding.safetensors"
 
 
 def lora_layers(model: torch.nn.Module) -> dict[str, Any]:
-    """peft's layers by full name in the base model."""
+    """Returns peft's layers by full name in the base model."""
     from peft.tuners.lora import LoraLayer
 
     return {
@@ -87,7 +87,7 @@ def restore(model: torch.nn.Module, taken: dict[str, torch.Tensor]) -> None:
 
 
 def save(taken: dict[str, torch.Tensor], folder: Path) -> None:
-    """Puts ``taken`` beside an adapter that is saved already."""
+    """Saves ``taken`` beside an adapter that is saved already."""
     if not taken:
         return
     save_file(taken, folder / FILE, metadata={"format": "pt"})
@@ -97,8 +97,8 @@ def save(taken: dict[str, torch.Tensor], folder: Path) -> None:
 
 
 def with_adapter(model: Any, place: Path) -> Any:
-    """``model`` with peft's adapter in ``place``; its base is made as it was trained beside where
-    ``place`` says how.
+    """Puts peft's adapter in ``place`` on ``model``; first restores the base that it was trained
+    beside, where ``place`` says how.
     """
     from peft import PeftModel, get_peft_config
 
@@ -126,7 +126,7 @@ def _folder(model: Any) -> Path:
 
 
 def _alike(stored: torch.Tensor, layer: Any) -> torch.Tensor:
-    """The stored weight in fp32, the way round and where the layer has it."""
+    """Returns the stored weight in fp32, transposed and placed as the layer has it."""
     shape = (layer.out_features, layer.in_features)
     return (stored if stored.shape == shape else stored.T).to(layer.weight.device).float()
 

@@ -25,12 +25,12 @@ name.
 
 
 def first_stays(config: Any) -> bool:
-    """Whether the prompt stands behind a row's first token."""
+    """Tells whether the prompt is inserted after a row's first token."""
     return not config.is_encoder_decoder
 
 
 def is_there(folder: Path) -> bool:
-    """Whether ``folder`` holds a prompt that stands behind the first token."""
+    """Tells whether ``folder`` holds a prompt that is inserted after the first token."""
     return (
         json.loads((folder / "adapter_config.json").read_text(encoding="utf-8")).get("peft_type")
         == PEFT_TYPE
@@ -40,7 +40,7 @@ def is_there(folder: Path) -> bool:
 def call_of(
     base: Any, input_ids: torch.Tensor, table_PD: torch.Tensor, call: dict[str, Any]
 ) -> dict[str, Any]:
-    """The keywords of a call whose rows hold the virtual tokens."""
+    """Returns the keywords of a call whose rows hold the virtual tokens."""
     after, count = int(first_stays(base.config)), len(table_PD)
     words = base.get_input_embeddings()(input_ids)
     rows = table_PD.to(words).expand(len(words), -1, -1)
@@ -53,7 +53,9 @@ def call_of(
 
 
 def read(base: Any, input_ids: torch.Tensor, table_PD: torch.Tensor, call: dict[str, Any]) -> Any:
-    """The base's output; the hidden states of a model without a head are those of the rows."""
+    """Returns the base's output; for a model without a head the hidden states are those of the rows
+    alone.
+    """
     call = call_of(base, input_ids, table_PD, call)
     if base.config.is_encoder_decoder or head_of(base) != "embedding":
         return base(**call)
@@ -63,8 +65,8 @@ def read(base: Any, input_ids: torch.Tensor, table_PD: torch.Tensor, call: dict[
 
 @torch.no_grad()
 def refuse_other_words(base: Any) -> None:
-    """ValueError where an encoder makes something else of embedded words than of their ids, as one
-    that scales them does.
+    """Raises ValueError where an encoder treats embedded words differently from their ids, for
+    instance because it scales them.
     """
     if base.device.type == "meta":
         return

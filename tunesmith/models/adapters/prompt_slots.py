@@ -24,7 +24,9 @@ def call_of(
     first: int,
     embed: Any,
 ) -> dict[str, torch.Tensor]:
-    """The keywords of a call in which the ids from ``first`` on are rows of the table."""
+    """Returns the keywords of a call in which the ids from ``first`` on stand for rows of the
+    table.
+    """
     inside, clean = _clean(input_ids, first, len(table_PD))
     rows = table_PD.index_select(0, (input_ids - first).clamp(0, len(table_PD) - 1).flatten()).view(
         *input_ids.shape, -1
@@ -37,7 +39,7 @@ def call_of(
 def without(
     input_ids: torch.Tensor, mask: torch.Tensor | None, first: int, count: int
 ) -> dict[str, torch.Tensor]:
-    """The keywords of a call in which they do not exist."""
+    """Returns the keywords of a call without the virtual tokens."""
     inside, clean = _clean(input_ids, first, count)
     mask = (torch.ones_like(input_ids) if mask is None else mask) * ~inside
     return {
@@ -48,7 +50,7 @@ def without(
 
 
 def cleaned(input_ids: torch.Tensor, first: int, count: int) -> torch.Tensor:
-    """The ids with a token of each row where its slots were, for what reads ids alone."""
+    """Replaces the slots of each row by one of its own tokens, for code that reads ids alone."""
     return _clean(input_ids, first, count)[1]
 
 

@@ -13,7 +13,7 @@ from transformers import DynamicCache
 
 
 def width(base: Any, kind: str) -> int:
-    """The numbers of one virtual token."""
+    """Returns how many numbers one virtual token has."""
     if kind == "words":
         return int(base.get_input_embeddings().weight.shape[1])
     layers, heads, size = key_shape(base)
@@ -22,8 +22,8 @@ def width(base: Any, kind: str) -> int:
 
 @torch.no_grad()
 def key_shape(base: Any) -> tuple[int, int, int]:
-    """Layers, key heads and their width, as the model keeps them; as its config tells where it has
-    no weights.
+    """Returns the number of layers, of key heads, and their width, as the model caches them; from
+    its config where it has no weights.
 
     With grouped-query attention there are fewer heads than the queries have. ValueError where
     layers differ in it.
@@ -47,7 +47,7 @@ def key_shape(base: Any) -> tuple[int, int, int]:
 
 
 def told_shape(config: Any) -> tuple[int, int, int]:
-    """The same by the config's word."""
+    """Returns the same three numbers from the config."""
     text = config.get_text_config()
     told = text.to_dict() | {
         name: text.to_dict().get(own) for name, own in text.attribute_map.items()
@@ -58,8 +58,8 @@ def told_shape(config: Any) -> tuple[int, int, int]:
 
 
 def drawn(base: Any, count: int, text_ids: list[int] | None) -> torch.Tensor:
-    """Token ids ``[1, P]`` to start from: those of a text, repeated or cut, or of words drawn from
-    the vocabulary.
+    """Returns token ids ``[1, P]`` to start from: those of a text, repeated or cut, or ids drawn
+    from the vocabulary.
     """
     if text_ids:
         ids = torch.tensor((text_ids * (count // len(text_ids) + 1))[:count])
@@ -70,8 +70,8 @@ def drawn(base: Any, count: int, text_ids: list[int] | None) -> torch.Tensor:
 
 @torch.no_grad()
 def started(base: Any, kind: str, ids: torch.Tensor) -> torch.Tensor:
-    """What the base itself makes of ``ids``, as virtual tokens ``[P, W]`` in fp32: a start that is
-    an ordinary prompt.
+    """Computes virtual tokens ``[P, W]`` in fp32 from the base's own values for ``ids``, so that
+    training starts from an ordinary prompt.
     """
     count = ids.shape[1]
     if base.device.type == "meta":
@@ -90,5 +90,5 @@ def started(base: Any, kind: str, ids: torch.Tensor) -> torch.Tensor:
 
 
 def kept(cache: Any) -> list[torch.Tensor]:
-    """Keys and values by turns, layer after layer."""
+    """Returns keys and values in alternation, layer after layer."""
     return [part for layer in cache.layers for part in (layer.keys, layer.values)]

@@ -70,12 +70,12 @@ class Prompted(nn.Module):
 
     @property
     def virtual_tokens(self) -> int:
-        """How many places beside a row they take."""
+        """The number of positions beside a row that the virtual tokens take."""
         return int(self.peft_config.num_virtual_tokens) if self.first_slot is None else 0
 
     @contextmanager
     def disable_adapter(self) -> Iterator[None]:
-        """The base alone."""
+        """Turns the virtual tokens off, so that the base answers alone."""
         was, self.on = self.on, False
         try:
             yield
@@ -85,8 +85,8 @@ class Prompted(nn.Module):
     def gradient_checkpointing_enable(
         self, gradient_checkpointing_kwargs: dict[str, Any] | None = None
     ) -> None:
-        """As in transformers. The keys and values that stand before a row are only read, so
-        computing again is exact.
+        """Turns gradient checkpointing on, as in transformers. The keys and values before a row are
+        only read, so recomputing is exact.
         """
         self.base.gradient_checkpointing_enable(
             gradient_checkpointing_kwargs=gradient_checkpointing_kwargs
@@ -96,7 +96,9 @@ class Prompted(nn.Module):
                 part._can_checkpoint_with_cache = True
 
     def forward(self, input_ids: torch.Tensor, **call: Any) -> Any:
-        """The base's output for the rows; nothing in it is about the virtual tokens."""
+        """Returns the base's output for the rows alone, without positions for the virtual
+        tokens.
+        """
         call = {name: value for name, value in call.items() if value is not None}
         cache = call.get("past_key_values")
         if self.first_slot is not None:
@@ -127,7 +129,7 @@ class Prompted(nn.Module):
     def _in_slots(
         self, input_ids: torch.Tensor, mask: torch.Tensor | None
     ) -> dict[str, torch.Tensor]:
-        """What the base is called with for rows that hold virtual tokens."""
+        """Returns the keywords of the base's call for rows that hold virtual tokens."""
         assert self.first_slot is not None, "only called for slots"
         if self.on:
             return prompt_slots.call_of(
@@ -138,8 +140,8 @@ class Prompted(nn.Module):
         )
 
     def _before(self, call: dict[str, Any], rows: int) -> dict[str, Any]:
-        """The call with keys and values before its rows: in its forest, in its cache, or as a cache
-        that is only read.
+        """Adds keys and values before the rows of a call: in its forest, in its cache, or as a
+        cache that is only read.
         """
         if "forest" in call:
             return call | {"forest": replace(call["forest"], above=self.layers(), cache={})}
@@ -155,7 +157,7 @@ class Prompted(nn.Module):
         return call
 
     def layers(self) -> tuple[tuple[torch.Tensor, torch.Tensor], ...]:
-        """Keys and values ``[1, H, P, D]`` of each layer."""
+        """Returns keys and values ``[1, H, P, D]`` of each layer."""
         table_PW, heads = self.encoder().to(self.base.dtype), self.peft_config.num_attention_heads
         parts = (
             table_PW.view(len(table_PW), 2 * self.peft_config.num_layers, heads, -1)
@@ -168,8 +170,8 @@ class Prompted(nn.Module):
     def generate(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **how: Any
     ) -> torch.Tensor:
-        """As in transformers, for left-padded rows; the prompt comes first in what is returned,
-        without virtual tokens.
+        """Generates as in transformers, for left-padded rows; what is returned begins with the
+        prompt, without virtual tokens.
         """
         if self.first_slot is not None:
             call = self._in_slots(input_ids, attention_mask)
@@ -228,7 +230,7 @@ class Prompted(nn.Module):
         )
 
     def merge_and_unload(self) -> Any:
-        """ModelError: virtual tokens are no weights."""
+        """Raises ModelError: virtual tokens are not weights and cannot be merged."""
         raise ModelError(
             Problem(
                 "model",
@@ -237,7 +239,7 @@ class Prompted(nn.Module):
         )
 
     def save_pretrained(self, folder: Path) -> None:
-        """peft's folder: its configuration, the virtual tokens as they are now, and a classifier's
+        """Saves peft's folder: its configuration, the current virtual tokens, and a classifier's
         head.
 
         What peft has no name for, or would put elsewhere, it is told by a name that it refuses.
@@ -270,13 +272,13 @@ class Prompted(nn.Module):
 
 
 def holds_prompt(told: Mapping[str, Any]) -> bool:
-    """Whether an adapter's configuration tells of virtual tokens, saved by us or by peft."""
+    """Tells whether an adapter's configuration describes virtual tokens, saved by us or by peft."""
     return told.get("peft_type") in (*KINDS, prompt_slots.PEFT_TYPE, prompt_in_encoder.PEFT_TYPE)
 
 
 def prompted(base: Any, place: Path) -> Prompted | None:
-    """``base`` with the virtual tokens saved in ``place``, by us or by peft; None where it holds
-    another kind of adapter.
+    """Returns ``base`` with the virtual tokens saved in ``place``, by us or by peft; None where it
+    holds another kind of adapter.
     """
     from peft import PeftConfig, get_peft_config
 
@@ -322,7 +324,7 @@ class _Read(DynamicLayer):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> Any:
-        """What attention sees."""
+        """Returns the keys and values that attention sees."""
         assert self.keys is not None and self.values is not None, "given when it was made"
         return torch.cat([self.keys.to(key_states), key_states], -2), torch.cat(
             [self.values.to(value_states), value_states], -2
@@ -340,7 +342,9 @@ def _longer(mask: torch.Tensor, count: int) -> torch.Tensor:
 def _inserted(
     values_BTX: torch.Tensor, places_B: torch.Tensor, virtual: torch.Tensor
 ) -> torch.Tensor:
-    """Each row with ``virtual`` (``[P, X]``, or one for each row) at its own place."""
+    """Inserts ``virtual`` (``[P, X]``, or one for each row) into each row at the row's own
+    index.
+    """
     virtual = virtual.expand(len(values_BTX), -1, -1)
     rows = zip(values_BTX, places_B.tolist(), virtual, strict=True)
     return torch.stack([torch.cat([row[:place], own, row[place:]]) for row, place, own in rows])

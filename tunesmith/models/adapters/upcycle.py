@@ -33,8 +33,8 @@ rounding explains.
 
 
 def mixture_of(model: Any, *, experts: int, top_k: int, balance: float) -> Any:
-    """The mixture in fp32, which answers as ``model`` does; SpecError where there is no such class
-    for it.
+    """Returns a mixture in fp32 that answers as ``model`` does; raises SpecError where transformers
+    has no such class for it.
     """
     config, head = _config(model, experts=experts, top_k=top_k, balance=balance), head_of(model)
     mixture = class_of(config, head).from_config(config).float().eval()
@@ -87,7 +87,7 @@ def _config(model: Any, *, experts: int, top_k: int, balance: float) -> Any:
 
 
 def _check(model: Any, mixture: Any) -> None:
-    """SpecError when the mixture does not answer as the dense model, whatever the reason."""
+    """Raises SpecError when the mixture does not answer as the dense model, whatever the reason."""
     ids = (
         torch.arange(5, 21, device=next(model.parameters()).device)[None] % model.config.vocab_size
     )

@@ -17,7 +17,7 @@ SMALLEST_CHUNK = 128
 
 
 def chunk_bytes(device: torch.device) -> int:
-    """Bytes of fp32 logits in one chunk."""
+    """Returns how many bytes of fp32 logits one chunk has."""
     if device.type == "cpu":
         return CHUNK_BYTES
     if device.type == "cuda":

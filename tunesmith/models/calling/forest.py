@@ -80,7 +80,9 @@ def register() -> None:
 
 
 def no_mask(device: torch.device) -> torch.Tensor:
-    """The mask of a forest call: transformers hands a 4-D mask on untouched, so none is built."""
+    """Returns the mask of a forest call: transformers passes a 4-D mask through, so none is
+    built.
+    """
     return torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
 
 
@@ -99,8 +101,8 @@ def forest_attention(
     s_aux: torch.Tensor | None = None,
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention outputs ``[1, T, H, D]`` for query, key and value ``[1, H, T, D]``; ModelError for
-    a keyword it cannot honour.
+    """Computes attention outputs ``[1, T, H, D]`` for query, key and value ``[1, H, T, D]``; raises
+    ModelError for a keyword that a forest cannot honour.
     """
     how: Any = {"scaling": scaling, "dropout": dropout, "softcap": softcap, "s_aux": s_aux}
     if forest is None:
@@ -137,13 +139,15 @@ def forest_attention(
 
 
 def _refuse_lost_forest(query: torch.Tensor, mask: torch.Tensor | None) -> None:
-    """ModelError where the mask says that a forest was sent which has not come."""
+    """Raises ModelError where the mask says that a forest was sent but none arrived."""
     if mask is not None and tuple(mask.shape) == (1, 1, 1, 1) and query.shape[2] > 1:
         raise ModelError(say("load.forest_lost"))
 
 
 def _refuse_unknown(others: dict[str, Any]) -> None:
-    """ModelError for a keyword that changes attention in a way that a forest does not know."""
+    """Raises ModelError for a keyword that changes attention in a way that a forest does
+    not know.
+    """
     unknown = sorted(
         name for name, given in others.items() if given is not None and name not in HARMLESS
     )
@@ -154,8 +158,8 @@ def _refuse_unknown(others: dict[str, Any]) -> None:
 def _take(
     tensor: torch.Tensor, index: torch.Tensor, parts: Sequence[tuple[int, int]]
 ) -> list[torch.Tensor]:
-    """Rows of ``[1, H, T, D]`` as ``[S, H, Q, D]``, one for each bucket of S times Q indices, which
-    ``index`` joins.
+    """Gathers rows of ``[1, H, T, D]`` as ``[S, H, Q, D]``, one for each bucket of S times Q
+    indices, which ``index`` joins.
     """
     # One gather for all buckets, because the gradient of each is as long as the row. The tensor
     # lies token by token in memory, so this copies whole tokens. index_select, because the backward
@@ -234,7 +238,7 @@ def _by_hand(
     softcap: float | None,
     s_aux: torch.Tensor | None,
 ) -> torch.Tensor:
-    """Attention with capped scores (Gemma 2, section 2) or a learned sink beside the keys
+    """Computes attention with capped scores (Gemma 2, section 2) or a learned sink beside the keys
     (gpt-oss).
     """
     scores = q @ k.transpose(2, 3) * (scaling if scaling is not None else q.shape[-1] ** -0.5)
@@ -259,7 +263,9 @@ def _exact_without_forest(
     mask: torch.Tensor | None,
     **how: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Padded rows and generation for models whose attention sdpa cannot express."""
+    """Computes attention for padded rows and generation of models whose attention sdpa cannot
+    express.
+    """
     repeat = query.shape[1] // key.shape[1]
     if repeat > 1:
         key, value = key.repeat_interleave(repeat, 1), value.repeat_interleave(repeat, 1)
@@ -278,7 +284,7 @@ def _exact_without_forest(
 
 
 def _calls(forest: Forest, window: int | None, device: torch.device) -> Calls:
-    """The buckets of a forest; derived once a batch and window, for all layers."""
+    """Returns the buckets of a forest, derived once for each batch and window, for all layers."""
     found = forest.cache.get((window, device))
     if found is None:
         before = forest.above[0][0].shape[2] if forest.above else 0
@@ -306,7 +312,7 @@ def _sent(
     place_T: np.ndarray,
     device: torch.device,
 ) -> Calls:
-    """The indices and masks of all buckets on the device, in one piece."""
+    """Sends the indices and masks of all buckets to the device in one transfer."""
     flat = [
         np.concatenate([part[0].ravel() for part in parts]),
         np.concatenate([part[1].ravel() for part in parts]),
@@ -324,7 +330,7 @@ def _sent(
 
 
 def _group(segments: tuple[Segment, ...], device: torch.device) -> list[list[Segment]]:
-    """Segments of similar size together, as long as padding costs less than another call."""
+    """Groups segments of similar size, as long as padding costs less than another call."""
     call, key = (CALL, KEY) if device.type == "cpu" else (GPU_CALL, GPU_KEY)
 
     def cost(length: int, depth: int) -> int:
@@ -352,8 +358,8 @@ def _group(segments: tuple[Segment, ...], device: torch.device) -> list[list[Seg
 def _indices(
     group: list[Segment], segments: tuple[Segment, ...], window: int | None, *, before: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Of one bucket the places of its queries ``[S, Q]`` and keys ``[S, K]``, and which of these
-    each may see ``[S or 1, Q, K]``; None where all before it.
+    """Returns for one bucket the indices of its queries ``[S, Q]`` and keys ``[S, K]``, and which
+    keys each query may see ``[S or 1, Q, K]``; None where it sees all before it.
     """
     own = max(segment.stop - segment.start for segment in group)
     above = max(segment.depth for segment in group)
@@ -382,7 +388,7 @@ def _indices(
 
 
 def _ancestors(segment: Segment, segments: tuple[Segment, ...]) -> np.ndarray:
-    """Flat indices of the tokens above a segment, by depth."""
+    """Returns the flat indices of the tokens above a segment, by depth."""
     pieces = []
     parent = segment.parent
     while parent >= 0:

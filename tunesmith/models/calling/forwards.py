@@ -26,8 +26,8 @@ class BrokenOff(Exception):
 def batches(
     loaded: Loaded, examples: Sequence[Sequence[Tokens]], *, budget: int, unit: str = "token"
 ) -> Iterator[tuple[list[int], Batch]]:
-    """The examples in batches of at most ``budget`` tokens, laid out as the model takes them, each
-    with the numbers of its examples.
+    """Yields the examples in batches of at most ``budget`` tokens, in the model's layout, each with
+    the indices of its examples.
     """
     for part in cut(examples, budget, padded=loaded.layout == "padded"):
         yield part, loaded.lay(Batch.grow([examples[index] for index in part], unit=unit))
@@ -42,7 +42,8 @@ def forwards(
     stopped: Callable[[], bool] | None = None,
     progress: Progress | None = None,
 ) -> list[T]:
-    """What ``look`` takes out of the forward of each example, in the order of the examples.
+    """Runs the model over the examples and returns what ``look`` takes from the forward of each, in
+    their order.
 
     ``look`` gives one value for each example of the batch that was seen. BrokenOff when ``stopped``
     said so between two forwards.

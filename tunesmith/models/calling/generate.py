@@ -90,8 +90,8 @@ def generate(
     seed: int = 0,
     budget: int = BUDGET,
 ) -> list[Answer]:
-    """The answers to ``prompts`` (token ids), in their order; several ``settings.samples`` of a
-    prompt follow each other.
+    """Generates the answers to ``prompts`` (token ids), in their order; the ``settings.samples``
+    answers of a prompt follow each other.
 
     ``share`` computes what all prompts of a batch begin with once; it needs a model whose attention
     follows the mask alone.
@@ -126,8 +126,8 @@ def stream(
     stop_ids: Sequence[int],
     seed: int = 0,
 ) -> Iterator[str]:
-    """The answer in pieces as it is written; characters of several tokens come whole. Closing the
-    iterator stops the model.
+    """Yields the answer in pieces as it is generated; a character of several tokens comes whole.
+    Closing the iterator stops the model.
     """
     room = Room.of(model, tokenizer, settings)
     room.refuse([prompt])
@@ -160,7 +160,7 @@ def stream(
 
 
 def own_defaults(model: Any) -> dict[str, Any]:
-    """The settings in the model's folder that would have changed an answer, and are not used
+    """Returns the settings in the model's folder that would have changed an answer and are not used
     here.
     """
     given = model.generation_config.to_diff_dict().items()
@@ -175,8 +175,8 @@ def own_defaults(model: Any) -> dict[str, Any]:
 def explicit(
     settings: Generate, *, stop_ids: Sequence[int], pad_id: int, start: Sequence[int] = ()
 ) -> GenerationConfig:
-    """The whole configuration of a call; transformers would take what is left open from the model's
-    folder.
+    """Returns the whole configuration of a call; transformers would take what is left open from the
+    model's folder.
     """
     sampling = (
         {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0}
@@ -199,8 +199,8 @@ def explicit(
 
 @contextmanager
 def as_given(model: Any, seed: int | None = None) -> Iterator[None]:
-    """Evaluation mode, no defaults of the folder (transformers fills in what a config leaves open),
-    and a seed of its own.
+    """Puts the model in evaluation mode, without the defaults of its folder (transformers fills in
+    what a config leaves open), and with its own seed.
     """
     inner = [
         module
@@ -236,7 +236,7 @@ def _written(
     streamer: BaseStreamer | None = None,
     closed: threading.Event | None = None,
 ) -> list[list[int]]:
-    """The new token ids of each row, with what follows a row's end still on them."""
+    """Generates the new token ids of each row, which may go on after the row's end."""
     pad_id = tokenizer.pad_token_id
     if pad_id is None:
         pad_id = stop_ids[0] if stop_ids else 0
@@ -264,7 +264,7 @@ def _written(
 
 
 def _common(rows: list[np.ndarray]) -> int:
-    """Length of the beginning that all rows share, each keeping a token of its own."""
+    """Counts the tokens that all rows begin with in common, leaving at least one to each row."""
     length = min(map(len, rows)) - 1
     block = np.stack([row[:length] for row in rows])
     different = np.flatnonzero((block != block[0]).any(0))
@@ -272,8 +272,8 @@ def _common(rows: list[np.ndarray]) -> int:
 
 
 def _prefix(model: Any, ids: np.ndarray, rows: int) -> DynamicCache | None:
-    """Keys and values of a beginning, for every row; None where a layer keeps something else
-    (windows, recurrent states).
+    """Computes the keys and values of a shared beginning for every row; None where a layer keeps
+    something else (windows, recurrent states).
     """
     device = model.device
     shared = torch.from_numpy(np.asarray(ids, dtype=np.int64)).to(device).unsqueeze(0)
@@ -312,7 +312,7 @@ def _decoded(tokenizer: Any, ids: Sequence[int]) -> str:
 
 
 def _first(text: str, stops: Sequence[str]) -> int | None:
-    """Where the earliest of ``stops`` begins."""
+    """Returns where the earliest of ``stops`` begins; None where none occurs."""
     found = [text.index(stop) for stop in stops if stop in text]
     return min(found) if found else None
 
@@ -320,8 +320,8 @@ def _first(text: str, stops: Sequence[str]) -> int | None:
 def _texts(
     tokenizer: Any, tokens: Iterator[int], settings: Generate, stop_ids: Sequence[int]
 ) -> Iterator[str]:
-    """The text so far, piece by piece; an unfinished character or what may become a stop text is
-    held back.
+    """Yields the text so far, piece by piece; holds back an unfinished character and what may
+    become a stop text.
     """
     ids: list[int] = []
     said = 0
@@ -352,7 +352,7 @@ def _texts(
 
 
 class _StopTexts(StoppingCriteria):
-    """Ends a row once one of some texts stands in what it wrote."""
+    """A stopping rule that ends a row once one of some texts stands in what it wrote."""
 
     def __init__(self, tokenizer: Any, stops: Sequence[str], start: int) -> None:
         self.tokenizer, self.stops, self.start = tokenizer, stops, start
@@ -370,7 +370,7 @@ class _StopTexts(StoppingCriteria):
 
 
 class _Closed(StoppingCriteria):
-    """Ends all rows once nobody listens any more."""
+    """A stopping rule that ends all rows once nobody listens any more."""
 
     def __init__(self, event: threading.Event) -> None:
         self.event = event
@@ -382,7 +382,7 @@ class _Closed(StoppingCriteria):
 
 
 class _Pieces(BaseStreamer):
-    """Hands new tokens over; the first that transformers gives are the prompt's."""
+    """A queue of new tokens; the first that transformers gives are the prompt's."""
 
     def __init__(self, tokens: queue.Queue[int | None]) -> None:
         self.tokens, self.prompted = tokens, False
@@ -394,4 +394,4 @@ class _Pieces(BaseStreamer):
         self.prompted = True
 
     def end(self) -> None:
-        """Nothing: the end is told when the model's call returns."""
+        """Does nothing: the end is reported when the model's call returns."""

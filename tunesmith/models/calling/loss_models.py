@@ -16,7 +16,7 @@ class RoleModel(Protocol):
     """A model beside the policy, such as a teacher."""
 
     def see(self, batch: Batch) -> Seen:
-        """One forward over ``batch``, which may be laid out for the policy."""
+        """Runs one forward over ``batch``, which may be laid out for the policy."""
         ...
 
 
@@ -26,7 +26,7 @@ Models = Mapping[str, LossModel]
 
 
 def policy_of(models: Models) -> torch.nn.Module:
-    """The model that is trained, as torch has it."""
+    """Returns the trained model as a torch module."""
     policy = models["policy"]
     assert isinstance(policy, torch.nn.Module), "a policy is called by the views"
     return policy

@@ -12,7 +12,7 @@ import torch
 
 
 def nll(logits_nV: torch.Tensor, targets_n: torch.Tensor) -> torch.Tensor:
-    """``-log softmax(logits)`` at the targets ``[n]`` (nats), ``cross_entropy`` without a
+    """Computes ``-log softmax(logits)`` at the targets ``[n]`` (nats), ``cross_entropy`` without a
     reduction; its backward runs once.
     """
     return _Nll.apply(logits_nV, targets_n)  # type: ignore[return-value]

@@ -19,8 +19,8 @@ from tunesmith.batches.batch import Batch
 
 @contextmanager
 def noisy(model: Any, batch: Batch, alpha: float) -> Iterator[None]:
-    """Within it, the next call of ``model``, over ``batch``, embeds its tokens with noise; none for
-    an alpha of 0.
+    """Adds noise to the embedded tokens of the next call of ``model``, over ``batch``; none for an
+    alpha of 0.
     """
     if not alpha:
         yield
@@ -50,7 +50,7 @@ def noisy(model: Any, batch: Batch, alpha: float) -> Iterator[None]:
 
 
 def lengths_of(batch: Batch) -> torch.Tensor:
-    """For each token of the rows that are embedded, how long its sequence is; 0 for padding."""
+    """Returns for each embedded token how long its sequence is; 0 for padding."""
     if batch.source_mask_BS is not None:
         return batch.source_mask_BS * batch.source_mask_BS.sum(1, keepdim=True)
     index_M, owner_M = batch.members()

@@ -9,8 +9,8 @@ import torch
 def left_padded(
     rows: list[np.ndarray], common: int, pad_id: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and mask; padding stands between the shared beginning, whose keys are cached, and a row's
-    own part.
+    """Pads rows on the left and returns ids and mask; the padding is between the shared beginning,
+    whose keys are cached, and a row's own part.
     """
     longest = max(map(len, rows))
     ids = torch.full((len(rows), longest), pad_id, dtype=torch.long)

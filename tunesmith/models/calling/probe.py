@@ -41,8 +41,8 @@ LARGEST_PROBE = 2 * 10**8
 
 
 def settle(model: Any, tolerance: float) -> tuple[str, str]:
-    """The layout for ``model``, ``forest`` or ``padded``, and the reason. Also finds heads that
-    need the model's own logits.
+    """Chooses the layout for ``model``, ``forest`` or ``padded``, and gives the reason. Also finds
+    heads that need the model's own logits.
     """
     windows = _windows(model.config.get_text_config().to_dict())
     language = head_of(model) == "language"
@@ -77,7 +77,7 @@ def own_head(model: Any, tolerance: float) -> None:
 
 
 def _windows(settings: dict[str, Any]) -> list[str]:
-    """Config keys that limit how far attention reaches."""
+    """Returns the config keys that limit how far attention reaches."""
     names = (
         "sliding_window",
         "attention_chunk_size",
@@ -89,8 +89,8 @@ def _windows(settings: dict[str, Any]) -> list[str]:
 
 
 def _small_model(model: Any) -> Any | None:
-    """A random model of the same class with two layers of each kind and windows cut; None where
-    that cannot be built.
+    """Builds a random model of the same class with two layers of each kind and shorter windows;
+    None where this is not possible.
     """
     config = model.config
     if config.get_text_config() is not config:
@@ -160,7 +160,7 @@ def _build(cls: Any, config: Any) -> Any | None:
 
 
 def _rows(config: Any) -> list[list[Tokens]]:
-    """Sequences with a shared beginning of 12 tokens, longer than a window of 8, and one that
+    """Makes sequences with a shared beginning of 12 tokens, longer than a window of 8, and one that
     shares nothing.
     """
     draw, vocabulary = np.random.default_rng(0), config.get_text_config().vocab_size
@@ -184,7 +184,7 @@ def _rows(config: Any) -> list[list[Tokens]]:
 
 
 def _run(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probabilities, or what another head gives, and their gradient with respect to the
+    """Returns log-probabilities, or what another head gives, and their gradient with respect to the
     embedded tokens, by id.
     """
     embedded: list[torch.Tensor] = []
@@ -215,7 +215,7 @@ def _run(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _difference(model: Any) -> float:
-    """Largest difference between forest and padded, relative to the largest value, in
+    """Computes the largest difference between forest and padded, relative to the largest value, in
     log-probabilities and gradient.
     """
     training = model.training
@@ -234,7 +234,9 @@ def _difference(model: Any) -> float:
 
 
 def _head_is_unknown(model: Any, allowed: float) -> bool:
-    """Whether the head and what we know to follow it do not give the model's own logits."""
+    """Tells whether the head, with what we know to follow it, fails to give the model's own
+    logits.
+    """
     model.eval()
     device = model.get_input_embeddings().weight.device
     batch = Batch.grow(_rows(model.config)[1:]).to(device).padded()

@@ -17,8 +17,8 @@ from tunesmith.words import say
 
 @dataclass(frozen=True)
 class Room:
-    """Places for prompt and answer together; beside an encoder for each alone. ``limit`` is None
-    where the model says none.
+    """The positions for prompt and answer together; beside an encoder for each alone. ``limit`` is
+    None where the model gives none.
     """
 
     limit: int | None
@@ -28,29 +28,29 @@ class Room:
 
     @classmethod
     def of(cls, model: Any, tokenizer: Any, settings: Generate) -> Room:
-        """The room of ``model`` for answers as ``settings`` wants them."""
+        """Makes the room of ``model`` for answers under ``settings``."""
         return cls(places(model), settings.max_new_tokens, len(beginning(tokenizer)))
 
     def answer(self, prompt: int) -> int:
-        """The longest answer to a prompt of this length (tokens)."""
+        """Returns the length of the longest possible answer to a prompt of this length (tokens)."""
         if self.limit is None:
             return self.new
         return max(1, min(self.new, self.limit - (self.start or prompt)))
 
     def within(self, settings: Generate, prompt: int) -> Generate:
-        """``settings`` with no more new tokens than have a place."""
+        """Returns ``settings`` with no more new tokens than the model has positions for."""
         return settings.model_copy(update={"max_new_tokens": self.answer(prompt)})
 
     def refuse(self, prompts: Sequence[np.ndarray]) -> None:
-        """DataError where a prompt leaves no place for an answer."""
+        """Raises DataError where a prompt leaves no room for an answer."""
         longest = max(map(len, prompts), default=0)
         if self.limit is not None and longest + (not self.start) > self.limit:
             told = {"tokens": longest, "limit": self.limit}
             raise DataError(Problem("prompt", say("chat.no_room", **told)))
 
     def batches(self, lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-        """Indices, longest first, so that a batch that does not fit into memory shows at once;
-        prompts whose answers have less room than others stand apart.
+        """Yields batches of indices, longest prompt first, so that a batch too large for memory
+        shows at once; prompts whose answers have less room come in batches of their own.
         """
         order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
         while order:

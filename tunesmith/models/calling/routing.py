@@ -18,7 +18,9 @@ from tunesmith.models.adapters.layers.experts import routed
 
 
 def means_over_sequences(batch: Batch) -> torch.Tensor:
-    """``[B, T]``: its product with a value a token is the mean over the tokens of each sequence."""
+    """Returns a matrix ``[B, T]`` whose product with a value for each token is the mean over the
+    tokens of each sequence.
+    """
     index_M, owner_M = batch.members()
     # Not bincount, for which CUDA waits.
     ones_M = torch.ones(len(owner_M), device=owner_M.device)
@@ -53,8 +55,8 @@ class Routers:
         return record
 
     def penalty(self, batch: Batch) -> Any:
-        """``router_aux_loss_coef`` times the loss, as transformers defines it over all layers
-        together, summed over units.
+        """Computes ``router_aux_loss_coef`` times the loss, as transformers defines it over all
+        layers together, summed over units.
         """
         seen, self._seen, self._metrics = list(self._seen.values()), {}, {}
         if not seen:
@@ -69,15 +71,15 @@ class Routers:
         return self.weight * total
 
     def metrics(self) -> dict[str, Ratio]:
-        """The loss of the last batch, before its weight."""
+        """Returns the loss of the last batch, before its weight."""
         return self._metrics
 
 
 def balance(
     seen: Sequence[tuple[torch.Tensor, torch.Tensor]], batch: Batch
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The mean over routers of E Σ f_e P_e, with f_e as shares of the choices (1 when even), summed
-    over units.
+    """Computes the mean over routers of E Σ f_e P_e, with f_e as shares of the choices (1 when
+    even), summed over units.
 
     Also how many choices fell on each expert, ``[L, E]``.
     """
@@ -93,8 +95,8 @@ def balance(
 
 
 def gates(model: Any) -> list[tuple[Any, int]]:
-    """The routers of a mixture of experts, each with the place of its logits in what it gives, as
-    the class says it.
+    """Finds the routers of a mixture of experts, each with the index of its logits in its output,
+    as the class declares it.
     """
     found: dict[Any, int] = {}
     for part in model.modules():

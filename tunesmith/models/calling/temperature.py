@@ -10,7 +10,7 @@ from tunesmith.models.calling.views import Seen
 
 
 def at_temperature(seen: Seen, temperature: float) -> Seen:
-    """The same forward with its logits divided by ``temperature``."""
+    """Returns the same forward with its logits divided by ``temperature``."""
     if temperature == 1.0:
         return seen
     after, own_NV = seen.head.after, seen.own_logits_NV

@@ -39,7 +39,7 @@ _shared: ContextVar[dict[tuple[int, int], Seen] | None] = ContextVar("shared", d
 
 @contextmanager
 def one_forward() -> Iterator[None]:
-    """Within it, ``see`` of the same model and batch is one forward, for losses made of several."""
+    """Makes ``see`` of the same model and batch run once, for losses made of several parts."""
     token = _shared.set({})
     try:
         yield
@@ -48,7 +48,7 @@ def one_forward() -> Iterator[None]:
 
 
 def see(model: LossModel, batch: Batch) -> Seen:
-    """One forward of ``model`` over ``batch``, whose views share it."""
+    """Runs ``model`` over ``batch`` once; all views share this forward."""
     shared, key = _shared.get(), (id(model), id(batch))
     known = {} if shared is None else shared
     if key not in known:
@@ -58,7 +58,7 @@ def see(model: LossModel, batch: Batch) -> Seen:
 
 
 def forward(model: torch.nn.Module, batch: Batch) -> Seen:
-    """A forward of its own, whatever was seen before: of a model with its adapter off, say."""
+    """Runs a new forward, whatever was seen before; for instance with an adapter off."""
     if head_of(model) != "language":
         return _see_trunk(model, batch)
     head = model.get_output_embeddings()  # type: ignore[operator]
@@ -83,8 +83,8 @@ def forward(model: torch.nn.Module, batch: Batch) -> Seen:
 
 
 def _see_trunk(model: torch.nn.Module, batch: Batch) -> Seen:
-    """A forward whose hidden states are the trunk's; of a decoder's classifier what its head is
-    given, token by token.
+    """Runs a forward that keeps the trunk's hidden states; for a decoder's classifier what its head
+    is given, token by token.
     """
     inner, head = plain(model), head_of(model)
     taken: list[torch.Tensor] = []
@@ -122,7 +122,7 @@ def _see_trunk(model: torch.nn.Module, batch: Batch) -> Seen:
 
 
 def inputs_of(batch: Batch) -> dict[str, Any]:
-    """The keywords of a model's call for this layout."""
+    """Returns the keywords of a model's call for this layout."""
     if batch.source_ids_BS is not None:
         # What pads the decoder's side follows every scored token, and a decoder looks back only.
         source = {"input_ids": batch.source_ids_BS, "attention_mask": batch.source_mask_BS}
@@ -140,7 +140,7 @@ def inputs_of(batch: Batch) -> dict[str, Any]:
 
 
 def _bias(model: torch.nn.Module) -> torch.Tensor | None:
-    """What BART's family adds to its logits beside the head; Marian's is not zero."""
+    """Returns what BART's family adds to its logits after the head; Marian's is not zero."""
     if not model.config.is_encoder_decoder:  # type: ignore[union-attr]
         return None
     return next(
@@ -150,7 +150,7 @@ def _bias(model: torch.nn.Module) -> torch.Tensor | None:
 
 
 def after_head(config: Any) -> Callable[[torch.Tensor], torch.Tensor]:
-    """What the model does to its logits after the head, by the names its config gives it."""
+    """Returns what the model applies to its logits after the head, from the names in its config."""
     settings = config.to_dict()
     factor = settings.get("logit_scale") or 1.0  # Cohere
     divisor = settings.get("logits_scaling") or 1.0  # Granite
@@ -173,7 +173,7 @@ class Head:
     bias_1V: torch.Tensor | None = None
 
     def logits(self, hidden_nD: torch.Tensor) -> torch.Tensor:
-        """fp32 logits ``[n, V]``."""
+        """Computes fp32 logits ``[n, V]``."""
         logits_nV = self.module(hidden_nD).float()
         return self.after(logits_nV if self.bias_1V is None else logits_nV + self.bias_1V)
 
@@ -209,7 +209,9 @@ class Seen:
         return self.own_outputs_TC
 
     def tokens(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Hidden states ``[B, L, D]`` of each sequence's tokens, right-padded, with a mask."""
+        """Returns hidden states ``[B, L, D]`` of each sequence's tokens, right-padded, and
+        a mask.
+        """
         places = self.batch.layout.places
         longest = max(map(len, places))
         index_BL = torch.zeros(len(places), longest, dtype=torch.long)
@@ -232,8 +234,7 @@ class Seen:
         return _LogProbs.apply(self.head, self.batch.targets_N, hidden_ND, *self.head.trained)  # type: ignore[return-value]
 
     def over_logits(self, function: LogitsFunction, other: Seen | None = None) -> torch.Tensor:
-        """The sum of ``function`` over chunks of scored positions, its gradient formed chunk by
-        chunk.
+        """Sums ``function`` over chunks of scored positions, forming its gradient chunk by chunk.
 
         ``other`` is another model's view of the same batch; its logits come without gradient.
         """
@@ -257,8 +258,8 @@ class Seen:
         return total
 
     def features(self, at: str) -> torch.Tensor:
-        """Hidden states before the head at the ``scored`` positions ``[N, D]`` or the ``ends`` of
-        the sequences ``[B, D]``.
+        """Returns the hidden states before the head at the ``scored`` positions ``[N, D]`` or at
+        the ``ends`` of the sequences ``[B, D]``.
         """
         return self.hidden_TD.index_select(
             0, {"scored": self.batch.scored_N, "ends": self.batch.ends_B}[at]
@@ -353,7 +354,7 @@ class _LogProbs(torch.autograd.Function):
 
 
 def precision_now(device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
-    """Gives the autocast that holds now, for a backward that computes a forward again: autograd
+    """Returns the autocast that holds now, for a backward that computes a forward again: autograd
     runs it outside of every context.
 
     There a head in bf16 does not take the fp32 that a LayerNorm gives under CUDA's autocast.
@@ -377,7 +378,7 @@ def _add(grads: list[torch.Tensor | None], found: Any, wants: list[bool], chunk:
 
 
 def token_loss(model: LossModel, batch: Batch, *, smoothing: float = 0.0) -> Loss:
-    """The weighted negative log-likelihood of the scored tokens, as a sum.
+    """Computes the weighted negative log-likelihood of the scored tokens, as a sum.
 
     With ``smoothing`` ε (Szegedy et al. 2016, section 7) the target is (1 - ε) of the token and ε
     of all tokens alike: Σ w ((1 - ε) (-log p) + ε mean over the vocabulary of -log p). The

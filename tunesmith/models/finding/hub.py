@@ -29,13 +29,13 @@ PICKLED = {".bin", ".pt", ".pth", ".pkl", ".ckpt", ".pickle"}
 
 
 def folder_of(model: Model) -> Path:
-    """The folder of a run's base model."""
+    """Returns the folder of a run's base model."""
     return find_model(model.path, revision=model.revision, code=model.trust_remote_code)
 
 
 def find_model(path: str, *, revision: str | None = None, code: bool = False) -> Path:
-    """The folder to load, with ``config.json``; an adapter, such as a finished run's, comes merged
-    into its base.
+    """Finds the folder to load, with ``config.json``; an adapter, such as a finished run's, comes
+    merged into its base.
 
     ``code`` also takes a hub model's own Python files, for those who trust them. ModelError says
     the ways out.
@@ -63,7 +63,7 @@ def find_model(path: str, *, revision: str | None = None, code: bool = False) ->
 
 
 def _inner(folder: Path, path: str) -> Path:
-    """The model inside a run's folder; the folder itself when it is a model."""
+    """Returns the model's folder inside a run's folder; the folder itself when it is a model."""
     if (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file():
         return folder
     run = RunFolder(folder)
@@ -75,8 +75,8 @@ def _inner(folder: Path, path: str) -> Path:
 
 
 def _checked(folder: Path, path: str) -> Path:
-    """The folder, once it is sure that it holds a model whose weights are whole and are
-    safetensors.
+    """Returns the folder after checking that it holds a model whose weights are whole and are
+    safetensors; raises ModelError otherwise.
     """
     names = sorted(file.name for file in folder.iterdir() if file.is_file())
     pointers = [name for name in names if is_pointer(folder / name)]
@@ -108,8 +108,8 @@ def _checked(folder: Path, path: str) -> Path:
 
 
 def _refuse_quantised(folder: Path, path: str) -> None:
-    """ModelError for weights that were quantised before: their kernels give no gradient here, and
-    rounded again they would be worse.
+    """Raises ModelError for weights that are already quantised: their kernels give no gradient
+    here, and rounding them again would make them worse.
     """
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -126,7 +126,9 @@ def _refuse_quantised(folder: Path, path: str) -> None:
 
 
 def _check_whole(file: Path) -> None:
-    """A file as long as its own header says: a download that was cut off is not."""
+    """Raises ModelError where a file is not as long as its own header says, as after a broken
+    download.
+    """
     size = file.stat().st_size
     try:
         with open(file, "rb") as opened:

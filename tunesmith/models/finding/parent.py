@@ -23,24 +23,26 @@ class Parent:
 
     @property
     def adapter(self) -> bool:
-        """Whether it trained an adapter, which is merged into its base; else it is a whole
+        """Whether the run trained an adapter, which is merged into its base; else it is a whole
         model.
         """
         return (self.folder.model / "adapter_config.json").is_file()
 
     @property
     def writes(self) -> bool:
-        """Whether it gives text."""
+        """Whether the model writes text."""
         return OBJECTIVES.make(self.folder.resolved().run.objective).output.writes
 
     def told(self) -> str:
-        """For people: which run it is, and what became of its adapter."""
+        """Describes for a person which run this is, and what became of its adapter."""
         key = "stages.parent_merged" if self.adapter else "stages.parent_whole"
         named = {name: self.facts[name] for name in ("objective", "method", "step", "base")}
         return say(key, run=self.folder.path, **named)
 
     def warnings(self, run: Run) -> list[str]:
-        """Where answers would be asked for in another form than the parent learned."""
+        """Returns warnings where the new run asks for answers in a different form than the parent
+        learned.
+        """
         if not (self.writes and OBJECTIVES.make(run.objective).output.writes):
             return []
         before, now = self.folder.resolved().run.data, run.data
@@ -49,7 +51,7 @@ class Parent:
         return [say("stages.other_format", run=self.folder.path, setting=name) for name in other]
 
     def to_json(self) -> dict[str, Any]:
-        """For tunesmith.json of the run that goes on from it."""
+        """Returns the facts for tunesmith.json of the run that continues from this one."""
         kept = {
             name: self.facts.get(name) for name in ("objective", "method", "step", "base", "parent")
         }
@@ -57,7 +59,7 @@ class Parent:
 
 
 def parent_of(path: str) -> Parent | None:
-    """The finished run at ``path``; None where it is a model of another kind."""
+    """Returns the finished run at ``path``; None where it is another kind of model."""
     folder = RunFolder(Path(path).expanduser())
     facts = folder.model / "tunesmith.json"
     if not (folder.run_yaml.is_file() and facts.is_file()):

@@ -46,8 +46,8 @@ LARGE = 500_000_000  # parameters from which fp32 would fill disks
 
 
 def starter() -> Path:
-    """The folder of the starter model in the cache; fetched, converted and checked the first time
-    (about a minute).
+    """Returns the folder of the starter model in the cache; fetched, converted and checked the
+    first time (about a minute).
     """
     target = cache_folder() / "models" / NAME
     if made(target):
@@ -74,8 +74,8 @@ def starter() -> Path:
 
 
 def convert_gguf(file: Path) -> Path:
-    """The folder in the cache that ``file`` was converted to; the same bytes are converted once,
-    whatever their place.
+    """Converts ``file`` to a folder in the cache and returns it; the same bytes are converted once,
+    wherever they are.
     """
     key = digest(file)
     target = cache_folder() / "models" / f"{file.stem}-{key[:12]}"
@@ -133,7 +133,7 @@ def _metadata(file: Path) -> dict[str, Any]:
 
 
 def _mend_tokenizer(tokenizer: Any, metadata: dict[str, Any]) -> None:
-    """Puts right what the conversion of a byte-level tokenizer loses; the ids in the file are what
+    """Repairs what the conversion of a byte-level tokenizer loses; the ids in the file are what
     counts.
     """
     from tokenizers import Regex, decoders, pre_tokenizers
@@ -174,7 +174,7 @@ LLAMA3 = (
 
 
 def _check_starter(folder: Path) -> None:
-    """ModelError unless the folder, loaded as any other, gives the known tokens."""
+    """Raises ModelError unless the folder, loaded as usual, gives the known tokens."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -48,7 +48,7 @@ class Loaded:
         return places(self.model)
 
     def lay(self, batch: Any) -> Any:
-        """``batch`` in this model's layout, on its device."""
+        """Puts ``batch`` into this model's layout, on its device."""
         batch = batch if self.layout == "forest" else batch.padded()
         return batch.to(self.model.get_input_embeddings().weight.device)
 
@@ -64,8 +64,8 @@ def load_model(
     head: str = "language",
     outputs: Outputs | None = None,
 ) -> Loaded:
-    """The model of a folder under the head asked for, all weights without gradient, in evaluation
-    mode.
+    """Loads the model of a folder under the head asked for, all weights without gradient, in
+    evaluation mode.
 
     ``outputs`` are those of a head of classes. ModelError where the model is of a kind that cannot
     carry the head.
@@ -114,8 +114,8 @@ def load_model(
 
 
 def _pad_token(model: Any, tokenizer: Any) -> None:
-    """transformers finds a row's last token by the padding's id, so whoever loads the saved model
-    needs one.
+    """Sets a padding token: transformers finds a row's last token by its id, so whoever loads the
+    saved model needs one.
     """
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
@@ -125,7 +125,7 @@ def _pad_token(model: Any, tokenizer: Any) -> None:
 def weights_under(
     folder: Path, config: Any, head: str, outputs: Outputs | None, how: dict[str, Any]
 ) -> tuple[Any, bool]:
-    """The model, and whether its classification head is the checkpoint's own."""
+    """Loads the model, and tells whether its classification head is the checkpoint's own."""
     from transformers.utils import logging
 
     from tunesmith.models.structure.heads import load_headed, quiet, refuse_kind
@@ -163,8 +163,8 @@ def outline(
     *,
     trust_remote_code: bool = False,
 ) -> Any:
-    """The model without memory for its weights, as loading makes it from the headers of its files;
-    ModelError where the weights are not those of this model.
+    """Builds the model without memory for its weights, as loading makes it from the headers of its
+    files; raises ModelError where the weights are not those of this model.
     """
     how = {
         "device_map": "meta",

@@ -28,7 +28,7 @@ that they name; it costs 4 seconds more, for it imports every kind of model."""
 def load_tokenizer(
     folder: Path, *, trust_remote_code: bool = False, add_tokens: tuple[str, ...] = ()
 ) -> Any:
-    """The folder's tokenizer with ``add_tokens``; ModelError where there is none."""
+    """Loads the folder's tokenizer with ``add_tokens``; raises ModelError where there is none."""
     config = _json(folder / "config.json")
     try:
         cls = _named_class(folder, config)
@@ -54,7 +54,9 @@ def load_tokenizer(
 
 
 def _json(path: Path) -> dict[str, Any] | None:
-    """The object in a file; empty where it holds something else, None where there is no file."""
+    """Reads the object in a JSON file; empty where it holds something else, None where there is no
+    file.
+    """
     if not path.is_file():
         return None
     try:
@@ -65,7 +67,7 @@ def _json(path: Path) -> dict[str, Any] | None:
 
 
 def _named_class(folder: Path, config: dict[str, Any] | None) -> Any:
-    """The class that AutoTokenizer would take, where that can be told from the names alone."""
+    """Returns the class that AutoTokenizer would take, where the names alone settle it."""
     told = _json(folder / "tokenizer_config.json") or {}
     name = str(told.get("tokenizer_class"))
     known = QUICK.get(str((config or {}).get("model_type")), frozenset())
@@ -93,8 +95,8 @@ class _Sides:
 
 
 def _sides(folder: Path, told: dict[str, Any], trust_remote_code: bool) -> _Sides | None:
-    """From the file alone where it says enough, else from transformers' config; None where that is
-    wrong, which is said where the model is loaded or planned.
+    """Reads the sides from the file alone where this is enough, else from transformers' config;
+    None where that is wrong, which is reported where the model is loaded or planned.
     """
     if told.get("model_type") in QUICK and isinstance(told.get("vocab_size"), int):
         return _Sides(told["vocab_size"])
@@ -113,7 +115,7 @@ def _sides(folder: Path, told: dict[str, Any], trust_remote_code: bool) -> _Side
 
 
 def _refuse_larger(folder: Path, tokenizer: Any, rows: int | None) -> None:
-    """ModelError where the tokenizer has ids for which the embedding has no row."""
+    """Raises ModelError where the tokenizer has ids for which the embedding has no row."""
     added = {number: str(token) for number, token in tokenizer.added_tokens_decoder.items()}
     highest = max([len(tokenizer) - 1, *added])
     if rows is None or highest < rows:

@@ -42,25 +42,25 @@ class Role:
         """Raises SpecError where the run cannot have it; nothing is loaded yet."""
 
     def folder(self) -> Path | None:
-        """Gives the folder that is loaded beside the policy; None where nothing is."""
+        """Returns the folder that is loaded beside the policy; None where none is."""
         return None
 
     def load(self, dtype: torch.dtype, device: Any) -> None:
         """Loads what is in ``folder()``, before the method changes the policy."""
 
     def model(self, policy: Loaded, method: Method) -> Any:
-        """Gives what losses see of it, once the method is on; None where it is not at hand."""
+        """Returns the model that losses see, once the method is on; None where there is none."""
         raise AssertionError(f"role {self.name} has no model")
 
     def trained(self) -> Iterable[tuple[str, torch.nn.Parameter]]:
-        """Its weights that are trained with the policy's: optimizer, clipping and checkpoints know
-        them.
+        """Returns the weights that are trained with the policy's: optimizer, clipping and
+        checkpoints include them.
         """
         return ()
 
 
 def roles_of(names: Iterable[str], run: Run) -> list[Role]:
-    """The roles of these names, sorted."""
+    """Makes the roles of these names, in sorted order."""
     return [ROLES.get(name)(run) for name in sorted(names)]
 
 
@@ -75,7 +75,7 @@ class FrozenModel:
     switched: bool = False
 
     def see(self, batch: Batch) -> Seen:
-        """One forward over ``batch``, which may be laid out for the policy."""
+        """Runs one forward over ``batch``, which may be laid out for the policy."""
         batch = (
             batch.padded() if self.layout == "padded" and batch.layout.forest is not None else batch
         )
@@ -95,14 +95,14 @@ class _Switched(Head):
     policy: Any = None
 
     def logits(self, hidden_nD: torch.Tensor) -> torch.Tensor:
-        """fp32 logits of the base ``[n, V]``."""
+        """Computes fp32 logits of the base ``[n, V]``."""
         with as_base(self.policy):
             return super().logits(hidden_nD)
 
 
 def base_at_hand(model: Any, layout: str, method: Method) -> FrozenModel | None:
-    """The base behind the policy's adapter; None where switching it off does not give the base
-    back.
+    """Returns the base behind the policy's adapter; None where switching the adapter off does not
+    restore the base.
     """
     if not method.adapter or method.rewrites_base:
         return None
@@ -111,8 +111,8 @@ def base_at_hand(model: Any, layout: str, method: Method) -> FrozenModel | None:
 
 @contextmanager
 def as_base(model: Any) -> Iterator[None]:
-    """``model`` with its adapter off and in evaluation mode; afterwards all is as it was, what
-    takes gradient too.
+    """Turns the adapter of ``model`` off, in evaluation mode; afterwards everything is as it was,
+    including which weights take gradient.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
@@ -131,7 +131,7 @@ def as_base(model: Any) -> Iterator[None]:
 
 @contextmanager
 def _still(model: Any) -> Iterator[None]:
-    """``model`` in evaluation mode, so that dropout is off."""
+    """Puts ``model`` in evaluation mode, so that dropout is off."""
     training = model.training
     model.eval()
     try:

@@ -25,7 +25,7 @@ class Base(Role):
     copy: FrozenModel | None = None
 
     def folder(self) -> Path | None:
-        """Gives the base's folder where it is loaded twice."""
+        """Returns the base's folder where it is loaded twice."""
         method = METHODS.make(self.run.method)
         behind = method.adapter and not method.rewrites_base
         return None if behind else folder_of(self.run.model)
@@ -41,5 +41,5 @@ class Base(Role):
             self.copy = FrozenModel(loaded.model, loaded.layout)
 
     def model(self, policy: Loaded, method: Method) -> FrozenModel | None:
-        """Gives the copy, or the policy with its adapter off."""
+        """Returns the copy, or the policy with its adapter off."""
         return self.copy or base_at_hand(policy.model, policy.layout, method)

@@ -22,5 +22,5 @@ class Reference(Role):
     only_watched = True
 
     def model(self, policy: Loaded, method: Method) -> FrozenModel | None:
-        """Gives the base behind the adapter; None where it cannot be had so."""
+        """Returns the base behind the adapter; None where it is not available so."""
         return base_at_hand(policy.model, policy.layout, method)

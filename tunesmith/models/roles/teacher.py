@@ -29,11 +29,13 @@ class Teacher(Role):
     """The model of ``objective.teacher``."""
 
     def check(self, tokenizer: Any) -> None:
-        """SpecError where it is not there, writes nothing, or has another vocabulary."""
+        """Raises SpecError where the teacher is missing, writes nothing, or has another
+        vocabulary.
+        """
         _checked(self.run, tokenizer)
 
     def folder(self) -> Path | None:
-        """Gives where it lies."""
+        """Returns the teacher's folder."""
         return _found(self.run)
 
     def load(self, dtype: torch.dtype, device: Any) -> None:
@@ -44,19 +46,21 @@ class Teacher(Role):
         self.looked_at = FrozenModel(loaded.model, loaded.layout)
 
     def model(self, policy: Loaded, method: Method) -> FrozenModel:
-        """Gives the loaded model."""
+        """Returns the loaded model."""
         return self.looked_at
 
 
 def _named(run: Run) -> tuple[str, str]:
-    """The setting that names the teacher, and the teacher; the objective may stand in another."""
+    """Returns the setting that names the teacher, and the teacher; the objective may be inside
+    another.
+    """
     folders = OBJECTIVES.make(run.objective).folders()
     key = next(key for key in folders if key.endswith("teacher"))
     return f"objective.{key}", folders[key]
 
 
 def _found(run: Run) -> Path:
-    """The teacher's folder; SpecError where there is none."""
+    """Finds the teacher's folder; raises SpecError where there is none."""
     where, name = _named(run)
     try:
         return folder_of(run.model.model_copy(update={"path": name, "revision": None}))
@@ -87,7 +91,7 @@ def _checked(run: Run, tokenizer: Any) -> None:
 
 
 def _commands(run: Run) -> dict[str, str]:
-    """What the commands are made of that train on the teacher's text."""
+    """Returns the values for the commands that train on the teacher's text."""
     data = run.data.path if isinstance(run.data.path, str) else "FILE"
     return {
         "teacher": _named(run)[1],

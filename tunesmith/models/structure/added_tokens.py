@@ -16,8 +16,8 @@ _rows: weakref.WeakKeyDictionary[torch.nn.Module, list[int]] = weakref.WeakKeyDi
 
 
 def add_to(tokenizer: Any, tokens: Sequence[str]) -> list[int]:
-    """Gives ``tokenizer`` one id for each of ``tokens``; SpecError for those that are one token
-    already.
+    """Returns ``tokenizer`` one id for each of ``tokens``; raises SpecError for those that are one
+    token already.
     """
     vocabulary = tokenizer.get_vocab()
     known = [token for token in tokens if token in vocabulary]
@@ -52,7 +52,9 @@ def grow(model: Any, tokenizer: Any, tokens: Sequence[str]) -> None:
 
 
 def layers(model: Any) -> dict[str, Any]:
-    """Embeddings, and the head where it has weights of its own, by the end of their names."""
+    """Returns the embeddings, and the head where it has its own weights, by the end of
+    their names.
+    """
     embeddings, head = model.get_input_embeddings(), model.get_output_embeddings()
     parts = [embeddings] if head is None or head.weight is embeddings.weight else [embeddings, head]
     names = {part: name.rpartition(".")[2] for name, part in model.named_modules()}
@@ -60,5 +62,5 @@ def layers(model: Any) -> dict[str, Any]:
 
 
 def added_rows(model: torch.nn.Module) -> dict[str, list[int]] | None:
-    """The rows that were added, by layer, as peft takes them; None where there are none."""
+    """Returns the added rows, by layer, in peft's form; None where there are none."""
     return dict.fromkeys(layers(model), _rows[model]) if model in _rows else None

@@ -32,15 +32,15 @@ _fresh: weakref.WeakKeyDictionary[torch.nn.Module, tuple[str, ...]] = weakref.We
 
 
 def score_of(inner: Any) -> torch.nn.Module | None:
-    """A decoder's classification head, which scores each token's own hidden state; None where the
-    head pools by itself.
+    """Returns a decoder's classification head, which scores each token's own hidden state; None
+    where the head pools by itself.
     """
     return inner._modules.get("score") if kind_of(inner.config) == "decoder" else None
 
 
 def head_parts(model: torch.nn.Module) -> list[str]:
-    """Names of the parts of a classifier that are trained whatever the method: its head, and what
-    its checkpoint lacked.
+    """Returns the names of the parts of a classifier that are trained with every method: its head,
+    and what its checkpoint lacked.
     """
     inner = plain(model)
     if not HEADS[head_of(model)].named:
@@ -61,8 +61,8 @@ def train_head(model: torch.nn.Module) -> None:
 
 
 def head_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """The weights of those parts by full name in the model of transformers; none where it is no
-    classifier.
+    """Returns the weights of those parts by full name in the model of transformers; none where it
+    is not a classifier.
     """
     inner = plain(model)
     names = tuple(f"{name}." for name in head_parts(model))
@@ -74,8 +74,8 @@ def head_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def place_head(model: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
-    """Puts saved ``head_weights`` where they belong; ValueError where they are not those of this
-    model.
+    """Puts saved ``head_weights`` where they belong; raises ValueError where they are not those of
+    this model.
     """
     # A model that somebody else loaded does not tell what its checkpoint lacked.
     places = dict(plain(model).named_parameters())
@@ -93,8 +93,8 @@ def place_head(model: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None
 
 
 def for_trunk(config: Any, batch: Batch, inputs: dict[str, Any]) -> dict[str, Any]:
-    """The keywords of a call without a vocabulary; an encoder takes no cache, but may tell a first
-    text from a second.
+    """Returns the keywords of a call without a vocabulary; an encoder takes no cache, but may
+    distinguish a first text from a second.
     """
     if kind_of(config) == "decoder":
         return inputs
@@ -114,7 +114,7 @@ def for_trunk(config: Any, batch: Batch, inputs: dict[str, Any]) -> dict[str, An
 
 
 def refuse_kind(folder: Path, config: Any, head: str) -> None:
-    """ModelError where a model of this kind cannot carry the head."""
+    """Raises ModelError where a model of this kind cannot carry the head."""
     kind = kind_of(config)
     if kind not in HEADS[head].kinds:
         raise ModelError(
@@ -126,9 +126,7 @@ def refuse_kind(folder: Path, config: Any, head: str) -> None:
 
 
 def with_outputs(config: Any, outputs: Outputs) -> Any:
-    """The config, told how many outputs there are, what they are called and how they are
-    learned.
-    """
+    """Writes into the config how many outputs there are, their names and how they are learned."""
     config.num_labels = len(outputs.names)
     config.id2label = dict(enumerate(outputs.names))
     config.label2id = {name: index for index, name in enumerate(outputs.names)}
@@ -139,8 +137,8 @@ def with_outputs(config: Any, outputs: Outputs) -> Any:
 def load_headed(
     folder: Path, config: Any, head: str, outputs: Outputs | None, **how: Any
 ) -> tuple[Any, bool]:
-    """The weights of ``folder`` under a classification head or none, and whether the head is the
-    checkpoint's own.
+    """Loads the weights of ``folder`` under a classification head or none, and tells whether the
+    head is the checkpoint's own.
 
     A head of the checkpoint is kept where its outputs have the same names in the same order;
     otherwise it is new.
@@ -182,14 +180,16 @@ def load_headed(
 
 
 def _without_pooler(model: Any) -> None:
-    """It was made for telling sentences apart; vectors are pooled from the tokens."""
+    """Removes the pooler: it was made for telling sentences apart, and vectors are pooled from the
+    tokens.
+    """
     if "pooler" in model._modules:
         model.pooler = None
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """transformers tells of a new head in a table; ours is one line."""
+    """Silences transformers, which prints a table about a new head; ours is one line."""
     from transformers.utils import logging
 
     before = logging.get_verbosity()
@@ -201,7 +201,7 @@ def quiet() -> Iterator[None]:
 
 
 def told_of_head(outputs: Outputs, kept: bool) -> str:
-    """What became of the head, for people."""
+    """Describes for a person what became of the head."""
     names = ", ".join(outputs.names[:8]) + (
         f", … ({len(outputs.names)})" if len(outputs.names) > 8 else ""
     )
@@ -211,7 +211,9 @@ def told_of_head(outputs: Outputs, kept: bool) -> str:
 
 
 def _draw_anew(model: Any) -> None:
-    """A head for other labels is worth nothing, even where its size happens to fit."""
+    """Draws the head's weights anew: a head for other labels is worth nothing, even where its size
+    happens to fit.
+    """
     spread = model.config.to_dict().get("initializer_range", 0.02)
     for name in head_parts(model):
         for weight in model.get_submodule(name).parameters():
@@ -221,7 +223,9 @@ def _draw_anew(model: Any) -> None:
 
 
 def _cast_inputs(model: Any) -> None:
-    """What is trained is fp32; a frozen trunk in another type must not fail at its door."""
+    """Casts the head's inputs to its type: what is trained is fp32, and a frozen trunk in another
+    type must not fail there.
+    """
 
     def cast(layer: torch.nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         weight = layer.weight
@@ -235,9 +239,7 @@ def _cast_inputs(model: Any) -> None:
 
 
 def head_in(told: dict[str, Any]) -> dict[str, Any]:
-    """``head`` and ``outputs`` for ``load_model``, from what tunesmith.json tells of a saved
-    model.
-    """
+    """Returns ``head`` and ``outputs`` for ``load_model``, from a saved model's tunesmith.json."""
     outputs = told.get("outputs")
     known = Outputs(tuple(outputs["names"]), outputs["problem"]) if outputs else None
     # Older runs name the objective alone.

@@ -24,20 +24,22 @@ LATE = {
 
 
 def put_off() -> None:
-    """From now on the modules of LATE are imported without the others; those that are loaded stay
-    as they are.
+    """Makes the modules of LATE import without the others from now on; those already loaded stay as
+    they are.
     """
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
 
 
 class _Finder:
-    """Finds the modules of LATE as Python does, and has them run beside a stand-in."""
+    """A finder of the modules of LATE, which run beside a stand-in."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The spec of a module of LATE; None for all others, which Python finds by itself."""
+        """Returns the spec of a module of LATE; None for all others, which Python finds by
+        itself.
+        """
         late = LATE.get(name)
         # A stand-in for what is not installed would make it look installed.
         if late is None or late in sys.modules or not find_spec(late.partition(".")[0]):
@@ -68,7 +70,7 @@ def _beside_stand_in(late: str, run: Callable[[ModuleType], None], module: Modul
 
 
 class _Late(ModuleType):
-    """Stands in for a module: gives functions that call those of the real one."""
+    """A stand-in for a module: its functions call those of the real one."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

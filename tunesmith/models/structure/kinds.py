@@ -59,8 +59,8 @@ HEADS: dict[str, HeadKind] = {
 
 
 def kind_of(config: Any) -> str:
-    """Which kind of model this is, as ``Method.kinds`` names it: it reads both ways (encoder),
-    writes, or has a side for each.
+    """Returns the kind of a model, as ``Method.kinds`` names it: it reads both ways (encoder),
+    writes (decoder), or has a side for each.
     """
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING
 
@@ -74,8 +74,8 @@ def kind_of(config: Any) -> str:
 
 
 def language_class(config: Any) -> Any:
-    """transformers' class for a model that writes text: with an encoder beside its decoder, or a
-    decoder alone.
+    """Returns transformers' class for a model that writes text: with an encoder beside its decoder,
+    or a decoder alone.
     """
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
@@ -83,7 +83,7 @@ def language_class(config: Any) -> Any:
 
 
 def load_config(folder: Path, *, trust_remote_code: bool = False) -> Any:
-    """The folder's config; ModelError where there is none."""
+    """Loads the folder's config; raises ModelError where there is none."""
     from transformers import AutoConfig
 
     try:
@@ -97,19 +97,19 @@ def load_config(folder: Path, *, trust_remote_code: bool = False) -> Any:
 
 
 def plain(model: torch.nn.Module) -> Any:
-    """The model of transformers inside adapters."""
+    """Returns the model of transformers inside adapters."""
     from transformers import PreTrainedModel
 
     return next(part for part in model.modules() if isinstance(part, PreTrainedModel))
 
 
 def virtual_tokens(model: torch.nn.Module) -> int:
-    """The tokens that a trained prompt puts before each row; 0 for a model without one."""
+    """Counts the tokens that a trained prompt puts before each row; 0 for a model without one."""
     return int(getattr(model, "virtual_tokens", 0))
 
 
 def head_of(model: torch.nn.Module) -> str:
-    """Which of HEADS a model has."""
+    """Returns which of HEADS a model has."""
     inner = plain(model)
     if inner.get_output_embeddings() is not None:
         return "language"
@@ -119,12 +119,12 @@ def head_of(model: torch.nn.Module) -> str:
 
 
 def named(name: str) -> Any:
-    """transformers' class of this name."""
+    """Returns transformers' class of this name."""
     import transformers
 
     return getattr(transformers, name)
 
 
 def class_of(config: Any, head: str) -> Any:
-    """transformers' class for a model of this config under one of HEADS."""
+    """Returns transformers' class for a model of this config under one of HEADS."""
     return language_class(config) if head == "language" else named(HEADS[head].loader)

@@ -34,8 +34,8 @@ class Block:
 
 
 def blocks(model: torch.nn.Module, width: int) -> list[Block]:
-    """The blocks of every stack (an encoder's and a decoder's), in order; ``width`` is that of the
-    model.
+    """Returns the blocks of every stack (an encoder's and a decoder's), in order; ``width`` is that
+    of the model.
     """
     found: list[Block] = []
     for name, part in _stacks(model, ""):
@@ -45,8 +45,8 @@ def blocks(model: torch.nn.Module, width: int) -> list[Block]:
 
 
 def longest_row(model: torch.nn.Module, text: dict[str, Any]) -> int | None:
-    """The longest row that a model takes (tokens), by its ``text`` config; None where it says
-    none.
+    """Returns the length of the longest row that a model takes (tokens), by its ``text`` config;
+    None where it gives none.
     """
     import torch
 
@@ -63,8 +63,8 @@ def longest_row(model: torch.nn.Module, text: dict[str, Any]) -> int | None:
 
 
 def places(model: torch.nn.Module) -> int | None:
-    """The longest row that ``model``, with adapters or without, takes (tokens), virtual tokens
-    left out; None where it says none.
+    """Returns the length of the longest row that ``model`` takes, with adapters or without
+    (tokens), virtual tokens not counted; None where its config gives none.
     """
     inner = plain(model)
     limit = longest_row(inner, inner.config.get_text_config().to_dict())
@@ -72,8 +72,8 @@ def places(model: torch.nn.Module) -> int | None:
 
 
 def sizes(layer: torch.nn.Module) -> tuple[int, int] | None:
-    """Inputs and outputs of a linear layer, of whatever kind and wrapped by peft or not; None for
-    another layer.
+    """Returns the numbers of inputs and outputs of a linear layer, of any kind and wrapped by peft
+    or not; None for another layer.
     """
     import torch
     from transformers.pytorch_utils import Conv1D
@@ -85,7 +85,7 @@ def sizes(layer: torch.nn.Module) -> tuple[int, int] | None:
 
 
 def _stacks(module: torch.nn.Module, name: str) -> Iterator[Named]:
-    """The outermost lists of modules that hold linear layers or experts."""
+    """Yields the outermost lists of modules that hold linear layers or experts."""
     import torch
 
     for key, child in module.named_children():
@@ -118,8 +118,8 @@ def _block(name: str, layer: int, block: torch.nn.Module, width: int) -> Block:
 def _leaves(
     module: torch.nn.Module, path: str, attention: str
 ) -> Iterator[tuple[str, torch.nn.Module, str]]:
-    """Path, layer, and path of the attention it belongs to, of every linear layer; a mixture of
-    experts counts as one.
+    """Yields path, layer, and path of the attention it belongs to, for every linear layer; a
+    mixture of experts counts as one.
     """
     for key, child in module.named_children():
         here = f"{path}.{key}" if path else key
@@ -136,8 +136,8 @@ def _is_attention(module: torch.nn.Module) -> bool:
 
 
 def _is_mixture(module: torch.nn.Module) -> bool:
-    """Whether a child holds the weights of several experts in one tensor (as transformers 5 keeps
-    them), or in a list.
+    """Tells whether a child holds the weights of several experts in one tensor (as transformers 5
+    keeps them), or in a list.
     """
     import torch
 
@@ -149,7 +149,7 @@ def _is_mixture(module: torch.nn.Module) -> bool:
 
 
 def _outside_head(model: torch.nn.Module, layers: Layers) -> Layers:
-    """``layers`` without those of the output head, which is trained whole or not at all."""
+    """Removes the layers of the output head, which is trained whole or not at all."""
     from tunesmith.models.structure.heads import head_parts
 
     parts = head_parts(model)
@@ -162,8 +162,8 @@ def _outside_head(model: torch.nn.Module, layers: Layers) -> Layers:
 
 
 def linear_layers(model: torch.nn.Module) -> Layers:
-    """The linear layers by full name (GPT-2's Conv1D counts), without the output head and gates,
-    which have one output.
+    """Returns the linear layers by full name (GPT-2's Conv1D counts), without the output head and
+    gates, which have one output.
     """
     import torch
     from transformers.pytorch_utils import Conv1D
@@ -179,7 +179,7 @@ def linear_layers(model: torch.nn.Module) -> Layers:
 
 
 def norm_layers(model: torch.nn.Module) -> Layers:
-    """The layer norms by full name, of whatever class (LayerNorm, LlamaRMSNorm, …)."""
+    """Returns the layer norms by full name, of any class (LayerNorm, LlamaRMSNorm, …)."""
     norms = {
         name: part
         for name, part in model.named_modules()
@@ -190,8 +190,8 @@ def norm_layers(model: torch.nn.Module) -> Layers:
 
 
 def expert_stacks(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
-    """Weights of all experts of a layer in one tensor ``[E, …]`` by full name, as transformers
-    holds mixtures.
+    """Returns the weights of all experts of a layer in one tensor ``[E, …]``, by full name, as
+    transformers holds mixtures.
     """
     return {
         name: weight
@@ -201,7 +201,9 @@ def expert_stacks(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
 
 
 def size_of(layer: Any) -> tuple[int, int]:
-    """Both sides of a linear layer's matrix as it is held; a quantised one holds it packed."""
+    """Returns both sizes of a linear layer's matrix as it is held; a quantised layer holds it
+    packed.
+    """
     import torch
 
     return (
@@ -212,7 +214,7 @@ def size_of(layer: Any) -> tuple[int, int]:
 
 
 def _inputs(layer: Any) -> int:
-    """The number of inputs of a linear layer; a Conv1D holds its weight the other way round."""
+    """Returns the number of inputs of a linear layer; a Conv1D holds its weight transposed."""
     import torch
 
     return layer.in_features if isinstance(layer, torch.nn.Linear) else layer.weight.shape[0]

@@ -16,8 +16,8 @@ from tunesmith.words import say
 
 
 def load_masked(folder: Path, *, device: Any, trust_remote_code: bool = False) -> Any:
-    """The model of ``folder`` in fp32 with the head that fills masks; ModelError where the
-    checkpoint lacks part of it.
+    """Loads the model of ``folder`` in fp32 with the head that fills masks; raises ModelError where
+    the checkpoint lacks part of it.
     """
     from transformers import AutoModelForMaskedLM
 
@@ -45,8 +45,8 @@ def load_masked(folder: Path, *, device: Any, trust_remote_code: bool = False) -
 def logprobs_at(
     model: Any, rows: Sequence[Tokens], places: Sequence[int], *, pad_id: int
 ) -> torch.Tensor:
-    """Log-probabilities ``[B, V]`` (nats) of every word of the vocabulary at one place of each
-    row.
+    """Computes log-probabilities ``[B, V]`` (nats) of every word of the vocabulary at one position
+    of each row.
     """
     device = model.get_input_embeddings().weight.device
     longest = max(map(len, rows))

@@ -23,16 +23,16 @@ of these one fp32.
 
 
 def missing_package(where: str) -> list[Problem]:
-    """The problem at the setting ``where`` with the command that mends it, when bitsandbytes is not
-    installed.
+    """Returns the problem at the setting ``where``, with the command that solves it, when
+    bitsandbytes is not installed.
     """
     found = importlib.util.find_spec("bitsandbytes") is not None
     return [] if found else [Problem(where, say("quantize.missing"))]
 
 
 def settings(kind: str, dtype: torch.dtype) -> Any:
-    """How transformers is told to quantise; ``dtype`` is the type of the arithmetic. SpecError
-    without bitsandbytes.
+    """Returns transformers' settings for quantising; ``dtype`` is the type of the arithmetic.
+    Raises SpecError without bitsandbytes.
     """
     missing = missing_package("model.quantize")
     if missing:
@@ -54,8 +54,8 @@ def settings(kind: str, dtype: torch.dtype) -> Any:
 def placed(
     kind: str, dtype: torch.dtype, device: Any, *, whole: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """What ``from_pretrained`` takes to quantise the linear layers as it loads them, but not parts
-    called as in ``whole``.
+    """Returns what ``from_pretrained`` takes to quantise the linear layers while loading, except
+    parts named in ``whole``.
     """
     how = settings(kind, dtype)
     if whole:
@@ -64,7 +64,7 @@ def placed(
 
 
 def layers(model: torch.nn.Module) -> Iterator[tuple[str, Any]]:
-    """The quantised linear layers by full name."""
+    """Yields the quantised linear layers by full name."""
     import bitsandbytes as bnb
 
     kinds = (bnb.nn.Linear4bit, bnb.nn.Linear8bitLt)
@@ -89,7 +89,7 @@ def make_steady(model: torch.nn.Module) -> None:
 
 
 def dequantised(layer: Any) -> torch.Tensor:
-    """The fp32 weight [out, in] that a quantised layer stands for."""
+    """Computes the fp32 weight [out, in] that a quantised layer represents."""
     import torch
     from bitsandbytes.functional import dequantize_4bit
 
@@ -103,7 +103,7 @@ def dequantised(layer: Any) -> torch.Tensor:
 
 def quantise_again(layer: Any, weight_OI: torch.Tensor) -> None:
     """Gives a layer the NF4 version of ``weight_OI``: packed where it holds packed weights, else
-    what that stands for.
+    its value.
     """
     import bitsandbytes as bnb
     from bitsandbytes.functional import dequantize_4bit, quantize_4bit
@@ -122,7 +122,7 @@ def quantise_again(layer: Any, weight_OI: torch.Tensor) -> None:
 
 
 def make_plain(model: torch.nn.Module) -> torch.nn.Module:
-    """``model`` with its quantised layers replaced by plain fp32 ones of the same, rounded,
+    """Replaces the quantised layers of ``model`` by plain fp32 layers with the same, rounded,
     weights.
     """
     import torch
@@ -148,6 +148,6 @@ def make_plain(model: torch.nn.Module) -> torch.nn.Module:
 
 
 def count(parameter: torch.nn.Parameter) -> int:
-    """The number of weights in ``parameter``, of which NF4 packs two into a byte."""
+    """Counts the weights in ``parameter``; NF4 packs two of them into a byte."""
     state = vars(parameter).get("quant_state")
     return parameter.numel() if state is None else state.shape.numel()

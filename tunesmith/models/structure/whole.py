@@ -22,8 +22,8 @@ TABLES = ("position_ids", "inv_freq", "masked_bias", "attn.bias", "attention.bia
 def refuse_other_weights(
     folder: Path, model: Any, head: str, told: Mapping[str, Any], *, new: tuple[str, ...] = ()
 ) -> None:
-    """ModelError where ``told``, transformers' loading info, names weights that are missing, of
-    another shape or unexpected.
+    """Raises ModelError where ``told``, transformers' loading info, names weights that are missing,
+    have another shape or are unexpected.
 
     Names that begin as one of ``new`` may be missing or differ: parts of a fresh head. Without a
     vocabulary's head only weights inside the trunk count as unexpected, for other heads are left
@@ -86,9 +86,7 @@ def _some(names: list[str]) -> str:
 
 
 def _prefix(missing: list[str], unexpected: list[str]) -> str | None:
-    """What stands before the unexpected names and makes missing ones of them, such as
-    ``module.``.
-    """
+    """Finds the prefix that makes missing names of unexpected ones, such as ``module.``."""
     wanted = set(missing)
     for name in unexpected:
         parts = name.split(".")

@@ -24,7 +24,7 @@ from tunesmith.words import say
 
 @dataclass
 class Looker:
-    """Evaluates at the steps where the loop asks for it."""
+    """The evaluations at the steps where the loop asks for them."""
 
     watch: Watch
     questions: Questions
@@ -40,14 +40,14 @@ class Looker:
 
     def save(self, folder: Path, step: int) -> None:
         """Writes the model as it stands, with what its kind of output fits on the watched rows;
-        DiskError in every process where the first cannot write.
+        raises DiskError in every process where the first cannot write.
         """
         saver = self.fitted()
         self.device.processes.on_first(lambda: saver(folder, step))
 
     def fitted(self) -> Saver:
-        """The saver, with what the kind of output fits on the watched rows to the model as it
-        stands.
+        """Returns the saver, with what the kind of output fits to the current model on the watched
+        rows.
         """
         watch = self.watch
         chosen_by = [] if watch.only_measured else watch.items
@@ -55,7 +55,7 @@ class Looker:
 
     def leave(self, step: int) -> int:
         """Puts the run's model, the best where that is asked for and there is one, into its place;
-        gives the model's step.
+        returns the model's step.
         """
         best, processes = self.watch.best, self.device.processes
         wanted = best.keep.final == "best" and best.step is not None
@@ -78,12 +78,12 @@ class Looker:
 
     @property
     def exhausted(self) -> bool:
-        """Whether patience is at its end."""
+        """Whether patience is used up."""
         return self.watch.best.exhausted
 
     def __call__(self, step: int) -> bool:
-        """Evaluates; False when a signal broke it off, and then nothing of it is kept, for all of
-        it is made again.
+        """Evaluates; returns False when a signal interrupted it, and then nothing is kept, because
+        all of it will be done again.
         """
         found: dict[str, float] | None = None
         if self.watch.used:

@@ -20,7 +20,7 @@ from tunesmith.words import say
 
 
 def read_questions(run: Run) -> list[str]:
-    """The questions of a run: its list, or the lines of its file that are not empty."""
+    """Reads the questions of a run: its list, or the lines of its file that are not empty."""
     if not isinstance(run.questions, str):
         return list(run.questions)
     path = Path(run.questions)
@@ -47,7 +47,7 @@ class Questions:
     """Its kind of output says how the model replies."""
 
     def answers(self, model: Any, stopped: Callable[[], bool]) -> list[str] | None:
-        """What the model says now; None when ``stopped`` said so on the way."""
+        """Asks the model now; None when ``stopped`` returned true on the way."""
         try:
             return self.objective.output.reply(model, self.render, self.texts, self.run, stopped)
         except BrokenOff:
@@ -55,8 +55,8 @@ class Questions:
 
 
 def page(texts: list[str], lines: list[Line], last: int) -> str:
-    """questions.md, from the record's events: a heading for each question, below it one for each
-    time it was answered.
+    """Writes questions.md from the record's events: a heading for each question, and below it one
+    for each time it was answered.
     """
     rounds = [line for line in lines if line.get("event") == "answers"]
     rounds.sort(
@@ -73,7 +73,7 @@ def page(texts: list[str], lines: list[Line], last: int) -> str:
 
 
 def _quiet(answer: str) -> str:
-    """An answer's own headings would cut the page up."""
+    """Escapes an answer's own headings, which would divide the page."""
     return "\n".join(
         "\\" + line if line.startswith("#") else line for line in answer.strip().splitlines()
     )

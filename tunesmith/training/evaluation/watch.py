@@ -37,8 +37,8 @@ def held_out_loss(
     stopped: Callable[[], bool],
     roles: dict[str, Any] | None = None,
 ) -> dict[str, float] | None:
-    """The objective's metrics over ``items``, every unit counting the same; None when ``stopped``
-    said so on the way.
+    """Computes the objective's metrics over ``items``, every unit counting the same; None when
+    ``stopped`` returned true on the way.
     """
     processes, seen = device.processes, []
     models = {"policy": model.model, **(roles or {})}
@@ -73,9 +73,7 @@ class Best:
     since: int = 0
 
     def see(self, step: int, evaluation: dict[str, float]) -> bool:
-        """Whether this evaluation is the best so far; the base, at step 0, is not in the
-        running.
-        """
+        """Tells whether this evaluation is the best so far; the base, at step 0, does not count."""
         value = evaluation.get(self.keep.best_by, math.nan)
         if step == 0 or value != value:
             return False
@@ -87,11 +85,11 @@ class Best:
 
     @property
     def exhausted(self) -> bool:
-        """Whether patience is at its end."""
+        """Whether patience is used up."""
         return 0 < self.keep.patience <= self.since
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """Returns the state for a checkpoint."""
         return {"value": self.value, "step": self.step, "since": self.since}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -137,7 +135,7 @@ class Watch:
         return bool(self.items) and self.keep.evaluate != 0
 
     def evaluate(self, stopped: Callable[[], bool]) -> dict[str, float] | None:
-        """The numbers of one evaluation; None when it was stopped."""
+        """Returns the numbers of one evaluation; None when it was stopped."""
         if self.measure is not None:
             return self.measure(self.items, stopped)
         how: Any = {"budget": self.budget, "stopped": stopped, "roles": self.roles}
@@ -165,7 +163,7 @@ class Watch:
 
 
 def _metric(name: str) -> Any:
-    """The metric by name; SpecError where there is none."""
+    """Returns the metric by name; raises SpecError where there is none."""
     if name not in METRICS.names():
         known = ", ".join(["loss", *METRICS.names()])
         raise SpecError(Problem("train.keep.best_by", say("train.best_by", name=name, known=known)))

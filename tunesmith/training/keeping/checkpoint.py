@@ -41,8 +41,8 @@ class Checkpoints:
         self.last_error = ""
 
     def save(self, step: int, write: Callable[[Path], None]) -> bool:
-        """Commits what ``write`` puts into a folder; False when the disk refused, and DiskError at
-        the third refusal in a row.
+        """Commits what ``write`` puts into a folder; returns False when the disk refused, and
+        raises DiskError at the third refusal in a row.
         """
         try:
             self._commit(step, write)
@@ -90,7 +90,7 @@ class Checkpoints:
         return f"step-{step:08d}" + (f".{max(used) + 1}" if used else "")
 
     def committed(self) -> list[Path]:
-        """The checkpoints by name, newest first, not verified."""
+        """Returns the checkpoints by name, newest first, not verified."""
         if not self.folder.is_dir():
             return []
         matches = [(NAME.fullmatch(path.name), path) for path in self.folder.iterdir()]
@@ -98,8 +98,8 @@ class Checkpoints:
         return [path for *_, path in sorted(found, reverse=True)]
 
     def newest(self, tell: Callable[[str], None]) -> Path | None:
-        """The newest checkpoint that is whole; None when none was ever made, CheckpointError when
-        all are damaged.
+        """Returns the newest checkpoint that is whole; None when none was ever made; raises
+        CheckpointError when all are damaged.
 
         ``LATEST`` is for people and other programs: a manifest that holds proves more than a
         pointer. Leftovers of a killed save are removed and damaged checkpoints set aside.
@@ -125,8 +125,8 @@ class Checkpoints:
 
 
 def damage(path: Path) -> str | None:
-    """What is wrong with a checkpoint, or None: every file is there with its size, hash and number
-    of tensors.
+    """Returns what is wrong with a checkpoint, or None where every file has its size, hash and
+    number of tensors.
     """
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))

@@ -36,7 +36,9 @@ class Record:
             self._flush()
 
     def _flush(self) -> None:
-        """A full disk does not end a run: what could not be written waits for the next line."""
+        """Writes the waiting lines. A full disk does not end a run: what could not be written waits
+        for the next line.
+        """
         if self._handle is None:
             self._waiting = b""
         with suppress(OSError):
@@ -44,7 +46,7 @@ class Record:
                 self._waiting = self._waiting[os.write(self._handle, self._waiting) :]
 
     def lines(self) -> list[Line]:
-        """All lines so far."""
+        """Returns all lines so far."""
         if self._path is None:
             return []
         return [
@@ -54,7 +56,7 @@ class Record:
         ]
 
     def state(self) -> Line:
-        """The cursor, after everything before it has reached the disk."""
+        """Returns the position in the file, after everything before it has reached the disk."""
         if self._handle is None:
             return {"bytes": 0}
         self._flush()

@@ -29,7 +29,7 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 @dataclass(frozen=True)
 class Saver:
-    """Saves the model of one run as it stands."""
+    """A saver of one run's model in its current state."""
 
     model: Any
     render: Render
@@ -47,14 +47,14 @@ class Saver:
     """What was fitted on the watched rows at the end."""
 
     def __call__(self, folder: Path, step: int) -> None:
-        """Writes ``folder``, whole; DiskError when the disk refuses."""
+        """Writes ``folder``, whole; raises DiskError when the disk refuses."""
         try:
             replace_folder(folder, lambda draft: self.write(draft, step))
         except (OSError, SafetensorError) as error:
             raise DiskError(say("train.model_unsaved", folder=folder, error=error)) from error
 
     def write(self, folder: Path, step: int) -> None:
-        """Writes the model's files into a folder that is there; OSError as it comes."""
+        """Writes the model's files into a folder that is there; raises OSError as it comes."""
         writes = OBJECTIVES.make(self.run.objective).output.writes
         generation = self._generation() if writes else None
         if generation is not None:
@@ -100,8 +100,8 @@ class Saver:
         )
 
     def _generation(self) -> Any:
-        """The run's settings in transformers' terms, for its own ``generate``; those of sampling
-        only where it samples.
+        """Returns the run's settings in transformers' terms, for its own ``generate``; those of
+        sampling only where it samples.
         """
         from transformers import GenerationConfig
 
@@ -126,7 +126,7 @@ class Saver:
         )
 
     def _name_base(self, path: Path) -> None:
-        """An adapter of a hub model names the hub id, so that it loads on another machine."""
+        """Writes the hub id into an adapter of a hub model, so that it loads on another machine."""
         if (
             path.is_file()
             and HUB_ID.fullmatch(self.run.model.path)

@@ -37,7 +37,7 @@ class Part(Protocol):
     """A piece of the run that the next step reads."""
 
     def state(self) -> dict[str, Any]:
-        """Gives its tensors and its facts by name; a fact is what JSON holds."""
+        """Returns its tensors and its facts by name; a fact is what JSON holds."""
         ...
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -46,8 +46,8 @@ class Part(Protocol):
 
 
 class State:
-    """Writes and reads the whole state of one run: the parts by name, each with its tensors in a
-    file of its own and its facts among those of all. ``identity`` says whose run it is.
+    """The whole state of one run: the parts by name, each with its tensors in its own file and its
+    facts among those of all. ``identity`` says whose run it is.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class State:
         self.device, self.identity = device, identity
 
     def capture(self) -> tuple[dict[str, dict[str, torch.Tensor]], dict[str, Any]]:
-        """Gives tensors by file, and facts; all ranks must call it together, because each has its
+        """Returns tensors by file, and facts; all ranks must call it together, because each has its
         own random numbers.
         """
         states = {name: part.state() for name, part in self.parts.items()}
@@ -71,8 +71,8 @@ class State:
         return {name: tensors for name, tensors in files.items() if tensors}, facts
 
     def restore(self, folder: Path) -> dict[str, tuple[Any, Any]]:
-        """Puts the run where ``folder`` was saved; gives what is different about the machine: name,
-        then, now.
+        """Puts the run where ``folder`` was saved; returns what is different about the machine:
+        name, then, now.
 
         CheckpointError that names each difference when it was saved by another run.
         """
@@ -99,7 +99,7 @@ class Weights:
     named: list[tuple[str, torch.nn.Parameter]]
 
     def state(self) -> dict[str, Any]:
-        """Gives the weights by name."""
+        """Returns the weights by name."""
         return {name: parameter.detach() for name, parameter in self.named}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -120,7 +120,7 @@ class Moments:
     optimizer: torch.optim.Optimizer
 
     def state(self) -> dict[str, Any]:
-        """Gives each value as ``kind:weight``."""
+        """Returns each value as ``kind:weight``."""
         return {
             f"{kind}:{name}": value
             for name, parameter in self.named
@@ -149,7 +149,7 @@ class Generators:
     device: Device
 
     def state(self) -> dict[str, Any]:
-        """Gives where each generator stands."""
+        """Returns the state of each generator."""
         tensors, numbers = random_state(self.device)
         return {**tensors, **numbers}
 
@@ -159,7 +159,7 @@ class Generators:
 
 
 def _split(state: Mapping[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The tensors of a part's state, and its facts."""
+    """Splits a part's state into its tensors and its facts."""
     tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
     return tensors, {name: value for name, value in state.items() if name not in tensors}
 
@@ -174,8 +174,8 @@ def write(
 
 
 def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Contiguous tensors, no two in the same memory, which safetensors refuses; 8-bit optimizers
-    share their code books.
+    """Returns contiguous tensors, no two in the same memory, which safetensors refuses; 8-bit
+    optimizers share their code books.
     """
     seen: set[int] = set()
     found = {}
@@ -196,7 +196,7 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
 
 
 def random_state(device: Device) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The generators of torch on every rank, and those of Python and numpy."""
+    """Returns the random states of torch on every rank, and those of Python and numpy."""
     tensors = {"torch": device.processes.stack(torch.get_rng_state())}
     if device.place.type == "cuda":
         tensors["cuda"] = device.processes.stack(torch.cuda.get_rng_state(device.place))
@@ -231,7 +231,7 @@ def seed_everything(seed: int, rank: int = 0) -> None:
 
 
 def environment(device: Device) -> dict[str, Any]:
-    """What bit-equality depends on besides the settings."""
+    """Returns what bit-equality depends on besides the settings."""
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -247,7 +247,7 @@ def environment(device: Device) -> dict[str, Any]:
 
 
 def identity(run: Run, data: str, base: str, micro_tokens: int) -> dict[str, Any]:
-    """Whose checkpoint it is: the settings that decide the result, which of them are not the
+    """Identifies a checkpoint: the settings that decide the result, which of them are not the
     default, and fingerprints of data and base.
     """
     given = _flat(run.model_dump(mode="json", exclude_defaults=True))
@@ -285,8 +285,8 @@ def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, t
 
 
 def base_fingerprint(folder: Path) -> str:
-    """Hash over the config and, of every weights file, its size, header and 64 blocks spread
-    evenly.
+    """Hashes the config and, of every weights file, its size, header and 64 evenly spread
+    blocks.
     """
     digest = hashlib.sha256((folder / "config.json").read_bytes())
     for path in sorted(folder.glob("*.safetensors")):

@@ -39,12 +39,16 @@ class Optimizer:
     def build(
         self, named: Named, learning_rate: float, weight_decay: float
     ) -> torch.optim.Optimizer:
-        """A torch optimizer over the trainable parameters; its groups are those of ``groups``."""
+        """Builds a torch optimizer over the trainable parameters; its groups are those of
+        ``groups``.
+        """
         raise AssertionError(f"optimizer {self.name} has no build")
 
 
 def groups(named: Named, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameter groups: decay on matrices, none on vectors (biases, norms, scales)."""
+    """Divides parameters into groups: decay on matrices, none on vectors (biases, norms,
+    scales).
+    """
     matrices = [parameter for _, parameter in named if parameter.ndim >= 2]
     vectors = [parameter for _, parameter in named if parameter.ndim < 2]
     found = [

@@ -38,8 +38,8 @@ class Moments(Spec):
 def build(
     config: Moments, named: Named, rates: tuple[float, float], *, paged: bool
 ) -> torch.optim.Optimizer:
-    """bitsandbytes' AdamW8bit with ``rates``, learning rate and weight decay; SpecError where the
-    package is missing.
+    """Builds bitsandbytes' AdamW8bit with ``rates``, learning rate and weight decay; raises
+    SpecError where the package is missing.
     """
     missing = missing_package("train.optimizer")
     if missing:

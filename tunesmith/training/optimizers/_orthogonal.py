@@ -11,7 +11,7 @@ QUINTIC = (3.4445, -4.7750, 2.0315)
 
 
 def orthogonalised(matrix: torch.Tensor, iterations: int) -> torch.Tensor:
-    """The nearest semi-orthogonal matrix, roughly: singular values end between 0.7 and 1.2."""
+    """Approximates the nearest semi-orthogonal matrix: singular values end between 0.7 and 1.2."""
     a, b, c = QUINTIC
     x = matrix.to(torch.bfloat16 if matrix.is_cuda else torch.float32)
     tall = x.shape[0] > x.shape[1]
@@ -40,7 +40,7 @@ class Orthogonal(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One update of every parameter that has a gradient."""
+        """Updates every parameter that has a gradient."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:

@@ -34,7 +34,7 @@ class Adafactor(Optimizer):
     def build(
         self, named: Named, learning_rate: float, weight_decay: float
     ) -> torch.optim.Optimizer:
-        """torch's Adafactor."""
+        """Builds torch's Adafactor."""
         import torch
 
         return torch.optim.Adafactor(

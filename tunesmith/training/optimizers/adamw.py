@@ -32,7 +32,7 @@ class AdamW(Optimizer):
     def build(
         self, named: Named, learning_rate: float, weight_decay: float
     ) -> torch.optim.Optimizer:
-        """torch's AdamW."""
+        """Builds torch's AdamW."""
         import torch
 
         config = self.config

@@ -22,5 +22,5 @@ class AdamW8bit(Optimizer):
     def build(
         self, named: Named, learning_rate: float, weight_decay: float
     ) -> torch.optim.Optimizer:
-        """bitsandbytes' AdamW8bit."""
+        """Builds bitsandbytes' AdamW8bit."""
         return build(self.config, named, (learning_rate, weight_decay), paged=False)

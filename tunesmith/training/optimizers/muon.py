@@ -40,7 +40,7 @@ class Muon(Optimizer):
     def build(
         self, named: Named, learning_rate: float, weight_decay: float
     ) -> torch.optim.Optimizer:
-        """An optimizer whose first group is orthogonalised."""
+        """Builds an optimizer whose first group is orthogonalised."""
         from tunesmith.training.optimizers._orthogonal import Orthogonal
 
         matrices = [parameter for name, parameter in named if _is_matrix(name, parameter)]

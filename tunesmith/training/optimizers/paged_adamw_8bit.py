@@ -24,5 +24,5 @@ class PagedAdamW8bit(Optimizer):
     def build(
         self, named: Named, learning_rate: float, weight_decay: float
     ) -> torch.optim.Optimizer:
-        """bitsandbytes' PagedAdamW8bit."""
+        """Builds bitsandbytes' PagedAdamW8bit."""
         return build(self.config, named, (learning_rate, weight_decay), paged=True)

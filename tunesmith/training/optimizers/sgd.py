@@ -31,7 +31,7 @@ class Sgd(Optimizer):
     def build(
         self, named: Named, learning_rate: float, weight_decay: float
     ) -> torch.optim.Optimizer:
-        """torch's SGD."""
+        """Builds torch's SGD."""
         import torch
 
         return torch.optim.SGD(

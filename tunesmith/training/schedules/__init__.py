@@ -25,7 +25,7 @@ class Schedule:
         self.config = config
 
     def factor(self, step: int, total: int, warmup: int, cycles: int = 1) -> float:
-        """What the update ``step`` (from 0) of ``total`` multiplies the peak by; the first of
+        """Returns the factor of the peak at update ``step`` (from 0) of ``total``; the first of
         ``warmup`` updates is not 0.
         """
         if step < warmup:
@@ -33,7 +33,7 @@ class Schedule:
         return self.shape((step - warmup) / max(1, total - warmup), cycles)
 
     def shape(self, progress: float, cycles: int) -> float:
-        """The factor after warm-up; ``progress`` runs from 0 to just below 1."""
+        """Returns the factor after warm-up; ``progress`` runs from 0 to just below 1."""
         raise AssertionError(f"schedule {self.name} has no shape")
 
 

@@ -7,8 +7,8 @@ from tunesmith.training.schedules import SCHEDULES, Schedule
 
 @SCHEDULES.register
 class Constant(Schedule):
-    """Stays at the peak."""
+    """A rate that stays at the peak."""
 
     def shape(self, progress: float, cycles: int) -> float:
-        """Always 1."""
+        """Returns 1 always."""
         return 1.0

@@ -9,8 +9,8 @@ from tunesmith.training.schedules import SCHEDULES, Schedule
 
 @SCHEDULES.register
 class Cosine(Schedule):
-    """Falls along half a cosine to 0."""
+    """A fall along half a cosine to 0."""
 
     def shape(self, progress: float, cycles: int) -> float:
-        """(1 + cos(pi progress)) / 2."""
+        """Computes (1 + cos(pi progress)) / 2."""
         return 0.5 * (1.0 + math.cos(math.pi * progress))

@@ -7,8 +7,8 @@ from tunesmith.training.schedules import SCHEDULES, Schedule
 
 @SCHEDULES.register
 class Linear(Schedule):
-    """Falls in a straight line to 0."""
+    """A fall in a straight line to 0."""
 
     def shape(self, progress: float, cycles: int) -> float:
-        """1 - progress."""
+        """Computes 1 - progress."""
         return 1.0 - progress

@@ -14,7 +14,7 @@ from tunesmith.training.schedules import SCHEDULES, Schedule
 
 @SCHEDULES.register
 class WarmupStableDecay(Schedule):
-    """Stays at the peak, then falls in a straight line to 0."""
+    """A rate that stays at the peak, then falls in a straight line to 0."""
 
     class Config(Spec):
         """Where the fall begins."""
@@ -23,5 +23,5 @@ class WarmupStableDecay(Schedule):
         """Share of the run after warm-up in which the rate falls."""
 
     def shape(self, progress: float, cycles: int) -> float:
-        """1 up to 1 - decay, then (1 - progress) / decay."""
+        """Returns 1 up to 1 - decay, then (1 - progress) / decay."""
         return min(1.0, (1.0 - progress) / self.config.decay)

@@ -65,13 +65,13 @@ class StepSource:
         """
 
     def longest(self, row: int) -> int:
-        """Gives the longest sequence of a step (tokens), where ``row`` is the longest of the
+        """Returns the longest sequence of a step (tokens), where ``row`` is the longest of the
         rows.
         """
         return row
 
     def folders(self) -> list[Path]:
-        """Gives the folders of the models that it loads beside the policy."""
+        """Returns the folders of the models that it loads beside the policy."""
         return []
 
     def open(self, run: Run, prepared: Prepared, processes: Processes) -> None:
@@ -82,17 +82,17 @@ class StepSource:
         """Takes the policy under its method and the objective, for a source that asks them."""
 
     def preview(self, models: Mapping[str, Any]) -> list[str]:
-        """Gives lines on what a step will learn from, before the first; SpecError where that is
-        nothing.
+        """Returns lines on what a step will learn from, before the first; raises SpecError where
+        that is nothing.
         """
         return []
 
     def step(self, number: int, models: Mapping[str, Any]) -> Step:
-        """Gives step ``number`` (from 0); ``models`` are the policy as it is now and the roles."""
+        """Makes step ``number`` (from 0); ``models`` are the current policy and the roles."""
         raise AssertionError(f"source {self.name} has no step")
 
     def epoch(self, steps: int) -> float:
-        """Gives the passes over the data after ``steps``."""
+        """Returns the passes over the data after ``steps``."""
         raise AssertionError(f"source {self.name} has no epoch")
 
     @property
@@ -101,7 +101,7 @@ class StepSource:
         return max(1, math.ceil(round(1 / self.epoch(1), 6)))
 
     def told(self) -> list[str]:
-        """Lines for the person before the first step."""
+        """Returns lines for the person before the first step."""
         return []
 
     def watched(
@@ -113,11 +113,13 @@ class StepSource:
         raise AssertionError(f"source {self.name} measures nothing")
 
     def faults(self) -> list[str]:
-        """Gives lines on what went wrong since the last time, and ended nothing."""
+        """Returns lines on what went wrong since the last call without ending the run."""
         return []
 
     def state(self) -> dict[str, Any]:
-        """Gives the tensors and facts that the next step reads and its number does not tell."""
+        """Returns the tensors and facts that the next step reads and that its number does not
+        determine.
+        """
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -125,14 +127,14 @@ class StepSource:
 
 
 def with_source(run: Run, prepared: Prepared, progress: Progress | None = None) -> Prepared:
-    """``prepared`` with the rows that the run's source adds, once."""
+    """Adds the rows of the run's source to ``prepared``, once."""
     if prepared.widened:
         return prepared
     return replace(SOURCES.make(run.source).widened(run, prepared, progress), widened=True)
 
 
 def prepare_with_source(run: Run, tokenizer: Any, progress: Progress | None = None) -> Prepared:
-    """The rows of a run, and those that its source adds."""
+    """Prepares the rows of a run, and those that its source adds."""
     from tunesmith.data.prepare import prepare
 
     return with_source(run, prepare(run, tokenizer, progress=progress), progress)

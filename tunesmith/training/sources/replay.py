@@ -47,7 +47,7 @@ class Replay(StepSource):
 
     def widened(self, run: Run, prepared: Prepared, progress: Progress | None) -> Prepared:
         """Reads the old rows for the run's objective, without those that are held out of the new
-        ones; SpecError or DataError at ``source`` where that cannot be.
+        ones; raises SpecError or DataError at ``source`` where that cannot be.
         """
         from tunesmith.data.prepare import prepare
 
@@ -73,7 +73,7 @@ class Replay(StepSource):
         return replace(prepared, replayed=kept, fingerprint=both)
 
     def _old(self, run: Run) -> tuple[Run, int]:
-        """A run that reads the old rows, and the seed of their split."""
+        """Returns a run that reads the old rows, and the seed of their split."""
         from tunesmith.storage.run_folder import RunFolder
 
         config, folder = self.config, RunFolder(Path(self.config.path))
@@ -96,7 +96,7 @@ class Replay(StepSource):
         self.order = Order(len(self.old), 1, run.train.seed + 1)
 
     def step(self, number: int, models: Mapping[str, Any]) -> Step:
-        """Gives the new rows of this step, and as many old ones as keep the share."""
+        """Takes the new rows of this step, and as many old ones as keep the share."""
         new = self.new.step(number, models)
         drawn = range(self._until(number), self._until(number + 1))
         items = [self.old[row] for place in drawn for row in self.order.taken(place)]
@@ -104,18 +104,18 @@ class Replay(StepSource):
         return Step([examples], [*new.ids, *(item.id for item in items)], {"replayed": len(items)})
 
     def _until(self, step: int) -> int:
-        """Old rows of all steps before this one."""
+        """Counts the old rows of all steps before this one."""
         order = self.new.order
         epochs, place = divmod(step, order.steps_per_epoch)
         new = epochs * order.rows + min(place * order.batch, order.rows)
         return int(round(new * self.config.share / (1 - self.config.share), 6))
 
     def epoch(self, steps: int) -> float:
-        """Gives the passes over the new rows."""
+        """Returns the passes over the new rows."""
         return self.new.epoch(steps)
 
     def told(self) -> list[str]:
-        """Says how many steps the new rows make, and how often an old one is seen."""
+        """Returns a line: how many steps the new rows make, and how often an old one is seen."""
         drawn, rows = self._until(self.total), len(self.old)
         seen = f"{drawn / rows:.2g}"
         return [*self.new.told(), say("train.replays", drawn=drawn, rows=rows, seen=seen)]

@@ -63,7 +63,9 @@ class _Answered:
 
 
 def _listed(value: Any) -> Any:
-    """One reward as a list of it; ``./my_reward.py:function`` as the reward that calls it."""
+    """Turns one reward into a list, and ``./my_reward.py:function`` into the reward that
+    calls it.
+    """
     many = (value,) if isinstance(value, str | Mapping) else value
     if not isinstance(many, list | tuple):
         return many
@@ -75,7 +77,7 @@ def _listed(value: Any) -> Any:
 
 @SOURCES.register
 class Rollout(StepSource):
-    """Answers that the model samples, with their rewards."""
+    """The answers that the model samples, with their rewards."""
 
     class Config(Spec):
         """How answers are sampled, and what they are worth."""
@@ -114,13 +116,13 @@ class Rollout(StepSource):
         self._faults: list[str] = []
 
     def folders(self) -> list[Path]:
-        """Those of the reward models."""
+        """Returns the folders of the reward models."""
         found = [REWARDS.make(config).folder() for config in self.config.rewards]
         return [folder for folder in found if folder is not None]
 
     def check(self, run: Run, prepared: Prepared, limit: int | None) -> None:
-        """SpecError for settings that bend what is sampled, rows without a column that a reward
-        reads, prompts that leave no room for an answer, and rewards that do not load.
+        """Raises SpecError for settings that would change what is sampled, rows without a column
+        that a reward reads, prompts that leave no room for an answer, and rewards that do not load.
         """
         items = [*prepared.train, *prepared.watch, *prepared.proof]
         given = run.generate.model_dump()
@@ -172,7 +174,7 @@ class Rollout(StepSource):
         return [Problem("source.max_new_tokens", say("rollout.no_room", **told))]
 
     def longest(self, row: int) -> int:
-        """A prompt with its longest answer."""
+        """Returns the length of a prompt with its longest answer."""
         return row + self.config.max_new_tokens
 
     def open(self, run: Run, prepared: Prepared, processes: Processes) -> None:
@@ -189,12 +191,12 @@ class Rollout(StepSource):
         objective.sampled(self.config)
 
     def told(self) -> list[str]:
-        """Says how many prompts and answers the steps take."""
+        """Returns a line: how many prompts and answers the steps take."""
         told = {"total": self.total, "batch": self.order.batch, "rows": len(self.items)}
         return [say("rollout.steps", **told, samples=self.config.samples)]
 
     def epoch(self, steps: int) -> float:
-        """Gives the passes over the prompts."""
+        """Returns the passes over the prompts."""
         return self.order.epoch(steps)
 
     def step(self, number: int, models: Mapping[str, Any]) -> Step:
@@ -239,8 +241,8 @@ class Rollout(StepSource):
         return _Answered(groups, numbers, texts, rewarded)
 
     def _calibrate(self) -> None:
-        """Once, before the first update: gives rewards without a scale of their own that of the
-        answers of the model as it is.
+        """Calibrates the rewards once, before the first update: a reward without a scale of its own
+        gets that of the untrained model's answers.
         """
         if self.calibrated:
             return
@@ -251,13 +253,13 @@ class Rollout(StepSource):
             self.rewarding.calibrate(answered.rewarded.table_nR)
 
     def _first(self, count: int) -> list[Item]:
-        """The first prompts of the run, ``count`` at most."""
+        """Returns the first prompts of the run, at most ``count``."""
         steps = range(-(-count // self.order.batch))
         rows = dict.fromkeys(row for step in steps for row in self.order.taken(step))
         return [self.items[row] for row in list(rows)[:count]]
 
     def state(self) -> dict[str, Any]:
-        """The scale of the rewards."""
+        """Returns the scale of the rewards."""
         return self.rewarding.state() | {"calibrated": self.calibrated}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -278,15 +280,15 @@ class Rollout(StepSource):
         return tokenizer.decode(own, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
     def _rewarded(self, items: Sequence[Item], texts: Sequence[str]) -> Rewarded:
-        """What answers are worth, asked once for all processes."""
+        """Rewards the answers, asking once for all processes."""
         asked = [asked_of(item, text) for item, text in zip(items, texts, strict=True)]
         rewarded = self.processes.on_first(lambda: self.rewarding(asked))
         self._faults += rewarded.faults
         return rewarded
 
     def preview(self, models: Mapping[str, Any]) -> list[str]:
-        """Answers to the first prompts with their rewards; SpecError where all of them are cut, or
-        no group has answers of different worth, with what to change.
+        """Answers the first prompts and returns these with their rewards; raises SpecError, with
+        what to change, where all of them are cut, or no group has answers with different rewards.
         """
         items = self._first(TRIED)
         # Not a step of the run, so that other answers are drawn.
@@ -302,7 +304,9 @@ class Rollout(StepSource):
     def watched(
         self, items: Sequence[Item], stopped: Callable[[], bool]
     ) -> dict[str, float] | None:
-        """The rewards of greedy answers to watched prompts; None when ``stopped`` said so."""
+        """Returns the rewards of greedy answers to watched prompts; None when ``stopped`` returned
+        true.
+        """
         from tunesmith.models.calling.generate import generate
         from tunesmith.proving.task import evenly
         from tunesmith.settings.run import Generate
@@ -329,7 +333,7 @@ class Rollout(StepSource):
         return found | {"length": lengths, "stopped": ended}
 
     def faults(self) -> list[str]:
-        """Lines on the rewards that failed since the last time."""
+        """Returns lines on the rewards that failed since the last call."""
         found, self._faults = self._faults, []
         return faults_told(found)
 
@@ -339,7 +343,7 @@ def _row(item: Item) -> dict[str, Any]:
 
 
 def _numbers(groups: Sequence[Group]) -> dict[str, float]:
-    """What is recorded of the answers of a step, whatever is learned from them."""
+    """Returns the numbers recorded of the answers of a step, whatever is learned from them."""
     answers = [answer for group in groups for answer in group.answers]
     sums = np.concatenate([group.rewards_G for group in groups])
     known = sums[~np.isnan(sums)]

@@ -27,15 +27,15 @@ class RowSource(StepSource):
         self.total = self.order.total(run.train.epochs, run.train.steps)
 
     def step(self, number: int, models: Mapping[str, Any]) -> Step:
-        """Gives the rows that the order has for this step."""
+        """Takes the rows that the order has for this step."""
         items = [self.items[row] for row in self.order.taken(number)]
         return Step([[item.tokens for item in items]], [item.id for item in items])
 
     def epoch(self, steps: int) -> float:
-        """Gives the passes over the training rows."""
+        """Returns the passes over the training rows."""
         return self.order.epoch(steps)
 
     def told(self) -> list[str]:
-        """Says how many steps the rows make."""
+        """Returns a line: how many steps the rows make."""
         rows, batch = len(self.items), self.order.batch
         return [say("train.steps", total=self.total, rows=rows, batch=batch)]

@@ -84,7 +84,7 @@ class Trackers:
 
 
 def _numbers(line: Line) -> dict[str, float]:
-    """The numbers of a line, those of an evaluation under ``held_out/``."""
+    """Returns the numbers of a line, those of an evaluation under ``held_out/``."""
     held_out = line.get("evaluation", {})
     found = line | {f"held_out/{name}": value for name, value in held_out.items()}
     return {
@@ -95,7 +95,9 @@ def _numbers(line: Line) -> dict[str, float]:
 
 
 def _own_errors(tracker: Tracker) -> list[type[Exception]]:
-    """The exceptions of the tracker's package; what it has not loaded it cannot have raised."""
+    """Returns the exceptions of the tracker's package; modules that are not loaded cannot have
+    raised any.
+    """
     named = [error.split(":") for error in tracker.errors]
     return [
         getattr(sys.modules[module], name)
@@ -105,8 +107,8 @@ def _own_errors(tracker: Tracker) -> list[type[Exception]]:
 
 
 def missing_packages(configs: Sequence[Any]) -> list[Problem]:
-    """A problem for each tracker whose package is not installed, with the command that installs
-    it.
+    """Returns a problem for each tracker whose package is not installed, with the command that
+    installs it.
     """
     needed = [
         (index, config.name, TRACKERS.get(config.name).package)

@@ -12,7 +12,7 @@ from tunesmith.training.trackers import TRACKERS, Tracker
 
 @TRACKERS.register
 class Mlflow(Tracker):
-    """Logs to MLflow."""
+    """A log in MLflow."""
 
     package = "mlflow"
     errors = ("mlflow.exceptions:MlflowException",)
@@ -32,7 +32,7 @@ class Mlflow(Tracker):
             self._mlflow.log_param(group, str(value)[:500])  # MLflow refuses longer values.
 
     def log(self, numbers: dict[str, float], step: int) -> None:
-        """One call a step."""
+        """Sends the numbers of a step in one call."""
         self._mlflow.log_metrics(numbers, step=step)
 
     def finish(self) -> None:

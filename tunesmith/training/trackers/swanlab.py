@@ -12,7 +12,7 @@ from tunesmith.training.trackers import TRACKERS, Tracker
 
 @TRACKERS.register
 class Swanlab(Tracker):
-    """Logs to SwanLab."""
+    """A log in SwanLab."""
 
     package = "swanlab"
     errors = ("swanlab.exceptions:AuthenticationError", "swanlab.exceptions:DataStoreError")
@@ -31,7 +31,7 @@ class Swanlab(Tracker):
         )
 
     def log(self, numbers: dict[str, float], step: int) -> None:
-        """One call a step."""
+        """Sends the numbers of a step in one call."""
         self._run.log(numbers, step=step)
 
     def finish(self) -> None:

@@ -10,7 +10,7 @@ from tunesmith.training.trackers import TRACKERS, Tracker
 
 @TRACKERS.register
 class Tensorboard(Tracker):
-    """Writes to ``RUN/tensorboard``; look at it with ``tensorboard --logdir RUN``."""
+    """A log in ``RUN/tensorboard``; look at it with ``tensorboard --logdir RUN``."""
 
     package = "tensorboard"
 
@@ -21,7 +21,7 @@ class Tensorboard(Tracker):
         self._writer = SummaryWriter(str(folder / "tensorboard"))
 
     def log(self, numbers: dict[str, float], step: int) -> None:
-        """One scalar a number."""
+        """Writes one scalar for each number."""
         for name, value in numbers.items():
             self._writer.add_scalar(name, value, step)
 

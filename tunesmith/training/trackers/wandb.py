@@ -12,7 +12,7 @@ from tunesmith.training.trackers import TRACKERS, Tracker
 
 @TRACKERS.register
 class Wandb(Tracker):
-    """Logs to wandb."""
+    """A log in wandb."""
 
     package = "wandb"
     errors = ("wandb.errors:Error",)
@@ -30,7 +30,7 @@ class Wandb(Tracker):
         )
 
     def log(self, numbers: dict[str, float], step: int) -> None:
-        """One call a step."""
+        """Sends the numbers of a step in one call."""
         self._run.log(numbers, step=step)
 
     def finish(self) -> None:

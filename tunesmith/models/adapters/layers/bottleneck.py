@@ -34,18 +34,18 @@ class Bottleneck(Own):
         self._input: torch.Tensor | None = None
 
     def change(self, hidden: torch.Tensor) -> torch.Tensor:
-        """What is added to the layer's output, in its type."""
+        """Returns what is added to the layer's output, in its type."""
         inner = self.activation(linear(hidden.to(self.down_SD.dtype), self.down_SD, self.down_S))
         return (self.scale * linear(inner, self.up_DS, self.up_D)).to(hidden.dtype)
 
     def behind(self, last: torch.nn.Module) -> None:
-        """Puts it behind ``last``, whose output it reads and adds to."""
+        """Puts the adapter behind ``last``, whose output it reads and adds to."""
         last.add_module("bottleneck", self)
         last.register_forward_hook(self._after)
 
     def beside(self, first: torch.nn.Module, last: torch.nn.Module) -> None:
-        """Puts it beside the layers from ``first`` to ``last``: it reads the input of the one and
-        adds to the other's output.
+        """Puts the adapter beside the layers from ``first`` to ``last``: it reads the input of the
+        one and adds to the other's output.
         """
         last.add_module("bottleneck", self)
         first.register_forward_pre_hook(self._before)

@@ -32,7 +32,7 @@ class Butterfly(Own):
         self._hooks: list[Any] = []
 
     def beside(self, layer: torch.nn.Module) -> None:
-        """Puts it before and behind ``layer``."""
+        """Puts the rotations before and behind ``layer``."""
         layer.add_module("butterfly", self)
         self._hooks = [
             layer.register_forward_pre_hook(self._before),
@@ -40,8 +40,8 @@ class Butterfly(Own):
         ]
 
     def blocks(self) -> torch.Tensor:
-        """The rotated blocks ``[M, N, b, b]`` in fp32: (I − S)(I + S)⁻¹ of skew-symmetric S, the
-        Cayley transform.
+        """Computes the rotated blocks ``[M, N, b, b]`` in fp32: (I − S)(I + S)⁻¹ of skew-symmetric
+        S, the Cayley transform.
         """
         with torch.autocast(self.angles_MNA.device.type, enabled=False):
             rows, columns = torch.triu_indices(
@@ -54,7 +54,7 @@ class Butterfly(Own):
             return torch.linalg.solve(one + skew, one - skew, left=False)
 
     def rotated(self, inputs: torch.Tensor) -> torch.Tensor:
-        """``x R`` for ``[…, I]``, in its type."""
+        """Returns ``x R`` for ``[…, I]``, in its type."""
         blocks = self.blocks().to(inputs.dtype)
         for index in reversed(range(len(blocks))):
             apart = 2**index
@@ -67,7 +67,7 @@ class Butterfly(Own):
 
     @torch.no_grad()
     def fold(self, layer: Any) -> None:
-        """Puts the change into the layer's weights, and takes itself away."""
+        """Folds the change into the layer's weights, and removes itself."""
         from transformers.pytorch_utils import Conv1D
 
         weight_OI = layer.weight.T if isinstance(layer, Conv1D) else layer.weight

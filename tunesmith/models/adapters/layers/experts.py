@@ -35,12 +35,12 @@ class LoraExperts(Own):
         """Probabilities and choices ``[T, E]`` of the last forward with gradient."""
 
     def beside(self, layer: torch.nn.Module) -> None:
-        """Puts it beside ``layer``."""
+        """Puts the experts beside ``layer``."""
         layer.add_module("experts", self)
         layer.register_forward_hook(self._after)
 
     def change(self, inputs: torch.Tensor) -> torch.Tensor:
-        """What is added to the layer's output, in fp32 or the type of autocast."""
+        """Returns what is added to the layer's output, in fp32 or the type of autocast."""
         x = inputs.to(self.router_EI.dtype)
         with torch.autocast(x.device.type, enabled=False):
             probs, chosen = routed(linear(x.float(), self.router_EI), self.top_k)
@@ -59,7 +59,9 @@ class LoraExperts(Own):
 
 
 def routed(logits_TE: torch.Tensor, top_k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The router's probabilities, and 1 where an expert is among the ``top_k`` of a token."""
+    """Returns the router's probabilities, and 1 where an expert is among the ``top_k`` of a
+    token.
+    """
     probs_TE = logits_TE.float().softmax(-1)
     chosen_TE = torch.zeros_like(probs_TE).scatter_(
         -1, probs_TE.detach().topk(top_k, dim=-1).indices, 1.0

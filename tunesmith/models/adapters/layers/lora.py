@@ -19,8 +19,8 @@ class FusedLinear(PeftLinear):
     """
 
     def forward(self, x: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
-        """The layer's output ``[…, O]`` for ``[…, I]``; by peft's way where the adapter is off,
-        merged, or, without autocast, in another type.
+        """Returns the layer's output ``[…, O]`` for ``[…, I]``; computed as peft does where the
+        adapter is off, merged, or, without autocast, in another type.
         """
         adapters = self.active_adapters
         one = len(adapters) == 1 and adapters[0] in self.lora_A

@@ -18,7 +18,7 @@ class Own(torch.nn.Module):
     """Whether it changes anything (``models/adapters/beside_base.py`` switches it)."""
 
     def fold(self, layer: Any) -> None:
-        """Puts its change into the weights of the ``layer`` that it stands beside; only for methods
+        """Folds the change into the weights of the ``layer`` that it is beside; only for methods
         that merge.
         """
         raise AssertionError(f"{type(self).__name__} does not merge")

@@ -14,7 +14,7 @@ class Table(nn.Module):
         self.weight = nn.Parameter(start_PW)
 
     def forward(self) -> torch.Tensor:
-        """``[P, W]``."""
+        """Returns the table ``[P, W]``."""
         return self.weight
 
 
@@ -33,7 +33,7 @@ class Reparameterised(nn.Module):
         _zero(self.last)
 
     def forward(self) -> torch.Tensor:
-        """``[P, W]``."""
+        """Returns the vectors ``[P, W]``."""
         return self.get_buffer("start") + self.last(torch.tanh(self.inner(self.embedding)))
 
 
@@ -61,7 +61,7 @@ class Recurrent(nn.Module):
         _zero(self.last)
 
     def forward(self) -> torch.Tensor:
-        """``[P, W]``."""
+        """Returns the vectors ``[P, W]``."""
         given = (
             self.embedding
             if self.lstm is None
