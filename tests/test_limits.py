@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import tunesmith
+from material.verbs import AFTER_A_NOUN, NOUNS_TOO, VERBS
 
 PACKAGE = Path(tunesmith.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -196,6 +197,50 @@ def test_every_module_says_what_it_is():
             continue  # an empty __init__
         told = ast.get_docstring(tree(path))
         assert told and len(told.splitlines()) <= 6, name
+
+
+def begins_with_a_verb(told: str) -> bool:
+    """Tells whether a docstring begins with a verb in the third person."""
+    first, second, *_ = [word.rstrip(",;:.") for word in told.split()] + ["", ""]
+    return first in VERBS and not (first in NOUNS_TOO and second in AFTER_A_NOUN)
+
+
+def is_property(node: ast.AST) -> bool:
+    """Tells whether a definition is read like a value."""
+    return isinstance(node, ast.FunctionDef) and any(
+        ast.unparse(decorator).endswith("property") for decorator in node.decorator_list
+    )
+
+
+def test_docstrings_of_functions_begin_with_a_verb():
+    odd = []
+    for name, path in zip(NAMES, FILES, strict=True):
+        for node in ast.walk(tree(path)):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                continue
+            told = ast.get_docstring(node)
+            does = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            if told and begins_with_a_verb(told) != (does and not is_property(node)):
+                odd.append(f"{name}:{node.lineno} {node.name}: {told.splitlines()[0]}")
+    assert not odd, (
+        "a function's docstring begins with a verb (Returns, Reads), that of a class or property "
+        f"with a noun; new verbs are added to tests/material/verbs.py: {odd}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "verb"),
+    [
+        ("Returns the rows.", True),
+        ("Tokenises, then cuts.", True),
+        ("Names the file.", True),
+        ("Names of the files.", False),
+        ("The rows.", False),
+        ("Bytes of a file.", False),
+    ],
+)
+def test_verbs_are_told_from_nouns(told: str, verb: bool):
+    assert begins_with_a_verb(told) == verb
 
 
 def windows(path: Path, size: int = 6) -> Iterator[tuple[int, tuple[str, ...]]]:

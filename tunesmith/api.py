@@ -95,8 +95,8 @@ def change_rows(step: str, source: str, out: str | Path, settings: Overrides = (
 
 
 def measure_anonymising(step: str, source: str, settings: Overrides = ()) -> Measured:
-    """How much made-up personal data ``anonymise`` finds in rows of ``source``; nothing is
-    written.
+    """Measures how much made-up personal data ``anonymise`` finds in rows of ``source``; writes
+    nothing.
     """
     from tunesmith.data.measure import measure as look
     from tunesmith.data.steps import made

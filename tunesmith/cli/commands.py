@@ -214,7 +214,7 @@ def data(
     as_json: AsJson = False,
     lang: Lang = "auto",
 ) -> None:
-    """Rows into a new file."""
+    """Writes changed rows into a new file."""
     from tunesmith import api
 
     files, settings = files_and_settings(words or [], step, 1 if measure else 2)

@@ -54,7 +54,9 @@ def check_line(words: Sequence[str], lang: str = "auto") -> tuple[str | dict[str
 
 
 def files_and_settings(words: Sequence[str], step: str, files: int) -> tuple[list[str], list[str]]:
-    """The files of ``tunesmith data STEP IN OUT key=value`` and the settings behind them."""
+    """Splits ``tunesmith data STEP IN OUT key=value`` into the files and the settings
+    behind them.
+    """
     _no_flags(words)
     given = [word for word in words[:files] if "=" not in word or Path(word).is_file()]
     if len(given) < files:

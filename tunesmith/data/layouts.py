@@ -25,8 +25,8 @@ Layout = Literal["messages", "alpaca", "sharegpt"]
 
 
 def row_of(example: Example, layout: Layout) -> dict[str, Any]:
-    """The row of an example; ``layout`` is how a conversation is written. DataError where the
-    layout has no place for something, so that nothing is lost.
+    """Writes an example as a row; ``layout`` is how a conversation is written. Raises DataError
+    where the layout has no place for something, so that nothing is lost.
     """
     if isinstance(example, Chat):
         return _CHATS[layout](example)
@@ -66,7 +66,7 @@ def _messages(chat: Chat) -> dict[str, Any]:
 
 
 def _plain(chat: Chat, layout: str, *, tools: bool) -> None:
-    """DataError for what a layout of plain texts has no place for."""
+    """Raises DataError for what a layout of plain texts has no place for."""
     for turn in chat.turns:
         held: Mapping[str, object] = {
             "spans": turn.spans,

@@ -41,7 +41,9 @@ class Measured:
     """Where each kind was found in rows as they are: a true one, or a false alarm."""
 
     def lines(self) -> list[str]:
-        """Recall of each kind with Wilson's interval, and what else was found."""
+        """Returns the recall of each kind with Wilson's interval, and what else was found, as lines
+        for a person.
+        """
         told = [say("transforms.measured", rows=self.rows)]
         for kind, planted in self.planted.items():
             found = self.found.get(kind, 0)
@@ -63,7 +65,7 @@ class Measured:
         return told
 
     def to_json(self) -> dict[str, Any]:
-        """The same for programs; shares between 0 and 1."""
+        """Returns the same for programs; shares between 0 and 1."""
         recall = {}
         for kind, planted in self.planted.items():
             found = self.found.get(kind, 0)
@@ -73,7 +75,7 @@ class Measured:
 
 
 def wilson(hits: int, of: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share (1927): 150 of 150 is at least 0.975, not 1."""
+    """Computes Wilson's 95 % interval of a share (1927): 150 of 150 is at least 0.975, not 1."""
     share, spread = hits / of, _Z * _Z / of
     middle = (share + spread / 2) / (1 + spread)
     half = sqrt(spread * (share * (1 - share) + spread / 4)) / (1 + spread)
@@ -110,7 +112,7 @@ def measure(source: str, transform: Anonymise) -> Measured:
 
 
 def _covered(planted: list[tuple[str, str, int, int]], transform: Anonymise) -> dict[str, int]:
-    """How many planted values lie whole within one finding of their kind."""
+    """Counts the planted values that lie whole within one finding of their kind."""
     found: Counter[str] = Counter()
     looked = transform.find([text for _, text, _, _ in planted])
     for (kind, _, start, end), parts in zip(planted, looked, strict=True):
@@ -122,7 +124,7 @@ def _covered(planted: list[tuple[str, str, int, int]], transform: Anonymise) -> 
 
 
 def _texts(source: str) -> Iterator[tuple[Located, str]]:
-    """The longest text of each row."""
+    """Yields the longest text of each row."""
     for file in find_data(source):
         for located in rows_of(file, faults=Faults()):
             texts = list(strings(located.row))
@@ -131,7 +133,7 @@ def _texts(source: str) -> Iterator[tuple[Located, str]]:
 
 
 def _place(text: str, number: int) -> int:
-    """The end of a sentence, another for each row."""
+    """Chooses the end of a sentence, a different one for each row."""
     ends = [match.end() for match in _ENDS.finditer(text)]
     digest = hashlib.blake2b(number.to_bytes(8, "little"), digest_size=8).digest()
     return ends[int.from_bytes(digest, "little") % len(ends)]
@@ -142,7 +144,9 @@ Maker = Callable[[], tuple[str, str, str]]
 
 
 def _makers() -> dict[str, dict[str, Maker]]:
-    """By language and kind; ``name without`` is a name that no word announces."""
+    """Returns makers of values by language and kind; ``name without`` is a name that no word
+    announces.
+    """
     try:
         from faker import Faker
     except ImportError:

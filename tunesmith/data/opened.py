@@ -36,7 +36,9 @@ class Opened:
 
 
 def prepared(row: dict[str, Any], opened: Opened) -> tuple[dict[str, Any], list[str]]:
-    """The row with our names beside its own, one-element lists unwrapped, and what was changed."""
+    """Returns the row with our names added and one-element lists unwrapped, and what was
+    changed.
+    """
     if opened.gapped:
         row = {
             name: without_zero(value) if name in opened.gapped else value
@@ -67,7 +69,7 @@ def named_row(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, A
 
 
 def labels_in(opened: Opened) -> Iterator[str]:
-    """The label of each row of a file, as it is written; empty where rows have none."""
+    """Yields the label of each row of a file, as it is written; empty where a row has none."""
     for located in rows(opened.facts.path, columns=opened.columns, faults=Faults()):
         row = named_row(located.row, opened.columns)
         name = label_column(row)
@@ -75,7 +77,7 @@ def labels_in(opened: Opened) -> Iterator[str]:
 
 
 def unused(opened: Opened) -> list[str]:
-    """The columns of a file that its reader does not read."""
+    """Returns the columns of a file that its reader does not read."""
     read = opened.reader.uses([*opened.facts.columns, *opened.columns])
     used = {*opened.columns.values(), *read, *TURNS, "id", CAME_FROM}
     return [name for name in opened.facts.columns if name not in used]

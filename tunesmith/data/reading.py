@@ -151,7 +151,7 @@ class Reading:
         return Opened(known, chosen.reader, chosen.columns, told_by=chosen.told_by, **how)
 
     def beside(self, located: Located) -> dict[str, Any]:
-        """The columns of a row that its reader does not read: its id, its source."""
+        """Returns the columns of a row that its reader does not read: its id, its source."""
         opened = next(one for one in self.opened if one.facts.path == located.file)
         used = {*opened.columns.values(), *opened.reader.uses([*located.row, *opened.columns])}
         return {name: value for name, value in located.row.items() if name not in {*used, *TURNS}}
@@ -239,7 +239,7 @@ class Reading:
         self.dropped.append(Dropped(located.file, located.number, reason, shown(located.row, 120)))
 
     def _located(self, faults: Faults) -> Iterator[tuple[Opened, Located]]:
-        """The rows that are wanted, after ``data.steps``."""
+        """Yields the rows that are wanted, after ``data.steps``."""
         if not self._steps:
             yield from self._wanted(faults)
             return
@@ -261,8 +261,8 @@ class Reading:
             self.dropped.append(Dropped(file, change.row, "left out by a step", seen))
 
     def _wanted(self, faults: Faults) -> Iterator[tuple[Opened, Located]]:
-        """The rows as they are read: ``file#n`` takes n rows of a source, ``data.limit`` of all
-        together.
+        """Yields the rows as they are read: ``file#n`` takes n rows of a source, ``data.limit`` of
+        all together.
         """
         limit, chosen = self.data.limit, self._drawn()
         place = given = 0

@@ -25,8 +25,8 @@ AnySpec = TypeVar("AnySpec", bound=Spec)
 
 
 def made(name: str, settings: Mapping[str, Any]) -> Transform:
-    """The transform of this name with these settings; SpecError with all that is wrong with
-    them.
+    """Makes the transform of this name with these settings; raises SpecError with all that is wrong
+    with them.
     """
     if name not in TRANSFORMS.names() and not name.endswith(".py"):
         known = ", ".join([*TRANSFORMS.names(), "convert"])
@@ -36,7 +36,7 @@ def made(name: str, settings: Mapping[str, Any]) -> Transform:
 
 
 def settled(spec: type[AnySpec], settings: Mapping[str, Any]) -> AnySpec:
-    """A validated ``spec``; SpecError with every problem at its key."""
+    """Validates a ``spec``; raises SpecError with every problem at its key."""
     try:
         return spec.model_validate(settings)
     except ValidationError as error:
@@ -92,7 +92,9 @@ def _reasons(account: Account) -> str:
 
 
 def came_from(located: Located, names: list[str]) -> dict[str, Any]:
-    """Where a row came from first: what an earlier step wrote stays, with this step behind it."""
+    """Returns where a row came from first: what an earlier step wrote stays, with this step
+    added.
+    """
     before = located.row.get(CAME_FROM)
     if isinstance(before, str):
         try:

@@ -187,7 +187,9 @@ def choice(family: Family, default: str | None = None) -> Any:
 
 
 def choices(family: Family) -> Any:
-    """Field type for several plug-ins of ``family`` in their order: one or a list of them."""
+    """Makes the field type for several plug-ins of ``family`` in their order: one or a list of
+    them.
+    """
     return Annotated[
         tuple[choice(family), ...],  # type: ignore[valid-type]
         BeforeValidator(lambda value: value if isinstance(value, list | tuple) else (value,)),

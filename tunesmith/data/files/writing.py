@@ -39,7 +39,9 @@ def write_rows(path: Path, rows: Callable[[], Iterator[dict[str, Any]]]) -> int:
 
 
 def writer_of(path: Path) -> Callable[[Path, Callable[[], Iterator[dict[str, Any]]]], int]:
-    """What writes a file of this name; SpecError with the endings that there are."""
+    """Returns the function that writes a file of this name; raises SpecError with the endings that
+    there are.
+    """
     write = _WRITERS.get(path.suffix.lower())
     if write is None:
         known = " ".join(_WRITERS)
@@ -124,7 +126,9 @@ def _columns(rows: Rows) -> list[str]:
 
 
 def _plain_columns(rows: Rows, columns: list[str]) -> dict[str, type | None]:
-    """The one type of each column's values; None where they are of several, or not plain."""
+    """Returns the one type of each column's values; None where they are of several, or not
+    plain.
+    """
     found: dict[str, set[type]] = {name: set() for name in columns}
     for row in rows:
         for name, value in row.items():
@@ -135,7 +139,7 @@ def _plain_columns(rows: Rows, columns: list[str]) -> dict[str, type | None]:
 
 
 def _cell(value: Any) -> Any:
-    """A cell of a table: text as it is, lists and objects as JSON."""
+    """Returns a table's cell: text as it is, lists and objects as JSON."""
     if value is None:
         return None
     return value if isinstance(value, str) else _text(value)

@@ -42,7 +42,7 @@ _ENGLISH = re.compile(
 
 
 def addresses_in(text: str) -> Iterator[tuple[int, int]]:
-    """The places (from, up to) of addresses with a house number, in Chinese and English."""
+    """Yields the places (from, up to) of addresses with a house number, in Chinese and English."""
     end = 0
     for match in _STREET.finditer(text):
         if match.start() < end:
@@ -56,7 +56,7 @@ def addresses_in(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _begin(text: str, street: int, floor: int) -> int:
-    """Where the regions before a street begin; the words that lead to an address are not in it."""
+    """Finds where the regions before a street begin, without the words that lead to an address."""
     before = _BEFORE.search(text, floor, street)
     start = before.start() if before else street
     lead = _LEADS.match(text[start:street])

@@ -117,7 +117,7 @@ def sketch(example: Example) -> np.ndarray:
 
 
 def sketch_of(text: str) -> np.ndarray:
-    """The smallest distinct 32-bit hashes of the runs of characters of a text, sorted."""
+    """Returns the smallest distinct 32-bit hashes of a text's runs of characters, sorted."""
     text = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     run = WIDE_RUN if 2 * int(np.count_nonzero(codes > 0x2E80)) > len(codes) else RUN

@@ -52,7 +52,7 @@ medicine and support: 87 false names of 864, and 0.96 of names with a cue, 0.79 
 
 
 def has_dictionary() -> bool:
-    """Whether Chinese names are found without a word that announces them, too."""
+    """Tells whether Chinese names are also found without a word that announces them."""
     return find_spec("jieba") is not None
 
 
@@ -72,7 +72,7 @@ def _frequency(word: str) -> int:
 
 
 def names_in(text: str) -> Iterator[Found]:
-    """The names in a text, by cue and dictionary; the same place may come twice."""
+    """Yields the names in a text, by cue and dictionary; the same place may come twice."""
     for match in _CUED.finditer(text):
         group = match.lastindex or 0
         start, end = match.span(group)
@@ -90,7 +90,9 @@ def names_in(text: str) -> Iterator[Found]:
 
 
 def _tagged(text: str) -> Iterator[Found]:
-    """The words that jieba takes for a person's name, that begin with a surname and are rare."""
+    """Yields the words that jieba takes for a person's name, that begin with a surname and are
+    rare.
+    """
     if re.search("[\u4e00-\u9fff]{2}", text) is None:
         return
     place = 0

@@ -29,8 +29,8 @@ class Found:
 
 
 def identity_card(number: str) -> bool:
-    """Whether a Chinese identity card may have this number: a date, and the check digit of GB
-    11643 (mod 11). Regions come and go, so none is asked for.
+    """Tells whether this can be the number of a Chinese identity card: a date, and the check digit
+    of GB 11643 (mod 11). Regions come and go, so none is asked for.
     """
     digits = re.sub(r"[ -]", "", number).upper()
     try:
@@ -41,7 +41,7 @@ def identity_card(number: str) -> bool:
 
 
 def identity_check(digits: str) -> str:
-    """The check digit after the 17 digits of a Chinese identity card (GB 11643)."""
+    """Computes the check digit after the 17 digits of a Chinese identity card (GB 11643)."""
     total = sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, digits, strict=True))
     return _CHECKS[total % 11]
 
@@ -53,14 +53,16 @@ def bank_card(number: str) -> bool:
 
 
 def luhn_check(digits: str) -> str:
-    """Luhn's check digit after these digits (ISO/IEC 7812-1, annex B)."""
+    """Computes Luhn's check digit after these digits (ISO/IEC 7812-1, annex B)."""
     doubled = [2 * int(digit) for digit in digits[::-2]]
     total = sum(map(int, digits[-2::-2])) + sum(digit - 9 * (digit > 9) for digit in doubled)
     return str(-total % 10)
 
 
 def credit_code(code: str) -> bool:
-    """Whether a Chinese organisation may have this unified social credit code (GB 32100)."""
+    """Tells whether this can be the unified social credit code of a Chinese organisation (GB
+    32100).
+    """
     places = [_CREDIT_SIGNS.find(sign) for sign in code]
     if -1 in places:
         return False
@@ -157,7 +159,9 @@ KINDS = (*_FORMS, "address")
 
 
 def found_in(text: str, kinds: tuple[str, ...] = KINDS) -> list[Found]:
-    """The parts of a text that are of one of these kinds, by their place; none overlaps another."""
+    """Finds the parts of a text that are of one of these kinds, by their place; none overlaps
+    another.
+    """
     plain = text.translate(_WIDE)
     found: list[Found] = []
     for one in _all_in(plain):
@@ -177,6 +181,6 @@ def _all_in(plain: str) -> Iterator[Found]:
 
 
 def kinds_in(text: str, kinds: tuple[str, ...] = KINDS) -> Iterator[str]:
-    """The kinds that a text holds, each once, in the order in which they are looked for."""
+    """Yields the kinds that a text holds, each once, in the order in which they are looked for."""
     met = {one.kind for one in found_in(text, kinds)}
     return (kind for kind in KINDS if kind in met)

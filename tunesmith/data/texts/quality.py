@@ -14,13 +14,13 @@ RUN = 10
 
 
 def units(text: str) -> list[str]:
-    """The words of a text; each Chinese or Japanese character is one."""
+    """Returns the words of a text; each Chinese or Japanese character is one."""
     return _WORD.findall(text)
 
 
 def repeated_share(text: str) -> float:
-    """Share of a text's words that stand in a run of them (10 of Chinese characters, 5 of words)
-    that was there before; 0 of a text with fewer.
+    """Computes the share of a text's words in a run of them (10 Chinese characters, 5 words) that
+    occurred before; 0 for a text with fewer.
     """
     found = units(text)
     wide = sum(len(one) == 1 and ord(one) > 0x2E80 for one in found)
@@ -38,8 +38,9 @@ def repeated_share(text: str) -> float:
 
 
 def broken_rule(text: str) -> str | None:
-    """The first of Gopher's rules for a page in English that a text breaks: words, word_length,
-    marks, bullets, ellipses, letters, stop_words, lines or grams; None where it keeps all.
+    """Returns the first of Gopher's rules for a page in English that a text breaks: words,
+    word_length, marks, bullets, ellipses, letters, stop_words, lines or grams; None where it keeps
+    all.
     """
     words = text.split()
     lines = [line.strip() for line in text.split("\n") if line.strip()]

@@ -37,23 +37,25 @@ _LATIN_HIGH = re.compile("[\u0080-\u00ff]")
 
 
 def without_unseen(text: str) -> str:
-    """NFC, without control characters and signs of no width."""
+    """Normalises a text to NFC, without control characters and signs of no width."""
     return _UNSEEN.sub("", unicodedata.normalize("NFC", text))
 
 
 def plain_width(text: str) -> str:
-    """Full-width letters and digits as plain ones."""
+    """Turns full-width letters and digits into plain ones."""
     return text.translate(_WIDE)
 
 
 def evenly_spaced(text: str) -> str:
-    """Lines without spaces at their ends, at most one empty line between two others."""
+    """Removes spaces at the ends of lines, and all but one of the empty lines between two
+    others.
+    """
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in lines)).strip()
 
 
 def without_tags(text: str) -> str:
-    """A text without HTML's known tags, its entities read; other words in pointed brackets
+    """Removes HTML's known tags and reads its entities; other words in pointed brackets
     (``<think>``, ``<image>``, ``a<b``) and code between fences stay.
     """
     parts = _FENCE.split(text)
@@ -66,7 +68,7 @@ def _untagged(text: str) -> str:
 
 
 def mended(text: str) -> str:
-    """A text that was read in a wrong encoding as it was written; any other as it is.
+    """Restores a text that was read in a wrong encoding; returns any other unchanged.
 
     UTF-8 read as Latin-1 or cp1252 is ftfy's; GBK read as Latin-1 comes back where that gives
     Chinese. Measured on 7 600 sound Chinese and English answers: none is changed; of 300 damaged in
@@ -82,7 +84,9 @@ def mended(text: str) -> str:
 
 
 def _from_gbk(text: str) -> str | None:
-    """GBK that was read as Latin-1: every high sign belongs to a pair that is Chinese in GBK."""
+    """Restores GBK that was read as Latin-1: every high sign belongs to a pair that is Chinese in
+    GBK.
+    """
     high = len(_LATIN_HIGH.findall(text))
     # Most pairs of GBK are two high signs; 73°F holds one, which GBK would make a character of.
     if high < 4 or sum(map(len, _HIGH_PAIRS.findall(text))) < 0.7 * high:

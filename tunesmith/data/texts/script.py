@@ -18,7 +18,7 @@ _LETTERS = {
 
 
 def script_of(text: str) -> Script | None:
-    """The script of most of a text; None where it holds no letter.
+    """Returns the script of most of a text; None where it holds no letter.
 
     A Chinese character counts as three letters, and a tenth of kana makes a text Japanese. Measured
     on 1 000 rows each: 0.996 of Chinese rows, all English ones; of short ones 0.99 and 1.00.

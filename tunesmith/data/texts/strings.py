@@ -13,7 +13,7 @@ FORM = frozenset({"role", "from", "type", "tool_call_id"})
 
 
 def strings(value: JSON) -> Iterator[str]:
-    """All texts within a value, in order; keys and words of a format are none."""
+    """Yields all texts within a value, in order, without keys and words of a format."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -26,7 +26,7 @@ def strings(value: JSON) -> Iterator[str]:
 
 
 def changed(value: JSON, change: Callable[[str], str]) -> JSON:
-    """The value with each text within it replaced by what ``change`` makes of it."""
+    """Replaces each text within a value by what ``change`` makes of it."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, Mapping):
@@ -41,7 +41,7 @@ def changed(value: JSON, change: Callable[[str], str]) -> JSON:
 def changed_row(
     row: Row, change: Callable[[str], str], columns: Collection[str] | None = None
 ) -> dict[str, Any]:
-    """The row with the texts of ``columns`` changed, of all columns where that is None."""
+    """Changes the texts of ``columns`` in a row, of all columns where that is None."""
     return {
         name: changed(value, change) if columns is None or name in columns else value
         for name, value in row.items()

@@ -34,13 +34,15 @@ _HAN = re.compile("[\u3400-\u9fff]")
 
 
 def mask(kind: str, text: str) -> str:
-    """The kind in brackets, in Chinese where the text around is: ``[电话]``, ``[PHONE]``."""
+    """Returns the kind in brackets, in Chinese where the text around is: ``[电话]``,
+    ``[PHONE]``.
+    """
     return f"[{_MASKS[kind]}]" if _HAN.search(text) else f"[{kind.upper()}]"
 
 
 class Surrogates:
-    """Chooses by a keyed hash (HMAC-SHA256), so that a value has the same surrogate in every row
-    and nobody without the key finds the value by trying all.
+    """The choice of surrogates by a keyed hash (HMAC-SHA256), so that a value has the same
+    surrogate in every row and nobody without the key finds the value by trying all.
     """
 
     def __init__(self, key: bytes) -> None:
@@ -50,7 +52,7 @@ class Surrogates:
         self.taken: set[str] = set()
 
     def of(self, kind: str, value: str) -> str:
-        """The surrogate of a value; no two names have the same one."""
+        """Returns the surrogate of a value; no two names have the same one."""
         known = self.given.get((kind, _normal(value)))
         if known is not None:
             return known
@@ -132,7 +134,7 @@ def _plate(value: str, number: int) -> str:
 
 
 def _birth(value: str, number: int) -> str:
-    """The same year, another day."""
+    """Returns the same year with another day."""
     month, day = number % 12 + 1, number // 12 % 28 + 1
     if re.match(r"\d{4}", value):
         parts = re.split(r"(\d+)", value)
@@ -163,13 +165,13 @@ def _secret(value: str, number: int) -> str:
 
 
 def _in_places(value: str, digits: str) -> str:
-    """The new digits in the places of the old, with the same marks between them."""
+    """Puts the new digits in the places of the old, with the same marks between them."""
     signs = iter(digits)
     return "".join(next(signs, "") if sign.isalnum() else sign for sign in value)
 
 
 def _same_form(value: str, number: int) -> str:
-    """Other digits and letters in the same places; somebody may have it."""
+    """Puts other digits and letters in the same places; somebody may have the result."""
     made: list[str] = []
     for sign in value:
         number, step = divmod(number, 36)

@@ -35,7 +35,7 @@ class Change:
     """In a few words each: ``mojibake``, ``duplicate``, ``phone``."""
 
     def to_json(self) -> dict[str, Any]:
-        """One line of the account."""
+        """Returns one line of the account."""
         return {
             "file": self.file,
             "row": self.row,
@@ -68,8 +68,8 @@ class Account:
         self.changes[change.file, change.row, change.step] = change
 
     def counts(self, did: str) -> dict[tuple[str, str], int]:
-        """Rows by step and reason that were ``changed`` or ``dropped``; a row with several reasons
-        counts for each.
+        """Counts the rows, by step and reason, that were ``changed`` or ``dropped``; a row with
+        several reasons counts for each.
         """
         found = Counter(
             (change.step, why)
@@ -90,7 +90,7 @@ class Account:
         return [change for change in self.changes.values() if change.did == "dropped"]
 
     def step_lines(self) -> list[str]:
-        """What each step changed and dropped, a line for each reason, and the notes."""
+        """Lists what each step changed and dropped, a line for each reason, and the notes."""
         told = [
             say(f"transforms.{did}", step=step, rows=rows, why=say(f"transforms.why_{why}"))
             for did in ("changed", "dropped")
@@ -99,11 +99,11 @@ class Account:
         return [*told, *self.notes]
 
     def lines(self) -> list[str]:
-        """The account as a person reads it."""
+        """Returns the account as lines for a person."""
         return [say("transforms.rows", read=self.read, written=self.written), *self.step_lines()]
 
     def to_json(self) -> dict[str, Any]:
-        """The counts, and what was noted."""
+        """Returns the counts, and what was noted."""
         sums = {
             did: [
                 {"step": step, "why": why, "rows": rows}
@@ -131,15 +131,15 @@ class Transform:
         return True
 
     def steps(self, rows: Rows, account: Account) -> Iterator[Located]:
-        """The rows in their order, without those that are dropped; ``account`` hears of each that
-        is not as it was.
+        """Yields the rows in their order, without those that are dropped; reports each that is
+        changed or dropped to ``account``.
         """
         raise AssertionError(f"transform {self.name} has no steps")
 
 
 def content_columns(row: dict[str, Any], named: list[str] | None) -> list[str]:
-    """The columns that a step looks at: those it names, or all but those that say something about
-    the row (id, source, url).
+    """Returns the columns that a step looks at: those it names, or all except those that say
+    something about the row (id, source, url).
     """
     if named is not None:
         return [name for name in row if name in named]

@@ -10,13 +10,17 @@ from typing import Any
 
 
 def drawn(rows: Iterable[dict[str, Any]], count: int, seed: int) -> frozenset[int]:
-    """The places of ``count`` rows with the smallest hashes; of equal rows the first."""
+    """Draws ``count`` rows with the smallest hashes and returns their places; of equal rows the
+    first.
+    """
     hashed = ((place_of(row, seed), place) for place, row in enumerate(rows))
     return frozenset(place for _, place in heapq.nsmallest(count, hashed))
 
 
 def place_of(row: dict[str, Any], seed: int) -> bytes:
-    """A hash of a row, by which rows are in a random order that is the same each time."""
+    """Hashes a row, so that rows by their hashes are in a random order that is the same
+    each time.
+    """
     text = json.dumps(row, ensure_ascii=False, sort_keys=True, default=str)
     salt = seed.to_bytes(8, "little")
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8, salt=salt).digest()

@@ -43,7 +43,7 @@ Kind = Literal[
 
 @TRANSFORMS.register
 class Anonymise(Transform):
-    """Replaces personal data in every text of a row."""
+    """Anonymisation: replaces personal data in every text of a row."""
 
     class Config(Spec):
         """What is looked for, and what becomes of it."""
@@ -111,11 +111,13 @@ class Anonymise(Transform):
             self._write_mapping(Path(self.config.mapping))
 
     def wants(self, kind: str) -> bool:
-        """Whether this kind is looked for."""
+        """Tells whether this kind is looked for."""
         return self.config.kinds is None or kind in self.config.kinds
 
     def find(self, texts: Sequence[str]) -> list[list[Found]]:
-        """What is found in each text; a name that one of them announces is found in all."""
+        """Finds the personal data in each text; a name that one of the texts announces is found in
+        all.
+        """
         wanted = texts if self.wants("name") else ()
         names = {text[one.start : one.end] for text in wanted for one in names_in(text)}
         everywhere = _any_of(names)
@@ -148,7 +150,9 @@ class Anonymise(Transform):
         return "".join([*parts, text[end:]])
 
     def _found(self, text: str, names: re.Pattern[str] | None) -> list[Found]:
-        """What is replaced in a text, by place; an address or a number goes before a name in it."""
+        """Finds what is replaced in a text, by place; an address or a number goes before a name in
+        it.
+        """
         found = [one for one in found_in(text) if self.wants(one.kind)]
         for match in names.finditer(text) if names else ():
             if all(match.end() <= one.start or one.end <= match.start() for one in found):
@@ -162,7 +166,7 @@ class Anonymise(Transform):
         account.notes = [*dict.fromkeys([*account.notes, *notes])]
 
     def _write_mapping(self, path: Path) -> None:
-        """Which value became which; the file is new, and only its owner may read it."""
+        """Writes which value became which; the file is new, and only its owner may read it."""
         lines = [
             json.dumps({"kind": kind, "value": value, "became": became}, ensure_ascii=False)
             for (kind, value), became in self.surrogates.given.items()
@@ -173,12 +177,12 @@ class Anonymise(Transform):
 
 
 def _texts_of(located: Located) -> list[str]:
-    """The columns that are looked through: all but the one that tells a file and a row."""
+    """Returns the columns that are searched: all except the one that holds the row's origin."""
     return [name for name in located.row if name != CAME_FROM]
 
 
 def _any_of(names: set[str]) -> re.Pattern[str] | None:
-    """Any of these names, the longer first; English ones as whole words.
+    """Makes a pattern for any of these names, the longer first; English ones as whole words.
 
     They are grouped by their first sign: ten thousand names one beside the other would each be
     tried at each place of a text.

@@ -20,7 +20,7 @@ from tunesmith.words import say
 
 @TRANSFORMS.register
 class Balance(Transform):
-    """Draws rows of the values that have too many."""
+    """Balancing: draws rows of the values that have too many."""
 
     class Config(Spec):
         """By which column, and how many rows a value may have."""

@@ -23,7 +23,7 @@ Mend = Callable[[str], str]
 
 @TRANSFORMS.register
 class Clean(Transform):
-    """Repairs texts, and leaves out rows by their form."""
+    """Cleaning: repairs texts, and leaves out rows by their form."""
 
     class Config(Spec):
         """What is repaired, and what is left out."""
@@ -89,7 +89,7 @@ class Clean(Transform):
             yield replace(located, row=row)
 
     def _unwanted(self, text: str) -> str | None:
-        """Why a row with this text is left out."""
+        """Returns the reason why a row with this text is left out."""
         config = self.config
         length = len(text.strip())
         if length < config.shortest:

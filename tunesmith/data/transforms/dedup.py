@@ -15,7 +15,7 @@ from tunesmith.settings.spec import Spec
 
 @TRANSFORMS.register
 class Dedup(Transform):
-    """Leaves out rows that were there before."""
+    """Deduplication: leaves out rows that were there before."""
 
     class Config(Spec):
         """What counts as the same."""

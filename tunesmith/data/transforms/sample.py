@@ -15,7 +15,7 @@ from tunesmith.settings.spec import Spec
 
 @TRANSFORMS.register
 class Sample(Transform):
-    """Draws rows, which stay in their order."""
+    """Sampling: draws rows, which stay in their order."""
 
     class Config(Spec):
         """How many."""
