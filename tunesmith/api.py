@@ -295,22 +295,29 @@ def prove(
     items: int | None = None,
     shots: int | None = None,
     prompt: str | None = None,
+    data: str | None = None,
+    against: Sequence[str] = (),
     progress: Shown | None = None,
 ) -> Proof:
     """Scores tuned, base and the cheap rivals on the proof rows, and says improved, worse or not
-    shown.
+    shown; what was scored before an interruption is not scored again.
 
-    ``prompt`` is a file with a hard prompt, under which the base is scored too.
+    ``prompt`` is a file with a hard prompt, under which the base is scored too. ``data`` is a file
+    whose rows are asked instead; its proof goes to ``RUN/proofs/NAME``. ``against`` names more
+    contenders: run folders, models, endpoints (``https://HOST/v1``).
     """
     from tunesmith.proving.contest import Wanted, contest
+    from tunesmith.teaching.contender import others_of
 
     folder = _folder(run)
     _speak(folder.resolved().run)
+    against = [against] if isinstance(against, str) else against
     if items is not None and items < 1:
         raise SpecError(Problem("items", say("spec.greater_than_equal", ge=1)))
     if progress is not None:
         progress.tell(say("prove.begin", folder=folder.path))
-    return contest(folder, Wanted(items, shots, prompt), progress)
+    others = others_of(against, folder.resolved().run, progress.tell if progress else print)
+    return contest(folder, Wanted(items, shots, prompt, data, others), progress)
 
 
 def tournament(settings: Settings, overrides: Overrides = (), *, quiet: bool = False) -> Played:

@@ -348,3 +348,11 @@ def test_calibration_and_thresholds_by_hand() -> None:
     assert metric("calibration_error").over(options, ["a", "b", "a", "a"]) == pytest.approx(0.35)
     meaning = Meaning(Outputs(("a", "b"), "multi_label_classification"), thresholds=(0.9, 0.2))
     assert meaning.choices(np.array([[2.0, -1.0], [3.0, -2.0]])) == [["b"], ["a"]]
+
+
+def test_another_run_of_the_same_classes_is_a_contender(single: RunFolder, multi: RunFolder):
+    own = str(single.path)
+    found = api.prove(single, items=20, against=own).to_json()
+    assert found["contenders"][own] == found["contenders"]["tuned"]
+    with pytest.raises(SpecError, match="names other classes"):
+        api.prove(single, items=20, against=str(multi.path))

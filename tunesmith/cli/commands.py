@@ -131,6 +131,11 @@ def prove(
     prompt: Annotated[
         str | None, typer.Option("--prompt", metavar="FILE", show_default=False)
     ] = None,
+    data: Annotated[str | None, typer.Option("--data", metavar="FILE", show_default=False)] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option("--against", metavar="RUN|MODEL|https://HOST/v1", show_default=False),
+    ] = None,
     which: Which = "model",
     as_json: AsJson = False,
     lang: Lang = "auto",
@@ -138,9 +143,11 @@ def prove(
     """Proves a run and prints the verdict."""
     from tunesmith import api
 
+    asked: dict[str, Any] = {"items": items, "shots": shots, "prompt": prompt}
+    asked |= {"data": data, "against": against or ()}
     with _quiet(as_json), _progress() as shown:
         folder = _of(run, which)
-        proof = api.prove(folder, items=items, shots=shots, prompt=prompt, progress=shown)
+        proof = api.prove(folder, **asked, progress=shown)
     _tell(proof, as_json)
     required = folder.resolved().run.prove.require
     if not proof.meets(required):

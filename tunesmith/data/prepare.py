@@ -22,7 +22,7 @@ from tunesmith.data.lengths import (
 from tunesmith.data.reading import Reading, examples
 from tunesmith.data.rendering.render import Render
 from tunesmith.data.rendering.tokenizers import converses
-from tunesmith.data.rows import Encoder, Progress, Row, clusters
+from tunesmith.data.rows import Encoder, Progress, Row, clusters, items_of
 from tunesmith.data.texts.duplicates import leaked_share
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Example, chats_of
@@ -329,7 +329,9 @@ class _Preparation:
         sides: dict[bool, list[Item]] = {True: [], False: []}
         known = self._examples(held)
         for place, row in enumerate(held):
-            sides[place in parts.watch] += self._items(row, example=known[row.file, row.number])
+            sides[place in parts.watch] += items_of(
+                row, self.names.of(row.file), example=known[row.file, row.number]
+            )
         trained = self._weighted(train)
         every = (trained, sides[True], sides[False])
         return Prepared(*every, ledger, fingerprint(*every), self.render, self.objective, self.seed)
@@ -344,15 +346,6 @@ class _Preparation:
             if held
             else {}
         )
-
-    def _items(self, row: Row, *, suffix: str = "", example: Example | None = None) -> list[Item]:
-        name = f"{self.names.of(row.file)}:{row.number}"
-        if not row.windows or len(row.tokens) == 1:
-            return [Item(name + suffix, row.tokens, example, row.group)]
-        return [
-            Item(f"{name}/{n}{suffix}", (tokens,), example, row.group)
-            for n, tokens in enumerate(row.tokens, 1)
-        ]
 
     def _weighted(self, train: list[Row]) -> list[Item]:
         """Repeats the training items as often as the weights of their sources say."""
@@ -375,7 +368,7 @@ class _Preparation:
             rows[row.file] += 1
             seen[row.file] += count
             for n in range(1, count + 1):
-                items += self._items(row, suffix="" if n == 1 else f"#{n}")
+                items += items_of(row, self.names.of(row.file), suffix="" if n == 1 else f"#{n}")
         for file, weight in weights.items():
             if weight != 1:
                 self.ledger.notes.append(

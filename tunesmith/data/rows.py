@@ -14,6 +14,7 @@ import numpy as np
 
 from tunesmith.batches.batch import Tokens
 from tunesmith.data.files.sources import Faults, Located
+from tunesmith.data.items import Item
 from tunesmith.data.judged import Judged
 from tunesmith.data.ledger import control_note
 from tunesmith.data.private import Private
@@ -89,6 +90,19 @@ class Row:
         tokens = how(self.tokens, limit)
         lost = sum(map(len, self.tokens)) - sum(map(len, tokens))
         return replace(self, tokens=tokens, lost=lost, whole=self.length) if lost else self
+
+
+def items_of(
+    row: Row, name: str, *, suffix: str = "", example: Example | None = None
+) -> list[Item]:
+    """The row as items, of a long text one a window; ``name`` is that of its file."""
+    place = f"{name}:{row.number}"
+    if not row.windows or len(row.tokens) == 1:
+        return [Item(place + suffix, row.tokens, example, row.group)]
+    return [
+        Item(f"{place}/{n}{suffix}", (tokens,), example, row.group)
+        for n, tokens in enumerate(row.tokens, 1)
+    ]
 
 
 class Encoder:

@@ -57,6 +57,25 @@ def load_run(folder: RunFolder, *, tuned: bool = True, dtype: torch.dtype | None
     return loaded
 
 
+def load_other(folder: Path, run: Run, render: Render) -> Loaded:
+    """A model that no run left, asked by its own template with the settings of ``render``, that of
+    ``run``.
+    """
+    from tunesmith.data.rendering.render import Render
+
+    device, dtype = _place(run.train.machine)
+    loaded = load_model(folder, dtype=dtype, device=device)
+    objective = OBJECTIVES.make(run.objective)
+    loaded.render = Render(
+        loaded.tokenizer,
+        render.data,
+        max_length=render.max_length,
+        head=objective.head,
+        eats=objective.eats,
+    )
+    return loaded
+
+
 def renderer(place: Path, tokenizer: Any, run: Run) -> Render:
     """Makes the renderer of a saved model; raises ModelError when it gives other tokens than in
     training.

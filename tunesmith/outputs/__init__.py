@@ -57,8 +57,8 @@ class Output:
     writes: ClassVar[bool] = False
     """Whether it is text: then a model can chat, teach others, and go through further stages."""
     takes: ClassVar[frozenset[str]] = frozenset()
-    """Which of ``questions``, ``prompt`` (prove.prompt) and ``shots`` (prove.shots) have a meaning
-    for it.
+    """Which of ``questions``, ``prompt`` (prove.prompt), ``shots`` (prove.shots) and ``others``
+    (contenders from outside the run) have a meaning for it.
     """
     best_by: ClassVar[frozenset[str]] = frozenset()
     """What a metric may read (``Metric.reads``) to choose the best checkpoint; with none, only the
@@ -89,6 +89,8 @@ class Output:
             found.append(Problem("prove.prompt", say("cloze.no_prompt", **told)))
         if wanted is not None and wanted.shots and "shots" not in self.takes:
             found.append(Problem("shots", say("cloze.no_shots", **told)))
+        if wanted is not None and wanted.others and "others" not in self.takes:
+            found.append(Problem("against", say("prove.no_others", **told)))
         if wanted is None and run.questions and "questions" not in self.takes:
             found.append(Problem("questions", say("reward.no_questions", **told)))
         return found

@@ -40,7 +40,7 @@ class Answers(Output):
     """What a model with a vocabulary writes."""
 
     writes = True
-    takes = frozenset({"questions", "prompt", "shots"})
+    takes = frozenset({"questions", "prompt", "shots", "others"})
     best_by = frozenset({"text", "choice", "nll"})
     not_best_by = "classes.best_by_language"
 
@@ -67,6 +67,8 @@ class Answers(Output):
             key = "prove.no_prompt_for_pairs" if self._judges else "rollout.no_prompt"
             told = say(key, objective=run.objective.name)
             return [Problem("prove.prompt", told)]
+        if wanted is not None and compared and wanted.others:
+            return [Problem("against", say("prove.no_others", objective=run.objective.name))]
         return super().refused(run, wanted)
 
     def ask(self, predictor: Predictor, row: Any) -> np.ndarray:
@@ -150,17 +152,20 @@ def _written_answers(contest: Contest) -> Outcome:
     run, seed = contest.run, contest.run.train.seed
     task = task_of(run, contest.prepared, contest.items, shots=contest.shots)
     metrics, primary, reason = metrics_of(run, task)
-    contenders = ContenderAnswers(task, settings_for(run, task), contest.tell)
+    settings, weights = settings_for(run, task), contest.identities
+    contenders = ContenderAnswers(task, settings, contest.tell, contest.kept, weights)
     contenders.cheap(seed)
     with contest.base() as base:
         defaults = own_defaults(base.model)
         shown = contenders.untuned(base, contest.prompt, seed)
-    contenders.model("tuned", contest.tuned)
-    settings = contenders.settings.model_dump(mode="json")
+    for other in contest.others:
+        contenders.other(other, contest)
+    contenders.model("tuned", contest.tuned, weights["tuned"])
+    told = settings.model_dump(mode="json")
     facts = {
         "stopped": contenders.shares_stopped,
         "seconds": contenders.seconds,
-        "generation": {**settings, "folder_defaults": defaults} if task.prompts else None,
+        "generation": {**told, "folder_defaults": defaults} if task.prompts else None,
         "options": list(task.options),
         "prompt": contest.prompt,
         "shots": [task.training[index][0] for index in shown],

@@ -37,7 +37,7 @@ AGAINST = "tfidf"
 class ClassesOfRows(Output):
     """What a row is, with the probability of each class."""
 
-    takes = frozenset({"questions", "prompt"})
+    takes = frozenset({"questions", "prompt", "others"})
     best_by = frozenset({"choice", "options", "number"})
     unused = ("template", "system", "reasoning", "train_on")
     lacks = "classes.no_row_text"
@@ -152,6 +152,8 @@ class ClassesOfRows(Output):
         if contest.prompt is not None:
             cloze = contenders.cloze(contest.prompt, contest)
             facts = {"prompt": contest.prompt, "cloze": cloze}
+        for other in contest.others:
+            contenders.other(other, contest)
         contenders.model("tuned", tuned, contest)
         facts |= {
             "seconds": contenders.seconds,

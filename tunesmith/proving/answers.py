@@ -6,18 +6,24 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from tunesmith.data.items import fingerprint
 from tunesmith.errors import Problem, SpecError
-from tunesmith.examples import final, question_of
+from tunesmith.examples import Chat, final, question_of
+from tunesmith.metrics import words
 from tunesmith.predicting.likelihoods import likeliest, likelihoods
 from tunesmith.proving import rivals
-from tunesmith.proving.contest import Progress
+from tunesmith.proving.contest import Contest, Progress
 from tunesmith.proving.hard_prompt import prompted
-from tunesmith.proving.record import Record
-from tunesmith.proving.task import Task, choose_best_shots
+from tunesmith.proving.kept import Kept, digest_of
+from tunesmith.proving.others import Other, OtherWriter
+from tunesmith.proving.record import Record, called
+from tunesmith.proving.task import Task, choose_best_shots, rendered
 from tunesmith.settings.family import METRICS
 from tunesmith.settings.run import Generate, Run
 from tunesmith.words import say
@@ -79,6 +85,9 @@ class ContenderAnswers:
     task: Task
     settings: Generate
     tell: Progress
+    kept: Kept
+    identities: Mapping[str, str]
+    """What tells the weights of a contender from any others, by its name."""
     writes: bool = True
     """Whether answers are written, or only scored."""
     predictions: dict[str, list[str]] = field(default_factory=dict)
@@ -116,26 +125,86 @@ class ContenderAnswers:
         returns the examples that were shown.
         """
         task = self.task
-        self.model("base", base)
+        weights = self.identities["base"]
+        self.model("base", base, weights)
         if task.shots:
             choose_best_shots(task, base, seed)
         if asked:
             task = prompted(task, asked, base.limit)
-            self.model("prompted", base, task=task)
+            self.model("prompted", base, weights, task=task)
         if task.shots:
-            self.model("few_shot", base, task=task, shots=True)
+            self.model("few_shot", base, weights, task=task, shots=True)
         return task.shots
 
+    def other(self, other: Other, contest: Contest) -> None:
+        """A contender from outside the run, asked the same items by its own template."""
+        if isinstance(other, OtherWriter):
+            self._ask(other)
+            return
+        loaded = other.load(self.task.render)
+        assert loaded.render is not None, "another model is loaded with its renderer"
+        render = loaded.render
+        task = rendered(
+            self.task, render, lambda example: contest.objective.encode(example, render)
+        )
+        longest = max(
+            len(tokens) for index in range(len(task.items)) for tokens in task.sequences(index)
+        )
+        if loaded.limit is not None and longest > loaded.limit:
+            told = say("prove.other_too_long", tokens=longest, limit=loaded.limit)
+            raise SpecError(Problem(f"against: {other.name}", told))
+        self.model(other.name, loaded, other.identity, task=task)
+        if not _same_tokens(self.task, task):
+            # Per token of another tokenizer a likelihood is no number that compares.
+            del self.nll[other.name]
+
+    def _ask(self, other: OtherWriter) -> None:
+        """Answers written elsewhere. Where answers are a small set, its choice is the one option
+        that it names.
+        """
+        start, items = time.perf_counter(), self.task.items
+        chats = [item.example for item in items if isinstance(item.example, Chat)]
+        most = self.settings.max_new_tokens
+        names = [
+            f"{other.identity} {most} {item.id} {chat.prompt}"
+            for item, chat in zip(items, chats, strict=True)
+        ]
+        tell = self._teller("prove.phase_write", other.name)
+        known = [number for number, name in enumerate(names) if name in self.kept]
+        for number, text, ended in other.write(chats, most, known):
+            self.kept.value(names[number], lambda text=text, ended=ended: [text, ended])
+            known.append(number)
+            tell(len(known), len(chats))
+        found = [self.kept[name] for name in names]
+        self.predictions[other.name] = [text for text, _ in found]
+        self.ended[other.name] = [ended for _, ended in found]
+        if self.task.options:
+            self.choices[other.name] = [named(final(text), self.task.options) for text, _ in found]
+        self.seconds[other.name] = time.perf_counter() - start
+
     def model(
-        self, name: str, loaded: Loaded, *, task: Task | None = None, shots: bool = False
+        self,
+        name: str,
+        loaded: Loaded,
+        weights: str,
+        *,
+        task: Task | None = None,
+        shots: bool = False,
     ) -> None:
         """Computes the likelihood of the references and of the options, then generates answers; for
-        the prompts of ``task`` where it is given.
+        the prompts of ``task`` where it is given. ``weights`` tells the model's from any others.
         """
         task, start = task or self.task, time.perf_counter()
-        called = say(f"prove.{name}", shots=len(task.shots))
+        shown = called(name, shots=len(task.shots))
         sequences = [task.sequences(index, shots=shots) for index in range(len(task.items))]
-        rows = likelihoods(loaded, sequences, progress=self._teller("prove.phase_score", called))
+        kept = self.kept.by_pieces(
+            f"score {weights}",
+            sequences,
+            lambda some, tell: [row.tolist() for row in likelihoods(loaded, some, progress=tell)],
+            digest_of,
+            self._teller("prove.phase_score", shown),
+        )
+        rows = [np.array(row) for row in kept]
         own = [len(row) - len(task.options) for row in rows]
         self.nll[name] = [row[:count].sum(0).tolist() for row, count in zip(rows, own, strict=True)]
         if task.options:
@@ -148,28 +217,21 @@ class ContenderAnswers:
                 for row, count in zip(rows, own, strict=True)
             ]
         if task.prompts and self.writes:
-            self._write(
-                name,
-                loaded,
-                [task.prompt(index, shots=shots) for index in range(len(task.items))],
-                called,
+            prompts = [task.prompt(index, shots=shots) for index in range(len(task.items))]
+            stops = task.render.stop_ids
+            # Another tokenizer may need more tokens for the same answer.
+            room = max(self.settings.max_new_tokens, task.longest + SPARE_FOR_LABELS)
+            settings = self.settings.model_copy(update={"max_new_tokens": room})
+            answers = self.kept.by_pieces(
+                f"write {weights} {settings} {stops}",
+                prompts,
+                lambda some, tell: _written(loaded, some, settings, stops, tell),
+                lambda some: repr([prompt.tolist() for prompt in some]),
+                self._teller("prove.phase_write", shown),
             )
+            self.predictions[name] = [text for text, _ in answers]
+            self.ended[name] = [ended for _, ended in answers]
         self.seconds[name] = time.perf_counter() - start
-
-    def _write(self, name: str, loaded: Loaded, prompts: Sequence[Any], called: str) -> None:
-        from tunesmith.models.calling.generate import generate
-
-        answers = generate(
-            loaded.model,
-            loaded.tokenizer,
-            prompts,
-            self.settings,
-            stop_ids=self.task.render.stop_ids,
-            share=loaded.layout == "forest",
-            progress=self._teller("prove.phase_write", called),
-        )
-        self.predictions[name] = [answer.text for answer in answers]
-        self.ended[name] = [answer.stopped for answer in answers]
 
     def _teller(self, key: str, contender: str) -> Callable[[int, int], None]:
         return lambda done, of: self.tell(say(key, contender=contender), done, of)
@@ -197,3 +259,44 @@ class ContenderAnswers:
             options=of(self.options),
             stopped=of(self.ended),
         )
+
+
+def _written(
+    loaded: Loaded,
+    prompts: Sequence[np.ndarray],
+    settings: Generate,
+    stop_ids: Sequence[int],
+    progress: Callable[[int, int], None],
+) -> list[tuple[str, bool]]:
+    """Each answer, and whether it ended by itself."""
+    from tunesmith.models.calling.generate import generate
+
+    answers = generate(
+        loaded.model,
+        loaded.tokenizer,
+        prompts,
+        settings,
+        stop_ids=stop_ids,
+        share=loaded.layout == "forest",
+        progress=progress,
+    )
+    return [(answer.text, answer.stopped) for answer in answers]
+
+
+def _same_tokens(one: Task, other: Task) -> bool:
+    return fingerprint(one.items) == fingerprint(other.items)
+
+
+def named(answer: str, options: Iterable[str]) -> str:
+    """The option that a written answer is, or the only one whose words stand in it; else the answer
+    itself, which is wrong. Case and marks do not count.
+    """
+    said = words(answer)
+    runs = {option: words(option) for option in options}
+    whole = [option for option, run in runs.items() if run == said]
+    within = [
+        option
+        for option, run in runs.items()
+        if any(said[start : start + len(run)] == run for start in range(len(said) - len(run) + 1))
+    ]
+    return whole[0] if whole else within[0] if len(within) == 1 else answer

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tunesmith.batches.batch import Tokens
 from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Labelled, Outputs
 from tunesmith.metrics import METRICS, names_of
@@ -19,7 +20,9 @@ from tunesmith.proving import class_rivals
 from tunesmith.proving.cloze import Reader, read_cloze, scores
 from tunesmith.proving.contest import Contest
 from tunesmith.proving.judge import metric
-from tunesmith.proving.record import Record
+from tunesmith.proving.kept import digest_of
+from tunesmith.proving.others import Other, OtherWriter
+from tunesmith.proving.record import Record, called
 from tunesmith.proving.task import training_examples
 from tunesmith.settings.run import Run
 from tunesmith.words import say
@@ -120,14 +123,57 @@ class ContenderClasses:
 
     def model(self, name: str, loaded: Loaded, contest: Contest) -> None:
         """Collects a model's answers."""
-        start, phase = time.perf_counter(), say("classes.phase", contender=say(f"prove.{name}"))
+        start = time.perf_counter()
         sequences = [item.tokens[0] for item in self.items]
-        found = outputs_of(loaded, sequences, progress=contest.teller(phase))
-        self._take(name, found, start)
+        found = self._outputs(name, loaded, sequences, contest.identities[name], contest)
+        self._take(name, found, start, self._meaning_of(name))
 
-    def _take(self, name: str, outputs_nC: np.ndarray, start: float) -> None:
+    def other(self, other: Other, contest: Contest) -> None:
+        """A contender from outside the run, by its own tokenizer and thresholds; SpecError for one
+        that names other classes.
+        """
+        where = f"against: {other.name}"
+        if isinstance(other, OtherWriter):
+            raise SpecError(Problem(where, say("prove.other_writes")))
+        start, loaded = time.perf_counter(), other.load(contest.prepared.render)
+        outputs, told = self.meaning.outputs, loaded.facts.get("outputs", {})
+        theirs = list(told.get("names", ()))
+        same = theirs == list(outputs.names) and told["problem"] == outputs.problem
+        if not same or loaded.render is None:
+            known = (", ".join(names) for names in (theirs, outputs.names))
+            values = dict(zip(("theirs", "ours"), known, strict=True))
+            raise SpecError(Problem(where, say("prove.other_classes", **values)))
+        render, encode = loaded.render, contest.objective.encode
+        sequences = [
+            tokens
+            for item in self.items
+            if item.example is not None
+            for tokens in encode(item.example, render)
+        ]
+        found = self._outputs(other.name, loaded, sequences, other.identity, contest)
+        fitted = loaded.facts.get("fitted", {})
+        self._take(other.name, found, start, Meaning.of(outputs, fitted))
+
+    def _outputs(
+        self,
+        name: str,
+        loaded: Loaded,
+        sequences: Sequence[Tokens],
+        weights: str,
+        contest: Contest,
+    ) -> np.ndarray:
+        kept = contest.kept.by_pieces(
+            f"classes {weights}",
+            sequences,
+            lambda some, tell: outputs_of(loaded, some, progress=tell).tolist(),
+            lambda some: digest_of([some]),
+            contest.teller(say("classes.phase", contender=called(name))),
+        )
+        return np.array(kept)
+
+    def _take(self, name: str, outputs_nC: np.ndarray, start: float, meaning: Meaning) -> None:
         self.outputs[name] = outputs_nC
-        self.choices[name] = self._meaning_of(name).choices(outputs_nC)
+        self.choices[name] = meaning.choices(outputs_nC)
         if self.meaning.outputs.problem != "regression":
             self.options[name] = self.meaning.options(outputs_nC)
         self.seconds[name] = time.perf_counter() - start
@@ -155,7 +201,7 @@ class ContenderClasses:
         )
         reader = Reader(cloze, tokenizer, min(limit, tokenizer.model_max_length))
         logs_nC, lost = scores(model, reader, examples, progress=contest.teller(phase))
-        self._take("prompted", logs_nC, start)
+        self._take("prompted", logs_nC, start, self._meaning_of("prompted"))
         return {"words": {label: list(words) for label, words in cloze.words.items()}, "cut": lost}
 
     def records(self) -> list[Record]:

@@ -8,12 +8,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.proving.file_items import file_items
 from tunesmith.proving.hard_prompt import read_prompt
-from tunesmith.proving.judge import metric
+from tunesmith.proving.judge import TUNED, metric
+from tunesmith.proving.kept import Kept, weights_in
 from tunesmith.proving.leaks import Leak, leaks
+from tunesmith.proving.others import Other, OtherWriter
 from tunesmith.proving.proof import Proof
 from tunesmith.proving.record import Record
 from tunesmith.proving.task import evenly
@@ -33,11 +37,15 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a person asks of one proof; None leaves it to the run. ``prompt`` is a file."""
+    """What a person asks of one proof; None leaves it to the run. ``prompt`` is a file, ``data``
+    one whose rows are asked instead of those that were held out.
+    """
 
     items: int | None = None
     shots: int | None = None
     prompt: str | None = None
+    data: str | None = None
+    others: tuple[Other, ...] = ()
 
 
 @dataclass
@@ -55,6 +63,12 @@ class Contest:
     prompt: str | None
     """The text of a hard prompt."""
     tell: Progress
+    kept: Kept
+    """What was scored already."""
+    identities: dict[str, str]
+    """What tells the weights of ``base`` and ``tuned`` from any others."""
+    others: tuple[Other, ...] = ()
+    """Contenders from outside the run."""
 
     @property
     def objective(self) -> Objective:
@@ -102,6 +116,7 @@ def contest(folder: RunFolder, wanted: Wanted, progress: Progress | None = None)
     SpecError for what the run's kind of output cannot be asked, DataError where the data is no
     longer what was trained on.
     """
+    from tunesmith.models.finding.hub import folder_of
     from tunesmith.models.saved import load_run
 
     run = folder.resolved().run
@@ -111,16 +126,28 @@ def contest(folder: RunFolder, wanted: Wanted, progress: Progress | None = None)
     prompt = read_prompt(wanted.prompt or run.prove.prompt)
     tuned = load_run(folder)
     prepared = prepared_again(folder, run, tuned.tokenizer, progress)
-    leaked = leaks(prepared.proof, prepared.train, partial(_texts, tuned.tokenizer))
+    place = folder.path
+    facts: dict[str, Any] = {}
+    held = prepared.proof
+    if wanted.data is None and not held:
+        raise DataError(Problem("data.held_out", say("prove.no_proof_rows")))
+    if wanted.data is not None:
+        place = place / "proofs" / Path(wanted.data).stem
+        held, facts = file_items(wanted.data, run, prepared)
+    leaked = leaks(held, prepared.train, partial(_texts, tuned.tokenizer))
+    base = weights_in(folder_of(run.model))
     given = Contest(
         folder,
         run,
         tuned,
         prepared,
-        evenly(_without(prepared.proof, leaked), wanted.items or run.prove.items),
+        evenly(_without(held, leaked), wanted.items or run.prove.items),
         run.prove.shots if wanted.shots is None else wanted.shots,
         prompt,
         progress or (lambda phase, done, of: None),
+        Kept(place / "scoring.jsonl"),
+        {"base": base, TUNED: base + weights_in(folder.model)},
+        wanted.others,
     )
     found = given.objective.output.prove(given)
     metrics = {name: metric(name) for name in found.metrics}
@@ -133,9 +160,15 @@ def contest(folder: RunFolder, wanted: Wanted, progress: Progress | None = None)
         "primary_reason": found.reason,
         "fingerprint": prepared.fingerprint,
         "leaked": [asdict(leak) for leak in leaked],
+        "others": [other.name for other in wanted.others],
+        "written_only": [one.name for one in wanted.others if isinstance(one, OtherWriter)],
+        **facts,
         **found.facts,
     }
-    return conclude(folder, run, lines, found.metrics, found.primary, against=found.against, **told)
+    where = {"against": found.against, "place": place}
+    proof = conclude(folder, run, lines, found.metrics, found.primary, **where, **told)
+    given.kept.done()
+    return proof
 
 
 def _texts(tokenizer: Any, item: Item) -> list[str]:
@@ -163,6 +196,4 @@ def prepared_again(
     prepared = prepare(run, tokenizer, seed=ledger.get("split_seed"), progress=progress)
     if prepared.fingerprint != ledger["fingerprint"]:
         raise DataError(Problem("data.path", say("prove.data_changed")))
-    if not prepared.proof:
-        raise DataError(Problem("data.held_out", say("prove.no_proof_rows")))
     return prepared

@@ -9,6 +9,7 @@ from typing import Any
 from tunesmith.display.table import _aligned
 from tunesmith.proving.cloze import told_lines
 from tunesmith.proving.judge import TUNED, metric
+from tunesmith.proving.record import OWN, called
 from tunesmith.proving.statistics import DISCORDANT, FEWEST
 from tunesmith.words import metric_name, say
 
@@ -42,7 +43,8 @@ class Proof:
         """
         found = self.found
         head = say(
-            "prove.head",
+            "prove.head_file" if found.get("file") else "prove.head",
+            file=found.get("file"),
             items=found["items"],
             primary=metric_name(found["primary"]),
             reason=say(f"prove.{found['primary_reason']}"),
@@ -120,6 +122,11 @@ def unbeaten(found: Mapping[str, Any]) -> list[str]:
         for rival, word in words.items()
         if word not in ("improved", None) and rival not in said
     ]
+
+
+def stands_key(rival: str) -> str:
+    """The words for a rival that was not shown to be beaten."""
+    return "prove.rival_stands" if rival in OWN else "prove.other_stands"
 
 
 def would_show(found: Mapping[str, Any], effect: str, speak: Callable[..., str]) -> list[str]:
@@ -227,9 +234,23 @@ def _table(found: dict[str, Any]) -> list[str]:
             if compared
             else ["", ""]
         )
-        label = say(f"prove.{contender}", shots=len(found["shots"]))
+        label = called(contender, shots=len(found["shots"]))
         rows.append([label, *(shown(name, values.get(name)) for name in names), *last])
     return _aligned(rows, numbers=len(names))
+
+
+def _asked_notes(found: dict[str, Any]) -> list[str]:
+    """Which rows were left out, and who only writes."""
+    lines: list[str] = []
+    if leaked := found.get("leaked"):
+        pairs = ", ".join(f"{leak['id']} ({leak['beside']})" for leak in leaked[:3])
+        lines.append(say("prove.leaked", count=len(leaked), rows=pairs))
+    if seen := found.get("file_leaked"):
+        pairs = ", ".join(f"{one['id']} ({one['beside']})" for one in seen[:3])
+        told = {"count": len(seen), "of": found["file_rows"], "file": found["file"]}
+        lines.append(say("prove.file_leaked", rows=pairs, **told))
+    lines += [say("prove.writes_only", rival=name) for name in found.get("written_only", [])]
+    return lines
 
 
 def _notes(found: dict[str, Any]) -> list[str]:
@@ -238,9 +259,7 @@ def _notes(found: dict[str, Any]) -> list[str]:
     lines = [*class_lines(found), *told_lines(found)]
     units = units_of(found)
     undecided = units >= FEWEST and found["verdict"] == "not shown"
-    if leaked := found.get("leaked"):
-        pairs = ", ".join(f"{leak['id']} ({leak['beside']})" for leak in leaked[:3])
-        lines.append(say("prove.leaked", count=len(leaked), rows=pairs))
+    lines += _asked_notes(found)
     if found.get("grouped_by"):
         told = {"items": found["items"], "groups": units, "column": found["grouped_by"]}
         lines.append(say("prove.grouped", **told))
@@ -265,11 +284,11 @@ def _notes(found: dict[str, Any]) -> list[str]:
             )
         )
     lines += [
-        say("prove.rival_stands", rival=say(f"prove.{rival}", shots=len(found["shots"])))
+        say(stands_key(rival), rival=called(rival, shots=len(found["shots"])))
         for rival in unbeaten(found)
     ]
     if many := [rival for rival in unbeaten(found) if _why(found, rival) == "many_compared"]:
-        names = ", ".join(say(f"prove.{rival}", shots=len(found["shots"])) for rival in many)
+        names = ", ".join(called(rival, shots=len(found["shots"])) for rival in many)
         lines.append(say("prove.many_compared", rivals=names, count=len(found["differences"]) - 1))
     if found.get("shots_wanted", 0) > len(found["shots"]):
         lines.append(

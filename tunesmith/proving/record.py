@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tunesmith.metrics import Metric
 from tunesmith.proving.judge import item_scores
+from tunesmith.words import say
+
+OWN = (
+    *("most_frequent", "tfidf", "dictionary", "length", "tfidf_cosine"),
+    *("base", "prompted", "few_shot", "tuned"),
+)
+"""Contenders that have a name in words; those from outside the run are called as they were typed.
+"""
+
+
+def called(contender: str, *, shots: int = 0, speak: Callable[..., str] = say) -> str:
+    """What people call a contender; ``shots`` is how many examples ``few_shot`` sees."""
+    return speak(f"prove.{contender}", shots=shots) if contender in OWN else contender
 
 
 @dataclass

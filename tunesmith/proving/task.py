@@ -4,7 +4,7 @@ rows for the rivals.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -116,6 +116,29 @@ def task_of(run: Run, prepared: Prepared, chosen: Sequence[Item], *, shots: int)
     )
     _draw(task, shots, run.train.seed)
     return task
+
+
+def rendered(task: Task, render: Render, encode: Callable[[Example], Sequence[Tokens]]) -> Task:
+    """``task`` as another model is asked it, by that model's own template; ``encode`` gives the
+    sequences of an item.
+    """
+    items = []
+    for item in task.items:
+        assert item.example is not None, f"{item.id} is held out and so keeps its example"
+        items.append(replace(item, tokens=tuple(encode(item.example))))
+    if not task.prompts:
+        return replace(task, items=items, render=render)
+    answered = [answer_of(render, _chat(item)) for item in items]
+    options = _options(render, [chat for _, chat in task.training]) if task.options else {}
+    return replace(
+        task,
+        items=items,
+        render=render,
+        prompts=[prompt for prompt, _, _ in answered],
+        longest=max(len(ids) for _, ids, _ in answered),
+        options={told: ids for told, (ids, _) in zip(task.options, options.values(), strict=True)},
+        shots=[],
+    )
 
 
 def _draw(task: Task, shots: int, seed: int) -> None:

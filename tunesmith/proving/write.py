@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 from tunesmith.proving.judge import judge, metric, rows_of
@@ -58,9 +59,13 @@ def conclude(
     primary: str,
     *,
     against: str = "base",
+    place: Path | None = None,
     **more: Any,
 ) -> Proof:
-    """Judges the records, ``against`` a contender, and writes items.jsonl and proof.json."""
+    """Judges the records, ``against`` a contender, and writes items.jsonl and proof.json to
+    ``place``, the run's folder when not given.
+    """
+    place = place or folder.path
     judged = judge(records, names, seed=run.train.seed, decides=(against, primary))
     compared = judged["differences"][against][primary]
     found = {
@@ -82,11 +87,12 @@ def conclude(
         "level": LEVEL,
     }
     write_whole(
-        folder.items,
+        place / folder.items.name,
         "".join(json.dumps(_plain(record), ensure_ascii=False) + "\n" for record in records),
     )
     found = _plain(found)
     write_whole(
-        folder.proof, json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+        place / folder.proof.name,
+        json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False) + "\n",
     )
     return Proof(found)

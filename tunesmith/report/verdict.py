@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.proving.judge import TUNED, metric
-from tunesmith.proving.proof import rival_of, shown, unbeaten, would_show
+from tunesmith.proving.proof import rival_of, shown, stands_key, unbeaten, would_show
+from tunesmith.proving.record import called
 from tunesmith.report.language import Say
 
 ORDER = (TUNED, "base", "prompted", "few_shot")
@@ -53,7 +54,7 @@ def answer_score(name: str, value: float | None) -> str:
 
 def name_of(contender: str, proof: Mapping[str, Any], say: Say) -> str:
     """Returns the name of a contender for a person."""
-    return say(f"prove.{contender}", shots=len(proof["shots"]))
+    return called(contender, shots=len(proof["shots"]), speak=say)
 
 
 def metric_name(name: str, say: Say) -> str:
@@ -104,9 +105,7 @@ def verdict(proof: Mapping[str, Any], say: Say) -> Verdict:
 
 def standing(proof: Mapping[str, Any], say: Say) -> list[str]:
     """Writes a sentence for each cheaper rival that tuned was not shown to beat."""
-    return [
-        say("prove.rival_stands", rival=name_of(rival, proof, say)) for rival in unbeaten(proof)
-    ]
+    return [say(stands_key(rival), rival=name_of(rival, proof, say)) for rival in unbeaten(proof)]
 
 
 def intervals(proof: Mapping[str, Any], name: str, say: Say) -> list[Interval]:

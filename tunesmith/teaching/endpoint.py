@@ -70,6 +70,10 @@ class Endpoint:
     """An endpoint that is asked; ``name`` is what the rows call its model."""
 
     loading = 0.0
+    gave_up, which_name = "generate.gave_up", "generate.which_name"
+    """Words for what follows from an endpoint that is down, and from one that serves several
+    models.
+    """
 
     def __init__(self, run: Run, tell: Callable[[str], None]) -> None:
         self.run, self.tell, self.settings = run, tell, run.teacher or Teacher()
@@ -223,7 +227,7 @@ class Endpoint:
                     break
         raise Stopped(
             say(
-                "generate.gave_up",
+                self.gave_up,
                 url=self.url,
                 attempts=self.settings.attempts,
                 reason=again,
@@ -295,7 +299,7 @@ class Endpoint:
             raise SpecError(
                 Problem(
                     "teacher.name",
-                    say("generate.which_name", url=self.url, count=len(names), known=known),
+                    say(self.which_name, url=self.url, count=len(names), known=known),
                 )
             )
         return names[0]

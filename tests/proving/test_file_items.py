@@ -1,0 +1,59 @@
+"""A proof on any file: rows that the training has seen are left out, each by its name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from material.proved import labelled
+from tunesmith import api
+from tunesmith.errors import DataError
+from tunesmith.storage.run_folder import RunFolder
+
+
+def written(path: Path, rows: list[dict[str, str]]) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return str(path)
+
+
+def test_rows_that_were_seen_are_left_out_and_the_run_s_own_proof_stays(
+    label_run: RunFolder, tmp_path: Path
+) -> None:
+    proof = label_run.proof.read_bytes() if label_run.proof.exists() else None
+    prepared_ids = json.loads(label_run.ledger.read_text(encoding="utf-8"))
+    assert prepared_ids["trained"] == 280
+    fresh = [
+        {**row, "instruction": row["instruction"] + f" q{n} r{n} s{n}"}
+        for n, row in enumerate(labelled(460)[400:])
+    ]
+    own = labelled(400)
+    file = written(tmp_path / "fresh.jsonl", [*fresh, *own, fresh[0]])
+    found = api.prove(label_run, data=file, shots=0, items=60)
+    told = found.to_json()
+    # All but the run's own proof rows were trained on or watched.
+    assert len(told["file_leaked"]) == 400 - prepared_ids["proof"]
+    assert told["items"] == 60 and told["file_rows"] == 460
+    line = next(line for line in found.lines() if "were left out" in line)
+    assert f"{400 - prepared_ids['proof']} of the 460 rows of {file}" in line
+    for leak in told["file_leaked"]:
+        place, row = leak["id"].split(":")[1], leak["beside"].split(":")[1]
+        assert own[int(place) - 61] == own[int(row) - 1]
+    place = label_run.path / "proofs" / "fresh"
+    assert json.loads((place / "proof.json").read_text(encoding="utf-8")) == told
+    assert (label_run.proof.read_bytes() if label_run.proof.exists() else None) == proof
+
+
+def test_a_file_of_seen_rows_alone_proves_nothing(label_run: RunFolder, tmp_path: Path) -> None:
+    assert isinstance(label_run.resolved().run.data.path, str)
+    prepared = json.loads(label_run.ledger.read_text(encoding="utf-8"))
+    # The first rows of the file, without those that were held out.
+    rows = labelled(400)
+    leaked = api.prove(
+        label_run, data=written(tmp_path / "all.jsonl", rows), shots=0, items=1
+    ).to_json()["file_leaked"]
+    seen = [rows[int(one["id"].split(":")[1]) - 1] for one in leaked]
+    assert len(seen) == 400 - prepared["proof"]
+    with pytest.raises(DataError, match=r"none of its \d+ rows can prove anything"):
+        api.prove(label_run, data=written(tmp_path / "seen.jsonl", seen), shots=0)

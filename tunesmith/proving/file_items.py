@@ -1,0 +1,91 @@
+"""The rows of any file as the items of a proof, without those that the training has seen: copies,
+near copies, and the same questions.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tunesmith.data.texts.duplicates import sketch
+from tunesmith.data.items import Item
+from tunesmith.data.prepare import Prepared
+from tunesmith.data.reading import examples
+from tunesmith.data.rows import Encoder, Row, chosen_rows, clusters, items_of
+from tunesmith.errors import DataError, Problem
+from tunesmith.proving.judge import WINDOW
+from tunesmith.settings.run import Run
+from tunesmith.words import say
+
+
+def file_items(path: str, run: Run, prepared: Prepared) -> tuple[list[Item], dict[str, Any]]:
+    """The items of a file, and what became of its other rows, for proof.json. The rows that were
+    watched count as seen: they chose which weights were kept.
+
+    DataError where no row is left.
+    """
+    objective = prepared.objective
+    data = run.data.model_copy(update={"path": path, "limit": None})
+    reading = examples(data, objective.eats, objective.meant)
+    has_group = all(run.data.split_by in opened.facts.columns for opened in reading.opened)
+    encoder = Encoder(objective, prepared.render, run.data.split_by if has_group else None)
+    rows = _different(encoder.rows(reading))
+    seen = _seen_rows(run, prepared, encoder)
+    # A cluster is named by its first row.
+    roots, _ = clusters([*seen, *rows])
+    leaked = {
+        id(row): seen[root]
+        for row, root in zip(rows, roots[len(seen) :], strict=True)
+        if root < len(seen)
+    }
+    limit = run.data.max_length
+    kept = [row for row in rows if id(row) not in leaked and not (limit and row.length > limit)]
+    facts = {
+        "file": str(path),
+        "file_rows": len(rows) + len(reading.dropped),
+        "file_leaked": [
+            {
+                "id": f"{row.file.name}:{row.number}",
+                "beside": f"{leaked[id(row)].file}:{leaked[id(row)].number}",
+            }
+            for row in rows
+            if id(row) in leaked
+        ],
+    }
+    if not kept:
+        raise DataError(Problem(str(path), say("prove.file_all_leaked", rows=facts["file_rows"])))
+    known = dict(encoder.examples(reading, {(row.file, row.number): row.key for row in kept}))
+    items = [
+        item
+        for row in kept
+        for item in items_of(row, row.file.name, example=known[row.file, row.number])
+    ]
+    return items, facts
+
+
+def _different(rows: list[Row]) -> list[Row]:
+    """Without copies, and without rows in which nothing is scored."""
+    found = {row.key: row for row in reversed(rows) if row.length}
+    return list(reversed(found.values()))
+
+
+def _seen_rows(run: Run, prepared: Prepared, encoder: Encoder) -> list[Row]:
+    """The training rows and the watched ones, read again, with all that tells a copy."""
+    objective = prepared.objective
+    seen = {
+        WINDOW.sub("", item.id.partition("#")[0]): item
+        for item in [*prepared.train, *prepared.watch]
+    }
+    everything = {*seen, *(item.id for item in prepared.proof)}
+    readings = [examples(run.data, objective.eats, objective.meant)]
+    if isinstance(run.data.held_out, str):
+        held = run.data.model_copy(update={"path": run.data.held_out, "limit": None})
+        readings.append(examples(held, objective.eats, objective.meant))
+    found = []
+    for reading in readings:
+        for place, example in chosen_rows(reading, {*seen}, everything):
+            key, written, asked = encoder.hashes(example)
+            name, _, number = place.rpartition(":")
+            hashes = (key, written, asked, seen[place].group)
+            found.append(Row(Path(name), int(number), (), *hashes, sketch(example), False))
+    return found

@@ -1,0 +1,79 @@
+"""Contenders from outside the run: the model of another run, any other model, and what is asked
+elsewhere and only writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from tunesmith.data.rendering.render import Render
+from tunesmith.errors import Problem, SpecError
+from tunesmith.examples import Chat, Text
+from tunesmith.proving.kept import weights_in
+from tunesmith.settings.family import OBJECTIVES
+from tunesmith.settings.run import Model, Run
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.models.loading.load import Loaded
+
+
+@dataclass(frozen=True)
+class OtherModel:
+    """A model that is loaded once its turn comes; ``identity`` tells its weights from any others.
+
+    ``load`` takes the renderer of the proof, whose settings a model without its own is asked by.
+    """
+
+    name: str
+    identity: str
+    load: Callable[[Render], Loaded]
+
+
+@runtime_checkable
+class OtherWriter(Protocol):
+    """What is asked elsewhere: it writes answers, and nothing is known of what it finds likely."""
+
+    name: str
+    identity: str
+
+    def write(
+        self, chats: Sequence[Chat], most: int, done: Sequence[int]
+    ) -> Iterator[tuple[int, str, bool]]:
+        """For each conversation that is not ``done`` its number, the answer of at most ``most``
+        tokens, and whether it ended by itself.
+        """
+        ...
+
+
+Other = OtherModel | OtherWriter
+
+
+def other_model(place: str, run: Run) -> OtherModel:
+    """A finished run by its folder, or a model by folder or id; SpecError for a run of another
+    kind.
+    """
+    from tunesmith.models.finding.hub import folder_of
+    from tunesmith.models.saved import load_other, load_run
+
+    folder = RunFolder(Path(place))
+    ours = OBJECTIVES.make(run.objective)
+    if not folder.run_yaml.is_file():
+        if not ours.output.writes:
+            told = say("prove.other_run_only", objective=ours.name)
+            raise SpecError(Problem(f"against: {place}", told))
+        found = folder_of(Model(path=place))
+        return OtherModel(place, weights_in(found), lambda render: load_other(found, run, render))
+    own = folder.resolved().run
+    theirs = OBJECTIVES.make(own.objective)
+    text = (ours.eats is Text, theirs.eats is Text)
+    if ours.output.name != theirs.output.name or text[0] != text[1]:
+        told = say("prove.other_kind", theirs=theirs.name, ours=ours.name)
+        raise SpecError(Problem(f"against: {place}", told))
+    return OtherModel(
+        place, weights_in(folder.model, folder_of(own.model)), lambda render: load_run(folder)
+    )

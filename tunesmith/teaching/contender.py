@@ -1,0 +1,75 @@
+"""A model behind an endpoint as a contender of a proof: it is asked the held-out questions, and
+only writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from tunesmith.errors import Problem, SpecError, TunesmithError
+from tunesmith.examples import Chat
+from tunesmith.proving.others import Other, other_model
+from tunesmith.settings.run import Generate, Model, Run
+from tunesmith.settings.teacher import Teacher, is_endpoint
+from tunesmith.teaching.endpoint import Endpoint
+from tunesmith.teaching.questions import Question
+
+
+class _Asked(Endpoint):
+    """The endpoint, with words that fit a proof."""
+
+    gave_up, which_name = "prove.gave_up", "prove.which_name"
+
+
+class EndpointContender:
+    """``http://HOST/v1``, or ``http://HOST/v1#NAME`` where several models are served.
+
+    Made before anything is scored: SpecError where nobody answers as such an endpoint does.
+    """
+
+    def __init__(self, address: str, run: Run, tell: Callable[[str], None]) -> None:
+        url, _, served = address.partition("#")
+        teacher = run.teacher or Teacher()
+        asked = {
+            "model": Model(path=url),
+            "generate": Generate(stop=run.generate.stop),
+            "teacher": teacher.model_copy(update={"name": served or None}),
+        }
+        self.endpoint = _Asked(run.model_copy(update=asked), tell)
+        self.name = address
+        self.identity = f"{url} {self.endpoint.name}"
+
+    def write(
+        self, chats: Sequence[Chat], most: int, done: Sequence[int]
+    ) -> Iterator[tuple[int, str, bool]]:
+        """For each conversation that is not ``done`` its number, the likeliest answer of at most
+        ``most`` tokens, and whether it ended by itself; Stopped where the endpoint went down.
+        """
+        run = self.endpoint.run
+        limited = run.generate.model_copy(update={"max_new_tokens": most})
+        self.endpoint.run = run.model_copy(update={"generate": limited})
+        questions = (
+            Question(str(number), chat.prompt, "", {}) for number, chat in enumerate(chats, 1)
+        )
+        for number, answer in self.endpoint.answers(questions, done, lambda: False):
+            yield number, answer.text, answer.finish == "stop"
+
+
+def others_of(against: Sequence[str], run: Run, tell: Callable[[str], None]) -> tuple[Other, ...]:
+    """The contenders that ``against`` names, each once; SpecError with all that is wrong with
+    them.
+    """
+    found: list[Other] = []
+    problems: list[Problem] = []
+    for place in dict.fromkeys(against):
+        try:
+            found.append(
+                EndpointContender(place, run, tell)
+                if is_endpoint(place)
+                else other_model(place, run)
+            )
+        except TunesmithError as error:
+            problems += error.problems
+    if problems:
+        raise SpecError(problems)
+    return tuple(found)
