@@ -7,11 +7,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.texts.duplicates import sketch
 from tunesmith.data.items import Item
 from tunesmith.data.prepare import Prepared
 from tunesmith.data.reading import examples
 from tunesmith.data.rows import Encoder, Row, chosen_rows, clusters, items_of
+from tunesmith.data.texts.duplicates import sketch
 from tunesmith.errors import DataError, Problem
 from tunesmith.proving.judge import WINDOW
 from tunesmith.settings.run import Run
