@@ -95,7 +95,7 @@ class Row:
 def items_of(
     row: Row, name: str, *, suffix: str = "", example: Example | None = None
 ) -> list[Item]:
-    """The row as items, of a long text one a window; ``name`` is that of its file."""
+    """Divides the row into items, of a long text one a window; ``name`` is that of its file."""
     place = f"{name}:{row.number}"
     if not row.windows or len(row.tokens) == 1:
         return [Item(place + suffix, row.tokens, example, row.group)]

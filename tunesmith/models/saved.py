@@ -58,8 +58,8 @@ def load_run(folder: RunFolder, *, tuned: bool = True, dtype: torch.dtype | None
 
 
 def load_other(folder: Path, run: Run, render: Render) -> Loaded:
-    """A model that no run left, asked by its own template with the settings of ``render``, that of
-    ``run``.
+    """Loads a model that no run left, asked by its own template with the settings of ``render``,
+    that of ``run``.
     """
     from tunesmith.data.rendering.render import Render
 

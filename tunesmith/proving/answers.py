@@ -137,7 +137,7 @@ class ContenderAnswers:
         return task.shots
 
     def other(self, other: Other, contest: Contest) -> None:
-        """A contender from outside the run, asked the same items by its own template."""
+        """Asks a contender from outside the run the same items, by its own template."""
         if isinstance(other, OtherWriter):
             self._ask(other)
             return
@@ -159,7 +159,7 @@ class ContenderAnswers:
             del self.nll[other.name]
 
     def _ask(self, other: OtherWriter) -> None:
-        """Answers written elsewhere. Where answers are a small set, its choice is the one option
+        """Collects answers written elsewhere. Where answers are a small set, its choice is the one option
         that it names.
         """
         start, items = time.perf_counter(), self.task.items
@@ -268,7 +268,7 @@ def _written(
     stop_ids: Sequence[int],
     progress: Callable[[int, int], None],
 ) -> list[tuple[str, bool]]:
-    """Each answer, and whether it ended by itself."""
+    """Writes each answer, and tells whether it ended by itself."""
     from tunesmith.models.calling.generate import generate
 
     answers = generate(
@@ -288,8 +288,8 @@ def _same_tokens(one: Task, other: Task) -> bool:
 
 
 def named(answer: str, options: Iterable[str]) -> str:
-    """The option that a written answer is, or the only one whose words stand in it; else the answer
-    itself, which is wrong. Case and marks do not count.
+    """Finds the option that a written answer is, or the only one whose words stand in it; else
+    returns the answer itself, which is wrong. Case and marks do not count.
     """
     said = words(answer)
     runs = {option: words(option) for option in options}

@@ -129,8 +129,8 @@ class ContenderClasses:
         self._take(name, found, start, self._meaning_of(name))
 
     def other(self, other: Other, contest: Contest) -> None:
-        """A contender from outside the run, by its own tokenizer and thresholds; SpecError for one
-        that names other classes.
+        """Asks a contender from outside the run, by its own tokenizer and thresholds; raises
+        SpecError for one that names other classes.
         """
         where = f"against: {other.name}"
         if isinstance(other, OtherWriter):

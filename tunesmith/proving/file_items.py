@@ -19,10 +19,10 @@ from tunesmith.words import say
 
 
 def file_items(path: str, run: Run, prepared: Prepared) -> tuple[list[Item], dict[str, Any]]:
-    """The items of a file, and what became of its other rows, for proof.json. The rows that were
+    """Reads the items of a file, and says what became of its other rows, for proof.json. The rows that were
     watched count as seen: they chose which weights were kept.
 
-    DataError where no row is left.
+    Raises DataError where no row is left.
     """
     objective = prepared.objective
     data = run.data.model_copy(update={"path": path, "limit": None})
@@ -64,13 +64,13 @@ def file_items(path: str, run: Run, prepared: Prepared) -> tuple[list[Item], dic
 
 
 def _different(rows: list[Row]) -> list[Row]:
-    """Without copies, and without rows in which nothing is scored."""
+    """Leaves out copies, and rows in which nothing is scored."""
     found = {row.key: row for row in reversed(rows) if row.length}
     return list(reversed(found.values()))
 
 
 def _seen_rows(run: Run, prepared: Prepared, encoder: Encoder) -> list[Row]:
-    """The training rows and the watched ones, read again, with all that tells a copy."""
+    """Reads the training rows and the watched ones again, with all that tells a copy."""
     objective = prepared.objective
     seen = {
         WINDOW.sub("", item.id.partition("#")[0]): item

@@ -39,15 +39,17 @@ class Kept:
                 write_whole(path, "".join(line + "\n" for line in whole))
 
     def __contains__(self, name: str) -> bool:
-        """Whether something is kept under ``name``."""
+        """Tells whether something is kept under ``name``."""
         return _key(name) in self.found
 
     def __getitem__(self, name: str) -> Any:
-        """What is kept under ``name``."""
+        """Returns what is kept under ``name``."""
         return self.found[_key(name)]
 
     def value(self, name: str, make: Callable[[], Any]) -> Any:
-        """What was kept under ``name``, else what ``make`` gives: plain JSON, kept from now on."""
+        """Returns what was kept under ``name``, else what ``make`` gives: plain JSON, kept from now
+        on.
+        """
         key = _key(name)
         if key not in self.found:
             line = json.dumps([key, make()])
@@ -65,7 +67,7 @@ class Kept:
         digest: Callable[[Sequence[T]], str],
         progress: Progress,
     ) -> list[Any]:
-        """A value for each item, in pieces of ``AT_ONCE``; ``make`` gets some items and a listener
+        """Returns a value for each item, made in pieces of ``AT_ONCE``; ``make`` gets some items and a listener
         to its progress. ``name`` and ``digest`` of the items say what a piece is made from.
         """
         found: list[Any] = []
@@ -91,13 +93,13 @@ def _onward(progress: Progress, before: int, of: int, done: int, _: int) -> None
 
 
 def digest_of(sequences: Sequence[Sequence[Tokens]]) -> str:
-    """A digest of what is scored."""
+    """Returns a digest of what is scored."""
     return fingerprint([Item("", tuple(some)) for some in sequences])
 
 
 def weights_in(*folders: Path) -> str:
-    """What tells the model of some folders from any other: names, sizes and times of their
-    files.
+    """Returns what tells the model of some folders from any other: names, sizes and times of
+    their files.
     """
     told = [
         (str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns)

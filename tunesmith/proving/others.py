@@ -36,7 +36,7 @@ class OtherModel:
 
 @runtime_checkable
 class OtherWriter(Protocol):
-    """What is asked elsewhere: it writes answers, and nothing is known of what it finds likely."""
+    """A contender that is asked elsewhere: it writes answers, and nothing is known of what it finds likely."""
 
     name: str
     identity: str
@@ -44,8 +44,8 @@ class OtherWriter(Protocol):
     def write(
         self, chats: Sequence[Chat], most: int, done: Sequence[int]
     ) -> Iterator[tuple[int, str, bool]]:
-        """For each conversation that is not ``done`` its number, the answer of at most ``most``
-        tokens, and whether it ended by itself.
+        """Yields for each conversation that is not ``done`` its number, the answer of at most
+        ``most`` tokens, and whether it ended by itself.
         """
         ...
 
@@ -54,8 +54,8 @@ Other = OtherModel | OtherWriter
 
 
 def other_model(place: str, run: Run) -> OtherModel:
-    """A finished run by its folder, or a model by folder or id; SpecError for a run of another
-    kind.
+    """Finds a finished run by its folder, or a model by folder or id; raises SpecError for a run
+    of another kind.
     """
     from tunesmith.models.finding.hub import folder_of
     from tunesmith.models.saved import load_other, load_run

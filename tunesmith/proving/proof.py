@@ -125,7 +125,7 @@ def unbeaten(found: Mapping[str, Any]) -> list[str]:
 
 
 def stands_key(rival: str) -> str:
-    """The words for a rival that was not shown to be beaten."""
+    """Returns the key of the words for a rival that was not shown to be beaten."""
     return "prove.rival_stands" if rival in OWN else "prove.other_stands"
 
 
@@ -240,7 +240,7 @@ def _table(found: dict[str, Any]) -> list[str]:
 
 
 def _asked_notes(found: dict[str, Any]) -> list[str]:
-    """Which rows were left out, and who only writes."""
+    """Says which rows were left out, and who only writes."""
     lines: list[str] = []
     if leaked := found.get("leaked"):
         pairs = ", ".join(f"{leak['id']} ({leak['beside']})" for leak in leaked[:3])

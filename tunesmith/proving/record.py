@@ -19,7 +19,7 @@ OWN = (
 
 
 def called(contender: str, *, shots: int = 0, speak: Callable[..., str] = say) -> str:
-    """What people call a contender; ``shots`` is how many examples ``few_shot`` sees."""
+    """Returns what people call a contender; ``shots`` is how many examples ``few_shot`` sees."""
     return speak(f"prove.{contender}", shots=shots) if contender in OWN else contender
 
 

@@ -119,8 +119,8 @@ def task_of(run: Run, prepared: Prepared, chosen: Sequence[Item], *, shots: int)
 
 
 def rendered(task: Task, render: Render, encode: Callable[[Example], Sequence[Tokens]]) -> Task:
-    """``task`` as another model is asked it, by that model's own template; ``encode`` gives the
-    sequences of an item.
+    """Renders ``task`` as another model is asked it, by that model's own template; ``encode``
+    gives the sequences of an item.
     """
     items = []
     for item in task.items:

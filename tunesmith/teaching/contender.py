@@ -22,9 +22,9 @@ class _Asked(Endpoint):
 
 
 class EndpointContender:
-    """``http://HOST/v1``, or ``http://HOST/v1#NAME`` where several models are served.
+    """A model at ``http://HOST/v1``, or ``http://HOST/v1#NAME`` where several models are served.
 
-    Made before anything is scored: SpecError where nobody answers as such an endpoint does.
+    Made before anything is scored; raises SpecError where nobody answers as such an endpoint does.
     """
 
     def __init__(self, address: str, run: Run, tell: Callable[[str], None]) -> None:
@@ -42,8 +42,9 @@ class EndpointContender:
     def write(
         self, chats: Sequence[Chat], most: int, done: Sequence[int]
     ) -> Iterator[tuple[int, str, bool]]:
-        """For each conversation that is not ``done`` its number, the likeliest answer of at most
-        ``most`` tokens, and whether it ended by itself; Stopped where the endpoint went down.
+        """Yields for each conversation that is not ``done`` its number, the likeliest answer of at
+        most ``most`` tokens, and whether it ended by itself; raises Stopped where the endpoint
+        went down.
         """
         run = self.endpoint.run
         limited = run.generate.model_copy(update={"max_new_tokens": most})
@@ -56,8 +57,8 @@ class EndpointContender:
 
 
 def others_of(against: Sequence[str], run: Run, tell: Callable[[str], None]) -> tuple[Other, ...]:
-    """The contenders that ``against`` names, each once; SpecError with all that is wrong with
-    them.
+    """Finds the contenders that ``against`` names, each once; raises SpecError with all that is
+    wrong with them.
     """
     found: list[Other] = []
     problems: list[Problem] = []
