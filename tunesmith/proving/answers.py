@@ -159,8 +159,8 @@ class ContenderAnswers:
             del self.nll[other.name]
 
     def _ask(self, other: OtherWriter) -> None:
-        """Collects answers written elsewhere. Where answers are a small set, its choice is the one option
-        that it names.
+        """Collects answers written elsewhere. Where answers are a small set, its choice is the one
+        option that it names.
         """
         start, items = time.perf_counter(), self.task.items
         chats = [item.example for item in items if isinstance(item.example, Chat)]

@@ -19,8 +19,8 @@ from tunesmith.words import say
 
 
 def file_items(path: str, run: Run, prepared: Prepared) -> tuple[list[Item], dict[str, Any]]:
-    """Reads the items of a file, and says what became of its other rows, for proof.json. The rows that were
-    watched count as seen: they chose which weights were kept.
+    """Reads the items of a file, and says what became of its other rows, for proof.json. The rows
+    that were watched count as seen: they chose which weights were kept.
 
     Raises DataError where no row is left.
     """

@@ -67,8 +67,9 @@ class Kept:
         digest: Callable[[Sequence[T]], str],
         progress: Progress,
     ) -> list[Any]:
-        """Returns a value for each item, made in pieces of ``AT_ONCE``; ``make`` gets some items and a listener
-        to its progress. ``name`` and ``digest`` of the items say what a piece is made from.
+        """Returns a value for each item, made in pieces of ``AT_ONCE``; ``make`` gets some items
+        and a listener to its progress. ``name`` and ``digest`` of the items say what a piece is
+        made from.
         """
         found: list[Any] = []
         for start in range(0, len(items), AT_ONCE):

@@ -36,7 +36,9 @@ class OtherModel:
 
 @runtime_checkable
 class OtherWriter(Protocol):
-    """A contender that is asked elsewhere: it writes answers, and nothing is known of what it finds likely."""
+    """A contender that is asked elsewhere: it writes answers, and nothing is known of what it finds
+    likely.
+    """
 
     name: str
     identity: str
