@@ -62,6 +62,7 @@ FLOORS = [
     "models/adapters",
     "models/loading",
     "data",
+    "data/detectors",
     "data/transforms",
     "data/files",
     "data/readers",

@@ -13,7 +13,7 @@ import numpy as np
 
 from tunesmith.batches.batch import Tokens
 from tunesmith.errors import DataError, Problem
-from tunesmith.words import say
+from tunesmith.words import say, some
 
 LOST, SHOWN = 0.5, 10
 """Above this share of rows with nothing to learn the columns are read wrongly; this many places are
@@ -180,11 +180,6 @@ def lost_note(dropped: Sequence[dict[str, Any]], rows: int) -> str | None:
 def control_note(places: Sequence[str]) -> str:
     """Returns the note on rows whose text holds a control token."""
     return say("ledger.control_tokens", number=len(places), places=some(places))
-
-
-def some(places: Sequence[str]) -> str:
-    """Returns the first places of rows, and an ellipsis where there are more."""
-    return ", ".join(places[:SHOWN]) + (", …" if len(places) > SHOWN else "")
 
 
 def histogram(lengths: Sequence[int], bins: int = 12) -> dict[str, Any]:

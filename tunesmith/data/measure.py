@@ -16,12 +16,11 @@ from typing import Any
 from tunesmith.data.files.located import Faults, Located
 from tunesmith.data.files.sources import rows as rows_of
 from tunesmith.data.find import find_data
-from tunesmith.data.ledger import some
 from tunesmith.data.texts.script import script_of
 from tunesmith.data.texts.strings import strings
 from tunesmith.data.transforms.anonymise import Anonymise
 from tunesmith.errors import Problem, SpecError
-from tunesmith.words import say
+from tunesmith.words import say, some
 
 ROWS = 2000
 """Rows that are looked at, from the first."""

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 
 from tunesmith.batches.batch import Tokens
+from tunesmith.data.detectors import Detectors
 from tunesmith.data.files.sources import Faults, Located
 from tunesmith.data.items import Item
-from tunesmith.data.judged import Judged
 from tunesmith.data.ledger import control_note
-from tunesmith.data.private import Private
 from tunesmith.data.reading import Reading
 from tunesmith.data.rendering.conversation import from_question
 from tunesmith.data.rendering.render import Render
@@ -117,8 +116,7 @@ class Encoder:
         self.opened = 0
         """Rows whose first answers were left out, because the chat template cannot begin with one.
         """
-        self.judged = Judged()
-        self.private = Private()
+        self.detectors = Detectors()
         self.unknown = Unknown(render.tokenizer)
         self.controlled: list[str] = []
         """Where rows hold the text of a control token, which is read letter by letter."""
@@ -131,8 +129,7 @@ class Encoder:
         done: list[Row] = []
         seen: dict[int, Row] = {}  # a copy is not encoded again
         for located, example in self._fitting(reading):
-            self.judged.add(_place(located), example)
-            self.private.add(_place(located), example)
+            self.detectors.add(_place(located), example)
             try:
                 done.append(self._row(located, example, seen))
             except DataError as error:
@@ -156,13 +153,13 @@ class Encoder:
 
     def notes(self) -> list[str]:
         """Returns notes on the rows read since the last call."""
-        found = [*self.judged.notes(), *self.private.notes()]
+        found = self.detectors.notes()
         if self.opened:
             found.append(say("ledger.opened", number=self.opened))
         if self.controlled:
             found.append(control_note(self.controlled))
         self.opened, self.controlled = 0, []
-        self.judged, self.private = Judged(), Private()
+        self.detectors = Detectors()
         return found
 
     def learn(self, readings: list[Reading]) -> list[str]:

@@ -8,7 +8,7 @@ import locale
 import os
 import string
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -101,3 +101,8 @@ def translated(key: str, english: str) -> str:
 def metric_name(name: str) -> str:
     """Returns the usual name of a metric; one from outside keeps its own name."""
     return texts(language(), "metric").get(name, name)
+
+
+def some(places: Sequence[str]) -> str:
+    """The first ten places of rows, and that there are more."""
+    return ", ".join(places[:10]) + (", …" if len(places) > 10 else "")

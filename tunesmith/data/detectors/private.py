@@ -4,11 +4,10 @@ addresses and secrets; found by their form and check digits, never by guessing a
 
 from __future__ import annotations
 
-from tunesmith.data.ledger import some
 from tunesmith.data.texts import duplicates
 from tunesmith.data.texts.personal import kinds_in
 from tunesmith.examples import Example
-from tunesmith.words import say
+from tunesmith.words import say, some
 
 _TOLD = ("identity_card", "mail", "phone", "bank_card", "secret")
 """What ``check`` names; the verb ``data anonymise`` looks for more, where a form alone says less.

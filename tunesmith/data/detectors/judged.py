@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunesmith.data.columns.cells import is_number
-from tunesmith.data.ledger import some
 from tunesmith.data.texts import duplicates
 from tunesmith.examples import Chat, Example, Feedback, Preference
-from tunesmith.words import say
+from tunesmith.words import say, some
 
 SCORES = (
     ("score_chosen", "score_rejected"),

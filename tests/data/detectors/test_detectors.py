@@ -1,0 +1,101 @@
+"""Each detector speaks where it must and is quiet where nothing is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pytest
+
+from tunesmith.data.detectors import Detectors
+from tunesmith.examples import Chat, Example, Labelled, Turn
+
+LONG = "This answer is long enough to be looked at, because it holds more than eighty characters"
+
+
+def chat(question: str, answer: str) -> Chat:
+    return Chat((Turn("user", question), Turn("assistant", answer)))
+
+
+def notes(rows: Iterable[Example]) -> list[str]:
+    detectors = Detectors()
+    for number, row in enumerate(rows, 1):
+        detectors.add(f"rows.jsonl:{number}", row)
+    return detectors.notes()
+
+
+def sound(count: int = 40) -> list[Example]:
+    return [chat(f"What is {n}?", f"{LONG}, number {n}.") for n in range(count)]
+
+
+def labelled(*labels: str) -> list[Example]:
+    return [Labelled(f"text {n}", labels=(label,)) for n, label in enumerate(labels)]
+
+
+def test_sound_rows_are_not_spoken_of() -> None:
+    assert notes(sound()) == []
+    assert notes(labelled(*("a", "b") * 20)) == []
+    code = "```python\nprint('Human: hi')\n```"
+    assert (
+        notes(
+            [
+                *sound(),
+                chat("a", "1. one\n2. two"),
+                chat("b", code),
+                chat("c", "Ünïcödé à la carte."),
+            ]
+        )
+        == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (
+            [chat("q", "请问怎么退货".encode("gbk").decode("latin-1"))],
+            "1 row seems to have been read in a wrong encoding (rows.jsonl:41)",
+        ),
+        ([chat("q", "naïve café".encode().decode("latin-1"))], "wrong encoding"),
+        ([chat("q", "caf\ufffd"), chat("r", "锟斤拷")], "2 rows hold signs that were lost before"),
+        ([chat("q", "Yes.<|im_end|>")], "marks of a chat template"),
+        ([chat("### Instruction:\nAdd.", "2")], "marks of a chat template"),
+        (
+            [chat("q", "Yes.\nHuman: and now?\nAssistant: no")],
+            "1 answer seems to go on with further turns",
+        ),
+        ([chat("q", "好的。\n用户：那呢？")], "further turns"),
+        ([chat("q", f"{LONG} and then it sto")], "1 of 41 long answers ends in the middle"),
+        (
+            [chat("What is 3?", "Another answer")],
+            "1 question has another answer in another row (rows.jsonl:41 ↔ rows.jsonl:4)",
+        ),
+        (
+            [chat("q", "这一行是用中文回答的，其他的都是英文回答，长度也足够。")],
+            "1 row answers in the script zh, nearly all others in latin",
+        ),
+    ],
+)
+def test_one_fault_is_told_once(wrong: Sequence[Example], told: str) -> None:
+    found = notes([*sound(), *wrong])
+    assert len(found) == 1 and told in found[0], found
+
+
+def test_a_class_with_nearly_all_rows_is_told() -> None:
+    (note,) = notes(labelled(*("spam",) * 38, *("ham",) * 2))
+    assert "95 % of the rows have the label spam" in note
+    assert notes(labelled(*("spam",) * 34, *("ham",) * 6)) == []
+
+
+def test_what_most_rows_do_is_meant() -> None:
+    dialogues = [chat(f"q{n}", f"Ana: hello {n}\nUser: hi\nBo: bye.") for n in range(30)]
+    assert notes(dialogues) == []
+    unended = [chat(f"q{n}", f"{LONG} number {n} without a mark") for n in range(30)]
+    assert notes(unended) == []
+    samples = [chat(f"q{n // 3}", f"answer {n}") for n in range(30)]
+    assert notes(samples) == []
+
+
+def test_the_same_words_with_other_tools_are_another_question() -> None:
+    tool = ({"type": "function", "function": {"name": "look"}},)
+    asked = chat("What is 3?", "Another answer")
+    assert notes([*sound(), Chat(asked.turns, tool)]) == []

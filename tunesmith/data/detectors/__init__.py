@@ -1,0 +1,40 @@
+"""What is odd about rows: each detector looks at every row and says in one line what it met, where,
+and what mends it. None of them changes or drops a row.
+"""
+
+from __future__ import annotations
+
+from tunesmith.data.detectors.answered import Answered
+from tunesmith.data.detectors.cut import Cut
+from tunesmith.data.detectors.damaged import Damaged
+from tunesmith.data.detectors.judged import Judged
+from tunesmith.data.detectors.one_sided import OneSided
+from tunesmith.data.detectors.private import Private
+from tunesmith.data.detectors.remains import Remains
+from tunesmith.data.detectors.scripts import Scripts
+from tunesmith.examples import Example
+
+
+class Detectors:
+    """All of them, in the order in which they speak."""
+
+    def __init__(self) -> None:
+        self.all = (
+            Damaged(),
+            Remains(),
+            Cut(),
+            Answered(),
+            Scripts(),
+            OneSided(),
+            Judged(),
+            Private(),
+        )
+
+    def add(self, where: str, example: Example) -> None:
+        """Looks at one row, at ``where`` (file:row)."""
+        for one in self.all:
+            one.add(where, example)
+
+    def notes(self) -> list[str]:
+        """What they met, in the language in use."""
+        return [note for one in self.all for note in one.notes()]

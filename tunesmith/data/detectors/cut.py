@@ -1,0 +1,49 @@
+"""Answers that end in the middle of a sentence where the others end with a mark: cut at a limit of
+the model that wrote them, and a model trained on them learns to stop there.
+"""
+
+from __future__ import annotations
+
+import re
+
+from tunesmith.examples import Example, chats_of
+from tunesmith.words import say, some
+
+LONG, MARKED = 80, 0.8
+"""Answers of at least so many characters are looked at; this share of them must end with a mark
+before the others are called cut.
+"""
+_END = re.compile(r"[.!?。！？…\"'”’」』)）\]】}:：;；~*`|>]\s*$")
+_ITEM = re.compile(r"^\s*(?:[-*•·]|\d+[.)、]|#+)\s")
+
+
+class Cut:
+    """Collects answers without an end."""
+
+    def __init__(self) -> None:
+        self.looked = 0
+        self.places: list[str] = []
+
+    def add(self, where: str, example: Example) -> None:
+        """Looks at the last answer of one row."""
+        answers = [chat.answer.rstrip() for chat in chats_of(example)]
+        long = [answer for answer in answers if len(answer) >= LONG]
+        self.looked += len(long)
+        if any(_unended(answer) for answer in long):
+            self.places.append(where)
+
+    def notes(self) -> list[str]:
+        """One line, where most answers do end."""
+        if not self.places or len(self.places) > (1 - MARKED) * self.looked:
+            return []
+        places = some(self.places)
+        return [say("detect.cut", number=len(self.places), of=self.looked, places=places)]
+
+
+def _unended(answer: str) -> bool:
+    """Whether an answer ends with neither a mark, an item of a list, nor a figure."""
+    last = answer.rpartition("\n")[2]
+    if _END.search(answer) or _ITEM.match(last) or not last[-1:].isalpha():
+        return False
+    # A short last line is a title, a name or a formula.
+    return len(last) >= LONG // 4

@@ -1,0 +1,31 @@
+"""Rows whose text was damaged before it came here: read in a wrong encoding, or with signs lost."""
+
+from __future__ import annotations
+
+from tunesmith.data.texts import duplicates
+from tunesmith.data.texts.repair import LOST, mended
+from tunesmith.examples import Example
+from tunesmith.words import say, some
+
+
+class Damaged:
+    """Collects such rows: those that can be mended, and those that cannot."""
+
+    def __init__(self) -> None:
+        self.places: dict[str, list[str]] = {"encoding": [], "lost": []}
+
+    def add(self, where: str, example: Example) -> None:
+        """Looks at all texts of one row."""
+        texts = duplicates.content(example)
+        if any(LOST.search(text) for text in texts):
+            self.places["lost"].append(where)
+        elif any(mended(text) != text for text in texts):
+            self.places["encoding"].append(where)
+
+    def notes(self) -> list[str]:
+        """A line for each of the two."""
+        return [
+            say(f"detect.{kind}", number=len(places), places=some(places))
+            for kind, places in self.places.items()
+            if places
+        ]
