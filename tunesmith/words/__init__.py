@@ -104,5 +104,5 @@ def metric_name(name: str) -> str:
 
 
 def some(places: Sequence[str]) -> str:
-    """The first ten places of rows, and that there are more."""
+    """Returns the first ten places of rows, and an ellipsis where there are more."""
     return ", ".join(places[:10]) + (", …" if len(places) > 10 else "")

@@ -16,7 +16,7 @@ from tunesmith.examples import Example
 
 
 class Detectors:
-    """All of them, in the order in which they speak."""
+    """All detectors, in the order in which they speak."""
 
     def __init__(self) -> None:
         self.all = (
@@ -36,5 +36,5 @@ class Detectors:
             one.add(where, example)
 
     def notes(self) -> list[str]:
-        """What they met, in the language in use."""
+        """Returns what they met, in the language in use."""
         return [note for one in self.all for note in one.notes()]

@@ -11,7 +11,7 @@ MANY = 0.2
 
 
 class Answered:
-    """Collects such questions."""
+    """The questions that have several answers."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -36,7 +36,7 @@ class Answered:
             self.places.append(f"{where} ↔ {there}")
 
     def notes(self) -> list[str]:
-        """One line, where it is the exception."""
+        """Returns one line, where it is the exception."""
         if not self.places or len(self.places) > MANY * self.rows:
             return []
         return [say("detect.answers", number=len(self.places), places=some(self.places))]

@@ -18,7 +18,7 @@ _ITEM = re.compile(r"^\s*(?:[-*•·]|\d+[.)、]|#+)\s")
 
 
 class Cut:
-    """Collects answers without an end."""
+    """The long answers without an end."""
 
     def __init__(self) -> None:
         self.looked = 0
@@ -33,7 +33,7 @@ class Cut:
             self.places.append(where)
 
     def notes(self) -> list[str]:
-        """One line, where most answers do end."""
+        """Returns one line, where most answers do end."""
         if not self.places or len(self.places) > (1 - MARKED) * self.looked:
             return []
         places = some(self.places)
@@ -41,7 +41,7 @@ class Cut:
 
 
 def _unended(answer: str) -> bool:
-    """Whether an answer ends with neither a mark, an item of a list, nor a figure."""
+    """Tells whether an answer ends with neither a mark, an item of a list, nor a figure."""
     last = answer.rpartition("\n")[2]
     if _END.search(answer) or _ITEM.match(last) or not last[-1:].isalpha():
         return False

@@ -9,7 +9,7 @@ from tunesmith.words import say, some
 
 
 class Damaged:
-    """Collects such rows: those that can be mended, and those that cannot."""
+    """The damaged rows: those that can be mended, and those that cannot."""
 
     def __init__(self) -> None:
         self.places: dict[str, list[str]] = {"encoding": [], "lost": []}
@@ -23,7 +23,7 @@ class Damaged:
             self.places["encoding"].append(where)
 
     def notes(self) -> list[str]:
-        """A line for each of the two."""
+        """Returns a line for each of the two."""
         return [
             say(f"detect.{kind}", number=len(places), places=some(places))
             for kind, places in self.places.items()

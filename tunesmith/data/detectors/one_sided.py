@@ -12,7 +12,7 @@ MOST, ROWS = 0.9, 20
 
 
 class OneSided:
-    """Counts the classes of texts with one label each."""
+    """The number of rows of each class, of texts with one label."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -23,7 +23,7 @@ class OneSided:
             self.counts.update(example.labels if len(example.labels) == 1 else ())
 
     def notes(self) -> list[str]:
-        """One line, where a class has nearly all."""
+        """Returns one line, where a class has nearly all."""
         total = self.counts.total()
         if total < ROWS or len(self.counts) < 2:
             return []

@@ -23,7 +23,7 @@ _ENOUGH = 0.5
 
 
 class Remains:
-    """Collects such rows."""
+    """The rows with marks of a template, and those with further turns."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -40,7 +40,7 @@ class Remains:
             self.turns.append(where)
 
     def notes(self) -> list[str]:
-        """A line for the marks, and one for the turns."""
+        """Returns a line for the marks, and one for the turns."""
         found = {"marks": self.marks}
         if len(self.turns) <= _ENOUGH * self.rows:
             found["turns"] = self.turns

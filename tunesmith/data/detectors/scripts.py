@@ -15,7 +15,7 @@ few.
 
 
 class Scripts:
-    """Counts the scripts of the answers."""
+    """The rows by the script of their answers."""
 
     def __init__(self) -> None:
         self.places: defaultdict[str, list[str]] = defaultdict(list)
@@ -29,7 +29,7 @@ class Scripts:
             self.places[script].append(where)
 
     def notes(self) -> list[str]:
-        """A line for each script of few rows."""
+        """Returns a line for each script of few rows."""
         total = sum(map(len, self.places.values()))
         if total < ROWS:
             return []
