@@ -22,7 +22,7 @@ RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 STAGES = "rlhf"
 WRITES = "teacher_text"
 ENTITIES = "entities"
-SAMPLED = "grpo"
+SAMPLED = ("grpo", "ppo")
 # The real file that each recipe was written for, and what makes it tiny.
 FILES = {
     "tcm_qwen_lora": "tcm_cpmi/cpmi_dataset.json",
@@ -40,7 +40,7 @@ FILES = {
     "simpo": "reward_zh/dpo_zh_500.jsonl",
     "cpo": "reward_zh/dpo_zh_500.jsonl",
     "reward": "reward_zh/dpo_zh_500.jsonl",
-    SAMPLED: "grpo_zh/sample.jsonl",
+    **dict.fromkeys(SAMPLED, "grpo_zh/sample.jsonl"),
     "embed": "pairs_stsb_zh/sts-b-train.txt",
     STAGES: "alpaca_zh/alpaca_zh_demo.json reward_zh/dpo_zh_500.jsonl dpo_zh/dpo_zh_demo.json",
     "classify_questions": "package:trec",
@@ -154,12 +154,15 @@ def test_a_recipe_runs_at_tiny_size(
         changes["method.rank"] = 4
     if recipe.stem == "distill":
         changes["objective.teacher"] = str(tiny_qwen)
+    if recipe.stem == "ppo":
+        judge = encoder(tmp_path / "judge", cls="AutoModelForSequenceClassification", num_labels=1)
+        changes["source.rewards.run"] = str(judge)
     if recipe.stem == "replay":
         changes["source.path"] = str(shared_data / FILES["distill"])
     if recipe.stem != "pretrain_text":
         # A byte-level tokenizer makes long rows of Chinese; what a recipe says of length is for its
         # own model.
-        changes["data.too_long"] = "drop" if recipe.stem == SAMPLED else "truncate"
+        changes["data.too_long"] = "drop" if recipe.stem in SAMPLED else "truncate"
     planned = ts.plan(recipe, changes).require()
     run = ts.train(recipe, changes)
     assert run.run_yaml.read_text(encoding="utf-8") == planned.resolved.dump()
@@ -168,7 +171,7 @@ def test_a_recipe_runs_at_tiny_size(
     )
     assert (run.model / ("model.safetensors" if encoders else "adapter_config.json")).is_file()
     losses = [line["loss"] for line in run.steps() if "loss" in line]
-    if recipe.stem == SAMPLED:  # a loss is about 0, and a step of equal answers has none
+    if recipe.stem in SAMPLED:  # a loss is about 0, and a step of equal answers has none
         assert len([line for line in run.steps() if "teaching" in line]) == 2
     else:
         assert len(losses) == 2 and all(loss > 0 for loss in losses)

@@ -18,6 +18,7 @@ from tunesmith.batches.rollout import Group, Sampled, answered
 from tunesmith.errors import SpecError
 from tunesmith.objectives import grpo
 from tunesmith.objectives._advantages import advantages
+from tunesmith.objectives._sampled import weigh_overlong
 from tunesmith.settings.family import OBJECTIVES
 
 LENGTHS = (3, 5, 1, 4)
@@ -289,9 +290,10 @@ def test_the_expected_update_is_the_policy_gradient(kind: Any, factor: float) ->
 
 def test_answers_near_the_limit_lose_reward() -> None:
     """Yu et al. 2025, eq. 13, with a limit of 100 and a margin of 20."""
-    made = objective(overlong="punished", margin=20, most=100)
     lengths = [answer(80), answer(85), answer(100), answer(100, stopped=False)]
-    assert made._punishment(group([0] * 4, lengths)).tolist() == [0, -0.25, -1, -1]
+    four = group([1.0] * 4, lengths)
+    weigh_overlong([four], "punished", most=100, margin=20)
+    assert four.rewards_G.tolist() == [1, 0.75, 0, 0]
 
 
 def test_masked_answers_are_not_there() -> None:

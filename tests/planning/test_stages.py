@@ -171,11 +171,11 @@ def test_all_that_is_wrong_is_told_before_anything_is_trained(
     tiny_llama: Path, tmp_path: Path
 ) -> None:
     settings = file_of(tmp_path, tiny_llama)
-    settings["stages"][1] |= {"objective": "ppo"}
+    settings["stages"][1] |= {"objective": "prefer"}
     settings["stages"][2] |= {"method": "lroa"}
     with pytest.raises(SpecError) as told:
         stages_of(settings)
-    assert "stages[1].objective: unknown objective 'ppo'" in str(
+    assert "stages[1].objective: unknown objective 'prefer'" in str(
         told.value
     ) and "stages[2].method" in str(told.value)
     settings = file_of(tmp_path, tiny_llama)

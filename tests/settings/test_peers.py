@@ -330,7 +330,12 @@ def test_what_is_not_built_is_said():
 
 LLAMA = {"model_name_or_path": "m", "finetuning_type": "lora", "dataset": "d", "output_dir": "o"}
 OTHER: dict[str, tuple[str, dict[str, object], str]] = {
-    "ppo": ("LLaMA-Factory", LLAMA | {"stage": "ppo"}, "ppo"),
+    "ppo without a reward": ("LLaMA-Factory", LLAMA | {"stage": "ppo"}, "objective"),
+    "a reward behind an address": (
+        "LLaMA-Factory",
+        LLAMA | {"stage": "ppo", "reward_model": "http://x", "reward_model_type": "api"},
+        "reward_model_type",
+    ),
     "a reward model that is asked": (
         "LLaMA-Factory",
         LLAMA | {"reward_model": "runs/rm"},
@@ -410,6 +415,37 @@ def test_values_that_mean_something_else_there() -> None:
     assert here("TRL", model_name_or_path="m", warmup_steps=0, warmup_ratio=0.1)["train"] == {
         "warmup": 0.1
     }
+
+
+def test_ppo_and_grpo_are_translated_with_their_rewards() -> None:
+    theirs = {"stage": "ppo", "reward_model": "saves/rm", "reward_model_type": "full"}
+    theirs |= {"ppo_epochs": 2, "ppo_target": 6.0, "max_new_tokens": 128, "top_p": 0.9}
+    found = translate(LLAMA | theirs | {"ppo_score_norm": False}, "LLaMA-Factory")
+    run = validate(found.settings())
+    assert run.objective.name == "ppo" and run.objective.kl_target == 6.0
+    (reward,) = run.source.rewards
+    assert (reward.name, reward.run) == ("model", "saves/rm")
+    assert (run.source.passes, run.source.max_new_tokens) == (2, 128)
+    assert run.generate.top_p == 1 and "answers are sampled from" in found.left["generate.top_p"]
+
+    trl = {"model_name_or_path": "m", "dataset_name": "d", "output_dir": "o"}
+    trl |= {"reward_model_path": "rm", "num_ppo_epochs": 4, "kl_coef": 0.1, "vf_coef": 0.2}
+    trl |= {"cliprange": 0.3, "gamma": 0.9, "lam": 0.8, "temperature": 0.7, "response_length": 53}
+    run = validate(translate(trl, "TRL", "ppo").settings())
+    own = run.objective
+    assert (own.kl_weight, own.value_weight, own.low) == (0.1, 0.2, 0.3)
+    assert (own.discount, own.trace, run.source.temperature) == (0.9, 0.8, 0.7)
+    assert (run.source.passes, run.source.max_new_tokens) == (4, 53)
+
+    swift = {"rlhf_type": "grpo", "model": "m", "dataset": "d", "output_dir": "o"}
+    swift |= {"reward_model": ["rm", "rm2"], "reward_weights": [1, 0.5], "beta": 0.04}
+    swift |= {"num_generations": 8, "max_completion_length": 512}
+    run = validate(translate(swift, "ms-swift").settings())
+    assert [reward.run for reward in run.source.rewards] == ["rm", "rm2"]
+    assert (run.objective.kl, run.objective.kl_weight) == ("loss", 0.04)
+    assert (run.source.weights, run.source.samples) == ((1, 0.5), 8)
+    left = translate(LLAMA | {"stage": "sft", "ppo_epochs": 2}, "LLaMA-Factory").left
+    assert left["source.passes"] == "there is no source.passes here"
 
 
 COMMAND = """# trains

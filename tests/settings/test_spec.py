@@ -491,10 +491,6 @@ def test_a_number_that_is_not_finite_is_refused_by_every_plug_in(value: float):
         ({"method": {"name": "lora", "r": 8}}, "method.r: is called method.rank here"),
         ({"train": {"device": "cpu"}}, "train.device: its place here: train.machine.device"),
         ({"max_length": 9}, "max_length: is called data.max_length here"),
-        (
-            {"objective": "ppo"},
-            "unknown objective 'ppo'; grpo learns from rewards of sampled answers",
-        ),
         ({"objective": "rm"}, "did you mean objective=reward?"),
         (
             {"objective": {"name": "classify", "labels": [False, True]}},

@@ -62,6 +62,10 @@ class Objective:
     """Whether it learns from answers that the model samples: its rows are prompts, and what they
     know of right answers is for the rewards.
     """
+    compares: ClassVar[bool] = False
+    """Whether it compares the answers to one prompt with each other, so that a prompt whose answers
+    are worth the same teaches nothing. Only of one that ``samples``.
+    """
     two_sided: ClassVar[bool] = False
     """Whether it can train a model with an encoder and a decoder."""
     measures: ClassVar[dict[str, bool]] = {}
@@ -151,6 +155,15 @@ class Objective:
         be learned, and numbers for the record. Called only for an objective that ``samples``.
         """
         raise AssertionError(f"objective {self.name} learns from no samples")
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint must hold of it: what moves from step to step. Only of one that
+        ``samples``.
+        """
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restores ``state()``."""
 
     def loss(self, models: Models, batch: Batch) -> Loss:
         """Computes the sum of the loss over ``batch.units``, with gradient, and metrics."""

@@ -1,6 +1,7 @@
-"""From the rewards of the answers to one prompt to how much better each is than the others.
+"""From rewards to advantages: how much better an answer is than the others to its prompt, or a
+token than was expected.
 
-Answers that abstained are nan and stand outside. Shapes: G answers to one prompt.
+Answers that abstained are nan and stand outside. Shapes: G answers to one prompt, T tokens of one.
 """
 
 from __future__ import annotations
@@ -44,6 +45,36 @@ def _of_group(
     if kind == "batch_std":
         return centred_G / (spread + LEAST_STD)
     return centred_G * (len(known) / (len(known) - 1)) if kind == "leave_one_out" else centred_G
+
+
+def gae(
+    rewards_T: np.ndarray, values_T: np.ndarray, *, discount: float, trace: float
+) -> np.ndarray:
+    """[T] How much better each token was than its value (Schulman et al. 2016, eq. 16): the sum of
+    the surprises from there on, each weighing ``discount * trace`` times the one before.
+
+    The surprise of a token is its reward and the discounted value of the next, less its own value;
+    after the last token nothing is worth anything.
+    """
+    after_T = np.append(values_T[1:], 0.0)
+    surprises_T = rewards_T + discount * after_T - values_T
+    found_T = np.zeros(len(surprises_T))
+    ahead = 0.0
+    for place in reversed(range(len(surprises_T))):
+        ahead = surprises_T[place] + discount * trace * ahead
+        found_T[place] = ahead
+    return found_T
+
+
+def whitened(parts: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The parts with mean 0 and variance 1 over all their values, the variance with Bessel's
+    correction, as TRL and verl have it; a single value is 0.
+    """
+    if not parts:
+        return []
+    values = np.concatenate(parts)
+    spread = np.sqrt(_std(values) ** 2 + 1e-8)
+    return [(one - values.mean()) / spread for one in parts]
 
 
 def _std(values: np.ndarray) -> float:

@@ -19,7 +19,16 @@ from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Chat, Example
 from tunesmith.objectives import OBJECTIVES, Objective, Ranks
 from tunesmith.objectives._advantages import Advantage, advantages
-from tunesmith.objectives._sampled import encode_prompt, looked_up, see_at, still
+from tunesmith.objectives._sampled import (
+    Overlong,
+    clipped_losses,
+    encode_prompt,
+    looked_up,
+    see_at,
+    still,
+    stopped_by_clip,
+    weigh_overlong,
+)
 from tunesmith.settings.spec import Spec
 from tunesmith.words import say
 
@@ -44,7 +53,7 @@ class Grpo(Objective):
     prompt by their rewards.
     """
 
-    eats, unit, samples = Chat, "token", True
+    eats, unit, samples, compares = Chat, "token", True, True
     measures, rate_reason = {"reward": True}, "plan.reason_rate_objective"
 
     class Config(Spec):
@@ -79,7 +88,7 @@ class Grpo(Objective):
         """
         kl_weight: Annotated[float, Gt(0)] | None = None
         """Price of that distance (a nat); 0.05 in the reward, 0.04 in the loss, when not given."""
-        overlong: Literal["kept", "masked", "punished"] = "kept"
+        overlong: Overlong = "kept"
         """What happens to answers that the limit cut: they count as they are, not at all, or lose
         reward as they come near the limit (Yu et al. 2025, eq. 13).
         """
@@ -128,13 +137,8 @@ class Grpo(Objective):
         """Turns answers into examples with their advantages, and with the values that later updates
         compare them with.
         """
-        if self.config.overlong == "punished":
-            for group in groups:
-                group.rewards_G = group.rewards_G + self._punishment(group)
-        if self.config.overlong == "masked":
-            for group in groups:
-                cut_G = [not answer.stopped for answer in group.answers]
-                group.rewards_G = np.where(cut_G, np.nan, group.rewards_G)
+        config = self.config
+        weigh_overlong(groups, config.overlong, most=self.most, margin=config.margin)
         plain = [[answered(group.prompt_T, one) for one in group.answers] for group in groups]
         wanted = [*(["old"] if self.passes > 1 else []), *(["reference"] if self.roles else [])]
         known = (
@@ -151,14 +155,6 @@ class Grpo(Objective):
         parts = zip(groups, found, known, strict=True)
         examples = [self._example(group, one_G, seen) for group, one_G, seen in parts]
         return [example for example in examples if example], numbers
-
-    def _punishment(self, group: Group) -> np.ndarray:
-        """Returns [G] 0 up to ``margin`` tokens before the limit, then values falling to -1."""
-        margin = self.config.margin or max(1, self.most // 5)
-        over_G = [self.most - margin - len(answer.ids_T) for answer in group.answers]
-        # An answer that is cut is at the limit, and another token would have been beyond it.
-        cut_G = [not answer.stopped for answer in group.answers]
-        return np.where(cut_G, -1.0, np.clip(np.array(over_G) / margin, -1, 0))
 
     def _pay(self, groups: Sequence[Group], known: Sequence[Mapping[str, Any]]) -> float:
         """Takes the distance of each answer off its reward: the sum of k1 over its tokens, which as
@@ -248,8 +244,8 @@ class Grpo(Objective):
             better, worse = SAPO_TEMPERATURES
             heat_N = torch.where(advantage_N > 0, better, worse)
             return -4 / heat_N * (heat_N * (ratio_N - 1)).sigmoid() * advantage_N
-        clipped_N = ratio_N.clamp(1 - config.low, 1 + self.high)
-        return -torch.minimum(ratio_N.clamp(max=self.cap) * advantage_N, clipped_N * advantage_N)
+        how = {"low": config.low, "high": self.high, "cap": self.cap}
+        return clipped_losses(ratio_N, advantage_N, **how)
 
     def _clipped_N(self, ratio_N: torch.Tensor, advantage_N: torch.Tensor) -> torch.Tensor:
         """Marks the tokens that the update no longer moves; for cispo, those that it weighs
@@ -257,9 +253,5 @@ class Grpo(Objective):
         """
         if self.config.clip == "cispo":
             return ratio_N > self.cap
-        beyond_N = (ratio_N > 1 + self.high) & (advantage_N > 0)
-        return (
-            beyond_N
-            | (ratio_N < 1 - self.config.low) & (advantage_N < 0)
-            | ((ratio_N > self.cap) & (advantage_N < 0))
-        )
+        how = {"low": self.config.low, "high": self.high, "cap": self.cap}
+        return stopped_by_clip(ratio_N, advantage_N, **how)

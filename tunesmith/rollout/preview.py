@@ -46,30 +46,47 @@ def faults_told(faults: Sequence[str]) -> list[str]:
     return [*told, say("rollout.more_faults", count=more)] if more > 0 else told
 
 
-def hopeless(groups: Sequence[Group]) -> bool:
-    """Tells whether no answer ended by itself, or no group has answers with different rewards."""
+def hopeless(groups: Sequence[Group], *, compares: bool) -> bool:
+    """Tells whether no answer ended by itself, or nothing can be learned from the rewards."""
     stopped = any(answer.stopped for group in groups for answer in group.answers)
-    return not (stopped and any(group.teaches for group in groups))
+    return not (stopped and _differ(groups, compares=compares))
 
 
-def refuse_hopeless(groups: Sequence[Group], told: Sequence[str], config: Any) -> None:
-    """Raises SpecError where no answer ended by itself, or no group has answers with different
-    rewards.
+def _differ(groups: Sequence[Group], *, compares: bool) -> bool:
+    """Tells whether rewards differ: those of answers to one prompt, or where these are not compared
+    any.
+    """
+    if compares:
+        return any(group.teaches for group in groups)
+    known = _known(groups)
+    return len(known) > 1 and known.max() > known.min()
+
+
+def _known(groups: Sequence[Group]) -> np.ndarray:
+    rewards = np.concatenate([group.rewards_G for group in groups])
+    return rewards[~np.isnan(rewards)]
+
+
+def refuse_hopeless(
+    groups: Sequence[Group], told: Sequence[str], config: Any, *, compares: bool
+) -> None:
+    """Raises SpecError where no answer ended by itself, or nothing can be learned from the rewards;
+    ``compares`` says that only answers to one prompt are compared.
     """
     answers = [answer for group in groups for answer in group.answers]
     shown = "\n".join(told)
     if not any(answer.stopped for answer in answers):
         limit = {"count": len(answers), "limit": config.max_new_tokens, "shown": shown}
         raise SpecError(Problem("source.max_new_tokens", say("rollout.all_cut", **limit)))
-    if any(group.teaches for group in groups):
+    if _differ(groups, compares=compares):
         return
-    rewards = np.concatenate([group.rewards_G for group in groups])
-    if np.isnan(rewards).all():
+    known = _known(groups)
+    if not len(known):
         raise SpecError(Problem("source.rewards", say("rollout.all_silent", shown=shown)))
-    known = rewards[~np.isnan(rewards)]
     facts = {"groups": len(groups), "samples": config.samples, "shown": shown}
     facts |= {"low": f"{known.min():.3g}", "high": f"{known.max():.3g}"}
-    raise SpecError(Problem("source.rewards", say("rollout.all_equal", **facts)))
+    key = "rollout.all_equal" if compares else "rollout.all_alike"
+    raise SpecError(Problem("source.rewards", say(key, count=len(known), **facts)))
 
 
 def _short(text: str) -> str:

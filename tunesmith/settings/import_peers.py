@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import SpecError
-from tunesmith.settings.family import METHODS, OBJECTIVES
+from tunesmith.settings.family import METHODS, OBJECTIVES, SOURCES
 from tunesmith.settings.peer_names import BATCH, CHANGED, NEEDLESS, NOTHING, SAME
+from tunesmith.settings.peer_sampling import settle_sampling
 from tunesmith.settings.peer_translation import Pairs, Translation
 from tunesmith.settings.peer_values import CHANGES, whole
 from tunesmith.settings.problems import group_of
@@ -137,9 +138,10 @@ def translate(settings: Mapping[str, Any], peer: str, objective: str | None = No
         found.pairs["method"] = "lora"  # the default of LLaMA-Factory and ms-swift too
     told = {SAME[key] for key in settings if key in SAME}
     # TRL's files do not say which trainer they are for; these keys are none of sft's.
-    others = any(path.startswith("objective.") for path in told - _OF_SFT)
+    others = any(path.startswith(("objective.", "source.")) for path in told - _OF_SFT)
     if peer == "TRL" and others and "objective" not in found.pairs:
         found.refuse("objective", say("peers.no_task"))
+    settle_sampling(found)
     return _checked(found)
 
 
@@ -169,6 +171,8 @@ def _checked(found: Translation) -> Translation:
 def _exists(path: str, method: str, objective: str) -> bool:
     group: Any = Run
     plug_ins = {"method": METHODS.get(method).Config, "objective": OBJECTIVES.get(objective).Config}
+    if OBJECTIVES.get(objective).samples:
+        plug_ins["source"] = SOURCES.get("rollout").Config
     for part in path.split("."):
         if group is None or part not in group.model_fields:
             return False

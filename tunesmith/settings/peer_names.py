@@ -73,6 +73,22 @@ SAME: dict[str, str] = {
     "desirable_weight": "objective.desirable_weight",
     "undesirable_weight": "objective.undesirable_weight",
     "simpo_gamma": "objective.gamma",
+    "ppo_epochs": "source.passes",
+    "num_ppo_epochs": "source.passes",
+    "num_iterations": "source.passes",
+    "num_generations": "source.samples",
+    "response_length": "source.max_new_tokens",
+    "max_completion_length": "source.max_new_tokens",
+    "reward_weights": "source.weights",
+    "kl_coef": "objective.kl_weight",
+    "ppo_target": "objective.kl_target",
+    "cliprange": "objective.low",
+    "epsilon": "objective.low",
+    "epsilon_high": "objective.high",
+    "cliprange_value": "objective.value_clip",
+    "vf_coef": "objective.value_weight",
+    "gamma": "objective.discount",
+    "lam": "objective.trace",
 }
 
 CHANGED: dict[str, tuple[str, str]] = {
@@ -99,7 +115,10 @@ CHANGED: dict[str, tuple[str, str]] = {
     "warmup_ratio": ("train.warmup", "warmup_ratio"),
     "task_type": ("objective", "task_type"),
     "problem_type": ("objective.problem", "problem"),
-    "reward_model": ("objective=reward", "reward_model"),
+    "reward_model": ("source.rewards", "reward_model"),
+    "reward_model_path": ("source.rewards", "reward_model"),
+    "reward_model_name_or_path": ("source.rewards", "reward_model"),
+    "reward_model_type": ("source.rewards", "reward_kind"),
     "mix_strategy": ("data.path", "mixed"),
     "roles_to_train": ("data.train_on", "roles"),
     "loss_scale": ("data.train_on", "loss_scale"),
@@ -152,7 +171,6 @@ NAMES_HERE: dict[str, dict[str, str]] = {
         "adapters": "method=bottleneck",
     },
     "objective": {
-        "ppo": "peers.no_rewards",
         "rloo": (
             "objective=grpo objective.advantage=leave_one_out objective.ratio=product "
             "objective.aggregation=answer objective.kl=reward"
@@ -261,9 +279,11 @@ REFUSED: dict[str, str] = {
     key: reason
     for reason, keys in {
         "rewards": (
-            "reward_funcs reward_model_adapters reward_model_type process_reward_model "
-            "reward_adapters ppo_epochs num_generations"
+            "reward_model_adapters process_reward_model reward_adapters "
+            "reward_model_quantization_bit"
         ),
+        "reward_functions": "reward_funcs external_plugins",
+        "ppo_extras": "whiten_rewards ppo_whiten_rewards ppo_score_norm missing_eos_penalty",
         "continue": "adapter_name_or_path adapters lora_model_dir",
         "method": "use_galore use_apollo use_badam use_llama_pro shift_attn use_mca",
     }.items()

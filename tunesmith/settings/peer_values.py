@@ -137,13 +137,20 @@ def _part_of(path: str, source: Mapping[str, Any], found: Translation) -> str:
 
 
 def _reward_model(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
-    """Translates axolotl's switch that a reward model is trained; elsewhere the model that PPO
-    asks.
+    """Translates axolotl's switch that a reward model is trained; elsewhere the model that is asked
+    what an answer is worth, of ms-swift several.
     """
     if value is True:
         return {"objective": "reward"}
-    if value:
-        found.refuse("reward_model", say("peers.nothing_rewards"))
+    many = value if isinstance(value, list) else [value]
+    runs = [_model(one, settings, found)["model"] for one in many if one]
+    return {"source.rewards": [{"name": "model", "run": run} for run in runs] or None}
+
+
+def _reward_kind(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    """Translates how LLaMA-Factory keeps its reward model; here a run's folder says so itself."""
+    if value == "api":
+        found.refuse("reward_model_type", say("peers.nothing_reward_api"))
     return {}
 
 
@@ -321,6 +328,7 @@ CHANGES: dict[str, Callable[[Any, Mapping[str, Any], Translation], Pairs]] = {
     "limit": _limit,
     "task_type": _task_type,
     "reward_model": _reward_model,
+    "reward_kind": _reward_kind,
     "mixed": _mixed,
     "roles": _trained_roles,
     "loss_scale": _loss_scale,

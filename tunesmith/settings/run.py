@@ -273,7 +273,7 @@ class Run(Spec):
     """The run's folder."""
     objective: choice(OBJECTIVES, "sft") = "sft"  # type: ignore[valid-type]
     """What is learned: sft, pretrain, classify, embed, reward, preferences (dpo, kto, orpo, simpo,
-    cpo), rewards (grpo), a teacher (distill), any of them close to the base (distill_to_base).
+    cpo), rewards (grpo, ppo), a teacher (distill), any of them close to the base (distill_to_base).
     """
     method: Annotated[choice(METHODS, "lora"), SEVERAL] = "lora"  # type: ignore[valid-type]
     """Which weights are trained: lora, full, and what ``tunesmith explain method`` lists; a list
@@ -281,7 +281,7 @@ class Run(Spec):
     """
     source: choice(SOURCES, "rows") = "rows"  # type: ignore[valid-type]
     """Where a step's examples come from: rows, those of ``data`` alone; replay, which mixes old
-    ones in; rollout, answers that the model samples to them, with their rewards (for grpo)."""
+    ones in; rollout, answers that the model samples to them, with their rewards (for grpo, ppo)."""
     train: Train = Train()
     generate: Generate = Generate()
     prove: Prove = Prove()

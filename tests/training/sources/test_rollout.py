@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from material import runs
 from material.two_processes import in_two
@@ -56,7 +57,7 @@ def lines(folder: RunFolder) -> list[dict[str, Any]]:
     return [
         {name: value for name, value in line.items() if name not in TIMES}
         for line in folder.steps()
-        if "teaching" in line
+        if "stopped" in line
     ]
 
 
@@ -64,10 +65,16 @@ SETTINGS = [
     {},
     {"objective": {"name": "grpo", "kl": "loss", "aggregation": "answer"}, "source.passes": 2},
     {"objective": {"name": "grpo", "kl": "reward", "advantage": "leave_one_out"}},
+    {
+        "objective": {"name": "ppo", "kl_weight": 0.2, "kl_target": 1e-3, "kl_horizon": 50},
+        "source.passes": 2,
+    },
+    {"objective": {"name": "ppo", "value_moves": True, "kl_weight": 0, "overlong": "punished"}},
 ]
+NAMES = ["plain", "two passes", "rloo", "ppo", "ppo, values move"]
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=["plain", "two passes", "rloo"])
+@pytest.mark.parametrize("settings", SETTINGS, ids=NAMES)
 def test_a_run_that_goes_on_samples_and_trains_the_same(
     settings: dict[str, Any], tiny_llama: Path, tmp_path: Path
 ) -> None:
@@ -85,7 +92,7 @@ def test_a_run_that_goes_on_samples_and_trains_the_same(
     assert lines(straight) == told
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=["plain", "two passes", "rloo"])
+@pytest.mark.parametrize("settings", SETTINGS, ids=NAMES)
 def test_cut_and_layout_change_nothing(settings: dict[str, Any], made: Any) -> None:
     def found(name: str, micro_tokens: int, layout: str) -> tuple[float, torch.Tensor]:
         ready = made(name, **settings, **{"train.micro_tokens": micro_tokens, "train.clip": 0})
@@ -129,8 +136,12 @@ def test_it_is_told_when_what_is_trained_was_not_what_was_sampled(
     assert found[0]["gap"] > found[0]["most"] == 1e-3
 
 
-def test_two_processes_train_what_one_trains(tiny_llama: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("objective", ["grpo", {"name": "ppo", "kl_target": 1e-3}])
+def test_two_processes_train_what_one_trains(
+    objective: Any, tiny_llama: Path, tmp_path: Path
+) -> None:
     settings = {"train.optimizer": "sgd", "train.steps": 3, "train.batch": 5}
+    settings |= {"objective": objective, "source.passes": 2}
     one = trained(tmp_path / "one", tiny_llama, **settings)
     assert in_two(lambda _: trained(tmp_path / "two", tiny_llama, **settings)) == [0, 0]
     for alone, joined in zip(lines(one), lines(RunFolder(tmp_path / "two")), strict=True):
@@ -138,11 +149,19 @@ def test_two_processes_train_what_one_trains(tiny_llama: Path, tmp_path: Path) -
         assert {name: joined[name] for name in alone} == pytest.approx(alone, rel=1e-3, abs=1e-6)
 
 
-@pytest.mark.parametrize(("language", "sign"), [("zh", 1), ("en", -1)])
+PPO = {"name": "ppo", "kl_weight": 0}
+
+
+@pytest.mark.parametrize(
+    ("objective", "language", "sign"),
+    [("grpo", "zh", 1), ("grpo", "en", -1), (PPO, "zh", 1), (PPO, "en", -1)],
+    ids=["grpo up", "grpo down", "ppo up", "ppo down"],
+)
 def test_it_learns_what_is_rewarded(
-    language: str, sign: int, tiny_llama: Path, tmp_path: Path
+    objective: Any, language: str, sign: int, tiny_llama: Path, tmp_path: Path
 ) -> None:
     settings = {
+        "objective": objective,
         "method": "full",
         "source.rewards": {"name": "language", "language": language},
         "source.weights": [sign],
@@ -251,6 +270,40 @@ def test_a_run_that_could_learn_nothing_is_refused_with_its_answers(
     told = str(error.value)
     assert wanted in told and "rows.json:" in told and "How far is" in told
     assert not (tmp_path / "run").exists(), "nothing was written"
+
+
+def test_the_value_head_learns_what_is_to_be_expected(tiny_llama: Path, tmp_path: Path) -> None:
+    """Here near 1, whatever the answer."""
+    text = "def polite(prompt, *_):\n    return 1 + 0.01 * ('Please' in prompt)\n"
+    (tmp_path / "mine.py").write_text(text)
+    settings = {
+        "objective": {"name": "ppo", "kl_weight": 0, "value_clip": None},
+        "source": {**SAMPLED["source"], "samples": 1, "rewards": f"{tmp_path}/mine.py:polite"},
+        "train.batch": 16,
+        "train.learning_rate": 3e-2,
+        "train.schedule": "constant",
+        "train.steps": 25,
+        "train.keep": {"evaluate": 0, "save": 25},
+    }
+    folder = trained(tmp_path / "run", tiny_llama, **settings)
+    told = lines(folder)
+    assert told[0]["value"] == 0 and "teaching" not in told[0], "one answer is compared with none"
+    assert abs(told[0]["explained_variance"]) < 1e-6
+    assert told[-1]["value"] == pytest.approx(1, abs=0.1)
+    assert told[-1]["value_loss"] < told[0]["value_loss"] / 10
+    saved = load_file(folder.checkpoints / "step-00000025" / "weights.safetensors")
+    assert saved["value/linear.weight"].any(), "the head is a part of the checkpoint"
+    moments = load_file(folder.checkpoints / "step-00000025" / "optimizer.safetensors")
+    assert "exp_avg:value/linear.weight" in moments
+
+
+def test_answers_alone_are_refused_where_all_are_worth_the_same(made: Any) -> None:
+    rewards = {"name": "format", "pattern": "never"}
+    ready = made("alike", objective="ppo", **{"source.samples": 1, "source.rewards": rewards})
+    with pytest.raises(SpecError, match="all 16 answers to 16 prompts are worth the same"):
+        ready.work.source.preview(ready.work.models)
+    told = made("apart", objective="ppo", **{"source.samples": 1}).work
+    assert len(told.source.preview(told.models)) == 1 + 2 * 4
 
 
 def test_what_is_seen_before_the_first_step(made: Any) -> None:

@@ -30,3 +30,10 @@ def policy_of(models: Models) -> torch.nn.Module:
     policy = models["policy"]
     assert isinstance(policy, torch.nn.Module), "a policy is called by the views"
     return policy
+
+
+def value_of(models: Models) -> torch.nn.Module:
+    """The head that says what a token is worth, from its hidden state."""
+    value = models["value"]
+    assert isinstance(value, torch.nn.Module), "the role of the value is a head"
+    return value

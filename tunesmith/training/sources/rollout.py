@@ -259,13 +259,15 @@ class Rollout(StepSource):
         return [self.items[row] for row in list(rows)[:count]]
 
     def state(self) -> dict[str, Any]:
-        """Returns the scale of the rewards."""
-        return self.rewarding.state() | {"calibrated": self.calibrated}
+        """Returns the scale of the rewards, and what of the objective moves from step to step."""
+        own = {"calibrated": self.calibrated, "objective": self.objective.state()}
+        return self.rewarding.state() | own
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Restores ``state()``; a run from before rewards were calibrated had none that are."""
         if state:
             self.rewarding.load_state(state)
+            self.objective.load_state(state["objective"])
         self.calibrated = state.get("calibrated", True)
 
     def _sampling(self) -> Sampling:
@@ -296,9 +298,10 @@ class Rollout(StepSource):
         groups = answered.groups
         questions = [str(_row(item).get("question", "")) for item in items[:SHOWN]]
         told = [*lines(questions, groups, answered.texts), *self.faults()]
-        if len(items) > SHOWN and hopeless(groups):
+        compares = self.objective.compares
+        if len(items) > SHOWN and hopeless(groups, compares=compares):
             groups += self._answered(items[SHOWN:], self.total + 1).groups
-        refuse_hopeless(groups, told, self.config)
+        refuse_hopeless(groups, told, self.config, compares=compares)
         return told
 
     def watched(
@@ -347,9 +350,11 @@ def _numbers(groups: Sequence[Group]) -> dict[str, float]:
     answers = [answer for group in groups for answer in group.answers]
     sums = np.concatenate([group.rewards_G for group in groups])
     known = sums[~np.isnan(sums)]
+    compared = any(len(group.answers) > 1 for group in groups)
+    teaching = float(np.mean([group.teaches for group in groups]))
     return {
         "reward_std": float(known.std()) if len(known) else 0.0,
-        "teaching": float(np.mean([group.teaches for group in groups])),
+        **({"teaching": teaching} if compared else {}),
         "length": float(np.mean([len(answer.ids_T) for answer in answers])),
         "stopped": float(np.mean([answer.stopped for answer in answers])),
         "entropy": float(np.concatenate([answer.entropies_T for answer in answers]).mean()),
