@@ -157,9 +157,7 @@ class Objective:
         raise AssertionError(f"objective {self.name} learns from no samples")
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint must hold of it: what moves from step to step. Only of one that
-        ``samples``.
-        """
+        """Returns what moves from step to step, for a checkpoint. Only of one that ``samples``."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:

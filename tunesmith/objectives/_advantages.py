@@ -50,8 +50,8 @@ def _of_group(
 def gae(
     rewards_T: np.ndarray, values_T: np.ndarray, *, discount: float, trace: float
 ) -> np.ndarray:
-    """[T] How much better each token was than its value (Schulman et al. 2016, eq. 16): the sum of
-    the surprises from there on, each weighing ``discount * trace`` times the one before.
+    """Computes [T] how much better each token was than its value (Schulman et al. 2016, eq. 16):
+    the sum of the surprises from there on, each weighing ``discount * trace`` times the one before.
 
     The surprise of a token is its reward and the discounted value of the next, less its own value;
     after the last token nothing is worth anything.
@@ -67,8 +67,8 @@ def gae(
 
 
 def whitened(parts: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The parts with mean 0 and variance 1 over all their values, the variance with Bessel's
-    correction, as TRL and verl have it; a single value is 0.
+    """Returns the parts with mean 0 and variance 1 over all their values, the variance with
+    Bessel's correction, as TRL and verl have it; a single value is 0.
     """
     if not parts:
         return []

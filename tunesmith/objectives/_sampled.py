@@ -73,8 +73,8 @@ def weigh_overlong(
 
 
 def punishment(group: Group, most: int, margin: int) -> np.ndarray:
-    """Returns [G] 0 up to ``margin`` tokens before the limit, then falling to -1 (Yu et al. 2025, eq.
-    13).
+    """Returns [G] 0 up to ``margin`` tokens before the limit, then falling to -1 (Yu et al. 2025,
+    eq. 13).
     """
     over_G = [most - margin - len(answer.ids_T) for answer in group.answers]
     # An answer that is cut is at the limit, and another token would have been beyond it.
@@ -85,8 +85,8 @@ def punishment(group: Group, most: int, margin: int) -> np.ndarray:
 def clipped_losses(
     ratio_N: torch.Tensor, advantage_N: torch.Tensor, *, low: float, high: float, cap: float
 ) -> torch.Tensor:
-    """Computes [N] PPO's clipped loss (Schulman et al. 2017, eq. 7); with a finite ``cap`` also for worse
-    answers whose ratio rose (Ye et al. 2020, eq. 5).
+    """Computes [N] PPO's clipped loss (Schulman et al. 2017, eq. 7); with a finite ``cap`` also for
+    worse answers whose ratio rose (Ye et al. 2020, eq. 5).
     """
     import torch
 
@@ -115,8 +115,8 @@ def looked_up(
     wanted: Sequence[str],
 ) -> list[dict[str, list[np.ndarray]]]:
     """Computes for each example, by name in ``wanted``, a value for each token of each of its
-    answers: ``old``, the log-probabilities of the current policy, ``value``, what the value head says, and
-    ``reference``, the log-probabilities of the base.
+    answers: ``old``, the log-probabilities of the current policy, ``value``, what the value head
+    says, and ``reference``, the log-probabilities of the base.
     """
     import torch
 

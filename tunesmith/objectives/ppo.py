@@ -119,14 +119,14 @@ class Ppo(Objective):
         self.passes = config.passes
 
     def encode(self, example: Example, render: Render) -> list[Tokens]:
-        """The prompt."""
+        """Renders the prompt."""
         return encode_prompt(example, render)
 
     def experience(
         self, groups: Sequence[Group], policy: Loaded, models: Models
     ) -> tuple[list[list[Tokens]], dict[str, float]]:
-        """The answers with their advantages and what the values should have been, over the whole
-        step; answers without a reward are left out.
+        """Turns answers into examples with their advantages and what the values should have been,
+        over the whole step; answers without a reward are left out.
         """
         config = self.config
         weigh_overlong(groups, config.overlong, most=self.most, margin=config.margin)
@@ -161,7 +161,7 @@ class Ppo(Objective):
         return [*examples.values()], numbers
 
     def _price(self, distances: Sequence[float]) -> dict[str, float]:
-        """What is told of the distances of answers (nats: the sum of k1 over their tokens); adapts
+        """Tells of the distances of answers (nats: the sum of k1 over their tokens), and adapts
         the price of the next step (Ziegler et al. 2019, section 2.2).
         """
         distance = float(np.mean(distances))
@@ -173,7 +173,7 @@ class Ppo(Objective):
         return numbers
 
     def state(self) -> dict[str, Any]:
-        """The price of the distance, which adapts."""
+        """Returns the price of the distance, which adapts."""
         return {"kl_weight": self.kl_weight}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -187,7 +187,7 @@ class Ppo(Objective):
         still(policy_of(models))
 
     def loss(self, models: Models, batch: Batch) -> Loss:
-        """The clipped policy loss and the clipped value loss of each scored token.
+        """Sums the clipped policy loss and the clipped value loss of each scored token.
 
         ``clipped`` is the share of tokens whose gradient was stopped, ``value_clipped`` that of
         values, ``kl`` k3 (nats a token), ``sampler_gap`` the mean difference to what the sampler
@@ -222,8 +222,8 @@ class Ppo(Objective):
         return Loss(total, {name: Ratio(*both) for name, both in told.items()})
 
     def _value_errors(self, values_N: Any, columns: Mapping[str, Any]) -> tuple[Any, Any]:
-        """[N] Half the squared error of each value, the larger of it as it is and as it may have
-        moved; and which values may not move further.
+        """Computes [N] half the squared error of each value, the larger of it as it is and as it
+        may have moved; and which values may not move further.
         """
         import torch
 
@@ -238,8 +238,8 @@ class Ppo(Objective):
 
 
 def _expected(targets: Sequence[np.ndarray], values: Sequence[np.ndarray]) -> dict[str, float]:
-    """The share of the targets' variance that the values explain: 1 is all of it, 0 or less
-    nothing; not told where the targets do not differ.
+    """Computes the share of the targets' variance that the values explain: 1 is all of it, 0 or
+    less nothing; not told where the targets do not differ.
     """
     target_N, value_N = np.concatenate(targets), np.concatenate(values)
     spread = float(target_N.var())
@@ -256,6 +256,6 @@ def _tokens(
     advantages_T: np.ndarray,
     targets_T: np.ndarray,
 ) -> Tokens:
-    """An answer as it is trained."""
+    """Returns an answer as it is trained."""
     columns_T = {"advantage": advantages_T, "target": targets_T, "sampled": answer.logprobs_T}
     return answered(group.prompt_T, answer, **columns_T, **seen)

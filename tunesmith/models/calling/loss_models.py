@@ -33,7 +33,7 @@ def policy_of(models: Models) -> torch.nn.Module:
 
 
 def value_of(models: Models) -> torch.nn.Module:
-    """The head that says what a token is worth, from its hidden state."""
+    """Returns the head that says what a token is worth, from its hidden state."""
     value = models["value"]
     assert isinstance(value, torch.nn.Module), "the role of the value is a head"
     return value
