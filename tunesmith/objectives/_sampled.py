@@ -123,19 +123,18 @@ def looked_up(
     from tunesmith.models.calling.forwards import batches
     from tunesmith.models.calling.loss_models import value_of
     from tunesmith.models.calling.temperature import at_temperature
-    from tunesmith.models.calling.views import see
+    from tunesmith.models.calling.views import one_forward, see
 
     found: list[dict[str, list[np.ndarray]]] = [{} for _ in examples]
     policy.model.eval()
     for part, batch in batches(policy, examples, budget=BUDGET):
-        with torch.no_grad():
+        with torch.no_grad(), one_forward():
             seen = {}
-            if {"old", "value"} & {*wanted}:
-                own = see(policy.model, batch)
             if "old" in wanted:
-                seen["old"] = at_temperature(own, temperature).logprobs_N
+                seen["old"] = see_at(policy.model, batch, temperature)
             if "value" in wanted:
-                seen["value"] = value_of(models)(own.features("scored"))
+                hidden_ND = see(policy.model, batch).features("scored")
+                seen["value"] = value_of(models)(hidden_ND)
             if "reference" in wanted:
                 base = at_temperature(see(models["base"], batch), temperature)
                 seen["reference"] = base.logprobs_N
