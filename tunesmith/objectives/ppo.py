@@ -42,7 +42,9 @@ FASTEST = 0.2
 
 @OBJECTIVES.register
 class Ppo(Objective):
-    """Learns from its own answers, by what a value head expected of each token."""
+    """Proximal policy optimization: learns from its own answers, by what a value head expected of
+    each token.
+    """
 
     eats, unit, samples = Chat, "token", True
     measures, rate_reason = {"reward": True}, "plan.reason_rate_objective"

@@ -26,7 +26,7 @@ class ValueHead(torch.nn.Module):
         torch.nn.init.zeros_(self.linear.bias)
 
     def forward(self, hidden_ND: torch.Tensor) -> torch.Tensor:
-        """Values ``[N]``."""
+        """Computes values ``[N]``."""
         # Returns are small differences, for which bf16 is too coarse.
         with torch.autocast(hidden_ND.device.type, enabled=False):
             return self.linear(hidden_ND.float())[:, 0]
