@@ -127,6 +127,9 @@ def test_what_does_not_fit_is_told(trained: RunFolder, tiny_llama: Path, tmp_pat
     )
     assert METHODS.make(counted.run.method).slots == 3 and not broken(counted.run)
     assert counted.origins["method.tokens"].kind == "derived"
+    placed = resolved(tmp_path / "new", tiny_llama, method="p_tuning")
+    assert METHODS.make(placed.run.method).slots == 3 and not broken(placed.run)
+    assert placed.origins["method.place"].kind == "derived"
     assert "there are 4 virtual tokens, but data.template has 3 [P]" in told(
         method={**METHOD, "tokens": 4}
     )

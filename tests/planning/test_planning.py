@@ -497,3 +497,7 @@ def test_an_empty_question_is_refused(tiny_llama: Path, rows: Path, tmp_path: Pa
     made = plan(tiny_llama, rows, tmp_path / "run", questions=["who?", " "])
     assert [problem.where for problem in made.problems] == ["questions.1"]
     assert not plan(tiny_llama, rows, tmp_path / "run", questions=["who?"]).problems
+    made = plan(tiny_llama, rows, tmp_path / "run", questions=["who?", {"colour": "red"}])
+    assert [problem.where for problem in made.problems] == ["questions.1"]
+    long = plan(tiny_llama, rows, tmp_path / "run", questions=["who? " * 600])
+    assert [problem.where for problem in long.problems] == ["questions.0"]

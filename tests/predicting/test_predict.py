@@ -13,10 +13,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from material.proved import labelled, trained
 from tunesmith import api, words
+from tunesmith.data.asked import needed
 from tunesmith.errors import DataError, SpecError
 from tunesmith.export.merge import export
 from tunesmith.predicting.predictor import Predictor
-from tunesmith.predicting.row_problems import needed
 from tunesmith.settings.run import Data
 
 ASKED = ["xyz red uvw zzz", "two", "vvv cow", "a blue zzz xyz uvw xyz uvw", "dog dog"]

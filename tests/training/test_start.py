@@ -142,7 +142,7 @@ def test_a_folder_that_holds_a_run_is_not_touched(straight, tiny_llama, prepared
     [
         ({"method.targets": ["nothing"]}, "method.targets: "),
         ({"train.machine.precision": "fp16"}, "train.machine.precision: "),
-        ({"questions": "no/such/file.txt"}, "questions: there is no file no/such/file.txt"),
+        ({"questions": "no/such/file.txt"}, "questions: there is no file 'no/such/file.txt'"),
         (
             {"train.keep.best_by": "accuracy"},
             (
@@ -204,11 +204,19 @@ def test_questions_do_not_change_the_training(tiny_llama, prepared, tmp_path, st
 def test_evaluation_can_be_switched_off_and_questions_are_still_answered_at_both_ends(
     tiny_llama, prepared, tmp_path
 ):
+    asked_too = {"messages": [{"role": "user", "content": "How far?"}]}
     folder = trained(
-        tmp_path / "run", tiny_llama, prepared, questions=["How far?"], **{"train.keep.evaluate": 0}
+        tmp_path / "run",
+        tiny_llama,
+        prepared,
+        questions=["How far?", asked_too, {"instruction": "How", "input": "far?"}],
+        **{"train.keep.evaluate": 0},
     )
     assert not [line for line in folder.steps() if "evaluation" in line]
-    assert [line["step"] for line in folder.steps() if line.get("event") == "answers"] == [0, 8]
+    told = [line for line in folder.steps() if line.get("event") == "answers"]
+    assert [line["step"] for line in told] == [0, 8]
+    assert all(line["answers"][0] == line["answers"][1] for line in told)
+    assert "## How far?\n" in folder.questions.read_text(encoding="utf-8")
 
 
 def test_without_watched_rows_the_best_is_the_last_and_that_is_said(tiny_llama, prepared, tmp_path):

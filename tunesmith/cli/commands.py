@@ -176,7 +176,8 @@ def predict(
     with redirect_stdout(sys.stderr), _progress() as shown:
         model = api.load(_of(run, which))
         places, tell = list(asked), lambda done, total: shown(say("cli.phase_predict"), done, total)
-        answered = model.predict(asked.values(), places=places, progress=tell)
+        rows = [model.rows.row_of(one) if isinstance(one, str) else one for one in asked.values()]
+        answered = model.predict(rows, places=places, progress=tell)
     text = "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in answered)
     if place is None:
         sys.stdout.write(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +14,21 @@ from tunesmith.words import say
 if TYPE_CHECKING:
     from tunesmith.predicting.chat import Session
 
+SEVERAL = '"""'
+"""Stands before and after a question of several lines."""
 
-def rows_of(file: str) -> dict[str, dict[str, Any]]:
-    """Reads the rows of a file, or with ``-`` those that are typed, by the place that messages
-    name; raises SpecError where it is absent.
+
+def rows_of(file: str) -> Mapping[str, dict[str, Any] | str]:
+    """Reads the rows or texts of a file, or with ``-`` those that are typed, by the place that
+    messages name; SpecError where it is absent.
     """
-    from tunesmith.data.files.sources import rows
+    from tunesmith.data.files.questions import asked_in
 
     if file == "-":
         return rows_of_input()
     if not Path(file).is_file():
         raise SpecError(Problem(file, say("spec.no_file")))
-    return {f"{file}:{located.number}": located.row for located in rows(Path(file))}
+    return asked_in(Path(file))
 
 
 def rows_of_input() -> dict[str, dict[str, Any]]:
@@ -58,9 +62,16 @@ def at_terminal() -> bool:
 
 
 def asked_line() -> str | None:
-    """Reads the next line of a conversation; None where it ends."""
+    """Reads the next line of a conversation, or the lines between two marks; None where it ends."""
     try:
-        return input(say("cli.chat_you") if at_terminal() else "").strip() or None
+        line = input(say("cli.chat_you") if at_terminal() else "").strip()
+        if not line.startswith(SEVERAL):
+            return line or None
+        lines = [line.removeprefix(SEVERAL)]
+        while not lines[-1].endswith(SEVERAL):
+            lines.append(input())
+        lines[-1] = lines[-1].removesuffix(SEVERAL)
+        return "\n".join(lines).strip() or None
     except EOFError:
         return None
 

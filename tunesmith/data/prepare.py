@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.data import split as splitting
+from tunesmith.data.asked_reading import reading_for
 from tunesmith.data.files.located import Names
 from tunesmith.data.files.paths import on_disk
 from tunesmith.data.items import Item, fingerprint
@@ -93,10 +94,11 @@ class _Preparation:
         self.limit = run.data.max_length or default_limit(self.most)
         self.ledger = Ledger()
         self.objective = OBJECTIVES.make(run.objective)
-        self.reading = examples(run.data, self.objective.eats, self.objective.meant)
+        how = self.objective.eats, self.objective.meant, reading_for(self.objective)
+        self.reading = examples(run.data, *how)
         if isinstance(run.data.held_out, str):
             held = run.data.model_copy(update={"path": run.data.held_out, "limit": None})
-            self.held_reading = examples(held, self.objective.eats, self.objective.meant)
+            self.held_reading = examples(held, *how)
         self.names = Names()
         data = self._settings(tokenizer)
         self.render = Render(

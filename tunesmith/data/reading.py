@@ -314,12 +314,15 @@ class Reading:
 
 
 def examples(
-    data: Data, eats: type = Chat, meant: Callable[[Example], Example] | None = None
+    data: Data,
+    eats: type = Chat,
+    meant: Callable[[Example], Example] | None = None,
+    reading: type[Reading] = Reading,
 ) -> Reading:
-    """Reads every row of ``data`` into an Example of the kind ``eats``; the Reading also holds what
-    was dropped and noted. ``meant`` adds what a row alone does not say.
+    """Reads every row of ``data`` into an Example of the kind ``eats``; the ``reading`` also holds
+    what was dropped and noted. ``meant`` explains what a row alone does not say.
     """
-    return Reading(data, eats, meant)
+    return reading(data, eats, meant)
 
 
 def _left(path: str, found: list[Path]) -> list[str]:

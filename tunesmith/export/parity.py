@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tunesmith.data.asked import AskedRows, read_questions, shown
 from tunesmith.examples import Chat, Text, Turn
+from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Generate, Run
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import say
@@ -108,9 +110,7 @@ def probe_texts(folder: RunFolder, run: Run) -> list[str]:
     """Collects at least PROBES texts: the run's own questions, then prompts of its proof, then
     fixed ones.
     """
-    own = (
-        list(run.questions) if isinstance(run.questions, tuple) else _from_file(Path(run.questions))
-    )
+    own = _own(folder, run)
     proved = []
     if folder.items.is_file():
         with open(folder.items, encoding="utf-8") as file:
@@ -122,13 +122,13 @@ def probe_texts(folder: RunFolder, run: Run) -> list[str]:
     return texts + list(FIXED[: PROBES - len(texts)])
 
 
-def _from_file(path: Path) -> list[str]:
-    """Reads the questions in a file, one a line; none when the file is gone since the run."""
-    return (
-        [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        if path.is_file()
-        else []
-    )
+def _own(folder: RunFolder, run: Run) -> list[str]:
+    """Reads what the run's own questions ask; nothing when their file is gone since the run."""
+    if isinstance(run.questions, str) and not Path(run.questions).is_file():
+        return []
+    ledger = folder.read(folder.ledger) or {"files": []}
+    rows = AskedRows(run.data, ledger["files"], OBJECTIVES.make(run.objective))
+    return [shown(rows.asks(question)) for question in read_questions(run).values()]
 
 
 def probe_ids(texts: Sequence[str], render: Render, limit: int | None = None) -> list[np.ndarray]:

@@ -16,10 +16,11 @@ from tunesmith.words import say
 if TYPE_CHECKING:
     from tunesmith.data.prepare import Item, Prepared
     from tunesmith.data.rendering.render import Render
-    from tunesmith.examples import Chat
+    from tunesmith.examples import Chat, Example
     from tunesmith.metrics import Metric
     from tunesmith.models.loading.load import Loaded
     from tunesmith.objectives import Objective
+    from tunesmith.predicting.fitting import Fitting
     from tunesmith.predicting.predictor import Predictor
     from tunesmith.proving.contest import Contest, Outcome, Wanted
     from tunesmith.proving.task import Task
@@ -111,8 +112,17 @@ class Output:
         """Answers a conversation; raises SpecError where a model writes no text."""
         raise SpecError(say("classes.chat", folder=predictor.run.out))
 
+    def question(self, text: str) -> Example:
+        """Makes a plain text what the model is asked."""
+        raise AssertionError(f"output {self.name} takes no questions")
+
+    def refuse_unasked(self, asked: Example, fitting: Fitting) -> None:
+        """Raises DataError for what cannot be asked: it lacks a column of the template, or is
+        longer than the model reads.
+        """
+
     def reply(
-        self, model: Any, render: Render, texts: list[str], run: Run, stopped: Callable[[], bool]
+        self, model: Any, asked: Sequence[Example], fitting: Fitting, stopped: Callable[[], bool]
     ) -> list[str]:
         """Answers the user's own questions, as text for a person; raises BrokenOff when
         ``stopped``.

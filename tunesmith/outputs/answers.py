@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tunesmith.data.asked import asks
 from tunesmith.errors import DataError, Problem
-from tunesmith.examples import Chat, Feedback, Preference, Text, Turn, prompt_of
+from tunesmith.examples import Chat, Example, Feedback, Preference, Text, Turn
 from tunesmith.metrics import Metric
 from tunesmith.models.calling.forwards import BrokenOff
 from tunesmith.outputs import COLUMN, OUTPUTS, Output, Progress, Watched
@@ -25,6 +25,7 @@ from tunesmith.words import say
 if TYPE_CHECKING:
     from tunesmith.data.prepare import Prepared
     from tunesmith.data.rendering.render import Render
+    from tunesmith.predicting.fitting import Fitting
     from tunesmith.predicting.predictor import Predictor
 
 AT_ONCE = 8
@@ -73,18 +74,7 @@ class Answers(Output):
 
     def ask(self, predictor: Predictor, row: Any) -> np.ndarray:
         """Returns the prompt of a row, as ids."""
-        example, filled = predictor.example(row)
-        if isinstance(example, Text):
-            if not example.text.strip():
-                raise predictor.lacking(row)
-            return predictor.fitting.prompt(predictor.render.opening(example))
-        chat = example if isinstance(example, Chat) else prompt_of(example)
-        assert chat is not None, "what is no text has a prompt"
-        # The template finds the answer's place by what a row lacks.
-        given = {name: value for name, value in chat.columns.items() if filled.get(name) != value}
-        if not asks(chat):
-            raise predictor.lacking(row)
-        return predictor.fitting.asked(replace(chat, columns=given).prompt)
+        return _prompt(predictor.rows.asks(row), predictor.fitting)
 
     def answer(
         self, predictor: Predictor, asked: list[Any], progress: Progress | None
@@ -100,18 +90,24 @@ class Answers(Output):
         answer = answers_to(predictor, [prompt], None)[0]
         return answer if isinstance(answer, str) else answer[0]
 
+    def question(self, text: str) -> Text | Chat:
+        """Makes a text to continue, where plain text is learned, or a conversation of one turn."""
+        if self.objective.eats is Text:
+            return Text(text)
+        return Chat((Turn("user", text),), columns={"question": text})
+
+    def refuse_unasked(self, asked: Example, fitting: Fitting) -> None:
+        """Renders it, with places left for an answer."""
+        _prompt(asked, fitting)
+
     def reply(
-        self, model: Any, render: Render, texts: list[str], run: Run, stopped: Callable[[], bool]
+        self, model: Any, asked: Sequence[Example], fitting: Fitting, stopped: Callable[[], bool]
     ) -> list[str]:
         """Answers each question, or continues it where plain text is learned."""
-        prompts = [self._question(render, text) for text in texts]
+        run, prompts = fitting.run, [_prompt(one, fitting) for one in asked]
         settings = run.generate.model_copy(update={"samples": 1})
-        return written(model, render, prompts, settings, seed=run.train.seed, stopped=stopped)
-
-    def _question(self, render: Render, text: str) -> np.ndarray:
-        if self.objective.eats is Text:
-            return render.opening(Text(text))
-        return render.prompt(Chat((Turn("user", text),), columns={"question": text}))
+        render, seed = fitting.render, run.train.seed
+        return written(model, render, prompts, settings, seed=seed, stopped=stopped)
 
     def task(self, run: Run, prepared: Prepared) -> Task | None:
         """Returns the options, for a metric of choices."""
@@ -184,10 +180,12 @@ def _given_answers(contest: Contest) -> Outcome:
     return Outcome(preferences.records(contest.items, before, after), metrics, primary, reason)
 
 
-def asks(chat: Chat) -> bool:
-    """Tells whether the conversation, without its answer, ends with a question."""
-    last = chat.prompt.turns[-1:]
-    return any(turn.role in ("user", "tool") and turn.content.strip() for turn in last)
+def _prompt(asked: Example, fitting: Fitting) -> np.ndarray:
+    """Returns what the model is given, as ids, with places left for the answer."""
+    if isinstance(asked, Text):
+        return fitting.prompt(fitting.render.opening(asked))
+    assert isinstance(asked, Chat), "what is answered in words is a conversation or a text"
+    return fitting.asked(asked)
 
 
 def answers_to(

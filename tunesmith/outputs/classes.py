@@ -9,7 +9,7 @@ import numpy as np
 
 from tunesmith.batches.batch import Tokens
 from tunesmith.data.prepare import Item
-from tunesmith.examples import Labelled
+from tunesmith.examples import Example, Labelled
 from tunesmith.metrics import Metric
 from tunesmith.models.loading.load import Loaded
 from tunesmith.outputs import COLUMN, OUTPUTS, Output, Progress, Watched
@@ -23,10 +23,9 @@ from tunesmith.predicting.classes import (
 )
 from tunesmith.proving.classes import ContenderClasses, metrics_of, training_rows
 from tunesmith.proving.contest import Contest, Outcome
-from tunesmith.settings.run import Run
 
 if TYPE_CHECKING:
-    from tunesmith.data.rendering.render import Render
+    from tunesmith.predicting.fitting import Fitting
     from tunesmith.predicting.predictor import Predictor
 
 AGAINST = "tfidf"
@@ -44,10 +43,8 @@ class ClassesOfRows(Output):
 
     def ask(self, predictor: Predictor, row: Any) -> Tokens:
         """Returns the classifier's input for one row."""
-        example, _ = predictor.example(row)
+        example = predictor.rows.asks(row)
         assert isinstance(example, Labelled), "a classifier's rows are read by its own readers"
-        if not example.text.strip():
-            raise predictor.lacking(row)
         fitting = predictor.fitting
         tokens = predictor.render.sequence(example.text, example.second, limit=fitting.limit)
         return fitting.counted(tokens)
@@ -80,16 +77,21 @@ class ClassesOfRows(Output):
             ]
         return answers
 
+    def question(self, text: str) -> Labelled:
+        """Makes a text without a label."""
+        return Labelled(text)
+
     def reply(
-        self, model: Any, render: Render, texts: list[str], run: Run, stopped: Callable[[], bool]
+        self, model: Any, asked: Sequence[Example], fitting: Fitting, stopped: Callable[[], bool]
     ) -> list[str]:
         """Returns the class of each text with its probability; its number where a number is
         learned.
         """
         assert self.objective.outputs is not None, "the rows were seen before the training began"
         meaning = Meaning(self.objective.outputs)
+        render, texts = fitting.render, [one for one in asked if isinstance(one, Labelled)]
         loaded = Loaded(model, render.tokenizer, "padded")
-        sequences = [render.sequence(text, limit=loaded.limit) for text in texts]
+        sequences = [render.sequence(one.text, one.second, limit=loaded.limit) for one in texts]
         found = outputs_of(loaded, sequences, stopped=stopped)
         highest = meaning.probabilities(found).max(-1)
         if meaning.outputs.problem == "regression":

@@ -38,7 +38,7 @@ class Scores(Output):
         """Returns what is read of one row, by the name of the score: an answered conversation, or
         both sides of a pair.
         """
-        named = predictor.named(row)
+        named = predictor.rows.named(row)
         chats = {
             name: READERS.get(name) for name in READERS.names() if READERS.get(name).gives is Chat
         }
@@ -46,7 +46,7 @@ class Scores(Output):
         if len(matching) == 1 and not {"chosen", "rejected"} & {*named}:
             sides = [chats[matching[0]]().read(named)]
         else:
-            example, _ = predictor.example(row)
+            example, _ = predictor.rows.example(row)
             assert isinstance(example, Preference), (
                 "a reward model's rows are read by its own readers"
             )
@@ -55,7 +55,7 @@ class Scores(Output):
             ]
         finished = [chat for chat, _ in map(finish, sides) if isinstance(chat, Chat)]
         if not finished:
-            raise predictor.lacking(row)
+            raise predictor.rows.lacking(row)
         tokens = [answered(chat, predictor.render, len(chat.turns) - 1) for chat in finished]
         tokens = [predictor.fitting.answered(one) for one in tokens]
         return dict(zip((COLUMN, f"{COLUMN}_rejected"), tokens, strict=False))

@@ -10,7 +10,7 @@ import numpy as np
 from tunesmith.batches.batch import Tokens
 from tunesmith.data.columns.scripts import words_of
 from tunesmith.data.columns.spans import spans_of, tags_of
-from tunesmith.examples import Span, Tagged
+from tunesmith.examples import Example, Span, Tagged
 from tunesmith.metrics import Metric
 from tunesmith.metrics._spans import table
 from tunesmith.models.calling.forwards import BUDGET, forwards
@@ -22,13 +22,13 @@ from tunesmith.proving.judge import TUNED
 from tunesmith.proving.preferences import refuse_others
 from tunesmith.proving.record import Record
 from tunesmith.proving.task import training_examples
-from tunesmith.settings.run import Run
 from tunesmith.words import say
 
 if TYPE_CHECKING:
     from tunesmith.data.prepare import Item
     from tunesmith.data.rendering.render import Render
     from tunesmith.models.calling.views import Seen
+    from tunesmith.predicting.fitting import Fitting
     from tunesmith.predicting.predictor import Predictor
 
 METRICS = ["entity_f1", "entity_precision", "entity_recall", "entity_macro_f1"]
@@ -46,10 +46,8 @@ class Spans(Output):
 
     def ask(self, predictor: Predictor, row: Any) -> list[tuple[str, int, Tokens]]:
         """Divides the text into parts that the model can read, each with where it begins."""
-        example, _ = predictor.example(row)
+        example = predictor.rows.asks(row)
         assert isinstance(example, Tagged), "rows with entities are read by their own readers"
-        if not example.text.strip():
-            raise predictor.lacking(row)
         words = example.words or words_of(example.text)
         return parts(predictor.render, example.text, words, predictor.loaded.limit)
 
@@ -73,10 +71,15 @@ class Spans(Output):
             for row in asked
         ]
 
+    def question(self, text: str) -> Tagged:
+        """Makes a text without entities."""
+        return Tagged(text)
+
     def reply(
-        self, model: Any, render: Render, texts: list[str], run: Run, stopped: Callable[[], bool]
+        self, model: Any, asked: Sequence[Example], fitting: Fitting, stopped: Callable[[], bool]
     ) -> list[str]:
         """Returns the entities of each text, for a person to read."""
+        render, texts = fitting.render, [one.text for one in asked if isinstance(one, Tagged)]
         loaded = Loaded(model, render.tokenizer, "padded")
         sequences = [_read(render, text, words_of(text)) for text in texts]
         found = chances_of(loaded, sequences, stopped=stopped)

@@ -41,13 +41,13 @@ class Vectors(Output):
         """Returns the texts of one row by the name of their vector; a text longer than the model
         reads is cut, as is usual there.
         """
-        example, _ = predictor.example(row)
+        example, _ = predictor.rows.example(row)
         assert isinstance(example, TextPair), (
             "rows of a model of embeddings are read by its own readers"
         )
         texts = [text for text in (example.text, example.second) if text.strip()]
         if not texts:
-            raise predictor.lacking(row)
+            raise predictor.rows.lacking(row)
         fitting = predictor.fitting
         return {
             name: fitting.counted(predictor.render.sequence(text, limit=fitting.longest))

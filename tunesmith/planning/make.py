@@ -25,6 +25,7 @@ from tunesmith.settings.family import METHODS, OBJECTIVES
 from tunesmith.settings.resolved import Origin
 from tunesmith.settings.run import Run
 from tunesmith.settings.settle import Derived, begun, fill, from_rows, with_value
+from tunesmith.training.evaluation.questions import Questions
 from tunesmith.training.sources import SOURCES, prepare_with_source
 from tunesmith.words import say
 
@@ -123,6 +124,8 @@ def make(
         _rows(making, prepared)
         limit = form.limit if form is not None else None
         making.attempt(lambda: SOURCES.make(making.run.source).check(making.run, prepared, limit))
+        if not any(problem.where.startswith("questions") for problem in making.problems):
+            making.attempt(lambda: Questions.of(making.run, prepared, limit))
         form = making.attempt(
             lambda: with_classes(form, folder, making.run, prepared.objective.outputs)
         )

@@ -214,8 +214,8 @@ def questions_there(run: Run) -> Iterator[Problem]:
     yield from OBJECTIVES.make(run.objective).output.refused(run)
     if isinstance(run.questions, str) and run.questions and not Path(run.questions).is_file():
         yield Problem("questions", say("plan.no_questions", value=repr(run.questions)))
-    for place, text in enumerate(() if isinstance(run.questions, str) else run.questions):
-        if not text.strip():
+    for place, one in enumerate(() if isinstance(run.questions, str) else run.questions):
+        if isinstance(one, str) and not one.strip():
             yield Problem(f"questions.{place}", say("plan.empty_question"))
 
 

@@ -4,26 +4,22 @@ others are kept.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from tunesmith.data.asked import AskedRows
 from tunesmith.data.columns.media import refuse_media
-from tunesmith.data.columns.turns import LISTS, turn_of
-from tunesmith.data.readers import READERS, Reader
+from tunesmith.data.columns.turns import turn_of
 from tunesmith.errors import DataError, Problem
-from tunesmith.examples import Chat, Example, Labelled
+from tunesmith.examples import Chat
 from tunesmith.objectives import OBJECTIVES
 from tunesmith.predicting.fitting import Fitting
-from tunesmith.predicting.row_problems import alike, mappings, needed
+from tunesmith.predicting.row_problems import alike, mappings
 from tunesmith.settings.run import Run
 from tunesmith.storage.cache import notice
 from tunesmith.storage.run_folder import RunFolder
-from tunesmith.words import say
 
 Row = Mapping[str, Any]
-_ROOT = re.compile(r"^[^.\[]+")
-"""The column of a place such as ``messages[3].content``."""
 
 
 class Predictor:
@@ -41,14 +37,7 @@ class Predictor:
         self.objective = OBJECTIVES.make(self.run.objective)
         self.fitting = Fitting(self.loaded.limit, self.render, self.run)
         ledger = folder.read(folder.ledger) or {"files": []}
-        self.columns = _columns(self.run, ledger["files"])
-        names = (
-            [self.run.data.reader]
-            if self.run.data.reader
-            else [file["reader"] for file in ledger["files"]]
-        )
-        self.readers: list[Reader] = [READERS.get(name)() for name in dict.fromkeys(names)]
-        self.needed = needed(self.run.data, ledger["files"], answers=self.objective.output.judges)
+        self.rows = AskedRows(self.run.data, ledger["files"], self.objective)
 
     def predict(
         self,
@@ -65,7 +54,7 @@ class Predictor:
         any is answered; ``places`` are the rows' names in it, their numbers when not given.
         ``tell`` hears what was cut because the model reads no more.
         """
-        rows = mappings(rows, self.needed[0] if self.needed else ("text",))
+        rows = mappings(rows, self.rows.needed[0] if self.rows.needed else ("text",))
         if not rows:
             return []
         places = places or [str(number) for number in range(1, len(rows) + 1)]
@@ -96,65 +85,10 @@ class Predictor:
         refuse_media(chat)
         return self.objective.output.converse(self, chat)
 
-    def named(self, row: Row) -> dict[str, Any]:
-        """Adds our names to the row, beside those of the training files."""
-        ours = {name: row[theirs] for name, theirs in self.columns.items() if theirs in row}
-        return {**row, **ours}
-
-    def example(self, row: Row) -> tuple[Example, dict[str, str]]:
-        """Reads the row with the reader of the training, and returns the fields that it lacks, such
-        as the answer, which are empty then.
-        """
-        named = self.named(row)
-        matching = [reader for reader in self.readers if reader.matches(frozenset(named), named)]
-        reader = (matching or self.readers)[0]
-        for name in reader.fields:
-            value = named.get(name)
-            if (
-                isinstance(value, list)
-                and len(value) == 1
-                and name not in LISTS
-                and isinstance(value[0], str)
-            ):
-                named[name] = value[0]
-        # A label's reader goes by which columns are there.
-        filled = {
-            name: "" for name in reader.fields if name not in named and reader.gives is not Labelled
-        }
-        try:
-            example = reader.read({**named, **filled})
-        except DataError as error:
-            # A field that is not there is named as the training file calls it.
-            if all(
-                one.where and not {one.where, *_ROOT.findall(one.where)} & {*named}
-                for one in error.problems
-            ):
-                raise self.lacking(row) from None
-            raise
-        refuse_media(example)
-        return self.objective.meant(example), filled
-
-    def lacking(self, row: Row) -> DataError:
-        """Makes the error for a row without anything to answer: the columns that it has, and those
-        that it needs.
-        """
-        columns = say("spec.or_mean").join(", ".join(names) for names in self.needed)
-        told = say(self.objective.output.lacks, columns=", ".join(row), needed=columns)
-        return DataError(Problem("", told))
-
 
 def predict(folder: RunFolder, rows: Iterable[Row]) -> list[dict[str, Any]]:
     """Returns the rows with the tuned model's answers beside their own columns."""
     return Predictor(folder).predict(rows)
-
-
-def _columns(run: Run, files: Sequence[Row]) -> Mapping[str, str]:
-    """Maps our names to those of the training files: as the user gave them, or as they were
-    recognised from the cells.
-    """
-    sources = [] if isinstance(run.data.path, str) else run.data.path
-    given = run.data.columns or next((source.columns for source in sources if source.columns), None)
-    return given or next((file["read_as"] for file in files if file.get("read_as")), {})
 
 
 def _free(taken: set[str], wanted: str) -> str:

@@ -7,38 +7,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tunesmith.data.columns.turns import TURNS, shown
-from tunesmith.data.readers import READERS
-from tunesmith.data.rendering.template import Template
+from tunesmith.data.columns.turns import shown
 from tunesmith.errors import Problem, SpecError
-from tunesmith.settings.run import Data
 from tunesmith.words import say
 
 NAMED = 3
 """Further places that a problem names."""
-
-
-def needed(data: Data, files: Sequence[Mapping[str, Any]], *, answers: bool) -> list[list[str]]:
-    """Returns the columns that the training read, as its files call them, with or without those of
-    the answer; a list for each kind of file.
-    """
-    found: list[list[str]] = []
-    for file in files:
-        reader, read_as = READERS.get(file["reader"]), file.get("read_as") or {}
-        ours = {theirs: name for name, theirs in read_as.items()}
-        left_out = frozenset() if answers else reader.answers
-        asked = [name for name in file["columns"] if not {name, ours.get(name)} & left_out]
-        used = {
-            *read_as.values(),
-            *reader.fields,
-            *TURNS,
-            *(Template(data.template).names if data.template else ()),
-        }
-        columns = [name for name in asked if name in used] or [
-            name for name in asked if name != "id"
-        ]
-        found += [columns] if columns not in found else []
-    return found
 
 
 def mappings(rows: Any, columns: Sequence[str]) -> list[dict[str, Any]]:

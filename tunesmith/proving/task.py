@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunesmith.batches.batch import Tokens
+from tunesmith.data.asked_reading import reading_for
 from tunesmith.data.prepare import Item, Prepared
 from tunesmith.data.reading import examples
 from tunesmith.data.rendering.render import Render
@@ -232,7 +233,7 @@ def training_examples(run: Run, prepared: Prepared) -> Iterator[tuple[Item, Exam
     wanted = {item.id: item for item in evenly(prepared.train, MOST_TRAINING_ROWS)}
     everything = {item.id for item in [*prepared.train, *prepared.watch, *prepared.proof]}
     objective = prepared.objective
-    reading = examples(run.data, objective.eats, objective.meant)
+    reading = examples(run.data, objective.eats, objective.meant, reading_for(objective))
     for place, example in chosen_rows(reading, {*wanted}, everything):
         yield wanted[place], example
 

@@ -44,6 +44,7 @@ def _short(key: str) -> BeforeValidator:
 _ONE_OR_MORE = BeforeValidator(
     lambda value: (value,) if isinstance(value, str | Mapping) else value
 )
+_LISTED = BeforeValidator(lambda value: (value,) if isinstance(value, Mapping) else value)
 
 
 class Model(Spec):
@@ -287,9 +288,10 @@ class Run(Spec):
     prove: Prove = Prove()
     track: Annotated[tuple[choice(TRACKERS), ...], _ONE_OR_MORE] = ()  # type: ignore[valid-type]
     """Trackers by name: tensorboard, wandb, swanlab, mlflow."""
-    questions: str | tuple[str, ...] = ()
-    """Own questions, in a file (one a line) or a list; answered before step 1, at each evaluation
-    and at the end.
+    questions: Annotated[str | tuple[str | dict[str, Any], ...], _LISTED] = ()
+    """Own questions, in a file (one a line, or parted by lines of ``---``; or rows) or a list of
+    texts and rows, ``{instruction: …, input: …}`` or ``{messages: […]}``; answered before step 1,
+    at each evaluation and at the end.
     """
     lang: Literal["auto", "en", "zh"] = "auto"
     """Language of what a person reads; auto follows the locale."""

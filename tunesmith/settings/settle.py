@@ -92,17 +92,18 @@ def with_preset(resolved: Resolved) -> Resolved:
 
 
 def with_slots(resolved: Resolved) -> Resolved:
-    """Sets as many virtual tokens as ``data.template`` has slots, where the method puts them there
-    and the run does not say how many.
+    """Puts the virtual tokens where ``data.template`` has slots, as many as it has, where the
+    method can put them there and the run does not say otherwise.
     """
-    run, path = resolved.run, "method.tokens"
-    found = (run.data.template or "").count(SLOT)
-    open_ = path in resolved.origins and resolved.origins[path].kind == "default"
-    if not (found and open_ and METHODS.make(run.method).slots):
-        return resolved
-    origin = Origin("derived", say("plan.reason_slots", found=found))
-    settled = with_value(run, ["method", "tokens"], found)
-    return Resolved(settled, {**resolved.origins, path: origin})
+    found = (resolved.run.data.template or "").count(SLOT)
+    for path, value in (("method.place", "template"), ("method.tokens", found)):
+        open_ = path in resolved.origins and resolved.origins[path].kind == "default"
+        placed = path == "method.place" or METHODS.make(resolved.run.method).slots
+        if found and open_ and placed:
+            origin = Origin("derived", say("plan.reason_slots", found=found))
+            run = with_value(resolved.run, path.split("."), value)
+            resolved = Resolved(run, {**resolved.origins, path: origin})
+    return resolved
 
 
 def with_measure(resolved: Resolved) -> Resolved:

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
-from tunesmith.data.choose_reader import choose
-from tunesmith.data.columns.finishing import finish
+from tunesmith.data.asked_reading import AskedReading, finished_question
 from tunesmith.data.columns.turns import ANOTHER_TASK, CHOICES, TURNS, no_number
-from tunesmith.data.files.sources import Faults, Located, facts, rows
-from tunesmith.data.opened import Opened, named_row
 from tunesmith.data.readers import READERS
-from tunesmith.data.reading import Reading
-from tunesmith.data.rendering.template import USUAL
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Chat, Example, Feedback, Preference, Text, Turn, prompt_of
-from tunesmith.settings.run import Source
 from tunesmith.words import say
 
-ANSWERS = ("output", "answer", "completion", "response", "target")
-"""Columns of which one may be missing from a file of questions."""
 OURS = ("messages", "reference", "teacher", "finish")
 """Columns of the rows that are written, beside the file's own."""
 
@@ -40,7 +30,7 @@ class Question:
     """
 
 
-class Questions(Reading):
+class Questions(AskedReading):
     """The rows as conversations that end with the row's own answer, an empty one where it has
     none.
     """
@@ -62,34 +52,6 @@ class Questions(Reading):
             }
             yield Question(located.where, chat.prompt, chat.answer, columns)
 
-    def _open(self, file: Path, source: Source, *, several: bool) -> Opened:
-        try:
-            return super()._open(file, source, several=several)
-        except DataError:
-            columns = source.columns or self.data.columns or {}
-            known = facts(file, columns=columns)
-            if any(name.casefold() in USUAL for name in known.columns):
-                raise  # its answers are there, and which they are is asked for
-            first = list(islice(rows(file, columns=columns, faults=Faults()), 1))
-            for name in ANSWERS:
-                wider = replace(known, columns=(*known.columns, name))
-                filled = [replace(located, row={**located.row, name: ""}) for located in first]
-                try:
-                    chosen = choose(
-                        wider, filled, columns=columns, reader=source.reader or self.data.reader
-                    )
-                except DataError:
-                    continue
-                return Opened(known, chosen.reader, chosen.columns, weight=source.weight)
-            raise
-
-    def _read(self, opened: Opened, located: Located) -> Example | str:
-        row = located.row
-        named = named_row(row, opened.columns)
-        if not opened.reader.matches(frozenset(named), named):
-            row = {name: "" for name in opened.reader.fields if name not in named} | row
-        return super()._read(opened, replace(located, row=row))
-
     def _finished(self, example: Example) -> tuple[Example | str, list[str]]:
         prompt = (
             Chat((Turn("user", example.text),)) if isinstance(example, Text) else prompt_of(example)
@@ -98,17 +60,11 @@ class Questions(Reading):
             raise DataError(Problem("", say("generate.no_question", kind=type(example).__name__)))
         if prompt.tools or any(turn.role == "tool" or turn.tool_calls for turn in prompt.turns):
             return "tools", []
-        # A row that asks is mended as one that is learned: as if it were answered.
-        whole, changes = finish(replace(prompt, turns=(*prompt.turns, Turn("assistant", "-"))))
-        if (
-            isinstance(whole, str)
-            or whole.turns[-2].role != "user"
-            or not whole.turns[-2].content.strip()
-        ):
-            return "no question", []
-        return replace(
-            whole, turns=(*whole.turns[:-1], Turn("assistant", _reference(example)))
-        ), changes
+        asked, changes = finished_question(prompt)
+        if isinstance(asked, str):
+            return asked, []
+        answer = Turn("assistant", _reference(example))
+        return replace(asked, turns=(*asked.turns, answer)), changes
 
 
 def _reference(example: Example) -> str:

@@ -31,7 +31,7 @@ from tunesmith.settings.resolved import Resolved
 from tunesmith.settings.run import Run
 from tunesmith.settings.settle import refuse_open
 from tunesmith.storage.run_folder import RunFolder
-from tunesmith.training.evaluation.questions import Questions, read_questions
+from tunesmith.training.evaluation.questions import Questions
 from tunesmith.training.evaluation.watch import Watch
 from tunesmith.training.keeping.state import base_fingerprint, seed_everything
 from tunesmith.training.optimizers import OPTIMIZERS, split_by_rate
@@ -68,7 +68,6 @@ def make_ready(
     run = resolved.run
     device = devices.choose(run.train.machine)
     devices.prepare(device)
-    questions = read_questions(run)
     base = folder_of(run.model)
     prepared = prepared or _rows(run, base, events)
     if not prepared.train:
@@ -98,7 +97,7 @@ def make_ready(
         events.tell(parent.told())
     _tell_choices(resolved, work)
     _tell_rows(work, watch)
-    asked = Questions(questions, prepared.render, run, work.objective)
+    asked = Questions.of(run, prepared, model.limit)
     return Ready(resolved, prepared, work, watch, asked, base, found)
 
 

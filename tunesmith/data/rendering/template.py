@@ -77,11 +77,7 @@ class Template:
         """Fills the template and returns the prompt and the answer; ``asking`` allows a row without
         the columns of the answer.
         """
-        values = _values(chat, system)
-        # A question asked freely has our names only.
-        values = {
-            theirs: values[ours] for ours, theirs in self.columns.items() if ours in values
-        } | values
+        values = self._named(chat, system, asking)
         missing = [name for name in self.names if name not in values]
         if missing and not asking:
             raise DataError(_unknown(missing, values))
@@ -105,14 +101,24 @@ class Template:
 
     def asking(self, chat: Chat) -> list[str]:
         """Returns the texts of a row that stand before its answer, without the system prompt."""
-        values = _values(chat, None)
-        values = {
-            theirs: values[ours] for ours, theirs in self.columns.items() if ours in values
-        } | values
+        values = self._named(chat, None, asking=True)
         first = self._first_answer(values, not values.get("answer"))
         names = [name for name in self.names[:first] if name != "system"]
         found = [values.get(name) for name in names]
         return [value for value in found if isinstance(value, str)]
+
+    def _named(self, chat: Chat, system: str | None, asking: bool) -> dict[str, Any]:
+        """Returns the values of the row by all their names. A question that is ``asking`` freely
+        has our names only; where the format has others for it, it stands in the first of these.
+        """
+        values = _values(chat, system)
+        values = {
+            theirs: values[ours] for ours, theirs in self.columns.items() if ours in values
+        } | values
+        places = [name for name in self.names if name in self.asked and name != "system"]
+        if asking and places and not any(values.get(name) for name in places):
+            values[places[0]] = values.get("question", "")
+        return values
 
     def _first_answer(self, values: Mapping[str, Any], asking: bool) -> int | None:
         """Returns the index of the first placeholder that belongs to the answer; None where none

@@ -5,51 +5,63 @@ side in questions.md.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.rendering.render import Render
-from tunesmith.errors import Problem, SpecError
+from tunesmith.data.asked import AskedRows, read_questions, shown
+from tunesmith.data.prepare import Prepared
+from tunesmith.errors import DataError, Problem
 from tunesmith.events.stream import Line
+from tunesmith.examples import Example
 from tunesmith.models.calling.forwards import BrokenOff
 from tunesmith.objectives import Objective
+from tunesmith.predicting.fitting import Fitting
 from tunesmith.settings.run import Run
 from tunesmith.storage.atomic import write_whole
 from tunesmith.words import say
 
 
-def read_questions(run: Run) -> list[str]:
-    """Reads the questions of a run: its list, or the lines of its file that are not empty."""
-    if not isinstance(run.questions, str):
-        return list(run.questions)
-    path = Path(run.questions)
-    if not path.is_file():
-        raise SpecError(Problem("questions", say("train.no_questions_file", path=path)))
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise SpecError(Problem("questions", say("train.questions_not_utf8", path=path))) from None
-    found = [line.strip() for line in lines if line.strip()]
-    if not found:
-        raise SpecError(Problem("questions", say("train.questions_empty", path=path)))
-    return found
-
-
 @dataclass
 class Questions:
-    """The questions of one run."""
+    """The questions of one run, as its template asks them."""
 
-    texts: list[str]
-    render: Render
-    run: Run
+    asked: list[Example]
     objective: Objective
     """Its kind of output says how the model replies."""
+    fitting: Fitting
+
+    @classmethod
+    def of(cls, run: Run, prepared: Prepared, limit: int | None) -> Questions:
+        """Reads them with the readers of the run's rows; DataError with every one that cannot be
+        asked.        ``limit`` is the longest row that the model takes (tokens).
+        """
+        fitting = Fitting(limit, prepared.render, run)
+        rows = AskedRows(prepared.render.data, prepared.ledger.files, prepared.objective)
+        asked: list[Example] = []
+        problems: list[Problem] = []
+        for place, question in read_questions(run).items():
+            try:
+                asked.append(rows.asks(question))
+                prepared.objective.output.refuse_unasked(asked[-1], fitting)
+            except DataError as error:
+                problems += [
+                    replace(one, where=":".join(filter(None, (place, one.where))))
+                    for one in error.problems
+                ]
+        if problems:
+            raise DataError(problems)
+        return cls(asked, prepared.objective_of(run), fitting)
+
+    @property
+    def texts(self) -> list[str]:
+        """What a person reads above the answers."""
+        return [shown(one) for one in self.asked]
 
     def answers(self, model: Any, stopped: Callable[[], bool]) -> list[str] | None:
         """Asks the model now; None when ``stopped`` returned true on the way."""
         try:
-            return self.objective.output.reply(model, self.render, self.texts, self.run, stopped)
+            return self.objective.output.reply(model, self.asked, self.fitting, stopped)
         except BrokenOff:
             return None
 

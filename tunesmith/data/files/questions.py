@@ -1,0 +1,71 @@
+"""Own questions in a file: rows of any format, or texts, one a line or parted by lines of
+``---``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tunesmith.data.columns.names import QUESTION, TEXT, is_called
+from tunesmith.data.files.decoding import encoding_of, open_text
+from tunesmith.data.files.located import FileFacts
+from tunesmith.data.files.sources import facts, rows
+from tunesmith.errors import DataError, Problem
+from tunesmith.settings.yaml_file import read_yaml
+from tunesmith.words import say
+
+Questions = Mapping[str, dict[str, Any] | str]
+PARTING = "---"
+"""A line between questions of several lines."""
+
+
+def asked_in(path: Path) -> Questions:
+    """Reads each row or text by the place that messages name; DataError where the file holds none,
+    or something else.
+    """
+    if path.suffix.lower() in (".yaml", ".yml"):
+        found = dict(_listed(path))
+    elif _has_texts(facts(path)):
+        found = dict(_texts(path))
+    else:
+        found = {f"{path}:{one.number}": one.row for one in rows(path)}
+    if not found:
+        raise DataError(Problem(str(path), say("source.no_question")))
+    return found
+
+
+def _has_texts(known: FileFacts) -> bool:
+    table = known.format in ("csv", "tsv")
+    return known.format == "text" or (table and len(known.columns) == 1)
+
+
+def _listed(path: Path) -> Iterator[tuple[str, dict[str, Any] | str]]:
+    """Reads the items of a YAML list."""
+    with open_text(path, encoding_of(path)) as stream:
+        value = read_yaml(stream.read(), where=str(path))
+    for number, item in enumerate(value if isinstance(value, list) else [value], 1):
+        if not isinstance(item, dict | str):
+            told = say("source.no_question_item", seen=repr(item))
+            raise DataError(Problem(f"{path}:{number}", told))
+        yield f"{path}:{number}", item.strip() if isinstance(item, str) else item
+
+
+def _texts(path: Path) -> Iterator[tuple[str, str]]:
+    """Reads the texts with the places of their first lines; a column's name above them is none."""
+    with open_text(path, encoding_of(path)) as stream:
+        lines = [(number, line) for number, line in enumerate(stream.read().splitlines(), 1)]
+    if path.suffix.lower() in (".csv", ".tsv") and is_called(lines[0][1], {*QUESTION, *TEXT}):
+        lines = lines[1:]
+    parted = any(line.strip() == PARTING for _, line in lines)
+    held: list[tuple[int, str]] = []
+    for number, line in [*lines, (0, PARTING)]:
+        if parted and line.strip() != PARTING and number:
+            held += [(number, line)] if held or line.strip() else []
+            continue
+        if held:
+            yield f"{path}:{held[0][0]}", "\n".join(text for _, text in held).strip()
+        held = []
+        if not parted and number and line.strip():
+            yield f"{path}:{number}", line.strip()
