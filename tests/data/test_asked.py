@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from data.test_cases import prepared, written
-from material.chat_templates import TEMPLATES, byte_level
+from material.prepared_rows import prepared, written
 from tunesmith.data.asked import AskedRows, shown
 from tunesmith.data.files.questions import asked_in
-from tunesmith.data.prepare import Prepared, prepare
+from tunesmith.data.prepare import Prepared
 from tunesmith.errors import DataError
 from tunesmith.examples import Chat, Labelled
 from tunesmith.settings.run import validate
@@ -160,15 +159,7 @@ def test_settings_take_rows_and_say_what_is_none(tmp_path: Path) -> None:
 
 
 def rewarded(path: Path) -> Prepared:
-    template, eos, *_ = TEMPLATES["chatml"]
-    asked = {
-        "model": "m",
-        "out": "o",
-        "objective": "grpo",
-        "source": {"rewards": {"name": "length", "target": 5}},
-        "data": {"path": str(path), "held_out": 0},
-    }
-    return prepare(validate(asked), byte_level(template, eos))
+    return prepared(path, "grpo", {"source": {"rewards": {"name": "length", "target": 5}}})
 
 
 PROMPTS = {

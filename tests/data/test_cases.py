@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from conftest import SHARED_DATA
-from material.chat_templates import TEMPLATES, byte_level
+from material.chat_templates import byte_level
+from material.prepared_rows import prepared, written
 from tunesmith.api import check
 from tunesmith.data.find import held_part
 from tunesmith.data.prepare import Prepared, prepare
@@ -20,26 +21,10 @@ from tunesmith.settings.run import validate
 CASES = SHARED_DATA.parent / "cases"
 
 
-def prepared(data: Path | str, objective: Any = "sft", **settings: Any) -> Prepared:
-    template, eos, *_ = TEMPLATES["chatml"]
-    asked = {
-        "model": "m",
-        "out": "o",
-        "objective": objective,
-        "data": {"path": str(data), "held_out": 0, **settings},
-    }
-    return prepare(validate(asked), byte_level(template, eos))
-
-
 def case(name: str) -> Path:
     if not (CASES / name).exists():
         pytest.skip(f"there is no {CASES / name}")
     return CASES / name
-
-
-def written(path: Path, rows: Sequence[Any]) -> Path:
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
-    return path
 
 
 def learned(found: Prepared) -> list[str]:

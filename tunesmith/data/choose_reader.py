@@ -5,7 +5,8 @@ the line that settles it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tunesmith.data.columns.meaning import Meaning
@@ -19,12 +20,16 @@ from tunesmith.data.recognise_columns import (
     recognise,
     template_for,
 )
+from tunesmith.data.rendering.template import USUAL
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Chat, Feedback, Labelled, Preference, Text, TextPair
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.overrides import to_paste
 from tunesmith.settings.spec import closest
 from tunesmith.words import language, say, texts
+
+ANSWERS = ("output", "answer", "completion", "response", "target")
+"""Columns of which one may be missing from a file of questions."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,34 @@ def choose(
     raise DataError(
         Problem(str(known.path), (say("labelled.or_classify") if labelled else "") + told)
     )
+
+
+def choose_unanswered(
+    known: FileFacts,
+    first: Sequence[Located],
+    columns: Mapping[str, str],
+    reader: str | None,
+) -> Chosen | None:
+    """Chooses the reader for a file as if it had a column with answers; None where it has one, for
+    then it is to be said which, and where no reader matches.
+    """
+    if any(name.casefold() in USUAL for name in known.columns):
+        return None
+    for name in ANSWERS:
+        wider = replace(known, columns=(*known.columns, name))
+        filled = [replace(located, row={**located.row, name: ""}) for located in first]
+        with suppress(DataError):
+            return choose(wider, filled, columns=columns, reader=reader)
+    return None
+
+
+def completed(row: Mapping[str, Any], named: Mapping[str, Any], reader: Reader) -> dict[str, Any]:
+    """Returns the row, which has our names in ``named``, with an empty field for each that it
+    lacks.
+    """
+    if reader.matches(frozenset(named), named):
+        return dict(row)
+    return {name: "" for name in reader.fields if name not in named} | dict(row)
 
 
 def _told(

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from tunesmith.data.choose_reader import choose
+from tunesmith.data.choose_reader import choose, choose_unanswered, completed
 from tunesmith.data.columns.finishing import finished
 from tunesmith.data.columns.media import refuse_media
 from tunesmith.data.columns.turns import TURNS, shown
@@ -66,6 +66,9 @@ class Reading:
     ends with a DataError that lists the first ten of them. What a row is *not* used for is known
     after an iteration.
     """
+
+    answered: ClassVar[bool] = True
+    """Whether a file must hold the answers too."""
 
     data: Data
     eats: type = Chat
@@ -137,15 +140,21 @@ class Reading:
             return Opened(
                 known, READERS.get("labelled")(), {}, label=file.name.partition(".")[0], **how
             )
-        chosen = choose(
-            known,
-            first,
-            columns=columns,
-            reader=named,
-            eats=self.eats,
-            template=lambda: self._in_template,
-            more=lambda: sample,
-        )
+        try:
+            chosen = choose(
+                known,
+                first,
+                columns=columns,
+                reader=named,
+                eats=self.eats,
+                template=lambda: self._in_template,
+                more=lambda: sample,
+            )
+        except DataError:
+            asks = None if self.answered else choose_unanswered(known, first, columns, named)
+            if asks is None:
+                raise
+            chosen = asks
         if chosen.reader.looks:
             chosen.reader.look([named_row(row, chosen.columns) for row in sample])
         return Opened(known, chosen.reader, chosen.columns, told_by=chosen.told_by, **how)
@@ -299,7 +308,10 @@ class Reading:
 
     def _read(self, opened: Opened, located: Located) -> Example | str:
         """Reads a row into its Example, or returns the reason why it is not used."""
-        row, changes = prepared(located.row, opened)
+        row = located.row
+        if not self.answered:
+            row = completed(row, named_row(row, opened.columns), opened.reader)
+        row, changes = prepared(row, opened)
         given = opened.reader.read(row)
         refuse_media(given)
         example, mended = self._finished(self.meant(given) if self.meant else given)

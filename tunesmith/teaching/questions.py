@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tunesmith.data.asked_reading import AskedReading, finished_question
+from tunesmith.data.asked_reading import finished_question
 from tunesmith.data.columns.turns import ANOTHER_TASK, CHOICES, TURNS, no_number
 from tunesmith.data.readers import READERS
+from tunesmith.data.reading import Reading
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Chat, Example, Feedback, Preference, Text, Turn, prompt_of
 from tunesmith.words import say
@@ -30,10 +31,12 @@ class Question:
     """
 
 
-class Questions(AskedReading):
+class Questions(Reading):
     """The rows as conversations that end with the row's own answer, an empty one where it has
     none.
     """
+
+    answered = False
 
     def asked(self) -> Iterator[Question]:
         """Yields each row's question, in the order of the files."""
