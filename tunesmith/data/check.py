@@ -12,11 +12,14 @@ from typing import Any
 from rich.text import Text as Coloured
 
 from tunesmith.batches.batch import Tokens
+from tunesmith.data.doubted import doubted
 from tunesmith.data.ledger import Ledger, reason_key
 from tunesmith.data.prepare import Prepared, prepare
+from tunesmith.data.reading import examples
 from tunesmith.data.rows import Progress
+from tunesmith.examples import Labelled
 from tunesmith.settings.run import Data, Run
-from tunesmith.words import say
+from tunesmith.words import say, some
 
 SHOWN = 3
 BAR = 40
@@ -74,7 +77,33 @@ def check(
         if isinstance(asked, Run)
         else Run.model_validate({"model": "-", "data": asked, "out": "-"})
     )
-    return of(prepare(run, tokenizer, limit=limit, progress=progress))
+    prepared = prepare(run, tokenizer, limit=limit, progress=progress)
+    prepared.ledger.notes += _doubted_labels(run.data, prepared.objective)
+    return of(prepared)
+
+
+def _doubted_labels(data: Data, objective: Any) -> list[str]:
+    """Returns one line with the labels that a cheap model doubts, where texts have one each."""
+    if objective.eats is not Labelled:
+        return []
+    places: list[str] = []
+    texts: list[str] = []
+    labels: list[str] = []
+    for located, example in examples(data, Labelled, objective.meant):
+        if isinstance(example, Labelled) and isinstance(example.labels, tuple):
+            if len(example.labels) != 1:
+                return []
+            places.append(f"{located.file.name}:{located.number}")
+            texts.append("\n".join(filter(None, (example.text, example.second))))
+            labels.append(example.labels[0])
+    doubts = doubted(texts, labels)
+    if not doubts:
+        return []
+    named = [
+        say("check.doubt", place=places[doubt.place], label=doubt.label, better=doubt.better)
+        for doubt in doubts
+    ]
+    return [say("check.doubted", number=len(doubts), rows=len(labels), places=some(named))]
 
 
 def of(prepared: Prepared) -> Check:
