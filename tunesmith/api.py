@@ -14,15 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunesmith import words
 from tunesmith.errors import Problem, SpecError, TunesmithError
 from tunesmith.events.run import Ended, Planned, Reported, on_steps
 from tunesmith.events.stream import Events, Listener
-from tunesmith.settings.import_peers import peer_of, translate
+from tunesmith.events.verbs import ProofBegun
+from tunesmith.settings.given import Overrides, Settings, given, refuse_peer, settings_of, speak
 from tunesmith.settings.overrides import with_overrides
-from tunesmith.settings.run import Run, validate
+from tunesmith.settings.run import Run
 from tunesmith.settings.settle import with_value
-from tunesmith.settings.yaml_file import read_settings
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import say
 
@@ -39,22 +38,7 @@ if TYPE_CHECKING:
     from tunesmith.teaching.write import Account
     from tunesmith.tournaments.play import Played
 
-Settings = str | Path | Mapping[str, Any] | Run
 AnyRun = RunFolder | str | Path
-Overrides = Sequence[str] | Mapping[str, Any]
-
-
-def settings_of(settings: Settings, overrides: Overrides = ()) -> Run:
-    """Validates a YAML file, a mapping or a Run into a Run; answers a peer's settings with ours."""
-    if isinstance(settings, str | Path) and Path(settings).is_dir():
-        raise SpecError(Problem(str(settings), say("cli.is_folder", folder=settings)))
-    plain = _plain(settings)
-    if "stages" in plain:
-        raise SpecError(Problem("stages", say("stages.for_rlhf")))
-    peer = peer_of(plain)
-    if peer is not None:
-        raise SpecError(translate(plain, peer).text())
-    return validate(with_overrides(plain, overrides))
 
 
 def check(settings: Settings, overrides: Overrides = (), *, progress: Shown | None = None) -> Check:
@@ -66,10 +50,10 @@ def check(settings: Settings, overrides: Overrides = (), *, progress: Shown | No
     from tunesmith.models.finding.hub import folder_of
     from tunesmith.models.loading.tokenizer import load_tokenizer
 
-    plain = _plain(settings)
+    plain = given(settings)
     # Neither is needed to look at data; the starter's tokenizer counts tokens as well as another's.
     run = settings_of({"model": "starter", "out": "runs/check", **plain}, overrides)
-    _speak(run)
+    speak(run)
     part = held_part(run.data.path) if isinstance(run.data.path, str) else None
     if part is not None and "held_out" not in run.data.model_fields_set:
         run = with_value(run, ["data", "held_out"], part)
@@ -116,9 +100,9 @@ def overfit(
     from tunesmith.diagnosis.overfit import overfit as learn
 
     with tempfile.TemporaryDirectory(prefix="tunesmith-") as place:
-        plain = {"model": "starter", **_plain(settings)}
+        plain = {"model": "starter", **given(settings)}
         run = settings_of(plain, [*overrides, *CHANGES, f"out={place}/run"])
-        _speak(run)
+        speak(run)
         return learn(run, progress=progress)
 
 
@@ -133,7 +117,7 @@ def plan(
     from tunesmith.planning.make import make
 
     run = settings_of(settings, overrides)
-    _speak(run)
+    speak(run)
     return make(run, probe=probe, progress=progress)
 
 
@@ -150,7 +134,7 @@ def plan_stages(
     from tunesmith.planning.make import make
     from tunesmith.planning.stages import plans, stages_of
 
-    plain = _plain(settings)
+    plain = given(settings)
     if "stages" not in plain:
         return None
     stages = stages_of(plain, overrides)
@@ -203,6 +187,11 @@ def _console(progress: Shown | None) -> AbstractContextManager[Shown]:
     return nullcontext(progress) if progress is not None else Shown(quiet=not _first())
 
 
+def _heard(progress: Shown | None, listen: Sequence[Listener]) -> Events:
+    """Makes the stream of a verb, which the display that the caller has opened hears first."""
+    return Events(*([progress.hear] if progress is not None else []), *listen)
+
+
 def _first() -> bool:
     """Tells whether this is the only process, or the first of those that torchrun started."""
     return int(os.environ.get("RANK", 0)) == 0
@@ -216,7 +205,7 @@ def _resumed(settings: Settings, overrides: Overrides) -> tuple[RunFolder, Resol
     resolved = folder.resolved()
     # The folder may have been moved since.
     resolved = replace(resolved, run=resolved.run.model_copy(update={"out": str(settings)}))
-    _speak(resolved.run)
+    speak(resolved.run)
     return folder, resolved
 
 
@@ -230,7 +219,7 @@ def _planned(
     did not ask for the plan.
     """
     asked = settings_of(settings, overrides)
-    _speak(asked)
+    speak(asked)
     taken = RunFolder(Path(asked.out)).taken()
     if taken:  # said before the rows are read, which may take minutes
         raise SpecError(Problem("out", taken))
@@ -277,10 +266,8 @@ def rlhf(
     """
     from tunesmith.planning.stages import go, stages_of
 
-    plain = _plain(settings)
-    peer = peer_of(plain)
-    if peer is not None:
-        raise SpecError(translate(plain, peer).text())
+    plain = given(settings)
+    refuse_peer(plain)
 
     def run(one: Run | str, *, resume: bool = False) -> RunFolder:
         return train(one, resume=resume, progress=progress, on_plan=on_plan, listen=listen)
@@ -298,53 +285,65 @@ def prove(
     data: str | None = None,
     against: Sequence[str] = (),
     progress: Shown | None = None,
+    listen: Sequence[Listener] = (),
 ) -> Proof:
     """Scores tuned, base and the cheap rivals on the proof rows, and says improved, worse or not
     shown; what was scored before an interruption is not scored again.
 
     ``prompt`` is a file with a hard prompt, under which the base is scored too. ``data`` is a file
     whose rows are asked instead; its proof goes to ``RUN/proofs/NAME``. ``against`` names more
-    contenders: run folders, models, endpoints (``https://HOST/v1``).
+    contenders: run folders, models, endpoints (``https://HOST/v1``). Each of ``listen`` gets every
+    event.
     """
     from tunesmith.proving.contest import Wanted, contest
     from tunesmith.teaching.contender import others_of
 
     folder = _folder(run)
-    _speak(folder.resolved().run)
+    speak(folder.resolved().run)
     against = [against] if isinstance(against, str) else against
     if items is not None and items < 1:
         raise SpecError(Problem("items", say("spec.greater_than_equal", ge=1)))
-    if progress is not None:
-        progress.tell(say("prove.begin", folder=folder.path))
-    others = others_of(against, folder.resolved().run, progress.tell if progress else print)
-    return contest(folder, Wanted(items, shots, prompt, data, others), progress)
+    events = _heard(progress, listen)
+    events(ProofBegun(folder.path))
+    others = others_of(against, folder.resolved().run, events)
+    return contest(folder, Wanted(items, shots, prompt, data, others), events)
 
 
-def tournament(settings: Settings, overrides: Overrides = (), *, quiet: bool = False) -> Played:
+def tournament(
+    settings: Settings,
+    overrides: Overrides = (),
+    *,
+    quiet: bool = False,
+    listen: Sequence[Listener] = (),
+) -> Played:
     """Compares the methods of ``tournament.methods`` on the same rows; what its folder holds
-    already is not done again.
+    already is not done again. Each of ``listen`` gets every event.
     """
     run = settings_of(settings, overrides)
-    _speak(run)
+    speak(run)
     from tunesmith.tournaments.play import play
 
-    return play(run, quiet=quiet)
+    return play(run, quiet=quiet, listen=listen)
 
 
 def generate(
-    settings: Settings, overrides: Overrides = (), *, progress: Shown | None = None
+    settings: Settings,
+    overrides: Overrides = (),
+    *,
+    progress: Shown | None = None,
+    listen: Sequence[Listener] = (),
 ) -> Account:
     """Writes ``out``: the rows of ``data`` with the answers of ``model``, a teacher here or behind
     an endpoint.
 
-    Called again after it was stopped, it asks only what has no answer yet.
+    Called again after it was stopped, it asks only what has no answer yet. Each of ``listen`` gets
+    every event.
     """
     run = settings_of(settings, overrides)
-    _speak(run)
-    from tunesmith.display.progress import Shown
+    speak(run)
     from tunesmith.teaching.write import write
 
-    return write(run, progress or Shown(quiet=True))
+    return write(run, _heard(progress, listen))
 
 
 def load(run: AnyRun) -> Predictor:
@@ -376,24 +375,3 @@ def _folder(run: AnyRun) -> RunFolder:
     folder = run if isinstance(run, RunFolder) else RunFolder(Path(run))
     folder.resolved()
     return folder
-
-
-def _plain(settings: Settings) -> Mapping[str, Any]:
-    """Returns the settings as they were given, not yet validated; raises SpecError where they are
-    not settings.
-    """
-    if isinstance(settings, str | Path):
-        return read_settings(settings)
-    if isinstance(settings, Run):
-        return settings.model_dump(exclude_unset=True)
-    if not isinstance(settings, Mapping):
-        raise SpecError(Problem("settings", say("spec.not_settings", kind=type(settings).__name__)))
-    return settings
-
-
-def _speak(run: Run) -> None:
-    """Switches to the run's own language, where it names one and nobody has just asked for
-    another.
-    """
-    if run.lang != "auto" and not words.asked():
-        words.use(run.lang)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from material import runs
 from tunesmith import api, words
 from tunesmith.errors import SpecError
 from tunesmith.events import run as happenings
+from tunesmith.events import verbs
 from tunesmith.events.run import Began, Done, Ended, Planned, Reported, StepMade
 from tunesmith.events.stream import Event, Events, Notice
 
@@ -110,6 +112,32 @@ def test_a_listener_that_fails_leaves_the_stream_open_for_the_last_word() -> Non
     assert heard == ["the end"]
 
 
+def test_events_of_several_threads_are_heard_one_at_a_time_and_none_is_lost() -> None:
+    heard: list[str] = []
+    inside, overlaps = threading.Lock(), []
+
+    def hear(event: Event) -> None:
+        overlaps.append(not inside.acquire(blocking=False))
+        heard.append(str(event.text()))
+        inside.release()
+
+    events = Events(hear)
+
+    def tells(number: int) -> None:
+        for n in range(200):
+            events.tell(f"{number}:{n}")
+
+    threads = [threading.Thread(target=tells, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not any(overlaps) and len(heard) == len(set(heard)) == 800
+    for number in range(4):
+        own = [one for one in heard if one.startswith(f"{number}:")]
+        assert own == [f"{number}:{n}" for n in range(200)]
+
+
 NUMBERS = {"loss": float("nan"), "tokens_per_second": 1.0, "memory_gib": None}
 KINDS: list[Event] = [
     happenings.Chosen("train.batch", 8, "few rows"),
@@ -131,6 +159,13 @@ KINDS: list[Event] = [
     happenings.Done(Path("model"), 6, 9, "loss", 6, Path("best")),
     happenings.Done(Path("model"), 9, 9, "loss", 6, Path("best")),
     happenings.Reported(Path("report.html"), Path("loss_curve.png")),
+    verbs.ProofBegun(Path("runs/one")),
+    verbs.TournamentBegun(12, 340, 56, 78, 90, 123, 45, 6, 7),
+    verbs.LeftOut("oft", "the block does not divide"),
+    verbs.PieceScored("lora at 1e-4", {"loss": 1.5}),
+    verbs.PieceFailed("lora", "out of memory"),
+    verbs.AnswersKept(3, 20),
+    verbs.AskedAgain("http://one", "429", 0.5),
 ]
 
 
@@ -155,7 +190,8 @@ def _parts(value: Any) -> list[str]:
 def test_every_event_with_words_of_its_own_is_among_those() -> None:
     speaks = {
         kind
-        for kind in vars(happenings).values()
+        for module in (happenings, verbs)
+        for kind in vars(module).values()
         if isinstance(kind, type) and issubclass(kind, Event) and kind.said_as
     }
     assert speaks <= {type(event) for event in KINDS}

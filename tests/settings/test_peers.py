@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from tunesmith import words
-from tunesmith.api import settings_of
 from tunesmith.cli.settings_line import settings_line
 from tunesmith.errors import SpecError
+from tunesmith.settings.given import settings_of
 from tunesmith.settings.import_peers import (
     command_line,
     peer_command,

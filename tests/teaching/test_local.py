@@ -17,6 +17,7 @@ from tunesmith import api
 from tunesmith.errors import DataError, SpecError, Stopped
 from tunesmith.export.merge import export
 from tunesmith.machine.signals import StopSignal
+from tunesmith.settings.given import settings_of
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.teaching import local, write
 
@@ -259,8 +260,8 @@ def test_an_adapter_is_told_from_its_base_and_from_another(
     for seed in (0, 1):
         asked = settings(tmp_path, tiny_llama) | {"out": str(tmp_path / f"run{seed}")}
         run = api.train(asked | {"train": {"steps": 1, "batch": 2, "seed": seed}})
-        found.append(local.Local(api.settings_of(settings(tmp_path, run.path))).identity())
-    found.append(local.Local(api.settings_of(settings(tmp_path, tiny_llama))).identity())
+        found.append(local.Local(settings_of(settings(tmp_path, run.path))).identity())
+    found.append(local.Local(settings_of(settings(tmp_path, tiny_llama))).identity())
     assert len({one["model"] for one in found}) == 3
 
 

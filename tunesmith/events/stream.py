@@ -8,6 +8,7 @@ cannot drift.
 from __future__ import annotations
 
 import math
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -90,30 +91,32 @@ class Phase(Event):
 
 
 class Events:
-    """The stream of a run: ``events(event)`` hands an event to every listener.
+    """The stream of a verb: ``events(event)`` hands an event to every listener.
 
     An event that a listener makes while it hears another waits until all have heard that one, so
-    that all hear one order. What a listener raises ends the run.
+    that all hear one order; so does one of another thread. What a listener raises ends the run.
     """
 
     def __init__(self, *listeners: Listener) -> None:
         self.listeners = list(listeners)
         self._waiting: deque[Event] = deque()
         self._handing_on = False
+        self._one_at_a_time = threading.RLock()
 
     def __call__(self, event: Event) -> None:
         """Hands ``event`` to the listeners, in their order."""
-        self._waiting.append(event)
-        if self._handing_on:
-            return
-        self._handing_on = True
-        try:
-            while self._waiting:
-                event = self._waiting.popleft()
-                for listener in tuple(self.listeners):
-                    listener(event)
-        finally:
-            self._handing_on = False
+        with self._one_at_a_time:
+            self._waiting.append(event)
+            if self._handing_on:
+                return
+            self._handing_on = True
+            try:
+                while self._waiting:
+                    event = self._waiting.popleft()
+                    for listener in tuple(self.listeners):
+                        listener(event)
+            finally:
+                self._handing_on = False
 
     @contextmanager
     def heard_first_by(self, *listeners: Listener) -> Iterator[None]:
@@ -132,3 +135,7 @@ class Events:
     def phase(self, name: str, done: int, total: int, detail: str = "") -> None:
         """Emits where a phase stands; can be given wherever a progress function is asked for."""
         self(Phase(name, done, total, detail))
+
+    def progress_of(self, name: str) -> Callable[[int, int], None]:
+        """Makes the progress function of one phase."""
+        return lambda done, total: self.phase(name, done, total)

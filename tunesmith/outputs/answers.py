@@ -149,7 +149,7 @@ def _written_answers(contest: Contest) -> Outcome:
     task = task_of(run, contest.prepared, contest.items, shots=contest.shots)
     metrics, primary, reason = metrics_of(run, task)
     settings, weights = settings_for(run, task), contest.identities
-    contenders = ContenderAnswers(task, settings, contest.tell, contest.kept, weights)
+    contenders = ContenderAnswers(task, settings, contest.events, contest.kept, weights)
     contenders.cheap(seed)
     with contest.base() as base:
         defaults = own_defaults(base.model)
@@ -175,8 +175,8 @@ def _given_answers(contest: Contest) -> Outcome:
     metrics, primary, reason = preferences.metrics_of(contest.run, contest.objective)
     preferences.refuse_one_kind(contest.items)
     with contest.base() as base:
-        before = preferences.known(base, contest.items, contest.tell)
-    after = preferences.known(contest.tuned, contest.items, contest.tell)
+        before = preferences.known(base, contest.items, contest.events)
+    after = preferences.known(contest.tuned, contest.items, contest.events)
     return Outcome(preferences.records(contest.items, before, after), metrics, primary, reason)
 
 

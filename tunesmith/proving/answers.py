@@ -18,7 +18,7 @@ from tunesmith.examples import Chat, final, question_of
 from tunesmith.metrics import words
 from tunesmith.predicting.likelihoods import likeliest, likelihoods
 from tunesmith.proving import rivals
-from tunesmith.proving.contest import Contest, Progress
+from tunesmith.proving.contest import Contest
 from tunesmith.proving.hard_prompt import prompted
 from tunesmith.proving.kept import Kept, digest_of
 from tunesmith.proving.others import Other, OtherWriter
@@ -29,6 +29,7 @@ from tunesmith.settings.run import Generate, Run
 from tunesmith.words import say
 
 if TYPE_CHECKING:
+    from tunesmith.events.stream import Events
     from tunesmith.models.loading.load import Loaded
 
 FOR_LABELS = ("accuracy", "macro_f1", "exact_match")
@@ -84,7 +85,7 @@ class ContenderAnswers:
 
     task: Task
     settings: Generate
-    tell: Progress
+    events: Events
     kept: Kept
     identities: Mapping[str, str]
     """What tells the weights of a contender from any others, by its name."""
@@ -234,7 +235,7 @@ class ContenderAnswers:
         self.seconds[name] = time.perf_counter() - start
 
     def _teller(self, key: str, contender: str) -> Callable[[int, int], None]:
-        return lambda done, of: self.tell(say(key, contender=contender), done, of)
+        return self.events.progress_of(say(key, contender=contender))
 
     def records(self) -> list[Record]:
         """Returns the lines of items.jsonl. Texts are compared without the thinking that precedes

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.events.stream import Events
+from tunesmith.events.verbs import Proved
 from tunesmith.proving.file_items import file_items
 from tunesmith.proving.hard_prompt import read_prompt
 from tunesmith.proving.judge import TUNED, metric
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
     from tunesmith.data.prepare import Item, Prepared
     from tunesmith.models.loading.load import Loaded
     from tunesmith.objectives import Objective
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Contest:
     """Examples that are shown to the base, at most."""
     prompt: str | None
     """The text of a hard prompt."""
-    tell: Progress
+    events: Events
     kept: Kept
     """What was scored already."""
     identities: dict[str, str]
@@ -92,7 +92,7 @@ class Contest:
 
     def teller(self, phase: str) -> Callable[[int, int], None]:
         """Makes a listener to the progress of one phase."""
-        return lambda done, of: self.tell(phase, done, of)
+        return self.events.progress_of(phase)
 
 
 @dataclass
@@ -109,7 +109,7 @@ class Outcome:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def contest(folder: RunFolder, wanted: Wanted, progress: Progress | None = None) -> Proof:
+def contest(folder: RunFolder, wanted: Wanted, events: Events) -> Proof:
     """Scores the contenders on the proof rows, writes items.jsonl and proof.json, and gives the
     verdict.
 
@@ -125,7 +125,7 @@ def contest(folder: RunFolder, wanted: Wanted, progress: Progress | None = None)
         raise SpecError(problems)
     prompt = read_prompt(wanted.prompt or run.prove.prompt)
     tuned = load_run(folder)
-    prepared = prepared_again(folder, run, tuned.tokenizer, progress)
+    prepared = prepared_again(folder, run, tuned.tokenizer, events)
     place = folder.path
     facts: dict[str, Any] = {}
     held = prepared.proof
@@ -144,7 +144,7 @@ def contest(folder: RunFolder, wanted: Wanted, progress: Progress | None = None)
         evenly(_without(held, leaked), wanted.items or run.prove.items),
         run.prove.shots if wanted.shots is None else wanted.shots,
         prompt,
-        progress or (lambda phase, done, of: None),
+        events,
         Kept(place / "scoring.jsonl"),
         {"base": base, TUNED: base + weights_in(folder.model)},
         wanted.others,
@@ -168,6 +168,7 @@ def contest(folder: RunFolder, wanted: Wanted, progress: Progress | None = None)
     where = {"against": found.against, "place": place}
     proof = conclude(folder, run, lines, found.metrics, found.primary, **where, **told)
     given.kept.done()
+    events(Proved(folder.path, proof.verdict, found.primary))
     return proof
 
 
@@ -184,16 +185,14 @@ def _without(items: list[Item], leaked: list[Leak]) -> list[Item]:
     return kept
 
 
-def prepared_again(
-    folder: RunFolder, run: Run, tokenizer: Any, progress: Progress | None
-) -> Prepared:
+def prepared_again(folder: RunFolder, run: Run, tokenizer: Any, events: Events) -> Prepared:
     """Prepares the run's rows, split as they were in training."""
     from tunesmith.data.prepare import prepare
 
     ledger = folder.read(folder.ledger)
     if ledger is None or "fingerprint" not in ledger:
         raise DataError(Problem(str(folder.ledger), say("prove.no_ledger")))
-    prepared = prepare(run, tokenizer, seed=ledger.get("split_seed"), progress=progress)
+    prepared = prepare(run, tokenizer, seed=ledger.get("split_seed"), progress=events.phase)
     if prepared.fingerprint != ledger["fingerprint"]:
         raise DataError(Problem("data.path", say("prove.data_changed")))
     return prepared

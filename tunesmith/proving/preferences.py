@@ -4,13 +4,14 @@ and what they gained.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tunesmith.data.prepare import Item
 from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.events.stream import Events
 from tunesmith.examples import Feedback, chats_of, prompt_of, question_of
 from tunesmith.metrics.reward_auc import DESIRABLE
 from tunesmith.predicting.likelihoods import likelihoods
@@ -87,12 +88,12 @@ def refuse_one_kind(items: Sequence[Item]) -> None:
         raise DataError(Problem("data.held_out", say(key, rows=len(items))))
 
 
-def known(loaded: Loaded, items: Sequence[Item], tell: Callable[[str, int, int], None]) -> Known:
+def known(loaded: Loaded, items: Sequence[Item], events: Events) -> Known:
     """Computes the likelihoods of the items' answers under a model."""
     rows = likelihoods(
         loaded,
         [item.tokens for item in items],
-        progress=lambda done, of: tell(say("prove.phase_pairs"), done, of),
+        progress=events.progress_of(say("prove.phase_pairs")),
     )
     return [_sides(item, row) for item, row in zip(items, rows, strict=True)]
 

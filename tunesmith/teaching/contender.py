@@ -4,9 +4,10 @@ only writes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from tunesmith.errors import Problem, SpecError, TunesmithError
+from tunesmith.events.stream import Events
 from tunesmith.examples import Chat
 from tunesmith.proving.others import Other, other_model
 from tunesmith.settings.run import Generate, Model, Run
@@ -27,7 +28,7 @@ class EndpointContender:
     Made before anything is scored; raises SpecError where nobody answers as such an endpoint does.
     """
 
-    def __init__(self, address: str, run: Run, tell: Callable[[str], None]) -> None:
+    def __init__(self, address: str, run: Run, events: Events) -> None:
         url, _, served = address.partition("#")
         teacher = run.teacher or Teacher()
         asked = {
@@ -35,7 +36,7 @@ class EndpointContender:
             "generate": Generate(stop=run.generate.stop),
             "teacher": teacher.model_copy(update={"name": served or None}),
         }
-        self.endpoint = _Asked(run.model_copy(update=asked), tell)
+        self.endpoint = _Asked(run.model_copy(update=asked), events)
         self.name = address
         self.identity = f"{url} {self.endpoint.name}"
 
@@ -56,7 +57,7 @@ class EndpointContender:
             yield number, answer.text, answer.finish == "stop"
 
 
-def others_of(against: Sequence[str], run: Run, tell: Callable[[str], None]) -> tuple[Other, ...]:
+def others_of(against: Sequence[str], run: Run, events: Events) -> tuple[Other, ...]:
     """Finds the contenders that ``against`` names, each once; raises SpecError with all that is
     wrong with them.
     """
@@ -65,7 +66,7 @@ def others_of(against: Sequence[str], run: Run, tell: Callable[[str], None]) -> 
     for place in dict.fromkeys(against):
         try:
             found.append(
-                EndpointContender(place, run, tell)
+                EndpointContender(place, run, events)
                 if is_endpoint(place)
                 else other_model(place, run)
             )

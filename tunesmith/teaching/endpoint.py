@@ -21,6 +21,8 @@ from urllib.parse import urlsplit
 
 from tunesmith.data.rendering.template import Template
 from tunesmith.errors import Problem, SpecError, Stopped, TunesmithError
+from tunesmith.events.stream import Events
+from tunesmith.events.verbs import AskedAgain
 from tunesmith.settings.run import Run
 from tunesmith.settings.teacher import Teacher
 from tunesmith.teaching.questions import Question
@@ -75,8 +77,8 @@ class Endpoint:
     models.
     """
 
-    def __init__(self, run: Run, tell: Callable[[str], None]) -> None:
-        self.run, self.tell, self.settings = run, tell, run.teacher or Teacher()
+    def __init__(self, run: Run, events: Events) -> None:
+        self.run, self.events, self.settings = run, events, run.teacher or Teacher()
         self.url, self.system = run.model.path.rstrip("/"), run.data.system
         self.key = os.environ.get(self.settings.key_env, "").strip()
         self.template = (
@@ -319,7 +321,7 @@ class Endpoint:
         """Says why something is asked again, each kind of reason once."""
         if again.kind not in self._told:
             self._told.add(again.kind)
-            self.tell(say("generate.again", url=self.url, reason=again, pause=f"{pause:.1f}"))
+            self.events(AskedAgain(self.url, str(again), pause))
 
 
 def _after(told: str | None) -> float | None:

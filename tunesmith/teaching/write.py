@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import DataError, Problem, SpecError, Stopped, TunesmithError
+from tunesmith.events.stream import Events
+from tunesmith.events.verbs import Answered, AnswersKept
 from tunesmith.machine.signals import StopSignal
 from tunesmith.models.finding.parent import parent_of
 from tunesmith.planning.rules import answers, known_names
@@ -26,7 +28,6 @@ from tunesmith.teaching.written import messages, row_of
 from tunesmith.words import say
 
 if TYPE_CHECKING:
-    from tunesmith.display.progress import Shown
     from tunesmith.teaching.endpoint import Endpoint
     from tunesmith.teaching.local import Local
 
@@ -92,7 +93,7 @@ class Account:
         return [*lines, say("generate.written", count=self.written, out=self.out)]
 
 
-def write(run: Run, shown: Shown) -> Account:
+def write(run: Run, events: Events) -> Account:
     """Asks the teacher for every row that has no answer yet, and writes the file once all have one.
 
     Stopped where a signal came, or an endpoint did not answer; the same call goes on from there.
@@ -117,11 +118,11 @@ def write(run: Run, shown: Shown) -> Account:
             update={"data": run.data.model_copy(update={"columns": questions.columns})}
         )
     left = Counter(dropped.reason for dropped in questions.dropped)
-    teacher = _teacher(run, shown)
+    teacher = _teacher(run, events)
     journal = Journal(out, _key(run, teacher, digest))
     with journal.held():
         began, before, earlier = time.monotonic(), journal.tokens, len(journal.places)
-        _ask(run, teacher, questions, journal, shown=shown, total=count * run.generate.samples)
+        _ask(run, teacher, questions, journal, events=events, total=count * run.generate.samples)
         spent, tokens = time.monotonic() - began - teacher.loading, journal.tokens
         written = journal.finish(_rows(run, teacher, questions, journal, digest))
     if not written:
@@ -155,11 +156,11 @@ def _settled(run: Run) -> Run:
     )
 
 
-def _teacher(run: Run, shown: Shown) -> Local | Endpoint:
+def _teacher(run: Run, events: Events) -> Local | Endpoint:
     if is_endpoint(run.model.path):
         from tunesmith.teaching.endpoint import Endpoint
 
-        return Endpoint(run, shown.tell)
+        return Endpoint(run, events)
     from tunesmith.teaching.local import Local
 
     return Local(run)
@@ -171,14 +172,14 @@ def _ask(
     questions: Questions,
     journal: Journal,
     *,
-    shown: Shown,
+    events: Events,
     total: int,
 ) -> None:
     """Asks for every answer that the journal lacks."""
 
     def stand() -> None:
         cut = journal.finishes["length"]
-        shown(
+        events.phase(
             say("generate.phase"),
             len(journal.places),
             total,
@@ -186,13 +187,14 @@ def _ask(
         )
 
     if journal.places:
-        shown.tell(say("generate.going_on", done=len(journal.places), total=total))
+        events(AnswersKept(len(journal.places), total))
     with StopSignal() as signal:
         stand()
         for number, answer in teacher.answers(
             questions.asked(), journal.places, lambda: signal.received is not None
         ):
             journal.add(number, answer)
+            events(Answered(number, answer.finish, answer.tokens))
             stand()
             if signal.received:
                 break

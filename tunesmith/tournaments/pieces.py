@@ -151,7 +151,9 @@ def score_base(field: Field, title: str) -> None:
     loaded = field.base()
     assert loaded is not None, "the base is loaded before anything is scored"
     with Titled(title) as shown:
-        score(field, loaded, field.first.run, field.board.base, who="base", costs=True, tell=shown)
+        events = Events(shown.hear)
+        board, run = field.board, field.first.run
+        score(field, loaded, run, board.base, who="base", costs=True, events=events)
 
 
 def score_run(field: Field, place: Scored, title: str) -> None:
@@ -165,5 +167,5 @@ def score_run(field: Field, place: Scored, title: str) -> None:
             place,
             who=TUNED,
             costs=run.train.seed == field.run.train.seed,
-            tell=shown,
+            events=Events(shown.hear),
         )

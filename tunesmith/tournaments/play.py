@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,8 @@ from typing import Any
 
 from tunesmith.display.progress import Shown
 from tunesmith.errors import DiskError, Stopped, TunesmithError
+from tunesmith.events.stream import Events, Listener
+from tunesmith.events.verbs import LeftOut, PieceBegun, PieceFailed, PieceScored, TournamentBegun
 from tunesmith.machine.signals import StopSignal
 from tunesmith.report.tournament import lines, markdown, page
 from tunesmith.settings.run import Run
@@ -25,7 +27,7 @@ from tunesmith.tournaments.forked import apart
 from tunesmith.tournaments.halving import halve, trainings
 from tunesmith.tournaments.setup import Entry, Field, keep, ready
 from tunesmith.tournaments.standing import badness, ranked, rate_of, standing
-from tunesmith.words import language, metric_name, say
+from tunesmith.words import language, say
 
 SCORING = 0.5
 """What scoring a model takes, as a share of training it: a guess, for the time that is left."""
@@ -51,19 +53,21 @@ class _Out(TunesmithError):
     """An entry that cannot go on; its reason is on the disk."""
 
 
-def play(run: Run, *, quiet: bool = False) -> Played:
+def play(run: Run, *, quiet: bool = False, listen: Sequence[Listener] = ()) -> Played:
     """Plays what is left of the tournament in ``run.out``; raises Stopped after a signal, to
     continue by the same command.
+
+    What happens inside a piece, which may be a process of its own, is shown and not heard.
     """
     board = Board(Path(run.out))
     # The bar's thread would not survive a fork, so it has ended before the first piece.
     with Shown(quiet=quiet) as shown:
-        made = ready(run, board, shown, shown.tell)
+        made = ready(run, board, Events(shown.hear, *listen))
     with RunFolder(board.path).held(), StopSignal() as heard:
         keep(made)
-        told = Shown(quiet=quiet)
+        events = Events(Shown(quiet=quiet).hear, *listen)
         with made.base_in_memory():
-            _Play(made, heard, told.tell).all()
+            _Play(made, heard, events).all()
         found = standing(made)
         put(board.result, found)
         write_whole(board.table, markdown(found))
@@ -77,7 +81,7 @@ def play(run: Run, *, quiet: bool = False) -> Played:
 class _Play:
     field: Field
     heard: StopSignal
-    tell: Callable[[str], None]
+    events: Events
     done: int = 0
     """Pieces that are finished."""
     spent: float = 0.0
@@ -113,9 +117,8 @@ class _Play:
 
     def _begin(self) -> None:
         made, asked = self.field, self.field.asked
-        self.tell(
-            say(
-                "tournament.begin",
+        self.events(
+            TournamentBegun(
                 methods=len(self.entries),
                 rows=len(made.prepared.train),
                 steps=self.entries[0].facts["steps"],
@@ -129,20 +132,14 @@ class _Play:
         )
         for entry in made.entries:
             if entry.refused:
-                self.tell(say("tournament.left_out", method=entry.label, reason=entry.refused))
+                self.events(LeftOut(entry.label, entry.refused))
 
     def _entry(self, entry: Entry) -> None:
         """Searches an entry's rate and trains it whole with the first seed; a failure is noted and
         reported.
         """
         if entry.corner.failed.is_file():
-            self.tell(
-                say(
-                    "tournament.failed",
-                    method=entry.label,
-                    reason=got(entry.corner.failed)["reason"],
-                )
-            )
+            self.events(PieceFailed(entry.label, got(entry.corner.failed)["reason"]))
             return
         try:
             rate = halve(entry.rates, self.field.asked.rungs, partial(self._tried, entry))
@@ -153,13 +150,7 @@ class _Play:
                 entry.corner.failed,
                 {"reason": say("tournament.no_rate", count=len(entry.rates)), "traceback": []},
             )
-            self.tell(
-                say(
-                    "tournament.failed",
-                    method=entry.label,
-                    reason=got(entry.corner.failed)["reason"],
-                )
-            )
+            self.events(PieceFailed(entry.label, got(entry.corner.failed)["reason"]))
             return
         self._whole(entry, rate, self.field.run.train.seed)
 
@@ -177,7 +168,7 @@ class _Play:
         ):
             raise _Out(entry.label)
         found = got(path)["watch"]
-        self.tell(say("tournament.tried", title=title, numbers=numbers(found)))
+        self.events(PieceScored(title, found))
         return badness(found, self.field)
 
     def _whole(self, entry: Entry, rate: float, seed: int) -> None:
@@ -192,9 +183,7 @@ class _Play:
             if self._do(
                 place.score, partial(pieces.score_run, self.field, place), title, SCORING, failed
             ):
-                self.tell(
-                    say("tournament.tried", title=title, numbers=numbers(got(place.score)["watch"]))
-                )
+                self.events(PieceScored(title, got(place.score)["watch"]))
 
     def _do(
         self, done: Path, work: Callable[[str], None], title: str, share: float, failed: Path
@@ -205,6 +194,7 @@ class _Play:
         if not done.is_file() and not failed.is_file():
             if self.heard.received:
                 raise Stopped(self._stopped())
+            self.events(PieceBegun(title, self.done + 1, self.total))
             began, told = time.monotonic(), self.field.board.path / ".ended.json"
             told.unlink(missing_ok=True)
             named = f"[{self.done + 1}/{self.total}{self._minutes()}] {title}"
@@ -219,7 +209,7 @@ class _Play:
                 os.replace(told, failed)
         self.done, self.left = self.done + 1, self.left - share
         if not done.is_file():
-            self.tell(say("tournament.failed", method=title, reason=got(failed)["reason"]))
+            self.events(PieceFailed(title, got(failed)["reason"]))
         return done.is_file()
 
     def _minutes(self) -> str:
@@ -234,10 +224,3 @@ class _Play:
         return say(
             "tournament.stopped", done=self.done, total=self.total, out=self.field.board.path
         )
-
-
-def numbers(found: dict[str, float] | None) -> str:
-    """Returns the watched rows' numbers as a person reads them."""
-    if found is None:
-        return say("tournament.not_finite")
-    return "  ".join(f"{metric_name(name)} {value:.4f}" for name, value in found.items())

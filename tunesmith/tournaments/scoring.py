@@ -11,13 +11,16 @@ from dataclasses import replace
 from typing import Any
 
 from tunesmith.errors import Stopped
+from tunesmith.events.stream import Events
 from tunesmith.machine import device as devices
 from tunesmith.methods import Method
 from tunesmith.models.adapters import beside_base
+from tunesmith.models.finding.hub import folder_of
 from tunesmith.models.loading.load import Loaded
 from tunesmith.predicting.likelihoods import likelihoods
 from tunesmith.proving.answers import ContenderAnswers
 from tunesmith.proving.judge import TUNED, metric
+from tunesmith.proving.kept import Kept, weights_in
 from tunesmith.settings.family import METHODS
 from tunesmith.settings.run import Run
 from tunesmith.storage.atomic import write_whole
@@ -30,8 +33,6 @@ PROMPTS, NEW_TOKENS = 16, 32
 """How fast a model answers is measured on so many prompts together, each continued by so many
 tokens.
 """
-
-Progress = Callable[[str, int, int], None]
 
 
 def watched(
@@ -60,15 +61,19 @@ def watched(
 
 
 def score(
-    field: Field, loaded: Loaded, run: Run, place: Scored, *, who: str, costs: bool, tell: Progress
+    field: Field, loaded: Loaded, run: Run, place: Scored, *, who: str, costs: bool, events: Events
 ) -> None:
     """Writes the scores of a model to ``place``; ``costs`` adds the general rows and the speeds.
     ``loaded`` may be changed.
     """
     devices.prepare(devices.choose(run.train.machine))
     found: dict[str, Any] = {"watch": watched(field, loaded, run, lambda: False)}
-    contenders = ContenderAnswers(field.task, field.generate, tell, writes=field.writes)
-    contenders.model(who, loaded)
+    kept = Kept(place.path / "scoring.jsonl")
+    weights = weights_in(folder_of(run.model), *([place.run.model] if who == TUNED else []))
+    contenders = ContenderAnswers(
+        field.task, field.generate, events, kept, {who: weights}, writes=field.writes
+    )
+    contenders.model(who, loaded, weights)
     metrics = {name: metric(name) for name in field.metrics}
     lines = [
         json.dumps(record.line(metrics), ensure_ascii=False) + "\n"
@@ -79,16 +84,18 @@ def score(
         rows = likelihoods(
             loaded,
             field.general,
-            progress=lambda done, of: tell(say("tournament.phase_general"), done, of),
+            progress=events.progress_of(say("tournament.phase_general")),
         )
         found["general"] = [row.sum(0).tolist() for row in rows]
-        tell(say("tournament.phase_speed"), 0, 2)
+        speed = events.progress_of(say("tournament.phase_speed"))
+        speed(0, 2)
         found["speed"] = tokens_per_second(field, loaded)
-        tell(say("tournament.phase_speed"), 1, 2)
+        speed(1, 2)
         folded = merged(loaded, METHODS.make(run.method)) if who == TUNED else None
         found["speed_merged"] = tokens_per_second(field, folded) if folded else None
-        tell(say("tournament.phase_speed"), 2, 2)
+        speed(2, 2)
     put(place.score, found)
+    kept.done()
 
 
 def merged(loaded: Loaded, method: Method) -> Loaded | None:

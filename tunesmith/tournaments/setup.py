@@ -16,11 +16,12 @@ from tunesmith.data.prepare import Prepared
 from tunesmith.data.reading import examples
 from tunesmith.data.rendering.render import Render
 from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.events.stream import Events
 from tunesmith.examples import Chat, Feedback, Preference, Text
 from tunesmith.machine import device as devices
 from tunesmith.models.finding.hub import folder_of
 from tunesmith.models.loading.load import Loaded
-from tunesmith.planning.make import Progress, make
+from tunesmith.planning.make import make
 from tunesmith.planning.plan import Plan
 from tunesmith.proving.answers import metrics_of, settings_for
 from tunesmith.proving.judge import metric
@@ -142,7 +143,7 @@ class Field:
             torch.set_num_threads(threads)
 
 
-def ready(run: Run, board: Board, progress: Progress, tell: Any) -> Field:
+def ready(run: Run, board: Board, events: Events) -> Field:
     """Reads the rows and plans every entry; raises SpecError or DataError where nothing could be
     compared.
     """
@@ -160,7 +161,7 @@ def ready(run: Run, board: Board, progress: Progress, tell: Any) -> Field:
     _check(asked)
     entries = [Entry(one, board.corner(slug(one)), label(one)) for one in asked.methods]
     _refuse_changed(run, board)
-    prepared = _plan(run, entries, progress)
+    prepared = _plan(run, entries, events)
     if not prepared.watch or not prepared.proof:
         raise SpecError(Problem("data.held_out", say("tournament.needs_watch")))
     base = next(entry.resolved for entry in entries if entry.resolved is not None).run
@@ -170,7 +171,7 @@ def ready(run: Run, board: Board, progress: Progress, tell: Any) -> Field:
     names = [name for name in names if writes or metric(name).reads != "text"]
     chosen = base.model_copy(update={"train": run.train})
     watched = options_task(chosen, prepared) if chosen_among_options(chosen) else None
-    general = _general(asked, prepared.render.tokenizer, tell)
+    general = _general(asked, prepared.render.tokenizer, events)
     generate = settings_for(base, task)
     return Field(
         run,
@@ -225,7 +226,7 @@ def _single(run: Run, method: Any, out: str) -> Run:
     return run.model_copy(update=changes)
 
 
-def _plan(run: Run, entries: Sequence[Entry], progress: Progress) -> Prepared:
+def _plan(run: Run, entries: Sequence[Entry], events: Events) -> Prepared:
     """Plans every entry and gives the rows. A problem that all entries have is the tournament's
     own.
     """
@@ -238,7 +239,7 @@ def _plan(run: Run, entries: Sequence[Entry], progress: Progress) -> Prepared:
         plan = make(
             _single(run, entry.method, str(entry.corner.path / "run")),
             prepared=prepared,
-            progress=progress,
+            progress=events.phase,
         )
         if plan.prepared is None:
             raise SpecError(plan.problems)
@@ -324,7 +325,7 @@ def keep(field: Field) -> None:
             put(entry.corner.facts, entry.facts)
 
 
-def _general(asked: Tournament, tokenizer: Any, tell: Any) -> list[list[Tokens]]:
+def _general(asked: Tournament, tokenizer: Any, events: Events) -> list[list[Tokens]]:
     """Returns the beginnings of the general rows; none, and a line that says so, where they cannot
     be loaded.
     """
@@ -339,7 +340,7 @@ def _general(asked: Tournament, tokenizer: Any, tell: Any) -> list[list[Tokens]]
             tokens = render.chat(example)[-1:] if isinstance(example, Chat) else tokens
             found += [[one] for one in map(_beginning, tokens) if one.scored]
     except DataError as error:
-        tell(say("tournament.no_general", error=str(error)))
+        events.tell(say("tournament.no_general", error=str(error)))
         return []
     return found
 

@@ -1,0 +1,56 @@
+"""What a caller gives as settings, a file, a mapping or a Run, becomes a Run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tunesmith import words
+from tunesmith.errors import Problem, SpecError
+from tunesmith.settings.import_peers import peer_of, translate
+from tunesmith.settings.overrides import with_overrides
+from tunesmith.settings.run import Run, validate
+from tunesmith.settings.yaml_file import read_settings
+from tunesmith.words import say
+
+Settings = str | Path | Mapping[str, object] | Run
+Overrides = Sequence[str] | Mapping[str, object]
+
+
+def settings_of(settings: Settings, overrides: Overrides = ()) -> Run:
+    """Validates a YAML file, a mapping or a Run into a Run; answers a peer's settings with ours."""
+    if isinstance(settings, str | Path) and Path(settings).is_dir():
+        raise SpecError(Problem(str(settings), say("cli.is_folder", folder=settings)))
+    plain = given(settings)
+    if "stages" in plain:
+        raise SpecError(Problem("stages", say("stages.for_rlhf")))
+    refuse_peer(plain)
+    return validate(with_overrides(plain, overrides))
+
+
+def given(settings: Settings) -> Mapping[str, object]:
+    """Returns the settings as they were given, not yet validated; raises SpecError where they are
+    not settings.
+    """
+    if isinstance(settings, str | Path):
+        return read_settings(settings)
+    if isinstance(settings, Run):
+        return settings.model_dump(exclude_unset=True)
+    if not isinstance(settings, Mapping):
+        raise SpecError(Problem("settings", say("spec.not_settings", kind=type(settings).__name__)))
+    return settings
+
+
+def refuse_peer(settings: Mapping[str, object]) -> None:
+    """Raises SpecError, with ours, for settings of another toolkit."""
+    peer = peer_of(settings)
+    if peer is not None:
+        raise SpecError(translate(settings, peer).text())
+
+
+def speak(run: Run) -> None:
+    """Switches to the run's own language, where it names one and nobody has just asked for
+    another.
+    """
+    if run.lang != "auto" and not words.asked():
+        words.use(run.lang)
