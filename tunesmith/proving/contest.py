@@ -150,12 +150,7 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events) -> Proof:
         wanted.others,
     )
     found = given.objective.output.prove(given)
-    metrics = {name: metric(name) for name in found.metrics}
-    groups = {item.id: item.group for item in given.items if item.group is not None}
-    lines = [
-        record.line(metrics) | ({"group": groups[record.id]} if record.id in groups else {})
-        for record in found.records
-    ]
+    lines = _lines(found, given.items)
     told = {
         "primary_reason": found.reason,
         "fingerprint": prepared.fingerprint,
@@ -170,6 +165,16 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events) -> Proof:
     given.kept.done()
     events(Proved(folder.path, proof.verdict, found.primary))
     return proof
+
+
+def _lines(found: Outcome, items: list[Item]) -> list[dict[str, Any]]:
+    """Returns the lines of items.jsonl, each with the group of its row where rows have groups."""
+    metrics = {name: metric(name) for name in found.metrics}
+    groups = {item.id: item.group for item in items if item.group is not None}
+    return [
+        record.line(metrics) | ({"group": groups[record.id]} if record.id in groups else {})
+        for record in found.records
+    ]
 
 
 def _texts(tokenizer: Any, item: Item) -> list[str]:
