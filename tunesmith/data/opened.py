@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.data.columns.answers import first_answer
+from tunesmith.data.columns.answers import WRITTEN, as_json, first_answer
 from tunesmith.data.columns.labels import label_column
 from tunesmith.data.columns.names import CAME_FROM
 from tunesmith.data.columns.turns import LISTS, NUMBERS, TURNS, no_number
@@ -58,6 +58,9 @@ def prepared(row: dict[str, Any], opened: Opened) -> tuple[dict[str, Any], list[
         if (single := first_answer(value, opened.columns.get(name, name))) is not value:
             named[name] = single
             changes.append("unwrapped" if isinstance(value, list) and len(value) == 1 else "first")
+        elif name in WRITTEN and (written := as_json(value)) is not value:
+            named[name] = written
+            changes.append("json")
         elif name not in NUMBERS and isinstance(value, int | float) and not no_number(value):
             changes.append("numbers")
     return named, list(dict.fromkeys(changes))

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunesmith.data.columns import names
-from tunesmith.data.columns.cells import held, is_id, is_text, is_written, varies
+from tunesmith.data.columns.cells import held, is_answer, is_id, is_text, is_written, varies
+from tunesmith.data.columns.chats import conversation
 from tunesmith.data.columns.choices import LETTERS, has_options, is_letter, right_column
 from tunesmith.data.columns.meaning import Meaning
 from tunesmith.data.columns.names import is_called, plain, ranked
-from tunesmith.data.columns.turns import conversation, json_list
+from tunesmith.data.columns.turns import json_list
 from tunesmith.errors import DataError
 
 Row = Mapping[str, Any]
@@ -87,10 +88,11 @@ def asked_and_answered(columns: list[str], rows: Sequence[Row]) -> Meaning | Non
     written = [name for name in columns if is_written(name, rows)]
     changing = [name for name in written if varies(name, rows)]
     reasoning = [name for name in ranked(names.REASONING, changing) if is_text(name, rows)]
-    answers = ranked(names.ANSWER, changing)
+    told = [name for name in columns if is_answer(name, rows) and varies(name, rows)]
+    answers = ranked(names.ANSWER, told)
     if reasoning and not answers:
         answers = ranked(["content"], changing)  # as models that think give their answers
-    asked = [name for name in ranked(names.QUESTION, written) if is_text(name, rows)]
+    asked = [name for name in ranked(names.QUESTION, columns) if _asks(name, rows)]
     about = [name for name in ranked(names.ABOUT, changing) if name not in asked]
     if not (asked or about):
         about = [name for name in ranked(names.SOURCE, changing) if is_text(name, rows)]
@@ -114,6 +116,15 @@ def asked_and_answered(columns: list[str], rows: Sequence[Row]) -> Meaning | Non
     if not varies(question, rows):
         return None
     return Meaning({"question": question, "answer": answers[0]}, sure=not rivals)
+
+
+def _asks(name: str, rows: Sequence[Row]) -> bool:
+    """Tells whether a column holds texts, or turns that end with a question."""
+    if is_text(name, rows):
+        return True
+    lists = [json_list(value) for value in held(name, rows)]
+    ends = [one[-1] if one else None for one in lists]
+    return bool(ends) and all(isinstance(one, dict) and one.get("role") == "user" for one in ends)
 
 
 def made_of_it(columns: list[str], rows: Sequence[Row]) -> Meaning | None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from tunesmith.data.columns.chats import conversation
 from tunesmith.data.columns.turns import (
     TURNS,
     Row,
-    conversation,
     json_list,
     pairs,
     system_turn,

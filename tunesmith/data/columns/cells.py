@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tunesmith.data.columns.answers import first_answer
+from tunesmith.data.columns.answers import as_json, first_answer
 
 Row = Mapping[str, Any]
 
@@ -36,6 +36,12 @@ def is_written(name: str, rows: Sequence[Row]) -> bool:
     """Tells whether the column holds texts, or numbers and truth values that can be written out."""
     values = held(name, rows)
     return bool(values) and all(isinstance(value, str | int | float) for value in values)
+
+
+def is_answer(name: str, rows: Sequence[Row]) -> bool:
+    """Tells whether the column holds what can be written out, objects as JSON among it."""
+    values = held(name, rows)
+    return bool(values) and all(isinstance(as_json(one), str | int | float) for one in values)
 
 
 def is_number(value: Any) -> bool:

@@ -8,13 +8,16 @@ from tunesmith.data.columns.media import placed
 from tunesmith.data.columns.turns import (
     TURNS,
     Row,
-    conversation,
+    field_problem,
+    is_speaker,
     is_spoken,
     json_list,
+    shown,
     system_turn,
     tools_of,
+    turn_of,
 )
-from tunesmith.examples import Chat
+from tunesmith.examples import Chat, Turn
 
 
 def turns_column(columns: frozenset[str], row: Row, keys: tuple[str, ...]) -> str | None:
@@ -26,13 +29,43 @@ def turns_column(columns: frozenset[str], row: Row, keys: tuple[str, ...]) -> st
         if not value:
             continue
         first = value[0]
-        if (
-            any(key in first for key in keys)
-            if isinstance(first, dict)
-            else ("" in keys and is_spoken(first))
-        ):
+        bare = "" in keys and (is_spoken(first) or _in_turn(value) or _by_speaker(value))
+        if bare or (isinstance(first, dict) and any(key in first for key in keys)):
             return name
     return None
+
+
+def conversation(row: Row, name: str) -> list[Turn]:
+    """Reads all turns in the column ``name``: one an item; plain texts that user and assistant say
+    in turn (LIMA); or objects with a text for each speaker (MOSS).
+    """
+    if name not in row:
+        raise field_problem(name, "reader.absent", columns=", ".join(map(str, row)))
+    value = json_list(row[name])
+    if value is None:
+        told = {"kind": type(row[name]).__name__, "seen": shown(row[name])}
+        raise field_problem(name, "reader.not_list", **told)
+    if name in TURNS and _in_turn(value):
+        return [Turn("assistant" if n % 2 else "user", text) for n, text in enumerate(value)]
+    items = [(f"{name}[{n}]", item) for n, item in enumerate(value)]
+    if _by_speaker(value):
+        items = [(where, [who, said]) for where, item in items for who, said in item.items()]
+    return [turn_of(item, where) for where, item in items]
+
+
+def _in_turn(value: list[Any]) -> bool:
+    """Tells whether these are texts of which none names its speaker."""
+    return len(value) > 1 and all(isinstance(one, str) and not is_spoken(one) for one in value)
+
+
+def _by_speaker(value: list[Any]) -> bool:
+    """Tells whether each item is an object of texts by speaker."""
+    return bool(value) and all(
+        isinstance(one, dict)
+        and len(one) > 1
+        and all(is_speaker(key) and isinstance(said, str) for key, said in one.items())
+        for one in value
+    )
 
 
 def chat_of(row: Row, keys: tuple[str, ...], default: str) -> Chat:

@@ -7,11 +7,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import pairwise
 from typing import Any
 
 from tunesmith.data.columns.names import plain, words_of
-from tunesmith.data.columns.turns import as_text, field_problem, json_list, json_of, shown
+from tunesmith.data.columns.turns import as_text, field_problem, json_list, json_of, shown, text_of
 
 Row = Mapping[str, Any]
 
@@ -24,9 +25,15 @@ _ONE = re.compile(
     re.IGNORECASE,
 )
 """Columns that hold one option: A, choice0, option_a, opa, ending2, sol1, answer0, 选项A."""
+_WRONG = re.compile(
+    r"(?:distractors?|(?:incorrect|wrong|false)[ _]?(?:answer|option|choice)s?|干扰项|错误选项)"
+    r"[ _]?\d*",
+    re.IGNORECASE,
+)
+"""Columns of wrong options, beside that of the right one: SciQ, TruthfulQA."""
 RIGHT = words_of(
     "answer_idx answer_index answeridx answerkey answer_key correct_option "
-    "correct_answer_idx correct_choice correctanswer correct_answer correct gold "
+    "correct_answer_idx correct_choice correctanswer correct_answer best_answer correct gold "
     "answer answers label labels cop target output solution response 正确答案 正确选项 参考答案 "
     "标准答案 答案"
 )
@@ -69,6 +76,28 @@ def option_columns(columns: Collection[str]) -> dict[str, str]:
     return dict(ordered) if len(ordered) >= 2 and starts and follow else {}
 
 
+def wrong_columns(columns: Collection[str]) -> list[str]:
+    """Finds the columns that hold wrong options alone."""
+    return [name for name in columns if _WRONG.fullmatch(name.strip())]
+
+
+def _shuffled(row: Row, wrong: list[str]) -> Options:
+    """Returns the right option among the wrong ones, in an order that depends on their texts alone:
+    the place of the right one says nothing.
+    """
+    right = right_column(row)
+    texts = [text_of(row, right)] if right is not None else []
+    for name in wrong:
+        several = json_list(row[name])
+        texts += [as_text(one, name) for one in ([row[name]] if several is None else several)]
+    texts = [text.strip() for text in texts if text.strip()]
+    return Options(tuple(sorted(dict.fromkeys(texts), key=_mixed)))
+
+
+def _mixed(text: str) -> bytes:
+    return blake2b(text.encode("utf-8", "surrogatepass")).digest()
+
+
 def options_name(columns: Collection[str]) -> str | None:
     """Returns the column that holds all options; None where there is none."""
     return next((name for name in columns if plain(name) in SETS), None)
@@ -76,7 +105,7 @@ def options_name(columns: Collection[str]) -> str | None:
 
 def has_options(columns: Collection[str], row: Row) -> bool:
     """Tells whether a row with these columns is a question with options."""
-    if option_columns(columns):
+    if option_columns(columns) or (wrong_columns(columns) and right_column(row) is not None):
         return True
     name = options_name(columns)
     value = row.get(name) if name else None
@@ -90,6 +119,9 @@ def options_of(row: Row) -> Options:
         kept = {name: mark for name, mark in columns.items() if row[name] not in (None, "")}
         texts = tuple(as_text(row[name], name).strip() for name in kept)
         return _unmarked(Options(texts, tuple(kept.values())))
+    wrong = wrong_columns(row)
+    if wrong:
+        return _shuffled(row, wrong)
     name = options_name(row)
     if name is None:
         raise field_problem("options", "reader.absent", columns=", ".join(map(str, row)))

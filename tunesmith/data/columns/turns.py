@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from tunesmith.data.columns.answers import as_json
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Media, MediaKind, Role, Turn
 from tunesmith.words import say
@@ -155,6 +156,11 @@ def spoken(value: Any, field: str) -> Turn:
     return Turn(role_of(next(filter(None, mark.groups())), field), value[mark.end() :])
 
 
+def is_speaker(name: Any) -> bool:
+    """Tells whether a name is that of a known speaker."""
+    return str(name).strip().lower() in _SPEAKERS
+
+
 def is_spoken(value: Any) -> bool:
     """Tells whether ``spoken`` can read this value and knows its speaker."""
     try:
@@ -290,9 +296,11 @@ def _spans(item: dict[str, Any], content: str, field: str) -> tuple[tuple[int, i
 
 
 def _content(value: Any, field: str) -> tuple[str, tuple[Media, ...]]:
-    """Reads a message's text and its media; OpenAI also writes a message as a list of parts."""
+    """Reads a message's text and its media; OpenAI also writes a message as a list of parts. An
+    object is an answer in JSON.
+    """
     if not isinstance(value, list):
-        return as_text(value, field), ()
+        return as_text(as_json(value), field), ()
     text, media = "", []
     for n, part in enumerate(value):
         where = f"{field}[{n}]"
@@ -373,15 +381,3 @@ def json_list(value: Any) -> list[Any] | None:
         except ValueError:
             return None
     return value if isinstance(value, list) else None
-
-
-def conversation(row: Row, name: str) -> list[Turn]:
-    """Reads all turns in the column ``name``."""
-    if name not in row:
-        raise field_problem(name, "reader.absent", columns=", ".join(map(str, row)))
-    value = json_list(row[name])
-    if value is None:
-        raise field_problem(
-            name, "reader.not_list", kind=type(row[name]).__name__, seen=shown(row[name])
-        )
-    return [turn_of(item, f"{name}[{n}]") for n, item in enumerate(value)]

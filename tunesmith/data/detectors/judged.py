@@ -55,9 +55,12 @@ class Judged:
     def _pair(self, where: str, example: Preference) -> None:
         sides = [chat.answer for chat in example.sides]
         asked = duplicates.fold(duplicates.question(example))
-        both = [duplicates.fold([side]) for side in sides]
+        both = [duplicates.fold(duplicates.content(side)) for side in example.sides]
+        if both[0] == both[1]:  # it contradicts no other pair, and itself only in spacing
+            self._note("alike", where)
+            both = []
         self.seen.setdefault((asked, *both), where)
-        other = self.seen.get((asked, *reversed(both)))
+        other = self.seen.get((asked, *reversed(both))) if both else None
         if other is not None:
             self._note("contradiction", f"{where} ↔ {other}")
         if example.margin is not None and example.margin < 0:

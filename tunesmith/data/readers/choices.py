@@ -18,6 +18,7 @@ from tunesmith.data.columns.choices import (
     options_of,
     right_column,
     right_letter,
+    wrong_columns,
 )
 from tunesmith.data.columns.names import ABOUT, QUESTION, plain, ranked
 from tunesmith.data.columns.turns import ANOTHER_TASK, system_turn, text_of
@@ -68,7 +69,8 @@ class Choices(Reader):
     def uses(self, columns: Collection[str]) -> frozenset[str]:
         """Returns the reader's own fields, and this file's columns of options and answers."""
         row = dict.fromkeys(columns)
-        there = {*option_columns(columns), options_name(columns) or "", *_asked(row)}
+        options = {*option_columns(columns), options_name(columns) or "", *wrong_columns(columns)}
+        there = {*options, *_asked(row)}
         right = {name for name in columns if plain(name) in {plain(known) for known in RIGHT}}
         return frozenset({*self.fields, *there, *right})
 

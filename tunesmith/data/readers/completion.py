@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from tunesmith.data.columns.asking import judged
-from tunesmith.data.columns.choices import option_columns, options_name
+from tunesmith.data.columns.asking import answers, judged, known
+from tunesmith.data.columns.asking import asked as turns_before
+from tunesmith.data.columns.choices import option_columns, options_name, wrong_columns
 from tunesmith.data.columns.names import ABOUT, ANSWER, QUESTION, ranked
 from tunesmith.data.columns.turns import ANOTHER_TASK, pairs, system_turn, text_of
 from tunesmith.data.readers import READERS, Reader, Row
@@ -51,6 +52,7 @@ class Completion(Reader):
             pair is not None
             and not option_columns(columns)
             and options_name(columns) is None
+            and not wrong_columns(columns)
             and not ranked([*QUESTION, *ABOUT, *ANSWER], columns - {*pair})
             and not columns & _OTHERS
             and not judged(columns, row)
@@ -65,11 +67,8 @@ class Completion(Reader):
         asked, answered = next(
             (pair for pair in there if row.get(pair[0]) not in (None, "")), there[0]
         )
-        question, answer, system = text_of(row, asked), text_of(row, answered), system_turn(row)
-        turns = (*system, *pairs(row), Turn("user", question), Turn("assistant", answer))
-        names = {
-            "question": question,
-            "answer": answer,
-            **({"system": system[0].content} if system else {}),
-        }
-        return Chat(turns, columns={**row, **names})
+        before = turns_before(row) if isinstance(row.get(asked), list) else []
+        if not before:
+            before = [*system_turn(row), *pairs(row), Turn("user", text_of(row, asked))]
+        said = answers(row, answered)
+        return Chat((*before, *said), columns={**known(row, before), "answer": said[-1].content})
