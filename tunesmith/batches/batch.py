@@ -259,10 +259,10 @@ def _joined(pieces: list[np.ndarray], dtype: type) -> torch.Tensor:
     return torch.from_numpy(np.concatenate(pieces).astype(dtype) if pieces else np.zeros(0, dtype))
 
 
-def _columns(sequences: list[Tokens], scored: list[np.ndarray]) -> dict[str, Any]:
+def _columns(sequences: list[Tokens], scored: list[np.ndarray]) -> dict[str, object]:
     import torch
 
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for name in sequences[0].columns if sequences else ():
         values = [tokens.columns[name] for tokens in sequences]
         if name.endswith("_T"):

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text as Coloured
 
@@ -21,6 +21,9 @@ from tunesmith.examples import Labelled
 from tunesmith.settings.run import Data, Run
 from tunesmith.words import say, some
 
+if TYPE_CHECKING:
+    from tunesmith.data.rendering.tokenizers import Tokenizer
+
 SHOWN = 3
 BAR = 40
 
@@ -33,7 +36,7 @@ class Check:
     samples: tuple[tuple[str, Coloured], ...]
     """A few training rows: id and text, with the trained tokens coloured."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Returns the ledger, and the sample rows with the spans of their texts that are
         trained.
         """
@@ -65,7 +68,11 @@ class Check:
 
 
 def check(
-    asked: Run | Data, tokenizer: Any, *, limit: int | None = None, progress: Progress | None = None
+    asked: Run | Data,
+    tokenizer: Tokenizer,
+    *,
+    limit: int | None = None,
+    progress: Progress | None = None,
 ) -> Check:
     """Reads and renders the data of a run, or data alone, as training would; nothing is written and
     no model is loaded.

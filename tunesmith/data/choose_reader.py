@@ -50,7 +50,7 @@ def choose(
     reader: str | None = None,
     eats: type = Chat,
     template: Callable[[], Sequence[str]] | None = None,
-    more: Callable[[], Sequence[Mapping[str, Any]]] | None = None,
+    more: Callable[[], Sequence[Mapping[str, object]]] | None = None,
 ) -> Chosen:
     """Chooses the reader for a file from its first rows; raises DataError, with the one line that
     settles it, when no reader or several match.
@@ -200,7 +200,7 @@ def _mapping_problems(
 
 def _undecided(
     known: FileFacts,
-    sample: Sequence[Mapping[str, Any]],
+    sample: Sequence[Mapping[str, object]],
     eats: type,
     *,
     matching: list[str],
@@ -246,7 +246,7 @@ def _undecided(
 
 
 def _another_objective(
-    columns: Sequence[str], sample: Sequence[Mapping[str, Any]], eats: type
+    columns: Sequence[str], sample: Sequence[Mapping[str, object]], eats: type
 ) -> tuple[type, Meaning] | None:
     """Returns the kind of row that the file clearly holds, where this is not the kind that is
     wanted.

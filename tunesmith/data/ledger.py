@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -54,6 +54,18 @@ def counted(reasons: Mapping[str, int]) -> str:
     return say("ledger.reason_and").join(told) or "0"
 
 
+class _Why(TypedDict):
+    file: str
+    row: int
+    reason: str
+
+
+class Dropped(_Why, total=False):
+    """A row that is not used: where it is, why, and, where there is more to say, what was seen."""
+
+    seen: str
+
+
 @dataclass
 class Ledger:
     """``rows = trained + held out + dropped``, checked; counts are of rows of the files, before
@@ -67,8 +79,7 @@ class Ledger:
     trained: int = 0
     watch: int = 0
     proof: int = 0
-    dropped: list[dict[str, Any]] = field(default_factory=list)
-    """One entry a dropped row: file, row, reason, and what was seen."""
+    dropped: list[Dropped] = field(default_factory=list)
     leaked_share: float = 0.0
     """Share of a random held-out tenth of all rows that has an exact copy in the rest (expected).
     """
@@ -91,9 +102,10 @@ class Ledger:
     def drop(self, file: str, row: int, reason: str, seen: str = "") -> None:
         """Notes a row that is not used."""
         assert reason in REASONS, f"{reason} is not a reason to drop a row"
-        self.dropped.append(
-            {"file": file, "row": row, "reason": reason} | ({"seen": seen} if seen else {})
-        )
+        entry = Dropped(file=file, row=row, reason=reason)
+        if seen:
+            entry["seen"] = seen
+        self.dropped.append(entry)
 
     def reasons(self) -> dict[str, int]:
         """Counts the dropped rows by reason."""
@@ -107,7 +119,7 @@ class Ledger:
             f"{self.rows} rows, but {self.trained} + {held} + {len(self.dropped)} accounted for"
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Returns all numbers; dropped rows are counted by reason here and listed in
         ``dropped``.
         """
@@ -156,7 +168,7 @@ class Ledger:
         return [*told, *self.notes]
 
 
-def lost_note(dropped: Sequence[dict[str, Any]], rows: int) -> str | None:
+def lost_note(dropped: Sequence[Dropped], rows: int) -> str | None:
     """Returns a warning where rows hold nothing to learn; raises DataError where these are more
     than half of all rows.
     """

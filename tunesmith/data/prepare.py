@@ -14,15 +14,10 @@ from tunesmith.data.files.located import Names
 from tunesmith.data.files.paths import on_disk
 from tunesmith.data.items import Item, fingerprint
 from tunesmith.data.ledger import Ledger, counted, histogram, lost_note, sides_note
-from tunesmith.data.lengths import (
-    default_limit,
-    refuse_too_many,
-    truncate_row,
-    unanswered_note,
-)
+from tunesmith.data.lengths import default_limit, refuse_too_many, truncate_row, unanswered_note
 from tunesmith.data.reading import Reading, examples
 from tunesmith.data.rendering.render import Render
-from tunesmith.data.rendering.tokenizers import converses
+from tunesmith.data.rendering.tokenizers import Tokenizer, converses
 from tunesmith.data.rows import Encoder, Progress, Row, clusters, items_of
 from tunesmith.data.texts.duplicates import leaked_share
 from tunesmith.errors import DataError, Problem
@@ -66,7 +61,7 @@ class Prepared:
 
 def prepare(
     run: Run,
-    tokenizer: Any,
+    tokenizer: Tokenizer,
     *,
     limit: int | None = None,
     seed: int | None = None,
@@ -86,7 +81,12 @@ class _Preparation:
     """The rows on their way; each step takes some out, and the ledger notes where they went."""
 
     def __init__(
-        self, run: Run, tokenizer: Any, limit: int | None, progress: Progress | None, seed: int
+        self,
+        run: Run,
+        tokenizer: Tokenizer,
+        limit: int | None,
+        progress: Progress | None,
+        seed: int,
     ) -> None:
         self.run, self.progress, self.seed = run, progress, seed
         self.most = min(limit or 10**9, tokenizer.model_max_length)
@@ -113,7 +113,7 @@ class _Preparation:
             self.objective, self.render, data.split_by, self.limit if cuts else None
         )
 
-    def _settings(self, tokenizer: Any) -> Data:
+    def _settings(self, tokenizer: Tokenizer) -> Data:
         """Returns the data settings, with thinking turned off where the model can think but no row
         has reasoning to learn it from.
         """

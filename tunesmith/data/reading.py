@@ -358,7 +358,7 @@ def sized(path: str) -> tuple[str, int | None]:
     return path, None
 
 
-def _sample(file: Path, columns: Mapping[str, str]) -> list[dict[str, Any]]:
+def _sample(file: Path, columns: Mapping[str, str]) -> list[dict[str, object]]:
     """Reads the first rows of a file, as many as it takes to see what its columns hold."""
     return [one.row for one in islice(rows(file, columns=columns, faults=Faults()), _MORE)]
 

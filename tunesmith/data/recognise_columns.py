@@ -139,7 +139,7 @@ def _feedback(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     return Meaning({**columns_told, "label": judged[0]}, sure=True, reader="feedback")
 
 
-def _is_flag(value: Any) -> bool:
+def _is_flag(value: object) -> bool:
     return flag_of(value) is not None or str(value).strip() in ("0", "1", "0.0", "1.0")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
 
+from tunesmith.data.rendering.tokenizers import Tokenizer
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Example, Labelled, Tagged, Text, TextPair, chats_of
 from tunesmith.words import say
@@ -27,7 +27,7 @@ class Unknown:
     vocabulary that is made of bytes, where nothing is lost but a letter costs several pieces.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
         self.all = self.lost = self.split = 0
         self.examples: Counter[str] = Counter()

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import ExportError, ModelError, Problem, SpecError
 from tunesmith.export.files import (
@@ -33,6 +33,10 @@ from tunesmith.settings.family import METHODS, OBJECTIVES
 from tunesmith.settings.run import Run
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import say
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
 
 Progress = Callable[[str, int, int], None]
 
@@ -77,7 +81,7 @@ class Exported:
             )
         object.__setattr__(self, "load", lines)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Returns everything as plain values."""
         parity = {"merged": self.merged.to_json(), "saved": self.saved.to_json()}
         return {
@@ -238,7 +242,7 @@ def _trained(
     return loaded, base_logits, prompts, _behave(loaded, prompts, source)
 
 
-def _merge(model: Any, source: _Source) -> Any:
+def _merge(model: PreTrainedModel, source: _Source) -> Any:
     """Folds the adapter into its base; where that is quantised, into the rounded weights that it
     was trained beside.
 
@@ -267,7 +271,9 @@ def _behave(loaded: Any, prompts: list[Any], source: _Source) -> Behaviour:
     return behaviour(loaded.model, loaded.tokenizer, prompts, source.told["stop_ids"])
 
 
-def _save(model: Any, source: _Source, place: Path, kind: str, *, as_stored: bool) -> None:
+def _save(
+    model: torch.nn.Module, source: _Source, place: Path, kind: str, *, as_stored: bool
+) -> None:
     """Saves the weights in ``kind`` and all files beside them; a whole model that keeps its type is
     copied bit by bit.
     """

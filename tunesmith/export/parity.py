@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from tunesmith.data.rendering.render import Render
+    from tunesmith.data.rendering.tokenizers import Tokenizer
 
 PROBES = 24
 LONGEST_PROBE = 512
@@ -90,13 +91,13 @@ class Parity:
     kind: str = "language"
     """As in Behaviour."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Returns the fields as they are."""
         return asdict(self)
 
     def told(self) -> str:
         """Describes for a person how much the two differ."""
-        told: dict[str, Any] = {
+        told: dict[str, object] = {
             "difference": f"{self.largest_difference:.2g}",
             "relative": f"{self.relative * 100:.2g}",
             "probes": self.probes,
@@ -177,7 +178,10 @@ def logits(model: Any, prompts: Sequence[np.ndarray]) -> tuple[torch.Tensor, ...
 
 
 def behaviour(
-    model: Any, tokenizer: Any, prompts: Sequence[np.ndarray], stop_ids: Sequence[int]
+    model: torch.nn.Module,
+    tokenizer: Tokenizer,
+    prompts: Sequence[np.ndarray],
+    stop_ids: Sequence[int],
 ) -> Behaviour:
     """Computes the logits and greedy answers of a model; for one that writes no text its likeliest
     classes.

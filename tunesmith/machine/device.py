@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,7 +55,7 @@ class LossScale:
         """Returns the state for a checkpoint."""
         return dict(vars(self))
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state(self, state: Mapping[str, object]) -> None:
         """Restores ``state()``."""
         vars(self).update(state)
 

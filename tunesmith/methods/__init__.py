@@ -57,7 +57,7 @@ class Method:
     """
     new_tokens: bool = False
     """Whether it trains the rows of tokens that were added (``model.add_tokens``)."""
-    fills: Mapping[str, Any] = {}
+    fills: Mapping[str, object] = {}
     """Settings of the run, by dotted path, that have this value with it where the run gives none;
     see ``preset``.
     """
@@ -126,12 +126,12 @@ class Method:
         """Writes the weights to ``folder`` as transformers or peft load them."""
         model.save_pretrained(folder)  # type: ignore[operator]
 
-    def at_end(self) -> dict[str, Any]:
+    def at_end(self) -> dict[str, object]:
         """Returns what the record says of the method at the end; nothing for most."""
         return {}
 
 
-def preset(of: type[Method], module: str, text: str, **data: Any) -> type[Method]:
+def preset(of: type[Method], module: str, text: str, **data: object) -> type[Method]:
     """Makes the method ``of`` under the name of ``module``, with other ``data``, such as ``fills``;
     ``text`` is its help.
     """

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", int, float)
 
 
-def _as_list(value: Any) -> Any:
+def _as_list(value: object) -> Any:
     return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 

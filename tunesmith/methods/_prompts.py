@@ -20,11 +20,11 @@ Kind = Literal["words", "keys"]
 
 
 def with_prompt(
-    model: Any,
+    model: torch.nn.Module,
     config: Any,
     kind: Kind,
     encoder: Callable[[torch.Tensor], torch.nn.Module],
-    **told: Any,
+    **told: object,
 ) -> Prompted:
     """Puts virtual tokens, from ``encoder(start)``, before every row of ``model``; ``told`` is what
     peft calls their kind.

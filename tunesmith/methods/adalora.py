@@ -166,7 +166,7 @@ class Adalora(Method):
                 scores[kind][name] = value.to(device)
         self._peft.rank_pattern = left or None
 
-    def at_end(self) -> dict[str, Any]:
+    def at_end(self) -> dict[str, object]:
         """Returns the rank of every layer."""
         ranks = {}
         for name, weight in self.model.named_parameters():

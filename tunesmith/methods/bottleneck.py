@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tunesmith.models.structure.layers import Block
 
 
-def _as_numbers(value: Any) -> Any:
+def _as_numbers(value: object) -> Any:
     return (value,) if isinstance(value, int) else value
 
 

@@ -154,12 +154,12 @@ class Combined(Method):
 
         beside_base.save(model, self.config, folder)
 
-    def at_end(self) -> dict[str, Any]:
+    def at_end(self) -> dict[str, object]:
         """Returns what each method says at the end."""
         return {method.name: told for method in self.methods if (told := method.at_end())}
 
 
-def _within(model: Any, method: Method) -> Any:
+def _within(model: torch.nn.Module, method: Method) -> Any:
     """Applies one more method to ``model``; of several peft models one stays, because peft cannot
     merge one in another.
     """

@@ -120,7 +120,7 @@ class Lora(Method):
             )
         # A model without memory for weights, which only the plan makes, has nothing to take apart.
         empty = next(model.parameters()).is_meta
-        init: Any = True if config.init in ("plain", "eva", "loftq") or empty else config.init
+        init: object = True if config.init in ("plain", "eva", "loftq") or empty else config.init
         how = {
             "use_rslora": config.variant == "rslora",
             "use_dora": config.variant == "dora",

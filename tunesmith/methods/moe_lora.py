@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import torch
 
     from tunesmith.batches.batch import Batch
+    from tunesmith.models.adapters.layers.experts import LoraExperts
 
 
 @METHODS.register
@@ -79,7 +80,7 @@ class MoeLora(Method):
         wanted = matched_layers(model, config.targets)
         names = [name for name, _ in model.named_modules() if name in wanted]
         device = next(model.parameters()).device
-        self.layers: dict[str, Any] = {}
+        self.layers: dict[str, LoraExperts] = {}
         for name in names:
             layer = model.get_submodule(name)
             inputs, outputs = sizes(layer) or (0, 0)
@@ -150,7 +151,7 @@ class MoeLora(Method):
 
         beside_base.save(model, self.config, folder)
 
-    def at_end(self) -> dict[str, Any]:
+    def at_end(self) -> dict[str, object]:
         """Returns the share of the tokens' choices that each expert of each layer got over
         the run.
         """

@@ -48,7 +48,7 @@ class CalibrationError(Metric):
         return np.abs(bins[..., 0] - bins[..., 1]).sum(-1) / sums[..., -1]
 
 
-def _confidence(prediction: Mapping[str, float], reference: Any) -> tuple[float, float]:
+def _confidence(prediction: Mapping[str, float], reference: object) -> tuple[float, float]:
     shares = log_shares(prediction)
     name = max(shares, key=lambda one: shares[one])
     return shares[name], float(name == reference)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from tunesmith.data.rendering.render import Render
+    from tunesmith.data.rendering.tokenizers import Tokenizer
     from tunesmith.settings.run import Run
     from tunesmith.storage.run_folder import RunFolder
 
@@ -76,7 +77,7 @@ def load_other(folder: Path, run: Run, render: Render) -> Loaded:
     return loaded
 
 
-def renderer(place: Path, tokenizer: Any, run: Run) -> Render:
+def renderer(place: Path, tokenizer: Tokenizer, run: Run) -> Render:
     """Makes the renderer of a saved model; raises ModelError when it gives other tokens than in
     training.
     """

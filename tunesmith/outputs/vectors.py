@@ -137,7 +137,7 @@ class _Pairs:
         return rivals.nearness([pair.text for pair in pairs], candidates)
 
     def cosines(
-        self, loaded: Loaded, objective: Any, progress: Callable[[int, int], None]
+        self, loaded: Loaded, objective: object, progress: Callable[[int, int], None]
     ) -> np.ndarray:
         """Computes cosines [P, C] of a model's vectors."""
         import torch

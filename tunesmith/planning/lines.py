@@ -4,7 +4,7 @@ reason.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
@@ -103,9 +103,9 @@ def value_rows(run: Run, origins: dict[str, Origin]) -> list[tuple[str, str, str
     return rows
 
 
-def leaves(group: Spec, path: str = "") -> list[tuple[str, Any]]:
+def leaves(group: Spec, path: str = "") -> list[tuple[str, object]]:
     """Returns every value of a group with its dotted path."""
-    found: list[tuple[str, Any]] = []
+    found: list[tuple[str, object]] = []
     # A plug-in's name stands before its settings.
     for name, value in sorted(group, key=lambda setting: setting[0] != "name"):
         here = f"{path}.{name}" if path else name
@@ -113,7 +113,7 @@ def leaves(group: Spec, path: str = "") -> list[tuple[str, Any]]:
     return found
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     if value is None or value == ():
         return "-"
     if isinstance(value, tuple | list):

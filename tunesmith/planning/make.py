@@ -30,6 +30,7 @@ from tunesmith.training.sources import SOURCES, prepare_with_source
 from tunesmith.words import say
 
 if TYPE_CHECKING:
+    from tunesmith.data.rendering.tokenizers import Tokenizer
     from tunesmith.machine.device import Device
     from tunesmith.machine.micro_batch import Room
 
@@ -192,7 +193,7 @@ def _machine(making: _Making) -> Device | None:
     return device
 
 
-def _roles(making: _Making, tokenizer: Any) -> None:
+def _roles(making: _Making, tokenizer: Tokenizer) -> None:
     """Checks the models beside the policy."""
     names = OBJECTIVES.make(making.run.objective).roles
     if not names:

@@ -26,7 +26,7 @@ class Plan:
             raise SpecError(self.problems)
         return self
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Returns all of the plan, in English, for programs."""
         run = self.resolved.run.model_dump(mode="json")
         origins = {

@@ -99,7 +99,7 @@ def stages_of(
 
 
 def _by_stage(
-    overrides: Sequence[str] | Mapping[str, Any], count: int
+    overrides: Sequence[str] | Mapping[str, object], count: int
 ) -> tuple[dict[str, Any] | list[str], list[dict[str, Any] | list[str]]]:
     """Separates the overrides for all stages from those for each: ``stages.0.train.steps=2`` is
     ``train.steps=2`` of the first.
@@ -209,7 +209,7 @@ def _on_what_is_there(stage: Stage, stages: Sequence[Stage]) -> Run:
     return stage.run
 
 
-def _name(own: Mapping[str, Any], taken: Sequence[str]) -> str:
+def _name(own: Mapping[str, object], taken: Sequence[str]) -> str:
     """Returns the objective's name, with a number where it occurs again."""
     objective = own.get("objective", "sft")
     name = str(objective.get("name", "sft") if isinstance(objective, Mapping) else objective)
@@ -217,7 +217,7 @@ def _name(own: Mapping[str, Any], taken: Sequence[str]) -> str:
     return f"{name}-{number + 1}" if number else name
 
 
-def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def _over(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, Any]:
     """Lays one mapping over another, group by group."""
     merged = dict(below)
     for key, value in above.items():
@@ -230,7 +230,7 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _different(given: Any, known: Any, path: str = "") -> list[str]:
+def _different(given: object, known: object, path: str = "") -> list[str]:
     if isinstance(given, Mapping) and isinstance(known, Mapping):
         return [
             place

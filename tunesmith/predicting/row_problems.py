@@ -5,7 +5,6 @@ problem once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from tunesmith.data.columns.turns import shown
 from tunesmith.errors import Problem, SpecError
@@ -15,7 +14,7 @@ NAMED = 3
 """Further places that a problem names."""
 
 
-def mappings(rows: Any, columns: Sequence[str]) -> list[dict[str, Any]]:
+def mappings(rows: object, columns: Sequence[str]) -> list[dict[str, object]]:
     """Copies the rows; raises SpecError, which shows a row of these columns, where they are no
     rows.
     """

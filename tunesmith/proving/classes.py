@@ -254,7 +254,7 @@ class ContenderClasses:
         parts = precision_recall_fscore_support(right, said, average=None, zero_division=0)  # type: ignore[arg-type]
         rows = zip(names, *(part.tolist() for part in parts), strict=True)  # type: ignore[union-attr]
         columns = ("label", "precision", "recall", "f1", "rows")
-        found: dict[str, Any] = {"table": [dict(zip(columns, row, strict=True)) for row in rows]}
+        found: dict[str, object] = {"table": [dict(zip(columns, row, strict=True)) for row in rows]}
         if self.meaning.outputs.problem == "single_label_classification":
             matrix = confusion_matrix(
                 [str(one) for one in self.references], [str(one) for one in choices], labels=names

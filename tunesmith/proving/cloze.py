@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
@@ -24,6 +24,11 @@ from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Labelled, Outputs
 from tunesmith.predicting.likelihoods import BUDGET
 from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from tunesmith.data.rendering.tokenizers import Tokenizer
 
 MASK, TEXT, SECOND, BORDER = "[MASK]", "{text}", "{second}", "---"
 WHERE = "prove.prompt"
@@ -109,14 +114,26 @@ class Reader:
     """The clozes of one tokenizer; ``limit`` is the model's longest row (tokens)."""
 
     cloze: Cloze
-    tokenizer: Any
+    tokenizer: Tokenizer
     limit: int
+
+    @property
+    def mask(self) -> str:
+        """The text of the mask, which every masked model's tokenizer has."""
+        assert self.tokenizer.mask_token is not None, "clozes are for masked models"
+        return self.tokenizer.mask_token
+
+    @property
+    def mask_id(self) -> int:
+        """The mask's token."""
+        assert self.tokenizer.mask_token_id is not None, "clozes are for masked models"
+        return self.tokenizer.mask_token_id
 
     def ids(self, text: str, second: str | None, mask: str | None = None) -> list[int]:
         """Returns the ids of a filled cloze."""
         hide = Control(self.tokenizer).text
         second = None if second is None else hide(second)
-        filled = self.cloze.filled(hide(text), second, mask or self.tokenizer.mask_token)
+        filled = self.cloze.filled(hide(text), second, mask or self.mask)
         before, after = around(self.tokenizer, "text")
         return [*before, *ids_on(self.tokenizer, "text", filled), *after]
 
@@ -139,13 +156,13 @@ class Reader:
             ids, whole = self.ids(*texts), False
         return (
             Tokens(np.array(ids, np.int32), np.zeros(len(ids), np.float32)),
-            ids.index(self.tokenizer.mask_token_id),
+            ids.index(self.mask_id),
             not whole,
         )
 
     def _plain(self, text: str) -> str:
         """Removes from a row's text what would be read as a second mask."""
-        return text.replace(self.tokenizer.mask_token, " ")
+        return text.replace(self.mask, " ")
 
     def tokens(self, example: Labelled) -> dict[str, list[int]]:
         """Returns the token of each label's words where the mask stands in this row; raises
@@ -156,7 +173,7 @@ class Reader:
             None if example.second is None else self._plain(example.second)[:SOME],
         )
         masked = self.ids(*texts)
-        place, after = masked.index(self.tokenizer.mask_token_id), len(masked)
+        place, after = masked.index(self.mask_id), len(masked)
         found: dict[str, list[int]] = {}
         problems: list[Problem] = []
         owner: dict[int, str] = {}
@@ -193,7 +210,7 @@ class Reader:
         return found
 
 
-def shorter(tokenizer: Any, text: str, over: int) -> str:
+def shorter(tokenizer: Tokenizer, text: str, over: int) -> str:
     """Cuts the last ``over`` tokens of ``text``."""
     if over <= 0:
         return text
@@ -202,7 +219,7 @@ def shorter(tokenizer: Any, text: str, over: int) -> str:
 
 
 def scores(
-    model: Any,
+    model: PreTrainedModel,
     reader: Reader,
     examples: Sequence[Labelled],
     *,
@@ -223,7 +240,7 @@ def scores(
             model,
             [row for row, _, _ in chosen],
             [place for _, place, _ in chosen],
-            pad_id=reader.tokenizer.pad_token_id,
+            pad_id=reader.tokenizer.pad_token_id or 0,  # padding is hidden from the model
         )
         logs_BV = logs_BV.double().cpu()
         columns = [logs_BV[:, ids].logsumexp(-1) - np.log(len(ids)) for ids in tokens.values()]

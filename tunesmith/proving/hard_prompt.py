@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -106,7 +105,7 @@ def _filled(text: str, chat: Chat, last: int | None) -> str | None:
     they are.
     """
     answered = ("answer", "output", "response", "reasoning")
-    values: Mapping[str, Any] = {
+    values: Mapping[str, object] = {
         name: value for name, value in chat.columns.items() if name not in answered
     }
     if last is not None:

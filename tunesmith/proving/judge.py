@@ -220,10 +220,10 @@ def item_scores(
 
 def _compared(
     interval: statistics.Interval, test: statistics.McNemar | None, units: int
-) -> dict[str, Any]:
+) -> dict[str, object]:
     right_or_wrong = test is not None
     smallest = statistics.smallest_effect(interval.error, units, right_or_wrong=right_or_wrong)
-    found: dict[str, Any] = {
+    found: dict[str, object] = {
         "difference": _finite(interval.difference),
         "low": _finite(interval.low),
         "high": _finite(interval.high),

@@ -33,7 +33,7 @@ class Proof:
             "not worse": self.verdict != "worse",
         }[require]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Returns the content of proof.json."""
         return self.found
 

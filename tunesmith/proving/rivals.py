@@ -77,7 +77,7 @@ def tfidf_model(questions: Sequence[str], answers: Sequence[str], *, seed: int) 
 
     if len(set(answers)) < 2 or not any(words(question) for question in questions):
         return None
-    model: Any = make_pipeline(
+    model: object = make_pipeline(
         vectors(), LogisticRegression(C=STRENGTHS[1], max_iter=1000, random_state=seed)
     )
     folds = min(3, min(Counter(answers).values()))

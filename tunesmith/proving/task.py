@@ -178,7 +178,7 @@ def choose_best_shots(task: Task, loaded: Loaded, seed: int) -> None:
     task.shots = min(draws, key=loss) if tried and len(draws) > 1 else draws[0]
 
 
-def evenly(items: Sequence[Any], most: int) -> list[Any]:
+def evenly(items: Sequence[object], most: int) -> list[Any]:
     """Chooses at most ``most`` items, spread evenly over all."""
     return (
         list(items)

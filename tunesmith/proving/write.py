@@ -42,7 +42,7 @@ def _model(folder: RunFolder, run: Run) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """Returns ``value`` as JSON can hold it: None in place of numbers that are not finite."""
     if isinstance(value, dict):
         return {key: _plain(one) for key, one in value.items()}

@@ -144,7 +144,7 @@ class Family:
             )
         return self._classes[name]
 
-    def config(self, value: Any, default: str | None = None) -> Any:
+    def config(self, value: object, default: str | None = None) -> Any:
         """Validates a ``Config`` from a name, a mapping with ``name``, or a Config; a mapping
         without one means ``default``.
         """

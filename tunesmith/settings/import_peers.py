@@ -56,7 +56,7 @@ _VERBS = {
 _ASSIGNED = re.compile(r"[A-Za-z_]\w*=.*")
 
 
-def peer_of(settings: Mapping[str, Any]) -> str | None:
+def peer_of(settings: Mapping[str, object]) -> str | None:
     """Recognises the toolkit whose settings these look like; None for ours, and where it cannot be
     told.
     """
@@ -79,9 +79,9 @@ def peer_of(settings: Mapping[str, Any]) -> str | None:
     return None
 
 
-def command_line(words: Sequence[str]) -> dict[str, Any] | None:
+def command_line(words: Sequence[str]) -> dict[str, object] | None:
     """Reads ``--key value …`` as a peer would; None where the words are not such a line."""
-    settings: dict[str, Any] = {}
+    settings: dict[str, object] = {}
     key = None
     for word in words:
         if word.startswith("--") and len(word) > 2:
@@ -104,7 +104,9 @@ def command_line(words: Sequence[str]) -> dict[str, Any] | None:
     return settings or None
 
 
-def translate(settings: Mapping[str, Any], peer: str, objective: str | None = None) -> Translation:
+def translate(
+    settings: Mapping[str, object], peer: str, objective: str | None = None
+) -> Translation:
     """Translates ``settings`` of ``peer`` into our keys; ``objective`` is what its command says it
     is for.
     """
@@ -194,7 +196,7 @@ def peer_command(words: Sequence[str]) -> str | None:
     flags = rest[2:]
     if task in _VERBS:
         return say("peers.verb", theirs=f"{rest[0]} {task}", here=_VERBS[task])
-    settings: dict[str, Any] = {}
+    settings: dict[str, object] = {}
     if flags and Path(flags[0]).suffix in (".yaml", ".yml", ".json"):
         file = Path(flags.pop(0))
         if file.is_file():

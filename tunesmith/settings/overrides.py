@@ -15,7 +15,7 @@ from tunesmith.words import say
 
 
 def with_overrides(
-    settings: Mapping[str, Any], overrides: Sequence[str] | Mapping[str, Any]
+    settings: Mapping[str, object], overrides: Sequence[str] | Mapping[str, object]
 ) -> dict[str, Any]:
     """Lays dotted overrides over settings: ``train.epochs=1``, ``method=ia3``.
 
@@ -33,7 +33,7 @@ def with_overrides(
         *pairs,
     ]:
         *parents, last = path.split(".")
-        group: dict[str, Any] = merged
+        group: dict[str, object] = merged
         for depth, key in enumerate(parents):
             inner = group.get(key)
             if isinstance(inner, list):
@@ -46,7 +46,7 @@ def with_overrides(
     return merged
 
 
-def to_paste(path: str, value: Any) -> str:
+def to_paste(path: str, value: object) -> str:
     """Writes a setting as it is typed after a verb, quoted for the shell, and as a line of a YAML
     file.
     """
@@ -70,13 +70,13 @@ NAMES = frozenset(
 )
 
 
-def _copy(value: Any) -> Any:
+def _copy(value: object) -> Any:
     return (
         {key: _copy(item) for key, item in value.items()} if isinstance(value, Mapping) else value
     )
 
 
-def _pair(text: str) -> tuple[str, Any]:
+def _pair(text: str) -> tuple[str, object]:
     path, equals, value = text.partition("=")
     if not equals or not path:
         raise SpecError(Problem(text, say("spec.not_a_setting")))

@@ -70,7 +70,7 @@ def _text(item: Any, setting: str) -> str:
         return item["msg"].removeprefix("Value error, ")
 
 
-def group_of(annotation: Any) -> type[Spec] | None:
+def group_of(annotation: object) -> type[Spec] | None:
     """Returns the Spec that a field's annotation holds, whether optional, in a list or annotated;
     None for a plain value.
     """

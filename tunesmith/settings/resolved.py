@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
 
@@ -58,7 +58,9 @@ def origins_of(value: Spec, path: str = "", given: bool = True) -> dict[str, Ori
     return found
 
 
-def _yaml_lines(value: Mapping[str, Any], path: str = "", indent: int = 0) -> list[tuple[str, str]]:
+def _yaml_lines(
+    value: Mapping[str, object], path: str = "", indent: int = 0
+) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for key, item in sorted(
         value.items(), key=lambda pair: pair[0] != "name"

@@ -321,7 +321,7 @@ class Run(Spec):
         return {**values, "source": {"name": "rollout", **source}} if samples else values
 
 
-def validate(settings: Mapping[str, Any]) -> Run:
+def validate(settings: Mapping[str, object]) -> Run:
     """Validates plain settings into a Run; raises SpecError that lists every problem at its key
     path.
     """
@@ -341,7 +341,7 @@ def _here(path: str) -> str | None:
     return say("spec.stands_at", names=say("spec.or").join(found)) if found else None
 
 
-def read_run(path: str | Path | None, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Run:
+def read_run(path: str | Path | None, overrides: Sequence[str] | Mapping[str, object] = ()) -> Run:
     """Reads a Run from a YAML file and overrides; either may be missing."""
     settings = read_settings(path) if path is not None else {}
     return validate(with_overrides(settings, overrides))

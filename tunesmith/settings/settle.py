@@ -148,7 +148,7 @@ def from_rows(run: Run, rows: int) -> Derived:
     train = run.train
     order = Order(rows, batch_size(rows, train.epochs), train.seed)
     steps = order.total(train.epochs, train.steps)
-    told: dict[str, Any] = {"rows": rows, "epochs": f"{train.epochs:g}", "steps": steps}
+    told: dict[str, object] = {"rows": rows, "epochs": f"{train.epochs:g}", "steps": steps}
     if train.steps is None:
         return {"train.batch": (order.batch, say("plan.reason_batch", **told))}
     told |= {"full": order.total(train.epochs), "passes": f"{order.epoch(steps):.3g}"}

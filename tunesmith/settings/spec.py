@@ -49,7 +49,7 @@ _Loader.add_implicit_resolver(
 )
 
 
-def _written(value: Any) -> Any:
+def _written(value: object) -> Any:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return str(value) if number else value
 

@@ -14,14 +14,14 @@ from pydantic import BeforeValidator
 from tunesmith.settings.family import METHODS, choice
 from tunesmith.settings.spec import Spec
 
-USUAL: tuple[Any, ...] = (
+USUAL: tuple[object, ...] = (
     "lora",
     {"name": "lora", "variant": "dora"},
     *("adalora", "vera", "loha", "lokr", "oft", "fourierft", "ia3", "bitfit", "freeze", "full"),
 )
 
 
-def _several(value: Any) -> Any:
+def _several(value: object) -> Any:
     if not isinstance(value, list | tuple):
         return value
     return value[0] if len(value) == 1 else {"name": "combined", "methods": value}
@@ -75,12 +75,12 @@ def label(method: Any) -> str:
     return " ".join([method.name, *(f"{name}={_short(value)}" for name, value in own.items())])
 
 
-def slug(method: Any) -> str:
+def slug(method: object) -> str:
     """Returns the name of an entry's folder."""
     return re.sub(r"[^\w.=,+-]+", "-", label(method)).strip("-")
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     return (
         ",".join(map(_short, value))
         if isinstance(value, tuple | list)

@@ -15,7 +15,7 @@ class _Loader(yaml.SafeLoader):
     """YAML 1.1 as people mean it: ``1e-4`` is a number, and a key given twice is an error."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys: set[Any] = set()
+        keys: set[object] = set()
         for key_node, _ in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
                 continue  # super() refuses it with its place
@@ -48,7 +48,7 @@ def read_yaml(text: str, where: str = "") -> Any:
         loader.dispose()
 
 
-def read_settings(path: str | Path) -> dict[str, Any]:
+def read_settings(path: str | Path) -> dict[str, object]:
     """Reads the mapping in a YAML file, not yet validated."""
     file = Path(path)
     if not file.is_file():
@@ -60,7 +60,7 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     return settings_in(text, path)
 
 
-def settings_in(text: str, path: str | Path) -> dict[str, Any]:
+def settings_in(text: str, path: str | Path) -> dict[str, object]:
     """Reads the mapping in the text of the YAML file ``path``, not yet validated."""
     settings = read_yaml(text, where=str(path))
     if settings is None:

@@ -237,7 +237,7 @@ class RunFolder:
         return [json.loads(line) for line in lines[:-1] if line]
 
 
-def _as_it_was(settings: dict[str, Any]) -> dict[str, Any]:
+def _as_it_was(settings: dict[str, object]) -> dict[str, object]:
     """Completes the settings of a folder, which holds all of them: one that is older than a setting
     was made as if the setting were off.
     """

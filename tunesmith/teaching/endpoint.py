@@ -160,7 +160,7 @@ class Endpoint:
         wanted: Iterator[tuple[int, Question]],
         taking: threading.Lock,
         slots: threading.Semaphore,
-        results: queue.Queue[Any],
+        results: queue.Queue[object],
     ) -> None:
         """Asks one question after the other until there are no more, or one has failed for good."""
         try:
@@ -197,7 +197,7 @@ class Endpoint:
                     ],
                 }
             ]
-        body: dict[str, Any] = {"model": self.name, "messages": said, "stream": True}
+        body: dict[str, object] = {"model": self.name, "messages": said, "stream": True}
         body |= {"temperature": settings.temperature} | (
             {"stop": list(settings.stop)} if settings.stop else {}
         )
@@ -206,7 +206,7 @@ class Endpoint:
             body |= {"top_p": settings.top_p, "seed": self.run.train.seed + number}
         return body
 
-    def _patiently(self, ask: Callable[[], Any]) -> tuple[Any, int]:
+    def _patiently(self, ask: Callable[[], object]) -> tuple[Any, int]:
         """Calls ``ask``, again after failures, and returns its result and the number of
         repetitions; raises Stopped after the last try.
         """
@@ -237,7 +237,7 @@ class Endpoint:
             )
         )
 
-    def _ask(self, body: dict[str, Any], place: str) -> Written:
+    def _ask(self, body: dict[str, object], place: str) -> Written:
         sent = self._limit
         limited = body | {sent: self.run.generate.max_new_tokens}
         with self.client.stream("POST", f"{self.url}/chat/completions", json=limited) as response:

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.teaching.written import Written
@@ -108,7 +107,7 @@ class Journal:
                 del told["number"]
                 yield Written(**told)
 
-    def finish(self, rows: Iterable[dict[str, Any]]) -> int:
+    def finish(self, rows: Iterable[dict[str, object]]) -> int:
         """Writes the file that was asked for, whole or not at all, and clears the answers away; the
         number of rows.
         """

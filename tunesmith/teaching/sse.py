@@ -38,7 +38,7 @@ class _Answer:
     told: int | None = None
     """Tokens of the answer, where the server says them."""
 
-    def take(self, event: Any) -> None:
+    def take(self, event: object) -> None:
         """Takes one event, or a whole reply."""
         if not isinstance(event, dict):
             raise Cut(say("generate.cut_odd"))

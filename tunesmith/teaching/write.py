@@ -55,7 +55,7 @@ class Account:
     rate: float
     """Tokens a second, of this call without the loading; 0 where it asked nothing."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Returns the account for programs."""
         return dict(vars(self))
 

@@ -46,7 +46,7 @@ def messages(turns: tuple[Turn, ...], system: str | None = None) -> list[dict[st
 
 def row_of(
     question: Question, answer: Written, *, teacher: str, system: str | None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Returns the row to train on: only the teacher's answer counts in it, not the answers that the
     file had before.
     """

@@ -113,7 +113,7 @@ class Board:
         return Corner(self.path / slug)
 
 
-def put(path: Path, value: Any) -> None:
+def put(path: Path, value: object) -> None:
     """Writes a JSON file, whole or not at all."""
     write_whole(path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
 

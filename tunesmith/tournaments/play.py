@@ -44,7 +44,7 @@ class Played:
         """Returns the table as lines for a person to read."""
         return lines(self.found)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Returns every number."""
         return self.found
 

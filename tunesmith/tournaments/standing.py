@@ -95,7 +95,7 @@ def standing(made: Field) -> dict[str, Any]:
     }
 
 
-def _base(score: Mapping[str, Any], table_IS: np.ndarray, made: Field) -> dict[str, Any]:
+def _base(score: Mapping[str, Any], table_IS: np.ndarray, made: Field) -> dict[str, object]:
     return {
         "watch": score["watch"],
         "quality": values(table_IS, made.primary),
@@ -187,7 +187,7 @@ def compare(
     spread = {who: one.value(sums) for who, sums in statistics.resample(tables, seed=seed).items()}
     count = len(next(iter(tables.values())))
     without = {who: statistics.without_each(table, one.value) for who, table in tables.items()}
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+    found: dict[tuple[str, str], dict[str, object]] = {}
     for first in tables:
         for second in tables:
             if first != second:
@@ -222,7 +222,7 @@ def _nll(rows: Sequence[Sequence[float]]) -> float | None:
 
 def _forgot(
     tuned: Sequence[Sequence[float]], base: Sequence[Sequence[float]], seed: int
-) -> dict[str, Any] | None:
+) -> dict[str, object] | None:
     """Computes by how much general text became less likely (nats a token), with its interval."""
     if not len(tuned):
         return None

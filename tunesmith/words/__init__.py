@@ -66,7 +66,7 @@ class _Filling(string.Formatter):
     else the second.
     """
 
-    def format_field(self, value: Any, format_spec: str) -> Any:
+    def format_field(self, value: object, format_spec: str) -> Any:
         one, bar, many = format_spec.partition("|")
         if bar:
             return one if str(value) == "1" else many
@@ -76,14 +76,14 @@ class _Filling(string.Formatter):
 _FILL = _Filling()
 
 
-def filled(text: str, values: Mapping[str, Any]) -> str:
+def filled(text: str, values: Mapping[str, object]) -> str:
     """Fills ``values`` into the text; a text without values is not formatted: its braces are
     braces.
     """
     return _FILL.vformat(text, (), values) if values else text
 
 
-def say(key: str, /, **values: Any) -> str:
+def say(key: str, /, **values: object) -> str:
     """Returns the text ``topic.name`` in the current language, with ``values`` filled in."""
     topic, _, name = key.partition(".")
     text = texts(language(), topic)[name]

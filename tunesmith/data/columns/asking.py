@@ -96,7 +96,7 @@ def known(row: Row, turns: list[Turn]) -> dict[str, Any]:
     }
 
 
-def flag_of(value: Any) -> bool | None:
+def flag_of(value: object) -> bool | None:
     """Reads a truth value, also as a table writes it; None for anything else."""
     if isinstance(value, bool):
         return value

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tunesmith.data.columns.media import placed
 from tunesmith.data.columns.turns import (
     TURNS,
@@ -53,12 +51,12 @@ def conversation(row: Row, name: str) -> list[Turn]:
     return [turn_of(item, where) for where, item in items]
 
 
-def _in_turn(value: list[Any]) -> bool:
+def _in_turn(value: list[object]) -> bool:
     """Tells whether these are texts of which none names its speaker."""
     return len(value) > 1 and all(isinstance(one, str) and not is_spoken(one) for one in value)
 
 
-def _by_speaker(value: list[Any]) -> bool:
+def _by_speaker(value: list[object]) -> bool:
     """Tells whether each item is an object of texts by speaker."""
     return bool(value) and all(
         isinstance(one, dict)
@@ -80,7 +78,7 @@ def chat_of(row: Row, keys: tuple[str, ...], default: str) -> Chat:
         turns = [*system_turn(row), *turns]
     last = {turn.role: turn for turn in turns}
     names = {"question": "user", "answer": "assistant", "system": "system"}
-    known: dict[str, Any] = {
+    known: dict[str, object] = {
         ours: last[role].content for ours, role in names.items() if role in last
     }
     if "assistant" in last and last["assistant"].reasoning:

@@ -5,7 +5,7 @@ right.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import pairwise
@@ -135,7 +135,7 @@ def options_of(row: Row) -> Options:
     return _unmarked(found)
 
 
-def _listed(value: Any, name: str) -> Options:
+def _listed(value: object, name: str) -> Options:
     if isinstance(value, dict):
         # ARC: {"text": […], "label": ["A", "B", …]}.
         texts, marks = value.get("text"), value.get("label")
@@ -162,7 +162,7 @@ def _listed(value: Any, name: str) -> Options:
     return Options(tuple(as_text(one, f"{name}[{n}]").strip() for n, one in enumerate(value)))
 
 
-def _first(one: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
+def _first(one: Mapping[str, object], keys: tuple[str, ...]) -> Any:
     return next((one[key] for key in keys if key in one), None)
 
 
@@ -208,7 +208,7 @@ def right_column(row: Row) -> str | None:
     )
 
 
-def right_letter(value: Any, options: Options, field: str, *, first: int | None) -> str:
+def right_letter(value: object, options: Options, field: str, *, first: int | None) -> str:
     """Returns the letter of the right option, several letters where several are right; empty where
     the row does not say; raises DataError for a value that names no option.
 
@@ -255,7 +255,7 @@ def _places(text: str, options: Options, *, number: bool, first: int | None) -> 
     return None
 
 
-def counted_from(values: list[tuple[Any, Options]]) -> int | None:
+def counted_from(values: Sequence[tuple[object, Options]]) -> int | None:
     """Returns the number from which the answers count, 0 or 1, once one of them can mean only that;
     None where none shows it.
     """
@@ -270,6 +270,6 @@ def counted_from(values: list[tuple[Any, Options]]) -> int | None:
     return None
 
 
-def is_letter(value: Any) -> bool:
+def is_letter(value: object) -> bool:
     """Tells whether a cell is one of the letters A to J, as files name the right option."""
     return isinstance(value, str) and len(value.strip()) == 1 and value.strip() in LETTERS[:10]

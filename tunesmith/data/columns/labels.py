@@ -44,7 +44,7 @@ def label_column(columns: Collection[str]) -> str | None:
     return plain[0] if plain else others[0] if len(others) == 1 else None
 
 
-def labels_of(value: Any, field: str) -> tuple[str, ...] | float:
+def labels_of(value: object, field: str) -> tuple[str, ...] | float:
     """Reads a cell as names of classes, or as a number where it has a decimal point.
 
     A list is several names; a text is one, but in a column called labels its parts between ``|``,
@@ -69,13 +69,13 @@ def labels_of(value: Any, field: str) -> tuple[str, ...] | float:
     return tuple(part for part in parts if part)
 
 
-def flag_in(value: Any) -> bool | None:
+def flag_in(value: object) -> bool | None:
     """Reads a cell of a column that stands for one class; None where it is neither 0 nor 1."""
     word = str(value).strip().lower().removesuffix(".0")
     return {"1": True, "true": True, "0": False, "false": False}.get(word)
 
 
-def flag_columns(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+def flag_columns(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
     """Finds the columns that hold only 0 and 1, where there are at least two: one column for each
     class.
     """
@@ -88,12 +88,12 @@ def flag_columns(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> t
     return tuple(found) if len(varied) > 1 else ()
 
 
-def _is_flag(value: Any) -> bool:
+def _is_flag(value: object) -> bool:
     return flag_in(value) is not None
 
 
 def labelled_columns(
-    columns: Sequence[str], rows: Sequence[Mapping[str, Any]]
+    columns: Sequence[str], rows: Sequence[Mapping[str, object]]
 ) -> dict[str, str] | None:
     """Maps our names to the file's columns where the cells allow only one reading: one column of
     few short values, and one or two of texts.
@@ -113,7 +113,7 @@ def labelled_columns(
 
 
 def pair_columns(
-    columns: Sequence[str], rows: Sequence[Mapping[str, Any]]
+    columns: Sequence[str], rows: Sequence[Mapping[str, object]]
 ) -> dict[str, str] | None:
     """Maps our names to the file's columns where the cells allow only one reading: two columns of
     texts, and at most one of numbers.
@@ -139,7 +139,7 @@ def _is_number(value: Any) -> bool:
         return False
 
 
-def _few(values: Sequence[Any]) -> bool:
+def _few(values: Sequence[object]) -> bool:
     """Tells whether a column holds few short values, each of them several times."""
     texts = [str(value) for value in values]
     return (
@@ -150,7 +150,7 @@ def _few(values: Sequence[Any]) -> bool:
     )
 
 
-def _many(values: Sequence[Any]) -> bool:
+def _many(values: Sequence[object]) -> bool:
     """Tells whether a column holds texts, most of which differ."""
     return (
         bool(values)

@@ -79,26 +79,26 @@ _INSIDE = re.compile(
 )
 
 
-def field_problem(field: str, key: str, **values: Any) -> DataError:
+def field_problem(field: str, key: str, **values: object) -> DataError:
     """Makes the error for one field of a row; the caller adds file and row."""
     return DataError(Problem(field, say(key, **values)))
 
 
-def shown(value: Any, length: int = 40) -> str:
+def shown(value: object, length: int = 40) -> str:
     """Returns a value as an error shows it: on one line, shortened to ``length``."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     text = " ".join(text.split())
     return text if len(text) <= length else text[:length] + "…"
 
 
-def no_number(value: Any) -> bool:
+def no_number(value: object) -> bool:
     """Tells whether this is the NaN or infinity that tables and pandas write for a missing
     value.
     """
     return isinstance(value, float) and not math.isfinite(value)
 
 
-def as_text(value: Any, field: str) -> str:
+def as_text(value: object, field: str) -> str:
     """Returns a value as text: None, NaN and infinity become empty, numbers and truth values are
     written out; raises DataError for anything else.
     """
@@ -133,7 +133,7 @@ def system_turn(row: Row) -> list[Turn]:
     return [Turn("system", text)] if text.strip() else []
 
 
-def role_of(speaker: Any, field: str) -> Role:
+def role_of(speaker: object, field: str) -> Role:
     """Returns the role that a speaker's name means; raises DataError for an unknown speaker."""
     role = _SPEAKERS.get(str(speaker).strip().lower())
     if role is None:
@@ -144,7 +144,7 @@ def role_of(speaker: Any, field: str) -> Role:
     return role
 
 
-def spoken(value: Any, field: str) -> Turn:
+def spoken(value: object, field: str) -> Turn:
     """Reads a turn from ``[speaker, text]`` or from a text that begins with ``[speaker]`` or
     ``speaker:``.
     """
@@ -161,7 +161,7 @@ def is_speaker(name: Any) -> bool:
     return str(name).strip().lower() in _SPEAKERS
 
 
-def is_spoken(value: Any) -> bool:
+def is_spoken(value: object) -> bool:
     """Tells whether ``spoken`` can read this value and knows its speaker."""
     try:
         spoken(value, "")
@@ -213,7 +213,7 @@ def inside(text: str) -> list[Turn]:
     return turns if turns[0].role == turns[-1].role == "user" else []
 
 
-def turn_of(item: Any, field: str) -> Turn:
+def turn_of(item: object, field: str) -> Turn:
     """Reads a turn from an object: role and content (OpenAI), or from and value (ShareGPT)."""
     if not isinstance(item, dict):
         return spoken(item, field)
@@ -246,7 +246,7 @@ def turn_of(item: Any, field: str) -> Turn:
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-def _trained(item: dict[str, Any], field: str) -> bool | None:
+def _trained(item: Mapping[str, object], field: str) -> bool | None:
     """Reads from a turn's own flag whether it is trained; None where it has no such flag."""
     for key in ("train", "loss"):
         value = item.get(key)
@@ -262,7 +262,7 @@ def _trained(item: dict[str, Any], field: str) -> bool | None:
     return None if weight is None else bool(weight)
 
 
-def _weight(value: Any, field: str) -> float:
+def _weight(value: object, field: str) -> float:
     """Reads a weight: OpenAI's 0 or 1, or any other number from 0 on."""
     if value is None:
         return 1.0
@@ -295,7 +295,7 @@ def _spans(item: dict[str, Any], content: str, field: str) -> tuple[tuple[int, i
     return tuple(found)
 
 
-def _content(value: Any, field: str) -> tuple[str, tuple[Media, ...]]:
+def _content(value: object, field: str) -> tuple[str, tuple[Media, ...]]:
     """Reads a message's text and its media; OpenAI also writes a message as a list of parts. An
     object is an answer in JSON.
     """
@@ -316,7 +316,7 @@ def _content(value: Any, field: str) -> tuple[str, tuple[Media, ...]]:
 
 
 _TEXTS = ("text", "input_text", "output_text")
-_KINDS: dict[Any, MediaKind] = {
+_KINDS: dict[object, MediaKind] = {
     **dict.fromkeys(("image", "image_url", "input_image"), "image"),
     **dict.fromkeys(("video", "video_url"), "video"),
     **dict.fromkeys(("audio", "audio_url", "input_audio"), "audio"),
@@ -331,7 +331,7 @@ def _address(part: dict[str, Any]) -> str:
     return str(value)
 
 
-def json_of(value: Any, field: str) -> Any:
+def json_of(value: object, field: str) -> Any:
     """Returns a value, parsed where it is given as its JSON text."""
     if not isinstance(value, str):
         return value
@@ -341,12 +341,12 @@ def json_of(value: Any, field: str) -> Any:
         raise field_problem(field, "reader.not_json", error=error, seen=shown(value)) from None
 
 
-def tool_calls(value: Any, field: str) -> tuple[dict[str, Any], ...]:
+def tool_calls(value: object, field: str) -> tuple[dict[str, Any], ...]:
     """Calls in OpenAI's form, arguments as an object, from that form or from ``{"name": …,
     "arguments": …}``.
     """
     found = json_of(value, field)
-    made: list[dict[str, Any]] = []
+    made: list[dict[str, object]] = []
     for call in found if isinstance(found, list) else [found]:
         function = call.get("function", call) if isinstance(call, dict) else None
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
@@ -358,13 +358,13 @@ def tool_calls(value: Any, field: str) -> tuple[dict[str, Any], ...]:
     return tuple(made)
 
 
-def tools_of(row: Row) -> tuple[dict[str, Any], ...]:
+def tools_of(row: Row) -> tuple[dict[str, object], ...]:
     """Reads the row's tools, given as a list or as JSON text, into OpenAI's form."""
     value = row.get("tools")
     if value is None or (isinstance(value, str) and not value.strip()):
         return ()
     found = json_of(value, "tools")
-    made: list[dict[str, Any]] = []
+    made: list[dict[str, object]] = []
     for tool in found if isinstance(found, list) else [found]:
         tool = json_of(tool, "tools")
         if not isinstance(tool, dict) or not isinstance(tool.get("function", tool), dict):
@@ -373,7 +373,7 @@ def tools_of(row: Row) -> tuple[dict[str, Any], ...]:
     return tuple(made)
 
 
-def json_list(value: Any) -> list[Any] | None:
+def json_list(value: object) -> list[Any] | None:
     """Returns a list, parsed where a table holds it as JSON text; None for anything else."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:

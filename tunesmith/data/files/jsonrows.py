@@ -29,7 +29,7 @@ _TABLE = re.compile(r'\s*\{\s*"(?:[^"\\\\]|\\\\.)*"\s*:\s*(?:\{\s*"-?\d+"\s*:|\[
 """A first column whose cells are numbered, or listed."""
 
 
-def kind_of(value: Any) -> str:
+def kind_of(value: object) -> str:
     """Returns the name, for an error, of the kind of a value that is not a row."""
     return say(
         "source.nulls"
@@ -61,7 +61,7 @@ def by_columns(sample: str) -> bool:
     return _TABLE.match(sample) is not None
 
 
-def table_of(value: Any) -> list[dict[str, Any]] | None:
+def table_of(value: object) -> list[dict[str, object]] | None:
     """Returns the rows of a table written by columns; None where the value is not such a table."""
     if not isinstance(value, dict) or not value:
         return None
@@ -93,7 +93,7 @@ def unfolding(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
     return ()
 
 
-def unfolded(row: dict[str, Any], path: Sequence[str]) -> Iterator[dict[str, Any]]:
+def unfolded(row: dict[str, Any], path: Sequence[str]) -> Iterator[dict[str, object]]:
     """Yields the rows within a row, each with the columns around it."""
     if not path:
         yield row
@@ -104,7 +104,7 @@ def unfolded(row: dict[str, Any], path: Sequence[str]) -> Iterator[dict[str, Any
             yield from unfolded({**around, **one}, path[1:])
 
 
-def _holds_objects(value: Any) -> bool:
+def _holds_objects(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(one, dict) for one in value)
 
 
@@ -203,7 +203,7 @@ def _json_object(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Loca
 
 
 def _json_values(
-    found: FileFacts, numbered: Iterator[tuple[int, Any]], faults: Faults
+    found: FileFacts, numbered: Iterator[tuple[int, object]], faults: Faults
 ) -> Iterator[Located]:
     number = 0
     try:
@@ -213,7 +213,7 @@ def _json_values(
         faults.add(Problem(f"{found.path}:{number + 1}", str(error)))
 
 
-def _located(found: FileFacts, number: int, value: Any, faults: Faults) -> Iterator[Located]:
+def _located(found: FileFacts, number: int, value: object, faults: Faults) -> Iterator[Located]:
     row = _as_row(value)
     if row is not None:
         yield Located(found.path, number, row)
@@ -227,7 +227,7 @@ def _located(found: FileFacts, number: int, value: Any, faults: Faults) -> Itera
     )
 
 
-def _as_row(value: Any) -> dict[str, Any] | None:
+def _as_row(value: object) -> dict[str, object] | None:
     """Turns a value into a row: an object as it is, a list with its items numbered from 0, a bare
     text as ``text``; None for anything else.
     """
@@ -241,7 +241,7 @@ def _as_row(value: Any) -> dict[str, Any] | None:
     return {"text": value} if isinstance(value, str) else None
 
 
-READ: dict[str, Callable[[FileFacts, Any, Faults], Iterator[Located]]] = {
+READ: dict[str, Callable[[FileFacts, object, Faults], Iterator[Located]]] = {
     "jsonl": _json_lines,
     "json array": _json_array,
     "json list": _json_list,

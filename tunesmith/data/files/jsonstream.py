@@ -165,14 +165,14 @@ def _items(text: JsonText) -> Iterator[Any]:
         text.take("]")
 
 
-def items_under(stream: TextIO, path: Sequence[str]) -> Iterator[Any]:
+def items_under(stream: TextIO, path: Sequence[str]) -> Iterator[object]:
     """Yields the items of the array under a path of keys; skips what is under other keys."""
     text = JsonText(stream)
     yield from _under(text, path)
     _nothing_more(text)
 
 
-def _under(text: JsonText, path: Sequence[str]) -> Iterator[Any]:
+def _under(text: JsonText, path: Sequence[str]) -> Iterator[object]:
     text.take("{")
     while True:
         if text.peek() != '"':
@@ -264,7 +264,7 @@ def _space(text: str, at: int) -> int:
     return match.end() if match else at
 
 
-def members(stream: TextIO) -> Iterator[tuple[str, Any]]:
+def members(stream: TextIO) -> Iterator[tuple[str, object]]:
     """Yields the keys and values of one JSON object."""
     text = JsonText(stream)
     text.take("{")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -36,7 +37,7 @@ def plain_number(value: float) -> str:
     )
 
 
-def cell(value: Any) -> Any:
+def cell(value: object) -> Any:
     """Returns a table's cell as it is shown: a date without a time where it has none, numbers
     whole.
     """
@@ -52,7 +53,7 @@ def cell(value: Any) -> Any:
     return value
 
 
-def gapped(values: list[Any]) -> bool:
+def gapped(values: Sequence[object]) -> bool:
     """Tells whether a gap in a column turned whole numbers into ``3.0``, as pandas writes them: all
     of its numbers end so, and some cell is empty.
     """
@@ -61,7 +62,7 @@ def gapped(values: list[Any]) -> bool:
     return len(told) < len(texts) and bool(told) and all(map(_ends_in_zero, told))
 
 
-def without_zero(value: Any) -> Any:
+def without_zero(value: object) -> Any:
     """Removes the ``.0`` of a whole number; returns anything else unchanged."""
     if not isinstance(value, str | float):
         return value

@@ -262,7 +262,7 @@ def _lines(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:
             yield Located(found.path, number, {"text": line.rstrip("\n")})
 
 
-_TEXT: dict[str, Callable[[FileFacts, Any, Faults], Iterator[Located]]] = {
+_TEXT: dict[str, Callable[[FileFacts, object, Faults], Iterator[Located]]] = {
     "text": _lines,
     "conll": conll.read,
     **jsonrows.READ,

@@ -90,8 +90,8 @@ def quoted(lines: Sequence[str]) -> bool:
 
 
 def has_header(
-    first: Sequence[Any],
-    body: Sequence[Sequence[Any]],
+    first: Sequence[object],
+    body: Sequence[Sequence[object]],
     *,
     columns: Mapping[str, str] | None,
     default: bool,
@@ -142,7 +142,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def all_numbers(cells: Sequence[Any]) -> bool:
+def all_numbers(cells: Sequence[object]) -> bool:
     """Tells whether these cells hold only numbers; pandas' "nan" and empty cells do not count."""
     texts = [
         cell for cell in cells if isinstance(cell, str) and cell.strip().lower() not in ("", "nan")
@@ -150,7 +150,7 @@ def all_numbers(cells: Sequence[Any]) -> bool:
     return bool(texts) and all(map(_is_number, texts))
 
 
-def names(first: Sequence[Any], header: bool, path: Path) -> tuple[str, ...]:
+def names(first: Sequence[object], header: bool, path: Path) -> tuple[str, ...]:
     """Returns the columns' names: the header's, or numbers from 0; an empty header cell gets its
     number.
     """
@@ -203,7 +203,7 @@ def _whole(path: Path) -> Iterator[BinaryIO]:
             yield cast(BinaryIO, copy)
 
 
-def parquet(path: Path) -> Iterator[dict[str, Any]]:
+def parquet(path: Path) -> Iterator[dict[str, object]]:
     """Yields the rows of a Parquet file, with only a small batch in memory at a time."""
     import pyarrow
     import pyarrow.parquet
@@ -235,7 +235,7 @@ def _names(head: Mapping[bytes, bytes]) -> dict[str, list[str]]:
     return found
 
 
-def _with_names(row: dict[str, Any], names: Mapping[str, list[str]]) -> dict[str, Any]:
+def _with_names(row: dict[str, Any], names: Mapping[str, list[str]]) -> dict[str, object]:
     for column, known in names.items():
         if row.get(column) is not None:
             row[column] = [known[n] if n in range(len(known)) else n for n in row[column]]
@@ -290,7 +290,7 @@ def _book(path: Path) -> Iterator[Any]:
             raise DataError(Problem(str(path), say("source.excel", error=error))) from None
 
 
-def _tables(sheets: Sequence[Any]) -> list[Any]:
+def _tables(sheets: Sequence[object]) -> list[Any]:
     """Returns the sheets that hold a table: several columns, and rows that fill them; all sheets
     where none does.
     """
@@ -298,7 +298,7 @@ def _tables(sheets: Sequence[Any]) -> list[Any]:
     return found or list(sheets)
 
 
-def _is_table(rows: Sequence[list[Any]]) -> bool:
+def _is_table(rows: Sequence[list[object]]) -> bool:
     if len(rows) < 2:
         return False
     top, *body = ([cell is not None for cell in row] for row in rows)
@@ -312,8 +312,8 @@ def _filled(sheet: Any) -> Iterator[list[Any]]:
     return (_trimmed(row) for row in found if any(one is not None for one in row))
 
 
-def _sheets(path: Path, sheets: Sequence[Any]) -> Iterator[list[Any]]:
-    top: list[Any] | None = None
+def _sheets(path: Path, sheets: Sequence[Any]) -> Iterator[list[object]]:
+    top: list[object] | None = None
     for sheet in sheets:
         filled = _filled(sheet)
         first = next(filled, None)
@@ -330,7 +330,7 @@ def _sheets(path: Path, sheets: Sequence[Any]) -> Iterator[list[Any]]:
             yield row + [None] * (len(top) - len(row))
 
 
-def _trimmed(row: list[Any]) -> list[Any]:
+def _trimmed(row: list[object]) -> list[object]:
     while row and row[-1] is None:
         row.pop()
     return row

@@ -11,16 +11,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.examples import Chat, Turn
+
+if TYPE_CHECKING:
+    from tunesmith.data.rendering.tokenizers import Tokenizer
 
 PLANE = 0x100000
 """The last private plane: its letter ``PLANE + n`` stands for the letter ``n``."""
 _HIDDEN = re.compile("[\U00100000-\U0010ffff]")
 
 
-def control_tokens(tokenizer: Any) -> list[str]:
+def control_tokens(tokenizer: Tokenizer) -> list[str]:
     """Returns the texts that a tokenizer reads as control tokens, longest first."""
     known = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
     return sorted(filter(None, known | set(tokenizer.all_special_tokens)), key=len, reverse=True)
@@ -31,7 +34,7 @@ class Control:
     that held one. With ``as_tokens`` they stay what they are.
     """
 
-    def __init__(self, tokenizer: Any, *, as_tokens: bool = False) -> None:
+    def __init__(self, tokenizer: Tokenizer, *, as_tokens: bool = False) -> None:
         names = [] if as_tokens else control_tokens(tokenizer)
         self._names = re.compile("|".join(map(re.escape, names))) if names else None
         self.met = 0
@@ -62,7 +65,7 @@ class Control:
         }
         return replace(turn, **told)
 
-    def _all(self, value: Any) -> Any:
+    def _all(self, value: object) -> Any:
         """Hides control tokens in every text within ``value``, keys too."""
         if isinstance(value, str):
             return self.text(value)
@@ -73,7 +76,7 @@ class Control:
         return value
 
 
-def shown(tokenizer: Any, text: str) -> str:
+def shown(tokenizer: Tokenizer, text: str) -> str:
     """Returns ``text`` with its hidden letters back."""
     if not _HIDDEN.search(text):
         return text
@@ -82,7 +85,7 @@ def shown(tokenizer: Any, text: str) -> str:
     return re.sub("|".join(map(re.escape, parts)), lambda found: names[found[0]], text)
 
 
-def spans(tokenizer: Any, text: str) -> Iterator[tuple[str, bool]]:
+def spans(tokenizer: Tokenizer, text: str) -> Iterator[tuple[str, bool]]:
     """Yields the parts of a rendered text in order, and for each whether it must be read as plain
     text, without control tokens.
     """

@@ -5,7 +5,7 @@ never searched for.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -182,7 +182,7 @@ class Conversation:
                 content = f"<think>\n{turn.reasoning}\n</think>\n\n{content}"
         return {"role": turn.role, "content": content, **extra}
 
-    def prompt(self, turns: Sequence[Turn], tools: Sequence[Any]) -> str:
+    def prompt(self, turns: Sequence[Turn], tools: Sequence[object]) -> str:
         """Renders the prompt for an answer after these turns."""
         asked = self.render(
             [self.message(turn) for turn in turns],
@@ -246,7 +246,7 @@ def _tool() -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def _tools_in_words(tools: Sequence[Any]) -> str:
+def _tools_in_words(tools: Sequence[object]) -> str:
     lines = "\n".join(json.dumps(tool, ensure_ascii=False) for tool in tools)
     return (
         f"You may call these functions:\n<tools>\n{lines}\n</tools>\n"
@@ -254,7 +254,7 @@ def _tools_in_words(tools: Sequence[Any]) -> str:
     )
 
 
-def _call_in_words(call: dict[str, Any]) -> str:
+def _call_in_words(call: Mapping[str, object]) -> str:
     return (
         f"<tool_call>\n{json.dumps(call.get('function', call), ensure_ascii=False)}\n</tool_call>"
     )

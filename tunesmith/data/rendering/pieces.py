@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from tunesmith.data.rendering.control import spans
+from tunesmith.data.rendering.tokenizers import Tokenizer
 from tunesmith.data.rendering.weights import ids_of, places_of
 
 # An answer, an answer that begins with a space, a wide character, a letter outside the first plane.
@@ -19,7 +20,7 @@ class Pieces:
     a text.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
         added = tokenizer("a", verbose=False)["input_ids"]
         own = self.start("a")

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from rich.text import Text as Coloured
@@ -19,7 +18,7 @@ from tunesmith.data.rendering.fingerprint import fingerprint
 from tunesmith.data.rendering.pieces import Pieces
 from tunesmith.data.rendering.sides import Sides, continued
 from tunesmith.data.rendering.template import Template, numbered
-from tunesmith.data.rendering.tokenizers import add_slots, converses, keeps_apart
+from tunesmith.data.rendering.tokenizers import Tokenizer, add_slots, converses, keeps_apart
 from tunesmith.data.rendering.weights import token_weights
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.examples import Chat, Feedback, Preference, Text, Turn
@@ -41,7 +40,7 @@ class Render:
 
     def __init__(
         self,
-        tokenizer: Any,
+        tokenizer: Tokenizer,
         data: Data,
         *,
         max_length: int | None = None,
@@ -63,7 +62,7 @@ class Render:
             self.apart = keeps_apart(tokenizer)
         self.fingerprint = fingerprint(self)
 
-    def _prepare_answers(self, tokenizer: Any, data: Data, template: str) -> None:
+    def _prepare_answers(self, tokenizer: Tokenizer, data: Data, template: str) -> None:
         """Prepares what only conversations need: their form and the tokens that end an answer."""
         self.sides = Sides.of(tokenizer)
         if self.sides is not None and data.train_on == "everything":
@@ -221,7 +220,7 @@ class Render:
             example.chat, len(example.chat.turns) - 1, desirable=int(bool(example.desirable))
         )
 
-    def answering(self, chat: Chat, start: int, **columns: Any) -> list[Tokens]:
+    def answering(self, chat: Chat, start: int, **columns: object) -> list[Tokens]:
         """Renders ``chat`` with only the turns from ``start`` on trained."""
         quiet = tuple(replace(turn, train=False) for turn in chat.turns[:start])
         return [

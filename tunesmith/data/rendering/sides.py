@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tunesmith.batches.batch import Tokens
 from tunesmith.data.rendering.control import spans
 from tunesmith.data.rendering.weights import ids_of, places_of
+
+if TYPE_CHECKING:
+    from tunesmith.data.rendering.tokenizers import Tokenizer
 
 KEY = "encoder_decoder"
 """Under this name ``load_tokenizer`` puts the config's ``start`` and ``end`` into the tokenizer's
@@ -27,7 +30,7 @@ settings.
 class Sides:
     """Texts to the ids of either side."""
 
-    tokenizer: Any
+    tokenizer: Tokenizer
     start: tuple[int, ...]
     """What the decoder is given: its start token, then what the tokenizer puts in front of an
     answer (BART's ``<s>``).
@@ -39,7 +42,7 @@ class Sides:
     """
 
     @classmethod
-    def of(cls, tokenizer: Any) -> Sides | None:
+    def of(cls, tokenizer: Tokenizer) -> Sides | None:
         """Finds the two sides of the tokenizer's model; None for a decoder alone."""
         told = tokenizer.init_kwargs.get(KEY)
         if told is None:
@@ -69,7 +72,7 @@ class Sides:
         return places_of(self.tokenizer, text, side="text_target")
 
 
-def beginning(tokenizer: Any) -> tuple[int, ...]:
+def beginning(tokenizer: Tokenizer) -> tuple[int, ...]:
     """Returns the ids that a decoder beside an encoder starts with; none for a decoder alone."""
     sides = Sides.of(tokenizer)
     return sides.start if sides else ()
@@ -94,7 +97,7 @@ def continued(
     )
 
 
-def ids_on(tokenizer: Any, side: str, text: str, *, special: bool = False) -> list[int]:
+def ids_on(tokenizer: Tokenizer, side: str, text: str, *, special: bool = False) -> list[int]:
     """Returns the ids of a text on one of the sides; ``special`` adds the tokens that the tokenizer
     puts around it.
     """
@@ -107,7 +110,7 @@ def ids_on(tokenizer: Any, side: str, text: str, *, special: bool = False) -> li
     ]
 
 
-def around(tokenizer: Any, side: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def around(tokenizer: Tokenizer, side: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Returns the ids that the tokenizer puts before a text and after it."""
     own, added = ids_on(tokenizer, side, "a"), ids_on(tokenizer, side, "a", special=True)
     place = next((n for n in range(len(added)) if added[n : n + len(own)] == own), 0)

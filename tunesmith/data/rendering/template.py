@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from tunesmith.data.columns.turns import no_number
 from tunesmith.errors import DataError, Problem, SpecError
@@ -107,7 +106,7 @@ class Template:
         found = [values.get(name) for name in names]
         return [value for value in found if isinstance(value, str)]
 
-    def _named(self, chat: Chat, system: str | None, asking: bool) -> dict[str, Any]:
+    def _named(self, chat: Chat, system: str | None, asking: bool) -> dict[str, object]:
         """Returns the values of the row by all their names. A question that is ``asking`` freely
         has our names only; where the format has others for it, it stands in the first of these.
         """
@@ -120,7 +119,7 @@ class Template:
             values[places[0]] = values.get("question", "")
         return values
 
-    def _first_answer(self, values: Mapping[str, Any], asking: bool) -> int | None:
+    def _first_answer(self, values: Mapping[str, object], asking: bool) -> int | None:
         """Returns the index of the first placeholder that belongs to the answer; None where none
         does.
         """
@@ -167,12 +166,12 @@ def _parse(text: str) -> list[tuple[str, str | None]]:
     return [*parts, (literal + text[end:], None)]
 
 
-def _values(chat: Chat, system: str | None) -> dict[str, Any]:
+def _values(chat: Chat, system: str | None) -> dict[str, object]:
     """Returns the row's columns, and our names for its parts where a reader gave none."""
     users = [turn.content for turn in chat.turns if turn.role == "user"]
     systems = [turn.content for turn in chat.turns if turn.role == "system"]
     last = chat.turns[-1] if chat.turns else None
-    ours: dict[str, Any] = {"system": systems[0] if systems else system or ""}
+    ours: dict[str, object] = {"system": systems[0] if systems else system or ""}
     if users:
         ours["question"] = users[-1]
     if last is not None and last.role == "assistant":
@@ -180,7 +179,7 @@ def _values(chat: Chat, system: str | None) -> dict[str, Any]:
     return {"input": "", **ours, **chat.columns}
 
 
-def _answering(values: Mapping[str, Any]) -> list[str]:
+def _answering(values: Mapping[str, object]) -> list[str]:
     """Returns the names of columns that hold a part of this row's answer."""
     parts = [values[name] for name in ANSWERS if values.get(name)]
     return [
@@ -190,7 +189,7 @@ def _answering(values: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return "\n".join(value)
     if isinstance(value, list) and len(value) == 1:
@@ -204,7 +203,7 @@ def _plain(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _unknown(missing: list[str], values: Mapping[str, Any]) -> Problem:
+def _unknown(missing: list[str], values: Mapping[str, object]) -> Problem:
     return Problem(
         "data.template",
         say(

@@ -5,9 +5,9 @@ one of their own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from tunesmith.data.rendering.control import spans
+from tunesmith.data.rendering.tokenizers import Tokenizer
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Turn
 from tunesmith.words import say
@@ -36,7 +36,9 @@ def token_weights(
     return weights
 
 
-def ids_of(tokenizer: Any, text: str, *, side: str = "text", plain: bool = False) -> list[int]:
+def ids_of(
+    tokenizer: Tokenizer, text: str, *, side: str = "text", plain: bool = False
+) -> list[int]:
     """Returns the ids of ``text`` without the tokenizer's own additions; ``plain`` reads no control
     token in it. ``side`` tells questions from answers, which some tokenizers split differently
     (Marian).
@@ -47,7 +49,7 @@ def ids_of(tokenizer: Any, text: str, *, side: str = "text", plain: bool = False
 
 
 def places_of(
-    tokenizer: Any, text: str, *, side: str = "text", before: str = ""
+    tokenizer: Tokenizer, text: str, *, side: str = "text", before: str = ""
 ) -> list[tuple[int, int]]:
     """Returns the span of characters in ``text`` of each id, where ``before`` precedes the text."""
     if not tokenizer.is_fast:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import ModelError, Problem, SpecError
 from tunesmith.words import say
 
+if TYPE_CHECKING:
+    import torch
 
-def attach(model: Any, place: Path) -> Any:
+
+def attach(model: torch.nn.Module, place: Path) -> Any:
     """Returns ``model`` with the adapter in ``place``; raises ModelError when it was made for
     another base.
     """

@@ -42,7 +42,7 @@ def switchable(model: Any) -> Any:
 
 
 @contextmanager
-def _off(model: Any) -> Iterator[None]:
+def _off(model: torch.nn.Module) -> Iterator[None]:
     from peft import PeftModel
 
     layers = [layer for layer in model.modules() if isinstance(layer, Own)]
@@ -119,7 +119,7 @@ def serving(
     )
 
 
-def load(model: Any, folder: Path) -> Any:
+def load(model: torch.nn.Module, folder: Path) -> Any:
     """Returns ``model`` with the adapter in ``folder``, without gradient; raises ValueError that
     names the tensors that do not fit.
     """
@@ -144,7 +144,7 @@ def load(model: Any, folder: Path) -> Any:
     return model.requires_grad_(False).eval()
 
 
-def merge(model: Any) -> Any:
+def merge(model: torch.nn.Module) -> Any:
     """Folds all adapters into the base, one after the other, and returns it."""
     from peft import PeftModel
 
@@ -158,7 +158,7 @@ def merge(model: Any) -> Any:
     return model
 
 
-def _place_heads(inner: Any) -> None:
+def _place_heads(inner: torch.nn.Module) -> None:
     """Puts a head that was trained whole into its place; peft does so only for single layers, and
     RoBERTa's head has several.
     """
@@ -170,7 +170,7 @@ def _place_heads(inner: Any) -> None:
             setattr(inner.get_submodule(place), own, part.modules_to_save[part.active_adapters[0]])
 
 
-def _tensors(model: Any) -> dict[str, torch.Tensor]:
+def _tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     trained = {
         name: weight.detach() for name, weight in model.named_parameters() if weight.requires_grad
     }

@@ -96,7 +96,7 @@ def save(taken: dict[str, torch.Tensor], folder: Path) -> None:
     path.write_text(json.dumps(told, indent=2), encoding="utf-8")
 
 
-def with_adapter(model: Any, place: Path) -> Any:
+def with_adapter(model: torch.nn.Module, place: Path) -> Any:
     """Puts peft's adapter in ``place`` on ``model``; first restores the base that it was trained
     beside, where ``place`` says how.
     """
@@ -111,7 +111,9 @@ def with_adapter(model: Any, place: Path) -> Any:
     )
 
 
-def _round(layer: Any, weight_OI: torch.Tensor, taken: dict[str, torch.Tensor], name: str) -> None:
+def _round(
+    layer: torch.nn.Module, weight_OI: torch.Tensor, taken: dict[str, torch.Tensor], name: str
+) -> None:
     down, up = (taken.get(f"{name}.{key}") for key in ("down", "up"))
     without = (
         weight_OI

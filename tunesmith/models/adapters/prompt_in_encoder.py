@@ -52,7 +52,9 @@ def call_of(
     return call
 
 
-def read(base: Any, input_ids: torch.Tensor, table_PD: torch.Tensor, call: dict[str, Any]) -> Any:
+def read(
+    base: Any, input_ids: torch.Tensor, table_PD: torch.Tensor, call: dict[str, object]
+) -> Any:
     """Returns the base's output; for a model without a head the hidden states are those of the rows
     alone.
     """
@@ -86,7 +88,7 @@ def _rows_alone(trunk: torch.nn.Module, after: int, count: int) -> Iterator[None
     them.
     """
 
-    def cut(_: torch.nn.Module, __: Any, output: Any) -> Any:
+    def cut(_: torch.nn.Module, __: object, output: Any) -> Any:
         hidden = output.last_hidden_state
         output.last_hidden_state = torch.cat([hidden[:, :after], hidden[:, after + count :]], 1)
         return output

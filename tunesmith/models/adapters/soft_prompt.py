@@ -271,7 +271,7 @@ class Prompted(nn.Module):
         save_file(kept, Path(folder) / "adapter_model.safetensors", metadata={"format": "pt"})
 
 
-def holds_prompt(told: Mapping[str, Any]) -> bool:
+def holds_prompt(told: Mapping[str, object]) -> bool:
     """Tells whether an adapter's configuration describes virtual tokens, saved by us or by peft."""
     return told.get("peft_type") in (*KINDS, prompt_slots.PEFT_TYPE, prompt_in_encoder.PEFT_TYPE)
 
@@ -322,7 +322,7 @@ class _Read(DynamicLayer):
         self.dtype, self.device = keys.dtype, keys.device
 
     def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: object, **__: object
     ) -> Any:
         """Returns the keys and values that attention sees."""
         assert self.keys is not None and self.values is not None, "given when it was made"

@@ -6,7 +6,7 @@ Of a transformers class whose other layers are the same, so that what is saved l
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -14,9 +14,12 @@ from tunesmith.errors import Problem, SpecError
 from tunesmith.models.structure.kinds import class_of, head_of
 from tunesmith.words import say
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 # Dense type -> mixture, whose other layers are the same, and its settings beside those of the dense
 # config.
-MIXTURES: dict[str, tuple[str, dict[str, Any]]] = {
+MIXTURES: dict[str, tuple[str, dict[str, object]]] = {
     "llama": ("mixtral", {}),
     "mistral": ("mixtral", {}),
     "qwen3": (
@@ -57,7 +60,7 @@ def mixture_of(model: Any, *, experts: int, top_k: int, balance: float) -> Any:
     return mixture
 
 
-def _config(model: Any, *, experts: int, top_k: int, balance: float) -> Any:
+def _config(model: PreTrainedModel, *, experts: int, top_k: int, balance: float) -> Any:
     from transformers import AutoConfig
 
     dense = model.config.to_dict()
@@ -86,7 +89,7 @@ def _config(model: Any, *, experts: int, top_k: int, balance: float) -> Any:
     return AutoConfig.for_model(name, **taken)
 
 
-def _check(model: Any, mixture: Any) -> None:
+def _check(model: PreTrainedModel, mixture: Any) -> None:
     """Raises SpecError when the mixture does not answer as the dense model, whatever the reason."""
     ids = (
         torch.arange(5, 21, device=next(model.parameters()).device)[None] % model.config.vocab_size

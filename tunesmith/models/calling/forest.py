@@ -7,7 +7,7 @@ D head width, S segments of a bucket, Q their longest own part, K their longest 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,7 +144,7 @@ def _refuse_lost_forest(query: torch.Tensor, mask: torch.Tensor | None) -> None:
         raise ModelError(say("load.forest_lost"))
 
 
-def _refuse_unknown(others: dict[str, Any]) -> None:
+def _refuse_unknown(others: Mapping[str, object]) -> None:
     """Raises ModelError for a keyword that changes attention in a way that a forest does
     not know.
     """

@@ -30,6 +30,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from tunesmith.batches.batch import right_padded
 from tunesmith.data.rendering.sides import beginning
+from tunesmith.data.rendering.tokenizers import Tokenizer
 from tunesmith.models.calling.padding import left_padded
 from tunesmith.models.calling.room import Room
 from tunesmith.settings.run import Generate
@@ -79,8 +80,8 @@ class Answer:
 
 
 def generate(
-    model: Any,
-    tokenizer: Any,
+    model: torch.nn.Module,
+    tokenizer: Tokenizer,
     prompts: Sequence[np.ndarray],
     settings: Generate,
     *,
@@ -118,8 +119,8 @@ def generate(
 
 
 def stream(
-    model: Any,
-    tokenizer: Any,
+    model: torch.nn.Module,
+    tokenizer: Tokenizer,
     prompt: np.ndarray,
     settings: Generate,
     *,
@@ -159,7 +160,7 @@ def stream(
         task.result()
 
 
-def own_defaults(model: Any) -> dict[str, Any]:
+def own_defaults(model: PreTrainedModel) -> dict[str, object]:
     """Returns the settings in the model's folder that would have changed an answer and are not used
     here.
     """
@@ -227,7 +228,7 @@ def as_given(model: Any, seed: int | None = None) -> Iterator[None]:
 @torch.no_grad()
 def _written(
     model: Any,
-    tokenizer: Any,
+    tokenizer: Tokenizer,
     rows: list[np.ndarray],
     settings: Generate,
     *,
@@ -271,7 +272,7 @@ def _common(rows: list[np.ndarray]) -> int:
     return int(different[0]) if len(different) else length
 
 
-def _prefix(model: Any, ids: np.ndarray, rows: int) -> DynamicCache | None:
+def _prefix(model: PreTrainedModel, ids: np.ndarray, rows: int) -> DynamicCache | None:
     """Computes the keys and values of a shared beginning for every row; None where a layer keeps
     something else (windows, recurrent states).
     """
@@ -291,7 +292,9 @@ def _prefix(model: Any, ids: np.ndarray, rows: int) -> DynamicCache | None:
     return base
 
 
-def _answer(tokenizer: Any, ids: list[int], settings: Generate, stop_ids: Sequence[int]) -> Answer:
+def _answer(
+    tokenizer: Tokenizer, ids: list[int], settings: Generate, stop_ids: Sequence[int]
+) -> Answer:
     end = next((index for index, token in enumerate(ids) if token in stop_ids), None)
     own = ids if end is None else ids[:end]
     text = _decoded(tokenizer, own)
@@ -307,7 +310,7 @@ def _answer(tokenizer: Any, ids: list[int], settings: Generate, stop_ids: Sequen
     return Answer(text[:at], tuple(own[:size]), True)
 
 
-def _decoded(tokenizer: Any, ids: Sequence[int]) -> str:
+def _decoded(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
     return tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
 
@@ -318,7 +321,7 @@ def _first(text: str, stops: Sequence[str]) -> int | None:
 
 
 def _texts(
-    tokenizer: Any, tokens: Iterator[int], settings: Generate, stop_ids: Sequence[int]
+    tokenizer: Tokenizer, tokens: Iterator[int], settings: Generate, stop_ids: Sequence[int]
 ) -> Iterator[str]:
     """Yields the text so far, piece by piece; holds back an unfinished character and what may
     become a stop text.
@@ -354,13 +357,13 @@ def _texts(
 class _StopTexts(StoppingCriteria):
     """A stopping rule that ends a row once one of some texts stands in what it wrote."""
 
-    def __init__(self, tokenizer: Any, stops: Sequence[str], start: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, stops: Sequence[str], start: int) -> None:
         self.tokenizer, self.stops, self.start = tokenizer, stops, start
         # A token holds at least one byte, so this many reach back over the longest text.
         self.reach = max(len(stop.encode()) for stop in stops) + 4
 
     def __call__(  # type: ignore[override]
-        self, input_ids: torch.Tensor, scores: torch.Tensor, **others: Any
+        self, input_ids: torch.Tensor, scores: torch.Tensor, **others: object
     ) -> torch.Tensor:
         tail = input_ids[:, max(self.start, input_ids.shape[1] - self.reach) :]
         found = [
@@ -376,7 +379,7 @@ class _Closed(StoppingCriteria):
         self.event = event
 
     def __call__(  # type: ignore[override]
-        self, input_ids: torch.Tensor, scores: torch.Tensor, **others: Any
+        self, input_ids: torch.Tensor, scores: torch.Tensor, **others: object
     ) -> torch.Tensor:
         return torch.full((len(input_ids),), self.event.is_set(), device=input_ids.device)
 

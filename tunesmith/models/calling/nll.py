@@ -22,7 +22,9 @@ class _Nll(torch.autograd.Function):
     """log Σ exp(z) − z at the target; the gradient is softmax(z) less one there."""
 
     @staticmethod
-    def forward(ctx: Any, logits_nV: torch.Tensor, targets_n: torch.Tensor) -> torch.Tensor:
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx, logits_nV: torch.Tensor, targets_n: torch.Tensor
+    ) -> torch.Tensor:
         targets_n1 = targets_n.unsqueeze(1)
         peaks_n1 = logits_nV.amax(1, keepdim=True)
         exps_nV = (logits_nV - peaks_n1).exp_()
@@ -31,7 +33,7 @@ class _Nll(torch.autograd.Function):
         return (sums_n1.log() + peaks_n1 - logits_nV.gather(1, targets_n1)).squeeze(1)
 
     @staticmethod
-    def backward(ctx: Any, *outputs: Any) -> tuple[Any, ...]:
+    def backward(ctx: Any, *outputs: Any) -> tuple[object, ...]:
         exps_nV, sums_n1, targets_n1 = ctx.saved_tensors
         grad_n1 = outputs[0].unsqueeze(1)
         # In place: autograd refuses a second backward, whose numbers would be wrong.

@@ -28,7 +28,7 @@ def noisy(model: Any, batch: Batch, alpha: float) -> Iterator[None]:
     lengths_RT = lengths_of(batch)
     calls: list[int] = []
 
-    def add(_: torch.nn.Module, __: Any, embedded_RTD: torch.Tensor) -> torch.Tensor:
+    def add(_: torch.nn.Module, __: object, embedded_RTD: torch.Tensor) -> torch.Tensor:
         calls.append(1)
         if len(calls) > 1:  # a decoder that shares the encoder's embedding
             return embedded_RTD

@@ -8,7 +8,7 @@ with every window cut to 8 is tried first, then a few short rows of the real one
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from tunesmith.models.calling.forest import NAME
 from tunesmith.models.calling.views import inputs_of, makes_own_logits, see
 from tunesmith.models.structure.kinds import head_of
 from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 CUT = 8
 # Sizes of the small model, by the names that transformers' configs share.
@@ -40,7 +43,7 @@ SMALL = {
 LARGEST_PROBE = 2 * 10**8
 
 
-def settle(model: Any, tolerance: float) -> tuple[str, str]:
+def settle(model: PreTrainedModel, tolerance: float) -> tuple[str, str]:
     """Chooses the layout for ``model``, ``forest`` or ``padded``, and gives the reason. Also finds
     heads that need the model's own logits.
     """
@@ -88,7 +91,7 @@ def _windows(settings: dict[str, Any]) -> list[str]:
     return [name for name in names if isinstance(settings.get(name), int) and settings[name] > 0]
 
 
-def _small_model(model: Any) -> Any | None:
+def _small_model(model: PreTrainedModel) -> Any | None:
     """Builds a random model of the same class with two layers of each kind and shorter windows;
     None where this is not possible.
     """
@@ -130,7 +133,7 @@ def _layers(config: Any, settings: dict[str, Any]) -> dict[str, Any]:
     return {name: min(2, settings[name])}
 
 
-def _build(cls: Any, config: Any) -> Any | None:
+def _build(cls: Any, config: Any) -> object | None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         try:
@@ -183,13 +186,13 @@ def _rows(config: Any) -> list[list[Tokens]]:
     ]
 
 
-def _run(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+def _run(model: PreTrainedModel, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """Returns log-probabilities, or what another head gives, and their gradient with respect to the
     embedded tokens, by id.
     """
     embedded: list[torch.Tensor] = []
 
-    def keep(_: torch.nn.Module, __: Any, output: torch.Tensor) -> torch.Tensor:
+    def keep(_: torch.nn.Module, __: object, output: torch.Tensor) -> torch.Tensor:
         embedded.append(output.detach().requires_grad_(True))
         return embedded[0]
 
@@ -214,7 +217,7 @@ def _run(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     )
 
 
-def _difference(model: Any) -> float:
+def _difference(model: PreTrainedModel) -> float:
     """Computes the largest difference between forest and padded, relative to the largest value, in
     log-probabilities and gradient.
     """
@@ -233,7 +236,7 @@ def _difference(model: Any) -> float:
     )
 
 
-def _head_is_unknown(model: Any, allowed: float) -> bool:
+def _head_is_unknown(model: PreTrainedModel, allowed: float) -> bool:
     """Tells whether the head, with what we know to follow it, fails to give the model's own
     logits.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +13,11 @@ from tunesmith.errors import DataError, Problem
 from tunesmith.models.structure.layers import places
 from tunesmith.settings.run import Generate
 from tunesmith.words import say
+
+if TYPE_CHECKING:
+    import torch
+
+    from tunesmith.data.rendering.tokenizers import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Room:
     """Tokens that a decoder beside an encoder is given; 0 for a decoder alone."""
 
     @classmethod
-    def of(cls, model: Any, tokenizer: Any, settings: Generate) -> Room:
+    def of(cls, model: torch.nn.Module, tokenizer: Tokenizer, settings: Generate) -> Room:
         """Makes the room of ``model`` for answers under ``settings``."""
         return cls(places(model), settings.max_new_tokens, len(beginning(tokenizer)))
 

@@ -94,11 +94,11 @@ def balance(
     return (torch.stack(terms).mean(0) * batch.units_B).sum(), torch.stack(counts)
 
 
-def gates(model: Any) -> list[tuple[Any, int]]:
+def gates(model: torch.nn.Module) -> list[tuple[Any, int]]:
     """Finds the routers of a mixture of experts, each with the index of its logits in its output,
     as the class declares it.
     """
-    found: dict[Any, int] = {}
+    found: dict[object, int] = {}
     for part in model.modules():
         told = (getattr(part, "_can_record_outputs", None) or {}).get("router_logits")
         for recorder in told if isinstance(told, list) else [told] if told else []:

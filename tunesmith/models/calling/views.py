@@ -93,7 +93,7 @@ def _see_trunk(model: torch.nn.Module, batch: Batch) -> Seen:
     def take(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         taken.append(inputs[0])
 
-    def keep(_: torch.nn.Module, __: Any, output: Any) -> None:
+    def keep(_: torch.nn.Module, __: object, output: Any) -> None:
         taken.append(output.last_hidden_state)
 
     handle = (
@@ -121,7 +121,7 @@ def _see_trunk(model: torch.nn.Module, batch: Batch) -> Seen:
     return Seen(batch, hidden_TD, as_it_is, own_outputs_BC=outputs_BC)
 
 
-def inputs_of(batch: Batch) -> dict[str, Any]:
+def inputs_of(batch: Batch) -> dict[str, object]:
     """Returns the keywords of a model's call for this layout."""
     if batch.source_ids_BS is not None:
         # What pads the decoder's side follows every scored token, and a decoder looks back only.
@@ -307,7 +307,7 @@ class _Sum(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, *outputs: Any) -> tuple[Any, ...]:
+    def backward(ctx: Any, *outputs: Any) -> tuple[object, ...]:
         return (
             None,
             None,
@@ -336,7 +336,7 @@ class _LogProbs(torch.autograd.Function):
         return torch.cat(parts) if parts else hidden_ND.new_zeros(0, dtype=torch.float32)
 
     @staticmethod
-    def backward(ctx: Any, *outputs: Any) -> tuple[Any, ...]:
+    def backward(ctx: Any, *outputs: Any) -> tuple[object, ...]:
         targets_N, hidden_ND, *weights = ctx.saved_tensors
         wants = list(ctx.needs_input_grad[2:])
         grads = [
@@ -353,7 +353,7 @@ class _LogProbs(torch.autograd.Function):
         return (None, None, *grads)
 
 
-def precision_now(device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
+def precision_now(device: torch.device) -> Callable[[], AbstractContextManager[object]]:
     """Returns the autocast that holds now, for a backward that computes a forward again: autograd
     runs it outside of every context.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ def merged(adapter: Path, find: Callable[[str, str | None], Path]) -> Path:
     return target
 
 
-def _refuse_unmerged(adapter: Path, facts: dict[str, Any]) -> None:
+def _refuse_unmerged(adapter: Path, facts: Mapping[str, object]) -> None:
     """Raises ModelError for an adapter that cannot be folded into its base: one of our own, or
     virtual tokens.
     """

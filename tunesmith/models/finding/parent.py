@@ -50,7 +50,7 @@ class Parent:
         other += ["data.system"] * (before.system != now.system)
         return [say("stages.other_format", run=self.folder.path, setting=name) for name in other]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Returns the facts for tunesmith.json of the run that continues from this one."""
         kept = {
             name: self.facts.get(name) for name in ("objective", "method", "step", "base", "parent")

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tunesmith.data.rendering.tokenizers import Tokenizer
 from tunesmith.errors import ModelError, Problem, first_line
 from tunesmith.storage.cache import (
     cache_folder,
@@ -120,7 +121,7 @@ def _convert(file: Path, draft: Path, name: str) -> None:
     tokenizer.save_pretrained(draft)
 
 
-def _metadata(file: Path) -> dict[str, Any]:
+def _metadata(file: Path) -> dict[str, object]:
     from gguf import GGUFReader
 
     wanted = ("model", "pre", "eos_token_id", "bos_token_id", "padding_token_id")
@@ -132,7 +133,7 @@ def _metadata(file: Path) -> dict[str, Any]:
     return {key: field.contents() for key, field in fields.items() if field is not None}
 
 
-def _mend_tokenizer(tokenizer: Any, metadata: dict[str, Any]) -> None:
+def _mend_tokenizer(tokenizer: Tokenizer, metadata: dict[str, Any]) -> None:
     """Repairs what the conversion of a byte-level tokenizer loses; the ids in the file are what
     counts.
     """

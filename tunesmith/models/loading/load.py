@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from tunesmith.data.rendering.render import Render
+    from tunesmith.data.rendering.tokenizers import Tokenizer
 
 
 @dataclass
@@ -26,7 +27,7 @@ class Loaded:
     """A model ready to run. ``layout`` says how batches must be laid out, ``reasons`` why."""
 
     model: Any
-    tokenizer: Any
+    tokenizer: Tokenizer
     layout: Literal["forest", "padded"]
     reasons: dict[str, str] = field(default_factory=dict)
     quantize: str | None = None
@@ -113,7 +114,7 @@ def load_model(
     return Loaded(model, tokenizer, layout, reasons, quantize, kept_head=kept)  # type: ignore[arg-type]
 
 
-def _pad_token(model: Any, tokenizer: Any) -> None:
+def _pad_token(model: Any, tokenizer: Tokenizer) -> None:
     """Sets a padding token: transformers finds a row's last token by its id, so whoever loads the
     saved model needs one.
     """

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.data.rendering.sides import KEY
+from tunesmith.data.rendering.tokenizers import Tokenizer
 from tunesmith.errors import ModelError, Problem, first_line
 from tunesmith.models.structure import added_tokens
 from tunesmith.models.structure.kinds import load_config, named
@@ -85,7 +86,7 @@ class _Sides:
     start: int | None = None
     end: int | None = None
 
-    def tell(self, tokenizer: Any) -> None:
+    def tell(self, tokenizer: Tokenizer) -> None:
         """Gives the tokenizer what the renderer of an encoder–decoder model needs."""
         if not self.two:
             return
@@ -114,7 +115,7 @@ def _sides(folder: Path, told: dict[str, Any], trust_remote_code: bool) -> _Side
     return _Sides(rows, True, start, end)
 
 
-def _refuse_larger(folder: Path, tokenizer: Any, rows: int | None) -> None:
+def _refuse_larger(folder: Path, tokenizer: Tokenizer, rows: int | None) -> None:
     """Raises ModelError where the tokenizer has ids for which the embedding has no row."""
     added = {number: str(token) for number, token in tokenizer.added_tokens_decoder.items()}
     highest = max([len(tokenizer) - 1, *added])

@@ -20,6 +20,7 @@ from tunesmith.settings.run import Run
 from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
+    from tunesmith.data.rendering.tokenizers import Tokenizer
     from tunesmith.methods import Method
 
 __all__ = ["ROLES", "FrozenModel", "Role", "as_base", "base_at_hand", "roles_of"]
@@ -38,14 +39,14 @@ class Role:
     def __init__(self, run: Run) -> None:
         self.run = run
 
-    def check(self, tokenizer: Any) -> None:
+    def check(self, tokenizer: Tokenizer) -> None:
         """Raises SpecError where the run cannot have it; nothing is loaded yet."""
 
     def folder(self) -> Path | None:
         """Returns the folder that is loaded beside the policy; None where none is."""
         return None
 
-    def load(self, dtype: torch.dtype, device: Any) -> None:
+    def load(self, dtype: torch.dtype, device: torch.device) -> None:
         """Loads what is in ``folder()``, before the method changes the policy."""
 
     def model(self, policy: Loaded, method: Method) -> Any:
@@ -100,7 +101,7 @@ class _Switched(Head):
             return super().logits(hidden_nD)
 
 
-def base_at_hand(model: Any, layout: str, method: Method) -> FrozenModel | None:
+def base_at_hand(model: torch.nn.Module, layout: str, method: Method) -> FrozenModel | None:
     """Returns the base behind the policy's adapter; None where switching the adapter off does not
     restore the base.
     """
@@ -130,7 +131,7 @@ def as_base(model: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _still(model: Any) -> Iterator[None]:
+def _still(model: torch.nn.Module) -> Iterator[None]:
     """Puts ``model`` in evaluation mode, so that dropout is off."""
     training = model.training
     model.eval()

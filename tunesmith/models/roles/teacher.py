@@ -6,7 +6,7 @@ What it may be is checked before anything is loaded.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -21,6 +21,7 @@ from tunesmith.settings.run import Run
 from tunesmith.words import say
 
 if TYPE_CHECKING:
+    from tunesmith.data.rendering.tokenizers import Tokenizer
     from tunesmith.methods import Method
 
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 class Teacher(Role):
     """The model of ``objective.teacher``."""
 
-    def check(self, tokenizer: Any) -> None:
+    def check(self, tokenizer: Tokenizer) -> None:
         """Raises SpecError where the teacher is missing, writes nothing, or has another
         vocabulary.
         """
@@ -38,7 +39,7 @@ class Teacher(Role):
         """Returns the teacher's folder."""
         return _found(self.run)
 
-    def load(self, dtype: torch.dtype, device: Any) -> None:
+    def load(self, dtype: torch.dtype, device: torch.device) -> None:
         """Loads it to be looked at."""
         trust = self.run.model.trust_remote_code
         folder = _found(self.run)
@@ -71,7 +72,7 @@ def _found(run: Run) -> Path:
         raise SpecError(Problem(where, text) for text in told) from None
 
 
-def _checked(run: Run, tokenizer: Any) -> None:
+def _checked(run: Run, tokenizer: Tokenizer) -> None:
     (where, name), trust, folder = _named(run), run.model.trust_remote_code, _found(run)
     kind = kind_of(load_config(folder, trust_remote_code=trust))
     if kind == "encoder":

@@ -12,10 +12,12 @@ from tunesmith.words import say
 if TYPE_CHECKING:
     import torch
 
+    from tunesmith.data.rendering.tokenizers import Tokenizer
+
 _rows: weakref.WeakKeyDictionary[torch.nn.Module, list[int]] = weakref.WeakKeyDictionary()
 
 
-def add_to(tokenizer: Any, tokens: Sequence[str]) -> list[int]:
+def add_to(tokenizer: Tokenizer, tokens: Sequence[str]) -> list[int]:
     """Returns ``tokenizer`` one id for each of ``tokens``; raises SpecError for those that are one
     token already.
     """
@@ -32,7 +34,7 @@ def add_to(tokenizer: Any, tokens: Sequence[str]) -> list[int]:
     return tokenizer.convert_tokens_to_ids(list(tokens))
 
 
-def grow(model: Any, tokenizer: Any, tokens: Sequence[str]) -> None:
+def grow(model: Any, tokenizer: Tokenizer, tokens: Sequence[str]) -> None:
     """Adds ``tokens`` to both; a row starts as the mean of those of the pieces that its text was
     until now.
     """

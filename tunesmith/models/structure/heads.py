@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -21,6 +21,9 @@ from tunesmith.models.structure.whole import refuse_other_weights
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.words import say
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
 PARTS = ("score", "classifier", "pre_classifier", "pooler")
 """What transformers calls the parts of a classification head: new and trained, they are never
 quantised.
@@ -31,7 +34,7 @@ quantised.
 _fresh: weakref.WeakKeyDictionary[torch.nn.Module, tuple[str, ...]] = weakref.WeakKeyDictionary()
 
 
-def score_of(inner: Any) -> torch.nn.Module | None:
+def score_of(inner: torch.nn.Module) -> torch.nn.Module | None:
     """Returns a decoder's classification head, which scores each token's own hidden state; None
     where the head pools by itself.
     """
@@ -92,7 +95,7 @@ def place_head(model: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None
             places[name].copy_(weight)
 
 
-def for_trunk(config: Any, batch: Batch, inputs: dict[str, Any]) -> dict[str, Any]:
+def for_trunk(config: Any, batch: Batch, inputs: dict[str, object]) -> dict[str, Any]:
     """Returns the keywords of a call without a vocabulary; an encoder takes no cache, but may
     distinguish a first text from a second.
     """
@@ -113,7 +116,7 @@ def for_trunk(config: Any, batch: Batch, inputs: dict[str, Any]) -> dict[str, An
     return inputs
 
 
-def refuse_kind(folder: Path, config: Any, head: str) -> None:
+def refuse_kind(folder: Path, config: PreTrainedConfig, head: str) -> None:
     """Raises ModelError where a model of this kind cannot carry the head."""
     kind = kind_of(config)
     if kind not in HEADS[head].kinds:
@@ -125,7 +128,7 @@ def refuse_kind(folder: Path, config: Any, head: str) -> None:
         )
 
 
-def with_outputs(config: Any, outputs: Outputs) -> Any:
+def with_outputs(config: PreTrainedConfig, outputs: Outputs) -> Any:
     """Writes into the config how many outputs there are, their names and how they are learned."""
     config.num_labels = len(outputs.names)
     config.id2label = dict(enumerate(outputs.names))
@@ -135,8 +138,8 @@ def with_outputs(config: Any, outputs: Outputs) -> Any:
 
 
 def load_headed(
-    folder: Path, config: Any, head: str, outputs: Outputs | None, **how: Any
-) -> tuple[Any, bool]:
+    folder: Path, config: PreTrainedConfig, head: str, outputs: Outputs | None, **how: object
+) -> tuple[object, bool]:
     """Loads the weights of ``folder`` under a classification head or none, and tells whether the
     head is the checkpoint's own.
 
@@ -210,7 +213,7 @@ def told_of_head(outputs: Outputs, kept: bool) -> str:
     return say("heads.kept" if kept else "heads.new", names=names)
 
 
-def _draw_anew(model: Any) -> None:
+def _draw_anew(model: PreTrainedModel) -> None:
     """Draws the head's weights anew: a head for other labels is worth nothing, even where its size
     happens to fit.
     """
@@ -222,12 +225,12 @@ def _draw_anew(model: Any) -> None:
             )
 
 
-def _cast_inputs(model: Any) -> None:
+def _cast_inputs(model: torch.nn.Module) -> None:
     """Casts the head's inputs to its type: what is trained is fp32, and a frozen trunk in another
     type must not fail there.
     """
 
-    def cast(layer: torch.nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    def cast(layer: torch.nn.Module, inputs: tuple[Any, ...]) -> tuple[object, ...]:
         weight = layer.weight
         assert isinstance(weight, torch.Tensor), "a linear layer has a weight"
         return (inputs[0].to(weight.dtype), *inputs[1:])

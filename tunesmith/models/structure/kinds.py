@@ -11,6 +11,7 @@ from tunesmith.words import say
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedConfig
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def kind_of(config: Any) -> str:
     )
 
 
-def language_class(config: Any) -> Any:
+def language_class(config: PreTrainedConfig) -> Any:
     """Returns transformers' class for a model that writes text: with an encoder beside its decoder,
     or a decoder alone.
     """
@@ -125,6 +126,6 @@ def named(name: str) -> Any:
     return getattr(transformers, name)
 
 
-def class_of(config: Any, head: str) -> Any:
+def class_of(config: PreTrainedConfig, head: str) -> Any:
     """Returns transformers' class for a model of this config under one of HEADS."""
     return language_class(config) if head == "language" else named(HEADS[head].loader)

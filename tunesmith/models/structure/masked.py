@@ -15,7 +15,7 @@ from tunesmith.models.structure.kinds import kind_of, load_config
 from tunesmith.words import say
 
 
-def load_masked(folder: Path, *, device: Any, trust_remote_code: bool = False) -> Any:
+def load_masked(folder: Path, *, device: torch.device, trust_remote_code: bool = False) -> Any:
     """Loads the model of ``folder`` in fp32 with the head that fills masks; raises ModelError where
     the checkpoint lacks part of it.
     """

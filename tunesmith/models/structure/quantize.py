@@ -52,8 +52,8 @@ def settings(kind: str, dtype: torch.dtype) -> Any:
 
 
 def placed(
-    kind: str, dtype: torch.dtype, device: Any, *, whole: tuple[str, ...] = ()
-) -> dict[str, Any]:
+    kind: str, dtype: torch.dtype, device: torch.device, *, whole: tuple[str, ...] = ()
+) -> dict[str, object]:
     """Returns what ``from_pretrained`` takes to quantise the linear layers while loading, except
     parts named in ``whole``.
     """

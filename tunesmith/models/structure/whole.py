@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import ModelError, Problem
 from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 NAMED = 4
 """Names of tensors that an error shows of each kind."""
@@ -20,7 +23,12 @@ TABLES = ("position_ids", "inv_freq", "masked_bias", "attn.bias", "attention.bia
 
 
 def refuse_other_weights(
-    folder: Path, model: Any, head: str, told: Mapping[str, Any], *, new: tuple[str, ...] = ()
+    folder: Path,
+    model: PreTrainedModel,
+    head: str,
+    told: Mapping[str, Any],
+    *,
+    new: tuple[str, ...] = (),
 ) -> None:
     """Raises ModelError where ``told``, transformers' loading info, names weights that are missing,
     have another shape or are unexpected.

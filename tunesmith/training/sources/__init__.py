@@ -16,6 +16,7 @@ from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
     from tunesmith.data.prepare import Item, Prepared
+    from tunesmith.data.rendering.tokenizers import Tokenizer
     from tunesmith.data.rows import Progress
     from tunesmith.machine.device import Device
     from tunesmith.machine.parallel import Processes
@@ -133,7 +134,9 @@ def with_source(run: Run, prepared: Prepared, progress: Progress | None = None) 
     return replace(SOURCES.make(run.source).widened(run, prepared, progress), widened=True)
 
 
-def prepare_with_source(run: Run, tokenizer: Any, progress: Progress | None = None) -> Prepared:
+def prepare_with_source(
+    run: Run, tokenizer: Tokenizer, progress: Progress | None = None
+) -> Prepared:
     """Prepares the rows of a run, and those that its source adds."""
     from tunesmith.data.prepare import prepare
 

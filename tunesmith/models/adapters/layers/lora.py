@@ -89,7 +89,7 @@ class _Lora(torch.autograd.Function):
         return out_TO.view(*x.shape[:-1], -1)
 
     @staticmethod
-    def backward(ctx: Any, *outputs: Any) -> tuple[Any, ...]:
+    def backward(ctx: Any, *outputs: Any) -> tuple[object, ...]:
         x_TI, weight_OI, down_RI, up_OR, low_TR = ctx.saved_tensors
         grad_TO = outputs[0].reshape(-1, weight_OI.shape[0])
         low_grad_TR = (grad_TO @ up_OR).mul_(ctx.scale)
