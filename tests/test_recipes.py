@@ -42,7 +42,7 @@ FILES = {
     "reward": "reward_zh/dpo_zh_500.jsonl",
     **dict.fromkeys(SAMPLED, "grpo_zh/sample.jsonl"),
     "embed": "pairs_stsb_zh/sts-b-train.txt",
-    STAGES: "alpaca_zh/alpaca_zh_demo.json reward_zh/dpo_zh_500.jsonl dpo_zh/dpo_zh_demo.json",
+    STAGES: "alpaca_zh/alpaca_zh_demo.json reward_zh/dpo_zh_500.jsonl alpaca_zh/alpaca_zh_demo.json",
     "classify_questions": "package:trec",
     ENTITIES: "written by the test",
     "summary": "summarisation_zh/csl_ts_dev.tsv",
@@ -250,13 +250,14 @@ def test_the_stages_of_a_recipe_run_at_tiny_size(
             "limit": 16,
             "held_out": 4,
             "max_length": 512,
-            "too_long": "truncate",
+            "too_long": stage["data"]["too_long"],
         }
+    settings["stages"][2]["source"]["max_new_tokens"] = 64
     settings |= {"model": str(tiny_qwen), "out": str(tmp_path / "runs")}
     changes: dict[str, Any] = {"train.steps": 1, "train.batch": 2, "method.rank": 4}
     changes["train.machine.memory"] = 8
     runs = ts.rlhf(settings, changes)
-    assert [run.path.name for run in runs] == ["sft", "reward", "dpo"]
+    assert [run.path.name for run in runs] == ["sft", "reward", "ppo"]
     for run, stage in zip(runs, stages_of(settings, changes), strict=True):
         planned = ts.plan(stage.run)
         assert [problem.where for problem in planned.problems] == ["out"], "it was trained above"

@@ -187,6 +187,57 @@ def test_all_that_is_wrong_is_told_before_anything_is_trained(
         ts.rlhf({"model": str(tiny_llama), "out": "x"})
 
 
+def ppo_of(folder: Path, model: Path, **source: Any) -> dict[str, Any]:
+    """sft, a reward model and ppo on both."""
+    settings = file_of(folder, model)
+    sampled = {"samples": 2, "max_new_tokens": 12, "timeout": 60, **source}
+    last = {"objective": {"name": "ppo", "kl_weight": 0.1}, "source": sampled}
+    settings["stages"][2] = last | {"data": settings["stages"][0]["data"]}
+    return settings
+
+
+def test_ppo_asks_the_reward_model_of_the_stage_before(tiny_llama: Path, tmp_path: Path) -> None:
+    settings = ppo_of(tmp_path, tiny_llama)
+    stages = stages_of(settings)
+    (reward,) = stages[2].run.source.rewards
+    assert (reward.name, reward.run) == ("model", str(tmp_path / "runs/reward"))
+    assert stages[2].parent == "sft", "a reward model writes nothing"
+    own = stages_of(ppo_of(tmp_path, tiny_llama, rewards="json"))[2].run.source.rewards
+    assert [one.name for one in own] == ["json"]
+
+    folders = ts.rlhf(settings)
+    told = [line for line in folders[2].steps() if "stopped" in line]
+    assert len(told) == 2 and "reward/model" in told[0]
+    assert abs(told[0]["reward"]) < 2, "calibrated on answers of the sft model"
+    # The reference is what sft made, which is where ppo begins; the model of the file is another.
+    assert told[0]["kl"] == pytest.approx(0, abs=1e-6)
+    assert told[0]["kl_sampled"] == pytest.approx(0, abs=1e-4)
+    sft = load_run(folders[0])
+    base = load_run(folders[2], tuned=False)
+    ids = torch.arange(8)[None]
+    with torch.no_grad():
+        ours, theirs = (one.model(input_ids=ids).logits for one in (sft, base))
+        bare = load_run(folders[0], tuned=False).model(input_ids=ids).logits
+    assert torch.allclose(ours, theirs, atol=1e-5) and not torch.allclose(bare, theirs, atol=1e-3)
+    assert ts.rlhf(settings) == folders, "what is finished is not trained again"
+
+
+def test_the_last_stage_is_what_rlhf_type_says(tiny_llama: Path, tmp_path: Path) -> None:
+    settings = ppo_of(tmp_path, tiny_llama)
+    for overrides in (["rlhf_type=grpo"], {"rlhf_type": "grpo"}):
+        last = stages_of(settings, overrides)[2]
+        assert (last.name, last.run.objective.name) == ("grpo", "grpo")
+        assert last.run.source.samples == 2 and last.run.source.rewards[0].name == "model"
+    last = stages_of(settings | {"rlhf_type": "dpo"})[2]
+    assert (last.name, last.run.source.name) == ("dpo", "rows")
+    assert last.run.data.path == settings["stages"][1]["data"]["path"], "which has the pairs"
+    assert stages_of(settings | {"rlhf_type": "dpo"}, ["rlhf_type=ppo"])[2].run.objective == (
+        stages_of(settings)[2].run.objective
+    )
+    with pytest.raises(SpecError, match=r"^rlhf_type: unknown objective 'pop'"):
+        stages_of(settings, ["rlhf_type=pop"])
+
+
 def test_another_form_than_the_parents_is_pointed_out(tiny_llama: Path, tmp_path: Path) -> None:
     settings = file_of(tmp_path, tiny_llama, method="full")
     settings["stages"] = settings["stages"][:1]

@@ -108,11 +108,23 @@ def train(
     _print([say("cli.trained", model=folder.model), folder.next_step()])
 
 
-def rlhf(settings: SettingsArgument = None, lang: Lang = "auto") -> None:
+def rlhf(
+    settings: SettingsArgument = None,
+    rlhf_type: Annotated[
+        str | None,
+        typer.Option("--rlhf-type", "--rlhf_type", metavar="OBJECTIVE", show_default=False),
+    ] = None,
+    lang: Lang = "auto",
+) -> None:
     """Trains several runs."""
     from tunesmith import api
 
-    given, overrides = settings_line(settings or [], lang)
+    words = list(settings or [])
+    if rlhf_type is not None:
+        # Beside other flags it is a line of a peer's, which is answered as a whole.
+        theirs = any(word.startswith("--") for word in words)
+        words += ["--rlhf_type", rlhf_type] if theirs else [f"rlhf_type={rlhf_type}"]
+    given, overrides = settings_line(words, lang)
     with _progress() as shown:
         folders = api.rlhf(given, overrides, progress=shown, on_plan=_tell_plan)
     _print([say("cli.trained", model=folder.model) for folder in folders])

@@ -7,6 +7,7 @@ not trained again, and what was interrupted continues.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 from tunesmith.errors import Problem, SpecError
 from tunesmith.planning.paths import place
 from tunesmith.planning.plan import Plan
-from tunesmith.settings.family import OBJECTIVES
+from tunesmith.settings.family import OBJECTIVES, REWARDS
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.run import Run, validate
 from tunesmith.storage.run_folder import RunFolder
@@ -56,8 +57,10 @@ def stages_of(
     at its place.
 
     One that names no model of its own goes on from the last stage before it whose model writes
-    answers.
+    answers; one that learns from sampled answers and names no reward asks the last reward model
+    before it. ``rlhf_type``, in the file or among the overrides, is the objective of the last.
     """
+    settings, overrides = _with_type(settings, overrides)
     listed = settings.get("stages")
     if (
         not isinstance(listed, list)
@@ -87,6 +90,7 @@ def stages_of(
             plain["model"] = more | {"path": parent.run.out}
         if "out" not in own:
             plain["out"] = str(Path(plain["out"]) / name)
+        _ask_reward_model(plain, found)
         try:
             found.append(Stage(name, validate(plain), parent.name if parent else None))
         except SpecError as error:
@@ -96,6 +100,57 @@ def stages_of(
     if problems:
         raise SpecError(problems)
     return found
+
+
+def _with_type(
+    settings: Mapping[str, Any], overrides: Sequence[str] | Mapping[str, Any]
+) -> tuple[dict[str, Any], Sequence[str] | Mapping[str, Any]]:
+    """Takes ``rlhf_type`` out and makes it the objective of the last stage. One that learns from
+    pairs, where the stage had prompts, is given those of the last reward model.
+    """
+    if isinstance(overrides, Mapping):
+        named = overrides.get("rlhf_type", settings.get("rlhf_type"))
+        overrides = {key: value for key, value in overrides.items() if key != "rlhf_type"}
+    else:
+        given = [text.partition("=")[2] for text in overrides if text.startswith("rlhf_type=")]
+        named = given[-1] if given else settings.get("rlhf_type")
+        overrides = [text for text in overrides if not text.startswith("rlhf_type=")]
+    settings = {key: value for key, value in settings.items() if key != "rlhf_type"}
+    stages = settings.get("stages")
+    if named is None or not isinstance(stages, list) or not stages:
+        return settings, overrides
+    last, before = dict(stages[-1]), stages[:-1]
+    try:
+        now = OBJECTIVES.get(str(named))
+        then = OBJECTIVES.get(_objective(last))
+    except SpecError as error:
+        raise SpecError(Problem("rlhf_type", str(error))) from None
+    if named != _objective(last):
+        last["objective"] = named
+    if not now.samples:
+        last.pop("source", None)
+    if now.eats is not then.eats:
+        fitting = [one for one in before if OBJECTIVES.get(_objective(one)).eats is now.eats]
+        last["data"] = (fitting or [last])[-1].get("data")
+    return settings | {"stages": [*before, last]}, overrides
+
+
+def _objective(stage: Mapping[str, Any]) -> str:
+    """Returns the name of a stage's objective."""
+    objective = stage.get("objective", "sft")
+    return str(objective.get("name", "sft") if isinstance(objective, Mapping) else objective)
+
+
+def _ask_reward_model(plain: dict[str, Any], before: Sequence[Stage]) -> None:
+    """Adds the last reward model of the stages ``before`` as the reward of a stage that needs one
+    and names none.
+    """
+    source = plain.get("source", {})
+    judges = [stage for stage in before if OBJECTIVES.make(stage.run.objective).gives == "scores"]
+    samples = _objective(plain) in OBJECTIVES.names() and OBJECTIVES.get(_objective(plain)).samples
+    if judges and samples and isinstance(source, Mapping) and "rewards" not in source:
+        reward = {"name": "model", "run": os.path.abspath(judges[-1].run.out)}
+        plain["source"] = {**source, "rewards": [reward]}
 
 
 def _by_stage(
@@ -206,13 +261,30 @@ def _on_what_is_there(stage: Stage, stages: Sequence[Stage]) -> Run:
         stage = Stage(
             stage.name, stage.run.model_copy(update={"model": above.run.model}), above.parent
         )
-    return stage.run
+    return _without_untrained(stage.run, stages)
+
+
+def _without_untrained(run: Run, stages: Sequence[Stage]) -> Run:
+    """Returns the run without the reward models that are still to be trained, which cannot be
+    checked yet; a reward that every answer can be asked for takes the place of each.
+    """
+    pending = {os.path.abspath(stage.run.out) for stage in stages if not stage.finished}
+    rewards = dict(run.source).get("rewards", ())
+    known = [REWARDS.config("repetition") if _run_of(one) in pending else one for one in rewards]
+    if known == [*rewards]:
+        return run
+    source = run.source.model_copy(update={"rewards": tuple(known)})
+    return run.model_copy(update={"source": source})
+
+
+def _run_of(reward: Any) -> str | None:
+    """Returns the folder of a reward model."""
+    return os.path.abspath(reward.run) if reward.name == "model" else None
 
 
 def _name(own: Mapping[str, object], taken: Sequence[str]) -> str:
     """Returns the objective's name, with a number where it occurs again."""
-    objective = own.get("objective", "sft")
-    name = str(objective.get("name", "sft") if isinstance(objective, Mapping) else objective)
+    name = _objective(own)
     number = sum(one.partition("-")[0] == name for one in taken)
     return f"{name}-{number + 1}" if number else name
 
@@ -237,5 +309,8 @@ def _different(given: object, known: object, path: str = "") -> list[str]:
             for key, value in given.items()
             for place in _different(value, known.get(key), f"{path}.{key}" if path else str(key))
         ]
+    if isinstance(given, list) and isinstance(known, list) and len(given) == len(known):
+        pairs = zip(given, known, strict=True)
+        return [path] if any(_different(*pair, path or ".") for pair in pairs) else []
     same = given == known or (isinstance(given, str) and place(given) == known)
     return [] if same else [path]
