@@ -15,6 +15,7 @@ from tunesmith.errors import SpecError
 from tunesmith.settings.family import METHODS, OBJECTIVES, SOURCES
 from tunesmith.settings.peer_names import BATCH, CHANGED, NEEDLESS, NOTHING, SAME
 from tunesmith.settings.peer_sampling import settle_sampling
+from tunesmith.settings.peer_sections import sectioned, taken_out
 from tunesmith.settings.peer_translation import Pairs, Translation
 from tunesmith.settings.peer_values import CHANGES, whole
 from tunesmith.settings.problems import group_of
@@ -39,6 +40,8 @@ PROGRAMS = {
     "lmf": "LLaMA-Factory",
     "trl": "TRL",
     "axolotl": "axolotl",
+    "litgpt": "LitGPT",
+    "unsloth": "Unsloth",
 }
 """The commands of other toolkits."""
 _DEFAULT_TASK = {("ms-swift", "rlhf"): "dpo"}
@@ -61,6 +64,8 @@ def peer_of(settings: Mapping[str, object]) -> str | None:
     told.
     """
     keys = set(settings)
+    if "out" not in keys and (found := sectioned(settings)):
+        return found
     if {"data", "out"} & keys or not keys - set(Run.model_fields):
         return None
     if "base_model" in keys:
@@ -110,11 +115,13 @@ def translate(
     """Translates ``settings`` of ``peer`` into our keys; ``objective`` is what its command says it
     is for.
     """
-    found = Translation(peer)
+    found, settings = Translation(peer), taken_out(settings, peer)
     if objective is not None:
         _put(found, "objective", CHANGES["objective"](objective, settings, found))
     for key, value in settings.items():
         if key in BATCH:
+            if "global_batch_size" in settings:
+                found.left[key] = say("peers.needless_probe")
             continue
         if key in SAME:
             _put(found, key, {SAME[key]: value})
@@ -127,7 +134,8 @@ def translate(
         else:
             found.left[key] = say("peers.unknown")
     factors = [whole(key, settings[key], found) for key in BATCH if key in settings]
-    if any(key in settings for key in BATCH[:2]) and None not in factors:
+    rows = any(key in settings for key in BATCH[:-1]) and "global_batch_size" not in settings
+    if rows and None not in factors:
         found.pairs["train.batch"] = math.prod(filter(None, factors))
     switch = {"TRL": "use_peft", "axolotl": "adapter"}.get(peer)
     if switch and "method" not in found.pairs:
@@ -201,6 +209,9 @@ def peer_command(words: Sequence[str]) -> str | None:
         file = Path(flags.pop(0))
         if file.is_file():
             settings = dict(read_yaml(file.read_text(encoding="utf-8")) or {})
+    if peer == "LitGPT":
+        flags, method = _litgpt(task, flags)
+        settings |= method
     settings |= command_line(flags) or {}
     named = task if peer in ("ms-swift", "TRL") else None
     if named is not None and not {"rlhf_type", "task_type"} & settings.keys():
@@ -208,6 +219,19 @@ def peer_command(words: Sequence[str]) -> str | None:
     elif named is not None:
         named = None
     return translate(settings, peer, named).text()
+
+
+def _litgpt(task: str, flags: list[str]) -> tuple[list[str], dict[str, Any]]:
+    """Splits ``litgpt finetune_lora MODEL --key value`` into its flags, and what the words before
+    them say.
+    """
+    first = next((n for n, word in enumerate(flags) if word.startswith("--")), len(flags))
+    told = [*task.split("_"), *flags[:first]]
+    model = next((word for word in flags[:first] if "/" in word or len(flags[:first]) == 1), None)
+    kind = next((word for word in told if word in ("full", "adapter", "lora", "qlora")), "lora")
+    said: dict[str, Any] = {} if model is None or model == kind else {"checkpoint_dir": model}
+    said |= {"stage": "pretrain"} if task == "pretrain" else {"finetuning_type": kind}
+    return flags[first:], said
 
 
 def shell_words(text: str) -> list[str]:

@@ -13,7 +13,7 @@ SAME: dict[str, str] = {
     "model_name_or_path": "model",
     "base_model": "model",
     "model_id_or_path": "model",
-    "checkpoint_dir": "model",
+    "llm_backbone": "model",
     "model_revision": "model.revision",
     "base_model_revision": "model.revision",
     "revision_of_model": "model.revision",
@@ -32,6 +32,13 @@ SAME: dict[str, str] = {
     "validation_file": "data.held_out",
     "eval_file": "data.held_out",
     "train_file": "data",
+    "train_dataframe": "data",
+    "json_path": "data",
+    "val_split_fraction": "data.held_out",
+    "global_batch_size": "train.batch",
+    "max_length_inference": "generate.max_new_tokens",
+    "gradient_clip": "train.clip",
+    "max_norm": "train.clip",
     "num_train_epochs": "train.epochs",
     "num_epochs": "train.epochs",
     "learning_rate": "train.learning_rate",
@@ -40,7 +47,6 @@ SAME: dict[str, str] = {
     "max_grad_norm": "train.clip",
     "gradient_clipping": "train.clip",
     "seed": "train.seed",
-    "gradient_checkpointing": "train.machine.checkpointing",
     "lora_rank": "method.rank",
     "lora_r": "method.rank",
     "lora_alpha": "method.alpha",
@@ -49,6 +55,8 @@ SAME: dict[str, str] = {
     "loraplus_lr_ratio": "method.plus_ratio",
     "lorap_lr_ratio": "method.plus_ratio",
     "output_dir": "out",
+    "out_dir": "out",
+    "output_directory": "out",
     "save_steps": "train.keep.save",
     "eval_steps": "train.keep.evaluate",
     "save_total_limit": "train.keep.keep",
@@ -91,8 +99,53 @@ SAME: dict[str, str] = {
     "lam": "objective.trace",
 }
 
+BATCH = (
+    "per_device_train_batch_size",
+    "micro_batch_size",
+    "batch_size",
+    "gradient_accumulation_steps",
+)
+"""Their product is the rows of an optimizer step on one device."""
+LORA_SWITCHES = ("lora_query", "lora_key", "lora_value", "lora_projection", "lora_mlp")
+ANSWERS_ONLY = (
+    "completion_only_loss",
+    "assistant_only_loss",
+    "train_on_responses_only",
+    "train_on_completions",
+    "responses_only",
+    "mask_prompt",
+    "mask_prompt_labels",
+)
+"""Switches that mask what is asked, so that answers alone are trained."""
+
 CHANGED: dict[str, tuple[str, str]] = {
     "model": ("model", "swift_model"),
+    "checkpoint_dir": ("model", "checkpoint"),
+    "model_name": ("model", "model_name"),
+    "local_dataset": ("data", "datasets"),
+    "format_type": ("objective", "format"),
+    "training_type": ("method", "method"),
+    "use_lora": ("method", "use_lora"),
+    **dict.fromkeys(LORA_SWITCHES, ("method.targets", "lora_parts")),
+    **dict.fromkeys(ANSWERS_ONLY, ("data.train_on", "answers_only")),
+    "precision": ("train.machine.precision", "lightning_precision"),
+    "bnb_quantize": ("model.quantize", "rounded"),
+    "backbone_dtype": ("model.quantize", "rounded"),
+    "gradient_checkpointing": ("train.machine.checkpointing", "checkpointing"),
+    "use_gradient_checkpointing": ("train.machine.checkpointing", "checkpointing"),
+    "logger_name": ("track", "logger"),
+    "logger": ("track", "logger"),
+    "enable_wandb": ("track", "wandb"),
+    "enable_tensorboard": ("track", "tensorboard"),
+    "prompt_column": ("data.columns.question", "question_column"),
+    "answer_column": ("data.columns.answer", "answer_column"),
+    "system_column": ("data.columns.system", "system_column"),
+    "dataset_text_field": ("data.columns.text", "text_column"),
+    "h2o_problem": ("objective", "h2o_problem"),
+    "validation_dataframe": ("data.held_out", "validation_file"),
+    "validation_size": ("data.held_out", "validation_size"),
+    "random_seed": ("train.seed", "h2o_seed"),
+    "schedule": ("train.schedule", "schedule"),
     "stage": ("objective", "objective"),
     "rlhf_type": ("objective", "objective"),
     "rl": ("objective", "objective"),
@@ -157,9 +210,6 @@ CHANGED: dict[str, tuple[str, str]] = {
     "mask_history": ("data.train_on", "mask_history"),
 }
 
-BATCH = ("per_device_train_batch_size", "micro_batch_size", "gradient_accumulation_steps")
-"""Their product is the rows of an optimizer step on one device."""
-
 NAMES_HERE: dict[str, dict[str, str]] = {
     "method": {
         "lora+": "method=lora method.plus_ratio=16",
@@ -209,7 +259,12 @@ setting, or the key of a text.
 NEEDLESS: dict[str, str] = {
     key: reason
     for reason, keys in {
-        "template": "template chat_template chat_template_jinja",
+        "template": (
+            "template chat_template chat_template_jinja prompt_style text_prompt_start "
+            "text_answer_separator text_system_start add_eos_token_to_prompt "
+            "add_eos_token_to_answer add_eos_token_to_system"
+        ),
+        "base_first": "evaluate_before_training initial_validation final_validation",
         "verb": (
             "do_train do_eval do_predict predict_with_generate eval_strategy "
             "evaluation_strategy save_strategy logging_strategy val_split add_version "
@@ -219,7 +274,8 @@ NEEDLESS: dict[str, str] = {
         "overwrite": "overwrite_output_dir",
         "record": (
             "logging_steps logging_first_step logging_dir plot_loss "
-            "include_num_input_tokens_seen run_name"
+            "include_num_input_tokens_seen run_name log_interval wandb_project "
+            "wandb_token wandb_entity tensorboard_dir project_name experiment_name"
         ),
         "packing": (
             "packing neat_packing sample_packing eval_sample_packing pad_to_sequence_len "
@@ -228,18 +284,19 @@ NEEDLESS: dict[str, str] = {
         ),
         "probe": (
             "flash_attn attn_impl flash_attention attn_implementation xformers_attention "
-            "sdp_attention per_device_eval_batch_size eval_batch_size tf32 upcast_layernorm"
+            "sdp_attention per_device_eval_batch_size eval_batch_size tf32 upcast_layernorm "
+            "mixed_precision compile_model torch_compile auto_find_batch_size "
+            "batch_size_inference gradient_checkpointing_kwargs"
         ),
         "workers": (
             "preprocessing_num_workers dataset_num_proc dataloader_num_workers "
             "overwrite_cache dataset_prepared_path dataloader_pin_memory lazy_tokenize "
-            "num_workers streaming"
+            "num_workers number_of_workers streaming ignore_index data_seed"
         ),
         "reference": (
             "ref_model ref_model_adapters ref_model_quantization_bit precompute_ref_log_probs "
             "precompute_ref_batch_size reference_free sync_ref_model"
         ),
-        "answers": ("completion_only_loss assistant_only_loss train_on_responses_only mask_prompt"),
         "types": (
             "model_type tokenizer_type strict dataset_info use_fast_tokenizer num_labels "
             "is_llama_derived_model"
@@ -262,8 +319,19 @@ NOTHING: dict[str, str] = {
             "ddp_timeout nproc_per_node ddp_find_unused_parameters tensor_parallel_size"
         ),
         "divided": "deepspeed fsdp fsdp_config fsdp_transformer_layer_cls_to_wrap",
-        "split": "dataset_test_split dataset_train_split",
+        "split": "dataset_test_split dataset_train_split train_on_split",
         "too_long": "excess_length_strategy",
+        "segments": "segments",
+        "class_path": "class_path",
+        "lora_head": "lora_head",
+        "moments": "adam_beta1 adam_beta2 adam_epsilon beta1 beta2 betas max_tokens min_lr",
+        "vision": (
+            "finetune_vision_layers finetune_language_layers finetune_attention_modules "
+            "finetune_mlp_modules vision_all_linear"
+        ),
+        "identity": "model_author chatbot_name chatbot_author personalize",
+        "samples": "generate_samples eval_max_new_tokens max_iters num_generation_samples",
+        "order": "curriculum_sampling shards data_sample data_sample_choice",
         "hub": (
             "push_to_hub hub_model_id hub_token hub_strategy hub_private_repo "
             "push_to_hub_model_id push_to_hub_organization"

@@ -9,6 +9,7 @@ from typing import Any
 
 from tunesmith.settings.family import METHODS, OBJECTIVES, OPTIMIZERS, SCHEDULES, TRACKERS, Family
 from tunesmith.settings.peer_names import REFUSED
+from tunesmith.settings.peer_sections import SECTION_CHANGES
 from tunesmith.settings.peer_translation import Pairs, Translation
 from tunesmith.words import say
 
@@ -36,6 +37,7 @@ def _named(
 
     def change(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
         name = (names or {}).get(str(value), str(value))
+        name = name if name in family.names() else name.rpartition(".")[2].casefold()
         if name in family.names():
             return {key: name}
         told = say(
@@ -342,6 +344,7 @@ CHANGES: dict[str, Callable[[Any, Mapping[str, Any], Translation], Pairs]] = {
     "muon": _when("train.optimizer", "muon"),
     "swanlab": lambda value, settings, found: {"track": ["swanlab"] if value is True else None},
     "wandb": lambda value, settings, found: {"track": ["wandb"] if value is True else None},
+    **SECTION_CHANGES,
     **{f"refuse_{key}": _refused(reason, key) for key, reason in REFUSED.items()},
     "train_on_inputs": _when("data.train_on", "everything"),
     "mask_history": _when("data.train_on", "last"),

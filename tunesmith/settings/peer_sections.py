@@ -1,0 +1,205 @@
+"""Settings of LitGPT, Unsloth and H2O LLM Studio, which stand in sections: taken out of them, under
+the names that the tables of ``peer_names`` know, and their values that mean something else here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tunesmith.settings.peer_translation import Pairs, Translation
+from tunesmith.words import say
+
+SECTIONED = {
+    "H2O LLM Studio": frozenset({"llm_backbone"}),
+    "LitGPT": frozenset({"checkpoint_dir"}),
+    "Unsloth": frozenset({"training", "training_type", "format_type", "local_dataset"}),
+}
+"""Keys by which each is recognised."""
+RENAMED = {
+    "LitGPT": {
+        "data": "class_path",
+        "data.init_args.seed": "data_seed",
+        "train.save_interval": "save_steps",
+        "train.log_interval": "logging_steps",
+        "train.lr_warmup_steps": "warmup_steps",
+        "train.lr_warmup_fraction": "warmup_ratio",
+        "train.epochs": "num_epochs",
+        "train.max_norm": "max_grad_norm",
+        "eval.interval": "eval_steps",
+        "eval.max_new_tokens": "eval_max_new_tokens",
+        "optimizer.class_path": "optimizer",
+        "devices": "nproc_per_node",
+        "quantize": "bnb_quantize",
+    },
+    "Unsloth": {},
+    "H2O LLM Studio": {
+        "training.epochs": "num_epochs",
+        "training.grad_accumulation": "gradient_accumulation_steps",
+        "training.lora": "use_lora",
+        "tokenizer.max_length": "max_length",
+        "problem_type": "h2o_problem",
+    },
+}
+"""Keys by their place, and what the tables call them; any other is called by its last part."""
+LORA_PARTS = {
+    "lora_query": (True, ["q_proj"]),
+    "lora_key": (False, ["k_proj"]),
+    "lora_value": (True, ["v_proj"]),
+    "lora_projection": (False, ["o_proj"]),
+    "lora_mlp": (False, ["gate_proj", "up_proj", "down_proj"]),
+}
+"""LitGPT's switches: whether each is on by default, and which layers it is for."""
+
+
+def sectioned(settings: Mapping[str, Any]) -> str | None:
+    """Recognises one of these toolkits by its keys."""
+    names = {str(key).rpartition(".")[2] for key in settings}
+    return next((peer for peer, keys in SECTIONED.items() if keys & names), None)
+
+
+def taken_out(settings: Mapping[str, Any], peer: str) -> dict[str, Any]:
+    """Returns the settings of a toolkit's sections side by side, under the names of our tables;
+    what the file leaves at null is left out.
+    """
+    renamed = RENAMED.get(peer)
+    if renamed is None:
+        return dict(settings)
+    found: dict[str, Any] = {}
+    for place, value in _places(settings, ""):
+        if value is not None:
+            found.setdefault(renamed.get(place, place.rpartition(".")[2]), value)
+    if peer == "LitGPT" and "lora_r" in found:
+        found |= {name: found.get(name, on) for name, (on, _) in LORA_PARTS.items()}
+    return found
+
+
+def _places(settings: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for key, value in settings.items():
+        place = f"{prefix}{key}"
+        nested = isinstance(value, Mapping)
+        found += _places(value, f"{place}.") if nested else [(place, value)]
+    return found
+
+
+def _checkpoint(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    """Translates LitGPT's folder, which is named after a hub id."""
+    return {"model": str(value).removeprefix("checkpoints/")}
+
+
+def _model_name(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    """Translates the base's name; ms-swift means the name that the model gives itself."""
+    if found.peer != "ms-swift":
+        return {"model": value}
+    found.left["model_name"] = say("peers.nothing_identity")
+    return {}
+
+
+def _lora_parts(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    on = [name for name, (default, _) in LORA_PARTS.items() if settings.get(name, default)]
+    if len(on) == len(LORA_PARTS):
+        return {"method.targets": "all-linear"}
+    return {"method.targets": [layer for name in on for layer in LORA_PARTS[name][1]]}
+
+
+def _answers_only(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    """Translates a switch that masks what is asked; off, all tokens are trained."""
+    return {"data.train_on": "everything" if value is False else "answers"}
+
+
+def _format(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    """Translates Unsloth's layout of the rows: raw text is learned whole, others are recognised."""
+    return {"objective": "pretrain"} if str(value).casefold() == "raw" else {}
+
+
+def _use_lora(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    return {"method": "full" if value is False else "lora"}
+
+
+def _precision(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    """Translates Lightning's precision: bf16-true, 16-mixed, 32-true."""
+    width = str(value).partition("-")[0].removeprefix("fp")
+    names = {"bf16": "bf16", "16": "fp16", "32": "fp32"}
+    if width not in names:
+        found.left["precision"] = say("peers.unknown")
+    return {"train.machine.precision": names[width]} if width in names else {}
+
+
+def _rounded(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    """Translates the name of a quantised type: bnb.nf4-dq, int4, bnb.int8-training."""
+    name = str(value).removeprefix("bnb.")
+    kind = "nf4" if name.startswith(("nf4", "int4")) else "int8" if name.startswith("int8") else ""
+    if not kind:
+        return _precision(name.replace("float", "").replace("b16", "bf16"), settings, found)
+    return {"model.quantize": kind}
+
+
+def _checkpointing(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    off = value is False or str(value).casefold() in ("none", "false")
+    return {"train.machine.checkpointing": not off}
+
+
+def _tracker(name: str) -> Callable[..., Pairs]:
+    return lambda value, settings, found: {"track": [name] if value is True else None}
+
+
+def _logger(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    name = str(value).casefold()
+    return {"track": [name] if name in ("wandb", "tensorboard", "mlflow") else None}
+
+
+def _column(ours: str) -> Callable[..., Pairs]:
+    """Makes a change that names one of the file's columns."""
+
+    def change(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+        many = value if isinstance(value, list) else [value]
+        if many in ([None], ["None"]):
+            return {}
+        if len(many) > 1:
+            found.left[f"{ours} columns"] = say("peers.several_columns", names=", ".join(many))
+            return {}
+        return {"data.columns": {**found.pairs.get("data.columns", {}), ours: str(many[0])}}
+
+    return change
+
+
+def _h2o_problem(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    known = {"text_causal_language_modeling": "sft", "text_dpo_modeling": "dpo"}
+    known |= {"text_causal_classification_modeling": "classify"}
+    if value == "text_causal_regression_modeling":
+        return {"objective": "classify", "objective.problem": "regression"}
+    if value not in known:
+        found.refuse("problem_type", say("peers.task_type", value=value))
+        return {}
+    return {"objective": known[value]}
+
+
+def _unless_none(path: str) -> Callable[..., Pairs]:
+    """Makes a change of a value that H2O writes as the word None, or as -1, where there is none."""
+    return lambda value, settings, found: {} if value in ("None", "", -1) else {path: value}
+
+
+SECTION_CHANGES: dict[str, Callable[[Any, Mapping[str, Any], Translation], Pairs]] = {
+    "checkpoint": _checkpoint,
+    "lora_parts": _lora_parts,
+    "model_name": _model_name,
+    "answers_only": _answers_only,
+    "format": _format,
+    "use_lora": _use_lora,
+    "lightning_precision": _precision,
+    "rounded": _rounded,
+    "checkpointing": _checkpointing,
+    "tensorboard": _tracker("tensorboard"),
+    "logger": _logger,
+    "question_column": _column("question"),
+    "answer_column": _column("answer"),
+    "system_column": _column("system"),
+    "text_column": _column("text"),
+    "h2o_problem": _h2o_problem,
+    "validation_file": _unless_none("data.held_out"),
+    "validation_size": lambda value, settings, found: (
+        {"data.held_out": value} if settings.get("validation_dataframe") in (None, "None") else {}
+    ),
+    "h2o_seed": _unless_none("train.seed"),
+}
