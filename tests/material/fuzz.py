@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import gzip
 import io
 import json
 import math
@@ -89,10 +90,19 @@ COLUMNS: dict[str, list[tuple[str, ...]]] = {
         ("conversations",),
     ],
     "pretrain": [("text",), ("content",), ("text", "title")],
-    "classify": [("text", "label"), ("sentence", "label", "id"), ("text", "labels"), ("a", "b")],
+    "classify": [
+        ("text", "label"),
+        ("sentence", "label", "id"),
+        ("text", "labels"),
+        ("sentence1", "sentence2", "label"),
+        ("review", "sentiment"),
+    ],
+    "classify_tokens": [("tokens", "ner_tags"), ("text", "entities")],
     "dpo": [("prompt", "chosen", "rejected"), ("question", "chosen", "rejected")],
     "kto": [("prompt", "completion", "label")],
+    "orpo": [("prompt", "chosen", "rejected"), ("instruction", "input", "chosen", "rejected")],
     "reward": [("prompt", "chosen", "rejected")],
+    "grpo": [("question", "answer"), ("prompt", "answer", "id")],
     "embed": [("text", "second"), ("anchor", "positive"), ("sentence1", "sentence2", "score")],
 }
 SETTINGS: dict[str, list[Any]] = {
@@ -119,7 +129,11 @@ SETTINGS: dict[str, list[Any]] = {
     "prove.shots": [0, 1],
     "questions": [["who?"], ["who " * 300], [""], ["a\nb"]],
     "model.add_tokens": [["<think>"]],
-    "method": ["full", "lora", "bitfit", "prompt", "ia3", "prefix"],
+    "method": ["full", "lora", "bitfit", "prompt", "ia3", "prefix", "p_tuning", "bottleneck"]
+    + ["adalora", "ln_tuning", "freeze", "vera", "loha", "fourierft", ["lora", "bitfit"]],
+    "objective.threshold": ["fitted"],
+    "train.optimizer": ["adafactor", "muon", "sgd"],
+    "train.keep.save": [1, "epoch"],
 }
 
 
@@ -164,13 +178,15 @@ class Draw:
         pick = self.random.choice
         self.objective = pick([*COLUMNS, "sft", "sft"])
         fitting = ["llama", "gpt2"]
-        fitting += ["bert"] * 3 if self.objective in ("classify", "embed") else []
+        heads = ("classify", "classify_tokens", "embed")
+        fitting += ["bert"] * 3 if self.objective in heads else []
         fitting += ["t5", "bart"] if self.objective == "sft" else []
         self.model = pick(fitting if self.random.random() < 0.95 else [*kinds])
         self.columns = pick(COLUMNS[self.objective])
         if self.random.random() < 0.05:
             self.columns = pick(COLUMNS[pick([*COLUMNS])])
-        self.odd = pick([0.0, 0.0, 0.05, 0.5])
+        self.odd = pick([0.0, 0.0, 0.0, 0.05, 0.5])
+        self.long = pick([0.0, 0.0, 0.0, 0.05, 0.5])
         self.rows = [self.row() for _ in range(pick([1, 4, 30, 60, 60, 120]))]
         self.file = self.written()
         self.settings: Row = {
@@ -181,16 +197,25 @@ class Draw:
             "train.steps": pick([1, 2]),
             "generate.max_new_tokens": 8,
             "prove.items": 8,
+            "prove.shots": pick([0, 0, 1]),
         }
+        if self.objective == "grpo":
+            self.settings |= {"source.samples": 2, "source.max_new_tokens": 8}
+            self.settings["source.rewards"] = pick(["exact", "exact", "length", "nope"])
+        if self.long:
+            self.settings["data.too_long"] = pick(["drop", "truncate", "truncate"])
         for name in self.random.sample([*SETTINGS], pick([0, 0, 0, 1, 1, 2])):
             self.settings[name] = pick(SETTINGS[name])
-        self.verb = pick(["check", "plan", "plan", "run"])
+        self.verb = pick(["check", "plan", "run"])
+        after = [self.predict, self.prove, self.export, self.report]
+        self.after = self.random.sample(after, pick([1, 2]))
 
     def text(self, odd: float | None = None) -> str:
         """A text, short or long, and now and then an odd one."""
         if self.random.random() < (self.odd if odd is None else odd):
             return self.random.choice(ODD)
-        many = self.random.choice([1, 2, 5, 9] if self.random.random() < 0.95 else [80, 400])
+        # Both long ones are beyond PLACES; a longer one costs time and meets nothing else.
+        many = self.random.choice([80, 200] if self.random.random() < self.long else [1, 2, 5, 9])
         return " ".join(self.random.choices(WORDS, k=many))
 
     def row(self) -> Row:
@@ -205,10 +230,17 @@ class Draw:
                     row[name] = [
                         {"from": said[turn["role"]], "value": turn["content"]} for turn in row[name]
                     ]
-            elif name in ("label", "labels") and self.objective == "kto":
-                row[name] = self.random.choice([True, False])
-            elif name in ("label", "labels"):
-                row[name] = self.random.choice(["good", "bad", "good", "a b"])
+            elif name in ("label", "labels", "sentiment"):
+                kinds = [True, False] if self.objective == "kto" else ["good", "bad", "a b"]
+                row[name] = self.random.choice(kinds)
+            elif name == "tokens":
+                row[name] = self.text().split(" ")
+            elif name == "ner_tags":
+                places = range(len(row.get("tokens", ())))
+                row[name] = [self.random.choice(["O", "B-PER", "I-PER", "B-药"]) for _ in places]
+            elif name == "entities":
+                end = self.random.randint(0, len(row["text"]))
+                row[name] = [{"start": 0, "end": end, "label": self.random.choice(["a", "b"])}]
             elif name == "score":
                 row[name] = self.random.choice([0.1, 0.9, 0.5])
             else:
@@ -221,21 +253,26 @@ class Draw:
         return row
 
     def written(self) -> Path:
-        """The file, in one of the usual forms."""
+        """The file, in one of the usual forms and encodings."""
+        pick = self.random.choice
         flat = all(isinstance(value, str) for row in self.rows for value in row.values())
-        form = self.random.choice(["jsonl", "json", *(["csv", "tsv"] if flat else [])])
-        file = self.folder / f"rows.{form}"
+        form = pick(["jsonl", "json", *(["csv", "tsv"] if flat else [])])
         if form == "jsonl":
             text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.rows)
         elif form == "json":
-            text = json.dumps(self.rows, ensure_ascii=False)
+            held: Any = {"train": self.rows} if self.random.random() < 0.2 else self.rows
+            text = json.dumps(held, ensure_ascii=False, indent=pick([None, 1]))
         else:
             table = io.StringIO(newline="")
             writer = csv.DictWriter(table, self.columns, delimiter="," if form == "csv" else "\t")
             writer.writeheader()
             writer.writerows(self.rows)
             text = table.getvalue()
-        file.write_text(text, encoding="utf-8", newline="")
+        encoding = pick(["utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16", "gb18030"])
+        encoded = text.encode(encoding, errors="replace")
+        packed = self.random.random() < 0.1
+        file = self.folder / f"rows.{form}{'.gz' if packed else ''}"
+        file.write_bytes(gzip.compress(encoded) if packed else encoded)
         return file
 
     def go(self) -> str:
@@ -245,11 +282,17 @@ class Draw:
         try:
             self._go()
         except TunesmithError as error:
-            told = str(error)
-            assert told.strip() and "Traceback" not in told, "an error says what is wrong"
-            assert len(told) < 20_000, "an error can be read"
-            return type(error).__name__
+            return self.clear(error)
         return "done"
+
+    def clear(self, error: TunesmithError) -> str:
+        """The kind of an error, which says what is wrong in few lines, of none of them twice."""
+        told = str(error)
+        assert told.strip() and "Traceback" not in told, "an error says what is wrong"
+        assert len(told) < 20_000, "an error can be read"
+        lines = [str(problem) for problem in error.problems]
+        assert len({*lines}) == len(lines), "a problem is told once"
+        return type(error).__name__
 
     def _go(self) -> None:
         if self.verb == "check":
@@ -267,9 +310,11 @@ class Draw:
         ledger = run.read(run.ledger)
         dropped = run.dropped.read_text(encoding="utf-8").splitlines()
         assert len(dropped) == sum(ledger["dropped"].values())
-        for verb in (self.predict, self.prove, self.export, self.report):
-            with contextlib.suppress(TunesmithError):
+        for verb in self.after:
+            try:
                 verb(run)
+            except TunesmithError as error:
+                self.clear(error)
 
     def predict(self, run: RunFolder) -> None:
         """Every row comes back, with its own columns and something beside."""

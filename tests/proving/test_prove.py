@@ -19,7 +19,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from tunesmith import api, words
 from tunesmith.errors import DataError, SpecError
 from tunesmith.models.saved import load_run
-from tunesmith.proving import contest, judge, statistics
+from tunesmith.proving import answers, contest, judge, statistics, task
 from tunesmith.proving.leaks import Leak
 from tunesmith.storage.run_folder import RunFolder
 
@@ -170,6 +170,27 @@ def test_examples_that_do_not_fit_are_told(label_run):
         "that the base was to be shown" in line
         for line in api.prove(label_run, items=20, shots=2).lines()
     )
+
+
+def test_no_row_behind_examples_goes_beyond_the_limit(label_run, monkeypatch):
+    """Rows that choose between the draws of examples may be longer than every held-out row."""
+    limits, longest = [], []
+    choose, likelihoods = task.choose_best_shots, task.likelihoods
+
+    def chosen(made, loaded, seed):
+        widest = max(len(made.prompt(index, shots=True)) for index in range(len(made.items)))
+        made.limit = widest + made.longest + 2  # the held-out rows fit, some other rows do not
+        limits.append(made.limit)
+        choose(made, loaded, seed)
+
+    def seen(loaded, sequences):
+        longest.append(max(len(row.ids_T) for example in sequences for row in example))
+        return likelihoods(loaded, sequences)
+
+    monkeypatch.setattr(answers, "choose_best_shots", chosen)
+    monkeypatch.setattr(task, "likelihoods", seen)
+    api.prove(label_run, items=5, shots=3)
+    assert longest and max(longest) <= limits[0]
 
 
 def test_few_shot_tokens_are_scored_like_plain_ones(label_run, proof):

@@ -154,7 +154,7 @@ def choose_best_shots(task: Task, loaded: Loaded, seed: int) -> None:
     are likeliest.
 
     A single draw can halve a small model's score by its order alone; a rival should not lose to an
-    unlucky one.
+    unlucky one. Rows that do not fit behind the examples of every draw are not asked.
     """
     wanted, draws = len(task.shots), [task.shots]
     for number in range(1, DRAWS):
@@ -166,13 +166,19 @@ def choose_best_shots(task: Task, loaded: Loaded, seed: int) -> None:
         for index in evenly([i for i in range(len(task.training)) if i not in shown], TRIED)
     ]
 
-    def loss(draw: list[int]) -> float:
+    def sequences(draw: list[int], chat: Chat) -> list[Tokens]:
         shots = [task.training[index][1] for index in draw]
-        sequences = [
-            rivals.tokens_with_shots(task.render, chat, task.render.chat(chat), shots)
-            for chat in tried
-        ]
-        total, weight = np.sum([row.sum(0) for row in likelihoods(loaded, sequences)], axis=0)
+        return rivals.tokens_with_shots(task.render, chat, task.render.chat(chat), shots)
+
+    def fits(chat: Chat) -> bool:
+        rows = (row for draw in draws for row in sequences(draw, chat))
+        return all(len(row.ids_T) <= task.limit for row in rows)
+
+    tried = [chat for chat in tried if fits(chat)]
+
+    def loss(draw: list[int]) -> float:
+        rows = likelihoods(loaded, [sequences(draw, chat) for chat in tried])
+        total, weight = np.sum([row.sum(0) for row in rows], axis=0)
         return float(total / weight)
 
     task.shots = min(draws, key=loss) if tried and len(draws) > 1 else draws[0]

@@ -91,18 +91,30 @@ Place = tuple[int, int, str, str | None]
 
 def _places(value: Any, field: str) -> list[Place]:
     if isinstance(value, Mapping):  # CLUENER: {label: {mention: [[from, to]]}}
-        return [
-            (_whole(start, field), _whole(end, field), str(label), str(mention))
-            for label, mentions in value.items()
-            for mention, places in mentions.items()
-            for start, end in places
-        ]
+        return [place for label in value for place in _mentioned(label, value[label], field)]
     listed = json_list(value)
     if listed is None:
         if value in (None, ""):
             return []
         raise field_problem(field, "tagged.no_places", seen=shown(value))
     return [_place(one, field) for one in listed]
+
+
+def _mentioned(label: Any, mentions: Any, field: str) -> list[Place]:
+    """The places of one label as CLUENER writes them."""
+    if not isinstance(mentions, Mapping):
+        raise field_problem(field, "tagged.no_places", seen=shown({label: mentions}))
+    found: list[Place] = []
+    for mention, places in mentions.items():
+        if not isinstance(places, list) or not all(
+            isinstance(pair, list) and len(pair) == 2 for pair in places
+        ):
+            raise field_problem(field, "tagged.no_places", seen=shown({mention: places}))
+        found += [
+            (_whole(start, field), _whole(end, field), str(label), str(mention))
+            for start, end in places
+        ]
+    return found
 
 
 def _place(one: Any, field: str) -> Place:
