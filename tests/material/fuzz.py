@@ -129,8 +129,10 @@ SETTINGS: dict[str, list[Any]] = {
     "prove.shots": [0, 1],
     "questions": [["who?"], ["who " * 300], [""], ["a\nb"]],
     "model.add_tokens": [["<think>"]],
-    "method": ["full", "lora", "bitfit", "prompt", "ia3", "prefix", "p_tuning", "bottleneck"]
-    + ["adalora", "ln_tuning", "freeze", "vera", "loha", "fourierft", ["lora", "bitfit"]],
+    "method": [
+        *["full", "lora", "bitfit", "prompt", "ia3", "prefix", "p_tuning", "bottleneck"],
+        *["adalora", "ln_tuning", "freeze", "vera", "loha", "fourierft", ["lora", "bitfit"]],
+    ],
     "objective.threshold": ["fitted"],
     "train.optimizer": ["adafactor", "muon", "sgd"],
     "train.keep.save": [1, "epoch"],

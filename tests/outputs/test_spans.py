@@ -137,8 +137,8 @@ def test_a_run_reads_rows_whose_tags_are_numbers(tmp_path: Path) -> None:
     [
         ([[0, 9, "PER"]], "not in the text"),
         ([[0, 2, "PER"], [1, 3, "PER"]], "overlap"),
-        ({"a": 1}, "must be a list of entities.*\"a\": 1"),
-        ({"PER": {"Ann": 0}}, "must be a list of entities.*\"Ann\": 0"),
+        ({"a": 1}, 'must be a list of entities.*"a": 1'),
+        ({"PER": {"Ann": 0}}, 'must be a list of entities.*"Ann": 0'),
         ({"PER": {"Ann": [[0]]}}, "must be a list of entities"),
         ([{"start": 1, "end": 3, "label": "PER", "text": "ab"}], "should read 'ab'"),
     ],
