@@ -101,7 +101,7 @@ def _places(value: Any, field: str) -> list[Place]:
 
 
 def _mentioned(label: Any, mentions: Any, field: str) -> list[Place]:
-    """The places of one label as CLUENER writes them."""
+    """Reads the places of one label as CLUENER writes them."""
     if not isinstance(mentions, Mapping):
         raise field_problem(field, "tagged.no_places", seen=shown({label: mentions}))
     found: list[Place] = []
