@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from tunesmith.api import (
         attach,
         check,
+        explain,
         generate,
         load,
         overfit,
@@ -25,6 +26,7 @@ __all__ = [
     "attach",
     "change_rows",
     "check",
+    "explain",
     "generate",
     "load",
     "measure_anonymising",

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tunesmith.planning.plan import Plan
     from tunesmith.predicting.predictor import Predictor
     from tunesmith.proving.proof import Proof
+    from tunesmith.settings.explain import HelpPage
     from tunesmith.settings.resolved import Resolved
     from tunesmith.teaching.write import Account
     from tunesmith.tournaments.play import Played
@@ -344,6 +345,15 @@ def generate(
     from tunesmith.teaching.write import write
 
     return write(run, _heard(progress, listen))
+
+
+def explain(path: str = "") -> list[HelpPage]:
+    """Returns the help for a setting, a group of settings, a plug-in or a family of plug-ins, by
+    its dotted path; without one, for all settings.
+    """
+    from tunesmith.settings.explain import explain as pages
+
+    return pages(path)
 
 
 def load(run: AnyRun) -> Predictor:

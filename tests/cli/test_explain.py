@@ -24,5 +24,9 @@ def test_explain_and_doctor(terminal: Terminal):
         2,
         "train.bach: there is no such setting; did you mean 'batch'?",
     )
+    (page,) = terminal("explain", "train.learning_rate", "--json").json()["pages"]
+    assert (page["kind"], page["path"]) == ("setting", "train.learning_rate")
+    assert page["facts"]["rates"]["lora"]["learning_rate"] == 2e-4
+    assert page["facts"]["factors"]["sgd"] == 100
     done = terminal("doctor", "--json")
     assert done.code in (0, 1) and done.json()

@@ -15,8 +15,10 @@ from pydantic import BaseModel, ValidationError
 
 import tunesmith
 from tunesmith import words
+from tunesmith.cli.show_explain import lines as shown_pages
 from tunesmith.errors import SpecError
-from tunesmith.settings.explain import FAMILIES, every_setting, explain
+from tunesmith.settings.explain import FAMILIES, every_setting
+from tunesmith.settings.explain import explain as pages_of
 from tunesmith.settings.family import (
     METHODS,
     METRICS,
@@ -309,6 +311,10 @@ def test_a_resolved_run_reads_back_as_it_was_written(tmp_path: Path):
     assert "epochs: 3.0  # derived: why" in text
     (tmp_path / "run.yaml").write_text(text, encoding="utf-8")
     assert read_run(tmp_path / "run.yaml") == run
+
+
+def explain(path: str) -> list[str]:
+    return shown_pages(pages_of(path))
 
 
 def test_explain_says_type_default_and_choices():

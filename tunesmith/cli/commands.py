@@ -312,12 +312,18 @@ def tournament(
 
 def explain(
     path: Annotated[str, typer.Argument(metavar="PATH", show_default=False)] = "",
+    as_json: AsJson = False,
     lang: Lang = "auto",
 ) -> None:
     """Prints the help for a setting."""
-    from tunesmith.settings.explain import explain as help_for
+    from tunesmith import api
+    from tunesmith.cli.show_explain import lines
 
-    _print(help_for(path))
+    pages = api.explain(path)
+    if as_json:
+        print_json({"pages": [page.to_json() for page in pages]})
+    else:
+        _print(lines(pages))
 
 
 def doctor(as_json: AsJson = False, lang: Lang = "auto") -> None:

@@ -1,5 +1,5 @@
 """Help for a setting, a group of settings or a family of plug-ins, from the classes that define
-them.
+them: pages as data, which ``cli.show_explain`` prints.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ import dataclasses
 import inspect
 import re
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -71,30 +72,69 @@ ALIASES = {
 _BOUNDS = {Gt: "gt", Ge: "ge", Lt: "lt", Le: "le"}
 
 
-def explain(path: str = "") -> list[str]:
-    """Returns the help for ``path``; raises SpecError with a suggestion where there is no such
-    setting.
+@dataclass(frozen=True)
+class Value:
+    """What a setting may be, in words; its default is None where a value must be given, and "-"
+    where it is left open.
+    """
+
+    type: str
+    default: str | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A setting or plug-in in the list of a page."""
+
+    path: str
+    help: str
+    value: Value | None = None
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition(".")[2]
+
+
+@dataclass(frozen=True)
+class HelpPage:
+    """The help for one thing: all settings (``start``), a setting, a group of settings, a plug-in
+    or a family of plug-ins. ``facts`` are those of its kind, such as a method's learning rate.
+    """
+
+    kind: Literal["start", "setting", "group", "plug_in", "family"]
+    path: str
+    help: str
+    value: Value | None = None
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    entries: tuple[Entry, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the page for programs."""
+        return dataclasses.asdict(self)
+
+
+def explain(path: str = "") -> list[HelpPage]:
+    """Returns the help for ``path``, several pages where it names several things; raises SpecError
+    with a suggestion where there is no such setting.
     """
     path = path.replace("=", ".")  # as it is written when it is set
     listed = ALIASES.get(path, path)
     if not path:
-        return [say("explain.start"), "", *_group(Run, "")]
+        return [HelpPage("start", "", "", entries=_group(Run, ""))]
     if listed in FAMILIES:
-        setting = (
-            _setting(path)
-            if path in FAMILIES and path not in ("reader", "metric", "rewards", "transform")
-            else []
-        )
-        return [*setting, *([""] if setting else []), *_family(listed)]
+        own = path in FAMILIES and path not in ("reader", "metric", "rewards", "transform")
+        return [*([_setting(path)] if own else []), _family(listed)]
     for place, family in FAMILIES.items():
         if listed.startswith(f"{place}."):
             rest = listed.removeprefix(f"{place}.")
-            return _pages(_owners(place, family, rest)) or _plug_in(place, family, rest)
-    return _pages([] if path in Run.model_fields else _meant(path)) or _setting(path)
+            return _pages(_owners(place, family, rest)) or [_plug_in(place, family, rest)]
+    return _pages([] if path in Run.model_fields else _meant(path)) or [_setting(path)]
 
 
-def _pages(paths: list[str]) -> list[str]:
-    return "\n\n".join("\n".join(explain(path)) for path in paths).split("\n") if paths else []
+def _pages(paths: list[str]) -> list[HelpPage]:
+    return [page for path in paths for page in explain(path)]
 
 
 def _owners(place: str, family: Family, field: str) -> list[str]:
@@ -194,7 +234,7 @@ def _home(key: str) -> str:
     return f"method.{of}.{setting}" if of else key
 
 
-def _setting(path: str) -> list[str]:
+def _setting(path: str) -> HelpPage:
     group: type[BaseModel] = Run
     field: FieldInfo | None = None
     done: list[str] = []
@@ -208,44 +248,37 @@ def _setting(path: str) -> list[str]:
         field = group.model_fields[part]
         group = group_of(field.annotation) or Spec
     assert field is not None, "a path has at least one part"
-    lines = [path, f"  {help_text(path, field.description or group.__doc__ or '')}"]
+    text = help_text(path, field.description or group.__doc__ or "")
     if group is not Spec and group.model_fields:
-        return [*lines, "", *_group(group, path)]
-    facts = [*_facts(field, family=path in FAMILIES), *_more(path)]
-    return [*lines, *(f"  {line}" for line in facts)]
+        return HelpPage("group", path, text, entries=_group(group, path))
+    value = _value(field, family=path in FAMILIES)
+    return HelpPage("setting", path, text, value, _told_by_plug_ins(path))
 
 
-def _more(path: str) -> list[str]:
+def _told_by_plug_ins(path: str) -> dict[str, Any]:
     """Returns what plug-ins say of a setting: its allowed values, or its value when left open."""
     if path == "train.keep.best_by":
-        return [say("explain.one_of", values=", ".join(["loss", *METRICS.names()]))]
+        return {"one_of": ["loss", *METRICS.names()]}
     if path != "train.learning_rate":
-        return []
+        return {}
     methods = [(name, METHODS.get(name)) for name in METHODS.names()]
     factors = [(name, OPTIMIZERS.get(name).rate_factor) for name in OPTIMIZERS.names()]
-    rates = [
-        say(
-            "explain.rate_of_method",
-            name=name,
-            rate=f"{one.learning_rate:g}",
-            source=words.translated(f"rates.{name}", one.source) or "-",
-        )
+    rates = {
+        name: {
+            "learning_rate": one.learning_rate,
+            "source": words.translated(f"rates.{name}", one.source),
+        }
         for name, one in methods
-    ]
-    return [
-        *rates,
-        *(
-            say("explain.rate_factor", name=name, factor=f"{factor:g}")
-            for name, factor in factors
-            if factor != 1
-        ),
-    ]
+    }
+    return {
+        "rates": rates,
+        "factors": {name: factor for name, factor in factors if factor != 1},
+    }
 
 
-def _facts(field: FieldInfo, family: bool = False) -> list[str]:
+def _value(field: FieldInfo, family: bool = False) -> Value:
     kinds, default = _kind_and_default(field, family)
-    told = say("explain.default", value=default) if default else say("explain.required")
-    return [say("explain.type", type=kinds), told]
+    return Value(kinds, default or None)
 
 
 def _kind_and_default(field: FieldInfo, family: bool) -> tuple[str, str]:
@@ -284,64 +317,38 @@ def _kind(annotation: Any, metadata: list[Any]) -> str:
     return say("explain.mapping")
 
 
-def _group(group: type[BaseModel], path: str) -> list[str]:
-    rows = []
-    for name, field in group.model_fields.items():
+def _group(group: type[BaseModel], path: str) -> tuple[Entry, ...]:
+    found = []
+    for name, info in group.model_fields.items():
         here = f"{path}.{name}" if path else name
-        described = field.description or (group_of(field.annotation) or Spec).__doc__ or ""
-        rows.append((here, help_text(here, described).split("\n")[0]))
-    width = max(len(row[0]) for row in rows)
-    return [f"  {here:<{width}}  {text}" for here, text in rows]
+        inner = group_of(info.annotation)
+        text = help_text(here, info.description or (inner or Spec).__doc__ or "")
+        value = _value(info, family=here in FAMILIES) if inner is None else None
+        found.append(Entry(here, text, value))
+    return tuple(found)
 
 
-def _family(place: str) -> list[str]:
+def _family(place: str) -> HelpPage:
     family = FAMILIES[place]
-    rows = []
+    entries = []
     for name in family.names():
         cls = family.get(name)
-        text = help_text(f"{place}.{name}", cls.__doc__ or "").split("\n")[0]
-        fact = _in_short(place, cls)
-        rows.append((name, say("explain.beside", text=text, fact=fact) if fact else text))
-    width = max((len(row[0]) for row in rows), default=0)
-    return [
-        say("explain.family", kind=family.called),
-        *(f"  {name:<{width}}  {text}" for name, text in rows),
-    ]
+        text = help_text(f"{place}.{name}", cls.__doc__ or "")
+        entries.append(Entry(f"{place}.{name}", text, facts=_facts(place, cls)))
+    return HelpPage("family", place, family.called, entries=tuple(entries))
 
 
-def _in_short(place: str, cls: Any) -> str:
-    """Returns what a list says of a plug-in beside its help."""
+def _facts(place: str, cls: Any) -> dict[str, Any]:
+    """Returns what a plug-in says of itself beside its help and its settings."""
     if place == "method":
-        return say("explain.short_rate", rate=f"{cls.learning_rate:g}")
+        found = {"learning_rate": cls.learning_rate, "source": cls.source}
+        return found | {"search": list(cls.search)}
     if place == "metric":
-        return say("explain.higher" if cls.higher else "explain.lower")
-    return say("explain.short_columns", names=", ".join(cls.fields)) if place == "reader" else ""
+        return {"higher_is_better": cls.higher}
+    return {"columns": dict(cls.fields)} if place == "reader" else {}
 
 
-def _own_facts(place: str, cls: Any) -> list[str]:
-    """Returns what a page says of a plug-in beside its help and its settings."""
-    if place == "method":
-        low, high = cls.search
-        source = say("explain.source", source=cls.source) if cls.source else ""
-        return [
-            say("explain.rate", rate=f"{cls.learning_rate:g}") + source,
-            say("explain.search", low=f"{low:g}", high=f"{high:g}"),
-        ]
-    if place == "metric":
-        return [say("explain.higher" if cls.higher else "explain.lower")]
-    if place != "reader":
-        return []
-    width = max(map(len, cls.fields))
-    # What a column means is said in the code, in English; the Chinese help names them in its
-    # sentence.
-    told = [
-        f"  {name:<{width}}  {text if words.language() == 'en' else ''}".rstrip()
-        for name, text in cls.fields.items()
-    ]
-    return [say("explain.columns"), *told]
-
-
-def _plug_in(place: str, family: Family, rest: str) -> list[str]:
+def _plug_in(place: str, family: Family, rest: str) -> HelpPage:
     name, _, key = rest.partition(".")
     config = None if name in family.names() else _default_config(place, name)
     if config is not None:  # ``method.rank``: a setting of the default plug-in
@@ -354,22 +361,13 @@ def _plug_in(place: str, family: Family, rest: str) -> list[str]:
             told = closest(key, list(fields)) or say("spec.known_here", known=", ".join(fields))
             raise SpecError(Problem(f"{here}.{key}", say("spec.extra", told=told)))
         text = help_text(f"{here}.{key}", fields[key].description or "")
-        return [f"{here}.{key}", f"  {text}", *(f"  {line}" for line in _facts(fields[key]))]
-    lines = [
-        here,
-        *(
-            f"  {line}"
-            for line in [*help_text(here, cls.__doc__ or "").split("\n"), *_own_facts(place, cls)]
-        ),
-    ]
-    width = max((len(field) for field in fields), default=0)
-    rows = []
-    for field, info in fields.items():
-        text = help_text(f"{here}.{field}", info.description or "")
-        rows.append(
-            f"  {field:<{width}}  {say('explain.beside', text=text, fact=f'[{_facts(info)[-1]}]')}"
-        )
-    return [*lines, "", *rows] if rows else lines
+        return HelpPage("setting", f"{here}.{key}", text, _value(fields[key]))
+    entries = tuple(
+        Entry(f"{here}.{name}", help_text(f"{here}.{name}", info.description or ""), _value(info))
+        for name, info in fields.items()
+    )
+    text = help_text(here, cls.__doc__ or "")
+    return HelpPage("plug_in", here, text, facts=_facts(place, cls), entries=entries)
 
 
 def _default_config(place: str, field: str) -> str | None:
