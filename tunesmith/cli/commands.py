@@ -5,7 +5,6 @@ verb is used.
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterable
 from contextlib import redirect_stdout
@@ -14,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tunesmith.cli.run_with import run_with
 from tunesmith.cli.settings_line import check_line, files_and_settings, settings_line
 from tunesmith.cli.terminal_input import at_terminal, converse, rows_of
-from tunesmith.errors import Problem, SpecError, TunesmithError
+from tunesmith.errors import SpecError, TunesmithError
 from tunesmith.settings.yaml_file import read_settings
 from tunesmith.storage.atomic import file_to_write
 from tunesmith.storage.run_folder import RunFolder
@@ -158,7 +158,7 @@ def prove(
     asked: dict[str, Any] = {"items": items, "shots": shots, "prompt": prompt}
     asked |= {"data": data, "against": against or ()}
     with _quiet(as_json), _progress() as shown:
-        folder = _of(run, which)
+        folder = run_with(run, which)
         proof = api.prove(folder, **asked, progress=shown)
     _tell(proof, as_json)
     required = folder.resolved().run.prove.require
@@ -186,7 +186,7 @@ def predict(
     place = file_to_write(out)
     asked = rows_of(file)
     with redirect_stdout(sys.stderr), _progress() as shown:
-        model = api.load(_of(run, which))
+        model = api.load(run_with(run, which))
         places, tell = list(asked), lambda done, total: shown(say("cli.phase_predict"), done, total)
         rows = [model.rows.row_of(one) if isinstance(one, str) else one for one in asked.values()]
         answered = model.predict(rows, places=places, progress=tell)
@@ -219,7 +219,7 @@ def chat(
     """Answers in the terminal, over several turns."""
     from tunesmith.predicting.chat import Session
 
-    session = Session(_of(run, which), tuned=not base, system=system)
+    session = Session(run_with(run, which), tuned=not base, system=system)
     if at_terminal():
         _print([say("cli.chat_start", model=run)])
     converse(session)
@@ -284,7 +284,7 @@ def export(
     from tunesmith.export.merge import export as merge
 
     with _quiet(as_json), _progress() as shown:
-        done = merge(_of(run, which), out, dtype=dtype, progress=shown)
+        done = merge(run_with(run, which), out, dtype=dtype, progress=shown)
     _tell(done, as_json)
 
 
@@ -357,24 +357,6 @@ def objective_verb(objective: str) -> Any:
         train([f"objective={objective}", *(settings or [])], lang=lang)
 
     return verb
-
-
-def _of(run: Path, which: str) -> RunFolder:
-    """Returns the run's folder, set to ``model``, ``best`` or a checkpoint."""
-    folder = RunFolder(run, which)
-    known = ["model", "best", *(f"step-{step}" for step in folder.models_of_steps)]
-    if which not in ("model", "best") and re.fullmatch(r"step-\d+", which) is None:
-        known = [*known, "step-N"] if len(known) == 2 else known
-        raise SpecError(
-            Problem("--which", say("cli.bad_choice", value=which, known=", ".join(known)))
-        )
-    folder.resolved()
-    if which == "best" and not folder.model.is_dir():
-        raise SpecError(Problem(str(folder.model), say("cli.no_best")))
-    if which != "model" and not folder.model.is_dir():
-        told = say("cli.no_step", value=which, known=", ".join(known[2:]) or "–")
-        raise SpecError(Problem("--which", told))
-    return folder
 
 
 def _quiet(as_json: bool) -> Any:
