@@ -5,6 +5,7 @@ which way imports point.
 from __future__ import annotations
 
 import ast
+import runpy
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
@@ -19,7 +20,10 @@ PACKAGE = Path(tunesmith.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 NAMES = [str(path.relative_to(PACKAGE)) for path in FILES]
 
+SIZE = runpy.run_path(str(PACKAGE.parent / "benchmarks" / "size.py"))
+
 FILE_LINES, FUNCTION_LINES, POSITIONAL, REPEATED = 400, 60, 5, 0.03
+ANY_A_THOUSAND, NODES_A_LINE = 12, 10
 MAY_GUESS = {
     *("models/loading/load.py", "models/calling/routing.py", "models/structure/kinds.py"),
     "models/structure/imports.py",
@@ -80,6 +84,7 @@ FLOORS = [
     "examples",
     "events",
     "words",
+    "plain",
 ]
 FLOOR = {name: floor for floor, name in enumerate(FLOORS)}
 
@@ -116,6 +121,34 @@ def test_functions_are_short():
 
     found = [(where(path, one), one.name, lines(one)) for path in FILES for one in functions(path)]
     assert [one for one in found if one[2] > FUNCTION_LINES] == []
+
+
+def test_types_are_named_and_lines_are_simple():
+    """By the sums of benchmarks/size.py, which prints them."""
+    counts = SIZE["measured"](PACKAGE)
+    guessed = 1000 * counts["Any"] / counts["lines"]
+    assert guessed < ANY_A_THOUSAND, (
+        f"{guessed:.1f} Any a thousand lines: give new code true types (Tokenizer, torch.nn.Module, "
+        "a dataclass or TypedDict, object for what is only passed on), and the names of plain.py "
+        "for rows and JSON"
+    )
+    full = counts["nodes"] / counts["lines of code"]
+    assert full <= NODES_A_LINE, (
+        f"{full:.2f} syntax nodes a line of code: write folded expressions as statements"
+    )
+
+
+def test_any_has_no_second_name():
+    """`Value = Any` would hide it from the sum above."""
+    renamed = [
+        where(path, node)
+        for path in FILES
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Assign)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "Any"
+    ]
+    assert renamed == [], "say what the values are, or write Any where it is meant"
 
 
 def test_few_positional_parameters():

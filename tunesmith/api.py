@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from tunesmith.errors import Problem, SpecError, TunesmithError
 from tunesmith.events.run import Ended, Planned, Reported, on_steps
 from tunesmith.events.stream import Events, Listener
 from tunesmith.events.verbs import ProofBegun
+from tunesmith.plain import JsonObject, Named, Row
 from tunesmith.settings.given import Overrides, Settings, given, refuse_peer, settings_of, speak
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.run import Run
@@ -146,7 +147,7 @@ def train(
     settings: Settings,
     overrides: Overrides = (),
     *,
-    on_step: Callable[[dict[str, Any]], None] | None = None,
+    on_step: Callable[[JsonObject], None] | None = None,
     resume: bool = False,
     progress: Shown | None = None,
     on_plan: Callable[[Plan], None] | None = None,
@@ -251,7 +252,7 @@ def _report(run: RunFolder, events: Events) -> None:
 
 
 def rlhf(
-    settings: str | Path | Mapping[str, Any],
+    settings: str | Path | Named,
     overrides: Overrides = (),
     *,
     progress: Shown | None = None,
@@ -376,7 +377,7 @@ def attach(model: Any, adapter: AnyRun) -> Any:
     return attach(model, folder.model if folder.run_yaml.is_file() else folder.path)
 
 
-def predict(run: AnyRun, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def predict(run: AnyRun, rows: Iterable[Row]) -> list[JsonObject]:
     """Returns the rows with an answer each, their other columns kept."""
     return load(run).predict(rows)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from itertools import chain, pairwise
-from typing import Any, Literal
+from typing import Literal
+
+from tunesmith.plain import JsonObject
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -32,7 +34,7 @@ class Turn:
     role: Role
     content: str
     reasoning: str | None = None
-    tool_calls: tuple[dict[str, Any], ...] = ()
+    tool_calls: tuple[JsonObject, ...] = ()
     """OpenAI's form: ``{"type": "function", "function": {"name": …, "arguments": {…}}}``."""
     name: str | None = None
     train: bool | None = None
@@ -62,8 +64,8 @@ class Chat:
     """
 
     turns: tuple[Turn, ...]
-    tools: tuple[dict[str, Any], ...] = ()
-    columns: dict[str, Any] = field(default_factory=dict)
+    tools: tuple[JsonObject, ...] = ()
+    columns: JsonObject = field(default_factory=dict)
     """The row's own columns, and the reader's names for them (question, reasoning, answer, system),
     for ``data.template``.
     """
@@ -97,7 +99,7 @@ class Preference:
     rejected: tuple[Turn, ...]
     margin: float | None = None
     """How much better the chosen answer was rated, where that is known."""
-    columns: dict[str, Any] = field(default_factory=dict)
+    columns: JsonObject = field(default_factory=dict)
     """As a Chat's."""
 
     @property
@@ -133,7 +135,7 @@ class TextPair:
     similarity: float | None = None
     """On any scale, of which only the order counts; None where the rows do not grade."""
     negatives: tuple[str, ...] = ()
-    columns: dict[str, Any] = field(default_factory=dict)
+    columns: JsonObject = field(default_factory=dict)
     """The row's own columns."""
 
 
@@ -146,7 +148,7 @@ class Labelled:
     text: str
     second: str | None = None
     labels: tuple[str, ...] | float = ()
-    columns: dict[str, Any] = field(default_factory=dict)
+    columns: JsonObject = field(default_factory=dict)
     """The row's own columns."""
 
 
@@ -167,7 +169,7 @@ class Tagged:
     spans: tuple[Span, ...] = ()
     words: tuple[tuple[int, int], ...] | None = None
     """Where the words are (from, up to, in characters), where the row says so."""
-    columns: dict[str, Any] = field(default_factory=dict)
+    columns: JsonObject = field(default_factory=dict)
     """The row's own columns."""
     numbered: tuple[str, tuple[int, ...]] | None = None
     """The column of tags that are numbers, and the number for each word, until they are named."""

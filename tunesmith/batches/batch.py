@@ -13,6 +13,7 @@ import numpy as np
 
 from tunesmith.batches.sending import sent_together
 from tunesmith.batches.trees import SHORTEST_SHARED, Forest, plant
+from tunesmith.plain import JsonObject
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +30,7 @@ class Tokens:
 
     ids_T: np.ndarray
     weights_T: np.ndarray
-    columns: dict[str, Any] = field(default_factory=dict)
+    columns: JsonObject = field(default_factory=dict)
     """What else an objective needs: names ending in ``_T`` hold a value a token, others one value a
     sequence.
     """
@@ -98,7 +99,7 @@ class Batch:
     owner_N: torch.Tensor
     ends_B: torch.Tensor
     example_B: torch.Tensor
-    columns: dict[str, Any]
+    columns: JsonObject
     units: float
     units_B: torch.Tensor
     """Of the units, those of each sequence."""

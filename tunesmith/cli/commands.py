@@ -17,6 +17,7 @@ from tunesmith.cli.run_with import run_with
 from tunesmith.cli.settings_line import check_line, files_and_settings, settings_line
 from tunesmith.cli.terminal_input import at_terminal, converse, rows_of
 from tunesmith.errors import SpecError, TunesmithError
+from tunesmith.plain import JsonObject
 from tunesmith.settings.yaml_file import read_settings
 from tunesmith.storage.atomic import file_to_write
 from tunesmith.storage.run_folder import RunFolder
@@ -155,7 +156,7 @@ def prove(
     """Proves a run and prints the verdict."""
     from tunesmith import api
 
-    asked: dict[str, Any] = {"items": items, "shots": shots, "prompt": prompt}
+    asked: JsonObject = {"items": items, "shots": shots, "prompt": prompt}
     asked |= {"data": data, "against": against or ()}
     with _quiet(as_json), _progress() as shown:
         folder = run_with(run, which)

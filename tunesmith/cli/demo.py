@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tunesmith import api
 from tunesmith.errors import Problem, SpecError
+from tunesmith.plain import Named
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import say
 
@@ -59,7 +59,7 @@ def left_off(wanted: Path) -> RunFolder | None:
     return found if begun else None
 
 
-def demo(out: Path = Path("runs/demo"), overrides: Mapping[str, Any] | None = None) -> RunFolder:
+def demo(out: Path = Path("runs/demo"), overrides: Named | None = None) -> RunFolder:
     """Trains, proves and reports, printing each result as it comes; under 8 minutes on two
     cores.
     """

@@ -21,6 +21,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from tunesmith.machine.memory import GIB, run_command, total_and_free
+from tunesmith.plain import JsonObject
 from tunesmith.storage.cache import cache_folder
 from tunesmith.words import language, say
 
@@ -94,7 +95,7 @@ def lines(findings: list[Finding]) -> list[str]:
     return [*shown, "", say("doctor.faults", count=faults) if faults else say("doctor.healthy")]
 
 
-def to_json(findings: list[Finding]) -> dict[str, Any]:
+def to_json(findings: list[Finding]) -> JsonObject:
     """Returns the findings as plain data."""
     return {
         "faults": sum(item.state == "fault" for item in findings),

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tunesmith.errors import SpecError
+from tunesmith.plain import JsonObject
 from tunesmith.settings.import_peers import (
     command_line,
     peer_command,
@@ -24,9 +24,7 @@ FLAGS = ["--json", "--lang", "--measure", "--overfit", "--probe", "--resume", "-
 RUN_SUFFIXES = (".yaml", ".yml")
 
 
-def settings_line(
-    words: Sequence[str], lang: str = "auto"
-) -> tuple[str | dict[str, Any], list[str]]:
+def settings_line(words: Sequence[str], lang: str = "auto") -> tuple[str | JsonObject, list[str]]:
     """Returns the settings to start from, a file's path or nothing, and the overrides."""
     if words and Path(words[0]).suffix == ".sh" and Path(words[0]).is_file():
         text = Path(words[0]).read_text(encoding="utf-8")
@@ -41,7 +39,7 @@ def settings_line(
     return {}, [*words, *language]
 
 
-def check_line(words: Sequence[str], lang: str = "auto") -> tuple[str | dict[str, Any], list[str]]:
+def check_line(words: Sequence[str], lang: str = "auto") -> tuple[str | JsonObject, list[str]]:
     """Does the same for ``check``, where a first word that is no run.yaml is the data."""
     if (
         words

@@ -6,9 +6,10 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.plain import JsonObject
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ SEVERAL = '"""'
 """Stands before and after a question of several lines."""
 
 
-def rows_of(file: str) -> Mapping[str, dict[str, Any] | str]:
+def rows_of(file: str) -> Mapping[str, JsonObject | str]:
     """Reads the rows or texts of a file, or with ``-`` those that are typed, by the place that
     messages name; SpecError where it is absent.
     """
@@ -31,7 +32,7 @@ def rows_of(file: str) -> Mapping[str, dict[str, Any] | str]:
     return asked_in(Path(file))
 
 
-def rows_of_input() -> dict[str, dict[str, Any]]:
+def rows_of_input() -> dict[str, JsonObject]:
     """Reads the typed rows, by the place that messages name."""
     try:
         lines = list(sys.stdin)

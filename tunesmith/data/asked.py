@@ -26,10 +26,10 @@ from tunesmith.examples import (
     prompt_of,
     question_of,
 )
+from tunesmith.plain import JsonObject, Row
 from tunesmith.settings.run import Data, Run
 from tunesmith.words import say
 
-Row = Mapping[str, Any]
 _ROOT = re.compile(r"^[^.\[]+")
 """The column of a place such as ``messages[3].content``."""
 ONE_TEXT = (Text, Labelled, TextPair, Tagged)
@@ -115,7 +115,7 @@ class AskedRows:
         refuse_media(example)
         return self.objective.meant(example), filled
 
-    def named(self, row: Row) -> dict[str, Any]:
+    def named(self, row: Row) -> JsonObject:
         """Adds our names to the row, beside those of the training files."""
         ours = {name: row[theirs] for name, theirs in self.columns.items() if theirs in row}
         return {**row, **ours}

@@ -18,6 +18,7 @@ from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.data.reading import examples
 from tunesmith.data.rows import Progress
 from tunesmith.examples import Labelled
+from tunesmith.plain import JsonObject
 from tunesmith.settings.run import Data, Run
 from tunesmith.words import say, some
 
@@ -139,7 +140,7 @@ def _title(name: str, tokens: Tokens) -> str:
     return name if desirable is None else f"{name}  {say(f'check.desirable_{desirable}')}"
 
 
-def bars(lengths: dict[str, Any]) -> list[str]:
+def bars(lengths: JsonObject) -> list[str]:
     """Draws a histogram as text: a line for each bin, with its longest row in tokens and its number
     of rows.
     """
@@ -154,7 +155,7 @@ def bars(lengths: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _file_line(entry: dict[str, Any]) -> str:
+def _file_line(entry: JsonObject) -> str:
     kind = entry["format"] + (f", {entry['encoding']}" if entry["encoding"] else "")
     columns = ", ".join(entry["columns"])
     return say(

@@ -23,6 +23,7 @@ from tunesmith.data.recognise_columns import (
 from tunesmith.data.rendering.template import USUAL
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Chat, Feedback, Labelled, Preference, Text, TextPair
+from tunesmith.plain import JsonObject, Row
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.overrides import to_paste
 from tunesmith.settings.spec import closest
@@ -118,7 +119,7 @@ def choose_unanswered(
     return None
 
 
-def completed(row: Mapping[str, Any], named: Mapping[str, Any], reader: Reader) -> dict[str, Any]:
+def completed(row: Row, named: Row, reader: Reader) -> JsonObject:
     """Returns the row, which has our names in ``named``, with an empty field for each that it
     lacks.
     """
@@ -154,7 +155,7 @@ def _matching(
     families: Mapping[str, Any],
     known: FileFacts,
     columns: Mapping[str, str],
-    row: Mapping[str, Any],
+    row: Row,
 ) -> list[str]:
     """Returns the readers that match: first with the columns that were not renamed, which may
     complete their fields; then without them.

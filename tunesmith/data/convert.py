@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from tunesmith.data.columns.names import CAME_FROM
 from tunesmith.data.files.located import Faults
@@ -14,6 +13,7 @@ from tunesmith.data.reading import Reading
 from tunesmith.data.steps import came_from
 from tunesmith.data.transforms import Account
 from tunesmith.errors import DataError, Problem
+from tunesmith.plain import JsonObject
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Data
 from tunesmith.settings.spec import Spec
@@ -45,12 +45,12 @@ def convert(source: str, out: Path, how: Convert) -> Account:
     reading = Reading(data, OBJECTIVES.get(how.objective).eats)
     account = Account()
 
-    def written() -> Iterator[dict[str, Any]]:
+    def written() -> Iterator[JsonObject]:
         faults = Faults()
         account.read = account.written = 0
         for located, example in reading:
             account.written += 1
-            made: dict[str, Any] = {}
+            made: JsonObject = {}
             try:
                 made = row_of(example, how.to)
             except DataError as error:

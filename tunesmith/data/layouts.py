@@ -19,12 +19,13 @@ from tunesmith.examples import (
     TextPair,
     Turn,
 )
+from tunesmith.plain import JsonObject
 from tunesmith.words import say
 
 Layout = Literal["messages", "alpaca", "sharegpt"]
 
 
-def row_of(example: Example, layout: Layout) -> dict[str, Any]:
+def row_of(example: Example, layout: Layout) -> JsonObject:
     """Writes an example as a row; ``layout`` is how a conversation is written. Raises DataError
     where the layout has no place for something, so that nothing is lost.
     """
@@ -36,10 +37,10 @@ def row_of(example: Example, layout: Layout) -> dict[str, Any]:
     return _ROWS[type(example)](example)
 
 
-def _turn(turn: Turn) -> dict[str, Any]:
+def _turn(turn: Turn) -> JsonObject:
     if turn.spans or turn.media:
         raise _no_place("messages", "spans" if turn.spans else "media")
-    made: dict[str, Any] = {"role": turn.role, "content": turn.content}
+    made: JsonObject = {"role": turn.role, "content": turn.content}
     if turn.reasoning:
         made["reasoning_content"] = turn.reasoning
     if turn.tool_calls:
@@ -53,15 +54,15 @@ def _turn(turn: Turn) -> dict[str, Any]:
     return made
 
 
-def _turns(turns: tuple[Turn, ...]) -> list[dict[str, Any]]:
+def _turns(turns: tuple[Turn, ...]) -> list[JsonObject]:
     return [_turn(turn) for turn in turns]
 
 
-def _with_tools(row: dict[str, Any], chat: Chat) -> dict[str, Any]:
+def _with_tools(row: JsonObject, chat: Chat) -> JsonObject:
     return {**row, "tools": list(chat.tools)} if chat.tools else row
 
 
-def _messages(chat: Chat) -> dict[str, Any]:
+def _messages(chat: Chat) -> JsonObject:
     return _with_tools({"messages": _turns(chat.turns)}, chat)
 
 
@@ -84,7 +85,7 @@ def _plain(chat: Chat, layout: str, *, tools: bool) -> None:
         raise _no_place(layout, "tools")
 
 
-def _alpaca(chat: Chat) -> dict[str, Any]:
+def _alpaca(chat: Chat) -> JsonObject:
     _plain(chat, "alpaca", tools=False)
     turns = list(chat.turns)
     system = turns.pop(0).content if turns and turns[0].role == "system" else None
@@ -92,7 +93,7 @@ def _alpaca(chat: Chat) -> dict[str, Any]:
     if not turns or roles != ["user", "assistant"] * (len(turns) // 2):
         raise _no_place("alpaca", "turns")
     texts = [turn.content for turn in turns]
-    row: dict[str, Any] = {"instruction": texts[-2], "input": "", "output": texts[-1]}
+    row: JsonObject = {"instruction": texts[-2], "input": "", "output": texts[-1]}
     if system is not None:
         row["system"] = system
     if len(texts) > 2:
@@ -103,7 +104,7 @@ def _alpaca(chat: Chat) -> dict[str, Any]:
 _SPEAKERS = {"system": "system", "user": "human", "assistant": "gpt", "tool": "observation"}
 
 
-def _sharegpt(chat: Chat) -> dict[str, Any]:
+def _sharegpt(chat: Chat) -> JsonObject:
     _plain(chat, "sharegpt", tools=True)
     turns: list[dict[str, str]] = []
     for turn in chat.turns:
@@ -116,13 +117,13 @@ def _sharegpt(chat: Chat) -> dict[str, Any]:
             call = {name: function[name] for name in ("name", "arguments")}
             value = json.dumps(call, ensure_ascii=False)
             turns.append({"from": "function_call", "value": value})
-    row: dict[str, Any] = {"conversations": turns}
+    row: JsonObject = {"conversations": turns}
     if chat.tools:
         row["tools"] = json.dumps(list(chat.tools), ensure_ascii=False)
     return row
 
 
-def _preference(pair: Preference) -> dict[str, Any]:
+def _preference(pair: Preference) -> JsonObject:
     row = {
         "messages": _turns(pair.prompt.turns),
         "chosen": _turns(pair.chosen),
@@ -133,11 +134,11 @@ def _preference(pair: Preference) -> dict[str, Any]:
     return _with_tools(row, pair.prompt)
 
 
-def _feedback(judged: Feedback) -> dict[str, Any]:
+def _feedback(judged: Feedback) -> JsonObject:
     return {**_messages(judged.chat), "label": judged.desirable}
 
 
-def _labelled(row: Labelled) -> dict[str, Any]:
+def _labelled(row: Labelled) -> JsonObject:
     labels: Any = row.labels
     if isinstance(labels, tuple):
         labels = labels[0] if len(labels) == 1 else list(labels)
@@ -145,21 +146,21 @@ def _labelled(row: Labelled) -> dict[str, Any]:
     return {"text": row.text, **second, "label": labels}
 
 
-def _text_pair(pair: TextPair) -> dict[str, Any]:
-    made: dict[str, Any] = {"text": pair.text, "second": pair.second}
+def _text_pair(pair: TextPair) -> JsonObject:
+    made: JsonObject = {"text": pair.text, "second": pair.second}
     if pair.similarity is not None:
         made["similarity"] = None if math.isnan(pair.similarity) else pair.similarity
     return {**made, "negatives": list(pair.negatives)} if pair.negatives else made
 
 
-def _tagged(row: Tagged) -> dict[str, Any]:
+def _tagged(row: Tagged) -> JsonObject:
     if row.numbered is not None:
         raise _no_place("messages", "numbered")
     spans = [{"start": one.start, "end": one.end, "label": one.label} for one in row.spans]
     return {"text": row.text, "entities": spans}
 
 
-def _text(document: Text) -> dict[str, Any]:
+def _text(document: Text) -> JsonObject:
     return {"text": document.text}
 
 
@@ -168,12 +169,12 @@ def _no_place(layout: str, what: str) -> DataError:
     return DataError(Problem("to", say("transforms.no_place", **told)))
 
 
-_CHATS: dict[Layout, Callable[[Chat], dict[str, Any]]] = {
+_CHATS: dict[Layout, Callable[[Chat], JsonObject]] = {
     "messages": _messages,
     "alpaca": _alpaca,
     "sharegpt": _sharegpt,
 }
-_ROWS: dict[type, Callable[[Any], dict[str, Any]]] = {
+_ROWS: dict[type, Callable[[Any], JsonObject]] = {
     Preference: _preference,
     Feedback: _feedback,
     Labelled: _labelled,

@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 
 from tunesmith.batches.batch import Tokens
 from tunesmith.errors import DataError, Problem
+from tunesmith.plain import JsonObject, Named
 from tunesmith.words import say, some
 
 LOST, SHOWN = 0.5, 10
@@ -72,7 +73,7 @@ class Ledger:
     ``Source.weight``.
     """
 
-    files: list[dict[str, Any]] = field(default_factory=list)
+    files: list[JsonObject] = field(default_factory=list)
     """One entry a file: path, format, encoding, reader, rows."""
     rows: int = 0
     different: int = 0
@@ -95,7 +96,7 @@ class Ledger:
     """Share of the pieces that stand for no letter (``[UNK]``, bytes that a vocabulary of words
     falls back to), and that are parts of one in a vocabulary of bytes.
     """
-    lengths: dict[str, Any] = field(default_factory=dict)
+    lengths: JsonObject = field(default_factory=dict)
     """Histogram of the longest sequence of each row, before cutting, and its quantiles (tokens)."""
     notes: list[str] = field(default_factory=list)
 
@@ -194,7 +195,7 @@ def control_note(places: Sequence[str]) -> str:
     return say("ledger.control_tokens", number=len(places), places=some(places))
 
 
-def histogram(lengths: Sequence[int], bins: int = 12) -> dict[str, Any]:
+def histogram(lengths: Sequence[int], bins: int = 12) -> JsonObject:
     """Counts over equally wide bins of tokens, and quantiles; empty over nothing."""
     if not lengths:
         return {}
@@ -212,7 +213,7 @@ def histogram(lengths: Sequence[int], bins: int = 12) -> dict[str, Any]:
     }
 
 
-def changed_files(then: Mapping[str, Any], now: Ledger, *, written: float) -> list[str]:
+def changed_files(then: Named, now: Ledger, *, written: float) -> list[str]:
     """Returns a line for each change since the ledger ``then`` was written (seconds since the
     epoch): files with their rows then and now, and files written since.
     """

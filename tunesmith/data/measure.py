@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from math import sqrt
-from typing import Any
 
 from tunesmith.data.files.located import Faults, Located
 from tunesmith.data.files.sources import rows as rows_of
@@ -20,6 +19,7 @@ from tunesmith.data.texts.script import script_of
 from tunesmith.data.texts.strings import strings
 from tunesmith.data.transforms.anonymise import Anonymise
 from tunesmith.errors import Problem, SpecError
+from tunesmith.plain import JsonObject
 from tunesmith.words import say, some
 
 ROWS = 2000
@@ -63,7 +63,7 @@ class Measured:
             told.append(say("transforms.others", number=len(places), rows=self.rows, **values))
         return told
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Returns the same for programs; shares between 0 and 1."""
         recall = {}
         for kind, planted in self.planted.items():

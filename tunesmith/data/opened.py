@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from tunesmith.data.columns.answers import WRITTEN, as_json, first_answer
 from tunesmith.data.columns.labels import label_column
@@ -13,6 +12,7 @@ from tunesmith.data.columns.turns import LISTS, NUMBERS, TURNS, no_number
 from tunesmith.data.files.numbers import without_zero
 from tunesmith.data.files.sources import Faults, FileFacts, rows
 from tunesmith.data.readers import Reader
+from tunesmith.plain import JsonObject, Row
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Opened:
     """Columns of a table of text cells that hold numbers, in which "nan" is an empty cell."""
 
 
-def prepared(row: dict[str, Any], opened: Opened) -> tuple[dict[str, Any], list[str]]:
+def prepared(row: JsonObject, opened: Opened) -> tuple[JsonObject, list[str]]:
     """Returns the row with our names added and one-element lists unwrapped, and what was
     changed.
     """
@@ -66,7 +66,7 @@ def prepared(row: dict[str, Any], opened: Opened) -> tuple[dict[str, Any], list[
     return named, list(dict.fromkeys(changes))
 
 
-def named_row(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+def named_row(row: Row, columns: Mapping[str, str]) -> JsonObject:
     """Adds our names to a row, beside its own."""
     return {**row, **{ours: row[theirs] for ours, theirs in columns.items() if theirs in row}}
 

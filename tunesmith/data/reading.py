@@ -29,6 +29,7 @@ from tunesmith.data.split import draw_rows
 from tunesmith.data.transforms import TRANSFORMS, Account, stepped
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.examples import Chat, Example, Labelled
+from tunesmith.plain import JsonObject
 from tunesmith.settings.run import Data, First, Source
 from tunesmith.words import say
 
@@ -159,7 +160,7 @@ class Reading:
             chosen.reader.look([named_row(row, chosen.columns) for row in sample])
         return Opened(known, chosen.reader, chosen.columns, told_by=chosen.told_by, **how)
 
-    def beside(self, located: Located) -> dict[str, Any]:
+    def beside(self, located: Located) -> JsonObject:
         """Returns the columns of a row that its reader does not read: its id, its source."""
         opened = next(one for one in self.opened if one.facts.path == located.file)
         used = {*opened.columns.values(), *opened.reader.uses([*located.row, *opened.columns])}

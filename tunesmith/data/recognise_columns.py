@@ -5,7 +5,6 @@ the kind of row that is wanted.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from tunesmith.data.columns import names
 from tunesmith.data.columns.asking import flag_of
@@ -24,8 +23,7 @@ from tunesmith.data.recognise_questions import (
 )
 from tunesmith.data.recognise_texts import labelled, text_alone, text_pair
 from tunesmith.examples import Chat, Feedback, Labelled, Preference, Text, TextPair
-
-Row = Mapping[str, Any]
+from tunesmith.plain import Row
 
 
 def recognise(eats: type, columns: Sequence[str], rows: Sequence[Row]) -> Meaning | None:

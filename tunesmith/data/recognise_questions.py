@@ -4,8 +4,7 @@ questions with options, questions and answers, texts and what is made of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from tunesmith.data.columns import names
 from tunesmith.data.columns.cells import held, is_answer, is_id, is_text, is_written, varies
@@ -15,8 +14,7 @@ from tunesmith.data.columns.meaning import Meaning
 from tunesmith.data.columns.names import is_called, plain, ranked
 from tunesmith.data.columns.turns import json_list
 from tunesmith.errors import DataError
-
-Row = Mapping[str, Any]
+from tunesmith.plain import Row
 
 
 def turns_of(columns: list[str], rows: Sequence[Row]) -> Meaning | None:

@@ -4,8 +4,7 @@ texts, documents.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from tunesmith.data.columns import names
 from tunesmith.data.columns.cells import held, is_id, is_number, is_text, is_written, varies
@@ -19,8 +18,7 @@ from tunesmith.data.columns.labels import (
 from tunesmith.data.columns.meaning import Meaning, pair_of
 from tunesmith.data.columns.names import is_called, plain, ranked
 from tunesmith.data.recognise_questions import asked_and_answered, made_of_it
-
-Row = Mapping[str, Any]
+from tunesmith.plain import Row
 
 
 def labelled(columns: list[str], rows: Sequence[Row]) -> Meaning | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -16,6 +16,7 @@ from tunesmith.data.files.writing import write_rows, writer_of
 from tunesmith.data.find import find_data
 from tunesmith.data.transforms import TRANSFORMS, Account, Transform, stepped
 from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.plain import JsonObject, Named
 from tunesmith.settings.problems import problems_of
 from tunesmith.settings.spec import Spec
 from tunesmith.storage.atomic import file_to_write, write_whole
@@ -24,7 +25,7 @@ from tunesmith.words import say
 AnySpec = TypeVar("AnySpec", bound=Spec)
 
 
-def made(name: str, settings: Mapping[str, Any]) -> Transform:
+def made(name: str, settings: Named) -> Transform:
     """Makes the transform of this name with these settings; raises SpecError with all that is wrong
     with them.
     """
@@ -35,7 +36,7 @@ def made(name: str, settings: Mapping[str, Any]) -> Transform:
     return TRANSFORMS.make(settled(cls.Config, {**settings, "name": cls.name}))
 
 
-def settled(spec: type[AnySpec], settings: Mapping[str, Any]) -> AnySpec:
+def settled(spec: type[AnySpec], settings: Named) -> AnySpec:
     """Validates a ``spec``; raises SpecError with every problem at its key."""
     try:
         return spec.model_validate(settings)
@@ -69,7 +70,7 @@ def change(source: str, out: Path, transforms: list[Transform]) -> Account:
     steps = stepped(read, transforms, account)
     names = [transform.name for transform in transforms]
 
-    def written() -> Iterator[dict[str, Any]]:
+    def written() -> Iterator[JsonObject]:
         account.written = 0
         for located in steps():
             account.written += 1
@@ -91,7 +92,7 @@ def _reasons(account: Account) -> str:
     return "\n".join(account.lines())
 
 
-def came_from(located: Located, names: list[str]) -> dict[str, Any]:
+def came_from(located: Located, names: list[str]) -> JsonObject:
     """Returns where a row came from first: what an earlier step wrote stays, with this step
     added.
     """

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from tunesmith.errors import Problem, SpecError
 from tunesmith.events.run import on_steps
 from tunesmith.events.stream import Events
 from tunesmith.examples import Chat, Labelled, Tagged, final
+from tunesmith.plain import JsonObject
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Run
 from tunesmith.words import say
@@ -90,7 +91,7 @@ class Overfit:
             return "rate"
         return "asking" if self.answers else None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Returns the same for programs."""
         answers = [
             {"id": one.id, "wanted": one.wanted, "written": one.written, "back": one.back}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.events.stream import Event, Line, Listener, Phase
+from tunesmith.plain import JsonObject, Named
 from tunesmith.words import metric_name, say
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Began(Event):
     folder: Path
     step: int
     total: int
-    settings: dict[str, Any]
+    settings: JsonObject
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class StepMade(Event):
     step: int
     total: int
     updates: int
-    numbers: Mapping[str, Any]
+    numbers: Named
     """Loss, rate, norm, speed and whatever the objective and the source measured."""
 
     def values(self) -> Line:
@@ -290,7 +291,7 @@ class MethodEnded(Event):
 
     step: int
     method: str
-    facts: Mapping[str, Any]
+    facts: Named
 
     def values(self) -> Line:
         """Returns the facts."""

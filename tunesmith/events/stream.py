@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+from tunesmith.plain import JsonObject
 from tunesmith.words import say
 
-Line = dict[str, Any]
+Line = JsonObject
 """What record.jsonl holds of an event."""
 
 

@@ -29,6 +29,7 @@ from tunesmith.export.parity import (
     probe_ids,
     probe_texts,
 )
+from tunesmith.plain import JsonObject
 from tunesmith.settings.family import METHODS, OBJECTIVES
 from tunesmith.settings.run import Run
 from tunesmith.storage.run_folder import RunFolder
@@ -107,7 +108,7 @@ class _Source:
     run: Run
     place: Path
     base: Path
-    told: dict[str, Any]
+    told: JsonObject
 
     @property
     def adapter(self) -> bool:

@@ -27,6 +27,7 @@ from tunesmith.methods._peft import (
 )
 from tunesmith.models.structure.added_tokens import added_rows
 from tunesmith.models.structure.layers import expert_stacks
+from tunesmith.plain import JsonObject
 from tunesmith.settings.spec import Spec
 from tunesmith.words import say
 
@@ -151,7 +152,7 @@ class Lora(Method):
             }
         return self.model
 
-    def _sizes(self, model: torch.nn.Module) -> dict[str, Any]:
+    def _sizes(self, model: torch.nn.Module) -> JsonObject:
         """Returns peft's settings: which layers are changed, and the rank and alpha of each."""
         config = self.config
         targets, stacks = stacked(model, config.targets)

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.plain import JsonObject
+
 Spans = Sequence[Sequence[Any]]
 """Entities of one text, each [start, end, label]."""
 
@@ -42,7 +44,7 @@ def f1(right: np.ndarray, wrong: np.ndarray, missed: np.ndarray) -> np.ndarray:
     return 2 * right / np.maximum(2 * right + wrong + missed, 1)
 
 
-def table(predictions: Sequence[Spans], references: Sequence[Spans]) -> list[dict[str, Any]]:
+def table(predictions: Sequence[Spans], references: Sequence[Spans]) -> list[JsonObject]:
     """Computes precision, recall and F1 of each kind, and ``rows``: how many entities of it there
     are.
     """

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Gt
 
@@ -21,6 +21,7 @@ from tunesmith.batches.batch import Batch, Loss, Tokens
 from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Example, TextPair
 from tunesmith.objectives import OBJECTIVES, Objective, Ranks
+from tunesmith.plain import JsonObject
 from tunesmith.settings.spec import Spec
 from tunesmith.words import say
 
@@ -261,7 +262,7 @@ class Embed(Objective):
         pooling = {
             f"pooling_mode_{name}": self.config.pooling == kind for kind, name in POOLINGS.items()
         }
-        files: dict[str, Any] = {
+        files: JsonObject = {
             "modules.json": modules,
             "sentence_bert_config.json": {"max_seq_length": longest, "do_lower_case": False},
             "1_Pooling/config.json": {

@@ -28,6 +28,7 @@ from tunesmith.objectives._sampled import (
     stopped_by_clip,
     weigh_overlong,
 )
+from tunesmith.plain import Named
 from tunesmith.settings.spec import Spec
 from tunesmith.words import say
 
@@ -223,7 +224,7 @@ class Ppo(Objective):
             told["kl"] = ((distance_N.exp() - 1 - distance_N).sum(), count)
         return Loss(total, {name: Ratio(*both) for name, both in told.items()})
 
-    def _value_errors(self, values_N: Any, columns: Mapping[str, Any]) -> tuple[Any, Any]:
+    def _value_errors(self, values_N: Any, columns: Named) -> tuple[Any, Any]:
         """Computes [N] half the squared error of each value, the larger of it as it is and as it
         may have moved; and which values may not move further.
         """

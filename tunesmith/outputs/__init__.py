@@ -4,11 +4,12 @@ refused where the kind has no use for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tunesmith.errors import Problem, SpecError
+from tunesmith.plain import JsonObject, Row
 from tunesmith.settings.family import OUTPUTS
 from tunesmith.settings.spec import Spec
 from tunesmith.words import say
@@ -104,7 +105,7 @@ class Output:
 
     def answer(
         self, predictor: Predictor, asked: list[Any], progress: Progress | None
-    ) -> list[dict[str, Any]]:
+    ) -> list[JsonObject]:
         """Returns the new columns of each row for the inputs that ``ask`` gave."""
         raise AssertionError(f"output {self.name} has no answer")
 
@@ -139,11 +140,11 @@ class Output:
         """Computes the metric over the watched rows; raises BrokenOff when ``watched.stopped``."""
         raise AssertionError(f"output {self.name} is watched by its objective alone")
 
-    def fit(self, loaded: Loaded, items: Sequence[Item]) -> dict[str, Any]:
+    def fit(self, loaded: Loaded, items: Sequence[Item]) -> JsonObject:
         """Fits values to the watched rows after training, for tunesmith.json."""
         return {}
 
-    def right(self, item: Mapping[str, Any]) -> str:
+    def right(self, item: Row) -> str:
         """Returns the right answer for a line of items.jsonl, as text for a person."""
         found = item["reference"]
         return ", ".join(map(str, found)) if isinstance(found, list) else str(found)

@@ -13,6 +13,7 @@ from tunesmith.examples import Chat, Example, Feedback, Preference, Text, Turn
 from tunesmith.metrics import Metric
 from tunesmith.models.calling.forwards import BrokenOff
 from tunesmith.outputs import COLUMN, OUTPUTS, Output, Progress, Watched
+from tunesmith.plain import JsonObject
 from tunesmith.proving import preferences
 from tunesmith.proving.answers import ContenderAnswers, metrics_of, settings_for
 from tunesmith.proving.contest import Contest, Outcome, Wanted
@@ -78,7 +79,7 @@ class Answers(Output):
 
     def answer(
         self, predictor: Predictor, asked: list[Any], progress: Progress | None
-    ) -> list[dict[str, Any]]:
+    ) -> list[JsonObject]:
         """Returns the text of each answer; a list of texts for several samples."""
         return [{COLUMN: text} for text in answers_to(predictor, asked, progress)]
 

@@ -13,6 +13,7 @@ from tunesmith.examples import Example, Labelled
 from tunesmith.metrics import Metric
 from tunesmith.models.loading.load import Loaded
 from tunesmith.outputs import COLUMN, OUTPUTS, Output, Progress, Watched
+from tunesmith.plain import JsonObject
 from tunesmith.predicting.classes import (
     FEWEST,
     Meaning,
@@ -51,7 +52,7 @@ class ClassesOfRows(Output):
 
     def answer(
         self, predictor: Predictor, asked: list[Any], progress: Progress | None
-    ) -> list[dict[str, Any]]:
+    ) -> list[JsonObject]:
         """Returns for each row its class (classes, number); where there are classes also their
         probabilities, as the model gives them, and, where the watched rows allowed calibration, the
         calibrated probability of the class.
@@ -66,7 +67,7 @@ class ClassesOfRows(Output):
         if meaning.outputs.problem == "regression":
             return [{COLUMN: choice} for choice in choices]
         rows = [dict(zip(names, row.tolist(), strict=True)) for row in meaning.probabilities(found)]
-        answers: list[dict[str, Any]] = [
+        answers: list[JsonObject] = [
             {COLUMN: one, "probabilities": row} for one, row in zip(choices, rows, strict=True)
         ]
         if "temperature" in fitted and meaning.outputs.problem == "single_label_classification":
@@ -110,7 +111,7 @@ class ClassesOfRows(Output):
         found = meaning.given(metric, outputs_of(watched.model, sequences, **how))
         return metric.over(found, [meaning.reference(tokens) for tokens in sequences])
 
-    def fit(self, loaded: Loaded, items: Sequence[Item]) -> dict[str, Any]:
+    def fit(self, loaded: Loaded, items: Sequence[Item]) -> JsonObject:
         """Fits the temperature, and the thresholds where they are wanted, to the watched rows;
         nothing where these are too few.
         """
@@ -121,7 +122,7 @@ class ClassesOfRows(Output):
         sequences = [item.tokens[0] for item in items]
         found = outputs_of(loaded, sequences)
         labels = np.array([tokens.columns["label"] for tokens in sequences])
-        fitted: dict[str, Any] = {"rows": len(items), "temperature": temperature(found, labels)}
+        fitted: JsonObject = {"rows": len(items), "temperature": temperature(found, labels)}
         chances = Meaning(outputs).probabilities(found)
         if outputs.problem == "multi_label_classification" and wanted != "half":
             fitted["thresholds"] = [
@@ -150,7 +151,7 @@ class ClassesOfRows(Output):
         if tuned.facts["outputs"]["kept"]:
             # Loaded anew: an adapter that is switched off may leave its trained head in place.
             contenders.model("base", load_run(contest.folder, tuned=False), contest)
-        facts: dict[str, Any] = {}
+        facts: JsonObject = {}
         if contest.prompt is not None:
             cloze = contenders.cloze(contest.prompt, contest)
             facts = {"prompt": contest.prompt, "cloze": cloze}

@@ -13,6 +13,7 @@ from tunesmith.examples import Chat, Preference, question_of
 from tunesmith.models.loading.load import Loaded
 from tunesmith.objectives.reward import answered
 from tunesmith.outputs import COLUMN, OUTPUTS, Output, Progress
+from tunesmith.plain import JsonObject
 from tunesmith.predicting.classes import outputs_of
 from tunesmith.proving.contest import Contest, Outcome
 from tunesmith.proving.judge import TUNED
@@ -62,7 +63,7 @@ class Scores(Output):
 
     def answer(
         self, predictor: Predictor, asked: list[Any], progress: Progress | None
-    ) -> list[dict[str, Any]]:
+    ) -> list[JsonObject]:
         """Returns for each row the score of its answer; for a pair those of both."""
         sequences = [tokens for one in asked for tokens in one.values()]
         found = outputs_of(predictor.loaded, sequences, progress=progress)

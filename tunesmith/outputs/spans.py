@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from tunesmith.metrics._spans import table
 from tunesmith.models.calling.forwards import BUDGET, forwards
 from tunesmith.models.loading.load import Loaded
 from tunesmith.outputs import COLUMN, OUTPUTS, Output, Progress, Watched
+from tunesmith.plain import JsonObject, Row
 from tunesmith.proving.contest import Contest, Outcome
 from tunesmith.proving.dictionary import Dictionary
 from tunesmith.proving.judge import TUNED
@@ -53,7 +54,7 @@ class Spans(Output):
 
     def answer(
         self, predictor: Predictor, asked: list[Any], progress: Progress | None
-    ) -> list[dict[str, Any]]:
+    ) -> list[JsonObject]:
         """Returns for each row its entities: start, end (characters), label, text, and the mean
         probability of the tags of their words.
         """
@@ -117,7 +118,7 @@ class Spans(Output):
             record.choices = {name: plain(spans[n]) for name, spans in found.items()}
             records.append(record)
         right = [record.reference for record in records]
-        tables: dict[str, Any] = {
+        tables: JsonObject = {
             name: {"table": table([record.choices[name] for record in records], right)}
             for name in (TUNED, *(name for name in found if name != TUNED))
         }
@@ -126,7 +127,7 @@ class Spans(Output):
         reason = "given" if given else "spans"
         return Outcome(records, names, run.prove.primary or names[0], reason, AGAINST, facts)
 
-    def right(self, item: Mapping[str, Any]) -> str:
+    def right(self, item: Row) -> str:
         """Returns the entities that are in the text."""
         return shown(item["prompt"], [Span(*one) for one in item["reference"]])
 
@@ -191,7 +192,7 @@ def _read(render: Render, text: str, words: Sequence[tuple[int, int]]) -> Tokens
 
 def named(
     chances_WC: np.ndarray, tokens: Tokens, names: list[str], text: str, start: int
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """Returns the entities, in their output form, of a part of a text that begins at ``start``."""
     words, said_W = tokens.columns["words"], chances_WC.argmax(-1)
     found = []

@@ -15,6 +15,7 @@ from tunesmith.examples import TextPair
 from tunesmith.models.calling.forwards import forwards
 from tunesmith.models.loading.load import Loaded
 from tunesmith.outputs import COLUMN, OUTPUTS, Output, Progress
+from tunesmith.plain import JsonObject
 from tunesmith.proving import rivals
 from tunesmith.proving.contest import Contest, Outcome
 from tunesmith.proving.judge import TUNED
@@ -56,14 +57,14 @@ class Vectors(Output):
 
     def answer(
         self, predictor: Predictor, asked: list[Any], progress: Progress | None
-    ) -> list[dict[str, Any]]:
+    ) -> list[JsonObject]:
         """Returns for each row the vector of its text; for a pair both vectors and their cosine."""
         sequences = [one for texts in asked for one in texts.values()]
         vectors = iter(vectors_of(predictor.loaded, self.objective, sequences, progress))
         answers = []
         for texts in asked:
             named = {name: next(vectors) for name in texts}
-            answer: dict[str, Any] = {name: vector_D.tolist() for name, vector_D in named.items()}
+            answer: JsonObject = {name: vector_D.tolist() for name, vector_D in named.items()}
             if len(named) == 2:
                 first_D, second_D = named.values()
                 lengths = float(np.linalg.norm(first_D) * np.linalg.norm(second_D))

@@ -16,6 +16,7 @@ from tunesmith.data.prepare import Prepared
 from tunesmith.data.split import SMALLEST
 from tunesmith.display.table import readable
 from tunesmith.errors import Problem, TunesmithError
+from tunesmith.plain import JsonObject
 from tunesmith.planning import memory
 from tunesmith.planning.paths import paths, place
 from tunesmith.planning.plan import Plan
@@ -45,7 +46,7 @@ class _Making:
     def __init__(self, run: Run) -> None:
         self.resolved = begun(run)
         self.problems: list[Problem] = []
-        self.facts: dict[str, Any] = {}
+        self.facts: JsonObject = {}
         self.warnings: list[str] = []
 
     @property

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import Problem, SpecError
+from tunesmith.plain import JsonObject
 from tunesmith.settings.resolved import Resolved
 
 
@@ -16,7 +16,7 @@ class Plan:
 
     resolved: Resolved
     prepared: Prepared | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: JsonObject = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import Problem, SpecError
+from tunesmith.plain import JsonObject, Named
 from tunesmith.planning.paths import place
 from tunesmith.planning.plan import Plan
 from tunesmith.settings.family import OBJECTIVES, REWARDS
@@ -50,9 +51,7 @@ class Stage:
         return self.folder.run_yaml.is_file()
 
 
-def stages_of(
-    settings: Mapping[str, Any], overrides: Sequence[str] | Mapping[str, Any] = ()
-) -> list[Stage]:
+def stages_of(settings: Named, overrides: Sequence[str] | Named = ()) -> list[Stage]:
     """Reads the stages of a file, in order; raises SpecError with the problems of all of them, each
     at its place.
 
@@ -103,8 +102,8 @@ def stages_of(
 
 
 def _with_type(
-    settings: Mapping[str, Any], overrides: Sequence[str] | Mapping[str, Any]
-) -> tuple[dict[str, Any], Sequence[str] | Mapping[str, Any]]:
+    settings: Named, overrides: Sequence[str] | Named
+) -> tuple[JsonObject, Sequence[str] | Named]:
     """Takes ``rlhf_type`` out and makes it the objective of the last stage. One that learns from
     pairs, where the stage had prompts, is given those of the last reward model.
     """
@@ -135,13 +134,13 @@ def _with_type(
     return settings | {"stages": [*before, last]}, overrides
 
 
-def _objective(stage: Mapping[str, Any]) -> str:
+def _objective(stage: Named) -> str:
     """Returns the name of a stage's objective."""
     objective = stage.get("objective", "sft")
     return str(objective.get("name", "sft") if isinstance(objective, Mapping) else objective)
 
 
-def _ask_reward_model(plain: dict[str, Any], before: Sequence[Stage]) -> None:
+def _ask_reward_model(plain: JsonObject, before: Sequence[Stage]) -> None:
     """Adds the last reward model of the stages ``before`` as the reward of a stage that needs one
     and names none.
     """
@@ -155,7 +154,7 @@ def _ask_reward_model(plain: dict[str, Any], before: Sequence[Stage]) -> None:
 
 def _by_stage(
     overrides: Sequence[str] | Mapping[str, object], count: int
-) -> tuple[dict[str, Any] | list[str], list[dict[str, Any] | list[str]]]:
+) -> tuple[JsonObject | list[str], list[JsonObject | list[str]]]:
     """Separates the overrides for all stages from those for each: ``stages.0.train.steps=2`` is
     ``train.steps=2`` of the first.
     """
@@ -289,7 +288,7 @@ def _name(own: Mapping[str, object], taken: Sequence[str]) -> str:
     return f"{name}-{number + 1}" if number else name
 
 
-def _over(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, Any]:
+def _over(below: Mapping[str, object], above: Mapping[str, object]) -> JsonObject:
     """Lays one mapping over another, group by group."""
     merged = dict(below)
     for key, value in above.items():

@@ -16,6 +16,7 @@ from tunesmith.batches.batch import Tokens
 from tunesmith.examples import Outputs
 from tunesmith.metrics import Metric
 from tunesmith.models.calling.forwards import BUDGET, Progress, forwards
+from tunesmith.plain import JsonObject
 
 if TYPE_CHECKING:
     from tunesmith.models.calling.views import Seen
@@ -59,7 +60,7 @@ class Meaning:
     thresholds: tuple[float, ...] = field(default=())
 
     @classmethod
-    def of(cls, outputs: Outputs, fitted: dict[str, Any]) -> Meaning:
+    def of(cls, outputs: Outputs, fitted: JsonObject) -> Meaning:
         """Makes the meaning with the values that were fitted after training."""
         return cls(outputs, fitted.get("temperature", 1.0), tuple(fitted.get("thresholds", ())))
 

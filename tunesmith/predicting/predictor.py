@@ -4,7 +4,7 @@ others are kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tunesmith.data.asked import AskedRows
@@ -13,13 +13,12 @@ from tunesmith.data.columns.turns import turn_of
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Chat
 from tunesmith.objectives import OBJECTIVES
+from tunesmith.plain import JsonObject, Row
 from tunesmith.predicting.fitting import Fitting
 from tunesmith.predicting.row_problems import alike, mappings
 from tunesmith.settings.run import Run
 from tunesmith.storage.cache import notice
 from tunesmith.storage.run_folder import RunFolder
-
-Row = Mapping[str, Any]
 
 
 class Predictor:
@@ -46,7 +45,7 @@ class Predictor:
         places: Sequence[str] = (),
         progress: Callable[[int, int], None] | None = None,
         tell: Callable[[str], None] = notice,
-    ) -> list[dict[str, Any]]:
+    ) -> list[JsonObject]:
         """Returns the rows with ``prediction`` added (``prediction_1`` where there is one); a list
         of texts for several samples.
 
@@ -86,7 +85,7 @@ class Predictor:
         return self.objective.output.converse(self, chat)
 
 
-def predict(folder: RunFolder, rows: Iterable[Row]) -> list[dict[str, Any]]:
+def predict(folder: RunFolder, rows: Iterable[Row]) -> list[JsonObject]:
     """Returns the rows with the tuned model's answers beside their own columns."""
     return Predictor(folder).predict(rows)
 

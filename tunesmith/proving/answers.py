@@ -16,6 +16,7 @@ from tunesmith.data.items import fingerprint
 from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Chat, final, question_of
 from tunesmith.metrics import words
+from tunesmith.plain import JsonObject
 from tunesmith.predicting.likelihoods import likeliest, likelihoods
 from tunesmith.proving import rivals
 from tunesmith.proving.contest import Contest
@@ -244,7 +245,7 @@ class ContenderAnswers:
         return [self._record(index) for index in range(len(self.task.items))]
 
     def _record(self, index: int) -> Record:
-        def of(values: dict[str, list[Any]]) -> dict[str, Any]:
+        def of(values: dict[str, list[Any]]) -> JsonObject:
             return {name: given[index] for name, given in values.items()}
 
         texts = of(self.predictions)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from tunesmith.batches.batch import Tokens
 from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Labelled, Outputs
 from tunesmith.metrics import METRICS, names_of
+from tunesmith.plain import JsonObject
 from tunesmith.predicting.classes import Choice, Meaning, outputs_of
 from tunesmith.proving import class_rivals
 from tunesmith.proving.cloze import Reader, read_cloze, scores
@@ -178,7 +179,7 @@ class ContenderClasses:
             self.options[name] = self.meaning.options(outputs_nC)
         self.seconds[name] = time.perf_counter() - start
 
-    def cloze(self, prompt: str, contest: Contest) -> dict[str, Any]:
+    def cloze(self, prompt: str, contest: Contest) -> JsonObject:
         """Runs the base under a hard prompt, as the run's checkpoint fills masks; returns what the
         proof says of it.
         """
@@ -216,7 +217,7 @@ class ContenderClasses:
             found.append(record)
         return found
 
-    def classes(self, fitted: dict[str, Any]) -> dict[str, Any] | None:
+    def classes(self, fitted: JsonObject) -> JsonObject | None:
         """Returns precision, recall and F1 of each class, the confusions, and the effect of
         calibration; None for numbers.
         """
@@ -225,7 +226,7 @@ class ContenderClasses:
         contenders = [
             name for name in ("tuned", "tfidf", "base", "prompted") if name in self.choices
         ]
-        found: dict[str, Any] = {name: self._table(self.choices[name]) for name in contenders}
+        found: JsonObject = {name: self._table(self.choices[name]) for name in contenders}
         if fitted and self.meaning.outputs.problem == "single_label_classification":
             error, calibrated = (
                 metric("calibration_error"),
@@ -243,7 +244,7 @@ class ContenderClasses:
             )
         return found
 
-    def _table(self, choices: Sequence[Choice]) -> dict[str, Any]:
+    def _table(self, choices: Sequence[Choice]) -> JsonObject:
         from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
         names = list(self.meaning.outputs.names)

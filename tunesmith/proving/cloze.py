@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import yaml
@@ -22,6 +22,7 @@ from tunesmith.data.rendering.sides import around, ids_on
 from tunesmith.data.rendering.weights import places_of
 from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Labelled, Outputs
+from tunesmith.plain import Named
 from tunesmith.predicting.likelihoods import BUDGET
 from tunesmith.words import say
 
@@ -253,7 +254,7 @@ def scores(
     )
 
 
-def told_lines(found: Mapping[str, Any]) -> list[str]:
+def told_lines(found: Named) -> list[str]:
     """Returns what a proof says of its cloze: the words of the labels, and how many rows it had to
     cut; nothing without one.
     """

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.events.stream import Events
 from tunesmith.events.verbs import Proved
+from tunesmith.plain import JsonObject
 from tunesmith.proving.file_items import file_items
 from tunesmith.proving.hard_prompt import read_prompt
 from tunesmith.proving.judge import TUNED, metric
@@ -106,7 +107,7 @@ class Outcome:
     primary: str
     reason: str
     against: str = "base"
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: JsonObject = field(default_factory=dict)
 
 
 def contest(folder: RunFolder, wanted: Wanted, events: Events) -> Proof:
@@ -127,7 +128,7 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events) -> Proof:
     tuned = load_run(folder)
     prepared = prepared_again(folder, run, tuned.tokenizer, events)
     place = folder.path
-    facts: dict[str, Any] = {}
+    facts: JsonObject = {}
     held = prepared.proof
     if wanted.data is None and not held:
         raise DataError(Problem("data.held_out", say("prove.no_proof_rows")))
@@ -167,7 +168,7 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events) -> Proof:
     return proof
 
 
-def _lines(found: Outcome, items: list[Item]) -> list[dict[str, Any]]:
+def _lines(found: Outcome, items: list[Item]) -> list[JsonObject]:
     """Returns the lines of items.jsonl, each with the group of its row where rows have groups."""
     metrics = {name: metric(name) for name in found.metrics}
     groups = {item.id: item.group for item in items if item.group is not None}

@@ -5,7 +5,6 @@ near copies, and the same questions.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from tunesmith.data.items import Item
 from tunesmith.data.prepare import Prepared
@@ -13,12 +12,13 @@ from tunesmith.data.reading import examples
 from tunesmith.data.rows import Encoder, Row, chosen_rows, clusters, items_of
 from tunesmith.data.texts.duplicates import sketch
 from tunesmith.errors import DataError, Problem
+from tunesmith.plain import JsonObject
 from tunesmith.proving.judge import WINDOW
 from tunesmith.settings.run import Run
 from tunesmith.words import say
 
 
-def file_items(path: str, run: Run, prepared: Prepared) -> tuple[list[Item], dict[str, Any]]:
+def file_items(path: str, run: Run, prepared: Prepared) -> tuple[list[Item], JsonObject]:
     """Reads the items of a file, and says what became of its other rows, for proof.json. The rows
     that were watched count as seen: they chose which weights were kept.
 

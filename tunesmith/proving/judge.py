@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.metrics import METRICS, Metric
+from tunesmith.plain import JsonObject, Named
 from tunesmith.proving import statistics
 
 TUNED = "tuned"
@@ -33,7 +34,7 @@ FIELDS = {
 WINDOW = re.compile(r"/\d+$")
 """What the id of a window of a long text ends with."""
 
-Items = Sequence[Mapping[str, Any]]
+Items = Sequence[Named]
 Key = tuple[str, str]
 """Contender and metric."""
 
@@ -50,7 +51,7 @@ def judge(
     seed: int,
     decides: Key | None = None,
     resamples: int = statistics.RESAMPLES,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Judges the contenders, by metric: ``contenders`` has their values; ``differences`` tuned
     minus each other one, with interval, test and verdict.
 
@@ -89,7 +90,7 @@ def judge(
         if key[0] != TUNED and (mine := (TUNED, key[1])) in drawn
     }
     corrected = _corrected(intervals, decides)
-    found: dict[str, Any] = {"contenders": {}, "differences": {}}
+    found: JsonObject = {"contenders": {}, "differences": {}}
     for who in contenders(items):
         mine = {name: value for (other, name), value in values.items() if other == who}
         found["contenders"][who] = {name: _finite(value) for name, value in mine.items()}
@@ -207,9 +208,7 @@ def contenders(items: Items) -> list[str]:
     )
 
 
-def item_scores(
-    item: Mapping[str, Any], metrics: Mapping[str, Metric]
-) -> dict[str, dict[str, float]]:
+def item_scores(item: Named, metrics: Mapping[str, Metric]) -> dict[str, dict[str, float]]:
     """Computes each contender's score of one item by each metric."""
     found: dict[str, dict[str, float]] = {}
     for name, one in metrics.items():
@@ -247,7 +246,7 @@ def verdict(
     test: statistics.McNemar | None,
     units: int,
     corrected: float | None,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Decides the verdict and its reason: improved or worse where the interval excludes zero,
     neither items nor changed items are too few to say so, and, for a comparison other than the
     deciding one, the p-value ``corrected`` for the number of comparisons is under 5 %.

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from tunesmith.batches.batch import Tokens
 from tunesmith.data.items import Item, fingerprint
+from tunesmith.plain import JsonObject
 from tunesmith.storage.atomic import write_whole
 
 T = TypeVar("T")
@@ -31,7 +32,7 @@ class Kept:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.found: dict[str, Any] = {}
+        self.found: JsonObject = {}
         if path.is_file():
             *whole, cut_short = path.read_text(encoding="utf-8").split("\n")
             self.found = dict(json.loads(line) for line in whole)

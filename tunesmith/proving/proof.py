@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from tunesmith.display.table import _aligned
+from tunesmith.plain import JsonObject, Named
 from tunesmith.proving.cloze import told_lines
 from tunesmith.proving.judge import TUNED, metric
 from tunesmith.proving.record import OWN, called
@@ -18,7 +18,7 @@ from tunesmith.words import metric_name, say
 class Proof:
     """What ``prove`` found. ``found`` is proof.json."""
 
-    found: dict[str, Any]
+    found: JsonObject
 
     @property
     def verdict(self) -> str:
@@ -82,7 +82,7 @@ class Proof:
         return say(key, **values)
 
 
-def which_model(found: Mapping[str, Any], speak: Callable[..., str]) -> list[str]:
+def which_model(found: Named, speak: Callable[..., str]) -> list[str]:
     """Returns a line that names the step whose weights were proved, where there were two to choose
     from.
     """
@@ -94,21 +94,21 @@ def which_model(found: Mapping[str, Any], speak: Callable[..., str]) -> list[str
     return [speak(key, step=step, last=last, best=best, by=model["best_by"])]
 
 
-def rival_of(found: Mapping[str, Any]) -> str:
+def rival_of(found: Named) -> str:
     """Returns the contender that the verdict is against: the base, or for classifiers the best that
     needs no model.
     """
     return found.get("against", "base")
 
 
-def units_of(found: Mapping[str, Any]) -> int:
+def units_of(found: Named) -> int:
     """Returns how many items, or groups of items, the intervals are over; old proofs know items
     only.
     """
     return found.get("units", found["items"])
 
 
-def unbeaten(found: Mapping[str, Any]) -> list[str]:
+def unbeaten(found: Named) -> list[str]:
     """Returns the rivals that tuned was not shown to beat by the primary metric, without the base,
     about which the verdict itself speaks.
     """
@@ -129,7 +129,7 @@ def stands_key(rival: str) -> str:
     return "prove.rival_stands" if rival in OWN else "prove.other_stands"
 
 
-def would_show(found: Mapping[str, Any], effect: str, speak: Callable[..., str]) -> list[str]:
+def would_show(found: Named, effect: str, speak: Callable[..., str]) -> list[str]:
     """Returns lines on statistical power: the smallest detectable effect, where nothing was shown,
     or that there are too few items. ``effect`` is that difference.
     """
@@ -164,12 +164,12 @@ def shown(name: str, value: float | None, *, sign: bool = False) -> str:
     )
 
 
-def _interval(name: str, compared: dict[str, Any]) -> str:
+def _interval(name: str, compared: JsonObject) -> str:
     low, high = (shown(name, compared[side], sign=True) for side in ("low", "high"))
     return f"{shown(name, compared['difference'], sign=True)} [{low}, {high}]"
 
 
-def class_lines(found: Mapping[str, Any]) -> list[str]:
+def class_lines(found: Named) -> list[str]:
     """Returns precision, recall and F1 of each class of the tuned model, and the effect of
     calibration; nothing without classes.
     """
@@ -206,11 +206,11 @@ def class_lines(found: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _why(found: Mapping[str, Any], rival: str) -> str | None:
+def _why(found: Named, rival: str) -> str | None:
     return found["differences"][rival][found["primary"]].get("why")
 
 
-def _table(found: dict[str, Any]) -> list[str]:
+def _table(found: JsonObject) -> list[str]:
     names = list(
         dict.fromkeys(
             [found["primary"], *(n for values in found["contenders"].values() for n in values)]
@@ -239,7 +239,7 @@ def _table(found: dict[str, Any]) -> list[str]:
     return _aligned(rows, numbers=len(names))
 
 
-def _asked_notes(found: dict[str, Any]) -> list[str]:
+def _asked_notes(found: JsonObject) -> list[str]:
     """Says which rows were left out, and who only writes."""
     lines: list[str] = []
     if leaked := found.get("leaked"):
@@ -253,7 +253,7 @@ def _asked_notes(found: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _notes(found: dict[str, Any]) -> list[str]:
+def _notes(found: JsonObject) -> list[str]:
     name = found["primary"]
     compared = found["differences"][rival_of(found)][name]
     lines = [*class_lines(found), *told_lines(found)]

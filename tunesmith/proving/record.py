@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tunesmith.metrics import Metric
+from tunesmith.plain import JsonObject
 from tunesmith.proving.judge import item_scores
 from tunesmith.words import say
 
@@ -39,7 +40,7 @@ class Record:
     """What a contender says, as text."""
     thoughts: dict[str, str] = field(default_factory=dict)
     """The thinking before an answer."""
-    choices: dict[str, Any] = field(default_factory=dict)
+    choices: JsonObject = field(default_factory=dict)
     """What a contender names: an option, classes, a number, a rank or spans."""
     nll: dict[str, list[float]] = field(default_factory=dict)
     """Negative log-likelihood of the reference (nats) and its tokens."""
@@ -49,12 +50,12 @@ class Record:
     """Whether an answer ended by itself."""
     pairs: dict[str, list[float]] = field(default_factory=dict)
     """How a contender rates the two answers of a pair, chosen first."""
-    rewards: dict[str, Any] = field(default_factory=dict)
+    rewards: JsonObject = field(default_factory=dict)
     """What answers gained over the base (nats)."""
     worth: dict[str, float] = field(default_factory=dict)
     """What a contender's answer is worth by the run's rewards."""
 
-    def line(self, metrics: Mapping[str, Metric]) -> dict[str, Any]:
+    def line(self, metrics: Mapping[str, Metric]) -> JsonObject:
         """Returns the line, with the score of every contender by every metric."""
         plain = asdict(self)
         return plain | {"scores": item_scores(plain, metrics)}

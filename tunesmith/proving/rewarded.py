@@ -12,6 +12,7 @@ import numpy as np
 
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.metrics import METRICS
+from tunesmith.plain import JsonObject
 from tunesmith.proving.contest import Contest, Outcome
 from tunesmith.proving.judge import TUNED
 from tunesmith.proving.record import Record
@@ -115,7 +116,7 @@ def _of(
     return answers, rewarding(asked), seconds
 
 
-def _row(item: Any) -> dict[str, Any]:
+def _row(item: Any) -> JsonObject:
     return item.tokens[0].columns["row"]
 
 

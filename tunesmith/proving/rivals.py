@@ -15,6 +15,7 @@ from tunesmith.batches.batch import Tokens
 from tunesmith.data.rendering.render import Render
 from tunesmith.examples import Chat
 from tunesmith.metrics import words
+from tunesmith.plain import JsonObject
 
 MOST_OPTIONS = 50
 LONGEST_OPTION = 60
@@ -57,7 +58,7 @@ def vectors() -> Any:
     """Makes TF-IDF vectors of words and word pairs, by scikit-learn."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    settings: dict[str, Any] = {"tokenizer": words, "token_pattern": None, "lowercase": False}
+    settings: JsonObject = {"tokenizer": words, "token_pattern": None, "lowercase": False}
     return TfidfVectorizer(**settings, ngram_range=(1, 2), sublinear_tf=True)
 
 

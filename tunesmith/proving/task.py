@@ -18,6 +18,7 @@ from tunesmith.data.rendering.render import Render
 from tunesmith.data.rendering.sides import continued
 from tunesmith.data.rows import chosen_rows
 from tunesmith.examples import Chat, Example, final, question_of
+from tunesmith.plain import JsonObject
 from tunesmith.predicting.likelihoods import likelihoods
 from tunesmith.proving import rivals
 from tunesmith.settings.run import Run
@@ -252,7 +253,7 @@ def _options(render: Render, chats: list[Chat]) -> dict[str, tuple[tuple[int, ..
     """Maps each label to its ids and text, where the training answers are a small set."""
     if any(chat.turns[-1].tool_calls or chat.turns[-1].reasoning for chat in chats):
         return {}
-    example: dict[str, Any] = {}
+    example: JsonObject = {}
     for chat in chats:
         example.setdefault(_label(chat), chat)
     found = {

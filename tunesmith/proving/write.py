@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from tunesmith.plain import JsonObject
 from tunesmith.proving.judge import judge, metric, rows_of
 from tunesmith.proving.proof import Proof
 from tunesmith.proving.statistics import LEVEL, RESAMPLES
@@ -14,7 +15,7 @@ from tunesmith.settings.run import Run
 from tunesmith.storage.atomic import write_whole
 from tunesmith.storage.run_folder import RunFolder
 
-NOTHING: dict[str, Any] = {
+NOTHING: JsonObject = {
     "stopped": {},
     "seconds": {},
     "generation": None,
@@ -26,7 +27,7 @@ NOTHING: dict[str, Any] = {
 """What a proof without written answers has to say of them."""
 
 
-def _model(folder: RunFolder, run: Run) -> dict[str, Any]:
+def _model(folder: RunFolder, run: Run) -> JsonObject:
     """Returns the step whose weights were proved, the last step, and the step that the watched rows
     found best.
     """
@@ -54,7 +55,7 @@ def _plain(value: object) -> Any:
 def conclude(
     folder: RunFolder,
     run: Run,
-    records: list[dict[str, Any]],
+    records: list[JsonObject],
     names: list[str],
     primary: str,
     *,

@@ -6,11 +6,12 @@ import datetime
 import shlex
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tunesmith import words
 from tunesmith.errors import DiskError, Problem
 from tunesmith.examples import Preference
+from tunesmith.plain import JsonObject
 from tunesmith.proving.judge import metric
 from tunesmith.proving.proof import rival_of, which_model
 from tunesmith.report.asked import asked
@@ -119,14 +120,14 @@ def _cut(text: str) -> str:
     return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + " …"
 
 
-def _ledger(folder: RunFolder, say: Say) -> dict[str, Any] | None:
+def _ledger(folder: RunFolder, say: Say) -> JsonObject | None:
     ledger = folder.read(folder.ledger)
     if ledger is None:
         return None
     return {**ledger, "shares": shares(ledger, say), "bins": lengths(ledger)}
 
 
-def _proof(folder: RunFolder, run: Run, say: Say) -> dict[str, Any] | None:
+def _proof(folder: RunFolder, run: Run, say: Say) -> JsonObject | None:
     """Returns all that the page needs of the proof, as text and percentages."""
     proof = folder.read(folder.proof)
     if proof is None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from tunesmith.plain import JsonObject, Named
 from tunesmith.proving.judge import TUNED
 
 
-def class_tables(proof: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def class_tables(proof: Named) -> dict[str, JsonObject]:
     """Returns, by contender, tuned first: the table, and the cells of the confusion with their
     share of the row (percent).
     """
@@ -21,7 +21,7 @@ def class_tables(proof: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return tables
 
 
-def counted(proof: Mapping[str, Any]) -> str:
+def counted(proof: Named) -> str:
     """Returns what is counted for a class: rows, or the entities in them."""
     return (proof.get("classes") or {}).get("counted", "rows")
 

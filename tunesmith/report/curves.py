@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 
+from tunesmith.plain import Named
 from tunesmith.report.charts import FEW_POINTS, Point, Series, finite, line_chart, running_mean
 from tunesmith.report.language import Say
 from tunesmith.storage.atomic import write_whole
@@ -35,7 +35,7 @@ class Curve:
     wide: bool = False
 
 
-def points(record: Sequence[Mapping[str, Any]], name: str) -> tuple[Point, ...]:
+def points(record: Sequence[Named], name: str) -> tuple[Point, ...]:
     """Returns the (step, value) pairs of a measure of the steps."""
     steps = (line for line in record if "evaluation" not in line and "event" not in line)
     return finite(
@@ -43,7 +43,7 @@ def points(record: Sequence[Mapping[str, Any]], name: str) -> tuple[Point, ...]:
     )
 
 
-def held_out(record: Sequence[Mapping[str, Any]], name: str = "loss") -> tuple[Point, ...]:
+def held_out(record: Sequence[Named], name: str = "loss") -> tuple[Point, ...]:
     """Returns the (step, value) pairs of a measure on the watched rows."""
     found = [
         (line["step"], line["evaluation"].get(name)) for line in record if "evaluation" in line
@@ -60,7 +60,7 @@ def _mark(watch: tuple[Point, ...], used: int | None) -> tuple[Point | None, str
 
 
 def curves(
-    record: Sequence[Mapping[str, Any]],
+    record: Sequence[Named],
     say: Say,
     *,
     pairs: bool = False,
@@ -116,7 +116,7 @@ def curves(
     return found + _course(record, say)
 
 
-def _course(record: Sequence[Mapping[str, Any]], say: Say) -> list[Curve]:
+def _course(record: Sequence[Named], say: Say) -> list[Curve]:
     """Draws how the steps went: rate, gradient, speed and memory."""
     found = []
     for name in ("learning_rate", "grad_norm", "tokens_per_second", "memory_gib"):
@@ -128,7 +128,7 @@ def _course(record: Sequence[Mapping[str, Any]], say: Say) -> list[Curve]:
     return found
 
 
-def _sides(record: Sequence[Mapping[str, Any]], name: str, say: Say) -> Curve | None:
+def _sides(record: Sequence[Named], name: str, say: Say) -> Curve | None:
     """Draws the values of chosen and rejected answers in one chart."""
     pairs = (("chosen", "train"), ("rejected", "held_out"))
     lines = [
@@ -142,7 +142,7 @@ def _sides(record: Sequence[Mapping[str, Any]], name: str, say: Say) -> Curve | 
     return Curve(title, chart, tuple((line.style, line.name) for line in lines))
 
 
-def events(record: Sequence[Mapping[str, Any]], say: Say) -> list[tuple[int, str]]:
+def events(record: Sequence[Named], say: Say) -> list[tuple[int, str]]:
     """Lists what happened at which step, in order; answers to own questions have their own
     place.
     """

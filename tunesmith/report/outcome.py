@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from typing import Any
 
 from tunesmith.display.table import readable
+from tunesmith.plain import JsonObject
 from tunesmith.report.curves import held_out, points
 from tunesmith.report.language import Say
 from tunesmith.settings.family import OBJECTIVES
@@ -46,7 +46,7 @@ def outcome(folder: RunFolder, run: Run, say: Say) -> Outcome | None:
     return Outcome(facts, _use(folder, run), overfitted(record, int(told["step"]), say))
 
 
-def overfitted(record: list[dict[str, Any]], used: int, say: Say) -> str | None:
+def overfitted(record: list[JsonObject], used: int, say: Say) -> str | None:
     """Tells where the held-out loss began to rise while the training loss went on falling; None
     where it did not.
     """

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from tunesmith.data.ledger import reason_key
+from tunesmith.plain import Named
 from tunesmith.report.language import Say
 
 
@@ -29,7 +28,7 @@ class Bin:
     height: float
 
 
-def shares(ledger: Mapping[str, Any], say: Say) -> list[Share]:
+def shares(ledger: Named, say: Say) -> list[Share]:
     """Counts trained, watched, proof and dropped rows, then those in none of these: the counts add
     up to ``rows``.
     """
@@ -55,7 +54,7 @@ def _dropped(reason: str, say: Say) -> str:
     return say("report.rows_dropped", reason=say(reason_key(reason)))
 
 
-def lengths(ledger: Mapping[str, Any]) -> list[Bin]:
+def lengths(ledger: Named) -> list[Bin]:
     """Returns the histogram of row lengths (tokens), each column by its upper end."""
     found = ledger.get("lengths") or {"upper": [], "counts": []}
     highest = max(found["counts"], default=0)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tunesmith.errors import Problem, SpecError
+from tunesmith.plain import JsonObject, Named, Row
 from tunesmith.proving.proof import rival_of, units_of
 from tunesmith.proving.statistics import FEWEST
 from tunesmith.report.curves import held_out
@@ -35,7 +35,7 @@ COLUMNS = (
 )
 
 
-def runs(folder_of_runs: Path) -> list[dict[str, Any]]:
+def runs(folder_of_runs: Path) -> list[JsonObject]:
     """Returns one dict a run, oldest first: plain values, for a table or JSON. Raises SpecError
     when there is no such folder.
     """
@@ -57,14 +57,14 @@ def _folders(place: Path, depth: int) -> list[Path]:
     return [found for path in inner for found in _folders(path, depth - 1)]
 
 
-def _row(folder: RunFolder, above: Path) -> dict[str, Any]:
+def _row(folder: RunFolder, above: Path) -> JsonObject:
     name = str(folder.path.relative_to(above)) if folder.path != above else folder.path.name
     changed = max(
         path.stat().st_mtime
         for path in (folder.run_yaml, folder.record, folder.proof)
         if path.is_file()
     )
-    row: dict[str, Any] = {
+    row: JsonObject = {
         "name": name,
         "date": datetime.datetime.fromtimestamp(changed).isoformat(timespec="seconds"),
     }
@@ -92,7 +92,7 @@ def _row(folder: RunFolder, above: Path) -> dict[str, Any]:
     return row | _state(folder)
 
 
-def _point(point: tuple[float, float]) -> dict[str, Any]:
+def _point(point: tuple[float, float]) -> JsonObject:
     return {"loss": point[1], "step": int(point[0])}
 
 
@@ -101,7 +101,7 @@ def model_step(folder: RunFolder) -> int | None:
     return (folder.read(folder.model / "tunesmith.json") or {}).get("step")
 
 
-def _proof(proof: Mapping[str, Any]) -> dict[str, Any]:
+def _proof(proof: Named) -> JsonObject:
     rival = rival_of(proof)
     paired = proof["differences"][rival][proof["primary"]]
     numbers = {key: paired[key] for key in ("difference", "low", "high")}
@@ -115,7 +115,7 @@ def _proof(proof: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _state(folder: RunFolder) -> dict[str, Any]:
+def _state(folder: RunFolder) -> JsonObject:
     """Returns the state: finished, running, stopped (with the step it can be resumed at), or not
     started.
     """
@@ -135,7 +135,7 @@ def _resumable(folder: RunFolder) -> int | None:
     return int(match[1]) if match else None
 
 
-def lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def lines(rows: Sequence[Row]) -> list[str]:
     """Returns the table as text, columns aligned, Chinese characters counted as two."""
     from rich.cells import cell_len
 
@@ -156,7 +156,7 @@ def lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [*("  ".join(line).rstrip() for line in padded), *star]
 
 
-def _cell(row: Mapping[str, Any], name: str) -> str:
+def _cell(row: Row, name: str) -> str:
     if name == "verdict":
         return _verdict(row.get("proof"))
     if name == "state":
@@ -177,7 +177,7 @@ def _cell(row: Mapping[str, Any], name: str) -> str:
     )
 
 
-def _loss(row: Mapping[str, Any], name: str) -> str:
+def _loss(row: Row, name: str) -> str:
     """Formats the held-out loss of the last evaluation or the best, its step, and a star where
     ``model`` holds it.
     """
@@ -189,7 +189,7 @@ def _loss(row: Mapping[str, Any], name: str) -> str:
     )
 
 
-def _verdict(proof: Mapping[str, Any] | None) -> str:
+def _verdict(proof: Named | None) -> str:
     if proof is None:
         return "–"
     speak, metric = Say(language()), proof["metric"]
@@ -212,7 +212,7 @@ def _verdict(proof: Mapping[str, Any] | None) -> str:
     return say("runs.verdict_rival", text=text, rival=say(f"report.rival_{proof['against']}"))
 
 
-def _state_words(row: Mapping[str, Any]) -> str:
+def _state_words(row: Row) -> str:
     text = say(f"runs.state_{row['state'].replace(' ', '_')}")
     step = row.get("resumable_at")
     return (

@@ -5,11 +5,12 @@ pretty ones.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tunesmith.plain import JsonObject, Named
 from tunesmith.proving.judge import TUNED, metric
 
 SAMPLES = 10
@@ -42,7 +43,7 @@ class Sample:
     tuned: Side
 
 
-def read_items(path: Path) -> list[dict[str, Any]]:
+def read_items(path: Path) -> list[JsonObject]:
     """Reads the lines of items.jsonl; empty where there is none."""
     if not path.is_file():
         return []
@@ -51,7 +52,7 @@ def read_items(path: Path) -> list[dict[str, Any]]:
 
 
 def choose(
-    items: Sequence[Mapping[str, Any]], name: str, rival: str, right: Callable[[Any], str]
+    items: Sequence[Named], name: str, rival: str, right: Callable[[Any], str]
 ) -> list[Sample]:
     """Chooses up to SAMPLES rows, tuned beside ``rival``: the largest gains and worst regressions
     by metric ``name``, the rest evenly. ``right`` gives the right answer for an item.
@@ -86,11 +87,11 @@ def _evenly(values: Sequence[int], count: int) -> list[int]:
     return [values[round(i * (len(values) - 1) / (count - 1))] for i in range(count)]
 
 
-def _score(item: Mapping[str, Any], contender: str, name: str) -> float | None:
+def _score(item: Named, contender: str, name: str) -> float | None:
     return item["scores"].get(contender, {}).get(name)
 
 
-def _sample(kind: str, item: Mapping[str, Any], name: str, rival: str, right: str) -> Sample:
+def _sample(kind: str, item: Named, name: str, rival: str, right: str) -> Sample:
     options = item["choices"] if metric(name).reads == "choice" else {}
     sides = [
         Side(str(item["predictions"][who]), _score(item, who, name), options.get(who))

@@ -5,12 +5,13 @@ pictures.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.cells import cell_len
 
+from tunesmith.plain import Named
 from tunesmith.proving.judge import metric
 from tunesmith.report.build import templates_of
 from tunesmith.report.language import Say
@@ -19,7 +20,7 @@ from tunesmith.report.scatter import Dot, scatter
 from tunesmith.report.verdict import metric_name, number
 from tunesmith.words import language
 
-Found = Mapping[str, Any]
+Found = Named
 Cells = list[list[str]]
 
 QUALITY = (

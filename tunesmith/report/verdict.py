@@ -4,10 +4,9 @@ intervals.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from tunesmith.plain import Named
 from tunesmith.proving.judge import TUNED, metric
 from tunesmith.proving.proof import rival_of, shown, stands_key, unbeaten, would_show
 from tunesmith.proving.record import called
@@ -52,7 +51,7 @@ def answer_score(name: str, value: float | None) -> str:
     return "✓" if value else "✗"
 
 
-def name_of(contender: str, proof: Mapping[str, Any], say: Say) -> str:
+def name_of(contender: str, proof: Named, say: Say) -> str:
     """Returns the name of a contender for a person."""
     return called(contender, shots=len(proof["shots"]), speak=say)
 
@@ -62,7 +61,7 @@ def metric_name(name: str, say: Say) -> str:
     return say.known(f"metric.{name}", name)
 
 
-def contenders(proof: Mapping[str, Any]) -> list[str]:
+def contenders(proof: Named) -> list[str]:
     """Returns the contenders' names: tuned, base, base with examples, then the cheap ones as they
     come.
     """
@@ -70,13 +69,13 @@ def contenders(proof: Mapping[str, Any]) -> list[str]:
     return [name for name in ORDER if name in names] + [name for name in names if name not in ORDER]
 
 
-def metrics(proof: Mapping[str, Any]) -> list[str]:
+def metrics(proof: Named) -> list[str]:
     """Returns the metrics of the table, the primary one first."""
     names = dict.fromkeys(name for scores in proof["contenders"].values() for name in scores)
     return sorted(names, key=lambda name: name != proof["primary"])
 
 
-def verdict(proof: Mapping[str, Any], say: Say) -> Verdict:
+def verdict(proof: Named, say: Say) -> Verdict:
     """Writes one sentence with the numbers: what tuned reaches, against the base, with the
     interval.
     """
@@ -103,12 +102,12 @@ def verdict(proof: Mapping[str, Any], say: Say) -> Verdict:
     return Verdict(word, sentence, " ".join(detail))
 
 
-def standing(proof: Mapping[str, Any], say: Say) -> list[str]:
+def standing(proof: Named, say: Say) -> list[str]:
     """Writes a sentence for each cheaper rival that tuned was not shown to beat."""
     return [say(stands_key(rival), rival=name_of(rival, proof, say)) for rival in unbeaten(proof)]
 
 
-def intervals(proof: Mapping[str, Any], name: str, say: Say) -> list[Interval]:
+def intervals(proof: Named, name: str, say: Say) -> list[Interval]:
     """Returns the paired differences of the metric ``name`` to each rival, on one scale that
     includes zero.
     """

@@ -5,17 +5,17 @@ has no opinion.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from tunesmith.plain import Named, Row
 from tunesmith.settings.family import REWARDS
 from tunesmith.settings.spec import Spec
 
 __all__ = ["REWARDS", "AnswerReward", "Asked", "bare"]
 
-Row = Mapping[str, Any]
 
 _ENDS = re.compile(r"^[\W_]+|[\W_]+$")
 
@@ -28,9 +28,9 @@ class Asked:
     """The row's."""
     prompt: str
     completion: str
-    row: Mapping[str, Any]
+    row: Row
     """The row's own columns, and ``question`` and ``answer`` under these names."""
-    turns: Sequence[Mapping[str, Any]] = field(default=())
+    turns: Sequence[Named] = field(default=())
     """What was asked, turn by turn: role and content."""
 
 

@@ -13,6 +13,7 @@ from numbers import Real
 from typing import Any
 
 from tunesmith.errors import FAULTS, TunesmithError
+from tunesmith.plain import JsonObject
 from tunesmith.rewards import REWARDS, AnswerReward, Asked
 
 RAISED = (*FAULTS, OSError, AssertionError, MemoryError, StopIteration)
@@ -49,7 +50,7 @@ def ready(reward: AnswerReward, *, load: bool) -> str | None:
     return None
 
 
-def said(reward: AnswerReward, answers: Sequence[Asked]) -> list[dict[str, Any]]:
+def said(reward: AnswerReward, answers: Sequence[Asked]) -> list[JsonObject]:
     """Returns for each answer ``{"value": number or None}``, or ``{"fault": kind, "told": what was
     found}``.
     """
@@ -62,7 +63,7 @@ def said(reward: AnswerReward, answers: Sequence[Asked]) -> list[dict[str, Any]]
     return [fault] * len(answers)
 
 
-def _value(value: Any) -> dict[str, Any]:
+def _value(value: Any) -> JsonObject:
     if value is None:
         return {"value": None}
     if not isinstance(value, Real):

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from tunesmith.errors import Problem, SpecError
+from tunesmith.plain import JsonObject
 from tunesmith.rewards import REWARDS, AnswerReward, Asked
 from tunesmith.words import say
 
@@ -101,7 +102,7 @@ class Scorer:
                         faults.append(Fault(one.id, say(f"rewards.fault_{said['fault']}", **told)))
         return values, faults
 
-    def _ask(self, place: int, answers: Sequence[Asked]) -> list[dict[str, Any]]:
+    def _ask(self, place: int, answers: Sequence[Asked]) -> list[JsonObject]:
         """Asks one reward about each answer; returns a fault for all of them where the process
         ended or hung.
         """

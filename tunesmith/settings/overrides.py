@@ -10,13 +10,14 @@ from typing import Any
 import yaml
 
 from tunesmith.errors import Problem, SpecError
+from tunesmith.plain import JsonObject
 from tunesmith.settings.yaml_file import read_yaml
 from tunesmith.words import say
 
 
 def with_overrides(
     settings: Mapping[str, object], overrides: Sequence[str] | Mapping[str, object]
-) -> dict[str, Any]:
+) -> JsonObject:
     """Lays dotted overrides over settings: ``train.epochs=1``, ``method=ia3``.
 
     A name given for a group that was a mapping replaces it; a dotted path into a name (``method:

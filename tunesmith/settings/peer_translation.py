@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import yaml
 
+from tunesmith.plain import JsonObject
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.run import Run
 from tunesmith.words import say
 
-Pairs = dict[str, Any]
+Pairs = JsonObject
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Translation:
         self.left[key] = reason
         self.other.append(key)
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> JsonObject:
         """Returns our settings as the mapping that a run.yaml holds."""
         order = {name: index for index, name in enumerate(Run.model_fields)}
         paths = sorted(

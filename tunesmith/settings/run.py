@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BeforeValidator, ValidationError, model_validator
 
 from tunesmith.errors import SpecError
+from tunesmith.plain import JsonObject
 from tunesmith.settings.family import (
     METHODS,
     OBJECTIVES,
@@ -288,7 +289,7 @@ class Run(Spec):
     prove: Prove = Prove()
     track: Annotated[tuple[choice(TRACKERS), ...], _ONE_OR_MORE] = ()  # type: ignore[valid-type]
     """Trackers by name: tensorboard, wandb, swanlab, mlflow."""
-    questions: Annotated[str | tuple[str | dict[str, Any], ...], _LISTED] = ()
+    questions: Annotated[str | tuple[str | JsonObject, ...], _LISTED] = ()
     """Own questions, in a file (one a line, or parted by lines of ``---``; or rows) or a list of
     texts and rows, ``{instruction: …, input: …}`` or ``{messages: […]}``; answered before step 1,
     at each evaluation and at the end.

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from tunesmith.plain import JsonObject
 from tunesmith.settings.yaml_file import _Loader
 from tunesmith.words import say
 
@@ -28,7 +29,7 @@ class Spec(BaseModel):
         allow_inf_nan=False,
     )
 
-    def values(self, *names: str) -> dict[str, Any]:
+    def values(self, *names: str) -> JsonObject:
         """Returns the settings of these names, or all of them; raises KeyError for a name
         it lacks.
         """

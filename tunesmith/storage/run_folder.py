@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.plain import JsonObject
 from tunesmith.settings.resolved import Resolved
 from tunesmith.settings.run import validate
 from tunesmith.settings.spec import closest
@@ -229,7 +230,7 @@ class RunFolder:
         except ValueError as error:
             raise DataError(Problem(str(path), say("spec.damaged_json", error=error))) from None
 
-    def steps(self) -> list[dict[str, Any]]:
+    def steps(self) -> list[JsonObject]:
         """Reads the record's lines, without a last line that a crash cut short."""
         if not self.record.is_file():
             return []

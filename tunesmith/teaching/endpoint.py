@@ -23,6 +23,7 @@ from tunesmith.data.rendering.template import Template
 from tunesmith.errors import Problem, SpecError, Stopped, TunesmithError
 from tunesmith.events.stream import Events
 from tunesmith.events.verbs import AskedAgain
+from tunesmith.plain import JsonObject
 from tunesmith.settings.run import Run
 from tunesmith.settings.teacher import Teacher
 from tunesmith.teaching.questions import Question
@@ -185,7 +186,7 @@ class Endpoint:
         answer, retries = self._patiently(lambda: self._ask(body, question.place))
         return replace(answer, retries=retries)
 
-    def _body(self, number: int, question: Question) -> dict[str, Any]:
+    def _body(self, number: int, question: Question) -> JsonObject:
         settings = self.run.generate
         said = messages(question.chat.turns, self.system)
         if self.template is not None:

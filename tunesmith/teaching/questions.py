@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from tunesmith.data.asked_reading import finished_question
 from tunesmith.data.columns.turns import ANOTHER_TASK, CHOICES, TURNS, no_number
@@ -12,6 +11,7 @@ from tunesmith.data.readers import READERS
 from tunesmith.data.reading import Reading
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Chat, Example, Feedback, Preference, Text, Turn, prompt_of
+from tunesmith.plain import JsonObject
 from tunesmith.words import say
 
 OURS = ("messages", "reference", "teacher", "finish")
@@ -25,7 +25,7 @@ class Question:
     place: str
     chat: Chat
     reference: str
-    columns: dict[str, Any]
+    columns: JsonObject
     """The row's columns that are neither question nor answer, under names by which no reader takes
     them for such.
     """

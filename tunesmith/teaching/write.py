@@ -11,13 +11,14 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tunesmith.errors import DataError, Problem, SpecError, Stopped, TunesmithError
 from tunesmith.events.stream import Events
 from tunesmith.events.verbs import Answered, AnswersKept
 from tunesmith.machine.signals import StopSignal
 from tunesmith.models.finding.parent import parent_of
+from tunesmith.plain import JsonObject
 from tunesmith.planning.rules import answers, known_names
 from tunesmith.settings.run import Run
 from tunesmith.settings.teacher import Teacher, is_endpoint
@@ -205,7 +206,7 @@ def _ask(
 
 def _rows(
     run: Run, teacher: Local | Endpoint, questions: Questions, journal: Journal, digest: str
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[JsonObject]:
     """Yields the rows in the order of the file, without those that have no answer to learn from;
     raises DataError where the file has changed.
     """

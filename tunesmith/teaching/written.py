@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from tunesmith.examples import Turn
+from tunesmith.plain import JsonObject
 from tunesmith.teaching.questions import Question
 
 THOUGHT = "</think>"
@@ -35,7 +36,7 @@ def written(text: str, *, cut: bool, tokens: int, reasoning: str | None = None) 
     return Written(text, finish if text else "empty", tokens, (reasoning or "").strip() or None)  # type: ignore[arg-type]
 
 
-def messages(turns: tuple[Turn, ...], system: str | None = None) -> list[dict[str, Any]]:
+def messages(turns: tuple[Turn, ...], system: str | None = None) -> list[JsonObject]:
     """Returns the turns in OpenAI's form, under ``system`` where they have no system prompt of
     their own.
     """

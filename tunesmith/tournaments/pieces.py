@@ -9,7 +9,6 @@ import os
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -18,6 +17,7 @@ from tunesmith.errors import TrainingError
 from tunesmith.events.stream import Events
 from tunesmith.machine.signals import StopSignal
 from tunesmith.models.saved import load_run
+from tunesmith.plain import JsonObject
 from tunesmith.proving.judge import TUNED
 from tunesmith.tournaments.folder import Scored, put
 from tunesmith.tournaments.scoring import score, watched
@@ -66,7 +66,7 @@ def try_rate(field: Field, entry: Entry, rate: float, share: float, title: str) 
     path.parent.mkdir(parents=True, exist_ok=True)
     record_file.unlink(missing_ok=True)
     at = Position(unseen=False)
-    found: dict[str, Any] = {"rate": rate, "share": share, "seed": field.run.train.seed}
+    found: JsonObject = {"rate": rate, "share": share, "seed": field.run.train.seed}
     with StopSignal() as signal, Titled(title) as shown:
         record = Record(record_file)
         events = Events(record.hear, shown.hear)
@@ -105,7 +105,7 @@ class _Never:
         return True
 
 
-def taken(lines: list[dict[str, Any]]) -> dict[str, Any]:
+def taken(lines: list[JsonObject]) -> JsonObject:
     """Returns what a training took, from its record: seconds of its steps, tokens read, the most
     memory.
     """

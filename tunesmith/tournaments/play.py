@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from tunesmith.display.progress import Shown
 from tunesmith.errors import DiskError, Stopped, TunesmithError
 from tunesmith.events.stream import Events, Listener
 from tunesmith.events.verbs import LeftOut, PieceBegun, PieceFailed, PieceScored, TournamentBegun
 from tunesmith.machine.signals import StopSignal
+from tunesmith.plain import JsonObject
 from tunesmith.report.tournament import lines, markdown, page
 from tunesmith.settings.run import Run
 from tunesmith.storage.atomic import write_whole
@@ -38,7 +38,7 @@ class Played:
     """A finished tournament: its folder, and all that its table says."""
 
     board: Board
-    found: dict[str, Any]
+    found: JsonObject
 
     def lines(self) -> list[str]:
         """Returns the table as lines for a person to read."""

@@ -8,7 +8,6 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from tunesmith.errors import Stopped
 from tunesmith.events.stream import Events
@@ -17,6 +16,7 @@ from tunesmith.methods import Method
 from tunesmith.models.adapters import beside_base
 from tunesmith.models.finding.hub import folder_of
 from tunesmith.models.loading.load import Loaded
+from tunesmith.plain import JsonObject
 from tunesmith.predicting.likelihoods import likelihoods
 from tunesmith.proving.answers import ContenderAnswers
 from tunesmith.proving.judge import TUNED, metric
@@ -67,7 +67,7 @@ def score(
     ``loaded`` may be changed.
     """
     devices.prepare(devices.choose(run.train.machine))
-    found: dict[str, Any] = {"watch": watched(field, loaded, run, lambda: False)}
+    found: JsonObject = {"watch": watched(field, loaded, run, lambda: False)}
     kept = Kept(place.path / "scoring.jsonl")
     weights = weights_in(folder_of(run.model), *([place.run.model] if who == TUNED else []))
     contenders = ContenderAnswers(

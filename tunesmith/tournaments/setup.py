@@ -21,6 +21,7 @@ from tunesmith.examples import Chat, Feedback, Preference, Text
 from tunesmith.machine import device as devices
 from tunesmith.models.finding.hub import folder_of
 from tunesmith.models.loading.load import Loaded
+from tunesmith.plain import JsonObject
 from tunesmith.planning.make import make
 from tunesmith.planning.plan import Plan
 from tunesmith.proving.answers import metrics_of, settings_for
@@ -57,14 +58,14 @@ class Entry:
     rates: tuple[float, ...] = ()
     resolved: Resolved | None = None
     refused: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: JsonObject = field(default_factory=dict)
     """Its weights and steps."""
 
     def planned(self, rate: float, seed: int, share: float = 1.0) -> Resolved:
         """Returns the settings of one training: ``share`` of the whole, with its own schedule."""
         assert self.resolved is not None, f"{self.label} was refused"
         train = self.resolved.run.train
-        changes: dict[str, Any] = {"learning_rate": rate, "seed": seed}
+        changes: JsonObject = {"learning_rate": rate, "seed": seed}
         if share < 1:
             warmup = train.warmup if train.warmup < 1 else max(1.0, round(share * train.warmup))
             changes |= {"steps": max(1, round(share * self.facts["steps"])), "warmup": warmup}
@@ -280,7 +281,7 @@ def _known(entry: Entry) -> bool:
     return facts is not None
 
 
-def _flat(run: Run) -> dict[str, Any]:
+def _flat(run: Run) -> JsonObject:
     plain = run.model_dump(mode="json", exclude={"out", "lang", "tournament"})
     asked = (run.tournament or Tournament()).model_dump(mode="json", exclude=MAY_CHANGE)
     return {**plain, **{f"tournament.{name}": value for name, value in asked.items()}}

@@ -7,10 +7,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
+from tunesmith.plain import JsonObject, Named
 from tunesmith.proving import statistics
 from tunesmith.proving.judge import FIELDS, TUNED, metric, rows_of
 from tunesmith.tournaments.folder import Scored, got
@@ -54,7 +54,7 @@ def ranked(entries: Sequence[Entry], made: Field, *, seeds: bool = False) -> lis
     return sorted((entry for entry in entries if runs_of(entry)), key=place)
 
 
-def standing(made: Field) -> dict[str, Any]:
+def standing(made: Field) -> JsonObject:
     """Returns everything that the table says. Scores of several seeds are averaged row by row, and
     so are their intervals.
     """
@@ -95,7 +95,7 @@ def standing(made: Field) -> dict[str, Any]:
     }
 
 
-def _base(score: Mapping[str, Any], table_IS: np.ndarray, made: Field) -> dict[str, object]:
+def _base(score: Named, table_IS: np.ndarray, made: Field) -> dict[str, object]:
     return {
         "watch": score["watch"],
         "quality": values(table_IS, made.primary),
@@ -121,7 +121,7 @@ def _left_out(made: Field) -> list[dict[str, str]]:
     return found
 
 
-def _row(entry: Entry, made: Field) -> dict[str, Any]:
+def _row(entry: Entry, made: Field) -> JsonObject:
     """Returns what the files of one entry say, without the comparisons."""
     runs = runs_of(entry)
     trained, scores = [got(run.trained) for run in runs], [got(run.score) for run in runs]
@@ -150,7 +150,7 @@ def _row(entry: Entry, made: Field) -> dict[str, Any]:
     }
 
 
-def items(place: Scored) -> list[dict[str, Any]]:
+def items(place: Scored) -> list[JsonObject]:
     """Reads the scores by proof row."""
     return [json.loads(line) for line in place.items.read_text(encoding="utf-8").splitlines()]
 
@@ -179,7 +179,7 @@ def values(table_IS: np.ndarray, name: str) -> float:
 
 def compare(
     tables: Mapping[str, np.ndarray], name: str, *, seed: int
-) -> dict[tuple[str, str], dict[str, Any]]:
+) -> dict[tuple[str, str], JsonObject]:
     """Compares every two contenders: the first minus the second, its interval over the same
     resampled rows, and the verdict.
     """
@@ -202,7 +202,7 @@ def compare(
     return found
 
 
-def _told(interval: statistics.Interval, count: int, higher: bool) -> dict[str, Any]:
+def _told(interval: statistics.Interval, count: int, higher: bool) -> JsonObject:
     excludes = interval.low > 0 or interval.high < 0
     better = (interval.difference > 0) == higher
     shown = count >= statistics.FEWEST and excludes

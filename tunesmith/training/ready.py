@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tunesmith.batches.batch import Batch
 from tunesmith.batches.order import Order, every
@@ -25,6 +24,7 @@ from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.models.roles import Role, roles_of
 from tunesmith.models.structure.quantize import count
 from tunesmith.objectives import Objective
+from tunesmith.plain import JsonObject
 from tunesmith.predicting.classes import FEWEST
 from tunesmith.proving.task import evenly
 from tunesmith.settings.resolved import Resolved
@@ -189,7 +189,7 @@ def _watch(work: Work, prepared: Prepared, beside: list[Role]) -> Watch:
     )
 
 
-def _models(beside: list[Role], policy: Loaded, method: Method, *, watched: bool) -> dict[str, Any]:
+def _models(beside: list[Role], policy: Loaded, method: Method, *, watched: bool) -> JsonObject:
     """Returns the models of the roles, by name: those of every step, or those for evaluations
     alone.
     """

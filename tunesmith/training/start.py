@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tunesmith.data.ledger import changed_files
 from tunesmith.data.prepare import Prepared
@@ -21,6 +20,7 @@ from tunesmith.machine.memory import GIB
 from tunesmith.machine.parallel import join, told_by_all
 from tunesmith.machine.signals import StopSignal
 from tunesmith.models.loading.load import Loaded
+from tunesmith.plain import JsonObject
 from tunesmith.settings.resolved import Resolved
 from tunesmith.storage.atomic import sweep, write_whole
 from tunesmith.storage.run_folder import RunFolder
@@ -158,7 +158,7 @@ def _course(
     """Puts the run at its first step, or where its newest checkpoint is."""
     work, device = ready.work, ready.work.device
     at, spikes, falling = Position(), Spikes(), Falling()
-    parts: dict[str, Any] = {
+    parts: JsonObject = {
         "weights": Weights(work.named),
         "optimizer": Moments(work.named, work.optimizer),
         "method": work.method,

@@ -19,6 +19,7 @@ from tunesmith.methods import Method
 from tunesmith.models.calling.routing import Routers
 from tunesmith.models.loading.load import Loaded
 from tunesmith.objectives import Objective
+from tunesmith.plain import JsonObject
 from tunesmith.settings.run import Run
 from tunesmith.training.schedules import Schedule
 from tunesmith.training.sources import StepSource
@@ -92,7 +93,7 @@ class Work:
     micro_tokens: int
     evaluate_every: int
     save_every: int
-    roles: dict[str, Any] = field(default_factory=dict)
+    roles: JsonObject = field(default_factory=dict)
     """The models beside the policy that every step looks at."""
     backward: Backward = field(default_factory=Backward)
     events: Events = field(default_factory=Events)
@@ -104,7 +105,7 @@ class Work:
         return self.source.total
 
     @property
-    def models(self) -> dict[str, Any]:
+    def models(self) -> JsonObject:
         """The policy and the models beside it, as losses find them."""
         return {"policy": self.model.model, **self.roles}
 

@@ -18,6 +18,7 @@ from tunesmith.data.columns.turns import (
     turn_of,
 )
 from tunesmith.examples import Turn
+from tunesmith.plain import JsonObject
 
 ASKING = {
     "messages": "the turns before the answers: [{role, content}, …]",
@@ -81,7 +82,7 @@ def answers(row: Row, field: str) -> list[Turn]:
     return told(text_of(row, field), "assistant")
 
 
-def known(row: Row, turns: list[Turn]) -> dict[str, Any]:
+def known(row: Row, turns: list[Turn]) -> JsonObject:
     """Returns the row's columns with our names added for its last question and its system
     prompt.
     """

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tunesmith.data.columns.answers import as_json, first_answer
-
-Row = Mapping[str, Any]
+from tunesmith.plain import Row
 
 FEW = 5
 """Below this many rows one value throughout says nothing."""

@@ -13,8 +13,7 @@ from typing import Any
 
 from tunesmith.data.columns.names import plain, words_of
 from tunesmith.data.columns.turns import as_text, field_problem, json_list, json_of, shown, text_of
-
-Row = Mapping[str, Any]
+from tunesmith.plain import Row
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 SETS = ("options", "choices", "endings", "option", "choice", "candidates", "选项", "候选", "备选")

@@ -12,6 +12,7 @@ from typing import Any
 from tunesmith.data.columns.turns import MEDIA, json_list, shown
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Example, Media, Turn, chats_of
+from tunesmith.plain import Row
 from tunesmith.words import say
 
 _MARK = re.compile("<(image|video|audio)>")
@@ -20,7 +21,7 @@ Waiting = dict[str, list[Media]]
 """What the row's columns list and no turn has taken yet, by its kind."""
 
 
-def placed(turns: Sequence[Turn], row: Mapping[str, Any]) -> list[Turn]:
+def placed(turns: Sequence[Turn], row: Row) -> list[Turn]:
     """Puts what the row's columns list in the place of its marks, such as ``<image>``; media
     without a mark go before the first question. A mark for which no column has anything stays text.
     """

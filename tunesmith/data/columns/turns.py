@@ -13,9 +13,8 @@ from typing import Any
 from tunesmith.data.columns.answers import as_json
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Media, MediaKind, Role, Turn
+from tunesmith.plain import JsonObject, Row
 from tunesmith.words import say
-
-Row = Mapping[str, Any]
 
 LISTS = frozenset({"messages", "conversations", "history", "tools", "pos", "neg", "negatives"}) | {
     "ranked",
@@ -275,7 +274,7 @@ def _weight(value: object, field: str) -> float:
     return float(value)
 
 
-def _spans(item: dict[str, Any], content: str, field: str) -> tuple[tuple[int, int, float], ...]:
+def _spans(item: JsonObject, content: str, field: str) -> tuple[tuple[int, int, float], ...]:
     """Reads axolotl's ``train_detail``: parts from ``begin_offset`` to ``end_offset``, the last
     letter included, trained or not; a ``weight`` in place of ``train`` says how much.
     """
@@ -323,7 +322,7 @@ _KINDS: dict[object, MediaKind] = {
 }
 
 
-def _address(part: dict[str, Any]) -> str:
+def _address(part: JsonObject) -> str:
     """Returns where the picture or sound of a part lies; empty where another column says it."""
     value = next((part[key] for key in (part["type"], "url", "path") if part.get(key)), "")
     if isinstance(value, dict):
@@ -341,7 +340,7 @@ def json_of(value: object, field: str) -> Any:
         raise field_problem(field, "reader.not_json", error=error, seen=shown(value)) from None
 
 
-def tool_calls(value: object, field: str) -> tuple[dict[str, Any], ...]:
+def tool_calls(value: object, field: str) -> tuple[JsonObject, ...]:
     """Calls in OpenAI's form, arguments as an object, from that form or from ``{"name": …,
     "arguments": …}``.
     """

@@ -4,12 +4,10 @@ repeat what they answer, and rows of one kind alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from tunesmith.data.columns.cells import is_number
 from tunesmith.data.texts import duplicates
 from tunesmith.examples import Chat, Example, Feedback, Preference
+from tunesmith.plain import Named
 from tunesmith.words import say, some
 
 SCORES = (
@@ -81,7 +79,7 @@ class Judged:
             self._note("prompt_inside", where)
 
 
-def _scores(columns: Mapping[str, Any]) -> tuple[float, float] | None:
+def _scores(columns: Named) -> tuple[float, float] | None:
     """Returns the scores of chosen and rejected, where the row has both."""
     for names in SCORES:
         chosen, rejected = (columns.get(name) for name in names)

@@ -14,6 +14,7 @@ from tunesmith.data.files import jsonstream
 from tunesmith.data.files.located import Faults, FileFacts, Located
 from tunesmith.data.files.numbers import Written
 from tunesmith.errors import Problem
+from tunesmith.plain import JsonObject
 from tunesmith.words import say
 
 _SHOWN = 10
@@ -81,7 +82,7 @@ def table_of(value: object) -> list[dict[str, object]] | None:
     return None
 
 
-def unfolding(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+def unfolding(rows: Sequence[JsonObject]) -> tuple[str, ...]:
     """Finds the columns, one within the other, whose lists of objects are rows of their own:
     instances of Self-Instruct, paragraphs and qas of SQuAD, a list of rows within a list.
     """
@@ -93,7 +94,7 @@ def unfolding(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
     return ()
 
 
-def unfolded(row: dict[str, Any], path: Sequence[str]) -> Iterator[dict[str, object]]:
+def unfolded(row: JsonObject, path: Sequence[str]) -> Iterator[dict[str, object]]:
     """Yields the rows within a row, each with the columns around it."""
     if not path:
         yield row

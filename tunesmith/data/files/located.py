@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import DataError, Problem
+from tunesmith.plain import JsonObject
 from tunesmith.words import say
 
 _SHOWN = 10
@@ -20,7 +21,7 @@ class Located:
 
     file: Path
     number: int
-    row: dict[str, Any]
+    row: JsonObject
 
     @property
     def where(self) -> str:

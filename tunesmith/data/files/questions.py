@@ -6,17 +6,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from tunesmith.data.columns.names import QUESTION, TEXT, is_called
 from tunesmith.data.files.decoding import encoding_of, open_text
 from tunesmith.data.files.located import FileFacts
 from tunesmith.data.files.sources import facts, rows
 from tunesmith.errors import DataError, Problem
+from tunesmith.plain import JsonObject
 from tunesmith.settings.yaml_file import read_yaml
 from tunesmith.words import say
 
-Questions = Mapping[str, dict[str, Any] | str]
+Questions = Mapping[str, JsonObject | str]
 PARTING = "---"
 """A line between questions of several lines."""
 
@@ -41,7 +41,7 @@ def _has_texts(known: FileFacts) -> bool:
     return known.format == "text" or (table and len(known.columns) == 1)
 
 
-def _listed(path: Path) -> Iterator[tuple[str, dict[str, Any] | str]]:
+def _listed(path: Path) -> Iterator[tuple[str, JsonObject | str]]:
     """Reads the items of a YAML list."""
     with open_text(path, encoding_of(path)) as stream:
         value = read_yaml(stream.read(), where=str(path))

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, TextIO, cast
 from tunesmith.data.files.decoding import compressed, open_bytes
 from tunesmith.data.files.numbers import cell
 from tunesmith.errors import DataError, Problem
+from tunesmith.plain import JsonObject
 from tunesmith.words import say
 
 _LONGEST_FIELD = 1 << 24
@@ -235,7 +236,7 @@ def _names(head: Mapping[bytes, bytes]) -> dict[str, list[str]]:
     return found
 
 
-def _with_names(row: dict[str, Any], names: Mapping[str, list[str]]) -> dict[str, object]:
+def _with_names(row: JsonObject, names: Mapping[str, list[str]]) -> dict[str, object]:
     for column, known in names.items():
         if row.get(column) is not None:
             row[column] = [known[n] if n in range(len(known)) else n for n in row[column]]

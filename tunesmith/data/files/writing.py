@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from tunesmith.errors import Problem, SpecError
+from tunesmith.plain import JsonObject
 from tunesmith.words import say
 
-Rows = Iterable[dict[str, Any]]
+Rows = Iterable[JsonObject]
 _GROUP = 10_000
 """Rows of a Parquet file that are held at a time."""
 
 
-def write_rows(path: Path, rows: Callable[[], Iterator[dict[str, Any]]]) -> int:
+def write_rows(path: Path, rows: Callable[[], Iterator[JsonObject]]) -> int:
     """Writes what ``rows`` gives and returns the number of rows. A table's columns are those of all
     rows, which it reads twice for that. A crash leaves no part of a file.
     """
@@ -38,7 +39,7 @@ def write_rows(path: Path, rows: Callable[[], Iterator[dict[str, Any]]]) -> int:
     return count
 
 
-def writer_of(path: Path) -> Callable[[Path, Callable[[], Iterator[dict[str, Any]]]], int]:
+def writer_of(path: Path) -> Callable[[Path, Callable[[], Iterator[JsonObject]]], int]:
     """Returns the function that writes a file of this name; raises SpecError with the endings that
     there are.
     """
@@ -49,12 +50,12 @@ def writer_of(path: Path) -> Callable[[Path, Callable[[], Iterator[dict[str, Any
     return write
 
 
-def _jsonl(path: Path, rows: Callable[[], Iterator[dict[str, Any]]]) -> int:
+def _jsonl(path: Path, rows: Callable[[], Iterator[JsonObject]]) -> int:
     with open(path, "w", encoding="utf-8", newline="\n") as file:
         return _each(file, rows(), lambda row, first: _text(row) + "\n")
 
 
-def _json(path: Path, rows: Callable[[], Iterator[dict[str, Any]]]) -> int:
+def _json(path: Path, rows: Callable[[], Iterator[JsonObject]]) -> int:
     with open(path, "w", encoding="utf-8", newline="\n") as file:
         file.write("[")
         count = _each(file, rows(), lambda row, first: ("\n" if first else ",\n") + _text(row))
@@ -62,7 +63,7 @@ def _json(path: Path, rows: Callable[[], Iterator[dict[str, Any]]]) -> int:
     return count
 
 
-def _each(file: TextIO, rows: Rows, line: Callable[[dict[str, Any], bool], str]) -> int:
+def _each(file: TextIO, rows: Rows, line: Callable[[JsonObject, bool], str]) -> int:
     count = 0
     for row in rows:
         file.write(line(row, count == 0))
@@ -70,8 +71,8 @@ def _each(file: TextIO, rows: Rows, line: Callable[[dict[str, Any], bool], str])
     return count
 
 
-def _table(delimiter: str) -> Callable[[Path, Callable[[], Iterator[dict[str, Any]]]], int]:
-    def write(path: Path, rows: Callable[[], Iterator[dict[str, Any]]]) -> int:
+def _table(delimiter: str) -> Callable[[Path, Callable[[], Iterator[JsonObject]]], int]:
+    def write(path: Path, rows: Callable[[], Iterator[JsonObject]]) -> int:
         columns = _columns(rows())
         with open(path, "w", encoding="utf-8", newline="") as file:
             table = csv.writer(file, delimiter=delimiter, lineterminator="\n")
@@ -89,7 +90,7 @@ def _each_cell(table: Any, rows: Rows, columns: list[str]) -> int:
     return count
 
 
-def _parquet(path: Path, rows: Callable[[], Iterator[dict[str, Any]]]) -> int:
+def _parquet(path: Path, rows: Callable[[], Iterator[JsonObject]]) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

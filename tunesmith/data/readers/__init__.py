@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Collection, Sequence
+from typing import ClassVar
 
 from tunesmith.examples import Example
+from tunesmith.plain import Row
 from tunesmith.settings.family import READERS
 from tunesmith.settings.spec import Spec
 
 __all__ = ["READERS", "Reader"]
-
-Row = Mapping[str, Any]
 
 
 class Reader:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any, ClassVar
+from collections.abc import Collection
+from typing import ClassVar
 
 from tunesmith.data.columns.asking import ASKING, asked, known, told
 from tunesmith.data.columns.turns import as_text, field_problem, json_list, shown, tools_of
-from tunesmith.data.readers import READERS, Reader, Row
+from tunesmith.data.readers import READERS, Reader
 from tunesmith.examples import Chat, Preference
+from tunesmith.plain import Row
 
 ANSWERS = ("responses", "answers", "outputs", "completions", "output", "response")
 BETTER = ("better", "better_index", "best", "preferred", "winner", "choice")
@@ -62,7 +63,7 @@ class RankedAnswers(Reader):
         return Preference(prompt, chosen, rejected, columns=known(row, turns))
 
 
-def listed(columns: tuple[str, ...], row: Mapping[str, Any]) -> str | None:
+def listed(columns: tuple[str, ...], row: Row) -> str | None:
     """Returns the column that holds a list of texts under a usual name for answers."""
     for name in ANSWERS:
         value = json_list(row.get(name)) if name in columns else None

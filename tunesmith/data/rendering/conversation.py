@@ -13,10 +13,11 @@ from typing import Any
 from tunesmith.data.rendering.pieces import Pieces
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Chat, Turn
+from tunesmith.plain import JsonObject
 from tunesmith.settings.run import Data
 from tunesmith.words import say
 
-Messages = list[dict[str, Any]]
+Messages = list[JsonObject]
 
 MARK = "Zq7probe"
 # Templates that print today's date would ask a model something else tomorrow than it was trained
@@ -162,7 +163,7 @@ class Conversation:
         rest = tuple(turn for turn in turns if turn.role != "system")
         return (*(Turn("system", text) for text in system[:1]), *rest)
 
-    def message(self, turn: Turn) -> dict[str, Any]:
+    def message(self, turn: Turn) -> JsonObject:
         """Returns one turn in the form that templates read."""
         content, extra = turn.content, {}
         if turn.tool_calls and self.shows_calls:
@@ -229,15 +230,15 @@ def from_question(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
     return (*(turn for turn in turns[:first] if turn.role == "system"), *turns[first:])
 
 
-def _user() -> dict[str, Any]:
+def _user() -> JsonObject:
     return {"role": "user", "content": "Hi"}
 
 
-def _call() -> dict[str, Any]:
+def _call() -> JsonObject:
     return {"name": MARK, "arguments": {"a": 1}}
 
 
-def _tool() -> dict[str, Any]:
+def _tool() -> JsonObject:
     function = {
         "name": MARK,
         "description": "d",

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any
 
-Row = Mapping[str, Any]
-JSON = Any
-"""A value of a row: text, number, None, or lists and objects of them."""
+from tunesmith.plain import JsonObject, Row
+
 FORM = frozenset({"role", "from", "type", "tool_call_id"})
 """Keys whose texts say what a turn is; they are words of a format, not of a person."""
 
 
-def strings(value: JSON) -> Iterator[str]:
+def strings(value: object) -> Iterator[str]:
     """Yields all texts within a value, in order, without keys and words of a format."""
     if isinstance(value, str):
         yield value
@@ -25,7 +23,7 @@ def strings(value: JSON) -> Iterator[str]:
             yield from strings(part)
 
 
-def changed(value: JSON, change: Callable[[str], str]) -> JSON:
+def changed(value: object, change: Callable[[str], str]) -> object:
     """Replaces each text within a value by what ``change`` makes of it."""
     if isinstance(value, str):
         return change(value)
@@ -40,7 +38,7 @@ def changed(value: JSON, change: Callable[[str], str]) -> JSON:
 
 def changed_row(
     row: Row, change: Callable[[str], str], columns: Collection[str] | None = None
-) -> dict[str, Any]:
+) -> JsonObject:
     """Changes the texts of ``columns`` in a row, of all columns where that is None."""
     return {
         name: changed(value, change) if columns is None or name in columns else value

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from tunesmith.data.columns.names import ABOUT_THE_ROW, is_called
 from tunesmith.data.files.located import Located
+from tunesmith.plain import JsonObject
 from tunesmith.settings.family import TRANSFORMS
 from tunesmith.settings.spec import Spec
 from tunesmith.words import say
@@ -34,7 +35,7 @@ class Change:
     why: tuple[str, ...]
     """In a few words each: ``mojibake``, ``duplicate``, ``phone``."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Returns one line of the account."""
         return {
             "file": self.file,
@@ -102,7 +103,7 @@ class Account:
         """Returns the account as lines for a person."""
         return [say("transforms.rows", read=self.read, written=self.written), *self.step_lines()]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Returns the counts, and what was noted."""
         sums = {
             did: [
@@ -137,7 +138,7 @@ class Transform:
         raise AssertionError(f"transform {self.name} has no steps")
 
 
-def content_columns(row: dict[str, Any], named: list[str] | None) -> list[str]:
+def content_columns(row: JsonObject, named: list[str] | None) -> list[str]:
     """Returns the columns that a step looks at: those it names, or all except those that say
     something about the row (id, source, url).
     """

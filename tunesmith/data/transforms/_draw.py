@@ -6,10 +6,11 @@ import hashlib
 import heapq
 import json
 from collections.abc import Iterable
-from typing import Any
+
+from tunesmith.plain import JsonObject
 
 
-def drawn(rows: Iterable[dict[str, Any]], count: int, seed: int) -> frozenset[int]:
+def drawn(rows: Iterable[JsonObject], count: int, seed: int) -> frozenset[int]:
     """Draws ``count`` rows with the smallest hashes and returns their places; of equal rows the
     first.
     """
@@ -17,7 +18,7 @@ def drawn(rows: Iterable[dict[str, Any]], count: int, seed: int) -> frozenset[in
     return frozenset(place for _, place in heapq.nsmallest(count, hashed))
 
 
-def place_of(row: dict[str, Any], seed: int) -> bytes:
+def place_of(row: JsonObject, seed: int) -> bytes:
     """Hashes a row, so that rows by their hashes are in a random order that is the same
     each time.
     """

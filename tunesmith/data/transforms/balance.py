@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 from annotated_types import Ge, Gt
 
@@ -14,6 +14,7 @@ from tunesmith.data.files.located import Located
 from tunesmith.data.transforms import TRANSFORMS, Account, Rows, Transform
 from tunesmith.data.transforms._draw import place_of
 from tunesmith.errors import Problem, SpecError
+from tunesmith.plain import JsonObject
 from tunesmith.settings.spec import Spec
 from tunesmith.words import say
 
@@ -47,7 +48,7 @@ class Balance(Transform):
                 account.dropped(located, self.name, "over_limit")
 
     def _value(self, located: Located) -> str:
-        row: dict[str, Any] = located.row
+        row: JsonObject = located.row
         if self.config.by not in row:
             told = say(
                 "ledger.no_column",

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.models.structure.quantize import dequantised, quantise_again
+from tunesmith.plain import JsonObject
 from tunesmith.words import say
 
 PEFT_TYPE = "TUNESMITH_LOFTQ"
@@ -26,7 +27,7 @@ FILE = "before_rounding.safetensors"
 """What is taken out of each layer before it is quantised."""
 
 
-def lora_layers(model: torch.nn.Module) -> dict[str, Any]:
+def lora_layers(model: torch.nn.Module) -> JsonObject:
     """Returns peft's layers by full name in the base model."""
     from peft.tuners.lora import LoraLayer
 

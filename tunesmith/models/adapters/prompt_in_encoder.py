@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from tunesmith.models.structure.kinds import head_of
+from tunesmith.plain import JsonObject
 
 PEFT_TYPE = "TUNESMITH_BEHIND_FIRST"
 """What the adapter's configuration says instead of one of peft's types, so that peft refuses it by
@@ -39,7 +40,7 @@ def is_there(folder: Path) -> bool:
 
 def call_of(
     base: Any, input_ids: torch.Tensor, table_PD: torch.Tensor, call: dict[str, Any]
-) -> dict[str, Any]:
+) -> JsonObject:
     """Returns the keywords of a call whose rows hold the virtual tokens."""
     after, count = int(first_stays(base.config)), len(table_PD)
     words = base.get_input_embeddings()(input_ids)

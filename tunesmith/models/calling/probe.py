@@ -18,6 +18,7 @@ from tunesmith.errors import ModelError
 from tunesmith.models.calling.forest import NAME
 from tunesmith.models.calling.views import inputs_of, makes_own_logits, see
 from tunesmith.models.structure.kinds import head_of
+from tunesmith.plain import JsonObject
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def own_head(model: Any, tolerance: float) -> None:
         makes_own_logits.add(model.get_output_embeddings())
 
 
-def _windows(settings: dict[str, Any]) -> list[str]:
+def _windows(settings: JsonObject) -> list[str]:
     """Returns the config keys that limit how far attention reaches."""
     names = (
         "sliding_window",
@@ -124,7 +125,7 @@ def _small_model(model: PreTrainedModel) -> Any | None:
     return None
 
 
-def _layers(config: Any, settings: dict[str, Any]) -> dict[str, Any]:
+def _layers(config: Any, settings: JsonObject) -> JsonObject:
     name = config.attribute_map.get("num_hidden_layers", "num_hidden_layers")
     kinds = settings.get("layer_types")
     if kinds:

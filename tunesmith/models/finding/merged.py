@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import ModelError, Problem
+from tunesmith.plain import JsonObject
 from tunesmith.storage.cache import cache_folder, digest, drafted, finish, locked, made, notice
 from tunesmith.words import say
 
@@ -61,7 +62,7 @@ def _refuse_unmerged(adapter: Path, facts: Mapping[str, object]) -> None:
         raise ModelError(Problem(str(adapter), say("own.cannot_go_on", method=refused)))
 
 
-def _merge(base: Path, adapter: Path, draft: Path, facts: dict[str, Any]) -> None:
+def _merge(base: Path, adapter: Path, draft: Path, facts: JsonObject) -> None:
     import torch
     from transformers import AutoTokenizer
 
@@ -76,7 +77,7 @@ def _merge(base: Path, adapter: Path, draft: Path, facts: dict[str, Any]) -> Non
     from tunesmith.models.structure.whole import write_model
 
     config = load_config(base)
-    known: dict[str, Any] = head_in(facts) if "objective" in facts else {"head": "language"}
+    known: JsonObject = head_in(facts) if "objective" in facts else {"head": "language"}
     how: dict[str, Any] = {"dtype": "auto", "use_safetensors": True, "local_files_only": True}
     plain: Any
     plain, _ = weights_under(base, config, known["head"], known.get("outputs"), how)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from tunesmith.plain import JsonObject
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Run
 from tunesmith.storage.run_folder import RunFolder
@@ -18,7 +18,7 @@ class Parent:
     """A run that another goes on from."""
 
     folder: RunFolder
-    facts: dict[str, Any]
+    facts: JsonObject
     """What its tunesmith.json tells."""
 
     @property

@@ -15,6 +15,7 @@ from typing import Any
 
 from tunesmith.data.rendering.tokenizers import Tokenizer
 from tunesmith.errors import ModelError, Problem, first_line
+from tunesmith.plain import JsonObject
 from tunesmith.storage.cache import (
     cache_folder,
     digest,
@@ -133,7 +134,7 @@ def _metadata(file: Path) -> dict[str, object]:
     return {key: field.contents() for key, field in fields.items() if field is not None}
 
 
-def _mend_tokenizer(tokenizer: Tokenizer, metadata: dict[str, Any]) -> None:
+def _mend_tokenizer(tokenizer: Tokenizer, metadata: JsonObject) -> None:
     """Repairs what the conversion of a byte-level tokenizer loses; the ids in the file are what
     counts.
     """

@@ -13,6 +13,7 @@ from tunesmith.examples import Outputs
 from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.models.structure import added_tokens
 from tunesmith.models.structure.kinds import HEADS, kind_of, language_class, load_config
+from tunesmith.plain import JsonObject
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Loaded:
     """The run's own renderer, for models that come from a run."""
     kept_head: bool = False
     """Whether the classification head is the checkpoint's own, trained for these very classes."""
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: JsonObject = field(default_factory=dict)
     """What tunesmith.json tells, for models that come from a run."""
 
     @property

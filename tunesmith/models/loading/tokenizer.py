@@ -12,6 +12,7 @@ from tunesmith.data.rendering.tokenizers import Tokenizer
 from tunesmith.errors import ModelError, Problem, first_line
 from tunesmith.models.structure import added_tokens
 from tunesmith.models.structure.kinds import load_config, named
+from tunesmith.plain import JsonObject
 from tunesmith.words import say
 
 _PLAIN = frozenset({"TokenizersBackend", "PreTrainedTokenizerFast"})
@@ -54,7 +55,7 @@ def load_tokenizer(
     return tokenizer
 
 
-def _json(path: Path) -> dict[str, Any] | None:
+def _json(path: Path) -> JsonObject | None:
     """Reads the object in a JSON file; empty where it holds something else, None where there is no
     file.
     """
@@ -67,7 +68,7 @@ def _json(path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else {}
 
 
-def _named_class(folder: Path, config: dict[str, Any] | None) -> Any:
+def _named_class(folder: Path, config: JsonObject | None) -> Any:
     """Returns the class that AutoTokenizer would take, where the names alone settle it."""
     told = _json(folder / "tokenizer_config.json") or {}
     name = str(told.get("tokenizer_class"))
@@ -95,7 +96,7 @@ class _Sides:
         tokenizer.init_kwargs[KEY] = {"start": self.start, "end": self.end}
 
 
-def _sides(folder: Path, told: dict[str, Any], trust_remote_code: bool) -> _Sides | None:
+def _sides(folder: Path, told: JsonObject, trust_remote_code: bool) -> _Sides | None:
     """Reads the sides from the file alone where this is enough, else from transformers' config;
     None where that is wrong, which is reported where the model is loaded or planned.
     """

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import Problem, SpecError
+from tunesmith.plain import JsonObject
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def grow(model: Any, tokenizer: Tokenizer, tokens: Sequence[str]) -> None:
     _rows[model] = ids
 
 
-def layers(model: Any) -> dict[str, Any]:
+def layers(model: Any) -> JsonObject:
     """Returns the embeddings, and the head where it has its own weights, by the end of
     their names.
     """

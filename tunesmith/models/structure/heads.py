@@ -18,6 +18,7 @@ from tunesmith.errors import ModelError, Problem
 from tunesmith.examples import Outputs
 from tunesmith.models.structure.kinds import HEADS, class_of, head_of, kind_of, plain
 from tunesmith.models.structure.whole import refuse_other_weights
+from tunesmith.plain import JsonObject
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.words import say
 
@@ -241,7 +242,7 @@ def _cast_inputs(model: torch.nn.Module) -> None:
                 part.register_forward_pre_hook(cast)
 
 
-def head_in(told: dict[str, Any]) -> dict[str, Any]:
+def head_in(told: JsonObject) -> JsonObject:
     """Returns ``head`` and ``outputs`` for ``load_model``, from a saved model's tunesmith.json."""
     outputs = told.get("outputs")
     known = Outputs(tuple(outputs["names"]), outputs["problem"]) if outputs else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.models.structure.kinds import plain, virtual_tokens
+from tunesmith.plain import JsonObject
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +45,7 @@ def blocks(model: torch.nn.Module, width: int) -> list[Block]:
     return found
 
 
-def longest_row(model: torch.nn.Module, text: dict[str, Any]) -> int | None:
+def longest_row(model: torch.nn.Module, text: JsonObject) -> int | None:
     """Returns the length of the longest row that a model takes (tokens), by its ``text`` config;
     None where it gives none.
     """

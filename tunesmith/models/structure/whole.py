@@ -6,11 +6,11 @@ warning; both make another model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import ModelError, Problem
+from tunesmith.plain import Named
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def refuse_other_weights(
     folder: Path,
     model: PreTrainedModel,
     head: str,
-    told: Mapping[str, Any],
+    told: Named,
     *,
     new: tuple[str, ...] = (),
 ) -> None:

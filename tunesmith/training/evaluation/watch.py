@@ -22,6 +22,7 @@ from tunesmith.models.calling.forwards import BrokenOff
 from tunesmith.models.loading.load import Loaded
 from tunesmith.objectives import Objective
 from tunesmith.outputs import Watched
+from tunesmith.plain import JsonObject
 from tunesmith.proving.task import Task
 from tunesmith.settings.run import Generate, Keep
 from tunesmith.words import say
@@ -35,7 +36,7 @@ def held_out_loss(
     *,
     budget: int,
     stopped: Callable[[], bool],
-    roles: dict[str, Any] | None = None,
+    roles: JsonObject | None = None,
 ) -> dict[str, float] | None:
     """Computes the objective's metrics over ``items``, every unit counting the same; None when
     ``stopped`` returned true on the way.
@@ -115,7 +116,7 @@ class Watch:
     """Whether the rows are those of the proof, because there are too few for both: nothing is
     chosen by them.
     """
-    roles: dict[str, Any] = field(default_factory=dict)
+    roles: JsonObject = field(default_factory=dict)
     """The models beside the policy."""
     measure: Callable[[list[Item], Callable[[], bool]], dict[str, float] | None] | None = None
     """What is measured in place of the loss, where the objective learns from samples."""

@@ -14,11 +14,11 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
 from tunesmith.errors import CheckpointError, DiskError
+from tunesmith.plain import JsonObject
 from tunesmith.storage.atomic import fsync, sha256, write_whole
 from tunesmith.words import say
 
@@ -149,8 +149,8 @@ def damage(path: Path) -> str | None:
     return None
 
 
-def _facts(path: Path) -> dict[str, Any]:
-    facts: dict[str, Any] = {"size": path.stat().st_size, "sha256": sha256(path)}
+def _facts(path: Path) -> JsonObject:
+    facts: JsonObject = {"size": path.stat().st_size, "sha256": sha256(path)}
     if path.suffix == ".safetensors":
         with safe_open(path, "pt") as file:
             facts["tensors"] = len(list(file.keys()))

@@ -19,6 +19,7 @@ from tunesmith.examples import Outputs
 from tunesmith.methods import Method
 from tunesmith.models.finding.parent import parent_of
 from tunesmith.objectives import Objective
+from tunesmith.plain import JsonObject
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Run
 from tunesmith.storage.atomic import replace_folder
@@ -43,7 +44,7 @@ class Saver:
     """Whether that head came with the base."""
     objective: Objective | None = None
     """What else a saved model needs beside it is the objective's to say."""
-    fitted: dict[str, Any] = field(default_factory=dict)
+    fitted: JsonObject = field(default_factory=dict)
     """What was fitted on the watched rows at the end."""
 
     def __call__(self, folder: Path, step: int) -> None:

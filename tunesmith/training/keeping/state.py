@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 
 from tunesmith.errors import CheckpointError
 from tunesmith.machine.device import Device
+from tunesmith.plain import JsonObject, Named
 from tunesmith.settings.run import Run
 from tunesmith.words import say
 
@@ -50,9 +51,7 @@ class State:
     facts among those of all. ``identity`` says whose run it is.
     """
 
-    def __init__(
-        self, parts: Mapping[str, Part], device: Device, *, identity: dict[str, Any]
-    ) -> None:
+    def __init__(self, parts: Mapping[str, Part], device: Device, *, identity: JsonObject) -> None:
         # What draws while it loads must not move the generators, so they come last.
         self.parts = {**parts, "random": Generators(device)}
         self.device, self.identity = device, identity
@@ -230,7 +229,7 @@ def seed_everything(seed: int, rank: int = 0) -> None:
     torch.manual_seed(seed + rank)
 
 
-def environment(device: Device) -> dict[str, Any]:
+def environment(device: Device) -> JsonObject:
     """Returns what bit-equality depends on besides the settings."""
     return {
         "python": platform.python_version(),
@@ -246,7 +245,7 @@ def environment(device: Device) -> dict[str, Any]:
     }
 
 
-def identity(run: Run, data: str, base: str, micro_tokens: int) -> dict[str, Any]:
+def identity(run: Run, data: str, base: str, micro_tokens: int) -> JsonObject:
     """Identifies a checkpoint: the settings that decide the result, which of them are not the
     default, and fingerprints of data and base.
     """
@@ -262,8 +261,8 @@ def _free(name: str) -> bool:
     return any(name == free or name.startswith(f"{free}.") for free in FREE)
 
 
-def _flat(value: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _flat(value: Named, path: str = "") -> JsonObject:
+    found: JsonObject = {}
     for key, item in value.items():
         found |= (
             _flat(item, f"{path}{key}.") if isinstance(item, Mapping) else {f"{path}{key}": item}
@@ -271,7 +270,7 @@ def _flat(value: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     return found
 
 
-def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+def _differences(then: Named, now: Named) -> dict[str, tuple[Any, Any]]:
     names = {**then, **now}.keys() - {"given", "settings"}
     # A checkpoint that is older than a setting was made with its default, or as if it were off.
     new = {

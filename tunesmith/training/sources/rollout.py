@@ -19,6 +19,7 @@ from pydantic import BeforeValidator
 from tunesmith.batches.order import Order
 from tunesmith.batches.rollout import Group
 from tunesmith.errors import Problem, SpecError
+from tunesmith.plain import JsonObject
 from tunesmith.rollout.preview import faults_told, hopeless, lines, refuse_hopeless
 from tunesmith.rollout.rewarding import Rewarded, Rewarding, asked_of
 from tunesmith.settings.family import OBJECTIVES, REWARDS, choice
@@ -154,7 +155,7 @@ class Rollout(StepSource):
             for column in REWARDS.make(config).columns:
                 lacking = [item for item in items if _row(item).get(column) in (None, "")]
                 if lacking:
-                    told: dict[str, Any] = {"reward": config.name, "column": repr(column)}
+                    told: JsonObject = {"reward": config.name, "column": repr(column)}
                     told |= {"count": len(lacking), "of": len(items), "row": lacking[0].id}
                     told |= {"known": ", ".join(map(str, _row(lacking[0])))}
                     where = f"source.rewards.{place}"
@@ -169,7 +170,7 @@ class Rollout(StepSource):
         if not long:
             return []
         longest = max(len(item.tokens[0]) for item in long)
-        told: dict[str, Any] = {"count": len(long), "row": long[0].id, "limit": limit, "new": new}
+        told: JsonObject = {"count": len(long), "row": long[0].id, "limit": limit, "new": new}
         told |= {"longest": longest, "left": max(limit - longest, 1)}
         return [Problem("source.max_new_tokens", say("rollout.no_room", **told))]
 
@@ -341,7 +342,7 @@ class Rollout(StepSource):
         return faults_told(found)
 
 
-def _row(item: Item) -> dict[str, Any]:
+def _row(item: Item) -> JsonObject:
     return item.tokens[0].columns["row"]
 
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from tunesmith.errors import FAULTS, Problem, named_line
 from tunesmith.events.run import Began, TrackerFailed
 from tunesmith.events.stream import Event, Events, Line
+from tunesmith.plain import JsonObject
 from tunesmith.settings.family import TRACKERS
 from tunesmith.settings.spec import Spec
 from tunesmith.words import say
@@ -37,7 +38,7 @@ class Tracker:
     def __init__(self, config: Any) -> None:
         self.config = config
 
-    def start(self, folder: Path, settings: dict[str, Any]) -> None:
+    def start(self, folder: Path, settings: JsonObject) -> None:
         """Opens a run named after ``folder``, with the run's settings."""
         raise AssertionError(f"tracker {self.name} has no start")
 

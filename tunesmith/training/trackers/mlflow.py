@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
+from tunesmith.plain import JsonObject
 from tunesmith.settings.spec import Spec
 from tunesmith.training.trackers import TRACKERS, Tracker
 
@@ -23,7 +23,7 @@ class Mlflow(Tracker):
         experiment: str = "tunesmith"
         """Experiment that the run is listed under."""
 
-    def start(self, folder: Path, settings: dict[str, Any]) -> None:
+    def start(self, folder: Path, settings: JsonObject) -> None:
         """Opens the run."""
         self._mlflow = import_module(self.package)
         self._mlflow.set_experiment(self.config.experiment)

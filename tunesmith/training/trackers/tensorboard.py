@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+from tunesmith.plain import JsonObject
 from tunesmith.training.trackers import TRACKERS, Tracker
 
 
@@ -14,7 +14,7 @@ class Tensorboard(Tracker):
 
     package = "tensorboard"
 
-    def start(self, folder: Path, settings: dict[str, Any]) -> None:
+    def start(self, folder: Path, settings: JsonObject) -> None:
         """Opens the event file."""
         from torch.utils.tensorboard import SummaryWriter
 
