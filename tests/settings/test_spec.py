@@ -17,6 +17,7 @@ import tunesmith
 from tunesmith import words
 from tunesmith.cli.show_explain import lines as shown_pages
 from tunesmith.errors import SpecError
+from tunesmith.planning.rules import broken
 from tunesmith.settings.explain import FAMILIES, every_setting
 from tunesmith.settings.explain import explain as pages_of
 from tunesmith.settings.family import (
@@ -532,3 +533,26 @@ def test_overrides_leave_what_they_were_made_of_as_it_was():
     overrides = {"source": {"rewards": "exact"}, "source.samples": 4}
     assert with_overrides({}, overrides) == {"source": {"rewards": "exact", "samples": 4}}
     assert overrides == {"source": {"rewards": "exact"}, "source.samples": 4}
+
+
+def test_a_name_where_none_belongs_is_not_sent_to_another_plug_in() -> None:
+    asked = {"model": "m", "data": "d", "out": "o", "name": "first"}
+    with pytest.raises(SpecError) as caught:
+        validate(asked)
+    assert "place here" not in str(caught.value) and "no such setting" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ({"prove": {"metrics": ["f1"]}}, "macro_f1"),
+        ({"prove": {"primary": "f1"}}, "macro_f1"),
+        ({"train": {"keep": {"best_by": "f1"}}}, "macro_f1"),
+        ({"prove": {"metrics": ["rogue_l"]}}, "'rouge_l'"),
+    ],
+)
+def test_what_a_metric_is_called_elsewhere_is_told_with_its_name_here(
+    where: dict[str, object], told: str
+) -> None:
+    run = validate({"model": "m", "data": "d", "out": "o", **where})
+    assert f"did you mean {told}" in "\n".join(problem.text for problem in broken(run))

@@ -31,13 +31,17 @@ def known_names(run: Run) -> Iterator[Problem]:
     metrics, objective = METRICS.names(), OBJECTIVES.make(run.objective)
     known = list(dict.fromkeys(["loss", *objective.measures, *metrics]))
     if run.train.keep.best_by not in known:
-        yield _unknown("train.keep.best_by", run.train.keep.best_by, known)
+        best = run.train.keep.best_by
+        yield _unknown(
+            "train.keep.best_by", best, known, closest(best, known) or METRICS.hint(best)
+        )
     for index, name in enumerate(run.prove.metrics):
         if name not in metrics:
-            yield _unknown(f"prove.metrics.{index}", name, metrics)
+            yield _unknown(f"prove.metrics.{index}", name, metrics, METRICS.hint(name))
     allowed = list(run.prove.metrics) or metrics
     if run.prove.primary is not None and run.prove.primary not in allowed:
-        yield _unknown("prove.primary", run.prove.primary, allowed)
+        hint = "" if run.prove.metrics else METRICS.hint(run.prove.primary)
+        yield _unknown("prove.primary", run.prove.primary, allowed, hint)
     for where, reader in _readers(run):
         if reader is not None and reader not in READERS.names():
             yield _unknown(where, reader, READERS.names())
@@ -50,13 +54,13 @@ def _readers(run: Run) -> Iterator[tuple[str, str | None]]:
             yield f"data.path.{index}.reader", source.reader
 
 
-def _unknown(where: str, name: str, known: list[str]) -> Problem:
+def _unknown(where: str, name: str, known: list[str], hint: str = "") -> Problem:
     return Problem(
         where,
         say(
             "plan.unknown",
             name=repr(name),
-            told=closest(name, known) or say("spec.no_hint"),
+            told=hint or closest(name, known) or say("spec.no_hint"),
             known=", ".join(known),
         ),
     )

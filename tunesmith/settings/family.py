@@ -73,7 +73,7 @@ class Family:
         if name not in self._classes:
             known = self.names()
             if name not in known:
-                told = self._as_setting(name.lower()) or closest(name, known) or say("spec.no_hint")
+                told = self.hint(name)
                 raise SpecError(
                     say(
                         "spec.unknown_name",
@@ -92,6 +92,10 @@ class Family:
             f"{self.package}.{name} registers no {self.kind} of its own name"
         )
         return self._classes[name]
+
+    def hint(self, name: str) -> str:
+        """Suggests what an unknown name may mean: what peers call so, or one that is similar."""
+        return self._as_setting(name.lower()) or closest(name, self.names()) or say("spec.no_hint")
 
     def _as_setting(self, name: str) -> str:
         """Suggests the setting whose value this name is, as rslora is of lora's variant, or our

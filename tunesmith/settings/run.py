@@ -338,7 +338,8 @@ def _here(path: str) -> str | None:
     if told is not None:
         return told
     last = path.rpartition(".")[2]
-    found = [place for place in paths_of(Run) if place.rpartition(".")[2] == last]
+    # Every plug-in has a name; what else is called so is meant by nobody.
+    found = [place for place in paths_of(Run) if place.rpartition(".")[2] == last != "name"]
     return say("spec.stands_at", names=say("spec.or").join(found)) if found else None
 
 
