@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from material.adapted import applied, logits, stepped
-from tunesmith.models.adapters.layers.own import Own
+from tunesmith.models.adapters.layers.hooked import HookedLayer
 from tunesmith.models.loading.load import Loaded
 from tunesmith.tournaments.scoring import merged
 
@@ -22,7 +22,9 @@ def test_every_adapter_that_folds_is_folded(case: Any) -> None:
     method, model = applied(case if isinstance(case, dict) else {"name": case})
     wanted = logits(stepped(method, model, steps=3))
     found = merged(Loaded(model, None, "forest"), method)
-    assert found is not None and not any(isinstance(part, Own) for part in found.model.modules())
+    assert found is not None and not any(
+        isinstance(part, HookedLayer) for part in found.model.modules()
+    )
     torch.testing.assert_close(logits(found.model), wanted, rtol=1e-4, atol=1e-4)
 
 

@@ -24,7 +24,7 @@ from tunesmith.plain import JsonObject
 from tunesmith.settings.resolved import Resolved
 from tunesmith.storage.atomic import sweep, write_whole
 from tunesmith.storage.run_folder import RunFolder
-from tunesmith.training.evaluation.look import Looker
+from tunesmith.training.evaluation.evaluator import Evaluator
 from tunesmith.training.health import Falling, Spikes
 from tunesmith.training.keeping.checkpoint import Checkpoints
 from tunesmith.training.keeping.record import Record
@@ -143,7 +143,7 @@ class Course:
     at: Position
     spikes: Spikes
     falling: Falling
-    look: Looker
+    look: Evaluator
     save: Saves
 
 
@@ -181,14 +181,14 @@ def _course(
     seed_everything(work.run.train.seed, device.processes.rank)
     if resume:
         _resume(checkpoints, state, at, record, work.events)
-    look = _looker(ready, folder, record, stopped)
+    look = _evaluator(ready, folder, record, stopped)
     save = Saves(checkpoints, state, look, last=at.step if resume else None)
     return Course(at, spikes, falling, look, save)
 
 
-def _looker(
+def _evaluator(
     ready: Ready, folder: RunFolder, record: Record, stopped: Callable[[], str | None]
-) -> Looker:
+) -> Evaluator:
     """Makes the evaluations of the run, which save the best model and the last."""
     work = ready.work
     saver = Saver(
@@ -201,7 +201,7 @@ def _looker(
         objective=work.objective,
         kept_head=work.model.kept_head,
     )
-    return Looker(
+    return Evaluator(
         watch=ready.watch,
         questions=ready.questions,
         saver=saver,
@@ -233,7 +233,7 @@ class Saves:
         self,
         checkpoints: Checkpoints,
         state: State,
-        look: Looker,
+        look: Evaluator,
         *,
         last: int | None,
     ) -> None:

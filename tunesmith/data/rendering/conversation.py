@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from tunesmith.data.rendering.pieces import Pieces
+from tunesmith.data.rendering.plain_tokenizer import PlainTokenizer
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Chat, Turn
 from tunesmith.plain import JsonObject
@@ -38,7 +38,7 @@ PLAIN = (
 class Conversation:
     """What the chat template does, found out by rendering probes with it."""
 
-    def __init__(self, pieces: Pieces, data: Data) -> None:
+    def __init__(self, pieces: PlainTokenizer, data: Data) -> None:
         self.pieces, self.data = pieces, data
         self.tokenizer = pieces.tokenizer
         if not self.tokenizer.chat_template:

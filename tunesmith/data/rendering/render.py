@@ -15,7 +15,7 @@ from tunesmith.batches.batch import Tokens
 from tunesmith.data.rendering.control import Control, shown
 from tunesmith.data.rendering.conversation import Conversation, opening
 from tunesmith.data.rendering.fingerprint import fingerprint
-from tunesmith.data.rendering.pieces import Pieces
+from tunesmith.data.rendering.plain_tokenizer import PlainTokenizer
 from tunesmith.data.rendering.sides import Sides, continued
 from tunesmith.data.rendering.template import Template, numbered
 from tunesmith.data.rendering.tokenizers import Tokenizer, add_slots, converses, keeps_apart
@@ -49,7 +49,7 @@ class Render:
     ) -> None:
         self.tokenizer, self.data, self.max_length, self.head = tokenizer, data, max_length, head
         self.converses = converses(tokenizer, head, eats)
-        self.pieces = Pieces(tokenizer)
+        self.pieces = PlainTokenizer(tokenizer)
         self.template, self.sides, self.plain_sides = None, None, False
         text, names = numbered(data.template or "") if self.converses else ("", [])
         self.slots = add_slots(tokenizer, names)

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from tunesmith.models.adapters.layers.own import Own
+from tunesmith.models.adapters.layers.hooked import HookedLayer
 from tunesmith.models.structure.heads import train_head
 from tunesmith.settings.family import METHODS
 from tunesmith.settings.spec import Spec
@@ -45,7 +45,7 @@ def switchable(model: Any) -> Any:
 def _off(model: torch.nn.Module) -> Iterator[None]:
     from peft import PeftModel
 
-    layers = [layer for layer in model.modules() if isinstance(layer, Own)]
+    layers = [layer for layer in model.modules() if isinstance(layer, HookedLayer)]
     with ExitStack() as stack:
         if isinstance(model, PeftModel):
             stack.enter_context(PeftModel.disable_adapter(model))
@@ -153,7 +153,7 @@ def merge(model: torch.nn.Module) -> Any:
         model = model.merge_and_unload()  # type: ignore[operator]
     for part in list(model.modules()):
         for child in list(part.children()):
-            if isinstance(child, Own):
+            if isinstance(child, HookedLayer):
                 child.fold(part)
     return model
 

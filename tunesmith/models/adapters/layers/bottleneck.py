@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch.nn.functional import gelu, linear, relu, silu
 
-from tunesmith.models.adapters.layers.own import Own
+from tunesmith.models.adapters.layers.hooked import HookedLayer
 
 ACTIVATIONS = {"relu": relu, "gelu": gelu, "silu": silu, "tanh": torch.tanh}
 
 
-class Bottleneck(Own):
+class Bottleneck(HookedLayer):
     """``scale · up(activation(down(h)))``, where ``up`` starts at zero; D is the width of the
     model, S that of the bottleneck.
     """

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from tunesmith.models.adapters.layers.own import Own
+from tunesmith.models.adapters.layers.hooked import HookedLayer
 
 
-class Butterfly(Own):
+class Butterfly(HookedLayer):
     """``s ∘ W Rᵀ x`` with R the product of M factors; s scales outputs. Factor i rotates blocks of
     halves that lie 2ⁱ apart.
     """

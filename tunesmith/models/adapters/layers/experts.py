@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch.nn.functional import dropout, linear
 
-from tunesmith.models.adapters.layers.own import Own
+from tunesmith.models.adapters.layers.hooked import HookedLayer
 
 
-class LoraExperts(Own):
+class LoraExperts(HookedLayer):
     """``scale · Σ g_e(x) B_e A_e x`` over the top k of E experts of rank R; the gates g are
     probabilities made to sum to 1.
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 
-class Own(torch.nn.Module):
+class HookedLayer(torch.nn.Module):
     """Base of these layers: they work by hooks on a model's own layer, whose name and weights stay
     as they are.
     """

@@ -16,7 +16,7 @@ from tunesmith.errors import DiskError, Problem
 from tunesmith.machine.parallel import Processes
 from tunesmith.settings.run import Keep
 from tunesmith.storage.run_folder import RunFolder
-from tunesmith.training.evaluation import look
+from tunesmith.training.evaluation import evaluator
 from tunesmith.training.evaluation.watch import Best
 from tunesmith.training.keeping.record import Record
 
@@ -74,7 +74,7 @@ class Asked:
 
 @dataclass
 class Run:
-    looker: look.Looker
+    evaluations: evaluator.Evaluator
     folder: RunFolder
     said: list[str]
 
@@ -101,7 +101,7 @@ def run(tmp_path: Path) -> Callable[..., Run]:
         questions: Any = asked or Asked()
         record, events = Record(folder.record), runs.said(said)
         events.listeners.append(record.hear)
-        looker = look.Looker(
+        evaluations = evaluator.Evaluator(
             watch,
             questions,
             saver,
@@ -112,7 +112,7 @@ def run(tmp_path: Path) -> Callable[..., Run]:
             stopped=lambda: None,
             events=events,
         )
-        return Run(looker, folder, said)
+        return Run(evaluations, folder, said)
 
     return made
 
@@ -121,49 +121,49 @@ def test_the_best_model_is_kept_and_left_and_a_later_worse_one_is_not(
     run: Callable[..., Run],
 ) -> None:
     one = run(3.0, 2.0, 1.0, 1.5, final="best")
-    assert [one.looker(step) for step in (0, 3, 6, 9)] == [True] * 4
+    assert [one.evaluations(step) for step in (0, 3, 6, 9)] == [True] * 4
     assert one.of(one.folder.best) == 6
-    assert one.looker.leave(9) == 6 and one.of(one.folder.model) == 6
+    assert one.evaluations.leave(9) == 6 and one.of(one.folder.model) == 6
     assert [line["evaluation"]["loss"] for line in one.lines()] == [3.0, 2.0, 1.0, 1.5]
 
 
 def test_the_last_model_is_left_where_that_is_asked_for(run: Callable[..., Run]) -> None:
     one = run(1.0, 2.0, final="last")
-    one.looker(3), one.looker(6)
-    assert one.looker.leave(9) == 9 and one.of(one.folder.model) == 9
+    one.evaluations(3), one.evaluations(6)
+    assert one.evaluations.leave(9) == 9 and one.of(one.folder.model) == 9
     assert one.of(one.folder.best) == 3
 
 
 def test_the_untouched_base_is_never_the_best(run: Callable[..., Run]) -> None:
     one = run(0.1, 2.0, final="best")
-    one.looker(0)
+    one.evaluations(0)
     assert not one.folder.best.exists()
-    one.looker(3)
+    one.evaluations(3)
     assert one.of(one.folder.best) == 3
 
 
 def test_rows_of_the_proof_choose_nothing_and_fit_nothing(run: Callable[..., Run]) -> None:
     one = run(2.0, 1.0, only_measured=True, final="best")
-    one.looker(3), one.looker(6)
+    one.evaluations(3), one.evaluations(6)
     assert not one.folder.best.exists()
-    assert one.looker.leave(9) == 9
-    watch: Any = one.looker.watch
+    assert one.evaluations.leave(9) == 9
+    watch: Any = one.evaluations.watch
     assert watch.fitted_on == [[]]
 
 
 def test_patience_ends_once_with_the_step_that_was_best(run: Callable[..., Run]) -> None:
     one = run(1.0, 2.0, 3.0, patience=2)
-    one.looker(3), one.looker(6)
-    assert not one.looker.exhausted
-    one.looker(9)
-    assert one.looker.exhausted
+    one.evaluations(3), one.evaluations(6)
+    assert not one.evaluations.exhausted
+    one.evaluations(9)
+    assert one.evaluations.exhausted
     ended = [line for line in one.lines() if line.get("event") == "patience_ended"]
     assert ended == [{"step": 9, "event": "patience_ended", "best_step": 3}]
 
 
 def test_a_signal_while_rows_are_watched_leaves_nothing(run: Callable[..., Run]) -> None:
     one = run(None)
-    assert one.looker(3) is False
+    assert one.evaluations(3) is False
     assert one.lines() == [] and one.said == [] and not one.folder.best.exists()
 
 
@@ -172,13 +172,13 @@ def test_a_signal_while_questions_are_answered_drops_the_numbers_too(
 ) -> None:
     """They are all made again after the run goes on, and would stand twice."""
     one = run(1.0, asked=Asked(None))
-    assert one.looker(3) is False
-    assert one.lines() == [] and one.looker.watch.best.step is None
+    assert one.evaluations(3) is False
+    assert one.lines() == [] and one.evaluations.watch.best.step is None
 
 
 def test_answers_stand_in_the_record_and_on_the_page(run: Callable[..., Run]) -> None:
     one = run(2.0, 1.0, asked=Asked(["No."], ["Because."]))
-    one.looker(0), one.looker(9)
+    one.evaluations(0), one.evaluations(9)
     given = [line["answers"] for line in one.lines() if line.get("event") == "answers"]
     assert given == [["No."], ["Because."]]
     page = one.folder.questions.read_text(encoding="utf-8")
@@ -187,9 +187,9 @@ def test_answers_stand_in_the_record_and_on_the_page(run: Callable[..., Run]) ->
 
 def test_a_full_disk_costs_the_best_model_and_not_the_run(run: Callable[..., Run]) -> None:
     one = run(1.0, full=True)
-    assert one.looker(3) is True
+    assert one.evaluations(3) is True
     (event,) = [line for line in one.lines() if line.get("event") == "best_not_saved"]
     assert event["step"] == 3 and "no space left" in event["error"]
     assert any("no space left" in text for text in one.said)
     with pytest.raises(DiskError):
-        one.looker.leave(9)
+        one.evaluations.leave(9)

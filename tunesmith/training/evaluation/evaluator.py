@@ -23,7 +23,7 @@ from tunesmith.words import say
 
 
 @dataclass
-class Looker:
+class Evaluator:
     """The evaluations at the steps where the loop asks for them."""
 
     watch: Watch

@@ -15,7 +15,7 @@ PROBES = (("Q:", "answer"), ("Q:", " answer"), ("问：", "答案"), ("Q:\n", "�
 ANCHORS = ("\n", ":", "\u0001")
 
 
-class Pieces:
+class PlainTokenizer:
     """A tokenizer without special tokens; ``bos`` holds what the tokenizer itself puts in front of
     a text.
     """
