@@ -37,6 +37,7 @@ FORBIDDEN_NAMES = {"utils", "util", "misc", "common", "helpers", "helper"}
 FLOORS = [
     "__main__",
     "cli",
+    "api_rows",
     "api",
     "diagnosis",
     "teaching",

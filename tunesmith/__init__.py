@@ -31,6 +31,7 @@ __all__ = [
     "load",
     "measure_anonymising",
     "overfit",
+    "overlap",
     "plan",
     "plan_stages",
     "predict",
@@ -39,15 +40,16 @@ __all__ = [
     "tournament",
     "train",
 ]
+_OF_ROWS = frozenset({"change_rows", "measure_anonymising", "overlap"})
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
     # Lazy, so that ``import tunesmith`` costs nothing.
     if name in __all__:
-        from tunesmith import api
+        from tunesmith import api, api_rows
 
-        return getattr(api, name)
+        return getattr(api_rows if name in _OF_ROWS else api, name)
     raise AttributeError(f"module 'tunesmith' has no attribute {name!r}")
 
 

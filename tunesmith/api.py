@@ -19,7 +19,15 @@ from tunesmith.events.run import Ended, Planned, Reported, on_steps
 from tunesmith.events.stream import Events, Listener
 from tunesmith.events.verbs import ProofBegun
 from tunesmith.plain import JsonObject, Named, Row
-from tunesmith.settings.given import Overrides, Settings, given, refuse_peer, settings_of, speak
+from tunesmith.settings.given import (
+    Overrides,
+    Settings,
+    given,
+    look_settings,
+    refuse_peer,
+    settings_of,
+    speak,
+)
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.run import Run
 from tunesmith.settings.settle import with_value
@@ -28,8 +36,6 @@ from tunesmith.words import say
 
 if TYPE_CHECKING:
     from tunesmith.data.check import Check
-    from tunesmith.data.measure import Measured
-    from tunesmith.data.transforms import Account as DataAccount
     from tunesmith.diagnosis.overfit import Overfit
     from tunesmith.display.progress import Shown
     from tunesmith.planning.plan import Plan
@@ -52,10 +58,7 @@ def check(settings: Settings, overrides: Overrides = (), *, progress: Shown | No
     from tunesmith.models.finding.hub import folder_of
     from tunesmith.models.loading.tokenizer import load_tokenizer
 
-    plain = given(settings)
-    # Neither is needed to look at data; the starter's tokenizer counts tokens as well as another's.
-    run = settings_of({"model": "starter", "out": "runs/check", **plain}, overrides)
-    speak(run)
+    run = look_settings(settings, overrides)
     part = held_part(run.data.path) if isinstance(run.data.path, str) else None
     if part is not None and "held_out" not in run.data.model_fields_set:
         run = with_value(run, ["data", "held_out"], part)
@@ -64,32 +67,6 @@ def check(settings: Settings, overrides: Overrides = (), *, progress: Shown | No
         folder, trust_remote_code=run.model.trust_remote_code, add_tokens=run.model.add_tokens
     )
     return look(run, tokenizer, progress=progress)
-
-
-def change_rows(step: str, source: str, out: str | Path, settings: Overrides = ()) -> DataAccount:
-    """Writes the rows of ``source`` to ``out`` after a step (clean, dedup, anonymise, balance,
-    sample, convert), and says what became of every row; SpecError with all that is wrong with the
-    step's settings.
-    """
-    from tunesmith.data.convert import Convert, convert
-    from tunesmith.data.steps import change, made, settled
-
-    given = with_overrides({}, settings)
-    if step == "convert":
-        return convert(source, Path(out), settled(Convert, given))
-    return change(source, Path(out), [made(step, given)])
-
-
-def measure_anonymising(step: str, source: str, settings: Overrides = ()) -> Measured:
-    """Measures how much made-up personal data ``anonymise`` finds in rows of ``source``; writes
-    nothing.
-    """
-    from tunesmith.data.measure import measure as look
-    from tunesmith.data.steps import made
-
-    if step != "anonymise":
-        raise SpecError(Problem("--measure", say("transforms.only_anonymise", step=step)))
-    return look(source, made(step, with_overrides({}, settings)))
 
 
 def overfit(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tunesmith import api
+from tunesmith.api_rows import change_rows
 from tunesmith.data.reading import Reading
 from tunesmith.errors import DataError
 from tunesmith.examples import Chat, Example, Feedback, Labelled, Preference, Tagged, TextPair
@@ -56,7 +56,7 @@ def test_what_every_reader_reads_is_read_again(tmp_path: Path, name: str, suffix
     gives = READERS.get(name).gives
     settings = [f"objective={OBJECTIVES[gives.__name__]}", f"reader={name}"]
     out = tmp_path / f"out.{suffix}"
-    api.change_rows("convert", str(source), out, settings)
+    change_rows("convert", str(source), out, settings)
     assert read(out, gives) == read(source, gives, name)
 
 
@@ -75,7 +75,7 @@ TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": 
 def test_tools_and_their_calls_survive(tmp_path: Path, to: str) -> None:
     source, out = tmp_path / "in.json", tmp_path / "out.jsonl"
     source.write_text(json.dumps([{"messages": TALK, "tools": [TOOL], "id": 7}]), "utf-8")
-    api.change_rows("convert", str(source), out, [f"to={to}"])
+    change_rows("convert", str(source), out, [f"to={to}"])
     assert read(out, Chat) == read(source, Chat)
     assert json.loads(out.read_text("utf-8"))["id"] == 7
 
@@ -89,10 +89,10 @@ def test_reasoning_weights_and_untrained_turns_survive(tmp_path: Path) -> None:
     ]
     source, out = tmp_path / "in.json", tmp_path / "out.jsonl"
     source.write_text(json.dumps([{"messages": turns}]), "utf-8")
-    api.change_rows("convert", str(source), out)
+    change_rows("convert", str(source), out)
     assert read(out, Chat) == read(source, Chat)
     with pytest.raises(DataError, match=r"in\.json:1:to: the alpaca layout has no place for"):
-        api.change_rows("convert", str(source), tmp_path / "other.jsonl", ["to=alpaca"])
+        change_rows("convert", str(source), tmp_path / "other.jsonl", ["to=alpaca"])
     assert not (tmp_path / "other.jsonl").exists()
 
 
@@ -103,7 +103,7 @@ def test_alpaca_keeps_the_history(tmp_path: Path) -> None:
     ]
     source, out = tmp_path / "in.json", tmp_path / "out.jsonl"
     source.write_text(json.dumps([{"messages": turns}]), "utf-8")
-    api.change_rows("convert", str(source), out, ["to=alpaca"])
+    change_rows("convert", str(source), out, ["to=alpaca"])
     row = json.loads(out.read_text("utf-8"))
     assert (row["instruction"], row["output"], row["history"], row["system"]) == (
         "3",

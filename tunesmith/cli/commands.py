@@ -39,11 +39,14 @@ Number = Annotated[int | None, typer.Option(min=0, show_default=False)]
 def check(
     settings: SettingsArgument = None,
     overfit: Annotated[bool, typer.Option("--overfit")] = False,
+    benchmark: Annotated[
+        list[str] | None, typer.Option("--against", metavar="FILE", show_default=False)
+    ] = None,
     as_json: AsJson = False,
     lang: Lang = "auto",
 ) -> None:
     """Checks the data only."""
-    from tunesmith import api
+    from tunesmith import api, api_rows
 
     line = check_line(settings or [], lang)
     if overfit:
@@ -51,6 +54,13 @@ def check(
             learned = api.overfit(*line, progress=shown)
         print_json(learned.to_json()) if as_json else _print(learned.lines())
         raise typer.Exit(1 if learned.broken else 0)
+    if benchmark:
+        compared = api_rows.overlap(*line, against=benchmark)
+        if as_json:
+            print_json({"against": [one.to_json() for one in compared]})
+        else:
+            _print([told for one in compared for told in one.lines()])
+        raise typer.Exit(1 if any(one.number for one in compared) else 0)
     with _quiet(as_json), _progress() as shown:
         found = api.check(*line, progress=shown)
     if as_json:
@@ -236,14 +246,14 @@ def data(
     lang: Lang = "auto",
 ) -> None:
     """Writes changed rows into a new file."""
-    from tunesmith import api
+    from tunesmith import api_rows
 
     files, settings = files_and_settings(words or [], step, 1 if measure else 2)
     with _quiet(as_json), _progress():
         if measure:
-            _tell(api.measure_anonymising(step, *files, settings=settings), as_json)
+            _tell(api_rows.measure_anonymising(step, *files, settings=settings), as_json)
             return
-        account = api.change_rows(step, *files, settings=settings)
+        account = api_rows.change_rows(step, *files, settings=settings)
     _tell(account, as_json)
     if not as_json:
         _print([say("cli.written", path=files[1])])

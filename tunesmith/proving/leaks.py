@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 
-from tunesmith.data.items import Item
 from tunesmith.metrics import words
 
 RUN = 13
@@ -39,8 +39,20 @@ class Leak:
     share: float
 
 
+class Named(Protocol):
+    """Anything with a name of its own: an item, a row of a file."""
+
+    @property
+    def id(self) -> str:
+        """File and row."""
+        ...
+
+
+One = TypeVar("One", bound=Named)
+
+
 def leaks(
-    held: Sequence[Item], train: Sequence[Item], texts: Callable[[Item], Sequence[str]]
+    held: Sequence[One], train: Sequence[One], texts: Callable[[One], Sequence[str]]
 ) -> list[Leak]:
     """Returns the items of ``held`` that a training row contains, in their order; ``texts`` gives
     the texts of an item.

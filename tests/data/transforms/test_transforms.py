@@ -12,6 +12,7 @@ import pytest
 
 from conftest import SHARED_DATA
 from tunesmith import api
+from tunesmith.api_rows import change_rows
 from tunesmith.data.texts.personal import bank_card, found_in, identity_card
 from tunesmith.errors import DataError, SpecError
 
@@ -37,7 +38,7 @@ def questions(*texts: str) -> list[Row]:
 def test_clean_mends_what_it_is_asked_to_and_tells_why(tmp_path: Path) -> None:
     rows = questions("a\u200bb  \n\n\n\nc", "<b>bold</b>", "ＡＢ１２", "fine")
     source = write(tmp_path / "in.jsonl", rows)
-    account = api.change_rows("clean", source, tmp_path / "out.jsonl", ["html=true"])
+    account = change_rows("clean", source, tmp_path / "out.jsonl", ["html=true"])
     assert [row["question"] for row in read(tmp_path / "out.jsonl")] == [
         "ab\n\nc",
         "bold",
@@ -49,7 +50,7 @@ def test_clean_mends_what_it_is_asked_to_and_tells_why(tmp_path: Path) -> None:
         ("clean", "spaces"): 1,
         ("clean", "html"): 1,
     }
-    api.change_rows("clean", source, tmp_path / "out.jsonl", ["width=true", "spaces=false"])
+    change_rows("clean", source, tmp_path / "out.jsonl", ["width=true", "spaces=false"])
     assert [row["question"] for row in read(tmp_path / "out.jsonl")][2] == "AB12"
     assert read(tmp_path / "out.jsonl")[0]["question"] == "ab  \n\n\n\nc"
 
@@ -66,7 +67,7 @@ def test_clean_mends_what_it_is_asked_to_and_tells_why(tmp_path: Path) -> None:
 def test_clean_leaves_out_by_form(tmp_path: Path, setting: str, kept: list[int]) -> None:
     texts = ("short", "a longer text than others", "我很好你也好" * 6, "tiny")
     rows = [{"id": n, "text": text} for n, text in enumerate(texts)]
-    account = api.change_rows(
+    account = change_rows(
         "clean", write(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl", [setting]
     )
     assert [row["id"] for row in read(tmp_path / "out.jsonl")] == kept
@@ -80,9 +81,9 @@ def test_clean_leaves_out_by_form(tmp_path: Path, setting: str, kept: list[int])
 def test_traditional_becomes_simplified_only_on_request(tmp_path: Path) -> None:
     pytest.importorskip("opencc")
     source = write(tmp_path / "in.jsonl", questions("這個軟體"))
-    api.change_rows("clean", source, tmp_path / "out.jsonl")
+    change_rows("clean", source, tmp_path / "out.jsonl")
     assert read(tmp_path / "out.jsonl")[0]["question"] == "這個軟體"
-    api.change_rows("clean", source, tmp_path / "out.jsonl", ["chinese=simplified"])
+    change_rows("clean", source, tmp_path / "out.jsonl", ["chinese=simplified"])
     assert read(tmp_path / "out.jsonl")[0]["question"] == "这个软体"
 
 
@@ -95,12 +96,12 @@ def test_dedup_keeps_the_first_of_its_kind(tmp_path: Path) -> None:
         )
     ]
     source = write(tmp_path / "in.jsonl", rows)
-    account = api.change_rows("dedup", source, tmp_path / "out.jsonl", ["near=false"])
+    account = change_rows("dedup", source, tmp_path / "out.jsonl", ["near=false"])
     assert [row["id"] for row in read(tmp_path / "out.jsonl")] == [0, 2, 3, 4]
-    account = api.change_rows("dedup", source, tmp_path / "out.jsonl")
+    account = change_rows("dedup", source, tmp_path / "out.jsonl")
     assert account.counts("dropped")[("dedup", "duplicate")] == 1
     assert account.counts("dropped")[("dedup", "near_duplicate")] == 2
-    api.change_rows("dedup", source, tmp_path / "out.jsonl", ["columns=[label]", "near=false"])
+    change_rows("dedup", source, tmp_path / "out.jsonl", ["columns=[label]", "near=false"])
     assert [row["id"] for row in read(tmp_path / "out.jsonl")] == [0, 3]
 
 
@@ -109,24 +110,22 @@ def test_sample_draws_the_same_rows_again_and_few_others_beside_more(tmp_path: P
     drawn = []
     for name, part in (("a", rows), ("b", rows), ("c", rows[:-10])):
         source = write(tmp_path / f"{name}.jsonl", part)
-        api.change_rows("sample", source, tmp_path / f"{name}.out.jsonl", ["rows=50"])
+        change_rows("sample", source, tmp_path / f"{name}.out.jsonl", ["rows=50"])
         drawn.append([row["id"] for row in read(tmp_path / f"{name}.out.jsonl")])
     assert drawn[0] == drawn[1] == sorted(drawn[0]) and len(drawn[0]) == 50
     assert len({*drawn[0]} & {*drawn[2]}) >= 45
-    api.change_rows(
-        "sample", str(tmp_path / "a.jsonl"), tmp_path / "d.jsonl", ["rows=50", "seed=1"]
-    )
+    change_rows("sample", str(tmp_path / "a.jsonl"), tmp_path / "d.jsonl", ["rows=50", "seed=1"])
     assert [row["id"] for row in read(tmp_path / "d.jsonl")] != drawn[0]
 
 
 def test_balance_levels_a_column(tmp_path: Path) -> None:
     rows = [{"text": f"t{n}", "label": "a" if n % 5 else "b"} for n in range(50)]
     source = write(tmp_path / "in.jsonl", rows)
-    api.change_rows("balance", source, tmp_path / "out.jsonl", ["by=label"])
+    change_rows("balance", source, tmp_path / "out.jsonl", ["by=label"])
     labels = [row["label"] for row in read(tmp_path / "out.jsonl")]
     assert labels.count("a") == labels.count("b") == 10
     with pytest.raises(SpecError, match=r"^by: .*lable.*label"):
-        api.change_rows("balance", source, tmp_path / "out.jsonl", ["by=lable"])
+        change_rows("balance", source, tmp_path / "out.jsonl", ["by=lable"])
 
 
 PEOPLE = questions(
@@ -139,7 +138,7 @@ PEOPLE = questions(
 
 def test_one_person_has_one_surrogate_in_all_rows(tmp_path: Path) -> None:
     source = write(tmp_path / "in.jsonl", PEOPLE)
-    api.change_rows("anonymise", source, tmp_path / "out.jsonl")
+    change_rows("anonymise", source, tmp_path / "out.jsonl")
     first, second, third, fourth = (row["question"] for row in read(tmp_path / "out.jsonl"))
     name = first[2:5]
     assert name != "张伟明" and second.startswith(f"患者{name}的电话")
@@ -163,7 +162,7 @@ def test_one_person_has_one_surrogate_in_all_rows(tmp_path: Path) -> None:
 
 
 def test_surrogates_keep_the_form_and_belong_to_nobody(tmp_path: Path) -> None:
-    api.change_rows("anonymise", write(tmp_path / "in.jsonl", PEOPLE), tmp_path / "out.jsonl")
+    change_rows("anonymise", write(tmp_path / "in.jsonl", PEOPLE), tmp_path / "out.jsonl")
     first, second, *_ = (row["question"] for row in read(tmp_path / "out.jsonl"))
     number = first.partition("身份证")[2][:18]
     assert identity_card(number) and number.startswith("99")
@@ -179,26 +178,24 @@ def test_the_same_key_gives_the_same_surrogates(
     made = []
     for key in ("one", "one", "two"):
         monkeypatch.setenv("MY_KEY", key)
-        api.change_rows("anonymise", source, tmp_path / "out.jsonl", ["key=MY_KEY"])
+        change_rows("anonymise", source, tmp_path / "out.jsonl", ["key=MY_KEY"])
         made.append(read(tmp_path / "out.jsonl"))
     assert made[0] == made[1] != made[2]
 
 
 def test_masks_and_left_out_rows(tmp_path: Path) -> None:
     source = write(tmp_path / "in.jsonl", [*PEOPLE, *questions("Mail me at a@b.com")])
-    api.change_rows(
-        "anonymise", source, tmp_path / "out.jsonl", ["how=mask", "kinds=[mail, phone]"]
-    )
+    change_rows("anonymise", source, tmp_path / "out.jsonl", ["how=mask", "kinds=[mail, phone]"])
     texts = [row["question"] for row in read(tmp_path / "out.jsonl")]
     assert texts[0].startswith("我叫张伟明，手机[电话]") and texts[4] == "Mail me at [MAIL]"
-    account = api.change_rows("anonymise", source, tmp_path / "out.jsonl", ["how=drop"])
+    account = change_rows("anonymise", source, tmp_path / "out.jsonl", ["how=drop"])
     assert [row["question"] for row in read(tmp_path / "out.jsonl")] == ["什么都没有的一行。"]
     assert len(account.left_out) == 4
 
 
 def test_a_mapping_is_for_its_owner_alone_and_never_written_over(tmp_path: Path) -> None:
     source, mapping = write(tmp_path / "in.jsonl", PEOPLE), tmp_path / "map.jsonl"
-    api.change_rows("anonymise", source, tmp_path / "out.jsonl", [f"mapping={mapping}"])
+    change_rows("anonymise", source, tmp_path / "out.jsonl", [f"mapping={mapping}"])
     assert stat.S_IMODE(mapping.stat().st_mode) == 0o600
     became = {
         row["value"]: row["became"]
@@ -206,31 +203,31 @@ def test_a_mapping_is_for_its_owner_alone_and_never_written_over(tmp_path: Path)
     }
     assert became["张伟明"] in read(tmp_path / "out.jsonl")[0]["question"]
     with pytest.raises(SpecError, match="is there already"):
-        api.change_rows("anonymise", source, tmp_path / "again.jsonl", [f"mapping={mapping}"])
+        change_rows("anonymise", source, tmp_path / "again.jsonl", [f"mapping={mapping}"])
     assert not (tmp_path / "again.jsonl").exists()
 
 
 def test_nothing_is_half_written(tmp_path: Path) -> None:
     source = write(tmp_path / "in.jsonl", questions("one", "two"))
     with pytest.raises(DataError, match="no row is left"):
-        api.change_rows("clean", source, tmp_path / "out.jsonl", ["shortest=1000"])
+        change_rows("clean", source, tmp_path / "out.jsonl", ["shortest=1000"])
     (tmp_path / "broken.jsonl").write_text(
         '{"question": "a", "answer": "b"}\n{"question": \n', "utf-8"
     )
     with pytest.raises(DataError, match=r"broken\.jsonl:2"):
-        api.change_rows("clean", str(tmp_path / "broken.jsonl"), tmp_path / "out.jsonl")
+        change_rows("clean", str(tmp_path / "broken.jsonl"), tmp_path / "out.jsonl")
     with pytest.raises(SpecError, match="is read itself"):
-        api.change_rows("clean", source, source)
+        change_rows("clean", source, source)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.jsonl", "in.jsonl"]
 
 
 def test_every_problem_of_the_settings_at_once(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
-        api.change_rows("clean", "in.jsonl", tmp_path / "out.jsonl", ["shortst=3", "rules=c4"])
+        change_rows("clean", "in.jsonl", tmp_path / "out.jsonl", ["shortst=3", "rules=c4"])
     told = str(caught.value)
     assert "did you mean 'shortest'" in told and "rules: " in told and "gopher" in told
     with pytest.raises(SpecError, match="anonymise, balance, clean, dedup, sample, convert"):
-        api.change_rows("wash", "in.jsonl", tmp_path / "out.jsonl")
+        change_rows("wash", "in.jsonl", tmp_path / "out.jsonl")
 
 
 @pytest.mark.parametrize("name", ["rows.json", "rows.csv", "rows.tsv", "rows.parquet"])
@@ -239,8 +236,8 @@ def test_every_format_is_read_back(tmp_path: Path, name: str) -> None:
         {"question": 'a "quoted"\nline, 你好', "answer": "b\tc"},
         {"question": "x", "answer": "y"},
     ]
-    api.change_rows("dedup", write(tmp_path / "in.jsonl", rows), tmp_path / name)
-    api.change_rows("dedup", str(tmp_path / name), tmp_path / "back.jsonl")
+    change_rows("dedup", write(tmp_path / "in.jsonl", rows), tmp_path / name)
+    change_rows("dedup", str(tmp_path / name), tmp_path / "back.jsonl")
     assert read(tmp_path / "back.jsonl") == rows
     came = [
         json.loads(line)["tunesmith_from"]
@@ -251,7 +248,7 @@ def test_every_format_is_read_back(tmp_path: Path, name: str) -> None:
 
 def test_the_account_beside_the_file_names_every_row(tmp_path: Path) -> None:
     source = write(tmp_path / "in.jsonl", questions("same", "a\u200bb") + questions("same"))
-    api.change_rows("dedup", source, tmp_path / "out.jsonl", ["columns=[question]"])
+    change_rows("dedup", source, tmp_path / "out.jsonl", ["columns=[question]"])
     (line,) = (tmp_path / "out.jsonl.account.jsonl").read_text("utf-8").splitlines()
     told = json.loads(line)
     assert (told["row"], told["step"], told["did"], told["why"]) == (
@@ -300,9 +297,9 @@ def files() -> Iterator[str]:
 @pytest.mark.parametrize("name", files())
 def test_real_files_add_up(tmp_path: Path, name: str) -> None:
     try:
-        account = api.change_rows("clean", str(SHARED_DATA / name), tmp_path / "out.jsonl")
+        account = change_rows("clean", str(SHARED_DATA / name), tmp_path / "out.jsonl")
     except DataError:
         pytest.skip("it holds no rows, or is broken on purpose")
     assert account.read == account.written + len(account.left_out) and account.written
-    again = api.change_rows("clean", str(tmp_path / "out.jsonl"), tmp_path / "again.jsonl")
+    again = change_rows("clean", str(tmp_path / "out.jsonl"), tmp_path / "again.jsonl")
     assert not again.changes, "what is clean stays as it is"

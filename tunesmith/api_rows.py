@@ -1,0 +1,56 @@
+"""What is done with rows before training, for Python and for the command line alike: changed into a
+new file, compared with a benchmark, looked through for personal data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tunesmith.errors import Problem, SpecError
+from tunesmith.settings.given import Overrides, Settings, look_settings
+from tunesmith.settings.overrides import with_overrides
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.data.measure import Measured
+    from tunesmith.data.transforms import Account
+    from tunesmith.diagnosis.overlap import Overlap
+
+
+def change_rows(step: str, source: str, out: str | Path, settings: Overrides = ()) -> Account:
+    """Writes the rows of ``source`` to ``out`` after a step (clean, dedup, anonymise, balance,
+    sample, convert), and says what became of every row; SpecError with all that is wrong with the
+    step's settings.
+    """
+    from tunesmith.data.convert import Convert, convert
+    from tunesmith.data.steps import change, made, settled
+
+    given = with_overrides({}, settings)
+    if step == "convert":
+        return convert(source, Path(out), settled(Convert, given))
+    return change(source, Path(out), [made(step, given)])
+
+
+def measure_anonymising(step: str, source: str, settings: Overrides = ()) -> Measured:
+    """Measures how much made-up personal data ``anonymise`` finds in rows of ``source``; writes
+    nothing.
+    """
+    from tunesmith.data.measure import measure as look
+    from tunesmith.data.steps import made
+
+    if step != "anonymise":
+        raise SpecError(Problem("--measure", say("transforms.only_anonymise", step=step)))
+    return look(source, made(step, with_overrides({}, settings)))
+
+
+def overlap(
+    settings: Settings, overrides: Overrides = (), *, against: Sequence[str]
+) -> list[Overlap]:
+    """Says which rows of the files ``against`` stand in a run's data: word for word, nearly, or
+    quoted.
+    """
+    from tunesmith.diagnosis.overlap import overlap as compare
+
+    return compare(look_settings(settings, overrides), against)

@@ -1,0 +1,137 @@
+"""``tunesmith check --against FILE``: which rows of a benchmark or a test set stand in the rows
+that would be trained: word for word, nearly, or quoted within a longer text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunesmith.data.files.located import Faults, Located
+from tunesmith.data.files.sources import rows
+from tunesmith.data.find import find_data
+from tunesmith.data.reading import examples
+from tunesmith.data.texts.duplicates import Clusters, content, fold, join_near, sketch_of
+from tunesmith.data.texts.strings import strings
+from tunesmith.data.transforms import content_columns
+from tunesmith.proving.leaks import leaks
+from tunesmith.settings.family import OBJECTIVES
+from tunesmith.settings.run import Run
+from tunesmith.words import say, some
+
+SHORT = 12
+"""A text with fewer characters is no copy of another: "Yes.", a letter, a label."""
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A row of either side: its place, and what is compared of it."""
+
+    id: str
+    texts: tuple[str, ...]
+
+    @property
+    def whole(self) -> str:
+        """Its texts as one."""
+        return "\n".join(self.texts)
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """The rows of a file that stand in the data; each is in one list alone, with the data's row
+    beside it.
+    """
+
+    file: str
+    rows: int
+    exact: tuple[tuple[str, str], ...]
+    near: tuple[tuple[str, str], ...]
+    quoted: tuple[tuple[str, str], ...]
+
+    @property
+    def _kinds(self) -> dict[str, tuple[tuple[str, str], ...]]:
+        """The pairs by the way in which a row occurs."""
+        return {"exact": self.exact, "near": self.near, "quoted": self.quoted}
+
+    @property
+    def number(self) -> int:
+        """How many rows of the file stand in the data."""
+        return len(self.exact) + len(self.near) + len(self.quoted)
+
+    def lines(self) -> list[str]:
+        """Returns the file with its number of rows, and a line for each way in which they occur."""
+        told = [say("overlap.file", file=self.file, rows=self.rows, number=self.number)]
+        for kind, pairs in self._kinds.items():
+            if pairs:
+                places = some([f"{one} ↔ {other}" for one, other in pairs])
+                told.append(say(f"overlap.{kind}", number=len(pairs), places=places))
+        return told
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns all pairs."""
+        pairs = {kind: [list(pair) for pair in found] for kind, found in self._kinds.items()}
+        return {"file": self.file, "rows": self.rows, **pairs}
+
+
+def overlap(run: Run, against: Sequence[str]) -> list[Overlap]:
+    """Compares the rows of a run's data with each file of ``against``, whatever its columns are."""
+    objective = OBJECTIVES.make(run.objective)
+    own = [
+        Texts(f"{located.file.name}:{located.number}", tuple(filter(None, content(example))))
+        for located, example in examples(run.data, objective.eats, objective.meant)
+    ]
+    return [_with(own, file) for file in against]
+
+
+def _with(own: list[Texts], file: str) -> Overlap:
+    faults = Faults()
+    theirs = [
+        Texts(f"{located.file.name}:{located.number}", _texts(located))
+        for path in find_data(file)
+        for located in rows(path, faults=faults)
+    ]
+    faults.stop()
+    exact = _exact(own, theirs)
+    near = _near(own, [one for one in theirs if one.id not in exact])
+    left = [one for one in theirs if one.id not in exact | near]
+    quoted = {leak.id: leak.beside for leak in leaks(left, own, lambda one: one.texts)}
+    found = [tuple(pairs.items()) for pairs in (exact, near, quoted)]
+    return Overlap(Path(file).name, len(theirs), *found)
+
+
+def _texts(located: Located) -> tuple[str, ...]:
+    columns = content_columns(located.row, None)
+    return tuple(text for name in columns for text in strings(located.row[name]) if text.strip())
+
+
+def _exact(own: list[Texts], theirs: list[Texts]) -> dict[str, str]:
+    """Returns the rows of which a text, the question as a rule, is a text of the data."""
+    known: dict[int, str] = {}
+    for one in own:
+        for text in one.texts:
+            if len(text) >= SHORT:
+                known.setdefault(fold([text]), one.id)
+    found: dict[str, str] = {}
+    for one in theirs:
+        longest = max(one.texts, key=len, default="")
+        beside = known.get(fold([longest])) if len(longest) >= SHORT else None
+        if beside is not None:
+            found[one.id] = beside
+    return found
+
+
+def _near(own: list[Texts], theirs: list[Texts]) -> dict[str, str]:
+    """Returns the rows that share four fifths of their runs of characters with a row of the
+    data.
+    """
+    clusters = Clusters(len(own) + len(theirs))
+    join_near(clusters, [sketch_of(one.whole) for one in (*own, *theirs)])
+    roots = clusters.roots()
+    # A cluster is named by its first row, and the rows of the data come first.
+    return {
+        one.id: own[root].id
+        for one, root in zip(theirs, roots[len(own) :], strict=True)
+        if root < len(own)
+    }
