@@ -91,7 +91,7 @@ def test_other_rows_are_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture
     data = [{"instruction": sentence(draw, 30, chinese=False), "output": "yes"} for _ in range(50)]
     files = write(tmp_path / "rows.jsonl", data), write(tmp_path / "bench.jsonl", bench)
     assert main(["check", files[0], "--against", files[1]]) == 0
-    assert capsys.readouterr().out == "bench.jsonl: 0 of 50 rows stand in the data\n"
+    assert capsys.readouterr().out == "bench.jsonl: 0 of 50 rows are in the data\n"
     data[7]["instruction"] = bench[3]["question"]
     write(tmp_path / "rows.jsonl", data)
     assert main(["check", files[0], "--against", files[1], "--json"]) == 1
