@@ -28,7 +28,6 @@ from tunesmith.settings.given import (
     settings_of,
     speak,
 )
-from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.run import Run
 from tunesmith.settings.settle import with_value
 from tunesmith.storage.run_folder import RunFolder
