@@ -93,7 +93,7 @@ def test_settings_show_origin_and_reason(tmp_path: Path) -> None:
 def test_questions_and_events(tmp_path: Path) -> None:
     text = read(full(tmp_path / "trec")).text
     assert (
-        "Why is the sky blue? before step 1 Because. tuned, step 150 DESC 1 answers in between "
+        "Why is the sky blue? before step 1 Because. tuned, step 150 DESC answers in between: 1 "
         "step 75 # DESC" in text
     )
     assert "step 40 the loss jumped (loss 9.1, z 7.5)" in text

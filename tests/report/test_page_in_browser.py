@@ -19,6 +19,8 @@ addEventListener("load", () => {
   if (document.documentElement.scrollWidth > innerWidth) found.push("page " + document.documentElement.scrollWidth);
   for (const cell of document.querySelectorAll(".scroll td:first-child, .paired > div:first-child"))
     if (cell.getBoundingClientRect().height > 3.2 * 16 * 1.6) found.push("tall " + cell.textContent.trim());
+  for (const table of document.querySelectorAll(".scroll"))
+    if (table.scrollWidth > table.clientWidth + 1) found.push("hidden " + table.textContent.trim().slice(0, 40));
   for (const text of document.querySelectorAll("svg text")) {
     const box = text.getBoundingClientRect(), all = text.ownerSVGElement.getBoundingClientRect();
     if (box.left < all.left - 1 || box.right > all.right + 1) found.push("cut " + text.textContent);
