@@ -100,7 +100,7 @@ class Data(Spec):
     """The rows, how they are read, rendered, split and cut."""
 
     path: str | list[Annotated[Source, _short("path")]]
-    """A file, a folder, a hub id, or a list of sources."""
+    """A file, a part of one (``file.json#test``), a folder, a hub id, or a list of sources."""
     columns: dict[str, Word] | None = None
     """Our names to the file's: ``{question: Question, reasoning: Complex_CoT, answer: Response}``.
     """
