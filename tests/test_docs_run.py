@@ -6,15 +6,18 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shlex
 from pathlib import Path
 
 import pytest
 import yaml
 
-from test_docs import BLOCK, DOCS, ROOT
 from tunesmith.cli.main import main
 
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+BLOCK = re.compile(r"(?ms)^```(\w*)\n(.*?)^```")
 # The Chinese pages have the same commands (test_docs.py).
 PAGES = [*sorted((DOCS / "en").glob("*.md")), ROOT / "README.md"]
 CHEAP = ("check", "plan", "explain", "doctor", "data", "runs")
