@@ -5,7 +5,7 @@ by guessing.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -164,20 +164,37 @@ def found_in(text: str, kinds: tuple[str, ...] = KINDS) -> list[Found]:
     """
     plain = text.translate(_WIDE)
     found: list[Found] = []
-    for one in _all_in(plain):
+    for one in _all_in(plain, kinds):
         if all(one.end <= other.start or other.end <= one.start for other in found):
             found.append(one)
     # All kinds claim their signs, so that a card is no telephone where only telephones are wanted.
     return sorted(one for one in found if one.kind in kinds)
 
 
-def _all_in(plain: str) -> Iterator[Found]:
-    for kind, (form, right) in _FORMS.items():
+_NEEDS = {
+    "mail": re.compile("@"),
+    "ip": re.compile(r"\d\.\d"),
+    "secret": re.compile("sk-|gh[pousr]_|hf_|AKIA|AIza|xox|LTAI|eyJ|token=|key=|password="),
+    "plate": re.compile("[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-Z]"),
+}
+"""What a text must hold to be searched for a kind; three digits for any other. Measured on
+600 rows of Alpaca, the kinds that ``check`` names: 0.63 ms a row without, 0.11
+with.
+"""
+_DIGITS = re.compile(r"\d{3}")
+
+
+def _all_in(plain: str, kinds: Collection[str]) -> Iterator[Found]:
+    last = max((KINDS.index(kind) for kind in kinds), default=-1)
+    for kind, (form, right) in list(_FORMS.items())[: last + 1]:
+        if _NEEDS.get(kind, _DIGITS).search(plain) is None:
+            continue
         for match in form.finditer(plain):
             group = match.lastindex or 0
             if right(match[group]):
                 yield Found(*match.span(group), kind)
-    yield from (Found(start, end, "address") for start, end in addresses_in(plain))
+    if "address" in kinds:
+        yield from (Found(start, end, "address") for start, end in addresses_in(plain))
 
 
 def kinds_in(text: str, kinds: tuple[str, ...] = KINDS) -> Iterator[str]:
