@@ -105,8 +105,7 @@ class Preference:
     @property
     def sides(self) -> tuple[Chat, Chat]:
         """The chosen and the rejected conversation, whole. ``answer`` and ``chosen`` name a side's
-        own answer in
-        ``data.template``, so that one format fits both.
+        own answer in ``data.template``, so that one format fits both.
         """
         return self._side(self.chosen), self._side(self.rejected)
 

@@ -1,9 +1,8 @@
 """Which weights are trained: one method a file; peft inside where peft has it.
 
 A run calls a method in this order: ``apply``, ``study``, ``begin``, ``load_state`` where it
-resumes, then at each step
-``penalty`` for each micro-batch and ``after_step``; ``state`` at checkpoints, ``save`` at the best
-step and the last, ``at_end``.
+resumes, then at each step ``penalty`` for each micro-batch and ``after_step``; ``state`` at
+checkpoints, ``save`` at the best step and the last, ``at_end``.
 """
 
 from __future__ import annotations

@@ -80,8 +80,7 @@ class Lora(Method):
         targets: Targets = ("all-linear",)
         """Layers to change: ``all-linear``, ends of names (q_proj), or regular expressions over
         whole names. The experts of a mixture, which lie in one tensor a layer, are meant by
-        ``all-experts`` or a name with
-        ``experts`` in it alone."""
+        ``all-experts`` or a name with ``experts`` in it alone."""
         ranks: dict[str, Annotated[int, Gt(0)]] | None = None
         """Ranks of some of them, by name or pattern as in ``targets``; the first that matches
         counts.

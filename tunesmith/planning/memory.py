@@ -50,8 +50,7 @@ class Memory:
         hold beside the vectors that are counted.
 
         Measured: 1.6 times the counted activations, 2021 tokens on a 135M Llama with LoRA on all
-            linear layers, CPU, fp32.
-        Loading holds a quarter of the weights once more.
+        linear layers, CPU, fp32. Loading holds a quarter of the weights once more.
         """
         return self.low + self.activations + self.logits + 0.25 * self.weights
 

@@ -33,9 +33,8 @@ class Render:
 
     ``max_length`` (tokens) is where a plain text is cut into windows. Where the tokenizer has no
     chat template a plain one is set on it, so that what is exported carries it. A model with an
-    encoder and a decoder
-    needs none: what is asked goes into the encoder as it is, turn below turn, and the answer into
-    the decoder.
+    encoder and a decoder needs none: what is asked goes into the encoder as it is, turn below turn,
+    and the answer into the decoder.
     """
 
     def __init__(

@@ -2,8 +2,8 @@
 quantising lost.
 
 With one alternation the base is the quantised one. With more it is W − B A quantised, another base,
-which what is saved must make
-again: the adapter's folder then holds that B A too, under a name that peft refuses.
+which what is saved must make again: the adapter's folder then holds that B A too, under a name that
+peft refuses.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Models from local folders: safetensors only, one attention implementation, the
-layout settled by a probe.
+"""Models from local folders: safetensors only, one attention implementation, the layout settled by
+a probe.
 """
 
 from __future__ import annotations

@@ -75,10 +75,9 @@ def make_steady(model: torch.nn.Module) -> None:
     """Makes evaluation on a CPU compute what training computes.
 
     On CPUs with AVX512-BF16, bitsandbytes packs NF4 weights anew at the first evaluation, for a
-    kernel in bf16 that has no
-    gradient: from then on training goes on without one below that layer, and silently. Its int8
-        layers round activations
-    too, but on a CPU only in evaluation. Neither is used.
+    kernel in bf16 that has no gradient: from then on training goes on without one below that layer,
+    and silently. Its int8 layers round activations too, but on a CPU only in evaluation. Neither is
+    used.
     """
     for _, layer in layers(model):
         if "support_avx512bf16_for_cpu" in vars(layer):
