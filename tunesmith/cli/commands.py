@@ -393,6 +393,6 @@ def _print(lines: Iterable[str]) -> None:
     print("\n".join(lines), flush=True)
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     """Prints the one object of ``--json``."""
     print(json.dumps(value, ensure_ascii=False, default=str), flush=True)

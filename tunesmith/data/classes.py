@@ -34,7 +34,7 @@ class _Seen:
     """Rows with several names, or with none."""
     separator: str | None = None
     """What stands between several names in one cell."""
-    told: dict[int, Any] = field(default_factory=dict)
+    told: dict[int, object] = field(default_factory=dict)
     """A text's hash to its label; None once it was seen with another."""
 
     def add(self, example: Labelled) -> None:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tunesmith.events.stream import Event, Line, Listener, Phase
 from tunesmith.plain import JsonObject, Named
@@ -33,7 +33,7 @@ class Chosen(Event):
     said_as = "train.choice"
 
     name: str
-    value: Any
+    value: object
     reason: str
 
 

@@ -55,13 +55,13 @@ class Event:
         return say(self.said_as, **told)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return list(value) if isinstance(value, tuple) else value
 
 
-def _joined(value: Any) -> Any:
+def _joined(value: object) -> Any:
     return ", ".join(value) if isinstance(value, list | tuple) else value
 
 

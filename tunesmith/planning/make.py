@@ -58,7 +58,7 @@ class _Making:
         """Takes the values of one stage for those that are open."""
         self.resolved = fill(self.resolved, derived)
 
-    def put(self, path: str, value: Any, reason: str) -> None:
+    def put(self, path: str, value: object, reason: str) -> None:
         """Replaces the value at ``path``; one that was given keeps its origin."""
         run = with_value(self.run, path.split("."), value)
         self.resolved = replace(self.resolved, run=run)

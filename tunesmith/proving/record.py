@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from tunesmith.metrics import Metric
 from tunesmith.plain import JsonObject
@@ -33,7 +32,7 @@ class Record:
 
     id: str
     prompt: str
-    reference: Any
+    reference: object
     answers: list[str] = field(default_factory=list)
     """The given answers that the contenders judge, where they judge answers."""
     predictions: dict[str, str] = field(default_factory=dict)

@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Sequence
 from numbers import Real
-from typing import Any
 
 from tunesmith.errors import FAULTS, TunesmithError
 from tunesmith.plain import JsonObject
@@ -29,7 +28,7 @@ def serve() -> None:
     configs = [REWARDS.config(config) for config in begun["configs"]]
     rewards: list[AnswerReward] = [REWARDS.make(config) for config in configs]
 
-    def tell(value: Any) -> None:
+    def tell(value: object) -> None:
         answers.write(json.dumps(value) + "\n")
         answers.flush()
 
@@ -63,7 +62,7 @@ def said(reward: AnswerReward, answers: Sequence[Asked]) -> list[JsonObject]:
     return [fault] * len(answers)
 
 
-def _value(value: Any) -> JsonObject:
+def _value(value: object) -> JsonObject:
     if value is None:
         return {"value": None}
     if not isinstance(value, Real):

@@ -117,7 +117,7 @@ class Scorer:
         fault = {"fault": "ended" if line is None else "timeout", "told": f"{seconds:g}"}
         return [fault] * len(answers)
 
-    def _send(self, value: Any) -> None:
+    def _send(self, value: object) -> None:
         assert self._process is not None and self._process.stdin is not None
         with suppress(BrokenPipeError):  # it has ended, which the missing answer tells
             self._process.stdin.write(json.dumps(value, default=str) + "\n")

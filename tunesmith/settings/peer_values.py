@@ -36,7 +36,7 @@ def _named(
 ) -> Callable[..., Pairs]:
     """Makes a change of value that looks the name up in ``family``."""
 
-    def change(value: Any, settings: Named, found: Translation) -> Pairs:
+    def change(value: object, settings: Named, found: Translation) -> Pairs:
         name = (names or {}).get(str(value), str(value))
         name = name if name in family.names() else name.rpartition(".")[2].casefold()
         if name in family.names():
@@ -53,7 +53,7 @@ def _named(
     return change
 
 
-def _objective(value: Any, settings: Named, found: Translation) -> Pairs:
+def _objective(value: object, settings: Named, found: Translation) -> Pairs:
     """Translates the stage by name; where LLaMA-Factory's loss of that stage is an objective here,
     into that one.
     """
@@ -65,7 +65,7 @@ def _objective(value: Any, settings: Named, found: Translation) -> Pairs:
     )
 
 
-def _preference_loss(value: Any, settings: Named, found: Translation) -> Pairs:
+def _preference_loss(value: object, settings: Named, found: Translation) -> Pairs:
     """Translates a loss into an objective of that name here, or into dpo's loss of that name."""
     name = str(value[0] if isinstance(value, list) else value)
     if name in OBJECTIVES.names():
@@ -75,14 +75,14 @@ def _preference_loss(value: Any, settings: Named, found: Translation) -> Pairs:
     return {"objective.loss": {"kto_pair": "bco_pair"}.get(name, name)}
 
 
-def _optimizer(value: Any, settings: Named, found: Translation) -> Pairs:
+def _optimizer(value: object, settings: Named, found: Translation) -> Pairs:
     name = EIGHT_BIT_NAMES.get(
         str(value), "adamw" if str(value).startswith(ADAMW_NAMES) else str(value)
     )
     return _named(OPTIMIZERS, "train.optimizer")(name, settings, found)
 
 
-def _bits(value: Any, settings: Named, found: Translation) -> Pairs:
+def _bits(value: object, settings: Named, found: Translation) -> Pairs:
     kind = {"4": "nf4", "8": "int8"}.get(str(value))
     if kind is None and value:
         found.left[f"{value} bit"] = say("peers.bits", value=value)
@@ -94,7 +94,7 @@ def _tokens(value: Any, settings: Named, found: Translation) -> Pairs:
     return {"model.add_tokens": [str(text).strip() for text in texts] or None}
 
 
-def _trackers(value: Any, settings: Named, found: Translation) -> Pairs:
+def _trackers(value: object, settings: Named, found: Translation) -> Pairs:
     names = [
         str(name)
         for name in (value if isinstance(value, list) else [value])
@@ -108,7 +108,7 @@ def _trackers(value: Any, settings: Named, found: Translation) -> Pairs:
     return {"track": known or None}
 
 
-def _datasets(value: Any, settings: Named, found: Translation) -> Pairs:
+def _datasets(value: object, settings: Named, found: Translation) -> Pairs:
     sources: list[str] = []
     if isinstance(value, str) and found.peer == "LLaMA-Factory":
         value = value.split(",")
@@ -139,7 +139,7 @@ def _part_of(path: str, source: Named, found: Translation) -> str:
     return f"{path}:{source['name']}" if source.get("name") else path
 
 
-def _reward_model(value: Any, settings: Named, found: Translation) -> Pairs:
+def _reward_model(value: object, settings: Named, found: Translation) -> Pairs:
     """Translates axolotl's switch that a reward model is trained; elsewhere the model that is asked
     what an answer is worth, of ms-swift several.
     """
@@ -150,14 +150,14 @@ def _reward_model(value: Any, settings: Named, found: Translation) -> Pairs:
     return {"source.rewards": [{"name": "model", "run": run} for run in runs] or None}
 
 
-def _reward_kind(value: Any, settings: Named, found: Translation) -> Pairs:
+def _reward_kind(value: object, settings: Named, found: Translation) -> Pairs:
     """Translates how LLaMA-Factory keeps its reward model; here a run's folder says so itself."""
     if value == "api":
         found.refuse("reward_model_type", say("peers.nothing_reward_api"))
     return {}
 
 
-def _task_type(value: Any, settings: Named, found: Translation) -> Pairs:
+def _task_type(value: object, settings: Named, found: Translation) -> Pairs:
     """Translates what ms-swift and transformers call the kind of head."""
     task = str(value).casefold()
     known = {"seq_cls": "classify", "embedding": "embed"}
@@ -168,14 +168,14 @@ def _task_type(value: Any, settings: Named, found: Translation) -> Pairs:
     return {}
 
 
-def _mixed(value: Any, settings: Named, found: Translation) -> Pairs:
+def _mixed(value: object, settings: Named, found: Translation) -> Pairs:
     """Translates how sources are mixed: here they are joined, each with its weight."""
     if value not in (None, "concat", False):
         found.refuse("mix_strategy", say("peers.nothing_mixing"))
     return {}
 
 
-def _limit(value: Any, settings: Named, found: Translation) -> Pairs:
+def _limit(value: object, settings: Named, found: Translation) -> Pairs:
     """Translates LLaMA-Factory's ``max_samples``, which is for each data set; ``data.limit`` is for
     all together.
     """
@@ -188,14 +188,14 @@ def _limit(value: Any, settings: Named, found: Translation) -> Pairs:
     return {"data.path": [f"{path}#{value}" for path in sources]}
 
 
-def _trained_roles(value: Any, settings: Named, found: Translation) -> Pairs:
+def _trained_roles(value: object, settings: Named, found: Translation) -> Pairs:
     roles = {str(role) for role in (value if isinstance(value, list) else [value])}
     if roles - {"assistant", "gpt", "None"}:
         found.refuse("roles_to_train", say("peers.roles", roles=", ".join(sorted(roles))))
     return {}
 
 
-def _loss_scale(value: Any, settings: Named, found: Translation) -> Pairs:
+def _loss_scale(value: object, settings: Named, found: Translation) -> Pairs:
     known = {"all": "everything", "last_round": "last", "default": "answers", None: "answers"}
     if value in known:
         return {"data.train_on": known[value]}
@@ -208,7 +208,7 @@ def _refused(reason: str, key: str) -> Callable[..., Pairs]:
     something else.
     """
 
-    def change(value: Any, settings: Named, found: Translation) -> Pairs:
+    def change(value: object, settings: Named, found: Translation) -> Pairs:
         if value in (None, False, "", [], "none", "null"):
             return {key: None}
         found.refuse(key, say(f"peers.nothing_{reason}"))
@@ -251,7 +251,7 @@ def _registered(name: str, settings: Named, found: Translation) -> str:
     return name
 
 
-def _one_dataset(value: Any, settings: Named, found: Translation) -> Pairs:
+def _one_dataset(value: object, settings: Named, found: Translation) -> Pairs:
     many = value if isinstance(value, list) else [value]
     if found.peer == "LLaMA-Factory" and isinstance(value, str):
         many = [_registered(name.strip(), settings, found) for name in value.split(",")]
@@ -261,7 +261,7 @@ def _one_dataset(value: Any, settings: Named, found: Translation) -> Pairs:
     return {"data.held_out": first}
 
 
-def _model(value: Any, settings: Named, found: Translation) -> Pairs:
+def _model(value: object, settings: Named, found: Translation) -> Pairs:
     path = str(value)
     return {
         "model": f"ms:{path}"
@@ -294,7 +294,7 @@ def _when(path: str, here: Any) -> Callable[..., Pairs]:
     }
 
 
-CHANGES: dict[str, Callable[[Any, Named, Translation], Pairs]] = {
+CHANGES: dict[str, Callable[[object, Named, Translation], Pairs]] = {
     "swift_model": _model,
     "objective": _objective,
     "preference_loss": _preference_loss,

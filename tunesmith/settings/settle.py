@@ -193,7 +193,7 @@ def value_at(run: Run, path: str) -> Any:
     return at
 
 
-def with_value(group: Any, path: list[str], value: Any) -> Any:
+def with_value(group: Any, path: list[str], value: object) -> Any:
     """Returns ``group`` with another value at ``path``."""
     key, *rest = path
     inner: Spec = dict(group)[key]

@@ -72,7 +72,7 @@ def _taken(turn: Turn, waiting: Waiting) -> Turn:
     return replace(turn, content=text + turn.content[end:], media=tuple(media), spans=spans)
 
 
-def _listed(value: Any) -> list[Any]:
+def _listed(value: object) -> list[Any]:
     """Returns the values in a cell: several, one, or none."""
     found = json_list(value)
     if found is None:
@@ -80,7 +80,7 @@ def _listed(value: Any) -> list[Any]:
     return [one for one in found if one not in (None, "")]
 
 
-def _place(value: Any) -> str:
+def _place(value: object) -> str:
     """Returns where a picture, sound or video lies; ``data:`` where the row itself holds it."""
     if isinstance(value, Mapping):  # as the datasets library writes a picture
         value = value.get("path") or value.get("url") or "data:"

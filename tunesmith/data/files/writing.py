@@ -139,14 +139,14 @@ def _plain_columns(rows: Rows, columns: list[str]) -> dict[str, type | None]:
     return {name: kind if kind in (str, int, float, bool) else None for name, kind in kinds.items()}
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: object) -> Any:
     """Returns a table's cell: text as it is, lists and objects as JSON."""
     if value is None:
         return None
     return value if isinstance(value, str) else _text(value)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 

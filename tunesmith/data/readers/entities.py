@@ -71,7 +71,7 @@ def _first(columns: frozenset[str], names: Sequence[str]) -> str | None:
     return next((name for name in names if name in columns), None)
 
 
-def _are_places(value: Any) -> bool:
+def _are_places(value: object) -> bool:
     """Tells whether a cell holds places: a list of them, perhaps empty, or CLUENER's mapping."""
     listed = json_list(value)
     if listed is None:
@@ -89,7 +89,7 @@ Place = tuple[int, int, str, str | None]
 """From, up to, label and, where the row tells it, the text that lies there."""
 
 
-def _places(value: Any, field: str) -> list[Place]:
+def _places(value: object, field: str) -> list[Place]:
     if isinstance(value, Mapping):  # CLUENER: {label: {mention: [[from, to]]}}
         return [place for label in value for place in _mentioned(label, value[label], field)]
     listed = json_list(value)
@@ -131,7 +131,7 @@ def _place(one: Any, field: str) -> Place:
     return _whole(start, field), _whole(end, field), as_text(label, field), told
 
 
-def _whole(value: Any, field: str) -> int:
+def _whole(value: object, field: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise field_problem(field, "tagged.no_places", seen=shown(value))
     return value

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from tunesmith.data.columns.asking import ASKING, answers, asked, flag_of, judged, known
 from tunesmith.data.columns.turns import PICTURES, TURNS, field_problem, shown, tools_of
@@ -50,7 +50,7 @@ class FeedbackReader(Reader):
 def _desirable(row: Row) -> bool | None:
     """Reads the label of a row; None where it has none."""
     field = "kto_tag" if row.get("kto_tag") not in (None, "") else "label"
-    value: Any = row.get(field)
+    value: object = row.get(field)
     if value in (None, ""):
         return None
     found = flag_of(value)

@@ -47,7 +47,7 @@ class Routers:
             gate.register_forward_hook(self._recorder(number, index))
 
     def _recorder(self, number: int, index: int) -> Any:
-        def record(gate: torch.nn.Module, _: Any, output: Any) -> None:
+        def record(gate: torch.nn.Module, _: object, output: Any) -> None:
             if gate.training and torch.is_grad_enabled():
                 logits = output[index] if isinstance(output, tuple) else output
                 self._seen[number] = logits.reshape(-1, logits.shape[-1])

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tunesmith.data.rows import Progress
     from tunesmith.machine.device import Device
     from tunesmith.machine.parallel import Processes
+    from tunesmith.models.calling.loss_models import Models
     from tunesmith.models.loading.load import Loaded
     from tunesmith.objectives import Objective
     from tunesmith.settings.run import Run
@@ -82,13 +83,13 @@ class StepSource:
     def meet(self, policy: Loaded, objective: Objective, device: Device) -> None:
         """Takes the policy under its method and the objective, for a source that asks them."""
 
-    def preview(self, models: Mapping[str, Any]) -> list[str]:
+    def preview(self, models: Models) -> list[str]:
         """Returns lines on what a step will learn from, before the first; raises SpecError where
         that is nothing.
         """
         return []
 
-    def step(self, number: int, models: Mapping[str, Any]) -> Step:
+    def step(self, number: int, models: Models) -> Step:
         """Makes step ``number`` (from 0); ``models`` are the current policy and the roles."""
         raise AssertionError(f"source {self.name} has no step")
 

@@ -7,10 +7,9 @@ The new rows keep their order, their steps and their learning rates; the old one
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Gt, Lt
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from tunesmith.data.prepare import Item, Prepared
     from tunesmith.data.rows import Progress
     from tunesmith.machine.parallel import Processes
+    from tunesmith.models.calling.loss_models import Models
     from tunesmith.settings.run import Run
 
 
@@ -95,7 +95,7 @@ class Replay(StepSource):
         # Another seed, because two files of one length would be shuffled alike.
         self.order = Order(len(self.old), 1, run.train.seed + 1)
 
-    def step(self, number: int, models: Mapping[str, Any]) -> Step:
+    def step(self, number: int, models: Models) -> Step:
         """Takes the new rows of this step, and as many old ones as keep the share."""
         new = self.new.step(number, models)
         drawn = range(self._until(number), self._until(number + 1))

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tunesmith.data.prepare import Item, Prepared
     from tunesmith.machine.device import Device
     from tunesmith.machine.parallel import Processes
+    from tunesmith.models.calling.loss_models import Models
     from tunesmith.models.loading.load import Loaded
     from tunesmith.objectives import Objective
     from tunesmith.rollout.sampling import Sampling
@@ -63,7 +64,7 @@ class _Answered:
     rewarded: Rewarded
 
 
-def _listed(value: Any) -> Any:
+def _listed(value: object) -> Any:
     """Turns one reward into a list, and ``./my_reward.py:function`` into the reward that
     calls it.
     """
@@ -200,7 +201,7 @@ class Rollout(StepSource):
         """Returns the passes over the prompts."""
         return self.order.epoch(steps)
 
-    def step(self, number: int, models: Mapping[str, Any]) -> Step:
+    def step(self, number: int, models: Models) -> Step:
         """Samples answers to this step's prompts; without any update where nothing in them
         teaches.
         """
@@ -289,7 +290,7 @@ class Rollout(StepSource):
         self._faults += rewarded.faults
         return rewarded
 
-    def preview(self, models: Mapping[str, Any]) -> list[str]:
+    def preview(self, models: Models) -> list[str]:
         """Answers the first prompts and returns these with their rewards; raises SpecError, with
         what to change, where all of them are cut, or no group has answers with different rewards.
         """

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tunesmith.batches.order import Order
 from tunesmith.training.sources import SOURCES, Step, StepSource
@@ -12,6 +11,7 @@ from tunesmith.words import say
 if TYPE_CHECKING:
     from tunesmith.data.prepare import Prepared
     from tunesmith.machine.parallel import Processes
+    from tunesmith.models.calling.loss_models import Models
     from tunesmith.settings.run import Run
 
 
@@ -26,7 +26,7 @@ class RowSource(StepSource):
         self.order = Order(len(self.items), run.train.batch, run.train.seed)
         self.total = self.order.total(run.train.epochs, run.train.steps)
 
-    def step(self, number: int, models: Mapping[str, Any]) -> Step:
+    def step(self, number: int, models: Models) -> Step:
         """Takes the rows that the order has for this step."""
         items = [self.items[row] for row in self.order.taken(number)]
         return Step([[item.tokens for item in items]], [item.id for item in items])

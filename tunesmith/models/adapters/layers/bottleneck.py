@@ -54,7 +54,7 @@ class Bottleneck(HookedLayer):
     def _before(self, _: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         self._input = inputs[0]
 
-    def _after(self, _: torch.nn.Module, __: Any, output: Any) -> Any:
+    def _after(self, _: torch.nn.Module, __: object, output: Any) -> Any:
         taken, self._input = self._input, None
         if not self.on:
             return output

@@ -84,7 +84,7 @@ class Butterfly(HookedLayer):
     ) -> tuple[torch.Tensor, ...] | None:
         return (self.rotated(inputs[0]), *inputs[1:]) if self.on else None
 
-    def _after(self, layer: Any, _: Any, output: torch.Tensor) -> torch.Tensor:
+    def _after(self, layer: Any, _: object, output: torch.Tensor) -> torch.Tensor:
         if not self.on:
             return output
         scale = self.scale_O.to(output.dtype)
