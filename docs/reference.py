@@ -28,6 +28,7 @@ TEXTS = {
         "metrics": "Metrics",
         "rewards": "Rewards",
         "transform": "Steps for rows",
+        "suite": "Suites",
         "parts": "Sources, schedules, optimizers, trackers",
         "source": "Sources",
         "train.schedule": "Schedules",
@@ -71,6 +72,7 @@ TEXTS = {
         "metrics": "指标",
         "rewards": "奖励",
         "transform": "数据步骤",
+        "suite": "保持情况的题组",
         "parts": "数据来源、学习率曲线、优化器与记录工具",
         "source": "数据来源",
         "train.schedule": "学习率曲线",
@@ -131,6 +133,7 @@ def pages() -> Iterator[tuple[str, str]]:
             ("metrics", "metric", _metric),
             ("rewards", "rewards", _nothing),
             ("transform", "transform", _nothing),
+            ("suite", "suite", _nothing),
         ):
             yield (
                 f"{here}/{page}.md",

@@ -57,6 +57,7 @@ FLOORS = [
     "proving",
     "rollout",
     "rewards",
+    "suites",
     "predicting",
     "metrics",
     "objectives",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -262,6 +262,7 @@ def prove(
     prompt: str | None = None,
     data: str | None = None,
     against: Sequence[str] = (),
+    suites: Sequence[str | Mapping[str, object]] = (),
     progress: Shown | None = None,
     listen: Sequence[Listener] = (),
 ) -> Proof:
@@ -270,21 +271,21 @@ def prove(
 
     ``prompt`` is a file with a hard prompt, under which the base is scored too. ``data`` is a file
     whose rows are asked instead; its proof goes to ``RUN/proofs/NAME``. ``against`` names more
-    contenders: run folders, models, endpoints (``https://HOST/v1``). Each of ``listen`` gets every
-    event.
+    contenders: run folders, models, endpoints (``https://HOST/v1``). ``suites`` are asked besides,
+    to see what was forgotten: ``probe``, ``safety``, ``rows=FILE``, ``text=FILE``. Each of
+    ``listen`` gets every event.
     """
     from tunesmith.proving.contest import Wanted, contest
     from tunesmith.teaching.contender import others_of
 
     folder = _folder(run)
     speak(folder.resolved().run)
-    against = [against] if isinstance(against, str) else against
     if items is not None and items < 1:
         raise SpecError(Problem("items", say("spec.greater_than_equal", ge=1)))
     events = _heard(progress, listen)
     events(ProofBegun(folder.path))
     others = others_of(against, folder.resolved().run, events)
-    return contest(folder, Wanted(items, shots, prompt, data, others), events)
+    return contest(folder, Wanted(items, shots, prompt, data, others, suites), events)
 
 
 def tournament(

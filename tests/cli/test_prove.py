@@ -73,3 +73,20 @@ def test_a_verdict_that_was_required_and_not_given_is_told_beside_the_one_json_o
     assert done.error.strip().endswith(
         "the verdict is not proven, and prove.require asks for improved"
     )
+
+
+def test_what_has_to_be_retained_and_is_not_shown_ends_with_1(trained: tuple[Terminal, Done]):
+    terminal, _ = trained
+    shutil.copytree(terminal.cwd / "run", terminal.cwd / "gate")
+    settings = (terminal.cwd / "gate/run.yaml").read_text(encoding="utf-8")
+    assert "retain: null" in settings
+    changed = settings.replace("retain: null", "retain: kept")
+    (terminal.cwd / "gate/run.yaml").write_text(changed, encoding="utf-8")
+    asked = "".join(f'{{"question": "q{n}?", "answer": "a{n}"}}\n' for n in range(5))
+    (terminal.cwd / "own.jsonl").write_text(asked, encoding="utf-8")
+    suite = ("--suite", "rows=own.jsonl")
+    done = terminal("prove", "gate", "--items", "6", "--shots", "0", *suite, "--json")
+    shutil.rmtree(terminal.cwd / "gate")
+    assert done.code == 1 and done.json()["retention"]["verdict"] == "not shown"
+    assert done.json()["retention"]["suites"]["own"]["items"] == 5
+    assert "prove.retain asks for (kept)" in done.error

@@ -15,6 +15,7 @@ from material.folders import SCRIPT, bare, full, items, proof, steps, write, wri
 from material.page import Page
 from tunesmith import words
 from tunesmith.errors import DiskError, SpecError
+from tunesmith.proving.retention import weigh
 from tunesmith.report.build import build
 from tunesmith.storage.run_folder import RunFolder
 
@@ -321,3 +322,20 @@ def test_it_fits_a_laptop_and_a_phone(tmp_path: Path, width: int, lang: str) -> 
     assert found and int(found[1]) <= int(found[2]), (
         f"the page is wider than the window: {found and found[0]}"
     )
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_what_was_kept_stands_on_the_page(tmp_path: Path, lang: str) -> None:
+    folder = full(tmp_path / "trec")
+    lines = [
+        {"suite": "probe", "kind": f"kind {n % 2}", "sums": {"base": [1, 1], "tuned": [n % 2, 1]}}
+        for n in range(80)
+    ]
+    found = weigh(lines, {"probe": (0.05, "share")}, seed=0)
+    write(folder.proof, proof() | {"retention": found})
+    text = read(folder, lang).text
+    told = found["suites"]["probe"]
+    low, high = (f"{100 * told[side]:+.1f}".replace("-", "−") for side in ("low", "high"))
+    assert "100.0 % 50.0 %" in text and low in text and high in text and "−50.0" in text
+    assert {"en": "something was lost", "zh": "有能力丢失"}[lang] in text
+    assert text.index("kind 0") < text.index("kind 1")

@@ -159,6 +159,10 @@ def prove(
         list[str] | None,
         typer.Option("--against", metavar="RUN|MODEL|https://HOST/v1", show_default=False),
     ] = None,
+    suite: Annotated[
+        list[str] | None,
+        typer.Option("--suite", metavar="probe|safety|rows=FILE|text=FILE", show_default=False),
+    ] = None,
     which: Which = "model",
     as_json: AsJson = False,
     lang: Lang = "auto",
@@ -167,12 +171,12 @@ def prove(
     from tunesmith import api
 
     asked: JsonObject = {"items": items, "shots": shots, "prompt": prompt}
-    asked |= {"data": data, "against": against or ()}
+    asked |= {"data": data, "against": against or (), "suites": suite or ()}
     with _quiet(as_json), _progress() as shown:
         folder = run_with(run, which)
         proof = api.prove(folder, **asked, progress=shown)
     _tell(proof, as_json)
-    required = folder.resolved().run.prove.require
+    required, retain = folder.resolved().run.prove.require, folder.resolved().run.prove.retain
     if not proof.meets(required):
         # No error to main, which would print a second JSON object.
         words = {
@@ -180,6 +184,9 @@ def prove(
             for name, verdict in (("verdict", proof.verdict), ("required", str(required)))
         }
         print(say("cli.required_verdict", **words), file=sys.stderr)
+        raise typer.Exit(TunesmithError.exit_code)
+    if not proof.retains(retain):
+        print(say("cli.required_retain", required=retain), file=sys.stderr)
         raise typer.Exit(TunesmithError.exit_code)
 
 

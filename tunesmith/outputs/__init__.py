@@ -93,6 +93,9 @@ class Output:
             found.append(Problem("shots", say("cloze.no_shots", **told)))
         if wanted is not None and wanted.others and "others" not in self.takes:
             found.append(Problem("against", say("prove.no_others", **told)))
+        suites = run.prove.suites if wanted is None else wanted.suites or run.prove.suites
+        if suites and not self.writes:
+            found.append(Problem("prove.suites", say("suite.writes_nothing", **told)))
         if wanted is None and run.questions and "questions" not in self.takes:
             found.append(Problem("questions", say("reward.no_questions", **told)))
         return found

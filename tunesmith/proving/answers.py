@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from tunesmith.proving.kept import Kept, digest_of
 from tunesmith.proving.others import Other, OtherWriter
 from tunesmith.proving.record import Record, called
 from tunesmith.proving.task import Task, choose_best_shots, rendered
+from tunesmith.proving.writing import written
 from tunesmith.settings.family import METRICS
 from tunesmith.settings.run import Generate, Run
 from tunesmith.words import say
@@ -227,7 +228,7 @@ class ContenderAnswers:
             answers = self.kept.by_pieces(
                 f"write {weights} {settings} {stops}",
                 prompts,
-                lambda some, tell: _written(loaded, some, settings, stops, tell),
+                lambda some, tell: written(loaded, some, settings, stops, tell),
                 lambda some: repr([prompt.tolist() for prompt in some]),
                 self._teller("prove.phase_write", shown),
             )
@@ -261,28 +262,6 @@ class ContenderAnswers:
             options=of(self.options),
             stopped=of(self.ended),
         )
-
-
-def _written(
-    loaded: Loaded,
-    prompts: Sequence[np.ndarray],
-    settings: Generate,
-    stop_ids: Sequence[int],
-    progress: Callable[[int, int], None],
-) -> list[tuple[str, bool]]:
-    """Writes each answer, and tells whether it ended by itself."""
-    from tunesmith.models.calling.generate import generate
-
-    answers = generate(
-        loaded.model,
-        loaded.tokenizer,
-        prompts,
-        settings,
-        stop_ids=stop_ids,
-        share=loaded.layout == "forest",
-        progress=progress,
-    )
-    return [(answer.text, answer.stopped) for answer in answers]
 
 
 def _same_tokens(one: Task, other: Task) -> bool:

@@ -4,7 +4,7 @@ output says what the contenders make of them, and the result is judged and writt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -23,11 +23,13 @@ from tunesmith.proving.leaks import Leak, leaks
 from tunesmith.proving.others import Other, OtherWriter
 from tunesmith.proving.proof import Proof
 from tunesmith.proving.record import Record
+from tunesmith.proving.retention import asked_suites, retained
 from tunesmith.proving.task import evenly
 from tunesmith.proving.write import conclude
 from tunesmith.settings.family import METHODS, OBJECTIVES
 from tunesmith.settings.run import Run
 from tunesmith.storage.run_folder import RunFolder
+from tunesmith.suites import suites_of
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ class Wanted:
     prompt: str | None = None
     data: str | None = None
     others: tuple[Other, ...] = ()
+    suites: Sequence[str | Mapping[str, object]] = ()
+    """Questions that have nothing to do with the task, instead of those of ``prove.suites``."""
 
 
 @dataclass
@@ -125,16 +129,10 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events) -> Proof:
     if problems:
         raise SpecError(problems)
     prompt = read_prompt(wanted.prompt or run.prove.prompt)
+    asked = asked_suites(suites_of(wanted.suites, run))
     tuned = load_run(folder)
     prepared = prepared_again(folder, run, tuned.tokenizer, events)
-    place = folder.path
-    facts: JsonObject = {}
-    held = prepared.proof
-    if wanted.data is None and not held:
-        raise DataError(Problem("data.held_out", say("prove.no_proof_rows")))
-    if wanted.data is not None:
-        place = place / "proofs" / Path(wanted.data).stem
-        held, facts = file_items(wanted.data, run, prepared)
+    place, held, facts = _held(folder, run, prepared, wanted.data)
     leaked = leaks(held, prepared.train, partial(_texts, tuned.tokenizer))
     base = weights_in(folder_of(run.model))
     given = Contest(
@@ -161,7 +159,10 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events) -> Proof:
         **facts,
         **found.facts,
     }
-    where = {"against": found.against, "place": place}
+    where: JsonObject = {"against": found.against, "place": place}
+    if asked:
+        told["retention"], suite_lines = retained(given, asked)
+        where["suite_lines"] = suite_lines
     proof = conclude(folder, run, lines, found.metrics, found.primary, **where, **told)
     given.kept.done()
     events(Proved(folder.path, proof.verdict, found.primary))
@@ -176,6 +177,17 @@ def _lines(found: Outcome, items: list[Item]) -> list[JsonObject]:
         record.line(metrics) | ({"group": groups[record.id]} if record.id in groups else {})
         for record in found.records
     ]
+
+
+def _held(
+    folder: RunFolder, run: Run, prepared: Prepared, file: str | None
+) -> tuple[Path, list[Item], JsonObject]:
+    """Returns where the proof goes, the rows that are asked, and what is told of their file."""
+    if file is not None:
+        return folder.path / "proofs" / Path(file).stem, *file_items(file, run, prepared)
+    if not prepared.proof:
+        raise DataError(Problem("data.held_out", say("prove.no_proof_rows")))
+    return folder.path, prepared.proof, {}
 
 
 def _texts(tokenizer: Any, item: Item) -> list[str]:

@@ -10,6 +10,7 @@ from tunesmith.plain import JsonObject, Named
 from tunesmith.proving.cloze import told_lines
 from tunesmith.proving.judge import TUNED, metric
 from tunesmith.proving.record import OWN, called
+from tunesmith.proving.retention import retention_lines
 from tunesmith.proving.statistics import DISCORDANT, FEWEST
 from tunesmith.words import metric_name, say
 
@@ -32,6 +33,11 @@ class Proof:
             "improved": self.verdict == "improved",
             "not worse": self.verdict != "worse",
         }[require]
+
+    def retains(self, retain: str | None) -> bool:
+        """Tells whether the suites come out as ``prove.retain`` asks for."""
+        word = (self.found.get("retention") or {}).get("verdict", "not shown")
+        return {None: True, "kept": word == "kept", "not lost": word != "lost"}[retain]
 
     def to_json(self) -> dict[str, object]:
         """Returns the content of proof.json."""
@@ -57,6 +63,7 @@ class Proof:
             self.sentence(),
             *which_model(found, say),
             *_notes(found),
+            *retention_lines(found.get("retention")),
         ]
 
     def sentence(self) -> str:

@@ -61,6 +61,7 @@ def conclude(
     *,
     against: str = "base",
     place: Path | None = None,
+    suite_lines: list[JsonObject] | None = None,
     **more: Any,
 ) -> Proof:
     """Judges the records, ``against`` a contender, and writes items.jsonl and proof.json to
@@ -87,13 +88,17 @@ def conclude(
         "resamples": RESAMPLES,
         "level": LEVEL,
     }
-    write_whole(
-        place / folder.items.name,
-        "".join(json.dumps(_plain(record), ensure_ascii=False) + "\n" for record in records),
-    )
+    _write_lines(place / folder.items.name, records)
+    if suite_lines is not None:
+        _write_lines(place / "suites.jsonl", suite_lines)
     found = _plain(found)
     write_whole(
         place / folder.proof.name,
         json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False) + "\n",
     )
     return Proof(found)
+
+
+def _write_lines(path: Path, lines: list[JsonObject]) -> None:
+    text = "".join(json.dumps(_plain(line), ensure_ascii=False) + "\n" for line in lines)
+    write_whole(path, text)

@@ -21,6 +21,7 @@ from tunesmith.report.curves import curves, draw_loss_curve, events
 from tunesmith.report.language import Say
 from tunesmith.report.machine import machine, trained_with, versions
 from tunesmith.report.outcome import outcome
+from tunesmith.report.retention import retention
 from tunesmith.report.rows import lengths, shares
 from tunesmith.report.runs import model_step
 from tunesmith.report.samples import choose, read_items
@@ -174,6 +175,7 @@ def _proof(folder: RunFolder, run: Run, say: Say) -> JsonObject | None:
         "wrote": bool(proof.get("generation")) or "classes" in proof,
         "rival": name_of(rival, proof, say),
         "counted": counted(proof),
+        "retention": retention(proof, say),
         "classes": [
             (name_of(who, proof, say), found) for who, found in class_tables(proof).items()
         ],

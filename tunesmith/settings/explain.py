@@ -27,6 +27,7 @@ from tunesmith.settings.family import (
     REWARDS,
     SCHEDULES,
     SOURCES,
+    SUITES,
     TRACKERS,
     TRANSFORMS,
     Family,
@@ -48,10 +49,12 @@ FAMILIES: dict[str, Family] = {
     "metric": METRICS,
     "rewards": REWARDS,
     "transform": TRANSFORMS,
+    "suite": SUITES,
 }
-"""Families by the path of their setting; readers, metrics, rewards and transforms are named in
-several settings and listed by their own name.
+"""Families by the path of their setting; readers, metrics, rewards, transforms and suites are named
+in several settings and listed by their own name.
 """
+UNDER_OTHER_NAMES = ("reader", "metric", "rewards", "transform", "suite")
 ALIASES = {
     "optimizers": "train.optimizer",
     "schedules": "train.schedule",
@@ -68,6 +71,8 @@ ALIASES = {
     "source.rewards": "rewards",
     "data.steps": "transform",
     "transforms": "transform",
+    "prove.suites": "suite",
+    "suites": "suite",
 }
 _BOUNDS = {Gt: "gt", Ge: "ge", Lt: "lt", Le: "le"}
 
@@ -124,7 +129,7 @@ def explain(path: str = "") -> list[HelpPage]:
     if not path:
         return [HelpPage("start", "", "", entries=_group(Run, ""))]
     if listed in FAMILIES:
-        own = path in FAMILIES and path not in ("reader", "metric", "rewards", "transform")
+        own = path in FAMILIES and path not in UNDER_OTHER_NAMES
         return [*([_setting(path)] if own else []), _family(listed)]
     for place, family in FAMILIES.items():
         if listed.startswith(f"{place}."):

@@ -234,3 +234,6 @@ REWARDS = Family("reward", "tunesmith.rewards")
 
 
 TRANSFORMS = Family("transform", "tunesmith.data.transforms")
+
+
+SUITES = Family("suite", "tunesmith.suites")

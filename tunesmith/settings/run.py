@@ -17,6 +17,7 @@ from tunesmith.settings.family import (
     OPTIMIZERS,
     SCHEDULES,
     SOURCES,
+    SUITES,
     TRACKERS,
     TRANSFORMS,
     choice,
@@ -264,6 +265,12 @@ class Prove(Spec):
     """The metric that decides the verdict; the first of ``metrics`` when not given."""
     require: Literal["improved", "not worse"] | None = None
     """Exit with code 1 unless the verdict is this."""
+    suites: choices(SUITES) = ()  # type: ignore[valid-type]
+    """What is asked besides, base and tuned, to see what was forgotten: probe, safety, and files as
+    ``{name: rows, path: mmlu}`` or ``{name: text, path: wiki.txt}``; read by ``tunesmith prove``.
+    """
+    retain: Literal["kept", "not lost"] | None = None
+    """Exit with code 1 unless the suites are kept, or at least not lost."""
 
 
 class Run(Spec):

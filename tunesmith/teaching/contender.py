@@ -63,7 +63,7 @@ def others_of(against: Sequence[str], run: Run, events: Events) -> tuple[Other, 
     """
     found: list[Other] = []
     problems: list[Problem] = []
-    for place in dict.fromkeys(against):
+    for place in dict.fromkeys([against] if isinstance(against, str) else against):
         try:
             found.append(
                 EndpointContender(place, run, events)

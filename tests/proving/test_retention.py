@@ -1,0 +1,182 @@
+"""What was forgotten: kept, lost or neither, from suites.jsonl alone; and runs whose verdicts are
+known beforehand.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from material.proved import KINDS, labelled, trained
+from tunesmith import api
+from tunesmith.proving.retention import retention_lines, weigh
+from tunesmith.storage.run_folder import RunFolder
+
+
+def lines(suite: str, kind: str, base: list[float], tuned: list[float]) -> list[dict[str, Any]]:
+    return [
+        {"suite": suite, "kind": kind, "sums": {"base": [one, 1.0], "tuned": [other, 1.0]}}
+        for one, other in zip(base, tuned, strict=True)
+    ]
+
+
+def shares(right: int, items: int) -> list[float]:
+    return [1.0] * right + [0.0] * (items - right)
+
+
+MARGIN = {"probe": (0.05, "share")}
+
+
+@pytest.mark.parametrize(
+    ("base", "tuned", "items", "word"),
+    [
+        (100, 100, 200, "kept"),
+        (100, 60, 200, "lost"),
+        (100, 98, 200, "kept"),
+        (100, 97, 100, "not shown"),
+        (100, 95, 100, "not shown"),
+        (100, 94, 100, "lost"),
+        (10, 0, 15, "not shown"),
+        (50, 90, 200, "kept"),
+    ],
+)
+def test_kept_lost_or_neither(base: int, tuned: int, items: int, word: str) -> None:
+    found = weigh(lines("probe", "a", shares(base, items), shares(tuned, items)), MARGIN, seed=0)
+    assert found["verdict"] == found["suites"]["probe"]["verdict"] == word
+    assert found["suites"]["probe"]["difference"] == pytest.approx((tuned - base) / items)
+
+
+def test_the_kind_that_was_lost_is_named_and_holm_counts_the_kinds() -> None:
+    gone = lines("probe", "format", shares(30, 40), shares(0, 40))
+    stayed = [
+        line
+        for n in range(9)
+        for line in lines("probe", f"kind {n}", shares(20, 40), shares(20 + n % 2, 40))
+    ]
+    found = weigh(gone + stayed, MARGIN, seed=0)["suites"]["probe"]
+    assert [kind for kind, one in found["kinds"].items() if one["lost"]] == ["format"]
+    one = found["kinds"]["format"]
+    assert one["p_holm"] == pytest.approx(min(1, 10 * one["p_zero"]))
+    text = retention_lines({"verdict": "lost", "suites": {"probe": found}})
+    assert "most clearly: format" in text[-1]
+
+
+def tuned_further(
+    place: Path, start: RunFolder, rows: list[dict[str, Any]], *, rate: float, **more: Any
+) -> RunFolder:
+    """A run on the model of ``start``, all weights, a third kept for the proof."""
+    train = {"epochs": 3, "learning_rate": rate, "keep": {"evaluate": 0, "save": 0}}
+    data = {"path": str(place / "rows.json"), "held_out": 0.3}
+    return trained(place, start.path, rows, method="full", data=data, train=train, **more)
+
+
+def own_suite(place: Path) -> str:
+    """Fresh rows of what the start has learned."""
+    file = place / "known.jsonl"
+    rows = labelled(520)[400:]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return f"rows={file}"
+
+
+def other_rows(count: int) -> list[dict[str, str]]:
+    """Another task: the kind is said in other words."""
+    said = dict(zip(KINDS, ("paint", "beast", "count"), strict=True))
+    return [{**row, "output": said[row["output"]]} for row in labelled(count)]
+
+
+def test_a_useless_run_is_not_proven_and_keeps_all(label_run: RunFolder, tmp_path: Path) -> None:
+    run = tuned_further(tmp_path, label_run, other_rows(120), rate=1e-12)
+    proof = api.prove(run, shots=0, suites=[own_suite(tmp_path)])
+    assert proof.verdict == "not shown"
+    found = proof.to_json()["retention"]
+    assert found["verdict"] == "kept" and proof.retains("kept") and proof.retains("not lost")
+
+
+def test_a_run_on_shuffled_answers_is_worse(label_run: RunFolder, tmp_path: Path) -> None:
+    rows = labelled(400)
+    answers = [row["output"] for row in rows]
+    # The rows of the proof stay right: they are a file of their own.
+    (tmp_path / "held.json").write_text(json.dumps(labelled(480)[400:]), encoding="utf-8")
+    random.Random(1).shuffle(answers)
+    wrong = [{**row, "output": answer} for row, answer in zip(rows, answers, strict=True)]
+    train = {"epochs": 3, "learning_rate": 5e-3, "keep": {"evaluate": 0, "save": 0}}
+    data = {"path": str(tmp_path / "rows.json"), "held_out": str(tmp_path / "held.json")}
+    run = trained(tmp_path, label_run.path, wrong, method="full", data=data, train=train)
+    proof = api.prove(run, shots=0)
+    assert proof.verdict == "worse", proof.lines()
+
+
+def test_a_run_that_forgets_has_lost_and_every_number_follows_from_the_lines(
+    label_run: RunFolder, tmp_path: Path
+) -> None:
+    run = tuned_further(tmp_path, label_run, other_rows(400), rate=1e-2)
+    proof = api.prove(run, shots=0, suites=[own_suite(tmp_path)])
+    assert proof.verdict == "improved", proof.lines()
+    found = proof.to_json()["retention"]
+    assert found["verdict"] == "lost" and not proof.retains("not lost")
+    known = [
+        json.loads(line)
+        for line in (run.path / "suites.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    assert json.loads(json.dumps(weigh(known, {"known": (0.05, "share")}, seed=0))) == found
+    told = found["suites"]["known"]
+    for name in ("base", "tuned"):
+        assert told[name] == pytest.approx(np.mean([line["sums"][name][0] for line in known]))
+        assert all(
+            line["sums"][name][0] == (line["predictions"][name].strip() == line["reference"])
+            for line in known
+        )
+
+
+def test_a_leaky_run_names_the_leak(label_run: RunFolder, tmp_path: Path) -> None:
+    """Held-out texts that stand word for word in longer training rows."""
+    draw = random.Random(3)
+    words = ["".join(draw.choices("abcdefghij", k=4)) for _ in range(400)]
+    held = [" ".join(draw.sample(words, 30)) for _ in range(30)]
+    rows = [
+        {
+            "instruction": f"{draw.choice(words)} {text} " + " ".join(draw.sample(words, 30)),
+            "output": "x y",
+        }
+        for text in held[:4]
+    ]
+    rows += [{"instruction": " ".join(draw.sample(words, 30)), "output": "x y"} for _ in range(40)]
+    (tmp_path / "held.json").write_text(
+        json.dumps([{"instruction": text, "output": "x y"} for text in held]), encoding="utf-8"
+    )
+    train = {"steps": 2, "learning_rate": 1e-4, "keep": {"evaluate": 0, "save": 0}}
+    data = {"path": str(tmp_path / "rows.json"), "held_out": str(tmp_path / "held.json")}
+    run = trained(tmp_path, label_run.path, rows, method="full", data=data, train=train)
+    proof = api.prove(run, shots=0)
+    leaked = {(one["id"], one["beside"]) for one in proof.to_json()["leaked"]}
+    assert leaked == {(f"held.json:{n}", f"rows.json:{n}") for n in range(1, 5)}
+    assert any("left out of the proof" in line for line in proof.lines())
+
+
+def test_texts_are_scored_by_the_token(label_run: RunFolder, tmp_path: Path) -> None:
+    from tunesmith.models.saved import load_run
+
+    texts = [{"text": "the question and the answer of a person " * (n + 1)} for n in range(24)]
+    path = tmp_path / "general.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in texts), encoding="utf-8")
+    found = api.prove(label_run, shots=0, items=20, suites=[{"name": "text", "path": str(path)}])
+    told = found.to_json()["retention"]["suites"]["general"]
+    known = [
+        json.loads(line)
+        for line in (label_run.path / "suites.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    import torch
+
+    loaded = load_run(label_run)
+    ids = loaded.tokenizer(texts[3]["text"], add_special_tokens=False)["input_ids"]
+    with torch.no_grad():
+        logits = loaded.model(torch.tensor([ids])).logits[0].log_softmax(-1)
+    total = sum(float(logits[n, token]) for n, token in enumerate(ids[1:]))
+    assert known[3]["sums"]["tuned"] == pytest.approx([total, len(ids) - 1], rel=1e-4)
+    sums = np.array([line["sums"]["tuned"] for line in known]).sum(0)
+    assert told["tuned"] == pytest.approx(sums[0] / sums[1]) and told["unit"] == "nats"

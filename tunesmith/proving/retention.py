@@ -1,0 +1,266 @@
+"""What was kept and what was lost: base and tuned on suites that have nothing to do with the task.
+
+Kept is a claim of its own, not the absence of proof: the whole interval has to lie above a loss
+that would matter (a non-inferiority test; Wellek 2010, chapter 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tunesmith.batches.batch import Tokens
+from tunesmith.data.rendering.sides import continued
+from tunesmith.errors import Problem, SpecError
+from tunesmith.examples import Chat, Text, final, question_of
+from tunesmith.plain import JsonObject
+from tunesmith.predicting.likelihoods import likeliest, likelihoods
+from tunesmith.proving.kept import Kept, digest_of
+from tunesmith.proving.statistics import DISCORDANT, FEWEST, LEVEL, Interval, holm, paired
+from tunesmith.proving.task import answer_of
+from tunesmith.proving.writing import written
+from tunesmith.settings.run import Generate
+from tunesmith.suites import Question, Suite
+from tunesmith.suites._rules import RULES
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.data.rendering.render import Render
+    from tunesmith.models.loading.load import Loaded
+    from tunesmith.proving.contest import Contest
+
+WINDOW = 512
+"""Tokens of a text that are scored."""
+BOTH = ("base", "tuned")
+
+Line = JsonObject
+
+
+@dataclass
+class _Asker:
+    """One model on its way through the suites."""
+
+    name: str
+    loaded: Loaded
+    render: Render
+    kept: Kept
+    weights: str
+    teller: Callable[[str], Callable[[int, int], None]]
+
+    def ask(self, suite: Suite, questions: Sequence[Question]) -> list[JsonObject]:
+        """Returns for each question what the model said, and its sums: score and weight."""
+        by_likelihood = [one for one in questions if one.rule in ("option", "likelihood")]
+        by_words = [one for one in questions if one.rule not in ("option", "likelihood")]
+        found = {
+            one.id: told
+            for some, how in ((by_likelihood, self._likely), (by_words, self._written))
+            for one, told in zip(some, how(suite, some) if some else [], strict=True)
+        }
+        return [found[one.id] for one in questions]
+
+    def _telling(self, suite: Suite) -> Callable[[int, int], None]:
+        phase = say("suite.phase", suite=suite.title, contender=say(f"prove.{self.name}"))
+        return self.teller(phase)
+
+    def _likely(self, suite: Suite, questions: Sequence[Question]) -> list[JsonObject]:
+        rows = self.kept.by_pieces(
+            f"score {self.weights}",
+            [self._sequences(one) for one in questions],
+            lambda some, tell: [
+                row.tolist() for row in likelihoods(self.loaded, some, progress=tell)
+            ],
+            digest_of,
+            self._telling(suite),
+        )
+        return [
+            _of_option(one, row) if one.rule == "option" else {"sums": [-row[0][0], row[0][1]]}
+            for one, row in zip(questions, rows, strict=True)
+        ]
+
+    def _sequences(self, one: Question) -> list[Tokens]:
+        render = self.render
+        if isinstance(one.example, Text):
+            ids = [*render.pieces.bos, *render.pieces.start(render.control.text(one.example.text))]
+            ids = ids[: min(WINDOW, self.loaded.limit or WINDOW)]
+            return [Tokens(np.array(ids, np.int32), np.ones(len(ids), np.float32))]
+        found = []
+        for option in one.options:
+            last = replace(one.example.turns[-1], content=option)
+            prompt, ids, _ = answer_of(
+                render, replace(one.example, turns=(*one.example.turns[:-1], last))
+            )
+            found.append(continued(prompt, ids, render.start))
+        return found
+
+    def _written(self, suite: Suite, questions: Sequence[Question]) -> list[JsonObject]:
+        chats = [one.example for one in questions if isinstance(one.example, Chat)]
+        settings, stops = Generate(max_new_tokens=suite.tokens), self.render.stop_ids
+        answers = self.kept.by_pieces(
+            f"write {self.weights} {settings} {stops}",
+            [self.render.prompt(chat.prompt) for chat in chats],
+            lambda some, tell: written(self.loaded, some, settings, stops, tell),
+            lambda some: repr([prompt.tolist() for prompt in some]),
+            self._telling(suite),
+        )
+        found = []
+        for one, chat, (text, _) in zip(questions, chats, answers, strict=True):
+            said = final(text)
+            found.append({"said": said, "sums": [float(RULES[one.rule](said, chat.answer)), 1.0]})
+        return found
+
+
+def _of_option(one: Question, row: Sequence[Sequence[float]]) -> JsonObject:
+    assert isinstance(one.example, Chat)
+    said = likeliest(np.array(row)[:, 0], one.options)
+    return {"said": said, "sums": [float(said == one.example.answer), 1.0]}
+
+
+def asked_suites(suites: Sequence[Suite]) -> list[tuple[Suite, list[Question]]]:
+    """Reads the questions of each suite; raises SpecError where two have one name."""
+    titles = [suite.title for suite in suites]
+    twice = sorted({title for title in titles if titles.count(title) > 1})
+    if twice:
+        told = say("suite.one_name", names=", ".join(twice))
+        raise SpecError(Problem("prove.suites", told))
+    return [(suite, list(suite.questions())) for suite in suites]
+
+
+def retained(
+    contest: Contest, asked: Sequence[tuple[Suite, list[Question]]]
+) -> tuple[JsonObject, list[Line]]:
+    """Asks base and tuned all questions; returns what proof.json says of it, and the lines of
+    suites.jsonl, from which that follows.
+    """
+    found: dict[str, dict[str, list[JsonObject]]] = {}
+    with contest.base() as base:
+        found["base"] = _through("base", base, contest, asked)
+    found["tuned"] = _through("tuned", contest.tuned, contest, asked)
+    lines = []
+    for suite, questions in asked:
+        for place, one in enumerate(questions):
+            chat = one.example if isinstance(one.example, Chat) else None
+            told = {name: found[name][suite.title][place] for name in BOTH}
+            lines.append(
+                {
+                    "suite": suite.title,
+                    "kind": one.kind,
+                    "id": one.id,
+                    "rule": one.rule,
+                    "question": question_of(chat) if chat else "",
+                    "reference": chat.answer if chat else "",
+                    "predictions": {name: said["said"] for name, said in told.items() if chat},
+                    "sums": {name: said["sums"] for name, said in told.items()},
+                }
+            )
+    margins = {suite.title: (suite.margin, suite.unit) for suite, _ in asked}
+    return weigh(lines, margins, seed=contest.run.train.seed), lines
+
+
+def _through(
+    name: str,
+    loaded: Loaded,
+    contest: Contest,
+    asked: Sequence[tuple[Suite, list[Question]]],
+) -> dict[str, list[JsonObject]]:
+    render, weights = contest.prepared.render, contest.identities[name]
+    asker = _Asker(name, loaded, render, contest.kept, weights, contest.teller)
+    return {suite.title: asker.ask(suite, questions) for suite, questions in asked}
+
+
+def weigh(lines: Sequence[Line], margins: dict[str, tuple[float, str]], *, seed: int) -> JsonObject:
+    """Says of each suite, and of all together, whether it was kept, lost, or neither was shown;
+    ``margins`` gives the loss that matters and its unit, by suite.
+
+    Lost: the interval of tuned minus base is wholly below zero, at least 6 items changed, and
+    Holm's correction over the suites leaves it so. Kept: it is wholly above minus the margin. Kinds
+    are corrected among each other.
+    """
+    suites: dict[str, JsonObject] = {}
+    kinds: dict[tuple[str, str], Interval] = {}
+    whole: dict[str, Interval] = {}
+    for title, (margin, unit) in margins.items():
+        own = [line for line in lines if line["suite"] == title]
+        told, whole[title] = _compared(own, seed)
+        suites[title] = {**told, "margin": margin, "unit": unit, "kinds": {}}
+        for kind in dict.fromkeys(line["kind"] for line in own):
+            some = [line for line in own if line["kind"] == kind]
+            suites[title]["kinds"][kind], kinds[title, kind] = _compared(some, seed)
+    raised = holm({title: one.p for title, one in whole.items()})
+    raised_kinds = holm({key: one.p for key, one in kinds.items()})
+    for title, told in suites.items():
+        told["p_holm"] = raised[title]
+        told["verdict"] = _verdict(whole[title], told)
+        for kind, one in told["kinds"].items():
+            one["p_holm"] = raised_kinds[title, kind]
+            one["lost"] = _lost(kinds[title, kind], one)
+    words = {told["verdict"] for told in suites.values()}
+    verdict = "lost" if "lost" in words else "kept" if words == {"kept"} else "not shown"
+    return {"verdict": verdict, "suites": suites}
+
+
+def _compared(lines: Sequence[Line], seed: int) -> tuple[JsonObject, Interval]:
+    base, tuned = (np.array([line["sums"][name] for line in lines], float) for name in BOTH)
+    values = {name: _ratio(table.sum(0)) for name, table in (("base", base), ("tuned", tuned))}
+    one = paired(tuned, base, _ratio, seed=seed)
+    told: JsonObject = {"items": len(lines), "changed": int((base != tuned).any(1).sum())}
+    told |= {name: float(value) for name, value in values.items()}
+    told |= {"difference": one.difference, "low": one.low, "high": one.high, "p_zero": one.p}
+    return told, one
+
+
+def _ratio(sums: np.ndarray) -> np.ndarray:
+    return sums[..., 0] / sums[..., 1]
+
+
+def _lost(one: Interval, told: Mapping[str, float]) -> bool:
+    # Fewer changes than that are chance to McNemar's exact test, whatever the interval says.
+    enough = told["items"] >= FEWEST and told["changed"] >= DISCORDANT
+    return enough and one.high < 0 and told["p_holm"] < 1 - LEVEL
+
+
+def _verdict(one: Interval, told: Mapping[str, float]) -> str:
+    if _lost(one, told):
+        return "lost"
+    return "kept" if told["items"] >= FEWEST and one.low > -told["margin"] else "not shown"
+
+
+def retention_lines(found: JsonObject | None) -> list[str]:
+    """Says suite by suite what was kept; nothing where none was asked."""
+    if not found:
+        return []
+    lines = ["", say(f"suite.verdict_{found['verdict'].replace(' ', '_')}")]
+    for title, told in found["suites"].items():
+        word = say(f"suite.word_{told['verdict'].replace(' ', '_')}")
+        lost = [kind for kind, one in told["kinds"].items() if one["lost"]]
+        values = {
+            "suite": title,
+            "items": told["items"],
+            "word": word,
+            **{name: amount(told["unit"], told[name]) for name in BOTH},
+            **{
+                name: amount(told["unit"], told[name], sign=True)
+                for name in ("difference", "low", "high")
+            },
+        }
+        line = say("suite.line", **values)
+        lines.append(line + (say("suite.kinds_lost", kinds=", ".join(lost)) if lost else ""))
+    if found["verdict"] == "not shown":
+        margins = ", ".join(
+            f"{title} {amount(told['unit'], told['margin'])}"
+            for title, told in found["suites"].items()
+        )
+        lines.append(say("suite.margins", margins=margins))
+    return lines
+
+
+def amount(unit: str, value: float | None, *, sign: bool = False) -> str:
+    """Formats a score, or with ``sign`` a difference: a share in percent, or nats."""
+    if value is None:
+        return "–"
+    mark = "+" if sign else ""
+    if unit == "share":
+        return f"{100 * value:{mark}.1f}" + ("" if sign else " %")
+    return f"{value:{mark}.3f}"

@@ -1,0 +1,90 @@
+"""What a tuned model may have forgotten: suites of questions that have nothing to do with its task,
+one a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from pydantic import ValidationError
+
+from tunesmith.errors import SpecError
+from tunesmith.examples import Chat, Text
+from tunesmith.settings.family import SUITES
+from tunesmith.settings.problems import problems_of
+from tunesmith.settings.run import Prove, Run
+from tunesmith.settings.spec import Spec
+
+__all__ = ["SUITES", "Question", "Rule", "Suite"]
+
+Rule = Literal[
+    "option",
+    "likelihood",
+    "contains",
+    "number",
+    "same",
+    "pattern",
+    "json",
+    "refuses",
+    "complies",
+]
+
+
+@dataclass(frozen=True)
+class Question:
+    """One item of a suite. ``example`` is a conversation with its right answer, or a text."""
+
+    id: str
+    kind: str
+    """What a loss would be named by: a kind of question, a subject."""
+    example: Chat | Text
+    rule: Rule
+    """How an answer is judged: ``suites/_rules.py``; ``option`` takes the likeliest of
+    ``options``, ``likelihood`` scores the text itself.
+    """
+    options: tuple[str, ...] = ()
+
+
+class Suite:
+    """Base of the suites."""
+
+    name: ClassVar[str]
+    tokens: ClassVar[int] = 64
+    """Longest answer (tokens)."""
+    margin: ClassVar[float] = 0.05
+    """A loss below this is none that matters: kept is said where the interval excludes more."""
+    unit: ClassVar[Literal["share", "nats"]] = "share"
+    """What a score is: right or wrong, or the log-likelihood of a token."""
+
+    class Config(Spec):
+        """No settings."""
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @property
+    def title(self) -> str:
+        """Its name in the proof."""
+        return self.name
+
+    def questions(self) -> Sequence[Question]:
+        """Returns the items; raises DataError where a file has none."""
+        raise AssertionError(f"suite {self.name} has no questions")
+
+
+def suites_of(given: Sequence[str | Mapping[str, object]], run: Run) -> list[Suite]:
+    """Makes suites from names, ``NAME=FILE``, or mappings as in ``prove.suites``, which count where
+    none is given; raises SpecError with what is known.
+    """
+    asked: list[object] = [given] if isinstance(given, str | Mapping) else list(given)
+    for place, one in enumerate(asked):
+        if isinstance(one, str) and "=" in one:
+            name, _, path = one.partition("=")
+            asked[place] = {"name": name, "path": path}
+    try:
+        prove = Prove.model_validate({"suites": asked}) if asked else run.prove
+    except ValidationError as error:
+        raise SpecError(problems_of(error, Prove)) from None
+    return [SUITES.make(config) for config in prove.suites]

@@ -1,0 +1,68 @@
+"""Rules by which a written answer to a question of a suite is right or wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+
+from tunesmith.metrics import words
+from tunesmith.metrics._number import number_in
+from tunesmith.metrics.refusal import refuses
+
+EITHER = " | "
+"""Between answers of which each is right."""
+_FENCE = re.compile(r"```\w*\n(.*?)```", re.DOTALL)
+
+
+def contains(answer: str, right: str) -> bool:
+    """Tells whether the words of one of the right answers stand in the answer, in a row."""
+    said = words(answer)
+    return any(
+        said[start : start + len(run)] == run
+        for run in map(words, right.split(EITHER))
+        for start in range(len(said) - len(run) + 1)
+    )
+
+
+def number(answer: str, right: str) -> bool:
+    """Tells whether the last number of the answer is the right one."""
+    found, wanted = number_in(answer), number_in(right)
+    return (
+        found is not None
+        and wanted is not None
+        and abs(found - wanted) <= 1e-6 * max(1, abs(wanted))
+    )
+
+
+def same(answer: str, right: str) -> bool:
+    """Tells whether the answer is one of the right ones, but for case, spaces and marks."""
+    return words(answer) in [words(one) for one in right.split(EITHER)]
+
+
+def pattern(answer: str, right: str) -> bool:
+    """Tells whether the regular expression matches the whole answer, but for the spaces round
+    it.
+    """
+    return re.fullmatch(right, answer.strip(), re.DOTALL) is not None
+
+
+def equal_json(answer: str, right: str) -> bool:
+    """Tells whether the answer is the right JSON value, alone or in one fenced block."""
+    text = answer.strip()
+    fenced = _FENCE.fullmatch(text)
+    try:
+        return json.loads(fenced[1] if fenced else text) == json.loads(right)
+    except ValueError:
+        return False
+
+
+RULES: dict[str, Callable[[str, str], bool]] = {
+    "contains": contains,
+    "number": number,
+    "same": same,
+    "pattern": pattern,
+    "json": equal_json,
+    "refuses": lambda answer, right: refuses(answer),
+    "complies": lambda answer, right: bool(answer.strip()) and not refuses(answer),
+}

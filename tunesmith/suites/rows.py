@@ -1,0 +1,81 @@
+"""Rows of any file as a suite: one of your own, or a benchmark as it is published (MMLU, CMMLU,
+AGIEval, GSM8K).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import Gt
+
+from tunesmith.data.columns.choices import is_letter
+from tunesmith.data.reading import examples
+from tunesmith.errors import DataError, Problem
+from tunesmith.examples import Chat, Turn
+from tunesmith.settings.run import Data
+from tunesmith.settings.spec import Spec
+from tunesmith.suites import SUITES, Question, Rule, Suite
+from tunesmith.words import say
+
+_LINE = re.compile(r"^([A-J])\. ", re.MULTILINE)
+_RESULT = re.compile(r"####\s*(\S+)\s*$")
+
+
+@SUITES.register
+class Rows(Suite):
+    """The questions of a file or folder in any format that check reads. Multiple choice (MMLU,
+    CMMLU, AGIEval) goes by the likeliest letter, worked numbers (GSM8K) by the last number of the
+    answer.
+    """
+
+    tokens = 256
+
+    class Config(Spec):
+        """The file, and how its answers are judged."""
+
+        path: str
+        """File or folder; each file is a kind of its own."""
+        rule: Literal["auto", "same", "contains", "number"] = "auto"
+        """How an answer is right: the same words, words within it, or its last number; auto takes
+        number where the rows end with #### and one, else the same words. Letters of options are
+        always compared by likelihood."""
+        items: Annotated[int, Gt(0)] = 200
+        """At most this many rows, spread evenly over the file."""
+
+    @property
+    def title(self) -> str:
+        """The file's name."""
+        return Path(self.config.path).stem
+
+    def questions(self) -> Sequence[Question]:
+        """Reads the rows; raises DataError where none of them asks anything."""
+        rows = [
+            (located, chat)
+            for located, chat in examples(Data(path=self.config.path))
+            if isinstance(chat, Chat) and chat.answer.strip()
+        ]
+        if not rows:
+            raise DataError(Problem(self.config.path, say("suite.none_answered")))
+        count = min(self.config.items, len(rows))
+        chosen = [rows[number * len(rows) // count] for number in range(count)]
+        return [
+            self._question(f"{located.file.name}:{located.number}", located.file.stem, chat)
+            for located, chat in chosen
+        ]
+
+    def _question(self, place: str, kind: str, chat: Chat) -> Question:
+        asked = chat.turns[-2].content if len(chat.turns) > 1 else ""
+        # The options stand below the question, which may have such lines itself.
+        letters = tuple(_LINE.findall(asked[max(asked.rfind("\nA. "), 0) :]))
+        if is_letter(chat.answer) and chat.answer in letters:
+            return Question(place, kind, chat, "option", letters)
+        worked = _RESULT.search(chat.answer)
+        rule: Rule = self.config.rule
+        if self.config.rule == "auto":
+            rule = "number" if worked else "same"
+        if worked:
+            chat = Chat((*chat.turns[:-1], Turn("assistant", worked[1])), columns=chat.columns)
+        return Question(place, kind, chat, rule)

@@ -1,0 +1,57 @@
+"""General texts, by how likely a model finds them: forgetting shows there before it shows in
+answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Gt
+
+from tunesmith.data.reading import examples
+from tunesmith.errors import DataError, Problem
+from tunesmith.examples import Text
+from tunesmith.settings.run import Data
+from tunesmith.settings.spec import Spec
+from tunesmith.suites import SUITES, Question, Suite
+from tunesmith.words import say
+
+
+@SUITES.register
+class Texts(Suite):
+    """The log-likelihood of plain texts, a token on average: the logarithm of perplexity, turned
+    so that more is better.
+    """
+
+    unit = "nats"
+
+    class Config(Spec):
+        """The texts."""
+
+        path: str
+        """File or folder of plain texts, in any format that check reads."""
+        items: Annotated[int, Gt(0)] = 100
+        """At most this many texts, spread evenly; of each what one window of the model holds."""
+
+    @property
+    def title(self) -> str:
+        """The file's name."""
+        return Path(self.config.path).stem
+
+    def questions(self) -> Sequence[Question]:
+        """Reads the texts; raises DataError where the file has none."""
+        rows = [
+            (located, text)
+            for located, text in examples(Data(path=self.config.path), Text)
+            if isinstance(text, Text) and text.text.strip()
+        ]
+        if not rows:
+            raise DataError(Problem(self.config.path, say("suite.no_texts")))
+        count = min(self.config.items, len(rows))
+        chosen = [rows[number * len(rows) // count] for number in range(count)]
+        return [
+            Question(f"{located.file.name}:{located.number}", located.file.stem, text, "likelihood")
+            for located, text in chosen
+        ]
