@@ -156,8 +156,8 @@ def test_own_rows_and_what_is_wrong_with_them(tmp_path: Path) -> None:
 def test_suites_are_explained_and_refused_where_nothing_is_written(tmp_path: Path) -> None:
     from tunesmith.settings.explain import explain
 
-    text = "\n".join(explain("suites"))
-    assert all(name in text for name in ("probe", "safety", "rows", "text"))
+    (page,) = explain("suites")
+    assert [entry.name for entry in page.entries] == ["probe", "rows", "safety", "text"]
     rows = [{"text": f"text {n}", "label": str(n % 2)} for n in range(30)]
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
