@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tunesmith.cli.gate import gate
 from tunesmith.cli.run_with import run_with
 from tunesmith.cli.settings_line import check_line, files_and_settings, settings_line
 from tunesmith.cli.terminal_input import at_terminal, converse, rows_of
-from tunesmith.errors import SpecError, TunesmithError
+from tunesmith.errors import SpecError
 from tunesmith.plain import JsonObject
 from tunesmith.settings.yaml_file import read_settings
 from tunesmith.storage.atomic import file_to_write
@@ -176,18 +177,7 @@ def prove(
         folder = run_with(run, which)
         proof = api.prove(folder, **asked, progress=shown)
     _tell(proof, as_json)
-    required, retain = folder.resolved().run.prove.require, folder.resolved().run.prove.retain
-    if not proof.meets(required):
-        # No error to main, which would print a second JSON object.
-        words = {
-            name: say(f"prove.word_{verdict.replace(' ', '_')}")
-            for name, verdict in (("verdict", proof.verdict), ("required", str(required)))
-        }
-        print(say("cli.required_verdict", **words), file=sys.stderr)
-        raise typer.Exit(TunesmithError.exit_code)
-    if not proof.retains(retain):
-        print(say("cli.required_retain", required=retain), file=sys.stderr)
-        raise typer.Exit(TunesmithError.exit_code)
+    gate(proof, folder.resolved().run.prove)
 
 
 def predict(
