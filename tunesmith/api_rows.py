@@ -21,15 +21,18 @@ if TYPE_CHECKING:
 
 def change_rows(step: str, source: str, out: str | Path, settings: Overrides = ()) -> Account:
     """Writes the rows of ``source`` to ``out`` after a step (clean, dedup, anonymise, balance,
-    sample, convert), and says what became of every row; SpecError with all that is wrong with the
-    step's settings.
+    sample, convert, split), and says what became of every row; SpecError with all that is wrong
+    with the step's settings.
     """
     from tunesmith.data.convert import Convert, convert
+    from tunesmith.data.dividing import Split, split
     from tunesmith.data.steps import change, made, settled
 
     given = with_overrides({}, settings)
     if step == "convert":
         return convert(source, Path(out), settled(Convert, given))
+    if step == "split":
+        return split(source, Path(out), settled(Split, given))
     return change(source, Path(out), [made(step, given)])
 
 

@@ -1,0 +1,87 @@
+"""Rows fall to their side by what they hold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunesmith.api_rows import change_rows
+from tunesmith.errors import DataError, SpecError
+
+Row = dict[str, Any]
+
+
+def write(path: Path, rows: list[Row]) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return str(path)
+
+
+def rows(number: int) -> list[Row]:
+    # Hashes of the number make texts that share nothing.
+    return [
+        {
+            "id": n,
+            "question": f"{hash((n, 1)):x} {hash((n, 2)):x}",
+            "answer": str(n * n),
+            "patient": n // 4,
+            "day": f"2026-{n % 12 + 1:02}-01",
+        }
+        for n in range(number)
+    ]
+
+
+def ids(folder: Path, name: str) -> set[int]:
+    return {
+        json.loads(line)["id"]
+        for line in (folder / f"{name}.jsonl").read_text("utf-8").splitlines()
+    }
+
+
+def test_new_rows_move_no_old_row(tmp_path: Path) -> None:
+    for number in (400, 440):
+        account = change_rows(
+            "split", write(tmp_path / f"{number}.jsonl", rows(number)), tmp_path / str(number)
+        )
+        assert account.read == account.written == number
+    held, later = ids(tmp_path / "400", "held_out"), ids(tmp_path / "440", "held_out")
+    assert 20 <= len(held) <= 60 and {n for n in later if n < 400} == held
+    assert ids(tmp_path / "400", "train") == {*range(400)} - held
+
+
+def test_groups_and_near_copies_stay_together(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", rows(400))
+    change_rows("split", source, tmp_path / "by", ["by=patient", "held_out=0.3"])
+    assert not {n // 4 for n in ids(tmp_path / "by", "held_out")} & {
+        n // 4 for n in ids(tmp_path / "by", "train")
+    }
+    text = "A long question about the same thing that is asked again and again in other words"
+    near = [{"id": n, "question": f"{text} {'!' * (n % 3)}", "answer": "yes"} for n in range(10)]
+    other = [{**row, "id": row["id"] + 100} for row in rows(100)]
+    change_rows(
+        "split", write(tmp_path / "near.jsonl", near + other), tmp_path / "near", ["held_out=0.5"]
+    )
+    assert len(ids(tmp_path / "near", "held_out") & {*range(10)}) in (0, 10)
+
+
+def test_time_cuts(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", rows(120))
+    change_rows("split", source, tmp_path / "out", ["time=day", "after=2026-10-01"])
+    assert {n % 12 + 1 for n in ids(tmp_path / "out", "held_out")} == {10, 11, 12}
+
+
+def test_what_cannot_be_split_writes_nothing(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", rows(20))
+    with pytest.raises(DataError, match="no row would be in held_out"):
+        change_rows("split", source, tmp_path / "out", ["time=day", "after=2027"])
+    with pytest.raises(SpecError, match="after and time go together"):
+        change_rows("split", source, tmp_path / "out", ["after=2027"])
+    with pytest.raises(SpecError, match=r"by: .*patients.*patient"):
+        change_rows("split", source, tmp_path / "out", ["by=patients"])
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "a").touch()
+    with pytest.raises(SpecError, match="not empty"):
+        change_rows("split", source, tmp_path / "full")
