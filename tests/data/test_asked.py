@@ -177,7 +177,7 @@ def test_rows_with_a_question_alone_are_enough_for_rewards(tmp_path: Path, name:
     path.write_text(text, "utf-8")
     found = rewarded(path)
     assert len(found.train) == 8
-    asked = found.render.tokenizer.decode(found.train[3].tokens[0].ids_T)
+    asked = found.render.tokenizer.decode(found.train[3].tokens[0].ids_T.tolist())
     between = "\n\n" if name == "alpaca.jsonl" else " "
     assert asked == f"<|im_start|>user\nsay{between}3<|im_end|>\n<|im_start|>assistant\n"
     with pytest.raises(DataError):
