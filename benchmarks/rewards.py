@@ -80,7 +80,7 @@ def settings_of(task: str, data: Path, place: Path, *, seed: int, steps: int) ->
         source: dict[str, Any] = {"rewards": "exact", "samples": 8, "max_new_tokens": 8}
         return {**plain, "objective": "grpo", "data": held, "source": source, "train": train}
     reward = {"name": "model", "run": str(judge_of(data, place)), "label": "good"}
-    source = {"rewards": reward, "samples": 8, "passes": 2, "max_new_tokens": 16}
+    source = {"rewards": reward, "samples": 4, "passes": 2, "max_new_tokens": 16}
     prove = {"metrics": ["mean_reward", "repetition"]}
     more = {"objective": "ppo", "source": source, "prove": prove}
     return {**plain, **more, "data": held, "train": train}

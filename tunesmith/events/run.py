@@ -87,7 +87,7 @@ class StepMade(Event):
     @property
     def sampled(self) -> bool:
         """Whether the model wrote the step's answers itself, as the source's numbers say."""
-        return "teaching" in self.numbers
+        return "stopped" in self.numbers
 
     def phase(self) -> Phase:
         """Returns where training stands, with the loss, or for sampled answers with their
@@ -97,7 +97,9 @@ class StepMade(Event):
         told = {"speed": f"{numbers['tokens_per_second']:,.0f}"}
         if self.sampled:
             told |= {name: f"{numbers.get(name, math.nan):.3g}" for name in ("reward", "length")}
-            told |= {name: f"{numbers[name]:.0%}" for name in ("stopped", "teaching")}
+            shares = {name: numbers.get(name) for name in ("stopped", "teaching")}
+            # One answer a prompt is compared with none.
+            told |= {name: "–" if one is None else f"{one:.0%}" for name, one in shares.items()}
             shown = say("train.numbers_sampled", **told)
         else:
             loss = f"{numbers['loss']:.4f}" if "loss" in numbers else "–"
@@ -181,6 +183,56 @@ class SamplerApart(Event):
     step: int
     gap: float
     most: float
+
+
+@dataclass(frozen=True)
+class FarFromBase(Event):
+    """The model is further from the base than text of some sense is (nats a token)."""
+
+    recorded_as = "far_from_base"
+    said_as = "train.far_from_base"
+
+    step: int
+    distance: float
+    most: float
+
+
+@dataclass(frozen=True)
+class AnswersGrow(Event):
+    """Sampled answers become longer (tokens) and end less often."""
+
+    recorded_as = "answers_grow"
+    said_as = "train.answers_grow"
+
+    step: int
+    before: float
+    now: float
+    stopped: float
+
+
+@dataclass(frozen=True)
+class AnswersAlike(Event):
+    """Sampled answers no longer differ (entropy, nats a token), and nothing was gained."""
+
+    recorded_as = "answers_alike"
+    said_as = "train.answers_alike"
+
+    step: int
+    before: float
+    now: float
+
+
+@dataclass(frozen=True)
+class RewardForLength(Event):
+    """The reward rose by no more than what the change of length (tokens) is worth."""
+
+    recorded_as = "reward_for_length"
+    said_as = "train.reward_for_length"
+
+    step: int
+    gained: float
+    before: float
+    now: float
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from tunesmith.settings.resolved import Resolved
 from tunesmith.storage.atomic import sweep, write_whole
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.evaluation.evaluator import Evaluator
-from tunesmith.training.health import Falling, Spikes
+from tunesmith.training.health import Falling, Rule, Spikes
 from tunesmith.training.keeping.checkpoint import Checkpoints
 from tunesmith.training.keeping.record import Record
 from tunesmith.training.keeping.save import Saver
@@ -40,6 +40,7 @@ from tunesmith.training.keeping.state import (
 )
 from tunesmith.training.loop import fit
 from tunesmith.training.ready import Ready, make_ready
+from tunesmith.training.sampled_health import SampledHealth
 from tunesmith.training.trackers import Trackers
 from tunesmith.training.work import Position
 from tunesmith.words import say
@@ -89,7 +90,7 @@ def train(
         fit(
             ready.work,
             course.at,
-            rules=[course.spikes, course.falling],
+            rules=course.rules,
             look=course.look,
             save=course.save,
             stopped=stopped,
@@ -141,8 +142,7 @@ class Course:
     """Where a run stands, and what it does on its way beside the steps."""
 
     at: Position
-    spikes: Spikes
-    falling: Falling
+    rules: list[Rule]
     look: Evaluator
     save: Saves
 
@@ -157,7 +157,7 @@ def _course(
 ) -> Course:
     """Puts the run at its first step, or where its newest checkpoint is."""
     work, device = ready.work, ready.work.device
-    at, spikes, falling = Position(), Spikes(), Falling()
+    at, spikes, falling, sampled = Position(), Spikes(), Falling(), SampledHealth()
     parts: JsonObject = {
         "weights": Weights(work.named),
         "optimizer": Moments(work.named, work.optimizer),
@@ -166,6 +166,7 @@ def _course(
         "position": at,
         "spikes": spikes,
         "falling": falling,
+        "sampled": sampled,
         "best": ready.watch.best,
         "record": record,
     }
@@ -183,7 +184,7 @@ def _course(
         _resume(checkpoints, state, at, record, work.events)
     look = _evaluator(ready, folder, record, stopped)
     save = Saves(checkpoints, state, look, last=at.step if resume else None)
-    return Course(at, spikes, falling, look, save)
+    return Course(at, [spikes, falling, sampled], look, save)
 
 
 def _evaluator(

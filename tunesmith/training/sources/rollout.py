@@ -360,4 +360,21 @@ def _numbers(groups: Sequence[Group]) -> dict[str, float]:
         "length": float(np.mean([len(answer.ids_T) for answer in answers])),
         "stopped": float(np.mean([answer.stopped for answer in answers])),
         "entropy": float(np.concatenate([answer.entropies_T for answer in answers]).mean()),
+        **({"length_slope": slope} if (slope := _length_slope(groups)) is not None else {}),
     }
+
+
+def _length_slope(groups: Sequence[Group]) -> float | None:
+    """Computes what another token is worth among the answers to one prompt: the least-squares slope
+    of rewards over lengths, each less its group's mean; None where lengths do not differ.
+    """
+    above, below = 0.0, 0.0
+    for group in groups:
+        known_G = ~np.isnan(group.rewards_G)
+        lengths_G = np.array([len(answer.ids_T) for answer in group.answers], float)[known_G]
+        if len(lengths_G) < 2:
+            continue
+        apart_G = lengths_G - lengths_G.mean()
+        above += float((apart_G * group.rewards_G[known_G]).sum())
+        below += float((apart_G**2).sum())
+    return above / below if below > 0 else None
