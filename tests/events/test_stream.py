@@ -14,7 +14,7 @@ from material import runs
 from tunesmith import api, words
 from tunesmith.errors import SpecError
 from tunesmith.events import run as happenings
-from tunesmith.events import verbs
+from tunesmith.events import sampled, verbs
 from tunesmith.events.run import Began, Done, Ended, Planned, Reported, StepMade
 from tunesmith.events.stream import Event, Events, Notice
 
@@ -148,10 +148,10 @@ KINDS: list[Event] = [
     happenings.LossSpike(3, 9.5, 12.0),
     happenings.ChosenRewardFalls(3, 0.5, 0.1),
     happenings.SamplerApart(3, 0.2, 0.001),
-    happenings.FarFromBase(20, 1.5, 1.0),
-    happenings.AnswersGrow(20, 12.5, 30.0, 0.25),
-    happenings.AnswersAlike(20, 2.5, 0.1),
-    happenings.RewardForLength(20, 0.5, 12.5, 30.0),
+    sampled.FarFromBase(20, 1.5, 1.0),
+    sampled.AnswersGrow(20, 12.5, 30.0, 25),
+    sampled.AnswersAlike(20, 2.5, 0.1),
+    sampled.RewardForLength(20, 0.5, 12.5, 30.0),
     happenings.WeightsDidNotMove(10, 2, 4, ["a", "b"]),
     happenings.Fault(3, "all answers are alike"),
     happenings.Evaluated(0, {"loss": 1.5}),
@@ -194,7 +194,7 @@ def _parts(value: Any) -> list[str]:
 def test_every_event_with_words_of_its_own_is_among_those() -> None:
     speaks = {
         kind
-        for module in (happenings, verbs)
+        for module in (happenings, sampled, verbs)
         for kind in vars(module).values()
         if isinstance(kind, type) and issubclass(kind, Event) and kind.said_as
     }

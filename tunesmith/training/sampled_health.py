@@ -9,13 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from tunesmith.events.run import (
-    AnswersAlike,
-    AnswersGrow,
-    FarFromBase,
-    RewardForLength,
-    StepMade,
-)
+from tunesmith.events.run import StepMade
+from tunesmith.events.sampled import AnswersAlike, AnswersGrow, FarFromBase, RewardForLength
 from tunesmith.events.stream import Event
 
 FEWEST = 10
@@ -93,7 +88,7 @@ class SampledHealth:
             return None
         if lengths[1] < GROWN * lengths[0] or ending[0] - ending[1] < ENDING:
             return None
-        return AnswersGrow(step, *(round(one, 1) for one in lengths), round(ending[1], 3))
+        return AnswersGrow(step, *(round(one, 1) for one in lengths), round(100 * ending[1]))
 
     def _alike(self, step: int) -> AnswersAlike | None:
         """Tells of answers that no longer differ while nothing was gained."""

@@ -1,0 +1,58 @@
+"""What happens in a run on sampled answers: the signs that it goes wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tunesmith.events.stream import Event
+
+
+@dataclass(frozen=True)
+class FarFromBase(Event):
+    """The model is further from the base than text of some sense is (nats a token)."""
+
+    recorded_as = "far_from_base"
+    said_as = "train.far_from_base"
+
+    step: int
+    distance: float
+    most: float
+
+
+@dataclass(frozen=True)
+class AnswersGrow(Event):
+    """Sampled answers become longer (tokens) and end less often."""
+
+    recorded_as = "answers_grow"
+    said_as = "train.answers_grow"
+
+    step: int
+    before: float
+    now: float
+    ending: int
+    """Per cent of them."""
+
+
+@dataclass(frozen=True)
+class AnswersAlike(Event):
+    """Sampled answers no longer differ (entropy, nats a token), and nothing was gained."""
+
+    recorded_as = "answers_alike"
+    said_as = "train.answers_alike"
+
+    step: int
+    before: float
+    now: float
+
+
+@dataclass(frozen=True)
+class RewardForLength(Event):
+    """The reward rose by no more than what the change of length (tokens) is worth."""
+
+    recorded_as = "reward_for_length"
+    said_as = "train.reward_for_length"
+
+    step: int
+    gained: float
+    before: float
+    now: float
