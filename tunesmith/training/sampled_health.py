@@ -88,14 +88,16 @@ class SampledHealth:
             return None
         if lengths[1] < GROWN * lengths[0] or ending[0] - ending[1] < ENDING:
             return None
-        return AnswersGrow(step, *(round(one, 1) for one in lengths), round(100 * ending[1]))
+        before, now = (round(one, 1) for one in lengths)
+        return AnswersGrow(step, before, now, round(100 * ending[1]))
 
     def _alike(self, step: int) -> AnswersAlike | None:
         """Tells of answers that no longer differ while nothing was gained."""
         entropies = self._means("entropy")
         if entropies is None or self._gained() != 0 or entropies[1] >= COLLAPSED * entropies[0]:
             return None
-        return AnswersAlike(step, *(round(one, 4) for one in entropies))
+        before, now = (round(one, 4) for one in entropies)
+        return AnswersAlike(step, before, now)
 
     def _for_length(self, step: int) -> RewardForLength | None:
         """Tells of a reward that rose by no more than what the change of length is worth among
