@@ -13,6 +13,7 @@ import torch
 
 from tunesmith import api, words
 from tunesmith.errors import SpecError
+from tunesmith.events.stream import Events
 from tunesmith.examples import Chat, Turn
 from tunesmith.models.saved import load_run
 from tunesmith.proving.contest import prepared_again
@@ -115,7 +116,7 @@ def test_what_cannot_be_a_prompt_is_refused(adapter_run, tmp_path) -> None:
         with pytest.raises(SpecError, match=told):
             api.prove(adapter_run, items=4, shots=0, prompt=str(tmp_path / name))
     run = adapter_run.resolved().run
-    prepared = prepared_again(adapter_run, run, load_run(adapter_run).tokenizer, None)
+    prepared = prepared_again(adapter_run, run, load_run(adapter_run).tokenizer, Events())
     task = task_of(run, prepared, prepared.proof[:3], shots=0)
     with pytest.raises(SpecError, match="a hard prompt is for conversations"):
         prompted(replace(task, prompts=[]), ASKED, None)
