@@ -134,3 +134,22 @@ def test_a_gpu_takes_fewer_buckets_and_no_such_padding_as_would_cost_more() -> N
         for group in on_gpu
     )
     assert padded < 2 * sum(s.depth + s.stop - s.start for s in segments)
+
+
+@pytest.mark.parametrize("name", ["llama", "mistral+short window"])
+def test_however_segments_are_grouped_the_numbers_are_the_same(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bucket for each segment, and those of a GPU, fewer and padded; computed on a CPU."""
+    examples = sequences()
+    segments = Batch.grow(examples).layout.forest.segments
+    theirs = alone(tiny(name, attn_implementation="eager"), examples)
+    buckets = []
+    for call, key in ((-(10**9), 0), (forest.GPU_CALL, forest.GPU_KEY)):
+        monkeypatch.setattr(forest, "CALL", call)
+        monkeypatch.setattr(forest, "KEY", key)
+        buckets.append(len(forest._group(segments, torch.device("cpu"))))
+        with torch.no_grad():
+            ours = see(loaded(name), Batch.grow(examples)).logprobs_N
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+    assert buckets == [len(segments), 2]
