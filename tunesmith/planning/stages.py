@@ -145,7 +145,7 @@ def _ask_reward_model(plain: JsonObject, before: Sequence[Stage]) -> None:
     and names none.
     """
     source = plain.get("source", {})
-    judges = [stage for stage in before if OBJECTIVES.make(stage.run.objective).gives == "scores"]
+    judges = [stage for stage in before if OBJECTIVES.make(stage.run.objective).output.judges]
     samples = _objective(plain) in OBJECTIVES.names() and OBJECTIVES.get(_objective(plain)).samples
     if judges and samples and isinstance(source, Mapping) and "rewards" not in source:
         reward = {"name": "model", "run": os.path.abspath(judges[-1].run.out)}
