@@ -5,10 +5,13 @@ nothing.
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tunesmith.errors import SpecError
@@ -101,3 +104,27 @@ def test_the_process_ends_with_the_run(scorer: Scorer) -> None:
     began = time.monotonic()
     scorer.close()
     assert time.monotonic() - began < 1
+
+
+RUN = """
+import sys
+from tunesmith.rewards import REWARDS, Asked
+from tunesmith.rollout.scoring import Scorer
+
+scorer = Scorer([REWARDS.config({"name": "function", "path": sys.argv[1]})], 600.0)
+scorer._begin(load=True)
+print(scorer._process.pid, flush=True)
+scorer.scores([Asked("rows.json:1", "What?", "hang", {})])
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a process has no other parent there when its own ends")
+def test_a_reward_that_hangs_ends_with_a_run_that_was_killed(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    command = [sys.executable, "-c", RUN, f"{tmp_path}/mine.py:mine"]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    worker = psutil.Process(int(run.stdout.readline()))
+    run.kill()
+    run.wait()
+    worker.wait(60)  # raises where it goes on
