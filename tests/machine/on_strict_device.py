@@ -18,6 +18,7 @@ from tunesmith.batches.sending import sent_together
 from tunesmith.events.stream import Events
 from tunesmith.models.calling import views
 from tunesmith.models.calling.generate import generate
+from tunesmith.models.roles import FrozenModel
 from tunesmith.outputs.vectors import vectors_of
 from tunesmith.planning.make import make
 from tunesmith.predicting.classes import outputs_of
@@ -50,7 +51,7 @@ def on_strict(ready: Ready) -> Work:
     """The run's work with its models on the device, and an optimizer for their weights there."""
     work = ready.work
     for role in work.roles.values():
-        place(role.model)
+        place(role.model if isinstance(role, FrozenModel) else role)
     place(work.model.model)
     work.device.place = DEVICE
     work.named = [
@@ -58,6 +59,9 @@ def on_strict(ready: Ready) -> Work:
         for name, weight in work.model.model.named_parameters()
         if weight.requires_grad
     ]
+    for role, model in work.roles.items():
+        if not isinstance(model, FrozenModel):
+            work.named += [(f"{role}/{name}", weight) for name, weight in model.named_parameters()]
     train = work.run.train
     assert train.learning_rate is not None
     work.optimizer = OPTIMIZERS.make(train.optimizer).build(
