@@ -189,7 +189,7 @@ class Draw:
             self.columns = pick(COLUMNS[pick([*COLUMNS])])
         self.odd = pick([0.0, 0.0, 0.0, 0.05, 0.5])
         self.long = pick([0.0, 0.0, 0.0, 0.05, 0.5])
-        self.rows = [self.row() for _ in range(pick([1, 4, 30, 60, 60, 120]))]
+        self.rows = [self.row() for _ in range(pick([1, 4, 20, 40, 40, 60]))]
         self.file = self.written()
         self.settings: Row = {
             "model": str(kinds[self.model]),
@@ -210,7 +210,7 @@ class Draw:
             self.settings[name] = pick(SETTINGS[name])
         self.verb = pick(["check", "plan", "run"])
         after = [self.predict, self.prove, self.export, self.report]
-        self.after = self.random.sample(after, pick([1, 2]))
+        self.after = self.random.sample(after, pick([1, 1, 2]))
 
     def text(self, odd: float | None = None) -> str:
         """A text, short or long, and now and then an odd one."""

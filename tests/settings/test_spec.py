@@ -295,7 +295,7 @@ def test_an_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(tmp_path)
     entry = importlib.metadata.EntryPoint("outside_method", "outside_method:M", "tunesmith.methods")
     monkeypatch.setattr(
-        "tunesmith.settings.family.entry_points",
+        "tunesmith.settings.family.entries",
         lambda group: [entry] if group == "tunesmith.methods" else [],
     )
     assert "outside_method" in METHODS.names()
