@@ -83,8 +83,12 @@ def wilson(hits: int, of: int) -> tuple[float, float]:
 
 def measure(source: str, transform: Anonymise) -> Measured:
     """Puts one made-up value into each row and looks for it; SpecError where faker is missing."""
-    given = list(islice(_texts(source), ROWS))
     makers = _makers()
+    for kinds in makers.values():
+        if not any(transform.wants(kind.partition(" ")[0]) for kind in kinds):
+            known = ", ".join(dict.fromkeys(kind.partition(" ")[0] for kind in kinds))
+            raise SpecError(Problem("kinds", say("transforms.not_measured", known=known)))
+    given = list(islice(_texts(source), ROWS))
     planted: list[tuple[str, str, int, int]] = []
     for number, (_, text) in enumerate(given):
         language = "zh" if script_of(text) in ("zh", None) else "en"
