@@ -12,7 +12,7 @@ import yaml
 
 from tunesmith.api_rows import change_rows
 from tunesmith.data.reading import Reading
-from tunesmith.errors import DataError
+from tunesmith.errors import DataError, SpecError
 from tunesmith.examples import Chat, Example, Feedback, Labelled, Preference, Tagged, TextPair
 from tunesmith.settings.family import READERS
 from tunesmith.settings.run import Data
@@ -112,3 +112,12 @@ def test_alpaca_keeps_the_history(tmp_path: Path) -> None:
         "0",
     )
     assert read(out, Chat) == read(source, Chat)
+
+
+def test_the_file_that_is_read_stays(tmp_path: Path) -> None:
+    source = tmp_path / "in.json"
+    text = json.dumps([{"instruction": "a", "output": "b"}])
+    source.write_text(text, "utf-8")
+    with pytest.raises(SpecError, match="is read itself"):
+        change_rows("convert", str(source), source)
+    assert source.read_text("utf-8") == text

@@ -10,7 +10,7 @@ from tunesmith.data.files.located import Faults
 from tunesmith.data.files.writing import write_rows, writer_of
 from tunesmith.data.layouts import Layout, row_of
 from tunesmith.data.reading import Reading
-from tunesmith.data.steps import came_from
+from tunesmith.data.steps import came_from, refuse_source
 from tunesmith.data.transforms import Account
 from tunesmith.errors import DataError, Problem
 from tunesmith.plain import JsonObject
@@ -43,6 +43,7 @@ def convert(source: str, out: Path, how: Convert) -> Account:
     writer_of(place)
     data = Data(path=source, columns=how.columns, reader=how.reader)
     reading = Reading(data, OBJECTIVES.get(how.objective).eats)
+    refuse_source(out, [opened.facts.path for opened in reading.opened])
     account = Account()
 
     def written() -> Iterator[JsonObject]:

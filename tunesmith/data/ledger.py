@@ -16,10 +16,8 @@ from tunesmith.errors import DataError, Problem
 from tunesmith.plain import JsonObject, Named
 from tunesmith.words import say, some
 
-LOST, SHOWN = 0.5, 10
-"""Above this share of rows with nothing to learn the columns are read wrongly; this many places are
-named.
-"""
+LOST = 0.5
+"""Above this share of rows with nothing to learn the columns are read wrongly."""
 EMPTY = frozenset(
     {
         "no answer",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -54,8 +54,7 @@ def change(source: str, out: Path, transforms: list[Transform]) -> Account:
     assert place is not None, "a path was given"
     writer_of(place)
     files = find_data(source)
-    if place.resolve() in {file.resolve() for file in files}:
-        raise SpecError(Problem(str(out), say("transforms.same_file")))
+    refuse_source(out, files)
     account = Account()
     faults = Faults()
 
@@ -77,10 +76,12 @@ def change(source: str, out: Path, transforms: list[Transform]) -> Account:
             yield {**located.row, CAME_FROM: came_from(located, names)}
         if not account.written:
             raise DataError(
-                Problem(source, say("transforms.nothing_left", lines=_reasons(account)))
+                Problem(source, say("transforms.nothing_left", lines="\n".join(account.lines())))
             )
 
     write_rows(place, written)
+    for transform in transforms:
+        transform.finish()
     account.check()
     lines = [json.dumps(one.to_json(), ensure_ascii=False) for one in account.changes.values()]
     beside = place.with_name(place.name + ".account.jsonl")
@@ -88,8 +89,10 @@ def change(source: str, out: Path, transforms: list[Transform]) -> Account:
     return account
 
 
-def _reasons(account: Account) -> str:
-    return "\n".join(account.lines())
+def refuse_source(out: Path, files: Sequence[Path]) -> None:
+    """Raises SpecError where the file to write is one of those that are read."""
+    if out.resolve() in {file.resolve() for file in files}:
+        raise SpecError(Problem(str(out), say("transforms.same_file")))
 
 
 def came_from(located: Located, names: list[str]) -> JsonObject:

@@ -134,7 +134,9 @@ def _plain_columns(rows: Rows, columns: list[str]) -> dict[str, type | None]:
     for row in rows:
         for name, value in row.items():
             if value is not None:
-                found[name].add(type(value))
+                # Arrow's whole numbers have 64 bits.
+                small = not isinstance(value, int) or value.bit_length() < 64
+                found[name].add(type(value) if small else object)
     kinds = {name: next(iter(types)) if len(types) == 1 else None for name, types in found.items()}
     return {name: kind if kind in (str, int, float, bool) else None for name, kind in kinds.items()}
 

@@ -12,12 +12,13 @@ from typing import Any, ClassVar
 
 from tunesmith.data.columns.names import ABOUT_THE_ROW, is_called
 from tunesmith.data.files.located import Located
+from tunesmith.errors import Problem, SpecError
 from tunesmith.plain import JsonObject
 from tunesmith.settings.family import TRANSFORMS
 from tunesmith.settings.spec import Spec
 from tunesmith.words import say
 
-__all__ = ["TRANSFORMS", "Account", "Transform", "content_columns", "stepped"]
+__all__ = ["TRANSFORMS", "Account", "Content", "Transform", "content_columns", "stepped"]
 
 Rows = Callable[[], Iterator[Located]]
 """Reads the rows from their first; each call reads them anew."""
@@ -131,11 +132,37 @@ class Transform:
         """Whether the same rows give the same each time, as a run needs that reads them again."""
         return True
 
+    def finish(self) -> None:
+        """Does what is left once the new file stands."""
+
     def steps(self, rows: Rows, account: Account) -> Iterator[Located]:
         """Yields the rows in their order, without those that are dropped; reports each that is
         changed or dropped to ``account``.
         """
         raise AssertionError(f"transform {self.name} has no steps")
+
+
+class Content:
+    """The columns that a step looks at: those that it names, or all but those about the row."""
+
+    def __init__(self, named: list[str] | None) -> None:
+        self.named = named
+        self.met: set[str] = set()
+        self.known: dict[str, None] = {}
+
+    def columns(self, row: JsonObject) -> list[str]:
+        """Returns those of a row; a row may lack some."""
+        self.known |= dict.fromkeys(row)
+        found = content_columns(row, self.named)
+        self.met |= {*found}
+        return found
+
+    def check(self) -> None:
+        """Raises SpecError where no row had a column that is named."""
+        missing = [name for name in self.named or () if name not in self.met]
+        if missing and self.known:
+            values = {"names": ", ".join(map(repr, missing)), "columns": ", ".join(self.known)}
+            raise SpecError(Problem("columns", say("transforms.no_such_column", **values)))
 
 
 def content_columns(row: JsonObject, named: list[str] | None) -> list[str]:

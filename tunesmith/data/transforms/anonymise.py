@@ -65,7 +65,7 @@ class Anonymise(Transform):
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
-        problems = [*self._mapping_problem(), *self._key_problem()]
+        problems = [*self._needless(), *self._mapping_problem(), *self._key_problem()]
         if problems:
             raise SpecError(problems)
         key = os.environ[config.key].encode() if config.key else secrets.token_bytes(32)
@@ -75,6 +75,11 @@ class Anonymise(Transform):
     def repeats(self) -> bool:
         """Whether the surrogates are the same each time, and no mapping would be written twice."""
         return self.config.how != "surrogate" or bool(self.config.key and not self.config.mapping)
+
+    def _needless(self) -> Iterator[Problem]:
+        for name in ("mapping", "key"):
+            if self.config.how != "surrogate" and self.config.values(name)[name] is not None:
+                yield Problem(name, say("transforms.needs_surrogates", how=self.config.how))
 
     def _mapping_problem(self) -> Iterator[Problem]:
         if self.config.mapping and Path(self.config.mapping).exists():
@@ -107,6 +112,9 @@ class Anonymise(Transform):
             else:
                 account.changed(located, self.name, *sorted(met))
                 yield replace(located, row=row)
+
+    def finish(self) -> None:
+        """Writes the mapping, once the file that it is of stands."""
         if self.config.mapping:
             self._write_mapping(Path(self.config.mapping))
 

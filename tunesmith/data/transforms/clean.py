@@ -13,7 +13,7 @@ from tunesmith.data.texts import repair
 from tunesmith.data.texts.quality import broken_rule, repeated_share
 from tunesmith.data.texts.script import Script, script_of
 from tunesmith.data.texts.strings import changed_row, strings
-from tunesmith.data.transforms import TRANSFORMS, Account, Rows, Transform, content_columns
+from tunesmith.data.transforms import TRANSFORMS, Account, Content, Rows, Transform
 from tunesmith.errors import Problem, SpecError
 from tunesmith.settings.spec import Spec
 from tunesmith.words import say
@@ -72,8 +72,9 @@ class Clean(Transform):
 
     def steps(self, rows: Rows, account: Account) -> Iterator[Located]:
         """Repairs each row, then looks whether it stays."""
+        content = Content(self.config.columns)
         for located in rows():
-            columns = content_columns(located.row, self.config.columns)
+            columns = content.columns(located.row)
             row, mends = located.row, []
             for name, mend in self.mends.items():
                 mended = changed_row(row, mend, columns)
@@ -87,6 +88,7 @@ class Clean(Transform):
             if mends:
                 account.changed(located, self.name, *mends)
             yield replace(located, row=row)
+        content.check()
 
     def _unwanted(self, text: str) -> str | None:
         """Returns the reason why a row with this text is left out."""

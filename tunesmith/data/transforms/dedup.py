@@ -9,7 +9,7 @@ import numpy as np
 from tunesmith.data.files.located import Located
 from tunesmith.data.texts.duplicates import Clusters, fold, join_near, sketch_of
 from tunesmith.data.texts.strings import strings
-from tunesmith.data.transforms import TRANSFORMS, Account, Rows, Transform, content_columns
+from tunesmith.data.transforms import TRANSFORMS, Account, Content, Rows, Transform
 from tunesmith.settings.spec import Spec
 
 
@@ -29,13 +29,16 @@ class Dedup(Transform):
 
     def steps(self, rows: Rows, account: Account) -> Iterator[Located]:
         """Looks at all rows, then gives the first of each kind."""
-        keys: list[int] = []
+        content = Content(self.config.columns)
+        keys: list[int | None] = []
         sketches: list[np.ndarray] = []
         for located in rows():
-            texts = self._texts(located)
-            keys.append(fold(texts))
+            texts = _texts(located, content.columns(located.row))
+            # A row that holds nothing of what is compared is no copy of another such row.
+            keys.append(fold(texts) if any(texts) else None)
             if self.config.near:
-                sketches.append(sketch_of("\n".join(texts)))
+                sketches.append(sketch_of("\n".join(texts)) if any(texts) else _NOTHING)
+        content.check()
         same, alike = Clusters(len(keys)), Clusters(len(keys))
         same.join_equal(keys)
         alike.join_equal(keys)
@@ -49,14 +52,15 @@ class Dedup(Transform):
             else:
                 yield located
 
-    def _texts(self, located: Located) -> list[str]:
-        columns = content_columns(located.row, self.config.columns)
-        # A number or a truth value makes another row too: the label of a text.
-        return [
-            text
-            for name in columns
-            for text in (*strings(located.row[name]), _bare(located.row[name]))
-        ]
+
+_NOTHING = np.zeros(0, np.uint32)
+
+
+def _texts(located: Located, columns: list[str]) -> list[str]:
+    # A number or a truth value makes another row too: the label of a text.
+    return [
+        text for name in columns for text in (*strings(located.row[name]), _bare(located.row[name]))
+    ]
 
 
 def _bare(value: object) -> str:
