@@ -180,3 +180,5 @@ def test_texts_are_scored_by_the_token(label_run: RunFolder, tmp_path: Path) -> 
     assert known[3]["sums"]["tuned"] == pytest.approx([total, len(ids) - 1], rel=1e-4)
     sums = np.array([line["sums"]["tuned"] for line in known]).sum(0)
     assert told["tuned"] == pytest.approx(sums[0] / sums[1]) and told["unit"] == "nats"
+    api.prove(label_run, shots=0, items=20)
+    assert not (label_run.path / "suites.jsonl").exists(), "they are not this proof's"

@@ -91,6 +91,8 @@ def conclude(
     _write_lines(place / folder.items.name, records)
     if suite_lines is not None:
         _write_lines(place / "suites.jsonl", suite_lines)
+    else:  # those of an earlier proof would be read as this one's
+        (place / "suites.jsonl").unlink(missing_ok=True)
     found = _plain(found)
     write_whole(
         place / folder.proof.name,
