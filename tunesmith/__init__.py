@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tunesmith.api import (
         attach,
+        change_rows,
         check,
         explain,
         generate,
         load,
+        measure_anonymising,
         overfit,
+        overlap,
         plan,
         plan_stages,
         predict,
@@ -40,16 +43,15 @@ __all__ = [
     "tournament",
     "train",
 ]
-_OF_ROWS = frozenset({"change_rows", "measure_anonymising", "overlap"})
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
     # Lazy, so that ``import tunesmith`` costs nothing.
     if name in __all__:
-        from tunesmith import api, api_rows
+        from tunesmith import api
 
-        return getattr(api_rows if name in _OF_ROWS else api, name)
+        return getattr(api, name)
     raise AttributeError(f"module 'tunesmith' has no attribute {name!r}")
 
 

@@ -31,7 +31,7 @@ def test_few_calls_lie_between_the_verb_and_the_loss(
             for frame in traceback.extract_stack()
             if frame.filename.startswith(PACKAGE)
         ]
-        chains.append([*ours[ours.index("cli/commands.py:train") + 1 :], "loss"])
+        chains.append([*ours[ours.index("cli/training.py:train") + 1 :], "loss"])
         return loss(self, models, batch)
 
     monkeypatch.setattr(Sft, "loss", traced)

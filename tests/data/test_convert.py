@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tunesmith.api_rows import change_rows
+from tunesmith.api import change_rows
 from tunesmith.data.reading import Reading
 from tunesmith.errors import DataError, SpecError
 from tunesmith.examples import Chat, Example, Feedback, Labelled, Preference, Tagged, TextPair

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tunesmith.api_rows import change_rows
+from tunesmith.api import change_rows
 from tunesmith.errors import DataError, SpecError
 
 Row = dict[str, Any]

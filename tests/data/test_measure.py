@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sklearn.utils import check_random_state
 
-from tunesmith.api_rows import measure_anonymising
+from tunesmith.api import measure_anonymising
 from tunesmith.data.measure import wilson
 from tunesmith.errors import SpecError
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tunesmith.api_rows import overlap
+from tunesmith.api import overlap
 from tunesmith.cli.main import main
 
 WORDS = [

@@ -17,9 +17,10 @@ import typer
 import typer.main
 
 from tunesmith import __version__, words
-from tunesmith.cli import commands
-from tunesmith.cli.commands import Lang, objective_verb, print_json
 from tunesmith.cli.help import Verb, Verbs, parser_error, refused
+from tunesmith.cli.options import Lang, print_json
+from tunesmith.cli.training import objective_verb
+from tunesmith.cli.verbs import VERBS
 from tunesmith.errors import DiskError, Problem, SpecError, TunesmithError
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.import_peers import peer_command
@@ -28,27 +29,6 @@ from tunesmith.words import say
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 INTERRUPTED = 130
 """What typer makes of Ctrl-C, without a word."""
-VERBS = {
-    verb.__name__: verb
-    for verb in (
-        commands.check,
-        commands.plan,
-        commands.train,
-        commands.rlhf,
-        commands.prove,
-        commands.predict,
-        commands.generate,
-        commands.chat,
-        commands.data,
-        commands.report,
-        commands.runs,
-        commands.export,
-        commands.tournament,
-        commands.explain,
-        commands.doctor,
-        commands.demo,
-    )
-}
 ALIASES = {"eval": "prove", "infer": "predict"}
 OBJECTIVE_ALIASES = {"pt": "pretrain"}
 

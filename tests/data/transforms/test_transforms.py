@@ -12,7 +12,7 @@ import pytest
 
 from conftest import SHARED_DATA
 from tunesmith import api
-from tunesmith.api_rows import change_rows
+from tunesmith.api import change_rows
 from tunesmith.data.files.located import Faults
 from tunesmith.data.files.sources import rows as rows_of
 from tunesmith.data.texts.personal import bank_card, found_in, identity_card

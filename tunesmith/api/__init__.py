@@ -1,0 +1,31 @@
+"""One function for each verb, for Python and for the command line alike.
+
+``import tunesmith as ts; run = ts.train("run.yaml", ["train.epochs=1"], on_step=print);
+ts.prove(run)``
+"""
+
+from __future__ import annotations
+
+from tunesmith.api.looking import check, explain, overfit, plan, plan_stages
+from tunesmith.api.results import attach, load, predict, prove
+from tunesmith.api.rows import change_rows, measure_anonymising, overlap
+from tunesmith.api.training import generate, rlhf, tournament, train
+
+__all__ = [
+    "attach",
+    "change_rows",
+    "check",
+    "explain",
+    "generate",
+    "load",
+    "measure_anonymising",
+    "overfit",
+    "overlap",
+    "plan",
+    "plan_stages",
+    "predict",
+    "prove",
+    "rlhf",
+    "tournament",
+    "train",
+]

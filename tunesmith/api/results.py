@@ -1,0 +1,90 @@
+"""What is done with a run: proved, loaded, asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.api.heard import heard
+from tunesmith.errors import Problem, SpecError
+from tunesmith.events.stream import Listener
+from tunesmith.events.verbs import ProofBegun
+from tunesmith.plain import JsonObject, Row
+from tunesmith.settings.given import (
+    speak,
+)
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.display.progress import Shown
+    from tunesmith.predicting.predictor import Predictor
+    from tunesmith.proving.proof import Proof
+
+AnyRun = RunFolder | str | Path
+
+
+def prove(
+    run: AnyRun,
+    *,
+    items: int | None = None,
+    shots: int | None = None,
+    prompt: str | None = None,
+    data: str | None = None,
+    against: Sequence[str] = (),
+    suites: Sequence[str | Mapping[str, object]] = (),
+    progress: Shown | None = None,
+    listen: Sequence[Listener] = (),
+) -> Proof:
+    """Scores tuned, base and the cheap rivals on the proof rows, and says improved, worse or not
+    shown; what was scored before an interruption is not scored again.
+
+    ``prompt`` is a file with a hard prompt, under which the base is scored too. ``data`` is a file
+    whose rows are asked instead; its proof goes to ``RUN/proofs/NAME``. ``against`` names more
+    contenders: run folders, models, endpoints (``https://HOST/v1``). ``suites`` are asked besides,
+    to see what was forgotten: ``probe``, ``safety``, ``rows=FILE``, ``text=FILE``. Each of
+    ``listen`` gets every event.
+    """
+    from tunesmith.proving.contest import Wanted, contest
+    from tunesmith.teaching.contender import others_of
+
+    folder = _folder(run)
+    speak(folder.resolved().run)
+    if items is not None and items < 1:
+        raise SpecError(Problem("items", say("spec.greater_than_equal", ge=1)))
+    events = heard(progress, listen)
+    events(ProofBegun(folder.path))
+    others = others_of(against, folder.resolved().run, events)
+    return contest(folder, Wanted(items, shots, prompt, data, others, suites), events)
+
+
+def load(run: AnyRun) -> Predictor:
+    """Loads the tuned model of a run, ready to answer: ``ts.load(RUN).predict(rows)``."""
+    from tunesmith.predicting.predictor import Predictor
+
+    return Predictor(_folder(run))
+
+
+def attach(model: Any, adapter: AnyRun) -> Any:
+    """Attaches the adapter of a run, or of its ``model`` folder, to a transformers ``model``, ready
+    to answer.
+
+    The way to serve an adapter that does not fold into its base:
+    ``ts.attach(AutoModelForCausalLM.from_pretrained(BASE), RUN)``.
+    """
+    from tunesmith.models.adapters.attach import attach
+
+    folder = adapter if isinstance(adapter, RunFolder) else RunFolder(Path(adapter))
+    return attach(model, folder.model if folder.run_yaml.is_file() else folder.path)
+
+
+def predict(run: AnyRun, rows: Iterable[Row]) -> list[JsonObject]:
+    """Returns the rows with an answer each, their other columns kept."""
+    return load(run).predict(rows)
+
+
+def _folder(run: AnyRun) -> RunFolder:
+    folder = run if isinstance(run, RunFolder) else RunFolder(Path(run))
+    folder.resolved()
+    return folder

@@ -1,0 +1,204 @@
+"""The verbs that train: one run, the stages of a file, methods against each other; and a teacher's
+answers, which rows are made of.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tunesmith.api.heard import heard
+from tunesmith.api.looking import plan
+from tunesmith.errors import Problem, SpecError, TunesmithError
+from tunesmith.events.run import Ended, Planned, Reported, on_steps
+from tunesmith.events.stream import Events, Listener
+from tunesmith.plain import JsonObject, Named
+from tunesmith.settings.given import (
+    Overrides,
+    Settings,
+    given,
+    refuse_peer,
+    settings_of,
+    speak,
+)
+from tunesmith.settings.run import Run
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.display.progress import Shown
+    from tunesmith.planning.plan import Plan
+    from tunesmith.settings.resolved import Resolved
+    from tunesmith.teaching.write import Account
+    from tunesmith.tournaments.play import Played
+
+
+def train(
+    settings: Settings,
+    overrides: Overrides = (),
+    *,
+    on_step: Callable[[JsonObject], None] | None = None,
+    resume: bool = False,
+    progress: Shown | None = None,
+    on_plan: Callable[[Plan], None] | None = None,
+    listen: Sequence[Listener] = (),
+) -> RunFolder:
+    """Trains and returns the run's folder; with ``resume``, ``settings`` is the folder of a run
+    that was stopped.
+
+    ``on_step`` gets the record's line of each step; ``on_plan`` the plan before anything is
+    written; each of ``listen`` every event of the run (``tunesmith.events``).
+    """
+    with _console(progress) as shown:
+        steps = [on_steps(on_step)] if on_step is not None else []
+        # Of several processes the first one speaks.
+        events = Events(*steps, shown.hear, *listen) if _first() else Events()
+        try:
+            prepared = text = known = None
+            if resume:
+                known, resolved = _resumed(settings, overrides)
+            else:
+                made = _planned(settings, overrides, events, on_plan)
+                resolved, prepared = made.resolved, made.prepared
+                text = "\n".join(made.lines()) + "\n"
+            from tunesmith.training.start import train as start
+
+            run = start(resolved, prepared, resume=resume, events=events, plan=text)
+        except TunesmithError as error:
+            events(Ended(str(error)))
+            raise
+        if _first():
+            _report(known or run, events)
+    return run
+
+
+def rlhf(
+    settings: str | Path | Named,
+    overrides: Overrides = (),
+    *,
+    progress: Shown | None = None,
+    on_plan: Callable[[Plan], None] | None = None,
+    listen: Sequence[Listener] = (),
+) -> list[RunFolder]:
+    """Trains the stages of a file one after the other, each on the model of its parent; called
+    again, it continues.
+
+    ``overrides`` hold for every stage, but ``stages.0.train.steps=2`` for the first alone. All
+    stages are planned before the first is trained; ``on_plan`` gets the plan of each as it begins,
+    ``listen`` the events of each.
+    """
+    from tunesmith.planning.stages import go, stages_of
+
+    plain = given(settings)
+    refuse_peer(plain)
+
+    def run(one: Run | str, *, resume: bool = False) -> RunFolder:
+        return train(one, resume=resume, progress=progress, on_plan=on_plan, listen=listen)
+
+    tell = progress.tell if progress is not None else print
+    return go(stages_of(plain, overrides), run, lambda one: (plan(one).require(), None)[1], tell)
+
+
+def tournament(
+    settings: Settings,
+    overrides: Overrides = (),
+    *,
+    quiet: bool = False,
+    listen: Sequence[Listener] = (),
+) -> Played:
+    """Compares the methods of ``tournament.methods`` on the same rows; what its folder holds
+    already is not done again. Each of ``listen`` gets every event.
+    """
+    run = settings_of(settings, overrides)
+    speak(run)
+    from tunesmith.tournaments.play import play
+
+    return play(run, quiet=quiet, listen=listen)
+
+
+def generate(
+    settings: Settings,
+    overrides: Overrides = (),
+    *,
+    progress: Shown | None = None,
+    listen: Sequence[Listener] = (),
+) -> Account:
+    """Writes ``out``: the rows of ``data`` with the answers of ``model``, a teacher here or behind
+    an endpoint.
+
+    Called again after it was stopped, it asks only what has no answer yet. Each of ``listen`` gets
+    every event.
+    """
+    run = settings_of(settings, overrides)
+    speak(run)
+    from tunesmith.teaching.write import write
+
+    return write(run, heard(progress, listen))
+
+
+def _console(progress: Shown | None) -> AbstractContextManager[Shown]:
+    """Returns the display that the caller has opened, or a new one for this run."""
+    from tunesmith.display.progress import Shown
+
+    return nullcontext(progress) if progress is not None else Shown(quiet=not _first())
+
+
+def _first() -> bool:
+    """Tells whether this is the only process, or the first of those that torchrun started."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
+def _resumed(settings: Settings, overrides: Overrides) -> tuple[RunFolder, Resolved]:
+    """Returns the folder of a run that was stopped, and its settings."""
+    if not isinstance(settings, str | Path) or overrides:
+        raise SpecError(say("cli.resume_takes_folder"))
+    folder = RunFolder(Path(settings))
+    resolved = folder.resolved()
+    # The folder may have been moved since.
+    resolved = replace(resolved, run=resolved.run.model_copy(update={"out": str(settings)}))
+    speak(resolved.run)
+    return folder, resolved
+
+
+def _planned(
+    settings: Settings,
+    overrides: Overrides,
+    events: Events,
+    on_plan: Callable[[Plan], None] | None,
+) -> Plan:
+    """Makes the plan of a run, which must have no problem; reports its warnings where the caller
+    did not ask for the plan.
+    """
+    asked = settings_of(settings, overrides)
+    speak(asked)
+    taken = RunFolder(Path(asked.out)).taken()
+    if taken:  # said before the rows are read, which may take minutes
+        raise SpecError(Problem("out", taken))
+    from tunesmith.planning.make import make
+
+    made = make(asked, progress=events.phase).require()
+    events(Planned(made))
+    if on_plan is not None:
+        on_plan(made)
+    else:
+        for text in made.warnings:
+            events.tell(say("plan.warning", text=text))
+    return made
+
+
+def _report(run: RunFolder, events: Events) -> None:
+    """Writes the page and the picture of a run that has ended; a full disk costs the run
+    nothing.
+    """
+    from tunesmith.report.build import build
+
+    try:
+        build(run)
+    except TunesmithError as error:
+        events.tell(str(error))
+    else:
+        events(Reported(run.report, run.loss_curve))

@@ -1,0 +1,144 @@
+"""The verbs that look, and change nothing but files of rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tunesmith.cli.settings_line import check_line, files_and_settings, settings_line
+from tunesmith.settings.yaml_file import read_settings
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    pass
+
+
+from tunesmith.cli.options import (
+    AsJson,
+    Lang,
+    SettingsArgument,
+    print_json,
+    print_lines,
+    progress,
+    quiet,
+    tell,
+)
+
+
+def check(
+    settings: SettingsArgument = None,
+    overfit: Annotated[bool, typer.Option("--overfit")] = False,
+    benchmark: Annotated[
+        list[str] | None, typer.Option("--against", metavar="FILE", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+    lang: Lang = "auto",
+) -> None:
+    """Checks the data only."""
+    from tunesmith import api
+
+    line = check_line(settings or [], lang)
+    if overfit:
+        with quiet(as_json), progress() as shown:
+            learned = api.overfit(*line, progress=shown)
+        print_json(learned.to_json()) if as_json else print_lines(learned.lines())
+        raise typer.Exit(1 if learned.broken else 0)
+    if benchmark:
+        compared = api.overlap(*line, against=benchmark)
+        if as_json:
+            print_json({"against": [one.to_json() for one in compared]})
+        else:
+            print_lines([told for one in compared for told in one.lines()])
+        raise typer.Exit(1 if any(one.number for one in compared) else 0)
+    with quiet(as_json), progress() as shown:
+        found = api.check(*line, progress=shown)
+    if as_json:
+        print_json(found.to_json())
+        return
+    from rich.console import Console
+
+    from tunesmith.cli.show_check import show_check
+
+    show_check(found, Console())
+
+
+def plan(
+    settings: SettingsArgument = None,
+    probe: Annotated[bool, typer.Option("--probe")] = False,
+    as_json: AsJson = False,
+    lang: Lang = "auto",
+) -> None:
+    """Prints what would run."""
+    from tunesmith import api
+
+    given, overrides = settings_line(settings or [], lang)
+    given = read_settings(given) if isinstance(given, str | Path) else given
+    with quiet(as_json), progress() as shown:
+        stages = api.plan_stages(given, overrides, probe=probe, progress=shown)
+        made = None
+        if stages is None:
+            made = api.plan(given, overrides, probe=probe, progress=shown)
+    if made is not None:
+        tell(made, as_json)
+    elif stages and as_json:
+        print_json({name: one.to_json() for name, one in stages})
+    for name, one in [] if as_json else stages or []:
+        print_lines([say("cli.stage", name=name, out=one.resolved.run.out), *one.lines(), ""])
+    planned = [made] if made is not None else [one for _, one in stages or []]
+    if any(one.problems for one in planned):
+        raise typer.Exit(2)
+
+
+def data(
+    step: Annotated[str, typer.Argument(metavar="STEP", show_default=False)],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="IN OUT KEY=VALUE", show_default=False)
+    ] = None,
+    measure: Annotated[bool, typer.Option("--measure")] = False,
+    as_json: AsJson = False,
+    lang: Lang = "auto",
+) -> None:
+    """Writes changed rows into a new file."""
+
+    from tunesmith import api
+
+    files, settings = files_and_settings(words or [], step, 1 if measure else 2)
+    with quiet(as_json), progress():
+        if measure:
+            tell(api.measure_anonymising(step, *files, settings=settings), as_json)
+            return
+        account = api.change_rows(step, *files, settings=settings)
+    tell(account, as_json)
+    if not as_json:
+        print_lines([say("cli.written", path=files[1])])
+
+
+def explain(
+    path: Annotated[str, typer.Argument(metavar="PATH", show_default=False)] = "",
+    as_json: AsJson = False,
+    lang: Lang = "auto",
+) -> None:
+    """Prints the help for a setting."""
+    from tunesmith import api
+    from tunesmith.cli.show_explain import lines
+
+    pages = api.explain(path)
+    if as_json:
+        print_json({"pages": [page.to_json() for page in pages]})
+    else:
+        print_lines(lines(pages))
+
+
+def doctor(as_json: AsJson = False, lang: Lang = "auto") -> None:
+    """Examines the machine."""
+    from tunesmith.cli.doctor import examine, lines, to_json
+
+    found = examine()
+    if as_json:
+        print_json(to_json(found))
+    else:
+        print_lines(lines(found))
+    if any(item.state == "fault" for item in found):
+        raise typer.Exit(1)

@@ -1,0 +1,30 @@
+"""The verbs of the command line: one thin function each, beside this file; an implementation is
+imported when its verb is used. A new verb is a function there and its name here.
+"""
+
+from __future__ import annotations
+
+from tunesmith.cli import looking, results, training
+
+VERBS = {
+    verb.__name__: verb
+    for verb in (
+        looking.check,
+        looking.plan,
+        training.train,
+        training.rlhf,
+        results.prove,
+        results.predict,
+        training.generate,
+        results.chat,
+        looking.data,
+        results.report,
+        results.runs,
+        results.export,
+        training.tournament,
+        looking.explain,
+        looking.doctor,
+        training.demo,
+    )
+}
+"""In the order of ``--help``."""
