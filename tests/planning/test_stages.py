@@ -16,6 +16,8 @@ from material.runs import rows, weights
 from material.written_rows import written
 from tunesmith import api
 from tunesmith.errors import SpecError
+from tunesmith.events.stream import Event
+from tunesmith.events.verbs import StageBegun, StageKept
 from tunesmith.models.finding.hub import find_model
 from tunesmith.models.saved import load_run
 from tunesmith.planning.stages import stages_of
@@ -119,11 +121,18 @@ def test_trained_stopped_and_gone_on(
             raise KeyboardInterrupt
         return whole(one, *given, **how)
 
-    monkeypatch.setattr(api, "train", stopping)
+    monkeypatch.setattr("tunesmith.api.training.train", stopping)
     with pytest.raises(KeyboardInterrupt):
         ts.rlhf(settings)
     plans: list[Any] = []
-    folders = ts.rlhf(settings, on_plan=plans.append)
+    heard: list[Event] = []
+    folders = ts.rlhf(settings, on_plan=plans.append, listen=[heard.append])
+    stages = [one for one in heard if isinstance(one, StageBegun | StageKept)]
+    assert [(type(one), one.name) for one in stages] == [
+        (StageKept, "sft"),
+        (StageBegun, "reward"),
+        (StageBegun, "dpo"),
+    ]
     assert [(plan.resolved.run.objective.name, plan.prepared.ledger.rows) for plan in plans] == [
         ("reward", 24),
         ("dpo", 24),

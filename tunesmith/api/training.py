@@ -89,18 +89,21 @@ def rlhf(
 
     ``overrides`` hold for every stage, but ``stages.0.train.steps=2`` for the first alone. All
     stages are planned before the first is trained; ``on_plan`` gets the plan of each as it begins,
-    ``listen`` the events of each.
+    each of
+    ``listen`` every event.
     """
     from tunesmith.planning.stages import go, stages_of
 
     plain = given(settings)
     refuse_peer(plain)
 
-    def run(one: Run | str, *, resume: bool = False) -> RunFolder:
-        return train(one, resume=resume, progress=progress, on_plan=on_plan, listen=listen)
+    with _console(progress) as shown:
 
-    tell = progress.tell if progress is not None else print
-    return go(stages_of(plain, overrides), run, lambda one: (plan(one).require(), None)[1], tell)
+        def run(one: Run | str, *, resume: bool = False) -> RunFolder:
+            return train(one, resume=resume, progress=shown, on_plan=on_plan, listen=listen)
+
+        events = Events(shown.hear, *listen)
+        return go(stages_of(plain, overrides), run, lambda one: plan(one).require(), events)
 
 
 def tournament(

@@ -1,5 +1,5 @@
-"""What happens in the verbs beside training: while a run is proved, while methods are compared, and
-while a teacher answers.
+"""What happens in the verbs beside training: while a run is proved, while stages follow each other,
+while methods are compared, and while a teacher answers.
 """
 
 from __future__ import annotations
@@ -27,6 +27,31 @@ class Proved(Event):
     folder: Path
     verdict: str
     primary: str
+
+
+@dataclass(frozen=True)
+class StageBegun(Event):
+    """The beginning of a stage, or its resumption, and the model that it is trained on."""
+
+    said_as = "stages.begin"
+
+    number: int
+    of: int
+    name: str
+    out: str
+    model: str
+
+
+@dataclass(frozen=True)
+class StageKept(Event):
+    """A stage that an earlier call has trained."""
+
+    said_as = "stages.finished"
+
+    number: int
+    of: int
+    name: str
+    out: str
 
 
 @dataclass(frozen=True)

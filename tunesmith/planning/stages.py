@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import Problem, SpecError
+from tunesmith.events.stream import Listener
+from tunesmith.events.verbs import StageBegun, StageKept
 from tunesmith.plain import JsonObject, Named
 from tunesmith.planning.paths import place
 from tunesmith.planning.plan import Plan
@@ -195,11 +197,11 @@ def changed(stage: Stage) -> list[str]:
 def go(
     stages: Sequence[Stage],
     train: Callable[..., RunFolder],
-    check: Callable[[Run], None],
-    tell: Callable[[str], None],
+    check: Callable[[Run], object],
+    events: Listener,
 ) -> list[RunFolder]:
     """Trains what is not trained yet, by ``train``; raises SpecError, before anything is trained,
-    where a stage cannot run.
+    where a stage cannot run. ``events`` hears which stage begins, and which was trained before.
 
     ``check`` raises what is wrong with a run; a parent that is still to be trained is checked as
     the model that it begins with.
@@ -229,11 +231,11 @@ def go(
     if problems:
         raise SpecError(problems)
     for number, stage in enumerate(stages, 1):
-        place = {"number": number, "of": len(stages), "name": stage.name, "out": stage.run.out}
+        place = (number, len(stages), stage.name, stage.run.out)
         if stage.finished:
-            tell(say("stages.finished", **place))
+            events(StageKept(*place))
             continue
-        tell(say("stages.begin", **place, model=stage.run.model.path))
+        events(StageBegun(*place, stage.run.model.path))
         if stage.begun:
             train(stage.run.out, resume=True)
         else:
