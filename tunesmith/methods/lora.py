@@ -22,7 +22,6 @@ from tunesmith.methods._peft import (
     pattern_of,
     stacked,
     targets_of,
-    task_type,
     with_adapter,
 )
 from tunesmith.models.structure.added_tokens import added_rows
@@ -128,7 +127,7 @@ class Lora(Method):
         }
         how |= {"lora_dropout": config.dropout, "bias": config.bias} | self._sizes(model)
         how["trainable_token_indices"] = added_rows(model)
-        self.model = with_adapter(model, LoraConfig(**how, task_type=task_type(model)))
+        self.model = with_adapter(model, LoraConfig, **how)
         if config.init == "loftq" and not empty:
             from tunesmith.models.adapters.loftq import alternate
 

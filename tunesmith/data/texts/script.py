@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, get_args
+from typing import Literal
 
 Script = Literal["zh", "ja", "ko", "latin", "cyrillic", "arabic", "other"]
-SCRIPTS = get_args(Script)
 _LETTERS = {
     "zh": re.compile("[\u3400-\u4dbf\u4e00-\u9fff]"),
     "ja": re.compile("[\u3040-\u30ff]"),
