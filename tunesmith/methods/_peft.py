@@ -150,7 +150,19 @@ def matched_layers(
     """Returns the full names of the layers that ``targets`` mean; raises SpecError, with the names
     there are, for each target that matches nothing.
     """
-    layers = linear_layers(model) if layers is None else layers
+    return names_meant(
+        targets, linear_layers(model) if layers is None else layers, kind=kind, where=where
+    )
+
+
+def names_meant(
+    targets: Sequence[str],
+    layers: Mapping[str, object],
+    *,
+    kind: str = "linear",
+    where: str = "method.targets",
+) -> set[str]:
+    """Does the same by the names of ``layers`` alone."""
     found: set[str] = set()
     problems: list[Problem] = []
     ends = Counter(name.rpartition(".")[2] for name in layers)

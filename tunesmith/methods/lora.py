@@ -7,7 +7,7 @@ at the start; what they save is a LoRA for the untouched W. EVA is in ``_starts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -19,6 +19,7 @@ from tunesmith.methods._peft import (
     Targets,
     by_layer,
     matched_layers,
+    names_meant,
     pattern_of,
     stacked,
     targets_of,
@@ -101,6 +102,20 @@ class Lora(Method):
         """A and B of each layer as they were taken out of the base; for loftq what was taken out
         before it was quantised.
         """
+
+    def counted(self, layers: Mapping[str, tuple[int, int]]) -> int | None:
+        """Counts A and B of each layer where these are all that is trained and nothing about them
+        can be refused.
+        """
+        config = self.config
+        settings = config.model_dump(exclude={"rank", "alpha", "targets", "plus_ratio", "dropout"})
+        own = type(config)(name=config.name).model_dump(include=set(settings))
+        if settings != own or any("experts" in target for target in config.targets):
+            return None
+        sizes = [layers[name] for name in names_meant(config.targets, layers)]
+        if any(min(size) < config.rank for size in sizes):
+            return None
+        return sum(config.rank * sum(size) for size in sizes)
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """Puts the adapter on the model with peft; raises SpecError when a target matches nothing
