@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         rlhf,
         tournament,
         train,
+        under_base,
     )
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "rlhf",
     "tournament",
     "train",
+    "under_base",
 ]
 __version__ = "0.1.0"
 

@@ -6,7 +6,7 @@ ts.prove(run)``
 
 from __future__ import annotations
 
-from tunesmith.api.looking import check, explain, overfit, plan, plan_stages
+from tunesmith.api.looking import check, explain, overfit, plan, plan_stages, under_base
 from tunesmith.api.results import attach, load, predict, prove
 from tunesmith.api.rows import change_rows, measure_anonymising, overlap
 from tunesmith.api.training import generate, rlhf, tournament, train
@@ -28,4 +28,5 @@ __all__ = [
     "rlhf",
     "tournament",
     "train",
+    "under_base",
 ]

@@ -33,6 +33,10 @@ def check(
     benchmark: Annotated[
         list[str] | None, typer.Option("--against", metavar="FILE", show_default=False)
     ] = None,
+    row: Annotated[
+        str | None, typer.Option("--row", metavar="N|FILE:N", show_default=False)
+    ] = None,
+    with_base: Annotated[bool, typer.Option("--base")] = False,
     as_json: AsJson = False,
     lang: Lang = "auto",
 ) -> None:
@@ -52,16 +56,22 @@ def check(
         else:
             print_lines([told for one in compared for told in one.lines()])
         raise typer.Exit(1 if any(one.number for one in compared) else 0)
+    if with_base:
+        with quiet(as_json), progress() as shown:
+            asked = api.under_base(*line, progress=shown)
+        tell(asked, as_json)
+        return
     with quiet(as_json), progress() as shown:
         found = api.check(*line, progress=shown)
+        rows = found.row(row) if row is not None else None
     if as_json:
-        print_json(found.to_json())
+        print_json(found.to_json() if rows is None else {"rows": [one.to_json() for one in rows]})
         return
     from rich.console import Console
 
-    from tunesmith.cli.show_check import show_check
+    from tunesmith.cli.show_check import show_check, show_rows
 
-    show_check(found, Console())
+    show_check(found, Console()) if rows is None else show_rows(rows, Console())
 
 
 def plan(

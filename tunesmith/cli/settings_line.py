@@ -19,8 +19,8 @@ from tunesmith.settings.import_peers import (
 from tunesmith.settings.spec import closest
 from tunesmith.words import say
 
-FLAGS = ["--against", "--json", "--lang", "--measure", "--overfit", "--probe", "--resume"]
-FLAGS += ["--rlhf-type"]
+FLAGS = ["--against", "--base", "--json", "--lang", "--measure", "--overfit", "--probe", "--resume"]
+FLAGS += ["--rlhf-type", "--row"]
 """The options of the verbs that take settings; other words with dashes are settings."""
 RUN_SUFFIXES = (".yaml", ".yml")
 
