@@ -45,7 +45,7 @@ def test_losses_are_those_of_a_plain_forward(tmp_path: Path, tiny_llama: Path) -
     assert found.rows == found.of == 8 and found.known == ()
 
     from tunesmith.machine.device import choose
-    from tunesmith.training.ready import load_base
+    from tunesmith.training.preparing import load_base
 
     loaded = load_base(tiny_llama, run, choose(run.train.machine), prepared.objective)
     sequence = prepared.train[0].tokens[0]

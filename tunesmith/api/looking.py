@@ -13,7 +13,7 @@ from tunesmith.settings.given import (
     settings_of,
     speak,
 )
-from tunesmith.settings.settle import with_value
+from tunesmith.settings.open_values import with_value
 
 if TYPE_CHECKING:
     from tunesmith.data.check import Check

@@ -14,7 +14,7 @@ from annotated_types import Ge, Gt, Lt
 from pydantic import BeforeValidator
 
 from tunesmith.data.columns.names import CAME_FROM
-from tunesmith.data.files.located import Faults, Located
+from tunesmith.data.files.file_facts import Faults, Located
 from tunesmith.data.files.sources import rows as rows_of
 from tunesmith.data.files.writing import write_rows
 from tunesmith.data.find import find_data

@@ -10,7 +10,7 @@ from typing import Any
 
 from tunesmith.data import split as splitting
 from tunesmith.data.asked_reading import reading_for
-from tunesmith.data.files.located import Names
+from tunesmith.data.files.file_facts import Names
 from tunesmith.data.files.paths import on_disk
 from tunesmith.data.items import Item, fingerprint
 from tunesmith.data.ledger import Ledger, counted, histogram, lost_note, sides_note
@@ -330,9 +330,10 @@ class _Preparation:
         ledger.check()
         sides: dict[bool, list[Item]] = {True: [], False: []}
         known = self._examples(held)
+        names = {file: self.names.of(file) for file in dict.fromkeys(row.file for row in held)}
         for place, row in enumerate(held):
             sides[place in parts.watch] += items_of(
-                row, self.names.of(row.file), example=known[row.file, row.number]
+                row, names[row.file], example=known[row.file, row.number]
             )
         trained = self._weighted(train)
         every = (trained, sides[True], sides[False])
@@ -364,13 +365,14 @@ class _Preparation:
             for place, count in zip(own, drawn, strict=True):
                 times[place] = count
         items: list[Item] = []
+        names = {file: self.names.of(file) for file in dict.fromkeys(row.file for row in train)}
         rows: Counter[Path] = Counter()
         seen: Counter[Path] = Counter()
         for row, count in zip(train, times, strict=True):
             rows[row.file] += 1
             seen[row.file] += count
             for n in range(1, count + 1):
-                items += items_of(row, self.names.of(row.file), suffix="" if n == 1 else f"#{n}")
+                items += items_of(row, names[row.file], suffix="" if n == 1 else f"#{n}")
         for file, weight in weights.items():
             if weight != 1:
                 self.ledger.notes.append(

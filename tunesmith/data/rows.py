@@ -17,10 +17,10 @@ from tunesmith.data.detectors import Detectors
 from tunesmith.data.files.sources import Faults, Located
 from tunesmith.data.items import Item
 from tunesmith.data.ledger import control_note
+from tunesmith.data.lengths import shortened
 from tunesmith.data.reading import Reading
 from tunesmith.data.rendering.conversation import from_question
 from tunesmith.data.rendering.render import Render
-from tunesmith.data.shortening import shortened
 from tunesmith.data.texts import duplicates
 from tunesmith.data.unknown import Unknown
 from tunesmith.errors import DataError, Problem

@@ -10,7 +10,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from tunesmith.data.columns.names import CAME_FROM
-from tunesmith.data.files.located import Faults, Located
+from tunesmith.data.files.file_facts import Faults, Located
 from tunesmith.data.files.sources import rows as rows_of
 from tunesmith.data.files.writing import write_rows, writer_of
 from tunesmith.data.find import find_data

@@ -84,7 +84,7 @@ def under_base(run: Run, prepared: Prepared, *, progress: Shown | None = None) -
     """
     from tunesmith.machine.device import choose
     from tunesmith.models.finding.hub import folder_of
-    from tunesmith.training.ready import load_base
+    from tunesmith.training.preparing import load_base
 
     objective = prepared.objective
     if not objective.output.writes or objective.eats not in (Chat, Text):

@@ -23,9 +23,9 @@ from tunesmith.planning.plan import Plan
 from tunesmith.planning.rules import broken
 from tunesmith.planning.shape import Shape, shape, with_classes
 from tunesmith.settings.family import METHODS, OBJECTIVES
+from tunesmith.settings.open_values import Derived, begun, fill, from_rows, with_value
 from tunesmith.settings.resolved import Origin
 from tunesmith.settings.run import Run
-from tunesmith.settings.settle import Derived, begun, fill, from_rows, with_value
 from tunesmith.training.evaluation.questions import Questions
 from tunesmith.training.sources import SOURCES, prepare_with_source
 from tunesmith.words import say
@@ -386,7 +386,7 @@ def _probe(plan: Plan, folder: Path, device: Device) -> None:
     """Loads the model and measures the largest micro-batch."""
     from tunesmith.machine.device import prepare
     from tunesmith.planning.trial import measure
-    from tunesmith.training.ready import load_base
+    from tunesmith.training.preparing import load_base
 
     run = plan.resolved.run
     assert plan.prepared is not None and run.train.micro_tokens is not None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tunesmith.data.asked import AskedRows
-from tunesmith.data.columns.media import refuse_media
+from tunesmith.data.columns.finishing import refuse_media
 from tunesmith.data.columns.turns import turn_of
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Chat

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunesmith.data.columns.media import placed
+from tunesmith.data.columns.finishing import placed
 from tunesmith.data.columns.turns import (
     TURNS,
     Row,

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tunesmith.data.columns.answers import as_json
+from tunesmith.data.columns.cells import as_json
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Media, MediaKind, Role, Turn
 from tunesmith.plain import JsonObject, Row

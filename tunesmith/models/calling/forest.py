@@ -19,8 +19,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from tunesmith.batches.forest import Forest, Segment
 from tunesmith.batches.sending import sent_together
-from tunesmith.batches.trees import Forest, Segment
 from tunesmith.errors import ModelError
 from tunesmith.words import say
 

@@ -29,7 +29,7 @@ from transformers.cache_utils import DynamicLayer
 from transformers.generation.streamers import BaseStreamer
 
 from tunesmith.batches.batch import right_padded
-from tunesmith.data.rendering.sides import beginning
+from tunesmith.data.rendering.encoder_decoder import beginning
 from tunesmith.data.rendering.tokenizers import Tokenizer
 from tunesmith.models.calling.padding import left_padded
 from tunesmith.models.calling.room import Room

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tunesmith.batches.batch import Tokens
-from tunesmith.data.rendering.control import spans
-from tunesmith.data.rendering.weights import ids_of, places_of
+from tunesmith.data.rendering.text_to_ids import ids_of, places_of, spans
 
 if TYPE_CHECKING:
     from tunesmith.data.rendering.tokenizers import Tokenizer

@@ -9,9 +9,7 @@ import pytest
 
 from tunesmith.errors import SpecError
 from tunesmith.settings.family import METHODS, OBJECTIVES, OPTIMIZERS
-from tunesmith.settings.resolved import Origin, Resolved, origins_of
-from tunesmith.settings.run import Run, validate
-from tunesmith.settings.settle import (
+from tunesmith.settings.open_values import (
     MAY_BE_OPEN,
     begun,
     default_rate,
@@ -23,6 +21,8 @@ from tunesmith.settings.settle import (
     value_at,
     with_value,
 )
+from tunesmith.settings.resolved import Origin, Resolved, origins_of
+from tunesmith.settings.run import Run, validate
 from tunesmith.settings.spec import Spec
 
 

@@ -27,9 +27,9 @@ from tunesmith.objectives import Objective
 from tunesmith.plain import JsonObject
 from tunesmith.predicting.classes import FEWEST
 from tunesmith.proving.task import evenly
+from tunesmith.settings.open_values import refuse_open
 from tunesmith.settings.resolved import Resolved
 from tunesmith.settings.run import Run
-from tunesmith.settings.settle import refuse_open
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.evaluation.questions import Questions
 from tunesmith.training.evaluation.watch import Watch

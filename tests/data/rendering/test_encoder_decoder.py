@@ -13,8 +13,8 @@ from material.two_sided import tiny_pair
 from tunesmith.data.check import check
 from tunesmith.data.lengths import truncate
 from tunesmith.data.readers import READERS
+from tunesmith.data.rendering.encoder_decoder import Sides
 from tunesmith.data.rendering.render import Render
-from tunesmith.data.rendering.sides import Sides
 from tunesmith.errors import DataError, ModelError, SpecError
 from tunesmith.examples import Chat, Turn
 from tunesmith.models.loading.tokenizer import load_tokenizer
