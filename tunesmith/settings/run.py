@@ -292,6 +292,10 @@ class Run(Spec):
     """Where a step's examples come from: rows, those of ``data`` alone; replay, which mixes old
     ones in; rollout, answers that the model samples to them, with their rewards (for grpo, ppo)."""
     train: Train = Train()
+    processes: Annotated[int, Gt(0)] = 1
+    """Processes on this machine that share each step's rows: as many as it has GPUs; the result is
+    that of one, to rounding.
+    """
     generate: Generate = Generate()
     prove: Prove = Prove()
     track: Annotated[tuple[choice(TRACKERS), ...], _ONE_OR_MORE] = ()  # type: ignore[valid-type]
