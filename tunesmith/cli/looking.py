@@ -114,15 +114,26 @@ def data(
 
     from tunesmith import api
 
-    files, settings = files_and_settings(words or [], step, 1 if measure else 2)
+    files, settings = _files(words or [], step, measure)
     with quiet(as_json), progress():
         if measure:
             tell(api.measure_anonymising(step, *files, settings=settings), as_json)
             return
-        account = api.change_rows(step, *files, settings=settings)
+        *sources, out = files
+        account = api.change_rows(step, sources, out, settings=settings)
     tell(account, as_json)
     if not as_json:
-        print_lines([say("cli.written", path=files[1])])
+        print_lines([say("cli.written", path=files[-1])])
+
+
+def _files(words: list[str], step: str, measure: bool) -> tuple[list[str], list[str]]:
+    """Returns the files of the line and its settings: ``mix`` reads several files, the others
+    one.
+    """
+    if step == "mix":
+        return files_and_settings(words, step, 3)
+    number = 1 if measure else 2
+    return files_and_settings(words, step, number, number)
 
 
 def explain(

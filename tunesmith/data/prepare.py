@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,8 @@ from tunesmith.data.files.paths import on_disk
 from tunesmith.data.items import Item, fingerprint
 from tunesmith.data.ledger import Ledger, counted, histogram, lost_note, sides_note
 from tunesmith.data.lengths import default_limit, refuse_too_many, truncate_row, unanswered_note
+from tunesmith.data.marks import Marker
+from tunesmith.data.mix import epoch_of
 from tunesmith.data.reading import Reading, examples
 from tunesmith.data.rendering.render import Render
 from tunesmith.data.rendering.tokenizers import Tokenizer, converses
@@ -110,7 +111,7 @@ class _Preparation:
         )
         cuts = data.too_long == "truncate" and self.render.converses and not self.render.sides
         self.encoder = Encoder(
-            self.objective, self.render, data.split_by, self.limit if cuts else None
+            self.objective, self.render, Marker(data.split_by), self.limit if cuts else None
         )
 
     def _settings(self, tokenizer: Tokenizer) -> Data:
@@ -148,6 +149,10 @@ class _Preparation:
             [self.reading, *([self.held_reading] if own else [])]
         )
         held = self._read(self.held_reading) if own else []
+        data = self.run.data
+        self.encoder.marker = Marker(
+            data.split_by, data.mix.by if data.mix else None, data.curriculum
+        )
         rows = self._read(self.reading)
         self._measure_unknown()
         self.ledger.leaked_share = leaked_share(row.key for row in rows)
@@ -351,40 +356,16 @@ class _Preparation:
         )
 
     def _weighted(self, train: list[Row]) -> list[Item]:
-        """Repeats the training items as often as the weights of their sources say."""
-        weights = self.reading.weights
-        wanted = [weights[row.file] * self.objective.repeats(row.tokens) for row in train]
-        times = [0] * len(train)
-        for file in weights:
-            own = [place for place, row in enumerate(train) if row.file == file]
-            drawn = splitting.times(
-                [wanted[place] for place in own],
-                [train[place].key for place in own],
-                seed=self.seed,
-            )
-            for place, count in zip(own, drawn, strict=True):
-                times[place] = count
-        items: list[Item] = []
-        names = {file: self.names.of(file) for file in dict.fromkeys(row.file for row in train)}
-        rows: Counter[Path] = Counter()
-        seen: Counter[Path] = Counter()
-        for row, count in zip(train, times, strict=True):
-            rows[row.file] += 1
-            seen[row.file] += count
-            for n in range(1, count + 1):
-                items += items_of(row, names[row.file], suffix="" if n == 1 else f"#{n}")
-        for file, weight in weights.items():
-            if weight != 1:
-                self.ledger.notes.append(
-                    say(
-                        "ledger.weight",
-                        path=file.name,
-                        weight=weight,
-                        rows=rows[file],
-                        seen=seen[file],
-                    )
-                )
-        return items
+        """Returns the training items, each as often as an epoch sees it."""
+        how = self.reading.weights, self.run.data, self.objective
+        counted_rows, notes = epoch_of(train, *how, seed=self.seed)
+        self.ledger.notes += notes
+        return [
+            item
+            for row, count in counted_rows
+            for n in range(1, count + 1)
+            for item in items_of(row, self.names.of(row.file), suffix="" if n == 1 else f"#{n}")
+        ]
 
 
 def _beside(held: list[Row], rows: list[Row]) -> set[int]:

@@ -30,7 +30,7 @@ def made(name: str, settings: Named) -> Transform:
     with them.
     """
     if name not in TRANSFORMS.names() and not name.endswith(".py"):
-        known = ", ".join([*TRANSFORMS.names(), "convert", "split"])
+        known = ", ".join([*TRANSFORMS.names(), "convert", "mix", "split"])
         raise SpecError(Problem(name, say("transforms.which", known=known)))
     cls = TRANSFORMS.get(name)
     return TRANSFORMS.make(settled(cls.Config, {**settings, "name": cls.name}))
@@ -82,11 +82,18 @@ def change(source: str, out: Path, transforms: list[Transform]) -> Account:
     write_rows(place, written)
     for transform in transforms:
         transform.finish()
+    write_account(place, account)
+    return account
+
+
+def write_account(out: Path, account: Account) -> None:
+    """Writes what became of every row beside the file ``out``; what does not add up is an error of
+    the code.
+    """
     account.check()
     lines = [json.dumps(one.to_json(), ensure_ascii=False) for one in account.changes.values()]
-    beside = place.with_name(place.name + ".account.jsonl")
+    beside = out.with_name(out.name + ".account.jsonl")
     write_whole(beside, "".join(line + "\n" for line in lines))
-    return account
 
 
 def refuse_source(out: Path, files: Sequence[Path]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tunesmith.data.items import Item
+from tunesmith.data.marks import Marker, Marks
 from tunesmith.data.prepare import Prepared
 from tunesmith.data.reading import examples
 from tunesmith.data.rows import Encoder, Row, chosen_rows, clusters, items_of
@@ -28,7 +29,8 @@ def file_items(path: str, run: Run, prepared: Prepared) -> tuple[list[Item], Jso
     data = run.data.model_copy(update={"path": path, "limit": None})
     reading = examples(data, objective.eats, objective.meant)
     has_group = all(run.data.split_by in opened.facts.columns for opened in reading.opened)
-    encoder = Encoder(objective, prepared.render, run.data.split_by if has_group else None)
+    marker = Marker(run.data.split_by if has_group else None)
+    encoder = Encoder(objective, prepared.render, marker)
     rows = _different(encoder.rows(reading))
     seen = _seen_rows(run, prepared, encoder)
     # A cluster is named by its first row.
@@ -86,6 +88,6 @@ def _seen_rows(run: Run, prepared: Prepared, encoder: Encoder) -> list[Row]:
         for place, example in chosen_rows(reading, {*seen}, everything):
             key, written, asked = encoder.hashes(example)
             name, _, number = place.rpartition(":")
-            hashes = (key, written, asked, seen[place].group)
+            hashes = (key, written, asked, Marks(seen[place].group))
             found.append(Row(Path(name), int(number), (), *hashes, sketch(example), False))
     return found
