@@ -41,8 +41,6 @@ class Marker:
         """Returns the marks of a row; DataError at the setting whose column it lacks, or where it
         has no number to be ordered by.
         """
-        if self == Marker():
-            return Marks()
         columns = _columns(located, example)
 
         def value(name: str, setting: str) -> Any:

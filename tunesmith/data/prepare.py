@@ -360,11 +360,12 @@ class _Preparation:
         how = self.reading.weights, self.run.data, self.objective
         counted_rows, notes = epoch_of(train, *how, seed=self.seed)
         self.ledger.notes += notes
+        names = {file: self.names.of(file) for file in dict.fromkeys(row.file for row in train)}
         return [
             item
             for row, count in counted_rows
             for n in range(1, count + 1)
-            for item in items_of(row, self.names.of(row.file), suffix="" if n == 1 else f"#{n}")
+            for item in items_of(row, names[row.file], suffix="" if n == 1 else f"#{n}")
         ]
 
 

@@ -180,7 +180,7 @@ class Encoder:
 
     def _row(self, located: Located, example: Example, seen: dict[int, Row]) -> Row:
         key, written, asked = self.hashes(example)
-        marks = self.marker.of(located, example)
+        marks = Marks() if self.marker == Marker() else self.marker.of(located, example)
         if (
             self.render.converses
             and self.render.template is None
