@@ -20,8 +20,8 @@ MOST = 23
 """In the order of the way: file, columns, reader, rendering, ledger and split, batch."""
 LOOKING_ON = "data/detectors/"
 """What is warned of in rows; a family, of which a row sees all files, that changes nothing."""
-MOST_LOOKING_ON = 11
-"""The files of that family that a conversation passes, and those of the texts that they look at."""
+MOST_BESIDE = 2
+"""Further files that this family looks with: personal data, damage."""
 FEW, MANY = 8, 24
 
 
@@ -62,6 +62,7 @@ def test_a_row_passes_few_files(tiny_llama: Path, tmp_path: Path) -> None:
     for (file, name, looks_on), count in many.items():
         if count > few[file, name, looks_on]:
             passed[looks_on or file.startswith(LOOKING_ON)].add(file)
-    way, looking_on = passed[False], passed[True] - passed[False]
+    way = passed[False]
+    beside = {file for file in passed[True] - way if not file.startswith(LOOKING_ON)}
     assert len(way) <= MOST, f"{len(way)} files: {sorted(way)}"
-    assert len(looking_on) <= MOST_LOOKING_ON, f"{len(looking_on)} files: {sorted(looking_on)}"
+    assert len(beside) <= MOST_BESIDE, f"{len(beside)} files: {sorted(beside)}"

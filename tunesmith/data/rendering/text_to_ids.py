@@ -137,6 +137,44 @@ def token_weights(
     return weights
 
 
+_CALLING = {"__call__", "_encode_plus", "_switch_to_input_mode"}
+"""What a class of transformers has where it does something of its own with a text."""
+
+
+def plain_ids(tokenizer: Tokenizer) -> Callable[[str], list[int]]:
+    """Returns a function from a text to its ids, without the tokenizer's own additions; straight
+    from the tokenizer below a fast one, unless its class does something of its own with a text.
+
+    What transformers does around each call takes a third of its time (measured: 0.36 ms a text of
+    273 tokens, 0.25 without).
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    def called(text: str) -> list[int]:
+        return list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        return called
+    classes = type(tokenizer).__mro__
+    if any(
+        _CALLING & vars(own).keys() for own in classes[: classes.index(PreTrainedTokenizerFast)]
+    ):
+        return called
+
+    def direct(text: str) -> list[int]:
+        below = tokenizer.backend_tokenizer
+        # What a call before this one has set stays set.
+        if below.truncation is not None:
+            below.no_truncation()
+        if below.padding is not None:
+            below.no_padding()
+        if below.encode_special_tokens != tokenizer.split_special_tokens:
+            below.encode_special_tokens = tokenizer.split_special_tokens
+        return below.encode_batch_fast([text], add_special_tokens=False)[0].ids
+
+    return direct
+
+
 def ids_of(
     tokenizer: Tokenizer, text: str, *, side: str = "text", plain: bool = False
 ) -> list[int]:
@@ -188,6 +226,7 @@ class PlainTokenizer:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
+        self._plain_ids = plain_ids(tokenizer)
         added = tokenizer("a", verbose=False)["input_ids"]
         own = self.start("a")
         self.bos: tuple[int, ...] = (
@@ -200,7 +239,7 @@ class PlainTokenizer:
         """Returns the ids of a text that begins a sequence."""
         ids: list[int] = []
         for part, plain in spans(self.tokenizer, text):
-            ids += self._behind(part, plain) if ids else ids_of(self.tokenizer, part, plain=plain)
+            ids += self._behind(part, plain) if ids else self._ids(part, plain)
         return ids
 
     def more(self, text: str) -> list[int]:
@@ -218,9 +257,13 @@ class PlainTokenizer:
     def _behind(self, text: str, plain: bool) -> list[int]:
         """Returns the ids of one part of a text that continues a sequence."""
         if self._anchor is None:
-            return ids_of(self.tokenizer, text, plain=plain)
+            return self._ids(text, plain)
         anchor, length = self._anchor
-        return ids_of(self.tokenizer, anchor + text, plain=plain)[length:]
+        return self._ids(anchor + text, plain)[length:]
+
+    def _ids(self, text: str, plain: bool) -> list[int]:
+        """Returns the ids of one part of a text that begins a sequence."""
+        return ids_of(self.tokenizer, text, plain=True) if plain else self._plain_ids(text)
 
     def places(self, text: str) -> list[tuple[int, int]]:
         """Returns the span of characters of each id of ``more(text)``."""
