@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tunesmith.api import (
+        arena,
         attach,
         change_rows,
         check,
         explain,
         generate,
+        judge,
         load,
         measure_anonymising,
         overfit,
@@ -27,11 +29,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "__version__",
+    "arena",
     "attach",
     "change_rows",
     "check",
     "explain",
     "generate",
+    "judge",
     "load",
     "measure_anonymising",
     "overfit",

@@ -10,13 +10,16 @@ from tunesmith.api.looking import check, explain, overfit, plan, plan_stages, un
 from tunesmith.api.results import attach, load, predict, prove
 from tunesmith.api.rows import change_rows, measure_anonymising, overlap
 from tunesmith.api.training import generate, rlhf, tournament, train
+from tunesmith.api.voting import arena, judge
 
 __all__ = [
+    "arena",
     "attach",
     "change_rows",
     "check",
     "explain",
     "generate",
+    "judge",
     "load",
     "measure_anonymising",
     "overfit",

@@ -158,6 +158,7 @@ class _Preparation:
         self.ledger.leaked_share = leaked_share(row.key for row in rows)
         self.ledger.different = len({row.key for row in (*rows, *held)})
         if own:
+            held = self._drop(held, _beside([row for row in rows if row.voted], held), "voted on")
             leaked = len({row.key for row in held} & {row.key for row in rows})
             if leaked:
                 told = say("ledger.leaked_rows", number=leaked, held=len(held))
@@ -168,7 +169,7 @@ class _Preparation:
         if own:
             held = self._cleaned(held)
             roots, _ = clusters(held)
-            parts = splitting.halves(roots, [row.key for row in held], seed=self.seed)
+            parts = splitting.halves(roots, *_marks(held), seed=self.seed)
             train, held_rows = rows, held
         else:
             train, held_rows, parts = self._split(rows)
@@ -288,9 +289,7 @@ class _Preparation:
         self.ledger.notes += notes
         wanted = splitting.target(held_out, len(rows))
         strata = [self.objective.stratum(row.tokens) for row in rows]
-        parts = splitting.draw(
-            roots, [row.key for row in rows], wanted=wanted, seed=self.seed, strata=strata
-        )
+        parts = splitting.draw(roots, *_marks(rows), wanted=wanted, seed=self.seed, strata=strata)
         if self.progress:
             self.progress(say("ledger.phase_split"), len(rows), len(rows))
         every = parts.watch | parts.proof
@@ -314,6 +313,9 @@ class _Preparation:
                 Problem("data.path", say("ledger.none_left", reasons=counted(ledger.reasons())))
             )
         ledger.notes += self.objective.missing([row.tokens for row in train])
+        watched = sum(row.voted for place, row in enumerate(held) if place in parts.watch)
+        if watched:
+            ledger.notes.append(say("ledger.voted", number=watched))
         if held and not parts.watch:
             ledger.notes.append(say("ledger.few_held_out", held=len(held)))
         ledger.trained, ledger.watch, ledger.proof = len(train), len(parts.watch), len(parts.proof)
@@ -367,6 +369,11 @@ class _Preparation:
             for n in range(1, count + 1)
             for item in items_of(row, names[row.file], suffix="" if n == 1 else f"#{n}")
         ]
+
+
+def _marks(rows: list[Row]) -> tuple[list[int], set[int]]:
+    """Returns the rows' keys, and the places of those whose answers people chose between."""
+    return [row.key for row in rows], {place for place, row in enumerate(rows) if row.voted}
 
 
 def _beside(held: list[Row], rows: list[Row]) -> set[int]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.batches.batch import Tokens
+from tunesmith.data.columns.names import VOTED, came_from
 from tunesmith.data.detectors import Detectors
 from tunesmith.data.files.sources import Faults, Located
 from tunesmith.data.items import Item
@@ -54,6 +55,8 @@ class Row:
     sketch: np.ndarray
     windows: bool
     """Whether the sequences are windows of one long text, which need not stay in one batch."""
+    voted: bool = False
+    """Whether people chose between its answers, so that it can prove nothing any more."""
     lost: int = 0
     """Tokens cut off."""
     whole: int = 0
@@ -189,8 +192,9 @@ class Encoder:
             self.opened += any(
                 from_question(chat.turns) != chat.turns for chat in chats_of(example)
             )
+        voted = came_from(located.row).get(VOTED) is True
         if key in seen:
-            place = {"file": located.file, "number": located.number}
+            place = {"file": located.file, "number": located.number, "voted": voted}
             return replace(seen[key], **place, marks=marks, written=written)
         self.unknown.add(example)
         met = self.render.control.met
@@ -206,6 +210,7 @@ class Encoder:
             "marks": marks,
             "sketch": sketch,
             "windows": windows,
+            "voted": voted,
             "lost": sum(one.lost for one in tokens),
         }
         if cut is not tokens:

@@ -10,6 +10,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from tunesmith.data.columns.names import CAME_FROM
+from tunesmith.data.columns.names import came_from as known_origin
 from tunesmith.data.files.file_facts import Faults, Located
 from tunesmith.data.files.sources import rows as rows_of
 from tunesmith.data.files.writing import write_rows, writer_of
@@ -106,12 +107,8 @@ def came_from(located: Located, names: list[str]) -> JsonObject:
     """Returns where a row came from first: what an earlier step wrote stays, with this step
     added.
     """
-    before = located.row.get(CAME_FROM)
-    if isinstance(before, str):
-        try:
-            before = json.loads(before)
-        except ValueError:
-            before = None
-    if isinstance(before, dict) and isinstance(before.get("steps"), list):
-        return {**before, "steps": [*before["steps"], *names]}
+    before = known_origin(located.row)
+    steps = before.get("steps")
+    if isinstance(steps, list):
+        return {**before, "steps": [*steps, *names]}
     return {"file": located.file.name, "row": located.number, "steps": names}

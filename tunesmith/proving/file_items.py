@@ -31,7 +31,9 @@ def file_items(path: str, run: Run, prepared: Prepared) -> tuple[list[Item], Jso
     has_group = all(run.data.split_by in opened.facts.columns for opened in reading.opened)
     marker = Marker(run.data.split_by if has_group else None)
     encoder = Encoder(objective, prepared.render, marker)
-    rows = _different(encoder.rows(reading))
+    read = encoder.rows(reading)
+    # Whoever chose a model by these would prove it by his own votes.
+    rows = _different([row for row in read if not row.voted])
     seen = _seen_rows(run, prepared, encoder)
     # A cluster is named by its first row.
     roots, _ = clusters([*seen, *rows])
@@ -54,6 +56,9 @@ def file_items(path: str, run: Run, prepared: Prepared) -> tuple[list[Item], Jso
             if id(row) in leaked
         ],
     }
+    voted = sum(row.voted for row in read)
+    if voted:
+        facts["file_voted"] = voted
     if not kept:
         raise DataError(Problem(str(path), say("prove.file_all_leaked", rows=facts["file_rows"])))
     known = dict(encoder.examples(reading, {(row.file, row.number): row.key for row in kept}))
