@@ -23,7 +23,7 @@ def arena(
         str | None, typer.Option("--judge", metavar="MODEL|https://HOST/v1", show_default=False)
     ] = None,
     who: Annotated[str, typer.Option("--who", metavar="NAME")] = "me",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, show_default=False)] = 0,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535)] = 0,
     as_json: AsJson = False,
     lang: Lang = "auto",
 ) -> None:
