@@ -169,7 +169,7 @@ class _Preparation:
         if own:
             held = self._cleaned(held)
             roots, _ = clusters(held)
-            parts = splitting.halves(roots, *_marks(held), seed=self.seed)
+            parts = splitting.halves(roots, *_keys_and_voted(held), seed=self.seed)
             train, held_rows = rows, held
         else:
             train, held_rows, parts = self._split(rows)
@@ -289,7 +289,9 @@ class _Preparation:
         self.ledger.notes += notes
         wanted = splitting.target(held_out, len(rows))
         strata = [self.objective.stratum(row.tokens) for row in rows]
-        parts = splitting.draw(roots, *_marks(rows), wanted=wanted, seed=self.seed, strata=strata)
+        parts = splitting.draw(
+            roots, *_keys_and_voted(rows), wanted=wanted, seed=self.seed, strata=strata
+        )
         if self.progress:
             self.progress(say("ledger.phase_split"), len(rows), len(rows))
         every = parts.watch | parts.proof
@@ -371,7 +373,7 @@ class _Preparation:
         ]
 
 
-def _marks(rows: list[Row]) -> tuple[list[int], set[int]]:
+def _keys_and_voted(rows: list[Row]) -> tuple[list[int], set[int]]:
     """Returns the rows' keys, and the places of those whose answers people chose between."""
     return [row.key for row in rows], {place for place, row in enumerate(rows) if row.voted}
 
