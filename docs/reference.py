@@ -29,6 +29,7 @@ TEXTS = {
         "rewards": "Rewards",
         "transform": "Steps for rows",
         "suite": "Suites",
+        "export.format": "Export formats",
         "parts": "Sources, schedules, optimizers, trackers",
         "source": "Sources",
         "train.schedule": "Schedules",
@@ -50,6 +51,8 @@ TEXTS = {
         "eats": "Eats",
         "divides": "The loss is divided by its",
         "example": "Example row",
+        "verified": "Verified by",
+        "folded": "The adapter is folded in",
         "better": "Better",
         "higher": "higher",
         "lower": "lower",
@@ -73,6 +76,7 @@ TEXTS = {
         "rewards": "奖励",
         "transform": "数据步骤",
         "suite": "保持情况的题组",
+        "export.format": "导出格式",
         "parts": "数据来源、学习率曲线、优化器与记录工具",
         "source": "数据来源",
         "train.schedule": "学习率曲线",
@@ -94,6 +98,8 @@ TEXTS = {
         "eats": "所需数据",
         "divides": "损失除以其单位数",
         "example": "示例行",
+        "verified": "由谁核对",
+        "folded": "适配器是否并入",
         "better": "更好的方向",
         "higher": "越高越好",
         "lower": "越低越好",
@@ -134,9 +140,10 @@ def pages() -> Iterator[tuple[str, str]]:
             ("rewards", "rewards", _nothing),
             ("transform", "transform", _nothing),
             ("suite", "suite", _nothing),
+            ("export.format", "export.format", _format),
         ):
             yield (
-                f"{here}/{page}.md",
+                f"{here}/{page.rpartition('.')[2]}.md",
                 "\n".join([f"# {told[page]}", "", told["note"], *_family(place, facts, told, 2)]),
             )
         yield f"{here}/peers.md", "\n".join(_peers(told))
@@ -226,6 +233,14 @@ def _reader(cls: Any, told: Told) -> list[str]:
 
 def _metric(cls: Any, told: Told) -> list[str]:
     return [f"- {told['better']}: {told['higher'] if cls.higher else told['lower']}"]
+
+
+def _format(cls: Any, told: Told) -> list[str]:
+    return [
+        f"- {told['kinds']}: {', '.join(sorted(cls.heads))}",
+        f"- {told['folded']}: {told['yes'] if cls.folds else told['no']}",
+        f"- {told['verified']}: {cls.verified_by}",
+    ]
 
 
 def _nothing(cls: Any, told: Told) -> list[str]:

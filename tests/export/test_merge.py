@@ -10,64 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
-from peft import LoraConfig, LoraModel, PeftModel, get_peft_model
+from peft import LoraModel, PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from conftest import tiny_model
-from tunesmith.data.rendering.render import Render
+from material.exported import QUESTIONS, beside, in_type, run_folder, tuned
 from tunesmith.errors import DiskError, ExportError, ModelError, SpecError
-from tunesmith.export.merge import export
+from tunesmith.export.make import export
 from tunesmith.export.parity import FIXED, PROBES, probe_texts
-from tunesmith.storage.run_folder import RunFolder
-
-QUESTIONS = ["what is the name of this", "中医药知识问题"]
-
-
-def run_folder(place: Path, base: Path, **settings: object) -> RunFolder:
-    place.mkdir(parents=True)
-    run = {
-        "model": str(base),
-        "data": "rows.json",
-        "out": str(place),
-        "questions": QUESTIONS,
-    } | settings
-    (place / "run.yaml").write_text(yaml.safe_dump(run, allow_unicode=True), encoding="utf-8")
-    return RunFolder(place)
-
-
-def beside(folder: RunFolder, base: Path) -> None:
-    """Tokenizer, generation settings and facts, as a finished run leaves them."""
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    fingerprint = Render(tokenizer, folder.resolved().run.data).fingerprint
-    tokenizer.save_pretrained(folder.model)
-    (folder.model / "generation_config.json").write_text(
-        json.dumps({"eos_token_id": [2, 0], "pad_token_id": 3})
-    )
-    facts = {
-        "base": str(base),
-        "stop_ids": [2],
-        "template_fingerprint": fingerprint,
-        "objective": "sft",
-        "method": "lora",
-    }
-    (folder.model / "tunesmith.json").write_text(json.dumps(facts))
-
-
-def tuned(place: Path, base: Path, *, scale: float = 0.3, **settings: object) -> RunFolder:
-    """A run whose adapter changes the base by random weights of size ``scale``."""
-    folder = run_folder(place, base, **settings)
-    model = get_peft_model(
-        AutoModelForCausalLM.from_pretrained(base),
-        LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM"),
-    )
-    torch.manual_seed(1)
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            parameter.data.normal_(0, scale)
-    model.save_pretrained(folder.model)
-    beside(folder, base)
-    return folder
 
 
 def test_merged_folder_answers_as_the_adapter(tiny_llama: Path, tmp_path: Path) -> None:
@@ -119,7 +69,7 @@ def test_saved_in_the_type_of_the_base_unless_given(tiny_llama: Path, tmp_path: 
     assert exported.dtype == exported.saved.dtype == "bf16"
     assert 0 < exported.saved.relative < 0.1 and exported.merged.relative < 1e-4
     assert AutoModelForCausalLM.from_pretrained(tmp_path / "own").dtype == torch.bfloat16
-    given = export(folder, tmp_path / "given", dtype="fp32")
+    given = export(folder, tmp_path / "given", in_type("fp32"))
     assert given.saved.relative < 1e-4
     assert AutoModelForCausalLM.from_pretrained(tmp_path / "given").dtype == torch.float32
 
@@ -146,7 +96,7 @@ def test_a_merge_that_changes_the_model_leaves_nothing(
 def test_a_save_that_loses_weights_leaves_nothing(
     tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tunesmith.export import merge
+    from tunesmith.export.folders import files
 
     def forgetful(source: Path, target: Path) -> None:
         model = AutoModelForCausalLM.from_pretrained(target)
@@ -154,8 +104,8 @@ def test_a_save_that_loses_weights_leaves_nothing(
         model.save_pretrained(target)
         copy(source, target)
 
-    copy = merge.copy_beside
-    monkeypatch.setattr(merge, "copy_beside", forgetful)
+    copy = files.copy_beside
+    monkeypatch.setattr(files, "copy_beside", forgetful)
     with pytest.raises(ExportError, match="does not behave like the trained one"):
         export(tuned(tmp_path / "run", tiny_llama), tmp_path / "merged")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
@@ -184,7 +134,7 @@ def test_warns_when_training_changed_nothing(tiny_llama: Path, tmp_path: Path) -
 
 def test_warns_when_rounding_costs_what_was_learned(tiny_llama: Path, tmp_path: Path) -> None:
     exported = export(
-        tuned(tmp_path / "run", tiny_llama, scale=1e-4), tmp_path / "merged", dtype="bf16"
+        tuned(tmp_path / "run", tiny_llama, scale=1e-4), tmp_path / "merged", in_type("bf16")
     )
     assert "rounding to bf16 loses about as much as was learned" in exported.warnings[0]
 
@@ -232,9 +182,9 @@ def test_refuses_an_unknown_type_and_a_run_without_a_model(
     folder = run_folder(tmp_path / "run", tiny_llama)
     with pytest.raises(
         SpecError,
-        match="dtype: 'int3' is not a number type for weights; use one of fp32, fp16, bf16",
+        match=r"format\.dtype: ",
     ):
-        export(folder, tmp_path / "out", dtype="int3")
+        export(folder, tmp_path / "out", in_type("int3"))
     with pytest.raises(
         ModelError,
         match=r"has no trained model yet; finish the run with `tunesmith train .*--resume`",

@@ -335,7 +335,7 @@ class Draw:
 
     def export(self, run: RunFolder) -> None:
         """A folder."""
-        from tunesmith.export.merge import export
+        from tunesmith.export.make import export
 
         assert export(run, self.folder / "out").out.is_dir()
 

@@ -113,6 +113,7 @@ VERBS = frozenset(
         "Raises",
         "Ranks",
         "Reads",
+        "Reorders",
         "Recognises",
         "Refuses",
         "Registers",

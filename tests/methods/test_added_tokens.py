@@ -14,9 +14,10 @@ import torch
 from conftest import tiny_model
 from material import runs
 from material.adapted import logits
+from material.exported import in_type
 from tunesmith.batches.batch import Batch
 from tunesmith.errors import SpecError
-from tunesmith.export.merge import export
+from tunesmith.export.make import export
 from tunesmith.models.calling.views import token_loss
 from tunesmith.models.finding.hub import find_model
 from tunesmith.models.loading.load import load_model
@@ -117,7 +118,7 @@ def test_a_run_learns_them_resumes_alike_and_leaves_them_in_what_it_saves(
         wanted = tuned.model(input_ids=ids, use_cache=False).logits
         base = load_run(straight, tuned=False).model(input_ids=ids, use_cache=False).logits
     assert base.shape == wanted.shape and (base - wanted).abs().max() > 1e-3
-    export(straight, tmp_path / "merged", dtype="fp32")
+    export(straight, tmp_path / "merged", in_type("fp32"))
     places = (
         [tmp_path / "merged"]
         if method == "full"

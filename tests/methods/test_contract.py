@@ -27,7 +27,7 @@ from material.sequences import sequences
 from tunesmith.batches.batch import Batch
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import ModelError, SpecError
-from tunesmith.export.merge import export
+from tunesmith.export.make import export
 from tunesmith.models.adapters import beside_base
 from tunesmith.models.adapters.attach import attach
 from tunesmith.models.calling.views import token_loss

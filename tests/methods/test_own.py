@@ -18,7 +18,7 @@ from material.architectures import tiny
 from material.outside import outside
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import ModelError, SpecError
-from tunesmith.export.merge import export
+from tunesmith.export.make import export
 from tunesmith.models.adapters.attach import attach
 from tunesmith.models.finding.hub import find_model
 from tunesmith.models.structure.layers import blocks

@@ -16,12 +16,13 @@ import torch
 from conftest import tiny_model
 from material import runs
 from material.adapted import logits, stepped
+from material.exported import in_type
 from material.headed import THREE, encoder
 from material.sequences import sequences
 from tunesmith.batches.batch import Batch
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import SpecError
-from tunesmith.export.merge import export
+from tunesmith.export.make import export
 from tunesmith.models.adapters.attach import attach
 from tunesmith.models.calling.views import token_loss
 from tunesmith.models.finding.hub import find_model
@@ -266,7 +267,7 @@ def test_a_run_that_was_killed_ends_alike_loads_in_plain_peft_and_exports(
         theirs = of_plain_peft(folder, straight.model, run.model.quantize)
         torch.testing.assert_close(logits(theirs), wanted, rtol=1e-5, atol=1e-5)
 
-    done = export(straight, tmp_path / "merged", dtype="fp32")
+    done = export(straight, tmp_path / "merged", in_type("fp32"))
     assert done.merged.relative < 1e-5 and done.saved.relative < 1e-5
     assert done.warnings[0].startswith(
         f"the base was quantised to {run.model.quantize} in training"

@@ -16,7 +16,7 @@ from material import runs
 from tunesmith import api
 from tunesmith.data.prepare import prepare
 from tunesmith.errors import SpecError
-from tunesmith.export.merge import export
+from tunesmith.export.make import export
 from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.models.saved import load_run
 from tunesmith.planning.rules import broken

@@ -13,7 +13,7 @@ from conftest import tiny_model
 from material.headed import encoder
 from material.tagged import written
 from tunesmith.errors import SpecError
-from tunesmith.export.merge import export
+from tunesmith.export.make import export
 from tunesmith.report.build import build
 from tunesmith.storage.run_folder import RunFolder
 

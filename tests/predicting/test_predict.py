@@ -15,7 +15,7 @@ from material.proved import labelled, trained
 from tunesmith import api, words
 from tunesmith.data.asked import needed
 from tunesmith.errors import DataError, SpecError
-from tunesmith.export.merge import export
+from tunesmith.export.make import export
 from tunesmith.predicting.predictor import Predictor
 from tunesmith.settings.run import Data
 

@@ -11,7 +11,7 @@ import pytest
 from material.proved import labelled, trained
 from tunesmith import api
 from tunesmith.errors import ModelError, SpecError
-from tunesmith.export.merge import export
+from tunesmith.export.make import export
 from tunesmith.models.saved import load_run
 from tunesmith.planning.make import make
 from tunesmith.predicting.chat import Session

@@ -18,7 +18,7 @@ from material.headed import encoder
 from tunesmith import api, words
 from tunesmith.errors import DataError, SpecError
 from tunesmith.examples import Outputs
-from tunesmith.export.merge import export
+from tunesmith.export.make import export
 from tunesmith.predicting.classes import Meaning, best_cut, best_threshold, temperature
 from tunesmith.proving.judge import metric
 from tunesmith.proving.proof import class_lines

@@ -14,7 +14,7 @@ import pytest
 from material.proved import trained
 from tunesmith import api
 from tunesmith.errors import DataError, SpecError
-from tunesmith.export.merge import export
+from tunesmith.export.make import export
 from tunesmith.proving import preferences
 from tunesmith.proving.judge import judge, metric
 from tunesmith.report.build import build

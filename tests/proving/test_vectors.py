@@ -19,7 +19,7 @@ from material.written_rows import questions
 from tunesmith.data.reading import examples
 from tunesmith.errors import DataError, SpecError
 from tunesmith.examples import TextPair
-from tunesmith.export.merge import export
+from tunesmith.export.make import export
 from tunesmith.metrics import METRICS
 from tunesmith.predicting.predictor import Predictor
 from tunesmith.proving.judge import judge

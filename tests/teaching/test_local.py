@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from conftest import tiny_model
 from tunesmith import api
 from tunesmith.errors import DataError, SpecError, Stopped
-from tunesmith.export.merge import export
+from tunesmith.export.make import export
 from tunesmith.machine.signals import StopSignal
 from tunesmith.settings.given import settings_of
 from tunesmith.storage.run_folder import RunFolder

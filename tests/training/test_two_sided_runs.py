@@ -16,7 +16,7 @@ from material import runs
 from material.two_sided import tiny_pair
 from tunesmith import api
 from tunesmith.data.prepare import Prepared
-from tunesmith.export.merge import export
+from tunesmith.export.make import export
 from tunesmith.predicting.predictor import Predictor
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train

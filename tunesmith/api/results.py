@@ -11,14 +11,13 @@ from tunesmith.errors import Problem, SpecError
 from tunesmith.events.stream import Listener
 from tunesmith.events.verbs import ProofBegun
 from tunesmith.plain import JsonObject, Row
-from tunesmith.settings.given import (
-    speak,
-)
+from tunesmith.settings.given import Overrides, speak
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import say
 
 if TYPE_CHECKING:
     from tunesmith.display.progress import Shown
+    from tunesmith.export.make import Exported
     from tunesmith.predicting.predictor import Predictor
     from tunesmith.proving.proof import Proof
 
@@ -57,6 +56,26 @@ def prove(
     events(ProofBegun(folder.path))
     others = others_of(against, folder.resolved().run, events)
     return contest(folder, Wanted(items, shots, prompt, data, others, suites), events)
+
+
+def export_run(
+    run: AnyRun,
+    out: str | Path,
+    settings: Overrides = (),
+    *,
+    progress: Shown | None = None,
+) -> Exported:
+    """Writes the run's model to the new folder ``out``, in the format of ``settings`` or of the
+    run, and measures whether it still is the trained one: ``ts.export_run(RUN, "out",
+    ["format=gguf", "format.type=q8_0"])``.
+    """
+    from tunesmith.export.make import export
+    from tunesmith.settings.export import export_settings
+
+    folder = _folder(run)
+    asked = folder.resolved().run
+    speak(asked)
+    return export(folder, Path(out), export_settings(asked.export, settings), progress=progress)
 
 
 def load(run: AnyRun) -> Predictor:

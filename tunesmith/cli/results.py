@@ -13,6 +13,7 @@ import typer
 from tunesmith.cli.gate import gate
 from tunesmith.cli.run_with import run_with
 from tunesmith.cli.terminal_input import at_terminal, converse, rows_of
+from tunesmith.errors import TunesmithError
 from tunesmith.plain import JsonObject
 from tunesmith.storage.atomic import file_to_write
 from tunesmith.storage.run_folder import RunFolder
@@ -137,14 +138,21 @@ def runs(
 def export(
     run: RunArgument,
     out: Annotated[Path, typer.Argument(metavar="OUT", show_default=False)],
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", show_default=False)
+    ] = None,
     which: Which = "model",
     dtype: Annotated[str | None, typer.Option(metavar="fp32|bf16|fp16", show_default=False)] = None,
     as_json: AsJson = False,
     lang: Lang = "auto",
 ) -> None:
-    """Writes a merged folder."""
-    from tunesmith.export.merge import export as merge
+    """Writes the model in another format; exit code 1 where it is not what the run requires."""
+    from tunesmith import api
 
+    words = [*(settings or []), *([f"format.dtype={dtype}"] if dtype else [])]
     with quiet(as_json), progress() as shown:
-        done = merge(run_with(run, which), out, dtype=dtype, progress=shown)
+        done = api.export_run(run_with(run, which), out, words, progress=shown)
     tell(done, as_json)
+    if not done.met:
+        print(say("export.required", **done.required()), file=sys.stderr)
+        raise typer.Exit(TunesmithError.exit_code)

@@ -5,7 +5,6 @@ which is answered in our keys.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import takewhile
 from pathlib import Path
 
 from tunesmith.errors import SpecError
@@ -20,8 +19,8 @@ from tunesmith.settings.import_peers import (
 from tunesmith.settings.spec import closest
 from tunesmith.words import say
 
-FLAGS = ["--against", "--base", "--json", "--lang", "--measure", "--overfit", "--probe", "--resume"]
-FLAGS += ["--rlhf-type", "--row"]
+FLAGS = ["--against", "--json", "--lang", "--measure", "--overfit", "--probe", "--resume"]
+FLAGS += ["--rlhf-type"]
 """The options of the verbs that take settings; other words with dashes are settings."""
 RUN_SUFFIXES = (".yaml", ".yml")
 
@@ -53,20 +52,15 @@ def check_line(words: Sequence[str], lang: str = "auto") -> tuple[str | JsonObje
     return settings_line(words, lang)
 
 
-def files_and_settings(
-    words: Sequence[str], step: str, least: int, most: int | None = None
-) -> tuple[list[str], list[str]]:
-    """Splits ``tunesmith data STEP IN OUT key=value`` into the files and the settings behind them;
-    there are ``least`` files up to ``most``, of which that is written comes last.
+def files_and_settings(words: Sequence[str], step: str, files: int) -> tuple[list[str], list[str]]:
+    """Splits ``tunesmith data STEP IN OUT key=value`` into the files and the settings
+    behind them.
     """
     _no_flags(words)
-    given = list(
-        takewhile(lambda word: "=" not in word or Path(word).is_file(), words[: most or len(words)])
-    )
-    if len(given) < least:
-        key = "transforms.what_in_out" if most is not None else "transforms.what_ins_out"
-        raise SpecError(say(key, step=step))
-    return given, list(words[len(given) :])
+    given = [word for word in words[:files] if "=" not in word or Path(word).is_file()]
+    if len(given) < files:
+        raise SpecError(say("transforms.what_in_out", step=step))
+    return given, list(words[files:])
 
 
 def _no_flags(words: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ def readable(count: float) -> str:
     raise AssertionError("the loop ends at GiB")
 
 
-def _aligned(rows: list[list[str]], *, numbers: int) -> list[str]:
+def table_lines(rows: list[list[str]], *, numbers: int) -> list[str]:
     """Aligns a table; ``numbers`` columns after the first are aligned to the right."""
     widths = [max(cell_len(row[column]) for row in rows) for column in range(len(rows[0]))]
     aligned = [

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,10 +18,8 @@ from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import say
 
 if TYPE_CHECKING:
-    import torch
-
     from tunesmith.data.rendering.render import Render
-    from tunesmith.data.rendering.tokenizers import Tokenizer
+    from tunesmith.predicting.engine import Engine
 
 PROBES = 24
 LONGEST_PROBE = 512
@@ -66,12 +64,14 @@ class Behaviour:
     each.
     """
 
-    logits: tuple[torch.Tensor, ...]
+    logits: tuple[np.ndarray, ...]
     answers: tuple[tuple[int, ...], ...]
     kind: str = "language"
     """What the logits are: those of a vocabulary (language), classes, scores (one a text), or
     tokens' vectors (embedding).
     """
+    numbers: bool = False
+    """Whether the numbers themselves are the answer, not the place of the largest."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,12 @@ class Parity:
     probes: int
     kind: str = "language"
     """As in Behaviour."""
+    numbers: bool = False
+    """As in Behaviour."""
+    divergence: float = 0.0
+    """Mean Kullback-Leibler divergence from the reference's next token (nats); 0 where there is no
+    vocabulary.
+    """
 
     def to_json(self) -> dict[str, object]:
         """Returns the fields as they are."""
@@ -149,81 +155,53 @@ def probe_ids(texts: Sequence[str], render: Render, limit: int | None = None) ->
     return [np.asarray(prompt)[-most:] for prompt in prompts]
 
 
-def logits(model: Any, prompts: Sequence[np.ndarray]) -> tuple[torch.Tensor, ...]:
-    """Computes logits in fp32 at the last positions of each prompt, one prompt at a time: no
-    padding that could differ.
-    """
-    import torch
-
-    from tunesmith.models.structure.kinds import head_of
-
-    found = []
-    with torch.no_grad():
-        for prompt in prompts:
-            ids = torch.as_tensor(prompt, dtype=torch.long)[None]
-            if head_of(model) != "language":
-                output = model(input_ids=ids)
-                rows = output.logits if "logits" in output else output.last_hidden_state
-                # A row for each token, or one for the text.
-                found.append((rows[0, -POSITIONS:] if rows.dim() == 3 else rows).float())
-                continue
-            # Any tokens show what a decoder does with what its encoder read.
-            more = (
-                {"decoder_input_ids": ids[:, :POSITIONS]} if model.config.is_encoder_decoder else {}
-            )
-            found.append(
-                model(input_ids=ids, use_cache=False, **more).logits[0, -POSITIONS:].float()
-            )
-    return tuple(found)
-
-
 def behaviour(
-    model: torch.nn.Module,
-    tokenizer: Tokenizer,
-    prompts: Sequence[np.ndarray],
-    stop_ids: Sequence[int],
+    engine: Engine, prompts: Sequence[np.ndarray], stop_ids: Sequence[int], head: str
 ) -> Behaviour:
-    """Computes the logits and greedy answers of a model; for one that writes no text its likeliest
+    """Asks an engine for logits and greedy answers; one that writes no text for its likeliest
     classes.
     """
-    from tunesmith.models.calling.generate import generate
-    from tunesmith.models.structure.kinds import head_of
-
-    head = head_of(model)
+    found = engine.logits(prompts, POSITIONS)
     if head != "language":
-        found = logits(model, prompts)
-        kind = "scores" if head == "classes" and found[0].shape[-1] == 1 else head
-        return Behaviour(found, tuple(tuple(rows.argmax(-1).tolist()) for rows in found), kind)
-    answers = generate(
-        model, tokenizer, prompts, Generate(max_new_tokens=NEW_TOKENS), stop_ids=tuple(stop_ids)
-    )
-    return Behaviour(logits(model, prompts), tuple(answer.ids for answer in answers))
+        single = head == "classes" and found[0].shape[-1] == 1
+        kind, numbers = "scores" if single else head, single or head == "embedding"
+        answers = tuple(tuple(rows.argmax(-1).tolist()) for rows in found)
+        return Behaviour(tuple(found), answers, kind, numbers)
+    written = engine.write(prompts, Generate(max_new_tokens=NEW_TOKENS), tuple(stop_ids))
+    return Behaviour(tuple(found), tuple(answer.ids for answer in written))
 
 
 def compare(reference: Behaviour, other: Behaviour, dtype: str) -> Parity:
     """Compares ``other``, computed in ``dtype``, with ``reference``."""
-    import torch
-
-    wanted, seen = torch.cat(reference.logits), torch.cat(other.logits)
+    wanted, seen = np.concatenate(reference.logits), np.concatenate(other.logits)
     # A logit that is not a number must count as the largest difference there can be, not be ignored
     # by a comparison.
-    largest = torch.nan_to_num((wanted - seen).abs(), nan=float("inf")).max().item()
+    largest = float(np.nan_to_num(np.abs(wanted - seen), nan=np.inf).max())
     same = sum(
         first == second for first, second in zip(reference.answers, other.answers, strict=True)
     )
     return Parity(
         dtype=dtype,
         largest_difference=largest,
-        relative=largest / max((wanted.max() - wanted.min()).item(), 1e-12),
-        top1_agreement=(wanted.argmax(-1) == seen.argmax(-1)).float().mean().item(),
+        relative=largest / max(float(wanted.max() - wanted.min()), 1e-12),
+        top1_agreement=float((wanted.argmax(-1) == seen.argmax(-1)).mean()),
         same_answers=same,
         probes=len(reference.answers),
         kind=reference.kind,
+        numbers=reference.numbers,
+        divergence=_divergence(wanted, seen) if reference.kind == "language" else 0.0,
     )
 
 
-def distance(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor]) -> float:
-    """Computes the root mean square difference of logits."""
-    import torch
+def _divergence(wanted: np.ndarray, seen: np.ndarray) -> float:
+    """Computes the mean over positions of KL(wanted, seen) of logits [N, V], in nats."""
+    from scipy.special import log_softmax
 
-    return (torch.cat(tuple(first)) - torch.cat(tuple(second))).square().mean().sqrt().item()
+    first, second = log_softmax(wanted, -1), log_softmax(seen, -1)
+    return float(np.mean((np.exp(first) * (first - second)).sum(-1)))
+
+
+def distance(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> float:
+    """Computes the root mean square difference of logits."""
+    apart = np.concatenate(first).astype(np.float64) - np.concatenate(second)
+    return float(np.sqrt(np.mean(apart**2)))

@@ -4,7 +4,7 @@ refused where the kind has no use for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tunesmith.metrics import Metric
     from tunesmith.models.loading.load import Loaded
     from tunesmith.objectives import Objective
+    from tunesmith.predicting.engine import Engine
     from tunesmith.predicting.fitting import Fitting
     from tunesmith.predicting.predictor import Predictor
     from tunesmith.proving.contest import Contest, Outcome, Wanted
@@ -74,8 +75,6 @@ class Output:
     """Whether a row that is asked needs its answers, for these are what is judged."""
     lacks: ClassVar[str]
     """Words for a row without anything to answer."""
-    endpoints: ClassVar[frozenset[str]] = frozenset()
-    """The routes below ``/v1`` at which a served model of this kind answers."""
 
     class Config(Spec):
         """No settings."""
@@ -153,6 +152,20 @@ class Output:
         """Returns the right answer for a line of items.jsonl, as text for a person."""
         found = item["reference"]
         return ", ".join(map(str, found)) if isinstance(found, list) else str(found)
+
+    def measure(
+        self,
+        run: Run,
+        prepared: Prepared,
+        items: list[Item],
+        engines: Mapping[str, Engine],
+        fitted: Mapping[str, object],
+    ) -> Outcome | None:
+        """Scores what engines that should hold one model make of held-out rows, by the run's
+        metrics; None where the kind is compared by its numbers alone. ``fitted`` is what ``fit``
+        gave.
+        """
+        return None
 
     def prove(self, contest: Contest) -> Outcome:
         """Compares tuned, base and the cheap rivals on the proof rows."""

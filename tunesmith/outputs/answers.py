@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from tunesmith.plain import JsonObject
 from tunesmith.proving import preferences
 from tunesmith.proving.answers import ContenderAnswers, metrics_of, settings_for
 from tunesmith.proving.contest import Contest, Outcome, Wanted
+from tunesmith.proving.measured import written_answers
 from tunesmith.proving.options import choices_score, chosen_among_options, options_task
 from tunesmith.proving.rewarded import rewarded_answers
 from tunesmith.proving.task import Task, evenly, task_of
@@ -24,8 +25,9 @@ from tunesmith.settings.run import Generate, Run
 from tunesmith.words import say
 
 if TYPE_CHECKING:
-    from tunesmith.data.prepare import Prepared
+    from tunesmith.data.prepare import Item, Prepared
     from tunesmith.data.rendering.render import Render
+    from tunesmith.predicting.engine import Engine
     from tunesmith.predicting.fitting import Fitting
     from tunesmith.predicting.predictor import Predictor
 
@@ -45,8 +47,6 @@ class Answers(Output):
     takes = frozenset({"questions", "prompt", "shots", "others"})
     best_by = frozenset({"text", "choice", "nll"})
     not_best_by = "classes.best_by_language"
-
-    endpoints = frozenset({"chat/completions", "completions"})
 
     @property
     def lacks(self) -> str:  # type: ignore[override]
@@ -132,6 +132,19 @@ class Answers(Output):
         model = watched.model.model
         answers = written(model, watched.render, prompts, settings, stopped=watched.stopped)
         return metric.over(answers, [chat.answer for chat in chats])
+
+    def measure(
+        self,
+        run: Run,
+        prepared: Prepared,
+        items: list[Item],
+        engines: Mapping[str, Engine],
+        fitted: Mapping[str, object],
+    ) -> Outcome | None:
+        """Scores written answers and likelihoods; nothing where given answers are judged."""
+        if self._judges or self.objective.samples:
+            return None
+        return written_answers(run, prepared, items, engines)
 
     def prove(self, contest: Contest) -> Outcome:
         """Compares written answers and likelihoods; for given answers how likely each contender

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,10 +24,14 @@ from tunesmith.predicting.classes import (
 )
 from tunesmith.proving.classes import ContenderClasses, metrics_of, training_rows
 from tunesmith.proving.contest import Contest, Outcome
+from tunesmith.proving.measured import named_classes
 
 if TYPE_CHECKING:
+    from tunesmith.data.prepare import Prepared
+    from tunesmith.predicting.engine import Engine
     from tunesmith.predicting.fitting import Fitting
     from tunesmith.predicting.predictor import Predictor
+    from tunesmith.settings.run import Run
 
 AGAINST = "tfidf"
 """The rival that tuned must beat: it costs a second, and needs no model."""
@@ -40,7 +44,6 @@ class ClassesOfRows(Output):
     takes = frozenset({"questions", "prompt", "others"})
     best_by = frozenset({"choice", "options", "number"})
     unused = ("template", "system", "reasoning", "train_on")
-    endpoints = frozenset({"classify"})
     lacks = "classes.no_row_text"
 
     def ask(self, predictor: Predictor, row: Any) -> Tokens:
@@ -133,6 +136,17 @@ class ClassesOfRows(Output):
             cut = best_cut(chances[:, 1], labels)
             fitted["thresholds"] = [round(1 - cut, 6), cut]
         return fitted
+
+    def measure(
+        self,
+        run: Run,
+        prepared: Prepared,
+        items: list[Item],
+        engines: Mapping[str, Engine],
+        fitted: Mapping[str, object],
+    ) -> Outcome | None:
+        """Scores the classes that are named."""
+        return named_classes(run, prepared, items, engines, fitted)
 
     def prove(self, contest: Contest) -> Outcome:
         """Compares tuned with the commonest answer and with TF-IDF and a linear model.

@@ -33,7 +33,6 @@ class Scores(Output):
     """How good an answer is."""
 
     judges = True
-    endpoints = frozenset({"score"})
     lacks = "reward.no_answer"
 
     def ask(self, predictor: Predictor, row: Any) -> dict[str, Tokens]:

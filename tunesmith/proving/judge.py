@@ -51,9 +51,10 @@ def judge(
     seed: int,
     decides: Key | None = None,
     resamples: int = statistics.RESAMPLES,
+    judged: str = TUNED,
 ) -> JsonObject:
-    """Judges the contenders, by metric: ``contenders`` has their values; ``differences`` tuned
-    minus each other one, with interval, test and verdict.
+    """Judges the contenders, by metric: ``contenders`` has their values; ``differences`` that of
+    ``judged`` minus each other one, with interval, test and verdict.
 
     ``decides`` is the comparison, contender and metric, that was chosen before anything was scored:
     its p-value stands by itself. The other contenders by that metric are corrected among each
@@ -87,7 +88,7 @@ def judge(
             values[mine] - values[key], drawn[mine] - drawn[key], without[mine] - without[key]
         )
         for key in drawn
-        if key[0] != TUNED and (mine := (TUNED, key[1])) in drawn
+        if key[0] != judged and (mine := (judged, key[1])) in drawn
     }
     corrected = _corrected(intervals, decides)
     found: JsonObject = {"contenders": {}, "differences": {}}
@@ -95,10 +96,9 @@ def judge(
         mine = {name: value for (other, name), value in values.items() if other == who}
         found["contenders"][who] = {name: _finite(value) for name, value in mine.items()}
     units = int(unit_I.max()) + 1
-    for (who, name), interval in intervals.items():
-        # McNemar's test takes items to be independent of each other.
+    for (who, name), interval in intervals.items():  # McNemar's test: independent items alone
         single = metrics[name].right_or_wrong and units == len(items)
-        pair = (tables[TUNED, name][:, 0], tables[who, name][:, 0]) if single else None
+        pair = (tables[judged, name][:, 0], tables[who, name][:, 0]) if single else None
         test = statistics.mcnemar(*pair) if pair else None
         told = _compared(interval, test, units)
         told |= verdict(metrics[name], interval, test, units, corrected.get((who, name)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tunesmith.display.table import _aligned
+from tunesmith.display.table import table_lines
 from tunesmith.plain import JsonObject, Named
 from tunesmith.proving.cloze import told_lines
 from tunesmith.proving.judge import TUNED, metric
@@ -193,7 +193,7 @@ def class_lines(found: Named) -> list[str]:
         ]
         for one in classes["tuned"]["table"]
     ]
-    lines = [*_aligned([head, *rows], numbers=4), ""]
+    lines = [*table_lines([head, *rows], numbers=4), ""]
     confusion = classes["tuned"].get("confusion", [])
     named = [index for index, column in enumerate(zip(*confusion, strict=True)) if any(column)]
     if len(named) == 1 and sum(map(any, confusion)) > 1:
@@ -243,7 +243,7 @@ def _table(found: JsonObject) -> list[str]:
         )
         label = called(contender, shots=len(found["shots"]))
         rows.append([label, *(shown(name, values.get(name)) for name in names), *last])
-    return _aligned(rows, numbers=len(names))
+    return table_lines(rows, numbers=len(names))
 
 
 def _asked_notes(found: JsonObject) -> list[str]:
@@ -252,8 +252,6 @@ def _asked_notes(found: JsonObject) -> list[str]:
     if leaked := found.get("leaked"):
         pairs = ", ".join(f"{leak['id']} ({leak['beside']})" for leak in leaked[:3])
         lines.append(say("prove.leaked", count=len(leaked), rows=pairs))
-    if voted := found.get("file_voted"):
-        lines.append(say("prove.file_voted", count=voted, file=found["file"]))
     if seen := found.get("file_leaked"):
         pairs = ", ".join(f"{one['id']} ({one['beside']})" for one in seen[:3])
         told = {"count": len(seen), "of": found["file_rows"], "file": found["file"]}

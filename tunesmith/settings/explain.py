@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from tunesmith import words
 from tunesmith.errors import Problem, SpecError
 from tunesmith.settings.family import (
+    FORMATS,
     METHODS,
     METRICS,
     OBJECTIVES,
@@ -50,6 +51,7 @@ FAMILIES: dict[str, Family] = {
     "rewards": REWARDS,
     "transform": TRANSFORMS,
     "suite": SUITES,
+    "export.format": FORMATS,
 }
 """Families by the path of their setting; readers, metrics, rewards, transforms and suites are named
 in several settings and listed by their own name.
@@ -73,6 +75,8 @@ ALIASES = {
     "transforms": "transform",
     "prove.suites": "suite",
     "suites": "suite",
+    "format": "export.format",
+    "formats": "export.format",
 }
 _BOUNDS = {Gt: "gt", Ge: "ge", Lt: "lt", Le: "le"}
 
@@ -192,13 +196,13 @@ def _paths(group: type[BaseModel], path: str) -> Iterator[str]:
             yield from _paths(inner, here)
 
 
-def table(group: type[Spec], path: str) -> Iterator[tuple[str, str, str, str]]:
+def table(group: type[BaseModel], path: str) -> Iterator[tuple[str, str, str, str]]:
     """Yields each setting of ``group`` and of the groups inside it: its path, its allowed values,
     its default, its help.
     """
     for name, field in group.model_fields.items():
         here = f"{path}.{name}" if path else name
-        described = _described(group, name)
+        described = field.description or (group_of(field.annotation) or Spec).__doc__ or ""
         kinds, default = _kind_and_default(field, family=here in FAMILIES)
         inner = group_of(field.annotation)
         kinds = say("explain.mapping") if inner is not None else kinds
@@ -215,7 +219,7 @@ def first_sentence(path: str, run: Run) -> str:
         if part == "name":
             return ""  # a plug-in's name says what it is
         key = f"{key}.{group.name}.{part}" if key in FAMILIES else f"{key}.{part}".lstrip(".")
-        described = type(group).help_of(part)
+        described = type(group).model_fields[part].description or ""
         group = group.values(part)[part]
     return re.split(r"(?<=\w[.])\s|。", help_text(key, described).split("\n")[0])[0].rstrip(".。")
 
@@ -229,12 +233,6 @@ def help_text(key: str, described: str) -> str:
     return text or "\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
-def _described(group: type[Spec], name: str) -> str:
-    """Returns the docstring of a setting, of a group of settings that of its class."""
-    inner = group_of(group.model_fields[name].annotation)
-    return group.help_of(name) or (inner or Spec).__doc__ or ""
-
-
 def _home(key: str) -> str:
     """Returns the key of a method setting's help: a preset's is with the method that it is a preset
     of.
@@ -246,9 +244,8 @@ def _home(key: str) -> str:
 
 
 def _setting(path: str) -> HelpPage:
-    group: type[Spec] = Run
+    group: type[BaseModel] = Run
     field: FieldInfo | None = None
-    described = ""
     done: list[str] = []
     for part in path.split("."):
         if part not in group.model_fields:
@@ -257,10 +254,10 @@ def _setting(path: str) -> HelpPage:
             told = closest(part, known) or say("spec.known_here", known=", ".join(known))
             raise SpecError(Problem(where, name_here(where) or say("spec.extra", told=told)))
         done.append(part)
-        field, described = group.model_fields[part], _described(group, part)
+        field = group.model_fields[part]
         group = group_of(field.annotation) or Spec
     assert field is not None, "a path has at least one part"
-    text = help_text(path, described)
+    text = help_text(path, field.description or group.__doc__ or "")
     if group is not Spec and group.model_fields:
         return HelpPage("group", path, text, entries=_group(group, path))
     value = _value(field, family=path in FAMILIES)
@@ -329,12 +326,12 @@ def _kind(annotation: Any, metadata: list[Any]) -> str:
     return say("explain.mapping")
 
 
-def _group(group: type[Spec], path: str) -> tuple[Entry, ...]:
+def _group(group: type[BaseModel], path: str) -> tuple[Entry, ...]:
     found = []
     for name, info in group.model_fields.items():
         here = f"{path}.{name}" if path else name
         inner = group_of(info.annotation)
-        text = help_text(here, _described(group, name))
+        text = help_text(here, info.description or (inner or Spec).__doc__ or "")
         value = _value(info, family=here in FAMILIES) if inner is None else None
         found.append(Entry(here, text, value))
     return tuple(found)
@@ -372,11 +369,11 @@ def _plug_in(place: str, family: Family, rest: str) -> HelpPage:
         if key not in fields:
             told = closest(key, list(fields)) or say("spec.known_here", known=", ".join(fields))
             raise SpecError(Problem(f"{here}.{key}", say("spec.extra", told=told)))
-        text = help_text(f"{here}.{key}", cls.Config.help_of(key))
+        text = help_text(f"{here}.{key}", fields[key].description or "")
         return HelpPage("setting", f"{here}.{key}", text, _value(fields[key]))
     entries = tuple(
-        Entry(f"{here}.{key}", help_text(f"{here}.{key}", cls.Config.help_of(key)), _value(info))
-        for key, info in fields.items()
+        Entry(f"{here}.{name}", help_text(f"{here}.{name}", info.description or ""), _value(info))
+        for name, info in fields.items()
     )
     text = help_text(here, cls.__doc__ or "")
     return HelpPage("plug_in", here, text, facts=_facts(place, cls), entries=entries)

@@ -5,7 +5,6 @@ named.
 from __future__ import annotations
 
 import importlib.util
-import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoints, entry_points
@@ -135,16 +134,13 @@ class Family:
         name = str(path)
         if name in self._classes:
             return self._classes[name]
-        spec = importlib.util.spec_from_file_location(name, path)
+        spec = importlib.util.spec_from_file_location(path.stem, path)
         if spec is None or spec.loader is None or not path.is_file():
             raise SpecError(say("spec.no_plugin_file", kind=self.called, name=repr(name)))
         self._file = path
-        # dataclasses and the help look a class's module up by name
-        sys.modules[name] = module = importlib.util.module_from_spec(spec)
         try:
-            spec.loader.exec_module(module)
+            spec.loader.exec_module(importlib.util.module_from_spec(spec))
         except FAULTS as error:
-            del sys.modules[name]
             raise SpecError(
                 say("spec.broken_plugin_file", kind=self.called, name=repr(name), error=repr(error))
             ) from None
@@ -248,3 +244,6 @@ TRANSFORMS = Family("transform", "tunesmith.data.transforms")
 
 
 SUITES = Family("suite", "tunesmith.suites")
+
+
+FORMATS = Family("format", "tunesmith.export.formats")

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from tunesmith.batches.batch import Batch
-from tunesmith.batches.micro_batches import Example, micro_batches
+from tunesmith.batches.cuts import Example
+from tunesmith.batches.micro_batches import micro_batches
 from tunesmith.events.stream import Events
 from tunesmith.machine.device import Device
 from tunesmith.methods import Method
@@ -71,7 +72,7 @@ class Backward:
 
 @dataclass
 class Work:
-    """What a run works with; made by ``preparing.py``."""
+    """What a run works with; made by ``ready.py``."""
 
     run: Run
     source: StepSource

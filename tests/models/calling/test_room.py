@@ -13,7 +13,7 @@ from conftest import byte_tokenizer
 from material.headed import encoder
 from tunesmith import api
 from tunesmith.errors import DataError
-from tunesmith.export.merge import export
+from tunesmith.export.make import export
 from tunesmith.models.calling.generate import generate
 from tunesmith.models.calling.room import Room
 from tunesmith.models.loading.load import load_model

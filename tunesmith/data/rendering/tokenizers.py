@@ -19,6 +19,7 @@ class Tokenizer(Protocol):
     pad_token: str | None
     unk_token: str | None
     mask_token: str | None
+    bos_token_id: int | None
     eos_token_id: int | None
     pad_token_id: int | None
     unk_token_id: int | None
@@ -27,7 +28,6 @@ class Tokenizer(Protocol):
     all_special_tokens: list[str]
     chat_template: str | None
     clean_up_tokenization_spaces: bool
-    split_special_tokens: bool
     model_max_length: int
     init_kwargs: dict[str, Any]
 

@@ -1,0 +1,139 @@
+"""What is exported: a run's model folder, its base, and what is known of both."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.errors import ModelError, Problem, SpecError
+from tunesmith.export.folders.files import weights_in
+from tunesmith.plain import JsonObject
+from tunesmith.settings.family import METHODS, OBJECTIVES
+from tunesmith.settings.run import Run
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.models.loading.load import Loaded
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is exported."""
+
+    folder: RunFolder
+    run: Run
+    place: Path
+    """The run's model folder."""
+    base: Path
+    told: JsonObject
+    """What tunesmith.json says."""
+
+    @property
+    def adapter(self) -> bool:
+        """Whether the run left an adapter beside its base, and no whole model."""
+        return (self.place / "adapter_config.json").is_file()
+
+    @property
+    def head(self) -> str:
+        """What stands on the model's trunk."""
+        return OBJECTIVES.make(self.run.objective).head
+
+    @cached_property
+    def config(self) -> Any:
+        """transformers' configuration of the base."""
+        from tunesmith.models.structure.kinds import load_config
+
+        return load_config(self.base, trust_remote_code=self.run.model.trust_remote_code)
+
+    @property
+    def loader(self) -> Any:
+        """transformers' class for the base, and so for what is exported."""
+        from tunesmith.models.structure.kinds import class_of
+
+        return class_of(self.config, self.head)
+
+    @cached_property
+    def stored(self) -> tuple[str, int]:
+        """The commonest type of the weights, and their number."""
+        return weights_in(self.base if self.adapter else self.place)
+
+
+def source_of(folder: RunFolder) -> Source:
+    """Finds what the run left; raises ModelError without a model, SpecError where the base is no
+    whole model.
+    """
+    from tunesmith.models.finding.hub import folder_of
+
+    run = folder.resolved().run
+    place = folder.model
+    facts = place / "tunesmith.json"
+    if not facts.is_file():
+        raise ModelError(Problem(str(place), say("export.no_model", run=folder.path)))
+    base = folder_of(run.model)
+    if not (base / "config.json").is_file():
+        raise SpecError(Problem(str(base), say("export.base_is_adapter")))
+    return Source(folder, run, place, base, json.loads(facts.read_text(encoding="utf-8")))
+
+
+def merge_problems(source: Source) -> list[Problem]:
+    """Returns what keeps the adapter from folding into the base's weights, with how it is served
+    instead.
+    """
+    from tunesmith.models.adapters import beside_base, prompt_in_encoder
+
+    run, place = source.run, source.place
+    method = METHODS.make(run.method)
+    if not source.adapter or method.merges:
+        return []
+    key = "export.slots_do_not_merge" if method.slots else "export.does_not_merge"
+    told = say(key, method=run.method.name, place=str(place))
+    if beside_base.is_own(place) or prompt_in_encoder.is_there(place):
+        labels = len((source.told.get("outputs") or {}).get("names", ()))
+        how = {
+            "loader": source.loader.__name__,
+            "labels": labels,
+            "quantize": run.model.quantize,
+        }
+        serving = beside_base.serving(source.base, place, **how)
+        lines = "\n".join(f"  {line}" for line in serving)
+        told = say("own.does_not_merge", method=run.method.name, lines=lines)
+    return [Problem("method", told)]
+
+
+def load_trained(source: Source) -> tuple[Loaded, Loaded]:
+    """Loads the base and the trained model, in fp32 on the CPU; of an adapter they are one object,
+    which is the base until ``put_on``.
+    """
+    import torch
+
+    from tunesmith.models.loading.load import load_model
+    from tunesmith.models.loading.tokenizer import load_tokenizer
+    from tunesmith.models.saved import renderer
+    from tunesmith.models.structure.heads import head_in
+
+    run = source.run
+    how: Any = {
+        "dtype": torch.float32,
+        "device": "cpu",
+        "trust_remote_code": run.model.trust_remote_code,
+        **head_in(source.told),
+    }
+    tokenizer = load_tokenizer(source.place, trust_remote_code=run.model.trust_remote_code)
+    base = load_model(source.base, **how, **run.model.values("quantize", "add_tokens"))
+    trained = base if source.adapter else load_model(source.place, **how)
+    for loaded in (base, trained):
+        loaded.tokenizer = tokenizer
+    trained.render, trained.facts = renderer(source.place, tokenizer, run), source.told
+    return base, trained
+
+
+def put_on(trained: Loaded, source: Source) -> None:
+    """Puts the adapter on its base."""
+    from tunesmith.models.adapters.attach import attach
+
+    if source.adapter:
+        trained.model = attach(trained.model, source.place)

@@ -1,0 +1,58 @@
+"""A Hugging Face folder: written, loaded the usual way, and the lines that load it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tunesmith.export.folders.source import Source
+
+if TYPE_CHECKING:
+    import torch
+
+    from tunesmith.predicting.engine import TorchEngine
+
+VECTORS = "SentenceTransformer"
+
+
+def save_model(model: torch.nn.Module, place: Path, dtype: str) -> None:
+    """Saves the weights in ``dtype``; the model itself is converted."""
+    import torch
+
+    from tunesmith.models.structure.whole import write_model
+
+    model.to({"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[dtype])
+    write_model(model, place)
+
+
+def open_folder(place: Path, source: Source) -> TorchEngine:
+    """Loads a folder by transformers' own class, as its users do."""
+    from transformers import AutoTokenizer
+
+    from tunesmith.models.loading.load import Loaded
+    from tunesmith.models.structure.heads import quiet
+    from tunesmith.predicting.engine import TorchEngine
+
+    code = source.run.model.trust_remote_code
+    with quiet():  # a pooler that vectors do without is no news
+        model = source.loader.from_pretrained(place, trust_remote_code=code).eval()
+    tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=code)
+    return TorchEngine(Loaded(model, tokenizer, "padded"))
+
+
+def python(source: Source, out: Path) -> list[str]:
+    """Returns the lines of Python that load a folder."""
+    more = ", trust_remote_code=True" if source.run.model.trust_remote_code else ""
+    place = json.dumps(str(out), ensure_ascii=False)
+    if source.head == "embedding":
+        return [
+            f"from sentence_transformers import {VECTORS}",
+            f"model = {VECTORS}({place}{more})",
+        ]
+    kind = source.loader.__name__
+    return [
+        f"from transformers import {kind}, AutoTokenizer",
+        f"model = {kind}.from_pretrained({place}{more})",
+        f"tokenizer = AutoTokenizer.from_pretrained({place}{more})",
+    ]

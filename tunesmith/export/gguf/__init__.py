@@ -1,0 +1,1 @@
+"""GGUF, the file of llama.cpp: written here, run by llama.cpp itself."""

@@ -1,0 +1,131 @@
+"""The architectures that are written, and what llama.cpp wants to know of each.
+
+Every other one is written by llama.cpp's own script from a merged folder.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.errors import Problem
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    import gguf
+    import numpy as np
+
+ARCHITECTURES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
+"""transformers' model type, and llama.cpp's name."""
+ROPES = ("default", "linear", "llama3")
+SCRIPT = "convert_hf_to_gguf.py"
+"""llama.cpp's own converter."""
+
+
+def refused_architecture(config: Any) -> list[Problem]:
+    """Returns a problem where the model is none that is written here."""
+    kind = config.model_type
+    if kind not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        told = say("export.gguf_architecture", kind=kind, known=known, script=SCRIPT)
+        return [Problem("format", told)]
+    rope = rope_of(config).kind
+    if rope not in ROPES:
+        return [Problem("format", say("export.gguf_rope", rope=rope, script=SCRIPT))]
+    biased = kind == "llama" and (config.attention_bias or config.mlp_bias)
+    if biased or config.hidden_act != "silu":
+        return [Problem("format", say("export.gguf_variant", kind=kind, script=SCRIPT))]
+    return []
+
+
+@dataclass(frozen=True)
+class Rope:
+    """How positions are turned."""
+
+    kind: str
+    theta: float
+    settings: dict[str, Any]
+
+
+def rope_of(config: Any) -> Rope:
+    """Reads the rotation of positions."""
+    told = dict(config.rope_parameters)
+    return Rope(told.pop("rope_type", "default"), told.pop("rope_theta", 10000.0), told)
+
+
+def head_size(config: Any) -> int:
+    """Returns the width of one attention head."""
+    size = config.to_dict().get("head_dim")
+    return size or config.hidden_size // config.num_attention_heads
+
+
+def add_settings(writer: gguf.GGUFWriter, config: Any, rows: int) -> None:
+    """Writes the sizes of the model; ``rows`` is the height of its embedding."""
+    import gguf
+
+    width, rope = head_size(config), rope_of(config)
+    writer.add_vocab_size(rows)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(rope.theta)
+    writer.add_rope_dimension_count(width)
+    writer.add_key_length(width)
+    writer.add_value_length(width)
+    if rope.kind == "linear":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(rope.settings["factor"])
+
+
+def tensors(model: Any, config: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields llama.cpp's name and the values, in fp32, of every tensor; a head that is tied to the
+    embedding is left out.
+    """
+    import gguf
+    import torch
+
+    kind = ARCHITECTURES[config.model_type]
+    arch = next(key for key, name in gguf.MODEL_ARCH_NAMES.items() if name == kind)
+    names = gguf.get_tensor_name_map(arch, config.num_hidden_layers)
+    rope = rope_of(config)
+    if rope.kind == "llama3":
+        yield "rope_freqs.weight", _llama3_factors(rope, head_size(config))
+    for name, tensor in model.state_dict().items():
+        if name == "lm_head.weight" and config.tie_word_embeddings:
+            continue
+        found = names.get_name(name, try_suffixes=(".weight", ".bias"))
+        assert found is not None, f"{kind} has no tensor {name}"
+        values = tensor.to(torch.float32).numpy()
+        if kind == "llama" and name.endswith(("q_proj.weight", "k_proj.weight")):
+            keys = "k_proj" in name
+            heads = config.num_key_value_heads if keys else config.num_attention_heads
+            values = turned(values, heads)
+        yield found, values
+
+
+def turned(rows: np.ndarray, heads: int) -> np.ndarray:
+    """Reorders the rows [heads · width, I] of a query or key: llama.cpp turns neighbouring pairs
+    where transformers turns the two halves of a head.
+    """
+    size, inner = rows.shape[0] // heads // 2, rows.shape[1:]
+    return rows.reshape(heads, 2, size, *inner).swapaxes(1, 2).reshape(rows.shape)
+
+
+def _llama3_factors(rope: Rope, width: int) -> np.ndarray:
+    """Computes by how much Llama 3.1 slows each frequency [width / 2]: the long ones by ``factor``,
+    the short ones not at all, those between by a mixture.
+    """
+    import numpy as np
+
+    told = rope.settings
+    factor, old = told["factor"], told["original_max_position_embeddings"]
+    low, high = told["low_freq_factor"], told["high_freq_factor"]
+    waves = 2 * math.pi * rope.theta ** (np.arange(0, width, 2) / width)
+    smooth = np.clip((old / waves - low) / (high - low), 0, 1)
+    return (1 / ((1 - smooth) / factor + smooth)).astype(np.float32)

@@ -1,0 +1,56 @@
+"""A GGUF file from a model in memory, one tensor after the other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.export.gguf.architectures import ARCHITECTURES, add_settings, tensors
+from tunesmith.export.gguf.types import FILE_TYPES, rounded, type_of
+from tunesmith.export.gguf.vocabulary import add_vocabulary
+
+if TYPE_CHECKING:
+    from tunesmith.data.rendering.tokenizers import Tokenizer
+
+
+@dataclass(frozen=True)
+class Words:
+    """The tokenizer, its folder, and the tokens that end an answer."""
+
+    tokenizer: Tokenizer
+    folder: Path
+    stop_ids: Sequence[int]
+
+
+def write_gguf(path: Path, model: Any, words: Words, kind: str, name: str) -> Counter[str]:
+    """Writes the model in ``kind``, a key of ``types.BITS``; returns how many tensors have which
+    type.
+    """
+    import gguf
+
+    config = model.config
+    writer = gguf.GGUFWriter(path, ARCHITECTURES[config.model_type])
+    writer.add_name(name)
+    writer.add_file_type(FILE_TYPES[kind])
+    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    rows = model.get_input_embeddings().weight.shape[0]
+    add_settings(writer, config, rows)
+    add_vocabulary(writer, words.tokenizer, words.folder, rows, words.stop_ids)
+    counts: Counter[str] = Counter()
+    for tensor, values in tensors(model, config):
+        its = type_of(tensor, values.shape, kind)
+        counts[its.name] += 1
+        block, size = gguf.GGML_QUANT_SIZES[its]
+        writer.add_tensor_info(
+            tensor, values.shape, values.dtype, values.size // block * size, raw_dtype=its
+        )
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    for tensor, values in tensors(model, config):
+        writer.write_tensor_data(rounded(values, type_of(tensor, values.shape, kind)))
+    writer.close()
+    return counts

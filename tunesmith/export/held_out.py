@@ -1,0 +1,98 @@
+"""Held-out rows of the run, asked of the trained and of the exported model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tunesmith.errors import TunesmithError, first_line
+from tunesmith.events.stream import Events
+from tunesmith.export.folders.source import Source
+from tunesmith.plain import JsonObject
+from tunesmith.proving.judge import judge, metric
+from tunesmith.proving.task import evenly
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.data.prepare import Item, Prepared
+    from tunesmith.models.loading.load import Loaded
+    from tunesmith.predicting.engine import Engine
+    from tunesmith.proving.contest import Outcome
+
+TRAINED, EXPORTED = "trained", "exported"
+
+
+@dataclass
+class HeldOut:
+    """The rows that are asked; ``missing`` says why there are none, or no metric for them."""
+
+    source: Source
+    prepared: Prepared | None = None
+    items: list[Item] = field(default_factory=list)
+    missing: str = ""
+    found: dict[str, Outcome] = field(default_factory=dict)
+    tell: Callable[[], None] = lambda: None
+
+    def answer(self, name: str, engine: Engine) -> None:
+        """Asks an engine all rows."""
+        if self.prepared is None:
+            return
+        self.tell()
+        output = self.prepared.objective.output
+        fitted = self.source.told.get("fitted", {})
+        found = output.measure(self.source.run, self.prepared, self.items, {name: engine}, fitted)
+        if found is None:
+            self.missing = say("export.no_metric", objective=self.source.run.objective.name)
+        else:
+            self.found[name] = found
+
+    def judged(self) -> JsonObject | None:
+        """Compares the exported with the trained model by the run's metrics; None where nothing was
+        asked.
+        """
+        if len(self.found) < 2:
+            return None
+        first, second = self.found[TRAINED], self.found[EXPORTED]
+        metrics = {name: metric(name) for name in first.metrics}
+        lines = []
+        for one, other in zip(first.records, second.records, strict=True):
+            mine, theirs = one.line(metrics), other.line(metrics)
+            for key, value in theirs.items():
+                if isinstance(value, dict):
+                    mine[key] = mine[key] | value
+            lines.append(mine)
+        decides = (TRAINED, first.primary)
+        seed = self.source.run.train.seed
+        judgement = judge(lines, first.metrics, seed=seed, decides=decides, judged=EXPORTED)
+        return {
+            "items": len(lines),
+            "primary": first.primary,
+            "metrics": first.metrics,
+            **judgement,
+            "same_answers": sum(map(_same, lines)),
+            "stopped": {
+                name: sum(line["stopped"][name] for line in lines) / len(lines)
+                for name in lines[0]["stopped"]
+            },
+        }
+
+
+def _same(line: JsonObject) -> bool:
+    fields = [line[key] for key in ("predictions", "choices") if line[key]]
+    return all(given[TRAINED] == given[EXPORTED] for given in fields)
+
+
+def held_out(source: Source, trained: Loaded, count: int, tell: Callable[[], None]) -> HeldOut:
+    """Prepares the run's held-out rows again, at most ``count`` of them."""
+    from tunesmith.proving.contest import prepared_again
+
+    if not count:
+        return HeldOut(source, missing=say("export.no_items"))
+    try:
+        prepared = prepared_again(source.folder, source.run, trained.tokenizer, Events())
+    except TunesmithError as error:
+        return HeldOut(source, missing=say("export.no_rows", reason=first_line(error)))
+    if not prepared.proof:
+        return HeldOut(source, missing=say("export.none_held_out"))
+    return HeldOut(source, prepared, evenly(prepared.proof, count), tell=tell)

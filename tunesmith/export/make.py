@@ -1,0 +1,235 @@
+"""A run's model written in another format, and published only with what was measured of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tunesmith.errors import SpecError
+from tunesmith.export.folders.files import check_space, draft, refuse_full
+from tunesmith.export.folders.source import Source, load_trained, merge_problems, put_on, source_of
+from tunesmith.export.formats import FORMATS, ExportFormat, Made, refused_head
+from tunesmith.export.held_out import EXPORTED, TRAINED, HeldOut, held_out
+from tunesmith.export.merge import merged, refuse_different, rounded_away, unchanged
+from tunesmith.export.page import Page, Speed, write_page
+from tunesmith.export.parity import (
+    POSITIONS,
+    Behaviour,
+    Parity,
+    behaviour,
+    compare,
+    probe_ids,
+    probe_texts,
+)
+from tunesmith.plain import JsonObject
+from tunesmith.settings.export import Export
+from tunesmith.settings.run import Generate
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tunesmith.predicting.engine import Engine, TorchEngine
+
+Progress = Callable[[str, int, int], None]
+
+STAGES = ("load", "merge", "save", "verify", "ask")
+TIMED = 4
+"""Probes that are answered one after the other to measure the speed."""
+TIMED_TOKENS = 32
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Where the model is and how it compares with the trained one."""
+
+    out: Path
+    dtype: str
+    page: Page
+    merged: Parity | None
+    """In fp32, before anything was written; None where nothing is folded."""
+    load: tuple[str, ...]
+    """The lines that load it or serve it."""
+    warnings: tuple[str, ...] = ()
+    wanted: str | None = None
+    """What ``export.require`` asks for."""
+
+    @property
+    def met(self) -> bool:
+        """Whether the verdict is the one required."""
+        return self.page.meets(self.wanted)
+
+    def required(self) -> dict[str, str]:
+        """Returns the words for a verdict that is not the one required."""
+        verdict = self.page.verdict.replace(" ", "_")
+        return {"verdict": say(f"export.verdict_{verdict}"), "required": str(self.wanted)}
+
+    @property
+    def saved(self) -> Parity | None:
+        """Loaded again from ``out``, in the type it is saved in; None where nothing loads it
+        here.
+        """
+        return self.page.probes
+
+    def to_json(self) -> JsonObject:
+        """Returns everything as plain values."""
+        return {
+            "out": str(self.out),
+            "dtype": self.dtype,
+            "merged": self.merged.to_json() if self.merged else None,
+            "saved": self.saved.to_json() if self.saved else None,
+            **self.page.to_json(),
+            "warnings": list(self.warnings),
+            "load": list(self.load),
+        }
+
+    def lines(self) -> list[str]:
+        """Returns lines for a person to read."""
+        told = [say("export.written", out=self.out, dtype=self.dtype)]
+        for name, parity in (("merged", self.merged), ("saved", self.saved)):
+            if parity is not None:
+                compared = parity.told()
+                told.append(say(f"export.parity_{name}", dtype=parity.dtype, compared=compared))
+        told += self.page.short()
+        return [*told, *self.warnings, say("export.load"), *(f"  {line}" for line in self.load)]
+
+
+def export(
+    folder: RunFolder,
+    out: Path,
+    settings: Export | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Exported:
+    """Writes the run's model to ``out`` in the format of ``settings``, those of the run when not
+    given, with ``parity.json`` and ``parity.md`` beside it.
+
+    An adapter is folded in fp32 into a freshly loaded base. SpecError when ``out`` is not empty or
+    the format cannot hold the model, DiskError when it does not fit, ExportError when the result
+    does not behave as the trained model; then nothing is left at ``out``.
+    """
+    settings = settings or folder.resolved().run.export
+    fmt: ExportFormat = FORMATS.make(settings.format)
+    refuse_full(out)
+    source = _allowed(fmt, folder)
+    check_space(out, fmt.size(source))
+
+    def tell(stage: str) -> None:
+        if progress:
+            progress(say(f"export.stage_{stage}"), STAGES.index(stage), len(STAGES))
+
+    tell("load")
+    seen = _Trained.of(source)
+    made = Made(source, seen.engine.loaded, [])
+    folded = None
+    if fmt.folds:
+        tell("merge")
+        if source.adapter:
+            made.trained.model = merged(made.trained.model, source)
+        folded = compare(seen.behaviour, seen.ask(seen.engine), "fp32")
+        refuse_different(folded, out)
+    rows = held_out(source, made.trained, settings.items, lambda: tell("ask"))
+    rows.answer(TRAINED, seen.engine)
+    speed = _speed(seen.engine, seen)
+    with draft(out) as place:
+        tell("save")
+        fmt.write(made, place)
+        made.trained.model = None  # two models at once would need twice the memory
+        tell("verify")
+        page, warnings = _looked_at(fmt, made, seen, rows, place)
+        if fmt.exact and page.probes is not None:
+            refuse_different(page.probes, out)
+        page = replace(page, size=_bytes(place), speed_before=speed)
+        write_page(page, place)
+    if source.run.model.quantize and source.adapter and fmt.folds:
+        warnings = (say("export.dequantised", kind=source.run.model.quantize), *warnings)
+    told, load = (*made.notes, *warnings), tuple(fmt.use(source, out))
+    return Exported(out, fmt.dtype(source), page, folded, load, told, settings.require)
+
+
+def _allowed(fmt: ExportFormat, folder: RunFolder) -> Source:
+    """Returns what is exported; raises SpecError with all that keeps it from the format."""
+    source = source_of(folder)
+    problems = refused_head(fmt, source)
+    problems += merge_problems(source) if fmt.folds else []
+    problems = problems or fmt.refused(source)
+    if problems:
+        raise SpecError(problems)
+    return source
+
+
+def _looked_at(
+    fmt: ExportFormat, made: Made, seen: _Trained, rows: HeldOut, place: Path
+) -> tuple[Page, tuple[str, ...]]:
+    """Runs what was written and measures it; returns the page and warnings."""
+    kind = fmt.dtype(made.source)
+    page = Page(fmt.name, kind, library=fmt.verified_by, install=fmt.install)
+    warnings = unchanged(seen.base, seen.behaviour)
+    start = time.perf_counter()
+    engine = fmt.open(place, made)
+    if engine is None:
+        return page, warnings
+    seconds = time.perf_counter() - start
+    found = seen.ask(engine)
+    rows.answer(EXPORTED, engine)
+    page = replace(
+        page,
+        library=engine.name,
+        load_seconds=seconds,
+        probes=compare(seen.behaviour, found, kind),
+        speed=_speed(engine, seen),
+        task=rows.judged(),
+        task_missing=rows.missing,
+        faults=tuple(fmt.faults(engine, made, seen.prompts)),
+    )
+    return page, warnings or rounded_away(seen.base, seen.behaviour, found, kind)
+
+
+@dataclass
+class _Trained:
+    """The trained model and what it does on the probes; ``base`` has the base's logits there."""
+
+    source: Source
+    engine: TorchEngine
+    prompts: list[np.ndarray]
+    base: list[np.ndarray]
+    behaviour: Behaviour
+
+    @classmethod
+    def of(cls, source: Source) -> _Trained:
+        from tunesmith.predicting.engine import TorchEngine
+
+        base, trained = load_trained(source)
+        assert trained.render is not None, "a run's model comes with its renderer"
+        texts = probe_texts(source.folder, source.run)
+        prompts = probe_ids(texts, trained.render, trained.limit)
+        before = TorchEngine(base).logits(prompts, POSITIONS)
+        del base
+        put_on(trained, source)
+        engine = TorchEngine(trained)
+        found = behaviour(engine, prompts, source.told["stop_ids"], source.head)
+        return cls(source, engine, prompts, before, found)
+
+    def ask(self, engine: Engine) -> Behaviour:
+        return behaviour(engine, self.prompts, self.source.told["stop_ids"], self.source.head)
+
+
+def _speed(engine: Engine, seen: _Trained) -> Speed:
+    """Measures tokens written in a second, or texts judged, one after the other."""
+    some, start = seen.prompts[:TIMED], time.perf_counter()
+    if seen.source.head != "language":
+        for prompt in some:
+            engine.logits([prompt], 1)
+        return Speed("texts", len(some) / (time.perf_counter() - start))
+    settings = Generate(max_new_tokens=TIMED_TOKENS)
+    written = [engine.write([prompt], settings, ()) for prompt in some]
+    tokens = sum(len(answer.ids) for answers in written for answer in answers)
+    return Speed("tokens", tokens / (time.perf_counter() - start))
+
+
+def _bytes(place: Path) -> int:
+    return sum(path.stat().st_size for path in place.rglob("*") if path.is_file())

@@ -1,1 +1,0 @@
-"""Models compared by people who do not know whose answers they read."""
