@@ -35,6 +35,7 @@ def cases(folder: Path, number: int) -> dict[str, list[str]]:
     """What is timed, with the words for Python; ``number`` is the round's, for what must be new."""
     verb = ["-m", "tunesmith"]
     rows, few, out = folder / "rows.jsonl", folder / "few.jsonl", folder / f"run-{number}"
+    dora = 1 + (os.getpid() + number) % 190
     plan = [*verb, "plan", "model=starter", f"data={rows}", f"out={out}"]
     return {
         "bare interpreter": ["-c", "pass"],
@@ -45,7 +46,8 @@ def cases(folder: Path, number: int) -> dict[str, list[str]]:
         ],
         "`check`, 4 rows": [*verb, "check", str(few)],
         "`plan` of model and method planned before": plan,
-        "`plan`, the first of its kind": [*plan, f"method.rank={100 + os.getpid() % 400 + number}"],
+        "`plan` of another LoRA on that model": [*plan, f"method.rank={16 + number}"],
+        "`plan`, the first of a method": [*plan, "method.variant=dora", f"method.rank={dora}"],
         "`train` to the end of its first step": ["-c", FIRST_STEP, str(rows), str(out)],
     }
 

@@ -76,6 +76,12 @@ def test_every_import_is_declared() -> None:
     assert not missing, f"imported, and not named in pyproject.toml: {missing}"
 
 
+BEHIND_A_LOOK = {
+    PACKAGE / "serving" / f"{name}.py" for name in ("app", "counts", "guard", "protocol", "run")
+}
+"""Imported by ``serving/start.py`` alone, once it has seen that the extra ``serve`` is there."""
+
+
 def test_extras_are_imported_only_inside_functions() -> None:
     """What an extra brings may be missing; a module that needs it at its top could not even be
     imported.
@@ -84,6 +90,8 @@ def test_extras_are_imported_only_inside_functions() -> None:
         plain(wanted.name) for wanted in CORE
     }
     for file in PACKAGE.rglob("*.py"):
+        if file in BEHIND_A_LOOK:
+            continue
         names: set[str] = set()
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
             names |= {alias.name for alias in node.names} if isinstance(node, ast.Import) else set()

@@ -13,8 +13,8 @@ import pytest
 from material.headed import encoder
 from material.tagged import written
 from tunesmith.planning.stages import stages_of
+from tunesmith.settings.open_values import still_open
 from tunesmith.settings.run import Run, read_run
-from tunesmith.settings.settle import still_open
 from tunesmith.settings.yaml_file import read_settings
 
 TOURNAMENT = "tournament"

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tunesmith.api import (
+        arena,
         attach,
         change_rows,
         check,
         explain,
         export_run,
         generate,
+        judge,
         load,
         measure_anonymising,
         overfit,
@@ -23,16 +25,19 @@ if TYPE_CHECKING:
         rlhf,
         tournament,
         train,
+        under_base,
     )
 
 __all__ = [
     "__version__",
+    "arena",
     "attach",
     "change_rows",
     "check",
     "explain",
     "export_run",
     "generate",
+    "judge",
     "load",
     "measure_anonymising",
     "overfit",
@@ -44,6 +49,7 @@ __all__ = [
     "rlhf",
     "tournament",
     "train",
+    "under_base",
 ]
 __version__ = "0.1.0"
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from tunesmith.batches.batch import Batch, Ratio, Tokens
-from tunesmith.batches.trees import plant
+from tunesmith.batches.forest import plant
 
 
 def tokens(ids: list[int], scored: int = 1, **columns: object) -> Tokens:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tunesmith.batches.batch import Tokens
-from tunesmith.batches.cuts import cut
+from tunesmith.batches.forest import plant
+from tunesmith.batches.micro_batches import cut
 from tunesmith.batches.order import Order, batch_size, every
-from tunesmith.batches.trees import plant
 
 
 def tokens(ids: list[int]) -> Tokens:

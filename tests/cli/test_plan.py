@@ -22,6 +22,16 @@ def test_check(trained: tuple[Terminal, Done], tiny_llama: Path):
     assert zh.code == 0 and "行" in zh.out and "rows" not in zh.out.replace("rows.json", "")
 
 
+def test_check_shows_a_row_and_asks_the_base(trained: tuple[Terminal, Done], tiny_llama: Path):
+    terminal, _ = trained
+    done = terminal("check", "settings.yaml", "--row", "1", "--lang", "en")
+    assert done.code == 0 and "rows.json:1: a " in done.out and "⟦the name is 0" in done.out
+    (row,) = terminal("check", "settings.yaml", "--row", "rows.json:1", "--json").json()["rows"]
+    assert {token["weight"] for token in row["sequences"][0]["tokens"]} == {0, 1}
+    asked = terminal("check", "settings.yaml", "--base", "--json").json()
+    assert asked["rows"] == asked["of"] > 60 and asked["known"] == []
+
+
 def test_plan(trained: tuple[Terminal, Done]):
     terminal, _ = trained
     done = terminal("plan", "settings.yaml", "out=other", "method.rank=2", "--lang", "en")

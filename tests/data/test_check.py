@@ -14,6 +14,7 @@ from tunesmith import words
 from tunesmith.cli.show_check import show_check
 from tunesmith.data.check import bars, check
 from tunesmith.data.ledger import histogram
+from tunesmith.errors import DataError
 from tunesmith.settings.run import Data, validate
 
 
@@ -59,6 +60,29 @@ def test_without_colours_what_is_learned_is_marked(rows: Path, tiny_llama: Path)
         text = console.file.getvalue()  # type: ignore[attr-defined]
         assert "The text between ⟦ and ⟧ is learned" in text
         assert text.count("⟦[bold]name ") == 3 and text.count("[/bold]<|im_end|>⟧") == 3
+
+
+def test_one_row_as_the_model_gets_it(rows: Path, tiny_llama: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_llama)
+    found = check(Data(path=str(rows)), tokenizer)
+    sides = set()
+    for number in range(1, 61):
+        (one,) = found.row(str(number))
+        (sequence,) = one.sequences
+        sides.add(one.side)
+        learned = [number for number, _, weight in sequence.tokens if weight]
+        assert tokenizer.decode(learned) == f"[bold]name {int(one.place[10:]) - 1}[/bold]<|im_end|>"
+        every = "".join(text for _, text, _ in sequence.tokens)
+        assert every == sequence.text.plain and f"number {number - 1}?" in every
+    assert sides == {"train", "proof"}
+    (copy,) = found.row("rows.json:61")
+    assert (
+        copy.side == "dropped" and "not used: duplicate" in copy.lines()[0] and not copy.sequences
+    )
+    with pytest.raises(DataError, match="--row: there is no row '62' among the 61"):
+        found.row("62")
 
 
 def test_where_a_row_is_learned_as_a_whole_its_label_stands_beside_it(tmp_path: Path) -> None:

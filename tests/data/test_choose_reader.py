@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tunesmith.data.choose_reader import Chosen, choose
-from tunesmith.data.files.located import FileFacts, Located
+from tunesmith.data.files.file_facts import FileFacts, Located
 from tunesmith.errors import DataError
 from tunesmith.examples import Chat, Labelled, Preference, Text
 

@@ -72,6 +72,51 @@ def test_time_cuts(tmp_path: Path) -> None:
     assert {n % 12 + 1 for n in ids(tmp_path / "out", "held_out")} == {10, 11, 12}
 
 
+def test_a_group_that_goes_on_is_not_learned(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", rows(120))
+    how = ["time=day", "after=2026-10-01", "by=patient"]
+    account = change_rows("split", source, tmp_path / "out", how)
+    train, held = ids(tmp_path / "out", "train"), ids(tmp_path / "out", "held_out")
+    assert not {n // 4 for n in train} & {n // 4 for n in held}
+    left = account.counts("dropped")["split", "goes_on"]
+    assert left and len(train) + len(held) + left == 120
+    with pytest.raises(SpecError, match=r"held_out: .*\n?.*stratify: does nothing beside time"):
+        change_rows("split", source, tmp_path / "no", [*how, "held_out=0.2", "stratify=id"])
+
+
+def test_every_label_gives_its_share(tmp_path: Path) -> None:
+    made = [{**row, "label": "rare" if row["id"] < 20 else "usual"} for row in rows(200)]
+    source = write(tmp_path / "in.jsonl", made)
+    for seed in range(5):
+        how = ["stratify=label", "held_out=0.1", f"seed={seed}"]
+        change_rows("split", source, tmp_path / str(seed), how)
+        held = ids(tmp_path / str(seed), "held_out")
+        assert (sum(n < 20 for n in held), sum(n >= 20 for n in held)) == (2, 18)
+    change_rows("split", source, tmp_path / "by", ["stratify=label", "held_out=0.1", "by=patient"])
+    held = ids(tmp_path / "by", "held_out")
+    assert 0 < len(held) <= 20 and not {n // 4 for n in held} & {
+        n // 4 for n in ids(tmp_path / "by", "train")
+    }
+
+
+@pytest.mark.parametrize("format", ["jsonl", "csv"])
+def test_an_earlier_split_is_kept_whatever_is_added(tmp_path: Path, format: str) -> None:
+    made = [{**row, "label": "ab"[row["id"] % 2]} for row in rows(400)]
+    how = ["stratify=label", "held_out=0.2"]
+    first = write(tmp_path / "first.jsonl", made[:300])
+    change_rows("split", first, tmp_path / "first", [*how, f"format={format}"])
+    more = write(tmp_path / "more.jsonl", made)
+    change_rows("split", more, tmp_path / "free", how)
+    change_rows("split", more, tmp_path / "kept", [*how, f"like={tmp_path / 'first'}"])
+    change_rows("split", first, tmp_path / "again", how)
+    before = ids(tmp_path / "again", "held_out")
+    free, kept = ids(tmp_path / "free", "held_out"), ids(tmp_path / "kept", "held_out")
+    assert {n for n in free if n < 300} != before == {n for n in kept if n < 300}
+    assert len(kept) == 80 and sum(n % 2 for n in kept) == 40
+    with pytest.raises(SpecError, match="like: none of the rows"):
+        change_rows("split", more, tmp_path / "other", [*how, f"like={tmp_path}"])
+
+
 def test_what_cannot_be_split_writes_nothing(tmp_path: Path) -> None:
     source = write(tmp_path / "in.jsonl", rows(20))
     with pytest.raises(DataError, match="no row would be in held_out"):

@@ -59,6 +59,14 @@ def test_share_is_exact_and_examples_are_the_letters() -> None:
     assert list(unknown.examples) == ["中"]
 
 
+def test_many_rows_are_estimated_without_a_bias(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tunesmith.data.unknown.ALL", 32)
+    unknown = Unknown(of_letters())
+    for n in range(32 + 160):
+        unknown.add(Text("ab" if n < 32 else "中b"))
+    assert (unknown.all, unknown.lost) == (2 * 192, 160)
+
+
 @pytest.mark.parametrize(("share", "said"), [(0.0, False), (0.1, False), (0.2, True)])
 def test_above_five_percent_is_said(tmp_path: Path, share: float, said: bool) -> None:
     found = prepared(rows(tmp_path / "a.jsonl", share), of_letters())

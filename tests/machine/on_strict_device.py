@@ -28,7 +28,7 @@ from tunesmith.settings.run import Generate
 from tunesmith.training.evaluation.watch import held_out_loss
 from tunesmith.training.loop import Position, gradient, update
 from tunesmith.training.optimizers import OPTIMIZERS, split_by_rate
-from tunesmith.training.ready import Ready, make_ready
+from tunesmith.training.preparing import Ready, make_ready
 from tunesmith.training.work import Work
 
 __all__ = ["house"]

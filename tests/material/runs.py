@@ -18,9 +18,9 @@ from tunesmith.events.stream import Event, Events
 from tunesmith.machine.device import choose
 from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.planning.make import from_machine
+from tunesmith.settings.open_values import begun, fill
 from tunesmith.settings.resolved import Resolved
 from tunesmith.settings.run import Run, validate, with_overrides
-from tunesmith.settings.settle import begun, fill
 from tunesmith.storage.run_folder import RunFolder
 
 CAPITALS = [

@@ -28,7 +28,7 @@ from tunesmith.planning.make import make
 from tunesmith.planning.shape import shape
 from tunesmith.settings.family import METHODS
 from tunesmith.settings.run import validate
-from tunesmith.training.ready import make_ready
+from tunesmith.training.preparing import make_ready
 
 # BERT calls its norms otherwise.
 CASES = [

@@ -24,7 +24,7 @@ from tunesmith.settings.family import METHODS, OBJECTIVES
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.keeping.save import Saver
 from tunesmith.training.loop import gradient, update
-from tunesmith.training.ready import Ready, make_ready
+from tunesmith.training.preparing import Ready, make_ready
 from tunesmith.training.work import Position
 
 

@@ -14,7 +14,7 @@ import torch
 from conftest import tiny_model
 from material.headed import THREE, encoder
 from tunesmith.batches.batch import Batch, Tokens
-from tunesmith.batches.cuts import cut
+from tunesmith.batches.micro_batches import cut
 from tunesmith.errors import DataError, SpecError
 from tunesmith.examples import Labelled, Outputs
 from tunesmith.models.loading.load import load_model

@@ -20,7 +20,7 @@ from tunesmith.models.calling.views import see
 from tunesmith.objectives import OBJECTIVES
 from tunesmith.planning.make import make
 from tunesmith.report.build import build
-from tunesmith.training.ready import make_ready
+from tunesmith.training.preparing import make_ready
 from tunesmith.training.start import train
 from tunesmith.training.work import Work
 

@@ -6,14 +6,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 
 import pytest
 
 from conftest import tiny_model
+from material.architectures import tiny
 from tunesmith.errors import ModelError, SpecError
 from tunesmith.examples import Outputs
 from tunesmith.planning import shape as counting
 from tunesmith.planning.shape import shape
+from tunesmith.settings.family import METHODS
 from tunesmith.settings.run import validate
 
 
@@ -45,7 +48,7 @@ def test_the_second_time_nothing_is_built(tiny_llama, counts):
 @pytest.mark.parametrize(
     "change",
     [
-        {"method": {"name": "lora", "rank": 4}},
+        {"method": {"name": "lora", "rank": 4, "variant": "dora"}},
         {"method": "full"},
         {"model": {"quantize": "nf4"}},
         {"model": {"add_tokens": ["<x>"]}},
@@ -77,7 +80,8 @@ def test_other_weights_in_the_same_folder_are_seen(tmp_path, counts):
     assert len(counts) == 2
 
 
-def test_a_method_from_a_file_is_never_kept(tiny_llama, tmp_path, counts):
+def test_a_method_from_a_file_is_never_kept(tiny_llama, tmp_path, counts, monkeypatch):
+    monkeypatch.setattr(METHODS, "_classes", dict(METHODS._classes))
     own = tmp_path / "own.py"
     own.write_text(
         "from tunesmith.methods import METHODS\n"
@@ -102,9 +106,12 @@ def test_a_known_model_is_still_held_against_the_method(tiny_llama, counts, monk
 
 
 @pytest.mark.parametrize("harm", ["half", "other keys", "a file in its place"])
-def test_a_cache_in_disorder_costs_only_time(tiny_llama, tmp_path, counts, harm):
-    first = shape(tiny_llama, run_of(tiny_llama))
-    place = tmp_path / "cache" / "shapes"
+@pytest.mark.parametrize(("room", "method"), [("shapes", "full"), ("bases", "lora")])
+def test_a_cache_in_disorder_costs_only_time(tiny_llama, tmp_path, counts, harm, room, method):
+    first = shape(tiny_llama, run_of(tiny_llama, method=method))
+    if room == "bases":
+        shutil.rmtree(tmp_path / "cache" / "shapes")
+    place = tmp_path / "cache" / room
     (note,) = place.iterdir()
     if harm == "half":
         note.write_text(note.read_text()[:20])
@@ -114,17 +121,32 @@ def test_a_cache_in_disorder_costs_only_time(tiny_llama, tmp_path, counts, harm)
         note.unlink()
         place.rmdir()
         place.write_text("")
-    assert shape(tiny_llama, run_of(tiny_llama)) == first
+    assert shape(tiny_llama, run_of(tiny_llama, method=method)) == first
     assert len(counts) == 2
 
 
 def test_the_oldest_counts_make_room(tiny_llama, tmp_path, counts, monkeypatch):
     monkeypatch.setattr(counting, "KEPT", 2)
     place = tmp_path / "cache" / "shapes"
+    dora = {"name": "lora", "variant": "dora"}
     for age, rank in enumerate((1, 2, 3)):
-        shape(tiny_llama, run_of(tiny_llama, method={"name": "lora", "rank": rank}))
+        shape(tiny_llama, run_of(tiny_llama, method={**dora, "rank": rank}))
         for note in place.iterdir():
             os.utime(note, (age, age)) if note.stat().st_mtime > 100 else None
     assert len(list(place.iterdir())) == 2
-    shape(tiny_llama, run_of(tiny_llama, method={"name": "lora", "rank": 3}))
+    shape(tiny_llama, run_of(tiny_llama, method={**dora, "rank": 3}))
     assert len(counts) == 3
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "qwen2_moe", "gemma2"])
+@pytest.mark.parametrize("targets", ["all-linear", ".*proj|c_attn"])
+def test_lora_on_a_known_base_counts_what_peft_makes_of_it(tmp_path, counts, kind, targets):
+    folder = tmp_path / "model"
+    tiny(kind).save_pretrained(folder)
+    ours = {"name": "lora", "rank": 3, "targets": targets}
+    peft = shape(folder, run_of(folder, method=ours))
+    (tmp_path / "cache" / "shapes").rename(tmp_path / "elsewhere")
+    assert shape(folder, run_of(folder, method=ours)) == peft
+    assert len(counts) == 1
+    with pytest.raises(SpecError, match=r"method\.rank: 999"):
+        shape(folder, run_of(folder, method=ours | {"rank": 999}))

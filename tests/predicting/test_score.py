@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tunesmith.batches.batch import Batch, Tokens
-from tunesmith.batches.cuts import cut
+from tunesmith.batches.micro_batches import cut
 from tunesmith.models.loading.load import load_model
 from tunesmith.predicting import likelihoods
 

@@ -236,11 +236,17 @@ def test_yaml_as_people_mean_it(tmp_path: Path):
 
 
 OBJECTIVE = '''
+from __future__ import annotations
+from dataclasses import dataclass
 from typing import Annotated
 from annotated_types import Gt
 from tunesmith.examples import Chat
 from tunesmith.objectives import OBJECTIVES, Objective
 from tunesmith.settings.spec import Spec
+
+@dataclass
+class Held:
+    size: int
 
 @OBJECTIVES.register
 class Mine(Objective):
@@ -260,6 +266,7 @@ def test_an_objective_in_a_file_of_ones_own(tmp_path: Path, monkeypatch: pytest.
         run = validate(SMALLEST | {"objective": {"name": f"./{name}.py", "power": 3}})
         assert run.objective.power == 3.0
         assert OBJECTIVES.make(run.objective).config.power == 3.0
+        assert run.objective.help_of("power") == "Power."
         # What run.yaml holds reads back from anywhere.
         monkeypatch.chdir("/")
         assert validate(run.model_dump(mode="json")).objective.power == 3.0

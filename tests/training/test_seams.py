@@ -24,7 +24,7 @@ from tunesmith.objectives import OBJECTIVES, Objective
 from tunesmith.settings.spec import Spec
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.loop import gradient
-from tunesmith.training.ready import Ready, make_ready
+from tunesmith.training.preparing import Ready, make_ready
 from tunesmith.training.sources import SOURCES, Step, StepSource
 from tunesmith.training.start import train
 from tunesmith.training.work import Backward, Work

@@ -22,9 +22,9 @@ from tunesmith.report.asked import asked
 from tunesmith.report.build import page as report_page
 from tunesmith.report.language import Say
 from tunesmith.report.runs import runs as rows_of_runs
+from tunesmith.settings.open_values import still_open
 from tunesmith.settings.resolved import Resolved
 from tunesmith.settings.run import read_run
-from tunesmith.settings.settle import still_open
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
 

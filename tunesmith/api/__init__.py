@@ -6,18 +6,21 @@ ts.prove(run)``
 
 from __future__ import annotations
 
-from tunesmith.api.looking import check, explain, overfit, plan, plan_stages
+from tunesmith.api.looking import check, explain, overfit, plan, plan_stages, under_base
 from tunesmith.api.results import attach, export_run, load, predict, prove
 from tunesmith.api.rows import change_rows, measure_anonymising, overlap
 from tunesmith.api.training import generate, rlhf, tournament, train
+from tunesmith.api.voting import arena, judge
 
 __all__ = [
+    "arena",
     "attach",
     "change_rows",
     "check",
     "explain",
     "export_run",
     "generate",
+    "judge",
     "load",
     "measure_anonymising",
     "overfit",
@@ -29,4 +32,5 @@ __all__ = [
     "rlhf",
     "tournament",
     "train",
+    "under_base",
 ]

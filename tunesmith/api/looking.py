@@ -13,11 +13,12 @@ from tunesmith.settings.given import (
     settings_of,
     speak,
 )
-from tunesmith.settings.settle import with_value
+from tunesmith.settings.open_values import with_value
 
 if TYPE_CHECKING:
     from tunesmith.data.check import Check
     from tunesmith.diagnosis.overfit import Overfit
+    from tunesmith.diagnosis.under_base import UnderBase
     from tunesmith.display.progress import Shown
     from tunesmith.planning.plan import Plan
     from tunesmith.settings.explain import HelpPage
@@ -57,6 +58,18 @@ def overfit(
         run = settings_of(plain, [*overrides, *CHANGES, f"out={place}/run"])
         speak(run)
         return learn(run, progress=progress)
+
+
+def under_base(
+    settings: Settings, overrides: Overrides = (), *, progress: Shown | None = None
+) -> UnderBase:
+    """Asks the untuned base up to 1,000 training rows: which answers it gives already, word for
+    word, and which rows are far harder than all others.
+    """
+    from tunesmith.diagnosis.under_base import under_base as ask
+
+    found = check(settings, overrides, progress=progress)
+    return ask(look_settings(settings, overrides), found.prepared, progress=progress)
 
 
 def plan(

@@ -19,21 +19,28 @@ if TYPE_CHECKING:
     from tunesmith.diagnosis.overlap import Overlap
 
 
-def change_rows(step: str, source: str, out: str | Path, settings: Overrides = ()) -> Account:
+def change_rows(
+    step: str, source: str | Sequence[str], out: str | Path, settings: Overrides = ()
+) -> Account:
     """Writes the rows of ``source`` to ``out`` after a step (clean, dedup, anonymise, balance,
-    sample, convert, split), and says what became of every row; SpecError with all that is wrong
-    with the step's settings.
+    sample, convert, split; mix takes several sources), and says what became of every row;
+    SpecError with all that is wrong with the step's settings.
     """
     from tunesmith.data.convert import Convert, convert
     from tunesmith.data.dividing import Split, split
+    from tunesmith.data.mixing import Mixing, mix
     from tunesmith.data.steps import change, made, settled
 
     given = with_overrides({}, settings)
+    sources = [source] if isinstance(source, str) else list(source)
+    if step == "mix":
+        return mix(sources, Path(out), settled(Mixing, given))
+    (one,) = sources
     if step == "convert":
-        return convert(source, Path(out), settled(Convert, given))
+        return convert(one, Path(out), settled(Convert, given))
     if step == "split":
-        return split(source, Path(out), settled(Split, given))
-    return change(source, Path(out), [made(step, given)])
+        return split(one, Path(out), settled(Split, given))
+    return change(one, Path(out), [made(step, given)])
 
 
 def measure_anonymising(step: str, source: str, settings: Overrides = ()) -> Measured:

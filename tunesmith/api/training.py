@@ -16,6 +16,7 @@ from tunesmith.api.looking import plan
 from tunesmith.errors import Problem, SpecError, TunesmithError
 from tunesmith.events.run import Ended, Planned, Reported, on_steps
 from tunesmith.events.stream import Events, Listener
+from tunesmith.machine.ranks import started_by_another
 from tunesmith.plain import JsonObject, Named
 from tunesmith.settings.given import (
     Overrides,
@@ -178,6 +179,8 @@ def _planned(
     """
     asked = settings_of(settings, overrides)
     speak(asked)
+    if asked.processes > 1 and not started_by_another():
+        raise SpecError(Problem("processes", say("train.processes_from_python")))
     taken = RunFolder(Path(asked.out)).taken()
     if taken:  # said before the rows are read, which may take minutes
         raise SpecError(Problem("out", taken))

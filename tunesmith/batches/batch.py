@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tunesmith.batches.forest import SHORTEST_SHARED, Forest, plant
 from tunesmith.batches.sending import sent_together
-from tunesmith.batches.trees import SHORTEST_SHARED, Forest, plant
 from tunesmith.plain import JsonObject
 
 if TYPE_CHECKING:

@@ -1,12 +1,106 @@
-"""The micro-batches of a step, or of an evaluation, that one process runs. No torch here."""
+"""How examples are divided into micro-batches, by a budget of tokens that a model really computes,
+and those that one process runs of a step or of an evaluation. No torch here.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 
-from tunesmith.batches.batch import Batch
-from tunesmith.batches.cuts import Example, cut
+import numpy as np
+
+from tunesmith.batches.batch import Batch, Tokens
+from tunesmith.batches.forest import common_beginning
+
+Example = Sequence[Tokens]
+
+
+def cut(
+    examples: Sequence[Example],
+    budget: int,
+    *,
+    padded: bool = False,
+    parts: int = 1,
+    waste: float = math.inf,
+) -> list[list[int]]:
+    """Divides ``examples`` into micro-batches of indices, none of which costs more than ``budget``
+    tokens unless one example alone does.
+
+    A forest costs the tokens that are not shared, so examples that begin alike come together;
+    padded rows cost their count times the longest, so examples of one length do. At least ``parts``
+    micro-batches where the rows suffice; none has more than ``waste`` tokens of padding, which is
+    what a pass of its own costs.
+    """
+    key = _longest if padded else _beginning
+    order = sorted(range(len(examples)), key=lambda index: (key(examples[index]), index))
+    if parts > 1:
+        whole = _Cost(padded)
+        for index in order:
+            whole.add(examples[index])
+        budget = min(budget, math.ceil(whole.tokens / parts))
+    found: list[list[int]] = []
+    cost = _Cost(padded)
+    for index in order:
+        if (
+            found
+            and cost.with_(examples[index]) <= budget
+            and cost.wasted_with(examples[index]) <= waste
+        ):
+            found[-1].append(index)
+        else:
+            found.append([index])
+            cost = _Cost(padded)
+        cost.add(examples[index])
+    return found
+
+
+def _longest(example: Example) -> int:
+    return max(map(len, example))
+
+
+def _beginning(example: Example) -> bytes:
+    # Big-endian unsigned integers compare as bytes the way they compare as numbers.
+    return example[0].ids_T.astype(">u4").tobytes()
+
+
+class _Cost:
+    """Tokens that a micro-batch computes; a forest's is exact while the examples come sorted."""
+
+    def __init__(self, padded: bool) -> None:
+        self.padded = padded
+        self.tokens = 0
+        self._rows = 0
+        self._real = 0
+        self._longest = (0, 0)
+        """Tokens of the longest row, on the decoder's side and on the encoder's."""
+        self._last: np.ndarray | None = None
+
+    def with_(self, example: Example) -> int:
+        """Returns the cost once ``example`` is added."""
+        if self.padded:
+            return (self._rows + len(example)) * sum(self._with(example))
+        last, cost = self._last, self.tokens
+        for tokens in example:
+            cost += len(tokens) - (common_beginning(last, tokens.ids_T) if last is not None else 0)
+            last = tokens.ids_T
+        return cost
+
+    def wasted_with(self, example: Example) -> int:
+        """Counts the tokens of padding once ``example`` is added; a forest has none."""
+        return self.with_(example) - self._real - sum(map(len, example)) if self.padded else 0
+
+    def add(self, example: Example) -> None:
+        """Counts ``example`` in."""
+        self.tokens = self.with_(example)
+        self._real += sum(map(len, example))
+        self._rows += len(example)
+        self._longest = self._with(example)
+        self._last = example[-1].ids_T
+
+    def _with(self, example: Example) -> tuple[int, int]:
+        own = max(len(tokens.ids_T) for tokens in example)
+        source = max(len(tokens) - len(tokens.ids_T) for tokens in example)
+        return max(self._longest[0], own), max(self._longest[1], source)
 
 
 def micro_batches(
@@ -25,12 +119,12 @@ def micro_batches(
     A process that has one fewer runs an unscored one: where models are spread over processes, a
     forward that one of them leaves out would make the others wait for ever.
     """
-    cuts = cut(examples, budget, padded=padded, parts=world, waste=waste)
+    parts = cut(examples, budget, padded=padded, parts=world, waste=waste)
     grown = [
         lay(Batch.grow([examples[index] for index in chosen], unit=unit))
-        for chosen in cuts[rank::world]
+        for chosen in parts[rank::world]
     ]
-    if len(grown) < math.ceil(len(cuts) / world):
+    if len(grown) < math.ceil(len(parts) / world):
         shortest = min(examples, key=lambda example: sum(map(len, example)))
         grown.append(lay(Batch.grow([shortest], unit=unit)).unscored())
     return grown

@@ -48,6 +48,8 @@ class Order:
     rows: int
     batch: int
     seed: int
+    first_as_given: bool = False
+    """Whether the first epoch takes the rows in the order in which they are given."""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -61,9 +63,10 @@ class Order:
     def taken(self, step: int) -> list[int]:
         """Returns the indices of the rows of ``step`` (from 0)."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        return _permutation(self.seed, epoch, self.rows)[
-            place * self.batch : (place + 1) * self.batch
-        ].tolist()
+        part = slice(place * self.batch, (place + 1) * self.batch)
+        if self.first_as_given and epoch == 0:
+            return list(range(self.rows)[part])
+        return _permutation(self.seed, epoch, self.rows)[part].tolist()
 
     def epoch(self, step: int) -> float:
         """Passes over the data after ``step`` steps."""

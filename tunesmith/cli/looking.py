@@ -33,6 +33,10 @@ def check(
     benchmark: Annotated[
         list[str] | None, typer.Option("--against", metavar="FILE", show_default=False)
     ] = None,
+    row: Annotated[
+        str | None, typer.Option("--row", metavar="N|FILE:N", show_default=False)
+    ] = None,
+    with_base: Annotated[bool, typer.Option("--base")] = False,
     as_json: AsJson = False,
     lang: Lang = "auto",
 ) -> None:
@@ -52,16 +56,22 @@ def check(
         else:
             print_lines([told for one in compared for told in one.lines()])
         raise typer.Exit(1 if any(one.number for one in compared) else 0)
+    if with_base:
+        with quiet(as_json), progress() as shown:
+            asked = api.under_base(*line, progress=shown)
+        tell(asked, as_json)
+        return
     with quiet(as_json), progress() as shown:
         found = api.check(*line, progress=shown)
+        rows = found.row(row) if row is not None else None
     if as_json:
-        print_json(found.to_json())
+        print_json(found.to_json() if rows is None else {"rows": [one.to_json() for one in rows]})
         return
     from rich.console import Console
 
-    from tunesmith.cli.show_check import show_check
+    from tunesmith.cli.show_check import show_check, show_rows
 
-    show_check(found, Console())
+    show_check(found, Console()) if rows is None else show_rows(rows, Console())
 
 
 def plan(
@@ -104,15 +114,26 @@ def data(
 
     from tunesmith import api
 
-    files, settings = files_and_settings(words or [], step, 1 if measure else 2)
+    files, settings = _files(words or [], step, measure)
     with quiet(as_json), progress():
         if measure:
             tell(api.measure_anonymising(step, *files, settings=settings), as_json)
             return
-        account = api.change_rows(step, *files, settings=settings)
+        *sources, out = files
+        account = api.change_rows(step, sources, out, settings=settings)
     tell(account, as_json)
     if not as_json:
-        print_lines([say("cli.written", path=files[1])])
+        print_lines([say("cli.written", path=files[-1])])
+
+
+def _files(words: list[str], step: str, measure: bool) -> tuple[list[str], list[str]]:
+    """Returns the files of the line and its settings: ``mix`` reads several files, the others
+    one.
+    """
+    if step == "mix":
+        return files_and_settings(words, step, 3)
+    number = 1 if measure else 2
+    return files_and_settings(words, step, number, number)
 
 
 def explain(

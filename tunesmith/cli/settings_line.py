@@ -5,6 +5,7 @@ which is answered in our keys.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from tunesmith.errors import SpecError
@@ -19,8 +20,8 @@ from tunesmith.settings.import_peers import (
 from tunesmith.settings.spec import closest
 from tunesmith.words import say
 
-FLAGS = ["--against", "--json", "--lang", "--measure", "--overfit", "--probe", "--resume"]
-FLAGS += ["--rlhf-type"]
+FLAGS = ["--against", "--base", "--json", "--lang", "--measure", "--overfit", "--probe", "--resume"]
+FLAGS += ["--rlhf-type", "--row"]
 """The options of the verbs that take settings; other words with dashes are settings."""
 RUN_SUFFIXES = (".yaml", ".yml")
 
@@ -52,15 +53,20 @@ def check_line(words: Sequence[str], lang: str = "auto") -> tuple[str | JsonObje
     return settings_line(words, lang)
 
 
-def files_and_settings(words: Sequence[str], step: str, files: int) -> tuple[list[str], list[str]]:
-    """Splits ``tunesmith data STEP IN OUT key=value`` into the files and the settings
-    behind them.
+def files_and_settings(
+    words: Sequence[str], step: str, least: int, most: int | None = None
+) -> tuple[list[str], list[str]]:
+    """Splits ``tunesmith data STEP IN OUT key=value`` into the files and the settings behind them;
+    there are ``least`` files up to ``most``, of which that is written comes last.
     """
     _no_flags(words)
-    given = [word for word in words[:files] if "=" not in word or Path(word).is_file()]
-    if len(given) < files:
-        raise SpecError(say("transforms.what_in_out", step=step))
-    return given, list(words[files:])
+    given = list(
+        takewhile(lambda word: "=" not in word or Path(word).is_file(), words[: most or len(words)])
+    )
+    if len(given) < least:
+        key = "transforms.what_in_out" if most is not None else "transforms.what_ins_out"
+        raise SpecError(say(key, step=step))
+    return given, list(words[len(given) :])
 
 
 def _no_flags(words: Sequence[str]) -> None:

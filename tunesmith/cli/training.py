@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-
-from tunesmith.cli.settings_line import settings_line
-from tunesmith.errors import SpecError
-from tunesmith.words import say
-
-if TYPE_CHECKING:
-    from tunesmith.planning.plan import Plan
-
 
 from tunesmith.cli.options import (
     AsJson,
@@ -25,6 +18,15 @@ from tunesmith.cli.options import (
     quiet,
     tell,
 )
+from tunesmith.cli.settings_line import settings_line
+from tunesmith.errors import SpecError
+from tunesmith.machine.ranks import run_ranks, started_by_another
+from tunesmith.settings.given import settings_of
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.planning.plan import Plan
 
 
 def train(
@@ -35,13 +37,20 @@ def train(
     """Trains one run."""
     from tunesmith import api
 
+    words = settings or []
+    if resume and len(words) != 1:
+        raise SpecError(say("cli.resume_takes_folder"))
+    given, overrides = (words[0], []) if resume else settings_line(words, lang)
+    if not started_by_another():
+        run = RunFolder(Path(words[0])).resolved().run if resume else settings_of(given, overrides)
+        if run.processes > 1:
+            command = [sys.executable, "-m", "tunesmith", "train", *words, "--lang", lang]
+            command += ["--resume"] if resume else []
+            raise typer.Exit(run_ranks(run.processes, command))
     with progress() as shown:
         if resume:
-            if len(settings or []) != 1:
-                raise SpecError(say("cli.resume_takes_folder"))
-            folder = api.train(*(settings or []), resume=True, progress=shown)
+            folder = api.train(given, resume=True, progress=shown)
         else:
-            given, overrides = settings_line(settings or [], lang)
             folder = api.train(given, overrides, progress=shown, on_plan=_tell_plan)
     print_lines([say("cli.trained", model=folder.model), folder.next_step()])
 

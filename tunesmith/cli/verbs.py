@@ -4,7 +4,7 @@ imported when its verb is used. A new verb is a function there and its name here
 
 from __future__ import annotations
 
-from tunesmith.cli import looking, results, training
+from tunesmith.cli import arena, looking, results, serving, training
 
 VERBS = {
     verb.__name__: verb
@@ -21,7 +21,9 @@ VERBS = {
         results.report,
         results.runs,
         results.export,
+        serving.serve,
         training.tournament,
+        arena.arena,
         looking.explain,
         looking.doctor,
         training.demo,

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.columns.media import refuse_media
+from tunesmith.data.columns.finishing import refuse_media
 from tunesmith.data.columns.turns import LISTS, TURNS
 from tunesmith.data.files.questions import asked_in
 from tunesmith.data.readers import READERS, Reader

@@ -4,8 +4,7 @@ row goes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from rich.text import Text as Coloured
 from tunesmith.batches.batch import Tokens
 from tunesmith.data.doubted import doubted
 from tunesmith.data.ledger import Ledger, reason_key
+from tunesmith.data.one_row import OneRow, rows_named, title, trained
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.data.reading import examples
 from tunesmith.data.rows import Progress
@@ -36,13 +36,21 @@ class Check:
     ledger: Ledger
     samples: tuple[tuple[str, Coloured], ...]
     """A few training rows: id and text, with the trained tokens coloured."""
+    prepared: Prepared = field(repr=False)
+    """All rows, as training would have them."""
+
+    def row(self, name: str) -> list[OneRow]:
+        """Returns the rows called ``41`` or ``rows.jsonl:41``, as the model gets them; DataError
+        where there is none.
+        """
+        return rows_named(self.prepared, name)
 
     def to_json(self) -> dict[str, object]:
         """Returns the ledger, and the sample rows with the spans of their texts that are
         trained.
         """
         samples = [
-            {"id": name, "text": text.plain, "trained": list(_trained(text))}
+            {"id": name, "text": text.plain, "trained": list(trained(text))}
             for name, text in self.samples
         ]
         return {**self.ledger.to_json(), "dropped_rows": self.ledger.dropped, "samples": samples}
@@ -61,7 +69,7 @@ class Check:
                 seen = f"{reason}  {entry.get('seen', '')}".rstrip()
                 lines.append(f"  {Path(entry['file']).name}:{entry['row']}  {seen}")
         lines += ["", say("check.lengths"), *bars(self.ledger.lengths)]
-        if not any(text for _, sample in self.samples for text in _trained(sample)):
+        if not any(text for _, sample in self.samples for text in trained(sample)):
             key = "check.samples_read"  # what is learned stands beside a row, not within it
         else:
             key = "check.samples_marked" if marked else "check.samples"
@@ -119,25 +127,14 @@ def of(prepared: Prepared) -> Check:
     items = prepared.train
     places = sorted({round(n * (len(items) - 1) / max(SHOWN - 1, 1)) for n in range(SHOWN)})
     shown = [(items[place].id, one) for place in places for one in _shown(items[place].tokens)]
-    titles = [
-        f"{_title(name, one)}  {prepared.objective.told(one)}".rstrip() for name, one in shown
-    ]
+    titles = [f"{title(name, one)}  {prepared.objective.told(one)}".rstrip() for name, one in shown]
     samples = zip(titles, (prepared.render.coloured(one) for _, one in shown), strict=True)
-    return Check(prepared.ledger, tuple(samples))
+    return Check(prepared.ledger, tuple(samples), prepared)
 
 
 def _shown(sequences: tuple[Tokens, ...]) -> tuple[Tokens, ...]:
     """Returns all sequences of a pair or a comparison; of any other row only the first one."""
     return sequences if {"side", "role"} & set(sequences[0].columns) else sequences[:1]
-
-
-def _title(name: str, tokens: Tokens) -> str:
-    """Returns a title for a sequence: its row, and which of the row's answers it holds."""
-    columns = tokens.columns
-    side, desirable = columns.get("side"), columns.get("desirable")
-    if side is not None:
-        return f"{name}  {say(f'check.side_{side}')}"
-    return name if desirable is None else f"{name}  {say(f'check.desirable_{desirable}')}"
 
 
 def bars(lengths: JsonObject) -> list[str]:
@@ -173,13 +170,9 @@ def marked(text: Coloured) -> Coloured:
     mark is visible.
     """
     parts, done = [], 0
-    for start, end in _trained(text):
+    for start, end in trained(text):
         learned = text.plain[start:end]
         inside = learned.rstrip("\n") or learned
         parts += [text.plain[done:start], f"⟦{inside}⟧", learned[len(inside) :]]
         done = end
     return Coloured("".join([*parts, text.plain[done:]]))
-
-
-def _trained(text: Coloured) -> Iterator[tuple[int, int]]:
-    return ((span.start, span.end) for span in text.spans if "green" in str(span.style))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tunesmith.data.columns.names import CAME_FROM
-from tunesmith.data.files.located import Faults
+from tunesmith.data.files.file_facts import Faults
 from tunesmith.data.files.writing import write_rows, writer_of
 from tunesmith.data.layouts import Layout, row_of
 from tunesmith.data.reading import Reading

@@ -5,16 +5,17 @@ that new rows move no old one to the other side.
 from __future__ import annotations
 
 import hashlib
+import json
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from annotated_types import Ge, Gt, Lt
 from pydantic import BeforeValidator
 
 from tunesmith.data.columns.names import CAME_FROM
-from tunesmith.data.files.located import Faults, Located
+from tunesmith.data.files.file_facts import Faults, Located
 from tunesmith.data.files.sources import rows as rows_of
 from tunesmith.data.files.writing import write_rows
 from tunesmith.data.find import find_data
@@ -40,8 +41,19 @@ class Split(Spec):
     """A column whose equal values stay together (patient, document); rows that are nearly the same
     stay together without it.
     """
+    stratify: str | None = None
+    """A column of which every value gives its share exactly, such as the label; a group counts for
+    the value that most of its rows have. New rows may then move an old one: name the earlier split
+    in ``like``.
+    """
+    like: str | None = None
+    """The folder of an earlier split: its rows stay on the side where they are, and new rows that
+    belong to them go there too.
+    """
     after: Annotated[str, BeforeValidator(str)] | None = None
-    """Hold out the rows whose column ``time`` is at or after this, instead of a share."""
+    """Hold out the rows whose column ``time`` is at or after this, instead of a share. An earlier
+    row of a group that goes on until then is left out.
+    """
     time: str | None = None
     """The column with a date or time, in a form that sorts as text: 2026-11-27."""
     seed: Annotated[int, Ge(0)] = 0
@@ -54,23 +66,42 @@ def split(source: str, out: Path, how: Split) -> Account:
     """Writes ``train`` and ``held_out`` into the folder ``out``; raises DataError where a row
     cannot be read or a side is empty, and writes nothing then.
     """
-    if (how.after is None) != (how.time is None):
-        raise SpecError(Problem("after", say("transforms.after_and_time")))
+    _refuse(how)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SpecError(Problem(str(out), say("transforms.folder_there")))
     found = _read(source)
-    held = _by_time(found, how) if how.time is not None else _by_share(found, how)
-    sides = {TRAIN: ~held, HELD: held}
-    for name, side in sides.items():
-        if not side.any():
+    groups = _groups(found, how)
+    account = Account(read=len(found))
+    if how.time is not None:
+        sides = _by_time(found, groups, how)
+    else:
+        sides = _by_share(found, groups, how)
+    for name in (TRAIN, HELD):
+        if name not in sides:
             raise DataError(Problem(source, say("transforms.empty_side", side=name)))
-    for name, side in sides.items():
-        chosen = [one for one, here in zip(found, side, strict=True) if here]
+    for name in (TRAIN, HELD):
+        chosen = [one for one, side in zip(found, sides, strict=True) if side == name]
+        account.written += len(chosen)
         write_rows(out / f"{name}.{how.format}", lambda chosen=chosen: _written(chosen))
-    account = Account(read=len(found), written=len(found))
-    numbers = {name: int(side.sum()) for name, side in sides.items()}
+    for one, side in zip(found, sides, strict=True):
+        if side is None:
+            account.dropped(one, "split", "goes_on")
+    account.check()
+    numbers = {name: sides.count(name) for name in (TRAIN, HELD)}
     account.notes.append(say("transforms.sides", **numbers))
     return account
+
+
+def _refuse(how: Split) -> None:
+    """Raises SpecError for settings that do not go together."""
+    problems: list[Problem] = []
+    if (how.after is None) != (how.time is None):
+        problems.append(Problem("after", say("transforms.after_and_time")))
+    if how.time is not None:
+        given = {"held_out", "stratify", "like"} & how.model_fields_set
+        problems += [Problem(name, say("transforms.not_with_time")) for name in sorted(given)]
+    if problems:
+        raise SpecError(problems)
 
 
 def _read(source: str) -> list[Located]:
@@ -85,18 +116,92 @@ def _written(chosen: list[Located]) -> Iterator[dict[str, Any]]:
         yield {**located.row, CAME_FROM: came_from(located, ["split"])}
 
 
-def _by_time(found: list[Located], how: Split) -> np.ndarray:
-    """Marks the rows of the time to come, as a model meets them."""
+def _by_time(found: list[Located], groups: list[str], how: Split) -> list[str | None]:
+    """Returns the side of each row: those of the time to come are held out, as a model meets them;
+    None for an earlier row whose group goes on until then.
+    """
     assert how.time is not None and how.after is not None, "both or neither are given"
-    return np.array([_value(one, how.time, "time") >= how.after for one in found])
+    late = [_value(one, how.time, "time") >= how.after for one in found]
+    going_on = {group for group, is_late in zip(groups, late, strict=True) if is_late}
+    return [
+        HELD if is_late else None if group in going_on else TRAIN
+        for group, is_late in zip(groups, late, strict=True)
+    ]
 
 
-def _by_share(found: list[Located], how: Split) -> np.ndarray:
-    """Marks the rows whose group's hash is below the share."""
-    names = (
-        [_value(one, how.by, "by") for one in found] if how.by is not None else _likenesses(found)
-    )
-    return np.array([_place(name, how.seed) < how.held_out for name in names])
+def _by_share(found: list[Located], groups: list[str], how: Split) -> list[str | None]:
+    """Returns the side of each row, the same for all of a group."""
+    known = _earlier(found, groups, how.like) if how.like is not None else {}
+    if how.stratify is None:
+        held = {group for group in groups if _place(group, how.seed) < how.held_out}
+    else:
+        held = _stratified(found, groups, known, how)
+    held = {group for group in held if group not in known}
+    held |= {group for group, side in known.items() if side == HELD}
+    return [HELD if group in held else TRAIN for group in groups]
+
+
+def _stratified(
+    found: list[Located], groups: list[str], known: dict[str, str], how: Split
+) -> set[str]:
+    """Holds out groups of each value, by their hashes, until the value has its share of rows; what
+    an earlier split held out counts first.
+    """
+    assert how.stratify is not None, "the column is given"
+    values: dict[str, Counter[str]] = {group: Counter() for group in groups}
+    for one, group in zip(found, groups, strict=True):
+        values[group][_value(one, how.stratify, "stratify")] += 1
+    of_value: dict[str, list[str]] = defaultdict(list)
+    for group, counts in values.items():
+        of_value[counts.most_common(1)[0][0]].append(group)
+    held: set[str] = set()
+    for here in of_value.values():
+        wanted = round(how.held_out * sum(values[group].total() for group in here))
+        rest = sorted(here, key=lambda group: (_rank(known.get(group)), _place(group, how.seed)))
+        for group in rest:
+            size = values[group].total()
+            if known.get(group) == HELD or (group not in known and size <= wanted):
+                held.add(group)
+                wanted -= size
+    return held
+
+
+def _rank(side: str | None) -> int:
+    return 0 if side == HELD else 1
+
+
+def _earlier(found: list[Located], groups: list[str], folder: str) -> dict[str, str]:
+    """Returns the side that an earlier split gave to groups; a group on both is held out."""
+    before: dict[str, str] = {}
+    for side in (TRAIN, HELD):
+        for file in sorted(Path(folder).glob(f"{side}.*")):
+            before |= {_whole(one): side for one in rows_of(file, faults=Faults())}
+    known: dict[str, str] = {}
+    for one, group in zip(found, groups, strict=True):
+        side = before.get(_whole(one))
+        if side is not None and known.get(group) != HELD:
+            known[group] = side
+    if not known:
+        raise SpecError(Problem("like", say("transforms.not_alike", folder=folder)))
+    return known
+
+
+def _whole(located: Located) -> str:
+    """Returns all that a row holds as a text, the same from every kind of file."""
+    row = {name: value for name, value in located.row.items() if name != CAME_FROM}
+    plain = {
+        name: json.dumps(value, ensure_ascii=False, sort_keys=True)
+        if isinstance(value, dict | list)
+        else str(value)
+        for name, value in row.items()
+        if value not in (None, "")
+    }
+    return json.dumps(plain, ensure_ascii=False, sort_keys=True)
+
+
+def _groups(found: list[Located], how: Split) -> list[str]:
+    """Names the group of each row: its value of a column, or what its near copies share."""
+    return [_value(one, how.by, "by") for one in found] if how.by else _likenesses(found)
 
 
 def _likenesses(found: list[Located]) -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from math import sqrt
 
-from tunesmith.data.files.located import Faults, Located
+from tunesmith.data.files.file_facts import Faults, Located
 from tunesmith.data.files.sources import rows as rows_of
 from tunesmith.data.find import find_data
 from tunesmith.data.texts.script import script_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from tunesmith.data.columns.answers import WRITTEN, as_json, first_answer
+from tunesmith.data.columns.cells import WRITTEN, as_json, first_answer
 from tunesmith.data.columns.labels import label_column
 from tunesmith.data.columns.names import CAME_FROM
 from tunesmith.data.columns.turns import LISTS, NUMBERS, TURNS, no_number
@@ -51,11 +51,13 @@ def prepared(row: JsonObject, opened: Opened) -> tuple[JsonObject, list[str]]:
     for name in opened.reader.fields:
         value = named.get(name)
         theirs = opened.columns.get(name, name)
-        if theirs in opened.numbers and isinstance(value, str) and value.strip().lower() == "nan":
-            named[name] = ""
+        if isinstance(value, str):
+            if theirs in opened.numbers and value.strip().lower() == "nan":
+                named[name] = ""
+            continue
         if name in LISTS or name in TURNS:
             continue
-        if (single := first_answer(value, opened.columns.get(name, name))) is not value:
+        if (single := first_answer(value, theirs)) is not value:
             named[name] = single
             changes.append("unwrapped" if isinstance(value, list) and len(value) == 1 else "first")
         elif name in WRITTEN and (written := as_json(value)) is not value:

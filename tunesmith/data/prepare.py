@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -10,11 +9,13 @@ from typing import Any
 
 from tunesmith.data import split as splitting
 from tunesmith.data.asked_reading import reading_for
-from tunesmith.data.files.located import Names
+from tunesmith.data.files.file_facts import Names
 from tunesmith.data.files.paths import on_disk
 from tunesmith.data.items import Item, fingerprint
 from tunesmith.data.ledger import Ledger, counted, histogram, lost_note, sides_note
 from tunesmith.data.lengths import default_limit, refuse_too_many, truncate_row, unanswered_note
+from tunesmith.data.marks import Marker
+from tunesmith.data.mix import epoch_of
 from tunesmith.data.reading import Reading, examples
 from tunesmith.data.rendering.render import Render
 from tunesmith.data.rendering.tokenizers import Tokenizer, converses
@@ -110,7 +111,7 @@ class _Preparation:
         )
         cuts = data.too_long == "truncate" and self.render.converses and not self.render.sides
         self.encoder = Encoder(
-            self.objective, self.render, data.split_by, self.limit if cuts else None
+            self.objective, self.render, Marker(data.split_by), self.limit if cuts else None
         )
 
     def _settings(self, tokenizer: Tokenizer) -> Data:
@@ -148,11 +149,16 @@ class _Preparation:
             [self.reading, *([self.held_reading] if own else [])]
         )
         held = self._read(self.held_reading) if own else []
+        data = self.run.data
+        self.encoder.marker = Marker(
+            data.split_by, data.mix.by if data.mix else None, data.curriculum
+        )
         rows = self._read(self.reading)
         self._measure_unknown()
         self.ledger.leaked_share = leaked_share(row.key for row in rows)
         self.ledger.different = len({row.key for row in (*rows, *held)})
         if own:
+            held = self._drop(held, _beside([row for row in rows if row.voted], held), "voted on")
             leaked = len({row.key for row in held} & {row.key for row in rows})
             if leaked:
                 told = say("ledger.leaked_rows", number=leaked, held=len(held))
@@ -163,7 +169,7 @@ class _Preparation:
         if own:
             held = self._cleaned(held)
             roots, _ = clusters(held)
-            parts = splitting.halves(roots, [row.key for row in held], seed=self.seed)
+            parts = splitting.halves(roots, *_keys_and_voted(held), seed=self.seed)
             train, held_rows = rows, held
         else:
             train, held_rows, parts = self._split(rows)
@@ -284,7 +290,7 @@ class _Preparation:
         wanted = splitting.target(held_out, len(rows))
         strata = [self.objective.stratum(row.tokens) for row in rows]
         parts = splitting.draw(
-            roots, [row.key for row in rows], wanted=wanted, seed=self.seed, strata=strata
+            roots, *_keys_and_voted(rows), wanted=wanted, seed=self.seed, strata=strata
         )
         if self.progress:
             self.progress(say("ledger.phase_split"), len(rows), len(rows))
@@ -309,6 +315,9 @@ class _Preparation:
                 Problem("data.path", say("ledger.none_left", reasons=counted(ledger.reasons())))
             )
         ledger.notes += self.objective.missing([row.tokens for row in train])
+        watched = sum(row.voted for place, row in enumerate(held) if place in parts.watch)
+        if watched:
+            ledger.notes.append(say("ledger.voted", number=watched))
         if held and not parts.watch:
             ledger.notes.append(say("ledger.few_held_out", held=len(held)))
         ledger.trained, ledger.watch, ledger.proof = len(train), len(parts.watch), len(parts.proof)
@@ -330,9 +339,10 @@ class _Preparation:
         ledger.check()
         sides: dict[bool, list[Item]] = {True: [], False: []}
         known = self._examples(held)
+        names = {file: self.names.of(file) for file in dict.fromkeys(row.file for row in held)}
         for place, row in enumerate(held):
             sides[place in parts.watch] += items_of(
-                row, self.names.of(row.file), example=known[row.file, row.number]
+                row, names[row.file], example=known[row.file, row.number]
             )
         trained = self._weighted(train)
         every = (trained, sides[True], sides[False])
@@ -350,39 +360,22 @@ class _Preparation:
         )
 
     def _weighted(self, train: list[Row]) -> list[Item]:
-        """Repeats the training items as often as the weights of their sources say."""
-        weights = self.reading.weights
-        wanted = [weights[row.file] * self.objective.repeats(row.tokens) for row in train]
-        times = [0] * len(train)
-        for file in weights:
-            own = [place for place, row in enumerate(train) if row.file == file]
-            drawn = splitting.times(
-                [wanted[place] for place in own],
-                [train[place].key for place in own],
-                seed=self.seed,
-            )
-            for place, count in zip(own, drawn, strict=True):
-                times[place] = count
-        items: list[Item] = []
-        rows: Counter[Path] = Counter()
-        seen: Counter[Path] = Counter()
-        for row, count in zip(train, times, strict=True):
-            rows[row.file] += 1
-            seen[row.file] += count
-            for n in range(1, count + 1):
-                items += items_of(row, self.names.of(row.file), suffix="" if n == 1 else f"#{n}")
-        for file, weight in weights.items():
-            if weight != 1:
-                self.ledger.notes.append(
-                    say(
-                        "ledger.weight",
-                        path=file.name,
-                        weight=weight,
-                        rows=rows[file],
-                        seen=seen[file],
-                    )
-                )
-        return items
+        """Returns the training items, each as often as an epoch sees it."""
+        how = self.reading.weights, self.run.data, self.objective
+        counted_rows, notes = epoch_of(train, *how, seed=self.seed)
+        self.ledger.notes += notes
+        names = {file: self.names.of(file) for file in dict.fromkeys(row.file for row in train)}
+        return [
+            item
+            for row, count in counted_rows
+            for n in range(1, count + 1)
+            for item in items_of(row, names[row.file], suffix="" if n == 1 else f"#{n}")
+        ]
+
+
+def _keys_and_voted(rows: list[Row]) -> tuple[list[int], set[int]]:
+    """Returns the rows' keys, and the places of those whose answers people chose between."""
+    return [row.key for row in rows], {place for place, row in enumerate(rows) if row.voted}
 
 
 def _beside(held: list[Row], rows: list[Row]) -> set[int]:

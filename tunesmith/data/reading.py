@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tunesmith.data.choose_reader import choose, choose_unanswered, completed
-from tunesmith.data.columns.finishing import finished
-from tunesmith.data.columns.media import refuse_media
+from tunesmith.data.columns.finishing import finished, refuse_media
 from tunesmith.data.columns.turns import TURNS, shown
 from tunesmith.data.files.jsonstream import TRAIN
 from tunesmith.data.files.numbers import gapped

@@ -47,7 +47,9 @@ def labelled(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
         return Meaning({**told, "label": labels[0]}, sure)
     if cells:
         return Meaning(cells, sure=True)
-    others = [name for name in texts if not is_called(name, names.ABOUT_THE_ROW)]
+    others = [
+        name for name in texts if name not in labels and not is_called(name, names.ABOUT_THE_ROW)
+    ]
     text = (bodies or others)[:1]
     label = [
         name

@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 
 from tunesmith.batches.batch import Tokens
+from tunesmith.data.columns.names import VOTED, came_from
 from tunesmith.data.detectors import Detectors
 from tunesmith.data.files.sources import Faults, Located
 from tunesmith.data.items import Item
 from tunesmith.data.ledger import control_note
+from tunesmith.data.lengths import shortened
+from tunesmith.data.marks import Marker, Marks
 from tunesmith.data.reading import Reading
 from tunesmith.data.rendering.conversation import from_question
 from tunesmith.data.rendering.render import Render
-from tunesmith.data.shortening import shortened
 from tunesmith.data.texts import duplicates
 from tunesmith.data.unknown import Unknown
 from tunesmith.errors import DataError, Problem
@@ -29,6 +31,8 @@ from tunesmith.settings.family import OBJECTIVES
 from tunesmith.words import language, say, texts
 
 Progress = Callable[[str, int, int], None]
+_SETTINGS = ("model.path", "data.split_by", "data.mix.by", "data.curriculum")
+"""What is wrong there is the same for every row."""
 SHARED, SHARED_ROWS = (
     0.05,
     20,
@@ -38,7 +42,7 @@ SHARED, SHARED_ROWS = (
 @dataclass(frozen=True)
 class Row:
     """One encoded row. ``key`` hashes all of it but its spacing, ``written`` its spacing too,
-    ``asked`` its question, ``group`` is its value of ``data.split_by``.
+    ``asked`` its question.
     """
 
     file: Path
@@ -47,10 +51,12 @@ class Row:
     key: int
     written: int
     asked: int | None
-    group: str | None
+    marks: Marks
     sketch: np.ndarray
     windows: bool
     """Whether the sequences are windows of one long text, which need not stay in one batch."""
+    voted: bool = False
+    """Whether people chose between its answers, so that it can prove nothing any more."""
     lost: int = 0
     """Tokens cut off."""
     whole: int = 0
@@ -97,9 +103,9 @@ def items_of(
     """Divides the row into items, of a long text one a window; ``name`` is that of its file."""
     place = f"{name}:{row.number}"
     if not row.windows or len(row.tokens) == 1:
-        return [Item(place + suffix, row.tokens, example, row.group)]
+        return [Item(place + suffix, row.tokens, example, row.marks.group)]
     return [
-        Item(f"{place}/{n}{suffix}", (tokens,), example, row.group)
+        Item(f"{place}/{n}{suffix}", (tokens,), example, row.marks.group)
         for n, tokens in enumerate(row.tokens, 1)
     ]
 
@@ -108,9 +114,9 @@ class Encoder:
     """Rows of files to ``Row``s, by the objective and the render of a run."""
 
     def __init__(
-        self, objective: Any, render: Render, split_by: str | None, shorten: int | None = None
+        self, objective: Any, render: Render, marker: Marker, shorten: int | None = None
     ) -> None:
-        self.objective, self.render, self.split_by = objective, render, split_by
+        self.objective, self.render, self.marker = objective, render, marker
         self.shorten = shorten
         """Length to which conversations are cut (tokens); None where they are not."""
         self.opened = 0
@@ -137,7 +143,7 @@ class Encoder:
                     if problem.where == "data.template":  # the same would be said of every row
                         where = f"{located.where}: {problem.where}"
                         raise DataError(Problem(where, problem.text)) from None
-                    if problem.where in ("model.path", "data.split_by"):
+                    if problem.where in _SETTINGS:
                         raise
                     faults.add(
                         Problem(
@@ -177,7 +183,7 @@ class Encoder:
 
     def _row(self, located: Located, example: Example, seen: dict[int, Row]) -> Row:
         key, written, asked = self.hashes(example)
-        group = self._group(located, example)
+        marks = Marks() if self.marker == Marker() else self.marker.of(located, example)
         if (
             self.render.converses
             and self.render.template is None
@@ -186,9 +192,10 @@ class Encoder:
             self.opened += any(
                 from_question(chat.turns) != chat.turns for chat in chats_of(example)
             )
+        voted = came_from(located.row).get(VOTED) is True
         if key in seen:
-            place = {"file": located.file, "number": located.number}
-            return replace(seen[key], **place, group=group, written=written)
+            place = {"file": located.file, "number": located.number, "voted": voted}
+            return replace(seen[key], **place, marks=marks, written=written)
         self.unknown.add(example)
         met = self.render.control.met
         tokens = tuple(self.objective.encode(example, self.render))
@@ -200,9 +207,10 @@ class Encoder:
         if self.shorten is not None and longest > self.shorten and chats_of(example):
             cut = shortened(example, self._encoded, self.shorten, self.render)
         how = {
-            "group": group,
+            "marks": marks,
             "sketch": sketch,
             "windows": windows,
+            "voted": voted,
             "lost": sum(one.lost for one in tokens),
         }
         if cut is not tokens:
@@ -226,23 +234,6 @@ class Encoder:
             whole, question = duplicates.content(example), duplicates.question(example)
         asked = duplicates.fold(question) if question else None
         return duplicates.fold(whole), duplicates.fold_as_written(whole), asked
-
-    def _group(self, located: Located, example: Example) -> str | None:
-        if self.split_by is None:
-            return None
-        columns = located.row | (example.columns if isinstance(example, Labelled) else {})
-        for chat in chats_of(example):
-            columns |= chat.columns
-        if self.split_by not in columns:
-            told = say(
-                "ledger.no_column",
-                name=self.split_by,
-                where=located.where,
-                columns=", ".join(located.row),
-            )
-            raise DataError(Problem("data.split_by", told))
-        value = columns[self.split_by]
-        return None if value in (None, "") else str(value)
 
     def _wrong_kind(self, example: Example) -> str:
         if isinstance(example, Labelled):
@@ -333,7 +324,7 @@ def clusters(rows: list[Row]) -> tuple[list[int], list[str]]:
         [None if row.asked is None or asked[row.asked] > limit else row.asked for row in rows]
     )
     found.join_equal([row.key for row in rows])
-    found.join_equal([row.group for row in rows])
+    found.join_equal([row.marks.group for row in rows])
     notes = [
         say("ledger.same_question", number=number) for number in asked.values() if number > limit
     ]

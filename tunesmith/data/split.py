@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +48,7 @@ def target(held_out: float, rows: int) -> int:
 def draw(
     roots: Sequence[int],
     keys: Sequence[int],
+    voted: Collection[int] = (),
     *,
     wanted: int,
     seed: int,
@@ -59,7 +60,8 @@ def draw(
     ``roots[row]`` names the row's cluster, ``keys[row]`` is a hash of what it holds. A cluster's
     place in the draw depends on these hashes alone, so rows added to a file do not send the others
     to another side. With ``strata``, the class of each row, every class gives its share: the
-    classes take turns, each as often as it has clusters.
+    classes take turns, each as often as it has clusters. What is held out beside a row of ``voted``
+    is watched, and never for the proof.
     """
     clusters: dict[int, list[int]] = defaultdict(list)
     for row, root in enumerate(roots):
@@ -73,7 +75,7 @@ def draw(
             count += len(clusters[root])
         if count == wanted:
             break
-    watch = _watched(held, clusters, seed=seed, names=names)
+    watch = _watched(held, clusters, seed=seed, names=names, voted=voted)
     every = {row for root in held for row in clusters[root]}
     return Split(frozenset(watch), frozenset(every - watch))
 
@@ -100,22 +102,33 @@ def _order(
     return sorted(drawn, key=share.__getitem__)
 
 
-def halves(roots: Sequence[int], keys: Sequence[int], *, seed: int) -> Split:
-    """Splits rows that are all held out, as those of a separate file, into watch and proof."""
+def halves(
+    roots: Sequence[int], keys: Sequence[int], voted: Collection[int] = (), *, seed: int
+) -> Split:
+    """Splits rows that are all held out, as those of a separate file, into watch and proof; what
+    stands beside a row of ``voted`` is watched.
+    """
     clusters: dict[int, list[int]] = defaultdict(list)
     for row, root in enumerate(roots):
         clusters[root].append(row)
     names = {root: min(keys[row] for row in rows) for root, rows in clusters.items()}
-    watch = _watched(list(clusters), clusters, seed=seed, names=names)
+    watch = _watched(list(clusters), clusters, seed=seed, names=names, voted=voted)
     return Split(frozenset(watch), frozenset(set(range(len(roots))) - watch))
 
 
 def _watched(
-    held: list[int], clusters: dict[int, list[int]], *, seed: int, names: dict[int, int]
+    held: list[int],
+    clusters: dict[int, list[int]],
+    *,
+    seed: int,
+    names: dict[int, int],
+    voted: Collection[int],
 ) -> set[int]:
     total = sum(len(clusters[root]) for root in held)
     room = min(WATCHED, total // 2) if total >= SMALLEST else 0
-    watch: set[int] = set()
+    barred = {row for root in held for row in clusters[root] if row in voted}
+    watch = {row for root in held if barred.intersection(clusters[root]) for row in clusters[root]}
+    held = [root for root in held if watch.isdisjoint(clusters[root])]
     for root in sorted(held, key=lambda root: _place(seed, "watch", names[root])):
         if len(watch) + len(clusters[root]) <= room:
             watch.update(clusters[root])

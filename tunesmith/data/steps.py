@@ -10,7 +10,8 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from tunesmith.data.columns.names import CAME_FROM
-from tunesmith.data.files.located import Faults, Located
+from tunesmith.data.columns.names import came_from as known_origin
+from tunesmith.data.files.file_facts import Faults, Located
 from tunesmith.data.files.sources import rows as rows_of
 from tunesmith.data.files.writing import write_rows, writer_of
 from tunesmith.data.find import find_data
@@ -30,7 +31,7 @@ def made(name: str, settings: Named) -> Transform:
     with them.
     """
     if name not in TRANSFORMS.names() and not name.endswith(".py"):
-        known = ", ".join([*TRANSFORMS.names(), "convert", "split"])
+        known = ", ".join([*TRANSFORMS.names(), "convert", "mix", "split"])
         raise SpecError(Problem(name, say("transforms.which", known=known)))
     cls = TRANSFORMS.get(name)
     return TRANSFORMS.make(settled(cls.Config, {**settings, "name": cls.name}))
@@ -82,11 +83,18 @@ def change(source: str, out: Path, transforms: list[Transform]) -> Account:
     write_rows(place, written)
     for transform in transforms:
         transform.finish()
+    write_account(place, account)
+    return account
+
+
+def write_account(out: Path, account: Account) -> None:
+    """Writes what became of every row beside the file ``out``; what does not add up is an error of
+    the code.
+    """
     account.check()
     lines = [json.dumps(one.to_json(), ensure_ascii=False) for one in account.changes.values()]
-    beside = place.with_name(place.name + ".account.jsonl")
+    beside = out.with_name(out.name + ".account.jsonl")
     write_whole(beside, "".join(line + "\n" for line in lines))
-    return account
 
 
 def refuse_source(out: Path, files: Sequence[Path]) -> None:
@@ -99,12 +107,8 @@ def came_from(located: Located, names: list[str]) -> JsonObject:
     """Returns where a row came from first: what an earlier step wrote stays, with this step
     added.
     """
-    before = located.row.get(CAME_FROM)
-    if isinstance(before, str):
-        try:
-            before = json.loads(before)
-        except ValueError:
-            before = None
-    if isinstance(before, dict) and isinstance(before.get("steps"), list):
-        return {**before, "steps": [*before["steps"], *names]}
+    before = known_origin(located.row)
+    steps = before.get("steps")
+    if isinstance(steps, list):
+        return {**before, "steps": [*steps, *names]}
     return {"file": located.file.name, "row": located.number, "steps": names}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.files.located import Faults, Located
+from tunesmith.data.files.file_facts import Faults, Located
 from tunesmith.data.files.sources import rows
 from tunesmith.data.find import find_data
 from tunesmith.data.reading import examples

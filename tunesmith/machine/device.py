@@ -117,6 +117,11 @@ class Device:
         if self.place.type == "cuda":
             torch.cuda.empty_cache()
 
+    @property
+    def count(self) -> int:
+        """How many devices of this kind the machine has."""
+        return torch.cuda.device_count() if self.place.type == "cuda" else 1
+
     def peak_memory(self) -> float | None:
         """Returns the most memory used so far (GiB): allocated on the GPU, resident on a CPU; None
         where the system does not say.

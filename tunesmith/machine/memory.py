@@ -18,14 +18,15 @@ GIB = 2**30
 
 def free_memory(place: torch.device) -> float:
     """Returns how many bytes may still be used: on the GPU, or of this machine within its control
-    group.
+    group, of which each of the run's processes here has its part.
     """
     if place.type == "cuda":
         import torch
 
         return float(torch.cuda.mem_get_info(place)[0])
     _, free = total_and_free()
-    return free if free is not None else 4.0 * GIB
+    sharing = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    return (free if free is not None else 4.0 * GIB) / sharing
 
 
 def total_and_free() -> tuple[float | None, float | None]:

@@ -225,7 +225,9 @@ def _reaching_all() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise TrainingError(say("train.process_lost", error=first_line(error))) from error
+        # gloo goes on with advice and a picture of a beach.
+        reason = first_line(error).partition(" This is typically")[0]
+        raise TrainingError(say("train.process_lost", error=reason)) from error
 
 
 def _buckets(tensors: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:

@@ -79,6 +79,12 @@ class Method:
         """The number of ``[P]`` that the method needs in ``data.template``."""
         return 0
 
+    def counted(self, layers: Mapping[str, tuple[int, int]]) -> int | None:
+        """Returns how many weights an adapter adds and trains, from the names and sizes of the
+        linear layers alone; None, as for most, where ``apply`` has to be asked.
+        """
+        return None
+
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """Makes the model trainable; frozen weights have ``requires_grad`` off, trainable ones are
         fp32.

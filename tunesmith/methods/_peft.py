@@ -19,6 +19,7 @@ from tunesmith.words import say
 
 if TYPE_CHECKING:
     import torch
+    from peft import PeftConfig
 
     Layers = dict[str, torch.nn.Module]
     Named = Mapping[str, torch.nn.Module] | Mapping[str, torch.nn.Parameter]
@@ -39,9 +40,11 @@ Targets = Annotated[Names, MinLen(1)]
 """The same, one at least; ``all-linear`` means every linear layer."""
 
 
-def with_adapter(model: torch.nn.Module, config: Any) -> torch.nn.Module:
-    """Puts the adapter of a peft ``config`` on ``model``, its weights fp32 whatever the base;
-    raises SpecError where peft refuses.
+def with_adapter(
+    model: torch.nn.Module, config_class: type[PeftConfig], **values: Any
+) -> torch.nn.Module:
+    """Puts the adapter that peft makes of ``config_class(**values)`` on ``model``, its weights fp32
+    whatever the base; raises SpecError where peft refuses.
     """
     from peft import get_peft_model
 
@@ -59,12 +62,13 @@ def with_adapter(model: torch.nn.Module, config: Any) -> torch.nn.Module:
         name for name, part in layers.items() if any(True for _ in part.parameters(recurse=False))
     ]
     if parts:
-        config.modules_to_save = parts
+        values["modules_to_save"] = parts
+    config = config_class(task_type=task_type(model), **values)
     try:
         peft_model = get_peft_model(model, config)  # type: ignore[arg-type]
     except (ValueError, TypeError, NotImplementedError) as error:
         reason = first_line(error).rstrip(".")
-        method = str(config.peft_type.value).lower()
+        method = str(config.peft_type).rpartition(".")[2].lower()
         raise SpecError(
             Problem("method", say("method.cannot_take", method=method, error=reason))
         ) from None
@@ -146,7 +150,19 @@ def matched_layers(
     """Returns the full names of the layers that ``targets`` mean; raises SpecError, with the names
     there are, for each target that matches nothing.
     """
-    layers = linear_layers(model) if layers is None else layers
+    return names_meant(
+        targets, linear_layers(model) if layers is None else layers, kind=kind, where=where
+    )
+
+
+def names_meant(
+    targets: Sequence[str],
+    layers: Mapping[str, object],
+    *,
+    kind: str = "linear",
+    where: str = "method.targets",
+) -> set[str]:
+    """Does the same by the names of ``layers`` alone."""
     found: set[str] = set()
     problems: list[Problem] = []
     ends = Counter(name.rpartition(".")[2] for name in layers)

@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Lt
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, targets_of, task_type, with_adapter
+from tunesmith.methods._peft import Targets, targets_of, with_adapter
 from tunesmith.settings.spec import Spec
 from tunesmith.words import say
 
@@ -80,9 +80,7 @@ class Adalora(Method):
         }
         ranks = {"init_r": initial, "target_r": config.rank, "total_step": 1}
         targets = targets_of(model, config.targets, rank=initial)
-        self.model = with_adapter(
-            model, AdaLoraConfig(**ranks, **how, target_modules=targets, task_type=task_type(model))
-        )
+        self.model = with_adapter(model, AdaLoraConfig, target_modules=targets, **ranks, **how)
         return self.model
 
     @property

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Gt
 
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, targets_of, task_type, with_adapter
+from tunesmith.methods._peft import Targets, targets_of, with_adapter
 from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
@@ -52,11 +52,9 @@ class Fourierft(Method):
         targets = targets_of(model, config.targets)
         return with_adapter(
             model,
-            FourierFTConfig(
-                n_frequency=config.frequencies,
-                scaling=config.scale,
-                init_weights=True,
-                target_modules=targets,
-                task_type=task_type(model),
-            ),
+            FourierFTConfig,
+            target_modules=targets,
+            n_frequency=config.frequencies,
+            scaling=config.scale,
+            init_weights=True,
         )

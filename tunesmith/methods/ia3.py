@@ -4,10 +4,10 @@ layer times a vector.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, matched_layers, shortest_names, task_type, with_adapter
+from tunesmith.methods._peft import Targets, matched_layers, shortest_names, with_adapter
 from tunesmith.models.structure.layers import linear_layers
 from tunesmith.settings.spec import Spec
 
@@ -88,11 +88,12 @@ class Ia3(Method):
             )
         names = matched_layers(model, targets)
         second = {name for name in names if _is_second(name)}
-        how: dict[str, Any] = {
-            "target_modules": shortest_names(model, names),
-            "feedforward_modules": shortest_names(model, second),
-        }
-        return with_adapter(model, IA3Config(**how, task_type=task_type(model)))
+        return with_adapter(
+            model,
+            IA3Config,
+            target_modules=shortest_names(model, names),
+            feedforward_modules=shortest_names(model, second),
+        )
 
 
 def _is_second(name: str) -> bool:

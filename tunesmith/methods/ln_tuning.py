@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, matched_layers, shortest_names, task_type, with_adapter
+from tunesmith.methods._peft import Targets, matched_layers, shortest_names, with_adapter
 from tunesmith.models.structure.layers import norm_layers
 from tunesmith.settings.spec import Spec
 
@@ -41,6 +41,4 @@ class LnTuning(Method):
         names = matched_layers(model, self.config.targets, norm_layers(model), kind="norm")
         # A norm in fp32 gives fp32, which a frozen layer in bf16 does not take.
         targets = shortest_names(model, names)
-        return with_adapter(
-            model.float(), LNTuningConfig(target_modules=targets, task_type=task_type(model))
-        )
+        return with_adapter(model.float(), LNTuningConfig, target_modules=targets)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Gt
 
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, targets_of, task_type, with_adapter
+from tunesmith.methods._peft import Targets, targets_of, with_adapter
 from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
@@ -54,10 +54,8 @@ class Loha(Method):
         targets = targets_of(model, config.targets, rank=config.rank)
         return with_adapter(
             model,
-            LoHaConfig(
-                r=config.rank,
-                alpha=config.alpha,
-                target_modules=targets,
-                task_type=task_type(model),
-            ),
+            LoHaConfig,
+            target_modules=targets,
+            r=config.rank,
+            alpha=config.alpha,
         )

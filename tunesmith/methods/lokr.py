@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge, Gt
 
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, targets_of, task_type, with_adapter
+from tunesmith.methods._peft import Targets, targets_of, with_adapter
 from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
@@ -52,11 +52,9 @@ class Lokr(Method):
         targets = targets_of(model, config.targets, rank=config.rank)
         return with_adapter(
             model,
-            LoKrConfig(
-                r=config.rank,
-                alpha=config.alpha,
-                decompose_factor=config.factor or -1,
-                target_modules=targets,
-                task_type=task_type(model),
-            ),
+            LoKrConfig,
+            target_modules=targets,
+            r=config.rank,
+            alpha=config.alpha,
+            decompose_factor=config.factor or -1,
         )

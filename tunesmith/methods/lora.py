@@ -7,7 +7,7 @@ at the start; what they save is a LoRA for the untouched W. EVA is in ``_starts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -19,10 +19,10 @@ from tunesmith.methods._peft import (
     Targets,
     by_layer,
     matched_layers,
+    names_meant,
     pattern_of,
     stacked,
     targets_of,
-    task_type,
     with_adapter,
 )
 from tunesmith.models.structure.added_tokens import added_rows
@@ -103,6 +103,20 @@ class Lora(Method):
         before it was quantised.
         """
 
+    def counted(self, layers: Mapping[str, tuple[int, int]]) -> int | None:
+        """Counts A and B of each layer where these are all that is trained and nothing about them
+        can be refused.
+        """
+        config = self.config
+        settings = config.model_dump(exclude={"rank", "alpha", "targets", "plus_ratio", "dropout"})
+        own = type(config)(name=config.name).model_dump(include=set(settings))
+        if settings != own or any("experts" in target for target in config.targets):
+            return None
+        sizes = [layers[name] for name in names_meant(config.targets, layers)]
+        if any(min(size) < config.rank for size in sizes):
+            return None
+        return sum(config.rank * sum(size) for size in sizes)
+
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """Puts the adapter on the model with peft; raises SpecError when a target matches nothing
         or a layer is smaller than the rank.
@@ -128,7 +142,7 @@ class Lora(Method):
         }
         how |= {"lora_dropout": config.dropout, "bias": config.bias} | self._sizes(model)
         how["trainable_token_indices"] = added_rows(model)
-        self.model = with_adapter(model, LoraConfig(**how, task_type=task_type(model)))
+        self.model = with_adapter(model, LoraConfig, **how)
         if config.init == "loftq" and not empty:
             from tunesmith.models.adapters.loftq import alternate
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge, Gt, Lt
 
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, targets_of, task_type, with_adapter
+from tunesmith.methods._peft import Targets, targets_of, with_adapter
 from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
@@ -50,10 +50,8 @@ class Oft(Method):
         targets = targets_of(model, config.targets, divisor=config.block)
         return with_adapter(
             model,
-            OFTConfig(
-                oft_block_size=config.block,
-                module_dropout=config.dropout,
-                target_modules=targets,
-                task_type=task_type(model),
-            ),
+            OFTConfig,
+            target_modules=targets,
+            oft_block_size=config.block,
+            module_dropout=config.dropout,
         )

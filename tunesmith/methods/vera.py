@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge, Gt, Lt
 
 from tunesmith.methods import METHODS, Method
-from tunesmith.methods._peft import Targets, targets_of, task_type, with_adapter
+from tunesmith.methods._peft import Targets, targets_of, with_adapter
 from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
@@ -51,10 +51,8 @@ class Vera(Method):
         targets = targets_of(model, config.targets)
         return with_adapter(
             model,
-            VeraConfig(
-                r=config.rank,
-                vera_dropout=config.dropout,
-                target_modules=targets,
-                task_type=task_type(model),
-            ),
+            VeraConfig,
+            target_modules=targets,
+            r=config.rank,
+            vera_dropout=config.dropout,
         )

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tunesmith.plain import JsonObject
+
+if TYPE_CHECKING:
+    from tunesmith.metrics import Metric
 
 Spans = Sequence[Sequence[Any]]
 """Entities of one text, each [start, end, label]."""
@@ -29,6 +32,22 @@ def counts(predictions: Sequence[Spans], references: Sequence[Spans]) -> np.ndar
             for label, number in Counter(label for _, _, label in spans).items():
                 found[row, kinds.index(label), column] = number
     return found.reshape(len(references), -1)
+
+
+def count_kinds(
+    self: Metric, predictions: Sequence[Spans], references: Sequence[Spans]
+) -> np.ndarray:
+    """Counts for each kind: the ``statistics`` of every metric of entities."""
+    return counts(predictions, references)
+
+
+def score_text(self: Metric, prediction: Spans, reference: Spans) -> float:
+    """Scores one text, for every metric of entities: 1 where nothing is to be found and nothing
+    was.
+    """
+    if not prediction and not reference:
+        return 1.0
+    return self.over([prediction], [reference])
 
 
 def parts_of(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

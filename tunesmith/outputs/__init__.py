@@ -75,6 +75,8 @@ class Output:
     """Whether a row that is asked needs its answers, for these are what is judged."""
     lacks: ClassVar[str]
     """Words for a row without anything to answer."""
+    endpoints: ClassVar[frozenset[str]] = frozenset()
+    """The routes below ``/v1`` at which a served model of this kind answers."""
 
     class Config(Spec):
         """No settings."""

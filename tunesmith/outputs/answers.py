@@ -48,6 +48,8 @@ class Answers(Output):
     best_by = frozenset({"text", "choice", "nll"})
     not_best_by = "classes.best_by_language"
 
+    endpoints = frozenset({"chat/completions", "completions"})
+
     @property
     def lacks(self) -> str:  # type: ignore[override]
         """The key of the text for a row that lacks its question; for a text that is continued, the

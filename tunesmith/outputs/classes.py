@@ -44,6 +44,7 @@ class ClassesOfRows(Output):
     takes = frozenset({"questions", "prompt", "others"})
     best_by = frozenset({"choice", "options", "number"})
     unused = ("template", "system", "reasoning", "train_on")
+    endpoints = frozenset({"classify"})
     lacks = "classes.no_row_text"
 
     def ask(self, predictor: Predictor, row: Any) -> Tokens:

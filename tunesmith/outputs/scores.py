@@ -33,6 +33,7 @@ class Scores(Output):
     """How good an answer is."""
 
     judges = True
+    endpoints = frozenset({"score"})
     lacks = "reward.no_answer"
 
     def ask(self, predictor: Predictor, row: Any) -> dict[str, Tokens]:

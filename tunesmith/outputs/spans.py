@@ -43,6 +43,7 @@ class Spans(Output):
     takes = frozenset({"questions"})
     best_by = frozenset({"spans"})
     unused = ("template", "system", "reasoning", "train_on")
+    endpoints = frozenset({"classify"})
     lacks = "classes.no_row_text"
 
     def ask(self, predictor: Predictor, row: Any) -> list[tuple[str, int, Tokens]]:

@@ -36,6 +36,7 @@ class Vectors(Output):
     """Where a text lies among others."""
 
     unused = ("template", "system", "reasoning", "train_on")
+    endpoints = frozenset({"embeddings"})
     lacks = "embed.no_text"
 
     def ask(self, predictor: Predictor, row: Any) -> dict[str, Tokens]:

@@ -17,15 +17,15 @@ from tunesmith.data.split import SMALLEST
 from tunesmith.display.table import readable
 from tunesmith.errors import Problem, TunesmithError
 from tunesmith.plain import JsonObject
-from tunesmith.planning import memory
+from tunesmith.planning import memory, processes
 from tunesmith.planning.paths import paths, place
 from tunesmith.planning.plan import Plan
 from tunesmith.planning.rules import broken
 from tunesmith.planning.shape import Shape, shape, with_classes
 from tunesmith.settings.family import METHODS, OBJECTIVES
+from tunesmith.settings.open_values import Derived, begun, fill, from_rows, with_value
 from tunesmith.settings.resolved import Origin
 from tunesmith.settings.run import Run
-from tunesmith.settings.settle import Derived, begun, fill, from_rows, with_value
 from tunesmith.training.evaluation.questions import Questions
 from tunesmith.training.sources import SOURCES, prepare_with_source
 from tunesmith.words import say
@@ -128,9 +128,8 @@ def make(
         making.attempt(lambda: SOURCES.make(making.run.source).check(making.run, prepared, limit))
         if not any(problem.where.startswith("questions") for problem in making.problems):
             making.attempt(lambda: Questions.of(making.run, prepared, limit))
-        form = making.attempt(
-            lambda: with_classes(form, folder, making.run, prepared.objective.outputs)
-        )
+        outputs = prepared.objective.outputs
+        form = making.attempt(lambda: with_classes(form, folder, making.run, outputs))
     if form is not None and device is not None:
         _room(making, form, device, prepared)
     plan = making.plan(prepared)
@@ -191,6 +190,7 @@ def _machine(making: _Making) -> Device | None:
     if device is None:
         return None
     making.settle(from_machine(device))
+    making.problems += processes.too_few_gpus(making.run, device)
     return device
 
 
@@ -260,6 +260,7 @@ def _rows(making: _Making, prepared: Prepared) -> None:
     making.settle(from_rows(making.run, rows))
     train = making.run.train
     assert train.batch is not None, "it was settled above"
+    making.problems += processes.too_few_rows(making.run, train.batch)
     order = Order(rows, train.batch, train.seed)
     steps = order.total(train.epochs, train.steps)
     lengths = sorted(len(tokens) for item in prepared.train for tokens in item.tokens)
@@ -331,7 +332,8 @@ def _room(making: _Making, form: Shape, device: Device, prepared: Prepared | Non
     run, machine = making.run, making.run.train.machine
     width = 4 if METHODS.make(run.method).full_precision else DTYPES[run.model.dtype].itemsize
     # room() looks at what is left beside loaded weights; here they are not loaded yet.
-    free = machine.memory * GIB if machine.memory else free_memory(device.place)
+    shared = free_memory(device.place) / processes.to_share_memory(run, device)
+    free = machine.memory * GIB if machine.memory else shared
     weights = form.bytes(width, run.model.quantize)
     beside = machine.model_copy(update={"memory": max(free - weights, 1.0) / GIB})
     longest = making.facts.get("longest") or run.data.max_length or default_limit(form.limit)
@@ -386,7 +388,7 @@ def _probe(plan: Plan, folder: Path, device: Device) -> None:
     """Loads the model and measures the largest micro-batch."""
     from tunesmith.machine.device import prepare
     from tunesmith.planning.trial import measure
-    from tunesmith.training.ready import load_base
+    from tunesmith.training.preparing import load_base
 
     run = plan.resolved.run
     assert plan.prepared is not None and run.train.micro_tokens is not None

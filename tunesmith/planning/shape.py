@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import tunesmith
 from tunesmith.errors import ModelError, Problem, SpecError, first_line
@@ -24,8 +25,13 @@ from tunesmith.storage.cache import cache_folder
 from tunesmith.storage.headers import weights_in
 from tunesmith.words import say
 
+if TYPE_CHECKING:
+    from tunesmith.methods import Method
+
 KEPT = 200
-"""Counts that the cache holds at most; each is some 200 bytes."""
+"""Counts of each kind that the cache holds at most: 200 bytes with a method, and for a base 40
+bytes a layer.
+"""
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,30 @@ class Shape:
         )
 
 
+@dataclass(frozen=True)
+class Base:
+    """What a model is before a method changes it; ``layers`` are the sizes of its linear layers."""
+
+    kind: str
+    parameters: int
+    limit: int | None
+    vocabulary: int
+    layers: dict[str, tuple[int, int]]
+    kept: tuple[float, float]
+
+    def with_method(self, method: Method, *, added: int, trainable: int) -> Shape:
+        """Returns the shape with a method that adds and trains so many weights."""
+        return Shape(
+            self.kind,
+            self.parameters + added,
+            trainable,
+            self.limit - method.virtual_tokens if self.limit else None,
+            self.vocabulary,
+            sum(map(math.prod, self.layers.values())),
+            self.kept,
+        )
+
+
 TWO = Outputs(("0", "1"), "single_label_classification")
 """The outputs of a head of classes before the rows are read."""
 
@@ -69,14 +99,15 @@ def shape(folder: Path, run: Run, outputs: Outputs = TWO) -> Shape:
 
     ``outputs`` are those of a head of classes, known once the rows are read.
     """
-    note = _note(folder, run, outputs)
-    found = _read(note) if note is not None else None
+    notes = _notes(folder, run, outputs)
+    found = (_read(notes.shape, Shape) or _from_base(notes.base, run)) if notes else None
     if found is not None:
         _refuse(run, found.kind)
         return found
-    found = _counted(folder, run, outputs)
-    if note is not None:
-        _write(note, found)
+    base, found = _counted(folder, run, outputs)
+    if notes is not None:
+        _write(notes.base, base)
+        _write(notes.shape, found)
     return found
 
 
@@ -95,9 +126,9 @@ def _refuse(run: Run, kind: str) -> None:
         raise SpecError(wrong)
 
 
-def _counted(folder: Path, run: Run, outputs: Outputs) -> Shape:
-    """Counts the same from the model itself, built from its config and the headers of its
-    weights.
+def _counted(folder: Path, run: Run, outputs: Outputs) -> tuple[Base, Shape]:
+    """Counts the model itself, built from its config and the headers of its weights, before and
+    after the method.
     """
     import torch
 
@@ -122,35 +153,52 @@ def _counted(folder: Path, run: Run, outputs: Outputs) -> Shape:
         with torch.device("meta"):
             grow(model, load_tokenizer(folder, trust_remote_code=trust), run.model.add_tokens)
     model.requires_grad_(False)
-    linear = sum(math.prod(size_of(layer)) for layer in linear_layers(model).values())
     before = sum(parameter.numel() for parameter in model.parameters())
+    text = config.get_text_config().to_dict()
+    # The headers hold the base's weights where it writes, whatever the class makes of them. Another
+    # head is not in them, but the one that it replaces is, and tables of places beside.
+    base = Base(
+        kind,
+        weights_in(folder) if writes and (folder / "config.json").is_file() else before,
+        longest_row(model, text),
+        int(text.get("vocab_size") or 0),
+        {name: size_of(layer) for name, layer in linear_layers(model).items()},
+        activation_bytes(config, 1),
+    )
     method = METHODS.make(run.method)
     with torch.device("meta"):
         changed = method.apply(model)
-    trainable = sum(
-        parameter.numel() for parameter in changed.parameters() if parameter.requires_grad
-    )
-    text = config.get_text_config().to_dict()
-    limit = longest_row(model, text)
-    # What a method adds is not in the headers; the base's weights are, whatever the class makes of
-    # them, where it writes. Another head is not in them, but the one that it replaces is, and
-    # tables of places beside.
-    base = weights_in(folder) if writes and (folder / "config.json").is_file() else before
-    own = sum(parameter.numel() for parameter in changed.parameters()) - before
-    return Shape(
-        kind,
-        base + own,
-        trainable,
-        limit - method.virtual_tokens if limit else None,
-        int(text.get("vocab_size") or 0),
-        linear,
-        activation_bytes(config, 1),
+    sizes = [(one.numel(), one.requires_grad) for one in changed.parameters()]
+    return base, base.with_method(
+        method,
+        added=sum(size for size, _ in sizes) - before,
+        trainable=sum(size for size, trained in sizes if trained),
     )
 
 
-def _note(folder: Path, run: Run, outputs: Outputs) -> Path | None:
-    """Returns the file that keeps the counts, named after all that they follow from: the folder's
-    files, the settings, our code and the libraries'. None where other code has a part in it.
+def _from_base(note: Path, run: Run) -> Shape | None:
+    """Counts from what is known of the base alone, without the imports that building it costs;
+    None where only the model itself tells.
+    """
+    base, method = _read(note, Base), METHODS.make(run.method)
+    plain = OBJECTIVES.make(run.objective).head == "language" and not run.model.add_tokens
+    trained = method.counted(base.layers) if base is not None and plain else None
+    if base is None or trained is None:
+        return None
+    return base.with_method(method, added=trained, trainable=trained)
+
+
+@dataclass(frozen=True)
+class _Notes:
+    """The files that keep the counts of a base and of a method on it."""
+
+    base: Path
+    shape: Path
+
+
+def _notes(folder: Path, run: Run, outputs: Outputs) -> _Notes | None:
+    """Names the notes after all that the counts follow from: the folder's files, the settings, our
+    code and the libraries'. None where other code has a part in it.
     """
     asked = run.model_dump_json(include={"model", "method", "objective"})
     ours = (type(METHODS.make(run.method)), type(OBJECTIVES.make(run.objective)))
@@ -163,19 +211,35 @@ def _note(folder: Path, run: Run, outputs: Outputs) -> Path | None:
     files = [*folder.iterdir(), *Path(tunesmith.__file__).parent.rglob("*.py")]
     states = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(files)]
     libraries = {name: version(name) for name in ("torch", "transformers", "peft")}
-    facts = repr((asked, outputs, states, libraries))
-    return cache_folder() / "shapes" / f"{sha256(facts.encode()).hexdigest()[:32]}.json"
+    parts = {
+        "bases": run.model_dump_json(include={"model", "objective"}),
+        "shapes": asked,
+    }
+    return _Notes(
+        *(
+            cache_folder() / room / f"{_digest((of, outputs, states, libraries))}.json"
+            for room, of in parts.items()
+        )
+    )
 
 
-def _read(note: Path) -> Shape | None:
+def _digest(facts: object) -> str:
+    return sha256(repr(facts).encode()).hexdigest()[:32]
+
+
+T = TypeVar("T", Base, Shape)
+
+
+def _read(note: Path, kind: type[T]) -> T | None:
+    """Reads a count back; None where there is none, or none of this form."""
     try:
         told = json.loads(note.read_text(encoding="utf-8"))
-        return Shape(**told | {"kept": tuple(told["kept"])})
+        return kind(**told | {"kept": tuple(told["kept"])})
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
-def _write(note: Path, found: Shape) -> None:
+def _write(note: Path, found: Base | Shape) -> None:
     """Keeps a count; a cache that cannot be written costs only the time to count again."""
     with suppress(OSError):
         note.parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ def measure(
     import time
 
     from tunesmith.batches.batch import Batch
-    from tunesmith.batches.cuts import cut
+    from tunesmith.batches.micro_batches import cut
     from tunesmith.models.roles import roles_of
     from tunesmith.training.reference import blank
 

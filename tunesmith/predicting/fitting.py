@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tunesmith.batches.batch import Tokens
-from tunesmith.data.lengths import truncate
+from tunesmith.data.lengths import cuttable, least, truncate, without_beginning
 from tunesmith.data.rendering.render import Render
-from tunesmith.data.shortening import cuttable, least, without_beginning
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Chat
 from tunesmith.settings.run import Run

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tunesmith.batches.batch import Tokens
-from tunesmith.data.rendering.sides import continued
+from tunesmith.data.rendering.encoder_decoder import continued
 from tunesmith.models.calling.forwards import BUDGET, Progress, forwards
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ others are kept.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.asked import AskedRows
-from tunesmith.data.columns.media import refuse_media
+from tunesmith.data.columns.finishing import refuse_media
 from tunesmith.data.columns.turns import turn_of
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Chat
@@ -20,17 +20,22 @@ from tunesmith.settings.run import Run
 from tunesmith.storage.cache import notice
 from tunesmith.storage.run_folder import RunFolder
 
+if TYPE_CHECKING:
+    from tunesmith.models.loading.load import Loaded
+
 
 class Predictor:
     """A run's model (or its base), ready to answer with the run's own reader, template and
-    generation settings.
+    generation settings. ``loaded`` is that model where it was loaded before.
     """
 
-    def __init__(self, folder: RunFolder, *, tuned: bool = True) -> None:
+    def __init__(
+        self, folder: RunFolder, *, tuned: bool = True, loaded: Loaded | None = None
+    ) -> None:
         from tunesmith.models.saved import load_run
 
         self.run: Run = folder.resolved().run
-        self.loaded = load_run(folder, tuned=tuned)
+        self.loaded = loaded or load_run(folder, tuned=tuned)
         assert self.loaded.render is not None, "a run's model comes with its renderer"
         self.render = self.loaded.render
         self.objective = OBJECTIVES.make(self.run.objective)

@@ -16,10 +16,9 @@ import numpy as np
 import yaml
 
 from tunesmith.batches.batch import Tokens
-from tunesmith.batches.cuts import cut
-from tunesmith.data.rendering.control import Control
-from tunesmith.data.rendering.sides import around, ids_on
-from tunesmith.data.rendering.weights import places_of
+from tunesmith.batches.micro_batches import cut
+from tunesmith.data.rendering.encoder_decoder import around, ids_on
+from tunesmith.data.rendering.text_to_ids import Control, places_of
 from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Labelled, Outputs
 from tunesmith.plain import Named

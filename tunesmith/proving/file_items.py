@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tunesmith.data.items import Item
+from tunesmith.data.marks import Marker, Marks
 from tunesmith.data.prepare import Prepared
 from tunesmith.data.reading import examples
 from tunesmith.data.rows import Encoder, Row, chosen_rows, clusters, items_of
@@ -28,8 +29,11 @@ def file_items(path: str, run: Run, prepared: Prepared) -> tuple[list[Item], Jso
     data = run.data.model_copy(update={"path": path, "limit": None})
     reading = examples(data, objective.eats, objective.meant)
     has_group = all(run.data.split_by in opened.facts.columns for opened in reading.opened)
-    encoder = Encoder(objective, prepared.render, run.data.split_by if has_group else None)
-    rows = _different(encoder.rows(reading))
+    marker = Marker(run.data.split_by if has_group else None)
+    encoder = Encoder(objective, prepared.render, marker)
+    read = encoder.rows(reading)
+    # Whoever chose a model by these would prove it by his own votes.
+    rows = _different([row for row in read if not row.voted])
     seen = _seen_rows(run, prepared, encoder)
     # A cluster is named by its first row.
     roots, _ = clusters([*seen, *rows])
@@ -52,6 +56,9 @@ def file_items(path: str, run: Run, prepared: Prepared) -> tuple[list[Item], Jso
             if id(row) in leaked
         ],
     }
+    voted = sum(row.voted for row in read)
+    if voted:
+        facts["file_voted"] = voted
     if not kept:
         raise DataError(Problem(str(path), say("prove.file_all_leaked", rows=facts["file_rows"])))
     known = dict(encoder.examples(reading, {(row.file, row.number): row.key for row in kept}))
@@ -86,6 +93,6 @@ def _seen_rows(run: Run, prepared: Prepared, encoder: Encoder) -> list[Row]:
         for place, example in chosen_rows(reading, {*seen}, everything):
             key, written, asked = encoder.hashes(example)
             name, _, number = place.rpartition(":")
-            hashes = (key, written, asked, seen[place].group)
+            hashes = (key, written, asked, Marks(seen[place].group))
             found.append(Row(Path(name), int(number), (), *hashes, sketch(example), False))
     return found

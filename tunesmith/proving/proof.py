@@ -252,6 +252,8 @@ def _asked_notes(found: JsonObject) -> list[str]:
     if leaked := found.get("leaked"):
         pairs = ", ".join(f"{leak['id']} ({leak['beside']})" for leak in leaked[:3])
         lines.append(say("prove.leaked", count=len(leaked), rows=pairs))
+    if voted := found.get("file_voted"):
+        lines.append(say("prove.file_voted", count=voted, file=found["file"]))
     if seen := found.get("file_leaked"):
         pairs = ", ".join(f"{one['id']} ({one['beside']})" for one in seen[:3])
         told = {"count": len(seen), "of": found["file_rows"], "file": found["file"]}

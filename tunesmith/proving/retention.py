@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tunesmith.batches.batch import Tokens
-from tunesmith.data.rendering.sides import continued
+from tunesmith.data.rendering.encoder_decoder import continued
 from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Chat, Text, final, question_of
 from tunesmith.plain import JsonObject

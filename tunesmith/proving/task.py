@@ -14,8 +14,8 @@ from tunesmith.batches.batch import Tokens
 from tunesmith.data.asked_reading import reading_for
 from tunesmith.data.prepare import Item, Prepared
 from tunesmith.data.reading import examples
+from tunesmith.data.rendering.encoder_decoder import continued
 from tunesmith.data.rendering.render import Render
-from tunesmith.data.rendering.sides import continued
 from tunesmith.data.rows import chosen_rows
 from tunesmith.examples import Chat, Example, final, question_of
 from tunesmith.plain import JsonObject

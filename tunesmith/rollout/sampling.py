@@ -16,6 +16,7 @@ from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList
 from transformers.cache_utils import DynamicLayer
 
 from tunesmith.batches.rollout import Sampled
+from tunesmith.models.calling.drawing import drawn
 from tunesmith.models.calling.generate import BUDGET, as_given, explicit
 from tunesmith.models.calling.padding import left_padded
 from tunesmith.models.loading.load import Loaded
@@ -149,12 +150,7 @@ def _draw(logits_BV: torch.Tensor, rows: Sequence[_Row], how: Sampling) -> list[
     """Draws the next token of each row by inverting its cumulative distribution."""
     logprobs_BV = (logits_BV.float() / how.temperature).log_softmax(-1)
     entropies_B = torch.special.entr(logprobs_BV.exp()).sum(-1)
-    # In fp64: the sums of 50 000 small shares lose digits, and MPS has no fp64.
-    exact_BV = (logprobs_BV.cpu() if logprobs_BV.is_mps else logprobs_BV).double()
-    below_BV = exact_BV.exp().cumsum(-1)
-    uniform_B = torch.tensor([row.uniform_T[len(row.ids)] for row in rows], dtype=torch.float64)
-    wanted_B1 = (uniform_B.to(below_BV.device) * below_BV[:, -1])[:, None]
-    ids_B1 = torch.searchsorted(below_BV, wanted_B1, right=True).clamp(max=below_BV.shape[1] - 1)
+    ids_B1 = drawn(logprobs_BV, [row.uniform_T[len(row.ids)] for row in rows])
     logprobs_B = logprobs_BV.gather(1, ids_B1.to(logprobs_BV.device))[:, 0]
     ids = ids_B1[:, 0].tolist()
     values = zip(rows, ids, logprobs_B.tolist(), entropies_B.tolist(), strict=True)

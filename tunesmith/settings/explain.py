@@ -196,13 +196,13 @@ def _paths(group: type[BaseModel], path: str) -> Iterator[str]:
             yield from _paths(inner, here)
 
 
-def table(group: type[BaseModel], path: str) -> Iterator[tuple[str, str, str, str]]:
+def table(group: type[Spec], path: str) -> Iterator[tuple[str, str, str, str]]:
     """Yields each setting of ``group`` and of the groups inside it: its path, its allowed values,
     its default, its help.
     """
     for name, field in group.model_fields.items():
         here = f"{path}.{name}" if path else name
-        described = field.description or (group_of(field.annotation) or Spec).__doc__ or ""
+        described = _described(group, name)
         kinds, default = _kind_and_default(field, family=here in FAMILIES)
         inner = group_of(field.annotation)
         kinds = say("explain.mapping") if inner is not None else kinds
@@ -219,7 +219,7 @@ def first_sentence(path: str, run: Run) -> str:
         if part == "name":
             return ""  # a plug-in's name says what it is
         key = f"{key}.{group.name}.{part}" if key in FAMILIES else f"{key}.{part}".lstrip(".")
-        described = type(group).model_fields[part].description or ""
+        described = type(group).help_of(part)
         group = group.values(part)[part]
     return re.split(r"(?<=\w[.])\s|。", help_text(key, described).split("\n")[0])[0].rstrip(".。")
 
@@ -233,6 +233,12 @@ def help_text(key: str, described: str) -> str:
     return text or "\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
+def _described(group: type[Spec], name: str) -> str:
+    """Returns the docstring of a setting, of a group of settings that of its class."""
+    inner = group_of(group.model_fields[name].annotation)
+    return group.help_of(name) or (inner or Spec).__doc__ or ""
+
+
 def _home(key: str) -> str:
     """Returns the key of a method setting's help: a preset's is with the method that it is a preset
     of.
@@ -244,8 +250,9 @@ def _home(key: str) -> str:
 
 
 def _setting(path: str) -> HelpPage:
-    group: type[BaseModel] = Run
+    group: type[Spec] = Run
     field: FieldInfo | None = None
+    described = ""
     done: list[str] = []
     for part in path.split("."):
         if part not in group.model_fields:
@@ -254,10 +261,10 @@ def _setting(path: str) -> HelpPage:
             told = closest(part, known) or say("spec.known_here", known=", ".join(known))
             raise SpecError(Problem(where, name_here(where) or say("spec.extra", told=told)))
         done.append(part)
-        field = group.model_fields[part]
+        field, described = group.model_fields[part], _described(group, part)
         group = group_of(field.annotation) or Spec
     assert field is not None, "a path has at least one part"
-    text = help_text(path, field.description or group.__doc__ or "")
+    text = help_text(path, described)
     if group is not Spec and group.model_fields:
         return HelpPage("group", path, text, entries=_group(group, path))
     value = _value(field, family=path in FAMILIES)
@@ -326,12 +333,12 @@ def _kind(annotation: Any, metadata: list[Any]) -> str:
     return say("explain.mapping")
 
 
-def _group(group: type[BaseModel], path: str) -> tuple[Entry, ...]:
+def _group(group: type[Spec], path: str) -> tuple[Entry, ...]:
     found = []
     for name, info in group.model_fields.items():
         here = f"{path}.{name}" if path else name
         inner = group_of(info.annotation)
-        text = help_text(here, info.description or (inner or Spec).__doc__ or "")
+        text = help_text(here, _described(group, name))
         value = _value(info, family=here in FAMILIES) if inner is None else None
         found.append(Entry(here, text, value))
     return tuple(found)
@@ -369,11 +376,11 @@ def _plug_in(place: str, family: Family, rest: str) -> HelpPage:
         if key not in fields:
             told = closest(key, list(fields)) or say("spec.known_here", known=", ".join(fields))
             raise SpecError(Problem(f"{here}.{key}", say("spec.extra", told=told)))
-        text = help_text(f"{here}.{key}", fields[key].description or "")
+        text = help_text(f"{here}.{key}", cls.Config.help_of(key))
         return HelpPage("setting", f"{here}.{key}", text, _value(fields[key]))
     entries = tuple(
-        Entry(f"{here}.{name}", help_text(f"{here}.{name}", info.description or ""), _value(info))
-        for name, info in fields.items()
+        Entry(f"{here}.{key}", help_text(f"{here}.{key}", cls.Config.help_of(key)), _value(info))
+        for key, info in fields.items()
     )
     text = help_text(here, cls.__doc__ or "")
     return HelpPage("plug_in", here, text, facts=_facts(place, cls), entries=entries)

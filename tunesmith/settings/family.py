@@ -5,6 +5,7 @@ named.
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoints, entry_points
@@ -134,13 +135,16 @@ class Family:
         name = str(path)
         if name in self._classes:
             return self._classes[name]
-        spec = importlib.util.spec_from_file_location(path.stem, path)
+        spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None or not path.is_file():
             raise SpecError(say("spec.no_plugin_file", kind=self.called, name=repr(name)))
         self._file = path
+        # dataclasses and the help look a class's module up by name
+        sys.modules[name] = module = importlib.util.module_from_spec(spec)
         try:
-            spec.loader.exec_module(importlib.util.module_from_spec(spec))
+            spec.loader.exec_module(module)
         except FAULTS as error:
+            del sys.modules[name]
             raise SpecError(
                 say("spec.broken_plugin_file", kind=self.called, name=repr(name), error=repr(error))
             ) from None

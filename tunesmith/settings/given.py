@@ -61,5 +61,10 @@ def speak(run: Run) -> None:
     """Switches to the run's own language, where it names one and nobody has just asked for
     another.
     """
-    if run.lang != "auto" and not words.asked():
-        words.use(run.lang)
+    speak_language(run.lang)
+
+
+def speak_language(lang: str) -> None:
+    """Switches to a language that settings name, where nobody has just asked for another."""
+    if lang != "auto" and not words.asked():
+        words.use(lang)

@@ -98,6 +98,21 @@ class First(Spec):
     """How many."""
 
 
+class Mix(Spec):
+    """How often the rows of a kind are seen in an epoch; no row is copied."""
+
+    temperature: Annotated[float, Ge(1)]
+    """A kind gets its number of rows to the power 1/temperature: 1 leaves the shares as they are, 2
+    lifts the small ones, 100 makes all alike.
+    """
+    by: str = "file"
+    """What makes a kind: ``file``, or a column (source, label)."""
+    most: Annotated[float, Gt(0)] = 4
+    """How often a row is seen in an epoch at most (times); more teaches little that is new
+    (Muennighoff et al. 2023).
+    """
+
+
 class Data(Spec):
     """The rows, how they are read, rendered, split and cut."""
 
@@ -142,6 +157,14 @@ class Data(Spec):
     """
     split_by: str | None = None
     """A column whose equal values stay on one side of the split (patient, document, customer)."""
+    mix: Mix | None = None
+    """How the files, or the values of a column, share an epoch: ``{by: source, temperature: 2}``.
+    Held-out rows stay as they are.
+    """
+    curriculum: str | None = None
+    """The first epoch from easy to hard: by ``length``, or by the numbers of a column; the other
+    epochs are shuffled. Shuffled from the start when not given.
+    """
     max_length: Annotated[int, Gt(1)] | None = None
     """Longest sequence (tokens); the model's own limit, at most 2048, when not given."""
     too_long: Literal["stop", "drop", "truncate", "split"] | None = None
@@ -293,6 +316,10 @@ class Run(Spec):
     """Where a step's examples come from: rows, those of ``data`` alone; replay, which mixes old
     ones in; rollout, answers that the model samples to them, with their rewards (for grpo, ppo)."""
     train: Train = Train()
+    processes: Annotated[int, Gt(0)] = 1
+    """Processes on this machine that share each step's rows: as many as it has GPUs; the result is
+    that of one, to rounding.
+    """
     generate: Generate = Generate()
     prove: Prove = Prove()
     export: Export = Export()

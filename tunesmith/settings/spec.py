@@ -6,8 +6,13 @@ named.
 
 from __future__ import annotations
 
+import ast
 import difflib
+import inspect
 import re
+from functools import cache
+from itertools import pairwise
+from textwrap import dedent
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
@@ -25,7 +30,6 @@ class Spec(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
-        use_attribute_docstrings=True,
         allow_inf_nan=False,
     )
 
@@ -35,6 +39,37 @@ class Spec(BaseModel):
         """
         held = dict(self)
         return {name: held[name] for name in names or held}
+
+    @classmethod
+    def help_of(cls, name: str) -> str:
+        """Returns the docstring under the attribute ``name``, "" where there is none.
+
+        It is read when it is asked for: pydantic reads all of them where a class is made, which
+        took 1 s of the CPU for each verb that loads torch.
+        """
+        for one in cls.__mro__:
+            if name in inspect.get_annotations(one):
+                return _docstrings(one).get(name, "")
+        return ""
+
+
+@cache
+def _docstrings(cls: type) -> dict[str, str]:
+    """Returns the docstring under each attribute of a class, for a class has none at run time."""
+    try:
+        tree = ast.parse(dedent(inspect.getsource(cls))).body[0]
+    except (OSError, TypeError, SyntaxError):
+        return {}
+    assert isinstance(tree, ast.ClassDef), "the source of a class is one"
+    return {
+        one.target.id: inspect.cleandoc(text.value.value)
+        for one, text in pairwise(tree.body)
+        if isinstance(one, ast.AnnAssign)
+        and isinstance(one.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }
 
 
 def closest(name: str, known: list[str]) -> str:

@@ -132,7 +132,7 @@ class Local:
         from tunesmith.data.rendering.render import Render
         from tunesmith.machine import device as devices
         from tunesmith.models.saved import load_run
-        from tunesmith.training.ready import load_base
+        from tunesmith.training.preparing import load_base
 
         if self.parent is not None:
             return load_run(self.parent.folder)

@@ -119,7 +119,7 @@ def write(run: Run, events: Events) -> Account:
             update={"data": run.data.model_copy(update={"columns": questions.columns})}
         )
     left = Counter(dropped.reason for dropped in questions.dropped)
-    teacher = _teacher(run, events)
+    teacher = teacher_of(run, events)
     journal = Journal(out, _key(run, teacher, digest))
     with journal.held():
         began, before, earlier = time.monotonic(), journal.tokens, len(journal.places)
@@ -157,7 +157,10 @@ def _settled(run: Run) -> Run:
     )
 
 
-def _teacher(run: Run, events: Events) -> Local | Endpoint:
+def teacher_of(run: Run, events: Events) -> Local | Endpoint:
+    """Finds the model that is asked, here or behind an endpoint; raises SpecError where it cannot
+    be. Weights are loaded with the first question.
+    """
     if is_endpoint(run.model.path):
         from tunesmith.teaching.endpoint import Endpoint
 

@@ -26,7 +26,7 @@ from tunesmith.training.health import Falling, Spikes
 from tunesmith.training.keeping.record import Record
 from tunesmith.training.keeping.state import seed_everything
 from tunesmith.training.loop import fit
-from tunesmith.training.ready import make_ready
+from tunesmith.training.preparing import make_ready
 from tunesmith.training.start import train
 from tunesmith.training.work import Position
 

@@ -29,15 +29,15 @@ from tunesmith.proving.judge import metric
 from tunesmith.proving.options import chosen_among_options, options_task
 from tunesmith.proving.task import Task, evenly, task_of
 from tunesmith.settings.family import METHODS, OBJECTIVES, OPTIMIZERS
+from tunesmith.settings.open_values import default_rate
 from tunesmith.settings.resolved import Resolved
 from tunesmith.settings.run import Data, Generate, Keep, Run, read_run
-from tunesmith.settings.settle import default_rate
 from tunesmith.settings.tournament import Tournament, label, slug
 from tunesmith.storage.atomic import write_whole
 from tunesmith.tournaments.folder import Board, Corner, got, put
 from tunesmith.tournaments.forked import can_fork
 from tunesmith.tournaments.halving import rates_between
-from tunesmith.training.ready import load_base
+from tunesmith.training.preparing import load_base
 from tunesmith.words import say
 
 GENERAL_TOKENS = 64

@@ -16,7 +16,7 @@ from typing import Protocol
 import torch
 
 from tunesmith.batches.batch import Batch, Ratio, added
-from tunesmith.batches.cuts import Example
+from tunesmith.batches.micro_batches import Example
 from tunesmith.errors import DiskError, Stopped, TrainingError
 from tunesmith.events.run import Fault, MemoryShort, NotFinite, Overflow, StepMade
 from tunesmith.events.stream import Line

@@ -39,7 +39,7 @@ from tunesmith.training.keeping.state import (
     write,
 )
 from tunesmith.training.loop import fit
-from tunesmith.training.ready import Ready, make_ready
+from tunesmith.training.preparing import Ready, make_ready
 from tunesmith.training.sampled_health import SampledHealth
 from tunesmith.training.trackers import Trackers
 from tunesmith.training.work import Position

@@ -11,8 +11,7 @@ from typing import Any
 import torch
 
 from tunesmith.batches.batch import Batch
-from tunesmith.batches.cuts import Example
-from tunesmith.batches.micro_batches import micro_batches
+from tunesmith.batches.micro_batches import Example, micro_batches
 from tunesmith.events.stream import Events
 from tunesmith.machine.device import Device
 from tunesmith.methods import Method
@@ -72,7 +71,7 @@ class Backward:
 
 @dataclass
 class Work:
-    """What a run works with; made by ``ready.py``."""
+    """What a run works with; made by ``preparing.py``."""
 
     run: Run
     source: StepSource

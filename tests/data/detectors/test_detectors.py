@@ -24,7 +24,16 @@ def notes(rows: Iterable[Example]) -> list[str]:
 
 
 def sound(count: int = 40) -> list[Example]:
-    return [chat(f"What is {n}?", f"{LONG}, number {n}.") for n in range(count)]
+    return [chat(f"What is the number {n}?", f"{LONG}, number {n}.") for n in range(count)]
+
+
+def turns(*parts: tuple[str, str] | Turn) -> Chat:
+    return Chat(
+        tuple(part if isinstance(part, Turn) else Turn(part[0], part[1]) for part in parts)  # type: ignore[arg-type]
+    )
+
+
+CALL = Turn("assistant", "", tool_calls=({"type": "function", "function": {"name": "look"}},))
 
 
 def labelled(*labels: str) -> list[Example]:
@@ -42,6 +51,11 @@ def test_sound_rows_are_not_spoken_of() -> None:
                 chat("a", "1. one\n2. two"),
                 chat("b", code),
                 chat("c", "Ünïcödé à la carte."),
+                turns(("system", "s"), ("user", "q1"), CALL, ("tool", "7"), ("assistant", "7.")),
+                chat(
+                    "Translate this sentence to Chinese, please.",
+                    "这一行是译文，不是换了语言。" * 2,
+                ),
             ]
         )
         == []
@@ -66,8 +80,28 @@ def test_sound_rows_are_not_spoken_of() -> None:
         ([chat("q", "好的。\n用户：那呢？")], "further turns"),
         ([chat("q", f"{LONG} and then it sto")], "1 of 41 long answers ends in the middle"),
         (
-            [chat("What is 3?", "Another answer")],
+            [chat("What is the number 3?", "Another answer")],
             "1 question has another answer in another row (rows.jsonl:41 ↔ rows.jsonl:4)",
+        ),
+        (
+            [turns(("user", "q"), ("system", "late"), ("assistant", "a"))],
+            "1 row has a system prompt after the first turn (rows.jsonl:41)",
+        ),
+        (
+            [turns(("user", "q"), ("tool", "7"), ("assistant", "a"))],
+            "result that no call asked for",
+        ),
+        (
+            [turns(("user", "q"), CALL, ("user", "r"), ("assistant", "a"))],
+            "call without its result",
+        ),
+        (
+            [turns(("user", "q"), Turn("assistant", "a", train=False), ("assistant", "b"))],
+            "two turns of one speaker in a row",
+        ),
+        (
+            [chat("请用一句话说明什么是退货政策，谢谢你了。", f"{LONG}.")],
+            "1 answer leaves the language of the question",
         ),
         (
             [chat("q", "这一行是用中文回答的，其他的都是英文回答，长度也足够。")],
@@ -97,5 +131,5 @@ def test_what_most_rows_do_is_meant() -> None:
 
 def test_the_same_words_with_other_tools_are_another_question() -> None:
     tool = ({"type": "function", "function": {"name": "look"}},)
-    asked = chat("What is 3?", "Another answer")
+    asked = chat("What is the number 3?", "Another answer")
     assert notes([*sound(), Chat(asked.turns, tool)]) == []

@@ -208,16 +208,35 @@ def test_rows_of_another_task_are_left_alone() -> None:
     assert not READERS.get("completion").matches(frozenset(choices), choices)
 
 
+@pytest.mark.parametrize("value", [[], {}])
+def test_an_empty_list_is_an_empty_answer(value: Any) -> None:
+    assert read("completion", {"question": "a", "answer": value}).turns[-1].content == ""
+    assert read("feedback", {"prompt": "a", "completion": value, "label": True}).chat.turns[
+        -1
+    ] == Turn("assistant", "")
+
+
+def test_brackets_in_a_text_are_an_answer() -> None:
+    assert read("completion", {"question": "list(())?", "answer": "[]"}).turns[-1].content == "[]"
+
+
+@pytest.mark.parametrize("empty", ["[]", "", None, []])
+def test_a_table_holds_a_history_as_json(empty: Any) -> None:
+    row = {"instruction": "c", "output": "d", "history": '[["a", "b"]]'}
+    assert [turn.content for turn in read("alpaca", row).turns] == ["a", "b", "c", "d"]
+    assert len(read("alpaca", row | {"history": empty}).turns) == 2
+
+
 def test_wrong_values_name_the_field() -> None:
     assert (
         refusal("alpaca", {"instruction": "a", "output": {"x": 1}})
-        == 'output: is a dict ({"x": 1}), and a text is needed here'
+        == 'output: is an object ({"x": 1}), and a text is needed here'
     )
     assert refusal("alpaca", {"instruction": "a"}).startswith(
         "output: the row has no such field; it has instruction."
     )
     assert refusal("alpaca", {"instruction": "a", "output": "b", "history": "x"}).startswith(
-        "history: is a str (x)"
+        "history: is a text (x)"
     )
     assert refusal("messages", {"messages": [{"content": "x"}]}).startswith(
         "messages[0]: the turn does not say who speaks"

@@ -14,6 +14,7 @@ import pytest
 from material.chat_templates import CHATML, TEMPLATES, byte_level, sentencepiece_like
 from tunesmith.batches.batch import Tokens
 from tunesmith.data.rendering.render import Render
+from tunesmith.data.rendering.text_to_ids import plain_ids
 from tunesmith.errors import DataError
 from tunesmith.examples import Chat, Text, Turn
 from tunesmith.settings.run import Data
@@ -366,3 +367,13 @@ def test_real_tokenizer_of_the_fixture(tiny_llama: Path) -> None:
     (tokens,) = made.chat(Chat((Turn("user", "a"), Turn("assistant", "b"))))
     assert trained(made, tokens) == ["b<|im_end|>"]
     assert made.stop_ids == (2,)
+
+
+def test_ids_straight_from_below_are_those_of_the_tokenizer() -> None:
+    tokenizer = byte_level(CHATML, "<|im_end|>")
+    tokenizer.pad_token = "<|im_end|>"
+    direct = plain_ids(tokenizer)
+    for text in ("", "Hi there", " 你好 🙂\n", "a<|im_end|>b", "a <s> b"):
+        # What a call has set is not left to the next.
+        tokenizer("Hi there", truncation=True, max_length=1, padding="max_length")
+        assert direct(text) == tokenizer(text, add_special_tokens=False)["input_ids"]

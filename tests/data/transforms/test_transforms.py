@@ -13,7 +13,7 @@ import pytest
 from conftest import SHARED_DATA
 from tunesmith import api
 from tunesmith.api import change_rows
-from tunesmith.data.files.located import Faults
+from tunesmith.data.files.file_facts import Faults
 from tunesmith.data.files.sources import rows as rows_of
 from tunesmith.data.texts.personal import bank_card, found_in, identity_card
 from tunesmith.errors import DataError, SpecError

@@ -13,7 +13,7 @@ import torch
 from material.architectures import ARCHITECTURES, FOREST, tiny
 from material.sequences import alone, sequences
 from tunesmith.batches.batch import Batch
-from tunesmith.batches.trees import plant
+from tunesmith.batches.forest import plant
 from tunesmith.errors import ModelError
 from tunesmith.models.calling import forest
 from tunesmith.models.calling.probe import settle

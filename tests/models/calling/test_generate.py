@@ -4,6 +4,7 @@ streaming.
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from transformers import (
 
 from tunesmith.models.calling import generate as generation
 from tunesmith.models.calling.generate import Answer, generate, own_defaults, stream
+from tunesmith.models.calling.wording import decoded
+from tunesmith.models.calling.wording import pieces as worded
 from tunesmith.settings.run import Generate
 
 PROMPTS = [
@@ -248,21 +251,23 @@ def test_a_chinese_character_of_several_tokens_comes_whole(tuned):
     wanted = "知道了吗？药𠮷"
     tokens = [token for byte in wanted for token in tokenizer(byte)["input_ids"]]
     assert len(tokens) > len(wanted)
-    pieces = list(generation._texts(tokenizer, iter([*tokens, 2, 17]), Generate(), STOPS))
+    pieces = list(worded(tokenizer, [*tokens, 2, 17], (), STOPS))
     assert pieces == list(wanted)
 
 
 def test_streaming_holds_back_what_may_become_a_stop_text(tuned):
     _, tokenizer = tuned
     tokens = tokenizer("the name is END of it")["input_ids"]
-    assert (
-        "".join(generation._texts(tokenizer, iter(tokens), Generate(stop=("END",)), STOPS))
-        == "the name is "
-    )
-    assert (
-        "".join(generation._texts(tokenizer, iter(tokens), Generate(stop=("ENDE",)), STOPS))
-        == "the name is END of it"
-    )
+    assert "".join(worded(tokenizer, tokens, ("END",), STOPS)) == "the name is "
+    assert "".join(worded(tokenizer, tokens, ("ENDE",), STOPS)) == "the name is END of it"
+
+
+def test_the_pieces_are_the_text_of_all_tokens_whatever_they_are(tuned):
+    _, tokenizer = tuned
+    draw = random.Random(0)
+    for _ in range(20):  # bytes by chance: characters that never become whole, too
+        tokens = [draw.randrange(4, len(tokenizer)) for _ in range(40)]
+        assert "".join(worded(tokenizer, tokens, (), STOPS)) == decoded(tokenizer, tokens)
 
 
 def test_closing_the_stream_stops_the_model_and_an_error_reaches_the_listener(tuned, monkeypatch):

@@ -10,7 +10,7 @@ import torch
 
 from material.two_sided import MODELS, tiny_pair
 from tunesmith.batches.batch import Batch, Tokens
-from tunesmith.batches.cuts import cut
+from tunesmith.batches.micro_batches import cut
 from tunesmith.data.rendering.render import Render
 from tunesmith.examples import Chat, Turn
 from tunesmith.models.calling.generate import generate

@@ -17,7 +17,7 @@ from material import runs
 from material.headed import THREE, encoder
 from material.two_sided import tiny_pair
 from tunesmith.batches.batch import Batch, Tokens
-from tunesmith.data.rendering.sides import beginning
+from tunesmith.data.rendering.encoder_decoder import beginning
 from tunesmith.errors import ModelError, SpecError
 from tunesmith.export.make import export
 from tunesmith.methods import Method

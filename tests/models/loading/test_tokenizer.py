@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 
 from conftest import byte_tokenizer, tiny_model
 from material.two_sided import tiny_pair
-from tunesmith.data.rendering.sides import KEY
+from tunesmith.data.rendering.encoder_decoder import KEY
 from tunesmith.errors import ModelError
 from tunesmith.models.finding.hub import find_model
 from tunesmith.models.loading.tokenizer import QUICK, _named_class, load_tokenizer

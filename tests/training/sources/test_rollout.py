@@ -22,7 +22,7 @@ from tunesmith.planning.make import make
 from tunesmith.settings.run import Run, validate, with_overrides
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.loop import gradient
-from tunesmith.training.ready import Ready, make_ready
+from tunesmith.training.preparing import Ready, make_ready
 from tunesmith.training.start import train
 
 ENGLISH = {"name": "language", "language": "en"}

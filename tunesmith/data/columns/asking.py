@@ -72,10 +72,10 @@ def answers(row: Row, field: str) -> list[Turn]:
     """
     value = row.get(field)
     turns = json_list(value)
-    # A text may be a list as JSON writes one, such as [71], and still be an answer.
-    if turns is not None and (
-        isinstance(value, list) or all(isinstance(item, dict) for item in turns)
-    ):
+    if value in ([], {}):
+        return [Turn("assistant", "")]
+    # A text may be a list as JSON writes one, such as [71] or [], and still be an answer.
+    if turns and (isinstance(value, list) or all(isinstance(item, dict) for item in turns)):
         return [turn_of(item, f"{field}[{n}]") for n, item in enumerate(turns)]
     if isinstance(value, dict):
         return [turn_of(value, field)]

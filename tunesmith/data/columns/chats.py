@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunesmith.data.columns.media import placed
+from tunesmith.data.columns.finishing import placed
 from tunesmith.data.columns.turns import (
     TURNS,
     Row,
@@ -10,6 +10,7 @@ from tunesmith.data.columns.turns import (
     is_speaker,
     is_spoken,
     json_list,
+    kind_of,
     shown,
     system_turn,
     tools_of,
@@ -41,7 +42,7 @@ def conversation(row: Row, name: str) -> list[Turn]:
         raise field_problem(name, "reader.absent", columns=", ".join(map(str, row)))
     value = json_list(row[name])
     if value is None:
-        told = {"kind": type(row[name]).__name__, "seen": shown(row[name])}
+        told = {"kind": kind_of(row[name]), "seen": shown(row[name])}
         raise field_problem(name, "reader.not_list", **told)
     if name in TURNS and _in_turn(value):
         return [Turn("assistant" if n % 2 else "user", text) for n, text in enumerate(value)]

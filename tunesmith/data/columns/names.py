@@ -4,8 +4,9 @@ hold, its names.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 
 def words_of(text: str) -> list[str]:
@@ -111,6 +112,23 @@ CAME_FROM = "tunesmith_from"
 """The column in which a file that ``tunesmith data`` wrote says where each row came from:
 ``{"file": …, "row": …, "steps": […]}``.
 """
+VOTED = "voted"
+"""The mark under ``CAME_FROM`` of a row whose answers people chose between: ``"voted": true``."""
+
+
+def came_from(row: Mapping[str, object]) -> Mapping[str, object]:
+    """Returns what a row says of where it came from; empty where it says nothing. A table holds
+    it as JSON.
+    """
+    told = row.get(CAME_FROM)
+    if isinstance(told, str):
+        try:
+            told = json.loads(told)
+        except ValueError:
+            return {}
+    return told if isinstance(told, dict) else {}
+
+
 _SUFFIXES = ("zh", "en", "cn", "ch", "text", "str", "content", "chinese", "english", "raw")
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tunesmith.data.columns.answers import as_json
+from tunesmith.data.columns.cells import as_json
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Media, MediaKind, Role, Turn
 from tunesmith.plain import JsonObject, Row
@@ -97,6 +97,12 @@ def no_number(value: object) -> bool:
     return isinstance(value, float) and not math.isfinite(value)
 
 
+def kind_of(value: object) -> str:
+    """Returns what a person calls a value of JSON: a list, an object, a text."""
+    called = {str: "text", list: "list", dict: "object", bool: "truth", int: "number"}
+    return say(f"reader.kind_{called.get(type(value), 'other')}")
+
+
 def as_text(value: object, field: str) -> str:
     """Returns a value as text: None, NaN and infinity become empty, numbers and truth values are
     written out; raises DataError for anything else.
@@ -108,7 +114,7 @@ def as_text(value: object, field: str) -> str:
     if isinstance(value, int | float):
         return str(value)
     if not isinstance(value, str):
-        raise field_problem(field, "reader.not_text", kind=type(value).__name__, seen=shown(value))
+        raise field_problem(field, "reader.not_text", kind=kind_of(value), seen=shown(value))
     if _HALF.search(value):
         raise field_problem(field, "reader.half_letter")
     return value
@@ -173,13 +179,12 @@ def pairs(row: Row, field: str = "history") -> list[Turn]:
     """Reads the turns of a history: pairs of question and answer, or turns that name their
     speakers.
     """
-    history = row.get(field)
-    if not history:
+    value = row.get(field)
+    history = json_list(value)
+    if not value or history == []:
         return []
-    if not isinstance(history, list):
-        raise field_problem(
-            field, "reader.not_list", kind=type(history).__name__, seen=shown(history)
-        )
+    if history is None:
+        raise field_problem(field, "reader.not_list", kind=kind_of(value), seen=shown(value))
     turns: list[Turn] = []
     # A person may ask "doctor" or "AI": first items are speakers only where all of them are, and
     # they differ.

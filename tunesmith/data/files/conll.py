@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tunesmith.data.columns.spans import TAG
-from tunesmith.data.files.located import Faults, FileFacts, Located
+from tunesmith.data.files.file_facts import Faults, FileFacts, Located
 from tunesmith.errors import Problem
 from tunesmith.words import say
 

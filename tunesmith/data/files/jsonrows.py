@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from tunesmith.data.columns.turns import LISTS, TURNS
 from tunesmith.data.files import jsonstream
-from tunesmith.data.files.located import Faults, FileFacts, Located
+from tunesmith.data.files.file_facts import Faults, FileFacts, Located
 from tunesmith.data.files.numbers import Written
 from tunesmith.errors import Problem
 from tunesmith.plain import JsonObject

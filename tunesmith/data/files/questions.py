@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tunesmith.data.columns.names import QUESTION, TEXT, is_called
 from tunesmith.data.files.decoding import encoding_of, open_text
-from tunesmith.data.files.located import FileFacts
+from tunesmith.data.files.file_facts import FileFacts
 from tunesmith.data.files.sources import facts, rows
 from tunesmith.errors import DataError, Problem
 from tunesmith.plain import JsonObject

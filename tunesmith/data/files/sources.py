@@ -13,7 +13,7 @@ from typing import Any
 
 from tunesmith.data.files import conll, jsonrows, jsonstream, tables
 from tunesmith.data.files.decoding import compressed, encoding_of, open_bytes, open_text
-from tunesmith.data.files.located import Faults, FileFacts, Located
+from tunesmith.data.files.file_facts import Faults, FileFacts, Located
 from tunesmith.data.files.paths import files, on_disk
 from tunesmith.errors import DataError, Problem
 from tunesmith.storage.headers import is_pointer
@@ -204,7 +204,8 @@ def rows(
     for file in files(path):
         strict = Faults()
         for located in _read(facts(file, columns=columns), strict if faults is None else faults):
-            strict.stop()
+            if strict.count:
+                strict.stop()
             yield located
         strict.stop()
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from tunesmith.data.rendering.plain_tokenizer import PlainTokenizer
+from tunesmith.data.rendering.text_to_ids import PlainTokenizer
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Chat, Turn
 from tunesmith.plain import JsonObject

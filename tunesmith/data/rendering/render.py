@@ -12,14 +12,12 @@ import numpy as np
 from rich.text import Text as Coloured
 
 from tunesmith.batches.batch import Tokens
-from tunesmith.data.rendering.control import Control, shown
 from tunesmith.data.rendering.conversation import Conversation, opening
+from tunesmith.data.rendering.encoder_decoder import Sides, continued
 from tunesmith.data.rendering.fingerprint import fingerprint
-from tunesmith.data.rendering.plain_tokenizer import PlainTokenizer
-from tunesmith.data.rendering.sides import Sides, continued
 from tunesmith.data.rendering.template import Template, numbered
+from tunesmith.data.rendering.text_to_ids import Control, PlainTokenizer, shown, token_weights
 from tunesmith.data.rendering.tokenizers import Tokenizer, add_slots, converses, keeps_apart
-from tunesmith.data.rendering.weights import token_weights
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.examples import Chat, Feedback, Preference, Text, Turn
 from tunesmith.settings.run import Data

@@ -28,6 +28,7 @@ class Tokenizer(Protocol):
     all_special_tokens: list[str]
     chat_template: str | None
     clean_up_tokenization_spaces: bool
+    split_special_tokens: bool
     model_max_length: int
     init_kwargs: dict[str, Any]
 

@@ -35,6 +35,7 @@ COMMON, COMMON_ROWS = (
     20,
 )  # a run in more rows than this is form (an instruction, a label), not content
 CHUNK = 4096
+_POWERS = np.uint64(0x9E3779B97F4A7C15) ** np.arange(1, RUN + 1, dtype=np.uint64)
 
 
 def normalise(text: str) -> str:
@@ -123,9 +124,12 @@ def sketch_of(text: str) -> np.ndarray:
     run = WIDE_RUN if 2 * int(np.count_nonzero(codes > 0x2E80)) > len(codes) else RUN
     if len(codes) < run:
         return _mix(np.array([_whole(codes)], np.uint64))
-    windows = np.lib.stride_tricks.sliding_window_view(codes, run).astype(np.uint64)
-    powers = np.uint64(0x9E3779B97F4A7C15) ** np.arange(1, run + 1, dtype=np.uint64)
-    return np.unique(_mix((windows * powers).sum(axis=1, dtype=np.uint64)))[:SKETCH]
+    wide, runs = codes.astype(np.uint64), len(codes) - run + 1
+    sums = wide[:runs] * _POWERS[0]
+    for place in range(1, run):
+        sums += wide[place : place + runs] * _POWERS[place]
+    hashes = np.sort(_mix(sums))
+    return hashes[np.append(True, hashes[1:] != hashes[:-1])][:SKETCH]
 
 
 def _whole(codes: np.ndarray) -> int:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, get_args
+from typing import Literal
 
 Script = Literal["zh", "ja", "ko", "latin", "cyrillic", "arabic", "other"]
-SCRIPTS = get_args(Script)
 _LETTERS = {
     "zh": re.compile("[\u3400-\u4dbf\u4e00-\u9fff]"),
     "ja": re.compile("[\u3040-\u30ff]"),
@@ -23,6 +22,8 @@ def script_of(text: str) -> Script | None:
     A Chinese character counts as three letters, and a tenth of kana makes a text Japanese. Measured
     on 1 000 rows each: 0.996 of Chinese rows, all English ones; of short ones 0.99 and 1.00.
     """
+    if text.isascii():
+        return "latin" if _LETTERS["latin"].search(text) else None
     counts = {name: len(form.findall(text)) for name, form in _LETTERS.items()}
     if counts["ja"] > 0.1 * (counts["ja"] + counts["zh"]) and counts["ja"]:
         return "ja"

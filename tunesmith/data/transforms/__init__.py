@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from tunesmith.data.columns.names import ABOUT_THE_ROW, is_called
-from tunesmith.data.files.located import Located
+from tunesmith.data.files.file_facts import Located
 from tunesmith.errors import Problem, SpecError
 from tunesmith.plain import JsonObject
 from tunesmith.settings.family import TRANSFORMS

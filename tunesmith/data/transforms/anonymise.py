@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tunesmith.data.columns.names import CAME_FROM
-from tunesmith.data.files.located import Located
+from tunesmith.data.files.file_facts import Located
 from tunesmith.data.texts.people import has_dictionary, names_in
 from tunesmith.data.texts.personal import Found, found_in
 from tunesmith.data.texts.strings import changed_row, strings

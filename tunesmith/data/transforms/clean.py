@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from tunesmith.data.files.located import Located
+from tunesmith.data.files.file_facts import Located
 from tunesmith.data.texts import repair
 from tunesmith.data.texts.quality import broken_rule, repeated_share
 from tunesmith.data.texts.script import Script, script_of

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tunesmith.data.files.located import Located
+from tunesmith.data.files.file_facts import Located
 from tunesmith.data.texts.duplicates import Clusters, fold, join_near, sketch_of
 from tunesmith.data.texts.strings import strings
 from tunesmith.data.transforms import TRANSFORMS, Account, Content, Rows, Transform

@@ -19,8 +19,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from tunesmith.batches.forest import Forest, Segment
 from tunesmith.batches.sending import sent_together
-from tunesmith.batches.trees import Forest, Segment
 from tunesmith.errors import ModelError
 from tunesmith.words import say
 
@@ -29,14 +29,8 @@ NAME = "forest"
 # What models hand to attention beside the tensors, and what does not change the result of a forest
 # call.
 HARMLESS = {
-    "position_ids",
-    "cache_position",
-    "use_cache",
-    "output_attentions",
-    "is_causal",
-    "position_embeddings",
-    "output_hidden_states",
-    "output_router_logits",
+    *("position_ids", "cache_position", "position_embeddings", "use_cache", "is_causal"),
+    *("output_attentions", "output_hidden_states", "output_router_logits"),
 }
 
 CALL, KEY = 16_384, 0
@@ -108,6 +102,10 @@ def forest_attention(
     if forest is None:
         _refuse_lost_forest(query, attention_mask)
         if softcap is None and s_aux is None:
+            if query.shape[2] == 1 and attention_mask is not None and attention_mask.shape[1] == 1:
+                # The next token of each row: sdpa would copy every key for the heads that share it.
+                out = _attend(query, key, value, attention_mask[:, 0], **how)
+                return out.transpose(1, 2), None
             return sdpa_attention_forward(  # type: ignore[return-value]
                 module,
                 query,

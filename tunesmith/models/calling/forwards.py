@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from tunesmith.batches.batch import Batch, Tokens
-from tunesmith.batches.cuts import cut
+from tunesmith.batches.micro_batches import cut
 
 if TYPE_CHECKING:
     from tunesmith.models.calling.views import Seen

@@ -10,9 +10,9 @@ from __future__ import annotations
 import queue
 import threading
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,10 +29,12 @@ from transformers.cache_utils import DynamicLayer
 from transformers.generation.streamers import BaseStreamer
 
 from tunesmith.batches.batch import right_padded
-from tunesmith.data.rendering.sides import beginning
+from tunesmith.data.rendering.encoder_decoder import beginning
 from tunesmith.data.rendering.tokenizers import Tokenizer
 from tunesmith.models.calling.padding import left_padded
 from tunesmith.models.calling.room import Room
+from tunesmith.models.calling.wording import decoded, first_of
+from tunesmith.models.calling.wording import pieces as worded
 from tunesmith.settings.run import Generate
 
 BUDGET = 8192
@@ -130,15 +132,32 @@ def stream(
     """Yields the answer in pieces as it is generated; a character of several tokens comes whole.
     Closing the iterator stops the model.
     """
+    with closing(
+        stream_ids(model, tokenizer, prompt, settings, stop_ids=stop_ids, seed=seed)
+    ) as ids:
+        yield from worded(tokenizer, ids, settings.stop, stop_ids)
+
+
+def stream_ids(
+    model: torch.nn.Module,
+    tokenizer: Tokenizer,
+    prompt: np.ndarray,
+    settings: Generate,
+    *,
+    stop_ids: Sequence[int],
+    seed: int = 0,
+) -> Generator[int, None, None]:
+    """Yields the answer's tokens as they are generated, with the one that ends it. Closing the
+    iterator stops the model.
+    """
     room = Room.of(model, tokenizer, settings)
     room.refuse([prompt])
-    pieces: queue.Queue[int | None] = queue.Queue()
+    given: queue.Queue[int | None] = queue.Queue()
     closed = threading.Event()
 
     def work() -> None:
         try:
             with as_given(model, seed if settings.temperature > 0 else None):
-                watch = {"streamer": _Pieces(pieces), "closed": closed}
                 _written(
                     model,
                     tokenizer,
@@ -146,15 +165,16 @@ def stream(
                     room.within(settings, len(prompt)),
                     stop_ids=stop_ids,
                     share=False,
-                    **watch,
+                    streamer=_Pieces(given),
+                    closed=closed,
                 )
         finally:
-            pieces.put(None)
+            given.put(None)
 
     with ThreadPoolExecutor(1) as pool:
         task = pool.submit(work)
         try:
-            yield from _texts(tokenizer, iter(pieces.get, None), settings, stop_ids)
+            yield from iter(given.get, None)
         finally:
             closed.set()
         task.result()
@@ -298,60 +318,17 @@ def finished(
     """Returns new tokens as an answer, cut before the token or text that ends it."""
     end = next((index for index, token in enumerate(ids) if token in stop_ids), None)
     own = ids if end is None else ids[:end]
-    text = _decoded(tokenizer, own)
-    at = _first(text, settings.stop)
+    text = decoded(tokenizer, own)
+    at = first_of(text, settings.stop)
     if at is None:
         return Answer(text, tuple(own), end is not None)
     # The fewest tokens that hold the stop text: what follows them is padding.
     size = bisect_left(
         range(len(own)),
         True,
-        key=lambda n: _first(_decoded(tokenizer, own[:n]), settings.stop) is not None,
+        key=lambda n: first_of(decoded(tokenizer, own[:n]), settings.stop) is not None,
     )
     return Answer(text[:at], tuple(own[:size]), True)
-
-
-def _decoded(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
-    return tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-
-
-def _first(text: str, stops: Sequence[str]) -> int | None:
-    """Returns where the earliest of ``stops`` begins; None where none occurs."""
-    return min((text.index(stop) for stop in stops if stop in text), default=None)
-
-
-def _texts(
-    tokenizer: Tokenizer, tokens: Iterator[int], settings: Generate, stop_ids: Sequence[int]
-) -> Iterator[str]:
-    """Yields the text so far, piece by piece; holds back an unfinished character and what may
-    become a stop text.
-    """
-    ids: list[int] = []
-    said = 0
-    for token in tokens:
-        if token in stop_ids:
-            break
-        ids.append(token)
-        text = _decoded(tokenizer, ids)
-        if _first(text, settings.stop) is not None:
-            break
-        ready = len(text.rstrip("\ufffd"))
-        ready -= max(
-            (
-                n
-                for stop in settings.stop
-                for n in range(1, len(stop))
-                if text[:ready].endswith(stop[:n])
-            ),
-            default=0,
-        )
-        if ready > said:
-            yield text[said:ready]
-            said = ready
-    text = _decoded(tokenizer, ids)
-    rest = text[said : _first(text, settings.stop)]
-    if rest:
-        yield rest
 
 
 class _StopTexts(StoppingCriteria):
@@ -367,7 +344,7 @@ class _StopTexts(StoppingCriteria):
     ) -> torch.Tensor:
         tail = input_ids[:, max(self.start, input_ids.shape[1] - self.reach) :]
         found = [
-            _first(_decoded(self.tokenizer, row), self.stops) is not None for row in tail.tolist()
+            first_of(decoded(self.tokenizer, row), self.stops) is not None for row in tail.tolist()
         ]
         return torch.tensor(found, device=input_ids.device)
 

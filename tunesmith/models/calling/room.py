@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tunesmith.data.rendering.sides import beginning
+from tunesmith.data.rendering.encoder_decoder import beginning
 from tunesmith.errors import DataError, Problem
 from tunesmith.models.structure.layers import places
 from tunesmith.settings.run import Generate

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.rendering.sides import KEY
+from tunesmith.data.rendering.encoder_decoder import KEY
 from tunesmith.data.rendering.tokenizers import Tokenizer
 from tunesmith.errors import ModelError, Problem, first_line
 from tunesmith.models.structure import added_tokens

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tunesmith.batches.cuts import Example
+from tunesmith.batches.micro_batches import Example
 from tunesmith.settings.family import SOURCES
 from tunesmith.settings.spec import Spec
 

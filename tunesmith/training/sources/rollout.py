@@ -184,7 +184,8 @@ class Rollout(StepSource):
         assert run.train.batch is not None, "the batch was settled with the rows"
         self.items, self.render, self.processes = prepared.train, prepared.render, processes
         self.seed = run.train.seed
-        self.order = Order(len(self.items), run.train.batch, run.train.seed)
+        given = run.data.curriculum is not None
+        self.order = Order(len(self.items), run.train.batch, run.train.seed, given)
         self.total = self.order.total(run.train.epochs, run.train.steps)
 
     def meet(self, policy: Loaded, objective: Objective, device: Device) -> None:

@@ -23,7 +23,8 @@ class RowSource(StepSource):
         """Fixes the order of the training rows."""
         assert run.train.batch is not None, "the batch was settled with the rows"
         self.items = prepared.train
-        self.order = Order(len(self.items), run.train.batch, run.train.seed)
+        given = run.data.curriculum is not None
+        self.order = Order(len(self.items), run.train.batch, run.train.seed, given)
         self.total = self.order.total(run.train.epochs, run.train.steps)
 
     def step(self, number: int, models: Models) -> Step:

@@ -1,0 +1,105 @@
+"""Processes that are started together: what they are told, what is printed, and how they end. The
+command is a line of Python here, so that a test costs no import of torch; the last test is
+the whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from material.terminal import rows
+from tunesmith.machine import ranks
+from tunesmith.machine.ranks import run_ranks
+
+NUMBER = "import json, os, sys, time; rank = int(os.environ['RANK']); "
+
+
+def python(line: str) -> list[str]:
+    return [sys.executable, "-c", NUMBER + line]
+
+
+def test_each_has_its_number_and_all_one_meeting_place(tmp_path: Path) -> None:
+    names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+    line = (
+        f"open(r'{tmp_path}/' + str(rank), 'w').write(json.dumps([os.environ[n] for n in {names}]))"
+    )
+    assert run_ranks(3, python(line)) == 0
+    told = [json.loads((tmp_path / str(rank)).read_text()) for rank in range(3)]
+    assert [one[:4] for one in told] == [[str(rank), str(rank), "3", "3"] for rank in range(3)]
+    assert len({tuple(one[4:]) for one in told}) == 1 and told[0][4] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "printed"),
+    [
+        ("sys.exit(2)", 2, ""),
+        ("print('said by', rank, file=sys.stderr); sys.exit(75)", 75, ""),
+        # One alone fails, and the first waits for it for ever.
+        (
+            "time.sleep(60 * (1 - rank)); print('only', rank, file=sys.stderr); sys.exit(3)",
+            3,
+            "only 1",
+        ),
+        ("os.kill(os.getpid(), 9) if rank else time.sleep(60)", 137, ""),
+        # The first tells itself that another has gone.
+        ("time.sleep(1 - rank); sys.exit(1 + 8 * rank)", 1, ""),
+    ],
+)
+def test_the_exit_code_is_the_runs_own(
+    line: str,
+    code: int,
+    printed: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(ranks, "LEAVES_WITHIN", 1.0)
+    assert run_ranks(2, python(line)) == code
+    assert capsys.readouterr().err.strip() == printed
+
+
+def test_a_signal_reaches_each_once(tmp_path: Path) -> None:
+    line = (
+        "import signal; heard = []; signal.signal(15, lambda *_: heard.append(1)); "
+        f"open(r'{tmp_path}/ready' + str(rank), 'w'); "
+        "[time.sleep(0.05) for _ in range(200) if not heard]; time.sleep(0.5); "
+        f"open(r'{tmp_path}/heard' + str(rank), 'w').write(str(len(heard))); sys.exit(75)"
+    )
+    whole = f"from tunesmith.machine.ranks import run_ranks; raise SystemExit(run_ranks(2, {python(line)!r}))"
+    with subprocess.Popen([sys.executable, "-c", whole]) as parent:
+        until = time.monotonic() + 30
+        while not all((tmp_path / f"ready{rank}").exists() for rank in range(2)):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        parent.send_signal(signal.SIGTERM)
+        assert parent.wait(30) == 75
+    assert [(tmp_path / f"heard{rank}").read_text() for rank in range(2)] == ["1", "1"]
+
+
+@pytest.mark.slow
+def test_two_processes_of_the_command_line_train_what_one_trains(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.json").write_text(json.dumps(rows(24)), encoding="utf-8")
+    losses = []
+    for count in (1, 2):
+        words = [f"model={tiny_llama}", f"data={tmp_path}/rows.json", f"out={tmp_path}/run{count}"]
+        words += [f"processes={count}", "train.steps=4", "train.batch=4", "data.held_out=0"]
+        done = subprocess.run(
+            [sys.executable, "-m", "tunesmith", "sft", *words],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr
+        lines = (tmp_path / f"run{count}/record.jsonl").read_text(encoding="utf-8").splitlines()
+        losses.append([one["loss"] for one in map(json.loads, lines) if "loss" in one])
+    assert losses[1] == pytest.approx(losses[0], abs=1e-5) and len(losses[0]) >= 4

@@ -1,0 +1,35 @@
+"""The verb that serves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tunesmith.cli.options import Lang, Which, print_lines
+from tunesmith.cli.run_with import run_with
+
+Names = Annotated[list[str], typer.Argument(metavar="RUN|NAME=RUN", show_default=False)]
+
+
+def serve(
+    names: Names,
+    host: Annotated[str, typer.Option("--host")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535)] = 8000,
+    keys: Annotated[Path | None, typer.Option("--keys", metavar="FILE", show_default=False)] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option("--allow-host", metavar="NAME", show_default=False)
+    ] = None,
+    at_once: Annotated[int, typer.Option("--at-once", min=1, max=256)] = 16,
+    queue: Annotated[int, typer.Option("--queue", min=0, max=4096)] = 64,
+    which: Which = "model",
+    lang: Lang = "auto",
+) -> None:
+    """Serves runs with OpenAI's API."""
+    from tunesmith.serving.service import Address, Service
+    from tunesmith.serving.start import serve
+
+    address = Address(host, port, keys, tuple(allow_host or ()))
+    service = Service(address, at_once=at_once, waiting=queue)
+    serve(names, service, which=lambda run: run_with(run, which), tell=print_lines)

@@ -1,0 +1,49 @@
+"""Turns out of order: conversations that no chat looks like, and that many templates refuse."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from tunesmith.examples import Chat, Example, Turn, chats_of
+from tunesmith.words import say, some
+
+
+class Order:
+    """The rows with turns out of order, by what is wrong with them."""
+
+    def __init__(self) -> None:
+        self.places: dict[str, list[str]] = {"system": [], "result": [], "call": [], "twice": []}
+
+    def add(self, where: str, example: Example) -> None:
+        """Looks at the turns of one row."""
+        wrong = {kind for chat in chats_of(example) for kind in _wrong(chat)}
+        for kind in wrong:
+            self.places[kind].append(where)
+
+    def notes(self) -> list[str]:
+        """Returns a line for each kind of disorder."""
+        return [
+            say(f"detect.order_{kind}", number=len(places), places=some(places))
+            for kind, places in self.places.items()
+            if places
+        ]
+
+
+def _wrong(chat: Chat) -> set[str]:
+    turns = chat.turns
+    found = {"system"} if any(turn.role == "system" for turn in turns[1:]) else set[str]()
+    pairs = [*pairwise(turns)]
+    if any(turn.role == "tool" for turn in turns[:1]) or any(
+        turn.role == "tool" and not _asked(before) for before, turn in pairs
+    ):
+        found.add("result")
+    if any(before.tool_calls and turn.role != "tool" for before, turn in pairs):
+        found.add("call")
+    if any(before.role == turn.role != "tool" for before, turn in pairs):
+        found.add("twice")
+    return found
+
+
+def _asked(before: Turn) -> bool:
+    """Tells whether a tool's result may stand after this turn: a call, or another result."""
+    return before.role == "tool" or bool(before.tool_calls)

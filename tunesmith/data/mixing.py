@@ -1,0 +1,118 @@
+"""``tunesmith data mix A B OUT``: rows of several files in one, each file with its share; no row
+stands there twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Ge, Gt
+
+from tunesmith.data.files.file_facts import Faults, Located
+from tunesmith.data.files.sources import rows as rows_of
+from tunesmith.data.files.writing import write_rows, writer_of
+from tunesmith.data.find import find_data
+from tunesmith.data.mix import shares
+from tunesmith.data.steps import CAME_FROM, came_from, refuse_source, write_account
+from tunesmith.data.transforms import Account
+from tunesmith.data.transforms._draw import drawn
+from tunesmith.errors import Problem, SpecError
+from tunesmith.plain import JsonObject
+from tunesmith.settings.spec import Spec
+from tunesmith.storage.atomic import file_to_write
+from tunesmith.words import say
+
+
+class Mixing(Spec):
+    """How much of each file is taken."""
+
+    shares: list[Annotated[float, Gt(0)]] | None = None
+    """The share of each file, in their order: ``[0.7, 0.3]``."""
+    temperature: Annotated[float, Ge(1)] | None = None
+    """Instead of shares: each file gets its number of rows to the power 1/temperature; 1 takes all
+    rows, 100 as many of each.
+    """
+    rows: Annotated[int, Gt(0)] | None = None
+    """How many rows in all; as many as the shares allow when not given."""
+    seed: Annotated[int, Ge(0)] = 0
+    """Another number draws others."""
+
+
+def mix(sources: Sequence[str], out: Path, how: Mixing) -> Account:
+    """Writes rows of each of ``sources`` to ``out``, in the order of the files, drawn by a hash of
+    what they hold; raises SpecError where a file has too few rows for its share.
+    """
+    if how.shares is not None and how.temperature is not None:
+        raise SpecError(Problem("shares", say("transforms.shares_or_temperature")))
+    if how.shares is not None and len(how.shares) != len(sources):
+        told = {"given": len(how.shares), "files": len(sources)}
+        raise SpecError(Problem("shares", say("transforms.shares_each", **told)))
+    place = file_to_write(out)
+    assert place is not None, "a path was given"
+    writer_of(place)
+    files = [find_data(source) for source in sources]
+    refuse_source(out, [file for some in files for file in some])
+    chosen = [_Source(name, some) for name, some in zip(sources, files, strict=True)]
+    _share_out(chosen, how)
+    account = Account()
+
+    def written() -> Iterator[JsonObject]:
+        account.read = account.written = 0
+        for one in chosen:
+            taken = drawn((located.row for located in one.rows()), one.take, how.seed)
+            for number, located in enumerate(one.rows()):
+                account.read += 1
+                if number not in taken:
+                    account.dropped(located, "mix", "not_drawn")
+                    continue
+                account.written += 1
+                yield {**located.row, CAME_FROM: came_from(located, ["mix"])}
+
+    write_rows(place, written)
+    account.notes = [
+        say("transforms.mixed", file=one.name, taken=one.take, rows=one.number) for one in chosen
+    ]
+    write_account(place, account)
+    return account
+
+
+class _Source:
+    """One source with its number of rows, and how many are taken."""
+
+    def __init__(self, name: str, files: Sequence[Path]) -> None:
+        self.name, self.files = name, files
+        self.number = sum(1 for _ in self.rows())
+        self.take = self.number
+
+    def rows(self) -> Iterator[Located]:
+        """Yields the rows of all its files; raises DataError where one cannot be read."""
+        faults = Faults()
+        for file in self.files:
+            yield from rows_of(file, faults=faults)
+        faults.stop()
+
+
+def _share_out(chosen: Sequence[_Source], how: Mixing) -> None:
+    """Sets how many rows are taken of each, so that the shares are met within a row."""
+    if how.shares is not None:
+        total = sum(how.shares)
+        wanted = [share / total for share in how.shares]
+    else:
+        counts = {str(place): one.number for place, one in enumerate(chosen)}
+        wanted = list(shares(counts, how.temperature or 1).values())
+    most = min(one.number / share for one, share in zip(chosen, wanted, strict=True))
+    rows = int(most + 1e-9) if how.rows is None else how.rows
+    if rows > most + 1e-9:
+        short = min(chosen, key=lambda one: one.number / wanted[chosen.index(one)])
+        told = {"file": short.name, "number": short.number, "most": int(most)}
+        raise SpecError(Problem("rows", say("transforms.too_few", **told)))
+    # The whole parts first, then one more for the largest remainders.
+    exact = [rows * share for share in wanted]
+    for one, part in zip(chosen, exact, strict=True):
+        one.take = int(part + 1e-9)
+    left = rows - sum(one.take for one in chosen)
+    order = sorted(range(len(exact)), key=lambda place: chosen[place].take - exact[place])
+    for place in order[:left]:
+        chosen[place].take += 1

@@ -1,0 +1,127 @@
+"""``tunesmith check --row K``: one row as the model gets it, token by token, and where it went."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.text import Text as Coloured
+
+from tunesmith.batches.batch import Tokens
+from tunesmith.data.items import Item
+from tunesmith.data.ledger import reason_key
+from tunesmith.data.prepare import Prepared
+from tunesmith.errors import DataError, Problem
+from tunesmith.plain import JsonObject
+from tunesmith.words import say
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """One sequence of a row: its title, its text with the trained parts in colour, its tokens."""
+
+    title: str
+    text: Coloured
+    tokens: tuple[tuple[int, str, float], ...]
+    """Of each token its id, its text and its weight; 0 is context."""
+
+    def to_json(self) -> JsonObject:
+        """Returns the same for programs."""
+        tokens = [{"id": one, "text": text, "weight": weight} for one, text, weight in self.tokens]
+        spans = list(trained(self.text))
+        return {"title": self.title, "text": self.text.plain, "trained": spans, "tokens": tokens}
+
+
+@dataclass(frozen=True)
+class OneRow:
+    """A row of a file: the side it fell to, or why it is not used."""
+
+    place: str
+    side: str
+    """``train``, ``watch``, ``proof`` or ``dropped``."""
+    why: str
+    """Why it was dropped; empty for the others."""
+    sequences: tuple[Sequence, ...]
+
+    def to_json(self) -> JsonObject:
+        """Returns the same for programs."""
+        sequences = [one.to_json() for one in self.sequences]
+        return {"row": self.place, "side": self.side, "why": self.why, "sequences": sequences}
+
+    def lines(self) -> list[str]:
+        """Returns where the row went, as lines for a person."""
+        if self.side == "dropped":
+            return [say("check.row_dropped", place=self.place, why=self.why)]
+        every = [weight for one in self.sequences for _, _, weight in one.tokens]
+        told = {"total": len(every), "learned": sum(weight != 0 for weight in every)}
+        return [say(f"check.row_{self.side}", place=self.place, **told)]
+
+
+def rows_named(prepared: Prepared, asked: str) -> list[OneRow]:
+    """Finds the rows called ``41`` or ``rows.jsonl:41``: of several files those of each. Raises
+    DataError where there is none.
+    """
+    sides = {"train": prepared.train, "watch": prepared.watch, "proof": prepared.proof}
+    found: dict[str, OneRow] = {}
+    for side, items in sides.items():
+        for item in items:
+            # A long text stands there in windows (/2), a row that weighs double twice (#2).
+            parts = re.fullmatch(r"(.*:\d+)(/\d+)?(#\d+)?", item.id)
+            assert parts is not None, f"{item.id} is no row of a file"
+            row, _, again = parts.groups()
+            if again or not _is(row, asked):
+                continue
+            known = found.get(row, OneRow(row, side, "", ()))
+            found[row] = OneRow(row, side, "", known.sequences + _sequences(prepared, item))
+    for entry in prepared.ledger.dropped:
+        row = f"{Path(entry['file']).name}:{entry['row']}"
+        if _is(row, asked) or _is(f"{entry['file']}:{entry['row']}", asked):
+            why = f"{say(reason_key(entry['reason']))}  {entry.get('seen', '')}".rstrip()
+            found[row] = OneRow(row, "dropped", why, ())
+    if not found:
+        number = prepared.ledger.rows
+        raise DataError(Problem("--row", say("check.no_row", row=asked, number=number)))
+    return list(found.values())
+
+
+def title(name: str, tokens: Tokens) -> str:
+    """Returns a title for a sequence: its row, and which of the row's answers it holds."""
+    columns = tokens.columns
+    side, desirable = columns.get("side"), columns.get("desirable")
+    if side is not None:
+        return f"{name}  {say(f'check.side_{side}')}"
+    return name if desirable is None else f"{name}  {say(f'check.desirable_{desirable}')}"
+
+
+def trained(text: Coloured) -> Iterator[tuple[int, int]]:
+    """Yields the spans of a coloured text that are learned (characters)."""
+    return ((span.start, span.end) for span in text.spans if "green" in str(span.style))
+
+
+def _is(place: str, asked: str) -> bool:
+    """Tells whether a row's place is what was asked for: a number, or a file's name with one."""
+    if ":" not in asked:
+        return place.rpartition(":")[2] == asked
+    return place == asked or place.endswith("/" + asked)
+
+
+def _sequences(prepared: Prepared, item: Item) -> tuple[Sequence, ...]:
+    render = prepared.render
+    return tuple(
+        Sequence(
+            f"{title(item.id, one)}  {prepared.objective.told(one)}".rstrip(),
+            render.coloured(one),
+            tuple(_told(prepared, one)),
+        )
+        for one in item.tokens
+    )
+
+
+def _told(prepared: Prepared, tokens: Tokens) -> list[tuple[int, str, float]]:
+    text = prepared.render.pieces.text
+    source = [] if tokens.source_ids_T is None else [*map(int, tokens.source_ids_T)]
+    weights = [0.0] * len(source) + [*map(float, tokens.weights_T)]
+    ids = [*source, *map(int, tokens.ids_T)]
+    return [(one, text([one]), weight) for one, weight in zip(ids, weights, strict=True)]

@@ -1,0 +1,128 @@
+"""Several processes of one run on this machine, each with the variables that torchrun gives.
+
+torchrun itself answers every failure with exit code 1, and kills whoever needs more than 30 seconds
+to save; here a run's own exit codes come through, and a signal is handed on once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from tunesmith.machine.signals import NAMES
+
+LOOK_EVERY = 0.1
+LEAVES_WITHIN = 30.0
+"""Seconds that the others have to end by themselves once one has failed; they learn why from it."""
+
+
+def started_by_another() -> bool:
+    """Tells whether this process is one of those that torchrun, or ``run_ranks``, has started."""
+    return "RANK" in os.environ
+
+
+def run_ranks(count: int, command: Sequence[str]) -> int:
+    """Runs ``command`` in ``count`` processes, of which the first prints, and returns its exit
+    code; where it has none of its own, that of the one that failed first.
+
+    Each takes the GPU of its number, or its share of the cores. An error of one is told by the
+    first, too (``told_by_all``); where that could not tell it, what the other wrote is printed.
+    """
+    with tempfile.TemporaryDirectory(prefix="tunesmith-") as place:
+        logs = [Path(place) / f"{rank}.txt" for rank in range(count)]
+        ranks = _started(command, logs)
+        with _handed_on(ranks):
+            failed = _waited_for(ranks)
+        told = ranks[0].returncode
+        if failed and told <= 0:
+            sys.stderr.write(logs[failed].read_text(encoding="utf-8", errors="replace"))
+    if failed is None or told > 0:
+        return told
+    return _exit_code(ranks[failed].returncode)
+
+
+def _started(command: Sequence[str], logs: Sequence[Path]) -> list[subprocess.Popen[bytes]]:
+    count = len(logs)
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    shared = {
+        "WORLD_SIZE": str(count),
+        "LOCAL_WORLD_SIZE": str(count),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(_free_port()),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, cores // count))),
+    }
+    ranks = []
+    for rank, log in enumerate(logs):
+        told: IO[bytes] | None = log.open("wb") if rank else None
+        ranks.append(
+            subprocess.Popen(
+                command,
+                env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+                stdout=subprocess.DEVNULL if rank else None,
+                stderr=told,
+                # Ctrl-C reaches every process of a terminal; here it shall come once, through us.
+                start_new_session=True,
+            )
+        )
+        if told is not None:
+            told.close()
+    return ranks
+
+
+def _waited_for(ranks: Sequence[subprocess.Popen[bytes]]) -> int | None:
+    """Returns the number of the first process that failed once all have ended; None where none
+    did.
+    """
+    failed, until = None, float("inf")
+    while any(rank.poll() is None for rank in ranks):
+        if failed is None:
+            failed = _failed(ranks)
+            if failed is not None:
+                until = time.monotonic() + LEAVES_WITHIN
+        if time.monotonic() > until:
+            for rank in ranks:
+                rank.kill()
+        time.sleep(LOOK_EVERY)
+    return _failed(ranks) if failed is None else failed
+
+
+def _failed(ranks: Sequence[subprocess.Popen[bytes]]) -> int | None:
+    return next((number for number, rank in enumerate(ranks) if rank.poll()), None)
+
+
+@contextmanager
+def _handed_on(ranks: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
+    """Hands every signal that stops a run on to its processes."""
+
+    def hand_on(number: int, frame: object) -> None:
+        for rank in ranks:
+            if rank.poll() is None:
+                rank.send_signal(number)
+
+    known = [number for name, number in signal.Signals.__members__.items() if name in NAMES]
+    before = {number: signal.signal(number, hand_on) for number in known}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _exit_code(code: int) -> int:
+    """Returns what a shell would say of a process that a signal has ended (−9: 137)."""
+    return code if code >= 0 else 128 - code
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]

@@ -1,0 +1,36 @@
+"""What ``processes`` asks of the machine and of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from tunesmith.errors import Problem
+from tunesmith.machine.ranks import started_by_another
+from tunesmith.settings.run import Run
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.machine.device import Device
+
+
+def too_few_gpus(run: Run, device: Device) -> Iterator[Problem]:
+    """Refuses more processes than there are GPUs, where they want one each."""
+    if device.place.type == "cuda" and run.processes > device.count:
+        told = say("plan.more_processes_than_gpus", processes=run.processes, gpus=device.count)
+        yield Problem("processes", told)
+
+
+def too_few_rows(run: Run, batch: int) -> Iterator[Problem]:
+    """Refuses more processes than a step has rows: some would have nothing to do."""
+    if run.processes > batch:
+        told = say("plan.more_processes_than_rows", processes=run.processes, rows=batch)
+        yield Problem("processes", told)
+
+
+def to_share_memory(run: Run, device: Device) -> int:
+    """Returns how many processes, still to be started, will share this machine's memory; those that
+    run already count themselves (``free_memory``).
+    """
+    apart = device.place.type == "cuda" or started_by_another()
+    return 1 if apart else run.processes

@@ -1,0 +1,73 @@
+"""The next token of each row, from the model's logits and what the row was asked for.
+
+Shapes: B rows, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from transformers import (
+    NoRepeatNGramLogitsProcessor,
+    RepetitionPenaltyLogitsProcessor,
+    TopPLogitsWarper,
+)
+
+from tunesmith.models.calling.drawing import drawn
+from tunesmith.serving.rows import Likely, Row
+
+
+def next_tokens(logits_BV: torch.Tensor, rows: Sequence[Row]) -> list[tuple[int, Likely | None]]:
+    """Chooses the next token of each row: the likeliest at temperature 0, else one drawn with the
+    row's own random numbers, with its likelihoods where these are asked.
+    """
+    scores_BV = logits_BV.float()
+    told = {place: scores_BV[place].log_softmax(-1) for place, row in enumerate(rows) if _told(row)}
+    for place, row in enumerate(rows):
+        if _shaped(row):
+            scores_BV[place] = _shape(scores_BV[place], row)
+    chosen = scores_BV.argmax(-1)
+    for place, row in enumerate(rows):
+        if row.settings.temperature > 0:
+            chosen[place] = _draw(scores_BV[place], row)
+    ids = chosen.tolist()
+    return [
+        (token, _likely(told[place], token, row.likely or 0) if place in told else None)
+        for place, (token, row) in enumerate(zip(ids, rows, strict=True))
+    ]
+
+
+def _told(row: Row) -> bool:
+    return row.likely is not None
+
+
+def _shaped(row: Row) -> bool:
+    how = row.settings
+    return row.grammar is not None or how.repetition_penalty != 1 or how.no_repeat_ngram > 0
+
+
+def _shape(scores_V: torch.Tensor, row: Row) -> torch.Tensor:
+    """Applies what ``generate`` applies, in its order, and bars what the grammar forbids."""
+    how, scores = row.settings, scores_V[None].clone()
+    ids = torch.from_numpy(row.tokens()).long()[None].to(scores.device)
+    if how.repetition_penalty != 1:
+        scores = RepetitionPenaltyLogitsProcessor(how.repetition_penalty)(ids, scores)  # type: ignore[arg-type]
+    if how.no_repeat_ngram > 0:
+        scores = NoRepeatNGramLogitsProcessor(how.no_repeat_ngram)(ids, scores)  # type: ignore[arg-type]
+    if row.grammar is not None:
+        row.grammar.bar(scores[0])
+    return scores[0]
+
+
+def _draw(scores_V: torch.Tensor, row: Row) -> torch.Tensor:
+    how, scores = row.settings, scores_V[None] / row.settings.temperature
+    if how.top_p < 1:
+        scores = TopPLogitsWarper(how.top_p)(torch.empty(0), scores)  # type: ignore[arg-type]
+    return drawn(scores.log_softmax(-1), [row.uniform()])[0, 0].to(scores_V.device)
+
+
+def _likely(logprobs_V: torch.Tensor, token: int, count: int) -> Likely:
+    top = logprobs_V.topk(count) if count else None
+    pairs = zip(top.indices.tolist(), top.values.tolist(), strict=True) if top is not None else ()
+    return Likely(token, float(logprobs_V[token]), tuple(pairs))

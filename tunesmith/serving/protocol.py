@@ -1,0 +1,51 @@
+"""HTTP of uvicorn, with a limit on how long a request's head may take."""
+
+from __future__ import annotations
+
+import asyncio
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from tunesmith.serving.limits import Limits
+
+SECONDS = Limits.head_seconds
+
+
+class Patient(H11Protocol):
+    """A connection that is closed when its first request, or what follows a finished one, does not
+    arrive in time; uvicorn alone waits for ever for a head that comes letter by letter.
+    """
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Starts the clock."""
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(SECONDS, self._late)
+
+    def data_received(self, data: bytes) -> None:
+        """Ends the clock when a head is whole; starts it at the first byte of the next."""
+        if self._timer is None and not self._answering:
+            self._timer = self.loop.call_later(SECONDS, self._late)
+        super().data_received(data)
+        if self._answering:
+            self._stop()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends the clock."""
+        self._stop()
+        super().connection_lost(exc)
+
+    @property
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _late(self) -> None:
+        self._timer = None
+        if not self._answering:
+            self.transport.close()

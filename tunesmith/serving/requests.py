@@ -1,0 +1,214 @@
+"""Requests as OpenAI's clients send them. Fields that are not known are told back in a header;
+those that would change an answer and cannot be honoured are refused.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from tunesmith.errors import DataError, Problem
+from tunesmith.plain import JsonObject
+from tunesmith.serving.limits import Limits
+from tunesmith.settings.run import Generate
+from tunesmith.words import say
+
+HALF = re.compile("[\ud800-\udfff]")
+
+
+def _whole(text: str) -> str:
+    """Refuses halves of letters, which JSON can write and no tokenizer reads."""
+    if HALF.search(text):
+        raise ValueError(say("serve.half_letter"))
+    return text
+
+
+Text = Annotated[str, AfterValidator(_whole)]
+TokenId = Annotated[int, Field(ge=0, strict=True)]
+
+
+class StreamOptions(BaseModel):
+    """Whether the last piece of a stream tells how many tokens there were."""
+
+    include_usage: bool = False
+
+
+class Written(BaseModel):
+    """What requests for answers have in common; None leaves a value to the run's settings."""
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+
+    model: Text = ""
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    n: Annotated[int, Field(ge=1)] = 1
+    stop: Text | list[Text] | None = None
+    seed: int | None = None
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+
+    # What would change the answer: only the value that changes nothing is taken.
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    logit_bias: dict[str, float] | None = None
+
+
+class JsonSchema(BaseModel):
+    """A named schema."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    given: JsonObject | bool = Field(default_factory=dict, alias="schema")
+
+
+class ResponseFormat(BaseModel):
+    """What an answer has to look like."""
+
+    type: Literal["text", "json_object", "json_schema"] = "text"
+    json_schema: JsonSchema | None = None
+
+
+class ChatRequest(Written):
+    """``/v1/chat/completions``."""
+
+    messages: list[JsonObject]
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0)] | None = None
+    response_format: ResponseFormat | None = None
+    tools: list[JsonObject] | None = None
+    tool_choice: str | JsonObject | None = None
+
+
+class CompletionRequest(Written):
+    """``/v1/completions``."""
+
+    prompt: Text | list[TokenId] | list[Text] | list[list[TokenId]]
+    logprobs: Annotated[int, Field(ge=0)] | None = None
+    echo: bool | None = None
+    best_of: int | None = None
+    suffix: str | None = None
+
+
+class ReadRequest(BaseModel):
+    """``/v1/classify``, ``/v1/score`` and ``/v1/embeddings``: texts, or rows as they stand in the
+    training's files without the answer.
+    """
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+
+    model: Text = ""
+    input: Text | JsonObject | list[Text | JsonObject]
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = None
+
+    @property
+    def rows(self) -> list[Text | JsonObject]:
+        """The texts or rows, one or many."""
+        return self.input if isinstance(self.input, list) else [self.input]
+
+
+Kind = TypeVar("Kind", bound=BaseModel)
+
+
+def parsed(body: bytes, kind: type[Kind]) -> Kind:
+    """Reads a body; raises DataError with the path of each field that is wrong."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        raise DataError(Problem("", say("serve.no_json"))) from None
+    if not isinstance(found, dict):
+        raise DataError(Problem("", say("serve.no_object")))
+    try:
+        return kind.model_validate(found)
+    except RecursionError:
+        raise DataError(Problem("", say("serve.no_json"))) from None
+    except ValidationError as error:
+        told = {
+            _path(one["loc"]): one["msg"]
+            for one in reversed(error.errors(include_url=False, include_input=False))
+        }
+        raise DataError([Problem(*one) for one in [*told.items()][-5:]]) from None
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    """Returns a field's dotted path, without what pydantic says of the kinds that it may have."""
+    names = [str(one) for one in loc]
+    return ".".join(name for name in names if re.fullmatch(r"\w+", name) and name != "str")
+
+
+def ignored(request: BaseModel) -> list[str]:
+    """Returns the fields that are not known; they change nothing."""
+    names = (request.model_extra or {}).keys()
+    return [name for name in names if re.fullmatch(r"\w{1,64}", name, re.ASCII)][:32]
+
+
+def settings(request: Written, run: Generate, limits: Limits) -> Generate:
+    """Returns how an answer is written: the run's own settings, with what the request gives;
+    raises DataError for what cannot be honoured, all at once.
+    """
+    problems = [*_beyond(request, limits), *_without_effect(request)]
+    if problems:
+        raise DataError(problems)
+    given: dict[str, Any] = {"samples": 1, "stop": (*run.stop, *stops(request))}
+    most = request.max_tokens
+    if isinstance(request, ChatRequest):
+        most = request.max_completion_tokens or most
+    given["max_new_tokens"] = min(most or run.max_new_tokens, limits.new_tokens)
+    if request.temperature is not None:
+        given["temperature"] = request.temperature
+    if request.top_p is not None:
+        given["top_p"] = request.top_p
+    return run.model_copy(update=given)
+
+
+def stops(request: Written) -> list[str]:
+    """Returns the request's stop texts."""
+    found = [request.stop] if isinstance(request.stop, str) else request.stop or []
+    return [stop for stop in found if stop]
+
+
+def _beyond(request: Written, limits: Limits) -> list[Problem]:
+    """Returns what is more than the server takes."""
+    sizes = {"n": (request.n, limits.choices), "stop": (len(stops(request)), limits.stops)}
+    if isinstance(request, ChatRequest):
+        sizes["messages"] = (len(request.messages), limits.messages)
+        sizes["top_logprobs"] = (request.top_logprobs or 0, limits.likely)
+        sizes["tools"] = (len(request.tools or ()), limits.tools)
+    if isinstance(request, CompletionRequest):
+        sizes["logprobs"] = (request.logprobs or 0, limits.likely)
+    found = [
+        Problem(name, say("serve.too_many", given=given, most=most))
+        for name, (given, most) in sizes.items()
+        if given > most
+    ]
+    longest = max(map(len, stops(request)), default=0)
+    if longest > limits.stop_length:
+        told = say("serve.stop_length", given=longest, most=limits.stop_length)
+        found.append(Problem("stop", told))
+    return found
+
+
+def _without_effect(request: Written) -> list[Problem]:
+    """Returns the fields that ask for something that this server does not do."""
+    wrong: dict[str, object] = {
+        "presence_penalty": request.presence_penalty or None,
+        "frequency_penalty": request.frequency_penalty or None,
+        "logit_bias": request.logit_bias or None,
+    }
+    if isinstance(request, ChatRequest):
+        choice = request.tool_choice
+        wrong["tool_choice"] = choice if choice not in (None, "auto", "none") else None
+        extra = request.model_extra or {}
+        wrong |= {name: extra.get(name) for name in ("functions", "audio")}
+    if isinstance(request, CompletionRequest):
+        wrong["suffix"] = request.suffix or None
+        wrong["best_of"] = request.best_of if request.best_of not in (None, request.n) else None
+        wrong["echo"] = request.echo or None
+    return [
+        Problem(name, say("serve.not_done")) for name, value in wrong.items() if value is not None
+    ]

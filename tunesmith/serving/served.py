@@ -1,0 +1,133 @@
+"""The runs that are served: what each is called, and what is wrong with them before any weights
+load.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tunesmith.errors import Problem, SpecError
+from tunesmith.machine.memory import GIB, total_and_free
+from tunesmith.models.finding.hub import folder_of
+from tunesmith.models.saved import FACTS
+from tunesmith.settings.family import METHODS, OBJECTIVES
+from tunesmith.settings.run import Run
+from tunesmith.storage.headers import weights_in
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.predicting.predictor import Predictor
+    from tunesmith.serving.alone import Alone
+    from tunesmith.serving.engine import Engine
+    from tunesmith.serving.grammar import Grammars
+    from tunesmith.serving.reader import Reader
+
+NAME = re.compile(r"^[\w.-]+$")
+CHANGES_MORE = (
+    "use_dora",
+    "modules_to_save",
+    "trainable_token_indices",
+    "target_parameters",
+    "alora_invocation_tokens",
+    "lora_bias",
+)
+"""Settings of peft's LoRA with which rows with different adapters cannot stand in one batch."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A run that is to be served, under the name that requests give as ``model``."""
+
+    name: str
+    folder: RunFolder
+    run: Run
+    mixes: bool
+    """Whether it is an adapter that stands in one batch with others on its base."""
+
+    @property
+    def base(self) -> tuple[str, str | None]:
+        """The base's folder and how it is rounded: runs in which they are equal share one."""
+        return str(folder_of(self.run.model)), self.run.model.quantize
+
+    @property
+    def weights(self) -> int:
+        """The number of weights that are loaded for it alone."""
+        place = self.folder.model
+        adapter = (place / "adapter_config.json").is_file()
+        return weights_in(Path(self.base[0])) if adapter else weights_in(place)
+
+
+@dataclass
+class Served:
+    """A model that answers under ``name``."""
+
+    name: str
+    predictor: Predictor
+    adapter: str = ""
+    engine: Engine | Alone | None = None
+    """What writes, for a model that does."""
+    reader: Reader | None = None
+    """What reads, for one that does not write."""
+    grammars: Grammars | None = None
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    @property
+    def endpoints(self) -> frozenset[str]:
+        """The routes at which it answers."""
+        return self.predictor.objective.output.endpoints
+
+
+def asked_runs(words: Sequence[str], which: Callable[[Path], RunFolder]) -> list[Asked]:
+    """Reads ``RUN`` and ``NAME=RUN``; raises SpecError with all that is wrong, before weights
+    load.
+    """
+    found: list[Asked] = []
+    problems: list[Problem] = []
+    for word in words:
+        name, _, place = word.rpartition("=") if not Path(word).exists() else ("", "", word)
+        folder = which(Path(place))
+        name = name or Path(place).resolve().name
+        if not NAME.match(name):
+            problems.append(Problem(word, say("serve.bad_name", name=name)))
+        if any(one.name == name for one in found):
+            problems.append(Problem(word, say("serve.same_name", name=name)))
+        if not (folder.model / FACTS).is_file():
+            key = "load.still_training" if folder.busy else "load.no_run_model"
+            problems.append(Problem(word, say(key, folder=str(folder.path))))
+            continue
+        run = folder.resolved().run
+        if not OBJECTIVES.make(run.objective).output.endpoints:
+            problems.append(Problem(word, say("serve.cannot", objective=run.objective.name)))
+            continue
+        found.append(Asked(name, folder, run, mixes(folder, run)))
+    if problems:
+        raise SpecError(problems)
+    return found
+
+
+def mixes(folder: RunFolder, run: Run) -> bool:
+    """Tells whether rows of this adapter can stand in one batch with others'."""
+    file = folder.model / "adapter_config.json"
+    if not file.is_file() or METHODS.make(run.method).rewrites_base or run.model.add_tokens:
+        return False
+    told = json.loads(file.read_text(encoding="utf-8"))
+    more = told.get("bias", "none") != "none" or any(told.get(name) for name in CHANGES_MORE)
+    return told.get("peft_type") == "LORA" and not more
+
+
+def refuse_too_large(runs: Sequence[Asked]) -> None:
+    """Raises SpecError where the weights alone need more memory than is free."""
+    shared = {one.base: one.weights for one in runs if one.mixes}
+    weights = sum(shared.values()) + sum(one.weights for one in runs if not one.mixes)
+    _, free = total_and_free()
+    needed = 4.0 * weights
+    if free is not None and needed > free:
+        told = say("serve.too_large", needed=f"{needed / GIB:.1f}", free=f"{free / GIB:.1f}")
+        raise SpecError(Problem(", ".join(one.name for one in runs), told))

@@ -1,0 +1,1 @@
+"""Models compared by people who do not know whose answers they read."""
