@@ -115,6 +115,22 @@ def full(place: Path, **settings: Any) -> RunFolder:
     return folder
 
 
+def analysed(place: Path) -> RunFolder:
+    """A run folder with everything, the error analysis of its rows too."""
+    from tunesmith.proving.mistakes import mistakes
+
+    folder = full(place)
+    lines = [
+        line | {"columns": {"city": "Amsterdam, the old town"[: 9 + n % 2 * 14]}}
+        for n, line in enumerate(items(150))
+    ]
+    found = mistakes(lines, "accuracy", "base", seed=0)
+    assert found is not None
+    collect = {"target": "label = ABBR", "why": "weaker", "rows": 83, "trained": 83}
+    write(folder.proof, proof() | {"mistakes": found | {"collect": [collect]}})
+    return folder
+
+
 def proof(verdict: str = "improved") -> dict[str, Any]:
     """proof.json of five contenders; ``verdict`` is that of the primary metric against the base."""
     scores = {

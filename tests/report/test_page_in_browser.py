@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from material.folders import full
+from material.folders import analysed
 from tunesmith.report.build import build
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -37,7 +37,7 @@ def test_nothing_is_cut_off(tmp_path: Path, width: int, language: str) -> None:
     browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if browser is None:
         pytest.skip("no Chromium on this machine, so the page is not laid out")
-    html = build(full(tmp_path / "trec"), lang=language).read_text(encoding="utf-8")
+    html = build(analysed(tmp_path / "trec"), lang=language).read_text(encoding="utf-8")
     policy = html.index("<meta http-equiv")  # it forbids scripts, and the measure is one
     html = html[:policy] + html[html.index(">", policy) + 1 :]
     # A window of Chromium is at least 500 wide, a frame is as wide as it says.

@@ -6,6 +6,7 @@ ts.prove(run)``
 
 from __future__ import annotations
 
+from tunesmith.api.compare import compare
 from tunesmith.api.looking import check, explain, overfit, plan, plan_stages, under_base
 from tunesmith.api.results import attach, export_run, load, predict, prove
 from tunesmith.api.rows import change_rows, measure_anonymising, overlap
@@ -17,6 +18,7 @@ __all__ = [
     "attach",
     "change_rows",
     "check",
+    "compare",
     "explain",
     "export_run",
     "generate",

@@ -4,7 +4,7 @@ imported when its verb is used. A new verb is a function there and its name here
 
 from __future__ import annotations
 
-from tunesmith.cli import arena, looking, results, serving, training
+from tunesmith.cli import arena, compare, looking, results, serving, training
 
 VERBS = {
     verb.__name__: verb
@@ -20,6 +20,7 @@ VERBS = {
         looking.data,
         results.report,
         results.runs,
+        compare.compare,
         results.export,
         serving.serve,
         training.tournament,

@@ -291,9 +291,9 @@ def _place(located: Located) -> str:
 
 def chosen_rows(
     reading: Reading, wanted: set[str], everything: set[str]
-) -> Iterator[tuple[str, Example]]:
-    """Yields the examples whose rows have the ids ``wanted``, among the ids ``everything`` of all
-    rows that were read.
+) -> Iterator[tuple[str, Located, Example]]:
+    """Yields the rows that have the ids ``wanted``, among the ids ``everything`` of all rows that
+    were read: the id, the row as it stands in its file, and its example.
     """
     known = {name.rpartition(":")[0] for name in everything}
     for located, example in reading:
@@ -307,7 +307,7 @@ def chosen_rows(
         ]
         place = f"{names[0]}:{located.number}" if names else ""
         if place in wanted:
-            yield place, example
+            yield place, located, example
 
 
 def clusters(rows: list[Row]) -> tuple[list[int], list[str]]:

@@ -15,16 +15,19 @@ from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.events.stream import Events
 from tunesmith.events.verbs import Proved
 from tunesmith.plain import JsonObject
+from tunesmith.proving.collect import targets, to_collect
 from tunesmith.proving.file_items import file_items
 from tunesmith.proving.hard_prompt import read_prompt
 from tunesmith.proving.judge import TUNED, metric
 from tunesmith.proving.kept import Kept, weights_in
 from tunesmith.proving.leaks import Leak, leaks
+from tunesmith.proving.mistakes import mistakes
 from tunesmith.proving.others import Other, OtherWriter
 from tunesmith.proving.proof import Proof
 from tunesmith.proving.record import Record
 from tunesmith.proving.retention import asked_suites, retained
 from tunesmith.proving.task import evenly
+from tunesmith.proving.traits import traits
 from tunesmith.proving.write import conclude
 from tunesmith.settings.family import METHODS, OBJECTIVES
 from tunesmith.settings.run import Run
@@ -160,6 +163,11 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events) -> Proof:
         **found.facts,
     }
     where: JsonObject = {"against": found.against, "place": place}
+    analysed = mistakes(lines, found.primary, found.against, seed=run.train.seed)
+    if analysed is not None:
+        kinds = to_collect(targets(analysed), run, prepared)
+        told["mistakes"] = analysed | {"collect": [_without_rows(kind) for kind in kinds]}
+        where["to_collect"] = kinds
     if asked:
         told["retention"], suite_lines = retained(given, asked)
         where["suite_lines"] = suite_lines
@@ -169,12 +177,20 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events) -> Proof:
     return proof
 
 
+def _without_rows(kind: JsonObject) -> JsonObject:
+    return {name: kind[name] for name in ("target", "why", "rows", "trained")}
+
+
 def _lines(found: Outcome, items: list[Item]) -> list[JsonObject]:
-    """Returns the lines of items.jsonl, each with the group of its row where rows have groups."""
-    metrics = {name: metric(name) for name in found.metrics}
+    """Returns the lines of items.jsonl, each with what else is known of its row: what tells it from
+    other rows, and its group where rows have groups.
+    """
+    metrics, known = {name: metric(name) for name in found.metrics}, traits(items)
     groups = {item.id: item.group for item in items if item.group is not None}
     return [
-        record.line(metrics) | ({"group": groups[record.id]} if record.id in groups else {})
+        record.line(metrics)
+        | known.get(record.id, {})
+        | ({"group": groups[record.id]} if record.id in groups else {})
         for record in found.records
     ]
 

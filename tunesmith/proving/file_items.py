@@ -90,7 +90,7 @@ def _seen_rows(run: Run, prepared: Prepared, encoder: Encoder) -> list[Row]:
         readings.append(examples(held, objective.eats, objective.meant))
     found = []
     for reading in readings:
-        for place, example in chosen_rows(reading, {*seen}, everything):
+        for place, _, example in chosen_rows(reading, {*seen}, everything):
             key, written, asked = encoder.hashes(example)
             name, _, number = place.rpartition(":")
             hashes = (key, written, asked, Marks(seen[place].group))

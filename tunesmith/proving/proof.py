@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from tunesmith.display.table import table_lines
 from tunesmith.plain import JsonObject, Named
+from tunesmith.proving.amounts import interval_shown, shown
 from tunesmith.proving.cloze import told_lines
 from tunesmith.proving.judge import TUNED, metric
 from tunesmith.proving.record import OWN, called
 from tunesmith.proving.retention import retention_lines
 from tunesmith.proving.statistics import DISCORDANT, FEWEST
+from tunesmith.proving.told_mistakes import mistake_lines
 from tunesmith.words import metric_name, say
 
 
@@ -63,6 +65,7 @@ class Proof:
             self.sentence(),
             *which_model(found, say),
             *_notes(found),
+            *mistake_lines(found.get("mistakes"), rival_named(found)),
             *retention_lines(found.get("retention")),
         ]
 
@@ -77,7 +80,7 @@ class Proof:
             "tuned": shown(name, found["contenders"][TUNED][name]),
             "base": shown(name, found["contenders"][rival][name]),
             "rival": say(f"prove.possessive_{rival}"),
-            "interval": _interval(name, compared),
+            "interval": interval_shown(name, compared),
         }
         if units_of(found) < FEWEST:
             return say("prove.undecided", **values)
@@ -106,6 +109,11 @@ def rival_of(found: Named) -> str:
     needs no model.
     """
     return found.get("against", "base")
+
+
+def rival_named(found: Named, speak: Callable[..., str] = say) -> str:
+    """Returns what people call the contender that the verdict is against, within a sentence."""
+    return speak(f"report.rival_{rival_of(found)}")
 
 
 def units_of(found: Named) -> int:
@@ -153,27 +161,6 @@ def would_show(found: Named, effect: str, speak: Callable[..., str]) -> list[str
     return [
         speak("prove.smallest", items=found["items"], effect=effect.removesuffix(" %"), unit=unit)
     ]
-
-
-def shown(name: str, value: float | None, *, sign: bool = False) -> str:
-    """Formats a value for a person: rights and wrongs in percent, others with their meaningful
-    digits.
-    """
-    if value is None:
-        return "–"
-    mark = "+" if sign else ""
-    if metric(name).right_or_wrong:
-        return f"{100 * value:{mark}.1f}" + ("" if sign else " %")
-    return (
-        f"{value:{mark}.1f}"
-        if abs(value) >= 10 or name in ("bleu", "chrf")
-        else f"{value:{mark}.3f}"
-    )
-
-
-def _interval(name: str, compared: JsonObject) -> str:
-    low, high = (shown(name, compared[side], sign=True) for side in ("low", "high"))
-    return f"{shown(name, compared['difference'], sign=True)} [{low}, {high}]"
 
 
 def class_lines(found: Named) -> list[str]:
@@ -235,7 +222,7 @@ def _table(found: JsonObject) -> list[str]:
         compared = found["differences"].get(contender, {}).get(found["primary"])
         last = (
             [
-                _interval(found["primary"], compared),
+                interval_shown(found["primary"], compared),
                 say(f"prove.word_{compared['verdict'].replace(' ', '_')}"),
             ]
             if compared

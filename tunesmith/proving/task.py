@@ -12,6 +12,7 @@ import numpy as np
 
 from tunesmith.batches.batch import Tokens
 from tunesmith.data.asked_reading import reading_for
+from tunesmith.data.files.file_facts import Located
 from tunesmith.data.prepare import Item, Prepared
 from tunesmith.data.reading import examples
 from tunesmith.data.rendering.encoder_decoder import continued
@@ -237,12 +238,20 @@ def _training(run: Run, prepared: Prepared) -> list[tuple[str, Chat]]:
 
 def training_examples(run: Run, prepared: Prepared) -> Iterator[tuple[Item, Example]]:
     """Yields training rows with their examples, read again, because only their tokens were kept."""
+    for item, _, example in training_rows_again(run, prepared):
+        yield item, example
+
+
+def training_rows_again(run: Run, prepared: Prepared) -> Iterator[tuple[Item, Located, Example]]:
+    """Yields training rows read again: what was kept of each, where and how it stands in its file,
+    and its example.
+    """
     wanted = {item.id: item for item in evenly(prepared.train, MOST_TRAINING_ROWS)}
     everything = {item.id for item in [*prepared.train, *prepared.watch, *prepared.proof]}
     objective = prepared.objective
     reading = examples(run.data, objective.eats, objective.meant, reading_for(objective))
-    for place, example in chosen_rows(reading, {*wanted}, everything):
-        yield wanted[place], example
+    for place, located, example in chosen_rows(reading, {*wanted}, everything):
+        yield wanted[place], located, example
 
 
 def _label(chat: Chat) -> str:

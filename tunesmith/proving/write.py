@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tunesmith.settings.run import Run
 from tunesmith.storage.atomic import write_whole
 from tunesmith.storage.run_folder import RunFolder
 
+COLLECT = "collect.jsonl"
 NOTHING: JsonObject = {
     "stopped": {},
     "seconds": {},
@@ -61,11 +63,13 @@ def conclude(
     *,
     against: str = "base",
     place: Path | None = None,
-    suite_lines: list[JsonObject] | None = None,
+    suite_lines: Sequence[JsonObject] = (),
+    to_collect: Sequence[JsonObject] = (),
     **more: Any,
 ) -> Proof:
     """Judges the records, ``against`` a contender, and writes items.jsonl and proof.json to
-    ``place``, the run's folder when not given.
+    ``place``, the run's folder when not given; beside them suites.jsonl and collect.jsonl, where
+    there are such lines.
     """
     place = place or folder.path
     judged = judge(records, names, seed=run.train.seed, decides=(against, primary))
@@ -89,10 +93,11 @@ def conclude(
         "level": LEVEL,
     }
     _write_lines(place / folder.items.name, records)
-    if suite_lines is not None:
-        _write_lines(place / "suites.jsonl", suite_lines)
-    else:  # those of an earlier proof would be read as this one's
-        (place / "suites.jsonl").unlink(missing_ok=True)
+    for name, lines in (("suites.jsonl", suite_lines), (COLLECT, to_collect)):
+        if lines:
+            _write_lines(place / name, lines)
+        else:  # those of an earlier proof would be read as this one's
+            (place / name).unlink(missing_ok=True)
     found = _plain(found)
     write_whole(
         place / folder.proof.name,
@@ -101,6 +106,6 @@ def conclude(
     return Proof(found)
 
 
-def _write_lines(path: Path, lines: list[JsonObject]) -> None:
+def _write_lines(path: Path, lines: Sequence[JsonObject]) -> None:
     text = "".join(json.dumps(_plain(line), ensure_ascii=False) + "\n" for line in lines)
     write_whole(path, text)

@@ -13,13 +13,14 @@ from tunesmith.errors import DiskError, Problem
 from tunesmith.examples import Preference
 from tunesmith.plain import JsonObject
 from tunesmith.proving.judge import metric
-from tunesmith.proving.proof import rival_of, which_model
+from tunesmith.proving.proof import rival_named, rival_of, which_model
 from tunesmith.report.asked import asked
 from tunesmith.report.charts import short
 from tunesmith.report.classes import class_tables, counted
 from tunesmith.report.curves import curves, draw_loss_curve, events
 from tunesmith.report.language import Say
 from tunesmith.report.machine import machine, trained_with, versions
+from tunesmith.report.mistakes import mistakes
 from tunesmith.report.outcome import outcome
 from tunesmith.report.retention import retention
 from tunesmith.report.rows import lengths, shares
@@ -77,6 +78,7 @@ def page(folder: RunFolder, run: Run, say: Say) -> str:
     templates.filters["count"] = lambda value: f"{value:,}"
     templates.filters["short"] = short
     templates.globals["say"] = lambda key, **values: say(f"report.{key}", **values)
+    templates.globals["say_mistakes"] = lambda key, **values: say(f"mistakes.{key}", **values)
     pairs = issubclass(OBJECTIVES.make(run.objective).eats, Preference)
     name, trained = shlex.quote(str(folder.path)), trained_with(folder)
     contents = {
@@ -176,6 +178,7 @@ def _proof(folder: RunFolder, run: Run, say: Say) -> JsonObject | None:
         "rival": name_of(rival, proof, say),
         "counted": counted(proof),
         "retention": retention(proof, say),
+        "mistakes": mistakes(proof, rival_named(proof, say), say),
         "classes": [
             (name_of(who, proof, say), found) for who, found in class_tables(proof).items()
         ],

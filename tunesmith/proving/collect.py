@@ -1,0 +1,73 @@
+"""What to collect next: collect.jsonl, a line for each kind of row that the proof found weak, with
+how many to add and training rows to imitate.
+
+Held-out rows are never shown there: rows made in their likeness would spoil the next proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from tunesmith.plain import JsonObject, Named
+from tunesmith.proving.clusters import terms
+from tunesmith.proving.slices import slice_of
+from tunesmith.proving.task import evenly, training_rows_again
+from tunesmith.proving.traits import line_of, values_of
+
+if TYPE_CHECKING:
+    from tunesmith.data.prepare import Prepared
+    from tunesmith.settings.run import Run
+
+LIKE = 5
+"""Training rows to imitate."""
+LEAST, MOST = 20, 1000
+"""Rows to add: as many as the training has of the kind, within these bounds."""
+
+
+def targets(found: Named) -> list[JsonObject]:
+    """Returns the kinds of rows to collect, by what ``mistakes`` found: the slices that are proven
+    weaker than the others or worse than before, then the clusters of wrong answers.
+    """
+    kinds: list[JsonObject] = []
+    for told in found["slices"]:
+        why = "weaker" if told["weaker"]["verdict"] == "weaker" else told["gain"]["verdict"]
+        if why in ("weaker", "worse"):
+            cut = {name: told[name] for name in ("by", "value", "low", "high")}
+            kinds.append({"target": slice_of(told).says, "why": why, **cut})
+    for one in found["clusters"]:
+        told = {"target": ", ".join(one["words"]), "why": "wrong answers"}
+        kinds.append(told | {"words": one["words"]})
+    return kinds
+
+
+def to_collect(kinds: Sequence[Named], run: Run, prepared: Prepared) -> list[JsonObject]:
+    """Returns the lines of collect.jsonl: each of ``kinds`` with how many ``rows`` to add, how many
+    the training has (``trained``), and those to imitate (``like``), as they stand in their file.
+    """
+    if not kinds:
+        return []
+    known = [
+        ({"id": item.id, "row": located.row}, line)
+        for item, located, example in training_rows_again(run, prepared)
+        if (line := line_of(item.id, example)) is not None
+    ]
+    return [_line(kind, known) for kind in kinds]
+
+
+def _line(kind: Named, known: Iterable[tuple[JsonObject, JsonObject]]) -> JsonObject:
+    if "words" in kind:
+        of_kind = [
+            (row, len({*terms(line["prompt"])} & {*kind["words"]}))
+            for row, line in known
+            if kind["words"][0] in terms(line["prompt"])
+        ]
+        of_kind.sort(key=lambda pair: -pair[1])
+        rows = [row for row, _ in of_kind]
+        like = rows[:LIKE]
+    else:
+        wanted = slice_of(kind)
+        rows = [row for row, line in known if wanted.holds(values_of(line))]
+        like = evenly(rows, LIKE)
+    count = min(max(len(rows), LEAST), MOST)
+    return {**kind, "rows": count, "trained": len(rows), "like": like}

@@ -1,0 +1,122 @@
+"""Slices of the proof rows: where the tuned model is weaker than on the other rows, and where it
+became better or worse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tunesmith.plain import JsonObject, Named
+from tunesmith.proving import statistics
+from tunesmith.proving.judge import metric, units_of, verdict
+from tunesmith.proving.traits import Slice, slices_of, values_of
+
+COLUMNS = 5
+"""Sums of a unit: tuned's scores inside, rows inside, tuned's outside, rows outside, the rival's
+inside.
+"""
+
+
+def compare_slices(
+    lines: Sequence[Named], scores_2I: np.ndarray, name: str, *, seed: int
+) -> JsonObject:
+    """Compares the scores of tuned and of its rival [2, items] by metric ``name`` over slices.
+
+    ``weaker`` is tuned's mean inside minus that on all other rows, ``gain`` is tuned minus rival
+    inside. Each has its interval, and its word only after Holm's correction over all slices. A
+    slice is compared where it, and what is outside, has FEWEST units.
+    """
+    unit_I = units_of(lines)
+    rows = [values_of(line) for line in lines]
+    held = [(one, np.array([one.holds(row) for row in rows])) for one in slices_of(lines)]
+    sizes = [_units(inside_I, unit_I) for _, inside_I in held]
+    tested = [pair for pair, size in zip(held, sizes, strict=True) if size >= statistics.FEWEST]
+    tables = {one: _sums(inside_I, scores_2I, unit_I) for one, inside_I in tested}
+    drawn = statistics.resample(tables, seed=seed) if tables else {}
+    weaker, gains = {}, {}
+    for one, inside_I in tested:
+        how = (tables[one], drawn[one], _units(inside_I, unit_I))
+        weaker[one], gains[one] = _interval(_apart, *how), _interval(_gained, *how)
+    raised = statistics.holm({one: found.p for one, found in weaker.items()})
+    raised_gains = statistics.holm({one: found.p for one, found in gains.items()})
+    found = []
+    for one, inside_I in tested:
+        sums = tables[one].sum(0)
+        apart = _told(weaker[one]) | {"p_holm": raised[one]}
+        apart["verdict"] = _weaker(weaker[one], raised[one], higher=metric(name).higher)
+        gain = _gain(gains[one], scores_2I[:, inside_I], name, unit_I[inside_I], raised_gains[one])
+        told = {"by": one.by, "value": one.value, "low": one.low, "high": one.high}
+        told |= {"rows": int(inside_I.sum()), "tuned": float(sums[0] / sums[1])}
+        told |= {"elsewhere": float(sums[2] / sums[3]), "rival": float(sums[4] / sums[1])}
+        found.append(told | {"weaker": apart, "gain": gain})
+    bad = sum(_bad(one, higher=metric(name).higher) for one in weaker.values())
+    return {
+        "slices": sorted(found, key=lambda told: told["weaker"]["p_zero"]),
+        "too_small": len(held) - len(tested),
+        "look_weaker": bad,
+        "by_chance": len(tested) * (1 - statistics.LEVEL) / 2,
+    }
+
+
+def slice_of(told: Named) -> Slice:
+    """Returns the slice that an entry of the comparison is about."""
+    return Slice(told["by"], told["value"], told["low"], told["high"])
+
+
+def _units(inside_I: np.ndarray, unit_I: np.ndarray) -> int:
+    """Counts the units of the smaller side."""
+    return min(len(np.unique(unit_I[inside_I])), len(np.unique(unit_I[~inside_I])))
+
+
+def _sums(inside_I: np.ndarray, scores_2I: np.ndarray, unit_I: np.ndarray) -> np.ndarray:
+    tuned_I, rival_I = scores_2I
+    outside_I = ~inside_I
+    parts = (tuned_I * inside_I, inside_I, tuned_I * outside_I, outside_I, rival_I * inside_I)
+    table_UC = np.zeros((unit_I.max() + 1, COLUMNS))
+    np.add.at(table_UC, unit_I, np.stack(parts, axis=-1).astype(np.float64))
+    return table_UC
+
+
+def _apart(sums: np.ndarray) -> np.ndarray:
+    return sums[..., 0] / sums[..., 1] - sums[..., 2] / sums[..., 3]
+
+
+def _gained(sums: np.ndarray) -> np.ndarray:
+    return (sums[..., 0] - sums[..., 4]) / sums[..., 1]
+
+
+def _interval(
+    value: statistics.Values, table_UC: np.ndarray, drawn_RC: np.ndarray, units: int
+) -> statistics.Interval:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        drawn_R = value(drawn_RC)
+    without_U = statistics.without_each(table_UC, value)
+    return statistics.interval(float(value(table_UC.sum(0))), drawn_R, without_U, carried_by=units)
+
+
+def _told(one: statistics.Interval) -> JsonObject:
+    return {"difference": one.difference, "low": one.low, "high": one.high, "p_zero": one.p}
+
+
+def _bad(one: statistics.Interval, *, higher: bool) -> bool:
+    return one.high < 0 if higher else one.low > 0
+
+
+def _weaker(one: statistics.Interval, raised: float, *, higher: bool) -> str:
+    proven = _bad(one, higher=higher) and raised < 1 - statistics.LEVEL
+    return "weaker" if proven else "not shown"
+
+
+def _gain(
+    one: statistics.Interval,
+    scores_2I: np.ndarray,
+    name: str,
+    unit_I: np.ndarray,
+    raised: float,
+) -> JsonObject:
+    units = len(np.unique(unit_I))
+    single = metric(name).right_or_wrong and units == len(unit_I)
+    test = statistics.mcnemar(*scores_2I) if single else None
+    return _told(one) | verdict(metric(name), one, test, units, raised)

@@ -1,0 +1,62 @@
+"""compare.html: several runs on one page, the curves of all in one chart each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tunesmith import words
+from tunesmith.plain import JsonObject
+from tunesmith.report.build import templates_of
+from tunesmith.report.charts import Point, Series, line_chart, running_mean
+from tunesmith.report.compared import Comparison, course, differing, paired_lines, scores
+from tunesmith.report.curves import Curve, held_out, points
+from tunesmith.report.language import Say
+from tunesmith.storage.atomic import write_whole
+
+COLOURS = 6
+"""Lines that have a colour of their own; those after them begin again, dashed."""
+
+
+def write_page(comparison: Comparison, path: Path) -> Path:
+    """Writes the page to ``path`` and returns it."""
+    say = Say(words.language())
+    templates = templates_of()
+    templates.globals["say"] = lambda key, **values: say(f"compare.{key}", **values)
+    found = comparison.found
+    contents: JsonObject = {
+        "lang": "zh-CN" if say.language == "zh" else "en",
+        "runs": [(one["run"], _style(place)) for place, one in enumerate(found["runs"])],
+        "settings": differing(found),
+        "course": [*course(found), *scores(found)],
+        "paired": paired_lines(found),
+        "curves": _curves(comparison, say),
+        "footer": say("compare.footer"),
+    }
+    write_whole(path, templates.get_template("compare.html.j2").render(contents))
+    return path
+
+
+def _style(place: int) -> str:
+    return f"run-{place % COLOURS}" + (" dashed" if place >= COLOURS else "")
+
+
+def _curves(comparison: Comparison, say: Say) -> list[Curve]:
+    """Draws the losses over the whole width, then how the steps went."""
+    records = [folder.steps() for folder in comparison.folders]
+    charts: dict[str, list[tuple[Point, ...]]] = {
+        "train_loss": [running_mean(points(record, "loss")) for record in records],
+        "held_out_loss": [held_out(record) for record in records],
+    }
+    for name in ("learning_rate", "grad_norm", "tokens_per_second", "memory_gib"):
+        charts[name] = [running_mean(points(record, name)) for record in records]
+    names = [one["run"] for one in comparison.found["runs"]]
+    found = []
+    for name, lines in charts.items():
+        series = [
+            Series(names[place], line, _style(place)) for place, line in enumerate(lines) if line
+        ]
+        if series:
+            title = say(f"report.{name}")
+            chart = line_chart(series, label=title, x_label=say("report.step"))
+            found.append(Curve(title, chart, wide=name.endswith("loss")))
+    return found

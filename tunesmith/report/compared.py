@@ -1,0 +1,203 @@
+"""Several runs side by side: the settings that differ, how each went, and their proofs paired on
+the rows that they share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunesmith.display.table import _aligned
+from tunesmith.errors import Problem, SpecError
+from tunesmith.plain import JsonObject, Named
+from tunesmith.proving.amounts import interval_shown, shown
+from tunesmith.proving.judge import FIELDS, TUNED, judge, metric, rows_of
+from tunesmith.proving.statistics import FEWEST
+from tunesmith.report.curves import held_out, points
+from tunesmith.report.samples import read_items
+from tunesmith.report.settings import settings
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.words import metric_name, say
+
+PLACES = frozenset({"out", "lang"})
+"""Settings that do not change what is learned."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What ``compare`` found. ``found`` is what ``--json`` prints."""
+
+    folders: Sequence[RunFolder]
+    found: JsonObject
+
+    def to_json(self) -> JsonObject:
+        """Returns the runs, the settings that differ, and the paired differences."""
+        return self.found
+
+    def lines(self) -> list[str]:
+        """Returns a column a run: its settings that differ, its course and its scores; then the
+        paired differences.
+        """
+        runs = [one["run"] for one in self.found["runs"]]
+        rows = [["", *runs], *differing(self.found), *course(self.found), *scores(self.found)]
+        return [*_aligned(rows, numbers=len(runs)), "", *paired_lines(self.found)]
+
+
+def compare_runs(folders: Sequence[RunFolder], data: str | None = None) -> Comparison:
+    """Compares the first run with each of the others, by their proofs on the file ``data`` where it
+    is given; raises SpecError for fewer than two, or for one that is given twice.
+    """
+    names = [str(folder.path) for folder in folders]
+    places = [folder.path.resolve() for folder in folders]
+    if len(folders) < 2 or len({*places}) < len(places):
+        raise SpecError(Problem("runs", say("compare.two_runs", given=", ".join(names))))
+    written = [{one.path: one.value for one in settings(f.settings_text)} for f in folders]
+    every = dict.fromkeys(path for some in written for path in some if path not in PLACES)
+    differ = {
+        path: [some.get(path) for some in written]
+        for path in every
+        if len({some.get(path) for some in written}) > 1
+    }
+    found: JsonObject = {
+        "runs": [_course(name, folder) for name, folder in zip(names, folders, strict=True)],
+        "settings": differ,
+        "proof": _paired(names, [proof_place(folder, data) for folder in folders]) | {"data": data},
+    }
+    return Comparison(folders, found)
+
+
+def proof_place(folder: RunFolder, data: str | None) -> RunFolder:
+    """Returns the folder that holds a run's proof: its own, or that of the file ``data``."""
+    return folder if data is None else RunFolder(folder.path / "proofs" / Path(data).stem)
+
+
+def _course(name: str, folder: RunFolder) -> JsonObject:
+    record = folder.steps()
+    watched = [point for point in held_out(record) if point[0] > 0]
+    trained = points(record, "loss")
+    best = min(watched, key=lambda point: point[1]) if watched else None
+    proof = folder.read(folder.proof)
+    return {
+        "run": name,
+        "rows": (folder.read(folder.ledger) or {}).get("trained"),
+        "steps": max((int(line["step"]) for line in record), default=0),
+        "train_loss": trained[-1][1] if trained else None,
+        "held_out_loss": watched[-1][1] if watched else None,
+        "best": None if best is None else {"step": int(best[0]), "loss": best[1]},
+        "proved": None if proof is None else {"items": proof["items"], "primary": proof["primary"]},
+    }
+
+
+def _paired(names: Sequence[str], folders: Sequence[RunFolder]) -> JsonObject:
+    """Compares the proofs in ``folders``: the first run's deciding metric on the rows that all runs
+    with a proof share.
+
+    ``left_out`` says by run why it takes no part.
+    """
+    lines = {name: read_items(f.items) for name, f in zip(names, folders, strict=True)}
+    proofs = {name: f.read(f.proof) for name, f in zip(names, folders, strict=True)}
+    left_out = {name: "no proof" for name in names if not lines[name] or proofs[name] is None}
+    first = names[0]
+    if first in left_out:
+        return {"left_out": left_out, "items": 0}
+    primary, seed = proofs[first]["primary"], proofs[first]["seed"]
+    field = FIELDS[metric(primary).reads]
+    for name in names:
+        if name not in left_out and TUNED not in lines[name][0].get(field, {}):
+            left_out[name] = "no metric"
+    proved = [name for name in names if name not in left_out]
+    shared = _shared({name: lines[name] for name in proved})
+    told: JsonObject = {"metric": primary, "left_out": left_out, "items": 0, "against": first}
+    if len(proved) < 2 or not shared:
+        return told
+    together = [_together(rows, field, first) for rows in shared]
+    judged = judge(together, [primary], seed=seed, decides=("", primary))
+    values = {name: judged["contenders"][TUNED if name == first else name] for name in proved}
+    return told | {
+        "items": int(rows_of(together).max()) + 1,
+        "values": {name: one[primary] for name, one in values.items()},
+        "differences": {name: one[primary] for name, one in judged["differences"].items()},
+    }
+
+
+def _shared(lines: dict[str, list[JsonObject]]) -> list[dict[str, JsonObject]]:
+    """Returns the lines of each row that was asked of all, by run: same id, question and right
+    answer.
+    """
+    by_run = {name: {_row(line): line for line in some} for name, some in lines.items()}
+    first, *others = by_run.values()
+    common = [row for row in first if all(row in other for other in others)]
+    return [{name: rows[row] for name, rows in by_run.items()} for row in common]
+
+
+def _row(line: Named) -> tuple[str, str, str]:
+    return line["id"], line["prompt"], repr(line["reference"])
+
+
+def _together(rows: dict[str, JsonObject], field: str, first: str) -> JsonObject:
+    """Makes one line of a row, in which each run is a contender, the first one as tuned."""
+    mine = rows[first]
+    given = {TUNED if name == first else name: row[field][TUNED] for name, row in rows.items()}
+    kept = {key: mine[key] for key in ("id", "prompt", "reference", "group") if key in mine}
+    return kept | {field: given}
+
+
+def differing(found: Named) -> list[list[str]]:
+    """Returns a row for each setting that differs."""
+    return [
+        [path, *("–" if value is None else value for value in values)]
+        for path, values in found["settings"].items()
+    ]
+
+
+def course(found: Named) -> list[list[str]]:
+    """Returns rows of how each run went; those that no run knows are left out."""
+    rows = []
+    for name in ("rows", "steps", "train_loss", "held_out_loss"):
+        values = [one[name] for one in found["runs"]]
+        if any(value is not None for value in values):
+            rows.append([say(f"compare.{name}"), *map(_number, values)])
+    best = [one["best"] for one in found["runs"]]
+    if any(best):
+        told = ["–" if one is None else f"{one['loss']:.4f} @{one['step']:,}" for one in best]
+        rows.append([say("compare.best"), *told])
+    return rows
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+
+
+def scores(found: Named) -> list[list[str]]:
+    """Returns the row of the deciding metric on the shared rows; nothing where none is shared."""
+    proof = found["proof"]
+    if not proof.get("values"):
+        return []
+    name = proof["metric"]
+    told = [shown(name, proof["values"].get(one["run"])) for one in found["runs"]]
+    return [[say("compare.shared", metric=metric_name(name), items=proof["items"]), *told]]
+
+
+def paired_lines(found: Named) -> list[str]:
+    """Says of each other run whether the first is better, or why they cannot be paired."""
+    proof, lines = found["proof"], []
+    for other, compared in proof.get("differences", {}).items():
+        told = {"run": proof["against"], "other": other, "metric": metric_name(proof["metric"])}
+        told["interval"] = interval_shown(proof["metric"], compared)
+        word = compared["verdict"].replace(" ", "_")
+        lines.append(say(f"compare.{word}", **told))
+    if proof.get("differences") and proof["items"] < FEWEST:
+        lines.append(say("prove.too_few", items=proof["items"], fewest=FEWEST))
+    if len(proof.get("differences", {})) > 1:
+        lines.append(say("compare.holm", count=len(proof["differences"])))
+    for name, why in proof["left_out"].items():
+        data = f" --data {proof['data']}" if proof["data"] else ""
+        lines.append(say(f"compare.{why.replace(' ', '_')}", run=name, data=data))
+    if not proof.get("differences") and not proof["left_out"]:
+        lines.append(say("compare.nothing_shared"))
+    if {"objective.name", "model.path"} & {*found["settings"]}:
+        lines.append(say("compare.other_scale"))
+    return lines

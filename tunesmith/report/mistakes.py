@@ -1,0 +1,56 @@
+"""The error analysis as the page shows it: slices, clusters, confusions, what to collect."""
+
+from __future__ import annotations
+
+from tunesmith.plain import JsonObject, Named
+from tunesmith.proving.amounts import interval_shown, shown
+from tunesmith.proving.told_mistakes import chance_lines, cluster_lines, slice_name
+from tunesmith.report.language import Say
+
+MOST_SLICES = 15
+"""Slices that the page shows, those that look weakest first; proof.json has all."""
+
+
+def mistakes(proof: Named, rival: str, say: Say) -> JsonObject | None:
+    """Returns the parts of the section as text; None where the proof has no such analysis."""
+    found = proof.get("mistakes")
+    if not found:
+        return None
+    return {
+        "facts": [(found[key], say(f"mistakes.{key}", rival=rival)) for key in KINDS],
+        "slices": [_slice(found["metric"], one, say) for one in _weakest(found)],
+        "notes": chance_lines(found, say),
+        "clusters": cluster_lines(found, say),
+        "confusions": found["confusions"],
+        "collect": [
+            {**one, "why": say(f"mistakes.word_{one['why'].replace(' ', '_')}")}
+            for one in found["collect"]
+        ],
+        "rival": rival,
+    }
+
+
+KINDS = ("wins", "losses", "ties")
+
+
+def _weakest(found: Named) -> list[JsonObject]:
+    """Returns the slices to show: proven ones first, then by their difference."""
+
+    def place(one: JsonObject) -> tuple[bool, float]:
+        proven = one["weaker"]["verdict"] == "weaker" or one["gain"]["verdict"] == "worse"
+        return not proven, one["weaker"]["p_zero"]
+
+    return sorted(found["slices"], key=place)[:MOST_SLICES]
+
+
+def _slice(name: str, one: Named, say: Say) -> JsonObject:
+    words = [
+        say(f"mistakes.word_{word}")
+        for word in (one["weaker"]["verdict"], one["gain"]["verdict"])
+        if word in ("weaker", "worse")
+    ]
+    values = {key: shown(name, one[key]) for key in ("tuned", "elsewhere")}
+    apart, gain = (interval_shown(name, one[key]) for key in ("weaker", "gain"))
+    told = {"rows": one["rows"], "word": ", ".join(words), "apart": apart, "gain": gain, **values}
+    signed = {key: str(value).replace("-", "−") for key, value in told.items()}
+    return {"name": slice_name(one, say), **signed}
