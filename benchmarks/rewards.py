@@ -59,10 +59,10 @@ def judge_of(data: Path, place: Path) -> Path:
             {"text": text, "label": ["bad", "good"][int(label)]}
             for text, label in rows(data / "sst2_en" / "train.tsv").items()
             if text not in held
-        ][:2000]
+        ][:4000]
         file = place / "labels.json"
         file.write_text(json.dumps(lines), encoding="utf-8")
-        train = {"epochs": 1, "batch": 32, "learning_rate": 5e-5, "keep": {"save": 0}}
+        train = {"epochs": 2, "batch": 32, "learning_rate": 1e-4, "keep": {"save": 0}}
         train["machine"] = {"threads": 1}
         data_ = {"path": str(file), "held_out": 400, "max_length": 128, "too_long": "truncate"}
         settings = {"model": "package:minilm", "data": data_, "objective": "classify"}
@@ -80,7 +80,8 @@ def settings_of(task: str, data: Path, place: Path, *, seed: int, steps: int) ->
         source: dict[str, Any] = {"rewards": "exact", "samples": 8, "max_new_tokens": 8}
         return {**plain, "objective": "grpo", "data": held, "source": source, "train": train}
     reward = {"name": "model", "run": str(judge_of(data, place)), "label": "good"}
-    source = {"rewards": reward, "samples": 4, "passes": 2, "max_new_tokens": 16}
+    source = {"rewards": reward, "samples": 4, "passes": 4, "max_new_tokens": 12}
+    train["learning_rate"] = 5e-4
     prove = {"metrics": ["mean_reward", "repetition"]}
     more = {"objective": "ppo", "source": source, "prove": prove}
     return {**plain, **more, "data": held, "train": train}

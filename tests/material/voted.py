@@ -37,14 +37,14 @@ def arena_of(
 
 class Models(BaseHTTPRequestHandler):
     """``brief`` says yes; ``wordy`` says more; ``cut`` never ends; ``vain`` names itself; ``judge``
-    prefers the longer answer, ``lefty`` whatever comes first.
+    prefers the longer answer, ``lefty`` whatever comes first; ``grader`` likes the word good.
     """
 
     def log_message(self, *_: Any) -> None:
         """Nothing on standard error."""
 
     def do_GET(self) -> None:
-        names = ("brief", "wordy", "cut", "vain", "judge", "lefty")
+        names = ("brief", "wordy", "cut", "vain", "judge", "lefty", "grader")
         self._send({"data": [{"id": name} for name in names]})
 
     def do_POST(self) -> None:
@@ -55,8 +55,12 @@ class Models(BaseHTTPRequestHandler):
         if body["model"] == "judge":
             parts = re.split(r"\[Answer \d\]\n|\n\nWhich is right", question)
             text = "Answer: " + ("A" if len(parts[1]) > len(parts[2]) else "B")
+        if body["model"] == "grader":  # a grade for each "good", in the ways that judges write it
+            good = question.rpartition("[Answer]")[2].count("good")
+            text = ("Grade: 0", "It helps. Grade: 3/10", "**9 out of 10**", "none")[min(good, 3)]
         finish = "length" if body["model"] == "cut" else "stop"
-        message = {"content": text if body["model"] in ("judge", "lefty") else f"{text} {question}"}
+        plain = body["model"] in ("judge", "lefty", "grader")
+        message = {"content": text if plain else f"{text} {question}"}
         self._send({"choices": [{"message": message, "finish_reason": finish}]})
 
     def _send(self, told: Any) -> None:

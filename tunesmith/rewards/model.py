@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tunesmith.models.loading.load import Loaded
 
 
-def _whole(path: Any) -> Any:
+def whole(path: Any) -> Any:
     """Writes the folder as a whole path, so that it is found from anywhere."""
     return os.path.abspath(path) if isinstance(path, str) and os.path.isdir(path) else path
 
@@ -37,7 +37,7 @@ class RewardModel(AnswerReward):
     class Config(Spec):
         """Which model, what it reads, and which of its numbers counts."""
 
-        run: Annotated[str, BeforeValidator(_whole)]
+        run: Annotated[str, BeforeValidator(whole)]
         """A run that learned to score answers (objective=reward) or to tell classes (classify), or
         any sequence classifier: a folder, a hub id or package:NAME.
         """
