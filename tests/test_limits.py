@@ -228,6 +228,7 @@ def test_one_place_catches_everything():
     assert found == [
         "cli/main.py Exception",
         "machine/parallel.py Exception",
+        "rewards/_run_code.py BaseException",
         *(f"serving/{name}.py Exception" for name in ("alone", "engine", "guard", "reader")),
     ]
 

@@ -77,7 +77,7 @@ class Likelihood(AnswerReward):
             RunFolder(Path(self.config.run)).model if self._is_run else find_model(self.config.run)
         )
         if load_tokenizer(place).chat_template is None:
-            raise SpecError(Problem("run", say("rewards.no_turns", run=run)))
+            raise SpecError(Problem("run", say("rewards.no_turns", run=self.config.run)))
 
     def load(self) -> None:
         """Loads its weights."""
