@@ -12,13 +12,14 @@ WORKERS := -n auto --maxprocesses 4 --dist loadfile
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check check-all lint types docs format clean gpu gpu-wheels
+.PHONY: help venv demo test check check-all lint types docs format clean gpu gpu-wheels load
 
 help:
 	@echo "make demo       set up, then tune the starter model on real questions and prove it"
 	@echo "make test       set up, then run the tests (about 10 minutes on 2 cores, once set up)"
 	@echo "make check      format, lint, types, limits and tests"
 	@echo "make check-all  the same, with the slow tests"
+	@echo "make load       a server under load: many clients, slow ones, vanishing ones, nonsense"
 	@echo "make gpu-wheels  with a network: fill wheels/ with what make gpu needs beside torch, transformers and peft"
 	@echo "make gpu        without a network, on a CUDA GPU: the GPU tests, and a table of speed in benchmarks/gpu.md"
 	@echo "make docs       build the pages for readers into site/, to be read without a network"
@@ -71,3 +72,6 @@ format: $(STAMP)
 
 clean:
 	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .ruff_cache
+
+load: $(STAMP)
+	HF_HUB_OFFLINE=1 PYTHONPATH=.:tests $(BIN)/python benchmarks/load.py

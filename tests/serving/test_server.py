@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -282,6 +283,33 @@ def test_no_text_of_a_request_is_in_the_log(server):
     log = server.log.read_text()
     assert "POST /v1/chat/completions 200" in log and "POST other 404" in log
     assert secret not in log and server.key not in log and "Traceback" not in log
+
+
+def test_predict_asks_a_server_and_gets_the_same(server, runs, tmp_path, monkeypatch):
+    from tunesmith.cli.main import main
+
+    file, out = tmp_path / "rows.json", tmp_path / "out.jsonl"
+    rows = [{"instruction": question} for question in QUESTIONS]
+    file.write_text(json.dumps(rows))
+    monkeypatch.setenv("OPENAI_API_KEY", server.key)
+    monkeypatch.setattr("tunesmith.models.saved.load_run", None)  # no weights are loaded here
+    command = ["predict", str(runs["whole"].path), str(file), "--out", str(out)]
+    assert main([*command, "--engine", f"{server.url}#whole"]) == 0
+    monkeypatch.undo()
+    found = [json.loads(line) for line in out.read_text().splitlines()]
+    assert found == api.predict(runs["whole"], rows)
+
+
+def test_a_small_load(server):
+    """The whole is ``make load``."""
+    import asyncio
+    import runpy
+
+    load = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "load.py"))
+    found, _ = asyncio.run(load["many"](server, 8, 40))
+    assert {*found} <= {200, 429}
+    assert asyncio.run(load["going_away"](server, 10)) < LIMIT
+    assert {*asyncio.run(load["fuzz"](server, 200))} <= {200, 400, 404, 429}
 
 
 def test_a_signal_ends_it_when_answers_are_written(server, client):

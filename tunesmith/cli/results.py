@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,8 +20,8 @@ from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import say
 
 if TYPE_CHECKING:
-    pass
-
+    from tunesmith.display.progress import Shown
+    from tunesmith.predicting.in_blocks import Answerer
 
 from tunesmith.cli.options import (
     AsJson,
@@ -73,26 +73,53 @@ def predict(
     run: RunArgument,
     file: Annotated[str, typer.Argument(metavar="FILE|-", show_default=False)],
     out: Annotated[Path | None, typer.Option("--out", show_default=False)] = None,
+    engine: Annotated[
+        str | None, typer.Option("--engine", metavar="http://HOST/v1", show_default=False)
+    ] = None,
     which: Which = "model",
     lang: Lang = "auto",
 ) -> None:
     """Prints answers as JSON lines."""
-    from tunesmith import api
+    from tunesmith.predicting.in_blocks import Unfinished, answered, lines, look_through
     from tunesmith.storage.atomic import write_whole
 
     place = file_to_write(out)
     asked = rows_of(file)
-    with redirect_stdout(sys.stderr), progress() as shown:
-        model = api.load(run_with(run, which))
-        places, tell = list(asked), lambda done, total: shown(say("cli.phase_predict"), done, total)
-        rows = [model.rows.row_of(one) if isinstance(one, str) else one for one in asked.values()]
-        answered = model.predict(rows, places=places, progress=tell)
-    text = "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in answered)
-    if place is None:
-        sys.stdout.write(text)
-    else:
-        write_whole(place, text)
+    folder = run_with(run, which)
+    kept = None if place is None or file == "-" else Unfinished(place, folder, Path(file), engine)
+    with progress() as shown:
+        printed = sys.stdout
+        with redirect_stdout(sys.stderr):
+            model = _answerer(folder, engine, shown)
+            seen = look_through(model, asked())
+            done = kept.done() if kept else 0
+            if done:
+                shown.tell(say("cli.predict_goes_on", done=done, total=seen[0]))
+            tell_how_far = partial(shown, say("cli.phase_predict"))
+            blocks = answered(model, asked(), seen, done=done, progress=tell_how_far)
+            if kept is not None:
+                for block in blocks:
+                    kept.add(block)
+                kept.finish()
+            elif place is not None:
+                write_whole(place, "".join(map(lines, blocks)))
+            else:
+                for block in blocks:
+                    print(lines(block), end="", file=printed, flush=True)
+    if place is not None:
         print_lines([say("cli.written", path=out)])
+
+
+def _answerer(folder: RunFolder, engine: str | None, shown: Shown) -> Answerer:
+    """Returns what answers: the run's model, or the endpoint that is named."""
+    if engine is not None:
+        from tunesmith.events.stream import Events
+        from tunesmith.teaching.answering import EndpointAnswers
+
+        return EndpointAnswers(folder, engine, Events(shown.hear))
+    from tunesmith import api
+
+    return api.load(folder)
 
 
 def chat(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.errors import DataError, Problem, SpecError
-from tunesmith.plain import JsonObject
+from tunesmith.plain import JsonObject, Row
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -19,17 +19,18 @@ SEVERAL = '"""'
 """Stands before and after a question of several lines."""
 
 
-def rows_of(file: str) -> Mapping[str, JsonObject | str]:
-    """Reads the rows or texts of a file, or with ``-`` those that are typed, by the place that
-    messages name; SpecError where it is absent.
+def rows_of(file: str) -> Callable[[], Iterable[tuple[str, Row | str]]]:
+    """Returns what reads the rows or texts of a file, or with ``-`` those that were typed, with the
+    places that messages name, as often as it is called; SpecError where the file is absent.
     """
-    from tunesmith.data.files.questions import asked_in
+    from tunesmith.data.files.questions import each_asked
 
     if file == "-":
-        return rows_of_input()
+        typed = rows_of_input()
+        return lambda: typed.items()
     if not Path(file).is_file():
         raise SpecError(Problem(file, say("spec.no_file")))
-    return asked_in(Path(file))
+    return lambda: each_asked(Path(file))
 
 
 def rows_of_input() -> dict[str, JsonObject]:

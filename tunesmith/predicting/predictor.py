@@ -50,13 +50,15 @@ class Predictor:
         places: Sequence[str] = (),
         progress: Callable[[int, int], None] | None = None,
         tell: Callable[[str], None] = notice,
+        taken: Iterable[str] = (),
     ) -> list[JsonObject]:
         """Returns the rows with ``prediction`` added (``prediction_1`` where there is one); a list
         of texts for several samples.
 
         DataError with every row that cannot be read, those with the same problem together, before
         any is answered; ``places`` are the rows' names in it, their numbers when not given.
-        ``tell`` hears what was cut because the model reads no more.
+        ``tell`` hears what was cut because the model reads no more; ``taken`` are further names
+        that the new columns must not have.
         """
         rows = mappings(rows, self.rows.needed[0] if self.rows.needed else ("text",))
         if not rows:
@@ -75,13 +77,18 @@ class Predictor:
             raise DataError(alike(problems))
         if self.fitting.cut:
             tell(self.fitting.told(len(rows)))
-        taken = {name for row in rows for name in row}
+        known = {*taken, *(name for row in rows for name in row)}
         found = output.answer(self, asked, progress)
-        names = {name: _free(taken, name) for one in found for name in one}
+        names = {name: free_name(known, name) for one in found for name in one}
         return [
             {**row, **{names[name]: value for name, value in one.items()}}
             for row, one in zip(rows, found, strict=True)
         ]
+
+    def refuse_unread(self, row: Row) -> None:
+        """Raises DataError for a row that cannot be asked."""
+        [one] = mappings([row], self.rows.needed[0] if self.rows.needed else ("text",))
+        self.objective.output.ask(self, one)
 
     def chat(self, messages: Sequence[Row]) -> str:
         """Answers a conversation in OpenAI's form: ``[{"role": "user", "content": …}]``."""
@@ -95,7 +102,7 @@ def predict(folder: RunFolder, rows: Iterable[Row]) -> list[JsonObject]:
     return Predictor(folder).predict(rows)
 
 
-def _free(taken: set[str], wanted: str) -> str:
+def free_name(taken: set[str], wanted: str) -> str:
     """Returns a name for the new column that no row has."""
     number = 0
     name = wanted

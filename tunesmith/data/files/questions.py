@@ -25,15 +25,23 @@ def asked_in(path: Path) -> Questions:
     """Reads each row or text by the place that messages name; DataError where the file holds none,
     or something else.
     """
+    return dict(each_asked(path))
+
+
+def each_asked(path: Path) -> Iterator[tuple[str, JsonObject | str]]:
+    """Yields the same one by one."""
     if path.suffix.lower() in (".yaml", ".yml"):
-        found = dict(_listed(path))
+        found = _listed(path)
     elif _has_texts(facts(path)):
-        found = dict(_texts(path))
+        found = _texts(path)
     else:
-        found = {f"{path}:{one.number}": one.row for one in rows(path)}
-    if not found:
+        found = ((f"{path}:{one.number}", one.row) for one in rows(path))
+    some = False
+    for place, one in found:
+        some = True
+        yield place, one
+    if not some:
         raise DataError(Problem(str(path), say("source.no_question")))
-    return found
 
 
 def _has_texts(known: FileFacts) -> bool:
