@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunesmith.display.table import _aligned
+from tunesmith.display.table import table_lines
 from tunesmith.errors import Problem, SpecError
 from tunesmith.plain import JsonObject, Named
 from tunesmith.proving.amounts import interval_shown, shown
@@ -41,7 +41,7 @@ class Comparison:
         """
         runs = [one["run"] for one in self.found["runs"]]
         rows = [["", *runs], *differing(self.found), *course(self.found), *scores(self.found)]
-        return [*_aligned(rows, numbers=len(runs)), "", *paired_lines(self.found)]
+        return [*table_lines(rows, numbers=len(runs)), "", *paired_lines(self.found)]
 
 
 def compare_runs(folders: Sequence[RunFolder], data: str | None = None) -> Comparison:
