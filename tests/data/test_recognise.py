@@ -585,6 +585,12 @@ TAKEN: dict[str, tuple[str, list[dict[str, Any]], str, dict[str, str]]] = {
         "preference",
         {"chosen": "chosen_messages", "rejected": "rejected_messages"},
     ),
+    "cvalues": (
+        "dpo",
+        rows_of(20, prompt=text("q"), pos_resp=text("a"), neg_resp=text("b")),
+        "preference",
+        {"prompt": "prompt", "chosen": "pos_resp", "rejected": "neg_resp"},
+    ),
     "jk": (
         "dpo",
         rows_of(20, qid=key(), question=text("q"), response_j=text("a"), response_k=text("b")),

@@ -30,12 +30,13 @@ def labelled(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
         bodies = ranked(names.TEXT, texts) or texts
         if bodies:
             return Meaning({"text": bodies[0]}, sure=len(texts) == 1, reader="one_hot")
-    cells = labelled_columns([name for name in columns if not is_id(name, rows)], rows)
+    filled = [name for name in columns if held(name, rows) and not is_id(name, rows)]
+    cells = labelled_columns(filled, rows)
     labels = [name for name in ranked(names.LABEL, columns) if _is_label(name, rows)]
     texts = [
         name
-        for name in columns
-        if is_text(name, rows) and varies(name, rows) and not is_id(name, rows)
+        for name in filled
+        if is_text(name, rows) and varies(name, rows) and not all(map(is_number, held(name, rows)))
     ]
     pair = pair_of(texts)
     named = [name for name in ranked(names.TEXT, texts) if name not in labels]

@@ -11,7 +11,7 @@ import pytest
 from tunesmith.data.files.sources import facts, rows
 from tunesmith.data.reading import examples
 from tunesmith.errors import DataError
-from tunesmith.examples import Chat
+from tunesmith.examples import Chat, Labelled
 from tunesmith.settings.run import Data
 
 ROWS = [{"instruction": f"q{n}", "input": "", "output": f"a{n}"} for n in range(12)]
@@ -130,6 +130,35 @@ def test_what_an_encoding_looks_like_decodes_to_sensible_text(tmp_path: Path) ->
     with pytest.raises(DataError) as caught:
         facts(russian)
     assert "windows-1252" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "question", "answer"),
+    [
+        ("cp932", "これは何ですか", "それは本です"),
+        ("cp949", "이것은 무엇입니까", "그것은 책입니다"),
+        ("koi8-r", "что это такое", "это книга"),
+        ("windows-1251", "что это такое", "это книга"),
+    ],
+)
+def test_a_short_table_in_another_script_is_never_read_as_chinese(
+    tmp_path: Path, encoding: str, question: str, answer: str
+) -> None:
+    """In GB18030 the Korean one has only common Chinese characters."""
+    table = tmp_path / "table.csv"
+    table.write_bytes(f"question,answer\n{question} 1,{answer} 1\n".encode(encoding) * 2)
+    with pytest.raises(DataError, match=f"it looks like {encoding}: convert it"):
+        facts(table)
+
+
+def test_empty_names_at_the_end_of_a_header_are_left_by_a_spreadsheet(tmp_path: Path) -> None:
+    """As SMS Spam is published: taken for a row, its header would be learned as a class."""
+    table = tmp_path / "spam.csv"
+    rows = [f"{('ham', 'spam')[n % 2]},Go until point {n},,,\n" for n in range(12)]
+    table.write_text("v1,v2,,,\n" + "".join(rows), "utf-8")
+    assert facts(table).columns[:2] == ("v1", "v2")
+    found = [example for _, example in examples(Data(path=str(table)), eats=Labelled)]
+    assert len(found) == 12 and {one.labels for one in found} == {("ham",), ("spam",)}
 
 
 def test_a_name_that_stands_twice_in_the_header_is_told(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tunesmith.data.columns.cells import as_json
 from tunesmith.data.columns.finishing import finished
 from tunesmith.data.readers import READERS
 from tunesmith.errors import DataError
@@ -216,8 +217,27 @@ def test_an_empty_list_is_an_empty_answer(value: Any) -> None:
     ] == Turn("assistant", "")
 
 
-def test_brackets_in_a_text_are_an_answer() -> None:
-    assert read("completion", {"question": "list(())?", "answer": "[]"}).turns[-1].content == "[]"
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        '[{"text": "Rome", "type": "place"}]',
+        '[{"from": "Rome", "to": "Oslo"}]',
+    ],
+)
+def test_json_in_a_text_is_an_answer(text: str) -> None:
+    row = {"question": "which flights?", "answer": text}
+    assert read("completion", row).turns[-1].content == text
+    value = json.loads(text)
+    if value:
+        assert as_json(value) == text
+
+
+def test_turns_in_an_answer_stay_turns() -> None:
+    said = [{"role": "assistant", "content": "b"}]
+    assert as_json(said) is said
+    for value in (said, json.dumps(said)):
+        assert read("completion", {"question": "a", "answer": value}).turns[-1].content == "b"
 
 
 @pytest.mark.parametrize("empty", ["[]", "", None, []])

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from tunesmith.data.columns.cells import is_turn
 from tunesmith.data.columns.chats import conversation
 from tunesmith.data.columns.turns import (
     TURNS,
@@ -74,8 +75,8 @@ def answers(row: Row, field: str) -> list[Turn]:
     turns = json_list(value)
     if value in ([], {}):
         return [Turn("assistant", "")]
-    # A text may be a list as JSON writes one, such as [71] or [], and still be an answer.
-    if turns and (isinstance(value, list) or all(isinstance(item, dict) for item in turns)):
+    # A text may be a list as JSON writes one, [71] or [{"name": …}], and still be an answer.
+    if turns and (isinstance(value, list) or all(map(is_turn, turns))):
         return [turn_of(item, f"{field}[{n}]") for n, item in enumerate(turns)]
     if isinstance(value, dict):
         return [turn_of(value, field)]

@@ -53,13 +53,20 @@ def as_json(value: Any) -> Any:
     objects = value if isinstance(value, list) else [value]
     if not objects or not all(isinstance(one, dict) and one for one in objects):
         return value
-    if any(_OF_TURNS & one.keys() for one in objects):
+    if any(is_turn(one) or str(one.get("type")) in _PARTS for one in objects):
         return value
     return json.dumps(value, ensure_ascii=False)
 
 
-_OF_TURNS = {"role", "from", "speaker", "type"}
-"""Keys of turns, and of their parts."""
+def is_turn(item: object) -> bool:
+    """Tells whether an object says who speaks and what: one with from and to may be a flight."""
+    return isinstance(item, dict) and bool(_SPEAKERS & item.keys() and _SAID & item.keys())
+
+
+_SPEAKERS = {"role", "from", "speaker"}
+_SAID = {"content", "value", "text", "utterance", "tool_calls"}
+_PARTS = {"text", "image", "image_url", "video", "audio"}
+"""What a part of a turn says that it is; an entity has a type too."""
 
 
 FEW = 5

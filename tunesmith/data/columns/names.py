@@ -83,6 +83,7 @@ SIDES = (
     ("win", "lose"),
     ("accepted", "rejected"),
     ("positive", "negative"),
+    ("pos", "neg"),
     ("优选", "劣选"),
     ("选中", "拒绝"),
     ("好", "差"),

@@ -112,19 +112,25 @@ def has_header(
     # A name that stands twice is told as that (see names), where the others are names.
     if (
         (twice and not _names_columns(cells))
-        or cells.count("") > 1
+        or _inside(cells).count("") > 1
         or any(_is_number(cell) for cell in cells)
     ):
         return False
     if any(len(cell) > 60 or (cell and cell[-1] in _SENTENCE_ENDS) for cell in cells):
         return False
     below = [[str(row[n]) for row in body if n < len(row)] for n in range(len(cells))]
-    if any(cell in column for cell, column in zip(cells, below, strict=True)):
+    if any(cell and cell in column for cell, column in zip(cells, below, strict=True)):
         return False
     known = _NAMES.split()
     if any(cell.lower() in known for cell in cells):
         return True
     return default or any(column and all(map(_is_number, column)) for column in below)
+
+
+def _inside(cells: Sequence[str]) -> list[str]:
+    """Returns the cells without the empty ones at the end, which spreadsheets leave behind."""
+    filled = [n for n, cell in enumerate(cells) if cell]
+    return list(cells[: filled[-1] + 1]) if filled else []
 
 
 def _names_columns(cells: Sequence[str]) -> bool:
