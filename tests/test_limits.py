@@ -71,6 +71,7 @@ FLOORS = [
     "methods",
     "models/adapters",
     "models/loading",
+    "data/augmenting",
     "data",
     "data/detectors",
     "data/transforms",

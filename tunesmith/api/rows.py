@@ -23,9 +23,10 @@ def change_rows(
     step: str, source: str | Sequence[str], out: str | Path, settings: Overrides = ()
 ) -> Account:
     """Writes the rows of ``source`` to ``out`` after a step (clean, dedup, anonymise, balance,
-    sample, convert, split; mix takes several sources), and says what became of every row;
+    sample, augment, convert, split; mix takes several sources), and says what became of every row;
     SpecError with all that is wrong with the step's settings.
     """
+    from tunesmith.data.augmenting.augment import Augment, augment
     from tunesmith.data.convert import Convert, convert
     from tunesmith.data.dividing import Split, split
     from tunesmith.data.mixing import Mixing, mix
@@ -36,6 +37,8 @@ def change_rows(
     if step == "mix":
         return mix(sources, Path(out), settled(Mixing, given))
     (one,) = sources
+    if step == "augment":
+        return augment(one, Path(out), settled(Augment, given))
     if step == "convert":
         return convert(one, Path(out), settled(Convert, given))
     if step == "split":

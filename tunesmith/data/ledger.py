@@ -35,6 +35,7 @@ REASONS = (
     *("no answer", "no question", "no text", "not a row"),  # as the reading says
     *("same answers", "no common question", "no label"),
     "left out by a step",  # of data.steps
+    *("made from a held-out row", "made from another row"),  # by tunesmith data augment
     "voted on",  # in an arena, so that it proves nothing
 )
 _WORDS = {reason: re.sub("[ -]", "_", reason) for reason in REASONS}

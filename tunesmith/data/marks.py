@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tunesmith.data.columns.names import came_from
 from tunesmith.data.files.file_facts import Located
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Example, Labelled, chats_of
@@ -27,6 +28,10 @@ class Marks:
     """Its value of ``data.mix.by``."""
     place: float | None = None
     """Its value of ``data.curriculum``."""
+    family: str | None = None
+    """The row that it was made from by ``tunesmith data augment``, or that others were."""
+    augmented: bool = False
+    """Whether it was made from another."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,17 @@ class Marker:
         if self.curriculum not in (None, LENGTH):
             place = value(self.curriculum, "data.curriculum")
             place = _number(place, self.curriculum, located.where)
-        return Marks(group, kind, place)
+        return Marks(group, kind, place, *_family(located))
+
+
+def _family(located: Located) -> tuple[str | None, bool]:
+    """Returns what ``data augment`` noted: the row that this one comes from, and whether it was
+    made from it.
+    """
+    came = came_from(located.row)
+    if "augment" not in came.get("steps", ()):  # type: ignore[operator]
+        return None, False
+    return f"{came.get('file')}:{came.get('row')}", "augmented" in came
 
 
 def _number(value: Any, name: str, where: str) -> float:

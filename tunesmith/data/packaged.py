@@ -116,7 +116,11 @@ def packaged_data(name: str) -> Path:
     if name not in PACKAGED:
         known = ", ".join(f"package:{key}" for key in PACKAGED)
         raise DataError(Problem(f"package:{name}", say("hub.package_unknown", known=known)))
-    data = PACKAGED[name]
+    return made_file(name, PACKAGED[name])
+
+
+def made_file(name: str, data: PackagedData) -> Path:
+    """Returns the JSONL file of what a package carries, made on first use."""
     path = cache_folder() / "data" / f"{name}.jsonl"
     if path.is_file():
         return path

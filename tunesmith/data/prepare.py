@@ -159,6 +159,8 @@ class _Preparation:
         self.ledger.different = len({row.key for row in (*rows, *held)})
         if own:
             held = self._drop(held, _beside([row for row in rows if row.voted], held), "voted on")
+            made = {row.key for row in held if row.marks.augmented}
+            held = self._drop(held, made, "made from another row")
             leaked = len({row.key for row in held} & {row.key for row in rows})
             if leaked:
                 told = say("ledger.leaked_rows", number=leaked, held=len(held))
@@ -284,6 +286,8 @@ class _Preparation:
         assert not isinstance(held_out, str), "a file of its own is not drawn from the rows"
         if self.progress:
             self.progress(say("ledger.phase_split"), 0, len(rows))
+        made = [row for row in rows if row.marks.augmented]  # a proof is of real rows
+        rows = [row for row in rows if not row.marks.augmented]
         roots, notes = clusters(rows)
         self.ledger.near = len(rows) - len(set(roots))
         self.ledger.notes += notes
@@ -306,7 +310,9 @@ class _Preparation:
         own = splitting.Split(
             *(frozenset(places[row] for row in part) for part in (parts.watch, parts.proof))
         )
-        return [row for n, row in enumerate(rows) if n not in every], [rows[n] for n in order], own
+        held = [rows[n] for n in order]
+        made = self._drop(made, _beside(held, made), "made from a held-out row")
+        return [row for n, row in enumerate(rows) if n not in every] + made, held, own
 
     def _finished(self, train: list[Row], held: list[Row], parts: splitting.Split) -> Prepared:
         ledger = self.ledger

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.batches.batch import Tokens
-from tunesmith.data.columns.names import VOTED, came_from
+from tunesmith.data.columns.names import CAME_FROM, VOTED, came_from
 from tunesmith.data.detectors import Detectors
 from tunesmith.data.files.sources import Faults, Located
 from tunesmith.data.items import Item
@@ -183,7 +183,10 @@ class Encoder:
 
     def _row(self, located: Located, example: Example, seen: dict[int, Row]) -> Row:
         key, written, asked = self.hashes(example)
-        marks = Marks() if self.marker == Marker() else self.marker.of(located, example)
+        told = CAME_FROM in located.row
+        marks = (
+            Marks() if self.marker == Marker() and not told else self.marker.of(located, example)
+        )
         if (
             self.render.converses
             and self.render.template is None
@@ -192,7 +195,7 @@ class Encoder:
             self.opened += any(
                 from_question(chat.turns) != chat.turns for chat in chats_of(example)
             )
-        voted = came_from(located.row).get(VOTED) is True
+        voted = told and came_from(located.row).get(VOTED) is True
         if key in seen:
             place = {"file": located.file, "number": located.number, "voted": voted}
             return replace(seen[key], **place, marks=marks, written=written)
@@ -325,6 +328,7 @@ def clusters(rows: list[Row]) -> tuple[list[int], list[str]]:
     )
     found.join_equal([row.key for row in rows])
     found.join_equal([row.marks.group for row in rows])
+    found.join_equal([row.marks.family for row in rows])
     notes = [
         say("ledger.same_question", number=number) for number in asked.values() if number > limit
     ]

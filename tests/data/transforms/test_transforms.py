@@ -228,7 +228,9 @@ def test_every_problem_of_the_settings_at_once(tmp_path: Path) -> None:
         change_rows("clean", "in.jsonl", tmp_path / "out.jsonl", ["shortst=3", "rules=c4"])
     told = str(caught.value)
     assert "did you mean 'shortest'" in told and "rules: " in told and "gopher" in told
-    with pytest.raises(SpecError, match="anonymise, balance, clean, dedup, sample, convert"):
+    with pytest.raises(
+        SpecError, match="anonymise, balance, clean, dedup, sample, augment, convert"
+    ):
         change_rows("wash", "in.jsonl", tmp_path / "out.jsonl")
 
 

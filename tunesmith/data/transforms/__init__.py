@@ -49,10 +49,14 @@ class Change:
 
 @dataclass
 class Account:
-    """Every row that a step changed or dropped, with its reason; ``read = written + dropped``."""
+    """Every row that a step changed or dropped, with its reason: ``read + added = written +
+    dropped``.
+    """
 
     read: int = 0
     written: int = 0
+    added: int = 0
+    """Rows that were made from others."""
     changes: dict[tuple[str, int, str], Change] = field(default_factory=dict)
     """By file, row and step: a row that is read twice is told once."""
     notes: list[str] = field(default_factory=list)
@@ -84,7 +88,8 @@ class Account:
     def check(self) -> None:
         """Asserts that every row is accounted for; otherwise the code is wrong."""
         total = self.written + len(self.left_out)
-        assert self.read == total, f"{self.read} rows read, but {total} accounted for"
+        known = self.read + self.added
+        assert known == total, f"{known} rows read or made, but {total} accounted for"
 
     @property
     def left_out(self) -> list[Change]:
@@ -113,7 +118,8 @@ class Account:
             ]
             for did in ("changed", "dropped")
         }
-        return {"read": self.read, "written": self.written, **sums, "notes": self.notes}
+        counts = {"read": self.read, "added": self.added, "written": self.written}
+        return {**counts, **sums, "notes": self.notes}
 
 
 class Transform:
