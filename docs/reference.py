@@ -13,7 +13,8 @@ import yaml
 from mkdocs.structure.files import File
 
 from tunesmith import words
-from tunesmith.settings.explain import FAMILIES, help_text, table
+from tunesmith.settings.explain import help_text, table
+from tunesmith.settings.families import FAMILIES
 from tunesmith.settings.peer_names import BATCH, CHANGED, NEEDLESS, NOTHING, REFUSED, SAME
 from tunesmith.settings.run import Run
 from tunesmith.words import say
@@ -30,11 +31,12 @@ TEXTS = {
         "transform": "Steps for rows",
         "suite": "Suites",
         "export.format": "Export formats",
-        "parts": "Sources, schedules, optimizers, trackers",
+        "parts": "Sources, schedules, optimizers, trackers, search engines",
         "source": "Sources",
         "train.schedule": "Schedules",
         "train.optimizer": "Optimizers",
         "track": "Trackers",
+        "search.engine": "Search engines",
         "columns": ("Setting", "Values", "Default", "Meaning"),
         "note": "`method.lora.rank` is written `method=lora method.rank=8` on the command line.",
         "required": "must be given",
@@ -82,6 +84,7 @@ TEXTS = {
         "train.schedule": "学习率曲线",
         "train.optimizer": "优化器",
         "track": "记录工具",
+        "search.engine": "搜索方式",
         "columns": ("设置", "取值", "默认值", "含义"),
         "note": "`method.lora.rank` 在命令行上写作 `method=lora method.rank=8`。",
         "required": "必须给出",
@@ -148,7 +151,7 @@ def pages() -> Iterator[tuple[str, str]]:
             )
         yield f"{here}/peers.md", "\n".join(_peers(told))
         parts = [f"# {told['parts']}", "", told["note"]]
-        for place in ("source", "train.schedule", "train.optimizer", "track"):
+        for place in ("source", "train.schedule", "train.optimizer", "track", "search.engine"):
             parts += ["", f"## {told[place]}", *_family(place, _nothing, told, 3)]
         yield f"{here}/parts.md", "\n".join(parts)
     words.use(before)

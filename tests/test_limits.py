@@ -42,6 +42,8 @@ FLOORS = [
     "voting",
     "diagnosis",
     "teaching",
+    "searches",
+    "searches/engines",
     "tournaments",
     "planning",
     "training",

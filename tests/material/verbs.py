@@ -153,6 +153,7 @@ VERBS = frozenset(
         "Tells",
         "Tokenises",
         "Trains",
+        "Tries",
         "Translates",
         "Turns",
         "Updates",

@@ -9,7 +9,8 @@ import pytest
 import tunesmith as ts
 from tunesmith.cli.show_explain import lines
 from tunesmith.errors import SpecError
-from tunesmith.settings.explain import FAMILIES, every_setting
+from tunesmith.settings.explain import every_setting
+from tunesmith.settings.families import FAMILIES
 from tunesmith.settings.family import METHODS, METRICS, READERS
 from tunesmith.settings.run import Run
 

@@ -18,8 +18,9 @@ from tunesmith import words
 from tunesmith.cli.show_explain import lines as shown_pages
 from tunesmith.errors import SpecError
 from tunesmith.planning.rules import broken
-from tunesmith.settings.explain import FAMILIES, every_setting
+from tunesmith.settings.explain import every_setting
 from tunesmith.settings.explain import explain as pages_of
+from tunesmith.settings.families import FAMILIES
 from tunesmith.settings.family import (
     METHODS,
     METRICS,

@@ -10,6 +10,7 @@ from tunesmith.api.compare import compare
 from tunesmith.api.looking import check, explain, overfit, plan, plan_stages, under_base
 from tunesmith.api.results import attach, export_run, load, predict, prove
 from tunesmith.api.rows import change_rows, measure_anonymising, overlap
+from tunesmith.api.search import search
 from tunesmith.api.training import generate, rlhf, tournament, train
 from tunesmith.api.voting import arena, judge
 
@@ -32,6 +33,7 @@ __all__ = [
     "predict",
     "prove",
     "rlhf",
+    "search",
     "tournament",
     "train",
     "under_base",

@@ -51,6 +51,7 @@ def command() -> Any:
             "rlhf",
             "generate",
             "tournament",
+            "search",
             "data",
         )
         app.command(

@@ -4,7 +4,7 @@ imported when its verb is used. A new verb is a function there and its name here
 
 from __future__ import annotations
 
-from tunesmith.cli import arena, compare, looking, results, serving, training
+from tunesmith.cli import arena, compare, looking, results, search, serving, training
 
 VERBS = {
     verb.__name__: verb
@@ -25,6 +25,7 @@ VERBS = {
         serving.serve,
         training.tournament,
         arena.arena,
+        search.search,
         looking.explain,
         looking.doctor,
         training.demo,

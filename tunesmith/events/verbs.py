@@ -1,5 +1,5 @@
 """What happens in the verbs beside training: while a run is proved, while stages follow each other,
-while methods are compared, and while a teacher answers.
+while methods are compared, while settings are searched, and while a teacher answers.
 """
 
 from __future__ import annotations
@@ -115,6 +115,39 @@ class PieceFailed(Event):
     said_as = "tournament.failed"
 
     method: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SearchBegun(Event):
+    """How many trainings a search makes, and the settings that it tries."""
+
+    said_as = "search.begin"
+
+    trainings: int
+    settings: str
+
+
+@dataclass(frozen=True)
+class TrialScored(Event):
+    """What a trial of a search reached on the validation rows."""
+
+    title: str
+    watch: dict[str, float]
+
+    def text(self) -> str:
+        """Returns the trial and its numbers."""
+        told = (f"{metric_name(name)} {value:.4f}" for name, value in self.watch.items())
+        return say("search.scored", title=self.title, numbers="  ".join(told))
+
+
+@dataclass(frozen=True)
+class TrialFailed(Event):
+    """A trial that cannot go on; the search goes on without it."""
+
+    said_as = "search.trial_failed"
+
+    title: str
     reason: str
 
 

@@ -18,66 +18,14 @@ from pydantic.fields import FieldInfo
 
 from tunesmith import words
 from tunesmith.errors import Problem, SpecError
-from tunesmith.settings.family import (
-    FORMATS,
-    METHODS,
-    METRICS,
-    OBJECTIVES,
-    OPTIMIZERS,
-    READERS,
-    REWARDS,
-    SCHEDULES,
-    SOURCES,
-    SUITES,
-    TRACKERS,
-    TRANSFORMS,
-    Family,
-)
+from tunesmith.settings.families import ALIASES, FAMILIES, UNDER_OTHER_NAMES
+from tunesmith.settings.family import METHODS, METRICS, OPTIMIZERS, Family
 from tunesmith.settings.peer_names import name_here
 from tunesmith.settings.problems import group_of
 from tunesmith.settings.run import Run
 from tunesmith.settings.spec import Spec, closest
 from tunesmith.words import say
 
-FAMILIES: dict[str, Family] = {
-    "objective": OBJECTIVES,
-    "method": METHODS,
-    "train.optimizer": OPTIMIZERS,
-    "train.schedule": SCHEDULES,
-    "source": SOURCES,
-    "track": TRACKERS,
-    "reader": READERS,
-    "metric": METRICS,
-    "rewards": REWARDS,
-    "transform": TRANSFORMS,
-    "suite": SUITES,
-    "export.format": FORMATS,
-}
-"""Families by the path of their setting; readers, metrics, rewards, transforms and suites are named
-in several settings and listed by their own name.
-"""
-UNDER_OTHER_NAMES = ("reader", "metric", "rewards", "transform", "suite")
-ALIASES = {
-    "optimizers": "train.optimizer",
-    "schedules": "train.schedule",
-    "tracker": "track",
-    "metrics": "metric",
-    "readers": "reader",
-    "methods": "method",
-    "objectives": "objective",
-    "trackers": "track",
-    "optimizer": "train.optimizer",
-    "schedule": "train.schedule",
-    "data.reader": "reader",
-    "prove.metrics": "metric",
-    "source.rewards": "rewards",
-    "data.steps": "transform",
-    "transforms": "transform",
-    "prove.suites": "suite",
-    "suites": "suite",
-    "format": "export.format",
-    "formats": "export.format",
-}
 _BOUNDS = {Gt: "gt", Ge: "ge", Lt: "lt", Le: "le"}
 
 

@@ -251,3 +251,6 @@ SUITES = Family("suite", "tunesmith.suites")
 
 
 FORMATS = Family("format", "tunesmith.export.formats")
+
+
+ENGINES = Family("engine", "tunesmith.searches.engines")

@@ -27,6 +27,7 @@ from tunesmith.settings.family import (
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.peer_names import name_here
 from tunesmith.settings.problems import paths_of, problems_of
+from tunesmith.settings.search import Search
 from tunesmith.settings.spec import Spec, Word
 from tunesmith.settings.teacher import Teacher
 from tunesmith.settings.tournament import SEVERAL, Tournament
@@ -334,6 +335,8 @@ class Run(Spec):
     """Language of what a person reads; auto follows the locale."""
     tournament: Tournament | None = None
     """How methods are compared, for ``tunesmith tournament``."""
+    search: Search | None = None
+    """Which settings are tried, for ``tunesmith search``."""
     teacher: Teacher | None = None
     """How ``tunesmith generate`` asks, and what it keeps."""
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from tunesmith.settings.run import Train
+
 
 def rates_between(low: float, high: float, count: int, own: float) -> tuple[float, ...]:
     """Returns ``count`` rates from ``low`` to ``high``, evenly spaced by ratio, to two digits; one
@@ -52,3 +54,13 @@ def trainings(rates: int, rungs: Sequence[float]) -> list[float]:
         found += [share] * rates if rates > 1 else []
         rates = 1 if number == len(rungs) else math.ceil(rates / 2)
     return found
+
+
+def part_of(train: Train, steps: int, share: float) -> Train:
+    """Returns the settings of a training that takes ``share`` of ``steps``, warmed up and cooled
+    down in that time.
+    """
+    if share == 1:
+        return train
+    warmup = train.warmup if train.warmup < 1 else max(1.0, round(share * train.warmup))
+    return train.model_copy(update={"steps": max(1, round(share * steps)), "warmup": warmup})

@@ -66,8 +66,8 @@ def play(run: Run, *, quiet: bool = False, listen: Sequence[Listener] = ()) -> P
     with RunFolder(board.path).held(), StopSignal() as heard:
         keep(made)
         events = Events(Shown(quiet=quiet).hear, *listen)
-        with made.base_in_memory():
-            _Play(made, heard, events).all()
+        with made.base_in_memory() as fork:
+            _Play(made, heard, events, fork).all()
         found = standing(made)
         put(board.result, found)
         write_whole(board.table, markdown(found))
@@ -82,6 +82,7 @@ class _Play:
     field: Field
     heard: StopSignal
     events: Events
+    fork: bool
     done: int = 0
     """Pieces that are finished."""
     spent: float = 0.0
@@ -198,7 +199,7 @@ class _Play:
             began, told = time.monotonic(), self.field.board.path / ".ended.json"
             told.unlink(missing_ok=True)
             named = f"[{self.done + 1}/{self.total}{self._minutes()}] {title}"
-            end = apart(lambda: work(named), told, self.heard, fork=self.field.fork)
+            end = apart(lambda: work(named), told, self.heard, fork=self.fork)
             self.spent, self.shares = self.spent + time.monotonic() - began, self.shares + share
             if end.kind == "stopped":
                 raise Stopped(self._stopped())

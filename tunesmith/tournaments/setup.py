@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
-
-import torch
 
 from tunesmith.batches.batch import Tokens
 from tunesmith.data.prepare import Prepared
@@ -18,8 +15,6 @@ from tunesmith.data.rendering.render import Render
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.events.stream import Events
 from tunesmith.examples import Chat, Feedback, Preference, Text
-from tunesmith.machine import device as devices
-from tunesmith.models.finding.hub import folder_of
 from tunesmith.models.loading.load import Loaded
 from tunesmith.plain import JsonObject
 from tunesmith.planning.make import make
@@ -35,9 +30,8 @@ from tunesmith.settings.run import Data, Generate, Keep, Run, read_run
 from tunesmith.settings.tournament import Tournament, label, slug
 from tunesmith.storage.atomic import write_whole
 from tunesmith.tournaments.folder import Board, Corner, got, put
-from tunesmith.tournaments.forked import can_fork
-from tunesmith.tournaments.halving import rates_between
-from tunesmith.training.preparing import load_base
+from tunesmith.tournaments.halving import part_of, rates_between
+from tunesmith.tournaments.one_base import OneBase, one_base
 from tunesmith.words import say
 
 GENERAL_TOKENS = 64
@@ -64,14 +58,10 @@ class Entry:
     def planned(self, rate: float, seed: int, share: float = 1.0) -> Resolved:
         """Returns the settings of one training: ``share`` of the whole, with its own schedule."""
         assert self.resolved is not None, f"{self.label} was refused"
-        train = self.resolved.run.train
-        changes: JsonObject = {"learning_rate": rate, "seed": seed}
-        if share < 1:
-            warmup = train.warmup if train.warmup < 1 else max(1.0, round(share * train.warmup))
-            changes |= {"steps": max(1, round(share * self.facts["steps"])), "warmup": warmup}
+        train = part_of(self.resolved.run.train, self.facts["steps"], share)
         run = self.resolved.run.model_copy(
             update={
-                "train": train.model_copy(update=changes),
+                "train": train.model_copy(update={"learning_rate": rate, "seed": seed}),
                 "out": str(self.corner.run(rate, seed).path),
             }
         )
@@ -97,26 +87,16 @@ class Field:
     """Whether a metric needs written answers."""
     generate: Generate
     general: list[list[Tokens]] = field(default_factory=list)
-    fork: bool = False
-    loaded: Loaded | None = None
-    """The base, pristine."""
+    one_base: OneBase | None = None
+    """The base, while the pieces are done."""
 
     def base(self, entry: Entry | None = None) -> Loaded | None:
         """Returns the base for a piece, which may change it; None where the entry needs the model
         in another form and loads its own.
         """
-        taken = (
-            self.first.run.model
-            if entry is None or entry.resolved is None
-            else entry.resolved.run.model
-        )
-        if self.loaded is None or taken != self.first.run.model:
-            return None
-        # A forked process has memory of its own; here the base must stay as it is.
-        return (
-            self.loaded
-            if self.fork
-            else replace(self.loaded, model=copy.deepcopy(self.loaded.model))
+        assert self.one_base is not None, "it is in memory while pieces are done"
+        return self.one_base.of(
+            entry.resolved if entry is not None and entry.resolved else self.first
         )
 
     @property
@@ -127,21 +107,10 @@ class Field:
         return next(entry.resolved for entry in self.entries if entry.resolved is not None)
 
     @contextmanager
-    def base_in_memory(self) -> Iterator[None]:
-        """Loads the base, with one thread where it is to be forked: a pool of threads does not
-        survive that.
-        """
-        run, threads = self.first.run, torch.get_num_threads()
-        device = devices.choose(run.train.machine)
-        self.fork = can_fork(device)
-        if self.fork:
-            torch.set_num_threads(1)
-        self.loaded = load_base(folder_of(run.model), run, device, self.prepared.objective_of(run))
-        try:
-            yield
-        finally:
-            self.loaded = None
-            torch.set_num_threads(threads)
+    def base_in_memory(self) -> Iterator[bool]:
+        """Loads the base for the time of the pieces; yields whether these are forked processes."""
+        with one_base(self.first.run, self.prepared) as self.one_base:
+            yield self.one_base.fork
 
 
 def ready(run: Run, board: Board, events: Events) -> Field:

@@ -1,0 +1,111 @@
+"""A search over a tiny model: stopped in the middle it goes on, and ends as one that was not."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import tunesmith as ts
+from material.proved import labelled
+from tunesmith.errors import SpecError, Stopped
+from tunesmith.events.stream import Event
+from tunesmith.events.verbs import PieceBegun, SearchBegun, TrialScored
+from tunesmith.settings.given import settings_of
+from tunesmith.storage.run_folder import RunFolder
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Trials are forked; a parent that has used OpenMP threads would leave them hanging."""
+    torch.set_num_threads(1)
+
+
+def settings(folder: Path, model: Path, out: str, **changes: Any) -> dict[str, Any]:
+    rows = folder / "rows.json"
+    rows.write_text(json.dumps(labelled(160)), encoding="utf-8")
+    return {
+        "model": str(model),
+        "data": {"path": str(rows), "held_out": 90},
+        "out": str(folder / out),
+        "method": "full",
+        "train": {"steps": 12, "batch": 8, "machine": {"threads": 1}},
+        "generate": {"max_new_tokens": 4},
+        "prove": {"items": 12, "shots": 0},
+        # One of the rates breaks the model: a trial that loses, and ends nothing.
+        "search": {
+            "over": {"train.learning_rate": [1e-5, 3e-3, 900.0]},
+            "trials": 4,
+            "engine": {"name": "halving", "rungs": [0.5]},
+        },
+        "lang": "en",
+        **changes,
+    }
+
+
+def without_times(found: dict[str, Any]) -> dict[str, Any]:
+    trials = [
+        {**one, "seconds": 0, "seconds_in_all": 0, "memory_gib": 0} for one in found["trials"]
+    ]
+    return {
+        **found,
+        "trials": trials,
+        "whole": {n: one["watch"] for n, one in found["whole"].items()},
+    }
+
+
+def test_a_search_finds_the_rate_that_learns_and_proves_it(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
+    heard: list[Event] = []
+    found = ts.search(settings(tmp_path, tiny_llama, "whole"), quiet=True, listen=[heard.append])
+    told = found.searched.to_json()
+    assert heard[0].__class__.__name__ == "Phase" or isinstance(heard[0], SearchBegun)
+    rates = [one["values"].get("train.learning_rate") for one in told["trials"]]
+    assert rates[0] is None and sorted(rates[1:]) == [1e-5, 3e-3, 900.0]
+    assert told["best"] == {"train.learning_rate": 3e-3}
+    broken = next(one for one in told["trials"] if one["values"] == {"train.learning_rate": 900.0})
+    good = next(one for one in told["trials"] if one["values"] == told["best"])
+    assert broken["score"] is None or broken["score"] > good["score"]
+    assert {
+        name: RunFolder(tmp_path / "whole" / name).resolved().run.train.learning_rate
+        for name in ("best", "as-given")
+    } == {
+        "best": 3e-3,
+        "as-given": 2e-5,
+    }
+    proof = found.proof
+    assert len(proof.found["contenders"]) >= 3 and proof.found["items"] == 12
+    lines = found.lines()
+    assert any("best: train.learning_rate=0.003" in line for line in lines)
+
+    def stop(event: Event) -> None:
+        if sum(isinstance(one, TrialScored) for one in seen) == 1 and isinstance(
+            event, TrialScored
+        ):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    seen: list[Event] = []
+    again = settings(tmp_path, tiny_llama, "stopped")
+    with pytest.raises(Stopped, match="the same command continues"):
+        ts.search(again, quiet=True, listen=[seen.append, stop])
+    after: list[Event] = []
+    second = ts.search(again, quiet=True, listen=[after.append])
+    begun = [sum(isinstance(one, PieceBegun) for one in some) for some in (seen, after, heard)]
+    assert begun[0] + begun[1] == begun[2], "nothing is done twice"
+    assert without_times(second.searched.to_json()) == without_times(told)
+
+    other = settings(tmp_path, tiny_llama, "stopped", generate={"max_new_tokens": 8})
+    with pytest.raises(SpecError, match=r"generate\.max_new_tokens: was 4 when this search began"):
+        ts.search(other, quiet=True)
+
+
+def test_one_run_refuses_the_settings_of_a_search(tiny_llama: Path, tmp_path: Path) -> None:
+    asked = settings_of(settings(tmp_path, tiny_llama, "run"))
+    problems = ts.plan(asked).problems
+    assert any(one.where == "search" and "tunesmith search" in one.text for one in problems)

@@ -1,0 +1,89 @@
+"""What may be searched, and what is said of a space that is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tunesmith.errors import SpecError
+from tunesmith.searches.engines import Space
+from tunesmith.searches.spaces import spaces_of, with_values
+from tunesmith.settings.given import settings_of
+from tunesmith.settings.run import Run
+
+
+def run(over: Any, **settings: Any) -> Run:
+    return settings_of(
+        {"model": "m", "data": "d", "out": "o", "search": {"over": over}, **settings}
+    )
+
+
+def test_ranges_and_lists_are_read() -> None:
+    over = {
+        "train.learning_rate": "log(1e-5, 1e-3)",
+        "method.dropout": "uniform(0, 0.2)",
+        "method.rank": "int(4,64)",
+        "method.variant": ["plain", "rslora"],
+    }
+    found = spaces_of(run(over))
+    assert list(found) == list(over)
+    assert found["train.learning_rate"] == Space("log", 1e-5, 1e-3)
+    assert found["train.learning_rate"].at(0.5) == 1e-4
+    assert [found["method.rank"].at(share) for share in (0.0, 0.5, 0.999)] == [4, 34, 64]
+    assert [found["method.variant"].at(share) for share in (0.49, 0.5)] == ["plain", "rslora"]
+
+
+def test_a_range_in_braces_and_a_path_with_dots_mean_the_same() -> None:
+    braces = settings_of(
+        {"model": "m", "data": "d", "out": "o"},
+        ["search.over={train.learning_rate: log(1e-5, 1e-3), method.rank: [4, 8]}"],
+    )
+    dotted = settings_of(
+        {"model": "m", "data": "d", "out": "o"},
+        ["search.over.train.learning_rate=log(1e-5, 1e-3)", "search.over.method.rank=[4, 8]"],
+    )
+    assert spaces_of(braces) == spaces_of(dotted) and len(spaces_of(braces)) == 2
+
+
+def test_without_a_space_the_methods_own_rates_are_searched() -> None:
+    (space,) = spaces_of(run({}, method="ia3")).values()
+    assert (space.kind, space.low, space.high) == ("log", 1e-3, 2e-2)
+
+
+@pytest.mark.parametrize(
+    ("path", "space", "told"),
+    [
+        ("data.max_length", [128, 256], "data.max_length is not among these"),
+        ("train.seed", [1, 2], "train.seed is not among these"),
+        ("train.learning_rate", "log(0, 1e-3)", "begin above 0"),
+        ("train.learning_rate", "1e-5..1e-3", "is no range"),
+        ("train.learning_rate", "uniform(2, 1)", "is empty"),
+        ("train.learning_rate", "log(1e-5, inf)", "is empty"),
+        ("train.learning_rate", "log(a, b)", "is no range"),
+        ("method.rank", "int(1.5, 4)", "whole numbers"),
+        ("method.rank", [8], "nothing to choose from"),
+        ("method.rank", [0, 8], "must be above 0"),
+        ("method.rnak", [4, 8], "rank"),
+        ("method.name", ["lora", "lroa"], "lora"),
+    ],
+)
+def test_what_cannot_be_searched_is_told_at_its_path(path: str, space: Any, told: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        spaces_of(run({path: space}))
+    (problem,) = caught.value.problems
+    assert problem.where == f"search.over.{path}" and told in problem.text
+
+
+def test_all_problems_are_told_at_once() -> None:
+    with pytest.raises(SpecError) as caught:
+        spaces_of(run({"train.learning_rate": "log(1, 0)", "method.rank": ["many", 4]}))
+    assert len(caught.value.problems) == 2
+
+
+def test_a_drawn_method_keeps_only_what_it_has() -> None:
+    asked = run({"method.name": ["lora", "ia3"]}, method={"name": "lora", "rank": 4})
+    other = with_values(asked, {"method.name": "ia3", "method.rank": 16})
+    assert other.method.name == "ia3" and other.search is None
+    same = with_values(asked, {"method.name": "lora", "method.rank": 16})
+    assert (same.method.name, same.method.rank) == ("lora", 16)

@@ -1,0 +1,57 @@
+"""A search and the proof of what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tunesmith.api.results import prove
+from tunesmith.events.stream import Listener
+from tunesmith.plain import JsonObject
+from tunesmith.settings.given import Overrides, Settings, settings_of, speak
+
+if TYPE_CHECKING:
+    from tunesmith.proving.proof import Proof
+    from tunesmith.searches.search import Searched
+
+
+@dataclass(frozen=True)
+class SearchedAndProved:
+    """What a search found, and the proof of its best run on rows that the search never saw, beside
+    the base and the settings as they were given.
+    """
+
+    searched: Searched
+    proof: Proof
+
+    def lines(self) -> list[str]:
+        """Returns the trials and the proof as lines for a person to read."""
+        return [*self.searched.lines(), "", *self.proof.lines()]
+
+    def to_json(self) -> JsonObject:
+        """Returns every number."""
+        return {"search": self.searched.to_json(), "proof": self.proof.to_json()}
+
+
+def search(
+    settings: Settings,
+    overrides: Overrides = (),
+    *,
+    quiet: bool = False,
+    listen: Sequence[Listener] = (),
+) -> SearchedAndProved:
+    """Tries the settings of ``search.over``, trains the best whole and proves it against the base
+    and against the settings as they were given; what its folder holds already is not done again.
+
+    Each of ``listen`` gets every event. ``found.searched.best`` is the run to use.
+    """
+    run = settings_of(settings, overrides)
+    speak(run)
+    from tunesmith.searches.search import search as look_for
+
+    searched = look_for(run, quiet=quiet, listen=listen)
+    given = searched.as_given
+    against = [str(given.path)] if given is not None else []
+    proof = prove(searched.best, against=against, listen=listen)
+    return SearchedAndProved(searched, proof)

@@ -1,0 +1,109 @@
+"""The tree-structured Parzen estimator (Bergstra et al. 2011), as Optuna computes it.
+
+The folders of the trials are all that is kept: each trial is asked of a new study that is told the
+trials before. So a search that was killed proposes the same settings again, and no file of Optuna's
+can be torn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Ge, Gt, Le
+
+from tunesmith.errors import Problem, SpecError
+from tunesmith.searches.engines import ENGINES, Done, Engine, Trial
+from tunesmith.searches.engines._space import Space
+from tunesmith.settings.spec import Spec
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+
+@ENGINES.register
+class Tpe(Engine):
+    """Settings near the good ones of the trials before, and far from the bad ones."""
+
+    class Config(Spec):
+        """How long a trial is, and how many are drawn at random."""
+
+        share: Annotated[float, Gt(0), Le(1)] = 0.3
+        """Share of the whole training that each trial takes."""
+        random: Annotated[int, Ge(0)] = 5
+        """Trials that are drawn at random before the others are proposed."""
+
+    def next(
+        self, spaces: Mapping[str, Space], done: Sequence[Done], trials: int, seed: int
+    ) -> Trial | None:
+        """Asks Optuna; raises SpecError where it is not installed."""
+        if len(done) >= trials:
+            return None
+        if not done:
+            return Trial({}, self.config.share)
+        optuna = _optuna()
+        sampler = optuna.samplers.TPESampler(
+            seed=seed + len(done), n_startup_trials=self.config.random, multivariate=True
+        )
+        study = optuna.create_study(sampler=sampler)
+        known = {path: _distribution(space) for path, space in spaces.items()}
+        # The first has the run's own values, which may lie outside the spaces.
+        for one in done[1:]:
+            finite = math.isfinite(one.score)
+            study.add_trial(
+                optuna.trial.create_trial(
+                    params=dict(_indexed(spaces, one.trial.values)),
+                    distributions=known,
+                    value=one.score if finite else None,
+                    state=optuna.trial.TrialState[("COMPLETE" if finite else "FAIL")],
+                )
+            )
+        asked = study.ask(known).params
+        values = {
+            path: space.choices[asked[path]] if space.choices else _rounded(asked[path])
+            for path, space in spaces.items()
+        }
+        return Trial(values, self.config.share)
+
+    def total(self, trials: int) -> list[float]:
+        """Counts every trial once."""
+        return [self.config.share] * trials
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError:
+        raise SpecError(Problem("search.engine", say("search.needs_optuna"))) from None
+    import warnings
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    return optuna
+
+
+def _distribution(space: Space) -> BaseDistribution:
+    from optuna.distributions import (
+        CategoricalDistribution,
+        FloatDistribution,
+        IntDistribution,
+    )
+
+    if space.choices:  # by number, because a choice may be a list or a mapping
+        return CategoricalDistribution(range(len(space.choices)))
+    if space.kind == "int":
+        return IntDistribution(int(space.low), int(space.high))
+    return FloatDistribution(space.low, space.high, log=space.kind == "log")
+
+
+def _indexed(spaces: Mapping[str, Space], values: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [
+        (path, spaces[path].choices.index(value) if spaces[path].choices else value)
+        for path, value in values.items()
+    ]
+
+
+def _rounded(value: float) -> float:
+    return value if isinstance(value, int) else float(f"{value:.3g}")

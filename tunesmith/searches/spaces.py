@@ -1,0 +1,110 @@
+"""Which settings a search may change, and in which ranges, as a file gives them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tunesmith.errors import Problem, SpecError
+from tunesmith.plain import JsonObject
+from tunesmith.searches.engines import Space
+from tunesmith.settings.family import METHODS, OPTIMIZERS
+from tunesmith.settings.overrides import with_overrides
+from tunesmith.settings.run import Run, validate
+from tunesmith.words import say
+
+_RANGE = re.compile(r"\s*(log|uniform|int)\s*\(\s*([^,\s]+)\s*,\s*([^,\s]+)\s*\)\s*")
+SEARCHED = ("train.", "method", "objective.")
+"""What a search may change. The rows, their tokens and the questions stay as they are, so that all
+trials are measured alike."""
+LEFT = ("train.keep", "train.machine", "train.seed", "train.steps", "train.micro_tokens")
+
+
+def spaces_of(run: Run) -> dict[str, Space]:
+    """Returns the spaces that ``search.over`` gives, by path; the learning rate over the method's
+    own range where it gives none. Raises SpecError with every problem: a setting that may not be
+    searched, a range that is none, a value that the setting does not take.
+    """
+    assert run.search is not None, "the verb has put it there"
+    if not run.search.over:
+        low, high = METHODS.make(run.method).search
+        factor = OPTIMIZERS.get(run.train.optimizer.name).rate_factor
+        return {"train.learning_rate": Space("log", low * factor, high * factor)}
+    problems: list[Problem] = []
+    found: dict[str, Space] = {}
+    for path, given in run.search.over.items():
+        where = f"search.over.{path}"
+        if not path.startswith(SEARCHED) or path.startswith(LEFT):
+            problems.append(Problem(where, say("search.not_searched", path=path)))
+            continue
+        try:
+            found[path] = _space(given)
+        except ValueError as error:
+            problems.append(Problem(where, str(error)))
+    for path, space in found.items():
+        problems += _refused(run, path, space)
+    if problems:
+        raise SpecError(problems)
+    return found
+
+
+def _space(given: str | Sequence[Any]) -> Space:
+    if not isinstance(given, str):
+        if len(given) < 2:
+            raise ValueError(say("search.one_choice", value=list(given)))
+        return Space("choices", choices=tuple(given))
+    read = _RANGE.fullmatch(given)
+    if read is None:
+        raise ValueError(say("search.no_range", value=given))
+    kind: Any = read[1]
+    low, high = _number(read[2], given), _number(read[3], given)
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError(say("search.empty_range", value=given))
+    if kind == "log" and low <= 0:
+        raise ValueError(say("search.log_of_zero", value=given))
+    if kind == "int" and (low != int(low) or high != int(high)):
+        raise ValueError(say("search.no_whole_number", value=given))
+    return Space(kind, low, high)
+
+
+def _number(text: str, given: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(say("search.no_range", value=given)) from None
+
+
+def _refused(run: Run, path: str, space: Space) -> list[Problem]:
+    """Returns what the setting itself says to the ends of a range, or to each choice."""
+    found: dict[str, Problem] = {}
+    for value in space.ends():
+        try:
+            with_values(run, {path: value})
+        except SpecError as error:
+            for problem in error.problems:
+                found[problem.text] = Problem(f"search.over.{path}", problem.text)
+    return list(found.values())
+
+
+def with_values(run: Run, values: Mapping[str, Any]) -> Run:
+    """Returns the run with a trial's values; raises SpecError for a value that a setting does not
+    take. Settings of the method that a drawn method does not have are left out.
+    """
+    plain: JsonObject = run.model_dump(exclude_unset=True, mode="json", exclude={"search"})
+    drawn = {path: value for path, value in values.items() if path not in ("method", "method.name")}
+    name = values.get("method", values.get("method.name"))
+    if name is not None:
+        drawn = {path: value for path, value in drawn.items() if _has(name, path)}
+        if name != run.method.name:
+            plain["method"] = name
+    return validate(with_overrides(plain, drawn))
+
+
+def _has(method: str | JsonObject, path: str) -> bool:
+    """Tells whether a path outside the method, or one of this method's own settings."""
+    if not path.startswith("method."):
+        return True
+    name = method if isinstance(method, str) else method["name"]
+    return path.split(".")[1] in METHODS.get(name).Config.model_fields

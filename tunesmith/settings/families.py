@@ -1,0 +1,63 @@
+"""The families by the path of the setting that names their plug-ins, for help and reference."""
+
+from __future__ import annotations
+
+from tunesmith.settings.family import (
+    ENGINES,
+    FORMATS,
+    METHODS,
+    METRICS,
+    OBJECTIVES,
+    OPTIMIZERS,
+    READERS,
+    REWARDS,
+    SCHEDULES,
+    SOURCES,
+    SUITES,
+    TRACKERS,
+    TRANSFORMS,
+    Family,
+)
+
+FAMILIES: dict[str, Family] = {
+    "objective": OBJECTIVES,
+    "method": METHODS,
+    "train.optimizer": OPTIMIZERS,
+    "train.schedule": SCHEDULES,
+    "source": SOURCES,
+    "track": TRACKERS,
+    "reader": READERS,
+    "metric": METRICS,
+    "rewards": REWARDS,
+    "transform": TRANSFORMS,
+    "suite": SUITES,
+    "export.format": FORMATS,
+    "search.engine": ENGINES,
+}
+"""Families by the path of their setting; readers, metrics, rewards, transforms and suites are named
+in several settings and listed by their own name.
+"""
+UNDER_OTHER_NAMES = ("reader", "metric", "rewards", "transform", "suite")
+ALIASES = {
+    "optimizers": "train.optimizer",
+    "schedules": "train.schedule",
+    "tracker": "track",
+    "metrics": "metric",
+    "readers": "reader",
+    "methods": "method",
+    "objectives": "objective",
+    "trackers": "track",
+    "optimizer": "train.optimizer",
+    "schedule": "train.schedule",
+    "data.reader": "reader",
+    "prove.metrics": "metric",
+    "source.rewards": "rewards",
+    "data.steps": "transform",
+    "transforms": "transform",
+    "prove.suites": "suite",
+    "suites": "suite",
+    "format": "export.format",
+    "formats": "export.format",
+    "engine": "search.engine",
+    "engines": "search.engine",
+}

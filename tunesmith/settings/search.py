@@ -1,0 +1,47 @@
+"""What a search is asked: which settings it may change, in which ranges, and how it picks them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from annotated_types import Gt
+from pydantic import BeforeValidator
+
+from tunesmith.settings.family import ENGINES, choice
+from tunesmith.settings.spec import Spec
+
+
+def _flat(value: object) -> object:
+    """Turns ``{train: {learning_rate: …}}`` into dotted paths, and puts together again what YAML
+    cuts at a comma: in braces ``log(1e-5, 1e-3)`` reads as a text and a key without a value.
+    """
+    if not isinstance(value, Mapping):
+        return value
+    found: dict[str, Any] = {}
+    for key, inner in value.items():
+        last = next(reversed(found), "")
+        before = found.get(last)
+        cut = isinstance(before, str) and "(" in before and not before.endswith(")")
+        if inner is None and cut and str(key).endswith(")"):
+            found[last] = f"{before}, {key}"
+        elif isinstance(inner, Mapping):
+            found |= {f"{key}.{path}": one for path, one in dict(_flat(inner)).items()}  # type: ignore[call-overload]
+        else:
+            found[str(key)] = inner
+    return found
+
+
+class Search(Spec):
+    """Settings tried one after another; read by ``tunesmith search`` alone."""
+
+    over: Annotated[Mapping[str, str | tuple[Any, ...]], BeforeValidator(_flat)] = {}
+    """The settings by path, each with its values: ``log(1e-5, 1e-3)``, ``uniform(0, 0.2)``,
+    ``int(4, 64)`` or a list; the learning rate, over the method's own range, when not given."""
+    trials: Annotated[int, Gt(0)] = 8
+    """How many different settings are tried, the run's own as the first."""
+    engine: choice(ENGINES, "halving") = "halving"  # type: ignore[valid-type]
+    """How they are picked: halving spreads them evenly and trains the better half longer; random;
+    tpe learns from the trials before (Optuna)."""
+
+    model_config = Spec.model_config | {"validate_default": True}
