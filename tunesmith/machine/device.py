@@ -16,6 +16,7 @@ import torch
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.machine.allocator import keep_freed
+from tunesmith.machine.energy import Meter, meter
 from tunesmith.machine.memory import GIB
 from tunesmith.machine.parallel import Processes, join, local_rank, start_cuda
 from tunesmith.settings.run import Machine
@@ -71,6 +72,8 @@ class Device:
     reasons: dict[str, str] = field(default_factory=dict)
     """Why each value was chosen, by the setting's dotted path."""
     scale: LossScale | None = None
+    meter: Meter = field(default_factory=Meter)
+    """What counts its energy."""
     exact: bool = True
     """Whether the same step gives the same bits when it is made again."""
 
@@ -153,7 +156,8 @@ def choose(machine: Machine) -> Device:
     )
     scale = LossScale() if precision == "fp16" else None
     exact = kind == "cpu" or (kind == "cuda" and machine.exact)
-    return Device(place, precision, threads, join(), reasons, scale, exact)
+    counted = meter(place.index if kind == "cuda" else None, packages=local_rank() == 0)
+    return Device(place, precision, threads, join(), reasons, scale, counted, exact)
 
 
 def prepare(device: Device) -> None:

@@ -20,6 +20,7 @@ from tunesmith.proving.contest import Contest, Outcome, Wanted
 from tunesmith.proving.measured import written_answers
 from tunesmith.proving.options import choices_score, chosen_among_options, options_task
 from tunesmith.proving.rewarded import rewarded_answers
+from tunesmith.proving.speed import writing_speed
 from tunesmith.proving.task import Task, evenly, task_of
 from tunesmith.settings.run import Generate, Run
 from tunesmith.words import say
@@ -171,10 +172,13 @@ def _written_answers(contest: Contest) -> Outcome:
     contenders.cheap(seed)
     with contest.base() as base:
         defaults = own_defaults(base.model)
+        speed = {"base": writing_speed(base, task.prompts, settings)} if task.prompts else {}
         shown = contenders.untuned(base, contest.prompt, seed)
     for other in contest.others:
         contenders.other(other, contest)
     contenders.model("tuned", contest.tuned, weights["tuned"])
+    if task.prompts:
+        speed["tuned"] = writing_speed(contest.tuned, task.prompts, settings)
     told = settings.model_dump(mode="json")
     facts = {
         "stopped": contenders.shares_stopped,
@@ -185,7 +189,7 @@ def _written_answers(contest: Contest) -> Outcome:
         "shots": [task.training[index][0] for index in shown],
         "shots_wanted": contest.shots,
     }
-    return Outcome(contenders.records(), metrics, primary, reason, facts=facts)
+    return Outcome(contenders.records(), metrics, primary, reason, facts=facts, speed=speed)
 
 
 def _given_answers(contest: Contest) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from tunesmith.predicting.classes import (
 from tunesmith.proving.classes import ContenderClasses, metrics_of, training_rows
 from tunesmith.proving.contest import Contest, Outcome
 from tunesmith.proving.measured import named_classes
+from tunesmith.proving.speed import reading_speed
 
 if TYPE_CHECKING:
     from tunesmith.data.prepare import Prepared
@@ -179,4 +181,6 @@ class ClassesOfRows(Output):
             "options": list(outputs.names),
             "classes": contenders.classes(fitted),
         }
-        return Outcome(contenders.records(), names, primary, reason, AGAINST, facts)
+        rows = [item.tokens[0] for item in contest.items]
+        speed = {"tuned": reading_speed(tuned, rows, partial(outputs_of, tuned))}
+        return Outcome(contenders.records(), names, primary, reason, AGAINST, facts, speed)

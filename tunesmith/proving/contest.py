@@ -16,6 +16,7 @@ from tunesmith.events.stream import Events
 from tunesmith.events.verbs import Proved
 from tunesmith.plain import JsonObject
 from tunesmith.proving.collect import targets, to_collect
+from tunesmith.proving.efficiency import training_cost, weights_size
 from tunesmith.proving.file_items import file_items
 from tunesmith.proving.hard_prompt import read_prompt
 from tunesmith.proving.judge import TUNED, metric
@@ -115,6 +116,8 @@ class Outcome:
     reason: str
     against: str = "base"
     facts: JsonObject = field(default_factory=dict)
+    speed: dict[str, JsonObject | None] = field(default_factory=dict)
+    """How long ``base`` and ``tuned`` let a person wait (seconds)."""
 
 
 def contest(folder: RunFolder, wanted: Wanted, events: Events) -> Proof:
@@ -137,7 +140,8 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events) -> Proof:
     prepared = prepared_again(folder, run, tuned.tokenizer, events)
     place, held, facts = _held(folder, run, prepared, wanted.data)
     leaked = leaks(held, prepared.train, partial(_texts, tuned.tokenizer))
-    base = weights_in(folder_of(run.model))
+    weights = {"base": folder_of(run.model), TUNED: folder.model}
+    base = weights_in(weights["base"])
     given = Contest(
         folder,
         run,
@@ -159,6 +163,7 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events) -> Proof:
         "leaked": [asdict(leak) for leak in leaked],
         "others": [other.name for other in wanted.others],
         "written_only": [one.name for one in wanted.others if isinstance(one, OtherWriter)],
+        "efficiency": _efficiency(folder, weights, found.speed),
         **facts,
         **found.facts,
     }
@@ -175,6 +180,16 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events) -> Proof:
     given.kept.done()
     events(Proved(folder.path, proof.verdict, found.primary))
     return proof
+
+
+def _efficiency(
+    folder: RunFolder, weights: Mapping[str, Path], speed: Mapping[str, JsonObject | None]
+) -> JsonObject:
+    return {
+        "training": training_cost(folder),
+        "bytes": {name: weights_size(place) for name, place in weights.items()},
+        "speed": {name: one for name, one in speed.items() if one is not None},
+    }
 
 
 def _without_rows(kind: JsonObject) -> JsonObject:

@@ -9,6 +9,7 @@ from tunesmith.display.table import table_lines
 from tunesmith.plain import JsonObject, Named
 from tunesmith.proving.amounts import interval_shown, shown
 from tunesmith.proving.cloze import told_lines
+from tunesmith.proving.efficiency import efficiency_lines
 from tunesmith.proving.judge import TUNED, metric
 from tunesmith.proving.record import OWN, called
 from tunesmith.proving.retention import retention_lines
@@ -66,6 +67,7 @@ class Proof:
             *which_model(found, say),
             *_notes(found),
             *mistake_lines(found.get("mistakes"), rival_named(found)),
+            *efficiency_lines(found.get("efficiency")),
             *retention_lines(found.get("retention")),
         ]
 

@@ -18,6 +18,7 @@ from tunesmith.report.asked import asked
 from tunesmith.report.charts import short
 from tunesmith.report.classes import class_tables, counted
 from tunesmith.report.curves import curves, draw_loss_curve, events
+from tunesmith.report.efficiency import efficiency
 from tunesmith.report.language import Say
 from tunesmith.report.machine import machine, trained_with, versions
 from tunesmith.report.mistakes import mistakes
@@ -178,6 +179,7 @@ def _proof(folder: RunFolder, run: Run, say: Say) -> JsonObject | None:
         "rival": name_of(rival, proof, say),
         "counted": counted(proof),
         "retention": retention(proof, say),
+        "efficiency": efficiency(proof, say),
         "mistakes": mistakes(proof, rival_named(proof, say), say),
         "classes": [
             (name_of(who, proof, say), found) for who, found in class_tables(proof).items()

@@ -12,6 +12,7 @@ from tunesmith.display.table import table_lines
 from tunesmith.errors import Problem, SpecError
 from tunesmith.plain import JsonObject, Named
 from tunesmith.proving.amounts import interval_shown, shown
+from tunesmith.proving.efficiency import duration, training_cost
 from tunesmith.proving.judge import FIELDS, TUNED, judge, metric, rows_of
 from tunesmith.proving.statistics import FEWEST
 from tunesmith.report.curves import held_out, points
@@ -82,6 +83,7 @@ def _course(name: str, folder: RunFolder) -> JsonObject:
         "run": name,
         "rows": (folder.read(folder.ledger) or {}).get("trained"),
         "steps": max((int(line["step"]) for line in record), default=0),
+        "cost": training_cost(folder),
         "train_loss": trained[-1][1] if trained else None,
         "held_out_loss": watched[-1][1] if watched else None,
         "best": None if best is None else {"step": int(best[0]), "loss": best[1]},
@@ -158,6 +160,13 @@ def course(found: Named) -> list[list[str]]:
         values = [one[name] for one in found["runs"]]
         if any(value is not None for value in values):
             rows.append([say(f"compare.{name}"), *map(_number, values)])
+    costs = [one["cost"] for one in found["runs"]]
+    if any(costs):
+        told = ["–" if one is None else duration(one["seconds"], say) for one in costs]
+        rows.append([say("compare.time"), *told])
+    memory = [one and one["memory_gib"] for one in costs]
+    if any(memory):
+        rows.append([say("compare.memory"), *(f"{g:.1f} GiB" if g else "–" for g in memory)])
     best = [one["best"] for one in found["runs"]]
     if any(best):
         told = ["–" if one is None else f"{one['loss']:.4f} @{one['step']:,}" for one in best]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from tunesmith.display.table import readable
 from tunesmith.plain import JsonObject
+from tunesmith.proving.efficiency import duration
 from tunesmith.report.curves import held_out, points
 from tunesmith.report.language import Say
 from tunesmith.settings.family import OBJECTIVES
@@ -40,7 +41,7 @@ def outcome(folder: RunFolder, run: Run, say: Say) -> Outcome | None:
     size = sum(file.stat().st_size for file in folder.model.rglob("*") if file.is_file())
     facts = (
         (str(told["step"]), say("report.step_used")),
-        (_time(seconds, say), say("report.time_trained")),
+        (duration(seconds, say), say("report.time_trained")),
         (readable(size), say("report.size", folder=folder.model.name)),
     )
     return Outcome(facts, _use(folder, run), overfitted(record, int(told["step"]), say))
@@ -71,12 +72,3 @@ def _use(folder: RunFolder, run: Run) -> tuple[str, ...]:
     writes = OBJECTIVES.make(run.objective).output.writes
     first = f"tunesmith chat {name}" if writes else f"tunesmith prove {name}"
     return (first, f"tunesmith predict {name} rows.jsonl", f"tunesmith export {name} merged")
-
-
-def _time(seconds: float, say: Say) -> str:
-    minutes = seconds / 60
-    if minutes < 1:
-        return say("report.seconds", count=f"{seconds:.0f}")
-    if minutes < 60:
-        return say("report.minutes", count=f"{minutes:.0f}")
-    return say("report.hours", count=f"{minutes / 60:.1f}")

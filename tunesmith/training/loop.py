@@ -124,6 +124,7 @@ def take_step(work: Work, at: Position) -> Line | None:
     and neither counts.
     """
     started = time.perf_counter()
+    work.device.meter.spent()  # what was spent between the steps is no step's
     step = work.source.step(at.step, work.models)
     metrics: list[dict[str, Ratio]] = []
     batches: list[Batch] = []
@@ -239,10 +240,12 @@ def amounts(work: Work, batches: list[Batch], seconds: float) -> Line:
     real = [batch for batch in batches if not batch.idle]
     trained = sum(len(batch.scored_N) for batch in real)
     read = sum(len(tokens) for batch in real for example in batch.sequences for tokens in example)
-    trained, read = map(int, work.device.processes.sum(float(trained), float(read)))
-    return {
-        "tokens": trained,
+    spent = work.device.meter.spent() or 0.0
+    trained, read, spent = work.device.processes.sum(float(trained), float(read), spent)
+    found: Line = {
+        "tokens": int(trained),
         "tokens_per_second": round(read / seconds, 1),
         "memory_gib": work.device.peak_memory(),
         "seconds": round(seconds, 4),
     }
+    return found | {"joules": round(spent, 3)} if spent else found
