@@ -40,6 +40,7 @@ FLOORS = [
     "api",
     "serving",
     "voting",
+    "hand_off",
     "diagnosis",
     "teaching",
     "searches",

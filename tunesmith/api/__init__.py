@@ -7,6 +7,7 @@ ts.prove(run)``
 from __future__ import annotations
 
 from tunesmith.api.compare import compare
+from tunesmith.api.handing import hand_over
 from tunesmith.api.looking import check, explain, overfit, plan, plan_stages, under_base
 from tunesmith.api.results import attach, export_run, load, predict, prove
 from tunesmith.api.rows import change_rows, measure_anonymising, overlap
@@ -23,6 +24,7 @@ __all__ = [
     "explain",
     "export_run",
     "generate",
+    "hand_over",
     "judge",
     "load",
     "measure_anonymising",

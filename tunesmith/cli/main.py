@@ -50,6 +50,7 @@ def command() -> Any:
             "train",
             "rlhf",
             "generate",
+            "hand-off",
             "tournament",
             "search",
             "data",
@@ -57,7 +58,7 @@ def command() -> Any:
         app.command(
             name,
             cls=Verb,
-            help=say(f"cli.verb_{name}"),
+            help=say(f"cli.verb_{name.replace('-', '_')}"),
             context_settings=loose if takes_settings else {},
         )(function)
     for name, objective in objectives.items():

@@ -4,10 +4,10 @@ imported when its verb is used. A new verb is a function there and its name here
 
 from __future__ import annotations
 
-from tunesmith.cli import arena, compare, looking, results, search, serving, training
+from tunesmith.cli import arena, compare, hand_off, looking, results, search, serving, training
 
 VERBS = {
-    verb.__name__: verb
+    verb.__name__.replace("_", "-"): verb
     for verb in (
         looking.check,
         looking.plan,
@@ -22,6 +22,7 @@ VERBS = {
         results.runs,
         compare.compare,
         results.export,
+        hand_off.hand_off,
         serving.serve,
         training.tournament,
         arena.arena,

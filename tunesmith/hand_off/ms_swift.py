@@ -1,0 +1,95 @@
+"""ms-swift 4: ``swift rlhf --rlhf_type grpo --option value …``."""
+
+from __future__ import annotations
+
+from tunesmith.errors import Problem, SpecError
+from tunesmith.hand_off.recipe import Recipe, Translated
+from tunesmith.words import say
+
+
+def translate(recipe: Recipe) -> Translated:
+    """Translates a run into ms-swift's options; raises SpecError for PPO, which takes a reward
+    model there and no function.
+    """
+    run, objective, source = recipe.run, recipe.objective, recipe.source
+    if objective["name"] == "ppo":
+        raise SpecError(Problem("to", say("hand_off.no_ppo")))
+    found = Translated(
+        {
+            "rlhf_type": "grpo",
+            "model": recipe.model,
+            "dataset": "rows/train.jsonl",
+            "external_plugins": "reward.py",
+            "reward_funcs": "tunesmith",
+            "num_generations": source["samples"],
+            "max_completion_length": source["max_new_tokens"],
+            "max_length": recipe.prompt + source["max_new_tokens"],
+            "temperature": source["temperature"],
+            "num_iterations": source["passes"],
+            # Its batch counts answers.
+            "per_device_train_batch_size": source["samples"],
+            "gradient_accumulation_steps": run.train.batch,
+            "num_train_epochs": recipe.epochs,
+            "learning_rate": run.train.learning_rate,
+            "epsilon": objective["low"],
+            "epsilon_high": objective["high"] or objective["low"],
+            "use_vllm": "true",
+            "vllm_mode": "colocate",
+            "output_dir": "checkpoints",
+        }
+    )
+    if recipe.lora is not None:
+        found.options |= {"tuner_type": "lora", "lora_rank": recipe.lora["rank"]}
+        found.options["lora_alpha"] = recipe.lora["alpha"]
+    else:
+        found.options["tuner_type"] = "full"
+    _compared(found, objective)
+    price = objective["kl_weight"]
+    if objective["kl"] == "none":
+        found.options["beta"] = 0
+    else:
+        in_reward = objective["kl"] == "reward"
+        found.options["beta"] = price or (0.05 if in_reward else 0.04)
+        found.options["kl_in_reward"] = str(in_reward).lower()
+    if objective["overlong"] == "masked":
+        found.options["overlong_filter"] = "true"
+    else:
+        found.leave("objective.overlong", objective["overlong"], "kept")
+    return found
+
+
+def _compared(found: Translated, objective: dict[str, object]) -> None:
+    by, scale = "advantage_estimator", "scale_rewards"
+    found.choose(
+        "objective.advantage",
+        objective["advantage"],
+        {
+            "group_std": {by: "grpo", scale: "group"},
+            "group": {by: "grpo", scale: "none"},
+            "batch_std": {by: "grpo", scale: "batch"},
+            "leave_one_out": {by: "rloo"},
+        },
+    )
+    level = "importance_sampling_level"
+    found.choose(
+        "objective.ratio",
+        objective["ratio"],
+        {"token": {level: "token"}, "sequence": {level: "sequence"}},
+    )
+    losses = {"token": "dapo", "answer": "grpo", "constant": "dr_grpo"}
+    loss = {"loss_type": losses[str(objective["aggregation"])]}
+    known: dict[str, dict[str, object]] = {
+        "ratio": {**loss},
+        "two_sided": {**loss, "delta": objective["cap"] or 4},
+    }
+    if objective["aggregation"] == "token":
+        known["cispo"] = {"loss_type": "cispo", "epsilon_high": objective["cap"] or 5}
+    found.choose("objective.clip", objective["clip"], known)
+
+
+def command(options: dict[str, object]) -> list[str]:
+    """Returns the words of the command."""
+    words = ["swift", "rlhf"]
+    for name, value in options.items():
+        words += [f"--{name}", str(value)]
+    return words

@@ -1,0 +1,60 @@
+"""What is handed over: a run that samples answers, settled, in the words that targets translate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tunesmith.plain import JsonObject
+from tunesmith.settings.run import Run
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A settled run. ``prompt`` is the longest prompt (tokens), ``epochs`` how often the rows are
+    seen.
+    """
+
+    run: Run
+    model: str
+    prompt: int
+    epochs: int
+
+    @property
+    def objective(self) -> JsonObject:
+        """The settings of grpo or ppo."""
+        return self.run.objective.model_dump()
+
+    @property
+    def source(self) -> JsonObject:
+        """The settings of the sampled answers."""
+        return self.run.source.model_dump()
+
+    @property
+    def lora(self) -> JsonObject | None:
+        """The settings of a LoRA; None where another method trains."""
+        method = self.run.method
+        return method.model_dump() if method.name == "lora" else None
+
+
+@dataclass
+class Translated:
+    """The options of another toolkit, and our settings that it has no counterpart for."""
+
+    options: dict[str, object] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    """As ``objective.clip=sapo``."""
+    notes: list[str] = field(default_factory=list)
+    """Keys of what is there but differs (``hand_off.NAME``)."""
+
+    def choose(self, path: str, value: object, known: dict[str, dict[str, object]]) -> None:
+        """Takes the options of ``value``; notes that it is missing where there are none."""
+        found = known.get(str(value))
+        if found is None:
+            self.missing.append(f"{path}={value}")
+        else:
+            self.options |= found
+
+    def leave(self, path: str, value: object, usual: object) -> None:
+        """Notes a setting that has no counterpart, unless it has its usual value."""
+        if value != usual:
+            self.missing.append(f"{path}={value}")

@@ -1,0 +1,114 @@
+"""verl 0.10: ``python -m verl.trainer.main_ppo key=value …``."""
+
+from __future__ import annotations
+
+from tunesmith.hand_off.recipe import Recipe, Translated
+
+NO_DUAL_CLIP = 1e6
+"""verl has its dual clip on (3.0) unless told otherwise; a ratio never gets there."""
+
+
+def translate(recipe: Recipe) -> Translated:
+    """Translates a run into verl's options."""
+    run, objective, source = recipe.run, recipe.objective, recipe.source
+    actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
+    found = Translated(
+        {
+            "data.train_files": "rows/train.parquet",
+            "data.val_files": "rows/watch.parquet",
+            "data.train_batch_size": run.train.batch,
+            "data.max_prompt_length": recipe.prompt,
+            "data.max_response_length": source["max_new_tokens"],
+            "actor_rollout_ref.model.path": recipe.model,
+            f"{actor}.optim.lr": run.train.learning_rate,
+            f"{actor}.ppo_mini_batch_size": run.train.batch,
+            f"{actor}.ppo_epochs": source["passes"],
+            f"{actor}.clip_ratio_low": objective["low"],
+            f"{actor}.clip_ratio_high": objective["high"] or objective["low"],
+            f"{actor}.clip_ratio_c": objective["cap"] or NO_DUAL_CLIP,
+            f"{actor}.entropy_coeff": 0,
+            f"{rollout}.name": "vllm",
+            f"{rollout}.n": source["samples"],
+            f"{rollout}.temperature": source["temperature"],
+            f"{rollout}.gpu_memory_utilization": 0.5,
+            f"{rollout}.tensor_model_parallel_size": 1,
+            "reward.custom_reward_function.path": "reward.py",
+            "reward.custom_reward_function.name": "compute_score",
+            "trainer.n_gpus_per_node": 1,
+            "trainer.nnodes": 1,
+            "trainer.total_epochs": recipe.epochs,
+        },
+        notes=["abstains", "verl_reward_key"],
+    )
+    if recipe.lora is not None:
+        found.options["actor_rollout_ref.model.lora_rank"] = recipe.lora["rank"]
+        found.options["actor_rollout_ref.model.lora_alpha"] = recipe.lora["alpha"]
+    _ppo(found, recipe) if objective["name"] == "ppo" else _grpo(found, recipe, actor)
+    found.leave("objective.overlong", objective["overlong"], "kept")
+    return found
+
+
+def _grpo(found: Translated, recipe: Recipe, actor: str) -> None:
+    objective = recipe.objective
+    by, norm = "algorithm.adv_estimator", "algorithm.norm_adv_by_std_in_grpo"
+    found.choose(
+        "objective.advantage",
+        objective["advantage"],
+        {
+            "group_std": {by: "grpo", norm: True},
+            "group": {by: "grpo", norm: False},
+            "leave_one_out": {by: "rloo"},
+        },
+    )
+    aggregations = {
+        "token": "token-mean",
+        "answer": "seq-mean-token-mean",
+        "constant": "seq-mean-token-sum-norm",
+    }
+    found.options[f"{actor}.loss_agg_mode"] = aggregations[objective["aggregation"]]
+    mode = f"{actor}.policy_loss.loss_mode"
+    found.choose(
+        "objective.ratio",
+        objective["ratio"],
+        {"token": {mode: "vanilla"}, "sequence": {mode: "gspo"}},
+    )
+    # The cap of two_sided binds where verl's dual clip does.
+    found.choose("objective.clip", objective["clip"], {"ratio": {}, "two_sided": {}})
+    price = objective["kl_weight"]
+    found.options |= {
+        "algorithm.use_kl_in_reward": objective["kl"] == "reward",
+        f"{actor}.use_kl_loss": objective["kl"] == "loss",
+    }
+    if objective["kl"] == "reward":
+        found.options["algorithm.kl_ctrl.kl_coef"] = price or 0.05
+    if objective["kl"] == "loss":
+        found.options[f"{actor}.kl_loss_coef"] = price or 0.04
+        found.options[f"{actor}.kl_loss_type"] = "low_var_kl"
+        found.notes.append("kl_in_loss")
+
+
+def _ppo(found: Translated, recipe: Recipe) -> None:
+    objective = recipe.objective
+    found.options |= {
+        "algorithm.adv_estimator": "gae",
+        "algorithm.gamma": objective["discount"],
+        "algorithm.lam": objective["trace"],
+        "algorithm.use_kl_in_reward": objective["kl_weight"] > 0,
+        "critic.model.path": recipe.model,
+        "critic.cliprange_value": objective["value_clip"] or NO_DUAL_CLIP,
+    }
+    if objective["kl_weight"]:
+        found.options["algorithm.kl_ctrl.kl_coef"] = objective["kl_weight"]
+    if objective["kl_target"]:
+        found.options |= {
+            "algorithm.kl_ctrl.type": "adaptive",
+            "algorithm.kl_ctrl.target_kl": objective["kl_target"],
+            "algorithm.kl_ctrl.horizon": objective["kl_horizon"],
+        }
+    found.notes.append("own_critic")
+    found.leave("objective.whiten", objective["whiten"], True)
+
+
+def command(options: dict[str, object]) -> list[str]:
+    """Returns the words of the command."""
+    return ["python", "-m", "verl.trainer.main_ppo", *(f"{k}={v}" for k, v in options.items())]

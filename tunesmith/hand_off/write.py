@@ -1,0 +1,184 @@
+"""Writes a run on rewards as another toolkit takes it: model, rows, rewards, command, and what has
+no counterpart there.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunesmith.data.files.writing import write_rows
+from tunesmith.data.items import Item
+from tunesmith.data.prepare import Prepared, prepare
+from tunesmith.errors import Problem, SpecError
+from tunesmith.export.make import export
+from tunesmith.hand_off import ms_swift, openrlhf, verl
+from tunesmith.hand_off.recipe import Recipe, Translated
+from tunesmith.hand_off.reward_file import reward_file
+from tunesmith.models.finding.hub import folder_of
+from tunesmith.models.finding.parent import parent_of
+from tunesmith.models.loading.tokenizer import load_tokenizer
+from tunesmith.plain import JsonObject
+from tunesmith.planning.make import make
+from tunesmith.settings.run import Run
+from tunesmith.storage.atomic import barred, write_whole
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.words import say
+
+TARGETS = {
+    "verl": (verl.translate, verl.command, "parquet"),
+    "openrlhf": (openrlhf.translate, openrlhf.command, "jsonl"),
+    "ms-swift": (ms_swift.translate, ms_swift.command, "jsonl"),
+}
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class HandedOff:
+    """What was written, and our settings without a counterpart."""
+
+    out: str
+    to: str
+    rows: int
+    missing: list[str]
+    notes: list[str]
+
+    def to_json(self) -> JsonObject:
+        """Returns it for programs."""
+        return dict(vars(self))
+
+    def lines(self) -> list[str]:
+        """Returns lines for a person to read."""
+        lines = [say("hand_off.written", out=self.out, to=self.to, rows=self.rows)]
+        if self.missing:
+            lines.append(say("hand_off.missing", to=self.to, settings=", ".join(self.missing)))
+        return [*lines, *self.notes]
+
+
+def hand_off(
+    run: Run, to: str, out: Path, *, trained: RunFolder | None, progress: Progress | None = None
+) -> HandedOff:
+    """Writes ``run`` for ``to`` into the new folder ``out``, with the model of the run ``trained``
+    where it goes on from there. Raises SpecError with all that is wrong before a weight is loaded.
+    """
+    _refuse(run, to, out)
+    translate, command, form = TARGETS[to]
+    settled, prepared = _settled(run, trained, progress)
+    parent = trained or (found.folder if (found := parent_of(run.model.path)) else None)
+    recipe = _recipe(settled, prepared, "model" if parent else _base(run))
+    found = translate(recipe)
+    notes = [say(f"hand_off.{name}") for name in found.notes] + _own_notes(settled, found)
+    if parent is not None:
+        export(parent, out / "model", progress=progress)
+    for name, items in (("train", prepared.train), ("watch", prepared.watch)):
+        if items:
+            _write_rows(out / "rows" / f"{name}.{form}", list(_rows(items, to)))
+    write_whole(out / "reward.py", reward_file(settled, _ends(prepared)))
+    words = " \\\n  ".join(shlex.quote(word) for word in command(found.options))
+    script = f'#!/bin/sh\n# {say("hand_off.script", to=to)}\ncd "$(dirname "$0")"\n{words} "$@"\n'
+    write_whole(out / "run.sh", script)
+    os.chmod(out / "run.sh", 0o755)
+    done = HandedOff(str(out), to, len(prepared.train), found.missing, notes)
+    write_whole(out / "differences.txt", "\n".join(done.lines()) + "\n")
+    return done
+
+
+def _settled(
+    run: Run, trained: RunFolder | None, progress: Progress | None
+) -> tuple[Run, Prepared]:
+    """Returns the run without open values, and its rows, split as they were."""
+    if trained is not None:
+        tokenizer = load_tokenizer(trained.model)
+        seed = (trained.read(trained.ledger) or {}).get("split_seed")
+        return run, prepare(run, tokenizer, seed=seed, progress=progress)
+    plan = make(run, progress=progress).require()
+    assert plan.prepared is not None, "a plan without problems has its data"
+    return plan.resolved.run, plan.prepared
+
+
+def _refuse(run: Run, to: str, out: Path) -> None:
+    problems = []
+    if to not in TARGETS:
+        problems.append(Problem("to", say("hand_off.no_target", to=to, known=", ".join(TARGETS))))
+    if run.source.name != "rollout":
+        told = say("hand_off.no_rewards", objective=run.objective.name)
+        problems.append(Problem("objective", told))
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        problems.append(Problem("out", say("hand_off.out_there", out=out)))
+    elif wrong := barred(out):
+        problems.append(Problem("out", wrong))
+    if problems:
+        raise SpecError(problems)
+
+
+def _base(run: Run) -> str:
+    """Returns the model by a name that another toolkit finds: a hub id as it is, else a folder."""
+    path = run.model.path
+    is_id = not Path(path).exists() and ":" not in path and path != "starter"
+    return path if is_id else str(folder_of(run.model).resolve())
+
+
+def _recipe(run: Run, prepared: Prepared, model: str) -> Recipe:
+    longest = max(len(item.tokens[0]) for item in prepared.train)
+    steps, batch = run.train.steps, run.train.batch or 1
+    if steps is None:
+        epochs = math.ceil(run.train.epochs)
+    else:
+        epochs = math.ceil(steps * batch / len(prepared.train))
+    return Recipe(run, model, longest, epochs)
+
+
+def _own_notes(run: Run, found: Translated) -> list[str]:
+    """Returns what every target lacks: calibrated rewards, limits of time, other methods."""
+    notes = [say("hand_off.rewards_alone")]
+    if any(one.model_dump().get("calibrate", False) is not False for one in run.source.rewards):
+        notes.append(say("hand_off.uncalibrated"))
+    if run.method.name not in ("lora", "full"):
+        found.missing.append(f"method={run.method.name}")
+    return notes
+
+
+def _ends(prepared: Prepared) -> list[str]:
+    """Returns the texts of the tokens that end an answer."""
+    tokenizer = prepared.render.tokenizer
+    return [str(tokenizer.decode([one])) for one in prepared.render.stop_ids]
+
+
+def _write_rows(path: Path, rows: list[JsonObject]) -> None:
+    """Writes rows as JSON lines, or as Parquet with the nested values that verl reads."""
+    if path.suffix == ".jsonl":
+        write_rows(path, lambda: iter(rows))
+        return
+    import pyarrow
+    from pyarrow import parquet
+
+    buffer = pyarrow.BufferOutputStream()
+    parquet.write_table(pyarrow.Table.from_pylist(rows), buffer)
+    write_whole(path, buffer.getvalue().to_pybytes())
+
+
+def _rows(items: Sequence[Item], to: str) -> Iterator[JsonObject]:
+    """Yields the prompts as the target reads them, with all that a reward looks at as JSON."""
+    for place, item in enumerate(items):
+        columns = item.tokens[0].columns
+        row, turns = columns["row"], columns["turns"]
+        told = json.dumps({"row": row, "turns": turns}, ensure_ascii=False, default=str)
+        if to == "verl":
+            answer = {"style": "rule", "ground_truth": str(row.get("answer", ""))}
+            info = {"index": place, "tunesmith": told}
+            yield {
+                "data_source": "tunesmith",
+                "prompt": turns,
+                "ability": "",
+                "reward_model": answer,
+                "extra_info": info,
+            }
+        elif to == "openrlhf":
+            yield {"input": turns, "label": told}
+        else:
+            yield {"messages": turns, "tunesmith": told}
