@@ -37,6 +37,18 @@ def test_each_has_its_number_and_all_one_meeting_place(tmp_path: Path) -> None:
     assert len({tuple(one[4:]) for one in told}) == 1 and told[0][4] == "127.0.0.1"
 
 
+def test_machines_count_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = f"open(r'{tmp_path}/' + str(rank), 'w').write(os.environ['WORLD_SIZE'] + os.environ['LOCAL_RANK'] + os.environ['MASTER_ADDR'])"
+    monkeypatch.setenv("PET_NNODES", "2")
+    monkeypatch.setenv("PET_MASTER_ADDR", "127.0.0.7")
+    monkeypatch.setenv("PET_MASTER_PORT", "29500")
+    for number in range(2):
+        monkeypatch.setenv("PET_NODE_RANK", str(number))
+        assert run_ranks(2, python(line)) == 0
+    told = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert told == {str(rank): f"4{rank % 2}127.0.0.7" for rank in range(4)}
+
+
 @pytest.mark.parametrize(
     ("line", "code", "printed"),
     [

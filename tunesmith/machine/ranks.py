@@ -36,6 +36,9 @@ def run_ranks(count: int, command: Sequence[str]) -> int:
 
     Each takes the GPU of its number, or its share of the cores. An error of one is told by the
     first, too (``told_by_all``); where that could not tell it, what the other wrote is printed.
+
+    On several machines each runs the same command, with what torchrun calls PET_NNODES,
+    PET_NODE_RANK, PET_MASTER_ADDR and PET_MASTER_PORT in its environment.
     """
     with tempfile.TemporaryDirectory(prefix="tunesmith-") as place:
         logs = [Path(place) / f"{rank}.txt" for rank in range(count)]
@@ -52,12 +55,13 @@ def run_ranks(count: int, command: Sequence[str]) -> int:
 
 def _started(command: Sequence[str], logs: Sequence[Path]) -> list[subprocess.Popen[bytes]]:
     count = len(logs)
+    machines, number = int(os.environ.get("PET_NNODES", 1)), int(os.environ.get("PET_NODE_RANK", 0))
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     shared = {
-        "WORLD_SIZE": str(count),
+        "WORLD_SIZE": str(machines * count),
         "LOCAL_WORLD_SIZE": str(count),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(_free_port()),
+        "MASTER_ADDR": os.environ.get("PET_MASTER_ADDR", "127.0.0.1"),
+        "MASTER_PORT": os.environ.get("PET_MASTER_PORT") or str(_free_port()),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, cores // count))),
     }
     ranks = []
@@ -66,7 +70,9 @@ def _started(command: Sequence[str], logs: Sequence[Path]) -> list[subprocess.Po
         ranks.append(
             subprocess.Popen(
                 command,
-                env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+                env=os.environ
+                | shared
+                | {"RANK": str(number * count + rank), "LOCAL_RANK": str(rank)},
                 stdout=subprocess.DEVNULL if rank else None,
                 stderr=told,
                 # Ctrl-C reaches every process of a terminal; here it shall come once, through us.
