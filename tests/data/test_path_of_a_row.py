@@ -16,7 +16,7 @@ from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.settings.run import read_run
 
 PACKAGE = str(Path(tunesmith.__file__).parent)
-MOST = 23
+MOST = 25
 """In the order of the way: file, columns, reader, rendering, ledger and split, batch."""
 LOOKING_ON = "data/detectors/"
 """What is warned of in rows; a family, of which a row sees all files, that changes nothing."""

@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from tunesmith.display.table import readable
 from tunesmith.machine.memory import GIB, run_command, total_and_free
 from tunesmith.plain import JsonObject
-from tunesmith.storage.cache import cache_folder
+from tunesmith.storage.cache import cache_folder, prepared_folder, size_of
 from tunesmith.words import language, say
 
 # The ranges of pyproject.toml whose breach is known to hurt: name, lowest, first one too new.
@@ -283,6 +284,10 @@ def _machine(folder: Path) -> Iterator[Finding]:
             )
         else:
             yield Finding(name, value)
+    taken = size_of(prepared_folder())
+    if taken:
+        told = say("doctor.prepared", size=readable(taken), folder=prepared_folder())
+        yield Finding("rows", told)
 
 
 def _hub() -> Iterator[Finding]:

@@ -14,7 +14,8 @@ from tunesmith.batches.batch import Tokens
 from tunesmith.data.doubted import doubted
 from tunesmith.data.ledger import Ledger, reason_key
 from tunesmith.data.one_row import OneRow, rows_named, title, trained
-from tunesmith.data.prepare import Prepared, prepare
+from tunesmith.data.prepare import Prepared
+from tunesmith.data.prepare_once import prepare_once
 from tunesmith.data.reading import examples
 from tunesmith.data.rows import Progress
 from tunesmith.examples import Labelled
@@ -93,7 +94,7 @@ def check(
         if isinstance(asked, Run)
         else Run.model_validate({"model": "-", "data": asked, "out": "-"})
     )
-    prepared = prepare(run, tokenizer, limit=limit, progress=progress)
+    prepared = prepare_once(run, tokenizer, limit=limit, progress=progress)
     prepared.ledger.notes += _doubted_labels(run.data, prepared.objective)
     return of(prepared)
 

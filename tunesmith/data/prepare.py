@@ -78,6 +78,14 @@ def prepare(
     ).done()
 
 
+def limits(run: Run, tokenizer: Tokenizer, limit: int | None) -> tuple[int, int]:
+    """Returns the longest sequence that stays whole, and the longest that the model reads
+    (tokens).
+    """
+    most = min(limit or 10**9, tokenizer.model_max_length)
+    return run.data.max_length or default_limit(most), most
+
+
 class _Preparation:
     """The rows on their way; each step takes some out, and the ledger notes where they went."""
 
@@ -90,9 +98,7 @@ class _Preparation:
         seed: int,
     ) -> None:
         self.run, self.progress, self.seed = run, progress, seed
-        self.most = min(limit or 10**9, tokenizer.model_max_length)
-        """The longest sequence that the model reads (tokens)."""
-        self.limit = run.data.max_length or default_limit(self.most)
+        self.limit, self.most = limits(run, tokenizer, limit)
         self.ledger = Ledger()
         self.objective = OBJECTIVES.make(run.objective)
         how = self.objective.eats, self.objective.meant, reading_for(self.objective)

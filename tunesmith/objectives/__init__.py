@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -107,6 +107,16 @@ class Objective:
         labels; returns notes for the ledger.
         """
         return []
+
+    def learned(self) -> dict[str, object]:
+        """Returns what ``learn`` found, for rows that are kept with it."""
+        if type(self).learn is Objective.learn:
+            return {}
+        return {name: value for name, value in vars(self).items() if name != "config"}
+
+    def take(self, learned: Mapping[str, object]) -> None:
+        """Takes what another objective with these settings learned from the same rows."""
+        vars(self).update(learned)
 
     @staticmethod
     def fits(config: Any) -> str | None:

@@ -8,7 +8,7 @@ and T = 2; T² keeps the gradient's size (Hinton et al. 2015, section 2).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,6 +75,14 @@ class DistillToBase(Objective):
     def learn(self, examples: Iterable[Example]) -> list[str]:
         """Lets the inner objective learn from the rows."""
         return self.of.learn(examples)
+
+    def learned(self) -> dict[str, object]:
+        """Returns what the inner objective learned."""
+        return self.of.learned()
+
+    def take(self, learned: Mapping[str, object]) -> None:
+        """Lets the inner objective take it."""
+        self.of.take(learned)
 
     def measured(self) -> dict[str, bool]:
         """Returns what the inner objective measures."""

@@ -236,12 +236,12 @@ def _without(items: list[Item], leaked: list[Leak]) -> list[Item]:
 
 def prepared_again(folder: RunFolder, run: Run, tokenizer: Any, events: Events) -> Prepared:
     """Prepares the run's rows, split as they were in training."""
-    from tunesmith.data.prepare import prepare
+    from tunesmith.data.prepare_once import prepare_once
 
     ledger = folder.read(folder.ledger)
     if ledger is None or "fingerprint" not in ledger:
         raise DataError(Problem(str(folder.ledger), say("prove.no_ledger")))
-    prepared = prepare(run, tokenizer, seed=ledger.get("split_seed"), progress=events.phase)
+    prepared = prepare_once(run, tokenizer, seed=ledger.get("split_seed"), progress=events.phase)
     if prepared.fingerprint != ledger["fingerprint"]:
         raise DataError(Problem("data.path", say("prove.data_changed")))
     return prepared

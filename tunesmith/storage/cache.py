@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -90,6 +90,20 @@ def cache_folder() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "tunesmith"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "tunesmith"
+
+
+def prepared_folder() -> Path:
+    """Returns where rows that are prepared are kept for the next start."""
+    return cache_folder() / "prepared"
+
+
+def size_of(folder: Path) -> int:
+    """Adds up the files of a folder (bytes); what goes away meanwhile counts nothing."""
+    total = 0
+    for path in folder.rglob("*") if folder.is_dir() else ():
+        with suppress(OSError):
+            total += path.stat().st_size
+    return total
 
 
 def notice(text: str) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tunesmith.batches.batch import Batch
 from tunesmith.batches.order import Order, every
-from tunesmith.data.prepare import Prepared, prepare
+from tunesmith.data.prepare import Prepared
+from tunesmith.data.prepare_once import prepare_once
 from tunesmith.data.split import WATCHED
 from tunesmith.errors import DataError, Problem
 from tunesmith.events.run import Chosen, Trainable
@@ -107,7 +108,7 @@ def _rows(run: Run, base: Path, events: Events) -> Prepared:
         "trust_remote_code": run.model.trust_remote_code,
         "add_tokens": run.model.add_tokens,
     }
-    return prepare(run, load_tokenizer(base, **how), progress=events.phase)
+    return prepare_once(run, load_tokenizer(base, **how), progress=events.phase)
 
 
 def _with_method(model: Loaded, run: Run) -> Method:

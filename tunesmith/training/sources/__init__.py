@@ -139,6 +139,6 @@ def prepare_with_source(
     run: Run, tokenizer: Tokenizer, progress: Progress | None = None
 ) -> Prepared:
     """Prepares the rows of a run, and those that its source adds."""
-    from tunesmith.data.prepare import prepare
+    from tunesmith.data.prepare_once import prepare_once
 
-    return with_source(run, prepare(run, tokenizer, progress=progress), progress)
+    return with_source(run, prepare_once(run, tokenizer, progress=progress), progress)

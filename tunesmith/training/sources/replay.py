@@ -49,11 +49,11 @@ class Replay(StepSource):
         """Reads the old rows for the run's objective, without those that are held out of the new
         ones; raises SpecError or DataError at ``source`` where that cannot be.
         """
-        from tunesmith.data.prepare import prepare
+        from tunesmith.data.prepare_once import prepare_once
 
         old_run, seed = self._old(run)
         try:
-            old = prepare(old_run, prepared.render.tokenizer, seed=seed, progress=progress)
+            old = prepare_once(old_run, prepared.render.tokenizer, seed=seed, progress=progress)
         except (DataError, SpecError) as error:
             told = [
                 Problem(one.where.replace("data", "source", 1), one.text) for one in error.problems
