@@ -129,6 +129,49 @@ def test_a_peers_preferences(peer: str, loss: str, objective: dict[str, object])
         assert "the reference is the model before training" in found.left["ref_model"]
 
 
+def test_dataset_info_is_read_as_it_is(tmp_path: Path):
+    """Their README's forms of an entry: own column names, ShareGPT's and OpenAI's turns."""
+    openai = {"role_tag": "role", "content_tag": "content", "user_tag": "user"}
+    entries = {
+        "mine": {
+            "file_name": "a.json",
+            "num_samples": 50,
+            "columns": {"prompt": "ask", "response": "reply", "images": "pictures"},
+        },
+        "talk": {
+            "file_name": "b.jsonl",
+            "formatting": "sharegpt",
+            "columns": {"messages": "dialogue"},
+        },
+        "open": {
+            "ms_hub_url": "AI/c",
+            "formatting": "sharegpt",
+            "columns": {"messages": "messages"},
+            "tags": openai,
+        },
+    }
+    (tmp_path / "dataset_info.json").write_text(json.dumps(entries), encoding="utf-8")
+    turns = [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]
+    asked = [{"ask": f"q{n}", "reply": f"a{n}", "pictures": []} for n in range(60)]
+    (tmp_path / "a.json").write_text(json.dumps(asked), encoding="utf-8")
+    (tmp_path / "b.jsonl").write_text(json.dumps({"dialogue": turns}) + "\n", encoding="utf-8")
+    theirs = yaml.safe_load(LLAMA_FACTORY.replace("FOLDER", str(tmp_path)))
+    found = translate({**theirs, "dataset": "mine,talk,open"}, "LLaMA-Factory")
+    first, second, third = found.settings()["data"]["path"]
+    columns = {"instruction": "ask", "output": "reply"}
+    assert first == {"path": f"{tmp_path / 'a.json'}#50", "columns": columns}
+    second_path = f"{tmp_path / 'b.jsonl'}#1000"  # max_samples is for each
+    assert second == {"path": second_path, "columns": {"conversations": "dialogue"}}
+    assert third == "ms:AI/c#1000"
+    assert {key for key in found.left if key.startswith("dataset ")} == {
+        "dataset mine.columns.images"
+    }
+    from tunesmith import api
+
+    prepared = api.check({"data": {"path": [first, second], "held_out": 0}}).prepared
+    assert len(prepared.train) == 51
+
+
 def test_llama_factory(tmp_path: Path):
     (tmp_path / "dataset_info.json").write_text(
         json.dumps({"identity": {"file_name": "identity.json"}}), encoding="utf-8"

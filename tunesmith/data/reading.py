@@ -259,7 +259,8 @@ class Reading:
             return (located for _, located in self._wanted(faults))
 
         self._account = Account()
-        for located in stepped(read, self._steps, self._account)():
+        stepwise = stepped(read, self._steps, self._account, within="data.steps")
+        for located in stepwise():
             yield opened_of[located.file], located
         for change in self._account.left_out:
             file = Path(change.file)

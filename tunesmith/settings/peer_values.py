@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tunesmith.plain import Named
+from tunesmith.plain import JsonObject, Named
 from tunesmith.settings.family import METHODS, OBJECTIVES, OPTIMIZERS, SCHEDULES, TRACKERS, Family
+from tunesmith.settings.peer_datasets import at_most, registered
 from tunesmith.settings.peer_names import REFUSED
 from tunesmith.settings.peer_sections import SECTION_CHANGES
 from tunesmith.settings.peer_translation import Pairs, Translation
@@ -109,7 +109,7 @@ def _trackers(value: object, settings: Named, found: Translation) -> Pairs:
 
 
 def _datasets(value: object, settings: Named, found: Translation) -> Pairs:
-    sources: list[str] = []
+    sources: list[str | JsonObject] = []
     if isinstance(value, str) and found.peer == "LLaMA-Factory":
         value = value.split(",")
     names = value if isinstance(value, list) else [value]
@@ -118,8 +118,9 @@ def _datasets(value: object, settings: Named, found: Translation) -> Pairs:
         if isinstance(name, Mapping):
             path = _part_of(path, name, found)
         if found.peer == "LLaMA-Factory":
-            path = _registered(path, settings, found)
-        elif found.peer == "ms-swift" and _is_id(path) and not settings.get("use_hf"):
+            sources.append(registered(path, settings, found))
+            continue
+        if found.peer == "ms-swift" and _is_id(path) and not settings.get("use_hf"):
             path = f"ms:{path}"
         sources.append(path)
     return {"data": sources[0]} if len(sources) == 1 else {"data.path": sources}
@@ -185,7 +186,7 @@ def _limit(value: object, settings: Named, found: Translation) -> Pairs:
         sources = sources.get("data.path")
     if not isinstance(sources, list):
         return {"data.limit": value}
-    return {"data.path": [f"{path}#{value}" for path in sources]}
+    return {"data.path": [at_most(source, int(str(value))) for source in sources]}
 
 
 def _trained_roles(value: object, settings: Named, found: Translation) -> Pairs:
@@ -234,27 +235,10 @@ def _is_id(path: str) -> bool:
     )
 
 
-def _registered(name: str, settings: Named, found: Translation) -> str:
-    """Returns the file behind a name of LLaMA-Factory's dataset_info.json, where that file is
-    there.
-    """
-    folder = Path(str(settings.get("dataset_dir", "data")))
-    info = folder / "dataset_info.json"
-    if info.is_file():
-        entry = json.loads(info.read_text(encoding="utf-8")).get(name, {})
-        if "file_name" in entry:
-            return str(folder / entry["file_name"])
-        if "hf_hub_url" in entry:
-            return str(entry["hf_hub_url"])
-    if not Path(name).exists():
-        found.left[f"dataset {name}"] = say("peers.registered", name=name, peer=found.peer)
-    return name
-
-
 def _one_dataset(value: object, settings: Named, found: Translation) -> Pairs:
     many = value if isinstance(value, list) else [value]
     if found.peer == "LLaMA-Factory" and isinstance(value, str):
-        many = [_registered(name.strip(), settings, found) for name in value.split(",")]
+        many = [registered(name.strip(), settings, found) for name in value.split(",")]
     if len(many) > 1:
         found.left["held-out files"] = say("peers.several")
     first = many[0].get("path") if isinstance(many[0], Mapping) else many[0]

@@ -225,7 +225,7 @@ def test_nothing_is_half_written(tmp_path: Path) -> None:
 
 def test_every_problem_of_the_settings_at_once(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
-        change_rows("clean", "in.jsonl", tmp_path / "out.jsonl", ["shortst=3", "rules=c4"])
+        change_rows("clean", "in.jsonl", tmp_path / "out.jsonl", ["shortst=3", "rules=c5"])
     told = str(caught.value)
     assert "did you mean 'shortest'" in told and "rules: " in told and "gopher" in told
     with pytest.raises(
@@ -313,6 +313,25 @@ def test_a_column_that_no_row_has_is_told(tmp_path: Path, step: str) -> None:
     with pytest.raises(SpecError, match=r"columns: no row has a column 'quesion'.*question"):
         change_rows(step, source, tmp_path / "out.jsonl", ["columns=[quesion]"])
     assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_a_step_of_a_run_tells_where_it_stands(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", questions("one", "two"))
+    steps = ["clean", {"name": "dedup", "columns": ["quesion"]}, "clean"]
+    with pytest.raises(SpecError, match=r"^data\.steps\.1\.columns: no row has a column 'quesion'"):
+        api.check({"data": {"path": source, "steps": steps}})
+
+
+def test_pages_are_kept_by_the_rules_of_c4(tmp_path: Path) -> None:
+    page = "This line is a whole sentence. So is this one here! And here is another one?"
+    chinese = "这是完整的一句话。这里还有另外一句话！最后再来一句话？"
+    bad = ["Lorem ipsum. " + page, page + " {x}.", "Turn JavaScript on. " + page, "Home\nAbout us"]
+    rows = [{"id": n, "text": text} for n, text in enumerate([page, chinese, *bad])]
+    source = write(tmp_path / "in.jsonl", rows)
+    account = change_rows("clean", source, tmp_path / "out.jsonl", ["rules=c4"])
+    assert [row["id"] for row in read(tmp_path / "out.jsonl")] == [0, 1]
+    told = {why for _, why in account.counts("dropped")}
+    assert told == {"rule_placeholder", "rule_braces", "rule_script", "rule_sentences"}
 
 
 def test_rows_without_the_compared_column_are_no_copies(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
-"""How a text is made, whatever it says: how much of it repeats, and Gopher's rules for pages
-(Rae et al. 2021, appendix A.1).
+"""How a text is made, whatever it says: how much of it repeats, and the rules of Gopher (Rae et al.
+2021, appendix A.1) and C4 (Raffel et al. 2020, section 2.2) for pages.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from collections import Counter
 
 _WORD = re.compile(r"[\u3400-\u9fff\u3040-\u30ff]|[^\W_]+(?:['’-][^\W_]+)*")
 _STOP = frozenset(("the", "be", "to", "of", "and", "that", "have", "with"))
+_ENDED = re.compile(r"[.!?。！？…][\"'”’」』)）]*$")
+_SENTENCE = re.compile(r"[.!?。！？…]+(?:[\"'”’」』)）]*)(?=\s|$|[\u3000-\u9fff])")
 RUN = 10
 """Signs in a run of Chinese that count as repeated, about as much text as 5 English words."""
 
@@ -35,6 +37,23 @@ def repeated_share(text: str) -> float:
             again[start : start + run] = [True] * run
         seen.add(words)
     return sum(again) / len(found)
+
+
+def broken_c4_rule(text: str) -> str | None:
+    """Returns the first of C4's rules for a page that a text breaks: ``placeholder`` (lorem ipsum),
+    ``braces`` (code), ``script`` (a page that asks for JavaScript), or ``sentences``: fewer than 3
+    in lines of 5 words or more that end as a sentence does. Chinese marks end one too.
+    """
+    low = text.casefold()
+    if "lorem ipsum" in low:
+        return "placeholder"
+    if "{" in text:
+        return "braces"
+    if "javascript" in low:
+        return "script"
+    lines = [line.strip() for line in text.split("\n")]
+    whole = [line for line in lines if _ENDED.search(line) and len(units(line)) >= 5]
+    return "sentences" if sum(len(_SENTENCE.findall(line)) for line in whole) < 3 else None
 
 
 def broken_rule(text: str) -> str | None:

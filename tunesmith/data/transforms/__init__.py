@@ -180,10 +180,27 @@ def content_columns(row: JsonObject, named: list[str] | None) -> list[str]:
     return [name for name in row if not is_called(name, ABOUT_THE_ROW)] or list(row)
 
 
-def stepped(rows: Rows, transforms: Sequence[Transform], account: Account) -> Rows:
+def stepped(
+    rows: Rows, transforms: Sequence[Transform], account: Account, *, within: str | None = None
+) -> Rows:
     """Reads the rows after all steps, one after the other; a step that looks at all rows first
-    makes those before it run twice, so that no row is held.
+    makes those before it run twice, so that no row is held. ``within`` is the setting that lists
+    them, where its errors belong.
     """
-    for transform in transforms:
-        rows = partial(transform.steps, rows, account)
+    for place, transform in enumerate(transforms):
+        rows = partial(_stepped, transform, rows, account, within and f"{within}.{place}")
     return rows
+
+
+def _stepped(
+    transform: Transform, rows: Rows, account: Account, within: str | None
+) -> Iterator[Located]:
+    """Yields the rows of one step; a problem of its settings is told within the list of steps."""
+    try:
+        yield from transform.steps(rows, account)
+    except SpecError as error:
+        # An earlier step's rows pass through here, and so do its problems.
+        if within is None or any(one.where.startswith("data.") for one in error.problems):
+            raise
+        told = [Problem(f"{within}.{one.where}", one.text) for one in error.problems]
+        raise SpecError(told) from None

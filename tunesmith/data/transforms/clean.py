@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Le
 
 from tunesmith.data.files.file_facts import Located
 from tunesmith.data.texts import repair
-from tunesmith.data.texts.quality import broken_rule, repeated_share
+from tunesmith.data.texts.quality import broken_c4_rule, broken_rule, repeated_share
 from tunesmith.data.texts.script import Script, script_of
 from tunesmith.data.texts.strings import changed_row, strings
 from tunesmith.data.transforms import TRANSFORMS, Account, Content, Rows, Transform
@@ -54,8 +54,10 @@ class Clean(Transform):
         """Leave out rows that are mostly in another script; English and French are both latin."""
         repeated: Annotated[float, Gt(0), Le(1)] | None = None
         """Leave out rows of which a larger share repeats itself."""
-        rules: Literal["none", "gopher"] = "none"
-        """Leave out rows that break a set of rules; gopher's are for whole pages in English."""
+        rules: Literal["none", "gopher", "c4"] = "none"
+        """Leave out rows that break a set of rules for whole pages: gopher's are for English, c4's
+        ask for three whole sentences, and for no code, script or lorem ipsum.
+        """
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
@@ -102,8 +104,15 @@ class Clean(Transform):
             return "script"
         if config.repeated is not None and repeated_share(text) > config.repeated:
             return "repeated"
-        rule = broken_rule(text) if config.rules == "gopher" else None
+        rule = _RULES[config.rules](text)
         return rule and f"rule_{rule}"
+
+
+_RULES: dict[str, Callable[[str], str | None]] = {
+    "none": lambda text: None,
+    "gopher": broken_rule,
+    "c4": broken_c4_rule,
+}
 
 
 def _converter(wanted: str) -> Mend:
