@@ -55,6 +55,7 @@ FLOORS = [
     "export",
     "export/formats",
     "export/gguf",
+    "export/rounding",
     "export/folders",
     "outputs",
     "report",

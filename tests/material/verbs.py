@@ -114,6 +114,8 @@ VERBS = frozenset(
         "Ranks",
         "Reads",
         "Reorders",
+        "Rounds",
+        "Packs",
         "Recognises",
         "Refuses",
         "Registers",

@@ -26,8 +26,12 @@ def save_model(model: torch.nn.Module, place: Path, dtype: str) -> None:
     write_model(model, place)
 
 
-def open_folder(place: Path, source: Source) -> TorchEngine:
-    """Loads a folder by transformers' own class, as its users do."""
+def open_folder(
+    place: Path, source: Source, *, dtype: torch.dtype | None = None, words: Path | None = None
+) -> TorchEngine:
+    """Loads a folder by transformers' own class, as its users do; the tokenizer from ``words``
+    where it stands elsewhere.
+    """
     from transformers import AutoTokenizer
 
     from tunesmith.models.loading.load import Loaded
@@ -36,8 +40,9 @@ def open_folder(place: Path, source: Source) -> TorchEngine:
 
     code = source.run.model.trust_remote_code
     with quiet():  # a pooler that vectors do without is no news
-        model = source.loader.from_pretrained(place, trust_remote_code=code).eval()
-    tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=code)
+        how = {"trust_remote_code": code, **({"dtype": dtype} if dtype else {})}
+        model = source.loader.from_pretrained(place, **how).eval()
+    tokenizer = AutoTokenizer.from_pretrained(words or place, trust_remote_code=code)
     return TorchEngine(Loaded(model, tokenizer, "padded"))
 
 

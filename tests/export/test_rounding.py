@@ -1,0 +1,125 @@
+"""Weights in few bits: the format is that of compressed-tensors, GPTQ is better than the nearest
+where it claims to be, and what does not fit is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from conftest import tiny_model
+from material.exported import asked, tuned
+from tunesmith.errors import SpecError
+from tunesmith.export.make import export
+from tunesmith.export.rounding.codes import gptq, nearest
+from tunesmith.export.rounding.compressed import packed
+from tunesmith.export.rounding.walk import walk
+
+
+def correlated() -> torch.Tensor:
+    """Inputs [T, 64] of which some go together and some are large, as a model's are."""
+    generator = torch.Generator().manual_seed(0)
+    few = torch.randn(400, 12, generator=generator)
+    mixed = few @ torch.randn(12, 64, generator=generator)
+    return mixed + 0.3 * torch.randn(400, 64, generator=generator)
+
+
+def test_codes_stand_for_weights_within_half_a_step() -> None:
+    weight = torch.randn(8, 64, generator=torch.Generator().manual_seed(1))
+    for bits, group in ((8, 64), (4, 32)):
+        codes = nearest(weight, bits, group)
+        step = codes.scales.float().repeat_interleave(group, 1)
+        most = 2 ** (bits - 1)
+        assert codes.codes.min() >= -most and codes.codes.max() <= most - 1
+        # The largest may be cut by half a step more, and the scales are those of bf16.
+        assert ((codes.weight - weight).abs() <= step * (1.0 if bits == 4 else 1.1)).all()
+
+
+def test_gptq_without_correlation_is_the_nearest() -> None:
+    weight = torch.randn(8, 64, generator=torch.Generator().manual_seed(1))
+    straight, corrected = nearest(weight, 4, 32), gptq(weight, torch.eye(64), 4, 32)
+    assert torch.equal(straight.codes, corrected.codes)
+
+
+def test_gptq_changes_the_outputs_less() -> None:
+    inputs, weight = correlated(), torch.randn(16, 64, generator=torch.Generator().manual_seed(2))
+    hessian = inputs.T @ inputs / len(inputs)
+    errors = [
+        float(((one.weight - weight) @ inputs.T).norm())
+        for one in (nearest(weight, 4, 32), gptq(weight, hessian, 4, 32))
+    ]
+    assert errors[1] < 0.7 * errors[0]
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_packed_as_compressed_tensors_packs(bits: int) -> None:
+    packing = pytest.importorskip("compressed_tensors.compressors.pack_quantized.helpers")
+    most = 2 ** (bits - 1)
+    codes = torch.randint(-most, most, (6, 64), generator=torch.Generator().manual_seed(0))
+    wanted = packing.pack_to_int32(codes.to(torch.int8), bits)
+    assert torch.equal(packed(codes.float(), bits), wanted)
+
+
+def test_a_walk_sees_each_layer_with_its_inputs_after_those_before_it(tiny_llama: Path) -> None:
+    """Against hooks on whole forwards: the same products where nothing is changed; zero inputs for
+    all that follows a block that was zeroed.
+    """
+    model = AutoModelForCausalLM.from_pretrained(tiny_llama).eval()
+    rows = [np.arange(5, 25), np.arange(30, 41)]
+    seen: dict[str, torch.Tensor] = {}
+    walk(model, rows, lambda name, layer, hessian: seen.update({name: hessian}))
+    assert list(seen)[:1] == ["model.layers.0.self_attn.q_proj"] and len(seen) == 14
+    caught: list[torch.Tensor] = []
+    layer = model.model.layers[1].mlp.down_proj
+    layer.register_forward_pre_hook(lambda part, args: caught.append(args[0][0]))
+    with torch.no_grad():
+        for row in rows:
+            model(input_ids=torch.as_tensor(row)[None])
+    inputs = torch.cat(caught)
+    wanted = inputs.T @ inputs / len(inputs)
+    torch.testing.assert_close(seen["model.layers.1.mlp.down_proj"], wanted)
+
+    def zero(name: str, part: torch.nn.Linear, hessian: torch.Tensor) -> None:
+        seen[name] = hessian
+        if "layers.0" in name:
+            part.weight.data.zero_()
+
+    before = seen["model.layers.1.self_attn.q_proj"]
+    walk(model, rows, zero)
+    assert not torch.allclose(seen["model.layers.1.self_attn.q_proj"], before)
+
+
+@pytest.fixture
+def wide(tmp_path: Path) -> Path:
+    """A run whose model has rows that divide into groups of 32."""
+    base = tiny_model(tmp_path / "base", hidden_size=64, intermediate_size=96)
+    return tuned(tmp_path / "run", base, scale=0.1).path
+
+
+@pytest.mark.parametrize("line", [("format=int8",), ("format=int4", "format.method=rtn")])
+def test_a_folder_that_transformers_loads(wide: Path, tmp_path: Path, line: Any) -> None:
+    pytest.importorskip("compressed_tensors")
+    from tunesmith.storage.run_folder import RunFolder
+
+    done = export(RunFolder(wide), tmp_path / "out", asked(*line))
+    assert done.saved is not None and done.saved.relative < (0.05 if "int8" in line[0] else 0.5)
+    told = json.loads((tmp_path / "out" / "config.json").read_text())["quantization_config"]
+    bits = told["config_groups"]["group_0"]["weights"]["num_bits"]
+    assert (bits, told["ignore"]) == (8 if "int8" in line[0] else 4, ["lm_head"])
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"tokenizer.json", "generation_config.json", "parity.md"} <= names
+
+
+def test_what_does_not_fit_is_refused(tiny_llama: Path, wide: Path, tmp_path: Path) -> None:
+    from tunesmith.storage.run_folder import RunFolder
+
+    out = tmp_path / "out"
+    with pytest.raises(SpecError, match=r"format\.group: .*64, 96 inputs.*groups that fit: 32"):
+        export(RunFolder(wide), out, asked("format=int4", "format.group=128"))
+    assert not out.exists()

@@ -1,0 +1,94 @@
+"""The adapter as peft loads it, beside a base that stays as it is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+from tunesmith.errors import Problem
+from tunesmith.export.formats import FORMATS, ExportFormat, Made
+from tunesmith.settings.spec import Spec
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tunesmith.export.folders.source import Source
+    from tunesmith.predicting.engine import Engine
+
+FILES = ("adapter_config.json", "adapter_model.safetensors")
+
+
+@FORMATS.register
+class Adapter(ExportFormat):
+    """A folder that peft puts on the untouched base, with the run's tokenizer and template."""
+
+    folds = False
+    exact = True
+    verified_by = "peft"
+
+    class Config(Spec):
+        """Adapter folder."""
+
+    def refused(self, source: Source) -> list[Problem]:
+        """Refuses what peft cannot load: whole models, adapters of our own, a rounded base."""
+        from tunesmith.models.adapters import beside_base, prompt_in_encoder
+
+        method, place = source.run.method.name, source.place
+        if not source.adapter:
+            return [Problem("format", say("export.no_adapter", method=method))]
+        if beside_base.is_own(place) or prompt_in_encoder.is_there(place):
+            return [Problem("format", say("export.own_adapter", method=method))]
+        told = json.loads((place / FILES[0]).read_text(encoding="utf-8"))
+        if "peft_type" not in told:
+            return [Problem("format", say("export.own_adapter", method=method))]
+        if source.run.model.add_tokens or source.run.model.quantize:
+            return [Problem("format", say("export.changed_base", method=method))]
+        return []
+
+    def dtype(self, source: Source) -> str:
+        """Returns the type in which adapters are trained and compared."""
+        return "fp32"
+
+    def size(self, source: Source) -> int:
+        """Counts the adapter's bytes."""
+        return (source.place / FILES[1]).stat().st_size
+
+    def write(self, made: Made, place: Path) -> None:
+        """Copies the adapter, tokenizer and template, and names the base as it was given."""
+        from tunesmith.export.folders.files import copy_beside
+
+        for name in FILES:
+            shutil.copyfile(made.source.place / name, place / name)
+        copy_beside(made.source.place, place)
+
+    def open(self, place: Path, made: Made) -> Engine:
+        """Puts it on its base with plain peft."""
+        import torch
+        from peft import PeftModel
+
+        from tunesmith.export.folders.whole import open_folder
+
+        engine = open_folder(made.source.base, made.source, dtype=torch.float32, words=place)
+        engine.loaded.model = PeftModel.from_pretrained(engine.loaded.model, place).eval()
+        return engine
+
+    def use(self, source: Source, out: Path) -> list[str]:
+        """Returns the lines of Python that load it, and the command that serves it."""
+        told = json.loads((source.place / FILES[0]).read_text(encoding="utf-8"))
+        base = json.dumps(str(source.base), ensure_ascii=False)
+        kind = source.loader.__name__
+        lines = [
+            f"from transformers import {kind}",
+            "from peft import PeftModel",
+            f"base = {kind}.from_pretrained({base})",
+            f"model = PeftModel.from_pretrained(base, {json.dumps(str(out), ensure_ascii=False)})",
+        ]
+        if told["peft_type"] == "LORA" and source.head == "language":
+            rank = max([told["r"], *told.get("rank_pattern", {}).values()])
+            lines.append(
+                f"vllm serve {source.base} --enable-lora --max-lora-rank {max(8, rank)} "
+                f"--lora-modules tuned={out}"
+            )
+        return lines

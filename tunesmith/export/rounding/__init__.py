@@ -1,0 +1,1 @@
+"""Linear weights in few bits, in a folder that transformers and vLLM load (compressed-tensors)."""

@@ -1,0 +1,78 @@
+"""A folder in the format of compressed-tensors, which transformers, vLLM and SGLang load: codes
+packed into int32, scales beside them, and what is not rounded in bf16.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tunesmith.export.rounding.codes import Codes
+from tunesmith.plain import JsonObject
+
+
+def packed(codes_OI: torch.Tensor, bits: int) -> torch.Tensor:
+    """Packs codes, made positive, into int32 [O, I * bits / 32], the first in the lowest bits."""
+    each = 32 // bits
+    positive = codes_OI.to(torch.int64) + 2 ** (bits - 1)
+    parts = positive.reshape(codes_OI.shape[0], -1, each)
+    words = (parts << (torch.arange(each) * bits)).sum(-1)
+    # Numbers above 2^31 - 1 are the negative ones with the same bits.
+    return torch.where(words >= 2**31, words - 2**32, words).to(torch.int32)
+
+
+def save_compressed(model: Any, place: Path, codes: dict[str, Codes]) -> None:
+    """Writes weights and config.json of ``model``, with the layers of ``codes`` rounded."""
+    from safetensors.torch import save_file
+
+    tensors: dict[str, torch.Tensor] = {}
+    tied = model.config.get_text_config().tie_word_embeddings
+    for name, tensor in model.state_dict().items():
+        layer = name.removesuffix(".weight")
+        if name == "lm_head.weight" and tied:
+            continue
+        if layer in codes and name != layer:
+            one = codes[layer]
+            tensors[f"{layer}.weight_packed"] = packed(one.codes, one.bits)
+            tensors[f"{layer}.weight_scale"] = one.scales
+            tensors[f"{layer}.weight_shape"] = torch.tensor(one.codes.shape)
+        else:
+            floating = tensor.is_floating_point()
+            tensors[name] = (tensor.to(torch.bfloat16) if floating else tensor).contiguous()
+    save_file(tensors, place / "model.safetensors", {"format": "pt"})
+    told = model.config.to_dict()
+    told["dtype"] = "bfloat16"
+    others = [
+        name
+        for name, part in model.named_modules()
+        if isinstance(part, torch.nn.Linear) and name not in codes
+    ]
+    told["quantization_config"] = _settings(next(iter(codes.values())), others)
+    text = json.dumps(told, indent=2, ensure_ascii=False)
+    (place / "config.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _settings(one: Codes, others: list[str]) -> JsonObject:
+    """Returns the part of config.json by which readers know the format."""
+    groups = one.scales.shape[1]
+    whole = groups == 1
+    weights = {
+        "num_bits": one.bits,
+        "type": "int",
+        "symmetric": True,
+        "strategy": "channel" if whole else "group",
+        "group_size": None if whole else one.codes.shape[1] // groups,
+        "dynamic": False,
+    }
+    group = {"targets": ["Linear"], "weights": weights}
+    group |= {"input_activations": None, "output_activations": None}
+    return {
+        "quant_method": "compressed-tensors",
+        "format": "pack-quantized",
+        "quantization_status": "compressed",
+        "ignore": others,
+        "config_groups": {"group_0": group},
+    }

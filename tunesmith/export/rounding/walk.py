@@ -1,0 +1,102 @@
+"""A walk through the blocks of a decoder: each is seen with the inputs that it gets once those
+before it are rounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import torch
+
+Rounds = Callable[[str, torch.nn.Linear, torch.Tensor], None]
+
+
+class _Enough(Exception):
+    """The end of a forward that has given the first block's inputs."""
+
+
+def block_list(model: Any) -> torch.nn.ModuleList | None:
+    """Returns the list of a decoder's blocks; None where there is not exactly one."""
+    count = model.config.get_text_config().num_hidden_layers
+    found = [
+        part
+        for part in model.modules()
+        if isinstance(part, torch.nn.ModuleList) and len(part) == count
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+@torch.no_grad()
+def walk(model: Any, rows: Sequence[np.ndarray], do: Rounds) -> None:
+    """Calls ``do(name, layer, hessian)`` for every linear layer in the blocks, in their order; it
+    may change the weight. ``hessian`` [I, I] is the mean over the tokens of ``rows`` (ids) of the
+    products of inputs.
+    """
+    blocks = block_list(model)
+    assert blocks is not None, "the blocks were looked for before"
+    inputs = _first_inputs(model, blocks[0], rows)
+    names = {part: name for name, part in model.named_modules()}
+    for block in blocks:
+        layers = {
+            names[part]: part for part in block.modules() if isinstance(part, torch.nn.Linear)
+        }
+        sums = _hessians(block, layers, inputs)
+        for name, layer in layers.items():
+            do(name, layer, sums.pop(name))
+        inputs = [(_first(block(hidden, **how)), how) for hidden, how in inputs]
+
+
+def _first_inputs(
+    model: Any, block: torch.nn.Module, rows: Sequence[np.ndarray]
+) -> list[tuple[torch.Tensor, dict[str, Any]]]:
+    """Collects what the first block is given for each row: its hidden states and all else."""
+    found: list[tuple[torch.Tensor, dict[str, Any]]] = []
+
+    def caught(_: torch.nn.Module, args: tuple[Any, ...], how: dict[str, Any]) -> None:
+        found.append((args[0] if args else how.pop("hidden_states"), how))
+        raise _Enough
+
+    handle = block.register_forward_pre_hook(caught, with_kwargs=True)
+    try:
+        for row in rows:
+            try:
+                model(input_ids=torch.as_tensor(row, dtype=torch.long)[None], use_cache=False)
+            except _Enough:
+                continue
+    finally:
+        handle.remove()
+    return found
+
+
+def _hessians(
+    block: torch.nn.Module,
+    layers: dict[str, torch.nn.Linear],
+    inputs: list[tuple[torch.Tensor, dict[str, Any]]],
+) -> dict[str, torch.Tensor]:
+    """Averages the products of inputs of each layer over all tokens."""
+    sums = {
+        name: torch.zeros(layer.in_features, layer.in_features) for name, layer in layers.items()
+    }
+    tokens = sum(hidden.shape[1] for hidden, _ in inputs)
+
+    def watch(name: str) -> Callable[..., None]:
+        def seen(_: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> None:
+            flat = args[0].reshape(-1, args[0].shape[-1])
+            sums[name].addmm_(flat.T, flat, alpha=1 / tokens)
+
+        return seen
+
+    with ExitStack() as stack:
+        for name, layer in layers.items():
+            handle = layer.register_forward_pre_hook(watch(name))
+            stack.callback(handle.remove)
+        for hidden, how in inputs:
+            block(hidden, **how)
+    return sums
+
+
+def _first(output: Any) -> torch.Tensor:
+    return output[0] if isinstance(output, tuple) else output
