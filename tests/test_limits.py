@@ -56,6 +56,7 @@ FLOORS = [
     "export/formats",
     "export/gguf",
     "export/rounding",
+    "export/onnx",
     "export/folders",
     "outputs",
     "report",

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Qwen2
 from conftest import byte_tokenizer, tiny_model
 from material.chat_templates import CHATML
 from material.exported import asked, tuned
+from tunesmith.batches.batch import Tokens
 from tunesmith.cli.main import main
 from tunesmith.errors import SpecError
 from tunesmith.export.gguf.architectures import turned
@@ -76,6 +77,15 @@ def test_llama_cpp_computes_what_transformers_does(name: str, words: Words, tmp_
     (seen,) = engine.logits([prompt], 8)
     # llama.cpp keeps keys and values in fp16.
     assert np.abs(seen - wanted).max() < 0.01 * np.ptp(wanted)
+    # Options after one prompt share its memory in llama.cpp, and nothing else.
+    options = [np.append(prompt, [one, 7]) for one in (50, 60)]
+    weights = (np.arange(102) >= 100).astype(np.float32)
+    (found,) = engine.likelihoods([[Tokens(ids, weights) for ids in options]])
+    for ids, (loss, weight) in zip(options, found, strict=True):
+        with torch.no_grad():
+            logprobs = model(torch.as_tensor(ids)[None]).logits[0].log_softmax(-1)
+        said = logprobs[[99, 100], ids[100:]].sum().item()
+        assert weight == 2 and loss == pytest.approx(-said, rel=0.02)
     assert engine.tokens("<|im_start|>问题 it's 123") == words.tokenizer.encode(
         "<|im_start|>问题 it's 123"
     )

@@ -30,6 +30,7 @@ class Tokenizer(Protocol):
     clean_up_tokenization_spaces: bool
     split_special_tokens: bool
     model_max_length: int
+    model_input_names: list[str]
     init_kwargs: dict[str, Any]
 
     @property

@@ -56,6 +56,7 @@ class LlamaCpp:
         if length <= self._length:
             return
         self._length = max(length, 2 * self._length)
+        self._held: list[int] = []
         params = self._cpp.LlamaContextParams()
         params.n_ctx = params.n_batch = self._length
         params.n_threads = params.n_threads_batch = torch.get_num_threads()
@@ -102,10 +103,22 @@ class LlamaCpp:
 
     def _seen(self, ids: np.ndarray, shown: Sequence[int]) -> np.ndarray:
         self._make_room(len(ids))
-        self._context.kv_cache_clear()
-        self._run(ids.tolist(), 0, shown)
-        rows = [self._context.get_logits_ith(place) for place in shown]
+        start = self._kept(ids.tolist(), min(shown))
+        places = [place - start for place in shown]
+        self._run(ids[start:].tolist(), start, places)
+        rows = [self._context.get_logits_ith(place) for place in places]
         return np.array(rows, dtype=np.float32)
+
+    def _kept(self, ids: list[int], most: int) -> int:
+        """Forgets what is in memory but for the beginning that ``ids`` have in common with it, at
+        most ``most`` tokens; returns its length. Options after one prompt share it.
+        """
+        same = 0
+        while same < min(most, len(self._held)) and ids[same] == self._held[same]:
+            same += 1
+        self._context.memory_seq_rm(0, same, -1)
+        self._held = ids
+        return same
 
     def _likelihood(self, tokens: Tokens) -> list[float]:
         from scipy.special import log_softmax
@@ -123,6 +136,7 @@ class LlamaCpp:
 
         self._make_room(len(ids) + settings.max_new_tokens)
         self._context.kv_cache_clear()
+        self._held = []
         sampler = self._cpp.LlamaSampler()
         sampler.add_greedy()
         new: list[int] = []
