@@ -204,6 +204,14 @@ def test_labels_that_differ_in_case_alone_are_said(tmp_path: Path) -> None:
     assert "'Good', 'good' differ only in letter case" in notes(found)
 
 
+@pytest.mark.parametrize(
+    ("labels", "said"), [([0, 1, 2, -1], True), (["yes", "no", -1], True), ([-1, 0, 1], False)]
+)
+def test_a_label_of_minus_one_may_be_none(tmp_path: Path, labels: list[Any], said: bool) -> None:
+    found = prepared(labelled(tmp_path / "a.jsonl", labels * 4), "classify")
+    assert ("4 rows have the label -1" in notes(found)) is said
+
+
 def test_every_class_has_its_share_of_the_held_out_rows(tmp_path: Path) -> None:
     labels = ["often"] * 300 + ["seldom"] * 100 + ["once"]
     path = labelled(tmp_path / "a.jsonl", labels)

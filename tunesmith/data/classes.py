@@ -197,7 +197,9 @@ def _split(labels: tuple[str, ...] | float, separator: str | None) -> tuple[str,
 
 
 def _alike(names: Sequence[str], counts: Mapping[str, int]) -> list[str]:
-    """Returns notes on names that are made of others, and on names that differ only in case."""
+    """Returns notes on names that are made of others, on one that may mean that a row has none
+    (SNLI writes -1), and on names that differ only in case.
+    """
     notes = []
     for mark in ",;|/、，；+":
         made = [name for name in names if mark in name and _made_of(name.split(mark), names)]
@@ -205,6 +207,8 @@ def _alike(names: Sequence[str], counts: Mapping[str, int]) -> list[str]:
             some = ", ".join(map(repr, made[:3]))
             rows = sum(counts[name] for name in made)
             notes.append(say("labelled.note_made_of", some=some, rows=rows, mark=mark))
+    if "-1" in names and not {"-1", "0", "1"} >= {*names}:
+        notes.append(say("labelled.note_without", rows=counts["-1"]))
     spelled: dict[str, list[str]] = {}
     for name in names:
         spelled.setdefault(" ".join(name.casefold().split()), []).append(name)
