@@ -89,6 +89,7 @@ VERBS = {
     "plan data={rows} model={runs}/base out={out} method.rank={rank}": {"torch", "transformers"},
     "explain method.rank": set(),
     "runs {runs}": set(),
+    "compare {runs}/sft {runs}/dpo": set(),
     "report {runs}/sft": {"torch", "matplotlib"},
     "doctor": {"torch"},
 }
