@@ -42,6 +42,7 @@ def run(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder
             "source": {
                 "rewards": [chinese, f"{folder}/mine.py:reward"],
                 "weights": [1, 0],
+                "prove_by": "repetition",
                 "max_new_tokens": 12,
             },
             "train": {
@@ -72,6 +73,11 @@ def test_tuned_and_base_are_told_apart_by_the_same_rewards(run: RunFolder) -> No
     assert difference["low"] > 0
     again = {item["id"]: item["predictions"]["tuned"] for item in items}
     assert again.keys() == {item["id"] for item in items}
+    unseen = [item["unseen"]["tuned"] - item["unseen"]["base"] for item in items]
+    gained = found["differences"]["base"]["unseen_reward"]
+    assert (
+        gained["difference"] == pytest.approx(np.mean(unseen)) and gained["low"] <= gained["high"]
+    )
     told = "\n".join(proof.lines())
     assert "reward decides: the same rewards that the run learned from" in told
     assert "improved" in told
@@ -84,7 +90,8 @@ def test_a_second_opinion_is_measured_beside_it(run: RunFolder) -> None:
         prove = plain.prove.model_copy(update={"metrics": (name,)})
         return SimpleNamespace(run=plain.model_copy(update={"prove": prove}))
 
-    assert _metrics(contest("chrf")) == (["mean_reward", "chrf"], "mean_reward")
+    unseen = "unseen_reward"  # from source.prove_by
+    assert _metrics(contest("chrf")) == (["mean_reward", unseen, "chrf"], "mean_reward")
     with pytest.raises(SpecError, match="nll cannot be measured on answers that are only rewarded"):
         _metrics(contest("nll"))
 

@@ -57,6 +57,8 @@ def test_tests_are_a_list_or_its_json_or_one_text_and_a_row_without_them_says_no
 def test_code_runs_only_where_somebody_says_so():
     with pytest.raises(SpecError, match=r"source\.rewards\.0: .*run_code: true"):
         Rewarding([REWARDS.config("code")], [], 10.0).check()
+    with pytest.raises(SpecError, match=r"source\.prove_by\.0: .*run_code: true"):
+        Rewarding([REWARDS.config("code")], [], 10.0, "source.prove_by").check()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the limits are those of Unix")

@@ -28,6 +28,7 @@ FIELDS = {
     "judged": "rewards",
     "spans": "choices",
     "worth": "worth",
+    "unseen": "unseen",
 }
 """Where a metric's input stands in a line of items.jsonl."""
 

@@ -53,6 +53,8 @@ class Record:
     """What answers gained over the base (nats)."""
     worth: dict[str, float] = field(default_factory=dict)
     """What a contender's answer is worth by the run's rewards."""
+    unseen: dict[str, float] = field(default_factory=dict)
+    """What it is worth by the rewards that nothing was trained on."""
 
     def line(self, metrics: Mapping[str, Metric]) -> JsonObject:
         """Returns the line, with the score of every contender by every metric."""

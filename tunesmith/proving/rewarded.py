@@ -16,7 +16,7 @@ from tunesmith.plain import JsonObject
 from tunesmith.proving.contest import Contest, Outcome
 from tunesmith.proving.judge import TUNED
 from tunesmith.proving.record import Record
-from tunesmith.rollout.rewarding import Rewarded, Rewarding, asked_of
+from tunesmith.rollout.rewarding import Rewarded, Rewarding, asked_of, unseen_of
 from tunesmith.settings.run import Generate
 from tunesmith.words import say
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tunesmith.models.calling.generate import Answer
     from tunesmith.models.loading.load import Loaded
 
-METRIC = "mean_reward"
+METRIC, UNSEEN = "mean_reward", "unseen_reward"
 
 
 def rewarded_answers(contest: Contest) -> Outcome:
@@ -32,26 +32,24 @@ def rewarded_answers(contest: Contest) -> Outcome:
     are left out for both.
 
     Metrics of written answers that the run names, such as exact_match, are a second opinion that
-    nothing was trained on.
+    nothing was trained on; so are the rewards of ``source.prove_by``.
     """
     metrics, primary = _metrics(contest)
     config = contest.run.source
-    rewarding = Rewarding(config.rewards, config.weights, config.timeout)
-    answers, worth, seconds = {}, {}, {}
+    answers, seconds = {}, {}
     with contest.base() as base:
-        answers["base"], worth["base"], seconds["base"] = _of("base", base, contest, rewarding)
-    if len(rewarding.names) > 1:
-        # So that weights mean what they did in training; one reward alone is told as it is.
-        table_nR = worth["base"].table_nR
-        rewarding.calibrate(table_nR)
-        worth["base"] = replace(worth["base"], sums_n=rewarding.sums(table_nR))
-    answers[TUNED], worth[TUNED], seconds[TUNED] = _of(TUNED, contest.tuned, contest, rewarding)
-    rewarding.close()
-    silent_I = np.any([np.isnan(one.sums_n) for one in worth.values()], axis=0)
+        answers["base"], seconds["base"] = _of("base", base, contest)
+    answers[TUNED], seconds[TUNED] = _of(TUNED, contest.tuned, contest)
+    rewarding = Rewarding(config.rewards, config.weights, config.timeout)
+    worth = _worth(contest, answers, rewarding)
+    unseen = _worth(contest, answers, unseen_of(config)) if config.prove_by else {}
+    every = [*worth.values(), *unseen.values()]
+    silent_I = np.any([np.isnan(one.sums_n) for one in every], axis=0)
     if silent_I.all():
         raise DataError(Problem("source.rewards", say("rollout.none_proved", items=len(silent_I))))
     records = [
-        _record(contest, place, answers, worth) for place in np.flatnonzero(~silent_I).tolist()
+        _record(contest, place, answers, (worth, unseen))
+        for place in np.flatnonzero(~silent_I).tolist()
     ]
     settings = _settings(contest).model_dump(mode="json")
     facts = {
@@ -76,7 +74,8 @@ def _metrics(contest: Contest) -> tuple[list[str], str]:
     the written answer.
     """
     prove = contest.run.prove
-    able = [METRIC, *(name for name in METRICS.names() if METRICS.get(name).reads == "text")]
+    able = [METRIC, *([UNSEEN] if contest.run.source.prove_by else [])]
+    able += [name for name in METRICS.names() if METRICS.get(name).reads == "text"]
     named = [*prove.metrics, *([prove.primary] if prove.primary else [])]
     told = {"known": ", ".join(able)}
     problems = [
@@ -86,7 +85,8 @@ def _metrics(contest: Contest) -> tuple[list[str], str]:
     ]
     if problems:
         raise SpecError(problems)
-    return list(dict.fromkeys([METRIC, *named])), prove.primary or METRIC
+    unseen = [name for name in able if name == UNSEEN]
+    return list(dict.fromkeys([METRIC, *unseen, *named])), prove.primary or METRIC
 
 
 def _settings(contest: Contest) -> Generate:
@@ -94,10 +94,8 @@ def _settings(contest: Contest) -> Generate:
     return Generate(max_new_tokens=contest.run.source.max_new_tokens)
 
 
-def _of(
-    name: str, loaded: Loaded, contest: Contest, rewarding: Rewarding
-) -> tuple[list[Answer], Rewarded, float]:
-    """Returns a contender's answers, their rewards, and the seconds that the answers took."""
+def _of(name: str, loaded: Loaded, contest: Contest) -> tuple[list[Answer], float]:
+    """Returns a contender's answers, and the seconds that they took."""
     from tunesmith.models.calling.generate import generate
 
     started, render = time.perf_counter(), contest.prepared.render
@@ -110,10 +108,24 @@ def _of(
         share=loaded.layout == "forest",
         progress=contest.teller(say("prove.phase_write", contender=say(f"prove.{name}"))),
     )
-    seconds = time.perf_counter() - started
-    pairs = zip(contest.items, answers, strict=True)
-    asked = [asked_of(item, answer.text) for item, answer in pairs]
-    return answers, rewarding(asked), seconds
+    return answers, time.perf_counter() - started
+
+
+def _worth(
+    contest: Contest, answers: dict[str, list[Answer]], rewarding: Rewarding
+) -> dict[str, Rewarded]:
+    """Returns what each contender's answers are worth."""
+    found = {}
+    for name, written in answers.items():
+        pairs = zip(contest.items, written, strict=True)
+        found[name] = rewarding([asked_of(item, answer.text) for item, answer in pairs])
+    rewarding.close()
+    if len(rewarding.names) > 1:
+        # So that weights mean what they did in training; one reward alone is told as it is.
+        rewarding.calibrate(found["base"].table_nR)
+        for name, one in found.items():
+            found[name] = replace(one, sums_n=rewarding.sums(one.table_nR))
+    return found
 
 
 def _row(item: Any) -> JsonObject:
@@ -121,12 +133,17 @@ def _row(item: Any) -> JsonObject:
 
 
 def _record(
-    contest: Contest, place: int, answers: dict[str, list[Answer]], worth: dict[str, Rewarded]
+    contest: Contest,
+    place: int,
+    answers: dict[str, list[Answer]],
+    worth: tuple[dict[str, Rewarded], dict[str, Rewarded]],
 ) -> Record:
     item = contest.items[place]
     row = _row(item)
     record = Record(item.id, str(row.get("question", "")), str(row.get("answer", "")))
     record.predictions = {name: found[place].text for name, found in answers.items()}
     record.stopped = {name: found[place].stopped for name, found in answers.items()}
-    record.worth = {name: float(one.sums_n[place]) for name, one in worth.items()}
+    record.worth, record.unseen = (
+        {name: float(one.sums_n[place]) for name, one in kind.items()} for kind in worth
+    )
     return record

@@ -32,10 +32,21 @@ def asked_of(item: Item, completion: str) -> Asked:
     return Asked(item.id, str(row.get("question", "")), completion, row, turns)
 
 
+def unseen_of(source: Any) -> Rewarding:
+    """Makes the rewards of a source of sampled answers that only a proof asks."""
+    return Rewarding(source.prove_by, (), source.timeout, "source.prove_by")
+
+
 class Rewarding:
     """The rewards of a run; in ``names`` one that is there twice is numbered."""
 
-    def __init__(self, rewards: Sequence[Any], weights: Sequence[float], timeout: float) -> None:
+    def __init__(
+        self,
+        rewards: Sequence[Any],
+        weights: Sequence[float],
+        timeout: float,
+        where: str = "source.rewards",
+    ) -> None:
         self.weights_R = np.array(weights or [1.0] * len(rewards))
         self.shift_R, self.scale_R = np.zeros(len(rewards)), np.ones(len(rewards))
         seen: Counter[str] = Counter()
@@ -44,7 +55,7 @@ class Rewarding:
             seen[reward.name] += 1
             again = seen[reward.name] > 1
             self.names.append(f"{reward.name}-{seen[reward.name]}" if again else reward.name)
-        self._scorer = Scorer(rewards, timeout)
+        self._scorer = Scorer(rewards, timeout, where)
         self.calibrated_R = np.array([one.calibrated for one in self._scorer.rewards], dtype=bool)
 
     def check(self) -> None:

@@ -38,17 +38,20 @@ class Fault:
 class Scorer:
     """The rewards of a run, of which each answer gets a number or None, in order.
 
-    ``configs`` are validated rewards; ``timeout`` is for one reward of one answer (seconds).
+    ``configs`` are validated rewards; ``timeout`` is for one reward of one answer (seconds);
+    ``where`` is the setting that holds the rewards.
     """
 
-    def __init__(self, configs: Sequence[Any], timeout: float) -> None:
-        self.configs, self.timeout = list(configs), timeout
+    def __init__(
+        self, configs: Sequence[Any], timeout: float, where: str = "source.rewards"
+    ) -> None:
+        self.configs, self.timeout, self.where = list(configs), timeout, where
         self.rewards: list[AnswerReward] = [REWARDS.make(config) for config in self.configs]
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.Queue[str | None] = queue.Queue()
 
     def check(self) -> None:
-        """Raises SpecError at ``source.rewards`` where a reward could not load; reads no
+        """Raises SpecError at their setting where a reward could not load; reads no
         weights.
         """
         self._begin(load=False)
@@ -75,9 +78,9 @@ class Scorer:
         line = self._line(LOADS_WITHIN if load else STARTS_WITHIN)
         if not line:
             self.close()
-            raise SpecError(Problem("source.rewards", say("rewards.not_started")))
+            raise SpecError(Problem(self.where, say("rewards.not_started")))
         wrong = [
-            Problem(f"source.rewards.{place}", text)
+            Problem(f"{self.where}.{place}", text)
             for place, text in enumerate(json.loads(line))
             if text is not None
         ]

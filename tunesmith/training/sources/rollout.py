@@ -21,7 +21,7 @@ from tunesmith.batches.rollout import Group
 from tunesmith.errors import Problem, SpecError
 from tunesmith.plain import JsonObject
 from tunesmith.rollout.preview import faults_told, hopeless, lines, refuse_hopeless
-from tunesmith.rollout.rewarding import Rewarded, Rewarding, asked_of
+from tunesmith.rollout.rewarding import Rewarded, Rewarding, asked_of, unseen_of
 from tunesmith.settings.family import OBJECTIVES, REWARDS, choice
 from tunesmith.settings.spec import Spec
 from tunesmith.training.sources import SOURCES, Step, StepSource
@@ -90,6 +90,10 @@ class Rollout(StepSource):
         """
         weights: tuple[float, ...] = ()
         """Weight of each reward, in their order; 1 each when not given."""
+        prove_by: Annotated[tuple[choice(REWARDS), ...], BeforeValidator(_listed)] = ()  # type: ignore[valid-type]
+        """Rewards that nothing is trained on: ``tunesmith prove`` compares base and tuned by their
+        sum too, to see whether more than the trained rewards was pleased.
+        """
         samples: Annotated[int, Gt(0)] = 8
         """Answers to each prompt, which are compared with each other."""
         max_new_tokens: Annotated[int, Gt(0)] = 256
@@ -149,17 +153,21 @@ class Rollout(StepSource):
         if problems:
             raise SpecError(problems)
         self.rewarding.check()
+        if self.config.prove_by:
+            unseen_of(self.config).check()
 
     def _without_columns(self, items: Sequence[Item]) -> list[Problem]:
         found = []
-        for place, config in enumerate(self.config.rewards):
+        kinds = {"rewards": self.config.rewards, "prove_by": self.config.prove_by}
+        placed = [(name, *one) for name, kind in kinds.items() for one in enumerate(kind)]
+        for name, place, config in placed:
             for column in REWARDS.make(config).columns:
                 lacking = [item for item in items if _row(item).get(column) in (None, "")]
                 if lacking:
                     told: JsonObject = {"reward": config.name, "column": repr(column)}
                     told |= {"count": len(lacking), "of": len(items), "row": lacking[0].id}
                     told |= {"known": ", ".join(map(str, _row(lacking[0])))}
-                    where = f"source.rewards.{place}"
+                    where = f"source.{name}.{place}"
                     found.append(Problem(where, say("rollout.no_column", **told)))
         return found
 
