@@ -1,0 +1,67 @@
+"""Answers in the form of OpenAI's API: calls of tools, whole and streamed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tunesmith.errors import DataError
+from tunesmith.models.loading.tokenizer import load_tokenizer
+from tunesmith.serving.limits import Limits
+from tunesmith.serving.replies import Reply
+from tunesmith.serving.requests import ChatRequest, parsed, settings
+from tunesmith.serving.rows import Row, Told
+from tunesmith.settings.run import Generate
+
+TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
+CALL = '<tool_call>{"name": "look", "arguments": {"at": "药"}}</tool_call>'
+
+
+def request(**more: Any) -> ChatRequest:
+    body = {"model": "m", "messages": [{"role": "user", "content": "x"}], **more}
+    return parsed(json.dumps(body).encode(), ChatRequest)
+
+
+def reply(tiny_llama, **more: Any) -> Reply:
+    row = Row(np.arange(3, dtype=np.int32), Generate(), (2,), lambda told: None)
+    return Reply(request(**more), "m", [row], load_tokenizer(tiny_llama))
+
+
+def test_a_call_is_told_as_one_whole_and_streamed(tiny_llama):
+    steps = [Told(CALL[:20]), Told(CALL[20:]), Told(finish="stop")]
+    whole = reply(tiny_llama, tools=[TOOL])
+    for told in steps:
+        whole.choices[0].add(told)
+    [choice] = whole.whole()["choices"]
+    assert choice["finish_reason"] == "tool_calls" and choice["message"]["content"] is None
+    [call] = choice["message"]["tool_calls"]
+    assert call["function"] == {"name": "look", "arguments": '{"at": "药"}'}
+    streamed = reply(tiny_llama, tools=[TOOL], stream=True)
+    [event] = [one for told in steps for one in streamed.piece(0, told)]
+    delta = json.loads(event.removeprefix("data: "))["choices"][0]["delta"]
+    assert delta["tool_calls"][0]["index"] == 0
+    assert delta["tool_calls"][0]["function"] == call["function"]
+
+
+def test_without_tools_the_same_text_is_text(tiny_llama):
+    plain = reply(tiny_llama)
+    plain.choices[0].add(Told(CALL, finish="stop"))
+    [choice] = plain.whole()["choices"]
+    assert choice["message"]["content"] == CALL and choice["finish_reason"] == "stop"
+
+
+def test_what_a_request_leaves_out_is_the_runs():
+    run = Generate(temperature=0.5, top_p=0.9, max_new_tokens=7, stop=("END",), samples=3)
+    how = settings(request(stop="x", top_p=0.4), run, Limits())
+    assert how == run.model_copy(update={"stop": ("END", "x"), "top_p": 0.4, "samples": 1})
+    assert settings(request(max_tokens=10**6), run, Limits()).max_new_tokens == 8192
+    assert settings(request(max_completion_tokens=3), run, Limits()).max_new_tokens == 3
+
+
+def test_all_that_is_wrong_is_told_at_once():
+    with pytest.raises(DataError) as caught:
+        settings(request(n=9, logit_bias={"1": 2}, tool_choice="required"), Generate(), Limits())
+    assert [one.where for one in caught.value.problems] == ["n", "logit_bias", "tool_choice"]
