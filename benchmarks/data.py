@@ -71,15 +71,17 @@ def ours(file: Path, model: str) -> Callable[[], int]:
 
 def ours_again(file: Path, model: str) -> Callable[[], int]:
     """Finds the rows that an earlier start prepared, in the cache folder."""
-    from tunesmith.data.prepare_once import prepare_once
+    from tunesmith.data import prepare_once as once
     from tunesmith.settings.run import read_run
 
+    folder = tempfile.mkdtemp(dir=file.parent)
+    once.prepared_folder = lambda: Path(folder)
     run = read_run(None, {"model": model, "data.path": str(file), "out": "-"})
-    prepare_once(run, tokenizer_of(model))
+    once.prepare_once(run, tokenizer_of(model))
     tokenizer = tokenizer_of(model)
 
     def go() -> int:
-        found = prepare_once(run, tokenizer)
+        found = once.prepare_once(run, tokenizer)
         return sum(len(one) for item in found.train for one in item.tokens)
 
     return go
