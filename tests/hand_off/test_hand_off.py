@@ -185,6 +185,20 @@ def test_the_command_line_says_what_it_needs(capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.slow
+def test_a_run_that_learned_from_rewards_goes_on_elsewhere(
+    settings: dict[str, Any], tmp_path: Path
+):
+    letters = {"name": "language", "language": "en"}
+    source = {"rewards": letters, "samples": 4, "max_new_tokens": 90}
+    train = {"steps": 1, "batch": 4, "machine": {"threads": 1}}
+    given = {**settings, "source": source, "train": train, "out": str(tmp_path / "run")}
+    run = api.train(given)
+    done = api.hand_over(str(run.path), "openrlhf", tmp_path / "out")
+    assert options(tmp_path / "out")["--actor.model_name_or_path"] == "model" and done.rows == 40
+    assert (tmp_path / "out" / "model" / "model.safetensors").is_file()
+
+
+@pytest.mark.slow
 def test_the_model_of_a_trained_run_goes_along(settings: dict[str, Any], tmp_path: Path):
     first = {
         **settings,
