@@ -26,7 +26,7 @@ WIDTH = 108
 PEOPLE = {
     "en": [
         "Patient: Maria Keller, date of birth 1984-03-12, phone (212) 867-5309 or +44 20 7946 0958",
-        "Dear Maria Keller, your card 4539 1488 0343 6467 was charged. Mail: maria.keller@gmail.com",
+        "Dear Maria Keller, your card 4539 1488 0343 6467 was charged: maria.keller@gmail.com",
     ],
     "zh": [
         "我叫张伟明，手机13800138000，身份证11010519491231002X，住在杭州市西湖区文三路12号3楼。",
