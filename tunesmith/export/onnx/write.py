@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,6 +52,8 @@ def write_onnx(path: Path, model: Any, names: Sequence[str], pooling: Any) -> No
     """
     size = sum(weight.numel() * weight.element_size() for weight in model.parameters())
     dynamic = {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO}
+    # It tells that torchvision, of which a text needs nothing, is not there.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     outputs = ["logits"] if pooling is None else ["last_hidden_state", "sentence_embedding"]
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
