@@ -585,6 +585,19 @@ TAKEN: dict[str, tuple[str, list[dict[str, Any]], str, dict[str, str]]] = {
         "preference",
         {"chosen": "chosen_messages", "rejected": "rejected_messages"},
     ),
+    "safe_rlhf": (
+        "dpo",
+        rows_of(
+            20,
+            prompt=text("q"),
+            response_0=text("a"),
+            response_1=text("b"),
+            better_response_id=of(0, 1),
+            safer_response_id=of(1, 1),
+        ),
+        "ranked",
+        {},
+    ),
     "cvalues": (
         "dpo",
         rows_of(20, prompt=text("q"), pos_resp=text("a"), neg_resp=text("b")),

@@ -345,3 +345,12 @@ def test_a_margin_that_is_no_finite_number_is_refused(margin: str) -> None:
 def test_a_margin_that_a_table_left_empty_is_none() -> None:
     row = {"prompt": "Hi", "chosen": "a", "rejected": "b", "margin": float("nan")}
     assert READERS.get("preference")().read(row).margin is None
+
+
+@pytest.mark.parametrize(("better", "chosen"), [(1, "bad"), ("0", "good"), ("B", "bad")])
+def test_two_answers_in_columns_of_their_own(better: Any, chosen: str) -> None:
+    row = {"prompt": "q", "response_0": "good", "response_1": "bad", "better_response_id": better}
+    pair = READERS.get("ranked")().read(row)
+    assert pair.chosen[0].content == chosen and pair.rejected[0].content != chosen
+    with pytest.raises(DataError, match="better_response_id"):
+        READERS.get("ranked")().read(row | {"better_response_id": -1})

@@ -1,4 +1,6 @@
-"""Two answers in one list, and which is better: the first, or the one that another column names."""
+"""Two answers, in one list or two columns, and which is better: the first, or the one that another
+column names.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +8,33 @@ from collections.abc import Collection
 from typing import ClassVar
 
 from tunesmith.data.columns.asking import ASKING, asked, known, told
-from tunesmith.data.columns.turns import as_text, field_problem, json_list, shown, tools_of
+from tunesmith.data.columns.turns import (
+    as_text,
+    field_problem,
+    json_list,
+    shown,
+    text_of,
+    tools_of,
+)
 from tunesmith.data.readers import READERS, Reader
 from tunesmith.examples import Chat, Preference
 from tunesmith.plain import Row
 
 ANSWERS = ("responses", "answers", "outputs", "completions", "output", "response")
-BETTER = ("better", "better_index", "best", "preferred", "winner", "choice")
-"""Columns that say which answer of a list is better."""
+APART = tuple(
+    (f"{one}_{first}", f"{one}_{second}")
+    for one in ("response", "answer", "output", "completion")
+    for first, second in (("0", "1"), ("a", "b"))
+)
+"""Columns that hold one of two answers each, as PKU-SafeRLHF has them."""
+BETTER = ("better", "better_index", "better_response_id", "best", "preferred", "winner", "choice")
+"""Columns that say which answer is better."""
 
 
 @READERS.register
 class RankedAnswers(Reader):
-    """A list of two answers to one prompt, of which the first is better, or the one that ``better``
-    counts from 0 or repeats.
+    """Two answers to one prompt, of which the first is better, or the one that ``better`` counts
+    from 0, calls a or b, or repeats.
     """
 
     gives = Preference
@@ -29,33 +44,29 @@ class RankedAnswers(Reader):
         "tools": "the functions that may be called",
         **ASKING,
     }
-    answers: ClassVar[frozenset[str]] = frozenset({"ranked", "better", *ANSWERS})
+    answers: ClassVar[frozenset[str]] = frozenset({"ranked", "better", *ANSWERS, *sum(APART, ())})
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
-        """Matches rows whose list of answers is named by the settings, or stands beside a column
-        that says which is better.
+        """Matches rows whose list of answers is named by the settings, or whose answers stand
+        beside a column that says which is better.
         """
         return "ranked" in columns or (
-            bool(columns & {*BETTER}) and listed(tuple(columns), row) is not None
+            bool(columns & {*BETTER})
+            and (listed(tuple(columns), row) is not None or _apart(row) is not None)
         )
 
     def uses(self, columns: Collection[str]) -> frozenset[str]:
-        """Returns the reader's own fields, the lists of answers, and the columns that say which is
+        """Returns the reader's own fields, the answers, and the columns that say which is
         better.
         """
-        return frozenset({*self.fields, *ANSWERS, *BETTER})
+        return frozenset({*self.fields, *self.answers, *BETTER})
 
     def read(self, row: Row) -> Preference:
         """Reads the pair; raises DataError where there are not two answers, or nothing says which
         is better.
         """
-        name = "ranked" if "ranked" in row else listed(tuple(row), row)
-        found = json_list(row.get(name)) if name else None
-        if name is None or found is None or len(found) != 2:
-            place = name or "ranked"
-            raise field_problem(place, "preference.not_two", seen=shown(row.get(place)))
-        texts = [as_text(one, f"{name}[{n}]") for n, one in enumerate(found)]
+        texts = _texts(row)
         best = _better(row, texts)
         turns = asked(row)
         chosen, rejected = (tuple(told(texts[n], "assistant")) for n in (best, 1 - best))
@@ -72,6 +83,24 @@ def listed(columns: tuple[str, ...], row: Row) -> str | None:
     return None
 
 
+def _texts(row: Row) -> list[str]:
+    """Returns both answers; raises DataError where there are not two."""
+    name = "ranked" if "ranked" in row else listed(tuple(row), row)
+    pair = _apart(row) if name is None else None
+    if pair is not None:
+        return [text_of(row, one) for one in pair]
+    found = json_list(row.get(name)) if name else None
+    if name is None or found is None or len(found) != 2:
+        place = name or "ranked"
+        raise field_problem(place, "preference.not_two", seen=shown(row.get(place)))
+    return [as_text(one, f"{name}[{n}]") for n, one in enumerate(found)]
+
+
+def _apart(row: Row) -> tuple[str, str] | None:
+    """Returns the two columns that hold one answer each."""
+    return next((pair for pair in APART if pair[0] in row and pair[1] in row), None)
+
+
 def _better(row: Row, texts: list[str]) -> int:
     """Returns the index of the better answer."""
     name = next((one for one in BETTER if row.get(one) not in (None, "")), None)
@@ -80,6 +109,7 @@ def _better(row: Row, texts: list[str]) -> int:
     value = str(row[name]).strip().removesuffix(".0")
     if value in texts:
         return texts.index(value)
-    if value not in ("0", "1"):
+    counted = {"0": 0, "1": 1, "a": 0, "b": 1}
+    if value.lower() not in counted:
         raise field_problem(name, "preference.no_better", seen=shown(row[name]))
-    return int(value)
+    return counted[value.lower()]
