@@ -1,0 +1,187 @@
+"""Serving speed on a CPU: tunesmith and transformers serve, with one model.
+
+    python benchmarks/serving.py [--rounds 2] [--answer 32] [--clients 1 4 16]
+
+The servers run at the same time, and are asked one after another in each round, so that what the
+machine does beside it falls on all. Needs fastapi, for transformers serve.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+import openai
+
+SYSTEM = "You answer questions of travellers briefly and in full sentences."
+PLACES = [
+    "Paris",
+    "Berlin",
+    "Rome",
+    "Madrid",
+    "Vienna",
+    "Prague",
+    "Warsaw",
+    "Athens",
+    "Dublin",
+    "Oslo",
+    "Lisbon",
+    "Cairo",
+    "Lima",
+    "Quito",
+    "Tokyo",
+    "Seoul",
+]
+
+
+def questions(count: int) -> list[str]:
+    """Different questions, so that no prompt is wholly in a cache."""
+    asked = ["What should I see in {} in two days?", "How do people greet each other in {}?"]
+    return [asked[n % 2].format(PLACES[n % 16]) + f" I arrive at {n}." for n in range(count)]
+
+
+@contextmanager
+def started(command: list[str], address: str, log: Path) -> Iterator[None]:
+    """A server process, once its port answers; ended by its id."""
+    env = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    with log.open("w") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, env=env)
+    try:
+        until = time.monotonic() + 300
+        while True:
+            try:
+                httpx.get(f"{address}/models", timeout=5)
+                break
+            except httpx.TransportError:
+                assert process.poll() is None and time.monotonic() < until, log.read_text()[-2000:]
+                time.sleep(0.3)
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+async def asked(
+    url: str, model: str, key: str, clients: int, most: int
+) -> tuple[float, float, int]:
+    """Asks three questions a client; returns tokens a second, the median time to the first piece,
+    and the tokens, which are counted by the server's pieces of text.
+    """
+    client = openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0, timeout=300)
+    left = iter(questions(3 * clients))
+    firsts: list[float] = []
+    pieces = 0
+
+    async def ask() -> None:
+        nonlocal pieces
+        for question in left:
+            began, first = time.monotonic(), None
+            stream = await client.chat.completions.create(
+                model=model,
+                messages=[
+                    {"role": "system", "content": SYSTEM},
+                    {"role": "user", "content": question},
+                ],
+                max_tokens=most,
+                temperature=0,
+                stream=True,
+            )
+            async for piece in stream:
+                if piece.choices and piece.choices[0].delta.content:
+                    first = first or time.monotonic()
+                    pieces += 1
+            firsts.append((first or time.monotonic()) - began)
+
+    began = time.monotonic()
+    await asyncio.gather(*(ask() for _ in range(clients)))
+    seconds = time.monotonic() - began
+    await client.close()
+    return pieces / seconds, statistics.median(firsts), pieces
+
+
+def main() -> None:
+    from tunesmith import api
+    from tunesmith.models.finding.hub import find_model
+
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--rounds", type=int, default=2)
+    options.add_argument("--answer", type=int, default=32)
+    options.add_argument("--clients", type=int, nargs="+", default=[1, 4, 16])
+    given = options.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        rows = folder / "rows.jsonl"
+        places = (
+            f'{{"instruction": "Where is {p}?", "output": "In Europe."}}\n' for p in PLACES[:4]
+        )
+        rows.write_text("".join(places))
+        api.train(
+            {
+                "model": "starter",
+                "data": {"path": str(rows), "held_out": 0},
+                "out": str(folder / "tuned"),
+                "train": {"epochs": 1, "batch": 4, "keep": {"evaluate": 0, "save": 0}},
+            }
+        )
+        base = str(find_model("starter"))
+        keys = folder / "keys"
+        keys.write_text("a-key-for-the-benchmark\n")
+        ours = [sys.executable, "-m", "tunesmith", "serve", str(folder / "tuned")]
+        servers: dict[str, tuple[list[str], int]] = {
+            "tunesmith": ([*ours, "--port", "8801", "--keys", str(keys)], 8801),
+            "transformers serve": (
+                [
+                    str(Path(sys.executable).with_name("transformers")),
+                    "serve",
+                    base,
+                    "--port",
+                    "8802",
+                    "--device",
+                    "cpu",
+                    "--dtype",
+                    "float32",
+                ],
+                8802,
+            ),
+        }
+        asks = {
+            "tunesmith, adapter": ("tunesmith", "tuned"),
+            "tunesmith, base": ("tunesmith", Path("starter").name),
+            "transformers serve": ("transformers serve", base),
+        }
+        found: dict[tuple[str, int], list[tuple[float, float, int]]] = {}
+        with ExitStack() as stack:
+            for command, port in servers.values():
+                log = folder / f"{port}.log"
+                stack.enter_context(started(command, f"http://127.0.0.1:{port}/v1", log))
+            for turn in range(given.rounds + 1):  # the first warms up and is not counted
+                for clients in given.clients if turn else [2]:
+                    for name, (server, model) in asks.items():
+                        url = f"http://127.0.0.1:{servers[server][1]}/v1"
+                        key = "a-key-for-the-benchmark"
+                        one = asyncio.run(asked(url, model, key, clients, given.answer))
+                        print(turn, clients, name, one, file=sys.stderr, flush=True)
+                        if turn:
+                            found.setdefault((name, clients), []).append(one)
+    print("| server | clients | tokens/s | first token, s |\n|---|---|---|---|")
+    for (name, clients), values in found.items():
+        speed, first = (statistics.median(one[n] for one in values) for n in (0, 1))
+        print(f"| {name} | {clients} | {speed:.1f} | {first:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
