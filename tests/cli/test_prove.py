@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 
+import yaml
+
 from material.terminal import Done, Terminal, rows
 
 
@@ -64,8 +66,10 @@ def test_a_verdict_that_was_required_and_not_given_is_told_beside_the_one_json_o
     terminal, _ = trained
     shutil.copytree(terminal.cwd / "run", terminal.cwd / "strict")
     settings = (terminal.cwd / "strict/run.yaml").read_text(encoding="utf-8")
-    assert "require: null" in settings
-    changed = settings.replace("require: null", "require: improved")
+    read = yaml.safe_load(settings)
+    assert read["prove"]["require"] is None
+    read["prove"]["require"] = "improved"
+    changed = yaml.safe_dump(read, allow_unicode=True)
     (terminal.cwd / "strict/run.yaml").write_text(changed, encoding="utf-8")
     done = terminal("prove", "strict", "--items", "6", "--shots", "0", "--json", "--lang", "en")
     shutil.rmtree(terminal.cwd / "strict")

@@ -181,7 +181,7 @@ def _from_base(note: Path, run: Run) -> Shape | None:
     None where only the model itself tells.
     """
     base, method = _read(note, Base), METHODS.make(run.method)
-    plain = OBJECTIVES.make(run.objective).head == "language" and not run.model.add_tokens
+    plain = OBJECTIVES.make(run.objective).output.writes and not run.model.add_tokens
     trained = method.counted(base.layers) if base is not None and plain else None
     if base is None or trained is None:
         return None
