@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    settings: Settings,
+    settings: Settings | RunFolder,
     overrides: Overrides = (),
     *,
     on_step: Callable[[JsonObject], None] | None = None,
@@ -62,6 +62,10 @@ def train(
             prepared = text = known = None
             if resume:
                 known, resolved = _resumed(settings, overrides)
+            elif isinstance(settings, RunFolder):
+                raise SpecError(
+                    Problem(str(settings.path), say("cli.is_folder", folder=settings.path))
+                )
             else:
                 made = _planned(settings, overrides, events, on_plan)
                 resolved, prepared = made.resolved, made.prepared
@@ -156,14 +160,14 @@ def _first() -> bool:
     return int(os.environ.get("RANK", 0)) == 0
 
 
-def _resumed(settings: Settings, overrides: Overrides) -> tuple[RunFolder, Resolved]:
+def _resumed(settings: Settings | RunFolder, overrides: Overrides) -> tuple[RunFolder, Resolved]:
     """Returns the folder of a run that was stopped, and its settings."""
-    if not isinstance(settings, str | Path) or overrides:
+    if not isinstance(settings, str | Path | RunFolder) or overrides:
         raise SpecError(say("cli.resume_takes_folder"))
-    folder = RunFolder(Path(settings))
+    folder = settings if isinstance(settings, RunFolder) else RunFolder(Path(settings))
     resolved = folder.resolved()
     # The folder may have been moved since.
-    resolved = replace(resolved, run=resolved.run.model_copy(update={"out": str(settings)}))
+    resolved = replace(resolved, run=resolved.run.model_copy(update={"out": str(folder.path)}))
     speak(resolved.run)
     return folder, resolved
 

@@ -22,6 +22,8 @@ from tunesmith.cli.settings_line import settings_line
 from tunesmith.errors import SpecError
 from tunesmith.machine.ranks import run_ranks, started_by_another
 from tunesmith.settings.given import settings_of
+from tunesmith.settings.run import Run
+from tunesmith.settings.yaml_file import read_settings
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import say
 
@@ -38,19 +40,20 @@ def train(
     from tunesmith import api
 
     words = settings or []
-    if resume and len(words) != 1:
-        raise SpecError(say("cli.resume_takes_folder"))
-    given, overrides = (words[0], []) if resume else settings_line(words, lang)
-    if not started_by_another():
-        run = RunFolder(Path(words[0])).resolved().run if resume else settings_of(given, overrides)
-        if run.processes > 1:
-            command = [sys.executable, "-m", "tunesmith", "train", *words, "--lang", lang]
-            command += ["--resume"] if resume else []
-            raise typer.Exit(run_ranks(run.processes, command))
-    with progress() as shown:
-        if resume:
-            folder = api.train(given, resume=True, progress=shown)
-        else:
+    if resume:
+        if len(words) != 1:
+            raise SpecError(say("cli.resume_takes_folder"))
+        stopped = RunFolder(Path(words[0]))
+        _in_several(stopped.resolved().run, ["train", words[0], "--resume", "--lang", lang])
+        with progress() as shown:
+            folder = api.train(stopped, resume=True, progress=shown)
+    else:
+        given, overrides = settings_line(words, lang)
+        # Read here, once for this process and what it trains.
+        if isinstance(given, str) and not Path(given).is_dir():
+            given = dict(read_settings(given))
+        _in_several(settings_of(given, overrides), ["train", *words, "--lang", lang])
+        with progress() as shown:
             folder = api.train(given, overrides, progress=shown, on_plan=_tell_plan)
     print_lines([say("cli.trained", model=folder.model), folder.next_step()])
 
@@ -76,6 +79,15 @@ def rlhf(
         folders = api.rlhf(given, overrides, progress=shown, on_plan=_tell_plan)
     print_lines([say("cli.trained", model=folder.model) for folder in folders])
     print_lines([folders[-1].next_step()])
+
+
+def _in_several(run: Run, words: list[str]) -> None:
+    """Runs the command in the processes that ``run`` asks for and ends with their exit code; does
+    nothing where this is one of them, or the only one.
+    """
+    if run.processes > 1 and not started_by_another():
+        command = [sys.executable, "-m", "tunesmith", *words]
+        raise typer.Exit(run_ranks(run.processes, command))
 
 
 def _tell_plan(made: Plan) -> None:
