@@ -161,8 +161,9 @@ class Engine:
             with self._wake:
                 self.waiting.remove(row)
             row.slot, row.begun = len(self.live), time.monotonic()
-            self._take_over(row)
+            # Before anything can fail: only rows that are live are told of an error.
             self.live.append(row)
+            self._take_over(row)
 
     def _take_over(self, row: Row) -> None:
         """Copies what another row has computed of this prompt; at least one token is left."""
@@ -170,7 +171,7 @@ class Engine:
         stored, length = self.kept.find(row.adapter, prompt)
         beside = [
             (in_common(one.tokens()[: one.known], prompt), one.slot)
-            for one in self.live
+            for one in self.live[: row.slot]
             if one.adapter == row.adapter
         ]
         most, slot = max(beside, default=(0, -1))
