@@ -52,7 +52,7 @@ def test_a_line_of_a_file_is_a_row_under_the_name_that_the_training_reads(
     found = prepared(written(tmp_path / "rows.jsonl", rows), objective)
     asked = AskedRows(found.render.data, found.ledger.files, found.objective)
     (tmp_path / "asked.txt").write_text("What is this?\nAnd that?\n", "utf-8")
-    lines = rows_of(str(tmp_path / "asked.txt"))
+    lines = dict(rows_of(str(tmp_path / "asked.txt"))())
     assert list(lines.values()) == ["What is this?", "And that?"]
     (first, _) = [asked.row_of(str(line)) for line in lines.values()]
     assert first == {column: "What is this?"}

@@ -81,7 +81,7 @@ def test_an_answer_is_worth_what_it_should_be(
 
 def test_every_reward_is_in_the_table_or_has_a_test_of_its_own() -> None:
     tested = {one if isinstance(one, str) else one["name"] for one, *_ in TABLE}
-    assert set(REWARDS.names()) == tested | {"function", "model"}
+    assert set(REWARDS.names()) == tested | {"code", "function", "judge", "likelihood", "model"}
 
 
 def test_a_reward_names_the_columns_that_it_reads() -> None:

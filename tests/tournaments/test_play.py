@@ -321,7 +321,7 @@ def test_without_forking_the_numbers_are_the_same(
     small = {"tournament.rates": 1, "tournament.places": 0, "train.steps": 3}
     methods = {"tournament.methods": ["lora", "full", {"name": str(table.path / "broken.py")}]}
     assert table(table.words("forked", **small, **methods)).code == 0
-    monkeypatch.setattr("tunesmith.tournaments.setup.can_fork", lambda device: False)
+    monkeypatch.setattr("tunesmith.tournaments.one_base.can_fork", lambda device: False)
     assert table(table.words("here", **small, **methods)).code == 0
     assert exact(result(table, "forked")) == exact(result(table, "here"))
 

@@ -134,7 +134,7 @@ class Page:
             rows.append([say("export.row_divergence"), "", f"{self.probes.divergence:.4f}"])
         if self.probes:
             told = f"{self.probes.largest_difference:.3g}"
-            rows.append([say("export.row_logits"), "", told])
+            rows.append([say("export.row_outputs"), "", told])
         if self.speed and self.speed_before:
             unit = say(f"export.row_speed_{self.speed.unit}")
             told = [f"{speed.a_second:.1f}" for speed in (self.speed_before, self.speed)]
