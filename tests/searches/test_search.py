@@ -109,3 +109,13 @@ def test_one_run_refuses_the_settings_of_a_search(tiny_llama: Path, tmp_path: Pa
     asked = settings_of(settings(tmp_path, tiny_llama, "run"))
     problems = ts.plan(asked).problems
     assert any(one.where == "search" and "tunesmith search" in one.text for one in problems)
+
+
+@pytest.mark.parametrize("verb", [ts.search, ts.tournament, ts.train])
+def test_several_processes_are_refused_where_only_one_would_train(
+    verb: Any, tiny_llama: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        verb({"model": str(tiny_llama), "data": "rows.json", "out": "run", "processes": 2})
+    (problem,) = caught.value.problems
+    assert problem.where == "processes"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tunesmith.api.results import prove
 from tunesmith.events.stream import Listener
 from tunesmith.plain import JsonObject
+from tunesmith.planning.processes import refuse_several
 from tunesmith.settings.given import Overrides, Settings, settings_of, speak
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def search(
     """
     run = settings_of(settings, overrides)
     speak(run)
+    refuse_several(run)
     from tunesmith.searches.search import search as look_for
 
     searched = look_for(run, quiet=quiet, listen=listen)

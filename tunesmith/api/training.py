@@ -18,6 +18,7 @@ from tunesmith.events.run import Ended, Planned, Reported, on_steps
 from tunesmith.events.stream import Events, Listener
 from tunesmith.machine.ranks import started_by_another
 from tunesmith.plain import JsonObject, Named
+from tunesmith.planning.processes import refuse_several
 from tunesmith.settings.given import (
     Overrides,
     Settings,
@@ -123,6 +124,7 @@ def tournament(
     """
     run = settings_of(settings, overrides)
     speak(run)
+    refuse_several(run)
     from tunesmith.tournaments.play import play
 
     return play(run, quiet=quiet, listen=listen)
@@ -183,8 +185,8 @@ def _planned(
     """
     asked = settings_of(settings, overrides)
     speak(asked)
-    if asked.processes > 1 and not started_by_another():
-        raise SpecError(Problem("processes", say("train.processes_from_python")))
+    if not started_by_another():
+        refuse_several(asked)
     taken = RunFolder(Path(asked.out)).taken()
     if taken:  # said before the rows are read, which may take minutes
         raise SpecError(Problem("out", taken))

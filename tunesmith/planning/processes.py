@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tunesmith.errors import Problem
+from tunesmith.errors import Problem, SpecError
 from tunesmith.machine.ranks import started_by_another
 from tunesmith.settings.run import Run
 from tunesmith.words import say
 
 if TYPE_CHECKING:
     from tunesmith.machine.device import Device
+
+
+def refuse_several(run: Run) -> None:
+    """Raises SpecError for a run that asks for several processes where only one trains."""
+    if run.processes > 1:
+        raise SpecError(Problem("processes", say("train.processes_from_python")))
 
 
 def too_few_gpus(run: Run, device: Device) -> Iterator[Problem]:

@@ -56,7 +56,7 @@ class Alone:
         while (row := self._waiting.get()) is not None:
             try:
                 self._write(row)
-            except Exception:
+            except Exception:  # it ends this answer, not the thread of all others
                 traceback.print_exc()
                 self.tell([(row, Told(finish="error"))])
             self.busy -= 1
