@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tunesmith.api.heard import heard
 from tunesmith.errors import Problem, SpecError
 from tunesmith.settings.given import Overrides, Settings, look_settings
 from tunesmith.settings.overrides import with_overrides
@@ -17,16 +18,23 @@ if TYPE_CHECKING:
     from tunesmith.data.measure import Measured
     from tunesmith.data.transforms import Account
     from tunesmith.diagnosis.overlap import Overlap
+    from tunesmith.display.progress import Shown
 
 
 def change_rows(
-    step: str, source: str | Sequence[str], out: str | Path, settings: Overrides = ()
+    step: str,
+    source: str | Sequence[str],
+    out: str | Path,
+    settings: Overrides = (),
+    *,
+    progress: Shown | None = None,
 ) -> Account:
     """Writes the rows of ``source`` to ``out`` after a step (clean, dedup, anonymise, balance,
     sample, augment, convert, split; mix takes several sources), and says what became of every row;
     SpecError with all that is wrong with the step's settings.
     """
-    from tunesmith.data.augmenting.augment import Augment, augment
+    from tunesmith.data.augmenting.augment import augment
+    from tunesmith.data.augmenting.settings import Augment
     from tunesmith.data.convert import Convert, convert
     from tunesmith.data.dividing import Split, split
     from tunesmith.data.mixing import Mixing, mix
@@ -38,7 +46,7 @@ def change_rows(
         return mix(sources, Path(out), settled(Mixing, given))
     (one,) = sources
     if step == "augment":
-        return augment(one, Path(out), settled(Augment, given))
+        return augment(one, Path(out), settled(Augment, given), heard(progress, ()))
     if step == "convert":
         return convert(one, Path(out), settled(Convert, given))
     if step == "split":

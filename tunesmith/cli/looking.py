@@ -115,12 +115,12 @@ def data(
     from tunesmith import api
 
     files, settings = _files(words or [], step, measure)
-    with quiet(as_json), progress():
+    with quiet(as_json), progress() as shown:
         if measure:
             tell(api.measure_anonymising(step, *files, settings=settings), as_json)
             return
         *sources, out = files
-        account = api.change_rows(step, sources, out, settings=settings)
+        account = api.change_rows(step, sources, out, settings=settings, progress=shown)
     tell(account, as_json)
     if not as_json:
         print_lines([say("cli.written", path=files[-1])])

@@ -7,13 +7,13 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from annotated_types import Ge, Gt, Le
-from pydantic import AfterValidator
+from typing import Any
 
 from tunesmith.data.augmenting.kept import broken, protected
+from tunesmith.data.augmenting.settings import MODELS, SLOT, Augment, refuse
 from tunesmith.data.augmenting.swapping import Span, by_noise, by_synonyms
 from tunesmith.data.columns.names import CAME_FROM
 from tunesmith.data.files.file_facts import Faults, Located
@@ -26,8 +26,8 @@ from tunesmith.data.texts.strings import strings
 from tunesmith.data.transforms import Account
 from tunesmith.data.transforms._draw import place_of
 from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.events.stream import Events
 from tunesmith.plain import JsonObject
-from tunesmith.settings.spec import Spec
 from tunesmith.storage.atomic import file_to_write
 from tunesmith.words import say
 
@@ -40,95 +40,66 @@ SHORT = 40
 """A column with no more characters is a label or a short answer, whose words stay."""
 TRIES = 4
 """How often a variant is drawn anew that may not stand."""
-SLOT = "{text}"
 
 Way = Callable[[str, Sequence[Span], float, random.Random], str]
+Propose = Callable[["Original", int], Iterator[str]]
+"""Yields what may stand for a row's text as its variant of a number, the best first."""
 
 
-def _with_slot(templates: list[str]) -> list[str]:
-    if any(SLOT not in one for one in templates):
-        raise ValueError(say("augment.no_slot"))
-    return templates
+@dataclass(frozen=True)
+class Original:
+    """A row and the text of it that is said otherwise."""
+
+    number: int
+    located: Located
+    path: tuple[str | int, ...]
+    """The way to the text: a column, or a turn within it."""
+    text: str
+    answer: set[str]
+    """The words of the answer or label."""
 
 
-class Augment(Spec):
-    """How a text is said otherwise, and how often."""
-
-    how: Literal["synonyms", "noise", "templates"] = "synonyms"
-    """Words swapped for synonyms; typing errors, in Chinese characters that sound the same; or the
-    text within another sentence.
-    """
-    times: Annotated[int, Gt(0)] = 1
-    """Variants of each row at most."""
-    share: Annotated[float, Gt(0), Le(1)] = 0.15
-    """The share of the words that is changed, at least one."""
-    column: str | None = None
-    """The column that is said otherwise; what is asked (question, text) when not given. Of a
-    conversation it is the last question.
-    """
-    words: str | None = None
-    """Your own synonyms, a group of words a line; of Cilin (Chinese) or Moby (English), fetched
-    once, when not given.
-    """
-    templates: Annotated[list[str], AfterValidator(_with_slot)] | None = None
-    """For ``how=templates``: sentences with ``{text}`` where the text goes."""
-    against: list[str] | str | None = None
-    """Files that are held out: what is nearly one of their rows is refused."""
-    seed: Annotated[int, Ge(0)] = 0
-    """Another number draws other variants."""
-
-
-def augment(source: str, out: Path, how: Augment) -> Account:
+def augment(source: str, out: Path, how: Augment, events: Events | None = None) -> Account:
     """Writes the rows of ``source`` to ``out``, each followed by its variants; DataError where no
-    variant could be made, and nothing is written.
+    variant could be made, and nothing is written. Stopped where a model could not be asked for
+    all: the same call goes on from there.
     """
-    _refuse(how)
+    refuse(how)
     place = file_to_write(out)
     assert place is not None, "a path was given"
     writer_of(place)
     files = find_data(source)
     refuse_source(out, files)
     account, refused = Account(), Counter[str]()
-    found = list(_read(files))
-    made = [*_variants(found, _way(how), how, refused)]
-    kept = [one for one in made if one is not None]
-    near = _near_held(found, made, how)
-    refused["near_held"] = len(near)
-    account.read = len(found)
-    account.added = len(kept) - len(near)
-    if not account.added:
-        raise DataError(Problem(source, say("augment.nothing", why="; ".join(_told(refused)))))
+    originals = [_original(number, one, how) for number, one in enumerate(_read(files))]
+    with _propose(how, originals, place, events or Events()) as propose:
+        made = [*_variants(originals, propose, how.times, refused)]
+        near = _near_held(originals, made, how)
+        refused["near_held"] = len(near)
+        account.read = len(originals)
+        account.added = sum(one is not None for one in made) - len(near)
+        if not account.added:
+            told = "; ".join(_told(refused))
+            raise DataError(Problem(source, say("augment.nothing", why=told)))
 
-    def written() -> Iterator[JsonObject]:
-        account.written = 0
-        for number, located in enumerate(found):
-            own = range(number * how.times, (number + 1) * how.times)
-            fresh = [made[n] for n in own if n not in near]
-            for row in (None, *(one for one in fresh if one is not None)):
-                came = came_from(located, ["augment"])
-                if row is not None:
-                    came |= {"augmented": how.how}
-                account.written += 1
-                yield {**(located.row if row is None else row), CAME_FROM: came}
+        def written() -> Iterator[JsonObject]:
+            account.written = 0
+            for original in originals:
+                own = range(original.number * how.times, (original.number + 1) * how.times)
+                fresh = [made[n] for n in own if n not in near]
+                came = came_from(original.located, ["augment"])
+                for row in (None, *(one for one in fresh if one is not None)):
+                    account.written += 1
+                    if row is None:
+                        yield {**original.located.row, CAME_FROM: came}
+                    else:
+                        yield {**row, CAME_FROM: came | {"augmented": how.how}}
 
-    write_rows(place, written)
-    account.notes = [say("augment.added", added=account.added, rows=len(found)), *_told(refused)]
+        write_rows(place, written)
+    added = say("augment.added", added=account.added, rows=len(originals))
+    account.notes = [added, *_told(refused)]
     write_account(place, account)
     return account
-
-
-def _refuse(how: Augment) -> None:
-    """Raises SpecError for settings that do not go together."""
-    given = how.model_fields_set
-    problems = [
-        Problem(name, say("augment.only_with", how=wanted))
-        for name, wanted in (("words", "synonyms"), ("templates", "templates"))
-        if name in given and how.how != wanted
-    ]
-    if how.how == "templates" and not how.templates:
-        problems.append(Problem("templates", say("augment.needs_templates")))
-    if problems:
-        raise SpecError(problems)
 
 
 def _read(files: Sequence[Path]) -> Iterator[Located]:
@@ -138,33 +109,59 @@ def _read(files: Sequence[Path]) -> Iterator[Located]:
     faults.stop()
 
 
-def _way(how: Augment) -> Way:
-    if how.how == "synonyms":
-        return by_synonyms(how.words)
-    if how.how == "noise":
-        return by_noise
+def _propose(
+    how: Augment, originals: Sequence[Original], out: Path, events: Events
+) -> AbstractContextManager[Propose]:
+    """Opens the way that the settings name."""
+    if how.how not in MODELS:
+        return nullcontext(_drawn(how))
+    from tunesmith.data.augmenting.by_models import said_by_models
+
+    asked = [(one.located.where, one.text) for one in originals]
+    return _by_number(said_by_models(asked, how, out, events), how.times)
+
+
+@contextmanager
+def _by_number(said: AbstractContextManager[list[str | None]], times: int) -> Iterator[Propose]:
+    with said as texts:
+
+        def propose(original: Original, number: int) -> Iterator[str]:
+            text = texts[original.number * times + number]
+            return iter(() if text is None else (text,))
+
+        yield propose
+
+
+def _drawn(how: Augment) -> Propose:
+    """Returns the way that draws anew what may not stand, a few times."""
     templates = how.templates or []
-    return lambda text, _kept, _share, chance: chance.choice(templates).replace(SLOT, text)
+    way: Way = lambda text, _kept, _share, chance: chance.choice(templates).replace(SLOT, text)  # noqa: E731
+    if how.how == "synonyms":
+        way = by_synonyms(how.words)
+    elif how.how == "noise":
+        way = by_noise
+
+    def propose(original: Original, number: int) -> Iterator[str]:
+        kept = protected(original.text, original.answer)
+        salt = place_of(original.located.row, how.seed).hex()
+        for again in range(TRIES):
+            chance = random.Random(f"{salt} {number} {again}")
+            yield way(original.text, kept, how.share, chance)
+
+    return propose
 
 
 def _variants(
-    found: Sequence[Located], way: Way, how: Augment, refused: Counter[str]
+    originals: Sequence[Original], propose: Propose, times: int, refused: Counter[str]
 ) -> Iterator[JsonObject | None]:
     """Yields ``times`` variants of each row; None for one that could not be made."""
-    for located in found:
-        path = _place(located, how.column)
-        text = _at(located.row, path)
-        words = _answer_words(located.row, path[0], text)
-        kept = protected(text, words)
-        seen = {normalise(text)}
-        for number in range(how.times):
-            salt = place_of(located.row, how.seed).hex()
-            why: str | None = "same"
-            variant = text
-            for again in range(TRIES):
-                chance = random.Random(f"{salt} {number} {again}")
-                variant = way(text, kept, how.share, chance)
-                why = broken(text, variant, words)
+    for one in originals:
+        seen = {normalise(one.text)}
+        for number in range(times):
+            why: str | None = "no_answer"
+            variant = one.text
+            for variant in propose(one, number):
+                why = broken(one.text, variant, one.answer)
                 if why is None and normalise(variant) in seen:
                     why = "same"
                 if why is None:
@@ -172,7 +169,13 @@ def _variants(
             seen.add(normalise(variant))
             if why is not None:
                 refused[why] += 1
-            yield None if why is not None else _with(located.row, path, variant)
+            yield None if why is not None else _with(one.located.row, one.path, variant)
+
+
+def _original(number: int, located: Located, how: Augment) -> Original:
+    path = _place(located, how.column)
+    text = _at(located.row, path)
+    return Original(number, located, path, text, _answer_words(located.row, path[0], text))
 
 
 def _place(located: Located, column: str | None) -> tuple[str | int, ...]:
@@ -240,7 +243,7 @@ def _answer_words(row: JsonObject, name: str | int, text: str) -> set[str]:
 
 
 def _near_held(
-    found: Sequence[Located], made: Sequence[JsonObject | None], how: Augment
+    originals: Sequence[Original], made: Sequence[JsonObject | None], how: Augment
 ) -> set[int]:
     """Returns the numbers of the variants that are nearly a held-out row."""
     if how.against is None:
@@ -249,8 +252,8 @@ def _near_held(
     held = [one for path in paths for one in _read(find_data(path))]
     texts = [_at(one.row, _place(one, how.column)) for one in held]
     for number, row in enumerate(made):
-        parent = found[number // how.times]
-        texts.append("" if row is None else _at(row, _place(parent, how.column)))
+        path = originals[number // how.times].path
+        texts.append("" if row is None else _at(row, path))
     clusters = Clusters(len(texts))
     join_near(clusters, [sketch_of(text) for text in texts])
     clusters.join_equal([normalise(text) if text else None for text in texts])

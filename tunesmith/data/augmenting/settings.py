@@ -1,0 +1,93 @@
+"""How a text is said otherwise: the settings of ``tunesmith data augment``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le
+from pydantic import AfterValidator
+
+from tunesmith.errors import Problem, SpecError
+from tunesmith.settings.spec import Spec
+from tunesmith.settings.teacher import Teacher
+from tunesmith.words import say
+
+SLOT = "{text}"
+MODELS = ("back_translation", "paraphrase")
+"""The ways that ask a model."""
+GOES_WITH = {
+    "words": ("synonyms",),
+    "templates": ("templates",),
+    "share": ("synonyms", "noise"),
+    "back": ("back_translation",),
+    "language": ("back_translation",),
+    "through": ("back_translation",),
+    **dict.fromkeys(("model", "temperature", "teacher"), MODELS),
+}
+"""Settings that some ways alone have."""
+
+
+def _with_slot(templates: list[str]) -> list[str]:
+    if any(SLOT not in one for one in templates):
+        raise ValueError(say("augment.no_slot"))
+    return templates
+
+
+class Augment(Spec):
+    """How a text is said otherwise, and how often."""
+
+    how: Literal["synonyms", "noise", "templates", "back_translation", "paraphrase"] = "synonyms"
+    """Words swapped for synonyms; typing errors, in Chinese characters that sound the same; the
+    text within another sentence; translated there and back; or put in other words by a model.
+    """
+    times: Annotated[int, Gt(0)] = 1
+    """Variants of each row at most."""
+    share: Annotated[float, Gt(0), Le(1)] = 0.15
+    """The share of the words that is changed, at least one."""
+    column: str | None = None
+    """The column that is said otherwise; what is asked (question, text) when not given. Of a
+    conversation it is the last question.
+    """
+    words: str | None = None
+    """Your own synonyms, a group of words a line; of Cilin (Chinese) or Moby (English), fetched
+    once, when not given.
+    """
+    templates: Annotated[list[str], AfterValidator(_with_slot)] | None = None
+    """For ``how=templates``: sentences with ``{text}`` where the text goes."""
+    model: str | None = None
+    """For ``how=paraphrase``: who says it otherwise, a model's folder or name, a finished run, or
+    an endpoint (``http://HOST/v1``). For ``how=back_translation``: who translates there: the folder
+    of a translation model (Marian, NLLB, M2M100), or one of these.
+    """
+    back: str | None = None
+    """For ``how=back_translation``: who translates back; ``model`` where not given."""
+    language: str | None = None
+    """For ``how=back_translation``: the language of the texts as the model calls it: ``eng_Latn``
+    of NLLB, ``English`` of an endpoint. Marian's models say theirs.
+    """
+    through: str | None = None
+    """The language in between, called likewise."""
+    temperature: Annotated[float, Ge(0)] = 0.8
+    """How freely a model says it otherwise; 0 takes the likeliest, which is one variant."""
+    teacher: Teacher = Teacher()
+    """How an endpoint is spoken to: name, key_env, requests, attempts, timeout."""
+    against: list[str] | str | None = None
+    """Files that are held out: what is nearly one of their rows is refused."""
+    seed: Annotated[int, Ge(0)] = 0
+    """Another number draws other variants."""
+
+
+def refuse(how: Augment) -> None:
+    """Raises SpecError for settings that do not go together."""
+    given = how.model_fields_set
+    problems = [
+        Problem(name, say("augment.only_with", how=", ".join(wanted)))
+        for name, wanted in GOES_WITH.items()
+        if name in given and how.how not in wanted
+    ]
+    if how.how == "templates" and not how.templates:
+        problems.append(Problem("templates", say("augment.needs_templates")))
+    if how.how in MODELS and not how.model:
+        problems.append(Problem("model", say(f"augment.needs_model_{how.how}")))
+    if problems:
+        raise SpecError(problems)
