@@ -55,19 +55,21 @@ def to_collect(kinds: Sequence[Named], run: Run, prepared: Prepared) -> list[Jso
     return [_line(kind, known) for kind in kinds]
 
 
-def _line(kind: Named, known: Iterable[tuple[JsonObject, JsonObject]]) -> JsonObject:
+def is_of(kind: Named, line: Named) -> bool:
+    """Tells whether a row, of which a line tells (see ``traits.line_of``), is of a kind: it has the
+    first of its words in the question, or lies in its slice.
+    """
     if "words" in kind:
-        of_kind = [
-            (row, len({*terms(line["prompt"])} & {*kind["words"]}))
-            for row, line in known
-            if kind["words"][0] in terms(line["prompt"])
-        ]
-        of_kind.sort(key=lambda pair: -pair[1])
-        rows = [row for row, _ in of_kind]
-        like = rows[:LIKE]
+        return kind["words"][0] in terms(line["prompt"])
+    return slice_of(kind).holds(values_of(line))
+
+
+def _line(kind: Named, known: Iterable[tuple[JsonObject, JsonObject]]) -> JsonObject:
+    own = [(row, line) for row, line in known if is_of(kind, line)]
+    if "words" in kind:
+        own.sort(key=lambda pair: -len({*terms(pair[1]["prompt"])} & {*kind["words"]}))
+        like = [row for row, _ in own[:LIKE]]
     else:
-        wanted = slice_of(kind)
-        rows = [row for row, line in known if wanted.holds(values_of(line))]
-        like = evenly(rows, LIKE)
-    count = min(max(len(rows), LEAST), MOST)
-    return {**kind, "rows": count, "trained": len(rows), "like": like}
+        like = [row for row, _ in evenly(own, LIKE)]
+    count = min(max(len(own), LEAST), MOST)
+    return {**kind, "rows": count, "trained": len(own), "like": like}

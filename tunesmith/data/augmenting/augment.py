@@ -15,6 +15,7 @@ from typing import Any
 from tunesmith.data.augmenting.kept import broken, protected
 from tunesmith.data.augmenting.settings import MODELS, SLOT, Augment, refuse
 from tunesmith.data.augmenting.swapping import Span, by_noise, by_synonyms
+from tunesmith.data.augmenting.targets import rows_wanted
 from tunesmith.data.columns.names import CAME_FROM
 from tunesmith.data.files.file_facts import Faults, Located
 from tunesmith.data.files.sources import rows as rows_of
@@ -71,12 +72,17 @@ def augment(source: str, out: Path, how: Augment, events: Events | None = None) 
     files = find_data(source)
     refuse_source(out, files)
     account, refused = Account(), Counter[str]()
-    originals = [_original(number, one, how) for number, one in enumerate(_read(files))]
+    found = list(_read(files))
+    chosen, notes = found, list[str]()
+    if how.target is not None:
+        wanted, notes = rows_wanted(source, how.target, how.times)
+        chosen = [one for one in found if (one.file, one.number) in wanted]
+    originals = [_original(number, one, how) for number, one in enumerate(chosen)]
     with _propose(how, originals, place, events or Events()) as propose:
         made = [*_variants(originals, propose, how.times, refused)]
         near = _near_held(originals, made, how)
         refused["near_held"] = len(near)
-        account.read = len(originals)
+        account.read = len(found)
         account.added = sum(one is not None for one in made) - len(near)
         if not account.added:
             told = "; ".join(_told(refused))
@@ -84,20 +90,23 @@ def augment(source: str, out: Path, how: Augment, events: Events | None = None) 
 
         def written() -> Iterator[JsonObject]:
             account.written = 0
-            for original in originals:
-                own = range(original.number * how.times, (original.number + 1) * how.times)
-                fresh = [made[n] for n in own if n not in near]
-                came = came_from(original.located, ["augment"])
-                for row in (None, *(one for one in fresh if one is not None)):
-                    account.written += 1
-                    if row is None:
-                        yield {**original.located.row, CAME_FROM: came}
-                    else:
+            numbers = {id(one.located): one.number for one in originals}
+            for located in found:
+                came = came_from(located, ["augment"])
+                account.written += 1
+                yield {**located.row, CAME_FROM: came}
+                if id(located) not in numbers:
+                    continue
+                first = numbers[id(located)] * how.times
+                for number in range(first, first + how.times):
+                    row = made[number]
+                    if row is not None and number not in near:
+                        account.written += 1
                         yield {**row, CAME_FROM: came | {"augmented": how.how}}
 
         write_rows(place, written)
     added = say("augment.added", added=account.added, rows=len(originals))
-    account.notes = [added, *_told(refused)]
+    account.notes = [*notes, added, *_told(refused)]
     write_account(place, account)
     return account
 

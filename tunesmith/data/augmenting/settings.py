@@ -44,6 +44,10 @@ class Augment(Spec):
     """Variants of each row at most."""
     share: Annotated[float, Gt(0), Le(1)] = 0.15
     """The share of the words that is changed, at least one."""
+    target: str | None = None
+    """``collect.jsonl`` of a proof: rows of the kinds that it names are said otherwise, until each
+    has as many variants as it asks for; the other rows have none.
+    """
     column: str | None = None
     """The column that is said otherwise; what is asked (question, text) when not given. Of a
     conversation it is the last question.
