@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -117,6 +118,26 @@ def test_one_fault_is_told_once(wrong: Sequence[Example], told: str) -> None:
 def test_a_class_with_nearly_all_rows_is_told() -> None:
     (note,) = notes(labelled(*("spam",) * 38, *("ham",) * 2))
     assert "95 % of the rows have the label spam" in note
+
+
+def test_an_answer_that_nearly_all_rows_have_is_told_once_it_outweighs() -> None:
+    often = [chat(f"Is {n} one?", "no") for n in range(36)]
+    (note,) = notes([*often, *(chat(f"Is 1 one, {n}?", "yes") for n in range(4))])
+    assert "90 % of the rows have the answer “no”" in note
+    assert notes([*often, *(chat(f"Is 1 one, {n}?", "yes") for n in range(5))]) == []
+    assert notes([*often]) == [], "of one answer alone nothing can be levelled"
+
+
+def test_a_source_that_nearly_all_rows_have_is_told_once_it_outweighs() -> None:
+    def rows(*sources: str) -> list[Example]:
+        told = zip(sound(len(sources)), sources, strict=True)
+        return [replace(row, columns={"Source": one, "id": "7"}) for row, one in told]  # type: ignore[type-var]
+
+    (note,) = notes(rows(*["forum"] * 38, "manual", "mail"))
+    assert "95 % of the rows have Source = forum; 2 other sources are hardly seen" in note
+    assert "data.mix={by: Source, temperature: 2}" in note
+    assert notes(rows(*["forum"] * 35, *["manual"] * 5)) == []
+    assert notes(rows(*["forum"] * 40)) == []
     assert notes(labelled(*("spam",) * 34, *("ham",) * 6)) == []
 
 

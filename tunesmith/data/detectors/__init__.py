@@ -9,6 +9,7 @@ from tunesmith.data.detectors.cut import Cut
 from tunesmith.data.detectors.damaged import Damaged
 from tunesmith.data.detectors.judged import Judged
 from tunesmith.data.detectors.one_sided import OneSided
+from tunesmith.data.detectors.one_source import OneSource
 from tunesmith.data.detectors.order import Order
 from tunesmith.data.detectors.private import Private
 from tunesmith.data.detectors.remains import Remains
@@ -28,6 +29,7 @@ class Detectors:
             Answered(),
             Scripts(),
             OneSided(),
+            OneSource(),
             Judged(),
             Private(),
         )
