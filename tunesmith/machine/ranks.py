@@ -30,6 +30,11 @@ def started_by_another() -> bool:
     return "RANK" in os.environ
 
 
+def several_machines() -> bool:
+    """Tells whether this machine is one of several that train one run (``run_ranks``)."""
+    return int(os.environ.get("PET_NNODES", 1)) > 1
+
+
 def run_ranks(count: int, command: Sequence[str]) -> int:
     """Runs ``command`` in ``count`` processes, of which the first prints, and returns its exit
     code; where it has none of its own, that of the one that failed first.
