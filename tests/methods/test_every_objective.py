@@ -42,13 +42,15 @@ PLAIN = ("full", "lora")
 
 def pairs() -> list[Any]:
     """Slow are those whose loss alone is new, and those with an encoder, but for the plainest
-    methods.
+    methods; of the others each method meets every third objective (all took 103 s of the CPU on
+    2026-11-28).
     """
     found = []
-    for objective in OBJECTIVES.names():
+    for row, objective in enumerate(OBJECTIVES.names()):
         for kind in kinds_of(objective):
-            for method in METHODS.names():
-                fast = method in PLAIN or (kind == "decoder" and alike(objective) == objective)
+            for column, method in enumerate(METHODS.names()):
+                met = kind == "decoder" and alike(objective) == objective
+                fast = method in PLAIN or (met and (row + column) % 3 == 0)
                 marks = () if fast else pytest.mark.slow
                 found.append(
                     pytest.param(

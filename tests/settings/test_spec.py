@@ -519,6 +519,23 @@ def test_what_people_write_is_answered_with_what_it_is_here(settings: dict, told
     assert told in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("data.limit=yes", "data.limit: must be a number; YAML reads yes"),
+        ("data.held_out=true", "data.held_out: must be a number; YAML reads yes"),
+        ("train.steps=on", "train.steps: must be a number; YAML reads yes"),
+        ("method.rank=yes", "method.rank: must be a number; YAML reads yes"),
+        ("data.limit=-5", "data.limit: must be above 0, or must be a mapping of settings; got -5"),
+    ],
+)
+def test_a_word_that_yaml_reads_as_true_is_no_number(setting: str, told: str) -> None:
+    words.use("en")
+    with pytest.raises(SpecError) as caught:
+        validate(with_overrides(SMALLEST, [setting]))
+    assert told in str(caught.value)
+
+
 def test_numbers_are_taken_for_labels_and_columns() -> None:
     run = validate(
         {

@@ -88,7 +88,23 @@ def told_by_base(model: Path, prepared: Prepared, quantize: str | None) -> np.nd
     return np.array(found)
 
 
-@pytest.mark.parametrize("case", CASES, ids=called)
+SHAPES_OF_A_BASE = ("full", "lora", "adalora", "bottleneck", "ia3", "moe_lora", "prefix", "prompt")
+"""One method for each way in which a base is found again below what is trained; the others are
+slow tests (all took 34 s of the CPU on 2026-11-28).
+"""
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(
+            case,
+            id=called(case),
+            marks=() if called(case) in SHAPES_OF_A_BASE else pytest.mark.slow,
+        )
+        for case in CASES
+    ],
+)
 def test_the_reference_does_not_drift_in_20_steps(
     case: dict[str, Any], tiny_llama: Path, tmp_path: Path
 ) -> None:

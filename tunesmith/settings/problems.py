@@ -93,7 +93,10 @@ def _path(spec: type[Spec], loc: Sequence[int | str]) -> tuple[str, ...]:
             # A list of groups keeps its group for the index that follows.
             group = inner
         elif isinstance(part, int) or (
-            index == len(loc) - 1 and group is not None and not _is_branch(part)
+            index == len(loc) - 1
+            and group is not None
+            and part != group.__name__
+            and not _is_branch(part)
         ):
             path.append(str(part))
     return tuple(path)

@@ -13,9 +13,10 @@ import re
 from functools import cache
 from itertools import pairwise
 from textwrap import dedent
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from tunesmith.plain import JsonObject
 from tunesmith.settings.yaml_file import _Loader
@@ -32,6 +33,18 @@ class Spec(BaseModel):
         extra="forbid",
         allow_inf_nan=False,
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _number_is_no_word(cls, value: object, info: ValidationInfo) -> object:
+        """Refuses true and false where a number is meant: pydantic takes them as 1 and 0, so that
+        ``data.limit: yes`` would train one row.
+        """
+        if isinstance(value, bool) and info.field_name in cls.model_fields:
+            types = _types(cls.model_fields[info.field_name].annotation)
+            if bool not in types and types & {int, float}:
+                raise PydanticCustomError("word_as_number", "must be a number")
+        return value
 
     def values(self, *names: str) -> JsonObject:
         """Returns the settings of these names, or all of them; raises KeyError for a name
@@ -70,6 +83,11 @@ def _docstrings(cls: type) -> dict[str, str]:
         and isinstance(text.value, ast.Constant)
         and isinstance(text.value.value, str)
     }
+
+
+def _types(annotation: object) -> set[object]:
+    """Returns the plain types that an annotation allows, through unions and Annotated."""
+    return {annotation}.union(*map(_types, get_args(annotation)))
 
 
 def closest(name: str, known: list[str]) -> str:

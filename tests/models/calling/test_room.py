@@ -79,6 +79,14 @@ def test_an_answer_ends_where_the_places_end_and_is_the_same_in_any_company(tmp_
         generate(loaded.model, loaded.tokenizer, [np.arange(4, 132)], asked, stop_ids=())
 
 
+def test_a_template_with_nothing_before_the_answer_asks_nothing_and_says_so(tmp_path: Path):
+    model = gpt2(tmp_path / "model")
+    data = {"path": str(tmp_path / "rows.jsonl"), "template": "{answer}", "train_on": "everything"}
+    run = trained(tmp_path, model, data=data, prove={"items": 4})
+    with pytest.raises(DataError, match=r"no token at all.*data\.template.*{question}"):
+        api.load(run).predict([{"question": "who?"}])
+
+
 def test_rows_longer_than_a_model_reads_are_named_before_any_is_answered(small):
     long = {"question": "who " * 200}
     with pytest.raises(DataError) as error:

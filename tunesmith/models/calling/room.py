@@ -47,7 +47,9 @@ class Room:
         return settings.model_copy(update={"max_new_tokens": self.answer(prompt)})
 
     def refuse(self, prompts: Sequence[np.ndarray]) -> None:
-        """Raises DataError where a prompt leaves no room for an answer."""
+        """Raises DataError where a prompt leaves no room for an answer, or says nothing."""
+        if not all(map(len, prompts)):
+            raise DataError(Problem("prompt", say("chat.nothing_asked")))
         longest = max(map(len, prompts), default=0)
         if self.limit is not None and longest + (not self.start) > self.limit:
             told = {"tokens": longest, "limit": self.limit}
