@@ -101,6 +101,8 @@ class Preference:
     """How much better the chosen answer was rated, where that is known."""
     columns: JsonObject = field(default_factory=dict)
     """As a Chat's."""
+    tied: bool = False
+    """Whether the row says that neither is better; such a pair teaches nothing, and is left out."""
 
     @property
     def sides(self) -> tuple[Chat, Chat]:

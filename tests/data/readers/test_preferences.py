@@ -347,10 +347,24 @@ def test_a_margin_that_a_table_left_empty_is_none() -> None:
     assert READERS.get("preference")().read(row).margin is None
 
 
-@pytest.mark.parametrize(("better", "chosen"), [(1, "bad"), ("0", "good"), ("B", "bad")])
+@pytest.mark.parametrize(
+    ("better", "chosen"), [(1, "bad"), ("0", "good"), ("B", "bad"), ("model_b", "bad")]
+)
 def test_two_answers_in_columns_of_their_own(better: Any, chosen: str) -> None:
     row = {"prompt": "q", "response_0": "good", "response_1": "bad", "better_response_id": better}
     pair = READERS.get("ranked")().read(row)
     assert pair.chosen[0].content == chosen and pair.rejected[0].content != chosen
     with pytest.raises(DataError, match="better_response_id"):
         READERS.get("ranked")().read(row | {"better_response_id": -1})
+
+
+def test_a_pair_that_its_row_calls_a_tie_is_left_out() -> None:
+    row = {"prompt": "q", "answer_a": "good", "answer_b": "bad"}
+    assert READERS.get("ranked").matches(frozenset({*row, "preference"}), row)
+    left_out = [
+        finished(READERS.get("ranked")().read(row | {"preference": said}))[0]
+        for said in ("tie", "Tie (bothbad)", "neither")
+    ]
+    assert left_out == ["tie"] * 3
+    pair, _ = finished(READERS.get("ranked")().read(row | {"preference": "A"}))
+    assert pair.chosen[0].content == "good"

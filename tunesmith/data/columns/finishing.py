@@ -151,6 +151,8 @@ def _pair(example: Preference) -> tuple[Preference | str, list[str]]:
     (chosen, changes), (rejected, others) = map(finish, example.sides)
     if isinstance(chosen, str) or isinstance(rejected, str):
         return (chosen if isinstance(chosen, str) else str(rejected)), []
+    if example.tied:
+        return "tie", []
     if chosen.turns == rejected.turns:
         return "same answers", []
     common = common_turns(chosen.turns, rejected.turns)

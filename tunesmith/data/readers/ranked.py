@@ -27,14 +27,25 @@ APART = tuple(
     for first, second in (("0", "1"), ("a", "b"))
 )
 """Columns that hold one of two answers each, as PKU-SafeRLHF has them."""
-BETTER = ("better", "better_index", "better_response_id", "best", "preferred", "winner", "choice")
+BETTER = (
+    "better",
+    "better_index",
+    "better_response_id",
+    "best",
+    "preferred",
+    "preference",
+    "winner",
+    "choice",
+)
 """Columns that say which answer is better."""
+TIES = frozenset({"tie", "ties", "tie (bothbad)", "both", "bothbad", "neither", "equal", "same"})
+"""What such a column says where neither is (the words of arenas and of rating sheets)."""
 
 
 @READERS.register
 class RankedAnswers(Reader):
     """Two answers to one prompt, of which the first is better, or the one that ``better`` counts
-    from 0, calls a or b, or repeats.
+    from 0, calls a or b (model_a, response_b), or repeats.
     """
 
     gives = Preference
@@ -67,11 +78,12 @@ class RankedAnswers(Reader):
         is better.
         """
         texts = _texts(row)
-        best = _better(row, texts)
+        better = _better(row, texts)
+        best = better or 0
         turns = asked(row)
         chosen, rejected = (tuple(told(texts[n], "assistant")) for n in (best, 1 - best))
         prompt = Chat(tuple(turns), tools_of(row))
-        return Preference(prompt, chosen, rejected, columns=known(row, turns))
+        return Preference(prompt, chosen, rejected, tied=better is None, columns=known(row, turns))
 
 
 def listed(columns: tuple[str, ...], row: Row) -> str | None:
@@ -101,8 +113,8 @@ def _apart(row: Row) -> tuple[str, str] | None:
     return next((pair for pair in APART if pair[0] in row and pair[1] in row), None)
 
 
-def _better(row: Row, texts: list[str]) -> int:
-    """Returns the index of the better answer."""
+def _better(row: Row, texts: list[str]) -> int | None:
+    """Returns the index of the better answer; None where the row calls it a tie."""
     name = next((one for one in BETTER if row.get(one) not in (None, "")), None)
     if name is None:
         return 0
@@ -110,6 +122,10 @@ def _better(row: Row, texts: list[str]) -> int:
     if value in texts:
         return texts.index(value)
     counted = {"0": 0, "1": 1, "a": 0, "b": 1}
-    if value.lower() not in counted:
+    # model_a and response_1 name the side at their end.
+    side = value.lower().rpartition("_")[2]
+    if value.lower() in TIES:
+        return None
+    if side not in counted:
         raise field_problem(name, "preference.no_better", seen=shown(row[name]))
-    return counted[value.lower()]
+    return counted[side]
