@@ -39,6 +39,7 @@ FLOORS = [
     "cli",
     "api",
     "serving",
+    "ui",
     "voting",
     "hand_off",
     "diagnosis",

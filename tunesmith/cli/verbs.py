@@ -4,7 +4,7 @@ imported when its verb is used. A new verb is a function there and its name here
 
 from __future__ import annotations
 
-from tunesmith.cli import arena, compare, hand_off, looking, results, search, serving, training
+from tunesmith.cli import arena, compare, hand_off, looking, results, search, serving, training, ui
 
 VERBS = {
     verb.__name__.replace("_", "-"): verb
@@ -20,6 +20,7 @@ VERBS = {
         looking.data,
         results.report,
         results.runs,
+        ui.ui,
         compare.compare,
         results.export,
         hand_off.hand_off,

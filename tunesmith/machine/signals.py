@@ -26,6 +26,11 @@ class StopSignal:
         self.received: str | None = None
         self._before: dict[int, Any] = {}
 
+    @property
+    def heard(self) -> bool:
+        """Whether a SIGTERM is asked for politely now."""
+        return signal.SIGTERM in self._before
+
     def __enter__(self) -> StopSignal:
         if threading.current_thread() is threading.main_thread():
             known = [number for name, number in signal.Signals.__members__.items() if name in NAMES]

@@ -81,12 +81,15 @@ def _words(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def _guarded(send: Send) -> Send:
-    """Returns ``send`` with the headers that every page has."""
-    own = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+    """Returns ``send`` with the headers that every page has, where it has not one of its own."""
+    every = {name.encode(): value.encode() for name, value in HEADERS.items()}
 
     async def with_headers(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), *own]}
+            given = list(message.get("headers", ()))
+            named = {name for name, _ in given}
+            added = [(name, value) for name, value in every.items() if name not in named]
+            message = {**message, "headers": [*given, *added]}
         await send(message)
 
     return with_headers

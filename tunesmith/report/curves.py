@@ -96,7 +96,7 @@ def curves(
             )
         )
     found += [one for one in (_sides(record, name, say) for name in ("rewards", "length")) if one]
-    for name in ("margin", "accuracy", "divergence", "kl"):
+    for name in ("reward", "margin", "accuracy", "divergence", "kl"):
         both = (
             Series(say("report.each_step"), points(record, name), "faint"),
             Series(say("report.watched"), held_out(record, name)),

@@ -41,11 +41,14 @@ def runs(folder_of_runs: Path) -> list[JsonObject]:
     """
     if not folder_of_runs.is_dir():
         raise SpecError(Problem(str(folder_of_runs), say("runs.no_folder")))
-    found = [_row(RunFolder(path), folder_of_runs) for path in _folders(folder_of_runs, DEEPEST)]
+    found = [
+        run_row(RunFolder(path), name_of_run(path, folder_of_runs))
+        for path in run_folders(folder_of_runs)
+    ]
     return sorted(found, key=lambda row: (row["date"], row["name"]))
 
 
-def _folders(place: Path, depth: int) -> list[Path]:
+def run_folders(place: Path, depth: int = DEEPEST) -> list[Path]:
     """Finds the folders with a run.yaml; does not search a run's own folders for more."""
     if (place / "run.yaml").is_file():
         return [place]
@@ -54,11 +57,16 @@ def _folders(place: Path, depth: int) -> list[Path]:
     inner = sorted(
         path for path in place.iterdir() if path.is_dir() and not path.name.startswith(".")
     )
-    return [found for path in inner for found in _folders(path, depth - 1)]
+    return [found for path in inner for found in run_folders(path, depth - 1)]
 
 
-def _row(folder: RunFolder, above: Path) -> JsonObject:
-    name = str(folder.path.relative_to(above)) if folder.path != above else folder.path.name
+def name_of_run(path: Path, above: Path) -> str:
+    """Returns the name of a run in the table of the folder ``above``."""
+    return str(path.relative_to(above)) if path != above else path.name
+
+
+def run_row(folder: RunFolder, name: str) -> JsonObject:
+    """Returns what the table says of one run, as plain values."""
     changed = max(
         path.stat().st_mtime
         for path in (folder.run_yaml, folder.record, folder.proof)
@@ -89,7 +97,7 @@ def _row(folder: RunFolder, above: Path) -> JsonObject:
         "model_step": model_step(folder),
         "proof": None if proof is None else _proof(proof),
     }
-    return row | _state(folder)
+    return row | state_of(folder)
 
 
 def _point(point: tuple[float, float]) -> JsonObject:
@@ -115,7 +123,7 @@ def _proof(proof: Named) -> JsonObject:
     }
 
 
-def _state(folder: RunFolder) -> JsonObject:
+def state_of(folder: RunFolder) -> JsonObject:
     """Returns the state: finished, running, stopped (with the step it can be resumed at), or not
     started.
     """
@@ -143,7 +151,7 @@ def lines(rows: Sequence[Row]) -> list[str]:
         return [say("runs.none")]
     table = [
         [say(f"runs.{name}") for name in COLUMNS],
-        *([_cell(row, name) for name in COLUMNS] for row in rows),
+        *([cell(row, name) for name in COLUMNS] for row in rows),
     ]
     widths = [max(cell_len(line[i]) for line in table) for i in range(len(COLUMNS))]
     padded = [
@@ -156,11 +164,12 @@ def lines(rows: Sequence[Row]) -> list[str]:
     return [*("  ".join(line).rstrip() for line in padded), *star]
 
 
-def _cell(row: Row, name: str) -> str:
+def cell(row: Row, name: str) -> str:
+    """Formats what the table says of a run in one column."""
     if name == "verdict":
         return _verdict(row.get("proof"))
     if name == "state":
-        return _state_words(row)
+        return state_words(row)
     if name in ("last", "best"):
         return _loss(row, name)
     if name == "date":
@@ -212,7 +221,8 @@ def _verdict(proof: Named | None) -> str:
     return say("runs.verdict_rival", text=text, rival=say(f"report.rival_{proof['against']}"))
 
 
-def _state_words(row: Row) -> str:
+def state_words(row: Row) -> str:
+    """Says the state, with the step at which a stopped run is resumed."""
     text = say(f"runs.state_{row['state'].replace(' ', '_')}")
     step = row.get("resumable_at")
     return (

@@ -18,6 +18,7 @@ from tunesmith.settings.run import validate
 from tunesmith.settings.spec import closest
 from tunesmith.settings.yaml_file import settings_in
 from tunesmith.storage.atomic import barred, write_whole
+from tunesmith.storage.process import is_held
 from tunesmith.words import say
 
 NEAR = 6
@@ -140,7 +141,8 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / ".lock")
         try:
-            lock.acquire(timeout=0)
+            # Who only looks whether it is held (busy) has it for microseconds.
+            lock.acquire(timeout=0.2, poll_interval=0.02)
         except Timeout:
             raise SpecError(Problem(str(self.path), say("spec.folder_busy"))) from None
         try:
@@ -151,13 +153,7 @@ class RunFolder:
     @property
     def busy(self) -> bool:
         """Whether a process trains in it now."""
-        if not (self.path / ".lock").is_file():
-            return False
-        try:
-            with self.held():
-                return False
-        except SpecError:
-            return True
+        return is_held(self.path / ".lock")
 
     def resolved(self) -> Resolved:
         """Returns the settings that this run used, read once; raises SpecError when the folder

@@ -23,6 +23,7 @@ from tunesmith.models.loading.load import Loaded
 from tunesmith.plain import JsonObject
 from tunesmith.settings.resolved import Resolved
 from tunesmith.storage.atomic import sweep, write_whole
+from tunesmith.storage.process import named_in
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.evaluation.evaluator import Evaluator
 from tunesmith.training.health import Falling, Rule, Spikes
@@ -84,6 +85,8 @@ def train(
             return processes.agreed(signal.received)
 
         record = stack.enter_context(_opened(ready, folder, resume=resume, plan=plan))
+        if processes.first and signal.heard:
+            stack.enter_context(named_in(folder.path))
         course = _course(ready, folder, record, stopped, resume=resume)
         settings = ready.work.run.model_dump(mode="json")
         events(Began(folder.path, course.at.step, ready.work.total, settings))

@@ -1,0 +1,1 @@
+"""The page of ``tunesmith ui``: the runs of a folder, each live, stopped and resumed."""

@@ -1,0 +1,46 @@
+"""Runs are stopped and resumed; each is a process of its own, which no page and no server holds."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tunesmith.storage.process import ask_to_stop
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.words import language
+
+SAID = ".resumed.txt"
+"""What a process said that a page began, in the run's folder."""
+
+
+class Control:
+    """What a page may do to a run."""
+
+    def __init__(self) -> None:
+        self._begun: dict[str, subprocess.Popen[bytes]] = {}
+
+    def stop(self, folder: RunFolder) -> bool:
+        """Asks the run to save and end; tells whether it was asked."""
+        return folder.busy and ask_to_stop(folder.path)
+
+    def resume(self, folder: RunFolder) -> bool:
+        """Begins a process that goes on with the run, in a session of its own, so that it outlives
+        the page and the server; tells whether one was begun.
+        """
+        if folder.busy or self.starting(folder):
+            return False
+        words = ["train", str(folder.path), "--resume", "--lang", language()]
+        with (folder.path / SAID).open("wb") as said:
+            self._begun[str(folder.path)] = subprocess.Popen(
+                [sys.executable, "-m", "tunesmith", *words],
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return True
+
+    def starting(self, folder: RunFolder) -> bool:
+        """Tells whether a process was begun and has not yet taken the run's folder."""
+        begun = self._begun.get(str(folder.path))
+        return begun is not None and begun.poll() is None and not folder.busy
