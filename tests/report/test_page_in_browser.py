@@ -13,14 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from material.browser import AXE, BROWSERS
 from material.folders import analysed, full, proof, write
 from tunesmith import api, words
 from tunesmith.report.build import build
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 DARK = "--blink-settings=preferredColorScheme=0"
-AXE = "axe_playwright_python"
-"""The package that brings axe.min.js; its own code is not used."""
 MEASURE = """
 <script src="axe.min.js"></script>
 <script>

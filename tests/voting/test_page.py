@@ -5,7 +5,6 @@ nothing on it that says whose an answer is.
 from __future__ import annotations
 
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import pytest
 
 pytest.importorskip("uvicorn", reason="pip install 'tunesmith[serve]'")
 
+from material.browser import chromium
 from material.voted import NAMES, arena_of
 from tunesmith.voting.comparison import Comparison
 from tunesmith.voting.folder import Item
@@ -106,16 +106,8 @@ def test_what_a_model_wrote_is_text_and_no_page(tmp_path: Path):
 
 @pytest.fixture
 def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-    found = next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-    )
-    if found is None:
-        pytest.skip("no browser: apt-get install chromium")
-    with playwright.sync_playwright() as started:
-        one = started.chromium.launch(executable_path=found, args=["--no-sandbox"])
+    with chromium() as one:
         yield one
-        one.close()
 
 
 @pytest.mark.parametrize("served", ["zh"], indirect=True)

@@ -64,7 +64,9 @@ class Page:
             rows = [(row, [cell(row, name) for name in COLUMNS]) for row in self.runs.table()]
         except (TunesmithError, OSError) as error:
             return self._page("problem", status=500, problem=str(error))
-        return self._page("runs", rows=rows, columns=COLUMNS, root=self.runs.root)
+        starred = any(text.endswith("*") for _, cells in rows for text in cells)
+        told = {"rows": rows, "columns": COLUMNS, "root": self.runs.root, "starred": starred}
+        return self._page("runs", **told)
 
     def run(self, request: Request) -> Response:
         """Shows one run, whole."""
@@ -119,9 +121,10 @@ class Page:
         name = request.path_params["name"]
         try:
             told = standing(folder, starting)
+            plan = folder.plan.read_text(encoding="utf-8") if folder.plan.is_file() else ""
         except (TunesmithError, OSError, ValueError) as error:
             return self._page("problem", status=500, problem=str(error))
-        return self._page(template, name=name, path=folder.path, now=told, mark=mark)
+        return self._page(template, name=name, path=folder.path, now=told, mark=mark, plan=plan)
 
     def _act(self, request: Request, act: Callable[[RunFolder], bool]) -> Response:
         from starlette.responses import RedirectResponse

@@ -1,0 +1,167 @@
+"""The pages of a folder's runs: for who has the link, of this folder alone, and right with nothing,
+one point and ten thousand.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("starlette", reason="pip install 'tunesmith[serve]'")
+
+from starlette.testclient import TestClient
+
+from material.folders import SCRIPT, bare, full, steps, write, write_lines
+from material.page import Page as Read
+from tunesmith.errors import SpecError
+from tunesmith.pages.guard import Guard
+from tunesmith.storage.process import named_in
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.ui import control
+from tunesmith.ui.page import Page
+from tunesmith.ui.runs import Runs
+from tunesmith.ui.standing import done_share, seconds_left
+
+TOKEN, HOST = "right-token", "127.0.0.1:4321"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder of runs: one with everything, and one outside that a link leads to."""
+    bare(tmp_path / "outside" / "secret")
+    run = full(tmp_path / "runs" / "first try #1")
+    run.report.write_text("<style>p {color: red}</style><script>alert(1)</script>", "utf-8")
+    (tmp_path / "runs" / "linked").symlink_to(tmp_path / "outside" / "secret")
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def client(place: Path) -> TestClient:
+    """A browser that has opened the link."""
+    guard = Guard(Page(Runs(place)).app(), TOKEN, 4321)
+    client = TestClient(guard, base_url=f"http://{HOST}")
+    client.get("/", params={"token": TOKEN})
+    return client
+
+
+RUN = "/run/first%20try%20%231/"
+
+
+def test_without_the_link_nothing_is_shown_and_nothing_is_done(
+    place: Path, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "ask_to_stop", lambda path: pytest.fail("it was stopped"))
+    stranger = TestClient(client.app, base_url=f"http://{HOST}")
+    for path in ("/", "/ui.css", RUN, f"{RUN}now", f"{RUN}report", "/run/none/"):
+        assert stranger.get(path).status_code == 403
+        assert client.get(path, headers={"host": "evil.example"}).status_code == 403
+    for act in ("stop", "resume"):
+        assert stranger.post(f"{RUN}{act}").status_code == 403
+        evil = {"origin": "http://evil.example"}
+        assert client.post(f"{RUN}{act}", headers=evil).status_code == 403
+        assert client.get(f"{RUN}{act}").status_code == 405
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["linked", "../outside/secret", "%2e%2e/outside/secret", "..%2foutside%2fsecret", "no", ""],
+)
+def test_no_name_leads_out_of_the_folder(place: Path, client: TestClient, name: str) -> None:
+    assert RunFolder(place / "linked").resolved()  # it is there, and it is a run
+    for page in ("", "now", "report"):
+        assert client.get(f"/run/{name}/{page}").status_code == 404
+    for act in ("stop", "resume"):
+        assert client.post(f"/run/{name}/{act}").status_code in (404, 405)
+
+
+def test_the_table_leads_to_each_run_and_a_damaged_one_says_why(
+    place: Path, client: TestClient
+) -> None:
+    (place / "broken").mkdir()
+    (place / "broken" / "run.yaml").write_text("model: [", "utf-8")
+    page = Read(client.get("/").text)
+    assert ("href", "/run/first%20try%20%231/") in page.attributes
+    assert "broken" in page.text and "unreadable" in page.text and "run.yaml" in page.text
+    assert client.get(RUN).status_code == 200
+    assert client.get("/run/broken/").status_code == 500
+
+
+def test_a_runs_page_is_a_view_of_its_folder(place: Path, client: TestClient) -> None:
+    folder = RunFolder(place / "first try #1")
+    folder.questions.write_text(f"## Why?\n\n### step 75\n\n{SCRIPT}\n", "utf-8")
+    answer = client.get(RUN)
+    page = Read(answer.text)
+    assert {"Loss", "Learning rate", "Gradient norm"} <= set(page.texts)
+    assert "the loss jumped" in page.text and SCRIPT in page.text and SCRIPT not in answer.text
+    assert not any(name == "style" or name.startswith("on") for name, _ in page.attributes)
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    places = [value for name, value in page.attributes if name in ("href", "src", "action")]
+    assert not any("//" in one for one in places), places
+    report = client.get(f"{RUN}report")
+    assert report.text == folder.report.read_text("utf-8")
+    policy = report.headers.get_list("content-security-policy")
+    assert len(policy) == 1 and "default-src 'none'; style-src 'unsafe-inline'" in policy[0]
+
+
+def test_only_what_is_new_is_sent(place: Path, client: TestClient) -> None:
+    mark = dict(Read(client.get(RUN).text).attributes)["data-seen"]
+    assert client.get(f"{RUN}now", params={"seen": mark}).status_code == 204
+    with RunFolder(place / "first try #1").record.open("a") as record:
+        record.write(json.dumps({"step": 151, "loss": 0.1}) + "\n")
+    fresh = client.get(f"{RUN}now", params={"seen": mark})
+    assert fresh.status_code == 200 and "151" in fresh.text
+
+
+@pytest.mark.parametrize(("count", "told"), [(0, "No step"), (1, "step"), (10_000, "10,000")])
+def test_it_is_right_with_any_number_of_points(
+    place: Path, client: TestClient, count: int, told: str
+) -> None:
+    folder = bare(place / "counted")
+    write_lines(folder.record, steps(count))
+    answer = client.get("/run/counted/now")
+    page = Read(answer.text)
+    assert answer.status_code == 200 and told in page.text
+    assert len(answer.text) < 100_000 and "nan" not in answer.text
+    assert page.tags.count("svg") == (5 if count else 0)
+    with folder.record.open("a") as record:
+        record.write('{"step": 7, "lo')  # what a crash cut short, or what is being written
+    assert client.get("/run/counted/now").status_code == 200
+
+
+def test_the_rewards_of_a_run_are_drawn(place: Path, client: TestClient) -> None:
+    folder = bare(place / "rewarded")
+    write_lines(folder.record, [line | {"reward": 0.5} for line in steps(3) if "loss" in line])
+    assert "Reward" in Read(client.get("/run/rewarded/").text).texts
+
+
+def test_the_time_left_is_the_pace_times_what_is_left(tmp_path: Path) -> None:
+    run = bare(tmp_path / "run", train={"epochs": 2}).resolved().run
+    record = [{"step": n, "epoch": n / 10, "seconds": 3.0} for n in range(1, 6)]
+    share = done_share(record, run)
+    assert share == 0.25 and seconds_left(record, share) == pytest.approx(15 * 3.0)
+    assert done_share([], run) == 0 and seconds_left([], 0.0) is None
+    counted = bare(tmp_path / "counted", train={"steps": 20}).resolved().run
+    assert done_share(record, counted) == 0.25
+
+
+def test_a_run_is_offered_only_what_can_be_done(place: Path, client: TestClient) -> None:
+    def offered() -> set[str]:
+        page = Read(client.get(RUN).text)
+        return {value for name, value in page.attributes if name == "action"}
+
+    folder = RunFolder(place / "first try #1")
+    assert offered() == {"resume"}
+    with folder.held():
+        assert offered() == set()  # a process that cannot be asked: it would keep nothing
+        with named_in(folder.path):
+            assert offered() == {"stop"}
+    folder.model.mkdir()
+    write(folder.model / "tunesmith.json", {"step": 150})
+    assert offered() == set()
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="no such folder"):
+        Runs(tmp_path / "none")
