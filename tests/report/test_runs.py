@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -42,10 +43,11 @@ def folders(tmp_path: Path) -> Path:
     (place / "broken").mkdir()
     (place / "broken" / "run.yaml").write_text("model: [")
     (place / "notes").mkdir()
+    now = time.time()  # one for all: the folders were written at different moments
     for age, name in enumerate(("killed", "group/stopped", "done", "running", "waiting", "broken")):
         for path in (place / name).iterdir():
             if path.is_file():
-                then = path.stat().st_mtime - (4000 if name == "killed" else 100 - age)
+                then = now - (4000 if name == "killed" else 100 - age)
                 os.utime(path, (then, then))
     return place
 
