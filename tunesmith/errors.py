@@ -83,6 +83,10 @@ class ExportError(TunesmithError):
     """An exported model that does not behave as the trained one."""
 
 
+class HubError(TunesmithError):
+    """A hub that does not take a model, or does not answer; the folder here is untouched."""
+
+
 class TrainingError(TunesmithError):
     """A run that cannot go on, such as one whose loss is not finite."""
 

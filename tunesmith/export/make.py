@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.errors import SpecError
+from tunesmith.export.card import write_card
 from tunesmith.export.folders.files import check_space, draft, refuse_full
 from tunesmith.export.folders.source import Source, load_trained, merge_problems, put_on, source_of
 from tunesmith.export.formats import FORMATS, ExportFormat, Made, refused_head
@@ -24,6 +25,7 @@ from tunesmith.export.parity import (
     probe_ids,
     probe_texts,
 )
+from tunesmith.export.send import Sent, reached, send
 from tunesmith.plain import JsonObject
 from tunesmith.settings.export import Export
 from tunesmith.settings.run import Generate
@@ -57,6 +59,8 @@ class Exported:
     warnings: tuple[str, ...] = ()
     wanted: str | None = None
     """What ``export.require`` asks for."""
+    sent: Sent | None = None
+    """What went to a hub, or would go; None where no hub is named."""
 
     @property
     def met(self) -> bool:
@@ -85,6 +89,7 @@ class Exported:
             **self.page.to_json(),
             "warnings": list(self.warnings),
             "load": list(self.load),
+            "sent": self.sent.to_json() if self.sent else None,
         }
 
     def lines(self) -> list[str]:
@@ -95,7 +100,8 @@ class Exported:
                 compared = parity.told()
                 told.append(say(f"export.parity_{name}", dtype=parity.dtype, compared=compared))
         told += self.page.short()
-        return [*told, *self.warnings, say("export.load"), *(f"  {line}" for line in self.load)]
+        told += [*self.warnings, say("export.load"), *(f"  {line}" for line in self.load)]
+        return told + (self.sent.lines() if self.sent else [])
 
 
 def export(
@@ -106,17 +112,20 @@ def export(
     progress: Progress | None = None,
 ) -> Exported:
     """Writes the run's model to ``out`` in the format of ``settings``, those of the run when not
-    given, with ``parity.json`` and ``parity.md`` beside it.
+    given, with ``parity.json``, ``parity.md`` and a model card beside it, and sends the folder to
+    the hub that they name.
 
     An adapter is folded in fp32 into a freshly loaded base. SpecError when ``out`` is not empty or
     the format cannot hold the model, DiskError when it does not fit, ExportError when the result
-    does not behave as the trained model; then nothing is left at ``out``.
+    does not behave as the trained model; then nothing is left at ``out``. HubError before weights
+    load where the hub refuses the token, and at the end where sending fails: ``out`` is whole then.
     """
     settings = settings or folder.resolved().run.export
     fmt: ExportFormat = FORMATS.make(settings.format)
     refuse_full(out)
     source = _allowed(fmt, folder)
     check_space(out, fmt.size(source))
+    hub = reached(settings.hub)
 
     def tell(stage: str) -> None:
         if progress:
@@ -145,10 +154,12 @@ def export(
             refuse_different(page.probes, out)
         page = replace(page, size=_bytes(place), speed_before=speed)
         write_page(page, place)
+        write_card(fmt, source, page, place, hub)
     if source.run.model.quantize and source.adapter and fmt.folds:
         warnings = (say("export.dequantised", kind=source.run.model.quantize), *warnings)
     told, load = (*made.notes, *warnings), tuple(fmt.use(source, out))
-    return Exported(out, fmt.dtype(source), page, folded, load, told, settings.require)
+    done = Exported(out, fmt.dtype(source), page, folded, load, told, settings.require)
+    return replace(done, sent=send(hub, out, met=done.met, public=settings.public)) if hub else done
 
 
 def _allowed(fmt: ExportFormat, folder: RunFolder) -> Source:
