@@ -193,7 +193,11 @@ def test_without_a_token_it_says_what_would_be_sent_and_asks_nobody(
     place = reached("team/tiny")
     assert place is not None
     head, *files = send(place, folder, met=True, public=False).lines()
-    assert "set HF_TOKEN" in head and f"hf upload team/tiny {folder}" in head and "private" in head
+    assert (
+        "set HF_TOKEN" in head
+        and f"hf upload team/tiny {folder} --private`" in head
+        and "private" in head
+    )
     assert [line.split()[0] for line in files] == ["README.md", "model.safetensors"]
     assert hub.asked == []
 
@@ -299,7 +303,7 @@ def test_modelscope_gets_the_folder_in_its_own_calls(
     ]
     send(ModelScope("team/old"), folder, met=True, public=True)
     assert calls[3:] == [("upload", "team/old", *upload)]
-    with pytest.raises(HubError, match=r"write for other .*modelscope upload other/tiny"):
+    with pytest.raises(HubError, match=r"write for other .*visibility private && .* upload other"):
         send(ModelScope("other/tiny"), folder, met=True, public=False)
     monkeypatch.setitem(sys.modules, "modelscope_hub", None)
     with pytest.raises(SpecError, match=r"pip install 'tunesmith\[hub\]'"):

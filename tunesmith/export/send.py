@@ -45,7 +45,8 @@ class Sent:
         if not self.met:
             return [say("hub.not_sent_lost", id=self.hub.id)]
         told["visibility"] = say("hub.public" if self.public else "hub.private")
-        told |= {"token": self.hub.token_name, "command": self.hub.command(str(self.out))}
+        command = self.hub.command(str(self.out), public=self.public)
+        told |= {"token": self.hub.token_name, "command": command}
         return [
             say("hub.not_sent_token", **told),
             *(f"  {name}  {readable(size)}" for name, size in self.files.items()),
@@ -76,6 +77,7 @@ def send(hub: Hub, out: Path, *, met: bool, public: bool) -> Sent:
         try:
             url = hub.send(out, public=public)
         except HubError as error:
-            told = {"error": error.problems[0].text, "out": out, "command": hub.command(str(out))}
+            command = hub.command(str(out), public=public)
+            told = {"error": error.problems[0].text, "out": out, "command": command}
             raise HubError(Problem(hub.id, say("hub.send_later", **told))) from None
     return Sent(hub, out, files, public, met, url)

@@ -47,8 +47,10 @@ class Hub(ABC):
         """
 
     @abstractmethod
-    def command(self, folder: str) -> str:
-        """Returns the hub's own command that sends a folder."""
+    def command(self, folder: str, *, public: bool) -> str:
+        """Returns the hub's own command that sends a folder; both hubs' commands make a new model
+        public unless told otherwise.
+        """
 
     @abstractmethod
     def fetch(self, folder: str) -> str:
@@ -93,9 +95,9 @@ class HuggingFace(Hub):
 
         return self._asked(sent)
 
-    def command(self, folder: str) -> str:
+    def command(self, folder: str, *, public: bool) -> str:
         """Returns the line with hf."""
-        return f"hf upload {self.id} {shlex.quote(folder)}"
+        return f"hf upload {self.id} {shlex.quote(folder)}{'' if public else ' --private'}"
 
     def fetch(self, folder: str) -> str:
         """Returns the line with hf."""
@@ -151,9 +153,13 @@ class ModelScope(Hub):
 
         return self._asked(sent)
 
-    def command(self, folder: str) -> str:
-        """Returns the line with modelscope."""
-        return f"modelscope upload {self.id} {shlex.quote(folder)}"
+    def command(self, folder: str, *, public: bool) -> str:
+        """Returns the line with modelscope; ``&&``, so that what could not be made private is
+        not sent.
+        """
+        seen = "public" if public else "private"
+        made = f"modelscope create {self.id} --repo-type model --visibility {seen}"
+        return f"{made} && modelscope upload {self.id} {shlex.quote(folder)}"
 
     def fetch(self, folder: str) -> str:
         """Returns the line with modelscope."""
