@@ -65,7 +65,7 @@ def test_a_search_finds_the_rate_that_learns_and_proves_it(
     heard: list[Event] = []
     found = ts.search(settings(tmp_path, tiny_llama, "whole"), quiet=True, listen=[heard.append])
     told = found.searched.to_json()
-    assert heard[0].__class__.__name__ == "Phase" or isinstance(heard[0], SearchBegun)
+    assert sum(isinstance(event, SearchBegun) for event in heard) == 1
     rates = [one["values"].get("train.learning_rate") for one in told["trials"]]
     assert rates[0] is None and sorted(rates[1:]) == [1e-5, 3e-3, 900.0]
     assert told["best"] == {"train.learning_rate": 3e-3}

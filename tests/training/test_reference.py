@@ -88,9 +88,10 @@ def told_by_base(model: Path, prepared: Prepared, quantize: str | None) -> np.nd
     return np.array(found)
 
 
-SHAPES_OF_A_BASE = ("full", "lora", "adalora", "bottleneck", "ia3", "moe_lora", "prefix", "prompt")
-"""One method for each way in which a base is found again below what is trained; the others are
-slow tests (all took 34 s of the CPU on 2026-11-28).
+IN_THE_FAST_SUITE = ("full", "lora", "adalora", "bottleneck", "ia3", "moe_lora", "prefix", "prompt")
+"""Methods that differ in where they change the model (its own weights, weights beside them, the
+features between layers, the prompt); the others are slow tests, for all of them took 34 s of the
+CPU on 2026-11-28.
 """
 
 
@@ -100,7 +101,7 @@ slow tests (all took 34 s of the CPU on 2026-11-28).
         pytest.param(
             case,
             id=called(case),
-            marks=() if called(case) in SHAPES_OF_A_BASE else pytest.mark.slow,
+            marks=() if called(case) in IN_THE_FAST_SUITE else pytest.mark.slow,
         )
         for case in CASES
     ],

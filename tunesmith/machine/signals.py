@@ -16,8 +16,7 @@ RESUMABLE = 75
 
 
 class StopSignal:
-    """Context in which signals are asked for politely; ``received`` is the first one's name, or
-    None.
+    """Context in which the first signal sets a flag; ``received`` is its name, or None.
 
     Outside the main thread Python cannot install handlers, and signals keep their usual meaning.
     """
@@ -28,7 +27,7 @@ class StopSignal:
 
     @property
     def heard(self) -> bool:
-        """Whether a SIGTERM is asked for politely now."""
+        """Whether a first SIGTERM sets the flag now instead of ending the process."""
         return signal.SIGTERM in self._before
 
     def __enter__(self) -> StopSignal:

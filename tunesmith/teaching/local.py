@@ -7,7 +7,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Collection, Iterator
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from tunesmith.errors import Problem, SpecError
@@ -15,7 +14,7 @@ from tunesmith.models.finding.hub import folder_of
 from tunesmith.models.finding.parent import Parent, parent_of
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Run
-from tunesmith.teaching.questions import Question
+from tunesmith.teaching.questions import Question, blocks
 from tunesmith.teaching.written import Written, written
 from tunesmith.training.keeping.state import base_fingerprint
 from tunesmith.words import say
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from tunesmith.data.rendering.render import Render
     from tunesmith.models.loading.load import Loaded
 
-ROWS = 16
-"""Rows that are answered together; between these, a signal is heard."""
 LOADED_AS = ("quantize", "dtype", "add_tokens")
 """Settings of the model that change its answers."""
 OF_THE_RUN = ("template", "system", "reasoning")
@@ -85,12 +82,8 @@ class Local:
         from tunesmith.models.calling.generate import generate
 
         loaded: Loaded | None = None
-        each, first = self.run.generate.samples, 0
-        while some := list(islice(questions, ROWS)):
-            numbers = range(first * each, (first + len(some)) * each)
-            first += len(some)
-            if all(number in done for number in numbers):
-                continue
+        each = self.run.generate.samples
+        for numbers, some in blocks(questions, each, done):
             if stopped():
                 return
             if loaded is None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from tunesmith.data.asked_reading import finished_question
 from tunesmith.data.columns.turns import ANOTHER_TASK, CHOICES, TURNS, no_number
@@ -14,6 +15,8 @@ from tunesmith.examples import Chat, Example, Feedback, Preference, Text, Turn, 
 from tunesmith.plain import JsonObject
 from tunesmith.words import say
 
+TOGETHER = 16
+"""Questions that a local model answers together; between these, a signal is heard."""
 OURS = ("messages", "reference", "teacher", "finish")
 """Columns of the rows that are written, beside the file's own."""
 
@@ -29,6 +32,22 @@ class Question:
     """The row's columns that are neither question nor answer, under names by which no reader takes
     them for such.
     """
+
+
+def blocks(
+    questions: Iterator[Question], each: int, done: Collection[int]
+) -> Iterator[tuple[range, list[Question]]]:
+    """Yields the questions in blocks, with the numbers of their answers, ``each`` a question.
+
+    A block whose answers are all ``done`` is left out. Any other comes whole: all of its answers
+    are drawn again, so that what was killed ends as what was not.
+    """
+    first = 0
+    while some := list(islice(questions, TOGETHER)):
+        numbers = range(first * each, (first + len(some)) * each)
+        first += len(some)
+        if not all(number in done for number in numbers):
+            yield numbers, some
 
 
 class Questions(Reading):

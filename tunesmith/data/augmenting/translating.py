@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from tunesmith.models.finding.hub import folder_of
 from tunesmith.models.finding.parent import parent_of
 from tunesmith.settings.run import Run
 from tunesmith.settings.teacher import is_endpoint
-from tunesmith.teaching.questions import Question
+from tunesmith.teaching.questions import Question, blocks
 from tunesmith.teaching.written import Written, written
 from tunesmith.training.keeping.state import base_fingerprint
 from tunesmith.words import say
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 MARIAN, MANY = "marian", "m2m_100"
 """The types of model that are known; NLLB is of the second."""
 CHINESE = ("zh", "zho", "cmn", "chi")
-ROWS = 16
-"""Texts that are translated together; between these, a signal is heard."""
 
 
 def translates(run: Run) -> bool:
@@ -97,18 +94,12 @@ class Translator:
         """
         model: Any = None
         tokenizer: Any = None
-        each, first = self.run.generate.samples, 0
-        while some := list(islice(questions, ROWS)):
-            numbers = range(first * each, (first + len(some)) * each)
-            first += len(some)
-            if all(number in done for number in numbers):
-                continue
+        for numbers, some in blocks(questions, self.run.generate.samples, done):
             if stopped():
                 return
             if model is None:
                 model, tokenizer = self._loaded()
             texts = [str(question.chat.turns[-1].content) for question in some]
-            # All of the block are drawn again: what was killed ends as what was not.
             told = self._block(model, tokenizer, texts, self.run.train.seed + numbers.start)
             for number, answer in zip(numbers, told, strict=True):
                 if number not in done:
