@@ -134,7 +134,7 @@ def test_a_run_becomes_a_file_with_its_page(
     assert told["verdict"] in ("same", "within the noise")
     assert told["saved"]["relative"] < 0.01 and told["library"].startswith("llama.cpp")
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"model.gguf", "Modelfile", "parity.json", "parity.md"}
+    assert names == {"README.md", "model.gguf", "Modelfile", "parity.json", "parity.md"}
     assert json.loads((tmp_path / "out" / "parity.json").read_text())["format"] == "gguf"
     made = (tmp_path / "out" / "Modelfile").read_text(encoding="utf-8")
     assert made.startswith("FROM ./model.gguf\nTEMPLATE") and 'stop "<|im_end|>"' in made
