@@ -20,6 +20,7 @@ from tunesmith.machine.signals import StopSignal
 from tunesmith.settings.given import settings_of
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.teaching import local, write
+from tunesmith.teaching import questions as asking
 
 ROWS = [
     {
@@ -111,7 +112,7 @@ def test_a_folder_and_a_run_answer_as_plain_transformers(
 def test_samples_that_were_interrupted_are_those_that_were_not(
     teacher: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "ROWS", 4)
+    monkeypatch.setattr(asking, "TOGETHER", 4)
     sampled = {"max_new_tokens": 6, "temperature": 1.5, "samples": 2}
     rows = [*ROWS[:5], {"instruction": "中医" * 300, "output": ""}, *ROWS[6:]]
     asked = settings(tmp_path, teacher.path, rows, generate=sampled, teacher={"cut": "keep"})
