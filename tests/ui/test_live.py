@@ -83,6 +83,13 @@ def test_a_run_is_watched_and_stopped_in_a_browser(tmp_path: Path) -> None:
             page.goto(link)
             assert page.locator("html").get_attribute("lang") == "zh-CN"
             assert fits(page) and violations(page) == []
+            choose = page.get_by_role("checkbox", name="选择 live")
+            choose.focus()
+            page.keyboard.press("Space")
+            page.wait_for_function("() => /@\\d\\d/.test(document.body.textContent)")
+            time.sleep(1.2)  # the table has changed twice under it
+            assert choose.is_checked()
+            assert choose.evaluate("one => one === document.activeElement")
             page.get_by_role("link", name="live").click()
             page.get_by_text("训练中").wait_for()
             assert fits(page) and violations(page) == []

@@ -19,11 +19,20 @@ COLOURS = 6
 
 def write_page(comparison: Comparison, path: Path) -> Path:
     """Writes the page to ``path`` and returns it."""
-    say = Say(words.language())
-    templates = templates_of()
-    templates.globals["say"] = lambda key, **values: say(f"compare.{key}", **values)
-    found = comparison.found
-    contents: JsonObject = {
+    write_whole(path, page(comparison))
+    return path
+
+
+def page(comparison: Comparison) -> str:
+    """Renders the page as HTML."""
+    return templates_of().get_template("compare.html.j2").render(contents(comparison))
+
+
+def contents(comparison: Comparison) -> JsonObject:
+    """Returns what the page shows, and its ``say``."""
+    say, found = Say(words.language()), comparison.found
+    return {
+        "say": lambda key, **values: say(f"compare.{key}", **values),
         "lang": "zh-CN" if say.language == "zh" else "en",
         "runs": [(one["run"], _style(place)) for place, one in enumerate(found["runs"])],
         "settings": differing(found),
@@ -32,8 +41,6 @@ def write_page(comparison: Comparison, path: Path) -> Path:
         "curves": _curves(comparison, say),
         "footer": say("compare.footer"),
     }
-    write_whole(path, templates.get_template("compare.html.j2").render(contents))
-    return path
 
 
 def _style(place: int) -> str:

@@ -45,16 +45,19 @@ class Comparison:
         return [*table_lines(rows, numbers=len(runs)), "", *paired_lines(self.found)]
 
 
-def compare_runs(folders: Sequence[RunFolder], data: str | None = None) -> Comparison:
+def compare_runs(
+    folders: Sequence[RunFolder], data: str | None = None, *, names: Sequence[str] = ()
+) -> Comparison:
     """Compares the first run with each of the others, by their proofs on the file ``data`` where it
-    is given; raises SpecError for fewer than two, or for one that is given twice.
+    is given; raises SpecError for fewer than two, or for one that is given twice. The runs are
+    called by ``names``, or by their folders.
     """
-    names = [str(folder.path) for folder in folders]
+    names = names or [str(folder.path) for folder in folders]
     places = [folder.path.resolve() for folder in folders]
     if len(folders) < 2 or len({*places}) < len(places):
         raise SpecError(Problem("runs", say("compare.two_runs", given=", ".join(names))))
-    written = [{one.path: one.value for one in settings(f.settings_text)} for f in folders]
-    every = dict.fromkeys(path for some in written for path in some if path not in PLACES)
+    written = [written_settings(folder) for folder in folders]
+    every = dict.fromkeys(path for some in written for path in some)
     differ = {
         path: [some.get(path) for some in written]
         for path in every
@@ -66,6 +69,12 @@ def compare_runs(folders: Sequence[RunFolder], data: str | None = None) -> Compa
         "proof": _paired(names, [proof_place(folder, data) for folder in folders]) | {"data": data},
     }
     return Comparison(folders, found)
+
+
+def written_settings(folder: RunFolder) -> dict[str, str]:
+    """Returns the settings of a run that change what is learned, by path."""
+    every = settings(folder.settings_text)
+    return {one.path: one.value for one in every if one.path not in PLACES}
 
 
 def proof_place(folder: RunFolder, data: str | None) -> RunFolder:

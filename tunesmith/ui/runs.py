@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.plain import JsonObject
-from tunesmith.report.runs import name_of_run, run_folders, runs
+from tunesmith.report.compared import written_settings
+from tunesmith.report.runs import name_of_run, run_folders, run_row
 from tunesmith.storage.run_folder import RunFolder
+from tunesmith.ui.standing import seen
 from tunesmith.words import say
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A run in the table: what ``tunesmith runs`` says of it, and its settings. ``mark`` is another
+    one as soon as that changes.
+    """
+
+    mark: str
+    row: JsonObject
+    settings: Mapping[str, str]
 
 
 class Runs:
@@ -18,10 +35,22 @@ class Runs:
         if not root.is_dir():
             raise SpecError(Problem(str(root), say("runs.no_folder")))
         self.root = root.resolve()
+        self._listed: dict[str, Listed] = {}
 
-    def table(self) -> list[JsonObject]:
-        """Returns what ``tunesmith runs`` says of each, the newest first."""
-        return runs(self.root)[::-1]
+    def table(self) -> list[Listed]:
+        """Returns all runs, the newest first; only those that changed are read again."""
+        found: dict[str, Listed] = {}
+        for path in run_folders(self.root):
+            name, folder = name_of_run(path, self.root), RunFolder(path)
+            mark = seen(folder, False)
+            known = self._listed.get(name)
+            try:
+                found[name] = known if known and known.mark == mark else _listed(folder, name, mark)
+            except (OSError, ValueError):  # the folder went away while it was read
+                continue
+        self._listed = found
+        newest = sorted(found.values(), key=lambda one: (one.row["date"], one.row["name"]))
+        return newest[::-1]
 
     def find(self, name: str) -> RunFolder | None:
         """Returns the run of a name of the table. No name leads out of the folder, by dots or by a
@@ -31,3 +60,30 @@ class Runs:
             if name_of_run(path, self.root) == name and path.resolve().is_relative_to(self.root):
                 return RunFolder(path)
         return None
+
+    def typed(self, folder: RunFolder) -> str:
+        """Returns a run's folder as a command line has it: from here, where it lies below."""
+        here = Path.cwd()
+        below = folder.path.is_relative_to(here)
+        return os.path.relpath(folder.path, here) if below else str(folder.path)
+
+
+def differences(settings: Sequence[Mapping[str, str]]) -> list[list[str]]:
+    """Returns, by run, the settings in which it is not like most of the others: ``path=value``."""
+    every = dict.fromkeys(path for one in settings for path in one)
+    usual = {path: _usual([one.get(path) for one in settings if one]) for path in every}
+    return [
+        [f"{path}={value}" for path, value in one.items() if usual[path] != value]
+        for one in settings
+    ]
+
+
+def _usual(values: Sequence[str | None]) -> str | None:
+    """Returns the value that more runs have than any other; None where there is no such one."""
+    counts = Counter(values).most_common(2)
+    return None if len(counts) > 1 and counts[0][1] == counts[1][1] else counts[0][0]
+
+
+def _listed(folder: RunFolder, name: str, mark: str) -> Listed:
+    row = run_row(folder, name)
+    return Listed(mark, row, {} if "problem" in row else written_settings(folder))

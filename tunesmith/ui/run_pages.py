@@ -1,0 +1,95 @@
+"""The page of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tunesmith.errors import TunesmithError
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.ui.standing import seen, standing
+from tunesmith.ui.views import REPORT_POLICY, Views
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+
+class RunPages:
+    """Each run's page: watched, stopped, resumed."""
+
+    def __init__(self, views: Views) -> None:
+        self.views, self.control = views, views.control
+
+    def routes(self) -> list[Route]:
+        """Returns the routes."""
+        from starlette.routing import Route
+
+        return [
+            Route("/run/{name:path}/now", self.now),
+            Route("/run/{name:path}/report", self.report),
+            Route("/run/{name:path}/stop", self.stop, methods=["POST"]),
+            Route("/run/{name:path}/resume", self.resume, methods=["POST"]),
+            Route("/run/{name:path}/", self.run),
+        ]
+
+    def run(self, request: Request) -> Response:
+        """Shows one run, whole."""
+        return self._of_run(request, "run")
+
+    def now(self, request: Request) -> Response:
+        """Sends what changes of a run's page; nothing (204) where it stands as the page has it."""
+        return self._of_run(request, "now")
+
+    def report(self, request: Request) -> Response:
+        """Sends report.html as it lies in the run's folder."""
+        from starlette.responses import FileResponse
+
+        folder = self._folder(request)
+        if folder is None or not folder.report.is_file():
+            return self.views.absent()
+        return FileResponse(folder.report, headers={"content-security-policy": REPORT_POLICY})
+
+    async def stop(self, request: Request) -> Response:
+        """Asks a run to save and end."""
+        return self._act(request, self.control.stop)
+
+    async def resume(self, request: Request) -> Response:
+        """Begins a process that goes on with a run."""
+        return self._act(request, self.control.resume)
+
+    def _of_run(self, request: Request, template: str) -> Response:
+        from starlette.responses import Response
+
+        folder = self._folder(request)
+        if folder is None:
+            return self.views.absent()
+        starting = self.control.starting(folder)
+        # Taken before the files are read: what changes meanwhile is then asked for again.
+        mark = seen(folder, starting)
+        if request.query_params.get("seen") == mark:
+            return Response(status_code=204)
+        name = request.path_params["name"]
+        try:
+            told = standing(folder, starting)
+            plan = folder.plan.read_text(encoding="utf-8") if folder.plan.is_file() else ""
+        except (TunesmithError, OSError, ValueError) as error:
+            return self.views.problem(str(error), 500)
+        shown = {"name": name, "path": folder.path, "now": told, "mark": mark, "plan": plan}
+        return self.views.page(template, **shown)
+
+    def _act(self, request: Request, act: Callable[[RunFolder], bool]) -> Response:
+        from starlette.responses import RedirectResponse
+
+        folder = self._folder(request)
+        if folder is None:
+            return self.views.absent()
+        try:
+            act(folder)
+        except OSError as error:
+            return self.views.problem(str(error), 500)
+        return RedirectResponse("./", status_code=303)
+
+    def _folder(self, request: Request) -> RunFolder | None:
+        return self.views.runs.find(request.path_params["name"])

@@ -1,0 +1,123 @@
+"""The table of all runs, and several of them side by side."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from tunesmith.errors import TunesmithError
+from tunesmith.report.compare_page import contents, page
+from tunesmith.report.compared import Comparison, compare_runs
+from tunesmith.report.runs import cell
+from tunesmith.ui.runs import differences
+from tunesmith.ui.standing import seen
+from tunesmith.ui.views import REPORT_POLICY, Views
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+COLUMNS = ("name", "state", "objective", "method", "verdict", "last", "date")
+"""Columns of the table, named as those of ``tunesmith runs``."""
+
+
+class Table:
+    """The runs in a table, live, and the chosen ones compared."""
+
+    def __init__(self, views: Views) -> None:
+        self.views = views
+
+    def routes(self) -> list[Route]:
+        """Returns the routes."""
+        from starlette.routing import Route
+
+        return [
+            Route("/", self.table),
+            Route("/now", self.now),
+            Route("/compare", self.compare),
+            Route("/compare/now", self.compare_now),
+            Route("/compare/file", self.file),
+        ]
+
+    def table(self, request: Request) -> Response:
+        """Shows all runs."""
+        return self._table(request, "runs")
+
+    def now(self, request: Request) -> Response:
+        """Sends the table where it is another one than the page has, else nothing (204)."""
+        return self._table(request, "rows")
+
+    def compare(self, request: Request) -> Response:
+        """Shows the chosen runs side by side."""
+        return self._compare(request, "compare_runs")
+
+    def compare_now(self, request: Request) -> Response:
+        """Sends what changes of that page; nothing (204) where it stands as the page has it."""
+        return self._compare(request, "compare_now")
+
+    def file(self, request: Request) -> Response:
+        """Sends the page that ``tunesmith compare`` writes, to be kept."""
+        from starlette.responses import HTMLResponse
+
+        found = self._compared(request)
+        if not isinstance(found, Comparison):
+            return found
+        kept = {"content-disposition": 'attachment; filename="compare.html"'}
+        headers = {"content-security-policy": REPORT_POLICY, **kept}
+        return HTMLResponse(page(found).encode("utf-8", "replace"), headers=headers)
+
+    def _table(self, request: Request, template: str) -> Response:
+        from starlette.responses import Response
+
+        try:
+            listed = self.views.runs.table()
+        except (TunesmithError, OSError) as error:
+            return self.views.problem(str(error), 500)
+        mark = hashlib.sha256(repr([one.mark for one in listed]).encode()).hexdigest()[:16]
+        if request.query_params.get("seen") == mark:
+            return Response(status_code=204)
+        differ = differences([one.settings for one in listed])
+        rows = [
+            (one.row, [cell(one.row, name) for name in COLUMNS], settings)
+            for one, settings in zip(listed, differ, strict=True)
+        ]
+        starred = any(text.endswith("*") for _, cells, _ in rows for text in cells)
+        told = {"rows": rows, "columns": COLUMNS, "starred": starred, "mark": mark}
+        return self.views.page(template, root=self.views.runs.root, **told)
+
+    def _compare(self, request: Request, template: str) -> Response:
+        from starlette.responses import Response
+
+        folders = [self.views.runs.find(name) for name in request.query_params.getlist("run")]
+        marks = [seen(folder, False) for folder in folders if folder is not None]
+        mark = hashlib.sha256(repr(marks).encode()).hexdigest()[:16]
+        if request.query_params.get("seen") == mark:
+            return Response(status_code=204)
+        found = self._compared(request)
+        if not isinstance(found, Comparison):
+            return found
+        shown = {"compared": contents(found), "mark": mark, "query": _query(request)}
+        return self.views.page(template, **shown)
+
+    def _compared(self, request: Request) -> Comparison | Response:
+        """Compares the runs that a request names, or answers what is wrong with it."""
+        runs = self.views.runs
+        folders = [runs.find(name) for name in dict.fromkeys(request.query_params.getlist("run"))]
+        known = [folder for folder in folders if folder is not None]
+        if len(known) < len(folders):
+            return self.views.absent()
+        if len(known) < 2:
+            return self.views.problem(say("ui_runs.choose_two"), 400)
+        try:
+            return compare_runs(known, names=[runs.typed(folder) for folder in known])
+        except (TunesmithError, OSError, ValueError) as error:
+            return self.views.problem(str(error), 500)
+
+
+def _query(request: Request) -> str:
+    """Returns the names of the runs as they stand behind an address."""
+    from urllib.parse import urlencode
+
+    return urlencode([("run", name) for name in request.query_params.getlist("run")])

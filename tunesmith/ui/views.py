@@ -1,0 +1,55 @@
+"""What all pages share: the runs, what may be done to them, and how a template becomes a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tunesmith import words
+from tunesmith.ui.control import Control
+from tunesmith.ui.runs import Runs
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from starlette.responses import Response
+
+HERE = Path(__file__).parent
+REPORT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+    "frame-ancestors 'self'; form-action 'none'; base-uri 'none'"
+)
+"""A report brings its style with it, and nothing else; no script runs in it."""
+
+
+class Views:
+    """The folder of runs that all pages are views of."""
+
+    def __init__(self, runs: Runs) -> None:
+        self.runs, self.control = runs, Control()
+        self.templates = _templates()
+
+    def page(self, template: str, status: int = 200, **told: object) -> Response:
+        """Renders a template."""
+        from starlette.responses import HTMLResponse
+
+        made = self.templates.get_template(f"{template}.html.j2")
+        html = made.render(say=say, lang=words.language(), **told)
+        # Half a surrogate pair in an answer is no text that can be sent.
+        return HTMLResponse(html.encode("utf-8", "replace"), status_code=status)
+
+    def problem(self, text: str, status: int) -> Response:
+        """Renders the page that says what is wrong."""
+        return self.page("problem", status=status, problem=text)
+
+    def absent(self) -> Response:
+        """Says that there is no such run."""
+        return self.problem(say("ui.no_run"), 404)
+
+
+def _templates() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    places = FileSystemLoader([HERE, HERE.parent / "report"])
+    strict = {"autoescape": True, "undefined": StrictUndefined}
+    return Environment(loader=places, trim_blocks=True, lstrip_blocks=True, **strict)
