@@ -42,6 +42,7 @@ FLOORS = [
     "ui",
     "voting",
     "hand_off",
+    "blending",
     "diagnosis",
     "data/augmenting",
     "teaching",

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from tunesmith.api import (
         arena,
         attach,
+        blend,
         change_rows,
         check,
         compare,
@@ -35,6 +36,7 @@ __all__ = [
     "__version__",
     "arena",
     "attach",
+    "blend",
     "change_rows",
     "check",
     "compare",

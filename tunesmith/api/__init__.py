@@ -6,6 +6,7 @@ ts.prove(run)``
 
 from __future__ import annotations
 
+from tunesmith.api.blend import blend
 from tunesmith.api.compare import compare
 from tunesmith.api.handing import hand_over
 from tunesmith.api.looking import check, explain, overfit, plan, plan_stages, under_base
@@ -18,6 +19,7 @@ from tunesmith.api.voting import arena, judge
 __all__ = [
     "arena",
     "attach",
+    "blend",
     "change_rows",
     "check",
     "compare",

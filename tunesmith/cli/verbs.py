@@ -4,7 +4,18 @@ imported when its verb is used. A new verb is a function there and its name here
 
 from __future__ import annotations
 
-from tunesmith.cli import arena, compare, hand_off, looking, results, search, serving, training, ui
+from tunesmith.cli import (
+    arena,
+    blend,
+    compare,
+    hand_off,
+    looking,
+    results,
+    search,
+    serving,
+    training,
+    ui,
+)
 
 VERBS = {
     verb.__name__.replace("_", "-"): verb
@@ -22,6 +33,7 @@ VERBS = {
         results.runs,
         ui.ui,
         compare.compare,
+        blend.blend,
         results.export,
         hand_off.hand_off,
         serving.serve,

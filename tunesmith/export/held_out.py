@@ -10,7 +10,8 @@ from tunesmith.errors import TunesmithError, first_line
 from tunesmith.events.stream import Events
 from tunesmith.export.folders.source import Source
 from tunesmith.plain import JsonObject
-from tunesmith.proving.judge import judge, metric
+from tunesmith.proving.judge import judge
+from tunesmith.proving.measured import lines_of, together
 from tunesmith.proving.task import evenly
 from tunesmith.words import say
 
@@ -54,14 +55,7 @@ class HeldOut:
         if len(self.found) < 2:
             return None
         first, second = self.found[TRAINED], self.found[EXPORTED]
-        metrics = {name: metric(name) for name in first.metrics}
-        lines = []
-        for one, other in zip(first.records, second.records, strict=True):
-            mine, theirs = one.line(metrics), other.line(metrics)
-            for key, value in theirs.items():
-                if isinstance(value, dict):
-                    mine[key] = mine[key] | value
-            lines.append(mine)
+        lines = together([lines_of(first), lines_of(second)])
         decides = (TRAINED, first.primary)
         seed = self.source.run.train.seed
         judgement = judge(lines, first.metrics, seed=seed, decides=decides, judged=EXPORTED)

@@ -135,7 +135,7 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events) -> Proof:
     if problems:
         raise SpecError(problems)
     prompt = read_prompt(wanted.prompt or run.prove.prompt)
-    asked = asked_suites(suites_of(wanted.suites, run))
+    asked = asked_suites(suites_of(wanted.suites, run), folder)
     tuned = load_run(folder)
     prepared = prepared_again(folder, run, tuned.tokenizer, events)
     place, held, facts = _held(folder, run, prepared, wanted.data)

@@ -4,15 +4,17 @@ export.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tunesmith.data.prepare import Item, Prepared
 from tunesmith.examples import final
+from tunesmith.plain import JsonObject
 from tunesmith.predicting.classes import Meaning
 from tunesmith.predicting.likelihoods import likeliest
 from tunesmith.proving import answers, classes
 from tunesmith.proving.contest import Outcome
+from tunesmith.proving.judge import metric
 from tunesmith.proving.record import Record
 from tunesmith.proving.task import task_of
 from tunesmith.settings.run import Run
@@ -79,3 +81,22 @@ def named_classes(
             if options:
                 record.options[name] = options
     return Outcome(records, metrics, primary, reason)
+
+
+def lines_of(outcome: Outcome) -> list[JsonObject]:
+    """Returns a line an item, as in items.jsonl."""
+    metrics = {name: metric(name) for name in outcome.metrics}
+    return [record.line(metrics) for record in outcome.records]
+
+
+def together(asked: Sequence[Sequence[JsonObject]]) -> list[JsonObject]:
+    """Joins the lines of engines that were each asked the same items: a line an item."""
+    lines: list[JsonObject] = []
+    for first, *others in zip(*asked, strict=True):
+        line = dict(first)
+        for other in others:
+            for key, value in other.items():
+                if isinstance(value, dict):
+                    line[key] = line[key] | value
+        lines.append(line)
+    return lines

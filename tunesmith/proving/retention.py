@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tunesmith.data.rendering.render import Render
     from tunesmith.models.loading.load import Loaded
     from tunesmith.proving.contest import Contest
+    from tunesmith.storage.run_folder import RunFolder
 
 WINDOW = 512
 """Tokens of a text that are scored."""
@@ -40,10 +41,13 @@ Line = JsonObject
 
 
 @dataclass
-class _Asker:
-    """One model on its way through the suites."""
+class Asker:
+    """One model on its way through the suites. ``weights`` tells its weights from any others,
+    ``teller`` makes a listener to the progress of a phase.
+    """
 
     name: str
+    """What people call it."""
     loaded: Loaded
     render: Render
     kept: Kept
@@ -62,7 +66,7 @@ class _Asker:
         return [found[one.id] for one in questions]
 
     def _telling(self, suite: Suite) -> Callable[[int, int], None]:
-        phase = say("suite.phase", suite=suite.title, contender=say(f"prove.{self.name}"))
+        phase = say("suite.phase", suite=suite.title, contender=self.name)
         return self.teller(phase)
 
     def _likely(self, suite: Suite, questions: Sequence[Question]) -> list[JsonObject]:
@@ -118,14 +122,23 @@ def _of_option(one: Question, row: Sequence[Sequence[float]]) -> JsonObject:
     return {"said": said, "sums": [float(said == one.example.answer), 1.0]}
 
 
-def asked_suites(suites: Sequence[Suite]) -> list[tuple[Suite, list[Question]]]:
-    """Reads the questions of each suite; raises SpecError where two have one name."""
+def asked_suites(
+    suites: Sequence[Suite], folder: RunFolder | None = None
+) -> list[tuple[Suite, list[Question]]]:
+    """Reads the questions of each suite, without those by which the model of ``folder`` was chosen
+    (``tunesmith blend``); raises SpecError where two suites have one name.
+    """
     titles = [suite.title for suite in suites]
     twice = sorted({title for title in titles if titles.count(title) > 1})
     if twice:
         told = say("suite.one_name", names=", ".join(twice))
         raise SpecError(Problem("prove.suites", told))
-    return [(suite, list(suite.questions())) for suite in suites]
+    blended = folder.read(folder.blend) if folder else None
+    chose: Mapping[str, list[str]] = blended["asked"] if blended else {}
+    return [
+        (suite, [one for one in suite.questions() if one.id not in chose.get(suite.title, ())])
+        for suite in suites
+    ]
 
 
 def retained(
@@ -165,8 +178,14 @@ def _through(
     contest: Contest,
     asked: Sequence[tuple[Suite, list[Question]]],
 ) -> dict[str, list[JsonObject]]:
-    render, weights = contest.prepared.render, contest.identities[name]
-    asker = _Asker(name, loaded, render, contest.kept, weights, contest.teller)
+    asker = Asker(
+        say(f"prove.{name}"),
+        loaded,
+        contest.prepared.render,
+        contest.kept,
+        contest.identities[name],
+        contest.teller,
+    )
     return {suite.title: asker.ask(suite, questions) for suite, questions in asked}
 
 

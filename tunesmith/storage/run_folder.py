@@ -112,6 +112,11 @@ class RunFolder:
         return self.path / "proof.json"
 
     @property
+    def blend(self) -> Path:
+        """The curve that a blended run was chosen from, and the questions that chose it."""
+        return self.path / "blend.json"
+
+    @property
     def items(self) -> Path:
         """Per-item predictions and scores, from which every number in the proof follows."""
         return self.path / "items.jsonl"

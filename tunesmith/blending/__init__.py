@@ -1,0 +1,1 @@
+"""Base and tuned blended after training, and how far is chosen."""

@@ -1,0 +1,107 @@
+"""The curve of a blend: a table for the terminal, and blend.html with its picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tunesmith import words
+from tunesmith.display.table import table_lines
+from tunesmith.plain import JsonObject
+from tunesmith.proving.retention import amount
+from tunesmith.report.build import templates_of
+from tunesmith.report.charts import Point, Series, line_chart
+from tunesmith.report.language import Say
+from tunesmith.storage.atomic import write_whole
+from tunesmith.words import metric_name, say
+
+
+def blend_lines(found: JsonObject) -> list[str]:
+    """Returns the table and what was chosen; of a blend that was not measured only its alpha."""
+    told = say("blend.head", run=found["of"], alpha=f"{found['alpha']:g}")
+    if not found["points"]:
+        return [told]
+    return [told, *reasons(found), "", *table_lines(rows(found), numbers=2), "", *rule(found)]
+
+
+def reasons(found: JsonObject) -> list[str]:
+    """Says what the choice means where it is one of the ends."""
+    ends = {0.0: "blend.chose_base", 1.0: "blend.chose_tuned"}
+    return [say(ends[found["alpha"]])] if found["alpha"] in ends else []
+
+
+def rule(found: JsonObject) -> list[str]:
+    """Says how the point was chosen, and on what."""
+    suites = found["points"][0]["retention"]["suites"]
+    margins = ", ".join(
+        f"{title} {amount(one['unit'], one['margin'])}" for title, one in suites.items()
+    )
+    questions = ", ".join(f"{title} {one['items']}" for title, one in suites.items())
+    told = {"margins": margins, "questions": questions, "items": found["items"]}
+    return [say("blend.rule", metric=metric_name(found["primary"]), **told)]
+
+
+def rows(found: JsonObject) -> list[list[str]]:
+    """Returns the table with its head: alpha, the score, its difference to the base, and the same
+    of each suite.
+    """
+    suites = found["points"][0]["retention"]["suites"]
+    head = ["α", metric_name(found["primary"]), say("blend.minus_base")]
+    for title in suites:
+        head += [title, say("blend.minus_base")]
+    table = [head]
+    for point in found["points"]:
+        mark = " ←" if point["alpha"] == found["alpha"] else ""
+        task = point["task"]
+        row = [f"{point['alpha']:g}{mark}", f"{task['score']:.4g}", _task_interval(task)]
+        for one in point["retention"]["suites"].values():
+            row += [amount(one["unit"], one["tuned"]), _suite_interval(one)]
+        table.append(row)
+    return table
+
+
+def write_page(found: JsonObject, path: Path) -> None:
+    """Writes the page: task against retention in one picture, and the table."""
+    speak = Say(words.language())
+    head, *table = rows(found)
+    contents: JsonObject = {
+        "lang": "zh-CN" if speak.language == "zh" else "en",
+        "title": speak("blend.title"),
+        "told": [speak("blend.head", run=found["of"], alpha=f"{found['alpha']:g}")],
+        "reasons": reasons(found),
+        "rule": rule(found),
+        "head": head,
+        "rows": table,
+        "charts": _charts(found, speak),
+        "footer": speak("blend.footer"),
+    }
+    write_whole(path, templates_of().get_template("blend.html.j2").render(contents))
+
+
+def _charts(found: JsonObject, speak: Say) -> list[JsonObject]:
+    """Draws the score against each suite, a point an alpha, the chosen one ringed."""
+    metric = metric_name(found["primary"])
+    charts = []
+    for title, first in found["points"][0]["retention"]["suites"].items():
+        share = 100 if first["unit"] == "share" else 1
+        line: list[Point] = []
+        mark: Point | None = None
+        for point in found["points"]:
+            place = (share * point["retention"]["suites"][title]["tuned"], point["task"]["score"])
+            line.append(place)
+            mark = place if point["alpha"] == found["alpha"] else mark
+        label = speak("blend.chart", metric=metric, suite=title)
+        across = f"{title} (%)" if first["unit"] == "share" else title
+        chart = line_chart([Series(title, tuple(line))], label=label, x_label=across, mark=mark)
+        charts.append({"title": label, "chart": chart})
+    return charts
+
+
+def _task_interval(task: JsonObject) -> str:
+    if task["low"] is None:
+        return f"{task['difference']:+.3g}"
+    return f"{task['difference']:+.3g} [{task['low']:+.3g}, {task['high']:+.3g}]"
+
+
+def _suite_interval(one: JsonObject) -> str:
+    low, high = (amount(one["unit"], one[name], sign=True) for name in ("low", "high"))
+    return f"{amount(one['unit'], one['difference'], sign=True)} [{low}, {high}]"
