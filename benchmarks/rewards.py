@@ -83,7 +83,9 @@ def settings_of(task: str, data: Path, place: Path, *, seed: int, steps: int) ->
     source = {"rewards": reward, "samples": 4, "passes": 4, "max_new_tokens": 12}
     train["learning_rate"] = 5e-4
     prove = {"metrics": ["mean_reward", "repetition"]}
-    more = {"objective": "ppo", "source": source, "prove": prove}
+    # Without it the judge is pleased by words that never end, and six words were asked for.
+    objective = {"name": "ppo", "overlong": "punished", "margin": 4}
+    more = {"objective": objective, "source": source, "prove": prove}
     return {**plain, **more, "data": held, "train": train}
 
 

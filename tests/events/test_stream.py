@@ -152,6 +152,7 @@ KINDS: list[Event] = [
     sampled.AnswersGrow(20, 12.5, 30.0, 25),
     sampled.AnswersAlike(20, 2.5, 0.1),
     sampled.RewardForLength(20, 0.5, 12.5, 30.0),
+    sampled.UnseenRewardStays(20, 0.5, -0.1),
     happenings.WeightsDidNotMove(10, 2, 4, ["a", "b"]),
     happenings.Fault(3, "all answers are alike"),
     happenings.Evaluated(0, {"loss": 1.5}),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tunesmith.events.stream import Event
+from tunesmith.plain import JsonObject
 
 
 @dataclass(frozen=True)
@@ -56,3 +58,27 @@ class RewardForLength(Event):
     gained: float
     before: float
     now: float
+
+
+@dataclass(frozen=True)
+class UnseenRewardStays(Event):
+    """Over the watched prompts the trained reward rose by ``gained``, and the reward that nothing
+    is trained on changed by ``unseen``, which is no rise.
+    """
+
+    recorded_as = "unseen_reward_stays"
+    said_as = "train.unseen_reward_stays"
+
+    step: int
+    gained: float
+    unseen: float
+
+
+@dataclass(frozen=True)
+class WatchedAnswers(Event):
+    """What the model answered to some watched prompts: id, prompt, answer, and rewards by name."""
+
+    recorded_as = "watched_answers"
+
+    step: int
+    answers: Sequence[JsonObject]

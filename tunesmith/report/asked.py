@@ -1,8 +1,14 @@
-"""Own questions and their answers over the run, read back from questions.md."""
+"""Answers over the run: to own questions, read back from questions.md; to watched prompts of a run
+on sampled answers, read back from its record.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from tunesmith.plain import Named
+from tunesmith.report.language import Say
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,25 @@ def asked(markdown: str) -> list[Asked]:
             answers.append((when.strip(), _loud(text.strip())))
         found.append(Asked(question.strip(), tuple(answers)))
     return found
+
+
+def over_time(record: Sequence[Named], say: Say) -> list[Asked]:
+    """Lists the watched prompts with each evaluation's answer, and what that was worth."""
+    prompts: dict[str, str] = {}
+    answers: dict[str, list[tuple[str, str]]] = {}
+    for line in record:
+        if line.get("event") != "watched_answers":
+            continue
+        for one in line["answers"]:
+            rewards = [
+                say(f"report.worth_{name}", value=f"{value:.3g}")
+                for name, value in one["rewards"].items()
+            ]
+            told = {"step": line["step"], "rewards": ", ".join(rewards)}
+            key = "report.at_step_worth" if rewards else "report.at_step"
+            prompts[one["id"]] = one["prompt"]
+            answers.setdefault(one["id"], []).append((say(key, **told), one["answer"]))
+    return [Asked(prompt, tuple(answers[id_])) for id_, prompt in prompts.items()]
 
 
 def _loud(answer: str) -> str:

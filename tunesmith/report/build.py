@@ -14,7 +14,7 @@ from tunesmith.examples import Preference
 from tunesmith.plain import JsonObject
 from tunesmith.proving.judge import metric
 from tunesmith.proving.proof import rival_named, rival_of, which_model
-from tunesmith.report.asked import asked
+from tunesmith.report.asked import asked, over_time
 from tunesmith.report.charts import short
 from tunesmith.report.classes import class_tables, counted
 from tunesmith.report.curves import curves, draw_loss_curve, events
@@ -99,6 +99,7 @@ def page(folder: RunFolder, run: Run, say: Say) -> str:
         "questions": asked(folder.questions.read_text(encoding="utf-8"))
         if folder.questions.is_file()
         else [],
+        "over_time": over_time(folder.steps(), say),
         "versions": versions(trained),
         "machine": machine(trained),
     }

@@ -22,6 +22,11 @@ CHINESE_FONTS = (
     "SimHei",
     "WenQuanYi Zen Hei",
 )
+SAMPLED = ("unseen_reward", "stopped", "length", "entropy", "teaching", "clipped")
+"""Numbers of sampled answers that are drawn."""
+TITLES = {"stopped": "report.ending"}
+OWN_PLACE = ("answers", "watched_answers")
+"""Events that stand in a section of the page."""
 
 
 @dataclass(frozen=True)
@@ -96,15 +101,16 @@ def curves(
             )
         )
     found += [one for one in (_sides(record, name, say) for name in ("rewards", "length")) if one]
-    for name in ("reward", "margin", "accuracy", "divergence", "kl"):
+    for name in ("reward", "margin", "accuracy", "divergence", "kl", *SAMPLED):
         both = (
             Series(say("report.each_step"), points(record, name), "faint"),
             Series(say("report.watched"), held_out(record, name)),
         )
         drawn = [one for one in both if one.points]
         if drawn:
+            pair_accuracy = pairs and name == "accuracy"
             title = say(
-                "report.pair_accuracy" if pairs and name == "accuracy" else f"report.{name}"
+                "report.pair_accuracy" if pair_accuracy else TITLES.get(name, f"report.{name}")
             )
             found.append(
                 Curve(
@@ -143,13 +149,11 @@ def _sides(record: Sequence[Named], name: str, say: Say) -> Curve | None:
 
 
 def events(record: Sequence[Named], say: Say) -> list[tuple[int, str]]:
-    """Lists what happened at which step, in order; answers to own questions have their own
-    place.
-    """
+    """Lists what happened at which step, in order; answers have their own place."""
     found = []
     for line in record:
         name = line.get("event")
-        if name is None or name == "answers":
+        if name is None or name in OWN_PLACE:
             continue
         told = {
             key: value

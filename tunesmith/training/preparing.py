@@ -187,6 +187,7 @@ def _watch(work: Work, prepared: Prepared, beside: list[Role]) -> Watch:
         only_measured=not prepared.watch,
         roles=work.roles | _models(beside, work.model, work.method, watched=True),
         measure=work.source.watched if work.objective.samples else None,
+        seen=work.source.seen,
     )
 
 

@@ -45,6 +45,9 @@ class Watched:
     def objective(self) -> Any:
         return SimpleNamespace(output=SimpleNamespace(fit=self.fit))
 
+    def seen(self, step: int) -> list[Any]:
+        return []
+
     def evaluate(self, stopped: Callable[[], bool]) -> dict[str, float] | None:
         value = self.losses.pop(0)
         return None if value is None else {"loss": value}

@@ -19,6 +19,7 @@ from tunesmith.errors import SpecError
 from tunesmith.events.stream import Events
 from tunesmith.objectives import grpo
 from tunesmith.planning.make import make
+from tunesmith.report.build import build
 from tunesmith.settings.run import Run, validate, with_overrides
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.loop import gradient
@@ -177,16 +178,26 @@ def test_it_learns_what_is_rewarded(
     assert last - first > 0.3, "up, and down where it is a penalty"
 
 
-def test_the_reward_of_watched_prompts_is_measured(tiny_llama: Path, tmp_path: Path) -> None:
+def test_watched_prompts_are_answered_at_each_evaluation(tiny_llama: Path, tmp_path: Path) -> None:
     settings = {"train.steps": 2, "train.keep": {"evaluate": 1, "save": 0}, "data.held_out": 24}
+    settings["source"] = {**SAMPLED["source"], "prove_by": {"name": "length", "target": 8}}
     one = runs.resolved(tmp_path / "run", tiny_llama, **SAMPLED | settings)
     prepared = runs.data_of(one)
     prepared.watch = prepared.proof
     folder = train(one, prepared)
     found = [line["evaluation"] for line in folder.steps() if "evaluation" in line]
-    assert len(found) == 3 and set(found[0]) == {"reward", "length", "stopped"}
+    assert len(found) == 3
+    assert set(found[0]) == {"reward", "unseen_reward", "length", "stopped"}
     assert folder.resolved().run.train.keep.best_by == "reward"
     assert (folder.path / "best").is_dir()
+    seen = [line for line in folder.steps() if line.get("event") == "watched_answers"]
+    assert [line["step"] for line in seen] == [0, 1, 2]
+    ids = [[answer["id"] for answer in line["answers"]] for line in seen]
+    assert ids[0] == ids[1] == ids[2] == [item.id for item in prepared.watch[:8]]
+    assert set(seen[0]["answers"][0]["rewards"]) == {"reward", "unseen"}
+    page = build(folder, lang="en").read_text(encoding="utf-8")
+    assert "The same prompts over time" in page and page.count("answers in between: 1") == 8
+    assert "step 2, reward " in page and "Reward that nothing is trained on" in page
 
 
 def asked(tiny_llama: Path, out: Path, **overrides: Any) -> Run:

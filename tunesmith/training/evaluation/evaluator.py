@@ -110,7 +110,8 @@ class Evaluator:
         return self.stopped() is not None
 
     def _evaluated(self, step: int, found: dict[str, float]) -> None:
-        self.events(Evaluated(step, found))
+        for event in (Evaluated(step, found), *self.watch.seen(step)):
+            self.events(event)
         if self.watch.only_measured:
             return
         if self.watch.best.see(step, found):

@@ -16,6 +16,7 @@ from tunesmith.batches.micro_batches import micro_batches
 from tunesmith.data.prepare import Item
 from tunesmith.data.rendering.render import Render
 from tunesmith.errors import Problem, SpecError
+from tunesmith.events.stream import Event
 from tunesmith.machine.device import Device
 from tunesmith.metrics import METRICS
 from tunesmith.models.calling.forwards import BrokenOff
@@ -120,6 +121,8 @@ class Watch:
     """The models beside the policy."""
     measure: Callable[[list[Item], Callable[[], bool]], dict[str, float] | None] | None = None
     """What is measured in place of the loss, where the objective learns from samples."""
+    seen: Callable[[int], list[Event]] = field(default=lambda _: [])
+    """What an evaluation at that step showed beside its numbers."""
     best: Best = field(init=False)
     _metric: Any = None
 

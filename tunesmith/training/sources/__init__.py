@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tunesmith.batches.micro_batches import Example
+from tunesmith.events.stream import Event
 from tunesmith.settings.family import SOURCES
 from tunesmith.settings.spec import Spec
 
@@ -113,6 +114,10 @@ class StepSource:
         ``stopped`` said so on the way.
         """
         raise AssertionError(f"source {self.name} measures nothing")
+
+    def seen(self, step: int) -> list[Event]:
+        """Returns what the last ``watched`` showed beside its numbers, at ``step``."""
+        return []
 
     def faults(self) -> list[str]:
         """Returns lines on what went wrong since the last call without ending the run."""

@@ -19,9 +19,11 @@ from pydantic import BeforeValidator
 from tunesmith.batches.order import Order
 from tunesmith.batches.rollout import Group
 from tunesmith.errors import Problem, SpecError
+from tunesmith.events.stream import Event
 from tunesmith.plain import JsonObject
 from tunesmith.rollout.preview import faults_told, hopeless, lines, refuse_hopeless
 from tunesmith.rollout.rewarding import Rewarded, Rewarding, asked_of, unseen_of
+from tunesmith.rollout.watching import Watching, greedy
 from tunesmith.settings.family import OBJECTIVES, REWARDS, choice
 from tunesmith.settings.spec import Spec
 from tunesmith.training.sources import SOURCES, Step, StepSource
@@ -45,8 +47,6 @@ CALIBRATED = 32
 """Prompts whose answers say what mean and spread a reward model's numbers have before training."""
 WATCHED = 64
 """Watched prompts that are answered at an evaluation."""
-AT_ONCE = 8
-"""Watched prompts that are answered together; between these, a signal is heard."""
 BENDING = {"top_p": 1.0, "no_repeat_ngram": 0, "repetition_penalty": 1.0, "stop": ()}
 """Settings of generate that change what is sampled and not what is trained; what they are without
 effect.
@@ -118,6 +118,7 @@ class Rollout(StepSource):
             raise SpecError(Problem("source.weights", say("rollout.weights", **told)))
         self.passes = config.passes
         self.rewarding = Rewarding(config.rewards, config.weights, config.timeout)
+        self.unseen, self.watching = unseen_of(config), Watching()
         self.calibrated = False
         self._faults: list[str] = []
 
@@ -154,7 +155,7 @@ class Rollout(StepSource):
             raise SpecError(problems)
         self.rewarding.check()
         if self.config.prove_by:
-            unseen_of(self.config).check()
+            self.unseen.check()
 
     def _without_columns(self, items: Sequence[Item]) -> list[Problem]:
         found = []
@@ -272,13 +273,14 @@ class Rollout(StepSource):
     def state(self) -> dict[str, Any]:
         """Returns the scale of the rewards, and what of the objective moves from step to step."""
         own = {"calibrated": self.calibrated, "objective": self.objective.state()}
-        return self.rewarding.state() | own
+        return self.rewarding.state() | own | {"watching": self.watching.state()}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Restores ``state()``; a run from before rewards were calibrated had none that are."""
         if state:
             self.rewarding.load_state(state)
             self.objective.load_state(state["objective"])
+            self.watching.load_state(state.get("watching", {}))
         self.calibrated = state.get("calibrated", True)
 
     def _sampling(self) -> Sampling:
@@ -292,10 +294,13 @@ class Rollout(StepSource):
         tokenizer = self.render.tokenizer
         return tokenizer.decode(own, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
-    def _rewarded(self, items: Sequence[Item], texts: Sequence[str]) -> Rewarded:
+    def _rewarded(
+        self, items: Sequence[Item], texts: Sequence[str], by: Rewarding | None = None
+    ) -> Rewarded:
         """Rewards the answers, asking once for all processes."""
         asked = [asked_of(item, text) for item, text in zip(items, texts, strict=True)]
-        rewarded = self.processes.on_first(lambda: self.rewarding(asked))
+        rewarding = by or self.rewarding
+        rewarded = self.processes.on_first(lambda: rewarding(asked))
         self._faults += rewarded.faults
         return rewarded
 
@@ -321,30 +326,30 @@ class Rollout(StepSource):
         """Returns the rewards of greedy answers to watched prompts; None when ``stopped`` returned
         true.
         """
-        from tunesmith.models.calling.generate import generate
         from tunesmith.proving.task import evenly
-        from tunesmith.settings.run import Generate
 
         self._calibrate()
-        chosen = evenly(list(items), WATCHED)
-        settings = Generate(max_new_tokens=self.config.max_new_tokens)
-        answers = []
-        for start in range(0, len(chosen), AT_ONCE):
-            if stopped():
-                return None
-            prompts = [item.tokens[0].ids_T for item in chosen[start : start + AT_ONCE]]
-            with self.device.autocast():
-                answers += generate(
-                    self.policy.model,
-                    self.render.tokenizer,
-                    prompts,
-                    settings,
-                    stop_ids=self.render.stop_ids,
-                )
-        found = self.rewarding.means(self._rewarded(chosen, [one.text for one in answers]))
+        chosen, most = evenly(list(items), WATCHED), self.config.max_new_tokens
+        with self.device.autocast():
+            answers = greedy(self.policy, self.render, chosen, most=most, stopped=stopped)
+        if answers is None:
+            return None
+        texts = [one.text for one in answers]
+        trained = self._rewarded(chosen, texts)
+        found = self.rewarding.means(trained)
+        unseen_I = None
+        if self.config.prove_by:
+            unseen_I = self._rewarded(chosen, texts, self.unseen).sums_n
+            if not np.isnan(unseen_I).all():
+                found["unseen_reward"] = float(np.nanmean(unseen_I))
+        self.watching.see(chosen, answers, trained.sums_n, unseen_I)
         lengths = float(np.mean([len(one.ids) for one in answers]))
         ended = float(np.mean([one.stopped for one in answers]))
         return found | {"length": lengths, "stopped": ended}
+
+    def seen(self, step: int) -> list[Event]:
+        """Returns the answers to watched prompts, and what their rewards show."""
+        return self.watching.seen(step)
 
     def faults(self) -> list[str]:
         """Returns lines on the rewards that failed since the last call."""
