@@ -46,6 +46,7 @@ FLOORS = [
     "diagnosis",
     "data/augmenting",
     "teaching",
+    "curves",
     "searches",
     "searches/engines",
     "tournaments",

@@ -18,7 +18,8 @@ from tunesmith.data.reading import Reading
 from tunesmith.errors import DataError
 from tunesmith.examples import Chat, Preference
 from tunesmith.settings.family import OBJECTIVES
-from tunesmith.settings.run import Data, First
+from tunesmith.settings.run import Data
+from tunesmith.settings.sources import First
 from tunesmith.settings.yaml_file import read_yaml
 
 ROWS = 60

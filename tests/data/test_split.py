@@ -10,7 +10,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tunesmith.data.split import SMALLEST, draw, halves, target, times
+from tunesmith.data.split import SMALLEST, draw, halves, nested, target, times
 from tunesmith.data.texts import duplicates
 from tunesmith.data.texts.duplicates import (
     Clusters,
@@ -200,6 +200,19 @@ def test_cluster_too_big_for_the_held_out_part_stays_in_training() -> None:
     assert len(split.proof) == 5
     assert min(split.proof) >= 90
     assert draw([0] * 100, range(100), wanted=10, seed=0).proof == frozenset()
+
+
+def test_more_training_rows_hold_the_fewer_and_every_class_has_its_share() -> None:
+    keys = random.Random(1).sample(range(10**9), 400)
+    strata = ["rare" if row % 8 == 0 else "common" for row in range(400)]
+    drawn = {wanted: nested(keys, strata, wanted=wanted, seed=3) for wanted in (16, 80, 200, 400)}
+    assert [len(rows) for rows in drawn.values()] == [16, 80, 200, 400]
+    assert drawn[16] < drawn[80] < drawn[200] < drawn[400]
+    for wanted, rows in drawn.items():
+        rare = sum(strata[keys.index(key)] == "rare" for key in rows)
+        assert abs(rare - wanted / 8) <= 1
+    assert drawn[80] != nested(keys, strata, wanted=80, seed=4)
+    assert nested(keys, strata, wanted=None, seed=3) == set(keys)
 
 
 def test_target_is_a_share_or_a_number() -> None:

@@ -170,6 +170,8 @@ KINDS: list[Event] = [
     verbs.SearchBegun(9, "method.rank"),
     verbs.TrialScored("trial 4", {"loss": 1.5}),
     verbs.TrialFailed("trial 4", "out of memory"),
+    verbs.CurveBegun(12, 90),
+    verbs.PointProved(80, 1, "accuracy", 0.75),
     verbs.TournamentBegun(12, 340, 56, 78, 90, 123, 45, 6, 7),
     verbs.LeftOut("oft", "the block does not divide"),
     verbs.PieceScored("lora at 1e-4", {"loss": 1.5}),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tunesmith.api.blend import blend
 from tunesmith.api.compare import compare
+from tunesmith.api.curve import curve
 from tunesmith.api.handing import hand_over
 from tunesmith.api.looking import check, explain, overfit, plan, plan_stages, under_base
 from tunesmith.api.results import attach, export_run, load, predict, prove
@@ -23,6 +24,7 @@ __all__ = [
     "change_rows",
     "check",
     "compare",
+    "curve",
     "explain",
     "export_run",
     "generate",

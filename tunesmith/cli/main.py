@@ -53,6 +53,7 @@ def command() -> Any:
             "hand-off",
             "tournament",
             "search",
+            "curve",
             "data",
         )
         app.command(

@@ -36,6 +36,7 @@ REASONS = (
     *("same answers", "tie", "no common question", "no label"),
     "left out by a step",  # of data.steps
     *("made from a held-out row", "made from another row"),  # by tunesmith data augment
+    "more than train rows",  # of train.rows
     "voted on",  # in an arena, so that it proves nothing
 )
 _WORDS = {reason: re.sub("[ -]", "_", reason) for reason in REASONS}

@@ -10,7 +10,8 @@ from typing import Any
 from tunesmith.data import split as splitting
 from tunesmith.data.marks import FILE, LENGTH
 from tunesmith.data.rows import Row
-from tunesmith.settings.run import Data, Mix
+from tunesmith.settings.run import Data
+from tunesmith.settings.sources import Mix
 from tunesmith.words import say
 
 TOLD = 10

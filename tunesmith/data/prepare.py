@@ -19,7 +19,7 @@ from tunesmith.data.mix import epoch_of
 from tunesmith.data.reading import Reading, examples
 from tunesmith.data.rendering.render import Render
 from tunesmith.data.rendering.tokenizers import Tokenizer, converses
-from tunesmith.data.rows import Encoder, Progress, Row, clusters, items_of
+from tunesmith.data.rows import Encoder, Progress, Row, beside, clusters, items_of
 from tunesmith.data.texts.duplicates import leaked_share
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Example, chats_of
@@ -74,7 +74,7 @@ def prepare(
     given; the split is drawn by ``seed``, that of the run when not given.
     """
     return _Preparation(
-        run, tokenizer, limit, progress, run.train.seed if seed is None else seed
+        run, tokenizer, limit, progress, run.split_seed if seed is None else seed
     ).done()
 
 
@@ -164,7 +164,7 @@ class _Preparation:
         self.ledger.leaked_share = leaked_share(row.key for row in rows)
         self.ledger.different = len({row.key for row in (*rows, *held)})
         if own:
-            held = self._drop(held, _beside([row for row in rows if row.voted], held), "voted on")
+            held = self._drop(held, beside([row for row in rows if row.voted], held), "voted on")
             made = {row.key for row in held if row.marks.augmented}
             held = self._drop(held, made, "made from another row")
             leaked = len({row.key for row in held} & {row.key for row in rows})
@@ -172,7 +172,7 @@ class _Preparation:
                 told = say("ledger.leaked_rows", number=leaked, held=len(held))
                 self.ledger.notes.append(told)
             rows = self._drop(rows, {row.key for row in held}, "also in held-out file")
-            rows = self._drop(rows, _beside(held, rows), "near a held-out row")
+            rows = self._drop(rows, beside(held, rows), "near a held-out row")
         rows = self._cleaned(rows)
         if own:
             held = self._cleaned(held)
@@ -181,6 +181,7 @@ class _Preparation:
             train, held_rows = rows, held
         else:
             train, held_rows, parts = self._split(rows)
+        train = self._fewer(train)
         return self._finished(train, held_rows, parts)
 
     def _measure_unknown(self) -> None:
@@ -317,8 +318,15 @@ class _Preparation:
             *(frozenset(places[row] for row in part) for part in (parts.watch, parts.proof))
         )
         held = [rows[n] for n in order]
-        made = self._drop(made, _beside(held, made), "made from a held-out row")
+        made = self._drop(made, beside(held, made), "made from a held-out row")
         return [row for n, row in enumerate(rows) if n not in every] + made, held, own
+
+    def _fewer(self, rows: list[Row]) -> list[Row]:
+        """Takes out what is more than ``train.rows``."""
+        strata, keys = [self.objective.stratum(row.tokens) for row in rows], [r.key for r in rows]
+        how = {"wanted": self.run.train.rows, "seed": self.run.train.seed}
+        more = set(keys) - splitting.nested(keys, strata, **how)
+        return self._drop(rows, more, "more than train rows")
 
     def _finished(self, train: list[Row], held: list[Row], parts: splitting.Split) -> Prepared:
         ledger = self.ledger
@@ -388,9 +396,3 @@ class _Preparation:
 def _keys_and_voted(rows: list[Row]) -> tuple[list[int], set[int]]:
     """Returns the rows' keys, and the places of those whose answers people chose between."""
     return [row.key for row in rows], {place for place, row in enumerate(rows) if row.voted}
-
-
-def _beside(held: list[Row], rows: list[Row]) -> set[int]:
-    """Returns the keys of ``rows`` that share a cluster with a held-out row."""
-    roots, _ = clusters([*held, *rows])  # a cluster is named by its first row
-    return {row.key for row, root in zip(rows, roots[len(held) :], strict=True) if root < len(held)}

@@ -69,7 +69,7 @@ def prepare_once(
     def made() -> Prepared:
         return prepare(run, tokenizer, limit=limit, seed=seed, progress=progress)
 
-    seed = run.train.seed if seed is None else seed
+    seed = run.split_seed if seed is None else seed
     longest, _ = limits(run, tokenizer, limit)
     key = _key(run, tokenizer, longest, seed)
     if key is None:
@@ -117,8 +117,9 @@ def _key(run: Run, tokenizer: Tokenizer, longest: int, seed: int) -> str | None:
     below.no_truncation()  # what a call sets is for that call
     below.no_padding()
     settings = run.data.model_dump(mode="json") | {"max_length": longest}
+    drawn = (run.train.rows, run.train.seed) if run.train.rows else None
     parts = (
-        *(settings, run.objective.model_dump(mode="json"), seed, language(), files, _code()),
+        *(drawn, settings, run.objective.model_dump(mode="json"), seed, language(), files, _code()),
         *(type(tokenizer).__name__, below.to_str(), str(tokenizer.chat_template)),
         *(tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token, tokenizer.unk_token),
         *(tokenizer.mask_token, tokenizer.all_special_tokens, tokenizer.split_special_tokens),

@@ -29,7 +29,8 @@ from tunesmith.data.transforms import TRANSFORMS, Account, stepped
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.examples import Chat, Example, Labelled
 from tunesmith.plain import JsonObject
-from tunesmith.settings.run import Data, First, Source
+from tunesmith.settings.run import Data
+from tunesmith.settings.sources import First, Source
 from tunesmith.words import say
 
 _FIRST = 20

@@ -333,3 +333,9 @@ def clusters(rows: list[Row]) -> tuple[list[int], list[str]]:
         say("ledger.same_question", number=number) for number in asked.values() if number > limit
     ]
     return found.roots(), notes[:3]
+
+
+def beside(held: list[Row], rows: list[Row]) -> set[int]:
+    """Returns the keys of ``rows`` that share a cluster with a held-out row."""
+    roots, _ = clusters([*held, *rows])  # a cluster is named by its first row
+    return {row.key for row, root in zip(rows, roots[len(held) :], strict=True) if root < len(held)}

@@ -69,7 +69,7 @@ def draw(
     names = {root: min(keys[row] for row in rows) for root, rows in clusters.items()}
     held: list[int] = []
     count = 0
-    for root in _order(clusters, names, strata, seed):
+    for root in _order(clusters, names, strata, (seed, "held")):
         if count + len(clusters[root]) <= wanted:
             held.append(root)
             count += len(clusters[root])
@@ -84,10 +84,10 @@ def _order(
     clusters: dict[int, list[int]],
     names: dict[int, int],
     strata: Sequence[str | None] | None,
-    seed: int,
+    by: tuple[int, str],
 ) -> list[int]:
-    """Returns the clusters in the order in which they are held out."""
-    drawn = sorted(clusters, key=lambda root: _place(seed, "held", names[root]))
+    """Returns the clusters in the order in which they are drawn, ``by`` a seed for a purpose."""
+    drawn = sorted(clusters, key=lambda root: _place(*by, names[root]))
     if strata is None:
         return drawn
     classes: dict[str | None, list[int]] = defaultdict(list)
@@ -100,6 +100,17 @@ def _order(
         for place, root in enumerate(roots)
     }
     return sorted(drawn, key=share.__getitem__)
+
+
+def nested(
+    keys: Sequence[int], strata: Sequence[str | None], *, wanted: int | None, seed: int
+) -> frozenset[int]:
+    """Draws the keys of ``wanted`` training rows, all where it is None, every class in its share; a
+    larger number holds those of a smaller one. ``keys`` and ``strata`` are as in ``draw``.
+    """
+    rows = {row: [row] for row in range(len(keys))}
+    order = _order(rows, dict(enumerate(keys)), strata, (seed, "train"))
+    return frozenset(keys[row] for row in order[:wanted])
 
 
 def halves(

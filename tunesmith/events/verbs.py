@@ -152,6 +152,28 @@ class TrialFailed(Event):
 
 
 @dataclass(frozen=True)
+class CurveBegun(Event):
+    """How many runs a learning curve has, and how many rows prove each."""
+
+    said_as = "curve.begin"
+
+    runs: int
+    items: int
+
+
+@dataclass(frozen=True)
+class PointProved(Event):
+    """What the tuned model of one run of a learning curve reached on the proof rows."""
+
+    said_as = "curve.proved"
+
+    rows: int
+    seed: int
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True)
 class AnswersKept(Event):
     """How many answers an earlier call of the same teacher has left."""
 

@@ -252,11 +252,13 @@ def model_fits(run: Run, kind: str) -> Iterator[Problem]:
 
 
 def single_run(run: Run) -> Iterator[Problem]:
-    """Refuses, for one run, the settings of a tournament, a search and a teacher that writes."""
+    """Refuses, for one run, the settings of several trainings and of a teacher that writes."""
     if run.tournament is not None:
         yield Problem("tournament", say("tournament.not_for_one_run"))
     if run.search is not None:
         yield Problem("search", say("search.not_for_one_run"))
+    if run.curve is not None:
+        yield Problem("curve", say("curve.not_for_one_run"))
     if run.teacher is not None:
         yield Problem("teacher", say("generate.not_for_one_run"))
 

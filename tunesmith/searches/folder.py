@@ -7,14 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunesmith.errors import Problem, SpecError
-from tunesmith.plain import JsonObject
-from tunesmith.planning.lines import leaves
-from tunesmith.settings.resolved import Resolved
-from tunesmith.settings.run import Run, read_run
-from tunesmith.storage.atomic import write_whole
+from tunesmith.planning.begun import begin
+from tunesmith.settings.run import Run
 from tunesmith.storage.run_folder import RunFolder
-from tunesmith.words import say
 
 MAY_CHANGE = {"out", "lang", "search.trials"}
 
@@ -69,24 +64,4 @@ class Folder:
         """Writes the settings; raises SpecError where the folder holds a search with other settings
         (more trials may be asked for), or something else.
         """
-        if not self.settings.is_file():
-            if self.path.exists() and any(one.name != ".lock" for one in self.path.iterdir()):
-                raise SpecError(Problem("out", say("search.folder_taken", out=self.path)))
-        else:
-            self._same(run)
-        self.path.mkdir(parents=True, exist_ok=True)
-        write_whole(self.settings, Resolved(run).dump())
-
-    def _same(self, run: Run) -> None:
-        then, now = _flat(read_run(self.settings)), _flat(run)
-        changed = [
-            Problem(name, say("search.changed", then=then[name], now=now[name]))
-            for name in now
-            if then.get(name) != now[name]
-        ]
-        if changed:
-            raise SpecError([*changed, Problem("out", say("search.other_folder", out=self.path))])
-
-
-def _flat(run: Run) -> JsonObject:
-    return {path: value for path, value in leaves(run) if path not in MAY_CHANGE}
+        begin(self.settings, run, may_change=MAY_CHANGE)

@@ -20,6 +20,7 @@ SEARCHED = ("train.", "method", "objective.")
 """What a search may change. The rows, their tokens and the questions stay as they are, so that all
 trials are measured alike."""
 LEFT = ("train.keep", "train.machine", "train.seed", "train.steps", "train.micro_tokens")
+LEFT += ("train.rows", "train.split_seed")
 
 
 def spaces_of(run: Run) -> dict[str, Space]:

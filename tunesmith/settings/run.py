@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, ValidationError, model_validator
 
 from tunesmith.errors import SpecError
 from tunesmith.plain import JsonObject
+from tunesmith.settings.curve import Curve
 from tunesmith.settings.export import Export
 from tunesmith.settings.family import (
     METHODS,
@@ -28,6 +29,7 @@ from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.peer_names import name_here
 from tunesmith.settings.problems import paths_of, problems_of
 from tunesmith.settings.search import Search
+from tunesmith.settings.sources import First, Mix, Source
 from tunesmith.settings.spec import Spec, Word
 from tunesmith.settings.teacher import Teacher
 from tunesmith.settings.tournament import SEVERAL, Tournament
@@ -74,44 +76,6 @@ class Model(Spec):
     """
     trust_remote_code: bool = False
     """Whether Python code that comes with the model may run."""
-
-
-class Source(Spec):
-    """One file among several."""
-
-    path: str
-    """File, folder, or hub id; ``file#2000`` takes 2000 rows, ``id:subset`` a subset."""
-    columns: dict[str, Word] | None = None
-    """Our names to the file's: ``{question: Question, reasoning: Complex_CoT, answer: Response}``.
-    """
-    reader: str | None = None
-    """The reader by name, where detection should not decide."""
-    weight: Annotated[float, Gt(0)] = 1.0
-    """How often each of its training rows is seen per epoch; 0.5 takes half of them, 2 takes each
-    twice.
-    """
-
-
-class First(Spec):
-    """The rows at the beginning."""
-
-    first: Annotated[int, Gt(0)]
-    """How many."""
-
-
-class Mix(Spec):
-    """How often the rows of a kind are seen in an epoch; no row is copied."""
-
-    temperature: Annotated[float, Ge(1)]
-    """A kind gets its number of rows to the power 1/temperature: 1 leaves the shares as they are, 2
-    lifts the small ones, 100 makes all alike.
-    """
-    by: str = "file"
-    """What makes a kind: ``file``, or a column (source, label)."""
-    most: Annotated[float, Gt(0)] = 4
-    """How often a row is seen in an epoch at most (times); more teaches little that is new
-    (Muennighoff et al. 2023).
-    """
 
 
 class Data(Spec):
@@ -247,6 +211,14 @@ class Train(Spec):
     """Largest norm of the whole gradient; 0 does not clip."""
     seed: Annotated[int, Ge(0), Lt(2**32)] = 0
     """Seed of the adapter's start, the order of the data and the dropout."""
+    rows: Annotated[int, Gt(0)] | None = None
+    """Train on this many of the training rows, each label in its share, and hold out the same ones
+    as with all of them; drawn by ``seed``, a larger number holds the rows of a smaller one.
+    """
+    split_seed: Annotated[int, Ge(0), Lt(2**32)] | None = None
+    """Seed of what is held out; ``seed`` when not given. With it, runs of other seeds are measured
+    on the same rows.
+    """
     machine: Machine = Machine()
     keep: Keep = Keep()
 
@@ -337,10 +309,18 @@ class Run(Spec):
     """How methods are compared, for ``tunesmith tournament``."""
     search: Search | None = None
     """Which settings are tried, for ``tunesmith search``."""
+    curve: Curve | None = None
+    """How many rows the points of a learning curve have, for ``tunesmith curve``."""
     teacher: Teacher | None = None
     """How ``tunesmith generate`` asks, and what it keeps."""
 
     model_config = Spec.model_config | {"validate_default": True}
+
+    @property
+    def split_seed(self) -> int:
+        """The seed by which rows are held out."""
+        own = self.train.split_seed
+        return self.train.seed if own is None else own
 
     @model_validator(mode="before")
     @classmethod

@@ -1,0 +1,46 @@
+"""A learning curve: the same run by several numbers of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tunesmith.api.looking import plan
+from tunesmith.api.results import prove
+from tunesmith.api.training import train
+from tunesmith.display.progress import Shown
+from tunesmith.events.stream import Events, Listener
+from tunesmith.planning.processes import refuse_several
+from tunesmith.settings.given import Overrides, Settings, settings_of, speak
+
+if TYPE_CHECKING:
+    from tunesmith.curves.curve import Drawn
+
+
+def curve(
+    settings: Settings,
+    overrides: Overrides = (),
+    *,
+    quiet: bool = False,
+    listen: Sequence[Listener] = (),
+) -> Drawn:
+    """Trains the run by several numbers of its rows and several seeds, proves each on the same
+    held-out rows, and fits how quality grows; what its folder holds already is not done again.
+
+    Each of ``listen`` gets every event.
+    """
+    run = settings_of(settings, overrides)
+    speak(run)
+    refuse_several(run)
+    from tunesmith.curves.curve import Steps, draw
+
+    with Shown(quiet=quiet) as shown:
+        how = {"progress": shown, "listen": listen}
+        steps = Steps(
+            plan=plan,
+            # Its warnings were those of the whole.
+            train=lambda one: train(one, on_plan=lambda _: None, **how),
+            resume=lambda folder: train(folder, resume=True, **how),
+            prove=lambda folder: prove(folder, **how),
+        )
+        return draw(run, steps, Events(shown.hear, *listen))

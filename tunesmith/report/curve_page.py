@@ -1,0 +1,119 @@
+"""A learning curve as a person reads it: lines on the screen, and a page with the picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tunesmith.display.table import table_lines
+from tunesmith.plain import JsonObject
+from tunesmith.proving.amounts import shown
+from tunesmith.proving.record import called
+from tunesmith.report.build import templates_of
+from tunesmith.report.charts import Series, line_chart
+from tunesmith.storage.atomic import write_whole
+from tunesmith.words import language, metric_name, say
+
+STYLES = ("run-1", "run-2", "run-3", "run-4", "run-5")
+
+
+def curve_lines(found: JsonObject) -> list[str]:
+    """Returns the table of sizes, the law, and what the next gain takes."""
+    by = metric_name(found["metric"])
+    head = say("curve.head", by=by, items=found["items"], seeds=found["seeds"])
+    rows = _table(found)
+    return [head, "", *table_lines(rows, numbers=len(rows[0])), "", *_told(found)]
+
+
+def _table(found: JsonObject) -> list[list[str]]:
+    """Returns a heading and a row for each size."""
+    name, points = found["metric"], found["points"]
+    rivals = list(points[-1]["rivals"])
+    heads = [
+        say("curve.rows"),
+        called("tuned"),
+        say("curve.interval"),
+        *(_called(found, one) for one in rivals),
+    ]
+    rows = [
+        [
+            str(one["rows"]),
+            shown(name, one["value"]),
+            f"{shown(name, one['low'])} – {shown(name, one['high'])}",
+            *(shown(name, one["rivals"].get(rival)) for rival in rivals),
+        ]
+        for one in points
+    ]
+    return [heads, *rows]
+
+
+def _called(found: JsonObject, rival: str) -> str:
+    return called(rival, shots=found["shots"])
+
+
+def _told(found: JsonObject) -> list[str]:
+    """Returns the law in words, then what the gain takes, then what the intervals hold."""
+    name, law, gain = found["metric"], found["law"], found["gain"]
+    limits = f"{shown(name, law['limits']['low'])} – {shown(name, law['limits']['high'])}"
+    told = [say("curve.law", limit=shown(name, law["limit"]), limits=limits)]
+    values = {
+        "gain": shown(name, gain["gain"], sign=found["higher"]),
+        "metric": metric_name(name),
+        "rows": gain["rows"],
+        "farthest": gain["farthest"],
+        "low": gain["low"],
+        "more": gain["more"],
+        "high": gain["high"],
+        "never": f"{100 * gain['never']:.0f}",
+    }
+    if gain["more"] is None:
+        told.append(say("curve.not_reached", **values))
+    elif gain["high"] is None:
+        told.append(say("curve.more_open", **values))
+    else:
+        told.append(say("curve.more", **values))
+    if found["seeds"] == 1:
+        told.append(say("curve.one_seed"))
+    return told
+
+
+def write_page(found: JsonObject, path: Path) -> Path:
+    """Writes the page to ``path`` and returns it."""
+    name, points = found["metric"], found["points"]
+    rivals = [rival for rival in points[-1]["rivals"] if rival != "most_frequent"]
+    title = metric_name(name)
+    line = found["law"]["line"]
+    series = [
+        Series(say("curve.band"), tuple((one["rows"], one["low"]) for one in line), "faint"),
+        Series(say("curve.band"), tuple((one["rows"], one["high"]) for one in line), "faint"),
+        Series(say("curve.law_line"), tuple((one["rows"], one["value"]) for one in line), "dashed"),
+        Series(called("tuned"), tuple((one["rows"], one["value"]) for one in points), "train"),
+        *(
+            Series(
+                _called(found, rival),
+                tuple(
+                    (one["rows"], one["rivals"][rival]) for one in points if rival in one["rivals"]
+                ),
+                style,
+            )
+            for rival, style in zip(rivals, STYLES, strict=False)
+        ),
+    ]
+    whiskers = [
+        Series("", ((one["rows"], one["low"]), (one["rows"], one["high"])), "train")
+        for one in points
+    ]
+    chart = line_chart([*series, *whiskers], label=title, x_label=say("curve.rows"))
+    contents: JsonObject = {
+        "lang": "zh-CN" if language() == "zh" else "en",
+        "title": say("curve.page_title"),
+        "head": curve_lines(found)[0],
+        "caption": title,
+        "chart": chart,
+        "legend": [(one.style, one.name) for one in series[1:]],
+        "table": _table(found),
+        "told": _told(found),
+        "how": say("curve.how"),
+        "footer": say("compare.footer"),
+    }
+    write_whole(path, templates_of().get_template("curve.html.j2").render(contents))
+    return path
