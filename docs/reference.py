@@ -31,6 +31,7 @@ TEXTS = {
         "transform": "Steps for rows",
         "suite": "Suites",
         "export.format": "Export formats",
+        "prune.how": "Ways to prune",
         "parts": "Sources, schedules, optimizers, trackers, search engines",
         "source": "Sources",
         "train.schedule": "Schedules",
@@ -55,6 +56,8 @@ TEXTS = {
         "example": "Example row",
         "verified": "Verified by",
         "folded": "The adapter is folded in",
+        "shrinks": "Tensors shrink",
+        "share": "Share that goes by default",
         "better": "Better",
         "higher": "higher",
         "lower": "lower",
@@ -79,6 +82,7 @@ TEXTS = {
         "transform": "数据步骤",
         "suite": "保持情况的题组",
         "export.format": "导出格式",
+        "prune.how": "剪枝方式",
         "parts": "数据来源、学习率曲线、优化器与记录工具",
         "source": "数据来源",
         "train.schedule": "学习率曲线",
@@ -103,6 +107,8 @@ TEXTS = {
         "example": "示例行",
         "verified": "由谁核对",
         "folded": "适配器是否并入",
+        "shrinks": "张量变小",
+        "share": "默认去掉的比例",
         "better": "更好的方向",
         "higher": "越高越好",
         "lower": "越低越好",
@@ -144,6 +150,7 @@ def pages() -> Iterator[tuple[str, str]]:
             ("transform", "transform", _nothing),
             ("suite", "suite", _nothing),
             ("export.format", "export.format", _format),
+            ("prune.how", "prune.how", _pruner),
         ):
             yield (
                 f"{here}/{page.rpartition('.')[2]}.md",
@@ -243,6 +250,13 @@ def _format(cls: Any, told: Told) -> list[str]:
         f"- {told['kinds']}: {', '.join(sorted(cls.heads))}",
         f"- {told['folded']}: {told['yes'] if cls.folds else told['no']}",
         f"- {told['verified']}: {cls.verified_by}",
+    ]
+
+
+def _pruner(cls: Any, told: Told) -> list[str]:
+    return [
+        f"- {told['share']}: {cls.share:g}",
+        f"- {told['shrinks']}: {told['yes'] if cls.structured else told['no']}",
     ]
 
 

@@ -107,6 +107,7 @@ VERBS = frozenset(
         "Prepares",
         "Prints",
         "Proves",
+        "Prunes",
         "Puts",
         "Quantises",
         "Quotes",

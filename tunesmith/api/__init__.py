@@ -11,6 +11,7 @@ from tunesmith.api.compare import compare
 from tunesmith.api.curve import curve
 from tunesmith.api.handing import hand_over
 from tunesmith.api.looking import check, explain, overfit, plan, plan_stages, under_base
+from tunesmith.api.pruning import prune
 from tunesmith.api.results import attach, export_run, load, predict, prove
 from tunesmith.api.rows import change_rows, measure_anonymising, overlap
 from tunesmith.api.search import search
@@ -38,6 +39,7 @@ __all__ = [
     "plan_stages",
     "predict",
     "prove",
+    "prune",
     "rlhf",
     "search",
     "tournament",

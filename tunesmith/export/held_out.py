@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tunesmith.errors import TunesmithError, first_line
 from tunesmith.events.stream import Events
 from tunesmith.export.folders.source import Source
-from tunesmith.plain import JsonObject
+from tunesmith.plain import JsonObject, Named
 from tunesmith.proving.judge import judge
 from tunesmith.proving.measured import lines_of, together
 from tunesmith.proving.task import evenly
+from tunesmith.settings.run import Run
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -28,12 +29,20 @@ TRAINED, EXPORTED = "trained", "exported"
 class HeldOut:
     """The rows that are asked; ``missing`` says why there are none, or no metric for them."""
 
-    source: Source
+    run: Run
+    fitted: Named
+    """What tunesmith.json keeps of what was fitted to held-out rows."""
     prepared: Prepared | None = None
     items: list[Item] = field(default_factory=list)
     missing: str = ""
     found: dict[str, Outcome] = field(default_factory=dict)
     tell: Callable[[], None] = lambda: None
+
+    def of(self, prepared: Prepared, count: int) -> HeldOut:
+        """Returns the same with at most ``count`` rows of ``prepared``."""
+        if not prepared.proof:
+            return replace(self, missing=say("export.none_held_out"))
+        return replace(self, prepared=prepared, items=evenly(prepared.proof, count))
 
     def answer(self, name: str, engine: Engine) -> None:
         """Asks an engine all rows."""
@@ -41,10 +50,10 @@ class HeldOut:
             return
         self.tell()
         output = self.prepared.objective.output
-        fitted = self.source.told.get("fitted", {})
-        found = output.measure(self.source.run, self.prepared, self.items, {name: engine}, fitted)
+        asked = (self.run, self.prepared, self.items)
+        found = output.measure(*asked, {name: engine}, self.fitted)
         if found is None:
-            self.missing = say("export.no_metric", objective=self.source.run.objective.name)
+            self.missing = say("export.no_metric", objective=self.run.objective.name)
         else:
             self.found[name] = found
 
@@ -57,7 +66,7 @@ class HeldOut:
         first, second = self.found[TRAINED], self.found[EXPORTED]
         lines = together([lines_of(first), lines_of(second)])
         decides = (TRAINED, first.primary)
-        seed = self.source.run.train.seed
+        seed = self.run.train.seed
         judgement = judge(lines, first.metrics, seed=seed, decides=decides, judged=EXPORTED)
         return {
             "items": len(lines),
@@ -81,12 +90,11 @@ def held_out(source: Source, trained: Loaded, count: int, tell: Callable[[], Non
     """Prepares the run's held-out rows again, at most ``count`` of them."""
     from tunesmith.proving.contest import prepared_again
 
+    known = HeldOut(source.run, source.told.get("fitted", {}), tell=tell)
     if not count:
-        return HeldOut(source, missing=say("export.no_items"))
+        return replace(known, missing=say("export.no_items"))
     try:
         prepared = prepared_again(source.folder, source.run, trained.tokenizer, Events())
     except TunesmithError as error:
-        return HeldOut(source, missing=say("export.no_rows", reason=first_line(error)))
-    if not prepared.proof:
-        return HeldOut(source, missing=say("export.none_held_out"))
-    return HeldOut(source, prepared, evenly(prepared.proof, count), tell=tell)
+        return replace(known, missing=say("export.no_rows", reason=first_line(error)))
+    return known.of(prepared, count)

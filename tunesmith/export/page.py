@@ -108,7 +108,7 @@ class Page:
         word = say(f"export.verdict_{self.verdict.replace(' ', '_')}")
         head, *rows = self._rows()
         lines = [
-            f"# {say('export.page', format=self.format, dtype=self.dtype)}",
+            f"# {self._title()}",
             "",
             say("export.verdict", verdict=f"**{word}**", why=self.why),
             "",
@@ -124,9 +124,27 @@ class Page:
             lines += ["", self.task_missing]
         return "\n".join([*lines, "", say("export.page_rules"), ""])
 
+    def _title(self) -> str:
+        return say("export.page", format=self.format, dtype=self.dtype)
+
+    def _head(self) -> list[str]:
+        """Returns the names of the two models."""
+        return [say("export.trained"), say("export.exported")]
+
+    def _costs(self) -> list[list[str]]:
+        """Returns the rows on speed and size."""
+        rows = []
+        if self.speed and self.speed_before:
+            unit = say(f"export.row_speed_{self.speed.unit}")
+            told = [f"{speed.a_second:.1f}" for speed in (self.speed_before, self.speed)]
+            rows.append([unit, *told])
+        if self.load_seconds is not None:
+            rows.append([say("export.row_load"), "", f"{self.load_seconds:.1f} s"])
+        return [*rows, [say("export.row_size"), "", readable(self.size)]]
+
     def _rows(self) -> list[list[str]]:
-        """Returns the table: a name, the trained model's value, the exported one's."""
-        rows = [["", say("export.trained"), say("export.exported")]]
+        """Returns the table: a name, the first model's value, the second one's."""
+        rows = [["", *self._head()]]
         if self.task:
             rows += _task_rows(self.task)
         if self.probes and self.probes.kind == "language":
@@ -135,14 +153,7 @@ class Page:
         if self.probes:
             told = f"{self.probes.largest_difference:.3g}"
             rows.append([say("export.row_outputs"), "", told])
-        if self.speed and self.speed_before:
-            unit = say(f"export.row_speed_{self.speed.unit}")
-            told = [f"{speed.a_second:.1f}" for speed in (self.speed_before, self.speed)]
-            rows.append([unit, *told])
-        if self.load_seconds is not None:
-            rows.append([say("export.row_load"), "", f"{self.load_seconds:.1f} s"])
-        rows.append([say("export.row_size"), "", readable(self.size)])
-        return rows
+        return rows + self._costs()
 
 
 def write_page(page: Page, place: Path) -> None:

@@ -9,6 +9,7 @@ from tunesmith.settings.family import (
     METRICS,
     OBJECTIVES,
     OPTIMIZERS,
+    PRUNERS,
     READERS,
     REWARDS,
     SCHEDULES,
@@ -32,6 +33,7 @@ FAMILIES: dict[str, Family] = {
     "transform": TRANSFORMS,
     "suite": SUITES,
     "export.format": FORMATS,
+    "prune.how": PRUNERS,
     "search.engine": ENGINES,
 }
 """Families by the path of their setting; readers, metrics, rewards, transforms and suites are named
@@ -58,6 +60,9 @@ ALIASES = {
     "suites": "suite",
     "format": "export.format",
     "formats": "export.format",
+    "how": "prune.how",
+    "pruner": "prune.how",
+    "pruners": "prune.how",
     "engine": "search.engine",
     "engines": "search.engine",
 }

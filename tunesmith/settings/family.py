@@ -253,4 +253,7 @@ SUITES = Family("suite", "tunesmith.suites")
 FORMATS = Family("format", "tunesmith.export.formats")
 
 
+PRUNERS = Family("pruner", "tunesmith.pruning.pruners")
+
+
 ENGINES = Family("engine", "tunesmith.searches.engines")

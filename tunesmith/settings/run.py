@@ -28,6 +28,7 @@ from tunesmith.settings.family import (
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.peer_names import name_here
 from tunesmith.settings.problems import paths_of, problems_of
+from tunesmith.settings.prune import Prune
 from tunesmith.settings.search import Search
 from tunesmith.settings.sources import First, Mix, Source
 from tunesmith.settings.spec import Spec, Word
@@ -307,6 +308,8 @@ class Run(Spec):
     """Language of what a person reads; auto follows the locale."""
     tournament: Tournament | None = None
     """How methods are compared, for ``tunesmith tournament``."""
+    prune: Prune | None = None
+    """What makes the model lighter, for ``tunesmith prune`` and for a stage that prunes."""
     search: Search | None = None
     """Which settings are tried, for ``tunesmith search``."""
     curve: Curve | None = None

@@ -18,8 +18,8 @@ from tunesmith.errors import DiskError, Problem, SpecError
 from tunesmith.storage.atomic import barred
 from tunesmith.words import say
 
-# What belongs to the run or to an adapter; all else in a model folder is tokenizer, template and
-# generation settings.
+# What belongs to the run, to an adapter or to our cache, and weights; all else in a model folder is
+# tokenizer, template and generation settings.
 NOT_COPIED = (
     "adapter_",
     "tunesmith.json",
@@ -28,7 +28,9 @@ NOT_COPIED = (
     "MANIFEST.json",
     "model.safetensors",
     "training_args",
+    "converted.json",
 )
+WEIGHTS = frozenset({".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx"})
 HEADER_NAMES = {"F32": "fp32", "BF16": "bf16", "F16": "fp16"}
 SPARE = 64 * 2**20
 """Bytes for tokenizer and settings."""
@@ -109,7 +111,9 @@ def copy_beside(source: Path, target: Path) -> None:
     for path in sorted(source.iterdir()):
         if path.is_dir():
             shutil.copytree(path, target / path.name)
-        if path.is_file() and not path.name.startswith(NOT_COPIED):
+        if path.suffix in WEIGHTS or path.name.startswith(NOT_COPIED):
+            continue
+        if path.is_file():
             shutil.copyfile(path, target / path.name)
 
 

@@ -12,6 +12,8 @@ from tunesmith.export.folders.source import Source
 from tunesmith.words import say
 
 if TYPE_CHECKING:
+    from tunesmith.batches.batch import Tokens
+    from tunesmith.data.prepare import Prepared
     from tunesmith.data.rendering.tokenizers import Tokenizer
 
 TOKENS_AN_INPUT = 10
@@ -25,9 +27,15 @@ def calibration_rows(source: Source, tokenizer: Tokenizer, most: int) -> list[np
     from tunesmith.proving.contest import prepared_again
 
     prepared = prepared_again(source.folder, source.run, tokenizer, Events())
-    rows = [tokens.ids_T for item in prepared.train for tokens in item.tokens]
-    step = max(1, int(sum(map(len, rows)) / most))
-    chosen, total = [], 0
+    return [row.ids_T for row in spread(prepared, most)]
+
+
+def spread(prepared: Prepared, most: int) -> list[Tokens]:
+    """Returns training rows spread evenly over all, up to ``most`` tokens."""
+    rows = [tokens for item in prepared.train for tokens in item.tokens]
+    step = max(1, int(sum(map(len, rows)) / max(most, 1)))
+    chosen: list[Tokens] = []
+    total = 0
     for row in rows[::step]:
         if total >= most:
             break

@@ -1,0 +1,235 @@
+"""A model made lighter, written as a folder that training and transformers load, and published with
+what was measured of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.events.stream import Events
+from tunesmith.export.folders.files import (
+    check_space,
+    copy_beside,
+    draft,
+    refuse_full,
+    weights_in,
+)
+from tunesmith.export.folders.whole import save_model
+from tunesmith.export.held_out import EXPORTED, TRAINED, HeldOut
+from tunesmith.export.merge import refuse_different
+from tunesmith.export.page import write_page
+from tunesmith.export.parity import (
+    Behaviour,
+    behaviour,
+    compare,
+    probe_ids,
+    probe_texts,
+)
+from tunesmith.plain import JsonObject
+from tunesmith.pruning.costs import size_of, times_of
+from tunesmith.pruning.page import PrunedPage
+from tunesmith.pruning.pruners import PRUNERS, Pruner
+from tunesmith.settings.family import OBJECTIVES
+from tunesmith.settings.prune import Prune
+from tunesmith.settings.run import Run
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.batches.batch import Tokens
+    from tunesmith.data.prepare import Prepared
+    from tunesmith.models.loading.load import Loaded
+
+Progress = Callable[[str, int, int], None]
+STAGES = ("rows", "before", "prune", "save", "after")
+BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """Where the lighter model is, and how it compares with the one before."""
+
+    out: Path
+    page: PrunedPage
+    wanted: str | None = None
+    """What ``prune.require`` asks for."""
+
+    @property
+    def met(self) -> bool:
+        """Whether the verdict is the one required."""
+        return self.page.meets(self.wanted)
+
+    def required(self) -> dict[str, str]:
+        """Returns the words for a verdict that is not the one required."""
+        verdict = say(f"export.verdict_{self.page.verdict.replace(' ', '_')}")
+        return {"verdict": verdict, "required": str(self.wanted)}
+
+    def to_json(self) -> JsonObject:
+        """Returns everything as plain values."""
+        return {"out": str(self.out), **self.page.to_json()}
+
+    def lines(self) -> list[str]:
+        """Returns lines for a person to read."""
+        told = [say("prune.written", out=self.out, dtype=self.page.dtype), *self.page.gone]
+        return [*told, *self.page.short(), say("prune.use", out=self.out)]
+
+
+def prune(run: Run, out: Path, *, progress: Progress | None = None) -> Pruned:
+    """Prunes the model of ``run`` as its ``prune`` says, on its training rows, and writes it to
+    ``out`` with ``parity.json`` and ``parity.md``: what the model does on its held-out rows before
+    and after, and what both cost.
+
+    SpecError for what the model or the way cannot do, before weights are loaded; DiskError when it
+    does not fit; ExportError when what was written does not behave as what was pruned. Nothing is
+    left at ``out`` then.
+    """
+    from tunesmith.models.finding.hub import folder_of
+
+    asked = run.prune or Prune()
+    pruner: Pruner = PRUNERS.make(asked.how)
+    share = pruner.share if asked.share is None else asked.share
+    refuse_full(out)
+    _refuse_settings(run)
+    base = folder_of(run.model)
+    _refuse_model(run, base, pruner, share)
+    kind, count = weights_in(base)
+    check_space(out, count * BYTES[kind])
+
+    def tell(stage: str) -> None:
+        if progress:
+            progress(say(f"prune.stage_{stage}"), STAGES.index(stage), len(STAGES))
+
+    tell("rows")
+    model = _loaded(run, base)
+    prepared = _prepared(run, model)
+    tell("before")
+    asking = _Asking(run, prepared, model, asked.items)
+    before = asking.ask(TRAINED, model)
+    size = size_of(model, _files(base), asking.prompts[0])
+    tell("prune")
+    rows = _rows(pruner, prepared)
+    gone = tuple(pruner.prune(model, rows, share))
+    wanted = asking.behave(model)
+    with draft(out) as place:
+        tell("save")
+        save_model(model.model, place, kind)
+        copy_beside(base, place)
+        model.model = None  # two models at once would need twice the memory
+        tell("after")
+        lighter = _loaded(run, place)
+        found = asking.ask(EXPORTED, lighter)
+        refuse_different(compare(wanted, found, kind), out)
+        page = PrunedPage(
+            format=pruner.name,
+            dtype=kind,
+            library=f"transformers {version('transformers')}",
+            probes=compare(before, found, kind),
+            task=asking.rows.judged(),
+            task_missing=asking.rows.missing,
+            share=share,
+            gone=gone,
+            size_before=size,
+            size_after=size_of(lighter, _files(place), asking.prompts[0]),
+            times=times_of(_loaded(run, base), lighter, asking.prompts),
+        )
+        write_page(page, place)
+    return Pruned(out, page, asked.require)
+
+
+def _refuse_settings(run: Run) -> None:
+    """Raises SpecError for what is learned by a head of its own, and for weights that are no plain
+    ones.
+    """
+    problems = []
+    if OBJECTIVES.make(run.objective).head != "language":
+        told = say("prune.writes_only", objective=run.objective.name)
+        problems.append(Problem("objective", told))
+    changed = {"quantize": run.model.quantize, "add_tokens": run.model.add_tokens}
+    problems += [
+        Problem(f"model.{name}", say("prune.plain_only"))
+        for name, value in changed.items()
+        if value
+    ]
+    if problems:
+        raise SpecError(problems)
+
+
+def _refuse_model(run: Run, base: Path, pruner: Pruner, share: float) -> None:
+    """Raises SpecError with what keeps the model from this way, known from its configuration."""
+    import torch
+
+    from tunesmith.models.structure.kinds import kind_of, language_class, load_config
+
+    config = load_config(base, trust_remote_code=run.model.trust_remote_code)
+    if kind_of(config) != "decoder":
+        raise SpecError(Problem("model", say("prune.decoders_only", kind=config.model_type)))
+    with torch.device("meta"):
+        shell = language_class(config).from_config(config)
+    problems = pruner.refused(shell, share)
+    if problems:
+        raise SpecError(problems)
+
+
+def _loaded(run: Run, folder: Path) -> Loaded:
+    import torch
+
+    from tunesmith.models.loading.load import load_model
+
+    code = run.model.trust_remote_code
+    return load_model(folder, dtype=torch.float32, device="cpu", trust_remote_code=code)
+
+
+def _prepared(run: Run, model: Loaded) -> Prepared:
+    """Prepares the rows: split as they were where a run trained on them, else anew."""
+    from tunesmith.data.prepare_once import prepare_once
+    from tunesmith.proving.contest import prepared_again
+
+    folder = RunFolder(Path(run.out))
+    if folder.ledger.is_file():
+        return prepared_again(folder, run, model.tokenizer, Events())
+    return prepare_once(run, model.tokenizer, limit=model.limit)
+
+
+def _rows(pruner: Pruner, prepared: Prepared) -> list[Tokens]:
+    """Returns the training rows that the way looks at."""
+    from tunesmith.export.rounding.calibration import spread
+
+    if not pruner.tokens:
+        return []
+    rows = spread(prepared, pruner.tokens)
+    if not rows:
+        raise DataError(Problem("data", say("prune.no_rows")))
+    return rows
+
+
+def _files(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+
+
+class _Asking:
+    """What both models are asked: the probe prompts and the held-out rows."""
+
+    def __init__(self, run: Run, prepared: Prepared, model: Loaded, items: int) -> None:
+        self.render = prepared.render
+        none = HeldOut(run, {}, missing=say("export.no_items"))
+        self.rows = HeldOut(run, {}).of(prepared, items) if items else none
+        texts = probe_texts(RunFolder(Path(run.out)), run)
+        self.prompts = probe_ids(texts, self.render, model.limit)
+
+    def behave(self, model: Loaded) -> Behaviour:
+        """Asks the probe prompts."""
+        from tunesmith.predicting.engine import TorchEngine
+
+        return behaviour(TorchEngine(model), self.prompts, self.render.stop_ids, "language")
+
+    def ask(self, name: str, model: Loaded) -> Behaviour:
+        """Asks the held-out rows and the probe prompts."""
+        from tunesmith.predicting.engine import TorchEngine
+
+        self.rows.answer(name, TorchEngine(model))
+        return self.behave(model)

@@ -1,0 +1,42 @@
+"""The page of a model that was made lighter: what it still does, and what it costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tunesmith.display.table import readable
+from tunesmith.export.page import Page
+from tunesmith.pruning.costs import TIMED_TOKENS, Size, Times
+from tunesmith.words import say
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrunedPage(Page):
+    """All that was measured of a model before and after."""
+
+    share: float
+    """What was asked to go."""
+    gone: tuple[str, ...]
+    """What went, in words."""
+    size_before: Size
+    size_after: Size
+    times: Times
+
+    def _title(self) -> str:
+        return say("prune.page", how=self.format, dtype=self.dtype)
+
+    def _head(self) -> list[str]:
+        return [say("prune.before"), say("prune.after")]
+
+    def _costs(self) -> list[list[str]]:
+        sizes, times = (self.size_before, self.size_after), self.times
+        faster = f"{times.faster:.2f} [{times.low:.2f}, {times.high:.2f}]"
+        seconds = [f"{one:.2f} s" for one in (times.before, times.after)]
+        return [
+            [say("prune.row_weights"), *(f"{one.weights:,}" for one in sizes)],
+            [say("prune.row_zeros"), *(f"{one.zeros / one.weights:.1%}" for one in sizes)],
+            [say("export.row_size"), *(readable(one.file) for one in sizes)],
+            [say("prune.row_cache"), *(readable(1000 * one.cache) for one in sizes)],
+            [say("prune.row_answer", tokens=TIMED_TOKENS), *seconds],
+            [say("prune.row_faster"), "", faster],
+        ]

@@ -1,0 +1,1 @@
+"""What is taken out of a model: single weights, groups of heads, channels, whole layers."""
