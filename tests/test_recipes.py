@@ -22,7 +22,7 @@ RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 STAGES = "rlhf"
 WRITES = "teacher_text"
 ENTITIES = "entities"
-SAMPLED = ("grpo", "ppo")
+SAMPLED = ("grpo", "ppo", "gkd")
 # The real file that each recipe was written for, and what makes it tiny.
 FILES = {
     "tcm_qwen_lora": "tcm_cpmi/cpmi_dataset.json",

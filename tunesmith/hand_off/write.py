@@ -25,6 +25,7 @@ from tunesmith.models.finding.parent import parent_of
 from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.plain import JsonObject
 from tunesmith.planning.make import make
+from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Run
 from tunesmith.storage.atomic import barred, write_whole
 from tunesmith.storage.run_folder import RunFolder
@@ -105,7 +106,7 @@ def _refuse(run: Run, to: str, out: Path) -> None:
     problems = []
     if to not in TARGETS:
         problems.append(Problem("to", say("hand_off.no_target", to=to, known=", ".join(TARGETS))))
-    if run.source.name != "rollout":
+    if run.source.name != "rollout" or not OBJECTIVES.make(run.objective).by_rewards:
         told = say("hand_off.no_rewards", objective=run.objective.name)
         problems.append(Problem("objective", told))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

@@ -66,6 +66,10 @@ class Objective:
     """Whether it compares the answers to one prompt with each other, so that a prompt whose answers
     are worth the same teaches nothing. Only of one that ``samples``.
     """
+    by_rewards: ClassVar[bool] = True
+    """Whether the rewards say what is learned from a sampled answer; where not, they only measure
+    it. Only of one that ``samples``.
+    """
     two_sided: ClassVar[bool] = False
     """Whether it can train a model with an encoder and a decoder."""
     measures: ClassVar[dict[str, bool]] = {}

@@ -1,22 +1,19 @@
-"""Distillation from a teacher's whole distribution: forward and reverse KL, generalised
-Jensen–Shannon: with P the teacher, Q the student and M = beta P + (1 - beta) Q, JSD(beta) = beta
-KL(P || M) + (1 - beta) KL(Q || M) (Agarwal et al. 2024, GKD, eq. 1). Logits are divided by the
-temperature T and the divergence multiplied by T^2, so that its gradient keeps its size beside that
-of the hard labels (Hinton et al. 2015, section 2); TRL's GKD leaves T^2 out.
+"""Distillation from a teacher's whole distribution over the answers of the rows. Logits are divided
+by the temperature T and the divergence multiplied by T^2, so that its gradient keeps its size
+beside that of the hard labels (Hinton et al. 2015, section 2); TRL's GKD leaves T^2 out.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le, Lt
 
 from tunesmith.batches.batch import Batch, Loss, Ratio, Tokens
-from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Chat, Example
 from tunesmith.objectives import OBJECTIVES, Objective
+from tunesmith.objectives._divergence import Divergence, beta_of_jsd, divergence
 from tunesmith.settings.spec import Spec
-from tunesmith.words import say
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +37,7 @@ class Distill(Objective):
         teacher: str
         """The teacher: a folder, a hub id, or a finished run, such as objective.teacher=runs/large;
         its tokenizer must be the student's."""
-        divergence: Literal["forward_kl", "reverse_kl", "jsd"] = "forward_kl"
+        divergence: Divergence = "forward_kl"
         """How far the student is from the teacher: forward_kl covers all the teacher may say,
         reverse_kl keeps to what it likes best, jsd lies between."""
         beta: Annotated[float, Gt(0), Lt(1)] = 0.5
@@ -52,13 +49,7 @@ class Distill(Objective):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        # A finished run's settings are all written out, so what was given is told by its value.
-        if config.beta != type(config).model_fields["beta"].default and config.divergence != "jsd":
-            raise SpecError(
-                Problem(
-                    "objective.beta", say("preference.beta_of_jsd", divergence=config.divergence)
-                )
-            )
+        beta_of_jsd(config)
 
     def folders(self) -> dict[str, str]:
         """Returns the teacher's folder."""
@@ -85,12 +76,7 @@ class Distill(Objective):
         ) -> torch.Tensor:
             assert other_nV is not None, "the teacher sees the same batch"
             weights_n = batch.weights_N[chunk]
-            # A vocabulary may be padded to another size; what is beyond the common part is no
-            # token.
-            size = min(logits_nV.shape[-1], other_nV.shape[-1])
-            apart = (
-                weights_n * self.divergence(other_nV[:, :size].float(), logits_nV[:, :size])
-            ).sum()
+            apart = (weights_n * self.divergence(other_nV, logits_nV)).sum()
             told = (weights_n * nll(logits_nV, batch.targets_N[chunk])).sum()
             parts["divergence"].append(apart.detach())
             parts["nll"].append(told.detach())
@@ -108,23 +94,6 @@ class Distill(Objective):
         """Computes [n] T^2 times the divergence of the two distributions that these logits give at
         temperature T (nats).
         """
-        import math
-
-        import torch
-
-        config, heat = self.config, self.config.temperature
-        p_nV, q_nV = (
-            torch.log_softmax(teacher_nV / heat, -1),
-            torch.log_softmax(student_nV / heat, -1),
-        )
-
-        def kl(one_nV: torch.Tensor, other_nV: torch.Tensor) -> torch.Tensor:
-            return (one_nV.exp() * (one_nV - other_nV)).sum(-1)
-
-        if config.divergence == "forward_kl":
-            return heat**2 * kl(p_nV, q_nV)
-        if config.divergence == "reverse_kl":
-            return heat**2 * kl(q_nV, p_nV)
-        share = config.beta
-        m_nV = torch.logaddexp(p_nV + math.log(share), q_nV + math.log(1 - share))
-        return heat**2 * (share * kl(p_nV, m_nV) + (1 - share) * kl(q_nV, m_nV))
+        heat = self.config.temperature
+        how = {"heat": heat, "share": self.config.beta}
+        return heat**2 * divergence(self.config.divergence, teacher_nV, student_nV, **how)

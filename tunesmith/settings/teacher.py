@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Gt
 
+from tunesmith.settings.rewards import Rewards
 from tunesmith.settings.spec import Spec
 
 
@@ -29,6 +30,22 @@ class Teacher(Spec):
     cut: Literal["drop", "keep"] = "drop"
     """What becomes of answers that ``generate.max_new_tokens`` cut off: they are left out, or kept
     as they are.
+    """
+    rewards: Rewards = ()
+    """What an answer is worth, by name or with settings: of ``generate.samples`` answers to a row
+    only the best is kept. A function of yours is ``./my_reward.py:function``.
+    """
+    weights: tuple[float, ...] = ()
+    """Weight of each reward, in their order; 1 each when not given."""
+    best: Annotated[int, Gt(0)] = 1
+    """How many answers to a row are kept, the best by rewards, each text once."""
+    least: float | None = None
+    """What an answer must be worth at least to be kept, such as 1 for right answers alone; any when
+    not given.
+    """
+    reward_timeout: Annotated[float, Gt(0)] = 10.0
+    """Longest time that a reward may take for one answer (seconds); then it has abstained, and
+    an answer without a reward is not kept.
     """
 
 

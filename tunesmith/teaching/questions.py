@@ -17,7 +17,7 @@ from tunesmith.words import say
 
 TOGETHER = 16
 """Questions that a local model answers together; between these, a signal is heard."""
-OURS = ("messages", "reference", "teacher", "finish")
+OURS = ("messages", "reference", "teacher", "finish", "reward")
 """Columns of the rows that are written, beside the file's own."""
 
 

@@ -24,6 +24,7 @@ from tunesmith.settings.run import Run
 from tunesmith.settings.teacher import Teacher, is_endpoint
 from tunesmith.storage.atomic import barred
 from tunesmith.teaching.journal import Journal
+from tunesmith.teaching.picking import Group, Picked, Picking, idle
 from tunesmith.teaching.questions import Questions
 from tunesmith.teaching.written import messages, row_of
 from tunesmith.words import say
@@ -53,12 +54,15 @@ class Account:
     tokens: int
     earlier: int
     """Answers that an earlier call had."""
+    picked: Picked | None
+    """What the rewards kept; None without rewards."""
     rate: float
     """Tokens a second, of this call without the loading; 0 where it asked nothing."""
 
     def to_json(self) -> dict[str, object]:
         """Returns the account for programs."""
-        return dict(vars(self))
+        picked = self.picked and dict(vars(self.picked))
+        return {**vars(self), "picked": picked}
 
     def lines(self) -> list[str]:
         """Returns lines for a person to read."""
@@ -81,6 +85,8 @@ class Account:
             for name, count in sorted(self.finishes.items())
             if count
         ]
+        if self.picked is not None:
+            lines.append(self.picked.line())
         if self.earlier:
             lines.append(say("generate.earlier", count=self.earlier))
         lines.append(
@@ -110,6 +116,8 @@ def write(run: Run, events: Events) -> Account:
         )
     elif wrong := barred(out):
         problems.append(Problem("out", wrong))
+    asked = run.teacher or Teacher()
+    problems += idle(asked, run.generate.samples)
     if problems:
         raise SpecError(problems)
     questions = Questions(run.data)
@@ -119,14 +127,23 @@ def write(run: Run, events: Events) -> Account:
             update={"data": run.data.model_copy(update={"columns": questions.columns})}
         )
     left = Counter(dropped.reason for dropped in questions.dropped)
+    picking = Picking(asked) if asked.rewards else None
+    if picking is not None:
+        picking.check(questions)
     teacher = teacher_of(run, events)
     journal = Journal(out, _key(run, teacher, digest))
     with journal.held():
         began, before, earlier = time.monotonic(), journal.tokens, len(journal.places)
         _ask(run, teacher, questions, journal, events=events, total=count * run.generate.samples)
         spent, tokens = time.monotonic() - began - teacher.loading, journal.tokens
-        written = journal.finish(_rows(run, teacher, questions, journal, digest))
+        if _known(questions)[1] != digest:
+            raise DataError(Problem("data", say("ledger.changed")))
+        picked = picking and picking.see(_kept(run, questions, journal), events)
+        worth = picking and picking.worth
+        written = journal.finish(_rows(teacher, _kept(run, questions, journal), worth))
     if not written:
+        if picked is not None and picked.answers:
+            raise TunesmithError(say("generate.none_good", told=picked.line(), path=journal.path))
         counts = ", ".join(f"{name}: {number}" for name, number in sorted(journal.finishes.items()))
         raise TunesmithError(say("generate.nothing", counts=counts, path=journal.path))
     return Account(
@@ -140,6 +157,7 @@ def write(run: Run, events: Events) -> Account:
         retried=journal.retries,
         tokens=tokens,
         earlier=earlier,
+        picked=picked,
         rate=(tokens - before) / spent if spent else 0.0,
     )
 
@@ -207,20 +225,29 @@ def _ask(
             raise Stopped(say("generate.stopped", **told, path=journal.path))
 
 
-def _rows(
-    run: Run, teacher: Local | Endpoint, questions: Questions, journal: Journal, digest: str
-) -> Iterator[JsonObject]:
-    """Yields the rows in the order of the file, without those that have no answer to learn from;
-    raises DataError where the file has changed.
+def _kept(run: Run, questions: Questions, journal: Journal) -> Iterator[Group]:
+    """Yields the rows in the order of the file with their answers, without those that there is
+    nothing to learn from.
     """
     kept = {"stop", "length"} if (run.teacher or Teacher()).cut == "keep" else {"stop"}
     each = run.generate.samples
-    if _known(questions)[1] != digest:
-        raise DataError(Problem("data", say("ledger.changed")))
     for index, question in enumerate(questions.asked()):
-        for answer in journal.answers(range(index * each, (index + 1) * each)):
-            if answer.finish in kept:
-                yield row_of(question, answer, teacher=teacher.name, system=teacher.system)
+        numbers = range(index * each, (index + 1) * each)
+        found = zip(numbers, journal.answers(numbers), strict=True)
+        yield question, [(number, one) for number, one in found if one.finish in kept]
+
+
+def _rows(
+    teacher: Local | Endpoint, groups: Iterator[Group], worth: dict[int, float] | None
+) -> Iterator[JsonObject]:
+    """Yields the rows to train on; ``worth`` holds the rewards of those answers that are picked."""
+    for question, numbered in groups:
+        for number, answer in numbered:
+            row = row_of(question, answer, teacher=teacher.name, system=teacher.system)
+            if worth is None:
+                yield row
+            elif number in worth:
+                yield {**row, "reward": round(worth[number], 6)}
 
 
 def _known(questions: Questions) -> tuple[int, str]:

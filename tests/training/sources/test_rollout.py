@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from conftest import tiny_model
 from material import runs
 from material.two_processes import in_two
 from tunesmith.errors import SpecError
@@ -71,16 +72,29 @@ SETTINGS = [
         "source.passes": 2,
     },
     {"objective": {"name": "ppo", "value_moves": True, "kl_weight": 0, "overlong": "punished"}},
+    {"objective": {"name": "gkd", "teacher": "TEACHER"}, "source.temperature": 0.7},
 ]
-NAMES = ["plain", "two passes", "rloo", "ppo", "ppo, values move"]
+NAMES = ["plain", "two passes", "rloo", "ppo", "ppo, values move", "gkd"]
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # A vocabulary padded to another size, as in Qwen2.5's larger models.
+    folder = tmp_path_factory.mktemp("teacher")
+    return tiny_model(folder / "large", vocab_size=416, hidden_size=48)
+
+
+def taught(settings: dict[str, Any], teacher: Path) -> dict[str, Any]:
+    """The settings with this teacher in place of its name."""
+    return json.loads(json.dumps(settings).replace("TEACHER", str(teacher)))
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=NAMES)
 def test_a_run_that_goes_on_samples_and_trains_the_same(
-    settings: dict[str, Any], tiny_llama: Path, tmp_path: Path
+    settings: dict[str, Any], tiny_llama: Path, teacher: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    settings = {**settings, "train.steps": 4}
+    settings = {**taught(settings, teacher), "train.steps": 4}
     straight = trained(out, tiny_llama, **settings)
     weights, told = runs.weights(straight.model), lines(straight)
     assert len(told) == 4 and told[0]["reward"] != told[1]["reward"]
@@ -94,7 +108,9 @@ def test_a_run_that_goes_on_samples_and_trains_the_same(
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=NAMES)
-def test_cut_and_layout_change_nothing(settings: dict[str, Any], made: Any) -> None:
+def test_cut_and_layout_change_nothing(settings: dict[str, Any], teacher: Path, made: Any) -> None:
+    settings = taught(settings, teacher)
+
     def found(name: str, micro_tokens: int, layout: str) -> tuple[float, torch.Tensor]:
         ready = made(name, **settings, **{"train.micro_tokens": micro_tokens, "train.clip": 0})
         work = ready.work
@@ -148,6 +164,50 @@ def test_two_processes_train_what_one_trains(
     for alone, joined in zip(lines(one), lines(RunFolder(tmp_path / "two")), strict=True):
         assert alone.keys() == joined.keys()
         assert {name: joined[name] for name in alone} == pytest.approx(alone, rel=1e-3, abs=1e-6)
+
+
+def test_a_student_comes_nearer_to_its_teacher_where_it_goes_itself(
+    tiny_llama: Path, teacher: Path, tmp_path: Path
+) -> None:
+    """Though all its answers are worth the same, which would teach ppo nothing."""
+    settings = {
+        "objective": {"name": "gkd", "teacher": str(teacher)},
+        "source": {**SAMPLED["source"], "rewards": {"name": "format", "pattern": "never"}},
+        "method": "full",
+        "train.steps": 20,
+        "train.learning_rate": 3e-3,
+        "train.keep": {"evaluate": 0, "save": 0},
+    }
+    told = lines(trained(tmp_path / "run", tiny_llama, **settings))
+    assert all(line["reward"] == 0 and line["divergence"] == line["loss"] for line in told)
+    assert told[-1]["divergence"] < 0.8 * told[0]["divergence"]
+
+
+def test_the_loss_over_sampled_answers_is_trls(made: Any, teacher: Path) -> None:
+    """With the logits of plain forwards over each answer, at the temperature that is sampled at."""
+    from transformers import AutoModelForCausalLM
+    from trl.experimental.gkd.gkd_trainer import GKDTrainer
+
+    objective = {"name": "gkd", "teacher": str(teacher), "divergence": "jsd", "beta": 0.3}
+    work = made("trl", objective=objective, method="full", **{"source.temperature": 0.7}).work
+    examples = work.source.step(0, work.models).passes[0]
+    ours, _ = gradient(work, work.batches(examples), 1)
+    large = AutoModelForCausalLM.from_pretrained(teacher)
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for tokens in (one for example in examples for one in example):
+            ids = torch.tensor(tokens.ids_T[None].astype("int64"))
+            student, other = (
+                model(input_ids=ids).logits[:, :-1] for model in (work.model.model, large)
+            )
+            scored = torch.tensor(tokens.weights_T[None, 1:] > 0)
+            labels = torch.where(scored, ids[:, 1:], -100)
+            size = student.shape[-1]
+            how = {"labels": labels, "beta": 0.3, "temperature": 0.7, "reduction": "sum"}
+            total += float(GKDTrainer.generalized_jsd_loss(student, other[..., :size], **how))
+            count += int(scored.sum())
+    assert ours["loss"].count == count
+    assert ours["loss"].value == pytest.approx(total / count, rel=1e-5)
 
 
 PPO = {"name": "ppo", "kl_weight": 0}

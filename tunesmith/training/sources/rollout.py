@@ -7,14 +7,13 @@ A step is a function of its number and of the weights, so a run that goes on sam
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from annotated_types import Gt
-from pydantic import BeforeValidator
 
 from tunesmith.batches.order import Order
 from tunesmith.batches.rollout import Group
@@ -24,7 +23,8 @@ from tunesmith.plain import JsonObject
 from tunesmith.rollout.preview import faults_told, hopeless, lines, refuse_hopeless
 from tunesmith.rollout.rewarding import Rewarded, Rewarding, asked_of, unseen_of
 from tunesmith.rollout.watching import Watching, greedy
-from tunesmith.settings.family import OBJECTIVES, REWARDS, choice
+from tunesmith.settings.family import OBJECTIVES, REWARDS
+from tunesmith.settings.rewards import Rewards
 from tunesmith.settings.spec import Spec
 from tunesmith.training.sources import SOURCES, Step, StepSource
 from tunesmith.words import say
@@ -64,19 +64,6 @@ class _Answered:
     rewarded: Rewarded
 
 
-def _listed(value: object) -> Any:
-    """Turns one reward into a list, and ``./my_reward.py:function`` into the reward that
-    calls it.
-    """
-    many = (value,) if isinstance(value, str | Mapping) else value
-    if not isinstance(many, list | tuple):
-        return many
-    return tuple(
-        {"name": "function", "path": one} if isinstance(one, str) and ".py:" in one else one
-        for one in many
-    )
-
-
 @SOURCES.register
 class Rollout(StepSource):
     """The answers that the model samples, with their rewards."""
@@ -84,13 +71,13 @@ class Rollout(StepSource):
     class Config(Spec):
         """How answers are sampled, and what they are worth."""
 
-        rewards: Annotated[tuple[choice(REWARDS), ...], BeforeValidator(_listed)]  # type: ignore[valid-type]
+        rewards: Rewards
         """What an answer is worth, by name or with settings; several are added up. A function of
         yours is ``./my_reward.py:function``.
         """
         weights: tuple[float, ...] = ()
         """Weight of each reward, in their order; 1 each when not given."""
-        prove_by: Annotated[tuple[choice(REWARDS), ...], BeforeValidator(_listed)] = ()  # type: ignore[valid-type]
+        prove_by: Rewards = ()
         """Rewards that nothing is trained on: ``tunesmith prove`` compares base and tuned by their
         sum too, to see whether more than the trained rewards was pleased.
         """
@@ -306,7 +293,8 @@ class Rollout(StepSource):
 
     def preview(self, models: Models) -> list[str]:
         """Answers the first prompts and returns these with their rewards; raises SpecError, with
-        what to change, where all of them are cut, or no group has answers with different rewards.
+        what to change, where all of them are cut, or no group has answers with different rewards,
+        and rewards are what is learned from.
         """
         items = self._first(TRIED)
         # Not a step of the run, so that other answers are drawn.
@@ -314,6 +302,8 @@ class Rollout(StepSource):
         groups = answered.groups
         questions = [str(_row(item).get("question", "")) for item in items[:SHOWN]]
         told = [*lines(questions, groups, answered.texts), *self.faults()]
+        if not self.objective.by_rewards:
+            return told
         compares = self.objective.compares
         if len(items) > SHOWN and hopeless(groups, compares=compares):
             groups += self._answered(items[SHOWN:], self.total + 1).groups
