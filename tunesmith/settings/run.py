@@ -280,7 +280,8 @@ class Run(Spec):
     """The run's folder."""
     objective: choice(OBJECTIVES, "sft") = "sft"  # type: ignore[valid-type]
     """What is learned: sft, pretrain, classify, embed, reward, preferences (dpo, kto, orpo, simpo,
-    cpo), rewards (grpo, ppo), a teacher (distill, gkd), any of them close to the base (distill_to_base).
+    cpo), rewards (grpo, ppo), a teacher (distill, gkd), any of them close to the base
+    (distill_to_base).
     """
     method: Annotated[choice(METHODS, "lora"), SEVERAL] = "lora"  # type: ignore[valid-type]
     """Which weights are trained: lora, full, and what ``tunesmith explain method`` lists; a list
