@@ -153,9 +153,7 @@ def test_the_plan_counts_the_second_model_where_there_is_one(tiny_llama, tmp_pat
 
 
 def test_what_has_no_vocabulary_is_refused():
-    with pytest.raises(
-        SpecError, match=r"objective\.of: classify cannot be kept close to the base"
-    ):
+    with pytest.raises(SpecError, match=r"objective\.of: distill_to_base cannot hold classify"):
         OBJECTIVES.make(OBJECTIVES.config({"name": "distill_to_base", "of": "classify"}))
 
 

@@ -8,35 +8,32 @@ and T = 2; T² keeps the gradient's size (Hinton et al. 2015, section 2).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Gt
 
-from tunesmith.batches.batch import Batch, Loss, Ratio, Tokens
-from tunesmith.errors import Problem, SpecError
-from tunesmith.examples import Chat, Example
-from tunesmith.objectives import OBJECTIVES, Objective, Ranks
+from tunesmith.batches.batch import Batch, Loss, Ratio
+from tunesmith.examples import Chat
+from tunesmith.objectives import OBJECTIVES, Objective
+from tunesmith.objectives._wrapped import Wrapped
 from tunesmith.settings.family import choice
 from tunesmith.settings.spec import Spec
-from tunesmith.words import say
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedConfig
 
-    from tunesmith.data.rendering.render import Render
     from tunesmith.models.calling.loss_models import Models
 
 
 @OBJECTIVES.register
-class DistillToBase(Objective):
+class DistillToBase(Wrapped, Objective):
     """Distillation to the base: learns by another objective and stays close to the untouched base
     in what it says.
     """
 
     eats, unit, roles = Chat, "token", frozenset({"base"})
+    adds = roles
+    of: Objective
 
     class Config(Spec):
         """Another objective, and how far from the base the model may go."""
@@ -49,76 +46,6 @@ class DistillToBase(Objective):
         """Both distributions are flattened by this; above 1 unlikely tokens count more."""
 
         model_config = Spec.model_config | {"validate_default": True}
-
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
-        try:
-            self.of: Objective = OBJECTIVES.make(config.of)
-        except SpecError as error:
-            inner = ("objective.", "objective.of.")
-            raise SpecError(
-                Problem(one.where.replace(*inner, 1), one.text) for one in error.problems
-            ) from None
-        if not self.of.output.writes or self.of.samples or "base" in self.of.roles:
-            told = say("preference.of_what", of=config.of.name)
-            raise SpecError(Problem("objective.of", told))
-        of = self.of
-        self.eats, self.unit, self.two_sided = of.eats, of.unit, of.two_sided  # type: ignore[misc]
-        self.measures, self.rate_factor = of.measures, of.rate_factor  # type: ignore[misc]
-        self.gives, self.roles = of.gives, of.roles | {"base"}  # type: ignore[misc]
-        self.rate_reason = of.rate_reason  # type: ignore[misc]
-
-    def folders(self) -> dict[str, str]:
-        """Returns the folders of the inner objective."""
-        return {f"of.{key}": folder for key, folder in self.of.folders().items()}
-
-    def learn(self, examples: Iterable[Example]) -> list[str]:
-        """Lets the inner objective learn from the rows."""
-        return self.of.learn(examples)
-
-    def learned(self) -> dict[str, object]:
-        """Returns what the inner objective learned."""
-        return self.of.learned()
-
-    def take(self, learned: Mapping[str, object]) -> None:
-        """Lets the inner objective take it."""
-        self.of.take(learned)
-
-    def measured(self) -> dict[str, bool]:
-        """Returns what the inner objective measures."""
-        return self.of.measured()
-
-    def stratum(self, tokens: tuple[Tokens, ...]) -> str | None:
-        """Returns the inner objective's stratum."""
-        return self.of.stratum(tokens)
-
-    def missing(self, train: Sequence[tuple[Tokens, ...]]) -> list[str]:
-        """Returns the inner objective's notes on what no training row shows."""
-        return self.of.missing(train)
-
-    def repeats(self, tokens: tuple[Tokens, ...]) -> float:
-        """Returns the inner objective's repeats."""
-        return self.of.repeats(tokens)
-
-    def encode(self, example: Example, render: Render) -> list[Tokens]:
-        """Encodes as the inner objective does."""
-        return self.of.encode(example, render)
-
-    def told(self, tokens: Tokens) -> str:
-        """Describes a sequence as the inner objective does."""
-        return self.of.told(tokens)
-
-    def across(self, rows: list[tuple[Tokens, ...]]) -> list[tuple[Tokens, ...]]:
-        """Changes the rows as the inner objective does."""
-        return self.of.across(rows)
-
-    def prepare(self, models: Models, step: list[Batch], over_ranks: Ranks) -> None:
-        """Prepares the step of the inner objective."""
-        self.of.prepare(models, step, over_ranks)
-
-    def beside(self, folder: Path, config: PreTrainedConfig, longest: int) -> None:
-        """Writes the inner objective's files."""
-        self.of.beside(folder, config, longest)
 
     def loss(self, models: Models, batch: Batch) -> Loss:
         """Adds the weighted distance, reported as ``kl_to_base`` (nats, T² included), to the inner

@@ -280,9 +280,8 @@ class Run(Spec):
     """The run's folder."""
     objective: choice(OBJECTIVES, "sft") = "sft"  # type: ignore[valid-type]
     """What is learned: sft, pretrain, classify, embed, reward, preferences (dpo, kto, orpo, simpo,
-    cpo), rewards (grpo, ppo), a teacher (distill, gkd), any of them close to the base
-    (distill_to_base).
-    """
+    cpo), rewards (grpo, ppo), a teacher (distill, gkd), any that writes close to the base in what
+    it says (distill_to_base) or in its weights (l2_to_start, ewc)."""
     method: Annotated[choice(METHODS, "lora"), SEVERAL] = "lora"  # type: ignore[valid-type]
     """Which weights are trained: lora, full, and what ``tunesmith explain method`` lists; a list
     uses several together.
