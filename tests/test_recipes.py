@@ -33,6 +33,7 @@ FILES = {
     "demo_trec": "package:trec",
     "distill": "alpaca_zh/alpaca_zh_demo.json",
     "distill_to_base": "tcm_cpmi/cpmi_dataset.json",
+    "ewc": "tcm_cpmi/cpmi_dataset.json",
     "replay": "tcm_cpmi/cpmi_dataset.json",
     "dpo": "dpo_zh/dpo_zh_demo.json",
     "kto": "kto_en/kto_en_demo.json",
@@ -159,6 +160,8 @@ def test_a_recipe_runs_at_tiny_size(
         changes["source.rewards.run"] = str(judge)
     if recipe.stem == "replay":
         changes["source.path"] = str(shared_data / FILES["distill"])
+    if recipe.stem == "ewc":
+        changes |= {"objective.rows": str(shared_data / FILES["distill"]), "objective.examples": 2}
     if recipe.stem != "pretrain_text":
         # A byte-level tokenizer makes long rows of Chinese; what a recipe says of length is for its
         # own model.

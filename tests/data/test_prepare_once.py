@@ -35,7 +35,7 @@ ROWS = {
         {"prompt": f"Say {n}", "chosen": f"{n}, gladly", "rejected": f"no {n}"} for n in range(60)
     ],
 }
-ROWS["distill_to_base"] = ROWS["l2_to_start"] = ROWS["sft"]
+ROWS["distill_to_base"] = ROWS["l2_to_start"] = ROWS["ewc"] = ROWS["sft"]
 
 
 @pytest.fixture(autouse=True)

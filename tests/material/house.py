@@ -73,6 +73,7 @@ class House:
             json.dumps([ROWS[of.eats](n, text) for n, text in enumerate(ASKED)]), encoding="utf-8"
         )
         needs = {"teacher": str(self.models["teacher"])} if "teacher" in of.roles else {}
+        needs |= {"rows": str(data), "examples": 2} if "fisher" in of.roles else {}
         # Random answers to one prompt differ in how Chinese they look, seldom in being right.
         sampled = {"rewards": {"name": "language", "language": "zh"}, "max_new_tokens": 12}
         return validate(

@@ -34,6 +34,7 @@ class DistillToBase(Wrapped, Objective):
     eats, unit, roles = Chat, "token", frozenset({"base"})
     adds = roles
     of: Objective
+    config: Config
 
     class Config(Spec):
         """Another objective, and how far from the base the model may go."""

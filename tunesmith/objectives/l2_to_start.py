@@ -26,6 +26,7 @@ class L2ToStart(Wrapped, Objective):
     eats, unit, roles = Chat, "token", frozenset({"start"})
     adds = roles
     of: Objective
+    config: Config
 
     class Config(Spec):
         """Another objective, and how strongly the weights are held."""

@@ -17,6 +17,7 @@ from typing import Any
 from tunesmith.errors import Problem, SpecError
 from tunesmith.events.stream import Listener
 from tunesmith.events.verbs import StageBegun, StageKept
+from tunesmith.models.finding.parent import parent_of
 from tunesmith.plain import JsonObject, Named
 from tunesmith.planning.paths import place
 from tunesmith.planning.plan import Plan
@@ -266,10 +267,16 @@ def _on_what_is_there(stage: Stage, stages: Sequence[Stage]) -> Run:
 
 
 def _without_untrained(run: Run, stages: Sequence[Stage]) -> Run:
-    """Returns the run without the reward models that are still to be trained, which cannot be
-    checked yet; a reward that every answer can be asked for takes the place of each.
+    """Returns the run without what is still to be trained and cannot be checked yet. A reward that
+    every answer can be asked for takes the place of a reward model, and all weights alike that of
+    those that the rows of an earlier stage need.
     """
     pending = {os.path.abspath(stage.run.out) for stage in stages if not stage.finished}
+    if pending and "fisher" in OBJECTIVES.make(run.objective).roles:
+        rows = run.objective.rows
+        if os.path.abspath(rows) in pending if rows else parent_of(run.model.path) is None:
+            alike = OBJECTIVES.config({"name": "l2_to_start", "of": run.objective.of})
+            run = run.model_copy(update={"objective": alike})
     rewards = dict(run.source).get("rewards", ())
     known = [REWARDS.config("repetition") if _run_of(one) in pending else one for one in rewards]
     if known == [*rewards]:

@@ -79,6 +79,11 @@ class RunFolder:
         return self.path / "reference.safetensors"
 
     @property
+    def fisher(self) -> Path:
+        """How much each weight counts to which the run is held, where its objective is ewc."""
+        return self.path / "fisher.safetensors"
+
+    @property
     def checkpoints(self) -> Path:
         """The folder of resumable states."""
         return self.path / "checkpoints"

@@ -34,6 +34,8 @@ from tunesmith.settings.run import Run
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.evaluation.questions import Questions
 from tunesmith.training.evaluation.watch import Watch
+from tunesmith.training.fisher import Asked, Fisher
+from tunesmith.training.fisher import find as fisher_of
 from tunesmith.training.keeping.state import base_fingerprint, seed_everything
 from tunesmith.training.optimizers import OPTIMIZERS, split_by_rate
 from tunesmith.training.reference import Reference, attached, find, with_others
@@ -54,6 +56,7 @@ class Ready:
     questions: Questions
     base: Path
     reference: Reference | None = None
+    fisher: Fisher | None = None
 
 
 def make_ready(
@@ -92,6 +95,7 @@ def make_ready(
     events.phase(say("train.loading"), 1, 1)
     work = _work(resolved, prepared, model, method=method, device=device, beside=beside)
     work.events = events
+    held = _held(resolved, work, prepared, base) if "fisher" in objective.roles else None
     watch = _watch(work, prepared, beside)
     parent = parent_of(run.model.path)
     if parent:
@@ -99,7 +103,7 @@ def make_ready(
     _tell_choices(resolved, work)
     _tell_rows(work, watch)
     asked = Questions.of(run, prepared, model.limit)
-    return Ready(resolved, prepared, work, watch, asked, base, found)
+    return Ready(resolved, prepared, work, watch, asked, base, found, held)
 
 
 def _rows(run: Run, base: Path, events: Events) -> Prepared:
@@ -156,6 +160,22 @@ def _reference(
     return find(
         model, prepared, device, path=RunFolder(resolved.out).reference, key=key, events=events
     )
+
+
+def _held(resolved: Resolved, work: Work, prepared: Prepared, base: Path) -> Fisher:
+    """Finds how much each weight counts to which the run is held."""
+    run, start = resolved.run, work.roles["fisher"]
+    key = {
+        "base": base_fingerprint(base),
+        "template": prepared.render.fingerprint,
+        "objective": run.objective.model_dump_json(),
+        "method": run.method.model_dump_json(),
+    }
+    asked = Asked(run, work.model, prepared, work.device, work.events)
+    found = fisher_of(asked, start, path=RunFolder(resolved.out).fisher, key=key)
+    place = work.device.place
+    start.fisher = {name: one.to(place) for name, one in found.values.items()}
+    return found
 
 
 def load_base(folder: Path, run: Run, device: Device, objective: Objective) -> Loaded:

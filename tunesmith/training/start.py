@@ -175,6 +175,8 @@ def _course(
     }
     if ready.reference is not None:
         parts["reference"] = ready.reference
+    if ready.fisher is not None:
+        parts["fisher"] = ready.fisher
     if device.scale is not None:
         parts["scale"] = device.scale
     whose = identity(
@@ -300,6 +302,8 @@ def _open_folder(ready: Ready, folder: RunFolder, *, plan: str | None, resume: b
         folder.begin(ready.resolved)
     if ready.reference is not None:
         ready.reference.write(folder.reference)
+    if ready.fisher is not None and not folder.fisher.is_file():
+        ready.fisher.write(folder.fisher)
     if folder.ledger.exists():
         return
     ledger = ready.prepared.ledger
