@@ -61,7 +61,8 @@ class Models(BaseHTTPRequestHandler):
         finish = "length" if body["model"] == "cut" else "stop"
         plain = body["model"] in ("judge", "lefty", "grader")
         message = {"content": text if plain else f"{text} {question}"}
-        self._send({"choices": [{"message": message, "finish_reason": finish}]})
+        used = {"prompt_tokens": 7, "completion_tokens": 3}
+        self._send({"choices": [{"message": message, "finish_reason": finish}], "usage": used})
 
     def _send(self, told: Any) -> None:
         data = json.dumps(told).encode()

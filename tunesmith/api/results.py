@@ -33,6 +33,7 @@ def prove(
     data: str | None = None,
     against: Sequence[str] = (),
     suites: Sequence[str | Mapping[str, object]] = (),
+    metrics: Sequence[str | Mapping[str, object]] = (),
     progress: Shown | None = None,
     listen: Sequence[Listener] = (),
 ) -> Proof:
@@ -42,8 +43,9 @@ def prove(
     ``prompt`` is a file with a hard prompt, under which the base is scored too. ``data`` is a file
     whose rows are asked instead; its proof goes to ``RUN/proofs/NAME``. ``against`` names more
     contenders: run folders, models, endpoints (``https://HOST/v1``). ``suites`` are asked besides,
-    to see what was forgotten: ``probe``, ``safety``, ``rows=FILE``, ``text=FILE``. Each of
-    ``listen`` gets every event.
+    to see what was forgotten: ``probe``, ``safety``, ``rows=FILE``, ``text=FILE``. ``metrics`` are
+    told beside those of the run and decide nothing: names, ``metric.py:polite`` for a function of
+    yours, or mappings with settings. Each of ``listen`` gets every event.
     """
     from tunesmith.proving.contest import Wanted, contest
     from tunesmith.teaching.contender import others_of
@@ -55,7 +57,7 @@ def prove(
     events = heard(progress, listen)
     events(ProofBegun(folder.path))
     others = others_of(against, folder.resolved().run, events)
-    return contest(folder, Wanted(items, shots, prompt, data, others, suites), events)
+    return contest(folder, Wanted(items, shots, prompt, data, others, suites, metrics), events)
 
 
 def export_run(

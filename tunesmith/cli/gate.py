@@ -12,7 +12,7 @@ from tunesmith.words import say
 
 if TYPE_CHECKING:
     from tunesmith.proving.proof import Proof
-    from tunesmith.settings.run import Prove
+    from tunesmith.settings.prove import Prove
 
 
 def gate(proof: Proof, wanted: Prove) -> None:

@@ -53,6 +53,10 @@ def prove(
         list[str] | None,
         typer.Option("--suite", metavar="probe|safety|rows=FILE|text=FILE", show_default=False),
     ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", metavar="NAME|FILE.py:FUNCTION|{name: …}", show_default=False),
+    ] = None,
     which: Which = "model",
     as_json: AsJson = False,
     lang: Lang = "auto",
@@ -62,6 +66,7 @@ def prove(
 
     asked: JsonObject = {"items": items, "shots": shots, "prompt": prompt}
     asked |= {"data": data, "against": against or (), "suites": suite or ()}
+    asked |= {"metrics": metric or ()}
     with quiet(as_json), progress() as shown:
         folder = run_with(run, which)
         proof = api.prove(folder, **asked, progress=shown)

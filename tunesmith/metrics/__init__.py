@@ -12,10 +12,23 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tunesmith.data.columns.scripts import HAN, KANA
+from tunesmith.metrics._grades import Grades, Written
+from tunesmith.plain import JsonObject
 from tunesmith.settings.family import METRICS
 from tunesmith.settings.spec import Spec
 
-__all__ = ["METRICS", "Metric", "has_han", "has_kana", "log_shares", "names_of", "words"]
+__all__ = [
+    "METRICS",
+    "Grades",
+    "Metric",
+    "Written",
+    "has_han",
+    "has_kana",
+    "log_shares",
+    "metric_class",
+    "names_of",
+    "words",
+]
 
 _WORD = re.compile(f"[{HAN}{KANA}]|[^\\W_{HAN}{KANA}]+")
 
@@ -31,7 +44,8 @@ class Metric:
     of the reference, the log-probability of every option, a number, or the rank of what was looked
     for. Of several labels, choice and reference are lists. Or the log-likelihood of the two answers
     of a pair; the gain of these over the base, or the gain of one judged answer; named parts of a
-    text, each as [start, end, label]; or what rewards say that an answer is worth.
+    text, each as [start, end, label]; what rewards say that an answer is worth; or a grade, which
+    ``reward`` or ``grade`` gives once, and which stands in items.jsonl, None where there is none.
     """
     higher: ClassVar[bool] = True
     """Whether more is better."""
@@ -50,17 +64,39 @@ class Metric:
     def __init__(self, config: Any) -> None:
         self.config = config
 
+    @property
+    def key(self) -> str:
+        """Its name in a proof."""
+        return self.name
+
+    def reward(self) -> JsonObject | None:
+        """Returns the settings of the reward that gives the grades, in a process of its own; None
+        where ``grade`` gives them.
+        """
+        return None
+
+    def check(self) -> None:
+        """Raises SpecError where it could not grade, before anything is loaded."""
+
+    def grade(self, written: Written) -> Grades:
+        """Returns the grades of what was written; asked once a proof."""
+        raise AssertionError(f"metric {self.name} gives no grades")
+
     def score(self, prediction: Any, reference: str) -> float:
-        """Scores one item."""
-        raise AssertionError(f"metric {self.name} has no score")
+        """Scores one item; one that reads a grade says what that is."""
+        assert self.reads == "grade", f"metric {self.name} has no score"
+        return float(prediction)
 
     def statistics(self, predictions: Sequence[Any], references: Sequence[str]) -> np.ndarray:
         """Returns one row of numbers an item, [n, S], whose sums over items are all that ``value``
-        needs.
+        needs; zeros for an item without a grade.
         """
         pairs = zip(predictions, references, strict=True)
         return np.array(
-            [[self.score(prediction, reference), 1.0] for prediction, reference in pairs],
+            [
+                [0.0, 0.0] if prediction is None else [self.score(prediction, reference), 1.0]
+                for prediction, reference in pairs
+            ],
             dtype=np.float64,
         )
 
@@ -77,6 +113,13 @@ class Metric:
     def over(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
         """Computes the metric over all items."""
         return float(self.value(np.asarray(self.statistics(predictions, references)).sum(axis=0)))
+
+
+def metric_class(key: str) -> type[Metric]:
+    """Returns the class of a metric by its name in a proof; raises SpecError with a suggestion when
+    there is none.
+    """
+    return METRICS.get("function" if ".py:" in key else key)
 
 
 def names_of(choice: Any) -> Sequence[str]:

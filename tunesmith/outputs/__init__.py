@@ -60,8 +60,8 @@ class Output:
     writes: ClassVar[bool] = False
     """Whether it is text: then a model can chat, teach others, and go through further stages."""
     takes: ClassVar[frozenset[str]] = frozenset()
-    """Which of ``questions``, ``prompt`` (prove.prompt), ``shots`` (prove.shots) and ``others``
-    (contenders from outside the run) have a meaning for it.
+    """Which of ``questions``, ``prompt`` (prove.prompt), ``shots`` (prove.shots), ``others``
+    (contenders from outside the run) and ``metrics`` (more than the run has) have a meaning for it.
     """
     best_by: ClassVar[frozenset[str]] = frozenset()
     """What a metric may read (``Metric.reads``) to choose the best checkpoint; with none, only the
@@ -96,6 +96,8 @@ class Output:
             found.append(Problem("shots", say("cloze.no_shots", **told)))
         if wanted is not None and wanted.others and "others" not in self.takes:
             found.append(Problem("against", say("prove.no_others", **told)))
+        if wanted is not None and wanted.metrics and "metrics" not in self.takes:
+            found.append(Problem("metric", say("metrics.no_others", **told)))
         suites = run.prove.suites if wanted is None else wanted.suites or run.prove.suites
         if suites and not self.writes:
             found.append(Problem("prove.suites", say("suite.writes_nothing", **told)))

@@ -45,7 +45,7 @@ class Answers(Output):
     """What a model with a vocabulary writes."""
 
     writes = True
-    takes = frozenset({"questions", "prompt", "shots", "others"})
+    takes = frozenset({"questions", "prompt", "shots", "others", "metrics"})
     best_by = frozenset({"text", "choice", "nll"})
     not_best_by = "classes.best_by_language"
 
@@ -76,6 +76,8 @@ class Answers(Output):
             return [Problem("prove.prompt", told)]
         if wanted is not None and compared and wanted.others:
             return [Problem("against", say("prove.no_others", objective=run.objective.name))]
+        if wanted is not None and compared and wanted.metrics:
+            return [Problem("metric", say("metrics.no_others", objective=run.objective.name))]
         return super().refused(run, wanted)
 
     def ask(self, predictor: Predictor, row: Any) -> np.ndarray:
@@ -166,7 +168,7 @@ def _written_answers(contest: Contest) -> Outcome:
 
     run, seed = contest.run, contest.run.train.seed
     task = task_of(run, contest.prepared, contest.items, shots=contest.shots)
-    metrics, primary, reason = metrics_of(run, task)
+    metrics, primary, reason = metrics_of(run, task, contest.also)
     settings, weights = settings_for(run, task), contest.identities
     contenders = ContenderAnswers(task, settings, contest.events, contest.kept, weights)
     contenders.cheap(seed)

@@ -11,6 +11,7 @@ from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Feedback, Preference, Text, TextPair
 from tunesmith.models.structure.kinds import HEADS
 from tunesmith.models.structure.quantize import missing_package
+from tunesmith.proving.grading import graders_work
 from tunesmith.settings.family import METHODS, METRICS, OBJECTIVES, OPTIMIZERS, READERS
 from tunesmith.settings.run import SLOT, Run
 from tunesmith.settings.spec import closest
@@ -36,12 +37,13 @@ def known_names(run: Run) -> Iterator[Problem]:
             "train.keep.best_by", best, known, closest(best, known) or METRICS.hint(best)
         )
     for index, name in enumerate(run.prove.metrics):
-        if name not in metrics:
+        if isinstance(name, str) and name not in metrics:
             yield _unknown(f"prove.metrics.{index}", name, metrics, METRICS.hint(name))
-    allowed = list(run.prove.metrics) or metrics
-    if run.prove.primary is not None and run.prove.primary not in allowed:
-        hint = "" if run.prove.metrics else METRICS.hint(run.prove.primary)
-        yield _unknown("prove.primary", run.prove.primary, allowed, hint)
+    primary = run.prove.primary
+    allowed = run.prove.named if primary is None else run.prove.named[:-1] or metrics
+    if primary is not None and primary not in allowed:
+        hint = "" if run.prove.metrics else METRICS.hint(primary)
+        yield _unknown("prove.primary", primary, allowed, hint)
     for where, reader in _readers(run):
         if reader is not None and reader not in READERS.names():
             yield _unknown(where, reader, READERS.names())
@@ -276,6 +278,7 @@ RULES: tuple[Callable[[Run], Iterator[Problem]], ...] = (
     answers,
     questions_there,
     trackers_there,
+    graders_work,
     single_run,
 )
 

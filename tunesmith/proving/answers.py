@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from tunesmith.data.items import fingerprint
 from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Chat, final, question_of
-from tunesmith.metrics import words
+from tunesmith.metrics import metric_class, words
 from tunesmith.plain import JsonObject
 from tunesmith.predicting.likelihoods import likeliest, likelihoods
 from tunesmith.proving import rivals
@@ -44,34 +44,39 @@ become right.
 """
 
 
-def metrics_of(run: Run, task: Task) -> tuple[list[str], str, str]:
-    """Returns the metrics, the one that decides, and the key of the reason; raises SpecError for
-    metrics that these answers do not allow.
+def metrics_of(run: Run, task: Task, also: Sequence[str] = ()) -> tuple[list[str], str, str]:
+    """Returns the metrics, those of ``also`` last, the one that decides, and the key of the reason;
+    raises SpecError for metrics that these answers do not allow.
     """
     if not task.prompts:
         usual, reason = (), "pretraining"
     else:
         usual, reason = (FOR_LABELS, "labels") if task.options else (FOR_TEXT, "text")
     able = [name for name in METRICS.names() if _able(name, task)]
-    wanted = [*run.prove.metrics, *([run.prove.primary] if run.prove.primary else [])]
+    wanted = run.prove.named
     key = "prove.needs_options" if task.prompts else "prove.needs_text"
     problems = []
-    for name in wanted:
-        METRICS.get(name)
-        if name not in able:
+    for name in dict.fromkeys([*wanted, *also]):
+        if not _able(name, task):
             problems.append(Problem("prove.metrics", say(key, metric=name, known=", ".join(able))))
     if problems:
         raise SpecError(problems)
-    names = list(dict.fromkeys([*(wanted or usual), "nll"]))
+    names = list(dict.fromkeys([*(wanted or usual), "nll", *also]))
     primary = run.prove.primary or names[0]
     return names, primary, "given" if wanted else reason
 
 
 def _able(name: str, task: Task) -> bool:
-    reads = METRICS.get(name).reads
-    return reads == "nll" or bool(
-        task.prompts and (reads == "text" or (reads in ("choice", "options") and task.options))
-    )
+    reads, written = metric_class(name).reads, bool(task.prompts)
+    if reads in ("text", "grade"):
+        return written
+    return reads == "nll" or bool(reads in ("choice", "options") and written and task.options)
+
+
+def by_model_alone(names: Sequence[str], primary: str) -> tuple[list[str], str]:
+    """Returns the metrics that need no grades, and the first of them where ``primary`` is none."""
+    kept = [name for name in names if metric_class(name).reads != "grade"]
+    return kept, primary if primary in kept else kept[0]
 
 
 def settings_for(run: Run, task: Task) -> Generate:

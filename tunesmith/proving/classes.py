@@ -45,8 +45,7 @@ def metrics_of(run: Run, outputs: Outputs) -> tuple[list[str], str, str]:
         usual = ("macro_f1", "accuracy", "roc_auc")
     reads = ("number",) if outputs.problem == "regression" else ("choice", "options")
     able = [name for name in METRICS.names() if METRICS.get(name).reads in reads]
-    given: list[str] = [*run.prove.metrics, *([run.prove.primary] if run.prove.primary else [])]
-    wanted = list(dict.fromkeys(given))
+    wanted = list(dict.fromkeys(run.prove.named))
     wrong = [name for name in wanted if name not in able]
     if wrong:
         known = ", ".join(able)

@@ -18,6 +18,7 @@ from tunesmith.plain import JsonObject
 from tunesmith.proving.collect import targets, to_collect
 from tunesmith.proving.efficiency import training_cost, weights_size
 from tunesmith.proving.file_items import file_items
+from tunesmith.proving.grading import grade, graders, graders_work, with_metrics
 from tunesmith.proving.hard_prompt import read_prompt
 from tunesmith.proving.judge import TUNED, metric
 from tunesmith.proving.kept import Kept, weights_in
@@ -55,6 +56,8 @@ class Wanted:
     others: tuple[Other, ...] = ()
     suites: Sequence[str | Mapping[str, object]] = ()
     """Questions that have nothing to do with the task, instead of those of ``prove.suites``."""
+    metrics: Sequence[str | Mapping[str, object]] = ()
+    """Metrics that are told beside those of the run."""
 
 
 @dataclass
@@ -78,6 +81,8 @@ class Contest:
     """What tells the weights of ``base`` and ``tuned`` from any others."""
     others: tuple[Other, ...] = ()
     """Contenders from outside the run."""
+    also: Sequence[str] = ()
+    """Metrics that are told beside those of the run."""
 
     @property
     def objective(self) -> Objective:
@@ -131,9 +136,7 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events) -> Proof:
     from tunesmith.models.saved import load_run
 
     run = folder.resolved().run
-    problems = OBJECTIVES.make(run.objective).output.refused(run, wanted)
-    if problems:
-        raise SpecError(problems)
+    with_more = _with_more(run, wanted)
     prompt = read_prompt(wanted.prompt or run.prove.prompt)
     asked = asked_suites(suites_of(wanted.suites, run), folder)
     tuned = load_run(folder)
@@ -154,8 +157,10 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events) -> Proof:
         Kept(place / "scoring.jsonl"),
         {"base": base, TUNED: base + weights_in(folder.model)},
         wanted.others,
+        with_more.prove.named,
     )
     found = given.objective.output.prove(given)
+    facts["grading"] = _graded(given, found, with_more)
     lines = _lines(found, given.items)
     told = {
         "primary_reason": found.reason,
@@ -180,6 +185,32 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events) -> Proof:
     given.kept.done()
     events(Proved(folder.path, proof.verdict, found.primary))
     return proof
+
+
+def _with_more(run: Run, wanted: Wanted) -> Run:
+    """Returns the run with the metrics that are told besides; raises SpecError for what it cannot
+    be asked.
+    """
+    with_more = with_metrics(run, wanted.metrics)
+    problems = OBJECTIVES.make(run.objective).output.refused(run, wanted)
+    problems += graders_work(with_more)
+    if problems:
+        raise SpecError(problems)
+    return with_more
+
+
+def _graded(given: Contest, found: Outcome, run: Run) -> JsonObject:
+    """Returns what is told of the metrics that ask for more than texts, once they graded what was
+    written; a judgement that was paid for is kept beside the run.
+    """
+    return grade(
+        graders(run),
+        found.records,
+        given.items,
+        found.primary,
+        kept=Kept(given.folder.path / "judgements.jsonl"),
+        progress=given.teller(say("metrics.phase")),
+    )
 
 
 def _efficiency(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.metrics import METRICS, Metric
+from tunesmith.metrics import Metric, metric_class
 from tunesmith.plain import JsonObject, Named
 from tunesmith.proving import statistics
 
@@ -41,8 +41,17 @@ Key = tuple[str, str]
 
 
 def metric(name: str) -> Metric:
-    """Returns the metric by name; raises SpecError with a suggestion when there is none."""
-    return METRICS.get(name)(METRICS.get(name).Config())
+    """Returns the metric by its name in a proof; raises SpecError with a suggestion when there is
+    none. What it grades by is not known here, and its grades stand in the items.
+    """
+    one = metric_class(name)
+    return one(one.Config.model_construct())
+
+
+def given_by(item: Named, name: str) -> Named:
+    """Returns what a metric looks at in a line of items.jsonl, by contender."""
+    reads = metric_class(name).reads
+    return item.get("grades", {}).get(name, {}) if reads == "grade" else item.get(FIELDS[reads], {})
 
 
 def judge(
@@ -84,27 +93,45 @@ def judge(
             redraw = _Redraw(metrics[key[1]], predictions, references, unit_I)
             drawn[key] = redraw.drawn(seed, resamples)
             without[key] = redraw.without_each()
+    every, graded = int(unit_I.max()) + 1, _graded_units(tables, metrics)
     intervals = {
         key: statistics.interval(
-            values[mine] - values[key], drawn[mine] - drawn[key], without[mine] - without[key]
+            values[mine] - values[key],
+            drawn[mine] - drawn[key],
+            without[mine] - without[key],
+            carried_by=graded.get(key),
         )
         for key in drawn
         if key[0] != judged and (mine := (judged, key[1])) in drawn
     }
     corrected = _corrected(intervals, decides)
-    found: JsonObject = {"contenders": {}, "differences": {}}
-    for who in contenders(items):
-        mine = {name: value for (other, name), value in values.items() if other == who}
-        found["contenders"][who] = {name: _finite(value) for name, value in mine.items()}
-    units = int(unit_I.max()) + 1
-    for (who, name), interval in intervals.items():  # McNemar's test: independent items alone
-        single = metrics[name].right_or_wrong and units == len(items)
-        pair = (tables[judged, name][:, 0], tables[who, name][:, 0]) if single else None
-        test = statistics.mcnemar(*pair) if pair else None
+    found: JsonObject = {"contenders": _by_contender(items, values), "differences": {}}
+    for (who, name), interval in intervals.items():
+        units, test = graded.get((who, name), every), None
+        if metrics[name].right_or_wrong and units == len(items):  # of independent items alone
+            test = statistics.mcnemar(tables[judged, name][:, 0], tables[who, name][:, 0])
         told = _compared(interval, test, units)
         told |= verdict(metrics[name], interval, test, units, corrected.get((who, name)))
         found["differences"].setdefault(who, {})[name] = told
     return found
+
+
+def _by_contender(items: Items, values: Mapping[Key, float]) -> dict[str, JsonObject]:
+    return {
+        who: {name: _finite(value) for (other, name), value in values.items() if other == who}
+        for who in contenders(items)
+    }
+
+
+def _graded_units(
+    tables: Mapping[Key, np.ndarray], metrics: Mapping[str, Metric]
+) -> dict[Key, int]:
+    """Counts the units with an item that was graded, for metrics that may leave items out."""
+    return {
+        key: int((table_US[:, 1] > 0).sum())
+        for key, table_US in tables.items()
+        if metrics[key[1]].reads == "grade"
+    }
 
 
 def _corrected(
@@ -126,8 +153,9 @@ def _given(items: Items, metrics: Mapping[str, Metric]) -> dict[Key, list[Any]]:
     found: dict[Key, list[Any]] = {}
     for name, one in metrics.items():
         for contender in contenders(items):
-            given = [item.get(FIELDS[one.reads], {}).get(contender) for item in items]
-            if None not in given:
+            given = [given_by(item, name).get(contender) for item in items]
+            graded = one.reads == "grade" and given.count(None) < len(given)
+            if graded or None not in given:
                 found[contender, name] = given
     return found
 
@@ -202,19 +230,25 @@ def _numbered(keys: Iterable[Hashable]) -> np.ndarray:
 
 def contenders(items: Items) -> list[str]:
     """Returns the contenders' names, in the order in which they were scored."""
-    return list(
-        dict.fromkeys(
-            name for item in items for field in FIELDS.values() for name in item.get(field, ())
-        )
-    )
+    found: dict[str, None] = {}
+    for item in items:
+        for given in (*(item.get(field, {}) for field in FIELDS.values()), *graded_in(item)):
+            found |= dict.fromkeys(given)
+    return list(found)
+
+
+def graded_in(item: Named) -> list[Named]:
+    """Returns the grades of an item, by contender, of each metric that graded it."""
+    return [*item.get("grades", {}).values()]
 
 
 def item_scores(item: Named, metrics: Mapping[str, Metric]) -> dict[str, dict[str, float]]:
     """Computes each contender's score of one item by each metric."""
     found: dict[str, dict[str, float]] = {}
     for name, one in metrics.items():
-        for contender, given in item.get(FIELDS[one.reads], {}).items():
-            found.setdefault(contender, {})[name] = one.score(given, item["reference"])
+        for contender, given in given_by(item, name).items():
+            if given is not None:
+                found.setdefault(contender, {})[name] = one.score(given, item["reference"])
     return found
 
 

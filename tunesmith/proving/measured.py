@@ -29,6 +29,7 @@ def written_answers(
     """Scores what each engine writes, and how likely it finds the references and the options."""
     task = task_of(run, prepared, items, shots=0)
     metrics, primary, reason = answers.metrics_of(run, task)
+    metrics, primary = answers.by_model_alone(metrics, primary)
     # Penalties are no part of a model, and engines define them differently.
     plain = {"repetition_penalty": 1.0, "no_repeat_ngram": 0}
     settings = answers.settings_for(run, task).model_copy(update=plain)

@@ -23,8 +23,10 @@ WORST_SHARE = 0.25
 
 def mistakes(lines: Sequence[Named], name: str, rival: str, *, seed: int) -> JsonObject | None:
     """Examines tuned beside ``rival`` by each row's score of the metric ``name``; None where a row
-    has no such score.
+    has no such score. Rows that got no grade are left out.
     """
+    if metric(name).reads == "grade":
+        lines = [line for line in lines if _score(line, TUNED, name) is not None]
     scores = [[_score(line, who, name) for line in lines] for who in (TUNED, rival)]
     if any(one is None for row in scores for one in row):
         return None

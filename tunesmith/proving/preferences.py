@@ -59,7 +59,7 @@ def refuse_others(run: Run, able: Sequence[str]) -> list[str]:
     """Returns the metrics that the run asks for; raises SpecError for those that its rows do not
     allow.
     """
-    wanted = [*run.prove.metrics, *([run.prove.primary] if run.prove.primary else [])]
+    wanted = run.prove.named
     problems = [
         Problem(
             "prove.metrics",

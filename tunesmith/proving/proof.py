@@ -10,6 +10,7 @@ from tunesmith.plain import JsonObject, Named
 from tunesmith.proving.amounts import interval_shown, shown
 from tunesmith.proving.cloze import told_lines
 from tunesmith.proving.efficiency import efficiency_lines
+from tunesmith.proving.grading import grading_lines
 from tunesmith.proving.judge import TUNED, metric
 from tunesmith.proving.record import OWN, called
 from tunesmith.proving.retention import retention_lines
@@ -68,6 +69,7 @@ class Proof:
             *_notes(found),
             *mistake_lines(found.get("mistakes"), rival_named(found)),
             *efficiency_lines(found.get("efficiency")),
+            *grading_lines(found.get("grading")),
             *retention_lines(found.get("retention")),
         ]
 

@@ -55,6 +55,8 @@ class Record:
     """What a contender's answer is worth by the run's rewards."""
     unseen: dict[str, float] = field(default_factory=dict)
     """What it is worth by the rewards that nothing was trained on."""
+    grades: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    """By metric: what a contender's answer was graded; None where it got no grade."""
 
     def line(self, metrics: Mapping[str, Metric]) -> JsonObject:
         """Returns the line, with the score of every contender by every metric."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunesmith.errors import DataError, Problem, SpecError
-from tunesmith.metrics import METRICS
+from tunesmith.metrics import METRICS, metric_class
 from tunesmith.plain import JsonObject
 from tunesmith.proving.contest import Contest, Outcome
 from tunesmith.proving.judge import TUNED
@@ -75,13 +75,13 @@ def _metrics(contest: Contest) -> tuple[list[str], str]:
     """
     prove = contest.run.prove
     able = [METRIC, *([UNSEEN] if contest.run.source.prove_by else [])]
-    able += [name for name in METRICS.names() if METRICS.get(name).reads == "text"]
-    named = [*prove.metrics, *([prove.primary] if prove.primary else [])]
+    able += [name for name in METRICS.names() if METRICS.get(name).reads in ("text", "grade")]
+    named = prove.named
     told = {"known": ", ".join(able)}
     problems = [
         Problem("prove.metrics", say("rollout.metric", metric=name, **told))
         for name in named
-        if name not in able
+        if name not in able and metric_class(name).reads != "grade"
     ]
     if problems:
         raise SpecError(problems)

@@ -12,6 +12,7 @@ from tunesmith import words
 from tunesmith.errors import DiskError, Problem
 from tunesmith.examples import Preference
 from tunesmith.plain import JsonObject
+from tunesmith.proving.grading import grading_lines
 from tunesmith.proving.judge import metric
 from tunesmith.proving.proof import rival_named, rival_of, which_model
 from tunesmith.report.asked import asked, over_time
@@ -179,6 +180,7 @@ def _proof(folder: RunFolder, run: Run, say: Say) -> JsonObject | None:
         "wrote": bool(proof.get("generation")) or "classes" in proof,
         "rival": name_of(rival, proof, say),
         "counted": counted(proof),
+        "grading": grading_lines(proof.get("grading"), say),
         "retention": retention(proof, say),
         "efficiency": efficiency(proof, say),
         "mistakes": mistakes(proof, rival_named(proof, say), say),

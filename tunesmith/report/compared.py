@@ -13,7 +13,7 @@ from tunesmith.errors import Problem, SpecError
 from tunesmith.plain import JsonObject, Named
 from tunesmith.proving.amounts import interval_shown, shown
 from tunesmith.proving.efficiency import duration, training_cost
-from tunesmith.proving.judge import FIELDS, TUNED, judge, metric, rows_of
+from tunesmith.proving.judge import FIELDS, TUNED, given_by, judge, metric, rows_of
 from tunesmith.proving.statistics import FEWEST
 from tunesmith.report.curves import held_out, points
 from tunesmith.report.samples import read_items
@@ -113,16 +113,15 @@ def _paired(names: Sequence[str], folders: Sequence[RunFolder]) -> JsonObject:
     if first in left_out:
         return {"left_out": left_out, "items": 0}
     primary, seed = proofs[first]["primary"], proofs[first]["seed"]
-    field = FIELDS[metric(primary).reads]
     for name in names:
-        if name not in left_out and TUNED not in lines[name][0].get(field, {}):
+        if name not in left_out and TUNED not in given_by(lines[name][0], primary):
             left_out[name] = "no metric"
     proved = [name for name in names if name not in left_out]
     shared = _shared({name: lines[name] for name in proved})
     told: JsonObject = {"metric": primary, "left_out": left_out, "items": 0, "against": first}
     if len(proved) < 2 or not shared:
         return told
-    together = [_together(rows, field, first) for rows in shared]
+    together = [_together(rows, primary, first) for rows in shared]
     judged = judge(together, [primary], seed=seed, decides=("", primary))
     values = {name: judged["contenders"][TUNED if name == first else name] for name in proved}
     return told | {
@@ -146,12 +145,17 @@ def _row(line: Named) -> tuple[str, str, str]:
     return line["id"], line["prompt"], repr(line["reference"])
 
 
-def _together(rows: dict[str, JsonObject], field: str, first: str) -> JsonObject:
+def _together(rows: dict[str, JsonObject], primary: str, first: str) -> JsonObject:
     """Makes one line of a row, in which each run is a contender, the first one as tuned."""
     mine = rows[first]
-    given = {TUNED if name == first else name: row[field][TUNED] for name, row in rows.items()}
+    given = {
+        TUNED if name == first else name: given_by(row, primary)[TUNED]
+        for name, row in rows.items()
+    }
+    reads = metric(primary).reads
+    told = {"grades": {primary: given}} if reads == "grade" else {FIELDS[reads]: given}
     kept = {key: mine[key] for key in ("id", "prompt", "reference", "group") if key in mine}
-    return kept | {field: given}
+    return kept | told
 
 
 def differing(found: Named) -> list[list[str]]:

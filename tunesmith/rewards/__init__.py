@@ -32,6 +32,8 @@ class Asked:
     """The row's own columns, and ``question`` and ``answer`` under these names."""
     turns: Sequence[Named] = field(default=())
     """What was asked, turn by turn: role and content."""
+    reference: str = ""
+    """The right answer, where a metric is asked."""
 
 
 class AnswerReward:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
 from tunesmith.errors import FAULTS, Problem, SpecError
-from tunesmith.rewards import REWARDS, AnswerReward, Row
+from tunesmith.rewards import REWARDS, AnswerReward, Asked, Row
 from tunesmith.settings.spec import Spec
 from tunesmith.words import say
 
@@ -32,6 +32,10 @@ class OwnFunction(AnswerReward):
         """File and function, ``./my_reward.py:reward``; it gets prompt and completion as texts and
         the row as a dict, and returns a number, or None where it has no opinion.
         """
+        gets: Literal["prompt, completion, row", "prediction, reference, row"] = (
+            "prompt, completion, row"
+        )
+        """What the function is given, in this order; the second is what a metric gets."""
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
@@ -56,9 +60,18 @@ class OwnFunction(AnswerReward):
             raise SpecError(Problem("", told))
         self._function = found
 
+    def rewards(self, answers: Sequence[Asked]) -> list[float | None]:
+        """Returns what the function returns, for a metric or for a reward."""
+        if self.config.gets.startswith("prompt"):
+            return super().rewards(answers)
+        return [self._own()(one.completion, one.reference, dict(one.row)) for one in answers]
+
     def reward(self, prompt: str, completion: str, row: Row) -> float | None:
         """Returns what the function returns."""
+        return self._own()(prompt, completion, dict(row))
+
+    def _own(self) -> Callable[..., Any]:
         if self._function is None:
             self.load()
         assert self._function is not None, "it was loaded above"
-        return self._function(prompt, completion, dict(row))
+        return self._function

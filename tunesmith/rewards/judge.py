@@ -4,7 +4,6 @@ in your own words (Zheng et al. 2023, single-answer grading).
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Gt
 
-from tunesmith.errors import Problem, SpecError, TunesmithError
+from tunesmith.errors import TunesmithError
+from tunesmith.metrics._endpoint import Asker
 from tunesmith.metrics._number import number_in
 from tunesmith.rewards import REWARDS, AnswerReward, Asked
 from tunesmith.settings.spec import Spec
@@ -20,10 +20,6 @@ from tunesmith.words import say
 
 if TYPE_CHECKING:
     import httpx
-
-MOST_TOKENS = 512
-"""Room for a judge that explains itself before its number."""
-TRIES = 3
 
 
 @REWARDS.register
@@ -53,8 +49,10 @@ class Judge(AnswerReward):
 
     def load(self) -> None:
         """Raises SpecError where the address is none."""
-        if not self.config.url.startswith(("http://", "https://")):
-            raise SpecError(Problem("url", say("rewards.no_address", url=repr(self.config.url))))
+        self._asker().check()
+
+    def _asker(self) -> Asker:
+        return Asker(self.config.url, self.config.model, self.config.key_env)
 
     def rewards(self, answers: Sequence[Asked]) -> list[float | None]:
         """Returns the grades; None where the judge gave none. Raises where it judged none of
@@ -62,10 +60,8 @@ class Judge(AnswerReward):
         """
         import httpx
 
-        key = os.environ.get(self.config.key_env, "").strip()
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
         failed: list[str] = []
-        with httpx.Client(headers=headers, timeout=None) as client:
+        with self._asker().client() as client:
 
             def grade(one: Asked) -> float | None:
                 try:
@@ -84,30 +80,10 @@ class Judge(AnswerReward):
         config = self.config
         turns = [str(turn["content"]) for turn in one.turns] or [one.prompt]
         asked = {"prompt": "\n\n".join(turns), "answer": one.completion, "best": config.best}
-        body = {
-            "model": config.model,
-            "messages": [
-                {
-                    "role": "user",
-                    "content": say("rewards.judge_asks", criteria=config.criteria, **asked),
-                }
-            ],
-            "temperature": 0,
-            "max_tokens": MOST_TOKENS,
-        }
-        url = f"{config.url.rstrip('/')}/chat/completions"
-        for _ in range(TRIES - 1):
-            response = client.post(url, json=body)
-            if response.status_code != 429 and response.status_code < 500:
-                break
-        else:
-            response = client.post(url, json=body)
-        response.raise_for_status()
-        said = response.json()["choices"][0]["message"]["content"]
+        text = say("rewards.judge_asks", criteria=config.criteria, **asked)
+        said = self._asker().ask(client, text).text
         # "8/10" is eight, and no fraction.
-        last = re.sub(
-            rf"\s*(?:/|out of)\s*{config.best}\b", "", str(said).rpartition("</think>")[2]
-        )
+        last = re.sub(rf"\s*(?:/|out of)\s*{config.best}\b", "", said)
         grade = number_in(last)
         if grade is None or not 0 <= grade <= config.best:
             return None

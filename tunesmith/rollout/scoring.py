@@ -33,19 +33,28 @@ class Fault:
 
     row: str
     text: str
+    kind: str
+    """The end of its key in the words."""
+    told: str
+    """What was found."""
 
 
 class Scorer:
     """The rewards of a run, of which each answer gets a number or None, in order.
 
     ``configs`` are validated rewards; ``timeout`` is for one reward of one answer (seconds);
-    ``where`` is the setting that holds the rewards.
+    ``where`` is the setting that holds the rewards, or ``places`` are those of each.
     """
 
     def __init__(
-        self, configs: Sequence[Any], timeout: float, where: str = "source.rewards"
+        self,
+        configs: Sequence[Any],
+        timeout: float,
+        where: str = "source.rewards",
+        places: Sequence[str] = (),
     ) -> None:
         self.configs, self.timeout, self.where = list(configs), timeout, where
+        self.places = places or [f"{where}.{place}" for place in range(len(self.configs))]
         self.rewards: list[AnswerReward] = [REWARDS.make(config) for config in self.configs]
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.Queue[str | None] = queue.Queue()
@@ -80,8 +89,8 @@ class Scorer:
             self.close()
             raise SpecError(Problem(self.where, say("rewards.not_started")))
         wrong = [
-            Problem(f"{self.where}.{place}", text)
-            for place, text in enumerate(json.loads(line))
+            Problem(place, text)
+            for place, text in zip(self.places, json.loads(line), strict=True)
             if text is not None
         ]
         if wrong:
@@ -102,7 +111,8 @@ class Scorer:
                     row.append(said.get("value"))
                     if "fault" in said:
                         told = {"reward": reward.name, "row": one.id, "told": said["told"]}
-                        faults.append(Fault(one.id, say(f"rewards.fault_{said['fault']}", **told)))
+                        text = say(f"rewards.fault_{said['fault']}", **told)
+                        faults.append(Fault(one.id, text, said["fault"], said["told"]))
         return values, faults
 
     def _ask(self, place: int, answers: Sequence[Asked]) -> list[JsonObject]:

@@ -19,7 +19,6 @@ from tunesmith.settings.family import (
     OPTIMIZERS,
     SCHEDULES,
     SOURCES,
-    SUITES,
     TRACKERS,
     TRANSFORMS,
     choice,
@@ -28,6 +27,7 @@ from tunesmith.settings.family import (
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.peer_names import name_here
 from tunesmith.settings.problems import paths_of, problems_of
+from tunesmith.settings.prove import Prove
 from tunesmith.settings.prune import Prune
 from tunesmith.settings.search import Search
 from tunesmith.settings.sources import First, Mix, Source
@@ -243,32 +243,6 @@ class Generate(Spec):
     """Texts that end an answer, beside the model's own stop token."""
     samples: Annotated[int, Gt(0)] = 1
     """Answers per prompt."""
-
-
-class Prove(Spec):
-    """How the result is proved."""
-
-    items: Annotated[int, Gt(0)] = 500
-    """At most this many held-out rows are scored."""
-    shots: Annotated[int, Ge(0)] = 6
-    """Training rows shown in the prompt of the few-shot base; 0 leaves that rival out."""
-    prompt: str | None = None
-    """A file with a hard prompt, under which the base is scored too, without and with the examples;
-    ``{question}`` and other columns of the rows may stand in it. For classes of a masked model a
-    cloze: ``{text} It was [MASK].``, and above a line
-    ``---`` the words of each label (``label: word``)."""
-    metrics: Annotated[tuple[str, ...], _ONE_OR_MORE] = ()
-    """Metrics by name; chosen from the answers when not given."""
-    primary: str | None = None
-    """The metric that decides the verdict; the first of ``metrics`` when not given."""
-    require: Literal["improved", "not worse"] | None = None
-    """Exit with code 1 unless the verdict is this."""
-    suites: choices(SUITES) = ()  # type: ignore[valid-type]
-    """What is asked besides, base and tuned, to see what was forgotten: probe, safety, and files as
-    ``{name: rows, path: mmlu}`` or ``{name: text, path: wiki.txt}``; read by ``tunesmith prove``.
-    """
-    retain: Literal["kept", "not lost"] | None = None
-    """Exit with code 1 unless the suites are kept, or at least not lost."""
 
 
 class Run(Spec):

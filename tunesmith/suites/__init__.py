@@ -14,7 +14,8 @@ from tunesmith.errors import SpecError
 from tunesmith.examples import Chat, Text
 from tunesmith.settings.family import SUITES
 from tunesmith.settings.problems import problems_of
-from tunesmith.settings.run import Prove, Run
+from tunesmith.settings.prove import Prove
+from tunesmith.settings.run import Run
 from tunesmith.settings.spec import Spec
 
 __all__ = ["SUITES", "Question", "Rule", "Suite"]

@@ -19,7 +19,7 @@ from tunesmith.models.loading.load import Loaded
 from tunesmith.plain import JsonObject
 from tunesmith.planning.make import make
 from tunesmith.planning.plan import Plan
-from tunesmith.proving.answers import metrics_of, settings_for
+from tunesmith.proving.answers import by_model_alone, metrics_of, settings_for
 from tunesmith.proving.judge import metric
 from tunesmith.proving.options import chosen_among_options, options_task
 from tunesmith.proving.task import Task, evenly, task_of
@@ -136,7 +136,7 @@ def ready(run: Run, board: Board, events: Events) -> Field:
         raise SpecError(Problem("data.held_out", say("tournament.needs_watch")))
     base = next(entry.resolved for entry in entries if entry.resolved is not None).run
     task = task_of(base, prepared, evenly(prepared.proof, run.prove.items), shots=0)
-    names, primary, _ = metrics_of(base, task)
+    names, primary = by_model_alone(*metrics_of(base, task)[:2])
     writes = metric(primary).reads == "text"
     names = [name for name in names if writes or metric(name).reads != "text"]
     chosen = base.model_copy(update={"train": run.train})

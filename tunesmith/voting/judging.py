@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from tunesmith.events.stream import Events
 from tunesmith.examples import Chat, Turn
 from tunesmith.machine.signals import StopSignal
-from tunesmith.rewards.choice import letter_in
+from tunesmith.metrics._letters import letter_in
 from tunesmith.settings.run import Run, validate
 from tunesmith.teaching.questions import Question
 from tunesmith.teaching.write import teacher_of
