@@ -104,7 +104,7 @@ def test_what_cannot_grade_is_told_before_anything_is_loaded(tmp_path: Path):
     with pytest.raises(SpecError, match=r"prove\.metrics\.0\.url"):
         validate({**run, "prove": {"metrics": [{"name": "judge", "model": "x"}]}})
     assert Prove(metrics=("rouge_l",)).named == ["rouge_l"]
-    again = validate({**run, "prove": Prove(metrics=metrics[:2]).model_dump()})
+    again = validate({**run, "prove": Prove(metrics=tuple(metrics[:2])).model_dump()})
     assert again.prove.named == ["code", "metric.py:gone"] and len(graders(again)) == 2
 
 
@@ -188,7 +188,7 @@ def test_a_proof_tells_a_metric_of_the_users_own_beside_those_of_the_run(
         "    return -abs(len(prediction) - len(reference))\n"
     )
     proof = api.prove(text_run, items=30, metrics=[f"{tmp_path}/metric.py:short"])
-    found = proof.to_json()
+    found: Any = proof.to_json()
     lines = [json.loads(line) for line in text_run.items.read_text("utf-8").splitlines()]
     trapped = [one for one in lines if one["prompt"].startswith("第1")]
     assert found["primary"] == "rouge_l" and trapped

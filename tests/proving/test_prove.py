@@ -274,8 +274,8 @@ def test_label_metrics_of_free_text_are_refused(text_run, tmp_path):
     words.use("en")
     run = copy_of(text_run, tmp_path, metrics=(r"metrics: \[\].*", "metrics: [accuracy, rouge_l]"))
     told = (
-        r"prove.metrics: accuracy needs answers from a small set.*For these answers use: bleu, chrf, .*"
-        r"exact_match, .*nll, .*rouge_l"
+        r"prove.metrics: accuracy needs answers from a small set.*For these answers use: bleu, chrf, "
+        r".*exact_match, .*nll, .*rouge_l"
     )
     with pytest.raises(SpecError, match=told):
         api.prove(run)
