@@ -37,9 +37,9 @@ FORBIDDEN_NAMES = {"utils", "util", "misc", "common", "helpers", "helper"}
 FLOORS = [
     "__main__",
     "cli",
+    "ui",
     "api",
     "serving",
-    "ui",
     "voting",
     "hand_off",
     "blending",

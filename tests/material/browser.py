@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import importlib.resources
 import importlib.util
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,3 +43,20 @@ def violations(page: Any) -> list[str]:
     page.evaluate(script.read_text(encoding="utf-8"))
     found = page.evaluate("axe.run(document)")["violations"]
     return [f"{one['id']} {one['nodes'][0]['html'][:120]}" for one in found]
+
+
+@contextmanager
+def served(folder: Path, lang: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The link to the page of a folder of runs, and the server's process."""
+    words = [sys.executable, "-u", "-m", "tunesmith", "ui", str(folder), "--lang", lang]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as one:
+        try:
+            assert one.stdout is not None
+            told = one.stdout.readline()
+            link = re.search(r"http://127\.0\.0\.1:\d+/\?token=\S+", told)
+            assert link is not None, told
+            yield link[0], one
+        finally:
+            one.kill()

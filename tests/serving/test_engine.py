@@ -272,6 +272,32 @@ def test_rows_with_different_adapters_stand_in_one_batch(adapter_run, tiny_llama
     assert asked[0].ids != asked[2].ids  # or the adapters would make no difference
 
 
+def test_a_base_is_served_beside_its_runs_once_and_as_it_was(label_run, adapter_run, tiny_llama):
+    from tunesmith.serving.loading import load
+    from tunesmith.serving.served import asked_runs, with_bases
+    from tunesmith.storage.run_folder import RunFolder
+
+    def served_with(*words: str):
+        asked = with_bases(asked_runs(words, RunFolder))
+        served = {one.name: one for one in load(asked, Sizes(), lambda told: None)}
+        for one in served.values():
+            one.engine.close()
+        return served
+
+    names = [f"one={label_run.path}", f"two={label_run.path}"]
+    found = served_with(*names)
+    assert list(found) == ["one", "two", tiny_llama.name]
+    base, tuned = (found[one].engine.loaded.model.state_dict() for one in (tiny_llama.name, "one"))
+    from safetensors.torch import load_file
+
+    for name, weights in load_file(tiny_llama / "model.safetensors").items():
+        assert torch.equal(base[name], weights), name
+    assert any(not torch.equal(base[name], tuned[name]) for name in base)
+    shared = served_with(f"one={adapter_run.path}")
+    assert list(shared) == ["one", tiny_llama.name] and shared[tiny_llama.name].adapter == ""
+    assert shared["one"].engine is shared[tiny_llama.name].engine  # it is loaded once
+
+
 def test_alone_an_answer_is_the_same(loaded):
     told: list[Told] = []
     one = Alone(loaded, load_tokenizer(Path(loaded.model.config.name_or_path)), Sizes())

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +16,7 @@ import pytest
 pytest.importorskip("uvicorn", reason="pip install 'tunesmith[serve]'")
 
 from material import runs
-from material.browser import chromium, violations
+from material.browser import chromium, served, violations
 from material.folders import bare, steps, write_lines
 from tunesmith.storage.process import process_of
 from tunesmith.storage.run_folder import RunFolder
@@ -46,23 +43,6 @@ with StopSignal() as heard, folder.held(), named_in(folder.path):
         time.sleep(0.1)
 """
 """What a run does to its folder, without a model."""
-
-
-@contextmanager
-def served(folder: Path, lang: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The link to the page of a folder of runs, and the server's process."""
-    words = [sys.executable, "-u", "-m", "tunesmith", "ui", str(folder), "--lang", lang]
-    with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as one:
-        try:
-            assert one.stdout is not None
-            told = one.stdout.readline()
-            link = re.search(r"http://127\.0\.0\.1:\d+/\?token=\S+", told)
-            assert link is not None, told
-            yield link[0], one
-        finally:
-            one.kill()
 
 
 def test_a_run_is_watched_and_stopped_in_a_browser(tmp_path: Path) -> None:

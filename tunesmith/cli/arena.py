@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from tunesmith.cli.options import AsJson, Lang, print_json, print_lines, progress, quiet, tell
+from tunesmith.cli.options import (
+    AsJson,
+    Lang,
+    print_json,
+    print_lines,
+    print_link,
+    progress,
+    quiet,
+    tell,
+)
 from tunesmith.words import say
 
 
@@ -55,7 +64,7 @@ def arena(
         if terminal:
             vote_here(comparison, who, input, lambda text: print_lines([text]))
         else:
-            serve(Page(comparison, who).app(), port, lambda text: print_lines([text]))
+            serve(Page(comparison, who).app(), port, print_link)
         folder = comparison.folder
         print_lines([say("arena.kept", path=folder.votes, folder=folder.path)])
 

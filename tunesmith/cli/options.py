@@ -7,12 +7,11 @@ import sys
 from collections.abc import Iterable
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    pass
+from tunesmith.words import say
 
 SettingsArgument = Annotated[
     list[str] | None, typer.Argument(metavar="RUN.YAML KEY=VALUE", show_default=False)
@@ -47,6 +46,11 @@ def tell(found: Any, as_json: bool) -> None:
 def print_lines(lines: Iterable[str]) -> None:
     """Prints the lines at once, one below the other."""
     print("\n".join(lines), flush=True)
+
+
+def print_link(link: str) -> None:
+    """Prints the address of a page."""
+    print_lines([say("pages.open", link=link)])
 
 
 def print_json(value: object) -> None:

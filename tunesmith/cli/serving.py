@@ -23,6 +23,7 @@ def serve(
     ] = None,
     at_once: Annotated[int, typer.Option("--at-once", min=1, max=256)] = 16,
     queue: Annotated[int, typer.Option("--queue", min=0, max=4096)] = 64,
+    bases: Annotated[bool, typer.Option("--bases")] = False,
     which: Which = "model",
     lang: Lang = "auto",
 ) -> None:
@@ -31,5 +32,5 @@ def serve(
     from tunesmith.serving.start import serve
 
     address = Address(host, port, keys, tuple(allow_host or ()))
-    service = Service(address, at_once=at_once, waiting=queue)
+    service = Service(address, at_once=at_once, waiting=queue, bases=bases)
     serve(names, service, which=lambda run: run_with(run, which), tell=print_lines)

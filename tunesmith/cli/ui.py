@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tunesmith.cli.options import Lang, print_lines
+from tunesmith.cli.options import Lang, print_link
 
 
 def ui(
@@ -21,4 +21,4 @@ def ui(
     from tunesmith.ui.runs import Runs
 
     require_pages()
-    serve(Page(Runs(folder)).app(), port, lambda text: print_lines([text]))
+    serve(Page(Runs(folder)).app(), port, print_link)

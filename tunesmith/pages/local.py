@@ -27,8 +27,8 @@ def require_pages() -> None:
 
 
 def serve(app: App, port: int, tell: Callable[[str], None]) -> None:
-    """Serves ``app`` behind a guard, on a free port where ``port`` is 0, and tells the link first;
-    returns once it was interrupted. Raises SpecError where the port is taken.
+    """Serves ``app`` behind a guard, on a free port where ``port`` is 0, and tells the link (its
+    address alone) first; returns once it was interrupted. Raises SpecError where the port is taken.
     """
     import uvicorn
 
@@ -44,7 +44,7 @@ def serve(app: App, port: int, tell: Callable[[str], None]) -> None:
         token = secrets.token_urlsafe(24)
         how = uvicorn.Config(Guard(app, token, port), log_level="warning", lifespan="off")
         server = uvicorn.Server(how)
-        tell(say("pages.open", link=f"http://{HOST}:{port}/?token={token}"))
+        tell(f"http://{HOST}:{port}/?token={token}")
         _run(server, bound)
 
 

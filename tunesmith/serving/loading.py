@@ -36,6 +36,8 @@ def load(runs: Sequence[Asked], sizes: Sizes, tell: Tell) -> list[Served]:
     served: list[Served] = []
     groups: dict[tuple[str, str | None], Served] = {}
     for one in runs:
+        if not one.tuned and one.base in groups:
+            continue
         first = groups.get(one.base) if one.mixes else None
         if first is not None:
             served.append(_beside(first, one))
@@ -61,7 +63,7 @@ def load(runs: Sequence[Asked], sizes: Sizes, tell: Tell) -> list[Served]:
 
 def _alone(one: Asked, sizes: Sizes, tell: Tell) -> Served:
     """Loads a run with a model of its own."""
-    predictor = Predictor(one.folder)
+    predictor = Predictor(one.folder, tuned=one.tuned)
     if not predictor.objective.output.writes:
         return Served(one.name, predictor, reader=Reader(predictor, sizes.waiting * 4))
     loaded, tokenizer = predictor.loaded, load_tokenizer(one.folder.model)

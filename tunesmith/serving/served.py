@@ -8,7 +8,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,8 @@ class Asked:
     run: Run
     mixes: bool
     """Whether it is an adapter that stands in one batch with others on its base."""
+    tuned: bool = True
+    """False for the base of the run, in the run's own template and settings."""
 
     @property
     def base(self) -> tuple[str, str | None]:
@@ -59,6 +61,8 @@ class Asked:
     @property
     def weights(self) -> int:
         """The number of weights that are loaded for it alone."""
+        if not self.tuned:
+            return weights_in(Path(self.base[0]))
         place = self.folder.model
         adapter = (place / "adapter_config.json").is_file()
         return weights_in(Path(self.base[0])) if adapter else weights_in(place)
@@ -91,7 +95,8 @@ def asked_runs(words: Sequence[str], which: Callable[[Path], RunFolder]) -> list
     found: list[Asked] = []
     problems: list[Problem] = []
     for word in words:
-        name, _, place = word.rpartition("=") if not Path(word).exists() else ("", "", word)
+        named = "=" in word and not Path(word).exists()
+        name, _, place = word.partition("=") if named else ("", "", word)
         folder = which(Path(place))
         name = name or Path(place).resolve().name
         if not NAME.match(name):
@@ -112,6 +117,18 @@ def asked_runs(words: Sequence[str], which: Callable[[Path], RunFolder]) -> list
     return found
 
 
+def with_bases(runs: Sequence[Asked]) -> list[Asked]:
+    """Adds the base of each run that writes, once, under its own name where no run has that."""
+    found = list(runs)
+    for one in runs:
+        name = Path(one.run.model.path).name
+        known = any(other.base == one.base for other in found if not other.tuned)
+        taken = known or any(other.name == name for other in found)
+        if not taken and NAME.match(name) and OBJECTIVES.make(one.run.objective).output.writes:
+            found.append(replace(one, name=name, mixes=False, tuned=False))
+    return found
+
+
 def mixes(folder: RunFolder, run: Run) -> bool:
     """Tells whether rows of this adapter can stand in one batch with others'."""
     file = folder.model / "adapter_config.json"
@@ -125,7 +142,8 @@ def mixes(folder: RunFolder, run: Run) -> bool:
 def refuse_too_large(runs: Sequence[Asked]) -> None:
     """Raises SpecError where the weights alone need more memory than is free."""
     shared = {one.base: one.weights for one in runs if one.mixes}
-    weights = sum(shared.values()) + sum(one.weights for one in runs if not one.mixes)
+    apart = [one for one in runs if not one.mixes and (one.tuned or one.base not in shared)]
+    weights = sum(shared.values()) + sum(one.weights for one in apart)
     _, free = total_and_free()
     needed = 4.0 * weights
     if free is not None and needed > free:

@@ -43,3 +43,5 @@ class Service:
     """Answers that are written at once."""
     waiting: int = 64
     """Answers that wait for that."""
+    bases: bool = False
+    """Whether the bases of the runs are served beside them."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.plain import JsonObject
-from tunesmith.serving.served import asked_runs, refuse_too_large
+from tunesmith.serving.served import asked_runs, refuse_too_large, with_bases
 from tunesmith.serving.service import Address, Service
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import say
@@ -33,16 +33,25 @@ BODIES: dict[str, JsonObject] = {
 
 
 Tell = Callable[[Sequence[str]], None]
+Ready = Callable[[Mapping[str, frozenset[str]], Address, Sequence[str]], None]
 
 
 def serve(
-    runs: Sequence[str], service: Service, *, which: Callable[[Path], RunFolder], tell: Tell
+    runs: Sequence[str],
+    service: Service,
+    *,
+    which: Callable[[Path], RunFolder],
+    tell: Tell,
+    answers: Ready | None = None,
 ) -> None:
     """Serves the runs (``RUN`` or ``NAME=RUN``) until SIGTERM or Ctrl-C; raises SpecError for what
-    is wrong before any weights load. ``tell`` gets lines for a person.
+    is wrong before any weights load. ``tell`` gets lines for a person, ``answers`` the names with
+    their routes, the address and the keys once they can be asked.
     """
     refuse_missing()
     asked = asked_runs(runs, which)
+    if service.bases:
+        asked = with_bases(asked)
     address = service.address
     keys, made = read_keys(address.keys)
     refuse_open(address)
@@ -52,13 +61,12 @@ def serve(
         tell([say("serve.loading", names=", ".join(one.name for one in asked))])
         from tunesmith.serving.run import run
 
-        run(
-            asked,
-            replace(service, address=address),
-            listener,
-            keys,
-            lambda served: tell(ready(served, address, keys[0] if made else None)),
-        )
+        def is_ready(served: Mapping[str, frozenset[str]]) -> None:
+            tell(ready(served, address, keys[0] if made else None))
+            if answers is not None:
+                answers(served, address, keys)
+
+        run(asked, replace(service, address=address), listener, keys, is_ready)
     tell([say("serve.ended")])
 
 

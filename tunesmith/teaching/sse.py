@@ -76,14 +76,14 @@ def answer_of(response: httpx.Response) -> Written:
         if "json" in response.headers.get("content-type", ""):
             answer.take(json.loads(response.read()))
         else:
-            for data in _events(response):
+            for data in events_of(response):
                 answer.take(json.loads(data))
     except (ValueError, TypeError, AttributeError):
         raise Cut(say("generate.cut_odd")) from None
     return answer.done()
 
 
-def _events(response: httpx.Response) -> Iterator[bytes]:
+def events_of(response: httpx.Response) -> Iterator[bytes]:
     """Yields the data of each event; httpx's own lines would also end at U+2028, which may occur in
     a text.
     """

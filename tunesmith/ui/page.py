@@ -6,8 +6,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tunesmith.ui.chat_pages import ChatPages
 from tunesmith.ui.run_pages import RunPages
 from tunesmith.ui.runs import Runs
+from tunesmith.ui.serve_pages import ServePages, Servers
 from tunesmith.ui.table import Table
 from tunesmith.ui.views import HERE, Views
 
@@ -23,8 +25,14 @@ class Page:
     """
 
     def __init__(self, runs: Runs) -> None:
-        self.views = Views(runs)
-        self.groups = (Table(self.views), RunPages(self.views))
+        self.views = views = Views(runs)
+        servers = Servers(views)
+        self.groups = (
+            Table(views),
+            RunPages(views),
+            ServePages(views, servers),
+            ChatPages(views, servers),
+        )
 
     def app(self) -> Starlette:
         """Returns the application."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from tunesmith.errors import Problem, SpecError
 from tunesmith.plain import JsonObject
 from tunesmith.report.compared import written_settings
 from tunesmith.report.runs import name_of_run, run_folders, run_row
+from tunesmith.settings.family import OBJECTIVES
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.ui.standing import seen
 from tunesmith.words import say
@@ -26,6 +27,13 @@ class Listed:
     mark: str
     row: JsonObject
     settings: Mapping[str, str]
+    routes: frozenset[str]
+    """The routes at which a server of it would answer; none before it is finished."""
+
+    @property
+    def chats(self) -> bool:
+        """Whether one can talk with its model."""
+        return "chat/completions" in self.routes
 
 
 class Runs:
@@ -40,8 +48,7 @@ class Runs:
     def table(self) -> list[Listed]:
         """Returns all runs, the newest first; only those that changed are read again."""
         found: dict[str, Listed] = {}
-        for path in run_folders(self.root):
-            name, folder = name_of_run(path, self.root), RunFolder(path)
+        for name, folder in self._inside():
             mark = seen(folder, False)
             known = self._listed.get(name)
             try:
@@ -56,10 +63,13 @@ class Runs:
         """Returns the run of a name of the table. No name leads out of the folder, by dots or by a
         link: it is looked up among the runs and never opened as a path.
         """
+        return next((folder for known, folder in self._inside() if known == name), None)
+
+    def _inside(self) -> Iterator[tuple[str, RunFolder]]:
+        """Yields the runs with their names, without those that a link leads to outside."""
         for path in run_folders(self.root):
-            if name_of_run(path, self.root) == name and path.resolve().is_relative_to(self.root):
-                return RunFolder(path)
-        return None
+            if path.resolve().is_relative_to(self.root):
+                yield name_of_run(path, self.root), RunFolder(path)
 
     def typed(self, folder: RunFolder) -> str:
         """Returns a run's folder as a command line has it: from here, where it lies below."""
@@ -86,4 +96,8 @@ def _usual(values: Sequence[str | None]) -> str | None:
 
 def _listed(folder: RunFolder, name: str, mark: str) -> Listed:
     row = run_row(folder, name)
-    return Listed(mark, row, {} if "problem" in row else written_settings(folder))
+    if "problem" in row:
+        return Listed(mark, row, {}, frozenset())
+    output = OBJECTIVES.make(folder.resolved().run.objective).output
+    routes = output.endpoints if row["state"] == "finished" else ()
+    return Listed(mark, row, written_settings(folder), frozenset(routes))

@@ -45,6 +45,6 @@ async function look() {
   } catch {
     lost.hidden = false;
   }
-  setTimeout(look, document.hidden ? 5000 : 500);
+  setTimeout(look, document.hidden ? 5000 : Number(shown.dataset.every) || 500);
 }
 if (shown) setTimeout(look, 500);

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith import words
+from tunesmith.plain import JsonObject
 from tunesmith.ui.control import Control
 from tunesmith.ui.runs import Runs
+from tunesmith.ui.works import Works
 from tunesmith.words import say
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from starlette.requests import Request
     from starlette.responses import Response
 
+Told = Callable[[], JsonObject]
 HERE = Path(__file__).parent
 REPORT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
@@ -26,7 +32,7 @@ class Views:
     """The folder of runs that all pages are views of."""
 
     def __init__(self, runs: Runs) -> None:
-        self.runs, self.control = runs, Control()
+        self.runs, self.control, self.works = runs, Control(), Works(runs.root)
         self.templates = _templates()
 
     def page(self, template: str, status: int = 200, **told: object) -> Response:
@@ -41,6 +47,17 @@ class Views:
     def problem(self, text: str, status: int) -> Response:
         """Renders the page that says what is wrong."""
         return self.page("problem", status=status, problem=text)
+
+    def live(self, request: Request, marks: object, template: str, told: Told) -> Response:
+        """Renders what changes of a page, with a mark of it; answers 204 where the page has it
+        already.
+        """
+        from starlette.responses import Response
+
+        mark = hashlib.sha256(repr(marks).encode()).hexdigest()[:16]
+        if request.query_params.get("seen") == mark:
+            return Response(status_code=204)
+        return self.page(template, **told(), mark=mark)
 
     def absent(self) -> Response:
         """Says that there is no such run."""

@@ -1,0 +1,192 @@
+"""Conversations with the base, a run and other runs side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tunesmith.plain import JsonObject
+from tunesmith.ui.chats import Chat, Chats
+from tunesmith.ui.forms import Form, form_of
+from tunesmith.ui.serve_pages import Servers, called_by
+from tunesmith.ui.views import HERE, Views
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+LAST = 30
+"""Turns that the page shows; all of them are in the file."""
+NUMBERS = ("temperature", "top_p", "max_tokens")
+"""Of the models' own settings, those that a person may give otherwise."""
+WRITING_EVERY = 100
+"""Milliseconds between two looks while an answer is being written."""
+
+
+class ChatPages:
+    """The conversations of a folder of runs."""
+
+    def __init__(self, views: Views, servers: Servers) -> None:
+        self.views, self.servers, self.chats = views, servers, Chats(views.runs.root)
+
+    def routes(self) -> list[Route]:
+        """Returns the routes."""
+        from starlette.routing import Route
+
+        acts = {"ask": self.ask, "stop": self.stop, "load": self.load}
+        return [
+            Route("/chat.js", self.script),
+            Route("/chat/", self.list),
+            Route("/chat/begin", self.begin, methods=["POST"]),
+            Route("/chat/{id:str}/", self.show),
+            Route("/chat/{id:str}/now", self.now),
+            Route("/chat/{id:str}/file", self.file),
+            *(Route(f"/chat/{{id:str}}/{name}", do, methods=["POST"]) for name, do in acts.items()),
+        ]
+
+    def script(self, request: Request) -> Response:
+        """Sends the script of a conversation's page."""
+        from starlette.responses import FileResponse
+
+        return FileResponse(HERE / "chat.js", media_type="text/javascript")
+
+    def list(self, request: Request) -> Response:
+        """Shows the conversations, and the runs that one can talk with."""
+        runs = [one.row for one in self.views.runs.table() if one.chats]
+        held = [(chat.id, _when(chat), list(chat.runs.values())) for chat in self.chats.all()]
+        chosen = request.query_params.getlist("run")
+        return self.views.page("chats", runs=runs, chats=held, chosen=chosen)
+
+    async def begin(self, request: Request) -> Response:
+        """Begins a conversation, and a server where these runs have none."""
+        from starlette.responses import RedirectResponse
+
+        form = await form_of(request)
+        names = form.all("run") if form is not None else []
+        talks = {one.row["name"] for one in self.views.runs.table() if one.chats}
+        if not names or not set(names) <= talks:
+            return self.views.problem(say("ui_chat.choose"), 400)
+        chat = self.chats.begin(called_by(names))
+        self._load(chat)
+        return RedirectResponse(f"{chat.id}/", status_code=303)
+
+    def show(self, request: Request) -> Response:
+        """Shows a conversation."""
+        return self._shown(request, "chat")
+
+    def now(self, request: Request) -> Response:
+        """Sends what changes of it."""
+        return self._shown(request, "chat_now")
+
+    def file(self, request: Request) -> Response:
+        """Sends the file of a conversation."""
+        from starlette.responses import FileResponse
+
+        chat = self._chat(request)
+        if chat is None:
+            return self._absent()
+        return FileResponse(chat.path, filename=f"chat-{chat.id}.jsonl")
+
+    async def ask(self, request: Request) -> Response:
+        """Asks all models a question."""
+        chat, form = self._chat(request), await form_of(request)
+        if chat is None:
+            return self._absent()
+        question = form.one("question") if form is not None else ""
+        how, wrong = _how(form) if form is not None else ({}, [])
+        server = self.servers.of(chat.runs)
+        if form is None:
+            wrong.append(say("ui_chat.long"))
+        elif not question:
+            wrong.append(say("ui_chat.empty"))
+        if server is None or server.state != "ready":
+            wrong.append(say("ui_chat.not_loaded"))
+        if wrong or server is None:
+            return self.views.problem("\n".join(wrong), 400)
+        ready = {"models": server.models, "url": server.url, "key": server.key}
+        if not self.chats.ask(chat, question, how, ready):
+            return self.views.problem(say("ui_chat.writing"), 409)
+        return _back()
+
+    async def stop(self, request: Request) -> Response:
+        """Ends the answers that are being written."""
+        chat = self._chat(request)
+        if chat is None:
+            return self._absent()
+        self.chats.stop(chat)
+        return _back()
+
+    async def load(self, request: Request) -> Response:
+        """Loads the models of a conversation again."""
+        chat = self._chat(request)
+        if chat is None:
+            return self._absent()
+        if not self._load(chat):
+            return self.views.problem(say("ui_chat.runs_gone"), 400)
+        return _back()
+
+    def _load(self, chat: Chat) -> bool:
+        """Begins a server for a conversation where none lives; tells whether there is one."""
+        server = self.servers.of(chat.runs)
+        lives = server is not None and server.state != "failed"
+        return lives or self.servers.begin(list(chat.runs.values())) is not None
+
+    def _chat(self, request: Request) -> Chat | None:
+        return self.chats.find(request.path_params["id"])
+
+    def _absent(self) -> Response:
+        return self.views.problem(say("ui_chat.none"), 404)
+
+    def _shown(self, request: Request, template: str) -> Response:
+        chat = self._chat(request)
+        if chat is None:
+            return self._absent()
+        writing, server = self.chats.writing(chat), self.servers.of(chat.runs)
+        stands = (server.state, server.work.id) if server is not None else None
+        marks = [chat.path.stat().st_size, writing, stands]
+
+        def told() -> JsonObject:
+            turns = chat.turns()
+            known = list(dict.fromkeys(m for turn in turns for m in turn.answers))
+            models = list(server.models) if server and server.models else known
+            return {
+                "chat": chat,
+                "turns": [*enumerate(turns)][-LAST:],
+                "more": max(0, len(turns) - LAST),
+                "models": list(dict.fromkeys([*models, *known])) or list(chat.runs),
+                "writing": writing,
+                "server": server,
+                "every": WRITING_EVERY if writing else 500,
+            }
+
+        return self.views.live(request, marks, template, told)
+
+
+def _how(form: Form) -> tuple[JsonObject, list[str]]:
+    """Returns what a form gives otherwise than the models' own settings, and what of it is no
+    number; the server refuses what is out of bounds.
+    """
+    how: JsonObject = {"system": form.one("system")} if form.one("system") else {}
+    wrong = []
+    for name in NUMBERS:
+        text = form.one(name)
+        if not text:
+            continue
+        try:
+            how[name] = int(text) if name == "max_tokens" else float(text)
+        except ValueError:
+            wrong.append(say("ui_chat.no_number", name=name, text=text))
+    return how, wrong
+
+
+def _when(chat: Chat) -> str:
+    """Returns the day and time at which a conversation was begun."""
+    name = chat.id
+    return f"{name[:4]}-{name[4:6]}-{name[6:8]} {name[9:11]}:{name[11:13]}"
+
+
+def _back() -> Response:
+    from starlette.responses import RedirectResponse
+
+    return RedirectResponse("./", status_code=303)

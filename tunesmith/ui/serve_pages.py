@@ -1,0 +1,150 @@
+"""Runs served from the page: started and stopped, with the address and the key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tunesmith.ui.forms import form_of
+from tunesmith.ui.views import Views
+from tunesmith.ui.works import Work
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+KIND = "serve"
+ENDED = 2
+"""Servers that failed, of which the page still says why."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server as a page shows it."""
+
+    work: Work
+    state: str
+    """``loading``, ``ready``, ``stopping``, ``ended`` or ``failed``."""
+    command: str
+    models: Mapping[str, Sequence[str]]
+    url: str
+    key: str
+    problem: str
+
+
+class Servers:
+    """The servers that pages began."""
+
+    def __init__(self, views: Views) -> None:
+        self.views, self.works = views, views.works
+
+    def begin(self, names: Sequence[str]) -> Work | None:
+        """Begins a server of these runs, with their bases; None where one is not to be served."""
+        listed = {one.row["name"]: one for one in self.views.runs.table()}
+        folders = {name: self.views.runs.find(name) for name in names}
+        found = {name: folder for name, folder in folders.items() if folder is not None}
+        if not names or len(found) < len(names) or not all(listed[n].routes for n in found):
+            return None
+        called = called_by(names)
+        runs = {model: str(found[name].path) for model, name in called.items()}
+        typed = [f"{model}={self.views.runs.typed(found[n])}" for model, n in called.items()]
+        return self.works.begin(KIND, runs=runs, names=called, typed=typed)
+
+    def of(self, names: Mapping[str, str]) -> Server | None:
+        """Returns the server of exactly these runs that lives; where none does, the last one if it
+        failed.
+        """
+        found = [work for work in self.works.all(KIND) if work.asked["names"] == names]
+        living = [work for work in found if self.works.lives(work)]
+        shown = [self.shown(work) for work in (living or found)[:1]]
+        return shown[0] if shown and shown[0].state != "ended" else None
+
+    def all(self) -> list[Server]:
+        """Returns those that live, and the last ones that failed."""
+        shown = [self.shown(work) for work in self.works.all(KIND)]
+        failed = [one for one in shown if one.state == "failed"][:ENDED]
+        return [one for one in shown if one.state in ("loading", "ready", "stopping")] + failed
+
+    def shown(self, work: Work) -> Server:
+        """Returns a server as a page shows it."""
+        ready, ended = work.read("ready"), work.read("ended")
+        lives, problem = self.works.lives(work), ""
+        if lives:
+            state = "stopping" if work.stopping else "ready" if ready else "loading"
+        elif work.stopping or (ended is not None and not ended["problem"]):
+            state = "ended"
+        else:
+            state = "failed"
+            problem = ended["problem"] if ended else work.last_words() or say("ui_serve.died")
+        known = ready if ready and state == "ready" else {"models": {}, "url": "", "key": ""}
+        command = f"tunesmith serve {' '.join(work.asked['typed'])} --bases --port 0"
+        return Server(work, state, command, problem=problem, **known)
+
+
+def called_by(names: Sequence[str]) -> dict[str, str]:
+    """Returns the runs of these names by what requests call their models."""
+    found: dict[str, str] = {}
+    for name in names:
+        model = wanted = re.sub(r"[^\w.-]+", "-", name)
+        number = 2
+        while model in found:
+            model, number = f"{wanted}-{number}", number + 1
+        found[model] = name
+    return found
+
+
+class ServePages:
+    """What is served, and what may be."""
+
+    def __init__(self, views: Views, servers: Servers) -> None:
+        self.views, self.servers = views, servers
+
+    def routes(self) -> list[Route]:
+        """Returns the routes."""
+        from starlette.routing import Route
+
+        return [
+            Route("/serve/", self.show),
+            Route("/serve/now", self.now),
+            Route("/serve/start", self.start, methods=["POST"]),
+            Route("/serve/{id:str}/stop", self.stop, methods=["POST"]),
+        ]
+
+    def show(self, request: Request) -> Response:
+        """Shows what is served."""
+        return self._shown(request, "serve")
+
+    def now(self, request: Request) -> Response:
+        """Sends what changes of the page."""
+        return self._shown(request, "serve_now")
+
+    async def start(self, request: Request) -> Response:
+        """Begins a server of the chosen runs."""
+        from starlette.responses import RedirectResponse
+
+        form = await form_of(request)
+        if form is None or self.servers.begin(form.all("run")) is None:
+            return self.views.problem(say("ui_serve.choose"), 400)
+        return RedirectResponse("./", status_code=303)
+
+    async def stop(self, request: Request) -> Response:
+        """Ends a server."""
+        from starlette.responses import RedirectResponse
+
+        work = self.servers.works.find(KIND, request.path_params["id"])
+        if work is None:
+            return self.views.problem(say("ui_serve.none"), 404)
+        self.servers.works.end(work)
+        return RedirectResponse("../", status_code=303)
+
+    def _shown(self, request: Request, template: str) -> Response:
+        listed = [one for one in self.views.runs.table() if one.routes]
+        servers = self.servers.all()
+        marks = [[one.mark for one in listed], [(s.state, s.work.marks()) for s in servers]]
+        chosen = request.query_params.getlist("run")
+        told = {"servers": servers, "runs": [one.row for one in listed], "chosen": chosen}
+        return self.views.live(request, marks, template, lambda: told)

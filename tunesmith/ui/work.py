@@ -1,0 +1,84 @@
+"""The process of a work that a page began: ``python -m tunesmith.ui.work FOLDER``. It does what the
+folder asks for, and writes there where it stands and how it ended; what broke is the last that it
+said.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tunesmith import words
+from tunesmith.errors import TunesmithError
+from tunesmith.events.stream import Event, Phase
+from tunesmith.plain import JsonObject
+from tunesmith.storage.process import named_in
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.ui.works import Work
+
+EVERY = 0.3
+"""Seconds between two writings of where a phase stands."""
+
+
+class Progress:
+    """Where a work stands, as its page shows it."""
+
+    def __init__(self, work: Work) -> None:
+        self.work, self._phase, self._at = work, "", 0.0
+
+    def hear(self, event: Event) -> None:
+        """Takes an event of a verb."""
+        if isinstance(event, Phase):
+            self(event.phase, event.done, event.total)
+        elif (text := event.text()) is not None:
+            print(text)
+
+    def __call__(self, phase: str, done: int, total: int) -> None:
+        """Notes where a phase stands; at once where it is a new one."""
+        now = time.monotonic()
+        if phase != self._phase or done == total or now - self._at >= EVERY:
+            self._phase, self._at = phase, now
+            self.work.write("phase", {"phase": phase, "done": done, "total": total})
+
+
+def serve(work: Work, asked: JsonObject) -> None:
+    """Serves runs until it is told to end."""
+    from tunesmith.serving.service import Address, Service
+    from tunesmith.serving.start import serve as start
+
+    def ready(served: Mapping[str, frozenset[str]], address: Address, keys: Sequence[str]) -> None:
+        routes = {name: sorted(routes) for name, routes in served.items()}
+        work.write("ready", {"models": routes, "url": address.url, "key": keys[0]})
+
+    named = [f"{name}={run}" for name, run in asked["runs"].items()]
+    service = Service(Address(port=0), bases=True)
+    start(
+        named, service, which=RunFolder, tell=lambda lines: print(*lines, sep="\n"), answers=ready
+    )
+
+
+KINDS: dict[str, Callable[[Work, JsonObject], JsonObject | None]] = {"serve": serve}
+"""What there is; each returns what it found, for its page."""
+
+
+def main(folder: Path) -> int:
+    """Does the work of a folder; returns the exit code."""
+    from filelock import FileLock
+
+    work = Work(folder)
+    asked = work.asked
+    words.use(asked["lang"], asked=True)
+    with FileLock(work.lock).acquire(timeout=1), named_in(folder):
+        try:
+            found = KINDS[asked["kind"]](work, asked)
+        except TunesmithError as error:
+            work.write("ended", {"problem": str(error)})
+            return error.exit_code
+        work.write("ended", {"problem": "", **(found or {})})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
