@@ -4,12 +4,14 @@ architecture on real rows.
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from conftest import tiny_model
 from material.headed import encoder
 from material.tagged import written
 from tunesmith.planning.stages import stages_of
@@ -20,6 +22,7 @@ from tunesmith.settings.yaml_file import read_settings
 TOURNAMENT = "tournament"
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 STAGES = "rlhf"
+LIGHTER = "lighter"
 WRITES = "teacher_text"
 ENTITIES = "entities"
 SAMPLED = ("grpo", "ppo", "gkd")
@@ -44,6 +47,7 @@ FILES = {
     **dict.fromkeys(SAMPLED, "grpo_zh/sample.jsonl"),
     "embed": "pairs_stsb_zh/sts-b-train.txt",
     STAGES: "alpaca_zh/alpaca_zh_demo.json reward_zh/dpo_zh_500.jsonl alpaca_zh/alpaca_zh_demo.json",
+    LIGHTER: "package:trec",
     "classify_questions": "package:trec",
     ENTITIES: "written by the test",
     "summary": "summarisation_zh/csl_ts_dev.tsv",
@@ -52,7 +56,7 @@ FILES = {
 }
 
 
-NO_RUNS = (STAGES, TOURNAMENT, WRITES)
+NO_RUNS = (STAGES, LIGHTER, TOURNAMENT, WRITES)
 ENCODERS = ("package:minilm", "BAAI/bge-small-zh-v1.5")
 TWO_SIDED = ("bigscience/mt0-small",)
 """All others of the recipes are of Qwen2's architecture, but for the starter, which is a Llama."""
@@ -265,3 +269,46 @@ def test_the_stages_of_a_recipe_run_at_tiny_size(
         planned = ts.plan(stage.run)
         assert [problem.where for problem in planned.problems] == ["out"], "it was trained above"
         assert run.run_yaml.read_text(encoding="utf-8") == planned.resolved.dump()
+
+
+@pytest.mark.slow
+def test_a_model_is_made_lighter_and_healed_at_tiny_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three stages of one file: the third goes on from what was pruned, its teacher is what was
+    there before; called again, nothing is done twice, and another share is refused.
+    """
+    import tunesmith as ts
+    from tunesmith.errors import SpecError
+
+    monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("tunesmith.pruning.costs.TIMED", 2)
+    recipe = next(recipe for recipe in RECIPES if recipe.stem == LIGHTER)
+    changes: dict[str, Any] = {
+        "model": str(tiny_model(tmp_path / "model", num_hidden_layers=5)),
+        "out": str(tmp_path / "runs"),
+        "data.limit": 30,
+        "data.held_out": 8,
+        "train.steps": 1,
+        "train.batch": 2,
+        "train.machine.memory": 8,
+        "method.rank": 4,
+        "generate.max_new_tokens": 4,
+        "stages.1.prune.items": 2,
+    }
+    for stage in range(3):
+        changes[f"stages.{stage}.out"] = str(tmp_path / f"runs/{stage}")
+    runs = ts.rlhf(recipe, changes)
+    assert [run.path.name for run in runs] == ["0", "2"]
+    healed = runs[1].resolved().run
+    assert healed.model.path == str(tmp_path / "runs/1")
+    assert healed.objective.teacher == str(tmp_path / "runs/0")
+    config = json.loads((tmp_path / "runs/1/config.json").read_text(encoding="utf-8"))
+    assert config["num_hidden_layers"] == 4
+    told = json.loads((tmp_path / "runs/1/parity.json").read_text(encoding="utf-8"))
+    assert told["asked"]["model"] == str(tmp_path / "runs/0") and told["task"]["items"] == 2
+    before = (tmp_path / "runs/1/model.safetensors").stat().st_mtime_ns
+    ts.rlhf(recipe, changes)
+    assert (tmp_path / "runs/1/model.safetensors").stat().st_mtime_ns == before
+    with pytest.raises(SpecError, match=r"prune: .*other settings \(share\)"):
+        ts.rlhf(recipe, changes | {"stages.1.prune.share": 0.4})

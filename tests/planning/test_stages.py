@@ -74,6 +74,39 @@ def test_each_stage_goes_on_from_the_last_that_writes(tiny_llama: Path, tmp_path
     ].parent == "sft"
 
 
+def test_a_stage_that_prunes_stands_between_two_that_train(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
+    """What comes after it goes on from the lighter model; a teacher that is not named is the model
+    that was pruned.
+    """
+    answers = file_of(tmp_path, tiny_llama)["stages"][0]
+    light = {"prune": {"how": "channels", "share": 0.5}, "data": answers["data"]}
+    taught = {"objective": {"name": "distill", "hard": 0.5}, "data": answers["data"]}
+    stages = stages_of(file_of(tmp_path, tiny_llama, stages=[answers, light, taught]))
+    first, middle, last = stages
+    assert [(one.name, one.parent, one.prunes) for one in stages] == [
+        ("sft", None, False),
+        ("prune", "sft", True),
+        ("distill", "prune", False),
+    ]
+    assert middle.run.model.path == first.run.out and last.run.model.path == middle.run.out
+    assert last.run.objective.teacher == first.run.out and last.run.objective.hard == 0.5
+    named = {"objective": {"name": "distill", "teacher": "other"}, "data": answers["data"]}
+    chosen = stages_of(file_of(tmp_path, tiny_llama, stages=[answers, light, named]))
+    assert chosen[2].run.objective.teacher == "other"
+
+
+def test_what_cannot_be_pruned_is_told_before_anything_is_trained(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
+    answers = file_of(tmp_path, tiny_llama)["stages"][0]
+    light = {"prune": {"how": "layers", "share": 0.1}, "data": answers["data"]}
+    with pytest.raises(SpecError, match=r"prune: prune\.share: .*no whole layer"):
+        api.rlhf(file_of(tmp_path, tiny_llama, stages=[answers, light]))
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_setting_may_be_for_one_stage(tiny_llama: Path, tmp_path: Path) -> None:
     settings = file_of(tmp_path, tiny_llama)
     for overrides in (

@@ -29,7 +29,7 @@ from tunesmith.words import say
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 INTERRUPTED = 130
 """What typer makes of Ctrl-C, without a word."""
-ALIASES = {"eval": "prove", "infer": "predict"}
+ALIASES = {"eval": "prove", "infer": "predict", "stages": "rlhf"}
 OBJECTIVE_ALIASES = {"pt": "pretrain"}
 
 
@@ -49,6 +49,7 @@ def command() -> Any:
             "plan",
             "train",
             "rlhf",
+            "stages",
             "generate",
             "hand-off",
             "tournament",

@@ -78,7 +78,7 @@ def rlhf(
     with progress() as shown:
         folders = api.rlhf(given, overrides, progress=shown, on_plan=_tell_plan)
     print_lines([say("cli.trained", model=folder.model) for folder in folders])
-    print_lines([folders[-1].next_step()])
+    print_lines([folder.next_step() for folder in folders[-1:]])
 
 
 def _in_several(run: Run, words: list[str]) -> None:

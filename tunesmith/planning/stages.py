@@ -1,5 +1,5 @@
 """Several runs from one file, each going on from one before it: sft, then a reward model or dpo,
-and so on.
+and so on; a stage may also make the model before it lighter.
 
 A stage is what a run.yaml holds, over what stands beside ``stages`` for all. What was finished is
 not trained again, and what was interrupted continues.
@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import Problem, SpecError
-from tunesmith.events.stream import Listener
+from tunesmith.events.stream import Listener, Notice, Phase
 from tunesmith.events.verbs import StageBegun, StageKept
 from tunesmith.models.finding.parent import parent_of
 from tunesmith.plain import JsonObject, Named
@@ -37,6 +37,8 @@ class Stage:
     name: str
     run: Run
     parent: str | None
+    prunes: bool = False
+    """Whether it makes the model before it lighter, instead of training it."""
 
     @property
     def folder(self) -> RunFolder:
@@ -46,11 +48,15 @@ class Stage:
     @property
     def finished(self) -> bool:
         """Whether its model exists, which is saved when the last step is done."""
+        if self.prunes:
+            return (self.folder.path / "parity.json").is_file()
         return (self.folder.model / "tunesmith.json").is_file()
 
     @property
     def begun(self) -> bool:
         """Whether there is something to continue."""
+        if self.prunes:
+            return self.finished
         return self.folder.run_yaml.is_file()
 
 
@@ -93,8 +99,10 @@ def stages_of(settings: Named, overrides: Sequence[str] | Named = ()) -> list[St
         if "out" not in own:
             plain["out"] = str(Path(plain["out"]) / name)
         _ask_reward_model(plain, found)
+        _ask_unpruned(plain, parent)
+        above = parent.name if parent else None
         try:
-            found.append(Stage(name, validate(plain), parent.name if parent else None))
+            found.append(Stage(name, validate(plain), above, prunes(own)))
         except SpecError as error:
             problems += [
                 Problem(f"stages[{number}].{one.where}", one.text) for one in error.problems
@@ -155,6 +163,20 @@ def _ask_reward_model(plain: JsonObject, before: Sequence[Stage]) -> None:
         plain["source"] = {**source, "rewards": [reward]}
 
 
+def _ask_unpruned(plain: JsonObject, parent: Stage | None) -> None:
+    """Makes the model before it was pruned the teacher of a stage that distils and names none."""
+    if parent is None or not parent.prunes or _objective(plain) != "distill":
+        return
+    given = plain["objective"]
+    objective = dict(given) if isinstance(given, Mapping) else {"name": given}
+    plain["objective"] = {"teacher": parent.run.model.path, **objective}
+
+
+def prunes(stage: Named) -> bool:
+    """Tells whether a stage's own settings say that it prunes: what is pruned, and no objective."""
+    return "prune" in stage and "objective" not in stage
+
+
 def _by_stage(
     overrides: Sequence[str] | Mapping[str, object], count: int
 ) -> tuple[JsonObject | list[str], list[JsonObject | list[str]]]:
@@ -189,6 +211,10 @@ def _by_stage(
 
 def changed(stage: Stage) -> list[str]:
     """Returns the settings of a started stage that the file gives differently now."""
+    if stage.prunes:
+        from tunesmith.pruning.make import asked_of, asked_then
+
+        return _different(asked_of(stage.run), asked_then(stage.folder.path))
     return _different(
         stage.run.model_dump(exclude_unset=True, mode="json"),
         stage.folder.resolved().run.model_dump(mode="json"),
@@ -207,6 +233,8 @@ def go(
     ``check`` raises what is wrong with a run; a parent that is still to be trained is checked as
     the model that it begins with.
     """
+    from tunesmith.pruning.make import look
+
     problems: list[Problem] = []
     named: dict[Problem, list[str]] = {}
     for stage in stages:
@@ -220,7 +248,11 @@ def go(
                 )
             continue
         try:
-            check(_on_what_is_there(stage, stages))
+            now = _on_what_is_there(stage, stages)
+            if stage.prunes:
+                look(now, stage.folder.path)
+            else:
+                check(now)
         except SpecError as error:
             for one in (
                 error.problems
@@ -237,11 +269,23 @@ def go(
             events(StageKept(*place))
             continue
         events(StageBegun(*place, stage.run.model.path))
-        if stage.begun:
+        if stage.prunes:
+            _prune(stage, events)
+        elif stage.begun:
             train(stage.run.out, resume=True)
         else:
             train(stage.run)
-    return [stage.folder for stage in stages]
+    return [stage.folder for stage in stages if not stage.prunes]
+
+
+def _prune(stage: Stage, events: Listener) -> None:
+    from tunesmith.pruning.make import prune
+
+    def tell(phase: str, done: int, total: int) -> None:
+        events(Phase(phase, done, total))
+
+    for line in prune(stage.run, stage.folder.path, progress=tell).lines():
+        events(Notice(line))
 
 
 def plans(stages: Sequence[Stage], plan: Callable[[Run], Plan]) -> list[tuple[str, Plan]]:
@@ -249,7 +293,9 @@ def plans(stages: Sequence[Stage], plan: Callable[[Run], Plan]) -> list[tuple[st
     planned as the model that it begins with.
     """
     return [
-        (stage.name, plan(_on_what_is_there(stage, stages))) for stage in stages if not stage.begun
+        (stage.name, plan(_on_what_is_there(stage, stages)))
+        for stage in stages
+        if not stage.begun and not stage.prunes
     ]
 
 
@@ -260,18 +306,21 @@ def _on_what_is_there(stage: Stage, stages: Sequence[Stage]) -> Run:
     named = {one.name: one for one in stages}
     while stage.parent is not None and not named[stage.parent].finished:
         above = named[stage.parent]
-        stage = Stage(
-            stage.name, stage.run.model_copy(update={"model": above.run.model}), above.parent
-        )
+        run = stage.run.model_copy(update={"model": above.run.model})
+        stage = replace(stage, run=run, parent=above.parent)
     return _without_untrained(stage.run, stages)
 
 
 def _without_untrained(run: Run, stages: Sequence[Stage]) -> Run:
     """Returns the run without what is still to be trained and cannot be checked yet. A reward that
     every answer can be asked for takes the place of a reward model, and all weights alike that of
-    those that the rows of an earlier stage need.
+    those that the rows of an earlier stage need; the model itself that of a teacher.
     """
     pending = {os.path.abspath(stage.run.out) for stage in stages if not stage.finished}
+    objective = run.objective
+    if objective.name == "distill" and os.path.abspath(objective.teacher) in pending:
+        taught = objective.model_copy(update={"teacher": run.model.path})
+        run = run.model_copy(update={"objective": taught})
     if pending and "fisher" in OBJECTIVES.make(run.objective).roles:
         rows = run.objective.rows
         if os.path.abspath(rows) in pending if rows else parent_of(run.model.path) is None:
@@ -292,7 +341,7 @@ def _run_of(reward: Any) -> str | None:
 
 def _name(own: Mapping[str, object], taken: Sequence[str]) -> str:
     """Returns the objective's name, with a number where it occurs again."""
-    name = _objective(own)
+    name = "prune" if prunes(own) else _objective(own)
     number = sum(one.partition("-")[0] == name for one in taken)
     return f"{name}-{number + 1}" if number else name
 

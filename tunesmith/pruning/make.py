@@ -4,6 +4,7 @@ what was measured of it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -24,6 +25,7 @@ from tunesmith.export.held_out import EXPORTED, TRAINED, HeldOut
 from tunesmith.export.merge import refuse_different
 from tunesmith.export.page import write_page
 from tunesmith.export.parity import (
+    POSITIONS,
     Behaviour,
     behaviour,
     compare,
@@ -41,6 +43,8 @@ from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import say
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from tunesmith.batches.batch import Tokens
     from tunesmith.data.prepare import Prepared
     from tunesmith.models.loading.load import Loaded
@@ -88,17 +92,9 @@ def prune(run: Run, out: Path, *, progress: Progress | None = None) -> Pruned:
     does not fit; ExportError when what was written does not behave as what was pruned. Nothing is
     left at ``out`` then.
     """
-    from tunesmith.models.finding.hub import folder_of
-
     asked = run.prune or Prune()
-    pruner: Pruner = PRUNERS.make(asked.how)
-    share = pruner.share if asked.share is None else asked.share
-    refuse_full(out)
-    _refuse_settings(run)
-    base = folder_of(run.model)
-    _refuse_model(run, base, pruner, share)
-    kind, count = weights_in(base)
-    check_space(out, count * BYTES[kind])
+    base, pruner, share = look(run, out)
+    kind, _ = weights_in(base)
 
     def tell(stage: str) -> None:
         if progress:
@@ -114,7 +110,7 @@ def prune(run: Run, out: Path, *, progress: Progress | None = None) -> Pruned:
     tell("prune")
     rows = _rows(pruner, prepared)
     gone = tuple(pruner.prune(model, rows, share))
-    wanted = asking.behave(model)
+    wanted = asking.logits(model)
     with draft(out) as place:
         tell("save")
         save_model(model.model, place, kind)
@@ -123,7 +119,7 @@ def prune(run: Run, out: Path, *, progress: Progress | None = None) -> Pruned:
         tell("after")
         lighter = _loaded(run, place)
         found = asking.ask(EXPORTED, lighter)
-        refuse_different(compare(wanted, found, kind), out)
+        refuse_different(compare(Behaviour(wanted, found.answers), found, kind), out)
         page = PrunedPage(
             format=pruner.name,
             dtype=kind,
@@ -131,7 +127,7 @@ def prune(run: Run, out: Path, *, progress: Progress | None = None) -> Pruned:
             probes=compare(before, found, kind),
             task=asking.rows.judged(),
             task_missing=asking.rows.missing,
-            share=share,
+            asked=asked_of(run),
             gone=gone,
             size_before=size,
             size_after=size_of(lighter, _files(place), asking.prompts[0]),
@@ -139,6 +135,36 @@ def prune(run: Run, out: Path, *, progress: Progress | None = None) -> Pruned:
         )
         write_page(page, place)
     return Pruned(out, page, asked.require)
+
+
+def look(run: Run, out: Path) -> tuple[Path, Pruner, float]:
+    """Returns the model's folder, the way and the share that goes; raises what ``prune`` would
+    before weights are loaded.
+    """
+    from tunesmith.models.finding.hub import folder_of
+
+    asked = run.prune or Prune()
+    pruner: Pruner = PRUNERS.make(asked.how)
+    share = pruner.share if asked.share is None else asked.share
+    refuse_full(out)
+    _refuse_settings(run)
+    base = folder_of(run.model)
+    _refuse_model(run, base, pruner, share)
+    kind, count = weights_in(base)
+    check_space(out, count * BYTES[kind])
+    return base, pruner, share
+
+
+def asked_of(run: Run) -> JsonObject:
+    """Returns the model that is pruned, and how."""
+    asked = run.prune or Prune()
+    return {"model": run.model.path, **asked.model_dump(mode="json")}
+
+
+def asked_then(out: Path) -> JsonObject:
+    """Returns what ``asked_of`` was of the lighter model in ``out``."""
+    told = json.loads((out / "parity.json").read_text(encoding="utf-8"))
+    return told["asked"]
 
 
 def _refuse_settings(run: Run) -> None:
@@ -220,6 +246,12 @@ class _Asking:
         self.rows = HeldOut(run, {}).of(prepared, items) if items else none
         texts = probe_texts(RunFolder(Path(run.out)), run)
         self.prompts = probe_ids(texts, self.render, model.limit)
+
+    def logits(self, model: Loaded) -> tuple[np.ndarray, ...]:
+        """Computes the logits after the probe prompts."""
+        from tunesmith.predicting.engine import TorchEngine
+
+        return tuple(TorchEngine(model).logits(self.prompts, POSITIONS))
 
     def behave(self, model: Loaded) -> Behaviour:
         """Asks the probe prompts."""

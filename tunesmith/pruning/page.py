@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tunesmith.display.table import readable
 from tunesmith.export.page import Page
+from tunesmith.plain import JsonObject
 from tunesmith.pruning.costs import TIMED_TOKENS, Size, Times
 from tunesmith.words import say
 
@@ -14,8 +15,8 @@ from tunesmith.words import say
 class PrunedPage(Page):
     """All that was measured of a model before and after."""
 
-    share: float
-    """What was asked to go."""
+    asked: JsonObject
+    """The model, and what was asked to go."""
     gone: tuple[str, ...]
     """What went, in words."""
     size_before: Size
