@@ -46,6 +46,7 @@ FLOORS = [
     "diagnosis",
     "data/augmenting",
     "teaching",
+    "automatic",
     "curves",
     "searches",
     "searches/engines",

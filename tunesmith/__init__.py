@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from tunesmith.api import (
         arena,
         attach,
+        auto,
         blend,
         change_rows,
         check,
@@ -38,6 +39,7 @@ __all__ = [
     "__version__",
     "arena",
     "attach",
+    "auto",
     "blend",
     "change_rows",
     "check",

@@ -6,6 +6,7 @@ ts.prove(run)``
 
 from __future__ import annotations
 
+from tunesmith.api.auto import auto
 from tunesmith.api.blend import blend
 from tunesmith.api.compare import compare
 from tunesmith.api.curve import curve
@@ -21,6 +22,7 @@ from tunesmith.api.voting import arena, judge
 __all__ = [
     "arena",
     "attach",
+    "auto",
     "blend",
     "change_rows",
     "check",

@@ -55,6 +55,7 @@ def command() -> Any:
             "tournament",
             "search",
             "curve",
+            "auto",
             "data",
         )
         app.command(

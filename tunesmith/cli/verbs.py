@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from tunesmith.cli import (
     arena,
+    auto,
     blend,
     compare,
     curve,
@@ -44,6 +45,7 @@ VERBS = {
         arena.arena,
         search.search,
         curve.curve,
+        auto.auto,
         looking.explain,
         looking.doctor,
         training.demo,

@@ -29,11 +29,13 @@ def spaces_of(run: Run) -> dict[str, Space]:
     searched, a range that is none, a value that the setting does not take.
     """
     assert run.search is not None, "the verb has put it there"
+    problems = _given(run)
     if not run.search.over:
+        if problems:
+            raise SpecError(problems)
         low, high = METHODS.make(run.method).search
         factor = OPTIMIZERS.get(run.train.optimizer.name).rate_factor
         return {"train.learning_rate": Space("log", low * factor, high * factor)}
-    problems: list[Problem] = []
     found: dict[str, Space] = {}
     for path, given in run.search.over.items():
         where = f"search.over.{path}"
@@ -87,6 +89,22 @@ def _refused(run: Run, path: str, space: Space) -> list[Problem]:
             for problem in error.problems:
                 found[problem.text] = Problem(f"search.over.{path}", problem.text)
     return list(found.values())
+
+
+def _given(run: Run) -> list[Problem]:
+    """Returns what is wrong with the settings that an engine was given one by one."""
+    assert run.search is not None, "the verb has put it there"
+    problems: list[Problem] = []
+    for place, values in enumerate(dict(run.search.engine).get("given", ())):
+        where = f"search.engine.given.{place}"
+        for path in values:
+            if not path.startswith(SEARCHED) or path.startswith(LEFT):
+                problems.append(Problem(where, say("search.not_searched", path=path)))
+        try:
+            with_values(run, values)
+        except SpecError as error:
+            problems += [Problem(where, str(problem)) for problem in error.problems]
+    return problems
 
 
 def with_values(run: Run, values: Mapping[str, Any]) -> Run:

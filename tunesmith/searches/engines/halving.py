@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from annotated_types import Gt, Le, MinLen
 
@@ -26,12 +26,18 @@ class Halving(Engine):
         """Shares of the whole training; after each but the last the worse half is left out. Each is
         a training of its own, with the whole schedule.
         """
+        given: tuple[Mapping[str, Any], ...] = ()
+        """Settings by path that are tried after the run's own, before those that lie evenly:
+        ``[{method: full, train.learning_rate: 1e-4}]``; as many as there are trials for.
+        """
 
     def next(
         self, spaces: Mapping[str, Space], done: Sequence[Done], trials: int, seed: int
     ) -> Trial | None:
         """Returns the next training of the rung, or the first of the next one."""
-        left = [{}, *spread(spaces, trials - 1, seed)] if trials > 1 else [{}]
+        given = [dict(values) for values in self.config.given]
+        even = trials - 1 - len(given)
+        left = [{}, *given, *(spread(spaces, even, seed) if even > 0 else ())][:trials]
         before = 0
         for share in self.config.rungs:
             if len(done) < before + len(left):

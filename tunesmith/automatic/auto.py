@@ -1,0 +1,242 @@
+"""The best that a budget buys, from beginning to end: proposed, measured, searched, proved; and
+then whether tuning was worth it, and what would help next. What is done is not done again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.automatic.amounts import gib_of, seconds_of, told_time
+from tunesmith.automatic.propose import candidates, propose
+from tunesmith.automatic.share import RUNGS, Share, cost, share
+from tunesmith.errors import Problem, SpecError
+from tunesmith.events.stream import Events
+from tunesmith.plain import JsonObject
+from tunesmith.planning.plan import Plan
+from tunesmith.proving.amounts import interval_shown, shown
+from tunesmith.proving.judge import TUNED, metric
+from tunesmith.proving.proof import Proof
+from tunesmith.proving.record import OWN, called
+from tunesmith.settings.overrides import with_overrides
+from tunesmith.settings.run import Run, validate
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.tournaments.folder import got, put
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.curves.curve import Drawn
+    from tunesmith.searches.search import Searched
+
+FOR_EVALUATION = 1.3
+"""Times the steps: what watching the validation rows and saving add, measured on the demo."""
+CURVE = {"shares": [0.25, 0.5, 1.0], "seeds": 1}
+"""The cheapest curve that can be fitted."""
+DEFAULT_OUT = "runs/auto"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person asks: settings as far as given, and what they may cost."""
+
+    settings: Mapping[str, Any]
+    budget: str
+    memory: str | None = None
+    goal: str | None = None
+
+    def plain(self) -> JsonObject:
+        """Returns the settings with memory and goal among them."""
+        given: JsonObject = {"out": DEFAULT_OUT, **self.settings}
+        if "data" not in given:
+            raise SpecError(Problem("data", say("auto.no_data")))
+        more: JsonObject = {}
+        if self.memory is not None:
+            more["train.machine.memory"] = gib_of(self.memory)
+        if self.goal is not None:
+            metric(self.goal)
+            more |= {"prove.primary": self.goal, "train.keep.best_by": self.goal}
+        return dict(with_overrides(given, more))
+
+
+@dataclass(frozen=True)
+class Verbs:
+    """The verbs that do the work, which stand above this room."""
+
+    plan: Callable[[Run], Plan]
+    search: Callable[[Run], tuple[Searched, Proof]]
+    curve: Callable[[Run], Drawn]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What came of it: ``found`` is auto.json."""
+
+    path: Path
+    found: JsonObject
+    searched: Searched
+    proof: Proof
+    curve: Drawn | None
+
+    @property
+    def best(self) -> RunFolder:
+        """The run with the best settings."""
+        return self.searched.best
+
+    def lines(self) -> list[str]:
+        """Returns what was tried and why, the proof, whether tuning is worth it, and what next."""
+        told = [
+            *self.found["decided"]["reasons"],
+            "",
+            *self.searched.lines(),
+            "",
+            *self.proof.lines(),
+            "",
+        ]
+        told += [verdict_line(self.proof), ""]
+        if self.curve is not None:
+            return [*told, *self.curve.lines(), "", self._spent()]
+        need = told_time(self.found["curve_seconds"])
+        command = f"tunesmith curve {self.best.run_yaml} out={self.path / 'curve'}"
+        return [*told, say("auto.next_curve", time=need, command=command), self._spent()]
+
+    def _spent(self) -> str:
+        spent, budget = (told_time(self.found[name]) for name in ("seconds", "budget"))
+        return say("auto.spent", spent=spent, budget=budget)
+
+    def to_json(self) -> JsonObject:
+        """Returns every number."""
+        curve = self.curve.to_json() if self.curve is not None else None
+        told = {"search": self.searched.to_json(), "proof": self.proof.to_json(), "curve": curve}
+        return {**self.found, **told}
+
+
+def auto(asked: Asked, verbs: Verbs, events: Events) -> Found:
+    """Goes from rows to the proved best in the folder ``out``; raises SpecError for a budget that
+    is too small, and for a folder that holds other work.
+    """
+    budget, plain = seconds_of(asked.budget), asked.plain()
+    folder = Path(plain["out"])
+    began = time.monotonic()
+    with RunFolder(folder).held():
+        record = _Record(folder / "auto.json", {**plain, "budget": budget})
+        decided = record.read("decided")
+        if decided is None:
+            decided = _decide(plain, budget, verbs, events)
+            record.write("decided", decided)
+        for line in decided["reasons"]:
+            events.tell(line)
+        spent = record.read("seconds") or 0.0
+        run = validate(decided["settings"])
+        searched, proof = verbs.search(run)
+        spent += time.monotonic() - began
+        record.write("seconds", round(spent, 1))
+        proving = sum(proof.found.get("seconds", {}).values())
+        one_curve = len(CURVE["shares"]) * (decided["whole_seconds"] + proving)
+        record.write("curve_seconds", round(one_curve, 1))
+        curve = None
+        if (folder / "curve").exists() or spent + one_curve <= budget:
+            curve = verbs.curve(_of_curve(run, searched.found["best"], folder))
+            record.write("seconds", round(spent + time.monotonic() - began, 1))
+    return Found(folder, {**record.kept, "budget": budget}, searched, proof, curve)
+
+
+class _Record:
+    """auto.json: what was asked, decided and spent."""
+
+    def __init__(self, path: Path, asked: JsonObject) -> None:
+        self.path = path
+        self.kept: JsonObject = got(path) or {}
+        then = self.kept.get("asked")
+        if then is None:
+            if any(one.name != ".lock" for one in path.parent.iterdir()):
+                raise SpecError(Problem("out", say("auto.folder_taken", out=path.parent)))
+            self.write("asked", asked)
+        elif then != asked:
+            names = [name for name in {*then, *asked} if then.get(name) != asked.get(name)]
+            told = say("auto.other", out=path.parent, keys=", ".join(sorted(names)))
+            raise SpecError(Problem("out", told))
+
+    def read(self, name: str) -> Any:
+        """Returns what was written under a name; None before that."""
+        return self.kept.get(name)
+
+    def write(self, name: str, value: object) -> None:
+        """Keeps a value."""
+        self.kept[name] = value
+        put(self.path, self.kept)
+
+
+def _decide(plain: JsonObject, budget: float, verbs: Verbs, events: Events) -> JsonObject:
+    """Returns the settings of the search, why, and what a whole training takes."""
+    proposal = propose(plain)
+    for line in proposal.reasons:
+        events.tell(line)
+    out = str(Path(plain["out"]) / "search")
+    run = validate({**proposal.settings, "out": out})
+    plan = verbs.plan(run).require()
+    facts, train = plan.facts, plan.resolved.run.train
+    probe, steps = facts["probe"], facts["steps"]
+    tokens = facts["tokens"] * steps / facts["steps_per_epoch"]
+    whole = FOR_EVALUATION * probe["seconds"] * tokens / probe["tokens"]
+    tried = candidates(run)
+    afforded = share(budget, whole, steps, len(tried))
+    if afforded is None:
+        need = told_time(whole * cost(1) * 2)
+        raise SpecError(
+            Problem("budget", say("auto.too_small", whole=told_time(whole), steps=steps, need=need))
+        )
+    settings = run.model_dump(exclude_unset=True, mode="json")
+    if afforded.steps is not None:
+        settings["train"] = {**settings.get("train", {}), "steps": afforded.steps}
+        whole *= afforded.steps / steps
+    given = tried[: afforded.trials - 1]
+    engine = {"name": "halving", "rungs": list(RUNGS), "given": given}
+    settings["search"] = {"trials": afforded.trials, "engine": engine}
+    reasons = [*proposal.reasons, _told(afforded, run, whole, train.batch or 0, given)]
+    return {"settings": settings, "reasons": reasons, "whole_seconds": round(whole, 1)}
+
+
+def _told(afforded: Share, run: Run, whole: float, batch: int, given: list[JsonObject]) -> str:
+    if afforded.steps is not None:
+        return say("auto.cut", time=told_time(whole), steps=afforded.steps, batch=batch)
+    names = dict.fromkeys([run.method.name, *(one.get("method", run.method.name) for one in given)])
+    return say(
+        "auto.shared", trials=afforded.trials, time=told_time(whole), methods=", ".join(names)
+    )
+
+
+def _of_curve(run: Run, best: Mapping[str, Any], folder: Path) -> Run:
+    """Returns the best settings for a learning curve."""
+    from tunesmith.searches.spaces import with_values
+
+    plain = with_values(run, best).model_dump(exclude_unset=True, mode="json")
+    return validate({**plain, "out": str(folder / "curve"), "curve": CURVE})
+
+
+def verdict_line(proof: Proof) -> str:
+    """Says whether tuning is worth it: only where it is shown to be better than the best of what
+    needs no training.
+    """
+    found = proof.found
+    name = found["primary"]
+    values = {
+        who: numbers[name]
+        for who, numbers in found["contenders"].items()
+        if who in OWN and who != TUNED and numbers.get(name) is not None
+    }
+    compared = {who: found["differences"].get(who, {}).get(name) for who in values}
+    rivals = [who for who, one in compared.items() if one is not None]
+    best = (max if metric(name).higher else min)(rivals, key=lambda who: values[who])
+    one = compared[best]
+    told = {
+        "rival": called(best, shots=len(found.get("shots") or ())),
+        "value": shown(name, values[best]),
+        "tuned": shown(name, found["contenders"][TUNED][name]),
+        "interval": interval_shown(name, one),
+    }
+    if one["verdict"] == "improved":
+        return say("auto.tune", **told)
+    return say("auto.do_not_tune", **told)
