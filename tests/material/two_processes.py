@@ -64,8 +64,8 @@ def same_runs(one: RunFolder, two: RunFolder) -> None:
                 assert joined[name] == value, name
     for folder in ("model", "best"):
         if (one.path / folder).is_dir() or (two.path / folder).is_dir():
-            name = f"{folder}/adapter_model.safetensors"
-            ours, theirs = load_file(one.path / name), load_file(two.path / name)
+            (file,) = (one.path / folder).glob("*.safetensors")
+            ours, theirs = load_file(file), load_file(two.path / folder / file.name)
             assert ours.keys() == theirs.keys()
             for key in ours:
                 assert float((ours[key] - theirs[key]).abs().max()) < 1e-6, key

@@ -19,6 +19,7 @@ from tunesmith.machine.allocator import keep_freed
 from tunesmith.machine.energy import Meter, meter
 from tunesmith.machine.memory import GIB
 from tunesmith.machine.parallel import Processes, join, local_rank, start_cuda
+from tunesmith.machine.parts import is_divided, norm_of, scale
 from tunesmith.settings.run import Machine
 from tunesmith.words import say
 
@@ -76,6 +77,8 @@ class Device:
     """What counts its energy."""
     exact: bool = True
     """Whether the same step gives the same bits when it is made again."""
+    divided: bool = False
+    """Whether the weights are divided over the processes."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -102,18 +105,27 @@ class Device:
         (total * ((self.scale.value if self.scale else 1.0) / units)).backward()
 
     def add_up(self, parameters: list[torch.nn.Parameter]) -> None:
-        """Sums the gradients over the processes and divides them by the loss scale."""
+        """Sums the gradients over the processes and divides them by the loss scale. FSDP has summed
+        those of divided weights.
+        """
         for parameter in parameters:
             if parameter.grad is None and self.processes.several:
                 parameter.grad = torch.zeros_like(parameter)  # others may have one: all add alike
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        self.processes.add_gradients(gradients)
+        self.processes.add_gradients([one for one in gradients if not is_divided(one)])
         if self.scale:
-            torch._foreach_div_(gradients, self.scale.value)
+            scale(gradients, 1 / self.scale.value)
 
     def clip(self, parameters: list[torch.nn.Parameter], limit: float) -> float:
         """Clips the gradients to ``limit`` (0: not) and returns their norm before that."""
-        return float(torch.nn.utils.clip_grad_norm_(parameters, limit or float("inf")))
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        if not any(map(is_divided, gradients)):
+            return float(torch.nn.utils.clip_grad_norm_(parameters, limit or float("inf")))
+        norm = float(norm_of(gradients))
+        factor = limit / (norm + 1e-6)  # as torch's own
+        if 0 < factor < 1:
+            scale(gradients, factor)
+        return norm
 
     def give_back(self) -> None:
         """Gives memory that is free but held by torch back to the GPU."""
@@ -157,7 +169,9 @@ def choose(machine: Machine) -> Device:
     scale = LossScale() if precision == "fp16" else None
     exact = kind == "cpu" or (kind == "cuda" and machine.exact)
     counted = meter(place.index if kind == "cuda" else None, packages=local_rank() == 0)
-    return Device(place, precision, threads, join(), reasons, scale, counted, exact)
+    processes = join()
+    divided = machine.shard == "fsdp" and processes.several
+    return Device(place, precision, threads, processes, reasons, scale, counted, exact, divided)
 
 
 def prepare(device: Device) -> None:

@@ -190,7 +190,7 @@ def _machine(making: _Making) -> Device | None:
     if device is None:
         return None
     making.settle(from_machine(device))
-    making.problems += processes.too_few_gpus(making.run, device)
+    making.problems += processes.unfit(making.run, device)
     return device
 
 
@@ -334,13 +334,14 @@ def _room(making: _Making, form: Shape, device: Device, prepared: Prepared | Non
     # room() looks at what is left beside loaded weights; here they are not loaded yet.
     shared = free_memory(device.place) / processes.to_share_memory(run, device)
     free = machine.memory * GIB if machine.memory else shared
-    weights = form.bytes(width, run.model.quantize)
+    parts = memory.Parts.of(run, max(run.processes, device.processes.world))
+    weights = memory.weights_of(form, run, width, parts)
     beside = machine.model_copy(update={"memory": max(free - weights, 1.0) / GIB})
     longest = making.facts.get("longest") or run.data.max_length or default_limit(form.limit)
     found = room(
         device,
         beside,
-        trainable=form.trainable,
+        trainable=form.trainable // parts.trained,
         kept=form.kept,
         longest=longest,
         micro_tokens=run.train.micro_tokens,
@@ -354,9 +355,8 @@ def _room(making: _Making, form: Shape, device: Device, prepared: Prepared | Non
         if prepared is not None
         else found.micro_tokens
     )
-    needed = memory.memory(
-        form, making.run, width=width, tokens=max(tokens, longest), activation_bytes=used
-    )
+    how = {"width": width, "activation_bytes": used, "parts": parts}
+    needed = memory.memory(form, run, tokens=max(tokens, longest), **how)
     itemsize = DTYPES[run.model.dtype].itemsize
     needed = replace(needed, beside=making.attempt(lambda: memory.beside(run, itemsize)) or 0.0)
     disk = memory.disk(form, run)

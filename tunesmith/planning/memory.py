@@ -55,26 +55,56 @@ class Memory:
         return self.low + self.activations + self.logits + 0.25 * self.weights
 
 
-def memory(form: Shape, run: Run, *, width: int, tokens: int, activation_bytes: float) -> Memory:
-    """Estimates the memory for one micro-batch of ``tokens``; ``width`` is bytes of a frozen
-    weight.
+@dataclass(frozen=True)
+class Parts:
+    """Over how many processes each kind of weight is divided; 1 where each holds the whole."""
 
-    weights      = frozen * width + trainable * 4          (what is trained is fp32; quantised ones
-    take BYTES each) gradients    = trainable * 4 optimizer    = trainable * state_bytes
-    (of the optimizer) activations  = tokens * activation_bytes               (10 vectors of the
-    width and 4 of the feed-forward a block) logits       = 3 * min(tokens * vocabulary * 4, 64 MiB)
-    (a chunk, its softmax and its gradient)
+    frozen: int = 1
+    trained: int = 1
+
+    @classmethod
+    def of(cls, run: Run, processes: int) -> Parts:
+        """Returns what ``train.machine.shard`` divides: adapters stay whole."""
+        if run.train.machine.shard == "none":
+            return cls()
+        return cls(processes, 1 if METHODS.get(run.method.name).adapter else processes)
+
+
+def memory(
+    form: Shape, run: Run, *, width: int, tokens: int, activation_bytes: float, parts: Parts
+) -> Memory:
+    """Estimates the memory of one process for one micro-batch of ``tokens``; ``width`` is bytes of
+    a frozen weight.
+
+    - weights: frozen * width + trainable * 4; what is trained is fp32, quantised ones take BYTES
+    - gradients: trainable * 4
+    - optimizer: trainable * state_bytes (of the optimizer)
+    - activations: tokens * activation_bytes (10 vectors of the width and 4 of the feed-forward a
+      block)
+    - logits: 3 * min(tokens * vocabulary * 4, 64 MiB) (a chunk, its softmax and its gradient)
+
+    Divided weights, and what belongs to trained ones, count by their parts; the largest block and
+    what stands outside of blocks are held whole besides.
     """
     chunk = max(64 * 2**20, 128 * form.vocabulary * 4)
     kept = OPTIMIZERS.get(run.train.optimizer.name).state_bytes
+    trained = form.trainable / parts.trained
     return Memory(
-        weights=form.bytes(width, run.model.quantize),
-        gradients=form.trainable * 4.0,
-        optimizer=float(form.trainable * kept),
+        weights=weights_of(form, run, width, parts),
+        gradients=trained * 4.0,
+        optimizer=float(trained * kept),
         activations=tokens * activation_bytes,
         logits=3.0 * min(tokens * form.vocabulary * 4, chunk),
         overhead=OVERHEAD.get(run.train.machine.device, OVERHEAD["cpu"]),
     )
+
+
+def weights_of(form: Shape, run: Run, width: int, parts: Parts) -> float:
+    """Counts the bytes of the policy's weights that one process holds."""
+    trained = form.trainable * 4.0
+    frozen = form.bytes(width, run.model.quantize) - trained
+    together = form.together * (4.0 if parts.trained > 1 else width) if parts.frozen > 1 else 0.0
+    return frozen / parts.frozen + trained / parts.trained + together
 
 
 def beside(run: Run, width: int) -> float:

@@ -20,8 +20,12 @@ def refuse_several(run: Run) -> None:
         raise SpecError(Problem("processes", say("train.processes_from_python")))
 
 
-def too_few_gpus(run: Run, device: Device) -> Iterator[Problem]:
-    """Refuses more processes than there are GPUs, where they want one each."""
+def unfit(run: Run, device: Device) -> Iterator[Problem]:
+    """Refuses more processes than there are GPUs, where they want one each, and weights that are to
+    be divided among one process.
+    """
+    if run.train.machine.shard != "none" and max(run.processes, device.processes.world) == 1:
+        yield Problem("train.machine.shard", say("plan.nothing_to_divide"))
     if device.place.type == "cuda" and run.processes > device.count:
         told = say("plan.more_processes_than_gpus", processes=run.processes, gpus=device.count)
         yield Problem("processes", told)

@@ -92,6 +92,25 @@ def base_fits(run: Run) -> Iterator[Problem]:
         yield from missing_package("train.optimizer")
 
 
+def shard_fits(run: Run) -> Iterator[Problem]:
+    """Requires, where weights are divided over processes, that everything the run does takes
+    divided weights.
+    """
+    if run.train.machine.shard == "none":
+        return
+    method, objective = METHODS.make(run.method), OBJECTIVES.make(run.objective)
+    optimizer = run.train.optimizer.name
+    if run.model.quantize == "int8":
+        yield Problem("model.quantize", say("plan.shard_int8"))
+    if objective.samples:
+        yield Problem("objective", say("plan.shard_samples", objective=run.objective.name))
+    if not method.adapter and not OPTIMIZERS.get(optimizer).divides:
+        yield Problem("train.optimizer", say("plan.shard_optimizer", optimizer=optimizer))
+    if "reference" in objective.roles and method.adapter and method.rewrites_base:
+        told = {"objective": run.objective.name, "method": run.method.name}
+        yield Problem("method", say("plan.shard_reference", **told))
+
+
 def schedule_fits(run: Run) -> Iterator[Problem]:
     """Cycles belong to the one schedule that has them, and warm-up is shorter than the run."""
     train = run.train
@@ -269,6 +288,7 @@ RULES: tuple[Callable[[Run], Iterator[Problem]], ...] = (
     empty_folder,
     known_names,
     base_fits,
+    shard_fits,
     schedule_fits,
     watched,
     objective_fits,

@@ -41,7 +41,8 @@ class Shape:
 
     What a method's virtual tokens take of a row is not in it. ``linear`` counts the weights that
     quantisation rounds. ``kept`` are the numbers that a token keeps for the backward pass, as they
-    are and with gradient checkpointing.
+    are and with gradient checkpointing. ``together`` counts the weights that a process holds whole
+    at once where weights are divided: the largest block, and what stands outside of blocks.
     """
 
     kind: str
@@ -51,6 +52,7 @@ class Shape:
     vocabulary: int
     linear: int
     kept: tuple[float, float]
+    together: int
 
     def bytes(self, width: int, quantize: str | None) -> float:
         """Counts the bytes of all weights: ``width`` bytes each, trained ones 4, and quantised ones
@@ -67,7 +69,9 @@ class Shape:
 
 @dataclass(frozen=True)
 class Base:
-    """What a model is before a method changes it; ``layers`` are the sizes of its linear layers."""
+    """What a model is before a method changes it; ``layers`` are the sizes of its linear layers.
+    The other fields are those of ``Shape``.
+    """
 
     kind: str
     parameters: int
@@ -75,6 +79,7 @@ class Base:
     vocabulary: int
     layers: dict[str, tuple[int, int]]
     kept: tuple[float, float]
+    together: int
 
     def with_method(self, method: Method, *, added: int, trainable: int) -> Shape:
         """Returns the shape with a method that adds and trains so many weights."""
@@ -86,6 +91,7 @@ class Base:
             self.vocabulary,
             sum(map(math.prod, self.layers.values())),
             self.kept,
+            self.together,
         )
 
 
@@ -137,7 +143,12 @@ def _counted(folder: Path, run: Run, outputs: Outputs) -> tuple[Base, Shape]:
     from tunesmith.models.loading.tokenizer import load_tokenizer
     from tunesmith.models.structure.added_tokens import grow
     from tunesmith.models.structure.kinds import kind_of, load_config
-    from tunesmith.models.structure.layers import linear_layers, longest_row, size_of
+    from tunesmith.models.structure.layers import (
+        held_together,
+        linear_layers,
+        longest_row,
+        size_of,
+    )
 
     objective, trust = OBJECTIVES.make(run.objective), run.model.trust_remote_code
     head, writes = objective.head, objective.output.writes
@@ -164,6 +175,7 @@ def _counted(folder: Path, run: Run, outputs: Outputs) -> tuple[Base, Shape]:
         int(text.get("vocab_size") or 0),
         {name: size_of(layer) for name, layer in linear_layers(model).items()},
         activation_bytes(config, 1),
+        held_together(model),
     )
     method = METHODS.make(run.method)
     with torch.device("meta"):

@@ -17,6 +17,7 @@ from tunesmith.events.run import (
     WeightsDidNotMove,
 )
 from tunesmith.events.stream import Event
+from tunesmith.machine.parts import whole
 
 WINDOW = 50
 """Losses that a new one is compared with."""
@@ -182,4 +183,4 @@ def _sums(named: list[tuple[str, torch.nn.Parameter]]) -> list[float]:
         )
         for _, p in named
     ]
-    return [float(total + norm) for total, norm in both]
+    return [float(whole(total) + whole(norm)) for total, norm in both]

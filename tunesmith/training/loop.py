@@ -20,6 +20,7 @@ from tunesmith.batches.micro_batches import Example
 from tunesmith.errors import DiskError, Stopped, TrainingError
 from tunesmith.events.run import Fault, MemoryShort, NotFinite, Overflow, StepMade
 from tunesmith.events.stream import Line
+from tunesmith.machine.parts import own_part
 from tunesmith.training.health import Apart, Rule, Unmoved
 from tunesmith.training.work import Position, Work
 from tunesmith.words import say
@@ -101,9 +102,14 @@ def refuse_not_finite(work: Work, at: Position, held_out: float | None, *, done:
     first: they are the cause.
     """
     told = {"step": at.step, "folder": work.run.out}
-    spoiled = [
-        name for name, weight in work.named if not bool(torch.isfinite(weight.detach()).all())
+    own = [
+        name
+        for name, weight in work.named
+        if not bool(torch.isfinite(own_part(weight.detach())).all())
     ]
+    # A process may hold a part that is finite.
+    parts = work.device.processes.everyones(own)
+    spoiled = list(dict.fromkeys(name for part in parts for name in part))
     if spoiled:
         names = ", ".join(spoiled[:3]) + (", …" if len(spoiled) > 3 else "")
         told |= {"count": len(spoiled), "of": len(work.named), "names": names}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from tunesmith.batches.batch import Batch
 from tunesmith.batches.order import Order, every
@@ -15,6 +18,7 @@ from tunesmith.events.run import Chosen, Trainable
 from tunesmith.events.stream import Events
 from tunesmith.machine import device as devices
 from tunesmith.machine.device import Device
+from tunesmith.machine.sharding import divide
 from tunesmith.methods import METHODS, Method
 from tunesmith.models.calling.forwards import batches
 from tunesmith.models.calling.routing import Routers
@@ -22,7 +26,7 @@ from tunesmith.models.finding.hub import folder_of
 from tunesmith.models.finding.parent import parent_of
 from tunesmith.models.loading.load import Loaded, load_model
 from tunesmith.models.loading.tokenizer import load_tokenizer
-from tunesmith.models.roles import Role, roles_of
+from tunesmith.models.roles import Role, as_base, roles_of
 from tunesmith.models.structure.quantize import count
 from tunesmith.objectives import Objective
 from tunesmith.plain import JsonObject
@@ -87,11 +91,17 @@ def make_ready(
     for role in beside:
         role.load(model.model.dtype, device.place)
     prepared = with_others(objective, prepared)
-    found = None
-    if "reference" in objective.roles:
+    found, own = None, "reference" in objective.roles
+    if own and not device.divided:
         found = _reference(resolved, model, prepared, device, base=base, events=events)
-        prepared = attached(prepared, found.values)
     method = _with_method(model, run)
+    if device.divided:
+        divide(model.model, device, trained_too=not method.adapter)
+        with as_base(model.model) if own and method.adapter else nullcontext():
+            if own:
+                found = _reference(resolved, model, prepared, device, base=base, events=events)
+    if found is not None:
+        prepared = attached(prepared, found.values)
     events.phase(say("train.loading"), 1, 1)
     work = _work(resolved, prepared, model, method=method, device=device, beside=beside)
     work.events = events
@@ -186,7 +196,9 @@ def load_base(folder: Path, run: Run, device: Device, objective: Objective) -> L
     seed_everything(run.train.seed)  # a new head is drawn as it is loaded
     how = run.model.values("trust_remote_code", "quantize", "add_tokens")
     how |= {"head": objective.head, "outputs": objective.outputs}
-    return load_model(folder, dtype=dtype, device=device.place, **how)
+    # What is divided goes to the GPU part by part.
+    place = torch.device("cpu") if device.divided else device.place
+    return load_model(folder, dtype=dtype, device=place, **how)
 
 
 def _watch(work: Work, prepared: Prepared, beside: list[Role]) -> Watch:

@@ -116,8 +116,11 @@ def _asked(
     progress: Callable[[int, int], None],
 ) -> np.ndarray:
     """Computes the log-probability of each sequence, on every process; each process computes those
-    of its own parts.
+    of its own parts. Where the weights are divided all compute all of them, because a block is
+    gathered by all together.
     """
+    if device.divided:
+        return np.concatenate([-row[:, 0] for row in likelihoods(model, parts, progress=progress)])
     own = range(device.processes.rank, len(parts), device.processes.world)
     rows = likelihoods(model, [parts[index] for index in own], progress=progress)
     starts = np.cumsum([0, *map(len, parts)])

@@ -162,8 +162,8 @@ def _course(
     work, device = ready.work, ready.work.device
     at, spikes, falling, sampled = Position(), Spikes(), Falling(), SampledHealth()
     parts: JsonObject = {
-        "weights": Weights(work.named),
-        "optimizer": Moments(work.named, work.optimizer),
+        "weights": Weights(work.named, device.processes.first),
+        "optimizer": Moments(work.named, work.optimizer, device.processes.first),
         "method": work.method,
         "source": work.source,
         "position": at,

@@ -99,7 +99,7 @@ def run(tmp_path: Path) -> Callable[..., Run]:
     ) -> Run:
         folder, said = RunFolder(tmp_path), []
         watch: Any = Watched(list(losses), Keep(**keep), only_measured)
-        machine: Any = SimpleNamespace(processes=Processes())
+        machine: Any = SimpleNamespace(processes=Processes(), divided=False)
         saver: Any = Saved(full)
         questions: Any = asked or Asked()
         record, events = Record(folder.record), runs.said(said)

@@ -39,7 +39,7 @@ def blocks(model: torch.nn.Module, width: int) -> list[Block]:
     of the model.
     """
     found: list[Block] = []
-    for name, part in _stacks(model, ""):
+    for name, part in stacks(model):
         for index, block in enumerate(part.children()):
             found.append(_block(f"{name}.{index}", index, block, width))
     return found
@@ -85,7 +85,7 @@ def sizes(layer: torch.nn.Module) -> tuple[int, int] | None:
     return (inner.weight.shape[0], inner.nf) if isinstance(inner, Conv1D) else None
 
 
-def _stacks(module: torch.nn.Module, name: str) -> Iterator[Named]:
+def stacks(module: torch.nn.Module, name: str = "") -> Iterator[Named]:
     """Yields the outermost lists of modules that hold linear layers or experts."""
     import torch
 
@@ -94,7 +94,7 @@ def _stacks(module: torch.nn.Module, name: str) -> Iterator[Named]:
         if isinstance(child, torch.nn.ModuleList) and any(sizes(part) for part in child.modules()):
             yield here, child
         elif not isinstance(child, torch.nn.ModuleList):
-            yield from _stacks(child, here)
+            yield from stacks(child, here)
 
 
 def _block(name: str, layer: int, block: torch.nn.Module, width: int) -> Block:
@@ -219,3 +219,14 @@ def _inputs(layer: Any) -> int:
     import torch
 
     return layer.in_features if isinstance(layer, torch.nn.Linear) else layer.weight.shape[0]
+
+
+def held_together(model: torch.nn.Module) -> int:
+    """Counts the weights of the largest block and those outside of blocks."""
+    blocks = [count_of(block) for _, stack in stacks(model) for block in stack.children()]
+    return count_of(model) - sum(blocks) + max(blocks, default=0)
+
+
+def count_of(module: torch.nn.Module) -> int:
+    """Counts the weights of a module."""
+    return sum(weight.numel() for weight in module.parameters())

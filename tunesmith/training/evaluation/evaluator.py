@@ -13,6 +13,7 @@ from tunesmith.errors import DiskError
 from tunesmith.events.run import Answers, BestNotSaved, Evaluated, PatienceEnded
 from tunesmith.events.stream import Events
 from tunesmith.machine.device import Device
+from tunesmith.machine.sharding import gathered
 from tunesmith.storage.atomic import replace_folder
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.evaluation.questions import Questions, write_page
@@ -47,11 +48,15 @@ class Evaluator:
 
     def fitted(self) -> Saver:
         """Returns the saver, with what the kind of output fits to the current model on the watched
-        rows.
+        rows, and the weights where they are divided; every process enters it.
         """
         watch = self.watch
         chosen_by = [] if watch.only_measured else watch.items
-        return replace(self.saver, fitted=watch.objective.output.fit(watch.model, chosen_by))
+        fitted = watch.objective.output.fit(watch.model, chosen_by)
+        weights = None
+        if self.device.divided:
+            weights = gathered(watch.model.model, trained_too=not self.saver.method.adapter)
+        return replace(self.saver, fitted=fitted, weights=weights)
 
     def leave(self, step: int) -> int:
         """Puts the run's model, the best where that is asked for and there is one, into its place;

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
@@ -24,6 +25,9 @@ from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Run
 from tunesmith.storage.atomic import replace_folder
 from tunesmith.words import say
+
+if TYPE_CHECKING:
+    import torch
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -46,6 +50,8 @@ class Saver:
     """What else a saved model needs beside it is the objective's to say."""
     fitted: JsonObject = field(default_factory=dict)
     """What was fitted on the watched rows at the end."""
+    weights: Mapping[str, torch.Tensor] | None = None
+    """The weights of a whole model that is divided over processes, gathered; None for any other."""
 
     def __call__(self, folder: Path, step: int) -> None:
         """Writes ``folder``, whole; raises DiskError when the disk refuses."""
@@ -62,7 +68,10 @@ class Saver:
             # A whole model saves its own; that of the base may hold settings that transformers
             # refuses to write.
             self.model.generation_config = generation
-        self.method.save(self.model, folder)
+        if self.weights is None:
+            self.method.save(self.model, folder)
+        else:
+            self.model.save_pretrained(folder, state_dict=self.weights)
         # peft's model card is a form to fill in; tunesmith.json says what there is to say.
         (folder / "README.md").unlink(missing_ok=True)
         if generation is not None:

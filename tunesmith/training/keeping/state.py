@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 
 from tunesmith.errors import CheckpointError
 from tunesmith.machine.device import Device
+from tunesmith.machine.parts import divided_like, whole_on_first
 from tunesmith.plain import JsonObject, Named
 from tunesmith.settings.run import Run
 from tunesmith.words import say
@@ -96,10 +97,15 @@ class Weights:
     """The trained weights as a part, those of trained roles included."""
 
     named: list[tuple[str, torch.nn.Parameter]]
+    first: bool = True
+    """Whether this process writes them; the others keep nothing of what is divided."""
 
     def state(self) -> dict[str, Any]:
-        """Returns the weights by name."""
-        return {name: parameter.detach() for name, parameter in self.named}
+        """Returns the weights by name, whole."""
+        return {
+            name: whole_on_first(parameter.detach(), first=self.first)
+            for name, parameter in self.named
+        }
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Restores ``state()``."""
@@ -108,7 +114,7 @@ class Weights:
         )
         with torch.no_grad():
             for name, parameter in self.named:
-                parameter.copy_(state[name])
+                parameter.copy_(divided_like(state[name], parameter))
 
 
 @dataclass(frozen=True)
@@ -117,11 +123,15 @@ class Moments:
 
     named: list[tuple[str, torch.nn.Parameter]]
     optimizer: torch.optim.Optimizer
+    first: bool = True
+    """Whether this process writes it; the others keep nothing of what is divided."""
 
     def state(self) -> dict[str, Any]:
-        """Returns each value as ``kind:weight``."""
+        """Returns each value as ``kind:weight``, whole."""
         return {
-            f"{kind}:{name}": value
+            f"{kind}:{name}": whole_on_first(value, first=self.first)
+            if isinstance(value, torch.Tensor)
+            else value
             for name, parameter in self.named
             for kind, value in self.optimizer.state.get(parameter, {}).items()
         }
@@ -137,7 +147,7 @@ class Moments:
             if isinstance(value, torch.Tensor) and (
                 value.ndim or self.optimizer.defaults.get("fused")
             ):
-                value = value.to(parameter.device)
+                value = divided_like(value.to(parameter.device), parameter)
             self.optimizer.state[parameter][kind] = value
 
 

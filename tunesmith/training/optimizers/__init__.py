@@ -27,6 +27,8 @@ class Optimizer:
 
     state_bytes: ClassVar[float] = 8.0
     """What it keeps for each trained weight (bytes); two moments in fp32 are 8."""
+    divides: ClassVar[bool] = True
+    """Whether it moves weights that are divided over processes."""
     eight_bit: ClassVar[bool] = False
     """Whether it is one of bitsandbytes."""
 

@@ -20,6 +20,7 @@ class Adafactor(Optimizer):
     """Adafactor with the given learning rate; its state is the size of rows plus columns."""
 
     state_bytes = 1.0
+    divides = False
     rate_factor = 100.0
     """torch multiplies the rate by the root mean square of the weights, about 0.02, and for those
     that begin at 0 less.

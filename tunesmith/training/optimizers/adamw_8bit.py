@@ -18,6 +18,7 @@ class AdamW8bit(Optimizer):
     Config = Moments  # type: ignore[assignment]
     state_bytes = STATE_BYTES
     eight_bit = True
+    divides = False
 
     def build(
         self, named: Named, learning_rate: float, weight_decay: float

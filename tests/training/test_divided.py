@@ -1,0 +1,114 @@
+"""Two processes that each hold a part of every weight train what one process trains: the same
+steps, evaluations and answers, and the same model; a run that was stopped goes on with the same
+bits, or in one process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from material import runs
+from material.two_processes import in_two, same_runs, two_ranks
+from material.written_rows import pairs
+from tunesmith.batches.batch import Batch
+from tunesmith.batches.micro_batches import micro_batches
+from tunesmith.errors import Stopped
+from tunesmith.events.stream import Events
+from tunesmith.machine.parts import own_part
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.training.preparing import make_ready
+from tunesmith.training.start import train
+
+DIVIDED = {"train.machine.shard": "fsdp"}
+SETTINGS: dict[str, Any] = {
+    "train.optimizer": "sgd",
+    "train.learning_rate": 0.05,
+    "train.micro_tokens": 64,
+    "train.keep.evaluate": 4,
+    "train.keep.save": 2,
+    "train.keep.final": "best",
+    "generate.max_new_tokens": 2,
+    "questions": ["How far is Rome?"],
+}
+LORA, FULL = {"name": "lora", "rank": 4}, {"name": "full"}
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    (file,) = folder.glob("*.safetensors")
+    return load_file(file)
+
+
+@pytest.mark.parametrize(
+    ("objective", "method"),
+    [("sft", LORA), ("sft", FULL), pytest.param("dpo", LORA, marks=pytest.mark.slow)],
+    ids=str,
+)
+def test_divided_processes_train_what_one_trains(
+    objective: str, method: dict[str, Any], tiny_llama: Path, tmp_path: Path
+) -> None:
+    rows = runs.rows() if objective == "sft" else pairs()
+    (tmp_path / "rows.json").write_text(json.dumps(rows[:33]), encoding="utf-8")
+    data = {"path": str(tmp_path / "rows.json"), "held_out": 0}
+    how: dict[str, Any] = {**SETTINGS, "method": method, "objective": objective, "data": data}
+    one = runs.resolved(tmp_path / "one", tiny_llama, **how)
+    prepared = runs.data_of(one, watch=0)
+    prepared.watch, prepared.train = prepared.train[-8:], prepared.train[:-8]
+    folder = train(one, prepared)
+    assert two_ranks(tmp_path / "two", tiny_llama, prepared, **how, **DIVIDED) == [0, 0]
+    same_runs(folder, RunFolder(tmp_path / "two"))
+
+
+def test_each_process_holds_a_half(tiny_llama: Path, prepared: Any, tmp_path: Path) -> None:
+    def hold(_: int) -> None:
+        one = runs.resolved(tmp_path / "run", tiny_llama, method=LORA, **DIVIDED)
+        model = make_ready(one, prepared, Events()).work.model.model
+        held = {name: own_part(weight).numel() for name, weight in model.named_parameters()}
+        for name, weight in model.named_parameters():
+            assert held[name] == (weight.numel() if weight.requires_grad else weight.numel() / 2)
+
+    assert in_two(hold) == [0, 0]
+
+
+@pytest.mark.parametrize("method", [pytest.param(LORA, marks=pytest.mark.slow), FULL], ids=str)
+def test_what_was_stopped_goes_on_with_the_same_bits_and_in_one_process(
+    method: dict[str, Any],
+    tiny_llama: Path,
+    prepared: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    how = {**SETTINGS, "train.optimizer": "adamw", "train.learning_rate": 1e-3, "method": method}
+    steps: list[int] = []
+
+    def stopped(examples: Any, *args: Any, **kinds: Any) -> list[Batch]:
+        steps.append(1)
+        if len(steps) == 5 and out != "whole":
+            os.kill(os.getpid(), signal.SIGTERM)
+        return micro_batches(examples, *args, **kinds)
+
+    monkeypatch.setattr("tunesmith.training.work.micro_batches", stopped)
+    for out in ("whole", "two", "one"):
+        asked = {"prepared": prepared, **how, **DIVIDED}
+        wanted = 0 if out == "whole" else Stopped.exit_code
+        assert two_ranks(tmp_path / out, tiny_llama, **asked) == [wanted] * 2
+        steps.clear()
+    monkeypatch.undo()
+    assert two_ranks(tmp_path / "two", tiny_llama, prepared, resume=True, **how, **DIVIDED) == [
+        0,
+        0,
+    ]
+    whole = weights(tmp_path / "whole" / "model")
+    for name, value in weights(tmp_path / "two" / "model").items():
+        assert torch.equal(value, whole[name])
+    # On another number of processes dropout draws anew; here there is none.
+    train(runs.resolved(tmp_path / "one", tiny_llama, **how), prepared, resume=True)
+    for name, value in weights(tmp_path / "one" / "model").items():
+        assert float((value - whole[name]).abs().max()) < 1e-4, name
