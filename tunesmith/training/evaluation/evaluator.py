@@ -52,11 +52,11 @@ class Evaluator:
         """
         watch = self.watch
         chosen_by = [] if watch.only_measured else watch.items
-        fitted = watch.objective.output.fit(watch.model, chosen_by)
-        weights = None
-        if self.device.divided:
-            weights = gathered(watch.model.model, trained_too=not self.saver.method.adapter)
-        return replace(self.saver, fitted=fitted, weights=weights)
+        saver = replace(self.saver, fitted=watch.objective.output.fit(watch.model, chosen_by))
+        if not self.device.divided:
+            return saver
+        trained_too = not saver.method.adapter
+        return replace(saver, weights=gathered(watch.model.model, trained_too=trained_too))
 
     def leave(self, step: int) -> int:
         """Puts the run's model, the best where that is asked for and there is one, into its place;
