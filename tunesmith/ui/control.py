@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 
 from tunesmith.storage.process import ask_to_stop
 from tunesmith.storage.run_folder import RunFolder
@@ -29,7 +30,30 @@ class Control:
         """
         if folder.busy or self.starting(folder):
             return False
-        words = ["train", str(folder.path), "--resume", "--lang", language()]
+        self._start(folder, ["train", str(folder.path), "--resume", "--lang", language()])
+        return True
+
+    def begin(self, folder: RunFolder, words: Sequence[str]) -> bool:
+        """Begins a run with these words, in a process as ``resume`` does; tells whether one was
+        begun, for a folder that holds a run already is left alone.
+        """
+        if folder.taken() is not None or self.starting(folder):
+            return False
+        folder.path.mkdir(parents=True, exist_ok=True)
+        self._start(folder, words)
+        return True
+
+    def failed(self, folder: RunFolder) -> bool:
+        """Tells whether a process that was begun has ended."""
+        begun = self._begun.get(str(folder.path))
+        return begun is not None and begun.poll() is not None
+
+    def starting(self, folder: RunFolder) -> bool:
+        """Tells whether a process was begun and has not yet taken the run's folder."""
+        begun = self._begun.get(str(folder.path))
+        return begun is not None and begun.poll() is None and not folder.busy
+
+    def _start(self, folder: RunFolder, words: Sequence[str]) -> None:
         with (folder.path / SAID).open("wb") as said:
             self._begun[str(folder.path)] = subprocess.Popen(
                 [sys.executable, "-m", "tunesmith", *words],
@@ -38,9 +62,3 @@ class Control:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        return True
-
-    def starting(self, folder: RunFolder) -> bool:
-        """Tells whether a process was begun and has not yet taken the run's folder."""
-        begun = self._begun.get(str(folder.path))
-        return begun is not None and begun.poll() is None and not folder.busy

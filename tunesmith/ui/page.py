@@ -10,6 +10,7 @@ from tunesmith.ui.chat_pages import ChatPages
 from tunesmith.ui.run_pages import RunPages
 from tunesmith.ui.runs import Runs
 from tunesmith.ui.serve_pages import ServePages, Servers
+from tunesmith.ui.start_pages import StartPages
 from tunesmith.ui.table import Table
 from tunesmith.ui.views import HERE, Views
 
@@ -29,6 +30,7 @@ class Page:
         servers = Servers(views)
         self.groups = (
             Table(views),
+            StartPages(views),
             RunPages(views),
             ServePages(views, servers),
             ChatPages(views, servers),

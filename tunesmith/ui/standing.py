@@ -77,7 +77,7 @@ def standing(folder: RunFolder, starting: bool) -> Standing:
         events=tuple(events(record, speak)),
         questions=tuple(asked(text)),
         report=folder.report.is_file(),
-        said=_said(folder.path / SAID) if row["state"] == "stopped" and not starting else "",
+        said=last_lines(folder.path) if row["state"] == "stopped" and not starting else "",
     )
 
 
@@ -118,7 +118,7 @@ def _numbers(record: Sequence[Named], share: float | None) -> list[tuple[str, st
     found = []
     left = seconds_left(record, share) if share is not None else None
     if left is not None:
-        found.append((say("ui.left"), _duration(left)))
+        found.append((say("ui.left"), duration(left)))
     train, watch = points(record, "loss"), held_out(record)
     if train:
         found.append((say("ui.step"), f"{int(train[-1][0]):,}"))
@@ -135,7 +135,8 @@ def _outcome(row: JsonObject) -> list[tuple[str, str]]:
     return [(say("runs.verdict"), cell(row, "verdict"))] if row.get("proof") else []
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Says a number of seconds in the largest units that tell it."""
     whole = round(seconds)
     minutes, hours = whole // 60, whole // 3600
     if hours:
@@ -143,7 +144,9 @@ def _duration(seconds: float) -> str:
     return say("ui.minutes", minutes=minutes) if minutes else say("ui.seconds", seconds=whole)
 
 
-def _said(path: Path) -> str:
+def last_lines(folder: Path) -> str:
+    """Returns the end of what a process said that a page began."""
+    path = folder / SAID
     if not path.is_file():
         return ""
     lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()

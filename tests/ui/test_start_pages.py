@@ -1,0 +1,309 @@
+"""The way from a file to a run, on pages: what a page may set and name is closed, what is wrong
+stands at its field in the words of the command line, and what would run is what was shown.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from html import unescape
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+pytest.importorskip("starlette", reason="pip install 'tunesmith[serve]'")
+
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from material.page import Page as Read
+from tunesmith.errors import SpecError
+from tunesmith.pages.guard import Guard
+from tunesmith.settings.run import read_run
+from tunesmith.ui import control, uploads
+from tunesmith.ui.allowed import ALLOWED, may_be_set
+from tunesmith.ui.draft import draft_from_yaml, draft_of
+from tunesmith.ui.fields import drawer
+from tunesmith.ui.mends import mends
+from tunesmith.ui.places import Places
+from tunesmith.ui.runs import Runs
+from tunesmith.ui.start_pages import StartPages
+from tunesmith.ui.views import Views
+
+HOST = "127.0.0.1:4321"
+ROWS = "question,answer\n" + "".join(f"what is {n}?,it is {n + 1}\n" for n in range(40))
+BESIDE = {"origin": f"http://{HOST}"}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Path) -> Path:
+    """A folder of runs with a tiny model and rows in it, beside things that are nobody's."""
+    root = tmp_path_factory.mktemp("start") / "runs"
+    (root / "data").mkdir(parents=True)
+    (root / "tiny").mkdir()
+    for file in tiny_llama.iterdir():
+        (root / "tiny" / file.name).write_bytes(file.read_bytes())
+    (root / "data" / "faq.csv").write_text(ROWS, "utf-8")
+    (root.parent / "secret.csv").write_text(ROWS, "utf-8")
+    (root / "data" / "linked.csv").symlink_to(root.parent / "secret.csv")
+    return root
+
+
+@pytest.fixture(scope="module")
+def client(place: Path) -> Iterator[TestClient]:
+    """A browser that has opened the link; what is looked at is looked at in a thread."""
+    with ThreadPoolExecutor(1) as pool:
+        pages = StartPages(Views(Runs(place)), lambda: pool)
+        pages.looks.rest = lambda: None  # the pool is the fixture's
+        guard = Guard(Starlette(routes=pages.routes()), "right", 4321)
+        client = TestClient(guard, base_url=f"http://{HOST}")
+        client.get("/new/", params={"token": "right"})
+        yield client
+
+
+def chosen(place: Path, **more: str) -> dict[str, str]:
+    return {"model": str(place / "tiny"), "data": str(place / "data" / "faq.csv"), **more}
+
+
+def looked(client: TestClient, page: str, params: dict[str, str]) -> Any:
+    """The page, once it is no longer looking."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        answer = client.get(f"/new/{page}", params=params)
+        if "data-wait" not in answer.text:
+            return answer
+    raise AssertionError("it never ended")
+
+
+def test_a_stranger_sees_and_does_nothing(place: Path, client: TestClient) -> None:
+    stranger = TestClient(client.app, base_url=f"http://{HOST}")
+    evil = {"origin": "http://evil.example"}
+    for path in ("/new/", "/new/data", "/new/plan", "/new/run.yaml", "/new/begun/a/", "/new.js"):
+        assert stranger.get(path).status_code == 403
+        assert client.get(path, headers={"host": "evil.example"}).status_code == 403
+    for path in ("/new/upload?name=a.csv", "/new/load", "/new/begin?name=a"):
+        assert stranger.post(path, content=b"a,b").status_code == 403
+        assert client.post(path, content=b"a,b", headers=evil).status_code == 403
+        assert client.get(path).status_code == 405
+    assert [one.name for one in place.iterdir()] == ["data", "tiny"] or not (place / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("model.trust_remote_code", "true"),
+        ("track", "wandb"),
+        ("export.hub", "me/mine"),
+        ("source.rewards", "./run.py"),
+        ("questions", "/etc/passwd"),
+        ("prove.prompt", "/etc/passwd"),
+        ("prove.suites", "probe"),
+        ("objective", "./mine.py"),
+        ("objective", "{name: distill, teacher: /etc}"),
+        ("objective.teacher", "/etc"),
+        ("method", "./mine.py"),
+        ("method.name", "./mine.py"),
+        ("train.optimizer", "./mine.py"),
+        ("data.reader", "./mine.py"),
+        ("data.steps", "./mine.py"),
+        ("data.steps", "[{name: ./mine.py}]"),
+        ("data.steps", "[{name: anonymise, mapping: /etc/passwd}]"),
+        ("train.keep.best_by", "./mine.py"),
+        ("prove.metrics", "[./mine.py]"),
+        ("model", "../secret"),
+        ("data", "../secret.csv"),
+        ("data", "/etc/passwd"),
+        ("data", "~/rows.csv"),
+        ("data", "[/etc/passwd]"),
+        ("data.held_out", "/etc/passwd"),
+        ("data.held_out", "../secret.csv#10"),
+        ("out", "/tmp/x"),
+        ("name", "../x"),
+        ("name", "a/b"),
+        ("name", ".hidden"),
+        ("name", "data"),
+    ],
+)
+def test_what_a_page_must_not_set_is_refused_everywhere(
+    place: Path, client: TestClient, monkeypatch: pytest.MonkeyPatch, path: str, value: str
+) -> None:
+    monkeypatch.setattr(control.Control, "begin", lambda *_: pytest.fail("it began"))
+    monkeypatch.chdir(place)
+    params = {**chosen(place), "name": "x", path: value}
+    for page in ("", "plan"):
+        answer = client.get(f"/new/{page}", params=params)
+        assert answer.status_code == 400 and "/new/data" in answer.text, page
+    begun = client.post(f"/new/begin?{urlencode(params)}", headers=BESIDE)
+    assert begun.status_code == 400 and "problem" in begun.text
+
+
+def test_a_link_within_the_folder_leads_nowhere(place: Path, client: TestClient) -> None:
+    answer = client.get("/new/data", params=chosen(place, data=str(place / "data" / "linked.csv")))
+    assert answer.status_code == 400 and "must lie in" in answer.text
+
+
+def test_nothing_in_the_list_names_code_or_a_place(place: Path) -> None:
+    """Each setting that a page may set is a setting, and those that are dangerous are not there."""
+    fields = [one for group in drawer(draft_of([], Places(place)), []).values() for one in group]
+    assert {"model.path", "data.path", *(one.path for one in fields)} >= set(ALLOWED)
+    assert all(one.help and one.usual and may_be_set(one.path) for one in fields)
+    for path in ("model.trust_remote_code", "out", "source", "track", "questions", "prove.prompt"):
+        assert not may_be_set(path)
+    assert may_be_set("method.rank") and may_be_set("objective.beta")
+    assert not may_be_set("objective.teacher") and not may_be_set("method.name")
+
+
+def test_a_file_is_kept_whole_under_a_name_of_its_own(place: Path, client: TestClient) -> None:
+    def send(name: str, content: bytes, **headers: str) -> Any:
+        told = {**BESIDE, **headers}
+        return client.post("/new/upload", params={"name": name}, content=content, headers=told)
+
+    first = send("../../evil dir/new rows.csv", ROWS.encode())
+    path = Path(first.json()["path"])
+    assert path.resolve().parent == place / "data" and path.read_text("utf-8") == ROWS
+    again = send("new rows.csv", b"question,answer\n")
+    assert Path(again.json()["path"]).name == "new rows-2.csv"
+    for name, content in (("run.sh", b"x"), ("a.csv", b"")):
+        answer = send(name, content)
+        assert answer.status_code == 413 and answer.json()["problem"]
+    left = {one.name for one in (place / "data").iterdir()}
+    assert left == {"faq.csv", "linked.csv", "new rows.csv", "new rows-2.csv"}
+    for one in ("new rows.csv", "new rows-2.csv"):
+        (place / "data" / one).unlink()
+
+
+def test_a_file_that_is_too_large_leaves_nothing(
+    place: Path, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "MOST", 1000)
+
+    def parts() -> Iterator[bytes]:
+        yield from (b"x" * 400 for _ in range(4))
+
+    for content in (b"x" * 1001, parts()):
+        answer = client.post("/new/upload?name=a.csv", content=content, headers=BESIDE)
+        assert answer.status_code == 413 and "1000 B" in answer.json()["problem"]
+    monkeypatch.setattr(uploads, "SPARE", 1 << 60)
+    answer = client.post("/new/upload?name=a.csv", content=b"a,b", headers=BESIDE)
+    assert answer.status_code == 507 and "no room" in answer.json()["problem"]
+    assert {one.name for one in (place / "data").iterdir()} == {"faq.csv", "linked.csv"}
+
+
+def test_an_error_stands_at_its_field_in_the_words_of_the_command_line(
+    place: Path, client: TestClient
+) -> None:
+    wrong = {"train.epochs": "many", "method": "loar", "train.batch": "0"}
+    answer = looked(client, "data", chosen(place, **wrong))
+    assert answer.status_code == 400 and Read(answer.text).text
+    for path, value in wrong.items():
+        with pytest.raises(SpecError) as told:
+            read_run(None, ["model=starter", "data=a.csv", "out=x", f"{path}={value}"])
+        field = answer.text.split(f'id="f-{path}"')[1].split('class="field')[0]
+        assert unescape(field).split('role="alert">')[1].startswith(told.value.problems[0].text)
+    nowhere = client.get("/new/data", params={"model": str(place / "none"), "data": ""})
+    assert nowhere.status_code == 400 and "data" in Read(nowhere.text).text
+
+
+def test_the_rows_are_shown_as_the_model_gets_them(place: Path, client: TestClient) -> None:
+    answer = looked(client, "data", chosen(place))
+    page = Read(answer.text)
+    assert answer.status_code == 200 and answer.url.query.endswith(b"&goal=answer&name=faq")
+    assert "40 rows in 1 file" in page.text and "read as completion" in page.text
+    assert page.tags.count("mark") >= 3 and page.tags.count("svg") == 2
+    one = looked(client, "data", chosen(place, row="7"))
+    assert "faq.csv:7" in one.text and "<mark>it is 7" in one.text
+    none = looked(client, "data", chosen(place, row="4711"))
+    assert "4711" in Read(none.text).text and none.status_code == 200
+    assert not any(name == "style" or name.startswith("on") for name, _ in page.attributes)
+
+
+def test_columns_are_corrected_and_another_goal_is_offered(place: Path, client: TestClient) -> None:
+    rows = "frage,antwort,wer\n" + "".join(f"was ist {n}?,das ist {n},x\n" for n in range(40))
+    (place / "data" / "german.csv").write_text(rows, "utf-8")
+    data = str(place / "data" / "german.csv")
+    named = {"column.question": "frage", "column.answer": "antwort"}
+    right = looked(client, "data", chosen(place, data=data, **named))
+    assert "40 rows" in Read(right.text).text
+    assert b"data.columns=" in right.url.query and b"column." not in right.url.query
+    other = looked(client, "data", chosen(place, goal="prefer"))
+    assert "Answer questions" in Read(other.text).text and other.status_code == 200
+    (place / "data" / "german.csv").unlink()
+
+
+def test_the_plan_says_what_is_started_and_starts_it(
+    place: Path, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = chosen(place, name="mine", **{"train.epochs": "1", "method.rank": "2"})
+    plan = looked(client, "plan", params)
+    text = Read(plan.text).text
+    typed = next(line for line in Read(plan.text).texts if line.startswith("tunesmith train"))
+    words = shlex.split(typed)[2:-2]
+    run = read_run(None, words)
+    assert run.train.epochs == 1 and dict(run.method)["rank"] == 2
+    assert Path(run.out).resolve() == place / "mine"
+    assert "It fits" in text and "steps" in text and "weights" in text
+    file = client.get("/new/run.yaml", params=params)
+    (place / "run.yaml.txt").write_text(file.text, "utf-8")
+    assert read_run(place / "run.yaml.txt") == run
+    assert read_run(place / "run.yaml.txt").out == run.out
+    (place / "run.yaml.txt").unlink()
+    started: list[list[str]] = []
+
+    class Still:
+        def __init__(self, argv: list[str], **_: object) -> None:
+            started.append(argv)
+
+        def poll(self) -> int | None:
+            return None
+
+    monkeypatch.setattr(control.subprocess, "Popen", Still)
+    answer = client.post(f"/new/begin?{urlencode(params)}", headers=BESIDE)
+    assert answer.url.path == "/new/begun/mine/" and "data-wait" in answer.text
+    assert started[0][:3] == [sys.executable, "-m", "tunesmith"]
+    assert started[0][3:] == shlex.split(typed)[1:]
+    again = client.post(f"/new/begin?{urlencode(params)}", headers=BESIDE)
+    assert again.status_code == 400 and len(started) == 1
+    assert client.get("/new/begun/..%2f..%2fsecret/").status_code == 404
+    assert client.get("/new/begun/none/").status_code == 404
+
+
+def test_what_a_text_says_to_set_is_a_button_unless_a_page_may_not(place: Path) -> None:
+    places = Places(place)
+    draft = draft_of(chosen(place).items(), places)
+
+    def typed(text: str) -> list[str]:
+        return list(mends(text, draft, places))
+
+    told = "Set data.max_length=4096 (more memory), or data.too_long=drop, or model=../x."
+    assert typed(told) == ["data.max_length=4096", "data.too_long=drop"]
+    assert typed("    'data.columns={question: q, answer: a}'") == [
+        "data.columns={question: q, answer: a}"
+    ]
+    told = "level them: tunesmith data balance FILE OUT by=LABEL, or tunesmith data clean FILE OUT"
+    assert typed(told) == ["data.steps=clean"]
+    told = "tunesmith data clean FILE OUT scripts=[zh]"
+    assert typed(told) == ["data.steps={name: clean, scripts: [zh]}"]
+    assert typed("model.trust_remote_code=true, track=wandb, out=x") == []
+
+
+def test_a_file_of_settings_is_loaded_and_its_dangers_are_named(place: Path) -> None:
+    places = Places(place)
+    text = (
+        f"model: {{path: {place / 'tiny'}, dtype: fp32}}\ndata:\n  path: {place / 'data'}\n"
+        "  held_out: 0.2\n  columns: {question: q}\nobjective: {name: dpo, beta: 0.2}\n"
+        "method: {name: lora, rank: 4}\ntrain: {epochs: 2, keep: {save: epoch}}\nout: runs/mine\n"
+    )
+    draft = draft_from_yaml(text, places)
+    assert draft.problems == () and draft.goal == "prefer" and draft.name == "mine"
+    run = read_run(None, draft.words(places))
+    assert (run.objective.name, run.method.name, run.train.keep.save) == ("dpo", "lora", "epoch")
+    assert dict(run.objective)["beta"] == 0.2 and run.data.columns == {"question": "q"}
+    bad = draft_from_yaml(text + "track: wandb\nquestions: /etc/passwd\n", places)
+    assert {one.where for one in bad.problems} == {"track", "questions"}
+    with pytest.raises(SpecError):
+        draft_from_yaml("- a\n- b\n", places)

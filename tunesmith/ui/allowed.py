@@ -1,0 +1,140 @@
+"""What may be set from a page: a closed list. A page cannot run code that comes with a model or
+lies in a file, name a command, or read a place outside its folders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Literal, get_args, get_origin
+
+from tunesmith.errors import Problem, SpecError
+from tunesmith.settings.family import (
+    METHODS,
+    OBJECTIVES,
+    OPTIMIZERS,
+    READERS,
+    SCHEDULES,
+    TRANSFORMS,
+    Family,
+)
+from tunesmith.settings.yaml_file import read_yaml
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.ui.places import Places
+
+ALLOWED = (
+    *("model.path", "model.revision", "model.dtype", "model.quantize", "model.add_tokens"),
+    *("data.path", "data.columns", "data.reader", "data.steps", "data.template", "data.system"),
+    *("data.reasoning", "data.special_tokens", "data.unknown", "data.train_on", "data.limit"),
+    *("data.held_out", "data.split_by", "data.mix", "data.curriculum", "data.max_length"),
+    *("data.too_long", "objective", "method"),
+    *("train.epochs", "train.steps", "train.batch", "train.micro_tokens", "train.learning_rate"),
+    *("train.weight_decay", "train.optimizer", "train.schedule", "train.warmup", "train.cycles"),
+    *("train.clip", "train.seed", "train.machine.precision", "train.machine.device"),
+    *("train.machine.checkpointing", "train.machine.memory", "train.machine.threads"),
+    *("train.machine.exact", "train.keep.evaluate", "train.keep.save", "train.keep.keep"),
+    *("train.keep.best_by", "train.keep.patience", "train.keep.final"),
+    *("generate.max_new_tokens", "generate.temperature", "generate.top_p", "generate.stop"),
+    *("generate.no_repeat_ngram", "generate.repetition_penalty", "generate.samples"),
+    *("prove.items", "prove.shots", "prove.metrics", "prove.primary"),
+)
+PLUG_INS: dict[str, Family] = {
+    "objective": OBJECTIVES,
+    "method": METHODS,
+    "train.optimizer": OPTIMIZERS,
+    "train.schedule": SCHEDULES,
+}
+"""Settings that name a plug-in, whose own numbers and choices may be set too."""
+TEXTS = ("objective.labels", "method.targets")
+"""Settings of plug-ins that are plain texts."""
+NAMES: dict[str, Family] = {**PLUG_INS, "data.reader": READERS}
+"""Settings that take the name of a plug-in of the package, and no file."""
+MEASURES = ("train.keep.best_by", "prove.metrics", "prove.primary")
+LOCAL = ("model.path", "data.path", "data.held_out")
+OF_COLUMNS = ("columns", "by")
+"""Settings of steps that name columns of the rows."""
+
+
+def may_be_set(path: str) -> bool:
+    """Tells whether a page may set this at all."""
+    return path in ALLOWED or path in TEXTS or _of_plug_in(path)
+
+
+def refused(path: str, value: str, places: Places) -> list[Problem]:
+    """Returns why a page may not set this to this; whether it is right otherwise is said where
+    settings are read.
+    """
+    if not may_be_set(path):
+        return [Problem(path, say("ui_new.forbidden"))]
+    if path in NAMES:
+        family = NAMES[path]
+        return [] if value in family.names() else _unknown(path, family, value)
+    if path in MEASURES:
+        return [Problem(path, say("ui_new.forbidden"))] if ".py" in value else []
+    if path == "data.steps":
+        return _steps(path, value)
+    if path in LOCAL:
+        return places.outside(path, value)
+    return []
+
+
+def closed(annotation: object) -> bool:
+    """Tells whether a type takes numbers and named choices alone."""
+    if get_origin(annotation) is Literal:
+        return True
+    inner = get_args(annotation)
+    if not inner:
+        return annotation in (int, float, bool, type(None))
+    # Bounds stand beside the type within Annotated.
+    return all(closed(part) for part in inner if isinstance(part, type) or get_args(part))
+
+
+@cache
+def _of_plug_in(path: str) -> bool:
+    above, _, key = path.rpartition(".")
+    family = PLUG_INS.get(above)
+    if family is None:
+        return False
+    fields = [family.get(name).Config.model_fields.get(key) for name in family.names()]
+    found = [info.annotation for info in fields if info is not None]
+    return key != "name" and bool(found) and all(map(closed, found))
+
+
+def _unknown(path: str, family: Family, name: str) -> list[Problem]:
+    """Returns what the resolver says of an unknown name; a file's is not even looked for."""
+    if name.endswith(".py"):
+        return [Problem(path, say("ui_new.forbidden"))]
+    try:
+        family.get(name)
+    except SpecError as error:
+        return [Problem(path, str(error))]
+    return []
+
+
+def _steps(path: str, value: str) -> list[Problem]:
+    try:
+        given = read_yaml(value, where=path)
+    except SpecError as error:
+        return [*error.problems]
+    for one in given if isinstance(given, list) else [given]:
+        settings = one if isinstance(one, Mapping) else {"name": one}
+        name = str(settings.get("name", ""))
+        if name not in TRANSFORMS.names():
+            return _unknown(path, TRANSFORMS, name)
+        fields = TRANSFORMS.get(name).Config.model_fields
+        for key in settings:
+            known = fields.get(str(key))
+            # An unknown one is answered where the settings are read.
+            if known is None or key in ("name", *OF_COLUMNS):
+                continue
+            if not closed(known.annotation) and not _choices(known.annotation):
+                return [Problem(f"{path}.{key}", say("ui_new.forbidden"))]
+    return []
+
+
+def _choices(annotation: object) -> bool:
+    """Tells whether a type is a list of named choices."""
+    parts = [part for part in get_args(annotation) if part is not type(None)]
+    return all(get_origin(part) is list and closed(get_args(part)[0]) for part in parts)

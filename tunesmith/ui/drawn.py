@@ -1,0 +1,65 @@
+"""What the pages before a run draw: the bar of rows, lengths with the cut line, memory by part."""
+
+from __future__ import annotations
+
+from tunesmith.display.table import readable
+from tunesmith.plain import JsonObject
+from tunesmith.report.language import Say
+from tunesmith.report.rows import lengths, shares
+from tunesmith.ui.standing import duration
+from tunesmith.words import language, say
+
+COLUMN_WIDTH = 80
+"""Of a column of the histogram, in units of the drawing."""
+PARTS = ("weights", "gradients", "optimizer", "activations", "logits", "overhead", "beside")
+
+
+def drawn(found: JsonObject) -> JsonObject:
+    """Returns the numbers of the drawings of what was found."""
+    ledger = found.get("ledger")
+    rows = shares(ledger, Say(language())) if ledger else []
+    facts = found.get("facts") or {}
+    disk = facts.get("disk") or {"needed": 0, "free": 0}
+    return {
+        "shares": rows,
+        "share_parts": [(one.style, one.width) for one in rows],
+        "bins": lengths(ledger) if ledger else [],
+        "cut": _cut(ledger, found.get("limit")) if ledger else None,
+        "disk": readable(disk["needed"]),
+        "disk_free": readable(disk["free"]),
+        "time": _time(facts),
+        **_memory(facts),
+    }
+
+
+def _cut(ledger: JsonObject, limit: int | None) -> float | None:
+    """Returns where the longest length that stays whole stands; None where no row is so long."""
+    upper = ledger["lengths"].get("upper")
+    if not upper or limit is None or limit >= upper[-1]:
+        return None
+    return COLUMN_WIDTH * limit / upper[0]
+
+
+def _memory(facts: JsonObject) -> JsonObject:
+    """Returns the parts of the estimate, as shares of what is free or of what is needed."""
+    terms, memory = facts.get("memory_terms_gib"), facts.get("memory_gib")
+    if terms is None or memory is None:
+        return {"memory_parts": [], "memory_terms": []}
+    known = [(f"m-{n}", name, terms[name]) for n, name in enumerate(PARTS) if terms[name]]
+    whole = max(memory["free"], memory["low"])
+    named = [
+        (style, say(f"ui_new.memory_{name}"), f"{size:.2f} GiB") for style, name, size in known
+    ]
+    return {
+        "memory_parts": [(style, 100 * size / whole) for style, _, size in known],
+        "memory_terms": named,
+    }
+
+
+def _time(facts: JsonObject) -> str:
+    """Returns how long the steps take at the pace that was measured; empty where none was."""
+    probe = facts.get("probe")
+    if not probe or not facts.get("steps_per_epoch"):
+        return ""
+    tokens = facts["tokens"] / facts["steps_per_epoch"] * facts["steps"]
+    return duration(tokens * probe["seconds"] / max(probe["tokens"], 1))

@@ -1,0 +1,155 @@
+"""The drawer of all other settings, from the classes that define them: help, allowed values, and
+where a value comes from that is not given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from tunesmith.errors import Problem
+from tunesmith.settings.explain import HelpPage, explain
+from tunesmith.settings.open_values import MAY_BE_OPEN
+from tunesmith.settings.problems import group_of
+from tunesmith.settings.run import Run
+from tunesmith.settings.spec import Spec
+from tunesmith.ui.allowed import ALLOWED, NAMES, PLUG_INS, may_be_set
+from tunesmith.ui.draft import Draft
+from tunesmith.ui.goals import GOALS
+from tunesmith.words import language, say
+
+GROUPS = ("model", "data", "objective", "method", "train", "generate", "prove")
+BESIDE = ("model.path", "data.path")
+"""Settings that have a place of their own on the page."""
+LONG = ("data.template", "data.system")
+"""Settings that are texts of several lines."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One setting in the drawer."""
+
+    path: str
+    help: str
+    type: str
+    value: str
+    """As it was typed; empty where it is not given."""
+    usual: str
+    """What holds where it is not given."""
+    origin: Literal["given", "derived", "default"]
+    options: tuple[str, ...] = ()
+    long: bool = False
+    problems: tuple[str, ...] = ()
+
+
+def drawer(draft: Draft, problems: Sequence[Problem]) -> dict[str, list[Field]]:
+    """Returns the settings by group, each with what is wrong with it."""
+    paths = [path for path in ALLOWED if path not in BESIDE]
+    for place in PLUG_INS:
+        own = [path for path in _plug_in_paths(draft, place) if path not in paths]
+        at = paths.index(place) + 1
+        paths[at:at] = own
+    at_fields = by_field(problems, paths)
+    fields = [_field(path, draft, at_fields.get(path, ())) for path in paths]
+    return {
+        group: [one for one in fields if one.path.partition(".")[0] == group] for group in GROUPS
+    }
+
+
+def by_field(problems: Sequence[Problem], paths: Sequence[str]) -> Mapping[str, list[str]]:
+    """Returns the texts of problems by the setting at which they stand: the one of this path, or
+    the nearest above it; those that belong to none by "".
+    """
+    found: dict[str, list[str]] = {}
+    for problem in problems:
+        where = problem.where
+        while where and where not in paths:
+            where = where.rpartition(".")[0]
+        text = problem.text if where == problem.where else str(problem)
+        found.setdefault(where, []).append(text)
+    return found
+
+
+def _plug_in_paths(draft: Draft, place: str) -> list[str]:
+    """Returns the settings of the plug-in that is named, or of the usual one."""
+    fields = PLUG_INS[place].get(_plug_in(place, draft)).Config.model_fields
+    return [f"{place}.{key}" for key in fields if may_be_set(f"{place}.{key}")]
+
+
+def _field(path: str, draft: Draft, problems: Sequence[str]) -> Field:
+    page = _explained(_page_of(path, draft), language())
+    info = _info(path, draft)
+    derived = path in MAY_BE_OPEN
+    value = draft.values.get(path, "")
+    usual = say(f"ui_new.from_{MAY_BE_OPEN[path]}") if derived else _usual(info)
+    return Field(
+        path=path,
+        help=page.help,
+        type=page.value.type if page.value is not None else "",
+        value=value,
+        usual=say("ui_new.from_goal") if path == "objective" else usual,
+        origin="given" if value else "derived" if derived else "default",
+        options=_options(path, info.annotation),
+        long=path in LONG,
+        problems=tuple(problems),
+    )
+
+
+@cache
+def _explained(path: str, language: str) -> HelpPage:
+    """Returns the help of a setting, which is the same for each page in a language."""
+    return explain(path)[0]
+
+
+def _page_of(path: str, draft: Draft) -> str:
+    """Returns the path of a setting's help: a plug-in's own settings are explained by its name."""
+    above, _, key = path.rpartition(".")
+    if above not in PLUG_INS:
+        return path
+    return f"{above}.{_plug_in(above, draft)}.{key}"
+
+
+def _plug_in(place: str, draft: Draft) -> str:
+    """Returns the plug-in that is named, or the one that is usual for the goal."""
+    named = draft.values.get(place) or (GOALS[draft.goal][0] if place == "objective" else "")
+    return named or str(_info(place, draft).default)
+
+
+def _info(path: str, draft: Draft) -> FieldInfo:
+    """Returns the field of a path, of the plug-in that the draft names."""
+    above, _, key = path.rpartition(".")
+    if above in PLUG_INS:
+        return PLUG_INS[above].get(_plug_in(above, draft)).Config.model_fields[key]
+    group: type[Spec] = Run
+    for part in above.split(".") if above else []:
+        group = group_of(group.model_fields[part].annotation) or Spec
+    return group.model_fields[key]
+
+
+def _usual(info: FieldInfo) -> str:
+    """Returns the default as it is typed."""
+    value = info.get_default(call_default_factory=True)
+    if value is None or value == ():
+        return "-"
+    if isinstance(value, Spec):
+        return str(value.values("name")["name"])
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _options(path: str, annotation: Any) -> tuple[str, ...]:
+    """Returns the values of a choice; none where a setting takes more than named values."""
+    if path in NAMES:
+        return tuple(NAMES[path].names())
+    found: list[str] = []
+    for part in get_args(annotation) if get_origin(annotation) is not Literal else (annotation,):
+        if get_origin(part) is Literal:
+            found += map(str, get_args(part))
+        elif part is bool:
+            found += ["true", "false"]
+        elif part is not type(None):
+            return ()
+    return tuple(found) if annotation is not bool else ("true", "false")

@@ -1,0 +1,67 @@
+"""What a person wants of a model. The objective follows from it and from the rows."""
+
+from __future__ import annotations
+
+from tunesmith.data.reading import examples
+from tunesmith.errors import Problem, TunesmithError
+from tunesmith.settings.family import OBJECTIVES
+from tunesmith.settings.run import Data
+from tunesmith.words import language, say, texts
+
+GOALS: dict[str, tuple[str, ...]] = {
+    "answer": ("sft",),
+    "label": ("classify",),
+    "extract": ("classify_tokens",),
+    "prefer": ("dpo", "kto"),
+    "embed": ("embed",),
+    "write": ("pretrain",),
+}
+"""The objectives that serve a goal, the usual one first."""
+
+
+def goal_of(objective: str) -> str:
+    """Returns the goal that an objective serves."""
+    return next((goal for goal, names in GOALS.items() if objective in names), "answer")
+
+
+def objective_of(data: Data, goal: str) -> tuple[str, list[Problem]]:
+    """Returns the objective of a goal whose rows these are, and what the reader says where they
+    are of none. A goal with one objective needs no look at the rows.
+    """
+    first, *others = GOALS[goal]
+    if not others:
+        return first, []
+    wrong = [_problems(data, name) for name in (first, *others)]
+    for name, problems in zip((first, *others), wrong, strict=True):
+        if not problems:
+            return name, []
+    return first, wrong[0]
+
+
+def other_goals(data: Data, goal: str) -> list[str]:
+    """Returns the goals that the rows would do for."""
+    return [
+        other
+        for other, names in GOALS.items()
+        if other != goal and any(not _problems(data, name) for name in names)
+    ]
+
+
+def why(objective: str, goal: str, given: bool) -> str:
+    """Says why this is the objective."""
+    if given:
+        return say("ui_new.why_given", objective=objective)
+    kind = f"row_{OBJECTIVES.get(objective).eats.__name__.lower()}"
+    told = {"objective": objective, "rows": texts(language(), "kinds")[kind]}
+    return say("ui_new.why", goal=say(f"ui_new.goal_{goal}"), **told)
+
+
+def _problems(data: Data, objective: str) -> list[Problem]:
+    """Returns what keeps the files from being read for an objective, by their first rows."""
+    eats = OBJECTIVES.get(objective).eats
+    try:
+        opened = examples(data, eats).opened
+    except TunesmithError as error:
+        return [*error.problems]
+    wrong = [one for one in opened if one.reader.gives is not eats]
+    return [Problem("data", say("ui_new.other_rows")) for _ in wrong]

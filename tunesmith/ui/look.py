@@ -1,0 +1,196 @@
+"""What would run, looked at before it does: one plan, told as plain data, from which the pages on
+the rows and on the plan are made. It may be asked for in a process of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from tunesmith import words
+from tunesmith.data.check import of
+from tunesmith.data.find import find_data
+from tunesmith.data.ledger import reason_key
+from tunesmith.data.one_row import trained
+from tunesmith.data.readers import READERS
+from tunesmith.errors import Problem, TunesmithError
+from tunesmith.plain import JsonObject
+from tunesmith.planning.lines import value_rows
+from tunesmith.planning.make import make
+from tunesmith.planning.plan import Plan
+from tunesmith.settings.family import OBJECTIVES
+from tunesmith.settings.run import Run, read_run
+from tunesmith.ui.goals import objective_of, other_goals, why
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.data.prepare import Prepared
+
+DROPPED = 200
+"""Rows that were left out and are listed; the run's folder has all of them."""
+TEXT = 6000
+"""Characters of a row that a page shows."""
+FIXES = (
+    ("train.machine.checkpointing", "true"),
+    ("train.micro_tokens", "512"),
+    ("method", "lora"),
+    ("model.quantize", "nf4"),
+)
+"""What makes a run smaller, that which costs least first."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is looked at: settings as they are typed, and which row is shown."""
+
+    words: tuple[str, ...]
+    goal: str
+    lang: str
+    row: str = ""
+    probe: bool = False
+
+
+def look(asked: Asked) -> JsonObject:
+    """Returns what would run, with every problem at its setting; nothing is written. The settings
+    were validated before.
+    """
+    words.use(asked.lang)
+    run = read_run(None, asked.words)
+    given = any(word.startswith("objective=") for word in asked.words)
+    objective, typed = run.objective.name, list(asked.words)
+    wrong: list[Problem] = []
+    if not given:
+        objective, wrong = objective_of(run.data, asked.goal)
+        typed.append(f"objective={objective}")
+        run = read_run(None, typed)
+    plan = make(run, probe=asked.probe)
+    told = _planned(plan) | {
+        "objective": objective,
+        "why": why(objective, asked.goal, given),
+        "words": typed,
+        "files": _files(plan),
+        "fix": _fix(plan, typed),
+    }
+    # What keeps the rows from being read decides what else they may be meant for.
+    if plan.prepared is None:
+        told["goals"] = other_goals(run.data, asked.goal)
+    else:
+        told |= _rows(plan.prepared, asked.row)
+    return told | {"problems": _plain([*dict.fromkeys([*plan.problems, *wrong])])}
+
+
+def _planned(plan: Plan) -> JsonObject:
+    run = plan.resolved.run
+    return {
+        "facts": plan.facts,
+        "lines": plan.fact_lines(),
+        "warnings": plan.warnings,
+        "values": value_rows(run, plan.resolved.origins) if not plan.problems else [],
+        "yaml": plan.resolved.dump(),
+        "limit": run.data.max_length,
+        "epochs": run.train.epochs,
+    }
+
+
+def _rows(prepared: Prepared, row: str) -> JsonObject:
+    """Returns where the rows went, and some of them as the model gets them."""
+    ledger, problems = prepared.ledger, []
+    shown = [{"title": title, "parts": list(_parts(text))} for title, text in of(prepared).samples]
+    lines: list[str] = []
+    if row:
+        try:
+            found = of(prepared).row(row)
+            lines = [line for one in found for line in one.lines()]
+            shown = [
+                {"title": sequence.title, "parts": list(_parts(sequence.text))}
+                for one in found
+                for sequence in one.sequences
+            ]
+        except TunesmithError as error:
+            problems = [problem.text for problem in error.problems]
+    dropped = [
+        {**entry, "file": Path(entry["file"]).name, "reason": say(reason_key(entry["reason"]))}
+        for entry in ledger.dropped[:DROPPED]
+    ]
+    return {
+        "ledger": ledger.to_json(),
+        "told": ledger.lines()[: -len(ledger.notes) or None],
+        "notes": ledger.notes,
+        "dropped": dropped,
+        "shown": shown,
+        "row_lines": lines,
+        "row_problems": problems,
+    }
+
+
+def _files(plan: Plan) -> list[JsonObject]:
+    """Returns the files with their columns, and what a column may be called here."""
+    run = plan.resolved.run
+    if plan.prepared is not None:
+        entries = [dict(entry) for entry in plan.prepared.ledger.files]
+    else:
+        entries = list(_unread(run))
+    eats = OBJECTIVES.make(run.objective).eats
+    for entry in entries:
+        reader = entry.get("reader") or run.data.reader
+        known = [reader] if reader else READERS.names()
+        wanted = [READERS.get(name) for name in known if READERS.get(name).gives is eats]
+        ours = {name: text for cls in wanted for name, text in cls.fields.items()}
+        entry["ours"] = list(ours.items())
+        entry["read_as"] = entry.get("read_as") or {}
+    return entries
+
+
+def _unread(run: Run) -> Iterator[JsonObject]:
+    """Yields the files whose rows could not be read, as far as they can be opened."""
+    from tunesmith.data.files.sources import facts
+
+    try:
+        found = find_data(run.data.path) if isinstance(run.data.path, str) else []
+        for path in found:
+            known = facts(path)
+            yield {"path": str(path), "format": known.format, "columns": list(known.columns)}
+    except TunesmithError:
+        return  # it stands among the problems
+
+
+def _parts(text: Text) -> Iterator[tuple[str, bool]]:
+    """Yields the pieces of a row's text, each with whether it is learned."""
+    done, plain = 0, text.plain[:TEXT]
+    for start, end in trained(text):
+        if plain[done:start]:
+            yield plain[done:start], False
+        if plain[start:end]:
+            yield plain[start:end], True
+        done = end
+    if plain[done:]:
+        yield plain[done:], False
+    if len(text.plain) > TEXT:
+        yield " …", False
+
+
+def _fix(plan: Plan, typed: list[str]) -> str:
+    """Returns the cheapest setting with which a run fits into memory that does not as it is; empty
+    where it fits, or where none of them helps.
+    """
+    memory = plan.facts.get("memory_gib")
+    if memory is None or memory["low"] <= memory["free"]:
+        return ""
+    for path, value in FIXES:
+        try:
+            tried = make(read_run(None, [*typed, f"{path}={value}"]), prepared=plan.prepared)
+        except TunesmithError:
+            continue
+        needs = tried.facts.get("memory_gib")
+        if not tried.problems and needs is not None and needs["low"] <= needs["free"]:
+            return f"{path}={value}"
+    return ""
+
+
+def _plain(problems: object) -> list[JsonObject]:
+    assert isinstance(problems, list | tuple), "problems come in a row"
+    return [{"where": problem.where, "text": problem.text} for problem in problems]

@@ -1,0 +1,101 @@
+"""Looks at what would run, one at a time, in a process beside the server: a large file does not
+keep the pages waiting, and what the libraries hold of a GPU is given back when a run begins.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import connection
+from pathlib import Path
+
+from tunesmith.errors import FAULTS, TunesmithError
+from tunesmith.plain import JsonObject
+from tunesmith.ui.look import Asked, look
+from tunesmith.words import say
+
+KEPT = 8
+FRESH = 60
+"""How long what was found is shown again (seconds); what is free of the machine changes."""
+
+
+@dataclass
+class _Look:
+    future: Future[JsonObject]
+    ended: float | None = None
+
+
+class Looks:
+    """What was asked for lately, and what is being looked at. ``make`` makes what runs it."""
+
+    def __init__(self, make: Callable[[], Executor] | None = None) -> None:
+        self._make = make or _beside
+        self._runs: Executor | None = None
+        self._looks: dict[object, _Look] = {}
+
+    def at(self, asked: Asked, data: str, patience: float) -> JsonObject | None:
+        """Returns what is found, within some seconds; None where it is still being looked at. A
+        file that was written again is looked at anew.
+        """
+        key = (asked, _stamp(Path(data)))
+        held = self._looks.get(key)
+        if held is None or (held.ended is not None and time.monotonic() - held.ended > FRESH):
+            held = self._looks[key] = _Look(self._executor().submit(look, asked))
+            for old in list(self._looks)[:-KEPT]:
+                self._looks.pop(old).future.cancel()
+        if not wait([held.future], patience).done:
+            return None
+        try:
+            found = held.future.result()
+        except (*FAULTS, OSError, MemoryError, TunesmithError) as error:
+            # What a library raised there ends one look, not the page.
+            self._looks.pop(key, None)
+            if isinstance(error, BrokenProcessPool):
+                self.rest()
+            told = say("ui_new.failed", error=f"{type(error).__name__}: {error}")
+            return {"problems": [{"where": "", "text": told}], "objective": "", "words": []}
+        held.ended = held.ended or time.monotonic()
+        return found
+
+    def rest(self) -> None:
+        """Ends the process beside the server; the next look begins another."""
+        if self._runs is not None:
+            self._runs.shutdown(wait=False, cancel_futures=True)
+        self._runs, self._looks = None, {}
+
+    def _executor(self) -> Executor:
+        if self._runs is None:
+            self._runs = self._make()
+        return self._runs
+
+
+def _beside() -> Executor:
+    # A fork would take over the server's threads and sockets.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(1, mp_context=context, initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """Ends this process with the server, however that ended."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "it was begun by the server"
+
+    def end() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(0)
+
+    threading.Thread(target=end, daemon=True).start()
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except (OSError, ValueError):
+        return None
+    return stat.st_mtime_ns, stat.st_size

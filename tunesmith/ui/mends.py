@@ -1,0 +1,75 @@
+"""What a text of a problem or a finding says to set becomes a button."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+
+from tunesmith.errors import SpecError
+from tunesmith.settings.family import TRANSFORMS
+from tunesmith.settings.overrides import with_overrides
+from tunesmith.ui.allowed import may_be_set, refused
+from tunesmith.ui.draft import SHORT, Draft
+from tunesmith.ui.places import Places
+
+SETTING = re.compile(r"(?<![\w.])([a-z_]+(?:\.[a-z_]+)*)=(\{[^{}\n]*\}|\[[^\[\]\n]*\]|[\w.\-]+)")
+"""A setting within a text, ``data.too_long=drop``."""
+STEP = re.compile(r"tunesmith data (\w+) FILE OUT((?: \w+=(?:\[[^\]\n]*\]|[\w.\-]+))*)")
+"""A verb that writes changed rows, which can be a step of the run as well."""
+MEANT = re.compile(r"\b[A-Z]{2,}\b|…|\.\.\.|<")
+"""Where a text leaves something to be filled in."""
+
+
+def mends(text: str, draft: Draft, places: Places) -> Mapping[str, Mapping[str, str]]:
+    """Returns what a text says to set, by how it is typed; only what a page may set, and what is
+    not set so already.
+    """
+    found: dict[str, Mapping[str, str]] = {}
+    for path, value in [*_pasted(text), *_named(text), *_steps(text)]:
+        long = next((path_ for path_, short in SHORT.items() if short == path), path)
+        known = may_be_set(long) and not MEANT.search(value) and _parses(path, value)
+        if value and known and not refused(long, value, places) and draft.values.get(long) != value:
+            found.setdefault(f"{path}={value}", {long: value})
+    return found
+
+
+def _pasted(text: str) -> list[tuple[str, str]]:
+    """Returns the settings that stand in a line of their own, quoted for a shell."""
+    found = []
+    for line in text.splitlines():
+        try:
+            words = shlex.split(line) if line.startswith("    ") else []
+        except ValueError:
+            continue
+        if len(words) == 1 and SETTING.match(words[0]):
+            path, _, value = words[0].partition("=")
+            found.append((path, value))
+    return found
+
+
+def _named(text: str) -> list[tuple[str, str]]:
+    lines = [line for line in text.splitlines() if not line.startswith("    ")]
+    plain = STEP.sub("", "\n".join(lines))
+    return [(path, value.rstrip(".")) for path, value in SETTING.findall(plain)]
+
+
+def _steps(text: str) -> list[tuple[str, str]]:
+    """Returns the verbs on rows as steps of the run."""
+    found = []
+    for name, rest in STEP.findall(text):
+        if name in TRANSFORMS.names():
+            given = [
+                pair.replace("=", ": ", 1) for pair in re.findall(r"\w+=(?:\[.*?\]|\S+)", rest)
+            ]
+            told = ", ".join([f"name: {name}", *given])
+            found.append(("data.steps", f"{{{told}}}" if given else name))
+    return found
+
+
+def _parses(path: str, value: str) -> bool:
+    try:
+        with_overrides({}, [f"{path}={value}"])
+    except SpecError:
+        return False
+    return True

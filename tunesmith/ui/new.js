@@ -1,0 +1,58 @@
+// Sends a dropped file, reads a chosen YAML file into its field, leaves empty fields out of the
+// address, and asks again while the server is still looking. All else comes whole from the server.
+"use strict";
+const drop = document.getElementById("drop");
+const form = document.getElementById("new");
+
+function send(file) {
+  const sending = document.getElementById("sending");
+  const told = document.getElementById("dropped");
+  const asked = new XMLHttpRequest();
+  asked.open("POST", "/new/upload?name=" + encodeURIComponent(file.name));
+  asked.responseType = "json";
+  asked.upload.onprogress = (event) => { sending.value = event.loaded / (event.total || 1); };
+  asked.onloadend = () => {
+    sending.hidden = true;
+    const path = asked.response && asked.response.path;
+    told.className = path ? "" : "problem";
+    told.textContent = path ? `${drop.dataset.sent} ${path}`
+      : (asked.response && asked.response.problem) || drop.dataset.lost;
+    if (path) document.getElementById("f-data").value = path;
+  };
+  sending.hidden = false;
+  told.textContent = "";
+  asked.send(file);
+}
+
+if (drop) {
+  const chosen = document.getElementById("file");
+  chosen.addEventListener("change", () => { if (chosen.files[0]) send(chosen.files[0]); });
+  for (const name of ["dragover", "dragleave", "drop"]) {
+    drop.addEventListener(name, (event) => {
+      event.preventDefault();
+      drop.classList.toggle("over", name === "dragover");
+      if (name === "drop" && event.dataTransfer.files[0]) send(event.dataTransfer.files[0]);
+    });
+  }
+  document.getElementById("yaml-file").addEventListener("change", async (event) => {
+    if (event.target.files[0]) document.getElementById("yaml").value = await event.target.files[0].text();
+  });
+}
+if (form) {
+  form.addEventListener("formdata", (event) => {
+    for (const [name, value] of [...event.formData]) if (value === "") event.formData.delete(name);
+  });
+}
+
+async function again() {
+  try {
+    const reply = await fetch(location.href);
+    const page = new DOMParser().parseFromString(await reply.text(), "text/html");
+    if (reply.redirected || !page.querySelector("[data-wait]")) return void location.replace(reply.url);
+    const old = document.querySelector("[data-wait]");
+    const fresh = page.querySelector("[data-wait]");
+    if (old.innerHTML !== fresh.innerHTML) old.replaceWith(document.adoptNode(fresh));
+  } catch { /* the server is gone for a moment, or for good: what is shown stays */ }
+  setTimeout(again, 700);
+}
+if (document.querySelector("[data-wait]")) setTimeout(again, 700);

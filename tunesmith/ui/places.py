@@ -1,0 +1,109 @@
+"""The places that a page may name: its folder of runs, with the data that was dropped there."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from tunesmith.data.files.paths import SUFFIXES
+from tunesmith.errors import Problem
+from tunesmith.report.runs import name_of_run, run_folders
+from tunesmith.storage.hub import looks_local
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.words import say
+
+DATA = "data"
+"""The folder of dropped files, beside the runs."""
+LONGEST_NAME = 80
+MOST = 200
+"""Files and models that a page lists."""
+WEIGHTS = "*.safetensors"
+
+
+class Places:
+    """What lies in one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.here = root, Path.cwd()
+        self.data = root / DATA
+
+    def run(self, name: str) -> Path:
+        """Returns the folder of a run of this name."""
+        return self.root / (name or "run")
+
+    def typed(self, path: Path) -> str:
+        """Returns a path as it is typed: from here, where it lies below."""
+        below = path.is_relative_to(self.here)
+        return os.path.relpath(path, self.here) if below else str(path)
+
+    def is_name(self, name: str) -> bool:
+        """Tells whether a run may be called so: one part of a path, seen by the table of runs."""
+        plain = len(name) <= LONGEST_NAME and re.fullmatch(r"[\w\-.+ ]+", name) is not None
+        return plain and name == name.strip(" .") and name != DATA
+
+    def free(self, data: str | None) -> str:
+        """Returns a name that no run has, after the file of its rows."""
+        stem = Path((data or "").partition("#")[0].rstrip("/")).name.partition(".")[0]
+        stem = re.sub(r"[^\w\-+]+", "-", stem).strip("-") or "run"
+        wanted = name = "run" if stem == DATA else stem[: LONGEST_NAME - 4]
+        number = 1
+        while self.run(name).exists():
+            number += 1
+            name = f"{wanted}-{number}"
+        return name
+
+    def outside(self, path: str, value: str) -> list[Problem]:
+        """Returns a problem where a value names a place of this machine that is not in the
+        folder, by dots or by a link. It is the same whether something is there or not.
+        """
+        if not value or _is_number(value):
+            return []
+        if value.lstrip()[:1] in "[{":
+            return [Problem(path, say("ui_new.one_place"))]
+        wanted = Path(value).expanduser()
+        bare = Path(value.rpartition("#")[0] or value).expanduser()
+        local = looks_local(value) or value.lower().removesuffix(".gz").endswith(SUFFIXES)
+        if not (local or "\\" in value or _there(wanted) or _there(bare)):
+            return []
+        inside = all(one.resolve().is_relative_to(self.root) for one in (wanted, bare))
+        return [] if inside else [Problem(path, say("ui_new.outside", folder=self.root))]
+
+    def files(self) -> list[str]:
+        """Returns the files of rows that were dropped here, the newest first, as they are typed."""
+        if not self.data.is_dir():
+            return []
+        known = [
+            path
+            for path in self.data.iterdir()
+            if path.is_file() and path.name.lower().removesuffix(".gz").endswith(SUFFIXES)
+        ]
+        newest = sorted(known, key=lambda path: -path.stat().st_mtime)
+        return [self.typed(path) for path in newest[:MOST]]
+
+    def models(self) -> list[str]:
+        """Returns the starter, the finished runs and the folders with a model that lie here."""
+        runs = run_folders(self.root)
+        done = [path for path in runs if (RunFolder(path).model / "tunesmith.json").is_file()]
+        named = sorted(done, key=lambda path: name_of_run(path, self.root))
+        folders = [
+            path
+            for path in sorted(self.root.iterdir())
+            if path not in runs and (path / "config.json").is_file() and any(path.glob(WEIGHTS))
+        ]
+        return ["starter", *(self.typed(path) for path in (*folders, *named))][:MOST]
+
+
+def _is_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that no system takes
+        return False

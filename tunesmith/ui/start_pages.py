@@ -1,0 +1,298 @@
+"""The pages before a run: what is chosen, the rows, the plan, and the start."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, quote
+
+from tunesmith.errors import DataError, Problem, TunesmithError
+from tunesmith.plain import JsonObject
+from tunesmith.settings.run import read_run
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.ui.draft import Draft, draft_from_yaml, draft_of, named
+from tunesmith.ui.drawn import drawn
+from tunesmith.ui.fields import BESIDE, by_field, drawer
+from tunesmith.ui.goals import GOALS
+from tunesmith.ui.look import Asked
+from tunesmith.ui.looks import Looks
+from tunesmith.ui.mends import mends
+from tunesmith.ui.places import Places
+from tunesmith.ui.standing import last_lines
+from tunesmith.ui.uploads import keep
+from tunesmith.ui.views import HERE, Views
+from tunesmith.words import language, say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+PATIENCE = 1.5
+"""Seconds until a page says that it is still looking."""
+LONG = 120
+"""Seconds that a start waits for the plan."""
+LONGEST_YAML = 200_000
+"""Bytes of a run's file."""
+BESIDE_DRAFT = ("row", "probe")
+"""Fields of an address that ask to see something, and set nothing."""
+FILES = {"new.js": "text/javascript", "new.css": "text/css"}
+
+
+class StartPages:
+    """The way from a file of rows to a run. What was chosen stands in the address alone."""
+
+    def __init__(self, views: Views, make: Callable[[], Executor] | None = None) -> None:
+        self.views, self.places, self.looks = views, Places(views.runs.root), Looks(make)
+
+    def routes(self) -> list[Route]:
+        """Returns the routes."""
+        from starlette.routing import Route
+
+        return [
+            *(Route(f"/{name}", self.file) for name in FILES),
+            Route("/new/", self.start),
+            Route("/new/data", self.data),
+            Route("/new/plan", self.plan),
+            Route("/new/run.yaml", self.yaml),
+            Route("/new/upload", self.upload, methods=["POST"]),
+            Route("/new/load", self.load, methods=["POST"]),
+            Route("/new/begin", self.begin, methods=["POST"]),
+            Route("/new/begun/{name:str}/", self.begun),
+        ]
+
+    def file(self, request: Request) -> Response:
+        """Sends the script or the style of these pages."""
+        from starlette.responses import FileResponse
+
+        name = request.url.path.rpartition("/")[2]
+        return FileResponse(HERE / name, media_type=FILES[name])
+
+    def start(self, request: Request) -> Response:
+        """Shows what can be chosen."""
+        draft = self._draft(request)
+        return self._start(draft, draft.problems)
+
+    def data(self, request: Request) -> Response:
+        """Shows the rows: where they went, and what the model gets of them."""
+        return self._looked(request, "new_data")
+
+    def plan(self, request: Request) -> Response:
+        """Shows what would run, and what it needs."""
+        return self._looked(request, "new_plan")
+
+    def yaml(self, request: Request) -> Response:
+        """Sends what was chosen as a file for the command line."""
+        from starlette.responses import Response
+
+        draft = named(self._draft(request), self.places)
+        wrong = self._wrong(draft)
+        if wrong:
+            return self._start(draft, wrong)
+        found = self._look(draft, "", probe=False, patience=LONG) or {}
+        told = draft.yaml(self.places, found.get("objective", ""))
+        named_ = f"attachment; filename*=UTF-8''{quote(draft.name)}.yaml"
+        headers = {"content-disposition": named_}
+        return Response(told, media_type="application/yaml", headers=headers)
+
+    async def upload(self, request: Request) -> Response:
+        """Keeps a file of rows, and answers with its path or with what is wrong with it."""
+        from starlette.responses import JSONResponse
+
+        length = request.headers.get("content-length", "")
+        size = int(length) if length.isdecimal() else None
+        name = request.query_params.get("name", "")
+        try:
+            path = await keep(name, size, request.stream(), self.places.data)
+        except TunesmithError as error:
+            status = 413 if isinstance(error, DataError) else 507
+            told = {"problem": "\n".join(one.text for one in error.problems)}
+            return JSONResponse(told, status_code=status)
+        return JSONResponse({"path": self.places.typed(path)})
+
+    async def load(self, request: Request) -> Response:
+        """Reads a run's file that was chosen or pasted, and goes on with what it says."""
+        from starlette.responses import RedirectResponse
+
+        body = bytearray()
+        async for part in request.stream():
+            body += part
+            if len(body) > LONGEST_YAML:
+                return self._start(Draft({}), [Problem("", say("ui_new.long_yaml"))])
+        text = parse_qs(body.decode("utf-8", "replace")).get("yaml", [""])[0]
+        try:
+            draft = draft_from_yaml(text.replace("\r\n", "\n"), self.places)
+        except TunesmithError as error:
+            return self._start(Draft({}), error.problems)
+        if draft.problems:
+            return self._start(draft, draft.problems)
+        return RedirectResponse(f"/new/?{draft.query()}", status_code=303)
+
+    def begin(self, request: Request) -> Response:
+        """Begins the run in a process of its own, and goes to its page."""
+        from starlette.responses import RedirectResponse
+
+        draft = named(self._draft(request), self.places)
+        wrong = self._wrong(draft)
+        if wrong:
+            return self._start(draft, wrong)
+        found = self._look(draft, "", probe=False, patience=LONG)
+        if found is None or found["problems"]:
+            return RedirectResponse(f"/new/plan?{draft.query()}", status_code=303)
+        self.looks.rest()
+        folder = RunFolder(self.places.run(draft.name))
+        _, *words = draft.command(self.places, found["objective"])
+        try:
+            begun = self.views.control.begin(folder, words)
+        except OSError as error:
+            return self.views.problem(str(error), 507)
+        if not begun:
+            told = folder.taken() or say("spec.folder_busy")
+            return self._start(draft, [Problem("out", told)])
+        return RedirectResponse(f"/new/begun/{quote(draft.name)}/", status_code=303)
+
+    def begun(self, request: Request) -> Response:
+        """Waits until the run has its files, then goes to its page; shows what its process said
+        where it ended without them.
+        """
+        from starlette.responses import RedirectResponse
+
+        name = request.path_params["name"]
+        folder = RunFolder(self.places.run(name))
+        if not self.places.is_name(name) or not folder.path.is_dir():
+            return self.views.absent()
+        if folder.run_yaml.is_file():
+            return RedirectResponse(f"/run/{quote(name)}/", status_code=303)
+        waiting = self.views.control.starting(folder)
+        told = {"name": name, "waiting": waiting, "said": last_lines(folder.path)}
+        return self.views.page("new_begun", **told)
+
+    def _draft(self, request: Request) -> Draft:
+        pairs = request.query_params.multi_items()
+        return draft_of([pair for pair in pairs if pair[0] not in BESIDE_DRAFT], self.places)
+
+    def _wrong(self, draft: Draft) -> list[Problem]:
+        """Returns what a page may not set, and what the resolver says of all the rest."""
+        try:
+            read_run(None, draft.words(self.places))
+        except TunesmithError as error:
+            return [*draft.problems, *error.problems]
+        return [*draft.problems]
+
+    def _look(self, draft: Draft, row: str, *, probe: bool, patience: float) -> JsonObject | None:
+        asked = Asked(tuple(draft.words(self.places)), draft.goal, language(), row, probe)
+        data = draft.values.get("data.path", "").partition("#")[0]
+        return self.looks.at(asked, data, patience)
+
+    def _looked(self, request: Request, template: str) -> Response:
+        """Shows a page of what would run; first the address is made to say all of it, and nothing
+        that is empty.
+        """
+        from starlette.responses import RedirectResponse
+
+        draft = self._draft(request)
+        asks = request.query_params
+        row, probe = asks.get("row", "").strip(), asks.get("probe") == "1"
+        full = named(draft, self.places)
+        wrong = self._wrong(full)
+        if wrong:
+            return self._start(full, wrong)
+        extra = (f"&row={quote(row)}" if row else "") + ("&probe=1" if probe else "")
+        query = full.query() + extra
+        if request.url.query != query:
+            return RedirectResponse(f"{request.url.path}?{query}", status_code=303)
+        found = self._look(full, row, probe=probe, patience=PATIENCE)
+        if found is None:
+            return self.views.page("new_wait", **self._told(full))
+        problems = [Problem(one["where"], one["text"]) for one in found["problems"]]
+        at_start = [one for one in problems if not _of_rows(one, full)]
+        if at_start or (problems and not found.get("files")):
+            return self._start(full, problems)
+        told = self._told(full) | {"found": found, "row": row, "probe": probe}
+        return self.views.page(template, 200, **told, **self._seen(full, found, problems))
+
+    def _seen(
+        self, draft: Draft, found: JsonObject, problems: Sequence[Problem]
+    ) -> dict[str, object]:
+        """Returns what the pages on rows and plan draw of what was found."""
+        command = draft.command(self.places, found["objective"])
+        return {
+            "problems": self._mended([str(problem) for problem in problems], draft),
+            "notes": self._mended(found.get("notes", ()), draft),
+            "warnings": self._mended(found.get("warnings", ()), draft),
+            "command": shlex.join(command),
+            "yaml": draft.yaml(self.places, found["objective"]),
+            "fix": self._mended([found.get("fix", "")], draft)[0][1],
+            **drawn(found),
+            "goals": [
+                (say(f"ui_new.goal_{goal}"), draft.query({"goal": goal, "objective": ""}))
+                for goal in found.get("goals", ())
+            ],
+        }
+
+    def _mended(
+        self, texts: Iterable[str], draft: Draft
+    ) -> list[tuple[str, list[tuple[str, str]]]]:
+        """Returns each text with what it says to set: as it is typed, and the address with it."""
+        return [
+            (
+                text,
+                [
+                    (typed, draft.query(change))
+                    for typed, change in mends(text, draft, self.places).items()
+                ],
+            )
+            for text in texts
+        ]
+
+    def _start(self, draft: Draft, problems: Sequence[Problem]) -> Response:
+        """Shows what can be chosen, each problem at its field."""
+        placed = [_at_field(problem, draft) for problem in problems]
+        groups = drawer(draft, placed)
+        paths = [field.path for fields in groups.values() for field in fields]
+        at = by_field(placed, ["model", "data", "out", "goal", *BESIDE, *paths])
+        beside: dict[str, list[str]] = {
+            name: [*at.get(name, ()), *at.get(f"{name}.path", ())] for name in ("model", "data")
+        }
+        told = self._told(draft) | {
+            "groups": groups,
+            "open": {group for group, fields in groups.items() if any(f.problems for f in fields)},
+            "at": beside | {name: at.get(name, []) for name in ("out", "goal", "")},
+            "models": self.places.models(),
+            "files": self.places.files(),
+            "goal_names": list(GOALS),
+            "mended": self._mended([str(problem) for problem in placed], draft),
+        }
+        return self.views.page("new", status=400 if problems else 200, **told)
+
+    def _told(self, draft: Draft) -> dict[str, Any]:
+        hidden: Mapping[str, str] = {"goal": draft.goal, "name": draft.name, **draft.values}
+        return {"draft": draft, "query": draft.query(), "hidden": hidden, "root": self.places.root}
+
+
+def _of_rows(problem: Problem, draft: Draft) -> bool:
+    """Tells whether a problem is one of the rows, which the page on the rows can show: at a setting
+    of them, or at a place in a file.
+    """
+    root = problem.where.partition(".")[0]
+    own = {path.partition(".")[0] for path in _every_path()} | {"out", "model"}
+    return root == "data" or (root not in own and problem.where != draft.values.get("model.path"))
+
+
+def _every_path() -> list[str]:
+    from tunesmith.settings.run import Run
+
+    return list(Run.model_fields)
+
+
+def _at_field(problem: Problem, draft: Draft) -> Problem:
+    """Returns a problem that names what was given instead of its setting at that setting."""
+    for path in BESIDE:
+        if problem.where and problem.where == draft.values.get(path):
+            return replace(problem, where=path)
+    return problem

@@ -1,0 +1,86 @@
+"""Files that are dropped on the page: streamed to the disk, bounded, whole or absent."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from tunesmith.data.files.paths import SUFFIXES
+from tunesmith.display.table import readable
+from tunesmith.errors import DataError, DiskError, Problem
+from tunesmith.words import say
+
+MOST = 4 << 30
+"""Bytes of one file; larger ones are named by a path."""
+SPARE = 256 << 20
+"""Bytes that stay free on the disk."""
+LONGEST_NAME = 120
+
+
+async def keep(name: str, length: int | None, parts: AsyncIterator[bytes], folder: Path) -> Path:
+    """Writes what is sent into ``folder`` under its own name, or one with a number where another
+    file has that. Raises DataError for a file that is too large or holds no rows by its name, and
+    DiskError where there is no room.
+    """
+    wanted = _plain(name)
+    if not wanted.lower().removesuffix(".gz").endswith(SUFFIXES):
+        raise DataError(Problem("data", say("ui_new.no_rows", name=wanted, kinds=_kinds())))
+    if length is not None and length > MOST:
+        raise DataError(Problem("data", say("ui_new.too_large", most=readable(MOST))))
+    folder.mkdir(parents=True, exist_ok=True)
+    _room(folder, length or 0)
+    draft = folder / f".{secrets.token_hex(8)}.part"
+    try:
+        with draft.open("xb") as file:
+            written = 0
+            async for part in parts:
+                written += len(part)
+                if written > MOST:
+                    raise DataError(Problem("data", say("ui_new.too_large", most=readable(MOST))))
+                file.write(part)
+        if not written:
+            raise DataError(Problem("data", say("ui_new.empty", name=wanted)))
+        return _named(draft, folder / wanted)
+    except OSError as error:
+        told = say("ui_new.not_kept", reason=error.strerror or str(error))
+        raise DiskError(Problem("data", told)) from None
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _plain(name: str) -> str:
+    """Returns the last part of a name, with nothing in it that a shell or a path would read."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    plain = re.sub(r"[^\w.\-+ ]+", "_", last).strip(" .")
+    stem, dot, end = plain.partition(".")
+    return f"{stem[: LONGEST_NAME - len(end)] or 'rows'}{dot}{end[-LONGEST_NAME // 2 :]}"
+
+
+def _room(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed + SPARE:
+        told = say("ui_new.no_room", needed=readable(needed + SPARE), free=readable(free))
+        raise DiskError(Problem("data", told))
+
+
+def _named(draft: Path, wanted: Path) -> Path:
+    """Gives the file its name, and the next free number where another file has it."""
+    stem, dot, end = wanted.name.partition(".")
+    place, number = wanted, 1
+    while True:
+        try:
+            place.touch(exist_ok=False)
+        except FileExistsError:
+            number += 1
+            place = wanted.with_name(f"{stem}-{number}{dot}{end}")
+        else:
+            os.replace(draft, place)
+            return place
+
+
+def _kinds() -> str:
+    return ", ".join(SUFFIXES)
