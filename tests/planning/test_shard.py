@@ -31,6 +31,8 @@ def asked(**settings: Any) -> dict[str, Any]:
     [
         ({"model": {"path": "m", "quantize": "int8"}}, "model.quantize"),
         ({"objective": "grpo", "source": {"rewards": "exact"}}, "objective"),
+        ({"objective": {"name": "ewc", "rows": "d"}}, "objective"),
+        ({"objective": "l2_to_start", "method": "full"}, "objective"),
         (
             {
                 "method": "full",

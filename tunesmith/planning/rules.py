@@ -104,6 +104,9 @@ def shard_fits(run: Run) -> Iterator[Problem]:
         yield Problem("model.quantize", say("plan.shard_int8"))
     if objective.samples:
         yield Problem("objective", say("plan.shard_samples", objective=run.objective.name))
+    # The Fisher information is of the base's weights, the distance of those that are trained.
+    if "fisher" in objective.roles or ("start" in objective.roles and not method.adapter):
+        yield Problem("objective", say("plan.shard_distance", objective=run.objective.name))
     if not method.adapter and not OPTIMIZERS.get(optimizer).divides:
         yield Problem("train.optimizer", say("plan.shard_optimizer", optimizer=optimizer))
     if "reference" in objective.roles and method.adapter and method.rewrites_base:
