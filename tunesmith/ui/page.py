@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tunesmith.ui.chat_pages import ChatPages
+from tunesmith.ui.proof_pages import ProofPages
 from tunesmith.ui.run_pages import RunPages
 from tunesmith.ui.runs import Runs
 from tunesmith.ui.serve_pages import ServePages, Servers
@@ -31,6 +32,7 @@ class Page:
         self.groups = (
             Table(views),
             StartPages(views),
+            ProofPages(views),
             RunPages(views),
             ServePages(views, servers),
             ChatPages(views, servers),

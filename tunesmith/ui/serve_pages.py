@@ -71,15 +71,12 @@ class Servers:
 
     def shown(self, work: Work) -> Server:
         """Returns a server as a page shows it."""
-        ready, ended = work.read("ready"), work.read("ended")
-        lives, problem = self.works.lives(work), ""
-        if lives:
-            state = "stopping" if work.stopping else "ready" if ready else "loading"
-        elif work.stopping or (ended is not None and not ended["problem"]):
+        ready = work.read("ready")
+        state, problem = self.works.state(work)
+        if state == "running":
+            state = "ready" if ready else "loading"
+        elif state in ("done", "stopped"):
             state = "ended"
-        else:
-            state = "failed"
-            problem = ended["problem"] if ended else work.last_words() or say("ui_serve.died")
         known = ready if ready and state == "ready" else {"models": {}, "url": "", "key": ""}
         command = f"tunesmith serve {' '.join(work.asked['typed'])} --bases --port 0"
         return Server(work, state, command, problem=problem, **known)

@@ -12,7 +12,7 @@ function patch(old, fresh) {
     return;
   }
   for (const { name } of [...old.attributes])
-    if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name);
+    if (!fresh.hasAttribute(name) && name !== "open" && name !== "style") old.removeAttribute(name);
   for (const { name, value } of [...fresh.attributes])
     if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   const known = new Map([...old.children].filter((one) => one.id).map((one) => [one.id, one]));
@@ -48,3 +48,10 @@ async function look() {
   setTimeout(look, document.hidden ? 5000 : Number(shown.dataset.every) || 500);
 }
 if (shown) setTimeout(look, 500);
+
+// A report is as high as what it says.
+function grow(frame) {
+  if (frame.contentDocument) frame.style.height = `${frame.contentDocument.documentElement.scrollHeight + 8}px`;
+}
+document.addEventListener("load", ({ target }) => target.matches?.("iframe.report") && grow(target), true);
+addEventListener("resize", () => document.querySelectorAll("iframe.report").forEach(grow));

@@ -59,7 +59,20 @@ def serve(work: Work, asked: JsonObject) -> None:
     )
 
 
-KINDS: dict[str, Callable[[Work, JsonObject], JsonObject | None]] = {"serve": serve}
+def prove(work: Work, asked: JsonObject) -> JsonObject:
+    """Proves a run, and writes its report anew."""
+    from tunesmith import api
+    from tunesmith.report.build import build
+
+    folder = RunFolder(Path(asked["run"]))
+    how = {name: asked[name] for name in ("items", "shots", "against", "suites")}
+    proof = api.prove(folder, **how, listen=[Progress(work).hear])
+    print(*proof.lines(), sep="\n")
+    build(folder)
+    return {"verdict": proof.verdict}
+
+
+KINDS: dict[str, Callable[[Work, JsonObject], JsonObject | None]] = {"serve": serve, "prove": prove}
 """What there is; each returns what it found, for its page."""
 
 

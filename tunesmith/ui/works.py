@@ -16,7 +16,7 @@ from pathlib import Path
 from tunesmith.plain import JsonObject
 from tunesmith.storage.atomic import write_whole
 from tunesmith.storage.process import NAME, ask_to_stop, is_held
-from tunesmith.words import language
+from tunesmith.words import language, say
 
 PLACE = ".ui"
 """The folder of such folders, beside the runs."""
@@ -113,6 +113,19 @@ class Works:
         """Tells whether its process lives, or was begun and has not yet taken its folder."""
         begun = self._begun.get(work.id)
         return work.living or (begun is not None and begun.poll() is None)
+
+    def state(self, work: Work) -> tuple[str, str]:
+        """Returns ``running``, ``stopping``, ``stopped``, ``done`` or ``failed``, and what went
+        wrong.
+        """
+        ended = work.read("ended")
+        if self.lives(work):
+            return ("stopping" if work.stopping else "running"), ""
+        if ended is not None:
+            return ("failed" if ended["problem"] else "done"), ended["problem"]
+        if work.stopping:
+            return "stopped", ""
+        return "failed", work.last_words() or say("ui_work.died")
 
     def begin(self, kind: str, **asked: object) -> Work:
         """Begins one, in a session of its own, so that it outlives the page and the server."""

@@ -1,0 +1,156 @@
+"""A proof is begun from the page as a process of its own, and its report shown as it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("starlette", reason="pip install 'tunesmith[serve]'")
+
+from filelock import FileLock
+from starlette.testclient import TestClient
+
+from material.folders import bare, full, write
+from material.page import Page as Read
+from tunesmith.pages.guard import Guard
+from tunesmith.storage.process import named_in
+from tunesmith.ui import works
+from tunesmith.ui.page import Page
+from tunesmith.ui.runs import Runs
+from tunesmith.ui.works import Work
+
+TOKEN, HOST = "right-token", "127.0.0.1:4321"
+PROOF = "/run/first%20try/proof/"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A finished run with a proof, another finished one, one that is not, and one outside."""
+    full(tmp_path / "runs" / "first try")
+    for name in ("runs/other", "outside/secret", "runs/open"):
+        bare(tmp_path / name)
+    for name in ("runs/first try", "runs/other", "outside/secret"):
+        (tmp_path / name / "model").mkdir(exist_ok=True)
+        write(tmp_path / name / "model" / "tunesmith.json", {"step": 150})
+    (tmp_path / "runs" / "linked").symlink_to(tmp_path / "outside" / "secret")
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The commands that were begun; no process is."""
+    commands: list[list[str]] = []
+
+    class Begun:
+        def __init__(self, command: list[str], **how: Any) -> None:
+            assert how["start_new_session"] and "shell" not in how
+            commands.append(command)
+
+        def poll(self) -> int:
+            return 0
+
+    monkeypatch.setattr(works.subprocess, "Popen", Begun)
+    return commands
+
+
+@pytest.fixture
+def client(place: Path) -> TestClient:
+    """A browser that has opened the link."""
+    client = TestClient(Guard(Page(Runs(place)).app(), TOKEN, 4321), base_url=f"http://{HOST}")
+    client.get("/", params={"token": TOKEN})
+    return client
+
+
+def test_a_stranger_sees_and_does_nothing(client: TestClient, begun: list[list[str]]) -> None:
+    stranger = TestClient(client.app, base_url=f"http://{HOST}")
+    for page in ("", "now", "report", "file"):
+        assert stranger.get(f"{PROOF}{page}").status_code == 403
+        assert client.get(f"{PROOF}{page}", headers={"host": "evil.example"}).status_code == 403
+    for act in ("start", "stop"):
+        assert stranger.post(f"{PROOF}{act}").status_code == 403
+        evil = {"origin": "http://evil.example"}
+        assert client.post(f"{PROOF}{act}", headers=evil).status_code == 403
+        assert client.get(f"{PROOF}{act}").status_code in (404, 405)
+    assert begun == []
+
+
+@pytest.mark.parametrize("name", ["linked", "..%2foutside%2fsecret", "none", "open"])
+def test_only_a_finished_run_of_this_folder_is_proved(
+    client: TestClient, begun: list[list[str]], name: str
+) -> None:
+    assert client.post(f"/run/{name}/proof/start").status_code == 404
+    assert client.post(f"/run/{name}/proof/stop").status_code == 404
+    if name != "open":
+        assert client.get(f"/run/{name}/proof/").status_code == 404
+    assert begun == []
+
+
+def test_a_form_can_name_what_it_offers_and_nothing_else(
+    place: Path, client: TestClient, begun: list[list[str]]
+) -> None:
+    for form in (
+        {"items": "0"},
+        {"items": "many"},
+        {"shots": "-1"},
+        {"against": "linked"},
+        {"against": "/etc"},
+        {"against": "https://evil.example/v1"},
+        {"against": "first try"},
+    ):
+        assert client.post(f"{PROOF}start", data=form).status_code == 400, form
+    assert begun == []
+    given = {"items": "40", "shots": "", "against": "other", "data": "/etc/passwd"}
+    client.post(f"{PROOF}start", data={**given, "suite": ["probe", "text=/etc/passwd"]})
+    (one,) = (place / ".ui").iterdir()
+    asked = Work(one).asked
+    assert asked["run"] == str(place / "first try") and asked["items"] == 40
+    assert asked["against"] == [str(place / "other")] and asked["suites"] == ["probe"]
+    assert asked["shots"] is None and "/etc" not in str(asked) and len(begun) == 1
+    assert asked["typed"].endswith(f"--items 40 --against {place / 'other'} --suite probe")
+
+
+def test_a_proof_that_is_under_way_is_shown_and_not_begun_twice(
+    place: Path, client: TestClient, begun: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Work(place / ".ui" / "20260101-000000-abcdef")
+    one.path.mkdir(parents=True)
+    run = str(place / "first try")
+    one.write("asked", {"kind": "prove", "run": run, "typed": "tunesmith prove it"})
+    stopped: list[Path] = []
+    monkeypatch.setattr(works, "ask_to_stop", stopped.append)
+    with FileLock(one.lock), named_in(one.path):
+        one.write("phase", {"phase": "base answers", "done": 3, "total": 12})
+        text = client.get(PROOF).text
+        page = Read(text)
+        assert "base answers 3/12" in page.text and ("value", "0.25") in page.attributes
+        assert "start" not in {value for name, value in page.attributes if name == "action"}
+        mark = dict(page.attributes)["data-seen"]
+        assert client.get(f"{PROOF}now", params={"seen": mark}).status_code == 204
+        one.write("phase", {"phase": "base answers", "done": 4, "total": 12})
+        assert "4/12" in client.get(f"{PROOF}now", params={"seen": mark}).text
+        client.post(f"{PROOF}start")
+        client.post(f"{PROOF}stop")
+    assert begun == [] and stopped == [one.path]
+    one.said.write_text("Traceback\nMemoryError")
+    assert "MemoryError" in client.get(PROOF).text  # it died before it could say why
+    one.write("ended", {"problem": "rows: gone"})
+    assert "rows: gone" in client.get(PROOF).text and 'action="start"' in client.get(PROOF).text
+
+
+def test_the_report_is_shown_as_it_stands_and_kept_as_one_file(
+    place: Path, client: TestClient
+) -> None:
+    page = Read(client.get(PROOF).text)
+    (shown,) = [value for name, value in page.attributes if value.startswith("report?")]
+    report = client.get(f"{PROOF}{shown}")
+    policy = report.headers.get_list("content-security-policy")
+    assert len(policy) == 1 and "default-src 'none'" in policy[0]
+    assert "frame-ancestors 'self'" in policy[0] and "script" not in policy[0]
+    assert 'id="proof"' in report.text and 'id="samples"' in report.text
+    kept = client.get(f"{PROOF}file")
+    assert "attachment" in kept.headers["content-disposition"] and kept.text == report.text
+    (place / "first try" / "proof.json").unlink()
+    assert 'id="proof"' not in client.get(f"{PROOF}report").text
+    assert shown not in client.get(PROOF).text
