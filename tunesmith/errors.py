@@ -97,6 +97,10 @@ class DiskError(TunesmithError):
     exit_code = 74
 
 
+class SamplerLost(TunesmithError):
+    """The server that samples a run's answers does not answer any more."""
+
+
 class Stopped(TunesmithError):
     """A run that a signal ended after a checkpoint; ``tunesmith train RUN --resume`` continues
     it.

@@ -13,8 +13,8 @@ import pytest
 from material import runs
 from tunesmith.batches.rollout import Group, Sampled
 from tunesmith.events.run import StepMade
+from tunesmith.rollout.numbers import length_slope
 from tunesmith.training.sampled_health import SampledHealth
-from tunesmith.training.sources.rollout import _length_slope
 from tunesmith.training.start import train
 
 STEPS = 40
@@ -102,11 +102,11 @@ def groups(*pairs: list[tuple[int, float]]) -> list[Group]:
 
 def test_the_worth_of_a_token_is_among_answers_to_one_prompt() -> None:
     # Within each prompt a token is worth 0.5, whatever the prompts are worth.
-    assert _length_slope(groups([(2, 1.0), (4, 2.0)], [(10, 0.0), (12, 1.0)])) == pytest.approx(0.5)
+    assert length_slope(groups([(2, 1.0), (4, 2.0)], [(10, 0.0), (12, 1.0)])) == pytest.approx(0.5)
     both = [(2, 1.0), (4, 2.5), (9, 0.3)]
     lengths, worth = np.array(both).T
-    assert _length_slope(groups(both)) == pytest.approx(np.polyfit(lengths, worth, 1)[0])
-    assert _length_slope(groups([(3, 1.0), (3, 0.0)], [(5, np.nan), (9, 2.0)])) is None
+    assert length_slope(groups(both)) == pytest.approx(np.polyfit(lengths, worth, 1)[0])
+    assert length_slope(groups([(3, 1.0), (3, 0.0)], [(5, np.nan), (9, 2.0)])) is None
 
 
 @pytest.mark.parametrize(("rate", "sick"), [(1e-2, True), (1e-5, False)])

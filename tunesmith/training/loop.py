@@ -17,7 +17,7 @@ import torch
 
 from tunesmith.batches.batch import Batch, Ratio, added
 from tunesmith.batches.micro_batches import Example
-from tunesmith.errors import DiskError, Stopped, TrainingError
+from tunesmith.errors import DiskError, SamplerLost, Stopped, TrainingError
 from tunesmith.events.run import Fault, MemoryShort, NotFinite, Overflow, StepMade
 from tunesmith.events.stream import Line
 from tunesmith.machine.parts import own_part
@@ -80,7 +80,14 @@ def fit(
             save(at.step)
         if done:
             return
-        numbers = take_step(work, at)
+        try:
+            numbers = take_step(work, at)
+        except SamplerLost as error:
+            # Nothing of the step was done, so the run goes on from here.
+            if not save(at.step):
+                raise
+            told = {"reason": str(error), "step": at.step, "out": work.run.out}
+            raise Stopped(say("train.sampler_lost", **told)) from None
         at.step += 1
         at.unseen = at.step == work.total or (
             work.evaluate_every > 0 and at.step % work.evaluate_every == 0

@@ -31,7 +31,7 @@ FACTS = "state.json"
 # What may differ between a run and its continuation: where it lies, what is shown, and the machine.
 FREE = (
     *("out", "lang", "track", "questions", "prove", "generate"),
-    *("train.machine", "train.keep.keep", "train.keep.save", "train.keep.final"),
+    *("train.machine", "train.keep.keep", "train.keep.save", "train.keep.final", "source.server"),
 )
 
 

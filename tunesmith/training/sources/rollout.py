@@ -7,7 +7,7 @@ A step is a function of its number and of the weights, so a run that goes on sam
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,12 +16,14 @@ import numpy as np
 from annotated_types import Gt
 
 from tunesmith.batches.order import Order
-from tunesmith.batches.rollout import Group
+from tunesmith.batches.rollout import Group, Sampled
 from tunesmith.errors import Problem, SpecError
 from tunesmith.events.stream import Event
 from tunesmith.plain import JsonObject
+from tunesmith.rollout.numbers import numbers_of
 from tunesmith.rollout.preview import faults_told, hopeless, lines, refuse_hopeless
 from tunesmith.rollout.rewarding import Rewarded, Rewarding, asked_of, unseen_of
+from tunesmith.rollout.server import Server, without_server
 from tunesmith.rollout.watching import Watching, greedy
 from tunesmith.settings.family import OBJECTIVES, REWARDS
 from tunesmith.settings.rewards import Rewards
@@ -93,6 +95,10 @@ class Rollout(StepSource):
         """Updates on the answers of a step; from the second on the ratio to the model that sampled
         them is clipped.
         """
+        server: str | None = None
+        """The address of a vLLM server that samples the answers (http://HOST:8000) with the same
+        model and ``--enable-lora``; the model in memory samples when not given.
+        """
         timeout: Annotated[float, Gt(0)] = 10.0
         """Longest time that a reward may take for one answer (seconds); then it has abstained."""
 
@@ -134,12 +140,15 @@ class Rollout(StepSource):
             )
             if used
         ]
+        problems += without_server(run, self.config.server)
         try:
             OBJECTIVES.make(run.objective).sampled(self.config)
         except SpecError as error:
             problems += error.problems
         if problems:
             raise SpecError(problems)
+        if self.config.server:
+            Server(self.config.server, Path(run.out)).check()
         self.rewarding.check()
         if self.config.prove_by:
             self.unseen.check()
@@ -180,6 +189,7 @@ class Rollout(StepSource):
         assert run.train.batch is not None, "the batch was settled with the rows"
         self.items, self.render, self.processes = prepared.train, prepared.render, processes
         self.seed = run.train.seed
+        self.server = Server(self.config.server, Path(run.out)) if self.config.server else None
         given = run.data.curriculum is not None
         self.order = Order(len(self.items), run.train.batch, run.train.seed, given)
         self.total = self.order.total(run.train.epochs, run.train.steps)
@@ -213,20 +223,9 @@ class Rollout(StepSource):
 
     def _answered(self, items: Sequence[Item], number: int) -> _Answered:
         """Samples answers to prompts, and has them rewarded."""
-        from tunesmith.rollout.sampling import sample
-
         started = time.perf_counter()
         prompts = {place: item.tokens[0].ids_T for place, item in enumerate(items)}
-        own = {
-            place: prompt
-            for place, prompt in prompts.items()
-            if place % self.processes.world == self.processes.rank
-        }
-        with self.device.autocast():
-            part = sample(self.policy, own, self._sampling(), step=number)
-        drawn = {
-            place: found for one in self.processes.everyones(part) for place, found in one.items()
-        }
+        drawn = self._drawn(prompts, number)
         seconds = time.perf_counter() - started
         groups = [Group(item.id, prompts[n], drawn[n]) for n, item in enumerate(items)]
         texts = [self._text(answer.ids_T) for group in groups for answer in group.answers]
@@ -234,10 +233,30 @@ class Rollout(StepSource):
         rewarded = self._rewarded(rows, texts)
         for group, sums_G in zip(groups, np.split(rewarded.sums_n, len(groups)), strict=True):
             group.rewards_G = sums_G
-        numbers = self.rewarding.means(rewarded) | _numbers(groups)
+        numbers = self.rewarding.means(rewarded) | numbers_of(groups)
         numbers["abstained"] = float(np.isnan(rewarded.table_nR).sum())
         numbers["seconds_sampling"] = round(seconds, 4)
         return _Answered(groups, numbers, texts, rewarded)
+
+    def _drawn(self, prompts: Mapping[int, np.ndarray], number: int) -> dict[int, list[Sampled]]:
+        """Samples answers to prompts, by their place: each process its part, or the server all."""
+        from tunesmith.rollout.sampling import sample
+
+        how, server = self._sampling(), self.server
+        if server is not None:
+            return self.processes.on_first(
+                lambda: server.sample(self.policy, prompts, how, step=number)
+            )
+        own = {
+            place: prompt
+            for place, prompt in prompts.items()
+            if place % self.processes.world == self.processes.rank
+        }
+        with self.device.autocast():
+            part = sample(self.policy, own, how, step=number)
+        return {
+            place: found for one in self.processes.everyones(part) for place, found in one.items()
+        }
 
     def _calibrate(self) -> None:
         """Calibrates the rewards once, before the first update: a reward without a scale of its own
@@ -349,36 +368,3 @@ class Rollout(StepSource):
 
 def _row(item: Item) -> JsonObject:
     return item.tokens[0].columns["row"]
-
-
-def _numbers(groups: Sequence[Group]) -> dict[str, float]:
-    """Returns the numbers recorded of the answers of a step, whatever is learned from them."""
-    answers = [answer for group in groups for answer in group.answers]
-    sums = np.concatenate([group.rewards_G for group in groups])
-    known = sums[~np.isnan(sums)]
-    compared = any(len(group.answers) > 1 for group in groups)
-    teaching = float(np.mean([group.teaches for group in groups]))
-    return {
-        "reward_std": float(known.std()) if len(known) else 0.0,
-        **({"teaching": teaching} if compared else {}),
-        "length": float(np.mean([len(answer.ids_T) for answer in answers])),
-        "stopped": float(np.mean([answer.stopped for answer in answers])),
-        "entropy": float(np.concatenate([answer.entropies_T for answer in answers]).mean()),
-        **({"length_slope": slope} if (slope := _length_slope(groups)) is not None else {}),
-    }
-
-
-def _length_slope(groups: Sequence[Group]) -> float | None:
-    """Computes what another token is worth among the answers to one prompt: the least-squares slope
-    of rewards over lengths, each less its group's mean; None where lengths do not differ.
-    """
-    above, below = 0.0, 0.0
-    for group in groups:
-        known_G = ~np.isnan(group.rewards_G)
-        lengths_G = np.array([len(answer.ids_T) for answer in group.answers], float)[known_G]
-        if len(lengths_G) < 2:
-            continue
-        apart_G = lengths_G - lengths_G.mean()
-        above += float((apart_G * group.rewards_G[known_G]).sum())
-        below += float((apart_G**2).sum())
-    return above / below if below > 0 else None
