@@ -117,7 +117,7 @@ class Server:
             return dict(zip(prompts, pool.map(ask, prompts), strict=True))
 
     def _load(self, client: httpx.Client, policy: Loaded) -> str:
-        """Has the server load the adapter as it is now, under a new name, which is returned, and
+        """Gives the server the adapter as it is now, under a new name, which is returned, and lets it
         forget the one before.
         """
         self._loads += 1
