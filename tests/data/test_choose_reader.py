@@ -10,7 +10,14 @@ import pytest
 from tunesmith.data.choose_reader import Chosen, choose
 from tunesmith.data.files.file_facts import FileFacts, Located
 from tunesmith.errors import DataError
-from tunesmith.examples import Chat, Labelled, Preference, Text
+from tunesmith.examples import (
+    Chat,
+    Feedback,
+    Labelled,
+    Preference,
+    Text,
+    TextPair,
+)
 
 FILE = Path("rows.jsonl")
 
@@ -89,3 +96,53 @@ def test_what_no_reader_knows_shows_every_column_with_a_value() -> None:
     told = refused({"aa": 1.5, "bb": None}, {"aa": 2.5, "bb": 7})
     assert told.startswith("rows.jsonl: ")
     assert "aa  1.5" in told and "bb  7" in told, "the first value that is not empty"
+
+
+TITLES = [
+    {
+        "id": n,
+        "title": f"Words {n * n} of it",
+        "url": f"http://x/{n}",
+        "name": f"Ann {n}",
+        "v": "1.0",
+    }
+    for n in range(20)
+]
+
+
+@pytest.mark.parametrize(
+    ("eats", "line"),
+    [
+        (Chat, "{question: …, answer: …}"),
+        (Preference, "{prompt: …, chosen: …, rejected: …}"),
+        (Feedback, "{prompt: …, completion: …, label: …}"),
+        (Labelled, "{text: …, label: …}"),
+        (TextPair, "{text: …, second: …}"),
+        (Text, "{text: …}"),
+    ],
+)
+def test_titles_ids_and_constants_are_never_proposed(eats: type, line: str) -> None:
+    """What is asked for is what the objective in hand learns from."""
+    told = refused(*TITLES, eats=eats)
+    assert told.splitlines()[-1].strip() == f"in a YAML file: data.columns: {line}"
+
+
+def test_a_wrong_field_is_told_with_those_that_fit_the_objective() -> None:
+    told = refused(PAIR, columns={"chosn": "chosen"}, eats=Preference)
+    offered = told.partition("fit this objective: ")[2].split(", ")
+    assert "did you mean 'chosen'?" in told
+    assert {"prompt", "chosen", "rejected", "ranked", "scored"} <= {*offered}
+    assert not {"entities", "text", "label", "answer_from_0", "A"} & {*offered}
+
+
+@pytest.mark.parametrize("eats", [Feedback, Preference])
+def test_answers_with_a_grade_are_told_with_what_learns_it(eats: type) -> None:
+    """HelpSteer under kto and reward: as a conversation the grades would be lost."""
+    rows = [
+        {"prompt": f"Why {n}?", "response": f"So {n} it is.", "helpfulness": n % 5, "coherence": 4}
+        for n in range(20)
+    ]
+    told = refused(*rows, eats=eats)
+    assert "helpfulness grades each answer" in told and "objective=classify" in told
+    line = "data.columns: {text: prompt, second: response, label: helpfulness}"
+    assert told.endswith(line)

@@ -268,7 +268,7 @@ def test_two_readings_are_settled_by_the_reader(tmp_path: Path) -> None:
     )
     assert told(read(examples(data(path, reader="messages")))[0])[0] == ("user", "q")
     assert (
-        "unknown reader 'alpacca'; did you mean 'alpaca'? known: alpaca, choices, completion"
+        "unknown reader 'alpacca'; did you mean 'alpaca'? known: alpaca, arena, choices, completion"
         in refusal(path, reader="alpacca")
     )
 
@@ -276,9 +276,7 @@ def test_two_readings_are_settled_by_the_reader(tmp_path: Path) -> None:
 def test_wrong_columns_are_answered_with_near_ones(tmp_path: Path) -> None:
     path = written(tmp_path / "rows.jsonl", [{"Question": "q", "Response": "a"}])
     text = refusal(path, columns={"quesion": "Question", "answer": "Respons"})
-    assert (
-        "data.columns.quesion: no reader has a field of this name; did you mean 'question'?" in text
-    )
+    assert "data.columns.quesion: no field has this name; did you mean 'question'?" in text
     assert "has no column 'Respons'; did you mean 'Response'?; it has Question, Response" in text
 
 
@@ -404,7 +402,7 @@ def test_chinese_words_are_said(tmp_path: Path) -> None:
 
     words.use("zh")
     try:
-        assert "没有读取器认识这些列" in refusal(
+        assert "没有读取器能从这些列读出问题和答案" in refusal(
             written(tmp_path / "rows.jsonl", [{"a": 1, "b": 2, "c": {}}])
         )
     finally:

@@ -17,12 +17,13 @@ from tunesmith.data.readers import READERS, Reader
 from tunesmith.data.recognise_columns import (
     from_template,
     holds_pictures,
+    rating,
     recognise,
     template_for,
 )
 from tunesmith.data.rendering.template import USUAL
 from tunesmith.errors import DataError, Problem
-from tunesmith.examples import Chat, Feedback, Labelled, Preference, Text, TextPair
+from tunesmith.examples import Chat, Feedback, Labelled, Preference, Tagged, Text, TextPair
 from tunesmith.plain import JsonObject, Row
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.overrides import to_paste
@@ -63,7 +64,7 @@ def choose(
     """
     columns = columns or {}
     families = {name: READERS.get(name) for name in ([reader] if reader else READERS.names())}
-    problems = _mapping_problems(known, columns, families)
+    problems = _mapping_problems(known, columns, families, eats)
     if problems:
         raise DataError(problems)
     if reader:
@@ -88,8 +89,10 @@ def choose(
         if guess is not None and guess.sure:
             return _told(known, first, guess, eats, "cells")
     labelled: list[str] = []
-    # What only one reader reads is meant for it, whatever its other columns are called.
-    if not matching and (guess is None or guess.reader is None):
+    # What only one reader reads is meant for it, whatever its other columns are called; but answers
+    # with a rating are nearly what is wanted, and lose it as a conversation.
+    graded = not columns and eats in (Feedback, Preference) and rating(known.columns, sample)
+    if not matching and not graded and (guess is None or guess.reader is None):
         others = {name: cls for name, cls in able.items() if name not in wanted}
         matching, labelled = _of_another_kind(others, _matching(others, known, columns, row), eats)
     if len(matching) == 1:
@@ -171,16 +174,18 @@ def _matching(
 
 
 def _mapping_problems(
-    known: FileFacts, columns: Mapping[str, str], families: Mapping[str, Any]
+    known: FileFacts, columns: Mapping[str, str], families: Mapping[str, Any], eats: type
 ) -> list[Problem]:
-    """Returns the problems of ``data.columns``: names of ours that no reader has, and columns that
-    the file does not have.
+    """Returns the problems of ``data.columns``: names of ours that no reader has, told with those
+    that fit what is wanted, and columns that the file does not have.
     """
-    ours = list(dict.fromkeys(name for cls in families.values() for name in cls.fields))
+    ours = {name for cls in families.values() for name in cls.fields}
+    fitting = [cls for cls in families.values() if cls.gives is eats] or [*families.values()]
+    offered = list(dict.fromkeys(name for cls in fitting for name in cls.fields))
     found = [
         Problem(
             f"data.columns.{name}",
-            say("reader.unknown_name", near=closest(name, ours), known=", ".join(ours)),
+            say("reader.unknown_name", near=closest(name, offered), known=", ".join(offered)),
         )
         for name in columns
         if name not in ours
@@ -233,17 +238,54 @@ def _undecided(
         return told
     if holds_pictures(known.columns):
         return say("reader.pictures", table=table)
-    other = None if named else _another_objective(known.columns, sample, eats)
+    return _of_what_kind(known.columns, sample, eats, table=table, named=named)
+
+
+def _of_what_kind(
+    columns: Sequence[str],
+    sample: Sequence[Mapping[str, object]],
+    eats: type,
+    *,
+    table: str,
+    named: bool,
+) -> str:
+    """Returns the error text for columns that fit no reader of the kind that is wanted: what they
+    hold instead, or which columns are to be named.
+    """
+    known_kinds = texts(language(), "kinds")
+    needs = known_kinds[f"row_{eats.__name__.lower()}"]
+    rated = rating(columns, sample) if eats in (Feedback, Preference) and not named else None
+    if rated is not None:
+        return say(
+            "reader.rated",
+            column=rated.columns["label"],
+            needs=needs,
+            table=table,
+            line=to_paste("data.columns", rated.columns),
+        )
+    other = None if named else _another_objective(columns, sample, eats)
     if other is not None:
         kind, meaning = other
         return say(
             "reader.other_kind",
-            kind=texts(language(), "kinds")[f"is_{kind.__name__.lower()}"],
+            kind=known_kinds[f"is_{kind.__name__.lower()}"],
             objective=_objective_of(kind),
             table=table,
             line=to_paste("data.columns", meaning.columns),
         )
-    return say("reader.none", table=table, readers=", ".join(READERS.names()))
+    line = to_paste("data.columns", dict.fromkeys(_LINES.get(eats, ("text",)), "…"))
+    return say("reader.none", needs=needs, table=table, line=line)
+
+
+_LINES: dict[type, tuple[str, ...]] = {
+    Chat: ("question", "answer"),
+    Preference: ("prompt", "chosen", "rejected"),
+    Feedback: ("prompt", "completion", "label"),
+    Labelled: ("text", "label"),
+    TextPair: ("text", "second"),
+    Tagged: ("text", "entities"),
+}
+"""What a person names of each kind of row where nothing tells it."""
 
 
 def _another_objective(

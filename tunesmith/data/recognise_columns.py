@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from tunesmith.data.columns import names
-from tunesmith.data.columns.asking import flag_of
-from tunesmith.data.columns.cells import held, is_text, varies
+from tunesmith.data.columns.asking import verdict_of
+from tunesmith.data.columns.cells import held, is_number, is_text, varies
 from tunesmith.data.columns.meaning import Meaning, pair_of
 from tunesmith.data.columns.names import is_called, ranked
 from tunesmith.data.columns.turns import ANOTHER_TASK, PICTURES, TURNS, json_list
 from tunesmith.data.readers.ranked import listed
+from tunesmith.data.readers.scored import ScoredAnswers
 from tunesmith.data.recognise_questions import (
     asked_and_answered,
     by_place,
@@ -40,6 +41,9 @@ def holds_pictures(columns: Sequence[str]) -> bool:
 
 def _chat(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     if ANOTHER_TASK & {*columns} or _preference(columns, rows) or _feedback(columns, rows):
+        return None
+    # Of several answers none is the one to learn.
+    if listed(tuple(columns), rows[0]) or ScoredAnswers.matches(frozenset(columns), rows[0]):
         return None
     return (
         turns_of(columns, rows)
@@ -90,7 +94,8 @@ def _preference(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     sides = [pair for pair in sides if pair[1] in columns and all(map(_answers(rows), pair))]
     if not sides:
         name = listed(tuple(columns), rows[0])
-        return Meaning({"ranked": name}, sure=False, reader="ranked") if name else None
+        two = name is not None and all(len(json_list(row.get(name)) or []) == 2 for row in rows)
+        return Meaning({"ranked": name}, sure=False, reader="ranked") if name and two else None
     chosen, rejected = sides[0]
     told = {"chosen": chosen, "rejected": rejected}
     rest = [name for name in columns if name not in sides[0]]
@@ -121,7 +126,7 @@ def _answers(rows: Sequence[Row]) -> Callable[[str], bool]:
 def _feedback(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     """Recognises an answer and whether it is good: true and false, or 1 and 0."""
     judged = [
-        name for name in ranked(names.JUDGED, columns) if all(map(_is_flag, held(name, rows)))
+        name for name in ranked(names.JUDGED, columns) if all(map(_is_verdict, held(name, rows)))
     ]
     if not judged or not held(judged[0], rows):
         return None
@@ -137,8 +142,24 @@ def _feedback(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     return Meaning({**columns_told, "label": judged[0]}, sure=True, reader="feedback")
 
 
-def _is_flag(value: object) -> bool:
-    return flag_of(value) is not None or str(value).strip() in ("0", "1", "0.0", "1.0")
+def rating(columns: Sequence[str], rows: Sequence[Row]) -> Meaning | None:
+    """Recognises an answer with a number that grades it, which a model of texts and numbers learns:
+    the question, the answer and the number.
+    """
+    graded = [
+        name
+        for name in ranked(names.RATED, columns)
+        if held(name, rows) and varies(name, rows) and all(map(is_number, held(name, rows)))
+    ]
+    told = asked_and_answered([name for name in columns if name not in graded], rows)
+    if not graded or told is None:
+        return None
+    text, *_, second = told.columns.values()
+    return Meaning({"text": text, "second": second, "label": graded[0]}, sure=False)
+
+
+def _is_verdict(value: object) -> bool:
+    return verdict_of(value) is not None
 
 
 _KINDS: dict[type, Callable[[list[str], Sequence[Row]], Meaning | None]] = {

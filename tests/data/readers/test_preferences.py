@@ -172,7 +172,7 @@ def test_every_form_of_a_judged_answer_is_read(row: dict[str, Any], tmp_path: Pa
 
 
 def test_a_label_that_is_no_truth_value_is_an_error() -> None:
-    with pytest.raises(DataError, match="kto_tag: must be true or false: maybe"):
+    with pytest.raises(DataError, match="kto_tag: does not say whether the answer is good: maybe"):
         READERS.get("feedback")().read({"prompt": "Hi", "completion": "good", "kto_tag": "maybe"})
 
 
@@ -348,7 +348,11 @@ def test_a_margin_that_a_table_left_empty_is_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("better", "chosen"), [(1, "bad"), ("0", "good"), ("B", "bad"), ("model_b", "bad")]
+    ("better", "chosen"),
+    [
+        *((1, "bad"), ("0", "good"), ("B", "bad"), ("model_b", "bad"), ("Response A", "good")),
+        *(("second", "bad"), ("回答B", "bad"), ("good", "good"), (1.0, "bad")),
+    ],
 )
 def test_two_answers_in_columns_of_their_own(better: Any, chosen: str) -> None:
     row = {"prompt": "q", "response_0": "good", "response_1": "bad", "better_response_id": better}

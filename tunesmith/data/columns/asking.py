@@ -7,8 +7,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tunesmith.data.columns.cells import is_turn
+from tunesmith.data.columns.cells import is_turn, question_in
 from tunesmith.data.columns.chats import conversation
+from tunesmith.data.columns.names import QUESTION, ranked
 from tunesmith.data.columns.turns import (
     TURNS,
     Row,
@@ -49,11 +50,25 @@ def asked(row: Row) -> list[Turn]:
             turns if any(turn.role == "system" for turn in turns) else [*system_turn(row), *turns]
         )
     parts = [text_of(row, part, required=False) for part in ("instruction", "input")]
-    questions = [text_of(row, other, required=False) for other in ("prompt", "question", "query")]
+    named = {
+        name: question_in(row[name]) for name in ("prompt", "question", "query") if name in row
+    }
+    questions = [text_of(named, name) for name in named]
     whole = "\n\n".join(part for part in parts if part.strip()) or next(
         (text for text in questions if text.strip()), ""
     )
     return [*system_turn(row), *pairs(row), *told(whole, "user")] if whole else system_turn(row)
+
+
+def asked_by_any_name(row: Row) -> list[Turn]:
+    """Returns the turns of a row's question, whatever its column is called: for rows that must have
+    one.
+    """
+    turns = asked(row)
+    name = next(iter(ranked(QUESTION, row)), None)
+    if name is None or any(turn.role == "user" for turn in turns):
+        return turns
+    return [*turns, *told(text_of(row, name), "user")]
 
 
 def told(text: str, role: Any) -> list[Turn]:
@@ -107,6 +122,25 @@ def flag_of(value: object) -> bool | None:
         if isinstance(value, str)
         else None
     )
+
+
+_GOOD = (
+    "1 1.0 +1 good up thumbs_up 👍 like liked yes y desirable positive correct accept accepted "
+    "helpful 好 赞 点赞 是 满意 喜欢 采纳 正 有用"
+)
+_BAD = (
+    "0 0.0 -1 -1.0 bad down thumbs_down 👎 dislike disliked no n undesirable negative incorrect "
+    "wrong reject rejected unhelpful 坏 差 踩 点踩 否 不满意 不喜欢 不采纳 负 无用"
+)
+_VERDICTS = {word: good for good, words in ((True, _GOOD), (False, _BAD)) for word in words.split()}
+
+
+def verdict_of(value: object) -> bool | None:
+    """Reads from a column that judges answers whether one is good: a truth value, 1 and 0 or -1, or
+    a word such as up and down; None for anything else.
+    """
+    word = "_".join(str(value).casefold().split())
+    return _VERDICTS.get(word, flag_of(value))
 
 
 def judged(columns: frozenset[str], row: Row) -> bool:

@@ -46,6 +46,18 @@ def first_answer(value: Any, name: str = "") -> Any:
     return value
 
 
+def question_in(value: Any) -> Any:
+    """Returns the text of a question that an object holds with what belongs to it, as WebGPT and
+    ARC write it; any other value unchanged.
+    """
+    if not isinstance(value, dict):
+        return value
+    return next((value[key] for key in _QUESTION if isinstance(value.get(key), str)), value)
+
+
+_QUESTION = ("full_text", "stem")
+
+
 def as_json(value: Any) -> Any:
     """Writes an object, or a list of objects, as JSON, which is an answer like any other text; any
     other value, turns of a conversation among them, is unchanged.
@@ -54,6 +66,8 @@ def as_json(value: Any) -> Any:
     if not objects or not all(isinstance(one, dict) and one for one in objects):
         return value
     if any(is_turn(one) or str(one.get("type")) in _PARTS for one in objects):
+        return value
+    if question_in(value) is not value:
         return value
     return json.dumps(value, ensure_ascii=False)
 

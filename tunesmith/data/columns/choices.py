@@ -11,6 +11,7 @@ from hashlib import blake2b
 from itertools import pairwise
 from typing import Any
 
+from tunesmith.data.columns.cells import question_in
 from tunesmith.data.columns.names import plain, words_of
 from tunesmith.data.columns.turns import as_text, field_problem, json_list, json_of, shown, text_of
 from tunesmith.plain import Row
@@ -109,6 +110,18 @@ def has_options(columns: Collection[str], row: Row) -> bool:
     name = options_name(columns)
     value = row.get(name) if name else None
     return isinstance(value, str | list | dict) and len(value) > 1
+
+
+def opened_question(row: Row) -> Row:
+    """Returns the row with the question and the options that its question holds in columns of their
+    own: ``{"question": {"stem": …, "choices": […]}, "answerKey": …}``; any other row unchanged.
+    """
+    held = row.get("question")
+    asked = question_in(held)
+    if asked is held or not isinstance(held, dict):
+        return row
+    options = {name: value for name, value in held.items() if plain(name) in SETS}
+    return {**row, **options, "question": asked} if options else row
 
 
 def options_of(row: Row) -> Options:

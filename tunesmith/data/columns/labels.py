@@ -129,6 +129,8 @@ def pair_columns(
     texts = [name for name, values in held.items() if name not in numbers and _many(values)]
     if len(texts) != 2 or len(numbers) > 1 or len(texts) + len(numbers) < len(columns):
         return None
+    if all(is_called(name, ABOUT_THE_ROW) for name in texts):
+        return None  # a title and an author say nothing of each other
     return {"text": texts[0], "second": texts[1], **({"similarity": numbers[0]} if numbers else {})}
 
 

@@ -91,8 +91,17 @@ SIDES = (
 """Words that tell the column of a better answer from that of a worse: chosen_messages."""
 GRADE = ["similarity", "similarityscore", "相似度", "是否相似", *LABEL]
 """How much two texts belong together."""
-JUDGED = words_of("label labels ktotag desirable thumbsup isgood good liked accepted 标签 好坏")
+JUDGED = words_of(
+    "label labels ktotag desirable thumb thumbs thumbsup isgood good liked like upvoted vote "
+    "feedback reaction verdict judgement judgment accepted accept ishelpful helpful "
+    "标签 好坏 点赞 反馈 评价 是否采纳 采纳 满意 是否满意 赞踩"
+)
 """Whether one answer is good."""
+RATED = words_of(
+    "rating ratings score scores overallscore reward helpfulness quality correctness stars grade "
+    "评分 打分 分数 得分 质量"
+)
+"""How good one answer is, as a number."""
 ABOUT_THE_ROW = frozenset(
     words_of(
         "kind id ids idx index uid uuid guid key no rowid sampleid questionid promptid "

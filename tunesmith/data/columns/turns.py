@@ -17,7 +17,7 @@ from tunesmith.plain import JsonObject, Row
 from tunesmith.words import say
 
 LISTS = frozenset({"messages", "conversations", "history", "tools", "pos", "neg", "negatives"}) | {
-    "ranked",
+    *("ranked", "scored", "scores", "ranks", "conversation_a", "conversation_b"),
     *("tokens", "words", "chars", "characters", "tags", "ner_tags", "bio", "bio_tags"),
     *("entities", "spans", "annotations", "实体"),
 }
@@ -44,7 +44,7 @@ ANOTHER_TASK = frozenset({"chosen", "rejected", "rejected_response", "kto_tag"})
 """Columns of preference and picture rows: read as a plain conversation they would lose their
 meaning.
 """
-NUMBERS = frozenset({"margin", "label", "kto_tag", "similarity", "score", "better"})
+NUMBERS = frozenset({"margin", "label", "labels", "kto_tag", "similarity", "score", "better"})
 """Fields that hold a number or a truth value by nature; in any other field one is written out as
 text.
 """

@@ -238,8 +238,22 @@ def _as_row(value: object) -> dict[str, object] | None:
         spoken = all({"role", "from", "speaker"} & one.keys() for one in value)
         return {"messages" if spoken else ROWS: value}
     if isinstance(value, list):
-        return {str(n): item for n, item in enumerate(value)}
+        return _passage(value) or {str(n): item for n, item in enumerate(value)}
     return {"text": value} if isinstance(value, str) else None
+
+
+def _passage(value: list[object]) -> dict[str, object] | None:
+    """Returns a passage and its questions, ``[[line, …], [{question, …}, …], id]`` as C3 and DREAM
+    write them, under names; None for any other list.
+    """
+    lines, questions, *rest = [*value, None, None][: max(2, len(value))]
+    lines = [lines] if isinstance(lines, str) else lines
+    passage = isinstance(lines, list) and all(isinstance(line, str) for line in lines)
+    if not (passage and questions and _holds_objects(questions) and len(rest) < 2):
+        return None
+    if not all("question" in one for one in questions):
+        return None
+    return {"context": "\n".join(lines), "qas": questions, **({"id": rest[0]} if rest else {})}
 
 
 READ: dict[str, Callable[[FileFacts, object, Faults], Iterator[Located]]] = {

@@ -13,6 +13,7 @@ from tunesmith.data.columns.choices import (
     counted_from,
     has_options,
     laid_out,
+    opened_question,
     option_columns,
     options_name,
     options_of,
@@ -57,7 +58,8 @@ class Choices(Reader):
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
         """Matches rows with one question, options and a column that names the right one."""
-        seen = {name: row.get(name) for name in columns}
+        seen = opened_question({name: row.get(name) for name in columns})
+        columns, row = frozenset(seen), seen
         return (
             len({plain(name) for name in columns}) == len(columns)
             and has_options(columns, row)
@@ -77,7 +79,7 @@ class Choices(Reader):
     def look(self, rows: Sequence[Row]) -> None:
         """Learns from many rows from which number their answers count."""
         values = []
-        for row in rows:
+        for row in map(opened_question, rows):
             try:
                 options, name = options_of(row), right_column(row)
             except DataError:
@@ -90,6 +92,7 @@ class Choices(Reader):
         """Reads the question with its options, and the letter of the right one; raises DataError
         for an answer that is no option.
         """
+        row = opened_question(row)
         options = options_of(row)
         asked = _asked(row)
         question = text_of(row, *asked[-1:], required=bool(asked))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from tunesmith.data.columns.asking import ASKING, answers, asked, flag_of, judged, known
+from tunesmith.data.columns.asking import ASKING, answers, asked, judged, known, verdict_of
 from tunesmith.data.columns.turns import PICTURES, TURNS, field_problem, shown, tools_of
 from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.examples import Chat, Feedback
@@ -21,7 +21,9 @@ class FeedbackReader(Reader):
 
     gives = Feedback
     fields: ClassVar[dict[str, str]] = {
-        "label": "whether the answer is desirable: true or false",
+        "label": (
+            "whether the answer is good: true or false, 1 or 0 (or -1), good or bad, up or down"
+        ),
         "kto_tag": "the same",
         "completion": "the answer; also answer, response, output",
         "answer": "the answer",
@@ -53,9 +55,7 @@ def _desirable(row: Row) -> bool | None:
     value: object = row.get(field)
     if value in (None, ""):
         return None
-    found = flag_of(value)
-    if found is None and str(value).strip() in ("0", "1"):
-        found = str(value).strip() == "1"
+    found = verdict_of(value)
     if found is None:
         raise field_problem(field, "reader.not_flag", seen=shown(value))
     return found
