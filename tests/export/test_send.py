@@ -186,6 +186,27 @@ def test_everything_is_sent_with_its_card_and_nothing_of_this_machine(
     assert "secret" not in body
 
 
+def test_an_adapter_names_its_base_by_its_id_and_no_folder_of_this_machine(
+    tiny_llama: Path, tmp_path: Path, hub: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tuned(tmp_path / "run", tiny_llama)
+    with pytest.raises(SpecError, match=r"^export\.hub: .*format=hf"):
+        export(run, tmp_path / "out", asked("format=adapter", "hub=team/tiny"))
+    assert not (tmp_path / "out").exists() and hub.commits == []
+    # As where the run's model.path is an id.
+    for where in ("tunesmith.export.make", "tunesmith.export.card"):
+        monkeypatch.setattr(f"{where}.base_id", lambda source: "team/base")
+    done = export(run, tmp_path / "out", asked("format=adapter", "hub=team/tiny"))
+    held = hub.held()
+    told = json.loads(held["adapter_config.json"])
+    assert told["base_model_name_or_path"] == "team/base" and told["r"] == 4
+    assert done.page.task is None, "the run's rows are gone, and that is told"
+    assert any("could not be asked" in line and str(tmp_path) in line for line in done.lines())
+    for place in (str(tmp_path), str(tiny_llama)):
+        published = [name for name, data in held.items() if place.encode() in data]
+        assert published == []
+
+
 def test_without_a_token_it_says_what_would_be_sent_and_asks_nobody(
     folder: Path, hub: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,10 @@ class HeldOut:
     prepared: Prepared | None = None
     items: list[Item] = field(default_factory=list)
     missing: str = ""
+    why: str = ""
+    """What keeps the rows from being asked. It may name files of this machine, and ``missing``,
+    which is published with the page, does not.
+    """
     found: dict[str, Outcome] = field(default_factory=dict)
     tell: Callable[[], None] = lambda: None
 
@@ -96,5 +100,6 @@ def held_out(source: Source, trained: Loaded, count: int, tell: Callable[[], Non
     try:
         prepared = prepared_again(source.folder, source.run, trained.tokenizer, Events())
     except TunesmithError as error:
-        return replace(known, missing=say("export.no_rows", reason=first_line(error)))
+        why = say("export.why_no_rows", reason=first_line(error))
+        return replace(known, missing=say("export.no_rows"), why=why)
     return known.of(prepared, count)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunesmith.errors import SpecError
-from tunesmith.export.card import write_card
+from tunesmith.errors import Problem, SpecError
+from tunesmith.export.card import base_id, write_card
 from tunesmith.export.folders.files import check_space, draft, refuse_full
 from tunesmith.export.folders.source import Source, load_trained, merge_problems, put_on, source_of
 from tunesmith.export.formats import FORMATS, ExportFormat, Made, refused_head
@@ -25,7 +25,7 @@ from tunesmith.export.parity import (
     probe_ids,
     probe_texts,
 )
-from tunesmith.export.send import Sent, reached, send
+from tunesmith.export.send import Sent, name_base, reached, send
 from tunesmith.plain import JsonObject
 from tunesmith.settings.export import Export
 from tunesmith.settings.run import Generate
@@ -123,7 +123,7 @@ def export(
     settings = settings or folder.resolved().run.export
     fmt: ExportFormat = FORMATS.make(settings.format)
     refuse_full(out)
-    source = _allowed(fmt, folder)
+    source = _allowed(fmt, folder, settings.hub)
     check_space(out, fmt.size(source))
     hub = reached(settings.hub)
 
@@ -155,6 +155,8 @@ def export(
         page = replace(page, size=_bytes(place), speed_before=speed)
         write_page(page, place)
         write_card(fmt, source, page, place, hub)
+        if hub and not fmt.folds:
+            name_base(place, base_id(source))
     if source.run.model.quantize and source.adapter and fmt.folds:
         warnings = (say("export.dequantised", kind=source.run.model.quantize), *warnings)
     told, load = (*made.notes, *warnings), tuple(fmt.use(source, out))
@@ -162,12 +164,15 @@ def export(
     return replace(done, sent=send(hub, out, met=done.met, public=settings.public)) if hub else done
 
 
-def _allowed(fmt: ExportFormat, folder: RunFolder) -> Source:
+def _allowed(fmt: ExportFormat, folder: RunFolder, hub: str | None) -> Source:
     """Returns what is exported; raises SpecError with all that keeps it from the format."""
     source = source_of(folder)
     problems = refused_head(fmt, source)
     problems += merge_problems(source) if fmt.folds else []
     problems = problems or fmt.refused(source)
+    if hub and not fmt.folds and base_id(source) is None:
+        told = say("hub.local_base", base=source.run.model.path)
+        problems.append(Problem("export.hub", told))
     if problems:
         raise SpecError(problems)
     return source
@@ -180,6 +185,7 @@ def _looked_at(
     kind = fmt.dtype(made.source)
     page = Page(fmt.name, kind, library=fmt.verified_by, install=fmt.install)
     warnings = unchanged(seen.base, seen.behaviour)
+    warnings += (rows.why,) if rows.why else ()
     start = time.perf_counter()
     engine = fmt.open(place, made)
     if engine is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +52,14 @@ class Sent:
             say("hub.not_sent_token", **told),
             *(f"  {name}  {readable(size)}" for name, size in self.files.items()),
         ]
+
+
+def name_base(place: Path, base: str | None) -> None:
+    """Writes the base's id on a hub into an adapter, which may name a folder of this machine."""
+    file = place / "adapter_config.json"
+    told = json.loads(file.read_text(encoding="utf-8"))
+    told["base_model_name_or_path"] = base
+    file.write_text(json.dumps(told, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
 def reached(name: str | None) -> Hub | None:
