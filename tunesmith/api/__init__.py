@@ -16,6 +16,7 @@ from tunesmith.api.pruning import prune
 from tunesmith.api.results import attach, export_run, load, predict, prove
 from tunesmith.api.rows import change_rows, measure_anonymising, overlap
 from tunesmith.api.search import search
+from tunesmith.api.seeds import prove_seeds
 from tunesmith.api.training import generate, rlhf, tournament, train
 from tunesmith.api.voting import arena, judge
 
@@ -41,6 +42,7 @@ __all__ = [
     "plan_stages",
     "predict",
     "prove",
+    "prove_seeds",
     "prune",
     "rlhf",
     "search",

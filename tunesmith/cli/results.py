@@ -13,7 +13,7 @@ import typer
 from tunesmith.cli.gate import gate
 from tunesmith.cli.run_with import run_with
 from tunesmith.cli.terminal_input import at_terminal, converse, rows_of
-from tunesmith.errors import TunesmithError
+from tunesmith.errors import Problem, SpecError, TunesmithError
 from tunesmith.plain import JsonObject
 from tunesmith.storage.atomic import file_to_write
 from tunesmith.storage.run_folder import RunFolder
@@ -57,6 +57,9 @@ def prove(
         list[str] | None,
         typer.Option("--metric", metavar="NAME|FILE.py:FUNCTION|{name: …}", show_default=False),
     ] = None,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=2, metavar="K", show_default=False)
+    ] = None,
     which: Which = "model",
     as_json: AsJson = False,
     lang: Lang = "auto",
@@ -69,7 +72,12 @@ def prove(
     asked |= {"metrics": metric or ()}
     with quiet(as_json), progress() as shown:
         folder = run_with(run, which)
-        proof = api.prove(folder, **asked, progress=shown)
+        if seeds is None:
+            proof = api.prove(folder, **asked, progress=shown)
+        elif which != "model":
+            raise SpecError(Problem("seeds", say("trainings.of_the_last_step", which=which)))
+        else:
+            proof = api.prove_seeds(folder, seeds, **asked, progress=shown)
     tell(proof, as_json)
     gate(proof, folder.resolved().run.prove)
 

@@ -166,6 +166,26 @@ def _by_unit(table_IS: np.ndarray, unit_I: np.ndarray) -> np.ndarray:
     return table_US
 
 
+def unit_values(items: Items, name: str, who: str) -> tuple[float, np.ndarray]:
+    """Returns a contender's metric over all items, and what each unit of items says it is [U], as
+    pseudo-values of the jackknife; of a plain mean over single items these are the scores.
+    """
+    one, unit_I = metric(name), units_of(items)
+    given = [given_by(item, name).get(who) for item in items]
+    references = [item["reference"] for item in items]
+    units = int(unit_I.max()) + 1
+    if one.adds_up:
+        table_US = _by_unit(one.statistics(given, references), unit_I)
+        value = float(one.value(table_US.sum(0)))
+        without_U = statistics.without_each(table_US, one.value)
+    else:
+        assert one.redrawn, "a metric that decides can be computed without an item"
+        value = one.over(given, references)
+        numbers = [float(prediction) for prediction in given if prediction is not None]
+        without_U = _Redraw(one, numbers, references, unit_I).without_each()
+    return value, units * value - (units - 1) * without_U
+
+
 class _Redraw:
     """A metric that does not follow from sums, over draws of units with all their items."""
 

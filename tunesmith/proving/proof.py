@@ -16,6 +16,7 @@ from tunesmith.proving.record import OWN, called
 from tunesmith.proving.retention import retention_lines
 from tunesmith.proving.statistics import DISCORDANT, FEWEST
 from tunesmith.proving.told_mistakes import mistake_lines
+from tunesmith.proving.trainings import training_lines
 from tunesmith.words import metric_name, say
 
 
@@ -70,6 +71,7 @@ class Proof:
             *mistake_lines(found.get("mistakes"), rival_named(found)),
             *efficiency_lines(found.get("efficiency")),
             *grading_lines(found.get("grading")),
+            *training_lines(found.get("trainings")),
             *retention_lines(found.get("retention")),
         ]
 

@@ -15,6 +15,7 @@ from tunesmith.plain import JsonObject
 from tunesmith.proving.grading import grading_lines
 from tunesmith.proving.judge import metric
 from tunesmith.proving.proof import rival_named, rival_of, which_model
+from tunesmith.proving.trainings import training_lines
 from tunesmith.report.asked import asked, over_time
 from tunesmith.report.charts import short
 from tunesmith.report.classes import class_tables, counted
@@ -180,7 +181,10 @@ def _proof(folder: RunFolder, run: Run, say: Say) -> JsonObject | None:
         "wrote": bool(proof.get("generation")) or "classes" in proof,
         "rival": name_of(rival, proof, say),
         "counted": counted(proof),
-        "grading": grading_lines(proof.get("grading"), say),
+        "grading": [
+            *grading_lines(proof.get("grading"), say),
+            *training_lines(proof.get("trainings"), say),
+        ],
         "retention": retention(proof, say),
         "efficiency": efficiency(proof, say),
         "mistakes": mistakes(proof, rival_named(proof, say), say),

@@ -1,0 +1,76 @@
+"""Several trainings on the same items: the two spreads are told apart, and the interval holds over
+both.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tunesmith.proving.judge import TUNED
+from tunesmith.proving.trainings import crossed, over_trainings
+
+
+def drawn(seed: int, trainings: int, units: int, spread: tuple[float, float, float]) -> np.ndarray:
+    draw = np.random.default_rng(seed)
+    training, unit, rest = spread
+    return (
+        0.3
+        + training * draw.standard_normal((trainings, 1))
+        + unit * draw.standard_normal((1, units))
+        + rest * draw.standard_normal((trainings, units))
+    )
+
+
+def test_spreads_of_known_size_are_found():
+    found = [crossed(drawn(seed, 5, 200, (0.2, 0.5, 1.0))) for seed in range(200)]
+    assert np.mean([one.training**2 for one in found]) == pytest.approx(0.04, rel=0.1)
+    assert np.mean([one.unit**2 for one in found]) == pytest.approx(0.25, rel=0.1)
+    assert np.mean([one.rest for one in found]) == pytest.approx(1.0, rel=0.02)
+
+
+@pytest.mark.parametrize("spread", [(0.0, 1.0, 1.0), (0.3, 1.0, 1.0), (0.3, 0.0, 1.0)])
+@pytest.mark.parametrize("trainings", [2, 5])
+def test_the_interval_holds_the_truth(trainings: int, spread: tuple[float, float, float]):
+    """95 % are promised; 1 000 draws tell them from 92 %. Few trainings cost width, not truth."""
+    found = [crossed(drawn(seed, trainings, 60, spread)).interval for seed in range(1000)]
+    assert np.mean([one.low <= 0.3 <= one.high for one in found]) >= 0.935
+
+
+def test_trainings_that_agree_leave_the_interval_of_the_items_alone():
+    """Then the mean over trainings is Student's t over items."""
+    from scipy.stats import t
+
+    unit_U = np.random.default_rng(0).standard_normal(80)
+    found = crossed(np.stack([unit_U] * 4))
+    reach = t.ppf(0.975, 79) * unit_U.std(ddof=1) / np.sqrt(80)
+    assert found.interval.high - found.interval.difference == pytest.approx(reach)
+    assert (found.training, found.from_trainings) == (0, 0)
+    assert found.unit == pytest.approx(unit_U.std(ddof=1))
+
+
+def lines(right: np.ndarray, **more: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": f"r:{n}",
+            "reference": "yes",
+            "choices": {TUNED: "yes" if one else "no", "base": "no"},
+        }
+        | {name: given[n] for name, given in more.items()}
+        for n, one in enumerate(right)
+    ]
+
+
+def test_it_compares_what_all_trainings_were_asked():
+    draw = np.random.default_rng(1)
+    tables = {seed: lines(draw.random(100) < share) for seed, share in ((7, 0.6), (8, 0.8))}
+    tables[8] = tables[8][:90]
+    found = over_trainings(tables, "accuracy", "base")
+    means = [np.mean([one["choices"][TUNED] == "yes" for one in tables[s][:90]]) for s in (7, 8)]
+    assert found["values"] == {"7": pytest.approx(means[0]), "8": pytest.approx(means[1])}
+    assert found["difference"] == pytest.approx(np.mean(means)) and found["items"] == 90
+    # Two trainings that differ by so much prove nothing of a third, though each one is far better.
+    assert found["low"] < 0 and found["verdict"] == "not shown"
+    assert found["from_trainings"] > 0.9

@@ -1,0 +1,52 @@
+"""The proof of a run over several trainings of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from tunesmith.api.results import AnyRun, prove
+from tunesmith.api.training import train
+from tunesmith.display.progress import Shown
+from tunesmith.errors import Problem, SpecError
+from tunesmith.events.stream import Events, Listener
+from tunesmith.planning.processes import refuse_several
+from tunesmith.proving.proof import Proof
+from tunesmith.settings.given import speak
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.words import say
+
+
+def prove_seeds(
+    run: AnyRun,
+    seeds: int = 3,
+    *,
+    progress: Shown | None = None,
+    listen: Sequence[Listener] = (),
+    **wanted: int | str | Sequence[str | Mapping[str, object]] | None,
+) -> Proof:
+    """Proves a run as ``prove`` does, whose options it takes, trains it by ``seeds - 1`` more seeds
+    in ``RUN/seeds``, and separates the spread between trainings from that between items; what is
+    done already is not done again.
+    """
+    from tunesmith.curves.seeds import Steps, prove_by_seeds
+
+    folder = run if isinstance(run, RunFolder) else RunFolder(Path(run))
+    settled = folder.resolved().run
+    speak(settled)
+    refuse_several(settled)
+    if seeds < 2:
+        raise SpecError(Problem("seeds", say("spec.greater_than_equal", ge=2)))
+    if wanted.get("data") is not None:
+        raise SpecError(Problem("seeds", say("trainings.not_of_a_file")))
+    with Shown(quiet=True) if progress is None else nullcontext(progress) as shown:
+        how = {"progress": shown, "listen": listen}
+        again = {name: wanted[name] for name in ("items", "metrics") if wanted.get(name)}
+        steps = Steps(
+            train=lambda one: train(one, on_plan=lambda _: None, **how),
+            resume=lambda one: train(one, resume=True, **how),
+            prove=lambda one: prove(one, **wanted, **how),
+            prove_again=lambda one: prove(one, shots=0, **again, **how),
+        )
+        return prove_by_seeds(folder, seeds, steps, Events(shown.hear, *listen))
