@@ -1,10 +1,11 @@
 """The starter learns from rewards on SST-2: a right word that can be checked (grpo), and what a
 MiniLM that learned the labels says of a free sentence (ppo).
 
-    python benchmarks/rewards.py --data DIR --work DIR  # writes its table into benchmarks/README.md
+    python benchmarks/rewards.py --data DIR --work DIR
 
-Each run is a fresh process, trained and proved on held-out prompts; what stands in the work folder
-is not run again. CPU seconds are those of the training, the process of the rewards included.
+writes its table into benchmarks/README.md and the curve into docs/rewards.svg. Each run is a fresh
+process, trained and proved on held-out prompts; what stands in the work folder is not run again.
+CPU seconds are those of the training, the process of the rewards included.
 """
 
 from __future__ import annotations
@@ -112,6 +113,8 @@ def one(task: str, data: Path, place: Path, *, seed: int, steps: int) -> dict[st
         "gained": [gained[name] for name in ("difference", "low", "high")],
         "seconds": seconds,
         "length": other,
+        "stopped": found["stopped"],
+        "curve": [line["reward"] for line in run.steps() if "kl" in line or "teaching" in line],
         "contenders": found["contenders"],
     }
 
@@ -120,23 +123,60 @@ def table(found: list[dict[str, Any]]) -> list[str]:
     """Returns the lines of the table."""
     told = {"exact": "right word, `grpo`", "judge": "MiniLM says good, `ppo`"}
     how = (
-        "SmolLM2-135M-Instruct, LoRA of rank 16, steps of 8 prompts with 8 answers each, "
-        f"{found[0]['items']} held-out prompts, one thread of 2 cores"
+        "SmolLM2-135M-Instruct, LoRA of rank 16, steps of 8 prompts with 8 answers (`grpo`) or "
+        f"with 4 answers and 4 updates (`ppo`), {found[0]['items']} held-out prompts, one thread "
+        "of 2 cores"
     )
     lines = [
         f"{measured_with('torch', 'transformers')}; {how}.",
         "",
-        "| reward | seed | steps | base | tuned | difference, 95 % interval | CPU seconds |",
-        "|---|---|---|---|---|---|---|",
+        (
+            "| reward | seed | steps | base | tuned | difference, 95 % interval | tokens | ended "
+            "| CPU seconds |"
+        ),
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for one_ in found:
         base, tuned = (one_["means"][name] for name in ("base", "tuned"))
+        before, after = (
+            (f"{one_['length'][name]:.1f}", f"{100 * one_['stopped'][name]:.0f} %")
+            for name in ("base", "tuned")
+        )
+        sides = " | ".join(" → ".join(both) for both in zip(before, after, strict=True))
         difference, low, high = one_["gained"]
         lines.append(
             f"| {told[one_['task']]} | {one_['seed']} | {one_['steps']} | {base:.3f} | {tuned:.3f} "
-            f"| {difference:+.3f} ({low:+.3f} to {high:+.3f}) | {one_['seconds']['cpu']:.0f} |"
+            f"| {difference:+.3f} ({low:+.3f} to {high:+.3f}) | {sides} "
+            f"| {one_['seconds']['cpu']:.0f} |"
         )
     return lines
+
+
+def draw(found: list[dict[str, Any]]) -> None:
+    """Draws the sampled reward of each step: the mean over the seeds, between the lowest and the
+    highest.
+    """
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 2.6), layout="constrained")
+    FigureCanvasSVG(figure)
+    axes = figure.subplots()
+    names = {"exact": "grpo: right word", "judge": "ppo: MiniLM says good"}
+    for task, color in (("exact", "#1f6f8b"), ("judge", "#b4531a")):
+        curves = [one_["curve"] for one_ in found if one_["task"] == task]
+        steps = range(1, len(curves[0]) + 1)
+        each = list(zip(*curves, strict=True))
+        axes.fill_between(
+            steps, [*map(min, each)], [*map(max, each)], color=color, alpha=0.18, lw=0
+        )
+        axes.plot(steps, [sum(one_) / len(one_) for one_ in each], color=color, label=names[task])
+    axes.set(xlabel="step", ylabel="reward of sampled answers", ylim=(0, 1))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="lower right")
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "rewards"}):
+        figure.savefig(Path(__file__).parents[1] / "docs" / "rewards.svg", metadata={"Date": None})
 
 
 def main() -> None:
@@ -161,7 +201,10 @@ def main() -> None:
                 subprocess.run([sys.executable, *sys.argv, *own], check=True)
     if not asked.one:
         files = [asked.work / f"{task}-{seed}.json" for task in asked.tasks for seed in asked.seeds]
-        write("rewards", table([json.loads(file.read_text("utf-8")) for file in files]))
+        found = [json.loads(file.read_text("utf-8")) for file in files]
+        write("rewards", table(found))
+        if set(asked.tasks) == {"exact", "judge"}:
+            draw(found)
 
 
 if __name__ == "__main__":

@@ -117,8 +117,8 @@ class Server:
             return dict(zip(prompts, pool.map(ask, prompts), strict=True))
 
     def _load(self, client: httpx.Client, policy: Loaded) -> str:
-        """Gives the server the adapter as it is now, under a new name, which is returned, and lets it
-        forget the one before.
+        """Gives the server the adapter as it is now, under a new name, which is returned, and lets
+        it forget the one before.
         """
         self._loads += 1
         name = f"{self._name}-{self._loads}"
