@@ -48,6 +48,7 @@ FLOORS = [
     "teaching",
     "automatic",
     "curves",
+    "sequences",
     "searches",
     "searches/engines",
     "tournaments",

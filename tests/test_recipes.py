@@ -23,6 +23,7 @@ TOURNAMENT = "tournament"
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 STAGES = "rlhf"
 LIGHTER = "lighter"
+SEQUENCE = "sequence"
 WRITES = "teacher_text"
 ENTITIES = "entities"
 SAMPLED = ("grpo", "ppo", "gkd")
@@ -48,6 +49,7 @@ FILES = {
     "embed": "pairs_stsb_zh/sts-b-train.txt",
     STAGES: "alpaca_zh/alpaca_zh_demo.json reward_zh/dpo_zh_500.jsonl alpaca_zh/alpaca_zh_demo.json",
     LIGHTER: "package:trec",
+    SEQUENCE: "alpaca_zh/alpaca_zh_demo.json tcm_cpmi/cpmi_dataset.json",
     "classify_questions": "package:trec",
     ENTITIES: "written by the test",
     "summary": "summarisation_zh/csl_ts_dev.tsv",
@@ -56,7 +58,7 @@ FILES = {
 }
 
 
-NO_RUNS = (STAGES, LIGHTER, TOURNAMENT, WRITES)
+NO_RUNS = (STAGES, LIGHTER, SEQUENCE, TOURNAMENT, WRITES)
 ENCODERS = ("package:minilm", "BAAI/bge-small-zh-v1.5")
 TWO_SIDED = ("bigscience/mt0-small",)
 """All others of the recipes are of Qwen2's architecture, but for the starter, which is a Llama."""
@@ -242,6 +244,26 @@ def test_a_teacher_writes_at_tiny_size(tiny_qwen: Path, shared_data: Path, tmp_p
     assert account.rows == 6 and 0 < account.written == len(
         (tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines()
     )
+
+
+def test_the_sequence_of_a_recipe_runs_at_tiny_size(
+    tiny_llama: Path, shared_data: Path, tmp_path: Path
+) -> None:
+    """Its second stage is held by what the first has learned, which is not there when it begins."""
+    import tunesmith as ts
+
+    settings = read_settings(next(recipe for recipe in RECIPES if recipe.stem == SEQUENCE))
+    for stage, file in zip(settings["stages"], FILES[SEQUENCE].split(), strict=True):
+        path = str(shared_data / file)
+        stage["data"] = {"path": path, "limit": 16, "held_out": 4, "unknown": "accept"}
+    settings |= {"model": str(tiny_llama), "out": str(tmp_path / "runs")}
+    del settings["train"]["epochs"]
+    shared = {"data.max_length": 256, "data.too_long": "truncate", "generate.max_new_tokens": 4}
+    changes: dict[str, Any] = shared | {"train.steps": 1, "train.batch": 2}
+    changes |= {"method.rank": 4, "train.machine.memory": 8, "stages.1.objective.examples": 2}
+    found = ts.sequence(settings, changes, items=2)
+    assert [run.path.name for run in found.folders] == ["reviews", "requests"]
+    assert found.folders[1].fisher.is_file() and len(found.to_json()["scores"]) == 3
 
 
 def test_the_stages_of_a_recipe_run_at_tiny_size(

@@ -17,6 +17,7 @@ from tunesmith.api.results import attach, export_run, load, predict, prove
 from tunesmith.api.rows import change_rows, measure_anonymising, overlap
 from tunesmith.api.search import search
 from tunesmith.api.seeds import prove_seeds
+from tunesmith.api.sequence import sequence
 from tunesmith.api.training import generate, rlhf, tournament, train
 from tunesmith.api.voting import arena, judge
 
@@ -46,6 +47,7 @@ __all__ = [
     "prune",
     "rlhf",
     "search",
+    "sequence",
     "tournament",
     "train",
     "under_base",

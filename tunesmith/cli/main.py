@@ -50,6 +50,7 @@ def command() -> Any:
             "train",
             "rlhf",
             "stages",
+            "sequence",
             "generate",
             "hand-off",
             "tournament",

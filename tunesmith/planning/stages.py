@@ -66,7 +66,8 @@ def stages_of(settings: Named, overrides: Sequence[str] | Named = ()) -> list[St
 
     One that names no model of its own goes on from the last stage before it whose model writes
     answers; one that learns from sampled answers and names no reward asks the last reward model
-    before it. ``rlhf_type``, in the file or among the overrides, is the objective of the last.
+    before it. A stage is called by its ``name``, or by its objective. ``rlhf_type``, in the file
+    or among the overrides, is the objective of the last.
     """
     settings, overrides = _with_type(settings, overrides)
     listed = settings.get("stages")
@@ -84,8 +85,12 @@ def stages_of(settings: Named, overrides: Sequence[str] | Named = ()) -> list[St
     for_all, for_one = _by_stage(overrides, len(listed))
     for number, given_own in enumerate(listed):
         own = with_overrides(given_own, for_one[number])
+        taken = [stage.name for stage in found]
+        name = str(own.pop("name", None) or _name(own, taken))
+        if name in taken or not re.fullmatch(r"[\w.-]+", name):
+            problems.append(Problem(f"stages[{number}].name", say("stages.bad_name", name=name)))
+            continue
         plain = with_overrides(with_overrides(_over(shared, own), for_all), for_one[number])
-        name = _name(own, [stage.name for stage in found])
         writing = [stage for stage in found if OBJECTIVES.make(stage.run.objective).output.writes]
         parent = writing[-1] if writing and "model" not in own else None
         if parent is not None:

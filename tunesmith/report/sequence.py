@@ -1,0 +1,70 @@
+"""The matrix of a sequence of tasks: a table for the terminal, and sequence.html."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tunesmith import words
+from tunesmith.display.table import table_lines
+from tunesmith.plain import JsonObject
+from tunesmith.report.build import templates_of
+from tunesmith.report.language import Say
+from tunesmith.storage.atomic import write_whole
+from tunesmith.words import metric_name, say
+
+MEANS = ("average", "backward_transfer", "forward_transfer", "forgetting")
+
+
+def sequence_lines(found: JsonObject) -> list[str]:
+    """Returns the matrix, what became of each earlier task, and the means."""
+    told = [say("sequence.title"), "", *table_lines(rows(found), numbers=len(found["tasks"]))]
+    return [*told, "", *kept_lines(found), *mean_lines(found)]
+
+
+def rows(found: JsonObject) -> list[list[str]]:
+    """Returns the matrix with its head; the score of a stage's own task is marked."""
+    named = zip(found["tasks"], found["metrics"], found["items"], strict=True)
+    head = [f"{task} ({metric_name(name)}, {items})" for task, name, items in named]
+    table = [["", *head]]
+    for place, (name, scores) in enumerate(zip(found["models"], found["scores"], strict=True)):
+        after = say("sequence.before") if place == 0 else say("sequence.after", stage=name)
+        marks = ["*" if task == place - 1 else "" for task in range(len(scores))]
+        cells = [f"{score:.4g}{mark}" for score, mark in zip(scores, marks, strict=True)]
+        table.append([after, *cells])
+    return table
+
+
+def kept_lines(found: JsonObject) -> list[str]:
+    """Says of each task but the last how it stands at the end beside just after its own stage."""
+    lines = []
+    for task, one in zip(found["tasks"], found["kept"], strict=False):
+        low, high = (f"{one[key]:+.3g}" if one[key] is not None else "–" for key in ("low", "high"))
+        interval = f"{one['difference']:+.3g} [{low}, {high}]"
+        key = f"sequence.{one['verdict'].replace(' ', '_')}"
+        lines.append(say(key, task=task, interval=interval))
+    return lines
+
+
+def mean_lines(found: JsonObject) -> list[str]:
+    """Returns the means over the tasks; why there are none where their metrics differ."""
+    if "average" not in found:
+        return [say("sequence.no_means")]
+    return [say(f"sequence.{name}", value=f"{found[name]:+.4g}") for name in MEANS]
+
+
+def write_page(found: JsonObject, path: Path) -> None:
+    """Writes the page."""
+    speak = Say(words.language())
+    head, *table = rows(found)
+    contents: JsonObject = {
+        "lang": "zh-CN" if speak.language == "zh" else "en",
+        "title": speak("sequence.title"),
+        "told": [*kept_lines(found), *mean_lines(found)],
+        "reasons": [],
+        "rule": [speak("sequence.rule")],
+        "head": head,
+        "rows": table,
+        "charts": [],
+        "footer": speak("sequence.footer"),
+    }
+    write_whole(path, templates_of().get_template("blend.html.j2").render(contents))
