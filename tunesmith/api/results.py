@@ -17,7 +17,7 @@ from tunesmith.words import say
 
 if TYPE_CHECKING:
     from tunesmith.display.progress import Shown
-    from tunesmith.export.make import Exported
+    from tunesmith.export.make import Exported, Progress
     from tunesmith.predicting.predictor import Predictor
     from tunesmith.proving.proof import Proof
 
@@ -65,7 +65,7 @@ def export_run(
     out: str | Path,
     settings: Overrides = (),
     *,
-    progress: Shown | None = None,
+    progress: Progress | None = None,
 ) -> Exported:
     """Writes the run's model to the new folder ``out``, in the format of ``settings`` or of the
     run, and measures whether it still is the trained one: ``ts.export_run(RUN, "out",

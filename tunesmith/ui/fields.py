@@ -85,7 +85,7 @@ def _field(path: str, draft: Draft, problems: Sequence[str]) -> Field:
     info = _info(path, draft)
     derived = path in MAY_BE_OPEN
     value = draft.values.get(path, "")
-    usual = say(f"ui_new.from_{MAY_BE_OPEN[path]}") if derived else _usual(info)
+    usual = say(f"ui_new.from_{MAY_BE_OPEN[path]}") if derived else usual_of(info)
     return Field(
         path=path,
         help=page.help,
@@ -130,7 +130,7 @@ def _info(path: str, draft: Draft) -> FieldInfo:
     return group.model_fields[key]
 
 
-def _usual(info: FieldInfo) -> str:
+def usual_of(info: FieldInfo) -> str:
     """Returns the default as it is typed."""
     value = info.get_default(call_default_factory=True)
     if value is None or value == ():
@@ -142,8 +142,11 @@ def _usual(info: FieldInfo) -> str:
 
 def _options(path: str, annotation: Any) -> tuple[str, ...]:
     """Returns the values of a choice; none where a setting takes more than named values."""
-    if path in NAMES:
-        return tuple(NAMES[path].names())
+    return tuple(NAMES[path].names()) if path in NAMES else choices_in(annotation)
+
+
+def choices_in(annotation: Any) -> tuple[str, ...]:
+    """Returns the named values that an annotation allows; none where it allows others too."""
     found: list[str] = []
     for part in get_args(annotation) if get_origin(annotation) is not Literal else (annotation,):
         if get_origin(part) is Literal:

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tunesmith.ui.arena_pages import ArenaPages
 from tunesmith.ui.chat_pages import ChatPages
+from tunesmith.ui.export_pages import ExportPages
 from tunesmith.ui.proof_pages import ProofPages
 from tunesmith.ui.run_pages import RunPages
 from tunesmith.ui.runs import Runs
@@ -33,6 +35,8 @@ class Page:
             Table(views),
             StartPages(views),
             ProofPages(views),
+            ExportPages(views),
+            ArenaPages(views),
             RunPages(views),
             ServePages(views, servers),
             ChatPages(views, servers),

@@ -102,7 +102,7 @@ class ProofPages:
             asked[name] = int(text) if text and not wrong else None
         for name in form.all("against"):
             other = self.views.runs.find(name)
-            if other is None or other.path == folder.path or not _finished(other):
+            if other is None or other.path == folder.path or not is_finished(other):
                 wrong.append(say("ui_proof.no_rival", name=name))
             else:
                 asked["against"].append(str(other.path))
@@ -112,7 +112,7 @@ class ProofPages:
     def _folder(self, request: Request) -> RunFolder | None:
         """Returns the finished run of a request."""
         folder = self.views.runs.find(request.path_params["name"])
-        return folder if folder is not None and _finished(folder) else None
+        return folder if folder is not None and is_finished(folder) else None
 
     def _last(self, folder: RunFolder) -> Work | None:
         """Returns the newest proof of a run that was begun here."""
@@ -132,7 +132,7 @@ class ProofPages:
             name = request.path_params["name"]
             others = [one.row["name"] for one in listed if one.chats and one.row["name"] != name]
             shown: dict[str, Any] = {"name": name, "others": others, "suites": SUITES}
-            shown |= {"finished": _finished(folder), "report": report, "work": last}
+            shown |= {"finished": is_finished(folder), "report": report, "work": last}
             return shown | (shown_of(last, stands) if last and stands else {})
 
         marks = [report, stands, last.marks() if last is not None else None]
@@ -159,7 +159,8 @@ def shown_of(work: Work, stands: tuple[str, str]) -> dict[str, Any]:
     return {"state": state, "problem": problem, "phase": phase, "said": work.last_words()}
 
 
-def _finished(folder: RunFolder) -> bool:
+def is_finished(folder: RunFolder) -> bool:
+    """Tells whether a run has a model."""
     return (folder.model / "tunesmith.json").is_file()
 
 

@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tunesmith import words
-from tunesmith.errors import TunesmithError
+from tunesmith.errors import ExportError, TunesmithError
 from tunesmith.events.stream import Event, Phase
 from tunesmith.plain import JsonObject
 from tunesmith.storage.process import named_in
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.ui.works import Work
+from tunesmith.words import say
 
 EVERY = 0.3
 """Seconds between two writings of where a phase stands."""
@@ -72,7 +73,36 @@ def prove(work: Work, asked: JsonObject) -> JsonObject:
     return {"verdict": proof.verdict}
 
 
-KINDS: dict[str, Callable[[Work, JsonObject], JsonObject | None]] = {"serve": serve, "prove": prove}
+def export(work: Work, asked: JsonObject) -> JsonObject:
+    """Writes a run's model in another format; raises ExportError for one that is not what is
+    required.
+    """
+    from tunesmith import api
+
+    run, out = RunFolder(Path(asked["run"])), Path(asked["out"])
+    done = api.export_run(run, out, asked["settings"], progress=Progress(work))
+    print(*done.lines(), sep="\n")
+    if not done.met:
+        raise ExportError(say("export.required", **done.required()))
+    return {"out": str(out)}
+
+
+def arena(work: Work, asked: JsonObject) -> None:
+    """Lets models answer, then serves the page on which a person votes, until it is told to end."""
+    from tunesmith import api
+    from tunesmith.pages.local import serve
+    from tunesmith.voting.page import Page
+
+    comparison = api.arena(asked["contenders"], asked["settings"], listen=[Progress(work).hear])
+    serve(Page(comparison, "me").app(), 0, lambda link: work.write("ready", {"link": link}))
+
+
+KINDS: dict[str, Callable[[Work, JsonObject], JsonObject | None]] = {
+    "serve": serve,
+    "prove": prove,
+    "export": export,
+    "arena": arena,
+}
 """What there is; each returns what it found, for its page."""
 
 

@@ -1,0 +1,160 @@
+"""Arenas: models answer, and a person votes without knowing whose an answer is, on a page of its
+own.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tunesmith.errors import TunesmithError
+from tunesmith.plain import JsonObject
+from tunesmith.storage.atomic import write_whole
+from tunesmith.ui.forms import form_of
+from tunesmith.ui.proof_pages import shown_of
+from tunesmith.ui.views import Views
+from tunesmith.voting.comparison import Comparison
+from tunesmith.voting.telling import lines_of
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+KIND = "arena"
+PLACE = "arenas"
+"""The folder of the arenas, beside the runs."""
+
+
+class ArenaPages:
+    """The arenas of a folder of runs."""
+
+    def __init__(self, views: Views) -> None:
+        self.views, self.works = views, views.works
+        self.place = views.runs.root / PLACE
+
+    def routes(self) -> list[Route]:
+        """Returns the routes."""
+        from starlette.routing import Route
+
+        return [
+            Route("/arena/", self.show),
+            Route("/arena/now", self.now),
+            Route("/arena/start", self.start, methods=["POST"]),
+            Route("/arena/{id:str}/open", self.open, methods=["POST"]),
+            Route("/arena/{id:str}/stop", self.stop, methods=["POST"]),
+        ]
+
+    def show(self, request: Request) -> Response:
+        """Shows the arenas."""
+        return self._shown(request, "arena_list")
+
+    def now(self, request: Request) -> Response:
+        """Sends what changes of the page."""
+        return self._shown(request, "arena_now")
+
+    async def start(self, request: Request) -> Response:
+        """Begins an arena of the chosen models over the prompts that were written."""
+        form = await form_of(request)
+        runs, bases = self._offered()
+        names = form.all("run") if form is not None else []
+        models = form.all("base") if form is not None else []
+        lines = form.one("prompts").splitlines() if form is not None else []
+        prompts = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+        known = set(names) <= set(runs) and set(models) <= set(bases)
+        if not known or len(names) + len(models) < 2 or len(prompts) < 2:
+            return self.views.problem(say("ui_arena.choose"), 400)
+        name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+        rows = [{"messages": [{"role": "user", "content": one}]} for one in prompts]
+        data = self.place / f"{name}.jsonl"
+        write_whole(data, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        contenders = [*(runs[one] for one in names), *models]
+        settings = {"data": str(data), "out": str(self.place / name), "prompts": len(prompts)}
+        told = [*contenders, *(f"{key}={value}" for key, value in settings.items())]
+        return self._begin(name, contenders, settings, f"tunesmith arena {' '.join(told)}")
+
+    async def open(self, request: Request) -> Response:
+        """Opens an arena that was answered before."""
+        folder = self._folder(request)
+        if folder is None:
+            return self.views.problem(say("ui_arena.none"), 404)
+        if any(one.asked["name"] == folder.name for one in self.works.running(KIND)):
+            return self._back()
+        return self._begin(folder.name, [str(folder)], {}, f"tunesmith arena {folder}")
+
+    async def stop(self, request: Request) -> Response:
+        """Ends the page or the answering of an arena; answers and votes stay."""
+        work = self.works.find(KIND, request.path_params["id"])
+        if work is None:
+            return self.views.problem(say("ui_arena.none"), 404)
+        self.works.end(work)
+        return self._back()
+
+    def _begin(
+        self, name: str, contenders: list[str], settings: JsonObject, typed: str
+    ) -> Response:
+        asked = {"name": name, "contenders": contenders, "settings": settings}
+        self.works.begin(KIND, typed=typed, **asked)
+        return self._back()
+
+    def _back(self) -> Response:
+        from starlette.responses import RedirectResponse
+
+        return RedirectResponse("/arena/", status_code=303)
+
+    def _folder(self, request: Request) -> Path | None:
+        """Returns the folder of an arena by its name, which is looked up."""
+        return next(
+            (one for one in self._answered() if one.name == request.path_params["id"]), None
+        )
+
+    def _answered(self) -> list[Path]:
+        found = sorted(self.place.glob("*/items.jsonl"), reverse=True)
+        return [one.parent for one in found]
+
+    def _offered(self) -> tuple[dict[str, str], list[str]]:
+        """Returns the runs that write by name, and their bases."""
+        listed = [one for one in self.views.runs.table() if one.chats]
+        runs: dict[str, str] = {}
+        for one in listed:
+            folder = self.views.runs.find(one.row["name"])
+            if folder is not None:
+                runs[one.row["name"]] = str(folder.path)
+        return runs, list(dict.fromkeys(str(one.row["model"]) for one in listed))
+
+    def _shown(self, request: Request, template: str) -> Response:
+        living = self.works.running(KIND)
+        failed = [one for one in self.works.all(KIND) if self.works.state(one)[0] == "failed"][:1]
+        shown = [(one, self.works.state(one)) for one in [*living, *failed]]
+        answered = self._answered()
+        votes = [_size(folder / "votes.jsonl") for folder in answered]
+        marks = [answered, votes, [(stands, one.marks()) for one, stands in shown]]
+
+        def told() -> JsonObject:
+            works = [
+                {"work": one, "link": (one.read("ready") or {}).get("link"), **shown_of(one, how)}
+                for one, how in shown
+            ]
+            runs, bases = self._offered()
+            open_ = {one.asked["name"] for one in living}
+            arenas = [(one, _result(one), one.name in open_) for one in answered]
+            return {"works": works, "runs": list(runs), "bases": bases, "arenas": arenas}
+
+        return self.views.live(request, marks, template, told)
+
+
+def _result(folder: Path) -> list[str]:
+    """Returns what the votes of an arena show, or what is wrong with them."""
+    try:
+        comparison = Comparison(folder)
+        return [" · ".join(map(str, comparison.contenders)), *lines_of(comparison.result())]
+    except (TunesmithError, OSError, ValueError, LookupError) as error:
+        return [str(error)]
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
