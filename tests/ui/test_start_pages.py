@@ -307,3 +307,20 @@ def test_a_file_of_settings_is_loaded_and_its_dangers_are_named(place: Path) -> 
     assert {one.where for one in bad.problems} == {"track", "questions"}
     with pytest.raises(SpecError):
         draft_from_yaml("- a\n- b\n", places)
+
+
+def test_a_file_of_settings_goes_into_the_fields(place: Path, client: TestClient) -> None:
+    text = (
+        f"model: {place / 'tiny'}\r\ndata: {place / 'data'}\r\ntrain: {{epochs: 2}}\r\nout: a/b\r\n"
+    )
+    answer = client.post("/new/load", data={"yaml": text}, headers=BESIDE)
+    assert answer.status_code == 200 and answer.url.path == "/new/"
+    fields = dict(answer.url.params)
+    assert fields["train.epochs"] == "2" and fields["name"] == "b" and "out" not in fields
+    for bad, told in (
+        (text + "track: wandb\n", "cannot be set from a page"),
+        ("model: [", "run.yaml:1"),
+        ("x: " + "y" * 300_000, "longer than any file"),
+    ):
+        answer = client.post("/new/load", data={"yaml": bad}, headers=BESIDE)
+        assert answer.status_code == 400 and told in Read(answer.text).text
