@@ -32,12 +32,13 @@ TEXTS = {
         "suite": "Suites",
         "export.format": "Export formats",
         "prune.how": "Ways to prune",
-        "parts": "Sources, schedules, optimizers, trackers, search engines",
+        "parts": "Sources, schedules, optimizers, trackers, search engines, clusters",
         "source": "Sources",
         "train.schedule": "Schedules",
         "train.optimizer": "Optimizers",
         "track": "Trackers",
         "search.engine": "Search engines",
+        "launch.cluster": "Clusters",
         "columns": ("Setting", "Values", "Default", "Meaning"),
         "note": "`method.lora.rank` is written `method=lora method.rank=8` on the command line.",
         "required": "must be given",
@@ -83,12 +84,13 @@ TEXTS = {
         "suite": "保持情况的题组",
         "export.format": "导出格式",
         "prune.how": "剪枝方式",
-        "parts": "数据来源、学习率曲线、优化器与记录工具",
+        "parts": "数据来源、学习率曲线、优化器、记录工具与集群",
         "source": "数据来源",
         "train.schedule": "学习率曲线",
         "train.optimizer": "优化器",
         "track": "记录工具",
         "search.engine": "搜索方式",
+        "launch.cluster": "集群",
         "columns": ("设置", "取值", "默认值", "含义"),
         "note": "`method.lora.rank` 在命令行上写作 `method=lora method.rank=8`。",
         "required": "必须给出",
@@ -158,7 +160,8 @@ def pages() -> Iterator[tuple[str, str]]:
             )
         yield f"{here}/peers.md", "\n".join(_peers(told))
         parts = [f"# {told['parts']}", "", told["note"]]
-        for place in ("source", "train.schedule", "train.optimizer", "track", "search.engine"):
+        places = ("source", "train.schedule", "train.optimizer", "track", "search.engine")
+        for place in (*places, "launch.cluster"):
             parts += ["", f"## {told[place]}", *_family(place, _nothing, told, 3)]
         yield f"{here}/parts.md", "\n".join(parts)
     words.use(before)

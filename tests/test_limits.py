@@ -42,6 +42,8 @@ FLOORS = [
     "serving",
     "voting",
     "hand_off",
+    "launching",
+    "launching/clusters",
     "blending",
     "diagnosis",
     "data/augmenting",

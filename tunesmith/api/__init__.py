@@ -11,6 +11,7 @@ from tunesmith.api.blend import blend
 from tunesmith.api.compare import compare
 from tunesmith.api.curve import curve
 from tunesmith.api.handing import hand_over
+from tunesmith.api.launch import launch
 from tunesmith.api.looking import check, explain, overfit, plan, plan_stages, under_base
 from tunesmith.api.pruning import prune
 from tunesmith.api.results import attach, export_run, load, predict, prove
@@ -35,6 +36,7 @@ __all__ = [
     "generate",
     "hand_over",
     "judge",
+    "launch",
     "load",
     "measure_anonymising",
     "overfit",

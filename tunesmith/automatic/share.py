@@ -35,8 +35,8 @@ def cost(trials: int) -> float:
 
 
 def share(budget: float, whole: float, steps: int, candidates: int) -> Share | None:
-    """Divides ``budget`` (seconds) where a whole training of ``steps`` takes ``whole`` seconds; None
-    where not even a training of ``FEWEST_STEPS`` fits.
+    """Divides ``budget`` (seconds) where a whole training of ``steps`` takes ``whole`` seconds;
+    None where not even a training of ``FEWEST_STEPS`` fits.
     """
     afforded = FOR_TRAINING * budget / whole
     for trials in range(candidates + 1, 0, -1):

@@ -56,6 +56,7 @@ def command() -> Any:
             "tournament",
             "search",
             "curve",
+            "launch",
             "auto",
             "data",
         )

@@ -21,7 +21,7 @@ from tunesmith.settings.spec import closest
 from tunesmith.words import say
 
 FLAGS = ["--against", "--base", "--json", "--lang", "--measure", "--overfit", "--probe", "--resume"]
-FLAGS += ["--rlhf-type", "--row"]
+FLAGS += ["--rlhf-type", "--row", "--submit"]
 """The options of the verbs that take settings; other words with dashes are settings."""
 RUN_SUFFIXES = (".yaml", ".yml")
 

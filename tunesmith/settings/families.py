@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tunesmith.settings.family import (
+    CLUSTERS,
     ENGINES,
     FORMATS,
     METHODS,
@@ -35,6 +36,7 @@ FAMILIES: dict[str, Family] = {
     "export.format": FORMATS,
     "prune.how": PRUNERS,
     "search.engine": ENGINES,
+    "launch.cluster": CLUSTERS,
 }
 """Families by the path of their setting; readers, metrics, rewards, transforms and suites are named
 in several settings and listed by their own name.
@@ -63,6 +65,8 @@ ALIASES = {
     "how": "prune.how",
     "pruner": "prune.how",
     "pruners": "prune.how",
+    "cluster": "launch.cluster",
+    "clusters": "launch.cluster",
     "engine": "search.engine",
     "engines": "search.engine",
 }

@@ -256,4 +256,7 @@ FORMATS = Family("format", "tunesmith.export.formats")
 PRUNERS = Family("pruner", "tunesmith.pruning.pruners")
 
 
+CLUSTERS = Family("cluster", "tunesmith.launching.clusters")
+
+
 ENGINES = Family("engine", "tunesmith.searches.engines")

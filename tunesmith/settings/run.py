@@ -24,6 +24,7 @@ from tunesmith.settings.family import (
     choice,
     choices,
 )
+from tunesmith.settings.launch import Launch
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.peer_names import name_here
 from tunesmith.settings.problems import paths_of, problems_of
@@ -291,6 +292,8 @@ class Run(Spec):
     """Which settings are tried, for ``tunesmith search``."""
     curve: Curve | None = None
     """How many rows the points of a learning curve have, for ``tunesmith curve``."""
+    launch: Launch | None = None
+    """Which cluster trains the run, for ``tunesmith launch``."""
     teacher: Teacher | None = None
     """How ``tunesmith generate`` asks, and what it keeps."""
 

@@ -30,7 +30,7 @@ FACTS = "state.json"
 
 # What may differ between a run and its continuation: where it lies, what is shown, and the machine.
 FREE = (
-    *("out", "lang", "track", "questions", "prove", "generate"),
+    *("out", "lang", "track", "questions", "prove", "generate", "launch"),
     *("train.machine", "train.keep.keep", "train.keep.save", "train.keep.final", "source.server"),
 )
 

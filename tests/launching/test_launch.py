@@ -1,0 +1,47 @@
+"""The verb: what it refuses, and what it hands to the cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from material.cluster import put_commands
+from tunesmith.cli.main import main
+from tunesmith.settings.run import validate
+
+RUN = ["model=m", "data=d", "out=runs/a"]
+
+
+def test_a_job_is_submitted_and_a_refusal_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _, path = put_commands(tmp_path, tunesmith=0)
+    sbatch = tmp_path / "bin" / "sbatch"
+    sbatch.write_text('#!/bin/bash\necho "Submitted $1"\n', encoding="utf-8")
+    sbatch.chmod(0o755)
+    monkeypatch.setenv("PATH", path)
+    assert main(["launch", "slurm", *RUN, "--submit"]) == 0
+    assert f"submitted: Submitted {tmp_path}/a.slurm.sh" in capsys.readouterr().out
+    assert (tmp_path / "a.slurm.sh").is_file()
+    sbatch.write_text('#!/bin/bash\necho "no such partition" >&2; exit 1\n', encoding="utf-8")
+    assert main(["launch", "slurm", *RUN, "--submit"]) == 1
+    assert "refused the job: no such partition" in capsys.readouterr().err
+    sbatch.unlink()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert main(["launch", "slurm", *RUN, "--submit"]) == 2
+    assert "sbatch is not on this machine" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["run.yaml"], ["lsf", "run.yaml"]])
+def test_a_cluster_that_there_is_none_of_is_told(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["launch", *words]) == 2
+    assert "one of k8s, slurm" in capsys.readouterr().err
+
+
+def test_a_run_may_name_its_cluster_and_is_trained_all_the_same() -> None:
+    run = validate({"model": "m", "data": "d", "out": "o", "launch": {"cluster": "slurm"}})
+    assert run.launch is not None and run.launch.cluster.name == "slurm"

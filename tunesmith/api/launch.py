@@ -1,0 +1,39 @@
+"""A run as a job of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tunesmith.settings.given import settings_of, speak
+
+if TYPE_CHECKING:
+    from tunesmith.launching.launch import Launched
+
+
+def launch(
+    cluster: str,
+    settings: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    out: str | Path | None = None,
+    submit: bool = False,
+) -> Launched:
+    """Writes the job that trains a run on a cluster (``slurm``, ``k8s``) to ``out``, and submits it
+    where that is asked. The job continues what was stopped.
+
+    ``settings`` is a run.yaml, ``overrides`` go over it; what the job asks for are those of
+    ``launch.cluster``.
+    """
+    from tunesmith.launching.launch import launch as write
+
+    named = f"launch.cluster={cluster}"
+    run = settings_of({} if settings is None else settings, [named, *overrides])
+    speak(run)
+    if cluster == "slurm":  # a job starts elsewhere, and finds its folder by a whole path
+        run = run.model_copy(update={"out": str(Path(run.out).absolute())})
+    own = [one for one in overrides if not one.startswith(("launch.", "out="))]
+    words = [] if settings is None else [str(Path(settings).absolute())]
+    words += [*own, f"out={run.out}"]
+    return write(run, words, out=None if out is None else Path(out), submit=submit)
