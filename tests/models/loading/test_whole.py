@@ -148,3 +148,61 @@ def test_a_pointer_of_git_lfs_is_called_so(name: str, tiny_llama: Path, tmp_path
     with pytest.raises(ModelError, match="git-lfs") as error:
         find_model(str(folder))
     assert name in str(error.value) and "git lfs pull" in str(error.value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("head", ["language", "embedding"])
+def test_a_weight_that_is_not_finite_is_named_before_anything_is_trained(
+    value: float, head: str, tiny_llama: Path, tmp_path: Path
+):
+    """Neither the rows nor the rate are blamed for what came with the base."""
+
+    def broken(weights: Weights) -> Weights:
+        spoilt = weights[FIRST].clone()
+        spoilt[0, 0] = value
+        return weights | {FIRST: spoilt}
+
+    folder = changed(tiny_llama, tmp_path / "model", broken)
+    with pytest.raises(ModelError) as error:
+        load_model(folder, dtype=torch.float32, device="cpu", head=head)
+    name = FIRST if head == "language" else FIRST.removeprefix("model.")
+    assert f"not finite (NaN or infinite) in 1 of its tensors ({name})" in str(error.value)
+
+
+def test_large_finite_weights_are_no_fault(tiny_llama: Path, tmp_path: Path):
+    """Their sum is infinite, they are not."""
+
+    def large(weights: Weights) -> Weights:
+        return weights | {FIRST: torch.full_like(weights[FIRST], 3e38)}
+
+    folder = changed(tiny_llama, tmp_path / "model", large)
+    load_model(folder, dtype=torch.float32, device="cpu", head="language")
+
+
+@pytest.mark.parametrize(
+    "page", ["<!DOCTYPE html><html>", "\n<html>", "<?xml version='1.0'?><Error>"]
+)
+def test_a_web_page_in_place_of_the_weights_is_called_so(
+    page: str, tiny_llama: Path, tmp_path: Path
+):
+    shutil.copytree(tiny_llama, tmp_path / "model")
+    file = tmp_path / "model" / "model.safetensors"
+    file.write_text(page + "404 " * 40, encoding="utf-8")
+    with pytest.raises(ModelError, match=r"model\.safetensors: is a web page"):
+        find_model(str(file.parent))
+
+
+def test_tokens_without_a_row_in_the_embedding_are_named_whatever_they_are(
+    tiny_llama: Path, tmp_path: Path
+):
+    """Plain words of the vocabulary as well as added ones."""
+    shutil.copytree(tiny_llama, tmp_path / "model")
+    file = tmp_path / "model" / "config.json"
+    config = json.loads(file.read_text("utf-8"))
+    whole = load_tokenizer(tiny_llama)
+    rows = len(whole) - 6
+    file.write_text(json.dumps(config | {"vocab_size": rows}), encoding="utf-8")
+    with pytest.raises(ModelError) as error:
+        load_tokenizer(tmp_path / "model")
+    first = whole.convert_ids_to_tokens(rows)
+    assert f"so {first!r}, " in str(error.value) and ", … would have" in str(error.value)

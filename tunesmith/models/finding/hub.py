@@ -125,11 +125,21 @@ def _refuse_quantised(folder: Path, path: str) -> None:
         raise ModelError(Problem(path, say("hub.quantised", method=method)))
 
 
+_STARTS = 64
+"""Bytes at the beginning of a file that show a web page."""
+
+
 def _check_whole(file: Path) -> None:
     """Raises ModelError where a file is not as long as its own header says, as after a broken
     download.
     """
     size = file.stat().st_size
+    with open(file, "rb") as opened:
+        start = opened.read(_STARTS).lstrip().lower()
+    # What a proxy or a web server answers in place of a file; a header cannot begin so, for its
+    # length stands there.
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise ModelError(Problem(str(file), say("hub.web_page")))
     try:
         with open(file, "rb") as opened:
             length = int.from_bytes(opened.read(8), "little")

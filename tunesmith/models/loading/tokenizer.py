@@ -122,7 +122,8 @@ def _refuse_larger(folder: Path, tokenizer: Tokenizer, rows: int | None) -> None
     highest = max([len(tokenizer) - 1, *added])
     if rows is None or highest < rows:
         return
-    beyond = [repr(text) for number, text in sorted(added.items()) if number >= rows]
-    names = ", ".join(beyond[:4]) + (", …" if len(beyond) > 4 else "") or "–"
+    beyond = range(rows, highest + 1)
+    shown = [repr(added.get(id) or tokenizer.convert_ids_to_tokens(id)) for id in beyond[:4]]
+    names = ", ".join(shown) + (", …" if len(beyond) > 4 else "")
     told = {"ids": highest + 1, "rows": rows, "names": names}
     raise ModelError(Problem(str(folder), say("load.larger_tokenizer", **told)))

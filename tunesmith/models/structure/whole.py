@@ -31,7 +31,7 @@ def refuse_other_weights(
     new: tuple[str, ...] = (),
 ) -> None:
     """Raises ModelError where ``told``, transformers' loading info, names weights that are missing,
-    have another shape or are unexpected.
+    have another shape or are unexpected, or where a weight is not finite.
 
     Names that begin as one of ``new`` may be missing or differ: parts of a fresh head. Without a
     vocabulary's head only weights inside the trunk count as unexpected, for other heads are left
@@ -71,6 +71,30 @@ def refuse_other_weights(
                 + (say("load.prefixed", prefix=hint) if hint else say("load.fetch_again")),
             )
         )
+    broken = _not_finite(model)
+    if broken:
+        raise ModelError(
+            Problem(str(folder), say("load.not_finite", count=len(broken), names=_some(broken)))
+        )
+
+
+def _not_finite(model: PreTrainedModel) -> list[str]:
+    """Returns the names of the weights that hold NaN or infinity; of those without memory none.
+
+    A sum shows them all, in fp32 without a copy, and costs less than a look at every number.
+    """
+    import torch
+
+    found = []
+    for name, weight in model.named_parameters():
+        plain = weight.dtype in (torch.float32, torch.float16, torch.bfloat16)
+        if weight.is_meta or not plain:
+            continue
+        summed = weight.detach().sum(dtype=torch.float32)
+        # Finite numbers near the largest may add up to infinity: the numbers themselves decide.
+        if not summed.isfinite() and not weight.detach().isfinite().all():
+            found.append(name)
+    return found
 
 
 def write_model(model: Any, folder: Path) -> None:
