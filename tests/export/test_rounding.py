@@ -123,3 +123,25 @@ def test_what_does_not_fit_is_refused(tiny_llama: Path, wide: Path, tmp_path: Pa
     with pytest.raises(SpecError, match=r"format\.group: .*64, 96 inputs.*groups that fit: 32"):
         export(RunFolder(wide), out, asked("format=int4", "format.group=128"))
     assert not out.exists()
+
+
+def test_gptq_with_too_few_rows_is_refused_before_weights_are_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tunesmith.data.prepare_once import prepare_once
+    from tunesmith.models.loading.tokenizer import load_tokenizer
+
+    rows = [{"instruction": f"what is {n}", "output": f"it is {n}"} for n in range(20)]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    base = tiny_model(tmp_path / "base", hidden_size=64, intermediate_size=96)
+    run = tuned(tmp_path / "run", base, data=str(tmp_path / "rows.json"))
+    prepared = prepare_once(run.resolved().run, load_tokenizer(base))
+    told = {"files": [], "fingerprint": prepared.fingerprint, "split_seed": 0}
+    run.ledger.write_text(json.dumps(told))
+    monkeypatch.setattr("tunesmith.export.make.load_trained", lambda source: pytest.fail("loaded"))
+    tokens = sum(len(one) for item in prepared.train for one in item.tokens)
+    # Ten for each of 96 inputs of the widest layer.
+    with pytest.raises(SpecError, match=rf"about 960 tokens .* there are {tokens}; .*=rtn") as seen:
+        export(run, tmp_path / "out", asked("format=int4"))
+    assert tokens < 960 and "\n" not in str(seen.value)
+    assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".out*"))

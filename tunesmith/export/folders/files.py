@@ -7,12 +7,15 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from safetensors import SafetensorError
 
 from tunesmith.errors import DiskError, Problem, SpecError
 from tunesmith.storage.atomic import barred
@@ -32,6 +35,10 @@ NOT_COPIED = (
 )
 WEIGHTS = frozenset({".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx"})
 HEADER_NAMES = {"F32": "fp32", "BF16": "bf16", "F16": "fp16"}
+DISK = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO])
+"""Errors that are the disk's."""
+SHORT = re.compile(r"\d+ requested and \d+ written")
+"""What numpy says of a write that was cut short."""
 SPARE = 64 * 2**20
 """Bytes for tokenizer and settings."""
 
@@ -96,12 +103,25 @@ def draft(out: Path) -> Iterator[Path]:
         if out.is_dir():
             out.rmdir()
         os.replace(place, out)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO):
+    except (OSError, SafetensorError) as error:
+        reason = _of_disk(error)
+        if reason is None:
             raise
-        raise DiskError(Problem(str(out), say("export.disk", reason=error.strerror))) from None
+        raise DiskError(Problem(str(out), say("export.disk", reason=reason))) from None
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _of_disk(error: OSError | SafetensorError) -> str | None:
+    """Returns what the disk refused; None where the error is another. safetensors has the system's
+    number as text alone, and numpy, which writes GGUF, has none where less was written than asked.
+    """
+    short = isinstance(error, OSError) and error.errno is None
+    if short and SHORT.search(str(error)):
+        return str(error)
+    told = re.search(r"os error (\d+)", str(error))
+    number = error.errno if isinstance(error, OSError) else int(told[1]) if told else None
+    return os.strerror(number) if number in DISK else None
 
 
 def copy_beside(source: Path, target: Path) -> None:
