@@ -25,6 +25,7 @@ from material.page import Page as Read
 from tunesmith.errors import SpecError
 from tunesmith.pages.guard import Guard
 from tunesmith.settings.run import read_run
+from tunesmith.storage.run_folder import RunFolder
 from tunesmith.ui import control, uploads
 from tunesmith.ui.allowed import ALLOWED, may_be_set
 from tunesmith.ui.draft import draft_from_yaml, draft_of
@@ -68,6 +69,19 @@ def client(place: Path) -> Iterator[TestClient]:
 
 def chosen(place: Path, **more: str) -> dict[str, str]:
     return {"model": str(place / "tiny"), "data": str(place / "data" / "faq.csv"), **more}
+
+
+started: list[list[str]] = []
+
+
+class Still:
+    """A process that begins and neither does anything nor ends."""
+
+    def __init__(self, argv: list[str], **_: object) -> None:
+        started.append(argv)
+
+    def poll(self) -> int | None:
+        return None
 
 
 def looked(client: TestClient, page: str, params: dict[str, str]) -> Any:
@@ -252,15 +266,7 @@ def test_the_plan_says_what_is_started_and_starts_it(
     assert read_run(place / "run.yaml.txt") == run
     assert read_run(place / "run.yaml.txt").out == run.out
     (place / "run.yaml.txt").unlink()
-    started: list[list[str]] = []
-
-    class Still:
-        def __init__(self, argv: list[str], **_: object) -> None:
-            started.append(argv)
-
-        def poll(self) -> int | None:
-            return None
-
+    started.clear()
     monkeypatch.setattr(control.subprocess, "Popen", Still)
     answer = client.post(f"/new/begin?{urlencode(params)}", headers=BESIDE)
     assert answer.url.path == "/new/begun/mine/" and "data-wait" in answer.text
@@ -324,3 +330,15 @@ def test_a_file_of_settings_goes_into_the_fields(place: Path, client: TestClient
     ):
         answer = client.post("/new/load", data={"yaml": bad}, headers=BESIDE)
         assert answer.status_code == 400 and told in Read(answer.text).text
+
+
+def test_a_process_that_writes_its_report_is_not_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control.subprocess, "Popen", Still)
+    run, one = RunFolder(tmp_path / "run"), control.Control()
+    assert one.begin(run, ["train"]) and one.starting(run)
+    assert not one.begin(run, ["train"])
+    run.model.mkdir()
+    (run.model / "tunesmith.json").write_text("{}", "utf-8")
+    assert not one.starting(run)

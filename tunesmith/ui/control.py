@@ -43,15 +43,13 @@ class Control:
         self._start(folder, words)
         return True
 
-    def failed(self, folder: RunFolder) -> bool:
-        """Tells whether a process that was begun has ended."""
-        begun = self._begun.get(str(folder.path))
-        return begun is not None and begun.poll() is not None
-
     def starting(self, folder: RunFolder) -> bool:
-        """Tells whether a process was begun and has not yet taken the run's folder."""
+        """Tells whether a process was begun and has not yet taken the run's folder. One that has
+        left a finished run and still writes its report is not starting.
+        """
         begun = self._begun.get(str(folder.path))
-        return begun is not None and begun.poll() is None and not folder.busy
+        finished = (folder.model / "tunesmith.json").is_file()
+        return begun is not None and begun.poll() is None and not folder.busy and not finished
 
     def _start(self, folder: RunFolder, words: Sequence[str]) -> None:
         with (folder.path / SAID).open("wb") as said:

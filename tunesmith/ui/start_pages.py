@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote
 
@@ -226,6 +227,7 @@ class StartPages:
             "notes": self._mended(found.get("notes", ()), draft),
             "warnings": self._mended(found.get("warnings", ()), draft),
             "command": shlex.join(command),
+            "typed": lambda path: self.places.typed(Path(path)),
             "yaml": draft.yaml(self.places, found["objective"]),
             "fix": self._mended([found.get("fix", "")], draft)[0][1],
             **drawn(found),
