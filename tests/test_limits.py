@@ -47,6 +47,7 @@ FLOORS = [
     "blending",
     "diagnosis",
     "data/augmenting",
+    "data/documents",
     "teaching",
     "automatic",
     "curves",

@@ -30,13 +30,14 @@ def change_rows(
     progress: Shown | None = None,
 ) -> Account:
     """Writes the rows of ``source`` to ``out`` after a step (clean, dedup, anonymise, balance,
-    sample, augment, convert, split; mix takes several sources), and says what became of every row;
-    SpecError with all that is wrong with the step's settings.
+    sample, augment, convert, split, documents; mix takes several sources), and says what became of
+    every row; SpecError with all that is wrong with the step's settings.
     """
     from tunesmith.data.augmenting.augment import augment
     from tunesmith.data.augmenting.settings import Augment
     from tunesmith.data.convert import Convert, convert
     from tunesmith.data.dividing import Split, split
+    from tunesmith.data.documents.extract import Documents, extract
     from tunesmith.data.mixing import Mixing, mix
     from tunesmith.data.steps import change, made, settled
 
@@ -49,6 +50,8 @@ def change_rows(
         return augment(one, Path(out), settled(Augment, given), heard(progress, ()))
     if step == "convert":
         return convert(one, Path(out), settled(Convert, given))
+    if step == "documents":
+        return extract(one, Path(out), settled(Documents, given))
     if step == "split":
         return split(one, Path(out), settled(Split, given))
     return change(one, Path(out), [made(step, given)])

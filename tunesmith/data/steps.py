@@ -31,7 +31,7 @@ def made(name: str, settings: Named) -> Transform:
     with them.
     """
     if name not in TRANSFORMS.names() and not name.endswith(".py"):
-        known = ", ".join([*TRANSFORMS.names(), "augment", "convert", "mix", "split"])
+        known = ", ".join([*TRANSFORMS.names(), "augment", "convert", "documents", "mix", "split"])
         raise SpecError(Problem(name, say("transforms.which", known=known)))
     cls = TRANSFORMS.get(name)
     return TRANSFORMS.make(settled(cls.Config, {**settings, "name": cls.name}))

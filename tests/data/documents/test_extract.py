@@ -1,0 +1,193 @@
+"""Documents become rows: each section with the headings above it, and where it came from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunesmith import words
+from tunesmith.api.rows import change_rows
+from tunesmith.data.documents import Section, reader_of
+from tunesmith.errors import DataError, SpecError
+
+MARKDOWN = """---
+title: x
+---
+# Guide
+
+Read first.
+
+## 安装 ##
+
+一行。
+二行。
+
+```sh
+# no heading
+```
+
+Usage
+-----
+
+* one
+* two
+
+### Empty
+"""
+HTML = """<!doctype html><html><head><title>no</title><style>p {}</style></head><body>
+<nav>Home</nav><h1>Care <b>plan</b></h1>Before.<p>A&nbsp;<i>cold</i> day.</p><script>x()</script>
+<h2>剂量</h2><div>每日<b>两次</b><br>饭后</div><table><tr><th>Drug</th><th>mg</th></tr>
+<tr><td>A</td><td>5</td></tr></table>tail</body></html>"""
+
+
+@pytest.fixture(autouse=True)
+def english():
+    words.use("en")
+    yield
+    words.use("auto")
+
+
+def sections(path: Path, content: str) -> list[Section]:
+    path.write_text(content, encoding="utf-8")
+    return list(reader_of(path)(path))
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def pdf(path: Path, pages: list[list[str]], bookmarks: list[tuple[str, int]] = ()) -> Path:  # type: ignore[assignment]
+    """Writes a PDF of lines of Latin letters."""
+    from pypdf import PdfWriter
+    from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
+
+    writer = PdfWriter()
+    font = {"/Type": "/Font", "/Subtype": "/Type1", "/BaseFont": "/Helvetica"}
+    named = {NameObject(key): NameObject(value) for key, value in font.items()}
+    for lines in pages:
+        page = writer.add_blank_page(300, 400)
+        shown = "".join(f"({line}) Tj 0 -20 Td " for line in lines)
+        content = DecodedStreamObject()
+        content.set_data(f"BT /F1 12 Tf 20 380 Td {shown}ET".encode())
+        page[NameObject("/Contents")] = writer._add_object(content)
+        fonts = DictionaryObject({NameObject("/F1"): writer._add_object(DictionaryObject(named))})
+        page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
+    for title, page_number in bookmarks:
+        writer.add_outline_item(title=title, page_number=page_number)
+    with path.open("wb") as file:
+        writer.write(file)
+    return path
+
+
+def test_markdown_is_cut_at_its_headings(tmp_path: Path) -> None:
+    assert sections(tmp_path / "a.md", MARKDOWN) == [
+        Section(("Guide",), "Read first."),
+        Section(("Guide", "安装"), "一行。\n二行。\n\n```sh\n# no heading\n```"),
+        Section(("Guide", "Usage"), "* one\n* two"),
+    ]
+
+
+def test_a_page_in_another_encoding_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_bytes("# 标题\n\n这是一段用于测试的中文文字。".encode("gb18030"))
+    (tmp_path / "b.html").write_bytes(
+        "<h1>标题</h1><p>这是一段用于测试的中文文字。</p>".encode("gb18030")
+    )
+    for name in ("a.md", "b.html"):
+        found = list(reader_of(tmp_path / name)(tmp_path / name))
+        assert found == [Section(("标题",), "这是一段用于测试的中文文字。")]
+
+
+def test_html_gives_what_is_read(tmp_path: Path) -> None:
+    assert sections(tmp_path / "a.html", HTML) == [
+        Section(("Care plan",), "Before.\n\nA cold day."),
+        Section(("Care plan", "剂量"), "每日两次\n\n饭后\n\nDrug | mg\n\nA | 5\n\ntail"),
+    ]
+
+
+def test_a_word_document_is_cut_at_its_styles(tmp_path: Path) -> None:
+    from docx import Document
+
+    document = Document()
+    document.add_paragraph("Before any heading.")
+    document.add_heading("病历", 1)
+    document.add_paragraph("主诉：头痛。")
+    table = document.add_table(1, 2)
+    table.rows[0].cells[0].text, table.rows[0].cells[1].text = "体温", "37.2"
+    document.add_heading("Plan", 2)
+    document.add_paragraph("Rest.")
+    document.save(str(tmp_path / "a.docx"))
+    assert list(reader_of(tmp_path / "a.docx")(tmp_path / "a.docx")) == [
+        Section((), "Before any heading."),
+        Section(("病历",), "主诉：头痛。\n\n体温 | 37.2"),
+        Section(("病历", "Plan"), "Rest."),
+    ]
+
+
+def test_a_pdf_is_cut_at_its_bookmarks_without_running_titles(tmp_path: Path) -> None:
+    pages = [["Annual report", f"page text {n}.", f"- {n} -"] for n in range(1, 5)]
+    file = pdf(tmp_path / "a.pdf", pages, [("Start", 0), ("Results", 2)])
+    assert list(reader_of(file)(file)) == [
+        Section(("Start",), "page text 1.\n\npage text 2.", 1),
+        Section(("Results",), "page text 3.\n\npage text 4.", 3),
+    ]
+    plain = pdf(tmp_path / "b.pdf", pages[:2])
+    found = list(reader_of(plain)(plain))
+    assert [(one.headings, one.page) for one in found] == [((), 1), ((), 2)]
+
+
+def test_a_folder_becomes_rows_that_add_up(tmp_path: Path) -> None:
+    place = tmp_path / "in"
+    (place / "deep").mkdir(parents=True)
+    (place / "a.md").write_text("# Long\n\n" + "句子很长。" * 100, encoding="utf-8")
+    (place / "deep" / "b.html").write_text(HTML, encoding="utf-8")
+    (place / "c.xyz").write_text("?", encoding="utf-8")
+    pdf(place / "scan.pdf", [[]])
+    account = change_rows("documents", str(place), tmp_path / "out.jsonl", ["longest=200"])
+    made = rows(tmp_path / "out.jsonl")
+    assert [one["text"].split("\n\n")[0] for one in made] == ["Long"] * 3 + [
+        "Care plan",
+        "Care plan › 剂量",
+    ]
+    pieces = [one["text"].removeprefix("Long\n\n") for one in made[:3]]
+    assert "".join(pieces) == "句子很长。" * 100 and all(len(one) <= 200 for one in pieces)
+    assert all(one.endswith("。") for one in pieces)
+    assert made[3]["document"] == "b.html" and made[3]["tunesmith_from"]["row"] == 1
+    told = "\n".join(account.lines())
+    assert "holds no text" in told and "1 file of other kinds not read: .xyz" in told
+    assert account.read + account.added == account.written + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.pdf", b"%PDF-1.4 broken", "cannot be read"),
+        ("a.docx", b"PK no zip", "cannot be read"),
+        ("a.md", b"\x81\x00\xff\xfe\xff", "binary file"),
+        ("a.html", b"", "cannot be read"),
+        ("a.md", b"# only a heading", "no document holds text"),
+    ],
+)
+def test_what_cannot_be_read_is_named_and_nothing_is_written(
+    name: str, content: bytes, told: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=told) as raised:
+        change_rows("documents", str(tmp_path / name), tmp_path / "out.jsonl")
+    assert name in str(raised.value) and not (tmp_path / "out.jsonl").exists()
+
+
+def test_a_locked_pdf_and_a_folder_without_documents(tmp_path: Path) -> None:
+    from pypdf import PdfReader, PdfWriter
+
+    writer = PdfWriter(clone_from=PdfReader(pdf(tmp_path / "a.pdf", [["x"]])))
+    writer.encrypt("secret", algorithm="RC4-128")
+    (tmp_path / "a.pdf").unlink()
+    writer.write(tmp_path / "b.pdf")
+    with pytest.raises(DataError, match="password"):
+        change_rows("documents", str(tmp_path), tmp_path / "out.jsonl")
+    (tmp_path / "b.pdf").unlink()
+    with pytest.raises(SpecError, match="no document is here"):
+        change_rows("documents", str(tmp_path), tmp_path / "out.jsonl")
