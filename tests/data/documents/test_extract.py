@@ -133,6 +133,14 @@ def test_a_pdf_is_cut_at_its_bookmarks_without_running_titles(tmp_path: Path) ->
         Section(("Start",), "page text 1.\n\npage text 2.", 1),
         Section(("Results",), "page text 3.\n\npage text 4.", 3),
     ]
+    one_page = [["Start", "first.", "Mid dle", "second.", "End"], ["third."]]
+    named = [("Start", 0), ("Middle", 0), ("End", 0)]
+    file = pdf(tmp_path / "c.pdf", one_page, named)
+    assert list(reader_of(file)(file)) == [
+        Section(("Start",), "first.", 1),
+        Section(("Middle",), "second.", 1),
+        Section(("End",), "third.", 2),
+    ]
     plain = pdf(tmp_path / "b.pdf", pages[:2])
     found = list(reader_of(plain)(plain))
     assert [(one.headings, one.page) for one in found] == [((), 1), ((), 2)]

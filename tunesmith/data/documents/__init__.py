@@ -57,8 +57,8 @@ class Headings:
     def __init__(self) -> None:
         self._levels: list[tuple[int, str]] = []
 
-    def enter(self, level: int, heading: str) -> None:
-        """Enters a heading; those of its level and below end."""
+    def add(self, level: int, heading: str) -> None:
+        """Adds a heading; those of its level and below end."""
         self._levels = [one for one in self._levels if one[0] < level]
         self._levels.append((level, " ".join(heading.split())))
 
@@ -80,6 +80,6 @@ def cut(blocks: Iterator[tuple[int | None, str]]) -> Iterator[Section]:
         if paragraphs:
             yield Section(headings.above, "\n\n".join(paragraphs))
         paragraphs = []
-        headings.enter(level, text)
+        headings.add(level, text)
     if paragraphs:
         yield Section(headings.above, "\n\n".join(paragraphs))

@@ -1,5 +1,5 @@
-"""PDF: its bookmarks are the headings, each from its page on; without bookmarks a page is a
-section. Lines that a page begins or ends with on most pages (a running title, a page number) are
+"""PDF: its bookmarks are the headings, each from its line on, or its page; without bookmarks a page
+is a section. Lines that a page begins or ends with on most pages (a running title, a page number) are
 left out.
 """
 
@@ -34,21 +34,34 @@ def sections(path: Path) -> Iterator[Section]:
     return _cut(pages, starts)
 
 
-def _cut(pages: list[str], starts: dict[int, list[tuple[int, str]]]) -> Iterator[Section]:
+def _cut(pages: list[list[str]], starts: dict[int, list[tuple[int, str]]]) -> Iterator[Section]:
     headings = Headings()
     held: list[str] = []
     first = 1
-    for number, text in enumerate(pages, 1):
-        if held and (number in starts or not starts):
-            yield Section(headings.above, "\n\n".join(held), first)
-            held = []
-        for level, heading in starts.get(number, []):
-            headings.enter(level, heading)
-        if text and not held:
-            first = number
-        held += [text] if text else []
+    for number, lines in enumerate(pages, 1):
+        done = 0
+        # A heading that is no line of its page, or a page without headings, begins a section there.
+        for level, heading in starts.get(number, []) if starts else [(1, "")]:
+            place = next((at for at in range(done, len(lines)) if _same(lines[at], heading)), None)
+            held += _joined(lines[done:place] if place is not None else [])
+            if held:
+                yield Section(headings.above, "\n\n".join(held), first)
+            held, first = [], number
+            done = done if place is None else place + 1
+            if heading:
+                headings.add(level, heading)
+        first = first if held else number
+        held += _joined(lines[done:])
     if held:
         yield Section(headings.above, "\n\n".join(held), first)
+
+
+def _joined(lines: list[str]) -> list[str]:
+    return ["\n".join(lines)] if lines else []
+
+
+def _same(line: str, heading: str) -> bool:
+    return "".join(line.split()) == "".join(heading.split())
 
 
 def _bookmarks(reader: PdfReader) -> dict[int, list[tuple[int, str]]]:
@@ -68,15 +81,13 @@ def _bookmarks(reader: PdfReader) -> dict[int, list[tuple[int, str]]]:
     return found
 
 
-def _without_running(pages: list[list[str]]) -> list[str]:
-    """Joins the lines of each page, without those that stand at the edge of most pages, whatever
-    number is in them.
-    """
+def _without_running(pages: list[list[str]]) -> list[list[str]]:
+    """Leaves out the lines that stand at the edge of most pages, whatever number is in them."""
     pages = [[line.rstrip() for line in lines if line.strip()] for lines in pages]
     several = pages if len(pages) >= FEWEST else []
     edges = Counter(_shape(line) for lines in several for line in {*lines[:1], *lines[-1:]})
     running = {shape for shape, count in edges.items() if count > len(pages) / 2}
-    return ["\n".join(_inside(lines, running)) for lines in pages]
+    return [_inside(lines, running) for lines in pages]
 
 
 def _inside(lines: list[str], running: set[str]) -> list[str]:
