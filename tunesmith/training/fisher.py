@@ -118,8 +118,10 @@ def measured(
         model.model.train(training)
         for weight, took in zip(weights, takes, strict=True):
             weight.requires_grad_(took)
-    empty = {one.name: torch.zeros_like(one.weight, dtype=torch.float32) for one in moving}
-    return {name: sums.get(name, zero).div_(len(sequences)) for name, zero in empty.items()}
+    for one in moving:  # a weight that no sequence reached, such as that of an idle expert
+        if one.name not in sums:
+            sums[one.name] = torch.zeros_like(one.weight, dtype=torch.float32)
+    return {one.name: sums[one.name].div_(len(sequences)) for one in moving}
 
 
 def _log_likelihood(
