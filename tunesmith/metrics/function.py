@@ -23,7 +23,7 @@ def _whole(path: object) -> str:
 @METRICS.register
 class OwnFunction(Metric):
     """The mean of what a function of yours gives: ``def polite(prediction, reference, row): return
-    1.0``; more is better.
+    1.0``.
     """
 
     reads = "grade"
