@@ -288,7 +288,7 @@ def test_responses_with_the_better_one_named_are_read(tmp_path: Path, better: An
     found = prepared(written(tmp_path / "rows.jsonl", rows), "dpo")
     assert pair_of(found) == ["good", "bad"] and "not used" not in notes(found)
     rows[2]["better"] = 7
-    with pytest.raises(DataError, match=r"rows.jsonl:3:better: .*neither 0"):
+    with pytest.raises(DataError, match=r"rows.jsonl:3:better: .*names no side"):
         prepared(written(tmp_path / "rows.jsonl", rows), "dpo")
 
 

@@ -367,3 +367,39 @@ def test_header_evidence_on_real_tables(shared_data: Path) -> None:
         "mmlu_en/test/anatomy_test.csv": True,
     }
     assert {name: facts(shared_data / name).header for name in headers} == headers
+
+
+def test_a_title_above_a_table_is_no_header(tmp_path: Path) -> None:
+    """A merged cell holds it; a sheet of one column keeps its first row."""
+    from openpyxl import Workbook
+
+    book = Workbook()
+    sheet = book.active
+    assert sheet is not None
+    for row in (["客服数据"], [], ["问题", "回答", "备注"]):
+        sheet.append(row)
+    sheet.merge_cells("A1:C1")
+    for n in range(6):
+        sheet.append([f"q{n}", f"a{n}", None])
+    book.save(tmp_path / "titled.xlsx")
+    found = [located.row for located in rows(tmp_path / "titled.xlsx")]
+    assert found == [{"问题": f"q{n}", "回答": f"a{n}", "备注": None} for n in range(6)]
+
+    book = Workbook()
+    sheet = book.active
+    assert sheet is not None
+    for text in ("text", "one", "two", "three"):
+        sheet.append([text])
+    book.save(tmp_path / "narrow.xlsx")
+    assert [located.row["text"] for located in rows(tmp_path / "narrow.xlsx")] == [
+        "one",
+        "two",
+        "three",
+    ]
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.json", "rows.csv"])
+def test_a_web_page_in_place_of_rows_is_called_so(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("\n<!DOCTYPE html>\n<html><body>404</body></html>\n", "utf-8")
+    with pytest.raises(DataError, match="is a web page, not rows"):
+        facts(tmp_path / name)

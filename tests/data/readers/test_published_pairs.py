@@ -291,3 +291,43 @@ def test_nested_questions_with_options_are_read(tmp_path: Path, made: Any, befor
         lines = one.turns[0].content.splitlines()
         assert lines[before:] == [f"q{n}?", *(f"{mark}. {mark}{n}" for mark in "ABCD")]
         assert lines[:before] == [f"男：{n}。", "女：好。"][:before]
+
+
+def helpsteer3(n: int) -> dict[str, Any]:
+    """The question is a column of turns of another name."""
+    return {
+        "context": said(f"q{n}"),
+        "response1": f"good {n}",
+        "response2": f"bad {n}",
+        "overall_preference": -2,
+    }
+
+
+def in_chinese(chosen: str, rejected: str) -> Any:
+    return lambda n: {"问题": f"q{n}", chosen: f"good {n}", rejected: f"bad {n}"}
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        helpsteer3,
+        in_chinese("正例", "负例"),
+        in_chinese("正样本", "负样本"),
+        in_chinese("优选回答", "拒绝回答"),
+    ],
+)
+def test_sides_and_questions_of_other_names_are_known(tmp_path: Path, made: Any) -> None:
+    found = [one for _, one in read(written(tmp_path / "rows.jsonl", [made(n) for n in range(9)]))]
+    for n, one in enumerate(found):
+        assert isinstance(one, Preference) and one.prompt.turns[-1].content == f"q{n}"
+        assert (one.chosen[0].content, one.rejected[0].content) == (f"good {n}", f"bad {n}")
+    assert len(found) == 9
+
+
+def test_turns_with_chinese_keys_are_a_conversation(tmp_path: Path) -> None:
+    rows = [
+        {"对话": [{"角色": "用户", "内容": f"q{n}"}, {"角色": "助手", "内容": f"a{n}"}]}
+        for n in range(9)
+    ]
+    found = [one for _, one in read(written(tmp_path / "rows.jsonl", rows), Chat)]
+    assert [one.answer for one in found if isinstance(one, Chat)] == [f"a{n}" for n in range(9)]

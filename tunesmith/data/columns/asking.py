@@ -9,7 +9,7 @@ from typing import Any
 
 from tunesmith.data.columns.cells import is_turn, question_in
 from tunesmith.data.columns.chats import conversation
-from tunesmith.data.columns.names import QUESTION, ranked
+from tunesmith.data.columns.names import ABOUT, QUESTION, ranked
 from tunesmith.data.columns.turns import (
     TURNS,
     Row,
@@ -65,9 +65,11 @@ def asked_by_any_name(row: Row) -> list[Turn]:
     one.
     """
     turns = asked(row)
-    name = next(iter(ranked(QUESTION, row)), None)
+    name = next(iter(ranked([*QUESTION, *ABOUT], row)), None)
     if name is None or any(turn.role == "user" for turn in turns):
         return turns
+    if json_list(row[name]):
+        return [*turns, *conversation(row, name)]
     return [*turns, *told(text_of(row, name), "user")]
 
 

@@ -74,11 +74,13 @@ def as_json(value: Any) -> Any:
 
 def is_turn(item: object) -> bool:
     """Tells whether an object says who speaks and what: one with from and to may be a flight."""
-    return isinstance(item, dict) and bool(_SPEAKERS & item.keys() and _SAID & item.keys())
+    said = {*SAID, "tool_calls"}
+    return isinstance(item, dict) and bool({*SPEAKERS} & item.keys() and said & item.keys())
 
 
-_SPEAKERS = {"role", "from", "speaker"}
-_SAID = {"content", "value", "text", "utterance", "tool_calls"}
+SPEAKERS = ("role", "from", "speaker", "角色", "说话人")
+SAID = ("content", "value", "text", "utterance", "内容")
+"""Keys of a turn, the surest first."""
 _PARTS = {"text", "image", "image_url", "video", "audio"}
 """What a part of a turn says that it is; an entity has a type too."""
 

@@ -17,7 +17,8 @@ def words_of(text: str) -> list[str]:
 QUESTION = words_of(
     "instruction question qtext query prompt problem goal ask user human questions "
     "inputquestion userquestion userinput userprompt q stem utterance request 指令 问题 "
-    "提问 题目 题干 用户 咨询 提示 提示词 用户问题 用户输入 患者提问 病情描述 主诉 症状"
+    "提问 题目 题干 用户 咨询 提示 提示词 用户问题 用户输入 "
+    "用户提问 客户问题 客户提问 咨询内容 患者提问 病情描述 主诉 症状"
 )
 """What is asked."""
 ABOUT = words_of(
@@ -35,7 +36,9 @@ ANSWER = words_of(
     "response answer output completion reply answers outputs responses assistant bot "
     "target golden gold solution generation correctanswer finalanswer groundtruth "
     "referenceanswer rewrite "
-    "回答 答案 回复 答复 输出 诊断 处方 医生回复 标准答案 参考答案 回应 诊疗建议"
+    "回答 答案 回复 答复 输出 "
+    "客服回复 客服回答 助手回复 模型回答 回复内容 解答 "
+    "诊断 处方 医生回复 标准答案 参考答案 回应 诊疗建议"
 )
 """What is answered."""
 SOURCE = words_of(
@@ -86,6 +89,8 @@ SIDES = (
     ("pos", "neg"),
     ("优选", "劣选"),
     ("选中", "拒绝"),
+    ("优选", "拒绝"),
+    ("正", "负"),
     ("好", "差"),
 )
 """Words that tell the column of a better answer from that of a worse: chosen_messages."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tunesmith.data.columns.cells import as_json
+from tunesmith.data.columns.cells import SAID, SPEAKERS, as_json
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Media, MediaKind, Role, Turn
 from tunesmith.plain import JsonObject, Row
@@ -221,11 +221,11 @@ def turn_of(item: object, field: str) -> Turn:
     """Reads a turn from an object: role and content (OpenAI), or from and value (ShareGPT)."""
     if not isinstance(item, dict):
         return spoken(item, field)
-    speaker = next((item[key] for key in ("role", "from", "speaker") if item.get(key)), None)
+    speaker = next((item[key] for key in SPEAKERS if item.get(key)), None)
     if speaker is None:
         raise field_problem(field, "reader.no_role", keys=", ".join(map(str, item)))
     role = role_of(speaker, field)
-    key = next((key for key in ("content", "value", "text", "utterance") if key in item), "content")
+    key = next((key for key in SAID if key in item), "content")
     content, media = _content(item.get(key), f"{field}.{key}")
     calls = item.get("tool_calls") or ()
     if str(speaker).strip().lower() in ("function_call", "tool_call"):

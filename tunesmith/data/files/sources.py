@@ -130,6 +130,10 @@ def _with_columns(found: FileFacts, named: dict[str, str]) -> FileFacts:
     return FileFacts(**{**found.__dict__, "columns": columns})
 
 
+_TABLES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv")
+"""Ends of names of files that hold rows, never a web page."""
+
+
 def _text_facts(path: Path, packed: bool, suffix: str, named: dict[str, str]) -> FileFacts:
     encoding = encoding_of(path)
     with open_text(path, encoding, newline="") as stream:
@@ -137,6 +141,8 @@ def _text_facts(path: Path, packed: bool, suffix: str, named: dict[str, str]) ->
         complete = not stream.read(1)
     if not sample.strip():
         raise DataError(Problem(str(path), say("source.blank")))
+    if suffix in _TABLES and sample.lstrip()[:14].lower().startswith(("<!doctype html", "<html")):
+        raise DataError(Problem(str(path), say("source.web_page")))
     shape = jsonrows.shape_of(sample, complete, suffix)
     if shape:
         key = jsonrows.path_of_rows(sample)

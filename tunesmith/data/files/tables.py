@@ -9,7 +9,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
@@ -313,10 +313,21 @@ def _is_table(rows: Sequence[list[object]]) -> bool:
     return len(top) > 1 and all(top) and 2 * wide > len(body)
 
 
+_TITLES = 3
+"""Rows of one cell that may stand above a table."""
+
+
 def _filled(sheet: Any) -> Iterator[list[Any]]:
-    """Yields the rows of a sheet that are not empty, without the empty cells at their ends."""
+    """Yields the rows of a sheet that are not empty, without the empty cells at their ends and
+    without a title above the table, as a merged cell holds it.
+    """
     found = (list(map(cell, row)) for row in sheet.iter_rows(values_only=True))
-    return (_trimmed(row) for row in found if any(one is not None for one in row))
+    rows = (_trimmed(row) for row in found if any(one is not None for one in row))
+    first = list(islice(rows, 2 * _TITLES))
+    top = next((n for n, row in enumerate(first) if len(row) > 1), 0)
+    # Where a table of one column has a second cell somewhere, the rows around it are narrow.
+    table = top <= _TITLES and all(len(row) > 1 for row in first[top:])
+    return chain(first[top:] if table else first, rows)
 
 
 def _sheets(path: Path, sheets: Sequence[Any]) -> Iterator[list[object]]:

@@ -11,7 +11,7 @@ from tunesmith.data.columns.turns import ANOTHER_TASK, PICTURES
 from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.examples import Chat
 
-_KEYS = ("role", "content", "speaker", "text", "utterance", "")
+_KEYS = ("role", "content", "speaker", "text", "utterance", "角色", "说话人", "")
 _OTHERS = (ANOTHER_TASK - PICTURES) | {"label"}
 
 

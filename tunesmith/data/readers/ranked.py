@@ -17,7 +17,7 @@ from tunesmith.data.columns.better import (
     counted_from,
     says_better,
 )
-from tunesmith.data.columns.names import QUESTION, ranked
+from tunesmith.data.columns.names import ABOUT, QUESTION, ranked
 from tunesmith.data.columns.turns import (
     as_text,
     field_problem,
@@ -71,7 +71,7 @@ class RankedAnswers(Reader):
         better.
         """
         there = {*ANSWERS, *(apart(columns) or ()), *BETTER, *FLAGS, *SIGNED}
-        return frozenset({*self.fields, *there, *ranked(QUESTION, columns)[:1]})
+        return frozenset({*self.fields, *there, *ranked([*QUESTION, *ABOUT], columns)[:1]})
 
     def look(self, rows: Sequence[Row]) -> None:
         """Learns from many rows from which number they count the answers."""

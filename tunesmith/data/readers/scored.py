@@ -11,7 +11,7 @@ from typing import ClassVar
 from tunesmith.data.columns.asking import ASKING, asked_by_any_name, known, told
 from tunesmith.data.columns.better import apart, says_better
 from tunesmith.data.columns.cells import is_number
-from tunesmith.data.columns.names import QUESTION, ranked
+from tunesmith.data.columns.names import ABOUT, QUESTION, ranked
 from tunesmith.data.columns.turns import as_text, field_problem, json_list, shown, tools_of
 from tunesmith.data.readers import READERS, Reader
 from tunesmith.data.readers.ranked import ANSWERS
@@ -54,7 +54,7 @@ class ScoredAnswers(Reader):
         """Returns the reader's own fields, the answers, and their scores."""
         apart_ones = _columns(dict.fromkeys(columns)) or {}
         there = {*ANSWERS, *_LISTS, *apart_ones, *apart_ones.values()}
-        return frozenset({*self.fields, *there, *ranked(QUESTION, columns)[:1]})
+        return frozenset({*self.fields, *there, *ranked([*QUESTION, *ABOUT], columns)[:1]})
 
     def read(self, row: Row) -> Preference:
         """Reads the best and the worst answer; raises DataError where there are not two answers
