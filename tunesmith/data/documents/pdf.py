@@ -1,6 +1,6 @@
-"""PDF: its bookmarks are the headings, each from its line on, or its page; without bookmarks a page
-is a section. Lines that a page begins or ends with on most pages (a running title, a page number) are
-left out.
+"""PDF: its bookmarks are the headings, each from its line on, or its page; without bookmarks a
+page is a section. Lines that a page begins or ends with on most pages (a running title, a page
+number) are left out.
 """
 
 from __future__ import annotations
