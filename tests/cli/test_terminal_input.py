@@ -8,7 +8,7 @@ import pytest
 
 from material.prepared_rows import prepared, written
 from tunesmith.cli.terminal_input import asked_line, rows_of
-from tunesmith.data.asked import AskedRows
+from tunesmith.data.asked_rows import AskedRows
 
 
 @pytest.mark.parametrize(

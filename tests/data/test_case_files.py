@@ -15,7 +15,7 @@ import yaml
 from conftest import SHARED_DATA
 from material.prepared_rows import prepared
 from tunesmith.api import check
-from tunesmith.data.asked import AskedRows
+from tunesmith.data.asked_rows import AskedRows
 from tunesmith.data.files.sources import rows
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import DataError, SpecError

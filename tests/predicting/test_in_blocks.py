@@ -12,7 +12,7 @@ import pytest
 from material.proved import labelled
 from tunesmith import api
 from tunesmith.cli.main import main
-from tunesmith.data.asked import AskedRows
+from tunesmith.data.asked_rows import AskedRows
 from tunesmith.data.files.questions import each_asked
 from tunesmith.errors import DataError
 from tunesmith.predicting import in_blocks

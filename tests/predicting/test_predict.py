@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from material.proved import labelled, trained
 from tunesmith import api, words
-from tunesmith.data.asked import needed
+from tunesmith.data.asked_rows import needed
 from tunesmith.errors import DataError, SpecError
 from tunesmith.export.make import export
 from tunesmith.predicting.predictor import Predictor

@@ -21,8 +21,8 @@ from tunesmith.examples import Chat, Turn
 from tunesmith.metrics import METRICS
 from tunesmith.plain import JsonObject
 from tunesmith.proving.grading import grade, graders, grading_lines
+from tunesmith.proving.interrupted import Kept
 from tunesmith.proving.judge import TUNED, judge
-from tunesmith.proving.kept import Kept
 from tunesmith.proving.record import Record
 from tunesmith.report.build import build
 from tunesmith.settings.prove import Prove

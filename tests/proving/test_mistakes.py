@@ -19,9 +19,9 @@ from tunesmith.examples import Labelled
 from tunesmith.proving.clusters import clusters
 from tunesmith.proving.collect import targets
 from tunesmith.proving.mistakes import mistakes
+from tunesmith.proving.mistakes_text import mistake_lines
+from tunesmith.proving.row_traits import slices_of, traits, values_of
 from tunesmith.proving.slices import slice_of
-from tunesmith.proving.told_mistakes import mistake_lines
-from tunesmith.proving.traits import slices_of, traits, values_of
 
 
 def line(number: int, tuned: float, base: float, **more: Any) -> dict[str, Any]:

@@ -7,12 +7,12 @@ ts.prove(run)``
 from __future__ import annotations
 
 from tunesmith.api.auto import auto
+from tunesmith.api.before_training import check, explain, overfit, plan, plan_stages, under_base
 from tunesmith.api.blend import blend
 from tunesmith.api.compare import compare
 from tunesmith.api.curve import curve
-from tunesmith.api.handing import hand_over
+from tunesmith.api.hand_over import hand_over
 from tunesmith.api.launch import launch
-from tunesmith.api.looking import check, explain, overfit, plan, plan_stages, under_base
 from tunesmith.api.pruning import prune
 from tunesmith.api.results import attach, export_run, load, predict, prove
 from tunesmith.api.rows import change_rows, measure_anonymising, overlap

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tunesmith.api.before_training import plan
 from tunesmith.api.curve import curve
-from tunesmith.api.looking import plan
 from tunesmith.api.search import search
 from tunesmith.display.progress import Shown
 from tunesmith.events.stream import Events, Listener

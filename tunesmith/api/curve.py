@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tunesmith.api.looking import plan
+from tunesmith.api.before_training import plan
 from tunesmith.api.results import prove
 from tunesmith.api.training import train
 from tunesmith.display.progress import Shown

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tunesmith.api.before_training import plan
 from tunesmith.api.heard import heard
-from tunesmith.api.looking import plan
 from tunesmith.errors import Problem, SpecError, TunesmithError
 from tunesmith.events.run import Ended, Planned, Reported, on_steps
 from tunesmith.events.stream import Events, Listener

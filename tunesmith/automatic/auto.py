@@ -17,8 +17,8 @@ from tunesmith.errors import Problem, SpecError
 from tunesmith.events.stream import Events
 from tunesmith.plain import JsonObject
 from tunesmith.planning.plan import Plan
-from tunesmith.proving.amounts import interval_shown, shown
 from tunesmith.proving.judge import TUNED, metric
+from tunesmith.proving.metric_values import interval_shown, shown
 from tunesmith.proving.proof import Proof
 from tunesmith.proving.record import OWN, called
 from tunesmith.settings.overrides import with_overrides

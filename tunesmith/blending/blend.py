@@ -18,7 +18,7 @@ from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.events.stream import Events
 from tunesmith.plain import JsonObject
 from tunesmith.proving.contest import prepared_again
-from tunesmith.proving.kept import Kept, weights_in
+from tunesmith.proving.interrupted import Kept, weights_in
 from tunesmith.proving.retention import asked_suites
 from tunesmith.proving.task import evenly
 from tunesmith.report.blended import blend_lines, write_page

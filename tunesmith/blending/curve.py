@@ -13,9 +13,9 @@ from tunesmith.errors import Problem, SpecError
 from tunesmith.events.stream import Events
 from tunesmith.plain import JsonObject
 from tunesmith.predicting.engine import TorchEngine
+from tunesmith.proving.interrupted import Kept
 from tunesmith.proving.judge import judge, metric
-from tunesmith.proving.kept import Kept
-from tunesmith.proving.measured import lines_of, together
+from tunesmith.proving.parity_rows import lines_of, together
 from tunesmith.proving.retention import Asker, weigh
 from tunesmith.words import say
 

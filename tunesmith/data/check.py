@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text as Coloured
 
 from tunesmith.batches.batch import Tokens
-from tunesmith.data.doubted import doubted
+from tunesmith.data.doubted_labels import doubted
 from tunesmith.data.ledger import Ledger, reason_key
 from tunesmith.data.one_row import OneRow, rows_named, title, trained
 from tunesmith.data.prepare import Prepared

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.data import split as splitting
-from tunesmith.data.marks import FILE, LENGTH
+from tunesmith.data.grouping import FILE, LENGTH
 from tunesmith.data.rows import Row
 from tunesmith.settings.run import Data
 from tunesmith.settings.sources import Mix

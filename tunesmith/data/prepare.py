@@ -11,10 +11,10 @@ from tunesmith.data import split as splitting
 from tunesmith.data.asked_reading import reading_for
 from tunesmith.data.files.file_facts import Names
 from tunesmith.data.files.paths import on_disk
+from tunesmith.data.grouping import Marker
 from tunesmith.data.items import Item, fingerprint
 from tunesmith.data.ledger import Ledger, counted, histogram, lost_note, sides_note
 from tunesmith.data.lengths import default_limit, refuse_too_many, truncate_row, unanswered_note
-from tunesmith.data.marks import Marker
 from tunesmith.data.mix import epoch_of
 from tunesmith.data.reading import Reading, examples
 from tunesmith.data.rendering.render import Render

@@ -21,7 +21,7 @@ from tunesmith.data.files.sources import Faults, FileFacts, Located, facts, rows
 from tunesmith.data.files.tables import all_numbers
 from tunesmith.data.find import find_data
 from tunesmith.data.ledger import counted
-from tunesmith.data.opened import Opened, labels_in, named_row, prepared, unused
+from tunesmith.data.opened_file import Opened, labels_in, named_row, prepared, unused
 from tunesmith.data.readers import READERS
 from tunesmith.data.rendering.template import Template
 from tunesmith.data.split import draw_rows

@@ -16,10 +16,10 @@ from tunesmith.batches.batch import Tokens
 from tunesmith.data.columns.names import CAME_FROM, VOTED, came_from
 from tunesmith.data.detectors import Detectors
 from tunesmith.data.files.sources import Faults, Located
+from tunesmith.data.grouping import Marker, Marks
 from tunesmith.data.items import Item
 from tunesmith.data.ledger import control_note
 from tunesmith.data.lengths import shortened
-from tunesmith.data.marks import Marker, Marks
 from tunesmith.data.reading import Reading
 from tunesmith.data.rendering.conversation import from_question
 from tunesmith.data.rendering.render import Render

@@ -11,7 +11,7 @@ from tunesmith.events.stream import Events
 from tunesmith.export.folders.source import Source
 from tunesmith.plain import JsonObject, Named
 from tunesmith.proving.judge import judge
-from tunesmith.proving.measured import lines_of, together
+from tunesmith.proving.parity_rows import lines_of, together
 from tunesmith.proving.task import evenly
 from tunesmith.settings.run import Run
 from tunesmith.words import say

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tunesmith.data.asked import AskedRows, read_questions, shown
+from tunesmith.data.asked_rows import AskedRows, read_questions, shown
 from tunesmith.examples import Chat, Text, Turn
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Generate, Run

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tunesmith.data.asked import asks
+from tunesmith.data.asked_rows import asks
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Chat, Example, Feedback, Preference, Text, Turn
 from tunesmith.metrics import Metric
@@ -17,8 +17,8 @@ from tunesmith.plain import JsonObject
 from tunesmith.proving import preferences
 from tunesmith.proving.answers import ContenderAnswers, metrics_of, settings_for
 from tunesmith.proving.contest import Contest, Outcome, Wanted
-from tunesmith.proving.measured import written_answers
 from tunesmith.proving.options import choices_score, chosen_among_options, options_task
+from tunesmith.proving.parity_rows import written_answers
 from tunesmith.proving.rewarded import rewarded_answers
 from tunesmith.proving.speed import writing_speed
 from tunesmith.proving.task import Task, evenly, task_of

@@ -25,7 +25,7 @@ from tunesmith.predicting.classes import (
 )
 from tunesmith.proving.classes import ContenderClasses, metrics_of, training_rows
 from tunesmith.proving.contest import Contest, Outcome
-from tunesmith.proving.measured import named_classes
+from tunesmith.proving.parity_rows import named_classes
 from tunesmith.proving.speed import reading_speed
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from tunesmith.data.asked import AskedRows
+from tunesmith.data.asked_rows import AskedRows
 from tunesmith.errors import DataError, Problem
 from tunesmith.plain import JsonObject, Row
 from tunesmith.predicting.row_problems import alike

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.data.asked import AskedRows
+from tunesmith.data.asked_rows import AskedRows
 from tunesmith.data.columns.finishing import refuse_media
 from tunesmith.data.columns.turns import turn_of
 from tunesmith.errors import DataError, Problem

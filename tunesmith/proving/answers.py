@@ -21,7 +21,7 @@ from tunesmith.predicting.likelihoods import likeliest, likelihoods
 from tunesmith.proving import rivals
 from tunesmith.proving.contest import Contest
 from tunesmith.proving.hard_prompt import prompted
-from tunesmith.proving.kept import Kept, digest_of
+from tunesmith.proving.interrupted import Kept, digest_of
 from tunesmith.proving.others import Other, OtherWriter
 from tunesmith.proving.record import Record, called
 from tunesmith.proving.task import Task, choose_best_shots, rendered

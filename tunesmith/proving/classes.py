@@ -20,8 +20,8 @@ from tunesmith.predicting.classes import Choice, Meaning, outputs_of
 from tunesmith.proving import class_rivals
 from tunesmith.proving.cloze import Reader, read_cloze, scores
 from tunesmith.proving.contest import Contest
+from tunesmith.proving.interrupted import digest_of
 from tunesmith.proving.judge import metric
-from tunesmith.proving.kept import digest_of
 from tunesmith.proving.others import Other, OtherWriter
 from tunesmith.proving.record import Record, called
 from tunesmith.proving.task import training_examples

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from tunesmith.plain import JsonObject, Named
 from tunesmith.proving.clusters import terms
+from tunesmith.proving.row_traits import line_of, values_of
 from tunesmith.proving.slices import slice_of
 from tunesmith.proving.task import evenly, training_rows_again
-from tunesmith.proving.traits import line_of, values_of
 
 if TYPE_CHECKING:
     from tunesmith.data.prepare import Prepared

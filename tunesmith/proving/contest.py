@@ -20,16 +20,16 @@ from tunesmith.proving.efficiency import training_cost, weights_size
 from tunesmith.proving.file_items import file_items
 from tunesmith.proving.grading import grade, graders, graders_work, with_metrics
 from tunesmith.proving.hard_prompt import read_prompt
+from tunesmith.proving.interrupted import Kept, weights_in
 from tunesmith.proving.judge import TUNED, metric
-from tunesmith.proving.kept import Kept, weights_in
 from tunesmith.proving.leaks import Leak, leaks
 from tunesmith.proving.mistakes import mistakes
 from tunesmith.proving.others import Other, OtherWriter
 from tunesmith.proving.proof import Proof
 from tunesmith.proving.record import Record
 from tunesmith.proving.retention import asked_suites, retained
+from tunesmith.proving.row_traits import traits
 from tunesmith.proving.task import evenly
-from tunesmith.proving.traits import traits
 from tunesmith.proving.write import conclude
 from tunesmith.settings.family import METHODS, OBJECTIVES
 from tunesmith.settings.run import Run

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tunesmith.data.grouping import Marker, Marks
 from tunesmith.data.items import Item
-from tunesmith.data.marks import Marker, Marks
 from tunesmith.data.prepare import Prepared
 from tunesmith.data.reading import examples
 from tunesmith.data.rows import Encoder, Row, chosen_rows, clusters, items_of

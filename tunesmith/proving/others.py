@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from tunesmith.data.rendering.render import Render
 from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Chat, Text
-from tunesmith.proving.kept import weights_in
+from tunesmith.proving.interrupted import weights_in
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Model, Run
 from tunesmith.storage.run_folder import RunFolder

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 from tunesmith.display.table import table_lines
 from tunesmith.plain import JsonObject, Named
-from tunesmith.proving.amounts import interval_shown, shown
 from tunesmith.proving.cloze import told_lines
 from tunesmith.proving.efficiency import efficiency_lines
 from tunesmith.proving.grading import grading_lines
 from tunesmith.proving.judge import TUNED, metric
+from tunesmith.proving.metric_values import interval_shown, shown
+from tunesmith.proving.mistakes_text import mistake_lines
 from tunesmith.proving.record import OWN, called
 from tunesmith.proving.retention import retention_lines
 from tunesmith.proving.statistics import DISCORDANT, FEWEST
-from tunesmith.proving.told_mistakes import mistake_lines
 from tunesmith.proving.trainings import training_lines
 from tunesmith.words import metric_name, say
 

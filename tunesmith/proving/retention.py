@@ -18,7 +18,7 @@ from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Chat, Text, final, question_of
 from tunesmith.plain import JsonObject
 from tunesmith.predicting.likelihoods import likeliest, likelihoods
-from tunesmith.proving.kept import Kept, digest_of
+from tunesmith.proving.interrupted import Kept, digest_of
 from tunesmith.proving.statistics import DISCORDANT, FEWEST, LEVEL, Interval, holm, paired
 from tunesmith.proving.task import answer_of
 from tunesmith.proving.writing import written

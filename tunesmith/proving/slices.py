@@ -11,7 +11,7 @@ import numpy as np
 from tunesmith.plain import JsonObject, Named
 from tunesmith.proving import statistics
 from tunesmith.proving.judge import metric, units_of, verdict
-from tunesmith.proving.traits import Slice, slices_of, values_of
+from tunesmith.proving.row_traits import Slice, slices_of, values_of
 
 COLUMNS = 5
 """Sums of a unit: tuned's scores inside, rows inside, tuned's outside, rows outside, the rival's

@@ -11,9 +11,9 @@ from pathlib import Path
 from tunesmith.display.table import table_lines
 from tunesmith.errors import Problem, SpecError
 from tunesmith.plain import JsonObject, Named
-from tunesmith.proving.amounts import interval_shown, shown
 from tunesmith.proving.efficiency import duration, training_cost
 from tunesmith.proving.judge import FIELDS, TUNED, given_by, judge, metric, rows_of
+from tunesmith.proving.metric_values import interval_shown, shown
 from tunesmith.proving.statistics import FEWEST
 from tunesmith.report.curves import held_out, points
 from tunesmith.report.samples import read_items

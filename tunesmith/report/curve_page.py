@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tunesmith.display.table import table_lines
 from tunesmith.plain import JsonObject
-from tunesmith.proving.amounts import shown
+from tunesmith.proving.metric_values import shown
 from tunesmith.proving.record import called
 from tunesmith.report.build import templates_of
 from tunesmith.report.charts import Series, line_chart

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tunesmith.plain import JsonObject, Named
-from tunesmith.proving.amounts import interval_shown, shown
-from tunesmith.proving.told_mistakes import chance_lines, cluster_lines, slice_name
+from tunesmith.proving.metric_values import interval_shown, shown
+from tunesmith.proving.mistakes_text import chance_lines, cluster_lines, slice_name
 from tunesmith.report.language import Say
 
 MOST_SLICES = 15

@@ -7,8 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tunesmith.plain import Named
-from tunesmith.proving.amounts import shown
 from tunesmith.proving.judge import TUNED, metric
+from tunesmith.proving.metric_values import shown
 from tunesmith.proving.proof import rival_of, stands_key, unbeaten, would_show
 from tunesmith.proving.record import called
 from tunesmith.report.language import Say

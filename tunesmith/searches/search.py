@@ -33,8 +33,8 @@ from tunesmith.storage.run_folder import RunFolder
 from tunesmith.tournaments.folder import got, put
 from tunesmith.tournaments.forked import apart
 from tunesmith.tournaments.halving import part_of
+from tunesmith.tournaments.jobs import Titled, taken
 from tunesmith.tournaments.one_base import OneBase, one_base
-from tunesmith.tournaments.pieces import Titled, taken
 from tunesmith.training.start import train
 from tunesmith.words import metric_name, say
 

@@ -20,9 +20,9 @@ from tunesmith.plain import JsonObject
 from tunesmith.planning.stages import Stage
 from tunesmith.predicting.engine import TorchEngine
 from tunesmith.proving.contest import prepared_again
+from tunesmith.proving.interrupted import Kept, weights_in
 from tunesmith.proving.judge import judge, metric
-from tunesmith.proving.kept import Kept, weights_in
-from tunesmith.proving.measured import lines_of, together
+from tunesmith.proving.parity_rows import lines_of, together
 from tunesmith.proving.task import evenly
 from tunesmith.sequences import matrix
 from tunesmith.settings.family import OBJECTIVES

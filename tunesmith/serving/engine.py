@@ -18,7 +18,7 @@ import torch
 from tunesmith.data.rendering.tokenizers import Tokenizer
 from tunesmith.models.loading.load import Loaded
 from tunesmith.serving.choosing import next_tokens
-from tunesmith.serving.kept import FEWEST, Kept
+from tunesmith.serving.prompt_cache import FEWEST, Kept
 from tunesmith.serving.rows import Row, Told, in_common
 from tunesmith.serving.slots import Slots
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 import numpy as np
 
-from tunesmith.data.asked import asks
+from tunesmith.data.asked_rows import asks
 from tunesmith.data.columns.finishing import refuse_media
 from tunesmith.data.columns.turns import turn_of
 from tunesmith.errors import DataError, Problem

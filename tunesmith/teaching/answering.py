@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from tunesmith.data.asked import AskedRows
+from tunesmith.data.asked_rows import AskedRows
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.events.stream import Events
 from tunesmith.examples import Chat, Text, Turn

@@ -21,7 +21,7 @@ from tunesmith.report.tournament import lines, markdown, page
 from tunesmith.settings.run import Run
 from tunesmith.storage.atomic import write_whole
 from tunesmith.storage.run_folder import RunFolder
-from tunesmith.tournaments import pieces
+from tunesmith.tournaments import jobs
 from tunesmith.tournaments.folder import Board, got, put
 from tunesmith.tournaments.forked import apart
 from tunesmith.tournaments.halving import halve, trainings
@@ -104,7 +104,7 @@ class _Play:
         base = made.board.base
         if not self._do(
             base.score,
-            partial(pieces.score_base, made),
+            partial(jobs.score_base, made),
             say("tournament.base"),
             SCORING,
             base.path / "failed.json",
@@ -162,7 +162,7 @@ class _Play:
         title = say("tournament.title_rung", method=entry.label, rate=f"{rate:g}", **told)
         if not self._do(
             path,
-            partial(pieces.try_rate, self.field, entry, rate, share),
+            partial(jobs.try_rate, self.field, entry, rate, share),
             title,
             share,
             entry.corner.failed,
@@ -178,11 +178,11 @@ class _Play:
         first = seed == self.field.run.train.seed
         failed = entry.corner.failed if first else place.path / "failed.json"
         title = say("tournament.title_whole", method=entry.label, rate=f"{rate:g}", seed=seed)
-        work = partial(pieces.train_whole, self.field, entry, place, rate=rate, seed=seed)
+        work = partial(jobs.train_whole, self.field, entry, place, rate=rate, seed=seed)
         if self._do(place.trained, lambda title: work(title=title), title, 1.0, failed):
             title = say("tournament.title_score", method=entry.label, rate=f"{rate:g}", seed=seed)
             if self._do(
-                place.score, partial(pieces.score_run, self.field, place), title, SCORING, failed
+                place.score, partial(jobs.score_run, self.field, place), title, SCORING, failed
             ):
                 self.events(PieceScored(title, got(place.score)["watch"]))
 

@@ -19,8 +19,8 @@ from tunesmith.models.loading.load import Loaded
 from tunesmith.plain import JsonObject
 from tunesmith.predicting.likelihoods import likelihoods
 from tunesmith.proving.answers import ContenderAnswers
+from tunesmith.proving.interrupted import Kept, weights_in
 from tunesmith.proving.judge import TUNED, metric
-from tunesmith.proving.kept import Kept, weights_in
 from tunesmith.settings.family import METHODS
 from tunesmith.settings.run import Run
 from tunesmith.storage.atomic import write_whole

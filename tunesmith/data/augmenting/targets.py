@@ -15,8 +15,8 @@ from tunesmith.data.reading import examples
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.plain import JsonObject
 from tunesmith.proving.collect import is_of
+from tunesmith.proving.row_traits import line_of
 from tunesmith.proving.task import evenly
-from tunesmith.proving.traits import line_of
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Run
 from tunesmith.storage.run_folder import RunFolder

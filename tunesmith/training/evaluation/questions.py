@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.asked import AskedRows, read_questions, shown
+from tunesmith.data.asked_rows import AskedRows, read_questions, shown
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import DataError, Problem
 from tunesmith.events.stream import Line

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from tunesmith import api
-from tunesmith.proving import kept
-from tunesmith.proving.kept import Kept, weights_in
+from tunesmith.proving import interrupted
+from tunesmith.proving.interrupted import Kept, weights_in
 from tunesmith.storage.run_folder import RunFolder
 
 
 def test_an_interrupted_proof_ends_as_one_that_was_not(
     label_run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept, "AT_ONCE", 8)
+    monkeypatch.setattr(interrupted, "AT_ONCE", 8)
     whole = api.prove(label_run, items=24, shots=2).to_json()
     text = label_run.items.read_text(encoding="utf-8")
     made: list[str] = []

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from material.prepared_rows import prepared, written
-from tunesmith.data.asked import AskedRows, shown
+from tunesmith.data.asked_rows import AskedRows, shown
 from tunesmith.data.files.questions import asked_in
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import DataError

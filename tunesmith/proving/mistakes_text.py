@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tunesmith.plain import Named
-from tunesmith.proving.amounts import interval_shown, shown
+from tunesmith.proving.metric_values import interval_shown, shown
 from tunesmith.proving.slices import slice_of
 from tunesmith.proving.statistics import FEWEST
 from tunesmith.words import say

@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 from tunesmith import api
-from tunesmith.data.doubted import doubted
+from tunesmith.data.doubted_labels import doubted
 
 WORDS = {
     "refund": ["money", "back", "refund", "return", "charge", "paid", "twice"],
