@@ -26,7 +26,7 @@ def test_merged_folder_answers_as_the_adapter(tiny_llama: Path, tmp_path: Path) 
     assert seen == ["loading base and adapter", "merging", "saving", "checking what was saved"]
     assert exported.merged.relative < 1e-4 and exported.saved.relative < 1e-4
     assert exported.saved.same_answers == exported.saved.probes == PROBES
-    assert exported.warnings == ()
+    assert [one for one in exported.warnings if "held-out rows" not in one] == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["merged", "run"], (
         "a draft was left behind"
     )
@@ -136,7 +136,8 @@ def test_warns_when_rounding_costs_what_was_learned(tiny_llama: Path, tmp_path: 
     exported = export(
         tuned(tmp_path / "run", tiny_llama, scale=1e-4), tmp_path / "merged", in_type("bf16")
     )
-    assert "rounding to bf16 loses about as much as was learned" in exported.warnings[0]
+    told = "\n".join(exported.warnings)
+    assert "rounding to bf16 loses about as much as was learned" in told
 
 
 def test_tied_heads_stay_tied(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tunesmith.events.stream import Events
 from tunesmith.models.calling import views
 from tunesmith.models.calling.generate import generate
 from tunesmith.models.roles import FrozenModel
+from tunesmith.models.roles.start import FromStart, start_of
 from tunesmith.outputs.vectors import vectors_of
 from tunesmith.planning.make import make
 from tunesmith.predicting.classes import outputs_of
@@ -50,9 +52,13 @@ def test_the_device_keeps_cudas_rules() -> None:
 def on_strict(ready: Ready) -> Work:
     """The run's work with its models on the device, and an optimizer for their weights there."""
     work = ready.work
-    for role in work.roles.values():
-        place(role.model if isinstance(role, FrozenModel) else role)
     place(work.model.model)
+    for name, role in work.roles.items():
+        if isinstance(role, FromStart):
+            counts = {key: value.to(DEVICE) for key, value in role.fisher.items()}
+            work.roles[name] = replace(start_of(work.model.model, work.method), fisher=counts)
+        else:
+            place(role.model if isinstance(role, FrozenModel) else role)
     work.device.place = DEVICE
     work.named = [
         (name, weight)
@@ -60,7 +66,7 @@ def on_strict(ready: Ready) -> Work:
         if weight.requires_grad
     ]
     for role, model in work.roles.items():
-        if not isinstance(model, FrozenModel):
+        if not isinstance(model, FrozenModel | FromStart):
             work.named += [(f"{role}/{name}", weight) for name, weight in model.named_parameters()]
     train = work.run.train
     assert train.learning_rate is not None

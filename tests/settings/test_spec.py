@@ -347,7 +347,7 @@ def test_explain_says_type_default_and_choices():
         f"objective.{one}"
         for one in (
             "distill.hard",
-            *(f"{name}.beta" for name in ("cpo", "distill", "dpo", "kto", "orpo", "simpo")),
+            *(f"{name}.beta" for name in ("cpo", "distill", "dpo", "gkd", "kto", "orpo", "simpo")),
         )
     ], "every plug-in that has the setting is named"
     assert any(line.startswith("  rank ") for line in explain("method.lora"))
@@ -423,6 +423,13 @@ def _attributes_read() -> set[str]:
         called = {
             node.func for node in nodes if isinstance(node, ast.Call)
         }  # a setting is no method: ``stop()`` reads none
+        read |= {
+            word.value
+            for node in nodes
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "values"
+            for word in node.args
+            if isinstance(word, ast.Constant)
+        }  # ``config.values("seconds")`` reads it
         for node in nodes:
             if (
                 isinstance(node, ast.Attribute)

@@ -13,7 +13,7 @@ from tunesmith.errors import DataError
 from tunesmith.examples import Example, Labelled, Tagged, TextPair
 from tunesmith.metrics import has_han
 from tunesmith.plain import JsonObject
-from tunesmith.settings.family import OBJECTIVES
+from tunesmith.settings.family import OBJECTIVES, OUTPUTS
 from tunesmith.settings.open_values import default_rate
 from tunesmith.settings.run import Data, Run, validate
 from tunesmith.words import say
@@ -51,7 +51,7 @@ def propose(given: Mapping[str, Any]) -> Proposal:
         named = given["objective"]
         name, texts = (named["name"] if isinstance(named, Mapping) else named), []
     if "model" not in given:
-        reads = OBJECTIVES.get(name).head != "language"
+        reads = not OUTPUTS.get(OBJECTIVES.get(name).gives).writes
         chinese = sum(map(has_han, texts)) > HAN * len(texts)
         settings["model"] = "package:minilm" if reads and not chinese else "starter"
         key = "encoder" if settings["model"] != "starter" else "chinese" if reads else "writes"

@@ -55,7 +55,7 @@ def prove(
     ] = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option("--metric", metavar="NAME|FILE.py:FUNCTION|{name: …}", show_default=False),
+        typer.Option("--metric", metavar="NAME|FILE.py:FUNCTION|{name: NAME}", show_default=False),
     ] = None,
     seeds: Annotated[
         int | None, typer.Option("--seeds", min=2, metavar="K", show_default=False)

@@ -184,12 +184,11 @@ def _looked_at(
     """Runs what was written and measures it; returns the page and warnings."""
     kind = fmt.dtype(made.source)
     page = Page(fmt.name, kind, library=fmt.verified_by, install=fmt.install)
-    warnings = unchanged(seen.base, seen.behaviour)
-    warnings += (rows.why,) if rows.why else ()
+    same, unasked = unchanged(seen.base, seen.behaviour), (rows.why,) if rows.why else ()
     start = time.perf_counter()
     engine = fmt.open(place, made)
     if engine is None:
-        return page, warnings
+        return page, (*same, *unasked)
     seconds = time.perf_counter() - start
     found = seen.ask(engine)
     rows.answer(EXPORTED, engine)
@@ -203,7 +202,7 @@ def _looked_at(
         task_missing=rows.missing,
         faults=tuple(fmt.faults(engine, made, seen.prompts)),
     )
-    return page, warnings or rounded_away(seen.base, seen.behaviour, found, kind)
+    return page, (*(same or rounded_away(seen.base, seen.behaviour, found, kind)), *unasked)
 
 
 @dataclass

@@ -37,4 +37,5 @@ class Code(Metric):
 
     def reward(self) -> JsonObject:
         """Returns the reward that runs the code."""
-        return self.config.model_dump()
+        how = self.config.values("run_code", "column", "seconds", "mebibytes")
+        return {"name": self.name, **how}

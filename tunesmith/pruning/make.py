@@ -172,7 +172,7 @@ def _refuse_settings(run: Run) -> None:
     ones.
     """
     problems = []
-    if OBJECTIVES.make(run.objective).head != "language":
+    if not OBJECTIVES.make(run.objective).output.writes:
         told = say("prune.writes_only", objective=run.objective.name)
         problems.append(Problem("objective", told))
     changed = {"quantize": run.model.quantize, "add_tokens": run.model.add_tokens}

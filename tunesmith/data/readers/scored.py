@@ -111,8 +111,9 @@ def _scored(row: Row) -> tuple[list[_Scored], bool]:
     if beside is not None:
         scores = json_list(row[beside]) or []
         if len(scores) != len(items):
-            told = {"answers": len(items), "scores": len(scores)}
-            raise field_problem(beside, "preference.scores_count", **told)
+            raise field_problem(
+                beside, "preference.scores_count", answers=len(items), scores=len(scores)
+            )
         found = [
             _Scored(f"{name}[{n}]", answer, f"{beside}[{n}]", score)
             for n, (answer, score) in enumerate(zip(items, scores, strict=True))
