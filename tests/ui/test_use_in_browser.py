@@ -52,6 +52,7 @@ class Tab:
 
     def is_well(self) -> None:
         """Nothing is wider than the window, unnamed, or complained of."""
+        self.page.wait_for_load_state()  # before its style is there, a line does not wrap
         assert self.page.evaluate("document.documentElement.scrollWidth") <= self.width
         assert violations(self.page) == [] and self.troubles == []
 
