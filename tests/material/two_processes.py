@@ -16,6 +16,18 @@ from tunesmith.data.prepare import Prepared
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
 
+PLAINLY: dict[str, Any] = {
+    "train.optimizer": "sgd",
+    "train.learning_rate": 0.05,
+    "train.micro_tokens": 64,
+    "train.keep.evaluate": 4,
+    "train.keep.save": 2,
+    "train.keep.final": "best",
+    "generate.max_new_tokens": 2,
+}
+"""Settings of runs that are compared. Plain descent: AdamW would blow rounding up where a gradient
+is next to nothing.
+"""
 NAMES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 

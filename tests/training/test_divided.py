@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from material import runs
-from material.two_processes import in_two, same_runs, two_ranks
+from material.two_processes import PLAINLY, in_two, same_runs, two_ranks
 from material.written_rows import pairs
 from tunesmith.batches.batch import Batch
 from tunesmith.batches.micro_batches import micro_batches
@@ -28,16 +28,7 @@ from tunesmith.training.preparing import make_ready
 from tunesmith.training.start import train
 
 DIVIDED = {"train.machine.shard": "fsdp"}
-SETTINGS: dict[str, Any] = {
-    "train.optimizer": "sgd",
-    "train.learning_rate": 0.05,
-    "train.micro_tokens": 64,
-    "train.keep.evaluate": 4,
-    "train.keep.save": 2,
-    "train.keep.final": "best",
-    "generate.max_new_tokens": 2,
-    "questions": ["How far is Rome?"],
-}
+SETTINGS: dict[str, Any] = {**PLAINLY, "questions": ["How far is Rome?"]}
 LORA, FULL = {"name": "lora", "rank": 4}, {"name": "full"}
 
 

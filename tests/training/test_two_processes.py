@@ -14,7 +14,7 @@ import pytest
 
 from material import runs
 from material.headed import encoder
-from material.two_processes import in_two, same_runs, two_ranks
+from material.two_processes import PLAINLY, in_two, same_runs, two_ranks
 from material.written_rows import pairs, questions
 from tunesmith.batches.batch import Batch
 from tunesmith.batches.micro_batches import micro_batches
@@ -25,18 +25,9 @@ from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training import start
 from tunesmith.training.start import train
 
-# Plain descent: AdamW would blow rounding up where a gradient is next to nothing. 25 rows in steps
-# of 8: the last step of an epoch has one, so that one process runs what does not count.
-SETTINGS: dict[str, Any] = {
-    "method": {"name": "lora", "rank": 4},
-    "train.optimizer": "sgd",
-    "train.learning_rate": 0.05,
-    "train.micro_tokens": 64,
-    "train.keep.evaluate": 4,
-    "train.keep.save": 2,
-    "train.keep.final": "best",
-    "generate.max_new_tokens": 2,
-}
+# 25 rows in steps of 8: the last step of an epoch has one, so that one process runs what does not
+# count.
+SETTINGS: dict[str, Any] = {**PLAINLY, "method": {"name": "lora", "rank": 4}}
 STOPPED_AT = 5
 
 

@@ -20,17 +20,14 @@ from filelock import FileLock
 from starlette.testclient import TestClient
 
 from material.folders import SCRIPT, bare, write
+from material.opened_page import HOST
 from material.page import Page as Read
-from tunesmith.pages.guard import Guard
 from tunesmith.storage.process import named_in
 from tunesmith.ui import work, works
 from tunesmith.ui.chats import Chat
-from tunesmith.ui.page import Page
-from tunesmith.ui.runs import Runs
 from tunesmith.ui.serve_pages import called_by
 from tunesmith.ui.works import Work
 
-TOKEN, HOST = "right-token", "127.0.0.1:4321"
 PATIENCE = 10
 
 
@@ -45,31 +42,6 @@ def place(tmp_path: Path) -> Path:
         write(tmp_path / name / "model" / "tunesmith.json", {"step": 3})
     (tmp_path / "runs" / "linked").symlink_to(tmp_path / "outside" / "secret")
     return tmp_path / "runs"
-
-
-@pytest.fixture
-def begun(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The commands that were begun; no process is."""
-    commands: list[list[str]] = []
-
-    class Begun:
-        def __init__(self, command: list[str], **how: Any) -> None:
-            assert how["start_new_session"] and "shell" not in how
-            commands.append(command)
-
-        def poll(self) -> int:
-            return 0
-
-    monkeypatch.setattr(works.subprocess, "Popen", Begun)
-    return commands
-
-
-@pytest.fixture
-def client(place: Path) -> TestClient:
-    """A browser that has opened the link."""
-    client = TestClient(Guard(Page(Runs(place)).app(), TOKEN, 4321), base_url=f"http://{HOST}")
-    client.get("/", params={"token": TOKEN})
-    return client
 
 
 class Models(ThreadingHTTPServer):

@@ -14,17 +14,14 @@ from filelock import FileLock
 from starlette.testclient import TestClient
 
 from material.folders import bare, write, write_lines
+from material.opened_page import HOST
 from material.page import Page as Read
 from tunesmith import api
-from tunesmith.pages.guard import Guard
 from tunesmith.settings.family import FORMATS
 from tunesmith.storage.process import named_in
 from tunesmith.ui import work, works
-from tunesmith.ui.page import Page
-from tunesmith.ui.runs import Runs
 from tunesmith.ui.works import Work
 
-TOKEN, HOST = "right-token", "127.0.0.1:4321"
 EXPORT = "/run/a/export/"
 
 
@@ -39,31 +36,6 @@ def place(tmp_path: Path) -> Path:
         write(tmp_path / name / "model" / "tunesmith.json", {"step": 3})
     (tmp_path / "runs" / "linked").symlink_to(tmp_path / "outside" / "secret")
     return tmp_path / "runs"
-
-
-@pytest.fixture
-def begun(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The commands that were begun; no process is."""
-    commands: list[list[str]] = []
-
-    class Begun:
-        def __init__(self, command: list[str], **how: Any) -> None:
-            assert how["start_new_session"] and "shell" not in how
-            commands.append(command)
-
-        def poll(self) -> int:
-            return 0
-
-    monkeypatch.setattr(works.subprocess, "Popen", Begun)
-    return commands
-
-
-@pytest.fixture
-def client(place: Path) -> TestClient:
-    """A browser that has opened the link."""
-    client = TestClient(Guard(Page(Runs(place)).app(), TOKEN, 4321), base_url=f"http://{HOST}")
-    client.get("/", params={"token": TOKEN})
-    return client
 
 
 def asked_in(place: Path) -> dict[str, Any]:
