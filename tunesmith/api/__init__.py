@@ -7,7 +7,15 @@ ts.prove(run)``
 from __future__ import annotations
 
 from tunesmith.api.auto import auto
-from tunesmith.api.before_training import check, explain, overfit, plan, plan_stages, under_base
+from tunesmith.api.before_training import (
+    check,
+    explain,
+    overfit,
+    plan,
+    plan_cards,
+    plan_stages,
+    under_base,
+)
 from tunesmith.api.blend import blend
 from tunesmith.api.compare import compare
 from tunesmith.api.curve import curve
@@ -42,6 +50,7 @@ __all__ = [
     "overfit",
     "overlap",
     "plan",
+    "plan_cards",
     "plan_stages",
     "predict",
     "prove",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tunesmith.diagnosis.overfit import Overfit
     from tunesmith.diagnosis.under_base import UnderBase
     from tunesmith.display.progress import Shown
+    from tunesmith.planning.cards import Found
     from tunesmith.planning.plan import Plan
     from tunesmith.settings.explain import HelpPage
 
@@ -85,6 +86,28 @@ def plan(
     run = settings_of(settings, overrides)
     speak(run)
     return make(run, probe=probe, progress=progress)
+
+
+def plan_cards(
+    settings: Settings,
+    overrides: Overrides = (),
+    *,
+    cards: str,
+    progress: Shown | None = None,
+) -> Found:
+    """Returns the layouts of a run on cards that need not be here (``4x24``: four of 24 GiB), from
+    the cheapest; raises SpecError where the run itself has problems.
+    """
+    from tunesmith.models.finding.hub import folder_of
+    from tunesmith.planning.cards import Cards, layouts_on, without_machine
+    from tunesmith.planning.make import make
+
+    size, run = Cards.read(cards), settings_of(settings, overrides)
+    speak(run)
+    made = make(without_machine(run), progress=progress)
+    # The run's disk is elsewhere, as its cards are.
+    made.problems = [one for one in made.problems if one.where != "out"]
+    return layouts_on(size, run, made.require(), folder_of(run.model))
 
 
 def plan_stages(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunesmith.cli.settings_line import check_line, files_and_settings, settings_line
+from tunesmith.cli.settings_line import check_line, files_and_settings, one_word, settings_line
 from tunesmith.settings.yaml_file import read_settings
 from tunesmith.words import say
 
@@ -83,8 +83,14 @@ def plan(
     """Prints what would run."""
     from tunesmith import api
 
-    given, overrides = settings_line(settings or [], lang)
+    cards, rest = one_word("cards", settings or [])
+    given, overrides = settings_line(rest, lang)
     given = read_settings(given) if isinstance(given, str | Path) else given
+    if cards is not None:
+        with quiet(as_json), progress() as shown:
+            laid = api.plan_cards(given, overrides, cards=cards, progress=shown)
+        tell(laid, as_json)
+        raise typer.Exit(0 if laid.chosen else 2)
     with quiet(as_json), progress() as shown:
         stages = api.plan_stages(given, overrides, probe=probe, progress=shown)
         made = None

@@ -41,6 +41,13 @@ def settings_line(words: Sequence[str], lang: str = "auto") -> tuple[str | JsonO
     return {}, [*words, *language]
 
 
+def one_word(name: str, words: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Takes ``name=value``, which is of the verb and not of the run, out of the words."""
+    found = [word for word in words if word.startswith(f"{name}=")]
+    rest = [word for word in words if word not in found]
+    return (found[-1].partition("=")[2] if found else None), rest
+
+
 def check_line(words: Sequence[str], lang: str = "auto") -> tuple[str | JsonObject, list[str]]:
     """Does the same for ``check``, where a first word that is no run.yaml is the data."""
     if (

@@ -4,6 +4,7 @@ and the data alone.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from tunesmith.machine.disk import Disk, disk_of
 from tunesmith.machine.memory import GIB
 from tunesmith.planning.shape import Shape
 from tunesmith.settings.family import METHODS, OBJECTIVES, OPTIMIZERS
-from tunesmith.settings.run import Run
+from tunesmith.settings.run import Machine, Run
 from tunesmith.storage.headers import weights_in
 
 OVERHEAD = {"cpu": 0.7 * GIB, "cuda": 1.2 * GIB, "mps": 0.7 * GIB}
@@ -81,12 +82,12 @@ def memory(
     - optimizer: trainable * state_bytes (of the optimizer)
     - activations: tokens * activation_bytes (10 vectors of the width and 4 of the feed-forward a
       block)
-    - logits: 3 * min(tokens * vocabulary * 4, 64 MiB) (a chunk, its softmax and its gradient)
+    - logits: 3 * min(tokens * vocabulary * 4, chunk) (a chunk, its softmax and its gradient)
 
     Divided weights, and what belongs to trained ones, count by their parts; the largest block and
     what stands outside of blocks are held whole besides.
     """
-    chunk = max(64 * 2**20, 128 * form.vocabulary * 4)
+    chunk = max(_chunk(run.train.machine), 128 * form.vocabulary * 4)
     kept = OPTIMIZERS.get(run.train.optimizer.name).state_bytes
     trained = form.trainable / parts.trained
     return Memory(
@@ -97,6 +98,15 @@ def memory(
         logits=3.0 * min(tokens * form.vocabulary * 4, chunk),
         overhead=OVERHEAD.get(run.train.machine.device, OVERHEAD["cpu"]),
     )
+
+
+def _chunk(machine: Machine) -> float:
+    """Returns the most bytes of a chunk of logits: on a GPU more, but a share of its memory."""
+    from tunesmith.models.calling.chunks import CHUNK_BYTES, GPU_CHUNK_BYTES, GPU_SHARE
+
+    if machine.device == "cpu":
+        return CHUNK_BYTES
+    return min(GPU_CHUNK_BYTES, (machine.memory or math.inf) * GIB * GPU_SHARE)
 
 
 def weights_of(form: Shape, run: Run, width: int, parts: Parts) -> float:

@@ -1,0 +1,272 @@
+"""What a run needs on so many cards of a size, and the cheapest layout that fits, without a card
+at hand (``plan run.yaml cards=4x24``).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunesmith.display.table import readable, table_lines
+from tunesmith.errors import Problem, SpecError
+from tunesmith.machine.memory import GIB
+from tunesmith.plain import JsonObject
+from tunesmith.planning.memory import Memory, Parts, beside, memory, weights_of
+from tunesmith.planning.plan import Plan
+from tunesmith.planning.rules import shard_fits
+from tunesmith.planning.shape import Shape, shape, with_classes
+from tunesmith.settings.family import METHODS
+from tunesmith.settings.open_values import with_value
+from tunesmith.settings.run import Run
+from tunesmith.words import say
+
+MOST_CARDS = 1024
+"""Above this the fewest cards are not searched for."""
+WIDTHS = {"fp32": 4, "bf16": 2, "fp16": 2}
+
+
+@dataclass(frozen=True)
+class Cards:
+    """So many cards of so much memory (GiB) each."""
+
+    count: int
+    gib: float
+
+    @classmethod
+    def read(cls, text: str) -> Cards:
+        """Reads ``4x24``, or ``24`` for one; raises SpecError for anything else."""
+        found = re.fullmatch(r"(?:(\d{1,5})\s*[x×*]\s*)?(\d{1,5}(?:\.\d+)?)\s*(?:GiB|GB|G)?", text)
+        count = int(found[1] or 1) if found else 0
+        if not found or not count or not float(found[2]):
+            raise SpecError(Problem("cards", say("cards.bad", value=text)))
+        return cls(count, float(found[2]))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way to lay a run out over cards. ``sent`` are the bytes that each card sends in a step;
+    ``refused`` is why the run cannot be laid out so.
+    """
+
+    processes: int
+    shard: str
+    checkpointing: bool
+    micro_tokens: int
+    needed: Memory
+    sent: float
+    refused: str = ""
+
+    def fits(self, gib: float) -> bool:
+        """Tells whether each card holds it."""
+        return not self.refused and self.needed.high <= gib * GIB
+
+    def words(self) -> list[str]:
+        """Returns the settings that ask for it."""
+        machine = "train.machine"
+        return [
+            f"processes={self.processes}",
+            *([f"{machine}.shard={self.shard}"] if self.shard != "none" else []),
+            f"{machine}.checkpointing={str(self.checkpointing).lower()}",
+            f"train.micro_tokens={self.micro_tokens}",
+        ]
+
+    def to_json(self) -> JsonObject:
+        """Returns all of it, for programs."""
+        terms = {name: round(value / GIB, 4) for name, value in vars(self.needed).items()}
+        return {
+            "processes": self.processes,
+            "shard": self.shard,
+            "checkpointing": self.checkpointing,
+            "micro_tokens": self.micro_tokens,
+            "memory_gib": {
+                "low": round(self.needed.low / GIB, 3),
+                "high": round(self.needed.high / GIB, 3),
+            },
+            "memory_terms_gib": terms,
+            "sent_bytes": round(self.sent),
+            "refused": self.refused,
+        }
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the memory of a run follows from beside the layout: its model and its rows (tokens)."""
+
+    run: Run
+    form: Shape
+    longest: int
+    mean: float
+    batch: int
+    beside: float
+
+    @property
+    def width(self) -> int:
+        """The bytes of a frozen weight."""
+        if METHODS.make(self.run.method).full_precision:
+            return 4
+        return WIDTHS[self.run.model.dtype]
+
+    def layout(self, processes: int, shard: str, checkpointing: bool, gib: float) -> Layout:
+        """Returns the layout with the largest micro-batch that fits, or with the least one."""
+        from tunesmith.machine.micro_batch import LEAST_TOKENS, MOST_TOKENS
+
+        run = with_value(self.run, ["train", "machine", "shard"], shard)
+        given = self.run.train.micro_tokens
+        tokens = LEAST_TOKENS if given is None else given
+        needed = self._needed(run, processes, checkpointing, tokens)
+        while given is None and tokens * 2 <= MOST_TOKENS:
+            more = self._needed(run, processes, checkpointing, tokens * 2)
+            if more.high > gib * GIB:
+                break
+            tokens, needed = tokens * 2, more
+        passes = math.ceil(self.batch * self.mean / processes / max(tokens, self.mean))
+        told = [one.text for one in shard_fits(run)] if processes > 1 else []
+        sent = sent_by_one(self.form, run, self.width, processes=processes, passes=passes)
+        return Layout(processes, shard, checkpointing, tokens, needed, sent, " ".join(told))
+
+    def _needed(self, run: Run, processes: int, checkpointing: bool, tokens: int) -> Memory:
+        used = self.form.kept[checkpointing] * WIDTHS[run.train.machine.precision]
+        most = self.longest * math.ceil(self.batch / processes)  # all that one has of a step
+        found = memory(
+            self.form,
+            run,
+            width=self.width,
+            tokens=max(min(tokens, most), self.longest),
+            activation_bytes=used,
+            parts=Parts.of(run, processes),
+        )
+        return Memory(**{**vars(found), "beside": self.beside})
+
+
+def sent_by_one(form: Shape, run: Run, width: int, *, processes: int, passes: int) -> float:
+    """Counts the bytes that each process sends in a step of ``passes`` micro-batches, by rings.
+
+    - whole weights: 2 (n-1)/n of the gradients, once a step
+    - divided ones: (n-1)/n of them before the forward and before the backward of every micro-batch,
+      and where they are trained (n-1)/n of their gradients after it
+    """
+    others = (processes - 1) / processes
+    parts, trained = Parts.of(run, processes), form.trainable * 4.0
+    if parts.frozen == 1:
+        return 2 * others * trained
+    frozen = form.bytes(width, run.model.quantize) - trained
+    if parts.trained == 1:
+        return others * (2 * frozen * passes + 2 * trained)
+    return others * passes * (2 * frozen + 3 * trained)
+
+
+ORDER = (("none", False), ("none", True), ("fsdp", False), ("fsdp", True))
+"""From the cheapest: computing activations again costs a third more, at any speed of the links
+between cards; dividing weights costs what is sent, for every micro-batch.
+"""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The layouts of a run on cards, from the cheapest; ``fewest`` are the fewest cards of the size
+    that hold it in any layout, None where no number does.
+    """
+
+    cards: Cards
+    layouts: list[Layout]
+    fewest: int | None
+    whole: float
+    """Bytes that each card holds however many there are."""
+    idle: int
+    """Cards for which a step has no row."""
+
+    @property
+    def chosen(self) -> Layout | None:
+        """The cheapest layout that fits."""
+        return next((one for one in self.layouts if one.fits(self.cards.gib)), None)
+
+    def to_json(self) -> JsonObject:
+        """Returns all of it, for programs."""
+        return {
+            "cards": {"count": self.cards.count, "gib": self.cards.gib},
+            "chosen": self.chosen.to_json() if self.chosen else None,
+            "layouts": [one.to_json() | {"fits": one.fits(self.cards.gib)} for one in self.layouts],
+            "fewest": self.fewest,
+            "idle": self.idle,
+        }
+
+    def lines(self) -> list[str]:
+        """Returns the layouts as a table, and which one to take, for a person."""
+        gib, count = self.cards.gib, self.cards.count
+        head = [say(f"cards.col_{name}") for name in ("shard", "again", "tokens", "memory")]
+        rows = [[*head, say("cards.col_sent"), say("cards.col_fits")]]
+        for one in self.layouts:
+            low, high = one.needed.low / GIB, one.needed.high / GIB
+            again = say("cards.yes" if one.checkpointing else "cards.no")
+            fits = one.refused or say("cards.yes" if one.fits(gib) else "cards.no")
+            size, sent = f"{low:.1f}–{high:.1f}", readable(one.sent)
+            rows.append([one.shard, again, str(one.micro_tokens), size, sent, fits])
+        lines = [say("cards.head", count=count, gib=gib), *table_lines(rows, numbers=4), ""]
+        if self.idle:
+            lines.append(say("cards.idle", idle=self.idle, used=count - self.idle))
+        chosen = self.chosen
+        if chosen is not None:
+            lines.append(say("cards.take", words=" ".join(chosen.words())))
+        elif self.fewest is not None:
+            lines.append(say("cards.more", count=self.fewest, gib=gib))
+        else:
+            lines.append(say("cards.never", whole=self.whole / GIB, gib=gib))
+        if chosen is not None and self.fewest is not None and self.fewest < chosen.processes:
+            lines.append(say("cards.fewer", count=self.fewest))
+        return [*lines, say("cards.estimated")]
+
+
+def without_machine(run: Run) -> Run:
+    """Returns the run as one process of this machine can plan it."""
+    for name, value in (("shard", "none"), ("device", "cpu"), ("precision", "auto")):
+        run = with_value(run, ["train", "machine", name], value)
+    return with_value(run, ["processes"], 1)
+
+
+def layouts_on(cards: Cards, asked: Run, made: Plan, folder: Path) -> Found:
+    """Lays the planned run ``made``, as it was asked for, out over ``cards``.
+
+    A card computes in bf16 and holds frozen weights so, unless the run says otherwise.
+    """
+    planned = made.resolved.run
+    outputs = made.prepared.objective.outputs if made.prepared is not None else None
+    form = with_classes(shape(folder, planned), folder, planned, outputs)
+    assert form is not None and made.prepared is not None, "the plan had no problem"
+    machine = asked.train.machine
+    precision = "bf16" if machine.precision == "auto" else machine.precision
+    kind = "cuda" if machine.device == "auto" else machine.device
+    run = with_value(planned, ["train", "machine", "precision"], precision)
+    run = with_value(run, ["train", "machine", "device"], kind)
+    run = with_value(run, ["train", "machine", "memory"], cards.gib)
+    dtype = precision if asked.model.dtype == "auto" else asked.model.dtype
+    run = with_value(run, ["model", "dtype"], dtype)
+    run = with_value(run, ["train", "micro_tokens"], asked.train.micro_tokens)
+    facts, batch = made.facts, run.train.batch or 1
+    mean = facts["tokens"] / max(facts["rows"]["train"], 1)
+    wide = WIDTHS[dtype]
+    this = Asked(run, form, facts["longest"], mean, batch, beside(run, wide))
+    ways = [
+        (shard, again)
+        for shard, again in ORDER
+        if machine.checkpointing == "auto" or machine.checkpointing is again
+    ]
+    used = min(cards.count, batch)
+    fewest = next(
+        (
+            number
+            for number in range(1, min(batch, MOST_CARDS) + 1)
+            if any(
+                this.layout(number, shard, again, cards.gib).fits(cards.gib)
+                for shard, again in ways
+                if number > 1 or shard == "none"
+            )
+        ),
+        None,
+    )
+    divided = [way for way in ways if used > 1 or way[0] == "none"]
+    endless = with_value(run, ["train", "machine", "shard"], "fsdp")
+    whole = weights_of(form, endless, this.width, Parts.of(endless, 10**9)) + this.beside
+    found = [this.layout(used, shard, again, cards.gib) for shard, again in divided]
+    return Found(cards, found, fewest, whole, cards.count - used)
