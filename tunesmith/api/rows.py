@@ -30,8 +30,8 @@ def change_rows(
     progress: Shown | None = None,
 ) -> Account:
     """Writes the rows of ``source`` to ``out`` after a step (clean, dedup, anonymise, balance,
-    sample, augment, convert, split, documents; mix takes several sources), and says what became of
-    every row; SpecError with all that is wrong with the step's settings.
+    sample, augment, convert, split, documents, questions; mix takes several sources), and says what
+    became of every row; SpecError with all that is wrong with the step's settings.
     """
     from tunesmith.data.augmenting.augment import augment
     from tunesmith.data.augmenting.settings import Augment
@@ -40,6 +40,7 @@ def change_rows(
     from tunesmith.data.documents.extract import Documents, extract
     from tunesmith.data.mixing import Mixing, mix
     from tunesmith.data.steps import change, made, settled
+    from tunesmith.teaching.passages import Passages, write_questions
 
     given = with_overrides({}, settings)
     sources = [source] if isinstance(source, str) else list(source)
@@ -52,6 +53,8 @@ def change_rows(
         return convert(one, Path(out), settled(Convert, given))
     if step == "documents":
         return extract(one, Path(out), settled(Documents, given))
+    if step == "questions":
+        return write_questions(one, Path(out), settled(Passages, given), heard(progress, ()))
     if step == "split":
         return split(one, Path(out), settled(Split, given))
     return change(one, Path(out), [made(step, given)])

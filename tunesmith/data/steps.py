@@ -23,6 +23,8 @@ from tunesmith.settings.spec import Spec
 from tunesmith.storage.atomic import file_to_write, write_whole
 from tunesmith.words import say
 
+OTHERS = ("augment", "convert", "documents", "mix", "questions", "split")
+"""Steps of the verb that are no transforms of rows one by one."""
 AnySpec = TypeVar("AnySpec", bound=Spec)
 
 
@@ -31,7 +33,7 @@ def made(name: str, settings: Named) -> Transform:
     with them.
     """
     if name not in TRANSFORMS.names() and not name.endswith(".py"):
-        known = ", ".join([*TRANSFORMS.names(), "augment", "convert", "documents", "mix", "split"])
+        known = ", ".join([*TRANSFORMS.names(), *OTHERS])
         raise SpecError(Problem(name, say("transforms.which", known=known)))
     cls = TRANSFORMS.get(name)
     return TRANSFORMS.make(settled(cls.Config, {**settings, "name": cls.name}))

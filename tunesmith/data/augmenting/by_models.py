@@ -7,21 +7,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from tunesmith.data.augmenting.settings import SLOT, Augment
 from tunesmith.data.augmenting.translating import Translator, translates
 from tunesmith.data.texts.script import script_of
-from tunesmith.errors import Problem, SpecError, Stopped
+from tunesmith.errors import Problem, SpecError
 from tunesmith.events.stream import Events
 from tunesmith.events.verbs import AnswersKept
 from tunesmith.examples import Chat, Turn
-from tunesmith.machine.signals import StopSignal
 from tunesmith.settings.run import Run
+from tunesmith.teaching.asking import Sayer, ask
 from tunesmith.teaching.journal import Journal
 from tunesmith.teaching.questions import Question
 from tunesmith.teaching.written import Written
@@ -40,20 +39,6 @@ TRANSLATED = (
 ROOM = 1024
 """Most tokens of a model's wording; a text of fewer characters gets as many, and a few."""
 QUOTES = ('""', "''", "“”", "「」", "«»")
-
-
-class Sayer(Protocol):
-    """Who is asked: a model here, an endpoint, or a translation model."""
-
-    def identity(self) -> dict[str, str]:
-        """Returns what distinguishes it from another."""
-        ...
-
-    def answers(
-        self, questions: Iterator[Question], done: Collection[int], stopped: Callable[[], bool]
-    ) -> Iterator[tuple[int, Written]]:
-        """Yields the answers that are not ``done``, by their number."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -191,18 +176,15 @@ def _asked(
         ]
         numbers = range(len(texts) * one.each)
         wanted = {number for number in numbers if texts[number // one.each] is not None}
-        done = {number for number in numbers if first + number in journal.places}
-        with StopSignal() as signal:
-            stopped = lambda signal=signal: signal.received is not None  # noqa: E731
-            passed = {*numbers} - wanted | done
-            for number, answer in one.sayer.answers(iter(questions), passed, stopped):
-                journal.add(first + number, answer)
-                events.phase(say("generate.phase"), len(journal.places), total)
-                if stopped():
-                    break
-            if any(first + number not in journal.places for number in wanted):
-                told = {"signal": signal.received, "done": len(journal.places), "total": total}
-                raise Stopped(say("generate.stopped", **told, path=journal.path))
+        ask(
+            one.sayer,
+            questions,
+            journal,
+            events,
+            numbers=range(first, first + len(numbers)),
+            unwanted={first + number for number in numbers if number not in wanted},
+            total=total,
+        )
         kept = sorted(wanted)
         found = journal.answers(first + number for number in kept)
         said: dict[int, Written] = dict(zip(kept, found, strict=True))
