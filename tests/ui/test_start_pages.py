@@ -28,7 +28,9 @@ from tunesmith.settings.run import read_run
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.ui import control, uploads
 from tunesmith.ui.allowed import ALLOWED, may_be_set
+from tunesmith.ui.composed_fields import composed_fields
 from tunesmith.ui.draft import draft_from_yaml, draft_of
+from tunesmith.ui.fields import BESIDE as OWN_PLACE
 from tunesmith.ui.fields import drawer
 from tunesmith.ui.mends import mends
 from tunesmith.ui.places import Places
@@ -134,6 +136,16 @@ def test_a_stranger_sees_and_does_nothing(place: Path, client: TestClient) -> No
         ("data", "/etc/passwd"),
         ("data", "~/rows.csv"),
         ("data", "[/etc/passwd]"),
+        ("data", "[{path: /etc/passwd, weight: 2}]"),
+        ("data", "[{path: a.csv, reader: ./mine.py}]"),
+        ("data", "[[/etc/passwd]]"),
+        ("file.1", "/etc/passwd"),
+        ("source.rewards", "[exact, code]"),
+        ("source.rewards", "[{name: function, path: '/etc/x.py:f'}]"),
+        ("source.rewards", "{name: judge, url: 'http://evil.example', model: m}"),
+        ("source.rewards", "[{name: model, run: /etc}]"),
+        ("source.server", "http://evil.example"),
+        ("source.prove_by", "[exact]"),
         ("data.held_out", "/etc/passwd"),
         ("data.held_out", "../secret.csv#10"),
         ("out", "/tmp/x"),
@@ -164,9 +176,19 @@ def test_a_link_within_the_folder_leads_nowhere(place: Path, client: TestClient)
 def test_nothing_in_the_list_names_code_or_a_place(place: Path) -> None:
     """Each setting that a page may set is a setting, and those that are dangerous are not there."""
     fields = [one for group in drawer(draft_of([], Places(place)), []).values() for one in group]
-    assert {"model.path", "data.path", *(one.path for one in fields)} >= set(ALLOWED)
+    drawn = composed_fields(draft_of([], Places(place)), [])
+    own = {*OWN_PLACE, "source.rewards", "source.weights", *(one.path for one in drawn["sampling"])}
+    assert {*own, *(one.path for one in fields)} >= set(ALLOWED)
+    assert not {"code", "function", "judge"} & {one.name for one in drawn["rewards"]}
     assert all(one.help and one.usual and may_be_set(one.path) for one in fields)
-    for path in ("model.trust_remote_code", "out", "source", "track", "questions", "prove.prompt"):
+    for path in (
+        "model.trust_remote_code",
+        "out",
+        "source",
+        "track",
+        "source.server",
+        "prove.prompt",
+    ):
         assert not may_be_set(path)
     assert may_be_set("method.rank") and may_be_set("objective.beta")
     assert not may_be_set("objective.teacher") and not may_be_set("method.name")
@@ -276,6 +298,14 @@ def test_the_plan_says_what_is_started_and_starts_it(
     assert again.status_code == 400 and len(started) == 1
     assert client.get("/new/begun/..%2f..%2fsecret/").status_code == 404
     assert client.get("/new/begun/none/").status_code == 404
+
+
+def test_a_reward_that_reads_a_column_says_which_rows_lack_it(
+    place: Path, client: TestClient
+) -> None:
+    form = {"goal": "rewards", "reward.number": "on", "reward.number.column": "solution"}
+    plan = looked(client, "plan", chosen(place, **form))
+    assert "solution" in Read(plan.text).text and plan.status_code == 400
 
 
 def test_what_a_text_says_to_set_is_a_button_unless_a_page_may_not(place: Path) -> None:

@@ -14,11 +14,13 @@ from tunesmith.settings.family import (
     OBJECTIVES,
     OPTIMIZERS,
     READERS,
+    REWARDS,
     SCHEDULES,
     TRANSFORMS,
     Family,
 )
 from tunesmith.settings.yaml_file import read_yaml
+from tunesmith.ui.composed import REWARDS_HERE, is_list
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ ALLOWED = (
     *("generate.max_new_tokens", "generate.temperature", "generate.top_p", "generate.stop"),
     *("generate.no_repeat_ngram", "generate.repetition_penalty", "generate.samples"),
     *("prove.items", "prove.shots", "prove.metrics", "prove.primary"),
+    *("questions", "source.rewards", "source.weights", "source.samples", "source.max_new_tokens"),
+    *("source.temperature", "source.passes", "source.timeout"),
 )
 PLUG_INS: dict[str, Family] = {
     "objective": OBJECTIVES,
@@ -52,7 +56,9 @@ TEXTS = ("objective.labels", "method.targets")
 NAMES: dict[str, Family] = {**PLUG_INS, "data.reader": READERS}
 """Settings that take the name of a plug-in of the package, and no file."""
 MEASURES = ("train.keep.best_by", "prove.metrics", "prove.primary")
-LOCAL = ("model.path", "data.path", "data.held_out")
+LOCAL = ("model.path", "data.held_out")
+OF_FILE = ("path", "columns", "reader", "weight")
+"""Settings of a file among several."""
 OF_COLUMNS = ("columns", "by")
 """Settings of steps that name columns of the rows."""
 
@@ -75,9 +81,9 @@ def refused(path: str, value: str, places: Places) -> list[Problem]:
         return [Problem(path, say("ui_new.forbidden"))] if ".py" in value else []
     if path == "data.steps":
         return _steps(path, value)
-    if path in LOCAL:
-        return places.outside(path, value)
-    return []
+    if path in CLOSED:
+        return CLOSED[path](path, value, places)
+    return places.outside(path, value) if path in LOCAL else []
 
 
 def closed(annotation: object) -> bool:
@@ -132,6 +138,58 @@ def _steps(path: str, value: str) -> list[Problem]:
             if not closed(known.annotation) and not _choices(known.annotation):
                 return [Problem(f"{path}.{key}", say("ui_new.forbidden"))]
     return []
+
+
+def _files(path: str, value: str, places: Places) -> list[Problem]:
+    """Returns what is wrong with one place of rows, or with a list of them."""
+    if not is_list(value):
+        return places.outside(path, value)
+    listed, problems = _listed(path, value)
+    for number, one in enumerate(listed):
+        told = one if isinstance(one, Mapping) else {"path": one}
+        where = f"{path}.{number}"
+        if not isinstance(told.get("path", ""), str) or not set(told) <= set(OF_FILE):
+            problems.append(Problem(where, say("ui_new.forbidden")))
+            continue
+        problems += places.outside(where, told.get("path", ""))
+        if told.get("reader") is not None and told["reader"] not in READERS.names():
+            problems += _unknown(where, READERS, str(told["reader"]))
+    return problems
+
+
+def _questions(path: str, value: str, places: Places) -> list[Problem]:
+    """Returns what is wrong with questions: they are texts, or a file in the folder."""
+    return _listed(path, value)[1] if is_list(value) else places.outside(path, value)
+
+
+def _rewards(path: str, value: str, places: Places) -> list[Problem]:
+    """Returns what is wrong with rewards: none runs code or asks an address, and a model that
+    judges lies in the folder, or is one of a hub.
+    """
+    listed, problems = _listed(path, value)
+    for number, one in enumerate(listed):
+        settings = one if isinstance(one, Mapping) else {"name": one}
+        name, where = str(settings.get("name", "")), f"{path}.{number}"
+        if name not in REWARDS_HERE:
+            known = ".py" in name or name in REWARDS.names()
+            told = [Problem(where, say("ui_new.forbidden"))]
+            problems += told if known else _unknown(where, REWARDS, name)
+        elif settings.get("run") is not None:
+            problems += places.outside(f"{where}.run", str(settings["run"]))
+    return problems
+
+
+def _listed(path: str, value: str) -> tuple[list[object], list[Problem]]:
+    """Reads a list as it is typed; what is none has one item."""
+    try:
+        given = read_yaml(value, where=path)
+    except SpecError as error:
+        return [], [*error.problems]
+    return (given if isinstance(given, list) else [given]), []
+
+
+CLOSED = {"data.path": _files, "questions": _questions, "source.rewards": _rewards}
+"""Settings that may be a list, of which each part is looked at."""
 
 
 def _choices(annotation: object) -> bool:

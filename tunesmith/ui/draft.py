@@ -15,7 +15,8 @@ from tunesmith.errors import Problem
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.run import Run
 from tunesmith.settings.yaml_file import settings_in
-from tunesmith.ui.allowed import may_be_set, refused
+from tunesmith.ui.allowed import PLUG_INS, may_be_set, refused
+from tunesmith.ui.composed import composed, files_of, flow, is_composed, is_list
 from tunesmith.ui.goals import GOALS, goal_of
 from tunesmith.words import language, say
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 SHORT = {"model.path": "model", "data.path": "data"}
 """Settings by the name under which they are typed."""
-COLUMN = "column."
-"""Before our name of a column, in a form: ``column.question=Frage``."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +37,15 @@ class Draft:
     problems: tuple[Problem, ...] = ()
     """What may not be set from a page."""
 
+    @property
+    def files(self) -> list[str]:
+        """The places of the rows."""
+        return [one.path for one in files_of(self.values.get("data.path", ""))]
+
     def query(self, changed: Mapping[str, str] | None = None) -> str:
         """Returns the draft as the query of an address, with some values changed."""
         values = {**self.values, **(changed or {})}
-        typed = {SHORT.get(path, path): value for path, value in values.items() if value}
+        typed = {typed_as(path, value): value for path, value in values.items() if value}
         return urlencode({**typed, "goal": values.get("goal", self.goal), "name": self.name})
 
     def words(self, places: Places, objective: str = "") -> list[str]:
@@ -49,7 +53,7 @@ class Draft:
         values = dict(self.values)
         if objective and objective != Run.model_fields["objective"].default:
             values.setdefault("objective", objective)
-        typed = [f"{SHORT.get(path, path)}={value}" for path, value in values.items()]
+        typed = [f"{typed_as(path, value)}={value}" for path, value in values.items()]
         return [*typed, f"out={places.typed(places.run(self.name))}"]
 
     def command(self, places: Places, objective: str = "") -> list[str]:
@@ -62,25 +66,37 @@ class Draft:
         return yaml.safe_dump(plain, allow_unicode=True, sort_keys=False, width=100)
 
 
+def typed_as(path: str, value: str) -> str:
+    """Returns the name under which a setting is typed; beside a list others of its group would have
+    no place.
+    """
+    return path if is_list(value) else SHORT.get(path, path)
+
+
 def draft_of(pairs: Iterable[tuple[str, str]], places: Places) -> Draft:
     """Reads the fields of a form or of an address; empty ones are not given."""
     typed: dict[str, str] = {}
-    columns: dict[str, str] = {}
+    parts: dict[str, str] = {}
     long = {short: path for path, short in SHORT.items()}
     for key, value in pairs:
         if not value.strip():
             continue
-        if key.startswith(COLUMN):
-            columns[key.removeprefix(COLUMN)] = value
+        kept = value if "\n" in value else value.strip()
+        if is_composed(key):
+            parts[key] = kept
         else:
-            typed[long.get(key, key)] = value if "\n" in value else value.strip()
+            typed[long.get(key, key)] = kept
     goal = typed.pop("goal", "answer")
     name = typed.pop("name", "")
-    if columns:
-        told = yaml.safe_dump(columns, default_flow_style=True, allow_unicode=True, width=10**9)
-        typed["data.columns"] = told.strip()
+    told = composed(parts, typed.get("data.path", ""), goal)
+    both = "questions" in typed and "questions" in told
+    # An objective that is named among all settings stands above the choice beside the rewards.
+    rows = {path: told[path] for path in ("data.path", "data.columns") if path in told}
+    typed = {**told, **typed, **rows}
     wrong = {path: refused(path, value, places) for path, value in typed.items()}
     problems = [problem for found in wrong.values() for problem in found]
+    if both:
+        problems.append(Problem("questions", say("ui_new.questions_twice")))
     if goal not in GOALS:
         problems.append(Problem("goal", say("ui_new.no_goal", known=", ".join(GOALS))))
         goal = "answer"
@@ -89,12 +105,15 @@ def draft_of(pairs: Iterable[tuple[str, str]], places: Places) -> Draft:
         name = ""
     # What was refused goes no further: no page reads it, and no run is given it.
     kept = {path: value for path, value in typed.items() if not wrong[path]}
+    if goal_of(kept.get("objective", GOALS[goal][0])) != "rewards":
+        # The page keeps the fields of rewards in the form, whatever the goal is by now.
+        kept = {path: value for path, value in kept.items() if not path.startswith("source.")}
     return Draft(kept, goal, name, tuple(problems))
 
 
 def named(draft: Draft, places: Places) -> Draft:
     """Returns the draft with a free name for its run, after its data, where it has none."""
-    return draft if draft.name else replace(draft, name=places.free(draft.values.get("data.path")))
+    return draft if draft.name else replace(draft, name=places.free(next(iter(draft.files), "")))
 
 
 def draft_from_yaml(text: str, places: Places) -> Draft:
@@ -104,6 +123,8 @@ def draft_from_yaml(text: str, places: Places) -> Draft:
     given = settings_in(text, "run.yaml")
     pairs = dict(_typed(given, ""))
     out = pairs.pop("out", "")
+    if pairs.get("source") in ("rows", "rollout"):  # which of them, the objective says
+        del pairs["source"]
     name = out.replace("\\", "/").rstrip("/").rpartition("/")[2]
     if "objective" in pairs:
         pairs["goal"] = goal_of(pairs["objective"])
@@ -118,14 +139,11 @@ def _typed(given: Mapping[str, object], above: str) -> Iterable[tuple[str, str]]
         path = f"{above}.{key}" if above else str(key)
         if key == "name" and above and isinstance(value, str):
             yield above, value
-        elif isinstance(value, Mapping) and ("name" in value or not may_be_set(path)):
+        elif isinstance(value, Mapping) and (path in PLUG_INS or not may_be_set(path)):
             yield from _typed(value, path)
         elif value is not None:
             yield path, _flat(value)
 
 
 def _flat(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    told = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**9)
-    return told.strip().removesuffix("\n...").strip()
+    return value if isinstance(value, str) else flow(value)

@@ -23,8 +23,8 @@ from tunesmith.ui.goals import GOALS
 from tunesmith.words import language, say
 
 GROUPS = ("model", "data", "objective", "method", "train", "generate", "prove")
-BESIDE = ("model.path", "data.path")
-"""Settings that have a place of their own on the page."""
+BESIDE = ("model.path", "data.path", "questions")
+"""Settings that have a place of their own on the page, as those of rewards have."""
 LONG = ("data.template", "data.system")
 """Settings that are texts of several lines."""
 
@@ -48,7 +48,7 @@ class Field:
 
 def drawer(draft: Draft, problems: Sequence[Problem]) -> dict[str, list[Field]]:
     """Returns the settings by group, each with what is wrong with it."""
-    paths = [path for path in ALLOWED if path not in BESIDE]
+    paths = [path for path in ALLOWED if path not in BESIDE and not path.startswith("source.")]
     for place in PLUG_INS:
         own = [path for path in _plug_in_paths(draft, place) if path not in paths]
         at = paths.index(place) + 1
@@ -81,10 +81,12 @@ def _plug_in_paths(draft: Draft, place: str) -> list[str]:
 
 
 def _field(path: str, draft: Draft, problems: Sequence[str]) -> Field:
-    page = _explained(_page_of(path, draft), language())
+    page = explained(_page_of(path, draft), language())
     info = _info(path, draft)
     derived = path in MAY_BE_OPEN
     value = draft.values.get(path, "")
+    if path == "objective" and draft.goal == "rewards" and value in GOALS["rewards"]:
+        value = ""  # it is chosen beside the rewards
     usual = say(f"ui_new.from_{MAY_BE_OPEN[path]}") if derived else usual_of(info)
     return Field(
         path=path,
@@ -100,7 +102,7 @@ def _field(path: str, draft: Draft, problems: Sequence[str]) -> Field:
 
 
 @cache
-def _explained(path: str, language: str) -> HelpPage:
+def explained(path: str, language: str) -> HelpPage:
     """Returns the help of a setting, which is the same for each page in a language."""
     return explain(path)[0]
 

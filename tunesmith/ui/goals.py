@@ -13,6 +13,7 @@ GOALS: dict[str, tuple[str, ...]] = {
     "label": ("classify",),
     "extract": ("classify_tokens",),
     "prefer": ("dpo", "kto"),
+    "rewards": ("grpo", "ppo"),
     "embed": ("embed",),
     "write": ("pretrain",),
 }
@@ -26,10 +27,10 @@ def goal_of(objective: str) -> str:
 
 def objective_of(data: Data, goal: str) -> tuple[str, list[Problem]]:
     """Returns the objective of a goal whose rows these are, and what the reader says where they
-    are of none. A goal with one objective needs no look at the rows.
+    are of none. A goal whose objectives read the same rows needs no look at them.
     """
     first, *others = GOALS[goal]
-    if not others:
+    if len({OBJECTIVES.get(name).eats for name in GOALS[goal]}) == 1:
         return first, []
     wrong = [_problems(data, name) for name in (first, *others)]
     for name, problems in zip((first, *others), wrong, strict=True):

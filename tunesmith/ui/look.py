@@ -24,7 +24,7 @@ from tunesmith.planning.make import make
 from tunesmith.planning.plan import Plan
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Run, read_run
-from tunesmith.ui.goals import objective_of, other_goals, why
+from tunesmith.ui.goals import GOALS, objective_of, other_goals, why
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -59,13 +59,14 @@ def look(asked: Asked) -> JsonObject:
     were validated before.
     """
     words.use(asked.lang)
-    run = read_run(None, asked.words)
     given = any(word.startswith("objective=") for word in asked.words)
-    objective, typed = run.objective.name, list(asked.words)
+    typed = [*asked.words, *([] if given else [f"objective={GOALS[asked.goal][0]}"])]
+    run = read_run(None, typed)
+    objective = run.objective.name
     wrong: list[Problem] = []
     if not given:
         objective, wrong = objective_of(run.data, asked.goal)
-        typed.append(f"objective={objective}")
+        typed[-1] = f"objective={objective}"
         run = read_run(None, typed)
     plan = make(run, probe=asked.probe)
     told = _planned(plan) | {
@@ -150,8 +151,9 @@ def _unread(run: Run) -> Iterator[JsonObject]:
     from tunesmith.data.files.sources import facts
 
     try:
-        found = find_data(run.data.path) if isinstance(run.data.path, str) else []
-        for path in found:
+        given = run.data.path
+        places = [given] if isinstance(given, str) else [one.path for one in given]
+        for path in (file for place in places for file in find_data(place)):
             known = facts(path)
             yield {"path": str(path), "format": known.format, "columns": list(known.columns)}
     except TunesmithError:

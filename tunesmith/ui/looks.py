@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -39,11 +39,11 @@ class Looks:
         self._runs: Executor | None = None
         self._looks: dict[object, _Look] = {}
 
-    def at(self, asked: Asked, data: str, patience: float) -> JsonObject | None:
+    def at(self, asked: Asked, files: Sequence[str], patience: float) -> JsonObject | None:
         """Returns what is found, within some seconds; None where it is still being looked at. A
         file that was written again is looked at anew.
         """
-        key = (asked, _stamp(Path(data)))
+        key = (asked, tuple(_stamp(Path(file)) for file in files))
         held = self._looks.get(key)
         if held is None or (held.ended is not None and time.monotonic() - held.ended > FRESH):
             held = self._looks[key] = _Look(self._executor().submit(look, asked))

@@ -4,7 +4,7 @@
 const drop = document.getElementById("drop");
 const form = document.getElementById("new");
 
-function send(file) {
+function send(file, place) {
   const sending = document.getElementById("sending");
   const told = document.getElementById("dropped");
   const asked = new XMLHttpRequest();
@@ -17,7 +17,7 @@ function send(file) {
     told.className = path ? "" : "problem";
     told.textContent = path ? `${drop.dataset.sent} ${path}`
       : (asked.response && asked.response.problem) || drop.dataset.lost;
-    if (path) document.getElementById("f-data").value = path;
+    if (path) place.value = path;
   };
   sending.hidden = false;
   told.textContent = "";
@@ -25,13 +25,23 @@ function send(file) {
 }
 
 if (drop) {
-  const chosen = document.getElementById("file");
-  chosen.addEventListener("change", () => { if (chosen.files[0]) send(chosen.files[0]); });
+  // Several files at once: the first is the file of rows, the others go to the free fields below.
+  const take = (files) => {
+    const free = [...form.querySelectorAll('[name^="file."]')].filter((one) => !one.value);
+    const places = [document.getElementById("f-data"), ...free];
+    [...files].slice(0, places.length).forEach((file, number) => send(file, places[number]));
+    if (files.length > 1) free[0]?.closest("details").setAttribute("open", "");
+  };
+  for (const [id, then] of [["file", take],
+    ["asked-file", ([file]) => send(file, document.getElementById("f-questions"))]]) {
+    const chosen = document.getElementById(id);
+    chosen.addEventListener("change", () => { if (chosen.files[0]) then(chosen.files); });
+  }
   for (const name of ["dragover", "dragleave", "drop"]) {
     drop.addEventListener(name, (event) => {
       event.preventDefault();
       drop.classList.toggle("over", name === "dragover");
-      if (name === "drop" && event.dataTransfer.files[0]) send(event.dataTransfer.files[0]);
+      if (name === "drop" && event.dataTransfer.files[0]) take(event.dataTransfer.files);
     });
   }
   document.getElementById("yaml-file").addEventListener("change", async (event) => {

@@ -14,6 +14,7 @@ from tunesmith.errors import DataError, Problem, TunesmithError
 from tunesmith.plain import JsonObject
 from tunesmith.settings.run import read_run
 from tunesmith.storage.run_folder import RunFolder
+from tunesmith.ui.composed_fields import composed_fields
 from tunesmith.ui.draft import Draft, draft_from_yaml, draft_of, named
 from tunesmith.ui.drawn import drawn
 from tunesmith.ui.fields import BESIDE, by_field, drawer
@@ -180,15 +181,15 @@ class StartPages:
     def _wrong(self, draft: Draft) -> list[Problem]:
         """Returns what a page may not set, and what the resolver says of all the rest."""
         try:
-            read_run(None, draft.words(self.places))
+            read_run(None, draft.words(self.places, GOALS[draft.goal][0]))
         except TunesmithError as error:
             return [*draft.problems, *error.problems]
         return [*draft.problems]
 
     def _look(self, draft: Draft, row: str, *, probe: bool, patience: float) -> JsonObject | None:
         asked = Asked(tuple(draft.words(self.places)), draft.goal, language(), row, probe)
-        data = draft.values.get("data.path", "").partition("#")[0]
-        return self.looks.at(asked, data, patience)
+        files = [path.partition("#")[0] for path in draft.files]
+        return self.looks.at(asked, files, patience)
 
     def _looked(self, request: Request, template: str) -> Response:
         """Shows a page of what would run; first the address is made to say all of it, and nothing
@@ -257,14 +258,16 @@ class StartPages:
         placed = [_at_field(problem, draft) for problem in problems]
         groups = drawer(draft, placed)
         paths = [field.path for fields in groups.values() for field in fields]
-        at = by_field(placed, ["model", "data", "out", "goal", *BESIDE, *paths])
+        own = ["model", "data", "out", "goal", "source", "source.rewards", *BESIDE]
+        at = by_field(placed, [*own, *paths])
         beside: dict[str, list[str]] = {
             name: [*at.get(name, ()), *at.get(f"{name}.path", ())] for name in ("model", "data")
         }
         told = self._told(draft) | {
             "groups": groups,
             "open": {group for group, fields in groups.items() if any(f.problems for f in fields)},
-            "at": beside | {name: at.get(name, []) for name in ("out", "goal", "")},
+            "at": beside | {name: at.get(name, []) for name in ("out", "goal", "questions", "")},
+            **composed_fields(draft, placed),
             "models": self.places.models(),
             "files": self.places.files(),
             "goal_names": list(GOALS),
@@ -295,6 +298,7 @@ def _every_path() -> list[str]:
 def _at_field(problem: Problem, draft: Draft) -> Problem:
     """Returns a problem that names what was given instead of its setting at that setting."""
     for path in BESIDE:
-        if problem.where and problem.where == draft.values.get(path):
+        given = draft.files if path == "data.path" else [draft.values.get(path)]
+        if problem.where and problem.where in given:
             return replace(problem, where=path)
     return problem

@@ -1,0 +1,184 @@
+"""Settings that several fields of a form say together: columns, files with their weights, rewards,
+own questions. They travel as they are typed, in one line of YAML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_origin
+
+import yaml
+
+from tunesmith.errors import SpecError
+from tunesmith.settings.family import REWARDS
+from tunesmith.settings.yaml_file import read_yaml
+
+REWARDS_HERE = (
+    *("exact", "number", "choice", "similarity", "format", "json", "length", "language"),
+    *("repetition", "model", "likelihood"),
+)
+"""What an answer may be worth, from a page: rewards that run no code of anybody's and send nothing
+away.
+"""
+COLUMN, FILE, TIMES, REST = "column.", "file.", "times.", "rest."
+"""Before our name of a column (``column.question=Frage``), and before the number of a further file,
+of its weight, and of what else is set of it.
+"""
+REWARD, WEIGHT = "reward.", "weight."
+"""Before the name of a reward: ``reward.length.target=40``, ``weight.length=0.5``."""
+ASKED, LEARN = "asked", "learn"
+"""Questions, one a line; and the objective that learns from rewards."""
+MORE_FILES = 3
+"""Further files that a page has fields for."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of rows among several."""
+
+    path: str
+    weight: str = ""
+    rest: Mapping[str, Any] = field(default_factory=dict)
+    """What else is set of it."""
+
+    @property
+    def rest_typed(self) -> str:
+        """The rest as it is typed."""
+        return flow(self.rest) if self.rest else ""
+
+
+def is_composed(key: str) -> bool:
+    """Tells whether a field of a form is a part of a setting."""
+    return key in (ASKED, LEARN) or key.startswith((COLUMN, FILE, TIMES, REST, REWARD, WEIGHT))
+
+
+def composed(parts: Mapping[str, str], data: str, goal: str) -> dict[str, str]:
+    """Returns the settings that the parts say; ``data`` is the file that stands first."""
+    columns = _under(COLUMN, parts)
+    found = {"data.columns": flow(columns)} if columns else {}
+    found |= _files(parts, data)
+    if ASKED in parts:
+        lines = [line.strip() for line in parts[ASKED].splitlines()]
+        found["questions"] = flow([line for line in lines if line])
+    if goal == "rewards":
+        found |= _rewards(parts)
+        if LEARN in parts:
+            found["objective"] = parts[LEARN]
+    return found
+
+
+def files_of(value: str) -> list[File]:
+    """Returns the files that a setting of rows names; none where it is no such list."""
+    if not is_list(value):
+        return [File(value)] if value else []
+    return [found for one in _read(value) if (found := _file(one)) is not None]
+
+
+def questions_of(value: str) -> list[str] | None:
+    """Returns the questions of a list of texts; None for a file, or for rows."""
+    listed = _read(value) if is_list(value) else None
+    texts = isinstance(listed, list) and all(isinstance(one, str) for one in listed)
+    return listed if texts else None
+
+
+def rewards_of(value: str) -> list[dict[str, Any]]:
+    """Returns the rewards of a setting, each with its name and what else is set of it."""
+    listed = _read(value)
+    return [
+        dict(one) if isinstance(one, Mapping) else {"name": one}
+        for one in (listed if isinstance(listed, list) else [listed])
+    ]
+
+
+def weights_of(value: str) -> list[str]:
+    """Returns the weights of rewards, as they are typed."""
+    listed = _read(value) if value else []
+    return [str(one) for one in (listed if isinstance(listed, list) else [listed])]
+
+
+def flow(value: object) -> str:
+    """Writes a value in one line, as it is typed."""
+    told = yaml.safe_dump(
+        value, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10**9
+    )
+    return told.strip().removesuffix("\n...").strip()
+
+
+def _under(before: str, parts: Mapping[str, str]) -> dict[str, str]:
+    return {
+        key.removeprefix(before): value for key, value in parts.items() if key.startswith(before)
+    }
+
+
+def is_list(value: str) -> bool:
+    """Tells whether a value was typed as a list."""
+    return value.lstrip()[:1] == "["
+
+
+def _read(value: str) -> Any:
+    """Reads what was typed; a text that is no YAML stays one, and is refused where it is read."""
+    try:
+        return read_yaml(value)
+    except SpecError:
+        return value
+
+
+def _files(parts: Mapping[str, str], data: str) -> dict[str, str]:
+    """Returns the setting of several files; nothing where one is named alone, as it is."""
+    paths = {"0": data, **_under(FILE, parts)}
+    times, rest = _under(TIMES, parts), _under(REST, parts)
+    chosen = {number: path for number, path in paths.items() if path}
+    if is_list(data) or (list(chosen) in ([], ["0"]) and "0" not in times):
+        return {}
+    if len(chosen) == 1 and not set(chosen) & set(times):
+        return {"data.path": next(iter(chosen.values()))}
+    files: list[object] = []
+    for number, path in chosen.items():
+        more = _read(rest.get(number, "{}"))
+        told = {"path": path, **(more if isinstance(more, Mapping) else {})}
+        if number in times:
+            told["weight"] = _read(times[number])
+        files.append(told if len(told) > 1 else path)
+    return {"data.path": flow(files)}
+
+
+def _file(one: object) -> File | None:
+    if isinstance(one, str):
+        return File(one)
+    if not isinstance(one, Mapping):
+        return None
+    rest = {key: value for key, value in one.items() if key not in ("path", "weight")}
+    weight = one.get("weight")
+    return File(str(one.get("path", "")), "" if weight is None else str(weight), rest)
+
+
+def _rewards(parts: Mapping[str, str]) -> dict[str, str]:
+    names = [name for name in REWARDS_HERE if f"{REWARD}{name}" in parts]
+    if not names:
+        return {}
+    rewards = [_reward(name, _under(f"{REWARD}{name}.", parts)) for name in names]
+    found = {"source.rewards": flow(rewards)}
+    if any(f"{WEIGHT}{name}" in parts for name in names):
+        weights = [_read(parts.get(f"{WEIGHT}{name}", "1")) for name in names]
+        found["source.weights"] = flow(weights)
+    return found
+
+
+def _reward(name: str, given: Mapping[str, str]) -> object:
+    known = REWARDS.get(name).Config.model_fields
+    told = {
+        key: _typed(known[key].annotation, value) for key, value in given.items() if key in known
+    }
+    return {"name": name, **told} if told else name
+
+
+def _typed(annotation: object, value: str) -> object:
+    """Reads a field by its type: a text is one whatever it looks like, and a list is parted by
+    commas.
+    """
+    if annotation in (str, str | None):
+        return value
+    if get_origin(annotation) is tuple:
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return _read(value)
