@@ -62,7 +62,7 @@ def bert(folder: Path) -> Any:
 
 
 def encoded(one: Any, loaded: Any, examples: list[TextPair]) -> list[list[Tokens]]:
-    render = Render(loaded.tokenizer, Data(path="none"), head="embedding", eats=TextPair)
+    render = Render(loaded.tokenizer, Data(path="none"), head="embedding", chats=False)
     return [one.encode(example, render) for example in examples]
 
 

@@ -1,12 +1,16 @@
-"""No branch on the name of a kind of output, or of a head, outside the rooms that know them."""
+"""No branch on the name of a kind of output, of a head, or on the kind of row that is learned,
+outside the rooms that know them.
+"""
 
 from __future__ import annotations
 
 import ast
 import re
 from pathlib import Path
+from typing import get_args
 
 import tunesmith
+from tunesmith.examples import Example
 from tunesmith.models.structure.kinds import HEADS
 from tunesmith.settings.family import OUTPUTS
 
@@ -14,6 +18,16 @@ PACKAGE = Path(tunesmith.__file__).parent
 FACTS = ("gives", "head", "kind", "output.name")
 KNOW_HEADS = ("models/", "data/rendering/", "export/")
 """Rooms in which a head is built, fed or compared."""
+ROWS = {cls.__name__ for cls in get_args(Example)}
+KNOW_ROWS = (
+    "objectives/",
+    "outputs/",
+    *(f"data/{name}.py" for name in ("asked_rows", "choose_reader", "layouts", "reading")),
+    "data/recognise_columns.py",
+)
+"""Where columns become a kind of row, and where it is learned. To look what a row in hand is, by
+``isinstance``, is no branch.
+"""
 
 
 def branches(tree: ast.AST, names: set[str]) -> list[int]:
@@ -40,6 +54,50 @@ def branches(tree: ast.AST, names: set[str]) -> list[int]:
             keys = {key.value for key in node.keys if isinstance(key, ast.Constant)}
             found += [node.lineno] if len(keys & names) > 1 else []
     return found
+
+
+def row_branches(tree: ast.AST) -> list[int]:
+    """Lines that compare a class with one of the kinds of rows, or look it up by them."""
+
+    def kinds(nodes: list[ast.expr | None]) -> list[ast.Name]:
+        each = [one.elts if isinstance(one, ast.Tuple) else [one] for one in nodes]
+        names = [one for some in each for one in some if isinstance(one, ast.Name)]
+        return [name for name in names if name.id in ROWS]
+
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            found += [node.lineno] if kinds([node.left, *node.comparators]) else []
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "issubclass":
+            found += [node.lineno] if kinds([*node.args]) else []
+        elif isinstance(node, ast.Dict):
+            found += [node.lineno] if len(kinds(node.keys)) > 1 else []
+    return found
+
+
+def test_no_branch_on_the_kind_of_row_that_is_learned_outside_its_rooms() -> None:
+    found, known = [], set()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        place = str(path.relative_to(PACKAGE))
+        lines = row_branches(ast.parse(path.read_text(encoding="utf-8")))
+        room = next((room for room in KNOW_ROWS if place.startswith(room)), None)
+        known |= {room} if room and lines else set()
+        found += [] if room else [f"{place}:{line}" for line in lines]
+    assert found == []
+    assert known == {*KNOW_ROWS}, "a room without a branch needs no exception"
+
+
+def test_a_branch_on_the_kind_of_row_would_be_seen() -> None:
+    for text in (
+        "objective.eats in (Preference, Feedback)",
+        "eats is Text",
+        "text = (ours.eats is Text, theirs.eats is Text)",
+        "if objective.eats is not Labelled: pass",
+        "issubclass(OBJECTIVES.make(run.objective).eats, Preference)",
+        "{Chat: one, Text: other}[kind]",
+    ):
+        assert row_branches(ast.parse(text)), text
+    assert not row_branches(ast.parse("isinstance(example, Chat | Text)"))
 
 
 def test_no_branch_on_a_kind_of_output_outside_its_room() -> None:

@@ -171,7 +171,7 @@ def test_entities_are_counted_as_seqeval_counts_them() -> None:
 
 def test_each_word_has_its_first_token(tmp_path: Path) -> None:
     tokenizer = load_tokenizer(encoder(tmp_path / "bert"))
-    render = Render(tokenizer, Data(path="x"), head="tokens", eats=Tagged)
+    render = Render(tokenizer, Data(path="x"), head="tokens", chats=False)
     text = "the zebra 很好"
     tokens, first, words = render.marked(text, words_of(text))
     assert [text[start:end] for start, end in words] == ["the", "zebra", "很", "好"]

@@ -101,7 +101,7 @@ def check(
 
 def _doubted_labels(data: Data, objective: Any) -> list[str]:
     """Returns one line with the labels that a cheap model doubts, where texts have one each."""
-    if objective.eats is not Labelled:
+    if not objective.output.names_rows:
         return []
     places: list[str] = []
     texts: list[str] = []

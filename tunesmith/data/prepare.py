@@ -113,7 +113,7 @@ class _Preparation:
             data,
             max_length=self.limit,
             head=self.objective.head,
-            eats=self.objective.eats,
+            chats=self.objective.chats,
         )
         cuts = data.too_long == "truncate" and self.render.converses and not self.render.sides
         self.encoder = Encoder(
@@ -125,7 +125,7 @@ class _Preparation:
         has reasoning to learn it from.
         """
         data = self.run.data
-        if not converses(tokenizer, self.objective.head, self.objective.eats):
+        if not converses(tokenizer, self.objective.head, chats=self.objective.chats):
             return data
         if data.template is not None and data.columns is None and self.reading.columns:
             data = data.model_copy(update={"columns": self.reading.columns})

@@ -247,7 +247,7 @@ def _load(place: Path, asked: _Asked) -> Prepared | None:
     objective = OBJECTIVES.make(asked.run.objective)
     objective.take(told["learned"])
     data = asked.run.data.model_copy(update=told["data"])
-    how = {"max_length": asked.longest, "head": objective.head, "eats": objective.eats}
+    how = {"max_length": asked.longest, "head": objective.head, "chats": objective.chats}
     render = Render(asked.tokenizer, data, **how)
     ledger: Ledger = told["ledger"]
     train, watch, proof = parts

@@ -18,7 +18,7 @@ from tunesmith.display.progress import Shown
 from tunesmith.errors import Problem, SpecError
 from tunesmith.events.run import on_steps
 from tunesmith.events.stream import Events
-from tunesmith.examples import Chat, Labelled, Tagged, final
+from tunesmith.examples import Chat, final
 from tunesmith.plain import JsonObject
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Run
@@ -141,7 +141,7 @@ def overfit(run: Run, *, progress: Shown | None = None) -> Overfit:
     from tunesmith.training.start import train
 
     objective = OBJECTIVES.make(run.objective)
-    if objective.eats not in (Chat, Labelled, Tagged) or objective.roles or objective.samples:
+    if not objective.output.by_heart or objective.roles:
         raise SpecError(Problem("objective", say("overfit.not_for", name=run.objective.name)))
     began, losses = time.perf_counter(), list[float]()
 

@@ -13,7 +13,6 @@ import numpy as np
 from tunesmith.batches.batch import Tokens
 from tunesmith.data.split import draw_rows
 from tunesmith.errors import Problem, SpecError
-from tunesmith.examples import Chat, Text
 from tunesmith.plain import JsonObject
 from tunesmith.settings.run import Run
 from tunesmith.words import say, some
@@ -87,7 +86,7 @@ def under_base(run: Run, prepared: Prepared, *, progress: Shown | None = None) -
     from tunesmith.training.preparing import load_base
 
     objective = prepared.objective
-    if not objective.output.writes or objective.eats not in (Chat, Text):
+    if not objective.output.writes or objective.output.compares:
         raise SpecError(Problem("objective", say("check.base_not_for", name=objective.name)))
     items = prepared.train
     chosen = [items[place] for place in draw_rows([""] * len(items), MOST)]
@@ -97,7 +96,7 @@ def under_base(run: Run, prepared: Prepared, *, progress: Shown | None = None) -
         told = lambda done, total: progress(say("check.phase_base"), done, total)  # noqa: E731
     seen = losses(loaded, [item.tokens for item in chosen], progress=told)
     names = [item.id for item in chosen]
-    return judged(names, seen, of=len(items), writes=objective.eats is Chat)
+    return judged(names, seen, of=len(items), writes=not objective.output.continues)
 
 
 def losses(

@@ -72,7 +72,7 @@ def load_other(folder: Path, run: Run, render: Render) -> Loaded:
         render.data,
         max_length=render.max_length,
         head=objective.head,
-        eats=objective.eats,
+        chats=objective.chats,
     )
     return loaded
 
@@ -86,7 +86,7 @@ def renderer(place: Path, tokenizer: Tokenizer, run: Run) -> Render:
     told = json.loads((place / FACTS).read_text(encoding="utf-8"))
     objective, data = OBJECTIVES.make(run.objective), run.data
     render = Render(
-        tokenizer, data, max_length=data.max_length, head=objective.head, eats=objective.eats
+        tokenizer, data, max_length=data.max_length, head=objective.head, chats=objective.chats
     )
     if render.fingerprint != told["template_fingerprint"]:
         raise ModelError(Problem(str(place), say("load.template_changed")))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from tunesmith.batches.batch import Batch, Loss, Tokens
-from tunesmith.examples import Example, Outputs
+from tunesmith.examples import Chat, Example, Feedback, Outputs, Preference
 from tunesmith.settings.family import OBJECTIVES, OUTPUTS
 from tunesmith.settings.spec import Spec
 
@@ -99,6 +99,16 @@ class Objective:
     def output(self) -> Output:
         """The kind of output that the model gives for a row."""
         return OUTPUTS.get(self.gives)(self)
+
+    @property
+    def chats(self) -> bool:
+        """Whether its rows are conversations, so that they are written by a template."""
+        return issubclass(self.eats, (Chat, Preference, Feedback))
+
+    @property
+    def pairs(self) -> bool:
+        """Whether a row is two answers, so that its accuracy is how often the better one wins."""
+        return issubclass(self.eats, Preference)
 
     def meant(self, example: Example) -> Example:
         """Completes the example of a row by the settings, for instance where its tags are numbers;

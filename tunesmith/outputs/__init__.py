@@ -67,10 +67,20 @@ class Output:
     """What a metric may read (``Metric.reads``) to choose the best checkpoint; with none, only the
     objective's own measures choose it.
     """
-    not_best_by: ClassVar[str] = "classes.best_by"
+    not_best_by: ClassVar[str] = "plan.best_by_own"
     """Words for another metric."""
     unused: ClassVar[tuple[str, ...]] = ()
     """Settings of ``data`` that have no meaning for it."""
+    not_used: ClassVar[str] = "classes.no_text"
+    """Words for one of ``unused``."""
+    continues: ClassVar[bool] = False
+    """Whether it is plain text that goes on: no row asks anything, and a long one may be split."""
+    compares: ClassVar[bool] = False
+    """Whether given answers are compared, so that only these are learned."""
+    by_heart: ClassVar[bool] = False
+    """Whether rows that are known by heart are answered right, at a loss of nearly 0."""
+    names_rows: ClassVar[bool] = False
+    """Whether it is the name of a whole row, which a cheap model can doubt."""
     judges: ClassVar[bool] = False
     """Whether a row that is asked needs its answers, for these are what is judged."""
     lacks: ClassVar[str]

@@ -46,9 +46,6 @@ class Answers(Output):
 
     writes = True
     takes = frozenset({"questions", "prompt", "shots", "others", "metrics"})
-    best_by = frozenset({"text", "choice", "nll"})
-    not_best_by = "classes.best_by_language"
-
     endpoints = frozenset({"chat/completions", "completions"})
 
     @property
@@ -56,22 +53,55 @@ class Answers(Output):
         """The key of the text for a row that lacks its question; for a text that is continued, the
         text itself.
         """
-        return "chat.no_text" if self.objective.eats is Text else "chat.no_question"
+        return "chat.no_text" if self.continues else "chat.no_question"
 
     @property
-    def _judges(self) -> bool:
+    def continues(self) -> bool:  # type: ignore[override]
+        """Whether the objective learns plain text, which has no questions."""
+        return self.objective.eats is Text
+
+    @property
+    def compares(self) -> bool:  # type: ignore[override]
         """Whether the objective learns from given answers, which are then compared instead of
         written.
         """
         return self.objective.eats in (Preference, Feedback)
 
+    @property
+    def by_heart(self) -> bool:  # type: ignore[override]
+        """Whether the answers of the rows are learned, and nothing is compared or continued."""
+        return not (self.compares or self.continues or self.objective.samples)
+
+    @property
+    def best_by(self) -> frozenset[str]:  # type: ignore[override]
+        """What a metric may read: of answers that are compared, or sampled, only the objective's
+        own measures speak, and plain text has no answers.
+        """
+        if self.compares or self.objective.samples:
+            return frozenset()
+        return frozenset({"nll"} if self.continues else {"text", "choice", "nll"})
+
+    @property
+    def not_best_by(self) -> str:  # type: ignore[override]
+        """The key of the text for another metric."""
+        if not self.best_by:
+            return super().not_best_by
+        return "plan.best_by_for_text" if self.continues else "classes.best_by_language"
+
+    @property
+    def unused(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Settings of ``data`` that only a conversation has."""
+        return ("template", "system", "reasoning", "train_on") if self.continues else ()
+
+    not_used = "plan.not_for_text"
+
     def refused(self, run: Run, wanted: Wanted | None = None) -> list[Problem]:
         """Refuses a hard prompt where given answers are compared, or written ones by their
         rewards.
         """
-        compared = self._judges or self.objective.samples
+        compared = self.compares or self.objective.samples
         if wanted is not None and compared and (wanted.prompt or run.prove.prompt):
-            key = "prove.no_prompt_for_pairs" if self._judges else "rollout.no_prompt"
+            key = "prove.no_prompt_for_pairs" if self.compares else "rollout.no_prompt"
             told = say(key, objective=run.objective.name)
             return [Problem("prove.prompt", told)]
         if wanted is not None and compared and wanted.others:
@@ -100,7 +130,7 @@ class Answers(Output):
 
     def question(self, text: str) -> Text | Chat:
         """Makes a text to continue, where plain text is learned, or a conversation of one turn."""
-        if self.objective.eats is Text:
+        if self.continues:
             return Text(text)
         return Chat((Turn("user", text),), columns={"question": text})
 
@@ -147,7 +177,7 @@ class Answers(Output):
         fitted: Mapping[str, object],
     ) -> Outcome | None:
         """Scores written answers and likelihoods; nothing where given answers are judged."""
-        if self._judges or self.objective.samples:
+        if self.compares or self.objective.samples:
             return None
         return written_answers(run, prepared, items, engines)
 
@@ -157,7 +187,7 @@ class Answers(Output):
         """
         if self.objective.samples:
             return rewarded_answers(contest)
-        return _given_answers(contest) if self._judges else _written_answers(contest)
+        return _given_answers(contest) if self.compares else _written_answers(contest)
 
 
 def _written_answers(contest: Contest) -> Outcome:
@@ -196,7 +226,8 @@ def _written_answers(contest: Contest) -> Outcome:
 
 def _given_answers(contest: Contest) -> Outcome:
     """Compares how likely base and tuned find the given answers; nothing is written."""
-    metrics, primary, reason = preferences.metrics_of(contest.run, contest.objective)
+    judged = contest.objective.eats is Feedback
+    metrics, primary, reason = preferences.metrics_of(contest.run, contest.objective, judged=judged)
     preferences.refuse_one_kind(contest.items)
     with contest.base() as base:
         before = preferences.known(base, contest.items, contest.events)

@@ -44,7 +44,9 @@ class ClassesOfRows(Output):
     """What a row is, with the probability of each class."""
 
     takes = frozenset({"questions", "prompt", "others"})
+    names_rows = True
     best_by = frozenset({"choice", "options", "number"})
+    not_best_by, by_heart = "classes.best_by", True
     unused = ("template", "system", "reasoning", "train_on")
     endpoints = frozenset({"classify"})
     lacks = "classes.no_row_text"

@@ -32,7 +32,7 @@ METRIC, AGAINST = "pair_accuracy", "length"
 class Scores(Output):
     """How good an answer is."""
 
-    judges = True
+    judges = compares = True
     endpoints = frozenset({"score"})
     lacks = "reward.no_answer"
 

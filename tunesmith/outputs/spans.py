@@ -42,6 +42,7 @@ class Spans(Output):
 
     takes = frozenset({"questions"})
     best_by = frozenset({"spans"})
+    not_best_by, by_heart = "classes.best_by", True
     unused = ("template", "system", "reasoning", "train_on")
     endpoints = frozenset({"classify"})
     lacks = "classes.no_row_text"

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tunesmith.errors import Problem, SpecError
-from tunesmith.examples import Feedback, Preference, Text, TextPair
 from tunesmith.models.structure.kinds import HEADS
 from tunesmith.models.structure.quantize import missing_package
 from tunesmith.proving.grading import graders_work
@@ -142,49 +141,16 @@ def watched(run: Run) -> Iterator[Problem]:
 
 
 def objective_fits(run: Run) -> Iterator[Problem]:
-    """Refuses settings of a conversation where plain text is learned, and the other way round."""
+    """Refuses settings of the data that have no meaning for what the model gives."""
     given, objective = run.data.model_fields_set, OBJECTIVES.make(run.objective)
-    if objective.eats in (Preference, Feedback, TextPair):
-        own = ["loss", *objective.measures]
-        if run.train.keep.best_by not in own:
-            told = say(
-                "plan.best_by_own",
-                value=repr(run.train.keep.best_by),
-                objective=objective.name,
-                known=", ".join(own),
-            )
-            yield Problem("train.keep.best_by", told)
-        if run.data.train_on == "everything":
-            yield Problem("data.train_on", say("plan.not_everything", objective=objective.name))
-    if objective.output.unused:
-        for name in objective.output.unused:
-            if (
-                name in given
-                and run.data.model_dump()[name] != type(run.data).model_fields[name].default
-            ):
-                yield Problem(f"data.{name}", say("classes.no_text", objective=run.objective.name))
-        if run.data.too_long == "split":
-            yield Problem(
-                "data.too_long", say("plan.split_is_for_text", objective=run.objective.name)
-            )
-    elif objective.eats is Text:
-        if run.train.keep.best_by not in ("loss", "nll"):
-            told = say(
-                "plan.best_by_for_text",
-                value=repr(run.train.keep.best_by),
-                objective=run.objective.name,
-            )
-            yield Problem("train.keep.best_by", told)
-        for name in ("template", "system", "reasoning", "train_on"):
-            if (
-                name in given
-                and run.data.model_dump()[name] != type(run.data).model_fields[name].default
-            ):
-                yield Problem(
-                    f"data.{name}", say("plan.not_for_text", objective=run.objective.name)
-                )
-    elif run.data.too_long == "split":
-        yield Problem("data.too_long", say("plan.split_is_for_text", objective=run.objective.name))
+    output, values, told = objective.output, run.data.model_dump(), {"objective": objective.name}
+    if output.compares and run.data.train_on == "everything":
+        yield Problem("data.train_on", say("plan.not_everything", **told))
+    for name in output.unused:
+        if name in given and values[name] != type(run.data).model_fields[name].default:
+            yield Problem(f"data.{name}", say(output.not_used, **told))
+    if run.data.too_long == "split" and not output.continues:
+        yield Problem("data.too_long", say("plan.split_is_for_text", **told))
 
 
 def source_fits(run: Run) -> Iterator[Problem]:
@@ -198,21 +164,18 @@ def source_fits(run: Run) -> Iterator[Problem]:
     if not objective.samples and run.source.name == "rollout":
         known = ", ".join(name for name in OBJECTIVES.names() if OBJECTIVES.get(name).samples)
         yield Problem("source", say("rollout.not_needed", known=known, **told))
-    if objective.samples and run.train.keep.best_by not in ("loss", *objective.measures):
-        told |= {"value": repr(run.train.keep.best_by), "known": ", ".join(objective.measures)}
-        yield Problem("train.keep.best_by", say("plan.best_by_own", **told))
 
 
 def metric_fits(run: Run) -> Iterator[Problem]:
-    """Requires that the measure of the best checkpoint fits what the head gives."""
+    """Requires that the measure of the best checkpoint fits what the model gives."""
     best, objective = run.train.keep.best_by, OBJECTIVES.make(run.objective)
-    reads, own = objective.output.best_by, ["loss", *objective.measures]
-    if best in own or best not in METRICS.names() or not reads:
+    output, own = objective.output, ["loss", *objective.measures]
+    if best in own or best not in METRICS.names():
         return
-    able = [name for name in METRICS.names() if METRICS.get(name).reads in reads]
+    able = [name for name in METRICS.names() if METRICS.get(name).reads in output.best_by]
     if best not in able:
-        told = {"value": repr(best), "known": ", ".join(able), "objective": run.objective.name}
-        yield Problem("train.keep.best_by", say(objective.output.not_best_by, **told))
+        told = {"value": repr(best), "known": ", ".join(able or own), "objective": objective.name}
+        yield Problem("train.keep.best_by", say(output.not_best_by, **told))
 
 
 def slots_there(run: Run) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from tunesmith.data.rendering.render import Render
 from tunesmith.errors import Problem, SpecError
-from tunesmith.examples import Chat, Text
+from tunesmith.examples import Chat
 from tunesmith.proving.interrupted import weights_in
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Model, Run
@@ -72,8 +72,8 @@ def other_model(place: str, run: Run) -> OtherModel:
         return OtherModel(place, weights_in(found), lambda render: load_other(found, run, render))
     own = folder.resolved().run
     theirs = OBJECTIVES.make(own.objective)
-    text = (ours.eats is Text, theirs.eats is Text)
-    if ours.output.name != theirs.output.name or text[0] != text[1]:
+    kinds = [(one.output.name, one.output.continues) for one in (ours, theirs)]
+    if kinds[0] != kinds[1]:
         told = say("prove.other_kind", theirs=theirs.name, ours=ours.name)
         raise SpecError(Problem(f"against: {place}", told))
     return OtherModel(

@@ -28,11 +28,10 @@ Known = list[np.ndarray]
 """For each item [sides, 2]: log-probability (nats) and tokens of its answers, chosen first."""
 
 
-def metrics_of(run: Run, objective: Any) -> tuple[list[str], str, str]:
+def metrics_of(run: Run, objective: Any, *, judged: bool) -> tuple[list[str], str, str]:
     """Returns the metrics, the one that decides, and the key of the reason; raises SpecError for
-    metrics that such rows do not allow.
+    metrics that such rows do not allow. ``judged`` answers stand alone, others in pairs.
     """
-    judged = objective.eats is Feedback
     usual = ["reward_auc"] if judged else ["reward_accuracy", "pair_accuracy"]
     if not judged and "reference" not in objective.roles:
         usual.reverse()

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from tunesmith import words
 from tunesmith.errors import DiskError, Problem
-from tunesmith.examples import Preference
 from tunesmith.plain import JsonObject
 from tunesmith.proving.grading import grading_lines
 from tunesmith.proving.judge import metric
@@ -82,7 +81,7 @@ def page(folder: RunFolder, run: Run, say: Say) -> str:
     templates.filters["short"] = short
     templates.globals["say"] = lambda key, **values: say(f"report.{key}", **values)
     templates.globals["say_mistakes"] = lambda key, **values: say(f"mistakes.{key}", **values)
-    pairs = issubclass(OBJECTIVES.make(run.objective).eats, Preference)
+    pairs = OBJECTIVES.make(run.objective).pairs
     name, trained = shlex.quote(str(folder.path)), trained_with(folder)
     contents = {
         "name": folder.path.resolve().name,

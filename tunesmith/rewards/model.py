@@ -14,7 +14,7 @@ from annotated_types import Gt
 from pydantic import BeforeValidator
 
 from tunesmith.errors import ModelError, Problem, SpecError
-from tunesmith.examples import Chat, Outputs, Preference, Turn, final
+from tunesmith.examples import Chat, Outputs, Turn, final
 from tunesmith.rewards import REWARDS, AnswerReward, Asked
 from tunesmith.settings.spec import Spec
 from tunesmith.storage.run_folder import RunFolder
@@ -161,7 +161,7 @@ class RewardModel(AnswerReward):
         how: Any = {"head": "classes", "outputs": self._of_config()}
         loaded = load_model(self.folder(), dtype=dtype, device=device, **how)
         data = Data(path="")
-        loaded.render = Render(loaded.tokenizer, data, head="classes", eats=Preference)
+        loaded.render = Render(loaded.tokenizer, data, head="classes")
         return loaded
 
     def _read(self, one: Asked, loaded: Loaded) -> Tokens:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from tunesmith.data.items import fingerprint
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.events.stream import Events
-from tunesmith.examples import Feedback, Preference
 from tunesmith.plain import JsonObject
 from tunesmith.planning.stages import Stage
 from tunesmith.predicting.engine import TorchEngine
@@ -45,8 +44,8 @@ def refuse_unasked(stages: Sequence[Stage]) -> None:
         problems.append(Problem("stages", say("sequence.two_stages")))
     for number, stage in enumerate(stages):
         objective = OBJECTIVES.make(stage.run.objective)
-        judges = objective.eats in (Preference, Feedback)
-        if not objective.output.writes or objective.samples or judges:
+        output = objective.output
+        if not output.writes or objective.samples or output.compares:
             told = say("sequence.no_score", objective=objective.name)
             problems.append(Problem(f"stages[{number}].objective", told))
         if number and stage.parent != stages[number - 1].name:

@@ -14,7 +14,7 @@ from tunesmith.data.reading import examples
 from tunesmith.data.rendering.render import Render
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.events.stream import Events
-from tunesmith.examples import Chat, Feedback, Preference, Text
+from tunesmith.examples import Chat, Text
 from tunesmith.models.loading.load import Loaded
 from tunesmith.plain import JsonObject
 from tunesmith.planning.make import make
@@ -120,11 +120,12 @@ def ready(run: Run, board: Board, events: Events) -> Field:
     # A pool of threads in the tokenizer would not survive a fork either.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     asked = run.tournament or Tournament()
-    if not OBJECTIVES.make(run.objective).output.writes:
+    output = OBJECTIVES.make(run.objective).output
+    if not output.writes:
         raise SpecError(
             Problem("objective", say("classes.no_tournament", objective=run.objective.name))
         )
-    if OBJECTIVES.make(run.objective).eats in (Preference, Feedback):
+    if output.compares:
         raise SpecError(
             Problem("objective", say("tournament.not_preferences", objective=run.objective.name))
         )

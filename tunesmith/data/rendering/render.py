@@ -42,10 +42,10 @@ class Render:
         *,
         max_length: int | None = None,
         head: str = "language",
-        eats: type = Chat,
+        chats: bool = True,
     ) -> None:
         self.tokenizer, self.data, self.max_length, self.head = tokenizer, data, max_length, head
-        self.converses = converses(tokenizer, head, eats)
+        self.converses = converses(tokenizer, head, chats=chats)
         self.pieces = PlainTokenizer(tokenizer)
         self.template, self.sides, self.plain_sides = None, None, False
         text, names = numbered(data.template or "") if self.converses else ("", [])

@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from tunesmith.examples import Chat, Feedback, Preference
-
 
 class Tokenizer(Protocol):
     """What is used of a tokenizer of transformers, whose own types name more than it gives."""
@@ -97,16 +95,14 @@ class Tokenizer(Protocol):
         ...
 
 
-def converses(tokenizer: Tokenizer, head: str, eats: type) -> bool:
-    """Tells whether rows are written as conversations. A model that only reads them, with a
-    tokenizer for two texts and no chat template of its own, is given question and answer as these
-    two.
+def converses(tokenizer: Tokenizer, head: str, *, chats: bool) -> bool:
+    """Tells whether rows, given whether they are ``chats``, are written as conversations. A model
+    that only reads them, with a tokenizer for two texts and no chat template of its own, is given
+    question and answer as these two.
     """
     if head == "language":
         return True
-    return eats in (Chat, Preference, Feedback) and (
-        tokenizer.chat_template is not None or not keeps_apart(tokenizer)
-    )
+    return chats and (tokenizer.chat_template is not None or not keeps_apart(tokenizer))
 
 
 def keeps_apart(tokenizer: Tokenizer) -> bool:
