@@ -296,10 +296,10 @@ def test_columns_of_one_source_come_before_those_of_all(tmp_path: Path) -> None:
 
 def test_bad_rows_stop_the_run_with_file_row_and_field(tmp_path: Path) -> None:
     good = {"instruction": "a", "output": "b"}
-    bad: list[Any] = [{"instruction": "a", "output": ["x", "y"]}, {"text": "of another kind"}]
+    bad: list[Any] = [{"instruction": "a", "output": ["x", 1]}, {"text": "of another kind"}]
     path = written(tmp_path / "rows.jsonl", [good, *bad])
     text = refusal(path)
-    assert 'rows.jsonl:2:output: is a list (["x", "y"]), and a text is needed here' in text
+    assert 'rows.jsonl:2:output: is a list (["x", 1]), and a text is needed here' in text
     assert (
         "rows.jsonl:3:instruction: the row has no such field; it has text. Does this file mix "
         "rows of different kinds" in text

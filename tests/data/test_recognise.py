@@ -506,7 +506,7 @@ TAKEN: dict[str, tuple[str, list[dict[str, Any]], str, dict[str, str]]] = {
             40,
             sentence1=text("a"),
             sentence2=text("b"),
-            label=of("neutral", "entailment", "-"),
+            label=of("neutral", "entailment"),
             genre="x",
             prem_id=key("a"),
             id=key(),
@@ -794,7 +794,7 @@ ASKED: dict[str, tuple[str, list[dict[str, Any]], str, str]] = {
         "sft",
         rows_of(20, question=text("q"), answer=text("a"), label=of(1, 0)),
         "objective=kto",
-        "data.columns: {question: question, answer: answer, label: label}",
+        "data.columns: {question: question, answer: answer}",
     ),
     "typed_sft": (
         "sft",
@@ -850,7 +850,7 @@ def test_what_is_not_clear_is_asked_with_one_line_that_works(name: str, tmp_path
     assert first in lines[0]
     assert lines[-1].strip().removeprefix("in a YAML file: ") == last
     if last.startswith("data.columns: ") and "\u2026" not in last:
-        typed = next(line.strip() for line in reversed(lines) if "data.columns=" in line)
+        typed = next(line.strip() for line in lines if "data.columns=" in line)
         other = first.partition("=")[2].split()[0] if "=" in first else objective
         assert len(list(opened(tmp_path, other, rows, typed.strip("'")))) == len(rows)
 

@@ -266,13 +266,17 @@ def _of_what_kind(
     other = None if named else _another_objective(columns, sample, eats)
     if other is not None:
         kind, meaning = other
-        return say(
+        told = say(
             "reader.other_kind",
             kind=known_kinds[f"is_{kind.__name__.lower()}"],
             objective=_objective_of(kind),
             table=table,
             line=to_paste("data.columns", meaning.columns),
         )
+        if kind is not Feedback or eats is not Chat:
+            return told
+        rest = {name: own for name, own in meaning.columns.items() if name != "label"}
+        return f"{told}\n{say('reader.every_answer', line=to_paste('data.columns', rest))}"
     line = to_paste("data.columns", dict.fromkeys(_LINES.get(eats, ("text",)), "…"))
     return say("reader.none", needs=needs, table=table, line=line)
 
@@ -296,7 +300,7 @@ def _another_objective(
     """
     for kind in (Preference, Feedback, Chat, Labelled, Text):
         meaning = recognise(kind, columns, sample) if kind is not eats else None
-        if meaning is None or not meaning.sure:
+        if meaning is None or not (meaning.sure or "chosen" in meaning.columns):
             continue
         # One text among other things may be anything, unless it is called so.
         if kind is not Text or len(columns) == 1 or ranked(DOCUMENT, meaning.columns.values()):

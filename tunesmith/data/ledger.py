@@ -33,7 +33,7 @@ REASONS = (
     *("duplicate", "duplicate but for spacing", "too long", "nothing to train"),
     *("also in held-out file", "near a held-out row"),
     *("no answer", "no question", "no text", "not a row"),  # as the reading says
-    *("same answers", "tie", "no common question", "no label"),
+    *("same answers", "tie", "no common question", "no label", "no agreed label"),
     "left out by a step",  # of data.steps
     *("made from a held-out row", "made from another row"),  # by tunesmith data augment
     "more than train rows",  # of train.rows

@@ -57,7 +57,8 @@ def prepared(row: JsonObject, opened: Opened) -> tuple[JsonObject, list[str]]:
             continue
         if name in LISTS or name in TURNS:
             continue
-        if (single := first_answer(value, theirs)) is not value:
+        several = "answers" if name == opened.reader.learned else theirs
+        if (single := first_answer(value, several)) is not value:
             named[name] = single
             changes.append("unwrapped" if isinstance(value, list) and len(value) == 1 else "first")
         elif name in WRITTEN and (written := as_json(value)) is not value:

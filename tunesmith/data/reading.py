@@ -202,6 +202,9 @@ class Reading:
             if opened.facts.unfolded:
                 columns = ", ".join(opened.facts.unfolded)
                 found.append(say("reader.note_unfolded", file=path.name, columns=columns))
+            if opened.facts.together:
+                columns = ", ".join(opened.facts.together)
+                found.append(say("reader.note_together", file=path.name, columns=columns))
             if opened.told_by is not None:
                 roles = ", ".join(f"{ours}: {theirs}" for ours, theirs in opened.columns.items())
                 found.append(say(f"reader.note_by_{opened.told_by}", file=path.name, roles=roles))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tunesmith.data.columns import names
 from tunesmith.data.columns.asking import verdict_of
-from tunesmith.data.columns.cells import held, is_number, is_text, varies
+from tunesmith.data.columns.cells import held, is_id, is_number, is_text, varies
 from tunesmith.data.columns.meaning import Meaning, pair_of
 from tunesmith.data.columns.names import is_called, ranked
 from tunesmith.data.columns.turns import ANOTHER_TASK, PICTURES, TURNS, json_list
@@ -40,11 +40,17 @@ def holds_pictures(columns: Sequence[str]) -> bool:
 
 
 def _chat(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
-    if ANOTHER_TASK & {*columns} or _preference(columns, rows) or _feedback(columns, rows):
+    pair = _preference(columns, rows)
+    if ANOTHER_TASK & {*columns} or (pair and pair.reader is None) or _feedback(columns, rows):
         return None
-    # Of several answers none is the one to learn.
-    if listed(tuple(columns), rows[0]) or ScoredAnswers.matches(frozenset(columns), rows[0]):
+    if ScoredAnswers.matches(frozenset(columns), rows[0]):
         return None
+    # Of several answers that were made none is the one to learn; several right ones say the same.
+    several = listed(tuple(columns), rows[0])
+    if several is not None and several != "answers":
+        asked = [name for name in ranked(names.QUESTION, columns) if is_text(name, rows)]
+        told = {"question": asked[0], "answer": several} if asked else None
+        return Meaning(told, sure=False) if told else None
     return (
         turns_of(columns, rows)
         or exam(columns, rows)
@@ -70,6 +76,8 @@ def _answered_by_label(columns: list[str], rows: Sequence[Row]) -> Meaning | Non
     told = found.columns
     rest = [name for name in columns if name not in told.values() and is_text(name, rows)]
     if any(varies(name, rows) and not is_called(name, names.ABOUT_THE_ROW) for name in rest):
+        return None
+    if is_called(told["label"], names.ABOUT_THE_ROW) and told["label"] != "label":
         return None
     if "second" in told:
         told = {"instruction": told["text"], "input": told["second"], "output": told["label"]}
@@ -108,6 +116,11 @@ def _preference(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
         told = {"instruction": question, "input": more[0], **told}
     elif question:
         told = {"prompt": question, **told}
+    else:
+        texts = [name for name in rest if is_text(name, rows) and varies(name, rows)]
+        texts = [name for name in texts if not is_called(name, names.ABOUT_THE_ROW)]
+        if len(texts) == 1 and not is_id(texts[0], rows):
+            return Meaning({"prompt": texts[0], **told}, sure=False)
     return Meaning(told, sure=len(sides) == 1 and max(len(asked), len(about)) <= 1)
 
 

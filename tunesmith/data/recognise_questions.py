@@ -92,6 +92,9 @@ def asked_and_answered(columns: list[str], rows: Sequence[Row]) -> Meaning | Non
         answers = ranked(["content"], changing)  # as models that think give their answers
     asked = [name for name in ranked(names.QUESTION, columns) if _asks(name, rows)]
     about = [name for name in ranked(names.ABOUT, changing) if name not in asked]
+    titles = [name for name in ranked(["title", "标题"], changing) if is_text(name, rows)]
+    if titles and not (asked or about or reasoning):
+        return _in_forum(titles[0], answers, changing)
     if not (asked or about):
         about = [name for name in ranked(names.SOURCE, changing) if is_text(name, rows)]
     if not answers or not (asked or about):
@@ -114,6 +117,21 @@ def asked_and_answered(columns: list[str], rows: Sequence[Row]) -> Meaning | Non
     if not varies(question, rows):
         return None
     return Meaning({"question": question, "answer": answers[0]}, sure=not rivals)
+
+
+def _in_forum(title: str, answers: list[str], changing: list[str]) -> Meaning | None:
+    """Recognises the rows of a forum: the title asks, perhaps with a description, and what stands
+    below answers.
+    """
+    more = ranked(["desc", "description", "detail", "details", "描述", "补充", "详情"], changing)
+    if not answers and more:
+        answers = ranked(["content", "内容", "正文"], changing)
+    if not answers:
+        return None
+    if more:
+        told = {"instruction": title, "input": more[0], "output": answers[0]}
+        return Meaning(told, sure=False)
+    return Meaning({"question": title, "answer": answers[0]}, sure=False)
 
 
 def _asks(name: str, rows: Sequence[Row]) -> bool:
@@ -157,7 +175,7 @@ def by_place(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     if not numbered:
         free = changing
     question, answer = free[0], next((name for name in reversed(changing)), "")
-    if question == answer or not is_text(question, rows):
+    if question == answer or not is_text(question, rows) or is_called(answer, names.ABOUT):
         return None
     rest = free[1 : free.index(answer)]
     if rest:

@@ -38,7 +38,7 @@ def labelled(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
         for name in filled
         if is_text(name, rows) and varies(name, rows) and not all(map(is_number, held(name, rows)))
     ]
-    pair = pair_of(texts)
+    pair = pair_of(texts, names.JUDGED_WITH)
     named = [name for name in ranked(names.TEXT, texts) if name not in labels]
     bodies = [name for name in named if not is_called(name, names.ABOUT_THE_ROW)] or named
     if labels and (pair or bodies):
@@ -78,18 +78,51 @@ def _is_label(name: str, rows: Sequence[Row]) -> bool:
     )
 
 
+def _related(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
+    """Recognises a text with others that belong to it and others that do not."""
+    lower = {name.casefold(): name for name in columns}
+    found = [
+        (name, lower[other])
+        for belongs, does_not in names.RELATED
+        for folded, name in lower.items()
+        if belongs in folded
+        and does_not not in folded
+        and (other := folded.replace(belongs, does_not)) in lower
+    ]
+    if not found:
+        return None
+    # "hard_negatives" beside positives and negatives: the harder ones teach more.
+    second, negatives = found[0]
+    hard = lower.get(f"hard_{negatives}".casefold())
+    negatives = hard if hard is not None and held(hard, rows) else negatives
+    texts = [name for name in columns if name not in found[0] and is_text(name, rows)]
+    asked = ranked([*names.QUESTION, *names.TEXT, *names.SOURCE, "anchor"], texts)
+    texts = asked or [name for name in texts if not is_id(name, rows)]
+    if not texts:
+        return None
+    told = {"text": texts[0], "second": second}
+    if held(negatives, rows):
+        told["negatives"] = negatives
+    return Meaning(told, sure=len(asked) == 1)
+
+
 def text_pair(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     """Recognises two texts that belong together, their grade, and texts that do not belong
     to them.
     """
+    related = _related(columns, rows)
+    if related is not None:
+        return related
     rest = [name for name in columns if not is_id(name, rows)]
     texts = [name for name in rest if is_text(name, rows) and varies(name, rows)]
     pair = pair_of(texts)
     if pair is None:
         told = asked_and_answered(texts, rows) or made_of_it(texts, rows)
         if told is None:
-            cells = pair_columns(rest, rows)
-            return Meaning(cells, sure=True) if cells else None
+            cells = pair_columns([name for name in rest if varies(name, rows)], rows)
+            if cells:
+                return Meaning(cells, sure=len(rest) < 4)
+            return _triple(rest, texts)
         if "input" in told.columns:
             return None
         pair = (next(iter(told.columns.values())), list(told.columns.values())[-1])
@@ -101,6 +134,15 @@ def text_pair(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     ]
     told = {"text": pair[0], "second": pair[1]}
     return Meaning({**told, **({"similarity": grades[0]} if grades else {})}, len(grades) <= 1)
+
+
+def _triple(columns: list[str], texts: list[str]) -> Meaning | None:
+    """Takes three columns of texts without names as a text, one that belongs to it and one that
+    does not.
+    """
+    if len(texts) != 3 or len(columns) != 3 or not all(name.isdecimal() for name in columns):
+        return None
+    return Meaning(dict(zip(("text", "second", "negatives"), texts, strict=True)), sure=False)
 
 
 def text_alone(columns: list[str], rows: Sequence[Row]) -> Meaning | None:

@@ -12,7 +12,9 @@ from typing import Any
 
 from tunesmith.plain import Row
 
-SEVERAL = frozenset({"answers", "outputs", "responses", "references", "targets"})
+SEVERAL = frozenset(
+    {"answers", "outputs", "responses", "references", "targets", "solutions", "questions"}
+)
 """Names of columns that hold several right answers by nature."""
 
 WRITTEN = frozenset(
@@ -24,9 +26,12 @@ WRITTEN = frozenset(
 
 def first_answer(value: Any, name: str = "") -> Any:
     """Returns the first of several answers as SQuAD (Rajpurkar et al. 2016) writes them, ``{"text":
-    […], "answer_start": […]}`` or ``[{"text": …}, …]``, or of the texts in a column whose name is
-    plural; an empty text where there is none; any other value unchanged.
+    […], "answer_start": […]}`` or ``[{"text": …}, …]``, the answer beside its other names
+    (TriviaQA), or the first text in a column whose name is plural; an empty text where there is
+    none; any other value unchanged.
     """
+    if isinstance(value, dict) and "aliases" in value and isinstance(value.get("value"), str):
+        return value["value"]
     if isinstance(value, dict) and isinstance(value.get("text"), list):
         texts = value["text"]
         return texts[0] if texts else ""
@@ -39,10 +44,13 @@ def first_answer(value: Any, name: str = "") -> Any:
     ):
         return value[0]["text"]
     plural = name.casefold() in SEVERAL and isinstance(value, list)
+    if plural and value and all(isinstance(one, dict) and "answer" in one for one in value):
+        value = [one["answer"] for one in value]  # as VQA writes what each person answered
     if plural and all(isinstance(one, str) for one in value):
         return value[0] if value else ""
-    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
-        return value[0]
+    if isinstance(value, list) and len(value) == 1:
+        inner = first_answer(value[0], name)
+        return inner if isinstance(inner, str) else value
     return value
 
 
@@ -113,9 +121,12 @@ def is_written(name: str, rows: Sequence[Row]) -> bool:
 
 
 def is_answer(name: str, rows: Sequence[Row]) -> bool:
-    """Tells whether the column holds what can be written out, objects as JSON among it."""
+    """Tells whether the column holds what can be written out, objects as JSON among it; where it
+    holds several answers by its name, objects are what is known of each, and no answer.
+    """
     values = held(name, rows)
-    return bool(values) and all(isinstance(as_json(one), str | int | float) for one in values)
+    written = values if name.casefold() in SEVERAL else map(as_json, values)
+    return bool(values) and all(isinstance(one, str | int | float) for one in written)
 
 
 def is_number(value: Any) -> bool:

@@ -6,6 +6,7 @@ from tunesmith.data.columns.finishing import placed
 from tunesmith.data.columns.turns import (
     TURNS,
     Row,
+    as_text,
     field_problem,
     is_speaker,
     is_spoken,
@@ -28,7 +29,9 @@ def turns_column(columns: frozenset[str], row: Row, keys: tuple[str, ...]) -> st
         if not value:
             continue
         first = value[0]
-        bare = "" in keys and (is_spoken(first) or _in_turn(value) or _by_speaker(value))
+        bare = "" in keys and (
+            is_spoken(first) or _in_turn(value) or _by_speaker(value) or bool(_rounds(value))
+        )
         if bare or (isinstance(first, dict) and any(key in first for key in keys)):
             return name
     return None
@@ -49,7 +52,33 @@ def conversation(row: Row, name: str) -> list[Turn]:
     items = [(f"{name}[{n}]", item) for n, item in enumerate(value)]
     if _by_speaker(value):
         items = [(where, [who, said]) for where, item in items for who, said in item.items()]
+    if asking := _rounds(value):
+        return [
+            Turn(role, as_text(item[key], f"{where}.{key}"))
+            for where, item in items
+            for key, role in zip(asking, ("user", "assistant"), strict=True)
+            if item.get(key) is not None
+        ]
     return [turn_of(item, where) for where, item in items]
+
+
+_ROUNDS = (
+    ("input", "output"),
+    ("prompt", "response"),
+    ("prompt", "completion"),
+    ("instruction", "output"),
+    ("instruction", "response"),
+    ("query", "response"),
+    ("问题", "回答"),
+)
+
+
+def _rounds(value: list[object]) -> tuple[str, str] | None:
+    """Returns the keys of question and answer where each item is an object with both."""
+    for pair in _ROUNDS:
+        if value and all(isinstance(one, dict) and {*pair} <= one.keys() for one in value):
+            return pair
+    return None
 
 
 def _in_turn(value: list[object]) -> bool:

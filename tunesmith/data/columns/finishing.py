@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from tunesmith.data.columns.labels import label_column
-from tunesmith.data.columns.turns import MEDIA, json_list, shown
+from tunesmith.data.columns.turns import MEDIA, json_list, no_number, shown
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import (
     Chat,
@@ -194,7 +194,10 @@ def without_label(example: Labelled) -> str | None:
     if isinstance(example.labels, float) or example.labels:
         return None
     name = label_column(example.columns)
-    return None if name is not None and json_list(example.columns[name]) is not None else "no label"
+    cell = None if name is None else example.columns[name]
+    if json_list(cell) is not None:
+        return None
+    return "no label" if cell in (None, "") or no_number(cell) else "no agreed label"
 
 
 def _without_empty_end(chat: Chat) -> Chat:

@@ -69,6 +69,18 @@ def labels_of(value: object, field: str) -> tuple[str, ...] | float:
     return tuple(part for part in parts if part)
 
 
+_INFERENCE = frozenset({"entailment", "neutral", "contradiction", "contradictory"})
+
+
+def sign_of_none(values: Sequence[object]) -> str | None:
+    """Returns the sign that stands where a row has no label: ``-`` among the labels of inference,
+    where annotators did not agree (Bowman et al. 2015); None where there is none, for elsewhere
+    it may be a class.
+    """
+    found = {str(value).strip() for value in values if value not in (None, "")}
+    return "-" if "-" in found and len(found & _INFERENCE) > 1 else None
+
+
 def flag_in(value: object) -> bool | None:
     """Reads a cell of a column that stands for one class; None where it is neither 0 nor 1."""
     word = str(value).strip().lower().removesuffix(".0")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tunesmith.data.columns.names import SECOND
@@ -19,14 +19,19 @@ class Meaning:
     """The reader, where our names alone do not tell it."""
 
 
-def pair_of(columns: Sequence[str]) -> tuple[str, str] | None:
+def pair_of(
+    columns: Sequence[str], more: Mapping[str, Sequence[str]] | None = None
+) -> tuple[str, str] | None:
     """Finds two columns whose names differ only in a number or letter at the end, or are a pair
-    listed in SECOND.
+    listed in SECOND; else one of the pairs in ``more``.
     """
     for name in columns:
         other = {"1": "2", "a": "b", "A": "B"}.get(name[-1:])
         if other and len(name) > 1 and name[:-1] + other in columns:
             return name, name[:-1] + other
-        if SECOND.get(name) in columns:
-            return name, SECOND[name]
+    for known in (SECOND, more or {}):
+        for name in columns:
+            second = next((one for one in known.get(name, ()) if one in columns), None)
+            if second is not None:
+                return name, second
     return None

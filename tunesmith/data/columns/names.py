@@ -33,7 +33,8 @@ REASONING = words_of(
     "思考 思考过程 推理 推理过程 思维链 分析 解析"
 )
 ANSWER = words_of(
-    "response answer output completion reply answers outputs responses assistant bot "
+    "response answer output completion reply multiplechoiceanswer answers outputs responses "
+    "references solutions assistant bot "
     "target golden gold solution generation correctanswer finalanswer groundtruth "
     "referenceanswer rewrite "
     "回答 答案 回复 答复 输出 "
@@ -64,14 +65,21 @@ DOCUMENT = words_of(
 )
 """A text that is learned whole; its title is no such text."""
 SECOND = {
-    "premise": "hypothesis",
-    "text": "text2",
-    "sentence": "sentence2",
-    "query": "passage",
-    "anchor": "positive",
-    "question": "sentence",
+    "premise": ("hypothesis", "hypo"),
+    "前提": ("假设",),
+    "text": ("text2",),
+    "sentence": ("sentence2",),
+    "query": ("passage",),
+    "anchor": ("positive",),
+    "question": ("sentence",),
 }
 """The other text of a pair, where it is not told by a number or a letter at the end."""
+JUDGED_WITH = {
+    "question": ("passage", "context", "paragraph", "document", "answer"),
+    "query": ("document", "doc", "title", "answer"),
+    "问题": ("段落", "上下文", "回答", "答案"),
+}
+"""What a question is judged with, where rows have a label for the two."""
 LABEL = words_of(
     "label labels labeltext labelname labeldesc intent category class sentiment "
     "emotion polarity stance goldlabel classlabel rating stars star score toxic "
@@ -95,10 +103,19 @@ SIDES = (
 )
 """Words that tell the column of a better answer from that of a worse: chosen_messages."""
 GRADE = ["similarity", "similarityscore", "相似度", "是否相似", *LABEL]
+RELATED = (
+    ("positive", "negative"),
+    ("pos", "neg"),
+    ("正例", "负例"),
+    ("正样本", "负样本"),
+    ("相关", "不相关"),
+    ("正", "负"),
+)
+"""Words that tell the column of a text that belongs to another from that of one that does not."""
 """How much two texts belong together."""
 JUDGED = words_of(
     "label labels ktotag desirable thumb thumbs thumbsup isgood good liked like upvoted vote "
-    "feedback reaction verdict judgement judgment accepted accept ishelpful helpful "
+    "feedback reaction verdict judgement judgment accepted accept ishelpful helpful issafe "
     "标签 好坏 点赞 反馈 评价 是否采纳 采纳 满意 是否满意 赞踩"
 )
 """Whether one answer is good."""

@@ -53,6 +53,8 @@ class FileFacts:
     """Sheets of a workbook that hold no rows."""
     unfolded: tuple[str, ...] = ()
     """The columns, one within the other, whose lists of objects are rows of their own."""
+    together: tuple[str, ...] = ()
+    """The columns whose lists go together item by item: each place is a row of its own."""
 
 
 @dataclass

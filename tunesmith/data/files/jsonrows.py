@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TextIO
 
+from tunesmith.data.columns.names import plain
 from tunesmith.data.columns.turns import LISTS, TURNS
 from tunesmith.data.files import jsonstream
 from tunesmith.data.files.file_facts import Faults, FileFacts, Located
@@ -92,6 +93,50 @@ def unfolding(rows: Sequence[JsonObject]) -> tuple[str, ...]:
         if objects and name.casefold() in _FOLDED:
             return (name, *unfolding([one for row in lists for one in row]))
     return ()
+
+
+def side_by_side(rows: Sequence[JsonObject]) -> tuple[str, ...]:
+    """Finds the columns whose lists go together item by item: the questions on one text with their
+    options and answers, as RACE (Lai et al. 2017) writes them.
+    """
+    if not rows:
+        return ()
+    names = [name for name, value in rows[0].items() if isinstance(value, list)]
+    asked = [name for name in names if plain(name) in _QUESTIONS]
+    answered = [name for name in names if plain(name) in _ANSWERS]
+    if len(asked) != 1 or len(answered) != 1:
+        return ()
+    counts = [_count(row.get(asked[0])) for row in rows]
+    alike = [
+        name
+        for name in names
+        if 2 * sum(_count(row.get(name)) == count for row, count in zip(rows, counts, strict=True))
+        > len(rows)  # a row whose lists differ is told as such
+    ]
+    items = [item for row in rows for name in (*asked, *answered) for item in row.get(name) or ()]
+    told = all(isinstance(item, str | int) for item in items)
+    return tuple(alike) if told and answered[0] in alike and max(counts) > 1 else ()
+
+
+_QUESTIONS = frozenset({"questions", "question", "qs", "问题", "题目"})
+_ANSWERS = frozenset({"answers", "answer", "labels", "solutions", "答案", "回答"})
+
+
+def _count(value: object) -> int:
+    return len(value) if isinstance(value, list) else -1
+
+
+def apart(row: JsonObject, names: Sequence[str]) -> Iterator[dict[str, object]]:
+    """Yields a row for each place in lists that go together, with the columns around them; raises
+    BrokenJson where the lists of a row differ in length.
+    """
+    lists = [value if isinstance(value := row.get(name), list) else [] for name in names]
+    if len({len(one) for one in lists}) > 1:
+        told = ", ".join(f"{name}: {len(one)}" for name, one in zip(names, lists, strict=True))
+        raise jsonstream.BrokenJson(say("source.not_side_by_side", counts=told))
+    around = {name: value for name, value in row.items() if name not in names}
+    for cells in zip(*lists, strict=True):
+        yield {**around, **dict(zip(names, cells, strict=True))}
 
 
 def unfolded(row: JsonObject, path: Sequence[str]) -> Iterator[dict[str, object]]:

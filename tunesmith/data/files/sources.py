@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,7 @@ from tunesmith.data.files.decoding import compressed, encoding_of, open_bytes, o
 from tunesmith.data.files.file_facts import Faults, FileFacts, Located
 from tunesmith.data.files.paths import files, on_disk
 from tunesmith.errors import DataError, Problem
+from tunesmith.plain import JsonObject
 from tunesmith.storage.headers import is_pointer
 from tunesmith.words import say
 
@@ -79,6 +81,11 @@ def _facts(path: Path, _version: tuple[int, int], named: tuple[tuple[str, str], 
     return _with_columns(found, dict(named))
 
 
+def _first_of(row: JsonObject, names: tuple[str, ...]) -> JsonObject:
+    """Returns the first item of each of these lists."""
+    return {name: row[name][0] for name in names if isinstance(row.get(name), list) and row[name]}
+
+
 def _part(path: Path, packed: bool, part: str) -> FileFacts:
     """Returns the facts of one part of a file that holds several; raises DataError where it has no
     part of this name.
@@ -105,8 +112,12 @@ def _with_columns(found: FileFacts, named: dict[str, str]) -> FileFacts:
     first = [located.row for located in islice(_read(found, faults), _FIRST)]
     path = jsonrows.unfolding(first)
     if path:
-        found = FileFacts(**{**found.__dict__, "unfolded": path})
+        found = replace(found, unfolded=path)
         first = [row for whole in first for row in jsonrows.unfolded(whole, path)]
+    together = jsonrows.side_by_side(first)
+    if together:
+        found = replace(found, together=together)
+        first = [{**whole, **_first_of(whole, together)} for whole in first]
     columns = tuple(dict.fromkeys(name for row in first for name in row))
     if not columns and not first and faults.values:
         kinds = ", ".join(dict.fromkeys(map(jsonrows.kind_of, faults.values)))
@@ -219,8 +230,9 @@ def rows(
 def _read(found: FileFacts, faults: Faults) -> Iterator[Located]:
     try:
         if found.format == "parquet":
-            for number, row in enumerate(tables.parquet(found.path), 1):
-                yield Located(found.path, number, row)
+            read = enumerate(tables.parquet(found.path), 1)
+            located = (Located(found.path, number, row) for number, row in read)
+            yield from _within(found, located, faults)
         elif found.format == "excel":
             yield from _table(found, tables.excel(found.path), faults)
         else:
@@ -233,18 +245,29 @@ def _read(found: FileFacts, faults: Faults) -> Iterator[Located]:
                 else:
                     read = _TEXT[found.format](found, stream, faults)
                     read = jsonrows.headed(found, read, faults) if found.header else read
-                    yield from _unfolded(found, read) if found.unfolded else read
+                    yield from _within(found, read, faults)
     except tables.BadTable as error:
         faults.add(Problem(f"{found.path}:{max(1, error.number - bool(found.header))}", str(error)))
     except UnicodeDecodeError as error:
         raise DataError(Problem(str(found.path), say("source.changed", error=error))) from None
 
 
-def _unfolded(found: FileFacts, read: Iterator[Located]) -> Iterator[Located]:
-    """Yields the rows within rows, with new numbers."""
-    inner = (row for located in read for row in jsonrows.unfolded(located.row, found.unfolded))
-    for number, row in enumerate(inner, 1):
-        yield Located(found.path, number, row)
+def _within(found: FileFacts, read: Iterator[Located], faults: Faults) -> Iterator[Located]:
+    """Yields the rows within rows, with new numbers; the rows as they are where they hold none."""
+    if not (found.unfolded or found.together):
+        yield from read
+        return
+    number = 0
+    for located in read:
+        for whole in jsonrows.unfolded(located.row, found.unfolded):
+            try:
+                inner = [*jsonrows.apart(whole, found.together)] if found.together else [whole]
+            except jsonrows.jsonstream.BrokenJson as error:
+                faults.add(Problem(located.where, str(error)))
+                continue
+            for row in inner:
+                number += 1
+                yield Located(found.path, number, row)
 
 
 def _table(found: FileFacts, read: Iterator[list[Any]], faults: Faults) -> Iterator[Located]:

@@ -40,6 +40,9 @@ class Reader:
     )
     """Names of what the training learns to give, which a row that is only asked need not have."""
 
+    learned: ClassVar[str | None] = None
+    """The field whose first text is learned where a row lists several right ones."""
+
     looks: ClassVar[bool] = False
     """Whether it must ``look`` at many rows before it reads one."""
 

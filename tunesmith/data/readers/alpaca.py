@@ -28,6 +28,8 @@ class Alpaca(Reader):
         "history": "earlier rounds: [[question, answer], …]",
     }
 
+    learned: ClassVar[str | None] = "output"
+
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
         """Matches rows with instruction and output."""

@@ -42,6 +42,8 @@ class Completion(Reader):
         "history": "earlier rounds: [[question, answer], …]",
     }
 
+    learned: ClassVar[str | None] = "answer"
+
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
         """Matches rows with one of the usual pairs of columns, and no other column that belongs to

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -21,7 +21,8 @@ STARTS = ("start", "start_offset", "start_idx", "start_pos", "begin")
 ENDS = ("end", "end_offset", "end_idx", "end_pos", "stop")
 KINDS = ("label", "type", "entity", "entity_group", "entity_type", "tag", "category")
 _UNSPACED = re.compile(f"[{HAN}{KANA}\u3000-\u303f\uff00-\uffef]")
-MENTIONS = ("text", "word", "mention", "value", "surface", "name")
+MENTIONS = ("text", "word", "mention", "value", "surface", "name", "entity")
+"""Keys of the text that lies in a place; an ``entity`` beside a type is such a text."""
 
 
 @READERS.register
@@ -43,6 +44,10 @@ class Entities(Reader):
         **dict.fromkeys(("spans", "annotations", "实体"), "a list of entities"),
     }
     answers: ClassVar[frozenset[str]] = frozenset({*PLACES, *TAGS})
+
+    def uses(self, columns: Collection[str]) -> frozenset[str]:
+        """Returns the reader's own fields, the places and the tags under their other names."""
+        return frozenset({*self.fields, *PLACES, *TAGS})
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:

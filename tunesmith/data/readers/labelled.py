@@ -4,10 +4,16 @@ usual for them.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import ClassVar
 
-from tunesmith.data.columns.labels import LABELS, OTHER_LABELS, label_column, labels_of
+from tunesmith.data.columns.labels import (
+    LABELS,
+    OTHER_LABELS,
+    label_column,
+    labels_of,
+    sign_of_none,
+)
 from tunesmith.data.columns.turns import ANOTHER_TASK, CHOICES, text_of
 from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.examples import Labelled
@@ -58,6 +64,16 @@ class LabelledText(Reader):
     }
     answers: ClassVar[frozenset[str]] = frozenset({*LABELS, *OTHER_LABELS})
 
+    looks = True
+
+    def __init__(self) -> None:
+        self.none: str | None = None
+
+    def look(self, rows: Sequence[Row]) -> None:
+        """Learns from many rows which sign they have in place of a label."""
+        name = label_column(frozenset(name for row in rows for name in row))
+        self.none = sign_of_none([row.get(name) for row in rows]) if name is not None else None
+
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
         """Matches rows with a usual name for a text or for a pair, and exactly one column of
@@ -77,12 +93,14 @@ class LabelledText(Reader):
 
     def read(self, row: Row) -> Labelled:
         """Reads text, second text and labels; no labels where the row has none, as when it is asked
-        for one.
+        for one, or a sign in place of one.
         """
         columns = frozenset(row)
         first, second = _texts(columns) or ("text", None)
         name = label_column(columns)
-        labels = labels_of(row[name], name) if name is not None else ()
+        value = None if name is None else row[name]
+        unlabelled = self.none is not None and str(value).strip() == self.none
+        labels = () if name is None or unlabelled else labels_of(value, name)
         return Labelled(
             text_of(row, first), text_of(row, second) if second else None, labels, dict(row)
         )

@@ -19,7 +19,7 @@ from tunesmith.examples import Chat, Preference
 from tunesmith.plain import Row
 
 _TEXTS = ("response", "answer", "text", "content", "output", "completion")
-_SCORES = ("overall_score", "score", "rating", "reward", "rank")
+_SCORES = ("overall_score", "score", "pm_score", "rating", "reward", "rank")
 """What an answer's own score is called, the surest first. Ranks count from the best."""
 _LISTS = ("scores", "ratings", "rewards", "ranks", "rank")
 

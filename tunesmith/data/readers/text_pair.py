@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
+from tunesmith.data.columns.asking import flag_of
 from tunesmith.data.columns.turns import (
     ANOTHER_TASK,
     CHOICES,
@@ -37,7 +38,10 @@ PAIRS = (
     ("question", "answer"),
     ("query", "answer"),
 )
-GRADES = ("similarity", "score", "similarity_score", "label", "labels")
+GRADES = (
+    *("similarity", "score", "similarity_score", "label", "labels"),
+    *("is_duplicate", "相似度", "是否相似"),
+)
 NEGATIVES = ("negatives", "negative", "neg", "hard_negative", "hard_negatives")
 
 
@@ -97,7 +101,7 @@ class TextPairReader(Reader):
 def _texts(value: Any, field: str) -> list[str]:
     several = json_list(value)
     return [
-        as_text(one, field)
+        as_text(one["text"] if isinstance(one, dict) and "text" in one else one, field)
         for one in ([value] if several is None else several)
         if one not in (None, "")
     ]
@@ -107,7 +111,8 @@ def _number(value: Any, field: str) -> float:
     """Reads the number of a cell; NaN where it is empty."""
     if value in (None, "") or no_number(value):
         return math.nan
+    flag = flag_of(value)
     try:
-        return float(value)
+        return float(value if flag is None else flag)
     except (TypeError, ValueError):
         raise field_problem(field, "reader.not_number", seen=shown(value)) from None

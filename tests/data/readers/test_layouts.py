@@ -1,0 +1,285 @@
+"""Layouts in which data sets are published, each read as what it is: by value, for the objective
+that it is meant for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from material.prepared_rows import written
+from tunesmith.data.reading import Reading
+from tunesmith.errors import DataError
+from tunesmith.examples import Chat, Feedback, Labelled, Preference, Tagged, TextPair
+from tunesmith.settings.family import OBJECTIVES
+from tunesmith.settings.run import Data
+
+Make = Callable[[int], Any]
+ROWS = 8
+
+
+def read(path: Path, objective: str, **data: Any) -> Reading:
+    return Reading(Data(path=str(path), **data), OBJECTIVES.get(objective).eats)
+
+
+def values(example: Any) -> Any:
+    """What an example says, as plain values."""
+    match example:
+        case Chat():
+            return [turn.content for turn in example.turns]
+        case Preference():
+            sides = example.prompt.turns, example.chosen, example.rejected
+            return tuple([turn.content for turn in side] for side in sides)
+        case Labelled():
+            return example.text, example.second, example.labels
+        case TextPair():
+            return example.text, example.second, example.similarity, example.negatives
+        case Feedback():
+            return values(example.chat), example.desirable
+        case Tagged():
+            return [(example.text[one.start : one.end], one.label) for one in example.spans]
+        case _:
+            return example
+
+
+def boxes(kind: str, n: int, key: str = "text") -> list[dict[str, Any]]:
+    return [{"docid": f"{n}", "title": "t", key: f"{kind} {n}"}]
+
+
+def span(n: int) -> dict[str, Any]:
+    return {"start_idx": 3, "end_idx": 6, "type": "pro", "entity": "房室结消"}
+
+
+# name: objective, a row, what it says
+LAYOUTS: dict[str, tuple[str, Make, Make]] = {
+    "several answers": (
+        "sft",
+        lambda n: {"question": f"q{n}", "answers": [f"a{n}", f"b{n}"]},
+        lambda n: [f"q{n}", f"a{n}"],
+    ),
+    "NQ open": (
+        "sft",
+        lambda n: {"question": f"q{n}", "answer": [f"a{n}", f"b{n}"]},
+        lambda n: [f"q{n}", f"a{n}"],
+    ),
+    "an instruction with several outputs": (
+        "sft",
+        lambda n: {"instruction": f"q{n}", "input": "", "output": [f"a{n}", f"b{n}"]},
+        lambda n: [f"q{n}", f"a{n}"],
+    ),
+    "VQA": (
+        "sft",
+        lambda n: {"question": f"q{n}", "answers": [{"answer": f"a{n}", "answer_id": 1}] * 3},
+        lambda n: [f"q{n}", f"a{n}"],
+    ),
+    "TriviaQA": (
+        "sft",
+        lambda n: {"question": f"q{n}", "answer": {"aliases": [f"b{n}"], "value": f"a{n}"}},
+        lambda n: [f"q{n}", f"a{n}"],
+    ),
+    "Huatuo": (
+        "sft",
+        lambda n: {"questions": [[f"问{n}"]], "answers": [f"答{n}"]},
+        lambda n: [f"问{n}", f"答{n}"],
+    ),
+    "Capybara": (
+        "sft",
+        lambda n: {"conversation": [{"input": f"q{n}", "output": f"a{n}"}] * 2, "source": "x"},
+        lambda n: [f"q{n}", f"a{n}"] * 2,
+    ),
+    "Capybara, preferences": (
+        "dpo",
+        lambda n: {
+            "prompt": f"q{n}",
+            "conversation": [{"input": f"q{n}", "output": None}],
+            "chosen": f"good {n}",
+            "rejected": f"bad {n}",
+        },
+        lambda n: ([f"q{n}"], [f"good {n}"], [f"bad {n}"]),
+    ),
+    "answers of a forum with their scores": (
+        "dpo",
+        lambda n: {
+            "question": f"q{n}",
+            "answers": [{"text": f"bad {n}", "pm_score": 1}, {"text": f"good {n}", "pm_score": 3}],
+        },
+        lambda n: ([f"q{n}"], [f"good {n}"], [f"bad {n}"]),
+    ),
+    "BeaverTails": (
+        "kto",
+        lambda n: {"prompt": f"q{n}", "response": f"a{n}", "is_safe": n % 2 == 0},
+        lambda n: ([f"q{n}", f"a{n}"], n % 2 == 0),
+    ),
+    "BoolQ": (
+        "classify",
+        lambda n: {"question": f"is {n} odd", "passage": f"the {n}", "idx": n, "label": n % 2 == 0},
+        lambda n: (f"is {n} odd", f"the {n}", ("true" if n % 2 == 0 else "false",)),
+    ),
+    "XNLI": (
+        "classify",
+        lambda n: {"premise": f"前提{n}", "hypo": f"假设{n}", "label": "ab"[n % 2]},
+        lambda n: (f"前提{n}", f"假设{n}", ("ab"[n % 2],)),
+    ),
+    "CMeEE": (
+        "classify_tokens",
+        lambda n: {"text": f"（{n}）房室结消融", "entities": [span(n)]},
+        lambda n: [("房室结消", "pro")],
+    ),
+    "Quora": (
+        "embed",
+        lambda n: {"question1": f"a{n}", "question2": f"b{n}", "is_duplicate": n % 2},
+        lambda n: (f"a{n}", f"b{n}", float(n % 2), ()),
+    ),
+    "正例 and 负例": (
+        "embed",
+        lambda n: {"问题": f"什么是{n}？", "正例": f"是{n}", "负例": [f"非{n}", f"无{n}"]},
+        lambda n: (f"什么是{n}？", f"是{n}", None, (f"非{n}", f"无{n}")),
+    ),
+    "正样本 and 负样本": (
+        "embed",
+        lambda n: {"文本": f"什么是{n}？", "正样本": f"是{n}", "负样本": f"非{n}"},
+        lambda n: (f"什么是{n}？", f"是{n}", None, (f"非{n}",)),
+    ),
+    "passages of a search": (
+        "embed",
+        lambda n: {
+            "query": f"q{n}",
+            "positive_passages": boxes("yes", n),
+            "negative_passages": boxes("no", n),
+        },
+        lambda n: (f"q{n}", f"yes {n}", None, (f"no {n}",)),
+    ),
+    "DPR": (
+        "embed",
+        lambda n: {
+            "question": f"q{n}",
+            "answers": [f"a{n}"],
+            "positive_ctxs": boxes("yes", n),
+            "negative_ctxs": [],
+            "hard_negative_ctxs": boxes("no", n),
+        },
+        lambda n: (f"q{n}", f"yes {n}", None, (f"no {n}",)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_layout_is_read_by_itself(tmp_path: Path, name: str) -> None:
+    objective, row, right = LAYOUTS[name]
+    path = written(tmp_path / "rows.jsonl", [row(n) for n in range(ROWS)])
+    found = [values(example) for _, example in read(path, objective)]
+    assert found == [right(n) for n in range(ROWS)]
+
+
+def test_race_asks_several_questions_on_one_article(tmp_path: Path) -> None:
+    rows = [
+        {
+            "article": f"article {n}",
+            "id": f"high{n}.txt",
+            "questions": [f"first {n}?", f"second {n}?"],
+            "options": [["a", "b", "c"], ["d", "e", "f"]],
+            "answers": ["C", "A"],
+        }
+        for n in range(3)
+    ]
+    found = read(written(tmp_path / "race.jsonl", rows), "sft")
+    assert [values(example) for _, example in found] == [
+        said
+        for n in range(3)
+        for said in (
+            [f"article {n}\nfirst {n}?\nA. a\nB. b\nC. c", "C"],
+            [f"article {n}\nsecond {n}?\nA. d\nB. e\nC. f", "A"],
+        )
+    ]
+    rows[2]["answers"] = ["C"]
+    with pytest.raises(DataError, match=r"race.jsonl:3.*questions: 2, options: 2, answers: 1"):
+        list(read(written(tmp_path / "race.jsonl", rows), "sft"))
+
+
+SIGNS: dict[str, tuple[list[Any], list[str]]] = {
+    "annotators did not agree": (
+        ["neutral", "-", "entailment", "contradiction"],
+        ["neutral", "entailment", "contradiction"],
+    ),
+    "a sign that is a class": (["+", "-"], ["+", "-"]),
+}
+
+
+@pytest.mark.parametrize("name", SIGNS)
+def test_a_sign_in_place_of_a_label_is_no_class(tmp_path: Path, name: str) -> None:
+    labels, kept = SIGNS[name]
+    rows = [
+        {"premise": f"a{n}", "hypothesis": f"b{n}", "label": labels[n % len(labels)]}
+        for n in range(12)
+    ]
+    found = read(written(tmp_path / "rows.jsonl", rows), "classify")
+    seen = [example.labels for _, example in found if isinstance(example, Labelled)]
+    assert set(seen) == {(label,) for label in kept}
+    left = 12 - len(seen)
+    assert [row.reason for row in found.dropped] == ["no agreed label"] * left
+    assert left == (0 if len(kept) == len(labels) else 3)
+
+
+def refused(path: Path, objective: str) -> str:
+    with pytest.raises(DataError) as caught:
+        list(read(path, objective))
+    return str(caught.value)
+
+
+# name: objective, a row, the columns of the line that is offered
+OFFERED: dict[str, tuple[str, Make, str]] = {
+    "several answers that were made": (
+        "sft",
+        lambda n: {"question": f"q{n}", "responses": [f"a{n}", f"b{n}"]},
+        "{question: question, answer: responses}",
+    ),
+    "a forum": (
+        "sft",
+        lambda n: {"qid": n, "title": f"q{n}", "desc": f"more {n}", "content": f"a{n}"},
+        "{instruction: title, input: desc, output: content}",
+    ),
+    "a text that neither prompt nor question names": (
+        "dpo",
+        lambda n: {"文本": f"文{n}", "正样本": f"好{n}", "负样本": f"坏{n}"},
+        "{prompt: 文本, chosen: 正样本, rejected: 负样本}",
+    ),
+    "answers with a verdict, under sft": (
+        "sft",
+        lambda n: {"问题": f"问{n}", "回答": f"答{n}", "是否满意": "是否"[n % 2]},
+        "{question: 问题, answer: 回答}",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OFFERED)
+def test_the_line_that_is_offered_reads_the_rows(tmp_path: Path, name: str) -> None:
+    objective, row, line = OFFERED[name]
+    path = written(tmp_path / "rows.jsonl", [row(n) for n in range(ROWS)])
+    told = refused(path, objective)
+    assert f"data.columns: {line}" in told
+    columns = dict(pair.split(": ") for pair in line.strip("{}").split(", "))
+    assert len(list(read(path, objective, columns=columns))) == ROWS
+
+
+def test_what_is_known_of_answers_is_no_answer(tmp_path: Path) -> None:
+    """CoQA lists objects with what was said and where: no text of them is to be learned whole."""
+    rows = [
+        {
+            "story": f"story {n}",
+            "questions": [{"input_text": f"q{n}", "turn_id": 1}],
+            "answers": [{"span_start": 0, "input_text": f"a{n}", "turn_id": 1}],
+        }
+        for n in range(ROWS)
+    ]
+    assert "story" in refused(written(tmp_path / "coqa.jsonl", rows), "sft")
+
+
+def test_columns_of_lists_that_are_no_questions_stay_lists(tmp_path: Path) -> None:
+    rows = [{"question": f"q{n}", "answer": f"a{n}", "tags": ["x", "y"]} for n in range(3)]
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps(rows), "utf-8")
+    assert len(list(read(path, "sft"))) == 3
