@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,50 @@ def told(folder: Path, work: Any) -> list[Any]:
 
     assert in_two(one) == [0, 0]
     return [pickle.loads((folder / str(rank)).read_bytes()) for rank in (0, 1)]
+
+
+def test_other_libraries_in_one_process_are_told_by_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = os.getpid()
+
+    def version(name: str) -> str:
+        return "2.9.0" if name == "torch" and os.getpid() != first else "2.13.0"
+
+    monkeypatch.setattr(parallel, "version", version)
+    one, two = told(tmp_path, lambda _: None)
+    assert one == two and one[0] is SpecError
+    assert "process 1 has torch 2.9.0, the first 2.13.0" in one[1]
+
+
+def test_a_taken_port_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        values = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        for name, value in values.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SpecError, match=rf"processes: .*127\.0\.0\.1:{port}.*MASTER_PORT"):
+            join()
+        monkeypatch.delenv("MASTER_PORT")
+        with pytest.raises(SpecError, match=r"processes: .*MASTER_PORT expected"):
+            join()
+
+
+def test_work_on_the_same_rows_is_not_added_up() -> None:
+    def work(rank: int) -> None:
+        ranks = join(alike=True)
+        assert ranks.share == (0, 1) and ranks.several and ranks.rank == rank
+        assert ranks.sum(1.0, 2.0) == [1.0, 2.0]
+        assert ranks.merge({"loss": Ratio(1.0, 2.0)}) == {"loss": Ratio(1.0, 2.0)}
+        gradient = torch.ones(2)
+        ranks.add_gradients([gradient])
+        assert gradient.tolist() == [1.0, 1.0]
+        assert ranks.gather(torch.ones(1, 3))[0].shape == (1, 3)
+        assert ranks.agreed("SIGTERM" if rank else None) == "SIGTERM"
+
+    assert in_two(work) == [0, 0]
 
 
 @pytest.mark.parametrize("failing", [0, 1])

@@ -51,6 +51,39 @@ def test_what_cannot_be_divided_is_refused(settings: dict[str, Any], where: str)
     assert not [one for one in broken(validate(whole | {"train": train})) if "fsdp" in one.text]
 
 
+@pytest.mark.parametrize(
+    ("settings", "where"),
+    [
+        ({"model": {"path": "m", "quantize": "nf4"}}, "model.quantize"),
+        ({"model": {"path": "m", "add_tokens": ["<a>"]}}, "model.add_tokens"),
+        ({"objective": "grpo", "source": {"rewards": "exact"}}, "objective"),
+        ({"objective": "classify"}, "objective"),
+        ({"method": "ia3"}, "method"),
+        ({"method": {"name": "lora", "init": "pissa"}}, "method"),
+        ({"method": {"name": "lora", "variant": "dora"}}, "method"),
+        ({"train": {"optimizer": "muon"}}, "train.optimizer"),
+    ],
+)
+def test_what_is_not_computed_in_parts_is_refused(settings: dict[str, Any], where: str) -> None:
+    train = {**settings.get("train", {}), "machine": {"shard": "tensor"}}
+    whole = asked(**settings) | {"train": train}
+    told = [one for one in broken(validate(whole)) if "shard" in one.text]
+    assert [one.where for one in told] == [where]
+    plain = whole | {"train": {**train, "machine": {"shard": "none"}}}
+    assert not [one for one in broken(validate(plain)) if "shard" in one.text]
+
+
+@pytest.mark.parametrize(("processes", "refused"), [(2, False), (3, True)])
+def test_key_value_heads_go_into_the_processes(
+    processes: int, refused: bool, tiny_llama: Path, tmp_path: Path
+) -> None:
+    train = {"machine": {"shard": "tensor"}}
+    settings = asked(model=str(tiny_llama), out=str(tmp_path / "o"), train=train)
+    made = make(validate(settings | {"processes": processes}))
+    told = [one.text for one in made.problems if one.where == "train.machine.shard"]
+    assert bool(told) == refused and all("2 key-value heads" in text for text in told)
+
+
 @pytest.mark.parametrize(("method", "held_whole"), [("lora", True), ("full", False)])
 def test_the_memory_is_that_of_one_process(
     method: str, held_whole: bool, tiny_llama: Path, tmp_path: Path

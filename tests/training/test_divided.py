@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
 
 from material import runs
 from material.two_processes import PLAINLY, in_two, same_runs, two_ranks
@@ -22,6 +23,7 @@ from tunesmith.batches.batch import Batch
 from tunesmith.batches.micro_batches import micro_batches
 from tunesmith.errors import Stopped
 from tunesmith.events.stream import Events
+from tunesmith.machine import parts, slices
 from tunesmith.machine.parts import own_part
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.preparing import make_ready
@@ -64,6 +66,60 @@ def test_each_process_holds_a_half(tiny_llama: Path, prepared: Any, tmp_path: Pa
         held = {name: own_part(weight).numel() for name, weight in model.named_parameters()}
         for name, weight in model.named_parameters():
             assert held[name] == (weight.numel() if weight.requires_grad else weight.numel() / 2)
+
+    assert in_two(hold) == [0, 0]
+
+
+@pytest.mark.parametrize("method", [LORA, FULL], ids=str)
+def test_each_process_reads_its_part_of_the_files(
+    method: dict[str, Any],
+    tiny_llama: Path,
+    prepared: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, read = slices.safe_open, [0]
+
+    class Counted:
+        def __init__(self, *args: Any) -> None:
+            self.file = real(*args)
+
+        def __enter__(self) -> Counted:
+            self.file.__enter__()
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            self.file.__exit__(*error)
+
+        def keys(self) -> list[str]:
+            return self.file.keys()
+
+        def get_slice(self, name: str) -> Any:
+            stored = self.file.get_slice(name)
+
+            class Slice:
+                def __getitem__(self, cut: Any) -> torch.Tensor:
+                    found = stored[cut]
+                    read[0] += found.numel()
+                    return found
+
+            return Slice()
+
+    monkeypatch.setattr(slices, "safe_open", Counted)
+    whole = AutoModelForCausalLM.from_pretrained(tiny_llama)
+
+    def hold(_: int) -> None:
+        one = runs.resolved(tmp_path / "run", tiny_llama, method=method, **DIVIDED)
+        model = make_ready(one, prepared, Events()).work.model.model
+        total = sum(weight.numel() for weight in whole.parameters())
+        assert 0.5 * total <= read[0] <= 0.5 * total + 100
+        named = {name.replace(".base_layer", ""): one for name, one in model.named_parameters()}
+        for name, weight in whole.named_parameters():
+            ours = next(one for key, one in named.items() if key.endswith(name))
+            assert torch.equal(parts.whole(ours.detach()), weight), name
+        tables = dict(model.named_buffers())
+        for name, table in whole.named_buffers():
+            assert torch.equal(next(t for k, t in tables.items() if k.endswith(name)), table)
 
     assert in_two(hold) == [0, 0]
 

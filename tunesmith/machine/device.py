@@ -169,8 +169,8 @@ def choose(machine: Machine) -> Device:
     scale = LossScale() if precision == "fp16" else None
     exact = kind == "cpu" or (kind == "cuda" and machine.exact)
     counted = meter(place.index if kind == "cuda" else None, packages=local_rank() == 0)
-    processes = join()
-    divided = machine.shard == "fsdp" and processes.several
+    processes = join(alike=machine.shard == "tensor")
+    divided = machine.shard != "none" and processes.several
     return Device(place, precision, threads, processes, reasons, scale, counted, exact, divided)
 
 

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.metadata import version
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 
 from tunesmith.batches.batch import Ratio
-from tunesmith.errors import TrainingError, first_line
+from tunesmith.errors import Problem, SpecError, TrainingError, first_line
 from tunesmith.machine.allocator import grow_segments
 from tunesmith.words import say
 
@@ -29,6 +30,7 @@ all in one would hold every gradient twice.
 """
 LONGEST_WAIT = timedelta(hours=2)
 """For a process that is alive but does not come; one that has ended is noticed at once."""
+SAME_VERSIONS = ("torch", "transformers", "peft")
 HEARD_WITHIN = 5.0
 """Seconds that a process with an error stays for the others to read it."""
 
@@ -44,6 +46,15 @@ class Processes:
 
     rank: int = 0
     world: int = 1
+    alike: bool = False
+    """Whether all work on the same rows, each with its part of every weight: then what is counted
+    and measured is the same in each, and is not added up.
+    """
+
+    @property
+    def share(self) -> tuple[int, int]:
+        """Which part of the rows is this process's, and of how many."""
+        return (0, 1) if self.alike else (self.rank, self.world)
 
     @property
     def several(self) -> bool:
@@ -56,9 +67,12 @@ class Processes:
         return self.rank == 0
 
     def sum(self, *values: float) -> list[float]:
-        """Adds up each value over the processes."""
-        if not self.several:
+        """Adds up each value over the rows of all processes."""
+        if self.share[1] == 1:
             return list(values)
+        return self._sum(*values)
+
+    def _sum(self, *values: float) -> list[float]:
         total = torch.tensor(values, dtype=torch.float64)
         with _reaching_all():
             dist.all_reduce(total)
@@ -66,7 +80,7 @@ class Processes:
 
     def add_gradients(self, gradients: Sequence[torch.Tensor]) -> None:
         """Sums each gradient over the processes, in place."""
-        for bucket in _buckets(gradients) if self.several else ():
+        for bucket in _buckets(gradients) if self.share[1] > 1 else ():
             joined = torch.cat([gradient.flatten() for gradient in bucket])
             with _reaching_all():
                 dist.all_reduce(joined)
@@ -76,6 +90,8 @@ class Processes:
 
     def merge(self, metrics: dict[str, Ratio]) -> dict[str, Ratio]:
         """Adds up metrics by name; not every process has each of them."""
+        if self.alike:
+            return metrics
         merged: dict[str, Ratio] = {}
         for part in self.everyones(metrics):
             for name, ratio in part.items():
@@ -86,7 +102,7 @@ class Processes:
         """Returns the rows ``[n, D]`` of all processes, and where those of this process begin; a
         process without rows need not know their width.
         """
-        if not self.several:
+        if self.share[1] == 1:
             return rows, 0
         shapes = self.stack(torch.tensor(rows.shape))
         counts, width = shapes[:, 0].tolist(), int(shapes[:, 1].max())
@@ -109,7 +125,9 @@ class Processes:
         """Returns the value of the first process that has one, such as a signal that one of them
         received; None where none has.
         """
-        if not self.sum(float(value is not None))[0]:
+        if not self.several:
+            return value
+        if not self._sum(float(value is not None))[0]:
             return None
         return next(one for one in self.everyones(value) if one is not None)
 
@@ -139,8 +157,9 @@ class Processes:
         return found
 
 
-def join() -> Processes:
+def join(*, alike: bool = False) -> Processes:
     """Joins the processes that torchrun's environment variables name; one alone needs none.
+    ``alike`` are those that work on the same rows.
 
     Numbers and objects go over gloo, on the CPU: over NCCL each would be a wait for the GPU.
     """
@@ -154,17 +173,45 @@ def join() -> Processes:
             place = torch.device("cuda", local_rank())
             torch.cuda.set_device(place)
             backend, how = "cpu:gloo,cuda:nccl", {"device_id": place}
-        _store, rank, world = next(dist.rendezvous("env://", rank, world, timeout=LONGEST_WAIT))
+        _store, rank, world = _met(rank, world)
         dist.init_process_group(
             backend, store=_store, rank=rank, world_size=world, timeout=LONGEST_WAIT, **how
         )
-    return Processes(rank, world)
+        _refuse_other_versions(Processes(rank, world))
+    return Processes(rank, world, alike and world > 1)
+
+
+def _met(rank: int, world: int) -> tuple[dist.Store, int, int]:
+    """Finds the other processes; raises SpecError where the place they meet at is taken or not
+    told.
+    """
+    try:
+        return next(dist.rendezvous("env://", rank, world, timeout=LONGEST_WAIT))
+    except (RuntimeError, ValueError, OSError) as error:
+        at = f"{os.environ.get('MASTER_ADDR', '')}:{os.environ.get('MASTER_PORT', '')}"
+        told = say("train.no_meeting", at=at, error=first_line(error))
+        raise SpecError(Problem("processes", told)) from error
+
+
+def _refuse_other_versions(processes: Processes) -> None:
+    """Raises SpecError, in every process, where libraries that compute are not the same in all."""
+    own = {name: version(name) for name in SAME_VERSIONS}
+    first, *others = processes.everyones(own)
+    unequal = [
+        say("train.version_of", number=number, name=name, then=first[name], now=theirs[name])
+        for number, theirs in enumerate(others, 1)
+        for name in SAME_VERSIONS
+        if theirs[name] != first[name]
+    ]
+    if unequal:
+        told = say("train.unequal_versions", listed="; ".join(unequal))
+        raise SpecError(Problem("processes", told))
 
 
 def start_cuda() -> None:
     """Sets what CUDA reads once, at its first use."""
-    version = tuple(map(int, torch.__version__.split(".")[:2]))
-    grow_segments(newer=version >= (2, 9))
+    known = tuple(map(int, torch.__version__.split(".")[:2]))
+    grow_segments(newer=known >= (2, 9))
 
 
 def local_rank() -> int:

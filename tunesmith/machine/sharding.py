@@ -1,7 +1,9 @@
-"""A model whose weights are divided over the processes of a run (``train.machine.shard: fsdp``).
+"""A model whose weights are divided over the processes of a run (``train.machine.shard``).
 
-Each process holds its part of every weight, and the whole of one block at a time, while that block
-computes: torch's FSDP2 (Zhao et al. 2023, "PyTorch FSDP").
+With ``fsdp`` each process holds its part of every weight, and the whole of one block at a time,
+while that block computes: torch's FSDP2 (Zhao et al. 2023, "PyTorch FSDP"). With ``tensor`` each
+computes with its part, as transformers' plan for the model says (Shoeybi et al. 2019,
+"Megatron-LM"); ``load_model`` has divided them, and all processes see the same rows.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 
 from tunesmith.machine.device import Device
+from tunesmith.machine.parts import whole_on_first
 from tunesmith.models.structure.layers import stacks
 
 
@@ -39,18 +42,67 @@ def divide(model: torch.nn.Module, device: Device, *, trained_too: bool) -> None
             part.set_force_sum_reduction_for_comms(True)
 
 
-def gathered(model: torch.nn.Module, *, trained_too: bool) -> dict[str, torch.Tensor] | None:
-    """Returns all weights of a divided model by name, whole, in the host's memory of the first
-    process (none in the others); None where what is trained is whole anyway. Every process enters
-    it, and can then write the model alone.
-    """
-    # After an evaluation the outermost group is still whole. The process that writes divides it
-    # again, and would then gather it while the others do not.
+def is_divided_model(model: torch.nn.Module) -> bool:
+    """Tells whether ``divide`` was called for it, before a method was put on it."""
+    return any(isinstance(part, FSDPModule) for part in model.modules())
+
+
+def divided_again(model: torch.nn.Module) -> None:
+    """Divides what a forward without gradient has left whole: the outermost group."""
     for part in model.modules():
         if isinstance(part, FSDPModule):
             part.reshard()
+
+
+def forget_plan(model: torch.nn.Module) -> None:
+    """Takes from a model whose weights were divided by transformers' plan what says so, once a
+    method was put on it: saving would else gather, in every process, what the first alone writes.
+    """
+    for part in model.modules():
+        config = getattr(part, "config", None)
+        if config is not None and hasattr(config, "distributed_config"):
+            del config.distributed_config
+        if getattr(part, "_tp_size", None) is not None:
+            part._tp_size, part._device_mesh = None, None  # type: ignore[assignment]
+
+
+def one_by_one(optimizer: torch.optim.Optimizer) -> None:
+    """Makes torch's optimizer move each weight by itself: its joint kernels take no divided weights
+    beside whole ones.
+    """
+    for group in (optimizer.defaults, *optimizer.param_groups):
+        group |= {name: False for name in ("fused", "foreach") if name in group}
+
+
+def gathered(
+    model: torch.nn.Module, device: Device, *, trained_too: bool
+) -> dict[str, torch.Tensor] | None:
+    """Returns all weights of a divided model by name, whole, in the host's memory of the first
+    process (none in the others); None where what is trained is whole anyway. Of weights that are
+    divided by transformers' plan, an adapter's are returned alone. Every process enters it, and can
+    then write the model alone.
+    """
+    if device.processes.alike:
+        return _of_parts(model, device, trained_only=not trained_too)
+    # The process that writes would divide it again, and then gather it while the others do not.
+    divided_again(model)
     if not trained_too:
         return None
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
     found = get_model_state_dict(model, options=options)
     return {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
+
+
+def _of_parts(
+    model: torch.nn.Module, device: Device, *, trained_only: bool
+) -> dict[str, torch.Tensor]:
+    trained = {name for name, one in model.named_parameters() if one.requires_grad}
+    found: dict[str, torch.Tensor] = {}
+    known: dict[int, torch.Tensor] = {}  # tied weights stay one
+    for name, value in model.state_dict(keep_vars=True).items():
+        if name in trained or not trained_only:
+            if id(value) not in known:
+                whole = whole_on_first(value.detach(), first=device.processes.first)
+                known[id(value)] = whole.cpu()
+            found[name] = known[id(value)]
+    return found

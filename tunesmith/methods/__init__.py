@@ -54,6 +54,9 @@ class Method:
     bases: frozenset[str] = frozenset({"plain", "nf4", "int8"})
     """The kinds of base that it trains on: plain weights, or quantised ones (``model.quantize``).
     """
+    by_parts: bool = False
+    """Whether it trains where each process computes with its part of every weight
+    (``train.machine.shard: tensor``)."""
     new_tokens: bool = False
     """Whether it trains the rows of tokens that were added (``model.add_tokens``)."""
     fills: Mapping[str, object] = {}

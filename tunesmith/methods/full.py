@@ -22,6 +22,7 @@ class Full(Method):
     adapter = False
     full_precision = True
     bases = frozenset({"plain"})
+    by_parts = True
     new_tokens = True
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:

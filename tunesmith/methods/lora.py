@@ -96,6 +96,8 @@ class Lora(Method):
         # The biases are the base's own, and stay as trained when the adapter is off.
         self.rewrites_base = self._takes_out or config.alternations > 1 or config.bias != "none"
         self.starts_as_base = config.init != "loftq"
+        drawn = config.init in ("plain", "gaussian") and not self.rewrites_base
+        self.by_parts = drawn and config.variant != "dora"
         if self._takes_out or config.init == "loftq":
             self.bases = frozenset({"plain" if self._takes_out else "nf4"})
         self._start: dict[str, torch.Tensor] = {}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from tunesmith.errors import Problem, SpecError
+from tunesmith.errors import Problem, SpecError, TunesmithError
 from tunesmith.machine.ranks import started_by_another
 from tunesmith.settings.run import Run
 from tunesmith.words import say
@@ -26,14 +28,39 @@ def unfit(run: Run, device: Device) -> Iterator[Problem]:
     """
     if run.train.machine.shard != "none" and max(run.processes, device.processes.world) == 1:
         yield Problem("train.machine.shard", say("plan.nothing_to_divide"))
+    elif run.train.machine.shard == "tensor":
+        yield from _no_plan(run, max(run.processes, device.processes.world))
     if device.place.type == "cuda" and run.processes > device.count:
         told = say("plan.more_processes_than_gpus", processes=run.processes, gpus=device.count)
         yield Problem("processes", told)
 
 
+def _no_plan(run: Run, processes: int) -> Iterator[Problem]:
+    """Refuses to divide a model that transformers has no plan for, or whose heads do not go into
+    so many parts.
+    """
+    from tunesmith.models.finding.hub import folder_of
+    from tunesmith.models.structure.kinds import load_config
+
+    where = "train.machine.shard"
+    if tuple(map(int, version("transformers").split(".")[:2])) < (5, 17):
+        yield Problem(where, say("plan.parts_version", version=version("transformers")))
+        return
+    with suppress(TunesmithError):  # a model that is not there is told where it is read
+        folder = folder_of(run.model)
+        config = load_config(folder, trust_remote_code=run.model.trust_remote_code)
+        text = config.get_text_config()
+        if not getattr(text, "base_model_tp_plan", None):
+            yield Problem(where, say("plan.parts_model", kind=config.model_type))
+            return
+        heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
+        if heads % processes:
+            yield Problem(where, say("plan.parts_heads", heads=heads, processes=processes))
+
+
 def too_few_rows(run: Run, batch: int) -> Iterator[Problem]:
     """Refuses more processes than a step has rows: some would have nothing to do."""
-    if run.processes > batch:
+    if run.processes > batch and run.train.machine.shard != "tensor":
         told = say("plan.more_processes_than_rows", processes=run.processes, rows=batch)
         yield Problem("processes", told)
 

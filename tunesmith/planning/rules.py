@@ -95,7 +95,11 @@ def shard_fits(run: Run) -> Iterator[Problem]:
     """Requires, where weights are divided over processes, that everything the run does takes
     divided weights.
     """
-    if run.train.machine.shard == "none":
+    shard = run.train.machine.shard
+    if shard == "none":
+        return
+    if shard == "tensor":
+        yield from _parts_fit(run)
         return
     method, objective = METHODS.make(run.method), OBJECTIVES.make(run.objective)
     optimizer = run.train.optimizer.name
@@ -111,6 +115,24 @@ def shard_fits(run: Run) -> Iterator[Problem]:
     if "reference" in objective.roles and method.adapter and method.rewrites_base:
         told = {"objective": run.objective.name, "method": run.method.name}
         yield Problem("method", say("plan.shard_reference", **told))
+
+
+def _parts_fit(run: Run) -> Iterator[Problem]:
+    """Requires what transformers' plan divides: a model that writes, from plain weights, under a
+    method and an optimizer that move its parts.
+    """
+    method, objective = METHODS.make(run.method), OBJECTIVES.make(run.objective)
+    if run.model.quantize or run.model.add_tokens:
+        name = "quantize" if run.model.quantize else "add_tokens"
+        yield Problem(f"model.{name}", say("plan.parts_plain"))
+    sums = {"fisher", "start"} & {*objective.roles}
+    if objective.samples or sums or not objective.output.writes:
+        yield Problem("objective", say("plan.parts_objective", objective=run.objective.name))
+    if not method.by_parts:
+        yield Problem("method", say("plan.parts_method", method=run.method.name))
+    if not OPTIMIZERS.get(run.train.optimizer.name).by_parts:
+        told = say("plan.parts_optimizer", optimizer=run.train.optimizer.name)
+        yield Problem("train.optimizer", told)
 
 
 def schedule_fits(run: Run) -> Iterator[Problem]:

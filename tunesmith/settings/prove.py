@@ -36,6 +36,9 @@ class Prove(Spec):
     """At most this many held-out rows are scored."""
     shots: Annotated[int, Ge(0)] = 6
     """Training rows shown in the prompt of the few-shot base; 0 leaves that rival out."""
+    embeddings: bool = False
+    """Whether logistic regression on the untuned base's hidden states is a rival too, where answers
+    are a small set; ``tunesmith auto`` asks for it."""
     prompt: str | None = None
     """A file with a hard prompt, under which the base is scored too, without and with the examples;
     ``{question}`` and other columns of the rows may stand in it. For classes of a masked model a

@@ -153,9 +153,11 @@ class Machine(Spec):
     """Memory that may be used (GiB); what is free when not given."""
     threads: Annotated[int, Gt(0)] | None = None
     """CPU threads; the physical cores when not given."""
-    shard: Literal["none", "fsdp"] = "none"
+    shard: Literal["none", "fsdp", "tensor"] = "none"
     """How several processes hold the model: each the whole of it (``none``), or each a part of
-    every weight (``fsdp``), gathered block by block: slower, for models that do not fit one GPU."""
+    every weight: gathered block by block (``fsdp``), or computed with as it is (``tensor``), all
+    processes on the same rows. Slower, for models that do not fit one GPU; ``tensor`` within one
+    machine."""
     exact: bool = False
     """Deterministic kernels on a CUDA GPU, so that a run that was stopped ends with the same bits
     as one that was not; slower. A CPU always has them."""

@@ -18,15 +18,23 @@ from tunesmith.events.run import Chosen, Trainable
 from tunesmith.events.stream import Events
 from tunesmith.machine import device as devices
 from tunesmith.machine.device import Device
-from tunesmith.machine.sharding import divide
+from tunesmith.machine.sharding import (
+    divide,
+    divided_again,
+    forget_plan,
+    is_divided_model,
+    one_by_one,
+)
+from tunesmith.machine.slices import in_files, read_parts
 from tunesmith.methods import METHODS, Method
 from tunesmith.models.calling.forwards import batches
 from tunesmith.models.calling.routing import Routers
 from tunesmith.models.finding.hub import folder_of
 from tunesmith.models.finding.parent import parent_of
-from tunesmith.models.loading.load import Loaded, load_model
+from tunesmith.models.loading.load import Loaded, load_model, outline
 from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.models.roles import Role, as_base, roles_of
+from tunesmith.models.structure.kinds import load_config
 from tunesmith.models.structure.quantize import count
 from tunesmith.objectives import Objective
 from tunesmith.plain import JsonObject
@@ -96,7 +104,10 @@ def make_ready(
         found = _reference(resolved, model, prepared, device, base=base, events=events)
     method = _with_method(model, run)
     if device.divided:
-        divide(model.model, device, trained_too=not method.adapter)
+        if device.processes.alike:
+            forget_plan(model.model)
+        elif not is_divided_model(model.model):
+            divide(model.model, device, trained_too=not method.adapter)
         with as_base(model.model) if own and method.adapter else nullcontext():
             if own:
                 found = _reference(resolved, model, prepared, device, base=base, events=events)
@@ -198,7 +209,27 @@ def load_base(folder: Path, run: Run, device: Device, objective: Objective) -> L
     how |= {"head": objective.head, "outputs": objective.outputs}
     # What is divided goes to the GPU part by part.
     place = torch.device("cpu") if device.divided else device.place
+    if device.processes.alike:
+        how |= {"parts": device.processes.world}
+    elif device.divided and _by_parts(folder, run, objective):
+        wide = METHODS.make(run.method).full_precision
+        part = {"dtype": torch.float32 if wide else dtype, "trained": wide}
+        how |= {"fill": lambda model: read_parts(model, folder, device, **part)}
+        loaded = load_model(folder, dtype=dtype, device=place, **how)
+        divided_again(loaded.model)
+        return loaded
     return load_model(folder, dtype=dtype, device=place, **how)
+
+
+def _by_parts(folder: Path, run: Run, objective: Objective) -> bool:
+    """Tells whether the weights of a divided model can be read part by part: plain ones that stand
+    in the files as the model names them, under the head that they have.
+    """
+    if run.model.quantize or run.model.add_tokens or objective.head != "language":
+        return False
+    config = load_config(folder, trust_remote_code=run.model.trust_remote_code)
+    model = outline(folder, config, "language", trust_remote_code=run.model.trust_remote_code)
+    return in_files(model, folder)
 
 
 def _watch(work: Work, prepared: Prepared, beside: list[Role]) -> Watch:
@@ -262,6 +293,8 @@ def _work(
         named, train_.learning_rate, train_.weight_decay
     )
     split_by_rate(optimizer, named, method.rate_factor)
+    if device.processes.alike:
+        one_by_one(optimizer)
     return Work(
         run=run,
         source=source,

@@ -90,7 +90,7 @@ def find(
     found, fault = _read(path, key)
     usable = found is not None and len(found) == len(sequences)
     # A process that does not see the file must not wait for others that do.
-    everywhere = device.processes.sum(float(usable))[0] == device.processes.world
+    everywhere = all(device.processes.everyones(usable))
     if found is not None and everywhere:
         events.tell(say("train.reference_read", path=path))
         return Reference(found, key)

@@ -184,7 +184,7 @@ def _course(
     )
     state = State(parts, device, identity=whose)
     checkpoints = Checkpoints(folder.checkpoints, work.run.train.keep.keep)
-    seed_everything(work.run.train.seed, device.processes.rank)
+    seed_everything(work.run.train.seed, device.processes.share[0])
     if resume:
         _resume(checkpoints, state, at, record, work.events)
     look = _evaluator(ready, folder, record, stopped)

@@ -116,6 +116,7 @@ class Work:
 
     def batches(self, examples: Sequence[Example], halvings: int = 0) -> list[Batch]:
         """Makes this process's micro-batches of one update, as many as any other process has."""
+        rank, world = self.device.processes.share
         return micro_batches(
             examples,
             self.tokens(halvings),
@@ -123,8 +124,8 @@ class Work:
             padded=self.model.layout == "padded",
             unit=self.objective.unit,
             waste=self.device.pass_tokens,
-            rank=self.device.processes.rank,
-            world=self.device.processes.world,
+            rank=rank,
+            world=world,
         )
 
     def rate(self, updates: int) -> float:

@@ -17,6 +17,8 @@ from tunesmith.plain import JsonObject
 from tunesmith.words import say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
 
     from tunesmith.data.rendering.render import Render
@@ -65,36 +67,37 @@ def load_model(
     add_tokens: tuple[str, ...] = (),
     head: str = "language",
     outputs: Outputs | None = None,
+    parts: int = 1,
+    fill: Callable[[Any], Any] | None = None,
 ) -> Loaded:
     """Loads the model of a folder under the head asked for, all weights without gradient, in
     evaluation mode.
 
-    ``outputs`` are those of a head of classes. ModelError where the model is of a kind that cannot
-    carry the head.
+    ``outputs`` are those of a head of classes. Of ``parts`` processes that compute together, by
+    transformers' plan, each reads its own part of the weights. Where ``fill`` is given, the model
+    is built without memory for its weights, which ``fill`` gives them, with gradient or without.
+    ModelError where the model is of a kind that cannot carry the head.
     """
     import torch
 
     from tunesmith.models.calling.probe import own_head, settle
-    from tunesmith.models.structure.heads import PARTS, told_of_head
-    from tunesmith.models.structure.quantize import make_steady, placed
+    from tunesmith.models.structure.heads import told_of_head
+    from tunesmith.models.structure.quantize import make_steady
 
     config = load_config(folder, trust_remote_code=trust_remote_code)
-    how = {
-        "dtype": dtype,
-        "use_safetensors": True,
-        "local_files_only": True,
-        "trust_remote_code": trust_remote_code,
-    }
-    if quantize:
-        how |= placed(quantize, dtype, device, whole=PARTS if HEADS[head].named else ())
-    elif torch.device(device).type != "cpu":
-        how["device_map"] = {"": device}  # tensor by tensor, never whole in the host's memory
-    model, kept = weights_under(folder, config, head, outputs, how)
-    if quantize:
-        make_steady(model)
+    if fill is not None:
+        bare = outline(folder, config, head, trust_remote_code=trust_remote_code)
+        model, kept = fill(bare).eval(), False
     else:
-        model = model.to(device)
-    model.eval().requires_grad_(False)
+        how = _places(quantize, dtype, device, head=head, parts=parts)
+        how |= {"dtype": dtype, "use_safetensors": True, "local_files_only": True}
+        how["trust_remote_code"] = trust_remote_code
+        model, kept = weights_under(folder, config, head, outputs, how)
+        if quantize:
+            make_steady(model)
+        elif parts == 1:
+            model = model.to(device)
+        model.eval().requires_grad_(False)
     tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
     if add_tokens:
         added_tokens.grow(model, tokenizer, add_tokens)
@@ -109,10 +112,29 @@ def load_model(
         layout, reason = settle(model, tolerance)
     if head != "language":
         _pad_token(model, tokenizer)
-    reasons = {"layout": reason} | (
-        {"head": told_of_head(outputs, kept)} if outputs is not None else {}
-    )
+    reasons = {"layout": reason}
+    if outputs is not None:
+        reasons["head"] = told_of_head(outputs, kept)
     return Loaded(model, tokenizer, layout, reasons, quantize, kept_head=kept)  # type: ignore[arg-type]
+
+
+def _places(
+    quantize: str | None, dtype: torch.dtype, device: Any, *, head: str, parts: int
+) -> dict[str, Any]:
+    """Returns transformers' keywords for where the weights go as they are read."""
+    import torch
+
+    from tunesmith.models.structure.heads import PARTS
+    from tunesmith.models.structure.quantize import placed
+
+    if parts > 1:
+        from transformers.distributed import DistributedConfig
+
+        return {"distributed_config": DistributedConfig(tp_size=parts)}
+    if quantize:
+        return placed(quantize, dtype, device, whole=PARTS if HEADS[head].named else ())
+    # Tensor by tensor, never whole in the host's memory.
+    return {} if torch.device(device).type == "cpu" else {"device_map": {"": device}}
 
 
 def _pad_token(model: Any, tokenizer: Tokenizer) -> None:

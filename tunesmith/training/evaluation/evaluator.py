@@ -56,7 +56,9 @@ class Evaluator:
         if not self.device.divided:
             return saver
         trained_too = not saver.method.adapter
-        return replace(saver, weights=gathered(watch.model.model, trained_too=trained_too))
+        return replace(
+            saver, weights=gathered(watch.model.model, self.device, trained_too=trained_too)
+        )
 
     def leave(self, step: int) -> int:
         """Puts the run's model, the best where that is asked for and there is one, into its place;

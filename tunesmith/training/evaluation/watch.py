@@ -52,8 +52,8 @@ def held_out_loss(
             lay=model.lay,
             padded=model.layout == "padded",
             unit=objective.unit,
-            rank=processes.rank,
-            world=processes.world,
+            rank=processes.share[0],
+            world=processes.share[1],
         )
         objective.prepare(models, batches, processes)
         for batch in batches:

@@ -220,7 +220,7 @@ def load_random_state(
     tensors: dict[str, torch.Tensor], numbers: dict[str, Any], device: Device
 ) -> None:
     """Restores ``random_state``; a rank that was not there keeps its seed."""
-    rank = device.processes.rank
+    rank = device.processes.share[0]
     if rank < len(tensors["torch"]):
         # A copy, because torch 2.13 reads a row of a tensor from the tensor's beginning.
         torch.set_rng_state(tensors["torch"][rank].clone())

@@ -29,6 +29,8 @@ class Optimizer:
     """What it keeps for each trained weight (bytes); two moments in fp32 are 8."""
     divides: ClassVar[bool] = True
     """Whether it moves weights that are divided over processes."""
+    by_parts: ClassVar[bool] = False
+    """Whether it moves each weight by itself, divided ones beside whole ones."""
     eight_bit: ClassVar[bool] = False
     """Whether it is one of bitsandbytes."""
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class AdamW(Optimizer):
     """AdamW, fused where the device has the kernel."""
 
+    by_parts = True
+
     class Config(Spec):
         """Moments."""
 

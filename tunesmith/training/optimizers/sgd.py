@@ -18,6 +18,7 @@ class Sgd(Optimizer):
     """SGD; with momentum one extra copy of the trainable weights, without it none."""
 
     state_bytes = 4.0
+    by_parts = True
     rate_factor = 100.0
     """Its update is the gradient itself, whose numbers are small, where AdamW's are about 1 each.
     """

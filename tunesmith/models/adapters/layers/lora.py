@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from peft.tuners.lora.layer import Linear as PeftLinear
+from torch.distributed.tensor import DTensor
 
 
 class FusedLinear(PeftLinear):
@@ -24,7 +25,8 @@ class FusedLinear(PeftLinear):
         """
         adapters = self.active_adapters
         one = len(adapters) == 1 and adapters[0] in self.lora_A
-        if options or not one or self.disable_adapters or self.merged:
+        divided = isinstance(self.base_layer.weight, DTensor)  # its parts meet around peft's layer
+        if options or not one or self.disable_adapters or self.merged or divided:
             return super().forward(x, *args, **options)
         name = adapters[0]
         base, down, up = self.base_layer, self.lora_A[name].weight, self.lora_B[name].weight
