@@ -194,6 +194,7 @@ def _decide(plain: JsonObject, budget: float, verbs: Verbs, events: Events) -> J
         whole *= afforded.steps / steps
     given = tried[: afforded.trials - 1]
     engine = {"name": "halving", "rungs": list(RUNGS), "given": given}
+    settings["prove"] = {"embeddings": True, **settings.get("prove", {})}
     settings["search"] = {"trials": afforded.trials, "engine": engine}
     reasons = [*proposal.reasons, _told(afforded, run, whole, train.batch or 0, given)]
     return {"settings": settings, "reasons": reasons, "whole_seconds": round(whole, 1)}

@@ -205,7 +205,7 @@ def _written_answers(contest: Contest) -> Outcome:
     with contest.base() as base:
         defaults = own_defaults(base.model)
         speed = {"base": writing_speed(base, task.prompts, settings)} if task.prompts else {}
-        shown = contenders.untuned(base, contest.prompt, seed)
+        shown = contenders.untuned(base, contest.prompt, seed, embeddings=run.prove.embeddings)
     for other in contest.others:
         contenders.other(other, contest)
     contenders.model("tuned", contest.tuned, weights["tuned"])

@@ -171,6 +171,8 @@ class ClassesOfRows(Output):
         if tuned.facts["outputs"]["kept"]:
             # Loaded anew: an adapter that is switched off may leave its trained head in place.
             contenders.model("base", load_run(contest.folder, tuned=False), contest)
+        if run.prove.embeddings and outputs.problem == "single_label_classification":
+            contenders.embedded(load_run(contest.folder, tuned=False), contest)
         facts: JsonObject = {}
         if contest.prompt is not None:
             cloze = contenders.cloze(contest.prompt, contest)

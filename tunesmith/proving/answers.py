@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tunesmith.batches.batch import Tokens
 from tunesmith.data.items import fingerprint
 from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Chat, final, question_of
@@ -20,6 +21,7 @@ from tunesmith.plain import JsonObject
 from tunesmith.predicting.likelihoods import likeliest, likelihoods
 from tunesmith.proving import rivals
 from tunesmith.proving.contest import Contest
+from tunesmith.proving.embedded import embedded
 from tunesmith.proving.hard_prompt import prompted
 from tunesmith.proving.interrupted import Kept, digest_of
 from tunesmith.proving.others import Other, OtherWriter
@@ -128,13 +130,30 @@ class ContenderAnswers:
         self.choices[name] = self.predictions[name] = answers
         self.seconds[name] = time.perf_counter() - start
 
-    def untuned(self, base: Loaded, asked: str | None, seed: int) -> list[int]:
-        """Runs the untrained base alone, under the hard prompt ``asked``, and with examples;
-        returns the examples that were shown.
+    def _embedded(self, base: Loaded, seed: int) -> None:
+        start, task = time.perf_counter(), self.task
+        known = [task.render.prompt(chat) for _, chat in task.training]
+        found, _ = embedded(
+            base,
+            [_unscored(ids) for ids in known],
+            task.labels,
+            [_unscored(ids) for ids in task.prompts],
+            seed=seed,
+            progress=self._teller("prove.phase_embed", "embedded"),
+        )
+        self._choose("embedded", found, start)
+
+    def untuned(
+        self, base: Loaded, asked: str | None, seed: int, *, embeddings: bool = False
+    ) -> list[int]:
+        """Runs the untrained base alone, with ``embeddings`` also by its hidden states, under the
+        hard prompt ``asked``, and with examples; returns the examples that were shown.
         """
         task = self.task
         weights = self.identities["base"]
         self.model("base", base, weights)
+        if embeddings and task.options and task.render.sides is None:
+            self._embedded(base, seed)
         if task.shots:
             choose_best_shots(task, base, seed)
         if asked:
@@ -267,6 +286,10 @@ class ContenderAnswers:
             options=of(self.options),
             stopped=of(self.ended),
         )
+
+
+def _unscored(ids: np.ndarray) -> Tokens:
+    return Tokens(ids, np.zeros(len(ids), np.float32))
 
 
 def _same_tokens(one: Task, other: Task) -> bool:

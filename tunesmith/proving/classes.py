@@ -20,6 +20,7 @@ from tunesmith.predicting.classes import Choice, Meaning, outputs_of
 from tunesmith.proving import class_rivals
 from tunesmith.proving.cloze import Reader, read_cloze, scores
 from tunesmith.proving.contest import Contest
+from tunesmith.proving.embedded import embedded
 from tunesmith.proving.interrupted import digest_of
 from tunesmith.proving.judge import metric
 from tunesmith.proving.others import Other, OtherWriter
@@ -113,6 +114,24 @@ class ContenderClasses:
         if options:
             self.options["tfidf"] = options
         self.seconds["tfidf"] = time.perf_counter() - start
+
+    def embedded(self, base: Loaded, contest: Contest) -> None:
+        """Runs logistic regression on the base's hidden states of the training rows."""
+        start, phase = time.perf_counter(), say("prove.phase_embed", contender=called("embedded"))
+        known = [
+            item.tokens[0]
+            for item, example in training_examples(contest.run, contest.prepared)
+            if isinstance(example, Labelled)
+        ]
+        self.choices["embedded"], self.options["embedded"] = embedded(
+            base,
+            known,
+            [str(self.meaning.reference(one)) for one in known],
+            [item.tokens[0] for item in self.items],
+            seed=contest.run.train.seed,
+            progress=contest.teller(phase),
+        )
+        self.seconds["embedded"] = time.perf_counter() - start
 
     def _meaning_of(self, name: str) -> Meaning:
         """Returns the meaning for a contender: the threshold between two classes was fitted to the

@@ -11,7 +11,7 @@ from tunesmith.proving.judge import item_scores
 from tunesmith.words import say
 
 OWN = (
-    *("most_frequent", "tfidf", "dictionary", "length", "tfidf_cosine"),
+    *("most_frequent", "tfidf", "embedded", "dictionary", "length", "tfidf_cosine"),
     *("base", "prompted", "few_shot", "tuned"),
 )
 """Contenders that have a name in words; those from outside the run are called as they were typed.
