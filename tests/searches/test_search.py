@@ -54,6 +54,7 @@ def without_times(found: dict[str, Any]) -> dict[str, Any]:
     ]
     return {
         **found,
+        "front": [],  # follows from the times
         "trials": trials,
         "whole": {n: one["watch"] for n, one in found["whole"].items()},
     }
@@ -81,6 +82,10 @@ def test_a_search_finds_the_rate_that_learns_and_proves_it(
     }
     proof = found.proof
     assert len(proof.found["contenders"]) >= 3 and proof.found["items"] == 12
+    assert told["front"] and set(told["front"]) <= {one["run"] for one in told["trials"]}
+    assert told["importance"] == []  # four trials do not tell
+    page = found.searched.page.read_text(encoding="utf-8")
+    assert "<svg" in page and all(one["run"] in page for one in told["trials"])
     lines = found.lines()
     assert any("best: train.learning_rate=0.003" in line for line in lines)
 

@@ -11,6 +11,7 @@ from tunesmith.events.stream import Listener
 from tunesmith.plain import JsonObject
 from tunesmith.planning.processes import refuse_several
 from tunesmith.settings.given import Overrides, Settings, settings_of, speak
+from tunesmith.words import metric_name, say
 
 if TYPE_CHECKING:
     from tunesmith.proving.proof import Proof
@@ -27,8 +28,25 @@ class SearchedAndProved:
     proof: Proof
 
     def lines(self) -> list[str]:
-        """Returns the trials and the proof as lines for a person to read."""
-        return [*self.searched.lines(), "", *self.proof.lines()]
+        """Returns the trials, how the choice held, and the proof, for a person to read."""
+        return [*self.searched.lines(), *self._held(), "", *self.proof.lines()]
+
+    def _held(self) -> list[str]:
+        """Says what the number that chose is on rows that did not choose, where the proof has
+        it.
+        """
+        from tunesmith.proving.judge import TUNED
+        from tunesmith.proving.metric_values import shown
+
+        by = self.searched.found["chosen_by"]
+        proved = self.proof.found["contenders"][TUNED].get(by)
+        if proved is None:
+            return []
+        chosen = self.searched.found["whole"]["best"]["watch"][by]
+        told = {"watch": shown(by, chosen), "proof": shown(by, proved)}
+        return [
+            say("search.held", by=metric_name(by), items=self.proof.found["items"], **told),
+        ]
 
     def to_json(self) -> JsonObject:
         """Returns every number."""

@@ -52,6 +52,11 @@ class Folder:
         """The file with every trial and what was chosen."""
         return self.path / "search.json"
 
+    @property
+    def page(self) -> Path:
+        """The page with the picture and the tables."""
+        return self.path / "search.html"
+
     def trial(self, number: int) -> Place:
         """Returns the folder of a trial."""
         return Place(self.path / "trials" / f"{number:03d}")

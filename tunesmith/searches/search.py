@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from tunesmith.data.prepare import Prepared
 from tunesmith.display.progress import Shown
@@ -23,8 +22,10 @@ from tunesmith.machine.signals import StopSignal
 from tunesmith.plain import JsonObject
 from tunesmith.planning.make import make
 from tunesmith.proving.judge import metric
+from tunesmith.report.search_page import front_line, mattered_lines, typed, write_page
 from tunesmith.searches.engines import ENGINES, Done, Trial
 from tunesmith.searches.folder import Folder, Place
+from tunesmith.searches.importance import front, importance
 from tunesmith.searches.spaces import Space, spaces_of, with_values
 from tunesmith.settings.resolved import Resolved
 from tunesmith.settings.run import Run
@@ -59,19 +60,25 @@ class Searched:
         place = self.folder.whole(AS_GIVEN)
         return place.run if place.done.is_file() else None
 
+    @property
+    def page(self) -> Path:
+        """The page with the picture and the tables."""
+        return self.folder.page
+
     def lines(self) -> list[str]:
         """Returns the trials, best last, and the settings that were chosen."""
         found, by = self.found, metric_name(self.found["chosen_by"])
         rows = sorted(found["trials"], key=lambda one: (one["share"], -_or_worst(one["score"])))
         told = [say("search.head", by=by, count=len(rows))]
         told += [_row(one, found["chosen_by"]) for one in rows]
-        told += ["", say("search.chosen", values=_told(found["best"]))]
+        told += ["", front_line(found), *mattered_lines(found)]
+        told += ["", say("search.chosen", values=typed(found["best"]))]
         whole = {name: one["watch"][found["chosen_by"]] for name, one in found["whole"].items()}
         told += [
             say(f"search.whole_{name.replace('-', '_')}", by=by, value=f"{value:.4f}")
             for name, value in whole.items()
         ]
-        return [*told, say("search.optimism", count=len(rows))]
+        return [*told, say("search.optimism", count=len(rows)), say("search.page", page=self.page)]
 
     def to_json(self) -> JsonObject:
         """Returns every number."""
@@ -109,6 +116,7 @@ def search(run: Run, *, quiet: bool = False, listen: Sequence[Listener] = ()) ->
             done = going.trials(partial(engine.next, spaces))
             found = going.choose(done)
         put(folder.result, found)
+        write_page(found, folder.page)
     return Searched(folder, found)
 
 
@@ -135,7 +143,7 @@ class _Search:
             if trial is None:
                 return done
             place = self.folder.trial(len(done))
-            title = say("search.title", number=len(done) + 1, values=_told(trial.values))
+            title = say("search.title", number=len(done) + 1, values=typed(trial.values))
             self._do(place, trial, title)
             found = got(place.done)
             score = _badness(found["watch"], self.own) if found else math.inf
@@ -162,6 +170,7 @@ class _Search:
                 raise TrainingError(got(place.failed)["reason"])
             if place.done.is_file():
                 whole[name] = got(place.done)
+        trials = [self._line(place, one) for place, one in done]
         return {
             "over": {path: vars(space) for path, space in self.spaces.items()},
             "engine": self.run.search.engine.model_dump(mode="json") if self.run.search else None,
@@ -171,7 +180,9 @@ class _Search:
                 "watch": len(self.prepared.watch),
                 "proof": len(self.prepared.proof),
             },
-            "trials": [self._line(place, one) for place, one in done],
+            "trials": trials,
+            "importance": importance(self.spaces, trials, self.run.train.seed),
+            "front": front(trials),
             "best": dict(best.trial.values),
             "whole": whole,
         }
@@ -260,12 +271,7 @@ def _or_worst(score: float | None) -> float:
     return math.inf if score is None else score
 
 
-def _told(values: Mapping[str, Any]) -> str:
-    """Writes settings as they are typed; the run's own have a word."""
-    return " ".join(f"{path}={value}" for path, value in values.items()) or say("search.own")
-
-
 def _row(one: JsonObject, by: str) -> str:
     number = say("search.failed") if one["score"] is None else f"{one['watch'][by]:.4f}"
     share = f"{100 * one['share']:g} %"
-    return f"  {one['run']}  {share:>6}  {number:>9}  {_told(one['values'])}"
+    return f"  {one['run']}  {share:>6}  {number:>9}  {typed(one['values'])}"

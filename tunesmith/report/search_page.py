@@ -1,0 +1,118 @@
+"""A search on one page, search.html: score against time with the front, what each setting mattered,
+and every trial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tunesmith import words
+from tunesmith.plain import JsonObject
+from tunesmith.report.build import templates_of
+from tunesmith.report.language import Say
+from tunesmith.report.scatter import Dot, scatter
+from tunesmith.storage.atomic import write_whole
+from tunesmith.words import metric_name, say
+
+
+def typed(values: Mapping[str, Any]) -> str:
+    """Writes settings as they are typed; the run's own have a word."""
+    return " ".join(f"{path}={value}" for path, value in values.items()) or say("search.own")
+
+
+def mattered_lines(found: JsonObject) -> list[str]:
+    """Says how much each setting mattered, or that too few trials tell it."""
+    if not found["importance"]:
+        return [say("search.importance_none")]
+    count = found["importance"][0]["trials"]
+    told = [say("search.importance_head", count=count)]
+    for one in found["importance"]:
+        key = "search.mattered" if one["share"] > one["chance"] else "search.as_chance"
+        told.append("  " + say(key, setting=one["setting"], **_percent(one)))
+    return told
+
+
+def front_line(found: JsonObject) -> str:
+    """Names the trials that no other beats in score and in time both."""
+    named = {one["run"]: one for one in found["trials"]}
+    told = [f"{run} ({named[run]['seconds']:.0f} s)" for run in found["front"]]
+    return say("search.front", runs=", ".join(told))
+
+
+def write_page(found: JsonObject, path: Path) -> None:
+    """Writes the page."""
+    speak, by = Say(words.language()), metric_name(found["chosen_by"])
+    label = speak("search.chart", by=by)
+    trials = [
+        [
+            one["run"],
+            f"{100 * one['share']:g} %",
+            say("search.failed")
+            if one["score"] is None
+            else f"{one['watch'][found['chosen_by']]:.4f}",
+            f"{one['seconds']:.0f}" if "seconds" in one else "",
+            typed(one["values"]),
+        ]
+        for one in found["trials"]
+    ]
+    mattered = [
+        [
+            one["setting"],
+            *(f"{_percent(one)[name]} %" for name in ("share", "low", "high", "chance")),
+        ]
+        for one in found["importance"]
+    ]
+    contents: JsonObject = {
+        "lang": "zh-CN" if speak.language == "zh" else "en",
+        "title": speak("search.page_title"),
+        "told": [
+            speak("search.chosen", values=typed(found["best"])),
+            speak("search.optimism", count=len(found["trials"])),
+        ],
+        "chart": _chart(found, label, by),
+        "chart_title": label,
+        "about_front": front_line(found),
+        "tables": [
+            {
+                "title": speak("search.mattering"),
+                "told": mattered_lines(found)[:1],
+                "head": [
+                    speak(f"search.col_{n}") for n in ("setting", "share", "low", "high", "chance")
+                ],
+                "rows": mattered,
+            },
+            {
+                "title": speak("search.every_trial"),
+                "told": [],
+                "head": [
+                    speak("search.col_trial"),
+                    speak("search.col_part"),
+                    by,
+                    speak("search.col_seconds"),
+                    speak("search.col_values"),
+                ],
+                "rows": trials,
+            },
+        ],
+        "footer": speak("search.footer"),
+    }
+    write_whole(path, templates_of().get_template("search.html.j2").render(contents))
+
+
+def _chart(found: JsonObject, label: str, by: str) -> object:
+    """Draws the trials that were trained longest; those of the front stand out."""
+    scored = [one for one in found["trials"] if one["score"] is not None]
+    longest = max((one["share"] for one in scored), default=0.0)
+    dots = []
+    for one in scored:
+        if one["share"] == longest:
+            value = one["watch"][found["chosen_by"]]
+            style = "first" if one["run"] in found["front"] else ""
+            dots.append(Dot(one["run"], max(one["seconds"], 1e-3), value, value, value, style))
+    return scatter(dots, label=label, x_label=say("search.col_seconds"), y_label=by)
+
+
+def _percent(one: JsonObject) -> dict[str, str]:
+    return {name: f"{100 * one[name]:.0f}" for name in ("share", "low", "high", "chance")}
