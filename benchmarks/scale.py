@@ -1,7 +1,7 @@
 """What dividing the weights over two processes costs in time, and what each process holds, against
 the same two processes that each hold the whole model; the starter, on one CPU, over gloo.
 
-python benchmarks/scale.py            # writes its table into benchmarks/README.md
+python benchmarks/scale.py            # writes its table into benchmarks/scale.md
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def main() -> None:
             f"| {name} | {statistics.median(seconds):.2f} ({min(seconds):.2f}–{max(seconds):.2f})"
             f" | {statistics.median(held):.2f} |"
         )
-    write("scale", told)
+    write("scale", told, "scale.md")
 
 
 if __name__ == "__main__":

@@ -22,9 +22,9 @@ def measured_with(*packages: str) -> str:
     )
 
 
-def write(section: str, lines: list[str]) -> None:
-    """Replaces the part of README.md between the section's markers."""
-    file = HERE / "README.md"
+def write(section: str, lines: list[str], page: str = "README.md") -> None:
+    """Replaces the part of a page between the section's markers."""
+    file = HERE / page
     text = file.read_text(encoding="utf-8")
     before, rest = text.split(f"<!-- {section} -->\n")
     after = rest.split(f"<!-- /{section} -->\n")[1]

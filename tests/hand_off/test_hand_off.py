@@ -60,6 +60,69 @@ def options(out: Path) -> dict[str, str]:
     return found
 
 
+@pytest.fixture
+def conversations(settings: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    given = {key: value for key, value in settings.items() if key not in ("objective", "source")}
+    machine = {"checkpointing": True}
+    train = {"batch": 10, "steps": 12, "warmup": 0.1, "schedule": "cosine", "machine": machine}
+    return given | {"train": train, "out": str(tmp_path / "run")}
+
+
+def test_megatron_swift_gets_the_rows_that_train(
+    conversations: dict[str, Any], tmp_path: Path
+) -> None:
+    done = api.hand_over(conversations, "megatron-swift", tmp_path / "out")
+    told = options(tmp_path / "out")
+    wanted = {
+        "--dataset": "rows/train.jsonl",
+        "--tuner_type": "lora",
+        "--lora_rank": "4",
+        "--lora_alpha": "8",
+        "--global_batch_size": "10",
+        "--lr_warmup_fraction": "0.1",
+        "--lr_decay_style": "cosine",
+        "--recompute_granularity": "full",
+    }
+    assert wanted.items() <= told.items()
+    assert not (tmp_path / "out" / "reward.py").exists()
+    text = (tmp_path / "out" / "rows" / "train.jsonl").read_text(encoding="utf-8")
+    rows = [json.loads(line) for line in text.splitlines()]
+    assert len(rows) == done.rows == 40
+    for row in rows:
+        (asked, answered) = row["messages"]
+        number = int(asked["content"].split(" + ")[0])
+        assert answered == {"role": "assistant", "content": f"it is {2 * number}"}
+    assert len(set(map(json.dumps, rows))) == 40, "the 20 held-out rows stay here"
+
+
+def test_torchtitan_gets_a_configuration(conversations: dict[str, Any], tmp_path: Path) -> None:
+    whole = conversations | {"method": "full"}
+    done = api.hand_over(whole, "torchtitan", tmp_path / "out")
+    told = options(tmp_path / "out")
+    assert told["--module"] == "tunesmith_config" and told["--config"] == "run"
+    text = (tmp_path / "out" / "tunesmith_config.py").read_text(encoding="utf-8")
+    compile(text, "tunesmith_config.py", "exec")
+    assert repr(str(conversations["model"])) in text and 'decay_type="cosine"' in text.replace(
+        "'", '"'
+    )
+    assert any("warmup_steps=round(0.1 * STEPS)" in line for line in text.splitlines())
+    assert done.missing == ["train.weight_decay=0.0"] or not done.missing
+
+
+def test_a_run_goes_to_a_target_of_its_kind(
+    settings: dict[str, Any], conversations: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(SpecError, match=r"objective: .*megatron-swift, torchtitan"):
+        api.hand_over(conversations, "verl", tmp_path / "out")
+    with pytest.raises(SpecError, match=r"objective: .*verl, openrlhf, ms-swift"):
+        api.hand_over(settings, "torchtitan", tmp_path / "out")
+    with pytest.raises(SpecError, match="method=full"):
+        api.hand_over(conversations, "torchtitan", tmp_path / "out")
+    pairs = conversations | {"objective": "dpo"}
+    with pytest.raises(SpecError, match=r"objective: only runs that .*dpo"):
+        api.hand_over(pairs, "megatron-swift", tmp_path / "out")
+
+
 def reward_of(out: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location("handed_reward", out / "reward.py")
     assert spec is not None and spec.loader is not None

@@ -1,4 +1,4 @@
-"""What is handed over: a run that samples answers, settled, in the words that targets translate."""
+"""What is handed over: a run, settled, in the words that targets translate."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from tunesmith.settings.run import Run
 @dataclass(frozen=True)
 class Recipe:
     """A settled run. ``prompt`` is the longest prompt (tokens), ``epochs`` how often the rows are
-    seen.
+    seen, ``tokens`` those of all ``rows``; ``watched`` says whether there are rows to watch.
     """
 
     run: Run
     model: str
     prompt: int
     epochs: int
+    rows: int
+    tokens: int
+    watched: bool
 
     @property
     def objective(self) -> JsonObject:

@@ -1,5 +1,5 @@
-"""Writes a run on rewards as another toolkit takes it: model, rows, rewards, command, and what has
-no counterpart there.
+"""Writes a run as another toolkit takes it: model, rows, rewards where it learns from them,
+command, and what has no counterpart there.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from tunesmith.data.items import Item
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.errors import Problem, SpecError
 from tunesmith.export.make import export
-from tunesmith.hand_off import ms_swift, openrlhf, verl
+from tunesmith.hand_off import megatron_swift, ms_swift, openrlhf, torchtitan, verl
+from tunesmith.hand_off.conversations import conversations
 from tunesmith.hand_off.recipe import Recipe, Translated
 from tunesmith.hand_off.reward_file import reward_file
 from tunesmith.models.finding.hub import folder_of
@@ -31,10 +32,33 @@ from tunesmith.storage.atomic import barred, write_whole
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import say
 
+
+@dataclass(frozen=True)
+class Target:
+    """Another toolkit: how a run is said there, the kind of its rows' files, and whether it takes
+    runs on rewards or runs on conversations.
+    """
+
+    translate: Callable[[Recipe], Translated]
+    command: Callable[[dict[str, object]], list[str]]
+    form: str = "jsonl"
+    rewards: bool = True
+    beside: Callable[[Recipe], dict[str, str]] = lambda _: {}
+    """More files that its command reads, by name."""
+
+
+def _titan_files(recipe: Recipe) -> dict[str, str]:
+    return {f"{torchtitan.CONFIG}.py": torchtitan.config_file(recipe)}
+
+
 TARGETS = {
-    "verl": (verl.translate, verl.command, "parquet"),
-    "openrlhf": (openrlhf.translate, openrlhf.command, "jsonl"),
-    "ms-swift": (ms_swift.translate, ms_swift.command, "jsonl"),
+    "verl": Target(verl.translate, verl.command, "parquet"),
+    "openrlhf": Target(openrlhf.translate, openrlhf.command),
+    "ms-swift": Target(ms_swift.translate, ms_swift.command),
+    "megatron-swift": Target(megatron_swift.translate, megatron_swift.command, rewards=False),
+    "torchtitan": Target(
+        torchtitan.translate, torchtitan.command, rewards=False, beside=_titan_files
+    ),
 }
 Progress = Callable[[str, int, int], None]
 
@@ -55,7 +79,8 @@ class HandedOff:
 
     def lines(self) -> list[str]:
         """Returns lines for a person to read."""
-        lines = [say("hand_off.written", out=self.out, to=self.to, rows=self.rows)]
+        key = "hand_off.written" if TARGETS[self.to].rewards else "hand_off.written_rows"
+        lines = [say(key, out=self.out, to=self.to, rows=self.rows)]
         if self.missing:
             lines.append(say("hand_off.missing", to=self.to, settings=", ".join(self.missing)))
         return [*lines, *self.notes]
@@ -68,19 +93,24 @@ def hand_off(
     where it goes on from there. Raises SpecError with all that is wrong before a weight is loaded.
     """
     _refuse(run, to, out)
-    translate, command, form = TARGETS[to]
+    target = TARGETS[to]
     settled, prepared = _settled(run, trained, progress)
     parent = trained or (found.folder if (found := parent_of(run.model.path)) else None)
     recipe = _recipe(settled, prepared, "model" if parent else _base(run))
-    found = translate(recipe)
-    notes = [say(f"hand_off.{name}") for name in found.notes] + _own_notes(settled, found)
+    found = target.translate(recipe)
+    notes = [say(f"hand_off.{name}") for name in found.notes]
+    notes += _own_notes(settled, found, rewards=target.rewards)
     if parent is not None:
         export(parent, out / "model", progress=progress)
     for name, items in (("train", prepared.train), ("watch", prepared.watch)):
         if items:
-            _write_rows(out / "rows" / f"{name}.{form}", list(_rows(items, to)))
-    write_whole(out / "reward.py", reward_file(settled, _ends(prepared)))
-    words = " \\\n  ".join(shlex.quote(word) for word in command(found.options))
+            rows = _rows(items, to) if target.rewards else conversations(settled, items)
+            _write_rows(out / "rows" / f"{name}.{target.form}", list(rows))
+    if target.rewards:
+        write_whole(out / "reward.py", reward_file(settled, _ends(prepared)))
+    for name, text in target.beside(recipe).items():
+        write_whole(out / name, text)
+    words = " \\\n  ".join(shlex.quote(word) for word in target.command(found.options))
     script = f'#!/bin/sh\n# {say("hand_off.script", to=to)}\ncd "$(dirname "$0")"\n{words} "$@"\n'
     write_whole(out / "run.sh", script)
     os.chmod(out / "run.sh", 0o755)
@@ -106,8 +136,12 @@ def _refuse(run: Run, to: str, out: Path) -> None:
     problems = []
     if to not in TARGETS:
         problems.append(Problem("to", say("hand_off.no_target", to=to, known=", ".join(TARGETS))))
-    if run.source.name != "rollout" or not OBJECTIVES.make(run.objective).by_rewards:
-        told = say("hand_off.no_rewards", objective=run.objective.name)
+    rewarded = run.source.name == "rollout" and OBJECTIVES.make(run.objective).by_rewards
+    taken = rewarded if to not in TARGETS or TARGETS[to].rewards else run.objective.name == "sft"
+    if not taken:
+        known = [name for name, one in TARGETS.items() if one.rewards == rewarded]
+        key = "hand_off.no_rewards" if rewarded or run.objective.name == "sft" else "hand_off.never"
+        told = say(key, objective=run.objective.name, known=", ".join(known))
         problems.append(Problem("objective", told))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         problems.append(Problem("out", say("hand_off.out_there", out=out)))
@@ -131,13 +165,17 @@ def _recipe(run: Run, prepared: Prepared, model: str) -> Recipe:
         epochs = math.ceil(run.train.epochs)
     else:
         epochs = math.ceil(steps * batch / len(prepared.train))
-    return Recipe(run, model, longest, epochs)
+    tokens = sum(len(one) for item in prepared.train for one in item.tokens)
+    rows, watched = len(prepared.train), bool(prepared.watch)
+    return Recipe(run, model, longest, epochs, rows, tokens, watched)
 
 
-def _own_notes(run: Run, found: Translated) -> list[str]:
+def _own_notes(run: Run, found: Translated, *, rewards: bool) -> list[str]:
     """Returns what every target lacks: calibrated rewards, limits of time, other methods."""
-    notes = [say("hand_off.rewards_alone")]
-    if any(one.model_dump().get("calibrate", False) is not False for one in run.source.rewards):
+    notes = [say("hand_off.rewards_alone")] if rewards else []
+    if rewards and any(
+        one.model_dump().get("calibrate", False) is not False for one in run.source.rewards
+    ):
         notes.append(say("hand_off.uncalibrated"))
     if run.method.name not in ("lora", "full"):
         found.missing.append(f"method={run.method.name}")
