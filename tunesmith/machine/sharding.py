@@ -54,18 +54,6 @@ def divided_again(model: torch.nn.Module) -> None:
             part.reshard()
 
 
-def forget_plan(model: torch.nn.Module) -> None:
-    """Takes from a model whose weights were divided by transformers' plan what says so, once a
-    method was put on it: saving would else gather, in every process, what the first alone writes.
-    """
-    for part in model.modules():
-        config = getattr(part, "config", None)
-        if config is not None and hasattr(config, "distributed_config"):
-            del config.distributed_config
-        if getattr(part, "_tp_size", None) is not None:
-            part._tp_size, part._device_mesh = None, None  # type: ignore[assignment]
-
-
 def one_by_one(optimizer: torch.optim.Optimizer) -> None:
     """Makes torch's optimizer move each weight by itself: its joint kernels take no divided weights
     beside whole ones.

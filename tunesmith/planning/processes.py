@@ -40,7 +40,7 @@ def _no_plan(run: Run, processes: int) -> Iterator[Problem]:
     so many parts.
     """
     from tunesmith.models.finding.hub import folder_of
-    from tunesmith.models.structure.kinds import load_config
+    from tunesmith.models.structure.kinds import heads_of_plan, load_config
 
     where = "train.machine.shard"
     if tuple(map(int, version("transformers").split(".")[:2])) < (5, 17):
@@ -49,12 +49,10 @@ def _no_plan(run: Run, processes: int) -> Iterator[Problem]:
     with suppress(TunesmithError):  # a model that is not there is told where it is read
         folder = folder_of(run.model)
         config = load_config(folder, trust_remote_code=run.model.trust_remote_code)
-        text = config.get_text_config()
-        if not getattr(text, "base_model_tp_plan", None):
+        heads = heads_of_plan(config)
+        if heads is None:
             yield Problem(where, say("plan.parts_model", kind=config.model_type))
-            return
-        heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
-        if heads % processes:
+        elif heads % processes:
             yield Problem(where, say("plan.parts_heads", heads=heads, processes=processes))
 
 

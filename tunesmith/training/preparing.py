@@ -21,7 +21,6 @@ from tunesmith.machine.device import Device
 from tunesmith.machine.sharding import (
     divide,
     divided_again,
-    forget_plan,
     is_divided_model,
     one_by_one,
 )
@@ -31,7 +30,7 @@ from tunesmith.models.calling.forwards import batches
 from tunesmith.models.calling.routing import Routers
 from tunesmith.models.finding.hub import folder_of
 from tunesmith.models.finding.parent import parent_of
-from tunesmith.models.loading.load import Loaded, load_model, outline
+from tunesmith.models.loading.load import Loaded, forget_plan, load_model, outline
 from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.models.roles import Role, as_base, roles_of
 from tunesmith.models.structure.kinds import load_config

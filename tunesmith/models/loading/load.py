@@ -137,6 +137,18 @@ def _places(
     return {} if torch.device(device).type == "cpu" else {"device_map": {"": device}}
 
 
+def forget_plan(model: Any) -> None:
+    """Takes from a model whose weights were divided by transformers' plan what says so, once a
+    method was put on it: saving would else gather, in every process, what the first alone writes.
+    """
+    for part in model.modules():
+        config = getattr(part, "config", None)
+        if config is not None and hasattr(config, "distributed_config"):
+            del config.distributed_config
+        if getattr(part, "_tp_size", None) is not None:
+            part._tp_size, part._device_mesh = None, None  # type: ignore[assignment]
+
+
 def _pad_token(model: Any, tokenizer: Tokenizer) -> None:
     """Sets a padding token: transformers finds a row's last token by its id, so whoever loads the
     saved model needs one.

@@ -129,3 +129,13 @@ def named(name: str) -> Any:
 def class_of(config: PreTrainedConfig, head: str) -> Any:
     """Returns transformers' class for a model of this config under one of HEADS."""
     return language_class(config) if head == "language" else named(HEADS[head].loader)
+
+
+def heads_of_plan(config: PreTrainedConfig) -> int | None:
+    """Returns how many key-value heads a model has that transformers has a plan for, by which
+    several processes compute with their parts of its weights; None where there is no plan.
+    """
+    text = config.get_text_config()
+    if not getattr(text, "base_model_tp_plan", None):
+        return None
+    return getattr(text, "num_key_value_heads", None) or text.num_attention_heads
