@@ -9,6 +9,7 @@ from rich.console import Console
 
 from tunesmith import words
 from tunesmith.display import progress
+from tunesmith.events.stream import notice
 
 
 def test_the_time_left_counts_what_this_process_did(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,3 +24,13 @@ def test_the_time_left_counts_what_this_process_did(monkeypatch: pytest.MonkeyPa
         now[0] += 10
     told = out.getvalue().splitlines()
     assert [line.partition("30")[2].strip() for line in told] == ["", "140 s left", "130 s left"]
+
+
+def test_an_open_display_shows_what_is_noticed_below_the_verbs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = io.StringIO()
+    with progress.Shown(Console(file=out, width=200)):
+        notice("fetching")
+    notice("after")
+    assert out.getvalue() == "fetching\n" and capsys.readouterr() == ("", "after\n")

@@ -16,7 +16,7 @@ from tunesmith.errors import SpecError
 from tunesmith.events import run as happenings
 from tunesmith.events import sampled, verbs
 from tunesmith.events.run import Began, Done, Ended, Planned, Reported, StepMade
-from tunesmith.events.stream import Event, Events, Notice
+from tunesmith.events.stream import Event, Events, Notice, heard_by, notice, opened
 
 
 class Page:
@@ -226,3 +226,22 @@ def test_numbers_that_json_lacks_are_text_and_what_is_none_is_left_out() -> None
         "rows": ["rows.json:1", "rows.json:2"],
     }
     assert Notice("hello").line() is None and KINDS[0].line() is None
+
+
+def test_what_is_noticed_far_from_a_stream_reaches_the_one_that_is_open(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    heard: list[Event] = []
+    shown: list[Event] = []
+    notice("before")
+    with heard_by(shown.append):
+        notice("shown")
+        with opened(heard.append) as events:
+            notice("heard")
+            events.tell("told")
+        with opened():  # to which nobody listens
+            notice("shown again")
+    notice("after")
+    assert [event.text() for event in heard] == ["heard", "told"]
+    assert [event.text() for event in shown] == ["shown", "shown again"]
+    assert capsys.readouterr() == ("", "before\nafter\n")

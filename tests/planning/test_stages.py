@@ -273,6 +273,12 @@ def test_the_last_stage_is_what_rlhf_type_says(tiny_llama: Path, tmp_path: Path)
     last = stages_of(settings | {"rlhf_type": "dpo"})[2]
     assert (last.name, last.run.source.name) == ("dpo", "rows")
     assert last.run.data.path == settings["stages"][1]["data"]["path"], "which has the pairs"
+    pairs = {"name": "distill_to_base", "of": "dpo"}
+    wrapped = [*settings["stages"][:2], settings["stages"][2] | {"objective": pairs}]
+    kept = stages_of(settings | {"stages": wrapped, "rlhf_type": "kto"})[2]
+    assert kept.run.data.path == settings["stages"][2]["data"]["path"], "no stage has judgements"
+    same = stages_of(settings | {"stages": wrapped, "rlhf_type": "simpo"})[2]
+    assert same.run.data.path == kept.run.data.path, "what it wraps has pairs already"
     assert stages_of(settings | {"rlhf_type": "dpo"}, ["rlhf_type=ppo"])[2].run.objective == (
         stages_of(settings)[2].run.objective
     )

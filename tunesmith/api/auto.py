@@ -9,7 +9,7 @@ from tunesmith.api.before_training import plan
 from tunesmith.api.curve import curve
 from tunesmith.api.search import search
 from tunesmith.display.progress import Shown
-from tunesmith.events.stream import Events, Listener
+from tunesmith.events.stream import Listener, opened
 from tunesmith.proving.proof import Proof
 from tunesmith.settings.given import Overrides, Settings, given, speak_language
 from tunesmith.settings.overrides import with_overrides
@@ -52,4 +52,5 @@ def auto(
             search=searched,
             curve=lambda run: curve(run, quiet=quiet, listen=listen),
         )
-        return go(Asked(plain, budget, memory, goal), verbs, Events(shown.hear, *listen))
+        with opened(shown.hear, *listen) as events:
+            return go(Asked(plain, budget, memory, goal), verbs, events)

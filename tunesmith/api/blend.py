@@ -41,4 +41,5 @@ def blend(
     speak(folder.resolved().run)
     place = Path(out) if out is not None else folder.path.with_name(f"{folder.path.name}-blended")
     wanted = Wanted(alphas or ALPHAS, alpha, items, suites)
-    return make(folder, place, wanted, heard(progress, listen))
+    with heard(progress, listen) as events:
+        return make(folder, place, wanted, events)

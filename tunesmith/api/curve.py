@@ -9,7 +9,7 @@ from tunesmith.api.before_training import plan
 from tunesmith.api.results import prove
 from tunesmith.api.training import train
 from tunesmith.display.progress import Shown
-from tunesmith.events.stream import Events, Listener
+from tunesmith.events.stream import Listener, opened
 from tunesmith.planning.processes import refuse_several
 from tunesmith.settings.given import Overrides, Settings, settings_of, speak
 
@@ -43,4 +43,5 @@ def curve(
             resume=lambda folder: train(folder, resume=True, **how),
             prove=lambda folder: prove(folder, **how),
         )
-        return draw(run, steps, Events(shown.hear, *listen))
+        with opened(shown.hear, *listen) as events:
+            return draw(run, steps, events)

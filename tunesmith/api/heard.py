@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from tunesmith.events.stream import Events, Listener
+from tunesmith.events.stream import Events, Listener, opened
 
 if TYPE_CHECKING:
     from tunesmith.display.progress import Shown
 
 
-def heard(progress: Shown | None, listen: Sequence[Listener]) -> Events:
-    """Makes the stream of a verb, which the display that the caller has opened hears first."""
-    return Events(*([progress.hear] if progress is not None else []), *listen)
+def heard(progress: Shown | None, listen: Sequence[Listener]) -> AbstractContextManager[Events]:
+    """Opens the stream of a verb, which the display that the caller has opened hears first."""
+    return opened(*([progress.hear] if progress is not None else []), *listen)

@@ -54,10 +54,10 @@ def prove(
     speak(folder.resolved().run)
     if items is not None and items < 1:
         raise SpecError(Problem("items", say("spec.greater_than_equal", ge=1)))
-    events = heard(progress, listen)
-    events(ProofBegun(folder.path))
-    others = others_of(against, folder.resolved().run, events)
-    return contest(folder, Wanted(items, shots, prompt, data, others, suites, metrics), events)
+    with heard(progress, listen) as events:
+        events(ProofBegun(folder.path))
+        others = others_of(against, folder.resolved().run, events)
+        return contest(folder, Wanted(items, shots, prompt, data, others, suites, metrics), events)
 
 
 def export_run(

@@ -48,7 +48,8 @@ def change_rows(
         return mix(sources, Path(out), settled(Mixing, given))
     (one,) = sources
     if step == "augment":
-        return augment(one, Path(out), settled(Augment, given), heard(progress, ()))
+        with heard(progress, ()) as events:
+            return augment(one, Path(out), settled(Augment, given), events)
     if step == "convert":
         return convert(one, Path(out), settled(Convert, given))
     if step == "documents":

@@ -10,7 +10,7 @@ from tunesmith.api.results import AnyRun, prove
 from tunesmith.api.training import train
 from tunesmith.display.progress import Shown
 from tunesmith.errors import Problem, SpecError
-from tunesmith.events.stream import Events, Listener
+from tunesmith.events.stream import Listener, opened
 from tunesmith.planning.processes import refuse_several
 from tunesmith.proving.proof import Proof
 from tunesmith.settings.given import speak
@@ -49,4 +49,5 @@ def prove_seeds(
             prove=lambda one: prove(one, **wanted, **how),
             prove_again=lambda one: prove(one, shots=0, **again, **how),
         )
-        return prove_by_seeds(folder, seeds, steps, Events(shown.hear, *listen))
+        with opened(shown.hear, *listen) as events:
+            return prove_by_seeds(folder, seeds, steps, events)

@@ -65,6 +65,7 @@ def sequence(
     how = {"progress": progress, "on_plan": on_plan, "listen": listen}
     folders = rlhf(plain, overrides, **how)
     place = Path(stages[0].run.out).parent
-    found = ask_all(stages, place, items, heard(progress, listen))
+    with heard(progress, listen) as events:
+        found = ask_all(stages, place, items, events)
     write_page(found, place / "sequence.html")
     return TaskSequence(folders, found)

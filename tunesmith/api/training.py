@@ -15,7 +15,7 @@ from tunesmith.api.before_training import plan
 from tunesmith.api.heard import heard
 from tunesmith.errors import Problem, SpecError, TunesmithError
 from tunesmith.events.run import Ended, Planned, Reported, on_steps
-from tunesmith.events.stream import Events, Listener
+from tunesmith.events.stream import Events, Listener, opened
 from tunesmith.machine.ranks import started_by_another
 from tunesmith.plain import JsonObject, Named
 from tunesmith.planning.processes import refuse_several
@@ -55,10 +55,7 @@ def train(
     ``on_step`` gets the record's line of each step; ``on_plan`` the plan before anything is
     written; each of ``listen`` every event of the run (``tunesmith.events``).
     """
-    with _console(progress) as shown:
-        steps = [on_steps(on_step)] if on_step is not None else []
-        # Of several processes the first one speaks.
-        events = Events(*steps, shown.hear, *listen) if _first() else Events()
+    with _console(progress) as shown, _stream(shown, on_step, listen) as events:
         try:
             prepared = text = known = None
             if resume:
@@ -103,12 +100,11 @@ def rlhf(
     plain = given(settings)
     refuse_peer(plain)
 
-    with _console(progress) as shown:
+    with _console(progress) as shown, opened(shown.hear, *listen) as events:
 
         def run(one: Run | str, *, resume: bool = False) -> RunFolder:
             return train(one, resume=resume, progress=shown, on_plan=on_plan, listen=listen)
 
-        events = Events(shown.hear, *listen)
         return go(stages_of(plain, overrides), run, lambda one: plan(one).require(), events)
 
 
@@ -147,7 +143,8 @@ def generate(
     speak(run)
     from tunesmith.teaching.write import write
 
-    return write(run, heard(progress, listen))
+    with heard(progress, listen) as events:
+        return write(run, events)
 
 
 def _console(progress: Shown | None) -> AbstractContextManager[Shown]:
@@ -155,6 +152,15 @@ def _console(progress: Shown | None) -> AbstractContextManager[Shown]:
     from tunesmith.display.progress import Shown
 
     return nullcontext(progress) if progress is not None else Shown(quiet=not _first())
+
+
+def _stream(
+    shown: Shown, on_step: Callable[[JsonObject], None] | None, listen: Sequence[Listener]
+) -> AbstractContextManager[Events]:
+    """Opens the stream of a training. Of several processes the first one speaks."""
+    if not _first():
+        return opened()
+    return opened(*([on_steps(on_step)] if on_step is not None else []), shown.hear, *listen)
 
 
 def _first() -> bool:
@@ -187,9 +193,7 @@ def _planned(
     speak(asked)
     if not started_by_another():
         refuse_several(asked)
-    taken = RunFolder(Path(asked.out)).taken()
-    if taken:  # said before the rows are read, which may take minutes
-        raise SpecError(Problem("out", taken))
+    RunFolder(Path(asked.out)).refuse_taken()  # before the rows are read, which may take minutes
     from tunesmith.planning.make import make
 
     made = make(asked, progress=events.phase).require()

@@ -46,7 +46,8 @@ def arena(
         raise SpecError(Problem(str(names[0]), say("arena.no_folder")))
     how = settled(Arena, given)
     speak_language(how.lang)
-    folder = build([str(name) for name in names], how, heard(progress, listen))
+    with heard(progress, listen) as events:
+        folder = build([str(name) for name in names], how, events)
     return Comparison(folder.path)
 
 
@@ -62,4 +63,5 @@ def judge(
     """
     from tunesmith.voting.judging import judge as vote
 
-    return vote(comparison, model, heard(progress, listen))
+    with heard(progress, listen) as events:
+        return vote(comparison, model, events)

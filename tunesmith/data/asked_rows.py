@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.columns.finishing import refuse_media
+from tunesmith.data.columns.finishing import example_of
 from tunesmith.data.columns.turns import LISTS, TURNS
 from tunesmith.data.files.questions import asked_in
 from tunesmith.data.readers import READERS, Reader
@@ -103,7 +103,7 @@ class AskedRows:
             name: "" for name in reader.fields if name not in named and reader.gives is not Labelled
         }
         try:
-            example = reader.read({**named, **filled})
+            example = example_of(reader.read, {**named, **filled})
         except DataError as error:
             # A field that is not there is named as the training file calls it.
             if all(
@@ -112,7 +112,6 @@ class AskedRows:
             ):
                 raise self.lacking(row) from None
             raise
-        refuse_media(example)
         return self.objective.meant(example), filled
 
     def named(self, row: Row) -> JsonObject:

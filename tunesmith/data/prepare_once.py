@@ -33,11 +33,12 @@ from tunesmith.data.rendering.render import Render
 from tunesmith.data.rendering.tokenizers import Tokenizer
 from tunesmith.data.rows import Progress
 from tunesmith.errors import DataError
+from tunesmith.events.stream import notice
 from tunesmith.examples import Example
 from tunesmith.plain import JsonObject
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Run
-from tunesmith.storage.cache import digest, drafted, notice, prepared_folder, size_of
+from tunesmith.storage.cache import digest, drafted, prepared_folder, size_of
 from tunesmith.words import language, say
 
 LEAST = 1 << 20

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tunesmith.data.choose_reader import choose, choose_unanswered, completed
-from tunesmith.data.columns.finishing import finished, refuse_media
+from tunesmith.data.columns.finishing import example_of, finished
 from tunesmith.data.columns.turns import TURNS, shown
 from tunesmith.data.files.jsonstream import TRAIN
 from tunesmith.data.files.numbers import gapped
@@ -317,8 +317,7 @@ class Reading:
         if not self.answered:
             row = completed(row, named_row(row, opened.columns), opened.reader)
         row, changes = prepared(row, opened)
-        given = opened.reader.read(row)
-        refuse_media(given)
+        given = example_of(opened.reader.read, row)
         example, mended = self._finished(self.meant(given) if self.meant else given)
         self.counts.update((located.file, key) for key in (*changes, *mended))
         return example

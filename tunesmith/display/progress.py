@@ -5,6 +5,7 @@ there is no terminal.
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tunesmith.events.run import StepMade
-from tunesmith.events.stream import Event, Phase
+from tunesmith.events.stream import Event, Phase, heard_by
 from tunesmith.words import say
 
 PLAIN_EVERY = 10.0
@@ -31,8 +32,10 @@ class Shown:
         self._phase = ""
         self._told = 0.0
         self._began, self._from = 0.0, 0
+        self._open = ExitStack()
 
     def __enter__(self) -> Shown:
+        self._open.enter_context(heard_by(self.hear))
         if self.console.is_terminal:
             columns = (
                 TextColumn("{task.description}"),
@@ -52,6 +55,7 @@ class Shown:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+        self._open.close()
 
     def hear(self, event: Event) -> None:
         """Shows what an event of a run says."""

@@ -8,10 +8,12 @@ cannot drift.
 from __future__ import annotations
 
 import math
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -140,3 +142,40 @@ class Events:
     def progress_of(self, name: str) -> Callable[[int, int], None]:
         """Makes the progress function of one phase."""
         return lambda done, total: self.phase(name, done, total)
+
+
+_HEARS: ContextVar[Listener | None] = ContextVar("hears notices", default=None)
+"""Who hears what is told where no stream is at hand."""
+
+
+@contextmanager
+def heard_by(hear: Listener) -> Iterator[None]:
+    """Lets ``hear`` get each ``notice`` of this thread, for as long as this is open."""
+    before = _HEARS.set(hear)
+    try:
+        yield
+    finally:
+        _HEARS.reset(before)
+
+
+@contextmanager
+def opened(*listeners: Listener) -> Iterator[Events]:
+    """Opens the stream of a verb. It also gets each ``notice``, if anybody listens."""
+    events = Events(*listeners)
+    if not listeners:
+        yield events
+        return
+    with heard_by(events):
+        yield events
+
+
+def notice(text: str) -> None:
+    """Tells a person ``text`` from below the verbs, where models and rows are found: to the stream
+    or the display that is open. Without one it is a line on standard error, which keeps ``--json``
+    alone on standard output.
+    """
+    hear = _HEARS.get()
+    if hear is not None:
+        hear(Notice(text))
+    else:
+        print(text, file=sys.stderr, flush=True)

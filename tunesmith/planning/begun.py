@@ -17,9 +17,17 @@ from tunesmith.words import say
 
 
 def begin(file: Path, run: Run, *, may_change: Collection[str]) -> None:
-    """Writes the settings to ``file``, whose name is that of the work (``search.yaml``); raises
-    SpecError where its folder holds such work with other settings than those that ``may_change``,
-    or something else.
+    """Writes the settings to ``file``, whose name is that of the work (``search.yaml``), where
+    ``refuse_other`` has nothing against it.
+    """
+    refuse_other(file, run, may_change=may_change)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(file, Resolved(run).dump())
+
+
+def refuse_other(file: Path, run: Run, *, may_change: Collection[str]) -> None:
+    """Raises SpecError where the folder of ``file`` holds such work with other settings than those
+    that ``may_change``, or something else.
     """
     kind = say(f"spec.work_{file.stem}")
     out = file.parent
@@ -36,8 +44,6 @@ def begin(file: Path, run: Run, *, may_change: Collection[str]) -> None:
             raise SpecError([*changed, Problem("out", told)])
     elif out.exists() and any(one.name != ".lock" for one in out.iterdir()):
         raise SpecError(Problem("out", say("spec.no_work", kind=kind, out=out)))
-    out.mkdir(parents=True, exist_ok=True)
-    write_whole(file, Resolved(run).dump())
 
 
 def _flat(run: Run, may_change: Collection[str]) -> JsonObject:

@@ -21,9 +21,8 @@ from tunesmith.words import say
 
 def empty_folder(run: Run) -> Iterator[Problem]:
     """Requires that the run's folder is new, or holds no run."""
-    taken = RunFolder(Path(run.out)).taken()
-    if taken:
-        yield Problem("out", taken)
+    RunFolder(Path(run.out)).refuse_taken()
+    yield from ()
 
 
 def known_names(run: Run) -> Iterator[Problem]:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import PydanticCustomError
+
 from tunesmith.errors import Problem, SpecError
 from tunesmith.events.stream import Listener, Notice, Phase
 from tunesmith.events.verbs import StageBegun, StageKept
@@ -136,8 +138,7 @@ def _with_type(
         return settings, overrides
     last, before = dict(stages[-1]), stages[:-1]
     try:
-        now = OBJECTIVES.get(str(named))
-        then = OBJECTIVES.get(_objective(last))
+        now, then = _learned({"objective": named}), _learned(last)
     except SpecError as error:
         raise SpecError(Problem("rlhf_type", str(error))) from None
     if named != _objective(last):
@@ -145,7 +146,7 @@ def _with_type(
     if not now.samples:
         last.pop("source", None)
     if now.eats is not then.eats:
-        fitting = [one for one in before if OBJECTIVES.get(_objective(one)).eats is now.eats]
+        fitting = [one for one in before if _learned(one).eats is now.eats]
         last["data"] = (fitting or [last])[-1].get("data")
     return settings | {"stages": [*before, last]}, overrides
 
@@ -156,13 +157,23 @@ def _objective(stage: Named) -> str:
     return str(objective.get("name", "sft") if isinstance(objective, Mapping) else objective)
 
 
+def _learned(stage: Named) -> Any:
+    """Returns the objective of a stage; its class, where its settings are not right yet, which is
+    told where they are read. One that wraps another learns from the rows of that one.
+    """
+    try:
+        return OBJECTIVES.make(OBJECTIVES.config(stage.get("objective", "sft"), "sft"))
+    except (PydanticCustomError, SpecError):
+        return OBJECTIVES.get(_objective(stage))
+
+
 def _ask_reward_model(plain: JsonObject, before: Sequence[Stage]) -> None:
     """Adds the last reward model of the stages ``before`` as the reward of a stage that needs one
     and names none.
     """
     source = plain.get("source", {})
     judges = [stage for stage in before if OBJECTIVES.make(stage.run.objective).output.judges]
-    samples = _objective(plain) in OBJECTIVES.names() and OBJECTIVES.get(_objective(plain)).samples
+    samples = _objective(plain) in OBJECTIVES.names() and _learned(plain).samples
     if judges and samples and isinstance(source, Mapping) and "rewards" not in source:
         reward = {"name": "model", "run": os.path.abspath(judges[-1].run.out)}
         plain["source"] = {**source, "rewards": [reward]}

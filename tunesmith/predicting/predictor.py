@@ -8,16 +8,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.asked_rows import AskedRows
-from tunesmith.data.columns.finishing import refuse_media
-from tunesmith.data.columns.turns import turn_of
+from tunesmith.data.columns.finishing import conversation
 from tunesmith.errors import DataError, Problem
-from tunesmith.examples import Chat
+from tunesmith.events.stream import notice
 from tunesmith.objectives import OBJECTIVES
 from tunesmith.plain import JsonObject, Row
 from tunesmith.predicting.fitting import Fitting
 from tunesmith.predicting.row_problems import alike, mappings
 from tunesmith.settings.run import Run
-from tunesmith.storage.cache import notice
 from tunesmith.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -92,9 +90,7 @@ class Predictor:
 
     def chat(self, messages: Sequence[Row]) -> str:
         """Answers a conversation in OpenAI's form: ``[{"role": "user", "content": …}]``."""
-        chat = Chat(tuple(turn_of(one, f"messages[{n}]") for n, one in enumerate(messages)))
-        refuse_media(chat)
-        return self.objective.output.converse(self, chat)
+        return self.objective.output.converse(self, conversation(messages, "messages[{}]"))
 
 
 def predict(folder: RunFolder, rows: Iterable[Row]) -> list[JsonObject]:

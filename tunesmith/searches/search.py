@@ -16,7 +16,7 @@ from pathlib import Path
 from tunesmith.data.prepare import Prepared
 from tunesmith.display.progress import Shown
 from tunesmith.errors import DiskError, Problem, SpecError, Stopped, TrainingError
-from tunesmith.events.stream import Events, Listener
+from tunesmith.events.stream import Events, Listener, opened
 from tunesmith.events.verbs import PieceBegun, SearchBegun, TrialFailed, TrialScored
 from tunesmith.machine.signals import StopSignal
 from tunesmith.plain import JsonObject
@@ -98,17 +98,20 @@ def search(run: Run, *, quiet: bool = False, listen: Sequence[Listener] = ()) ->
     assert asked is not None, "it was put there"
     spaces, engine, folder = spaces_of(run), ENGINES.make(asked.engine), Folder(Path(run.out))
     own = run.model_copy(update={"search": None, "out": str(folder.path / "planned")})
-    with Shown(quiet=quiet) as shown:
+    with Shown(quiet=quiet) as shown, opened(shown.hear, *listen) as events:
         # Before the rows are read: an engine that is not installed tells it here.
         engine.next(spaces, [Done(Trial({}, 1.0), 0.0)], 2, run.train.seed)
-        plan = make(own, progress=Events(shown.hear, *listen).phase)
+        plan = make(own, progress=events.phase)
         prepared = plan.require().prepared
     assert prepared is not None, "a plan without problems has its rows"
     if not prepared.watch or not prepared.proof:
         raise SpecError(Problem("data.held_out", say("search.needs_watch")))
-    with RunFolder(folder.path).held(), StopSignal() as heard:
+    with (
+        RunFolder(folder.path).held(),
+        StopSignal() as heard,
+        opened(Shown(quiet=quiet).hear, *listen) as events,
+    ):
         folder.begin(run)
-        events = Events(Shown(quiet=quiet).hear, *listen)
         with one_base(plan.resolved.run, prepared) as base:
             going = _Search(run, own, spaces, folder, prepared, base, heard, events)
             going.total = len(engine.total(asked.trials)) + 2

@@ -9,10 +9,9 @@ from collections.abc import AsyncGenerator, Sequence
 import numpy as np
 
 from tunesmith.data.asked_rows import asks
-from tunesmith.data.columns.finishing import refuse_media
-from tunesmith.data.columns.turns import turn_of
+from tunesmith.data.columns.finishing import conversation
 from tunesmith.errors import DataError, Problem
-from tunesmith.examples import Chat, Text
+from tunesmith.examples import Text
 from tunesmith.models.calling.room import Room
 from tunesmith.serving.engine import Full
 from tunesmith.serving.faults import Refused, too_busy
@@ -158,11 +157,8 @@ def _text(served: Served, prompt: str | list[int]) -> np.ndarray:
 
 
 def _chat(served: Served, request: ChatRequest) -> np.ndarray:
-    turns = tuple(turn_of(one, f"messages.{n}") for n, one in enumerate(request.messages))
     tools = request.tools if request.tools and request.tool_choice != "none" else ()
-    columns = {"question": turns[-1].content} if turns else {}
-    chat = Chat(turns, tuple(tools), columns)
-    refuse_media(chat)
+    chat = conversation(request.messages, "messages.{}", tuple(tools))
     if not asks(chat):
         raise DataError(Problem("messages", say("chat.no_turn")))
     return served.predictor.render.prompt(chat.prompt)

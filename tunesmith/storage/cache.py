@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from tunesmith.errors import DiskError, Problem
+from tunesmith.events.stream import notice
 from tunesmith.words import say
 
 
@@ -104,13 +105,6 @@ def size_of(folder: Path) -> int:
         with suppress(OSError):
             total += path.stat().st_size
     return total
-
-
-def notice(text: str) -> None:
-    """Prints one line of progress on standard error, so that ``--json`` stays alone on standard
-    output.
-    """
-    print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunesmith.errors import DataError, DiskError, Problem, TunesmithError
-from tunesmith.storage.cache import cache_folder, digest, notice, require_space
+from tunesmith.events.stream import notice
+from tunesmith.storage.cache import cache_folder, digest, require_space
 from tunesmith.words import say
 
 

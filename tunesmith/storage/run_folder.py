@@ -220,6 +220,12 @@ class RunFolder:
         held = (self.run_yaml, self.record, self.checkpoints, self.model)
         return say("plan.out_taken", out=self.path) if any(path.exists() for path in held) else None
 
+    def refuse_taken(self) -> None:
+        """Raises SpecError where no new run can be started here."""
+        why = self.taken()
+        if why is not None:
+            raise SpecError(Problem("out", why))
+
     def next_step(self) -> str:
         """Returns what to do with a finished run: prove it, where rows were kept for that."""
         proof = (self.read(self.ledger) or {}).get("proof")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tunesmith.display.progress import Shown
 from tunesmith.errors import DiskError, Stopped, TunesmithError
-from tunesmith.events.stream import Events, Listener
+from tunesmith.events.stream import Events, Listener, opened
 from tunesmith.events.verbs import LeftOut, PieceBegun, PieceFailed, PieceScored, TournamentBegun
 from tunesmith.machine.signals import StopSignal
 from tunesmith.plain import JsonObject
@@ -61,11 +61,14 @@ def play(run: Run, *, quiet: bool = False, listen: Sequence[Listener] = ()) -> P
     """
     board = Board(Path(run.out))
     # The bar's thread would not survive a fork, so it has ended before the first piece.
-    with Shown(quiet=quiet) as shown:
-        made = ready(run, board, Events(shown.hear, *listen))
-    with RunFolder(board.path).held(), StopSignal() as heard:
+    with Shown(quiet=quiet) as shown, opened(shown.hear, *listen) as events:
+        made = ready(run, board, events)
+    with (
+        RunFolder(board.path).held(),
+        StopSignal() as heard,
+        opened(Shown(quiet=quiet).hear, *listen) as events,
+    ):
         keep(made)
-        events = Events(Shown(quiet=quiet).hear, *listen)
         with made.base_in_memory() as fork:
             _Play(made, heard, events, fork).all()
         found = standing(made)

@@ -17,6 +17,7 @@ from tunesmith.events.stream import Events
 from tunesmith.examples import Chat, Text
 from tunesmith.models.loading.load import Loaded
 from tunesmith.plain import JsonObject
+from tunesmith.planning.begun import refuse_other
 from tunesmith.planning.make import make
 from tunesmith.planning.plan import Plan
 from tunesmith.proving.answers import by_model_alone, metrics_of, settings_for
@@ -36,8 +37,11 @@ from tunesmith.words import say
 
 GENERAL_TOKENS = 64
 """Of a general row only so many tokens are scored, from its beginning."""
-MAY_CHANGE = {"methods", "places", "seeds"}
-"""Settings of a tournament that a continuation may change: what they add is done, and nothing
+MAY_CHANGE = {
+    *("out", "lang"),
+    *(f"tournament.{name}" for name in ("methods", "places", "seeds")),
+}
+"""Settings that a continuation may change: what they add is done, and nothing
 again.
 """
 
@@ -119,7 +123,9 @@ def ready(run: Run, board: Board, events: Events) -> Field:
     """
     # A pool of threads in the tokenizer would not survive a fork either.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    asked = run.tournament or Tournament()
+    run = run if run.tournament else run.model_copy(update={"tournament": Tournament()})
+    asked = run.tournament
+    assert asked is not None, "it was put there"
     output = OBJECTIVES.make(run.objective).output
     if not output.writes:
         raise SpecError(
@@ -131,7 +137,7 @@ def ready(run: Run, board: Board, events: Events) -> Field:
         )
     _check(asked)
     entries = [Entry(one, board.corner(slug(one)), label(one)) for one in asked.methods]
-    _refuse_changed(run, board)
+    refuse_other(board.settings, run, may_change=MAY_CHANGE)
     prepared = _plan(run, entries, events)
     if not prepared.watch or not prepared.proof:
         raise SpecError(Problem("data.held_out", say("tournament.needs_watch")))
@@ -249,30 +255,6 @@ def _known(entry: Entry) -> bool:
     if facts is not None:
         entry.resolved, entry.facts = Resolved(read_run(entry.corner.plan)), facts
     return facts is not None
-
-
-def _flat(run: Run) -> JsonObject:
-    plain = run.model_dump(mode="json", exclude={"out", "lang", "tournament"})
-    asked = (run.tournament or Tournament()).model_dump(mode="json", exclude=MAY_CHANGE)
-    return {**plain, **{f"tournament.{name}": value for name, value in asked.items()}}
-
-
-def _refuse_changed(run: Run, board: Board) -> None:
-    """Raises SpecError where the folder holds a tournament with other settings, or
-    something else.
-    """
-    if not board.settings.is_file():
-        if board.path.exists() and any(path.name != ".lock" for path in board.path.iterdir()):
-            raise SpecError(Problem("out", say("tournament.folder_taken", out=board.path)))
-        return
-    then, now = _flat(read_run(board.settings)), _flat(run)
-    changed = [
-        Problem(name, say("tournament.changed", then=then[name], now=now[name]))
-        for name in now
-        if then[name] != now[name]
-    ]
-    if changed:
-        raise SpecError([*changed, Problem("out", say("tournament.other_folder", out=board.path))])
 
 
 def keep(field: Field) -> None:

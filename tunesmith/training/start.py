@@ -102,12 +102,6 @@ def train(
     return folder
 
 
-def _refuse_taken(folder: RunFolder) -> None:
-    taken = folder.taken()
-    if taken:
-        raise SpecError(Problem("out", taken))
-
-
 def _refuse_busy(folder: RunFolder) -> None:
     """Raises SpecError where another process holds the folder, before the rows are read; this
     process takes it with the first write.
@@ -126,7 +120,7 @@ def _opened(ready: Ready, folder: RunFolder, *, resume: bool, plan: str | None) 
 
         def open_folder() -> None:
             if not resume:
-                _refuse_taken(folder)
+                folder.refuse_taken()  # once more: another process may have begun meanwhile
             _check_disk(ready, folder)
             stack.enter_context(folder.held())
             _open_folder(ready, folder, plan=plan, resume=resume)

@@ -14,8 +14,8 @@ from tunesmith.errors import TunesmithError
 from tunesmith.plain import JsonObject
 from tunesmith.storage.atomic import write_whole
 from tunesmith.ui.forms import form_of
-from tunesmith.ui.proof_pages import shown_of
 from tunesmith.ui.views import Views
+from tunesmith.ui.work_pages import shown_of
 from tunesmith.voting.comparison import Comparison
 from tunesmith.voting.telling import lines_of
 from tunesmith.words import say

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tunesmith.storage.process import ask_to_stop
 from tunesmith.storage.run_folder import RunFolder
-from tunesmith.words import language
+from tunesmith.words import language, say
 
 SAID = ".resumed.txt"
 """What a process said that a page began, in the run's folder."""
@@ -33,15 +33,16 @@ class Control:
         self._start(folder, ["train", str(folder.path), "--resume", "--lang", language()])
         return True
 
-    def begin(self, folder: RunFolder, words: Sequence[str]) -> bool:
-        """Begins a run with these words, in a process as ``resume`` does; tells whether one was
-        begun, for a folder that holds a run already is left alone.
+    def begin(self, folder: RunFolder, words: Sequence[str]) -> str | None:
+        """Begins a run with these words, in a process as ``resume`` does; returns why none was
+        begun: a folder that holds a run already is left alone.
         """
-        if folder.taken() is not None or self.starting(folder):
-            return False
+        why = folder.taken() or (say("spec.folder_busy") if self.starting(folder) else None)
+        if why is not None:
+            return why
         folder.path.mkdir(parents=True, exist_ok=True)
         self._start(folder, words)
-        return True
+        return None
 
     def starting(self, folder: RunFolder) -> bool:
         """Tells whether a process was begun and has not yet taken the run's folder. One that has

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import TunesmithError
 from tunesmith.plain import JsonObject
@@ -14,47 +15,22 @@ from tunesmith.settings.family import FORMATS
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.ui.fields import Field, choices_in, usual_of
 from tunesmith.ui.forms import Form, form_of
-from tunesmith.ui.proof_pages import is_finished, shown_of
-from tunesmith.ui.views import Views
-from tunesmith.ui.works import Work
+from tunesmith.ui.work_pages import WorkPages, is_finished
 from tunesmith.words import say
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
-    from starlette.routing import Route
 
-KIND = "export"
 OWN = ("items", "require")
 """Settings of every export that the page offers; a hub is named on the command line alone."""
 NAME = re.compile(r"[\w-][\w.-]{0,63}")
 
 
-class ExportPages:
+class ExportPages(WorkPages):
     """The exports of a run; they lie in its folder ``exports``."""
 
-    def __init__(self, views: Views) -> None:
-        self.views, self.works = views, views.works
-
-    def routes(self) -> list[Route]:
-        """Returns the routes, which come before those of a run's page."""
-        from starlette.routing import Route
-
-        place = "/run/{name:path}/export/"
-        return [
-            Route(place, self.show),
-            Route(f"{place}now", self.now),
-            Route(f"{place}start", self.start, methods=["POST"]),
-            Route(f"{place}stop", self.stop, methods=["POST"]),
-        ]
-
-    def show(self, request: Request) -> Response:
-        """Shows the exports of a run, and the form of one more."""
-        return self._shown(request, "export")
-
-    def now(self, request: Request) -> Response:
-        """Sends what changes of the page."""
-        return self._shown(request, "export_now")
+    kind = place = "export"
 
     async def start(self, request: Request) -> Response:
         """Begins an export, where none of this run is under way."""
@@ -63,7 +39,7 @@ class ExportPages:
         folder, form = self.views.runs.find(request.path_params["name"]), await form_of(request)
         if folder is None or form is None or not is_finished(folder):
             return self.views.absent()
-        last = self._last(folder)
+        last = self.last(folder)
         if last is None or not self.works.lives(last):
             try:
                 settings = _settings(folder, form)
@@ -76,43 +52,22 @@ class ExportPages:
             run = self.views.runs.typed(folder)
             typed = " ".join(["tunesmith export", run, f"{run}/exports/{out.name}", *settings])
             asked = {"run": str(folder.path), "out": str(out), "settings": settings}
-            self.works.begin(KIND, typed=typed, **asked)
+            self.works.begin(self.kind, typed=typed, **asked)
         return RedirectResponse("./", status_code=303)
 
-    async def stop(self, request: Request) -> Response:
-        """Ends the export that is under way; nothing is left of it."""
-        from starlette.responses import RedirectResponse
-
-        folder = self.views.runs.find(request.path_params["name"])
-        last = self._last(folder) if folder is not None else None
-        if last is None:
-            return self.views.absent()
-        self.works.end(last)
-        return RedirectResponse("./", status_code=303)
-
-    def _last(self, folder: RunFolder) -> Work | None:
-        """Returns the newest export of a run that was begun here."""
-        every = self.works.all(KIND)
-        return next((one for one in every if one.asked["run"] == str(folder.path)), None)
-
-    def _shown(self, request: Request, template: str) -> Response:
-        folder = self.views.runs.find(request.path_params["name"])
-        if folder is None:
-            return self.views.absent()
-        last = self._last(folder)
-        stands = self.works.state(last) if last is not None else None
+    def facts(
+        self, request: Request, folder: RunFolder
+    ) -> tuple[list[Any], Callable[[], JsonObject]]:
+        """Returns the exports that are there, and the fields of the format that is chosen."""
         pages = sorted((folder.path / "exports").glob("*/parity.md"))
         chosen = request.query_params.get("format", "hf")
         chosen = chosen if chosen in FORMATS.names() else "hf"
 
-        def told() -> JsonObject:
-            shown: JsonObject = {"name": request.path_params["name"], "work": last}
-            shown |= {"formats": FORMATS.names(), "chosen": chosen, "fields": fields_of(chosen)}
-            shown |= {"finished": is_finished(folder), "pages": [_page(path) for path in pages]}
-            return shown | (shown_of(last, stands) if last and stands else {})
+        def shows() -> JsonObject:
+            found = {"formats": FORMATS.names(), "chosen": chosen, "fields": fields_of(chosen)}
+            return {**found, "pages": [_page(path) for path in pages]}
 
-        marks = [chosen, stands, pages, last.marks() if last is not None else None]
-        return self.views.live(request, marks, template, told)
+        return [chosen, pages], shows
 
 
 def fields_of(name: str) -> list[Field]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import TunesmithError
@@ -12,8 +12,8 @@ from tunesmith.report.language import Say
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.ui.forms import Form, form_of
 from tunesmith.ui.standing import seen
-from tunesmith.ui.views import REPORT_POLICY, Views
-from tunesmith.ui.works import Work
+from tunesmith.ui.views import REPORT_POLICY
+from tunesmith.ui.work_pages import WorkPages, is_finished
 from tunesmith.words import language, say
 
 if TYPE_CHECKING:
@@ -21,39 +21,23 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import Route
 
-KIND = "prove"
 NUMBERS = ("items", "shots")
 SUITES = ("probe", "safety")
 """Suites that need no file; files are named on the command line alone."""
 
 
-class ProofPages:
+class ProofPages(WorkPages):
     """Each run's proof."""
 
-    def __init__(self, views: Views) -> None:
-        self.views, self.works = views, views.works
+    kind, place = "prove", "proof"
 
     def routes(self) -> list[Route]:
-        """Returns the routes, which come before those of a run's page."""
+        """Returns the routes, those of the report among them."""
         from starlette.routing import Route
 
-        place = "/run/{name:path}/proof/"
-        return [
-            Route(place, self.show),
-            Route(f"{place}now", self.now),
-            Route(f"{place}report", self.report),
-            Route(f"{place}file", self.file),
-            Route(f"{place}start", self.start, methods=["POST"]),
-            Route(f"{place}stop", self.stop, methods=["POST"]),
-        ]
-
-    def show(self, request: Request) -> Response:
-        """Shows the proof of a run."""
-        return self._shown(request, "proof")
-
-    def now(self, request: Request) -> Response:
-        """Sends what changes of the page."""
-        return self._shown(request, "proof_now")
+        base = f"/run/{{name:path}}/{self.place}/"
+        report = [Route(f"{base}report", self.report), Route(f"{base}file", self.file)]
+        return [*super().routes(), *report]
 
     def report(self, request: Request) -> Response:
         """Sends the report as it would be written now, in the language of the pages."""
@@ -73,21 +57,10 @@ class ProofPages:
         asked, wrong = self._asked(folder, form)
         if wrong:
             return self.views.problem("\n".join(wrong), 400)
-        last = self._last(folder)
+        last = self.last(folder)
         if last is None or not self.works.lives(last):
             typed = _typed(self.views.runs.typed(folder), asked)
-            self.works.begin(KIND, run=str(folder.path), typed=typed, **asked)
-        return RedirectResponse("./", status_code=303)
-
-    async def stop(self, request: Request) -> Response:
-        """Ends the proof that is under way; what was scored is not scored again."""
-        from starlette.responses import RedirectResponse
-
-        folder = self._folder(request)
-        last = self._last(folder) if folder is not None else None
-        if last is None:
-            return self.views.absent()
-        self.works.end(last)
+            self.works.begin(self.kind, run=str(folder.path), typed=typed, **asked)
         return RedirectResponse("./", status_code=303)
 
     def _asked(self, folder: RunFolder, form: Form) -> tuple[JsonObject, list[str]]:
@@ -114,29 +87,18 @@ class ProofPages:
         folder = self.views.runs.find(request.path_params["name"])
         return folder if folder is not None and is_finished(folder) else None
 
-    def _last(self, folder: RunFolder) -> Work | None:
-        """Returns the newest proof of a run that was begun here."""
-        every = self.works.all(KIND)
-        return next((one for one in every if one.asked["run"] == str(folder.path)), None)
+    def facts(
+        self, request: Request, folder: RunFolder
+    ) -> tuple[list[Any], Callable[[], JsonObject]]:
+        """Returns the proof as it stands, and the runs that it can be compared with."""
+        report, name = seen(folder, False), request.path_params["name"]
 
-    def _shown(self, request: Request, template: str) -> Response:
-        folder = self.views.runs.find(request.path_params["name"])
-        if folder is None:
-            return self.views.absent()
-        last = self._last(folder)
-        stands = self.works.state(last) if last is not None else None
-        report = seen(folder, False)
-
-        def told() -> JsonObject:
+        def shows() -> JsonObject:
             listed = self.views.runs.table()
-            name = request.path_params["name"]
             others = [one.row["name"] for one in listed if one.chats and one.row["name"] != name]
-            shown: dict[str, Any] = {"name": name, "others": others, "suites": SUITES}
-            shown |= {"finished": is_finished(folder), "report": report, "work": last}
-            return shown | (shown_of(last, stands) if last and stands else {})
+            return {"others": others, "suites": SUITES, "report": report}
 
-        marks = [report, stands, last.marks() if last is not None else None]
-        return self.views.live(request, marks, template, told)
+        return [report], shows
 
     def _report(self, request: Request, headers: Mapping[str, str]) -> Response:
         from starlette.responses import HTMLResponse
@@ -150,18 +112,6 @@ class ProofPages:
             return self.views.problem(str(error), 500)
         kept = {"content-security-policy": REPORT_POLICY, **headers}
         return HTMLResponse(html.encode("utf-8", "replace"), headers=kept)
-
-
-def shown_of(work: Work, stands: tuple[str, str]) -> dict[str, Any]:
-    """Returns what the template of a work shows."""
-    state, problem = stands
-    phase = work.read("phase")
-    return {"state": state, "problem": problem, "phase": phase, "said": work.last_words()}
-
-
-def is_finished(folder: RunFolder) -> bool:
-    """Tells whether a run has a model."""
-    return (folder.model / "tunesmith.json").is_file()
 
 
 def _typed(run: str, asked: JsonObject) -> str:

@@ -150,12 +150,11 @@ class StartPages:
         folder = RunFolder(self.places.run(draft.name))
         _, *words = draft.command(self.places, found["objective"])
         try:
-            begun = self.views.control.begin(folder, words)
+            why = self.views.control.begin(folder, words)
         except OSError as error:
             return self.views.problem(str(error), 507)
-        if not begun:
-            told = folder.taken() or say("spec.folder_busy")
-            return self._start(draft, [Problem("out", told)])
+        if why is not None:
+            return self._start(draft, [Problem("out", why)])
         return RedirectResponse(f"/new/begun/{quote(draft.name)}/", status_code=303)
 
     def begun(self, request: Request) -> Response:

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from tunesmith.data.columns.labels import label_column
-from tunesmith.data.columns.turns import MEDIA, json_list, no_number, shown
+from tunesmith.data.columns.turns import MEDIA, json_list, no_number, shown, turn_of
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import (
     Chat,
@@ -26,7 +26,7 @@ from tunesmith.examples import (
     Turn,
     chats_of,
 )
-from tunesmith.plain import Row
+from tunesmith.plain import JsonObject, Row
 from tunesmith.words import say
 
 _MARK = re.compile("<(image|video|audio)>")
@@ -101,11 +101,31 @@ def _place(value: object) -> str:
     return str(value)
 
 
-def refuse_media(example: Example) -> None:
+def example_of(read: Callable[[Row], Example], row: Row) -> Example:
+    """Reads a row by ``read``, that of its reader; raises DataError where it holds media."""
+    example = read(row)
+    _refuse_media(chats_of(example))
+    return example
+
+
+def conversation(
+    messages: Sequence[object], place: str, tools: tuple[JsonObject, ...] = ()
+) -> Chat:
+    """Reads the messages of a conversation in OpenAI's form; ``place`` names each by its number in
+    errors. Raises DataError where one holds media.
+    """
+    turns = tuple(turn_of(one, place.format(n)) for n, one in enumerate(messages))
+    columns = {"question": turns[-1].content} if turns else {}
+    chat = Chat(turns, tools, columns)
+    _refuse_media([chat])
+    return chat
+
+
+def _refuse_media(chats: Iterable[Chat]) -> None:
     """Raises DataError where a conversation holds more than text: no model is trained on it or
     asked about it yet, and without it the text may mean another thing.
     """
-    for chat in chats_of(example):
+    for chat in chats:
         for turn in chat.turns:
             if turn.media:
                 one = turn.media[0]

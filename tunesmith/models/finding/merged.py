@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import ModelError, Problem
+from tunesmith.events.stream import notice
 from tunesmith.plain import JsonObject
-from tunesmith.storage.cache import cache_folder, digest, drafted, finish, locked, made, notice
+from tunesmith.storage.cache import cache_folder, digest, drafted, finish, locked, made
 from tunesmith.words import say
 
 

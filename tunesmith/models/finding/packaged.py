@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunesmith.errors import ModelError, Problem
+from tunesmith.events.stream import notice
 from tunesmith.storage.cache import (
     cache_folder,
     drafted,
     finish,
     locked,
     made,
-    notice,
     require_space,
 )
 from tunesmith.storage.packages import Package, fetched

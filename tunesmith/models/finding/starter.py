@@ -15,6 +15,7 @@ from typing import Any
 
 from tunesmith.data.rendering.tokenizers import Tokenizer
 from tunesmith.errors import ModelError, Problem, first_line
+from tunesmith.events.stream import notice
 from tunesmith.plain import JsonObject
 from tunesmith.storage.cache import (
     cache_folder,
@@ -23,7 +24,6 @@ from tunesmith.storage.cache import (
     finish,
     locked,
     made,
-    notice,
     require_space,
 )
 from tunesmith.storage.packages import Package, fetched
