@@ -93,6 +93,7 @@ def test_a_chain_of_thought_is_learned_before_its_answer(tiny_llama: Path, tmp_p
         for n in range(30)
     ]
     texts = learned({"data": written(tmp_path / "rows.json", rows), "model": str(tiny_llama)})
+    assert texts
     for text in texts:
         thought, answer = text.split("</think>")
         assert thought.strip().startswith("<think>") and "and one" in thought

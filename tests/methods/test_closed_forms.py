@@ -113,7 +113,8 @@ def test_the_orthogonal_term_counts_once_a_step_however_the_step_is_cut(
 def test_adalora_takes_any_number_of_steps(steps: int) -> None:
     method, model = applied({"name": "adalora", "rank": 4})
     stepped(method, model, steps=steps)
-    assert steps < 3 or sum(method.at_end()["ranks"].values()) == 4 * 14
+    # In fewer steps nothing is scored yet by which a rank could go.
+    assert sum(method.at_end()["ranks"].values()) == (4 if steps >= 3 else 6) * 14
 
 
 @pytest.mark.parametrize("start", ["pissa", "olora"])

@@ -200,5 +200,6 @@ def test_checkpointing_gives_the_same_training(tiny_llama, prepared, tmp_path):
     first, second = (
         load_file(folder.model / "adapter_model.safetensors") for folder in (plain, again)
     )
+    assert first.keys() == second.keys() and len(first) > 2
     for name in first:
         assert torch.allclose(first[name], second[name], atol=1e-6), name

@@ -131,4 +131,5 @@ def test_a_run_that_leaves_its_base_says_so(
     found = [line for line in train(one, runs.data_of(one)).steps() if "event" in line]
     far = [line for line in found if line["event"] == "far_from_base"]
     assert len(far) == sick and all(line["distance"] > line["most"] for line in far)
-    assert {line["event"] for line in found} <= {"far_from_base"} or sick
+    if not sick:
+        assert found == []

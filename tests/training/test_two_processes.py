@@ -1,5 +1,5 @@
-"""Two processes train what one trains: the same rows in the same order, the same gradient, with
-evaluations, questions, the best model, and a stop in the middle.
+"""Two processes train what one trains: the same rows in the same order, the same gradient tensor by
+tensor, with evaluations, questions, the best model, and a stop in the middle.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from material import runs
 from material.headed import encoder
@@ -22,13 +23,40 @@ from tunesmith.errors import DiskError, Stopped
 from tunesmith.objectives.sft import Sft
 from tunesmith.settings.resolved import Resolved
 from tunesmith.storage.run_folder import RunFolder
-from tunesmith.training import start
+from tunesmith.training import loop, start
 from tunesmith.training.start import train
 
 # 25 rows in steps of 8: the last step of an epoch has one, so that one process runs what does not
 # count.
 SETTINGS: dict[str, Any] = {**PLAINLY, "method": {"name": "lora", "rank": 4}}
 STOPPED_AT = 5
+UPDATES = 8
+"""Steps of a run; each is one update."""
+
+
+def noting_gradients(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets each process of a run write down the gradient of every update, added up and clipped."""
+    update = loop.update
+
+    def noted(work: Any, at: Any) -> float:
+        name = f"gradient-{os.environ.get('RANK', 'alone')}-{at.updates}.safetensors"
+        save_file({name: weight.grad for name, weight in work.named}, place / name)
+        return update(work, at)
+
+    monkeypatch.setattr(loop, "update", noted)
+
+
+def same_gradients(place: Path) -> None:
+    """Asserts that each process had the gradient of the one that was alone, in every tensor."""
+    for number in range(UPDATES):
+        alone, *both = (
+            load_file(place / f"gradient-{name}-{number}.safetensors") for name in ("alone", 0, 1)
+        )
+        largest = max(float(grad.abs().max()) for grad in alone.values())
+        assert largest > 1e-3, "there is something to compare"
+        for name, grad in alone.items():
+            for theirs in both:
+                assert float((theirs[name] - grad).abs().max()) < 1e-6, (number, name)
 
 
 def run_of(objective: str, place: Path, name: str, tiny_llama: Path) -> tuple[Resolved, Any, Path]:
@@ -69,12 +97,14 @@ def test_two_processes_train_what_one_trains(
         return found
 
     monkeypatch.setattr("tunesmith.training.work.micro_batches", seen)
+    noting_gradients(tmp_path, monkeypatch)
     how: dict[str, Any] = {"prepared": prepared, **settings}
     # First, so that the children, which are forked, have the imports.
     folder = train(one, prepared)
     assert two_ranks(tmp_path / "two", base, **how) == [Stopped.exit_code] * 2
     assert two_ranks(tmp_path / "two", base, resume=True, **how) == [0, 0]
     same_runs(folder, RunFolder(tmp_path / "two"))
+    same_gradients(tmp_path)
     lines = runs.record(folder)
     assert sum("evaluation" in line for line in lines) == 3 and folder.best.is_dir()
     assert any("answers" in line for line in lines) == (objective != "embed")
@@ -82,7 +112,7 @@ def test_two_processes_train_what_one_trains(
         [json.loads(line) for line in (tmp_path / f"seen-{name}").read_text().splitlines()]
         for name in ("alone", "0", "1")
     )
-    assert len(alone) == len(both[0]) == len(both[1]) == 8
+    assert len(alone) == len(both[0]) == len(both[1]) == UPDATES
     for whole, first, second in zip(alone, *both, strict=True):
         assert whole["rows"] == first["rows"] == second["rows"]
         assert sorted(whole["rows"]) == sorted(first["mine"] + second["mine"])

@@ -123,7 +123,10 @@ def test_a_classifier_names_the_class_of_a_text_longer_than_it_reads(tmp_path: P
 def test_a_conversation_with_few_places_goes_on(small):
     session = Session(small)
     for question in ("who?", "who is it, and where?", "why " * 6):
-        assert isinstance("".join(session.say(question)), str)
+        answer = "".join(session.say(question))
+        asked, said = session.turns[-2:]
+        assert (asked.content, said.content) == (question, answer)
+    assert session.forgotten > 0, "there is no room for all of it"
 
 
 def test_settings_of_generation_that_contradict_each_other_stop_no_export(small, tmp_path: Path):

@@ -107,7 +107,9 @@ def test_nothing_scored_is_a_zero_in_the_graph() -> None:
     model = tiny("llama", attn_implementation=forest.NAME)
     model.requires_grad_(True)
     ids = np.arange(5, dtype=np.int32)
-    token_loss(model, Batch.grow([[Tokens(ids, np.zeros(5, np.float32))]])).total.backward()
+    total = token_loss(model, Batch.grow([[Tokens(ids, np.zeros(5, np.float32))]])).total
+    assert total.item() == 0 and total.requires_grad
+    total.backward()
     assert all(weight.grad is None or not weight.grad.any() for weight in model.parameters())
 
 

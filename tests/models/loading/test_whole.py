@@ -176,7 +176,8 @@ def test_large_finite_weights_are_no_fault(tiny_llama: Path, tmp_path: Path):
         return weights | {FIRST: torch.full_like(weights[FIRST], 3e38)}
 
     folder = changed(tiny_llama, tmp_path / "model", large)
-    load_model(folder, dtype=torch.float32, device="cpu", head="language")
+    loaded = load_model(folder, dtype=torch.float32, device="cpu", head="language")
+    assert loaded.model.state_dict()[FIRST].eq(3e38).all()
 
 
 @pytest.mark.parametrize(
