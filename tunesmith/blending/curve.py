@@ -74,15 +74,15 @@ def named(alpha: float) -> str:
 
 
 def points(
-    found: Sequence[JsonObject], suites: Sequence[tuple[Suite, list[Question]]], *, seed: int
+    blends: Sequence[JsonObject], suites: Sequence[tuple[Suite, list[Question]]], *, seed: int
 ) -> list[JsonObject]:
-    """Compares each of the blends that were ``found``, the base first, with the base: its score
-    and its suites, with intervals.
+    """Compares each of the blends, of which the base is the first, with the base: its score and its
+    suites, with intervals.
     """
-    base = found[0]
+    base = blends[0]
     margins = {suite.title: (suite.margin, suite.unit) for suite, _ in suites}
     made = []
-    for one in found:
+    for one in blends:
         task = _task(base, one, seed)
         kept = weigh(_suite_lines(base, one, suites), margins, seed=seed)
         made.append({"alpha": one["alpha"], "task": task, "retention": kept})

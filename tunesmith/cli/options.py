@@ -35,12 +35,12 @@ def progress() -> Any:
     return Shown()
 
 
-def tell(found: Any, as_json: bool) -> None:
+def tell(result: Any, as_json: bool) -> None:
     """Prints a result, for a program or for a person."""
     if as_json:
-        print_json(found.to_json())
+        print_json(result.to_json())
     else:
-        print_lines(found.lines())
+        print_lines(result.lines())
 
 
 def print_lines(lines: Iterable[str]) -> None:

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from tunesmith.data.one_row import OneRow
 
 
-def show_check(found: Check, console: Console) -> None:
+def show_check(check: Check, console: Console) -> None:
     """Prints what was found; where there are no colours, what is learned stands between ⟦ and ⟧."""
-    for line in found.head(marked=_plain(console)):
+    for line in check.head(marked=_plain(console)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    for name, text in found.samples:
+    for name, text in check.samples:
         _show_text(name, text, console)
 
 

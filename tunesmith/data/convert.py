@@ -34,15 +34,15 @@ class Convert(Spec):
     """The reader by name, as ``data.reader``."""
 
 
-def convert(source: str, out: Path, how: Convert) -> Account:
+def convert(source: str, out: Path, settings: Convert) -> Account:
     """Writes what the rows of ``source`` mean to ``out``; DataError with the first ten rows that
     the layout has no place for, and nothing is written.
     """
     place = file_to_write(out)
     assert place is not None, "a path was given"
     writer_of(place)
-    data = Data(path=source, columns=how.columns, reader=how.reader)
-    reading = Reading(data, OBJECTIVES.get(how.objective).eats)
+    data = Data(path=source, columns=settings.columns, reader=settings.reader)
+    reading = Reading(data, OBJECTIVES.get(settings.objective).eats)
     refuse_source(out, [opened.facts.path for opened in reading.opened])
     account = Account()
 
@@ -53,7 +53,7 @@ def convert(source: str, out: Path, how: Convert) -> Account:
             account.written += 1
             made: JsonObject = {}
             try:
-                made = row_of(example, how.to)
+                made = row_of(example, settings.to)
             except DataError as error:
                 for problem in error.problems:
                     faults.add(Problem(f"{located.where}:{problem.where}", problem.text))

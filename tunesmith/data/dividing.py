@@ -62,27 +62,27 @@ class Split(Spec):
     """How the two files are written."""
 
 
-def split(source: str, out: Path, how: Split) -> Account:
+def split(source: str, out: Path, settings: Split) -> Account:
     """Writes ``train`` and ``held_out`` into the folder ``out``; raises DataError where a row
     cannot be read or a side is empty, and writes nothing then.
     """
-    _refuse(how)
+    _refuse(settings)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SpecError(Problem(str(out), say("transforms.folder_there")))
     found = _read(source)
-    groups = _groups(found, how)
+    groups = _groups(found, settings)
     account = Account(read=len(found))
-    if how.time is not None:
-        sides = _by_time(found, groups, how)
+    if settings.time is not None:
+        sides = _by_time(found, groups, settings)
     else:
-        sides = _by_share(found, groups, how)
+        sides = _by_share(found, groups, settings)
     for name in (TRAIN, HELD):
         if name not in sides:
             raise DataError(Problem(source, say("transforms.empty_side", side=name)))
     for name in (TRAIN, HELD):
         chosen = [one for one, side in zip(found, sides, strict=True) if side == name]
         account.written += len(chosen)
-        write_rows(out / f"{name}.{how.format}", lambda chosen=chosen: _written(chosen))
+        write_rows(out / f"{name}.{settings.format}", lambda chosen=chosen: _written(chosen))
     for one, side in zip(found, sides, strict=True):
         if side is None:
             account.dropped(one, "split", "goes_on")

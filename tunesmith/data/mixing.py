@@ -40,14 +40,14 @@ class Mixing(Spec):
     """Another number draws others."""
 
 
-def mix(sources: Sequence[str], out: Path, how: Mixing) -> Account:
+def mix(sources: Sequence[str], out: Path, settings: Mixing) -> Account:
     """Writes rows of each of ``sources`` to ``out``, in the order of the files, drawn by a hash of
     what they hold; raises SpecError where a file has too few rows for its share.
     """
-    if how.shares is not None and how.temperature is not None:
+    if settings.shares is not None and settings.temperature is not None:
         raise SpecError(Problem("shares", say("transforms.shares_or_temperature")))
-    if how.shares is not None and len(how.shares) != len(sources):
-        told = {"given": len(how.shares), "files": len(sources)}
+    if settings.shares is not None and len(settings.shares) != len(sources):
+        told = {"given": len(settings.shares), "files": len(sources)}
         raise SpecError(Problem("shares", say("transforms.shares_each", **told)))
     place = file_to_write(out)
     assert place is not None, "a path was given"
@@ -55,13 +55,13 @@ def mix(sources: Sequence[str], out: Path, how: Mixing) -> Account:
     files = [find_data(source) for source in sources]
     refuse_source(out, [file for some in files for file in some])
     chosen = [_Source(name, some) for name, some in zip(sources, files, strict=True)]
-    _share_out(chosen, how)
+    _share_out(chosen, settings)
     account = Account()
 
     def written() -> Iterator[JsonObject]:
         account.read = account.written = 0
         for one in chosen:
-            taken = drawn((located.row for located in one.rows()), one.take, how.seed)
+            taken = drawn((located.row for located in one.rows()), one.take, settings.seed)
             for number, located in enumerate(one.rows()):
                 account.read += 1
                 if number not in taken:

@@ -253,17 +253,17 @@ def scores(
     )
 
 
-def told_lines(found: Named) -> list[str]:
+def told_lines(proof: Named) -> list[str]:
     """Returns what a proof says of its cloze: the words of the labels, and how many rows it had to
     cut; nothing without one.
     """
-    cloze = found.get("cloze")
+    cloze = proof.get("cloze")
     if not cloze:
         return []
     words = ", ".join(f"{' / '.join(given)} → {label}" for label, given in cloze["words"].items())
     lines = [say("cloze.words", words=words)]
     return (
-        [*lines, say("cloze.cut", cut=cloze["cut"], items=found["items"])]
+        [*lines, say("cloze.cut", cut=cloze["cut"], items=proof["items"])]
         if cloze["cut"]
         else lines
     )

@@ -25,17 +25,17 @@ LEAST, MOST = 20, 1000
 """Rows to add: as many as the training has of the kind, within these bounds."""
 
 
-def targets(found: Named) -> list[JsonObject]:
+def targets(mistakes: Named) -> list[JsonObject]:
     """Returns the kinds of rows to collect, by what ``mistakes`` found: the slices that are proven
     weaker than the others or worse than before, then the clusters of wrong answers.
     """
     kinds: list[JsonObject] = []
-    for told in found["slices"]:
+    for told in mistakes["slices"]:
         why = "weaker" if told["weaker"]["verdict"] == "weaker" else told["gain"]["verdict"]
         if why in ("weaker", "worse"):
             cut = {name: told[name] for name in ("by", "value", "low", "high")}
             kinds.append({"target": slice_of(told).says, "why": why, **cut})
-    for one in found["clusters"]:
+    for one in mistakes["clusters"]:
         told = {"target": ", ".join(one["words"]), "why": "wrong answers"}
         kinds.append(told | {"words": one["words"]})
     return kinds

@@ -41,16 +41,16 @@ def weights_size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 
-def efficiency_lines(found: Named | None) -> list[str]:
+def efficiency_lines(cost: Named | None) -> list[str]:
     """Says what the training took and what the model costs; nothing for a proof from before."""
-    if not found:
+    if not cost:
         return []
     lines = []
-    if training := found["training"]:
+    if training := cost["training"]:
         lines.append(training_line(training, say))
-    size, base = (readable(found["bytes"][who]) for who in ("tuned", "base"))
+    size, base = (readable(cost["bytes"][who]) for who in ("tuned", "base"))
     lines.append(say("efficiency.weights", size=size, base=base))
-    speed = found["speed"]
+    speed = cost["speed"]
     if "first_token" in speed.get("tuned", {}):
         told = {
             f"{who}_{part}": milliseconds(speed.get(who, {}).get(f"{part}_token"))

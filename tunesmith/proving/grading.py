@@ -187,12 +187,12 @@ def _pair(grades: Grades) -> None:
                 values[index] = None
 
 
-def grading_lines(found: Named | None, speak: Callable[..., str] = say) -> list[str]:
+def grading_lines(grading: Named | None, speak: Callable[..., str] = say) -> list[str]:
     """Returns lines on what a metric could not grade, and on a judge: how often it agrees with
     itself, and what it cost.
     """
     lines: list[str] = []
-    for name, told in (found or {}).items():
+    for name, told in (grading or {}).items():
         if told["ungraded"]:
             where = {"metric": metric_name(name), "count": told["ungraded"], "of": told["items"]}
             why = "; ".join(told["faults"][:2]) or speak("metrics.no_opinion")

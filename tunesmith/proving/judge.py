@@ -296,7 +296,7 @@ def _compared(
 
 
 def verdict(
-    one: Metric,
+    metric: Metric,
     interval: statistics.Interval,
     test: statistics.McNemar | None,
     units: int,
@@ -317,7 +317,7 @@ def verdict(
     elif corrected is not None and corrected >= 1 - statistics.LEVEL:
         why = "many_compared"
     else:
-        word = "improved" if (interval.difference > 0) == one.higher else "worse"
+        word = "improved" if (interval.difference > 0) == metric.higher else "worse"
     return found | {"verdict": word, "why": why}
 
 

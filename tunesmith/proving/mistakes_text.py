@@ -16,28 +16,28 @@ NAMED, LONGEST = 3, 5
 """Rows, clusters and pairs that a line names, and slices that are listed, at most."""
 
 
-def slice_name(told: Named, speak: Callable[..., str] = say) -> str:
+def slice_name(entry: Named, speak: Callable[..., str] = say) -> str:
     """Returns a slice as people read it: ``label = cat``."""
-    one = slice_of(told)
+    one = slice_of(entry)
     by = speak(f"mistakes.by_{one.by}") if one.by in COUNTED else one.by
     return by + one.says.removeprefix(one.by)
 
 
-def mistake_lines(found: Named | None, rival: str) -> list[str]:
+def mistake_lines(mistakes: Named | None, rival: str) -> list[str]:
     """Says where tuned gains and where it is wrong; ``rival`` as people call it. Nothing where no
     row has a score of its own.
     """
-    if not found:
+    if not mistakes:
         return []
-    name, count = found["metric"], len(found["slices"])
-    numbers = {key: found[key] for key in ("wins", "losses", "ties")}
+    name, count = mistakes["metric"], len(mistakes["slices"])
+    numbers = {key: mistakes[key] for key in ("wins", "losses", "ties")}
     changed = say("mistakes.changed", rival=rival, **numbers)
-    if found["regressions"]:
-        rows = ", ".join(one["id"] for one in found["regressions"][:NAMED])
+    if mistakes["regressions"]:
+        rows = ", ".join(one["id"] for one in mistakes["regressions"][:NAMED])
         changed += " " + say("mistakes.worst", rows=rows)
     lines = ["", changed]
-    weak = [one for one in found["slices"] if one["weaker"]["verdict"] == "weaker"]
-    lost = [one for one in found["slices"] if one["gain"]["verdict"] == "worse"]
+    weak = [one for one in mistakes["slices"] if one["weaker"]["verdict"] == "weaker"]
+    lost = [one for one in mistakes["slices"] if one["gain"]["verdict"] == "worse"]
     if weak:
         lines.append(say("mistakes.weaker", count=count))
         lines += [_slice(name, one, "elsewhere", "weaker", rival) for one in weak[:LONGEST]]
@@ -46,9 +46,9 @@ def mistake_lines(found: Named | None, rival: str) -> list[str]:
         lines += [_slice(name, one, "rival", "gain", rival) for one in lost[:LONGEST]]
     if count and not weak and not lost:
         lines.append(say("mistakes.none", count=count, rival=rival))
-    lines += chance_lines(found, say)
-    lines += cluster_lines(found, say)[:NAMED]
-    if found["confusions"]:
+    lines += chance_lines(mistakes, say)
+    lines += cluster_lines(mistakes, say)[:NAMED]
+    if mistakes["confusions"]:
         pairs = ", ".join(
             say(
                 "mistakes.pair",
@@ -56,40 +56,40 @@ def mistake_lines(found: Named | None, rival: str) -> list[str]:
                 count=one["rival"],
                 **{key: one[key] for key in ("right", "said", "rows")},
             )
-            for one in found["confusions"][:NAMED]
+            for one in mistakes["confusions"][:NAMED]
         )
         lines.append(say("mistakes.confused", pairs=pairs))
-    if kinds := found.get("collect"):
+    if kinds := mistakes.get("collect"):
         lines.append(say("mistakes.collect", count=len(kinds)))
     return lines
 
 
-def chance_lines(found: Named, speak: Callable[..., str]) -> list[str]:
+def chance_lines(mistakes: Named, speak: Callable[..., str]) -> list[str]:
     """Says how many slices would look weaker by chance, and how many are too small."""
-    lines, count = [], len(found["slices"])
+    lines, count = [], len(mistakes["slices"])
     if count:
-        chance = f"{found['by_chance']:.1f}"
-        look = found["look_weaker"]
+        chance = f"{mistakes['by_chance']:.1f}"
+        look = mistakes["look_weaker"]
         lines.append(speak("mistakes.chance", chance=chance, count=count, look=look))
-    if found["too_small"]:
-        lines.append(speak("mistakes.too_small", count=found["too_small"], fewest=FEWEST))
+    if mistakes["too_small"]:
+        lines.append(speak("mistakes.too_small", count=mistakes["too_small"], fewest=FEWEST))
     return lines
 
 
-def cluster_lines(found: Named, speak: Callable[..., str]) -> list[str]:
+def cluster_lines(mistakes: Named, speak: Callable[..., str]) -> list[str]:
     """Names the clusters of wrong answers by their words."""
-    key = "mistakes.cluster" if found["wrong_is"] == "zero" else "mistakes.cluster_lowest"
+    key = "mistakes.cluster" if mistakes["wrong_is"] == "zero" else "mistakes.cluster_lowest"
     return [
         speak(
             key,
             words=", ".join(one["words"]),
             rows=one["rows"],
-            wrong=found["wrong"],
+            wrong=mistakes["wrong"],
             first=one["words"][0],
             in_wrong=one["wrong"],
             in_good=one["good"],
         )
-        for one in found["clusters"]
+        for one in mistakes["clusters"]
     ]
 
 

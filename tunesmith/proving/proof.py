@@ -98,11 +98,11 @@ class Proof:
         return say(key, **values)
 
 
-def which_model(found: Named, speak: Callable[..., str]) -> list[str]:
+def which_model(proof: Named, speak: Callable[..., str]) -> list[str]:
     """Returns a line that names the step whose weights were proved, where there were two to choose
     from.
     """
-    model = found.get("model", {})
+    model = proof.get("model", {})
     step, last, best = (model.get(name) for name in ("step", "last", "best"))
     if step is None or best is None or best == last == step:
         return []
@@ -110,34 +110,34 @@ def which_model(found: Named, speak: Callable[..., str]) -> list[str]:
     return [speak(key, step=step, last=last, best=best, by=model["best_by"])]
 
 
-def rival_of(found: Named) -> str:
+def rival_of(proof: Named) -> str:
     """Returns the contender that the verdict is against: the base, or for classifiers the best that
     needs no model.
     """
-    return found.get("against", "base")
+    return proof.get("against", "base")
 
 
-def rival_named(found: Named, speak: Callable[..., str] = say) -> str:
+def rival_named(proof: Named, speak: Callable[..., str] = say) -> str:
     """Returns what people call the contender that the verdict is against, within a sentence."""
-    return speak(f"report.rival_{rival_of(found)}")
+    return speak(f"report.rival_{rival_of(proof)}")
 
 
-def units_of(found: Named) -> int:
+def units_of(proof: Named) -> int:
     """Returns how many items, or groups of items, the intervals are over; old proofs know items
     only.
     """
-    return found.get("units", found["items"])
+    return proof.get("units", proof["items"])
 
 
-def unbeaten(found: Named) -> list[str]:
+def unbeaten(proof: Named) -> list[str]:
     """Returns the rivals that tuned was not shown to beat by the primary metric, without the base,
     about which the verdict itself speaks.
     """
     words = {
-        rival: by.get(found["primary"], {}).get("verdict")
-        for rival, by in found["differences"].items()
+        rival: by.get(proof["primary"], {}).get("verdict")
+        for rival, by in proof["differences"].items()
     }
-    said = {rival_of(found)} & {"base"}
+    said = {rival_of(proof)} & {"base"}
     return [
         rival
         for rival, word in words.items()
@@ -150,30 +150,30 @@ def stands_key(rival: str) -> str:
     return "prove.rival_stands" if rival in OWN else "prove.other_stands"
 
 
-def would_show(found: Named, effect: str, speak: Callable[..., str]) -> list[str]:
+def would_show(proof: Named, effect: str, speak: Callable[..., str]) -> list[str]:
     """Returns lines on statistical power: the smallest detectable effect, where nothing was shown,
     or that there are too few items. ``effect`` is that difference.
     """
-    units = units_of(found)
-    if found["items"] < FEWEST:
-        return [speak("prove.too_few", items=found["items"], fewest=FEWEST)]
+    units = units_of(proof)
+    if proof["items"] < FEWEST:
+        return [speak("prove.too_few", items=proof["items"], fewest=FEWEST)]
     if units < FEWEST:
         return [speak("prove.few_groups", groups=units, fewest=FEWEST)]
-    smallest = found["differences"][rival_of(found)][found["primary"]]["smallest_effect"]
-    if found["verdict"] != "not shown" or not smallest:
+    smallest = proof["differences"][rival_of(proof)][proof["primary"]]["smallest_effect"]
+    if proof["verdict"] != "not shown" or not smallest:
         return []
     # A difference of two shares is in points, not in percent.
-    unit = speak("report.points") if metric(found["primary"]).right_or_wrong else ""
+    unit = speak("report.points") if metric(proof["primary"]).right_or_wrong else ""
     return [
-        speak("prove.smallest", items=found["items"], effect=effect.removesuffix(" %"), unit=unit)
+        speak("prove.smallest", items=proof["items"], effect=effect.removesuffix(" %"), unit=unit)
     ]
 
 
-def class_lines(found: Named) -> list[str]:
+def class_lines(proof: Named) -> list[str]:
     """Returns precision, recall and F1 of each class of the tuned model, and the effect of
     calibration; nothing without classes.
     """
-    classes = found.get("classes")
+    classes = proof.get("classes")
     if not classes:
         return []
     columns = ("precision", "recall", "f1", classes.get("counted", "rows"))

@@ -246,12 +246,12 @@ def _verdict(one: Interval, told: Mapping[str, float]) -> str:
     return "kept" if told["items"] >= FEWEST and one.low > -told["margin"] else "not shown"
 
 
-def retention_lines(found: JsonObject | None) -> list[str]:
+def retention_lines(retention: JsonObject | None) -> list[str]:
     """Says suite by suite what was kept; nothing where none was asked."""
-    if not found:
+    if not retention:
         return []
-    lines = ["", say(f"suite.verdict_{found['verdict'].replace(' ', '_')}")]
-    for title, told in found["suites"].items():
+    lines = ["", say(f"suite.verdict_{retention['verdict'].replace(' ', '_')}")]
+    for title, told in retention["suites"].items():
         word = say(f"suite.word_{told['verdict'].replace(' ', '_')}")
         lost = [kind for kind, one in told["kinds"].items() if one["lost"]]
         values = {
@@ -266,10 +266,10 @@ def retention_lines(found: JsonObject | None) -> list[str]:
         }
         line = say("suite.line", **values)
         lines.append(line + (say("suite.kinds_lost", kinds=", ".join(lost)) if lost else ""))
-    if found["verdict"] == "not shown":
+    if retention["verdict"] == "not shown":
         margins = ", ".join(
             f"{title} {amount(told['unit'], told['margin'])}"
-            for title, told in found["suites"].items()
+            for title, told in retention["suites"].items()
         )
         lines.append(say("suite.margins", margins=margins))
     return lines

@@ -60,9 +60,9 @@ def compare_slices(
     }
 
 
-def slice_of(told: Named) -> Slice:
+def slice_of(entry: Named) -> Slice:
     """Returns the slice that an entry of the comparison is about."""
-    return Slice(told["by"], told["value"], told["low"], told["high"])
+    return Slice(entry["by"], entry["value"], entry["low"], entry["high"])
 
 
 def _units(inside_I: np.ndarray, unit_I: np.ndarray) -> int:

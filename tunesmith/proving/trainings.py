@@ -117,17 +117,17 @@ def _scored(lines: Lines, name: str) -> set[str]:
     return {line["id"] for line in lines if given_by(line, name).get(TUNED) is not None}
 
 
-def training_lines(found: Named | None, speak: Callable[..., str] = say) -> list[str]:
+def training_lines(trainings: Named | None, speak: Callable[..., str] = say) -> list[str]:
     """Returns what is said of several trainings; nothing of a single one."""
-    if not found:
+    if not trainings:
         return []
-    told = {key: f"{found[key]:+.3f}" for key in ("difference", "low", "high")}
-    spread = {key: f"{found[key]:.3f}" for key in ("between_trainings", "between_items")}
-    values = ", ".join(f"{seed}: {value:.3f}" for seed, value in found["values"].items())
-    names = {"metric": metric_name(found["metric"]), "count": len(found["values"])}
-    word = speak(f"prove.word_{found['verdict'].replace(' ', '_')}")
-    share = round(100 * found["from_trainings"])
-    rival = speak(f"prove.{found['against']}", shots=0)
+    told = {key: f"{trainings[key]:+.3f}" for key in ("difference", "low", "high")}
+    spread = {key: f"{trainings[key]:.3f}" for key in ("between_trainings", "between_items")}
+    values = ", ".join(f"{seed}: {value:.3f}" for seed, value in trainings["values"].items())
+    names = {"metric": metric_name(trainings["metric"]), "count": len(trainings["values"])}
+    word = speak(f"prove.word_{trainings['verdict'].replace(' ', '_')}")
+    share = round(100 * trainings["from_trainings"])
+    rival = speak(f"prove.{trainings['against']}", shots=0)
     return [
         speak("trainings.values", values=values, **names),
         speak("trainings.difference", word=word, rival=rival, **told),

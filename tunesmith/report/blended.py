@@ -15,42 +15,42 @@ from tunesmith.storage.atomic import write_whole
 from tunesmith.words import metric_name, say
 
 
-def blend_lines(found: JsonObject) -> list[str]:
+def blend_lines(blended: JsonObject) -> list[str]:
     """Returns the table and what was chosen; of a blend that was not measured only its alpha."""
-    told = say("blend.head", run=found["of"], alpha=f"{found['alpha']:g}")
-    if not found["points"]:
+    told = say("blend.head", run=blended["of"], alpha=f"{blended['alpha']:g}")
+    if not blended["points"]:
         return [told]
-    return [told, *reasons(found), "", *table_lines(rows(found), numbers=2), "", *rule(found)]
+    return [told, *reasons(blended), "", *table_lines(rows(blended), numbers=2), "", *rule(blended)]
 
 
-def reasons(found: JsonObject) -> list[str]:
+def reasons(blended: JsonObject) -> list[str]:
     """Says what the choice means where it is one of the ends."""
     ends = {0.0: "blend.chose_base", 1.0: "blend.chose_tuned"}
-    return [say(ends[found["alpha"]])] if found["alpha"] in ends else []
+    return [say(ends[blended["alpha"]])] if blended["alpha"] in ends else []
 
 
-def rule(found: JsonObject) -> list[str]:
+def rule(blended: JsonObject) -> list[str]:
     """Says how the point was chosen, and on what."""
-    suites = found["points"][0]["retention"]["suites"]
+    suites = blended["points"][0]["retention"]["suites"]
     margins = ", ".join(
         f"{title} {amount(one['unit'], one['margin'])}" for title, one in suites.items()
     )
     questions = ", ".join(f"{title} {one['items']}" for title, one in suites.items())
-    told = {"margins": margins, "questions": questions, "items": found["items"]}
-    return [say("blend.rule", metric=metric_name(found["primary"]), **told)]
+    told = {"margins": margins, "questions": questions, "items": blended["items"]}
+    return [say("blend.rule", metric=metric_name(blended["primary"]), **told)]
 
 
-def rows(found: JsonObject) -> list[list[str]]:
+def rows(blended: JsonObject) -> list[list[str]]:
     """Returns the table with its head: alpha, the score, its difference to the base, and the same
     of each suite.
     """
-    suites = found["points"][0]["retention"]["suites"]
-    head = ["α", metric_name(found["primary"]), say("blend.minus_base")]
+    suites = blended["points"][0]["retention"]["suites"]
+    head = ["α", metric_name(blended["primary"]), say("blend.minus_base")]
     for title in suites:
         head += [title, say("blend.minus_base")]
     table = [head]
-    for point in found["points"]:
-        mark = " ←" if point["alpha"] == found["alpha"] else ""
+    for point in blended["points"]:
+        mark = " ←" if point["alpha"] == blended["alpha"] else ""
         task = point["task"]
         row = [f"{point['alpha']:g}{mark}", f"{task['score']:.4g}", _task_interval(task)]
         for one in point["retention"]["suites"].values():
@@ -59,19 +59,19 @@ def rows(found: JsonObject) -> list[list[str]]:
     return table
 
 
-def write_page(found: JsonObject, path: Path) -> None:
+def write_page(blended: JsonObject, path: Path) -> None:
     """Writes the page: task against retention in one picture, and the table."""
     speak = Say(words.language())
-    head, *table = rows(found)
+    head, *table = rows(blended)
     contents: JsonObject = {
         "lang": "zh-CN" if speak.language == "zh" else "en",
         "title": speak("blend.title"),
-        "told": [speak("blend.head", run=found["of"], alpha=f"{found['alpha']:g}")],
-        "reasons": reasons(found),
-        "rule": rule(found),
+        "told": [speak("blend.head", run=blended["of"], alpha=f"{blended['alpha']:g}")],
+        "reasons": reasons(blended),
+        "rule": rule(blended),
         "head": head,
         "rows": table,
-        "charts": _charts(found, speak),
+        "charts": _charts(blended, speak),
         "footer": speak("blend.footer"),
     }
     write_whole(path, templates_of().get_template("blend.html.j2").render(contents))

@@ -158,29 +158,29 @@ def _together(rows: dict[str, JsonObject], primary: str, first: str) -> JsonObje
     return kept | told
 
 
-def differing(found: Named) -> list[list[str]]:
+def differing(comparison: Named) -> list[list[str]]:
     """Returns a row for each setting that differs."""
     return [
         [path, *("–" if value is None else value for value in values)]
-        for path, values in found["settings"].items()
+        for path, values in comparison["settings"].items()
     ]
 
 
-def course(found: Named) -> list[list[str]]:
+def course(comparison: Named) -> list[list[str]]:
     """Returns rows of how each run went; those that no run knows are left out."""
     rows = []
     for name in ("rows", "steps", "train_loss", "held_out_loss"):
-        values = [one[name] for one in found["runs"]]
+        values = [one[name] for one in comparison["runs"]]
         if any(value is not None for value in values):
             rows.append([say(f"compare.{name}"), *map(_number, values)])
-    costs = [one["cost"] for one in found["runs"]]
+    costs = [one["cost"] for one in comparison["runs"]]
     if any(costs):
         told = ["–" if one is None else duration(one["seconds"], say) for one in costs]
         rows.append([say("compare.time"), *told])
     memory = [one and one["memory_gib"] for one in costs]
     if any(memory):
         rows.append([say("compare.memory"), *(f"{g:.1f} GiB" if g else "–" for g in memory)])
-    best = [one["best"] for one in found["runs"]]
+    best = [one["best"] for one in comparison["runs"]]
     if any(best):
         told = ["–" if one is None else f"{one['loss']:.4f} @{one['step']:,}" for one in best]
         rows.append([say("compare.best"), *told])
@@ -193,19 +193,19 @@ def _number(value: float | None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
 
 
-def scores(found: Named) -> list[list[str]]:
+def scores(comparison: Named) -> list[list[str]]:
     """Returns the row of the deciding metric on the shared rows; nothing where none is shared."""
-    proof = found["proof"]
+    proof = comparison["proof"]
     if not proof.get("values"):
         return []
     name = proof["metric"]
-    told = [shown(name, proof["values"].get(one["run"])) for one in found["runs"]]
+    told = [shown(name, proof["values"].get(one["run"])) for one in comparison["runs"]]
     return [[say("compare.shared", metric=metric_name(name), items=proof["items"]), *told]]
 
 
-def paired_lines(found: Named) -> list[str]:
+def paired_lines(comparison: Named) -> list[str]:
     """Says of each other run whether the first is better, or why they cannot be paired."""
-    proof, lines = found["proof"], []
+    proof, lines = comparison["proof"], []
     for other, compared in proof.get("differences", {}).items():
         told = {"run": proof["against"], "other": other, "metric": metric_name(proof["metric"])}
         told["interval"] = interval_shown(proof["metric"], compared)
@@ -220,6 +220,6 @@ def paired_lines(found: Named) -> list[str]:
         lines.append(say(f"compare.{why.replace(' ', '_')}", run=name, data=data))
     if not proof.get("differences") and not proof["left_out"]:
         lines.append(say("compare.nothing_shared"))
-    if {"objective.name", "model.path"} & {*found["settings"]}:
+    if {"objective.name", "model.path"} & {*comparison["settings"]}:
         lines.append(say("compare.other_scale"))
     return lines

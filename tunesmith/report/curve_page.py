@@ -16,12 +16,12 @@ from tunesmith.words import language, metric_name, say
 STYLES = ("run-1", "run-2", "run-3", "run-4", "run-5")
 
 
-def curve_lines(found: JsonObject) -> list[str]:
+def curve_lines(curve: JsonObject) -> list[str]:
     """Returns the table of sizes, the law, and what the next gain takes."""
-    by = metric_name(found["metric"])
-    head = say("curve.head", by=by, items=found["items"], seeds=found["seeds"])
-    rows = _table(found)
-    return [head, "", *table_lines(rows, numbers=len(rows[0])), "", *_told(found)]
+    by = metric_name(curve["metric"])
+    head = say("curve.head", by=by, items=curve["items"], seeds=curve["seeds"])
+    rows = _table(curve)
+    return [head, "", *table_lines(rows, numbers=len(rows[0])), "", *_told(curve)]
 
 
 def _table(found: JsonObject) -> list[list[str]]:
@@ -76,12 +76,12 @@ def _told(found: JsonObject) -> list[str]:
     return told
 
 
-def write_page(found: JsonObject, path: Path) -> Path:
+def write_page(curve: JsonObject, path: Path) -> Path:
     """Writes the page to ``path`` and returns it."""
-    name, points = found["metric"], found["points"]
+    name, points = curve["metric"], curve["points"]
     rivals = [rival for rival in points[-1]["rivals"] if rival != "most_frequent"]
     title = metric_name(name)
-    line = found["law"]["line"]
+    line = curve["law"]["line"]
     series = [
         Series(say("curve.band"), tuple((one["rows"], one["low"]) for one in line), "faint"),
         Series(say("curve.band"), tuple((one["rows"], one["high"]) for one in line), "faint"),
@@ -89,7 +89,7 @@ def write_page(found: JsonObject, path: Path) -> Path:
         Series(called("tuned"), tuple((one["rows"], one["value"]) for one in points), "train"),
         *(
             Series(
-                _called(found, rival),
+                _called(curve, rival),
                 tuple(
                     (one["rows"], one["rivals"][rival]) for one in points if rival in one["rivals"]
                 ),
@@ -106,12 +106,12 @@ def write_page(found: JsonObject, path: Path) -> Path:
     contents: JsonObject = {
         "lang": "zh-CN" if language() == "zh" else "en",
         "title": say("curve.page_title"),
-        "head": curve_lines(found)[0],
+        "head": curve_lines(curve)[0],
         "caption": title,
         "chart": chart,
         "legend": [(one.style, one.name) for one in series[1:]],
-        "table": _table(found),
-        "told": _told(found),
+        "table": _table(curve),
+        "told": _told(curve),
         "how": say("curve.how"),
         "footer": say("compare.footer"),
     }

@@ -15,18 +15,20 @@ from tunesmith.words import metric_name, say
 MEANS = ("average", "backward_transfer", "forward_transfer", "forgetting")
 
 
-def sequence_lines(found: JsonObject) -> list[str]:
+def sequence_lines(sequence: JsonObject) -> list[str]:
     """Returns the matrix, what became of each earlier task, and the means."""
-    told = [say("sequence.title"), "", *table_lines(rows(found), numbers=len(found["tasks"]))]
-    return [*told, "", *kept_lines(found), *mean_lines(found)]
+    told = [say("sequence.title"), "", *table_lines(rows(sequence), numbers=len(sequence["tasks"]))]
+    return [*told, "", *kept_lines(sequence), *mean_lines(sequence)]
 
 
-def rows(found: JsonObject) -> list[list[str]]:
+def rows(sequence: JsonObject) -> list[list[str]]:
     """Returns the matrix with its head; the score of a stage's own task is marked."""
-    named = zip(found["tasks"], found["metrics"], found["items"], strict=True)
+    named = zip(sequence["tasks"], sequence["metrics"], sequence["items"], strict=True)
     head = [f"{task} ({metric_name(name)}, {items})" for task, name, items in named]
     table = [["", *head]]
-    for place, (name, scores) in enumerate(zip(found["models"], found["scores"], strict=True)):
+    for place, (name, scores) in enumerate(
+        zip(sequence["models"], sequence["scores"], strict=True)
+    ):
         after = say("sequence.before") if place == 0 else say("sequence.after", stage=name)
         marks = ["*" if task == place - 1 else "" for task in range(len(scores))]
         cells = [f"{score:.4g}{mark}" for score, mark in zip(scores, marks, strict=True)]
@@ -34,10 +36,10 @@ def rows(found: JsonObject) -> list[list[str]]:
     return table
 
 
-def kept_lines(found: JsonObject) -> list[str]:
+def kept_lines(sequence: JsonObject) -> list[str]:
     """Says of each task but the last how it stands at the end beside just after its own stage."""
     lines = []
-    for task, one in zip(found["tasks"], found["kept"], strict=False):
+    for task, one in zip(sequence["tasks"], sequence["kept"], strict=False):
         low, high = (f"{one[key]:+.3g}" if one[key] is not None else "–" for key in ("low", "high"))
         interval = f"{one['difference']:+.3g} [{low}, {high}]"
         key = f"sequence.{one['verdict'].replace(' ', '_')}"
@@ -45,21 +47,21 @@ def kept_lines(found: JsonObject) -> list[str]:
     return lines
 
 
-def mean_lines(found: JsonObject) -> list[str]:
+def mean_lines(sequence: JsonObject) -> list[str]:
     """Returns the means over the tasks; why there are none where their metrics differ."""
-    if "average" not in found:
+    if "average" not in sequence:
         return [say("sequence.no_means")]
-    return [say(f"sequence.{name}", value=f"{found[name]:+.4g}") for name in MEANS]
+    return [say(f"sequence.{name}", value=f"{sequence[name]:+.4g}") for name in MEANS]
 
 
-def write_page(found: JsonObject, path: Path) -> None:
+def write_page(sequence: JsonObject, path: Path) -> None:
     """Writes the page."""
     speak = Say(words.language())
-    head, *table = rows(found)
+    head, *table = rows(sequence)
     contents: JsonObject = {
         "lang": "zh-CN" if speak.language == "zh" else "en",
         "title": speak("sequence.title"),
-        "told": [*kept_lines(found), *mean_lines(found)],
+        "told": [*kept_lines(sequence), *mean_lines(sequence)],
         "reasons": [],
         "rule": [speak("sequence.rule")],
         "head": head,

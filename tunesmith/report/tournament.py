@@ -38,13 +38,14 @@ COST = ("seconds", "memory", "disk", "speed", "speed_merged", "general")
 NUMBERS = {"trainable", "rate", "quality", "minus_base", "minus_first", *COST}
 
 
-def cells(found: Found, columns: Sequence[str], say: Say) -> Cells:
+def cells(standing: Found, columns: Sequence[str], say: Say) -> Cells:
     """Returns a heading, a row for each method, and one for the base."""
     heads = [
-        say(f"tournament.col_{name}", metric=metric_name(found["primary"], say)) for name in columns
+        say(f"tournament.col_{name}", metric=metric_name(standing["primary"], say))
+        for name in columns
     ]
-    rows = [[_cell(found, row, name, say) for name in columns] for row in found["methods"]]
-    return [heads, *rows, [_base_cell(found, name, say) for name in columns]]
+    rows = [[_cell(standing, row, name, say) for name in columns] for row in standing["methods"]]
+    return [heads, *rows, [_base_cell(standing, name, say) for name in columns]]
 
 
 def _cell(found: Found, row: Found, name: str, say: Say) -> str:
@@ -111,14 +112,14 @@ def _size(count: float) -> str:
     return f"{count / 1024:.0f} KiB" if count < 2**20 else f"{count / 2**20:.1f} MiB"
 
 
-def lines(found: Found) -> list[str]:
+def lines(standing: Found) -> list[str]:
     """Returns two tables, their grounds, and which differences are within the noise."""
     say = Say(language())
-    told = [_head(found, say), "", *_aligned(cells(found, QUALITY, say), QUALITY), ""]
+    told = [_head(standing, say), "", *_aligned(cells(standing, QUALITY, say), QUALITY), ""]
     told += [
-        *_aligned(cells(found, ("method", *COST), say), ("method", *COST)),
+        *_aligned(cells(standing, ("method", *COST), say), ("method", *COST)),
         "",
-        *notes(found, say),
+        *notes(standing, say),
     ]
     return told
 
@@ -136,17 +137,19 @@ def _pad(text: str, width: int, column: str) -> str:
     return space + text if column in NUMBERS else text + space
 
 
-def markdown(found: Found) -> str:
+def markdown(standing: Found) -> str:
     """Writes the whole table, one row a method, and the notes."""
     say, columns = Say(language()), (*QUALITY, *COST)
-    head, *rows = cells(found, columns, say)
+    head, *rows = cells(standing, columns, say)
     bars = ["---:" if name in NUMBERS else "---" for name in columns]
     table = [
         "| " + " | ".join(text.replace("|", "\\|") for text in row) + " |"
         for row in [head, bars, *rows]
     ]
     return (
-        "\n".join([_head(found, say), "", *table, "", *(f"- {note}" for note in notes(found, say))])
+        "\n".join(
+            [_head(standing, say), "", *table, "", *(f"- {note}" for note in notes(standing, say))]
+        )
         + "\n"
     )
 
@@ -164,27 +167,27 @@ def _head(found: Found, say: Say) -> str:
     )
 
 
-def notes(found: Found, say: Say) -> list[str]:
+def notes(standing: Found, say: Say) -> list[str]:
     """Returns notes: which differences are within the noise, how rates and places were found, and
     what was left out.
     """
     told = []
-    names = [row["method"] for row in found["methods"]]
+    names = [row["method"] for row in standing["methods"]]
     same = [
         row["method"]
-        for row in found["methods"]
+        for row in standing["methods"]
         if row["minus_first"] and row["minus_first"]["verdict"] == "within the noise"
     ]
     if len(names) > 1:
         key = "tournament.noise" if same else "tournament.no_noise"
         told.append(say(key, first=names[0], same=", ".join(same)))
-        within = sum(pair["verdict"] == "within the noise" for pair in found["pairs"])
-        told.append(say("tournament.pairs", within=within, pairs=len(found["pairs"])))
-    settings = found["settings"]
+        within = sum(pair["verdict"] == "within the noise" for pair in standing["pairs"])
+        told.append(say("tournament.pairs", within=within, pairs=len(standing["pairs"])))
+    settings = standing["settings"]
     shares = ", ".join(f"{100 * share:g} %" for share in settings["rungs"])
     chosen = (
-        metric_name(found["chosen_by"], say)
-        if found["chosen_by"] != "loss"
+        metric_name(standing["chosen_by"], say)
+        if standing["chosen_by"] != "loss"
         else say("tournament.loss")
     )
     if settings["rates"] > 1:
@@ -194,49 +197,49 @@ def notes(found: Found, say: Say) -> list[str]:
                 rates=settings["rates"],
                 rungs=shares,
                 chosen=chosen,
-                watch=found["rows"]["watch"],
+                watch=standing["rows"]["watch"],
             )
         )
     else:
         told.append(say("tournament.own_rates"))
-    if any(len(row["seeds"]) > 1 for row in found["methods"]):
+    if any(len(row["seeds"]) > 1 for row in standing["methods"]):
         told.append(say("tournament.seeds_say", places=settings["places"], seeds=settings["seeds"]))
-    if any(row["general"] for row in found["methods"]):
+    if any(row["general"] for row in standing["methods"]):
         told.append(
             say(
                 "tournament.general_says",
                 rows=settings["general"],
-                base=number("nll", found["base"]["general_nll"]),
+                base=number("nll", standing["base"]["general_nll"]),
             )
         )
     told.append(say("tournament.cost_says"))
     told += [
         say(f"tournament.row_{one['kind']}", method=one["method"], reason=one["reason"])
-        for one in found["left_out"]
+        for one in standing["left_out"]
     ]
     return told
 
 
-def page(found: Found, folder: Path, lang: str) -> str:
+def page(standing: Found, folder: Path, lang: str) -> str:
     """Renders the page as HTML."""
     say = Say(lang)
     templates = templates_of()
     templates.globals["say"] = lambda key, **values: say(f"tournament.{key}", **values)
     tables = []
     for columns in (QUALITY, ("method", *COST)):
-        head, *rows = cells(found, columns, say)
+        head, *rows = cells(standing, columns, say)
         tables.append(
             ([(text, name in NUMBERS) for text, name in zip(head, columns, strict=True)], rows)
         )
-    ran_on = machine({"threads": str(found["threads"])})
+    ran_on = machine({"threads": str(standing["threads"])})
     contents = {
         "name": folder.resolve().name,
         "folder": shlex.quote(str(folder)),
         "lang": "zh-CN" if lang == "zh" else "en",
-        "head": _head(found, say),
+        "head": _head(standing, say),
         "tables": tables,
-        "notes": notes(found, say),
-        "pictures": pictures(found, say),
+        "notes": notes(standing, say),
+        "pictures": pictures(standing, say),
         "versions": versions({}),
         "machine": ran_on,
         "labels": {
@@ -246,16 +249,19 @@ def page(found: Found, folder: Path, lang: str) -> str:
     return templates.get_template("tournament.html.j2").render(contents)
 
 
-def pictures(found: Found, say: Say) -> list[tuple[str, Any]]:
+def pictures(standing: Found, say: Say) -> list[tuple[str, Any]]:
     """Draws quality against trained weights, and against peak memory; whiskers are the interval
     against the base.
     """
-    primary, first = found["primary"], found["methods"][0]["method"] if found["methods"] else None
-    quality, base = metric_name(primary, say), found["base"]["quality"]
+    primary, first = (
+        standing["primary"],
+        standing["methods"][0]["method"] if standing["methods"] else None,
+    )
+    quality, base = metric_name(primary, say), standing["base"]["quality"]
     made = []
     for key in ("trainable", "memory_gib"):
         dots = []
-        for row in found["methods"]:
+        for row in standing["methods"]:
             low, high = row["minus_base"]["low"], row["minus_base"]["high"]
             if row[key] and None not in (low, high):
                 style = "first" if row["method"] == first else ""

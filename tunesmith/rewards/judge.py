@@ -63,9 +63,9 @@ class Judge(AnswerReward):
         failed: list[str] = []
         with self._asker().client() as client:
 
-            def grade(one: Asked) -> float | None:
+            def grade(asked: Asked) -> float | None:
                 try:
-                    return self._grade(client, one)
+                    return self._grade(client, asked)
                 except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
                     failed.append(f"{type(error).__name__}: {error}")
                     return None

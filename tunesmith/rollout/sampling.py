@@ -67,7 +67,7 @@ class _Row:
 def sample(
     policy: Loaded,
     prompts: Mapping[int, np.ndarray],
-    how: Sampling,
+    settings: Sampling,
     *,
     step: int,
     budget: int = BUDGET,
@@ -77,15 +77,18 @@ def sample(
     """
     found: dict[int, list[Sampled]] = {}
     with as_given(policy.model):
-        for part in _parts(prompts, how, budget):
+        for part in _parts(prompts, settings, budget):
             rows = [
-                [_Row(how.uniform_T(step, place, answer)) for answer in range(how.samples)]
+                [
+                    _Row(settings.uniform_T(step, place, answer))
+                    for answer in range(settings.samples)
+                ]
                 for place in part
             ]
             flat = [row for answers in rows for row in answers]
             chosen = [prompts[place] for place in part]
-            if not (policy.layout == "forest" and _share_prompts(policy, chosen, flat, how)):
-                _one_by_one(policy, chosen, flat, how)
+            if not (policy.layout == "forest" and _share_prompts(policy, chosen, flat, settings)):
+                _one_by_one(policy, chosen, flat, settings)
             for place, answers in zip(part, rows, strict=True):
                 found[place] = [row.sampled() for row in answers]
     return found

@@ -89,13 +89,15 @@ class Server:
             raise SpecError(Problem(WHERE, told)) from None
 
     def sample(
-        self, policy: Loaded, prompts: Mapping[int, np.ndarray], how: Sampling, *, step: int
+        self, policy: Loaded, prompts: Mapping[int, np.ndarray], settings: Sampling, *, step: int
     ) -> dict[int, list[Sampled]]:
         """Samples the answers of each prompt, by its place in the step. A server that does not
         answer is asked again after growing pauses, then raises SamplerLost; one that was started
         again is given the adapter again. SpecError where it cannot do what is asked.
         """
-        return self._patiently(lambda client: self._sampled(client, policy, prompts, how, step))
+        return self._patiently(
+            lambda client: self._sampled(client, policy, prompts, settings, step)
+        )
 
     def _sampled(
         self,

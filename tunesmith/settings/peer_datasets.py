@@ -29,7 +29,7 @@ READ_HERE = frozenset(
 """What an entry may say that is read; how turns are tagged is seen in the rows themselves."""
 
 
-def registered(name: str, settings: Named, found: Translation) -> str | JsonObject:
+def registered(name: str, settings: Named, translation: Translation) -> str | JsonObject:
     """Returns the source behind a name of ``dataset_info.json``: its path, with its columns where
     they are named; the name itself where it is not registered.
     """
@@ -39,19 +39,23 @@ def registered(name: str, settings: Named, found: Translation) -> str | JsonObje
     path = _path(entry, folder)
     if path is None:
         if not Path(name).exists():
-            found.left[f"dataset {name}"] = say("peers.registered", name=name, peer=found.peer)
+            translation.left[f"dataset {name}"] = say(
+                "peers.registered", name=name, peer=translation.peer
+            )
         return name
     if entry.get("num_samples"):
         path = str(at_most(path, int(entry["num_samples"])))
     for key in sorted(entry.keys() - READ_HERE - {"tags"}):
-        found.left[f"dataset {name}.{key}"] = say("peers.entry_left", name=key)
+        translation.left[f"dataset {name}.{key}"] = say("peers.entry_left", name=key)
     columns = {}
     for theirs, column in entry.get("columns", {}).items():
         ours = COLUMNS.get(theirs)
         if theirs == "messages":
             ours = _conversation(entry)
         if ours is None:
-            found.left[f"dataset {name}.columns.{theirs}"] = say("peers.column_left", name=column)
+            translation.left[f"dataset {name}.columns.{theirs}"] = say(
+                "peers.column_left", name=column
+            )
         elif ours != column:
             columns[ours] = column
     return {"path": path, "columns": columns} if columns else path

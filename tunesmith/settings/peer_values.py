@@ -218,11 +218,11 @@ def _refused(reason: str, key: str) -> Callable[..., Pairs]:
     return change
 
 
-def whole(key: str, value: Any, found: Translation) -> int | None:
+def whole(key: str, value: Any, translation: Translation) -> int | None:
     """Reads a whole number; anything else, such as auto, is noted as left out."""
     if isinstance(value, int | float) or str(value).lstrip("-").isdecimal():
         return int(value)
-    found.left[key] = say("peers.not_whole", value=value)
+    translation.left[key] = say("peers.not_whole", value=value)
     return None
 
 

@@ -33,62 +33,62 @@ def rate_of(entry: Entry) -> float:
     return float(got(runs_of(entry)[0].trained)["rate"])
 
 
-def badness(found: dict[str, float] | None, made: Field) -> float:
+def badness(numbers: dict[str, float] | None, field: Field) -> float:
     """Returns the watched rows' number that rates and places are ordered by, lower is better."""
-    name = made.run.train.keep.best_by
-    if found is None:
+    name = field.run.train.keep.best_by
+    if numbers is None:
         return float("inf")
-    return -found[name] if name != "loss" and metric(name).higher else found[name]
+    return -numbers[name] if name != "loss" and metric(name).higher else numbers[name]
 
 
-def ranked(entries: Sequence[Entry], made: Field, *, seeds: bool = False) -> list[Entry]:
+def ranked(entries: Sequence[Entry], field: Field, *, seeds: bool = False) -> list[Entry]:
     """Returns the entries that have a score, best first, by the first seed; with ``seeds`` those of
     several first, by their mean.
     """
 
     def place(entry: Entry) -> tuple[bool, float]:
         runs = runs_of(entry)[: None if seeds else 1]
-        mean = sum(badness(got(run.score)["watch"], made) for run in runs) / len(runs)
-        return len(runs) == 1 and seeds and made.asked.places > 0, mean
+        mean = sum(badness(got(run.score)["watch"], field) for run in runs) / len(runs)
+        return len(runs) == 1 and seeds and field.asked.places > 0, mean
 
     return sorted((entry for entry in entries if runs_of(entry)), key=place)
 
 
-def standing(made: Field) -> JsonObject:
+def standing(field: Field) -> JsonObject:
     """Returns everything that the table says. Scores of several seeds are averaged row by row, and
     so are their intervals.
     """
-    entries = ranked([entry for entry in made.entries if entry.resolved], made, seeds=True)
-    tables = {BASE: table([made.board.base], BASE, made.primary)}
-    tables |= {entry.label: table(runs_of(entry), TUNED, made.primary) for entry in entries}
-    compared = compare(tables, made.primary, seed=made.run.train.seed)
+    entries = ranked([entry for entry in field.entries if entry.resolved], field, seeds=True)
+    tables = {BASE: table([field.board.base], BASE, field.primary)}
+    tables |= {entry.label: table(runs_of(entry), TUNED, field.primary) for entry in entries}
+    compared = compare(tables, field.primary, seed=field.run.train.seed)
     first = entries[0].label if entries else None
-    rows = [_row(entry, made) for entry in entries]
+    rows = [_row(entry, field) for entry in entries]
     for row in rows:
-        row["quality"] = values(tables[row["method"]], made.primary)
+        row["quality"] = values(tables[row["method"]], field.primary)
         row["minus_base"] = compared[row["method"], BASE]
         row["minus_first"] = compared.get((row["method"], str(first)))
-    base = got(made.board.base.score)
+    base = got(field.board.base.score)
     couples = combinations([row["method"] for row in rows], 2)
     pairs = [{"first": one, "second": other, **compared[one, other]} for one, other in couples]
     return {
-        "model": made.run.model.path,
-        "data": made.run.data.model_dump(mode="json")["path"],
+        "model": field.run.model.path,
+        "data": field.run.data.model_dump(mode="json")["path"],
         "rows": {
-            "train": len(made.prepared.train),
-            "watch": len(made.prepared.watch),
+            "train": len(field.prepared.train),
+            "watch": len(field.prepared.watch),
             "proof": len(tables[BASE]),
         },
-        "fingerprint": made.prepared.fingerprint,
+        "fingerprint": field.prepared.fingerprint,
         "steps": entries[0].facts["steps"] if entries else None,
         "tokens": entries[0].facts["tokens"] if entries else None,
-        "threads": made.first.run.train.machine.threads,
-        "settings": made.asked.model_dump(mode="json", exclude={"methods"}),
-        "chosen_by": made.run.train.keep.best_by,
-        "primary": made.primary,
-        "base": _base(base, tables[BASE], made),
+        "threads": field.first.run.train.machine.threads,
+        "settings": field.asked.model_dump(mode="json", exclude={"methods"}),
+        "chosen_by": field.run.train.keep.best_by,
+        "primary": field.primary,
+        "base": _base(base, tables[BASE], field),
         "methods": rows,
-        "left_out": _left_out(made),
+        "left_out": _left_out(field),
         "pairs": pairs,
         "resamples": statistics.RESAMPLES,
         "level": statistics.LEVEL,

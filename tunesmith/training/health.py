@@ -38,7 +38,7 @@ MOVED_BY = 10
 class Rule(Protocol):
     """A check for one thing that goes wrong."""
 
-    def see(self, made: StepMade) -> Event | None:
+    def see(self, event: StepMade) -> Event | None:
         """Returns the event, where this step shows one."""
         ...
 
@@ -60,14 +60,14 @@ class Spikes:
         self.losses: deque[float] = deque(maxlen=WINDOW)
         self.row = 0
 
-    def see(self, made: StepMade) -> LossSpike | None:
+    def see(self, event: StepMade) -> LossSpike | None:
         """Returns the event at the third spike in a row; until then the losses of a spike do not
         enter the window.
         """
         # The loss of sampled answers is about 0 whatever they are worth.
-        if made.sampled or "loss" not in made.numbers:
+        if event.sampled or "loss" not in event.numbers:
             return None
-        loss = made.numbers["loss"]
+        loss = event.numbers["loss"]
         z = robust_z(loss, self.losses) if len(self.losses) >= FEWEST else 0.0
         if z <= SPIKE:
             self.row = 0
@@ -78,7 +78,7 @@ class Spikes:
             return None
         self.row = 0
         self.losses.append(loss)
-        return LossSpike(made.step, loss, round(z, 2))
+        return LossSpike(event.step, loss, round(z, 2))
 
     def state(self) -> dict[str, Any]:
         """Returns the state for a checkpoint."""
@@ -102,11 +102,11 @@ class Falling:
         self.last: deque[float] = deque(maxlen=FEWEST)
         self.told = False
 
-    def see(self, made: StepMade) -> ChosenRewardFalls | None:
+    def see(self, event: StepMade) -> ChosenRewardFalls | None:
         """Returns the event the first time that the reward has fallen; ignores steps without such a
         reward.
         """
-        reward = made.numbers.get("rewards/chosen")
+        reward = event.numbers.get("rewards/chosen")
         if reward is None or self.told:
             return None
         (self.first if len(self.first) < FEWEST else self.last).append(reward)
@@ -117,7 +117,7 @@ class Falling:
         self.told = before - now > 3 * max(error, 1e-6)
         if not self.told:
             return None
-        return ChosenRewardFalls(made.step, round(before, 4), round(now, 4))
+        return ChosenRewardFalls(event.step, round(before, 4), round(now, 4))
 
     def state(self) -> dict[str, Any]:
         """Returns the state for a checkpoint."""
@@ -141,15 +141,15 @@ class Apart:
         self.most = GAPS[precision]
         self.told = False
 
-    def see(self, made: StepMade) -> SamplerApart | None:
+    def see(self, event: StepMade) -> SamplerApart | None:
         """Returns the event the first time that the sampler's probabilities differ too much;
         ignores steps that sampled nothing.
         """
-        gap = made.numbers.get("sampler_gap", 0.0)
+        gap = event.numbers.get("sampler_gap", 0.0)
         if self.told or gap <= self.most:
             return None
         self.told = True
-        return SamplerApart(made.step, round(gap, 6), self.most)
+        return SamplerApart(event.step, round(gap, 6), self.most)
 
 
 class Unmoved:
@@ -159,11 +159,11 @@ class Unmoved:
         self.named = named
         self.sums = _sums(named) if updates < MOVED_BY else None
 
-    def see(self, made: StepMade) -> WeightsDidNotMove | None:
+    def see(self, event: StepMade) -> WeightsDidNotMove | None:
         """Returns the event, once, when enough updates have been made and some tensor has not
         changed.
         """
-        if self.sums is None or made.updates < MOVED_BY:
+        if self.sums is None or event.updates < MOVED_BY:
             return None
         after, before, self.sums = _sums(self.named), self.sums, None
         still = [
@@ -171,7 +171,7 @@ class Unmoved:
             for (name, _), old, new in zip(self.named, before, after, strict=True)
             if old == new
         ]
-        return WeightsDidNotMove(made.step, len(still), len(after), still[:5]) if still else None
+        return WeightsDidNotMove(event.step, len(still), len(after), still[:5]) if still else None
 
 
 def _sums(named: list[tuple[str, torch.nn.Parameter]]) -> list[float]:

@@ -33,15 +33,15 @@ class SampledHealth:
         self.last: dict[str, deque[float]] = {}
         self.told: list[str] = []
 
-    def see(self, made: StepMade) -> Event | None:
+    def see(self, event: StepMade) -> Event | None:
         """Returns the first sign that was not told yet; None where there is none."""
-        if not made.sampled:
+        if not event.sampled:
             return None
         for name in KEPT:
-            if name in made.numbers:
+            if name in event.numbers:
                 first = self.first.setdefault(name, [])
                 last = self.last.setdefault(name, deque(maxlen=FEWEST))
-                (first if len(first) < FEWEST else last).append(made.numbers[name])
+                (first if len(first) < FEWEST else last).append(event.numbers[name])
         signs: tuple[Callable[[int], Event | None], ...] = (
             self._far,
             self._grows,
@@ -51,10 +51,10 @@ class SampledHealth:
         for sign in signs:
             if sign.__name__ in self.told:
                 continue
-            event = sign(made.step)
-            if event is not None:
+            found = sign(event.step)
+            if found is not None:
                 self.told.append(sign.__name__)
-                return event
+                return found
         return None
 
     def _means(self, name: str) -> tuple[float, float] | None:

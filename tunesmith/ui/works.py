@@ -71,9 +71,9 @@ class Work:
         except (OSError, ValueError):
             return None
 
-    def write(self, part: str, told: JsonObject) -> None:
+    def write(self, part: str, content: JsonObject) -> None:
         """Writes one of its files."""
-        write_whole(self.path / f"{part}.json", json.dumps(told, ensure_ascii=False))
+        write_whole(self.path / f"{part}.json", json.dumps(content, ensure_ascii=False))
 
     def last_words(self) -> str:
         """Returns the end of what its process said."""

@@ -46,11 +46,11 @@ _SPEAKS = re.compile(
 )
 
 
-def build(contenders: Sequence[str], how: Arena, events: Events) -> ArenaFolder:
+def build(contenders: Sequence[str], settings: Arena, events: Events) -> ArenaFolder:
     """Draws the prompts, asks every contender, and writes what is voted on; raises SpecError with
     all that is wrong before a model is loaded.
     """
-    folder = ArenaFolder(Path(how.out))
+    folder = ArenaFolder(Path(settings.out))
     names = [name.rstrip("/") or name for name in contenders]
     wrong = barred(folder.facts)
     problems = [Problem("out", wrong)] if wrong else []
@@ -58,15 +58,18 @@ def build(contenders: Sequence[str], how: Arena, events: Events) -> ArenaFolder:
         problems.append(Problem("", say("arena.two_contenders", names=", ".join(names) or "–")))
     if problems:
         raise SpecError(problems)
-    facts = {"contenders": names, "settings": how.model_dump(mode="json", exclude={"out", "lang"})}
+    facts = {
+        "contenders": names,
+        "settings": settings.model_dump(mode="json", exclude={"out", "lang"}),
+    }
     if folder.facts.is_file():
         _refuse_other(folder, facts)
         if "items" in folder.read():
             return folder
-    runs = [_run(name, number, how, folder) for number, name in enumerate(names)]
+    runs = [_run(name, number, settings, folder) for number, name in enumerate(names)]
     _check(runs, events)
     if not folder.prompts.is_file():
-        write_rows(folder.prompts, lambda: iter(_prompts(how)))
+        write_rows(folder.prompts, lambda: iter(_prompts(settings)))
         write_whole(folder.facts, json.dumps(facts, ensure_ascii=False, indent=1) + "\n")
     for number, run in enumerate(runs):
         if not folder.answers(number).is_file():

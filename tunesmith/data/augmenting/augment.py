@@ -60,12 +60,12 @@ class Original:
     """The words of the answer or label."""
 
 
-def augment(source: str, out: Path, how: Augment, events: Events | None = None) -> Account:
+def augment(source: str, out: Path, settings: Augment, events: Events | None = None) -> Account:
     """Writes the rows of ``source`` to ``out``, each followed by its variants; DataError where no
     variant could be made, and nothing is written. Stopped where a model could not be asked for
     all: the same call goes on from there.
     """
-    refuse(how)
+    refuse(settings)
     place = file_to_write(out)
     assert place is not None, "a path was given"
     writer_of(place)
@@ -74,13 +74,13 @@ def augment(source: str, out: Path, how: Augment, events: Events | None = None) 
     account, refused = Account(), Counter[str]()
     found = list(_read(files))
     chosen, notes = found, list[str]()
-    if how.target is not None:
-        wanted, notes = rows_wanted(source, how.target, how.times)
+    if settings.target is not None:
+        wanted, notes = rows_wanted(source, settings.target, settings.times)
         chosen = [one for one in found if (one.file, one.number) in wanted]
-    originals = [_original(number, one, how) for number, one in enumerate(chosen)]
-    with _propose(how, originals, place, events or Events()) as propose:
-        made = [*_variants(originals, propose, how.times, refused)]
-        near = _near_held(originals, made, how)
+    originals = [_original(number, one, settings) for number, one in enumerate(chosen)]
+    with _propose(settings, originals, place, events or Events()) as propose:
+        made = [*_variants(originals, propose, settings.times, refused)]
+        near = _near_held(originals, made, settings)
         refused["near_held"] = len(near)
         account.read = len(found)
         account.added = sum(one is not None for one in made) - len(near)
@@ -97,12 +97,12 @@ def augment(source: str, out: Path, how: Augment, events: Events | None = None) 
                 yield {**located.row, CAME_FROM: came}
                 if id(located) not in numbers:
                     continue
-                first = numbers[id(located)] * how.times
-                for number in range(first, first + how.times):
+                first = numbers[id(located)] * settings.times
+                for number in range(first, first + settings.times):
                     row = made[number]
                     if row is not None and number not in near:
                         account.written += 1
-                        yield {**row, CAME_FROM: came | {"augmented": how.how}}
+                        yield {**row, CAME_FROM: came | {"augmented": settings.how}}
 
         write_rows(place, written)
     added = say("augment.added", added=account.added, rows=len(originals))

@@ -52,13 +52,17 @@ class _Pass:
 
 @contextmanager
 def said_by_models(
-    asked: Sequence[tuple[str, str]], how: Augment, out: Path, events: Events
+    asked: Sequence[tuple[str, str]], settings: Augment, out: Path, events: Events
 ) -> Iterator[list[str | None]]:
     """Asks for ``times`` wordings of each text (given with its place), and holds them in order,
     None where there is none; what was kept beside ``out`` is cleared away at the end of the block.
     """
-    passes = _passes(asked, how, out, events)
-    key = {"how": how.how, "temperature": repr(how.temperature), "seed": repr(how.seed)}
+    passes = _passes(asked, settings, out, events)
+    key = {
+        "how": settings.how,
+        "temperature": repr(settings.temperature),
+        "seed": repr(settings.seed),
+    }
     texts = json.dumps([[text for _, text in asked], [one.each for one in passes]])
     key["rows"] = hashlib.sha256(texts.encode("utf-8", "replace")).hexdigest()
     for number, one in enumerate(passes, 1):

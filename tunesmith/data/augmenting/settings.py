@@ -81,17 +81,17 @@ class Augment(Spec):
     """Another number draws other variants."""
 
 
-def refuse(how: Augment) -> None:
+def refuse(settings: Augment) -> None:
     """Raises SpecError for settings that do not go together."""
-    given = how.model_fields_set
+    given = settings.model_fields_set
     problems = [
         Problem(name, say("augment.only_with", how=", ".join(wanted)))
         for name, wanted in GOES_WITH.items()
-        if name in given and how.how not in wanted
+        if name in given and settings.how not in wanted
     ]
-    if how.how == "templates" and not how.templates:
+    if settings.how == "templates" and not settings.templates:
         problems.append(Problem("templates", say("augment.needs_templates")))
-    if how.how in MODELS and not how.model:
-        problems.append(Problem("model", say(f"augment.needs_model_{how.how}")))
+    if settings.how in MODELS and not settings.model:
+        problems.append(Problem("model", say(f"augment.needs_model_{settings.how}")))
     if problems:
         raise SpecError(problems)

@@ -34,7 +34,7 @@ class Documents(Spec):
     paragraph between lines or sentences."""
 
 
-def extract(source: str, out: Path, how: Documents) -> Account:
+def extract(source: str, out: Path, settings: Documents) -> Account:
     """Writes a row for each section of the documents at ``source``, a file or a folder, to ``out``;
     raises SpecError or DataError that names every document that cannot be read, and writes nothing
     then.
@@ -55,7 +55,7 @@ def extract(source: str, out: Path, how: Documents) -> Account:
         except ValueError as error:
             problems.append(Problem(str(file), say("documents.unreadable", error=error)))
             continue
-        rows += _rows(file, sections, how.longest, account)
+        rows += _rows(file, sections, settings.longest, account)
     if problems:
         raise DataError(problems)
     if not rows:

@@ -27,7 +27,7 @@ def is_tagged(lines: Sequence[str], suffix: str) -> bool:
     return len(several) == len(rows) > 1 and tags > {"O"} and all(map(TAG.fullmatch, tags))
 
 
-def read(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:
+def read(file: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:
     """Yields a row for each sentence, with the number of its first line: ``tokens`` and
     ``tags``.
     """
@@ -39,13 +39,13 @@ def read(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:
         if cells and cells[0] != BETWEEN:
             if len(cells) < 2 or not TAG.fullmatch(cells[-1]):
                 told = say("tagged.no_tag", line=line.strip()[:60])
-                faults.add(Problem(f"{found.path}:{number}", told))
+                faults.add(Problem(f"{file.path}:{number}", told))
                 continue
             first = first if tokens else number
             tokens.append(cells[0])
             tags.append(cells[-1])
         elif tokens:
-            yield Located(found.path, first, {"tokens": tokens, "tags": tags})
+            yield Located(file.path, first, {"tokens": tokens, "tags": tags})
             tokens, tags = [], []
     if tokens:
-        yield Located(found.path, first, {"tokens": tokens, "tags": tags})
+        yield Located(file.path, first, {"tokens": tokens, "tags": tags})

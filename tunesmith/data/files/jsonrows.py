@@ -187,22 +187,22 @@ def shape_of(sample: str, complete: bool, suffix: str) -> tuple[str, bool] | Non
     return "jsonl", False
 
 
-def headed(found: FileFacts, read: Iterator[Located], faults: Faults) -> Iterator[Located]:
+def headed(file: FileFacts, read: Iterator[Located], faults: Faults) -> Iterator[Located]:
     """Yields the rows of arrays whose first array names the columns."""
     next(read, None)
     for located in read:
-        number = located.number - (found.format != "jsonl")
+        number = located.number - (file.format != "jsonl")
         cells = list(located.row.values())
-        if len(cells) == len(found.columns):
-            yield Located(found.path, number, dict(zip(found.columns, cells, strict=True)))
+        if len(cells) == len(file.columns):
+            yield Located(file.path, number, dict(zip(file.columns, cells, strict=True)))
         else:
             text = say(
                 "source.ragged",
                 count=len(cells),
-                columns=len(found.columns),
-                names=", ".join(found.columns),
+                columns=len(file.columns),
+                names=", ".join(file.columns),
             )
-            faults.add(Problem(f"{found.path}:{number}", text))
+            faults.add(Problem(f"{file.path}:{number}", text))
 
 
 def _json_lines(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:

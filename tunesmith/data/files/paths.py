@@ -82,21 +82,21 @@ def every_file(folder: Path) -> list[Path]:
     return sorted(file for file in folder.rglob("*") if _is_data(file, folder))
 
 
-def of_part(found: Sequence[Path], folder: Path, part: str) -> list[Path]:
+def of_part(files: Sequence[Path], folder: Path, part: str) -> list[Path]:
     """Returns the files of one part (train-00000.parquet, train.json, train/a.csv); without
     ``part`` those of the training part, or all where the folder does not have both a training and a
     held-out part.
     """
-    words = {file: _words(file.relative_to(folder)) for file in found}
+    words = {file: _words(file.relative_to(folder)) for file in files}
     if part:
-        return [file for file in found if part in words[file]]
-    train = [file for file in found if words[file] & TRAIN]
-    return train if train and held_words(found, folder) else list(found)
+        return [file for file in files if part in words[file]]
+    train = [file for file in files if words[file] & TRAIN]
+    return train if train and held_words(files, folder) else list(files)
 
 
-def held_words(found: Sequence[Path], folder: Path) -> list[str]:
+def held_words(files: Sequence[Path], folder: Path) -> list[str]:
     """Returns the names of the held-out parts among the files, the test part first."""
-    words = [_words(file.relative_to(folder)) for file in found]
+    words = [_words(file.relative_to(folder)) for file in files]
     if not any(one & TRAIN for one in words):
         return []
     return [name for name in HELD if any(name in one and not one & TRAIN for one in words)]

@@ -161,9 +161,9 @@ class Clusters:
             row = self.parent[row]
         return row
 
-    def join(self, one: int, other: int) -> None:
+    def join(self, row: int, other: int) -> None:
         """Joins the clusters of two rows."""
-        first, second = sorted((self.find(one), self.find(other)))
+        first, second = sorted((self.find(row), self.find(other)))
         self.parent[second] = first
 
     def join_equal(self, keys: Sequence[object]) -> None:

@@ -271,9 +271,9 @@ class Prompted(nn.Module):
         save_file(kept, Path(folder) / "adapter_model.safetensors", metadata={"format": "pt"})
 
 
-def holds_prompt(told: Mapping[str, object]) -> bool:
+def holds_prompt(config: Mapping[str, object]) -> bool:
     """Tells whether an adapter's configuration describes virtual tokens, saved by us or by peft."""
-    return told.get("peft_type") in (*KINDS, prompt_slots.PEFT_TYPE, prompt_in_encoder.PEFT_TYPE)
+    return config.get("peft_type") in (*KINDS, prompt_slots.PEFT_TYPE, prompt_in_encoder.PEFT_TYPE)
 
 
 def prompted(base: Any, place: Path) -> Prompted | None:

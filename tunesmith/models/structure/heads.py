@@ -242,10 +242,10 @@ def _cast_inputs(model: torch.nn.Module) -> None:
                 part.register_forward_pre_hook(cast)
 
 
-def head_in(told: JsonObject) -> JsonObject:
+def head_in(facts: JsonObject) -> JsonObject:
     """Returns ``head`` and ``outputs`` for ``load_model``, from a saved model's tunesmith.json."""
-    outputs = told.get("outputs")
+    outputs = facts.get("outputs")
     known = Outputs(tuple(outputs["names"]), outputs["problem"]) if outputs else None
     # Older runs name the objective alone.
-    head = told.get("head") or OBJECTIVES.get(told["objective"]).head
+    head = facts.get("head") or OBJECTIVES.get(facts["objective"]).head
     return {"head": head, "outputs": known}

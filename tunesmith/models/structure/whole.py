@@ -26,21 +26,21 @@ def refuse_other_weights(
     folder: Path,
     model: PreTrainedModel,
     head: str,
-    told: Named,
+    info: Named,
     *,
     new: tuple[str, ...] = (),
 ) -> None:
-    """Raises ModelError where ``told``, transformers' loading info, names weights that are missing,
+    """Raises ModelError where ``info``, transformers' loading info, names weights that are missing,
     have another shape or are unexpected, or where a weight is not finite.
 
     Names that begin as one of ``new`` may be missing or differ: parts of a fresh head. Without a
     vocabulary's head only weights inside the trunk count as unexpected, for other heads are left
     behind on purpose.
     """
-    missing = sorted(name for name in told["missing_keys"] if not name.startswith(new))
+    missing = sorted(name for name in info["missing_keys"] if not name.startswith(new))
     shapes = sorted(
         f"{name} {list(stored)} ≠ {list(wanted)}"
-        for name, stored, wanted in told["mismatched_keys"]
+        for name, stored, wanted in info["mismatched_keys"]
         if not name.startswith(new)
     )
     trunk = model.base_model
@@ -51,7 +51,7 @@ def refuse_other_weights(
     )
     unexpected = sorted(
         name
-        for name in told["unexpected_keys"]
+        for name in info["unexpected_keys"]
         if not name.endswith(TABLES)
         and "pooler." not in name
         and (head == "language" or name.startswith(inside))
@@ -63,7 +63,7 @@ def refuse_other_weights(
         if names
     ]
     if parts:
-        hint = _prefix(missing, sorted(told["unexpected_keys"]))
+        hint = _prefix(missing, sorted(info["unexpected_keys"]))
         raise ModelError(
             Problem(
                 str(folder),
