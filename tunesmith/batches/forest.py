@@ -73,6 +73,7 @@ def plant(
     root = _Node(np.zeros(0, np.int32), flat_T=np.zeros(0, np.int64))
     ends = [_hang(root, ids, shortest) for ids in sequences]
     segments: list[Segment] = []
+    # A stack gives the last first: in reverse, segments stand in the order of the sequences.
     waiting = [(child, root, -1) for child in reversed(root.children)]
     while waiting:
         node, parent, parent_index = waiting.pop()

@@ -37,6 +37,7 @@ def cut(
         whole = _Cost(padded)
         for index in order:
             whole.add(examples[index])
+        # By cost, not by number of rows: every process waits for the one with the most to do.
         budget = min(budget, math.ceil(whole.tokens / parts))
     found: list[list[int]] = []
     cost = _Cost(padded)
@@ -124,6 +125,7 @@ def micro_batches(
         lay(Batch.grow([examples[index] for index in chosen], unit=unit))
         for chosen in parts[rank::world]
     ]
+    # The shortest example, because nothing of it counts.
     if len(grown) < math.ceil(len(parts) / world):
         shortest = min(examples, key=lambda example: sum(map(len, example)))
         grown.append(lay(Batch.grow([shortest], unit=unit)).unscored())

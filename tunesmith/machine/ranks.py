@@ -51,6 +51,7 @@ def run_ranks(count: int, command: Sequence[str]) -> int:
         with _handed_on(ranks):
             failed = _waited_for(ranks)
         told = ranks[0].returncode
+        # The first process prints here itself; so nothing is said twice where that one failed.
         if failed and told <= 0:
             sys.stderr.write(logs[failed].read_text(encoding="utf-8", errors="replace"))
     if failed is None or told > 0:
@@ -99,6 +100,7 @@ def _waited_for(ranks: Sequence[subprocess.Popen[bytes]]) -> int | None:
             failed = _failed(ranks)
             if failed is not None:
                 until = time.monotonic() + LEAVES_WITHIN
+        # One that waits for the sum of a process that has gone would wait for ever.
         if time.monotonic() > until:
             for rank in ranks:
                 rank.kill()
@@ -120,6 +122,7 @@ def _handed_on(ranks: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
                 rank.send_signal(number)
 
     known = [number for name, number in signal.Signals.__members__.items() if name in NAMES]
+    # Handlers are put back, because a caller such as a test goes on after its run.
     before = {number: signal.signal(number, hand_on) for number in known}
     try:
         yield

@@ -30,6 +30,7 @@ def divide(model: torch.nn.Module, device: Device, *, trained_too: bool) -> None
     mesh = init_device_mesh(device.place.type, (processes.world,))
     kept = set() if trained_too else {one for one in model.parameters() if one.requires_grad}
     for weight in kept:
+        # FSDP moves what it divides; what it is told to ignore stays where it was loaded.
         weight.data = weight.data.to(device.place)
     for _, stack in stacks(model):
         for block in stack.children():

@@ -42,8 +42,10 @@ def resample(
     n = items.pop()
     generator = np.random.default_rng(seed)
     sums: dict[Key, list[np.ndarray]] = {key: [] for key in tables}
+    # Counts of 32 MB at a time: all of them, for many items, would be gigabytes.
     chunk = max(1, min(resamples, 4_000_000 // n))
     for start in range(0, resamples, chunk):
+        # How often each item is drawn, not which: one product with a table then sums all draws.
         times = generator.multinomial(
             n, np.full(n, 1 / n), size=min(chunk, resamples - start)
         ).astype(np.float64)
@@ -84,6 +86,7 @@ def interval(
     units = len(without_U)
     if drawn_R.size < 2 or units < 2:
         return Interval(difference, -math.inf, math.inf, math.inf, 1.0)
+    # What a unit adds: its jackknife pseudo-value, but for a constant factor.
     gain_U = without_U.mean() - without_U
     error = math.sqrt((units - 1) / units * float((gain_U**2).sum()))
     freedom = min(units, carried_by or units) - 1
@@ -91,6 +94,7 @@ def interval(
     bca = _Bca(difference, drawn_R, gain_U, freedom + 1)
     low, high = bca.bounds(quantile)
     if error > 0:
+        # The wider of two intervals is told; the first of them that reaches zero gives its p-value.
         touches = min(abs(difference) / error, abs(bca.quantile_at_zero()))
         p = min(1.0, 2 * float(stdtr(freedom, -touches)))
     else:
@@ -129,6 +133,7 @@ class _Bca:
 
         below = (self.drawn_R < value - self.near).mean()
         equal = (np.abs(self.drawn_R - value) <= self.near).mean()
+        # Beyond all draws a normal quantile would be infinite.
         edge = 0.5 / len(self.drawn_R)
         return float(ndtri(np.clip(below + equal / 2, edge, 1 - edge)))
 
@@ -186,6 +191,7 @@ def holm(p: Mapping[Key, float]) -> dict[Key, float]:
     found: dict[Key, float] = {}
     highest = 0.0
     for place, key in enumerate(sorted(p, key=lambda key: p[key])):
+        # Never below that of a smaller p-value, or an order of findings would be turned round.
         highest = max(highest, min(1.0, (len(p) - place) * p[key]))
         found[key] = highest
     return found

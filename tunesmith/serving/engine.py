@@ -129,6 +129,7 @@ class Engine:
             if not self.live and self.slots.places > IDLE:
                 self.slots.clear()
         except Exception:
+            # Whose row it was cannot be told: they were one call. Those that wait are untouched.
             traceback.print_exc()
             told += [(row, Told(finish="error")) for row in self.live]
             self.live, self.writing = [], 0
@@ -149,10 +150,12 @@ class Engine:
             waiting = list(self.waiting)
         for row in waiting:
             first = row.after
+            # Further answers to one prompt wait until the first has computed it, and copy that.
             if first is not None and not (
                 first.finish or first.gone or first.known >= len(first.prompt)
             ):
                 continue
+            # All slots are as long as the longest row needs: one tensor holds them.
             most = max(one.most for one in (*self.live, row))
             if len(self.live) == self.sizes.at_once or (
                 self.live and most * (len(self.live) + 1) > self.sizes.tokens
@@ -167,6 +170,7 @@ class Engine:
 
     def _take_over(self, row: Row) -> None:
         """Copies what another row has computed of this prompt; at least one token is left."""
+        # The next token follows from the logits of the last one, which no copy holds.
         prompt = row.prompt[:-1]
         stored, length = self.kept.find(row.adapter, prompt)
         beside = [
@@ -235,6 +239,7 @@ class Engine:
         output = model(
             input_ids=torch.from_numpy(ids_BT).to(device),
             attention_mask=mask_BTK[:, None],
+            # Padding behind the last token may lie past the positions that a model has learned.
             position_ids=places if limit is None else places.clamp(max=limit - 1),
             past_key_values=self.slots,
             use_cache=True,
@@ -249,6 +254,8 @@ class Engine:
         if len(names) == 1:
             self._switch(names.pop())
             return {}
+        # Which adapter is active is then of no account, but layers must be on: "" is the base, and
+        # never the largest of several names.
         self._switch(max(names))
         return {"adapter_names": [row.adapter or "__base__" for row in rows]}
 
@@ -265,6 +272,7 @@ class Engine:
 
     def _leave(self, rows: list[Row]) -> None:
         """Keeps what rows have computed, and gives their slots to the last ones."""
+        # From the last slot on: what moves into a hole is then never a row that leaves, too.
         for row in sorted(rows, key=lambda row: -row.slot):
             ids = row.tokens()[: row.known]
             if self.kept.wants(row.adapter, ids):
@@ -272,6 +280,8 @@ class Engine:
             hole = row.slot
             if hole < self.writing:
                 self.writing -= 1
+                # The last written row closes this hole, and the last row of all the place that it
+                # leaves, so that written rows stay in front.
                 hole = self._fill(hole, self.writing)
             self._fill(hole, len(self.live) - 1)
             self.live.pop()

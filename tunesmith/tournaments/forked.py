@@ -101,6 +101,7 @@ def apart(work: Callable[[], None], told: Path, heard: StopSignal, *, fork: bool
     """
     if not fork:
         return _here(work, told)
+    # What is still in a buffer would be written twice, by both processes.
     sys.stdout.flush()
     sys.stderr.flush()
     parent = os.getpid()
@@ -139,6 +140,7 @@ def _child(work: Callable[[], None], told: Path, parent: int) -> None:
         # Where nothing is being trained there is nothing to save; a training puts its own handler
         # over this one.
         signal.signal(signal.SIGTERM, lambda *_: os._exit(CODES["stopped"]))
+        # Had the parent ended before prctl, nothing would ever end this process.
         if os.getppid() == parent:
             with ending:
                 work()
@@ -158,6 +160,7 @@ def _waited(child: int, heard: StopSignal) -> int:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status)
+        # A second signal tells a training to leave without saving.
         late = handed_on is not None and time.monotonic() - handed_on > PATIENCE
         if heard.received and (handed_on is None or late):
             os.kill(child, signal.SIGTERM)

@@ -30,6 +30,7 @@ def survivors(rates: Sequence[float], scores: Sequence[float], *, last: bool) ->
     found = sorted(
         (score, rate) for rate, score in zip(rates, scores, strict=True) if math.isfinite(score)
     )
+    # Half of those that began, not of those with a finite score: a rate that broke has lost.
     left = 1 if last else math.ceil(len(rates) / 2)
     return tuple(sorted(rate for _, rate in found[:left]))
 

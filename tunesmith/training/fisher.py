@@ -58,6 +58,7 @@ class Fisher:
 
     def state(self) -> dict[str, Any]:
         """Returns the state for a checkpoint."""
+        # The values lie in the run's folder already, and are as large as the model.
         digest = hashlib.sha256()
         for name in sorted(self.values):
             digest.update(self.values[name].cpu().contiguous().view(torch.int16).numpy().tobytes())
@@ -106,12 +107,14 @@ def measured(
     try:
         for number, tokens in enumerate(sequences):
             total = _log_likelihood(model, tokens, labels, draws)
+            # Not ``backward``: the run's own ``grad`` stays as it is.
             found = torch.autograd.grad(total, weights, allow_unused=True)
             for one, gradient in zip(moving, found, strict=True):
                 if gradient is None:
                     continue
                 if one.name not in sums:
                     sums[one.name] = torch.zeros(gradient.shape, device=gradient.device)
+                # Squares of small gradients are below what bf16 tells apart from their sum.
                 sums[one.name].addcmul_(gradient.float(), gradient.float())
             progress(number + 1, len(sequences))
     finally:
@@ -188,6 +191,7 @@ def kept_rows(ready: Asked) -> tuple[str, list[Tokens]]:
     except (DataError, SpecError) as error:
         told = [Problem(f"objective.rows: {one.where}", one.text) for one in error.problems]
         raise type(error)(told) from None
+    # The row's columns, such as a reference, belong to the objective that it was prepared for.
     sequences = [
         replace(tokens, columns={})
         for item in evenly(rows.train, ready.config.examples)

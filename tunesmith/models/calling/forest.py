@@ -133,6 +133,7 @@ def forest_attention(
     for bucket, q, k, v in zip(calls.buckets, queries, keys, values, strict=True):
         out = _attend(q, k, v, bucket.allowed_SQK, **how)
         outputs.append(out.transpose(1, 2).flatten(0, 1))
+    # Buckets lie by length; the model wants its tokens in the order of the row.
     return torch.cat(outputs).index_select(0, calls.place_T).unsqueeze(0), None
 
 
@@ -288,6 +289,7 @@ def _calls(forest: Forest, window: int | None, device: torch.device) -> Calls:
         before = forest.above[0][0].shape[2] if forest.above else 0
         segments = forest.under(before).segments if before else forest.segments
         longest = max(segment.depth + segment.stop - segment.start for segment in segments)
+        # A window that every token's ancestry fits into hides nothing, and needs no mask.
         reach = None if window is None or window >= longest else window
         groups = _group(segments[1:] if before else segments, device)
         place_T = np.empty(segments[-1].stop - before, np.int64)
@@ -336,6 +338,8 @@ def _group(segments: tuple[Segment, ...], device: torch.device) -> list[list[Seg
 
     groups: list[list[Segment]] = []
     real = 0
+    # Roots alone can go without a mask, by plain causal attention: they never share a call with
+    # what hangs from them.
     for segment in sorted(segments, key=lambda s: (s.depth > 0, s.stop - s.start, s.depth)):
         length = segment.stop - segment.start
         group = groups[-1] if groups else []
@@ -367,6 +371,7 @@ def _indices(
     # negative one.
     depths_SK = np.full((len(group), above + own), -1, np.int64)
     for row, segment in enumerate(group):
+        # A short segment repeats its last token as padding; the copies' outputs are never taken.
         tokens = np.minimum(segment.start + np.arange(own), segment.stop - 1)
         queries_SQ[row], keys_SK[row, above:] = tokens - before, tokens
         depths_SK[row, above:] = segment.depth + np.arange(own)
@@ -379,6 +384,7 @@ def _indices(
         allowed_SQK = (depths_SK[:, None] >= 0) & (depths_SK[:, None] <= query_depths)
         if window is not None:
             allowed_SQK &= query_depths - depths_SK[:, None] < window
+        # One mask for all segments is broadcast, instead of a copy each.
         if (allowed_SQK == allowed_SQK[:1]).all():
             allowed_SQK = allowed_SQK[:1]
         allowed = np.ascontiguousarray(allowed_SQK)
