@@ -50,7 +50,7 @@ def test_the_second_time_nothing_is_built(tiny_llama, counts):
     [
         ({"method": {"name": "lora", "rank": 4, "variant": "dora"}}, True),
         ({"method": "full"}, True),
-        ({"model": {"quantize": "nf4"}}, True),
+        ({"model": {"quantize": "nf4"}}, False),
         ({"model": {"add_tokens": ["<x>"]}}, True),
         ({"objective": "reward"}, True),
     ],
