@@ -48,15 +48,17 @@ def noting_gradients(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def same_gradients(place: Path) -> None:
     """Asserts that each process had the gradient of the one that was alone, in every tensor."""
+    compared = 0
     for number in range(UPDATES):
         alone, *both = (
             load_file(place / f"gradient-{name}-{number}.safetensors") for name in ("alone", 0, 1)
         )
-        largest = max(float(grad.abs().max()) for grad in alone.values())
-        assert largest > 1e-3, "there is something to compare"
+        compared += max(float(grad.abs().max()) for grad in alone.values()) > 1e-3
         for name, grad in alone.items():
             for theirs in both:
                 assert float((theirs[name] - grad).abs().max()) < 1e-6, (number, name)
+    # The last step of an epoch has one row, which is alone in its batch: nothing stands against it.
+    assert compared >= UPDATES - 2
 
 
 def run_of(objective: str, place: Path, name: str, tiny_llama: Path) -> tuple[Resolved, Any, Path]:
