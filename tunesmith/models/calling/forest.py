@@ -133,7 +133,6 @@ def forest_attention(
     for bucket, q, k, v in zip(calls.buckets, queries, keys, values, strict=True):
         out = _attend(q, k, v, bucket.allowed_SQK, **how)
         outputs.append(out.transpose(1, 2).flatten(0, 1))
-    # Buckets lie by length; the model wants its tokens in the order of the row.
     return torch.cat(outputs).index_select(0, calls.place_T).unsqueeze(0), None
 
 
@@ -338,8 +337,7 @@ def _group(segments: tuple[Segment, ...], device: torch.device) -> list[list[Seg
 
     groups: list[list[Segment]] = []
     real = 0
-    # Roots alone can go without a mask, by plain causal attention: they never share a call with
-    # what hangs from them.
+    # Only roots go without a mask, by plain causal attention; so they have calls of their own.
     for segment in sorted(segments, key=lambda s: (s.depth > 0, s.stop - s.start, s.depth)):
         length = segment.stop - segment.start
         group = groups[-1] if groups else []
