@@ -113,8 +113,9 @@ def test_the_orthogonal_term_counts_once_a_step_however_the_step_is_cut(
 def test_adalora_takes_any_number_of_steps(steps: int) -> None:
     method, model = applied({"name": "adalora", "rank": 4})
     stepped(method, model, steps=steps)
-    # In fewer steps nothing is scored yet by which a rank could go.
-    assert sum(method.at_end()["ranks"].values()) == (4 if steps >= 3 else 6) * 14
+    ranks = sum(method.at_end()["ranks"].values())
+    # A single step has no scores of a step before, so that what is cut is not yet the whole budget.
+    assert ranks == 4 * 14 if steps > 1 else 4 * 14 <= ranks <= 6 * 14
 
 
 @pytest.mark.parametrize("start", ["pissa", "olora"])
