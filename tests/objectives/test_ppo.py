@@ -147,12 +147,10 @@ def test_whitened_has_mean_0_and_variance_1() -> None:
 
 
 def seen(monkeypatch: pytest.MonkeyPatch, new: torch.Tensor, values: torch.Tensor) -> Any:
-    """Models whose policy says ``new`` and whose value head says ``values``."""
-    features = SimpleNamespace(logprobs_N=new, features=lambda _: torch.zeros(len(values), 2))
-    monkeypatch.setattr("tunesmith.models.calling.views.see", lambda *_: features)
-    head = torch.nn.Module()
-    head.forward = lambda _: values  # type: ignore[method-assign]
-    return {"policy": ANYHOW, "value": head}
+    """Models whose policy says ``new`` and whose values are ``values``."""
+    seen_of_policy = SimpleNamespace(logprobs_N=new)
+    monkeypatch.setattr("tunesmith.models.calling.views.see", lambda *_: seen_of_policy)
+    return {"policy": ANYHOW, "value": SimpleNamespace(of=lambda *_: values)}
 
 
 def loss_of(monkeypatch: pytest.MonkeyPatch, made: Any) -> tuple[Loss, torch.Tensor, torch.Tensor]:

@@ -97,7 +97,8 @@ def _ppo(found: Translated, recipe: Recipe) -> None:
     if objective["kl_target"]:
         found.options["algo.kl.target"] = objective["kl_target"]
         found.options["algo.kl.horizon"] = objective["kl_horizon"]
-    found.notes.append("own_critic")
+    if objective["value"] != "own":
+        found.notes.append("own_critic")
     found.leave("objective.whiten", objective["whiten"], True)
 
 

@@ -105,7 +105,8 @@ def _ppo(found: Translated, recipe: Recipe) -> None:
             "algorithm.kl_ctrl.target_kl": objective["kl_target"],
             "algorithm.kl_ctrl.horizon": objective["kl_horizon"],
         }
-    found.notes.append("own_critic")
+    if objective["value"] != "own":
+        found.notes.append("own_critic")
     found.leave("objective.whiten", objective["whiten"], True)
 
 

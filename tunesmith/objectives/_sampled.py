@@ -133,8 +133,7 @@ def looked_up(
             if "old" in wanted:
                 seen["old"] = see_at(policy.model, batch, temperature)
             if "value" in wanted:
-                hidden_ND = see(policy.model, batch).features("scored")
-                seen["value"] = value_of(models)(hidden_ND)
+                seen["value"] = value_of(models).of(see(policy.model, batch), batch)
             if "reference" in wanted:
                 base = at_temperature(see(models["base"], batch), temperature)
                 seen["reference"] = base.logprobs_N

@@ -1,5 +1,6 @@
 """Proximal policy optimisation (Schulman et al. 2017; for language models Ziegler et al. 2019): a
-value head learns what to expect of each token, and what did better is strengthened.
+value head learns what to expect of each token, and what did better is strengthened. It stands on
+the policy, or on a model of its own.
 
 The score of an answer comes at its last token, the distance to the base at each (Ziegler et al.,
 eq. 2). Advantages are Schulman et al. 2016's, over the tokens of an answer.
@@ -8,7 +9,7 @@ eq. 2). Advantages are Schulman et al. 2016's, over the tokens of an answer.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
@@ -68,13 +69,18 @@ class Ppo(Objective):
         whiten: bool = True
         """Whether advantages get mean 0 and variance 1 over the tokens of a step."""
         value_weight: Annotated[float, Gt(0)] = 0.1
-        """Weight of the value head's loss beside the policy's."""
+        """Weight of the values' loss beside the policy's."""
         value_clip: Annotated[float, Gt(0)] | None = 0.2
         """How far a value may move from what it was when the answer was sampled; no limit when
         null.
         """
-        value_moves: bool = False
-        """Whether learning the values moves the model's own layers too, or the value head alone."""
+        value: Literal["head", "joint", "own"] = "head"
+        """What learns the values: head, a head on the model's hidden states; joint, that head with
+        the model's own layers; own, a second model with a head, trained by the same method, that
+        begins as the base.
+        """
+        value_rate: Annotated[float, Gt(0)] = 1.0
+        """Learning rate of what learns the values, as a multiple of train.learning_rate."""
         kl_weight: Annotated[float, Ge(0)] = 0.05
         """Price of the distance to the model before training (a nat), at each token; 0 asks for no
         price, and needs no base.
@@ -185,9 +191,10 @@ class Ppo(Objective):
 
     def prepare(self, models: Models, step: list[Batch], over_ranks: Ranks) -> None:
         """Turns dropout off."""
-        from tunesmith.models.calling.loss_models import policy_of
+        from tunesmith.models.calling.loss_models import policy_of, value_of
 
-        still(policy_of(models))
+        for model in (policy_of(models), *value_of(models).modules()):
+            still(model)
 
     def loss(self, models: Models, batch: Batch) -> Loss:
         """Sums the clipped policy loss and the clipped value loss of each scored token.
@@ -202,8 +209,7 @@ class Ppo(Objective):
 
         columns, seen = batch.columns, see(models["policy"], batch)
         new_N = at_temperature(seen, self.temperature).logprobs_N
-        hidden_ND = seen.features("scored")
-        values_N = value_of(models)(hidden_ND if self.config.value_moves else hidden_ND.detach())
+        values_N = value_of(models).of(seen, batch)
         ratio_N, advantage_N = (new_N - columns["old_N"]).exp(), columns["advantage_N"]
         losses_N = clipped_losses(ratio_N, advantage_N, **self._clip)
         errors_N, held_N = self._value_errors(values_N, columns)

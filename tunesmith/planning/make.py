@@ -335,20 +335,20 @@ def _room(making: _Making, form: Shape, device: Device, prepared: Prepared | Non
     shared = free_memory(device.place) / processes.to_share_memory(run, device)
     free = machine.memory * GIB if machine.memory else shared
     parts = memory.Parts.of(run, max(run.processes, device.processes.world))
-    weights = memory.weights_of(form, run, width, parts)
+    both = memory.with_copies(form, run)
+    weights = memory.weights_of(both, run, width, parts)
     beside = machine.model_copy(update={"memory": max(free - weights, 1.0) / GIB})
     longest = making.facts.get("longest") or run.data.max_length or default_limit(form.limit)
     found = room(
         device,
         beside,
-        trainable=form.trainable // parts.trained,
-        kept=form.kept,
+        trainable=both.trainable // parts.trained,
+        kept=both.kept,
         longest=longest,
         micro_tokens=run.train.micro_tokens,
     )
     making.settle(from_memory(found))
-    wide = 4 if device.precision == "fp32" else 2
-    used = form.kept[bool(found.checkpointing)] * wide
+    used = both.kept[bool(found.checkpointing)] * (4 if device.precision == "fp32" else 2)
     # A step never holds more tokens than its rows have.
     tokens = (
         min(found.micro_tokens, longest * (run.train.batch or 16))
@@ -356,7 +356,7 @@ def _room(making: _Making, form: Shape, device: Device, prepared: Prepared | Non
         else found.micro_tokens
     )
     how = {"width": width, "activation_bytes": used, "parts": parts}
-    needed = memory.memory(form, run, tokens=max(tokens, longest), **how)
+    needed = memory.memory(both, run, tokens=max(tokens, longest), **how)
     itemsize = DTYPES[run.model.dtype].itemsize
     needed = replace(needed, beside=making.attempt(lambda: memory.beside(run, itemsize)) or 0.0)
     disk = memory.disk(form, run)

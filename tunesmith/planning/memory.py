@@ -5,7 +5,7 @@ and the data alone.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tunesmith.machine.disk import Disk, disk_of
@@ -69,6 +69,23 @@ class Parts:
         if run.train.machine.shard == "none":
             return cls()
         return cls(processes, 1 if METHODS.get(run.method.name).adapter else processes)
+
+
+def with_copies(form: Shape, run: Run) -> Shape:
+    """Adds to the policy's shape the models like it that are trained beside it."""
+    names = OBJECTIVES.make(run.objective).roles
+    if not names:
+        return form
+    from tunesmith.models.roles import roles_of
+
+    times = 1 + sum(role.copies for role in roles_of(names, run))
+    return replace(
+        form,
+        parameters=times * form.parameters,
+        trainable=times * form.trainable,
+        linear=times * form.linear,
+        kept=(times * form.kept[0], times * form.kept[1]),
+    )
 
 
 def memory(
@@ -141,4 +158,5 @@ def beside(run: Run, width: int) -> float:
 def disk(form: Shape, run: Run) -> Disk:
     """Does the same for a model that is not loaded."""
     adapter = METHODS.get(run.method.name).adapter
-    return disk_of(form.trainable, 4 * (form.trainable if adapter else form.parameters), run)
+    saved = 4 * (form.trainable if adapter else form.parameters)
+    return disk_of(with_copies(form, run).trainable, saved, run)

@@ -279,7 +279,11 @@ def _work(
         for name, parameter in model.model.named_parameters()
         if parameter.requires_grad
     ]
-    named += [(f"{role.name}/{name}", weight) for role in beside for name, weight in role.trained()]
+    factors = {weight: method.rate_factor(name, weight) for name, weight in named}
+    for role in beside:
+        for name, weight in role.trained():
+            named.append((f"{role.name}/{name}", weight))
+            factors[weight] = role.rate_factor(name, weight)
     assert train_.batch and train_.learning_rate and train_.micro_tokens, "nothing is open"
     order = Order(len(prepared.train), train_.batch, train_.seed)
     method.study(model.model, _first_batches(prepared, model, order, train_.micro_tokens))
@@ -291,7 +295,7 @@ def _work(
     optimizer = OPTIMIZERS.make(train_.optimizer).build(
         named, train_.learning_rate, train_.weight_decay
     )
-    split_by_rate(optimizer, named, method.rate_factor)
+    split_by_rate(optimizer, named, lambda _, weight: factors[weight])
     if device.processes.alike:
         one_by_one(optimizer)
     return Work(

@@ -104,6 +104,17 @@ class Work:
         return self.source.total
 
     @property
+    def parts(self) -> list[list[torch.nn.Parameter]]:
+        """The weights of the policy, and of each trained role: the gradient of one is not clipped
+        for the sake of another.
+        """
+        found: dict[str, list[torch.nn.Parameter]] = {"": []}
+        for name, weight in self.named:
+            role, apart, _ = name.partition("/")
+            found.setdefault(role if apart else "", []).append(weight)
+        return list(found.values())
+
+    @property
     def models(self) -> JsonObject:
         """The policy and the models beside it, as losses find them."""
         return {"policy": self.model.model, **self.roles}

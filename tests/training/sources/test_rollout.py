@@ -71,10 +71,14 @@ SETTINGS = [
         "objective": {"name": "ppo", "kl_weight": 0.2, "kl_target": 1e-3, "kl_horizon": 50},
         "source.passes": 2,
     },
-    {"objective": {"name": "ppo", "value_moves": True, "kl_weight": 0, "overlong": "punished"}},
+    {"objective": {"name": "ppo", "value": "joint", "kl_weight": 0, "overlong": "punished"}},
+    {
+        "objective": {"name": "ppo", "value": "own", "value_rate": 5.0, "kl_weight": 0.1},
+        "source.passes": 2,
+    },
     {"objective": {"name": "gkd", "teacher": "TEACHER"}, "source.temperature": 0.7},
 ]
-NAMES = ["plain", "two passes", "rloo", "ppo", "ppo, values move", "gkd"]
+NAMES = ["plain", "two passes", "rloo", "ppo", "ppo, values move", "ppo, own values", "gkd"]
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +157,9 @@ def test_it_is_told_when_what_is_trained_was_not_what_was_sampled(
     assert found[0]["gap"] > found[0]["most"] == 1e-3
 
 
-@pytest.mark.parametrize("objective", ["grpo", {"name": "ppo", "kl_target": 1e-3}])
+@pytest.mark.parametrize(
+    "objective", ["grpo", {"name": "ppo", "kl_target": 1e-3}, {"name": "ppo", "value": "own"}]
+)
 def test_two_processes_train_what_one_trains(
     objective: Any, tiny_llama: Path, tmp_path: Path
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
@@ -20,6 +20,18 @@ class RoleModel(Protocol):
         ...
 
 
+class ValueModel(Protocol):
+    """What says how much is to be expected from a token on."""
+
+    def of(self, seen: Seen, batch: Batch) -> torch.Tensor:
+        """Computes the values ``[N]`` of the scored tokens; ``seen`` is the policy's forward."""
+        ...
+
+    def modules(self) -> list[torch.nn.Module]:
+        """Returns the models whose dropout is to be off."""
+        ...
+
+
 LossModel = torch.nn.Module | RoleModel
 Models = Mapping[str, LossModel]
 """``policy`` is the model that is trained; the roles of an objective stand beside it."""
@@ -32,8 +44,7 @@ def policy_of(models: Models) -> torch.nn.Module:
     return policy
 
 
-def value_of(models: Models) -> torch.nn.Module:
-    """Returns the head that says what a token is worth, from its hidden state."""
-    value = models["value"]
-    assert isinstance(value, torch.nn.Module), "the role of the value is a head"
+def value_of(models: Models) -> ValueModel:
+    """Returns what says how much a token is worth."""
+    value: Any = models["value"]
     return value

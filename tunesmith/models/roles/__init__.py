@@ -32,6 +32,8 @@ class Role:
     name: ClassVar[str]
     only_watched: ClassVar[bool] = False
     """Whether it is for evaluations alone."""
+    copies: int = 0
+    """The number of models like the policy that it trains beside it."""
 
     class Config(Spec):
         """No settings: what a role needs to know is a setting of the objective that names it."""
@@ -58,6 +60,10 @@ class Role:
         checkpoints include them.
         """
         return ()
+
+    def rate_factor(self, name: str, weight: torch.nn.Parameter) -> float:
+        """Returns the factor of the learning rate for one of ``trained()``."""
+        return 1.0
 
 
 def roles_of(names: Iterable[str], run: Run) -> list[Role]:
