@@ -4,6 +4,7 @@ near copies, and the same questions.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from tunesmith.data.grouping import Marker, Marks
@@ -13,6 +14,7 @@ from tunesmith.data.reading import examples
 from tunesmith.data.rows import Encoder, Row, chosen_rows, clusters, items_of
 from tunesmith.data.texts.duplicates import sketch
 from tunesmith.errors import DataError, Problem
+from tunesmith.examples import Example
 from tunesmith.plain import JsonObject
 from tunesmith.proving.judge import WINDOW
 from tunesmith.settings.run import Run
@@ -78,6 +80,17 @@ def _different(rows: list[Row]) -> list[Row]:
 
 def _seen_rows(run: Run, prepared: Prepared, encoder: Encoder) -> list[Row]:
     """Reads the training rows and the watched ones again, with all that tells a copy."""
+    found = []
+    for place, item, example in seen_examples(run, prepared):
+        name, _, number = place.rpartition(":")
+        key, written, asked = encoder.hashes(example)
+        hashes = (key, written, asked, Marks(item.group))
+        found.append(Row(Path(name), int(number), (), *hashes, sketch(example), False))
+    return found
+
+
+def seen_examples(run: Run, prepared: Prepared) -> Iterator[tuple[str, Item, Example]]:
+    """Yields the rows that were trained or watched, each as its place, item and example."""
     objective = prepared.objective
     seen = {
         WINDOW.sub("", item.id.partition("#")[0]): item
@@ -88,11 +101,6 @@ def _seen_rows(run: Run, prepared: Prepared, encoder: Encoder) -> list[Row]:
     if isinstance(run.data.held_out, str):
         held = run.data.model_copy(update={"path": run.data.held_out, "limit": None})
         readings.append(examples(held, objective.eats, objective.meant))
-    found = []
     for reading in readings:
         for place, _, example in chosen_rows(reading, {*seen}, everything):
-            key, written, asked = encoder.hashes(example)
-            name, _, number = place.rpartition(":")
-            hashes = (key, written, asked, Marks(seen[place].group))
-            found.append(Row(Path(name), int(number), (), *hashes, sketch(example), False))
-    return found
+            yield place, seen[place], example

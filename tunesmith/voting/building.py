@@ -25,6 +25,7 @@ from tunesmith.teaching.written import messages
 from tunesmith.voting.ballots import differing
 from tunesmith.voting.folder import ArenaFolder, Item
 from tunesmith.voting.settings import Arena
+from tunesmith.voting.trained_on import trained_on
 from tunesmith.words import say
 
 NUMBER = "arena_prompt"
@@ -68,14 +69,18 @@ def build(contenders: Sequence[str], settings: Arena, events: Events) -> ArenaFo
             return folder
     runs = [_run(name, number, settings, folder) for number, name in enumerate(names)]
     _check(runs, events)
-    if not folder.prompts.is_file():
-        write_rows(folder.prompts, lambda: iter(_prompts(settings)))
+    if folder.prompts.is_file() and folder.facts.is_file():
+        facts |= {"trained": folder.read().get("trained", 0)}
+    else:
+        prompts, facts["trained"] = _prompts(settings, names, events)
+        write_rows(folder.prompts, lambda: iter(prompts))
         write_whole(folder.facts, json.dumps(facts, ensure_ascii=False, indent=1) + "\n")
     for number, run in enumerate(runs):
         if not folder.answers(number).is_file():
             events.tell(say("arena.answers_of", name=names[number]))
             write(run, events)
     items, left = _items(folder, names)
+    left |= {"trained": facts["trained"]} if facts["trained"] else {}
     shown = sum(bool(differing(item)) for item in items)
     if shown < FEWEST_PROMPTS:
         told = {"number": shown, "left": left_out(left)}
@@ -129,8 +134,10 @@ def _check(runs: Sequence[Run], events: Events) -> None:
         raise SpecError(problems)
 
 
-def _prompts(how: Arena) -> list[JsonObject]:
-    """Draws the prompts, each question once, in the order of the file."""
+def _prompts(how: Arena, names: Sequence[str], events: Events) -> tuple[list[JsonObject], int]:
+    """Draws the prompts, each question once, in the order of the file, of those that no contender
+    was trained on; and counts these.
+    """
     questions = Questions(Data(path=how.data, columns=how.columns, reader=how.reader))
     found: dict[int, list[JsonObject]] = {}
     for question in questions.asked():
@@ -138,11 +145,22 @@ def _prompts(how: Arena) -> list[JsonObject]:
         found.setdefault(fold(str(turn["content"]) for turn in said), said)
     if not found:
         raise DataError(Problem("data", say("arena.no_prompts", path=how.data)))
-    generator = np.random.default_rng(how.seed)
-    drawn = generator.permutation(len(found))[: how.prompts]
     every = list(found.values())
+    asked = [[str(turn["content"]) for turn in one if turn["role"] != "system"] for one in every]
+    known: set[int] = set()
+    for name in names:
+        trained = trained_on(asked, name, events)
+        told = {"count": len(trained), "of": len(every), "name": name}
+        if trained:
+            events.tell(say("arena.trained", **told))
+        known |= trained
+    if len(known) == len(every):
+        raise DataError(Problem("data", say("arena.all_trained", path=how.data, of=len(every))))
+    every = [one for place, one in enumerate(every) if place not in known]
+    generator = np.random.default_rng(how.seed)
+    drawn = generator.permutation(len(every))[: how.prompts]
     chosen = [every[place] for place in sorted(drawn.tolist())]
-    return [{"messages": one, NUMBER: number} for number, one in enumerate(chosen, 1)]
+    return [{"messages": one, NUMBER: n} for n, one in enumerate(chosen, 1)], len(known)
 
 
 def _items(folder: ArenaFolder, names: Sequence[str]) -> tuple[list[Item], dict[str, int]]:
@@ -193,7 +211,7 @@ def left_out(left: dict[str, int]) -> str:
     """Tells in words what is not voted on, and why; empty where all is."""
     told = [
         say(f"arena.left_{name}", count=left[name])
-        for name in ("cut", "betrays", "unpaired", "same")
+        for name in ("trained", "cut", "betrays", "unpaired", "same")
         if left.get(name)
     ]
     return ", ".join(told)
