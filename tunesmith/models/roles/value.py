@@ -147,5 +147,6 @@ def _follows(method: Method) -> bool:
 
     if isinstance(method, Lora):
         return method.rewrites_base or method.config.init in ("eva", "loftq")
-    followed = ("study", "begin", "after_step", "penalty", "state")
-    return any(getattr(type(method), name) is not getattr(Method, name) for name in followed)
+    followed = {"study", "begin", "after_step", "penalty", "state"}
+    own = [kind for kind in type(method).__mro__ if kind not in (Method, object)]
+    return any(followed & vars(kind).keys() for kind in own)
