@@ -5,7 +5,9 @@
 
 The rows of FILE (JSON arrays with instruction, input and output) are mixed, sentence by sentence,
 into as many different rows as are asked for. Every contender runs in a process of its own, in turn,
-with one thread; CPU seconds and the largest memory of the process are told.
+with one thread; tunesmith lets further processes encode rows behind the first thousand, and is run
+without them too. CPU seconds of all processes, those of the one that waits for the others, seconds
+of the clock, and its largest memory are told.
 """
 
 from __future__ import annotations
@@ -67,6 +69,14 @@ def ours(file: Path, model: str) -> Callable[[], int]:
         return sum(len(one) for item in found.train for one in item.tokens)
 
     return go
+
+
+def ours_alone(file: Path, model: str) -> Callable[[], int]:
+    """Prepares the rows in one process."""
+    from tunesmith.data import side_by_side
+
+    side_by_side.processes = lambda: 1
+    return ours(file, model)
 
 
 def ours_again(file: Path, model: str) -> Callable[[], int]:
@@ -147,6 +157,7 @@ def datasets_map(file: Path, model: str) -> Callable[[], int]:
 
 CONTENDERS = {
     "tunesmith": ours,
+    "one process": ours_alone,
     "second start": ours_again,
     "datasets": datasets_map,
     "tokenizer alone": tokenizer_alone,
@@ -156,10 +167,14 @@ CONTENDERS = {
 def one(name: str, file: Path, model: str) -> None:
     """Runs one contender in this process and prints what it cost, as JSON."""
     go = CONTENDERS[name](file, model)
-    begin = time.process_time()
+    begin, clock = time.process_time(), time.monotonic()
     tokens = go()
+    others = resource.getrusage(resource.RUSAGE_CHILDREN)
+    own = time.process_time() - begin
     told = {
-        "cpu": time.process_time() - begin,
+        "own": own,
+        "cpu": own + others.ru_utime + others.ru_stime,
+        "clock": time.monotonic() - clock,
         "tokens": tokens,
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2,
     }
@@ -191,10 +206,13 @@ def main() -> None:
                 )
                 found[name].append(json.loads(done.stdout.splitlines()[-1]))
         for name, runs in found.items():
-            cpu = median(run["cpu"] for run in runs)
-            rate = runs[0]["tokens"] / cpu / 1000
+            cpu, own, clock = (median(run[key] for run in runs) for key in ("cpu", "own", "clock"))
+            rate = runs[0]["tokens"] / own / 1000
             peak = max(run["peak"] for run in runs)
-            print(f"{name:16} {cpu:7.1f} CPU s {rate:8.0f} k tokens/s {peak:6.2f} GiB")
+            print(
+                f"{name:16} {cpu:7.1f} CPU s, {own:7.1f} of them in the process that waits"
+                f" ({rate:.0f} k tokens/s), {clock:7.1f} s of the clock, {peak:6.2f} GiB"
+            )
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ need.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ from tunesmith.data.lengths import shortened
 from tunesmith.data.reading import Reading
 from tunesmith.data.rendering.conversation import from_question
 from tunesmith.data.rendering.render import Render
+from tunesmith.data.side_by_side import side_by_side
 from tunesmith.data.texts import duplicates
 from tunesmith.data.unknown import Unknown
-from tunesmith.errors import DataError, Problem
+from tunesmith.errors import DataError, Problem, TunesmithError
 from tunesmith.examples import Example, Labelled, Text, chats_of
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.words import language, say, texts
@@ -97,6 +99,26 @@ class Row:
         return replace(self, tokens=tokens, lost=lost, whole=self.length) if lost else self
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """What a row becomes by itself, whatever other rows there are; ``error`` is why it became
+    nothing.
+    """
+
+    key: int = 0
+    written: int = 0
+    asked: int | None = None
+    tokens: tuple[Tokens, ...] = ()
+    sketch: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint32))
+    lost: int = 0
+    whole: int = 0
+    opened: bool = False
+    """Whether what the assistant said before the first question was left out."""
+    controlled: bool = False
+    """Whether it holds the text of a control token."""
+    error: TunesmithError | None = None
+
+
 def items_of(
     row: Row, name: str, *, suffix: str = "", example: Example | None = None
 ) -> list[Item]:
@@ -133,11 +155,14 @@ class Encoder:
         """
         faults = Faults()
         done: list[Row] = []
-        seen: dict[int, Row] = {}  # a copy is not encoded again
-        for located, example in self._fitting(reading):
+        seen: dict[int, Row] = {}
+        work = partial(self._encoded_row, seen)
+        rows = self._fitting(reading)
+        each = side_by_side(rows, lambda row: row[1], work, alone=not self._ours)
+        for (located, example), encoded in each:
             self.detectors.add(_place(located), example)
             try:
-                done.append(self._row(located, example, seen))
+                done.append(self._row(located, example, encoded, seen))
             except DataError as error:
                 for problem in error.problems:
                     if problem.where == "data.template":  # the same would be said of every row
@@ -181,46 +206,80 @@ class Encoder:
                 raise DataError(Problem(located.where, self._wrong_kind(example)))
             yield located, example
 
-    def _row(self, located: Located, example: Example, seen: dict[int, Row]) -> Row:
-        key, written, asked = self.hashes(example)
+    def _row(
+        self, located: Located, example: Example, encoded: Encoded, seen: dict[int, Row]
+    ) -> Row:
+        if encoded.error is not None:
+            raise encoded.error
         told = CAME_FROM in located.row
         marks = (
             Marks() if self.marker == Marker() and not told else self.marker.of(located, example)
         )
-        if (
-            self.render.converses
-            and self.render.template is None
-            and not self.render.conversation.may_open
-        ):
-            self.opened += any(
-                from_question(chat.turns) != chat.turns for chat in chats_of(example)
-            )
+        self.opened += encoded.opened
         voted = told and came_from(located.row).get(VOTED) is True
+        key = encoded.key
         if key in seen:
             place = {"file": located.file, "number": located.number, "voted": voted}
-            return replace(seen[key], **place, marks=marks, written=written)
+            return replace(seen[key], **place, marks=marks, written=encoded.written)
         self.unknown.add(example)
-        met = self.render.control.met
-        tokens = tuple(self.objective.encode(example, self.render))
-        if self.render.control.met > met:
+        if encoded.controlled:
             self.controlled.append(_place(located))
-        sketch, windows = duplicates.sketch(example), isinstance(example, Text)
-        longest = max((one.longest for one in tokens), default=0)
-        cut = tokens
-        if self.shorten is not None and longest > self.shorten and chats_of(example):
-            cut = shortened(example, self._encoded, self.shorten, self.render)
-        how = {
-            "marks": marks,
-            "sketch": sketch,
-            "windows": windows,
-            "voted": voted,
-            "lost": sum(one.lost for one in tokens),
-        }
-        if cut is not tokens:
-            how["lost"] += max(sum(map(len, tokens)) - sum(map(len, cut)), 1)
-            how["whole"] = longest
-        seen[key] = Row(located.file, located.number, cut, key, written, asked, **how)
+        seen[key] = Row(
+            located.file,
+            located.number,
+            encoded.tokens,
+            key,
+            encoded.written,
+            encoded.asked,
+            marks,
+            encoded.sketch,
+            isinstance(example, Text),
+            voted,
+            encoded.lost,
+            encoded.whole,
+        )
         return seen[key]
+
+    @property
+    def _ours(self) -> bool:
+        """Whether the objective is of this package: others may note things while they encode."""
+        parts = (self.objective, *vars(self.objective).values())
+        return {type(one).__module__.partition(".")[0] for one in parts} <= {
+            "tunesmith",
+            "builtins",
+        }
+
+    def _encoded_row(self, seen: Collection[int], example: Example) -> Encoded:
+        """Makes what a row becomes by itself; another process may do it, so all is in what it
+        returns. A copy of one that was ``seen`` is not encoded again.
+        """
+        opened = self._opens(example)
+        try:
+            key, written, asked = self.hashes(example)
+            if key in seen:
+                return Encoded(key, written, asked, opened=opened)
+            met = self.render.control.met
+            tokens = tuple(self.objective.encode(example, self.render))
+            controlled = self.render.control.met > met
+            longest = max((one.longest for one in tokens), default=0)
+            cut = tokens
+            if self.shorten is not None and longest > self.shorten and chats_of(example):
+                cut = shortened(example, self._encoded, self.shorten, self.render)
+        except TunesmithError as error:
+            return Encoded(error=error)
+        lost, whole = sum(one.lost for one in tokens), 0
+        if cut is not tokens:
+            lost += max(sum(map(len, tokens)) - sum(map(len, cut)), 1)
+            whole = longest
+        sketch = duplicates.sketch(example)
+        return Encoded(key, written, asked, cut, sketch, lost, whole, opened, controlled)
+
+    def _opens(self, example: Example) -> bool:
+        """Tells whether the template leaves out what the assistant says first."""
+        render = self.render
+        if not render.converses or render.template is not None or render.conversation.may_open:
+            return False
+        return any(from_question(chat.turns) != chat.turns for chat in chats_of(example))
 
     def _encoded(self, example: Example) -> Sequence[Tokens]:
         return self.objective.encode(example, self.render)
@@ -269,7 +328,7 @@ class Encoder:
         """Reads the examples of some rows once more; raises DataError where a file has changed
         since.
         """
-        for located, example in reading:
+        for located, example in reading.at(wanted):
             place = (located.file, located.number)
             if place in wanted:
                 if self.hashes(example)[0] != wanted[place]:

@@ -167,13 +167,18 @@ def _failure(path: Path, encoding: str, *, binary: bool = False) -> _Failure | N
             except UnicodeDecodeError as error:
                 before = bytes(error.object[: error.start])
                 at = offset - (len(error.object) - len(chunk)) + error.start
-                wide += sum(ord(letter) > 127 for letter in before.decode(encoding, "ignore"))
+                wide += _beyond_ascii(before.decode(encoding, "ignore"))
                 return _Failure(at, error.object[error.start], line + before.count(b"\n"), wide)
             if not chunk:
                 return None
             offset += len(chunk)
             line += chunk.count(b"\n")
-            wide += 0 if text.isascii() or wide > 8 else sum(ord(letter) > 127 for letter in text)
+            wide += 0 if text.isascii() or wide > 8 else _beyond_ascii(text)
+
+
+def _beyond_ascii(text: str) -> int:
+    """Counts the letters beyond ASCII; letter by letter it takes a third of a second a megabyte."""
+    return len(text) - len(text.encode("ascii", "ignore"))
 
 
 def _wide(head: bytes) -> str | None:
