@@ -40,6 +40,7 @@ def change_rows(
     from tunesmith.data.documents.extract import Documents, extract
     from tunesmith.data.mixing import Mixing, mix
     from tunesmith.data.steps import change, made, settled
+    from tunesmith.data.transforms.clean import Clean
     from tunesmith.teaching.passages import Passages, write_questions
 
     given = with_overrides({}, settings)
@@ -58,7 +59,12 @@ def change_rows(
         return write_questions(one, Path(out), settled(Passages, given), heard(progress, ()))
     if step == "split":
         return split(one, Path(out), settled(Split, given))
-    return change(one, Path(out), [made(step, given)])
+    transform = made(step, given)
+    if isinstance(transform, Clean) and transform.config.perplexity is not None:
+        from tunesmith.diagnosis.perplexity import Perplexities
+
+        transform.scorer = Perplexities(transform.config.perplexity.model, progress)
+    return change(one, Path(out), [transform])
 
 
 def measure_anonymising(step: str, source: str, settings: Overrides = ()) -> Measured:

@@ -15,8 +15,10 @@ from tunesmith import api
 from tunesmith.api import change_rows
 from tunesmith.data.files.file_facts import Faults
 from tunesmith.data.files.sources import rows as rows_of
+from tunesmith.data.reading import examples
 from tunesmith.data.texts.personal import bank_card, found_in, identity_card
 from tunesmith.errors import DataError, SpecError
+from tunesmith.settings.run import Data
 
 Row = dict[str, Any]
 
@@ -365,3 +367,44 @@ def test_a_large_number_survives_parquet(tmp_path: Path) -> None:
     change_rows("clean", source, tmp_path / "out.parquet")
     change_rows("clean", str(tmp_path / "out.parquet"), tmp_path / "back.jsonl")
     assert read(tmp_path / "back.jsonl")[0]["n"] == str(2**70)
+
+
+def test_clean_leaves_out_what_a_base_finds_too_easy_or_too_hard(
+    tmp_path: Path, tiny_llama: Path
+) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    texts = ["a quick answer", "x", "今天天气很好", "zqzqzqzq zq", "the long road home, and back"]
+    source, out = write(tmp_path / "in.jsonl", [{"text": one} for one in texts]), tmp_path / "o.csv"
+    model = AutoModelForCausalLM.from_pretrained(tiny_llama)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_llama)
+    known = {}
+    for number, text in enumerate(texts, 1):
+        ids = torch.tensor([tokenizer(text, add_special_tokens=False)["input_ids"]])
+        if ids.shape[1] > 1:
+            known[number] = float(model(input_ids=ids, labels=ids).loss.detach().exp())
+    order = sorted(known, key=lambda number: known[number])
+    how = [f"perplexity.model={tiny_llama}"]
+    account = change_rows("clean", source, out, [*how, "perplexity.lowest=0.3"])
+    # Of four values that are known the quantile 0.3 lies just under the second: one is left out.
+    (left,) = (json.loads(one) for one in Path(f"{out}.account.jsonl").read_text().splitlines())
+    assert (left["row"], left["why"]) == (order[0], ["perplexity_low"])
+    assert left["value"] == pytest.approx(known[order[0]], rel=1e-4)
+    assert account.written == 4 and "in the middle" in account.notes[0]
+    most = (known[order[-1]] + known[order[-2]]) / 2
+    account = change_rows("clean", source, out, [*how, f"perplexity.most={most}"])
+    assert [one.row for one in account.left_out] == [order[-1]]
+
+
+def test_what_a_perplexity_lacks_is_told(tmp_path: Path, tiny_llama: Path) -> None:
+    source, out = write(tmp_path / "in.jsonl", questions("a b", "c d")), tmp_path / "out.jsonl"
+    how = [f"perplexity.model={tiny_llama}"]
+    with pytest.raises(SpecError, match="says no bound"):
+        change_rows("clean", source, out, how)
+    with pytest.raises(SpecError, match="no row is left between"):
+        change_rows("clean", source, out, [*how, "perplexity.least=9", "perplexity.most=8"])
+    step = {"name": "clean", "perplexity": {"model": str(tiny_llama), "highest": 0.1}}
+    with pytest.raises(SpecError, match=r"data\.steps\.0\.perplexity: needs a model"):
+        list(examples(Data.model_validate({"path": source, "steps": [step]})))
+    assert not out.exists()

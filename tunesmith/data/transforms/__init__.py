@@ -35,6 +35,8 @@ class Change:
     """``changed`` or ``dropped``."""
     why: tuple[str, ...]
     """In a few words each: ``mojibake``, ``duplicate``, ``phone``."""
+    value: float | None = None
+    """The number for which it was dropped, where there is one: its perplexity."""
 
     def to_json(self) -> JsonObject:
         """Returns one line of the account."""
@@ -44,6 +46,7 @@ class Change:
             "step": self.step,
             "did": self.did,
             "why": list(self.why),
+            **({} if self.value is None else {"value": self.value}),
         }
 
 
@@ -66,9 +69,9 @@ class Account:
         """Notes a row that is written otherwise than it was read."""
         self._note(Change(str(located.file), located.number, step, "changed", why))
 
-    def dropped(self, located: Located, step: str, *why: str) -> None:
+    def dropped(self, located: Located, step: str, *why: str, value: float | None = None) -> None:
         """Notes a row that is not written."""
-        self._note(Change(str(located.file), located.number, step, "dropped", why))
+        self._note(Change(str(located.file), located.number, step, "dropped", why, value))
 
     def _note(self, change: Change) -> None:
         self.changes[change.file, change.row, change.step] = change

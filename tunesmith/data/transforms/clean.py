@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from tunesmith.data.files.file_facts import Located
@@ -14,7 +16,9 @@ from tunesmith.data.texts.quality import broken_c4_rule, broken_rule, repeated_s
 from tunesmith.data.texts.script import Script, script_of
 from tunesmith.data.texts.strings import changed_row, strings
 from tunesmith.data.transforms import TRANSFORMS, Account, Content, Rows, Transform
+from tunesmith.data.transforms._perplexity import Perplexity, Scorer, bounds
 from tunesmith.errors import Problem, SpecError
+from tunesmith.plain import JsonObject
 from tunesmith.settings.spec import Spec
 from tunesmith.words import say
 
@@ -59,8 +63,18 @@ class Clean(Transform):
         ask for three whole sentences, and for no code, script or lorem ipsum.
         """
 
+        perplexity: Perplexity | None = None
+        """Leave out rows by their perplexity under the base ``model``: below ``least`` or above
+        ``most``, or a share of the rows, the ``lowest`` or the ``highest``, such as {model:
+        starter, highest: 0.02}; in the verb alone, not in ``data.steps``.
+        """
+
+    scorer: Scorer | None = None
+    """Who knows the perplexity of texts; the verb brings it."""
+
     def __init__(self, config: Any) -> None:
         super().__init__(config)
+        self._values: np.ndarray | None = None
         wanted: dict[str, tuple[bool, Mend]] = {
             "mojibake": (config.mojibake, repair.mended),
             "html": (config.html, repair.without_tags),
@@ -75,22 +89,52 @@ class Clean(Transform):
     def steps(self, rows: Rows, account: Account) -> Iterator[Located]:
         """Repairs each row, then looks whether it stays."""
         content = Content(self.config.columns)
-        for located in rows():
-            columns = content.columns(located.row)
-            row, mends = located.row, []
-            for name, mend in self.mends.items():
-                mended = changed_row(row, mend, columns)
-                if mended != row:
-                    mends.append(name)
-                row = mended
-            why = self._unwanted("\n".join(text for name in columns for text in strings(row[name])))
+        asked = self.config.perplexity
+        values, low, high = np.zeros(0), 0.0, math.inf
+        if asked is not None:
+            values = self._perplexities(rows)
+            low, high = bounds(asked, values)
+            told = {"model": asked.model, "low": f"{low:.4g}", "high": f"{high:.4g}"}
+            middle = float(np.nanmedian(values)) if np.isfinite(values).any() else math.nan
+            note = say("transforms.perplexity", **told, middle=f"{middle:.4g}")
+            account.notes += [note] if note not in account.notes else []
+        for place, located in enumerate(rows()):
+            row, mends, text = self._mended(located, content)
+            why, value = self._unwanted(text), None
+            if why is None and asked is not None and not low <= values[place] <= high:
+                # NaN lies nowhere: a text of one token stays.
+                value = None if math.isnan(values[place]) else round(float(values[place]), 4)
+                why = value and ("perplexity_low" if values[place] < low else "perplexity_high")
             if why is not None:
-                account.dropped(located, self.name, why)
+                account.dropped(located, self.name, why, value=value)
                 continue
             if mends:
                 account.changed(located, self.name, *mends)
             yield replace(located, row=row)
         content.check()
+
+    def _mended(self, located: Located, content: Content) -> tuple[JsonObject, list[str], str]:
+        """Returns the row repaired, by which repairs, and its text."""
+        columns = content.columns(located.row)
+        row, mends = located.row, list[str]()
+        for name, mend in self.mends.items():
+            mended = changed_row(row, mend, columns)
+            if mended != row:
+                mends.append(name)
+            row = mended
+        return row, mends, "\n".join(text for name in columns for text in strings(row[name]))
+
+    def _perplexities(self, rows: Rows) -> np.ndarray:
+        """Asks the base for all rows at once, and once however often they are read; SpecError
+        where nobody brought one.
+        """
+        if self.scorer is None:
+            raise SpecError(Problem("perplexity", say("transforms.perplexity_verb")))
+        if self._values is None:
+            content = Content(self.config.columns)
+            texts = [self._mended(one, content)[2] for one in rows()]
+            self._values = np.array(self.scorer(texts))
+        return self._values
 
     def _unwanted(self, text: str) -> str | None:
         """Returns the reason why a row with this text is left out."""
