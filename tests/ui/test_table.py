@@ -101,6 +101,28 @@ def test_proved_runs_are_paired_on_the_page(place: Path, client: TestClient) -> 
     assert "Not proven" in Read(answer.text).text
 
 
+def test_runs_that_were_proved_on_a_file_are_paired_on_it(place: Path, client: TestClient) -> None:
+    for name in ("one", "two"):
+        folder = full(place / name)
+        own = {**(folder.read(folder.proof) or {}), "seed": 0}
+        shutil.move(folder.items, folder.path / "moved.jsonl")
+        there = folder.path / "proofs" / "exam.2"
+        there.mkdir(parents=True)
+        write(there / "proof.json", own)
+        shutil.move(folder.path / "moved.jsonl", there / folder.items.name)
+        folder.proof.unlink()
+    runs = {"run": ["one", "two"]}
+    before = client.get("/compare", params=runs)
+    assert "Not proven" not in Read(before.text).text
+    (link,) = [v for n, v in Read(before.text).attributes if n == "href" and "data=" in v]
+    on_file = client.get(link)
+    assert "Not proven" in Read(on_file.text).text
+    address = dict(Read(on_file.text).attributes)["data-from"]
+    assert "Not proven" in Read(client.get(address).text).text
+    for data in ("none", "../two", "/etc/passwd"):
+        assert client.get("/compare", params={**runs, "data": data}).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("chosen", "status"),
     [([], 400), (["a"], 400), (["a", "a"], 400), (["a", "linked"], 404), (["a", "../x"], 404)],

@@ -12,7 +12,7 @@ import pytest
 import tunesmith
 from tunesmith import words
 from tunesmith.settings.explain import every_setting, plug_in_settings
-from tunesmith.settings.family import METHODS, METRICS
+from tunesmith.settings.family import METHODS, METRICS, READERS
 
 PACKAGE = Path(tunesmith.__file__).parent
 TOPICS = sorted(path.stem for path in (PACKAGE / "words" / "en").glob("*.toml"))
@@ -27,7 +27,7 @@ def test_both_languages_have_the_same_topics():
     # The English help of a setting is the docstring of its field, and where a learning rate comes
     # from stands in the method's class.
     assert sorted(path.stem for path in (PACKAGE / "words" / "zh").glob("*.toml")) == sorted(
-        [*TOPICS, "help", "rates"]
+        [*TOPICS, "columns", "help", "rates"]
     )
 
 
@@ -48,6 +48,11 @@ def test_each_learning_rate_has_its_source_in_chinese():
     assert set(words.texts("zh", "rates")) == {n for n, one in methods.items() if one.source}
 
 
+def test_each_column_of_a_reader_is_told_in_chinese():
+    told = {text for name in READERS.names() for text in READERS.get(name).fields.values()}
+    assert set(words.texts("zh", "columns")) == told
+
+
 REJECTED = re.compile(
     r"底座|基座|观察|监视|监看|未证实|(?<!没)有提升|变差|留出集|留出损失|验证(?!集|损失|：)"
     r"|证明(?:数据|行|集)|对手|参赛|推得|推出|给定(?!回答)|您|模型(?:中心|库)|数据仓库"
@@ -66,7 +71,7 @@ RIDDLES = re.compile(
 
 
 def _told(language: str) -> dict[str, str]:
-    topics = (*TOPICS, "help", "rates") if language == "zh" else TOPICS
+    topics = (*TOPICS, "columns", "help", "rates") if language == "zh" else TOPICS
     return {
         f"{topic}.{key}": text
         for topic in topics

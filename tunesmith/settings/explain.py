@@ -309,7 +309,13 @@ def _facts(place: str, cls: Any) -> dict[str, Any]:
         return found | {"search": list(cls.search)}
     if place == "metric":
         return {"higher_is_better": cls.higher}
-    return {"columns": dict(cls.fields)} if place == "reader" else {}
+    return {"columns": columns_of(cls)} if place == "reader" else {}
+
+
+def columns_of(reader: Any) -> dict[str, str]:
+    """Returns what the columns of a reader hold, by their names here."""
+    known = reader.fields.items()
+    return {name: words.translated(f"columns.{text}", text) for name, text in known}
 
 
 def _plug_in(place: str, family: Family, rest: str) -> HelpPage:

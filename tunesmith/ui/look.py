@@ -22,6 +22,7 @@ from tunesmith.plain import JsonObject
 from tunesmith.planning.lines import value_rows
 from tunesmith.planning.make import make
 from tunesmith.planning.plan import Plan
+from tunesmith.settings.explain import columns_of
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Run, read_run
 from tunesmith.ui.goals import GOALS, objective_of, other_goals, why
@@ -140,7 +141,7 @@ def _files(plan: Plan) -> list[JsonObject]:
         reader = entry.get("reader") or run.data.reader
         known = [reader] if reader else READERS.names()
         wanted = [READERS.get(name) for name in known if READERS.get(name).gives is eats]
-        ours = {name: text for cls in wanted for name, text in cls.fields.items()}
+        ours = {name: text for cls in wanted for name, text in columns_of(cls).items()}
         entry["ours"] = list(ours.items())
         entry["read_as"] = entry.get("read_as") or {}
     return entries

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from tunesmith.errors import TunesmithError
 from tunesmith.report.compare_page import contents, page
 from tunesmith.report.compared import Comparison, compare_runs
 from tunesmith.report.runs import cell
+from tunesmith.storage.run_folder import RunFolder
 from tunesmith.ui.runs import differences
 from tunesmith.ui.standing import seen
 from tunesmith.ui.views import REPORT_POLICY, Views
@@ -91,15 +94,18 @@ class Table:
         from starlette.responses import Response
 
         folders = [self.views.runs.find(name) for name in request.query_params.getlist("run")]
-        marks = [seen(folder, False) for folder in folders if folder is not None]
+        marks = [[seen(one, False), *proved_on([one])] for one in folders if one is not None]
         mark = hashlib.sha256(repr(marks).encode()).hexdigest()[:16]
         if request.query_params.get("seen") == mark:
             return Response(status_code=204)
         found = self._compared(request)
         if not isinstance(found, Comparison):
             return found
-        shown = {"compared": contents(found), "mark": mark, "query": _query(request)}
-        return self.views.page(template, **shown)
+        query, chosen = _query(request), request.query_params.get("data", "")
+        files = [("", say("ui_runs.own_rows")), *((name, name) for name in proved_on(folders))]
+        ways = [(told, _with(query, name), name == chosen) for name, told in files]
+        shown = {"compared": contents(found), "mark": mark, "query": _with(query, chosen)}
+        return self.views.page(template, **shown, ways=ways if len(ways) > 1 else [])
 
     def _compared(self, request: Request) -> Comparison | Response:
         """Compares the runs that a request names, or answers what is wrong with it."""
@@ -110,14 +116,33 @@ class Table:
             return self.views.absent()
         if len(known) < 2:
             return self.views.problem(say("ui_runs.choose_two"), 400)
+        data = request.query_params.get("data", "")
+        if data and data not in proved_on(known):
+            return self.views.absent()
+        # A proof on a file stands under the name of that file, without its ending.
+        file = f"{data}.jsonl" if data else None
         try:
-            return compare_runs(known, names=[runs.typed(folder) for folder in known])
+            return compare_runs(known, file, names=[runs.typed(folder) for folder in known])
         except (TunesmithError, OSError, ValueError) as error:
             return self.views.problem(str(error), 500)
 
 
+def proved_on(folders: Sequence[RunFolder | None]) -> list[str]:
+    """Returns the names of the files on which one of the runs was proved, beside its own rows."""
+    found = {
+        place.parent.name
+        for folder in folders
+        if folder is not None
+        for place in folder.path.glob("proofs/*/proof.json")
+    }
+    return sorted(found)
+
+
+def _with(query: str, data: str) -> str:
+    """Returns the query with the file on which the runs are compared."""
+    return f"{query}&{urlencode({'data': data})}" if data else query
+
+
 def _query(request: Request) -> str:
     """Returns the names of the runs as they stand behind an address."""
-    from urllib.parse import urlencode
-
     return urlencode([("run", name) for name in request.query_params.getlist("run")])
