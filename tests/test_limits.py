@@ -72,6 +72,7 @@ FLOORS = [
     "export/folders",
     "outputs",
     "report",
+    "health",
     "training/keeping",
     "training/trackers",
     "machine",

@@ -17,9 +17,11 @@ from tunesmith.api.before_training import (
     under_base,
 )
 from tunesmith.api.blend import blend
+from tunesmith.api.checkpoints import prove_checkpoints
 from tunesmith.api.compare import compare
 from tunesmith.api.curve import curve
 from tunesmith.api.hand_over import hand_over
+from tunesmith.api.health import health
 from tunesmith.api.launch import launch
 from tunesmith.api.pruning import prune
 from tunesmith.api.results import attach, export_run, load, predict, prove
@@ -43,6 +45,7 @@ __all__ = [
     "export_run",
     "generate",
     "hand_over",
+    "health",
     "judge",
     "launch",
     "load",
@@ -54,6 +57,7 @@ __all__ = [
     "plan_stages",
     "predict",
     "prove",
+    "prove_checkpoints",
     "prove_seeds",
     "prune",
     "rlhf",

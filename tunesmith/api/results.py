@@ -43,7 +43,8 @@ def prove(
     ``prompt`` is a file with a hard prompt, under which the base is scored too. ``data`` is a file
     whose rows are asked instead; its proof goes to ``RUN/proofs/NAME``. ``against`` names more
     contenders: run folders, models, endpoints (``https://HOST/v1``). ``suites`` are asked besides,
-    to see what was forgotten: ``probe``, ``safety``, ``rows=FILE``, ``text=FILE``. ``metrics`` are
+    to see what was forgotten: ``probe``, ``safety``, ``rows=FILE``, ``text=FILE``,
+    ``lm_eval=TASK.yaml``. ``metrics`` are
     told beside those of the run and decide nothing: names, ``metric.py:polite`` for a function of
     yours, or mappings with settings. Each of ``listen`` gets every event.
     """

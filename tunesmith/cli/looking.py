@@ -158,8 +158,21 @@ def explain(
         print_lines(lines(pages))
 
 
-def doctor(as_json: AsJson = False, lang: Lang = "auto") -> None:
-    """Examines the machine."""
+def doctor(
+    run: Annotated[Path | None, typer.Argument(metavar="RUN", show_default=False)] = None,
+    as_json: AsJson = False,
+    lang: Lang = "auto",
+) -> None:
+    """Examines the machine, or a run."""
+    if run is not None:
+        from tunesmith import api
+
+        signs = api.health(run)
+        if as_json:
+            print_json({"signs": [sign.to_json() for sign in signs]})
+        else:
+            print_lines([sign.text() for sign in signs] or [say("health.quiet")])
+        raise typer.Exit(1 if signs else 0)
     from tunesmith.cli.doctor import examine, lines, to_json
 
     found = examine()

@@ -51,7 +51,7 @@ def prove(
     ] = None,
     suite: Annotated[
         list[str] | None,
-        typer.Option("--suite", metavar="probe|safety|rows=FILE|text=FILE", show_default=False),
+        typer.Option("--suite", metavar="probe|safety|NAME=FILE", show_default=False),
     ] = None,
     metric: Annotated[
         list[str] | None,
@@ -60,6 +60,7 @@ def prove(
     seeds: Annotated[
         int | None, typer.Option("--seeds", min=2, metavar="K", show_default=False)
     ] = None,
+    checkpoints: Annotated[bool, typer.Option("--checkpoints")] = False,
     which: Which = "model",
     as_json: AsJson = False,
     lang: Lang = "auto",
@@ -67,6 +68,17 @@ def prove(
     """Proves a run and prints the verdict."""
     from tunesmith import api
 
+    if checkpoints:
+        others = {"shots": shots, "prompt": prompt, "data": data, "against": against}
+        others |= {"metric": metric, "seeds": seeds, "which": None if which == "model" else which}
+        clash = [name for name, value in others.items() if value]
+        if clash:
+            told = say("checkpoints.alone", names=", ".join(f"--{name}" for name in clash))
+            raise SpecError(Problem("--checkpoints", told))
+        with quiet(as_json), progress() as shown:
+            curve = api.prove_checkpoints(run, items=items, suites=suite or (), progress=shown)
+        tell(curve, as_json)
+        return
     asked: JsonObject = {"items": items, "shots": shots, "prompt": prompt}
     asked |= {"data": data, "against": against or (), "suites": suite or ()}
     asked |= {"metrics": metric or ()}

@@ -125,9 +125,9 @@ class Outcome:
     """How long ``base`` and ``tuned`` let a person wait (seconds)."""
 
 
-def contest(folder: RunFolder, wanted: Wanted, events: Events) -> Proof:
+def contest(folder: RunFolder, wanted: Wanted, events: Events, kept: Kept | None = None) -> Proof:
     """Scores the contenders on the proof rows, writes items.jsonl and proof.json, and gives the
-    verdict.
+    verdict. With ``kept``, several proofs share what was scored.
 
     SpecError for what the run's kind of output cannot be asked, DataError where the data is no
     longer what was trained on.
@@ -144,7 +144,6 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events) -> Proof:
     place, held, facts = _held(folder, run, prepared, wanted.data)
     leaked = leaks(held, prepared.train, partial(_texts, tuned.tokenizer))
     weights = {"base": folder_of(run.model), TUNED: folder.model}
-    base = weights_in(weights["base"])
     given = Contest(
         folder,
         run,
@@ -154,8 +153,8 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events) -> Proof:
         run.prove.shots if wanted.shots is None else wanted.shots,
         prompt,
         events,
-        Kept(place / "scoring.jsonl"),
-        {"base": base, TUNED: base + weights_in(folder.model)},
+        kept or Kept(place / "scoring.jsonl"),
+        _identities(weights),
         wanted.others,
         with_more.prove.named,
     )
@@ -166,9 +165,8 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events) -> Proof:
         "primary_reason": found.reason,
         "fingerprint": prepared.fingerprint,
         "leaked": [asdict(leak) for leak in leaked],
-        "others": [other.name for other in wanted.others],
-        "written_only": [one.name for one in wanted.others if isinstance(one, OtherWriter)],
         "efficiency": _efficiency(folder, weights, found.speed),
+        **_others(wanted),
         **facts,
         **found.facts,
     }
@@ -182,7 +180,8 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events) -> Proof:
         told["retention"], suite_lines = retained(given, asked)
         where["suite_lines"] = suite_lines
     proof = conclude(folder, run, lines, found.metrics, found.primary, **where, **told)
-    given.kept.done()
+    if kept is None:
+        given.kept.done()
     events(Proved(folder.path, proof.verdict, found.primary))
     return proof
 
@@ -211,6 +210,17 @@ def _graded(given: Contest, found: Outcome, run: Run) -> JsonObject:
         kept=Kept(given.folder.path / "judgements.jsonl"),
         progress=given.teller(say("metrics.phase")),
     )
+
+
+def _identities(weights: Mapping[str, Path]) -> dict[str, str]:
+    base = weights_in(weights["base"])
+    return {"base": base, TUNED: base + weights_in(weights[TUNED])}
+
+
+def _others(wanted: Wanted) -> JsonObject:
+    """Returns the names of the contenders from outside, and which of them only write."""
+    written_only = [one.name for one in wanted.others if isinstance(one, OtherWriter)]
+    return {"others": [one.name for one in wanted.others], "written_only": written_only}
 
 
 def _efficiency(
@@ -246,10 +256,15 @@ def _held(
 ) -> tuple[Path, list[Item], JsonObject]:
     """Returns where the proof goes, the rows that are asked, and what is told of their file."""
     if file is not None:
-        return folder.path / "proofs" / Path(file).stem, *file_items(file, run, prepared)
+        return _beside(folder) / Path(file).stem, *file_items(file, run, prepared)
     if not prepared.proof:
         raise DataError(Problem("data.held_out", say("prove.no_proof_rows")))
-    return folder.path, prepared.proof, {}
+    return folder.proved_in, prepared.proof, {}
+
+
+def _beside(folder: RunFolder) -> Path:
+    """Returns where proofs of other files go."""
+    return folder.path / "proofs" if folder.proved_in == folder.path else folder.proved_in
 
 
 def _texts(tokenizer: Any, item: Item) -> list[str]:

@@ -56,6 +56,8 @@ class Asker:
 
     def ask(self, suite: Suite, questions: Sequence[Question]) -> list[JsonObject]:
         """Returns for each question what the model said, and its sums: score and weight."""
+        if suite.asks_itself:
+            return self._itself(suite, len(questions))
         by_likelihood = [one for one in questions if one.rule in ("option", "likelihood")]
         by_words = [one for one in questions if one.rule not in ("option", "likelihood")]
         found = {
@@ -64,6 +66,15 @@ class Asker:
             for one, told in zip(some, how(suite, some) if some else [], strict=True)
         }
         return [found[one.id] for one in questions]
+
+    def _itself(self, suite: Suite, count: int) -> list[JsonObject]:
+        made_from = f"{suite.config!r} {suite.content}"
+        found = self.kept.value(
+            f"itself {self.weights} {made_from}",
+            lambda: suite.through(self.loaded, self.render.stop_ids, self._telling(suite)),
+        )
+        assert len(found) == count, f"{len(found)} answers to {count} questions"
+        return found
 
     def _telling(self, suite: Suite) -> Callable[[int, int], None]:
         phase = say("suite.phase", suite=suite.title, contender=self.name)

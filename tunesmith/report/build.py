@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from tunesmith import words
 from tunesmith.errors import DiskError, Problem
+from tunesmith.health.course import Course
+from tunesmith.health.rules import signs
 from tunesmith.plain import JsonObject
 from tunesmith.proving.grading import grading_lines
 from tunesmith.proving.judge import metric
@@ -17,6 +19,7 @@ from tunesmith.proving.proof import rival_named, rival_of, which_model
 from tunesmith.proving.trainings import training_lines
 from tunesmith.report.asked import asked, over_time
 from tunesmith.report.charts import short
+from tunesmith.report.checkpoints import checkpoints
 from tunesmith.report.classes import class_tables, counted
 from tunesmith.report.curves import curves, draw_loss_curve, events
 from tunesmith.report.efficiency import efficiency
@@ -97,6 +100,7 @@ def page(folder: RunFolder, run: Run, say: Say) -> str:
         "settings": settings(folder.settings_text),
         "curves": curves(folder.steps(), say, pairs=pairs, used=model_step(folder)),
         "events": events(folder.steps(), say),
+        "signs": [sign.told(say) for sign in signs(Course.of(folder))],
         "questions": asked(folder.questions.read_text(encoding="utf-8"))
         if folder.questions.is_file()
         else [],
@@ -185,6 +189,7 @@ def _proof(folder: RunFolder, run: Run, say: Say) -> JsonObject | None:
             *training_lines(proof.get("trainings"), say),
         ],
         "retention": retention(proof, say),
+        "checkpoints": checkpoints(folder, say),
         "efficiency": efficiency(proof, say),
         "mistakes": mistakes(proof, rival_named(proof, say), say),
         "classes": [

@@ -52,8 +52,9 @@ class Prove(Spec):
     require: Literal["improved", "not worse"] | None = None
     """Exit with code 1 unless the verdict is this."""
     suites: choices(SUITES) = ()  # type: ignore[valid-type]
-    """What is asked besides, base and tuned, to see what was forgotten: probe, safety, and files as
-    ``{name: rows, path: mmlu}`` or ``{name: text, path: wiki.txt}``; read by ``tunesmith prove``.
+    """What is asked besides, base and tuned, to see what was forgotten: probe, safety, files as
+    ``{name: rows, path: mmlu}`` or ``{name: text, path: wiki.txt}``, and tasks of lm-eval as
+    ``{name: lm_eval, path: task.yaml}``; read by ``tunesmith prove``.
     """
     retain: Literal["kept", "not lost"] | None = None
     """Exit with code 1 unless the suites are kept, or at least not lost."""

@@ -112,6 +112,17 @@ class RunFolder:
         return found
 
     @property
+    def proved_in(self) -> Path:
+        """Where the proof of the model that is looked at goes: a checkpoint's has its own place."""
+        step = re.fullmatch(r"step-0*(\d+)", self.which)
+        return self.path if step is None else self.path / "proofs" / f"step-{step[1]}"
+
+    @property
+    def proved_steps(self) -> Path:
+        """The curve over the checkpoints that were proved."""
+        return self.path / "checkpoints.json"
+
+    @property
     def proof(self) -> Path:
         """The verdict and its tables."""
         return self.path / "proof.json"

@@ -4,19 +4,23 @@ one a file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import ValidationError
 
 from tunesmith.errors import SpecError
 from tunesmith.examples import Chat, Text
+from tunesmith.plain import JsonObject
 from tunesmith.settings.family import SUITES
 from tunesmith.settings.problems import problems_of
 from tunesmith.settings.prove import Prove
 from tunesmith.settings.run import Run
 from tunesmith.settings.spec import Spec
+
+if TYPE_CHECKING:
+    from tunesmith.models.loading.load import Loaded
 
 __all__ = ["SUITES", "Question", "Rule", "Suite"]
 
@@ -30,6 +34,7 @@ Rule = Literal[
     "json",
     "refuses",
     "complies",
+    "lm_eval",
 ]
 
 
@@ -58,6 +63,8 @@ class Suite:
     """A loss below this is none that matters: kept is said where the interval excludes more."""
     unit: ClassVar[Literal["share", "nats"]] = "share"
     """What a score is: right or wrong, or the log-likelihood of a token."""
+    asks_itself: ClassVar[bool] = False
+    """Whether it asks a model in its own way, ``through``, and judges too."""
 
     class Config(Spec):
         """No settings."""
@@ -73,6 +80,17 @@ class Suite:
     def questions(self) -> Sequence[Question]:
         """Returns the items; raises DataError where a file has none."""
         raise AssertionError(f"suite {self.name} has no questions")
+
+    @property
+    def content(self) -> str:
+        """What the answers of a suite that asks itself follow from, beside the model."""
+        return ""
+
+    def through(
+        self, loaded: Loaded, stop_ids: Sequence[int], progress: Callable[[int, int], None]
+    ) -> list[JsonObject]:
+        """Asks one model; returns what it said and its score, in the order of the questions."""
+        raise AssertionError(f"suite {self.name} does not ask itself")
 
 
 def suites_of(given: Sequence[str | Mapping[str, object]], run: Run) -> list[Suite]:

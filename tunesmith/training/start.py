@@ -43,6 +43,7 @@ from tunesmith.training.loop import fit
 from tunesmith.training.preparing import Ready, make_ready
 from tunesmith.training.sampled_health import SampledHealth
 from tunesmith.training.trackers import Trackers
+from tunesmith.training.watched_health import WatchedHealth
 from tunesmith.training.work import Position
 from tunesmith.words import say
 
@@ -130,7 +131,9 @@ def _opened(ready: Ready, folder: RunFolder, *, resume: bool, plan: str | None) 
         stack.callback(record.close)
         trackers = Trackers(work.run.track if first else (), work.events)
         stack.callback(trackers.finish)
-        stack.enter_context(work.events.heard_first_by(record.hear, trackers.hear))
+        health = WatchedHealth(folder, record, work.events)
+        listeners = (record.hear, trackers.hear, health.hear)
+        stack.enter_context(work.events.heard_first_by(*listeners))
         yield record
 
 

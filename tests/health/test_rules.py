@@ -1,0 +1,226 @@
+"""What goes wrong in a run is told with its step, its numbers and what to do; of healthy runs nothing
+is.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from material import ailing
+from material.ailing import HEALTHY, LORA
+from tunesmith import api, words
+from tunesmith.cli.main import main
+from tunesmith.health.course import Course
+from tunesmith.health.rules import RULES, signs
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.words import texts
+
+
+def names(lines: list[dict[str, Any]], **more: Any) -> list[str]:
+    return [sign.name for sign in signs(Course(lines, **more))]
+
+
+def record(losses: list[float], watch: dict[int, float] | None = None, **more: Any) -> list[Any]:
+    """Lines as a run writes them; ``more`` gives other numbers by step."""
+    lines: list[dict[str, Any]] = []
+    for step in range(len(losses) + 1):
+        if step > 0:
+            line = {"step": step, "loss": losses[step - 1], "learning_rate": 1e-4}
+            line |= {"grad_norm": 1.0, "tokens": 900, "memory_gib": 1.0}
+            lines.append(line | {name: values[step - 1] for name, values in more.items()})
+        if watch and step in watch:
+            lines.append({"step": step, "evaluation": {"loss": watch[step]}})
+    return lines
+
+
+def falling(count: int, fast: float = 12.0) -> list[float]:
+    """A loss that falls and comes to rest, with a little noise."""
+    return [0.5 + 2 * 0.5 ** (n * fast / count) + 0.05 * (-1) ** n for n in range(count)]
+
+
+FLAT_LOSS = [2.0 + 0.01 * (-1) ** n for n in range(40)]
+SICK: dict[str, tuple[list[Any], dict[str, Any]]] = {
+    "rate_too_high": (record([2.0 + 0.3 * n for n in range(12)]), {}),
+    "rate_too_low": (record(FLAT_LOSS, {0: 2.0, 20: 1.999, 40: 1.998}), {}),
+    "too_few_steps": (record([3.0 - 0.15 * n for n in range(12)]), {}),
+    "overfitting": (record(falling(80), {0: 2.5, 20: 1.5, 40: 1.7, 60: 2.0, 80: 2.3}), {}),
+    "gradients_grow": (record(FLAT_LOSS, grad_norm=[1.2**n for n in range(40)]), {}),
+    "gradients_vanish": (record([2.0, 1.9] * 4, grad_norm=[0.0] * 8), {}),
+    "few_tokens_learned": (
+        record(falling(80), tokens=[8] * 80),
+        {"tokens": {"total": 100_000, "scored": 200}},
+    ),
+    "memory_creeps": (record(falling(80), memory_gib=[1 + 0.01 * n for n in range(80)]), {}),
+    "answers_go_on": (
+        record(falling(80)),
+        {"answers": [(10, n % 4 == 0) for n in range(40)], "limit": 64, "proved": 80},
+    ),
+}
+
+
+def test_each_rule_has_a_sick_record() -> None:
+    assert set(SICK) == {rule.__name__ for rule in RULES}
+
+
+@pytest.mark.parametrize("name", SICK)
+def test_a_sick_record_is_told_with_its_numbers_and_what_to_do(name: str) -> None:
+    lines, more = SICK[name]
+    found = {sign.name: sign for sign in signs(Course(lines, **more))}
+    assert name in found and len(found) <= 2, "no other sign but what goes with it"
+    for language in words.LANGUAGES:
+        words.use(language)
+        told = found[name].text()
+        assert str(found[name].step) in told and "{" not in told
+        assert any(mark in told for mark in ("train.", "data.", "method."))
+    assert set(found[name].to_json()) == {"name", "step", "evidence", "text"}
+    assert f"event_{name}" in texts("zh", "report") or name == "answers_go_on"
+
+
+WELL: dict[str, tuple[list[Any], dict[str, Any]]] = {
+    "falls and rests": (record(falling(40), {0: 2.5, 20: 0.6, 40: 0.55}), {}),
+    "a long run that still falls a little": (record(falling(200, 4)), {}),
+    "noise only, too loud to tell a fall": (record([2.0, 1.0, 3.0, 1.5] * 10), {}),
+    "nothing left to learn": (record([0.0] * 40, grad_norm=[0.0] * 40), {}),
+    "rises and comes back": (record([2.0, 2.6, 2.4, *falling(40)]), {}),
+    "gradients that grow while it learns": (
+        record(falling(40), grad_norm=[1.2**n for n in range(40)]),
+        {},
+    ),
+    "validation that rests": (record(falling(80), {0: 2.5, 20: 1.5, 40: 1.52, 80: 1.53}), {}),
+    "both curves rise": (
+        record([2.0] * 20 + [1.4] * 20 + [2.1] * 40, {20: 2.0, 40: 1.5, 80: 2.4}),
+        {},
+    ),
+    "one long batch": (record(falling(80), memory_gib=[1.0] * 60 + [1.5] * 20), {}),
+    "short answers in large updates": (
+        record(falling(80), tokens=[64] * 80),
+        {"tokens": {"total": 100_000, "scored": 200}},
+    ),
+    "rows that are learned by their label": (
+        record(falling(80), tokens=[8] * 80),
+        {"tokens": {"total": 100_000, "scored": 0}},
+    ),
+    "answers that the limit cuts, as it must": (
+        record(falling(80)),
+        {"answers": [(100, False)] * 40, "limit": 64},
+    ),
+    "a handful of steps": (record([3.0, 2.0, 1.0]), {}),
+    "none": ([], {}),
+}
+
+
+@pytest.mark.parametrize("name", WELL)
+def test_a_record_in_which_nothing_is_wrong_is_quiet(name: str) -> None:
+    lines, more = WELL[name]
+    assert names(lines, **more) == []
+
+
+def test_the_runs_own_record_says_it_once_and_doctor_says_it_again(
+    tiny_llama: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = {"method": "full", "train.learning_rate": 0.3, "train.steps": 12, "train.batch": 4}
+    run = ailing.trained(tmp_path, tiny_llama, "sft", **changes)
+    told = [line["event"] for line in run.steps() if "event" in line]
+    assert told.count("rate_too_high") == 1
+    assert "the loss rises" in run.report.read_text(encoding="utf-8")
+    capsys.readouterr()
+    assert main(["doctor", str(run.path), "--lang", "en"]) == 1
+    assert "lower train.learning_rate to a third" in capsys.readouterr().out
+    assert main(["doctor", str(run.path), "--json"]) == 1
+    (first, *_) = json.loads(capsys.readouterr().out)["signs"]
+    assert first["name"] == "rate_too_high" and first["evidence"]["rate"] == 0.3
+    assert main(["doctor", str(tmp_path / "absent"), "--lang", "en"]) == 2
+    assert "absent" in capsys.readouterr().err
+
+
+LONG = [
+    {"instruction": "which of these is it? " + "so it goes on " * 40, "output": f"{n % 3}"}
+    for n in range(80)
+]
+REAL: dict[str, dict[str, Any]] = {
+    "rate_too_low": {"train.learning_rate": 1e-7, "train.steps": 30},
+    "too_few_steps": {"train.learning_rate": 4e-3, "train.steps": 9, "train.warmup": 0},
+    "overfitting": {
+        "rows": [
+            {"instruction": f"name {n * 7919 % 1000}", "output": f"{n * 6007 % 9973}"}
+            for n in range(40)
+        ],
+        "method": "full",
+        "train.learning_rate": 1e-2,
+        "train.epochs": 30,
+    },
+    "gradients_vanish": {"method": {"name": "lora", "rank": 4}, "train.steps": 8},
+    "few_tokens_learned": {"rows": LONG, "train.batch": 2, "train.steps": 12},
+    "memory_creeps": {"train.steps": 60, "train.batch": 4},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REAL)
+def test_a_sick_run_is_told(
+    name: str, tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[bytes] = []
+    changes = {"method": LORA, "train.learning_rate": 1e-2, **REAL[name]}
+    if name == "memory_creeps":
+        changes["listen"] = [lambda event: kept.append(b"x" * 2_000_000)]
+    if name == "gradients_vanish":
+        from tunesmith.objectives.sft import Sft
+
+        real = Sft.loss
+
+        def cut_off(self: Sft, models: Any, batch: Any) -> Any:
+            found = real(self, models, batch)
+            return type(found)(found.total * 0.0, found.metrics)
+
+        monkeypatch.setattr(Sft, "loss", cut_off)
+    run = ailing.trained(tmp_path, tiny_llama, "sft", **changes)
+    assert name in [sign.name for sign in api.health(run)]
+    assert name in [line.get("event") for line in run.steps()]
+
+
+@pytest.mark.slow
+def test_answers_that_never_end_are_told_after_the_proof(tiny_llama: Path, tmp_path: Path) -> None:
+    changes = {"method": LORA, "train.learning_rate": 1e-6, "train.steps": 10}
+    run = ailing.trained(tmp_path, tiny_llama, "sft", **changes)
+    api.prove(run)
+    signs = {sign.name: sign for sign in api.health(run)}
+    assert signs["answers_go_on"].evidence["limit"] == 24
+    items = [json.loads(line) for line in run.items.read_text(encoding="utf-8").splitlines()]
+    open_ones = [one for one in items if not one["stopped"]["tuned"]]
+    assert signs["answers_go_on"].evidence["count"] == len(open_ones) > 0
+
+
+def healthy(folder: Path, model: Path, number: int) -> RunFolder:
+    objective, method, rate, seed = HEALTHY[number]
+    changes = {"method": method, "train.learning_rate": rate, "seed": seed}
+    return ailing.trained(folder / str(number), model, objective, **changes)
+
+
+def false_alarms(folder: Path, model: Path, numbers: range) -> dict[int, list[str]]:
+    """What the rules say of healthy runs, by their number; none of them is left out."""
+    found = {}
+    for number in numbers:
+        run = healthy(folder, model, number)
+        losses = Course.of(run).losses
+        assert sum(losses[-5:]) < sum(losses[:5]), "it learned something"
+        events = [line["event"] for line in run.steps() if "event" in line]
+        recorded = [name for name in events if name != "method"]  # what a method says at its end
+        found[number] = [*recorded, *(sign.name for sign in api.health(run))]
+    return found
+
+
+def test_healthy_runs_are_quiet(tiny_llama: Path, tmp_path: Path) -> None:
+    assert false_alarms(tmp_path, tiny_llama, range(3)) == {0: [], 1: [], 2: []}
+
+
+@pytest.mark.slow
+def test_twenty_healthy_runs_are_quiet(tiny_llama: Path, tmp_path: Path) -> None:
+    found = false_alarms(tmp_path, tiny_llama, range(20))
+    alarms = {number: told for number, told in found.items() if told}
+    print(f"false alarms: {len(alarms)} of {len(found)} healthy runs")
+    assert alarms == {} and len(found) == 20

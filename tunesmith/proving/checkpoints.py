@@ -1,0 +1,107 @@
+"""One run at several steps: the proofs of its checkpoints and of its model as one curve, the task
+beside what was kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tunesmith.display.table import table_lines
+from tunesmith.plain import JsonObject, Named
+from tunesmith.proving.judge import TUNED
+from tunesmith.proving.metric_values import interval_shown, shown
+from tunesmith.proving.proof import rival_named, rival_of
+from tunesmith.proving.retention import amount
+from tunesmith.storage.atomic import write_whole
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.words import metric_name, say
+
+BOUNDS = ("difference", "low", "high")
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The curve; ``found`` is checkpoints.json."""
+
+    found: JsonObject
+
+    def to_json(self) -> dict[str, object]:
+        """Returns the content of checkpoints.json."""
+        return self.found
+
+    def lines(self) -> list[str]:
+        """Returns a row a step, and how far it may be believed."""
+        found = self.found
+        primary = found["primary"]
+        told = {"metric": metric_name(primary), "items": found["items"]}
+        suites = list(found["points"][0]["suites"])
+        head = [say("checkpoints.step"), metric_name(primary)]
+        head.append(say("checkpoints.minus", rival=rival_named(found)))
+        for title in suites:
+            head += [title, say("blend.minus_base")]
+        rows = [head]
+        for point in found["points"]:
+            row = [str(point["step"]), shown(primary, point["value"])]
+            row.append(interval_shown(primary, point))
+            for one in point["suites"].values():
+                low, high = (amount(one["unit"], one[name], sign=True) for name in ("low", "high"))
+                apart = amount(one["unit"], one["difference"], sign=True)
+                row += [amount(one["unit"], one["tuned"]), f"{apart} [{low}, {high}]"]
+            rows.append(row)
+        return [
+            say("checkpoints.head", **told),
+            "",
+            *table_lines(rows, numbers=len(head)),
+            "",
+            say("checkpoints.how"),
+        ]
+
+
+def steps_to_prove(folder: RunFolder) -> dict[int, RunFolder]:
+    """Returns the models of a run by step: its checkpoints, and the model that it left where no
+    checkpoint is of that step.
+    """
+    found = {step: RunFolder(folder.path, f"step-{step}") for step in folder.models_of_steps}
+    left = RunFolder(folder.path)
+    facts = left.read(left.model / "tunesmith.json")
+    if facts is not None:
+        found.setdefault(int(facts["step"]), left)
+    return dict(sorted(found.items()))
+
+
+def put_together(folder: RunFolder, proofs: Mapping[int, Named]) -> Checkpoints:
+    """Writes checkpoints.json from the proofs of several steps, and returns it."""
+    first = next(iter(proofs.values()))
+    primary, rival = first["primary"], rival_of(first)
+    found: JsonObject = {
+        "primary": primary,
+        "against": rival,
+        "items": first["items"],
+        "base": first["contenders"].get("base", {}).get(primary),
+        "suites": {
+            title: {"unit": one["unit"], "base": one["base"]} for title, one in _suites(first)
+        },
+        "points": [_point(step, proof, primary, rival) for step, proof in proofs.items()],
+    }
+    text = json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    write_whole(folder.proved_steps, text)
+    return Checkpoints(found)
+
+
+def _point(step: int, proof: Named, primary: str, rival: str) -> JsonObject:
+    compared = proof["differences"][rival][primary]
+    return {
+        "step": step,
+        "value": proof["contenders"][TUNED][primary],
+        **{name: compared[name] for name in BOUNDS},
+        "suites": {
+            title: {name: one[name] for name in ("unit", "tuned", *BOUNDS, "verdict")}
+            for title, one in _suites(proof)
+        },
+    }
+
+
+def _suites(proof: Named) -> Sequence[tuple[str, Named]]:
+    return list(((proof.get("retention") or {}).get("suites") or {}).items())
