@@ -85,6 +85,7 @@ WELL: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "a long run that still falls a little": (record(falling(200, 4)), {}),
     "noise only, too loud to tell a fall": (record([2.0, 1.0, 3.0, 1.5] * 10), {}),
     "nothing left to learn": (record([0.0] * 40, grad_norm=[0.0] * 40), {}),
+    "noise": (record([2.0, 1.5, 1.8, 1.6, *([2.1, 1.9, 2.05, 1.95, 2.2] * 3)]), {}),
     "rises and comes back": (record([2.0, 2.6, 2.4, *falling(40)]), {}),
     "gradients that grow while it learns": (
         record(falling(40), grad_norm=[1.2**n for n in range(40)]),
@@ -122,7 +123,8 @@ def test_a_record_in_which_nothing_is_wrong_is_quiet(name: str) -> None:
 def test_the_runs_own_record_says_it_once_and_doctor_says_it_again(
     tiny_llama: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    changes = {"method": "full", "train.learning_rate": 0.3, "train.steps": 12, "train.batch": 4}
+    changes = {"method": "full", "train.learning_rate": 3.0, "train.schedule": "constant"}
+    changes |= {"train.steps": 12, "train.batch": 4}
     run = ailing.trained(tmp_path, tiny_llama, "sft", **changes)
     told = [line["event"] for line in run.steps() if "event" in line]
     assert told.count("rate_too_high") == 1
@@ -132,7 +134,7 @@ def test_the_runs_own_record_says_it_once_and_doctor_says_it_again(
     assert "lower train.learning_rate to a third" in capsys.readouterr().out
     assert main(["doctor", str(run.path), "--json"]) == 1
     (first, *_) = json.loads(capsys.readouterr().out)["signs"]
-    assert first["name"] == "rate_too_high" and first["evidence"]["rate"] == 0.3
+    assert first["name"] == "rate_too_high" and first["evidence"]["rate"] == 3.0
     assert main(["doctor", str(tmp_path / "absent"), "--lang", "en"]) == 2
     assert "absent" in capsys.readouterr().err
 

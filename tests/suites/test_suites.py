@@ -157,7 +157,7 @@ def test_suites_are_explained_and_refused_where_nothing_is_written(tmp_path: Pat
     from tunesmith.settings.explain import explain
 
     (page,) = explain("suites")
-    assert [entry.name for entry in page.entries] == ["probe", "rows", "safety", "text"]
+    assert [entry.name for entry in page.entries] == ["lm_eval", "probe", "rows", "safety", "text"]
     rows = [{"text": f"text {n}", "label": str(n % 2)} for n in range(30)]
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

@@ -44,7 +44,7 @@ def rate_too_high(course: Course) -> Sign | None:
     losses = course.losses
     if len(losses) < 10:
         return None
-    first, last = losses[:5], losses[-5:]
+    first, last = losses[:3], losses[-5:]
     before, now = statistics.fmean(first), statistics.fmean(last)
     rates = course.values("learning_rate")
     told = {"rate": max(rates, default=0.0), "before": before, "now": now}
@@ -53,7 +53,7 @@ def rate_too_high(course: Course) -> Sign | None:
     watch = course.watched
     if len(watch) < 2 or watch[0][0] != 0 or watch[-1][1] <= RISEN * watch[0][1]:
         return None
-    if now < before - SURE * course.noise * (2 / 5) ** 0.5:
+    if now < before - SURE * course.noise * (1 / 3 + 1 / 5) ** 0.5:
         return None
     told |= {"before": watch[0][1], "now": watch[-1][1]}
     return Sign("rate_too_high", course.last, told)
