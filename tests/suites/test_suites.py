@@ -158,6 +158,8 @@ def test_suites_are_explained_and_refused_where_nothing_is_written(tmp_path: Pat
 
     (page,) = explain("suites")
     assert [entry.name for entry in page.entries] == ["lm_eval", "probe", "rows", "safety", "text"]
+    (one,) = suites_of(["{name: rows, path: mine.jsonl, items: 4}"], RUN)
+    assert (one.title, one.config.items) == ("mine", 4)
     rows = [{"text": f"text {n}", "label": str(n % 2)} for n in range(30)]
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

@@ -51,7 +51,7 @@ def prove(
     ] = None,
     suite: Annotated[
         list[str] | None,
-        typer.Option("--suite", metavar="probe|safety|NAME=FILE", show_default=False),
+        typer.Option("--suite", metavar="probe|safety|NAME=FILE|{name: NAME}", show_default=False),
     ] = None,
     metric: Annotated[
         list[str] | None,

@@ -18,6 +18,7 @@ from tunesmith.settings.problems import problems_of
 from tunesmith.settings.prove import Prove
 from tunesmith.settings.run import Run
 from tunesmith.settings.spec import Spec
+from tunesmith.settings.yaml_file import read_yaml
 
 if TYPE_CHECKING:
     from tunesmith.models.loading.load import Loaded
@@ -94,12 +95,14 @@ class Suite:
 
 
 def suites_of(given: Sequence[str | Mapping[str, object]], run: Run) -> list[Suite]:
-    """Makes suites from names, ``NAME=FILE``, or mappings as in ``prove.suites``, which count where
-    none is given; raises SpecError with what is known.
+    """Makes suites from names, ``NAME=FILE``, or mappings as in ``prove.suites``, which may be
+    written as YAML; those of the run count where none is given; raises SpecError with what is known.
     """
     asked: list[object] = [given] if isinstance(given, str | Mapping) else list(given)
     for place, one in enumerate(asked):
-        if isinstance(one, str) and "=" in one:
+        if isinstance(one, str) and one.startswith("{"):
+            asked[place] = read_yaml(one, "--suite")
+        elif isinstance(one, str) and "=" in one:
             name, _, path = one.partition("=")
             asked[place] = {"name": name, "path": path}
     try:
