@@ -96,7 +96,8 @@ class Suite:
 
 def suites_of(given: Sequence[str | Mapping[str, object]], run: Run) -> list[Suite]:
     """Makes suites from names, ``NAME=FILE``, or mappings as in ``prove.suites``, which may be
-    written as YAML; those of the run count where none is given; raises SpecError with what is known.
+    written as YAML; those of the run count where none is given. Raises SpecError with what is
+    known.
     """
     asked: list[object] = [given] if isinstance(given, str | Mapping) else list(given)
     for place, one in enumerate(asked):
