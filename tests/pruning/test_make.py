@@ -36,7 +36,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_fewer_layers_in_a_folder_that_transformers_load(place: Path) -> None:
+def test_fewer_layers_in_a_folder_that_transformers_load(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
     from transformers import AutoModelForCausalLM
 
     # What stands in a folder beside the model's own files is not taken for the lighter model's.
@@ -46,12 +49,26 @@ def test_fewer_layers_in_a_folder_that_transformers_load(place: Path) -> None:
     done = ts.prune(
         str(place / "model"),
         place / "light",
-        [f"data={place / 'rows.json'}", "share=0.4", *SETTINGS],
+        [f"data={place / 'rows.json'}", "share=0.4", "hub=team/light", *SETTINGS],
     )
+    # Without a token it says what would go; what goes names no folder of this machine.
+    assert any(
+        "nothing was sent" in line and "hf upload team/light" in line for line in done.lines()
+    )
+    card = (place / "light/README.md").read_text(encoding="utf-8")
+    assert "library_name: transformers" in card and "- pruned" in card and "- layers" in card
+    assert "3 of 5 layers" in card and "# light\n" in card and "**lost**" in card
+    for file in ("README.md", "parity.json", "parity.md"):
+        assert str(place) not in (place / "light" / file).read_text(encoding="utf-8")
     model = AutoModelForCausalLM.from_pretrained(place / "light")
     assert model.config.num_hidden_layers == len(model.model.layers) == 3
     names = {path.name for path in (place / "light").iterdir()}
-    assert {"tokenizer.json", "LICENSE", "parity.md"} <= names and "pytorch_model.bin" not in names
+    assert {
+        "tokenizer.json",
+        "LICENSE",
+        "parity.md",
+        "README.md",
+    } <= names and "pytorch_model.bin" not in names
     told = json.loads((place / "light/parity.json").read_text(encoding="utf-8"))
     before, after = told["size_before"], told["size_after"]
     assert before["weights"] - after["weights"] == 2 * sum(
@@ -73,6 +90,8 @@ def test_a_full_disk_and_bad_settings_leave_nothing(
     assert [one.where for one in refused.value.problems] == ["objective", "model.quantize"]
     with pytest.raises(SpecError, match=r"prune\.share: .*no whole layer"):
         ts.prune(str(place / "model"), out, [data, "share=0.05"])
+    with pytest.raises(SpecError, match=r"prune\.hub: .*owner/name"):
+        ts.prune(str(place / "model"), out, [data, "hub=light"])
     with pytest.raises(SpecError, match="not empty"):
         ts.prune(str(place / "model"), place / "model", [data])
 

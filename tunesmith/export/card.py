@@ -38,8 +38,8 @@ TASKS = {
     "tokens": "token-classification",
     "embedding": "sentence-similarity",
 }
-LIBRARIES = {"gguf": "gguf", "onnx": "onnx", "adapter": "peft"}
-"""What loads a format, as hubs name it; transformers where the format is not here."""
+LIBRARIES = {"gguf": "gguf", "onnx": "onnx"}
+"""What loads a format, as hubs name it; else transformers, or peft for an adapter."""
 
 
 def write_card(fmt: ExportFormat, source: Source, page: Page, place: Path, hub: Hub | None) -> None:
@@ -63,22 +63,26 @@ def card(fmt: ExportFormat, source: Source, page: Page, hub: Hub | None) -> str:
     lines = [f"# {name}", "", say("card.intro", **told)]
     if base is None:
         lines += ["", say("card.local_base")]
-    lines += _section("rows", _rows(source))
-    lines += _section("training", _training(source))
-    lines += _section("proof", _proof(proof) if proof else [say("card.no_proof")])
+    lines += section("rows", _rows(source))
+    lines += section("training", _training(source))
+    lines += section("proof", _proof(proof) if proof else [say("card.no_proof")])
     kept = [line for line in retention_lines((proof or {}).get("retention")) if line]
-    lines += _section("kept", [f"- {line}" for line in kept] or [say("card.not_asked")])
+    lines += section("kept", [f"- {line}" for line in kept] or [say("card.not_asked")])
     word = say(f"export.verdict_{page.verdict.replace(' ', '_')}")
     shown = say("export.verdict", verdict=f"**{word}**", why=page.why)
-    lines += _section("parity", [shown, "", say("card.parity")])
-    lines += _section("use", _use(fmt, source, name, hub))
-    lines += _section("license", [say("card.license")])
+    lines += section("parity", [shown, "", say("card.parity")])
+    lines += section("use", _use(fmt, source, name, hub))
+    lines += section("license", [say("card.license")])
     return f"---\n{_header(fmt, source, page, name)}\n---\n\n" + "\n".join([*lines, ""])
 
 
 def base_id(source: Source) -> str | None:
     """Returns the base's id on a hub; None for a folder of this machine."""
-    path = source.run.model.path
+    return base_of(source.run.model.path)
+
+
+def base_of(path: str) -> str | None:
+    """Returns the id on a hub of a model as settings name it; None for a folder of this machine."""
     if path == "starter":
         return STARTER_ID
     if looks_local(path) or Path(path).exists() or "/" not in path:
@@ -118,12 +122,12 @@ def _header(fmt: ExportFormat, source: Source, page: Page, name: str) -> str:
         eval_results=results,
         base_model=base,
         language=languages(_texts(source)) or None,
-        library_name=LIBRARIES.get(fmt.name, "transformers"),
+        library_name=LIBRARIES.get(fmt.name, "transformers" if fmt.folded(source) else "peft"),
         pipeline_tag=TASKS[source.head],
         tags=list(dict.fromkeys(["tunesmith", run.objective.name, run.method.name, fmt.name])),
     )
     if base:
-        data["base_model_relation"] = "finetune" if fmt.folds else "adapter"
+        data["base_model_relation"] = "finetune" if fmt.folded(source) else "adapter"
     return data.to_yaml()
 
 
@@ -147,7 +151,8 @@ def _measured(proof: Named) -> list[JsonObject]:
     return found
 
 
-def _section(name: str, lines: Sequence[str]) -> list[str]:
+def section(name: str, lines: Sequence[str]) -> list[str]:
+    """Returns the lines under a title of the card."""
     return ["", f"## {say(f'card.title_{name}')}", "", *lines]
 
 
@@ -155,7 +160,7 @@ def _rows(source: Source) -> list[str]:
     """Says where the rows went, from the ledger; names files without their folders."""
     data = source.run.data.path
     paths = [data] if isinstance(data, str) else [one.path for one in data]
-    names = ", ".join(f"`{_public(path)}`" for path in paths)
+    names = ", ".join(f"`{public_name(path)}`" for path in paths)
     ledger = source.folder.read(source.folder.ledger)
     if not ledger:
         return [say("card.rows_of", names=names)]
@@ -210,7 +215,7 @@ def _texts(source: Source) -> list[str]:
     return [f"{line.get('prompt', '')} {line.get('reference', '')}" for line in lines]
 
 
-def _public(path: str) -> str:
+def public_name(path: str) -> str:
     """Returns a hub id as it is, and of a path its last part."""
     return Path(path).name if looks_local(path) or Path(path).exists() else path
 

@@ -62,11 +62,11 @@ def name_base(place: Path, base: str | None) -> None:
     file.write_text(json.dumps(told, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
-def reached(name: str | None) -> Hub | None:
+def reached(name: str | None, where: str = "export.hub") -> Hub | None:
     """Returns the hub of an id once it knows the token, if there is one; SpecError for what is no
-    id, HubError where the hub refuses the token or does not answer.
+    id (a setting at ``where``), HubError where the hub refuses the token or does not answer.
     """
-    hub = hub_of(name) if name else None
+    hub = hub_of(name, where) if name else None
     if hub and hub.has_token():
         hub.check()
     return hub

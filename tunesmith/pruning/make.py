@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.events.stream import Events
+from tunesmith.export.card import public_name
 from tunesmith.export.folders.files import (
     check_space,
     copy_beside,
@@ -32,7 +33,9 @@ from tunesmith.export.parity import (
     probe_ids,
     probe_texts,
 )
+from tunesmith.export.send import Sent, reached, send
 from tunesmith.plain import JsonObject
+from tunesmith.pruning.card import write_card
 from tunesmith.pruning.costs import size_of, times_of
 from tunesmith.pruning.page import PrunedPage
 from tunesmith.pruning.pruners import PRUNERS, Pruner
@@ -62,6 +65,8 @@ class Pruned:
     page: PrunedPage
     wanted: str | None = None
     """What ``prune.require`` asks for."""
+    sent: Sent | None = None
+    """What went to a hub, or would go; None where no hub is named."""
 
     @property
     def met(self) -> bool:
@@ -75,12 +80,14 @@ class Pruned:
 
     def to_json(self) -> JsonObject:
         """Returns everything as plain values."""
-        return {"out": str(self.out), **self.page.to_json()}
+        sent = self.sent.to_json() if self.sent else None
+        return {"out": str(self.out), **self.page.to_json(), "sent": sent}
 
     def lines(self) -> list[str]:
         """Returns lines for a person to read."""
         told = [say("prune.written", out=self.out, dtype=self.page.dtype), *self.page.gone]
-        return [*told, *self.page.short(), say("prune.use", out=self.out)]
+        told += [*self.page.short(), say("prune.use", out=self.out)]
+        return told + (self.sent.lines() if self.sent else [])
 
 
 def prune(run: Run, out: Path, *, progress: Progress | None = None) -> Pruned:
@@ -90,11 +97,12 @@ def prune(run: Run, out: Path, *, progress: Progress | None = None) -> Pruned:
 
     SpecError for what the model or the way cannot do, before weights are loaded; DiskError when it
     does not fit; ExportError when what was written does not behave as what was pruned. Nothing is
-    left at ``out`` then.
+    left at ``out`` then. HubError as an export raises it.
     """
     asked = run.prune or Prune()
     base, pruner, share = look(run, out)
     kind, _ = weights_in(base)
+    hub = reached(asked.hub, "prune.hub")
 
     def tell(stage: str) -> None:
         if progress:
@@ -134,7 +142,9 @@ def prune(run: Run, out: Path, *, progress: Progress | None = None) -> Pruned:
             times=times_of(_loaded(run, base), lighter, asking.prompts),
         )
         write_page(page, place)
-    return Pruned(out, page, asked.require)
+        write_card(run, page, place, hub, out.resolve().name)
+    done = Pruned(out, page, asked.require)
+    return replace(done, sent=send(hub, out, met=done.met, public=asked.public)) if hub else done
 
 
 def look(run: Run, out: Path) -> tuple[Path, Pruner, float]:
@@ -156,9 +166,9 @@ def look(run: Run, out: Path) -> tuple[Path, Pruner, float]:
 
 
 def asked_of(run: Run) -> JsonObject:
-    """Returns the model that is pruned, and how."""
-    asked = run.prune or Prune()
-    return {"model": run.model.path, **asked.model_dump(mode="json")}
+    """Returns the model that is pruned, without the folders that it lies in, and how."""
+    asked = (run.prune or Prune()).model_dump(mode="json", exclude={"hub", "public"})
+    return {"model": public_name(run.model.path), **asked}
 
 
 def asked_then(out: Path) -> JsonObject:

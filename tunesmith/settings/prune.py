@@ -25,5 +25,11 @@ class Prune(Spec):
     """Exit with code 1 unless the lighter model gives the same answers (same), or has at least not
     been shown to lose (not lost).
     """
+    hub: str | None = None
+    """Where the folder is sent: owner/name on Hugging Face, ms:owner/name on ModelScope. Without a
+    token nothing is sent, and the command says what would be.
+    """
+    public: bool = False
+    """Whether a model that is made on the hub can be seen by all; otherwise it is private."""
 
     model_config = Spec.model_config | {"validate_default": True}

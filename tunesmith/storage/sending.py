@@ -178,12 +178,12 @@ class ModelScope(Hub):
         raise self.refused(_modelscope_endpoint(), status, reason)
 
 
-def hub_of(name: str) -> Hub:
-    """Returns the place that ``owner/name`` or ``ms:owner/name`` means; raises SpecError for
-    anything else.
+def hub_of(name: str, where: str = "export.hub") -> Hub:
+    """Returns the place that ``owner/name`` or ``ms:owner/name`` means; raises SpecError at the
+    setting ``where`` for anything else.
     """
     if not _ID.fullmatch(name):
-        raise SpecError(Problem("export.hub", say("hub.send_id", name=name)))
+        raise SpecError(Problem(where, say("hub.send_id", name=name)))
     kind = ModelScope if name.startswith("ms:") else HuggingFace
     return kind(name.removeprefix("ms:"))
 

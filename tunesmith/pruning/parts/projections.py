@@ -95,17 +95,12 @@ def _linear(part: torch.nn.Module | None) -> dict[str, torch.nn.Linear]:
     return {name: one for name, one in children if isinstance(one, torch.nn.Linear)}
 
 
-def harm(weight_OI: torch.Tensor, hessian_II: torch.Tensor, width: int) -> torch.Tensor:
-    """Computes [I / width] by how much the outputs change, squared and averaged over tokens, where
-    ``width`` inputs beside each other are zero: E|W_g x_g|^2 = tr(W_g H_gg W_g^T).
+def harm(weight_OI: torch.Tensor, hessian_Gww: torch.Tensor) -> torch.Tensor:
+    """Computes [G] by how much the outputs change, squared and averaged over tokens, where the
+    inputs of one of the groups are zero: E|W_g x_g|^2 = tr(W_g H_gg W_g^T).
     """
-    found = []
-    for start in range(0, hessian_II.shape[0], width):
-        here = slice(start, start + width)
-        weight_Og = weight_OI[:, here]
-        changed_Og = weight_Og @ hessian_II[here, here]
-        found.append((changed_Og * weight_Og).sum())
-    return torch.stack(found)
+    weight_GOw = weight_OI.reshape(len(weight_OI), *hessian_Gww.shape[:2]).transpose(0, 1)
+    return ((weight_GOw @ hessian_Gww) * weight_GOw).sum((1, 2))
 
 
 def places(groups: list[int], width: int) -> torch.Tensor:

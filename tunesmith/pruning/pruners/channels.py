@@ -75,14 +75,12 @@ class Channels(Pruner):
         count = self._kept(config, share)
         kept: list[torch.Tensor] = []
 
-        def silence(name: str, layer: torch.nn.Linear, hessian_II: torch.Tensor) -> None:
-            if not name.endswith(DOWN):
-                return
-            ranked = harm(layer.weight.data, hessian_II, 1).argsort(descending=True)
+        def silence(name: str, layer: torch.nn.Linear, hessian_I11: torch.Tensor) -> None:
+            ranked = harm(layer.weight.data, hessian_I11).argsort(descending=True)
             kept.append(ranked[:count].sort().values)
             layer.weight.data[:, ranked[count:]] = 0
 
-        walk(model, [row.ids_T for row in rows], silence)
+        walk(model, [row.ids_T for row in rows], silence, only=DOWN, width=1)
         for block, stay in zip(block_list(model) or (), kept, strict=True):
             part = feed_forward_of(block)
             assert part is not None, "the blocks were looked at before"

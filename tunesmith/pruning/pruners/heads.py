@@ -71,16 +71,16 @@ class Heads(Pruner):
         groups, count = config.num_key_value_heads, kept_groups(config, share)
         kept: list[list[int]] = []
 
-        def silence(name: str, layer: torch.nn.Linear, hessian_II: torch.Tensor) -> None:
-            if not name.endswith(OUT):
-                return
-            width = layer.in_features // groups
-            ranked = harm(layer.weight.data, hessian_II, width).argsort(descending=True).tolist()
+        blocks = block_list(model) or ()
+        width = next(layer.width for block in blocks if (layer := attention_of(block, groups)))
+
+        def silence(name: str, layer: torch.nn.Linear, hessian_Gww: torch.Tensor) -> None:
+            ranked = harm(layer.weight.data, hessian_Gww).argsort(descending=True).tolist()
             kept.append(sorted(ranked[:count]))
             layer.weight.data[:, places(ranked[count:], width)] = 0
 
-        walk(model, [row.ids_T for row in rows], silence)
-        for block, stay in zip(block_list(model) or (), kept, strict=True):
+        walk(model, [row.ids_T for row in rows], silence, only=OUT, width=width)
+        for block, stay in zip(blocks, kept, strict=True):
             part = attention_of(block, groups)
             assert part is not None, "the blocks were looked at before"
             part.keep(stay)
