@@ -1,4 +1,4 @@
-"""A disk that refuses in the middle of an export: one clear line from the writers of every format,
+"""A memory that is too small, and a disk that refuses in the middle of an export: one clear line from the writers of every format,
 and nothing half-written. A limit on the size of a file stands for it, which needs no rights.
 """
 
@@ -13,7 +13,7 @@ import pytest
 
 from conftest import tiny_model
 from material.exported import asked, tuned
-from tunesmith.errors import DiskError
+from tunesmith.errors import DiskError, SpecError
 from tunesmith.export.make import export
 from tunesmith.storage.run_folder import RunFolder
 
@@ -51,6 +51,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
         (["format=int8"], 200_000),
         (["format=gguf"], 200_000),
         (["format=adapter"], 20_000),
+        (["format=vllm"], 20_000),
+        (["format=gguf", "format.part=adapter"], 20_000),
     ],
     ids=lambda one: " ".join(one) if isinstance(one, list) else None,
 )
@@ -64,4 +66,14 @@ def test_every_format_says_so_and_leaves_nothing(
     # GGUF is written by numpy, which says it in its own words.
     assert ("requested and" if line == ["format=gguf"] else "File too large") in text
     assert "No partial files were left" in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_does_not_fit_is_told_before_it_is_loaded(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tunesmith.export.make.load_trained", lambda source: pytest.fail("loaded"))
+    monkeypatch.setattr("tunesmith.export.folders.source.total_and_free", lambda: (1e6, 1e3))
+    with pytest.raises(SpecError, match=r"of memory to be loaded .* 0\.00 GiB are free"):
+        export(run, tmp_path / "out", asked("format=hf"))
     assert list(tmp_path.iterdir()) == []

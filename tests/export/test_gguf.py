@@ -9,7 +9,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Qwen2Config, Qwen3Config
+from peft import LoraConfig, get_peft_model
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    Gemma2Config,
+    Gemma3TextConfig,
+    GemmaConfig,
+    LlamaConfig,
+    Phi3Config,
+    PhiConfig,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen3Config,
+)
 
 from conftest import byte_tokenizer, tiny_model
 from material.chat_templates import CHATML
@@ -17,9 +31,10 @@ from material.exported import asked, tuned
 from tunesmith.batches.batch import Tokens
 from tunesmith.cli.main import main
 from tunesmith.errors import SpecError
+from tunesmith.export.folders.lora import read_lora
 from tunesmith.export.gguf.architectures import turned
 from tunesmith.export.gguf.modelfile import modelfile, pieces_of
-from tunesmith.export.gguf.write import Words, write_gguf
+from tunesmith.export.gguf.write import Words, write_adapter, write_gguf
 from tunesmith.export.make import export
 
 SIZES: dict[str, Any] = {
@@ -47,7 +62,21 @@ CONFIGS = {
     "linear": LlamaConfig(**SIZES, rope_parameters=LINEAR),
     "qwen2": Qwen2Config(**SIZES),
     "qwen3": Qwen3Config(**SIZES, head_dim=32),
-}
+    "gemma": GemmaConfig(**SIZES, head_dim=16),
+    "gemma2": Gemma2Config(
+        **SIZES, head_dim=16, query_pre_attn_scalar=16, sliding_window=32, attn_logit_softcapping=5.0
+    ),
+    # The sixth layer alone sees everything.
+    "gemma3": Gemma3TextConfig(
+        **SIZES | {"num_hidden_layers": 6}, head_dim=16, query_pre_attn_scalar=16, sliding_window=32
+    ),
+    "phi": PhiConfig(**SIZES, pad_token_id=3),
+    "phi3": Phi3Config(**SIZES, pad_token_id=3),
+    "phi4": Phi3Config(
+        **SIZES, pad_token_id=3,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5},
+    ),
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +93,8 @@ def test_llama_cpp_computes_what_transformers_does(name: str, words: Words, tmp_
     from tunesmith.export.gguf.engine import LlamaCpp
 
     torch.manual_seed(3)
-    model = AutoModelForCausalLM.from_config(CONFIGS[name]).eval()
+    # The other ways to attend leave Gemma 2's limit on scores out.
+    model = AutoModelForCausalLM.from_config(CONFIGS[name], attn_implementation="eager").eval()
     for own, weight in model.named_parameters():
         # Far from the usual start, so that attention, norms and biases matter.
         weight.data.normal_(0, 0.4 if weight.ndim > 1 else 0.5)
@@ -90,6 +120,94 @@ def test_llama_cpp_computes_what_transformers_does(name: str, words: Words, tmp_
         "<|im_start|>问题 it's 123"
     )
     assert engine.ends(2) and not engine.ends(50)
+
+
+@pytest.mark.parametrize("prefix", [False, True])
+def test_sentence_pieces_are_llama_cpps_tokens(prefix: bool, words: Words, tmp_path: Path) -> None:
+    """As Gemma has them (no space before a text) and Llama 2 (one), with letters that are none."""
+    pytest.importorskip("cyllama")
+    from tunesmith.export.gguf.engine import LlamaCpp
+
+    tokenizer = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
+    spaces: Any = normalizers.Replace(" ", "▁")
+    if prefix:
+        spaces = normalizers.Sequence([normalizers.Prepend("▁"), spaces])
+    else:
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    tokenizer.normalizer = spaces
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback()])
+    special = ["<unk>", "<s>", "</s>", "<pad>", *(f"<0x{n:02X}>" for n in range(256))]
+    trainer = trainers.BpeTrainer(vocab_size=404, special_tokens=special, show_progress=False)
+    lines = ["the question and the answer of a person is this", "中医药知识问题答案"] * 20
+    tokenizer.train_from_iterator(lines, trainer)
+    told = json.loads(tokenizer.to_str())
+    # Bytes are ordinary tokens of such files.
+    told["added_tokens"] = [one for one in told["added_tokens"] if one["id"] < 4]
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(told)), unk_token="<unk>", bos_token="<s>",
+        eos_token="</s>", pad_token="<pad>",
+    )  # fmt: skip
+    made.save_pretrained(tmp_path)
+    model = AutoModelForCausalLM.from_config(CONFIGS["gemma"])
+    write_gguf(tmp_path / "m.gguf", model, Words(made, tmp_path, (2,)), "f32", "tiny")
+    engine = LlamaCpp(tmp_path / "m.gguf", made)
+    for text in ("the person is an answer", "问题 the 药", " two  spaces", "é😀 this</s>the end"):
+        ids = made(text, add_special_tokens=False)["input_ids"]
+        assert engine.tokens(text) == ids, text
+        assert made.unk_token_id not in ids and len(ids) < len(text.encode()) + 2
+
+
+@pytest.mark.parametrize("name", ["llama", "phi3"])
+def test_llama_cpp_adds_an_adapter(name: str, words: Words, tmp_path: Path) -> None:
+    """The base as GGUF with the adapter beside it gives what the merged model gives."""
+    xllamacpp = pytest.importorskip("xllamacpp")
+    torch.manual_seed(3)
+    model = AutoModelForCausalLM.from_config(CONFIGS[name]).eval()
+    for own, weight in model.named_parameters():
+        weight.data.normal_(0, 0.2).add_(1.0 if "norm" in own else 0.0)
+    write_gguf(tmp_path / "base.gguf", model, words, "f32", "tiny")
+    settings = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", use_rslora=True,
+                          rank_pattern={"o_proj": 2})  # fmt: skip
+    tuned_model = get_peft_model(model, settings)
+    for own, weight in tuned_model.named_parameters():
+        if "lora_B" in own:
+            weight.data.normal_(0, 0.2)
+    tuned_model.save_pretrained(tmp_path)
+    write_adapter(tmp_path / "a.gguf", read_lora(tmp_path), CONFIGS[name], "f32", "tiny")
+    prompt = list(range(50, 80))
+    with torch.no_grad():
+        wanted = tuned_model(torch.tensor([prompt])).logits[0, -1].log_softmax(-1)
+        with tuned_model.disable_adapter():
+            plain = tuned_model(torch.tensor([prompt])).logits[0, -1].log_softmax(-1)
+    params = xllamacpp.CommonParams()
+    params.model.path, params.n_ctx, params.warmup = str(tmp_path / "base.gguf"), 256, False
+    params.n_parallel, params.cpuparams.n_threads, params.verbosity = 1, 1, -1
+    params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(tmp_path / "a.gguf"), 1.0)]
+    server = xllamacpp.Server(params)
+    asked_of = {"prompt": prompt, "n_predict": 1, "temperature": 0, "logprobs": 20}
+    told = server.handle_completions(asked_of)["choices"][0]["logprobs"]["content"][0]
+    found = {one["id"]: one["logprob"] for one in told["top_logprobs"]}
+    ids = list(found)
+    assert len(ids) == 20
+    assert (plain[ids] - wanted[ids]).abs().max() > 0.5, "the adapter changes what is compared"
+    assert np.abs(wanted[ids].numpy() - np.array(list(found.values()))).max() < 0.02
+
+
+def test_a_run_becomes_an_adapter_of_its_own(tiny_llama: Path, tmp_path: Path) -> None:
+    folder = tuned(tmp_path / "run", tiny_llama)
+    done = export(folder, tmp_path / "out", asked("format=gguf", "format.part=adapter"))
+    assert done.page.verdict == "not verified" and "tunesmith prove RUN --against" in done.page.why
+    names = {path.name for path in done.out.iterdir()}
+    assert names == {"README.md", "adapter.gguf", "chat_template.jinja", "parity.json", "parity.md"}
+    assert f"--lora {done.out / 'adapter.gguf'} --jinja" in done.load[1]
+    with pytest.raises(SpecError, match=r"format\.type: an adapter is not rounded to q8_0"):
+        export(
+            folder, tmp_path / "no", asked("format=gguf", "format.part=adapter", "format.type=q8_0")
+        )
+    config = folder.model / "adapter_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "use_dora": True}))
+    with pytest.raises(SpecError, match=r"format\.part: what lora learned here is no plain LoRA"):
+        export(folder, tmp_path / "no", asked("format=gguf", "format.part=adapter"))
 
 
 def test_rounded_as_llama_cpp_rounds(words: Words, tmp_path: Path) -> None:
@@ -177,6 +295,12 @@ def test_what_is_not_written_names_the_script(tmp_path: Path) -> None:
     (base / "config.json").write_text(json.dumps(config))
     with pytest.raises(SpecError, match="positions of the type dynamic"):
         export(folder, tmp_path / "out", asked("format=gguf"))
+    # Of a Gemma 2 with more layers than one all but the last of two see a window.
+    told = Gemma2Config(**SIZES, head_dim=16).to_dict()
+    for odd in ({"query_pre_attn_scalar": 3}, {"layer_types": ["full_attention"] * 2}):
+        (base / "config.json").write_text(json.dumps(told | {"query_pre_attn_scalar": 16} | odd))
+        with pytest.raises(SpecError, match="this gemma2 has parts"):
+            export(folder, tmp_path / "out", asked("format=gguf"))
     tokenizer = json.loads((folder.model / "tokenizer.json").read_text())
     tokenizer["pre_tokenizer"] = {"type": "Whitespace"}
     (folder.model / "tokenizer.json").write_text(json.dumps(tokenizer))

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from conftest import tiny_model
 from material.exported import asked, tuned
 from tunesmith.errors import SpecError
 from tunesmith.export.make import export
-from tunesmith.export.rounding.codes import gptq, nearest
+from tunesmith.export.rounding.codes import gptq, nearest, nearest_fp8
 from tunesmith.export.rounding.compressed import packed
 from tunesmith.export.rounding.walk import walk
 
@@ -84,6 +85,13 @@ def test_a_walk_sees_each_layer_with_its_inputs_after_those_before_it(tiny_llama
     inputs = torch.cat(caught)
     wanted = inputs.T @ inputs / len(inputs)
     torch.testing.assert_close(seen["model.layers.1.mlp.down_proj"], wanted)
+    apart: dict[str, torch.Tensor] = {}
+    save = lambda name, layer, hessian: apart.update({name: hessian})  # noqa: E731
+    walk(model, rows, save, only="down_proj", width=8)
+    assert list(apart) == [f"model.layers.{n}.mlp.down_proj" for n in (0, 1)]
+    for place, block in enumerate(apart["model.layers.1.mlp.down_proj"]):
+        here = slice(place * 8, place * 8 + 8)
+        torch.testing.assert_close(block, wanted[here, here])
 
     def zero(name: str, part: torch.nn.Linear, hessian: torch.Tensor) -> None:
         seen[name] = hessian
@@ -100,6 +108,27 @@ def wide(tmp_path: Path) -> Path:
     """A run whose model has rows that divide into groups of 32."""
     base = tiny_model(tmp_path / "base", hidden_size=64, intermediate_size=96)
     return tuned(tmp_path / "run", base, scale=0.1).path
+
+
+def test_fp8_is_written_as_compressed_tensors_reads_it(wide: Path, tmp_path: Path) -> None:
+    """Each weight is within half a step of three bits; what the library computes from the folder,
+    where it rounds inputs as well, stays close to the model.
+    """
+    pytest.importorskip("compressed_tensors")
+    from tunesmith.storage.run_folder import RunFolder
+
+    weight = torch.randn(8, 64, generator=torch.Generator().manual_seed(1))
+    codes = nearest_fp8(weight)
+    away = (codes.weight - weight).abs()
+    assert (away <= weight.abs() / 16 + codes.scales.float() * 2**-9).all() and away.max() > 0
+    done = export(RunFolder(wide), tmp_path / "out", asked("format=fp8"))
+    assert done.saved is not None and done.saved.relative < 0.1
+    stored = load_file(tmp_path / "out" / "model.safetensors")
+    linear = {name for name in stored if stored[name].dtype == torch.float8_e4m3fn}
+    assert len(linear) == 14 and "lm_head.weight" not in linear
+    told = json.loads((tmp_path / "out" / "config.json").read_text())["quantization_config"]
+    assert told["format"] == "float-quantized"
+    assert told["config_groups"]["group_0"]["input_activations"]["strategy"] == "token"
 
 
 @pytest.mark.parametrize("line", [("format=int8",), ("format=int4", "format.method=rtn")])

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 from tunesmith.errors import Problem, SpecError
 from tunesmith.export.card import base_id, write_card
 from tunesmith.export.folders.files import check_space, draft, refuse_full
-from tunesmith.export.folders.source import Source, load_trained, merge_problems, put_on, source_of
+from tunesmith.export.folders.source import (
+    Source,
+    check_memory,
+    load_trained,
+    merge_problems,
+    put_on,
+    source_of,
+)
 from tunesmith.export.formats import FORMATS, ExportFormat, Made, refused_head
 from tunesmith.export.held_out import EXPORTED, TRAINED, HeldOut, held_out
 from tunesmith.export.merge import merged, refuse_different, rounded_away, unchanged
@@ -135,7 +142,8 @@ def export(
     seen = _Trained.of(source)
     made = Made(source, seen.engine.loaded, [])
     folded = None
-    if fmt.folds:
+    folds = fmt.folded(source)
+    if folds:
         tell("merge")
         if source.adapter:
             made.trained.model = merged(made.trained.model, source)
@@ -155,9 +163,9 @@ def export(
         page = replace(page, size=_bytes(place), speed_before=speed)
         write_page(page, place)
         write_card(fmt, source, page, place, hub)
-        if hub and not fmt.folds:
+        if hub and not folds:
             name_base(place, base_id(source))
-    if source.run.model.quantize and source.adapter and fmt.folds:
+    if source.run.model.quantize and source.adapter and folds:
         warnings = (say("export.dequantised", kind=source.run.model.quantize), *warnings)
     told, load = (*made.notes, *warnings), tuple(fmt.use(source, out))
     done = Exported(out, fmt.dtype(source), page, folded, load, told, settings.require)
@@ -168,13 +176,14 @@ def _allowed(fmt: ExportFormat, folder: RunFolder, hub: str | None) -> Source:
     """Returns what is exported; raises SpecError with all that keeps it from the format."""
     source = source_of(folder)
     problems = refused_head(fmt, source)
-    problems += merge_problems(source) if fmt.folds else []
+    problems += merge_problems(source) if fmt.folded(source) else []
     problems = problems or fmt.refused(source)
-    if hub and not fmt.folds and base_id(source) is None:
+    if hub and not fmt.folded(source) and base_id(source) is None:
         told = say("hub.local_base", base=source.run.model.path)
         problems.append(Problem("export.hub", told))
     if problems:
         raise SpecError(problems)
+    check_memory(source)
     return source
 
 
@@ -183,7 +192,8 @@ def _looked_at(
 ) -> tuple[Page, tuple[str, ...]]:
     """Runs what was written and measures it; returns the page and warnings."""
     kind = fmt.dtype(made.source)
-    page = Page(fmt.name, kind, library=fmt.verified_by, install=fmt.install)
+    unrun = fmt.not_run(made.source)
+    page = Page(fmt.name, kind, library=fmt.verified_by, install=fmt.install, not_run=unrun)
     same, unasked = unchanged(seen.base, seen.behaviour), (rows.why,) if rows.why else ()
     start = time.perf_counter()
     engine = fmt.open(place, made)

@@ -56,6 +56,8 @@ class Page:
     task_missing: str = ""
     faults: tuple[str, ...] = ()
     """What is wrong beside the numbers."""
+    not_run: str = ""
+    """What serves it and has not run it here, with the commands that would show it."""
     speed_before: Speed | None = None
     speed: Speed | None = None
 
@@ -72,8 +74,8 @@ class Page:
     @property
     def _judged(self) -> tuple[Verdict, str]:
         if self.probes is None:
-            told = say("export.why_not_verified", library=self.library, install=self.install)
-            return "not verified", told
+            told = {"library": self.library, "install": self.install}
+            return "not verified", self.not_run or say("export.why_not_verified", **told)
         if self.faults:
             return "lost", " ".join(self.faults)
         if self.probes.numbers:
@@ -101,6 +103,7 @@ class Page:
         return [
             say("export.verdict", verdict=word, why=self.why),
             *table_lines(self._rows(), numbers=2),
+            *([self.not_run] if self.not_run and self.probes else []),
         ]
 
     def markdown(self) -> str:
@@ -120,6 +123,8 @@ class Page:
             lines += ["", say("export.page_probes", compared=self.probes.told())]
         if self.library and self.probes is not None:
             lines += ["", say("export.page_library", library=self.library)]
+        if self.not_run and self.probes is not None:
+            lines += ["", self.not_run]
         if self.task_missing:
             lines += ["", self.task_missing]
         return "\n".join([*lines, "", say("export.page_rules"), ""])

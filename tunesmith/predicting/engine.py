@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -15,6 +15,23 @@ from tunesmith.settings.run import Generate
 if TYPE_CHECKING:
     from tunesmith.models.calling.generate import Answer
     from tunesmith.models.loading.load import Loaded
+
+
+def likelihood_of(
+    tokens: Tokens, logits: Callable[[np.ndarray, Sequence[int]], np.ndarray]
+) -> list[float]:
+    """Computes the weighted negative log-likelihood of the scored tokens (nats) and their weight,
+    from what ``logits(ids, places)`` gives.
+    """
+    from scipy.special import log_softmax
+
+    scored = np.flatnonzero(tokens.weights_T[1:])
+    if not len(scored):
+        return [0.0, 0.0]
+    rows = logits(tokens.ids_T, scored.tolist()).astype(np.float64)
+    weights = tokens.weights_T[scored + 1].astype(np.float64)
+    found = log_softmax(rows, -1)[np.arange(len(scored)), tokens.ids_T[scored + 1]]
+    return [float(-(weights * found).sum()), float(weights.sum())]
 
 
 class Engine(Protocol):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import ModelError, Problem, SpecError
 from tunesmith.export.folders.files import weights_in
+from tunesmith.machine.memory import GIB, total_and_free
 from tunesmith.plain import JsonObject
 from tunesmith.settings.family import METHODS, OBJECTIVES
 from tunesmith.settings.run import Run
@@ -102,6 +103,18 @@ def merge_problems(source: Source) -> list[Problem]:
         lines = "\n".join(f"  {line}" for line in serving)
         told = say("own.does_not_merge", method=run.method.name, lines=lines)
     return [Problem("method", told)]
+
+
+def check_memory(source: Source) -> None:
+    """Raises SpecError where the models that are compared, in fp32, need more memory than is
+    free.
+    """
+    # An adapter stands on the base; a whole model is loaded beside it.
+    needed = 4.0 * source.stored[1] * (1 if source.adapter else 2)
+    _, free = total_and_free()
+    if free is not None and needed > free:
+        told = {"needed": f"{needed / GIB:.2f}", "free": f"{free / GIB:.2f}"}
+        raise SpecError(Problem(str(source.base), say("export.no_memory", **told)))
 
 
 def load_trained(source: Source) -> tuple[Loaded, Loaded]:

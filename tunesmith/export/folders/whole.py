@@ -26,6 +26,27 @@ def save_model(model: torch.nn.Module, place: Path, dtype: str) -> None:
     write_model(model, place)
 
 
+def write_whole(source: Source, model: torch.nn.Module, place: Path, dtype: str) -> None:
+    """Writes the model in ``dtype``; a whole one that keeps its type is copied bit by bit."""
+    from tunesmith.export.folders.files import copy_model
+
+    if not source.adapter and dtype == source.stored[0]:
+        copy_model(source.place, place)
+    else:
+        save_model(model, place, dtype)
+
+
+def open_adapter(place: Path, source: Source) -> TorchEngine:
+    """Puts an adapter on its base with plain peft, in fp32."""
+    import peft
+    import torch
+
+    engine = open_folder(source.base, source, dtype=torch.float32, words=place)
+    engine.loaded.model = peft.PeftModel.from_pretrained(engine.loaded.model, place).eval()
+    engine.name = f"peft {peft.__version__}"
+    return engine
+
+
 def open_folder(
     place: Path, source: Source, *, dtype: torch.dtype | None = None, words: Path | None = None
 ) -> TorchEngine:

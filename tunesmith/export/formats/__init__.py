@@ -40,7 +40,9 @@ class ExportFormat:
 
     name: ClassVar[str]
     folds: ClassVar[bool] = True
-    """Whether the adapter is folded into the base; otherwise it stays beside it."""
+    """Whether the adapter is folded into the base; otherwise it stays beside it. Where that follows
+    the run or a setting, ``folded`` tells.
+    """
     heads: ClassVar[frozenset[str]] = frozenset({"language", "classes", "tokens", "embedding"})
     """What may stand on the trunk."""
     exact: ClassVar[bool] = False
@@ -57,6 +59,10 @@ class ExportFormat:
 
     def __init__(self, config: Any) -> None:
         self.config = config
+
+    def folded(self, source: Source) -> bool:
+        """Tells whether this run's adapter is folded into the base."""
+        return self.folds
 
     def refused(self, source: Source) -> list[Problem]:
         """Returns what keeps this run from the format; asked before weights are loaded."""
@@ -87,6 +93,12 @@ class ExportFormat:
     def use(self, source: Source, out: Path) -> list[str]:
         """Returns the lines that load it or serve it."""
         raise AssertionError(f"format {self.name} has no use")
+
+    def not_run(self, source: Source) -> str:
+        """Names what serves it and has not run it here, with the commands that would show it;
+        nothing where ``verified_by`` is what serves it.
+        """
+        return ""
 
 
 def refused_head(fmt: ExportFormat, source: Source) -> list[Problem]:

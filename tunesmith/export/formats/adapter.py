@@ -7,6 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from tunesmith.errors import Problem
+from tunesmith.export.folders.lora import CONFIG, WEIGHTS, stands_alone
 from tunesmith.export.formats import FORMATS, ExportFormat, Made
 from tunesmith.settings.spec import Spec
 from tunesmith.words import say
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from tunesmith.export.folders.source import Source
     from tunesmith.predicting.engine import Engine
 
-FILES = ("adapter_config.json", "adapter_model.safetensors")
+FILES = (CONFIG, WEIGHTS)
 
 
 @FORMATS.register
@@ -65,18 +66,12 @@ class Adapter(ExportFormat):
 
     def open(self, place: Path, made: Made) -> Engine:
         """Puts it on its base with plain peft."""
-        import torch
-        from peft import PeftModel
+        from tunesmith.export.folders.whole import open_adapter
 
-        from tunesmith.export.folders.whole import open_folder
-
-        engine = open_folder(made.source.base, made.source, dtype=torch.float32, words=place)
-        engine.loaded.model = PeftModel.from_pretrained(engine.loaded.model, place).eval()
-        return engine
+        return open_adapter(place, made.source)
 
     def use(self, source: Source, out: Path) -> list[str]:
-        """Returns the lines of Python that load it, and the command that serves it."""
-        told = json.loads((source.place / FILES[0]).read_text(encoding="utf-8"))
+        """Returns the lines of Python that load it, and what makes vLLM's folder of it."""
         base = json.dumps(str(source.base), ensure_ascii=False)
         kind = source.loader.__name__
         lines = [
@@ -85,10 +80,6 @@ class Adapter(ExportFormat):
             f"base = {kind}.from_pretrained({base})",
             f"model = PeftModel.from_pretrained(base, {json.dumps(str(out), ensure_ascii=False)})",
         ]
-        if told["peft_type"] == "LORA" and source.head == "language":
-            rank = max([told["r"], *told.get("rank_pattern", {}).values()])
-            lines.append(
-                f"vllm serve {source.base} --enable-lora --max-lora-rank {max(8, rank)} "
-                f"--lora-modules tuned={out}"
-            )
+        if source.head == "language" and stands_alone(source):
+            lines.append(say("export.vllm_format"))
         return lines

@@ -40,14 +40,11 @@ class HuggingFace(ExportFormat):
 
     def write(self, made: Made, place: Path) -> None:
         """Saves the weights; those of a whole model that keeps its type are copied bit by bit."""
-        from tunesmith.export.folders.files import copy_beside, copy_model
-        from tunesmith.export.folders.whole import save_model
+        from tunesmith.export.folders.files import copy_beside
+        from tunesmith.export.folders.whole import write_whole
 
         source = made.source
-        if not source.adapter and self.dtype(source) == source.stored[0]:
-            copy_model(source.place, place)
-        else:
-            save_model(made.trained.model, place, self.dtype(source))
+        write_whole(source, made.trained.model, place, self.dtype(source))
         copy_beside(source.place, place)
 
     def open(self, place: Path, made: Made) -> Engine:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import TYPE_CHECKING
 
 from tunesmith.export.formats import FORMATS, ExportFormat, Made
@@ -60,13 +59,18 @@ class Int8(ExportFormat):
 
     def open(self, place: Path, made: Made) -> Engine | None:
         """Loads the folder in transformers."""
-        from tunesmith.export.folders.whole import open_folder
+        from tunesmith.export.rounding.compressed import open_compressed
 
-        here = importlib.util.find_spec("compressed_tensors") is not None
-        return open_folder(place, made.source) if here else None
+        return open_compressed(place, made.source)
 
     def use(self, source: Source, out: Path) -> list[str]:
         """Returns the lines that load it, and the command that serves it."""
-        from tunesmith.export.folders.whole import python
+        from tunesmith.export.rounding.compressed import told_of
 
-        return [*python(source, out), f"vllm serve {out}"]
+        return told_of(source, out)
+
+    def not_run(self, source: Source) -> str:
+        """Names the commands that would show it in vLLM itself."""
+        from tunesmith.export.rounding.compressed import not_run_by_vllm
+
+        return not_run_by_vllm()

@@ -6,7 +6,7 @@ Every other one is written by llama.cpp's own script from a merged folder.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,26 @@ if TYPE_CHECKING:
     import gguf
     import numpy as np
 
-ARCHITECTURES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
+ARCHITECTURES = {
+    "llama": "llama",
+    "mistral": "llama",
+    "qwen2": "qwen2",
+    "qwen3": "qwen3",
+    "gemma": "gemma",
+    "gemma2": "gemma2",
+    "gemma3_text": "gemma3",
+    "phi": "phi2",
+    "phi3": "phi3",
+}
 """transformers' model type, and llama.cpp's name."""
+ACTIVATIONS = dict.fromkeys(("gemma", "gemma2", "gemma3"), "gelu_pytorch_tanh") | {
+    "phi2": "gelu_new"
+}
+"""What llama.cpp computes between the feed-forward layers, where it is not silu."""
+PERIODS = {"gemma2": 2, "gemma3": 6}
+"""Of so many layers the last one sees everything, and the others a window."""
+ONE_LARGE = {"gemma2": 46, "gemma3": 62}
+"""Layers of the one model of which llama.cpp scales queries by another width."""
 ROPES = ("default", "linear", "llama3")
 SCRIPT = "convert_hf_to_gguf.py"
 """llama.cpp's own converter."""
@@ -34,10 +52,32 @@ def refused_architecture(config: Any) -> list[Problem]:
     rope = rope_of(config).kind
     if rope not in ROPES:
         return [Problem("format", say("export.gguf_rope", rope=rope, script=SCRIPT))]
-    biased = kind == "llama" and (config.attention_bias or config.mlp_bias)
-    if biased or config.hidden_act != "silu":
-        return [Problem("format", say("export.gguf_variant", kind=kind, script=SCRIPT))]
-    return []
+    if _is_usual(config, ARCHITECTURES[kind]):
+        return []
+    return [Problem("format", say("export.gguf_variant", kind=kind, script=SCRIPT))]
+
+
+def _is_usual(config: Any, kind: str) -> bool:
+    """Tells whether a model is built as llama.cpp builds all of its ``kind``."""
+    told: dict[str, Any] = config.to_dict()
+    if (told.get("hidden_activation") or told["hidden_act"]) != ACTIVATIONS.get(kind, "silu"):
+        return False
+    biased = config.model_type != "qwen2" and (told.get("attention_bias") or told.get("mlp_bias"))
+    odd = biased or told.get("qk_layernorm") or told.get("use_bidirectional_attention")
+    if odd or (kind == "gemma3" and _caps(told)):
+        return False
+    if kind not in PERIODS:
+        return True
+    large = config.num_hidden_layers == ONE_LARGE[kind]
+    scaled = config.hidden_size / config.num_attention_heads if large else head_size(config)
+    wide = [kind == "full_attention" for kind in config.layer_types]
+    period = PERIODS[kind]
+    usual = [(number + 1) % period == 0 for number in range(config.num_hidden_layers)]
+    return told["query_pre_attn_scalar"] == scaled and wide == usual
+
+
+def _caps(told: dict[str, Any]) -> bool:
+    return bool(told.get("attn_logit_softcapping") or told.get("final_logit_softcapping"))
 
 
 @dataclass(frozen=True)
@@ -49,9 +89,10 @@ class Rope:
     settings: dict[str, Any]
 
 
-def rope_of(config: Any) -> Rope:
-    """Reads the rotation of positions."""
+def rope_of(config: Any, layers: str = "full_attention") -> Rope:
+    """Reads the rotation of positions; of models whose layers differ, that of ``layers``."""
     told = dict(config.rope_parameters)
+    told = dict(told[layers]) if layers in told else told
     return Rope(told.pop("rope_type", "default"), told.pop("rope_theta", 10000.0), told)
 
 
@@ -66,6 +107,7 @@ def add_settings(writer: gguf.GGUFWriter, config: Any, rows: int) -> None:
     import gguf
 
     width, rope = head_size(config), rope_of(config)
+    told = config.to_dict()
     writer.add_vocab_size(rows)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
@@ -73,40 +115,68 @@ def add_settings(writer: gguf.GGUFWriter, config: Any, rows: int) -> None:
     writer.add_feed_forward_length(config.intermediate_size)
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    if "rms_norm_eps" in told:
+        writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    else:
+        writer.add_layer_norm_eps(config.layer_norm_eps)
     writer.add_rope_freq_base(rope.theta)
-    writer.add_rope_dimension_count(width)
+    writer.add_rope_dimension_count(int(width * rope.settings.get("partial_rotary_factor", 1.0)))
     writer.add_key_length(width)
     writer.add_value_length(width)
     if rope.kind == "linear":
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(rope.settings["factor"])
+    kind = ARCHITECTURES[config.model_type]
+    if kind in PERIODS:
+        writer.add_sliding_window(config.sliding_window)
+        writer.add_rope_freq_base_swa(rope_of(config, "sliding_attention").theta)
+    if kind == "gemma2":
+        writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
+        writer.add_final_logit_softcapping(config.final_logit_softcapping)
 
 
 def tensors(model: Any, config: Any) -> Iterator[tuple[str, np.ndarray]]:
     """Yields llama.cpp's name and the values, in fp32, of every tensor; a head that is tied to the
     embedding is left out.
     """
-    import gguf
     import torch
 
-    kind = ARCHITECTURES[config.model_type]
-    arch = next(key for key, name in gguf.MODEL_ARCH_NAMES.items() if name == kind)
-    names = gguf.get_tensor_name_map(arch, config.num_hidden_layers)
-    rope = rope_of(config)
+    names, rope = names_of(config), rope_of(config)
     if rope.kind == "llama3":
         yield "rope_freqs.weight", _llama3_factors(rope, head_size(config))
     for name, tensor in model.state_dict().items():
         if name == "lm_head.weight" and config.tie_word_embeddings:
             continue
+        yield names(name), as_written(name, tensor.to(torch.float32).numpy(), config)
+
+
+def names_of(config: Any) -> Callable[[str], str]:
+    """Returns what gives llama.cpp's name of a tensor."""
+    import gguf
+
+    kind = ARCHITECTURES[config.model_type]
+    arch = next(key for key, name in gguf.MODEL_ARCH_NAMES.items() if name == kind)
+    names = gguf.get_tensor_name_map(arch, config.num_hidden_layers)
+
+    def called(name: str) -> str:
         found = names.get_name(name, try_suffixes=(".weight", ".bias"))
         assert found is not None, f"{kind} has no tensor {name}"
-        values = tensor.to(torch.float32).numpy()
-        if kind == "llama" and name.endswith(("q_proj.weight", "k_proj.weight")):
-            keys = "k_proj" in name
-            heads = config.num_key_value_heads if keys else config.num_attention_heads
-            values = turned(values, heads)
-        yield found, values
+        return found
+
+    return called
+
+
+def as_written(name: str, values: np.ndarray, config: Any) -> np.ndarray:
+    """Returns the values of transformers' tensor ``name`` as llama.cpp keeps them. What a LoRA adds
+    to a layer's outputs is kept as the layer's own rows are.
+    """
+    kind = ARCHITECTURES[config.model_type]
+    if kind.startswith("gemma") and name.endswith("norm.weight"):
+        return values + 1.0  # transformers adds it as it runs
+    if kind == "llama" and name.endswith(("q_proj.weight", "k_proj.weight")):
+        keys = "k_proj" in name
+        return turned(values, config.num_key_value_heads if keys else config.num_attention_heads)
+    return values
 
 
 def turned(rows: np.ndarray, heads: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunesmith.batches.batch import Tokens
+from tunesmith.predicting.engine import likelihood_of
 from tunesmith.settings.run import Generate
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class LlamaCpp:
 
     def likelihoods(self, examples: Sequence[Sequence[Tokens]]) -> list[np.ndarray]:
         """Computes them one sequence at a time."""
-        return [np.array([self._likelihood(one) for one in some]) for some in examples]
+        return [np.array([likelihood_of(one, self._seen) for one in some]) for some in examples]
 
     def outputs(self, sequences: Sequence[Tokens]) -> np.ndarray:
         """Raises AssertionError: a GGUF file of ours has no head over rows."""
@@ -119,17 +120,6 @@ class LlamaCpp:
         self._context.memory_seq_rm(0, same, -1)
         self._held = ids
         return same
-
-    def _likelihood(self, tokens: Tokens) -> list[float]:
-        from scipy.special import log_softmax
-
-        scored = np.flatnonzero(tokens.weights_T[1:])
-        if not len(scored):
-            return [0.0, 0.0]
-        logits = self._seen(tokens.ids_T, scored.tolist()).astype(np.float64)
-        weights = tokens.weights_T[scored + 1].astype(np.float64)
-        found = log_softmax(logits, -1)[np.arange(len(scored)), tokens.ids_T[scored + 1]]
-        return [float(-(weights * found).sum()), float(weights.sum())]
 
     def _answer(self, ids: np.ndarray, settings: Generate, stop_ids: Sequence[int]) -> Answer:
         from tunesmith.models.calling.generate import finished

@@ -5,6 +5,7 @@ and the tokens that end an answer.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,9 @@ LLAMA3 = (
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
+SPACE = "▁"
+BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+"""A token for one byte of a letter that is none of the others."""
 BYTES = "ByteLevel"
 """tokenizers' name for the step that writes every byte as a letter; by itself it cuts a text as
 GPT-2 does.
@@ -52,6 +56,26 @@ def cut_of(folder: Path) -> str | None:
     return next((name for name, shape in known.items() if shape == shapes), None)
 
 
+def space_prefix(folder: Path) -> bool | None:
+    """Tells whether a text begins with a space for a tokenizer that writes spaces as ▁ and unknown
+    letters as bytes, as Gemma, Llama 2 and Phi-3 do; None for any other tokenizer.
+    """
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        return None
+    told = json.loads(path.read_text(encoding="utf-8"))
+    if told["model"]["type"] != "BPE" or not told["model"].get("byte_fallback"):
+        return None
+    changed, cut = told.get("normalizer") or {}, told.get("pre_tokenizer")
+    steps = changed["normalizers"] if changed.get("type") == "Sequence" else [changed]
+    written = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
+    if steps == [{"type": "Prepend", "prepend": SPACE}, written] and cut is None:
+        return True
+    # Gemma cuts at spaces, of which none is left by then.
+    never = cut is None or (cut["type"] == "Split" and cut["pattern"] == {"String": " "})
+    return False if steps == [written] and never else None
+
+
 def _empty(normalizer: dict[str, Any]) -> bool:
     return normalizer["type"] == "Sequence" and not normalizer["normalizers"]
 
@@ -70,7 +94,7 @@ def _shape(step: dict[str, Any]) -> tuple[str, object]:
 
 def refused_vocabulary(folder: Path) -> list[Problem]:
     """Returns a problem where the tokenizer is none that is written here."""
-    if cut_of(folder) is not None:
+    if cut_of(folder) is not None or space_prefix(folder) is not None:
         return []
     return [Problem("format", say("export.gguf_tokenizer", folder=folder, script=SCRIPT))]
 
@@ -82,8 +106,8 @@ def add_vocabulary(
     rows: int,
     stop_ids: Sequence[int],
 ) -> None:
-    """Writes the vocabulary of ``folder``'s tokenizer, with unused tokens up to ``rows``, its chat
-    template, and every token that ends an answer.
+    """Writes the vocabulary of ``folder``'s tokenizer, with unused tokens up to ``rows``, and every
+    token that ends an answer.
     """
     import gguf
 
@@ -102,17 +126,42 @@ def add_vocabulary(
         else:
             texts.append(f"[PAD{place}]")
             kinds.append(gguf.TokenType.UNUSED)
-    cut = cut_of(folder)
-    assert cut is not None, "the tokenizer was looked at before"
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(cut)
-    writer.add_token_list(texts)
-    writer.add_token_types(kinds)
-    merges = told["model"]["merges"]
-    writer.add_token_merges([one if isinstance(one, str) else " ".join(one) for one in merges])
+    merges = [one if isinstance(one, str) else " ".join(one) for one in told["model"]["merges"]]
+    prefix, cut = space_prefix(folder), cut_of(folder)
+    if prefix is not None:
+        _add_pieces(writer, texts, kinds, merges, told["model"].get("unk_token"))
+        writer.add_add_space_prefix(prefix)
+    else:
+        assert cut is not None, "the tokenizer was looked at before"
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre(cut)
+        writer.add_token_list(texts)
+        writer.add_token_types(kinds)
+        writer.add_token_merges(merges)
     _add_special(writer, tokenizer, stop_ids)
-    if tokenizer.chat_template:
-        writer.add_chat_template(tokenizer.chat_template)
+
+
+def _add_pieces(
+    writer: Any, texts: list[str], kinds: list[int], merges: list[str], unknown: str | None
+) -> None:
+    """Writes tokens for llama.cpp's SentencePiece, which joins the neighbours whose common token
+    has the highest score: the earlier the merge that makes a token, the higher.
+    """
+    import gguf
+
+    ranks: dict[str, int] = {}
+    for rank, merge in enumerate(merges):
+        ranks.setdefault(merge.replace(" ", ""), rank)
+    for place, text in enumerate(texts):
+        if kinds[place] == gguf.TokenType.NORMAL and BYTE.fullmatch(text):
+            kinds[place] = gguf.TokenType.BYTE
+        elif text == unknown:
+            kinds[place] = gguf.TokenType.UNKNOWN
+    writer.add_tokenizer_model("llama")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(texts)
+    writer.add_token_scores([-float(ranks.get(text, len(merges))) for text in texts])
+    writer.add_token_types(kinds)
 
 
 def _add_special(writer: Any, tokenizer: Tokenizer, stop_ids: Sequence[int]) -> None:

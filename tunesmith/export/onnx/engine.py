@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunesmith.batches.batch import Tokens
+from tunesmith.export.onnx.write import PAST
+from tunesmith.predicting.engine import likelihood_of
 from tunesmith.settings.run import Generate
 
 if TYPE_CHECKING:
+    from tunesmith.data.rendering.tokenizers import Tokenizer
     from tunesmith.models.calling.generate import Answer
 
 
@@ -19,16 +22,7 @@ class OnnxRuntime:
     """A model that onnxruntime runs, one text after the other."""
 
     def __init__(self, path: Path) -> None:
-        import onnxruntime
-        import torch
-
-        self.name = f"onnxruntime {onnxruntime.__version__}"
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 3
-        self._session: Any = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
+        self.name, self._session = _session(path)
         self._names = [one.name for one in self._session.get_inputs()]
 
     def run(self, ids_T: np.ndarray, types_T: np.ndarray | None = None) -> np.ndarray:
@@ -55,9 +49,78 @@ class OnnxRuntime:
     def write(
         self, prompts: Sequence[np.ndarray], settings: Generate, stop_ids: Sequence[int]
     ) -> list[Answer]:
-        """Raises AssertionError: what is written to ONNX reads texts."""
-        raise AssertionError("a model in ONNX writes no text")
+        """Raises AssertionError: this model reads texts."""
+        raise AssertionError("this model in ONNX writes no text")
 
     def likelihoods(self, examples: Sequence[Sequence[Tokens]]) -> list[np.ndarray]:
-        """Raises AssertionError: what is written to ONNX reads texts."""
-        raise AssertionError("a model in ONNX writes no text")
+        """Raises AssertionError: this model reads texts."""
+        raise AssertionError("this model in ONNX writes no text")
+
+
+class OnnxWriter:
+    """A decoder that onnxruntime runs with its cache, one prompt after the other."""
+
+    def __init__(self, path: Path, tokenizer: Tokenizer) -> None:
+        self.name, self._session = _session(path)
+        self.tokenizer = tokenizer
+        self._past = [one for one in self._session.get_inputs() if one.name.startswith(PAST)]
+
+    def run(self, ids: Sequence[int], past: list[np.ndarray] | None) -> list[np.ndarray]:
+        """Computes the logits ``[1, T, V]`` of ``ids`` behind what ``past`` holds, and the keys and
+        values of all tokens then.
+        """
+        if past is None:
+            # [batch, heads, tokens, width]: of these heads and width alone are numbers.
+            past = [np.zeros((1, one.shape[1], 0, one.shape[3]), np.float32) for one in self._past]
+        before = past[0].shape[2]
+        given = {
+            "input_ids": np.asarray(ids, np.int64)[None],
+            "attention_mask": np.ones((1, before + len(ids)), np.int64),
+            "position_ids": np.arange(before, before + len(ids))[None],
+        }
+        given |= {one.name: held for one, held in zip(self._past, past, strict=True)}
+        return self._session.run(None, given)
+
+    def logits(self, prompts: Sequence[np.ndarray], last: int) -> list[np.ndarray]:
+        """Computes them one prompt at a time."""
+        return [self.run(ids, None)[0][0, -last:] for ids in prompts]
+
+    def write(
+        self, prompts: Sequence[np.ndarray], settings: Generate, stop_ids: Sequence[int]
+    ) -> list[Answer]:
+        """Writes greedy answers one after the other."""
+        return [self._answer(ids, settings, stop_ids) for ids in prompts]
+
+    def likelihoods(self, examples: Sequence[Sequence[Tokens]]) -> list[np.ndarray]:
+        """Computes them one sequence at a time."""
+
+        def seen(ids: np.ndarray, places: Sequence[int]) -> np.ndarray:
+            return self.run(ids, None)[0][0, places]
+
+        return [np.array([likelihood_of(one, seen) for one in some]) for some in examples]
+
+    def outputs(self, sequences: Sequence[Tokens]) -> np.ndarray:
+        """Raises AssertionError: this model has no head over rows."""
+        raise AssertionError("this model in ONNX writes text")
+
+    def _answer(self, ids: np.ndarray, settings: Generate, stop_ids: Sequence[int]) -> Answer:
+        from tunesmith.models.calling.generate import finished
+
+        logits, *past = self.run(ids.tolist(), None)
+        new = [int(logits[0, -1].argmax())]
+        while new[-1] not in stop_ids and len(new) < settings.max_new_tokens:
+            logits, *past = self.run(new[-1:], past)
+            new.append(int(logits[0, -1].argmax()))
+        return finished(self.tokenizer, new, settings, stop_ids)
+
+
+def _session(path: Path) -> tuple[str, Any]:
+    """Opens the file, on as many threads as torch has; returns the library's name too."""
+    import onnxruntime
+    import torch
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return f"onnxruntime {onnxruntime.__version__}", session

@@ -1,4 +1,4 @@
-"""An encoder with its head as one ONNX file."""
+"""An encoder with its head, or a decoder with its cache, as one ONNX file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+PAST = "past_key_values."
+"""Before the number of a layer in the names of keys and values that a decoder is given."""
 LARGEST = 1_500_000_000
 """Bytes of weights from which they stand in a file beside it: protobuf ends at two gigabytes."""
 
@@ -50,23 +52,85 @@ def write_onnx(path: Path, model: Any, names: Sequence[str], pooling: Any) -> No
     """Writes the model, in fp32, for any number and length of texts. ``names`` are the inputs that
     its tokenizer gives; ``pooling`` the settings of an objective that gives vectors, else None.
     """
-    size = sum(weight.numel() * weight.element_size() for weight in model.parameters())
     dynamic = {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO}
+    outputs = ["logits"] if pooling is None else ["last_hidden_state", "sentence_embedding"]
+    # One tensor given twice would become one input.
+    given = tuple(torch.ones(2, 6, dtype=torch.long) for _ in names)
+    shapes = (tuple(dynamic for _ in names),)
+    _export(path, _Head(model, names, pooling), given, (list(names), outputs, shapes))
+
+
+class _Decoder(torch.nn.Module):
+    """A decoder whose cache comes and goes as plain tensors: keys and values of each layer."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        position_ids: torch.Tensor,
+        past: list[torch.Tensor],
+    ) -> tuple[torch.Tensor, ...]:
+        from transformers import DynamicCache
+
+        cache = DynamicCache(config=self.model.config)
+        for layer in range(len(past) // 2):
+            cache.update(past[2 * layer], past[2 * layer + 1], layer)
+        output = self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=cache,
+            use_cache=True,
+        )
+        held = [one for layer in cache.layers for one in (layer.keys, layer.values)]
+        return output.logits, *held
+
+
+def write_decoder(path: Path, model: Any) -> None:
+    """Writes a decoder, in fp32, for any number and length of prompts behind any number of tokens
+    before; inputs and outputs are called as others call them.
+    """
+    auto, config = torch.export.Dim.AUTO, model.config
+    with torch.no_grad():
+        cache = model(input_ids=torch.ones(2, 5, dtype=torch.long), use_cache=True).past_key_values
+    past = [one.clone() for layer in cache.layers for one in (layer.keys, layer.values)]
+    new = {0: auto, 1: auto}
+    given = (
+        torch.ones(2, 3, dtype=torch.long),
+        torch.ones(2, 8, dtype=torch.long),
+        torch.arange(5, 8).repeat(2, 1),
+        past,
+    )
+    kinds = [f"{n}.{kind}" for n in range(config.num_hidden_layers) for kind in ("key", "value")]
+    inputs = ["input_ids", "attention_mask", "position_ids", *(PAST + kind for kind in kinds)]
+    outputs = ["logits", *(f"present.{kind}" for kind in kinds)]
+    shapes = (new, new, new, [{0: auto, 2: auto}] * len(past))
+    _export(path, _Decoder(model), given, (inputs, outputs, shapes))
+
+
+def _export(path: Path, module: torch.nn.Module, given: Any, called: tuple[Any, ...]) -> None:
+    """Writes what ``module`` does with ``given``; ``called`` are the names of inputs and outputs,
+    and which of their sizes are free.
+    """
+    size = sum(weight.numel() * weight.element_size() for weight in module.parameters())
+    inputs, outputs, shapes = called
     # It tells that torchvision, of which a text needs nothing, is not there.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    outputs = ["logits"] if pooling is None else ["last_hidden_state", "sentence_embedding"]
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            _Head(model, names, pooling).eval(),
-            # One tensor given twice would become one input.
-            tuple(torch.ones(2, 6, dtype=torch.long) for _ in names),
+            module.eval(),
+            given,
             path,
             dynamo=True,
             verbose=False,
-            input_names=list(names),
+            input_names=inputs,
             output_names=outputs,
-            dynamic_shapes=(tuple(dynamic for _ in names),),
+            dynamic_shapes=shapes,
             external_data=size > LARGEST,
         )
 

@@ -13,13 +13,14 @@ DAMPING = 0.01
 
 @dataclass(frozen=True)
 class Codes:
-    """A weight [O, I] as codes [O, I], from -2^(bits-1) to 2^(bits-1) - 1, and scales [O, groups]
-    in bf16.
+    """A weight [O, I] as codes [O, I], whole numbers from -2^(bits-1) to 2^(bits-1) - 1 or values
+    of an 8-bit float, and scales [O, groups] in bf16.
     """
 
     codes: torch.Tensor
     scales: torch.Tensor
     bits: int
+    floating: bool = False
 
     @property
     def weight(self) -> torch.Tensor:
@@ -42,6 +43,14 @@ def nearest(weight_OI: torch.Tensor, bits: int, group: int) -> Codes:
     scales = scales_of(weight_OI, bits, group)
     each = scales.float().repeat_interleave(group, 1)
     return Codes(_code(weight_OI, each, bits), scales, bits)
+
+
+def nearest_fp8(weight_OI: torch.Tensor) -> Codes:
+    """Rounds each weight to the nearest fp8 (e4m3) under one scale for each output."""
+    most = torch.finfo(torch.float8_e4m3fn).max
+    scales = (weight_OI.abs().amax(1, keepdim=True).clamp(min=1e-9) / most).to(torch.bfloat16)
+    values = (weight_OI / scales.float()).clamp(-most, most)
+    return Codes(values.to(torch.float8_e4m3fn).float(), scales, 8, floating=True)
 
 
 def gptq(weight_OI: torch.Tensor, hessian_II: torch.Tensor, bits: int, group: int) -> Codes:

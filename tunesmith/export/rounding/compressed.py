@@ -1,17 +1,23 @@
-"""A folder in the format of compressed-tensors, which transformers, vLLM and SGLang load: codes
-packed into int32, scales beside them, and what is not rounded in bf16.
+"""A folder in the format of compressed-tensors, which transformers, vLLM and SGLang load: whole
+numbers packed into int32 or 8-bit floats, scales beside them, and what is not rounded in bf16.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from tunesmith.export.rounding.codes import Codes
 from tunesmith.plain import JsonObject
+from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.export.folders.source import Source
+    from tunesmith.predicting.engine import TorchEngine
 
 
 def packed(codes_OI: torch.Tensor, bits: int) -> torch.Tensor:
@@ -22,6 +28,26 @@ def packed(codes_OI: torch.Tensor, bits: int) -> torch.Tensor:
     words = (parts << (torch.arange(each) * bits)).sum(-1)
     # Numbers above 2^31 - 1 are the negative ones with the same bits.
     return torch.where(words >= 2**31, words - 2**32, words).to(torch.int32)
+
+
+def open_compressed(place: Path, source: Source) -> TorchEngine | None:
+    """Loads the folder in transformers; None where compressed-tensors is not installed."""
+    from tunesmith.export.folders.whole import open_folder
+
+    here = importlib.util.find_spec("compressed_tensors") is not None
+    return open_folder(place, source) if here else None
+
+
+def told_of(source: Source, out: Path) -> list[str]:
+    """Returns the lines that load it, and the command that serves it."""
+    from tunesmith.export.folders.whole import python
+
+    return [*python(source, out), f"vllm serve {out}"]
+
+
+def not_run_by_vllm() -> str:
+    """Names the commands that would show it in vLLM itself."""
+    return say("export.vllm_not_run", url="http://127.0.0.1:8000/v1")
 
 
 def save_compressed(model: Any, place: Path, codes: dict[str, Codes]) -> None:
@@ -36,9 +62,12 @@ def save_compressed(model: Any, place: Path, codes: dict[str, Codes]) -> None:
             continue
         if layer in codes and name != layer:
             one = codes[layer]
-            tensors[f"{layer}.weight_packed"] = packed(one.codes, one.bits)
             tensors[f"{layer}.weight_scale"] = one.scales
-            tensors[f"{layer}.weight_shape"] = torch.tensor(one.codes.shape)
+            if one.floating:
+                tensors[f"{layer}.weight"] = one.codes.to(torch.float8_e4m3fn)
+            else:
+                tensors[f"{layer}.weight_packed"] = packed(one.codes, one.bits)
+                tensors[f"{layer}.weight_shape"] = torch.tensor(one.codes.shape)
         else:
             floating = tensor.is_floating_point()
             tensors[name] = (tensor.to(torch.bfloat16) if floating else tensor).contiguous()
@@ -61,17 +90,20 @@ def _settings(one: Codes, others: list[str]) -> JsonObject:
     whole = groups == 1
     weights = {
         "num_bits": one.bits,
-        "type": "int",
+        "type": "float" if one.floating else "int",
         "symmetric": True,
         "strategy": "channel" if whole else "group",
         "group_size": None if whole else one.codes.shape[1] // groups,
         "dynamic": False,
     }
     group = {"targets": ["Linear"], "weights": weights}
-    group |= {"input_activations": None, "output_activations": None}
+    # Kernels for fp8 multiply fp8 by fp8: what a layer is given is rounded as it runs, for each
+    # token by its own scale.
+    given = {**weights, "strategy": "token", "dynamic": True} if one.floating else None
+    group |= {"input_activations": given, "output_activations": None}
     return {
         "quant_method": "compressed-tensors",
-        "format": "pack-quantized",
+        "format": "float-quantized" if one.floating else "pack-quantized",
         "quantization_status": "compressed",
         "ignore": others,
         "config_groups": {"group_0": group},
