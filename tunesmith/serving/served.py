@@ -4,7 +4,6 @@ load.
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.errors import Problem, SpecError
+from tunesmith.export.folders.lora import is_plain
 from tunesmith.machine.memory import GIB, total_and_free
 from tunesmith.models.finding.hub import folder_of
 from tunesmith.models.saved import FACTS
@@ -30,15 +30,6 @@ if TYPE_CHECKING:
     from tunesmith.serving.reader import Reader
 
 NAME = re.compile(r"^[\w.-]+$")
-CHANGES_MORE = (
-    "use_dora",
-    "modules_to_save",
-    "trainable_token_indices",
-    "target_parameters",
-    "alora_invocation_tokens",
-    "lora_bias",
-)
-"""Settings of peft's LoRA with which rows with different adapters cannot stand in one batch."""
 
 
 @dataclass(frozen=True)
@@ -131,12 +122,8 @@ def with_bases(runs: Sequence[Asked]) -> list[Asked]:
 
 def mixes(folder: RunFolder, run: Run) -> bool:
     """Tells whether rows of this adapter can stand in one batch with others'."""
-    file = folder.model / "adapter_config.json"
-    if not file.is_file() or METHODS.make(run.method).rewrites_base or run.model.add_tokens:
-        return False
-    told = json.loads(file.read_text(encoding="utf-8"))
-    more = told.get("bias", "none") != "none" or any(told.get(name) for name in CHANGES_MORE)
-    return told.get("peft_type") == "LORA" and not more
+    changed = METHODS.make(run.method).rewrites_base or run.model.add_tokens
+    return not changed and is_plain(folder.model)
 
 
 def refuse_too_large(runs: Sequence[Asked]) -> None:
