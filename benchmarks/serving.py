@@ -1,9 +1,10 @@
-"""Serving speed on a CPU: tunesmith and transformers serve, with one model.
+"""Serving speed on a CPU: tunesmith, transformers serve and llama.cpp's server, with one model.
 
     python benchmarks/serving.py [--rounds 2] [--answer 32] [--clients 1 4 16]
 
-The servers run at the same time, and are asked one after another in each round, so that what the
-machine does beside it falls on all. Needs fastapi, for transformers serve.
+The servers run at the same time, and are asked one after another in each round: what the
+machine does beside it falls on all. Needs fastapi, for transformers serve, and xllamacpp, which
+holds llama.cpp's server; that one has the merged model in f16, the others theirs in fp32.
 """
 
 from __future__ import annotations
@@ -43,6 +44,19 @@ PLACES = [
     "Tokyo",
     "Seoul",
 ]
+
+
+LLAMA = """
+import os, sys, time, xllamacpp
+params = xllamacpp.CommonParams()
+params.model.path, params.port = sys.argv[1], int(sys.argv[2])
+params.n_parallel, params.n_ctx, params.use_jinja = 16, 16 * 512, True
+params.cpuparams.n_threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count()))
+server = xllamacpp.Server(params)
+while True:
+    time.sleep(1)
+"""
+"""A process that is llama.cpp's server."""
 
 
 def questions(count: int) -> list[str]:
@@ -137,6 +151,11 @@ def main() -> None:
                 "train": {"epochs": 1, "batch": 4, "keep": {"evaluate": 0, "save": 0}},
             }
         )
+        began = time.monotonic()
+        api.export_run(
+            folder / "tuned", folder / "gguf", ["format=gguf", "format.type=f16", "items=0"]
+        )
+        print(f"export to GGUF: {time.monotonic() - began:.1f} s", file=sys.stderr)
         base = str(find_model("starter"))
         keys = folder / "keys"
         keys.write_text("a-key-for-the-benchmark\n")
@@ -158,10 +177,15 @@ def main() -> None:
                 8802,
             ),
         }
+        servers["llama.cpp"] = (
+            [sys.executable, "-c", LLAMA, str(folder / "gguf/model.gguf"), "8803"],
+            8803,
+        )
         asks = {
             "tunesmith, adapter": ("tunesmith", "tuned"),
             "tunesmith, base": ("tunesmith", Path("starter").name),
             "transformers serve": ("transformers serve", base),
+            "llama.cpp (f16)": ("llama.cpp", "any"),
         }
         found: dict[tuple[str, int], list[tuple[float, float, int]]] = {}
         with ExitStack() as stack:

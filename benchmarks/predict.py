@@ -1,0 +1,91 @@
+"""How fast a file is answered on a CPU: tunesmith predict, one row after another, and
+transformers' pipeline, with one model.
+
+    python benchmarks/predict.py [--rows 64] [--answer 32] [--rounds 2]
+
+All answer the same rows in turn, greedily, with the same stop tokens and the same limit; what the
+machine does beside it falls on all. Wall seconds and CPU seconds of the process are told, and the
+seconds of each export.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from serving import PLACES, questions
+
+FORMATS = ("hf", "adapter", "vllm", "gguf", "int8", "fp8", "onnx")
+
+
+def measured(work: Callable[[], object]) -> tuple[float, float]:
+    """Returns wall seconds and CPU seconds."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def main() -> None:
+    from transformers import pipeline
+
+    from tunesmith import api
+
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--rows", type=int, default=64)
+    options.add_argument("--answer", type=int, default=32)
+    options.add_argument("--rounds", type=int, default=2)
+    options.add_argument("--formats", nargs="*", default=FORMATS)
+    given = options.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        rows = folder / "rows.jsonl"
+        lines = (
+            f'{{"instruction": "Where is {p}?", "output": "In Europe."}}\n' for p in PLACES[:4]
+        )
+        rows.write_text("".join(lines))
+        run = api.train(
+            {
+                "model": "starter",
+                "data": {"path": str(rows), "held_out": 0},
+                "out": str(folder / "tuned"),
+                "train": {"epochs": 1, "batch": 4, "keep": {"evaluate": 0, "save": 0}},
+                "generate": {"max_new_tokens": given.answer},
+            }
+        )
+        print("| export | wall s | CPU s |\n|---|---|---|")
+        for name in given.formats:
+            how = [f"format={name}", "items=0"]
+            wall, cpu = measured(lambda how=how, name=name: api.export_run(run, folder / name, how))
+            print(f"| {name} | {wall:.1f} | {cpu:.1f} |", flush=True)
+        asked = [{"instruction": one} for one in questions(given.rows)]
+        predictor = api.load(run)
+        hf = str(folder / "hf")
+        writer = pipeline("text-generation", model=hf, tokenizer=hf, device="cpu", dtype="float32")
+        chats = [[{"role": "user", "content": row["instruction"]}] for row in asked]
+        how = {"max_new_tokens": given.answer, "do_sample": False}
+        ways: dict[str, Callable[[], object]] = {
+            "tunesmith predict": lambda: predictor.predict(asked),
+            "tunesmith, one by one": lambda: [predictor.predict([row]) for row in asked],
+            "transformers.pipeline": lambda: writer(chats, **how),
+            "transformers.pipeline, batch_size=16": lambda: writer(chats, batch_size=16, **how),
+        }
+        found: dict[str, list[tuple[float, float]]] = {}
+        for turn in range(given.rounds + 1):  # the first warms up and is not counted
+            for name, work in ways.items():
+                one = measured(work)
+                print(turn, name, one, file=sys.stderr, flush=True)
+                if turn:
+                    found.setdefault(name, []).append(one)
+    print("\n| way | rows/s | CPU s a row |\n|---|---|---|")
+    for name, values in found.items():
+        wall, cpu = (statistics.median(one[n] for one in values) for n in (0, 1))
+        print(f"| {name} | {given.rows / wall:.2f} | {cpu / given.rows:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
