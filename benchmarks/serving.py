@@ -4,7 +4,7 @@
 
 The servers run at the same time, and are asked one after another in each round: what the
 machine does beside it falls on all. Needs fastapi, for transformers serve, and xllamacpp, which
-holds llama.cpp's server; that one has the merged model in f16, the others theirs in fp32.
+holds llama.cpp's server; that one has the base in f16, the others it in fp32.
 """
 
 from __future__ import annotations
@@ -57,6 +57,17 @@ while True:
     time.sleep(1)
 """
 """A process that is llama.cpp's server."""
+
+
+def as_gguf(base: Path, path: Path) -> None:
+    """Writes the model as one file in f16."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from tunesmith.export.gguf.write import Words, write_gguf
+
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    words = Words(tokenizer, base, (tokenizer.eos_token_id,))
+    write_gguf(path, AutoModelForCausalLM.from_pretrained(base), words, "f16", "starter")
 
 
 def questions(count: int) -> list[str]:
@@ -151,12 +162,8 @@ def main() -> None:
                 "train": {"epochs": 1, "batch": 4, "keep": {"evaluate": 0, "save": 0}},
             }
         )
-        began = time.monotonic()
-        api.export_run(
-            folder / "tuned", folder / "gguf", ["format=gguf", "format.type=f16", "items=0"]
-        )
-        print(f"export to GGUF: {time.monotonic() - began:.1f} s", file=sys.stderr)
         base = str(find_model("starter"))
+        as_gguf(Path(base), folder / "model.gguf")
         keys = folder / "keys"
         keys.write_text("a-key-for-the-benchmark\n")
         ours = [sys.executable, "-m", "tunesmith", "serve", str(folder / "tuned")]
@@ -178,7 +185,7 @@ def main() -> None:
             ),
         }
         servers["llama.cpp"] = (
-            [sys.executable, "-c", LLAMA, str(folder / "gguf/model.gguf"), "8803"],
+            [sys.executable, "-c", LLAMA, str(folder / "model.gguf"), "8803"],
             8803,
         )
         asks = {

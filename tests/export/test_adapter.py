@@ -19,7 +19,7 @@ def test_peft_loads_it_by_the_lines_that_are_told(tiny_llama: Path, tmp_path: Pa
     space: dict[str, object] = {}
     exec("\n".join(done.load[:4]), space)
     assert isinstance(space["model"], PeftModel)
-    assert done.load[4].startswith(f"vllm serve {tiny_llama} --enable-lora --max-lora-rank 8")
+    assert done.load[4:] == ("# for vLLM: tunesmith export RUN OUT format=vllm",)
     names = {path.name for path in done.out.iterdir()}
     assert {"adapter_config.json", "adapter_model.safetensors", "tokenizer.json"} <= names
 

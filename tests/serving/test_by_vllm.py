@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from material.exported import tuned
+from material.exported import beside, run_folder, tuned
 from tunesmith.cli.main import main
 
 STAND_IN = '''#!{python}
@@ -124,8 +124,13 @@ def test_what_it_cannot_serve_is_told_before(
     assert main([*line, str(run.path), "--queue", "3", "--allow-host", "a"]) == 2
     told = capsys.readouterr().err
     assert "--queue: only tunesmith's own server has it" in told and "--allow-host" in told
-    assert main([*line, str(label_run.path)]) == 2
-    assert "a model of objective classify writes no text" in capsys.readouterr().err
+    judge = run_folder(tmp_path / "judge", tiny_llama, objective="reward")
+    judge.model.mkdir()
+    beside(judge, tiny_llama)
+    assert main([*line, str(judge.path)]) == 2
+    assert "a model of objective reward writes no text" in capsys.readouterr().err
+    assert main([*line, f"a={label_run.path}", f"b={run.path}"]) == 2
+    assert "a, b: vLLM serves one model" in capsys.readouterr().err
     config = run.model / "adapter_config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "use_dora": True}))
     assert main([*line, str(run.path)]) == 2

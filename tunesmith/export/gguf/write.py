@@ -65,7 +65,7 @@ def write_gguf(path: Path, model: Any, words: Words, kind: str, name: str) -> Co
     writer.write_ti_data_to_file()
     for tensor, values in tensors(model, config):
         writer.write_tensor_data(rounded(values, type_of(tensor, values.shape, kind)))
-    writer.close()
+    _close(writer, path)
     return counts
 
 
@@ -89,4 +89,15 @@ def write_adapter(path: Path, lora: Lora, config: Any, kind: str, name: str) -> 
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
+    _close(writer, path)
+
+
+def _close(writer: Any, path: Path) -> None:
+    """Closes the file; raises OSError where less arrived than was written, which numpy does not
+    tell of small tensors on a full disk.
+    """
+    wanted = writer.fout[0].tell()
     writer.close()
+    size = path.stat().st_size
+    if size < wanted:
+        raise OSError(f"{wanted} requested and {size} written")
