@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.data.augmenting.kept import broken, protected
+from tunesmith.data.augmenting.negatives import with_negatives
 from tunesmith.data.augmenting.settings import MODELS, SLOT, Augment, refuse
 from tunesmith.data.augmenting.swapping import Span, by_noise, by_synonyms
 from tunesmith.data.augmenting.targets import rows_wanted
@@ -66,6 +67,8 @@ def augment(source: str, out: Path, settings: Augment, events: Events | None = N
     all: the same call goes on from there.
     """
     refuse(settings)
+    if settings.how == "negatives":
+        return with_negatives(source, out, settings)
     place = file_to_write(out)
     assert place is not None, "a path was given"
     writer_of(place)

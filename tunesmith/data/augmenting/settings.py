@@ -15,6 +15,8 @@ from tunesmith.words import say
 SLOT = "{text}"
 MODELS = ("back_translation", "paraphrase")
 """The ways that ask a model."""
+WAYS = ("synonyms", "noise", "templates", *MODELS)
+"""The ways that say a text otherwise."""
 GOES_WITH = {
     "words": ("synonyms",),
     "templates": ("templates",),
@@ -23,6 +25,7 @@ GOES_WITH = {
     "language": ("back_translation",),
     "through": ("back_translation",),
     **dict.fromkeys(("model", "temperature", "teacher"), MODELS),
+    **dict.fromkeys(("column", "target", "against", "seed"), WAYS),
 }
 """Settings that some ways alone have."""
 
@@ -36,12 +39,15 @@ def _with_slot(templates: list[str]) -> list[str]:
 class Augment(Spec):
     """How a text is said otherwise, and how often."""
 
-    how: Literal["synonyms", "noise", "templates", "back_translation", "paraphrase"] = "synonyms"
+    how: Literal[
+        "synonyms", "noise", "templates", "back_translation", "paraphrase", "negatives"
+    ] = "synonyms"
     """Words swapped for synonyms; typing errors, in Chinese characters that sound the same; the
-    text within another sentence; translated there and back; or put in other words by a model.
+    text within another sentence; translated there and back; put in other words by a model; or, of
+    pairs for ``embed``, texts of other rows that are alike and do not belong.
     """
     times: Annotated[int, Gt(0)] = 1
-    """Variants of each row at most."""
+    """Variants of each row at most, or its negatives."""
     share: Annotated[float, Gt(0), Le(1)] = 0.15
     """The share of the words that is changed, at least one."""
     target: str | None = None
