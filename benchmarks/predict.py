@@ -1,5 +1,5 @@
 """How fast a file is answered on a CPU: tunesmith predict, one row after another, and
-transformers' pipeline, with one model.
+transformers' pipeline, with one model; and how long each export takes.
 
     python benchmarks/predict.py [--rows 64] [--answer 32] [--rounds 2]
 
@@ -30,10 +30,17 @@ def measured(work: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
+def chats(rows: list[dict[str, str]]) -> list[list[dict[str, str]]]:
+    """Returns the rows as conversations."""
+    return [[{"role": "user", "content": row["instruction"]}] for row in rows]
+
+
 def main() -> None:
     from transformers import pipeline
 
     from tunesmith import api
+    from tunesmith.models.finding.hub import find_model
+    from tunesmith.predicting.predictor import Predictor
 
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--rows", type=int, default=64)
@@ -63,21 +70,24 @@ def main() -> None:
             wall, cpu = measured(lambda how=how, name=name: api.export_run(run, folder / name, how))
             print(f"| {name} | {wall:.1f} | {cpu:.1f} |", flush=True)
         asked = [{"instruction": one} for one in questions(given.rows)]
-        predictor = api.load(run)
-        hf = str(folder / "hf")
-        writer = pipeline("text-generation", model=hf, tokenizer=hf, device="cpu", dtype="float32")
-        chats = [[{"role": "user", "content": row["instruction"]}] for row in asked]
+        predictor = Predictor(run, tuned=False)
+        base = str(find_model("starter"))
+        writer = pipeline(
+            "text-generation", model=base, tokenizer=base, device="cpu", dtype="float32"
+        )
         how = {"max_new_tokens": given.answer, "do_sample": False}
-        ways: dict[str, Callable[[], object]] = {
-            "tunesmith predict": lambda: predictor.predict(asked),
-            "tunesmith, one by one": lambda: [predictor.predict([row]) for row in asked],
-            "transformers.pipeline": lambda: writer(chats, **how),
-            "transformers.pipeline, batch_size=16": lambda: writer(chats, batch_size=16, **how),
+        ways: dict[str, Callable[[list[dict[str, str]]], object]] = {
+            "tunesmith predict": predictor.predict,
+            "tunesmith, one by one": lambda rows: [predictor.predict([row]) for row in rows],
+            "transformers.pipeline": lambda rows: writer(chats(rows), **how),
+            "transformers.pipeline, batch_size=16": lambda rows: writer(
+                chats(rows), batch_size=16, **how
+            ),
         }
         found: dict[str, list[tuple[float, float]]] = {}
         for turn in range(given.rounds + 1):  # the first warms up and is not counted
             for name, work in ways.items():
-                one = measured(work)
+                one = measured(lambda work=work, turn=turn: work(asked if turn else asked[:2]))
                 print(turn, name, one, file=sys.stderr, flush=True)
                 if turn:
                     found.setdefault(name, []).append(one)
