@@ -49,8 +49,14 @@ class Prepared:
     """By which the rows were split."""
     replayed: list[Item] = field(default_factory=list)
     """Old rows that are mixed in, beside those of the run's own data."""
+    all_rows: str = ""
+    """The fingerprint of these rows and of those mixed in."""
     widened: bool = False
     """Whether the run's source of steps has added what it adds."""
+
+    def __post_init__(self) -> None:
+        """Takes the own fingerprint where nothing is mixed in."""
+        self.all_rows = self.all_rows or self.fingerprint
 
     def objective_of(self, run: Run) -> Any:
         """Returns the objective of a run over these rows; a run with other settings gets a new one,
@@ -177,7 +183,7 @@ class _Preparation:
         if own:
             held = self._cleaned(held)
             roots, _ = clusters(held)
-            parts = splitting.halves(roots, *_keys_and_voted(held), seed=self.seed)
+            parts = splitting.halves(roots, *splitting.keys_and_voted(held), seed=self.seed)
             train, held_rows = rows, held
         else:
             train, held_rows, parts = self._split(rows)
@@ -301,7 +307,7 @@ class _Preparation:
         wanted = splitting.target(held_out, len(rows))
         strata = [self.objective.stratum(row.tokens) for row in rows]
         parts = splitting.draw(
-            roots, *_keys_and_voted(rows), wanted=wanted, seed=self.seed, strata=strata
+            roots, *splitting.keys_and_voted(rows), wanted=wanted, seed=self.seed, strata=strata
         )
         if self.progress:
             self.progress(say("ledger.phase_split"), len(rows), len(rows))
@@ -391,8 +397,3 @@ class _Preparation:
             for n in range(1, count + 1)
             for item in items_of(row, names[row.file], suffix="" if n == 1 else f"#{n}")
         ]
-
-
-def _keys_and_voted(rows: list[Row]) -> tuple[list[int], set[int]]:
-    """Returns the rows' keys, and the places of those whose answers people chose between."""
-    return [row.key for row in rows], {place for place, row in enumerate(rows) if row.voted}

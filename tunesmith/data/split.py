@@ -9,11 +9,15 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tunesmith.errors import DataError, Problem
 from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.data.rows import Row
 
 WATCHED = 200
 """At most this many rows are watched during training."""
@@ -174,3 +178,8 @@ def draw_rows(labels: Sequence[str], wanted: int | None) -> list[int]:
     # Every n-th of the shuffled rows, once those of a label stand together, is a stratified draw.
     by_label = sorted(shuffled, key=lambda place: str(labels[place]))
     return sorted(by_label[rank * len(labels) // wanted] for rank in range(wanted))
+
+
+def keys_and_voted(rows: Sequence[Row]) -> tuple[list[int], set[int]]:
+    """Returns the rows' keys, and the places of those whose answers people chose between."""
+    return [row.key for row in rows], {place for place, row in enumerate(rows) if row.voted}

@@ -173,7 +173,7 @@ def _reference(
     key = {
         "base": base_fingerprint(base),
         "template": prepared.render.fingerprint,
-        "data": prepared.fingerprint,
+        "data": prepared.all_rows,
         "objective": resolved.run.objective.model_dump_json(),
         "precision": device.precision,
     }

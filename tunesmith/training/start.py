@@ -177,7 +177,7 @@ def _course(
     if device.scale is not None:
         parts["scale"] = device.scale
     whose = identity(
-        work.run, ready.prepared.fingerprint, base_fingerprint(ready.base), work.micro_tokens
+        work.run, ready.prepared.all_rows, base_fingerprint(ready.base), work.micro_tokens
     )
     state = State(parts, device, identity=whose)
     checkpoints = Checkpoints(folder.checkpoints, work.run.train.keep.keep)
@@ -306,6 +306,7 @@ def _open_folder(ready: Ready, folder: RunFolder, *, plan: str | None, resume: b
     ledger = ready.prepared.ledger
     facts = ledger.to_json() | {
         "fingerprint": ready.prepared.fingerprint,
+        "all_rows": ready.prepared.all_rows,
         "split_seed": ready.prepared.seed,
     }
     if plan is not None:
@@ -323,7 +324,7 @@ def _refuse_other_rows(prepared: Prepared, folder: RunFolder) -> None:
     if not folder.ledger.is_file():
         return
     then = folder.read(folder.ledger)
-    if then.get("fingerprint") in (None, prepared.fingerprint):
+    if then.get("all_rows", then.get("fingerprint")) in (None, prepared.all_rows):
         return
     changed = changed_files(then, prepared.ledger, written=folder.ledger.stat().st_mtime)
     listed = "\n".join(f"  {line}" for line in changed or [say("ledger.rows_differ")])

@@ -11,6 +11,7 @@ import pytest
 
 from material import runs
 from material.two_processes import same_runs, two_ranks
+from tunesmith import api
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.errors import SpecError
 from tunesmith.models.loading.tokenizer import load_tokenizer
@@ -73,7 +74,15 @@ def test_rows_that_are_held_out_now_are_not_replayed(tiny_llama, tmp_path, old):
     widened = SOURCES.make(one.run.source).widened(one.run, prepared, None)
     assert len(widened.replayed) == 9
     assert any("1 were left out" in note for note in prepared.ledger.notes)
-    assert widened.fingerprint != prepared.fingerprint
+    assert widened.fingerprint == prepared.fingerprint
+    assert widened.all_rows != prepared.all_rows == prepared.fingerprint
+
+
+def test_a_run_with_old_rows_is_proved_on_its_own(tiny_llama, tmp_path, old):
+    more = {"train.steps": 1, "data.held_out": 0.25}
+    folder = train(asked(tmp_path / "run", tiny_llama, old, **more), None)
+    proof = api.prove(folder, shots=0).to_json()
+    assert proof["items"] == folder.read(folder.ledger)["proof"] > 0
 
 
 def test_a_run_with_old_rows_counts_them_and_goes_on_bit_equal(tiny_llama, tmp_path, old):

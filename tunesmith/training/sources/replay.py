@@ -70,7 +70,7 @@ class Replay(StepSource):
         if note not in prepared.ledger.notes:
             prepared.ledger.notes.append(note)
         both = hashlib.sha256(f"{prepared.fingerprint}{old.fingerprint}".encode()).hexdigest()
-        return replace(prepared, replayed=kept, fingerprint=both)
+        return replace(prepared, replayed=kept, all_rows=both)
 
     def _old(self, run: Run) -> tuple[Run, int]:
         """Returns a run that reads the old rows, and the seed of their split."""
