@@ -28,6 +28,7 @@ from tunesmith.batches.batch import Batch
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import ModelError, SpecError
 from tunesmith.export.make import export
+from tunesmith.methods import Method
 from tunesmith.models.adapters import beside_base
 from tunesmith.models.adapters.attach import attach
 from tunesmith.models.calling.views import token_loss
@@ -169,10 +170,9 @@ def test_a_run_that_was_killed_ends_alike_and_loads_as_it_was(
 
     assert runs.in_child(lambda: train(whole, prepared)) == 0
     assert runs.in_child(lambda: train(broken, prepared, events=runs.on_step(killed(5)))) == 9
-    assert (
-        runs.in_child(lambda: train(broken, prepared, resume=True, events=runs.on_step(killed(7))))
-        == 9
-    )
+    if METHODS.get(case["name"]).state is not Method.state:  # which is killed once more
+        again = runs.on_step(killed(7))
+        assert runs.in_child(lambda: train(broken, prepared, resume=True, events=again)) == 9
     assert runs.in_child(lambda: train(broken, prepared, resume=True)) == 0
     straight, resumed = (RunFolder(tmp_path / name) for name in names)
     assert runs.weights(resumed.model) == runs.weights(straight.model)

@@ -73,8 +73,10 @@ def test_a_chain_of_kills_is_bit_equal(begin, straight, tmp_path):
     assert_same(RunFolder(tmp_path / "run"), straight)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-@pytest.mark.parametrize("step", [3, 5])
+@pytest.mark.parametrize(
+    ("number", "step"),
+    [(signal.SIGTERM, 3), (signal.SIGTERM, 5), (signal.SIGINT, 5), (signal.SIGHUP, 3)],
+)
 def test_a_polite_signal_saves_leaves_with_75_and_loses_no_step(
     number, step, begin, straight, tmp_path
 ):
