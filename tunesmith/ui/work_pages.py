@@ -86,7 +86,7 @@ class WorkPages:
         marks, shows = self.facts(request, folder)
 
         def told() -> JsonObject:
-            shown = {"name": request.path_params["name"], "work": last}
+            shown: JsonObject = {"name": request.path_params["name"], "work": last}
             shown |= {"finished": is_finished(folder), **shows()}
             return shown | (shown_of(last, stands) if last and stands else {})
 
