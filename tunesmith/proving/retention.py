@@ -95,20 +95,23 @@ class Asker:
             for one, row in zip(questions, rows, strict=True)
         ]
 
-    def _sequences(self, one: Question) -> list[Tokens]:
+    def _sequences(self, question: Question) -> list[Tokens]:
         render = self.render
-        if isinstance(one.example, Text):
-            ids = [*render.pieces.bos, *render.pieces.start(render.control.text(one.example.text))]
+        if isinstance(question.example, Text):
+            ids = [
+                *render.pieces.bos,
+                *render.pieces.start(render.control.text(question.example.text)),
+            ]
             ids = ids[: min(WINDOW, self.loaded.limit or WINDOW)]
             return [Tokens(np.array(ids, np.int32), np.ones(len(ids), np.float32))]
-        found = []
-        for option in one.options:
-            last = replace(one.example.turns[-1], content=option)
+        sequences = []
+        for option in question.options:
+            last = replace(question.example.turns[-1], content=option)
             prompt, ids, _ = answer_of(
-                render, replace(one.example, turns=(*one.example.turns[:-1], last))
+                render, replace(question.example, turns=(*question.example.turns[:-1], last))
             )
-            found.append(continued(prompt, ids, render.start))
-        return found
+            sequences.append(continued(prompt, ids, render.start))
+        return sequences
 
     def _written(self, suite: Suite, questions: Sequence[Question]) -> list[JsonObject]:
         chats = [one.example for one in questions if isinstance(one.example, Chat)]
@@ -127,10 +130,10 @@ class Asker:
         return found
 
 
-def _of_option(one: Question, row: Sequence[Sequence[float]]) -> JsonObject:
-    assert isinstance(one.example, Chat)
-    said = likeliest(np.array(row)[:, 0], one.options)
-    return {"said": said, "sums": [float(said == one.example.answer), 1.0]}
+def _of_option(question: Question, row: Sequence[Sequence[float]]) -> JsonObject:
+    assert isinstance(question.example, Chat)
+    said = likeliest(np.array(row)[:, 0], question.options)
+    return {"said": said, "sums": [float(said == question.example.answer), 1.0]}
 
 
 def asked_suites(
@@ -158,25 +161,25 @@ def retained(
     """Asks base and tuned all questions; returns what proof.json says of it, and the lines of
     suites.jsonl, from which that follows.
     """
-    found: dict[str, dict[str, list[JsonObject]]] = {}
+    replies: dict[str, dict[str, list[JsonObject]]] = {}
     with contest.base() as base:
-        found["base"] = _through("base", base, contest, asked)
-    found["tuned"] = _through("tuned", contest.tuned, contest, asked)
+        replies["base"] = _through("base", base, contest, asked)
+    replies["tuned"] = _through("tuned", contest.tuned, contest, asked)
     lines = []
     for suite, questions in asked:
-        for place, one in enumerate(questions):
-            chat = one.example if isinstance(one.example, Chat) else None
-            told = {name: found[name][suite.title][place] for name in BOTH}
+        for place, question in enumerate(questions):
+            chat = question.example if isinstance(question.example, Chat) else None
+            said_by = {name: replies[name][suite.title][place] for name in BOTH}
             lines.append(
                 {
                     "suite": suite.title,
-                    "kind": one.kind,
-                    "id": one.id,
-                    "rule": one.rule,
+                    "kind": question.kind,
+                    "id": question.id,
+                    "rule": question.rule,
                     "question": question_of(chat) if chat else "",
                     "reference": chat.answer if chat else "",
-                    "predictions": {name: said["said"] for name, said in told.items() if chat},
-                    "sums": {name: said["sums"] for name, said in told.items()},
+                    "predictions": {name: said["said"] for name, said in said_by.items() if chat},
+                    "sums": {name: said["sums"] for name, said in said_by.items()},
                 }
             )
     margins = {suite.title: (suite.margin, suite.unit) for suite, _ in asked}
@@ -213,20 +216,20 @@ def weigh(lines: Sequence[Line], margins: dict[str, tuple[float, str]], *, seed:
     whole: dict[str, Interval] = {}
     for title, (margin, unit) in margins.items():
         own = [line for line in lines if line["suite"] == title]
-        told, whole[title] = _compared(own, seed)
-        suites[title] = {**told, "margin": margin, "unit": unit, "kinds": {}}
+        entry, whole[title] = _compared(own, seed)
+        suites[title] = {**entry, "margin": margin, "unit": unit, "kinds": {}}
         for kind in dict.fromkeys(line["kind"] for line in own):
-            some = [line for line in own if line["kind"] == kind]
-            suites[title]["kinds"][kind], kinds[title, kind] = _compared(some, seed)
+            of_kind = [line for line in own if line["kind"] == kind]
+            suites[title]["kinds"][kind], kinds[title, kind] = _compared(of_kind, seed)
     raised = holm({title: one.p for title, one in whole.items()})
     raised_kinds = holm({key: one.p for key, one in kinds.items()})
-    for title, told in suites.items():
-        told["p_holm"] = raised[title]
-        told["verdict"] = _verdict(whole[title], told)
-        for kind, one in told["kinds"].items():
+    for title, entry in suites.items():
+        entry["p_holm"] = raised[title]
+        entry["verdict"] = _verdict(whole[title], entry)
+        for kind, one in entry["kinds"].items():
             one["p_holm"] = raised_kinds[title, kind]
             one["lost"] = _lost(kinds[title, kind], one)
-    words = {told["verdict"] for told in suites.values()}
+    words = {entry["verdict"] for entry in suites.values()}
     verdict = "lost" if "lost" in words else "kept" if words == {"kept"} else "not shown"
     return {"verdict": verdict, "suites": suites}
 
@@ -234,27 +237,32 @@ def weigh(lines: Sequence[Line], margins: dict[str, tuple[float, str]], *, seed:
 def _compared(lines: Sequence[Line], seed: int) -> tuple[JsonObject, Interval]:
     base, tuned = (np.array([line["sums"][name] for line in lines], float) for name in BOTH)
     values = {name: _ratio(table.sum(0)) for name, table in (("base", base), ("tuned", tuned))}
-    one = paired(tuned, base, _ratio, seed=seed)
-    told: JsonObject = {"items": len(lines), "changed": int((base != tuned).any(1).sum())}
-    told |= {name: float(value) for name, value in values.items()}
-    told |= {"difference": one.difference, "low": one.low, "high": one.high, "p_zero": one.p}
-    return told, one
+    interval = paired(tuned, base, _ratio, seed=seed)
+    entry: JsonObject = {"items": len(lines), "changed": int((base != tuned).any(1).sum())}
+    entry |= {name: float(value) for name, value in values.items()}
+    entry |= {
+        "difference": interval.difference,
+        "low": interval.low,
+        "high": interval.high,
+        "p_zero": interval.p,
+    }
+    return entry, interval
 
 
 def _ratio(sums: np.ndarray) -> np.ndarray:
     return sums[..., 0] / sums[..., 1]
 
 
-def _lost(one: Interval, told: Mapping[str, float]) -> bool:
+def _lost(interval: Interval, entry: Mapping[str, float]) -> bool:
     # Fewer changes than that are chance to McNemar's exact test, whatever the interval says.
-    enough = told["items"] >= FEWEST and told["changed"] >= DISCORDANT
-    return enough and one.high < 0 and told["p_holm"] < 1 - LEVEL
+    enough = entry["items"] >= FEWEST and entry["changed"] >= DISCORDANT
+    return enough and interval.high < 0 and entry["p_holm"] < 1 - LEVEL
 
 
-def _verdict(one: Interval, told: Mapping[str, float]) -> str:
-    if _lost(one, told):
+def _verdict(interval: Interval, entry: Mapping[str, float]) -> str:
+    if _lost(interval, entry):
         return "lost"
-    return "kept" if told["items"] >= FEWEST and one.low > -told["margin"] else "not shown"
+    return "kept" if entry["items"] >= FEWEST and interval.low > -entry["margin"] else "not shown"
 
 
 def retention_lines(retention: JsonObject | None) -> list[str]:
@@ -262,16 +270,16 @@ def retention_lines(retention: JsonObject | None) -> list[str]:
     if not retention:
         return []
     lines = ["", say(f"suite.verdict_{retention['verdict'].replace(' ', '_')}")]
-    for title, told in retention["suites"].items():
-        word = say(f"suite.word_{told['verdict'].replace(' ', '_')}")
-        lost = [kind for kind, one in told["kinds"].items() if one["lost"]]
+    for title, entry in retention["suites"].items():
+        word = say(f"suite.word_{entry['verdict'].replace(' ', '_')}")
+        lost = [kind for kind, one in entry["kinds"].items() if one["lost"]]
         values = {
             "suite": title,
-            "items": told["items"],
+            "items": entry["items"],
             "word": word,
-            **{name: amount(told["unit"], told[name]) for name in BOTH},
+            **{name: amount(entry["unit"], entry[name]) for name in BOTH},
             **{
-                name: amount(told["unit"], told[name], sign=True)
+                name: amount(entry["unit"], entry[name], sign=True)
                 for name in ("difference", "low", "high")
             },
         }
@@ -279,8 +287,8 @@ def retention_lines(retention: JsonObject | None) -> list[str]:
         lines.append(line + (say("suite.kinds_lost", kinds=", ".join(lost)) if lost else ""))
     if retention["verdict"] == "not shown":
         margins = ", ".join(
-            f"{title} {amount(told['unit'], told['margin'])}"
-            for title, told in retention["suites"].items()
+            f"{title} {amount(entry['unit'], entry['margin'])}"
+            for title, entry in retention["suites"].items()
         )
         lines.append(say("suite.margins", margins=margins))
     return lines
