@@ -198,7 +198,7 @@ def main() -> None:
             said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             results[task][arm].append(json.loads(said.splitlines()[-1]))
             print(task, arm, results[task][arm][-1], flush=True)
-    write("rollout", table(results))
+        write("rollout", table(results))
 
 
 if __name__ == "__main__":

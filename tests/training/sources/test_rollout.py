@@ -158,13 +158,20 @@ def test_it_is_told_when_what_is_trained_was_not_what_was_sampled(
 
 
 @pytest.mark.parametrize(
-    "objective", ["grpo", {"name": "ppo", "kl_target": 1e-3}, {"name": "ppo", "value": "own"}]
+    "objective",
+    [
+        {"name": "grpo", "advantage": "batch_std", "aggregation": "constant", "kl": "loss"},
+        {"name": "ppo", "kl_target": 1e-3},
+        {"name": "ppo", "value": "own"},
+        {"name": "gkd", "teacher": "TEACHER"},
+    ],
+    ids=["grpo", "ppo", "ppo, own values", "gkd"],
 )
 def test_two_processes_train_what_one_trains(
-    objective: Any, tiny_llama: Path, tmp_path: Path
+    objective: Any, tiny_llama: Path, teacher: Path, tmp_path: Path
 ) -> None:
     settings = {"train.optimizer": "sgd", "train.steps": 3, "train.batch": 5}
-    settings |= {"objective": objective, "source.passes": 2}
+    settings |= {**taught({"objective": objective}, teacher), "source.passes": 2}
     one = trained(tmp_path / "one", tiny_llama, **settings)
     assert in_two(lambda _: trained(tmp_path / "two", tiny_llama, **settings)) == [0, 0]
     for alone, joined in zip(lines(one), lines(RunFolder(tmp_path / "two")), strict=True):
