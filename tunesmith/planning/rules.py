@@ -213,7 +213,8 @@ def answers(run: Run) -> Iterator[Problem]:
     """Requires a temperature for several different answers."""
     if run.generate.samples > 1 and run.generate.temperature == 0:
         yield Problem("generate.samples", say("plan.samples", value=run.generate.samples))
-    if run.generate.top_p < 1 and run.generate.temperature == 0:
+    sampled = OBJECTIVES.make(run.objective).samples  # which refuses it at any temperature
+    if run.generate.top_p < 1 and run.generate.temperature == 0 and not sampled:
         yield Problem("generate.top_p", say("plan.top_p", value=run.generate.top_p))
 
 

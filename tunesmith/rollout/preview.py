@@ -16,6 +16,8 @@ from tunesmith.words import say
 
 WIDEST = 100
 """Letters of a prompt or an answer that are shown."""
+NONE = "–"
+"""Stands where no reward gave a number."""
 FAULTS = 3
 """Faults of rewards that are told in words; the others are counted."""
 
@@ -29,7 +31,7 @@ def lines(questions: Sequence[str], groups: Sequence[Group], texts: Sequence[str
     for question, group in zip(questions, groups, strict=True):
         found.append(f"  {group.id}  {_short(question)}")
         told = [
-            (f"{reward:.3g}", _short(next(given)), answer.stopped)
+            (NONE if np.isnan(reward) else f"{reward:.3g}", _short(next(given)), answer.stopped)
             for reward, answer in zip(group.rewards_G.tolist(), group.answers, strict=True)
         ]
         for (reward, text, stopped), count in Counter(told).items():
@@ -50,6 +52,11 @@ def hopeless(groups: Sequence[Group], *, compares: bool) -> bool:
     """Tells whether no answer ended by itself, or nothing can be learned from the rewards."""
     stopped = any(answer.stopped for group in groups for answer in group.answers)
     return not (stopped and _differ(groups, compares=compares))
+
+
+def silent(groups: Sequence[Group]) -> bool:
+    """Tells whether no reward gave a number for any answer."""
+    return not len(_known(groups))
 
 
 def _differ(groups: Sequence[Group], *, compares: bool) -> bool:
@@ -75,14 +82,15 @@ def refuse_hopeless(
     """
     answers = [answer for group in groups for answer in group.answers]
     shown = "\n".join(told)
+    if silent(groups):
+        silence = {"count": len(answers), "shown": shown}
+        raise SpecError(Problem("source.rewards", say("rollout.all_silent", **silence)))
     if not any(answer.stopped for answer in answers):
         limit = {"count": len(answers), "limit": config.max_new_tokens, "shown": shown}
         raise SpecError(Problem("source.max_new_tokens", say("rollout.all_cut", **limit)))
     if _differ(groups, compares=compares):
         return
     known = _known(groups)
-    if not len(known):
-        raise SpecError(Problem("source.rewards", say("rollout.all_silent", shown=shown)))
     facts = {"groups": len(groups), "samples": config.samples, "shown": shown}
     facts |= {"low": f"{known.min():.3g}", "high": f"{known.max():.3g}"}
     key = "rollout.all_equal" if compares else "rollout.all_alike"

@@ -21,7 +21,7 @@ from tunesmith.errors import Problem, SpecError
 from tunesmith.events.stream import Event
 from tunesmith.plain import JsonObject
 from tunesmith.rollout.numbers import numbers_of
-from tunesmith.rollout.preview import faults_told, hopeless, lines, refuse_hopeless
+from tunesmith.rollout.preview import faults_told, hopeless, lines, refuse_hopeless, silent
 from tunesmith.rollout.rewarding import Rewarded, Rewarding, asked_of, unseen_of
 from tunesmith.rollout.server import Server, without_server
 from tunesmith.rollout.watching import Watching, greedy
@@ -163,7 +163,10 @@ class Rollout(StepSource):
                 if lacking:
                     told: JsonObject = {"reward": config.name, "column": repr(column)}
                     told |= {"count": len(lacking), "of": len(items), "row": lacking[0].id}
-                    told |= {"known": ", ".join(map(str, _row(lacking[0])))}
+                    held = [
+                        one for one, value in _row(lacking[0]).items() if value not in (None, "")
+                    ]
+                    told |= {"known": ", ".join(held)}
                     where = f"source.{name}.{place}"
                     found.append(Problem(where, say("rollout.no_column", **told)))
         return found
@@ -324,7 +327,9 @@ class Rollout(StepSource):
         if not self.objective.by_rewards:
             return told
         compares = self.objective.compares
-        if len(items) > SHOWN and hopeless(groups, compares=compares):
+        # A reward that gave no number for any of these would take its time for the others too.
+        more = len(items) > SHOWN and not silent(groups)
+        if more and hopeless(groups, compares=compares):
             groups += self._answered(items[SHOWN:], self.total + 1).groups
         refuse_hopeless(groups, told, self.config, compares=compares)
         return told
