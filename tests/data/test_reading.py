@@ -149,7 +149,7 @@ def test_real_notes_say_what_was_changed(shared_data: Path) -> None:
 
     assert "in 420 rows a text is a list of one item" in notes("tcm_huatuo26m/huatuo26M_tcm.json")
     assert "1 row ends with a question" in notes("sharegpt_zh/sharegpt_zh_1K_format.jsonl")
-    assert "2 lines have no letter or digit" in notes("finance_zh/fin_data.json")
+    assert "2 lines hold no row" in notes("finance_zh/fin_data.json")
     assert "columns not used: laws" in notes("law_consult_zh/zixun_gpt4.json")
     history = "law_multiturn_zh/legal_counsel_multi_turn_with_article_v2.json"
     assert "in 8 rows one speaker has several turns in a row" in notes(

@@ -92,6 +92,8 @@ def test_a_full_disk_and_bad_settings_leave_nothing(
         ts.prune(str(place / "model"), out, [data, "share=0.05"])
     with pytest.raises(SpecError, match=r"prune\.hub: .*owner/name"):
         ts.prune(str(place / "model"), out, [data, "hub=light"])
+    with pytest.raises(SpecError, match=r"by: its place here: how\.by"):
+        ts.prune(str(place / "model"), out, [data, "by=influence"])
     with pytest.raises(SpecError, match="not empty"):
         ts.prune(str(place / "model"), place / "model", [data])
 

@@ -513,6 +513,8 @@ def test_a_number_that_is_not_finite_is_refused_by_every_plug_in(value: float):
         ({"method": {"name": "lora", "r": 8}}, "method.r: is called method.rank here"),
         ({"train": {"device": "cpu"}}, "train.device: its place here: train.machine.device"),
         ({"max_length": 9}, "max_length: is called data.max_length here"),
+        ({"rank": 8}, "rank: its place here: method.rank"),
+        ({"by": "influence"}, "by: its place here: data.mix.by, or prune.how.by"),
         ({"objective": "rm"}, "did you mean objective=reward?"),
         (
             {"objective": {"name": "classify", "labels": [False, True]}},

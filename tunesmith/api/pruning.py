@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tunesmith.errors import Problem, SpecError
 from tunesmith.plain import JsonObject
+from tunesmith.settings.families import own_settings_called
 from tunesmith.settings.given import Overrides, given, refuse_peer, settings_of, speak
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.prune import Prune
 from tunesmith.settings.run import Run, validate
 from tunesmith.storage.run_folder import RunFolder
+from tunesmith.words import say
 
 if TYPE_CHECKING:
     from tunesmith.display.progress import Shown
@@ -60,11 +63,18 @@ def _asked(model: object, out: Path, settings: Overrides) -> Run:
 
 
 def _under_prune(settings: Overrides) -> Overrides:
-    """Writes ``how=…`` as ``prune.how=…``, and so on for the settings of ``prune``."""
+    """Writes ``how=…`` as ``prune.how=…``, and so on for the settings of ``prune``; raises
+    SpecError for a setting of a pruner that stands without ``how.``.
+    """
     own = tuple(Prune.model_fields)
 
     def whole(text: str) -> str:
-        return f"prune.{text}" if text.partition("=")[0].partition(".")[0] in own else text
+        name = text.partition("=")[0]
+        if name.partition(".")[0] in own:
+            return f"prune.{text}"
+        if name not in Run.model_fields and "prune.how." + name in own_settings_called(name):
+            raise SpecError(Problem(name, say("spec.stands_at", names=f"how.{name}")))
+        return text
 
     if isinstance(settings, Mapping):
         return {whole(key): value for key, value in settings.items()}

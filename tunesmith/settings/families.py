@@ -70,3 +70,13 @@ ALIASES = {
     "engine": "search.engine",
     "engines": "search.engine",
 }
+
+
+def own_settings_called(name: str) -> list[str]:
+    """Returns the paths at which a plug-in has a setting of its own with this name."""
+    return [
+        f"{path}.{name}"
+        for path, family in FAMILIES.items()
+        if path not in UNDER_OTHER_NAMES
+        and any(name in family.get(plugin).Config.model_fields for plugin in family.names())
+    ]

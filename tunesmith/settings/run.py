@@ -13,6 +13,7 @@ from tunesmith.errors import SpecError
 from tunesmith.plain import JsonObject
 from tunesmith.settings.curve import Curve
 from tunesmith.settings.export import Export
+from tunesmith.settings.families import own_settings_called
 from tunesmith.settings.family import (
     METHODS,
     OBJECTIVES,
@@ -344,6 +345,7 @@ def _here(path: str) -> str | None:
     last = path.rpartition(".")[2]
     # Every plug-in has a name; what else is called so is meant by nobody.
     found = [place for place in paths_of(Run) if place.rpartition(".")[2] == last != "name"]
+    found += [place for place in own_settings_called(last) if last != "name" and place != path]
     return say("spec.stands_at", names=say("spec.or").join(found)) if found else None
 
 

@@ -168,3 +168,56 @@ def test_a_name_that_stands_twice_in_the_header_is_told(tmp_path: Path) -> None:
         facts(table)
     table.write_text("yes,yes,no\nno,no,yes\n", encoding="utf-8")
     assert facts(table).columns == ("0", "1", "2")
+
+
+NEARLY_JSON = {
+    "comments": '// mine\n[\n {"q": "a // b"}, // first\n /* two\n */ {"q": "/* c */"}\n]\n',
+    "a comma too many": '[\n {"q": "a // b"},\n {"q": "/* c */"},\n]\n',
+    "a comment above rows under a key": '/* x */\n{"data": [{"q": "a // b"}, {"q": "/* c */"}]}',
+}
+NEARLY_LINES = {
+    "commas": '{"q": "a // b"},\n{"q": "/* c */"},\n',
+    "two on a line": '{"q": "a // b"}{"q": "/* c */"}\n',
+    "comments": '# x\n{"q": "a // b"}\n// y\n{"q": "/* c */"}\n',
+    "of Python": "{'q': 'a // b', 'x': None}\n{'q': \"/* c */\", 'x': True}\n",
+}
+
+
+@pytest.mark.parametrize("kind", NEARLY_JSON)
+def test_what_is_nearly_json_is_read_where_it_can_mean_one_thing(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text(NEARLY_JSON[kind], "utf-8")
+    assert [one.row["q"] for one in rows(path)] == ["a // b", "/* c */"]
+
+
+@pytest.mark.parametrize("kind", NEARLY_LINES)
+def test_lines_that_are_nearly_json_are_read(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(NEARLY_LINES[kind], "utf-8")
+    assert [one.row["q"] for one in rows(path)] == ["a // b", "/* c */"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[{"q": "a", // x\n "r": "b"}]', "JSON knows no comments"),
+        ('[{"q": "a",}]', "a comma too many"),
+        ("[{'q': 'a'}]", "json.dumps writes it"),
+        ('[{"q": True}]', "true, false and null"),
+        ('[{q: "a"}]', "JSON wants names"),
+        ('[{"q": "a"} {"q": "b"}]', "expected one of"),
+    ],
+)
+def test_what_json_does_not_know_is_said_once(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text(text, "utf-8")
+    with pytest.raises(DataError) as caught:
+        list(rows(path))
+    assert len(caught.value.problems) == 1 and told in str(caught.value)
+
+
+def test_a_line_that_goes_on_after_its_row_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"q": "a"} and more\n{"q": "b"}\n', "utf-8")
+    with pytest.raises(DataError, match=r"rows\.jsonl:1: .*Extra data"):
+        list(rows(path))

@@ -35,7 +35,7 @@ class FileFacts:
 
     path: Path
     format: str
-    """json array, jsonl, json object, json list (under ``key``), json columns, csv, tsv,
+    """json array, jsonl, python lines, json object, json list (under ``key``), json columns, csv, tsv,
     parquet, excel or text.
     """
     encoding: str | None

@@ -46,7 +46,7 @@ def path_of_rows(sample: str) -> tuple[str, ...]:
     """Returns the keys under which a file of one object holds its rows; none where it holds them
     otherwise.
     """
-    text = sample.lstrip()
+    text = _COMMENTS.sub("", sample, count=1).lstrip()
     return (jsonstream.path_of_rows(text, _PARTS) or ()) if text.startswith("{") else ()
 
 
@@ -158,8 +158,10 @@ def shape_of(sample: str, complete: bool, suffix: str) -> tuple[str, bool] | Non
     """Recognises the JSON layout, and whether values are spread over lines; None where the text is
     not JSON.
     """
-    text = sample.lstrip()
+    text = _COMMENTS.sub("", sample, count=1).lstrip()
     begin = text[:1] + text[1:].lstrip()[:1]
+    if begin in ("{'", '{"') and _of_python(text):
+        return "python lines", False
     if suffix not in _JSON_SUFFIXES and begin not in ('{"', "[{", "[[", '["'):
         return None
     line, _, rest = text.partition("\n")
@@ -185,6 +187,24 @@ def shape_of(sample: str, complete: bool, suffix: str) -> tuple[str, bool] | Non
             return "json object", False
         return "jsonl", line.strip() == "{"
     return "jsonl", False
+
+
+_COMMENTS = re.compile(r"\A(?:\s*(?://[^\n]*(?:\n|\Z)|#[^\n]*(?:\n|\Z)|/\*.*?\*/))+", re.DOTALL)
+"""Comments above everything."""
+
+
+def _of_python(text: str) -> bool:
+    """Tells whether the first line is a row as Python's ``print`` writes it, and no JSON."""
+    line = text.partition("\n")[0].strip()
+    for parse, right in ((jsonstream.each, False), (jsonstream.parse_python, True)):
+        try:
+            parse(line)
+        except jsonstream.BrokenJson:
+            if right:
+                return False
+        else:
+            return right
+    return False
 
 
 def headed(file: FileFacts, read: Iterator[Located], faults: Faults) -> Iterator[Located]:
@@ -213,8 +233,15 @@ def _json_lines(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Locat
         text = line.strip()
         if not text:
             continue
+        if text.startswith(("//", "#")):
+            faults.skipped.append(Located(found.path, number, {"text": text[:80]}))
+            continue
         try:
-            value = jsonstream.parse(text)
+            values = (
+                [jsonstream.parse_python(text)]
+                if found.format == "python lines"
+                else jsonstream.each(text)
+            )
         except jsonstream.BrokenJson as error:
             # A line such as "......" is a filler left by whoever cut the file; it holds nothing
             # that could be lost.
@@ -223,7 +250,8 @@ def _json_lines(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Locat
             else:
                 faults.skipped.append(Located(found.path, number, {"text": text[:80]}))
             continue
-        yield from _located(found, number, value, faults)
+        for value in values:
+            yield from _located(found, number, value, faults)
 
 
 def _json_array(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:
@@ -303,6 +331,7 @@ def _passage(value: list[object]) -> dict[str, object] | None:
 
 READ: dict[str, Callable[[FileFacts, object, Faults], Iterator[Located]]] = {
     "jsonl": _json_lines,
+    "python lines": _json_lines,
     "json array": _json_array,
     "json list": _json_list,
     "json object": _json_object,

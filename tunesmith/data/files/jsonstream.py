@@ -4,6 +4,7 @@ file.
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Container, Iterator, Sequence
@@ -66,16 +67,56 @@ def excerpt(text: str, position: int) -> str:
     return repr(("…" if begin else "") + piece + ("…" if position + 28 < len(text) else ""))
 
 
-def parse(text: str) -> Any:
-    """Parses the one value that ``text`` holds; raises BrokenJson, which shows where it breaks."""
+def _cause(text: str, position: int, reason: str) -> str:
+    """Returns what JSON does not know of what people write, where that stands at ``position``; else
+    the parser's own reason.
+    """
+    here, before = text[position : position + 2], text[:position].rstrip()[-1:]
+    if here in ("//", "/*") or here[:1] == "#":
+        return say("source.json_comment")
+    if here[:1] in ("}", "]") and before == "," and here:
+        return say("source.json_comma")
+    if here[:1] == "'":
+        return say("source.json_quote")
+    if here[:1].isalpha() and before in ("", "{", "[", ",", ":"):
+        return say("source.json_bare")
+    return reason
+
+
+def each(text: str) -> list[Any]:
+    """Parses the values on one line: one, or several with or without a comma behind each; raises
+    BrokenJson, which shows where the line breaks.
+    """
+    found: list[Any] = []
+    at = 0
     try:
-        return json.loads(text, parse_float=Written)
+        while at < len(text):
+            value, at = _DECODER.raw_decode(text, at)
+            found.append(value)
+            at = _space(text, at)
+            if text[at : at + 1] == "," and isinstance(value, dict):
+                at = _space(text, at + 1)
+            # What follows a value that is no object is no further row: 1 000, "a" "b".
+            elif at < len(text) and not (isinstance(value, dict) and text[at] == "{"):
+                raise json.JSONDecodeError("Extra data", text, at)
     except json.JSONDecodeError as error:
-        raise BrokenJson(
-            say("source.json", reason=error.msg, seen=excerpt(text, error.pos))
-        ) from None
+        reason = _cause(text, error.pos, error.msg)
+        raise BrokenJson(say("source.json", reason=reason, seen=excerpt(text, error.pos))) from None
     except (ValueError, RecursionError) as error:
         raise BrokenJson(str(error)) from None
+    return found
+
+
+def parse_python(text: str) -> Any:
+    """Parses one row that Python's ``print`` wrote, ``{'a': None}``; raises BrokenJson for anything
+    else.
+    """
+    try:
+        found = ast.literal_eval(text)
+        json.dumps(found)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise BrokenJson(say("source.json", reason=error, seen=excerpt(text, 0))) from None
+    return found
 
 
 class JsonText:
@@ -100,14 +141,34 @@ class JsonText:
         self._at = 0
 
     def peek(self) -> str:
-        """Returns the next character that is not space without taking it; empty at the end."""
+        """Returns the next character that is neither space nor part of a comment without taking it;
+        empty at the end.
+        """
         while True:
             space = _SPACE.match(self._buffer, self._at)
             assert space is not None
             self._at = space.end()
+            if self._buffer.startswith("/", self._at) and self._passed():
+                continue
             if self._at < len(self._buffer) or self._ended:
                 return self._buffer[self._at : self._at + 1]
             self._more()
+
+    def _passed(self) -> bool:
+        """Passes a comment between values, or reads on where its end is not here yet; tells whether
+        there is something else to look at now.
+        """
+        ends = {"//": "\n", "/*": "*/"}
+        end = ends.get(self._buffer[self._at : self._at + 2])
+        place = -1 if end is None else self._buffer.find(end, self._at + 2)
+        if place >= 0 and end is not None:
+            self._at = place + len(end)
+            return True
+        whole = end is None and len(self._buffer) - self._at > 1
+        if whole or self._ended:
+            return False
+        self._more()
+        return True
 
     def take(self, allowed: str) -> str:
         """Takes the next character, which must be one of ``allowed``."""
@@ -128,7 +189,8 @@ class JsonText:
                 if cut and not self._ended and len(self._buffer) - self._at < _LONGEST:
                     self._more()
                     continue
-                raise self.broken(error.msg, error.pos) from None
+                reason = _cause(self._buffer, error.pos, error.msg)
+                raise self.broken(reason, error.pos) from None
             except (ValueError, RecursionError) as error:
                 raise self.broken(str(error), self._at) from None
             # A number that touches the end of what was read may go on.
@@ -160,6 +222,9 @@ def _items(text: JsonText) -> Iterator[Any]:
     if text.peek() != "]":
         yield text.value()
         while text.take(",]") == ",":
+            if text.peek() == "]":  # a comma too many holds nothing that could be lost
+                text.take("]")
+                return
             yield text.value()
     else:
         text.take("]")
