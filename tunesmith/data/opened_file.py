@@ -86,4 +86,6 @@ def unused(opened: Opened) -> list[str]:
     """Returns the columns of a file that its reader does not read."""
     read = opened.reader.uses([*opened.facts.columns, *opened.columns])
     used = {*opened.columns.values(), *read, *TURNS, "id", CAME_FROM}
+    if opened.facts.format == "questions and answers":
+        used.add("text")  # what its question and its answer say already
     return [name for name in opened.facts.columns if name not in used]

@@ -27,7 +27,7 @@ from tunesmith.data.rendering.template import Template
 from tunesmith.data.split import draw_rows
 from tunesmith.data.transforms import TRANSFORMS, Account, stepped
 from tunesmith.errors import DataError, Problem, SpecError
-from tunesmith.examples import Chat, Example, Labelled
+from tunesmith.examples import Chat, Example, Labelled, Text
 from tunesmith.plain import JsonObject
 from tunesmith.settings.run import Data
 from tunesmith.settings.sources import First, Source
@@ -120,6 +120,8 @@ class Reading:
     def _open(self, file: Path, source: Source, *, several: bool) -> Opened:
         columns = source.columns or self.data.columns or {}
         known = facts(file, columns=columns)
+        if self.eats is Text and known.format == "questions and answers":
+            columns = columns or {"text": "text"}
         first = list(islice(rows(file, columns=columns, faults=Faults()), _FIRST))
         named = source.reader or self.data.reader
         sample = _sample(file, columns)
@@ -202,6 +204,8 @@ class Reading:
             if opened.facts.unfolded:
                 columns = ", ".join(opened.facts.unfolded)
                 found.append(say("reader.note_unfolded", file=path.name, columns=columns))
+            if opened.facts.threads:
+                found.append(say("reader.note_threads", file=path.name))
             if opened.facts.together:
                 columns = ", ".join(opened.facts.together)
                 found.append(say("reader.note_together", file=path.name, columns=columns))

@@ -175,7 +175,11 @@ def by_place(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     if not numbered:
         free = changing
     question, answer = free[0], next((name for name in reversed(changing)), "")
-    if question == answer or not is_text(question, rows) or is_called(answer, names.ABOUT):
+    if (
+        question == answer
+        or not is_text(question, rows)
+        or is_called(answer, [*names.ABOUT, *names.QUESTION])
+    ):
         return None
     rest = free[1 : free.index(answer)]
     if rest:

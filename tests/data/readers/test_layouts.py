@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from material.prepared_rows import written
+from tunesmith.data.columns.transcripts import written_out
 from tunesmith.data.reading import Reading
 from tunesmith.errors import DataError
-from tunesmith.examples import Chat, Feedback, Labelled, Preference, Tagged, TextPair
+from tunesmith.examples import Chat, Feedback, Labelled, Preference, Tagged, Text, TextPair
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Data
 
@@ -85,6 +86,62 @@ LAYOUTS: dict[str, tuple[str, Make, Make]] = {
         "sft",
         lambda n: {"questions": [[f"问{n}"]], "answers": [f"答{n}"]},
         lambda n: [f"问{n}", f"答{n}"],
+    ),
+    "Belle's dialogues": (
+        "sft",
+        lambda n: {
+            "instruction": f"Human:你好{n}\nAssistant:您好{n}\nHuman:再讲\nAssistant:",
+            "input": "",
+            "output": f"好{n}",
+        },
+        lambda n: [f"你好{n}", f"您好{n}", "再讲", f"好{n}"],
+    ),
+    "MOSS": (
+        "sft",
+        lambda n: {"plain_text": f"[Human]: 问{n}<eoh> [MOSS]: 答{n}<eoa>", "num_turns": 1},
+        lambda n: [f"问{n}", f"答{n}"],
+    ),
+    "Guanaco": (
+        "sft",
+        lambda n: {"text": f"### Human: q{n}### Assistant: a{n}### Human: r### Assistant: s"},
+        lambda n: [f"q{n}", f"a{n}", "r", "s"],
+    ),
+    "Vicuna": (
+        "sft",
+        lambda n: {"text": f"A chat. USER: q{n} ASSISTANT: a{n}</s>"},
+        lambda n: ["A chat.", f"q{n}", f"a{n}"],
+    ),
+    "Llama 2": (
+        "sft",
+        lambda n: {"text": f"<s>[INST] q{n} [/INST] a{n} </s>"},
+        lambda n: [f"q{n}", f"a{n}"],
+    ),
+    "ChatML": (
+        "sft",
+        lambda n: {
+            "text": f"<|im_start|>user\nq{n}<|im_end|>\n<|im_start|>assistant\na{n}<|im_end|>\n"
+        },
+        lambda n: [f"q{n}", f"a{n}"],
+    ),
+    "a transcript of HH-RLHF": (
+        "sft",
+        lambda n: {"transcript": f"\n\nHuman: q{n}\n\nAssistant: a{n}\nmore", "rating": 4.0},
+        lambda n: [f"q{n}", f"a{n}\nmore"],
+    ),
+    "a tree of OpenAssistant": (
+        "sft",
+        lambda n: {
+            "message_tree_id": f"t{n}",
+            "prompt": {
+                "text": f"q{n}",
+                "role": "prompter",
+                "replies": [
+                    {"text": "worse", "role": "assistant", "rank": 1, "replies": []},
+                    {"text": f"a{n}", "role": "assistant", "rank": 0, "replies": []},
+                ],
+            },
+        },
+        lambda n: [f"q{n}", f"a{n}"],
     ),
     "Capybara": (
         "sft",
@@ -283,3 +340,80 @@ def test_columns_of_lists_that_are_no_questions_stay_lists(tmp_path: Path) -> No
     path = tmp_path / "rows.json"
     path.write_text(json.dumps(rows), "utf-8")
     assert len(list(read(path, "sft"))) == 3
+
+
+def message(name: str, parent: str | None, role: str, text: str, **more: Any) -> dict[str, Any]:
+    tree = {"message_tree_id": name[0], **more}
+    return {"message_id": name, "parent_id": parent, "role": role, "text": text, **tree}
+
+
+def test_messages_of_trees_become_conversations_along_the_best_replies(tmp_path: Path) -> None:
+    rows = [
+        message("a", None, "prompter", "q"),
+        message("b", None, "prompter", "other"),
+        message("a1", "a", "assistant", "worse", rank=1),
+        message("a2", "a", "assistant", "better", rank=0),
+        message("a3", "a", "assistant", "deleted", rank=0, deleted=True),
+        message("b1", "b", "assistant", "without a rank", rank=None),
+        message("a4", "a2", "prompter", "and then?", rank=None),
+        message("a5", "a4", "assistant", "then", rank=None),
+        message("a6", "a1", "prompter", "to the worse", rank=None),
+    ]
+    found = read(written(tmp_path / "rows.jsonl", rows), "sft")
+    assert [values(example) for _, example in found] == [
+        ["q", "better", "and then?", "then"],
+        ["other", "without a rank"],
+    ]
+    assert "trees" in " ".join(found.notes)
+
+
+FAQ = {
+    "english": ("Q: What is {n}?\nA: It is {n}.\nMore: of it.\n\n", "It is {n}.\nMore: of it."),
+    "chinese": ("问：什么是{n}？\n答：是{n}。\n\n", "是{n}。"),
+    "markdown": ("**Q: What is {n}?**\n\nA: It is {n}.\n\n", "It is {n}."),
+    "numbered": ("问题{n}：什么是{n}？\n答案{n}：是{n}。\n", "是{n}。"),
+}
+
+
+@pytest.mark.parametrize("name", FAQ)
+@pytest.mark.parametrize("title", ["", "# Questions\n\n"])
+def test_a_text_of_questions_and_answers_is_rows(tmp_path: Path, name: str, title: str) -> None:
+    block, answer = FAQ[name]
+    path = tmp_path / "faq.md"
+    path.write_text(title + "".join(block.format(n=n) for n in range(6)), "utf-8")
+    found = [values(example) for _, example in read(path, "sft")]
+    asked = "什么是{n}？" if "什么" in block else "What is {n}?"
+    assert found == [[asked.format(n=n), answer.format(n=n)] for n in range(6)]
+    # Under pretrain they are the texts that were written.
+    texts = [example for _, example in read(path, "pretrain")]
+    assert len(texts) == 6 and isinstance(texts[0], Text)
+    assert texts[0].text == block.format(n=0).rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["Q: only one", "A: answer"],
+        ["A. an option", "B. another"] * 4,
+        ["He said: go", "Then Q: he asked", "A: note"] * 3,
+        ["Answer: 1", "Question: 2"] * 3,
+    ],
+)
+def test_a_text_that_only_looks_so_stays_text(tmp_path: Path, lines: list[str]) -> None:
+    path = tmp_path / "book.txt"
+    path.write_text("\n".join(lines), "utf-8")
+    texts = [example for _, example in read(path, "pretrain")]
+    assert texts == [Text(line) for line in lines]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Human: we are all human",
+        "The user: a person. The assistant: none.",
+        "### Response: first\n### Human: last",
+        "He wrote [INST] once.",
+    ],
+)
+def test_a_text_that_is_no_dialogue_is_none(text: str) -> None:
+    assert written_out(text) == []

@@ -35,8 +35,8 @@ class FileFacts:
 
     path: Path
     format: str
-    """json array, jsonl, python lines, json object, json list (under ``key``), json columns, csv, tsv,
-    parquet, excel or text.
+    """json array, jsonl, python lines, json object, json list (under ``key``), json columns, csv,
+    tsv, parquet, excel, conll, questions and answers, or text.
     """
     encoding: str | None
     compressed: bool
@@ -55,6 +55,8 @@ class FileFacts:
     """The columns, one within the other, whose lists of objects are rows of their own."""
     together: tuple[str, ...] = ()
     """The columns whose lists go together item by item: each place is a row of its own."""
+    threads: bool = False
+    """Whether the rows are messages of trees, of which each becomes one conversation."""
 
 
 @dataclass

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.files import conll, jsonrows, jsonstream, tables
+from tunesmith.data.files import conll, faq, jsonrows, jsonstream, tables, threads
 from tunesmith.data.files.decoding import compressed, encoding_of, open_bytes, open_text
 from tunesmith.data.files.file_facts import Faults, FileFacts, Located
 from tunesmith.data.files.paths import files, on_disk
@@ -110,6 +110,9 @@ def _with_columns(found: FileFacts, named: dict[str, str]) -> FileFacts:
     """Adds the columns to a file's facts, from rows that name them or from arrays with a header."""
     faults = Faults()
     first = [located.row for located in islice(_read(found, faults), _FIRST)]
+    if threads.holds_messages(first):
+        found = replace(found, threads=True)
+        first = [one.row for one in islice(_read(found, faults), _FIRST)]
     path = jsonrows.unfolding(first)
     if path:
         found = replace(found, unfolded=path)
@@ -179,6 +182,8 @@ def _text_facts(path: Path, packed: bool, suffix: str, named: dict[str, str]) ->
                 return _with_header(table, found, named, default=suffix == ".csv")
         except tables.BadTable as error:
             raise DataError(Problem(f"{path}:{error.number}", str(error))) from None
+    if suffix in ("", ".txt", ".md") and faq.is_faq(_whole_lines(sample, complete)):
+        return FileFacts(path, "questions and answers", encoding, packed, faq.COLUMNS, None)
     return FileFacts(path, "text", encoding, packed, ("text",), None)
 
 
@@ -254,6 +259,9 @@ def _read(found: FileFacts, faults: Faults) -> Iterator[Located]:
 
 def _within(found: FileFacts, read: Iterator[Located], faults: Faults) -> Iterator[Located]:
     """Yields the rows within rows, with new numbers; the rows as they are where they hold none."""
+    if found.threads:
+        yield from threads.conversations(read)
+        return
     if not (found.unfolded or found.together):
         yield from read
         return
@@ -295,5 +303,6 @@ def _lines(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:
 _TEXT: dict[str, Callable[[FileFacts, object, Faults], Iterator[Located]]] = {
     "text": _lines,
     "conll": conll.read,
+    "questions and answers": faq.read,
     **jsonrows.READ,
 }

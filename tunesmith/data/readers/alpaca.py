@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from tunesmith.data.columns.asking import judged
 from tunesmith.data.columns.names import ABOUT, ranked
+from tunesmith.data.columns.transcripts import written_out
 from tunesmith.data.columns.turns import ANOTHER_TASK, inside, pairs, system_turn, text_of
 from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.examples import Chat, Turn
@@ -45,7 +46,7 @@ class Alpaca(Reader):
         instruction, about = text_of(row, "instruction"), text_of(row, "input", required=False)
         history = pairs(row)
         # Published dialogues stand inside the instruction as "<user>: … <bot>: … <user>: …".
-        told = [] if history or about.strip() else inside(instruction)
+        told = [] if history or about.strip() else inside(instruction) or _begun(instruction)
         question = (
             told[-1].content
             if told
@@ -59,3 +60,13 @@ class Alpaca(Reader):
             **({"system": system[0].content} if system else {}),
         }
         return Chat(turns, columns={**row, **names})
+
+
+def _begun(instruction: str) -> list[Turn]:
+    """Returns the turns of a dialogue that ends with the mark of the answer, as Belle writes it;
+    none where the instruction is no such dialogue.
+    """
+    if not instruction.rstrip().endswith(("Assistant:", "Assistant：", "助手：")):
+        return []
+    turns = written_out(instruction)
+    return turns if turns and turns[-1].role == "user" else []
