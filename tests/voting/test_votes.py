@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from material.voted import NAMES, arena_of
-from tunesmith.errors import DataError
+from tunesmith.errors import DataError, SpecError
 from tunesmith.voting.comparison import Comparison
 from tunesmith.voting.votes import left_of
 
@@ -53,6 +53,14 @@ def test_of_several_votes_on_one_ballot_the_last_one_counts(tmp_path: Path):
         ("other", "tie"),
     ]
     assert len(found.folder.votes.read_text(encoding="utf-8").splitlines()) == 3
+
+
+def test_a_vote_that_could_not_be_read_again_is_not_written(tmp_path: Path):
+    found = arena_of(tmp_path)
+    found.vote(found.ballots[0], "left", "me")
+    with pytest.raises(SpecError, match="vote 'a': allowed are left, right, tie, both_bad, skip"):
+        found.vote(found.ballots[1], "a", "me")  # type: ignore[arg-type]
+    assert [vote.choice for vote in found.votes.read()] == ["left"]
 
 
 def test_every_line_that_was_changed_is_named_and_the_file_is_left_alone(tmp_path: Path):

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import BinaryIO, Literal, get_args
 
-from tunesmith.errors import DataError, Problem
+from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.plain import JsonObject
 from tunesmith.voting.ballots import Ballot
 from tunesmith.words import say
@@ -49,8 +49,13 @@ class Votes:
         self.known = {ballot.id: ballot for ballot in ballots}
 
     def add(self, vote: Vote) -> None:
-        """Keeps a vote: from here on it outlives the process and the machine."""
+        """Keeps a vote: from here on it outlives the process and the machine. SpecError, with
+        nothing written, for one that ``read`` would not take.
+        """
         ballot = vote.ballot
+        if vote.choice not in CHOICES:
+            told = {"vote": repr(vote.choice), "known": ", ".join(CHOICES)}
+            raise SpecError(Problem("vote", say("arena.vote_unknown", **told)))
         line = {
             "ballot": ballot.id,
             "left": self.contenders[ballot.left],
