@@ -124,6 +124,8 @@ def test_what_it_cannot_serve_is_told_before(
     assert main([*line, str(run.path), "--queue", "3", "--allow-host", "a"]) == 2
     told = capsys.readouterr().err
     assert "--queue: only tunesmith's own server has it" in told and "--allow-host" in told
+    assert main([*line, str(run.path), "--engine", "tgi"]) == 2
+    assert "must be one of: tunesmith, vllm" in capsys.readouterr().err
     judge = run_folder(tmp_path / "judge", tiny_llama, objective="reward")
     judge.model.mkdir()
     beside(judge, tiny_llama)

@@ -66,7 +66,9 @@ def refused(error: Any) -> SpecError:
         near = closest(error.option_name, list(error.possibilities or []))
         return SpecError(Problem(error.option_name, say("cli.no_option", near=near)))
     if kind == "BadParameter" and error.param is not None:
-        return SpecError(Problem(_name(error.param), say("cli.not_a_count")))
+        known = re.findall(r"'([^']*)'", message.partition("is not one of")[2])
+        told = say("cli.not_a_choice", known=", ".join(known)) if known else say("cli.not_a_count")
+        return SpecError(Problem(_name(error.param), told))
     if kind == "BadOptionUsage":
         key = "cli.takes_no_value" if "not take" in message else "cli.needs_value"
         return SpecError(Problem(error.option_name, say(key)))
