@@ -30,7 +30,7 @@ class Channels(Pruner):
     class Config(Spec):
         """Feed-forward channels."""
 
-        tokens: Annotated[int, Gt(0)] = 16384
+        tokens: Annotated[int, Gt(0)] = 4096
         """Tokens of training rows that are looked at, at most."""
         multiple: Annotated[int, Gt(0)] = 64
         """The number of channels that stay is a multiple of this: 64 suits most kernels, 128 groups

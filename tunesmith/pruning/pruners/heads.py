@@ -30,7 +30,7 @@ class Heads(Pruner):
     class Config(Spec):
         """Groups of heads."""
 
-        tokens: Annotated[int, Gt(0)] = 16384
+        tokens: Annotated[int, Gt(0)] = 4096
         """Tokens of training rows that are looked at, at most."""
 
     @property
