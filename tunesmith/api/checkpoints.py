@@ -42,13 +42,13 @@ def prove_checkpoints(
     if len(models) < 2:
         told = say("checkpoints.too_few", folder=folder.path, steps=", ".join(map(str, models)))
         raise SpecError(Problem("--checkpoints", told))
-    events, kept = heard(progress, listen), Kept(folder.path / "proofs" / "scoring.jsonl")
-    proofs = {}
-    for step, model in models.items():
-        events(ProofBegun(folder.path))
-        events.tell(say("checkpoints.proving", step=step))
-        wanted = Wanted(items, 0, suites=suites)
-        proofs[step] = contest(model, wanted, events, kept=kept).found
+    kept = Kept(folder.path / "proofs" / "scoring.jsonl")
+    wanted, proofs = Wanted(items, 0, suites=suites), {}
+    with heard(progress, listen) as events:
+        for step, model in models.items():
+            events(ProofBegun(folder.path))
+            events.tell(say("checkpoints.proving", step=step))
+            proofs[step] = contest(model, wanted, events, kept=kept).found
     made = put_together(folder, proofs)
     kept.done()
     return made

@@ -44,9 +44,9 @@ def prove(
     whose rows are asked instead; its proof goes to ``RUN/proofs/NAME``. ``against`` names more
     contenders: run folders, models, endpoints (``https://HOST/v1``). ``suites`` are asked besides,
     to see what was forgotten: ``probe``, ``safety``, ``rows=FILE``, ``text=FILE``,
-    ``lm_eval=TASK.yaml``. ``metrics`` are
-    told beside those of the run and decide nothing: names, ``metric.py:polite`` for a function of
-    yours, or mappings with settings. Each of ``listen`` gets every event.
+    ``lm_eval=TASK.yaml``. ``metrics`` are told beside those of the run and decide nothing: names,
+    ``metric.py:polite`` for a function of yours, or mappings with settings. Each of ``listen`` gets
+    every event.
     """
     from tunesmith.proving.contest import Wanted, contest
     from tunesmith.teaching.contender import others_of
