@@ -56,7 +56,8 @@ def change_rows(
     if step == "documents":
         return extract(one, Path(out), settled(Documents, given))
     if step == "questions":
-        return write_questions(one, Path(out), settled(Passages, given), heard(progress, ()))
+        with heard(progress, ()) as events:
+            return write_questions(one, Path(out), settled(Passages, given), events)
     if step == "split":
         return split(one, Path(out), settled(Split, given))
     transform = made(step, given)

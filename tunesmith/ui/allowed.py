@@ -151,7 +151,7 @@ def _files(path: str, value: str, places: Places) -> list[Problem]:
         if not isinstance(told.get("path", ""), str) or not set(told) <= set(OF_FILE):
             problems.append(Problem(where, say("ui_new.forbidden")))
             continue
-        problems += places.outside(where, told.get("path", ""))
+        problems += places.outside(where, str(told.get("path", "")))
         if told.get("reader") is not None and told["reader"] not in READERS.names():
             problems += _unknown(where, READERS, str(told["reader"]))
     return problems
