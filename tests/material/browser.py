@@ -16,6 +16,13 @@ from typing import Any
 import pytest
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+PATIENCE = 300
+"""Seconds that a page may take where everything else on the machine is at work as well."""
+DROP = """([name, text]) => {
+  const given = new DataTransfer();
+  given.items.add(new File([text], name));
+  document.getElementById("drop").dispatchEvent(new DragEvent("drop", {dataTransfer: given}));
+}"""
 AXE = "axe_playwright_python"
 """The package that brings axe.min.js; its own code is not used."""
 
@@ -60,3 +67,32 @@ def served(folder: Path, lang: str) -> Iterator[tuple[str, subprocess.Popen[str]
             yield link[0], one
         finally:
             one.kill()
+
+
+class Tab:
+    """A page at a width, with all that it complained of."""
+
+    def __init__(self, browser: Any, link: str, width: int, scheme: str) -> None:
+        look = {"viewport": {"width": width, "height": 844}, "color_scheme": scheme}
+        self.page, self.width = browser.new_context(**look).new_page(), width
+        self.page.set_default_timeout(1000 * PATIENCE)
+        self.troubles: list[str] = []
+        self.page.on("console", lambda said: self.troubles.append(said.text))
+        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        if link:
+            self.page.goto(link)
+
+    def drop(self, name: str, text: str) -> None:
+        """Drops a file of this text on the start page."""
+        self.page.evaluate(DROP, [name, text])
+
+    def press(self, name: str) -> None:
+        """Presses a button by the keyboard."""
+        self.page.get_by_role("button", name=name).focus()
+        self.page.keyboard.press("Enter")
+
+    def is_well(self) -> None:
+        """Nothing is wider than the window, unnamed, or complained of."""
+        self.page.wait_for_load_state()  # before its style is there, a line does not wrap
+        assert self.page.evaluate("document.documentElement.scrollWidth") <= self.width
+        assert violations(self.page) == [] and self.troubles == []

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("uvicorn", reason="pip install 'tunesmith[serve]'")
 
-from material.browser import chromium, served, violations
+from material.browser import Tab, chromium, served
 from material.proved import labelled, trained
 from tunesmith.ui.works import Works
 
@@ -19,7 +19,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform == "win32", reason="no work is stopped there"),
 ]
-PATIENCE = 120
 
 
 @pytest.fixture
@@ -36,25 +35,6 @@ def place(tiny_llama: Path, tmp_path: Path) -> Iterator[Path]:
     for kind in ("serve", "prove", "export", "arena"):
         for one in works.running(kind):
             works.end(one)
-
-
-class Tab:
-    """A page at a width, with all that it complained of."""
-
-    def __init__(self, browser: Any, link: str, width: int, scheme: str) -> None:
-        look = {"viewport": {"width": width, "height": 844}, "color_scheme": scheme}
-        self.page, self.width = browser.new_context(**look).new_page(), width
-        self.page.set_default_timeout(1000 * PATIENCE)
-        self.troubles: list[str] = []
-        self.page.on("console", lambda said: self.troubles.append(said.text))
-        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        self.page.goto(link)
-
-    def is_well(self) -> None:
-        """Nothing is wider than the window, unnamed, or complained of."""
-        self.page.wait_for_load_state()  # before its style is there, a line does not wrap
-        assert self.page.evaluate("document.documentElement.scrollWidth") <= self.width
-        assert violations(self.page) == [] and self.troubles == []
 
 
 def test_base_and_runs_answer_side_by_side_in_two_tabs(place: Path) -> None:

@@ -3,8 +3,11 @@
 "use strict";
 const drop = document.getElementById("drop");
 const form = document.getElementById("new");
+const under = new Set(); // fields whose file is still on its way
 
 function send(file, place) {
+  if (under.has(place)) return;
+  under.add(place);
   const sending = document.getElementById("sending");
   const told = document.getElementById("dropped");
   const asked = new XMLHttpRequest();
@@ -12,7 +15,8 @@ function send(file, place) {
   asked.responseType = "json";
   asked.upload.onprogress = (event) => { sending.value = event.loaded / (event.total || 1); };
   asked.onloadend = () => {
-    sending.hidden = true;
+    under.delete(place);
+    sending.hidden = under.size === 0;
     const path = asked.response && asked.response.path;
     told.className = path ? "" : "problem";
     told.textContent = path ? `${drop.dataset.sent} ${path}`
@@ -20,7 +24,8 @@ function send(file, place) {
     if (path) place.value = path;
   };
   sending.hidden = false;
-  told.textContent = "";
+  told.className = "";
+  told.textContent = `${drop.dataset.sending} ${file.name}`;
   asked.send(file);
 }
 
@@ -49,6 +54,11 @@ if (drop) {
   });
 }
 if (form) {
+  form.addEventListener("submit", (event) => {
+    if (!under.size) return;
+    event.preventDefault();
+    document.getElementById("dropped").textContent = drop.dataset.later;
+  });
   form.addEventListener("formdata", (event) => {
     for (const [name, value] of [...event.formData]) if (value === "") event.formData.delete(name);
   });

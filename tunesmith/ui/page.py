@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 
+SCRIPTS = ("ui.js", "sent.js")
+"""Those that several groups of pages have."""
+
+
 class Page:
     """The pages over the runs of a folder. What they show depends on the folders alone, so that a
     page may be closed, opened twice, or the server ended at any time.
@@ -47,7 +51,8 @@ class Page:
         from starlette.applications import Starlette
         from starlette.routing import Route
 
-        own = [Route("/ui.css", self.style), Route("/ui.js", self.script)]
+        scripts = [Route(f"/{name}", self.script) for name in SCRIPTS]
+        own = [Route("/ui.css", self.style), *scripts]
         return Starlette(routes=[*own, *(one for group in self.groups for one in group.routes())])
 
     def style(self, request: Request) -> Response:
@@ -60,7 +65,8 @@ class Page:
         return Response("\n".join([*styles, own]), media_type="text/css")
 
     def script(self, request: Request) -> Response:
-        """Sends the script."""
+        """Sends a script."""
         from starlette.responses import Response
 
-        return Response((HERE / "ui.js").read_bytes(), media_type="text/javascript")
+        name = request.url.path.removeprefix("/")
+        return Response((HERE / name).read_bytes(), media_type="text/javascript")

@@ -1,0 +1,178 @@
+"""The pages in a real browser, as people come to them: by keyboard alone, over a slow network, with
+a full disk, with a wrong file, without scripts, while a run disappears.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+pytest.importorskip("uvicorn", reason="pip install 'tunesmith[serve]'")
+
+from material.browser import PATIENCE, Tab, chromium, served
+from material.folders import bare, full, write
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="no run is stopped there"),
+]
+ROWS = "question,answer\n" + "".join(f"what is {n}?,it is {n + 1}\n" for n in range(40))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with a proved run, another finished one, and a file of rows."""
+    root = tmp_path / "runs"
+    full(root / "first")
+    bare(root / "other", train={"epochs": 1})
+    for name in ("first", "other"):
+        (root / name / "model").mkdir()
+        write(root / name / "model" / "tunesmith.json", {"step": 150})
+    (root / "data").mkdir()
+    (root / "data" / "faq.csv").write_text(ROWS, "utf-8")
+    return root
+
+
+def test_the_start_form_is_filled_and_sent_by_keyboard_alone(place: Path) -> None:
+    with chromium() as browser, served(place, "en") as (link, _):
+        tab = Tab(browser, link, 1280, "light")
+        page = tab.page
+        page.goto(link.partition("?")[0] + "new/")
+        keys = page.keyboard
+
+        def reach(id_: str) -> None:
+            """Goes on by the tab key until the element has the focus, which must be seen."""
+            for _ in range(120):
+                keys.press("Tab")
+                if (
+                    page.evaluate("document.activeElement.id || document.activeElement.value")
+                    == id_
+                ):
+                    style = "getComputedStyle(document.activeElement).outlineStyle"
+                    assert page.evaluate(style) != "none", id_
+                    return
+            raise AssertionError(f"no key leads to {id_}")
+
+        reach("f-data")
+        keys.type(str(place / "data" / "faq.csv"))
+        reach("answer")
+        for _ in range(4):
+            keys.press("ArrowDown")
+        assert page.evaluate("document.activeElement.value") == "rewards"
+        reach("on")
+        keys.press("Space")
+        reach("f-name")
+        keys.type("by keys")
+        keys.press("Enter")
+        page.wait_for_url("**/new/data**")
+        sent = parse_qs(urlsplit(page.url).query)
+        assert sent["goal"] == ["rewards"] and sent["source.rewards"] == ["[exact]"]
+        assert sent["name"] == ["by keys"] and sent["data"] == [str(place / "data" / "faq.csv")]
+        assert tab.troubles == []
+
+
+def test_a_file_of_another_kind_is_refused_in_words_and_the_page_stays(place: Path) -> None:
+    with chromium() as browser, served(place, "en") as (link, _):
+        tab = Tab(browser, "", 1280, "light")
+        tab.page.goto(link)
+        tab.page.goto(link.partition("?")[0] + "new/")
+        tab.drop("run.sh", "rm -r /")
+        tab.page.get_by_text("run.sh is no file of rows").wait_for()
+        tab.drop("empty.csv", "")
+        tab.page.get_by_text("empty.csv is empty").wait_for()
+        tab.drop("faq.csv", ROWS)
+        tab.page.get_by_text("Kept as").wait_for()
+        assert tab.page.get_by_label("file or folder").input_value().endswith("faq-2.csv")
+    assert {one.name for one in (place / "data").iterdir()} == {"faq.csv", "faq-2.csv"}
+
+
+def test_over_a_slow_network_the_page_says_that_it_waits_and_sends_once(place: Path) -> None:
+    with chromium() as browser, served(place, "en") as (link, _):
+        tab = Tab(browser, link, 1280, "light")
+        page = tab.page
+        page.goto(link.partition("?")[0] + "new/")
+        asked: list[str] = []
+        page.on("request", lambda one: asked.append(f"{one.method} {urlsplit(one.url).path}"))
+        slow = {"offline": False, "latency": 800, "downloadThroughput": 40_000}
+        debugger = page.context.new_cdp_session(page)
+        debugger.send("Network.enable")
+        debugger.send("Network.emulateNetworkConditions", {**slow, "uploadThroughput": 20_000})
+        tab.drop("big.csv", ROWS + "what is long?,it is " + "x" * 60_000 + "\n")
+        page.get_by_text("Sending the file big.csv").wait_for()
+        tab.drop("big.csv", ROWS)  # a second time, out of impatience
+        tab.press("Look at the rows")
+        page.get_by_text("The file is still on its way").wait_for()
+        page.get_by_text("Kept as").wait_for()
+        assert asked.count("POST /new/upload") == 1 and "GET /new/data" not in asked
+        page.evaluate("document.getElementById('new').requestSubmit()")
+        page.evaluate("document.getElementById('new').requestSubmit()")
+        page.get_by_text("Waiting for the answer of the server").wait_for()
+        page.wait_for_url("**/new/data**")
+        assert tab.troubles == []
+    assert {one.name for one in (place / "data").iterdir()} == {"faq.csv", "big.csv"}
+
+
+def test_a_full_disk_is_one_clear_line(place: Path) -> None:
+    with small_disk(place / "data"), chromium() as browser, served(place, "en") as (link, _):
+        tab = Tab(browser, link, 1280, "light")
+        tab.page.goto(link.partition("?")[0] + "new/")
+        tab.drop("faq.csv", ROWS)
+        told = tab.page.get_by_text("there is no room for this file")
+        told.wait_for()
+        assert "\n" not in told.inner_text() and not any((place / "data").iterdir())
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[None]:
+    """A disk of one megabyte in place of a folder; skips the test where none may be mounted."""
+    shutil.rmtree(folder)
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no disk may be mounted here: run it as root")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_run_that_disappears_is_told_and_what_was_seen_stays(place: Path) -> None:
+    with chromium() as browser, served(place, "en") as (link, _):
+        tab = Tab(browser, link, 1280, "light")
+        page = tab.page
+        page.goto(link.partition("?")[0] + "run/first/")
+        step = page.locator("#facts b").first.inner_text()
+        shutil.rmtree(place / "first")
+        page.get_by_text("the run's folder is gone").wait_for()
+        assert page.locator("#facts b").first.inner_text() == step
+        page.get_by_role("link", name="All runs").first.click()
+        page.get_by_role("link", name="other").wait_for()
+        assert page.get_by_role("link", name="first").count() == 0
+        page.go_back()
+        page.get_by_text("may have been moved").wait_for()
+
+
+def test_a_browser_without_scripts_is_told_so(place: Path) -> None:
+    with chromium() as browser, served(place, "en") as (link, _):
+        page = browser.new_context(java_script_enabled=False).new_page()
+        page.set_default_timeout(1000 * PATIENCE)
+        page.goto(link)
+        for name in ("", "run/first/", "run/first/proof/", "chat/", "arena/", "serve/", "new/"):
+            page.goto(link.partition("?")[0] + name)
+            assert seen(page, "script") or seen(page, "JavaScript"), name
+        # And it is served all the same: a form that is sent needs no script.
+        page.get_by_label("file or folder").fill(str(place / "data" / "faq.csv"))
+        page.get_by_role("button", name="Look at the rows").click()
+        page.wait_for_url("**/new/data**")
+
+
+def seen(page: Any, text: str) -> bool:
+    return text in page.locator("body").inner_text()
