@@ -123,7 +123,7 @@ class ContenderClasses:
             for item, example in training_examples(contest.run, contest.prepared)
             if isinstance(example, Labelled)
         ]
-        self.choices["embedded"], self.options["embedded"] = embedded(
+        answers, self.options["embedded"] = embedded(
             base,
             known,
             [str(self.meaning.reference(one)) for one in known],
@@ -131,6 +131,7 @@ class ContenderClasses:
             seed=contest.run.train.seed,
             progress=contest.teller(phase),
         )
+        self.choices["embedded"] = [*answers]
         self.seconds["embedded"] = time.perf_counter() - start
 
     def _meaning_of(self, name: str) -> Meaning:

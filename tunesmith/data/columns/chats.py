@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tunesmith.data.columns.finishing import placed
 from tunesmith.data.columns.turns import (
     TURNS,
@@ -49,7 +51,7 @@ def conversation(row: Row, name: str) -> list[Turn]:
         raise field_problem(name, "reader.not_list", **told)
     if name in TURNS and _in_turn(value):
         return [Turn("assistant" if n % 2 else "user", text) for n, text in enumerate(value)]
-    items = [(f"{name}[{n}]", item) for n, item in enumerate(value)]
+    items: list[tuple[str, Any]] = [(f"{name}[{n}]", item) for n, item in enumerate(value)]
     if _by_speaker(value):
         items = [(where, [who, said]) for where, item in items for who, said in item.items()]
     if asking := _rounds(value):
