@@ -39,6 +39,7 @@ def read_parts(
     model = model.to(dtype).eval().requires_grad_(trained)
     divide(model, device, trained_too=True)
     model.to_empty(device=device.place)
+    _compute_tables(model)  # first, because a module may draw its weights with them
     files: dict[str, Path] = {}
     for file in sorted(folder.glob("*.safetensors")):
         with safe_open(file, "pt") as opened:
@@ -50,7 +51,6 @@ def read_parts(
         with safe_open(file, "pt") as opened, torch.no_grad():
             for name, weight in weights:
                 _read(opened.get_slice(name), weight)
-    _compute_tables(model)
     _refuse_not_finite(model, folder, device)
     return model
 

@@ -228,7 +228,9 @@ def _by_parts(folder: Path, run: Run, objective: Objective) -> bool:
         return False
     config = load_config(folder, trust_remote_code=run.model.trust_remote_code)
     model = outline(folder, config, "language", trust_remote_code=run.model.trust_remote_code)
-    return in_files(model, folder)
+    # Some classes keep a few modules in fp32, whatever the type of the others.
+    wider = model._keep_in_fp32_modules or model._keep_in_fp32_modules_strict
+    return not wider and in_files(model, folder)
 
 
 def _watch(work: Work, prepared: Prepared, beside: list[Role]) -> Watch:
