@@ -164,16 +164,21 @@ CONTENDERS = {
 }
 
 
+def _others() -> float:
+    """Returns the CPU seconds of the processes that have ended under this one."""
+    found = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return found.ru_utime + found.ru_stime
+
+
 def one(name: str, file: Path, model: str) -> None:
     """Runs one contender in this process and prints what it cost, as JSON."""
     go = CONTENDERS[name](file, model)
-    begin, clock = time.process_time(), time.monotonic()
+    before, begin, clock = _others(), time.process_time(), time.monotonic()
     tokens = go()
-    others = resource.getrusage(resource.RUSAGE_CHILDREN)
     own = time.process_time() - begin
     told = {
         "own": own,
-        "cpu": own + others.ru_utime + others.ru_stime,
+        "cpu": own + _others() - before,
         "clock": time.monotonic() - clock,
         "tokens": tokens,
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2,

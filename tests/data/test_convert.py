@@ -44,20 +44,61 @@ def read(path: Path, gives: type, reader: str | None = None) -> list[Example]:
     return [bare(example) for _, example in Reading(Data(path=str(path), reader=reader), gives)]
 
 
+AWKWARD = (
+    'a, "b"\nc\t;',
+    "007",
+    "null",
+    "true",
+    "3.0",
+    "=1+1",
+    " lead",
+    "1e5",
+    "NaN",
+    "🙂 中，。",
+    "-",
+)
+"""Texts that a format could take for something else, or cut."""
+FIXED = {"label", "winner", "answer"}
+"""Columns whose texts mean something."""
+
+
+def awkward(name: str, row: dict[str, Any]) -> list[dict[str, Any]]:
+    """The reader's example with other texts; none where a text and its places belong together."""
+    if name in ("entities", "label_first", "choices"):
+        return []
+    turns, key = {"messages": ("messages", "content"), "sharegpt": ("conversations", "value")}.get(
+        name, ("", "")
+    )
+    if turns:
+        return [{turns: [{**one, key: text} for one in row[turns]]} for text in AWKWARD]
+    texts = [one for one, value in row.items() if isinstance(value, str) and one not in FIXED]
+    # Not all the same, or a pair's two answers would be one.
+    return [
+        {**row, **{one: text + " " * (n > 0) + one * (n > 0) for n, one in enumerate(texts)}}
+        for text in AWKWARD
+    ]
+
+
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
 def test_what_every_reader_reads_is_read_again(tmp_path: Path, name: str, suffix: str) -> None:
     row = EXAMPLES[name]
     # One row alone does not tell that its columns are labels.
     other = {**row, "toxic": 0, "insult": 1} if name == "one_hot" else row
-    rows = [row, other]
+    rows = [row, other, *awkward(name, row)]
     source = tmp_path / "in.json"
     source.write_text(json.dumps(rows, ensure_ascii=False), "utf-8")
     gives = READERS.get(name).gives
     settings = [f"objective={OBJECTIVES[gives.__name__]}", f"reader={name}"]
-    out = tmp_path / f"out.{suffix}"
-    change_rows("convert", str(source), out, settings)
-    assert read(out, gives) == read(source, gives, name)
+    layouts = ("messages", "alpaca", "sharegpt") if gives is Chat else ("messages",)
+    for to in layouts:
+        out = tmp_path / f"{to}.{suffix}"
+        if name == "reasoning" and to != "messages":
+            with pytest.raises(DataError, match="has no place for reasoning"):
+                change_rows("convert", str(source), out, [*settings, f"to={to}"])
+            continue
+        change_rows("convert", str(source), out, [*settings, f"to={to}"])
+        assert read(out, gives) == read(source, gives, name), to
 
 
 CALL = {"type": "function", "function": {"name": "look", "arguments": {"at": "x"}}}
