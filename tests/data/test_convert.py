@@ -64,7 +64,7 @@ FIXED = {"label", "winner", "answer"}
 
 def awkward(name: str, row: dict[str, Any]) -> list[dict[str, Any]]:
     """The reader's example with other texts; none where a text and its places belong together."""
-    if name in ("entities", "label_first", "choices"):
+    if name in ("entities", "label_first", "choices", "transcript"):
         return []
     turns, key = {"messages": ("messages", "content"), "sharegpt": ("conversations", "value")}.get(
         name, ("", "")

@@ -181,7 +181,7 @@ def test_a_sick_run_is_told(
 
         monkeypatch.setattr(Sft, "loss", cut_off)
     run = ailing.trained(tmp_path, tiny_llama, "sft", **changes)
-    assert name in [sign.name for sign in api.health(run)]
+    assert name in [sign.name for sign in api.signs_of(run)]
     assert name in [line.get("event") for line in run.steps()]
 
 
@@ -190,7 +190,7 @@ def test_answers_that_never_end_are_told_after_the_proof(tiny_llama: Path, tmp_p
     changes = {"method": LORA, "train.learning_rate": 1e-6, "train.steps": 10}
     run = ailing.trained(tmp_path, tiny_llama, "sft", **changes)
     api.prove(run)
-    signs = {sign.name: sign for sign in api.health(run)}
+    signs = {sign.name: sign for sign in api.signs_of(run)}
     assert signs["answers_go_on"].evidence["limit"] == 24
     items = [json.loads(line) for line in run.items.read_text(encoding="utf-8").splitlines()]
     open_ones = [one for one in items if not one["stopped"]["tuned"]]
@@ -213,7 +213,7 @@ def false_alarms(folder: Path, model: Path, numbers: range) -> dict[int, list[st
         events = [line["event"] for line in run.steps() if "event" in line]
         # What a method says at its end; and a chosen answer may truly become less likely in dpo.
         recorded = [name for name in events if name not in ("method", "chosen_reward_falls")]
-        found[number] = [*recorded, *(sign.name for sign in api.health(run))]
+        found[number] = [*recorded, *(sign.name for sign in api.signs_of(run))]
     return found
 
 

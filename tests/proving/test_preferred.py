@@ -165,7 +165,7 @@ def test_a_metric_that_pairs_cannot_have_is_refused(pair_run: RunFolder) -> None
     with pytest.raises(
         SpecError, match=r"rouge_l cannot be computed on the rows of .*; use nll, pair_accuracy"
     ):
-        metrics_of(run, OBJECTIVES.get(run.objective.name))
+        metrics_of(run, OBJECTIVES.get(run.objective.name), judged=False)
 
 
 def test_such_a_run_answers_in_text_and_can_be_exported(

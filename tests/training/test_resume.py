@@ -293,7 +293,7 @@ def test_other_rows_are_refused(begin, tmp_path, tiny_llama, prepared):
     with pytest.raises(SpecError, match="the rows are not those that the run began with"):
         train(
             runs.resolved(tmp_path / "run", tiny_llama),
-            replace(prepared, fingerprint="x"),
+            replace(prepared, fingerprint="x", all_rows=""),
             resume=True,
         )
 

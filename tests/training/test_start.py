@@ -45,6 +45,7 @@ def test_the_folder_tells_what_was_run(straight, prepared, tiny_llama):
     assert straight.run_yaml.read_text() == runs.resolved(straight.path, tiny_llama).dump()
     assert straight.read(straight.ledger) == json.loads(json.dumps(prepared.ledger.to_json())) | {
         "fingerprint": prepared.fingerprint,
+        "all_rows": prepared.fingerprint,
         "split_seed": 3,
     }
     facts = straight.read(straight.model / "tunesmith.json")

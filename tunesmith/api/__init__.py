@@ -21,7 +21,7 @@ from tunesmith.api.checkpoints import prove_checkpoints
 from tunesmith.api.compare import compare
 from tunesmith.api.curve import curve
 from tunesmith.api.hand_over import hand_over
-from tunesmith.api.health import health
+from tunesmith.api.health import signs_of
 from tunesmith.api.launch import launch
 from tunesmith.api.pruning import prune
 from tunesmith.api.results import attach, export_run, load, predict, prove
@@ -45,7 +45,6 @@ __all__ = [
     "export_run",
     "generate",
     "hand_over",
-    "health",
     "judge",
     "launch",
     "load",
@@ -63,6 +62,7 @@ __all__ = [
     "rlhf",
     "search",
     "sequence",
+    "signs_of",
     "tournament",
     "train",
     "under_base",

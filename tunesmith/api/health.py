@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tunesmith.health.signs import Sign
 
 
-def health(run: RunFolder | str | Path) -> list[Sign]:
+def signs_of(run: RunFolder | str | Path) -> list[Sign]:
     """Applies the rules over the record; a proof that lies beside it is looked at too. SpecError
     where there is no run.
     """

@@ -167,7 +167,7 @@ def doctor(
     if run is not None:
         from tunesmith import api
 
-        signs = api.health(run)
+        signs = api.signs_of(run)
         if as_json:
             print_json({"signs": [sign.to_json() for sign in signs]})
         else:
