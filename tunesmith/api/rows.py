@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.api.heard import heard
 from tunesmith.errors import Problem, SpecError
@@ -60,7 +60,7 @@ def change_rows(
             return write_questions(one, Path(out), settled(Passages, given), events)
     if step == "split":
         return split(one, Path(out), settled(Split, given))
-    transform = made(step, given)
+    transform: Any = made(step, given)
     if isinstance(transform, Clean) and transform.config.perplexity is not None:
         from tunesmith.diagnosis.perplexity import Perplexities
 

@@ -77,7 +77,7 @@ def _handed(pool: ProcessPoolExecutor, parts: list[Part]) -> Future[list[Any]] |
     from concurrent.futures import BrokenExecutor
 
     try:
-        return pool.submit(_each, parts)
+        return pool.submit(_each, [*parts])
     except BrokenExecutor:
         return None
 
@@ -106,7 +106,8 @@ def _forked(work: Callable[[Part], Made], count: int) -> Iterator[ProcessPoolExe
     # A tokenizer's own threads do not outlive a fork: without this it says so, or waits for them.
     before = os.environ.get("TOKENIZERS_PARALLELISM")
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    pool = ProcessPoolExecutor(count, get_context("fork"), _begin, (work, os.getpid()))
+    first: Any = (work, os.getpid())
+    pool = ProcessPoolExecutor(count, get_context("fork"), _begin, first)
     try:
         yield pool
     finally:

@@ -58,7 +58,7 @@ def pair_of(loaded: Loaded, context: str, continuation: str) -> tuple[list[int],
 
 
 def _first(loaded: Loaded) -> int:
-    tokenizer = loaded.tokenizer
+    tokenizer: Any = loaded.tokenizer
     first = tokenizer.bos_token_id
     return int(tokenizer.eos_token_id if first is None else first)
 

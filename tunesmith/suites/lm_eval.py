@@ -74,12 +74,12 @@ class LmEval(Suite):
         self, loaded: Loaded, stop_ids: Sequence[int], progress: Callable[[int, int], None]
     ) -> list[JsonObject]:
         """Asks one model; returns what it said and its score, in the order of the questions."""
-        import lm_eval
+        from lm_eval.evaluator import simple_evaluate
 
         from tunesmith.suites._lm import lm_of
 
         manager, tasks = self._manager(), self._tasks()
-        told = lm_eval.simple_evaluate(
+        told = simple_evaluate(
             model=lm_of(loaded, stop_ids, progress),
             tasks=list(tasks),
             task_manager=manager,

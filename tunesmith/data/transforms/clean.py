@@ -104,7 +104,8 @@ class Clean(Transform):
             if why is None and asked is not None and not low <= values[place] <= high:
                 # NaN lies nowhere: a text of one token stays.
                 value = None if math.isnan(values[place]) else round(float(values[place]), 4)
-                why = value and ("perplexity_low" if values[place] < low else "perplexity_high")
+                if value is not None:
+                    why = "perplexity_low" if values[place] < low else "perplexity_high"
             if why is not None:
                 account.dropped(located, self.name, why, value=value)
                 continue

@@ -92,7 +92,7 @@ def read_lora(folder: Path) -> Lora:
         name = key.removeprefix(BEFORE).removesuffix(PAIR[0])
         down, up = weights[key].float(), weights[key.replace(*PAIR)].float()
         rank = down.shape[0]
-        alpha = alphas.get(get_pattern_key(alphas.keys(), name), told["lora_alpha"])
+        alpha = alphas.get(get_pattern_key([*alphas], name), told["lora_alpha"])
         pairs[name] = (down, up * (alpha / (rank**0.5 if told.get("use_rslora") else rank)))
     return Lora(pairs, told)
 

@@ -65,7 +65,9 @@ class OnnxWriter:
         self.tokenizer = tokenizer
         self._past = [one for one in self._session.get_inputs() if one.name.startswith(PAST)]
 
-    def run(self, ids: Sequence[int], past: list[np.ndarray] | None) -> list[np.ndarray]:
+    def run(
+        self, ids: Sequence[int] | np.ndarray, past: list[np.ndarray] | None
+    ) -> list[np.ndarray]:
         """Computes the logits ``[1, T, V]`` of ``ids`` behind what ``past`` holds, and the keys and
         values of all tokens then.
         """

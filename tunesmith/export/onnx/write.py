@@ -86,7 +86,8 @@ class _Decoder(torch.nn.Module):
             past_key_values=cache,
             use_cache=True,
         )
-        held = [one for layer in cache.layers for one in (layer.keys, layer.values)]
+        layers: Any = cache.layers
+        held = [one for layer in layers for one in (layer.keys, layer.values)]
         return output.logits, *held
 
 
