@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from serving import PLACES, questions
+from serving import questions, small_run
 
 FORMATS = ("hf", "adapter", "vllm", "gguf", "int8", "fp8", "onnx")
 
@@ -50,20 +50,7 @@ def main() -> None:
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        rows = folder / "rows.jsonl"
-        lines = (
-            f'{{"instruction": "Where is {p}?", "output": "In Europe."}}\n' for p in PLACES[:4]
-        )
-        rows.write_text("".join(lines))
-        run = api.train(
-            {
-                "model": "starter",
-                "data": {"path": str(rows), "held_out": 0},
-                "out": str(folder / "tuned"),
-                "train": {"epochs": 1, "batch": 4, "keep": {"evaluate": 0, "save": 0}},
-                "generate": {"max_new_tokens": given.answer},
-            }
-        )
+        run = small_run(folder, given.answer)
         print("| export | wall s | CPU s |\n|---|---|---|")
         for name in given.formats:
             how = [f"format={name}", "items=0"]

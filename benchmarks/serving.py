@@ -21,9 +21,13 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import openai
+
+if TYPE_CHECKING:
+    from tunesmith.storage.run_folder import RunFolder
 
 SYSTEM = "You answer questions of travellers briefly and in full sentences."
 PLACES = [
@@ -138,8 +142,25 @@ async def asked(
     return pieces / seconds, statistics.median(firsts), pieces
 
 
-def main() -> None:
+def small_run(folder: Path, answer: int) -> RunFolder:
+    """Trains the starter for one step on four rows; its answers have at most ``answer`` tokens."""
     from tunesmith import api
+
+    rows = folder / "rows.jsonl"
+    lines = (f'{{"instruction": "Where is {p}?", "output": "In Europe."}}\n' for p in PLACES[:4])
+    rows.write_text("".join(lines))
+    return api.train(
+        {
+            "model": "starter",
+            "data": {"path": str(rows), "held_out": 0},
+            "out": str(folder / "tuned"),
+            "train": {"epochs": 1, "batch": 4, "keep": {"evaluate": 0, "save": 0}},
+            "generate": {"max_new_tokens": answer},
+        }
+    )
+
+
+def main() -> None:
     from tunesmith.models.finding.hub import find_model
 
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -149,19 +170,7 @@ def main() -> None:
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        rows = folder / "rows.jsonl"
-        places = (
-            f'{{"instruction": "Where is {p}?", "output": "In Europe."}}\n' for p in PLACES[:4]
-        )
-        rows.write_text("".join(places))
-        api.train(
-            {
-                "model": "starter",
-                "data": {"path": str(rows), "held_out": 0},
-                "out": str(folder / "tuned"),
-                "train": {"epochs": 1, "batch": 4, "keep": {"evaluate": 0, "save": 0}},
-            }
-        )
+        small_run(folder, given.answer)
         base = str(find_model("starter"))
         as_gguf(Path(base), folder / "model.gguf")
         keys = folder / "keys"
