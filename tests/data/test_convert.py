@@ -64,8 +64,11 @@ FIXED = {"label", "winner", "answer"}
 
 def awkward(name: str, row: dict[str, Any]) -> list[dict[str, Any]]:
     """The reader's example with other texts; none where a text and its places belong together."""
-    if name in ("entities", "label_first", "choices", "transcript"):
+    if name in ("entities", "label_first", "choices"):
         return []
+    if name == "transcript":
+        # The text is a dialogue; the texts stand in its turns.
+        return [{"text": f"### Human: {text}\n### Assistant: {text}"} for text in AWKWARD]
     turns, key = {"messages": ("messages", "content"), "sharegpt": ("conversations", "value")}.get(
         name, ("", "")
     )
