@@ -14,7 +14,7 @@ from tunesmith.diagnosis import overfit as module
 from tunesmith.diagnosis.overfit import Answer, Overfit
 from tunesmith.errors import SpecError
 
-FAST = {"train.learning_rate": 0.02, "method": "full", "train.machine.threads": 1}
+FAST = {"train.learning_rate": 0.01, "method": "full", "train.machine.threads": 1}
 
 
 @pytest.fixture

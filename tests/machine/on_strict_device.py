@@ -21,6 +21,7 @@ from tunesmith.models.calling import views
 from tunesmith.models.calling.generate import generate
 from tunesmith.models.roles import FrozenModel
 from tunesmith.models.roles.start import FromStart, start_of
+from tunesmith.models.roles.value import Values
 from tunesmith.outputs.vectors import vectors_of
 from tunesmith.planning.make import make
 from tunesmith.predicting.classes import outputs_of
@@ -58,16 +59,19 @@ def on_strict(ready: Ready) -> Work:
             counts = {key: value.to(DEVICE) for key, value in role.fisher.items()}
             work.roles[name] = replace(start_of(work.model.model, work.method), fisher=counts)
         else:
-            place(role.model if isinstance(role, FrozenModel) else role)
+            for model in modules_of(role):
+                place(model)
     work.device.place = DEVICE
     work.named = [
         (name, weight)
         for name, weight in work.model.model.named_parameters()
         if weight.requires_grad
     ]
-    for role, model in work.roles.items():
-        if not isinstance(model, FrozenModel | FromStart):
-            work.named += [(f"{role}/{name}", weight) for name, weight in model.named_parameters()]
+    for role, held in work.roles.items():
+        if isinstance(held, Values):
+            own = modules_of(held)
+            weights = [pair for module in own for pair in module.named_parameters()]
+            work.named += [(f"{role}/{name}", one) for name, one in weights if one.requires_grad]
     train = work.run.train
     assert train.learning_rate is not None
     work.optimizer = OPTIMIZERS.make(train.optimizer).build(
@@ -75,6 +79,14 @@ def on_strict(ready: Ready) -> Work:
     )
     split_by_rate(work.optimizer, work.named, work.method.rate_factor)
     return work
+
+
+def modules_of(role: object) -> list[Any]:
+    """The models that a role holds."""
+    if isinstance(role, FrozenModel):
+        return [role.model]
+    assert isinstance(role, Values), role
+    return [role.head, *role.modules()]
 
 
 NOT_EMULATED = {

@@ -33,7 +33,7 @@ from tunesmith.models.finding.parent import parent_of
 from tunesmith.models.loading.load import Loaded, forget_plan, load_model, outline
 from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.models.roles import Role, as_base, roles_of
-from tunesmith.models.structure.kinds import load_config
+from tunesmith.models.structure.kinds import HEADS, load_config
 from tunesmith.models.structure.quantize import count
 from tunesmith.objectives import Objective
 from tunesmith.plain import JsonObject
@@ -224,10 +224,10 @@ def _by_parts(folder: Path, run: Run, objective: Objective) -> bool:
     """Tells whether the weights of a divided model can be read part by part: plain ones that stand
     in the files as the model names them, under the head that they have.
     """
-    if run.model.quantize or run.model.add_tokens or objective.head != "language":
+    if run.model.quantize or run.model.add_tokens or not HEADS[objective.head].own:
         return False
     config = load_config(folder, trust_remote_code=run.model.trust_remote_code)
-    model = outline(folder, config, "language", trust_remote_code=run.model.trust_remote_code)
+    model = outline(folder, config, objective.head, trust_remote_code=run.model.trust_remote_code)
     # Some classes keep a few modules in fp32, whatever the type of the others.
     wider = model._keep_in_fp32_modules or model._keep_in_fp32_modules_strict
     return not wider and in_files(model, folder)

@@ -30,6 +30,8 @@ class HeadKind:
     """Whether it has an output for each of the names that ``Outputs`` lists, and is trained
     whatever the method.
     """
+    own: bool = False
+    """Whether it is the base's own head, the vocabulary's, whose weights its files hold."""
 
 
 _READS = frozenset({"decoder", "encoder"})
@@ -39,6 +41,7 @@ HEADS: dict[str, HeadKind] = {
         "ForCausalLM",
         frozenset({"decoder", "encoder-decoder"}),
         "CAUSAL_LM",
+        own=True,
     ),
     "classes": HeadKind(
         "AutoModelForSequenceClassification",
