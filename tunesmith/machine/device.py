@@ -116,16 +116,13 @@ class Device:
         if self.scale:
             scale(gradients, 1 / self.scale.value)
 
-    def clip(self, parameters: list[torch.nn.Parameter], limit: float) -> float:
-        """Clips the gradients to ``limit`` (0: not) and returns their norm before that."""
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        if not any(map(is_divided, gradients)):
-            return float(torch.nn.utils.clip_grad_norm_(parameters, limit or float("inf")))
-        norm = float(norm_of(gradients))
-        factor = limit / (norm + 1e-6)  # as torch's own
-        if 0 < factor < 1:
-            scale(gradients, factor)
-        return norm
+    def clip(self, parts: list[list[torch.nn.Parameter]], limit: float) -> float:
+        """Clips the gradients of each part to ``limit`` (0: not), and returns the norm of all of
+        them before that.
+        """
+        norms = [_clip(parameters, limit) for parameters in parts]
+        # However many parts there are, the device is waited for once.
+        return float(norms[0] if len(norms) == 1 else torch.stack(norms).norm())
 
     def give_back(self) -> None:
         """Gives memory that is free but held by torch back to the GPU."""
@@ -230,3 +227,15 @@ def _precision(machine: Machine, place: torch.device) -> tuple[str, str]:
     if place.type != "cuda":
         return "fp32", say("train.fp32_cpu") if place.type == "cpu" else say("train.fp32_mps")
     return ("bf16", say("train.bf16_cuda")) if bf16 else ("fp16", say("train.fp16_cuda"))
+
+
+def _clip(parameters: list[torch.nn.Parameter], limit: float) -> torch.Tensor:
+    """Clips the gradients together and gives their norm, still on the device."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    if not any(map(is_divided, gradients)):
+        return torch.nn.utils.clip_grad_norm_(parameters, limit or float("inf"))
+    norm = float(norm_of(gradients))
+    factor = limit / (norm + 1e-6)  # as torch's own
+    if 0 < factor < 1:
+        scale(gradients, factor)
+    return torch.tensor(norm)

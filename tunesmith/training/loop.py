@@ -219,7 +219,7 @@ def gradient(work: Work, batches: list[Batch], step: int) -> tuple[dict[str, Rat
         weights = [parameter for _, parameter in work.named]
         device.add_up(weights)
         work.backward.finish(work)
-        norm = math.hypot(*(device.clip(part, work.run.train.clip) for part in work.parts))
+        norm = device.clip(work.parts, work.run.train.clip)
         overflow = (
             device.scale is not None
             and math.isfinite(metrics["loss"].value)
