@@ -39,6 +39,8 @@ def cases(folder: Path, number: int) -> dict[str, list[str]]:
     plan = [*verb, "plan", "model=starter", f"data={rows}", f"out={out}"]
     return {
         "bare interpreter": ["-c", "pass"],
+        "`import torch`, for comparison": ["-c", "import torch"],
+        "`import transformers`, for comparison": ["-c", "import transformers"],
         "`import tunesmith`": ["-c", "import tunesmith"],
         "`tunesmith --help`": [*verb, "--help"],
         "a wrong setting (`train.epoch=1`)": [
@@ -54,8 +56,10 @@ def cases(folder: Path, number: int) -> dict[str, list[str]]:
 
 def timed(words: list[str]) -> tuple[float, float]:
     """Seconds of CPU and of the clock."""
+    # Compiled once and kept, as for anybody who does not forbid it.
+    kept = {name: held for name, held in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run([sys.executable, *words], capture_output=True, check=False)
+    subprocess.run([sys.executable, *words], capture_output=True, check=False, env=kept)
     after, end = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return used, end - start

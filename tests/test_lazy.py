@@ -82,6 +82,7 @@ def test_help_and_validation_need_no_torch():
 
 HEAVY = {
     *("torch", "transformers", "transformers.models.auto", "transformers.modeling_utils", "peft"),
+    "torch.distributed.tensor",  # 0.9 s, for runs that are divided over processes
     *("sklearn", "scipy", "pandas", "matplotlib", "bitsandbytes", "datasets", "accelerate"),
 }
 VERBS = {

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 from tunesmith.api.before_training import plan
 from tunesmith.api.curve import curve
 from tunesmith.api.search import search
-from tunesmith.display.progress import Shown
 from tunesmith.events.stream import Listener, opened
-from tunesmith.proving.proof import Proof
 from tunesmith.settings.given import Overrides, Settings, given, speak_language
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.run import Run
 
 if TYPE_CHECKING:
     from tunesmith.automatic.auto import Found
+    from tunesmith.proving.proof import Proof
     from tunesmith.searches.search import Searched
 
 
@@ -41,6 +40,7 @@ def auto(
     speak_language(str(plain.get("lang", "auto")))
     from tunesmith.automatic.auto import Asked, Verbs
     from tunesmith.automatic.auto import auto as go
+    from tunesmith.display.progress import Shown
 
     def searched(run: Run) -> tuple[Searched, Proof]:
         found = search(run, quiet=quiet, listen=listen)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from tunesmith.api.before_training import plan
 from tunesmith.api.results import prove
 from tunesmith.api.training import train
-from tunesmith.display.progress import Shown
 from tunesmith.events.stream import Listener, opened
 from tunesmith.planning.processes import refuse_several
 from tunesmith.settings.given import Overrides, Settings, settings_of, speak
@@ -33,6 +32,7 @@ def curve(
     speak(run)
     refuse_several(run)
     from tunesmith.curves.curve import Steps, draw
+    from tunesmith.display.progress import Shown
 
     with Shown(quiet=quiet) as shown:
         how = {"progress": shown, "listen": listen}

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tunesmith.api.results import AnyRun, prove
 from tunesmith.api.training import train
-from tunesmith.display.progress import Shown
 from tunesmith.errors import Problem, SpecError
 from tunesmith.events.stream import Listener, opened
 from tunesmith.planning.processes import refuse_several
-from tunesmith.proving.proof import Proof
 from tunesmith.settings.given import speak
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.display.progress import Shown
+    from tunesmith.proving.proof import Proof
 
 
 def prove_seeds(
@@ -31,6 +34,7 @@ def prove_seeds(
     done already is not done again.
     """
     from tunesmith.curves.seeds import Steps, prove_by_seeds
+    from tunesmith.display.progress import Shown
 
     folder = run if isinstance(run, RunFolder) else RunFolder(Path(run))
     settled = folder.resolved().run

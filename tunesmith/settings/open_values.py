@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tunesmith.batches.order import Order, batch_size
 from tunesmith.errors import Problem, SpecError
 from tunesmith.settings.family import METHODS, OBJECTIVES, OPTIMIZERS
 from tunesmith.settings.resolved import Origin, Resolved, origins_of
@@ -145,6 +144,8 @@ def from_rows(run: Run, rows: int) -> Derived:
     """Returns the values that follow from the number of training rows: how many of them a step
     takes.
     """
+    from tunesmith.batches.order import Order, batch_size
+
     train = run.train
     order = Order(rows, batch_size(rows, train.epochs), train.seed)
     steps = order.total(train.epochs, train.steps)

@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 from peft.tuners.lora.layer import Linear as PeftLinear
-from torch.distributed.tensor import DTensor
+
+from tunesmith.machine.parts import is_divided
 
 
 class FusedLinear(PeftLinear):
@@ -25,7 +26,7 @@ class FusedLinear(PeftLinear):
         """
         adapters = self.active_adapters
         one = len(adapters) == 1 and adapters[0] in self.lora_A
-        divided = isinstance(self.base_layer.weight, DTensor)  # its parts meet around peft's layer
+        divided = is_divided(self.base_layer.weight)  # its parts meet around peft's layer
         if options or not one or self.disable_adapters or self.merged or divided:
             return super().forward(x, *args, **options)
         name = adapters[0]
