@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch.autograd.profiler import profile
 
-from tunesmith.machine.parts import own_part
+from tunesmith.models.structure.divided import own_part
 
 
 def held(tensors: Iterable[torch.Tensor]) -> int:

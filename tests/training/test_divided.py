@@ -24,7 +24,7 @@ from tunesmith.batches.micro_batches import micro_batches
 from tunesmith.errors import Stopped
 from tunesmith.events.stream import Events
 from tunesmith.machine import parts, slices
-from tunesmith.machine.parts import own_part
+from tunesmith.models.structure.divided import own_part
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.preparing import make_ready
 from tunesmith.training.start import train

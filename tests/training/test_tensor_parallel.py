@@ -15,7 +15,7 @@ from material import runs
 from material.two_processes import PLAINLY, in_two, same_runs, two_ranks
 from tunesmith.data.prepare import Prepared
 from tunesmith.events.stream import Events
-from tunesmith.machine.parts import own_part
+from tunesmith.models.structure.divided import own_part
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.preparing import make_ready
 from tunesmith.training.start import train

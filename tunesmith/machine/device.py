@@ -19,7 +19,7 @@ from tunesmith.machine.allocator import keep_freed
 from tunesmith.machine.energy import Meter, meter
 from tunesmith.machine.memory import GIB
 from tunesmith.machine.parallel import Processes, join, local_rank, start_cuda
-from tunesmith.machine.parts import is_divided, norm_of, scale
+from tunesmith.models.structure.divided import is_divided, norm_of, scale
 from tunesmith.settings.run import Machine
 from tunesmith.words import say
 

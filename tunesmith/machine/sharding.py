@@ -14,7 +14,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 
 from tunesmith.machine.device import Device
-from tunesmith.machine.parts import whole_on_first
+from tunesmith.models.structure.divided import whole_on_first
 from tunesmith.models.structure.layers import stacks
 
 

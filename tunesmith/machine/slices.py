@@ -13,8 +13,8 @@ from torch.distributed.tensor._utils import compute_local_shape_and_global_offse
 
 from tunesmith.errors import ModelError, Problem
 from tunesmith.machine.device import Device
-from tunesmith.machine.parts import is_divided, own_part
 from tunesmith.machine.sharding import divide
+from tunesmith.models.structure.divided import is_divided, own_part
 from tunesmith.storage.headers import headers
 from tunesmith.words import say
 

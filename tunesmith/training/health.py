@@ -17,7 +17,7 @@ from tunesmith.events.run import (
     WeightsDidNotMove,
 )
 from tunesmith.events.stream import Event
-from tunesmith.machine.parts import whole
+from tunesmith.models.structure.divided import whole
 
 WINDOW = 50
 """Losses that a new one is compared with."""

@@ -20,7 +20,7 @@ from tunesmith.batches.micro_batches import Example
 from tunesmith.errors import DiskError, SamplerLost, Stopped, TrainingError
 from tunesmith.events.run import Fault, MemoryShort, NotFinite, Overflow, StepMade
 from tunesmith.events.stream import Line
-from tunesmith.machine.parts import own_part
+from tunesmith.models.structure.divided import own_part
 from tunesmith.training.health import Apart, Rule, Unmoved
 from tunesmith.training.work import Position, Work
 from tunesmith.words import say

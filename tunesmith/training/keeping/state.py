@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 
 from tunesmith.errors import CheckpointError
 from tunesmith.machine.device import Device
-from tunesmith.machine.parts import divided_like, whole_on_first
+from tunesmith.models.structure.divided import divided_like, whole_on_first
 from tunesmith.plain import JsonObject, Named
 from tunesmith.settings.run import Run
 from tunesmith.words import say

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from peft.tuners.lora.layer import Linear as PeftLinear
 
-from tunesmith.machine.parts import is_divided
+from tunesmith.models.structure.divided import is_divided
 
 
 class FusedLinear(PeftLinear):
